@@ -1,0 +1,145 @@
+# Kith: build, test, demonstrate.
+#
+#   make              release build: build/kith, build/kithd, build/kith-worker (links into build/release)
+#   make debug        the same without optimisation, into build/debug
+#   make SAN=address,undefined [check]   with sanitizers, into build/san-address-undefined
+#   make demo         installs what is missing, builds, runs a private network
+#   make check        installs what is missing, builds, runs the tests
+#   make tidy         layers, header owners, banned calls, format, dead files
+#   make fuzz         libFuzzer targets (clang) into build/fuzz
+#   make deps         only installs what is missing
+
+MODE ?= release
+comma := ,
+ifdef SAN
+MODE := san-$(subst $(comma),-,$(SAN))
+endif
+B := build/$(MODE)
+
+CC       ?= gcc
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+WERROR   ?= -Werror
+OPT_release := -O2 -g1 -DNDEBUG
+OPT_debug   := -O0 -g3
+OPT := $(or $(OPT_$(MODE)),-O1 -g)
+# Contraction is off everywhere: no fused multiply-add may reach a token (docs/arithmetic.md).
+CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-common -fstack-protector-strong -MMD -MP
+LDFLAGS  := -Wl,--as-needed
+ifdef SAN
+CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=$(SAN)
+endif
+
+# Layers, lowest first; a program links the archives it may use. Mains stay out of the archives.
+MAINS   := node/main.c inference/worker_main.c cli/main.c
+sources  = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+objects  = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LAYERS  := base chain p2p inference wallet node cli
+ARCHIVES := $(foreach l,$(LAYERS),$(if $(call sources,$l),$(B)/lib$l.a))
+archives = $(foreach l,$(1),$(if $(call sources,$l),$(B)/lib$l.a))
+GEN     := $(B)/gen
+
+LIBS_BASE := -lsodium -lsecp256k1 -ljansson -lpthread -lm
+LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih $(LIBS_BASE)
+LIBS_CLI  := -ledit -lqrencode $(LIBS_BASE)
+LIBS_WORKER := -lseccomp $(LIBS_BASE)
+
+PROGRAMS := $(if $(wildcard cli/main.c),$(B)/kith) $(if $(wildcard node/main.c),$(B)/kithd) \
+            $(if $(wildcard inference/worker_main.c),$(B)/kith-worker)
+
+.PHONY: all debug deps check unit fuzz-replay e2e demo tidy format fuzz clean install portable
+all: $(PROGRAMS) links
+
+# Where files are generated at build time (word list), includes look in $(GEN) too.
+CFLAGS += -I$(GEN)
+
+$(B)/kith: $(call objects,cli/main.c) $(call archives,cli wallet chain inference base)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_CLI)
+$(B)/kithd: $(call objects,node/main.c) $(call archives,node wallet chain p2p inference base)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
+$(B)/kith-worker: $(call objects,inference/worker_main.c) $(call archives,inference base)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_WORKER)
+
+.PHONY: links
+links: $(PROGRAMS)
+ifeq ($(MODE),release)
+	@for p in $(notdir $(PROGRAMS)); do ln -sfn release/$$p build/$$p; done
+endif
+
+define archive_rule
+$(B)/lib$(1).a: $(call objects,$(call sources,$(1)))
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
+
+# Kernel sets are compiled for their instructions, and only entered after the processor was asked.
+$(B)/obj/inference/%_avx2.o: CFLAGS += -mavx2 -mf16c
+$(B)/obj/inference/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c
+$(B)/obj/inference/%.o: CFLAGS += -O3
+
+-include Makefile.gen
+
+$(B)/obj/%.o: %.c $(GENERATED)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+# -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
+TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+SUPPORT := $(call objects,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
+TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
+
+$(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORT) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+$(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+
+.SECONDARY:
+
+unit: all $(TESTS)
+	@BUILD=$(B) scripts/run-tests $(TESTS)
+fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
+	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
+e2e: all
+	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+
+deps:
+	@scripts/deps
+check: deps
+	@$(MAKE) --no-print-directory tidy
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory fuzz-replay
+	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory unit
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(B) scripts/demo
+
+debug:
+	@$(MAKE) --no-print-directory MODE=debug all
+tidy:
+	@scripts/tidy
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
+FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsanitize=address,undefined,fuzzer-no-link
+fuzz: all
+	@mkdir -p build/fuzz
+	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
+	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c,$(call sources,$l))) $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
+
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec $(DESTDIR)$(PREFIX)/share/kith/models
+	install $(B)/kith $(B)/kithd $(DESTDIR)$(PREFIX)/bin
+	install $(B)/kith-worker $(DESTDIR)$(PREFIX)/libexec
+	install -m 644 models/kith-guide.gguf $(DESTDIR)$(PREFIX)/share/kith/models
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,153 @@
+/* Reading, replacing and mapping files. */
+#include "base/file.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum err failed(struct note *note, const char *what, const char *path)
+{
+    int e = errno;
+    enum err code = e == ENOENT                  ? ERR_NOT_FOUND
+                    : e == EEXIST                ? ERR_EXISTS
+                    : e == ENOSPC || e == EDQUOT ? ERR_FULL
+                                                 : ERR_IO;
+    return note_set(note, code, "cannot %s %s: %s", what, path, strerror(e));
+}
+
+enum err file_read(const char *path, size_t max, struct buf *out, struct note *note)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(note, "open", path);
+    enum err e = ERR_OK;
+    size_t start = out->n;
+    for (;;) {
+        buf_reserve(out, 65536);
+        ssize_t n = read(fd, out->p + out->n, 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            e = failed(note, "read", path);
+        if (n <= 0)
+            break;
+        out->n += (size_t)n;
+        if (out->n - start > max) {
+            e = note_set(note, ERR_LIMIT, "%s is larger than the %zu bytes that are read of it", path, max);
+            break;
+        }
+    }
+    close(fd);
+    if (e != ERR_OK)
+        out->n = start;
+    return e;
+}
+
+static bool write_all(int fd, struct bytes b)
+{
+    while (b.n) {
+        ssize_t n = write(fd, b.p, b.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        b.p += n;
+        b.n -= (size_t)n;
+    }
+    return true;
+}
+
+static enum err sync_parent(const char *path, struct note *note)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = mem_string(slash ? path : ".");
+    if (slash)
+        dir[slash == path ? 1 : slash - path] = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err e = fd < 0 || fsync(fd) != 0 ? failed(note, "sync", dir) : ERR_OK;
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return e;
+}
+
+enum err file_write(const char *path, unsigned mode, struct bytes content, struct note *note)
+{
+    struct buf beside = {0};
+    buf_add_format(&beside, "%s.%ld.new", path, (long)getpid());
+    const char *temp = buf_text(&beside);
+    enum err e = ERR_OK;
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0)
+        e = failed(note, "create", temp);
+    else if (!write_all(fd, content) || fsync(fd) != 0)
+        e = failed(note, "write", temp);
+    if (fd >= 0 && close(fd) != 0 && e == ERR_OK)
+        e = failed(note, "close", temp);
+    if (e == ERR_OK && rename(temp, path) != 0)
+        e = failed(note, "rename over", path);
+    if (e == ERR_OK)
+        e = sync_parent(path, note);
+    else if (fd >= 0)
+        unlink(temp);
+    buf_clear(&beside);
+    return e;
+}
+
+enum err file_make_dir(const char *path, struct note *note)
+{
+    char *p = mem_string(path);
+    enum err e = ERR_OK;
+    for (char *c = p + 1; e == ERR_OK; c++) {
+        if (*c != '/' && *c != 0)
+            continue;
+        char keep = *c;
+        *c = 0;
+        if (mkdir(p, 0700) != 0 && errno != EEXIST)
+            e = failed(note, "make the directory", p);
+        *c = keep;
+        if (keep == 0)
+            break;
+    }
+    struct stat st;
+    if (e == ERR_OK && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        e = note_set(note, ERR_EXISTS, "%s exists and is not a directory", path);
+    free(p);
+    return e;
+}
+
+enum err file_map(const char *path, struct bytes *out, struct note *note)
+{
+    struct stat st;
+    *out = (struct bytes){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(note, "open", path);
+    enum err e = ERR_OK;
+    if (fstat(fd, &st) != 0)
+        e = failed(note, "examine", path);
+    else if (!S_ISREG(st.st_mode))
+        e = note_set(note, ERR_FORMAT, "%s is not a regular file", path);
+    else if (st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+            e = failed(note, "map", path);
+        else
+            *out = bytes_of(p, (size_t)st.st_size);
+    }
+    close(fd);
+    return e;
+}
+
+void file_unmap(struct bytes mapped)
+{
+    if (mapped.n)
+        munmap((void *)(uintptr_t)mapped.p, mapped.n);
+}

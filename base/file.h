@@ -1,0 +1,20 @@
+/* Small files as a whole. For the command, the tests and the daemon's start; what the running node
+ * writes goes through its host. */
+#ifndef KITH_BASE_FILE_H
+#define KITH_BASE_FILE_H
+
+#include "base/bytes.h"
+
+#include <stdint.h>
+
+/* Reads all of it, at most `max` bytes, behind what `out` holds. */
+enum err file_read(const char *path, size_t max, struct buf *out, struct note *note) MUST_USE;
+/* New content or the old, never a mixture: written beside, synced, renamed, the directory synced. */
+enum err file_write(const char *path, unsigned mode, struct bytes content, struct note *note) MUST_USE;
+/* Makes the directory and those above it, mode 0700; an existing one is fine. */
+enum err file_make_dir(const char *path, struct note *note) MUST_USE;
+/* A read-only mapping of the whole file; unmap with file_unmap. An empty file gives n = 0. */
+enum err file_map(const char *path, struct bytes *out, struct note *note) MUST_USE;
+void file_unmap(struct bytes mapped);
+
+#endif

@@ -1,0 +1,81 @@
+/* Every bound of Kith, with its reason. A bound that both sides of a wire must share is part of the
+ * protocol and says so. */
+#ifndef KITH_BASE_LIMITS_H
+#define KITH_BASE_LIMITS_H
+
+/* -- blobs (protocol) -- */
+#define LEAF_SIZE      32768u /* with its proof it fits in one transport frame of 65,535 bytes */
+#define LEAF_PROOF_MAX 26     /* 2^26 leaves: blobs of 2 TiB */
+#define BLOB_SIZE_MAX  (UINT64_C(1) << 40)
+
+/* -- transport (BOLT 8: a frame's length is 16 bits) -- */
+#define FRAME_BODY_MAX      65535u
+#define MESSAGE_MAX         (2u << 20) /* a message over several frames: a block, a proposal */
+#define PEERS_MAX           64         /* file descriptors and gossip copies stay small on a phone */
+#define PEER_SEND_QUEUE_MAX (8u << 20) /* bytes waiting for one peer; a slower one is dropped */
+#define PEER_HANDSHAKE_MS   5000
+#define PEER_PING_MS        15000
+#define PEER_SILENT_MS      45000 /* three pings unanswered */
+#define BOOK_MAX            4096  /* addresses remembered */
+#define SEEN_MAX            65536 /* gossip ids remembered, so that nothing circles */
+
+/* -- ledger (protocol) -- */
+#define TX_SIZE_MAX       65536u /* a publish record with thousands of tensor roots fits */
+#define BLOCK_TXS_MAX     10000u
+#define BLOCK_SIZE_MAX    (1u << 20) /* at 100 Mbit/s a block passes in under 0.1 s */
+#define LINEAGE_MAX       64         /* flattened ancestors of a model: a settlement touches each */
+#define VALIDATORS_MAX    256
+#define NAME_MAX_BYTES    64
+#define LICENCE_MAX_BYTES 64
+#define URL_MAX_BYTES     256
+#define TENSORS_MAX       8192 /* tensors of a model, in GGUF and in its manifest */
+#define MEMPOOL_MAX       20000
+#define MEMPOOL_BYTES_MAX (64u << 20)
+#define PROOF_DEPTH_MAX   256
+
+/* -- GGUF: what a hostile file may make us hold -- */
+#define GGUF_KEYS_MAX         4096
+#define GGUF_KEY_BYTES_MAX    256
+#define GGUF_STRING_BYTES_MAX (16u << 20)
+#define GGUF_ARRAY_MAX        (8u << 20) /* merges of the largest published vocabularies are under 1 M */
+#define GGUF_DIMS_MAX         4
+
+/* -- engine -- */
+#define VOCAB_MAX           (1u << 20)
+#define CONTEXT_MAX         (1u << 20)
+#define LAYERS_MAX          1024
+#define EMBED_MAX           65536
+#define HEADS_MAX           1024
+#define EXPERTS_MAX         1024
+#define TOKEN_PIECE_MAX     1024
+#define BATCH_MAX           4096
+#define THREADS_MAX         256
+#define STOPS_MAX           16
+#define STOP_BYTES_MAX      256
+#define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
+#define PROMPT_BYTES_MAX    (8u << 20)
+#define TEMPLATE_BYTES_MAX  (256u << 10)
+#define TEMPLATE_STEPS_MAX  2000000u /* a published template needs a few thousand for a long chat */
+#define TEMPLATE_OUTPUT_MAX (16u << 20)
+#define TEMPLATE_DEPTH_MAX  64
+
+/* -- market (protocol) -- */
+#define STEP_TOKENS        16  /* tokens between two vouchers: what one side may lose */
+#define PROMPT_STEP_TOKENS 512 /* prompt tokens paid at a time */
+#define OFFER_LIFE_MS      120000
+#define OFFERS_MAX         4096
+#define RECEIPTS_MAX       (1u << 20) /* jobs of one channel */
+#define CHANNELS_MAX       4096       /* open channels that one node follows */
+#define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
+
+/* -- HTTP -- */
+#define HTTP_CONNECTIONS_MAX  1024
+#define HTTP_HEADER_MS        10000
+#define HTTP_BODY_MAX         (8u << 20)
+#define HTTP_CONNECTION_BYTES (64u << 10)
+
+/* -- JSON -- */
+#define JSON_BYTES_MAX (16u << 20)
+#define JSON_DEPTH_MAX 512
+
+#endif
