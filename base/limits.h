@@ -18,6 +18,23 @@
 #define PEER_SILENT_MS      45000 /* three pings unanswered */
 #define BOOK_MAX            4096  /* addresses remembered */
 #define SEEN_MAX            65536 /* gossip ids remembered, so that nothing circles */
+#define SEEN_MS             60000 /* after which a lost message may be sent again */
+#define ADDRS_MAX           64    /* addresses in one message */
+#define PEER_DIAL_MS        5000
+#define PEER_BACKOFF_MS     500 /* first pause before dialling again; doubles up to: */
+#define PEER_BACKOFF_MAX_MS 30000
+#define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
+#define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
+#define STREAM_DATA_MAX     (1u << 20)
+#define STREAM_WINDOW       (4u << 20) /* bytes of one stream on the way: a voucher never waits for long */
+#define STREAMS_MAX         1024       /* on one connection: as many as a node runs jobs */
+#define STREAMS_PENDING_MAX (2u << 20) /* body of an opening that waits for its connection */
+#define BLOB_SOURCES_MAX    16
+#define BLOB_WINDOW         8    /* leaves asked of one peer at a time: 256 KiB keep 100 Mbit/s at 20 ms busy */
+#define BLOB_LEAF_MS        5000 /* until a leaf is asked for elsewhere */
+#define BLOB_STRIKES_MAX    3    /* unanswered leaves until a source is given up for this blob */
+#define BLOB_PULLS_MAX      16
+#define BLOBS_MAX           4096
 
 /* -- ledger (protocol) -- */
 #define TX_SIZE_MAX       65536u /* a publish record with thousands of tensor roots fits */

@@ -1,0 +1,82 @@
+/* The node's connections: dials the configured peers and keeps dialling, accepts others, dispatches their
+ * messages to whoever registered for the type, sends and broadcasts.
+ *
+ * One connection per peer key: when two are made at once, both sides keep the one that the smaller key
+ * dialled. A peer that breaks the protocol is cut off with one `odd` line and not dialled again for
+ * a while.
+ */
+#ifndef KITH_NODE_PEERS_H
+#define KITH_NODE_PEERS_H
+
+#include "node/host.h"
+#include "p2p/msg.h"
+
+struct peers;
+struct transport;
+
+struct peers_options {
+    struct host *host;
+    struct transport *transport;
+    const struct seckey *key; /* copied; as key_derive left it */
+    struct hash chain;        /* peers of another chain are refused */
+    uint32_t features;        /* enum msg_feature */
+    const char *listen;       /* "HOST:PORT"; "" does not listen; port 0 takes a free one */
+    const char *announce;     /* endpoint told to others; "" means ":PORT" of listen */
+    const char *book_path;    /* where the address book is kept; NULL does not keep it */
+};
+
+/* Listens. A taken port or a bad address is one clear line in the note. */
+enum err peers_open(const struct peers_options *o, struct peers **out, struct note *note) MUST_USE;
+/* Says bye to all and frees; the transport's own close callbacks come later, none reaches a handler. */
+void peers_close(struct peers *p);
+uint16_t peers_port(const struct peers *p);
+struct pubkey peers_self(const struct peers *p);
+
+/* One handler per type, registered before messages can come (at start). `body` is borrowed for the call.
+ * Anything but ERR_OK from it means that the sender broke the protocol: it is cut off. Refuse
+ * politely (a full pool, a stale vote) with ERR_OK. */
+typedef enum err (*peers_message_fn)(void *arg, const struct pubkey *from, struct bytes body);
+void peers_on(struct peers *p, enum msg_type type, peers_message_fn fn, void *arg);
+/* Every handler hears of every peer that came (after its hello) or went. */
+typedef void (*peers_change_fn)(void *arg, const struct pubkey *peer, bool up);
+void peers_on_change(struct peers *p, peers_change_fn fn, void *arg);
+
+/* ERR_NOT_FOUND when there is no such peer, ERR_LIMIT for a body over the type's bound; a peer whose
+ * queue is full is dropped (ERR_FULL). */
+enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type, struct bytes body) MUST_USE;
+/* To all but `except` (may be NULL); returns how many. */
+unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except);
+/* True the first time that this body of this type is shown within SEEN_MS: relay it then. */
+bool peers_seen_first(struct peers *p, enum msg_type type, struct bytes body) MUST_USE;
+
+/* "PUBKEY@HOST:PORT": dialled now and again whenever it is gone (`kith peer add`, --peer). */
+enum err peers_add(struct peers *p, const char *address, struct note *note) MUST_USE;
+/* Makes sure that there is, or soon is, a connection to this key; endpoint "HOST:PORT" may be NULL when the
+ * address book knows it. ERR_NOT_FOUND when nobody knows where it is. Its coming is told by on_change. */
+enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endpoint) MUST_USE;
+bool peers_is_up(const struct peers *p, const struct pubkey *key);
+/* Hangs up with a reason; a configured peer is dialled again after a pause. */
+void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text);
+/* What hello says of us to peers that come from now on. */
+void peers_set_height(struct peers *p, uint64_t height);
+void peers_set_features(struct peers *p, uint32_t features);
+
+struct peers_info {
+    struct pubkey key;
+    char endpoint[256]; /* where the bytes go */
+    bool up;            /* false: configured, being dialled */
+    bool outgoing;
+    uint32_t features;
+    uint64_t height; /* as hello or its last STATUS handler said, see peers_note_height */
+    uint64_t up_ms;  /* how long */
+    uint64_t bytes_in, bytes_out;
+    uint32_t rtt_ms; /* of the last ping; 0 before */
+};
+typedef void (*peers_info_fn)(void *arg, const struct peers_info *info);
+/* Connected ones and configured ones that are not. */
+void peers_list(const struct peers *p, peers_info_fn fn, void *arg);
+unsigned peers_count(const struct peers *p); /* connected */
+/* The ledger's sync learned a peer's height. */
+void peers_note_height(struct peers *p, const struct pubkey *key, uint64_t height);
+
+#endif
