@@ -48,7 +48,8 @@ struct hash {
     T(KEYSTORE, "kith.keystore") /* wallet files */                                                                    \
     T(FILE, "kith.file")         /* checksums of our own files */                                                      \
     T(GOSSIP, "kith.gossip")     /* ids of gossiped messages */                                                        \
-    T(MULTI, "kith.multi")       /* k-of-n accounts */
+    T(MULTI, "kith.multi")       /* k-of-n accounts */                                                                 \
+    T(CONSENT, "kith.consent")   /* a node agrees to its owner */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

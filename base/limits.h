@@ -37,18 +37,21 @@
 #define BLOBS_MAX           4096
 
 /* -- ledger (protocol) -- */
-#define TX_SIZE_MAX       65536u /* a publish record with thousands of tensor roots fits */
-#define BLOCK_TXS_MAX     10000u
-#define BLOCK_SIZE_MAX    (1u << 20) /* at 100 Mbit/s a block passes in under 0.1 s */
-#define LINEAGE_MAX       64         /* flattened ancestors of a model: a settlement touches each */
-#define VALIDATORS_MAX    256
-#define NAME_MAX_BYTES    64
-#define LICENCE_MAX_BYTES 64
-#define URL_MAX_BYTES     256
-#define TENSORS_MAX       8192 /* tensors of a model, in GGUF and in its manifest */
-#define MEMPOOL_MAX       20000
-#define MEMPOOL_BYTES_MAX (64u << 20)
-#define PROOF_DEPTH_MAX   256
+#define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */
+#define BLOCK_TXS_MAX         10000u
+#define BLOCK_SIZE_MAX        (1u << 20) /* at 100 Mbit/s a block passes in under 0.1 s */
+#define LINEAGE_MAX           64         /* flattened ancestors of a model: a settlement touches each */
+#define VALIDATORS_MAX        256
+#define NAME_MAX_BYTES        64
+#define LICENCE_MAX_BYTES     64
+#define URL_MAX_BYTES         256
+#define TENSORS_MAX           8192 /* tensors of a model, in GGUF and in its manifest */
+#define MEMPOOL_MAX           20000
+#define MEMPOOL_BYTES_MAX     (64u << 20)
+#define PROOF_DEPTH_MAX       256
+#define PROVIDER_MODELS_MAX   64   /* models that one node declares: each is an entry to keep in step */
+#define SETTLEMENT_AUDITS_MAX 8    /* receipts drawn from one settlement */
+#define DUE_PER_BLOCK_MAX     1000 /* timed effects applied in one block; the rest waits for the next */
 
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096

@@ -1,0 +1,78 @@
+/* Batches, and the calls through a store's table. */
+#include "chain/kv.h"
+
+/* An operation: u8 put(1) or delete(0), u32 key length, key, for a put u32 value length, value. */
+static void add_piece(struct buf *b, struct bytes piece)
+{
+    uint8_t n[4];
+    CHECK(piece.n <= UINT32_MAX);
+    store_le32(n, (uint32_t)piece.n);
+    buf_add(b, n, sizeof n);
+    buf_add(b, piece.p, piece.n);
+}
+
+void kv_batch_put(struct kv_batch *b, struct bytes key, struct bytes value)
+{
+    buf_add(&b->ops, "\1", 1);
+    add_piece(&b->ops, key);
+    add_piece(&b->ops, value);
+    b->count++;
+}
+
+void kv_batch_delete(struct kv_batch *b, struct bytes key)
+{
+    buf_add(&b->ops, "\0", 1);
+    add_piece(&b->ops, key);
+    b->count++;
+}
+
+void kv_batch_append(struct kv_batch *b, const struct kv_batch *from)
+{
+    buf_add(&b->ops, from->ops.p, from->ops.n);
+    b->count += from->count;
+}
+
+void kv_batch_clear(struct kv_batch *b)
+{
+    buf_clear(&b->ops);
+    b->count = 0;
+}
+
+static struct bytes next_piece(const struct buf *b, size_t *at)
+{
+    struct bytes piece = {b->p + *at + 4, load_le32(b->p + *at)};
+    *at += 4 + piece.n;
+    CHECK(*at <= b->n);
+    return piece;
+}
+
+bool kv_batch_next(const struct kv_batch *b, size_t *at, struct bytes *key, struct bytes *value)
+{
+    if (*at == b->ops.n)
+        return false;
+    bool put = b->ops.p[(*at)++] == 1;
+    *key = next_piece(&b->ops, at);
+    *value = put ? next_piece(&b->ops, at) : (struct bytes){0};
+    return true;
+}
+
+enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note *note)
+{
+    return kv->ops->get(kv, key, value, note);
+}
+
+enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+{
+    return kv->ops->scan(kv, prefix, visit, arg, note);
+}
+
+enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
+{
+    return kv->ops->write(kv, batch, sync, note);
+}
+
+void kv_close(struct kv *kv)
+{
+    if (kv)
+        kv->ops->close(kv);
+}

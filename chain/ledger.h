@@ -1,0 +1,177 @@
+/* The ledger as consensus and node see it: a deterministic state machine over a store. Consensus uses
+ * check, prepare, process, finalize and commit and nothing else of it, so another engine could take its place.
+ *
+ *     prepare   the proposer: which of the waiting transactions make the next block
+ *     process   every validator: is this proposal one that may be decided
+ *     finalize  apply the decided block in memory: the new state root, what became of each transaction, events
+ *     commit    make it durable: one synced batch with the changed state, the height, and what the caller adds
+ *
+ * One block at a time: finalize, then commit. A commit that fails (disk full) may be tried again; until it
+ * succeeds no other block can be finalized. After a crash the state is that of the last committed height.
+ *
+ * Not thread-safe. Everything returned by pointer (blobs, hashes inside records) is borrowed until the next finalize.
+ */
+#ifndef KITH_CHAIN_LEDGER_H
+#define KITH_CHAIN_LEDGER_H
+
+#include "chain/genesis.h"
+#include "chain/kv.h"
+#include "chain/records.h"
+
+struct ledger;
+
+/* Opens the chain in `kv`, or begins it from `genesis`. `genesis` may be NULL for a chain that exists; given for one
+ * that exists, it must be the same (else ERR_CHAIN). The state is read into memory and its root compared
+ * with the stored one: ERR_CORRUPT if they differ. `kv` stays the caller's and is closed after the ledger. */
+enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note) MUST_USE;
+void ledger_close(struct ledger *l);
+
+struct ledger_info {
+    struct hash chain;
+    uint64_t height;        /* last committed; 0 before the first block */
+    uint64_t time_ms;       /* of that block; genesis time at height 0 */
+    struct hash block;      /* id of that block; zero at height 0 */
+    struct hash state_root; /* after it: what the next header carries */
+    bool wants_block;       /* the last block changed the state, or draws wait: a block should follow at once */
+    uint64_t next_due_ms;   /* something happens by itself at this block time; 0: nothing */
+};
+struct ledger_info ledger_info(const struct ledger *l);
+const struct genesis *ledger_genesis(const struct ledger *l);
+
+/* -- transactions before blocks -- */
+
+struct ledger_pending { /* what the pool already holds of this signer */
+    uint32_t count;
+    struct amount fees;
+};
+struct ledger_checked {
+    struct hash id;
+    struct pubkey signer;
+    uint64_t nonce;
+    struct amount fee;
+};
+/* May it enter the pool? Form, chain, signature, nonce (the signer's next after its pending ones), fee; and where
+ * nothing of the signer is pending, a trial run on the committed state, so that a spend over the balance is refused
+ * here. */
+enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
+                      struct ledger_checked *out, struct note *note) MUST_USE;
+/* What a later ledger_check of a signer starts from, without pending ones. */
+uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account);
+/* Least fee for a transaction of this size and kind of work. */
+struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work);
+
+/* The pool's transactions in its order; false at the end. */
+typedef bool (*ledger_next_fn)(void *arg, struct bytes *tx);
+/* Picks what fits a block of at most `size_max` bytes of transactions and what process will accept; skips the rest.
+ * Fills txs[0..BLOCK_TXS_MAX) with borrowed bytes, returns how many. */
+uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t size_max, struct bytes *txs);
+/* ERR_OK if these may be decided as the next block: sizes, form, chain, signatures, each signer's nonces in sequence,
+ * fees covered by balances. */
+enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note) MUST_USE;
+
+/* -- blocks -- */
+
+struct ledger_block {
+    uint64_t height;    /* last committed + 1 */
+    uint64_t time_ms;   /* not before the last block's */
+    struct hash id;     /* of this block */
+    struct hash beacon; /* for draws due in this block: known to nobody two blocks ago (the previous block's id) */
+    struct pubkey proposer;
+    const struct bytes *txs;
+    uint32_t n;
+};
+
+/* What happened in a block, for the node. `id`: a settlement for SETTLED to SLASHED, else the channel, model, data set.
+ *   CHANNEL_OPENED  id, other = model, a = payer, b = provider node, amount = deposit
+ *   CHANNEL_TOPPED  the same, amount = added
+ *   CHANNEL_CLOSING the same, time_ms = when the rest returns
+ *   CHANNEL_CLOSED  the same, amount = returned to the payer
+ *   SETTLED         id, other = channel, a = payer, b = provider node, amount, index = receipts so far
+ *   AUDIT_DRAWN     id, other = channel, a = auditor node, b = provider node, index of the receipt, time_ms = deadline
+ *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
+ *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
+ *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
+ *   SLASHED         id, a = owner, amount, code = bond_role
+ *   UNBONDED        a = owner, amount, code = bond_role
+ *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
+ *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount */
+#define LEDGER_EVENT_LIST(E)                                                                                           \
+    E(TRANSFER)                                                                                                        \
+    E(CHANNEL_OPENED) E(CHANNEL_TOPPED) E(CHANNEL_CLOSING) E(CHANNEL_CLOSED) E(SETTLED) E(AUDIT_DRAWN)                 \
+        E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER)
+enum ledger_event_kind {
+#define E(name) LEDGER_##name,
+    LEDGER_EVENT_LIST(E)
+#undef E
+};
+enum payout_reason { PAYOUT_PROVIDER, PAYOUT_PUBLISHER, PAYOUT_PARENT, PAYOUT_DATA, PAYOUT_AUDITOR, PAYOUT_REASONS };
+struct ledger_event {
+    enum ledger_event_kind kind;
+    uint32_t tx; /* which transaction of the block; LEDGER_NO_TX for what happened by itself */
+    struct hash id, other;
+    struct pubkey a, b;
+    struct amount amount;
+    uint32_t index;
+    uint8_t code;
+    uint64_t time_ms;
+};
+#define LEDGER_NO_TX UINT32_MAX
+const char *ledger_event_name(enum ledger_event_kind kind);
+const char *ledger_payout_name(enum payout_reason reason);
+
+struct ledger_validator {
+    struct pubkey key;
+    uint64_t power; /* stake in units of LEDGER_POWER_UNIT mote: sums of all stay far under 2^63 */
+};
+#define LEDGER_POWER_UNIT 1000000u
+
+/* Owned by the ledger, valid until the next finalize. */
+struct ledger_result {
+    struct hash state_root;
+    const enum err *codes;    /* one a transaction: ERR_OK, or why it had no effect but its fee */
+    const struct note *notes; /* one a transaction, empty where ERR_OK */
+    uint32_t n;
+    const struct ledger_event *events;
+    uint32_t events_n;
+    bool validators_changed;
+    const struct ledger_validator *validators; /* the whole new set, ordered by power (falling), then key */
+    uint32_t validators_n;
+};
+/* Applies a decided block in memory. ERR_STATE if its height or time cannot be next, or a finalized one is uncommitted.
+ */
+enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, const struct ledger_result **out,
+                         struct note *note) MUST_USE;
+/* Writes it, with `extra` (may be NULL) in the same synced batch. */
+enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note) MUST_USE;
+
+/* -- queries, of the last finalized state -- */
+
+bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */
+struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner);
+bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out);
+bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out);
+bool ledger_model_by_name(const struct ledger *l, const char *name, struct rec_model *out);
+bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct rec_data *out);
+bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
+bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
+bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+struct params ledger_params(const struct ledger *l);
+struct rec_totals ledger_totals(const struct ledger *l);
+/* At most VALIDATORS_MAX; returns how many. */
+uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);
+/* The next record behind `after` in the order of keys (NULL: the first); false at the end. */
+bool ledger_model_next(const struct ledger *l, const struct hash *after, struct rec_model *out);
+bool ledger_data_next(const struct ledger *l, const struct hash *after, struct rec_data *out);
+bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out);
+bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out);
+bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
+/* What became of a transaction, from the store: ERR_NOT_FOUND if it was in no committed block. */
+enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note) MUST_USE;
+/* A proof that the record under this class and key is in the state (or absent from it), for tree_verify. */
+void ledger_prove(const struct ledger *l, enum state_class cls, struct bytes key, struct buf *proof);
+
+/* Audits of settlements: draws of one record. */
+uint32_t settlement_audits(const struct rec_settlement *s);
+struct audit_draw settlement_audit_at(const struct rec_settlement *s, uint32_t i);
+
+#endif

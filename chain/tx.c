@@ -1,0 +1,212 @@
+/* Transactions: encoding, identity, signatures. */
+#include "chain/tx.h"
+
+#include <string.h>
+
+RECORD_DEFINE(tx, TX_FIELDS)
+RECORD_DEFINE(tx_transfer, TX_TRANSFER_FIELDS)
+RECORD_DEFINE(tx_bond, TX_BOND_FIELDS)
+RECORD_DEFINE(tx_unbond, TX_UNBOND_FIELDS)
+RECORD_DEFINE(tx_provider, TX_PROVIDER_FIELDS)
+RECORD_DEFINE(tx_model_publish, TX_MODEL_PUBLISH_FIELDS)
+RECORD_DEFINE(lineage_entry, LINEAGE_ENTRY_FIELDS)
+RECORD_DEFINE(tx_data_contribute, TX_DATA_CONTRIBUTE_FIELDS)
+RECORD_DEFINE(tx_channel_open, TX_CHANNEL_OPEN_FIELDS)
+RECORD_DEFINE(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS)
+RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
+RECORD_DEFINE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
+RECORD_DEFINE(tx_audit, TX_AUDIT_FIELDS)
+
+/* What each kind's body needs: a trial decode, JSON, its base work and its name. */
+#define K(number, name, record, work)                                                                                  \
+    static bool record##_decodes(struct cursor *c)                                                                     \
+    {                                                                                                                  \
+        struct record body;                                                                                            \
+        record##_get(c, &body);                                                                                        \
+        return cursor_end(c);                                                                                          \
+    }                                                                                                                  \
+    static void record##_print(struct buf *out, struct bytes raw)                                                      \
+    {                                                                                                                  \
+        struct cursor c = cursor_of(raw);                                                                              \
+        struct record body;                                                                                            \
+        record##_get(&c, &body);                                                                                       \
+        record##_json(out, &body);                                                                                     \
+    }
+TX_KIND_LIST(K)
+#undef K
+
+static const struct kind {
+    const char *name; /* behind "tx_" */
+    uint32_t work;
+    bool (*decodes)(struct cursor *c);
+    void (*print)(struct buf *out, struct bytes raw);
+} kinds[] = {
+#define K(number, name, record, work) [number] = {#record + 3, work, record##_decodes, record##_print},
+    TX_KIND_LIST(K)
+#undef K
+};
+
+static const struct kind *kind_find(uint8_t kind)
+{
+    return kind < sizeof kinds / sizeof *kinds && kinds[kind].name ? &kinds[kind] : NULL;
+}
+
+const char *tx_kind_name(uint8_t kind)
+{
+    const struct kind *k = kind_find(kind);
+    return k ? k->name : NULL;
+}
+
+/* The signature is the last field, so what is signed is the encoding without its end. */
+static struct hash id_of_encoding(const struct buf *b)
+{
+    return hash_once(HASH_TX, b->p, b->n - sizeof(struct sig));
+}
+
+struct hash tx_id(const struct tx *t)
+{
+    struct buf b = {0};
+    tx_put(&b, t);
+    struct hash id = id_of_encoding(&b);
+    buf_clear(&b);
+    return id;
+}
+
+void tx_sign(struct tx *t, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee)
+{
+    t->version = TX_VERSION;
+    t->chain = *chain;
+    t->signer = key_public(secret);
+    t->nonce = nonce;
+    t->fee = fee;
+    struct hash id = tx_id(t);
+    key_sign_hash(secret, &id, NULL, &t->sig);
+}
+
+void tx_build(struct buf *out, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee,
+              enum tx_kind kind, struct bytes body)
+{
+    struct tx t = {.kind = (uint8_t)kind, .body = body};
+    tx_sign(&t, chain, secret, nonce, fee);
+    tx_put(out, &t);
+}
+
+enum err tx_decode(struct bytes raw, struct tx *t, struct note *note)
+{
+    if (raw.n > TX_SIZE_MAX)
+        return note_set(note, ERR_LIMIT, "transaction of %zu bytes: at most %u", raw.n, TX_SIZE_MAX);
+    struct cursor c = cursor_of(raw);
+    tx_get(&c, t);
+    if (!cursor_end(&c))
+        return note_set(note, ERR_FORMAT, "not a transaction: %zu bytes that do not decode", raw.n);
+    if (t->version != TX_VERSION)
+        return note_set(note, ERR_UNSUPPORTED, "transaction of version %u: this program knows version %d", t->version,
+                        TX_VERSION);
+    const struct kind *k = kind_find(t->kind);
+    if (!k)
+        return note_set(note, ERR_UNSUPPORTED, "transaction of unknown kind %u", t->kind);
+    c = cursor_of(t->body);
+    if (!k->decodes(&c))
+        return note_set(note, ERR_FORMAT, "the body of this %s transaction does not decode", k->name);
+    return ERR_OK;
+}
+
+enum err tx_check(const struct tx *t, const struct hash *chain, struct note *note)
+{
+    if (!hash_equal(&t->chain, chain)) {
+        char theirs[17], ours[17];
+        hex_put(theirs, t->chain.b, 8);
+        hex_put(ours, chain->b, 8);
+        return note_set(note, ERR_CHAIN, "transaction for chain %s..., this is %s...: sign it for this chain", theirs,
+                        ours);
+    }
+    struct hash id = tx_id(t);
+    if (!key_verify_hash(&t->signer, &id, &t->sig))
+        return note_set(note, ERR_AUTH, "the signature does not fit the transaction and its signer");
+    return ERR_OK;
+}
+
+uint64_t tx_work(const struct tx *t)
+{
+    const struct kind *k = kind_find(t->kind);
+    CHECK(k);
+    struct cursor c = cursor_of(t->body);
+    if (t->kind == TX_MODEL_PUBLISH) {
+        struct tx_model_publish body;
+        tx_model_publish_get(&c, &body);
+        return k->work + body.tensors.n + body.lineage.n / LINEAGE_ENTRY_SIZE;
+    }
+    if (t->kind == TX_PROVIDER) {
+        struct tx_provider body;
+        tx_provider_get(&c, &body);
+        return k->work + body.models.n;
+    }
+    return k->work;
+}
+
+struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, struct amount per_work)
+{
+    struct amount bytes, units, sum;
+    if (!amount_scale(&bytes, per_byte, size, 1) || !amount_scale(&units, per_work, work, 1) ||
+        !amount_add(&sum, bytes, units))
+        return amount_of(UINT64_MAX);
+    return sum;
+}
+
+void tx_print(struct buf *out, const struct tx *t)
+{
+    const struct kind *k = kind_find(t->kind);
+    struct hash id = tx_id(t);
+    bool first = true;
+    CHECK(k);
+    buf_add_text(out, "{");
+    codec_json_key(out, &first, "id");
+    codec_json_hash(out, &id);
+    codec_json_key(out, &first, "kind");
+    codec_json_string(out, k->name, strlen(k->name));
+    codec_json_key(out, &first, "chain");
+    codec_json_hash(out, &t->chain);
+    codec_json_key(out, &first, "signer");
+    codec_json_pubkey(out, &t->signer);
+    codec_json_key(out, &first, "nonce");
+    codec_json_u64(out, &t->nonce);
+    codec_json_key(out, &first, "fee");
+    codec_json_amount(out, &t->fee);
+    codec_json_key(out, &first, "body");
+    k->print(out, t->body);
+    buf_add_text(out, "}");
+}
+
+struct hash tx_channel_id(const struct hash *id)
+{
+    return hash_once(HASH_CHANNEL, id->b, sizeof id->b);
+}
+
+struct hash tx_tensors_root(const struct hashes *tensors)
+{
+    return hash_once(HASH_TENSOR, tensors->p, (size_t)tensors->n * HASH_SIZE);
+}
+
+static struct hash consent_hash(const struct hash *chain, const struct pubkey *owner, const struct pubkey *node)
+{
+    struct hasher h;
+    hash_start(&h, HASH_CONSENT);
+    hash_add(&h, chain->b, sizeof chain->b);
+    hash_add(&h, owner->b, sizeof owner->b);
+    hash_add(&h, node->b, sizeof node->b);
+    return hash_end(&h);
+}
+
+void tx_consent_sign(const struct hash *chain, const struct pubkey *owner, const struct seckey *node, struct sig *out)
+{
+    struct pubkey node_key = key_public(node);
+    struct hash h = consent_hash(chain, owner, &node_key);
+    key_sign_hash(node, &h, NULL, out);
+}
+
+bool tx_consent_verify(const struct hash *chain, const struct pubkey *owner, const struct pubkey *node,
+                       const struct sig *sig)
+{
+    struct hash h = consent_hash(chain, owner, node);
+    return key_verify_hash(node, &h, sig);
+}
