@@ -1,0 +1,179 @@
+/* The node's own transactions, one after the other. */
+#include "node/account.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OFFER_AGAIN_MS 3000
+
+struct waiting {
+    struct waiting *next;
+    enum tx_kind kind;
+    struct buf body;
+    account_done_fn done;
+    void *arg;
+    struct buf tx; /* encoded; empty before it was offered */
+    struct hash id;
+};
+
+struct account {
+    struct host *host;
+    struct ledger *ledger;
+    struct seckey secret;
+    struct pubkey key;
+    account_submit_fn submit;
+    void *arg;
+    struct waiting *first, **last;
+    unsigned n;
+    struct timer timer;
+};
+
+static void on_timer(void *arg);
+
+struct account *account_new(struct host *host, struct ledger *ledger, const struct seckey *key,
+                            account_submit_fn submit, void *arg)
+{
+    struct account *a = secret_new(sizeof *a);
+    a->host = host;
+    a->ledger = ledger;
+    a->secret = *key;
+    key_derive(&a->secret, &a->key);
+    a->submit = submit;
+    a->arg = arg;
+    a->last = &a->first;
+    return a;
+}
+
+static void waiting_free(struct waiting *w)
+{
+    buf_clear(&w->body);
+    buf_clear(&w->tx);
+    free(w);
+}
+
+void account_free(struct account *a)
+{
+    if (!a)
+        return;
+    host_timer_cancel(a->host, &a->timer);
+    while (a->first) {
+        struct waiting *w = a->first;
+        a->first = w->next;
+        waiting_free(w);
+    }
+    secret_free(a);
+}
+
+struct pubkey account_key(const struct account *a)
+{
+    return a->key;
+}
+
+struct amount account_balance(const struct account *a)
+{
+    struct rec_account rec;
+    (void)!ledger_account(a->ledger, &a->key, &rec);
+    return rec.balance;
+}
+
+static void finish(struct account *a, enum err e, const struct note *note)
+{
+    struct waiting *w = a->first;
+    a->first = w->next;
+    if (!a->first)
+        a->last = &a->first;
+    a->n--;
+    if (e != ERR_OK)
+        log_event(LOG_ODD, "account", "failed", "kind=%s error=%s", tx_kind_name((uint8_t)w->kind), err_name(e));
+    if (w->done)
+        w->done(w->arg, e, &w->id, note);
+    waiting_free(w);
+}
+
+static void build(struct account *a, struct waiting *w)
+{
+    struct hash chain = ledger_info(a->ledger).chain;
+    uint64_t nonce = ledger_nonce(a->ledger, &a->key);
+    struct tx t;
+    /* Once to learn the size, which does not depend on the fee; then with it. */
+    tx_build(&w->tx, &chain, &a->secret, nonce, amount_of(0), w->kind, bytes_of_buf(&w->body));
+    CHECK(tx_decode(bytes_of_buf(&w->tx), &t, NULL) == ERR_OK);
+    struct amount fee = ledger_fee(a->ledger, w->tx.n, tx_work(&t));
+    buf_reset(&w->tx);
+    tx_build(&w->tx, &chain, &a->secret, nonce, fee, w->kind, bytes_of_buf(&w->body));
+    CHECK(tx_decode(bytes_of_buf(&w->tx), &t, NULL) == ERR_OK);
+    w->id = tx_id(&t);
+}
+
+/* Offers the first that waits, until one is under way or none is left. */
+static void offer_first(struct account *a)
+{
+    while (a->first) {
+        struct note note = {{0}};
+        struct waiting *w = a->first;
+        if (w->tx.n == 0)
+            build(a, w);
+        enum err e = a->submit(a->arg, bytes_of_buf(&w->tx), &note);
+        if (e == ERR_OK || e == ERR_DUPLICATE || e == ERR_BUSY || e == ERR_LIMIT || e == ERR_FULL) {
+            host_timer_set(a->host, &a->timer, OFFER_AGAIN_MS, on_timer, a);
+            return;
+        }
+        finish(a, e, &note);
+    }
+}
+
+/* In a block already? Then its asker is told. */
+static bool settle_first(struct account *a)
+{
+    struct rec_result result;
+    struct waiting *w = a->first;
+    if (!w || w->tx.n == 0 || ledger_tx_result(a->ledger, &w->id, &result, NULL) != ERR_OK)
+        return false;
+    struct note note;
+    note_set(&note, (enum err)result.code, "the transaction was refused in its block: %s",
+             err_text((enum err)result.code));
+    finish(a, (enum err)result.code, &note);
+    return true;
+}
+
+static void step(void *arg)
+{
+    struct account *a = arg;
+    while (settle_first(a))
+        ;
+    /* A nonce that went by (another process with this key, say) makes the bytes worthless. */
+    if (a->first && a->first->tx.n) {
+        struct tx t;
+        CHECK(tx_decode(bytes_of_buf(&a->first->tx), &t, NULL) == ERR_OK);
+        if (t.nonce < ledger_nonce(a->ledger, &a->key))
+            buf_reset(&a->first->tx);
+    }
+    offer_first(a);
+}
+
+static void on_timer(void *arg)
+{
+    step(arg);
+}
+
+void account_step(struct account *a)
+{
+    if (a->first)
+        step(a);
+}
+
+void account_send(struct account *a, enum tx_kind kind, struct bytes body, account_done_fn done, void *arg)
+{
+    struct waiting *w = mem_new(sizeof *w);
+    *w = (struct waiting){.kind = kind, .done = done, .arg = arg};
+    buf_add(&w->body, body.p, body.n);
+    *a->last = w;
+    a->last = &w->next;
+    if (a->n++ == 0)
+        host_timer_set(a->host, &a->timer, 0, on_timer, a);
+}

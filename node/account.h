@@ -1,0 +1,29 @@
+/* The node's own account on the ledger: its hot key signs what the node does by itself (opening
+ * channels, settling, audit reports). Transactions go out one at a time, in order, each when the one
+ * before is in a block; one that is not seen in a block is offered again, the same bytes, so it counts
+ * once. What waits here is lost with the process: whoever asked looks at the ledger after a restart.
+ */
+#ifndef KITH_NODE_ACCOUNT_H
+#define KITH_NODE_ACCOUNT_H
+
+#include "chain/ledger.h"
+#include "node/host.h"
+
+struct account;
+
+/* Offers a transaction to the pool and the network. */
+typedef enum err (*account_submit_fn)(void *arg, struct bytes tx, struct note *note);
+/* e: ERR_OK when it is in a block and had its effect; otherwise why not. Never within account_send. */
+typedef void (*account_done_fn)(void *arg, enum err e, const struct hash *id, const struct note *note);
+
+struct account *account_new(struct host *host, struct ledger *ledger, const struct seckey *key,
+                            account_submit_fn submit, void *arg);
+/* No callback comes any more. */
+void account_free(struct account *a);
+struct pubkey account_key(const struct account *a);
+struct amount account_balance(const struct account *a);
+void account_send(struct account *a, enum tx_kind kind, struct bytes body, account_done_fn done, void *arg);
+/* A block was committed. */
+void account_step(struct account *a);
+
+#endif

@@ -1,0 +1,246 @@
+/* Both ends of a payment channel. */
+#include "node/channel.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+RECORD_DEFINE(channel_head, CHANNEL_HEAD_FIELDS)
+
+void channel_init(struct channel *c, const struct channel_head *head)
+{
+    *c = (struct channel){.head = *head};
+}
+
+void channel_clear(struct channel *c)
+{
+    free(c->receipts);
+    *c = (struct channel){0};
+}
+
+uint32_t channel_find_job(const struct channel *c, const struct hash *job)
+{
+    for (uint32_t i = c->n; i-- > 0;) /* the running ones are the last */
+        if (hash_equal(&c->receipts[i].receipt.job, job))
+            return i;
+    return CHANNEL_NO_JOB;
+}
+
+static enum err check_growth(const struct receipt *was, const struct receipt *is)
+{
+    if (was->stop != RECEIPT_OPEN)
+        return receipt_equal(was, is) ? ERR_OK : ERR_STATE;
+    bool grows = is->tokens_in >= was->tokens_in && is->tokens_out >= was->tokens_out &&
+                 amount_compare(is->price, was->price) >= 0;
+    return grows ? ERR_OK : ERR_RANGE;
+}
+
+enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, uint32_t *index)
+{
+    if (!hash_equal(&r->receipt.channel, &c->head.id))
+        return ERR_MISMATCH;
+    if (!receipt_verify(&r->receipt, &c->head.provider, &r->sig))
+        return ERR_AUTH;
+    uint32_t i = channel_find_job(c, &r->receipt.job);
+    if (i != CHANNEL_NO_JOB) {
+        enum err e = check_growth(&c->receipts[i].receipt, &r->receipt);
+        if (e != ERR_OK)
+            return e;
+    } else {
+        if (c->n == RECEIPTS_MAX)
+            return ERR_LIMIT;
+        if (c->n == c->room) {
+            c->room = c->room ? 2 * c->room : 8;
+            c->receipts = mem_resize(c->receipts, c->room, sizeof *c->receipts);
+        }
+        i = c->n++;
+    }
+    c->receipts[i] = *r;
+    *index = i;
+    return ERR_OK;
+}
+
+static struct sum_node *leaves_new(const struct channel *c)
+{
+    struct sum_node *leaves = mem_array(c->n, sizeof *leaves);
+    for (uint32_t i = 0; i < c->n; i++)
+        leaves[i] = sum_leaf(&c->receipts[i].receipt);
+    return leaves;
+}
+
+static bool tree_top(const struct channel *c, struct sum_node *top)
+{
+    struct sum_node *leaves = leaves_new(c);
+    bool good = sum_tree_top(leaves, c->n, top);
+    free(leaves);
+    return good;
+}
+
+enum err channel_sum(const struct channel *c, struct voucher *out)
+{
+    struct sum_node top;
+    if (!tree_top(c, &top))
+        return ERR_RANGE;
+    *out = (struct voucher){.chain = c->head.chain,
+                            .channel = c->head.id,
+                            .cumulative = top.amount,
+                            .tokens_in = top.tokens_in,
+                            .tokens_out = top.tokens_out,
+                            .receipts = c->n,
+                            .receipts_root = sum_root(&top, c->n)};
+    return amount_compare(top.amount, c->head.funded) > 0 ? ERR_FUNDS : ERR_OK;
+}
+
+enum err channel_pay(struct channel *c, const struct seckey *payer)
+{
+    struct voucher v;
+    enum err e = channel_sum(c, &v);
+    if (e != ERR_OK)
+        return e;
+    voucher_sign(&v, payer, &c->head.payer_sig);
+    c->head.voucher = v;
+    c->head.promised = true;
+    return ERR_OK;
+}
+
+enum err channel_take(struct channel *c, const struct voucher *v, const struct sig *sig)
+{
+    struct voucher expected;
+    enum err e = channel_sum(c, &expected);
+    if (e != ERR_OK)
+        return e;
+    if (!voucher_equal(v, &expected))
+        return ERR_MISMATCH;
+    if (!voucher_verify(v, &c->head.payer, sig))
+        return ERR_AUTH;
+    c->head.voucher = *v;
+    c->head.payer_sig = *sig;
+    c->head.promised = true;
+    return ERR_OK;
+}
+
+static struct amount difference(struct amount a, struct amount b)
+{
+    struct amount out = {0};
+    return amount_sub(&out, a, b) ? out : amount_of(0);
+}
+
+struct amount channel_unsettled(const struct channel *c)
+{
+    return c->head.promised ? difference(c->head.voucher.cumulative, c->head.settled) : amount_of(0);
+}
+
+struct amount channel_left(const struct channel *c)
+{
+    return c->head.promised ? difference(c->head.funded, c->head.voucher.cumulative) : c->head.funded;
+}
+
+struct hash channel_top(const struct channel *c)
+{
+    struct sum_node top = {0};
+    CHECK(tree_top(c, &top));
+    return top.hash;
+}
+
+enum err channel_prove(const struct channel *c, uint32_t index, struct buf *proof)
+{
+    struct sum_node *leaves = leaves_new(c);
+    bool good = sum_tree_prove(leaves, c->n, index, proof);
+    free(leaves);
+    return good ? ERR_OK : ERR_RANGE;
+}
+
+/* -- on disk: 'h' SIDE id -> head, 'r' SIDE id index (big-endian, so that a scan is in order) -> receipt -- */
+
+#define HEAD_KEY_SIZE    34
+#define RECEIPT_KEY_SIZE 38
+
+static void head_key(uint8_t key[HEAD_KEY_SIZE], uint8_t kind, uint8_t side, const struct hash *id)
+{
+    key[0] = kind;
+    key[1] = side;
+    memcpy(key + 2, id->b, sizeof id->b);
+}
+
+static void receipt_key(uint8_t key[RECEIPT_KEY_SIZE], uint8_t side, const struct hash *id, uint32_t index)
+{
+    head_key(key, 'r', side, id);
+    for (int i = 0; i < 4; i++)
+        key[HEAD_KEY_SIZE + i] = (uint8_t)(index >> (24 - 8 * i));
+}
+
+void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct kv_batch *batch)
+{
+    uint8_t key[RECEIPT_KEY_SIZE];
+    struct buf value = {0};
+    head_key(key, 'h', side, &c->head.id);
+    channel_head_put(&value, &c->head);
+    kv_batch_put(batch, bytes_of(key, HEAD_KEY_SIZE), bytes_of_buf(&value));
+    if (index != CHANNEL_NO_JOB) {
+        CHECK(index < c->n);
+        buf_reset(&value);
+        receipt_key(key, side, &c->head.id, index);
+        signed_receipt_put(&value, &c->receipts[index]);
+        kv_batch_put(batch, bytes_of(key, RECEIPT_KEY_SIZE), bytes_of_buf(&value));
+    }
+    buf_clear(&value);
+}
+
+struct load {
+    struct kv *kv;
+    uint8_t side;
+    struct channel *channel;
+    channel_loaded_fn fn;
+    void *arg;
+    struct note *note;
+    enum err e;
+};
+
+static bool load_receipt(void *arg, struct bytes key, struct bytes value)
+{
+    struct load *l = arg;
+    struct signed_receipt r;
+    struct cursor c = cursor_of(value);
+    uint32_t index;
+    (void)key;
+    signed_receipt_get(&c, &r);
+    if (!cursor_end(&c) || channel_put_receipt(l->channel, &r, &index) != ERR_OK)
+        l->e = note_set(l->note, ERR_CORRUPT, "a stored receipt is broken");
+    return l->e == ERR_OK;
+}
+
+static bool load_channel(void *arg, struct bytes key, struct bytes value)
+{
+    struct load *l = arg;
+    struct channel_head head;
+    uint8_t prefix[HEAD_KEY_SIZE];
+    struct cursor c = cursor_of(value);
+    (void)key;
+    channel_head_get(&c, &head);
+    if (!cursor_end(&c)) {
+        l->e = note_set(l->note, ERR_CORRUPT, "a stored channel is broken");
+        return false;
+    }
+    l->channel = mem_new(sizeof *l->channel);
+    channel_init(l->channel, &head);
+    head_key(prefix, 'r', l->side, &head.id);
+    enum err e = kv_scan(l->kv, bytes_of(prefix, sizeof prefix), load_receipt, l, l->note);
+    if (l->e == ERR_OK)
+        l->e = e;
+    if (l->e != ERR_OK) {
+        channel_clear(l->channel);
+        free(l->channel);
+        return false;
+    }
+    l->fn(l->arg, l->channel);
+    return true;
+}
+
+enum err channel_load(struct kv *kv, uint8_t side, channel_loaded_fn fn, void *arg, struct note *note)
+{
+    struct load l = {.kv = kv, .side = side, .fn = fn, .arg = arg, .note = note};
+    uint8_t prefix[2] = {'h', side};
+    enum err e = kv_scan(kv, bytes_of(prefix, sizeof prefix), load_channel, &l, note);
+    return l.e != ERR_OK ? l.e : e;
+}

@@ -1,0 +1,73 @@
+/* A payment channel as both of its ends keep it: one receipt a job, and the latest voucher over them all.
+ *
+ * The provider signs a receipt for what it has done so far (stop = RECEIPT_OPEN while the job runs); the
+ * payer answers with a voucher over every receipt of the channel. Both sides compute the same tree, so
+ * a voucher carries no list. Amounts only grow; a finished receipt never changes.
+ *
+ *     payer:     channel_put_receipt (checked) -> channel_pay  -> voucher goes out
+ *     provider:  channel_put_receipt (own)     -> channel_take <- voucher comes in
+ *
+ * Pure. Persisted by its owner as one header record and one record a receipt (channel_store_*): the
+ * owner writes, synced, before a voucher leaves or anything is delivered upon it.
+ */
+#ifndef KITH_NODE_CHANNEL_H
+#define KITH_NODE_CHANNEL_H
+
+#include "chain/kv.h"
+#include "chain/market_records.h"
+
+#define CHANNEL_HEAD_FIELDS(F)                                                                                         \
+    F(hash, id)                                                                                                        \
+    F(hash, chain)                                                                                                     \
+    F(pubkey, payer)                                                                                                   \
+    F(pubkey, provider)                                                                                                \
+    F(hash, model)                                                                                                     \
+    F(amount, funded)                                                                                                  \
+    F(amount, settled)                                                                                                 \
+    F(flag, closed)                                                                                                    \
+    F(flag, promised)                                                                                                  \
+    F(voucher, voucher)                                                                                                \
+    F(sig, payer_sig)
+RECORD_DECLARE(channel_head, CHANNEL_HEAD_FIELDS)
+
+struct channel {
+    struct channel_head head; /* `promised`: voucher and payer_sig are there */
+    uint32_t n, room;
+    struct signed_receipt *receipts;
+};
+
+/* Of a channel that the ledger has: its terms go into head, the rest of *c is made. */
+void channel_init(struct channel *c, const struct channel_head *head);
+void channel_clear(struct channel *c);
+
+#define CHANNEL_NO_JOB UINT32_MAX
+uint32_t channel_find_job(const struct channel *c, const struct hash *job);
+/* Adds the receipt of a job or replaces the job's open one. ERR_AUTH: not signed by the provider. ERR_STATE: the
+ * job is finished. ERR_RANGE: its counts or price went down. ERR_MISMATCH: of another channel. ERR_LIMIT:
+ * RECEIPTS_MAX. *index is where it stands. */
+enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, uint32_t *index) MUST_USE;
+
+/* What all receipts together come to, as a voucher without a signature. ERR_RANGE on overflow, ERR_FUNDS when
+ * it is more than the channel holds. */
+enum err channel_sum(const struct channel *c, struct voucher *out) MUST_USE;
+/* Payer: signs over the present receipts and keeps it as the latest. */
+enum err channel_pay(struct channel *c, const struct seckey *payer) MUST_USE;
+/* Provider: takes a voucher that is exactly over the present receipts. ERR_MISMATCH if it says anything else. */
+enum err channel_take(struct channel *c, const struct voucher *v, const struct sig *sig) MUST_USE;
+/* What the latest voucher promises beyond what was settled. */
+struct amount channel_unsettled(const struct channel *c);
+/* Funded, not yet promised. */
+struct amount channel_left(const struct channel *c);
+/* Top hash of the receipts' tree, as a settlement needs it; only right after channel_take or channel_pay. */
+struct hash channel_top(const struct channel *c);
+/* A receipt's place in the tree that the latest voucher signs. */
+enum err channel_prove(const struct channel *c, uint32_t index, struct buf *proof) MUST_USE;
+
+/* Puts the header and receipt `index` (CHANNEL_NO_JOB: header only) into the batch. */
+void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct kv_batch *batch);
+/* Every stored channel of a side ('P' provider, 'R' requester), with its receipts. Broken records are
+ * ERR_CORRUPT. */
+typedef void (*channel_loaded_fn)(void *arg, struct channel *loaded_take);
+enum err channel_load(struct kv *kv, uint8_t side, channel_loaded_fn fn, void *arg, struct note *note) MUST_USE;
+
+#endif

@@ -1,0 +1,615 @@
+/* libmicrohttpd on our loop: its epoll descriptor is watched, its timeouts become a timer.
+ *
+ * A connection whose request waits for its answer is suspended; libmicrohttpd then does not look at the
+ * socket, so we watch the descriptor ourselves to learn that the client hung up. A connection that
+ * sends no whole request head within HTTP_HEADER_MS is shut, trickled bytes or not. */
+#include "node/http.h"
+
+#include "base/codec.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting */
+#define SWEEP_MS           1000
+
+enum phase { RECEIVING, WAITING, ANSWERED, STREAMING };
+
+struct http_request {
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_request *next, *prev;
+    enum phase phase;
+    bool suspended, too_large, ended, gone, queued;
+    char *method, *path;
+    struct buf body;
+    struct MHD_Response *response;
+    unsigned status;
+    struct buf headers; /* name NUL value NUL ... for the answer */
+    struct buf out;     /* stream bytes not yet taken */
+    int watched;        /* the descriptor we poll, or -1 */
+    http_gone_fn on_gone;
+    void *gone_arg;
+};
+
+/* An accepted connection that has not sent a request head yet. */
+struct fresh {
+    int fd;
+    uint64_t since_ms;
+    struct fresh *next;
+};
+
+struct http {
+    struct host *host;
+    struct MHD_Daemon *daemon;
+    int epoll_fd; /* -1 before it is watched */
+    struct timer timer, sweep;
+    http_handler_fn handler;
+    void *arg;
+    bool is_unix, closing, running, run_again;
+    int listen_fd;
+    char *unix_path;
+    unsigned port;
+    struct http_request *requests;
+    struct fresh *fresh;
+};
+
+static void run(struct http *h);
+
+/* -- requests -- */
+
+static struct http_request *request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
+{
+    struct http_request *r = mem_new(sizeof *r);
+    r->http = h;
+    r->connection = c;
+    r->method = mem_string(method);
+    r->path = mem_string(path);
+    r->watched = -1;
+    r->next = h->requests;
+    if (r->next)
+        r->next->prev = r;
+    h->requests = r;
+    return r;
+}
+
+static void unwatch(struct http_request *r)
+{
+    if (r->watched >= 0)
+        host_poll_cancel(r->http->host, r->watched);
+    r->watched = -1;
+}
+
+static void request_free(struct http_request *r)
+{
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        r->http->requests = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    unwatch(r);
+    if (r->response)
+        MHD_destroy_response(r->response);
+    buf_clear(&r->body);
+    buf_clear(&r->headers);
+    buf_clear(&r->out);
+    free(r->method);
+    free(r->path);
+    free(r);
+}
+
+static void tell_gone(struct http_request *r)
+{
+    if (r->gone)
+        return;
+    r->gone = true;
+    bool owed = (r->phase == WAITING || r->phase == STREAMING) && !r->ended;
+    if (owed && r->on_gone)
+        r->on_gone(r->gone_arg, r);
+}
+
+static void resume(struct http_request *r)
+{
+    if (!r->suspended)
+        return;
+    r->suspended = false;
+    MHD_resume_connection(r->connection);
+    run(r->http);
+}
+
+static int connection_fd(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* The socket of a suspended connection became readable or broke: a client has nothing to say while it
+ * waits, so either it hung up (end of file) or it pipelines, which we leave for later. */
+static void on_hangup(void *arg, int fd, unsigned events)
+{
+    struct http_request *r = arg;
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    bool hung_up = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    (void)events;
+    unwatch(r);
+    if (!hung_up)
+        return;
+    tell_gone(r);
+    shutdown(fd, SHUT_RDWR);
+    resume(r);
+}
+
+static void suspend(struct http_request *r)
+{
+    if (r->suspended)
+        return;
+    r->suspended = true;
+    MHD_suspend_connection(r->connection);
+    int fd = r->watched < 0 ? connection_fd(r->connection) : -1;
+    if (fd >= 0 && host_poll_set(r->http->host, fd, HOST_READABLE, on_hangup, r) == ERR_OK)
+        r->watched = fd;
+}
+
+const char *http_method(const struct http_request *r)
+{
+    return r->method;
+}
+
+const char *http_path(const struct http_request *r)
+{
+    return r->path;
+}
+
+const char *http_query(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_header(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+struct bytes http_body(const struct http_request *r)
+{
+    return bytes_of_buf(&r->body);
+}
+
+bool http_is_local(const struct http_request *r)
+{
+    return r->http->is_unix;
+}
+
+void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg)
+{
+    r->on_gone = gone;
+    r->gone_arg = arg;
+}
+
+/* -- answers -- */
+
+void http_add_header(struct http_request *r, const char *name, const char *value)
+{
+    buf_add(&r->headers, name, strlen(name) + 1);
+    buf_add(&r->headers, value, strlen(value) + 1);
+}
+
+static void set_response(struct http_request *r, struct MHD_Response *response, unsigned status, const char *type)
+{
+    CHECK(response && !r->response);
+    r->response = response;
+    r->status = status;
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    for (size_t at = 0; at < r->headers.n;) {
+        const char *name = (const char *)r->headers.p + at;
+        const char *value = name + strlen(name) + 1;
+        MHD_add_response_header(response, name, value);
+        at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
+    }
+}
+
+void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)
+{
+    CHECK(r->phase == WAITING);
+    r->phase = ANSWERED;
+    r->ended = true;
+    void *copy = (void *)(uintptr_t)(body.n ? body.p : (const uint8_t *)"");
+    set_response(r, MHD_create_response_from_buffer(body.n, copy, MHD_RESPMEM_MUST_COPY), status, type);
+    resume(r);
+}
+
+void http_reply_error(struct http_request *r, unsigned status, const char *code, const char *message)
+{
+    struct buf b = {0};
+    buf_add_text(&b, "{\"error\":{\"message\":");
+    codec_json_string(&b, message, strlen(message));
+    buf_add_format(&b, ",\"type\":\"%s\",\"code\":\"%s\"}}", status < 500 ? "invalid_request_error" : "server_error",
+                   code);
+    http_reply(r, status, "application/json", bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+static ssize_t stream_read(void *arg, uint64_t at, char *to, size_t room)
+{
+    struct http_request *r = arg;
+    (void)at;
+    if (r->gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (r->out.n == 0) {
+        if (r->ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        suspend(r);
+        return 0;
+    }
+    size_t n = r->out.n < room ? r->out.n : room;
+    memcpy(to, r->out.p, n);
+    buf_drop(&r->out, n);
+    return (ssize_t)n;
+}
+
+void http_stream_start(struct http_request *r, unsigned status, const char *type)
+{
+    CHECK(r->phase == WAITING);
+    r->phase = STREAMING;
+    set_response(r, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, r, NULL), status, type);
+    resume(r);
+}
+
+bool http_stream_put(struct http_request *r, struct bytes part)
+{
+    CHECK(r->phase == STREAMING && !r->ended);
+    if (r->out.n + part.n > STREAM_WAITING_MAX)
+        return false;
+    buf_add(&r->out, part.p, part.n);
+    resume(r);
+    return true;
+}
+
+void http_stream_end(struct http_request *r)
+{
+    CHECK(r->phase == STREAMING && !r->ended);
+    r->ended = true;
+    resume(r);
+}
+
+/* -- what is let in -- */
+
+static bool host_is_ours(const char *host)
+{
+    if (!host)
+        return false;
+    char name[64];
+    const char *end = *host == '[' ? strchr(host, ']') : strchr(host, ':');
+    size_t n = end ? (size_t)(end - host) + (*host == '[') : strlen(host);
+    if (n >= sizeof name)
+        return false;
+    memcpy(name, host, n);
+    name[n] = 0;
+    return strcasecmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 || strcmp(name, "[::1]") == 0;
+}
+
+/* Keeps web pages out: a rebound name fails on Host, a cross-site form fails on the type. */
+static bool refuse_foreign(struct http_request *r)
+{
+    if (r->http->is_unix)
+        return false;
+    if (!host_is_ours(http_header(r, "Host"))) {
+        http_reply_error(r, 403, "bad_host", "the Host header does not name this machine: use http://127.0.0.1");
+        return true;
+    }
+    const char *type = http_header(r, "Content-Type");
+    if (strcmp(r->method, "POST") == 0 && (!type || strncasecmp(type, "application/json", 16) != 0)) {
+        http_reply_error(r, 415, "bad_content_type", "send Content-Type: application/json");
+        return true;
+    }
+    return false;
+}
+
+static void dispatch(struct http_request *r)
+{
+    r->phase = WAITING;
+    if (r->too_large) {
+        char text[80];
+        snprintf(text, sizeof text, "the body is over the limit of %u bytes", HTTP_BODY_MAX);
+        http_reply_error(r, 413, "too_large", text);
+    } else if (!refuse_foreign(r))
+        r->http->handler(r->http->arg, r);
+}
+
+static void forget_fresh(struct http *h, int fd)
+{
+    for (struct fresh **f = &h->fresh; *f; f = &(*f)->next)
+        if ((*f)->fd == fd) {
+            struct fresh *dead = *f;
+            *f = dead->next;
+            free(dead);
+            return;
+        }
+}
+
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char *path, const char *method,
+                                 const char *version, const char *data, size_t *data_n, void **slot)
+{
+    struct http *h = arg;
+    struct http_request *r = *slot;
+    (void)version;
+    if (!r) {
+        forget_fresh(h, connection_fd(c));
+        *slot = request_new(h, c, method, path);
+        return MHD_YES;
+    }
+    if (*data_n) {
+        if (r->body.n + *data_n > HTTP_BODY_MAX)
+            r->too_large = true;
+        else
+            buf_add(&r->body, data, *data_n);
+        *data_n = 0;
+        return MHD_YES;
+    }
+    if (r->phase == RECEIVING)
+        dispatch(r);
+    if (r->gone)
+        return MHD_NO;
+    if (r->response && !r->queued) {
+        r->queued = true;
+        return MHD_queue_response(c, r->status, r->response);
+    }
+    suspend(r);
+    return MHD_YES;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **slot, enum MHD_RequestTerminationCode how)
+{
+    struct http_request *r = *slot;
+    (void)arg;
+    if (r) {
+        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+            tell_gone(r);
+        request_free(r);
+    }
+    *slot = NULL;
+    (void)c;
+}
+
+static bool unix_peer_is_ours(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == getuid() || peer.uid == 0);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **slot, enum MHD_ConnectionNotificationCode code)
+{
+    struct http *h = arg;
+    int fd = connection_fd(c);
+    (void)slot;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        forget_fresh(h, fd);
+        return;
+    }
+    if (h->is_unix && !unix_peer_is_ours(fd)) {
+        log_event(LOG_ODD, "http", "stranger", "another user on the Unix socket");
+        shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    struct fresh *f = mem_new(sizeof *f);
+    *f = (struct fresh){.fd = fd, .since_ms = host_now_ms(h->host), .next = h->fresh};
+    h->fresh = f;
+}
+
+/* -- the loop -- */
+
+static void on_timer(void *arg)
+{
+    run(arg);
+}
+
+/* MHD_run may call handlers, handlers may resume connections, and that asks for another run: never
+ * nested, and repeated until nothing asked. */
+static void run(struct http *h)
+{
+    if (h->running || h->closing) {
+        h->run_again = true;
+        return;
+    }
+    h->running = true;
+    do {
+        h->run_again = false;
+        MHD_run(h->daemon);
+    } while (h->run_again);
+    h->running = false;
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)
+        host_timer_set(h->host, &h->timer, wait_ms < 60000 ? (uint64_t)wait_ms : 60000, on_timer, h);
+}
+
+static void on_epoll(void *arg, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    run(arg);
+}
+
+static void on_sweep(void *arg)
+{
+    struct http *h = arg;
+    uint64_t now_ms = host_now_ms(h->host);
+    for (struct fresh *f = h->fresh; f; f = f->next)
+        if (now_ms - f->since_ms > HTTP_HEADER_MS)
+            shutdown(f->fd, SHUT_RDWR);
+    host_timer_set(h->host, &h->sweep, SWEEP_MS, on_sweep, h);
+    run(h);
+}
+
+static enum err start(struct http *h, const char *where, struct note *note)
+{
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 75u, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+    if (!h->daemon)
+        return note_set(note, ERR_IO, "cannot serve HTTP on %s", where);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    CHECK(info);
+    if (host_poll_set(h->host, info->epoll_fd, HOST_READABLE, on_epoll, h) != ERR_OK)
+        return note_set(note, ERR_IO, "cannot watch the HTTP sockets of %s", where);
+    h->epoll_fd = info->epoll_fd;
+    host_timer_set(h->host, &h->sweep, SWEEP_MS, on_sweep, h);
+    return ERR_OK;
+}
+
+static struct http *http_new(struct host *host, http_handler_fn handler, void *arg)
+{
+    struct http *h = mem_new(sizeof *h);
+    h->host = host;
+    h->handler = handler;
+    h->arg = arg;
+    h->listen_fd = h->epoll_fd = -1;
+    return h;
+}
+
+static enum err listen_tcp(struct http *h, const char *where, struct note *note)
+{
+    const char *colon = strrchr(where, ':');
+    if (!colon || colon == where || !colon[1])
+        return note_set(note, ERR_USAGE, "\"%.80s\" is no HOST:PORT to serve HTTP on", where);
+    char name[256];
+    size_t n = (size_t)(colon - where);
+    bool bracketed = n >= 2 && where[0] == '[' && where[n - 1] == ']';
+    if (n >= sizeof name)
+        return note_set(note, ERR_USAGE, "the host name in \"%.80s\" is too long", where);
+    memcpy(name, where + bracketed, n - 2 * bracketed);
+    name[n - 2 * bracketed] = 0;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    if (getaddrinfo(name, colon + 1, &hints, &found) != 0 || !found)
+        return note_set(note, ERR_USAGE, "cannot find the address \"%.80s\" to serve HTTP on", where);
+    int one = 1;
+    h->listen_fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (h->listen_fd >= 0)
+        setsockopt(h->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bool good = h->listen_fd >= 0 && bind(h->listen_fd, found->ai_addr, found->ai_addrlen) == 0 &&
+                listen(h->listen_fd, 1024) == 0;
+    int why = errno;
+    freeaddrinfo(found);
+    if (!good)
+        return note_set(note, why == EADDRINUSE ? ERR_BUSY : ERR_IO, "cannot serve HTTP on %s: %s%s", where,
+                        strerror(why), why == EADDRINUSE ? "; choose another with --http HOST:PORT" : "");
+    struct sockaddr_storage bound;
+    socklen_t bound_n = sizeof bound;
+    CHECK(getsockname(h->listen_fd, (struct sockaddr *)&bound, &bound_n) == 0);
+    h->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                : ((struct sockaddr_in *)&bound)->sin_port);
+    return ERR_OK;
+}
+
+enum err http_open_tcp(struct host *host, const char *listen_at, http_handler_fn handler, void *arg, struct http **out,
+                       struct note *note)
+{
+    struct http *h = http_new(host, handler, arg);
+    enum err e = listen_tcp(h, listen_at, note);
+    if (e == ERR_OK)
+        e = start(h, listen_at, note);
+    if (e != ERR_OK) {
+        http_close(h);
+        return e;
+    }
+    *out = h;
+    return ERR_OK;
+}
+
+static enum err listen_unix(struct http *h, const char *path, struct note *note)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof at.sun_path)
+        return note_set(note, ERR_LIMIT, "the socket path %.200s is longer than %zu: choose a shorter --home", path,
+                        sizeof at.sun_path - 1);
+    memcpy(at.sun_path, path, strlen(path) + 1);
+    unlink(path); /* the home's lock is ours, so whoever made this one is dead */
+    h->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t before = umask(0177);
+    bool good = h->listen_fd >= 0 && bind(h->listen_fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+                listen(h->listen_fd, 256) == 0;
+    int why = errno;
+    umask(before);
+    if (!good)
+        return note_set(note, ERR_IO, "cannot listen on %.200s: %s", path, strerror(why));
+    h->unix_path = mem_string(path);
+    return ERR_OK;
+}
+
+enum err http_open_unix(struct host *host, const char *path, http_handler_fn handler, void *arg, struct http **out,
+                        struct note *note)
+{
+    struct http *h = http_new(host, handler, arg);
+    h->is_unix = true;
+    enum err e = listen_unix(h, path, note);
+    if (e == ERR_OK)
+        e = start(h, path, note);
+    if (e != ERR_OK) {
+        http_close(h);
+        return e;
+    }
+    *out = h;
+    return ERR_OK;
+}
+
+void http_close(struct http *h)
+{
+    if (!h)
+        return;
+    h->closing = true;
+    for (struct http_request *r = h->requests; r; r = r->next) {
+        tell_gone(r);
+        if (r->suspended) {
+            r->suspended = false;
+            MHD_resume_connection(r->connection);
+        }
+    }
+    if (h->epoll_fd >= 0)
+        host_poll_cancel(h->host, h->epoll_fd);
+    host_timer_cancel(h->host, &h->timer);
+    host_timer_cancel(h->host, &h->sweep);
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    else if (h->listen_fd >= 0)
+        close(h->listen_fd);
+    if (h->unix_path)
+        unlink(h->unix_path);
+    while (h->fresh) {
+        struct fresh *f = h->fresh;
+        h->fresh = f->next;
+        free(f);
+    }
+    free(h->unix_path);
+    free(h);
+}
+
+unsigned http_connections(const struct http *h)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+unsigned http_port(const struct http *h)
+{
+    return h->port;
+}

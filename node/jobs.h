@@ -1,0 +1,91 @@
+/* Jobs that this node asks for, for its own user: from a chat to a paid, verifiable answer.
+ *
+ *     made -> preparing   the model is found; a worker renders the template and tokenises
+ *          -> routing     this machine, if it has the model, else the best offer that fits the budget
+ *          -> funding     a channel to that provider with enough in it, opened on the ledger if need be
+ *          -> running     tokens come, each receipt is paid
+ *          -> done | failed
+ *
+ * A provider that fails or stalls sends the job back to routing, with the tokens so far; so does a
+ * restart of this node. What was paid for is on disk, synced, before the payment leaves; an answer that was
+ * seen is never seen otherwise again, because it is determined by the request.
+ *
+ * Transcripts are kept under the node's home, mode 0600, so that a job can be verified later.
+ */
+#ifndef KITH_NODE_JOBS_H
+#define KITH_NODE_JOBS_H
+
+#include "base/amount.h"
+#include "base/json.h"
+#include "base/key.h"
+
+struct jobs;
+struct job_watch;
+
+enum job_route { ROUTE_AUTO, ROUTE_LOCAL, ROUTE_NETWORK };
+enum job_state { JOB_PREPARING, JOB_ROUTING, JOB_FUNDING, JOB_RUNNING, JOB_DONE, JOB_FAILED };
+const char *job_state_name(enum job_state s);
+
+/* What somebody asks. Texts are borrowed for the call. */
+struct job_ask {
+    const char *model;    /* name or root in hexadecimal */
+    const char *messages; /* OpenAI's message list as JSON; or NULL: */
+    const char *prompt;   /* raw text, BOS as the model's file says */
+    uint32_t tokens_max;  /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
+    float temp, top_p, min_p, repeat_penalty, presence, frequency;
+    uint32_t top_k, window;
+    bool has_seed;
+    struct hash seed;
+    struct bytes stops; /* as in a request: u8 length and bytes, each */
+    enum job_route route;
+    struct amount cost_max;
+    bool is_private; /* the transcript is shown to no auditor */
+};
+#define JOB_TOKENS_DEFAULT 512
+/* Greedy, no penalties, everything else at its default. */
+void job_ask_init(struct job_ask *a);
+
+/* A snapshot; pointers are borrowed until the loop's next turn. */
+struct job_view {
+    struct hash id;
+    enum job_state state;
+    struct hash model;
+    const char *model_name;
+    bool is_local, is_private;
+    struct pubkey provider; /* zero while none */
+    struct hash channel;
+    uint32_t prompt_tokens, tokens;
+    const char *text; /* UTF-8, whole characters only */
+    size_t text_n;
+    struct amount cost;
+    const char *stop; /* "length", "eos", "stop", "numeric"; NULL while it runs */
+    struct hash digest;
+    struct hash receipt; /* zero for a local job */
+    struct hash seed;
+    bool verified;
+    const char *error; /* of a failed job: one line, and its code */
+    enum err code;
+    uint64_t made_ms, first_token_ms, done_ms; /* wall clock; 0 = not yet */
+};
+
+/* Starts it; *id is known at once and stays valid over restarts. */
+enum err jobs_make(struct jobs *j, const struct job_ask *ask, struct hash *id, struct note *note) MUST_USE;
+bool jobs_find(struct jobs *j, const struct hash *id, struct job_view *out) MUST_USE;
+typedef void (*job_fn)(void *arg, const struct job_view *v);
+/* Newest first, at most `most`. */
+void jobs_each(struct jobs *j, unsigned most, job_fn fn, void *arg);
+/* A provider that runs is told; what was delivered is paid. */
+void jobs_cancel(struct jobs *j, const struct hash *id);
+
+/* Called in the loop's next turn and then after every change (new text, new state) until unwatched.
+ * The watch ends itself after the call that shows JOB_DONE or JOB_FAILED. */
+struct job_watch *jobs_watch(struct jobs *j, const struct hash *id, job_fn fn, void *arg);
+void jobs_unwatch(struct job_watch *w);
+
+/* Replays the transcript on the local model in one prefill pass. ERR_OK: the same bits; ERR_MISMATCH: the note
+ * says where it differs; ERR_NOT_FOUND: no such job or the model is not on this machine (the note says how to
+ * get it). */
+typedef void (*job_verified_fn)(void *arg, enum err e, const struct note *note);
+void jobs_verify(struct jobs *j, const struct hash *id, job_verified_fn fn, void *arg);
+
+#endif
