@@ -1,0 +1,22 @@
+/* The functions behind the table of commands in main.c, and the options that each takes. */
+#ifndef KITH_CLI_COMMANDS_H
+#define KITH_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+#define COMMANDS(C)                                                                                                    \
+    C(status)                                                                                                          \
+    C(peers)                                                                                                           \
+    C(peer_add)                                                                                                        \
+    C(chain_info)                                                                                                      \
+    C(chain_block)                                                                                                     \
+    C(chain_wait)                                                                                                      \
+    C(settle)
+
+#define C(name) int cmd_##name(const struct cli *cli, const struct args *args);
+COMMANDS(C)
+#undef C
+
+extern const struct option_spec cmd_chain_wait_options[];
+
+#endif

@@ -1,0 +1,271 @@
+/* kith: the table of commands, and the way from the command line to one of them. Help is made from the table. */
+#include "cli/commands.h"
+#include "cli/out.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef KITH_VERSION
+#define KITH_VERSION "0.1.0"
+#endif
+
+static int cmd_help(const struct cli *cli, const struct args *args);
+static int cmd_version(const struct cli *cli, const struct args *args);
+
+static const struct option_spec no_options[] = {{.name = NULL}};
+
+static const struct option_spec global_options[] = {
+    {.name = "json", .type = OPTION_FLAG, .help = "one JSON object instead of lines for people"},
+    {.name = "home", .type = OPTION_TEXT, .value = "DIR", .help = "where wallet and daemon live (KITH_HOME)"},
+    {.name = "url", .type = OPTION_TEXT, .value = "http://HOST:PORT", .help = "the daemon, instead of its socket"},
+    {.name = "password-file",
+     .type = OPTION_TEXT,
+     .value = "FILE",
+     .help = "the wallet's password (KITH_PASSWORD_FILE)"},
+    {.name = "help", .type = OPTION_FLAG, .letter = 'h', .help = "what the command does"},
+    {.name = "version", .type = OPTION_FLAG, .help = "the version of kith"},
+    {.name = NULL},
+};
+
+/* Commands of a group stand together, in the order in which help shows them. */
+static const struct command commands[] = {
+    {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
+    {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", no_options, cmd_help},
+    {"version", "", 0, 0, "start", "the version of kith", no_options, cmd_version},
+    {"peers", "", 0, 0, "network", "who this node is connected to", no_options, cmd_peers},
+    {"peer add", "PUBKEY@HOST:PORT", 1, 1, "network", "connect to a node and remember it", no_options, cmd_peer_add},
+    {"chain info", "", 0, 0, "network", "height, fees, money in existence", no_options, cmd_chain_info},
+    {"chain block", "HEIGHT", 1, 1, "network", "one block and its transactions", no_options, cmd_chain_block},
+    {"chain wait", "HEIGHT", 1, 1, "network", "until the chain is that high", cmd_chain_wait_options, cmd_chain_wait},
+    {"settle", "", 0, 0, "network", "provider: settle open channels now", no_options, cmd_settle},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void print_options(const struct option_spec *table)
+{
+    for (; table->name; table++) {
+        char left[80];
+        int n = snprintf(left, sizeof left, "--%s%s%s", table->name, table->value ? " " : "",
+                         table->value ? table->value : "");
+        if (table->letter)
+            snprintf(left + n, sizeof left - (size_t)n, ", -%c", table->letter);
+        printf("  %-28s %s", left, table->help);
+        if (table->preset)
+            printf(" (%s)", table->preset);
+        printf("\n");
+    }
+}
+
+static void print_usage(const struct command *c)
+{
+    printf("usage: kith %s%s%s%s\n", c->name, *c->words ? " " : "", c->words, c->options->name ? " [OPTIONS]" : "");
+}
+
+static void print_command(const struct command *c)
+{
+    print_usage(c);
+    printf("%s\n", c->help);
+    if (c->options->name) {
+        printf("\noptions:\n");
+        print_options(c->options);
+    }
+    printf("\nfor every command:\n");
+    print_options(global_options);
+}
+
+/* All commands, or those whose first word is `first`. */
+static void print_list(const struct cli *cli, const char *first)
+{
+    const char *group = "";
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *c = &commands[i];
+        char left[128];
+        size_t n = first ? strlen(first) : 0;
+        if (first && (strncmp(c->name, first, n) != 0 || c->name[n] != ' '))
+            continue;
+        if (!first && strcmp(group, c->group) != 0)
+            printf("%s%s%s%s\n", *group ? "\n" : "", out_style(cli, OUT_BOLD), c->group, out_style(cli, OUT_PLAIN));
+        group = c->group;
+        snprintf(left, sizeof left, "%s%s%s", c->name, *c->words ? " " : "", c->words);
+        printf("  kith %-34s %s\n", left, c->help);
+    }
+}
+
+static const struct command *find_command(const char *first, const char *second)
+{
+    char both[128];
+    snprintf(both, sizeof both, "%.60s %.60s", first, second ? second : "");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, both) == 0)
+            return &commands[i];
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, first) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static bool is_group(const char *first)
+{
+    size_t n = strlen(first);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strncmp(commands[i].name, first, n) == 0 && commands[i].name[n] == ' ')
+            return true;
+    return false;
+}
+
+static int unknown_command(const struct cli *cli, const char *first, const char *second)
+{
+    char typed[128];
+    const char *best = NULL;
+    unsigned least = 4;
+    bool group = is_group(first);
+    snprintf(typed, sizeof typed, "%.60s%s%.60s", first, group && second ? " " : "", group && second ? second : "");
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        unsigned d = args_distance(commands[i].name, typed);
+        if (d < least && d < strlen(typed)) {
+            least = d;
+            best = commands[i].name;
+        }
+    }
+    if (best)
+        return cli_fail(cli, CLI_USAGE, "there is no command `%s`: did you mean `kith %s`?", typed, best);
+    if (group && !second)
+        return cli_fail(cli, CLI_USAGE, "`kith %s` is several commands: `kith help %s` lists them", first, first);
+    return cli_fail(cli, CLI_USAGE, "there is no command `%s`: `kith help` lists them all", typed);
+}
+
+static json_t *command_json(const struct command *c)
+{
+    json_t *options = json_array();
+    for (const struct option_spec *o = c->options; o->name; o++)
+        json_array_append_new(options, json_pack("{s:s, s:s?, s:s?, s:s}", "name", o->name, "value", o->value,
+                                                 "default", o->preset, "help", o->help));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", c->name, "words", c->words, "group", c->group, "help",
+                     c->help, "options", options);
+}
+
+static int cmd_help(const struct cli *cli, const struct args *args)
+{
+    const char *first = args_word(args, 0), *second = args_word(args, 1);
+    const struct command *c = first ? find_command(first, second) : NULL;
+    if (first && !c && (second || !is_group(first)))
+        return unknown_command(cli, first, second);
+    if (cli->json) {
+        json_t *list = json_array();
+        for (int i = 0; i < COMMAND_COUNT; i++)
+            if (!c || c == &commands[i])
+                json_array_append_new(list, command_json(&commands[i]));
+        out_json_take(json_pack("{s:o}", "commands", list));
+    } else if (c)
+        print_command(c);
+    else if (first)
+        print_list(cli, first);
+    else {
+        printf("kith: ask open models, lend a machine to others, be paid for it.\n\n");
+        print_list(cli, NULL);
+        printf("\nfor every command:\n");
+        print_options(global_options);
+    }
+    return CLI_DONE;
+}
+
+static int cmd_version(const struct cli *cli, const struct args *args)
+{
+    (void)args;
+    if (cli->json)
+        out_json_take(json_pack("{s:s}", "version", KITH_VERSION));
+    else
+        printf("kith %s\n", KITH_VERSION);
+    return CLI_DONE;
+}
+
+/* Where wallet and daemon live when nobody says otherwise (XDG base directories). */
+static const char *default_home(struct buf *room)
+{
+    const char *home = getenv("KITH_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
+    if (home && *home)
+        return home;
+    if (data && *data == '/')
+        buf_add_format(room, "%s/kith", data);
+    else
+        buf_add_format(room, "%s/.local/share/kith", user && *user ? user : ".");
+    return buf_text(room);
+}
+
+static void read_globals(struct cli *cli, const struct args *args)
+{
+    cli->json = args_has(args, "json");
+    if (args_has(args, "home"))
+        cli->home = args_text(args, "home");
+    cli->url = args_has(args, "url") ? args_text(args, "url") : getenv("KITH_URL");
+    cli->password_file =
+        args_has(args, "password-file") ? args_text(args, "password-file") : getenv("KITH_PASSWORD_FILE");
+    const char *no_color = getenv("NO_COLOR");
+    cli->color = !cli->json && isatty(STDOUT_FILENO) && !(no_color && *no_color);
+}
+
+static int check_words(const struct cli *cli, const struct command *c, const struct args *args)
+{
+    if (args->words_n > c->words_max)
+        return cli_fail(cli, CLI_USAGE, "`kith %s` does not know what to do with \"%.60s\": see `kith help %s`",
+                        c->name, args_word(args, c->words_max), c->name);
+    if (args->words_n < c->words_min)
+        return cli_fail(cli, CLI_USAGE, "`kith %s` needs %s: see `kith help %s`", c->name, c->words, c->name);
+    return CLI_DONE;
+}
+
+/* argv without the program's name. The words of the command are found first, then all the rest is read against its
+ * options and the global ones. */
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct note note = {{0}};
+    struct args args;
+    int first = args_next_word(global_options, argc, argv, 0);
+    int second = first < argc ? args_next_word(global_options, argc, argv, first + 1) : argc;
+    const struct command *c = NULL;
+    if (first < argc) {
+        const char *follows = second < argc ? argv[second] : NULL;
+        for (int i = 0; i < argc; i++)
+            cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* so that a usage error is JSON too */
+        c = find_command(argv[first], follows);
+        if (!c)
+            return unknown_command(cli, argv[first], follows);
+        if (strchr(c->name, ' ')) {
+            memmove(argv + second, argv + second + 1, (size_t)(argc - second - 1) * sizeof *argv);
+            argc--;
+        }
+        memmove(argv + first, argv + first + 1, (size_t)(argc - first - 1) * sizeof *argv);
+        argc--;
+    }
+    if (args_parse(&args, global_options, c ? c->options : NULL, argc, argv, &note) != ERR_OK)
+        return cli_fail(cli, CLI_USAGE, "%s (`kith help%s%s`)", note.text, c ? " " : "", c ? c->name : "");
+    read_globals(cli, &args);
+    if (args_has(&args, "version"))
+        return cmd_version(cli, &args);
+    if (!c) {
+        args.words_n = 0;
+        cmd_help(cli, &args);
+        return args_has(&args, "help") ? CLI_DONE : CLI_USAGE;
+    }
+    if (args_has(&args, "help")) {
+        print_command(c);
+        return CLI_DONE;
+    }
+    int rc = check_words(cli, c, &args);
+    return rc == CLI_DONE ? c->run(cli, &args) : rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct buf home = {0};
+    struct cli cli = {.home = default_home(&home)};
+    signal(SIGPIPE, SIG_IGN);
+    int rc = run(&cli, argc - 1, argv + 1);
+    buf_clear(&home);
+    if (fflush(stdout) != 0 && rc == CLI_DONE)
+        rc = CLI_REFUSED;
+    return rc;
+}
