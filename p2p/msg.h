@@ -124,8 +124,9 @@ RECORD_DECLARE(stream_close, STREAM_CLOSE_FIELDS)
 #define MSG_RECORDS(R)                                                                                                 \
     R(hello)                                                                                                           \
     R(ping)                                                                                                            \
-    R(bye) R(addr) R(blob_have_get) R(blob_have) R(leaf_get) R(leaf) R(stream_open) R(stream_data) R(stream_credit)    \
-        R(stream_close)
+    R(bye)                                                                                                             \
+    R(addr)                                                                                                            \
+    R(blob_have_get) R(blob_have) R(leaf_get) R(leaf) R(stream_open) R(stream_data) R(stream_credit) R(stream_close)
 MSG_RECORDS(MSG_DECODER)
 
 #endif
