@@ -23,6 +23,11 @@
 #define PEER_DIAL_MS        5000
 #define PEER_BACKOFF_MS     500 /* first pause before dialling again; doubles up to: */
 #define PEER_BACKOFF_MAX_MS 30000
+#define PEERS_WANT          8     /* outgoing ones that are looked for in the address book */
+#define PEERS_STRANGERS_MAX 64    /* connections whose handshake is under way */
+#define PEERS_ADDED_MAX     256   /* configured addresses */
+#define PEER_BAN_MS         30000 /* for which one that broke the protocol is kept out */
+#define PEER_BANS_MAX       256
 #define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
 #define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
 #define STREAM_DATA_MAX     (1u << 20)

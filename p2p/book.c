@@ -1,0 +1,248 @@
+/* Two tables of buckets. */
+#include "p2p/book.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKET_ROOM    32
+#define TRIED_BUCKETS  32
+#define NEW_BUCKETS    (BOOK_MAX / BUCKET_ROOM - TRIED_BUCKETS)
+#define BUCKETS        (TRIED_BUCKETS + NEW_BUCKETS)
+#define SOURCE_BUCKETS 8 /* that one teller reaches */
+#define FAILURES_MAX   5
+
+struct entry {
+    struct addr addr;
+    uint64_t good_ms; /* 0: never connected */
+    uint64_t order;   /* of arrival */
+    uint32_t failures;
+};
+
+struct bucket {
+    struct entry *entry[BUCKET_ROOM]; /* the first n */
+    unsigned n;
+};
+
+struct book {
+    uint8_t key[32];
+    struct bucket bucket[BUCKETS]; /* tried ones first */
+    unsigned count;
+    uint64_t order;
+};
+
+struct book *book_new(const uint8_t key[32])
+{
+    struct book *b = mem_new(sizeof *b);
+    memcpy(b->key, key, sizeof b->key);
+    return b;
+}
+
+void book_free(struct book *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (unsigned j = 0; j < b->bucket[i].n; j++)
+            free(b->bucket[i].entry[j]);
+    free(b);
+}
+
+unsigned book_count(const struct book *b)
+{
+    return b->count;
+}
+
+static uint64_t keyed(const struct book *b, const void *p, size_t n)
+{
+    struct hash h = hash_keyed(HASH_GOSSIP, b->key, p, n);
+    return load_le64(h.b);
+}
+
+/* The part of a host that costs money to have many of: the first two numbers of an IPv4 address, the
+ * first two groups of an IPv6 address, the last two labels of a name. */
+static struct bytes group_of(const struct endpoint *e)
+{
+    size_t n = strlen(e->host), dots = 0;
+    bool digits = strspn(e->host, "0123456789.") == n;
+    char mark = strchr(e->host, ':') ? ':' : '.';
+    if (digits || mark == ':') {
+        for (size_t i = 0; i < n; i++)
+            if (e->host[i] == mark && ++dots == 2)
+                return bytes_of(e->host, i);
+    } else {
+        for (size_t i = n; i > 0; i--)
+            if (e->host[i - 1] == '.' && ++dots == 2)
+                return bytes_of(e->host + i, n - i);
+    }
+    return bytes_of(e->host, n);
+}
+
+static struct bucket *tried_bucket(struct book *b, const struct endpoint *e)
+{
+    struct bytes group = group_of(e);
+    return &b->bucket[keyed(b, group.p, group.n) % TRIED_BUCKETS];
+}
+
+static struct bucket *new_bucket(struct book *b, const struct pubkey *source, const struct endpoint *e)
+{
+    struct bytes group = group_of(e);
+    uint8_t mix[sizeof source->b + 8] = {0};
+    memcpy(mix, source->b, sizeof source->b);
+    mix[sizeof source->b] = (uint8_t)(keyed(b, group.p, group.n) % SOURCE_BUCKETS);
+    return &b->bucket[TRIED_BUCKETS + keyed(b, mix, sizeof mix) % NEW_BUCKETS];
+}
+
+static struct entry *find(const struct book *b, const struct pubkey *key, unsigned *bucket, unsigned *at)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (unsigned j = 0; j < b->bucket[i].n; j++)
+            if (pubkey_equal(&b->bucket[i].entry[j]->addr.key, key)) {
+                *bucket = i;
+                *at = j;
+                return b->bucket[i].entry[j];
+            }
+    return NULL;
+}
+
+static void take_out(struct book *b, struct bucket *k, unsigned at)
+{
+    k->entry[at] = k->entry[--k->n];
+    b->count--;
+}
+
+/* Which one to give up: it failed most; among equals the oldest. */
+static unsigned worst_of(const struct bucket *k)
+{
+    unsigned worst = 0;
+    for (unsigned i = 1; i < k->n; i++) {
+        const struct entry *e = k->entry[i], *w = k->entry[worst];
+        if (e->failures > w->failures || (e->failures == w->failures && e->order < w->order))
+            worst = i;
+    }
+    return worst;
+}
+
+static void put_in(struct book *b, struct bucket *k, struct entry *e)
+{
+    if (k->n == BUCKET_ROOM) {
+        unsigned at = worst_of(k);
+        free(k->entry[at]);
+        take_out(b, k, at);
+    }
+    e->order = b->order++;
+    k->entry[k->n++] = e;
+    b->count++;
+}
+
+static bool parse(const struct addr *a, struct endpoint *out)
+{
+    return endpoint_parse(a->endpoint.s, out, NULL) == ERR_OK && out->port != 0 && out->host[0] != 0;
+}
+
+void book_add(struct book *b, const struct pubkey *source, const struct addr *a)
+{
+    struct endpoint endpoint;
+    unsigned bucket, at;
+    if (!parse(a, &endpoint) || find(b, &a->key, &bucket, &at))
+        return;
+    struct entry *e = mem_new(sizeof *e);
+    e->addr = *a;
+    put_in(b, new_bucket(b, source, &endpoint), e);
+}
+
+void book_good(struct book *b, const struct addr *a, uint64_t wall_ms)
+{
+    struct endpoint endpoint;
+    unsigned bucket, at;
+    if (!parse(a, &endpoint))
+        return;
+    struct entry *e = find(b, &a->key, &bucket, &at);
+    if (e)
+        take_out(b, &b->bucket[bucket], at);
+    else
+        e = mem_new(sizeof *e);
+    e->addr = *a;
+    e->good_ms = wall_ms ? wall_ms : 1;
+    e->failures = 0;
+    put_in(b, tried_bucket(b, &endpoint), e);
+}
+
+void book_bad(struct book *b, const struct pubkey *key)
+{
+    unsigned bucket, at;
+    struct entry *e = find(b, key, &bucket, &at);
+    if (!e || ++e->failures < FAILURES_MAX || e->good_ms != 0)
+        return;
+    take_out(b, &b->bucket[bucket], at);
+    free(e);
+}
+
+bool book_find(const struct book *b, const struct pubkey *key, struct addr *out)
+{
+    unsigned bucket, at;
+    const struct entry *e = find(b, key, &bucket, &at);
+    if (e)
+        *out = e->addr;
+    return e != NULL;
+}
+
+bool book_pick(const struct book *b, uint64_t random, struct addr *out)
+{
+    if (b->count == 0)
+        return false;
+    /* One bit chooses the half, the rest where in it the walk starts. */
+    unsigned start =
+        random & 1 ? TRIED_BUCKETS + (unsigned)(random >> 1) % NEW_BUCKETS : (unsigned)(random >> 1) % TRIED_BUCKETS;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        const struct bucket *k = &b->bucket[(start + i) % BUCKETS];
+        if (k->n == 0)
+            continue;
+        *out = k->entry[(random >> 32) % k->n]->addr;
+        return true;
+    }
+    return false;
+}
+
+unsigned book_sample(const struct book *b, uint64_t random, struct addr *out, unsigned max)
+{
+    unsigned n = 0;
+    for (unsigned half = 0; half < 2; half++) {
+        unsigned first = half ? TRIED_BUCKETS : 0, count = half ? NEW_BUCKETS : TRIED_BUCKETS;
+        for (unsigned i = 0; i < count; i++) {
+            const struct bucket *k = &b->bucket[first + (unsigned)((random + i) % count)];
+            for (unsigned j = 0; j < k->n && n < max; j++)
+                out[n++] = k->entry[(j + (random >> 16)) % k->n]->addr;
+        }
+    }
+    return n;
+}
+
+/* In the file each entry is (time of its last connection, address). */
+void book_put(const struct book *b, struct buf *out)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (unsigned j = 0; j < b->bucket[i].n; j++) {
+            codec_put_u64(out, &b->bucket[i].entry[j]->good_ms);
+            addr_put(out, &b->bucket[i].entry[j]->addr);
+        }
+}
+
+bool book_get(struct book *b, struct bytes in)
+{
+    struct cursor c = cursor_of(in);
+    while (cursor_ok(&c) && c.n > 0) {
+        uint64_t good_ms;
+        struct addr a;
+        codec_get_u64(&c, &good_ms);
+        addr_get(&c, &a);
+        if (!cursor_ok(&c))
+            break;
+        if (good_ms)
+            book_good(b, &a, good_ms);
+        else
+            book_add(b, &a.key, &a);
+    }
+    return cursor_end(&c);
+}
