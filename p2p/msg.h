@@ -2,7 +2,7 @@
  *
  * On the wire a message is one or more transport frames. Each frame's plaintext is
  *
- *     u8   type, with MSG_MORE set if the message goes on in the next frame
+ *     u8   type, with FRAME_MORE set if the message goes on in the next frame
  *     ...  the next part of the body
  *
  * Frames of one message follow each other directly. Bodies of the ledger and of the market are bytes
@@ -13,10 +13,10 @@
 
 #include "base/codec.h"
 
-#define MSG_MORE        0x80
-#define MSG_PROTOCOL    1 /* version in hello; another one is refused */
-#define MSG_STREAM_ROOM (STREAM_DATA_MAX + 64)
-#define MSG_LEAF_ROOM   (LEAF_SIZE + 32 * LEAF_PROOF_MAX + 64)
+#define FRAME_MORE       0x80
+#define PROTOCOL_VERSION 1 /* version in hello; another one is refused */
+#define MSG_STREAM_ROOM  (STREAM_DATA_MAX + 64)
+#define MSG_LEAF_ROOM    (LEAF_SIZE + 32 * LEAF_PROOF_MAX + 64)
 
 /* When a type may come: as the first message, or only after both said hello. */
 enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };

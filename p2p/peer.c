@@ -121,7 +121,7 @@ static enum err queue(struct peer *p, enum msg_type type, struct bytes body)
     }
     do {
         size_t n = body.n < part_max ? body.n : part_max;
-        uint8_t head = (uint8_t)(type | (n < body.n ? MSG_MORE : 0));
+        uint8_t head = (uint8_t)(type | (n < body.n ? FRAME_MORE : 0));
         buf_reset(&p->part);
         buf_add(&p->part, &head, 1);
         buf_add(&p->part, body.p, n);
@@ -293,8 +293,8 @@ static bool take_frame(struct peer *p, struct peer_message *out)
         end(p, true, ERR_PROTOCOL, "empty frame");
         return false;
     }
-    uint8_t type = p->frame.p[0] & (MSG_MORE - 1);
-    bool more = p->frame.p[0] & MSG_MORE;
+    uint8_t type = p->frame.p[0] & (FRAME_MORE - 1);
+    bool more = p->frame.p[0] & FRAME_MORE;
     struct bytes part = bytes_of(p->frame.p + 1, p->frame.n - 1);
     const struct msg_rule *rule = msg_rule(type);
     if (!rule) {

@@ -1,0 +1,551 @@
+/* Connections, their messages, and what the rest of the node asks of them. See node/peers_in.h for the
+ * states of a link. */
+#include "node/peers_in.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_ROOM 262144u /* handed to the transport at a time: the queue with the bound is the peer's */
+
+static void sweep(void *arg);
+
+static void sweep_soon(struct peers *p)
+{
+    if (p->sweep_is_posted || p->closing)
+        return;
+    p->sweep_is_posted = true;
+    host_post(p->host, sweep, p);
+}
+
+/* -- links -- */
+
+struct link *peers_link_new(struct peers *p, const char *endpoint)
+{
+    struct link *l = mem_new(sizeof *l);
+    l->owner = p;
+    snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
+    l->next = p->links;
+    p->links = l;
+    return l;
+}
+
+struct link *peers_link_up(const struct peers *p, const struct pubkey *key)
+{
+    for (struct link *l = p->links; l; l = l->next)
+        if (l->up && !l->gone && peer_state(l->peer) == PEER_READY && pubkey_equal(peer_key(l->peer), key))
+            return l;
+    return NULL;
+}
+
+struct link *peers_link_any(const struct peers *p, const struct pubkey *key)
+{
+    struct link *up = peers_link_up(p, key);
+    for (struct link *l = p->links; l && !up; l = l->next)
+        if (!l->gone && l->dialled && pubkey_equal(&l->expected, key))
+            return l;
+    return up;
+}
+
+static void link_gone(struct link *l, enum err reason, const char *text)
+{
+    if (l->gone)
+        return;
+    l->gone = true;
+    l->gone_reason = reason;
+    snprintf(l->gone_text, sizeof l->gone_text, "%s", text);
+    sweep_soon(l->owner);
+}
+
+static struct peer_setup setup(struct peers *p)
+{
+    struct peer_setup s = {.key = &p->key, .hello = p->hello, .now_ms = host_now_ms(p->host)};
+    do
+        host_random(p->host, s.ephemeral.b, sizeof s.ephemeral.b);
+    while (!key_is_valid(&s.ephemeral));
+    return s;
+}
+
+/* -- who is kept out -- */
+
+bool peers_is_banned(const struct peers *p, const struct pubkey *key)
+{
+    uint64_t now_ms = host_now_ms(p->host);
+    for (unsigned i = 0; i < PEER_BANS_MAX; i++)
+        if (p->bans[i].until_ms > now_ms && pubkey_equal(&p->bans[i].key, key))
+            return true;
+    return false;
+}
+
+static void ban(struct peers *p, const struct pubkey *key)
+{
+    struct ban *b = &p->bans[p->bans_next];
+    p->bans_next = (p->bans_next + 1) % PEER_BANS_MAX;
+    *b = (struct ban){*key, host_now_ms(p->host) + PEER_BAN_MS};
+}
+
+/* -- a link's bytes and time -- */
+
+static void link_timer(void *arg);
+
+/* Writes what the transport takes, notices the end, sets the timer. */
+static void link_flush(struct link *l)
+{
+    if (l->gone || !l->conn || !l->peer)
+        return;
+    for (;;) {
+        struct bytes out = peer_output(l->peer);
+        if (out.n > WRITE_ROOM)
+            out.n = WRITE_ROOM;
+        size_t n = conn_write(l->conn, out);
+        if (n == 0)
+            break;
+        l->bytes_out += n;
+        peer_output_drop(l->peer, n);
+    }
+    if (peer_state(l->peer) == PEER_ENDED) {
+        link_gone(l, peer_reason(l->peer), peer_reason_text(l->peer));
+        return;
+    }
+    conn_pause(l->conn, peer_is_throttled(l->peer));
+    uint64_t at_ms = peer_timeout_ms(l->peer), now_ms = host_now_ms(l->owner->host);
+    host_timer_set(l->owner->host, &l->timer, at_ms > now_ms ? at_ms - now_ms : 0, link_timer, l);
+}
+
+/* Two connections to one peer: both sides keep the one that the smaller key dialled, or the newer
+ * one when the same side dialled both (it knows that the older is dead). True if `l` is the one. */
+static bool wins(const struct link *l, const struct link *other)
+{
+    if (l->dialled == other->dialled)
+        return true;
+    bool self_is_smaller = pubkey_compare(&l->owner->self, peer_key(l->peer)) < 0;
+    return l->dialled == self_is_smaller;
+}
+
+static unsigned count_up(const struct peers *p)
+{
+    unsigned n = 0;
+    for (const struct link *l = p->links; l; l = l->next)
+        n += l->up && !l->gone;
+    return n;
+}
+
+static void tell(struct peers *p, const struct pubkey *key, bool up)
+{
+    for (unsigned i = 0; i < p->changes_n; i++)
+        p->change[i].fn(p->change[i].arg, key, up);
+}
+
+static void tell_down(struct link *l)
+{
+    if (!l->told_up)
+        return;
+    l->told_up = false;
+    tell(l->owner, peer_key(l->peer), false);
+}
+
+/* The other side said hello: keep it or not. */
+static void link_ready(struct link *l)
+{
+    struct peers *p = l->owner;
+    const struct pubkey *key = peer_key(l->peer);
+    struct link *other = peers_link_up(p, key);
+    char hex[65];
+    if (peers_is_banned(p, key)) {
+        peer_end(l->peer, ERR_REFUSED, "kept out for a while after breaking the protocol");
+        return;
+    }
+    if (other && !wins(l, other)) {
+        peer_end(l->peer, ERR_DUPLICATE, "another connection between the two nodes is kept");
+        return;
+    }
+    if (!other && !l->dialled && count_up(p) >= PEERS_MAX) {
+        peer_end(l->peer, ERR_FULL, "has all the peers that it takes");
+        return;
+    }
+    if (other) {
+        peer_end(other->peer, ERR_DUPLICATE, "another connection between the two nodes is kept");
+        sweep_soon(p);
+    }
+    for (struct link *o = p->links; o; o = o->next) /* down is told before up, also of one not swept yet */
+        if (o != l && o->told_up && pubkey_equal(peer_key(o->peer), key))
+            tell_down(o);
+    l->up = l->told_up = true;
+    l->up_at_ms = host_now_ms(p->host);
+    l->height = peer_hello(l->peer)->height;
+    hex_put(hex, key->b, sizeof key->b);
+    log_event(LOG_INFO, "peers", "up", "peer=%.16s endpoint=%s dialled=%d agent=%s", hex, l->endpoint, l->dialled,
+              peer_hello(l->peer)->agent.s);
+    if (l->dialled)
+        peers_dial_up(p, l);
+    tell(p, key, true);
+}
+
+static void link_message(struct link *l, const struct peer_message *m)
+{
+    struct peers *p = l->owner;
+    struct pubkey from = *peer_key(l->peer); /* the handler may end the peer */
+    if (!p->handler[m->type].fn)
+        return; /* a part that this node does not run */
+    enum err e = p->handler[m->type].fn(p->handler[m->type].arg, &from, m->body);
+    if (e == ERR_OK)
+        return;
+    char text[128];
+    snprintf(text, sizeof text, "%s that is %s", msg_rule((uint8_t)m->type)->name, err_text(e));
+    peer_end(l->peer, ERR_PROTOCOL, text);
+}
+
+static void link_pump(struct link *l)
+{
+    struct peer_message m;
+    bool more = true;
+    while (more && !l->gone) {
+        more = peer_next(l->peer, &m, host_now_ms(l->owner->host));
+        /* hello is not a message of its own: the first look at READY is the moment */
+        if (!l->up && peer_state(l->peer) == PEER_READY)
+            link_ready(l);
+        if (more && l->up && peer_state(l->peer) == PEER_READY)
+            link_message(l, &m);
+    }
+    link_flush(l);
+}
+
+static void link_timer(void *arg)
+{
+    struct link *l = arg;
+    if (l->gone)
+        return;
+    if (!l->peer) {
+        link_gone(l, ERR_TIMEOUT, "does not answer");
+        return;
+    }
+    peer_step(l->peer, host_now_ms(l->owner->host));
+    link_pump(l);
+}
+
+static void conn_up(void *arg, struct conn *c)
+{
+    struct link *l = arg;
+    (void)c;
+    struct peer_setup s = setup(l->owner);
+    l->peer = peer_new_dialled(&s, &l->expected);
+    secret_wipe(&s.ephemeral, sizeof s.ephemeral);
+    if (!l->peer)
+        link_gone(l, ERR_AUTH, "its key is no point of the curve");
+    else
+        link_flush(l);
+}
+
+static void conn_data(void *arg, struct conn *c, struct bytes in)
+{
+    struct link *l = arg;
+    (void)c;
+    if (l->gone || !l->peer)
+        return;
+    l->bytes_in += in.n;
+    peer_receive(l->peer, in, host_now_ms(l->owner->host));
+    link_pump(l);
+}
+
+static void conn_room(void *arg, struct conn *c)
+{
+    (void)c;
+    link_flush(arg);
+}
+
+static void conn_down(void *arg, struct conn *c, enum err e, const char *text)
+{
+    struct link *l = arg;
+    (void)c;
+    l->conn = NULL;
+    link_gone(l, e, text);
+}
+
+const struct conn_calls peers_conn_calls = {conn_up, conn_data, conn_room, conn_down};
+
+void peers_link_dialled(struct link *l, struct conn *c)
+{
+    l->conn = c;
+    l->dialled = true;
+    host_timer_set(l->owner->host, &l->timer, PEER_DIAL_MS, link_timer, l);
+}
+
+static void accepted(void *arg, struct conn *c, const char *from)
+{
+    struct peers *p = arg;
+    unsigned strangers = 0;
+    for (const struct link *l = p->links; l; l = l->next)
+        strangers += !l->up && !l->dialled;
+    if (strangers >= PEERS_STRANGERS_MAX) {
+        log_event(LOG_DEBUG, "peers", "refused", "endpoint=%s why=too many strangers", from);
+        conn_close(c, (struct bytes){0});
+        return;
+    }
+    struct link *l = peers_link_new(p, from);
+    struct peer_setup s = setup(p);
+    l->conn = c;
+    l->peer = peer_new_accepted(&s);
+    secret_wipe(&s.ephemeral, sizeof s.ephemeral);
+    conn_own(c, &peers_conn_calls, l);
+    link_flush(l);
+}
+
+/* -- sweeping -- */
+
+static void log_down(const struct link *l)
+{
+    char hex[65] = "-";
+    bool faulty = l->peer && peer_is_faulty(l->peer);
+    if (l->dialled)
+        hex_put(hex, l->expected.b, sizeof l->expected.b);
+    else if (l->up)
+        hex_put(hex, peer_key(l->peer)->b, sizeof peer_key(l->peer)->b);
+    enum log_level level = faulty || l->gone_reason == ERR_CHAIN ? LOG_ODD : l->up ? LOG_INFO : LOG_DEBUG;
+    log_event(level, "peers", faulty ? "misbehaved" : "down", "peer=%.16s endpoint=%s err=%s why=%s", hex, l->endpoint,
+              err_name(l->gone_reason), l->gone_text);
+}
+
+static void link_free(struct link *l)
+{
+    host_timer_cancel(l->owner->host, &l->timer);
+    if (l->conn)
+        conn_close(l->conn, l->peer ? peer_output(l->peer) : (struct bytes){0});
+    peer_free(l->peer);
+    free(l);
+}
+
+/* The link is out of the list already. */
+static void bury(struct peers *p, struct link *l)
+{
+    if (l->peer && peer_is_faulty(l->peer) && (l->up || l->dialled))
+        ban(p, peer_key(l->peer));
+    log_down(l);
+    tell_down(l);
+    if (l->dialled)
+        peers_dial_down(p, l, l->up);
+    link_free(l);
+}
+
+static void sweep(void *arg)
+{
+    struct peers *p = arg;
+    p->sweep_is_posted = false;
+    if (p->closing)
+        return;
+    for (struct link *l = p->links; l; l = l->next)
+        link_flush(l);
+    for (struct link **at = &p->links; *at;) {
+        struct link *l = *at;
+        if (!l->gone) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        bury(p, l);
+        at = &p->links; /* whoever was told may have dialled: start again */
+    }
+}
+
+/* -- for the rest of the node -- */
+
+static enum err send_to(struct link *l, enum msg_type type, struct bytes body)
+{
+    enum err e = peer_send(l->peer, type, body);
+    if (e != ERR_LIMIT)
+        sweep_soon(l->owner);
+    return e;
+}
+
+enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type, struct bytes body)
+{
+    struct link *l = peers_link_up(p, to);
+    enum err e = l ? send_to(l, type, body) : ERR_NOT_FOUND;
+    return e == ERR_STATE ? ERR_NOT_FOUND : e;
+}
+
+unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except)
+{
+    unsigned n = 0;
+    for (struct link *l = p->links; l; l = l->next)
+        if (l->up && !l->gone && !(except && pubkey_equal(peer_key(l->peer), except)))
+            n += send_to(l, type, body) == ERR_OK;
+    return n;
+}
+
+bool peers_seen_first(struct peers *p, enum msg_type type, struct bytes body)
+{
+    return gossip_add(p->gossip, (uint8_t)type, body, host_now_ms(p->host));
+}
+
+size_t peers_queued(const struct peers *p, const struct pubkey *to)
+{
+    const struct link *l = peers_link_up(p, to);
+    return l ? peer_queued(l->peer) : 0;
+}
+
+void peers_on(struct peers *p, enum msg_type type, peers_message_fn fn, void *arg)
+{
+    CHECK(type < MSG_TYPE_END && !p->handler[type].fn);
+    p->handler[type].fn = fn;
+    p->handler[type].arg = arg;
+}
+
+void peers_on_change(struct peers *p, peers_change_fn fn, void *arg)
+{
+    CHECK(p->changes_n < PEERS_CHANGES_MAX);
+    p->change[p->changes_n].fn = fn;
+    p->change[p->changes_n++].arg = arg;
+}
+
+bool peers_is_up(const struct peers *p, const struct pubkey *key)
+{
+    return peers_link_up(p, key) != NULL;
+}
+
+void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text)
+{
+    struct link *l = peers_link_up(p, key);
+    if (!l)
+        return;
+    peer_end(l->peer, reason, text);
+    sweep_soon(p);
+}
+
+void peers_set_height(struct peers *p, uint64_t height)
+{
+    p->hello.height = height;
+}
+
+void peers_set_features(struct peers *p, uint32_t features)
+{
+    p->hello.features = features;
+}
+
+void peers_note_height(struct peers *p, const struct pubkey *key, uint64_t height)
+{
+    struct link *l = peers_link_up(p, key);
+    if (l)
+        l->height = height;
+}
+
+unsigned peers_count(const struct peers *p)
+{
+    return count_up(p);
+}
+
+void peers_list(const struct peers *p, peers_info_fn fn, void *arg)
+{
+    for (const struct link *l = p->links; l; l = l->next) {
+        if (!l->up || l->gone)
+            continue;
+        struct peers_info info = {
+            .key = *peer_key(l->peer),
+            .up = true,
+            .outgoing = l->dialled,
+            .features = peer_hello(l->peer)->features,
+            .height = l->height,
+            .up_ms = host_now_ms(p->host) - l->up_at_ms,
+            .bytes_in = l->bytes_in,
+            .bytes_out = l->bytes_out,
+            .rtt_ms = peer_rtt_ms(l->peer),
+        };
+        snprintf(info.endpoint, sizeof info.endpoint, "%s", l->endpoint);
+        fn(arg, &info);
+    }
+    for (const struct target *t = p->targets; t; t = t->next) {
+        struct peers_info info = {.key = t->key, .outgoing = true};
+        if (!t->keep || peers_link_up(p, &t->key))
+            continue;
+        snprintf(info.endpoint, sizeof info.endpoint, "%s", t->endpoint);
+        fn(arg, &info);
+    }
+}
+
+uint16_t peers_port(const struct peers *p)
+{
+    return p->port;
+}
+
+struct pubkey peers_self(const struct peers *p)
+{
+    return p->self;
+}
+
+/* -- life -- */
+
+static enum err listen_at(struct peers *p, const struct peers_options *o, struct note *note)
+{
+    struct endpoint at;
+    if (!o->listen || !o->listen[0])
+        return ERR_OK;
+    enum err e = endpoint_parse(o->listen, &at, note);
+    if (e == ERR_OK)
+        e = transport_listen(p->transport, &at, accepted, p, &p->port, note);
+    if (e != ERR_OK)
+        return e;
+    char port[16];
+    snprintf(port, sizeof port, ":%u", p->port);
+    if (!text255_set(&p->hello.listen, o->announce && o->announce[0] ? o->announce : port))
+        return note_set(note, ERR_FORMAT, "%.200s cannot be announced", o->announce);
+    return ERR_OK;
+}
+
+enum err peers_open(const struct peers_options *o, struct peers **out, struct note *note)
+{
+    uint8_t secret[32];
+    struct peers *p = mem_new(sizeof *p);
+    p->host = o->host;
+    p->transport = o->transport;
+    p->key = *o->key;
+    p->self = key_public(o->key);
+    p->hello = (struct hello){.version = PROTOCOL_VERSION, .chain = o->chain, .features = o->features};
+    CHECK(text64_set(&p->hello.agent, "kith/1"));
+    p->book_path = o->book_path ? mem_string(o->book_path) : NULL;
+    host_random(p->host, secret, sizeof secret);
+    p->gossip = gossip_new(secret);
+    p->book = book_new(secret);
+    *out = NULL;
+    enum err e = listen_at(p, o, note);
+    if (e != ERR_OK) {
+        peers_close(p);
+        return e;
+    }
+    peers_dial_start(p);
+    *out = p;
+    return ERR_OK;
+}
+
+/* A sweep that is posted still points here: the memory goes behind it. */
+static void peers_bury(void *arg)
+{
+    struct peers *p = arg;
+    secret_wipe(&p->key, sizeof p->key);
+    free(p->book_path);
+    free(p);
+}
+
+void peers_close(struct peers *p)
+{
+    if (!p)
+        return;
+    p->closing = true;
+    p->changes_n = 0;
+    transport_unlisten(p->transport);
+    peers_dial_stop(p);
+    while (p->links) {
+        struct link *l = p->links;
+        p->links = l->next;
+        if (l->peer)
+            peer_end(l->peer, ERR_CLOSED, "stops");
+        link_free(l);
+    }
+    gossip_free(p->gossip);
+    book_free(p->book);
+    p->gossip = NULL;
+    p->book = NULL;
+    host_post(p->host, peers_bury, p);
+}

@@ -1,0 +1,317 @@
+/* Whom to dial, and when: configured peers for ever, with a growing pause; peers that the node wants to
+ * reach now; and some of the address book while there are few outgoing connections. */
+#include "node/peers_in.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_MS      5000  /* between looks into the address book */
+#define BOOK_SAVE_MS 60000 /* between saves of a book that changed */
+#define BOOK_BYTES   (BOOK_MAX * 300u)
+#define WANTED_TRIES 2 /* for peers that are not configured */
+
+static void look(void *arg);
+
+static struct target *find_target(const struct peers *p, const struct pubkey *key)
+{
+    struct target *t = p->targets;
+    while (t && !pubkey_equal(&t->key, key))
+        t = t->next;
+    return t;
+}
+
+static void dial(struct peers *p, const struct pubkey *key, const char *text)
+{
+    struct endpoint endpoint;
+    if (endpoint_parse(text, &endpoint, NULL) != ERR_OK)
+        return;
+    struct link *l = peers_link_new(p, text);
+    l->expected = *key;
+    peers_link_dialled(l, transport_dial(p->transport, &endpoint, &peers_conn_calls, l));
+}
+
+/* The pause before another try: doubles, and differs between nodes so that they do not dial in step. */
+static uint64_t pause_ms(struct peers *p, uint32_t failures)
+{
+    uint64_t ms = PEER_BACKOFF_MS;
+    uint8_t chance;
+    for (uint32_t i = 1; i < failures && ms < PEER_BACKOFF_MAX_MS; i++)
+        ms *= 2;
+    host_random(p->host, &chance, 1);
+    if (ms > PEER_BACKOFF_MAX_MS)
+        ms = PEER_BACKOFF_MAX_MS;
+    return ms / 2 + ms * chance / 512;
+}
+
+void peers_dial_soon(struct peers *p)
+{
+    host_timer_set(p->host, &p->dial_timer, 0, look, p);
+}
+
+static void dial_targets(struct peers *p, uint64_t now_ms, uint64_t *next_ms)
+{
+    for (struct target *t = p->targets; t; t = t->next) {
+        if (peers_link_any(p, &t->key))
+            continue;
+        if (t->retry_at_ms <= now_ms && !peers_is_banned(p, &t->key))
+            dial(p, &t->key, t->endpoint);
+        else if (t->retry_at_ms < *next_ms)
+            *next_ms = t->retry_at_ms > now_ms ? t->retry_at_ms : now_ms + PEER_BACKOFF_MS;
+    }
+}
+
+static void dial_book(struct peers *p)
+{
+    unsigned outgoing = 0;
+    struct addr a;
+    uint64_t chance;
+    for (const struct link *l = p->links; l; l = l->next)
+        outgoing += l->dialled && !l->gone;
+    host_random(p->host, &chance, sizeof chance);
+    if (outgoing >= PEERS_WANT || !book_pick(p->book, chance, &a) || pubkey_equal(&a.key, &p->self) ||
+        peers_link_any(p, &a.key) || peers_is_banned(p, &a.key) || find_target(p, &a.key))
+        return;
+    dial(p, &a.key, a.endpoint.s);
+}
+
+static void look(void *arg)
+{
+    struct peers *p = arg;
+    uint64_t now_ms = host_now_ms(p->host), next_ms = now_ms + LOOK_MS;
+    dial_targets(p, now_ms, &next_ms);
+    dial_book(p);
+    host_timer_set(p->host, &p->dial_timer, next_ms - now_ms, look, p);
+}
+
+static void remove_target(struct peers *p, struct target *gone)
+{
+    struct target **at = &p->targets;
+    while (*at != gone)
+        at = &(*at)->next;
+    *at = gone->next;
+    p->targets_n--;
+    free(gone);
+}
+
+static struct target *add_target(struct peers *p, const struct pubkey *key, const char *endpoint)
+{
+    struct target *t = find_target(p, key);
+    if (!t) {
+        if (p->targets_n >= PEERS_ADDED_MAX)
+            return NULL;
+        t = mem_new(sizeof *t);
+        t->key = *key;
+        t->next = p->targets;
+        p->targets = t;
+        p->targets_n++;
+    }
+    snprintf(t->endpoint, sizeof t->endpoint, "%s", endpoint);
+    t->retry_at_ms = 0;
+    return t;
+}
+
+enum err peers_add(struct peers *p, const char *address, struct note *note)
+{
+    struct pubkey key;
+    struct endpoint endpoint;
+    char text[ENDPOINT_TEXT_ROOM];
+    enum err e = address_parse(address, &key, &endpoint, note);
+    if (e != ERR_OK)
+        return e;
+    if (pubkey_equal(&key, &p->self))
+        return note_set(note, ERR_DUPLICATE, "%.80s is this node itself: name another one", address);
+    endpoint_print(&endpoint, text);
+    struct target *t = add_target(p, &key, text);
+    if (!t)
+        return note_set(note, ERR_FULL, "%u peers are configured already, no more are kept", PEERS_ADDED_MAX);
+    t->keep = true;
+    peers_dial_soon(p);
+    return ERR_OK;
+}
+
+enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endpoint)
+{
+    struct addr known;
+    struct endpoint parsed;
+    if (pubkey_equal(key, &p->self))
+        return ERR_DUPLICATE;
+    if (peers_link_up(p, key))
+        return ERR_OK;
+    const struct target *t = find_target(p, key);
+    if (!endpoint || !endpoint[0])
+        endpoint = t ? t->endpoint : book_find(p->book, key, &known) ? known.endpoint.s : NULL;
+    if (!endpoint || endpoint_parse(endpoint, &parsed, NULL) != ERR_OK || !parsed.host[0] || !parsed.port)
+        return ERR_NOT_FOUND;
+    if (peers_is_banned(p, key))
+        return ERR_REFUSED;
+    if (!(t && t->keep) && !add_target(p, key, endpoint))
+        return ERR_FULL;
+    struct target *again = find_target(p, key);
+    again->retry_at_ms = 0;
+    peers_dial_soon(p);
+    return ERR_OK;
+}
+
+/* -- what became of a link -- */
+
+static struct addr addr_of(const struct link *l)
+{
+    struct addr a = {.key = l->expected};
+    if (!text255_set(&a.endpoint, l->endpoint))
+        a.endpoint = (struct text255){0};
+    return a;
+}
+
+void peers_dial_up(struct peers *p, struct link *l)
+{
+    struct addr a = addr_of(l);
+    struct target *t = find_target(p, &l->expected);
+    if (t) {
+        t->failures = 0;
+        if (!t->keep)
+            remove_target(p, t);
+    }
+    book_good(p->book, &a, host_wall_ms(p->host));
+    p->book_changed = true;
+    if (peer_send(l->peer, MSG_ADDRS_GET, (struct bytes){0}) == ERR_OK)
+        l->addrs_asked = true;
+}
+
+void peers_dial_down(struct peers *p, struct link *l, bool was_up)
+{
+    struct target *t = find_target(p, &l->expected);
+    if (!was_up && l->gone_reason != ERR_DUPLICATE) {
+        book_bad(p->book, &l->expected);
+        p->book_changed = true;
+    }
+    if (!t)
+        return;
+    t->failures = was_up ? 1 : t->failures + 1;
+    if (!t->keep && t->failures >= WANTED_TRIES) {
+        remove_target(p, t);
+        return;
+    }
+    t->retry_at_ms = host_now_ms(p->host) + pause_ms(p, t->failures);
+    host_timer_set(p->host, &p->dial_timer, PEER_BACKOFF_MS / 4, look, p);
+}
+
+/* -- addresses that peers tell -- */
+
+static enum err on_addrs_get(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct peers *p = arg;
+    struct addr some[ADDRS_MAX];
+    struct buf out = {0};
+    uint64_t chance;
+    if (body.n != 0)
+        return ERR_FORMAT;
+    host_random(p->host, &chance, sizeof chance);
+    unsigned n = book_sample(p->book, chance, some, ADDRS_MAX);
+    for (unsigned i = 0; i < n; i++)
+        addr_put(&out, &some[i]);
+    enum err e = peers_send(p, from, MSG_ADDRS, bytes_of_buf(&out));
+    if (e != ERR_OK)
+        log_event(LOG_DEBUG, "peers", "no answer", "what=ADDRS err=%s", err_name(e));
+    buf_clear(&out);
+    return ERR_OK;
+}
+
+static enum err on_addrs(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct peers *p = arg;
+    struct cursor c = cursor_of(body);
+    struct link *l = peers_link_up(p, from);
+    if (!l || !l->addrs_asked)
+        return ERR_PROTOCOL;
+    l->addrs_asked = false;
+    for (unsigned n = 0; cursor_ok(&c) && c.n > 0; n++) {
+        struct addr a;
+        addr_get(&c, &a);
+        if (!cursor_ok(&c) || n == ADDRS_MAX)
+            return ERR_FORMAT;
+        if (!pubkey_equal(&a.key, &p->self))
+            book_add(p->book, from, &a);
+    }
+    p->book_changed = true;
+    return ERR_OK;
+}
+
+/* One that dialled us says where it listens: hearsay of its own. */
+static void on_change(void *arg, const struct pubkey *key, bool up)
+{
+    struct peers *p = arg;
+    struct link *l = peers_link_up(p, key);
+    struct endpoint listens, from;
+    char text[ENDPOINT_TEXT_ROOM];
+    if (!up || !l || l->dialled || endpoint_parse(peer_hello(l->peer)->listen.s, &listens, NULL) != ERR_OK ||
+        endpoint_parse(l->endpoint, &from, NULL) != ERR_OK)
+        return;
+    if (listens.host[0])
+        memcpy(from.host, listens.host, sizeof from.host);
+    from.port = listens.port;
+    struct addr a = {.key = *key};
+    endpoint_print(&from, text);
+    if (text255_set(&a.endpoint, text))
+        book_add(p->book, key, &a);
+    p->book_changed = true;
+}
+
+/* -- the book's file -- */
+
+static void save_book(struct peers *p)
+{
+    struct note note;
+    struct buf out = {0};
+    if (!p->book_path || !p->book_changed)
+        return;
+    book_put(p->book, &out);
+    if (host_write(p->host, p->book_path, 0600, bytes_of_buf(&out), &note) != ERR_OK)
+        log_event(LOG_ODD, "peers", "book not saved", "why=%s", note.text);
+    else
+        p->book_changed = false;
+    buf_clear(&out);
+}
+
+static void save_due(void *arg)
+{
+    struct peers *p = arg;
+    save_book(p);
+    host_timer_set(p->host, &p->book_timer, BOOK_SAVE_MS, save_due, p);
+}
+
+static void load_book(struct peers *p)
+{
+    struct note note;
+    struct buf in = {0};
+    if (!p->book_path)
+        return;
+    enum err e = host_read(p->host, p->book_path, BOOK_BYTES, &in, &note);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        log_event(LOG_ODD, "peers", "book not read", "why=%s", note.text);
+    else if (!book_get(p->book, bytes_of_buf(&in)))
+        log_event(LOG_ODD, "peers", "book malformed", "path=%s kept=%u", p->book_path, book_count(p->book));
+    buf_clear(&in);
+}
+
+void peers_dial_start(struct peers *p)
+{
+    load_book(p);
+    peers_on(p, MSG_ADDRS_GET, on_addrs_get, p);
+    peers_on(p, MSG_ADDRS, on_addrs, p);
+    peers_on_change(p, on_change, p);
+    host_timer_set(p->host, &p->dial_timer, 0, look, p);
+    host_timer_set(p->host, &p->book_timer, BOOK_SAVE_MS, save_due, p);
+}
+
+void peers_dial_stop(struct peers *p)
+{
+    save_book(p);
+    host_timer_cancel(p->host, &p->dial_timer);
+    host_timer_cancel(p->host, &p->book_timer);
+    while (p->targets)
+        remove_target(p, p->targets);
+}

@@ -1,0 +1,101 @@
+/* Inside of peers: peers.c (connections and their messages) and peers_dial.c (whom to dial, when).
+ * Nobody else includes this.
+ *
+ * A link is one connection. It is freed only by peers_sweep, which runs by itself in a turn of the
+ * loop: whatever a handler does (send, drop, reach), no link goes away under it.
+ *
+ *     DIALLING --(conn up)--> TALKING --(peer READY, kept)--> UP
+ *         \______________________/___________________________/
+ *                               v
+ *                        GONE (swept: `down` told if it was UP, memory freed)
+ */
+#ifndef KITH_NODE_PEERS_IN_H
+#define KITH_NODE_PEERS_IN_H
+
+#include "node/peers.h"
+#include "p2p/book.h"
+#include "p2p/gossip.h"
+#include "p2p/peer.h"
+#include "p2p/transport.h"
+
+#define PEERS_CHANGES_MAX 8
+
+struct link {
+    struct peers *owner;
+    struct link *next;
+    struct conn *conn; /* NULL once closed */
+    struct peer *peer; /* NULL while dialling */
+    struct timer timer;
+    struct pubkey expected; /* dialled: whom */
+    char endpoint[ENDPOINT_TEXT_ROOM];
+    bool dialled, up, told_up, gone, addrs_asked;
+    enum err gone_reason;
+    char gone_text[256];
+    uint64_t up_at_ms, height;
+    uint64_t bytes_in, bytes_out;
+};
+
+/* Somebody to be dialled: configured (kept for ever) or wanted (until reached or given up). */
+struct target {
+    struct target *next;
+    struct pubkey key;
+    char endpoint[ENDPOINT_TEXT_ROOM];
+    bool keep;
+    uint32_t failures;
+    uint64_t retry_at_ms;
+};
+
+struct ban {
+    struct pubkey key;
+    uint64_t until_ms;
+};
+
+struct peers {
+    struct host *host;
+    struct transport *transport;
+    struct seckey key;
+    struct pubkey self;
+    struct hello hello;
+    uint16_t port;
+    bool closing, sweep_is_posted, book_changed;
+
+    struct link *links;
+    struct target *targets;
+    unsigned targets_n;
+    struct book *book;
+    struct gossip *gossip;
+    char *book_path;
+    struct timer dial_timer, book_timer;
+    struct ban bans[PEER_BANS_MAX];
+    unsigned bans_next;
+
+    struct {
+        peers_message_fn fn;
+        void *arg;
+    } handler[MSG_TYPE_END];
+    struct {
+        peers_change_fn fn;
+        void *arg;
+    } change[PEERS_CHANGES_MAX];
+    unsigned changes_n;
+};
+
+/* peers.c */
+struct link *peers_link_new(struct peers *p, const char *endpoint);
+void peers_link_dialled(struct link *l, struct conn *c);
+struct link *peers_link_up(const struct peers *p, const struct pubkey *key);
+/* Any that is not gone: up, talking or dialling to this key. */
+struct link *peers_link_any(const struct peers *p, const struct pubkey *key);
+bool peers_is_banned(const struct peers *p, const struct pubkey *key);
+extern const struct conn_calls peers_conn_calls;
+
+/* peers_dial.c */
+void peers_dial_start(struct peers *p);
+void peers_dial_stop(struct peers *p);
+/* A dialled link came up, or went (was_up: it had been up). */
+void peers_dial_up(struct peers *p, struct link *l);
+void peers_dial_down(struct peers *p, struct link *l, bool was_up);
+/* Looks again whom to dial, in the next turn. */
+void peers_dial_soon(struct peers *p);
+
+#endif

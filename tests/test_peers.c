@@ -1,0 +1,254 @@
+/* Nodes' connections over real sockets: hello, dispatch, duplicates, wrong chain, self, garbage,
+ * reconnecting. */
+#include "base/log.h"
+#include "tests/net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct hash chain_of(uint8_t b)
+{
+    struct hash h = {{b}};
+    return h;
+}
+
+struct inbox {
+    unsigned n, ups, downs;
+    struct pubkey from;
+    size_t size;
+    enum err answer;
+};
+
+static enum err on_message(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct inbox *in = arg;
+    in->n++;
+    in->from = *from;
+    in->size = body.n;
+    return in->answer;
+}
+
+static void on_change(void *arg, const struct pubkey *peer, bool up)
+{
+    struct inbox *in = arg;
+    (void)peer;
+    if (up)
+        in->ups++;
+    else
+        in->downs++;
+}
+
+static bool has_message(void *arg)
+{
+    return ((struct inbox *)arg)->n > 0;
+}
+
+static bool has_down(void *arg)
+{
+    return ((struct inbox *)arg)->downs > 0;
+}
+
+static void messages_reach_their_handler(void **state)
+{
+    (void)state;
+    struct net net;
+    struct inbox in = {0};
+    static uint8_t block[BLOCK_SIZE_MAX];
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    peers_on(net.node[1].peers, MSG_TX, on_message, &in);
+    peers_on(net.node[1].peers, MSG_BLOCK, on_message, &in);
+    struct peers *a = net.node[0].peers;
+    assert_int_equal(peers_send(a, &net.node[1].id, MSG_TX, bytes_of_text("x")), ERR_NOT_FOUND);
+    net_join(&net, 0, 1);
+    assert_int_equal(peers_send(a, &net.node[1].id, MSG_TX, bytes_of_text("x")), ERR_OK);
+    net_run(&net, has_message, &in, 2000);
+    assert_true(pubkey_equal(&in.from, &net.node[0].id));
+    assert_int_equal(in.size, 1);
+    in.n = 0;
+    assert_int_equal(peers_broadcast(a, MSG_BLOCK, bytes_of(block, sizeof block), NULL), 1);
+    net_run(&net, has_message, &in, 2000);
+    assert_int_equal(in.size, sizeof block);
+    assert_int_equal(peers_send(a, &net.node[1].id, MSG_VOTE, bytes_of(block, 4096)), ERR_LIMIT);
+    assert_true(peers_seen_first(a, MSG_TX, bytes_of_text("x")));
+    assert_false(peers_seen_first(a, MSG_TX, bytes_of_text("x")));
+    assert_true(peers_seen_first(a, MSG_OFFER, bytes_of_text("x")));
+    net_close(&net);
+}
+
+static void both_dial_and_one_connection_stays(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct net net;
+        struct inbox in[2] = {{0}, {0}};
+        net_open(&net);
+        for (unsigned k = 0; k < 2; k++) {
+            net_start(&net, k, chain_of(1));
+            peers_on_change(net.node[k].peers, on_change, &in[k]);
+        }
+        net_connect(&net, 0, 1);
+        net_join(&net, 1, 0);
+        net_wait(&net, 200);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(peers_count(net.node[k].peers), 1);
+            assert_int_equal(in[k].ups - in[k].downs, 1);
+        }
+        net_close(&net);
+    }
+}
+
+static void other_chain_and_own_address_are_refused(void **state)
+{
+    (void)state;
+    struct net net;
+    struct note note;
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(2));
+    assert_int_equal(peers_add(net.node[0].peers, net.node[0].address, &note), ERR_DUPLICATE);
+    net_connect(&net, 0, 1);
+    net_wait(&net, 300);
+    assert_int_equal(peers_count(net.node[0].peers), 0);
+    assert_int_equal(peers_count(net.node[1].peers), 0);
+    assert_int_equal(peers_add(net.node[0].peers, "nonsense", &note), ERR_FORMAT);
+    assert_non_null(strstr(note.text, "nonsense"));
+    net_close(&net);
+}
+
+static void a_taken_port_is_one_clear_line(void **state)
+{
+    (void)state;
+    struct net net;
+    struct note note;
+    char listen_at[32];
+    struct peers *p;
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    snprintf(listen_at, sizeof listen_at, "127.0.0.1:%u", peers_port(net.node[0].peers));
+    struct transport *t = transport_uv_open(host_uv_loop(net.host));
+    struct peers_options o = {
+        .host = net.host, .transport = t, .key = &net.node[0].key, .chain = chain_of(1), .listen = listen_at};
+    assert_int_equal(peers_open(&o, &p, &note), ERR_EXISTS);
+    assert_non_null(strstr(note.text, listen_at));
+    transport_free(t);
+    net_close(&net);
+}
+
+static void one_that_breaks_the_protocol_is_cut_off(void **state)
+{
+    (void)state;
+    struct net net;
+    struct inbox in = {.answer = ERR_FORMAT}, seen = {0};
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    peers_on(net.node[1].peers, MSG_TX, on_message, &in);
+    peers_on_change(net.node[0].peers, on_change, &seen);
+    net_join(&net, 0, 1);
+    assert_int_equal(peers_send(net.node[0].peers, &net.node[1].id, MSG_TX, bytes_of_text("x")), ERR_OK);
+    net_run(&net, has_down, &seen, 2000);
+    assert_int_equal(in.n, 1);
+    net_wait(&net, 1500); /* kept out although it dials again */
+    assert_int_equal(peers_count(net.node[1].peers), 0);
+    net_close(&net);
+}
+
+static int raw_connection(const char *address)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1))};
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void garbage_harms_nobody(void **state)
+{
+    (void)state;
+    struct net net;
+    int fd[PEERS_STRANGERS_MAX + 8];
+    char junk[5000];
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    memset(junk, 'G', sizeof junk);
+    for (size_t i = 0; i < sizeof fd / sizeof *fd; i++) {
+        fd[i] = raw_connection(net.node[0].address);
+        if (i % 2)
+            assert_true(write(fd[i], junk, sizeof junk - 100 * (i % 40)) > 0);
+    }
+    net_wait(&net, 100);
+    for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+        close(fd[i]);
+    net_join(&net, 1, 0);
+    net_close(&net);
+}
+
+struct counted {
+    struct peers *peers;
+    unsigned want;
+};
+
+static bool has_count(void *arg)
+{
+    struct counted *c = arg;
+    return peers_count(c->peers) == c->want;
+}
+
+static void a_peer_that_went_is_dialled_again(void **state)
+{
+    (void)state;
+    struct net net;
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    net_join(&net, 1, 0);
+    struct counted none = {net.node[0].peers, 0}, one = {net.node[0].peers, 1};
+    net_stop(&net, 1);
+    net_run(&net, has_count, &none, 2000);
+    /* It comes back elsewhere and dials: the newer connection counts. */
+    net_start(&net, 1, chain_of(1));
+    net_connect(&net, 1, 0);
+    net_run(&net, has_count, &one, 5000);
+    /* The dialled side restarts on the same port: see test_node for whole processes. */
+    net_close(&net);
+}
+
+static void addresses_spread(void **state)
+{
+    (void)state;
+    struct net net;
+    net_open(&net);
+    for (unsigned i = 0; i < 3; i++)
+        net_start(&net, i, chain_of(1));
+    net_join(&net, 1, 0);
+    net_join(&net, 2, 0);
+    /* 2 heard of 1 from 0 and can reach it by key alone. */
+    for (int i = 0; i < 40 && peers_reach(net.node[2].peers, &net.node[1].id, NULL) != ERR_OK; i++)
+        net_wait(&net, 50);
+    struct counted two = {net.node[2].peers, 2};
+    net_run(&net, has_count, &two, 5000);
+    net_close(&net);
+}
+
+int main(void)
+{
+    log_open(LOG_BROKEN, NULL, NULL, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_reach_their_handler),
+        cmocka_unit_test(both_dial_and_one_connection_stays),
+        cmocka_unit_test(other_chain_and_own_address_are_refused),
+        cmocka_unit_test(a_taken_port_is_one_clear_line),
+        cmocka_unit_test(one_that_breaks_the_protocol_is_cut_off),
+        cmocka_unit_test(garbage_harms_nobody),
+        cmocka_unit_test(a_peer_that_went_is_dialled_again),
+        cmocka_unit_test(addresses_spread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
