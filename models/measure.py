@@ -1,0 +1,145 @@
+"""Ask kith-guide the held-out questions and write RESULT.md.
+
+    python3 models/measure.py                        asks through build/kith run (the engine that ships)
+    /usr/bin/python3 models/measure.py --engine torch    asks a float model on the dequantised weights instead
+
+heldout.jsonl has 100 questions about Kith with the fact each asks for; out_of_scope.jsonl has 50 about other
+things. Both were written before the training and are no part of it; one that the data set holds word for word is
+an error here. An answer counts when it is the fact's answer, word for word (spaces and case aside). For the
+second set the plain "I don't know that." must be the answer.
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import dataset as ds
+import gguf
+import guide_tokenizer as gt
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOKENS_MAX = 96
+
+
+def rows(name):
+    with open(os.path.join(HERE, name), encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", text).strip().lower()
+
+
+class Engine:
+    """The shipped file through `kith run`, greedy, the prompt as the chat template makes it of one message."""
+
+    def __init__(self, model, kith):
+        self.model, self.kith = model, kith
+        self.name = "`kith run` (greedy, backend auto)"
+        pairs, _ = gguf.read(model)
+        self.tok = gt.Tokenizer(
+            pairs["tokenizer.ggml.tokens"], pairs["tokenizer.ggml.scores"], pairs["tokenizer.ggml.token_type"])
+        self.tokens_differ = 0
+
+    def ask(self, question):
+        prompt = "<|user|> %s<|end|><|assistant|>" % question
+        out = subprocess.run(
+            [self.kith, "run", "--model", self.model, "--prompt", prompt, "--tokens", str(TOKENS_MAX), "--json"],
+            check=True, stdout=subprocess.PIPE)
+        answer = json.loads(out.stdout)
+        expected = [gt.BOS_ID, gt.USER_ID] + self.tok.encode(" " + question) + [gt.EOS_ID, gt.ASSISTANT_ID]
+        self.tokens_differ += answer["prompt_tokens"] != expected
+        return answer["text"]
+
+
+class Torch:
+    """The same file in torch, its weights dequantised to float32."""
+
+    def __init__(self, model):
+        import torch
+
+        import guide_model as gm
+
+        torch.set_num_threads(1)
+        self.torch = torch
+        self.name = "torch on the dequantised weights"
+        self.tokens_differ = None
+        pairs, tensors = gguf.read(model)
+        self.tok = gt.Tokenizer(
+            pairs["tokenizer.ggml.tokens"], pairs["tokenizer.ggml.scores"], pairs["tokenizer.ggml.token_type"])
+        self.net = gm.Guide(len(self.tok))
+        self.net.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
+        self.net.eval()
+
+    def ask(self, question):
+        ids = [gt.BOS_ID, gt.USER_ID] + self.tok.encode(" " + question) + [gt.EOS_ID, gt.ASSISTANT_ID]
+        out = []
+        with self.torch.no_grad():
+            while len(out) < TOKENS_MAX:
+                states, _ = self.net.hidden(self.torch.tensor([ids + out]))
+                token = int(self.net.logits(states[:, -1]).argmax())
+                if token == gt.EOS_ID:
+                    break
+                out.append(token)
+        return self.tok.decode(out)
+
+
+def check_unseen(facts, unknown, questions):
+    """A held-out question that the training could have seen is no held-out question."""
+    seen = {plain(q).rstrip("?.! ") for f in facts for q in f.questions} | {plain(q).rstrip("?.! ") for q in unknown.whole}
+    for q in questions:
+        if plain(q).rstrip("?.! ") in seen:
+            raise SystemExit("held-out question is in the data set: %s" % q)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--model", default=os.path.join(HERE, "kith-guide.gguf"))
+    p.add_argument("--engine", choices=("kith", "torch"), default="kith")
+    p.add_argument("--kith", default=os.path.join(HERE, "..", "build", "kith"))
+    p.add_argument("--out", default=os.path.join(HERE, "RESULT.md"))
+    a = p.parse_args()
+    facts = {f.id: f for f in ds.load_facts()}
+    by_answer = {plain(f.answer): f.id for f in facts.values()}
+    by_answer[plain(ds.UNKNOWN_ANSWER)] = ds.UNKNOWN_ID
+    held, outside = rows("heldout.jsonl"), rows("out_of_scope.jsonl")
+    check_unseen(facts.values(), ds.Unknown(), [r["question"] for r in held + outside])
+    engine = Torch(a.model) if a.engine == "torch" else Engine(a.model, a.kith)
+
+    def ask(all_rows, wanted):
+        missed = []
+        for r in all_rows:
+            text = engine.ask(r["question"])
+            if by_answer.get(plain(text)) != wanted(r):
+                missed.append((r["question"], wanted(r), by_answer.get(plain(text), "no answer of the data set: " + text)))
+        return missed
+
+    missed = ask(held, lambda r: r["fact"])
+    missed_outside = ask(outside, lambda r: ds.UNKNOWN_ID)
+    with open(a.model, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    lines = ["# What kith-guide answers", "",
+             "Written by `models/measure.py` through %s. File: %s, %d bytes, SHA-256 `%s`." % (
+                 engine.name, os.path.basename(a.model), os.path.getsize(a.model), digest), "",
+             "| set | questions | right |", "| --- | --- | --- |",
+             "| about Kith (heldout.jsonl), the right fact word for word | %d | %d |" % (len(held), len(held) - len(missed)),
+             "| about other things (out_of_scope.jsonl), the plain don't-know | %d | %d |" % (
+                 len(outside), len(outside) - len(missed_outside)), ""]
+    if engine.tokens_differ is not None:
+        lines += ["Prompts whose token ids differ between Kith's tokenizer and the one the model was trained with: %d of %d."
+                  % (engine.tokens_differ, len(held) + len(outside)), ""]
+    if missed or missed_outside:
+        lines += ["Misses:", "", "| question | wanted | got |", "| --- | --- | --- |"]
+        lines += ["| %s | %s | %s |" % (q, w, got.replace("|", "\\|")) for q, w, got in missed + missed_outside] + [""]
+    text = "\n".join(lines)
+    with open(a.out, "w", encoding="utf-8") as f:
+        f.write(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
