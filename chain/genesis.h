@@ -13,7 +13,8 @@
 #include "base/codec.h"
 
 #define GENESIS_VERSION      1
-#define GENESIS_ACCOUNTS_MAX 100000 /* a genesis file of about 10 MiB */
+#define GENESIS_ACCOUNTS_MAX 100000   /* a genesis file of about 10 MiB */
+#define GENESIS_STAKE_LEAST  1000000u /* mote: one unit of voting power, so that every validator has some */
 
 /* Times are milliseconds of block time, bps are of BPS_ALL. */
 #define PARAMS_FIELDS(F)                                                                                               \

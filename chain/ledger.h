@@ -97,8 +97,12 @@ struct ledger_block {
  *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount */
 #define LEDGER_EVENT_LIST(E)                                                                                           \
     E(TRANSFER)                                                                                                        \
-    E(CHANNEL_OPENED) E(CHANNEL_TOPPED) E(CHANNEL_CLOSING) E(CHANNEL_CLOSED) E(SETTLED) E(AUDIT_DRAWN)                 \
-        E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER)
+    E(CHANNEL_OPENED)                                                                                                  \
+    E(CHANNEL_TOPPED)                                                                                                  \
+    E(CHANNEL_CLOSING)                                                                                                 \
+    E(CHANNEL_CLOSED)                                                                                                  \
+    E(SETTLED)                                                                                                         \
+    E(AUDIT_DRAWN) E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER)
 enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
@@ -123,7 +127,7 @@ struct ledger_validator {
     struct pubkey key;
     uint64_t power; /* stake in units of LEDGER_POWER_UNIT mote: sums of all stay far under 2^63 */
 };
-#define LEDGER_POWER_UNIT 1000000u
+#define LEDGER_POWER_UNIT GENESIS_STAKE_LEAST
 
 /* Owned by the ledger, valid until the next finalize. */
 struct ledger_result {

@@ -1,0 +1,75 @@
+/* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
+ * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
+ * apply_settlement.c (draws, audits, payout, forfeit), apply_due.c.
+ *
+ * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
+ * undoes that. None looks at anything but the state, the block and the transaction. */
+#ifndef KITH_CHAIN_APPLY_H
+#define KITH_CHAIN_APPLY_H
+
+#include "chain/ledger.h"
+#include "chain/state.h"
+
+struct apply_events {
+    struct ledger_event *at;
+    uint32_t n, room;
+};
+
+struct apply {
+    struct state *s;
+    struct hash chain;
+    struct params params;
+    /* of the block */
+    uint64_t height;
+    uint64_t time_ms;
+    struct hash beacon;
+    struct pubkey proposer;
+    struct amount rewards; /* fees for the proposer so far, in the locked pot */
+    /* of the transaction */
+    uint32_t tx; /* LEDGER_NO_TX outside of one */
+    struct hash id;
+    struct pubkey signer;
+    struct note *note;
+    struct apply_events *events;
+};
+
+/* A new event with kind and tx filled, to be completed at once. */
+struct ledger_event *apply_event(struct apply *a, enum ledger_event_kind kind);
+
+/* Charges the fee and applies. ERR_NONCE, or ERR_FUNDS with the note's "fee" where it could not be paid. `t` was
+ * decoded and checked. */
+enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id) MUST_USE;
+/* The body alone, for a trial: no nonce, no fee. */
+enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
+
+#define K(number, name, record, work) enum err apply_##record(struct apply *a, const struct record *body) MUST_USE;
+TX_KIND_LIST(K)
+#undef K
+
+/* Draws and timed effects that are due at this block, at most DUE_PER_BLOCK_MAX in all. */
+void apply_due(struct apply *a);
+/* Fees and new money to the proposer; `busy`: the block had transactions. */
+void apply_reward(struct apply *a, bool busy);
+
+/* -- shared by the files of this group -- */
+
+/* Bond and withdrawn bond of an owner that still answers. */
+struct amount apply_stake(const struct state *s, enum bond_role role, const struct pubkey *owner);
+/* Takes up to `amount` of it, the bond first, out of the locked pot's records; the money stays in the pot for the
+ * caller to move on. Returns how much. */
+struct amount apply_take_stake(struct apply *a, enum bond_role role, const struct pubkey *owner, struct amount amount);
+/* The channel ends: what is left returns to the payer. */
+void apply_channel_end(struct apply *a, const struct rec_channel *channel);
+void apply_settlement_draw(struct apply *a, const struct hash *settlement);
+void apply_settlement_mature(struct apply *a, const struct hash *settlement);
+
+/* "0.25 KITH" and the first digits of an id, for notes. */
+struct apply_text {
+    char s[AMOUNT_TEXT_ROOM + 8];
+};
+struct apply_text apply_text_amount(struct amount a);
+struct apply_text apply_text_id(const uint8_t id[32]);
+/* Why a spend is refused: names balance and need. */
+enum err apply_no_funds(struct apply *a, struct amount need) MUST_USE;
+
+#endif

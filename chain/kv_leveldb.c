@@ -1,0 +1,150 @@
+/* The store over LevelDB.
+ *
+ * A synced write syncs LevelDB's log file, but not the directory entry of a log that was begun since, which
+ * a power cut could then take away with all that is in it. So the directory is synced after each synced
+ * write (docs/decisions.md). Checksums are verified on every read: a flipped bit is an error, never a value. */
+#include "chain/kv.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <leveldb/c.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct kv_leveldb {
+    struct kv kv; /* first: a struct kv * is a struct kv_leveldb * */
+    leveldb_t *db;
+    leveldb_options_t *options;
+    leveldb_readoptions_t *read;
+    leveldb_writeoptions_t *write_synced, *write_plain;
+    leveldb_filterpolicy_t *filter;
+    int dir;
+};
+
+static struct kv_leveldb *of(struct kv *kv)
+{
+    return (struct kv_leveldb *)kv;
+}
+
+/* LevelDB gives its errors as text alone. Takes `text`. */
+static enum err failed_take(char *text, struct note *note, const char *doing)
+{
+    enum err e = ERR_IO;
+    if (strstr(text, "No space left"))
+        e = ERR_FULL;
+    else if (strstr(text, "orruption") || strstr(text, "checksum"))
+        e = ERR_CORRUPT;
+    else if (strstr(text, "lock"))
+        e = ERR_BUSY;
+    const char *remedy = e == ERR_FULL      ? "make room on the disk and it goes on"
+                         : e == ERR_CORRUPT ? "restore the directory from a copy or let the node fetch the chain again"
+                         : e == ERR_BUSY    ? "another process has this store open"
+                                            : "see the cause";
+    note_set(note, e, "the store failed at %s: %.160s (%s)", doing, text, remedy);
+    leveldb_free(text);
+    return e;
+}
+
+static enum err level_get(struct kv *kv, struct bytes key, struct buf *value, struct note *note)
+{
+    char *error = NULL;
+    size_t n = 0;
+    char *got = leveldb_get(of(kv)->db, of(kv)->read, (const char *)key.p, key.n, &n, &error);
+    if (error)
+        return failed_take(error, note, "reading");
+    if (!got)
+        return note_set(note, ERR_NOT_FOUND, "no such key in the store");
+    buf_add(value, got, n);
+    leveldb_free(got);
+    return ERR_OK;
+}
+
+static enum err level_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+{
+    leveldb_iterator_t *it = leveldb_create_iterator(of(kv)->db, of(kv)->read);
+    char *error = NULL;
+    for (leveldb_iter_seek(it, (const char *)prefix.p, prefix.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
+        size_t key_n, value_n;
+        const char *key = leveldb_iter_key(it, &key_n);
+        const char *value = leveldb_iter_value(it, &value_n);
+        if (key_n < prefix.n || (prefix.n && memcmp(key, prefix.p, prefix.n) != 0) ||
+            !visit(arg, bytes_of(key, key_n), bytes_of(value, value_n)))
+            break;
+    }
+    leveldb_iter_get_error(it, &error);
+    leveldb_iter_destroy(it);
+    return error ? failed_take(error, note, "scanning") : ERR_OK;
+}
+
+static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
+{
+    struct kv_leveldb *l = of(kv);
+    leveldb_writebatch_t *ops = leveldb_writebatch_create();
+    struct bytes key, value;
+    char *error = NULL;
+    for (size_t at = 0; kv_batch_next(batch, &at, &key, &value);) {
+        if (value.p)
+            leveldb_writebatch_put(ops, (const char *)key.p, key.n, (const char *)value.p, value.n);
+        else
+            leveldb_writebatch_delete(ops, (const char *)key.p, key.n);
+    }
+    leveldb_write(l->db, sync ? l->write_synced : l->write_plain, ops, &error);
+    leveldb_writebatch_destroy(ops);
+    if (error)
+        return failed_take(error, note, "writing");
+    if (sync && fsync(l->dir) != 0)
+        return note_set(note, ERR_IO, "cannot sync the store's directory: %s", strerror(errno));
+    return ERR_OK;
+}
+
+static void level_close(struct kv *kv)
+{
+    struct kv_leveldb *l = of(kv);
+    if (l->db)
+        leveldb_close(l->db);
+    if (l->dir >= 0)
+        close(l->dir);
+    leveldb_options_destroy(l->options);
+    leveldb_readoptions_destroy(l->read);
+    leveldb_writeoptions_destroy(l->write_synced);
+    leveldb_writeoptions_destroy(l->write_plain);
+    leveldb_filterpolicy_destroy(l->filter);
+    free(l);
+}
+
+static const struct kv_ops ops = {level_get, level_scan, level_write, level_close};
+
+enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
+{
+    struct kv_leveldb *l = mem_new(sizeof *l);
+    char *error = NULL;
+    l->kv.ops = &ops;
+    l->dir = -1;
+    l->options = leveldb_options_create();
+    l->read = leveldb_readoptions_create();
+    l->write_synced = leveldb_writeoptions_create();
+    l->write_plain = leveldb_writeoptions_create();
+    l->filter = leveldb_filterpolicy_create_bloom(10);
+    leveldb_options_set_create_if_missing(l->options, 1);
+    leveldb_options_set_paranoid_checks(l->options, 1);
+    leveldb_options_set_filter_policy(l->options, l->filter);
+    leveldb_options_set_write_buffer_size(l->options, 8u << 20);
+    leveldb_readoptions_set_verify_checksums(l->read, 1);
+    leveldb_writeoptions_set_sync(l->write_synced, 1);
+    l->db = leveldb_open(l->options, path, &error);
+    if (error) {
+        level_close(&l->kv);
+        return failed_take(error, note, path);
+    }
+    l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (l->dir < 0 || fsync(l->dir) != 0) {
+        enum err e = note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", path, strerror(errno));
+        level_close(&l->kv);
+        return e;
+    }
+    *out = &l->kv;
+    return ERR_OK;
+}

@@ -1,0 +1,276 @@
+/* The ledger's life: open, finalize, commit.
+ *
+ *     committed --finalize--> finalized --commit--> committed
+ *                                 `---- commit fails: still finalized, commit may be tried again
+ *
+ * Invariants: the tree's journal is empty when committed, and holds exactly the block's changes when finalized;
+ * the store always holds one whole height: state, head and results change in one batch. */
+#include "chain/ledger_core.h"
+
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+RECORD_DEFINE(rec_head, REC_HEAD_FIELDS)
+
+static const char key_head[] = {KV_META, 'h', 'e', 'a', 'd'};
+static const char key_genesis[] = {KV_META, 'g', 'e', 'n', 'e', 's', 'i', 's'};
+#define BYTES_OF_ARRAY(a) bytes_of((a), sizeof(a))
+
+/* -- open -- */
+
+static enum err read_genesis(struct ledger *l, const struct genesis *given, struct note *note)
+{
+    enum err e = kv_get(l->kv, BYTES_OF_ARRAY(key_genesis), &l->genesis_room, note);
+    if (e)
+        return e;
+    struct cursor c = cursor_of(bytes_of_buf(&l->genesis_room));
+    genesis_get(&c, &l->genesis);
+    if (!cursor_end(&c) || genesis_check(&l->genesis, NULL) != ERR_OK)
+        return note_set(note, ERR_CORRUPT, "the store's genesis is damaged: let the node fetch the chain again");
+    l->chain = genesis_chain_id(&l->genesis);
+    struct hash other = given ? genesis_chain_id(given) : l->chain;
+    if (!hash_equal(&other, &l->chain))
+        return note_set(
+            note, ERR_CHAIN,
+            "the store holds chain %s..., the genesis file is of chain %s...: use another home, or its genesis",
+            apply_text_id(l->chain.b).s, apply_text_id(other.b).s);
+    return ERR_OK;
+}
+
+static bool load_one(void *arg, struct bytes key, struct bytes value)
+{
+    struct ledger *l = arg;
+    tree_put(l->state.tree, bytes_of(key.p + 1, key.n - 1), value);
+    return true;
+}
+
+static enum err read_state(struct ledger *l, struct note *note)
+{
+    struct buf head = {0};
+    const char prefix[] = {KV_STATE};
+    enum err e = kv_get(l->kv, BYTES_OF_ARRAY(key_head), &head, note);
+    struct cursor c = cursor_of(bytes_of_buf(&head));
+    rec_head_get(&c, &l->head);
+    bool whole = cursor_end(&c);
+    buf_clear(&head);
+    if (e)
+        return e;
+    if ((e = kv_scan(l->kv, BYTES_OF_ARRAY(prefix), load_one, l, note)))
+        return e;
+    tree_settle(l->state.tree);
+    struct hash root = tree_root(l->state.tree);
+    if (!whole || !hash_equal(&root, &l->head.state_root) || !state_load(&l->state))
+        return note_set(note, ERR_CORRUPT,
+                        "the stored state does not have the root of height %" PRIu64
+                        ": the disk may be failing; let the node fetch the chain again",
+                        l->head.height);
+    return ERR_OK;
+}
+
+/* A change of the state as an operation on the store. */
+static void put_change(void *arg, struct bytes key, struct bytes value)
+{
+    struct kv_batch *batch = arg;
+    uint8_t stored[128];
+    CHECK(key.n < sizeof stored);
+    stored[0] = KV_STATE;
+    memcpy(stored + 1, key.p, key.n);
+    if (value.p)
+        kv_batch_put(batch, bytes_of(stored, key.n + 1), value);
+    else
+        kv_batch_delete(batch, bytes_of(stored, key.n + 1));
+}
+
+static void put_head(struct kv_batch *batch, const struct rec_head *head)
+{
+    struct buf b = {0};
+    rec_head_put(&b, head);
+    kv_batch_put(batch, BYTES_OF_ARRAY(key_head), bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+static enum err begin(struct ledger *l, const struct genesis *g, struct note *note)
+{
+    struct kv_batch batch = {0};
+    if (!g)
+        return note_set(note, ERR_NOT_FOUND, "no chain here yet: give a genesis file");
+    enum err e = genesis_check(g, note);
+    if (e)
+        return e;
+    genesis_put(&l->genesis_room, g);
+    struct cursor c = cursor_of(bytes_of_buf(&l->genesis_room));
+    genesis_get(&c, &l->genesis);
+    CHECK(cursor_end(&c));
+    l->chain = genesis_chain_id(g);
+    state_begin(&l->state, g);
+    l->head = (struct rec_head){.time_ms = g->time_ms};
+    l->head.state_root = l->head.previous_root = tree_root(l->state.tree);
+    tree_changes(l->state.tree, put_change, &batch);
+    kv_batch_put(&batch, BYTES_OF_ARRAY(key_genesis), bytes_of_buf(&l->genesis_room));
+    put_head(&batch, &l->head);
+    e = kv_write(l->kv, &batch, true, note);
+    kv_batch_clear(&batch);
+    tree_settle(l->state.tree);
+    return e;
+}
+
+enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note)
+{
+    struct ledger *l = mem_new(sizeof *l);
+    l->kv = kv;
+    l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
+    state_init(&l->state);
+    enum err e = read_genesis(l, genesis, note);
+    e = e == ERR_NOT_FOUND ? begin(l, genesis, note) : e ? e : read_state(l, note);
+    if (e) {
+        ledger_close(l);
+        return e;
+    }
+    l->validators_n = ledger_validators(l, l->validators);
+    l->state.validators_changed = false;
+    *out = l;
+    return ERR_OK;
+}
+
+void ledger_close(struct ledger *l)
+{
+    if (!l)
+        return;
+    state_clear(&l->state);
+    buf_clear(&l->genesis_room);
+    kv_batch_clear(&l->results);
+    free(l->verified);
+    free(l->events.at);
+    free(l->codes);
+    free(l->notes);
+    free(l);
+}
+
+/* -- finalize -- */
+
+static enum err block_check(const struct ledger *l, const struct ledger_block *block, struct note *note)
+{
+    if (l->finalized)
+        return note_set(note, ERR_STATE, "block %" PRIu64 " is finalized and not committed", l->next_head.height);
+    if (block->height != l->head.height + 1)
+        return note_set(note, ERR_STATE, "block %" PRIu64 " cannot follow %" PRIu64, block->height, l->head.height);
+    if (block->time_ms < l->head.time_ms)
+        return note_set(note, ERR_STATE, "block %" PRIu64 " is dated before the one it follows", block->height);
+    if (block->n > BLOCK_TXS_MAX)
+        return note_set(note, ERR_LIMIT, "block of %u transactions: at most %u", block->n, BLOCK_TXS_MAX);
+    return ERR_OK;
+}
+
+static void results_room(struct ledger *l, uint32_t n)
+{
+    if (n > l->codes_room) {
+        l->codes = mem_resize(l->codes, n, sizeof *l->codes);
+        l->notes = mem_resize(l->notes, n, sizeof *l->notes);
+        l->codes_room = n;
+    }
+}
+
+static void put_result(struct ledger *l, const struct hash *id, const struct rec_result *r)
+{
+    uint8_t key[1 + HASH_SIZE] = {KV_TX};
+    struct buf b = {0};
+    memcpy(key + 1, id->b, HASH_SIZE);
+    rec_result_put(&b, r);
+    kv_batch_put(&l->results, BYTES_OF_ARRAY(key), bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+/* A transaction that does not decode, verify or follow in sequence has no effect at all, not even a fee, and no result
+ * of its own: `process` lets none into a block that we vote for. */
+static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw)
+{
+    struct tx t;
+    struct hash id;
+    enum err e = ledger_verify(l, raw, &t, &id, a->note);
+    if (e)
+        return e;
+    e = apply_tx(a, &t, &id);
+    if (e != ERR_NONCE)
+        put_result(l, &id, &(struct rec_result){a->height, a->tx, (uint8_t)e, t.fee});
+    return e;
+}
+
+struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, struct apply_events *events)
+{
+    return (struct apply){
+        .s = &l->state,
+        .chain = l->chain,
+        .params = l->genesis.params,
+        .height = height,
+        .time_ms = time_ms,
+        .tx = LEDGER_NO_TX,
+        .events = events,
+    };
+}
+
+enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, const struct ledger_result **out,
+                         struct note *note)
+{
+    enum err e = block_check(l, block, note);
+    if (e)
+        return e;
+    results_room(l, block->n);
+    l->events.n = 0;
+    kv_batch_clear(&l->results);
+    struct apply a = ledger_apply(l, block->height, block->time_ms, &l->events);
+    a.beacon = block->beacon;
+    a.proposer = block->proposer;
+    apply_due(&a);
+    for (uint32_t i = 0; i < block->n; i++) {
+        l->notes[i].text[0] = 0;
+        a.tx = i;
+        a.note = &l->notes[i];
+        l->codes[i] = run_one(l, &a, block->txs[i]);
+    }
+    a.tx = LEDGER_NO_TX;
+    a.note = NULL;
+    apply_reward(&a, block->n > 0);
+    state_seal(&l->state);
+    l->next_head =
+        (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};
+    l->finalized = true;
+    if (l->state.validators_changed)
+        l->validators_n = ledger_validators(l, l->validators);
+    l->result = (struct ledger_result){
+        .state_root = l->next_head.state_root,
+        .codes = l->codes,
+        .notes = l->notes,
+        .n = block->n,
+        .events = l->events.at,
+        .events_n = l->events.n,
+        .validators_changed = l->state.validators_changed,
+        .validators = l->validators,
+        .validators_n = l->validators_n,
+    };
+    l->state.validators_changed = false;
+    *out = &l->result;
+    return ERR_OK;
+}
+
+enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note)
+{
+    struct kv_batch batch = {0};
+    if (!l->finalized)
+        return note_set(note, ERR_STATE, "no block is finalized");
+    if (extra)
+        kv_batch_append(&batch, extra);
+    kv_batch_append(&batch, &l->results);
+    tree_changes(l->state.tree, put_change, &batch);
+    put_head(&batch, &l->next_head);
+    enum err e = kv_write(l->kv, &batch, true, note);
+    kv_batch_clear(&batch);
+    if (e)
+        return e;
+    tree_settle(l->state.tree);
+    l->head = l->next_head;
+    l->finalized = false;
+    return ERR_OK;
+}

@@ -1,0 +1,42 @@
+/* Inside the ledger: its one struct, shared by ledger.c (open, finalize, commit), ledger_pool.c (what comes before a
+ * block) and ledger_query.c. */
+#ifndef KITH_CHAIN_LEDGER_CORE_H
+#define KITH_CHAIN_LEDGER_CORE_H
+
+#include "chain/apply.h"
+
+/* Where the chain stands, kept in the store beside the state: not in it, or every block would change the state. */
+#define REC_HEAD_FIELDS(F) F(u64, height) F(u64, time_ms) F(hash, block) F(hash, state_root) F(hash, previous_root)
+RECORD_DECLARE(rec_head, REC_HEAD_FIELDS)
+
+/* Transactions whose signature was seen to fit, by the hash of the whole encoding: a direct-mapped cache. A transaction
+ * is verified once on its way from the pool to the block. */
+#define VERIFIED_SLOTS 65536u
+
+struct ledger {
+    struct kv *kv;
+    struct state state;
+    struct genesis genesis;
+    struct buf genesis_room; /* what genesis borrows from */
+    struct hash chain;
+    struct rec_head head;      /* last committed */
+    struct rec_head next_head; /* of the finalized block */
+    bool finalized;            /* a block is applied in memory and not yet committed */
+    struct kv_batch results;   /* what became of its transactions */
+    struct hash *verified;
+    /* of the last finalize */
+    struct apply_events events;
+    enum err *codes;
+    struct note *notes;
+    uint32_t codes_room;
+    struct ledger_validator validators[VALIDATORS_MAX];
+    uint32_t validators_n;
+    struct ledger_result result;
+};
+
+/* Decode, chain, signature (or its memory); fills id. */
+enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note) MUST_USE;
+/* A context for applying at this height and time. */
+struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, struct apply_events *events);
+
+#endif

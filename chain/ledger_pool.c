@@ -1,0 +1,174 @@
+/* What comes before a block: checking a transaction for the pool, choosing for a proposal, judging one.
+ *
+ * A proposal is judged by what can be said without applying it: form, signatures, nonces in sequence, and that what
+ * each signer has at the start pays its fees. Whether each does what it says is found in finalize; one that cannot has
+ * paid its fee. */
+#include "chain/ledger_core.h"
+
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
+{
+    enum err e = tx_decode(raw, t, note);
+    if (e)
+        return e;
+    struct hash seen = hash_once(HASH_GOSSIP, raw.p, raw.n);
+    struct hash *slot = &l->verified[load_le16(seen.b)];
+    *id = hash_once(HASH_TX, raw.p, raw.n - sizeof t->sig); /* decoding is canonical: raw is the encoding */
+    if (hash_equal(slot, &seen))
+        return ERR_OK;
+    if ((e = tx_check(t, &l->chain, note)))
+        return e;
+    *slot = seen;
+    return ERR_OK;
+}
+
+struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work)
+{
+    const struct params *p = &l->genesis.params;
+    return tx_fee_min(size, work, p->fee_byte, p->fee_work);
+}
+
+static enum err fee_check(const struct ledger *l, struct bytes raw, const struct tx *t, struct note *note)
+{
+    struct amount least = ledger_fee(l, raw.n, tx_work(t));
+    if (amount_compare(t->fee, least) >= 0)
+        return ERR_OK;
+    return note_set(note, ERR_RANGE, "a fee of %s: at least %s is needed for these %zu bytes",
+                    apply_text_amount(t->fee).s, apply_text_amount(least).s, raw.n);
+}
+
+static enum err nonce_check(uint64_t got, uint64_t want, struct note *note)
+{
+    if (got == want)
+        return ERR_OK;
+    return note_set(note, ERR_NONCE, "nonce %" PRIu64 ", the account's next is %" PRIu64 ": %s", got, want,
+                    got < want ? "this was sent already" : "send the ones before it first");
+}
+
+/* Applies it to the committed state as if it came next, and takes that back. */
+static enum err try_out(struct ledger *l, const struct tx *t, const struct hash *id, struct note *note)
+{
+    struct apply_events events = {0};
+    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, &events);
+    struct state_mark mark = state_mark(&l->state);
+    a.note = note;
+    enum err e = apply_tx(&a, t, id);
+    state_undo(&l->state, &mark);
+    free(events.at);
+    return e;
+}
+
+enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pending *pending,
+                      struct ledger_checked *out, struct note *note)
+{
+    struct tx t;
+    struct rec_account account;
+    struct amount fees;
+    enum err e = ledger_verify(l, raw, &t, &out->id, note);
+    if (e)
+        return e;
+    if ((e = fee_check(l, raw, &t, note)))
+        return e;
+    state_get_account(&l->state, &t.signer, &account);
+    if ((e = nonce_check(t.nonce, account.nonce + pending->count, note)))
+        return e;
+    if (!amount_add(&fees, pending->fees, t.fee) || amount_compare(account.balance, fees) < 0)
+        return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s",
+                        apply_text_amount(account.balance).s, apply_text_amount(t.fee).s);
+    if (pending->count == 0 && (e = try_out(l, &t, &out->id, note)))
+        return e;
+    out->signer = t.signer;
+    out->nonce = t.nonce;
+    out->fee = t.fee;
+    return ERR_OK;
+}
+
+uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account)
+{
+    struct rec_account rec;
+    state_get_account(&l->state, account, &rec);
+    return rec.nonce;
+}
+
+/* -- a block's signers: where each stands within it. Open addressing; slots is a power of two above twice the most. --
+ */
+
+#define SIGNER_SLOTS 32768u
+_Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX, "the table of signers stays half empty");
+
+struct signer {
+    struct pubkey key;
+    bool used;
+    uint64_t nonce;
+    struct amount left;
+};
+
+static struct signer *signer_find(const struct ledger *l, struct signer *table, const struct pubkey *key)
+{
+    uint32_t i = load_le32(key->b) % SIGNER_SLOTS;
+    while (table[i].used && !pubkey_equal(&table[i].key, key))
+        i = (i + 1) % SIGNER_SLOTS;
+    if (!table[i].used) {
+        struct rec_account account;
+        state_get_account(&l->state, key, &account);
+        table[i] = (struct signer){*key, true, account.nonce, account.balance};
+    }
+    return &table[i];
+}
+
+/* May this one follow those before it? Counts it if so. */
+static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, struct note *note)
+{
+    struct tx t;
+    struct hash id;
+    enum err e = ledger_verify(l, raw, &t, &id, note);
+    if (e)
+        return e;
+    if ((e = fee_check(l, raw, &t, note)))
+        return e;
+    struct signer *s = signer_find(l, table, &t.signer);
+    if ((e = nonce_check(t.nonce, s->nonce, note)))
+        return e;
+    if (!amount_sub(&s->left, s->left, t.fee))
+        return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
+    s->nonce++;
+    return ERR_OK;
+}
+
+uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t size_max, struct bytes *txs)
+{
+    struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
+    struct bytes raw;
+    size_t size = 0;
+    uint32_t n = 0;
+    while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
+        if (raw.n > size_max - size || admit(l, table, raw, NULL) != ERR_OK)
+            continue;
+        size += raw.n;
+        txs[n++] = raw;
+    }
+    free(table);
+    return n;
+}
+
+enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note)
+{
+    size_t size = 0;
+    enum err e = ERR_OK;
+    if (n > BLOCK_TXS_MAX)
+        return note_set(note, ERR_LIMIT, "%u transactions in a block: at most %u", n, BLOCK_TXS_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        size += txs[i].n;
+    if (size > BLOCK_SIZE_MAX)
+        return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
+    struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
+    for (uint32_t i = 0; i < n && e == ERR_OK; i++)
+        e = admit(l, table, txs[i], note);
+    free(table);
+    return e;
+}

@@ -1,0 +1,187 @@
+/* Questions to the ledger. */
+#include "chain/ledger_core.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ledger_info ledger_info(const struct ledger *l)
+{
+    struct due due;
+    struct hash settlement;
+    uint64_t draw_height;
+    bool is_due = state_first_due(&l->state, &due);
+    return (struct ledger_info){
+        .chain = l->chain,
+        .height = l->head.height,
+        .time_ms = l->head.time_ms,
+        .block = l->head.block,
+        .state_root = l->head.state_root,
+        .wants_block = !hash_equal(&l->head.state_root, &l->head.previous_root) ||
+                       state_first_draw(&l->state, &draw_height, &settlement) ||
+                       (is_due && due.time_ms <= l->head.time_ms),
+        .next_due_ms = is_due ? due.time_ms : 0,
+    };
+}
+
+const struct genesis *ledger_genesis(const struct ledger *l)
+{
+    return &l->genesis;
+}
+
+bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out)
+{
+    return state_get_account(&l->state, key, out);
+}
+
+struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner)
+{
+    return state_get_bond(&l->state, role, owner);
+}
+
+bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out)
+{
+    return state_get_fault(&l->state, owner, out);
+}
+
+bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out)
+{
+    return state_get_model(&l->state, root, out);
+}
+
+bool ledger_model_by_name(const struct ledger *l, const char *name, struct rec_model *out)
+{
+    struct text64 text;
+    struct hash root;
+    *out = (struct rec_model){0};
+    return text64_set(&text, name) && state_get_name(&l->state, &text, &root) && ledger_model(l, &root, out);
+}
+
+bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct rec_data *out)
+{
+    return state_get_data(&l->state, plain_root, out);
+}
+
+bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out)
+{
+    return state_get_provider(&l->state, node, out);
+}
+
+bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out)
+{
+    return state_get_channel(&l->state, channel, out);
+}
+
+bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out)
+{
+    return state_get_settlement(&l->state, settlement, out);
+}
+
+struct params ledger_params(const struct ledger *l)
+{
+    return l->genesis.params;
+}
+
+struct rec_totals ledger_totals(const struct ledger *l)
+{
+    return l->state.totals;
+}
+
+bool ledger_model_next(const struct ledger *l, const struct hash *after, struct rec_model *out)
+{
+    return state_next_model(&l->state, after, out);
+}
+
+bool ledger_data_next(const struct ledger *l, const struct hash *after, struct rec_data *out)
+{
+    return state_next_data(&l->state, after, out);
+}
+
+bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out)
+{
+    return state_next_provider(&l->state, after, out);
+}
+
+bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out)
+{
+    return state_next_channel(&l->state, after, out);
+}
+
+bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out)
+{
+    return state_next_settlement(&l->state, after, out);
+}
+
+static int compare_validators(const void *x, const void *y)
+{
+    const struct ledger_validator *a = x, *b = y;
+    return a->power != b->power ? (a->power < b->power) - (a->power > b->power) : pubkey_compare(&a->key, &b->key);
+}
+
+/* The strongest VALIDATORS_MAX of those that are bonded. */
+uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX])
+{
+    struct ledger_validator *all = NULL;
+    struct pubkey key;
+    struct amount stake;
+    uint32_t n = 0, room = 0;
+    for (bool more = state_next_bond(&l->state, BOND_VALIDATOR, NULL, &key, &stake); more;
+         more = state_next_bond(&l->state, BOND_VALIDATOR, &key, &key, &stake)) {
+        if (n == room) {
+            room = room ? 2 * room : VALIDATORS_MAX;
+            all = mem_resize(all, room, sizeof *all);
+        }
+        all[n++] = (struct ledger_validator){key, stake.mote / LEDGER_POWER_UNIT};
+    }
+    if (n > 1)
+        qsort(all, n, sizeof *all, compare_validators);
+    n = n < VALIDATORS_MAX ? n : VALIDATORS_MAX;
+    if (n)
+        memcpy(out, all, n * sizeof *all);
+    free(all);
+    return n;
+}
+
+enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note)
+{
+    uint8_t key[1 + HASH_SIZE] = {KV_TX};
+    struct buf value = {0};
+    memcpy(key + 1, id->b, HASH_SIZE);
+    enum err e = kv_get(l->kv, bytes_of(key, sizeof key), &value, NULL);
+    if (e == ERR_NOT_FOUND)
+        return note_set(note, e, "transaction %s... is in no block", apply_text_id(id->b).s);
+    struct cursor c = cursor_of(bytes_of_buf(&value));
+    rec_result_get(&c, out);
+    if (e == ERR_OK && !cursor_end(&c))
+        e = ERR_CORRUPT;
+    buf_clear(&value);
+    return e ? note_set(note, e, "the store could not give transaction %s...", apply_text_id(id->b).s) : ERR_OK;
+}
+
+void ledger_prove(const struct ledger *l, enum state_class cls, struct bytes key, struct buf *proof)
+{
+    struct buf full = {0};
+    uint8_t first = (uint8_t)cls;
+    buf_add(&full, &first, 1);
+    buf_add(&full, key.p, key.n);
+    (void)tree_root(l->state.tree); /* a trial run may have left stale hashes behind */
+    tree_prove(l->state.tree, bytes_of_buf(&full), proof);
+    buf_clear(&full);
+}
+
+const char *ledger_event_name(enum ledger_event_kind kind)
+{
+    static const char *const names[] = {
+#define E(name) #name,
+        LEDGER_EVENT_LIST(E)
+#undef E
+    };
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "UNKNOWN";
+}
+
+const char *ledger_payout_name(enum payout_reason reason)
+{
+    static const char *const names[PAYOUT_REASONS] = {"provider", "publisher", "parent", "data", "auditor"};
+    return (unsigned)reason < PAYOUT_REASONS ? names[reason] : "unknown";
+}
