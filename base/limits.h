@@ -72,6 +72,7 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
 #define BATCH_MAX           4096
 #define THREADS_MAX         256

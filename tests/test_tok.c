@@ -1,0 +1,351 @@
+/* Tokenizers: published vectors, round trips, special tokens, hostile vocabularies. */
+#include "base/file.h"
+#include "inference/gguf.h"
+#include "inference/tok.h"
+#include "tests/gguf_file.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY(name) "tokenizer.ggml." name
+
+static struct tok *open_bytes(struct bytes file, struct note *note)
+{
+    struct gguf *g = NULL;
+    struct tok *t = NULL;
+    if (gguf_open_head(file, &g, note) == ERR_OK && tok_open(g, &t, note) != ERR_OK)
+        assert_null(t);
+    gguf_free(g);
+    return t;
+}
+
+static struct tok *open_path(const char *path, struct note *note)
+{
+    struct bytes file;
+    assert_int_equal(file_map(path, &file, note), ERR_OK);
+    struct tok *t = open_bytes(file, note);
+    file_unmap(file);
+    return t;
+}
+
+static struct tok *open_file(struct gguf_file *f, struct note *note)
+{
+    struct buf bytes = {0};
+    gguf_file_end(f, &bytes);
+    struct tok *t = open_bytes(bytes_of_buf(&bytes), note);
+    buf_clear(&bytes);
+    return t;
+}
+
+static struct tok_ids encode(const struct tok *t, const char *text, struct tok_options options)
+{
+    struct tok_ids ids = {0};
+    struct note note = {{0}};
+    if (tok_encode(t, bytes_of_text(text), options, &ids, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    return ids;
+}
+
+static void expect_ids(const struct tok *t, const char *text, struct tok_options options, size_t n,
+                       const int32_t *expected)
+{
+    struct tok_ids ids = encode(t, text, options);
+    assert_int_equal(ids.n, n);
+    if (n)
+        assert_memory_equal(ids.p, expected, n * sizeof *expected);
+    tok_ids_clear(&ids);
+}
+#define EXPECT(t, text, options, ...)                                                                                  \
+    expect_ids(t, text, options, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t), (int32_t[]){__VA_ARGS__})
+
+static const struct tok_options plain = {TOK_ENDS_NONE, false}, special = {TOK_ENDS_NONE, true},
+                                as_file = {TOK_ENDS_FILE, false}, forced = {TOK_ENDS_BOS, false};
+
+/* -- published vectors -- */
+
+static const char *const vocabularies[] = {"llama-spm",      "phi-3",     "gpt-2",  "llama-bpe",
+                                           "qwen2",          "starcoder", "refact", "deepseek-llm",
+                                           "deepseek-coder", "falcon",    "mpt",    "bert-bge"};
+
+/* Texts stand between marker lines, the tokens of each in one line. Returns how many differ. */
+static int compare_vectors(const struct tok *t, const char *name, char *inputs, char *outputs)
+{
+    static const char marker[] = "\n__ggml_vocab_test__\n";
+    int count = 0, different = 0;
+    for (char *text = inputs, *line = outputs; text && line; count++) {
+        char *end = strstr(text, marker), *line_end = strchr(line, '\n');
+        if (end)
+            *end = 0;
+        else if (*text && text[strlen(text) - 1] == '\n')
+            text[strlen(text) - 1] = 0;
+        if (line_end)
+            *line_end = 0;
+        struct tok_ids ids = encode(t, text, plain);
+        size_t i = 0;
+        bool same = true;
+        for (char *p = line; *p && same;) {
+            char *next;
+            long id = strtol(p, &next, 10);
+            if (next == p)
+                break;
+            same = i < ids.n && ids.p[i++] == id;
+            p = next;
+        }
+        if (!same || i != ids.n) {
+            print_message("%s: text %d differs at token %zu: '%s'\n", name, count, i, text);
+            different++;
+        }
+        struct buf back = {0};
+        tok_decode(t, ids.p, ids.n, false, &back);
+        if (!bytes_equal(bytes_of_buf(&back), bytes_of_text(text))) {
+            print_message("%s: text %d does not come back: '%s' -> '%s'\n", name, count, text, buf_text(&back));
+            different++;
+        }
+        buf_clear(&back);
+        tok_ids_clear(&ids);
+        text = end ? end + sizeof marker - 1 : NULL;
+        line = line_end && line_end[1] ? line_end + 1 : NULL;
+    }
+    print_message("%s: %d texts, %d differences\n", name, count, different);
+    return count > 20 ? different : 1;
+}
+
+static void published_vectors(void **state)
+{
+    (void)state;
+    int different = 0, tested = 0;
+    for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++) {
+        char name[64], path[512];
+        snprintf(name, sizeof name, "vocabs/ggml-vocab-%s.gguf", vocabularies[i]);
+        const char *file = test_data_path(name);
+        if (!file) {
+            print_message("skip: %s is not on this machine\n", name);
+            continue;
+        }
+        struct note note = {{0}};
+        struct buf in = {0}, out = {0};
+        struct tok *t = open_path(file, &note);
+        if (!t) {
+            print_message("skip: %s: %s\n", vocabularies[i], note.text);
+            assert_non_null(strstr(note.text, "tokenizer 'bert' is not supported"));
+            continue;
+        }
+        snprintf(path, sizeof path, "%s.inp", file);
+        assert_int_equal(file_read(path, 1u << 20, &in, &note), ERR_OK);
+        snprintf(path, sizeof path, "%s.out", test_data_path(name));
+        assert_int_equal(file_read(path, 1u << 20, &out, &note), ERR_OK);
+        buf_text(&in);
+        buf_text(&out);
+        different += compare_vectors(t, vocabularies[i], (char *)in.p, (char *)out.p);
+        tested++;
+        buf_clear(&in);
+        buf_clear(&out);
+        tok_free(t);
+    }
+    if (tested == 0)
+        skip();
+    assert_int_equal(different, 0);
+}
+
+static void stories_prompt(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-F32.gguf");
+    struct note note = {{0}};
+    struct tok *t = open_path(path, &note);
+    assert_non_null(t);
+    EXPECT(t, "Once upon a time", as_file, 1, 403, 407, 261, 378);
+    EXPECT(t, "Once upon a time", plain, 403, 407, 261, 378);
+    EXPECT(t, "", as_file, 1);
+    assert_int_equal(tok_bos(t), 1);
+    assert_int_equal(tok_eos(t), 2);
+    assert_true(tok_is_eog(t, 2));
+    assert_false(tok_is_eog(t, 403));
+    tok_free(t);
+}
+
+static void many_languages_come_back(void **state)
+{
+    (void)state;
+    const char *found = test_data_path("text/multi/udhr-utf8.txt");
+    if (!found) {
+        print_message("skip: text/multi/udhr-utf8.txt is not on this machine\n");
+        skip();
+    }
+    struct note note = {{0}};
+    struct buf text = {0};
+    assert_int_equal(file_read(found, 4u << 20, &text, &note), ERR_OK);
+    for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "vocabs/ggml-vocab-%s.gguf", vocabularies[i]);
+        const char *file = test_data_path(name);
+        struct tok *t = file ? open_path(file, &note) : NULL;
+        if (!t)
+            continue;
+        struct tok_ids ids = {0};
+        struct buf back = {0};
+        assert_int_equal(tok_encode(t, bytes_of_buf(&text), plain, &ids, &note), ERR_OK);
+        tok_decode(t, ids.p, ids.n, false, &back);
+        assert_true(bytes_equal(bytes_of_buf(&back), bytes_of_buf(&text)));
+        buf_clear(&back);
+        tok_ids_clear(&ids);
+        tok_free(t);
+    }
+    buf_clear(&text);
+}
+
+/* -- small vocabularies -- */
+
+static const char *const spm_tokens[] = {"<unk>",
+                                         "<s>",
+                                         "</s>",
+                                         "<|user|>",
+                                         "<tool>",
+                                         "\xe2\x96\x81",
+                                         "a",
+                                         "b",
+                                         "ab",
+                                         "\xe2\x96\x81"
+                                         "a",
+                                         "<0x0A>",
+                                         "<0xC3>",
+                                         "<0xA9>",
+                                         "\xe2\x96\x81"
+                                         "ab",
+                                         "<",
+                                         "s",
+                                         ">",
+                                         "<s"};
+static const float spm_scores[] = {0, 0, 0, 0, 0, -9, -8, -7, -2, -3, 0, 0, 0, -1, -5, -5, -5, -4};
+static const int32_t spm_types[] = {2, 3, 3, 3, 4, 1, 1, 1, 1, 1, 6, 6, 6, 1, 1, 1, 1, 1};
+#define SPM_N (sizeof spm_tokens / sizeof *spm_tokens)
+
+static void start_spm(struct gguf_file *f)
+{
+    *f = (struct gguf_file){0};
+    gguf_file_text(f, KEY("model"), "llama");
+    gguf_file_texts(f, KEY("tokens"), spm_tokens, SPM_N);
+    gguf_file_floats(f, KEY("scores"), spm_scores, SPM_N);
+    gguf_file_ints(f, KEY("token_type"), spm_types, SPM_N);
+}
+
+static void spm_merges_and_falls_back(void **state)
+{
+    (void)state;
+    struct gguf_file f;
+    struct note note = {{0}};
+    start_spm(&f);
+    struct tok *t = open_file(&f, &note);
+    assert_non_null(t);
+    EXPECT(t, "ab", plain, 13);
+    EXPECT(t, "ab", as_file, 1, 13);
+    EXPECT(t, "abab", plain, 13, 8);
+    EXPECT(t, "\n\xc3\xa9", plain, 5, 10, 11, 12);
+    EXPECT(t, "\xff", plain, 5, 0); /* no such byte: the unknown token */
+    /* Control tokens only when asked for, and never by chance; user-defined ones always. */
+    EXPECT(t, "<s>", plain, 5, 17, 16);
+    EXPECT(t, "<s>", special, 1);
+    EXPECT(t, "<|user|>ab<tool>b", special, 3, 13, 4, 5, 7);
+    EXPECT(t, "b<tool>", plain, 5, 7, 4);
+    struct buf out = {0};
+    tok_decode(t, (int32_t[]){1, 13, 2}, 3, false, &out);
+    assert_string_equal(buf_text(&out), "ab");
+    buf_reset(&out);
+    tok_decode(t, (int32_t[]){1, 13, 2}, 3, true, &out);
+    assert_string_equal(buf_text(&out), "<s> ab</s>");
+    buf_reset(&out);
+    tok_piece(t, 13, false, &out);
+    tok_piece(t, 11, false, &out);
+    tok_piece(t, -1, true, &out);
+    tok_piece(t, (int32_t)SPM_N, true, &out);
+    assert_string_equal(buf_text(&out), " ab\xc3");
+    buf_clear(&out);
+    assert_int_equal(tok_count(t), SPM_N);
+    assert_true(tok_is_control(t, 3));
+    assert_false(tok_is_control(t, 4));
+    assert_int_equal(tok_find(t, "<|user|>"), 3);
+    assert_int_equal(tok_find(t, "none"), -1);
+    tok_free(t);
+}
+
+static void ends_follow_the_file(void **state)
+{
+    (void)state;
+    struct gguf_file f;
+    struct note note = {{0}};
+    start_spm(&f);
+    gguf_file_flag(&f, KEY("add_bos_token"), false);
+    gguf_file_flag(&f, KEY("add_eos_token"), true);
+    gguf_file_flag(&f, KEY("add_space_prefix"), false);
+    gguf_file_i32(&f, KEY("eot_token_id"), 3);
+    struct tok *t = open_file(&f, &note);
+    assert_non_null(t);
+    EXPECT(t, "ab", as_file, 8, 2);
+    EXPECT(t, "ab", forced, 1, 8);
+    assert_true(tok_is_eog(t, 3));
+    assert_false(tok_adds_bos(t));
+    tok_free(t);
+}
+
+static const char *const bpe_tokens[] = {"a",
+                                         "b",
+                                         "c",
+                                         "\xc4\xa0",
+                                         "ab",
+                                         "abc",
+                                         "\xc4\xa0"
+                                         "a",
+                                         "<|end|>",
+                                         "\xc4\x8a",
+                                         "<x>",
+                                         "<xy",
+                                         "x",
+                                         "<",
+                                         ">"};
+static const int32_t bpe_types[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 4, 1, 1, 1};
+#define BPE_N (sizeof bpe_tokens / sizeof *bpe_tokens)
+
+static void start_bpe(struct gguf_file *f, const char *pre, const char *const *merges, size_t merges_n)
+{
+    *f = (struct gguf_file){0};
+    gguf_file_text(f, KEY("model"), "gpt2");
+    gguf_file_text(f, KEY("pre"), pre);
+    gguf_file_texts(f, KEY("tokens"), bpe_tokens, BPE_N);
+    gguf_file_ints(f, KEY("token_type"), bpe_types, BPE_N);
+    gguf_file_texts(f, KEY("merges"), merges, merges_n);
+}
+
+static void bpe_merges_by_rank(void **state)
+{
+    (void)state;
+    static const char *const merges[] = {"\xc4\xa0 a", "a b", "ab c", "a b"};
+    struct gguf_file f;
+    struct note note = {{0}};
+    start_bpe(&f, "gpt-2", merges, 4);
+    struct tok *t = open_file(&f, &note);
+    assert_non_null(t);
+    EXPECT(t, "abc", as_file, 5);
+    EXPECT(t, " abc", plain, 6, 1, 2);
+    EXPECT(t, "a\nb", plain, 0, 8, 1);
+    EXPECT(t, "a<|end|>b", special, 0, 7, 1);
+    EXPECT(t, "<xyx<x>", plain, 10, 11, 9);
+    EXPECT(t, "<xy><x", plain, 10, 13, 12, 11);
+    struct tok_ids ids = {0};
+    assert_int_equal(tok_encode(t, bytes_of_text("a<|end|>"), plain, &ids, &note), ERR_UNSUPPORTED);
+    assert_string_equal(note.text, "the vocabulary has neither byte 0x7C nor an unknown token");
+    assert_int_equal(ids.n, 0);
+    tok_ids_clear(&ids);
+    tok_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_vectors),        cmocka_unit_test(stories_prompt),
+        cmocka_unit_test(many_languages_come_back), cmocka_unit_test(spm_merges_and_falls_back),
+        cmocka_unit_test(ends_follow_the_file),     cmocka_unit_test(bpe_merges_by_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
