@@ -11,12 +11,23 @@
     C(chain_info)                                                                                                      \
     C(chain_block)                                                                                                     \
     C(chain_wait)                                                                                                      \
-    C(settle)
+    C(settle)                                                                                                          \
+    C(wallet_new)                                                                                                      \
+    C(wallet_restore)                                                                                                  \
+    C(wallet_balance)                                                                                                  \
+    C(wallet_receive)                                                                                                  \
+    C(wallet_ls)                                                                                                       \
+    C(tx_send)                                                                                                         \
+    C(tx_show)
 
 #define C(name) int cmd_##name(const struct cli *cli, const struct args *args);
 COMMANDS(C)
 #undef C
 
 extern const struct option_spec cmd_chain_wait_options[];
+extern const struct option_spec cmd_wallet_new_options[];
+extern const struct option_spec cmd_wallet_restore_options[];
+extern const struct option_spec cmd_wallet_receive_options[];
+extern const struct option_spec cmd_tx_send_options[];
 
 #endif

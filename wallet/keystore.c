@@ -158,6 +158,13 @@ enum err keystore_add(struct keystore *ks, const struct keystore_secret *secret,
     return ERR_OK;
 }
 
+void keystore_keep(struct keystore *ks, const struct keystore_secret *secret, unsigned n)
+{
+    CHECK(n >= 1 && n <= ks->accounts_n);
+    ks->accounts_n = n;
+    seal(ks, secret);
+}
+
 enum err keystore_init(struct keystore *ks, struct keystore_secret *secret, const char *prefix, const char *name,
                        const char *password, struct keystore_cost cost, struct note *note)
 {

@@ -67,6 +67,8 @@ enum err keystore_unlock(const struct keystore *ks, const char *password, struct
 /* The next account, sealed anew. ERR_EXISTS when the name is taken, ERR_LIMIT, ERR_FORMAT for a bad name. */
 enum err keystore_add(struct keystore *ks, const struct keystore_secret *secret, const char *name,
                       struct note *note) MUST_USE;
+/* Forgets all accounts but the first n >= 1, and seals anew. */
+void keystore_keep(struct keystore *ks, const struct keystore_secret *secret, unsigned n);
 /* By name, or the first when name is NULL. NULL with the names that exist in the note. Borrowed. */
 const struct keystore_account *keystore_find(const struct keystore *ks, const char *name, struct note *note);
 /* The secret key of an account of this wallet; checked against its public key. */

@@ -16,4 +16,8 @@ struct sign_terms {
 enum err sign_tx(struct buf *out, const struct seckey *secret, const struct sign_terms *terms, enum tx_kind kind,
                  struct bytes body, struct amount *fee, struct hash *id, struct note *note) MUST_USE;
 
+/* What sign_tx will pay: asked before the password is. */
+enum err sign_fee(const struct sign_terms *terms, enum tx_kind kind, struct bytes body, struct amount *fee,
+                  struct note *note) MUST_USE;
+
 #endif

@@ -1,0 +1,50 @@
+/* The owner's side of a spending command: the wallet in `home`, the account that signs, the terms of the chain, and
+ * the way of a transaction from a body to a block. Keys stay in this process, in locked memory. */
+#ifndef KITH_CLI_OWNER_H
+#define KITH_CLI_OWNER_H
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "wallet/keystore.h"
+#include "wallet/sign.h"
+
+/* --account, for the commands that sign. */
+#define OWNER_ACCOUNT_OPTION                                                                                           \
+    {                                                                                                                  \
+        .name = "account", .type = OPTION_TEXT, .value = "NAME", .help = "which account of the wallet (the first)"     \
+    }
+
+struct owner {
+    const struct cli *cli;
+    struct keystore *ks;
+    const struct keystore_account *account;
+    char address[ADDRESS_TEXT_ROOM]; /* with the chain's prefix */
+    char prefix[ADDRESS_PREFIX_MAX + 1];
+    struct sign_terms terms;
+    struct amount balance;
+    struct seckey *key; /* NULL until unlocked */
+};
+
+/* HOME/wallet/wallet.keys; the caller frees. */
+char *owner_path(const struct cli *cli);
+/* A cli_exit each; on failure it has been said. owner_close is right after any of them. */
+int owner_load(const struct cli *cli, struct keystore *ks);
+/* Reads the wallet, then asks the daemon for the chain's terms and this account's nonce and balance. */
+int owner_open(struct owner *o, const struct cli *cli, const char *account);
+void owner_close(struct owner *o);
+/* Asks the password, once. */
+int owner_unlock(struct owner *o);
+/* What a transaction with this body will pay. */
+int owner_fee(struct owner *o, enum tx_kind kind, struct bytes body, struct amount *fee);
+/* Refuses before anything is signed when balance < spend + fees. */
+int owner_check_funds(struct owner *o, struct amount spend, struct amount fees);
+/* Signs, posts, and waits until it is in a block. *reply as GET /kith/v1/tx/ID (the caller's). The next one signs with
+ * the next nonce. */
+int owner_send(struct owner *o, enum tx_kind kind, struct bytes body, json_t **reply);
+
+/* Waits for a transaction to be in a block: CLI_LATE when it is not within a minute. */
+int owner_wait_tx(const struct cli *cli, const char *id, json_t **reply);
+/* An address of the chain's network. */
+int owner_address(const struct cli *cli, const char *text, const char *prefix, struct pubkey *key);
+
+#endif
