@@ -136,6 +136,121 @@ const struct ledger_event *world_event(const struct world *w, enum ledger_event_
     return NULL;
 }
 
+/* -- the market -- */
+
+struct hash world_root(uint8_t b)
+{
+    struct hash h;
+    memset(h.b, b, sizeof h.b);
+    return h;
+}
+
+enum err world_publish(struct world *w, unsigned who, uint8_t b, uint16_t royalty_bps, uint16_t derive_bps,
+                       const struct lineage_entry *lineage, unsigned lineage_n)
+{
+    struct hash root = world_root(b);
+    struct buf parents = {0};
+    char name[16];
+    for (unsigned i = 0; i < lineage_n; i++)
+        lineage_entry_put(&parents, &lineage[i]);
+    struct tx_model_publish body = {.root = root,
+                                    .size = 1000,
+                                    .royalty_bps = royalty_bps,
+                                    .derive_bps = derive_bps,
+                                    .tensors = {root.b, 1},
+                                    .lineage = bytes_of_buf(&parents)};
+    body.tensors_root = tx_tensors_root(&body.tensors);
+    snprintf(name, sizeof name, "model-%u", b);
+    CHECK(text64_set(&body.name, name));
+    tx_model_publish_put(world_body(w), &body);
+    buf_clear(&parents);
+    return world_do(w, who, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
+}
+
+enum err world_contribute(struct world *w, unsigned who, uint8_t b, bool train, uint16_t share_bps)
+{
+    struct tx_data_contribute body = {.cipher_root = world_root((uint8_t)(b ^ 0x80)),
+                                      .plain_root = world_root(b),
+                                      .size = 10,
+                                      .train = train,
+                                      .share_bps = share_bps};
+    CHECK(text64_set(&body.name, "data"));
+    tx_data_contribute_put(world_body(w), &body);
+    return world_do(w, who, TX_DATA_CONTRIBUTE, bytes_of_buf(&w->body));
+}
+
+enum err world_provide(struct world *w, unsigned owner, unsigned node, uint8_t b, bool audits)
+{
+    struct hash root = world_root(b);
+    struct tx_provider body = {.node = w->key[node], .models = {root.b, 1}, .audits = audits};
+    CHECK(text255_set(&body.endpoint, "127.0.0.1:7718"));
+    if (node != owner)
+        tx_consent_sign(&w->chain, &w->key[owner], &w->secret[node], &body.node_sig);
+    tx_provider_put(world_body(w), &body);
+    return world_do(w, owner, TX_PROVIDER, bytes_of_buf(&w->body));
+}
+
+enum err world_open(struct world *w, struct world_channel *c, unsigned payer, unsigned node, uint8_t b, uint64_t mote)
+{
+    *c = (struct world_channel){.payer = payer, .node = node};
+    enum err e = WORLD_DO(w, payer, TX_CHANNEL_OPEN, tx_channel_open, w->key[node], world_root(b), amount_of(mote));
+    c->id = tx_channel_id(&w->last_id);
+    return e;
+}
+
+void world_job(struct world_channel *c, uint64_t price)
+{
+    struct receipt *r = &c->receipts[c->n];
+    *r = (struct receipt){.job = world_root((uint8_t)(c->n + 1)),
+                          .channel = c->id,
+                          .tokens_in = 10,
+                          .tokens_out = 20,
+                          .price = amount_of(price)};
+    c->leaves[c->n++] = sum_leaf(r);
+}
+
+struct tx_channel_settle world_voucher(const struct world *w, const struct world_channel *c)
+{
+    struct tx_channel_settle body = {0};
+    struct sum_node top;
+    CHECK(sum_tree_top(c->leaves, c->n, &top));
+    body.voucher = (struct voucher){.chain = w->chain,
+                                    .channel = c->id,
+                                    .cumulative = top.amount,
+                                    .tokens_in = top.tokens_in,
+                                    .tokens_out = top.tokens_out,
+                                    .receipts = c->n,
+                                    .receipts_root = sum_root(&top, c->n)};
+    body.sum_top = top.hash;
+    voucher_sign(&body.voucher, &w->secret[c->payer], &body.payer_sig);
+    return body;
+}
+
+enum err world_settle(struct world *w, const struct world_channel *c)
+{
+    struct tx_channel_settle body = world_voucher(w, c);
+    tx_channel_settle_put(world_body(w), &body);
+    return world_do(w, c->node, TX_CHANNEL_SETTLE, bytes_of_buf(&w->body));
+}
+
+struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                            uint32_t index, enum audit_verdict verdict, struct buf room[2])
+{
+    struct tx_audit body = {.settlement = *settlement, .index = index, .verdict = (uint8_t)verdict};
+    struct signed_receipt r = {.receipt = c->receipts[index]};
+    buf_reset(&room[0]);
+    buf_reset(&room[1]);
+    if (verdict == AUDIT_WITHHELD)
+        return body;
+    receipt_sign(&r.receipt, &w->secret[c->node], &r.sig);
+    signed_receipt_put(&room[0], &r);
+    CHECK(sum_tree_prove(c->leaves, c->n, index, &room[1]));
+    body.receipt = bytes_of_buf(&room[0]);
+    body.proof = bytes_of_buf(&room[1]);
+    body.digest = world_root(9);
+    return body;
+}
+
 /* -- supply -- */
 
 struct sums {

@@ -52,6 +52,34 @@ uint64_t world_balance(const struct world *w, unsigned who);
 /* The n-th event of a kind in the last block, or NULL. */
 const struct ledger_event *world_event(const struct world *w, enum ledger_event_kind kind, unsigned n);
 
+/* -- the market's first steps, each in a block of its own; their code -- */
+
+/* A root of 32 equal bytes. */
+struct hash world_root(uint8_t b);
+/* Publishes world_root(b) with one tensor, world_root(b) again. `lineage` may be NULL. */
+enum err world_publish(struct world *w, unsigned who, uint8_t b, uint16_t royalty_bps, uint16_t derive_bps,
+                       const struct lineage_entry *lineage, unsigned lineage_n);
+enum err world_contribute(struct world *w, unsigned who, uint8_t b, bool train, uint16_t share_bps);
+/* Key `node` serves model b for key `owner`. */
+enum err world_provide(struct world *w, unsigned owner, unsigned node, uint8_t b, bool audits);
+
+/* A channel as both sides see it: its receipts and the voucher over them. */
+struct world_channel {
+    struct hash id;
+    unsigned payer, node;
+    struct receipt receipts[32];
+    struct sum_node leaves[32];
+    uint32_t n;
+};
+enum err world_open(struct world *w, struct world_channel *c, unsigned payer, unsigned node, uint8_t b, uint64_t mote);
+/* One more finished job of 10 tokens in, 20 out, at this price. */
+void world_job(struct world_channel *c, uint64_t price);
+struct tx_channel_settle world_voucher(const struct world *w, const struct world_channel *c);
+enum err world_settle(struct world *w, const struct world_channel *c);
+/* The audit of receipt `index` by key `auditor`; `room` holds what it borrows. */
+struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                            uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+
 /* Full scan: every record decodes and re-encodes, the pots hold what the records say, and balances + locked + funds +
  * burned = genesis + issued. */
 void supply_check(struct kv *kv);
