@@ -406,6 +406,12 @@ bool peers_is_up(const struct peers *p, const struct pubkey *key)
     return peers_link_up(p, key) != NULL;
 }
 
+bool peers_is_dialled(const struct peers *p, const struct pubkey *key)
+{
+    const struct link *l = peers_link_up(p, key);
+    return l && l->dialled;
+}
+
 void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text)
 {
     struct link *l = peers_link_up(p, key);

@@ -57,6 +57,8 @@ enum err peers_add(struct peers *p, const char *address, struct note *note) MUST
  * address book knows it. ERR_NOT_FOUND when nobody knows where it is. Its coming is told by on_change. */
 enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endpoint) MUST_USE;
 bool peers_is_up(const struct peers *p, const struct pubkey *key);
+/* Of one that is up: did we dial it? Both sides answer the opposite. */
+bool peers_is_dialled(const struct peers *p, const struct pubkey *key);
 /* Hangs up with a reason; a configured peer is dialled again after a pause. */
 void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text);
 /* What hello says of us to peers that come from now on. */

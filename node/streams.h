@@ -16,7 +16,7 @@ enum stream_kind { STREAM_JOB = 1, STREAM_AUDIT = 2, STREAM_KIND_COUNT };
 /* Calls of one stream; any may be NULL. After `closed` nothing more comes and the number is void. A
  * stream that this side closes gets no call. Every call may use streams_send and streams_close. */
 struct stream_calls {
-    void (*opened)(void *arg, uint64_t stream); /* ours has a connection and was sent */
+    void (*opened)(void *arg, uint64_t stream); /* ours had to wait for its connection, which is there */
     void (*data)(void *arg, uint64_t stream, struct bytes message);
     void (*ready)(void *arg, uint64_t stream); /* there is credit again after ERR_BUSY */
     void (*closed)(void *arg, uint64_t stream, enum err reason, const char *text);

@@ -1,0 +1,271 @@
+/* The table of settings and its three sources. */
+#include "node/config.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <ini.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_BYTES_MAX (1u << 20)
+
+enum kind { KIND_TEXT, KIND_TEXTS, KIND_FLAG, KIND_NUMBER, KIND_LEVEL };
+
+struct setting {
+    const char *name;
+    enum kind kind;
+    size_t at;
+    bool only_option; /* makes no sense in a file */
+    const char *words, *help;
+};
+
+static const struct setting settings[] = {
+    {"home", KIND_TEXT, offsetof(struct config, home), true, "DIR", "where everything of this node lies"},
+    {"config", KIND_TEXT, offsetof(struct config, file), true, "FILE", "settings to read instead of HOME/kith.conf"},
+    {"genesis", KIND_TEXT, offsetof(struct config, genesis), false, "FILE", "the chain to join (kept in HOME)"},
+    {"listen", KIND_TEXT, offsetof(struct config, listen), false, "HOST:PORT", "for peers (0.0.0.0:7718)"},
+    {"announce", KIND_TEXT, offsetof(struct config, announce), false, "HOST:PORT", "where peers reach this node"},
+    {"http", KIND_TEXT, offsetof(struct config, http), false, "HOST:PORT", "for the API (127.0.0.1:7717)"},
+    {"peer", KIND_TEXTS, offsetof(struct config, peers), false, "PUBKEY@HOST:PORT", "to keep connected to; repeatable"},
+    {"validator", KIND_FLAG, offsetof(struct config, validator), false, "", "take part in deciding blocks"},
+    {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
+    {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
+    {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},
+    {"threads", KIND_NUMBER, offsetof(struct config, threads), false, "N", "of a worker (one per processor)"},
+    {"memory-mb", KIND_NUMBER, offsetof(struct config, memory_mb), false, "N", "for all workers (no limit)"},
+    {"log", KIND_LEVEL, offsetof(struct config, log_level), false, "LEVEL", "trace, debug, info, odd or broken"},
+    {"log-file", KIND_TEXT, offsetof(struct config, log_file), false, "FILE", "instead of standard error"},
+    {"fresh", KIND_FLAG, offsetof(struct config, fresh), true, "", "dev: begin with a new chain"},
+};
+#define SETTINGS_N (sizeof settings / sizeof *settings)
+
+static const struct setting *find(const char *name, size_t n)
+{
+    for (size_t i = 0; i < SETTINGS_N; i++)
+        if (strlen(settings[i].name) == n && memcmp(settings[i].name, name, n) == 0)
+            return &settings[i];
+    return NULL;
+}
+
+static enum err set_number(const struct setting *s, uint64_t *out, const char *value, struct note *note)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || v > UINT32_MAX)
+        return note_set(note, ERR_USAGE, "%s = %.100s: a number from 0 to %u is needed", s->name, value, UINT32_MAX);
+    *out = v;
+    return ERR_OK;
+}
+
+static enum err set_flag(const struct setting *s, bool *out, const char *value, struct note *note)
+{
+    static const char *const yes[] = {"yes", "true", "1", "on"}, *const no[] = {"no", "false", "0", "off"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
+            *out = strcmp(value, yes[i]) == 0;
+            return ERR_OK;
+        }
+    }
+    return note_set(note, ERR_USAGE, "%s = %.100s: yes or no is needed", s->name, value);
+}
+
+static enum err set(struct config *c, const struct setting *s, const char *value, struct note *note)
+{
+    void *at = (char *)c + s->at;
+    switch (s->kind) {
+    case KIND_TEXT: {
+        char **text = at;
+        free(*text);
+        *text = mem_string(value);
+        return ERR_OK;
+    }
+    case KIND_TEXTS: {
+        struct config_texts *list = at;
+        if (list->n == PEERS_ADDED_MAX)
+            return note_set(note, ERR_USAGE, "%s stands more than %u times", s->name, PEERS_ADDED_MAX);
+        list->text[list->n++] = mem_string(value);
+        return ERR_OK;
+    }
+    case KIND_FLAG:
+        return set_flag(s, at, value, note);
+    case KIND_NUMBER:
+        return set_number(s, at, value, note);
+    case KIND_LEVEL:
+        if (!log_level_parse(value, at))
+            return note_set(note, ERR_USAGE, "%s = %.100s: trace, debug, info, odd or broken is needed", s->name,
+                            value);
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+/* -- the command line -- */
+
+/* Goes through the words; with `only` set just that setting is taken (the home, before the file is read). */
+static enum err take_words(struct config *c, int n, char **words, const char *only, bool *help, struct note *note)
+{
+    for (int i = 0; i < n; i++) {
+        const char *word = words[i];
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            *help = true;
+            continue;
+        }
+        const char *equals = strchr(word, '=');
+        size_t name_n = equals ? (size_t)(equals - word) : strlen(word);
+        const struct setting *s = name_n > 2 && strncmp(word, "--", 2) == 0 ? find(word + 2, name_n - 2) : NULL;
+        if (!s)
+            return note_set(note, ERR_USAGE, "%.200s is no option: see kithd --help", word);
+        const char *value = equals ? equals + 1 : s->kind == KIND_FLAG ? "yes" : i + 1 < n ? words[++i] : NULL;
+        if (!value)
+            return note_set(note, ERR_USAGE, "--%s needs a value: %s", s->name, s->words);
+        if (only && strcmp(only, s->name) != 0)
+            continue;
+        enum err e = set(c, s, value, note);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+/* -- the environment -- */
+
+static enum err take_environment(struct config *c, const char *only, struct note *note)
+{
+    for (size_t i = 0; i < SETTINGS_N; i++) {
+        char name[64] = "KITH_";
+        const struct setting *s = &settings[i];
+        for (size_t k = 0; s->name[k]; k++)
+            name[5 + k] = s->name[k] == '-' ? '_' : (char)toupper((unsigned char)s->name[k]);
+        const char *value = getenv(name);
+        if (!value || (only && strcmp(only, s->name) != 0))
+            continue;
+        enum err e = set(c, s, value, note);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+/* -- the file -- */
+
+struct reading {
+    struct config *c;
+    const char *path;
+    struct note *note;
+    enum err e;
+};
+
+static int take_line(void *arg, const char *section, const char *name, const char *value)
+{
+    struct reading *r = arg;
+    const struct setting *s = find(name, strlen(name));
+    if (!s || s->only_option || *section)
+        r->e = note_set(r->note, ERR_USAGE, "%.150s: %.80s%s%.80s is no setting", r->path, section, *section ? "." : "",
+                        name);
+    else
+        r->e = set(r->c, s, value, r->note);
+    return r->e == ERR_OK;
+}
+
+static enum err take_file(struct config *c, struct note *note)
+{
+    struct buf text = {0};
+    char *path = c->file ? mem_string(c->file) : config_path(c, "kith.conf");
+    enum err e = file_read(path, FILE_BYTES_MAX, &text, note);
+    if (e == ERR_NOT_FOUND && !c->file) {
+        e = ERR_OK;
+    } else if (e == ERR_OK) {
+        struct reading r = {c, path, note, ERR_OK};
+        int line = ini_parse_string(buf_text(&text), take_line, &r);
+        e = r.e;
+        if (line != 0 && e == ERR_OK)
+            e = note_set(note, ERR_USAGE, "%.200s: line %d is no `name = value`", path, line);
+    }
+    buf_clear(&text);
+    free(path);
+    return e;
+}
+
+/* -- all of it -- */
+
+static void take_defaults(struct config *c)
+{
+    *c = (struct config){.log_level = LOG_INFO};
+    c->listen = mem_string("0.0.0.0:7718");
+    c->http = mem_string("127.0.0.1:7717");
+    c->backend = mem_string("auto");
+}
+
+static enum err take_home(struct config *c, struct note *note)
+{
+    const char *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
+    struct buf path = {0};
+    if (c->home && c->home[0])
+        return ERR_OK;
+    if (data && data[0] == '/')
+        buf_add_format(&path, "%s/kith", data);
+    else if (user && user[0])
+        buf_add_format(&path, "%s/.local/share/kith", user);
+    else
+        return note_set(note, ERR_USAGE, "HOME is not set: say where this node lives with --home DIR");
+    free(c->home);
+    c->home = mem_string(buf_text(&path));
+    buf_clear(&path);
+    return ERR_OK;
+}
+
+enum err config_load(struct config *c, int words_n, char **words, bool *help, struct note *note)
+{
+    *help = false;
+    take_defaults(c);
+    static const char *const first[] = {"home", "config"};
+    enum err e = ERR_OK;
+    for (int i = 0; i < 2 && e == ERR_OK; i++) {
+        e = take_environment(c, first[i], note);
+        if (e == ERR_OK)
+            e = take_words(c, words_n, words, first[i], help, note);
+    }
+    if (e == ERR_OK)
+        e = take_home(c, note);
+    if (e == ERR_OK)
+        e = take_file(c, note);
+    if (e == ERR_OK)
+        e = take_environment(c, NULL, note);
+    if (e == ERR_OK)
+        e = take_words(c, words_n, words, NULL, help, note);
+    return e;
+}
+
+void config_clear(struct config *c)
+{
+    for (size_t i = 0; i < SETTINGS_N; i++)
+        if (settings[i].kind == KIND_TEXT)
+            free(*(char **)((char *)c + settings[i].at));
+    for (unsigned i = 0; i < c->peers.n; i++)
+        free(c->peers.text[i]);
+    *c = (struct config){0};
+}
+
+void config_print_help(void)
+{
+    for (size_t i = 0; i < SETTINGS_N; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s %s", settings[i].name, settings[i].words);
+        printf("  %-26s %s\n", left, settings[i].help);
+    }
+}
+
+char *config_path(const struct config *c, const char *name)
+{
+    struct buf path = {0};
+    buf_add_format(&path, "%s/%s", c->home, name);
+    char *out = mem_string(buf_text(&path));
+    buf_clear(&path);
+    return out;
+}

@@ -1,0 +1,50 @@
+/* What a kithd was told: defaults, then HOME/kith.conf (or --config FILE), then KITH_* of the environment,
+ * then options of the command line; the later wins, and lists (peers) add up. One table (config.c) has
+ * every setting once.
+ *
+ *     kith.conf    listen = 0.0.0.0:7718         environment   KITH_LISTEN=0.0.0.0:7718
+ *                  peer = PUBKEY@HOST:PORT                     KITH_PEER=...
+ *     option       --listen 0.0.0.0:7718 --peer PUBKEY@HOST:PORT --peer ...
+ */
+#ifndef KITH_NODE_CONFIG_H
+#define KITH_NODE_CONFIG_H
+
+#include "base/limits.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config_texts {
+    char *text[PEERS_ADDED_MAX];
+    unsigned n;
+};
+
+struct config {
+    char *home;     /* never NULL; absolute or as given */
+    char *file;     /* kith.conf; NULL: HOME/kith.conf if there is one */
+    char *genesis;  /* file to begin from; NULL: HOME/genesis.json */
+    char *listen;   /* p2p, "HOST:PORT"; "" does not listen */
+    char *announce; /* what is told to others instead of listen's port; or NULL */
+    char *http;     /* API, "HOST:PORT"; "" does not listen on TCP */
+    char *log_file; /* NULL: standard error */
+    char *backend;  /* of workers: auto, ref, avx2, ... */
+    struct config_texts peers;
+    enum log_level log_level;
+    bool validator, provide, audit;
+    bool fresh;         /* dev: begin again */
+    uint64_t threads;   /* of a worker; 0: one per processor */
+    uint64_t memory_mb; /* for all workers; 0: no limit */
+};
+
+/* `home` may be set by the options or KITH_HOME; otherwise it is $XDG_DATA_HOME/kith or ~/.local/share/kith.
+ * `words` are the command line behind program and command name. *help is set when --help stands among them.
+ * ERR_USAGE or what reading the file gave, with a note. Clear it in either case. */
+enum err config_load(struct config *c, int words_n, char **words, bool *help, struct note *note) MUST_USE;
+void config_clear(struct config *c);
+/* The options, one a line, for --help. */
+void config_print_help(void);
+/* A path under home; the caller frees. */
+char *config_path(const struct config *c, const char *name);
+
+#endif

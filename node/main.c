@@ -1,0 +1,90 @@
+/* kithd: one table of commands. Exit status: 0 done, 1 could not start, 3 wrong usage. */
+#include "node/home.h"
+#include "node/node.h"
+
+#include "base/secret.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USAGE = 3 };
+
+static int fail(enum err e, const struct note *note)
+{
+    fprintf(stderr, "kithd: %s\n", note->text[0] ? note->text : err_text(e));
+    return e == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_FAILED;
+}
+
+static int run(struct config *c, struct note *note)
+{
+    struct node *n;
+    enum err e = node_open(c, &n, note);
+    if (e != ERR_OK)
+        return fail(e, note);
+    node_run(n);
+    node_close(n);
+    return EXIT_DONE;
+}
+
+/* Makes the node's key if it is not there, and prints the node's id: scripts build addresses of it. */
+static int init(struct config *c, struct note *note)
+{
+    struct seckey secret;
+    struct pubkey id;
+    int lock_fd;
+    char hex[65];
+    enum err e = home_open(c, &lock_fd, note);
+    if (e == ERR_OK)
+        e = home_key(c, &secret, &id, note);
+    home_close(lock_fd);
+    secret_wipe(&secret, sizeof secret);
+    if (e != ERR_OK)
+        return fail(e, note);
+    hex_put(hex, id.b, sizeof id.b);
+    printf("%s\n", hex);
+    return EXIT_DONE;
+}
+
+static const struct command {
+    const char *name; /* "" runs the node */
+    int (*run)(struct config *c, struct note *note);
+    const char *help;
+} commands[] = {
+    {"", run, "run a node until SIGTERM or SIGINT"},
+    {"init", init, "make the node's key and print the node's id"},
+};
+
+static int help(void)
+{
+    printf("kithd: a node of Kith\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        printf("  kithd %-20s %s\n", commands[i].name, commands[i].help);
+    printf("\n");
+    config_print_help();
+    return EXIT_DONE;
+}
+
+static int with_config(const struct command *command, int words_n, char **words)
+{
+    struct config config;
+    struct note note = {{0}};
+    bool wants_help;
+    enum err e = config_load(&config, words_n, words, &wants_help, &note);
+    int status = wants_help ? help() : e != ERR_OK ? fail(e, &note) : command->run(&config, &note);
+    config_clear(&config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* keys must not reach a core file */
+    const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+    int used = *name ? 2 : 1;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return with_config(&commands[i], argc - used, argv + used);
+    fprintf(stderr, "kithd: %.60s is no command: see kithd --help\n", name);
+    return EXIT_WRONG_USAGE;
+}

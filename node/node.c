@@ -1,0 +1,239 @@
+/* The parts of the node and their order. */
+#include "node/node.h"
+
+#include "base/mem.h"
+#include "base/secret.h"
+#include "chain/genesis.h"
+#include "node/home.h"
+#include "p2p/transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum err (*start_fn)(struct node *n, struct note *note);
+typedef void (*stop_fn)(struct node *n);
+
+/* -- the world: loop, directory, log, key, signals -- */
+
+static enum err start_host(struct node *n, struct note *note)
+{
+    n->host = host_uv_open(note);
+    return n->host ? ERR_OK : ERR_IO;
+}
+
+static void stop_host(struct node *n)
+{
+    host_uv_close(n->host);
+}
+
+static enum err start_home(struct node *n, struct note *note)
+{
+    return home_open(n->config, &n->lock_fd, note);
+}
+
+static void stop_home(struct node *n)
+{
+    home_close(n->lock_fd);
+}
+
+static uint64_t log_clock(void *arg)
+{
+    struct node *n = arg;
+    return host_wall_ms(n->host);
+}
+
+/* One write a line: several processes may share the file, and a line is never mixed with another. */
+static void log_line(void *arg, enum log_level level, const char *line)
+{
+    struct node *n = arg;
+    char text[1100];
+    (void)level;
+    size_t size = strnlen(line, sizeof text - 1);
+    memcpy(text, line, size);
+    text[size] = '\n';
+    ssize_t written = write(n->log_fd, text, size + 1);
+    (void)written; /* a full disk must not end the node for its log */
+}
+
+static enum err start_log(struct node *n, struct note *note)
+{
+    n->log_fd = STDERR_FILENO;
+    if (n->config->log_file) {
+        n->log_fd = open(n->config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        if (n->log_fd < 0)
+            return note_set(note, ERR_IO, "cannot open the log %s: %s", n->config->log_file, strerror(errno));
+    }
+    log_open(n->config->log_level, log_line, log_clock, n);
+    return ERR_OK;
+}
+
+static void stop_log(struct node *n)
+{
+    log_open(n->config->log_level, NULL, NULL, NULL);
+    if (n->log_fd != STDERR_FILENO)
+        close(n->log_fd);
+}
+
+static enum err start_key(struct node *n, struct note *note)
+{
+    return home_key(n->config, &n->key, &n->id, note);
+}
+
+static void stop_key(struct node *n)
+{
+    secret_wipe(&n->key, sizeof n->key);
+}
+
+static void was_signalled(void *arg)
+{
+    struct node *n = arg;
+    log_event(LOG_INFO, "node", "stopping", "why=signal");
+    node_stop(n);
+}
+
+static enum err start_signals(struct node *n, struct note *note)
+{
+    return host_uv_on_signal(n->host, was_signalled, n, note);
+}
+
+/* -- the chain -- */
+
+static enum err start_chain(struct node *n, struct note *note)
+{
+    char *path;
+    struct genesis genesis;
+    struct buf room = {0};
+    enum err e = home_genesis(n->config, &path, note);
+    if (e == ERR_OK)
+        e = genesis_read(path, &genesis, &room, note);
+    if (e == ERR_OK)
+        n->chain = genesis_chain_id(&genesis);
+    buf_clear(&room);
+    free(path);
+    return e;
+}
+
+/* -- the network -- */
+
+static uint32_t features(const struct config *c)
+{
+    return (c->validator ? FEATURE_VALIDATOR : 0u) | (c->provide ? FEATURE_PROVIDER : 0u) |
+           (c->audit ? FEATURE_AUDITOR : 0u) | FEATURE_KEEPER;
+}
+
+static enum err start_peers(struct node *n, struct note *note)
+{
+    char *book = config_path(n->config, "peers.book");
+    n->transport = transport_uv_open(host_uv_loop(n->host));
+    struct peers_options o = {
+        .host = n->host,
+        .transport = n->transport,
+        .key = &n->key,
+        .chain = n->chain,
+        .features = features(n->config),
+        .listen = n->config->listen,
+        .announce = n->config->announce,
+        .book_path = book,
+    };
+    enum err e = peers_open(&o, &n->peers, note);
+    free(book);
+    if (e != ERR_OK)
+        transport_free(n->transport);
+    return e;
+}
+
+static void stop_peers(struct node *n)
+{
+    peers_close(n->peers);
+    transport_free(n->transport);
+}
+
+static enum err start_streams(struct node *n, struct note *note)
+{
+    (void)note;
+    n->streams = streams_new(n->host, n->peers);
+    return ERR_OK;
+}
+
+static void stop_streams(struct node *n)
+{
+    streams_free(n->streams);
+}
+
+/* Last of the network: from here on messages come, and every part has registered for its own. */
+static enum err start_dialling(struct node *n, struct note *note)
+{
+    for (unsigned i = 0; i < n->config->peers.n; i++) {
+        enum err e = peers_add(n->peers, n->config->peers.text[i], note);
+        if (e != ERR_OK && e != ERR_DUPLICATE)
+            return e;
+    }
+    return ERR_OK;
+}
+
+/* -- the order -- */
+
+static const struct part {
+    const char *name;
+    start_fn start;
+    stop_fn stop; /* NULL: nothing to undo */
+} parts[] = {
+    {"host", start_host, stop_host},
+    {"home", start_home, stop_home},
+    {"log", start_log, stop_log},
+    {"key", start_key, stop_key},
+    {"chain", start_chain, NULL},
+    {"peers", start_peers, stop_peers},
+    {"streams", start_streams, stop_streams},
+    {"dialling", start_dialling, NULL},
+    {"signals", start_signals, NULL},
+};
+#define PARTS_N (sizeof parts / sizeof *parts)
+
+static void stop_parts(struct node *n, size_t started)
+{
+    while (started-- > 0)
+        if (parts[started].stop)
+            parts[started].stop(n);
+    free(n);
+}
+
+enum err node_open(const struct config *config, struct node **out, struct note *note)
+{
+    char hex[65], chain[65];
+    struct node *n = mem_new(sizeof *n);
+    n->config = config;
+    *out = NULL;
+    for (size_t i = 0; i < PARTS_N; i++) {
+        enum err e = parts[i].start(n, note);
+        if (e != ERR_OK) {
+            stop_parts(n, i);
+            return e;
+        }
+    }
+    hex_put(hex, n->id.b, sizeof n->id.b);
+    hex_put(chain, n->chain.b, sizeof n->chain.b);
+    log_event(LOG_INFO, "node", "started", "id=%s chain=%s port=%u home=%s", hex, chain, peers_port(n->peers),
+              config->home);
+    *out = n;
+    return ERR_OK;
+}
+
+void node_run(struct node *n)
+{
+    host_uv_run(n->host);
+}
+
+void node_stop(struct node *n)
+{
+    host_uv_stop(n->host);
+}
+
+void node_close(struct node *n)
+{
+    if (n)
+        stop_parts(n, PARTS_N);
+}
