@@ -1,0 +1,225 @@
+/* Frames and messages of a worker's socket; see the header. */
+#include "inference/worker_proto.h"
+
+#include <string.h>
+
+RECORD_DEFINE(wire_open, WIRE_OPEN_FIELDS)
+RECORD_DEFINE(wire_tokenize, WIRE_TOKENIZE_FIELDS)
+RECORD_DEFINE(wire_detokenize, WIRE_DETOKENIZE_FIELDS)
+RECORD_DEFINE(wire_template, WIRE_TEMPLATE_FIELDS)
+RECORD_DEFINE(wire_run, WIRE_RUN_FIELDS)
+RECORD_DEFINE(wire_verify, WIRE_VERIFY_FIELDS)
+RECORD_DEFINE(wire_logits, WIRE_LOGITS_FIELDS)
+RECORD_DEFINE(wire_cancel, WIRE_CANCEL_FIELDS)
+RECORD_DEFINE(wire_opened, WIRE_OPENED_FIELDS)
+RECORD_DEFINE(wire_failed, WIRE_FAILED_FIELDS)
+RECORD_DEFINE(wire_tokens, WIRE_TOKENS_FIELDS)
+RECORD_DEFINE(wire_text, WIRE_TEXT_FIELDS)
+RECORD_DEFINE(wire_templated, WIRE_TEMPLATED_FIELDS)
+RECORD_DEFINE(wire_token, WIRE_TOKEN_FIELDS)
+RECORD_DEFINE(wire_done, WIRE_DONE_FIELDS)
+RECORD_DEFINE(wire_verified, WIRE_VERIFIED_FIELDS)
+RECORD_DEFINE(wire_row, WIRE_ROW_FIELDS)
+
+/* What the kinds of field cannot say, message by message. */
+static bool open_is_right(const struct wire_open *m)
+{
+    return m->mode <= WIRE_VOCAB;
+}
+
+static bool tokenize_is_right(const struct wire_tokenize *m)
+{
+    return m->ask != 0 && m->ends <= WIRE_ENDS_BOS;
+}
+
+static bool detokenize_is_right(const struct wire_detokenize *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool template_is_right(const struct wire_template *m)
+{
+    return m->ask != 0;
+}
+
+static bool run_is_right(const struct wire_run *m)
+{
+    return m->ask != 0 && m->tokens.n % 4 == 0;
+}
+
+static bool verify_is_right(const struct wire_verify *m)
+{
+    return m->ask != 0 && m->tokens.n % 4 == 0;
+}
+
+static bool logits_is_right(const struct wire_logits *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool cancel_is_right(const struct wire_cancel *m)
+{
+    return m->ask != 0;
+}
+
+static bool opened_is_right(const struct wire_opened *m)
+{
+    return m->vocab <= VOCAB_MAX;
+}
+
+static bool failed_is_right(const struct wire_failed *m)
+{
+    return m->code != ERR_OK && m->code < ERR_COUNT;
+}
+
+static bool tokens_is_right(const struct wire_tokens *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool text_is_right(const struct wire_text *m)
+{
+    return m->ask != 0;
+}
+
+static bool templated_is_right(const struct wire_templated *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool token_is_right(const struct wire_token *m)
+{
+    return m->ask != 0;
+}
+
+static bool done_is_right(const struct wire_done *m)
+{
+    return m->ask != 0;
+}
+
+static bool verified_is_right(const struct wire_verified *m)
+{
+    return m->ask != 0;
+}
+
+static bool row_is_right(const struct wire_row *m)
+{
+    return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+/* A length is written when the body is there. */
+static void end_frame(struct buf *out, size_t at, uint32_t body_max)
+{
+    size_t n = out->n - at - 4;
+    CHECK(n - 1 <= body_max);
+    store_le32(out->p + at, (uint32_t)n);
+}
+
+static size_t start_frame(struct buf *out, enum wire_type type)
+{
+    static const uint8_t length[4];
+    const uint8_t t = (uint8_t)type;
+    size_t at = out->n;
+    buf_add(out, length, sizeof length);
+    buf_add(out, &t, 1);
+    return at;
+}
+
+#define M(name, NAME, number, to_worker, body_max)                                                                     \
+    void wire_add_##name(struct buf *out, const struct wire_##name *message)                                           \
+    {                                                                                                                  \
+        size_t at = start_frame(out, WIRE_##NAME);                                                                     \
+        wire_##name##_put(out, message);                                                                               \
+        end_frame(out, at, body_max);                                                                                  \
+    }                                                                                                                  \
+    bool wire_read_##name(struct bytes body, struct wire_##name *message)                                              \
+    {                                                                                                                  \
+        struct cursor c = cursor_of(body);                                                                             \
+        wire_##name##_get(&c, message);                                                                                \
+        return cursor_end(&c) && name##_is_right(message);                                                             \
+    }
+WIRE_MESSAGES(M)
+#undef M
+
+struct message_info {
+    const char *name;
+    bool is_known, to_worker;
+    uint32_t body_max;
+};
+
+static struct message_info info_of(unsigned type)
+{
+    switch (type) {
+#define M(name, NAME, number, to_worker, body_max)                                                                     \
+    case WIRE_##NAME:                                                                                                  \
+        return (struct message_info){#name, true, to_worker, body_max};
+        WIRE_MESSAGES(M)
+#undef M
+    default:
+        return (struct message_info){"unknown", false, false, 0};
+    }
+}
+
+const char *wire_name(unsigned type)
+{
+    return info_of(type).name;
+}
+
+enum err wire_next(struct bytes in, bool to_worker, struct wire_frame *frame, size_t *used)
+{
+    *used = 0;
+    if (in.n < WIRE_HEAD)
+        return ERR_OK;
+    uint32_t n = load_le32(in.p);
+    struct message_info info = info_of(in.p[4]);
+    if (n == 0 || !info.is_known || info.to_worker != to_worker || n - 1 > info.body_max)
+        return ERR_PROTOCOL;
+    if (in.n - 4 < n)
+        return ERR_OK;
+    *frame = (struct wire_frame){(enum wire_type)in.p[4], {in.p + WIRE_HEAD, n - 1}};
+    *used = (size_t)n + 4;
+    return ERR_OK;
+}
+
+void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct note *note)
+{
+    struct wire_failed m = {.ask = ask, .code = (uint8_t)e};
+    char text[256];
+    size_t n = 0;
+    const char *from = note && note->text[0] ? note->text : err_text(e);
+    /* What a file or a peer put into the note may be any bytes: what is not printable ASCII becomes a question mark
+     * where the whole is not clean. */
+    bool is_clean = text_is_clean(from, strlen(from));
+    for (; from[n] && n < sizeof text - 1; n++) {
+        bool is_plain = from[n] >= 0x20 && from[n] < 0x7F;
+        text[n] = is_plain || is_clean ? from[n] : '?';
+    }
+    while (from[n] && n > 0 && ((uint8_t)from[n] & 0xC0) == 0x80 && is_clean)
+        n--; /* not in the middle of a character */
+    text[n] = 0;
+    CHECK(text255_set(&m.text, text));
+    wire_add_failed(out, &m);
+}
+
+enum err wire_failure(const struct wire_failed *message, struct note *note)
+{
+    return note_set(note, (enum err)message->code, "%s", message->text.s);
+}
+
+void wire_put_id(struct buf *out, uint32_t id)
+{
+    uint8_t raw[4];
+    store_le32(raw, id);
+    buf_add(out, raw, sizeof raw);
+}
+
+uint32_t wire_id_at(struct bytes ids, size_t i)
+{
+    CHECK(i < ids.n / 4);
+    return load_le32(ids.p + 4 * i);
+}
+
+size_t wire_id_count(struct bytes ids)
+{
+    return ids.n / 4;
+}

@@ -1,0 +1,168 @@
+/* What kithd or kith and a worker say to each other over the worker's socket: the messages, and the
+ * frames that carry them. Pure: bytes in, messages out; who reads and writes sockets is elsewhere.
+ *
+ *     frame = u32 length of what follows, u8 type, body (one record); little-endian
+ *
+ * A worker is started with its socket as descriptor WORKER_FD_SOCKET and one model file, open for reading, as
+ * WORKER_FD_MODEL. The first message is `open`, answered by `opened` or by `failed` with ask 0. After it every
+ * question carries a number (`ask`, never 0) that its answers repeat:
+ *
+ *     tokenize -> tokens      detokenize -> text      template -> templated
+ *     run      -> token ... done        a token as soon as it is chosen
+ *     verify   -> verified              one prefill pass over prompt and answer
+ *     logits   -> row ... done          one row a position
+ *
+ * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
+ * verify or a logits question early: it is answered by `failed` with ERR_CANCELLED unless it had ended already.
+ *
+ * Both sides check everything: the worker because a bug in kithd must not become one in the engine, kithd
+ * because the worker has read a stranger's model file.
+ */
+#ifndef KITH_INFERENCE_WORKER_PROTO_H
+#define KITH_INFERENCE_WORKER_PROTO_H
+
+#include "base/codec.h"
+
+#define WORKER_FD_SOCKET 3
+#define WORKER_FD_MODEL  4
+
+#define WIRE_HEAD 5 /* bytes in front of a body */
+
+/* Instead of a token id: there is none. */
+#define WIRE_NO_TOKEN UINT32_MAX
+
+enum wire_mode {
+    WIRE_FULL = 0,
+    WIRE_VOCAB = 1, /* tokenizer and template only; the file may end behind the tensor infos */
+};
+
+/* What is put around a text that is tokenised. */
+enum wire_ends {
+    WIRE_ENDS_FILE = 0, /* as the model's file says */
+    WIRE_ENDS_NONE = 1,
+    WIRE_ENDS_BOS = 2, /* beginning of text in any case */
+};
+
+/* -- to the worker; ids are u32 little-endian, one behind the other -- */
+
+/* `root` zero: the worker hashes the file itself. Zero elsewhere: as many threads as processors, as many
+ * jobs and rows at once as the worker thinks fit, the model's own context, no limit of memory. `backend`: "auto" or a
+ * name. */
+#define WIRE_OPEN_FIELDS(F)                                                                                            \
+    F(u8, mode)                                                                                                        \
+    F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)
+#define WIRE_TOKENIZE_FIELDS(F)   F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
+#define WIRE_DETOKENIZE_FIELDS(F) F(u64, ask) F(flag, special) F(blob, ids)
+/* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty. `clock_ms`: what the template takes for now. */
+#define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
+/* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
+ * the first that the model would not have chosen fails the run with ERR_MISMATCH. */
+#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens)
+#define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(blob, request) F(blob, tokens) F(hash, digest)
+#define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
+#define WIRE_CANCEL_FIELDS(F) F(u64, ask)
+
+/* -- from the worker -- */
+
+/* `bos`, `eos`: WIRE_NO_TOKEN if there is none; `slots`: jobs at once; `memory_bytes`: what model and caches take at
+ * most. */
+#define WIRE_OPENED_FIELDS(F)                                                                                          \
+    F(hash, root)                                                                                                      \
+    F(text64, architecture) F(text64, format) F(text64, backend) F(text64, name) F(u32, arith) F(u32, vocab)           \
+        F(u32, context) F(u32, embed) F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters)  \
+            F(u64, memory_bytes) F(u32, slots) F(u32, threads)
+/* `code`: enum err, never ERR_OK. */
+#define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
+#define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
+#define WIRE_TEXT_FIELDS(F)      F(u64, ask) F(blob, text)
+#define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(blob, text) F(blob, ids)
+/* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
+ * that may still turn out to belong to a stop text; may be empty. */
+#define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text)
+/* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `text`: what was still held back. */
+#define WIRE_DONE_FIELDS(F)                                                                                            \
+    F(u64, ask)                                                                                                        \
+    F(u8, stop) F(u32, prompt_tokens) F(u32, tokens) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
+/* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
+ * differs; `token`: what the model chose there. `digest`: of the replay. */
+#define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
+/* `values`: one binary32 a token of the vocabulary, little-endian. */
+#define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
+
+/* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
+#define WIRE_BODY_SMALL 2048u
+#define WIRE_BODY_IDS   (4u * PROMPT_BYTES_MAX + 256u) /* a token a byte at worst */
+#define WIRE_BODY_TEXT  (TEMPLATE_OUTPUT_MAX + 256u)
+#define WIRE_MESSAGES(M)                                                                                               \
+    M(open, OPEN, 1, true, WIRE_BODY_SMALL)                                                                            \
+    M(tokenize, TOKENIZE, 2, true, PROMPT_BYTES_MAX + 256u)                                                            \
+    M(detokenize, DETOKENIZE, 3, true, WIRE_BODY_IDS)                                                                  \
+    M(template, TEMPLATE, 4, true, 2u * PROMPT_BYTES_MAX + 256u)                                                       \
+    M(run, RUN, 5, true, 2u * WIRE_BODY_IDS)                                                                           \
+    M(verify, VERIFY, 6, true, 2u * WIRE_BODY_IDS)                                                                     \
+    M(logits, LOGITS, 7, true, WIRE_BODY_IDS)                                                                          \
+    M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
+    M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
+    M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
+    M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
+    M(text, TEXT, 68, false, WORKER_FRAME_MAX - 1u)                                                                    \
+    M(templated, TEMPLATED, 69, false, WORKER_FRAME_MAX - 1u)                                                          \
+    M(token, TOKEN, 70, false, 2u * TOKEN_PIECE_MAX + WIRE_BODY_SMALL)                                                 \
+    M(done, DONE, 71, false, WIRE_BODY_SMALL)                                                                          \
+    M(verified, VERIFIED, 72, false, WIRE_BODY_SMALL)                                                                  \
+    M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)
+
+enum wire_type {
+#define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
+    WIRE_MESSAGES(M)
+#undef M
+};
+
+RECORD_DECLARE(wire_open, WIRE_OPEN_FIELDS)
+RECORD_DECLARE(wire_tokenize, WIRE_TOKENIZE_FIELDS)
+RECORD_DECLARE(wire_detokenize, WIRE_DETOKENIZE_FIELDS)
+RECORD_DECLARE(wire_template, WIRE_TEMPLATE_FIELDS)
+RECORD_DECLARE(wire_run, WIRE_RUN_FIELDS)
+RECORD_DECLARE(wire_verify, WIRE_VERIFY_FIELDS)
+RECORD_DECLARE(wire_logits, WIRE_LOGITS_FIELDS)
+RECORD_DECLARE(wire_cancel, WIRE_CANCEL_FIELDS)
+RECORD_DECLARE(wire_opened, WIRE_OPENED_FIELDS)
+RECORD_DECLARE(wire_failed, WIRE_FAILED_FIELDS)
+RECORD_DECLARE(wire_tokens, WIRE_TOKENS_FIELDS)
+RECORD_DECLARE(wire_text, WIRE_TEXT_FIELDS)
+RECORD_DECLARE(wire_templated, WIRE_TEMPLATED_FIELDS)
+RECORD_DECLARE(wire_token, WIRE_TOKEN_FIELDS)
+RECORD_DECLARE(wire_done, WIRE_DONE_FIELDS)
+RECORD_DECLARE(wire_verified, WIRE_VERIFIED_FIELDS)
+RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
+
+/* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
+ * that was whole and every enumeration in range. Blobs borrow from the body. */
+#define M(name, NAME, number, to_worker, body_max)                                                                     \
+    void wire_add_##name(struct buf *out, const struct wire_##name *message);                                          \
+    bool wire_read_##name(struct bytes body, struct wire_##name *message) MUST_USE;
+WIRE_MESSAGES(M)
+#undef M
+
+struct wire_frame {
+    enum wire_type type;
+    struct bytes body; /* borrowed */
+};
+
+/* The first frame of what has come in. ERR_OK: *used bytes of it are the frame, or *used is 0 and more must come
+ * in first. ERR_PROTOCOL: a type that does not go that way or a body too long for it; reading on is pointless. */
+enum err wire_next(struct bytes in, bool to_worker, struct wire_frame *frame, size_t *used) MUST_USE;
+/* "run"; total. */
+const char *wire_name(unsigned type);
+
+/* A failure as a message: the note, or the error's own text where there is none, cut and made clean. */
+void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct note *note);
+/* And back. */
+enum err wire_failure(const struct wire_failed *message, struct note *note);
+
+/* Ids in a blob. */
+void wire_put_id(struct buf *out, uint32_t id);
+uint32_t wire_id_at(struct bytes ids, size_t i);
+size_t wire_id_count(struct bytes ids);
+
+#endif
