@@ -1,0 +1,252 @@
+/* The store, both kinds: batches whole or not at all, order of scans, faults, reopening. */
+#include "base/mem.h"
+#include "chain/kv.h"
+#include "tests/support.h"
+
+#include <fcntl.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void put(struct kv_batch *b, const char *key, const char *value)
+{
+    kv_batch_put(b, bytes_of_text(key), bytes_of_text(value));
+}
+
+static void write_one(struct kv *kv, const char *key, const char *value, bool sync)
+{
+    struct kv_batch b = {0};
+    put(&b, key, value);
+    assert_int_equal(kv_write(kv, &b, sync, NULL), ERR_OK);
+    kv_batch_clear(&b);
+}
+
+static void expect(struct kv *kv, const char *key, const char *value)
+{
+    struct buf got = {0};
+    enum err e = kv_get(kv, bytes_of_text(key), &got, NULL);
+    if (value) {
+        assert_int_equal(e, ERR_OK);
+        assert_string_equal(buf_text(&got), value);
+    } else {
+        assert_int_equal(e, ERR_NOT_FOUND);
+        assert_int_equal(got.n, 0);
+    }
+    buf_clear(&got);
+}
+
+static bool collect(void *arg, struct bytes key, struct bytes value)
+{
+    struct buf *out = arg;
+    buf_add(out, key.p, key.n);
+    buf_add(out, "=", 1);
+    buf_add(out, value.p, value.n);
+    buf_add(out, " ", 1);
+    return true;
+}
+
+static bool collect_one(void *arg, struct bytes key, struct bytes value)
+{
+    (void)collect(arg, key, value);
+    return false;
+}
+
+static void basics(struct kv *kv)
+{
+    struct kv_batch b = {0};
+    struct buf out = {0};
+    expect(kv, "a", NULL);
+    put(&b, "b2", "two");
+    put(&b, "b1", "one");
+    put(&b, "c", "see");
+    put(&b, "b1", "uno");
+    put(&b, "gone", "x");
+    kv_batch_delete(&b, bytes_of_text("gone"));
+    kv_batch_delete(&b, bytes_of_text("never"));
+    put(&b, "empty", "");
+    assert_int_equal(b.count, 8);
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_OK);
+    kv_batch_clear(&b);
+    expect(kv, "b1", "uno");
+    expect(kv, "gone", NULL);
+    expect(kv, "empty", "");
+    assert_int_equal(kv_scan(kv, bytes_of_text("b"), collect, &out, NULL), ERR_OK);
+    assert_string_equal(buf_text(&out), "b1=uno b2=two ");
+    buf_reset(&out);
+    assert_int_equal(kv_scan(kv, bytes_of_text(""), collect_one, &out, NULL), ERR_OK);
+    assert_string_equal(buf_text(&out), "b1=uno ");
+    buf_clear(&out);
+    kv_batch_delete(&b, bytes_of_text("b1"));
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_OK);
+    kv_batch_clear(&b);
+    expect(kv, "b1", NULL);
+    expect(kv, "b2", "two");
+}
+
+static void memory_does_the_basics(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_mem_open();
+    basics(kv);
+    kv_close(kv);
+}
+
+static void leveldb_does_the_basics_and_reopens(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new();
+    struct kv *kv = NULL, *second = NULL;
+    struct note note;
+    char path[1100];
+    snprintf(path, sizeof path, "%s/db", dir);
+    assert_int_equal(kv_leveldb_open(path, &kv, &note), ERR_OK);
+    basics(kv);
+    assert_int_equal(kv_leveldb_open(path, &second, &note), ERR_BUSY);
+    kv_close(kv);
+    assert_int_equal(kv_leveldb_open(path, &kv, &note), ERR_OK);
+    expect(kv, "b2", "two");
+    expect(kv, "c", "see");
+    kv_close(kv);
+    snprintf(path, sizeof path, "%s/none/db", dir);
+    assert_int_equal(kv_leveldb_open(path, &kv, &note), ERR_IO);
+    assert_non_null(strstr(note.text, path));
+    test_dir_remove(dir);
+}
+
+/* Both stores say the same after the same random writes. */
+static void leveldb_and_memory_agree(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new();
+    struct kv *a = kv_mem_open(), *b = NULL;
+    struct buf x = {0}, y = {0};
+    unsigned seed = 1;
+    assert_int_equal(kv_leveldb_open(dir, &b, NULL), ERR_OK);
+    for (unsigned round = 0; round < 50; round++) {
+        struct kv_batch batch = {0};
+        for (unsigned i = 0; i < 40; i++) {
+            char key[16], value[16];
+            seed = seed * 1103515245u + 12345u;
+            snprintf(key, sizeof key, "%u", seed >> 16 & 127);
+            snprintf(value, sizeof value, "%u", seed >> 8);
+            if (seed >> 28 & 1)
+                kv_batch_delete(&batch, bytes_of_text(key));
+            else
+                put(&batch, key, value);
+        }
+        assert_int_equal(kv_write(a, &batch, round % 2, NULL), ERR_OK);
+        assert_int_equal(kv_write(b, &batch, round % 2, NULL), ERR_OK);
+        kv_batch_clear(&batch);
+        buf_reset(&x);
+        buf_reset(&y);
+        assert_int_equal(kv_scan(a, bytes_of_text(""), collect, &x, NULL), ERR_OK);
+        assert_int_equal(kv_scan(b, bytes_of_text(""), collect, &y, NULL), ERR_OK);
+        assert_true(bytes_equal(bytes_of_buf(&x), bytes_of_buf(&y)));
+    }
+    buf_clear(&x);
+    buf_clear(&y);
+    kv_close(a);
+    kv_close(b);
+    test_dir_remove(dir);
+}
+
+static void writes_fail_when_told_and_change_nothing(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_mem_open();
+    struct kv_batch b = {0};
+    write_one(kv, "a", "1", true);
+    put(&b, "a", "2");
+    put(&b, "b", "2");
+    kv_mem_fail(kv, 2, ERR_FULL);
+    write_one(kv, "c", "1", true);
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_FULL);
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_FULL);
+    expect(kv, "a", "1");
+    expect(kv, "b", NULL);
+    kv_mem_fail(kv, 0, ERR_OK);
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_OK);
+    expect(kv, "b", "2");
+    kv_batch_clear(&b);
+    kv_close(kv);
+}
+
+static void a_crash_takes_what_was_not_synced(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_mem_open();
+    write_one(kv, "a", "1", true);
+    write_one(kv, "a", "2", false);
+    write_one(kv, "b", "1", true); /* a sync holds for all before it */
+    write_one(kv, "c", "1", false);
+    struct kv *copy = kv_mem_copy(kv);
+    kv_mem_crash(kv);
+    expect(kv, "a", "2");
+    expect(kv, "b", "1");
+    expect(kv, "c", NULL);
+    expect(copy, "c", "1");
+    kv_close(kv);
+    kv_close(copy);
+}
+
+/* Flips a byte in each file of the store in turn: every read then gives the right value or an error. */
+static void flipped_bits_are_never_believed(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new(), path[1300];
+    struct kv *kv = NULL;
+    char *value = mem_new(5001);
+    unsigned refused = 0;
+    memset(value, 'v', 5000);
+    assert_int_equal(kv_leveldb_open(dir, &kv, NULL), ERR_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%03u", i);
+        write_one(kv, key, value, true);
+    }
+    kv_close(kv);
+    assert_int_equal(kv_leveldb_open(dir, &kv, NULL), ERR_OK); /* turns the log into a table */
+    kv_close(kv);
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    while ((entry = readdir(d))) {
+        uint8_t byte;
+        if (!strstr(entry->d_name, ".ldb") && !strstr(entry->d_name, ".sst"))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        int fd = open(path, O_RDWR);
+        assert_true(fd >= 0 && pread(fd, &byte, 1, 1000) == 1);
+        byte ^= 16;
+        assert_true(pwrite(fd, &byte, 1, 1000) == 1);
+        close(fd);
+        struct buf all = {0};
+        struct note note;
+        enum err e = kv_leveldb_open(dir, &kv, &note);
+        if (e == ERR_OK) {
+            e = kv_scan(kv, bytes_of_text("k"), collect, &all, &note);
+            kv_close(kv);
+        }
+        assert_int_equal(e, ERR_CORRUPT);
+        buf_clear(&all);
+        refused++;
+    }
+    closedir(d);
+    assert_true(refused > 0);
+    free(value);
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_does_the_basics),
+        cmocka_unit_test(leveldb_does_the_basics_and_reopens),
+        cmocka_unit_test(leveldb_and_memory_agree),
+        cmocka_unit_test(writes_fail_when_told_and_change_nothing),
+        cmocka_unit_test(a_crash_takes_what_was_not_synced),
+        cmocka_unit_test(flipped_bits_are_never_believed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

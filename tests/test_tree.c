@@ -1,0 +1,259 @@
+/* The authenticated state: root independent of history, undo, walks, proofs. */
+#include "chain/tree.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N 500
+
+static uint64_t seed = 88172645463325252u;
+
+static uint32_t below(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed % n);
+}
+
+static struct bytes key_at(uint32_t i)
+{
+    static char text[4][16];
+    static unsigned turn;
+    char *t = text[turn++ % 4];
+    snprintf(t, sizeof text[0], "%c%06u", i % 2 ? 'l' : 'x', i);
+    return bytes_of(t, 7);
+}
+
+static void shuffle(uint32_t *order, uint32_t n)
+{
+    for (uint32_t i = n; i > 1; i--) {
+        uint32_t k = below(i), swap = order[i - 1];
+        order[i - 1] = order[k];
+        order[k] = swap;
+    }
+}
+
+/* The definition, written again: entries as (path, value), split bit by bit. */
+struct pair {
+    struct hash path;
+    struct bytes value;
+};
+
+static struct hash root_of(struct pair *p, uint32_t n, unsigned depth)
+{
+    struct hasher h;
+    struct hash side[2];
+    uint32_t zeros = 0;
+    if (n == 0)
+        return (struct hash){{0}};
+    if (n == 1) {
+        hash_start(&h, HASH_STATE_LEAF);
+        hash_add(&h, p->path.b, 32);
+        hash_add(&h, p->value.p, p->value.n);
+        return hash_end(&h);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (!(p[i].path.b[depth / 8] >> (7 - depth % 8) & 1)) {
+            struct pair swap = p[zeros];
+            p[zeros++] = p[i];
+            p[i] = swap;
+        }
+    side[0] = root_of(p, zeros, depth + 1);
+    side[1] = root_of(p + zeros, n - zeros, depth + 1);
+    return hash_once(HASH_STATE, side, sizeof side);
+}
+
+static void root_is_that_of_the_content(void **state)
+{
+    (void)state;
+    static struct pair pairs[N];
+    static uint32_t order[N], values[N];
+    struct hash want = {{0}};
+    for (uint32_t i = 0; i < N; i++) {
+        struct bytes key = key_at(i);
+        values[i] = i * 7;
+        order[i] = i;
+        pairs[i] = (struct pair){hash_once(HASH_STATE_KEY, key.p, key.n), bytes_of(&values[i], i % 5)};
+    }
+    want = root_of(pairs, N, 0);
+    for (unsigned round = 0; round < 20; round++) {
+        struct tree *t = tree_new("l");
+        shuffle(order, N);
+        for (uint32_t i = 0; i < N; i++) {
+            uint32_t k = order[i];
+            if (below(3) == 0) /* something else first, sometimes hashed */
+                tree_put(t, key_at(k), bytes_of("other", 5));
+            if (below(50) == 0)
+                (void)tree_root(t);
+            tree_put(t, key_at(k), bytes_of(&values[k], k % 5));
+            uint32_t extra = N + below(N);
+            if (below(2) == 0)
+                tree_put(t, key_at(extra), bytes_of("extra", 5));
+            if (below(4) == 0)
+                tree_remove(t, key_at(N + below(N)));
+            if (below(20) == 0)
+                tree_settle(t);
+        }
+        shuffle(order, N);
+        for (uint32_t i = 0; i < N; i++)
+            tree_remove(t, key_at(N + order[i]));
+        struct hash root = tree_root(t);
+        assert_true(hash_equal(&root, &want));
+        assert_true(tree_count(t) == N);
+        for (uint32_t i = 0; i < N; i++)
+            tree_remove(t, key_at(order[i]));
+        root = tree_root(t);
+        assert_true(hash_is_zero(&root));
+        tree_free(t);
+    }
+}
+
+static void undo_brings_everything_back(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new("l");
+    for (uint32_t i = 0; i < 100; i++)
+        tree_put(t, key_at(i), bytes_of(&i, 4));
+    tree_settle(t);
+    struct hash before = tree_root(t);
+    for (unsigned round = 0; round < 50; round++) {
+        size_t outer = tree_mark(t);
+        assert_true(outer == 0);
+        for (unsigned i = 0; i < 40; i++) {
+            size_t inner = tree_mark(t);
+            uint32_t k = below(150);
+            if (below(3) == 0)
+                tree_remove(t, key_at(k));
+            else
+                tree_put(t, key_at(k), bytes_of(&i, below(5)));
+            if (below(3) == 0)
+                tree_undo(t, inner);
+            if (below(10) == 0)
+                (void)tree_root(t);
+        }
+        tree_undo(t, outer);
+        struct hash root = tree_root(t);
+        assert_true(hash_equal(&root, &before));
+        assert_true(tree_count(t) == 100);
+    }
+    struct bytes value = tree_get(t, key_at(99));
+    assert_true(value.n == 4 && load_le32(value.p) == 99);
+    tree_free(t);
+}
+
+static void walks_in_order(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new("l");
+    uint32_t order[N];
+    for (uint32_t i = 0; i < N; i++)
+        order[i] = i;
+    shuffle(order, N);
+    for (uint32_t i = 0; i < N; i++)
+        tree_put(t, key_at(order[i]), bytes_of("", 0));
+    for (uint32_t i = 0; i < N; i += 3)
+        tree_remove(t, key_at(i));
+    char last[8] = {0};
+    struct bytes key, value, after = {0};
+    uint32_t seen = 0, want = 0;
+    while (tree_next(t, bytes_of("l", 1), after, &key, &value)) {
+        assert_true(key.n == 7 && key.p[0] == 'l' && value.p && value.n == 0);
+        assert_true(memcmp(key.p, last, 7) > 0);
+        memcpy(last, key.p, 7);
+        after = bytes_of(last, 7);
+        seen++;
+    }
+    for (uint32_t i = 1; i < N; i += 2)
+        want += i % 3 != 0;
+    assert_int_equal(seen, want);
+    assert_false(tree_next(t, bytes_of("x", 1), (struct bytes){0}, &key, &value)); /* not listed */
+    assert_true(tree_next(t, bytes_of("l00040", 6), (struct bytes){0}, &key, &value));
+    assert_memory_equal(key.p, "l000401", 7);
+    tree_free(t);
+}
+
+struct seen {
+    unsigned puts, removes;
+};
+
+static void count_change(void *arg, struct bytes key, struct bytes value)
+{
+    struct seen *s = arg;
+    (void)key;
+    if (value.p)
+        s->puts++;
+    else
+        s->removes++;
+}
+
+static void tells_what_changed(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new("");
+    struct seen s = {0};
+    tree_put(t, key_at(1), bytes_of("a", 1));
+    tree_put(t, key_at(2), bytes_of("a", 1));
+    tree_settle(t);
+    tree_put(t, key_at(1), bytes_of("a", 1)); /* the same */
+    tree_changes(t, count_change, &s);
+    assert_int_equal(s.puts + s.removes, 0);
+    tree_put(t, key_at(1), bytes_of("b", 1));
+    tree_put(t, key_at(1), bytes_of("c", 1));
+    tree_remove(t, key_at(2));
+    tree_put(t, key_at(3), bytes_of("d", 1));
+    tree_remove(t, key_at(3)); /* came and went */
+    tree_changes(t, count_change, &s);
+    assert_int_equal(s.puts, 1);
+    assert_int_equal(s.removes >= 1, 1);
+    tree_free(t);
+}
+
+static void proofs_hold_and_forged_ones_do_not(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new("");
+    struct buf proof = {0};
+    for (uint32_t i = 0; i < 200; i++)
+        tree_put(t, key_at(i), bytes_of(&i, 4));
+    struct hash root = tree_root(t);
+    for (uint32_t i = 0; i < 300; i++) {
+        struct bytes there = i < 200 ? bytes_of(&i, 4) : (struct bytes){0}, none = {0};
+        uint32_t wrong = i + 1;
+        buf_reset(&proof);
+        tree_prove(t, key_at(i), &proof);
+        assert_true(tree_verify(&root, key_at(i), there, bytes_of_buf(&proof)));
+        assert_false(tree_verify(&root, key_at(i), bytes_of(&wrong, 4), bytes_of_buf(&proof)));
+        assert_false(tree_verify(&root, key_at(i + 1), there, bytes_of_buf(&proof)) && i < 200);
+        if (i < 200)
+            assert_false(tree_verify(&root, key_at(i), none, bytes_of_buf(&proof)));
+        size_t at = below((uint32_t)proof.n);
+        proof.p[at] ^= (uint8_t)(1 + below(255));
+        assert_false(tree_verify(&root, key_at(i), there, bytes_of_buf(&proof)));
+        assert_false(tree_verify(&root, key_at(i), there, bytes_of(proof.p, at)));
+    }
+    tree_free(t);
+    /* Nothing is in an empty tree. */
+    t = tree_new("");
+    root = tree_root(t);
+    buf_reset(&proof);
+    tree_prove(t, key_at(1), &proof);
+    assert_true(tree_verify(&root, key_at(1), (struct bytes){0}, bytes_of_buf(&proof)));
+    assert_false(tree_verify(&root, key_at(1), bytes_of("", 0), bytes_of_buf(&proof)));
+    buf_clear(&proof);
+    tree_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(root_is_that_of_the_content),
+        cmocka_unit_test(undo_brings_everything_back),
+        cmocka_unit_test(walks_in_order),
+        cmocka_unit_test(tells_what_changed),
+        cmocka_unit_test(proofs_hold_and_forged_ones_do_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
