@@ -107,6 +107,7 @@ enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
 #undef E
+        LEDGER_EVENT_KINDS
 };
 enum payout_reason { PAYOUT_PROVIDER, PAYOUT_PUBLISHER, PAYOUT_PARENT, PAYOUT_DATA, PAYOUT_AUDITOR, PAYOUT_REASONS };
 struct ledger_event {
