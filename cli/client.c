@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,28 @@ out:
     return e;
 }
 
+/* The one thing that a signal handler may touch. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void client_watch_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    interrupted = 0;
+    sigaction(SIGINT, &action, NULL);
+}
+
+void client_unwatch_interrupt(void)
+{
+    signal(SIGINT, SIG_DFL);
+    interrupted = 0;
+}
+
 /* Waits until `deadline_ms` for more bytes and feeds them. */
 static enum err receive_some(int fd, struct http_reader *r, uint64_t deadline_ms, struct note *note)
 {
@@ -135,7 +158,9 @@ static enum err receive_some(int fd, struct http_reader *r, uint64_t deadline_ms
         uint64_t now = out_now_ms();
         struct pollfd p = {.fd = fd, .events = POLLIN};
         uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
-        int rc = poll(&p, 1, left > 1000000 ? 1000000 : (int)left);
+        int rc = interrupted ? -1 : poll(&p, 1, left > 1000000 ? 1000000 : (int)left);
+        if (interrupted)
+            return note_set(note, ERR_CANCELLED, "broken off");
         if (rc < 0 && errno == EINTR)
             continue;
         if (rc == 0)
@@ -290,12 +315,11 @@ enum err client_stream_open(const struct cli *cli, const char *path, struct clie
 enum err client_stream_next(struct client_stream *s, uint64_t timeout_ms, char name[32], json_t **data,
                             struct note *note)
 {
-    uint64_t deadline = out_now_ms() + timeout_ms;
     struct http_event event;
     while (!http_event_take(&s->reader.body, &event)) {
         if (s->reader.state == HTTP_DONE)
             return note_set(note, ERR_CLOSED, "kithd ended the stream");
-        enum err e = receive_some(s->fd, &s->reader, deadline, note);
+        enum err e = receive_some(s->fd, &s->reader, out_now_ms() + timeout_ms, note);
         if (e != ERR_OK)
             return e;
     }

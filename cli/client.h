@@ -32,9 +32,14 @@ struct client_stream;
 enum err client_stream_open(const struct cli *cli, const char *path, struct client_stream **out, int *status,
                             json_t **reply, struct note *note) MUST_USE;
 /* Waits for the next event: its name and its data as JSON (the caller's). ERR_TIMEOUT when nothing came for that
- * long, ERR_CLOSED at the end or when the connection broke. */
+ * long, not even a sign of life, ERR_CANCELLED on an interrupt that is watched for, ERR_CLOSED at the end or when the
+ * connection broke. */
 enum err client_stream_next(struct client_stream *s, uint64_t timeout_ms, char name[32], json_t **data,
                             struct note *note) MUST_USE;
 void client_stream_close(struct client_stream *s);
+
+/* Between these, Ctrl-C ends the wait for an answer with ERR_CANCELLED instead of the process. */
+void client_watch_interrupt(void);
+void client_unwatch_interrupt(void);
 
 #endif

@@ -18,7 +18,21 @@
     C(wallet_receive)                                                                                                  \
     C(wallet_ls)                                                                                                       \
     C(tx_send)                                                                                                         \
-    C(tx_show)
+    C(tx_show)                                                                                                         \
+    C(models)                                                                                                          \
+    C(model_check)                                                                                                     \
+    C(model_import)                                                                                                    \
+    C(model_publish)                                                                                                   \
+    C(model_pull)                                                                                                      \
+    C(model_show)                                                                                                      \
+    C(data_add)                                                                                                        \
+    C(data_ls)                                                                                                         \
+    C(job_show)                                                                                                        \
+    C(job_verify)                                                                                                      \
+    C(share_start)                                                                                                     \
+    C(share_stop)                                                                                                      \
+    C(share_status)                                                                                                    \
+    C(chat)
 
 #define C(name) int cmd_##name(const struct cli *cli, const struct args *args);
 COMMANDS(C)
@@ -29,5 +43,11 @@ extern const struct option_spec cmd_wallet_new_options[];
 extern const struct option_spec cmd_wallet_restore_options[];
 extern const struct option_spec cmd_wallet_receive_options[];
 extern const struct option_spec cmd_tx_send_options[];
+extern const struct option_spec cmd_model_import_options[];
+extern const struct option_spec cmd_model_publish_options[];
+extern const struct option_spec cmd_data_add_options[];
+extern const struct option_spec cmd_job_show_options[];
+extern const struct option_spec cmd_share_start_options[];
+extern const struct option_spec cmd_chat_options[];
 
 #endif

@@ -1,0 +1,331 @@
+/* models, model check, import, publish, pull, show. */
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/out.h"
+#include "cli/owner.h"
+#include "cli/task.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_offers(const struct cli *cli, const json_t *offers)
+{
+    static const char *const titles[] = {"MODEL", "PROVIDER", "IN/1M", "OUT/1M", "CONTEXT", "SLOTS", "TOKENS/S"};
+    char in[OUT_AMOUNT_ROOM], out[OUT_AMOUNT_ROOM];
+    const json_t *offer;
+    size_t i;
+    struct out_table *t = out_table_new(titles, 7);
+    json_array_foreach(offers, i, offer)
+    {
+        out_table_add(t, "%s", out_text(offer, json_text(offer, "name") ? "name" : "model"));
+        out_table_add(t, "%.16s", out_text(offer, "provider"));
+        out_table_add(t, "%s", out_amount(json_object_get(offer, "price_in"), in));
+        out_table_add(t, "%s", out_amount(json_object_get(offer, "price_out"), out));
+        out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(offer, "context"));
+        out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(offer, "slots"));
+        out_table_add(t, "%.1f", json_number_value(json_object_get(offer, "speed")));
+    }
+    out_table_print_free(cli, t);
+}
+
+static void print_models(const struct cli *cli, const json_t *r)
+{
+    static const char *const titles[] = {"NAME", "FORMAT", "SIZE", "CONTEXT", "STATE", "ROOT"};
+    const json_t *local = json_object_get(r, "local"), *offers = json_object_get(r, "offers"), *m;
+    size_t i;
+    if (json_array_size(local) == 0)
+        printf("no models on this machine: `kith model import FILE` adds one\n");
+    else {
+        printf("%son this machine%s\n", out_style(cli, OUT_BOLD), out_style(cli, OUT_PLAIN));
+        struct out_table *t = out_table_new(titles, 6);
+        json_array_foreach(local, i, m)
+        {
+            out_table_add(t, "%s", out_text(m, "name"));
+            out_table_add(t, "%s %s", out_text(m, "architecture"), out_text(m, "format"));
+            out_table_add(t, "%.1f MB", (double)out_count(m, "size") / 1e6);
+            out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(m, "context"));
+            out_table_add(t, "%s", out_text(m, "state"));
+            out_table_add(t, "%s", out_text(m, "root"));
+        }
+        out_table_print_free(cli, t);
+    }
+    if (json_array_size(offers)) {
+        printf("\n%son offer in the network%s\n", out_style(cli, OUT_BOLD), out_style(cli, OUT_PLAIN));
+        print_offers(cli, offers);
+    } else
+        printf("\nno offers in the network now\n");
+}
+
+int cmd_models(const struct cli *cli, const struct args *args)
+{
+    json_t *reply;
+    (void)args;
+    int rc = client_get(cli, &reply, "/kith/v1/models");
+    return rc == CLI_DONE ? out_reply_take(cli, reply, print_models) : rc;
+}
+
+static void print_file(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("%s\n", out_text(r, "name"));
+    printf("  root          %s\n", out_text(r, "root"));
+    printf("  architecture  %s, %s\n", out_text(r, "architecture"), out_text(r, "format"));
+    printf("  size          %" JSON_INTEGER_FORMAT " bytes\n", out_count(r, "size"));
+    printf("  context       %" JSON_INTEGER_FORMAT " tokens\n", out_count(r, "context"));
+    if (out_count(r, "params"))
+        printf("  parameters    %" JSON_INTEGER_FORMAT "\n", out_count(r, "params"));
+}
+
+/* Has the daemon read the file; with `check` it keeps nothing. */
+static int import(const struct cli *cli, const char *file, const char *name, bool check, json_t **result)
+{
+    char *path;
+    int rc = task_file(cli, file, &path);
+    if (rc != CLI_DONE)
+        return rc;
+    json_t *body = json_pack("{s:s, s:b}", "path", path, "check", (int)check);
+    free(path);
+    if (!body)
+        return cli_fail(cli, CLI_USAGE, "the path of %s is not UTF-8", file);
+    if (name)
+        json_object_set_new(body, "name", json_string(name));
+    return task_run_take(cli, "/kith/v1/models/import", body, check ? "checking" : "importing", result);
+}
+
+int cmd_model_check(const struct cli *cli, const struct args *args)
+{
+    json_t *result;
+    int rc = import(cli, args_word(args, 0), NULL, true, &result);
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
+}
+
+const struct option_spec cmd_model_import_options[] = {
+    {.name = "name", .type = OPTION_TEXT, .value = "NAME", .help = "what to call it here (as the file says)"},
+    {.name = NULL},
+};
+
+int cmd_model_import(const struct cli *cli, const struct args *args)
+{
+    json_t *result;
+    int rc = import(cli, args_word(args, 0), args_text(args, "name"), false, &result);
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
+}
+
+int cmd_model_pull(const struct cli *cli, const struct args *args)
+{
+    json_t *result;
+    json_t *body = json_pack("{s:s}", "model", args_word(args, 0));
+    if (!body)
+        return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
+    int rc = task_run_take(cli, "/kith/v1/models/pull", body, "fetching", &result);
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
+}
+
+/* A name as part of a path: anything but letters, digits and - _ . ~ is escaped (RFC 3986). */
+static void add_path_part(struct buf *path, const char *part)
+{
+    for (; *part; part++) {
+        unsigned char c = (unsigned char)*part;
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
+            buf_add(path, part, 1);
+        else
+            buf_add_format(path, "%%%02X", c);
+    }
+}
+
+static int get_model(const struct cli *cli, const char *name, json_t **reply)
+{
+    struct buf path = {0};
+    if (strlen(name) > 100)
+        return cli_fail(cli, CLI_USAGE, "\"%.40s...\" is too long for the name of a model", name);
+    add_path_part(&path, name);
+    int rc = client_get(cli, reply, "/kith/v1/models/%s", buf_text(&path));
+    buf_clear(&path);
+    return rc;
+}
+
+static void print_model(const struct cli *cli, const json_t *r)
+{
+    const json_t *published = json_object_get(r, "published"), *lineage = json_object_get(published, "lineage"), *entry;
+    const json_t *offers = json_object_get(r, "offers");
+    size_t i;
+    print_file(cli, r);
+    printf("  here          %s\n",
+           json_is_true(json_object_get(r, "local")) ? "yes" : "no: `kith model pull` fetches it");
+    if (json_is_object(published)) {
+        printf("  publisher     %s (height %" JSON_INTEGER_FORMAT ")\n", out_text(published, "publisher"),
+               out_count(published, "height"));
+        printf("  licence       %s\n", out_text(published, "licence"));
+        printf("  royalty       %.2f %% of what its use earns; models made from it owe %.2f %% of theirs\n",
+               (double)out_count(published, "royalty_bps") / 100, (double)out_count(published, "derive_bps") / 100);
+    } else
+        printf("  publisher     none: it is not on the ledger\n");
+    json_array_foreach(lineage, i, entry) printf("  %-13s %s %.2f %%\n", out_text(entry, "type"), out_text(entry, "id"),
+                                                 (double)out_count(entry, "bps") / 100);
+    if (json_array_size(offers))
+        print_offers(cli, offers);
+}
+
+int cmd_model_show(const struct cli *cli, const struct args *args)
+{
+    json_t *reply;
+    int rc = get_model(cli, args_word(args, 0), &reply);
+    return rc == CLI_DONE ? out_reply_take(cli, reply, print_model) : rc;
+}
+
+const struct option_spec cmd_model_publish_options[] = {
+    {.name = "name", .type = OPTION_TEXT, .value = "NAME", .help = "under which it is known (needed)"},
+    {.name = "licence", .type = OPTION_TEXT, .value = "TEXT", .preset = "unstated", .help = "such as Apache-2.0"},
+    {.name = "royalty", .type = OPTION_TEXT, .value = "PERCENT", .preset = "5", .help = "of what its use earns"},
+    {.name = "derive-share",
+     .type = OPTION_TEXT,
+     .value = "PERCENT",
+     .preset = "10",
+     .help = "of their royalty that models made from it owe"},
+    {.name = "parent",
+     .type = OPTION_TEXT,
+     .value = "ROOT:PERCENT",
+     .many = true,
+     .help = "a model it was made from, and that one's part of the royalty"},
+    {.name = "data",
+     .type = OPTION_TEXT,
+     .value = "ROOT:PERCENT",
+     .many = true,
+     .help = "a data set it was trained on, and that one's part of the royalty"},
+    OWNER_ACCOUNT_OPTION,
+    {.name = NULL},
+};
+
+static int percent_option(const struct cli *cli, const struct args *args, const char *name, uint16_t *out)
+{
+    uint32_t bps;
+    if (!task_percent(args_text(args, name), &bps))
+        return cli_fail(cli, CLI_USAGE, "--%s \"%.40s\" is not a percentage: 0 to 100 with at most two decimals", name,
+                        args_text(args, name));
+    *out = (uint16_t)bps;
+    return CLI_DONE;
+}
+
+/* "ROOT:PERCENT" of --parent or --data as one more entry of the lineage. */
+static int add_lineage(const struct cli *cli, const char *option, const char *text, enum lineage_type type,
+                       struct buf *lineage, uint32_t *total)
+{
+    struct lineage_entry entry = {.type = (uint8_t)type};
+    char hex[65];
+    uint32_t bps = 0;
+    snprintf(hex, sizeof hex, "%.64s", text);
+    if (strlen(text) < 66 || text[64] != ':' || !hex_get(hex, entry.id.b, HASH_SIZE) || !task_percent(text + 65, &bps))
+        return cli_fail(cli, CLI_USAGE, "--%s \"%.90s\" is not of the form ROOT:PERCENT with 64 hexadecimal digits",
+                        option, text);
+    entry.bps = (uint16_t)bps;
+    *total += bps;
+    lineage_entry_put(lineage, &entry);
+    if (*total > BPS_ALL)
+        return cli_fail(cli, CLI_USAGE, "parents and data sets together take more than 100 %% of the royalty");
+    if (lineage->n / LINEAGE_ENTRY_SIZE > LINEAGE_MAX)
+        return cli_fail(cli, CLI_USAGE, "more than %d parents and data sets", LINEAGE_MAX);
+    return CLI_DONE;
+}
+
+/* What the command line says about the manifest. */
+static int read_manifest(const struct cli *cli, const struct args *args, struct tx_model_publish *m,
+                         struct buf *lineage)
+{
+    uint32_t total = 0;
+    const char *text;
+    int rc = CLI_DONE;
+    if (!args_has(args, "name"))
+        return cli_fail(cli, CLI_USAGE, "`kith model publish` needs --name NAME");
+    if (!*args_text(args, "name") || !text64_set(&m->name, args_text(args, "name")))
+        return cli_fail(cli, CLI_USAGE, "--name \"%.40s\" is not 1 to 64 bytes of plain text", args_text(args, "name"));
+    if (!text64_set(&m->licence, args_text(args, "licence")))
+        return cli_fail(cli, CLI_USAGE, "--licence is longer than 64 bytes or not plain text");
+    rc = percent_option(cli, args, "royalty", &m->royalty_bps);
+    if (rc == CLI_DONE)
+        rc = percent_option(cli, args, "derive-share", &m->derive_bps);
+    for (unsigned i = 0; rc == CLI_DONE && (text = args_nth(args, "parent", i)); i++)
+        rc = add_lineage(cli, "parent", text, LINEAGE_MODEL, lineage, &total);
+    for (unsigned i = 0; rc == CLI_DONE && (text = args_nth(args, "data", i)); i++)
+        rc = add_lineage(cli, "data", text, LINEAGE_DATA, lineage, &total);
+    m->lineage = bytes_of_buf(lineage);
+    return rc;
+}
+
+/* What the daemon found in the file. */
+static bool read_import(const json_t *result, struct tx_model_publish *m, struct buf *tensors)
+{
+    const char *root = json_text(result, "root"), *top = json_text(result, "tensors_root");
+    const char *architecture = json_text(result, "architecture"), *format = json_text(result, "format");
+    const json_t *tensor;
+    size_t i;
+    json_array_foreach(json_object_get(result, "tensors"), i, tensor)
+    {
+        const char *hex = json_string_value(tensor);
+        struct hash h;
+        if (!hex || strlen(hex) != 64 || !hex_get(hex, h.b, HASH_SIZE))
+            return false;
+        buf_add(tensors, h.b, HASH_SIZE);
+    }
+    m->tensors = (struct hashes){tensors->p, (uint32_t)(tensors->n / HASH_SIZE)};
+    m->size = (uint64_t)out_count(result, "size");
+    m->arith = (uint32_t)out_count(result, "arith");
+    return root && strlen(root) == 64 && hex_get(root, m->root.b, HASH_SIZE) && top && strlen(top) == 64 &&
+           hex_get(top, m->tensors_root.b, HASH_SIZE) && architecture && text64_set(&m->architecture, architecture) &&
+           format && text64_set(&m->format, format);
+}
+
+static void print_published(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("published %s in block %" JSON_INTEGER_FORMAT "\nroot %s\ntx   %s\n", out_text(r, "name"),
+           out_count(r, "height"), out_text(r, "root"), out_text(r, "id"));
+}
+
+static int publish(struct owner *o, struct tx_model_publish *m)
+{
+    struct buf body = {0};
+    struct amount fee;
+    char root[65];
+    json_t *reply = NULL;
+    tx_model_publish_put(&body, m);
+    int rc = owner_fee(o, TX_MODEL_PUBLISH, bytes_of_buf(&body), &fee);
+    if (rc == CLI_DONE)
+        rc = owner_check_funds(o, amount_of(0), fee);
+    if (rc == CLI_DONE)
+        rc = owner_send(o, TX_MODEL_PUBLISH, bytes_of_buf(&body), &reply);
+    hex_put(root, m->root.b, HASH_SIZE);
+    if (rc == CLI_DONE)
+        rc = out_reply_take(o->cli,
+                            json_pack("{s:s, s:s, s:s, s:I}", "root", root, "name", m->name.s, "id",
+                                      out_text(reply, "id"), "height", out_count(reply, "height")),
+                            print_published);
+    json_decref(reply);
+    buf_clear(&body);
+    return rc;
+}
+
+int cmd_model_publish(const struct cli *cli, const struct args *args)
+{
+    struct owner o = {0};
+    struct tx_model_publish m = {0};
+    struct buf lineage = {0}, tensors = {0};
+    json_t *result = NULL;
+    int rc = read_manifest(cli, args, &m, &lineage);
+    if (rc == CLI_DONE)
+        rc = owner_open(&o, cli, args_text(args, "account"));
+    if (rc == CLI_DONE)
+        rc = owner_unlock(&o);
+    if (rc == CLI_DONE)
+        rc = import(cli, args_word(args, 0), m.name.s, false, &result);
+    if (rc == CLI_DONE)
+        rc = read_import(result, &m, &tensors)
+                 ? publish(&o, &m)
+                 : cli_fail(cli, CLI_REFUSED, "the daemon did not give the roots of the model: is it of this version?");
+    json_decref(result);
+    buf_clear(&lineage);
+    buf_clear(&tensors);
+    owner_close(&o);
+    return rc;
+}
