@@ -44,27 +44,43 @@ struct vault {
     struct keystore_secret secret;
 };
 
+/* The prefix of the running daemon's chain; false when none answers. */
+static bool daemon_prefix(const struct cli *cli, char prefix[ADDRESS_PREFIX_MAX + 1])
+{
+    enum { PATIENCE_MS = 2000 };
+    struct note note;
+    json_t *info = NULL;
+    int status = 0;
+    bool known = client_try(cli, "GET", "/kith/v1/chain/info", NULL, PATIENCE_MS, &status, &info, &note) == ERR_OK &&
+                 status == 200;
+    const char *chain = known ? json_text(info, "prefix") : NULL;
+    known = chain && (strcmp(chain, ADDRESS_PREFIX_MAIN) == 0 || strcmp(chain, ADDRESS_PREFIX_DEV) == 0);
+    if (known)
+        snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", chain);
+    json_decref(info);
+    return known;
+}
+
 /* The prefix of --prefix, of the running daemon's chain, or the main network's. */
 static int choose_prefix(const struct cli *cli, const struct args *args, char prefix[ADDRESS_PREFIX_MAX + 1])
 {
     const char *given = args_text(args, "prefix");
-    struct note note;
-    json_t *info = NULL;
-    int status;
-    snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", ADDRESS_PREFIX_MAIN);
     if (given && strcmp(given, ADDRESS_PREFIX_MAIN) != 0 && strcmp(given, ADDRESS_PREFIX_DEV) != 0)
         return cli_fail(cli, CLI_USAGE, "--prefix \"%.40s\": it is %s, or %s on private networks", given,
                         ADDRESS_PREFIX_MAIN, ADDRESS_PREFIX_DEV);
-    if (given)
-        snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", given);
-    else if (client_try(cli, "GET", "/kith/v1/chain/info", NULL, 2000, &status, &info, &note) == ERR_OK &&
-             status == 200) {
-        const char *chain = json_text(info, "prefix");
-        if (chain && strcmp(chain, ADDRESS_PREFIX_DEV) == 0)
-            snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", chain);
-    }
-    json_decref(info);
+    if (given || !daemon_prefix(cli, prefix))
+        snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", given ? given : ADDRESS_PREFIX_MAIN);
     return CLI_DONE;
+}
+
+/* Reads the wallet to show it: with the prefix of the chain where a daemon knows it. */
+static int load_shown(const struct cli *cli, struct keystore *ks)
+{
+    char prefix[ADDRESS_PREFIX_MAX + 1];
+    int rc = owner_load(cli, ks);
+    if (rc == CLI_DONE && daemon_prefix(cli, prefix))
+        CHECK(text64_set(&ks->prefix, prefix));
+    return rc;
 }
 
 static int save(const struct cli *cli, const struct keystore *ks, bool fresh)
@@ -301,7 +317,7 @@ int cmd_wallet_ls(const struct cli *cli, const struct args *args)
 {
     struct keystore ks;
     (void)args;
-    int rc = owner_load(cli, &ks);
+    int rc = load_shown(cli, &ks);
     if (rc != CLI_DONE)
         return rc;
     json_t *list = json_array();
@@ -360,7 +376,7 @@ int cmd_wallet_receive(const struct cli *cli, const struct args *args)
 {
     struct keystore ks;
     struct note note = {{0}};
-    int rc = owner_load(cli, &ks);
+    int rc = load_shown(cli, &ks);
     if (rc != CLI_DONE)
         return rc;
     const struct keystore_account *a = keystore_find(&ks, args_text(args, "account"), &note);

@@ -148,25 +148,37 @@ static bool is_group(const char *first)
     return false;
 }
 
-static int unknown_command(const struct cli *cli, const char *first, const char *second)
+/* The command whose name is nearest to what was typed, within a few letters; `second` may be NULL. */
+static const char *nearest_command(const char *first, const char *second)
 {
-    char typed[128];
+    char both[128];
     const char *best = NULL;
     unsigned least = 4;
-    bool group = is_group(first);
-    snprintf(typed, sizeof typed, "%.60s%s%.60s", first, group && second ? " " : "", group && second ? second : "");
+    snprintf(both, sizeof both, "%.60s %.60s", first, second ? second : "");
     for (int i = 0; i < COMMAND_COUNT; i++) {
+        bool two = strchr(commands[i].name, ' ') != NULL;
+        const char *typed = two && second ? both : first;
         unsigned d = args_distance(commands[i].name, typed);
-        if (d < least && d < strlen(typed)) {
+        if (d < least && d < strlen(typed) / 2 + 1) {
             least = d;
             best = commands[i].name;
         }
     }
+    return best;
+}
+
+static int unknown_command(const struct cli *cli, const char *first, const char *second)
+{
+    bool group = is_group(first);
+    const char *best = nearest_command(first, second);
+    const char *shown = group && second ? second : "";
     if (best)
-        return cli_fail(cli, CLI_USAGE, "there is no command `%s`: did you mean `kith %s`?", typed, best);
+        return cli_fail(cli, CLI_USAGE, "there is no command `%.60s%s%.60s`: did you mean `kith %s`?", first,
+                        *shown ? " " : "", shown, best);
     if (group && !second)
         return cli_fail(cli, CLI_USAGE, "`kith %s` is several commands: `kith help %s` lists them", first, first);
-    return cli_fail(cli, CLI_USAGE, "there is no command `%s`: `kith help` lists them all", typed);
+    return cli_fail(cli, CLI_USAGE, "there is no command `%.60s%s%.60s`: `kith help` lists them all", first,
+                    *shown ? " " : "", shown);
 }
 
 static json_t *command_json(const struct command *c)
