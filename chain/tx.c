@@ -41,7 +41,7 @@ static const struct kind {
     bool (*decodes)(struct cursor *c);
     void (*print)(struct buf *out, struct bytes raw);
 } kinds[] = {
-#define K(number, name, record, work) [number] = {#record + 3, work, record##_decodes, record##_print},
+#define K(number, name, record, work) [number] = {&#record[3], work, record##_decodes, record##_print},
     TX_KIND_LIST(K)
 #undef K
 };
