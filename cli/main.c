@@ -148,19 +148,22 @@ static bool is_group(const char *first)
     return false;
 }
 
-/* The command whose name is nearest to what was typed, within a few letters; `second` may be NULL. */
+/* The command that was begun, or whose name is nearest to what was typed within a few letters, two words before one;
+ * `second` may be NULL. */
 static const char *nearest_command(const char *first, const char *second)
 {
     char both[128];
     const char *best = NULL;
-    unsigned least = 4;
+    unsigned least = 8;
     snprintf(both, sizeof both, "%.60s %.60s", first, second ? second : "");
     for (int i = 0; i < COMMAND_COUNT; i++) {
-        bool two = strchr(commands[i].name, ' ') != NULL;
-        const char *typed = two && second ? both : first;
-        unsigned d = args_distance(commands[i].name, typed);
-        if (d < least && d < strlen(typed) / 2 + 1) {
-            least = d;
+        bool two = second && strchr(commands[i].name, ' ');
+        const char *typed = two ? both : first;
+        unsigned distance = args_distance(commands[i].name, typed), cost = 2 * distance + !two;
+        if (strncmp(commands[i].name, typed, strlen(typed)) == 0)
+            return commands[i].name;
+        if (cost < least && distance <= strlen(typed) / 2) {
+            least = cost;
             best = commands[i].name;
         }
     }
@@ -172,7 +175,7 @@ static int unknown_command(const struct cli *cli, const char *first, const char 
     bool group = is_group(first);
     const char *best = nearest_command(first, second);
     const char *shown = group && second ? second : "";
-    if (best)
+    if (best && (second || !group))
         return cli_fail(cli, CLI_USAGE, "there is no command `%.60s%s%.60s`: did you mean `kith %s`?", first,
                         *shown ? " " : "", shown, best);
     if (group && !second)

@@ -43,7 +43,7 @@ void address_put(const char *prefix, const struct pubkey *key, char text[ADDRESS
     for (size_t group = 0; group < KEY_GROUPS; group++) {
         unsigned v = 0;
         for (size_t i = group * 5; i < group * 5 + 5; i++)
-            v = v << 1 | (i < 256 ? key->b[i / 8] >> (7 - i % 8) & 1u : 0);
+            v = v << 1 | (i < 256 ? (unsigned)key->b[i / 8] >> (7 - i % 8) & 1u : 0u);
         c = checksum_step(c, (uint8_t)v);
         text[at++] = alphabet[v];
     }
@@ -125,7 +125,7 @@ enum err address_get(const char *text, const char *prefix, struct pubkey *key, s
     if (n != KEY_GROUPS || data[n - 1] & 15)
         return note_set(note, ERR_FORMAT, "%s does not hold a public key of 32 bytes", text);
     for (size_t i = 0; i < 256; i++)
-        out.b[i / 8] |= (uint8_t)((data[i / 5] >> (4 - i % 5) & 1u) << (7 - i % 8));
+        out.b[i / 8] |= (uint8_t)(((unsigned)data[i / 5] >> (4 - i % 5) & 1u) << (7 - i % 8));
     if (!key_public_is_valid(&out))
         return note_set(note, ERR_FORMAT, "%s does not hold a public key: its number is not on the curve", text);
     *key = out;

@@ -23,7 +23,7 @@ static bool is_length(size_t n)
 /* Bit i of the entropy with its checksum byte behind. */
 static unsigned bit_at(const uint8_t *p, size_t i)
 {
-    return (p[i / 8] >> (7 - i % 8)) & 1u;
+    return (unsigned)p[i / 8] >> (7 - i % 8) & 1u;
 }
 
 void mnemonic_put(const uint8_t *entropy, size_t n, char text[MNEMONIC_TEXT_ROOM])
