@@ -23,6 +23,7 @@ struct hash {
     T(TXS, "kith.txs")           /* the transactions of a block */                                                     \
     T(VOTE, "kith.vote")         /* prevote and precommit */                                                           \
     T(PROPOSAL, "kith.proposal") /* a proposal */                                                                      \
+    T(VALSET, "kith.valset")     /* a set of validators */                                                             \
     T(STATE, "kith.state")       /* nodes of the state tree */                                                         \
     T(STATE_LEAF, "kith.stateleaf")                                                                                    \
     T(STATE_KEY, "kith.statekey")                                                                                      \

@@ -1,0 +1,101 @@
+/* The signer's record: the only place where votes and proposals get their signatures. */
+#include "chain/signer.h"
+
+#include <string.h>
+
+RECORD_DEFINE(signer, SIGNER_FIELDS)
+
+#define SLOT_CHECKSUM_AT (SIGNER_SLOT_SIZE - HASH_SIZE)
+
+void signer_init(struct signer *s, uint64_t height)
+{
+    *s = (struct signer){.height = height, .locked_round = VOTE_NO_ROUND};
+}
+
+/* -1, 0, 1 as the asked (height, round, step) lies before, at or behind what was signed last. */
+static int place(const struct signer *s, uint64_t height, uint32_t round, uint8_t step)
+{
+    if (height != s->height)
+        return height < s->height ? -1 : 1;
+    if (round != s->round)
+        return round < s->round ? -1 : 1;
+    return (step > s->step) - (step < s->step);
+}
+
+static enum err sign(struct signer *s, const struct seckey *key, uint64_t height, uint32_t round, uint8_t step,
+                     const struct hash *content, struct sig *sig, bool *fresh)
+{
+    *fresh = false;
+    int at = place(s, height, round, step);
+    if (at == 0 && hash_equal(&s->content, content)) {
+        *sig = s->sig;
+        return ERR_OK;
+    }
+    if (at <= 0)
+        return ERR_STATE;
+    s->sequence++;
+    s->height = height;
+    s->round = round;
+    s->step = step;
+    s->content = *content;
+    key_sign_hash(key, content, NULL, &s->sig);
+    *sig = s->sig;
+    *fresh = true;
+    return ERR_OK;
+}
+
+enum err signer_sign_vote(struct signer *s, const struct seckey *key, const struct hash *chain, struct vote *v,
+                          bool *fresh)
+{
+    CHECK(vote_is_sane(v));
+    struct hash content = vote_hash(v, chain);
+    uint8_t step = v->kind == VOTE_PREVOTE ? SIGNER_PREVOTE : SIGNER_PRECOMMIT;
+    enum err e = sign(s, key, v->height, v->round, step, &content, &v->sig, fresh);
+    if (e == ERR_OK && *fresh && v->kind == VOTE_PRECOMMIT && !hash_is_zero(&v->value)) {
+        s->locked_height = v->height;
+        s->locked_round = v->round;
+        s->locked_value = v->value;
+    }
+    return e;
+}
+
+enum err signer_sign_proposal(struct signer *s, const struct seckey *key, const struct hash *chain, struct proposal *p,
+                              bool *fresh)
+{
+    CHECK(proposal_is_sane(p));
+    struct hash content = proposal_hash(p, chain);
+    return sign(s, key, p->height, p->round, SIGNER_PROPOSAL, &content, &p->sig, fresh);
+}
+
+uint64_t signer_put_slot(const struct signer *s, uint8_t slot[SIGNER_SLOT_SIZE])
+{
+    struct buf b = {0};
+    signer_put(&b, s);
+    CHECK(b.n <= SLOT_CHECKSUM_AT);
+    memset(slot, 0, SIGNER_SLOT_SIZE);
+    memcpy(slot, b.p, b.n);
+    buf_clear(&b);
+    struct hash sum = hash_once(HASH_FILE, slot, SLOT_CHECKSUM_AT);
+    memcpy(slot + SLOT_CHECKSUM_AT, sum.b, HASH_SIZE);
+    return s->sequence % 2 * SIGNER_SLOT_SIZE;
+}
+
+static bool slot_get(struct signer *s, const uint8_t *slot)
+{
+    struct hash sum = hash_once(HASH_FILE, slot, SLOT_CHECKSUM_AT);
+    struct cursor c = cursor_of(bytes_of(slot, SLOT_CHECKSUM_AT));
+    signer_get(&c, s);
+    return memcmp(sum.b, slot + SLOT_CHECKSUM_AT, HASH_SIZE) == 0 && cursor_ok(&c) && s->step <= SIGNER_PRECOMMIT;
+}
+
+enum err signer_get_file(struct signer *s, struct bytes file)
+{
+    if (file.n != SIGNER_FILE_SIZE)
+        return ERR_FORMAT;
+    struct signer a, b;
+    bool a_is_whole = slot_get(&a, file.p), b_is_whole = slot_get(&b, file.p + SIGNER_SLOT_SIZE);
+    if (!a_is_whole && !b_is_whole)
+        return ERR_CORRUPT;
+    *s = a_is_whole && (!b_is_whole || a.sequence > b.sequence) ? a : b;
+    return ERR_OK;
+}
