@@ -1,0 +1,87 @@
+/* The node's part in deciding blocks: drives chain/bft.h with the host's timers, the peers' messages, the signer
+ * and the ledger, and tells everybody else in the node what was decided.
+ *
+ *     messages, timers, pool                              ledger_prepare / _process
+ *            |                                                       |
+ *            v      write-ahead log                                  v
+ *        bft_step ------> effects: cast, offer (signer, synced, then sent), make, timer, evidence
+ *            |
+ *            +----------> decide: ledger_finalize, then one synced batch: state, block, commit, validators
+ *
+ * What survives a kill at any moment: every decided block (the batch), every lock (the log is synced before a
+ * precommit is signed), every signature (the signer's file is synced before one leaves). docs/consensus.md.
+ */
+#ifndef KITH_NODE_CONSENSUS_H
+#define KITH_NODE_CONSENSUS_H
+
+#include "chain/block.h"
+#include "chain/ledger.h"
+#include "node/host.h"
+#include "node/peers.h"
+
+struct consensus;
+
+struct consensus_options {
+    struct host *host;
+    struct kv *kv;              /* shared with the ledger */
+    struct ledger *ledger;      /* opened */
+    struct peers *peers;        /* NULL: alone */
+    const struct seckey *key;   /* votes with it wherever it is a validator; NULL: only follows */
+    const char *dir;            /* where signer and log are kept */
+    uint32_t block_interval_ms; /* least time between blocks; 0: BLOCK_INTERVAL_MS */
+    uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS */
+};
+
+/* Registers with the peers and takes up where it stopped. One clear line where files do not fit together. */
+enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note) MUST_USE;
+void consensus_close(struct consensus *c);
+
+/* Checks a transaction, puts it into the pool and sends it on; ERR_DUPLICATE if it is there already. *id (may be
+ * NULL) is set whenever the bytes are a transaction. */
+enum err consensus_submit(struct consensus *c, struct bytes tx, struct hash *id, struct note *note) MUST_USE;
+/* Calls fn once when the transaction is in a committed block (e is its result there) or after timeout_ms
+ * (ERR_TIMEOUT). Never within the call. */
+typedef void (*consensus_tx_fn)(void *arg, enum err e, const struct hash *id, uint64_t height, const struct note *note);
+enum err consensus_wait_tx(struct consensus *c, const struct hash *id, uint64_t timeout_ms, consensus_tx_fn fn,
+                           void *arg) MUST_USE;
+/* No call to fn with this arg comes any more. */
+void consensus_wait_cancel(struct consensus *c, consensus_tx_fn fn, void *arg);
+/* Is it waiting in the pool? */
+bool consensus_has_tx(const struct consensus *c, const struct hash *id);
+/* The signer's next nonce behind its transactions in the pool. */
+uint64_t consensus_nonce(const struct consensus *c, const struct pubkey *account);
+
+/* A committed block, with what the ledger made of it. Borrowed for the call. */
+struct consensus_block {
+    struct hash id;
+    const struct header *header;
+    const struct bytes *txs;
+    const struct ledger_result *result;
+};
+typedef void (*consensus_block_fn)(void *arg, const struct consensus_block *block);
+/* In the order of subscribing, after each commit, on the loop's thread. At most CONSENSUS_LISTENERS_MAX. */
+void consensus_on_block(struct consensus *c, consensus_block_fn fn, void *arg);
+
+struct consensus_status {
+    struct hash chain;
+    uint64_t height;  /* last committed */
+    uint64_t time_ms; /* of that block */
+    struct hash block;
+    uint64_t peer_height; /* greatest that a connected peer says */
+    bool is_syncing;
+    uint32_t round;    /* of the height in the making */
+    bool is_validator; /* of the height in the making */
+    uint32_t validators;
+    uint32_t pool; /* transactions waiting */
+    size_t pool_bytes;
+    uint32_t evidence; /* equivocations seen since the start */
+    bool is_stuck;     /* the disk takes nothing: no vote is cast until it does */
+};
+struct consensus_status consensus_status(const struct consensus *c);
+/* The validators of the height in the making. */
+const struct valset *consensus_validators(const struct consensus *c);
+/* A stored block and its commit: appends the encodings; ERR_NOT_FOUND beyond the last height. Either may be NULL. */
+enum err consensus_block_get(const struct consensus *c, uint64_t height, struct buf *block, struct buf *commit,
+                             struct note *note) MUST_USE;
+
+#endif
