@@ -7,6 +7,7 @@
 #   make check        installs what is missing, builds, runs the tests
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz
+#   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 
 MODE ?= release
@@ -105,6 +106,14 @@ fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+
+# -- measuring: bench/*.c, each checks its result before it times --
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+$(B)/bench/%: $(B)/obj/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
+.PHONY: bench
+bench: $(BENCHES)
 
 deps:
 	@scripts/deps
