@@ -1,22 +1,40 @@
 /* The store over LevelDB.
  *
+ * Three things LevelDB does not do for us.
+ *
  * A synced write syncs LevelDB's log file, but not the directory entry of a log that was begun since, which
  * a power cut could then take away with all that is in it. So the directory is synced after each synced
- * write (docs/decisions.md). Checksums are verified on every read: a flipped bit is an error, never a value. */
+ * write.
+ *
+ * After a write that failed half-way, LevelDB would go on behind the torn record, and a later recovery
+ * would drop what stands there, synced or not. So after a failure the store is closed and opened again, which
+ * ends the torn log, before the next write.
+ *
+ * A disk that fills is met early: with less than RESERVE_BYTES free, a write is refused whole, so that there is always
+ * room to open again and to compact.
+ *
+ * Checksums are verified on every read: a flipped bit is an error, never a value. */
 #include "chain/kv.h"
 
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <leveldb/c.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define RESERVE_BYTES (UINT64_C(32) << 20) /* several logs and tables of the size set below */
+#define BUFFER_BYTES  (8u << 20)
 
 struct kv_leveldb {
     struct kv kv; /* first: a struct kv * is a struct kv_leveldb * */
-    leveldb_t *db;
+    char *path;
+    leveldb_t *db; /* NULL: it could not be opened again after a failure */
+    bool torn;     /* the last write failed */
     leveldb_options_t *options;
     leveldb_readoptions_t *read;
     leveldb_writeoptions_t *write_synced, *write_plain;
@@ -48,10 +66,44 @@ static enum err failed_take(char *text, struct note *note, const char *doing)
     return e;
 }
 
+/* Opens the database; the directory stays synced. */
+static enum err db_open(struct kv_leveldb *l, struct note *note)
+{
+    char *error = NULL;
+    l->db = leveldb_open(l->options, l->path, &error);
+    if (error)
+        return failed_take(error, note, l->path);
+    l->torn = false;
+    if (l->dir >= 0 && fsync(l->dir) != 0)
+        return note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", l->path, strerror(errno));
+    return ERR_OK;
+}
+
+static enum err db_usable(const struct kv_leveldb *l, struct note *note)
+{
+    return l->db ? ERR_OK : note_set(note, ERR_IO, "the store %s could not be opened again after a failure", l->path);
+}
+
+/* Room for this much and the reserve? */
+static enum err room_check(const struct kv_leveldb *l, size_t need, struct note *note)
+{
+    struct statvfs disk;
+    if (fstatvfs(l->dir, &disk) != 0)
+        return ERR_OK; /* the write itself will tell */
+    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= RESERVE_BYTES + need)
+        return ERR_OK;
+    return note_set(note, ERR_FULL, "the disk of %s has %" PRIu64 " bytes left: make room and it goes on", l->path,
+                    free_bytes);
+}
+
 static enum err level_get(struct kv *kv, struct bytes key, struct buf *value, struct note *note)
 {
     char *error = NULL;
     size_t n = 0;
+    enum err e = db_usable(of(kv), note);
+    if (e)
+        return e;
     char *got = leveldb_get(of(kv)->db, of(kv)->read, (const char *)key.p, key.n, &n, &error);
     if (error)
         return failed_take(error, note, "reading");
@@ -64,8 +116,11 @@ static enum err level_get(struct kv *kv, struct bytes key, struct buf *value, st
 
 static enum err level_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
 {
-    leveldb_iterator_t *it = leveldb_create_iterator(of(kv)->db, of(kv)->read);
     char *error = NULL;
+    enum err e = db_usable(of(kv), note);
+    if (e)
+        return e;
+    leveldb_iterator_t *it = leveldb_create_iterator(of(kv)->db, of(kv)->read);
     for (leveldb_iter_seek(it, (const char *)prefix.p, prefix.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
         size_t key_n, value_n;
         const char *key = leveldb_iter_key(it, &key_n);
@@ -79,24 +134,42 @@ static enum err level_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit
     return error ? failed_take(error, note, "scanning") : ERR_OK;
 }
 
-static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
+static leveldb_writebatch_t *ops_of(const struct kv_batch *batch)
 {
-    struct kv_leveldb *l = of(kv);
     leveldb_writebatch_t *ops = leveldb_writebatch_create();
     struct bytes key, value;
-    char *error = NULL;
     for (size_t at = 0; kv_batch_next(batch, &at, &key, &value);) {
         if (value.p)
             leveldb_writebatch_put(ops, (const char *)key.p, key.n, (const char *)value.p, value.n);
         else
             leveldb_writebatch_delete(ops, (const char *)key.p, key.n);
     }
+    return ops;
+}
+
+static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
+{
+    struct kv_leveldb *l = of(kv);
+    char *error = NULL;
+    enum err e = room_check(l, batch->ops.n, note);
+    if (e)
+        return e;
+    if (l->torn || !l->db) {
+        if (l->db)
+            leveldb_close(l->db);
+        if ((e = db_open(l, note)))
+            return e;
+    }
+    leveldb_writebatch_t *ops = ops_of(batch);
     leveldb_write(l->db, sync ? l->write_synced : l->write_plain, ops, &error);
     leveldb_writebatch_destroy(ops);
+    l->torn = error != NULL;
     if (error)
         return failed_take(error, note, "writing");
-    if (sync && fsync(l->dir) != 0)
-        return note_set(note, ERR_IO, "cannot sync the store's directory: %s", strerror(errno));
+    if (sync && fsync(l->dir) != 0) {
+        l->torn = true;
+        return note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", l->path, strerror(errno));
+    }
     return ERR_OK;
 }
 
@@ -112,6 +185,7 @@ static void level_close(struct kv *kv)
     leveldb_writeoptions_destroy(l->write_synced);
     leveldb_writeoptions_destroy(l->write_plain);
     leveldb_filterpolicy_destroy(l->filter);
+    free(l->path);
     free(l);
 }
 
@@ -120,8 +194,8 @@ static const struct kv_ops ops = {level_get, level_scan, level_write, level_clos
 enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
 {
     struct kv_leveldb *l = mem_new(sizeof *l);
-    char *error = NULL;
     l->kv.ops = &ops;
+    l->path = mem_string(path);
     l->dir = -1;
     l->options = leveldb_options_create();
     l->read = leveldb_readoptions_create();
@@ -131,17 +205,16 @@ enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
     leveldb_options_set_create_if_missing(l->options, 1);
     leveldb_options_set_paranoid_checks(l->options, 1);
     leveldb_options_set_filter_policy(l->options, l->filter);
-    leveldb_options_set_write_buffer_size(l->options, 8u << 20);
+    leveldb_options_set_write_buffer_size(l->options, BUFFER_BYTES);
     leveldb_readoptions_set_verify_checksums(l->read, 1);
     leveldb_writeoptions_set_sync(l->write_synced, 1);
-    l->db = leveldb_open(l->options, path, &error);
-    if (error) {
-        level_close(&l->kv);
-        return failed_take(error, note, path);
+    enum err e = db_open(l, note);
+    if (e == ERR_OK) {
+        l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (l->dir < 0 || fsync(l->dir) != 0)
+            e = note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", path, strerror(errno));
     }
-    l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (l->dir < 0 || fsync(l->dir) != 0) {
-        enum err e = note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", path, strerror(errno));
+    if (e) {
         level_close(&l->kv);
         return e;
     }

@@ -442,6 +442,15 @@ bool state_debit(struct state *s, const struct pubkey *from, enum pot to, struct
     return true;
 }
 
+void state_charge(struct state *s, const struct pubkey *key, struct rec_account *account, enum pot to,
+                  struct amount fee)
+{
+    CHECK(amount_sub(&account->balance, account->balance, fee));
+    account->nonce++;
+    move(&s->totals.balances, pot_of(s, to), fee);
+    state_put_account(s, key, account);
+}
+
 void state_credit(struct state *s, enum pot from, const struct pubkey *to, struct amount a)
 {
     struct rec_account account;

@@ -39,6 +39,9 @@ void state_seal(struct state *s);
 enum pot { POT_LOCKED, POT_FUNDS, POT_BURNED };
 /* False, and nothing moved, if the account has less. */
 bool state_debit(struct state *s, const struct pubkey *from, enum pot to, struct amount a) MUST_USE;
+/* The same for a fee: the account, as it was just read, also counts one more transaction. It must cover the fee. */
+void state_charge(struct state *s, const struct pubkey *key, struct rec_account *account, enum pot to,
+                  struct amount fee);
 void state_credit(struct state *s, enum pot from, const struct pubkey *to, struct amount a);
 void state_shift(struct state *s, enum pot from, enum pot to, struct amount a);
 bool state_transfer(struct state *s, const struct pubkey *from, const struct pubkey *to, struct amount a) MUST_USE;

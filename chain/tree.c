@@ -348,23 +348,28 @@ static void journal_add(struct tree *t, const struct undo *u)
     t->journal[t->journal_n++] = *u;
 }
 
+/* Another value for an entry that exists; what it was is returned and not freed. */
+static struct undo exchange(struct tree *t, struct leaf *l, uint8_t *data, uint32_t value_n)
+{
+    struct undo was = {l->path, l->data, l->key_n, l->value_n};
+    unsigned depth;
+    if (!l->dirty)
+        (void)descend(t, &l->path, &depth);
+    l->data = data;
+    l->value_n = value_n;
+    l->dirty = true;
+    return was;
+}
+
 /* The entry gets this data, or goes where data is NULL; what it was is returned and not freed. */
 static struct undo replace(struct tree *t, const struct hash *path, uint8_t *data, uint32_t key_n, uint32_t value_n)
 {
     struct undo was = {.path = *path};
     struct leaf *l = find(t, path);
+    if (l && data)
+        return exchange(t, l, data, value_n);
     if (l) {
-        was.data = l->data;
-        was.key_n = l->key_n;
-        was.value_n = l->value_n;
-    }
-    if (l && data) {
-        unsigned depth;
-        (void)descend(t, path, &depth);
-        l->data = data;
-        l->value_n = value_n;
-        l->dirty = true;
-    } else if (l) {
+        was = (struct undo){*path, l->data, l->key_n, l->value_n};
         cut(t, path);
     } else if (data) {
         insert(t, path, data, key_n, value_n);
@@ -375,14 +380,18 @@ static struct undo replace(struct tree *t, const struct hash *path, uint8_t *dat
 void tree_put(struct tree *t, struct bytes key, struct bytes value)
 {
     struct hash path = path_of(key);
-    const struct leaf *l = find(t, &path);
+    struct leaf *l = find(t, &path);
+    struct undo was = {.path = path};
     if (l && bytes_equal(leaf_value(l), value))
         return;
     uint8_t *data = mem_array(key.n + value.n, 1);
     memcpy(data, key.p, key.n);
     if (value.n)
         memcpy(data + key.n, value.p, value.n);
-    struct undo was = replace(t, &path, data, (uint32_t)key.n, (uint32_t)value.n);
+    if (l)
+        was = exchange(t, l, data, (uint32_t)value.n);
+    else
+        insert(t, &path, data, (uint32_t)key.n, (uint32_t)value.n);
     journal_add(t, &was);
 }
 

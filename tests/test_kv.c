@@ -4,10 +4,12 @@
 #include "tests/support.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void put(struct kv_batch *b, const char *key, const char *value)
@@ -191,6 +193,44 @@ static void a_crash_takes_what_was_not_synced(void **state)
     kv_close(copy);
 }
 
+/* A file that may not grow stands for a full disk: writes fail half-way, then there is room again. */
+static void a_torn_write_costs_nothing_behind_it(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new();
+    struct rlimit old, small;
+    struct kv *kv = NULL;
+    struct kv_batch b = {0};
+    struct note note;
+    char *value = mem_new(20001);
+    memset(value, 'v', 20000);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(kv_leveldb_open(dir, &kv, NULL), ERR_OK);
+    write_one(kv, "before", "1", true);
+    small = old;
+    small.rlim_cur = 30000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    put(&b, "half", value);
+    put(&b, "half2", value);
+    assert_int_not_equal(kv_write(kv, &b, true, &note), ERR_OK);
+    expect(kv, "before", "1");
+    expect(kv, "half", NULL);
+    assert_int_not_equal(kv_write(kv, &b, true, &note), ERR_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    write_one(kv, "behind", "2", true);
+    expect(kv, "half", NULL);
+    kv_close(kv);
+    assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_OK);
+    expect(kv, "before", "1");
+    expect(kv, "behind", "2");
+    expect(kv, "half", NULL);
+    kv_close(kv);
+    kv_batch_clear(&b);
+    free(value);
+    test_dir_remove(dir);
+}
+
 /* Flips a byte in each file of the store in turn: every read then gives the right value or an error. */
 static void flipped_bits_are_never_believed(void **state)
 {
@@ -246,6 +286,7 @@ int main(void)
         cmocka_unit_test(leveldb_and_memory_agree),
         cmocka_unit_test(writes_fail_when_told_and_change_nothing),
         cmocka_unit_test(a_crash_takes_what_was_not_synced),
+        cmocka_unit_test(a_torn_write_costs_nothing_behind_it),
         cmocka_unit_test(flipped_bits_are_never_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

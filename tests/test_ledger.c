@@ -50,6 +50,20 @@ static void failing_ones_pay_their_fee_alone(void **state)
     world_free(w);
 }
 
+static void money_is_not_sent_where_nobody_can_be(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct tx_transfer body = {.amount = amount_of(1)};
+    memset(body.to.b, 0xff, sizeof body.to.b);
+    tx_transfer_put(world_body(w), &body);
+    assert_int_equal(world_do(w, 1, TX_TRANSFER, bytes_of_buf(&w->body)), ERR_FORMAT);
+    body = transfer(w, 2, 0);
+    tx_transfer_put(world_body(w), &body);
+    assert_int_equal(world_do(w, 1, TX_TRANSFER, bytes_of_buf(&w->body)), ERR_RANGE);
+    world_free(w);
+}
+
 static void a_fee_that_was_spent_in_the_block_takes_what_is_left(void **state)
 {
     (void)state;
@@ -316,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_money_and_splits_the_fee),
         cmocka_unit_test(failing_ones_pay_their_fee_alone),
+        cmocka_unit_test(money_is_not_sent_where_nobody_can_be),
         cmocka_unit_test(a_fee_that_was_spent_in_the_block_takes_what_is_left),
         cmocka_unit_test(check_and_process_refuse),
         cmocka_unit_test(prepares_what_process_accepts),
