@@ -208,15 +208,23 @@ static bool at_blank(const struct span *s)
     return s->g[s->at].code == ' ';
 }
 
-static size_t contraction(const struct span *s, size_t from, uint32_t fold)
+/* With `any_case` capitals count too, and so does the long s, which Unicode folds to s. */
+static bool is_ending(struct glyph g, char letter, bool any_case)
+{
+    uint32_t want = (uint32_t)letter;
+    if (g.code == want)
+        return true;
+    return any_case && (g.code == want - 32 || (g.code == 0x17f && letter == 's'));
+}
+
+static size_t contraction(const struct span *s, size_t from, bool any_case)
 {
     static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
     if (from >= s->end || s->g[from].code != '\'')
         return 0;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t n = strlen(endings[i]), k = 0;
-        while (k < n && from + 1 + k < s->end && s->g[from + 1 + k].code < 128 &&
-               (s->g[from + 1 + k].code | fold) == (uint32_t)endings[i][k])
+        while (k < n && from + 1 + k < s->end && is_ending(s->g[from + 1 + k], endings[i][k], any_case))
             k++;
         if (k == n)
             return n + 1;
@@ -227,13 +235,13 @@ static size_t contraction(const struct span *s, size_t from, uint32_t fold)
 /* 's|'t|'re|'ve|'m|'ll|'d */
 static size_t match_contraction(const struct span *s)
 {
-    return contraction(s, s->at, 0);
+    return contraction(s, s->at, false);
 }
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d) */
 static size_t match_any_contraction(const struct span *s)
 {
-    return contraction(s, s->at, 0x20);
+    return contraction(s, s->at, true);
 }
 
 /*  ?\p{L}+ */
@@ -451,7 +459,7 @@ static size_t match_cased(const struct span *s)
 static size_t match_cased_contraction(const struct span *s)
 {
     size_t n = match_cased(s);
-    return n ? n + contraction(s, s->at + n, 0x20) : 0;
+    return n ? n + contraction(s, s->at + n, true) : 0;
 }
 
 /* -- the families -- */

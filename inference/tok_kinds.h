@@ -26,11 +26,12 @@ struct tok {
     struct vocab vocab;
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos;
-    bool add_space;              /* a space goes before a text's first word (SPM) */
-    bool strips_right;           /* control tokens swallow white space behind them (phi-3) */
-    bool *eog;                   /* [count] */
-    uint32_t *specials;          /* tokens looked for in a text, sorted by their text */
-    uint32_t specials_n;         /* */
+    bool add_space;     /* a space goes before a text's first word (SPM) */
+    bool words_apart;   /* no token spans two words (SPM) */
+    bool strips_right;  /* control tokens swallow white space behind them (phi-3) */
+    bool *eog;          /* [count] */
+    uint32_t *specials; /* tokens looked for in a text, sorted by their text */
+    uint32_t specials_n;
     uint32_t special_first[257]; /* where those with a first byte b begin in `specials` */
     int32_t byte_ids[256];       /* token of a single byte, or -1 */
 

@@ -8,11 +8,31 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPACE   "\xe2\x96\x81"
-#define SPACE_N 3
+#define SPACE      "\xe2\x96\x81"
+#define SPACE_N    3
+#define SPACE_CODE 0x2581
+
+/* Most vocabularies have no token with a space behind something else. Then no merge crosses that place,
+ * and a text may be merged word by word, with the same result and a small heap. */
+static bool words_are_apart(const struct vocab *v)
+{
+    for (uint32_t id = 0; id < v->count; id++) {
+        struct bytes text = vocab_text(v, id);
+        bool seen = false;
+        for (size_t at = 0; at < text.n;) {
+            uint32_t c;
+            at += unicode_get(text.p + at, text.n - at, &c);
+            if (seen && c == SPACE_CODE)
+                return false;
+            seen |= c != SPACE_CODE;
+        }
+    }
+    return true;
+}
 
 void tok_spm_open(struct tok *t)
 {
+    t->words_apart = words_are_apart(&t->vocab);
     for (unsigned b = 0; b < 256; b++) {
         char name[8];
         uint8_t raw = (uint8_t)b;
@@ -88,26 +108,55 @@ static void escape(struct bytes text, bool space_first, struct buf *out)
         }
 }
 
+/* Bytes of the next word: up to where spaces begin behind something else, if no token spans that. */
+static size_t word_length(const struct tok *t, struct bytes text)
+{
+    bool seen = false; /* something but a space */
+    for (size_t at = 0; t->words_apart && at < text.n;) {
+        uint32_t c;
+        size_t n = unicode_get(text.p + at, text.n - at, &c);
+        if (seen && c == SPACE_CODE)
+            return at;
+        seen |= c != SPACE_CODE;
+        at += n;
+    }
+    return text.n;
+}
+
+static enum err encode_word(const struct tok *t, struct bytes text, struct merge *m, struct tok_ids *out,
+                            struct note *note)
+{
+    struct spm_word word = {&t->vocab, text.p};
+    enum err err = ERR_OK;
+    merge_reset(m);
+    for (size_t at = 0; at < text.n;) {
+        uint32_t c;
+        size_t n = unicode_get(text.p + at, text.n - at, &c);
+        merge_add(m, (uint32_t)n, find_plain(&t->vocab, text.p + at, n));
+        at += n;
+    }
+    merge_run(m, find_pair, &word);
+    for (int32_t i = 0; i >= 0 && err == ERR_OK; i = m->symbols[i].next) {
+        const struct merge_symbol *s = &m->symbols[i];
+        if (s->id >= 0)
+            tok_ids_add(out, s->id);
+        else
+            err = add_bytes(t, bytes_of(text.p + s->start, s->n), out, note);
+    }
+    return err;
+}
+
 enum err tok_spm_encode(const struct tok *t, struct bytes text, bool first, struct tok_ids *out, struct note *note)
 {
     struct buf escaped = {0};
     struct merge m = {0};
     enum err err = ERR_OK;
     escape(text, first && t->add_space, &escaped);
-    for (size_t at = 0; at < escaped.n;) {
-        uint32_t c;
-        size_t n = unicode_get(escaped.p + at, escaped.n - at, &c);
-        merge_add(&m, (uint32_t)n, find_plain(&t->vocab, escaped.p + at, n));
+    for (size_t at = 0; at < escaped.n && err == ERR_OK;) {
+        struct bytes rest = bytes_of(escaped.p + at, escaped.n - at);
+        size_t n = word_length(t, rest);
+        err = encode_word(t, bytes_of(rest.p, n), &m, out, note);
         at += n;
-    }
-    struct spm_word word = {&t->vocab, escaped.p};
-    merge_run(&m, find_pair, &word);
-    for (int32_t i = m.n ? 0 : -1; i >= 0 && err == ERR_OK; i = m.symbols[i].next) {
-        const struct merge_symbol *s = &m.symbols[i];
-        if (s->id >= 0)
-            tok_ids_add(out, s->id);
-        else
-            err = add_bytes(t, bytes_of(escaped.p + s->start, s->n), out, note);
     }
     merge_clear(&m);
     buf_clear(&escaped);

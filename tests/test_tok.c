@@ -1,5 +1,6 @@
 /* Tokenizers: published vectors, round trips, special tokens, hostile vocabularies. */
 #include "base/file.h"
+#include "base/limits.h"
 #include "inference/gguf.h"
 #include "inference/tok.h"
 #include "tests/gguf_file.h"
@@ -340,12 +341,196 @@ static void bpe_merges_by_rank(void **state)
     tok_free(t);
 }
 
+/* -- hostile vocabularies -- */
+
+static void expect_refused(struct gguf_file *f, enum err err, const char *text)
+{
+    struct buf bytes = {0};
+    struct gguf *g = NULL;
+    struct tok *t = NULL;
+    struct note note = {{0}};
+    gguf_file_end(f, &bytes);
+    if (gguf_open_head(bytes_of_buf(&bytes), &g, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    enum err got = tok_open(g, &t, &note);
+    if (got != err || !strstr(note.text, text))
+        fail_msg("expected %s '%s', got %s '%s'", err_name(err), text, err_name(got), note.text);
+    assert_null(t);
+    gguf_free(g);
+    buf_clear(&bytes);
+}
+
+/* A small `llama` file with one thing wrong. */
+static void spm_files_are_checked(void **state)
+{
+    (void)state;
+    static const char *const twice[] = {"<unk>", "a", "b", "a"};
+    static const float scores[] = {0, 0, 0, 0}, nan_scores[] = {0, 0, 0.0f / 0.0f, 0};
+    static const int32_t types[] = {1, 1, 1, 1}, odd_types[] = {1, 1, 1, 7}, negative_types[] = {1, -1, 1, 1};
+    static const char *const four[] = {"a", "b", "c", "d"};
+    struct gguf_file f = {0};
+
+    expect_refused(&f, ERR_FORMAT, "names no tokenizer");
+    gguf_file_text(&f, KEY("model"), "unigram");
+    expect_refused(&f, ERR_UNSUPPORTED, "tokenizer 'unigram' is not supported");
+    gguf_file_text(&f, KEY("model"), "llama");
+    expect_refused(&f, ERR_FORMAT, "no vocabulary");
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_texts(&f, KEY("tokens"), four, 0);
+    expect_refused(&f, ERR_FORMAT, "no vocabulary");
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_ints(&f, KEY("tokens"), types, 4);
+    expect_refused(&f, ERR_FORMAT, "no vocabulary");
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_texts(&f, KEY("tokens"), four, 4);
+    expect_refused(&f, ERR_FORMAT, "no scores");
+
+    static const struct {
+        const char *const *tokens;
+        const float *scores;
+        const int32_t *types;
+        size_t scores_n, types_n;
+        enum err err;
+        const char *text;
+    } cases[] = {
+        {twice, scores, types, 4, 4, ERR_DUPLICATE, "tokens 1 and 3 of the vocabulary are both 'a'"},
+        {four, nan_scores, types, 4, 4, ERR_NUMERIC, "token 2 of the vocabulary has a score"},
+        {four, scores, types, 3, 4, ERR_FORMAT, "scores has 3 elements for 4 tokens"},
+        {four, scores, types, 4, 2, ERR_FORMAT, "token_type has 2 elements for 4 tokens"},
+        {four, scores, odd_types, 4, 4, ERR_FORMAT, "token 3 of the vocabulary is of type 7"},
+        {four, scores, negative_types, 4, 4, ERR_FORMAT, "token 1 of the vocabulary is of type 0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_file_text(&f, KEY("model"), "llama");
+        gguf_file_texts(&f, KEY("tokens"), cases[i].tokens, 4);
+        gguf_file_floats(&f, KEY("scores"), cases[i].scores, cases[i].scores_n);
+        gguf_file_ints(&f, KEY("token_type"), cases[i].types, cases[i].types_n);
+        expect_refused(&f, cases[i].err, cases[i].text);
+    }
+}
+
+static void ids_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        int32_t value;
+        enum err err;
+        const char *text;
+    } cases[] = {
+        {KEY("bos_token_id"), -1, ERR_FORMAT, "bos_token_id is negative"},
+        {KEY("bos_token_id"), 18, ERR_RANGE, "bos_token_id is 18, but the vocabulary has 18 tokens"},
+        {KEY("eos_token_id"), INT32_MAX, ERR_RANGE, "eos_token_id is 2147483647"},
+        {KEY("unknown_token_id"), INT32_MIN, ERR_FORMAT, "unknown_token_id is negative"},
+        {KEY("eot_token_id"), 99, ERR_RANGE, "eot_token_id is 99"},
+    };
+    struct gguf_file f;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start_spm(&f);
+        gguf_file_i32(&f, cases[i].key, cases[i].value);
+        expect_refused(&f, cases[i].err, cases[i].text);
+    }
+    start_spm(&f);
+    gguf_file_text(&f, KEY("bos_token_id"), "one");
+    expect_refused(&f, ERR_FORMAT, "bos_token_id");
+    start_spm(&f);
+    gguf_file_i32(&f, KEY("add_bos_token"), 1);
+    expect_refused(&f, ERR_FORMAT, "add_bos_token is neither true nor false");
+}
+
+static void bpe_files_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pre, *merge;
+        enum err err;
+        const char *text;
+    } cases[] = {
+        {"wordish", "a b", ERR_UNSUPPORTED, "pre-tokenizer 'wordish' is not supported: gpt-2, "},
+        {"gpt-2", "ab", ERR_FORMAT, "merge 0 of the vocabulary is 'ab': it must be two tokens"},
+        {"gpt-2", "a ", ERR_FORMAT, "it must be two tokens"},
+        {"gpt-2", " a", ERR_FORMAT, "it must be two tokens"},
+        {"gpt-2", "", ERR_FORMAT, "it must be two tokens"},
+        {"gpt-2", "q b", ERR_FORMAT, "its left part is no token"},
+        {"gpt-2", "a q", ERR_FORMAT, "its right part is no token"},
+        {"gpt-2", "b a", ERR_FORMAT, "its result is no token"},
+    };
+    struct gguf_file f;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start_bpe(&f, cases[i].pre, &cases[i].merge, 1);
+        expect_refused(&f, cases[i].err, cases[i].text);
+    }
+    f = (struct gguf_file){0};
+    gguf_file_text(&f, KEY("model"), "gpt2");
+    gguf_file_text(&f, KEY("pre"), "gpt-2");
+    gguf_file_texts(&f, KEY("tokens"), bpe_tokens, BPE_N);
+    expect_refused(&f, ERR_FORMAT, "no merges");
+}
+
+static void long_tokens_are_refused(void **state)
+{
+    (void)state;
+    char text[TOKEN_PIECE_MAX + 2];
+    const char *tokens[] = {"<unk>", text};
+    static const float scores[] = {0, 0};
+    struct gguf_file f = {0};
+    struct note note;
+    memset(text, 'a', sizeof text);
+    text[TOKEN_PIECE_MAX + 1] = 0;
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_texts(&f, KEY("tokens"), tokens, 2);
+    gguf_file_floats(&f, KEY("scores"), scores, 2);
+    expect_refused(&f, ERR_LIMIT, "token 1 of the vocabulary has 1025 bytes");
+    text[TOKEN_PIECE_MAX] = 0;
+    gguf_file_text(&f, KEY("model"), "llama");
+    gguf_file_texts(&f, KEY("tokens"), tokens, 2);
+    gguf_file_floats(&f, KEY("scores"), scores, 2);
+    struct tok *t = open_file(&f, &note);
+    assert_non_null(t);
+    tok_free(t);
+}
+
+/* A text that is one run of what merges and what almost is a special token: no square of its length. */
+static void long_texts_end(void **state)
+{
+    (void)state;
+    struct gguf_file f;
+    struct note note = {{0}};
+    struct buf text = {0};
+    struct tok_ids ids = {0};
+    static const char *const merges[] = {"a b", "ab c"};
+    while (text.n < 2u << 20)
+        buf_add_text(&text, "ab<|us");
+    start_spm(&f);
+    struct tok *t = open_file(&f, &note);
+    assert_int_equal(tok_encode(t, bytes_of_buf(&text), special, &ids, &note), ERR_OK);
+    tok_free(t);
+    buf_reset(&text);
+    while (text.n < 2u << 20)
+        buf_add_text(&text, "abc");
+    start_bpe(&f, "gpt-2", merges, 2);
+    t = open_file(&f, &note);
+    ids.n = 0;
+    assert_int_equal(tok_encode(t, bytes_of_buf(&text), special, &ids, &note), ERR_OK);
+    assert_int_equal(ids.n, text.n / 3);
+    while (text.n <= PROMPT_BYTES_MAX)
+        buf_add_text(&text, "abcabcabcabcabcabcabcabc");
+    assert_int_equal(tok_encode(t, bytes_of_buf(&text), special, &ids, &note), ERR_LIMIT);
+    assert_int_equal(tok_encode(t, bytes_of_text("a"), forced, &ids, &note), ERR_NOT_FOUND);
+    tok_free(t);
+    tok_ids_clear(&ids);
+    buf_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_vectors),        cmocka_unit_test(stories_prompt),
         cmocka_unit_test(many_languages_come_back), cmocka_unit_test(spm_merges_and_falls_back),
         cmocka_unit_test(ends_follow_the_file),     cmocka_unit_test(bpe_merges_by_rank),
+        cmocka_unit_test(spm_files_are_checked),    cmocka_unit_test(ids_are_checked),
+        cmocka_unit_test(bpe_files_are_checked),    cmocka_unit_test(long_tokens_are_refused),
+        cmocka_unit_test(long_texts_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
