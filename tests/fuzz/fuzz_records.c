@@ -10,11 +10,39 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RECORDS(R)                                                                                                     \
     R(voucher)                                                                                                         \
     R(step)                                                                                                            \
-    R(receipt) R(signed_receipt) R(sum_node) R(tx) R(tx_transfer) R(tx_bond) R(tx_unbond) R(tx_provider)               \
-        R(tx_model_publish) R(lineage_entry) R(tx_data_contribute) R(tx_channel_open) R(tx_channel_topup)              \
-            R(tx_channel_settle) R(tx_channel_close) R(tx_audit) R(rec_account) R(rec_bond) R(rec_unbonding)           \
-                R(rec_fault) R(rec_provider) R(flat_entry) R(rec_model) R(rec_data) R(rec_channel) R(rec_settlement)   \
-                    R(audit_draw) R(rec_totals) R(rec_due) R(rec_result) R(params) R(genesis_holder) R(genesis)
+    R(receipt)                                                                                                         \
+    R(signed_receipt)                                                                                                  \
+    R(sum_node)                                                                                                        \
+    R(tx)                                                                                                              \
+    R(tx_transfer)                                                                                                     \
+    R(tx_bond)                                                                                                         \
+    R(tx_unbond)                                                                                                       \
+    R(tx_provider)                                                                                                     \
+    R(tx_model_publish)                                                                                                \
+    R(lineage_entry)                                                                                                   \
+    R(tx_data_contribute)                                                                                              \
+    R(tx_channel_open)                                                                                                 \
+    R(tx_channel_topup)                                                                                                \
+    R(tx_channel_settle)                                                                                               \
+    R(tx_channel_close)                                                                                                \
+    R(tx_audit)                                                                                                        \
+    R(rec_account)                                                                                                     \
+    R(rec_bond)                                                                                                        \
+    R(rec_unbonding)                                                                                                   \
+    R(rec_fault)                                                                                                       \
+    R(rec_provider)                                                                                                    \
+    R(flat_entry)                                                                                                      \
+    R(rec_model)                                                                                                       \
+    R(rec_data)                                                                                                        \
+    R(rec_channel)                                                                                                     \
+    R(rec_settlement)                                                                                                  \
+    R(audit_draw)                                                                                                      \
+    R(rec_totals)                                                                                                      \
+    R(rec_due)                                                                                                         \
+    R(rec_result)                                                                                                      \
+    R(params)                                                                                                          \
+    R(genesis_holder)                                                                                                  \
+    R(genesis)
 
 #define R(name)                                                                                                        \
     static void fuzz_##name(struct bytes raw)                                                                          \
@@ -59,9 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const all[])(struct bytes raw) = {
 #define R(name) fuzz_##name,
-        RECORDS(R)
+        RECORDS(R) fuzz_proofs,
 #undef R
-            fuzz_proofs,
         fuzz_genesis_rules,
     };
     if (size)
