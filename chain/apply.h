@@ -36,10 +36,10 @@ struct apply {
 /* A new event with kind and tx filled, to be completed at once. */
 struct ledger_event *apply_event(struct apply *a, enum ledger_event_kind kind);
 
-/* Charges the fee and applies. ERR_NONCE, or ERR_FUNDS with the note's "fee" where it could not be paid. `t` was
- * decoded and checked. */
+/* Charges the fee and applies. ERR_NONCE: nothing happened at all; any other error: the fee is paid and nothing else
+ * happened. `t` was decoded and checked. */
 enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id) MUST_USE;
-/* The body alone, for a trial: no nonce, no fee. */
+/* The body alone: no nonce, no fee. */
 enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 
 #define K(number, name, record, work) enum err apply_##record(struct apply *a, const struct record *body) MUST_USE;
