@@ -30,7 +30,7 @@ struct jinja {
 
 /* Notes the first failure, with the line. Returns false. */
 bool jinja_fail(struct jinja *j, enum err e, const char *format, ...) PRINTF_LIKE(3, 4);
-/* One step, and one more for each KiB that it looks at. False once something failed. */
+/* One step, and one more for each TEMPLATE_STEP_BYTES that it looks at. False once something failed. */
 bool jinja_step(struct jinja *j, size_t bytes);
 /* Going down one level; false if that is too deep. Going up, also after false, is `j->depth--`. */
 bool jinja_enter(struct jinja *j);

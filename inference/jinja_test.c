@@ -115,7 +115,7 @@ static bool test_in(struct jinja *j, struct jinja_value v, const struct jinja_ar
 static bool is_cased(struct jinja *j, struct jinja_value v, enum unicode_class wanted, enum unicode_class unwanted)
 {
     bool any = false;
-    if (v.kind != JINJA_TEXT || !jinja_step(j, v.text.n))
+    if (v.kind != JINJA_TEXT || !jinja_step(j, 16 * v.text.n)) /* a class costs more than a byte */
         return false;
     for (size_t at = 0; at < v.text.n;) {
         uint32_t c;

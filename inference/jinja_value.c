@@ -37,7 +37,8 @@ bool jinja_step(struct jinja *j, size_t bytes)
 {
     if (j->err != ERR_OK)
         return false;
-    if (bytes / 1024 >= TEMPLATE_STEPS_MAX || (j->steps += 1 + (uint32_t)(bytes / 1024)) > TEMPLATE_STEPS_MAX)
+    size_t more = bytes / TEMPLATE_STEP_BYTES;
+    if (more >= TEMPLATE_STEPS_MAX || (j->steps += 1 + (uint32_t)more) > TEMPLATE_STEPS_MAX)
         return jinja_fail(j, ERR_LIMIT, "more than %u steps", TEMPLATE_STEPS_MAX);
     return true;
 }
