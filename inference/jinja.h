@@ -1,5 +1,5 @@
-/* Inside the template interpreter. Text becomes tokens (jinja_lex.c), tokens a tree (jinja_parse.c), the
- * tree is walked (jinja_eval.c), calling filters, tests, methods and functions (jinja_filter.c,
+/* Inside the template interpreter. Text becomes tokens (jinja_lex.c), tokens a tree (jinja_expression.c,
+ * jinja_statement.c), the tree is walked (jinja_eval.c), calling filters, tests, methods and functions (jinja_filter.c,
  * jinja_test.c, jinja_method.c) on values (jinja_value.c, jinja_text.c).
  *
  * Everything made on the way lives in one arena and dies with the rendering. Failure is sticky: the

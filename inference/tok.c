@@ -164,6 +164,8 @@ static enum err read_ends(const struct gguf *file, struct tok *t, int32_t *eot, 
         err = read_flag(file, KEY("add_eos_token"), &t->add_eos, note);
     if (err == ERR_OK)
         err = read_flag(file, KEY("add_space_prefix"), &t->add_space, note);
+    if (t->kind != TOK_SPM) /* only that kind puts one, so only there decoding takes one away */
+        t->add_space = false;
     if (t->bos < 0)
         t->add_bos = false;
     if (t->eos < 0)

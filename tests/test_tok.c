@@ -167,6 +167,38 @@ static void stories_prompt(void **state)
     tok_free(t);
 }
 
+/* Prompts as templates write them. */
+static void published_special_tokens(void **state)
+{
+    (void)state;
+    struct note note = {{0}};
+    struct tok *t;
+    TEST_NEEDS(phi3, "vocabs/ggml-vocab-phi-3.gguf");
+    t = open_path(phi3, &note);
+    assert_non_null(t);
+    EXPECT(t, "<|user|>\nHello<|end|>\n<|assistant|>\n", special, 32010, 15043, 32007, 32001);
+    assert_true(tok_is_eog(t, 32007));
+    assert_true(tok_is_eog(t, 32000));
+    assert_false(tok_is_eog(t, 32010));
+    tok_free(t);
+    TEST_NEEDS(qwen2, "vocabs/ggml-vocab-qwen2.gguf");
+    t = open_path(qwen2, &note);
+    assert_non_null(t);
+    EXPECT(t, "<|im_start|>user\nHi<|im_end|>", special, 151644, 872, 198, 13048, 151645);
+    expect_ids(t, "", as_file, 0, NULL);
+    struct tok_ids ids = encode(t, "<|im_end|>", plain);
+    for (size_t i = 0; i < ids.n; i++)
+        assert_false(tok_is_control(t, ids.p[i]));
+    tok_ids_clear(&ids);
+    tok_free(t);
+    TEST_NEEDS(gpt2, "vocabs/ggml-vocab-gpt-2.gguf");
+    t = open_path(gpt2, &note);
+    assert_non_null(t);
+    EXPECT(t, "Hello world<|endoftext|>", special, 15496, 995, 50256);
+    assert_true(tok_is_eog(t, 50256));
+    tok_free(t);
+}
+
 static void many_languages_come_back(void **state)
 {
     (void)state;
@@ -525,12 +557,12 @@ static void long_texts_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors),        cmocka_unit_test(stories_prompt),
-        cmocka_unit_test(many_languages_come_back), cmocka_unit_test(spm_merges_and_falls_back),
-        cmocka_unit_test(ends_follow_the_file),     cmocka_unit_test(bpe_merges_by_rank),
-        cmocka_unit_test(spm_files_are_checked),    cmocka_unit_test(ids_are_checked),
-        cmocka_unit_test(bpe_files_are_checked),    cmocka_unit_test(long_tokens_are_refused),
-        cmocka_unit_test(long_texts_end),
+        cmocka_unit_test(published_vectors),         cmocka_unit_test(stories_prompt),
+        cmocka_unit_test(published_special_tokens),  cmocka_unit_test(many_languages_come_back),
+        cmocka_unit_test(spm_merges_and_falls_back), cmocka_unit_test(ends_follow_the_file),
+        cmocka_unit_test(bpe_merges_by_rank),        cmocka_unit_test(spm_files_are_checked),
+        cmocka_unit_test(ids_are_checked),           cmocka_unit_test(bpe_files_are_checked),
+        cmocka_unit_test(long_tokens_are_refused),   cmocka_unit_test(long_texts_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
