@@ -104,7 +104,7 @@
 #define PROMPT_BYTES_MAX    (8u << 20)
 #define TEMPLATE_BYTES_MAX  (256u << 10)
 #define TEMPLATE_STEPS_MAX  2000000u /* a published template needs a few thousand for a long chat */
-#define TEMPLATE_STEP_BYTES 256 /* looked at count as one step: all steps then take about a second */
+#define TEMPLATE_STEP_BYTES 256      /* looked at count as one step: all steps then take about a second */
 #define TEMPLATE_OUTPUT_MAX (16u << 20)
 #define TEMPLATE_MEMORY_MAX (64u << 20) /* all values made while rendering; it bounds the copying too */
 #define TEMPLATE_DEPTH_MAX  200         /* nested blocks, operands of one expression, macro calls: the C stack */
