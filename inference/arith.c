@@ -1,0 +1,102 @@
+/* Elementary functions from primitives. Each reduces its argument and sums a Taylor series by
+ * Horner's rule; the degree is where the next term falls under a tenth of a unit in the last place. */
+#include "inference/arith.h"
+
+/* x = n ln 2 + r, |r| <= 0.3466; ln 2 in two parts, the first short enough that n times it is exact.
+ * Degree 7: the next term is r^8/8! < 5.2e-9. */
+float arith_exp(float x)
+{
+    if (x < ARITH_EXP_MIN)
+        return 0.0f;
+    if (x > ARITH_EXP_MAX)
+        x = ARITH_EXP_MAX;
+    float shifted = x * 1.44269504f + 12582912.0f;
+    float n = shifted - 12582912.0f;
+    float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    float p = 1.98412698e-4f;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    return p * arith_of_bits((arith_bits(shifted) - 0x4B400000u + 127u) << 23);
+}
+
+float arith_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 1023u;
+    if (exponent == 31)
+        return arith_of_bits(sign | 0x7F800000u | fraction << 13);
+    if (exponent)
+        return arith_of_bits(sign | (exponent + 112u) << 23 | fraction << 13);
+    float magnitude = (float)(int32_t)fraction * 0x1p-24f;
+    return arith_of_bits(sign | arith_bits(magnitude));
+}
+
+#define LN2_HIGH 0x1.62e42feep-1 /* 32 bits: exact times any exponent */
+#define LN2_LOW  0x1.a39ef35793c76p-33
+
+/* x = m 2^e, m in [sqrt 1/2, sqrt 2): log m = 2 artanh((m-1)/(m+1)), whose argument is at most 0.1716. */
+double arith_log_f64(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int e = (int)(bits >> 52) - 1023;
+    bits = (bits & UINT64_C(0x000FFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
+    double m;
+    memcpy(&m, &bits, sizeof m);
+    if (m > 1.4142135623730951) {
+        m = m * 0.5;
+        e++;
+    }
+    double s = (m - 1.0) / (m + 1.0), z = s * s, p = 0.0;
+    for (int k = 23; k >= 1; k -= 2)
+        p = p * z + 1.0 / (double)k;
+    return (double)e * LN2_HIGH + ((double)e * LN2_LOW + 2.0 * s * p);
+}
+
+double arith_exp_f64(double x)
+{
+    double shifted = x * 1.4426950408889634 + 6755399441055744.0;
+    double n = shifted - 6755399441055744.0;
+    double r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    double p = 1.0;
+    for (int k = 14; k >= 1; k--)
+        p = p * r / (double)k + 1.0;
+    uint64_t bits = (uint64_t)((int64_t)n + 1023) << 52;
+    double scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+/* pi/2 in three parts of at most 23 bits less than a double holds, so that k times the first two is exact. */
+#define HALF_PI_1 0x1.921fb544p+0
+#define HALF_PI_2 0x1.0b4611a6p-34
+#define HALF_PI_3 0x1.3198a2e037073p-69
+
+void arith_sin_cos_f64(double x, double *sine, double *cosine)
+{
+    double k = (x * 0.63661977236758134 + 6755399441055744.0) - 6755399441055744.0;
+    double r = ((x - k * HALF_PI_1) - k * HALF_PI_2) - k * HALF_PI_3;
+    double z = r * r, s = 1.0, c = 1.0;
+    for (int i = 18; i >= 2; i -= 2) {
+        s = 1.0 - s * z / (double)(i * (i + 1));
+        c = 1.0 - c * z / (double)(i * (i - 1));
+    }
+    s = s * r;
+    switch ((uint64_t)(int64_t)k & 3u) {
+    case 0:
+        *sine = s, *cosine = c;
+        break;
+    case 1:
+        *sine = c, *cosine = -s;
+        break;
+    case 2:
+        *sine = -s, *cosine = -c;
+        break;
+    default:
+        *sine = -c, *cosine = s;
+    }
+}

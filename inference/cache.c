@@ -1,0 +1,78 @@
+/* Pages of keys and values. */
+#include "inference/cache.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
+
+static size_t head_bytes(uint32_t blocks)
+{
+    return 2 * (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
+}
+
+void cache_init(struct cache *c, const struct model *m)
+{
+    uint32_t blocks = (uint32_t)(quant_padded(m->head) / ARITH_BLOCK);
+    *c = (struct cache){
+        .blocks = blocks, .heads_kv = m->heads_kv, .layers = m->layers, .head_bytes = head_bytes(blocks)};
+    c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
+}
+
+size_t cache_page_bytes(const struct model *m)
+{
+    return head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * m->layers;
+}
+
+void cache_clear(struct cache *c)
+{
+    for (uint32_t i = 0; i < c->pages; i++)
+        free(c->page[i]);
+    free(c->page);
+    c->page = NULL;
+    c->pages = c->room = 0;
+}
+
+void cache_reserve(struct cache *c, uint32_t end)
+{
+    while (c->pages * ARITH_CHUNK < end) {
+        if (c->pages == c->room) {
+            c->room = c->room ? 2 * c->room : 8;
+            c->page = mem_resize(c->page, c->room, sizeof *c->page);
+        }
+        c->page[c->pages++] = mem_new(c->page_bytes);
+    }
+}
+
+struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
+{
+    size_t row = (size_t)ARITH_CHUNK * c->blocks;
+    uint8_t *at = c->page[page] + ((size_t)layer * c->heads_kv + head) * c->head_bytes;
+    struct cache_part p;
+    p.k = (int8_t *)at;
+    p.v = p.k + row * ARITH_BLOCK;
+    p.ks = (float *)(void *)(p.v + row * ARITH_BLOCK);
+    p.vs = p.ks + row;
+    return p;
+}
+
+static bool put(const struct ops *ops, const float *x, size_t n, int8_t *q, float *s, uint32_t blocks, uint32_t t)
+{
+    float scales[HEAD_BLOCKS_MAX];
+    bool finite = ops->quantise(x, n, q + (size_t)t * blocks * ARITH_BLOCK, scales);
+    for (uint32_t b = 0; b < blocks; b++)
+        s[(size_t)b * ARITH_CHUNK + t] = scales[b];
+    return finite;
+}
+
+bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,
+               const float *key, const float *value, size_t head_n)
+{
+    struct cache_part p = cache_at(c, position / ARITH_CHUNK, layer, head);
+    uint32_t t = position % ARITH_CHUNK;
+    bool k_fine = put(ops, key, head_n, p.k, p.ks, c->blocks, t);
+    bool v_fine = put(ops, value, head_n, p.v, p.vs, c->blocks, t);
+    return k_fine && v_fine;
+}

@@ -1,0 +1,40 @@
+/* The running digest. */
+#include "inference/digest.h"
+
+struct hash digest_start(const struct hash *model, const struct request *r)
+{
+    struct hasher h;
+    struct hash request = request_hash(r), prompt = hash_once(HASH_TOKENS, r->prompt.p, r->prompt.n);
+    hash_start(&h, HASH_DIGEST);
+    hash_add_u32(&h, r->arith);
+    hash_add(&h, model->b, sizeof model->b);
+    hash_add(&h, request.b, sizeof request.b);
+    hash_add(&h, r->seed.b, sizeof r->seed.b);
+    hash_add(&h, prompt.b, sizeof prompt.b);
+    hash_add_u32(&h, request_prompt_n(r));
+    return hash_end(&h);
+}
+
+void digest_add(struct hash *digest, const float *hidden, size_t n, uint32_t token)
+{
+    struct hasher h;
+    hash_start(&h, HASH_DIGEST);
+    hash_add(&h, digest->b, sizeof digest->b);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    hash_add(&h, hidden, n * sizeof *hidden);
+#else
+    for (size_t i = 0; i < n; i++)
+        hash_add_u32(&h, arith_bits(hidden[i]));
+#endif
+    hash_add_u32(&h, token);
+    *digest = hash_end(&h);
+}
+
+void digest_add_numeric(struct hash *digest)
+{
+    struct hasher h;
+    hash_start(&h, HASH_DIGEST);
+    hash_add(&h, digest->b, sizeof digest->b);
+    hash_add(&h, "numeric", 7);
+    *digest = hash_end(&h);
+}

@@ -1,0 +1,19 @@
+/* The running digest of an answer: what provider and checker compare. It starts from the model and the whole
+ * request, and absorbs at every position of the answer the final hidden state (after the output norm, the bits of
+ * n_embd binary32 values, little-endian) and the token that was chosen there.
+ *
+ *     d0     = H[kith.digest](arith | model root | request hash | seed | H[kith.tokens](prompt ids) | prompt count)
+ *     d(i+1) = H[kith.digest](d(i) | hidden | token)
+ *
+ * A position whose numbers are not finite absorbs the 7 bytes "numeric" instead, and ends the answer. */
+#ifndef KITH_INFERENCE_DIGEST_H
+#define KITH_INFERENCE_DIGEST_H
+
+#include "inference/request.h"
+
+struct hash digest_start(const struct hash *model, const struct request *r);
+/* hidden[n] */
+void digest_add(struct hash *digest, const float *hidden, size_t n, uint32_t token);
+void digest_add_numeric(struct hash *digest);
+
+#endif

@@ -1,0 +1,50 @@
+/* The engine: one model, its threads, and any number of sequences. A call evaluates a batch of rows, of
+ * whichever sequences, and gives for those that ask for it the final hidden state and the logits.
+ *
+ * A row's result is a function of the model and of the tokens of its own sequence up to it, and of nothing else: not of
+ * the other rows, the threads, the kernels, or how the sequence was cut into batches (docs/arithmetic.md).
+ *
+ * The cache of a sequence: int8 keys and values with a scale per block of 32, in pages of ARITH_CHUNK positions, taken
+ * as the sequence grows. */
+#ifndef KITH_INFERENCE_ENGINE_H
+#define KITH_INFERENCE_ENGINE_H
+
+#include "inference/model.h"
+
+struct engine;
+struct engine_seq;
+
+struct engine_options {
+    const struct model *model; /* outlives the engine */
+    const struct ops *ops;
+    unsigned threads;   /* 1..THREADS_MAX */
+    uint32_t batch_max; /* rows of a call, 1..BATCH_MAX */
+    uint32_t context;   /* positions of a sequence at most; 0: the model's */
+};
+struct engine *engine_new(const struct engine_options *o);
+void engine_free(struct engine *e);
+const struct model *engine_model(const struct engine *e);
+uint32_t engine_batch_max(const struct engine *e);
+uint32_t engine_context(const struct engine *e);
+/* What the scratch takes, and what a sequence of so many positions takes. */
+uint64_t engine_bytes(const struct engine *e);
+uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions);
+
+struct engine_seq *engine_seq_new(struct engine *e);
+void engine_seq_free(struct engine_seq *s);
+uint32_t engine_seq_length(const struct engine_seq *s);
+
+struct engine_row {
+    struct engine_seq *seq;
+    uint32_t token; /* < vocab */
+    bool wants;     /* hidden state and logits of this position */
+    /* results of rows that want them, valid until the next call */
+    const float *hidden; /* [embed], after the output norm */
+    float *logits;       /* [vocab]; the caller may change them */
+    bool finite;         /* this position and all before it in the sequence; if not, neither is to be used */
+};
+/* Appends each row's token to its sequence, rows of one sequence in their order. n <= batch_max; a sequence must have
+ * room (engine_context). */
+void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n);
+
+#endif

@@ -1,0 +1,72 @@
+/* The kernels: everything that a backend must do by the rules of docs/arithmetic.md. ops_ref.c is the
+ * definition, in plain scalar C; every other set gives the same bits and is tested by equality.
+ *
+ * Shapes stand beside the pointers, the last index running fastest. P(n) is n rounded up to whole blocks of
+ * 32; elements from n to P(n) are zero in int8 rows. B = P(n)/32.
+ * All pointers may be unaligned. A kernel touches nothing but its arguments: any thread may call it. */
+#ifndef KITH_INFERENCE_OPS_H
+#define KITH_INFERENCE_OPS_H
+
+#include "inference/quant.h"
+
+/* A batch of activations as input of matrix products: as they are, and in blocks. */
+struct ops_input {
+    size_t n;        /* elements of a row */
+    size_t cols;     /* rows of the batch: columns of the result */
+    const float *f;  /* [cols, n] */
+    const int8_t *q; /* [cols, P(n)]; only where a blocked format asks for it */
+    const float *s;  /* [cols, B] */
+};
+
+/* A matrix of weights, in the format of its file. */
+struct ops_weight {
+    enum gguf_tensor_type type;
+    size_t n;    /* elements of a row: the length of the input */
+    size_t rows; /* the length of the result */
+    size_t row_bytes;
+    const uint8_t *data; /* [rows, row_bytes] */
+};
+
+struct ops {
+    const char *name;
+
+    /* x[n] -> q[P(n)], s[B]. False if a value is not finite: its block is then zeros with scale 0. */
+    bool (*quantise)(const float *x, size_t n, int8_t *q, float *s);
+    /* All of x[n] are finite. */
+    bool (*finite)(const float *x, size_t n);
+    /* out[c, r] = w[r] . x[c] for r in [first, first + rows), c < x->cols; out is [cols, stride]. */
+    void (*multiply)(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
+                     size_t stride);
+    /* out[i] = x[i] / rms(x) * gain[i], i < n. */
+    void (*norm)(const float *x, const float *gain, float epsilon, size_t n, float *out);
+    /* out[i] = silu(gate[i]) * up[i], i < n; out may be gate. */
+    void (*gated_silu)(const float *gate, const float *up, size_t n, float *out);
+    /* Rotates the adjacent pairs (x[2i], x[2i+1]) by the angles whose cosines and sines are given, i < pairs. */
+    void (*rotate)(float *x, const float *cosine, const float *sine, size_t pairs);
+    /* x[i] += y[i], i < n. */
+    void (*add)(float *x, const float *y, size_t n);
+
+    /* One chunk of the cache, `count` <= ARITH_CHUNK visible positions from its first on; B blocks along the
+     * head. out[t] = (q . k[t]) * scale: q[32 B], qs[B], k[CHUNK, 32 B], ks[B, CHUNK]. */
+    void (*scores)(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                   float scale, float *out);
+    /* The largest of s[count]; false if one is not finite. */
+    bool (*peak)(const float *s, size_t count, float *out);
+    /* s[t] = e^(s[t] - peak), t < count; returns their sum. */
+    float (*exponentials)(float *s, size_t count, float peak);
+    /* out[32 B] = sum over t < count of p[t] v[t]: p[CHUNK], v[CHUNK, 32 B], vs[B, CHUNK]. */
+    void (*weigh)(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
+};
+
+extern const struct ops ops_ref;
+#if defined(__x86_64__)
+extern const struct ops ops_avx2;
+#endif
+
+/* "auto" for the fastest that this processor runs, or a name. NULL, with a note, if there is no such set or
+ * the processor lacks its instructions. */
+const struct ops *ops_pick(const char *name, struct note *note);
+/* The i-th set that this processor runs, the reference first; NULL behind the last. */
+const struct ops *ops_at(size_t i);
+
+#endif

@@ -1,0 +1,195 @@
+/* The reference kernels: docs/arithmetic.md in scalar C, to be read beside it. */
+#include "inference/ops.h"
+
+#include <math.h>
+
+static bool ref_quantise(const float *x, size_t n, int8_t *q, float *s)
+{
+    bool finite = true;
+    for (size_t b = 0; b * ARITH_BLOCK < n; b++, q += ARITH_BLOCK) {
+        const float *block = x + b * ARITH_BLOCK;
+        size_t len = n - b * ARITH_BLOCK < ARITH_BLOCK ? n - b * ARITH_BLOCK : ARITH_BLOCK;
+        uint32_t peak_bits = 0; /* magnitudes order as their bits do, NaN above infinity */
+        for (size_t i = 0; i < len; i++) {
+            uint32_t bits = arith_bits(block[i]) & 0x7FFFFFFFu;
+            peak_bits = bits > peak_bits ? bits : peak_bits;
+        }
+        float peak = arith_of_bits(peak_bits);
+        memset(q, 0, ARITH_BLOCK);
+        s[b] = 0.0f;
+        if (!arith_is_finite(peak)) {
+            finite = false;
+            continue;
+        }
+        if (peak < ARITH_TINY)
+            continue;
+        float inverse = 127.0f / peak;
+        s[b] = peak / 127.0f;
+        for (size_t i = 0; i < len; i++)
+            q[i] = (int8_t)arith_round(block[i] * inverse);
+    }
+    return finite;
+}
+
+static bool ref_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!arith_is_finite(x[i]))
+            return false;
+    return true;
+}
+
+/* Terms of one row of a blocked format: (scale_w scale_x) isum, in runs of 256. */
+static float dot_blocks(enum gguf_tensor_type type, const uint8_t *w, const int8_t *q, const float *s, size_t n)
+{
+    size_t block_bytes = quant_row_bytes(type, ARITH_BLOCK);
+    float total = 0.0f;
+    for (size_t start = 0; start < n; start += ARITH_RUN) {
+        size_t end = n - start < ARITH_RUN ? n : start + ARITH_RUN;
+        float run = 0.0f;
+        for (size_t i = start; i < end; i += ARITH_BLOCK, w += block_bytes) {
+            int32_t sum = 0;
+            for (size_t j = 0; j < ARITH_BLOCK; j++) {
+                int32_t weight;
+                if (type == GGUF_TENSOR_Q8_0)
+                    weight = (int8_t)w[2 + j];
+                else
+                    weight = (j < 16 ? w[2 + j] & 15 : w[2 + j - 16] >> 4) - 8;
+                sum += weight * q[i + j];
+            }
+            run = run + (arith_half(load_le16(w)) * s[i / ARITH_BLOCK]) * (float)sum;
+        }
+        total = total + run;
+    }
+    return total;
+}
+
+/* Element i goes to stripe i mod 16. */
+static float dot_floats(enum gguf_tensor_type type, const uint8_t *w, const float *x, size_t n)
+{
+    float lanes[ARITH_LANES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float weight = type == GGUF_TENSOR_F32 ? arith_of_bits(load_le32(w + 4 * i)) : arith_half(load_le16(w + 2 * i));
+        lanes[i % ARITH_LANES] = lanes[i % ARITH_LANES] + weight * x[i];
+    }
+    return arith_fold(lanes);
+}
+
+static void ref_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
+                         size_t stride)
+{
+    size_t padded = quant_padded(x->n), blocks = padded / ARITH_BLOCK;
+    for (size_t r = first; r < first + rows; r++) {
+        const uint8_t *row = w->data + r * w->row_bytes;
+        for (size_t c = 0; c < x->cols; c++)
+            out[c * stride + r] = quant_is_blocked(w->type)
+                                      ? dot_blocks(w->type, row, x->q + c * padded, x->s + c * blocks, x->n)
+                                      : dot_floats(w->type, row, x->f + c * x->n, x->n);
+    }
+}
+
+static void ref_norm(const float *x, const float *gain, float epsilon, size_t n, float *out)
+{
+    float lanes[ARITH_LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i % ARITH_LANES] = lanes[i % ARITH_LANES] + x[i] * x[i];
+    float mean = arith_fold(lanes) / (float)(int32_t)n;
+    float scale = 1.0f / sqrtf(mean + epsilon);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (x[i] * scale) * gain[i];
+}
+
+static void ref_gated_silu(const float *gate, const float *up, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (gate[i] / (1.0f + arith_exp(-gate[i]))) * up[i];
+}
+
+static void ref_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cosine[i] - b * sine[i];
+        x[2 * i + 1] = a * sine[i] + b * cosine[i];
+    }
+}
+
+static void ref_add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] + y[i];
+}
+
+static void ref_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                       float scale, float *out)
+{
+    for (size_t t = 0; t < count; t++, k += blocks * ARITH_BLOCK) {
+        float sum = 0.0f;
+        for (size_t b = 0; b < blocks; b++) {
+            int32_t dot = 0;
+            for (size_t i = b * ARITH_BLOCK; i < (b + 1) * ARITH_BLOCK; i++)
+                dot += q[i] * k[i];
+            sum = sum + (qs[b] * ks[b * ARITH_CHUNK + t]) * (float)dot;
+        }
+        out[t] = sum * scale;
+    }
+}
+
+static bool ref_peak(const float *s, size_t count, float *out)
+{
+    float peak = s[0];
+    for (size_t t = 0; t < count; t++)
+        peak = s[t] > peak ? s[t] : peak;
+    *out = peak;
+    return ref_finite(s, count);
+}
+
+static float ref_exponentials(float *s, size_t count, float peak)
+{
+    float lanes[ARITH_LANES] = {0};
+    for (size_t t = 0; t < count; t++) {
+        s[t] = arith_exp(s[t] - peak);
+        lanes[t % ARITH_LANES] = lanes[t % ARITH_LANES] + s[t];
+    }
+    return arith_fold(lanes);
+}
+
+/* The weights p[t] vs[t] of a block become integers of 15 bits under one scale; then the sum is exact. */
+static void ref_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+{
+    for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
+        float weight[ARITH_CHUNK], peak = 0.0f;
+        for (size_t t = 0; t < count; t++) {
+            weight[t] = p[t] * vs[b * ARITH_CHUNK + t];
+            peak = weight[t] > peak ? weight[t] : peak;
+        }
+        int32_t sum[ARITH_BLOCK] = {0};
+        float scale = 0.0f;
+        if (peak >= ARITH_TINY) {
+            float inverse = ARITH_WEIGHT_MAX / peak;
+            scale = peak / ARITH_WEIGHT_MAX;
+            for (size_t t = 0; t < count; t++) {
+                int32_t w = arith_round(weight[t] * inverse);
+                for (size_t i = 0; i < ARITH_BLOCK; i++)
+                    sum[i] += w * v[(t * blocks + b) * ARITH_BLOCK + i];
+            }
+        }
+        for (size_t i = 0; i < ARITH_BLOCK; i++)
+            out[i] = scale * (float)sum[i];
+    }
+}
+
+const struct ops ops_ref = {
+    .name = "ref",
+    .quantise = ref_quantise,
+    .finite = ref_finite,
+    .multiply = ref_multiply,
+    .norm = ref_norm,
+    .gated_silu = ref_gated_silu,
+    .rotate = ref_rotate,
+    .add = ref_add,
+    .scores = ref_scores,
+    .peak = ref_peak,
+    .exponentials = ref_exponentials,
+    .weigh = ref_weigh,
+};

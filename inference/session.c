@@ -1,0 +1,352 @@
+/* A request turned into tokens.
+ *
+ * Positions of a sequence: the prompt's tokens 0..p-1, then the answer's. The row of position p-1+i gives answer token
+ * i; so the rows from p-1 on are wanted, and each is followed, in the sequence, by the token that it gave. */
+#include "inference/session.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS_MAX 4 /* a result makes a token and an end at most */
+
+struct session {
+    enum session_mode mode;
+    struct engine *engine;
+    struct engine_seq *seq;
+    const struct tok *tok;
+    struct sampler *sampler;
+    struct buf raw;         /* the request's bytes */
+    struct request request; /* borrows from raw */
+    uint32_t prompt_n;
+    uint32_t *tokens;  /* prompt, then answer; room for all */
+    uint32_t known_n;  /* tokens of the answer that were given */
+    uint32_t chosen_n; /* tokens of the answer whose choice was made (and, where known, checked) */
+    uint32_t fed;      /* rows handed out */
+    uint32_t taken;    /* results taken, of wanted rows */
+    struct hash digest, claimed;
+    bool over;
+    /* text: what the tokens so far came to, and how much of it was given out */
+    struct buf text;
+    size_t shown;
+    struct session_event events[EVENTS_MAX];
+    unsigned events_n, events_at;
+    struct buf event_text;
+};
+
+/* -- making -- */
+
+static enum err read_known(struct session *s, struct bytes tokens, struct note *note)
+{
+    uint32_t vocab = engine_model(s->engine)->vocab;
+    size_t n = tokens.n / 4;
+    if (tokens.n % 4 || n > s->request.tokens_max)
+        return note_set(note, ERR_RANGE, "%zu tokens of the answer are given, at most %u were asked for", n,
+                        s->request.tokens_max);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = load_le32(tokens.p + 4 * i);
+        if (id >= vocab)
+            return note_set(note, ERR_RANGE, "token %u at position %zu of the answer: the vocabulary has %u", id, i,
+                            vocab);
+        s->tokens[s->prompt_n + i] = id;
+    }
+    s->known_n = (uint32_t)n;
+    return ERR_OK;
+}
+
+static enum err read_request(struct session *s, const struct session_options *o, struct note *note)
+{
+    const struct model *m = engine_model(o->engine);
+    buf_add(&s->raw, o->request.p, o->request.n);
+    struct cursor c = cursor_of(bytes_of_buf(&s->raw));
+    request_get(&c, &s->request);
+    if (!cursor_end(&c))
+        return note_set(note, ERR_FORMAT, "the request is not in its canonical form");
+    enum err e = request_check(&s->request, m->vocab, engine_context(o->engine), note);
+    if (e != ERR_OK)
+        return e;
+    s->prompt_n = request_prompt_n(&s->request);
+    s->tokens = mem_array((size_t)s->prompt_n + s->request.tokens_max, sizeof *s->tokens);
+    for (uint32_t i = 0; i < s->prompt_n; i++)
+        s->tokens[i] = request_prompt_at(&s->request, i);
+    return read_known(s, o->tokens, note);
+}
+
+enum err session_new(const struct session_options *o, struct session **out, struct note *note)
+{
+    struct session *s = mem_new(sizeof *s);
+    s->mode = o->mode;
+    s->engine = o->engine;
+    s->tok = o->tok;
+    s->claimed = o->digest;
+    enum err e = read_request(s, o, note);
+    if (e == ERR_OK && o->mode == SESSION_VERIFY && s->known_n == 0)
+        e = note_set(note, ERR_FORMAT, "there is no answer to verify");
+    if (e != ERR_OK) {
+        session_free(s);
+        return e;
+    }
+    s->digest = digest_start(&o->model, &s->request);
+    s->sampler = sampler_new(engine_model(o->engine)->vocab);
+    s->seq = engine_seq_new(o->engine);
+    *out = s;
+    return ERR_OK;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    engine_seq_free(s->seq);
+    sampler_free(s->sampler);
+    buf_clear(&s->raw);
+    buf_clear(&s->text);
+    buf_clear(&s->event_text);
+    free(s->tokens);
+    free(s);
+}
+
+/* -- rows -- */
+
+uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
+{
+    /* Fed may be: the prompt, the known tokens, and what was chosen; never the last token of the answer. */
+    uint32_t answer = s->chosen_n > s->known_n ? s->chosen_n : s->known_n;
+    uint32_t end = s->prompt_n + answer, last = s->prompt_n + s->request.tokens_max - 1, n = 0;
+    if (s->over)
+        return 0;
+    if (s->mode == SESSION_VERIFY)
+        end = s->prompt_n + s->known_n - 1;
+    if (end > last)
+        end = last;
+    for (; n < max && s->fed < end; n++, s->fed++)
+        rows[n] = (struct engine_row){.seq = s->seq, .token = s->tokens[s->fed], .wants = s->fed + 1 >= s->prompt_n};
+    return n;
+}
+
+bool session_is_prefilling(const struct session *s)
+{
+    return s->fed + 1 < s->prompt_n + s->known_n;
+}
+
+/* -- text -- */
+
+/* The answer's text has ended with a stop text: it is cut there. */
+static bool ends_with_stop(struct session *s)
+{
+    for (size_t at = 0; at < s->request.stops.n;) {
+        size_t n = s->request.stops.p[at++];
+        const uint8_t *stop = s->request.stops.p + at;
+        at += n;
+        /* It may have begun in any token; only a match that ends in new text is new, but all of it is short to search.
+         */
+        for (size_t i = s->shown; i + n <= s->text.n; i++)
+            if (memcmp(s->text.p + i, stop, n) == 0) {
+                s->text.n = i;
+                return true;
+            }
+    }
+    return false;
+}
+
+static size_t half_character(const struct buf *b)
+{
+    for (size_t back = 1; back <= 3 && back <= b->n; back++) {
+        uint8_t c = b->p[b->n - back];
+        if ((c & 0xC0) == 0x80)
+            continue;
+        size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+        return need > back ? back : 0;
+    }
+    return 0;
+}
+
+/* Bytes at the end that may still become a stop text or a whole character. */
+static size_t held_back(const struct session *s)
+{
+    size_t held = half_character(&s->text);
+    for (size_t at = 0; at < s->request.stops.n;) {
+        size_t n = s->request.stops.p[at++];
+        const uint8_t *stop = s->request.stops.p + at;
+        at += n;
+        for (size_t k = n - 1; k > held; k--)
+            if (k <= s->text.n - s->shown && memcmp(s->text.p + s->text.n - k, stop, k) == 0)
+                held = k;
+    }
+    return held;
+}
+
+/* What may be given out now and was not yet. */
+static struct bytes show(struct session *s, bool all)
+{
+    size_t end = s->text.n - (all ? 0 : held_back(s));
+    if (end <= s->shown)
+        return (struct bytes){0};
+    struct bytes out = bytes_of(s->text.p + s->shown, end - s->shown);
+    s->shown = end;
+    return out;
+}
+
+/* -- events -- */
+
+static struct session_event *add_event(struct session *s, enum session_event_kind kind)
+{
+    CHECK(s->events_n < EVENTS_MAX);
+    struct session_event *e = &s->events[s->events_n++];
+    *e = (struct session_event){.kind = kind, .digest = s->digest};
+    return e;
+}
+
+struct session_event session_next_event(struct session *s)
+{
+    if (s->events_at == s->events_n) {
+        s->events_at = s->events_n = 0;
+        buf_reset(&s->event_text);
+        return (struct session_event){.kind = SESSION_NONE};
+    }
+    return s->events[s->events_at++];
+}
+
+bool session_is_over(const struct session *s)
+{
+    return s->over;
+}
+
+uint32_t session_prompt_n(const struct session *s)
+{
+    return s->prompt_n;
+}
+
+uint32_t session_tokens_n(const struct session *s)
+{
+    return s->chosen_n;
+}
+
+static void end_run(struct session *s, enum request_stop stop)
+{
+    struct session_event *e = add_event(s, SESSION_DONE);
+    e->index = s->chosen_n;
+    e->stop = (uint8_t)stop;
+    e->text = show(s, true);
+    s->over = true;
+}
+
+static void end_verify(struct session *s, bool same, uint32_t index, uint32_t token)
+{
+    struct session_event *e = add_event(s, SESSION_VERIFIED);
+    e->same = same && hash_equal(&s->digest, &s->claimed);
+    e->index = index;
+    e->token = token;
+    s->over = true;
+}
+
+/* -- results -- */
+
+static bool is_end(const struct session *s, uint32_t token)
+{
+    return s->tok && tok_is_eog(s->tok, (int32_t)token);
+}
+
+/* Adds a token to the text; true if the answer ends with it, and why. */
+static bool ends_answer(struct session *s, uint32_t token, enum request_stop *stop)
+{
+    if (is_end(s, token)) {
+        *stop = REQUEST_EOS;
+        return true;
+    }
+    if (s->tok)
+        tok_piece(s->tok, (int32_t)token, false, &s->text);
+    if (ends_with_stop(s)) {
+        *stop = REQUEST_STOP;
+        return true;
+    }
+    *stop = REQUEST_LENGTH;
+    return s->chosen_n == s->request.tokens_max;
+}
+
+static void fail_known(struct session *s, uint32_t index, uint32_t token)
+{
+    struct session_event *e = add_event(s, SESSION_FAILED);
+    e->index = index;
+    e->token = token;
+    s->over = true;
+}
+
+/* A choice in a run: checked where the token was known, reported where it is new. */
+static void take_choice(struct session *s, uint32_t token)
+{
+    uint32_t i = s->chosen_n;
+    enum request_stop stop;
+    bool known = i < s->known_n;
+    if (known && s->tokens[s->prompt_n + i] != token) {
+        fail_known(s, i, token);
+        return;
+    }
+    s->tokens[s->prompt_n + i] = token;
+    s->chosen_n++;
+    bool over = ends_answer(s, token, &stop);
+    struct bytes text = show(s, false);
+    if (over && s->chosen_n < s->known_n) {
+        fail_known(s, s->chosen_n, token); /* tokens behind the end */
+        return;
+    }
+    if (!known) {
+        struct session_event *e = add_event(s, SESSION_TOKEN);
+        e->index = i;
+        e->token = token;
+        e->text = text;
+    }
+    if (over)
+        end_run(s, stop);
+}
+
+/* What the answer claims at this place against what the model chose. */
+static void take_check(struct session *s, uint32_t token)
+{
+    uint32_t i = s->chosen_n++;
+    enum request_stop stop;
+    if (s->tokens[s->prompt_n + i] != token) {
+        end_verify(s, false, i, token);
+        return;
+    }
+    bool over = ends_answer(s, token, &stop);
+    show(s, false);
+    if (s->chosen_n == s->known_n)
+        end_verify(s, true, s->known_n, token);
+    else if (over)
+        end_verify(s, false, s->chosen_n, token); /* tokens behind the end */
+}
+
+static void take_numeric(struct session *s)
+{
+    digest_add_numeric(&s->digest);
+    if (s->mode == SESSION_RUN)
+        end_run(s, REQUEST_NUMERIC);
+    else
+        end_verify(s, s->chosen_n == s->known_n, s->chosen_n, 0);
+}
+
+static void take_one(struct session *s, const struct engine_row *row)
+{
+    if (!row->finite) {
+        take_numeric(s);
+        return;
+    }
+    uint32_t position = s->prompt_n + s->chosen_n;
+    uint32_t token = sampler_pick(s->sampler, &s->request, row->logits, s->tokens, position, 0, position);
+    digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
+    if (s->mode == SESSION_RUN)
+        take_choice(s, token);
+    else
+        take_check(s, token);
+}
+
+void session_take(struct session *s, const struct engine_row *rows, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && !s->over; i++)
+        if (rows[i].wants)
+            take_one(s, &rows[i]);
+        else if (!rows[i].finite)
+            take_numeric(s);
+}

@@ -1,0 +1,63 @@
+/* One job on an engine: a request turned into tokens, as a state machine. Several sessions share one engine: each says
+ * which rows it wants evaluated next, the caller puts them into one batch, and gives the results back.
+ *
+ *     run:     [prompt in chunks] -> [one token after the other] -> over
+ *     resume:  the prompt and the tokens that are known already in chunks, each choice checked on the way -> one token
+ * ... verify:  prompt and answer in chunks, every choice and the digest checked -> over
+ *
+ * Nothing of the result depends on how rows are cut into chunks or batches. Not thread-safe. */
+#ifndef KITH_INFERENCE_SESSION_H
+#define KITH_INFERENCE_SESSION_H
+
+#include "inference/digest.h"
+#include "inference/engine.h"
+#include "inference/sampler.h"
+#include "inference/tok.h"
+
+struct session;
+
+enum session_mode { SESSION_RUN, SESSION_VERIFY };
+
+struct session_options {
+    enum session_mode mode;
+    struct engine *engine;
+    const struct tok *tok; /* for ends of text and stop texts; NULL: neither ends the answer */
+    struct hash model;     /* root, for the digest */
+    struct bytes request;  /* encoded; copied */
+    struct bytes tokens;   /* of the answer, u32 each: known already (run), or to be verified */
+    struct hash digest;    /* verify: what is claimed */
+};
+/* ERR_FORMAT, ERR_RANGE, ERR_LIMIT... with a note for a request that cannot be run. */
+enum err session_new(const struct session_options *o, struct session **out, struct note *note) MUST_USE;
+void session_free(struct session *s);
+
+/* Fills at most `max` rows to be evaluated next, all of this session, in order; 0 when it is over. While a prompt is
+ * being read, as many as allowed; afterwards one. */
+uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max);
+/* The same rows, evaluated. Afterwards ask session_event until there is none. */
+void session_take(struct session *s, const struct engine_row *rows, uint32_t n);
+
+enum session_event_kind {
+    SESSION_NONE,
+    SESSION_TOKEN,    /* run: index, token, digest, text */
+    SESSION_DONE,     /* run: stop, tokens, digest, text still held back */
+    SESSION_FAILED,   /* run: the known tokens are not the model's (ERR_MISMATCH, at index) */
+    SESSION_VERIFIED, /* verify: same, index of the first difference, token that the model chose there, digest */
+};
+struct session_event {
+    enum session_event_kind kind;
+    uint32_t index, token;
+    struct hash digest;
+    uint8_t stop; /* enum request_stop */
+    bool same;
+    struct bytes text; /* whole characters that this token completed, less what may be part of a stop text; until the
+                          next call */
+};
+struct session_event session_next_event(struct session *s);
+bool session_is_over(const struct session *s);
+uint32_t session_prompt_n(const struct session *s);
+uint32_t session_tokens_n(const struct session *s); /* of the answer so far */
+/* Still reading what is known: prompt, or known tokens. */
+bool session_is_prefilling(const struct session *s);
+
+#endif

@@ -1,0 +1,356 @@
+/* Whole models: the reference text of stories260K, and the same bits for every kernel set, thread count, batch and mix
+ * of jobs; resumed, verified, tampered with. */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/merkle.h"
+#include "base/mem.h"
+#include "inference/session.h"
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct loaded {
+    struct bytes file;
+    struct gguf *gguf;
+    struct model *model;
+    struct tok *tok;
+    struct hash root;
+};
+
+static void load(const char *path, struct loaded *l)
+{
+    struct note note = {{0}};
+    assert_int_equal(file_map(path, &l->file, &note), ERR_OK);
+    assert_int_equal(gguf_open(l->file, &l->gguf, &note), ERR_OK);
+    if (model_open(l->gguf, &l->model, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    assert_int_equal(tok_open(l->gguf, &l->tok, &note), ERR_OK);
+    struct merkle_tree *t = merkle_tree_of(l->file.p, l->file.n);
+    l->root = merkle_tree_root(t);
+    merkle_tree_free(t);
+}
+
+static void unload(struct loaded *l)
+{
+    tok_free(l->tok);
+    model_free(l->model);
+    gguf_free(l->gguf);
+    file_unmap(l->file);
+}
+
+static struct engine *engine_for(const struct loaded *l, const char *ops, unsigned threads, uint32_t batch)
+{
+    struct engine_options o = {.model = l->model, .ops = ops_pick(ops, NULL), .threads = threads, .batch_max = batch};
+    return o.ops ? engine_new(&o) : NULL;
+}
+
+static void put_request(struct buf *b, const uint32_t *prompt, uint32_t n, uint32_t tokens, float temp, uint8_t seed)
+{
+    struct request r;
+    request_init(&r);
+    r.prompt = bytes_of(prompt, (size_t)n * 4);
+    r.tokens_max = tokens;
+    r.temp = temp;
+    r.top_p = 0.95f;
+    r.top_k = 40;
+    r.repeat_penalty = temp > 0 ? 1.1f : 1;
+    r.window = 32;
+    r.seed.b[0] = seed;
+    request_put(b, &r);
+}
+
+struct answer {
+    uint32_t tokens[256];
+    uint32_t n;
+    struct hash digest;
+    uint8_t stop;
+    struct buf text;
+    bool same;
+    uint32_t position;
+    enum session_event_kind end;
+};
+
+static void collect(struct session *s, struct answer *a)
+{
+    struct session_event e;
+    while ((e = session_next_event(s)).kind != SESSION_NONE) {
+        buf_add(&a->text, e.text.p, e.text.n);
+        a->digest = e.digest;
+        if (e.kind == SESSION_TOKEN) {
+            a->tokens[e.index] = e.token;
+            a->n = e.index + 1;
+        } else {
+            a->end = e.kind;
+            a->stop = e.stop;
+            a->same = e.same;
+            a->position = e.index;
+        }
+    }
+}
+
+/* Runs sessions together, `batch` rows at a time. */
+static void drive(struct engine *engine, struct session **s, struct answer *a, unsigned n, uint32_t batch)
+{
+    struct engine_row *rows = mem_array(batch, sizeof *rows);
+    for (;;) {
+        uint32_t used = 0, share[8] = {0};
+        for (unsigned i = 0; i < n; i++)
+            used += share[i] = session_rows(s[i], rows + used, i + 1 < n ? (batch - used + 1) / 2 : batch - used);
+        if (used == 0)
+            break;
+        engine_eval(engine, rows, used);
+        for (unsigned i = 0, at = 0; i < n; at += share[i++]) {
+            session_take(s[i], rows + at, share[i]);
+            collect(s[i], &a[i]);
+        }
+    }
+    free(rows);
+}
+
+static struct answer run(const struct loaded *l, struct engine *e, enum session_mode mode, struct bytes request,
+                         struct bytes tokens, const struct hash *claimed, uint32_t batch)
+{
+    struct answer a = {0};
+    struct note note = {{0}};
+    struct session *s;
+    struct session_options o = {
+        .mode = mode, .engine = e, .tok = l->tok, .model = l->root, .request = request, .tokens = tokens};
+    if (claimed)
+        o.digest = *claimed;
+    if (session_new(&o, &s, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    drive(e, &s, &a, 1, batch);
+    assert_true(session_is_over(s));
+    session_free(s);
+    return a;
+}
+
+static json_t *reference(const char *name)
+{
+    struct buf path = {0}, text = {0};
+    buf_add_format(&path, "weights/stories260K-%s.json", name);
+    assert_int_equal(file_read(test_data_path(buf_text(&path)), 1 << 20, &text, NULL), ERR_OK);
+    json_t *v = json_parse(bytes_of_buf(&text), NULL);
+    assert_non_null(v);
+    buf_clear(&path);
+    buf_clear(&text);
+    return v;
+}
+
+static uint32_t ids(const json_t *list, uint32_t *out)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        out[i] = (uint32_t)json_integer_value(json_array_get(list, i));
+    return (uint32_t)json_array_size(list);
+}
+
+static void reproduces(const char *name, bool exactly)
+{
+    struct buf file = {0}, request = {0};
+    buf_add_format(&file, "weights/stories260K-%s.gguf", name);
+    const char *path = test_data_path(buf_text(&file));
+    struct loaded l;
+    load(path, &l);
+    json_t *ref = reference(name);
+    uint32_t prompt[32], expected[256];
+    uint32_t prompt_n = ids(json_object_get(ref, "prompt_ids"), prompt);
+    uint32_t n = ids(json_object_get(ref, "greedy_ids"), expected);
+    struct engine *e = engine_for(&l, "auto", 1, 16);
+    put_request(&request, prompt, prompt_n, n, 0, 0);
+    struct answer a = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 16);
+    uint32_t equal = 0;
+    while (equal < n && a.tokens[equal] == expected[equal])
+        equal++;
+    print_message("%s: the first %u of %u tokens are the float reference's\n", name, equal, n);
+    assert_int_equal(a.n, n);
+    if (exactly) {
+        assert_int_equal(equal, n);
+        const char *whole = json_text(ref, "text"); /* prompt and continuation */
+        assert_true(strlen(whole) > a.text.n && a.text.n > 0);
+        assert_string_equal(buf_text(&a.text), whole + strlen(whole) - a.text.n);
+    } else
+        assert_true(equal >= 8);
+    buf_clear(&a.text);
+    engine_free(e);
+    json_decref(ref);
+    unload(&l);
+    buf_clear(&file);
+    buf_clear(&request);
+}
+
+static void reproduces_the_reference_texts(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-F32.gguf");
+    (void)path;
+    reproduces("F32", true);
+    reproduces("F16", true);
+    reproduces("Q8_0", false);
+    reproduces("Q4_0", false);
+}
+
+static const uint32_t short_prompt[] = {1, 403, 407, 261, 378};
+
+static void every_way_gives_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"F32", "F16", "Q8_0", "Q4_0"};
+    TEST_NEEDS(path, "weights/stories260K-F32.gguf");
+    (void)path;
+    for (unsigned f = 0; f < 4; f++) {
+        struct buf file = {0}, request = {0};
+        struct loaded l;
+        buf_add_format(&file, "weights/stories260K-%s.gguf", names[f]);
+        load(test_data_path(buf_text(&file)), &l);
+        uint32_t prompt[90];
+        for (uint32_t i = 0; i < 90; i++)
+            prompt[i] = i < 5 ? short_prompt[i] : 300 + i * 7 % 150;
+        put_request(&request, prompt, 90, 60, f % 2 ? 0.8f : 0, 5); /* over two chunks of the cache */
+        struct engine *e = engine_for(&l, "ref", 1, 1);
+        struct answer first = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 1);
+        engine_free(e);
+        static const struct {
+            const char *ops;
+            unsigned threads, batch;
+        } ways[] = {{"ref", 2, 64}, {"ref", 1, 7}, {"avx2", 1, 1}, {"avx2", 2, 7}, {"avx2", 2, 128}};
+        for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++) {
+            e = engine_for(&l, ways[w].ops, ways[w].threads, ways[w].batch);
+            if (!e)
+                continue;
+            struct answer a = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, ways[w].batch);
+            assert_int_equal(a.n, first.n);
+            assert_memory_equal(a.tokens, first.tokens, first.n * sizeof *first.tokens);
+            assert_true(hash_equal(&a.digest, &first.digest));
+            buf_clear(&a.text);
+            engine_free(e);
+        }
+        buf_clear(&first.text);
+        buf_clear(&file);
+        buf_clear(&request);
+        unload(&l);
+    }
+}
+
+static void strangers_in_a_batch_change_nothing(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    struct loaded l;
+    struct buf request[3] = {{0}};
+    struct answer alone[3], mixed[3];
+    struct session *s[3];
+    memset(mixed, 0, sizeof mixed);
+    load(path, &l);
+    struct engine *e = engine_for(&l, "auto", 2, 32);
+    for (unsigned i = 0; i < 3; i++) {
+        put_request(&request[i], short_prompt, 5 - i, 30 + 10 * i, (float)i * 0.5f, (uint8_t)i);
+        alone[i] = run(&l, e, SESSION_RUN, bytes_of_buf(&request[i]), (struct bytes){0}, NULL, 32);
+        struct session_options o = {.engine = e, .tok = l.tok, .model = l.root, .request = bytes_of_buf(&request[i])};
+        assert_int_equal(session_new(&o, &s[i], NULL), ERR_OK);
+    }
+    drive(e, s, mixed, 3, 32);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(mixed[i].n, alone[i].n);
+        assert_true(hash_equal(&mixed[i].digest, &alone[i].digest));
+        session_free(s[i]);
+        buf_clear(&alone[i].text);
+        buf_clear(&mixed[i].text);
+        buf_clear(&request[i]);
+    }
+    engine_free(e);
+    unload(&l);
+}
+
+static void resumes_verifies_and_notices(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q4_0.gguf");
+    struct loaded l;
+    struct buf request = {0};
+    load(path, &l);
+    struct engine *e = engine_for(&l, "auto", 1, 64);
+    put_request(&request, short_prompt, 5, 50, 0.9f, 77);
+    struct answer a = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 64);
+    struct bytes all = bytes_of(a.tokens, (size_t)a.n * 4);
+    /* Taken up in the middle. */
+    struct answer rest = run(&l, e, SESSION_RUN, bytes_of_buf(&request), bytes_of(a.tokens, 20 * 4), NULL, 64);
+    assert_int_equal(rest.n, a.n);
+    assert_memory_equal(rest.tokens + 20, a.tokens + 20, (a.n - 20) * 4);
+    assert_true(hash_equal(&rest.digest, &a.digest));
+    /* Taken up at its end: nothing is left but to say so. */
+    struct answer end = run(&l, e, SESSION_RUN, bytes_of_buf(&request), all, NULL, 64);
+    assert_int_equal(end.end, SESSION_DONE);
+    assert_true(hash_equal(&end.digest, &a.digest));
+    struct answer v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), all, &a.digest, 64);
+    assert_true(v.same);
+    /* A digest of something else, a token of something else, another seed. */
+    struct hash other = a.digest;
+    other.b[7] ^= 1;
+    v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), all, &other, 64);
+    assert_false(v.same);
+    assert_int_equal(v.position, a.n);
+    uint32_t wrong[256];
+    memcpy(wrong, a.tokens, sizeof wrong);
+    wrong[31] ^= 1;
+    v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), bytes_of(wrong, (size_t)a.n * 4), &a.digest, 64);
+    assert_false(v.same);
+    assert_int_equal(v.position, 31);
+    struct answer refused = run(&l, e, SESSION_RUN, bytes_of_buf(&request), bytes_of(wrong, 40 * 4), NULL, 64);
+    assert_int_equal(refused.end, SESSION_FAILED);
+    assert_int_equal(refused.position, 31);
+    buf_clear(&request);
+    put_request(&request, short_prompt, 5, 50, 0.9f, 78);
+    v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), all, &a.digest, 64);
+    assert_false(v.same);
+    buf_clear(&a.text);
+    buf_clear(&rest.text);
+    buf_clear(&refused.text);
+    buf_clear(&end.text);
+    buf_clear(&request);
+    engine_free(e);
+    unload(&l);
+}
+
+static void bad_requests_are_named(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    struct loaded l;
+    struct session *s;
+    struct note note;
+    struct buf b = {0};
+    load(path, &l);
+    struct engine *e = engine_for(&l, "auto", 1, 8);
+    static const uint32_t far_token[] = {1, 512};
+    struct session_options o = {.engine = e, .model = l.root};
+    put_request(&b, far_token, 2, 4, 0, 0);
+    o.request = bytes_of_buf(&b);
+    assert_int_equal(session_new(&o, &s, &note), ERR_RANGE);
+    assert_non_null(strstr(note.text, "512"));
+    buf_reset(&b);
+    put_request(&b, short_prompt, 5, engine_context(e), 0, 0);
+    o.request = bytes_of_buf(&b);
+    assert_int_equal(session_new(&o, &s, &note), ERR_LIMIT);
+    buf_reset(&b);
+    put_request(&b, short_prompt, 5, 0, 0, 0);
+    o.request = bytes_of_buf(&b);
+    assert_int_equal(session_new(&o, &s, &note), ERR_RANGE);
+    o.request.n--;
+    assert_int_equal(session_new(&o, &s, &note), ERR_FORMAT);
+    buf_clear(&b);
+    engine_free(e);
+    unload(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reproduces_the_reference_texts),
+        cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(strangers_in_a_batch_change_nothing),
+        cmocka_unit_test(resumes_verifies_and_notices),
+        cmocka_unit_test(bad_requests_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
