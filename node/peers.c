@@ -195,7 +195,7 @@ static void link_message(struct link *l, const struct peer_message *m)
     if (e == ERR_OK)
         return;
     char text[128];
-    snprintf(text, sizeof text, "%s that is %s", msg_rule((uint8_t)m->type)->name, err_text(e));
+    snprintf(text, sizeof text, "%s: %s", msg_rule((uint8_t)m->type)->name, err_text(e));
     peer_end(l->peer, ERR_PROTOCOL, text);
 }
 

@@ -1,0 +1,69 @@
+/* Inside of blobs: blobs.c (the store) and blobs_pull.c (fetching and serving). Nobody else includes this.
+ *
+ *     (nothing) --pull--> PART --all leaves here, root checked--> WHOLE
+ *     PART at start: CHECKING (each leaf is hashed again, a few in a turn of the loop), then PART or WHOLE
+ *     WHOLE at start whose stamp is another: becomes PART, CHECKING
+ */
+#ifndef KITH_NODE_BLOBS_IN_H
+#define KITH_NODE_BLOBS_IN_H
+
+#include "node/blob_disk.h"
+#include "node/blobs.h"
+#include "p2p/blob.h"
+
+struct waiter {
+    struct waiter *next;
+    blobs_done_fn fn;
+    void *arg;
+};
+
+struct item {
+    struct blobs *owner;
+    struct item *next;
+    struct hash root;
+    enum blob_kind kind;
+    bool whole, checking, pulling;
+    uint64_t size;
+    char *path; /* of the .blob, whether or not it is there */
+
+    struct merkle_tree *tree; /* of a whole one */
+    struct host_file *file;   /* of a whole one that was read, of a part that is written */
+    struct host_file *have;   /* a part's list of leaves */
+    struct hash *leaves;      /* a part's, once the size is known; zero: not here */
+    struct blob_fetch *fetch; /* a part's */
+    uint64_t check_next;
+    uint64_t kept;      /* leaves of a part at rest */
+    struct timer timer; /* a pull's questions, or the next turn of a check */
+    struct waiter *waiters;
+};
+
+struct blobs {
+    struct host *host;
+    struct peers *peers;
+    char *dir[BLOB_KIND_COUNT];
+    struct item *items;
+    unsigned items_n;
+    struct import *imports;   /* on threads */
+    struct telling *tellings; /* posted */
+};
+
+/* blobs.c */
+struct item *blobs_item(const struct blobs *b, const struct hash *root);
+/* NULL when BLOBS_MAX are there. */
+struct item *blobs_item_new(struct blobs *b, enum blob_kind kind, const struct hash *root);
+/* "DIR/ROOT.EXT"; the caller frees. */
+char *blobs_item_path(const struct item *it, const char *ext);
+/* Every leaf is here: checks the root, seals and names it. */
+enum err blobs_item_finish(struct item *it, struct note *note) MUST_USE;
+/* Tells everybody who waits, in the loop's next turn. */
+void blobs_item_tell(struct item *it, enum err e, const struct note *note);
+void blobs_item_wait(struct item *it, blobs_done_fn fn, void *arg);
+void blobs_item_remove(struct item *it);
+
+/* blobs_pull.c */
+void blobs_pull_start(struct blobs *b);
+/* Opens the files of a part and hashes what is in it again. */
+void blobs_part_check(struct item *it);
+void blobs_part_close(struct item *it);
+
+#endif

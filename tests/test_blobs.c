@@ -1,0 +1,332 @@
+/* The store on a real disk, and pulling over real sockets: import, pull from several, a liar, a restart in the
+ * middle, damage found at start. */
+#include "base/file.h"
+#include "base/log.h"
+#include "node/blobs.h"
+#include "p2p/blob.h"
+#include "tests/net.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIZE (300u * LEAF_SIZE + 5u)
+
+struct done {
+    bool called;
+    enum err e;
+    struct hash root;
+    struct note note;
+};
+
+static void on_done(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct done *d = arg;
+    d->called = true;
+    d->e = e;
+    d->root = *root;
+    d->note = *note;
+}
+
+static bool is_done(void *arg)
+{
+    return ((struct done *)arg)->called;
+}
+
+static struct hash chain_of(uint8_t b)
+{
+    struct hash h = {{b}};
+    return h;
+}
+
+struct fixture {
+    struct net net;
+    char *dir[4];
+    struct blobs *blobs[4];
+    char *file;
+    uint8_t *content;
+    struct hash root;
+};
+
+static void start(struct fixture *f, unsigned i)
+{
+    net_start(&f->net, i, chain_of(1));
+    assert_int_equal(blobs_open(f->net.host, f->net.node[i].peers, f->dir[i], &f->blobs[i], NULL), ERR_OK);
+}
+
+static void stop(struct fixture *f, unsigned i)
+{
+    blobs_close(f->blobs[i]);
+    f->blobs[i] = NULL;
+    net_stop(&f->net, i);
+}
+
+static void fixture_open(struct fixture *f, unsigned n)
+{
+    *f = (struct fixture){0};
+    net_open(&f->net);
+    for (unsigned i = 0; i < n; i++) {
+        f->dir[i] = test_dir_new();
+        start(f, i);
+    }
+    f->content = malloc(SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        f->content[i] = (uint8_t)(i * 131 + i / 777);
+    struct merkle_tree *tree = merkle_tree_of(f->content, SIZE);
+    f->root = merkle_tree_root(tree);
+    merkle_tree_free(tree);
+    struct buf path = {0};
+    buf_add_format(&path, "%s/model.gguf", f->dir[0]);
+    f->file = strdup(buf_text(&path));
+    buf_clear(&path);
+    assert_int_equal(file_write(f->file, 0644, bytes_of(f->content, SIZE), NULL), ERR_OK);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (f->blobs[i])
+            stop(f, i);
+    net_close(&f->net);
+    for (unsigned i = 0; i < 4; i++)
+        if (f->dir[i])
+            test_dir_remove(f->dir[i]);
+    free(f->file);
+    free(f->content);
+}
+
+static void import(struct fixture *f, unsigned i)
+{
+    struct done d = {0};
+    blobs_import(f->blobs[i], BLOB_MODEL, f->file, on_done, &d);
+    assert_false(d.called);
+    net_run(&f->net, is_done, &d, 10000);
+    assert_int_equal(d.e, ERR_OK);
+    assert_true(hash_equal(&d.root, &f->root));
+}
+
+static void check_content(struct fixture *f, unsigned i)
+{
+    int fd;
+    struct stat st;
+    uint8_t *got = malloc(SIZE);
+    assert_int_equal(blobs_fd(f->blobs[i], &f->root, &fd, NULL), ERR_OK);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0400);
+    assert_int_equal(st.st_size, SIZE);
+    assert_int_equal(read(fd, got, SIZE), SIZE);
+    assert_memory_equal(got, f->content, SIZE);
+    close(fd);
+    free(got);
+}
+
+static void import_copies_and_survives(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct blobs_info info;
+    struct done d = {0};
+    fixture_open(&f, 1);
+    import(&f, 0);
+    import(&f, 0); /* again is fine */
+    check_content(&f, 0);
+    /* The original may change: the copy does not. */
+    assert_int_equal(truncate(f.file, 10), 0);
+    check_content(&f, 0);
+    stop(&f, 0);
+    start(&f, 0);
+    assert_true(blobs_find(f.blobs[0], &f.root, &info));
+    assert_true(info.whole);
+    assert_int_equal(info.leaves_have, 301);
+    blobs_import(f.blobs[0], BLOB_MODEL, "/nonexistent/model", on_done, &d);
+    net_run(&f.net, is_done, &d, 5000);
+    assert_int_equal(d.e, ERR_NOT_FOUND);
+    assert_non_null(strstr(d.note.text, "/nonexistent/model"));
+    assert_int_equal(blobs_remove(f.blobs[0], &f.root, NULL), ERR_OK);
+    assert_false(blobs_find(f.blobs[0], &f.root, &info));
+    fixture_close(&f);
+}
+
+static void pulled_from_two_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0}, again = {0};
+    fixture_open(&f, 3);
+    import(&f, 0);
+    import(&f, 1);
+    net_join(&f.net, 2, 0);
+    net_join(&f.net, 2, 1);
+    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, on_done, &again);
+    net_run(&f.net, is_done, &d, 10000);
+    assert_int_equal(d.e, ERR_OK);
+    net_run(&f.net, is_done, &again, 1000);
+    assert_int_equal(again.e, ERR_OK);
+    check_content(&f, 2);
+    fixture_close(&f);
+}
+
+static void waits_for_a_peer_that_has_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    fixture_open(&f, 2);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_join(&f.net, 1, 0);
+    net_wait(&f.net, 100);
+    assert_false(d.called);
+    import(&f, 0); /* it has it only now: the next question finds it */
+    net_run(&f.net, is_done, &d, 8000);
+    assert_int_equal(d.e, ERR_OK);
+    check_content(&f, 1);
+    fixture_close(&f);
+}
+
+/* A peer that has the blob's name but answers with other bytes. */
+struct liar {
+    struct peers *peers;
+    struct merkle_tree *tree;
+    unsigned asked;
+};
+
+static enum err lie_have(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    struct blob_have_get ask;
+    struct buf out = {0};
+    assert_true(MSG_GET(blob_have_get, body, &ask));
+    blob_have_put(&out, &(struct blob_have){ask.root, true, SIZE});
+    assert_int_equal(peers_send(l->peers, from, MSG_BLOB_HAVE, bytes_of_buf(&out)), ERR_OK);
+    buf_clear(&out);
+    return ERR_OK;
+}
+
+static bool read_zeros(void *arg, uint64_t at, void *p, size_t n)
+{
+    (void)arg;
+    (void)at;
+    memset(p, 0, n);
+    return true;
+}
+
+static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    struct leaf_get ask;
+    struct buf out = {0};
+    assert_true(MSG_GET(leaf_get, body, &ask));
+    l->asked++;
+    blob_answer(l->tree, read_zeros, NULL, &ask, &out);
+    assert_int_equal(peers_send(l->peers, from, MSG_LEAF, bytes_of_buf(&out)), ERR_OK);
+    buf_clear(&out);
+    return ERR_OK;
+}
+
+static void a_liar_is_cut_off_and_the_pull_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    fixture_open(&f, 2);
+    import(&f, 0);
+    net_start(&f.net, 2, chain_of(1));
+    struct liar l = {f.net.node[2].peers, merkle_tree_of(f.content, SIZE), 0};
+    peers_on(l.peers, MSG_BLOB_HAVE_GET, lie_have, &l);
+    peers_on(l.peers, MSG_LEAF_GET, lie_leaf, &l);
+    net_join(&f.net, 1, 2);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_wait(&f.net, 100);
+    assert_true(l.asked > 0);
+    assert_false(peers_is_up(f.net.node[1].peers, &f.net.node[2].id));
+    net_join(&f.net, 1, 0);
+    net_run(&f.net, is_done, &d, 8000);
+    assert_int_equal(d.e, ERR_OK);
+    check_content(&f, 1);
+    merkle_tree_free(l.tree);
+    fixture_close(&f);
+}
+
+struct part_way {
+    struct blobs *blobs;
+    struct hash root;
+};
+
+static bool is_part_way(void *arg)
+{
+    struct part_way *p = arg;
+    struct blobs_info info;
+    return blobs_find(p->blobs, &p->root, &info) && info.leaves_have > 20;
+}
+
+static void resumes_after_a_restart(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    import(&f, 0);
+    net_join(&f.net, 1, 0);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    struct part_way part = {f.blobs[1], f.root};
+    net_run(&f.net, is_part_way, &part, 5000);
+    if (d.called)
+        skip(); /* too quick to be caught in the middle */
+    stop(&f, 1);
+    start(&f, 1);
+    net_wait(&f.net, 50);
+    assert_true(blobs_find(f.blobs[1], &f.root, &info));
+    assert_false(info.whole);
+    assert_true(info.leaves_have > 20);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_join(&f.net, 1, 0);
+    net_run(&f.net, is_done, &d, 8000);
+    assert_int_equal(d.e, ERR_OK);
+    check_content(&f, 1);
+    fixture_close(&f);
+}
+
+static void damage_is_found_at_start_and_healed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    import(&f, 0);
+    import(&f, 1);
+    char *path = strdup(blobs_path(f.blobs[1], &f.root));
+    stop(&f, 1);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, 100 * LEAF_SIZE), 1);
+    close(fd);
+    free(path);
+    start(&f, 1);
+    net_wait(&f.net, 100);
+    assert_true(blobs_find(f.blobs[1], &f.root, &info));
+    assert_false(info.whole);
+    assert_int_equal(info.leaves_have, 300);
+    net_join(&f.net, 1, 0);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_run(&f.net, is_done, &d, 8000);
+    assert_int_equal(d.e, ERR_OK);
+    check_content(&f, 1);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    log_open(LOG_BROKEN, NULL, NULL, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(import_copies_and_survives),   cmocka_unit_test(pulled_from_two_at_once),
+        cmocka_unit_test(waits_for_a_peer_that_has_it), cmocka_unit_test(a_liar_is_cut_off_and_the_pull_goes_on),
+        cmocka_unit_test(resumes_after_a_restart),      cmocka_unit_test(damage_is_found_at_start_and_healed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
