@@ -163,6 +163,16 @@ static void stop_streams(struct node *n)
     streams_free(n->streams);
 }
 
+static enum err start_blobs(struct node *n, struct note *note)
+{
+    return blobs_open(n->host, n->peers, n->config->home, &n->blobs, note);
+}
+
+static void stop_blobs(struct node *n)
+{
+    blobs_close(n->blobs);
+}
+
 /* Last of the network: from here on messages come, and every part has registered for its own. */
 static enum err start_dialling(struct node *n, struct note *note)
 {
@@ -188,6 +198,7 @@ static const struct part {
     {"chain", start_chain, NULL},
     {"peers", start_peers, stop_peers},
     {"streams", start_streams, stop_streams},
+    {"blobs", start_blobs, stop_blobs},
     {"dialling", start_dialling, NULL},
     {"signals", start_signals, NULL},
 };
