@@ -54,6 +54,7 @@
 #define TENSORS_MAX           8192 /* tensors of a model, in GGUF and in its manifest */
 #define MEMPOOL_MAX           20000
 #define MEMPOOL_BYTES_MAX     (64u << 20)
+#define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
 #define PROVIDER_MODELS_MAX   64   /* models that one node declares: each is an entry to keep in step */
 #define SETTLEMENT_AUDITS_MAX 8    /* receipts drawn from one settlement */
@@ -76,6 +77,7 @@
 #define CONSENSUS_AHEAD_VOTES   1024  /* verified votes for the next height, kept until we are there */
 #define CONSENSUS_WAITS_MAX     4096  /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16    /* parts of the node that follow blocks */
+#define CONSENSUS_RETRY_MS      1000  /* what a full disk refused is tried again */
 #define SYNC_WINDOW             16    /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000  /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300   /* a peer that is one block ahead: consensus usually gets there by itself */

@@ -1,0 +1,538 @@
+/* The machine of consensus in the node: events in, effects out, and the two files that a vote waits for.
+ *
+ * Order for each event: the log takes it, bft_step, its effects. Effects that are events in turn (a cast vote comes
+ * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote: lock and all
+ * before it synced (only where it locks), signer's slot synced, then sent and queued. Whatever a full or failing disk
+ * refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS; until then nothing leaves.
+ *
+ * At a start the log is replayed: the same events bring back the same state; the effects are collected and carried out
+ * at its end, where the signer repeats what it signed and refuses what would contradict it.
+ */
+#include "node/consensus_in.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- the log's entries -- */
+
+static void entry_put(struct consensus *c, const struct bft_event *e, struct buf *out)
+{
+    uint8_t head[4] = {(uint8_t)e->kind, (uint8_t)e->step, (uint8_t)e->verdict, e->timely};
+    buf_add(out, head, sizeof head);
+    codec_put_u64(out, &e->height);
+    codec_put_u32(out, &e->round);
+    if (e->kind == BFT_VOTE)
+        vote_put(out, &e->vote);
+    if (e->kind == BFT_PROPOSAL)
+        proposal_put(out, &e->proposal);
+    if (e->kind == BFT_PROPOSAL || e->kind == BFT_VALUE) {
+        const struct hash *id = e->kind == BFT_VALUE ? &e->value : &e->proposal.value;
+        const struct buf *raw = value_find(c, id);
+        struct bytes block = raw ? bytes_of_buf(raw) : (struct bytes){0};
+        codec_put_hash(out, id);
+        codec_put_blob(out, &block);
+    }
+}
+
+static bool entry_get(struct consensus *c, struct bytes raw, struct bft_event *e)
+{
+    struct cursor r = cursor_of(raw);
+    const uint8_t *head = cursor_take(&r, 4);
+    if (!head)
+        return false;
+    *e = (struct bft_event){.kind = (enum bft_event_kind)head[0],
+                            .step = (enum bft_step)head[1],
+                            .verdict = (enum bft_verdict)head[2],
+                            .timely = head[3] != 0};
+    codec_get_u64(&r, &e->height);
+    codec_get_u32(&r, &e->round);
+    if (e->kind == BFT_VOTE)
+        vote_get(&r, &e->vote);
+    if (e->kind == BFT_PROPOSAL)
+        proposal_get(&r, &e->proposal);
+    if (e->kind == BFT_PROPOSAL || e->kind == BFT_VALUE) {
+        struct bytes block;
+        codec_get_hash(&r, &e->value);
+        codec_get_blob(&r, &block);
+        if (cursor_ok(&r) && block.n && e->height == c->height)
+            value_add(c, &e->value, block);
+    }
+    return cursor_end(&r) && e->kind != BFT_START;
+}
+
+static bool on_entry(void *arg, struct bytes raw)
+{
+    struct consensus *c = arg;
+    struct bft_event e;
+    if (!entry_get(c, raw, &e))
+        return false;
+    if (e.height == c->height)
+        consensus_feed(c, &e);
+    return true;
+}
+
+static void log_write(struct consensus *c, const struct bft_event *e, bool is_news)
+{
+    bool is_message = e->kind == BFT_VOTE || e->kind == BFT_PROPOSAL;
+    if (c->is_replaying || e->kind == BFT_START || (is_message && !is_news))
+        return;
+    struct buf entry = {0};
+    entry_put(c, e, &entry);
+    wal_append(c->wal, bytes_of_buf(&entry));
+    buf_clear(&entry);
+}
+
+/* -- the signer's file -- */
+
+static enum err signer_store(struct consensus *c, const struct signer *s)
+{
+    uint8_t slot[SIGNER_SLOT_SIZE];
+    uint64_t at = signer_put_slot(s, slot);
+    enum err e = host_file_put(c->signer_file, at, slot, sizeof slot);
+    return e == ERR_OK ? host_file_sync(c->signer_file) : e;
+}
+
+/* Both slots of a new file are written, so that later writes need no room on the disk. */
+static enum err signer_make(struct consensus *c, const char *path, uint64_t committed, struct note *note)
+{
+    static const uint8_t zero[SIGNER_FILE_SIZE];
+    bool alone = c->validators->n == 1 && valset_find(c->validators, &c->self) == 0;
+    if (committed > 0 && alone)
+        return note_set(note, ERR_CORRUPT,
+                        "%s is missing, but the chain has %" PRIu64
+                        " blocks: put the file back before this validator votes",
+                        path, committed);
+    signer_init(&c->signer, committed ? committed + 2 : 0);
+    enum err e = host_file_put(c->signer_file, 0, zero, sizeof zero);
+    if (e == ERR_OK)
+        e = signer_store(c, &c->signer);
+    return e == ERR_OK ? e : note_set(note, e, "cannot write %s: %s", path, err_text(e));
+}
+
+static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
+{
+    char path[4096];
+    uint8_t file[SIGNER_FILE_SIZE];
+    snprintf(path, sizeof path, "%s/signer", c->o.dir);
+    enum err e = host_file_open(c->o.host, path, HOST_WRITE, &c->signer_file, note);
+    if (e != ERR_OK)
+        return e;
+    if (host_file_size(c->signer_file) == 0)
+        return signer_make(c, path, committed, note);
+    e = host_file_size(c->signer_file) == sizeof file ? host_file_get(c->signer_file, 0, file, sizeof file)
+                                                      : ERR_FORMAT;
+    if (e == ERR_OK)
+        e = signer_get_file(&c->signer, bytes_of(file, sizeof file));
+    if (e != ERR_OK)
+        return note_set(note, e, "%s is damaged (%s): put it back from a copy no older than the chain", path,
+                        err_text(e));
+    return ERR_OK;
+}
+
+/* -- effects -- */
+
+static void queue_add(struct consensus *c, const struct bft_event *e)
+{
+    if (c->queue_n == c->queue_room) {
+        c->queue_room = c->queue_room ? 2 * c->queue_room : 16;
+        c->queue = mem_resize(c->queue, c->queue_room, sizeof *c->queue);
+    }
+    c->queue[c->queue_n++] = *e;
+}
+
+static void defer(struct consensus *c, const struct bft_effect *f)
+{
+    if (c->deferred_n == c->deferred_room) {
+        c->deferred_room = c->deferred_room ? 2 * c->deferred_room : 16;
+        c->deferred = mem_resize(c->deferred, c->deferred_room, sizeof *c->deferred);
+    }
+    c->deferred[c->deferred_n++] = *f;
+}
+
+static bool may_sign(const struct consensus *c, uint64_t height)
+{
+    return c->has_key && height == c->height && height != c->mute_height;
+}
+
+/* Keeps a new record, or takes it back when the disk refuses: then nothing was signed. */
+static enum err signed_keep(struct consensus *c, const struct signer *before, bool fresh)
+{
+    enum err e = fresh ? signer_store(c, &c->signer) : ERR_OK;
+    if (e == ERR_OK)
+        return ERR_OK;
+    /* The slot may hold the new record all the same: it is overwritten by the next try, which signs the same, or
+     * found at the next start, which then repeats it. */
+    c->signer = *before;
+    log_event(LOG_ODD, "consensus", "unsigned", "why=\"%s\"", err_text(e));
+    return ERR_IO;
+}
+
+static enum err do_cast(struct consensus *c, const struct bft_effect *f)
+{
+    struct signer before = c->signer;
+    struct vote v = f->vote;
+    bool fresh;
+    if (!may_sign(c, v.height))
+        return ERR_OK;
+    bool locks = v.kind == VOTE_PRECOMMIT && !hash_is_zero(&v.value);
+    if (locks && wal_sync(c->wal) != ERR_OK)
+        return ERR_IO;
+    if (signer_sign_vote(&c->signer, &c->key, &c->chain, &v, &fresh) != ERR_OK)
+        return ERR_OK; /* after a restart: it would contradict what was signed before */
+    if (signed_keep(c, &before, fresh) != ERR_OK)
+        return ERR_IO;
+    wire_send_vote(c, &v);
+    queue_add(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v});
+    return ERR_OK;
+}
+
+static enum err do_offer(struct consensus *c, const struct bft_effect *f)
+{
+    struct signer before = c->signer;
+    struct proposal p = f->proposal;
+    bool fresh;
+    if (!may_sign(c, p.height) || !value_find(c, &p.value))
+        return ERR_OK;
+    if (signer_sign_proposal(&c->signer, &c->key, &c->chain, &p, &fresh) != ERR_OK)
+        return ERR_OK;
+    if (signed_keep(c, &before, fresh) != ERR_OK)
+        return ERR_IO;
+    wire_send_proposal(c, &p, NULL);
+    queue_add(c, &(struct bft_event){
+                     .kind = BFT_PROPOSAL, .height = p.height, .proposal = p, .verdict = BFT_VALID, .timely = true});
+    return ERR_OK;
+}
+
+static void do_make(struct consensus *c, const struct bft_effect *f)
+{
+    struct bft_event e = {.kind = BFT_VALUE, .height = c->height, .round = f->round};
+    struct bft_view view = bft_view(c->bft);
+    if (c->has_key && view.round == f->round && view.step == BFT_PROPOSE && block_make(c, &e.value))
+        queue_add(c, &e);
+}
+
+static void on_step_timer(void *arg)
+{
+    struct step_timer *t = arg;
+    consensus_feed(t->consensus,
+                   &(struct bft_event){.kind = BFT_TIMEOUT, .height = t->height, .round = t->round, .step = t->step});
+}
+
+static void do_timer(struct consensus *c, const struct bft_effect *f)
+{
+    struct step_timer *t = &c->step_timers[f->step];
+    t->consensus = c;
+    t->height = c->height;
+    t->round = f->round;
+    t->step = f->step;
+    host_timer_set(c->o.host, &t->timer, f->delay_ms, on_step_timer, t);
+}
+
+static enum err do_effect(struct consensus *c, const struct bft_effect *f)
+{
+    switch (f->kind) {
+    case BFT_CAST:
+        return do_cast(c, f);
+    case BFT_OFFER:
+        return do_offer(c, f);
+    case BFT_MAKE:
+        do_make(c, f);
+        return ERR_OK;
+    case BFT_TIMER:
+        do_timer(c, f);
+        return ERR_OK;
+    case BFT_DECIDE:
+        block_decide(c, f->round, &f->value);
+        return ERR_OK;
+    case BFT_EVIDENCE:
+        wire_send_evidence(c, &f->evidence);
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+static void do_or_defer(struct consensus *c, const struct bft_effect *f)
+{
+    if (c->is_replaying && f->kind != BFT_TIMER) {
+        defer(c, f);
+        return;
+    }
+    if (do_effect(c, f) == ERR_OK)
+        return;
+    defer(c, f);
+    c->is_stuck = true;
+    consensus_retry_soon(c);
+}
+
+static struct bft_effects step(struct consensus *c, const struct bft_event *e)
+{
+    struct bft_effects effects = bft_step(c->bft, e);
+    log_write(c, e, effects.news);
+    /* Effects may start the next height, which steps again: take them off the machine first. */
+    struct bft_effect *copy = mem_array(effects.n + 1, sizeof *copy);
+    memcpy(copy, effects.at, effects.n * sizeof *copy);
+    for (uint32_t i = 0; i < effects.n; i++)
+        do_or_defer(c, &copy[i]);
+    free(copy);
+    return (struct bft_effects){.news = effects.news};
+}
+
+/* Only .news of the result is of use. */
+struct bft_effects consensus_feed(struct consensus *c, const struct bft_event *e)
+{
+    if (c->is_running) {
+        queue_add(c, e);
+        return (struct bft_effects){0};
+    }
+    c->is_running = true;
+    struct bft_effects result = step(c, e);
+    while (c->queue_at < c->queue_n) {
+        struct bft_event next = c->queue[c->queue_at++];
+        step(c, &next);
+    }
+    c->queue_n = c->queue_at = 0;
+    c->is_running = false;
+    return result;
+}
+
+/* -- trying again what the disk refused -- */
+
+static void deferred_run(struct consensus *c)
+{
+    uint32_t n = c->deferred_n;
+    struct bft_effect *taken = c->deferred;
+    c->deferred = NULL;
+    c->deferred_n = c->deferred_room = 0;
+    c->is_running = true;
+    for (uint32_t i = 0; i < n; i++)
+        do_or_defer(c, &taken[i]);
+    c->is_running = false;
+    free(taken);
+    if (c->queue_n) { /* what they gave rise to */
+        struct bft_event first = c->queue[c->queue_at++];
+        consensus_feed(c, &first);
+    }
+}
+
+static void on_retry(void *arg)
+{
+    struct consensus *c = arg;
+    c->is_stuck = false;
+    if (c->is_committing)
+        block_commit_retry(c);
+    else
+        deferred_run(c);
+}
+
+void consensus_retry_soon(struct consensus *c)
+{
+    if (!timer_is_set(&c->retry_timer))
+        host_timer_set(c->o.host, &c->retry_timer, CONSENSUS_RETRY_MS, on_retry, c);
+}
+
+/* -- when a block is wanted -- */
+
+static void on_go_timer(void *arg)
+{
+    struct consensus *c = arg;
+    wire_take_ahead(c);
+    consensus_wake(c);
+}
+
+/* From the loop: whoever calls may be in the middle of anything. */
+void consensus_wake_soon(struct consensus *c)
+{
+    host_timer_set(c->o.host, &c->go_timer, 0, on_go_timer, c);
+}
+
+/* Starts round 0 if there is a reason for a block and the last one is old enough; otherwise sees to it that
+ * this is asked again in time. */
+void consensus_wake(struct consensus *c)
+{
+    struct bft_view view = bft_view(c->bft);
+    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing)
+        return;
+    struct ledger_info info = ledger_info(c->o.ledger);
+    uint64_t now = host_now_ms(c->o.host), wall = host_wall_ms(c->o.host);
+    uint64_t earliest = c->last_block_ms + c->o.block_interval_ms, beat = c->last_block_ms + c->o.heartbeat_ms;
+    bool is_due = info.next_due_ms != 0 && info.next_due_ms <= wall;
+    bool is_wanted = mempool_count(c->pool) > 0 || info.wants_block || is_due || now >= beat;
+    if (is_wanted && now >= earliest) {
+        consensus_feed(c, &(struct bft_event){.kind = BFT_GO, .height = c->height});
+        return;
+    }
+    uint64_t at = is_wanted ? earliest : beat;
+    if (!is_wanted && info.next_due_ms != 0 && now + (info.next_due_ms - wall) < at)
+        at = now + (info.next_due_ms - wall);
+    host_timer_set(c->o.host, &c->go_timer, at > now ? at - now : 0, on_go_timer, c);
+}
+
+static void on_resend(void *arg)
+{
+    struct consensus *c = arg;
+    enum bft_step now = bft_view(c->bft).step;
+    if (now != BFT_WAIT && now != BFT_DECIDED)
+        wire_resend(c);
+    host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
+}
+
+/* c->height and the validators are those of the new height. May be called from within an effect, so it feeds nothing.
+ */
+void consensus_start_height(struct consensus *c)
+{
+    for (int i = 0; i < BFT_DECIDED; i++)
+        host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    values_clear(c);
+    c->deferred_n = 0;
+    if (!c->is_replaying)
+        wal_reset(c->wal);
+    c->last_block_ms = host_now_ms(c->o.host);
+    host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
+    bft_step(c->bft, &(struct bft_event){.kind = BFT_START, .height = c->height, .validators = c->validators});
+    consensus_wake_soon(c);
+}
+
+/* -- open and close -- */
+
+/* Comes back to where the log ends, then does what it left undone. */
+static enum err log_open_and_replay(struct consensus *c, struct note *note)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/wal", c->o.dir);
+    bft_step(c->bft, &(struct bft_event){.kind = BFT_START, .height = c->height, .validators = c->validators});
+    c->is_replaying = true;
+    enum err e = wal_open(c->o.host, path, on_entry, c, &c->wal, note);
+    c->is_replaying = false;
+    if (e != ERR_OK)
+        return e;
+    struct bft_view view = bft_view(c->bft);
+    bool was_locked = c->signer.locked_height == c->height && c->signer.locked_round != VOTE_NO_ROUND;
+    if (was_locked && (view.locked_round == VOTE_NO_ROUND || view.locked_round < c->signer.locked_round)) {
+        c->mute_height = c->height;
+        log_event(LOG_ODD, "consensus", "mute", "height=%" PRIu64 " why=\"the log of its lock is gone\"", c->height);
+    }
+    if (view.step != BFT_WAIT)
+        log_event(LOG_INFO, "consensus", "resumed", "height=%" PRIu64 " round=%u step=%d", c->height, view.round,
+                  (int)view.step);
+    return ERR_OK;
+}
+
+/* In the loop's first turn, when everybody has registered for what is to come. */
+static void on_started(void *arg)
+{
+    struct consensus *c = arg;
+    deferred_run(c);
+    consensus_wake(c);
+    if (c->o.peers)
+        host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
+}
+
+static enum err sync_apply(void *arg, struct bytes block, struct bytes commit, struct note *note)
+{
+    return block_apply_synced(arg, block, commit, note);
+}
+
+static enum err sync_load(void *arg, uint64_t height, struct buf *block, struct buf *commit)
+{
+    return consensus_block_get(arg, height, block, commit, NULL);
+}
+
+enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note)
+{
+    struct consensus *c = mem_new(sizeof *c);
+    *out = NULL;
+    c->o = *o;
+    c->o.block_interval_ms = o->block_interval_ms ? o->block_interval_ms : BLOCK_INTERVAL_MS;
+    c->o.heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : BLOCK_HEARTBEAT_MS;
+    struct ledger_info info = ledger_info(o->ledger);
+    c->chain = info.chain;
+    c->height = info.height + 1;
+    if (o->key) {
+        c->has_key = true;
+        c->key = *o->key;
+        c->self = key_public(o->key);
+    }
+    c->validators = mem_new(sizeof *c->validators);
+    c->next_validators = mem_new(sizeof *c->next_validators);
+    c->pool = mempool_new(o->ledger);
+    c->bft = bft_new(&c->chain, o->key ? &c->self : NULL);
+    c->last_block_ms = host_now_ms(o->host);
+    enum err e = block_state_load(c, note);
+    if (e == ERR_OK)
+        e = host_make_dir(o->host, o->dir, note);
+    if (e == ERR_OK)
+        e = signer_open(c, info.height, note);
+    if (e == ERR_OK)
+        e = log_open_and_replay(c, note);
+    if (e != ERR_OK) {
+        consensus_close(c);
+        return e;
+    }
+    if (o->peers) {
+        c->sync = sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, c}, info.height);
+        wire_open(c);
+    }
+    host_timer_set(o->host, &c->go_timer, 0, on_started, c);
+    *out = c;
+    return ERR_OK;
+}
+
+void consensus_close(struct consensus *c)
+{
+    if (!c)
+        return;
+    struct timer *timers[] = {&c->go_timer, &c->resend_timer, &c->retry_timer, &c->wait_timer};
+    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
+        host_timer_cancel(c->o.host, timers[i]);
+    for (int i = 0; i < BFT_DECIDED; i++)
+        host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    sync_free(c->sync);
+    wal_close(c->wal);
+    host_file_close(c->signer_file);
+    mempool_free(c->pool);
+    bft_free(c->bft);
+    values_clear(c);
+    waits_clear(c);
+    kv_batch_clear(&c->batch);
+    buf_clear(&c->decided);
+    buf_clear(&c->ahead_votes);
+    for (int i = 0; i < AHEAD_PROPOSALS; i++)
+        buf_clear(&c->ahead_proposals[i]);
+    free(c->queue);
+    free(c->deferred);
+    free(c->validators);
+    free(c->next_validators);
+    secret_wipe(&c->key, sizeof c->key);
+    free(c);
+}
+
+struct consensus_status consensus_status(const struct consensus *c)
+{
+    struct ledger_info info = ledger_info(c->o.ledger);
+    struct bft_view view = bft_view(c->bft);
+    uint64_t target = c->sync ? sync_target(c->sync) : 0;
+    return (struct consensus_status){.chain = c->chain,
+                                     .height = info.height,
+                                     .time_ms = info.time_ms,
+                                     .block = info.block,
+                                     .peer_height = target,
+                                     .is_syncing = target > info.height + 1,
+                                     .round = view.round,
+                                     .is_validator = view.self >= 0,
+                                     .validators = c->validators->n,
+                                     .pool = mempool_count(c->pool),
+                                     .pool_bytes = mempool_bytes(c->pool),
+                                     .evidence = c->evidence,
+                                     .is_stuck = c->is_stuck};
+}
+
+const struct valset *consensus_validators(const struct consensus *c)
+{
+    return c->validators;
+}

@@ -1,0 +1,124 @@
+/* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
+ * applying and storing blocks), consensus_wire.c (messages) and consensus_tx.c (pool, waiters, listeners). Nobody
+ * else includes it. */
+#ifndef KITH_NODE_CONSENSUS_IN_H
+#define KITH_NODE_CONSENSUS_IN_H
+
+#include "chain/bft.h"
+#include "chain/signer.h"
+#include "node/consensus.h"
+#include "node/mempool.h"
+#include "node/sync.h"
+#include "node/wal.h"
+
+struct step_timer {
+    struct timer timer;
+    struct consensus *consensus;
+    uint64_t height;
+    uint32_t round;
+    enum bft_step step;
+};
+
+/* A block of the height in the making, by id. */
+struct value {
+    struct hash id;
+    struct buf raw; /* empty: free */
+    uint64_t used;
+};
+
+struct wait {
+    struct hash id;
+    consensus_tx_fn fn;
+    void *arg;
+    uint64_t due_ms;
+    bool is_over; /* its result is known, fn is to be called */
+    enum err result;
+    uint64_t height;
+    struct note note;
+};
+
+#define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
+
+struct consensus {
+    struct consensus_options o;
+    struct hash chain;
+    struct seckey key;
+    struct pubkey self;
+    bool has_key;
+    struct bft *bft;
+    struct mempool *pool;
+    struct sync *sync;
+    struct wal *wal;
+    struct host_file *signer_file;
+    struct signer signer;
+    uint64_t mute_height; /* nothing is signed in this height: its lock was forgotten */
+
+    uint64_t height; /* in the making */
+    struct valset *validators, *next_validators;
+    struct hash beacon;     /* of the height in the making */
+    uint64_t last_block_ms; /* monotonic time of the last commit */
+    struct value values[BFT_VALUES_MAX];
+    uint64_t value_clock;
+
+    struct bft_event *queue; /* events that the last step gave rise to */
+    uint32_t queue_n, queue_at, queue_room;
+    bool is_running, is_replaying;
+    struct bft_effect *deferred; /* effects of a replay, and those that the disk refused */
+    uint32_t deferred_n, deferred_room;
+
+    struct step_timer step_timers[BFT_DECIDED];
+    struct timer go_timer, resend_timer, retry_timer, wait_timer;
+    bool is_committing; /* finalized; the store refused the batch so far */
+    bool is_stuck;
+    struct kv_batch batch;
+    const struct ledger_result *result;
+    struct buf decided; /* the block being committed */
+
+    struct buf ahead_votes; /* encodings of verified votes for the next height */
+    uint32_t ahead_votes_n;
+    struct buf ahead_proposals[AHEAD_PROPOSALS];
+    uint32_t ahead_proposals_n;
+
+    struct {
+        consensus_block_fn fn;
+        void *arg;
+    } listeners[CONSENSUS_LISTENERS_MAX];
+    uint32_t listeners_n;
+    struct wait *waits;
+    uint32_t waits_n, waits_room;
+    uint32_t evidence;
+};
+
+/* consensus.c */
+struct bft_effects consensus_feed(struct consensus *c, const struct bft_event *e);
+void consensus_start_height(struct consensus *c);
+void consensus_wake(struct consensus *c);
+void consensus_wake_soon(struct consensus *c);
+void consensus_retry_soon(struct consensus *c);
+
+/* consensus_block.c */
+enum err block_state_load(struct consensus *c, struct note *note);
+struct buf *value_find(struct consensus *c, const struct hash *id);
+void value_add(struct consensus *c, const struct hash *id, struct bytes raw);
+void values_clear(struct consensus *c);
+bool block_make(struct consensus *c, struct hash *id);
+enum bft_verdict block_judge(struct consensus *c, struct bytes raw, struct hash *id, uint64_t *time_ms);
+bool block_is_timely(const struct consensus *c, uint64_t time_ms, uint32_t round);
+void block_decide(struct consensus *c, uint32_t round, const struct hash *id);
+enum err block_apply_synced(struct consensus *c, struct bytes block, struct bytes commit, struct note *note);
+void block_commit_retry(struct consensus *c);
+
+/* consensus_wire.c */
+void wire_open(struct consensus *c);
+void wire_send_vote(struct consensus *c, const struct vote *v);
+void wire_send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *except);
+void wire_send_status(struct consensus *c);
+void wire_send_evidence(struct consensus *c, const struct evidence *e);
+void wire_resend(struct consensus *c);
+void wire_take_ahead(struct consensus *c);
+
+/* consensus_tx.c */
+void txs_committed(struct consensus *c, const struct consensus_block *block);
+void waits_clear(struct consensus *c);
+
+#endif

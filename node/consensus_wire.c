@@ -1,0 +1,328 @@
+/* What consensus and its peers say to each other: transactions, proposals, votes, evidence, heights.
+ *
+ * A message is sent on when it was news to us. Messages for the next height are kept, once their signature was
+ * verified, until we are there. Whoever gets no block for a while says again what it knows of the height, so a lost
+ * message or a torn connection costs a second, not the height.
+ */
+#include "node/consensus_in.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define STATUS_FIELDS(F) F(u64, height)
+RECORD_DECLARE(status, STATUS_FIELDS)
+RECORD_DEFINE(status, STATUS_FIELDS)
+
+/* A proposal with its block. */
+#define PROPOSED_FIELDS(F) F(proposal, proposal) F(blob, block)
+RECORD_DECLARE(proposed, PROPOSED_FIELDS)
+RECORD_DEFINE(proposed, PROPOSED_FIELDS)
+
+/* -- out -- */
+
+static void send(struct consensus *c, enum msg_type type, const struct buf *body, const struct pubkey *to,
+                 const struct pubkey *except)
+{
+    if (!c->o.peers)
+        return;
+    enum err e = ERR_OK;
+    if (to)
+        e = peers_send(c->o.peers, to, type, bytes_of_buf(body));
+    else
+        peers_broadcast(c->o.peers, type, bytes_of_buf(body), except);
+    if (e != ERR_OK)
+        log_event(LOG_DEBUG, "consensus", "unsent", "type=%d why=%s", (int)type, err_name(e));
+}
+
+static void send_vote(struct consensus *c, const struct vote *v, const struct pubkey *to, const struct pubkey *except)
+{
+    struct buf b = {0};
+    vote_put(&b, v);
+    send(c, MSG_VOTE, &b, to, except);
+    buf_clear(&b);
+}
+
+void wire_send_vote(struct consensus *c, const struct vote *v)
+{
+    send_vote(c, v, NULL, NULL);
+}
+
+static void send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *to,
+                          const struct pubkey *except)
+{
+    const struct buf *raw = value_find(c, &p->value);
+    if (!raw || !c->o.peers)
+        return;
+    struct buf b = {0};
+    proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
+    send(c, MSG_PROPOSAL, &b, to, except);
+    buf_clear(&b);
+}
+
+void wire_send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *except)
+{
+    send_proposal(c, p, NULL, except);
+}
+
+static void send_status(struct consensus *c, const struct pubkey *to)
+{
+    struct buf b = {0};
+    status_put(&b, &(struct status){c->height - 1});
+    send(c, MSG_STATUS, &b, to, NULL);
+    buf_clear(&b);
+}
+
+void wire_send_status(struct consensus *c)
+{
+    send_status(c, NULL);
+}
+
+/* One a validator and height is enough, and bounds what an equivocator can make us store. */
+static struct bytes evidence_key(uint8_t key[2 + 8 + 32], const struct evidence *e)
+{
+    key[0] = KV_CONSENSUS;
+    key[1] = 'e';
+    store_le64(key + 2, e->a.height);
+    memcpy(key + 10, e->validator.b, 32);
+    return bytes_of(key, 42);
+}
+
+void wire_send_evidence(struct consensus *c, const struct evidence *e)
+{
+    struct buf raw = {0}, old = {0};
+    struct kv_batch batch = {0};
+    uint8_t key[42];
+    char hex[65];
+    if (kv_get(c->o.kv, evidence_key(key, e), &old, NULL) == ERR_NOT_FOUND) {
+        evidence_put(&raw, e);
+        kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&raw));
+        enum err stored = kv_write(c->o.kv, &batch, false, NULL);
+        hex_put(hex, e->validator.b, sizeof e->validator.b);
+        log_event(LOG_ODD, "consensus", "equivocation", "validator=%s height=%" PRIu64 " round=%u stored=%s", hex,
+                  e->a.height, e->a.round, err_name(stored));
+        c->evidence++;
+        send(c, MSG_EVIDENCE, &raw, NULL, NULL);
+    }
+    kv_batch_clear(&batch);
+    buf_clear(&raw);
+    buf_clear(&old);
+}
+
+struct resend {
+    struct consensus *c;
+    const struct pubkey *to;
+};
+
+static void resend_vote(void *arg, const struct vote *v)
+{
+    struct resend *r = arg;
+    send_vote(r->c, v, r->to, NULL);
+}
+
+static void resend_tx(void *arg, struct bytes tx)
+{
+    struct resend *r = arg;
+    if (peers_send(r->c->o.peers, r->to, MSG_TX, tx) != ERR_OK)
+        log_event(LOG_DEBUG, "consensus", "unsent", "type=tx");
+}
+
+/* Proposal and votes of this round and what it rests on, to one peer or to all. */
+static void resend_height(struct consensus *c, const struct pubkey *to)
+{
+    struct resend r = {c, to};
+    struct proposal p;
+    struct bft_view view = bft_view(c->bft);
+    if (!c->o.peers)
+        return;
+    if (bft_proposal(c->bft, view.round, &p))
+        send_proposal(c, &p, to, NULL);
+    bft_votes(c->bft, resend_vote, &r);
+}
+
+void wire_resend(struct consensus *c)
+{
+    if (!c->o.peers)
+        return;
+    send_status(c, NULL);
+    resend_height(c, NULL);
+}
+
+/* -- in -- */
+
+static enum err on_tx(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct consensus *c = arg;
+    if (!peers_seen_first(c->o.peers, MSG_TX, body))
+        return ERR_OK;
+    enum err e = mempool_add(c->pool, body, NULL, NULL);
+    if (e == ERR_OK) {
+        peers_broadcast(c->o.peers, MSG_TX, body, from);
+        consensus_wake_soon(c);
+    }
+    return e == ERR_FORMAT ? ERR_PROTOCOL : ERR_OK;
+}
+
+static bool is_next_height(const struct consensus *c, uint64_t height, uint16_t index)
+{
+    return height == c->height + 1 && index < c->next_validators->n;
+}
+
+static void keep_vote(struct consensus *c, const struct vote *v, struct bytes body)
+{
+    for (size_t at = 0; at + body.n <= c->ahead_votes.n; at += body.n)
+        if (bytes_equal(bytes_of(c->ahead_votes.p + at, body.n), body))
+            return;
+    if (c->ahead_votes_n >= CONSENSUS_AHEAD_VOTES || !vote_verify(v, &c->chain, &c->next_validators->v[v->index].key))
+        return;
+    buf_add(&c->ahead_votes, body.p, body.n);
+    c->ahead_votes_n++;
+}
+
+static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct consensus *c = arg;
+    struct vote v;
+    if (!vote_decode(body, &v))
+        return ERR_PROTOCOL;
+    if (is_next_height(c, v.height, v.index))
+        keep_vote(c, &v, body);
+    if (v.height != c->height)
+        return ERR_OK;
+    if (consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v}).news)
+        send_vote(c, &v, NULL, from);
+    return ERR_OK;
+}
+
+static void keep_proposal(struct consensus *c, const struct proposal *p, struct bytes body)
+{
+    for (uint32_t i = 0; i < c->ahead_proposals_n; i++)
+        if (bytes_equal(bytes_of_buf(&c->ahead_proposals[i]), body))
+            return;
+    if (c->ahead_proposals_n == AHEAD_PROPOSALS ||
+        valset_proposer(c->next_validators, p->round < AHEAD_PROPOSALS ? p->round : 0) != p->index ||
+        !proposal_verify(p, &c->chain, &c->next_validators->v[p->index].key))
+        return;
+    buf_add(&c->ahead_proposals[c->ahead_proposals_n++], body.p, body.n);
+}
+
+static enum err take_proposal(struct consensus *c, const struct pubkey *from, const struct proposed *m)
+{
+    const struct proposal *p = &m->proposal;
+    struct hash id;
+    uint64_t time_ms;
+    if (p->height != c->height || c->is_committing || !bft_wants(c->bft, p))
+        return ERR_OK;
+    enum bft_verdict verdict = block_judge(c, m->block, &id, &time_ms);
+    if (verdict == BFT_UNKNOWN || !hash_equal(&id, &p->value))
+        return ERR_PROTOCOL;
+    value_add(c, &id, m->block);
+    struct bft_event e = {.kind = BFT_PROPOSAL,
+                          .height = p->height,
+                          .proposal = *p,
+                          .verdict = verdict,
+                          .timely = block_is_timely(c, time_ms, p->round)};
+    struct buf body = {0};
+    proposed_put(&body, m);
+    if (consensus_feed(c, &e).news)
+        send(c, MSG_PROPOSAL, &body, NULL, from);
+    buf_clear(&body);
+    return ERR_OK;
+}
+
+static enum err on_proposal(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct consensus *c = arg;
+    struct proposed m;
+    struct cursor r = cursor_of(body);
+    proposed_get(&r, &m);
+    if (!cursor_end(&r) || !proposal_is_sane(&m.proposal))
+        return ERR_PROTOCOL;
+    if (is_next_height(c, m.proposal.height, m.proposal.index))
+        keep_proposal(c, &m.proposal, body);
+    return take_proposal(c, from, &m);
+}
+
+static enum err on_status(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct consensus *c = arg;
+    struct status s;
+    struct cursor r = cursor_of(body);
+    status_get(&r, &s);
+    if (!cursor_end(&r))
+        return ERR_PROTOCOL;
+    peers_note_height(c->o.peers, from, s.height);
+    sync_peer(c->sync, from, s.height);
+    return ERR_OK;
+}
+
+static enum err on_evidence(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct consensus *c = arg;
+    struct evidence e;
+    (void)from;
+    if (!evidence_decode(body, &e))
+        return ERR_PROTOCOL;
+    if (!peers_seen_first(c->o.peers, MSG_EVIDENCE, body) || valset_find(c->validators, &e.validator) < 0 ||
+        e.a.height > c->height || e.a.height + 1 < c->height)
+        return ERR_OK;
+    if (!evidence_verify(&e, &c->chain))
+        return ERR_PROTOCOL;
+    wire_send_evidence(c, &e);
+    return ERR_OK;
+}
+
+static void on_change(void *arg, const struct pubkey *peer, bool up)
+{
+    struct consensus *c = arg;
+    struct resend r = {c, peer};
+    if (!up) {
+        sync_peer_gone(c->sync, peer);
+        return;
+    }
+    send_status(c, peer);
+    resend_height(c, peer);
+    mempool_each(c->pool, resend_tx, &r);
+}
+
+void wire_open(struct consensus *c)
+{
+    struct peers *p = c->o.peers;
+    peers_on(p, MSG_TX, on_tx, c);
+    peers_on(p, MSG_VOTE, on_vote, c);
+    peers_on(p, MSG_PROPOSAL, on_proposal, c);
+    peers_on(p, MSG_STATUS, on_status, c);
+    peers_on(p, MSG_EVIDENCE, on_evidence, c);
+    peers_on_change(p, on_change, c);
+    peers_set_height(p, c->height - 1);
+}
+
+/* The height that they were kept for has come. Queued behind what runs now. */
+void wire_take_ahead(struct consensus *c)
+{
+    struct buf votes = c->ahead_votes, proposals[AHEAD_PROPOSALS];
+    uint32_t n = c->ahead_proposals_n;
+    c->ahead_votes = (struct buf){0};
+    c->ahead_votes_n = c->ahead_proposals_n = 0;
+    for (uint32_t i = 0; i < AHEAD_PROPOSALS; i++) {
+        proposals[i] = c->ahead_proposals[i];
+        c->ahead_proposals[i] = (struct buf){0};
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct proposed m;
+        struct cursor r = cursor_of(bytes_of_buf(&proposals[i]));
+        proposed_get(&r, &m);
+        if (cursor_end(&r) && take_proposal(c, NULL, &m) != ERR_OK)
+            log_event(LOG_ODD, "consensus", "bad_proposal", "height=%" PRIu64, m.proposal.height);
+    }
+    for (struct cursor r = cursor_of(bytes_of_buf(&votes)); r.n && cursor_ok(&r);) {
+        struct vote v;
+        vote_get(&r, &v);
+        if (cursor_ok(&r))
+            consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v});
+    }
+    buf_clear(&votes);
+    for (uint32_t i = 0; i < AHEAD_PROPOSALS; i++)
+        buf_clear(&proposals[i]);
+}
