@@ -1,4 +1,5 @@
 /* kithd: one table of commands. Exit status: 0 done, 1 could not start, 3 wrong usage. */
+#include "node/genesis_cmd.h"
 #include "node/home.h"
 #include "node/node.h"
 
@@ -47,12 +48,13 @@ static int init(struct config *c, struct note *note)
 }
 
 static const struct command {
-    const char *name; /* "" runs the node */
-    int (*run)(struct config *c, struct note *note);
+    const char *name;                                /* "" runs the node */
+    int (*run)(struct config *c, struct note *note); /* NULL: has words of its own */
     const char *help;
 } commands[] = {
     {"", run, "run a node until SIGTERM or SIGINT"},
     {"init", init, "make the node's key and print the node's id"},
+    {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT..."},
 };
 
 static int help(void)
@@ -63,6 +65,13 @@ static int help(void)
     printf("\n");
     config_print_help();
     return EXIT_DONE;
+}
+
+static int genesis(int words_n, char **words)
+{
+    struct note note = {{0}};
+    enum err e = genesis_cmd(words_n, words, &note);
+    return e == ERR_OK ? EXIT_DONE : fail(e, &note);
 }
 
 static int with_config(const struct command *command, int words_n, char **words)
@@ -83,7 +92,9 @@ int main(int argc, char **argv)
     const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
     int used = *name ? 2 : 1;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, name) == 0)
+        if (strcmp(commands[i].name, name) == 0 && !commands[i].run)
+            return genesis(argc - used, argv + used);
+        else if (strcmp(commands[i].name, name) == 0)
             return with_config(&commands[i], argc - used, argv + used);
     fprintf(stderr, "kithd: %.60s is no command: see kithd --help\n", name);
     return EXIT_WRONG_USAGE;

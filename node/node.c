@@ -101,19 +101,54 @@ static enum err start_signals(struct node *n, struct note *note)
 
 /* -- the chain -- */
 
-static enum err start_chain(struct node *n, struct note *note)
+/* The genesis counts at the first start; later it must be the same one. */
+static enum err start_ledger(struct node *n, struct note *note)
 {
-    char *path;
+    char *path, *store = config_path(n->config, "chain");
     struct genesis genesis;
     struct buf room = {0};
     enum err e = home_genesis(n->config, &path, note);
     if (e == ERR_OK)
         e = genesis_read(path, &genesis, &room, note);
     if (e == ERR_OK)
-        n->chain = genesis_chain_id(&genesis);
+        e = kv_leveldb_open(store, &n->kv, note);
+    if (e == ERR_OK && (e = ledger_open(n->kv, &genesis, &n->ledger, note)) != ERR_OK)
+        kv_close(n->kv);
+    if (e == ERR_OK)
+        n->chain = ledger_info(n->ledger).chain;
     buf_clear(&room);
+    free(store);
     free(path);
     return e;
+}
+
+static void stop_ledger(struct node *n)
+{
+    ledger_close(n->ledger);
+    kv_close(n->kv);
+}
+
+/* It votes with the node's key wherever that is a validator's, and only if it was told to: two machines with a copy of
+ * one key must not both. */
+static enum err start_consensus(struct node *n, struct note *note)
+{
+    char *dir = config_path(n->config, "consensus");
+    struct consensus_options o = {
+        .host = n->host,
+        .kv = n->kv,
+        .ledger = n->ledger,
+        .peers = n->peers,
+        .key = n->config->validator ? &n->key : NULL,
+        .dir = dir,
+    };
+    enum err e = consensus_open(&o, &n->consensus, note);
+    free(dir);
+    return e;
+}
+
+static void stop_consensus(struct node *n)
+{
+    consensus_close(n->consensus);
 }
 
 /* -- the network -- */
@@ -195,10 +230,11 @@ static const struct part {
     {"home", start_home, stop_home},
     {"log", start_log, stop_log},
     {"key", start_key, stop_key},
-    {"chain", start_chain, NULL},
+    {"ledger", start_ledger, stop_ledger},
     {"peers", start_peers, stop_peers},
     {"streams", start_streams, stop_streams},
     {"blobs", start_blobs, stop_blobs},
+    {"consensus", start_consensus, stop_consensus},
     {"dialling", start_dialling, NULL},
     {"signals", start_signals, NULL},
 };

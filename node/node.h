@@ -8,6 +8,7 @@
 
 #include "node/blobs.h"
 #include "node/config.h"
+#include "node/consensus.h"
 #include "node/host.h"
 #include "node/peers.h"
 #include "node/streams.h"
@@ -19,10 +20,13 @@ struct node {
     struct seckey key; /* as key_derive left it */
     struct pubkey id;
     struct hash chain;
+    struct kv *kv;
+    struct ledger *ledger;
     struct transport *transport;
     struct peers *peers;
     struct streams *streams;
     struct blobs *blobs;
+    struct consensus *consensus;
 };
 
 /* Starts every part; on failure those that had started are stopped again, and the note says why.
