@@ -1,0 +1,329 @@
+/* Nodes that decide blocks together, over real sockets, with stores in memory and signer files on disk. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/consensus.h"
+#include "tests/net.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FUND (UINT64_C(1000) * MOTE_PER_KITH)
+
+struct member {
+    struct kv *kv;
+    struct ledger *ledger;
+    struct consensus *consensus;
+    bool votes;
+    char dir[256];
+};
+
+struct cluster {
+    struct net net;
+    struct member m[NET_MAX];
+    unsigned n, validators;
+    struct genesis genesis;
+    struct buf room;
+    struct hash chain;
+    struct seckey rich; /* holds FUND */
+    struct pubkey rich_id;
+    uint64_t nonce;
+    char *dir;
+    uint64_t target;
+    unsigned told;
+    enum err told_code;
+    unsigned broken;
+};
+
+static void on_line(void *arg, enum log_level level, const char *line)
+{
+    struct cluster *c = arg;
+    if (level == LOG_BROKEN)
+        c->broken++;
+    if (level >= LOG_ODD || getenv("KITH_TEST_LOG"))
+        print_message("%s\n", line);
+}
+
+static void make_genesis(struct cluster *c)
+{
+    struct genesis_holder v[NET_MAX], rich;
+    struct genesis *g = &c->genesis;
+    for (unsigned i = 0; i < c->n; i++) {
+        key_new(&c->net.node[i].key);
+        key_derive(&c->net.node[i].key, &c->net.node[i].id);
+    }
+    for (unsigned i = 0; i < c->validators; i++)
+        v[i] = (struct genesis_holder){c->net.node[i].id, amount_of(100 * MOTE_PER_KITH)};
+    key_new(&c->rich);
+    key_derive(&c->rich, &c->rich_id);
+    rich = (struct genesis_holder){c->rich_id, amount_of(FUND)};
+    *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
+    assert_true(text64_set(&g->name, "test"));
+    assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
+    assert_int_equal(genesis_list(&rich, 1, &c->room, NULL), ERR_OK);
+    size_t middle = c->room.n;
+    assert_int_equal(genesis_list(v, c->validators, &c->room, NULL), ERR_OK);
+    g->accounts = bytes_of(c->room.p, middle);
+    g->validators = bytes_of(c->room.p + middle, c->room.n - middle);
+    assert_int_equal(genesis_check(g, NULL), ERR_OK);
+    c->chain = genesis_chain_id(g);
+}
+
+static void start(struct cluster *c, unsigned i)
+{
+    struct member *m = &c->m[i];
+    struct note note = {{0}};
+    if (!m->kv)
+        m->kv = kv_mem_open();
+    snprintf(m->dir, sizeof m->dir, "%s/%u", c->dir, i);
+    assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
+    net_start(&c->net, i, c->chain);
+    struct consensus_options o = {.host = c->net.host,
+                                  .kv = m->kv,
+                                  .ledger = m->ledger,
+                                  .peers = c->net.node[i].peers,
+                                  .key = i < c->validators ? &c->net.node[i].key : NULL,
+                                  .dir = m->dir,
+                                  .block_interval_ms = 10,
+                                  .heartbeat_ms = 60000};
+    enum err e = consensus_open(&o, &m->consensus, &note);
+    if (e != ERR_OK)
+        print_message("%s\n", note.text);
+    assert_int_equal(e, ERR_OK);
+}
+
+/* As a kill does it: nothing is said to anybody, unsynced writes are gone. */
+static void stop(struct cluster *c, unsigned i)
+{
+    struct member *m = &c->m[i];
+    consensus_close(m->consensus);
+    m->consensus = NULL;
+    net_stop(&c->net, i);
+    ledger_close(m->ledger);
+    kv_mem_crash(m->kv);
+}
+
+static struct cluster *cluster_new(unsigned validators, unsigned others)
+{
+    struct cluster *c = mem_new(sizeof *c);
+    c->dir = test_dir_new();
+    c->validators = validators;
+    c->n = validators + others;
+    log_open(LOG_DEBUG, on_line, NULL, c);
+    net_open(&c->net);
+    make_genesis(c);
+    for (unsigned i = 0; i < validators; i++)
+        start(c, i);
+    for (unsigned i = 0; i < validators; i++)
+        for (unsigned k = 0; k < i; k++)
+            net_join(&c->net, i, k);
+    return c;
+}
+
+static void cluster_free(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (c->m[i].consensus)
+            stop(c, i);
+        if (c->m[i].kv)
+            kv_close(c->m[i].kv);
+    }
+    net_close(&c->net);
+    log_open(LOG_INFO, NULL, NULL, NULL);
+    assert_int_equal(c->broken, 0);
+    buf_clear(&c->room);
+    test_dir_remove(c->dir);
+    free(c);
+}
+
+static struct hash pay(struct cluster *c, unsigned through, uint64_t mote)
+{
+    struct buf body = {0}, tx = {0};
+    struct note note = {{0}};
+    struct hash id;
+    struct tx_transfer t = {.to = c->net.node[0].id, .amount = amount_of(mote)};
+    tx_transfer_put(&body, &t);
+    tx_build(&tx, &c->chain, &c->rich, c->nonce++, amount_of(MOTE_PER_KITH / 100), TX_TRANSFER, bytes_of_buf(&body));
+    enum err e = consensus_submit(c->m[through].consensus, bytes_of_buf(&tx), &id, &note);
+    if (e != ERR_OK)
+        print_message("%s\n", note.text);
+    assert_int_equal(e, ERR_OK);
+    assert_int_equal(consensus_submit(c->m[through].consensus, bytes_of_buf(&tx), &id, &note), ERR_DUPLICATE);
+    assert_true(consensus_has_tx(c->m[through].consensus, &id));
+    buf_clear(&body);
+    buf_clear(&tx);
+    return id;
+}
+
+static uint64_t height(const struct cluster *c, unsigned i)
+{
+    return ledger_info(c->m[i].ledger).height;
+}
+
+static bool reached(void *arg)
+{
+    struct cluster *c = arg;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->m[i].consensus && (height(c, i) < c->target || ledger_info(c->m[i].ledger).wants_block))
+            return false;
+    return true;
+}
+
+/* Every running node has the target height, and the same blocks up to there. */
+static void all_reach(struct cluster *c, uint64_t target, uint64_t limit_ms)
+{
+    c->target = target;
+    net_run(&c->net, reached, c, limit_ms);
+    for (uint64_t h = 1; h <= target; h++) {
+        struct buf first = {0};
+        for (unsigned i = 0; i < c->n; i++) {
+            struct buf block = {0}, commit = {0};
+            if (!c->m[i].consensus)
+                continue;
+            assert_int_equal(consensus_block_get(c->m[i].consensus, h, &block, &commit, NULL), ERR_OK);
+            if (!first.n)
+                buf_add(&first, block.p, block.n);
+            assert_true(bytes_equal(bytes_of_buf(&first), bytes_of_buf(&block)));
+            assert_true(commit.n > 0);
+            buf_clear(&block);
+            buf_clear(&commit);
+        }
+        buf_clear(&first);
+    }
+}
+
+static void on_tx(void *arg, enum err e, const struct hash *id, uint64_t at, const struct note *note)
+{
+    struct cluster *c = arg;
+    (void)id;
+    (void)at;
+    (void)note;
+    c->told++;
+    c->told_code = e;
+}
+
+static bool was_told(void *arg)
+{
+    return ((struct cluster *)arg)->told > 0;
+}
+
+static void one_validator_decides_alone(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(1, 0);
+    net_wait(&c->net, 50);
+    assert_int_equal(height(c, 0), 0); /* nothing waits: no block */
+    struct hash id = pay(c, 0, 5);
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 5000, on_tx, c), ERR_OK);
+    net_run(&c->net, was_told, c, 5000);
+    assert_int_equal(c->told_code, ERR_OK);
+    all_reach(c, 2, 5000); /* a second one proves the first one's state */
+    net_wait(&c->net, 100);
+    assert_int_equal(height(c, 0), 2);
+    struct rec_account a;
+    assert_true(ledger_account(c->m[0].ledger, &c->net.node[0].id, &a));
+    assert_true(a.balance.mote >= 5); /* and fees */
+    stop(c, 0);
+    start(c, 0);
+    assert_int_equal(height(c, 0), 2);
+    pay(c, 0, 6);
+    all_reach(c, 4, 5000);
+    c->told = 0;
+    struct hash never = {{1}};
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &never, 20, on_tx, c), ERR_OK);
+    net_run(&c->net, was_told, c, 5000);
+    assert_int_equal(c->told_code, ERR_TIMEOUT);
+    cluster_free(c);
+}
+
+static void four_validators_agree(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, 0);
+    pay(c, 1, 7);
+    all_reach(c, 2, 10000);
+    for (int i = 0; i < 20; i++) {
+        pay(c, (unsigned)i % 4, 1);
+        uint64_t now = height(c, 0);
+        all_reach(c, now + 1, 10000);
+    }
+    struct consensus_status s = consensus_status(c->m[2].consensus);
+    assert_int_equal(s.validators, 4);
+    assert_true(s.is_validator);
+    assert_int_equal(s.pool, 0);
+    assert_int_equal(s.evidence, 0);
+    cluster_free(c);
+}
+
+static void three_go_on_and_the_fourth_catches_up(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, 1);
+    pay(c, 0, 7);
+    all_reach(c, 2, 10000);
+    stop(c, 3);
+    for (int i = 0; i < 10; i++) {
+        pay(c, (unsigned)i % 3, 1);
+        all_reach(c, height(c, 0) + 1, 20000);
+    }
+    start(c, 3);
+    net_join(&c->net, 3, 0);
+    net_join(&c->net, 3, 1);
+    all_reach(c, height(c, 0), 10000);
+    stop(c, 2); /* now the one that came back is needed */
+    pay(c, 1, 1);
+    all_reach(c, height(c, 0) + 1, 20000);
+    start(c, 4); /* a stranger who only follows, and knows one node */
+    net_join(&c->net, 4, 3);
+    all_reach(c, height(c, 0), 10000);
+    assert_false(consensus_status(c->m[4].consensus).is_validator);
+    pay(c, 4, 2); /* and whose transaction gets into a block */
+    all_reach(c, height(c, 0) + 1, 20000);
+    cluster_free(c);
+}
+
+/* All at once, several times, in the middle of whatever they do. */
+static void all_killed_at_any_moment(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, 0);
+    for (unsigned k = 0; k < 6; k++) {
+        pay(c, k % 4, 3);
+        net_wait(&c->net, 3 + 9 * k);
+        for (unsigned i = 0; i < 4; i++)
+            stop(c, i);
+        for (unsigned i = 0; i < 4; i++)
+            start(c, i);
+        for (unsigned i = 0; i < 4; i++)
+            for (unsigned j = 0; j < i; j++)
+                net_join(&c->net, i, j);
+        uint64_t most = 0;
+        for (unsigned i = 0; i < 4; i++)
+            most = height(c, i) > most ? height(c, i) : most;
+        c->nonce = ledger_nonce(c->m[0].ledger, &c->rich_id);
+        for (unsigned i = 1; i < 4; i++) {
+            uint64_t n = ledger_nonce(c->m[i].ledger, &c->rich_id);
+            c->nonce = n > c->nonce ? n : c->nonce;
+        }
+        all_reach(c, most, 20000);
+        net_wait(&c->net, 300);
+        c->nonce = consensus_nonce(c->m[0].consensus, &c->rich_id);
+        pay(c, 0, 1);
+        all_reach(c, height(c, 0) + 1, 20000);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(consensus_status(c->m[i].consensus).evidence, 0);
+    cluster_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_validator_decides_alone),
+        cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
+        cmocka_unit_test(all_killed_at_any_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
