@@ -119,7 +119,7 @@ enum err peers_add(struct peers *p, const char *address, struct note *note)
     struct pubkey key;
     struct endpoint endpoint;
     char text[ENDPOINT_TEXT_ROOM];
-    enum err e = address_parse(address, &key, &endpoint, note);
+    enum err e = endpoint_parse_peer(address, &key, &endpoint, note);
     if (e != ERR_OK)
         return e;
     if (pubkey_equal(&key, &p->self))

@@ -8,7 +8,7 @@
 #ifndef KITH_P2P_BOOK_H
 #define KITH_P2P_BOOK_H
 
-#include "p2p/address.h"
+#include "p2p/endpoint.h"
 #include "p2p/msg.h"
 
 struct book;

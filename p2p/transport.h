@@ -7,7 +7,7 @@
 #ifndef KITH_P2P_TRANSPORT_H
 #define KITH_P2P_TRANSPORT_H
 
-#include "p2p/address.h"
+#include "p2p/endpoint.h"
 
 struct transport;
 struct conn;

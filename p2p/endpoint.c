@@ -1,5 +1,5 @@
 /* Endpoints and addresses, both ways. */
-#include "p2p/address.h"
+#include "p2p/endpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +52,7 @@ void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM])
     snprintf(text, ENDPOINT_TEXT_ROOM, "%s%.240s%s:%u", bracket ? "[" : "", e->host, bracket ? "]" : "", e->port);
 }
 
-enum err address_parse(const char *text, struct pubkey *key, struct endpoint *endpoint, struct note *note)
+enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint, struct note *note)
 {
     char hex[2 * sizeof key->b + 1] = {0};
     const char *at = strchr(text, '@');

@@ -1,12 +1,11 @@
 /* Where a node is: "HOST:PORT" (an IPv6 host in brackets), and who: "PUBKEY@HOST:PORT" with 64
  * hexadecimal digits. */
-#ifndef KITH_P2P_ADDRESS_H
-#define KITH_P2P_ADDRESS_H
+#ifndef KITH_P2P_ENDPOINT_H
+#define KITH_P2P_ENDPOINT_H
 
 #include "base/key.h"
 
-#define ADDRESS_PORT_DEFAULT 7718
-#define ENDPOINT_TEXT_ROOM   256
+#define ENDPOINT_TEXT_ROOM 256
 
 struct endpoint {
     char host[ENDPOINT_TEXT_ROOM]; /* without brackets; "" in ":PORT" */
@@ -17,6 +16,7 @@ struct endpoint {
 enum err endpoint_parse(const char *text, struct endpoint *out, struct note *note) MUST_USE;
 /* Cut off if the host is too long for it, which endpoint_parse does not let happen. */
 void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM]);
-enum err address_parse(const char *text, struct pubkey *key, struct endpoint *endpoint, struct note *note) MUST_USE;
+enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint,
+                             struct note *note) MUST_USE;
 
 #endif

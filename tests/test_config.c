@@ -1,0 +1,151 @@
+/* Settings from file, environment and options, in that order; the node's directory, key and lock. */
+#include "base/file.h"
+#include "node/config.h"
+#include "node/home.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum err load(struct config *c, struct note *note, char **words, int n)
+{
+    bool help;
+    return config_load(c, n, words, &help, note);
+}
+
+static void later_sources_win(void **state)
+{
+    (void)state;
+    char *home = test_dir_new();
+    struct config c;
+    struct note note = {{0}};
+    char conf[512];
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    const char *text =
+        "# a comment\nlisten = 1.1.1.1:1\nhttp = 2.2.2.2:2\nlog = debug\nvalidator = yes\npeer = a\npeer = b\n";
+    assert_int_equal(file_write(conf, 0600, bytes_of_text(text), NULL), ERR_OK);
+    setenv("KITH_HTTP", "3.3.3.3:3", 1);
+    setenv("KITH_LOG", "trace", 1);
+    char *words[] = {"--home", home, "--log=odd", "--peer", "c", "--audit", "--threads", "3"};
+    assert_int_equal(load(&c, &note, words, 8), ERR_OK);
+    assert_string_equal(c.home, home);
+    assert_string_equal(c.listen, "1.1.1.1:1");
+    assert_string_equal(c.http, "3.3.3.3:3");
+    assert_int_equal(c.log_level, LOG_ODD);
+    assert_true(c.validator && c.audit && !c.provide);
+    assert_int_equal(c.threads, 3);
+    assert_int_equal(c.peers.n, 3);
+    assert_string_equal(c.peers.text[1], "b");
+    config_clear(&c);
+    unsetenv("KITH_HTTP");
+    unsetenv("KITH_LOG");
+    test_dir_remove(home);
+}
+
+static void bad_settings_are_named(void **state)
+{
+    (void)state;
+    char *home = test_dir_new();
+    char conf[512];
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    static const struct {
+        const char *file, *word, *names;
+    } bad[] = {
+        {"", "--nonsense", "--nonsense"},
+        {"", "--listen", "--listen"},
+        {"", "--threads=x", "threads"},
+        {"", "--threads=-1", "threads"},
+        {"", "--log=loud", "loud"},
+        {"", "--validator=maybe", "maybe"},
+        {"colour = red\n", "--audit", "colour"},
+        {"home = /x\n", "--audit", "home"},
+        {"[s]\nlog = odd\n", "--audit", "s.log"},
+        {"nonsense\n", "--audit", "line 1"},
+        {"", "stray", "stray"},
+        {"", "--config=/nonexistent/x", "/nonexistent/x"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct config c;
+        struct note note = {{0}};
+        char *words[] = {"--home", home, (char *)(uintptr_t)bad[i].word};
+        assert_int_equal(file_write(conf, 0600, bytes_of_text(bad[i].file), NULL), ERR_OK);
+        assert_int_not_equal(load(&c, &note, words, 3), ERR_OK);
+        if (!strstr(note.text, bad[i].names))
+            fail_msg("%s: %s", bad[i].names, note.text);
+        config_clear(&c);
+    }
+    test_dir_remove(home);
+}
+
+static void one_node_a_home(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new();
+    char home[512], path[600];
+    struct note note;
+    int lock, second;
+    snprintf(home, sizeof home, "%s/a/b", dir);
+    struct config c = {.home = home};
+    assert_int_equal(home_open(&c, &lock, &note), ERR_OK);
+    assert_int_equal(home_open(&c, &second, &note), ERR_BUSY);
+    assert_non_null(strstr(note.text, home));
+    home_close(lock);
+    assert_int_equal(home_open(&c, &lock, &note), ERR_OK);
+
+    struct seckey first, again;
+    struct pubkey id, same;
+    struct stat st;
+    assert_int_equal(home_key(&c, &first, &id, &note), ERR_OK);
+    assert_int_equal(home_key(&c, &again, &same, &note), ERR_OK);
+    assert_memory_equal(first.b, again.b, 32);
+    assert_true(pubkey_equal(&id, &same));
+    snprintf(path, sizeof path, "%s/node.key", home);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(home_key(&c, &again, &same, &note), ERR_AUTH);
+    assert_non_null(strstr(note.text, "chmod 600"));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(file_write(path, 0600, bytes_of_text("zz\n"), NULL), ERR_OK);
+    assert_int_equal(home_key(&c, &again, &same, &note), ERR_FORMAT);
+    home_close(lock);
+    test_dir_remove(dir);
+}
+
+static void the_genesis_file_is_kept(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new();
+    char given[512];
+    struct note note;
+    char *path;
+    struct config c = {.home = dir};
+    assert_int_equal(home_genesis(&c, &path, &note), ERR_NOT_FOUND);
+    assert_non_null(strstr(note.text, "--genesis"));
+    snprintf(given, sizeof given, "%s/given.json", dir);
+    assert_int_equal(file_write(given, 0600, bytes_of_text("{1}"), NULL), ERR_OK);
+    c.genesis = given;
+    assert_int_equal(home_genesis(&c, &path, &note), ERR_OK);
+    free(path);
+    c.genesis = NULL;
+    assert_int_equal(home_genesis(&c, &path, &note), ERR_OK);
+    free(path);
+    assert_int_equal(file_write(given, 0600, bytes_of_text("{2}"), NULL), ERR_OK);
+    c.genesis = given;
+    assert_int_equal(home_genesis(&c, &path, &note), ERR_CHAIN);
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(later_sources_win),
+        cmocka_unit_test(bad_settings_are_named),
+        cmocka_unit_test(one_node_a_home),
+        cmocka_unit_test(the_genesis_file_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
