@@ -208,6 +208,12 @@ static void read_vocab(struct reader *r)
         fail(r, ERR_RANGE, "vocabulary", t->dims[1], "over the limit");
     else
         r->m->vocab = (uint32_t)t->dims[1];
+    uint32_t said = number(r, "vocab_size", VOCAB_MAX, r->m->vocab ? r->m->vocab : 1);
+    struct gguf_array tokens;
+    if (r->e == ERR_OK && said != r->m->vocab)
+        fail(r, ERR_FORMAT, "vocab_size", said, "token_embd.weight has another number of rows");
+    if (gguf_find_array(r->file, "tokenizer.ggml.tokens", &tokens) && tokens.count != r->m->vocab)
+        fail(r, ERR_FORMAT, "tokenizer.ggml.tokens", tokens.count, "token_embd.weight has another number of rows");
 }
 
 static void read_tensors(struct reader *r)
@@ -227,9 +233,34 @@ static void read_tensors(struct reader *r)
         read_layer(r, i);
 }
 
-static void name_format(struct model *m)
+/* The format that most bytes are in. */
+static void name_format(const struct gguf *file, struct model *m)
 {
-    snprintf(m->format, sizeof m->format, "%s", gguf_tensor_type_name(m->layer[0].down.type));
+    uint64_t most = 0;
+    for (size_t i = 0; i < gguf_tensor_count(file); i++) {
+        uint64_t bytes = 0;
+        for (size_t j = 0; j < gguf_tensor_count(file); j++)
+            if (gguf_tensor(file, j)->type == gguf_tensor(file, i)->type)
+                bytes += gguf_tensor(file, j)->size;
+        if (bytes > most) {
+            most = bytes;
+            snprintf(m->format, sizeof m->format, "%s", gguf_tensor_type_name(gguf_tensor(file, i)->type));
+        }
+    }
+}
+
+/* A tensor that was not asked for (a bias, a norm of keys, a feature of another family) would have changed the answer:
+ * better refused than ignored. */
+static void refuse_strangers(struct reader *r)
+{
+    uint32_t of_layers = 9 * r->m->layers, others = 2;
+    const char *optional[] = {"output.weight", "rope_freqs.weight"};
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
+        others += gguf_find_tensor(r->file, optional[i]) != NULL;
+    if (r->e == ERR_OK && gguf_tensor_count(r->file) != of_layers + others)
+        r->e = note_set(r->note, ERR_UNSUPPORTED,
+                        "the file has %zu tensors where %u are a llama model's: biases and other additions do not run",
+                        gguf_tensor_count(r->file), of_layers + others);
 }
 
 enum err model_open(const struct gguf *file, struct model **out, struct note *note)
@@ -254,12 +285,13 @@ enum err model_open(const struct gguf *file, struct model **out, struct note *no
     if (r.e == ERR_OK) {
         m->layer = mem_array(m->layers, sizeof *m->layer);
         read_tensors(&r);
+        refuse_strangers(&r);
     }
     if (r.e != ERR_OK) {
         model_free(m);
         return r.e;
     }
-    name_format(m);
+    name_format(file, m);
     *out = m;
     return ERR_OK;
 }

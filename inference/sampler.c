@@ -147,7 +147,7 @@ uint32_t sampler_pick(struct sampler *s, const struct request *r, float *logits,
 {
     penalise(s, r, logits, recent, recent_n);
     uint32_t best = largest(logits, s->vocab);
-    if (r->temp == 0)
+    if (r->temp == 0 || !arith_is_finite(logits[best])) /* a penalty may overflow */
         return best;
     uint32_t n = gather(s, r, logits, logits[best]);
     n = front(s->candidates, n, r->top_p);

@@ -27,6 +27,7 @@ struct session {
     uint32_t taken;    /* results taken, of wanted rows */
     struct hash digest, claimed;
     bool over;
+    bool beyond; /* verify: the row behind the last token is evaluated too, see check_end */
     /* text: what the tokens so far came to, and how much of it was given out */
     struct buf text;
     size_t shown;
@@ -81,8 +82,6 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->tok = o->tok;
     s->claimed = o->digest;
     enum err e = read_request(s, o, note);
-    if (e == ERR_OK && o->mode == SESSION_VERIFY && s->known_n == 0)
-        e = note_set(note, ERR_FORMAT, "there is no answer to verify");
     if (e != ERR_OK) {
         session_free(s);
         return e;
@@ -90,6 +89,7 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->digest = digest_start(&o->model, &s->request);
     s->sampler = sampler_new(engine_model(o->engine)->vocab);
     s->seq = engine_seq_new(o->engine);
+    s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0;
     *out = s;
     return ERR_OK;
 }
@@ -117,7 +117,7 @@ uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
     if (s->over)
         return 0;
     if (s->mode == SESSION_VERIFY)
-        end = s->prompt_n + s->known_n - 1;
+        end = s->prompt_n + s->known_n - (s->beyond ? 0 : 1);
     if (end > last)
         end = last;
     for (; n < max && s->fed < end; n++, s->fed++)
@@ -301,6 +301,16 @@ static void take_choice(struct session *s, uint32_t token)
         end_run(s, stop);
 }
 
+/* All tokens are the model's. If the digest is not, the answer may have ended, one position further, by a number that
+ * is not finite: only the row of that position can tell, so it is evaluated before anybody is accused. */
+static void check_end(struct session *s, bool over, uint32_t token)
+{
+    if (!over && !s->beyond && !hash_equal(&s->digest, &s->claimed))
+        s->beyond = true;
+    else
+        end_verify(s, true, s->known_n, token);
+}
+
 /* What the answer claims at this place against what the model chose. */
 static void take_check(struct session *s, uint32_t token)
 {
@@ -313,7 +323,7 @@ static void take_check(struct session *s, uint32_t token)
     bool over = ends_answer(s, token, &stop);
     show(s, false);
     if (s->chosen_n == s->known_n)
-        end_verify(s, true, s->known_n, token);
+        check_end(s, over, token);
     else if (over)
         end_verify(s, false, s->chosen_n, token); /* tokens behind the end */
 }
@@ -334,6 +344,10 @@ static void take_one(struct session *s, const struct engine_row *row)
         return;
     }
     uint32_t position = s->prompt_n + s->chosen_n;
+    if (s->beyond) { /* a number after all, so the answer did not end there and the digest stays different */
+        end_verify(s, true, s->known_n, s->known_n ? s->tokens[position - 1] : 0);
+        return;
+    }
     uint32_t token = sampler_pick(s->sampler, &s->request, row->logits, s->tokens, position, 0, position);
     digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
     if (s->mode == SESSION_RUN)

@@ -1,0 +1,306 @@
+/* Every set of kernels against the reference, bit by bit, on random shapes and on values that hurt: zeros,
+ * tiny and huge ones, infinities, NaN, unaligned memory. And the arithmetic's own functions against libm. */
+#include "tests/support.h"
+
+#include "base/mem.h"
+#include "inference/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 400
+
+static uint64_t seed = 0x9E3779B97F4A7C15u;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+/* Mostly near 1; some zeros, some from far ends of the range. */
+static float draw_float(void)
+{
+    float v = ((float)draw(1u << 24) - 0x1p23f) * 0x1p-22f;
+    switch (draw(64)) {
+    case 0:
+        return 0.0f;
+    case 1:
+        return -0.0f;
+    case 2:
+        return v * 0x1p-70f;
+    case 3:
+        return v * 0x1p-140f;
+    case 4:
+        return v * 0x1p40f;
+    default:
+        return v;
+    }
+}
+
+static void draw_floats(float *out, size_t n, bool wild)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = draw_float();
+    if (wild && n)
+        out[draw((uint32_t)n)] =
+            arith_of_bits((uint32_t[]){0x7F800000u, 0xFF800000u, 0x7FC00000u, 0x7F7FFFFFu}[draw(4)]);
+}
+
+static void assert_same_bits(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            fail_msg("element %zu: %a and %a", i, (double)a[i], (double)b[i]);
+}
+
+/* Calls `test` for every set but the reference. */
+static void each(void (*test)(const struct ops *))
+{
+    const struct ops *o;
+    size_t i = 1;
+    for (; (o = ops_at(i)); i++)
+        for (unsigned round = 0; round < ROUNDS; round++)
+            test(o);
+    if (i == 1) {
+        print_message("skip: this processor runs the reference kernels only\n");
+        skip();
+    }
+}
+
+/* -- rows -- */
+
+static void quantise_once(const struct ops *o)
+{
+    size_t n = 1 + draw(600), padded = quant_padded(n);
+    float *x = mem_array(n, sizeof *x), s[2][32];
+    int8_t q[2][1024];
+    draw_floats(x, n, draw(4) == 0);
+    memset(q, 99, sizeof q);
+    memset(s, 0, sizeof s);
+    assert_int_equal(ops_ref.quantise(x, n, q[0], s[0]), o->quantise(x, n, q[1], s[1]));
+    assert_memory_equal(q[0], q[1], padded);
+    assert_same_bits(s[0], s[1], padded / ARITH_BLOCK);
+    for (size_t i = 0; i < padded; i++)
+        assert_true(q[0][i] != -128 && (i < n || q[0][i] == 0));
+    assert_int_equal(ops_ref.finite(x, n), o->finite(x, n));
+    free(x);
+}
+
+static void row_once(const struct ops *o)
+{
+    enum { MOST = 700 };
+    static float x[MOST], y[MOST], out[2][MOST];
+    size_t n = 1 + draw(MOST);
+    draw_floats(x, n, draw(8) == 0);
+    draw_floats(y, n, false);
+    ops_ref.norm(x, y, 1e-5f, n, out[0]);
+    o->norm(x, y, 1e-5f, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.gated_silu(x, y, n, out[0]);
+    o->gated_silu(x, y, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    ops_ref.add(out[0], y, n);
+    o->add(out[1], y, n);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.rotate(out[0], y, y + n / 2, n / 2);
+    o->rotate(out[1], y, y + n / 2, n / 2);
+    assert_same_bits(out[0], out[1], n);
+}
+
+/* -- products -- */
+
+/* Random rows of a format: any bits but those of scales and weights that are not finite. */
+static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)draw(256);
+    size_t step = type == GGUF_TENSOR_F32 ? 4 : type == GGUF_TENSOR_F16 ? 2 : quant_row_bytes(type, ARITH_BLOCK);
+    for (size_t i = 0; i + step <= bytes; i += step) {
+        size_t high = i + (type == GGUF_TENSOR_F32 ? 3 : 1);
+        p[high] = (uint8_t)((p[high] & 0x83u) | 0x30u);
+    }
+}
+
+static void multiply_once(const struct ops *o)
+{
+    static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_Q8_0, GGUF_TENSOR_Q4_0};
+    enum gguf_tensor_type type = types[draw(4)];
+    size_t n = quant_is_blocked(type) ? ARITH_BLOCK * (1 + draw(20)) : 1 + draw(300);
+    size_t rows = 1 + draw(40), cols = 1 + draw(20), first = draw((uint32_t)rows),
+           count = 1 + draw((uint32_t)(rows - first));
+    size_t row_bytes = quant_row_bytes(type, n), padded = quant_padded(n);
+    uint8_t *data = mem_new(rows * row_bytes + 1);
+    float *x = mem_array(cols * n, sizeof *x), *s = mem_array(cols * padded / ARITH_BLOCK, sizeof *s);
+    float *out[2] = {mem_array(cols * rows, sizeof *x), mem_array(cols * rows, sizeof *x)};
+    int8_t *q = mem_array(cols, padded);
+    draw_weights(type, data + 1, rows * row_bytes); /* off by one: nothing may rely on alignment */
+    draw_floats(x, cols * n, false);
+    for (size_t c = 0; c < cols; c++)
+        assert_true(ops_ref.quantise(x + c * n, n, q + c * padded, s + c * (padded / ARITH_BLOCK)));
+    struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data + 1};
+    struct ops_input in = {.n = n, .cols = cols, .f = x, .q = q, .s = s};
+    ops_ref.multiply(&w, first, count, &in, out[0], rows);
+    o->multiply(&w, first, count, &in, out[1], rows);
+    assert_same_bits(out[0], out[1], cols * rows);
+    free(data);
+    free(x);
+    free(s);
+    free(q);
+    free(out[0]);
+    free(out[1]);
+}
+
+/* -- attention -- */
+
+static void draw_bytes(int8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (int8_t)((int)draw(255) - 127);
+}
+
+static void attention_once(const struct ops *o)
+{
+    enum { BLOCKS = 8, WIDTH = BLOCKS * ARITH_BLOCK };
+    static int8_t q[WIDTH], k[ARITH_CHUNK * WIDTH];
+    static float qs[BLOCKS], ks[BLOCKS * ARITH_CHUNK], s[2][ARITH_CHUNK], out[2][WIDTH];
+    size_t blocks = 1 + draw(BLOCKS), count = 1 + draw(ARITH_CHUNK);
+    draw_bytes(q, sizeof q);
+    draw_bytes(k, sizeof k);
+    for (size_t i = 0; i < BLOCKS; i++)
+        qs[i] = (float)draw(1000) * 1e-4f;
+    for (size_t i = 0; i < BLOCKS * ARITH_CHUNK; i++)
+        ks[i] = draw(9) ? (float)draw(1000) * 1e-4f : 0.0f;
+    ops_ref.scores(q, qs, k, ks, blocks, count, 0.125f, s[0]);
+    o->scores(q, qs, k, ks, blocks, count, 0.125f, s[1]);
+    assert_same_bits(s[0], s[1], count);
+    float peak[2], sum[2];
+    assert_true(ops_ref.peak(s[0], count, &peak[0]) && o->peak(s[0], count, &peak[1]));
+    assert_same_bits(&peak[0], &peak[1], 1);
+    sum[0] = ops_ref.exponentials(s[0], count, peak[0]);
+    sum[1] = o->exponentials(s[1], count, peak[0]);
+    assert_same_bits(s[0], s[1], count);
+    assert_same_bits(&sum[0], &sum[1], 1);
+    ops_ref.weigh(s[0], k, ks, blocks, count, out[0]);
+    o->weigh(s[0], k, ks, blocks, count, out[1]);
+    assert_same_bits(out[0], out[1], blocks * ARITH_BLOCK);
+    s[0][draw((uint32_t)count)] = draw(2) ? INFINITY : NAN;
+    assert_false(ops_ref.peak(s[0], count, &peak[0]) || o->peak(s[0], count, &peak[1]));
+}
+
+static void rows_are_quantised_alike(void **state)
+{
+    (void)state;
+    each(quantise_once);
+}
+
+static void rows_are_normed_gated_added_rotated_alike(void **state)
+{
+    (void)state;
+    each(row_once);
+}
+
+static void products_are_alike(void **state)
+{
+    (void)state;
+    each(multiply_once);
+}
+
+static void attention_is_alike(void **state)
+{
+    (void)state;
+    each(attention_once);
+}
+
+/* -- the arithmetic -- */
+
+static void a_weight_of_minus_128_does_not_saturate(void **state)
+{
+    (void)state;
+    uint8_t row[QUANT_Q8_0_BYTES] = {0x00, 0x3C}; /* scale 1 */
+    int8_t q[ARITH_BLOCK];
+    float s = 1.0f, out = 0;
+    memset(row + 2, 0x80, ARITH_BLOCK);
+    memset(q, -127, sizeof q);
+    struct ops_weight w = {GGUF_TENSOR_Q8_0, ARITH_BLOCK, 1, sizeof row, row};
+    struct ops_input in = {.n = ARITH_BLOCK, .cols = 1, .q = q, .s = &s};
+    const struct ops *o;
+    for (size_t i = 0; (o = ops_at(i)); i++) {
+        o->multiply(&w, 0, 1, &in, &out, 1);
+        assert_true(out == 128.0f * 127.0f * 32.0f);
+    }
+}
+
+static void the_exponential_is_close_everywhere(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (float x = -86.9f; x < 88.0f; x += 0.00137f) {
+        double exact = exp((double)x), got = (double)arith_exp(x);
+        double ulp = ldexp(1.0, ilogb(exact) - 23), off = fabs(got - exact) / ulp;
+        worst = off > worst ? off : worst;
+    }
+    print_message("exp: at most %.2f units in the last place from the exact value\n", worst);
+    assert_true(worst < 2.0);
+    assert_true(arith_exp(0.0f) == 1.0f && arith_exp(-88.0f) == 0.0f && isfinite(arith_exp(1e30f)));
+    assert_true(isnan(arith_exp(NAN)) && arith_exp(-INFINITY) == 0.0f);
+}
+
+static void binary64_functions_are_close(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 200000; i++) {
+        double x = (double)draw(1u << 30) / 1024.0 * (i % 3 ? 1.0 : 1e-6), s, c;
+        arith_sin_cos_f64(x, &s, &c);
+        assert_true(fabs(s - sin(x)) < 4e-16 && fabs(c - cos(x)) < 4e-16);
+        double y = 1e-9 + x;
+        assert_true(fabs(arith_log_f64(y) - log(y)) <= 4e-16 * (1 + fabs(log(y))));
+        double e = -(double)draw(1u << 20) / 4096.0;
+        assert_true(fabs(arith_exp_f64(e) - exp(e)) <= 1e-15 * exp(e));
+    }
+}
+
+static void halves_and_roundings_are_exact(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        uint32_t e = (h >> 10) & 31, f = h & 1023;
+        double v = e == 31 ? (f ? (double)NAN : (double)INFINITY) : e ? ldexp(1024 + f, (int)e - 25) : ldexp(f, -24);
+        v = h & 0x8000 ? -v : v;
+        float got = arith_half((uint16_t)h);
+        assert_true(isnan(v) ? isnan(got) : (double)got == v && !signbit(got) == !signbit(v));
+    }
+    assert_int_equal(arith_round(0.5f), 0);
+    assert_int_equal(arith_round(1.5f), 2);
+    assert_int_equal(arith_round(-2.5f), -2);
+    assert_int_equal(arith_round(-126.50001f), -127);
+}
+
+static void backends_have_names(void **state)
+{
+    (void)state;
+    struct note note = {""};
+    assert_string_equal(ops_pick("ref", &note)->name, "ref");
+    assert_non_null(ops_pick("auto", &note));
+    assert_null(ops_pick("abacus", &note));
+    assert_non_null(strstr(note.text, "abacus"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_quantised_alike),
+        cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
+        cmocka_unit_test(products_are_alike),
+        cmocka_unit_test(attention_is_alike),
+        cmocka_unit_test(a_weight_of_minus_128_does_not_saturate),
+        cmocka_unit_test(the_exponential_is_close_everywhere),
+        cmocka_unit_test(binary64_functions_are_close),
+        cmocka_unit_test(halves_and_roundings_are_exact),
+        cmocka_unit_test(backends_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
