@@ -68,9 +68,10 @@ enum wire_ends {
  * most. */
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
-    F(text64, architecture) F(text64, format) F(text64, backend) F(text64, name) F(u32, arith) F(u32, vocab)           \
-        F(u32, context) F(u32, embed) F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters)  \
-            F(u64, memory_bytes) F(u32, slots) F(u32, threads)
+    F(text64, architecture)                                                                                            \
+    F(text64, format) F(text64, backend) F(text64, name) F(u32, arith) F(u32, vocab) F(u32, context) F(u32, embed)     \
+        F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters) F(u64, memory_bytes)           \
+            F(u32, slots) F(u32, threads)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
