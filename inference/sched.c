@@ -1,0 +1,313 @@
+/* The jobs of a worker and the batches that they share; see the header. The questions that need no batch are in
+ * sched_ask.c. */
+#include "inference/sched_in.h"
+
+#include "base/mem.h"
+#include "base/merkle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_DEFAULT 16u  /* jobs at once: beyond it a CPU writes no more tokens a second in all */
+#define BATCH_DEFAULT 128u /* rows at once: prompts gain little beyond it, and writers wait a batch */
+
+static void job_free(struct sched_job *j)
+{
+    session_free(j->session);
+    engine_seq_free(j->seq);
+    buf_clear(&j->ids);
+    free(j);
+}
+
+static void remove_job(struct sched *s, uint32_t i)
+{
+    job_free(s->jobs[i]);
+    memmove(s->jobs + i, s->jobs + i + 1, (s->jobs_n - i - 1) * sizeof *s->jobs);
+    s->jobs_n--;
+}
+
+enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note)
+{
+    job_take->bytes = engine_seq_bytes(s->engine, positions);
+    enum err e = ERR_OK;
+    if (s->jobs_n == JOBS_MAX)
+        e = note_set(note, ERR_BUSY, "the worker has %u jobs waiting: ask again later", (unsigned)JOBS_MAX);
+    else if (s->memory_bytes && s->fixed_bytes + job_take->bytes > s->memory_bytes)
+        e = note_set(note, ERR_FULL,
+                     "%u positions need %llu MiB beside the model, more than the memory that the worker was given: ask "
+                     "for fewer tokens or raise the limit",
+                     positions, (unsigned long long)(job_take->bytes >> 20));
+    for (uint32_t i = 0; i < s->jobs_n && e == ERR_OK; i++)
+        if (s->jobs[i]->ask == job_take->ask)
+            e = note_set(note, ERR_DUPLICATE, "question %llu is being answered already",
+                         (unsigned long long)job_take->ask);
+    if (e != ERR_OK) {
+        job_free(job_take);
+        return e;
+    }
+    s->jobs[s->jobs_n++] = job_take;
+    return ERR_OK;
+}
+
+bool sched_cancel_job(struct sched *s, uint64_t ask)
+{
+    for (uint32_t i = 0; i < s->jobs_n; i++)
+        if (s->jobs[i]->ask == ask) {
+            remove_job(s, i);
+            return true;
+        }
+    return false;
+}
+
+bool sched_is_busy(const struct sched *s)
+{
+    return s->jobs_n > 0;
+}
+
+/* How many of the first jobs go at once. */
+static uint32_t active_count(const struct sched *s)
+{
+    uint64_t bytes = s->fixed_bytes;
+    uint32_t n = 0;
+    for (; n < s->jobs_n && n < s->slots; n++) {
+        bytes += s->jobs[n]->bytes;
+        if (n > 0 && s->memory_bytes && bytes > s->memory_bytes)
+            break;
+    }
+    return n;
+}
+
+static bool is_reading(const struct sched_job *j)
+{
+    return !j->session || session_is_prefilling(j->session);
+}
+
+static uint32_t logits_rows(struct sched_job *j, struct engine_row *rows, uint32_t max)
+{
+    struct bytes ids = bytes_of_buf(&j->ids);
+    uint32_t n = 0;
+    for (; n < max && j->at + n < wire_id_count(ids); n++)
+        rows[n] = (struct engine_row){.seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = true};
+    return n;
+}
+
+static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uint32_t max)
+{
+    if (j->start_us == 0)
+        j->start_us = s->clock();
+    j->first_row = at;
+    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : logits_rows(j, s->rows + at, max);
+    return j->rows_n;
+}
+
+/* The batch: those that write first, then those that read, the one whose turn it is in front. */
+static uint32_t fill_batch(struct sched *s, uint32_t active)
+{
+    uint32_t n = 0, max = engine_batch_max(s->engine);
+    for (uint32_t i = 0; i < active; i++) {
+        s->jobs[i]->rows_n = 0;
+        if (!is_reading(s->jobs[i]))
+            n += fill_rows(s, s->jobs[i], n, 1);
+    }
+    s->turn++;
+    for (uint32_t i = 0; i < active && n < max; i++) {
+        struct sched_job *j = s->jobs[(i + s->turn) % active];
+        if (is_reading(j))
+            n += fill_rows(s, j, n, max - n);
+    }
+    return n;
+}
+
+static void add_token(const struct sched_job *j, const struct session_event *e, struct buf *out)
+{
+    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text};
+    wire_add_token(out, &m);
+}
+
+static void add_done(struct sched *s, const struct sched_job *j, const struct session_event *e, struct buf *out)
+{
+    uint64_t now = s->clock(), first = j->first_us ? j->first_us : now;
+    const struct wire_done m = {.ask = j->ask,
+                                .stop = e->stop,
+                                .prompt_tokens = session_prompt_n(j->session),
+                                .tokens = session_tokens_n(j->session),
+                                .digest = e->digest,
+                                .prompt_us = first - j->start_us,
+                                .decode_us = now - first,
+                                .text = e->text};
+    wire_add_done(out, &m);
+}
+
+/* All that the session has to say. True when the job is over. */
+static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    struct note note;
+    for (;;) {
+        struct session_event e = session_next_event(j->session);
+        switch (e.kind) {
+        case SESSION_NONE:
+            return session_is_over(j->session);
+        case SESSION_TOKEN:
+            if (j->first_us == 0)
+                j->first_us = s->clock();
+            add_token(j, &e, out);
+            break;
+        case SESSION_DONE:
+            add_done(s, j, &e, out);
+            return true;
+        case SESSION_FAILED:
+            note_set(&note, ERR_MISMATCH, "token %u of the answer so far is not what the model says there", e.index);
+            wire_add_failure(out, j->ask, ERR_MISMATCH, &note);
+            return true;
+        case SESSION_VERIFIED: {
+            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us};
+            wire_add_verified(out, &m);
+            return true;
+        }
+        }
+    }
+}
+
+static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    const uint32_t vocab = engine_model(s->engine)->vocab;
+    for (uint32_t i = 0; i < j->rows_n; i++) {
+        const struct engine_row *r = &s->rows[j->first_row + i];
+        if (!r->finite) {
+            struct note note;
+            note_set(&note, ERR_NUMERIC, "the logits of position %u are not finite", j->at);
+            wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
+            return true;
+        }
+        const struct wire_row m = {j->ask, j->at++, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)};
+        wire_add_row(out, &m);
+    }
+    uint32_t n = (uint32_t)(j->ids.n / 4);
+    if (j->at < n)
+        return false;
+    const struct wire_done m = {.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us};
+    wire_add_done(out, &m);
+    return true;
+}
+
+void sched_step(struct sched *s, struct buf *out)
+{
+    uint32_t active = active_count(s);
+    if (active == 0)
+        return;
+    uint32_t n = fill_batch(s, active);
+    if (n > 0)
+        engine_eval(s->engine, s->rows, n);
+    for (uint32_t i = 0; i < active; i++) {
+        struct sched_job *j = s->jobs[i];
+        if (j->session && j->rows_n > 0)
+            session_take(j->session, s->rows + j->first_row, j->rows_n);
+        j->is_over = j->session ? session_speaks(s, j, out) : logits_speak(s, j, out);
+    }
+    for (uint32_t i = active; i-- > 0;)
+        if (s->jobs[i]->is_over)
+            remove_job(s, i);
+}
+
+static void say_opened(const struct sched *s, struct buf *out)
+{
+    const struct model *m = s->model;
+    struct wire_opened o = {.root = s->root, .arith = REQUEST_ARITH, .vocab = tok_count(s->tok)};
+    struct bytes name;
+    char text[64] = "";
+    if (gguf_find_text(s->file, "general.name", &name) && name.n < sizeof text)
+        memcpy(text, name.p, name.n);
+    (void)!text64_set(&o.name, text); /* one that is not clean stays empty */
+    memset(text, 0, sizeof text);
+    if (gguf_find_text(s->file, "general.architecture", &name) && name.n < sizeof text)
+        memcpy(text, name.p, name.n);
+    (void)!text64_set(&o.architecture, text);
+    o.bos = tok_bos(s->tok) < 0 ? WIRE_NO_TOKEN : (uint32_t)tok_bos(s->tok);
+    o.eos = tok_eos(s->tok) < 0 ? WIRE_NO_TOKEN : (uint32_t)tok_eos(s->tok);
+    o.has_template = s->template.n > 0;
+    if (m) {
+        CHECK(text64_set(&o.format, m->format) && text64_set(&o.backend, s->ops->name));
+        o.vocab = m->vocab;
+        o.context = engine_context(s->engine);
+        o.embed = m->embed;
+        o.layers = m->layers;
+        o.parameters = m->parameters;
+        o.memory_bytes = s->fixed_bytes + engine_seq_bytes(s->engine, o.context);
+        o.slots = s->slots;
+        o.threads = s->threads;
+    }
+    wire_add_opened(out, &o);
+}
+
+static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, struct note *note)
+{
+    uint32_t batch = o->batch ? o->batch : BATCH_DEFAULT;
+    if (batch > BATCH_MAX)
+        return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", batch, (unsigned)BATCH_MAX);
+    if (o->threads == 0 || o->threads > THREADS_MAX)
+        return note_set(note, ERR_RANGE, "%u threads are out of range: 1 to %u", o->threads, (unsigned)THREADS_MAX);
+    s->ops = ops_pick(o->backend.n ? o->backend.s : "auto", note);
+    if (!s->ops)
+        return ERR_UNSUPPORTED;
+    enum err e = model_open(s->file, &s->model, note);
+    if (e != ERR_OK)
+        return e;
+    uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
+    s->threads = o->threads;
+    s->slots = o->jobs ? o->jobs : SLOTS_DEFAULT;
+    if (s->slots > batch)
+        s->slots = batch; /* every job that writes gets its row */
+    const struct engine_options eo = {
+        .model = s->model, .ops = s->ops, .threads = o->threads, .batch_max = batch, .context = context};
+    s->engine = engine_new(&eo);
+    s->rows = mem_array(batch, sizeof *s->rows);
+    s->memory_bytes = o->memory_bytes;
+    s->fixed_bytes = file.n + engine_bytes(s->engine);
+    if (s->memory_bytes && s->fixed_bytes > s->memory_bytes)
+        return note_set(note, ERR_FULL, "the model needs %llu MiB, and the limit is %llu MiB",
+                        (unsigned long long)(s->fixed_bytes >> 20), (unsigned long long)(s->memory_bytes >> 20));
+    return ERR_OK;
+}
+
+enum err sched_open(const struct wire_open *o, struct bytes file, sched_clock_fn clock, struct buf *out,
+                    struct sched **sched, struct note *note)
+{
+    struct sched *s = mem_new(sizeof *s);
+    s->clock = clock;
+    s->root = o->root;
+    enum err e = o->mode == WIRE_VOCAB ? gguf_open_head(file, &s->file, note) : gguf_open(file, &s->file, note);
+    if (e == ERR_OK)
+        e = tok_open(s->file, &s->tok, note);
+    if (e == ERR_OK && o->mode == WIRE_FULL)
+        e = open_engine(s, o, file, note);
+    if (e != ERR_OK) {
+        sched_close(s);
+        return e;
+    }
+    if (!gguf_find_text(s->file, "tokenizer.chat_template", &s->template))
+        s->template = bytes_of(NULL, 0);
+    if (hash_is_zero(&s->root) && o->mode == WIRE_FULL) {
+        struct merkle_tree *tree = merkle_tree_of(file.p, file.n);
+        s->root = merkle_tree_root(tree);
+        merkle_tree_free(tree);
+    }
+    say_opened(s, out);
+    *sched = s;
+    return ERR_OK;
+}
+
+void sched_close(struct sched *s)
+{
+    if (!s)
+        return;
+    while (s->jobs_n > 0)
+        remove_job(s, s->jobs_n - 1);
+    if (s->engine)
+        engine_free(s->engine);
+    if (s->model)
+        model_free(s->model);
+    free(s->rows);
+    tok_free(s->tok);
+    gguf_free(s->file);
+    free(s);
+}

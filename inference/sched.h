@@ -1,0 +1,32 @@
+/* What a worker does, without its socket: one model, and many jobs on it at once. Messages of worker_proto.h go in,
+ * messages come out; between them `sched_step` evaluates one batch, into which every job puts its rows:
+ *
+ *     jobs that write     one row each
+ *     jobs that read      prompts, and answers that are verified or known: what is left of the batch, in turns
+ *
+ * so that nobody who writes waits for a long prompt for more than a batch. Jobs beyond the slots, or beyond the
+ * memory, wait in the order in which they came. None of that shows in an answer: it depends on its request alone.
+ */
+#ifndef KITH_INFERENCE_SCHED_H
+#define KITH_INFERENCE_SCHED_H
+
+#include "inference/worker_proto.h"
+
+struct sched;
+
+/* Steady microseconds, for the times in `done`. */
+typedef uint64_t (*sched_clock_fn)(void);
+
+/* Parses the file, which is a stranger's and must outlive the scheduler, and starts the engine. `threads` of the
+ * message must be given. On success `opened` is appended. */
+enum err sched_open(const struct wire_open *open, struct bytes file, sched_clock_fn clock, struct buf *out,
+                    struct sched **sched, struct note *note) MUST_USE;
+void sched_close(struct sched *s);
+
+/* Takes a message; answers are appended. ERR_PROTOCOL: it was malformed, and the worker had better end. */
+enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note) MUST_USE;
+/* There is something to evaluate. */
+bool sched_is_busy(const struct sched *s);
+void sched_step(struct sched *s, struct buf *out);
+
+#endif

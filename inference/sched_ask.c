@@ -1,0 +1,225 @@
+/* The questions to a worker, message by message: those about the vocabulary are answered at once, the others
+ * become jobs of the scheduler. */
+#include "base/json.h"
+#include "base/mem.h"
+#include "inference/sched_in.h"
+#include "inference/template.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum err no_model(struct note *note)
+{
+    return note_set(note, ERR_STATE, "this worker has the model's vocabulary only, not its weights");
+}
+
+/* Any ids that a tokenizer gives, as a blob. */
+static void put_ids(const struct tok_ids *ids, struct buf *out)
+{
+    for (size_t i = 0; i < ids->n; i++)
+        wire_put_id(out, (uint32_t)ids->p[i]);
+}
+
+static enum err take_tokenize(struct sched *s, const struct wire_tokenize *m, struct buf *out, struct note *note)
+{
+    static const enum tok_ends ends[] = {
+        [WIRE_ENDS_FILE] = TOK_ENDS_FILE, [WIRE_ENDS_NONE] = TOK_ENDS_NONE, [WIRE_ENDS_BOS] = TOK_ENDS_BOS};
+    const struct tok_options o = {.ends = ends[m->ends], .special = m->special};
+    struct tok_ids ids = {0};
+    struct buf blob = {0};
+    enum err e = tok_encode(s->tok, m->text, o, &ids, note);
+    if (e == ERR_OK) {
+        put_ids(&ids, &blob);
+        wire_add_tokens(out, &(struct wire_tokens){m->ask, bytes_of_buf(&blob)});
+    }
+    buf_clear(&blob);
+    tok_ids_clear(&ids);
+    return e;
+}
+
+static enum err take_detokenize(struct sched *s, const struct wire_detokenize *m, struct buf *out, struct note *note)
+{
+    struct tok_ids ids = {0};
+    struct buf text = {0};
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < wire_id_count(m->ids) && e == ERR_OK; i++) {
+        uint32_t id = wire_id_at(m->ids, i);
+        if (id >= tok_count(s->tok))
+            e = note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", id, tok_count(s->tok));
+        else
+            tok_ids_add(&ids, (int32_t)id);
+    }
+    if (e == ERR_OK)
+        tok_decode(s->tok, ids.p, ids.n, m->special, &text);
+    if (e == ERR_OK && text.n > TEMPLATE_OUTPUT_MAX)
+        e = note_set(note, ERR_LIMIT, "the text of these tokens has %zu bytes, over the most of %u", text.n,
+                     (unsigned)TEMPLATE_OUTPUT_MAX);
+    if (e == ERR_OK)
+        wire_add_text(out, &(struct wire_text){m->ask, bytes_of_buf(&text)});
+    buf_clear(&text);
+    tok_ids_clear(&ids);
+    return e;
+}
+
+/* The text of a token in front or behind, empty where the file names none. */
+static struct bytes end_text(const struct sched *s, int32_t id)
+{
+    return id < 0 ? bytes_of(NULL, 0) : tok_text(s->tok, id);
+}
+
+static enum err render(const struct sched *s, const struct wire_template *m, const json_t *messages,
+                       const json_t *tools, struct buf *text, struct note *note)
+{
+    if (!json_is_array(messages))
+        return note_set(note, ERR_FORMAT, "messages must be a JSON array of {\"role\":..,\"content\":..}");
+    if (tools && !json_is_array(tools))
+        return note_set(note, ERR_FORMAT, "tools must be a JSON array");
+    const struct template_input in = {.source = s->template,
+                                      .messages = messages,
+                                      .tools = tools,
+                                      .bos = end_text(s, tok_bos(s->tok)),
+                                      .eos = end_text(s, tok_eos(s->tok)),
+                                      .add_generation_prompt = m->answer,
+                                      .clock_s = (int64_t)(m->clock_ms / 1000)};
+    return template_render(&in, text, note);
+}
+
+/* Templates that write the beginning of text themselves get no second one. */
+static enum tok_ends ends_of(const struct sched *s, const struct buf *text)
+{
+    struct bytes bos = end_text(s, tok_bos(s->tok));
+    bool has = bos.n > 0 && text->n >= bos.n && memcmp(text->p, bos.p, bos.n) == 0;
+    return has ? TOK_ENDS_NONE : TOK_ENDS_FILE;
+}
+
+static enum err take_template(struct sched *s, const struct wire_template *m, struct buf *out, struct note *note)
+{
+    json_t *messages = NULL, *tools = NULL;
+    struct buf text = {0}, blob = {0};
+    struct tok_ids ids = {0};
+    enum err e = ERR_FORMAT;
+    if (s->template.n == 0) {
+        e = note_set(note, ERR_UNSUPPORTED, "this model has no chat template: give it raw text with `kith run`");
+        goto out;
+    }
+    messages = json_parse(m->messages, note);
+    if (!messages)
+        goto out;
+    if (m->tools.n > 0 && !(tools = json_parse(m->tools, note)))
+        goto out;
+    e = render(s, m, messages, tools, &text, note);
+    if (e != ERR_OK)
+        goto out;
+    e = tok_encode(s->tok, bytes_of_buf(&text), (struct tok_options){ends_of(s, &text), true}, &ids, note);
+    if (e != ERR_OK)
+        goto out;
+    put_ids(&ids, &blob);
+    if (text.n + blob.n > WORKER_FRAME_MAX - 256)
+        e = note_set(note, ERR_LIMIT, "the prompt has %zu bytes, which is too much", text.n);
+    else
+        wire_add_templated(out, &(struct wire_templated){m->ask, bytes_of_buf(&text), bytes_of_buf(&blob)});
+out:
+    json_decref(messages);
+    json_decref(tools);
+    buf_clear(&text);
+    buf_clear(&blob);
+    tok_ids_clear(&ids);
+    return e;
+}
+
+static enum err add_session(struct sched *s, uint64_t ask, struct session_options *o, struct note *note)
+{
+    if (!s->engine)
+        return no_model(note);
+    o->engine = s->engine;
+    o->tok = s->tok;
+    o->model = s->root;
+    struct cursor c = cursor_of(o->request);
+    struct request r;
+    request_get(&c, &r);
+    if (!cursor_end(&c))
+        return note_set(note, ERR_FORMAT, "the request is not one of this version");
+    struct sched_job *j = mem_new(sizeof *j);
+    j->ask = ask;
+    enum err e = session_new(o, &j->session, note);
+    if (e != ERR_OK) {
+        free(j);
+        return e;
+    }
+    return sched_add_job(s, j, request_prompt_n(&r) + r.tokens_max, note);
+}
+
+static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    struct session_options o = {.mode = SESSION_RUN, .request = m->request, .tokens = m->tokens};
+    return add_session(s, m->ask, &o, note);
+}
+
+static enum err take_verify(struct sched *s, const struct wire_verify *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    struct session_options o = {
+        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest};
+    return add_session(s, m->ask, &o, note);
+}
+
+static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    if (!s->engine)
+        return no_model(note);
+    size_t n = wire_id_count(m->ids);
+    if (n == 0 || n > engine_context(s->engine))
+        return note_set(note, ERR_RANGE, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
+    for (size_t i = 0; i < n; i++)
+        if (wire_id_at(m->ids, i) >= s->model->vocab)
+            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(m->ids, i),
+                            s->model->vocab);
+    struct sched_job *j = mem_new(sizeof *j);
+    j->ask = m->ask;
+    j->seq = engine_seq_new(s->engine);
+    buf_add(&j->ids, m->ids.p, m->ids.n);
+    return sched_add_job(s, j, (uint32_t)n, note);
+}
+
+static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct buf *out, struct note *note)
+{
+    (void)note;
+    if (sched_cancel_job(s, m->ask))
+        wire_add_failure(out, m->ask, ERR_CANCELLED, NULL);
+    return ERR_OK;
+}
+
+/* What can be asked once the model is open. */
+#define ASKS(A)                                                                                                        \
+    A(tokenize, TOKENIZE)                                                                                              \
+    A(detokenize, DETOKENIZE)                                                                                          \
+    A(template, TEMPLATE)                                                                                              \
+    A(run, RUN)                                                                                                        \
+    A(verify, VERIFY)                                                                                                  \
+    A(logits, LOGITS)                                                                                                  \
+    A(cancel, CANCEL)
+
+enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note)
+{
+    enum err e;
+    note->text[0] = 0;
+    switch ((int)frame->type) {
+#define A(name, NAME)                                                                                                  \
+    case WIRE_##NAME: {                                                                                                \
+        struct wire_##name m;                                                                                          \
+        if (!wire_read_##name(frame->body, &m))                                                                        \
+            break;                                                                                                     \
+        e = take_##name(s, &m, out, note);                                                                             \
+        if (e != ERR_OK)                                                                                               \
+            wire_add_failure(out, m.ask, e, note);                                                                     \
+        return ERR_OK;                                                                                                 \
+    }
+        ASKS(A)
+#undef A
+    default:
+        break;
+    }
+    return note_set(note, ERR_PROTOCOL, "a message `%s` that is malformed or out of place", wire_name(frame->type));
+}

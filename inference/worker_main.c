@@ -1,0 +1,177 @@
+/* kith-worker: runs one model for whoever started it. It is given a socket (descriptor 3) and the model's file
+ * (descriptor 4), reads one message that says how to run, shuts itself in (sandbox.h), and only then looks at
+ * the file. It ends when the other side closes the socket.
+ *
+ * Exit status: 0 closed by the other side, 1 the model cannot be run (said as `failed`), 2 started wrongly.
+ */
+#include "inference/sandbox.h"
+#include "inference/sched.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE (64u << 10)
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Waits while the other side is slow to read: then there is no use in computing ahead of it. False when it is gone. */
+static bool flush(struct buf *out)
+{
+    size_t at = 0;
+    while (at < out->n) {
+        ssize_t n = send(WORKER_FD_SOCKET, out->p + at, out->n - at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) {
+            struct pollfd p = {.fd = WORKER_FD_SOCKET, .events = POLLOUT};
+            poll(&p, 1, -1);
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        at += (size_t)n;
+    }
+    buf_reset(out);
+    return true;
+}
+
+/* Takes what there is, waiting for it if told to. False when the other side is gone. */
+static bool fill(struct buf *in, bool may_wait)
+{
+    struct pollfd p = {.fd = WORKER_FD_SOCKET, .events = POLLIN};
+    int ready = poll(&p, 1, may_wait ? -1 : 0);
+    if (ready <= 0)
+        return ready == 0 || errno == EINTR;
+    buf_reserve(in, READ_SIZE);
+    ssize_t n = recv(WORKER_FD_SOCKET, in->p + in->n, READ_SIZE, MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    in->n += (size_t)n;
+    return n > 0;
+}
+
+/* The first message, which must be `open`. */
+static bool read_open(struct buf *in, struct wire_open *open)
+{
+    struct wire_frame frame;
+    size_t used = 0;
+    while (wire_next(bytes_of_buf(in), true, &frame, &used) == ERR_OK) {
+        if (used == 0) {
+            if (!fill(in, true))
+                return false;
+            continue;
+        }
+        bool is_right = frame.type == WIRE_OPEN && wire_read_open(frame.body, open);
+        buf_drop(in, used);
+        return is_right;
+    }
+    return false;
+}
+
+static uint32_t count_processors(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > (int)THREADS_MAX ? THREADS_MAX : (uint32_t)n;
+}
+
+/* Address space for what the limit does not mean: this program, thread stacks, the C library's heaps by thread. */
+static uint64_t address_space(const struct wire_open *open)
+{
+    const uint64_t program = (uint64_t)512 << 20, thread = (uint64_t)160 << 20;
+    return open->memory_bytes ? open->memory_bytes + program + thread * open->threads : 0;
+}
+
+static enum err map_model(struct bytes *file, struct note *note)
+{
+    struct stat st;
+    if (fstat(WORKER_FD_MODEL, &st) != 0 || !S_ISREG(st.st_mode))
+        return note_set(note, ERR_IO, "the model is not a regular file");
+    if (st.st_size <= 0)
+        return note_set(note, ERR_FORMAT, "the model's file is empty");
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, WORKER_FD_MODEL, 0);
+    if (p == MAP_FAILED)
+        return note_set(note, ERR_IO, "the model cannot be mapped: %s", strerror(errno));
+    *file = bytes_of(p, (size_t)st.st_size);
+    return ERR_OK;
+}
+
+/* Every message that is there, then a batch, until the other side goes. */
+static int serve(struct sched *s, struct buf *in, struct buf *out)
+{
+    struct note note;
+    for (;;) {
+        struct wire_frame frame;
+        size_t used;
+        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        if (e == ERR_OK && used > 0) {
+            e = sched_take(s, &frame, out, &note);
+            buf_drop(in, used);
+        } else if (e == ERR_OK) {
+            if (sched_is_busy(s))
+                sched_step(s, out);
+            if (!flush(out) || !fill(in, !sched_is_busy(s)))
+                return 0;
+        } else {
+            note_set(&note, e, "what came over the socket is no message");
+        }
+        if (e != ERR_OK) {
+            wire_add_failure(out, 0, e, &note);
+            flush(out);
+            return 1;
+        }
+    }
+}
+
+static int run(void)
+{
+    struct buf in = {0}, out = {0};
+    struct wire_open open;
+    struct bytes file;
+    struct sandbox_state walls;
+    struct sched *s = NULL;
+    struct note note = {{0}};
+    if (!read_open(&in, &open))
+        return 2;
+    if (open.threads == 0)
+        open.threads = count_processors();
+    const struct sandbox_options o = {.fd_last = WORKER_FD_MODEL, .memory_bytes = address_space(&open)};
+    enum err e = sandbox_enter(&o, &walls, &note);
+    if (e == ERR_OK)
+        e = map_model(&file, &note);
+    if (e == ERR_OK)
+        e = sched_open(&open, file, now_us, &out, &s, &note);
+    if (e != ERR_OK) {
+        wire_add_failure(&out, 0, e, &note);
+        flush(&out);
+        return 1;
+    }
+    int status = serve(s, &in, &out);
+    sched_close(s);
+    buf_clear(&in);
+    buf_clear(&out);
+    return status;
+}
+
+int main(void)
+{
+    struct stat st;
+    if (fstat(WORKER_FD_SOCKET, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        fprintf(stderr, "kith-worker is started by kith and kithd, with a socket as descriptor %d\n", WORKER_FD_SOCKET);
+        return 2;
+    }
+    _exit(run()); /* nothing is registered to run at the end, and a sanitizer's search for leaks is not let out */
+}
