@@ -103,6 +103,8 @@
 #define STOPS_MAX           16
 #define STOP_BYTES_MAX      256
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
+#define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */
+#define WORKER_BACKOFF_MS   100         /* before a worker is started again; doubles with each death */
 #define PROMPT_BYTES_MAX    (8u << 20)
 #define TEMPLATE_BYTES_MAX  (256u << 10)
 #define TEMPLATE_STEPS_MAX  2000000u /* a published template needs a few thousand for a long chat */

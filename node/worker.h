@@ -78,6 +78,7 @@ struct worker_done {
     uint32_t tokens;
     struct hash digest;
     uint64_t prompt_us, decode_us;
+    struct bytes text; /* what no token had given yet */
 };
 /* Any of them may be NULL. After `done` (e != ERR_OK: the job failed, `d` is NULL) nothing more comes. */
 struct worker_calls {

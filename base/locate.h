@@ -1,0 +1,13 @@
+/* Where Kith's own parts lie, relative to the running program: in a build directory or installed. */
+#ifndef KITH_BASE_LOCATE_H
+#define KITH_BASE_LOCATE_H
+
+#include "base/bytes.h"
+
+/* The program kith-worker: $KITH_WORKER, else beside this program, else in ../libexec. Sets *path (cleared first). */
+enum err locate_worker(struct buf *path, struct note *note) MUST_USE;
+/* A model that came with Kith ("kith-guide.gguf"): in $KITH_MODELS, else in models/ of the source tree that this
+ * program was built in, else in ../share/kith/models. */
+enum err locate_model(const char *file, struct buf *path, struct note *note) MUST_USE;
+
+#endif

@@ -1,0 +1,441 @@
+/* Processes of workers: started, spoken to, buried, started again; and the pool of them. */
+#include "node/worker_in.h"
+
+#include "base/locate.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+struct workers {
+    struct workers_options o;
+    struct buf program;
+    struct worker *list, *gone;
+};
+
+/* A process and our end of its socket. It lives until libuv has closed both handles, and outlives its worker. */
+struct worker_proc {
+    struct worker *worker; /* NULL once nobody listens any more */
+    uv_process_t process;
+    uv_pipe_t pipe;
+    bool has_process, is_pipe_closed;
+    struct buf in;
+};
+
+static void proc_died(struct worker_proc *p, const char *why);
+
+/* -- handles -- */
+
+static void proc_release(struct worker_proc *p)
+{
+    if (p->has_process || !p->is_pipe_closed)
+        return;
+    buf_clear(&p->in);
+    free(p);
+}
+
+static void on_pipe_closed(uv_handle_t *h)
+{
+    struct worker_proc *p = h->data;
+    p->is_pipe_closed = true;
+    proc_release(p);
+}
+
+static void on_process_closed(uv_handle_t *h)
+{
+    struct worker_proc *p = h->data;
+    p->has_process = false;
+    proc_release(p);
+}
+
+/* The handle stays open until here, or the child would stay a zombie. */
+static void on_exit_status(uv_process_t *process, int64_t status, int signal)
+{
+    struct worker_proc *p = process->data;
+    char why[64];
+    snprintf(why, sizeof why, "status=%" PRId64 " signal=%d", status, signal);
+    uv_close((uv_handle_t *)process, on_process_closed);
+    proc_died(p, why);
+}
+
+/* Cuts the process off from its worker and kills it. */
+static void proc_drop(struct worker_proc *p)
+{
+    p->worker = NULL;
+    if (p->has_process && !uv_is_closing((uv_handle_t *)&p->process))
+        uv_process_kill(&p->process, SIGKILL);
+    if (!uv_is_closing((uv_handle_t *)&p->pipe))
+        uv_close((uv_handle_t *)&p->pipe, on_pipe_closed);
+}
+
+static void on_room(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    struct worker_proc *p = h->data;
+    buf_reserve(&p->in, suggested);
+    *buf = uv_buf_init((char *)p->in.p + p->in.n, (unsigned)suggested);
+}
+
+struct sending {
+    uv_write_t req;
+    struct buf frames;
+};
+
+static void on_sent(uv_write_t *req, int status)
+{
+    struct sending *s = req->data;
+    (void)status; /* a failure shows in reading, too */
+    buf_clear(&s->frames);
+    free(s);
+}
+
+void worker_send_take(struct worker *w, struct buf *frames)
+{
+    CHECK(w->proc);
+    struct sending *s = mem_new(sizeof *s);
+    s->frames = *frames;
+    *frames = (struct buf){0};
+    s->req.data = s;
+    const uv_buf_t b = uv_buf_init((char *)s->frames.p, (unsigned)s->frames.n);
+    if (s->frames.n == 0 || uv_write(&s->req, (uv_stream_t *)&w->proc->pipe, &b, 1, on_sent) != 0)
+        on_sent(&s->req, -1);
+}
+
+/* -- what a process says -- */
+
+static void take_opened(struct worker *w, const struct wire_opened *m)
+{
+    w->opened = *m;
+    w->state = WORKER_READY;
+    log_event(LOG_INFO, "worker", "ready", "architecture=%s format=%s backend=%s context=%u", m->architecture.s,
+              m->format.s, m->backend.s, m->context);
+    ask_send_all(w);
+    ask_tell_ready(w);
+}
+
+/* The model cannot be run: no death, and no use in trying again. */
+static void take_refusal(struct worker *w, const struct wire_failed *m)
+{
+    struct note note;
+    w->refusal = wire_failure(m, &note);
+    w->refusal_note = note;
+    w->state = WORKER_REFUSED;
+    log_event(LOG_ODD, "worker", "refused", "%s", note.text);
+    proc_drop(w->proc);
+    w->proc = NULL;
+    ask_fail_all(w, w->refusal, &note);
+}
+
+static enum err take_frame(struct worker *w, const struct wire_frame *frame)
+{
+    struct wire_opened opened;
+    struct wire_failed failed;
+    if (w->state == WORKER_READY)
+        return ask_take(w, frame);
+    if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
+        take_opened(w, &opened);
+    else if (frame->type == WIRE_FAILED && wire_read_failed(frame->body, &failed))
+        take_refusal(w, &failed);
+    else
+        return ERR_PROTOCOL;
+    return ERR_OK;
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct worker_proc *p = stream->data;
+    (void)buf;
+    if (n < 0) {
+        proc_died(p, uv_strerror((int)n));
+        return;
+    }
+    p->in.n += (size_t)n;
+    size_t at = 0;
+    /* A callback may stop the worker: then `worker` is NULL, and nobody wants the rest. */
+    while (p->worker) {
+        struct wire_frame frame;
+        size_t used;
+        enum err e = wire_next(bytes_of(p->in.p + at, p->in.n - at), false, &frame, &used);
+        if (e == ERR_OK && used == 0)
+            break;
+        if (e == ERR_OK)
+            e = take_frame(p->worker, &frame);
+        if (e != ERR_OK) {
+            proc_died(p, "it spoke against the protocol");
+            break;
+        }
+        at += used;
+    }
+    buf_drop(&p->in, at);
+}
+
+/* -- starting -- */
+
+static void say_open(struct worker *w)
+{
+    const struct workers_options *o = &w->owner->o;
+    struct wire_open m = {.mode = w->mode == WORKER_VOCAB ? WIRE_VOCAB : WIRE_FULL,
+                          .root = w->root,
+                          .threads = o->threads,
+                          .jobs = o->jobs_max,
+                          .memory_bytes = o->memory_bytes};
+    struct buf out = {0};
+    if (!o->backend || !text64_set(&m.backend, o->backend))
+        CHECK(text64_set(&m.backend, "auto"));
+    wire_add_open(&out, &m);
+    worker_send_take(w, &out);
+}
+
+static int spawn(struct worker *w, struct worker_proc *p)
+{
+    uv_stdio_container_t stdio[5];
+    memset(stdio, 0, sizeof stdio);
+    stdio[0].flags = stdio[1].flags = UV_IGNORE;
+    stdio[2].flags = UV_INHERIT_FD;
+    stdio[2].data.fd = 2;
+    stdio[WORKER_FD_SOCKET].flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE;
+    stdio[WORKER_FD_SOCKET].data.stream = (uv_stream_t *)&p->pipe;
+    stdio[WORKER_FD_MODEL].flags = UV_INHERIT_FD;
+    stdio[WORKER_FD_MODEL].data.fd = w->fd;
+    char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
+    uv_process_options_t o;
+    memset(&o, 0, sizeof o);
+    o.exit_cb = on_exit_status;
+    o.file = buf_text(&w->owner->program);
+    o.args = argv;
+    o.env = environment; /* none of ours is its business */
+    o.stdio = stdio;
+    o.stdio_count = 5;
+    return uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
+}
+
+void worker_start(struct worker *w)
+{
+    if (w->state != WORKER_DOWN)
+        return;
+    struct worker_proc *p = mem_new(sizeof *p);
+    p->worker = w;
+    p->process.data = p->pipe.data = p;
+    uv_pipe_init(host_uv_loop(w->owner->o.host), &p->pipe, 0);
+    w->proc = p;
+    w->state = WORKER_STARTING;
+    int rc = spawn(w, p);
+    p->has_process = true; /* also a failed one has a handle to close */
+    if (rc != 0) {
+        uv_close((uv_handle_t *)&p->process, on_process_closed);
+        proc_died(p, uv_strerror(rc));
+        return;
+    }
+    say_open(w);
+    rc = uv_read_start((uv_stream_t *)&p->pipe, on_room, on_read);
+    if (rc != 0)
+        proc_died(p, uv_strerror(rc));
+}
+
+static void on_restart(void *arg)
+{
+    struct worker *w = arg;
+    w->state = WORKER_DOWN;
+    if (w->deaths > WORKER_DEATHS_MAX) {
+        struct note note;
+        note_set(&note, ERR_CLOSED, "kith-worker ended %u times in a row; the log says how (%.150s)", w->deaths,
+                 buf_text(&w->owner->program));
+        ask_fail_all(w, ERR_CLOSED, &note);
+        return;
+    }
+    if (w->asks)
+        worker_start(w);
+}
+
+/* By end of file or exit, whichever is seen first; afterwards the process has no worker. */
+static void proc_died(struct worker_proc *p, const char *why)
+{
+    struct worker *w = p->worker;
+    proc_drop(p);
+    if (!w)
+        return;
+    w->proc = NULL;
+    w->state = WORKER_WAITING;
+    w->deaths++;
+    log_event(LOG_ODD, "worker", "died", "deaths=%u jobs=%u why=%s", w->deaths, w->asks_n, why);
+    uint64_t pause_ms = (uint64_t)WORKER_BACKOFF_MS << (w->deaths < 8 ? w->deaths - 1 : 7);
+    host_timer_set(w->owner->o.host, &w->restart, w->deaths > WORKER_DEATHS_MAX ? 0 : pause_ms, on_restart, w);
+}
+
+/* -- the pool -- */
+
+struct workers *workers_new(const struct workers_options *o)
+{
+    struct workers *ws = mem_new(sizeof *ws);
+    struct note note;
+    ws->o = *o;
+    if (o->program)
+        buf_add_text(&ws->program, o->program);
+    else if (locate_worker(&ws->program, &note) != ERR_OK)
+        log_event(LOG_ODD, "worker", "missing", "%s", note.text); /* starting one will say so again */
+    ws->o.program = buf_text(&ws->program);
+    return ws;
+}
+
+static void worker_free(struct worker *w)
+{
+    host_timer_cancel(w->owner->o.host, &w->restart);
+    host_timer_cancel(w->owner->o.host, &w->late);
+    if (w->proc)
+        proc_drop(w->proc);
+    ask_free_all(w);
+    close(w->fd);
+    free(w);
+}
+
+static void free_list(struct worker *w)
+{
+    while (w) {
+        struct worker *next = w->next;
+        worker_free(w);
+        w = next;
+    }
+}
+
+void workers_free(struct workers *ws)
+{
+    if (!ws)
+        return;
+    free_list(ws->list);
+    free_list(ws->gone);
+    buf_clear(&ws->program);
+    free(ws);
+}
+
+static void unlink_from(struct worker **list, const struct worker *one)
+{
+    while (*list && *list != one)
+        list = &(*list)->next;
+    CHECK(*list);
+    *list = one->next;
+}
+
+static void on_gone(void *arg)
+{
+    struct worker *w = arg;
+    struct note note;
+    note_set(&note, ERR_CANCELLED, "the model was unloaded");
+    ask_fail_all(w, ERR_CANCELLED, &note);
+    unlink_from(&w->owner->gone, w);
+    worker_free(w);
+}
+
+void workers_stop(struct workers *ws, struct worker *one)
+{
+    if (one->is_gone)
+        return;
+    unlink_from(&ws->list, one);
+    one->next = ws->gone;
+    ws->gone = one;
+    one->is_gone = true;
+    if (one->proc)
+        proc_drop(one->proc);
+    one->proc = NULL;
+    one->state = WORKER_DOWN;
+    host_timer_cancel(ws->o.host, &one->restart);
+    host_timer_set(ws->o.host, &one->late, 0, on_gone, one);
+}
+
+struct worker *workers_find(struct workers *ws, const struct hash *root, enum worker_mode mode)
+{
+    for (struct worker *w = ws->list; w; w = w->next)
+        if (hash_equal(&w->root, root) && (w->mode == mode || w->mode == WORKER_FULL))
+            return w;
+    return NULL;
+}
+
+static uint64_t bytes_of_worker(const struct worker *w)
+{
+    return w->mode == WORKER_VOCAB ? 0 : w->state == WORKER_READY ? w->opened.memory_bytes : w->file_bytes;
+}
+
+/* Stops idle workers until there is room; false if those that work fill it. */
+static bool make_room(struct workers *ws, uint64_t need)
+{
+    for (;;) {
+        struct worker *idlest = NULL;
+        uint64_t sum = need;
+        for (struct worker *w = ws->list; w; w = w->next) {
+            sum += bytes_of_worker(w);
+            if (!w->asks && bytes_of_worker(w) > 0 && (!idlest || w->used_ms < idlest->used_ms))
+                idlest = w;
+        }
+        if (ws->o.memory_bytes == 0 || sum <= ws->o.memory_bytes)
+            return true;
+        if (!idlest)
+            return false;
+        workers_stop(ws, idlest);
+    }
+}
+
+enum err workers_get(struct workers *ws, const struct hash *root, enum worker_mode mode, int fd_take,
+                     struct worker **out, struct note *note)
+{
+    struct worker *w = workers_find(ws, root, mode);
+    if (w && w->state != WORKER_REFUSED) {
+        close(fd_take);
+        *out = w;
+        return ERR_OK;
+    }
+    if (w)
+        workers_stop(ws, w); /* another file may do better */
+    struct stat st;
+    uint64_t size = fstat(fd_take, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    if (mode == WORKER_FULL && !make_room(ws, size)) {
+        close(fd_take);
+        return note_set(note, ERR_FULL, "no memory for another model of %" PRIu64 " MiB while others work", size >> 20);
+    }
+    w = mem_new(sizeof *w);
+    w->owner = ws;
+    w->host = ws->o.host;
+    w->root = *root;
+    w->mode = mode;
+    w->fd = fd_take;
+    w->file_bytes = size;
+    w->used_ms = host_now_ms(ws->o.host);
+    w->next = ws->list;
+    ws->list = w;
+    worker_start(w);
+    *out = w;
+    return ERR_OK;
+}
+
+void worker_get_info(const struct worker *w, struct worker_info *out)
+{
+    const struct wire_opened *o = &w->opened;
+    *out = (struct worker_info){.root = w->root,
+                                .mode = w->mode,
+                                .ready = w->state == WORKER_READY,
+                                .vocab = o->vocab,
+                                .context = o->context,
+                                .jobs = w->asks_n,
+                                .bos = o->bos == WIRE_NO_TOKEN ? -1 : (int32_t)o->bos,
+                                .eos = o->eos == WIRE_NO_TOKEN ? -1 : (int32_t)o->eos,
+                                .parameters = o->parameters,
+                                .memory_bytes = bytes_of_worker(w),
+                                .deaths = w->deaths};
+    snprintf(out->architecture, sizeof out->architecture, "%.63s", o->architecture.s);
+    snprintf(out->format, sizeof out->format, "%.31s", o->format.s);
+    snprintf(out->backend, sizeof out->backend, "%.31s", o->backend.s);
+}
+
+void workers_each(struct workers *ws, worker_info_fn fn, void *arg)
+{
+    for (struct worker *w = ws->list, *next; w; w = next) {
+        struct worker_info info;
+        next = w->next;
+        worker_get_info(w, &info);
+        fn(arg, &info);
+    }
+}

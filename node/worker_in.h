@@ -1,0 +1,77 @@
+/* Inside the daemon's workers: what worker.c (processes, messages) and worker_ask.c (questions) share. */
+#ifndef KITH_NODE_WORKER_IN_H
+#define KITH_NODE_WORKER_IN_H
+
+#include "inference/worker_proto.h"
+#include "node/worker.h"
+
+struct worker_proc;
+
+enum ask_kind { ASK_READY, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_TEMPLATE, ASK_RUN, ASK_VERIFY };
+
+/* A question that is not answered yet. It is kept whole, so that it can be asked again of the next process. */
+struct ask {
+    struct ask *next;
+    uint64_t id;
+    enum ask_kind kind;
+    struct buf frame; /* all but ASK_RUN, which is encoded anew with the tokens so far */
+    struct buf request, tokens;
+    union {
+        worker_ready_fn ready;
+        worker_ids_fn ids;
+        worker_text_fn text;
+        worker_verdict_fn verdict;
+        struct worker_calls calls;
+    } fn;
+    void *arg;
+    enum err failed; /* told in the loop's next turn */
+    struct note note;
+};
+
+/* One model:
+ *
+ *     down --ask--> starting --opened--> ready --death--> waiting --timer--> starting
+ *                       '--failed--> refused (the model cannot be run)          '--too many deaths--> down
+ */
+enum worker_state { WORKER_DOWN, WORKER_STARTING, WORKER_READY, WORKER_WAITING, WORKER_REFUSED };
+
+struct worker {
+    struct workers *owner;
+    struct host *host;
+    struct worker *next;
+    struct hash root;
+    enum worker_mode mode;
+    int fd;
+    uint64_t file_bytes;
+    enum worker_state state;
+    struct worker_proc *proc; /* in STARTING and READY */
+    struct wire_opened opened;
+    enum err refusal;
+    struct note refusal_note;
+    unsigned deaths;
+    uint64_t used_ms; /* when it last had something to do */
+    struct timer restart, late;
+    struct ask *asks; /* oldest first */
+    uint32_t asks_n;
+    uint64_t next_id;
+    bool is_gone; /* stopped: tells its questions so, and is freed */
+};
+
+/* worker.c */
+void worker_start(struct worker *w); /* if it is down */
+void worker_send_take(struct worker *w, struct buf *frames);
+
+/* worker_ask.c */
+struct ask *ask_find(struct worker *w, uint64_t id);
+/* All of them, to a process that has just opened the model. */
+void ask_send_all(struct worker *w);
+/* Takes an answer; ERR_PROTOCOL when the process talks nonsense. The callbacks may stop the worker. */
+enum err ask_take(struct worker *w, const struct wire_frame *frame) MUST_USE;
+/* Ends all of them with this error, or only those that are marked as failed. */
+void ask_fail_all(struct worker *w, enum err e, const struct note *note);
+void ask_fail_marked(struct worker *w);
+/* Those that only wait for the model. */
+void ask_tell_ready(struct worker *w);
+void ask_free_all(struct worker *w);
+
+#endif
