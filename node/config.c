@@ -33,6 +33,8 @@ static const struct setting settings[] = {
     {"http", KIND_TEXT, offsetof(struct config, http), false, "HOST:PORT", "for the API (127.0.0.1:7717)"},
     {"peer", KIND_TEXTS, offsetof(struct config, peers), false, "PUBKEY@HOST:PORT", "to keep connected to; repeatable"},
     {"validator", KIND_FLAG, offsetof(struct config, validator), false, "", "take part in deciding blocks"},
+    {"block-ms", KIND_NUMBER, offsetof(struct config, block_ms), false, "MS", "least time between two blocks (200)"},
+    {"heartbeat-ms", KIND_NUMBER, offsetof(struct config, heartbeat_ms), false, "MS", "until an empty block (30000)"},
     {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
     {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},

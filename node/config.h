@@ -32,9 +32,10 @@ struct config {
     struct config_texts peers;
     enum log_level log_level;
     bool validator, provide, audit;
-    bool fresh;         /* dev: begin again */
-    uint64_t threads;   /* of a worker; 0: one per processor */
-    uint64_t memory_mb; /* for all workers; 0: no limit */
+    bool fresh;                      /* dev: begin again */
+    uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
+    uint64_t threads;                /* of a worker; 0: one per processor */
+    uint64_t memory_mb;              /* for all workers; 0: no limit */
 };
 
 /* `home` may be set by the options or KITH_HOME; otherwise it is $XDG_DATA_HOME/kith or ~/.local/share/kith.

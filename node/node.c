@@ -140,6 +140,8 @@ static enum err start_consensus(struct node *n, struct note *note)
         .peers = n->peers,
         .key = n->config->validator ? &n->key : NULL,
         .dir = dir,
+        .block_interval_ms = (uint32_t)n->config->block_ms,
+        .heartbeat_ms = (uint32_t)n->config->heartbeat_ms,
     };
     enum err e = consensus_open(&o, &n->consensus, note);
     free(dir);
