@@ -166,7 +166,9 @@ static enum err read_entry(struct gguf *g, struct cursor *c, struct entry *e, ui
     if (!cursor_ok(c))
         return truncated(g, note, "key", at);
     if (!name_is_fine(e->key))
-        return note_set(note, ERR_FORMAT, "GGUF: key %" PRIu64 " has no proper name (1 to %u bytes of clean UTF-8)", at,
+        return note_set(note, ERR_FORMAT,
+                        "GGUF: the name of key %" PRIu64 " has %zu bytes%s; 1 to %u of clean UTF-8 are proper", at,
+                        e->key.n, e->key.n && e->key.n <= GGUF_KEY_BYTES_MAX ? " that are no text" : "",
                         (unsigned)GGUF_KEY_BYTES_MAX);
     e->type = (enum gguf_type)type;
     if (type == GGUF_ARRAY)

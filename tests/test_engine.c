@@ -5,6 +5,7 @@
 #include "base/merkle.h"
 #include "base/mem.h"
 #include "inference/session.h"
+#include "tests/gguf_make.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
@@ -312,6 +313,55 @@ static void resumes_verifies_and_notices(void **state)
     unload(&l);
 }
 
+/* A model whose arithmetic overflows behind token 5: the answer ends there, and is verified with that end. */
+static void an_end_by_numbers_is_verified(void **state)
+{
+    (void)state;
+    struct gguf_make make;
+    struct buf file = {0}, request = {0};
+    struct loaded l = {0};
+    struct note note = {{0}};
+    gguf_make_counter(&make, NULL);
+    gguf_make_end(&make, &file);
+    assert_int_equal(gguf_open(bytes_of_buf(&file), &l.gguf, &note), ERR_OK);
+    assert_int_equal(model_open(l.gguf, &l.model, &note), ERR_OK);
+    const struct ops *ops;
+    for (size_t i = 0; (ops = ops_at(i)); i++) {
+        struct engine *e = engine_for(&l, ops->name, 1, 4);
+        for (uint32_t first = 1; first <= 5; first++) { /* from 5 no token is written at all */
+            const uint32_t prompt[] = {7, first};
+            buf_reset(&request);
+            put_request(&request, prompt, 2, 20, 0, 0);
+            struct answer a = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 4);
+            assert_int_equal(a.stop, REQUEST_NUMERIC);
+            assert_int_equal(a.n, 5 - first);
+            for (uint32_t j = 0; j < a.n; j++)
+                assert_int_equal(a.tokens[j], first + 1 + j);
+            struct bytes all = bytes_of(a.tokens, (size_t)a.n * 4);
+            struct answer v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), all, &a.digest, 4);
+            assert_true(v.same);
+            a.digest.b[0] ^= 1;
+            v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), all, &a.digest, 4);
+            assert_false(v.same);
+        }
+        /* An answer broken off earlier, with its digest and with another. */
+        const uint32_t prompt[] = {1}, answer[] = {2, 3};
+        buf_reset(&request);
+        put_request(&request, prompt, 1, 2, 0, 0);
+        struct answer a = run(&l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 4);
+        assert_int_equal(a.stop, REQUEST_LENGTH);
+        assert_memory_equal(a.tokens, answer, sizeof answer);
+        struct answer v = run(&l, e, SESSION_VERIFY, bytes_of_buf(&request), bytes_of(answer, 4), &a.digest, 4);
+        assert_false(v.same);
+        engine_free(e);
+    }
+    gguf_make_clear(&make);
+    buf_clear(&file);
+    buf_clear(&request);
+    model_free(l.model);
+    gguf_free(l.gguf);
+}
+
 static void bad_requests_are_named(void **state)
 {
     (void)state;
@@ -346,11 +396,9 @@ static void bad_requests_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reproduces_the_reference_texts),
-        cmocka_unit_test(every_way_gives_the_same_bits),
-        cmocka_unit_test(strangers_in_a_batch_change_nothing),
-        cmocka_unit_test(resumes_verifies_and_notices),
-        cmocka_unit_test(bad_requests_are_named),
+        cmocka_unit_test(reproduces_the_reference_texts),      cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(strangers_in_a_batch_change_nothing), cmocka_unit_test(resumes_verifies_and_notices),
+        cmocka_unit_test(an_end_by_numbers_is_verified),       cmocka_unit_test(bad_requests_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,33 @@
+/* Writes GGUF files for tests: whole ones, and ones that are wrong in one place. */
+#ifndef KITH_TESTS_GGUF_MAKE_H
+#define KITH_TESTS_GGUF_MAKE_H
+
+#include "inference/gguf.h"
+
+struct gguf_make {
+    uint32_t magic, version;
+    uint64_t tensors_n, keys_n; /* counted; a test may change what will be said */
+    struct buf keys, infos, data;
+};
+
+void gguf_make_init(struct gguf_make *m);
+void gguf_make_clear(struct gguf_make *m);
+/* Any value, as it stands in the file. */
+void gguf_make_raw(struct gguf_make *m, const char *key, uint32_t type, const void *value, size_t n);
+void gguf_make_u32(struct gguf_make *m, const char *key, uint32_t v);
+void gguf_make_f32(struct gguf_make *m, const char *key, float v);
+void gguf_make_text(struct gguf_make *m, const char *key, const char *v);
+/* An info only, as said. */
+void gguf_make_info(struct gguf_make *m, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
+                    uint64_t offset);
+/* A matrix [rows, n] (a vector where rows is 1) with its data, at the next free place. */
+void gguf_make_tensor(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint32_t type,
+                      struct bytes data);
+void gguf_make_end(const struct gguf_make *m, struct buf *out);
+
+/* A llama model that can be followed by hand: 8 tokens, hidden states of 8, one layer of zeros, one-hot embeddings;
+ * after token i it says i + 1, and behind token 5 the logit of token 6 overflows. `skip`: a tensor to leave out, or
+ * NULL. */
+void gguf_make_counter(struct gguf_make *m, const char *skip);
+
+#endif
