@@ -49,7 +49,7 @@ enum err endpoint_parse(const char *text, struct endpoint *out, struct note *not
 void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM])
 {
     bool bracket = strchr(e->host, ':') != NULL;
-    snprintf(text, ENDPOINT_TEXT_ROOM, "%s%.240s%s:%u", bracket ? "[" : "", e->host, bracket ? "]" : "", e->port);
+    snprintf(text, ENDPOINT_TEXT_ROOM, "%s%.247s%s:%u", bracket ? "[" : "", e->host, bracket ? "]" : "", e->port);
 }
 
 enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint, struct note *note)

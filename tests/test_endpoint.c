@@ -1,0 +1,68 @@
+/* "HOST:PORT" and "PUBKEY@HOST:PORT". */
+#include "p2p/endpoint.h"
+#include "tests/support.h"
+
+#include <string.h>
+
+static void good_ones_print_as_they_were(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"127.0.0.1:7718", "example.org:1", "[::1]:65535", ":0", "[fe80::1%eth0]:5"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct endpoint e;
+        char text[ENDPOINT_TEXT_ROOM];
+        assert_int_equal(endpoint_parse(good[i], &e, NULL), ERR_OK);
+        endpoint_print(&e, text);
+        assert_string_equal(text, good[i]);
+    }
+    /* The longest host there is room for, and one more. */
+    char longest[300];
+    struct endpoint e;
+    char text[ENDPOINT_TEXT_ROOM];
+    memset(longest, 'h', 247);
+    memcpy(longest + 247, ":65535", 7);
+    assert_int_equal(endpoint_parse(longest, &e, NULL), ERR_OK);
+    endpoint_print(&e, text);
+    assert_string_equal(text, longest);
+    memmove(longest + 1, longest, 254);
+    assert_int_equal(endpoint_parse(longest, &e, NULL), ERR_FORMAT);
+}
+
+static void bad_ones_are_named(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",      "host",  "host:",  "host:65536", "host:1x", "host:-1",
+                                      "::1:5", "a b:1", "[::1:5", "a/b:1",      "a@b:1",   "host:000000001"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct endpoint e;
+        struct note note = {{0}};
+        assert_int_equal(endpoint_parse(bad[i], &e, &note), ERR_FORMAT);
+        assert_non_null(strstr(note.text, bad[i]));
+    }
+}
+
+static void peers_need_a_key_a_host_and_a_port(void **state)
+{
+    (void)state;
+    struct pubkey key;
+    struct endpoint e;
+    struct note note;
+#define KEY "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    assert_int_equal(endpoint_parse_peer(KEY "@h:1", &key, &e, &note), ERR_OK);
+    assert_int_equal(key.b[0], 0x79);
+    static const char *const bad[] = {
+        "h:1",     KEY "@:1", KEY "@h:0",
+        KEY "h:1", "79@h:1",  "0000000000000000000000000000000000000000000000000000000000000005@h:1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(endpoint_parse_peer(bad[i], &key, &e, &note), ERR_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_ones_print_as_they_were),
+        cmocka_unit_test(bad_ones_are_named),
+        cmocka_unit_test(peers_need_a_key_a_host_and_a_port),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
