@@ -117,10 +117,12 @@ static void link_flush(struct link *l)
 }
 
 /* Two connections to one peer: both sides keep the one that the smaller key dialled, or the newer
- * one when the same side dialled both (it knows that the older is dead). True if `l` is the one. */
+ * one when the same side dialled both or the older is older than any dialling takes: then the other side has
+ * lost the older, or it would not have dialled. True if `l` is the one. */
 static bool wins(const struct link *l, const struct link *other)
 {
-    if (l->dialled == other->dialled)
+    uint64_t up_ms = host_now_ms(l->owner->host) - other->up_at_ms;
+    if (l->dialled == other->dialled || up_ms > PEER_DIAL_MS + PEER_HANDSHAKE_MS)
         return true;
     bool self_is_smaller = pubkey_compare(&l->owner->self, peer_key(l->peer)) < 0;
     return l->dialled == self_is_smaller;
