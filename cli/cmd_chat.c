@@ -4,6 +4,7 @@
 #include "cli/chat.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/local_chat.h"
 #include "cli/out.h"
 
 #include <inttypes.h>
@@ -257,5 +258,8 @@ int cmd_chat(const struct cli *cli, const struct args *args)
         return cli_fail(cli, CLI_USAGE, "--route \"%.40s\" is none of auto, local, network", route);
     if (job)
         return resume(&c, job);
+    /* A fresh machine has no daemon yet, and its guide answers all the same. */
+    if (strcmp(route, "network") != 0 && strcmp(c.model, "default") == 0 && !cli->url && !client_is_reachable(cli))
+        return local_chat(cli, args, c.model);
     return chat_run(cli, args, ask, &c);
 }

@@ -32,7 +32,13 @@
     C(share_start)                                                                                                     \
     C(share_stop)                                                                                                      \
     C(share_status)                                                                                                    \
-    C(chat)
+    C(chat)                                                                                                            \
+    C(run)                                                                                                             \
+    C(logits)                                                                                                          \
+    C(verify)                                                                                                          \
+    C(tokenize)                                                                                                        \
+    C(detokenize)                                                                                                      \
+    C(template)
 
 #define C(name) int cmd_##name(const struct cli *cli, const struct args *args);
 COMMANDS(C)
@@ -49,5 +55,11 @@ extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];
+extern const struct option_spec cmd_run_options[];
+extern const struct option_spec cmd_logits_options[];
+extern const struct option_spec cmd_verify_options[];
+extern const struct option_spec cmd_tokenize_options[];
+extern const struct option_spec cmd_detokenize_options[];
+extern const struct option_spec cmd_template_options[];
 
 #endif

@@ -49,8 +49,10 @@ static enum err take_detokenize(struct sched *s, const struct wire_detokenize *m
         else
             tok_ids_add(&ids, (int32_t)id);
     }
-    if (e == ERR_OK)
+    if (e == ERR_OK && m->begins)
         tok_decode(s->tok, ids.p, ids.n, m->special, &text);
+    for (size_t i = 0; i < ids.n && e == ERR_OK && !m->begins; i++)
+        tok_piece(s->tok, ids.p[i], m->special, &text);
     if (e == ERR_OK && text.n > TEMPLATE_OUTPUT_MAX)
         e = note_set(note, ERR_LIMIT, "the text of these tokens has %zu bytes, over the most of %u", text.n,
                      (unsigned)TEMPLATE_OUTPUT_MAX);

@@ -21,7 +21,7 @@
 #ifndef KITH_INFERENCE_WORKER_PROTO_H
 #define KITH_INFERENCE_WORKER_PROTO_H
 
-#include "base/codec.h"
+#include "inference/request.h"
 
 #define WORKER_FD_SOCKET 3
 #define WORKER_FD_MODEL  4
@@ -51,8 +51,10 @@ enum wire_ends {
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
     F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)
-#define WIRE_TOKENIZE_FIELDS(F)   F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
-#define WIRE_DETOKENIZE_FIELDS(F) F(u64, ask) F(flag, special) F(blob, ids)
+#define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
+/* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
+ * they go on with one, as an answer does, and their pieces are joined. */
+#define WIRE_DETOKENIZE_FIELDS(F) F(u64, ask) F(flag, special) F(flag, begins) F(blob, ids)
 /* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty. `clock_ms`: what the template takes for now. */
 #define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
@@ -69,9 +71,12 @@ enum wire_ends {
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
     F(text64, architecture)                                                                                            \
-    F(text64, format) F(text64, backend) F(text64, name) F(u32, arith) F(u32, vocab) F(u32, context) F(u32, embed)     \
-        F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters) F(u64, memory_bytes)           \
-            F(u32, slots) F(u32, threads)
+    F(text64, format)                                                                                                  \
+    F(text64, backend)                                                                                                 \
+    F(text64, name)                                                                                                    \
+    F(u32, arith)                                                                                                      \
+    F(u32, vocab) F(u32, context) F(u32, embed) F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template)           \
+        F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)

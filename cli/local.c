@@ -1,0 +1,228 @@
+/* Starting kith-worker over a socket pair and speaking to it. */
+#include "cli/local.h"
+
+#include "base/locate.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READ_SIZE (64u << 10)
+
+struct local {
+    int fd;
+    pid_t pid;
+    struct buf in;
+    size_t used; /* of `in`: the message that was given out last */
+    struct wire_opened opened;
+};
+
+static volatile sig_atomic_t broken;
+
+void local_break(bool is_broken)
+{
+    broken = is_broken;
+}
+
+enum err local_find_model(const char *model, struct buf *path, struct note *note)
+{
+    struct note ignored;
+    struct buf file = {0};
+    buf_reset(path);
+    if (access(model, F_OK) == 0) {
+        buf_add_text(path, model);
+        return ERR_OK;
+    }
+    bool is_default = strcmp(model, "default") == 0;
+    buf_add_format(&file, "%s.gguf", is_default ? "kith-guide" : model);
+    enum err e = ERR_NOT_FOUND;
+    if (is_default)
+        e = locate_model(buf_text(&file), path, note);
+    else if (!strchr(model, '/'))
+        e = locate_model(buf_text(&file), path, &ignored);
+    buf_clear(&file);
+    if (e != ERR_OK && !is_default)
+        return note_set(note, ERR_NOT_FOUND,
+                        "there is no model file \"%.200s\": give the path of a GGUF file, or `default`", model);
+    return e;
+}
+
+/* In the child: nothing but the two descriptors, no environment, no terminal's signals. Only calls that are safe
+ * between fork and exec. */
+static _Noreturn void become_worker(const char *program, int socket, int model)
+{
+    char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
+    setsid();
+    /* Out of the way of both targets first. */
+    int s = fcntl(socket, F_DUPFD, 10), m = fcntl(model, F_DUPFD, 10);
+    if (s >= 0 && m >= 0 && dup2(s, WORKER_FD_SOCKET) >= 0 && dup2(m, WORKER_FD_MODEL) >= 0)
+        execve(program, argv, environment);
+    _exit(127);
+}
+
+static enum err start(struct local *l, const char *program, int model, struct note *note)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return note_set(note, ERR_IO, "no socket for the worker: %s", strerror(errno));
+    l->pid = fork();
+    if (l->pid == 0)
+        become_worker(program, pair[1], model);
+    close(pair[1]);
+    l->fd = pair[0];
+    if (l->pid < 0)
+        return note_set(note, ERR_IO, "the worker cannot be started: %s", strerror(errno));
+    return ERR_OK;
+}
+
+static enum err open_file(const char *path, int *fd, struct note *note)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return note_set(note, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%.200s cannot be read: %s", path,
+                        strerror(errno));
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*fd);
+        *fd = -1;
+        return note_set(note, ERR_FORMAT, "%.200s is not a file", path);
+    }
+    return ERR_OK;
+}
+
+/* What the worker says of a file does not name it. */
+static enum err name_file(const char *path, enum err e, struct note *note)
+{
+    struct note said = *note;
+    return note_set(note, e, "%.120s: %s", path, said.text);
+}
+
+enum err local_open(const char *path, const struct wire_open *how, struct local **out, struct note *note)
+{
+    struct local *l = mem_new(sizeof *l);
+    struct buf program = {0}, frames = {0};
+    struct wire_frame frame;
+    int model = -1;
+    l->fd = -1;
+    enum err e = locate_worker(&program, note);
+    if (e == ERR_OK)
+        e = open_file(path, &model, note);
+    if (e == ERR_OK)
+        e = start(l, buf_text(&program), model, note);
+    if (e == ERR_OK) {
+        wire_add_open(&frames, how);
+        e = local_send(l, &frames, note);
+    }
+    if (e == ERR_OK) {
+        e = local_next(l, &frame, note);
+        if (e == ERR_OK && (frame.type != WIRE_OPENED || !wire_read_opened(frame.body, &l->opened)))
+            e = note_set(note, ERR_PROTOCOL, "%.200s is not the worker of this kith", buf_text(&program));
+        else if (e != ERR_OK && e != ERR_CLOSED)
+            e = name_file(path, e, note);
+    }
+    if (model >= 0)
+        close(model);
+    buf_clear(&program);
+    buf_clear(&frames);
+    if (e != ERR_OK) {
+        local_close(l);
+        return e;
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+void local_close(struct local *l)
+{
+    if (!l)
+        return;
+    if (l->fd >= 0)
+        close(l->fd); /* which ends it */
+    if (l->pid > 0) {
+        kill(l->pid, SIGKILL); /* even in the middle of a batch */
+        while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    buf_clear(&l->in);
+    free(l);
+}
+
+const struct wire_opened *local_opened(const struct local *l)
+{
+    return &l->opened;
+}
+
+static enum err ended(struct local *l, struct note *note)
+{
+    int status = 0;
+    if (l->pid > 0 && waitpid(l->pid, &status, 0) == l->pid)
+        l->pid = 0;
+    if (WIFSIGNALED(status))
+        return note_set(note, ERR_CLOSED, "the worker was killed by signal %d (%s); the same command tries again",
+                        WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return note_set(note, ERR_CLOSED, "the worker ended with status %d before it had answered", WEXITSTATUS(status));
+}
+
+enum err local_send(struct local *l, struct buf *frames, struct note *note)
+{
+    for (size_t at = 0; at < frames->n;) {
+        ssize_t n = send(l->fd, frames->p + at, frames->n - at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ended(l, note);
+        at += (size_t)n;
+    }
+    buf_reset(frames);
+    return ERR_OK;
+}
+
+/* More bytes of the worker, waiting for them. */
+static enum err fill(struct local *l, struct note *note)
+{
+    struct pollfd p = {.fd = l->fd, .events = POLLIN};
+    int rc = broken ? -1 : poll(&p, 1, -1);
+    if (broken)
+        return note_set(note, ERR_CANCELLED, "broken off");
+    if (rc < 0)
+        return ERR_OK; /* another signal: look again */
+    buf_reserve(&l->in, READ_SIZE);
+    ssize_t n = recv(l->fd, l->in.p + l->in.n, READ_SIZE, 0);
+    if (n < 0 && errno == EINTR)
+        return ERR_OK;
+    if (n <= 0)
+        return ended(l, note);
+    l->in.n += (size_t)n;
+    return ERR_OK;
+}
+
+enum err local_next(struct local *l, struct wire_frame *frame, struct note *note)
+{
+    buf_drop(&l->in, l->used);
+    l->used = 0;
+    for (;;) {
+        struct wire_failed failed;
+        enum err e = wire_next(bytes_of_buf(&l->in), false, frame, &l->used);
+        if (e != ERR_OK)
+            return note_set(note, e, "the worker spoke against the protocol");
+        if (l->used == 0) {
+            e = fill(l, note);
+            if (e != ERR_OK)
+                return e;
+            continue;
+        }
+        if (frame->type != WIRE_FAILED)
+            return ERR_OK;
+        if (!wire_read_failed(frame->body, &failed))
+            return note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+        return wire_failure(&failed, note);
+    }
+}
