@@ -298,6 +298,17 @@ static void accepted(void *arg, struct conn *c, const char *from)
 
 /* -- sweeping -- */
 
+static bool is_noisy_stranger(const struct link *l)
+{
+    uint64_t now_ms = host_now_ms(l->owner->host), last_ms = l->owner->stranger_odd_ms;
+    if (l->up || l->dialled)
+        return false;
+    if (last_ms != 0 && now_ms < last_ms + 1000)
+        return true;
+    l->owner->stranger_odd_ms = now_ms;
+    return false;
+}
+
 static void log_down(const struct link *l)
 {
     char hex[65] = "-";
@@ -307,6 +318,8 @@ static void log_down(const struct link *l)
     else if (l->up)
         hex_put(hex, peer_key(l->peer)->b, sizeof peer_key(l->peer)->b);
     enum log_level level = faulty || l->gone_reason == ERR_CHAIN ? LOG_ODD : l->up ? LOG_INFO : LOG_DEBUG;
+    if (level == LOG_ODD && is_noisy_stranger(l))
+        level = LOG_DEBUG;
     log_event(level, "peers", faulty ? "misbehaved" : "down", "peer=%.16s endpoint=%s err=%s why=%s", hex, l->endpoint,
               err_name(l->gone_reason), l->gone_text);
 }

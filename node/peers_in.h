@@ -66,6 +66,7 @@ struct peers {
     struct gossip *gossip;
     char *book_path;
     struct timer dial_timer, book_timer;
+    uint64_t stranger_odd_ms; /* when a stranger last had an `odd` line: one a second, so that none fills the disk */
     struct ban bans[PEER_BANS_MAX];
     unsigned bans_next;
 

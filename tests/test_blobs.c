@@ -320,13 +320,93 @@ static void damage_is_found_at_start_and_healed(void **state)
     fixture_close(&f);
 }
 
+/* The disk of every file that is opened from now on takes so many more writes. */
+static const struct host_ops *real;
+static struct host_ops full;
+static unsigned puts_left;
+
+static enum err put_until_full(struct host_file *file, uint64_t at, const void *p, size_t n)
+{
+    if (puts_left == 0)
+        return ERR_FULL;
+    puts_left--;
+    return real->put(file, at, p, n);
+}
+
+static enum err open_on_full_disk(struct host *host, const char *path, enum host_open how, struct host_file **out,
+                                  struct note *note)
+{
+    enum err e = real->open(host, path, how, out, note);
+    if (e == ERR_OK)
+        (*out)->ops = &full;
+    return e;
+}
+
+static void a_full_disk_ends_the_pull_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    import(&f, 0);
+    real = f.net.host->ops;
+    full = *real;
+    full.put = put_until_full;
+    full.open = open_on_full_disk;
+    puts_left = 101;
+    f.net.host->ops = &full;
+    net_join(&f.net, 1, 0);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_run(&f.net, is_done, &d, 5000);
+    assert_int_equal(d.e, ERR_FULL);
+    assert_non_null(strstr(d.note.text, "models: no room left"));
+    assert_true(peers_is_up(f.net.node[1].peers, &f.net.node[0].id)); /* it is not the peer's fault */
+    assert_true(blobs_find(f.blobs[1], &f.root, &info));
+    assert_int_equal(info.leaves_have, 50);
+    f.net.host->ops = real;
+    d = (struct done){0};
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_run(&f.net, is_done, &d, 5000);
+    assert_int_equal(d.e, ERR_OK);
+    check_content(&f, 1);
+    fixture_close(&f);
+}
+
+static void cancelled_is_told_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    fixture_open(&f, 1);
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_pull_cancel(f.blobs[0], &f.root);
+    assert_false(d.called);
+    net_run(&f.net, is_done, &d, 1000);
+    assert_int_equal(d.e, ERR_CANCELLED);
+    d.called = false;
+    blobs_pull_cancel(f.blobs[0], &f.root);
+    /* The store closes with an import under way and a pull that waits: nobody is called any more. */
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_import(f.blobs[0], BLOB_MODEL, f.file, on_done, &d);
+    stop(&f, 0);
+    net_wait(&f.net, 200);
+    assert_false(d.called);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(import_copies_and_survives),   cmocka_unit_test(pulled_from_two_at_once),
-        cmocka_unit_test(waits_for_a_peer_that_has_it), cmocka_unit_test(a_liar_is_cut_off_and_the_pull_goes_on),
-        cmocka_unit_test(resumes_after_a_restart),      cmocka_unit_test(damage_is_found_at_start_and_healed),
+        cmocka_unit_test(import_copies_and_survives),
+        cmocka_unit_test(pulled_from_two_at_once),
+        cmocka_unit_test(waits_for_a_peer_that_has_it),
+        cmocka_unit_test(a_liar_is_cut_off_and_the_pull_goes_on),
+        cmocka_unit_test(resumes_after_a_restart),
+        cmocka_unit_test(damage_is_found_at_start_and_healed),
+        cmocka_unit_test(a_full_disk_ends_the_pull_and_loses_nothing),
+        cmocka_unit_test(cancelled_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
