@@ -1,6 +1,6 @@
 """Ask kith-guide the held-out questions and write RESULT.md.
 
-    python3 models/measure.py                        asks through build/kith run (the engine that ships)
+    python3 models/measure.py                        asks build/kith, as a user would
     /usr/bin/python3 models/measure.py --engine torch    asks a float model on the dequantised weights instead
 
 heldout.jsonl has 100 questions about Kith with the fact each asks for; out_of_scope.jsonl has 50 about other
@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import dataset as ds
 import gguf
@@ -34,24 +35,28 @@ def plain(text):
 
 
 class Engine:
-    """The shipped file through `kith run`, greedy, the prompt as the chat template makes it of one message."""
+    """The shipped file through `kith chat -m`, greedy, with no daemon: template, tokenizer, engine and worker are Kith's."""
 
     def __init__(self, model, kith):
         self.model, self.kith = model, kith
-        self.name = "`kith run` (greedy, backend auto)"
+        self.name = "`kith chat -m` (greedy, no daemon)"
+        self.home = tempfile.mkdtemp(prefix="kith-measure-")
         pairs, _ = gguf.read(model)
         self.tok = gt.Tokenizer(
             pairs["tokenizer.ggml.tokens"], pairs["tokenizer.ggml.scores"], pairs["tokenizer.ggml.token_type"])
         self.tokens_differ = 0
 
+    def kith_output(self, *args):
+        env = dict(os.environ, KITH_MODELS=os.path.dirname(os.path.abspath(self.model)))
+        out = subprocess.run([self.kith, *args, "--home", self.home], check=True, stdout=subprocess.PIPE, env=env)
+        return out.stdout.decode("utf-8").strip()
+
     def ask(self, question):
         prompt = "<|user|> %s<|end|><|assistant|>" % question
-        out = subprocess.run(
-            [self.kith, "run", "--model", self.model, "--prompt", prompt, "--tokens", str(TOKENS_MAX), "--json"],
-            check=True, stdout=subprocess.PIPE)
-        answer = json.loads(out.stdout)
+        got = self.kith_output("tokenize", "--model", self.model, "--special", "--bos", "--text", prompt)
         expected = [gt.BOS_ID, gt.USER_ID] + self.tok.encode(" " + question) + [gt.EOS_ID, gt.ASSISTANT_ID]
-        self.tokens_differ += answer["prompt_tokens"] != expected
+        answer = json.loads(self.kith_output("chat", "-m", question, "--tokens", str(TOKENS_MAX), "--json"))
+        self.tokens_differ += got != ",".join(map(str, expected)) or answer["tokens_in"] != len(expected)
         return answer["text"]
 
 
