@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -232,6 +233,7 @@ static enum err write_rows(struct local *l, FILE *f, const char *path, uint32_t 
 static enum err write_logits(struct local *l, struct bytes ids, const char *path, uint32_t *rows, struct note *note)
 {
     struct buf question = {0};
+    struct stat st;
     FILE *f = fopen(path, "wb");
     if (!f)
         return note_set(note, ERR_IO, "%.200s cannot be written: %s", path, strerror(errno));
@@ -239,9 +241,10 @@ static enum err write_logits(struct local *l, struct bytes ids, const char *path
     enum err e = local_send(l, &question, note);
     if (e == ERR_OK)
         e = write_rows(l, f, path, rows, note);
+    bool is_file = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode); /* a device or a pipe is left alone */
     if (fclose(f) != 0 && e == ERR_OK)
         e = note_set(note, ERR_IO, "%.200s cannot be written: %s", path, strerror(errno));
-    if (e != ERR_OK)
+    if (e != ERR_OK && is_file)
         unlink(path); /* no half of it */
     buf_clear(&question);
     return e;

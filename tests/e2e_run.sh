@@ -1,0 +1,168 @@
+#!/bin/bash
+# kith run, logits, verify, tokenize, template and chat, without a daemon: the same bits whatever the batch, threads and
+# kernels; every tampered transcript is caught; bad input gives one line and the right status.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+BUILD=${BUILD:-build/release}
+kith=$BUILD/kith
+guide=models/kith-guide.gguf
+data=${KITH_DATA:-../shared/data}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+checks=0
+
+check() { # WHAT CONDITION...
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" || { echo "e2e_run: FAILED: $what" >&2; failed=1; }
+}
+same() { [ "$1" = "$2" ]; }
+member() { # FILE EXPRESSION over the parsed object `t`
+    python3 -c 'import json,sys; t=json.load(open(sys.argv[1])); v=eval(sys.argv[2]); print(v if isinstance(v,str) else json.dumps(v))' "$1" "$2"
+}
+change() { # FROM TO STATEMENT over the parsed object `t`
+    python3 -c 'import json,sys; t=json.load(open(sys.argv[1])); exec(sys.argv[3]); json.dump(t,open(sys.argv[2],"w"))' "$1" "$2" "$3"
+}
+# Expects a status, one line on standard error, and a word in it.
+refuses() { # STATUS WORD COMMAND...
+    local status=$1 word=$2
+    shift 2
+    timeout 20 "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    local rc=$?
+    same "$rc" "$status" && same "$(wc -l <"$dir/err")" 1 && grep -q -- "$word" "$dir/err" && return 0
+    echo "  status $rc, said: $(cat "$dir/err")"
+    return 1
+}
+run() { # MODEL OUT ARGS...
+    local model=$1 out=$2
+    shift 2
+    "$kith" run --model "$model" --json "$@" >"$out"
+}
+
+# -- one model, every way of computing --
+every_way() { # MODEL PROMPT ARGS...
+    local model=$1 prompt=$2 first="" digest backend batch threads
+    shift 2
+    for backend in ref auto; do
+        for batch in 1 7 64; do
+            for threads in 1 2; do
+                run "$model" "$dir/way.json" --prompt "$prompt" --backend $backend --batch $batch --threads $threads "$@"
+                digest=$(member "$dir/way.json" 't["digest"]')
+                first=${first:-$digest}
+                check "$model: backend $backend, batch $batch, threads $threads" same "$digest" "$first"
+            done
+        done
+    done
+    check "$model: replayed in one pass" "$kith" verify --model "$model" --transcript "$dir/way.json" >"$dir/out"
+}
+
+every_way "$guide" "How do I see my balance?" --tokens 24
+every_way "$guide" "How do I see my balance?" --tokens 24 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.02 --seed c0ffee
+
+# -- seeds --
+run "$guide" "$dir/a.json" --prompt "Kith is" --temp 1.2 --tokens 24
+seed=$(member "$dir/a.json" 't["request"]["seed"]')
+run "$guide" "$dir/b.json" --prompt "Kith is" --temp 1.2 --tokens 24 --seed "$seed"
+check "a drawn seed gives the same answer again" same "$(member "$dir/a.json" 't["digest"]')" "$(member "$dir/b.json" 't["digest"]')"
+run "$guide" "$dir/b.json" --prompt "Kith is" --temp 1.2 --tokens 24
+check "another seed is drawn each time" test "$seed" != "$(member "$dir/b.json" 't["request"]["seed"]')"
+
+# -- tampering: status 1, and where --
+run "$guide" "$dir/good.json" --prompt "What is a validator?" --tokens 16
+n=$(member "$dir/good.json" 'len(t["tokens"])')
+tampered() { # WORD STATEMENT
+    change "$dir/good.json" "$dir/bad.json" "$2"
+    "$kith" verify --model "$guide" --transcript "$dir/bad.json" >"$dir/out" 2>&1
+    local rc=$?
+    same $rc 1 && grep -q -- "$1" "$dir/out" && return 0
+    echo "  status $rc, said: $(cat "$dir/out")"
+    return 1
+}
+check "the untouched transcript" "$kith" verify --model "$guide" --transcript "$dir/good.json" >"$dir/out"
+check "a token in the middle" tampered "position 3 " 't["tokens"][3] = (t["tokens"][3] + 1) % 100'
+check "the first token" tampered "position 0 " 't["tokens"][0] = (t["tokens"][0] + 1) % 100'
+check "the digest" tampered "position $n" 't["digest"] = "0" * 64'
+check "the prompt" tampered "position" 't["prompt_tokens"][-1] = 5'
+check "the seed" tampered "position" 't["request"]["seed"] = "1" * 64'
+check "the text" tampered "text" 't["text"] = "no " + t["text"]'
+check "the model" tampered "another model" 't["model"] = "0" * 64'
+for broken in 'del t["tokens"]' 't["digest"] = "xyz"' 't["request"]["temp"] = "hot"' 't["tokens"][0] = -1' \
+    't["prompt_tokens"] = []' 't["request"]["tokens"] = 0' 't["stop"] = "bored"' 't["arith"] = 99' 't["tokens"][0] = 1000000'; do
+    change "$dir/good.json" "$dir/bad.json" "$broken"
+    check "bad transcript: $broken" refuses 3 "" "$kith" verify --model "$guide" --transcript "$dir/bad.json"
+done
+echo '{"model":' >"$dir/bad.json"
+check "half a transcript" refuses 3 "JSON" "$kith" verify --model "$guide" --transcript "$dir/bad.json"
+check "no transcript" refuses 3 "none.json" "$kith" verify --model "$guide" --transcript "$dir/none.json"
+
+# -- logits, tokens, template --
+ids=$("$kith" tokenize --model "$guide" --bos --text "How do I start?")
+check "text to tokens and back" same "$("$kith" detokenize --model "$guide" --ids "$ids")" "How do I start?"
+"$kith" logits --model "$guide" --ids "$ids" --out "$dir/a.f32" --backend ref --batch 1 >"$dir/out"
+"$kith" logits --model "$guide" --ids "$ids" --out "$dir/b.f32" --batch 64 >"$dir/out"
+check "logits: the same bits" cmp "$dir/a.f32" "$dir/b.f32"
+vocab=$("$kith" logits --model "$guide" --ids "$ids" --out "$dir/a.f32" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["vocab"])')
+check "logits: their number" same "$(stat -c %s "$dir/a.f32")" "$((4 * vocab * $(echo "$ids" | tr ',' '\n' | wc -l)))"
+echo '[{"role":"user","content":"hello"}]' >"$dir/m.json"
+check "template" test -n "$("$kith" template --model "$guide" --messages "$dir/m.json")"
+
+# -- chat on a fresh machine --
+answer=$(KITH_HOME="$dir/none" "$kith" chat -m "What is Kith?")
+check "chat without a daemon answers" test -n "$answer"
+check "and the same each time" same "$answer" "$(KITH_HOME="$dir/none" "$kith" chat -m "What is Kith?")"
+
+# -- bad input --
+head -c 5000 "$guide" >"$dir/short.gguf"
+head -c 1000000 "$guide" >"$dir/cut.gguf"
+head -c 200000 /dev/urandom >"$dir/noise.gguf"
+: >"$dir/empty.gguf"
+python3 - "$guide" "$dir" <<'P'
+import sys
+b = open(sys.argv[1], 'rb').read()
+def write(name, old, new):
+    assert old in b and len(old) == len(new), name
+    open(sys.argv[2] + '/' + name, 'wb').write(b.replace(old, new))
+write('arch.gguf', b'\x05\x00\x00\x00\x00\x00\x00\x00llama', b'\x05\x00\x00\x00\x00\x00\x00\x00mamba')
+key = b'llama.embedding_length'
+at = b.index(key) + len(key) + 4
+open(sys.argv[2] + '/shape.gguf', 'wb').write(b[:at] + bytes([b[at] ^ 0x40]) + b[at + 1:])
+key = b'tokenizer.ggml.model'
+at = b.index(key) + len(key) + 4 + 8
+open(sys.argv[2] + '/tok.gguf', 'wb').write(b[:at] + b'z' + b[at + 1:])
+P
+for file in short cut noise empty arch shape tok; do
+    check "$file.gguf is refused" refuses 3 "$file.gguf" "$kith" run --model "$dir/$file.gguf" --prompt x
+done
+check "no such model" refuses 3 "nothing.gguf" "$kith" run --model "$dir/nothing.gguf" --prompt x
+check "a directory" refuses 3 "$dir" "$kith" run --model "$dir" --prompt x
+check "no prompt" refuses 3 "prompt" "$kith" run --model "$guide"
+check "no tokens" refuses 3 "tokens" "$kith" run --model "$guide" --prompt x --tokens 0
+check "a bad seed" refuses 3 "seed" "$kith" run --model "$guide" --prompt x --seed xyz
+check "an unknown backend" refuses 3 "abacus" "$kith" run --model "$guide" --prompt x --backend abacus
+check "a prompt over the context" refuses 3 "context" "$kith" run --model "$guide" --prompt "$(printf 'word %.0s' $(seq 5000))"
+check "a token outside the vocabulary" refuses 3 "999999" "$kith" logits --model "$guide" --ids 1,999999 --out "$dir/x"
+check "ids that are none" refuses 3 "1,,2" "$kith" logits --model "$guide" --ids 1,,2 --out "$dir/x"
+check "a full disk" refuses 3 "/dev/full" "$kith" logits --model "$guide" --ids 1,2 --out /dev/full
+check "no worker" refuses 3 "KITH_WORKER" env KITH_WORKER=/nowhere "$kith" run --model "$guide" --prompt x
+check "a worker that dies" refuses 1 "worker" env KITH_WORKER=/bin/false "$kith" run --model "$guide" --prompt x
+
+# -- the public model, where it is --
+story=$data/weights/stories260K
+if [ -e "$story-F32.gguf" ]; then
+    for format in F32 F16; do
+        reference=$(member "$story-$format.json" 't["greedy_ids"]')
+        run "$story-$format.gguf" "$dir/s.json" --prompt "Once upon a time" --tokens "$(member "$story-$format.json" 'len(t["greedy_ids"])')"
+        check "stories260K $format: the reference's greedy text" same "$(member "$dir/s.json" 't["tokens"]')" "$reference"
+        check "stories260K $format: replayed" "$kith" verify --model "$story-$format.gguf" --transcript "$dir/s.json" >"$dir/out"
+    done
+    for format in F32 F16 Q8_0 Q4_0; do
+        every_way "$story-$format.gguf" "Once upon a time" --tokens 32
+    done
+else
+    echo "e2e_run: skip: stories260K is not on this machine"
+fi
+
+[ $failed = 0 ] && echo "e2e_run: ok, $checks checks"
+exit $failed
