@@ -74,13 +74,15 @@
 #define BLOCK_INTERVAL_MS       200   /* least time between two blocks: more would only be smaller ones */
 #define BLOCK_HEARTBEAT_MS      30000 /* an empty block when nothing happens: proves that the chain lives */
 #define CONSENSUS_RESEND_MS     1000  /* without progress for so long, what we know of the height is said again */
-#define CONSENSUS_AHEAD_VOTES   1024  /* verified votes for the next height, kept until we are there */
-#define CONSENSUS_WAITS_MAX     4096  /* waiters for transactions' inclusion */
-#define CONSENSUS_LISTENERS_MAX 16    /* parts of the node that follow blocks */
-#define CONSENSUS_RETRY_MS      1000  /* what a full disk refused is tried again */
-#define SYNC_WINDOW             16    /* blocks asked for ahead while catching up */
-#define SYNC_TIMEOUT_MS         5000  /* for a block from a peer, then another is asked */
-#define SYNC_PAUSE_MS           300   /* a peer that is one block ahead: consensus usually gets there by itself */
+#define CONSENSUS_POOL_MS       3000 /* without a block for so long, waiting transactions are said again, a few at a time */
+#define CONSENSUS_RESEND_TXS    64
+#define CONSENSUS_AHEAD_VOTES   1024 /* verified votes for the next height, kept until we are there */
+#define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
+#define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
+#define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
+#define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
+#define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
+#define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
 
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096

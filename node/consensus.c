@@ -98,10 +98,11 @@ static enum err signer_store(struct consensus *c, const struct signer *s)
     return e == ERR_OK ? host_file_sync(c->signer_file) : e;
 }
 
+static const uint8_t no_file[SIGNER_FILE_SIZE];
+
 /* Both slots of a new file are written, so that later writes need no room on the disk. */
 static enum err signer_make(struct consensus *c, const char *path, uint64_t committed, struct note *note)
 {
-    static const uint8_t zero[SIGNER_FILE_SIZE];
     bool alone = c->validators->n == 1 && valset_find(c->validators, &c->self) == 0;
     if (committed > 0 && alone)
         return note_set(note, ERR_CORRUPT,
@@ -109,7 +110,7 @@ static enum err signer_make(struct consensus *c, const char *path, uint64_t comm
                         " blocks: put the file back before this validator votes",
                         path, committed);
     signer_init(&c->signer, committed ? committed + 2 : 0);
-    enum err e = host_file_put(c->signer_file, 0, zero, sizeof zero);
+    enum err e = host_file_put(c->signer_file, 0, no_file, sizeof no_file);
     if (e == ERR_OK)
         e = signer_store(c, &c->signer);
     return e == ERR_OK ? e : note_set(note, e, "cannot write %s: %s", path, err_text(e));
@@ -379,6 +380,8 @@ static void on_resend(void *arg)
     enum bft_step now = bft_view(c->bft).step;
     if (now != BFT_WAIT && now != BFT_DECIDED)
         wire_resend(c);
+    if (mempool_count(c->pool) > 0 && host_now_ms(c->o.host) >= c->last_block_ms + CONSENSUS_POOL_MS)
+        wire_resend_pool(c);
     host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
 }
 

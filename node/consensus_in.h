@@ -115,6 +115,7 @@ void wire_send_proposal(struct consensus *c, const struct proposal *p, const str
 void wire_send_status(struct consensus *c);
 void wire_send_evidence(struct consensus *c, const struct evidence *e);
 void wire_resend(struct consensus *c);
+void wire_resend_pool(struct consensus *c);
 void wire_take_ahead(struct consensus *c);
 
 /* consensus_tx.c */

@@ -13,11 +13,8 @@ enum err consensus_submit(struct consensus *c, struct bytes tx, struct hash *id,
     enum err e = mempool_add(c->pool, tx, id, note);
     if (e != ERR_OK)
         return e;
-    if (c->o.peers) {
-        bool first = peers_seen_first(c->o.peers, MSG_TX, tx); /* so that its echo is nothing new */
-        (void)first;
+    if (c->o.peers)
         peers_broadcast(c->o.peers, MSG_TX, tx, NULL);
-    }
     consensus_wake_soon(c);
     return ERR_OK;
 }

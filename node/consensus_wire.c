@@ -112,7 +112,8 @@ void wire_send_evidence(struct consensus *c, const struct evidence *e)
 
 struct resend {
     struct consensus *c;
-    const struct pubkey *to;
+    const struct pubkey *to; /* NULL: all */
+    uint32_t txs;
 };
 
 static void resend_vote(void *arg, const struct vote *v)
@@ -124,14 +125,26 @@ static void resend_vote(void *arg, const struct vote *v)
 static void resend_tx(void *arg, struct bytes tx)
 {
     struct resend *r = arg;
-    if (peers_send(r->c->o.peers, r->to, MSG_TX, tx) != ERR_OK)
-        log_event(LOG_DEBUG, "consensus", "unsent", "type=tx");
+    enum err e = ERR_OK;
+    if (r->to)
+        e = peers_send(r->c->o.peers, r->to, MSG_TX, tx);
+    else if (r->txs++ < CONSENSUS_RESEND_TXS)
+        peers_broadcast(r->c->o.peers, MSG_TX, tx, NULL);
+    if (e != ERR_OK)
+        log_event(LOG_DEBUG, "consensus", "unsent", "type=tx why=%s", err_name(e));
+}
+
+void wire_resend_pool(struct consensus *c)
+{
+    struct resend r = {c, NULL, 0};
+    if (c->o.peers)
+        mempool_each(c->pool, resend_tx, &r);
 }
 
 /* Proposal and votes of this round and what it rests on, to one peer or to all. */
 static void resend_height(struct consensus *c, const struct pubkey *to)
 {
-    struct resend r = {c, to};
+    struct resend r = {c, to, 0};
     struct proposal p;
     struct bft_view view = bft_view(c->bft);
     if (!c->o.peers)
@@ -151,11 +164,10 @@ void wire_resend(struct consensus *c)
 
 /* -- in -- */
 
+/* Sent on only where it was accepted: what is refused today (we are behind) may be accepted when it is said again. */
 static enum err on_tx(void *arg, const struct pubkey *from, struct bytes body)
 {
     struct consensus *c = arg;
-    if (!peers_seen_first(c->o.peers, MSG_TX, body))
-        return ERR_OK;
     enum err e = mempool_add(c->pool, body, NULL, NULL);
     if (e == ERR_OK) {
         peers_broadcast(c->o.peers, MSG_TX, body, from);
@@ -276,7 +288,7 @@ static enum err on_evidence(void *arg, const struct pubkey *from, struct bytes b
 static void on_change(void *arg, const struct pubkey *peer, bool up)
 {
     struct consensus *c = arg;
-    struct resend r = {c, peer};
+    struct resend r = {c, peer, 0};
     if (!up) {
         sync_peer_gone(c->sync, peer);
         return;

@@ -317,6 +317,96 @@ static void all_killed_at_any_moment(void **state)
     cluster_free(c);
 }
 
+static bool is_stuck(void *arg)
+{
+    struct cluster *c = arg;
+    return consensus_status(c->m[0].consensus).is_stuck;
+}
+
+/* The store takes nothing: no block is announced, and when there is room the same one is. */
+static void a_full_disk_stops_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(1, 0);
+    pay(c, 0, 1);
+    all_reach(c, 2, 5000);
+    kv_mem_fail(c->m[0].kv, 1, ERR_FULL);
+    struct hash id = pay(c, 0, 2);
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 20000, on_tx, c), ERR_OK);
+    net_run(&c->net, is_stuck, c, 5000);
+    assert_int_equal(height(c, 0), 2);
+    assert_int_equal(c->told, 0);
+    kv_mem_fail(c->m[0].kv, 0, ERR_OK);
+    net_run(&c->net, was_told, c, 5000);
+    assert_int_equal(c->told_code, ERR_OK);
+    all_reach(c, 4, 5000);
+    assert_false(consensus_status(c->m[0].consensus).is_stuck);
+    cluster_free(c);
+}
+
+/* Killed while the decided block is not stored: the log decides it again. */
+static void a_decision_that_was_not_stored_is_found_again(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(1, 0);
+    kv_mem_fail(c->m[0].kv, 1, ERR_FULL);
+    struct hash id = pay(c, 0, 2);
+    net_run(&c->net, is_stuck, c, 5000);
+    stop(c, 0);
+    kv_mem_fail(c->m[0].kv, 0, ERR_OK);
+    start(c, 0);
+    c->target = 1;
+    net_run(&c->net, reached, c, 5000); /* though the pool is empty now */
+    struct rec_result r;
+    assert_int_equal(ledger_tx_result(c->m[0].ledger, &id, &r, NULL), ERR_OK);
+    cluster_free(c);
+}
+
+/* A log that is gone: the signer's file knows of the lock, and the validator stays silent in that height. */
+static void a_lost_log_makes_mute(void **state)
+{
+    (void)state;
+    char path[300];
+    struct cluster *c = cluster_new(4, 0);
+    for (unsigned i = 0; i < 4; i++)
+        kv_mem_fail(c->m[i].kv, 1, ERR_FULL);
+    pay(c, 0, 2);
+    net_run(&c->net, is_stuck, c, 20000);
+    stop(c, 0);
+    for (unsigned i = 0; i < 4; i++)
+        kv_mem_fail(c->m[i].kv, 0, ERR_OK);
+    snprintf(path, sizeof path, "%s/wal", c->m[0].dir);
+    assert_int_equal(remove(path), 0);
+    start(c, 0);
+    for (unsigned i = 1; i < 4; i++)
+        net_join(&c->net, 0, i);
+    all_reach(c, 2, 20000); /* the block comes from the others; in the next height it votes again */
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(consensus_status(c->m[i].consensus).evidence, 0);
+    cluster_free(c);
+}
+
+static void a_lost_signer_file_stops_the_only_validator(void **state)
+{
+    (void)state;
+    char path[300];
+    struct note note = {{0}};
+    struct cluster *c = cluster_new(1, 0);
+    struct member *m = &c->m[0];
+    pay(c, 0, 2);
+    all_reach(c, 2, 5000);
+    stop(c, 0);
+    snprintf(path, sizeof path, "%s/signer", m->dir);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
+    struct consensus_options o = {
+        .host = c->net.host, .kv = m->kv, .ledger = m->ledger, .key = &c->net.node[0].key, .dir = m->dir};
+    assert_int_equal(consensus_open(&o, &m->consensus, &note), ERR_CORRUPT);
+    assert_non_null(strstr(note.text, "signer"));
+    ledger_close(m->ledger);
+    cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +414,10 @@ int main(void)
         cmocka_unit_test(four_validators_agree),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
         cmocka_unit_test(all_killed_at_any_moment),
+        cmocka_unit_test(a_full_disk_stops_and_loses_nothing),
+        cmocka_unit_test(a_decision_that_was_not_stored_is_found_again),
+        cmocka_unit_test(a_lost_log_makes_mute),
+        cmocka_unit_test(a_lost_signer_file_stops_the_only_validator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
