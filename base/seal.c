@@ -86,6 +86,13 @@ bool seal_open(struct buf *out, const struct seckey *secret, const void *p, size
     return good;
 }
 
+void seal_stream(uint8_t *out, const uint8_t key[32], uint64_t number, const void *p, size_t n)
+{
+    uint8_t nonce[crypto_stream_xchacha20_NONCEBYTES] = {0};
+    store_le64(nonce, number);
+    crypto_stream_xchacha20_xor(out, p, n, nonce, key);
+}
+
 bool seal_password_key(uint8_t key[32], const char *password, size_t n, const uint8_t salt[16], uint64_t passes,
                        size_t memory_bytes)
 {

@@ -31,6 +31,10 @@ bool seal_to_key(struct buf *out, const struct pubkey *to, const struct seckey *
 /* `secret` as key_derive left it. `out` grows by n - SEAL_TO_KEY_EXTRA. */
 bool seal_open(struct buf *out, const struct seckey *secret, const void *p, size_t n) MUST_USE;
 
+/* XChaCha20 alone, for what a hash vouches for: XORs the stream of (key, number as a little-endian nonce). The
+ * same call undoes it. */
+void seal_stream(uint8_t *out, const uint8_t key[32], uint64_t number, const void *p, size_t n);
+
 /* Argon2id (RFC 9106); memory in bytes. False when the memory cannot be had. */
 bool seal_password_key(uint8_t key[32], const char *password, size_t n, const uint8_t salt[16], uint64_t passes,
                        size_t memory_bytes) MUST_USE;

@@ -214,8 +214,8 @@ static void print_settlements(const struct cli *cli, const json_t *r)
     (void)cli;
     if (json_array_size(all) == 0)
         printf("nothing to settle\n");
-    json_array_foreach(all, i, s) printf("%s  channel %s  tx %s\n", out_amount(json_object_get(s, "amount"), room),
-                                         out_text(s, "channel"), out_text(s, "tx"));
+    json_array_foreach(all, i, s)
+        printf("%s  channel %s\n", out_amount(json_object_get(s, "amount"), room), out_text(s, "channel"));
 }
 
 int cmd_settle(const struct cli *cli, const struct args *args)

@@ -1,33 +1,87 @@
 /* The HTTP API: OpenAI's conventions under /v1, Kith's own under /kith/v1 (docs/api.md). One table of
- * routes; a handler a route. */
+ * routes in api.c; a handler a route, in the api_*.c file of its group. */
 #ifndef KITH_NODE_API_H
 #define KITH_NODE_API_H
 
+#include "base/amount.h"
+#include "base/json.h"
+#include "base/key.h"
 #include "node/http.h"
-#include "node/jobs.h"
 
 struct node;
+struct job_view;
 
 struct api_call {
     struct node *node;
     struct http_request *request;
-    const char *rest; /* what stands in the path where the route has a '*' */
+    char rest[256]; /* what stands in the path where the route has a '*' */
 };
 typedef void (*api_fn)(struct api_call *call);
 
-/* handler of both doors: `arg` is the struct node */
+/* Handler of both doors; `arg` is the struct node. */
 void api_handle(void *arg, struct http_request *r);
 
-/* Routes, in api_openai.c and api_kith_*.c. */
+/* -- for the handlers -- */
+/* The HTTP status that an error deserves, and its code for programs. */
+unsigned api_status(enum err e);
+const char *api_code(enum err e);
+/* {"code":"..","message":".."} */
+void api_put_error(struct buf *b, enum err e, const struct note *note);
+/* Answers with it. `note` may be NULL. */
+void api_fail(struct http_request *r, enum err e, const struct note *note);
+/* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
+json_t *api_body(struct http_request *r);
+/* Answers and clears the buffer. */
+void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
+/* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
+uint64_t api_wait_ms(const struct http_request *r);
+/* "name":"text" and its kin, with the comma in front where `first` is false. */
+void api_put_text(struct buf *b, bool *first, const char *name, const char *text);
+void api_put_u64(struct buf *b, bool *first, const char *name, uint64_t v);
+void api_put_flag(struct buf *b, bool *first, const char *name, bool v);
+void api_put_hash(struct buf *b, bool *first, const char *name, const struct hash *h);
+void api_put_key(struct buf *b, bool *first, const char *name, const struct pubkey *k);
+void api_put_amount(struct buf *b, bool *first, const char *name, struct amount a);
+/* As the chain's address. */
+void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
+
+/* 64 hexadecimal digits or an address of this chain. */
+bool api_account_parse(struct node *n, const char *text, struct pubkey *out, struct note *note) MUST_USE;
+/* Whoever waits for the chain is looked after: after each block, and at the end. */
+void api_on_block(struct node *n);
+void api_drop_waits(struct node *n);
+
+/* Routes. */
 void api_openai_models(struct api_call *c);
 void api_openai_chat(struct api_call *c);
-
-/* The HTTP status that an error deserves. */
-unsigned api_status(enum err e);
-/* Answers with the error's code name in lower case and the note. */
-void api_fail(struct http_request *r, enum err e, const struct note *note);
-/* The body as a JSON object, or NULL after answering 400. The caller owns it. */
-json_t *api_body(struct http_request *r);
-void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
+void api_health(struct api_call *c);
+void api_ready(struct api_call *c);
+void api_metrics(struct api_call *c);
+void api_status_get(struct api_call *c);
+void api_peers_get(struct api_call *c);
+void api_peers_post(struct api_call *c);
+void api_task_get(struct api_call *c);
+void api_chain_info(struct api_call *c);
+void api_chain_block(struct api_call *c);
+void api_chain_wait(struct api_call *c);
+void api_account_get(struct api_call *c);
+void api_tx_post(struct api_call *c);
+void api_tx_get(struct api_call *c);
+void api_models_get(struct api_call *c);
+void api_model_get(struct api_call *c);
+void api_model_import(struct api_call *c);
+void api_model_pull(struct api_call *c);
+void api_data_post(struct api_call *c);
+void api_data_get(struct api_call *c);
+void api_job_post(struct api_call *c);
+void api_job_get(struct api_call *c);
+void api_job_events(struct api_call *c);
+void api_job_cancel(struct api_call *c);
+void api_job_verify(struct api_call *c);
+void api_share_prepare(struct api_call *c);
+void api_share_post(struct api_call *c);
+void api_share_get(struct api_call *c);
+void api_share_stop(struct api_call *c);
+void api_settle_post(struct api_call *c);
 
 #endif

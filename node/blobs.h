@@ -43,6 +43,13 @@ void blobs_import(struct blobs *b, enum blob_kind kind, const char *path, blobs_
 /* Fetches by root from connected peers, and from peers that connect later, until it is whole or cancelled.
  * A second pull of the same root waits for the same fetch. */
 void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, blobs_done_fn done, void *arg);
+/* The same for the first `leaves` only (all of a smaller blob): a model's metadata and vocabulary. When a pull of the
+ * whole runs already, done waits for that. */
+void blobs_pull_head(struct blobs *b, enum blob_kind kind, const struct hash *root, uint64_t leaves, blobs_done_fn done,
+                     void *arg);
+/* A read-only descriptor of what is here, with at least the first leaf checked; behind the leaves that are here it
+ * reads as anything. Of a whole blob, as blobs_fd. ERR_NOT_FOUND: not even that. */
+enum err blobs_head_fd(const struct blobs *b, const struct hash *root, int *fd, struct note *note) MUST_USE;
 /* Ends a pull (done gets ERR_CANCELLED); what came so far stays for the next one. */
 void blobs_pull_cancel(struct blobs *b, const struct hash *root);
 

@@ -31,6 +31,7 @@ struct item {
     struct host_file *have;   /* a part's list of leaves */
     struct hash *leaves;      /* a part's, once the size is known; zero: not here */
     struct blob_fetch *fetch; /* a part's */
+    uint64_t head;            /* leaves that the pull is for; 0: all */
     uint64_t check_next;
     uint64_t kept;      /* leaves of a part at rest */
     struct timer timer; /* a pull's questions, or the next turn of a check */

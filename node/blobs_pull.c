@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +225,14 @@ static enum err store_leaf(struct item *it, const struct leaf *m, struct note *n
                     it->owner->dir[it->kind], err_text(e));
 }
 
+/* All that was wanted: the part stays as it is for whoever wants more. */
+static void head_is_here(struct item *it)
+{
+    blobs_item_tell(it, ERR_OK, NULL);
+    it->pulling = false;
+    host_timer_cancel(it->owner->host, &it->timer);
+}
+
 static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
 {
     struct blobs *b = arg;
@@ -242,6 +252,10 @@ static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
         }
         if (blob_fetch_is_done(it->fetch)) {
             finish(it);
+            return ERR_OK;
+        }
+        if (it->head && blob_fetch_front(it->fetch) >= it->head) {
+            head_is_here(it);
             return ERR_OK;
         }
     }
@@ -297,7 +311,9 @@ static enum err pull(struct item *it, struct note *note)
     return ERR_OK;
 }
 
-void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, blobs_done_fn done, void *arg)
+/* head 0: the whole */
+static void want(struct blobs *b, enum blob_kind kind, const struct hash *root, uint64_t head, blobs_done_fn done,
+                 void *arg)
 {
     struct note note = {{0}};
     struct item *it = blobs_item(b, root);
@@ -310,10 +326,44 @@ void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, b
         it = &none;
     }
     blobs_item_wait(it, done, arg);
-    if (e == ERR_OK && !it->whole && !it->pulling)
-        e = pull(it, &note);
+    if (e == ERR_OK && !it->whole) {
+        it->head = !it->pulling ? head : head == 0 || it->head == 0 ? 0 : head > it->head ? head : it->head;
+        if (!it->pulling)
+            e = pull(it, &note);
+        blob_fetch_set_limit(it->fetch, it->head ? it->head : UINT64_MAX);
+        if (e == ERR_OK)
+            pull_pump(it);
+    }
     if (e != ERR_OK || it->whole)
         blobs_item_tell(it, e, &note);
+    else if (it->head && blob_fetch_front(it->fetch) >= it->head)
+        head_is_here(it);
+}
+
+void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, blobs_done_fn done, void *arg)
+{
+    want(b, kind, root, 0, done, arg);
+}
+
+void blobs_pull_head(struct blobs *b, enum blob_kind kind, const struct hash *root, uint64_t leaves, blobs_done_fn done,
+                     void *arg)
+{
+    want(b, kind, root, leaves ? leaves : 1, done, arg);
+}
+
+enum err blobs_head_fd(const struct blobs *b, const struct hash *root, int *fd, struct note *note)
+{
+    const struct item *it = blobs_item(b, root);
+    if (blobs_path(b, root))
+        return blobs_fd(b, root, fd, note);
+    *fd = -1;
+    if (!it || !it->fetch || blob_fetch_front(it->fetch) == 0)
+        return note_set(note, ERR_NOT_FOUND, "nothing of this model is on this machine");
+    char *part = blobs_item_path(it, "part");
+    *fd = open(part, O_RDONLY | O_CLOEXEC);
+    enum err e = *fd >= 0 ? ERR_OK : note_set(note, ERR_IO, "cannot open %s: %s", part, strerror(errno));
+    free(part);
+    return e;
 }
 
 void blobs_pull_cancel(struct blobs *b, const struct hash *root)

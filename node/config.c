@@ -40,6 +40,8 @@ static const struct setting settings[] = {
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},
     {"threads", KIND_NUMBER, offsetof(struct config, threads), false, "N", "of a worker (one per processor)"},
     {"memory-mb", KIND_NUMBER, offsetof(struct config, memory_mb), false, "N", "for all workers (no limit)"},
+    {"no-default-model", KIND_FLAG, offsetof(struct config, no_default_model), false, "",
+     "do not keep the model that comes with Kith"},
     {"log", KIND_LEVEL, offsetof(struct config, log_level), false, "LEVEL", "trace, debug, info, odd or broken"},
     {"log-file", KIND_TEXT, offsetof(struct config, log_file), false, "FILE", "instead of standard error"},
     {"fresh", KIND_FLAG, offsetof(struct config, fresh), true, "", "dev: begin with a new chain"},

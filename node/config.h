@@ -33,6 +33,8 @@ struct config {
     enum log_level log_level;
     bool validator, provide, audit;
     bool fresh;                      /* dev: begin again */
+    bool dev;                        /* not a setting: kithd dev sets it */
+    bool no_default_model;
     uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
     uint64_t threads;                /* of a worker; 0: one per processor */
     uint64_t memory_mb;              /* for all workers; 0: no limit */

@@ -39,7 +39,8 @@ struct job_ask {
     struct bytes stops; /* as in a request: u8 length and bytes, each */
     enum job_route route;
     struct amount cost_max;
-    bool is_private; /* the transcript is shown to no auditor */
+    bool is_private; /* only on this machine, shown to nobody */
+    uint64_t key;    /* drawn by the client; asking again with the same one gives the same job; 0: none */
 };
 #define JOB_TOKENS_DEFAULT 512
 /* Greedy, no penalties, everything else at its default. */
@@ -57,10 +58,12 @@ struct job_view {
     uint32_t prompt_tokens, tokens;
     const char *text; /* UTF-8, whole characters only */
     size_t text_n;
+    uint32_t text_tokens; /* how many of the tokens it is the text of */
     struct amount cost;
     const char *stop; /* "length", "eos", "stop", "numeric"; NULL while it runs */
     struct hash digest;
-    struct hash receipt; /* zero for a local job */
+    struct hash receipt;    /* zero for a local job */
+    uint32_t receipt_index; /* in its channel; UINT32_MAX before there is one */
     struct hash seed;
     bool verified;
     const char *error; /* of a failed job: one line, and its code */
@@ -82,10 +85,20 @@ void jobs_cancel(struct jobs *j, const struct hash *id);
 struct job_watch *jobs_watch(struct jobs *j, const struct hash *id, job_fn fn, void *arg);
 void jobs_unwatch(struct job_watch *w);
 
-/* Replays the transcript on the local model in one prefill pass. ERR_OK: the same bits; ERR_MISMATCH: the note
- * says where it differs; ERR_NOT_FOUND: no such job or the model is not on this machine (the note says how to
- * get it). */
-typedef void (*job_verified_fn)(void *arg, enum err e, const struct note *note);
+/* How much of the text could be shown when that many tokens were known: where a client that has seen them goes on.
+ * Answered when the job has as many (or is over), in a later turn; `arg` names the question for jobs_drop_place. */
+typedef void (*job_place_fn)(void *arg, size_t offset);
+void jobs_place(struct jobs *j, const struct hash *id, uint32_t tokens, job_place_fn fn, void *arg);
+void jobs_drop_place(struct jobs *j, const void *arg);
+
+/* Replays the transcript on the local model in one prefill pass. ERR_OK: replayed, the verdict says whether the bits
+ * are the same; ERR_NOT_FOUND: no such job or the model is not on this machine (the note says how to get it). */
+struct job_verdict {
+    bool same;
+    uint32_t position; /* of the first token that differs */
+    struct hash digest;
+};
+typedef void (*job_verified_fn)(void *arg, enum err e, const struct job_verdict *v, const struct note *note);
 void jobs_verify(struct jobs *j, const struct hash *id, job_verified_fn fn, void *arg);
 
 #endif

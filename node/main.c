@@ -1,4 +1,5 @@
 /* kithd: one table of commands. Exit status: 0 done, 1 could not start, 3 wrong usage. */
+#include "node/dev.h"
 #include "node/genesis_cmd.h"
 #include "node/home.h"
 #include "node/node.h"
@@ -47,6 +48,16 @@ static int init(struct config *c, struct note *note)
     return EXIT_DONE;
 }
 
+static int dev(struct config *c, struct note *note)
+{
+    enum err e = dev_prepare(c, note);
+    if (e != ERR_OK)
+        return fail(e, note);
+    printf("kithd dev: API at http://%s/v1, model \"default\", home %s\n", c->http, c->home);
+    fflush(stdout);
+    return run(c, note);
+}
+
 static const struct command {
     const char *name;                                /* "" runs the node */
     int (*run)(struct config *c, struct note *note); /* NULL: has words of its own */
@@ -54,6 +65,7 @@ static const struct command {
 } commands[] = {
     {"", run, "run a node until SIGTERM or SIGINT"},
     {"init", init, "make the node's key and print the node's id"},
+    {"dev", dev, "a chain of its own in one process, for building on Kith (--fresh begins again)"},
     {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT..."},
 };
 

@@ -4,14 +4,19 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "chain/genesis.h"
+#include "node/api.h"
+#include "node/consensus.h"
 #include "node/home.h"
 #include "p2p/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SETTLE_MS 300000 /* a provider settles every five minutes, and when asked */
 
 typedef enum err (*start_fn)(struct node *n, struct note *note);
 typedef void (*stop_fn)(struct node *n);
@@ -140,7 +145,7 @@ static enum err start_consensus(struct node *n, struct note *note)
         .peers = n->peers,
         .key = n->config->validator ? &n->key : NULL,
         .dir = dir,
-        .block_interval_ms = (uint32_t)n->config->block_ms,
+        .block_interval_ms = n->config->dev && !n->config->block_ms ? 1 : (uint32_t)n->config->block_ms,
         .heartbeat_ms = (uint32_t)n->config->heartbeat_ms,
     };
     enum err e = consensus_open(&o, &n->consensus, note);
@@ -210,6 +215,116 @@ static void stop_blobs(struct node *n)
     blobs_close(n->blobs);
 }
 
+/* -- blocks -- */
+
+static void on_block(void *arg, const struct consensus_block *block)
+{
+    struct node *n = arg;
+    for (uint32_t i = 0; n->market && i < block->result->events_n; i++)
+        market_on_event(n->market, &block->result->events[i]);
+    if (n->market)
+        market_on_block(n->market);
+    api_on_block(n);
+}
+
+static enum err submit(void *arg, struct bytes tx, struct note *note)
+{
+    struct node *n = arg;
+    return consensus_submit(n->consensus, tx, NULL, note);
+}
+
+/* -- work and money -- */
+
+static enum err start_workers(struct node *n, struct note *note)
+{
+    (void)note;
+    struct workers_options o = {.host = n->host,
+                                .backend = n->config->backend ? n->config->backend : "auto",
+                                .threads = (uint32_t)n->config->threads,
+                                .memory_bytes = n->config->memory_mb << 20};
+    n->workers = workers_new(&o);
+    n->account = account_new(n->host, n->ledger, &n->key, submit, n);
+    return ERR_OK;
+}
+
+static void stop_workers(struct node *n)
+{
+    account_free(n->account);
+    workers_free(n->workers);
+}
+
+/* HOST:PORT that others reach this node at: what was announced, or the listening host with the real port. */
+static void set_endpoint(struct node *n)
+{
+    const char *listen = n->config->announce ? n->config->announce : n->config->listen;
+    const char *colon = strrchr(listen, ':');
+    size_t host_n = colon ? (size_t)(colon - listen) : 0;
+    if (n->config->announce)
+        snprintf(n->endpoint, sizeof n->endpoint, "%s", n->config->announce);
+    else if (host_n && host_n < 256 && strncmp(listen, "0.0.0.0", 7) != 0)
+        snprintf(n->endpoint, sizeof n->endpoint, "%.*s:%u", (int)host_n, listen, peers_port(n->peers));
+    else
+        snprintf(n->endpoint, sizeof n->endpoint, "127.0.0.1:%u", peers_port(n->peers));
+}
+
+static enum err start_market(struct node *n, struct note *note)
+{
+    char *model = n->config->no_default_model ? NULL : home_default_model();
+    set_endpoint(n);
+    struct market_options o = {.services = {.host = n->host,
+                                            .ledger = n->ledger,
+                                            .account = n->account,
+                                            .peers = n->peers,
+                                            .streams = n->streams,
+                                            .blobs = n->blobs,
+                                            .workers = n->workers,
+                                            .key = &n->key,
+                                            .self = n->id,
+                                            .chain = n->chain},
+                               .home = n->config->home,
+                               .endpoint = n->endpoint,
+                               .default_model = model,
+                               .audits = n->config->audit,
+                               .settle_ms = SETTLE_MS};
+    enum err e = market_open(&o, &n->market, note);
+    if (e == ERR_OK)
+        consensus_on_block(n->consensus, on_block, n);
+    free(model);
+    return e;
+}
+
+static void stop_market(struct node *n)
+{
+    market_close(n->market);
+    n->market = NULL;
+}
+
+/* -- the API -- */
+
+static enum err start_http(struct node *n, struct note *note)
+{
+    char *path = config_path(n->config, "kithd.sock");
+    n->tasks = tasks_new(n->host);
+    enum err e = http_open_unix(n->host, path, api_handle, n, &n->http_unix, note);
+    if (e == ERR_OK && n->config->http[0]) {
+        e = http_open_tcp(n->host, n->config->http, api_handle, n, &n->http_tcp, note);
+        if (e != ERR_OK)
+            http_close(n->http_unix);
+    }
+    free(path);
+    if (e != ERR_OK)
+        tasks_free(n->tasks);
+    return e;
+}
+
+static void stop_http(struct node *n)
+{
+    http_close(n->http_tcp);
+    http_close(n->http_unix);
+    api_drop_waits(n);
+    tasks_free(n->tasks);
+}
+
 /* Last of the network: from here on messages come, and every part has registered for its own. */
 static enum err start_dialling(struct node *n, struct note *note)
 {
@@ -237,6 +352,9 @@ static const struct part {
     {"streams", start_streams, stop_streams},
     {"blobs", start_blobs, stop_blobs},
     {"consensus", start_consensus, stop_consensus},
+    {"workers", start_workers, stop_workers},
+    {"market", start_market, stop_market},
+    {"http", start_http, stop_http},
     {"dialling", start_dialling, NULL},
     {"signals", start_signals, NULL},
 };
@@ -285,4 +403,24 @@ void node_close(struct node *n)
 {
     if (n)
         stop_parts(n, PARTS_N);
+}
+
+const char *node_endpoint(const struct node *n)
+{
+    return n->endpoint;
+}
+
+const char *node_prefix(const struct node *n)
+{
+    return ledger_genesis(n->ledger)->prefix.s;
+}
+
+uint32_t node_features(const struct node *n)
+{
+    return features(n->config);
+}
+
+struct jobs *node_jobs(const struct node *n)
+{
+    return market_jobs(n->market);
 }

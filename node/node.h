@@ -6,12 +6,15 @@
 #ifndef KITH_NODE_NODE_H
 #define KITH_NODE_NODE_H
 
-#include "node/blobs.h"
 #include "node/config.h"
 #include "node/consensus.h"
-#include "node/host.h"
-#include "node/peers.h"
-#include "node/streams.h"
+#include "node/http.h"
+#include "node/market.h"
+#include "node/tasks.h"
+
+#define NODE_VERSION "0.1.0"
+
+struct chain_wait;
 
 struct node {
     const struct config *config;
@@ -27,6 +30,13 @@ struct node {
     struct streams *streams;
     struct blobs *blobs;
     struct consensus *consensus;
+    struct account *account;
+    struct workers *workers;
+    struct market *market;
+    struct tasks *tasks;
+    struct chain_wait *waits; /* api_kith_chain.c */
+    struct http *http_unix, *http_tcp;
+    char endpoint[300]; /* HOST:PORT that others reach us at */
 };
 
 /* Starts every part; on failure those that had started are stopped again, and the note says why.
@@ -36,5 +46,11 @@ enum err node_open(const struct config *config, struct node **out, struct note *
 void node_run(struct node *n);
 void node_stop(struct node *n);
 void node_close(struct node *n);
+
+/* For the API. */
+const char *node_endpoint(const struct node *n);
+const char *node_prefix(const struct node *n); /* of addresses on this chain */
+uint32_t node_features(const struct node *n);  /* enum msg_feature */
+struct jobs *node_jobs(const struct node *n);
 
 #endif

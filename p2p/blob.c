@@ -27,6 +27,7 @@ struct blob_fetch {
     uint64_t size, leaves, here;
     uint8_t *state; /* [leaves], once sized */
     uint64_t next;  /* no leaf before it is MISSING */
+    uint64_t limit; /* leaves from here on are not asked for */
     struct source source[BLOB_SOURCES_MAX];
     unsigned sources;
 };
@@ -35,6 +36,7 @@ struct blob_fetch *blob_fetch_new(const struct hash *root)
 {
     struct blob_fetch *f = mem_new(sizeof *f);
     f->root = *root;
+    f->limit = UINT64_MAX;
     return f;
 }
 
@@ -69,6 +71,19 @@ void blob_fetch_set_size(struct blob_fetch *f, uint64_t size)
         f->source[i].late += f->source[i].n;
         f->source[i].n = 0;
     }
+}
+
+void blob_fetch_set_limit(struct blob_fetch *f, uint64_t leaves)
+{
+    f->limit = leaves;
+}
+
+uint64_t blob_fetch_front(const struct blob_fetch *f)
+{
+    uint64_t n = 0;
+    while (f->sized && n < f->leaves && f->state[n] == LEAF_HERE)
+        n++;
+    return n;
 }
 
 void blob_fetch_set_here(struct blob_fetch *f, uint64_t index)
@@ -170,7 +185,7 @@ static bool next_missing(struct blob_fetch *f, uint64_t *index)
     while (f->next < f->leaves && f->state[f->next] != LEAF_MISSING)
         f->next++;
     *index = f->next;
-    return f->next < f->leaves;
+    return f->next < f->leaves && f->next < f->limit;
 }
 
 /* The source with most room: the quick ones have it sooner again. */

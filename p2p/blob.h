@@ -27,6 +27,11 @@ void blob_fetch_set_here(struct blob_fetch *f, uint64_t index);
 /* A leaf that came could not be stored, or was lost: it is missing again. */
 void blob_fetch_set_missing(struct blob_fetch *f, uint64_t index);
 
+/* Only the first `leaves` are wanted: no others are asked for. UINT64_MAX: all (so it is at the start). */
+void blob_fetch_set_limit(struct blob_fetch *f, uint64_t leaves);
+/* How many leaves from the first on are here without a gap. */
+uint64_t blob_fetch_front(const struct blob_fetch *f);
+
 /* A peer says that it has the blob. ERR_MISMATCH: its size cannot be; ERR_FULL: enough sources; ERR_DUPLICATE. */
 enum err blob_fetch_add(struct blob_fetch *f, const struct pubkey *source, uint64_t size) MUST_USE;
 void blob_fetch_remove(struct blob_fetch *f, const struct pubkey *source);

@@ -1,0 +1,213 @@
+/* Routes, and what all handlers share. */
+#include "node/api.h"
+
+#include "base/codec.h"
+#include "node/node.h"
+#include "wallet/address.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MAX_S 60
+
+/* method, path ('*' stands for one part), handler, only through the Unix socket */
+static const struct route {
+    const char *method, *path;
+    api_fn fn;
+    bool local;
+} routes[] = {
+    {"GET", "/v1/models", api_openai_models, false},
+    {"POST", "/v1/chat/completions", api_openai_chat, false},
+    {"GET", "/health", api_health, false},
+    {"GET", "/ready", api_ready, false},
+    {"GET", "/metrics", api_metrics, false},
+    {"GET", "/kith/v1/status", api_status_get, false},
+    {"GET", "/kith/v1/peers", api_peers_get, false},
+    {"POST", "/kith/v1/peers", api_peers_post, true},
+    {"GET", "/kith/v1/tasks/*", api_task_get, false},
+    {"GET", "/kith/v1/chain/info", api_chain_info, false},
+    {"GET", "/kith/v1/chain/wait", api_chain_wait, false},
+    {"GET", "/kith/v1/chain/blocks/*", api_chain_block, false},
+    {"GET", "/kith/v1/accounts/*", api_account_get, false},
+    {"POST", "/kith/v1/tx", api_tx_post, false},
+    {"GET", "/kith/v1/tx/*", api_tx_get, false},
+    {"GET", "/kith/v1/models", api_models_get, false},
+    {"POST", "/kith/v1/models/import", api_model_import, true},
+    {"POST", "/kith/v1/models/pull", api_model_pull, true},
+    {"GET", "/kith/v1/models/*", api_model_get, false},
+    {"POST", "/kith/v1/data", api_data_post, true},
+    {"GET", "/kith/v1/data", api_data_get, false},
+    {"POST", "/kith/v1/jobs", api_job_post, false},
+    {"GET", "/kith/v1/jobs/*", api_job_get, false},
+    {"GET", "/kith/v1/jobs/*/events", api_job_events, false},
+    {"POST", "/kith/v1/jobs/*/cancel", api_job_cancel, false},
+    {"POST", "/kith/v1/jobs/*/verify", api_job_verify, false},
+    {"POST", "/kith/v1/share/prepare", api_share_prepare, true},
+    {"POST", "/kith/v1/share", api_share_post, true},
+    {"GET", "/kith/v1/share", api_share_get, false},
+    {"POST", "/kith/v1/share/stop", api_share_stop, true},
+    {"POST", "/kith/v1/settle", api_settle_post, true},
+};
+
+/* True if the path fits; `rest` takes what stands at the star. */
+static bool fits(const char *pattern, const char *path, char *rest, size_t room)
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(star - pattern);
+    if (strncmp(pattern, path, before) != 0)
+        return false;
+    size_t n = strcspn(path + before, "/");
+    if (n == 0 || n >= room || strcmp(star + 1, path + before + n) != 0)
+        return false;
+    memcpy(rest, path + before, n);
+    rest[n] = 0;
+    return true;
+}
+
+void api_handle(void *arg, struct http_request *r)
+{
+    struct api_call call = {.node = arg, .request = r};
+    bool other_method = false;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        const struct route *o = &routes[i];
+        if (!fits(o->path, http_path(r), call.rest, sizeof call.rest))
+            continue;
+        if (strcmp(o->method, http_method(r)) != 0) {
+            other_method = true;
+            continue;
+        }
+        if (o->local && !http_is_local(r))
+            http_reply_error(r, 403, "forbidden", "this is answered on the node's own Unix socket only");
+        else
+            o->fn(&call);
+        return;
+    }
+    if (other_method)
+        http_reply_error(r, 405, "bad_method", "not with this method: see docs/api.md");
+    else
+        http_reply_error(r, 404, "not_found", "no such path: see docs/api.md");
+}
+
+/* error, status, code; anything else is a fault of ours */
+static const struct {
+    enum err e;
+    unsigned status;
+    const char *code;
+} errors[] = {
+    {ERR_NOT_FOUND, 404, "not_found"}, {ERR_EXISTS, 409, "exists"},       {ERR_FULL, 503, "full"},
+    {ERR_FORMAT, 400, "bad_request"},  {ERR_LIMIT, 413, "too_large"},     {ERR_UNSUPPORTED, 422, "bad_model"},
+    {ERR_RANGE, 400, "bad_request"},   {ERR_CORRUPT, 422, "corrupt"},     {ERR_AUTH, 422, "auth"},
+    {ERR_CHAIN, 422, "chain"},         {ERR_NONCE, 422, "nonce"},         {ERR_FUNDS, 402, "budget"},
+    {ERR_STATE, 409, "state"},         {ERR_DUPLICATE, 409, "exists"},    {ERR_EXPIRED, 422, "expired"},
+    {ERR_REFUSED, 422, "refused"},     {ERR_BUSY, 503, "no_provider"},    {ERR_TIMEOUT, 503, "no_provider"},
+    {ERR_CLOSED, 503, "no_provider"},  {ERR_CANCELLED, 409, "cancelled"}, {ERR_USAGE, 400, "bad_request"},
+    {ERR_MISMATCH, 422, "mismatch"},   {ERR_NUMERIC, 422, "numeric"},
+};
+
+static size_t error_index(enum err e)
+{
+    size_t i = 0;
+    while (i < sizeof errors / sizeof *errors && errors[i].e != e)
+        i++;
+    return i;
+}
+
+unsigned api_status(enum err e)
+{
+    size_t i = error_index(e);
+    return i < sizeof errors / sizeof *errors ? errors[i].status : 500;
+}
+
+const char *api_code(enum err e)
+{
+    size_t i = error_index(e);
+    return i < sizeof errors / sizeof *errors ? errors[i].code : "internal";
+}
+
+void api_put_error(struct buf *b, enum err e, const struct note *note)
+{
+    const char *text = note && note->text[0] ? note->text : err_text(e);
+    buf_add_format(b, "{\"code\":\"%s\",\"message\":", api_code(e));
+    codec_json_string(b, text, strlen(text));
+    buf_add_text(b, "}");
+}
+
+void api_fail(struct http_request *r, enum err e, const struct note *note)
+{
+    http_reply_error(r, api_status(e), api_code(e), note && note->text[0] ? note->text : err_text(e));
+}
+
+json_t *api_body(struct http_request *r)
+{
+    struct note note = {{0}};
+    struct bytes body = http_body(r);
+    json_t *value = json_parse(body.n ? body : bytes_of_text("{}"), &note);
+    if (value && json_is_object(value))
+        return value;
+    if (value)
+        note_set(&note, ERR_FORMAT, "the body must be a JSON object");
+    json_decref(value);
+    http_reply_error(r, 400, "bad_request", note.text);
+    return NULL;
+}
+
+void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take)
+{
+    http_reply(r, status, "application/json", bytes_of_buf(json_take));
+    buf_clear(json_take);
+}
+
+uint64_t api_wait_ms(const struct http_request *r)
+{
+    const char *text = http_query(r, "wait");
+    if (!text || strspn(text, "0123456789.") != strlen(text))
+        return 0;
+    double s = strtod(text, NULL);
+    return (uint64_t)((s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000);
+}
+
+void api_put_text(struct buf *b, bool *first, const char *name, const char *text)
+{
+    codec_json_key(b, first, name);
+    codec_json_string(b, text, strlen(text));
+}
+
+void api_put_u64(struct buf *b, bool *first, const char *name, uint64_t v)
+{
+    codec_json_key(b, first, name);
+    buf_add_format(b, "%" PRIu64, v);
+}
+
+void api_put_flag(struct buf *b, bool *first, const char *name, bool v)
+{
+    codec_json_key(b, first, name);
+    codec_json_flag(b, &v);
+}
+
+void api_put_hash(struct buf *b, bool *first, const char *name, const struct hash *h)
+{
+    codec_json_key(b, first, name);
+    codec_json_hash(b, h);
+}
+
+void api_put_key(struct buf *b, bool *first, const char *name, const struct pubkey *k)
+{
+    codec_json_key(b, first, name);
+    codec_json_pubkey(b, k);
+}
+
+void api_put_amount(struct buf *b, bool *first, const char *name, struct amount a)
+{
+    codec_json_key(b, first, name);
+    codec_json_amount(b, &a);
+}
+
+void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k)
+{
+    char text[ADDRESS_TEXT_ROOM];
+    address_put(node_prefix(n), k, text);
+    api_put_text(b, first, name, text);
+}

@@ -1,0 +1,529 @@
+/* Jobs over HTTP: made, shown, followed token by token, cancelled, verified. */
+#include "base/mem.h"
+#include "node/api.h"
+#include "node/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEEPALIVE_MS 10000
+
+/* -- making -- */
+
+static enum err read_number(json_t *params, const char *name, double high, double *out, struct note *note)
+{
+    json_t *v = json_object_get(params, name);
+    if (!v || json_is_null(v))
+        return ERR_OK;
+    double x = json_number_value(v);
+    if (!json_is_number(v) || !(x >= 0 && x <= high))
+        return note_set(note, ERR_RANGE, "params.%s must be a number from 0 to %g", name, high);
+    *out = x;
+    return ERR_OK;
+}
+
+static enum err read_stops(json_t *params, struct buf *stops, struct note *note)
+{
+    json_t *list = json_object_get(params, "stop");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *v = json_array_get(list, i);
+        size_t n = json_string_length(v);
+        if (n == 0 || n >= STOP_BYTES_MAX || i >= STOPS_MAX)
+            return note_set(note, ERR_RANGE, "params.stop must be at most %d texts of 1 to %d bytes", STOPS_MAX,
+                            STOP_BYTES_MAX - 1);
+        uint8_t length = (uint8_t)n;
+        buf_add(stops, &length, 1);
+        buf_add(stops, json_string_value(v), n);
+    }
+    return ERR_OK;
+}
+
+static enum err read_params(json_t *params, struct job_ask *ask, struct buf *stops, struct note *note)
+{
+    double tokens = ask->tokens_max, temp = (double)ask->temp, top_k = ask->top_k, top_p = (double)ask->top_p,
+           min_p = (double)ask->min_p;
+    enum err e = read_number(params, "tokens", CONTEXT_MAX, &tokens, note);
+    if (e == ERR_OK)
+        e = read_number(params, "temp", 100, &temp, note);
+    if (e == ERR_OK)
+        e = read_number(params, "top_k", VOCAB_MAX, &top_k, note);
+    if (e == ERR_OK)
+        e = read_number(params, "top_p", 1, &top_p, note);
+    if (e == ERR_OK)
+        e = read_number(params, "min_p", 1, &min_p, note);
+    if (e == ERR_OK)
+        e = read_stops(params, stops, note);
+    ask->tokens_max = (uint32_t)tokens;
+    ask->temp = (float)temp;
+    ask->top_k = (uint32_t)top_k;
+    ask->top_p = (float)top_p;
+    ask->min_p = (float)min_p;
+    ask->stops = bytes_of_buf(stops);
+    const char *seed = json_text(params, "seed");
+    ask->has_seed = seed != NULL;
+    if (e == ERR_OK && seed && !hex_get(seed, ask->seed.b, sizeof ask->seed.b))
+        e = note_set(note, ERR_FORMAT, "params.seed must be 64 hexadecimal digits");
+    return e;
+}
+
+static enum err read_cost(json_t *body, struct job_ask *ask, struct note *note)
+{
+    const char *cost = json_text(body, "max_cost");
+    if (!cost)
+        return ERR_OK;
+    if (!*cost || strspn(cost, "0123456789") != strlen(cost) || strlen(cost) > 19)
+        return note_set(note, ERR_FORMAT, "max_cost must be mote in decimal digits");
+    ask->cost_max = amount_of(strtoull(cost, NULL, 10));
+    return ERR_OK;
+}
+
+static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct note *note)
+{
+    const char *route = json_text(body, "route"), *model = json_text(body, "model");
+    json_t *list = json_object_get(body, "messages"), *key = json_object_get(body, "key");
+    job_ask_init(ask);
+    ask->model = model ? model : "default";
+    ask->prompt = json_text(body, "prompt");
+    if (list) {
+        json_print(messages, list);
+        ask->messages = buf_text(messages);
+    }
+    if ((!list || !json_is_array(list) || json_array_size(list) == 0) && !ask->prompt)
+        return note_set(note, ERR_FORMAT, "messages (a list) or prompt (a text) is missing");
+    if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
+        return note_set(note, ERR_FORMAT, "route \"%.20s\" must be auto, local or network", route);
+    if (route)
+        ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
+    ask->is_private = json_is_true(json_object_get(body, "private"));
+    if (json_is_integer(key))
+        ask->key = (uint64_t)json_integer_value(key);
+    else if (json_is_string(key))
+        ask->key = strtoull(json_string_value(key), NULL, 0);
+    enum err e = read_cost(body, ask, note);
+    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, note) : e;
+}
+
+void api_job_post(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct job_ask ask;
+    struct job_view v;
+    struct hash id;
+    struct buf messages = {0}, stops = {0}, b = {0};
+    bool first = true;
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    enum err e = read_ask(body, &ask, &messages, &stops, &note);
+    if (e == ERR_OK)
+        e = jobs_make(market_jobs(c->node->market), &ask, &id, &note);
+    if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {
+        api_fail(c->request, e, &note);
+    } else {
+        buf_add_text(&b, "{");
+        api_put_hash(&b, &first, "job", &id);
+        api_put_hash(&b, &first, "model", &v.model);
+        api_put_text(&b, &first, "route", v.is_local ? "local" : "network");
+        buf_add_text(&b, "}");
+        api_reply_json(c->request, 201, &b);
+    }
+    buf_clear(&messages);
+    buf_clear(&stops);
+    json_decref(body);
+}
+
+/* -- showing -- */
+
+static const char *public_state(const struct job_view *v)
+{
+    if (v->state == JOB_DONE)
+        return "done";
+    if (v->state == JOB_FAILED)
+        return v->code == ERR_CANCELLED ? "cancelled" : "failed";
+    return v->state == JOB_RUNNING ? "running" : "queued";
+}
+
+/* The settlement that covers the job's receipt: its channel's first one that reaches behind its place. */
+static bool find_settlement(struct node *n, const struct job_view *v, struct rec_settlement *out)
+{
+    struct rec_settlement rec;
+    struct hash last;
+    bool found = false;
+    if (v->is_local || v->receipt_index == UINT32_MAX)
+        return false;
+    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &rec); after = &last) {
+        last = rec.id;
+        if (hash_equal(&rec.channel, &v->channel) && rec.count > v->receipt_index &&
+            (!found || rec.count < out->count)) {
+            *out = rec;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void put_settlement(struct buf *b, bool *first, struct node *n, const struct job_view *v)
+{
+    static const char *const states[] = {"waiting", "waiting", "paid", "forfeited"};
+    static const char *const verdicts[] = {"match", "mismatch", "withheld"};
+    struct rec_settlement rec;
+    bool inner = true, have = find_settlement(n, v, &rec);
+    codec_json_key(b, first, "settlement");
+    if (!have) {
+        buf_add_text(b, "null,\"audit\":null");
+        return;
+    }
+    buf_add_text(b, "{");
+    api_put_hash(b, &inner, "tx", &rec.id);
+    api_put_u64(b, &inner, "height", rec.height);
+    api_put_text(b, &inner, "state", states[rec.state]);
+    api_put_amount(b, &inner, "amount", rec.amount);
+    buf_add_text(b, "}");
+    codec_json_key(b, first, "audit");
+    if (settlement_audits(&rec) == 0) {
+        buf_add_text(b, "null");
+        return;
+    }
+    struct audit_draw d = settlement_audit_at(&rec, 0);
+    inner = true;
+    buf_add_text(b, "{");
+    api_put_key(b, &inner, "auditor", &d.auditor);
+    api_put_u64(b, &inner, "index", d.index);
+    codec_json_key(b, &inner, "verdict");
+    if (d.verdict < AUDIT_VERDICTS)
+        buf_add_format(b, "\"%s\"}", verdicts[d.verdict]);
+    else
+        buf_add_text(b, "null}");
+}
+
+static void put_job(struct buf *b, struct node *n, const struct job_view *v)
+{
+    bool first = true, inner = true;
+    buf_add_text(b, "{");
+    api_put_hash(b, &first, "job", &v->id);
+    api_put_text(b, &first, "state", public_state(v));
+    codec_json_key(b, &first, "model");
+    buf_add_text(b, "{");
+    api_put_hash(b, &inner, "root", &v->model);
+    api_put_text(b, &inner, "name", v->model_name);
+    buf_add_text(b, "}");
+    api_put_text(b, &first, "route", v->is_local ? "local" : "network");
+    api_put_key(b, &first, "provider", &v->provider);
+    api_put_flag(b, &first, "private", v->is_private);
+    api_put_u64(b, &first, "created_ms", v->made_ms);
+    api_put_u64(b, &first, "tokens_in", v->prompt_tokens);
+    api_put_u64(b, &first, "tokens_out", v->tokens);
+    codec_json_key(b, &first, "text");
+    codec_json_string(b, v->text ? v->text : "", v->text_n);
+    api_put_hash(b, &first, "seed", &v->seed);
+    codec_json_key(b, &first, "stop");
+    buf_add_format(b, v->stop ? "\"%s\"" : "null", v->stop);
+    api_put_hash(b, &first, "digest", &v->digest);
+    api_put_amount(b, &first, "cost", v->cost);
+    api_put_hash(b, &first, "channel", &v->channel);
+    codec_json_key(b, &first, "receipt");
+    if (hash_is_zero(&v->receipt))
+        buf_add_text(b, "null");
+    else
+        codec_json_hash(b, &v->receipt);
+    api_put_flag(b, &first, "verified", v->verified);
+    put_settlement(b, &first, n, v);
+    codec_json_key(b, &first, "error");
+    if (v->state == JOB_FAILED) {
+        struct note note;
+        note_set(&note, v->code, "%s", v->error);
+        api_put_error(b, v->code, &note);
+    } else
+        buf_add_text(b, "null");
+    buf_add_text(b, "}");
+}
+
+static bool job_id_of(struct api_call *c, struct hash *id, struct job_view *v)
+{
+    if (hex_get(c->rest, id->b, sizeof id->b) && jobs_find(market_jobs(c->node->market), id, v))
+        return true;
+    http_reply_error(c->request, 404, "not_found", "this node has no such job");
+    return false;
+}
+
+struct job_wait {
+    struct node *node;
+    struct http_request *request;
+    struct hash id;
+    bool settled;
+    struct job_watch *watch;
+    struct timer timer, poll;
+};
+
+static void job_wait_free(struct job_wait *w)
+{
+    jobs_unwatch(w->watch);
+    host_timer_cancel(w->node->host, &w->timer);
+    host_timer_cancel(w->node->host, &w->poll);
+    free(w);
+}
+
+static void job_wait_over(void *arg)
+{
+    struct job_wait *w = arg;
+    struct job_view v;
+    struct buf b = {0};
+    if (jobs_find(market_jobs(w->node->market), &w->id, &v)) {
+        put_job(&b, w->node, &v);
+        api_reply_json(w->request, 200, &b);
+    } else
+        http_reply_error(w->request, 404, "not_found", "the job is gone");
+    job_wait_free(w);
+}
+
+static bool is_settled(struct node *n, const struct job_view *v)
+{
+    struct rec_settlement rec;
+    if (v->state == JOB_FAILED || v->is_local || v->cost.mote == 0)
+        return v->state >= JOB_DONE;
+    return v->state == JOB_DONE && find_settlement(n, v, &rec) && rec.state >= SETTLEMENT_PAID;
+}
+
+static void job_wait_poll(void *arg)
+{
+    struct job_wait *w = arg;
+    struct job_view v;
+    if (!jobs_find(market_jobs(w->node->market), &w->id, &v) || is_settled(w->node, &v))
+        job_wait_over(w);
+    else
+        host_timer_set(w->node->host, &w->poll, 200, job_wait_poll, w);
+}
+
+static void job_wait_progress(void *arg, const struct job_view *v)
+{
+    struct job_wait *w = arg;
+    if (v->state < JOB_DONE)
+        return;
+    w->watch = NULL;
+    host_timer_set(w->node->host, &w->poll, 0, w->settled ? job_wait_poll : job_wait_over, w);
+}
+
+static void job_wait_gone(void *arg, struct http_request *r)
+{
+    (void)r;
+    job_wait_free(arg);
+}
+
+void api_job_get(struct api_call *c)
+{
+    struct hash id;
+    struct job_view v;
+    struct buf b = {0};
+    const char *until = http_query(c->request, "until");
+    bool settled = until && strcmp(until, "settled") == 0;
+    uint64_t wait_ms = api_wait_ms(c->request);
+    if (!job_id_of(c, &id, &v))
+        return;
+    bool ready = settled ? is_settled(c->node, &v) : v.state >= JOB_DONE;
+    if (ready || wait_ms == 0) {
+        put_job(&b, c->node, &v);
+        api_reply_json(c->request, 200, &b);
+        return;
+    }
+    struct job_wait *w = mem_new(sizeof *w);
+    *w = (struct job_wait){.node = c->node, .request = c->request, .id = id, .settled = settled};
+    http_on_gone(c->request, job_wait_gone, w);
+    host_timer_set(c->node->host, &w->timer, wait_ms, job_wait_over, w);
+    w->watch = jobs_watch(market_jobs(c->node->market), &id, job_wait_progress, w);
+}
+
+/* -- following -- */
+
+struct follow {
+    struct node *node;
+    struct http_request *request;
+    struct hash id;
+    uint32_t tokens; /* that the client has */
+    size_t sent;     /* bytes of the text that the client has */
+    struct job_watch *watch;
+    struct timer keepalive;
+};
+
+static void follow_free(struct follow *f)
+{
+    jobs_unwatch(f->watch);
+    jobs_drop_place(market_jobs(f->node->market), f);
+    host_timer_cancel(f->node->host, &f->keepalive);
+    free(f);
+}
+
+static void on_keepalive(void *arg)
+{
+    struct follow *f = arg;
+    if (http_stream_put(f->request, bytes_of_text(": alive\n\n"))) {
+        host_timer_set(f->node->host, &f->keepalive, KEEPALIVE_MS, on_keepalive, f);
+        return;
+    }
+    http_stream_end(f->request);
+    follow_free(f);
+}
+
+static bool put_event(struct follow *f, const char *name, struct buf *data)
+{
+    struct buf frame = {0};
+    buf_add_format(&frame, "event: %s\ndata: %s\n\n", name, buf_text(data));
+    bool good = http_stream_put(f->request, bytes_of_buf(&frame));
+    buf_clear(&frame);
+    buf_clear(data);
+    return good;
+}
+
+static bool send_text(struct follow *f, const struct job_view *v)
+{
+    struct buf b = {0};
+    if (v->text_n <= f->sent || v->text_tokens <= f->tokens)
+        return true;
+    buf_add_format(&b, "{\"i\":%u,\"text\":", v->text_tokens - 1);
+    codec_json_string(&b, v->text + f->sent, v->text_n - f->sent);
+    buf_add_text(&b, "}");
+    f->sent = v->text_n;
+    f->tokens = v->text_tokens;
+    return put_event(f, "token", &b);
+}
+
+static bool send_end(struct follow *f, const struct job_view *v)
+{
+    struct buf b = {0};
+    bool first = true;
+    buf_add_text(&b, "{");
+    if (v->state == JOB_FAILED) {
+        struct note note;
+        note_set(&note, v->code, "%s", v->error);
+        codec_json_key(&b, &first, "error");
+        api_put_error(&b, v->code, &note);
+        buf_add_text(&b, "}");
+        return put_event(f, "failed", &b);
+    }
+    api_put_text(&b, &first, "stop", v->stop);
+    api_put_u64(&b, &first, "tokens_in", v->prompt_tokens);
+    api_put_u64(&b, &first, "tokens_out", v->tokens);
+    api_put_amount(&b, &first, "cost", v->cost);
+    if (v->is_local)
+        api_put_text(&b, &first, "provider", "local");
+    else
+        api_put_key(&b, &first, "provider", &v->provider);
+    codec_json_key(&b, &first, "receipt");
+    if (hash_is_zero(&v->receipt))
+        buf_add_text(&b, "null");
+    else
+        codec_json_hash(&b, &v->receipt);
+    api_put_hash(&b, &first, "digest", &v->digest);
+    buf_add_text(&b, "}");
+    return put_event(f, "done", &b);
+}
+
+static void follow_step(void *arg, const struct job_view *v)
+{
+    struct follow *f = arg;
+    bool over = v->state >= JOB_DONE;
+    if (over)
+        f->watch = NULL;
+    /* The last text may have come with tokens that carried none. */
+    if (over && v->text_n > f->sent && v->text_tokens <= f->tokens)
+        f->tokens = v->text_tokens ? v->text_tokens - 1 : 0;
+    bool good = send_text(f, v) && (!over || send_end(f, v));
+    host_timer_set(f->node->host, &f->keepalive, KEEPALIVE_MS, on_keepalive, f);
+    if (good && !over)
+        return;
+    http_stream_end(f->request);
+    follow_free(f);
+}
+
+static void follow_gone(void *arg, struct http_request *r)
+{
+    (void)r;
+    follow_free(arg);
+}
+
+/* The text of the client's first tokens is so long: from there on. */
+static void on_place(void *arg, size_t offset)
+{
+    struct follow *f = arg;
+    f->sent = offset;
+    f->watch = jobs_watch(market_jobs(f->node->market), &f->id, follow_step, f);
+}
+
+void api_job_events(struct api_call *c)
+{
+    struct hash id;
+    struct job_view v;
+    const char *from = http_query(c->request, "from");
+    if (!job_id_of(c, &id, &v))
+        return;
+    struct follow *f = mem_new(sizeof *f);
+    *f = (struct follow){.node = c->node, .request = c->request, .id = id};
+    f->tokens = from ? (uint32_t)strtoul(from, NULL, 10) : 0;
+    http_on_gone(c->request, follow_gone, f);
+    http_stream_start(c->request, 200, "text/event-stream");
+    host_timer_set(c->node->host, &f->keepalive, KEEPALIVE_MS, on_keepalive, f);
+    jobs_place(market_jobs(c->node->market), &id, f->tokens, on_place, f);
+}
+
+/* -- cancelling and verifying -- */
+
+void api_job_cancel(struct api_call *c)
+{
+    struct hash id;
+    struct job_view v;
+    struct buf b = {0};
+    if (!job_id_of(c, &id, &v))
+        return;
+    jobs_cancel(market_jobs(c->node->market), &id);
+    if (jobs_find(market_jobs(c->node->market), &id, &v))
+        put_job(&b, c->node, &v);
+    api_reply_json(c->request, 200, &b);
+}
+
+struct verify_task {
+    struct node *node;
+    struct hash id;
+    struct task *task;
+    uint64_t since_ms;
+};
+
+static void on_verified(void *arg, enum err e, const struct job_verdict *verdict, const struct note *note)
+{
+    struct verify_task *x = arg;
+    struct job_view v;
+    struct buf b = {0};
+    bool first = true;
+    if (e != ERR_OK || !jobs_find(market_jobs(x->node->market), &x->id, &v)) {
+        task_fail(x->task, e, note);
+    } else {
+        buf_add_text(&b, "{");
+        api_put_flag(&b, &first, "same", verdict->same);
+        api_put_u64(&b, &first, "tokens", v.tokens);
+        codec_json_key(&b, &first, "position");
+        if (verdict->same)
+            buf_add_text(&b, "null");
+        else
+            buf_add_format(&b, "%u", verdict->position);
+        api_put_hash(&b, &first, "digest_claimed", &v.digest);
+        api_put_hash(&b, &first, "digest_replayed", &verdict->digest);
+        api_put_u64(&b, &first, "replay_ms", host_now_ms(x->node->host) - x->since_ms);
+        buf_add_text(&b, "}");
+        task_finish(x->task, bytes_of_buf(&b));
+        buf_clear(&b);
+    }
+    free(x);
+}
+
+void api_job_verify(struct api_call *c)
+{
+    struct hash id;
+    struct job_view v;
+    if (!job_id_of(c, &id, &v))
+        return;
+    struct verify_task *x = mem_new(sizeof *x);
+    *x = (struct verify_task){c->node, id, task_new(c->node->tasks, "verify"), host_now_ms(c->node->host)};
+    task_progress(x->task, 0, v.tokens);
+    jobs_verify(market_jobs(c->node->market), &id, on_verified, x);
+    task_accepted(x->task, c->request);
+}

@@ -1,0 +1,468 @@
+/* Models and data over HTTP. */
+#include "base/mem.h"
+#include "node/api.h"
+#include "node/data.h"
+#include "node/model_facts.h"
+#include "node/node.h"
+#include "wallet/address.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- lists -- */
+
+struct listing {
+    struct node *node;
+    struct buf *b;
+    const struct hash *only; /* offers of this model; NULL: all */
+    bool first;
+};
+
+static void next_item(struct listing *l)
+{
+    buf_add_text(l->b, l->first ? "{" : ",{");
+    l->first = false;
+}
+
+static void put_worker_facts(struct buf *b, bool *first, struct node *n, const struct hash *root)
+{
+    struct worker_info info = {0};
+    struct worker *w = workers_find(n->workers, root, WORKER_FULL);
+    if (w)
+        worker_get_info(w, &info);
+    api_put_text(b, first, "state", !w ? "idle" : info.ready ? "ready" : "loading");
+    if (info.ready) {
+        api_put_text(b, first, "architecture", info.architecture);
+        api_put_text(b, first, "format", info.format);
+        api_put_u64(b, first, "context", info.context);
+    }
+}
+
+static void put_local(void *arg, const struct blobs_info *info)
+{
+    struct listing *l = arg;
+    struct rec_model rec;
+    bool first = true;
+    if (info->kind != BLOB_MODEL || !info->whole)
+        return;
+    bool published = ledger_model(l->node->ledger, &info->root, &rec);
+    next_item(l);
+    api_put_hash(l->b, &first, "root", &info->root);
+    api_put_text(l->b, &first, "name", published ? rec.name.s : "");
+    api_put_u64(l->b, &first, "size", info->size);
+    put_worker_facts(l->b, &first, l->node, &info->root);
+    api_put_flag(l->b, &first, "published", published);
+    buf_add_text(l->b, "}");
+}
+
+static void put_offer(void *arg, const struct offer *o)
+{
+    struct listing *l = arg;
+    struct rec_model model;
+    struct rec_provider provider;
+    bool first = true;
+    if (l->only && !hash_equal(l->only, &o->model))
+        return;
+    next_item(l);
+    api_put_hash(l->b, &first, "model", &o->model);
+    api_put_text(l->b, &first, "name", ledger_model(l->node->ledger, &o->model, &model) ? model.name.s : "");
+    api_put_key(l->b, &first, "provider", &o->provider);
+    if (ledger_provider(l->node->ledger, &o->provider, &provider))
+        api_put_address(l->b, &first, "owner", l->node, &provider.owner);
+    api_put_amount(l->b, &first, "price_in", o->price_in);
+    api_put_amount(l->b, &first, "price_out", o->price_out);
+    api_put_u64(l->b, &first, "context", o->context);
+    api_put_u64(l->b, &first, "slots", o->slots);
+    api_put_u64(l->b, &first, "slots_free", o->slots_free);
+    api_put_u64(l->b, &first, "speed", o->tokens_per_s);
+    api_put_u64(l->b, &first, "expires_ms", o->expiry_ms);
+    buf_add_text(l->b, "}");
+}
+
+static void put_offers(struct buf *b, struct node *n, const struct hash *only)
+{
+    struct listing l = {n, b, only, true};
+    buf_add_text(b, "[");
+    offers_each(market_offers(n->market), host_wall_ms(n->host), put_offer, &l);
+    buf_add_text(b, "]");
+}
+
+void api_models_get(struct api_call *c)
+{
+    struct buf b = {0};
+    struct listing l = {c->node, &b, NULL, true};
+    buf_add_text(&b, "{\"local\":[");
+    blobs_list(c->node->blobs, put_local, &l);
+    buf_add_text(&b, "],\"offers\":");
+    put_offers(&b, c->node, NULL);
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
+/* -- one model -- */
+
+static void put_lineage(struct buf *b, const struct rec_model *m)
+{
+    struct cursor at = cursor_of(m->lineage);
+    bool first_entry = true;
+    buf_add_text(b, "[");
+    while (at.n >= FLAT_ENTRY_SIZE) {
+        struct flat_entry entry;
+        bool first = true;
+        flat_entry_get(&at, &entry);
+        if (!cursor_ok(&at))
+            break;
+        buf_add_text(b, first_entry ? "{" : ",{");
+        first_entry = false;
+        api_put_text(b, &first, "type", entry.type == LINEAGE_DATA ? "data" : "model");
+        api_put_hash(b, &first, "id", &entry.id);
+        api_put_key(b, &first, "to", &entry.to);
+        api_put_u64(b, &first, "bps", entry.share / (LINEAGE_WHOLE / BPS_ALL));
+        buf_add_text(b, "}");
+    }
+    buf_add_text(b, "]");
+}
+
+static void put_published(struct buf *b, bool *outer, struct node *n, const struct rec_model *m)
+{
+    bool first = true;
+    codec_json_key(b, outer, "published");
+    buf_add_text(b, "{");
+    api_put_address(b, &first, "publisher", n, &m->publisher);
+    api_put_text(b, &first, "licence", m->licence.s);
+    api_put_u64(b, &first, "arith", m->arith);
+    api_put_u64(b, &first, "royalty_bps", m->royalty_bps);
+    api_put_u64(b, &first, "derive_bps", m->derive_bps);
+    api_put_hash(b, &first, "tensors_root", &m->tensors_root);
+    codec_json_key(b, &first, "lineage");
+    put_lineage(b, m);
+    api_put_u64(b, &first, "height", m->height);
+    buf_add_text(b, "}");
+}
+
+void api_model_get(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct hash root;
+    struct rec_model m;
+    struct blobs_info info;
+    struct buf b = {0};
+    bool first = true;
+    enum err e = market_find_model(c->node->market, c->rest, &root, &note);
+    bool published = e == ERR_OK && ledger_model(c->node->ledger, &root, &m);
+    bool local = e == ERR_OK && blobs_find(c->node->blobs, &root, &info) && info.whole;
+    if (e == ERR_OK && !published && !local)
+        e = note_set(&note, ERR_NOT_FOUND, "nobody published the model %.64s, and it is not on this machine", c->rest);
+    if (e != ERR_OK) {
+        api_fail(c->request, e, &note);
+        return;
+    }
+    buf_add_text(&b, "{");
+    api_put_hash(&b, &first, "root", &root);
+    api_put_text(&b, &first, "name", published ? m.name.s : "");
+    api_put_u64(&b, &first, "size", published ? m.size : info.size);
+    if (published) {
+        api_put_text(&b, &first, "architecture", m.architecture.s);
+        api_put_text(&b, &first, "format", m.format.s);
+    }
+    api_put_flag(&b, &first, "local", local);
+    if (local && !published)
+        put_worker_facts(&b, &first, c->node, &root);
+    if (published)
+        put_published(&b, &first, c->node, &m);
+    else {
+        codec_json_key(&b, &first, "published");
+        buf_add_text(&b, "null");
+    }
+    codec_json_key(&b, &first, "offers");
+    put_offers(&b, c->node, &root);
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
+/* -- importing: into the store, its facts read on a thread, and a worker that says whether it runs -- */
+
+struct import_task {
+    struct node *node;
+    struct task *task;
+    struct model_facts facts;
+    struct worker *worker;
+};
+
+static void import_end(struct import_task *x, enum err e, const struct note *note)
+{
+    struct buf b = {0};
+    if (e == ERR_OK) {
+        model_facts_json(&b, &x->facts);
+        task_finish(x->task, bytes_of_buf(&b));
+    } else
+        task_fail(x->task, e, note);
+    buf_clear(&b);
+    model_facts_clear(&x->facts);
+    free(x);
+}
+
+static void on_import_ready(void *arg, enum err e, const struct worker_info *info, const struct note *note)
+{
+    struct import_task *x = arg;
+    if (e == ERR_OK)
+        x->facts.context = info->context;
+    import_end(x, e, note);
+}
+
+static void on_facts(void *arg)
+{
+    struct import_task *x = arg;
+    struct note note = x->facts.note;
+    int fd;
+    enum err e = x->facts.e;
+    if (e == ERR_OK)
+        e = model_facts_open(&x->facts, &fd, &note);
+    if (e == ERR_OK)
+        e = workers_get(x->node->workers, &x->facts.root, WORKER_FULL, fd, &x->worker, &note);
+    if (e == ERR_OK)
+        worker_when_ready(x->worker, on_import_ready, x);
+    else
+        import_end(x, e, &note);
+}
+
+static void facts_work(void *arg)
+{
+    struct import_task *x = arg;
+    model_facts_read(&x->facts);
+}
+
+static void on_imported(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct import_task *x = arg;
+    if (e != ERR_OK) {
+        import_end(x, e, note);
+        return;
+    }
+    free(x->facts.path);
+    x->facts.path = mem_string(blobs_path(x->node->blobs, root));
+    host_submit(x->node->host, facts_work, on_facts, x);
+}
+
+void api_model_import(struct api_call *c)
+{
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *path = json_text(body, "path");
+    if (!path || *path != '/') {
+        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a GGUF file");
+    } else {
+        struct import_task *x = mem_new(sizeof *x);
+        bool check = json_is_true(json_object_get(body, "check"));
+        *x = (struct import_task){.node = c->node, .task = task_new(c->node->tasks, check ? "check" : "import")};
+        x->facts.path = mem_string(path);
+        if (check)
+            host_submit(c->node->host, facts_work, on_facts, x);
+        else
+            blobs_import(c->node->blobs, BLOB_MODEL, path, on_imported, x);
+        task_accepted(x->task, c->request);
+    }
+    json_decref(body);
+}
+
+/* -- pulling -- */
+
+struct pull_task {
+    struct node *node;
+    struct task *task;
+    struct hash root;
+    struct timer timer;
+};
+
+static void pull_progress(void *arg)
+{
+    struct pull_task *x = arg;
+    struct blobs_info info;
+    if (blobs_find(x->node->blobs, &x->root, &info))
+        task_progress(x->task, info.leaves_have * LEAF_SIZE < info.size ? info.leaves_have * LEAF_SIZE : info.size,
+                      info.size);
+    host_timer_set(x->node->host, &x->timer, 100, pull_progress, x);
+}
+
+static void on_pulled(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct pull_task *x = arg;
+    struct blobs_info info;
+    host_timer_cancel(x->node->host, &x->timer);
+    if (e == ERR_OK && blobs_find(x->node->blobs, root, &info)) {
+        struct buf b = {0};
+        bool first = true;
+        buf_add_text(&b, "{");
+        api_put_hash(&b, &first, "root", root);
+        api_put_u64(&b, &first, "size", info.size);
+        buf_add_text(&b, "}");
+        task_progress(x->task, info.size, info.size);
+        task_finish(x->task, bytes_of_buf(&b));
+        buf_clear(&b);
+    } else
+        task_fail(x->task, e, note);
+    free(x);
+}
+
+void api_model_pull(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct hash root;
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *model = json_text(body, "model");
+    enum err e = model ? market_find_model(c->node->market, model, &root, &note)
+                       : note_set(&note, ERR_FORMAT, "model is missing: a name or a root");
+    if (e != ERR_OK) {
+        api_fail(c->request, e, &note);
+    } else {
+        struct pull_task *x = mem_new(sizeof *x);
+        *x = (struct pull_task){.node = c->node, .task = task_new(c->node->tasks, "pull"), .root = root};
+        host_timer_set(c->node->host, &x->timer, 0, pull_progress, x);
+        task_accepted(x->task, c->request);
+        blobs_pull(c->node->blobs, BLOB_MODEL, &root, on_pulled, x);
+    }
+    json_decref(body);
+}
+
+/* -- data -- */
+
+struct data_task {
+    struct node *node;
+    struct task *task;
+};
+
+static void on_data_added(void *arg, enum err e, const struct data_facts *f, const struct note *note)
+{
+    struct data_task *x = arg;
+    if (e == ERR_OK) {
+        struct buf b = {0};
+        bool first = true;
+        buf_add_text(&b, "{");
+        api_put_hash(&b, &first, "cipher_root", &f->cipher_root);
+        api_put_hash(&b, &first, "plain_root", &f->plain_root);
+        api_put_u64(&b, &first, "size", f->size);
+        buf_add_text(&b, "}");
+        task_finish(x->task, bytes_of_buf(&b));
+        buf_clear(&b);
+    } else
+        task_fail(x->task, e, note);
+    free(x);
+}
+
+void api_data_post(struct api_call *c)
+{
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *path = json_text(body, "path");
+    if (!path || *path != '/') {
+        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
+    } else {
+        struct data_task *x = mem_new(sizeof *x);
+        *x = (struct data_task){c->node, task_new(c->node->tasks, "data")};
+        data_add(c->node->host, c->node->blobs, c->node->config->home, path, on_data_added, x);
+        task_accepted(x->task, c->request);
+    }
+    json_decref(body);
+}
+
+void api_data_get(struct api_call *c)
+{
+    struct rec_data d;
+    struct blobs_info info;
+    struct hash last;
+    struct buf b = {0};
+    buf_add_text(&b, "{\"data\":[");
+    for (const struct hash *after = NULL; ledger_data_next(c->node->ledger, after, &d); after = &last) {
+        bool first = true;
+        last = d.plain_root;
+        buf_add_text(&b, after ? ",{" : "{");
+        api_put_hash(&b, &first, "plain_root", &d.plain_root);
+        api_put_hash(&b, &first, "cipher_root", &d.cipher_root);
+        api_put_text(&b, &first, "name", d.name.s);
+        api_put_address(&b, &first, "owner", c->node, &d.owner);
+        api_put_u64(&b, &first, "size", d.size);
+        api_put_text(&b, &first, "format", d.format.s);
+        api_put_text(&b, &first, "licence", d.licence.s);
+        api_put_flag(&b, &first, "train", d.train);
+        api_put_u64(&b, &first, "share_bps", d.share_bps);
+        api_put_amount(&b, &first, "price", d.price);
+        api_put_u64(&b, &first, "height", d.height);
+        api_put_flag(&b, &first, "local", blobs_find(c->node->blobs, &d.cipher_root, &info) && info.whole);
+        buf_add_text(&b, "}");
+    }
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+/* -- OpenAI's list -- */
+
+static void put_id(struct buf *b, bool *first_item, const char *id, uint64_t created_s, uint32_t context,
+                   const char *owner)
+{
+    bool first = true;
+    buf_add_text(b, *first_item ? "{" : ",{");
+    *first_item = false;
+    api_put_text(b, &first, "id", id);
+    api_put_text(b, &first, "object", "model");
+    api_put_u64(b, &first, "created", created_s);
+    api_put_text(b, &first, "owned_by", owner);
+    if (context) {
+        api_put_u64(b, &first, "context_length", context);
+        api_put_u64(b, &first, "max_model_len", context);
+    }
+    buf_add_text(b, "}");
+}
+
+struct id_list {
+    struct node *node;
+    struct buf *b;
+    bool first;
+};
+
+static void put_local_id(void *arg, const struct blobs_info *info)
+{
+    struct id_list *l = arg;
+    struct rec_model rec;
+    struct worker_info w = {0};
+    char hex[65];
+    if (info->kind != BLOB_MODEL || !info->whole)
+        return;
+    struct worker *worker = workers_find(l->node->workers, &info->root, WORKER_FULL);
+    if (worker)
+        worker_get_info(worker, &w);
+    bool published = ledger_model(l->node->ledger, &info->root, &rec);
+    hex_put(hex, info->root.b, sizeof info->root.b);
+    put_id(l->b, &l->first, published ? rec.name.s : hex, 0, w.context, "local");
+}
+
+static void put_offer_id(void *arg, const struct offer *o)
+{
+    struct id_list *l = arg;
+    struct rec_model rec;
+    struct blobs_info info;
+    char hex[65];
+    if (blobs_find(l->node->blobs, &o->model, &info) && info.whole)
+        return; /* listed as local */
+    bool published = ledger_model(l->node->ledger, &o->model, &rec);
+    hex_put(hex, o->model.b, sizeof o->model.b);
+    put_id(l->b, &l->first, published ? rec.name.s : hex, 0, o->context, "network");
+}
+
+void api_openai_models(struct api_call *c)
+{
+    struct buf b = {0};
+    struct id_list l = {c->node, &b, true};
+    struct hash root;
+    buf_add_text(&b, "{\"object\":\"list\",\"data\":[");
+    if (market_find_model(c->node->market, "default", &root, NULL) == ERR_OK)
+        put_id(&b, &l.first, "default", 0, 0, "local");
+    blobs_list(c->node->blobs, put_local_id, &l);
+    offers_each(market_offers(c->node->market), host_wall_ms(c->node->host), put_offer_id, &l);
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}

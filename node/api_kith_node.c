@@ -1,0 +1,204 @@
+/* The node itself over HTTP: status, peers, tasks, health, metrics. */
+#include "node/api.h"
+#include "node/consensus.h"
+#include "node/node.h"
+#include "wallet/address.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void put_roles(struct buf *b, uint32_t features)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } roles[] = {{FEATURE_VALIDATOR, "validator"},
+                 {FEATURE_PROVIDER, "provider"},
+                 {FEATURE_KEEPER, "keeper"},
+                 {FEATURE_AUDITOR, "auditor"}};
+    bool first = true;
+    buf_add_text(b, "[");
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (features & roles[i].bit) {
+            buf_add_format(b, "%s\"%s\"", first ? "" : ",", roles[i].name);
+            first = false;
+        }
+    buf_add_text(b, "]");
+}
+
+static void put_local_model(void *arg, const struct blobs_info *info)
+{
+    struct api_call *c = ((void **)arg)[0];
+    struct buf *b = ((void **)arg)[1];
+    struct rec_model rec;
+    bool first = true;
+    if (info->kind != BLOB_MODEL || !info->whole)
+        return;
+    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_put_hash(b, &first, "root", &info->root);
+    api_put_text(b, &first, "name", ledger_model(c->node->ledger, &info->root, &rec) ? rec.name.s : "");
+    api_put_text(b, &first, "state", workers_find(c->node->workers, &info->root, WORKER_FULL) ? "ready" : "idle");
+    buf_add_text(b, "}");
+}
+
+static void count_asked(void *arg, const struct job_view *v)
+{
+    (void)v;
+    ++*(uint64_t *)arg;
+}
+
+void api_status_get(struct api_call *c)
+{
+    struct node *n = c->node;
+    struct ledger_info info = ledger_info(n->ledger);
+    const struct genesis *g = ledger_genesis(n->ledger);
+    struct market_share share;
+    char why[200], peer[400], node_hex[65];
+    struct buf b = {0};
+    bool first = true, chain_first = true, jobs_first = true, share_first = true;
+    uint64_t asked = 0;
+    hex_put(node_hex, n->id.b, sizeof n->id.b);
+    snprintf(peer, sizeof peer, "%s@%.300s", node_hex, node_endpoint(n));
+    market_share_state(n->market, &share, why, sizeof why);
+    jobs_each(market_jobs(n->market), UINT32_MAX, count_asked, &asked);
+    buf_add_text(&b, "{");
+    api_put_text(&b, &first, "version", NODE_VERSION);
+    api_put_key(&b, &first, "node", &n->id);
+    api_put_address(&b, &first, "address", n, &n->id);
+    api_put_text(&b, &first, "peer", peer);
+    api_put_text(&b, &first, "http", n->config->http);
+    codec_json_key(&b, &first, "chain");
+    buf_add_text(&b, "{");
+    api_put_hash(&b, &chain_first, "id", &info.chain);
+    api_put_text(&b, &chain_first, "name", g->name.s);
+    api_put_text(&b, &chain_first, "prefix", g->prefix.s);
+    api_put_u64(&b, &chain_first, "height", info.height);
+    api_put_u64(&b, &chain_first, "time_ms", info.time_ms);
+    api_put_flag(&b, &chain_first, "syncing", consensus_status(n->consensus).is_syncing);
+    buf_add_text(&b, "}");
+    api_put_u64(&b, &first, "peers", peers_count(n->peers));
+    codec_json_key(&b, &first, "roles");
+    put_roles(&b, node_features(n));
+    api_put_amount(&b, &first, "balance", account_balance(n->account));
+    codec_json_key(&b, &first, "share");
+    buf_add_text(&b, "{");
+    api_put_text(&b, &share_first, "state", share.on ? "on" : "off");
+    api_put_text(&b, &share_first, "why", why);
+    buf_add_text(&b, "}");
+    codec_json_key(&b, &first, "models");
+    buf_add_text(&b, "[");
+    void *args[2] = {c, &b};
+    blobs_list(n->blobs, put_local_model, args);
+    buf_add_text(&b, "]");
+    codec_json_key(&b, &first, "jobs");
+    buf_add_text(&b, "{");
+    api_put_u64(&b, &jobs_first, "asked", asked);
+    api_put_u64(&b, &jobs_first, "served", market_jobs_served(n->market));
+    buf_add_text(&b, "}}");
+    api_reply_json(c->request, 200, &b);
+}
+
+static void put_peer(void *arg, const struct peers_info *info)
+{
+    struct buf *b = arg;
+    bool first = true;
+    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_put_key(b, &first, "node", &info->key);
+    api_put_text(b, &first, "endpoint", info->endpoint);
+    api_put_text(b, &first, "direction", info->outgoing ? "out" : "in");
+    api_put_flag(b, &first, "up", info->up);
+    api_put_u64(b, &first, "height", info->height);
+    api_put_u64(b, &first, "connected_ms", info->up_ms);
+    api_put_u64(b, &first, "rtt_ms", info->rtt_ms);
+    codec_json_key(b, &first, "roles");
+    put_roles(b, info->features);
+    buf_add_text(b, "}");
+}
+
+void api_peers_get(struct api_call *c)
+{
+    struct buf b = {0};
+    buf_add_text(&b, "{\"peers\":[");
+    peers_list(c->node->peers, put_peer, &b);
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+void api_peers_post(struct api_call *c)
+{
+    struct note note = {{0}};
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *peer = json_text(body, "peer");
+    enum err e = peer ? peers_add(c->node->peers, peer, &note)
+                      : note_set(&note, ERR_FORMAT, "peer is missing: PUBKEY@HOST:PORT");
+    if (e != ERR_OK && e != ERR_DUPLICATE) {
+        api_fail(c->request, e, &note);
+    } else {
+        struct buf b = {0};
+        bool first = true;
+        buf_add_text(&b, "{");
+        api_put_text(&b, &first, "peer", peer);
+        api_put_text(&b, &first, "state", "connecting");
+        buf_add_text(&b, "}");
+        api_reply_json(c->request, 200, &b);
+    }
+    json_decref(body);
+}
+
+void api_task_get(struct api_call *c)
+{
+    struct task *t = task_find(c->node->tasks, strtoull(c->rest, NULL, 10));
+    if (t)
+        task_answer(t, c->request, api_wait_ms(c->request));
+    else
+        http_reply_error(c->request, 404, "not_found", "no such task (any more)");
+}
+
+void api_health(struct api_call *c)
+{
+    http_reply(c->request, 200, "application/json", bytes_of_text("{\"status\":\"ok\"}"));
+}
+
+void api_ready(struct api_call *c)
+{
+    if (consensus_status(c->node->consensus).is_syncing)
+        http_reply_error(c->request, 503, "syncing", "the chain is being caught up");
+    else
+        http_reply(c->request, 200, "application/json", bytes_of_text("{\"status\":\"ready\"}"));
+}
+
+static void metric(struct buf *b, const char *name, const char *type, const char *help, double v)
+{
+    buf_add_format(b, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, v);
+}
+
+void api_metrics(struct api_call *c)
+{
+    struct node *n = c->node;
+    struct ledger_info info = ledger_info(n->ledger);
+    struct rec_totals t = ledger_totals(n->ledger);
+    uint64_t asked = 0;
+    struct buf b = {0};
+    jobs_each(market_jobs(n->market), UINT32_MAX, count_asked, &asked);
+    metric(&b, "kith_chain_height", "gauge", "Height of the last committed block.", (double)info.height);
+    metric(&b, "kith_chain_time_seconds", "gauge", "Time of the last committed block.", (double)info.time_ms / 1000);
+    metric(&b, "kith_peers", "gauge", "Connected peers.", peers_count(n->peers));
+    metric(&b, "kith_mempool_transactions", "gauge", "Transactions that wait for a block.",
+           consensus_status(n->consensus).pool);
+    metric(&b, "kith_jobs_asked_total", "counter", "Jobs that this node asked for.", (double)asked);
+    metric(&b, "kith_jobs_served_total", "counter", "Jobs that this node served since its start.",
+           (double)market_jobs_served(n->market));
+    metric(&b, "kith_account_balance_kith", "gauge", "Balance of the node's own account.",
+           (double)account_balance(n->account).mote / (double)MOTE_PER_KITH);
+    metric(&b, "kith_supply_burned_kith", "gauge", "KITH burned so far.",
+           (double)t.burned.mote / (double)MOTE_PER_KITH);
+    metric(&b, "kith_supply_locked_kith", "gauge", "KITH in bonds, channels and escrow.",
+           (double)t.locked.mote / (double)MOTE_PER_KITH);
+    metric(&b, "kith_http_connections", "gauge", "Open HTTP connections.", http_connections(n->http_tcp));
+    http_reply(c->request, 200, "text/plain; version=0.0.4", bytes_of_buf(&b));
+    buf_clear(&b);
+}

@@ -1,0 +1,123 @@
+/* One job of the asking side, shared by jobs.c (its life), job_remote.c (its leg to a provider) and
+ * job_store.c (its record). Nobody else includes this. */
+#ifndef KITH_NODE_JOB_H
+#define KITH_NODE_JOB_H
+
+#include "inference/request.h"
+#include "node/channel.h"
+#include "node/job_wire.h"
+#include "node/market.h"
+
+#define JOB_FAILED_PROVIDERS_MAX 8
+#define JOB_STOP_NONE            254 /* r.stop while it runs */
+
+struct job_remote;
+
+/* What is kept of a job: everything that a restart, a verification or a question about it needs. */
+#define JOB_RECORD_FIELDS(F)                                                                                           \
+    F(hash, id)                                                                                                        \
+    F(u8, state)                                                                                                       \
+    F(hash, model)                                                                                                     \
+    F(text255, model_name)                                                                                             \
+    F(u8, route)                                                                                                       \
+    F(flag, local)                                                                                                     \
+    F(flag, has_seed)                                                                                                  \
+    F(flag, chat)                                                                                                      \
+    F(amount, cost_max)                                                                                                \
+    F(amount, cost)                                                                                                    \
+    F(u64, key)                                                                                                        \
+    F(u32, text_tokens)                                                                                                \
+    F(u64, nonce)                                                                                                      \
+    F(hash, seed_block)                                                                                                \
+    F(hash, paid_id)                                                                                                   \
+    F(pubkey, provider)                                                                                                \
+    F(hash, channel)                                                                                                   \
+    F(hash, receipt)                                                                                                   \
+    F(hash, digest)                                                                                                    \
+    F(u8, stop)                                                                                                        \
+    F(flag, verified)                                                                                                  \
+    F(u8, code)                                                                                                        \
+    F(text255, error)                                                                                                  \
+    F(u64, made_ms)                                                                                                    \
+    F(u64, first_token_ms)                                                                                             \
+    F(u64, done_ms)                                                                                                    \
+    F(blob, input)                                                                                                     \
+    F(blob, request)                                                                                                   \
+    F(blob, tokens)                                                                                                    \
+    F(blob, text)
+RECORD_DECLARE(job_record, JOB_RECORD_FIELDS)
+
+struct job {
+    struct jobs *jobs;
+    struct job *next;
+    struct job_record r; /* its blobs point into the buffers below */
+    struct buf input;    /* messages as JSON, or the raw prompt */
+    struct buf request;  /* request.h's encoding; prompt and seed empty until prepared */
+    struct buf tokens;   /* u32 each */
+    struct buf text;     /* of all tokens, stop texts and half characters still on it */
+    size_t text_shown;   /* how much of it may be shown */
+    struct worker *worker;
+    worker_ask ask, text_ask;
+    uint32_t texted; /* tokens that `text` will cover when text_ask is answered; r.text_tokens: covers now */
+    struct job_remote *remote;
+    struct pubkey failed[JOB_FAILED_PROVIDERS_MAX]; /* providers that failed it, to be tried last */
+    unsigned failed_n, tries;
+    uint64_t head_leaves; /* of the model's file, asked for to have its vocabulary */
+    struct job_watch *watches;
+    struct timer timer, turn;
+};
+
+struct jobs {
+    struct market_services s;
+    struct market *market;
+    struct job *first;
+    unsigned n;
+    struct channel **channels; /* those we pay through */
+    size_t channels_n, channels_room;
+    struct job_place *places;
+};
+
+/* -- jobs.c, for the remote leg and the market -- */
+enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note) MUST_USE;
+void jobs_close(struct jobs *jobs);
+uint32_t job_prompt_n(const struct job *j);
+uint32_t job_tokens_n(const struct job *j);
+uint32_t job_tokens_max(const struct job *j);
+/* New tokens were added, or the state changed: watchers are told in the loop's next turn. */
+void job_changed(struct job *j);
+/* The same, and their text is asked for. */
+void job_tokens_came(struct job *j);
+/* Ends it. `note` may be NULL where e is ERR_OK. */
+void job_finish(struct job *j, enum err e, const char *why);
+/* Back to routing, after a pause that grows; ends the job when it was tried too often. */
+void job_retry(struct job *j, enum err e, const char *why);
+
+struct job *job_find(struct jobs *jobs, const struct hash *id);
+/* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
+size_t job_showable(const struct job *j, const struct buf *text, bool over);
+/* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
+enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
+
+/* -- job_replay.c -- */
+void job_places_clear(struct jobs *jobs);
+
+/* -- job_remote.c -- */
+/* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */
+void job_remote_start(struct job *j);
+/* Lets go of provider and stream, silently. */
+void job_remote_stop(struct job *j);
+void job_remote_cancel(struct job *j);
+/* Channels of this payer that the ledger has and the store has not. */
+void job_remote_adopt(struct jobs *jobs);
+void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);
+void job_remote_add_channel(void *jobs, struct channel *take);
+
+/* -- job_store.c -- */
+/* Puts the job's record into the batch; synced by whoever writes the batch. */
+void job_put(struct job *j, struct kv_batch *batch);
+enum err job_save(struct job *j) MUST_USE;
+enum err job_load_all(struct jobs *jobs, struct note *note) MUST_USE;
+struct job *job_new(struct jobs *jobs);
+void job_free(struct job *j);
+
+#endif

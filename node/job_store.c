@@ -1,0 +1,145 @@
+/* Jobs on disk: one record each under 'j' and the id, written whole. Loaded all at the start; the oldest
+ * finished ones beyond JOBS_KEPT_MAX are dropped then. */
+#include "node/job.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JOBS_KEPT_MAX 4096
+
+RECORD_DEFINE(job_record, JOB_RECORD_FIELDS)
+
+struct job *job_new(struct jobs *jobs)
+{
+    struct job *j = mem_new(sizeof *j);
+    j->jobs = jobs;
+    j->next = jobs->first;
+    jobs->first = j;
+    jobs->n++;
+    return j;
+}
+
+void job_free(struct job *j)
+{
+    for (struct job **at = &j->jobs->first; *at; at = &(*at)->next)
+        if (*at == j) {
+            *at = j->next;
+            j->jobs->n--;
+            break;
+        }
+    host_timer_cancel(j->jobs->s.host, &j->timer);
+    host_timer_cancel(j->jobs->s.host, &j->turn);
+    buf_clear(&j->input);
+    buf_clear(&j->request);
+    buf_clear(&j->tokens);
+    buf_clear(&j->text);
+    free(j);
+}
+
+static void job_key(uint8_t key[33], const struct hash *id)
+{
+    key[0] = 'j';
+    memcpy(key + 1, id->b, sizeof id->b);
+}
+
+void job_put(struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[33];
+    struct buf value = {0};
+    j->r.input = bytes_of_buf(&j->input);
+    j->r.request = bytes_of_buf(&j->request);
+    j->r.tokens = bytes_of_buf(&j->tokens);
+    j->r.text = bytes_of_buf(&j->text);
+    job_key(key, &j->r.id);
+    job_record_put(&value, &j->r);
+    kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
+    buf_clear(&value);
+}
+
+enum err job_save(struct job *j)
+{
+    struct kv_batch batch = {0};
+    job_put(j, &batch);
+    enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    if (e != ERR_OK)
+        log_event(LOG_ODD, "jobs", "not saved", "error=%s", err_name(e));
+    return e;
+}
+
+struct load {
+    struct jobs *jobs;
+    struct note *note;
+    enum err e;
+};
+
+static bool load_one(void *arg, struct bytes key, struct bytes value)
+{
+    struct load *l = arg;
+    struct job_record r;
+    struct cursor c = cursor_of(value);
+    (void)key;
+    job_record_get(&c, &r);
+    if (!cursor_end(&c) || r.tokens.n % 4 || r.state > JOB_FAILED) {
+        l->e = note_set(l->note, ERR_CORRUPT, "a stored job is broken");
+        return false;
+    }
+    struct job *j = job_new(l->jobs);
+    j->r = r;
+    buf_add(&j->input, r.input.p, r.input.n);
+    buf_add(&j->request, r.request.p, r.request.n);
+    buf_add(&j->tokens, r.tokens.p, r.tokens.n);
+    buf_add(&j->text, r.text.p, r.text.n);
+    j->text_shown = r.state >= JOB_DONE ? j->text.n : 0;
+    return true;
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+    return (x->r.made_ms > y->r.made_ms) - (x->r.made_ms < y->r.made_ms);
+}
+
+/* The list is newest first; a scan gives the order of ids. */
+static void sort_and_prune(struct jobs *jobs)
+{
+    unsigned n = jobs->n, excess = n > JOBS_KEPT_MAX ? n - JOBS_KEPT_MAX : 0;
+    struct job **all = mem_array(n, sizeof *all);
+    unsigned i = 0;
+    for (struct job *j = jobs->first; j; j = j->next)
+        all[i++] = j;
+    qsort(all, n, sizeof *all, by_age);
+    jobs->first = NULL;
+    for (i = 0; i < n; i++) {
+        all[i]->next = jobs->first;
+        jobs->first = all[i];
+    }
+    struct kv_batch batch = {0};
+    for (i = 0; i < n && excess; i++) {
+        uint8_t key[33];
+        if (all[i]->r.state < JOB_DONE)
+            continue;
+        job_key(key, &all[i]->r.id);
+        kv_batch_delete(&batch, bytes_of(key, sizeof key));
+        job_free(all[i]);
+        excess--;
+    }
+    if (batch.count && kv_write(jobs->s.kv, &batch, false, NULL) != ERR_OK)
+        log_event(LOG_ODD, "jobs", "old jobs stay", "the store refused to drop them");
+    kv_batch_clear(&batch);
+    free(all);
+}
+
+enum err job_load_all(struct jobs *jobs, struct note *note)
+{
+    struct load l = {.jobs = jobs, .note = note};
+    enum err e = kv_scan(jobs->s.kv, bytes_of("j", 1), load_one, &l, note);
+    if (e == ERR_OK)
+        e = l.e;
+    if (e == ERR_OK)
+        sort_and_prune(jobs);
+    return e;
+}

@@ -1,0 +1,637 @@
+/* The life of a job on the asking side. See jobs.h for its states. */
+#include "node/jobs.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIES_MAX       40
+#define RETRY_MS        500
+#define RETRY_MS_MAX    5000
+#define HEAD_LEAVES     64 /* 2 MiB: metadata and vocabulary of most; doubled where they are longer */
+#define HEAD_LEAVES_MAX 4096
+#define HEAD_WAIT_MS    60000 /* for the vocabulary of a model that is not here */
+
+struct job_watch {
+    struct job *job;
+    struct job_watch *next;
+    job_fn fn;
+    void *arg;
+};
+
+static void prepare(struct job *j);
+static void route(struct job *j);
+static void on_head(void *arg, enum err e, const struct hash *root, const struct note *note);
+
+const char *job_state_name(enum job_state s)
+{
+    static const char *const names[] = {"preparing", "routing", "funding", "running", "done", "failed"};
+    return names[s];
+}
+
+void job_ask_init(struct job_ask *a)
+{
+    *a = (struct job_ask){.top_p = 1, .repeat_penalty = 1, .cost_max = {MOTE_PER_KITH}};
+}
+
+/* -- reading a job -- */
+
+static void get_request(const struct job *j, struct request *r)
+{
+    struct cursor c = cursor_of(bytes_of_buf(&j->request));
+    request_get(&c, r);
+    CHECK(cursor_end(&c));
+}
+
+uint32_t job_prompt_n(const struct job *j)
+{
+    struct request r;
+    get_request(j, &r);
+    return (uint32_t)(r.prompt.n / 4);
+}
+
+uint32_t job_tokens_max(const struct job *j)
+{
+    struct request r;
+    get_request(j, &r);
+    return r.tokens_max;
+}
+
+uint32_t job_tokens_n(const struct job *j)
+{
+    return (uint32_t)(j->tokens.n / 4);
+}
+
+struct job *job_find(struct jobs *jobs, const struct hash *id)
+{
+    for (struct job *j = jobs->first; j; j = j->next)
+        if (hash_equal(&j->r.id, id))
+            return j;
+    return NULL;
+}
+
+static uint32_t receipt_index(const struct job *j)
+{
+    for (size_t i = 0; i < j->jobs->channels_n; i++)
+        if (hash_equal(&j->jobs->channels[i]->head.id, &j->r.channel))
+            return channel_find_job(j->jobs->channels[i], &j->r.paid_id);
+    return CHANNEL_NO_JOB;
+}
+
+static void view(const struct job *j, struct job_view *v)
+{
+    struct request r;
+    get_request(j, &r);
+    *v = (struct job_view){.id = j->r.id,
+                           .state = (enum job_state)j->r.state,
+                           .model = j->r.model,
+                           .model_name = j->r.model_name.s,
+                           .is_local = j->r.local,
+                           .is_private = j->r.route == ROUTE_LOCAL,
+                           .provider = j->r.provider,
+                           .channel = j->r.channel,
+                           .prompt_tokens = (uint32_t)(r.prompt.n / 4),
+                           .tokens = job_tokens_n(j),
+                           .text = (const char *)j->text.p,
+                           .text_n = j->text_shown,
+                           .cost = j->r.cost,
+                           .stop = j->r.state == JOB_DONE ? request_stop_name(j->r.stop) : NULL,
+                           .digest = j->r.digest,
+                           .receipt = j->r.receipt,
+                           .receipt_index = receipt_index(j),
+                           .text_tokens = j->r.text_tokens,
+                           .seed = r.seed,
+                           .verified = j->r.verified,
+                           .error = j->r.state == JOB_FAILED ? j->r.error.s : NULL,
+                           .code = (enum err)j->r.code,
+                           .made_ms = j->r.made_ms,
+                           .first_token_ms = j->r.first_token_ms,
+                           .done_ms = j->r.done_ms};
+}
+
+bool jobs_find(struct jobs *jobs, const struct hash *id, struct job_view *out)
+{
+    struct job *j = job_find(jobs, id);
+    if (j)
+        view(j, out);
+    return j != NULL;
+}
+
+void jobs_each(struct jobs *jobs, unsigned most, job_fn fn, void *arg)
+{
+    for (struct job *j = jobs->first; j && most--; j = j->next) {
+        struct job_view v;
+        view(j, &v);
+        fn(arg, &v);
+    }
+}
+
+/* -- watching -- */
+
+static void tell(void *arg)
+{
+    struct job *j = arg;
+    struct job_view v;
+    view(j, &v);
+    bool over = v.state >= JOB_DONE;
+    /* A callback may unwatch itself or others: start again from what is left, each told once. */
+    struct job_watch *told = j->watches;
+    while (told) {
+        struct job_watch *w = told;
+        told = w->next;
+        if (over) {
+            j->watches = told;
+            w->job = NULL;
+        }
+        w->fn(w->arg, &v);
+        if (over)
+            free(w);
+    }
+}
+
+void job_changed(struct job *j)
+{
+    if (j->watches)
+        host_timer_set(j->jobs->s.host, &j->turn, 0, tell, j);
+}
+
+struct job_watch *jobs_watch(struct jobs *jobs, const struct hash *id, job_fn fn, void *arg)
+{
+    struct job *j = job_find(jobs, id);
+    if (!j)
+        return NULL;
+    struct job_watch *w = mem_new(sizeof *w);
+    *w = (struct job_watch){.job = j, .next = j->watches, .fn = fn, .arg = arg};
+    j->watches = w;
+    job_changed(j);
+    return w;
+}
+
+void jobs_unwatch(struct job_watch *w)
+{
+    if (!w || !w->job)
+        return;
+    for (struct job_watch **at = &w->job->watches; *at; at = &(*at)->next)
+        if (*at == w) {
+            *at = w->next;
+            break;
+        }
+    free(w);
+}
+
+/* -- text -- */
+
+/* Bytes of a character that is not whole at the end. */
+static size_t half_character(const struct buf *b)
+{
+    for (size_t back = 1; back <= 3 && back <= b->n; back++) {
+        uint8_t c = b->p[b->n - back];
+        if ((c & 0xC0) == 0x80)
+            continue;
+        size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+        return need > back ? back : 0;
+    }
+    return 0;
+}
+
+/* What may be shown of the text: up to the first stop text; while the job runs, not what may still become one. */
+size_t job_showable(const struct job *j, const struct buf *text, bool over)
+{
+    struct request r;
+    get_request(j, &r);
+    size_t shown = text->n - (over ? 0 : half_character(text));
+    for (size_t at = 0; at < r.stops.n;) {
+        size_t n = r.stops.p[at++];
+        const uint8_t *stop = r.stops.p + at;
+        at += n;
+        for (size_t i = 0; i < shown; i++) {
+            size_t have = text->n - i < n ? text->n - i : n;
+            if (memcmp(text->p + i, stop, have) == 0 && (have == n || !over))
+                shown = i;
+        }
+    }
+    return shown;
+}
+
+static void show(struct job *j)
+{
+    size_t shown = job_showable(j, &j->text, j->r.state >= JOB_DONE);
+    if (shown > j->text_shown || j->r.state >= JOB_DONE)
+        j->text_shown = shown;
+    if (j->text_shown && !j->r.first_token_ms)
+        j->r.first_token_ms = host_wall_ms(j->jobs->s.host);
+}
+
+/* -- ending -- */
+
+static void let_go(struct job *j)
+{
+    if (j->worker && j->ask)
+        worker_drop(j->worker, j->ask);
+    if (j->worker && j->text_ask)
+        worker_drop(j->worker, j->text_ask);
+    j->ask = j->text_ask = 0;
+    if (j->remote)
+        job_remote_stop(j);
+    host_timer_cancel(j->jobs->s.host, &j->timer);
+}
+
+static void on_last_text(void *arg, enum err e, struct bytes text, const struct note *note)
+{
+    struct job *j = arg;
+    (void)note;
+    j->text_ask = 0;
+    if (e == ERR_OK) {
+        buf_reset(&j->text);
+        buf_add(&j->text, text.p, text.n);
+    }
+    j->r.text_tokens = j->texted = job_tokens_n(j);
+    job_finish(j, ERR_OK, "");
+}
+
+void job_finish(struct job *j, enum err e, const char *why)
+{
+    if (j->r.state >= JOB_DONE)
+        return;
+    if (e == ERR_OK && !j->r.local && j->texted < job_tokens_n(j) && j->worker) {
+        if (j->text_ask)
+            worker_drop(j->worker, j->text_ask);
+        j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_last_text, j);
+        return;
+    }
+    let_go(j);
+    j->r.state = e == ERR_OK ? JOB_DONE : JOB_FAILED;
+    j->r.code = (uint8_t)e;
+    j->r.done_ms = host_wall_ms(j->jobs->s.host);
+    char line[256];
+    snprintf(line, sizeof line, "%s", why);
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F)
+            *c = '?';
+    CHECK(text255_set(&j->r.error, line));
+    show(j);
+    (void)!job_save(j);
+    log_event(LOG_INFO, "jobs", job_state_name((enum job_state)j->r.state), "tokens=%u cost=%" PRIu64 " code=%s",
+              job_tokens_n(j), j->r.cost.mote, err_name(e));
+    job_changed(j);
+}
+
+static void on_retry(void *arg)
+{
+    route(arg);
+}
+
+void job_retry(struct job *j, enum err e, const char *why)
+{
+    if (++j->tries > TRIES_MAX) {
+        job_finish(j, e, why);
+        return;
+    }
+    if (j->remote)
+        job_remote_stop(j);
+    j->r.state = JOB_ROUTING;
+    uint64_t wait_ms = (uint64_t)RETRY_MS * j->tries;
+    log_event(LOG_DEBUG, "jobs", "again", "why=%s try=%u", why, j->tries);
+    host_timer_set(j->jobs->s.host, &j->timer, wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX, on_retry, j);
+    job_changed(j);
+}
+
+void jobs_cancel(struct jobs *jobs, const struct hash *id)
+{
+    struct job *j = job_find(jobs, id);
+    if (!j || j->r.state >= JOB_DONE)
+        return;
+    if (j->remote)
+        job_remote_cancel(j);
+    job_finish(j, ERR_CANCELLED, "cancelled");
+}
+
+/* -- preparing: model, vocabulary, tokens -- */
+
+/* The model's vocabulary speaks: a full worker, or one over the head of the file. */
+enum err job_need_worker(struct job *j, struct note *note)
+{
+    struct jobs *jobs = j->jobs;
+    j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_FULL);
+    if (!j->worker && !j->r.local)
+        j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_VOCAB);
+    if (j->worker)
+        return ERR_OK;
+    int fd;
+    enum err e = blobs_fd(jobs->s.blobs, &j->r.model, &fd, note);
+    enum worker_mode mode = j->r.local ? WORKER_FULL : WORKER_VOCAB;
+    if (e != ERR_OK && !j->r.local)
+        e = blobs_head_fd(jobs->s.blobs, &j->r.model, &fd, note);
+    return e == ERR_OK ? workers_get(jobs->s.workers, &j->r.model, mode, fd, &j->worker, note) : e;
+}
+
+static void set_prompt(struct job *j, struct bytes ids, uint32_t context)
+{
+    struct request r;
+    struct buf old = j->request;
+    get_request(j, &r);
+    r.prompt = ids;
+    uint32_t room = context - (uint32_t)(ids.n / 4);
+    if (r.tokens_max == 0)
+        r.tokens_max = room < JOB_TOKENS_DEFAULT ? room : JOB_TOKENS_DEFAULT;
+    struct hash h = request_hash(&r);
+    struct hash job = job_id(&j->jobs->s.chain, &j->jobs->s.self, j->r.nonce, &j->r.model, &h);
+    j->r.paid_id = job;
+    if (!j->r.has_seed) {
+        j->r.seed_block = ledger_info(j->jobs->s.ledger).block;
+        r.seed = job_seed(&job, &j->jobs->s.self, &j->r.seed_block);
+    }
+    j->request = (struct buf){0};
+    request_put(&j->request, &r);
+    buf_clear(&old);
+}
+
+static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note *note)
+{
+    struct job *j = arg;
+    struct worker_info info;
+    j->ask = 0;
+    if (e != ERR_OK) {
+        job_finish(j, e, note->text);
+        return;
+    }
+    worker_get_info(j->worker, &info);
+    uint64_t want = ids.n / 4 + job_tokens_max(j);
+    if (ids.n / 4 >= info.context || want > info.context) {
+        char line[200];
+        snprintf(line, sizeof line,
+                 "the prompt of %zu tokens and an answer of %u do not fit the model's context of %u tokens", ids.n / 4,
+                 job_tokens_max(j), info.context);
+        job_finish(j, ERR_LIMIT, line);
+        return;
+    }
+    set_prompt(j, ids, info.context);
+    j->r.state = JOB_ROUTING;
+    if (job_save(j) != ERR_OK)
+        job_finish(j, ERR_FULL, "the job cannot be kept: is the disk full?");
+    else
+        route(j);
+}
+
+static void on_ready(void *arg, enum err e, const struct worker_info *info, const struct note *note)
+{
+    struct job *j = arg;
+    (void)info;
+    j->ask = 0;
+    if (e != ERR_OK && !j->r.local && !blobs_path(j->jobs->s.blobs, &j->r.model) && j->head_leaves < HEAD_LEAVES_MAX) {
+        /* What is here of the file may end before its vocabulary does. */
+        workers_stop(j->jobs->s.workers, j->worker);
+        j->worker = NULL;
+        j->head_leaves *= 2;
+        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
+    } else if (e != ERR_OK)
+        job_finish(j, e, note->text);
+    else if (j->r.chat)
+        j->ask = worker_template(j->worker, bytes_of_buf(&j->input), on_prompt, j);
+    else
+        j->ask = worker_tokenize(j->worker, bytes_of_buf(&j->input), false, on_prompt, j);
+}
+
+static void on_head(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct jobs *jobs = arg;
+    for (struct job *j = jobs->first, *next; j; j = next) {
+        next = j->next;
+        if (j->r.state != JOB_PREPARING || j->worker || !hash_equal(&j->r.model, root))
+            continue;
+        if (e == ERR_OK)
+            prepare(j);
+        else
+            job_finish(j, e, note->text);
+    }
+}
+
+static void on_no_head(void *arg)
+{
+    job_finish(arg, ERR_TIMEOUT, "nobody in reach has this model: see kith models");
+}
+
+static void prepare(struct job *j)
+{
+    struct note note = {{0}};
+    if (!j->head_leaves)
+        j->head_leaves = HEAD_LEAVES;
+    j->r.local = j->r.route != ROUTE_NETWORK && blobs_path(j->jobs->s.blobs, &j->r.model) != NULL;
+    if (j->r.route == ROUTE_LOCAL && !j->r.local) {
+        job_finish(j, ERR_NOT_FOUND, "the model is not on this machine: kith model pull gets it");
+        return;
+    }
+    enum err e = job_need_worker(j, &note);
+    if (e == ERR_NOT_FOUND) {
+        host_timer_set(j->jobs->s.host, &j->timer, HEAD_WAIT_MS, on_no_head, j);
+        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
+        return;
+    }
+    host_timer_cancel(j->jobs->s.host, &j->timer);
+    if (e != ERR_OK)
+        job_finish(j, e, note.text);
+    else
+        j->ask = worker_when_ready(j->worker, on_ready, j);
+}
+
+/* -- running -- */
+
+static void on_local_token(void *arg, const struct worker_token *t)
+{
+    struct job *j = arg;
+    uint8_t raw[4];
+    if (t->index == job_tokens_n(j)) {
+        store_le32(raw, t->token);
+        buf_add(&j->tokens, raw, sizeof raw);
+    }
+    buf_add(&j->text, t->text.p, t->text.n);
+    j->r.text_tokens = job_tokens_n(j);
+    j->r.digest = t->digest;
+    j->r.state = JOB_RUNNING;
+    show(j);
+    job_changed(j);
+}
+
+static void on_local_done(void *arg, enum err e, const struct worker_done *d, const struct note *note)
+{
+    struct job *j = arg;
+    j->ask = 0;
+    if (e == ERR_OK) {
+        j->r.stop = d->stop;
+        j->r.digest = d->digest;
+        buf_add(&j->text, d->text.p, d->text.n);
+    }
+    job_finish(j, e, note ? note->text : "");
+}
+
+static void route(struct job *j)
+{
+    static const struct worker_calls calls = {.token = on_local_token, .done = on_local_done};
+    if (!j->r.local && j->r.stop != JOB_STOP_NONE) {
+        job_finish(j, ERR_OK, ""); /* a restart after the last payment */
+        return;
+    }
+    if (!j->r.local) {
+        job_remote_start(j);
+        return;
+    }
+    buf_reset(&j->tokens); /* a local answer costs nothing but time: from the start again, the same bits */
+    buf_reset(&j->text);
+    j->r.state = JOB_RUNNING;
+    j->ask = worker_run(j->worker, bytes_of_buf(&j->request), (struct bytes){0}, &calls, j);
+}
+
+static void on_text(void *arg, enum err e, struct bytes text, const struct note *note);
+
+static void ask_text(struct job *j)
+{
+    if (j->text_ask || !j->worker || j->texted == job_tokens_n(j))
+        return;
+    j->texted = job_tokens_n(j);
+    j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_text, j);
+}
+
+static void on_text(void *arg, enum err e, struct bytes text, const struct note *note)
+{
+    struct job *j = arg;
+    (void)note;
+    j->text_ask = 0;
+    if (e == ERR_OK) {
+        buf_reset(&j->text);
+        buf_add(&j->text, text.p, text.n);
+        j->r.text_tokens = j->texted;
+        show(j);
+        job_changed(j);
+    }
+    ask_text(j);
+}
+
+void job_tokens_came(struct job *j)
+{
+    ask_text(j);
+    job_changed(j);
+}
+
+/* -- making -- */
+
+enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id, struct note *note)
+{
+    struct hash model;
+    unsigned active = 0;
+    for (struct job *o = jobs->first; o; o = o->next) {
+        active += o->r.state < JOB_DONE;
+        if (ask->key && o->r.key == ask->key) {
+            *id = o->r.id;
+            return ERR_OK;
+        }
+    }
+    if (active >= JOBS_MAX)
+        return note_set(note, ERR_BUSY, "%u jobs are under way already: try again when some are done", active);
+    enum err e = market_find_model(jobs->market, ask->model, &model, note);
+    if (e != ERR_OK)
+        return e;
+    struct request r = {.arith = REQUEST_ARITH,
+                        .tokens_max = ask->tokens_max,
+                        .temp = ask->temp,
+                        .top_k = ask->top_k,
+                        .top_p = ask->top_p,
+                        .min_p = ask->min_p,
+                        .repeat_penalty = ask->repeat_penalty,
+                        .presence = ask->presence,
+                        .frequency = ask->frequency,
+                        .window = ask->window,
+                        .stops = ask->stops,
+                        .seed = ask->seed};
+    struct job *j = job_new(jobs);
+    j->r.model = model;
+    if (!text255_set(&j->r.model_name, ask->model)) {
+        job_free(j);
+        return note_set(note, ERR_FORMAT, "the model's name is too long or not plain text");
+    }
+    host_random(jobs->s.host, j->r.id.b, sizeof j->r.id.b);
+    host_random(jobs->s.host, &j->r.nonce, sizeof j->r.nonce);
+    j->r.state = JOB_PREPARING;
+    j->r.route = (uint8_t)(ask->is_private ? ROUTE_LOCAL : ask->route);
+    j->r.has_seed = ask->has_seed;
+    j->r.chat = ask->messages != NULL;
+    j->r.cost_max = ask->cost_max;
+    j->r.key = ask->key;
+    j->r.stop = JOB_STOP_NONE;
+    j->r.made_ms = host_wall_ms(jobs->s.host);
+    buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
+    request_put(&j->request, &r);
+    e = job_save(j);
+    if (e != ERR_OK) {
+        job_free(j);
+        return note_set(note, e, "the job cannot be kept: %s", err_text(e));
+    }
+    *id = j->r.id;
+    prepare(j);
+    return ERR_OK;
+}
+
+/* -- the whole -- */
+
+static void on_resume(void *arg)
+{
+    struct job *j = arg;
+    struct note note = {{0}};
+    if (j->r.state == JOB_PREPARING) {
+        prepare(j);
+        return;
+    }
+    enum err e = job_need_worker(j, &note);
+    if (e != ERR_OK)
+        job_finish(j, e, note.text);
+    else
+        route(j);
+}
+
+enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note)
+{
+    struct jobs *jobs = mem_new(sizeof *jobs);
+    jobs->s = *s;
+    jobs->market = m;
+    enum err e = channel_load(s->kv, MARKET_SIDE_REQUESTER, job_remote_add_channel, jobs, note);
+    if (e == ERR_OK)
+        e = job_load_all(jobs, note);
+    if (e != ERR_OK) {
+        jobs_close(jobs);
+        return e;
+    }
+    job_remote_adopt(jobs);
+    for (struct job *j = jobs->first; j; j = j->next)
+        if (j->r.state < JOB_DONE) {
+            log_event(LOG_INFO, "jobs", "goes on", "state=%s tokens=%u", job_state_name((enum job_state)j->r.state),
+                      job_tokens_n(j));
+            host_timer_set(s->host, &j->timer, 0, on_resume, j);
+        }
+    *out = jobs;
+    return ERR_OK;
+}
+
+void jobs_close(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    job_places_clear(jobs);
+    while (jobs->first) {
+        struct job *j = jobs->first;
+        let_go(j);
+        while (j->watches)
+            jobs_unwatch(j->watches);
+        job_free(j);
+    }
+    for (size_t i = 0; i < jobs->channels_n; i++) {
+        channel_clear(jobs->channels[i]);
+        free(jobs->channels[i]);
+    }
+    free(jobs->channels);
+    free(jobs);
+}

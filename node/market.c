@@ -1,0 +1,388 @@
+/* Opens the market's store and pieces, offers what this node serves, keeps what others offer, and hands
+ * the ledger's events to whom they concern. */
+#include "node/market.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/auditor.h"
+#include "node/job.h"
+#include "node/settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OFFER_EVERY_MS  (OFFER_LIFE_MS / 4)
+#define SHARE_BYTES_MAX (64u << 10)
+#define SLOTS_DEFAULT   4
+
+#define SHARE_FILE_FIELDS(F) F(flag, on) F(amount, price_in) F(amount, price_out) F(u32, slots) F(hashes, models)
+RECORD_DECLARE(share_file, SHARE_FILE_FIELDS)
+RECORD_DEFINE(share_file, SHARE_FILE_FIELDS)
+
+struct market {
+    struct market_services s;
+    char *home;
+    struct text255 endpoint;
+    struct hash default_model; /* zero: none */
+    struct provider *provider;
+    struct settle *settle;
+    struct auditor *auditor;
+    struct jobs *jobs;
+    struct timer offer_timer;
+};
+
+/* -- offers -- */
+
+static enum err on_offer(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct market *m = arg;
+    struct offer o;
+    uint64_t now_ms = host_wall_ms(m->s.host);
+    enum err e = offer_decode(body, &m->s.chain, now_ms, &o);
+    if (e == ERR_FORMAT || e == ERR_AUTH)
+        return ERR_PROTOCOL;
+    if (e == ERR_OK && offers_add(m->s.offers, &o, now_ms))
+        peers_broadcast(m->s.peers, MSG_OFFER, body, from);
+    return ERR_OK;
+}
+
+static uint32_t context_of(struct market *m, const struct hash *model)
+{
+    struct worker_info info = {0};
+    struct worker *w = workers_find(m->s.workers, model, WORKER_FULL);
+    if (w)
+        worker_get_info(w, &info);
+    return w && info.ready ? info.context : 0;
+}
+
+/* A worker for a model that is to be served, so that it is warm and its context is known. */
+static void warm(struct market *m, const struct hash *model)
+{
+    struct note note = {{0}};
+    struct worker *w;
+    int fd;
+    if (workers_find(m->s.workers, model, WORKER_FULL) || !blobs_path(m->s.blobs, model))
+        return;
+    enum err e = blobs_fd(m->s.blobs, model, &fd, &note);
+    if (e == ERR_OK)
+        e = workers_get(m->s.workers, model, WORKER_FULL, fd, &w, &note);
+    if (e != ERR_OK)
+        log_event(LOG_ODD, "market", "model not served", "why=%s", note.text);
+}
+
+static bool is_registered(const struct market *m, const struct hash *model)
+{
+    struct rec_provider rec;
+    if (!ledger_provider(m->s.ledger, &m->s.self, &rec))
+        return false;
+    for (uint32_t i = 0; i < rec.models.n; i++) {
+        struct hash h = hashes_at(&rec.models, i);
+        if (hash_equal(&h, model))
+            return true;
+    }
+    return false;
+}
+
+static bool offer_one(struct market *m, const struct hash *model)
+{
+    const struct market_share *share = provider_share(m->provider);
+    uint32_t context = context_of(m, model);
+    uint64_t now_ms = host_wall_ms(m->s.host);
+    unsigned running = provider_running(m->provider);
+    if (!context || !is_registered(m, model))
+        return false;
+    struct offer o = {.chain = m->s.chain,
+                      .provider = m->s.self,
+                      .endpoint = m->endpoint,
+                      .model = *model,
+                      .arith = REQUEST_ARITH,
+                      .price_in = share->price_in,
+                      .price_out = share->price_out,
+                      .context = context,
+                      .slots = share->slots,
+                      .slots_free = share->slots > running ? share->slots - running : 0,
+                      .first_token_ms = provider_first_token_ms(m->provider),
+                      .tokens_per_s = provider_tokens_per_s(m->provider),
+                      .issued_ms = now_ms,
+                      .expiry_ms = now_ms + OFFER_LIFE_MS};
+    struct buf body = {0};
+    offer_sign(&o, m->s.key);
+    offer_put(&body, &o);
+    if (offers_add(m->s.offers, &o, now_ms))
+        peers_broadcast(m->s.peers, MSG_OFFER, bytes_of_buf(&body), NULL);
+    buf_clear(&body);
+    return true;
+}
+
+static void offer_all(void *arg)
+{
+    struct market *m = arg;
+    const struct market_share *share = provider_share(m->provider);
+    bool waiting = false;
+    for (unsigned i = 0; share->on && i < share->models_n; i++) {
+        warm(m, &share->models[i]);
+        waiting |= !offer_one(m, &share->models[i]);
+    }
+    if (share->on)
+        host_timer_set(m->s.host, &m->offer_timer, waiting ? 500 : OFFER_EVERY_MS, offer_all, m);
+}
+
+/* A newcomer hears at once what is on offer. */
+struct greeting {
+    struct market *market;
+    const struct pubkey *peer;
+};
+
+static void send_offer(void *arg, const struct offer *o)
+{
+    struct greeting *g = arg;
+    struct buf body = {0};
+    offer_put(&body, o);
+    (void)!peers_send(g->market->s.peers, g->peer, MSG_OFFER, bytes_of_buf(&body));
+    buf_clear(&body);
+}
+
+static void on_peer(void *arg, const struct pubkey *peer, bool up)
+{
+    struct market *m = arg;
+    struct greeting g = {m, peer};
+    if (up)
+        offers_each(m->s.offers, host_wall_ms(m->s.host), send_offer, &g);
+}
+
+/* -- what is shared -- */
+
+static void share_path(const struct market *m, struct buf *path)
+{
+    buf_add_format(path, "%s/share", m->home);
+}
+
+static enum err share_load(struct market *m, struct note *note)
+{
+    struct buf path = {0}, content = {0};
+    struct share_file f;
+    share_path(m, &path);
+    enum err e = host_read(m->s.host, buf_text(&path), SHARE_BYTES_MAX, &content, note);
+    if (e == ERR_OK) {
+        struct cursor c = cursor_of(bytes_of_buf(&content));
+        share_file_get(&c, &f);
+        if (!cursor_end(&c))
+            e = note_set(note, ERR_CORRUPT, "%s is broken: delete it and share again", buf_text(&path));
+    }
+    if (e == ERR_OK) {
+        struct hash *models = mem_array(f.models.n, sizeof *models);
+        for (uint32_t i = 0; i < f.models.n; i++)
+            models[i] = hashes_at(&f.models, i);
+        struct market_share share = {f.on, f.price_in, f.price_out, f.slots, models, f.models.n};
+        provider_set_share(m->provider, &share);
+        free(models);
+    }
+    buf_clear(&path);
+    buf_clear(&content);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err market_set_share(struct market *m, const struct market_share *s, struct note *note)
+{
+    struct buf path = {0}, content = {0};
+    struct market_share share = *s;
+    if (share.slots == 0)
+        share.slots = SLOTS_DEFAULT;
+    struct share_file f = {.on = share.on,
+                           .price_in = share.price_in,
+                           .price_out = share.price_out,
+                           .slots = share.slots,
+                           .models = {(const uint8_t *)share.models, share.models_n}};
+    share_path(m, &path);
+    share_file_put(&content, &f);
+    enum err e = host_write(m->s.host, buf_text(&path), 0600, bytes_of_buf(&content), note);
+    if (e == ERR_OK) {
+        const struct market_share *old = provider_share(m->provider);
+        for (unsigned i = 0; i < old->models_n; i++)
+            offers_remove(m->s.offers, &m->s.self, &old->models[i]);
+        provider_set_share(m->provider, &share);
+        offer_all(m);
+    }
+    buf_clear(&path);
+    buf_clear(&content);
+    return e;
+}
+
+void market_share_state(const struct market *m, struct market_share *s, char *why, size_t why_room)
+{
+    unsigned waiting = 0;
+    *s = *provider_share(m->provider);
+    for (unsigned i = 0; i < s->models_n; i++)
+        waiting += workers_find(m->s.workers, &s->models[i], WORKER_FULL) == NULL || !is_registered(m, &s->models[i]);
+    if (!s->on)
+        snprintf(why, why_room, "sharing is off: kith share start turns it on");
+    else if (s->models_n == 0)
+        snprintf(why, why_room, "no model is shared: kith share start --model NAME");
+    else if (waiting)
+        snprintf(why, why_room, "%u of %u models are not served yet: not on this machine, loading, or not registered",
+                 waiting, s->models_n);
+    else
+        snprintf(why, why_room, "serving %u models, %u of %u slots busy", s->models_n, provider_running(m->provider),
+                 s->slots);
+}
+
+/* -- names -- */
+
+enum err market_find_model(struct market *m, const char *name, struct hash *root, struct note *note)
+{
+    struct rec_model rec;
+    if (strcmp(name, "default") == 0) {
+        *root = m->default_model;
+        return hash_is_zero(root)
+                   ? note_set(note, ERR_NOT_FOUND, "this node has no default model: name one of kith models")
+                   : ERR_OK;
+    }
+    if (hex_get(name, root->b, sizeof root->b))
+        return ERR_OK;
+    if (ledger_model_by_name(m->s.ledger, name, &rec)) {
+        *root = rec.root;
+        return ERR_OK;
+    }
+    return note_set(note, ERR_NOT_FOUND, "no model is called \"%.64s\": kith models lists them", name);
+}
+
+/* -- events -- */
+
+void market_on_event(struct market *m, const struct ledger_event *e)
+{
+    switch (e->kind) {
+    case LEDGER_CHANNEL_OPENED:
+    case LEDGER_CHANNEL_TOPPED:
+    case LEDGER_CHANNEL_CLOSING:
+    case LEDGER_CHANNEL_CLOSED:
+    case LEDGER_SETTLED:
+        job_remote_channel_event(m->jobs, e);
+        break;
+    default:
+        break;
+    }
+    settle_on_event(m->settle, e);
+    if (m->auditor)
+        auditor_on_event(m->auditor, e);
+}
+
+void market_on_block(struct market *m)
+{
+    account_step(m->s.account);
+}
+
+/* -- the whole -- */
+
+struct jobs *market_jobs(struct market *m)
+{
+    return m->jobs;
+}
+
+struct offers *market_offers(struct market *m)
+{
+    return m->s.offers;
+}
+
+void market_settle(struct market *m, market_settling_fn fn, void *arg)
+{
+    settle_now(m->settle, fn, arg);
+}
+
+uint64_t market_jobs_served(const struct market *m)
+{
+    return provider_served(m->provider);
+}
+
+static void add_settled(void *sum, struct channel *c)
+{
+    struct amount *a = sum;
+    (void)!amount_add(a, *a, c->head.settled);
+}
+
+static void add_unsettled(void *sum, struct channel *c)
+{
+    struct amount *a = sum;
+    (void)!amount_add(a, *a, channel_unsettled(c));
+}
+
+struct amount market_earned(const struct market *m)
+{
+    struct amount sum = {0};
+    provider_each_channel(m->provider, add_settled, &sum);
+    return sum;
+}
+
+struct amount market_unsettled(const struct market *m)
+{
+    struct amount sum = {0};
+    provider_each_channel(m->provider, add_unsettled, &sum);
+    return sum;
+}
+
+static void on_default_imported(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct market *m = arg;
+    if (e == ERR_OK)
+        m->default_model = *root;
+    else
+        log_event(LOG_ODD, "market", "no default model", "why=%s", note->text);
+}
+
+static enum err open_store(struct market *m, struct note *note)
+{
+    struct buf path = {0};
+    buf_add_format(&path, "%s/market", m->home);
+    enum err e = kv_leveldb_open(buf_text(&path), &m->s.kv, note);
+    buf_clear(&path);
+    return e;
+}
+
+enum err market_open(const struct market_options *o, struct market **out, struct note *note)
+{
+    struct market *m = mem_new(sizeof *m);
+    m->s = o->services;
+    m->s.kv = NULL;
+    m->home = mem_string(o->home);
+    m->s.offers = offers_new();
+    enum err e = text255_set(&m->endpoint, o->endpoint)
+                     ? open_store(m, note)
+                     : note_set(note, ERR_FORMAT, "the endpoint to announce is too long or not plain text");
+    if (e == ERR_OK)
+        e = provider_new(&m->s, &m->provider, note);
+    if (e == ERR_OK)
+        e = share_load(m, note);
+    if (e == ERR_OK)
+        e = jobs_open(m, &m->s, &m->jobs, note);
+    if (e != ERR_OK) {
+        market_close(m);
+        return e;
+    }
+    m->settle = settle_new(&m->s, m->provider, o->settle_ms);
+    if (o->audits)
+        m->auditor = auditor_new(&m->s);
+    peers_on(m->s.peers, MSG_OFFER, on_offer, m);
+    peers_on_change(m->s.peers, on_peer, m);
+    if (o->default_model)
+        blobs_import(m->s.blobs, BLOB_MODEL, o->default_model, on_default_imported, m);
+    offer_all(m);
+    *out = m;
+    return ERR_OK;
+}
+
+void market_close(struct market *m)
+{
+    if (!m)
+        return;
+    host_timer_cancel(m->s.host, &m->offer_timer);
+    jobs_close(m->jobs);
+    auditor_free(m->auditor);
+    settle_free(m->settle);
+    provider_free(m->provider);
+    offers_free(m->s.offers);
+    if (m->s.kv)
+        kv_close(m->s.kv);
+    free(m->home);
+    free(m);
+}

@@ -1,0 +1,88 @@
+/* The market's part of the node: what its pieces share, and what the node tells them.
+ *
+ *     jobs.c       the asking side: jobs, from a chat to a verified answer
+ *     job_remote.c its leg to a provider: channel, stream, receipts, vouchers
+ *     provider.c   the serving side
+ *     settle.c     the provider's money: settlements, and transcripts for auditors
+ *     auditor.c    replays drawn receipts and reports
+ *     market.c     opens the store, gossips offers, hands ledger events around
+ *
+ * One store (HOME/market) for all of it, written in synced batches before anything that depends on it leaves:
+ *
+ *     'h' 'r'   channels and their receipts (node/channel.h), sides 'P' and 'R'
+ *     'j' id    a job this node asked for (jobs.c)
+ *     't' id    a transcript this node served (provider.c)
+ *     'v' root  a channel's receipts as they were settled (settle.c)
+ */
+#ifndef KITH_NODE_MARKET_H
+#define KITH_NODE_MARKET_H
+
+#include "node/account.h"
+#include "node/blobs.h"
+#include "node/jobs.h"
+#include "node/offer.h"
+#include "node/streams.h"
+#include "node/worker.h"
+
+#define MARKET_SIDE_PROVIDER  'P'
+#define MARKET_SIDE_REQUESTER 'R'
+
+/* What every piece needs; all borrowed, alive as long as the market. */
+struct market_services {
+    struct host *host;
+    struct ledger *ledger;
+    struct account *account;
+    struct peers *peers;
+    struct streams *streams;
+    struct blobs *blobs;
+    struct workers *workers;
+    struct kv *kv;
+    struct offers *offers;
+    const struct seckey *key; /* the node's; as key_derive left it */
+    struct pubkey self;
+    struct hash chain;
+};
+
+/* This node's terms as a provider; a model not in the list is not served. */
+struct market_share {
+    bool on;
+    struct amount price_in, price_out; /* mote per million tokens */
+    uint32_t slots;                    /* jobs at once, over all models */
+    const struct hash *models;
+    unsigned models_n;
+};
+
+struct market;
+struct market_options {
+    struct market_services services; /* kv and offers are filled in here */
+    const char *home;
+    const char *endpoint;      /* HOST:PORT others reach us at, for offers; "" offers nothing */
+    const char *default_model; /* path of the GGUF that "default" means; NULL: none */
+    bool audits;               /* take part as an auditor when drawn */
+    uint64_t settle_ms;        /* how often a provider settles; 0: only when asked */
+};
+enum err market_open(const struct market_options *o, struct market **out, struct note *note) MUST_USE;
+void market_close(struct market *m);
+
+/* After every committed block, with its events, in order. */
+void market_on_event(struct market *m, const struct ledger_event *e);
+void market_on_block(struct market *m);
+
+struct jobs *market_jobs(struct market *m);
+struct offers *market_offers(struct market *m);
+/* Terms are kept in HOME/share and hold over restarts. */
+enum err market_set_share(struct market *m, const struct market_share *s, struct note *note) MUST_USE;
+/* One line: why this machine is or is not working. */
+void market_share_state(const struct market *m, struct market_share *s, char *why, size_t why_room);
+/* Settles every channel with something unsettled; `fn` (may be NULL) hears of each. */
+typedef void (*market_settling_fn)(void *arg, const struct hash *channel, struct amount amount);
+void market_settle(struct market *m, market_settling_fn fn, void *arg);
+uint64_t market_jobs_served(const struct market *m);
+/* Vouchers over all channels that pay this node: settled so far, and not yet. */
+struct amount market_earned(const struct market *m);
+struct amount market_unsettled(const struct market *m);
+
+/* Root of a model by name, by hexadecimal root, or "default"; ERR_NOT_FOUND names what was asked. */
+enum err market_find_model(struct market *m, const char *name, struct hash *root, struct note *note) MUST_USE;
+
+#endif

@@ -1,0 +1,117 @@
+/* Reading a model file's facts: root of the whole, root of every tensor, names. */
+#include "node/model_facts.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/merkle.h"
+#include "chain/tx.h"
+#include "inference/gguf.h"
+#include "inference/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void take_text(const struct gguf *g, const char *key, char out[65], const char *otherwise)
+{
+    struct bytes text;
+    snprintf(out, 65, "%s", otherwise);
+    if (gguf_find_text(g, key, &text) && text.n <= 64 && text_is_clean((const char *)text.p, text.n)) {
+        memcpy(out, text.p, text.n);
+        out[text.n] = 0;
+    }
+}
+
+/* The format of a file is that of most of its bytes. */
+static const char *main_format(const struct gguf *g)
+{
+    uint64_t sums[64] = {0};
+    unsigned best = 0;
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor(g, i);
+        unsigned type = (unsigned)t->type % 64;
+        sums[type] += t->size;
+        if (sums[type] > sums[best])
+            best = type;
+    }
+    const char *name = gguf_tensor_type_name(best);
+    return name ? name : "?";
+}
+
+static void read_tensors(struct model_facts *f, const struct gguf *g)
+{
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor(g, i);
+        struct hash h = hash_once(HASH_TENSOR, t->data.p, t->data.n);
+        uint64_t n = 1;
+        for (unsigned d = 0; d < GGUF_DIMS_MAX; d++)
+            n *= t->dims[d];
+        f->parameters += n;
+        buf_add(&f->tensors, h.b, sizeof h.b);
+    }
+    struct hashes list = {f->tensors.p, (uint32_t)(f->tensors.n / HASH_SIZE)};
+    f->tensors_root = tx_tensors_root(&list);
+}
+
+void model_facts_read(struct model_facts *f)
+{
+    struct bytes file;
+    struct gguf *g = NULL;
+    char key[96];
+    f->e = file_map(f->path, &file, &f->note);
+    if (f->e != ERR_OK)
+        return;
+    f->e = gguf_open(file, &g, &f->note);
+    if (f->e == ERR_OK) {
+        struct merkle_tree *tree = merkle_tree_of(file.p, file.n);
+        f->root = merkle_tree_root(tree);
+        merkle_tree_free(tree);
+        f->size = file.n;
+        take_text(g, "general.name", f->name, "");
+        take_text(g, "general.architecture", f->architecture, "?");
+        snprintf(f->format, sizeof f->format, "%s", main_format(g));
+        snprintf(key, sizeof key, "%s.context_length", f->architecture);
+        if (!gguf_find_u32(g, key, &f->context))
+            f->context = 0;
+        read_tensors(f, g);
+    }
+    gguf_free(g);
+    file_unmap(file);
+}
+
+void model_facts_clear(struct model_facts *f)
+{
+    free(f->path);
+    buf_clear(&f->tensors);
+}
+
+enum err model_facts_open(const struct model_facts *f, int *fd, struct note *note)
+{
+    *fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0 ? ERR_OK : note_set(note, ERR_IO, "cannot open %s: %s", f->path, strerror(errno));
+}
+
+void model_facts_json(struct buf *b, const struct model_facts *f)
+{
+    bool first = true;
+    struct hashes list = {f->tensors.p, (uint32_t)(f->tensors.n / HASH_SIZE)};
+    buf_add_text(b, "{");
+    codec_json_key(b, &first, "root");
+    codec_json_hash(b, &f->root);
+    codec_json_key(b, &first, "name");
+    codec_json_string(b, f->name, strlen(f->name));
+    codec_json_key(b, &first, "architecture");
+    codec_json_string(b, f->architecture, strlen(f->architecture));
+    codec_json_key(b, &first, "format");
+    codec_json_string(b, f->format, strlen(f->format));
+    buf_add_format(b, ",\"size\":%" PRIu64 ",\"context\":%u,\"params\":%" PRIu64 ",\"arith\":%d", f->size, f->context,
+                   f->parameters, REQUEST_ARITH);
+    codec_json_key(b, &first, "tensors_root");
+    codec_json_hash(b, &f->tensors_root);
+    codec_json_key(b, &first, "tensors");
+    codec_json_hashes(b, &list);
+    buf_add_text(b, "}");
+}

@@ -1,0 +1,27 @@
+/* What a GGUF file says of itself, as a publish record needs it. Reading takes as long as hashing the file,
+ * so it is work for a thread. */
+#ifndef KITH_NODE_MODEL_FACTS_H
+#define KITH_NODE_MODEL_FACTS_H
+
+#include "base/hash.h"
+
+struct model_facts {
+    char *path; /* owned; set before reading */
+    enum err e; /* of the reading, with its note */
+    struct note note;
+    struct hash root;
+    uint64_t size, parameters;
+    uint32_t context;
+    char name[65], architecture[65], format[65];
+    struct hash tensors_root;
+    struct buf tensors; /* 32 bytes each, in the order of the file */
+};
+
+void model_facts_read(struct model_facts *f);
+void model_facts_clear(struct model_facts *f);
+/* A read-only descriptor of the file. */
+enum err model_facts_open(const struct model_facts *f, int *fd, struct note *note) MUST_USE;
+/* One object, as docs/api.md has it for an import. */
+void model_facts_json(struct buf *b, const struct model_facts *f);
+
+#endif

@@ -1,0 +1,647 @@
+/* Serving jobs. See provider.h for the states of a job, job_wire.h for what is said. */
+#include "node/provider.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/seal.h"
+#include "inference/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECEIPT_EVERY 8     /* tokens: half a step, so that the next half flows while the last is being paid */
+#define PAY_WAIT_MS   30000 /* nobody pays for this long: the job is dropped */
+#define TOKENS_FRAME  64    /* tokens in one message at most */
+
+RECORD_DEFINE(transcript, TRANSCRIPT_FIELDS)
+
+struct serving {
+    struct provider *provider;
+    struct serving *next;
+    uint64_t stream;
+    struct pubkey from;
+    struct channel *channel;
+    struct hash job;
+    struct worker *worker;
+    worker_ask ask;
+    struct buf request; /* encoded */
+    uint32_t prompt_n;
+    uint32_t base;      /* tokens that others had answered before this provider first took the job */
+    struct buf tokens;  /* u32 each */
+    struct buf digests; /* 32 bytes each; those before `first` are unknown */
+    uint32_t first;     /* tokens given to us with the opening: not sent back */
+    uint32_t sent, receipted, paid;
+    struct job_accept salts;
+    struct amount price_in, price_out;
+    bool produced_all, awaiting_pay;
+    uint8_t stop;
+    uint64_t opened_ms, first_ms;
+    struct timer timer;
+};
+
+struct provider {
+    struct market_services s;
+    struct market_share share;
+    struct hash *share_models;
+    struct serving *serving;
+    unsigned serving_n;
+    struct channel **channels;
+    size_t channels_n, channels_room;
+    struct timer timer;
+    uint64_t served, tokens_made, decode_ms, first_token_ms_sum;
+};
+
+static const struct stream_calls serving_calls;
+static void pump(struct serving *v);
+static void on_turn(void *arg);
+
+/* -- channels -- */
+
+static void add_channel(void *arg, struct channel *c)
+{
+    struct provider *p = arg;
+    if (p->channels_n == p->channels_room) {
+        p->channels_room = p->channels_room ? 2 * p->channels_room : 16;
+        p->channels = mem_resize(p->channels, p->channels_room, sizeof *p->channels);
+    }
+    p->channels[p->channels_n++] = c;
+}
+
+static struct channel *find_channel(struct provider *p, const struct hash *id)
+{
+    for (size_t i = 0; i < p->channels_n; i++)
+        if (hash_equal(&p->channels[i]->head.id, id))
+            return p->channels[i];
+    return NULL;
+}
+
+struct channel *provider_channel(struct provider *p, const struct hash *id)
+{
+    struct rec_channel rec;
+    struct channel *c = find_channel(p, id);
+    if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
+        return c;
+    if (!c) {
+        if (p->channels_n >= CHANNELS_MAX)
+            return NULL;
+        struct channel_head head = {
+            .id = *id, .chain = p->s.chain, .payer = rec.payer, .provider = rec.provider, .model = rec.model};
+        c = mem_new(sizeof *c);
+        channel_init(c, &head);
+        add_channel(p, c);
+    }
+    c->head.funded = rec.deposit;
+    c->head.settled = rec.settled;
+    return c;
+}
+
+void provider_each_channel(struct provider *p, provider_channel_fn fn, void *arg)
+{
+    for (size_t i = 0; i < p->channels_n; i++)
+        fn(arg, p->channels[i]);
+}
+
+enum err provider_store_channel(struct provider *p, const struct channel *c)
+{
+    struct kv_batch batch = {0};
+    channel_store(c, MARKET_SIDE_PROVIDER, CHANNEL_NO_JOB, &batch);
+    enum err e = kv_write(p->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    return e;
+}
+
+/* -- transcripts -- */
+
+static void transcript_key(uint8_t key[33], const struct hash *job)
+{
+    key[0] = 't';
+    memcpy(key + 1, job->b, sizeof job->b);
+}
+
+static void put_transcript(const struct serving *v, struct kv_batch *batch)
+{
+    uint8_t key[33];
+    struct buf value = {0};
+    uint32_t n = v->sent;
+    struct transcript t = {.job = v->job,
+                           .channel = v->channel->head.id,
+                           .request_salt = v->salts.request_salt,
+                           .answer_salt = v->salts.answer_salt,
+                           .digest_salt = v->salts.digest_salt,
+                           .stop = v->produced_all && v->sent == v->tokens.n / 4 ? v->stop : RECEIPT_OPEN,
+                           .base = v->base,
+                           .request = bytes_of_buf(&v->request),
+                           .tokens = bytes_of(v->tokens.p, (size_t)n * 4),
+                           .digests = bytes_of(v->digests.p, (size_t)n * 32)};
+    if (n)
+        memcpy(t.digest.b, v->digests.p + (size_t)(n - 1) * 32, 32);
+    transcript_key(key, &v->job);
+    transcript_put(&value, &t);
+    kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
+    buf_clear(&value);
+}
+
+enum err provider_transcript(struct provider *p, const struct hash *job, struct buf *raw, struct transcript *t)
+{
+    uint8_t key[33];
+    transcript_key(key, job);
+    enum err e = kv_get(p->s.kv, bytes_of(key, sizeof key), raw, NULL);
+    if (e != ERR_OK)
+        return e;
+    struct cursor c = cursor_of(bytes_of_buf(raw));
+    transcript_get(&c, t);
+    return cursor_end(&c) ? ERR_OK : ERR_CORRUPT;
+}
+
+/* -- ending -- */
+
+static void serving_free(struct serving *v)
+{
+    struct provider *p = v->provider;
+    for (struct serving **at = &p->serving; *at; at = &(*at)->next)
+        if (*at == v) {
+            *at = v->next;
+            p->serving_n--;
+            break;
+        }
+    host_timer_cancel(p->s.host, &v->timer);
+    if (v->worker && v->ask)
+        worker_drop(v->worker, v->ask);
+    buf_clear(&v->request);
+    buf_clear(&v->tokens);
+    buf_clear(&v->digests);
+    free(v);
+}
+
+static void drop(struct serving *v, enum err e, const char *why)
+{
+    struct provider *p = v->provider;
+    log_event(e == ERR_OK ? LOG_DEBUG : LOG_ODD, "provider", "job ended", "error=%s why=%s tokens=%u", err_name(e), why,
+              v->sent);
+    streams_close(p->s.streams, v->stream, e, why);
+    serving_free(v);
+    host_timer_set(p->s.host, &p->timer, 0, on_turn, p); /* the channel may be free for another's receipt */
+}
+
+/* Everybody's turn: whoever has a receipt due may find its channel free now. A pump ends no job but its
+ * own, and what it ends asks for another turn. */
+static void on_turn(void *arg)
+{
+    struct provider *p = arg;
+    for (struct serving *v = p->serving, *next; v; v = next) {
+        next = v->next;
+        pump(v);
+    }
+}
+
+static void on_pay_late(void *arg)
+{
+    drop(arg, ERR_TIMEOUT, "no voucher came for what was delivered");
+}
+
+/* -- delivering -- */
+
+static uint32_t produced(const struct serving *v)
+{
+    return (uint32_t)(v->tokens.n / 4);
+}
+
+static bool send_message(struct serving *v, struct buf *message)
+{
+    enum err e = streams_send(v->provider->s.streams, v->stream, bytes_of_buf(message));
+    buf_clear(message);
+    return e == ERR_OK;
+}
+
+static bool send_tokens(struct serving *v, uint32_t n)
+{
+    struct buf body = {0}, message = {0};
+    for (uint32_t i = v->sent; i < v->sent + n; i++) {
+        buf_add(&body, v->tokens.p + (size_t)i * 4, 4);
+        buf_add(&body, v->digests.p + (size_t)i * 32, 32);
+    }
+    struct job_tokens t = {.first = v->sent, .tokens = bytes_of_buf(&body)};
+    job_message_start(&message, JOB_TOKENS);
+    job_tokens_put(&message, &t);
+    buf_clear(&body);
+    if (!send_message(v, &message))
+        return false;
+    v->sent += n;
+    return true;
+}
+
+static bool channel_is_busy(const struct serving *v)
+{
+    for (const struct serving *o = v->provider->serving; o; o = o->next)
+        if (o->channel == v->channel && o->awaiting_pay)
+            return true;
+    return false;
+}
+
+static bool make_receipt(const struct serving *v, struct signed_receipt *out)
+{
+    uint32_t n = v->sent;
+    bool last = v->produced_all && n == produced(v);
+    struct receipt *r = &out->receipt;
+    *out = (struct signed_receipt){0};
+    r->job = v->job;
+    r->channel = v->channel->head.id;
+    r->request_commit = receipt_commit(v->salts.request_salt.b, bytes_of_buf(&v->request));
+    r->answer_commit = receipt_commit(v->salts.answer_salt.b, bytes_of(v->tokens.p, (size_t)n * 4));
+    static const uint8_t none[32];
+    r->digest_commit =
+        receipt_commit(v->salts.digest_salt.b, bytes_of(n ? v->digests.p + (size_t)(n - 1) * 32 : none, 32));
+    r->tokens_in = v->prompt_n + v->base;
+    r->tokens_out = n - v->base;
+    r->stop = last ? v->stop : RECEIPT_OPEN;
+    if (!offer_cost(v->price_in, v->price_out, r->tokens_in, r->tokens_out, &r->price))
+        return false;
+    receipt_sign(r, v->provider->s.key, &out->sig);
+    return true;
+}
+
+static enum err send_receipt(struct serving *v)
+{
+    struct signed_receipt r;
+    struct buf message = {0};
+    uint32_t index;
+    if (!make_receipt(v, &r))
+        return ERR_RANGE;
+    enum err e = channel_put_receipt(v->channel, &r, &index);
+    if (e != ERR_OK)
+        return e;
+    job_message_start(&message, JOB_RECEIPT);
+    signed_receipt_put(&message, &r);
+    if (!send_message(v, &message))
+        return ERR_BUSY;
+    v->receipted = v->sent;
+    v->awaiting_pay = true;
+    host_timer_set(v->provider->s.host, &v->timer, PAY_WAIT_MS, on_pay_late, v);
+    return ERR_OK;
+}
+
+/* Sends what may be sent: tokens up to a step beyond the paid ones, and a receipt when one is due and the
+ * channel has no other under way. */
+static void pump(struct serving *v)
+{
+    uint32_t allowed = v->paid + STEP_TOKENS;
+    while (v->sent < produced(v) && v->sent < allowed) {
+        uint32_t n = (produced(v) < allowed ? produced(v) : allowed) - v->sent;
+        if (!send_tokens(v, n < TOKENS_FRAME ? n : TOKENS_FRAME))
+            return; /* no credit: on_ready comes back here */
+    }
+    bool last = v->produced_all && v->sent == produced(v);
+    bool due = last || v->sent - v->receipted >= RECEIPT_EVERY;
+    if (!due || channel_is_busy(v))
+        return;
+    enum err e = send_receipt(v);
+    if (e != ERR_OK && e != ERR_BUSY)
+        drop(v, e, "cannot make a receipt");
+}
+
+static void on_token(void *arg, const struct worker_token *t)
+{
+    struct serving *v = arg;
+    uint8_t raw[4];
+    if (t->index != produced(v))
+        return; /* replayed ones that the opening brought */
+    store_le32(raw, t->token);
+    buf_add(&v->tokens, raw, sizeof raw);
+    buf_add(&v->digests, t->digest.b, sizeof t->digest.b);
+    if (!v->first_ms)
+        v->first_ms = host_now_ms(v->provider->s.host);
+    pump(v);
+}
+
+static void on_done(void *arg, enum err e, const struct worker_done *d, const struct note *note)
+{
+    struct serving *v = arg;
+    struct provider *p = v->provider;
+    v->ask = 0;
+    if (e != ERR_OK) {
+        drop(v, e, note ? note->text : err_text(e));
+        return;
+    }
+    v->stop = d->stop;
+    v->produced_all = true;
+    if (v->first && produced(v) == v->first) /* nothing was left to do: the replay's digest is the answer's */
+        memcpy(v->digests.p + (size_t)(v->first - 1) * 32, d->digest.b, 32);
+    p->served++;
+    if (v->first_ms) {
+        p->first_token_ms_sum += v->first_ms - v->opened_ms;
+        p->tokens_made += d->tokens;
+        p->decode_ms += d->decode_us / 1000 + 1;
+    }
+    pump(v);
+}
+
+static const struct worker_calls worker_calls = {.token = on_token, .done = on_done};
+
+/* -- being paid -- */
+
+static enum err take_pay(struct serving *v, const struct job_pay *pay)
+{
+    struct kv_batch batch = {0};
+    if (!v->awaiting_pay)
+        return ERR_PROTOCOL;
+    enum err e = channel_take(v->channel, &pay->voucher, &pay->sig);
+    if (e != ERR_OK)
+        return e;
+    channel_store(v->channel, MARKET_SIDE_PROVIDER, channel_find_job(v->channel, &v->job), &batch);
+    put_transcript(v, &batch);
+    e = kv_write(v->provider->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    return e;
+}
+
+static void paid(struct serving *v)
+{
+    struct provider *p = v->provider;
+    v->awaiting_pay = false;
+    v->paid = v->receipted;
+    host_timer_cancel(p->s.host, &v->timer);
+    if (v->produced_all && v->paid == produced(v)) {
+        drop(v, ERR_OK, "done");
+        return;
+    }
+    host_timer_set(p->s.host, &p->timer, 0, on_turn, p);
+}
+
+static void on_data(void *arg, uint64_t stream, struct bytes message)
+{
+    struct serving *v = arg;
+    struct job_pay pay;
+    uint8_t type;
+    struct cursor c = job_message_open(message, &type);
+    (void)stream;
+    if (type == JOB_PAY) {
+        job_pay_get(&c, &pay);
+        enum err e = cursor_end(&c) ? take_pay(v, &pay) : ERR_FORMAT;
+        if (e == ERR_OK)
+            paid(v);
+        else
+            drop(v, e, "the voucher is not over what was delivered");
+    } else if (type == JOB_CANCEL)
+        drop(v, ERR_CANCELLED, "cancelled by the requester");
+    else
+        drop(v, ERR_PROTOCOL, "unknown message");
+}
+
+static void on_ready(void *arg, uint64_t stream)
+{
+    (void)stream;
+    pump(arg);
+}
+
+static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)
+{
+    struct serving *v = arg;
+    (void)stream;
+    log_event(LOG_DEBUG, "provider", "stream closed", "reason=%s text=%s", err_name(reason), text);
+    struct provider *p = v->provider;
+    serving_free(v);
+    host_timer_set(p->s.host, &p->timer, 0, on_turn, p);
+}
+
+static const struct stream_calls serving_calls = {.data = on_data, .ready = on_ready, .closed = on_closed};
+
+/* -- opening -- */
+
+static bool serves(const struct provider *p, const struct hash *model)
+{
+    for (unsigned i = 0; p->share.on && i < p->share.models_n; i++)
+        if (hash_equal(&p->share.models[i], model))
+            return true;
+    return false;
+}
+
+static enum err check_terms(struct provider *p, const struct pubkey *from, const struct job_open *o,
+                            struct channel **channel)
+{
+    struct rec_channel rec;
+    if (!serves(p, &o->model))
+        return ERR_NOT_FOUND;
+    if (p->serving_n >= p->share.slots)
+        return ERR_BUSY;
+    if (amount_compare(o->price_in, p->share.price_in) < 0 || amount_compare(o->price_out, p->share.price_out) < 0)
+        return ERR_FUNDS;
+    if (!ledger_channel(p->s.ledger, &o->channel, &rec) || rec.closes_ms)
+        return ERR_STATE;
+    struct channel *c = provider_channel(p, &o->channel);
+    if (!c || !pubkey_equal(&c->head.payer, from) || !hash_equal(&c->head.model, &o->model))
+        return ERR_AUTH;
+    *channel = c;
+    return ERR_OK;
+}
+
+static enum err check_request(struct serving *v, const struct job_open *o, struct bytes raw)
+{
+    struct request r;
+    struct cursor c = cursor_of(raw);
+    request_get(&c, &r);
+    if (!cursor_end(&c))
+        return ERR_FORMAT;
+    struct hash h = request_hash(&r);
+    struct hash job = job_id(&v->provider->s.chain, &v->from, o->nonce, &o->model, &h);
+    if (!hash_equal(&job, &o->job))
+        return ERR_MISMATCH;
+    if (!hash_is_zero(&o->seed_block)) {
+        struct hash seed = job_seed(&job, &v->from, &o->seed_block);
+        if (!hash_equal(&seed, &r.seed))
+            return ERR_MISMATCH;
+    }
+    v->prompt_n = (uint32_t)(r.prompt.n / 4);
+    buf_add(&v->request, raw.p, raw.n);
+    return ERR_OK;
+}
+
+/* Salts are a function of the node's secret and the job, so that a receipt after a restart commits as before. */
+static struct hash make_salt(const struct provider *p, const struct hash *job, uint8_t which)
+{
+    uint8_t message[33];
+    memcpy(message, job->b, 32);
+    message[32] = which;
+    return hash_keyed(HASH_COMMIT, p->s.key->b, message, sizeof message);
+}
+
+/* A job that this channel knows already goes on from its receipt; one that is finished is only shown again. */
+static enum err join_earlier(struct serving *v, uint32_t given)
+{
+    uint32_t i = channel_find_job(v->channel, &v->job);
+    v->base = given;
+    if (i == CHANNEL_NO_JOB)
+        return ERR_OK;
+    const struct receipt *r = &v->channel->receipts[i].receipt;
+    if (r->tokens_in < v->prompt_n || r->tokens_in - v->prompt_n > given)
+        return ERR_MISMATCH;
+    v->base = r->tokens_in - v->prompt_n;
+    return ERR_OK;
+}
+
+static enum err start(struct serving *v, struct bytes tokens)
+{
+    struct provider *p = v->provider;
+    struct note note = {{0}};
+    v->worker = workers_find(p->s.workers, &v->channel->head.model, WORKER_FULL);
+    if (!v->worker) {
+        int fd;
+        enum err e = blobs_fd(p->s.blobs, &v->channel->head.model, &fd, &note);
+        if (e == ERR_OK)
+            e = workers_get(p->s.workers, &v->channel->head.model, WORKER_FULL, fd, &v->worker, &note);
+        if (e != ERR_OK) {
+            log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
+            return e;
+        }
+    }
+    v->ask = worker_run(v->worker, bytes_of_buf(&v->request), tokens, &worker_calls, v);
+    return ERR_OK;
+}
+
+static void send_accept(void *arg)
+{
+    struct serving *v = arg;
+    struct buf message = {0};
+    job_message_start(&message, JOB_ACCEPT);
+    job_accept_put(&message, &v->salts);
+    if (!send_message(v, &message))
+        drop(v, ERR_BUSY, "no credit for the acceptance");
+}
+
+static enum err fill(struct serving *v, const struct job_open *o)
+{
+    struct provider *p = v->provider;
+    struct buf plain = {0};
+    struct job_secret secret;
+    enum err e = seal_open(&plain, p->s.key, o->sealed.p, o->sealed.n) ? ERR_OK : ERR_AUTH;
+    struct cursor c = cursor_of(bytes_of_buf(&plain));
+    if (e == ERR_OK)
+        job_secret_get(&c, &secret);
+    if (e == ERR_OK && (!cursor_end(&c) || secret.tokens.n % 4))
+        e = ERR_FORMAT;
+    if (e == ERR_OK)
+        e = check_request(v, o, secret.request);
+    if (e == ERR_OK)
+        e = join_earlier(v, (uint32_t)(secret.tokens.n / 4));
+    if (e == ERR_OK) {
+        v->first = v->sent = v->receipted = v->paid = (uint32_t)(secret.tokens.n / 4);
+        buf_add(&v->tokens, secret.tokens.p, secret.tokens.n);
+        buf_reserve(&v->digests, (size_t)v->first * 32);
+        memset(v->digests.p ? v->digests.p : (uint8_t *)"", 0, (size_t)v->first * 32);
+        v->digests.n = (size_t)v->first * 32;
+        v->salts = (struct job_accept){make_salt(p, &v->job, 0), make_salt(p, &v->job, 1), make_salt(p, &v->job, 2)};
+        e = start(v, secret.tokens);
+    }
+    buf_clear(&plain);
+    return e;
+}
+
+static enum err accept_job(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                           const struct stream_calls **calls, void **calls_arg)
+{
+    struct provider *p = arg;
+    struct job_open o;
+    struct channel *channel;
+    struct cursor c = cursor_of(body);
+    job_open_get(&c, &o);
+    if (!cursor_end(&c))
+        return ERR_FORMAT;
+    for (struct serving *old = p->serving; old; old = old->next)
+        if (hash_equal(&old->job, &o.job) && pubkey_equal(&old->from, from)) {
+            drop(old, ERR_CANCELLED, "the requester opened the job again");
+            break;
+        }
+    enum err e = check_terms(p, from, &o, &channel);
+    if (e != ERR_OK)
+        return e;
+    struct serving *v = mem_new(sizeof *v);
+    *v = (struct serving){.provider = p,
+                          .next = p->serving,
+                          .stream = stream,
+                          .from = *from,
+                          .channel = channel,
+                          .job = o.job,
+                          .price_in = o.price_in,
+                          .price_out = o.price_out,
+                          .opened_ms = host_now_ms(p->s.host)};
+    p->serving = v;
+    p->serving_n++;
+    e = fill(v, &o);
+    if (e != ERR_OK) {
+        serving_free(v);
+        return e;
+    }
+    host_timer_set(p->s.host, &v->timer, 0, send_accept, v);
+    *calls = &serving_calls;
+    *calls_arg = v;
+    return ERR_OK;
+}
+
+/* -- the whole -- */
+
+enum err provider_new(const struct market_services *s, struct provider **out, struct note *note)
+{
+    struct provider *p = mem_new(sizeof *p);
+    p->s = *s;
+    enum err e = channel_load(s->kv, MARKET_SIDE_PROVIDER, add_channel, p, note);
+    if (e != ERR_OK) {
+        provider_free(p);
+        return e;
+    }
+    streams_on(s->streams, STREAM_JOB, accept_job, p);
+    *out = p;
+    return ERR_OK;
+}
+
+void provider_free(struct provider *p)
+{
+    if (!p)
+        return;
+    while (p->serving) {
+        streams_close(p->s.streams, p->serving->stream, ERR_CLOSED, "the provider stops");
+        serving_free(p->serving);
+    }
+    host_timer_cancel(p->s.host, &p->timer);
+    for (size_t i = 0; i < p->channels_n; i++) {
+        channel_clear(p->channels[i]);
+        free(p->channels[i]);
+    }
+    free(p->channels);
+    free(p->share_models);
+    free(p);
+}
+
+void provider_set_share(struct provider *p, const struct market_share *s)
+{
+    struct hash *models = mem_array(s->models_n, sizeof *models);
+    if (s->models_n)
+        memcpy(models, s->models, s->models_n * sizeof *models);
+    free(p->share_models);
+    p->share = *s;
+    p->share.models = p->share_models = models;
+}
+
+const struct market_share *provider_share(const struct provider *p)
+{
+    return &p->share;
+}
+
+unsigned provider_running(const struct provider *p)
+{
+    return p->serving_n;
+}
+
+uint64_t provider_served(const struct provider *p)
+{
+    return p->served;
+}
+
+uint32_t provider_first_token_ms(const struct provider *p)
+{
+    return p->served ? (uint32_t)(p->first_token_ms_sum / p->served) : 0;
+}
+
+uint32_t provider_tokens_per_s(const struct provider *p)
+{
+    return p->decode_ms ? (uint32_t)(p->tokens_made * 1000 / p->decode_ms) : 0;
+}

@@ -1,0 +1,53 @@
+/* The serving side of the market: takes jobs over streams, runs them in workers, hands out tokens no
+ * further than STEP_TOKENS beyond what is paid, and keeps what auditors may ask for.
+ *
+ *     opened -> running -> draining (all produced, not all paid) -> finished
+ *         \-------\-----------\--> dropped (stream closed, nobody pays, model failed)
+ *
+ * Receipts of one channel go out one at a time, since a voucher is over all receipts of a channel.
+ */
+#ifndef KITH_NODE_PROVIDER_H
+#define KITH_NODE_PROVIDER_H
+
+#include "node/channel.h"
+#include "node/job_wire.h"
+#include "node/market.h"
+
+struct provider;
+
+enum err provider_new(const struct market_services *s, struct provider **out, struct note *note) MUST_USE;
+void provider_free(struct provider *p);
+void provider_set_share(struct provider *p, const struct market_share *s);
+const struct market_share *provider_share(const struct provider *p);
+unsigned provider_running(const struct provider *p);
+uint64_t provider_served(const struct provider *p);
+
+/* Measured over the jobs served so far; 0 before the first. */
+uint32_t provider_first_token_ms(const struct provider *p);
+uint32_t provider_tokens_per_s(const struct provider *p);
+
+/* A channel that this node is paid through, from the store or the ledger; NULL if there is none. */
+struct channel *provider_channel(struct provider *p, const struct hash *id);
+typedef void (*provider_channel_fn)(void *arg, struct channel *c);
+void provider_each_channel(struct provider *p, provider_channel_fn fn, void *arg);
+enum err provider_store_channel(struct provider *p, const struct channel *c) MUST_USE;
+
+/* What was served, as kept for audits. */
+#define TRANSCRIPT_FIELDS(F)                                                                                           \
+    F(hash, job)                                                                                                       \
+    F(hash, channel)                                                                                                   \
+    F(hash, request_salt)                                                                                              \
+    F(hash, answer_salt)                                                                                               \
+    F(hash, digest_salt)                                                                                               \
+    F(hash, digest)                                                                                                    \
+    F(u8, stop)                                                                                                        \
+    F(u32, base)                                                                                                       \
+    F(blob, request)                                                                                                   \
+    F(blob, tokens)                                                                                                    \
+    F(blob, digests)
+RECORD_DECLARE(transcript, TRANSCRIPT_FIELDS)
+/* Borrows from *raw. */
+enum err provider_transcript(struct provider *p, const struct hash *job, struct buf *raw,
+                             struct transcript *t) MUST_USE;
+
+#endif

@@ -1,0 +1,17 @@
+/* A provider's money: settles its channels on the ledger, and hands the transcripts of drawn receipts to
+ * the auditors, again and again until their verdict is on the ledger or the deadline is past. */
+#ifndef KITH_NODE_SETTLE_H
+#define KITH_NODE_SETTLE_H
+
+#include "node/provider.h"
+
+struct settle;
+
+/* every_ms 0: only settle_now. */
+struct settle *settle_new(const struct market_services *s, struct provider *provider, uint64_t every_ms);
+void settle_free(struct settle *t);
+/* Every channel with something unsettled and no settlement under way; `fn` (may be NULL) hears of each. */
+void settle_now(struct settle *t, market_settling_fn fn, void *arg);
+void settle_on_event(struct settle *t, const struct ledger_event *e);
+
+#endif

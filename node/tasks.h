@@ -1,0 +1,28 @@
+/* What takes long and answers 202: imports, pulls, replays. In memory; a task that is over is kept for
+ * TASKS_MAX others. Whoever waits holds an HTTP request here until there is news. */
+#ifndef KITH_NODE_TASKS_H
+#define KITH_NODE_TASKS_H
+
+#include "node/http.h"
+
+struct tasks;
+struct task;
+
+struct tasks *tasks_new(struct host *host);
+void tasks_free(struct tasks *t);
+
+/* `kind` is a literal. The task is running until it is finished or failed, which exactly one of happens. */
+struct task *task_new(struct tasks *t, const char *kind);
+uint64_t task_number(const struct task *t);
+void task_progress(struct task *t, uint64_t done, uint64_t total);
+/* `result`: one JSON object. */
+void task_finish(struct task *t, struct bytes result);
+void task_fail(struct task *t, enum err e, const struct note *note);
+/* False if there is no such task (any more). */
+struct task *task_find(struct tasks *t, uint64_t number);
+/* Answers now or within wait_ms, when the state changes, and at least once a second of progress. */
+void task_answer(struct task *t, struct http_request *r, uint64_t wait_ms);
+/* 202 {"task":"N"} */
+void task_accepted(struct task *t, struct http_request *r);
+
+#endif

@@ -1,0 +1,36 @@
+#!/bin/bash
+# The official openai client completes a chat against `kithd dev`, streamed and whole, and its errors are errors.
+# Skips out loud where npm or the default model is not there.
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build/release}
+command -v npm >/dev/null && command -v node >/dev/null || { echo "skip: e2e_openai: no npm on this machine"; exit 0; }
+[ -f models/kith-guide.gguf ] || { echo "skip: e2e_openai: models/kith-guide.gguf is not there"; exit 0; }
+dir=$(mktemp -d "${TMPDIR:-/tmp}/kith-openai.XXXXXX")
+pid=""
+clean() {
+    [ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    rm -rf "$dir"
+}
+trap clean EXIT
+cache=build/npm
+if [ ! -d $cache/node_modules/openai ]; then
+    mkdir -p $cache
+    cp tests/openai/package.json $cache/
+    (cd $cache && npm install --no-audit --no-fund --silent >npm.log 2>&1) || {
+        echo "skip: e2e_openai: npm cannot install the openai client ($(tail -1 $cache/npm.log))"
+        exit 0
+    }
+fi
+port=$((21000 + $$ % 20000))
+"$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
+pid=$!
+for _ in $(seq 100); do
+    curl -sf "http://127.0.0.1:$port/ready" >/dev/null && break
+    sleep 0.1
+done
+cp tests/openai/chat.mjs $cache/
+(cd $cache && timeout 120 node chat.mjs "http://127.0.0.1:$port/v1") || {
+    echo "FAILED: e2e_openai"
+    cat "$dir/out" "$dir/log"
+    exit 1
+}

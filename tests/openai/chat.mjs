@@ -1,0 +1,61 @@
+// What an application developer does first, with the official client; any surprise is a failure.
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+const messages = [{ role: "user", content: "What is Kith?" }];
+
+const models = await client.models.list();
+assert.ok(models.data.some((m) => m.id === "default"), "the default model is listed");
+
+const whole = await client.chat.completions.create({
+  model: "default", messages, temperature: 0, max_tokens: 40, seed: 7,
+});
+assert.equal(whole.object, "chat.completion");
+assert.equal(whole.choices[0].message.role, "assistant");
+assert.ok(whole.choices[0].message.content.length > 0, "there is text");
+assert.ok(["stop", "length"].includes(whole.choices[0].finish_reason));
+assert.equal(whole.usage.total_tokens, whole.usage.prompt_tokens + whole.usage.completion_tokens);
+
+let text = "", last = null, usage = null;
+const stream = await client.chat.completions.create({
+  model: "default", messages, temperature: 0, max_tokens: 40, seed: 7, stream: true,
+  stream_options: { include_usage: true },
+});
+for await (const chunk of stream) {
+  assert.equal(chunk.object, "chat.completion.chunk");
+  if (chunk.usage) usage = chunk.usage;
+  if (!chunk.choices.length) continue;
+  text += chunk.choices[0].delta.content ?? "";
+  last = chunk.choices[0].finish_reason ?? last;
+}
+assert.equal(text, whole.choices[0].message.content, "streamed and whole are the same answer");
+assert.equal(last, whole.choices[0].finish_reason);
+assert.equal(usage.total_tokens, whole.usage.total_tokens);
+
+// A sampled answer is the seed's.
+const sampled = async (seed) =>
+  (await client.chat.completions.create({ model: "default", messages, temperature: 1, max_tokens: 24, seed }))
+    .choices[0].message.content;
+assert.equal(await sampled(3), await sampled(3));
+
+const fails = async (params, status, code) => {
+  try {
+    await client.chat.completions.create({ model: "default", messages, ...params });
+    assert.fail(`should have been ${status}`);
+  } catch (e) {
+    assert.equal(e.status, status, e.message);
+    if (code) assert.equal(e.code, code);
+  }
+};
+await fails({ model: "no-such-model" }, 404);
+await fails({ messages: [] }, 400);
+await fails({ temperature: 9 }, 400);
+await fails({ messages: [{ role: "user", content: "long ".repeat(4000) }] }, 400, "context_length_exceeded");
+
+// A client that hangs up in the middle leaves the server well.
+const cut = await client.chat.completions.create({ model: "default", messages, max_tokens: 200, stream: true });
+for await (const _ of cut) break;
+cut.controller.abort();
+assert.ok((await client.models.list()).data.length > 0);
+console.log("openai client: ok");
