@@ -19,10 +19,9 @@ const struct option_spec cmd_chat_options[] = {
     {.name = "tokens",
      .type = OPTION_COUNT,
      .value = "N",
-     .preset = "512",
      .least = 1,
      .most = 1048576,
-     .help = "at most so many in an answer"},
+     .help = "at most so many in an answer (what fits)"},
     {.name = "temp",
      .type = OPTION_REAL,
      .value = "T",
@@ -32,7 +31,8 @@ const struct option_spec cmd_chat_options[] = {
      .help = "0: always the likeliest word"},
     {.name = "seed", .type = OPTION_HEX32, .value = "HEX", .help = "for the same answer again (drawn)"},
     {.name = "max-cost", .type = OPTION_AMOUNT, .value = "KITH", .help = "most to pay for an answer"},
-    {.name = "private", .type = OPTION_FLAG, .help = "show the transcript to no auditor"},
+    {.name = "private", .type = OPTION_FLAG, .help = "only on this machine, shown to nobody"},
+    {.name = "key", .type = OPTION_TEXT, .value = "TEXT", .help = "for scripts: the same key gives the same job again"},
     {.name = "route", .type = OPTION_TEXT, .value = "auto|local|network", .preset = "auto", .help = "who computes"},
     {.name = "resume",
      .type = OPTION_TEXT,
@@ -82,13 +82,14 @@ static json_t *job_body(const struct chat *c, const json_t *messages)
     const struct args *a = c->args;
     secret_random(key, sizeof key);
     hex_put(hex, key, sizeof key);
-    json_t *params =
-        json_pack("{s:I, s:f}", "tokens", (json_int_t)args_count(a, "tokens"), "temp", args_real(a, "temp"));
+    json_t *params = json_pack("{s:f}", "temp", args_real(a, "temp"));
+    if (args_has(a, "tokens"))
+        json_object_set_new(params, "tokens", json_integer((json_int_t)args_count(a, "tokens")));
     if (args_has(a, "seed"))
         json_object_set_new(params, "seed", json_string(args_text(a, "seed")));
-    json_t *body =
-        json_pack("{s:s, s:O, s:o, s:b, s:s, s:s}", "model", c->model, "messages", messages, "params", params,
-                  "private", (int)args_has(a, "private"), "route", args_text(a, "route"), "key", hex);
+    json_t *body = json_pack("{s:s, s:O, s:o, s:b, s:s, s:s}", "model", c->model, "messages", messages, "params",
+                             params, "private", (int)args_has(a, "private"), "route", args_text(a, "route"), "key",
+                             args_has(a, "key") ? args_text(a, "key") : hex);
     if (body && args_has(a, "max-cost")) {
         snprintf(cost, sizeof cost, "%" PRIu64, args_amount(a, "max-cost").mote);
         json_object_set_new(body, "max_cost", json_string(cost));
@@ -120,20 +121,18 @@ static int post_job(struct chat *c, const json_t *body, json_t **reply)
     }
 }
 
-enum step { STEP_MORE, STEP_AGAIN, STEP_DONE, STEP_FAILED };
+enum step { STEP_MORE, STEP_DONE, STEP_FAILED };
 
-/* One event of the job's stream. *seen counts the token events shown so far. */
+/* One event of the job's stream. *seen counts the tokens whose text was shown so far. */
 static enum step take_event(struct chat *c, const char *name, json_t *data, json_int_t *seen, struct chat_answer *out)
 {
     if (strcmp(name, "token") == 0) {
         const json_t *text = json_object_get(data, "text");
         json_int_t i = out_count(data, "i");
-        if (i > *seen)
-            return STEP_AGAIN; /* a gap: ask again from where we are */
         if (i < *seen)
             return STEP_MORE;
         chat_put(c->cli, out, json_string_value(text) ? json_string_value(text) : "", json_string_length(text));
-        ++*seen;
+        *seen = i + 1;
     } else if (strcmp(name, "note") == 0 && !c->cli->json)
         fprintf(stderr, "kith: %s\n", out_text(data, "text"));
     else if (strcmp(name, "done") == 0) {
@@ -175,7 +174,7 @@ static enum err follow_once(struct chat *c, struct client_stream *s, json_int_t 
         }
         json_decref(data);
     }
-    return *step == STEP_AGAIN ? ERR_CLOSED : e;
+    return e;
 }
 
 static int follow(struct chat *c, const char *job, struct chat_answer *out)

@@ -79,6 +79,13 @@ static enum err read_cost(json_t *body, struct job_ask *ask, struct note *note)
     return ERR_OK;
 }
 
+/* Any text will do as a key. */
+static uint64_t key_of_text(const char *text)
+{
+    struct hash h = hash_once(HASH_REQUEST, text, strlen(text));
+    return load_le64(h.b) | 1;
+}
+
 static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct note *note)
 {
     const char *route = json_text(body, "route"), *model = json_text(body, "model");
@@ -100,7 +107,7 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     if (json_is_integer(key))
         ask->key = (uint64_t)json_integer_value(key);
     else if (json_is_string(key))
-        ask->key = strtoull(json_string_value(key), NULL, 0);
+        ask->key = key_of_text(json_string_value(key));
     enum err e = read_cost(body, ask, note);
     return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, note) : e;
 }
