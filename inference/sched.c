@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/merkle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,6 +226,10 @@ static void say_opened(const struct sched *s, struct buf *out)
     o.bos = tok_bos(s->tok) < 0 ? WIRE_NO_TOKEN : (uint32_t)tok_bos(s->tok);
     o.eos = tok_eos(s->tok) < 0 ? WIRE_NO_TOKEN : (uint32_t)tok_eos(s->tok);
     o.has_template = s->template.n > 0;
+    char key[96];
+    snprintf(key, sizeof key, "%s.context_length", o.architecture.s);
+    if (!gguf_find_u32(s->file, key, &o.context)) /* an engine's own follows below */
+        o.context = 0;
     if (m) {
         CHECK(text64_set(&o.format, m->format) && text64_set(&o.backend, s->ops->name));
         o.vocab = m->vocab;
