@@ -27,7 +27,7 @@ struct job_remote {
     struct offer offer; /* its terms, fixed when it was picked */
     struct channel *channel;
     uint64_t stream;
-    bool opened, accepted, funding;
+    bool accepted, funding;
     struct job_accept salts;
     uint32_t paid; /* tokens covered by a voucher, or brought along */
     struct timer stall;
@@ -127,7 +127,7 @@ void job_remote_stop(struct job *j)
 void job_remote_cancel(struct job *j)
 {
     uint8_t cancel = JOB_CANCEL;
-    if (j->remote && j->remote->opened)
+    if (j->remote && j->remote->stream)
         (void)!streams_send(j->jobs->s.streams, j->remote->stream, bytes_of(&cancel, 1));
 }
 
@@ -309,7 +309,6 @@ static void on_opened(void *arg, uint64_t stream)
 {
     struct job *j = arg;
     (void)stream;
-    j->remote->opened = true;
     alive(j->remote);
 }
 

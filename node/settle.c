@@ -259,6 +259,14 @@ static enum err send_show(struct show *x)
     return e;
 }
 
+/* ERR_BUSY: the connection is being made, on_opened comes back here. */
+static void try_show(struct show *x)
+{
+    enum err e = send_show(x);
+    if (e != ERR_OK && e != ERR_BUSY)
+        log_event(LOG_ODD, "settle", "transcript not shown", "error=%s index=%u", err_name(e), x->index);
+}
+
 static void show_step(void *arg)
 {
     struct show *x = arg;
@@ -278,7 +286,9 @@ static void show_step(void *arg)
     enum err e = streams_open(s->streams, &x->auditor, known ? rec.endpoint.s : NULL, STREAM_AUDIT, bytes_of_buf(&body),
                               &show_calls, x, &x->stream);
     buf_clear(&body);
-    if (e != ERR_OK) {
+    if (e == ERR_OK) {
+        try_show(x);
+    } else {
         x->stream = 0;
         log_event(LOG_ODD, "settle", "auditor out of reach", "error=%s", err_name(e));
     }
@@ -286,11 +296,8 @@ static void show_step(void *arg)
 
 static void on_opened(void *arg, uint64_t stream)
 {
-    struct show *x = arg;
     (void)stream;
-    enum err e = send_show(x);
-    if (e != ERR_OK)
-        log_event(LOG_ODD, "settle", "transcript not shown", "error=%s index=%u", err_name(e), x->index);
+    try_show(arg);
 }
 
 static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)
