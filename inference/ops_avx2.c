@@ -6,12 +6,14 @@
 #if defined(__x86_64__)
 
 #include "inference/ops.h"
+#include "inference/tile_avx2.h"
 
 #include <immintrin.h>
 #include <math.h>
 
 #define TILE_ROWS 8 /* rows whose sums share a register */
 #define TILE_COLS 8 /* columns that use a block's decoded weights */
+#define TURN_COLS 4 /* from so many columns on it pays to turn the weights first */
 
 /* e^x as arith_exp has it, operation for operation. */
 static inline __m256 exp8(__m256 x)
@@ -131,6 +133,29 @@ static inline __m256i dot8(const __m256i w[8], const __m256i magnitude[8], __m25
     return sum8(sums);
 }
 
+/* The sum of 32 activations: moved to 0..255, summed by absolute difference with 0, moved back. */
+static inline int32_t sum32(__m256i x)
+{
+    __m256i sums = _mm256_sad_epu8(_mm256_xor_si256(x, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_unpackhi_epi64(half, half))) - 128 * ARITH_BLOCK;
+}
+
+/* The same for 8 rows of nibbles 0..15 that mean 0..15 less 8. Half a block is at most 16 x 15 x 127 = 30,480, so all
+ * is int16 until the halves meet. */
+static inline __m256i dot8_nibbles(const __m256i w[8], __m256i x)
+{
+    __m256i p[8];
+    for (size_t r = 0; r < 8; r++)
+        p[r] = _mm256_maddubs_epi16(w[r], x);
+    __m256i low = _mm256_hadd_epi16(_mm256_hadd_epi16(p[0], p[1]), _mm256_hadd_epi16(p[2], p[3]));
+    __m256i high = _mm256_hadd_epi16(_mm256_hadd_epi16(p[4], p[5]), _mm256_hadd_epi16(p[6], p[7]));
+    __m256i all = _mm256_hadd_epi16(low, high);
+    __m256i sum = _mm256_add_epi32(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(all)),
+                                   _mm256_cvtepi16_epi32(_mm256_extracti128_si256(all, 1)));
+    return _mm256_sub_epi32(sum, _mm256_set1_epi32(8 * sum32(x)));
+}
+
 static inline __m256i decode_q8_0(const uint8_t *block)
 {
     return _mm256_loadu_si256((const __m256i *)(block + 2));
@@ -140,8 +165,7 @@ static inline __m256i decode_q4_0(const uint8_t *block)
 {
     __m128i packed = _mm_loadu_si128((const __m128i *)(block + 2));
     __m256i nibbles = _mm256_set_m128i(_mm_srli_epi16(packed, 4), packed);
-    nibbles = _mm256_and_si256(nibbles, _mm256_set1_epi8(15));
-    return _mm256_sub_epi8(nibbles, _mm256_set1_epi8(8));
+    return _mm256_and_si256(nibbles, _mm256_set1_epi8(15));
 }
 
 /* Up to 8 rows by up to 8 columns. Rows behind the last repeat it and are not stored. */
@@ -164,12 +188,13 @@ static inline __attribute__((always_inline)) void tile_blocks(bool is_q8, const 
                 const uint8_t *block = row[r] + b * bytes;
                 memcpy(&half[r], block, 2);
                 w[r] = is_q8 ? decode_q8_0(block) : decode_q4_0(block);
-                magnitude[r] = _mm256_abs_epi8(w[r]);
+                if (is_q8)
+                    magnitude[r] = _mm256_abs_epi8(w[r]);
             }
             __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
             for (size_t c = 0; c < cols; c++) {
                 __m256i x = _mm256_loadu_si256((const __m256i *)(q + c * n + b * ARITH_BLOCK));
-                __m256 sums = _mm256_cvtepi32_ps(dot8(w, magnitude, x));
+                __m256 sums = _mm256_cvtepi32_ps(is_q8 ? dot8(w, magnitude, x) : dot8_nibbles(w, x));
                 __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(s[c * blocks + b]));
                 run[c] = _mm256_add_ps(run[c], _mm256_mul_ps(both, sums));
             }
@@ -268,7 +293,9 @@ static void multiply_floats(const struct ops_weight *w, size_t first, size_t row
 static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                           size_t stride)
 {
-    if (quant_is_blocked(w->type))
+    if (quant_is_blocked(w->type) && x->cols >= TURN_COLS && rows >= TILE_ROWS)
+        tile_avx2_multiply(w, first, rows, x, out, stride);
+    else if (quant_is_blocked(w->type))
         multiply_blocks(w, first, rows, x, out, stride);
     else
         multiply_floats(w, first, rows, x, out, stride);
