@@ -75,8 +75,11 @@ enum wire_ends {
     F(text64, backend)                                                                                                 \
     F(text64, name)                                                                                                    \
     F(u32, arith)                                                                                                      \
-    F(u32, vocab) F(u32, context) F(u32, embed) F(u32, layers) F(u32, bos) F(u32, eos) F(flag, has_template)           \
-        F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads)
+    F(u32, vocab)                                                                                                      \
+    F(u32, context)                                                                                                    \
+    F(u32, embed)                                                                                                      \
+    F(u32, layers)                                                                                                     \
+    F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
