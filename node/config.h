@@ -32,8 +32,8 @@ struct config {
     struct config_texts peers;
     enum log_level log_level;
     bool validator, provide, audit;
-    bool fresh;                      /* dev: begin again */
-    bool dev;                        /* not a setting: kithd dev sets it */
+    bool fresh; /* dev: begin again */
+    bool dev;   /* not a setting: kithd dev sets it */
     bool no_default_model;
     uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
     uint64_t threads;                /* of a worker; 0: one per processor */
