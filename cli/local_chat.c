@@ -61,7 +61,8 @@ static enum err render(struct talk *t, const json_t *messages, struct buf *ids, 
 static enum err make_request(const struct talk *t, const struct buf *ids, struct buf *out, struct note *note)
 {
     struct request r;
-    uint32_t context = local_opened(t->local)->context, most = (uint32_t)args_count(t->args, "tokens");
+    const uint32_t context = local_opened(t->local)->context;
+    const uint32_t most = args_has(t->args, "tokens") ? (uint32_t)args_count(t->args, "tokens") : context;
     size_t n = ids->n / 4;
     if (n >= context)
         return note_set(note, ERR_LIMIT,
