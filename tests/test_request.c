@@ -1,0 +1,146 @@
+/* Requests: what is refused and with which word, the hash, and the digest that grows from it. */
+#include "tests/support.h"
+
+#include "inference/digest.h"
+
+#include <math.h>
+#include <string.h>
+
+static const uint8_t prompt[] = {1, 0, 0, 0, 7, 0, 0, 0};
+
+static struct request sound(void)
+{
+    struct request r;
+    request_init(&r);
+    r.prompt = bytes_of(prompt, sizeof prompt);
+    r.tokens_max = 8;
+    return r;
+}
+
+static void assert_refused(const struct request *r, enum err e, const char *word)
+{
+    struct note note = {""};
+    assert_int_equal(request_check(r, 8, 10, &note), e);
+    if (!strstr(note.text, word))
+        fail_msg("\"%s\" does not say %s", note.text, word);
+}
+
+static void sound_ones_pass_to_the_edge(void **state)
+{
+    (void)state;
+    struct request r = sound();
+    struct note note = {""};
+    assert_int_equal(request_check(&r, 8, 10, &note), ERR_OK);
+    r.tokens_max = 9;
+    assert_refused(&r, ERR_LIMIT, "context");
+    r.tokens_max = 0;
+    assert_refused(&r, ERR_RANGE, "0 tokens");
+    r = sound();
+    assert_int_equal(request_check(&r, 7, 10, &note), ERR_RANGE);
+    r.stops = bytes_of("\1a\2bc", 5);
+    assert_int_equal(request_check(&r, 8, 10, &note), ERR_OK);
+}
+
+static void wrong_ones_are_named(void **state)
+{
+    (void)state;
+    struct request r = sound();
+    r.arith = 99;
+    assert_refused(&r, ERR_UNSUPPORTED, "99");
+    r = sound();
+    r.prompt.n = 0;
+    assert_refused(&r, ERR_FORMAT, "prompt");
+    r.prompt.n = 7;
+    assert_refused(&r, ERR_FORMAT, "prompt");
+    r = sound();
+    r.temp = -1;
+    assert_refused(&r, ERR_RANGE, "-1");
+    r.temp = NAN;
+    assert_refused(&r, ERR_RANGE, "nan");
+    r = sound();
+    r.top_p = 1.5f;
+    assert_refused(&r, ERR_RANGE, "1.5");
+    r = sound();
+    r.repeat_penalty = 0;
+    assert_refused(&r, ERR_RANGE, "penalty");
+    r = sound();
+    r.stops = bytes_of("\5ab", 3);
+    assert_refused(&r, ERR_FORMAT, "stop");
+    r.stops = bytes_of("\0", 1);
+    assert_refused(&r, ERR_FORMAT, "stop");
+    r = sound();
+    r.tokens_max = UINT32_MAX;
+    assert_refused(&r, ERR_LIMIT, "4294967295");
+}
+
+static void the_hash_covers_all_but_the_seed(void **state)
+{
+    (void)state;
+    struct request r = sound(), other = r;
+    struct hash h = request_hash(&r), g;
+    other.seed.b[0] = 1;
+    g = request_hash(&other);
+    assert_true(hash_equal(&h, &g));
+    other = r;
+    other.top_k = 1;
+    g = request_hash(&other);
+    assert_false(hash_equal(&h, &g));
+    other = r;
+    other.prompt.n = 4;
+    g = request_hash(&other);
+    assert_false(hash_equal(&h, &g));
+}
+
+/* Written out, as docs/arithmetic.md has it. */
+static void the_digest_is_what_is_documented(void **state)
+{
+    (void)state;
+    struct request r = sound();
+    struct hash model = {{9}}, asked = request_hash(&r), tokens = hash_once(HASH_TOKENS, prompt, sizeof prompt);
+    r.seed.b[3] = 5;
+    struct buf b = {0};
+    buf_add(&b, "\0\0\0\0", 4);
+    buf_add(&b, model.b, 32);
+    buf_add(&b, asked.b, 32);
+    buf_add(&b, r.seed.b, 32);
+    buf_add(&b, tokens.b, 32);
+    buf_add(&b, "\2\0\0\0", 4);
+    struct hash want = hash_once(HASH_DIGEST, b.p, b.n), got = digest_start(&model, &r);
+    assert_true(hash_equal(&want, &got));
+    const float hidden[] = {1.0f, -0.0f, 0.5f};
+    buf_reset(&b);
+    buf_add(&b, want.b, 32);
+    buf_add(&b, "\0\0\200\77\0\0\0\200\0\0\0\77\6\0\0\0", 16);
+    want = hash_once(HASH_DIGEST, b.p, b.n);
+    digest_add(&got, hidden, 3, 6);
+    assert_true(hash_equal(&want, &got));
+    buf_reset(&b);
+    buf_add(&b, want.b, 32);
+    buf_add(&b, "numeric", 7);
+    want = hash_once(HASH_DIGEST, b.p, b.n);
+    digest_add_numeric(&got);
+    assert_true(hash_equal(&want, &got));
+    buf_clear(&b);
+}
+
+static void stops_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(request_stop_name(REQUEST_LENGTH), "length");
+    assert_string_equal(request_stop_name(REQUEST_EOS), "eos");
+    assert_string_equal(request_stop_name(REQUEST_STOP), "stop");
+    assert_string_equal(request_stop_name(REQUEST_NUMERIC), "numeric");
+    assert_string_equal(request_stop_name(200), "?");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sound_ones_pass_to_the_edge),
+        cmocka_unit_test(wrong_ones_are_named),
+        cmocka_unit_test(the_hash_covers_all_but_the_seed),
+        cmocka_unit_test(the_digest_is_what_is_documented),
+        cmocka_unit_test(stops_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
