@@ -35,6 +35,7 @@ struct serving {
     struct job_accept salts;
     struct amount price_in, price_out;
     bool produced_all, awaiting_pay;
+    bool closed; /* the finished receipt went out */
     uint8_t stop;
     uint64_t opened_ms, first_ms;
     struct timer timer;
@@ -276,6 +277,7 @@ static enum err send_receipt(struct serving *v)
     if (!send_message(v, &message))
         return ERR_BUSY;
     v->receipted = v->sent;
+    v->closed = r.receipt.stop != RECEIPT_OPEN;
     v->awaiting_pay = true;
     host_timer_set(v->provider->s.host, &v->timer, PAY_WAIT_MS, on_pay_late, v);
     return ERR_OK;
@@ -293,7 +295,7 @@ static void pump(struct serving *v)
     }
     bool last = v->produced_all && v->sent == produced(v);
     bool due = last || v->sent - v->receipted >= RECEIPT_EVERY;
-    if (!due || channel_is_busy(v))
+    if (!due || v->closed || channel_is_busy(v))
         return;
     enum err e = send_receipt(v);
     if (e != ERR_OK && e != ERR_BUSY)
@@ -361,7 +363,7 @@ static void paid(struct serving *v)
     v->awaiting_pay = false;
     v->paid = v->receipted;
     host_timer_cancel(p->s.host, &v->timer);
-    if (v->produced_all && v->paid == produced(v)) {
+    if (v->closed) {
         drop(v, ERR_OK, "done");
         return;
     }
