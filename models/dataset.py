@@ -1,6 +1,7 @@
 """The data set of kith-guide: reading the hand-written files and varying questions.
 
-facts/*.txt    blocks of lines: "@id", "= answer", then one question a line; '#' starts a comment line
+facts/*.txt    blocks of lines: "@id", "= answer", then one question a line; '#' starts a comment line;
+               "+id" goes on with the questions of a fact given before
 unknown/*.txt  questions outside of Kith, one a line; and frames with {word} slots filled from "$word = a, b, c" lines
 
 Questions are varied as people vary them: other openings, capitals, missing marks, politeness, slips of the
@@ -36,6 +37,8 @@ def load_facts(folder=os.path.join(HERE, "facts")):
                         raise ValueError("%s:%d: %s is there twice" % (path, number, fact.id))
                     seen.add(fact.id)
                     facts.append(fact)
+                elif line.startswith("+"):
+                    fact = next(f for f in facts if f.id == line[1:])
                 elif line.startswith("= "):
                     fact.answer = line[2:]
                 else:
@@ -97,19 +100,33 @@ WHERE = ["where is {}", "where's {}", "where can i find {}", "where do i find {}
 BEFORE = ["please", "hi,", "hello,", "hey,", "so", "quick question:", "i was wondering,", "ok,", "and", "sorry,", "um", "hey there,",
           "excuse me,", "question:", "tell me,", "one more thing:", "now", "but", "well,"]
 AFTER = ["please", "thanks", "in kith", "with kith", "thank you", "please?", "exactly", "then", "now", "again", "here", "kith", "for me"]
-SAME = [
-    ("make", "create"), ("show", "display"), ("show", "see"), ("see", "view"), ("begin", "start"), ("machine", "computer"),
-    ("question", "prompt"), ("passphrase", "password"), ("money", "funds"), ("money", "coins"), ("get", "obtain"), ("fetch", "get"),
-    ("use", "work with"), ("folder", "directory"), ("picks", "chooses"), ("pick", "choose"), ("happens", "occurs"), ("need", "require"),
-    ("big", "large"), ("quickly", "fast"), ("wrong", "incorrect"), ("find", "locate"), ("allowed", "permitted"), ("list", "show all"),
-    ("chat", "talk"), ("answer", "reply"), ("error", "message"), ("look at", "inspect"),
-    ("finish", "complete"), ("broken", "corrupted"), ("cost", "price"), ("node", "daemon"), ("share", "lend"), ("kith", "this program"),
-    ("laptop", "pc"), ("computer", "pc"), ("amount", "sum"), ("stop", "quit"), ("stop", "end"), ("without", "with no"),
-]
+SAME = """
+make|create|set up|produce ; show|display|print|tell me|reveal ; see|view|look at|inspect|look up|find out ; begin|start|launch ; machine|computer|pc|laptop|box|server|device
+question|prompt|request|query ; passphrase|password ; money|funds|coins|balance|cash ; get|obtain|fetch|receive|have ; use|work with|employ|apply ; folder|directory
+picks|chooses|selects|decides on ; pick|choose|select|decide on ; happens|occurs|goes on|follows ; need|require|have to have ; big|large|huge ; quickly|fast ; wrong|incorrect|mistaken
+find|locate|discover ; allowed|permitted|possible ; list|show all|enumerate ; earn|get paid|gain|make money ; chat|talk|converse|conversation ; answer|reply|response|output|result
+error|message|failure|problem ; finish|complete|end ; broken|corrupted|damaged|defective ; cost|price|expense ; node|daemon ; share|lend|rent out|provide ; kith|this program|this software|this tool
+amount|sum|number ; stop|quit|end|halt|abort ; without|with no|lacking ; send|pay|transfer|pass on|give ; somebody|someone|a friend|a colleague|another person|a stranger ; friend|colleague|neighbour|sister|partner
+others|other people|strangers|someone else|everyone ; download|fetch|pull|get hold of ; check|test|verify|examine|confirm|control ; words|phrase|mnemonic ; lost|gone|misplaced|vanished ; forgot|forgotten|can't remember
+text|words|sentence|writing ; file|document ; limit|cap|restrict|bound ; maximum|most|largest|highest|upper limit ; minimum|least|smallest|lowest ; longer|more|bigger ; shorter|less|briefer
+flag|option|switch|parameter|setting ; command|instruction|subcommand ; which|what ; kind|sort|type ; explain|describe|clarify ; difference|distinction ; replay|repeat|redo|recompute
+own|possess ; my|our ; publish|release|register|put out ; model|ai|neural net ; cheat|fraud|dishonest|lie|trick ; punished|penalised|fined ; punish|penalise ; secret|private|hidden|confidential
+safe|secure|protected ; crash|power cut|breakdown|failure ; crashes|dies|breaks|fails ; network|net ; connect|link|join ; connected|linked|joined ; peer|other node|another node ; peers|other nodes|neighbours
+new|fresh|another ; old|former|previous ; first|initial ; name|title|label|call ; save|store|keep|record ; stored|kept|saved ; change|alter|modify|edit|adjust ; delete|remove|erase|get rid of ; why|for what reason|how come
+quick|short|brief ; slow|sluggish ; several|many|multiple|more than one ; whole|entire|full|complete ; time|moment ; install|set up ; run|execute|operate|use ; build|compile ; tests|test suite|checks
+at once|immediately|right now|right away ; automatically|by itself|on its own ; wait|pause ; reason|cause|explanation ; meaning|sense|definition ; purpose|point|use|goal ; data|data set|texts|files|collection
+train|learn|fine-tune ; permit|allow|let ; forbid|prohibit|prevent|refuse ; refused|rejected|denied|declined|not accepted ; read|see|look into ; wallet|purse|account ; transaction|payment|transfer
+address|account number ; app|application|program ; port|socket ; log|logs|log output ; monitor|watch|observe|supervise ; stream|streaming ; library|sdk|client|package ; disk|hard disk|drive|storage
+full|out of space ; gpu|graphics card|video card ; offline|without internet|disconnected ; interrupted|broken off|cut off|aborted|dropped ; continue|resume|go on|carry on ; spend|pay|use up
+provider|lender|computing node|whoever computes ; requester|payer|customer|asker ; auditor|checker|inspector ; validator|voter|block maker ; publisher|author|maker|creator ; bond|deposit|pledge|stake|collateral
+back|returned|again ; locked|frozen|held ; mean|stand for|signify ; possible|feasible ; identical|the same|exactly the same|equal ; different|other|not the same ; hash|fingerprint ; piece|part|chunk ; notice|detect|discover|catch
+"""
 SWAPS = {}
-for _a, _b in SAME:
-    SWAPS.setdefault(_a, []).append(_b)
-    SWAPS.setdefault(_b, []).append(_a)
+for _group in re.split(r" ; |\n", SAME.strip()):
+    _words = _group.split("|")
+    for _word in _words:
+        if " " not in _word:
+            SWAPS.setdefault(_word, []).extend(w for w in _words if w != _word)
 SMALL = set("a an the do does did is are was i me my to of in on for with it this that can you your and or be from at by if".split())
 KEYS = {}
 for _row in ("qwertyuiop", "asdfghjkl", "zxcvbnm"):
@@ -131,6 +148,16 @@ def reframe(q, rng):
     if bare.startswith("where is "):
         return rng.choice(WHERE).format(bare[9:])
     return q
+
+
+def blend(fact_questions, answer, rng):
+    """Words that matter, from two questions for one fact and sometimes from its answer: what a terse asker types."""
+    words = rng.choice(fact_questions).split() + rng.choice(fact_questions).split()
+    if rng.random() < 0.5:
+        words += [w.strip(".,:;`") for w in answer.split()]
+    keep = list(dict.fromkeys(w for w in words if w.lower() not in SMALL and len(w) > 1))
+    n = min(len(keep), rng.randrange(3, 8))
+    return " ".join(keep[i] for i in sorted(rng.sample(range(len(keep)), n)))
 
 
 def mistype(word, rng):

@@ -76,14 +76,16 @@ class Source:
             question = ds.vary(question, rng, False)
         else:
             label = rng.randrange(len(self.facts))
-            question, answer = ds.vary(rng.choice(self.train_questions[label]), rng), self.answers[label]
+            questions, answer = self.train_questions[label], self.answers[label]
+            question = ds.blend(questions, self.facts[label].answer, rng) if rng.random() < 0.15 else rng.choice(questions)
+            question = ds.vary(question, rng)
         prompt = self.prompt(question, rng)
         if rng.random() < 0.8:
             answer = answer[: rng.randrange(2, 8)]
         return (prompt + answer)[: gm.CONTEXT], len(prompt), label
 
 
-UNKNOWN_SHARE = 0.25
+UNKNOWN_SHARE = 0.22
 PARTS = 4
 
 
@@ -223,7 +225,7 @@ def main():
             sums[1] += aux.item() / PARTS
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
-        keep = min(0.998, (step + 1) / (step + 20))
+        keep = min(0.99, (step + 1) / (step + 20))
         with torch.no_grad():
             for k, v in model.named_parameters():
                 average[k].mul_(keep).add_(v, alpha=1 - keep)
