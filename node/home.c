@@ -1,6 +1,5 @@
 /* Directory, lock, key, genesis file. */
 #include "node/home.h"
-#include <stdio.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -115,35 +114,4 @@ enum err home_genesis(const struct config *c, char **path, struct note *note)
         *path = NULL;
     }
     return e;
-}
-
-/* Directory of this program, without a slash behind; false if it cannot be known. */
-static bool program_dir(char *dir, size_t room)
-{
-    ssize_t n = readlink("/proc/self/exe", dir, room - 1);
-    if (n <= 0)
-        return false;
-    dir[n] = 0;
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        *slash = 0;
-    return slash != NULL;
-}
-
-char *home_default_model(void)
-{
-    static const char name[] = "kith-guide.gguf";
-    static const char *const places[] = {"../models", "../../models", "../share/kith/models"};
-    const char *named = getenv("KITH_MODELS");
-    char dir[3072], path[4096];
-    if (named) {
-        snprintf(path, sizeof path, "%s/%s", named, name);
-        return access(path, R_OK) == 0 ? mem_string(path) : NULL;
-    }
-    for (size_t i = 0; program_dir(dir, sizeof dir) && i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s/%s/%s", dir, places[i], name);
-        if (access(path, R_OK) == 0)
-            return mem_string(path);
-    }
-    return NULL;
 }

@@ -16,8 +16,4 @@ enum err home_key(const struct config *c, struct seckey *secret, struct pubkey *
  * *path is the caller's to free. */
 enum err home_genesis(const struct config *c, char **path, struct note *note) MUST_USE;
 
-/* The model that comes with Kith: $KITH_MODELS/kith-guide.gguf, or where this program was built or installed
- * (BUILD/../../models, PREFIX/share/kith/models). NULL if it is nowhere. The caller frees. */
-char *home_default_model(void);
-
 #endif

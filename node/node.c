@@ -1,6 +1,7 @@
 /* The parts of the node and their order. */
 #include "node/node.h"
 
+#include "base/locate.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "chain/genesis.h"
@@ -269,7 +270,8 @@ static void set_endpoint(struct node *n)
 
 static enum err start_market(struct node *n, struct note *note)
 {
-    char *model = n->config->no_default_model ? NULL : home_default_model();
+    struct buf model = {0};
+    bool has_model = !n->config->no_default_model && locate_model("kith-guide.gguf", &model, NULL) == ERR_OK;
     set_endpoint(n);
     struct market_options o = {.services = {.host = n->host,
                                             .ledger = n->ledger,
@@ -283,13 +285,13 @@ static enum err start_market(struct node *n, struct note *note)
                                             .chain = n->chain},
                                .home = n->config->home,
                                .endpoint = n->endpoint,
-                               .default_model = model,
+                               .default_model = has_model ? buf_text(&model) : NULL,
                                .audits = n->config->audit,
                                .settle_ms = SETTLE_MS};
     enum err e = market_open(&o, &n->market, note);
     if (e == ERR_OK)
         consensus_on_block(n->consensus, on_block, n);
-    free(model);
+    buf_clear(&model);
     return e;
 }
 
