@@ -73,7 +73,8 @@ static void print_file(const struct cli *cli, const json_t *r)
     printf("  root          %s\n", out_text(r, "root"));
     printf("  architecture  %s, %s\n", out_text(r, "architecture"), out_text(r, "format"));
     printf("  size          %" JSON_INTEGER_FORMAT " bytes\n", out_count(r, "size"));
-    printf("  context       %" JSON_INTEGER_FORMAT " tokens\n", out_count(r, "context"));
+    if (out_count(r, "context"))
+        printf("  context       %" JSON_INTEGER_FORMAT " tokens\n", out_count(r, "context"));
     if (out_count(r, "params"))
         printf("  parameters    %" JSON_INTEGER_FORMAT "\n", out_count(r, "params"));
 }
@@ -113,6 +114,12 @@ int cmd_model_import(const struct cli *cli, const struct args *args)
     return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
 }
 
+static void print_pulled(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("here, every leaf checked: %s, %" JSON_INTEGER_FORMAT " bytes\n", out_text(r, "root"), out_count(r, "size"));
+}
+
 int cmd_model_pull(const struct cli *cli, const struct args *args)
 {
     json_t *result;
@@ -120,7 +127,7 @@ int cmd_model_pull(const struct cli *cli, const struct args *args)
     if (!body)
         return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
     int rc = task_run_take(cli, "/kith/v1/models/pull", body, "fetching", &result);
-    return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_pulled) : rc;
 }
 
 /* A name as part of a path: anything but letters, digits and - _ . ~ is escaped (RFC 3986). */
