@@ -67,6 +67,18 @@ bool text_is_clean(const char *s, size_t n)
     return true;
 }
 
+size_t text_half_character(struct bytes b)
+{
+    for (size_t back = 1; back <= 3 && back <= b.n; back++) {
+        uint8_t c = b.p[b.n - back];
+        if ((c & 0xC0) == 0x80)
+            continue;
+        size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+        return need > back ? back : 0;
+    }
+    return 0;
+}
+
 static bool text_set(uint8_t *n, char *s, size_t room, const char *from)
 {
     size_t len = strlen(from);

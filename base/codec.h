@@ -47,6 +47,8 @@ struct text255 {
 bool text64_set(struct text64 *t, const char *s) MUST_USE;
 bool text255_set(struct text255 *t, const char *s) MUST_USE;
 bool text_is_clean(const char *s, size_t n) MUST_USE;
+/* How many bytes at the end are a UTF-8 character that is not whole yet: 0 to 3. */
+size_t text_half_character(struct bytes b);
 
 /* n hashes one behind the other, borrowed. */
 struct hashes {

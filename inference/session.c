@@ -150,22 +150,10 @@ static bool ends_with_stop(struct session *s)
     return false;
 }
 
-static size_t half_character(const struct buf *b)
-{
-    for (size_t back = 1; back <= 3 && back <= b->n; back++) {
-        uint8_t c = b->p[b->n - back];
-        if ((c & 0xC0) == 0x80)
-            continue;
-        size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
-        return need > back ? back : 0;
-    }
-    return 0;
-}
-
 /* Bytes at the end that may still become a stop text or a whole character. */
 static size_t held_back(const struct session *s)
 {
-    size_t held = half_character(&s->text);
+    size_t held = text_half_character(bytes_of_buf(&s->text));
     for (size_t at = 0; at < s->request.stops.n;) {
         size_t n = s->request.stops.p[at++];
         const uint8_t *stop = s->request.stops.p + at;

@@ -118,17 +118,10 @@ static void replay(struct audit *x)
 {
     struct auditor *a = x->auditor;
     struct note note = {{0}};
-    x->worker = workers_find(a->s.workers, &x->model, WORKER_FULL);
-    if (!x->worker) {
-        int fd;
-        enum err e = blobs_fd(a->s.blobs, &x->model, &fd, &note);
-        if (e == ERR_OK)
-            e = workers_get(a->s.workers, &x->model, WORKER_FULL, fd, &x->worker, &note);
-        if (e != ERR_OK) {
-            log_event(LOG_ODD, "auditor", "no worker", "why=%s", note.text);
-            x->stage = DRAWN;
-            return;
-        }
+    if (market_worker(&a->s, &x->model, &x->worker, &note) != ERR_OK) {
+        log_event(LOG_ODD, "auditor", "no worker", "why=%s", note.text);
+        x->stage = DRAWN;
+        return;
     }
     x->stage = REPLAYING;
     x->ask = worker_verify(x->worker, bytes_of_buf(&x->request), bytes_of_buf(&x->tokens), &x->digest, on_verdict, x);

@@ -10,8 +10,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/seal.h"
-#include "base/secret.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -319,14 +317,9 @@ static const struct stream_calls calls = {.opened = on_opened, .data = on_data, 
 static bool seal_secret(const struct job *j, struct buf *sealed)
 {
     struct buf plain = {0};
-    struct seckey ephemeral;
     struct job_secret secret = {.request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens)};
     job_secret_put(&plain, &secret);
-    do
-        host_random(j->jobs->s.host, ephemeral.b, sizeof ephemeral.b);
-    while (!key_is_valid(&ephemeral));
-    bool good = seal_to_key(sealed, &j->remote->offer.provider, &ephemeral, plain.p, plain.n);
-    secret_wipe(&ephemeral, sizeof ephemeral);
+    bool good = market_seal(&j->jobs->s, &j->remote->offer.provider, bytes_of_buf(&plain), sealed);
     buf_clear(&plain);
     return good;
 }

@@ -125,14 +125,9 @@ static void on_refused(void *arg)
 /* A worker with the whole model, if it is here. */
 static enum err full_worker(struct jobs *jobs, const struct hash *model, struct worker **w, struct note *note)
 {
-    int fd;
     char hex[65];
-    *w = workers_find(jobs->s.workers, model, WORKER_FULL);
-    if (*w)
-        return ERR_OK;
-    enum err e = blobs_fd(jobs->s.blobs, model, &fd, note);
-    if (e == ERR_OK)
-        return workers_get(jobs->s.workers, model, WORKER_FULL, fd, w, note);
+    if (workers_find(jobs->s.workers, model, WORKER_FULL) || blobs_path(jobs->s.blobs, model))
+        return market_worker(&jobs->s, model, w, note);
     hex_put(hex, model->b, sizeof model->b);
     return note_set(note, ERR_NOT_FOUND, "the model is not on this machine: kith model pull %s", hex);
 }

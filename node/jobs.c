@@ -187,25 +187,12 @@ void jobs_unwatch(struct job_watch *w)
 
 /* -- text -- */
 
-/* Bytes of a character that is not whole at the end. */
-static size_t half_character(const struct buf *b)
-{
-    for (size_t back = 1; back <= 3 && back <= b->n; back++) {
-        uint8_t c = b->p[b->n - back];
-        if ((c & 0xC0) == 0x80)
-            continue;
-        size_t need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
-        return need > back ? back : 0;
-    }
-    return 0;
-}
-
 /* What may be shown of the text: up to the first stop text; while the job runs, not what may still become one. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over)
 {
     struct request r;
     get_request(j, &r);
-    size_t shown = text->n - (over ? 0 : half_character(text));
+    size_t shown = text->n - (over ? 0 : text_half_character(bytes_of_buf(text)));
     for (size_t at = 0; at < r.stops.n;) {
         size_t n = r.stops.p[at++];
         const uint8_t *stop = r.stops.p + at;

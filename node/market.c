@@ -62,13 +62,7 @@ static void warm(struct market *m, const struct hash *model)
 {
     struct note note = {{0}};
     struct worker *w;
-    int fd;
-    if (workers_find(m->s.workers, model, WORKER_FULL) || !blobs_path(m->s.blobs, model))
-        return;
-    enum err e = blobs_fd(m->s.blobs, model, &fd, &note);
-    if (e == ERR_OK)
-        e = workers_get(m->s.workers, model, WORKER_FULL, fd, &w, &note);
-    if (e != ERR_OK)
+    if (blobs_path(m->s.blobs, model) && market_worker(&m->s, model, &w, &note) != ERR_OK)
         log_event(LOG_ODD, "market", "model not served", "why=%s", note.text);
 }
 

@@ -5,6 +5,7 @@
  *     provider.c   the serving side
  *     settle.c     the provider's money: settlements, and transcripts for auditors
  *     auditor.c    replays drawn receipts and reports
+ *     market_use.c what they all do with what they share
  *     market.c     opens the store, gossips offers, hands ledger events around
  *
  * One store (HOME/market) for all of it, written in synced batches before anything that depends on it leaves:
@@ -42,6 +43,14 @@ struct market_services {
     struct pubkey self;
     struct hash chain;
 };
+
+/* market_use.c */
+/* The worker that runs this whole model, started if need be. ERR_NOT_FOUND: the model is not on this machine. */
+enum err market_worker(const struct market_services *s, const struct hash *model, struct worker **out,
+                       struct note *note) MUST_USE;
+/* Appends `plain` sealed to a node's key, under a fresh one. False if `to` is no key. */
+bool market_seal(const struct market_services *s, const struct pubkey *to, struct bytes plain,
+                 struct buf *out) MUST_USE;
 
 /* This node's terms as a provider; a model not in the list is not served. */
 struct market_share {

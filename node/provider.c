@@ -485,16 +485,10 @@ static enum err start(struct serving *v, struct bytes tokens)
 {
     struct provider *p = v->provider;
     struct note note = {{0}};
-    v->worker = workers_find(p->s.workers, &v->channel->head.model, WORKER_FULL);
-    if (!v->worker) {
-        int fd;
-        enum err e = blobs_fd(p->s.blobs, &v->channel->head.model, &fd, &note);
-        if (e == ERR_OK)
-            e = workers_get(p->s.workers, &v->channel->head.model, WORKER_FULL, fd, &v->worker, &note);
-        if (e != ERR_OK) {
-            log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
-            return e;
-        }
+    enum err e = market_worker(&p->s, &v->channel->head.model, &v->worker, &note);
+    if (e != ERR_OK) {
+        log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
+        return e;
     }
     v->ask = worker_run(v->worker, bytes_of_buf(&v->request), tokens, &worker_calls, v);
     return ERR_OK;

@@ -4,8 +4,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/seal.h"
-#include "base/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -227,16 +225,10 @@ static bool put_show(const struct show *x, const struct channel *c, struct buf *
 
 static enum err seal_show(const struct show *x, const struct channel *settled, struct buf *message)
 {
-    struct market_services *s = &x->settle->s;
     struct buf plain = {0};
-    struct seckey ephemeral;
-    do
-        host_random(s->host, ephemeral.b, sizeof ephemeral.b);
-    while (!key_is_valid(&ephemeral));
     job_message_start(message, AUDIT_SHOW);
     bool good = x->index < settled->n && put_show(x, settled, &plain) &&
-                seal_to_key(message, &x->auditor, &ephemeral, plain.p, plain.n);
-    secret_wipe(&ephemeral, sizeof ephemeral);
+                market_seal(&x->settle->s, &x->auditor, bytes_of_buf(&plain), message);
     buf_clear(&plain);
     return good ? ERR_OK : ERR_NOT_FOUND;
 }
