@@ -3,6 +3,8 @@
 
 #include "inference/tile_avx512.h"
 
+#include "inference/attend_avx512.h"
+
 const struct ops ops_avx512 = {
     .name = "avx512bw",
     .wants_packed = true,
@@ -12,12 +14,12 @@ const struct ops ops_avx512 = {
     .finite = avx2_finite,
     .multiply = tile_multiply,
     .norm = avx2_norm,
-    .gated_silu = avx2_gated_silu,
+    .gated_silu = tile_gated_silu,
     .rotate = avx2_rotate,
     .add = avx2_add,
-    .scores = avx2_scores,
-    .peak = avx2_peak,
-    .exponentials = avx2_exponentials,
-    .weigh = avx2_weigh,
+    .scores = tile_scores,
+    .peak = tile_peak,
+    .exponentials = tile_exponentials,
+    .weigh = tile_weigh,
 };
 #endif
