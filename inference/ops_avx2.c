@@ -338,9 +338,44 @@ static void avx2_gated_silu(const float *gate, const float *up, size_t n, float 
         store_part(out + i, gated8(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
 }
 
+static void avx2_layer_norm(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out)
+{
+    ops_ref.layer_norm(x, gain, bias, epsilon, n, out);
+}
+
+static void avx2_gated_gelu(const float *gate, const float *up, size_t n, float *out)
+{
+    ops_ref.gated_gelu(gate, up, n, out);
+}
+
+static void avx2_gelu(float *x, size_t n)
+{
+    ops_ref.gelu(x, n);
+}
+
 static void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
 {
     ops_ref.rotate(x, cosine, sine, pairs);
+}
+
+static void avx2_rotate_halves(float *x, const float *cosine, const float *sine, size_t pairs)
+{
+    ops_ref.rotate_halves(x, cosine, sine, pairs);
+}
+
+static void avx2_add_scaled(float *x, const float *y, float by, size_t n)
+{
+    ops_ref.add_scaled(x, y, by, n);
+}
+
+static void avx2_scale(float *x, float by, size_t n)
+{
+    ops_ref.scale(x, by, n);
+}
+
+static void avx2_soft_cap(float *x, float cap, size_t n)
+{
+    ops_ref.soft_cap(x, cap, n);
 }
 
 static void avx2_add(float *x, const float *y, size_t n)
@@ -469,9 +504,16 @@ const struct ops ops_avx2 = {
     .finite = avx2_finite,
     .multiply = avx2_multiply,
     .norm = avx2_norm,
+    .layer_norm = avx2_layer_norm,
     .gated_silu = avx2_gated_silu,
+    .gated_gelu = avx2_gated_gelu,
+    .gelu = avx2_gelu,
     .rotate = avx2_rotate,
+    .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,
+    .add_scaled = avx2_add_scaled,
+    .scale = avx2_scale,
+    .soft_cap = avx2_soft_cap,
     .scores = avx2_scores,
     .peak = avx2_peak,
     .exponentials = avx2_exponentials,
