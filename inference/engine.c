@@ -56,8 +56,8 @@ struct engine *engine_new(const struct engine_options *o)
     e->back = mem_array(n * m->embed, sizeof(float));
     e->hidden = mem_array(n * m->embed, sizeof(float));
     e->logits = model_writes(m) ? mem_array(n * m->vocab, sizeof(float)) : NULL;
-    e->xq = mem_array(n * quant_padded(e->widest), 1);
-    e->xs = mem_array(n * quant_padded(e->widest) / ARITH_BLOCK, sizeof(float));
+    e->narrow = mem_new(ops_blocks_bytes(e->widest, n));
+    e->wide = mem_new(ops_blocks_bytes(e->widest, n));
     e->position = mem_array(n, sizeof *e->position);
     e->slot = mem_array(n, sizeof *e->slot);
     e->finite = mem_array(n, sizeof *e->finite);
@@ -74,8 +74,8 @@ void engine_free(struct engine *e)
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(e->rope[i]);
     moe_free(e->moe);
-    void *all[] = {e->x,      e->h,      e->q,  e->o,  e->k,        e->v,    e->gate,   e->up,     e->back,
-                   e->hidden, e->logits, e->xq, e->xs, e->position, e->slot, e->finite, e->scratch};
+    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
+                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(e);
@@ -101,8 +101,8 @@ uint64_t engine_bytes(const struct engine *e)
     const struct model *m = e->m;
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
-    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix + vocab + quant_padded(e->widest) / 32;
-    return e->batch_max * (floats * 4 + quant_padded(e->widest) + m->heads * e->scratch_bytes) +
+    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix + vocab;
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * (floats * 4 + m->heads * e->scratch_bytes) +
            moe_bytes(m, e->batch_max);
 }
 
@@ -192,7 +192,7 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
     const struct model *m = e->m;
     size_t cols = run_layers(e, rows, n);
     if (cols) {
-        struct ops_input in = engine_input(e, e->hidden, m->embed, cols, quant_is_blocked(m->output.w.type), e->slot);
+        struct ops_input in = engine_input(e, e->hidden, m->embed, cols, e->slot, &m->output.w, NULL, NULL);
         engine_product(e, &m->output, &in, e->logits);
     }
     for (size_t c = 0; c < cols; c++) {

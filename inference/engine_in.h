@@ -31,12 +31,11 @@ struct engine {
     float *gate, *up;     /* [mix], or [expert_mix] */
     float *back;          /* [embed] what a branch adds */
     float *hidden, *logits;
-    int8_t *xq;         /* [P(widest)] */
-    float *xs;          /* [P(widest) / 32] */
-    uint32_t *position; /* of each row in its sequence */
-    uint32_t *slot;     /* rows of the batch that still go on, in the last layer */
-    bool *finite;       /* of each row in this batch */
-    uint8_t *scratch;   /* [batch, attention_scratch] */
+    void *narrow, *wide; /* the inputs of products in blocks, ops_blocks_bytes each */
+    uint32_t *position;  /* of each row in its sequence */
+    uint32_t *slot;      /* rows of the batch that still go on, in the last layer */
+    bool *finite;        /* of each row in this batch */
+    uint8_t *scratch;    /* [batch, attention_scratch] */
     size_t scratch_bytes;
     size_t widest;
     struct moe *moe; /* NULL without experts */
@@ -46,10 +45,10 @@ struct engine {
 
 /* -- layer.c: steps over `cols` rows -- */
 
-/* x[cols, n] as input of products, in blocks where one of them asks for blocks. Row c is row slot[c] of the batch:
- * where a value is not finite, e->finite[slot[c]] is cleared. */
-struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t cols, bool blocked,
-                              const uint32_t *slot);
+/* x[cols, n] as input of products with up to three matrices (NULL: none), in the blocks that they ask for. Row c is row
+ * slot[c] of the batch: where a value is not finite, e->finite[slot[c]] is cleared. */
+struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t cols, const uint32_t *slot,
+                              const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c);
 /* out[cols, w.rows] */
 void engine_multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out);
 /* The same plus the bias. */

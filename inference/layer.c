@@ -5,34 +5,41 @@
 
 #include <string.h>
 
-#define MATRIX_GRAIN 32 /* rows of a matrix that a thread takes at least: a few tiles of every kernel set */
-
 /* -- products -- */
 
 struct input_step {
     struct engine *e;
-    const float *x; /* [cols, n] */
-    size_t n;
+    const struct ops_input *in;
     const uint32_t *slot;
 };
 
 static void input_part(void *arg, size_t first, size_t end)
 {
     struct input_step *t = arg;
-    struct engine *e = t->e;
-    size_t padded = quant_padded(t->n);
     for (size_t c = first; c < end; c++)
-        if (!e->ops->quantise(t->x + c * t->n, t->n, e->xq + c * padded, e->xs + c * (padded / ARITH_BLOCK)))
-            e->finite[t->slot[c]] = false;
+        if (!ops_put_column(t->e->ops, t->in, c, t->in->f + c * t->in->n))
+            t->e->finite[t->slot[c]] = false;
 }
 
-struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t cols, bool blocked,
-                              const uint32_t *slot)
+/* What a product with a matrix reads of its input: bit 1 << enum quant_input. */
+static unsigned input_of(const struct ops_weight *w)
 {
-    struct input_step t = {e, x, n, slot};
-    if (blocked)
+    return w ? 1u << quant_format(w->type)->input : 0;
+}
+
+struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t cols, const uint32_t *slot,
+                              const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c)
+{
+    unsigned mask = input_of(a) | input_of(b) | input_of(c);
+    struct ops_input in = {.n = n, .cols = cols, .f = x};
+    if (mask & 1u << QUANT_NARROW)
+        in.narrow = ops_blocks_at(e->narrow, n, cols);
+    if (mask & 1u << QUANT_WIDE)
+        in.wide = ops_blocks_at(e->wide, n, cols);
+    struct input_step t = {e, &in, slot};
+    if (in.narrow.q || in.wide.q)
         pool_run(e->pool, cols, 1, input_part, &t);
-    return (struct ops_input){.n = n, .cols = cols, .f = x, .q = e->xq, .s = e->xs};
+    return in;
 }
 
 struct multiply_step {
@@ -51,7 +58,7 @@ static void multiply_part(void *arg, size_t first, size_t end)
 void engine_multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out)
 {
     struct multiply_step t = {e->ops, w, x, out};
-    pool_run(e->pool, w->rows, MATRIX_GRAIN, multiply_part, &t);
+    pool_run(e->pool, w->rows, OPS_GRAIN, multiply_part, &t);
 }
 
 void engine_product(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out)
@@ -59,11 +66,6 @@ void engine_product(struct engine *e, const struct model_product *p, const struc
     engine_multiply(e, &p->w, x, out);
     for (size_t c = 0; p->bias && c < x->cols; c++)
         e->ops->add(out + c * p->w.rows, p->bias, p->w.rows);
-}
-
-static bool any_blocked(const struct model_product *a, const struct model_product *b, const struct model_product *c)
-{
-    return quant_is_blocked(a->w.type) || quant_is_blocked(b->w.type) || quant_is_blocked(c->w.type);
 }
 
 /* -- rows -- */
@@ -189,7 +191,8 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
 {
     const struct model_layer *l = &e->m->layer[layer];
     struct heads_step t = {e, l, layer, what};
-    struct ops_input in = engine_input(e, x, e->m->embed, cols, any_blocked(&l->query, &l->key, &l->value), e->slot);
+    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, what & ENGINE_QUERIES ? &l->query.w : NULL,
+                                       what & ENGINE_KEYS ? &l->key.w : NULL, what & ENGINE_KEYS ? &l->value.w : NULL);
     if (what & ENGINE_QUERIES)
         engine_product(e, &l->query, &in, e->q);
     if (what & ENGINE_KEYS) {
@@ -234,19 +237,19 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, s
 {
     const struct model *m = e->m;
     const struct model_product *first = model_writes(m) ? &l->gate : &l->up;
-    struct ops_input in = engine_input(e, x, m->embed, cols, any_blocked(first, &l->up, &l->up), e->slot);
+    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &first->w, &l->up.w, NULL);
     engine_product(e, first, &in, e->gate);
     if (first != &l->up)
         engine_product(e, &l->up, &in, e->up);
     engine_activate(e, e->gate, e->up, m->mix, cols);
-    in = engine_input(e, e->gate, m->mix, cols, quant_is_blocked(l->down.w.type), e->slot);
+    in = engine_input(e, e->gate, m->mix, cols, e->slot, &l->down.w, NULL, NULL);
     engine_product(e, &l->down, &in, e->back);
 }
 
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
 {
     size_t all = (size_t)e->m->heads * e->m->head;
-    struct ops_input in = engine_input(e, e->o, all, cols, quant_is_blocked(l->output.w.type), e->slot);
+    struct ops_input in = engine_input(e, e->o, all, cols, e->slot, &l->output.w, NULL, NULL);
     engine_product(e, &l->output, &in, e->back);
 }
 

@@ -129,10 +129,10 @@ static void name_format(const struct gguf *file, struct model *m)
     }
 }
 
-enum err model_open(const struct gguf *file, struct model **out, struct note *note)
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note)
 {
     struct model *m = mem_new(sizeof *m);
-    struct model_reader r = {.file = file, .m = m, .note = note};
+    struct model_reader r = {.file = file, .pack = pack, .m = m, .note = note};
     r.used = mem_array(gguf_tensor_count(file) + 1, sizeof *r.used);
     read_kind(&r);
     if (r.e == ERR_OK)

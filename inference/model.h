@@ -11,6 +11,7 @@
 #define KITH_INFERENCE_MODEL_H
 
 #include "inference/ops.h"
+#include "inference/pack.h"
 
 /* What an architecture has, or may have where the file says so. */
 enum model_has {
@@ -112,8 +113,9 @@ static inline bool model_writes(const struct model *m)
     return !(m->kind->has & HAS_ENCODER);
 }
 
-/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. */
-enum err model_open(const struct gguf *file, struct model **out, struct note *note) MUST_USE;
+/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. `pack`: the weights once
+ * more, for kernels that want them packed (struct ops), or NULL. */
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note) MUST_USE;
 void model_free(struct model *m);
 
 #endif

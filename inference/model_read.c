@@ -182,8 +182,9 @@ static const struct gguf_tensor *find_matrices(struct model_reader *r, const cha
     return r->e == ERR_OK ? t : NULL;
 }
 
+/* `packed`: of these rows, or NULL. */
 static struct ops_weight rows_of(struct model_reader *r, const struct gguf_tensor *t, uint64_t n, uint64_t first,
-                                 uint64_t rows)
+                                 uint64_t rows, const uint8_t *packed)
 {
     size_t row_bytes = quant_row_bytes(t->type, (size_t)n);
     r->m->parameters += n * rows;
@@ -193,14 +194,30 @@ static struct ops_weight rows_of(struct model_reader *r, const struct gguf_tenso
                                .n = (size_t)n,
                                .rows = (size_t)rows,
                                .row_bytes = row_bytes,
-                               .data = t->data.p + first * row_bytes};
+                               .data = t->data.p + first * row_bytes,
+                               .packed = packed};
+}
+
+static const uint8_t *packed_of(const struct model_reader *r, const struct gguf_tensor *t)
+{
+    return r->pack ? pack_find(r->pack, t) : NULL;
 }
 
 struct ops_weight model_matrix_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
                                     uint64_t rows)
 {
     const struct gguf_tensor *t = find_matrices(r, name, n, all, 1);
-    return t ? rows_of(r, t, n, first, rows) : (struct ops_weight){0};
+    if (!t)
+        return (struct ops_weight){0};
+    const uint8_t *packed = packed_of(r, t);
+    if (quant_is_blocked(t->type) && first % PACK_ROWS)
+        r->e =
+            note_set(r->note, ERR_UNSUPPORTED,
+                     "tensor %s has a part that begins at row %" PRIu64 ": in the format %s only multiples of %d run",
+                     t->name, first, gguf_tensor_type_name(t->type), PACK_ROWS);
+    else if (packed)
+        packed += first / PACK_ROWS * pack_tile_bytes(quant_format(t->type), (size_t)n);
+    return rows_of(r, t, n, first, rows, packed);
 }
 
 struct ops_weight model_matrix(struct model_reader *r, const char *name, uint64_t n, uint64_t rows)
@@ -212,8 +229,10 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
                     size_t step)
 {
     const struct gguf_tensor *t = find_matrices(r, name, n, rows, count);
+    const uint8_t *packed = t ? packed_of(r, t) : NULL;
+    uint64_t step_packed = packed ? pack_matrix_bytes(quant_format(t->type), (size_t)n, rows) : 0;
     for (uint64_t i = 0; t && i < count; i++) {
-        struct ops_weight w = rows_of(r, t, n, i * rows, rows);
+        struct ops_weight w = rows_of(r, t, n, i * rows, rows, packed ? packed + i * step_packed : NULL);
         memcpy((uint8_t *)to + i * step, &w, sizeof w);
     }
 }

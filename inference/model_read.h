@@ -9,6 +9,7 @@
 
 struct model_reader {
     const struct gguf *file;
+    const struct pack *pack; /* or NULL */
     struct model *m;
     struct note *note;
     enum err e;
