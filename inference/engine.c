@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MATRIX_GRAIN 32 /* rows of a matrix that a thread takes at least: a few tiles of every kernel set */
-
 struct engine_seq {
     struct engine *engine;
     struct cache cache;
@@ -34,12 +32,11 @@ struct engine {
     float *gate, *up;     /* [mix] */
     float *back;          /* [embed] what a branch adds */
     float *hidden, *logits;
-    int8_t *xq;         /* [P(widest)] */
-    float *xs;          /* [P(widest) / 32] */
-    uint32_t *position; /* of each row in its sequence */
-    uint32_t *slot;     /* rows of the batch that still go on, in the last layer */
-    bool *finite;       /* of each row in this batch */
-    uint8_t *scratch;   /* [batch, attention_scratch] */
+    void *narrow, *wide; /* the inputs of products in blocks, ops_blocks_bytes each */
+    uint32_t *position;  /* of each row in its sequence */
+    uint32_t *slot;      /* rows of the batch that still go on, in the last layer */
+    bool *finite;        /* of each row in this batch */
+    uint8_t *scratch;    /* [batch, attention_scratch] */
     size_t scratch_bytes;
     size_t widest;
     struct engine_row *rows;
@@ -76,8 +73,8 @@ struct engine *engine_new(const struct engine_options *o)
     e->back = mem_array(n * m->embed, sizeof(float));
     e->hidden = mem_array(n * m->embed, sizeof(float));
     e->logits = mem_array(n * m->vocab, sizeof(float));
-    e->xq = mem_array(n * quant_padded(e->widest), 1);
-    e->xs = mem_array(n * quant_padded(e->widest) / ARITH_BLOCK, sizeof(float));
+    e->narrow = mem_new(ops_blocks_bytes(e->widest, n));
+    e->wide = mem_new(ops_blocks_bytes(e->widest, n));
     e->position = mem_array(n, sizeof *e->position);
     e->slot = mem_array(n, sizeof *e->slot);
     e->finite = mem_array(n, sizeof *e->finite);
@@ -91,8 +88,8 @@ void engine_free(struct engine *e)
         return;
     pool_free(e->pool);
     rope_free(e->rope);
-    void *all[] = {e->x,      e->h,      e->q,  e->o,  e->k,        e->v,    e->gate,   e->up,     e->back,
-                   e->hidden, e->logits, e->xq, e->xs, e->position, e->slot, e->finite, e->scratch};
+    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
+                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(e);
@@ -117,8 +114,8 @@ uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
-    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2ull * m->mix + m->vocab + quant_padded(e->widest) / 32;
-    return e->batch_max * (floats * 4 + quant_padded(e->widest) + m->heads * e->scratch_bytes);
+    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2ull * m->mix + m->vocab;
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * (floats * 4 + m->heads * e->scratch_bytes);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
@@ -150,29 +147,42 @@ uint32_t engine_seq_length(const struct engine_seq *s)
 
 /* -- steps: each has its arguments in a struct, and a function over a stretch of its rows -- */
 
-struct quantise_step {
+struct input_step {
     struct engine *e;
-    const float *x; /* [cols, n] */
-    size_t n;
+    const struct ops_input *in;
 };
 
-static void quantise_part(void *arg, size_t first, size_t end)
+static void input_part(void *arg, size_t first, size_t end)
 {
-    struct quantise_step *t = arg;
-    struct engine *e = t->e;
-    size_t padded = quant_padded(t->n);
+    struct input_step *t = arg;
     for (size_t c = first; c < end; c++)
-        if (!e->ops->quantise(t->x + c * t->n, t->n, e->xq + c * padded, e->xs + c * (padded / ARITH_BLOCK)))
-            e->finite[e->slot[c]] = false;
+        if (!ops_put_column(t->e->ops, t->in, c, t->in->f + c * t->in->n))
+            t->e->finite[t->e->slot[c]] = false;
 }
 
-/* x[cols, n] as input of products, in blocks where one of them asks for blocks. */
-static struct ops_input make_input(struct engine *e, const float *x, size_t n, size_t cols, bool blocked)
+/* What products with these matrices read of their input: bits 1 << enum quant_input. */
+static unsigned inputs_of(const struct ops_weight *const w[], size_t n)
 {
-    struct quantise_step t = {e, x, n};
-    if (blocked)
-        pool_run(e->pool, cols, 1, quantise_part, &t);
-    return (struct ops_input){.n = n, .cols = cols, .f = x, .q = e->xq, .s = e->xs};
+    unsigned mask = 0;
+    for (size_t i = 0; i < n; i++)
+        mask |= 1u << quant_format(w[i]->type)->input;
+    return mask;
+}
+
+/* x[cols, n] as input of products, in the blocks that the n_w matrices ask for. */
+static struct ops_input make_input(struct engine *e, const float *x, size_t n, size_t cols,
+                                   const struct ops_weight *const w[], size_t n_w)
+{
+    unsigned mask = inputs_of(w, n_w);
+    struct ops_input in = {.n = n, .cols = cols, .f = x};
+    if (mask & 1u << QUANT_NARROW)
+        in.narrow = ops_blocks_at(e->narrow, n, cols);
+    if (mask & 1u << QUANT_WIDE)
+        in.wide = ops_blocks_at(e->wide, n, cols);
+    struct input_step t = {e, &in};
+    if (in.narrow.q || in.wide.q)
+        pool_run(e->pool, cols, 1, input_part, &t);
+    return in;
 }
 
 struct multiply_step {
@@ -192,7 +202,7 @@ static void multiply_part(void *arg, size_t first, size_t end)
 static void multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out)
 {
     struct multiply_step t = {e->ops, w, x, out};
-    pool_run(e->pool, w->rows, MATRIX_GRAIN, multiply_part, &t);
+    pool_run(e->pool, w->rows, OPS_GRAIN, multiply_part, &t);
 }
 
 struct norm_step {
@@ -293,11 +303,6 @@ static size_t pack_wanted(struct engine *e)
     return kept;
 }
 
-static bool any_blocked(const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c)
-{
-    return quant_is_blocked(a->type) || quant_is_blocked(b->type) || quant_is_blocked(c->type);
-}
-
 static size_t run_layer(struct engine *e, uint32_t index)
 {
     const struct model *m = e->m;
@@ -305,7 +310,8 @@ static size_t run_layer(struct engine *e, uint32_t index)
     struct layer_step step = {e, index};
     size_t cols = e->n, all = (size_t)m->heads * m->head;
     norm(e, l->attention_norm, e->x, e->h, cols);
-    struct ops_input in = make_input(e, e->h, m->embed, cols, any_blocked(&l->query, &l->key, &l->value));
+    struct ops_input in =
+        make_input(e, e->h, m->embed, cols, (const struct ops_weight *[]){&l->query, &l->key, &l->value}, 3);
     multiply(e, &l->query, &in, e->q);
     multiply(e, &l->key, &in, e->k);
     multiply(e, &l->value, &in, e->v);
@@ -315,18 +321,18 @@ static size_t run_layer(struct engine *e, uint32_t index)
     if (cols == 0)
         return 0;
     pool_run(e->pool, cols * m->heads, 1, attention_part, &step);
-    in = make_input(e, e->o, all, cols, quant_is_blocked(l->output.type));
+    in = make_input(e, e->o, all, cols, (const struct ops_weight *[]){&l->output}, 1);
     multiply(e, &l->output, &in, e->back);
     struct pair_step add = {e, e->x, e->back, m->embed};
     pool_run(e->pool, cols, 1, add_part, &add);
 
     norm(e, l->mix_norm, e->x, e->h, cols);
-    in = make_input(e, e->h, m->embed, cols, any_blocked(&l->gate, &l->up, &l->up));
+    in = make_input(e, e->h, m->embed, cols, (const struct ops_weight *[]){&l->gate, &l->up}, 2);
     multiply(e, &l->gate, &in, e->gate);
     multiply(e, &l->up, &in, e->up);
     struct pair_step silu = {e, e->gate, e->up, m->mix};
     pool_run(e->pool, cols, 1, silu_part, &silu);
-    in = make_input(e, e->gate, m->mix, cols, quant_is_blocked(l->down.type));
+    in = make_input(e, e->gate, m->mix, cols, (const struct ops_weight *[]){&l->down}, 1);
     multiply(e, &l->down, &in, e->back);
     pool_run(e->pool, cols, 1, add_part, &add);
     return cols;
@@ -372,7 +378,7 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
         cols = run_layer(e, i);
     if (cols) {
         norm(e, m->output_norm, e->x, e->hidden, cols);
-        struct ops_input in = make_input(e, e->hidden, m->embed, cols, quant_is_blocked(m->output.type));
+        struct ops_input in = make_input(e, e->hidden, m->embed, cols, (const struct ops_weight *[]){&m->output}, 1);
         multiply(e, &m->output, &in, e->logits);
     }
     for (size_t c = 0; c < cols; c++) {

@@ -11,6 +11,7 @@
 
 struct reader {
     const struct gguf *file;
+    const struct pack *pack;
     struct model *m;
     struct note *note;
     enum err e; /* the first failure; after it everything is skipped */
@@ -141,7 +142,8 @@ static struct ops_weight matrix(struct reader *r, const char *name, uint64_t n, 
                             .n = (size_t)n,
                             .rows = (size_t)rows,
                             .row_bytes = quant_row_bytes(t->type, (size_t)n),
-                            .data = t->data.p};
+                            .data = t->data.p,
+                            .packed = r->pack ? pack_find(r->pack, t) : NULL};
     if (t->data.n != w.row_bytes * w.rows)
         r->e = note_set(r->note, ERR_FORMAT, "tensor %s has %zu bytes, %zu are needed", t->name, t->data.n,
                         w.row_bytes * w.rows);
@@ -263,11 +265,11 @@ static void refuse_strangers(struct reader *r)
                         gguf_tensor_count(r->file), of_layers + others);
 }
 
-enum err model_open(const struct gguf *file, struct model **out, struct note *note)
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note)
 {
     struct bytes text;
     struct model *m = mem_new(sizeof *m);
-    struct reader r = {.file = file, .m = m, .note = note};
+    struct reader r = {.file = file, .pack = pack, .m = m, .note = note};
     if (!gguf_find_text(file, "general.architecture", &text) || text.n >= sizeof m->architecture ||
         !text_is_clean((const char *)text.p, text.n)) {
         r.e = note_set(note, ERR_FORMAT, "the file does not say its architecture");

@@ -7,6 +7,7 @@
 #define KITH_INFERENCE_MODEL_H
 
 #include "inference/ops.h"
+#include "inference/pack.h"
 
 struct model_layer {
     const float *attention_norm; /* [embed] */
@@ -30,8 +31,9 @@ struct model {
     struct model_layer *layer;           /* [layers] */
 };
 
-/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. */
-enum err model_open(const struct gguf *file, struct model **out, struct note *note) MUST_USE;
+/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. `pack`: the weights once
+ * more, for kernels that want them packed (struct ops), or NULL. */
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note) MUST_USE;
 void model_free(struct model *m);
 
 #endif

@@ -9,13 +9,21 @@
 
 #include "inference/quant.h"
 
-/* A batch of activations as input of matrix products: as they are, and in blocks. */
+/* A batch of activations as int8 in blocks, in runs of ARITH_RUN elements; R runs, the last padded with zeros. What a
+ * run of a column needs stands together, and runs of neighbouring columns follow each other, since products go
+ * through the columns run by run. */
+struct ops_blocks {
+    int8_t *q;     /* [R, cols, RUN] */
+    float *s;      /* narrow: [R, cols, 8], a scale a block of 32; wide: [R, cols] */
+    int16_t *sums; /* [R, cols, 16]: of 16 neighbouring q each */
+};
+
+/* A batch of activations as input of matrix products: as they are, and in the blocks that formats ask for. */
 struct ops_input {
-    size_t n;        /* elements of a row */
-    size_t cols;     /* rows of the batch: columns of the result */
-    const float *f;  /* [cols, n] */
-    const int8_t *q; /* [cols, P(n)]; only where a blocked format asks for it */
-    const float *s;  /* [cols, B] */
+    size_t n;                       /* elements of a row */
+    size_t cols;                    /* rows of the batch: columns of the result */
+    const float *f;                 /* [cols, n] */
+    struct ops_blocks narrow, wide; /* where a format of that input is to be multiplied */
 };
 
 /* A matrix of weights, in the format of its file. */
@@ -24,17 +32,24 @@ struct ops_weight {
     size_t n;    /* elements of a row: the length of the input */
     size_t rows; /* the length of the result */
     size_t row_bytes;
-    const uint8_t *data; /* [rows, row_bytes] */
+    const uint8_t *data;   /* [rows, row_bytes] */
+    const uint8_t *packed; /* the same as inference/pack.h has it, for sets that want it; NULL for formats of floats */
 };
 
 struct ops {
     const char *name;
+    bool wants_packed; /* multiply reads blocked formats from `packed`, the others from `data` */
 
     /* x[n] -> q[P(n)], s[B]. False if a value is not finite: its block is then zeros with scale 0. */
     bool (*quantise)(const float *x, size_t n, int8_t *q, float *s);
+    /* The same as one block: n <= RUN, q[RUN], one scale. */
+    bool (*quantise_wide)(const float *x, size_t n, int8_t *q, float *s);
+    /* out[16]: the sums of 16 neighbours each of q[RUN]. */
+    void (*sum_run)(const int8_t *q, int16_t *out);
     /* All of x[n] are finite. */
     bool (*finite)(const float *x, size_t n);
-    /* out[c, r] = w[r] . x[c] for r in [first, first + rows), c < x->cols; out is [cols, stride]. */
+    /* out[c, r] = w[r] . x[c] for r in [first, first + rows), c < x->cols; out is [cols, stride]. `first` is a multiple
+     * of OPS_GRAIN. */
     void (*multiply)(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                      size_t stride);
     /* out[i] = x[i] / rms(x) * gain[i], i < n. */
@@ -58,9 +73,17 @@ struct ops {
     void (*weigh)(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
 };
 
+#define OPS_GRAIN 32 /* rows of a matrix that go together: a few tiles of every set */
+
+/* Column `col` of an input: x[n] into the blocks for which there is memory. False if a value is not finite. */
+bool ops_put_column(const struct ops *o, const struct ops_input *in, size_t col, const float *x);
+/* What the blocks of an input take, and where they lie in one piece of memory (aligned to 64). */
+size_t ops_blocks_bytes(size_t n, size_t cols);
+struct ops_blocks ops_blocks_at(void *memory, size_t n, size_t cols);
+
 extern const struct ops ops_ref;
 #if defined(__x86_64__)
-extern const struct ops ops_avx2;
+extern const struct ops ops_avx2, ops_avx512, ops_avx512_vnni;
 #endif
 
 /* "auto" for the fastest that this processor runs, or a name. NULL, with a note, if there is no such set or

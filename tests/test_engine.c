@@ -14,17 +14,28 @@
 struct loaded {
     struct bytes file;
     struct gguf *gguf;
+    struct pack *pack;
+    uint8_t *packed;
     struct model *model;
     struct tok *tok;
     struct hash root;
 };
+
+static void pack_all(struct loaded *l)
+{
+    l->pack = pack_new(l->gguf);
+    l->packed = mem_new(pack_bytes(l->pack) + 1);
+    pack_set_memory(l->pack, l->packed);
+    pack_fill(l->pack, 0, pack_tiles(l->pack));
+}
 
 static void load(const char *path, struct loaded *l)
 {
     struct note note = {{0}};
     assert_int_equal(file_map(path, &l->file, &note), ERR_OK);
     assert_int_equal(gguf_open(l->file, &l->gguf, &note), ERR_OK);
-    if (model_open(l->gguf, &l->model, &note) != ERR_OK)
+    pack_all(l);
+    if (model_open(l->gguf, l->pack, &l->model, &note) != ERR_OK)
         fail_msg("%s", note.text);
     assert_int_equal(tok_open(l->gguf, &l->tok, &note), ERR_OK);
     struct merkle_tree *t = merkle_tree_of(l->file.p, l->file.n);
@@ -36,6 +47,8 @@ static void unload(struct loaded *l)
 {
     tok_free(l->tok);
     model_free(l->model);
+    pack_free(l->pack);
+    free(l->packed);
     gguf_free(l->gguf);
     file_unmap(l->file);
 }
@@ -332,7 +345,8 @@ static void an_end_by_numbers_is_verified(void **state)
     gguf_make_counter(&make, NULL);
     gguf_make_end(&make, &file);
     assert_int_equal(gguf_open(bytes_of_buf(&file), &l.gguf, &note), ERR_OK);
-    assert_int_equal(model_open(l.gguf, &l.model, &note), ERR_OK);
+    pack_all(&l);
+    assert_int_equal(model_open(l.gguf, l.pack, &l.model, &note), ERR_OK);
     const struct ops *ops;
     for (size_t i = 0; (ops = ops_at(i)); i++) {
         struct engine *e = engine_for(&l, ops->name, 1, 4);
@@ -367,6 +381,8 @@ static void an_end_by_numbers_is_verified(void **state)
     buf_clear(&file);
     buf_clear(&request);
     model_free(l.model);
+    pack_free(l.pack);
+    free(l.packed);
     gguf_free(l.gguf);
 }
 

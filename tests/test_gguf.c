@@ -343,7 +343,7 @@ static enum err open_all(struct bytes file, struct note *note)
     struct model *m = NULL;
     enum err e = gguf_open(file, &g, note);
     if (e == ERR_OK)
-        e = model_open(g, &m, note);
+        e = model_open(g, NULL, &m, note);
     model_free(m);
     gguf_free(g);
     return e;

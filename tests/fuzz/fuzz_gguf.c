@@ -49,10 +49,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(copy, data, size);
     if (gguf_open(bytes_of(copy, size), &g, &note) == ERR_OK) {
         look_at(g, copy, size);
-        if (model_open(g, &m, &note) == ERR_OK) {
+        struct pack *pack = pack_new(g);
+        uint8_t *memory = mem_new((size_t)pack_bytes(pack) + 1);
+        pack_set_memory(pack, memory);
+        pack_fill(pack, 0, pack_tiles(pack));
+        if (model_open(g, pack, &m, &note) == ERR_OK) {
             run(m);
             model_free(m);
         }
+        pack_free(pack);
+        free(memory);
         gguf_free(g);
     }
     if (gguf_open_head(bytes_of(copy, size), &g, &note) == ERR_OK)

@@ -1,0 +1,24 @@
+/* The kernels for AVX-512 with VNNI, which adds four products of bytes in one instruction. */
+#if defined(__x86_64__)
+
+#define TILE_VNNI
+#include "inference/tile_avx512.h"
+
+const struct ops ops_avx512_vnni = {
+    .name = "avx512",
+    .wants_packed = true,
+    .quantise = avx2_quantise,
+    .quantise_wide = avx2_quantise_wide,
+    .sum_run = avx2_sum_run,
+    .finite = avx2_finite,
+    .multiply = tile_multiply,
+    .norm = avx2_norm,
+    .gated_silu = avx2_gated_silu,
+    .rotate = avx2_rotate,
+    .add = avx2_add,
+    .scores = avx2_scores,
+    .peak = avx2_peak,
+    .exponentials = avx2_exponentials,
+    .weigh = avx2_weigh,
+};
+#endif
