@@ -120,11 +120,11 @@ static const struct {
 static const char *find_format(struct schema_work *w, const json_t *name)
 {
     struct buf known = {0};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         if (json_is_string(name) && strcmp(json_string_value(name), formats[i].name) == 0)
             return formats[i].pattern;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         buf_add_format(&known, " %s", formats[i].name);
-    }
     schema_fail(w, ERR_UNSUPPORTED, "\"format\": \"%.40s\" is not supported:%s are",
                 json_is_string(name) ? json_string_value(name) : "?", buf_text(&known));
     buf_clear(&known);
