@@ -70,6 +70,28 @@ static const char *const vocabularies[] = {"llama-spm",      "phi-3",     "gpt-2
                                            "qwen2",          "starcoder", "refact", "deepseek-llm",
                                            "deepseek-coder", "falcon",    "mpt",    "bert-bge"};
 
+/* Texts come back byte for byte; of a vocabulary that cleans them, what comes back has the same tokens
+ * (words that it cannot write are lost). */
+static bool comes_back(const struct tok *t, const char *name, const char *text, const struct tok_ids *ids)
+{
+    struct buf back = {0};
+    tok_decode(t, ids->p, ids->n, false, &back);
+    bool same = bytes_equal(bytes_of_buf(&back), bytes_of_text(text));
+    if (strncmp(name, "bert", 4) == 0) {
+        struct tok_ids again = encode(t, buf_text(&back), plain), known = {0};
+        for (size_t i = 0; i < ids->n; i++)
+            if (ids->p[i] != tok_find(t, "[UNK]"))
+                tok_ids_add(&known, ids->p[i]);
+        same = bytes_equal(bytes_of(again.p, again.n * sizeof *again.p), bytes_of(known.p, known.n * sizeof *known.p));
+        tok_ids_clear(&again);
+        tok_ids_clear(&known);
+    }
+    if (!same)
+        print_message("%s: does not come back: '%s' -> '%s'\n", name, text, buf_text(&back));
+    buf_clear(&back);
+    return same;
+}
+
 /* Texts stand between marker lines, the tokens of each in one line. Returns how many differ. */
 static int compare_vectors(const struct tok *t, const char *name, char *inputs, char *outputs)
 {
@@ -98,13 +120,7 @@ static int compare_vectors(const struct tok *t, const char *name, char *inputs, 
             print_message("%s: text %d differs at token %zu: '%s'\n", name, count, i, text);
             different++;
         }
-        struct buf back = {0};
-        tok_decode(t, ids.p, ids.n, false, &back);
-        if (!bytes_equal(bytes_of_buf(&back), bytes_of_text(text))) {
-            print_message("%s: text %d does not come back: '%s' -> '%s'\n", name, count, text, buf_text(&back));
-            different++;
-        }
-        buf_clear(&back);
+        different += !comes_back(t, name, text, &ids);
         tok_ids_clear(&ids);
         text = end ? end + sizeof marker - 1 : NULL;
         line = line_end && line_end[1] ? line_end + 1 : NULL;
@@ -128,11 +144,8 @@ static void published_vectors(void **state)
         struct note note = {{0}};
         struct buf in = {0}, out = {0};
         struct tok *t = open_path(file, &note);
-        if (!t) {
-            print_message("skip: %s: %s\n", vocabularies[i], note.text);
-            assert_non_null(strstr(note.text, "tokenizer 'bert' is not supported"));
-            continue;
-        }
+        if (!t)
+            fail_msg("%s: %s", vocabularies[i], note.text);
         snprintf(path, sizeof path, "%s.inp", file);
         assert_int_equal(file_read(path, 1u << 20, &in, &note), ERR_OK);
         snprintf(path, sizeof path, "%s.out", test_data_path(name));
@@ -221,7 +234,8 @@ static void many_languages_come_back(void **state)
         struct buf back = {0};
         assert_int_equal(tok_encode(t, bytes_of_buf(&text), plain, &ids, &note), ERR_OK);
         tok_decode(t, ids.p, ids.n, false, &back);
-        assert_true(bytes_equal(bytes_of_buf(&back), bytes_of_buf(&text)));
+        if (strncmp(vocabularies[i], "bert", 4) != 0) /* which cleans and loses */
+            assert_true(bytes_equal(bytes_of_buf(&back), bytes_of_buf(&text)));
         buf_clear(&back);
         tok_ids_clear(&ids);
         tok_free(t);
