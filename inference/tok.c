@@ -288,6 +288,16 @@ static size_t spaces_at(struct bytes text, size_t at)
     return n;
 }
 
+/* Phi-3's special tokens, but for three. */
+static bool swallows_spaces(const struct tok *t, int32_t id)
+{
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (bytes_equal(vocab_text(&t->vocab, (uint32_t)id), bytes_of_text(others[i])))
+            return false;
+    return t->strips_right;
+}
+
 /* The plain stretches and the special tokens between them, in order. */
 static enum err encode_parts(const struct tok *t, struct bytes text, bool all, struct tok_ids *out, struct note *note)
 {
@@ -304,7 +314,7 @@ static enum err encode_parts(const struct tok *t, struct bytes text, bool all, s
             return err;
         tok_ids_add(out, id);
         at += vocab_text(&t->vocab, (uint32_t)id).n;
-        if (t->strips_right && id != t->bos && id != t->eos && id != t->unknown)
+        if (swallows_spaces(t, id))
             at += spaces_at(text, at);
         start = at;
         first = true;
