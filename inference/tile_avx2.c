@@ -46,6 +46,23 @@ ALWAYS __m128i load16(const void *p)
     return _mm_loadu_si128(p);
 }
 
+/* a + b of int16, here and now. A compiler knows that such sums have no order: it would first make all products of a
+ * stretch, for which there are not registers enough, and then add them. */
+ALWAYS __m256i add16(__m256i a, __m256i b)
+{
+    __m256i sum = _mm256_add_epi16(a, b);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* The same of int32. */
+ALWAYS __m256i add32(__m256i a, __m256i b)
+{
+    __m256i sum = _mm256_add_epi32(a, b);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
 /* Bits [at, at + width) of every byte, moved to `to`. Shifts are of 16 bits; the mask takes what crossed a byte. */
 ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
 {
@@ -274,18 +291,18 @@ ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, boo
             __m256i p1 = _mm256_maddubs_epi16(u1, is_signed(f) ? _mm256_sign_epi8(x, w1) : x);
             if (g == from && has_start(f)) {
                 __m256i start = spread(&c[i].start[(b * QUADS + g) * 4 / f->sub]);
-                part[0][i] = _mm256_add_epi16(start, p0);
-                part[1][i] = _mm256_add_epi16(start, p1);
+                part[0][i] = add16(start, p0);
+                part[1][i] = add16(start, p1);
             } else {
-                part[0][i] = g == from ? p0 : _mm256_add_epi16(part[0][i], p0);
-                part[1][i] = g == from ? p1 : _mm256_add_epi16(part[1][i], p1);
+                part[0][i] = g == from ? p0 : add16(part[0][i], p0);
+                part[1][i] = g == from ? p1 : add16(part[1][i], p1);
             }
         }
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < cols; i++)
         for (size_t h = 0; h < 2; h++)
-            sum[h][i] = _mm256_add_epi32(sum[h][i], _mm256_madd_epi16(part[h][i], factor[h]));
+            sum[h][i] = add32(sum[h][i], _mm256_madd_epi16(part[h][i], factor[h]));
 }
 
 /* run + d s sum (+ m (s x)) of a narrow block. */
