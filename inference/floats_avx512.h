@@ -8,6 +8,7 @@
 #define FLOAT_ROWS      4
 #define FLOAT_ROWS_MOST 8 /* with one column */
 #define FLOAT_COLS      4
+#define FLOAT_STRIP     16 /* rows that stay near while all columns pass */
 
 /* The first 16 of `left` weights from element i on, +0 behind the last. */
 static inline __attribute__((always_inline)) __m512 load_stripes(enum gguf_tensor_type type, const uint8_t *row,
