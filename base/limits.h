@@ -98,6 +98,7 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
 #define BATCH_MAX           4096

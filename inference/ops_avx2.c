@@ -219,11 +219,6 @@ void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
         store_part(out + i, gated8(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
 }
 
-void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
-{
-    ops_ref.rotate(x, cosine, sine, pairs);
-}
-
 void avx2_add(float *x, const float *y, size_t n)
 {
     size_t i = 0;
