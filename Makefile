@@ -139,7 +139,7 @@ FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsa
 fuzz: all
 	@mkdir -p build/fuzz
 	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
-	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c,$(call sources,$l))) cli/http.c $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
+	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c,$(call sources,$l))) cli/http.c node/tool_calls.c $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
 
 PREFIX ?= /usr/local
 install: all
