@@ -82,7 +82,9 @@ ALWAYS __m512i dot4(__m512i sum, __m512i w, __m512i x, bool wide)
         sum = _mm512_add_epi32(sum, _mm512_madd_epi16(tops, _mm512_set1_epi16(128)));
         w = _mm512_and_si512(w, _mm512_set1_epi8(127));
     }
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+    __asm__("" : "+v"(sum));
+    return sum;
 #endif
 }
 
