@@ -100,6 +100,7 @@
 #define EXPERTS_MAX         1024
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
+#define LOGPROBS_MAX        20 /* likeliest tokens told beside the chosen one: as many as OpenAI's API has */
 #define BATCH_MAX           4096
 #define THREADS_MAX         256
 #define STOPS_MAX           16

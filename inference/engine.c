@@ -23,6 +23,7 @@ struct engine {
     const struct model *m;
     const struct ops *ops;
     struct pool *pool;
+    struct pages *pages;
     struct rope *rope;
     uint32_t batch_max, context;
     /* scratch; [rows of the batch, ...] */
@@ -59,6 +60,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->batch_max = o->batch_max;
     e->context = o->context && o->context < m->context ? o->context : m->context;
     e->pool = pool_new(o->threads);
+    e->pages = pages_new(cache_page_bytes(m));
     e->rope = rope_new(m, e->context);
     e->widest = max_of(max_of(m->embed, m->mix), all);
     e->scratch_bytes = (attention_scratch(m->head) + 63) / 64 * 64;
@@ -87,6 +89,7 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     pool_free(e->pool);
+    pages_free(e->pages);
     rope_free(e->rope);
     void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
                    e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
@@ -120,7 +123,7 @@ uint64_t engine_bytes(const struct engine *e)
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
 {
-    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * cache_page_bytes(e->m);
+    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * (sizeof(struct page) + cache_page_bytes(e->m));
 }
 
 struct engine_seq *engine_seq_new(struct engine *e)
@@ -128,7 +131,7 @@ struct engine_seq *engine_seq_new(struct engine *e)
     struct engine_seq *s = mem_new(sizeof *s);
     s->engine = e;
     s->finite = true;
-    cache_init(&s->cache, e->m);
+    cache_init(&s->cache, e->m, e->pages);
     return s;
 }
 
@@ -143,6 +146,34 @@ void engine_seq_free(struct engine_seq *s)
 uint32_t engine_seq_length(const struct engine_seq *s)
 {
     return s->length;
+}
+
+void engine_seq_share(struct engine_seq *s, const struct hash *scope)
+{
+    struct hash root = pages_root(scope, 0);
+    cache_share(&s->cache, &root);
+}
+
+uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n)
+{
+    if (s->length % ARITH_CHUNK == 0 && s->cache.is_shared)
+        s->length = cache_reuse(&s->cache, tokens, n);
+    return s->length;
+}
+
+bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key)
+{
+    return cache_next_key(&s->cache, s->length, tokens, n, key);
+}
+
+uint64_t engine_idle_bytes(const struct engine *e)
+{
+    return pages_idle_bytes(e->pages);
+}
+
+void engine_trim(struct engine *e, uint64_t idle_bytes_max)
+{
+    pages_trim(e->pages, idle_bytes_max);
 }
 
 /* -- steps: each has its arguments in a struct, and a function over a stretch of its rows -- */
@@ -351,7 +382,7 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
         e->position[c] = s->length++;
         e->slot[c] = c;
         e->finite[c] = true;
-        cache_reserve(&s->cache, s->length);
+        cache_reserve(&s->cache, e->position[c], rows[c].token);
         rope_prepare(e->rope, s->length);
         quant_read_row(m->embedding.type, m->embedding.data + rows[c].token * m->embedding.row_bytes, m->embed,
                        e->x + (size_t)c * m->embed);
@@ -365,6 +396,7 @@ static void settle_finite(struct engine *e)
         struct engine_seq *s = e->rows[c].seq;
         s->finite = s->finite && e->finite[c];
         e->rows[c].finite = s->finite;
+        cache_settle(&s->cache, e->position[c], s->finite);
     }
 }
 

@@ -34,6 +34,21 @@ struct engine_seq *engine_seq_new(struct engine *e);
 void engine_seq_free(struct engine_seq *s);
 uint32_t engine_seq_length(const struct engine_seq *s);
 
+/* -- beginnings that sequences share -- */
+
+/* An empty sequence whose whole pages are found by later ones of the same scope, and which finds theirs. Others never
+ * do: how fast an answer came must not tell a stranger what was asked before. */
+void engine_seq_share(struct engine_seq *s, const struct hash *scope);
+/* Takes over what is known for tokens[n], which begin with those that the sequence has. Returns its length then: of
+ * positions that need not be evaluated any more. */
+uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n);
+/* The page that the next position lies in, if tokens[n] fill it: two sequences with the same key are about to evaluate
+ * the same positions. */
+bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key);
+/* Pages that no sequence holds are kept until they are trimmed, the oldest first. */
+uint64_t engine_idle_bytes(const struct engine *e);
+void engine_trim(struct engine *e, uint64_t idle_bytes_max);
+
 struct engine_row {
     struct engine_seq *seq;
     uint32_t token; /* < vocab */

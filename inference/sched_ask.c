@@ -154,7 +154,8 @@ static enum err add_session(struct sched *s, uint64_t ask, struct session_option
 static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *out, struct note *note)
 {
     (void)out;
-    struct session_options o = {.mode = SESSION_RUN, .request = m->request, .tokens = m->tokens};
+    struct session_options o = {
+        .mode = SESSION_RUN, .request = m->request, .tokens = m->tokens, .scope = m->scope, .logprobs = m->logprobs};
     return add_session(s, m->ask, &o, note);
 }
 
@@ -162,7 +163,7 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
 {
     (void)out;
     struct session_options o = {
-        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest};
+        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
     return add_session(s, m->ask, &o, note);
 }
 

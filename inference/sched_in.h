@@ -35,12 +35,19 @@ struct sched {
     uint64_t memory_bytes, fixed_bytes;
     struct sched_job *jobs[JOBS_MAX]; /* in the order in which they came */
     uint32_t jobs_n;
-    uint32_t turn; /* which reader is first */
+    uint32_t turn;   /* which reader is first */
+    uint64_t row_ns; /* what a row of a batch took lately; 0: not known */
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */
 enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note) MUST_USE;
 /* False if there is none. */
 bool sched_cancel_job(struct sched *s, uint64_t ask);
+
+/* -- sched_batch.c -- */
+/* Fills the next batch: how many rows. `active`: the first of the jobs that may have rows in it. */
+uint32_t sched_fill(struct sched *s, uint32_t *active);
+/* A batch of so many rows took so long. */
+void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
 
 #endif

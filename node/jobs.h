@@ -39,8 +39,10 @@ struct job_ask {
     struct bytes stops; /* as in a request: u8 length and bytes, each */
     enum job_route route;
     struct amount cost_max;
-    bool is_private; /* only on this machine, shown to nobody */
-    uint64_t key;    /* drawn by the client; asking again with the same one gives the same job; 0: none */
+    bool is_private;  /* only on this machine, shown to nobody */
+    uint32_t choice;  /* which of several answers to one question this is to be, from 0 */
+    uint8_t logprobs; /* 0, or 1 and how many of the likeliest tokens beside each: local models only */
+    uint64_t key;     /* drawn by the client; asking again with the same one gives the same job; 0: none */
 };
 #define JOB_TOKENS_DEFAULT 512
 /* Greedy, no penalties, everything else at its default. */
@@ -65,6 +67,9 @@ struct job_view {
     struct hash receipt;    /* zero for a local job */
     uint32_t receipt_index; /* in its channel; UINT32_MAX before there is one */
     struct hash seed;
+    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob) */
+    uint8_t logprobs_each; /* entries a token; 0: not asked for */
+    uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
     bool verified;
     const char *error; /* of a failed job: one line, and its code */
     enum err code;

@@ -180,7 +180,8 @@ static void start_run(struct stage *s, struct run *r, unsigned job, uint32_t tok
     request_of_job(job, tokens_max, &request);
     r->stage = s;
     s->waiting++;
-    r->ask = worker_run(s->worker, bytes_of_buf(&request), bytes_of_buf(&r->tokens), &calls, r);
+    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens)};
+    r->ask = worker_run(s->worker, &work, &calls, r);
     assert_false(r->is_over); /* never within the call */
     buf_clear(&request);
 }
@@ -297,7 +298,8 @@ static struct worker_verdict check(struct stage *s, const struct run *r, const s
     struct buf request = {0};
     request_of_job(1, 50, &request);
     s->waiting++;
-    worker_verify(s->worker, bytes_of_buf(&request), bytes_of_buf(&r->tokens), digest, on_verdict, &c);
+    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens)};
+    worker_verify(s->worker, &work, digest, on_verdict, &c);
     stage_run(s);
     assert_int_equal(c.e, ERR_OK);
     buf_clear(&request);
@@ -412,7 +414,7 @@ static void test_bad_requests(void **state)
     start_run(&s, &over, 0, 100000); /* beyond the context */
     garbage.stage = &s;
     s.waiting++;
-    worker_run(s.worker, bytes_of_text("no request"), bytes_of(NULL, 0), &calls, &garbage);
+    worker_run(s.worker, &(struct worker_work){.request = bytes_of_text("no request")}, &calls, &garbage);
     start_run(&s, &fine, 0, 5);
     stage_run(&s);
     assert_int_equal(over.e, ERR_LIMIT);
