@@ -52,22 +52,36 @@ struct ops {
      * of OPS_GRAIN. */
     void (*multiply)(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                      size_t stride);
-    /* out[i] = x[i] / rms(x) * gain[i], i < n. */
+    /* out[i] = x[i] / rms(x) * gain[i], i < n; out may be x. */
     void (*norm)(const float *x, const float *gain, float epsilon, size_t n, float *out);
+    /* out[i] = (x[i] - mean(x)) / deviation(x) * gain[i] + bias[i], i < n; out may be x. */
+    void (*layer_norm)(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out);
     /* out[i] = silu(gate[i]) * up[i], i < n; out may be gate. */
     void (*gated_silu)(const float *gate, const float *up, size_t n, float *out);
+    /* The same with the GELU that is written with a hyperbolic tangent. */
+    void (*gated_gelu)(const float *gate, const float *up, size_t n, float *out);
+    /* x[i] = GELU of x[i], the one that is written with an error function, i < n. */
+    void (*gelu)(float *x, size_t n);
     /* Rotates the adjacent pairs (x[2i], x[2i+1]) by the angles whose cosines and sines are given, i < pairs. */
     void (*rotate)(float *x, const float *cosine, const float *sine, size_t pairs);
+    /* The same with the pairs (x[i], x[i+pairs]). */
+    void (*rotate_halves)(float *x, const float *cosine, const float *sine, size_t pairs);
     /* x[i] += y[i], i < n. */
     void (*add)(float *x, const float *y, size_t n);
+    /* x[i] += y[i] * by, i < n. */
+    void (*add_scaled)(float *x, const float *y, float by, size_t n);
+    /* x[i] *= by, i < n. */
+    void (*scale)(float *x, float by, size_t n);
+    /* x[i] = cap * tanh(x[i] / cap), i < n. */
+    void (*soft_cap)(float *x, float cap, size_t n);
 
     /* One chunk of the cache, `count` <= ARITH_CHUNK visible positions from its first on; B blocks along the
      * head. out[t] = (q . k[t]) * scale: q[32 B], qs[B], k[CHUNK, 32 B], ks[B, CHUNK]. */
     void (*scores)(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                    float scale, float *out);
-    /* The largest of s[count]; false if one is not finite. */
+    /* The largest of s[count], of any size; false if one is not finite. */
     bool (*peak)(const float *s, size_t count, float *out);
-    /* s[t] = e^(s[t] - peak), t < count; returns their sum. */
+    /* s[t] = e^(s[t] - peak), t < count, of any size; s[t] may be -infinity, which gives +0. Returns their sum. */
     float (*exponentials)(float *s, size_t count, float peak);
     /* out[32 B] = sum over t < count of p[t] v[t]: p[CHUNK], v[CHUNK, 32 B], vs[B, CHUNK]. */
     void (*weigh)(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);

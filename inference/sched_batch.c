@@ -54,7 +54,12 @@ static void make_room(struct sched *s, uint32_t active, uint64_t bytes)
 
 static bool is_reading(const struct sched_job *j)
 {
-    return !j->session || session_is_prefilling(j->session);
+    return j->session ? session_is_prefilling(j->session) : !j->is_embed;
+}
+
+static bool is_writing(const struct sched_job *j)
+{
+    return j->session && !session_is_prefilling(j->session);
 }
 
 /* -- how many rows -- */
@@ -164,7 +169,7 @@ uint32_t sched_fill(struct sched *s, uint32_t *active)
     make_room(s, *active, bytes);
     for (uint32_t i = 0; i < *active; i++) {
         s->jobs[i]->rows_n = 0;
-        if (!is_reading(s->jobs[i]))
+        if (is_writing(s->jobs[i]))
             n += fill_rows(s, s->jobs[i], n, 1);
     }
     writers = n;

@@ -5,12 +5,13 @@
 #include "inference/sched.h"
 #include "inference/session.h"
 
-/* A run or a verification (session), or a question for logits (seq and ids). */
+/* A run or a verification (session), a question for logits (seq and ids), or for an embedding (ids). */
 struct sched_job {
     uint64_t ask;
     struct session *session;
     struct engine_seq *seq;
     struct buf ids;
+    bool is_embed;
     uint32_t at;                 /* logits: the next position */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */

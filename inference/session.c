@@ -64,6 +64,9 @@ static enum err read_known(struct session *s, struct bytes tokens, struct note *
 static enum err read_request(struct session *s, const struct session_options *o, struct note *note)
 {
     const struct model *m = engine_model(o->engine);
+    if (!model_writes(m))
+        return note_set(note, ERR_UNSUPPORTED,
+                        "a model of the architecture %s only makes embeddings: it writes no text", m->architecture);
     buf_add(&s->raw, o->request.p, o->request.n);
     struct cursor c = cursor_of(bytes_of_buf(&s->raw));
     request_get(&c, &s->request);
@@ -93,7 +96,7 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     }
     s->digest = digest_start(&o->model, &s->request);
     s->sampler = sampler_new(engine_model(o->engine)->vocab);
-    s->seq = engine_seq_new(o->engine);
+    s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
     s->is_shared = !hash_is_zero(&o->scope);
     if (s->is_shared)
         engine_seq_share(s->seq, &o->scope);
