@@ -107,10 +107,9 @@ def q4_k_scales(j):
     return bytes(out)
 
 
-def blocks(source, kind, n, rows):
-    """Random blocks: the integers are uniform, the scales give the deviation 1/sqrt(n) (uniform over 2 k values has
-    k / sqrt 3)."""
-    want = 1.0 / math.sqrt(n)
+def blocks(source, kind, n, rows, want):
+    """Random blocks: the integers are uniform, the scales give the deviation that is wanted (uniform over 2 k values
+    has k / sqrt 3)."""
     size, bytes_of_block = BLOCK[kind]
     count = n // size * rows
     if kind == "Q8_0":
@@ -139,7 +138,7 @@ def blocks(source, kind, n, rows):
 
 def weights(source, kind, n, rows, mean, deviation):
     if kind not in ("F32", "F16"):
-        yield from blocks(source, kind, n, rows)
+        yield from blocks(source, kind, n, rows, deviation)
         return
     step = max(1, (1 << 22) // n)
     for first in range(0, rows, step):

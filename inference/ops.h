@@ -36,6 +36,18 @@ struct ops_weight {
     const uint8_t *packed; /* the same as inference/pack.h has it, for sets that want it; NULL for formats of floats */
 };
 
+/* How a chunk of a head lies in the cache, so that four neighbours of 16 lanes fill a register: keys
+ * [B, 8, CHUNK, 4], four elements of every position, values [B, CHUNK / 4, 32, 4], four positions of every element.
+ * Element i of block b at position t of the chunk: */
+static inline size_t ops_key_at(size_t b, size_t t, size_t i)
+{
+    return ((b * (ARITH_BLOCK / 4) + i / 4) * ARITH_CHUNK + t) * 4 + i % 4;
+}
+static inline size_t ops_value_at(size_t b, size_t t, size_t i)
+{
+    return ((b * (ARITH_CHUNK / 4) + t / 4) * ARITH_BLOCK + i) * 4 + t % 4;
+}
+
 struct ops {
     const char *name;
     bool wants_packed; /* multiply reads blocked formats from `packed`, the others from `data` */
@@ -76,14 +88,14 @@ struct ops {
     void (*soft_cap)(float *x, float cap, size_t n);
 
     /* One chunk of the cache, `count` <= ARITH_CHUNK visible positions from its first on; B blocks along the
-     * head. out[t] = (q . k[t]) * scale: q[32 B], qs[B], k[CHUNK, 32 B], ks[B, CHUNK]. */
+     * head. out[t] = (q . k[t]) * scale: q[32 B], qs[B], k in the order of ops_key_at, ks[B, CHUNK]. */
     void (*scores)(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                    float scale, float *out);
     /* The largest of s[count], of any size; false if one is not finite. */
     bool (*peak)(const float *s, size_t count, float *out);
     /* s[t] = e^(s[t] - peak), t < count, of any size; s[t] may be -infinity, which gives +0. Returns their sum. */
     float (*exponentials)(float *s, size_t count, float peak);
-    /* out[32 B] = sum over t < count of p[t] v[t]: p[CHUNK], v[CHUNK, 32 B], vs[B, CHUNK]. */
+    /* out[32 B] = sum over t < count of p[t] v[t]: p[CHUNK], v in the order of ops_value_at, vs[B, CHUNK]. */
     void (*weigh)(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
 };
 

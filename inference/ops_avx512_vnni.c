@@ -4,6 +4,8 @@
 #define TILE_VNNI
 #include "inference/tile_avx512.h"
 
+#include "inference/attend_avx512.h"
+
 const struct ops ops_avx512_vnni = {
     .name = "avx512",
     .wants_packed = true,
@@ -14,7 +16,7 @@ const struct ops ops_avx512_vnni = {
     .multiply = tile_multiply,
     .norm = avx2_norm,
     .layer_norm = avx2_layer_norm,
-    .gated_silu = avx2_gated_silu,
+    .gated_silu = tile_gated_silu,
     .gated_gelu = avx2_gated_gelu,
     .gelu = avx2_gelu,
     .rotate = avx2_rotate,
@@ -23,9 +25,9 @@ const struct ops ops_avx512_vnni = {
     .add_scaled = avx2_add_scaled,
     .scale = avx2_scale,
     .soft_cap = avx2_soft_cap,
-    .scores = avx2_scores,
-    .peak = avx2_peak,
-    .exponentials = avx2_exponentials,
-    .weigh = avx2_weigh,
+    .scores = tile_scores,
+    .peak = tile_peak,
+    .exponentials = tile_exponentials,
+    .weigh = tile_weigh,
 };
 #endif

@@ -208,12 +208,12 @@ static void ref_soft_cap(float *x, float cap, size_t n)
 static void ref_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                        float scale, float *out)
 {
-    for (size_t t = 0; t < count; t++, k += blocks * ARITH_BLOCK) {
+    for (size_t t = 0; t < count; t++) {
         float sum = 0.0f;
         for (size_t b = 0; b < blocks; b++) {
             int32_t dot = 0;
-            for (size_t i = b * ARITH_BLOCK; i < (b + 1) * ARITH_BLOCK; i++)
-                dot += q[i] * k[i];
+            for (size_t i = 0; i < ARITH_BLOCK; i++)
+                dot += q[b * ARITH_BLOCK + i] * k[ops_key_at(b, t, i)];
             sum = sum + (qs[b] * ks[b * ARITH_CHUNK + t]) * (float)dot;
         }
         out[t] = sum * scale;
@@ -256,7 +256,7 @@ static void ref_weigh(const float *p, const int8_t *v, const float *vs, size_t b
             for (size_t t = 0; t < count; t++) {
                 int32_t w = arith_round(weight[t] * inverse);
                 for (size_t i = 0; i < ARITH_BLOCK; i++)
-                    sum[i] += w * v[(t * blocks + b) * ARITH_BLOCK + i];
+                    sum[i] += w * v[ops_value_at(b, t, i)];
             }
         }
         for (size_t i = 0; i < ARITH_BLOCK; i++)

@@ -212,6 +212,8 @@ static enum err read_all(const struct gguf *file, struct tok *t, struct note *no
 enum err tok_open(const struct gguf *file, struct tok **out, struct note *note)
 {
     struct tok *t = mem_new(sizeof *t);
+    t->lazy = mem_new(sizeof *t->lazy);
+    pthread_mutex_init(&t->lazy->lock, NULL);
     enum err err = read_all(file, t, note);
     if (err != ERR_OK) {
         tok_free(t);
@@ -226,6 +228,9 @@ void tok_free(struct tok *t)
     if (!t)
         return;
     vocab_clear(&t->vocab);
+    trie_free(t->lazy->trie);
+    pthread_mutex_destroy(&t->lazy->lock);
+    free(t->lazy);
     free(t->eog);
     free(t->specials);
     free(t->rules);
@@ -339,6 +344,31 @@ void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special,
         }
         strip = false;
     }
+}
+
+static struct trie *make_trie(const struct tok *t)
+{
+    struct buf pieces = {0};
+    uint32_t *starts = mem_array(t->vocab.count + 1u, sizeof *starts);
+    for (uint32_t i = 0; i < t->vocab.count; i++) {
+        if (!t->eog[i])
+            tok_piece(t, (int32_t)i, false, &pieces);
+        starts[i + 1] = (uint32_t)pieces.n;
+    }
+    struct trie *trie = trie_new(&pieces, starts, t->vocab.count);
+    buf_clear(&pieces);
+    free(starts);
+    return trie;
+}
+
+const struct trie *tok_trie(const struct tok *t)
+{
+    pthread_mutex_lock(&t->lazy->lock);
+    if (!t->lazy->trie)
+        t->lazy->trie = make_trie(t);
+    const struct trie *trie = t->lazy->trie;
+    pthread_mutex_unlock(&t->lazy->lock);
+    return trie;
 }
 
 uint32_t tok_count(const struct tok *t)

@@ -7,6 +7,8 @@
 #include "inference/tok.h"
 #include "inference/vocab.h"
 
+#include <pthread.h>
+
 struct gguf_array;
 
 enum tok_kind {
@@ -21,15 +23,22 @@ struct tok_rule {
     int32_t result;
 };
 
+/* What is made when it is first needed, by whichever thread. */
+struct tok_lazy {
+    pthread_mutex_t lock;
+    struct trie *trie;
+};
+
 struct tok {
     enum tok_kind kind;
     struct vocab vocab;
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos;
-    bool add_space;     /* a space goes before a text's first word (SPM) */
-    bool words_apart;   /* no token spans two words (SPM) */
-    bool strips_right;  /* control tokens swallow white space behind them (phi-3) */
-    bool *eog;          /* [count] */
+    bool add_space;    /* a space goes before a text's first word (SPM) */
+    bool words_apart;  /* no token spans two words (SPM) */
+    bool strips_right; /* control tokens swallow white space behind them (phi-3) */
+    bool *eog;         /* [count] */
+    struct tok_lazy *lazy;
     uint32_t *specials; /* tokens looked for in a text, sorted by their text */
     uint32_t specials_n;
     uint32_t special_first[257]; /* where those with a first byte b begin in `specials` */

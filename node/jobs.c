@@ -552,6 +552,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .frequency = ask->frequency,
                         .window = ask->window,
                         .stops = ask->stops,
+                        .schema = ask->schema,
                         .choice = ask->choice,
                         .seed = ask->seed};
     struct job *j = job_new(jobs);
