@@ -5,6 +5,9 @@
 #include "inference/lanes_avx2.h"
 #include "inference/ops_x86.h"
 
+#include "inference/tile_avx2.h"
+
+#include <immintrin.h>
 #include <math.h>
 
 /* Largest of 8 non-negative integers. */
@@ -174,7 +177,7 @@ static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows,
                           size_t stride)
 {
     if (quant_is_blocked(w->type))
-        ops_ref.multiply(w, first, rows, x, out, stride);
+        tile_avx2_multiply(w, first, rows, x, out, stride);
     else
         avx2_multiply_floats(w, first, rows, x, out, stride);
 }
@@ -347,6 +350,7 @@ void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks,
 
 const struct ops ops_avx2 = {
     .name = "avx2",
+    .wants_packed = true,
     .quantise = avx2_quantise,
     .quantise_wide = avx2_quantise_wide,
     .sum_run = avx2_sum_run,

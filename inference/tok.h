@@ -1,8 +1,8 @@
 /* Text to tokens and back, as the model's file says.
  *
- * Two kinds: SentencePiece-style with scores and byte fallback (`llama`), and byte-level BPE with
- * merges and a pre-tokenizer (`gpt2`). docs/tokens.md states the rules; they follow what published
- * files were made for, and every one of them is a function of the file alone.
+ * Three kinds: SentencePiece-style with scores and byte fallback (`llama`), byte-level BPE with
+ * merges and a pre-tokenizer (`gpt2`), and the WordPiece of embedding models (`bert`). docs/tokens.md states the rules;
+ * they follow what published files were made for, and every one of them is a function of the file alone.
  *
  * A tokenizer owns its vocabulary, is read-only once opened, and may be used by several threads. */
 #ifndef KITH_INFERENCE_TOK_H
