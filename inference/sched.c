@@ -18,6 +18,7 @@ static void job_free(struct sched_job *j)
     session_free(j->session);
     engine_seq_free(j->seq);
     buf_clear(&j->ids);
+    free(j->vector);
     free(j);
 }
 
@@ -31,7 +32,7 @@ static void remove_job(struct sched *s, uint32_t i)
 enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note)
 {
     job_take->bytes =
-        job_take->is_embed ? engine_embed_bytes(s->engine, positions) : engine_seq_bytes(s->engine, positions);
+        job_take->vector ? engine_embed_bytes(s->engine, positions) : engine_seq_bytes(s->engine, positions);
     enum err e = ERR_OK;
     if (s->jobs_n == JOBS_MAX)
         e = note_set(note, ERR_BUSY, "the worker has %u jobs waiting: ask again later", (unsigned)JOBS_MAX);
@@ -140,47 +141,6 @@ static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
     return true;
 }
 
-/* A text is evaluated at one go, for an encoder sees all of it at once; so there is one of them in a step. */
-static void embed(struct sched *s, struct sched_job *j, struct buf *out)
-{
-    uint32_t n = (uint32_t)(j->ids.n / 4), embed_n = s->model->embed;
-    uint32_t *ids = mem_array(n, sizeof *ids);
-    float *vector = mem_array(embed_n, sizeof *vector);
-    struct buf values = {0};
-    struct note note;
-    j->start_us = s->clock();
-    for (uint32_t i = 0; i < n; i++)
-        ids[i] = wire_id_at(bytes_of_buf(&j->ids), i);
-    if (!engine_embed(s->engine, ids, n, vector)) {
-        note_set(&note, ERR_NUMERIC, "the embedding of this text of %u tokens is not finite", n);
-        wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
-    } else {
-        for (uint32_t i = 0; i < embed_n; i++)
-            wire_put_id(&values, arith_bits(vector[i]));
-        const struct wire_embedding m = {
-            .ask = j->ask,
-            .tokens = n,
-            .digest = digest_embedding(&s->root, bytes_of_buf(&j->ids), vector, embed_n),
-            .us = s->clock() - j->start_us,
-            .values = bytes_of_buf(&values),
-        };
-        wire_add_embedding(out, &m);
-    }
-    j->is_over = true;
-    buf_clear(&values);
-    free(vector);
-    free(ids);
-}
-
-static void embed_one(struct sched *s, uint32_t active, struct buf *out)
-{
-    for (uint32_t i = 0; i < active; i++)
-        if (s->jobs[i]->is_embed) {
-            embed(s, s->jobs[i], out);
-            return;
-        }
-}
-
 void sched_step(struct sched *s, struct buf *out)
 {
     uint32_t active, n = sched_fill(s, &active);
@@ -191,13 +151,16 @@ void sched_step(struct sched *s, struct buf *out)
     }
     for (uint32_t i = 0; i < active; i++) {
         struct sched_job *j = s->jobs[i];
-        if (j->is_embed)
-            continue;
         if (j->session && j->rows_n > 0)
             session_take(j->session, s->rows + j->first_row, j->rows_n);
-        j->is_over = j->session ? session_speaks(s, j, out) : logits_speak(s, j, out);
+        if (j->session)
+            j->is_over = session_speaks(s, j, out);
+        else if (j->vector)
+            j->is_over = sched_embed_rows(s, j, out);
+        else
+            j->is_over = logits_speak(s, j, out);
     }
-    embed_one(s, active, out);
+    sched_embed_whole(s, active, out);
     for (uint32_t i = active; i-- > 0;)
         if (s->jobs[i]->is_over)
             remove_job(s, i);

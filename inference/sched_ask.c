@@ -190,7 +190,9 @@ static enum err take_embed(struct sched *s, const struct wire_embed *m, struct b
         return e;
     struct sched_job *j = mem_new(sizeof *j);
     j->ask = m->ask;
-    j->is_embed = true;
+    j->vector = mem_array(s->model->embed, sizeof *j->vector);
+    if (model_writes(s->model))
+        j->seq = engine_seq_new(s->engine, (uint32_t)wire_id_count(m->ids));
     buf_add(&j->ids, m->ids.p, m->ids.n);
     return sched_add_job(s, j, (uint32_t)wire_id_count(m->ids), note);
 }

@@ -54,7 +54,7 @@ static void make_room(struct sched *s, uint32_t active, uint64_t bytes)
 
 static bool is_reading(const struct sched_job *j)
 {
-    return j->session ? session_is_prefilling(j->session) : !j->is_embed;
+    return j->session ? session_is_prefilling(j->session) : j->seq != NULL;
 }
 
 static bool is_writing(const struct sched_job *j)
@@ -142,12 +142,16 @@ static uint32_t share_out(struct reader *r, uint32_t n, uint32_t rows)
 
 /* -- the batch -- */
 
-static uint32_t logits_rows(struct sched_job *j, struct engine_row *rows, uint32_t max)
+/* Of a question for logits, all of them; of one for an embedding, hidden states as far as they are pooled. */
+static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct engine_row *rows, uint32_t max)
 {
     struct bytes ids = bytes_of_buf(&j->ids);
-    uint32_t n = 0;
-    for (; n < max && j->at + n < wire_id_count(ids); n++)
-        rows[n] = (struct engine_row){.seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = true};
+    uint32_t n = 0, all = (uint32_t)wire_id_count(ids);
+    for (; n < max && j->at + n < all; n++)
+        rows[n] = (struct engine_row){.seq = j->seq,
+                                      .token = wire_id_at(ids, j->at + n),
+                                      .wants = !j->vector || engine_embed_wants(s->engine, j->at + n, all),
+                                      .no_logits = j->vector != NULL};
     return n;
 }
 
@@ -156,7 +160,7 @@ static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uin
     if (j->start_us == 0)
         j->start_us = s->clock();
     j->first_row = at;
-    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : logits_rows(j, s->rows + at, max);
+    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : plain_rows(s, j, s->rows + at, max);
     return j->rows_n;
 }
 
@@ -175,9 +179,10 @@ uint32_t sched_fill(struct sched *s, uint32_t *active)
     writers = n;
     uint32_t readers_n = find_readers(s, *active, readers);
     readers_n = readers_n ? share_out(readers, readers_n, rows_for(s, writers)) : 0;
-    for (uint32_t i = 0; i < readers_n; i++)
-        if (readers[i].gets)
-            n += fill_rows(s, readers[i].job, n, readers[i].gets);
+    for (unsigned no_logits = 0; no_logits < 2; no_logits++) /* engine.h: those stand behind */
+        for (uint32_t i = 0; i < readers_n; i++)
+            if (readers[i].gets && no_logits == (readers[i].job->vector != NULL))
+                n += fill_rows(s, readers[i].job, n, readers[i].gets);
     s->turn++;
     return n;
 }

@@ -5,13 +5,14 @@
 #include "inference/sched.h"
 #include "inference/session.h"
 
-/* A run or a verification (session), a question for logits (seq and ids), or for an embedding (ids). */
+/* A run or a verification (session), a question for logits (seq and ids), or for an embedding
+ * (vector and ids; seq unless the model sees a text as a whole). */
 struct sched_job {
     uint64_t ask;
     struct session *session;
     struct engine_seq *seq;
     struct buf ids;
-    bool is_embed;
+    float *vector;               /* embedding: what was pooled so far */
     uint32_t at;                 /* logits: the next position */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
@@ -50,5 +51,11 @@ bool sched_cancel_job(struct sched *s, uint64_t ask);
 uint32_t sched_fill(struct sched *s, uint32_t *active);
 /* A batch of so many rows took so long. */
 void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
+
+/* -- sched_embed.c -- */
+/* An embedding's rows of this batch. True when it is over. */
+bool sched_embed_rows(struct sched *s, struct sched_job *j, struct buf *out);
+/* One of the embeddings that no batch can hold a part of, if there is any among the active jobs. */
+void sched_embed_whole(struct sched *s, uint32_t active, struct buf *out);
 
 #endif
