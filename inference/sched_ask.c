@@ -186,10 +186,15 @@ static enum err take_embed(struct sched *s, const struct wire_embed *m, struct b
 {
     (void)out;
     enum err e = check_ids(s, m->ids, note);
+    if (e == ERR_OK && m->dimensions > s->model->embed)
+        e = note_set(note, ERR_RANGE, "%u dimensions are asked for: this model's vectors have %u", m->dimensions,
+                     s->model->embed);
     if (e != ERR_OK)
         return e;
     struct sched_job *j = mem_new(sizeof *j);
     j->ask = m->ask;
+    j->dimensions = m->dimensions ? m->dimensions : s->model->embed;
+    j->is_unit = m->unit;
     j->vector = mem_array(s->model->embed, sizeof *j->vector);
     if (model_writes(s->model))
         j->seq = engine_seq_new(s->engine, (uint32_t)wire_id_count(m->ids));

@@ -15,15 +15,17 @@ static bool tell(struct sched *s, struct sched_job *j, bool finite, struct buf *
         wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
         return true;
     }
-    for (uint32_t i = 0; i < embed; i++)
-        wire_put_id(&values, arith_bits(j->vector[i]));
-    const struct wire_embedding m = {
+    struct wire_embedding m = {
         .ask = j->ask,
         .tokens = n,
         .digest = digest_embedding(&s->root, bytes_of_buf(&j->ids), j->vector, embed),
         .us = s->clock() - j->start_us,
-        .values = bytes_of_buf(&values),
     };
+    if (j->is_unit)
+        engine_embed_normalise(j->vector, j->dimensions);
+    for (uint32_t i = 0; i < j->dimensions; i++)
+        wire_put_id(&values, arith_bits(j->vector[i]));
+    m.values = bytes_of_buf(&values);
     wire_add_embedding(out, &m);
     buf_clear(&values);
     return true;

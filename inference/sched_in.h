@@ -12,7 +12,9 @@ struct sched_job {
     struct session *session;
     struct engine_seq *seq;
     struct buf ids;
-    float *vector;               /* embedding: what was pooled so far */
+    float *vector; /* embedding: what was pooled so far */
+    uint32_t dimensions;
+    bool is_unit;
     uint32_t at;                 /* logits: the next position */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */

@@ -66,7 +66,8 @@ enum wire_ends {
 #define WIRE_RUN_FIELDS(F)    F(u64, ask) F(hash, scope) F(u8, logprobs) F(blob, request) F(blob, tokens)
 #define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
-#define WIRE_EMBED_FIELDS(F)  F(u64, ask) F(blob, ids)
+/* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
+#define WIRE_EMBED_FIELDS(F)  F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F) F(u64, ask)
 
 /* -- from the worker -- */
@@ -106,8 +107,8 @@ enum wire_ends {
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
-/* `values`: the pooled vector, one binary32 a dimension, little-endian, not of unit length; `digest`:
- * digest_embedding's (inference/digest.h). */
+/* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/digest.h), of the whole
+ * pooled vector whatever is told of it. */
 #define WIRE_EMBEDDING_FIELDS(F) F(u64, ask) F(u32, tokens) F(hash, digest) F(u64, us) F(blob, values)
 
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */

@@ -108,11 +108,12 @@ worker_ask worker_verify(struct worker *w, const struct worker_work *work, const
 
 struct worker_embedding {
     uint32_t tokens;
-    struct bytes values; /* f32 little-endian each: the pooled vector, not of unit length */
+    struct bytes values; /* f32 little-endian each, of unit length */
     struct hash digest;
 };
 typedef void (*worker_embedding_fn)(void *arg, enum err e, const struct worker_embedding *v, const struct note *note);
-worker_ask worker_embed(struct worker *w, struct bytes ids, worker_embedding_fn fn, void *arg);
+/* `dimensions`: only the first so many; 0: all. */
+worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg);
 
 /* Takes a question back; a running job is cancelled at once. Unknown numbers are fine. */
 void worker_drop(struct worker *w, worker_ask ask);

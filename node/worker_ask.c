@@ -184,7 +184,7 @@ static enum err take_verified(struct worker *w, struct ask *a, const struct wire
 
 static enum err take_embedding(struct worker *w, struct ask *a, const struct wire_embedding *m)
 {
-    if (a->kind != ASK_EMBED || m->values.n != 4 * (size_t)w->opened.embed)
+    if (a->kind != ASK_EMBED || m->values.n > 4 * (size_t)w->opened.embed)
         return ERR_PROTOCOL;
     const struct worker_embedding v = {m->tokens, m->values, m->digest};
     ask_unlink(w, a);
@@ -379,13 +379,13 @@ worker_ask worker_verify(struct worker *w, const struct worker_work *work, const
     return ask_go(w, a);
 }
 
-worker_ask worker_embed(struct worker *w, struct bytes ids, worker_embedding_fn fn, void *arg)
+worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg)
 {
     struct ask *a = ask_new(w, ASK_EMBED, arg);
     a->fn.embedding = fn;
     if (ids.n > WIRE_BODY_IDS - 64)
         return too_long(w, a);
-    wire_add_embed(&a->frame, &(struct wire_embed){a->id, ids});
+    wire_add_embed(&a->frame, &(struct wire_embed){a->id, dimensions, true, ids});
     return ask_go(w, a);
 }
 

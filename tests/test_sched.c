@@ -529,7 +529,7 @@ static void embed(struct stage *s, uint64_t number, uint32_t n, uint32_t way)
 {
     struct buf ids = {0}, frames = {0};
     put_prompt(&ids, n, 3, way);
-    wire_add_embed(&frames, &(struct wire_embed){number, bytes_of_buf(&ids)});
+    wire_add_embed(&frames, &(struct wire_embed){.ask = number, .ids = bytes_of_buf(&ids)});
     send(s, &frames);
     buf_clear(&ids);
 }
