@@ -140,7 +140,7 @@ FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsa
 fuzz: all
 	@mkdir -p build/fuzz
 	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
-	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c %_avx512_vnni.c,$(call sources,$l))) cli/http.c \
+	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c %_avx512_vnni.c,$(call sources,$l))) cli/http.c node/tool_calls.c \
 	  $(call objects,$(wildcard inference/*_avx512.c inference/*_avx512_vnni.c)) $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
 
 PREFIX ?= /usr/local

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "inference/sched_in.h"
-#include "inference/template.h"
+#include "inference/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,7 @@ static enum err render(const struct sched *s, const struct wire_template *m, con
                                       .eos = end_text(s, tok_eos(s->tok)),
                                       .add_generation_prompt = m->answer,
                                       .clock_s = (int64_t)(m->clock_ms / 1000)};
-    return template_render(&in, text, note);
+    return chat_render(&in, text, note);
 }
 
 /* Templates that write the beginning of text themselves get no second one. */

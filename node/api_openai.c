@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/tool_calls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ static const char *const known_fields[] = {"model",
                                            "frequency_penalty",
                                            "service_tier",
                                            "kith",
+                                           "tools",
+                                           "tool_choice",
                                            "parallel_tool_calls"};
 
 static void name_ignored(struct http_request *r, json_t *body)
@@ -141,6 +144,22 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
     return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
 }
 
+/* A model of texts sees no pictures: better said than left out. */
+static enum err check_parts(const json_t *messages, struct note *note)
+{
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *content = json_object_get(json_array_get(messages, i), "content");
+        for (size_t k = 0; k < json_array_size(content); k++) {
+            const char *type = json_text(json_array_get(content, k), "type");
+            if (!type || strcmp(type, "text") != 0)
+                return note_set(note, ERR_UNSUPPORTED,
+                                "messages[%zu].content[%zu] is of type %.32s: only parts of type text are supported", i,
+                                k, type ? type : "(none)");
+        }
+    }
+    return ERR_OK;
+}
+
 /* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
  * `strict` make no difference here: a schema is always kept to. */
 static enum err read_format(json_t *body, struct buf *schema, struct note *note)
@@ -163,7 +182,7 @@ static enum err read_format(json_t *body, struct buf *schema, struct note *note)
 
 /* What an ask borrows. */
 struct texts {
-    struct buf messages, stops, schema;
+    struct buf messages, stops, schema, tools;
 };
 
 static void texts_clear(struct texts *t)
@@ -171,6 +190,7 @@ static void texts_clear(struct texts *t)
     buf_clear(&t->messages);
     buf_clear(&t->stops);
     buf_clear(&t->schema);
+    buf_clear(&t->tools);
 }
 
 static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *texts, struct note *note)
@@ -188,7 +208,9 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *texts,
     json_print(&texts->messages, list);
     ask->messages = buf_text(&texts->messages);
     ask->temp = 1; /* OpenAI's default */
-    enum err e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
+    enum err e = check_parts(list, note);
+    if (e == ERR_OK)
+        e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
         e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
@@ -221,19 +243,26 @@ struct chat {
     struct hash job;
     bool stream, include_usage, started;
     char *model;
-    size_t sent; /* bytes of the text that the client has */
+    size_t sent;   /* bytes of the text that the client has */
+    json_t *tools; /* that the answer may call, or NULL */
+    json_t *calls; /* of the whole answer, once it is over */
+    bool one_call; /* the client takes no second */
 };
 
 static void chat_free(struct chat *c)
 {
     if (c->watch)
         jobs_unwatch(c->watch);
+    json_decref(c->tools);
+    json_decref(c->calls);
     free(c->model);
     free(c);
 }
 
-static const char *finish_reason(const struct job_view *v)
+static const char *finish_reason(const struct chat *c, const struct job_view *v)
 {
+    if (c->calls)
+        return "tool_calls";
     if (!v->stop)
         return "stop";
     return strcmp(v->stop, "length") == 0                                      ? "length"
@@ -279,6 +308,21 @@ static void put_kith(struct buf *b, const struct job_view *v)
     buf_add_format(b, ",\"verified\":%s}", v->verified ? "true" : "false");
 }
 
+/* Bytes of the text that are for people as far as can be known; finds the calls of an answer that is over. */
+static size_t text_ready(struct chat *c, const struct job_view *v)
+{
+    size_t n = v->text_n;
+    if (!c->tools)
+        return n;
+    if (v->state != JOB_DONE)
+        return tool_calls_sure(c->tools, bytes_of(v->text, n));
+    json_decref(c->calls);
+    c->calls = tool_calls_find(c->tools, bytes_of(v->text, n), &n);
+    while (c->one_call && json_array_size(c->calls) > 1)
+        json_array_remove(c->calls, 1);
+    return n;
+}
+
 static bool send_event(struct chat *c, struct buf *json)
 {
     struct buf frame = {0};
@@ -302,12 +346,26 @@ static bool send_chunk(struct chat *c, const struct job_view *v, const char *tex
     } else if (!c->started)
         buf_add_text(&b, "\"content\":\"\"");
     buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":");
-    buf_add_format(&b, last ? "\"%s\"}]" : "null}]", last ? finish_reason(v) : "");
+    buf_add_format(&b, last ? "\"%s\"}]" : "null}]", last ? finish_reason(c, v) : "");
     if (last) {
         buf_add_text(&b, ",");
         put_kith(&b, v);
     }
     buf_add_text(&b, "}");
+    c->started = true;
+    return send_event(c, &b);
+}
+
+static bool send_calls(struct chat *c, const struct job_view *v)
+{
+    struct buf b = {0};
+    put_head(&b, c, v, "chat.completion.chunk");
+    buf_add_text(&b, ",\"choices\":[{\"index\":0,\"delta\":{");
+    if (!c->started)
+        buf_add_text(&b, "\"role\":\"assistant\",\"content\":null,");
+    buf_add_text(&b, "\"tool_calls\":");
+    tool_calls_print(&b, c->calls, &c->job, true);
+    buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":null}]}");
     c->started = true;
     return send_event(c, &b);
 }
@@ -331,12 +389,12 @@ static bool send_error(struct chat *c, const struct job_view *v)
     return send_event(c, &b);
 }
 
-/* False when the client is too slow and the stream must end. */
-static bool stream_progress(struct chat *c, const struct job_view *v)
+/* `ready` of the text may be sent. False when the client is too slow and the stream must end. */
+static bool stream_progress(struct chat *c, const struct job_view *v, size_t ready)
 {
-    if (v->text_n > c->sent) {
-        bool good = send_chunk(c, v, v->text + c->sent, v->text_n - c->sent, false);
-        c->sent = v->text_n;
+    if (ready > c->sent) {
+        bool good = send_chunk(c, v, v->text + c->sent, ready - c->sent, false);
+        c->sent = ready;
         if (!good)
             return false;
     }
@@ -345,17 +403,25 @@ static bool stream_progress(struct chat *c, const struct job_view *v)
     if (v->state != JOB_DONE)
         return true;
     static const char done[] = "data: [DONE]\n\n";
-    return send_chunk(c, v, "", 0, true) && (!c->include_usage || send_usage(c, v)) &&
-           http_stream_put(c->request, bytes_of_text(done));
+    return (!c->calls || send_calls(c, v)) && send_chunk(c, v, "", 0, true) &&
+           (!c->include_usage || send_usage(c, v)) && http_stream_put(c->request, bytes_of_text(done));
 }
 
 static void whole_answer(struct chat *c, const struct job_view *v)
 {
     struct buf b = {0};
+    size_t n = text_ready(c, v);
     put_head(&b, c, v, "chat.completion");
     buf_add_text(&b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    codec_json_string(&b, v->text, v->text_n);
-    buf_add_format(&b, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],", finish_reason(v));
+    if (n || !c->calls)
+        codec_json_string(&b, v->text, n);
+    else
+        buf_add_text(&b, "null");
+    if (c->calls) {
+        buf_add_text(&b, ",\"tool_calls\":");
+        tool_calls_print(&b, c->calls, &c->job, false);
+    }
+    buf_add_format(&b, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],", finish_reason(c, v));
     put_usage(&b, v);
     buf_add_text(&b, ",");
     put_kith(&b, v);
@@ -378,8 +444,9 @@ static void on_progress(void *arg, const struct job_view *v)
 {
     struct chat *c = arg;
     bool over = v->state == JOB_DONE || v->state == JOB_FAILED;
+    size_t ready = c->stream ? text_ready(c, v) : 0;
     /* A job that fails before its first text still gets a proper status. */
-    if (c->stream && !c->started && v->state != JOB_FAILED && (v->text_n || over)) {
+    if (c->stream && !c->started && v->state != JOB_FAILED && (ready || over)) {
         http_add_header(c->request, "X-Accel-Buffering", "no");
         http_stream_start(c->request, 200, "text/event-stream");
     } else if (!c->started && v->state == JOB_FAILED) {
@@ -393,9 +460,9 @@ static void on_progress(void *arg, const struct job_view *v)
         chat_free(c);
         return;
     }
-    if (!c->stream || (!c->started && !v->text_n && !over))
+    if (!c->stream || (!c->started && !ready && !over))
         return;
-    bool good = stream_progress(c, v);
+    bool good = stream_progress(c, v, ready);
     if (!over && good)
         return;
     if (over)
@@ -420,11 +487,19 @@ void api_openai_chat(struct api_call *call)
     struct note note = {{0}};
     struct job_ask ask;
     struct texts texts = {0};
+    const json_t *tools = NULL;
+    bool one_call = false;
     json_t *body = api_body(r);
     if (!body)
         return;
     struct hash id;
     enum err e = read_ask(body, &ask, &texts, &note);
+    if (e == ERR_OK)
+        e = tool_calls_read(body, &tools, &one_call, &note);
+    if (tools) {
+        json_print(&texts.tools, tools);
+        ask.tools = buf_text(&texts.tools);
+    }
     if (e == ERR_OK)
         e = jobs_make(node_jobs(call->node), &ask, &id, &note);
     if (e != ERR_OK) {
@@ -441,6 +516,8 @@ void api_openai_chat(struct api_call *call)
                            .stream = json_is_true(json_object_get(body, "stream")),
                            .include_usage =
                                json_is_true(json_object_get(json_object_get(body, "stream_options"), "include_usage")),
+                           .tools = tools ? json_deep_copy(tools) : NULL,
+                           .one_call = one_call,
                            .model = mem_string(ask.model)};
         http_on_gone(r, on_client_gone, c);
         c->watch = jobs_watch(node_jobs(call->node), &id, on_progress, c);
