@@ -154,6 +154,8 @@
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
+#define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */
+#define EMBED_INPUTS_MAX      2048 /* texts of one request, as in OpenAI's API */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
 #define HTTP_CONNECTION_BYTES (64u << 10)

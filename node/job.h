@@ -23,6 +23,7 @@ struct job_remote;
     F(flag, local)                                                                                                     \
     F(flag, has_seed)                                                                                                  \
     F(flag, chat)                                                                                                      \
+    F(flag, ids)                                                                                                       \
     F(amount, cost_max)                                                                                                \
     F(amount, cost)                                                                                                    \
     F(u64, key)                                                                                                        \
@@ -52,7 +53,7 @@ struct job {
     struct jobs *jobs;
     struct job *next;
     struct job_record r;    /* its blobs point into the buffers below */
-    struct buf input;       /* messages as JSON, or the raw prompt */
+    struct buf input;       /* messages as JSON, the raw prompt, or its tokens, u32 each (r.ids) */
     struct buf tools;       /* as JSON, empty: none */
     struct buf request;     /* request.h's encoding; prompt and seed empty until prepared */
     struct buf tokens;      /* u32 each */

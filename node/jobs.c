@@ -109,6 +109,7 @@ static void view(const struct job *j, struct job_view *v)
                            .seed = r.seed,
                            .logprobs = bytes_of_buf(&j->logprobs),
                            .logprobs_each = j->logprobs_asked,
+                           .choice = r.choice,
                            .shared = j->shared,
                            .verified = j->r.verified,
                            .error = j->r.state == JOB_FAILED ? j->r.error.s : NULL,
@@ -382,6 +383,8 @@ static void on_ready(void *arg, enum err e, const struct worker_info *info, cons
         blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
     } else if (e != ERR_OK)
         job_finish(j, e, note->text);
+    else if (j->r.ids)
+        on_prompt(j, ERR_OK, bytes_of_buf(&j->input), NULL);
     else if (j->r.chat)
         j->ask = worker_template(j->worker, bytes_of_buf(&j->input), bytes_of_buf(&j->tools), on_prompt, j);
     else
@@ -572,7 +575,11 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
-    buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
+    j->r.ids = !ask->messages && !ask->prompt;
+    if (j->r.ids)
+        buf_add(&j->input, ask->prompt_ids.p, ask->prompt_ids.n);
+    else
+        buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
     buf_add_text(&j->tools, ask->messages && ask->tools ? ask->tools : "");
     request_put(&j->request, &r);
     e = job_save(j);
