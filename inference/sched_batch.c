@@ -11,7 +11,7 @@
 #define STEP_US       120000u    /* what somebody who writes may wait for strangers' prompts between two tokens */
 #define LONE_STEP_US  500000u    /* what a cancellation or a new question may wait */
 #define ROWS_START    32u        /* before anything was measured */
-#define ROWS_LEAST    8u         /* fewer are no quicker: the weights are read once for each batch */
+#define ROWS_LEAST    4u         /* kernels take four at a time: fewer are no quicker */
 #define IDLE_BYTES    (1u << 30) /* of pages that are kept for later questions, where no limit is set; */
 #define IDLE_CONTEXTS 4u         /* ... and no more than so many whole sequences */
 
