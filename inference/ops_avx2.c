@@ -153,8 +153,8 @@ static inline __attribute__((always_inline)) void tile_floats(enum gguf_tensor_t
     }
 }
 
-void avx2_multiply_floats(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
-                          size_t stride)
+static void multiply_floats(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,
+                            float *out, size_t stride)
 {
     for (size_t done = 0; done < rows; done += 4) {
         size_t count = rows - done < 4 ? rows - done : 4;
@@ -179,7 +179,7 @@ static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows,
     if (quant_is_blocked(w->type))
         tile_avx2_multiply(w, first, rows, x, out, stride);
     else
-        avx2_multiply_floats(w, first, rows, x, out, stride);
+        multiply_floats(w, first, rows, x, out, stride);
 }
 
 /* -- rows -- */
