@@ -1,6 +1,5 @@
 /* The kernels for NEON as every 64-bit ARM has it. */
-#include "inference/ops.h"
-
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__aarch64__)
 
 #include "inference/tile_vector.h"

@@ -1,6 +1,5 @@
 /* The kernels for NEON with dot products of bytes (ARMv8.2). */
-#include "inference/ops.h"
-
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__aarch64__)
 
 #define TILE_DOT

@@ -1,6 +1,5 @@
 /* The kernels for WebAssembly with vectors of 128 bits. */
-#include "inference/ops.h"
-
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__wasm_simd128__)
 
 #include "inference/tile_vector.h"
