@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const names[] = {
 #define E(name, text) #name,
@@ -36,6 +37,14 @@ enum err note_set(struct note *note, enum err e, const char *format, ...)
     vsnprintf(note->text, sizeof note->text, format, args);
     va_end(args);
     return e;
+}
+
+void note_add(struct note *note, const char *text)
+{
+    if (!note)
+        return;
+    size_t n = strnlen(note->text, sizeof note->text - 1);
+    snprintf(note->text + n, sizeof note->text - n, "%s", text);
 }
 
 void check_failed(const char *file, int line, const char *condition)

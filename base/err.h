@@ -58,6 +58,8 @@ struct note {
 /* Writes the line (cut when too long) and returns `e`, so that a failure is one statement.
  * `note` may be NULL. */
 enum err note_set(struct note *note, enum err e, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Puts it behind what the note says, such as a remedy that a caller knows; as much as has room. */
+void note_add(struct note *note, const char *text);
 
 /* Always on: ends the process with file, line and condition. Never reached by remote input. */
 #define CHECK(condition)                                                                                               \

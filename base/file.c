@@ -19,7 +19,8 @@ static enum err failed(struct note *note, const char *what, const char *path)
                     : e == EEXIST                ? ERR_EXISTS
                     : e == ENOSPC || e == EDQUOT ? ERR_FULL
                                                  : ERR_IO;
-    return note_set(note, code, "cannot %s %s: %s", what, path, strerror(e));
+    return note_set(note, code, "cannot %s %s: %s%s", what, path, strerror(e),
+                    code == ERR_FULL ? ": make room on that disk" : "");
 }
 
 enum err file_read(const char *path, size_t max, struct buf *out, struct note *note)

@@ -383,6 +383,8 @@ static enum err open_any(struct bytes file, bool head_only, struct gguf **out, s
     g->file = file;
     enum err e = parse(g, head_only, note);
     if (e) {
+        if (e != ERR_UNSUPPORTED && note && !strstr(note->text, "again"))
+            note_add(note, " (fetch the file again, or convert it again)");
         gguf_free(g);
         g = NULL;
     }

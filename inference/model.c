@@ -149,6 +149,8 @@ enum err model_open(const struct gguf *file, const struct pack *pack, struct mod
         model_refuse_tensors(&r);
     free(r.used);
     if (r.e != ERR_OK) {
+        if (r.e != ERR_UNSUPPORTED)
+            note_add(note, " (fetch the file again, or convert it again)");
         model_free(m);
         return r.e;
     }

@@ -19,7 +19,8 @@ static enum err failed(struct note *note, const char *what, const char *path)
 {
     int e = errno;
     enum err code = e == ENOSPC || e == EDQUOT ? ERR_FULL : e == ENOENT ? ERR_NOT_FOUND : ERR_IO;
-    return note_set(note, code, "cannot %s %s: %s", what, path, strerror(e));
+    return note_set(note, code, "cannot %s %s: %s%s", what, path, strerror(e),
+                    code == ERR_FULL ? ": make room on that disk" : "");
 }
 
 void blob_head_put(uint8_t out[BLOB_HEAD_SIZE], const struct blob_head *h)

@@ -58,10 +58,10 @@ static enum err write_cipher(struct adding *a, struct bytes plain, struct hash *
         leaves[i] = plain_leaf(a->key, i, p, n);
         seal_stream(piece, a->key, i, p, n);
         if (fwrite(piece, 1, n, f) != n)
-            e = note_set(&a->note, ERR_FULL, "cannot write %s: is the disk full?", a->beside);
+            e = note_set(&a->note, ERR_FULL, "cannot write %s: is the disk full? Make room on it", a->beside);
     }
     if (f && fclose(f) != 0 && e == ERR_OK)
-        e = note_set(&a->note, ERR_FULL, "cannot write %s: is the disk full?", a->beside);
+        e = note_set(&a->note, ERR_FULL, "cannot write %s: is the disk full? Make room on it", a->beside);
     free(piece);
     return e;
 }

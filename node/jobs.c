@@ -357,8 +357,9 @@ static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note
     if (ids.n / 4 >= info.context || want > info.context) {
         char line[200];
         snprintf(line, sizeof line,
-                 "the prompt of %zu tokens and an answer of %u do not fit the model's context of %u tokens", ids.n / 4,
-                 job_tokens_max(j), info.context);
+                 "the prompt of %zu tokens and an answer of %u do not fit the model's context of %u tokens: shorten "
+                 "the one or the other",
+                 ids.n / 4, job_tokens_max(j), info.context);
         job_finish(j, ERR_LIMIT, line);
         return;
     }

@@ -70,7 +70,8 @@ static enum err start_log(struct node *n, struct note *note)
     if (n->config->log_file) {
         n->log_fd = open(n->config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         if (n->log_fd < 0)
-            return note_set(note, ERR_IO, "cannot open the log %s: %s", n->config->log_file, strerror(errno));
+            return note_set(note, ERR_IO, "cannot open the log %s: %s (choose another with --log-file)",
+                            n->config->log_file, strerror(errno));
     }
     log_open(n->config->log_level, log_line, log_clock, n);
     return ERR_OK;

@@ -136,7 +136,7 @@ if mount -t tmpfs -o size=56m none "$NET/other" 2>/dev/null; then disk=$NET/othe
 cp -r "$NET/v1/wallet" "$NET/other/"
 other=127.0.0.1:$((PORT + 600))
 start_other() {
-    "$KITHD" dev --home "$NET/other" --http $other --listen "127.0.0.1:$((PORT + 100))" --log-file "$NET/other.log" >>"$NET/other.out" 2>&1 &
+    "$KITHD" dev --home "$NET/other" --heartbeat-ms 500 --http $other --listen "127.0.0.1:$((PORT + 100))" --log-file "$NET/other.log" >>"$NET/other.out" 2>&1 &
     pids+=($!)
     await "the other chain answers" 200 curl -sf -o "$NET/reply" "http://$other/ready"
 }
@@ -155,21 +155,21 @@ model() { # NAME PATTERNS
 }
 model cut-header "1000.bytes damaged"
 model cut-data "2870592 damaged"
-model tensors "9223372036854775809 most"
-model keys "18446744073709551615 most"
+model tensors "9223372036854775809 most again"
+model keys "18446744073709551615 most again"
 model key-length "key.0 damaged"
 model text-length "key.0 damaged"
-model array-count "2305843009213693953 most"
-model dims "token_embd.weight 2147483648"
-model shape-overflow "token_embd.weight overflow"
-model shape "token_embd.weight"
+model array-count "2305843009213693953 most again"
+model dims "token_embd.weight 2147483648 again"
+model shape-overflow "token_embd.weight overflow again"
+model shape "token_embd.weight again"
 model type "token_embd.weight 250"
-model offset-overflow "token_embd.weight"
-model offset-odd "token_embd.weight 3"
+model offset-overflow "token_embd.weight again"
+model offset-odd "token_embd.weight 3 again"
 model offset-far "token_embd.weight damaged"
-model layers "block_count 4000000000"
-model heads "head_count"
-model width "= 64"
+model layers "block_count 4000000000 again"
+model heads "head_count again"
+model width "= 64 again"
 model arch "mamba llama"
 model tokenizer "zlama gpt2"
 for name in cut-data shape arch tokenizer; do
@@ -191,7 +191,7 @@ check "the daemon lives" healthy "$http"
 long=$(printf 'word %.0s' $(seq 5000))
 for path in chat/completions completions; do
     body="{\"model\":\"default\",\"messages\":[{\"role\":\"user\",\"content\":\"$long\"}],\"prompt\":\"$long\"}"
-    check "a prompt over the context, $path" answers 400 context_length_exceeded "[0-9]{4} context" $other /v1/$path "$body"
+    check "a prompt over the context, $path" answers 400 context_length_exceeded "[0-9]{4} context shorten" $other /v1/$path "$body"
 done
 check "half a body" answers 400 bad_request "json" $other /v1/chat/completions '{"model":"default","mess'
 check "no such model" answers 404 not_found "nonesuch" $other /v1/chat/completions \
@@ -203,7 +203,7 @@ check "bytes that are none" answers 400 bad_request "transaction" "$http" /kith/
 # -- money --
 send=("${on_v1[@]}" tx send --yes)
 last=${address: -1}
-check "a wrong password" refuses 3 "wrong.password" env "KITH_PASSWORD_FILE=$NET/wrong" "$KITH" --home "$NET/v1" tx send --yes "$address" 1
+check "a wrong password" refuses 3 "wrong.password again" env "KITH_PASSWORD_FILE=$NET/wrong" "$KITH" --home "$NET/v1" tx send --yes "$address" 1
 check "a checksum" refuses 3 "checksum ${address%?}" "${send[@]}" "${address%?}$([ "$last" = q ] && echo p || echo q)" 1
 main=$(k v1 wallet new --name main --json | json address)
 k foreign wallet new --json >"$NET/wallet" || fail "no foreign wallet"
@@ -305,21 +305,23 @@ for path in "$NET/file/home" "$NET/file" /proc/home; do
 done
 check "a wallet at a file" refuses 3 "$NET/file" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$NET/file" wallet new
 check "no home of a daemon" refuses 2 "$NET/none kithd" "$KITH" --home "$NET/none" status
-check "a log in no directory" refuses 1 "$NET/file/log" "$KITHD" dev --home "$NET/new" --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$NET/file/log"
+check "a log in no directory" refuses 1 "$NET/file/log --log-file" "$KITHD" dev --home "$NET/new" --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$NET/file/log"
 
 # -- a full disk --
 if [ -z "$disk" ]; then
     echo "skip: e2e_bad: a full disk: no file system can be mounted here"
 else
-    at=$(height other)
     dd if=/dev/zero of="$disk/filler" bs=64k 2>/dev/null
+    at=$(height other)
     check "the disk is full" same "$(df --output=avail "$disk" | tail -1 | tr -d ' ')" 0
-    check "an import" refuses 1 "room|full|space" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" model import models/kith-guide-f32.gguf
+    check "an import" refuses 1 "make.room" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" model import models/kith-guide-f32.gguf
     check "money" refuses 1 "$disk room" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" tx send --yes "$main" 5
     check "a transaction" answers 503 full "$disk room" $other /kith/v1/tx "$(cat "$NET/foreign.tx")"
     check "a question" refuses 1 "disk make" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" chat -m hello
-    check "data" refuses 1 "$disk disk" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" data add README.md --name x
+    check "data" refuses 1 "$disk make.room" env "KITH_PASSWORD_FILE=$NET/password" "$KITH" --home "$disk" data add README.md --name x
     check "reads go on" same "$(balance other "$address")" "$other_before"
+    await "the log says what it is stuck on" 100 says other "consensus stuck .*$disk.*make room"
+    check "and says it once" same "$(grep -c 'consensus stuck' "$NET/other.log")" 1
     check "the daemon lives" healthy $other
     check "no block was made" same "$(height other)" "$at"
     rm "$disk/filler"

@@ -34,7 +34,7 @@ static void opens_with_its_password_alone(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct note note = {{0}};
         assert_int_equal(keystore_unlock(&ks, wrong[i], &open, &note), ERR_AUTH);
-        assert_string_equal(note.text, "wrong password");
+        assert_non_null(strstr(note.text, "wrong password"));
     }
     struct note note;
     assert_int_equal(keystore_init(&ks, &secret, "kith", "main", "", cheap, &note), ERR_FORMAT);

@@ -99,7 +99,8 @@ enum err address_bech32m_get(const char *text, char hrp[BECH32M_MAX], uint8_t *d
             data[i] = value;
     }
     if (c != BECH32M_CONSTANT)
-        return note_set(note, ERR_FORMAT, "the address \"%s\" has a wrong checksum: a character is mistaken", text);
+        return note_set(note, ERR_FORMAT,
+                        "the address \"%s\" has a wrong checksum: a character is mistaken: copy it again", text);
     *n = groups - CHECKSUM_LENGTH;
     return ERR_OK;
 }

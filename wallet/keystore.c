@@ -83,7 +83,8 @@ enum err keystore_unlock(const struct keystore *ks, const char *password, struct
         secret->entropy_n = plain[0];
         memcpy(secret->entropy, plain + 1, sizeof secret->entropy);
     } else
-        e = note_set(note, ERR_AUTH, "wrong password");
+        e = note_set(note, ERR_AUTH,
+                     "wrong password: try again, or restore the wallet from its words in another --home");
     secret_free(plain);
     buf_clear(&ad);
     return e;
