@@ -114,10 +114,11 @@ e2e: all
 
 # -- other machines: kernels against the reference, and whole models against this machine, in programs without libraries --
 PORTABLE_TARGETS := aarch64 wasm32
-PORTABLE_CC_aarch64    := aarch64-linux-gnu-gcc
-PORTABLE_LINK_aarch64  := -static -lm -lpthread
-PORTABLE_CC_wasm32     := clang --target=wasm32-wasi -msimd128
-PORTABLE_LINK_wasm32   := -Wl,-z,stack-size=1048576
+PORTABLE_CC_aarch64   := aarch64-linux-gnu-gcc
+PORTABLE_LINK_aarch64 := -static -lm -lpthread
+PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
+# All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
+PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
   $(wildcard $(addprefix inference/,arith.c attention.c cache.c digest.c encoder.c engine.c gguf.c layer.c model*.c moe.c \
   ops*.c pack.c pool.c quant.c request.c rope.c sampler.c))
