@@ -7,7 +7,7 @@
 #   make check        installs what is missing, builds, runs the tests
 #   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
 #   make tidy         layers, header owners, banned calls, format, dead files
-#   make fuzz         libFuzzer targets (clang) into build/fuzz
+#   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 
@@ -27,9 +27,14 @@ OPT := $(or $(OPT_$(MODE)),-O1 -g)
 # Contraction is off everywhere: no fused multiply-add may reach a token (docs/arithmetic.md).
 CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-common -fstack-protector-strong -MMD -MP
 LDFLAGS  := -Wl,--as-needed
+SANITIZE :=
 ifdef SAN
-CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
-LDFLAGS += -fsanitize=$(SAN)
+SANITIZE := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS  += $(SANITIZE)
+endif
+ifeq ($(MODE),fuzz)
+SANITIZE := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=address,undefined,fuzzer
 endif
 
 # Layers, lowest first; a program links the archives it may use. Mains stay out of the archives.
@@ -75,20 +80,23 @@ $(B)/lib$(1).a: $(call objects,$(call sources,$(1)))
 endef
 $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
-# Kernel sets are compiled for their instructions, and only entered after the processor was asked.
+# Kernel sets are compiled for their instructions, and only entered after the processor was asked. Sanitizers stay out
+# of them: one function for each format and number of columns, all inlined, takes a quarter of an hour to compile with.
 FLAGS_x86_64_avx2        := -mavx2 -mf16c
 FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
 FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
 PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
+KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildcard inference/ops_*.c inference/tile_*.c inference/rows_*.c)))
+$(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
 -include Makefile.gen
 
 $(B)/obj/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(CC) $(CFLAGS) $(SANITIZE) -c -o $@ $<
 
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -168,12 +176,12 @@ format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
-FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsanitize=address,undefined,fuzzer-no-link
-fuzz: all
-	@mkdir -p build/fuzz
-	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
-	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c %_avx512_vnni.c,$(call sources,$l))) cli/http.c \
-	  $(call objects,$(wildcard inference/*_avx512.c inference/*_avx512_vnni.c)) $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
+fuzz:
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang WERROR= fuzzers
+.PHONY: fuzzers
+fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
 
 PREFIX ?= /usr/local
 install: all

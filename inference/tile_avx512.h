@@ -10,6 +10,7 @@
  * One column: codes are unpacked in registers on their way, since memory is what limits.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
+#include "inference/floats_avx512.h"
 #include "inference/pack.h"
 
 #include "inference/ops_x86.h"
@@ -469,6 +470,6 @@ static void tile_multiply(const struct ops_weight *w, size_t first, size_t rows,
         QUANT_BLOCKED_LIST(E)
 #undef E
     default:
-        avx2_multiply_floats(w, first, rows, x, out, stride);
+        multiply_floats(w, first, rows, x, out, stride);
     }
 }
