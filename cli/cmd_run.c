@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "cli/commands.h"
-#include "cli/local.h"
+#include "cli/how.h"
 #include "cli/out.h"
 #include "cli/transcript.h"
 
@@ -10,30 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOW_OPTIONS                                                                                                    \
-    {.name = "backend",                                                                                                \
-     .type = OPTION_TEXT,                                                                                              \
-     .value = "auto|ref|avx2|..",                                                                                      \
-     .preset = "auto",                                                                                                 \
-     .help = "which kernels; all give the same bits"},                                                                 \
-        {.name = "threads",                                                                                            \
-         .type = OPTION_COUNT,                                                                                         \
-         .value = "N",                                                                                                 \
-         .preset = "0",                                                                                                \
-         .least = 0,                                                                                                   \
-         .most = THREADS_MAX,                                                                                          \
-         .help = "0: as many as there are processors"},                                                                \
-    {                                                                                                                  \
-        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "64", .least = 1, .most = BATCH_MAX,            \
-        .help = "prompt tokens processed at once; changes no bit"                                                      \
-    }
-#define MODEL_OPTION                                                                                                   \
-    {                                                                                                                  \
-        .name = "model", .type = OPTION_TEXT, .value = "FILE.gguf", .help = "the model's file, or `default`"           \
-    }
-
 const struct option_spec cmd_run_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "prompt", .type = OPTION_TEXT, .value = "TEXT", .help = "raw text that the model continues"},
     {.name = "tokens",
      .type = OPTION_COUNT,
@@ -80,20 +58,11 @@ const struct option_spec cmd_run_options[] = {
 };
 
 const struct option_spec cmd_verify_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "transcript", .type = OPTION_TEXT, .value = "FILE.json", .help = "what `kith run --json` printed"},
     HOW_OPTIONS,
     {.name = NULL},
 };
-
-static void read_how(const struct args *args, struct wire_open *how)
-{
-    *how = (struct wire_open){.mode = WIRE_FULL,
-                              .threads = (uint32_t)args_count(args, "threads"),
-                              .batch = (uint32_t)args_count(args, "batch")};
-    if (!text64_set(&how->backend, args_text(args, "backend")))
-        CHECK(text64_set(&how->backend, "?")); /* which the worker refuses by name */
-}
 
 /* At most 64 digits; shorter ones have zeros in front. */
 static bool read_seed(const char *text, struct hash *seed)
@@ -230,16 +199,6 @@ static int read_words(const struct cli *cli, const struct args *args, const char
     return CLI_DONE;
 }
 
-static enum err open_model(const char *model, const struct wire_open *how, struct local **l, struct note *note)
-{
-    struct buf path = {0};
-    enum err e = local_find_model(model, &path, note);
-    if (e == ERR_OK)
-        e = local_open(buf_text(&path), how, l, note);
-    buf_clear(&path);
-    return e;
-}
-
 int cmd_run(const struct cli *cli, const struct args *args)
 {
     const char *model, *prompt;
@@ -252,8 +211,8 @@ int cmd_run(const struct cli *cli, const struct args *args)
         rc = read_request(cli, args, &t);
     if (rc != CLI_DONE)
         goto out;
-    read_how(args, &how);
-    enum err e = open_model(model, &how, &l, &note);
+    how_read(args, &how);
+    enum err e = how_open(model, &how, &l, &note);
     if (e == ERR_OK) {
         t.model = local_opened(l)->root;
         memcpy(t.backend, local_opened(l)->backend.s, sizeof t.backend);
@@ -294,7 +253,8 @@ static enum err replay(struct local *l, const struct transcript *t, struct wire_
     struct buf request = {0}, out = {0};
     struct wire_frame frame;
     request_put(&request, &t->request);
-    const struct wire_verify m = {1, bytes_of_buf(&request), bytes_of_buf(&t->tokens), t->digest};
+    const struct wire_verify m = {
+        .ask = 1, .request = bytes_of_buf(&request), .tokens = bytes_of_buf(&t->tokens), .digest = t->digest};
     wire_add_verify(&out, &m);
     enum err e = local_send(l, &out, note);
     if (e == ERR_OK)
@@ -389,10 +349,10 @@ int cmd_verify(const struct cli *cli, const struct args *args)
     int rc;
     if (!model || !path)
         return cli_fail(cli, CLI_USAGE, "`kith verify` needs --model FILE.gguf and --transcript FILE.json");
-    read_how(args, &how);
+    how_read(args, &how);
     enum err e = read_file(path, &t, &note);
     if (e == ERR_OK)
-        e = open_model(model, &how, &l, &note);
+        e = how_open(model, &how, &l, &note);
     if (e == ERR_OK && !hash_equal(&t.model, &local_opened(l)->root)) {
         char root[2 * HASH_SIZE + 1];
         hex_put(root, local_opened(l)->root.b, HASH_SIZE);

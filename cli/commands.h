@@ -35,6 +35,7 @@
     C(chat)                                                                                                            \
     C(run)                                                                                                             \
     C(logits)                                                                                                          \
+    C(bench)                                                                                                           \
     C(verify)                                                                                                          \
     C(tokenize)                                                                                                        \
     C(detokenize)                                                                                                      \
@@ -57,6 +58,7 @@ extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];
 extern const struct option_spec cmd_run_options[];
 extern const struct option_spec cmd_logits_options[];
+extern const struct option_spec cmd_bench_options[];
 extern const struct option_spec cmd_verify_options[];
 extern const struct option_spec cmd_tokenize_options[];
 extern const struct option_spec cmd_detokenize_options[];

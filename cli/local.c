@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -140,19 +141,21 @@ enum err local_open(const char *path, const struct wire_open *how, struct local 
     return ERR_OK;
 }
 
-void local_close(struct local *l)
+uint64_t local_close(struct local *l)
 {
+    struct rusage use = {0};
     if (!l)
-        return;
+        return 0;
     if (l->fd >= 0)
         close(l->fd); /* which ends it */
     if (l->pid > 0) {
         kill(l->pid, SIGKILL); /* even in the middle of a batch */
-        while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+        while (wait4(l->pid, NULL, 0, &use) < 0 && errno == EINTR)
             ;
     }
     buf_clear(&l->in);
     free(l);
+    return (uint64_t)use.ru_maxrss * 1024;
 }
 
 const struct wire_opened *local_opened(const struct local *l)

@@ -11,8 +11,8 @@ struct local;
 enum err local_find_model(const char *model, struct buf *path, struct note *note) MUST_USE;
 /* Starts the worker and waits until it has read the file. `how`: mode, backend, threads, batch. */
 enum err local_open(const char *path, const struct wire_open *how, struct local **out, struct note *note) MUST_USE;
-/* NULL is fine. */
-void local_close(struct local *l);
+/* NULL is fine. Returns the most memory that the worker ever held, in bytes; 0 if unknown. */
+uint64_t local_close(struct local *l);
 const struct wire_opened *local_opened(const struct local *l);
 
 /* Sends frames; the buffer is emptied. */

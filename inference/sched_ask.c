@@ -129,12 +129,12 @@ out:
     return e;
 }
 
-static enum err add_session(struct sched *s, uint64_t ask, struct session_options *o, struct note *note)
+static enum err add_session(struct sched *s, uint64_t ask, bool endless, struct session_options *o, struct note *note)
 {
     if (!s->engine)
         return no_model(note);
     o->engine = s->engine;
-    o->tok = s->tok;
+    o->tok = endless ? NULL : s->tok;
     o->model = s->root;
     struct cursor c = cursor_of(o->request);
     struct request r;
@@ -155,7 +155,7 @@ static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *
 {
     (void)out;
     struct session_options o = {.mode = SESSION_RUN, .request = m->request, .tokens = m->tokens};
-    return add_session(s, m->ask, &o, note);
+    return add_session(s, m->ask, m->endless, &o, note);
 }
 
 static enum err take_verify(struct sched *s, const struct wire_verify *m, struct buf *out, struct note *note)
@@ -163,7 +163,7 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
     (void)out;
     struct session_options o = {
         .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest};
-    return add_session(s, m->ask, &o, note);
+    return add_session(s, m->ask, m->endless, &o, note);
 }
 
 static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)

@@ -40,7 +40,8 @@ static void ask_send(struct worker *w, const struct ask *a)
     if (a->kind == ASK_READY || a->failed != ERR_OK)
         return;
     if (a->kind == ASK_RUN) {
-        const struct wire_run m = {a->id, bytes_of_buf(&a->request), bytes_of_buf(&a->tokens)};
+        const struct wire_run m = {
+            .ask = a->id, .request = bytes_of_buf(&a->request), .tokens = bytes_of_buf(&a->tokens)};
         wire_add_run(&out, &m);
     } else {
         buf_add(&out, a->frame.p, a->frame.n);
@@ -355,7 +356,7 @@ worker_ask worker_verify(struct worker *w, struct bytes request, struct bytes to
     a->fn.verdict = fn;
     if (is_too_long(request, tokens))
         return too_long(w, a);
-    const struct wire_verify m = {a->id, request, tokens, *digest};
+    const struct wire_verify m = {.ask = a->id, .request = request, .tokens = tokens, .digest = *digest};
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
 }

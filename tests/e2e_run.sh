@@ -148,6 +148,16 @@ check "a full disk" refuses 3 "/dev/full" "$kith" logits --model "$guide" --ids 
 check "no worker" refuses 3 "KITH_WORKER" env KITH_WORKER=/nowhere "$kith" run --model "$guide" --prompt x
 check "a worker that dies" refuses 1 "worker" env KITH_WORKER=/bin/false "$kith" run --model "$guide" --prompt x
 
+# -- measuring: what was written is verified, alone and beside others, and the figures are there --
+check "bench" "$kith" bench "$guide" -p 40 -n 8 --jobs 3 --repeat 2 --json >"$dir/bench.json"
+for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_bytes memory_bytes_per_s; do
+    check "bench: $figure" same "$(member "$dir/bench.json" "t['$figure'] > 0")" true
+done
+check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat 1 --backend ref --batch 7 --json >"$dir/ref.json"
+check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
+check "bench: over the context" refuses 3 "context" "$kith" bench "$guide" -p 60000
+check "bench: no model" refuses 3 "model" "$kith" bench
+
 # -- the public model, where it is --
 story=$data/weights/stories260K
 if [ -e "$story-F32.gguf" ]; then
