@@ -58,7 +58,8 @@ enum wire_ends {
 /* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty. `clock_ms`: what the template takes for now. */
 #define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
- * the first that the model would not have chosen fails the run with ERR_MISMATCH. `endless`: for measuring; nothing but their number ends the tokens, and there is no text. */
+ * the first that the model would not have chosen fails the run with ERR_MISMATCH. `endless`: for measuring; nothing but
+ * their number ends the tokens, and there is no text. */
 #define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens) F(flag, endless)
 #define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
