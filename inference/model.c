@@ -126,6 +126,13 @@ static bool has_shape(struct reader *r, const struct gguf_tensor *t, uint64_t n,
     return false;
 }
 
+/* What is packed was looked at then, and if the packed weights were kept, all the rest too. */
+static bool is_finite(const struct reader *r, const struct gguf_tensor *t)
+{
+    return (r->pack && pack_is_checked(r->pack)) ||
+           quant_is_finite(t->type, t->data.p, (size_t)(t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3]));
+}
+
 /* [rows, n] */
 static struct ops_weight matrix(struct reader *r, const char *name, uint64_t n, uint64_t rows)
 {
@@ -147,7 +154,7 @@ static struct ops_weight matrix(struct reader *r, const char *name, uint64_t n, 
     if (t->data.n != w.row_bytes * w.rows)
         r->e = note_set(r->note, ERR_FORMAT, "tensor %s has %zu bytes, %zu are needed", t->name, t->data.n,
                         w.row_bytes * w.rows);
-    else if (!quant_is_finite(t->type, t->data.p, (size_t)(n * rows)))
+    else if (!w.packed && !is_finite(r, t))
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
     r->m->parameters += n * rows;
     return w;
@@ -163,7 +170,7 @@ static const float *vector(struct reader *r, const char *name, uint64_t n)
         r->e = note_set(r->note, ERR_UNSUPPORTED, "tensor %s must be F32 and aligned", t->name);
         return NULL;
     }
-    if (!quant_is_finite(t->type, t->data.p, (size_t)n)) {
+    if (!is_finite(r, t)) {
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
         return NULL;
     }

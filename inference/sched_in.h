@@ -2,6 +2,7 @@
 #ifndef KITH_INFERENCE_SCHED_IN_H
 #define KITH_INFERENCE_SCHED_IN_H
 
+#include "inference/pack_file.h"
 #include "inference/sched.h"
 #include "inference/session.h"
 
@@ -26,7 +27,9 @@ struct sched {
     struct bytes template; /* the model's chat template, borrowed from the file; empty: none */
     /* the rest is NULL and 0 for a vocabulary */
     struct pack *pack; /* where the kernels want one */
-    uint8_t *pack_memory;
+    struct pack_file *pack_file;
+    bool has_chores;
+    uint64_t chore_us; /* when the last one was done */
     struct model *model;
     const struct ops *ops;
     struct engine *engine;

@@ -24,7 +24,7 @@ RECORD_DEFINE(wire_row, WIRE_ROW_FIELDS)
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
 {
-    return m->mode <= WIRE_VOCAB;
+    return m->mode <= WIRE_VOCAB && m->pack <= WIRE_PACK_NEW;
 }
 
 static bool tokenize_is_right(const struct wire_tokenize *m)
@@ -64,7 +64,7 @@ static bool cancel_is_right(const struct wire_cancel *m)
 
 static bool opened_is_right(const struct wire_opened *m)
 {
-    return m->vocab <= VOCAB_MAX;
+    return m->vocab <= VOCAB_MAX && m->packed <= WIRE_PACKED_BAD;
 }
 
 static bool failed_is_right(const struct wire_failed *m)

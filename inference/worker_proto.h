@@ -5,7 +5,8 @@
  *
  * A worker is started with its socket as descriptor WORKER_FD_SOCKET and one model file, open for reading, as
  * WORKER_FD_MODEL. The first message is `open`, answered by `opened` or by `failed` with ask 0. After it every
- * question carries a number (`ask`, never 0) that its answers repeat:
+ * question carries a number (`ask`, never 0) that its answers repeat; a `failed` with ask 0 and ERR_CORRUPT says at any
+ * time that the file of packed weights that it works with is damaged: it ends, and the file is to be removed.
  *
  *     tokenize -> tokens      detokenize -> text      template -> templated
  *     run      -> token ... done        a token as soon as it is chosen
@@ -25,6 +26,9 @@
 
 #define WORKER_FD_SOCKET 3
 #define WORKER_FD_MODEL  4
+#define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/pack_file.h) */
+
+#define WIRE_PACK_VERSION 1 /* of files of packed weights: part of their names; inference/pack.h's PACK_VERSION */
 
 #define WIRE_HEAD 5 /* bytes in front of a body */
 
@@ -34,6 +38,21 @@
 enum wire_mode {
     WIRE_FULL = 0,
     WIRE_VOCAB = 1, /* tokenizer and template only; the file may end behind the tensor infos */
+};
+
+/* What descriptor WORKER_FD_PACK is. */
+enum wire_pack {
+    WIRE_PACK_NONE = 0, /* it is not given */
+    WIRE_PACK_KEPT = 1, /* a file that is kept, open for reading */
+    WIRE_PACK_NEW = 2,  /* an empty one, to be filled */
+};
+
+/* What became of it. */
+enum wire_packed {
+    WIRE_PACKED_UNUSED = 0, /* the kernels want none, or there was no room for it */
+    WIRE_PACKED_USED = 1,   /* the kept one is what the worker works with */
+    WIRE_PACKED_MADE = 2,   /* the new one is whole, and worth keeping */
+    WIRE_PACKED_BAD = 3,    /* the kept one is damaged or of another model: to be removed */
 };
 
 /* What is put around a text that is tokenised. */
@@ -50,6 +69,7 @@ enum wire_ends {
  * name. */
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
+    F(u8, pack)                                                                                                        \
     F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
@@ -68,7 +88,7 @@ enum wire_ends {
 /* -- from the worker -- */
 
 /* `bos`, `eos`: WIRE_NO_TOKEN if there is none; `slots`: jobs at once; `memory_bytes`: what model and caches take at
- * most. */
+ * most; `packed`: enum wire_packed; `remark`: a line for a person, mostly empty. */
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
     F(text64, architecture)                                                                                            \
@@ -80,7 +100,10 @@ enum wire_ends {
     F(u32, context)                                                                                                    \
     F(u32, embed)                                                                                                      \
     F(u32, layers)                                                                                                     \
-    F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads)
+    F(u32, bos)                                                                                                        \
+    F(u32, eos)                                                                                                        \
+    F(flag, has_template)                                                                                              \
+    F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u8, packed) F(text255, remark)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
