@@ -9,6 +9,7 @@ guide=models/kith-guide.gguf
 data=${KITH_DATA:-../shared/data}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export KITH_CACHE=$dir/cache
 failed=0
 checks=0
 
@@ -157,6 +158,46 @@ check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat
 check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
 check "bench: over the context" refuses 3 "context" "$kith" bench "$guide" -p 60000
 check "bench: no model" refuses 3 "model" "$kith" bench
+
+# -- packed weights, kept from run to run: nothing that is wrong with them stays unnoticed --
+say() { "$kith" run --model "$guide" --prompt "the same" --tokens 8 --json >"$dir/say.json" 2>"$dir/say.err"; }
+packs=$KITH_CACHE/packs
+say && first=$(member "$dir/say.json" 't["digest"]')
+pack=$(ls "$packs"/*.pack 2>/dev/null)
+if [ -n "$pack" ]; then
+    check "kept: one file" same "$(ls "$packs" | wc -l)" 1
+    say
+    check "kept: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    truncate -s -1 "$pack"
+    say
+    check "kept: too short: said" grep -q "damaged" "$dir/say.err"
+    check "kept: too short: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: too short: removed" test ! -e "$pack"
+    say # which makes it again
+    printf '\377\377' | dd of="$pack" bs=1 seek=9000 conv=notrunc 2>/dev/null
+    for try in $(seq 20); do say || break; done
+    check "kept: wrong weights: said" grep -q "damaged" "$dir/say.err"
+    check "kept: wrong weights: removed" test ! -e "$pack"
+    say
+    check "kept: made anew" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    KITH_CACHE_MB=1 say
+    rm -rf "$KITH_CACHE"
+    KITH_CACHE_MB=1 say
+    check "kept: none over the cap" same "$(ls "$packs" 2>/dev/null | wc -l)" 0
+    KITH_CACHE=off say
+    check "kept: none when off" test ! -e "$packs"
+    KITH_CACHE=$guide say
+    check "kept: a cache that is no directory" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+else
+    echo "e2e_run: skip: the kernels of this machine do not pack"
+fi
+cp "$guide" "$dir/changing.gguf"
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/before.json"
+sleep 3
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/before.json" # remembered now
+printf 'G' | dd of="$dir/changing.gguf" bs=1 seek="$(($(stat -c %s "$guide") - 1))" conv=notrunc 2>/dev/null
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/after.json"
+check "a file that changed has another root" test "$(member "$dir/before.json" 't["model"]')" != "$(member "$dir/after.json" 't["model"]')"
 
 # -- the public model, where it is --
 story=$data/weights/stories260K
