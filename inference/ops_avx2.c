@@ -2,53 +2,13 @@
  * positions of the cache or stripes of a sum, never parts of a term; fused multiply-add is not used. */
 #if defined(__x86_64__)
 
+#include "inference/lanes_avx2.h"
 #include "inference/ops_x86.h"
+
+#include "inference/tile_avx2.h"
 
 #include <immintrin.h>
 #include <math.h>
-
-/* e^x as arith_exp has it, operation for operation. */
-static inline __m256 exp8(__m256 x)
-{
-    const __m256 magic = _mm256_set1_ps(12582912.0f);
-    __m256 under = _mm256_cmp_ps(x, _mm256_set1_ps(ARITH_EXP_MIN), _CMP_LT_OQ);
-    x = _mm256_min_ps(_mm256_set1_ps(ARITH_EXP_MAX), x); /* a NaN stays: the second operand wins */
-    __m256 shifted = _mm256_add_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), magic);
-    __m256 n = _mm256_sub_ps(shifted, magic);
-    __m256 r = _mm256_sub_ps(x, _mm256_mul_ps(n, _mm256_set1_ps(0.693359375f)));
-    r = _mm256_sub_ps(r, _mm256_mul_ps(n, _mm256_set1_ps(-2.12194440e-4f)));
-    static const float terms[] = {1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f, 1.66666667e-1f, 0.5f, 1.0f, 1.0f};
-    __m256 p = _mm256_set1_ps(1.98412698e-4f);
-    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
-        p = _mm256_add_ps(_mm256_mul_ps(p, r), _mm256_set1_ps(terms[i]));
-    __m256i exponent = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000));
-    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-    return _mm256_andnot_ps(under, p);
-}
-
-/* The first `count` of 8 values, +0 behind them. */
-static inline __m256 load_part(const float *x, size_t count)
-{
-    float padded[8] = {0};
-    memcpy(padded, x, count * sizeof *x);
-    return _mm256_loadu_ps(padded);
-}
-
-static inline void store_part(float *out, __m256 v, size_t count)
-{
-    float all[8];
-    _mm256_storeu_ps(all, v);
-    memcpy(out, all, count * sizeof *out);
-}
-
-static inline float fold16(__m256 low, __m256 high)
-{
-    __m256 s = _mm256_add_ps(low, high);
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    h = _mm_add_ss(h, _mm_movehdup_ps(h));
-    return _mm_cvtss_f32(h);
-}
 
 /* Largest of 8 non-negative integers. */
 static inline int32_t max8(__m256i v)
@@ -148,25 +108,6 @@ bool avx2_finite(const float *x, size_t n)
 
 /* -- matrix products -- */
 
-/* Sums within each of 8 registers, side by side. */
-static inline __m256i sum8(const __m256i a[8])
-{
-    __m256i low = _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
-    __m256i high = _mm256_hadd_epi32(_mm256_hadd_epi32(a[4], a[5]), _mm256_hadd_epi32(a[6], a[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
-}
-
-/* The integer sums of x with 8 rows of 32. int8 x int8: |w| is unsigned and takes part as it is, w's sign moves to x;
- * |w| <= 128 and |x| <= 127, so a pair of products is at most 32,512 and does not saturate. */
-static inline __m256i dot8(const __m256i w[8], const __m256i magnitude[8], __m256i x)
-{
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sums[8];
-    for (size_t r = 0; r < 8; r++)
-        sums[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude[r], _mm256_sign_epi8(x, w[r])), ones);
-    return sum8(sums);
-}
-
 static inline __m256 load_weights(enum gguf_tensor_type type, const uint8_t *row, size_t i)
 {
     if (type == GGUF_TENSOR_F32)
@@ -236,7 +177,7 @@ static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows,
                           size_t stride)
 {
     if (quant_is_blocked(w->type))
-        ops_ref.multiply(w, first, rows, x, out, stride);
+        tile_avx2_multiply(w, first, rows, x, out, stride);
     else
         avx2_multiply_floats(w, first, rows, x, out, stride);
 }
@@ -292,21 +233,30 @@ void avx2_add(float *x, const float *y, size_t n)
         x[i] = x[i] + y[i];
 }
 
+static inline __m256i spread4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
 /* -- attention: lanes are positions. A chunk always has memory for 64, so groups of 8 read no further. -- */
 
 void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                  float scale, float *out)
 {
+    const __m256i ones = _mm256_set1_epi16(1);
     for (size_t t = 0; t < count; t += 8) {
         __m256 sum = _mm256_setzero_ps();
         for (size_t b = 0; b < blocks; b++) {
-            __m256i x = _mm256_loadu_si256((const __m256i *)(q + b * ARITH_BLOCK)), key[8], magnitude[8];
-            for (size_t r = 0; r < 8; r++) {
-                key[r] = _mm256_loadu_si256((const __m256i *)(k + ((t + r) * blocks + b) * ARITH_BLOCK));
-                magnitude[r] = _mm256_abs_epi8(key[r]);
+            __m256i dot = _mm256_setzero_si256();
+            for (size_t i = 0; i < ARITH_BLOCK; i += 4) { /* |k| is unsigned; its sign moves to q: no pair saturates */
+                __m256i key = _mm256_loadu_si256((const __m256i *)(const void *)(k + ops_key_at(b, t, i)));
+                __m256i x = _mm256_sign_epi8(spread4(q + b * ARITH_BLOCK + i), key);
+                dot = _mm256_add_epi32(dot, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(key), x), ones));
             }
             __m256 both = _mm256_mul_ps(_mm256_set1_ps(qs[b]), _mm256_loadu_ps(ks + b * ARITH_CHUNK + t));
-            sum = _mm256_add_ps(sum, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot8(key, magnitude, x))));
+            sum = _mm256_add_ps(sum, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot)));
         }
         store_part(out + t, _mm256_mul_ps(sum, _mm256_set1_ps(scale)), count - t < 8 ? count - t : 8);
     }
@@ -378,42 +328,45 @@ void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks,
     for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
         int16_t weight[ARITH_CHUNK];
         __m256 scale = _mm256_set1_ps(weights_of(p, vs + b * ARITH_CHUNK, count, weight));
-        __m256i sum[2][2];
-        for (size_t h = 0; h < 2; h++)
-            sum[h][0] = sum[h][1] = _mm256_setzero_si256();
-        for (size_t t = 0; t < count; t += 2) {
-            int32_t pair;
-            memcpy(&pair, weight + t, sizeof pair);
-            __m256i both = _mm256_set1_epi32(pair);
-            const int8_t *at = v + (t * blocks + b) * ARITH_BLOCK;
-            for (size_t h = 0; h < 2; h++) { /* elements 16 h .. 16 h + 15 of two positions, side by side */
-                __m256i one = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(at + 16 * h)));
-                __m256i two =
-                    _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(at + blocks * ARITH_BLOCK + 16 * h)));
-                sum[h][0] = _mm256_add_epi32(sum[h][0], _mm256_madd_epi16(_mm256_unpacklo_epi16(one, two), both));
-                sum[h][1] = _mm256_add_epi32(sum[h][1], _mm256_madd_epi16(_mm256_unpackhi_epi16(one, two), both));
+        __m256i sum[8]; /* of 4 elements each, in two dwords: even and odd pairs of positions */
+        for (size_t e = 0; e < 8; e++)
+            sum[e] = _mm256_setzero_si256();
+        for (size_t t = 0; t < count; t += 4) {
+            int64_t four;
+            memcpy(&four, weight + t, sizeof four);
+            __m256i w = _mm256_set1_epi64x(four);
+            for (size_t e = 0; e < 8; e++) {
+                const int8_t *at = v + ops_value_at(b, t, 4 * e);
+                __m256i values = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
+                sum[e] = _mm256_add_epi32(sum[e], _mm256_madd_epi16(values, w));
             }
         }
-        for (size_t h = 0; h < 2; h++) { /* unpacking left elements 0-3, 8-11 in one and 4-7, 12-15 in the other */
-            __m256i low = _mm256_permute2x128_si256(sum[h][0], sum[h][1], 0x20);
-            __m256i high = _mm256_permute2x128_si256(sum[h][0], sum[h][1], 0x31);
-            _mm256_storeu_ps(out + 16 * h, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(low)));
-            _mm256_storeu_ps(out + 16 * h + 8, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(high)));
+        for (size_t e = 0; e < 8; e += 2) { /* adding neighbours leaves elements 0 1 4 5 | 2 3 6 7 */
+            __m256i both = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[e], sum[e + 1]), 0xD8);
+            _mm256_storeu_ps(out + 4 * e, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(both)));
         }
     }
 }
 
 const struct ops ops_avx2 = {
     .name = "avx2",
+    .wants_packed = true,
     .quantise = avx2_quantise,
     .quantise_wide = avx2_quantise_wide,
     .sum_run = avx2_sum_run,
     .finite = avx2_finite,
     .multiply = avx2_multiply,
     .norm = avx2_norm,
+    .layer_norm = avx2_layer_norm,
     .gated_silu = avx2_gated_silu,
+    .gated_gelu = avx2_gated_gelu,
+    .gelu = avx2_gelu,
     .rotate = avx2_rotate,
+    .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,
+    .add_scaled = avx2_add_scaled,
+    .scale = avx2_scale,
+    .soft_cap = avx2_soft_cap,
     .scores = avx2_scores,
     .peak = avx2_peak,
     .exponentials = avx2_exponentials,

@@ -3,6 +3,8 @@
 
 #include "inference/tile_avx512.h"
 
+#include "inference/attend_avx512.h"
+
 const struct ops ops_avx512 = {
     .name = "avx512bw",
     .wants_packed = true,
@@ -12,12 +14,19 @@ const struct ops ops_avx512 = {
     .finite = avx2_finite,
     .multiply = tile_multiply,
     .norm = avx2_norm,
-    .gated_silu = avx2_gated_silu,
+    .layer_norm = avx2_layer_norm,
+    .gated_silu = tile_gated_silu,
+    .gated_gelu = avx2_gated_gelu,
+    .gelu = avx2_gelu,
     .rotate = avx2_rotate,
+    .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,
-    .scores = avx2_scores,
-    .peak = avx2_peak,
-    .exponentials = avx2_exponentials,
-    .weigh = avx2_weigh,
+    .add_scaled = avx2_add_scaled,
+    .scale = avx2_scale,
+    .soft_cap = avx2_soft_cap,
+    .scores = tile_scores,
+    .peak = tile_peak,
+    .exponentials = tile_exponentials,
+    .weigh = tile_weigh,
 };
 #endif

@@ -130,10 +130,37 @@ static void ref_norm(const float *x, const float *gain, float epsilon, size_t n,
         out[i] = (x[i] * scale) * gain[i];
 }
 
+static void ref_layer_norm(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out)
+{
+    float lanes[ARITH_LANES] = {0}, squares[ARITH_LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i % ARITH_LANES] = lanes[i % ARITH_LANES] + x[i];
+    float mean = arith_fold(lanes) / (float)(int32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        float d = x[i] - mean;
+        squares[i % ARITH_LANES] = squares[i % ARITH_LANES] + d * d;
+    }
+    float scale = 1.0f / sqrtf(arith_fold(squares) / (float)(int32_t)n + epsilon);
+    for (size_t i = 0; i < n; i++)
+        out[i] = ((x[i] - mean) * scale) * gain[i] + bias[i];
+}
+
 static void ref_gated_silu(const float *gate, const float *up, size_t n, float *out)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = (gate[i] / (1.0f + arith_exp(-gate[i]))) * up[i];
+}
+
+static void ref_gated_gelu(const float *gate, const float *up, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = arith_gelu_tanh(gate[i]) * up[i];
+}
+
+static void ref_gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = arith_gelu_erf(x[i]);
 }
 
 static void ref_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
@@ -145,21 +172,48 @@ static void ref_rotate(float *x, const float *cosine, const float *sine, size_t 
     }
 }
 
+static void ref_rotate_halves(float *x, const float *cosine, const float *sine, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++) {
+        float a = x[i], b = x[i + pairs];
+        x[i] = a * cosine[i] - b * sine[i];
+        x[i + pairs] = a * sine[i] + b * cosine[i];
+    }
+}
+
 static void ref_add(float *x, const float *y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = x[i] + y[i];
 }
 
+static void ref_add_scaled(float *x, const float *y, float by, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] + y[i] * by;
+}
+
+static void ref_scale(float *x, float by, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] * by;
+}
+
+static void ref_soft_cap(float *x, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * arith_tanh(x[i] / cap);
+}
+
 static void ref_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                        float scale, float *out)
 {
-    for (size_t t = 0; t < count; t++, k += blocks * ARITH_BLOCK) {
+    for (size_t t = 0; t < count; t++) {
         float sum = 0.0f;
         for (size_t b = 0; b < blocks; b++) {
             int32_t dot = 0;
-            for (size_t i = b * ARITH_BLOCK; i < (b + 1) * ARITH_BLOCK; i++)
-                dot += q[i] * k[i];
+            for (size_t i = 0; i < ARITH_BLOCK; i++)
+                dot += q[b * ARITH_BLOCK + i] * k[ops_key_at(b, t, i)];
             sum = sum + (qs[b] * ks[b * ARITH_CHUNK + t]) * (float)dot;
         }
         out[t] = sum * scale;
@@ -202,7 +256,7 @@ static void ref_weigh(const float *p, const int8_t *v, const float *vs, size_t b
             for (size_t t = 0; t < count; t++) {
                 int32_t w = arith_round(weight[t] * inverse);
                 for (size_t i = 0; i < ARITH_BLOCK; i++)
-                    sum[i] += w * v[(t * blocks + b) * ARITH_BLOCK + i];
+                    sum[i] += w * v[ops_value_at(b, t, i)];
             }
         }
         for (size_t i = 0; i < ARITH_BLOCK; i++)
@@ -218,9 +272,16 @@ const struct ops ops_ref = {
     .finite = ref_finite,
     .multiply = ref_multiply,
     .norm = ref_norm,
+    .layer_norm = ref_layer_norm,
     .gated_silu = ref_gated_silu,
+    .gated_gelu = ref_gated_gelu,
+    .gelu = ref_gelu,
     .rotate = ref_rotate,
+    .rotate_halves = ref_rotate_halves,
     .add = ref_add,
+    .add_scaled = ref_add_scaled,
+    .scale = ref_scale,
+    .soft_cap = ref_soft_cap,
     .scores = ref_scores,
     .peak = ref_peak,
     .exponentials = ref_exponentials,

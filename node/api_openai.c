@@ -27,6 +27,7 @@ static const char *const known_fields[] = {"model",
                                            "top_p",
                                            "max_completion_tokens",
                                            "seed",
+                                           "response_format",
                                            "stop",
                                            "n",
                                            "presence_penalty",
@@ -140,8 +141,39 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
     return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
 }
 
-/* *messages is owned by the caller. */
-static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct note *note)
+/* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
+ * `strict` make no difference here: a schema is always kept to. */
+static enum err read_format(json_t *body, struct buf *schema, struct note *note)
+{
+    json_t *format = json_object_get(body, "response_format"), *given;
+    const char *type = json_text(format, "type");
+    if (!format || json_is_null(format) || (type && strcmp(type, "text") == 0))
+        return ERR_OK;
+    if (type && strcmp(type, "json_object") == 0) {
+        buf_add_text(schema, "{\"type\":\"object\"}");
+        return ERR_OK;
+    }
+    if (!type || strcmp(type, "json_schema") != 0)
+        return note_set(note, ERR_FORMAT, "response_format.type must be text, json_object or json_schema");
+    given = json_object_get(json_object_get(format, "json_schema"), "schema");
+    if (!given)
+        return note_set(note, ERR_FORMAT, "response_format.json_schema.schema is missing: the schema of the answer");
+    return api_read_schema(given, schema, note);
+}
+
+/* What an ask borrows. */
+struct texts {
+    struct buf messages, stops, schema;
+};
+
+static void texts_clear(struct texts *t)
+{
+    buf_clear(&t->messages);
+    buf_clear(&t->stops);
+    buf_clear(&t->schema);
+}
+
+static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *texts, struct note *note)
 {
     job_ask_init(ask);
     ask->model = json_text(body, "model");
@@ -153,8 +185,8 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     json_t *n = json_object_get(body, "n");
     if (n && !json_is_null(n) && json_integer_value(n) != 1)
         return note_set(note, ERR_UNSUPPORTED, "n must be 1: ask again for another answer");
-    json_print(messages, list);
-    ask->messages = buf_text(messages);
+    json_print(&texts->messages, list);
+    ask->messages = buf_text(&texts->messages);
     ask->temp = 1; /* OpenAI's default */
     enum err e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
@@ -168,12 +200,15 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     if (e == ERR_OK)
         e = read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
     if (e == ERR_OK)
-        e = read_stops(body, stops, note);
+        e = read_stops(body, &texts->stops, note);
     if (e == ERR_OK)
         e = read_seed(body, ask, note);
     if (e == ERR_OK)
         e = read_extension(body, ask, note);
-    ask->stops = bytes_of_buf(stops);
+    if (e == ERR_OK)
+        e = read_format(body, &texts->schema, note);
+    ask->stops = bytes_of_buf(&texts->stops);
+    ask->schema = bytes_of_buf(&texts->schema);
     return e;
 }
 
@@ -201,7 +236,9 @@ static const char *finish_reason(const struct job_view *v)
 {
     if (!v->stop)
         return "stop";
-    return strcmp(v->stop, "length") == 0 ? "length" : strcmp(v->stop, "numeric") == 0 ? "content_filter" : "stop";
+    return strcmp(v->stop, "length") == 0                                      ? "length"
+           : strcmp(v->stop, "numeric") == 0 || strcmp(v->stop, "schema") == 0 ? "content_filter"
+                                                                               : "stop";
 }
 
 static void put_head(struct buf *b, const struct chat *c, const struct job_view *v, const char *object)
@@ -382,12 +419,12 @@ void api_openai_chat(struct api_call *call)
     struct http_request *r = call->request;
     struct note note = {{0}};
     struct job_ask ask;
-    struct buf messages = {0}, stops = {0};
+    struct texts texts = {0};
     json_t *body = api_body(r);
     if (!body)
         return;
     struct hash id;
-    enum err e = read_ask(body, &ask, &messages, &stops, &note);
+    enum err e = read_ask(body, &ask, &texts, &note);
     if (e == ERR_OK)
         e = jobs_make(node_jobs(call->node), &ask, &id, &note);
     if (e != ERR_OK) {
@@ -408,7 +445,6 @@ void api_openai_chat(struct api_call *call)
         http_on_gone(r, on_client_gone, c);
         c->watch = jobs_watch(node_jobs(call->node), &id, on_progress, c);
     }
-    buf_clear(&messages);
-    buf_clear(&stops);
+    texts_clear(&texts);
     json_decref(body);
 }

@@ -534,6 +534,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .frequency = ask->frequency,
                         .window = ask->window,
                         .stops = ask->stops,
+                        .schema = ask->schema,
                         .seed = ask->seed};
     struct job *j = job_new(jobs);
     j->r.model = model;

@@ -36,7 +36,8 @@ struct job_ask {
     uint32_t top_k, window;
     bool has_seed;
     struct hash seed;
-    struct bytes stops; /* as in a request: u8 length and bytes, each */
+    struct bytes stops;  /* as in a request: u8 length and bytes, each */
+    struct bytes schema; /* as in a request: canonical JSON, checked by the caller; empty: none */
     enum job_route route;
     struct amount cost_max;
     bool is_private; /* only on this machine, shown to nobody */

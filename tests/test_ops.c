@@ -102,6 +102,12 @@ static void row_once(const struct ops *o)
     ops_ref.gated_silu(x, y, n, out[0]);
     o->gated_silu(x, y, n, out[1]);
     assert_same_bits(out[0], out[1], n);
+    ops_ref.gated_gelu(x, y, n, out[0]);
+    o->gated_gelu(x, y, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.layer_norm(x, y, x, 1e-5f, n, out[0]);
+    o->layer_norm(x, y, x, 1e-5f, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
     memcpy(out[0], x, n * sizeof *x);
     memcpy(out[1], x, n * sizeof *x);
     ops_ref.add(out[0], y, n);
@@ -109,6 +115,26 @@ static void row_once(const struct ops *o)
     assert_same_bits(out[0], out[1], n);
     ops_ref.rotate(out[0], y, y + n / 2, n / 2);
     o->rotate(out[1], y, y + n / 2, n / 2);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.rotate_halves(out[0], y, y + n / 2, n / 2);
+    o->rotate_halves(out[1], y, y + n / 2, n / 2);
+    assert_same_bits(out[0], out[1], n);
+    float by = draw_float();
+    ops_ref.add_scaled(out[0], y, by, n);
+    o->add_scaled(out[1], y, by, n);
+    ops_ref.scale(out[0], by, n);
+    o->scale(out[1], by, n);
+    assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    float cap = 0.25f + (float)draw(100);
+    ops_ref.soft_cap(out[0], cap, n);
+    o->soft_cap(out[1], cap, n);
+    assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    ops_ref.gelu(out[0], n);
+    o->gelu(out[1], n);
     assert_same_bits(out[0], out[1], n);
 }
 
@@ -321,6 +347,52 @@ static void the_exponential_is_close_everywhere(void **state)
     assert_true(isnan(arith_exp(NAN)) && arith_exp(-INFINITY) == 0.0f);
 }
 
+/* How far f is from `exact` over [from, to], in units in the last place of the exact value. */
+static double worst_of(float (*f)(float), double (*exact)(double), float from, float to)
+{
+    double worst = 0;
+    for (unsigned i = 0; i <= 400000; i++) {
+        float x = from + (to - from) * ((float)i / 400000.0f);
+        double want = exact((double)x), ulp = want == 0 ? 0x1p-149 : ldexp(1.0, ilogb(want) - 23);
+        double off = fabs((double)f(x) - want) / ulp;
+        worst = off > worst ? off : worst;
+    }
+    return worst;
+}
+
+static double gelu_by_tanh(double x)
+{
+    double u = sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x);
+    return x / (1.0 + exp(-2.0 * u));
+}
+
+static double gelu_by_erf(double x)
+{
+    return x * 0.5 * erfc(-x * sqrt(0.5));
+}
+
+static void caps_and_gates_are_close_everywhere(void **state)
+{
+    (void)state;
+    double near = worst_of(arith_tanh, tanh, -1.0f, 1.0f), all = worst_of(arith_tanh, tanh, -30.0f, 30.0f);
+    print_message("tanh: at most %.2f units in the last place\n", near > all ? near : all);
+    assert_true(near < 3.0 && all < 3.0);
+    near = worst_of(arith_gelu_tanh, gelu_by_tanh, -3.0f, 20.0f);
+    all = worst_of(arith_gelu_tanh, gelu_by_tanh, -9.0f, -3.0f);
+    print_message("GELU by tanh: at most %.2f units from -3 on, %.1f from -9 to -3\n", near, all);
+    assert_true(near < 16.0 &&
+                all < 256.0); /* rounding the exponent costs what it is large: the value is small there */
+    near = worst_of(arith_gelu_erf, gelu_by_erf, -3.0f, 20.0f);
+    all = worst_of(arith_gelu_erf, gelu_by_erf, -13.0f, -3.0f);
+    print_message("GELU by erf: at most %.2f units from -3 on, %.1f from -13 to -3\n", near, all);
+    assert_true(near < 16.0 &&
+                all < 256.0); /* rounding the exponent costs what it is large: the value is small there */
+    assert_true(arith_tanh(INFINITY) == 1.0f && arith_tanh(-INFINITY) == -1.0f && arith_tanh(1e30f) == 1.0f);
+    assert_true(isnan(arith_tanh(NAN)) && isnan(arith_gelu_tanh(NAN)) && isnan(arith_gelu_erf(NAN)));
+    assert_true(arith_gelu_tanh(100.0f) == 100.0f && arith_gelu_erf(100.0f) == 100.0f);
+    assert_true(arith_gelu_erf(-100.0f) == 0.0f && fabsf(arith_gelu_tanh(-100.0f)) < 1e-30f);
+}
+
 static void binary64_functions_are_close(void **state)
 {
     (void)state;
@@ -364,10 +436,15 @@ static void backends_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_quantised_alike),     cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
-        cmocka_unit_test(products_are_alike),           cmocka_unit_test(attention_is_alike),
-        cmocka_unit_test(extremes_do_not_saturate),     cmocka_unit_test(the_exponential_is_close_everywhere),
-        cmocka_unit_test(binary64_functions_are_close), cmocka_unit_test(halves_and_roundings_are_exact),
+        cmocka_unit_test(rows_are_quantised_alike),
+        cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
+        cmocka_unit_test(products_are_alike),
+        cmocka_unit_test(attention_is_alike),
+        cmocka_unit_test(extremes_do_not_saturate),
+        cmocka_unit_test(the_exponential_is_close_everywhere),
+        cmocka_unit_test(caps_and_gates_are_close_everywhere),
+        cmocka_unit_test(binary64_functions_are_close),
+        cmocka_unit_test(halves_and_roundings_are_exact),
         cmocka_unit_test(backends_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
