@@ -55,6 +55,7 @@ static const struct command commands[] = {
     {"logits", "", 0, 0, "model", "every position's logits, into a file", cmd_logits_options, cmd_logits},
     {"bench", "[MODEL]", 0, 1, "model", "how fast a model reads, writes and is checked here", cmd_bench_options,
      cmd_bench},
+    {"perplexity", "", 0, 0, "model", "how well a model foretells a text", cmd_perplexity_options, cmd_perplexity},
     {"tokenize", "", 0, 0, "model", "a text as a model's tokens", cmd_tokenize_options, cmd_tokenize},
     {"detokenize", "", 0, 0, "model", "tokens as the text that they stand for", cmd_detokenize_options, cmd_detokenize},
     {"template", "", 0, 0, "model", "messages through a model's chat template", cmd_template_options, cmd_template},

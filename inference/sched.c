@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/merkle.h"
 #include "inference/pool.h"
+#include "inference/score.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static void job_free(struct sched_job *j)
     session_free(j->session);
     engine_seq_free(j->seq);
     buf_clear(&j->ids);
+    buf_clear(&j->scores);
     free(j);
 }
 
@@ -86,12 +88,19 @@ static bool is_reading(const struct sched_job *j)
     return !j->session || session_is_prefilling(j->session);
 }
 
+/* What follows the last id is not asked for. */
+static bool is_last_score(const struct sched_job *j, uint32_t n)
+{
+    return j->is_score && j->at + n + 1 == j->ids.n / 4;
+}
+
 static uint32_t logits_rows(struct sched_job *j, struct engine_row *rows, uint32_t max)
 {
     struct bytes ids = bytes_of_buf(&j->ids);
     uint32_t n = 0;
     for (; n < max && j->at + n < wire_id_count(ids); n++)
-        rows[n] = (struct engine_row){.seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = true};
+        rows[n] = (struct engine_row){
+            .seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = j->at + n >= j->from && !is_last_score(j, n)};
     return n;
 }
 
@@ -172,10 +181,20 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
     }
 }
 
-static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+static void add_row(const struct sched *s, struct sched_job *j, const struct engine_row *r, struct buf *out)
 {
     const uint32_t vocab = engine_model(s->engine)->vocab;
-    for (uint32_t i = 0; i < j->rows_n; i++) {
+    if (j->is_score) {
+        uint32_t next = wire_id_at(bytes_of_buf(&j->ids), j->at + 1);
+        wire_put_score(&j->scores, score_token(r->logits, vocab, next));
+        return;
+    }
+    wire_add_row(out, &(struct wire_row){j->ask, j->at, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)});
+}
+
+static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    for (uint32_t i = 0; i < j->rows_n; i++, j->at++) {
         const struct engine_row *r = &s->rows[j->first_row + i];
         if (!r->finite) {
             struct note note;
@@ -183,14 +202,17 @@ static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
             wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
             return true;
         }
-        const struct wire_row m = {j->ask, j->at++, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)};
-        wire_add_row(out, &m);
+        if (r->wants)
+            add_row(s, j, r, out);
     }
     uint32_t n = (uint32_t)(j->ids.n / 4);
     if (j->at < n)
         return false;
-    const struct wire_done m = {.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us};
-    wire_add_done(out, &m);
+    if (j->is_score)
+        wire_add_scores(out, &(struct wire_scores){j->ask, bytes_of_buf(&j->scores)});
+    else
+        wire_add_done(out,
+                      &(struct wire_done){.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us});
     return true;
 }
 

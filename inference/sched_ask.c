@@ -166,26 +166,49 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
     return add_session(s, m->ask, m->endless, &o, note);
 }
 
-static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
+/* A job that evaluates the ids once. */
+static enum err add_ids(struct sched *s, uint64_t ask, struct bytes ids, struct sched_job **job, struct note *note)
 {
-    (void)out;
+    size_t n = wire_id_count(ids);
     if (!s->engine)
         return no_model(note);
     if (!model_writes(s->model))
         return note_set(note, ERR_UNSUPPORTED, "a model of the architecture %s only makes embeddings: it has no logits",
                         s->model->architecture);
-    size_t n = wire_id_count(m->ids);
     if (n == 0 || n > engine_context(s->engine))
         return note_set(note, ERR_RANGE, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
     for (size_t i = 0; i < n; i++)
-        if (wire_id_at(m->ids, i) >= s->model->vocab)
-            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(m->ids, i),
+        if (wire_id_at(ids, i) >= s->model->vocab)
+            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(ids, i),
                             s->model->vocab);
     struct sched_job *j = mem_new(sizeof *j);
-    j->ask = m->ask;
+    j->ask = ask;
     j->seq = engine_seq_new(s->engine, (uint32_t)n);
-    buf_add(&j->ids, m->ids.p, m->ids.n);
+    buf_add(&j->ids, ids.p, ids.n);
+    *job = j;
     return sched_add_job(s, j, (uint32_t)n, note);
+}
+
+static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
+{
+    struct sched_job *j;
+    (void)out;
+    return add_ids(s, m->ask, m->ids, &j, note);
+}
+
+static enum err take_score(struct sched *s, const struct wire_score *m, struct buf *out, struct note *note)
+{
+    struct sched_job *j;
+    (void)out;
+    size_t n = wire_id_count(m->ids);
+    if (n < 2 || m->from > n - 2)
+        return note_set(note, ERR_RANGE, "scores from position %u on, of %zu tokens: there is none", m->from, n);
+    enum err e = add_ids(s, m->ask, m->ids, &j, note);
+    if (e == ERR_OK) {
+        j->is_score = true;
+        j->from = m->from;
+    }
+    return e;
 }
 
 static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct buf *out, struct note *note)
@@ -204,6 +227,7 @@ static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct
     A(run, RUN)                                                                                                        \
     A(verify, VERIFY)                                                                                                  \
     A(logits, LOGITS)                                                                                                  \
+    A(score, SCORE)                                                                                                    \
     A(cancel, CANCEL)
 
 enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note)

@@ -6,13 +6,16 @@
 #include "inference/sched.h"
 #include "inference/session.h"
 
-/* A run or a verification (session), or a question for logits (seq and ids). */
+/* A run or a verification (session), or a question for logits or scores (seq and ids). */
 struct sched_job {
     uint64_t ask;
     struct session *session;
     struct engine_seq *seq;
     struct buf ids;
-    uint32_t at;                 /* logits: the next position */
+    uint32_t at;                 /* logits, scores: the next position */
+    bool is_score;               /* of the positions from `from` on */
+    uint32_t from;               /* logits: 0 */
+    struct buf scores;           /* so far */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
     uint64_t start_us, first_us; /* first batch, first token; 0: not yet */

@@ -12,6 +12,7 @@
  *     run      -> token ... done        a token as soon as it is chosen
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
+ *     score    -> scores                how likely each token was behind those before it
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
  * verify or a logits question early: it is answered by `failed` with ERR_CANCELLED unless it had ended already.
@@ -83,6 +84,8 @@ enum wire_ends {
 #define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens) F(flag, endless)
 #define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
+/* Of the ids behind position `from`, each. */
+#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F) F(u64, ask)
 
 /* -- from the worker -- */
@@ -121,6 +124,9 @@ enum wire_ends {
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
+/* `values`: natural logarithms of the probabilities of ids[from + 1], ids[from + 2] ..., the bits of binary64,
+ * little-endian. */
+#define WIRE_SCORES_FIELDS(F) F(u64, ask) F(blob, values)
 
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
 #define WIRE_BODY_SMALL 2048u
@@ -135,6 +141,7 @@ enum wire_ends {
     M(verify, VERIFY, 6, true, 2u * WIRE_BODY_IDS)                                                                     \
     M(logits, LOGITS, 7, true, WIRE_BODY_IDS)                                                                          \
     M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
+    M(score, SCORE, 20, true, WIRE_BODY_IDS)                                                                           \
     M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
     M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
     M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
@@ -143,7 +150,8 @@ enum wire_ends {
     M(token, TOKEN, 70, false, 2u * TOKEN_PIECE_MAX + WIRE_BODY_SMALL)                                                 \
     M(done, DONE, 71, false, WIRE_BODY_SMALL)                                                                          \
     M(verified, VERIFIED, 72, false, WIRE_BODY_SMALL)                                                                  \
-    M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)
+    M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)                                                                      \
+    M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -168,6 +176,8 @@ RECORD_DECLARE(wire_token, WIRE_TOKEN_FIELDS)
 RECORD_DECLARE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DECLARE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
+RECORD_DECLARE(wire_score, WIRE_SCORE_FIELDS)
+RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */
@@ -196,6 +206,9 @@ enum err wire_failure(const struct wire_failed *message, struct note *note);
 /* Ids in a blob. */
 void wire_put_id(struct buf *out, uint32_t id);
 uint32_t wire_id_at(struct bytes ids, size_t i);
+/* Values of `scores`. */
+void wire_put_score(struct buf *out, double score);
+double wire_score_at(struct bytes scores, size_t i);
 size_t wire_id_count(struct bytes ids);
 
 #endif

@@ -211,6 +211,20 @@ if [ -e "$story-F32.gguf" ]; then
     for format in F32 F16 Q8_0 Q4_0; do
         every_way "$story-$format.gguf" "Once upon a time" --tokens 32
     done
+    # Perplexity: the figures are llama-perplexity's (build 10587) for the same file, text and context, to a
+    # half per cent; every batch and number of threads gives the same digits.
+    tale=$data/text/en/tinystories_sample.txt
+    foretells() { # FORMAT FIGURE
+        "$kith" perplexity --model "$story-$1.gguf" --file "$tale" --ctx 256 --json >"$dir/p.json" &&
+            same "$(member "$dir/p.json" "abs(t['perplexity'] / $2 - 1) < 0.005 and t['tokens_scored'] == 889 and t['chunks'] == 7")" true
+    }
+    check "perplexity: F32" foretells F32 6.8981
+    first=$(member "$dir/p.json" 't["perplexity"]')
+    "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 256 --batch 7 --threads 1 --backend ref --json >"$dir/p.json"
+    check "perplexity: another way" same "$(member "$dir/p.json" 't["perplexity"]')" "$first"
+    check "perplexity: over the context" refuses 3 "context" "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 9999
+    echo "A short text." >"$dir/short"
+    check "perplexity: too short" refuses 3 "two chunks" "$kith" perplexity --model "$story-F32.gguf" --file "$dir/short" --ctx 512
 else
     echo "e2e_run: skip: stories260K is not on this machine"
 fi
