@@ -2,6 +2,7 @@
  * how fast this machine reads memory. Nothing is timed that was not first found right: the answer that was written
  * token by token is verified in one pass, every repetition must give the same digest, and of the answers that are
  * written at once one is written alone, too. */
+#include "base/file.h"
 #include "cli/bandwidth.h"
 #include "cli/commands.h"
 #include "cli/how.h"
@@ -50,12 +51,19 @@ const struct option_spec cmd_bench_options[] = {
      .least = 1,
      .most = REPEATS_MAX,
      .help = "times; the median is shown"},
+    {.name = "edit", .type = OPTION_TEXT, .value = "FILE", .help = "also: a text that is rewritten, with --into..."},
+    {.name = "into", .type = OPTION_TEXT, .value = "FILE", .help = "...what it becomes, as if the model had said so"},
     HOW_OPTIONS,
     {.name = NULL},
 };
 
 struct sizes {
     uint32_t prompt, tokens, jobs, repeats;
+};
+
+/* A text and what it becomes, as tokens; empty where no edit is measured. */
+struct edit {
+    struct buf before, after;
 };
 
 struct series {
@@ -65,7 +73,8 @@ struct series {
 
 /* Of all repetitions. */
 struct figures {
-    struct series prompt_tps, decode_tps, write_ms, verify_ms, jobs_tps;
+    struct series prompt_tps, decode_tps, write_ms, verify_ms, jobs_tps, edit_tps, edit_draft_tps;
+    uint32_t edit_tokens, drafted, accepted;
     double load_ms, memory_bytes_per_s;
     uint64_t peak_bytes;
     struct hash digest; /* of the answer that was written and verified */
@@ -145,7 +154,8 @@ static enum err write_all(struct local *l, const struct buf *requests, struct an
     uint32_t started = 0, ended = 0, between = 0;
     uint64_t all_us = 0, first_end_us = 0;
     for (uint32_t i = 0; i < n; i++)
-        wire_add_run(&out, &(struct wire_run){.ask = i + 1, .request = bytes_of_buf(&requests[i]), .endless = true});
+        wire_add_run(
+            &out, &(struct wire_run){.ask = i + 1, .request = bytes_of_buf(&requests[i]), .endless = true, .draft = 1});
     enum err e = local_send(l, &out, note);
     while (e == ERR_OK && ended < n) {
         struct wire_frame frame;
@@ -280,8 +290,76 @@ static enum err measure_jobs(struct local *l, const struct sizes *z, struct figu
     return e;
 }
 
-static enum err measure(const struct cli *cli, struct local *l, const struct sizes *z, struct figures *f,
-                        struct note *note)
+static enum err write_edit(struct local *l, const struct edit *edit, const struct buf *request, uint8_t draft,
+                           struct wire_done *done, struct note *note)
+{
+    struct buf out = {0};
+    struct wire_frame frame;
+    wire_add_run(&out, &(struct wire_run){.ask = 1,
+                                          .request = bytes_of_buf(request),
+                                          .tokens = bytes_of_buf(&edit->after),
+                                          .endless = true,
+                                          .forced = true,
+                                          .draft = draft});
+    enum err e = local_send(l, &out, note);
+    do
+        e = e == ERR_OK ? local_next(l, &frame, note) : e;
+    while (e == ERR_OK && frame.type == WIRE_TOKEN);
+    if (e == ERR_OK && (frame.type != WIRE_DONE || !wire_read_done(frame.body, done)))
+        e = odd_answer(note);
+    buf_clear(&out);
+    return e;
+}
+
+/* The text is the prompt, and what it becomes is the answer, whatever the model would have said: with drafts and
+ * without, which must give the same digest. */
+static enum err measure_edit(struct local *l, const struct edit *edit, struct figures *f, struct note *note)
+{
+    struct buf request = {0};
+    struct request r;
+    struct wire_done plain, drafts;
+    request_init(&r);
+    r.prompt = bytes_of_buf(&edit->before);
+    r.tokens_max = f->edit_tokens = (uint32_t)(edit->after.n / 4);
+    request_put(&request, &r);
+    enum err e = write_edit(l, edit, &request, 1, &plain, note);
+    if (e == ERR_OK)
+        e = write_edit(l, edit, &request, 0, &drafts, note);
+    if (e == ERR_OK)
+        e = expect_digest(&plain.digest, &drafts.digest, "when tokens are guessed ahead", note);
+    if (e == ERR_OK) {
+        add(&f->edit_tps, per_second(f->edit_tokens - 1, plain.decode_us));
+        add(&f->edit_draft_tps, per_second(f->edit_tokens - 1, drafts.decode_us));
+        f->drafted = drafts.drafted;
+        f->accepted = drafts.accepted;
+    }
+    buf_clear(&request);
+    return e;
+}
+
+static enum err read_edit(struct local *l, const struct args *args, struct edit *edit, struct note *note)
+{
+    const char *paths[] = {args_text(args, "edit"), args_text(args, "into")};
+    struct buf *to[] = {&edit->before, &edit->after};
+    enum err e = ERR_OK;
+    for (unsigned i = 0; i < 2 && e == ERR_OK && paths[0] && paths[1]; i++) {
+        struct buf text = {0};
+        e = file_read(paths[i], PROMPT_BYTES_MAX, &text, note);
+        if (e == ERR_OK)
+            e = local_tokenize(l, bytes_of_buf(&text), i == 0 ? WIRE_ENDS_FILE : WIRE_ENDS_NONE, to[i], note);
+        buf_clear(&text);
+        if (e == ERR_OK && to[i]->n < 8)
+            e = note_set(note, ERR_USAGE, "%.200s has fewer than two tokens", paths[i]);
+    }
+    size_t n = (edit->before.n + edit->after.n) / 4;
+    if (e == ERR_OK && n > local_opened(l)->context)
+        e = note_set(note, ERR_USAGE, "--edit and --into have %zu tokens: the context is %u", n,
+                     local_opened(l)->context);
+    return e;
+}
+
+static enum err measure(const struct cli *cli, struct local *l, const struct sizes *z, const struct edit *edit,
+                        struct figures *f, struct note *note)
 {
     struct out_progress progress;
     enum err e = ERR_OK;
@@ -293,6 +371,8 @@ static enum err measure(const struct cli *cli, struct local *l, const struct siz
             e = measure_decode(l, z, f, note);
         if (e == ERR_OK && z->jobs)
             e = measure_jobs(l, z, f, note);
+        if (e == ERR_OK && edit->after.n)
+            e = measure_edit(l, edit, f, note);
     }
     out_progress_end(&progress);
     f->memory_bytes_per_s = e == ERR_OK ? bandwidth_measure(local_opened(l)->threads) : 0;
@@ -322,6 +402,13 @@ static json_t *figures_json(const char *model, const struct wire_opened *o, cons
         json_object_set_new(j, "jobs", json_integer((json_int_t)z->jobs));
         json_object_set_new(j, "jobs_tps", json_real(median(&f->jobs_tps)));
     }
+    if (f->edit_tokens) {
+        json_t *edit = json_pack("{s:I, s:f, s:f, s:I, s:I}", "edit_tokens", (json_int_t)f->edit_tokens, "edit_tps",
+                                 median(&f->edit_tps), "edit_draft_tps", median(&f->edit_draft_tps), "drafted",
+                                 (json_int_t)f->drafted, "accepted", (json_int_t)f->accepted);
+        json_object_update(j, edit);
+        json_decref(edit);
+    }
     return j;
 }
 
@@ -339,6 +426,9 @@ static void print_figures(const struct cli *cli, const struct wire_opened *o, co
         printf("  together   %10.1f tokens/s  (%u answers at once)\n", median(&f->jobs_tps), z->jobs);
     printf("  answer     %10.0f ms        (%u tokens read, %u written)\n", median(&f->write_ms), z->prompt, z->tokens);
     printf("  verify it  %10.0f ms\n", median(&f->verify_ms));
+    if (f->edit_tokens)
+        printf("  edit       %10.1f tokens/s  (%u tokens; without drafts %.1f; %u of %u guesses came)\n",
+               median(&f->edit_draft_tps), f->edit_tokens, median(&f->edit_tps), f->accepted, f->drafted);
     printf("  worker     %10.1f MB at most\n", (double)f->peak_bytes / 1e6);
     printf("  memory     %10.1f GB/s read by %u threads\n", f->memory_bytes_per_s / 1e9, o->threads);
     printf("  digest     %s\n", digest);
@@ -357,6 +447,7 @@ int cmd_bench(const struct cli *cli, const struct args *args)
 {
     const char *model = args_has(args, "model") ? args_text(args, "model") : args_word(args, 0);
     struct figures f = {0};
+    struct edit edit = {{0}, {0}};
     struct sizes z;
     struct wire_open how;
     struct wire_opened opened;
@@ -365,6 +456,8 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     int rc = read_sizes(cli, args, &z);
     if (rc != CLI_DONE)
         return rc;
+    if (args_has(args, "edit") != args_has(args, "into"))
+        return cli_fail(cli, CLI_USAGE, "--edit FILE and --into FILE belong together");
     if (!model)
         return cli_fail(cli, CLI_USAGE, "which model? `kith bench MODEL`, or --model FILE.gguf");
     how_read(args, &how);
@@ -381,7 +474,11 @@ int cmd_bench(const struct cli *cli, const struct args *args)
                          z.prompt, z.tokens, opened.context);
     }
     if (e == ERR_OK)
-        e = measure(cli, l, &z, &f, &note);
+        e = read_edit(l, args, &edit, &note);
+    if (e == ERR_OK)
+        e = measure(cli, l, &z, &edit, &f, &note);
+    buf_clear(&edit.before);
+    buf_clear(&edit.after);
     f.peak_bytes = local_close(l);
     if (e != ERR_OK)
         return cli_fail_note(cli, e, &note);

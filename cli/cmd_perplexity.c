@@ -50,31 +50,14 @@ struct tally {
     uint32_t chunks;
 };
 
-static enum err tokenize(struct local *l, struct bytes text, struct buf *ids, struct note *note)
-{
-    struct buf out = {0};
-    struct wire_frame frame;
-    struct wire_tokens m;
-    wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .text = text});
-    enum err e = local_send(l, &out, note);
-    if (e == ERR_OK)
-        e = local_next(l, &frame, note);
-    if (e == ERR_OK && (frame.type != WIRE_TOKENS || !wire_read_tokens(frame.body, &m)))
-        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
-    if (e == ERR_OK)
-        buf_add(ids, m.ids.p, m.ids.n);
-    buf_clear(&out);
-    return e;
-}
-
 static enum err read_text(struct local *l, const char *path, uint32_t chunks_max, struct text *t, struct note *note)
 {
     struct buf content = {0}, nothing = {0};
     enum err e = file_read(path, PROMPT_BYTES_MAX, &content, note);
     if (e == ERR_OK)
-        e = tokenize(l, bytes_of_buf(&content), &t->ids, note);
+        e = local_tokenize(l, bytes_of_buf(&content), WIRE_ENDS_FILE, &t->ids, note);
     if (e == ERR_OK)
-        e = tokenize(l, bytes_of(NULL, 0), &nothing, note); /* what stands around any text */
+        e = local_tokenize(l, bytes_of(NULL, 0), WIRE_ENDS_FILE, &nothing, note); /* what stands around any text */
     size_t n = t->ids.n / 4, around = nothing.n / 4;
     t->has_bos = around > 0 && wire_id_at(bytes_of_buf(&nothing), 0) == local_opened(l)->bos;
     if (e == ERR_OK && around > (t->has_bos ? 1u : 0u))

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DRAFT_OPTION_MAX 64 /* the engine takes what it can */
+
 const struct option_spec cmd_run_options[] = {
     HOW_MODEL_OPTION,
     {.name = "prompt", .type = OPTION_TEXT, .value = "TEXT", .help = "raw text that the model continues"},
@@ -53,6 +55,11 @@ const struct option_spec cmd_run_options[] = {
      .value = "HEX",
      .help = "for the same answer again (drawn where one is needed)"},
     {.name = "stop", .type = OPTION_TEXT, .value = "TEXT", .many = true, .help = "ends the answer"},
+    {.name = "draft",
+     .type = OPTION_COUNT,
+     .value = "N",
+     .most = DRAFT_OPTION_MAX,
+     .help = "tokens guessed ahead at most; changes no bit (as many as pay)"},
     {.name = "schema", .type = OPTION_TEXT, .value = "FILE.json", .help = "JSON schema that the answer satisfies"},
     HOW_OPTIONS,
     {.name = NULL},
@@ -122,22 +129,8 @@ static int read_request(const struct cli *cli, const struct args *args, struct t
 
 static enum err tokenize_prompt(struct local *l, const char *prompt, struct transcript *t, struct note *note)
 {
-    struct buf out = {0};
-    struct wire_frame frame;
-    struct wire_tokens m;
-    if (strlen(prompt) > PROMPT_BYTES_MAX)
-        return note_set(note, ERR_LIMIT, "the prompt has %zu bytes: at most %u are allowed", strlen(prompt),
-                        PROMPT_BYTES_MAX);
-    wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .text = bytes_of_text(prompt)});
-    enum err e = local_send(l, &out, note);
-    if (e == ERR_OK)
-        e = local_next(l, &frame, note);
-    if (e == ERR_OK && (frame.type != WIRE_TOKENS || !wire_read_tokens(frame.body, &m)))
-        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
-    if (e == ERR_OK)
-        buf_add(&t->prompt, m.ids.p, m.ids.n);
+    enum err e = local_tokenize(l, bytes_of_text(prompt), WIRE_ENDS_FILE, &t->prompt, note);
     t->request.prompt = bytes_of_buf(&t->prompt);
-    buf_clear(&out);
     return e;
 }
 
@@ -150,12 +143,12 @@ static void show_text(const struct cli *cli, struct transcript *t, struct bytes 
     fflush(stdout);
 }
 
-static enum err run(const struct cli *cli, struct local *l, struct transcript *t, struct note *note)
+static enum err run(const struct cli *cli, struct local *l, struct transcript *t, uint8_t draft, struct note *note)
 {
     struct buf request = {0}, out = {0};
     struct wire_frame frame;
     request_put(&request, &t->request);
-    wire_add_run(&out, &(struct wire_run){.ask = 2, .request = bytes_of_buf(&request)});
+    wire_add_run(&out, &(struct wire_run){.ask = 2, .request = bytes_of_buf(&request), .draft = draft});
     enum err e = local_send(l, &out, note);
     bool is_over = false;
     while (e == ERR_OK && !is_over) {
@@ -240,7 +233,7 @@ int cmd_run(const struct cli *cli, const struct args *args)
         e = tokenize_prompt(l, prompt, &t, &note);
     }
     if (e == ERR_OK)
-        e = run(cli, l, &t, &note);
+        e = run(cli, l, &t, args_has(args, "draft") ? (uint8_t)(args_count(args, "draft") + 1) : 0, &note);
     if (e == ERR_OK)
         show_end(cli, args, &t);
     else

@@ -280,3 +280,22 @@ enum err local_next(struct local *l, struct wire_frame *frame, struct note *note
         return wire_failure(&failed, note);
     }
 }
+
+enum err local_tokenize(struct local *l, struct bytes text, enum wire_ends ends, struct buf *ids, struct note *note)
+{
+    struct buf out = {0};
+    struct wire_frame frame;
+    struct wire_tokens m;
+    if (text.n > PROMPT_BYTES_MAX)
+        return note_set(note, ERR_LIMIT, "the text has %zu bytes: at most %u are allowed", text.n, PROMPT_BYTES_MAX);
+    wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .ends = (uint8_t)ends, .text = text});
+    enum err e = local_send(l, &out, note);
+    if (e == ERR_OK)
+        e = local_next(l, &frame, note);
+    if (e == ERR_OK && (frame.type != WIRE_TOKENS || !wire_read_tokens(frame.body, &m)))
+        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+    if (e == ERR_OK)
+        buf_add(ids, m.ids.p, m.ids.n);
+    buf_clear(&out);
+    return e;
+}

@@ -20,6 +20,9 @@ enum err local_send(struct local *l, struct buf *frames, struct note *note) MUST
 /* Waits for the next message, borrowed until the next call. A `failed` is returned as its error. ERR_CLOSED: the worker
  * ended. ERR_CANCELLED, in vain: local_break was called, e.g. by a signal. */
 enum err local_next(struct local *l, struct wire_frame *frame, struct note *note) MUST_USE;
+/* Asks for the ids of a text and appends them. */
+enum err local_tokenize(struct local *l, struct bytes text, enum wire_ends ends, struct buf *ids,
+                        struct note *note) MUST_USE;
 /* From a signal's handler, and before asking again. */
 void local_break(bool is_broken);
 

@@ -134,6 +134,14 @@ uint32_t engine_seq_length(const struct engine_seq *s)
     return s->length;
 }
 
+/* What is in the cache beyond the length is written again before anybody reads it. */
+void engine_seq_cut(struct engine_seq *s, uint32_t length)
+{
+    CHECK(length <= s->length);
+    s->length = length;
+    s->finite = true;
+}
+
 /* -- a batch -- */
 
 static void begin(struct engine *e, struct engine_row *rows, uint32_t n)

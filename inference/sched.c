@@ -14,6 +14,8 @@
 #define SLOTS_DEFAULT 16u  /* jobs at once: beyond it a CPU writes no more tokens a second in all */
 #define BATCH_DEFAULT 128u /* rows at once: prompts gain little beyond it, and writers wait a batch */
 
+#define DRAFT_JOBS 4u /* at once, at most, for drafts to be tried */
+
 #define CHORE_PAUSE_US 64000 /* between two chores, of about a millisecond each, while jobs wait */
 
 static void job_free(struct sched_job *j)
@@ -109,8 +111,17 @@ static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uin
     if (j->start_us == 0)
         j->start_us = s->clock();
     j->first_row = at;
-    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : logits_rows(j, s->rows + at, max);
+    j->rows_n =
+        j->session ? session_rows(j->session, &s->draft_cost, s->rows + at, max) : logits_rows(j, s->rows + at, max);
     return j->rows_n;
+}
+
+/* Rows of one that writes: drafts only while few answers are asked for, since then rows are nearly free. */
+static uint32_t draft_rows(const struct sched *s, uint32_t active)
+{
+    uint32_t rows = (DRAFT_MAX + 1) / active, most = engine_batch_max(s->engine) / active;
+    rows = rows < most ? rows : most;
+    return active <= DRAFT_JOBS && rows > 1 ? rows : 1;
 }
 
 /* The batch: those that write first, then those that read, the one whose turn it is in front. */
@@ -120,7 +131,7 @@ static uint32_t fill_batch(struct sched *s, uint32_t active)
     for (uint32_t i = 0; i < active; i++) {
         s->jobs[i]->rows_n = 0;
         if (!is_reading(s->jobs[i]))
-            n += fill_rows(s, s->jobs[i], n, 1);
+            n += fill_rows(s, s->jobs[i], n, draft_rows(s, active));
     }
     s->turn++;
     for (uint32_t i = 0; i < active && n < max; i++) {
@@ -144,6 +155,8 @@ static void add_done(struct sched *s, const struct sched_job *j, const struct se
                                 .stop = e->stop,
                                 .prompt_tokens = session_prompt_n(j->session),
                                 .tokens = session_tokens_n(j->session),
+                                .drafted = session_draft(j->session)->guessed,
+                                .accepted = session_draft(j->session)->counted,
                                 .digest = e->digest,
                                 .prompt_us = first - j->start_us,
                                 .decode_us = now - first,
@@ -221,9 +234,13 @@ void sched_step(struct sched *s, struct buf *out)
     uint32_t active = active_count(s);
     if (active == 0)
         return;
+    bool is_plain = active == 1 && !is_reading(s->jobs[0]);
     uint32_t n = fill_batch(s, active);
+    uint64_t start_us = s->clock();
     if (n > 0)
         engine_eval(s->engine, s->rows, n);
+    if (is_plain && n > 0)
+        draft_measure(&s->draft_cost, n - 1, s->clock() - start_us);
     for (uint32_t i = 0; i < active; i++) {
         struct sched_job *j = s->jobs[i];
         if (j->session && j->rows_n > 0)

@@ -154,7 +154,11 @@ static enum err add_session(struct sched *s, uint64_t ask, bool endless, struct 
 static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *out, struct note *note)
 {
     (void)out;
-    struct session_options o = {.mode = SESSION_RUN, .request = m->request, .tokens = m->tokens};
+    struct session_options o = {.mode = SESSION_RUN,
+                                .request = m->request,
+                                .tokens = m->tokens,
+                                .is_forced = m->forced,
+                                .draft = m->draft ? m->draft - 1u : DRAFT_MAX};
     return add_session(s, m->ask, m->endless, &o, note);
 }
 

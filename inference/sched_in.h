@@ -42,6 +42,7 @@ struct sched {
     struct sched_job *jobs[JOBS_MAX]; /* in the order in which they came */
     uint32_t jobs_n;
     uint32_t turn; /* which reader is first */
+    struct draft_cost draft_cost;
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */

@@ -80,8 +80,10 @@ enum wire_ends {
 #define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
  * the first that the model would not have chosen fails the run with ERR_MISMATCH. `endless`: for measuring; nothing but
- * their number ends the tokens, and there is no text. */
-#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens) F(flag, endless)
+ * their number ends the tokens, and there is no text. `forced`, for measuring too: `tokens` are what it
+ * chooses, one after the other. `draft`: 0 as long a draft as pays (inference/draft.h), else tokens of one at most,
+ * plus 1. */
+#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens) F(flag, endless) F(flag, forced) F(u8, draft)
 #define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* Of the ids behind position `from`, each. */
@@ -115,10 +117,13 @@ enum wire_ends {
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
  * that may still turn out to belong to a stop text; may be empty. */
 #define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text)
-/* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `text`: what was still held back. */
+/* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `drafted`: guessed, of which `accepted` came;
+ * `text`: what was still held back. */
 #define WIRE_DONE_FIELDS(F)                                                                                            \
     F(u64, ask)                                                                                                        \
-    F(u8, stop) F(u32, prompt_tokens) F(u32, tokens) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
+    F(u8, stop)                                                                                                        \
+    F(u32, prompt_tokens)                                                                                              \
+    F(u32, tokens) F(u32, drafted) F(u32, accepted) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
 /* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
  * differs; `token`: what the model chose there. `digest`: of the replay. */
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)

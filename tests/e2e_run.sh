@@ -149,6 +149,18 @@ check "a full disk" refuses 3 "/dev/full" "$kith" logits --model "$guide" --ids 
 check "no worker" refuses 3 "KITH_WORKER" env KITH_WORKER=/nowhere "$kith" run --model "$guide" --prompt x
 check "a worker that dies" refuses 1 "worker" env KITH_WORKER=/bin/false "$kith" run --model "$guide" --prompt x
 
+# -- drafts change nothing --
+again="the same again and again, the same again and again, the same again and"
+for temp in 0 0.7; do
+    first=""
+    for draft in 0 1 4 64 none; do
+        run "$guide" "$dir/d.json" --prompt "$again" --tokens 60 --temp $temp --seed 5 $([ $draft = none ] || echo --draft $draft)
+        digest=$(member "$dir/d.json" 't["digest"]')
+        first=${first:-$digest}
+        check "drafts of $draft at $temp" same "$digest" "$first"
+    done
+done
+
 # -- measuring: what was written is verified, alone and beside others, and the figures are there --
 check "bench" "$kith" bench "$guide" -p 40 -n 8 --jobs 3 --repeat 2 --json >"$dir/bench.json"
 for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_bytes memory_bytes_per_s; do
@@ -156,6 +168,11 @@ for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_byt
 done
 check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat 1 --backend ref --batch 7 --json >"$dir/ref.json"
 check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
+echo "$again again, the same." >"$dir/before"
+echo "$again once more, the same." >"$dir/after"
+check "bench: an edit" "$kith" bench "$guide" -p 4 -n 4 --jobs 0 --repeat 1 --edit "$dir/before" --into "$dir/after" --json >"$dir/edit.json"
+check "bench: guesses came" same "$(member "$dir/edit.json" 't["accepted"] > 0 and t["edit_draft_tps"] > 0 and t["edit_tps"] > 0')" true
+check "bench: half an edit" refuses 3 "into" "$kith" bench "$guide" --edit "$dir/before"
 check "bench: over the context" refuses 3 "context" "$kith" bench "$guide" -p 60000
 check "bench: no model" refuses 3 "model" "$kith" bench
 
