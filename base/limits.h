@@ -98,8 +98,10 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
+#define LOGPROBS_MAX        20 /* likeliest tokens told beside the chosen one: as many as OpenAI's API has */
 #define BATCH_MAX           4096
 #define THREADS_MAX         256
 #define STOPS_MAX           16
@@ -127,10 +129,11 @@
 #define PATTERN_GROUPS_MAX    32   /* one inside the other */
 #define PATTERN_TIMES_MAX     1000 /* a{N} */
 #define GRAMMAR_OPS_MAX       (256u << 10)
-#define GRAMMAR_DEPTH_MAX     64          /* rules open at once: objects and arrays inside each other */
-#define GRAMMAR_THREADS_MAX   1024        /* readings of one text at once */
-#define GRAMMAR_VISITS_MAX    8192        /* operations looked at behind one byte */
-#define GRAMMAR_STEPS_MAX     (32u << 20) /* readings times bytes of one mask: about a second */
+#define GRAMMAR_DEPTH_MAX     64         /* rules open at once: objects and arrays inside each other */
+#define GRAMMAR_THREADS_MAX   1024       /* readings of one text at once */
+#define GRAMMAR_VISITS_MAX    8192       /* operations looked at behind one byte */
+#define GRAMMAR_STEPS_MAX     (8u << 20) /* of one mask: readings of each step that is new in it: half a second, 100 MB */
+#define GRAMMAR_STEP_LEAST    16         /* added for each step, which also has a place in the tables */
 #define GRAMMAR_CACHE_BYTES   (16u << 20) /* changes nothing but the time */
 #define GRAMMAR_CACHE_MASKS   32
 
@@ -153,6 +156,8 @@
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
+#define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */
+#define EMBED_INPUTS_MAX      2048 /* texts of one request, as in OpenAI's API */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
 #define HTTP_CONNECTION_BYTES (64u << 10)

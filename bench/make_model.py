@@ -39,6 +39,8 @@ SHAPES = {
                   tied=True),
     "qwen3moe": dict(arch="qwen3moe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
                      experts=16, experts_used=4, expert_mix=128),
+    "gemma": dict(arch="gemma", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=1, head=96, mix=512,
+                  tied=True),
     "gemma2": dict(arch="gemma2", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
                    window=100, tied=True, caps=(50.0, 30.0)),
     "gemma3": dict(arch="gemma3", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=1, head=96, mix=512,
@@ -391,7 +393,7 @@ def add_tensors(f, s, source):
             norm(p + "attn_k_norm", s["head"])
         matrix(p + "attn_output", q, e, bias=a != "qwen2", layer=i)
         norm(p + ("attn_output_norm" if a == "bert" else "ffn_norm"), e)
-        if a.startswith("gemma"):
+        if a in ("gemma2", "gemma3"):
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
         if s.get("experts"):

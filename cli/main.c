@@ -52,6 +52,8 @@ static const struct command commands[] = {
      cmd_model_pull},
     {"model show", "MODEL", 1, 1, "model", "one model: size, publisher, royalty, lineage, offers", no_options,
      cmd_model_show},
+    {"embed", "TEXT..", 1, ARGS_MAX, "use", "texts as vectors, by a model file on this machine", cmd_embed_options,
+     cmd_embed},
     {"logits", "", 0, 0, "model", "every position's logits, into a file", cmd_logits_options, cmd_logits},
     {"bench", "[MODEL]", 0, 1, "model", "how fast a model reads, writes and is checked here", cmd_bench_options,
      cmd_bench},

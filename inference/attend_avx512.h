@@ -115,14 +115,6 @@ ALWAYS __m512 exp16(__m512 x)
     return _mm512_mask_blend_ps(under, p, _mm512_setzero_ps());
 }
 
-ALWAYS float fold_lanes(__m512 v)
-{
-    __m256 s = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
-}
-
 static float tile_exponentials(float *s, size_t count, float peak)
 {
     __m512 lanes = _mm512_setzero_ps(), top = _mm512_set1_ps(peak);
@@ -132,7 +124,7 @@ static float tile_exponentials(float *s, size_t count, float peak)
         _mm512_mask_storeu_ps(s + t, mask, e);
         lanes = _mm512_mask_add_ps(lanes, mask, lanes, e);
     }
-    return fold_lanes(lanes);
+    return fold_stripes(lanes);
 }
 
 static bool tile_peak(const float *s, size_t count, float *out)

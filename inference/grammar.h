@@ -11,7 +11,7 @@
  *   - at most GRAMMAR_DEPTH_MAX rules are open at once: no reading goes where it could not be finished within that;
  *   - of the readings of one text the first GRAMMAR_THREADS_MAX are kept, in the order of the graph, depth first, first
  * branch first, and behind one byte at most GRAMMAR_VISITS_MAX operations are looked at;
- *   - so whatever is accepted can be completed, byte by byte.
+ *   - so, where that does not happen, whatever is accepted can be completed, byte by byte.
  *
  * A closed grammar is read-only and may be shared. A matcher belongs to one thread. */
 #ifndef KITH_INFERENCE_GRAMMAR_H

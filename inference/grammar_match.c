@@ -17,6 +17,7 @@
 
 #define DEAD    0u
 #define UNKNOWN UINT32_MAX
+#define SEEN    (1u << 31) /* beside a configuration's number: met in this mask */
 
 struct frame { /* where a rule that was called returns to */
     uint32_t next, counter, below;
@@ -257,14 +258,15 @@ static void forget_masks(struct matcher *m)
     }
 }
 
-/* All but the current configuration and path[0..n). */
-static void forget(struct matcher *m, uint32_t *path, uint32_t n)
+/* When the tables have grown too large: all but the current configuration and *at. */
+static void forget_much(struct matcher *m, uint32_t *at)
 {
     struct tables kept;
+    if (tables_size(&m->t, m->g->classes) <= GRAMMAR_CACHE_BYTES)
+        return;
     tables_init(&kept, m->g->classes);
     m->current = copy_config(m, &kept, m->current);
-    for (uint32_t i = 0; i < n; i++)
-        path[i] = copy_config(m, &kept, path[i]);
+    *at = copy_config(m, &kept, *at);
     tables_clear(&m->t);
     m->t = kept;
     forget_masks(m);
@@ -369,24 +371,27 @@ static uint32_t end_config(struct matcher *m)
     return find_config(&m->t, m->made, m->made_n, m->made_complete, m->g->classes);
 }
 
-/* What follows configuration path[n-1] and a byte. Numbers in the path may change. */
-static uint32_t step(struct matcher *m, uint32_t *path, uint32_t n, uint8_t byte)
+static uint32_t *follow_of(struct matcher *m, uint32_t config, uint8_t byte)
 {
-    const uint32_t class = m->g->class_of[byte], classes = m->g->classes;
-    uint32_t to = m->t.follow[(size_t)path[n - 1] * classes + class];
+    return &m->t.follow[(size_t)config * m->g->classes + m->g->class_of[byte]];
+}
+
+/* What follows a configuration and a byte. */
+static uint32_t step(struct matcher *m, uint32_t from, uint8_t byte)
+{
+    uint32_t to = *follow_of(m, from, byte);
     if (to != UNKNOWN)
-        return to;
-    if (tables_size(&m->t, classes) > GRAMMAR_CACHE_BYTES)
-        forget(m, path, n);
+        return to & ~SEEN;
+    const uint8_t sample = m->g->sample[m->g->class_of[byte]];
     begin_config(m);
-    for (uint32_t i = 0; i < m->t.configs[path[n - 1]].n; i++) {
-        const struct thread t = m->t.threads[m->t.configs[path[n - 1]].first + i];
+    for (uint32_t i = 0; i < m->t.configs[from].n; i++) {
+        const struct thread t = m->t.threads[m->t.configs[from].first + i];
         const struct grammar_op *op = &m->g->ops[t.op];
-        if (op_takes(m->g, op, m->g->sample[class]))
+        if (op_takes(m->g, op, sample))
             spread(m, op->next, t.counter, t.stack);
     }
     to = end_config(m);
-    m->t.follow[(size_t)path[n - 1] * classes + class] = to;
+    *follow_of(m, from, byte) = to;
     return to;
 }
 
@@ -417,7 +422,8 @@ bool matcher_take(struct matcher *m, struct bytes text)
 {
     uint32_t at = m->current;
     for (size_t i = 0; i < text.n; i++) {
-        at = step(m, &at, 1, text.p[i]);
+        forget_much(m, &at);
+        at = step(m, at, text.p[i]);
         if (at == DEAD)
             return false;
     }
@@ -435,16 +441,31 @@ bool matcher_goes_on(const struct matcher *m)
     return m->t.configs[m->current].n > 0;
 }
 
+/* A step counts when its configuration and byte are met for the first time in this mask, whether or not an earlier one
+ * has found out what follows: so the count is the same whatever was kept, and nothing may be forgotten on the way. */
+static bool spend(struct matcher *m, uint32_t from, uint8_t byte, uint32_t *spent)
+{
+    uint32_t *to = follow_of(m, from, byte);
+    if (*to != UNKNOWN && *to & SEEN)
+        return true;
+    *spent += m->t.configs[from].n + GRAMMAR_STEP_LEAST;
+    return *spent <= GRAMMAR_STEPS_MAX;
+}
+
 static bool walk(struct matcher *m, const struct trie *t, uint32_t *bits)
 {
-    uint64_t steps = 0;
+    uint32_t spent = 0, at = m->current;
+    forget_much(m, &at);
+    for (size_t i = 0; i < (size_t)m->t.configs_n * m->g->classes; i++)
+        if (m->t.follow[i] != UNKNOWN)
+            m->t.follow[i] &= ~SEEN;
     m->path[0] = m->current;
     for (uint32_t i = 0; i < t->n;) {
-        uint32_t depth = t->depths[i];
-        steps += m->t.configs[m->path[depth - 1]].n;
-        if (steps > GRAMMAR_STEPS_MAX)
+        uint32_t depth = t->depths[i], from = m->path[depth - 1];
+        if (!spend(m, from, t->bytes[i], &spent))
             return false;
-        uint32_t to = step(m, m->path, depth, t->bytes[i]);
+        uint32_t to = step(m, from, t->bytes[i]);
+        *follow_of(m, from, t->bytes[i]) |= SEEN;
         if (to == DEAD) {
             i = t->ends[i];
             continue;

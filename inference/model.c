@@ -20,9 +20,12 @@ static void read_kind(struct model_reader *r)
     }
     memcpy(m->architecture, text.p, text.n);
     m->kind = model_kind_find(m->architecture);
-    if (!m->kind)
+    if (!m->kind) {
+        char names[128];
+        model_kind_names(names, sizeof names);
         r->e = note_set(r->note, ERR_UNSUPPORTED, "the architecture \"%s\" is not supported: this version runs %s",
-                        m->architecture, model_kind_names());
+                        m->architecture, names);
+    }
 }
 
 /* -- numbers -- */
@@ -58,7 +61,8 @@ static void read_experts(struct model_reader *r)
             model_number(r, "expert_count", EXPERTS_MAX, 0);
         return;
     }
-    m->experts_used = model_number(r, "expert_used_count", m->experts, 0);
+    m->experts_used =
+        model_number(r, "expert_used_count", m->experts < EXPERTS_USED_MAX ? m->experts : EXPERTS_USED_MAX, 0);
     m->expert_mix =
         model_number(r, "expert_feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 0 : m->mix);
 }

@@ -43,7 +43,7 @@ struct model_kind {
 /* NULL where there is none of that name. */
 const struct model_kind *model_kind_find(const char *name);
 /* "llama, qwen2, ..." for messages. */
-const char *model_kind_names(void);
+void model_kind_names(char *out, size_t room);
 
 struct model_norm {
     const float *gain; /* [n], or NULL: no norm */

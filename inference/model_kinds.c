@@ -2,23 +2,24 @@
  * caps, biases, experts), it says what the file may ask for. */
 #include "inference/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define GEMMA (HAS_HALVES | HAS_POST_NORMS | HAS_EMBED_SCALE | HAS_GELU | HAS_SOFT_CAPS)
+#define GEMMA (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
 
 /* clang-format off */
 static const struct model_kind kinds[] = {
-    /*          name        has                                          window: period, default
-                                                                                    base  caps: scores, logits  scale */
-    {           "llama",    MAY_BIASES | MAY_EXPERTS | MAY_ROPE_FACTORS,      1, 0,    0,     0,     0,     0},
-    {           "qwen2",    HAS_HALVES | MAY_BIASES,                          0, 0,    0,     0,     0,     0},
-    {           "qwen3",    HAS_HALVES | HAS_HEAD_NORMS,                      0, 0,    0,     0,     0,     0},
-    {           "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,       0, 0,    0,     0,     0,     0},
-    {           "gemma2",   GEMMA,                                            2, 4096, 0,     50.0f, 30.0f, 46},
-    {           "gemma3",   GEMMA | HAS_HEAD_NORMS,                           6, 0,    10000, 0,     0,     62},
-    {           "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,
-                                                                              1, 0,    0,     0,     0,     0},
-    {           "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,             0, 0,    0,     0,     0,     0},
+    /*                                                                         window:       base   caps: scores, scale_
+      name        has                                                          period, size  local        logits  layers */
+    { "llama",    MAY_BIASES | MAY_EXPERTS | MAY_ROPE_FACTORS,                      1, 0,     0,     0,     0,     0 },
+    { "qwen2",    HAS_HALVES | MAY_BIASES,                                          0, 0,     0,     0,     0,     0 },
+    { "qwen3",    HAS_HALVES | HAS_HEAD_NORMS,                                      0, 0,     0,     0,     0,     0 },
+    { "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,                       0, 0,     0,     0,     0,     0 },
+    { "gemma",    GEMMA,                                                            0, 0,     0,     0,     0,     0 },
+    { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 46 },
+    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS,          6, 0,     10000, 0,     0,     62 },
+    { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0 },
+    { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0 },
 };
 /* clang-format on */
 
@@ -30,7 +31,9 @@ const struct model_kind *model_kind_find(const char *name)
     return NULL;
 }
 
-const char *model_kind_names(void)
+void model_kind_names(char *out, size_t room)
 {
-    return "llama, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3 and bert";
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && at < room; i++)
+        at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", kinds[i].name);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #define RUN_BLOCKS (ARITH_RUN / ARITH_BLOCK)
@@ -58,13 +60,22 @@ static bool has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+#elif defined(__aarch64__)
+static bool has_dot_products(void)
+{
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) >> 20 & 1u; /* HWCAP_ASIMDDP */
+#else
+    return false;
+#endif
+}
 #endif
 
 const struct ops *ops_at(size_t i)
 {
     const struct ops *found[5] = {&ops_ref};
-#if defined(__x86_64__)
     size_t n = 1;
+#if defined(__x86_64__)
     bool avx2 = __builtin_cpu_supports("avx2") && has_f16c(), avx512 = avx2 && has_avx512();
     if (avx2)
         found[n++] = &ops_avx2;
@@ -72,8 +83,14 @@ const struct ops *ops_at(size_t i)
         found[n++] = &ops_avx512;
     if (avx512 && __builtin_cpu_supports("avx512vnni"))
         found[n++] = &ops_avx512_vnni;
+#elif defined(__aarch64__)
+    found[n++] = &ops_neon;
+    if (has_dot_products())
+        found[n++] = &ops_neon_dot;
+#elif defined(__wasm_simd128__)
+    found[n++] = &ops_wasm;
 #endif
-    return i < sizeof found / sizeof *found ? found[i] : NULL;
+    return i < n ? found[i] : NULL;
 }
 
 const struct ops *ops_pick(const char *name, struct note *note)

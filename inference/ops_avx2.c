@@ -153,8 +153,8 @@ static inline __attribute__((always_inline)) void tile_floats(enum gguf_tensor_t
     }
 }
 
-void avx2_multiply_floats(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
-                          size_t stride)
+static void multiply_floats(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,
+                            float *out, size_t stride)
 {
     for (size_t done = 0; done < rows; done += 4) {
         size_t count = rows - done < 4 ? rows - done : 4;
@@ -179,7 +179,7 @@ static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows,
     if (quant_is_blocked(w->type))
         tile_avx2_multiply(w, first, rows, x, out, stride);
     else
-        avx2_multiply_floats(w, first, rows, x, out, stride);
+        multiply_floats(w, first, rows, x, out, stride);
 }
 
 /* -- rows -- */
@@ -217,11 +217,6 @@ void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
         _mm256_storeu_ps(out + i, gated8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
     if (i < n)
         store_part(out + i, gated8(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
-}
-
-void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
-{
-    ops_ref.rotate(x, cosine, sine, pairs);
 }
 
 void avx2_add(float *x, const float *y, size_t n)

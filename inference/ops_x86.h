@@ -8,8 +8,6 @@ bool avx2_quantise(const float *x, size_t n, int8_t *q, float *s);
 bool avx2_quantise_wide(const float *x, size_t n, int8_t *q, float *s);
 void avx2_sum_run(const int8_t *q, int16_t *out);
 bool avx2_finite(const float *x, size_t n);
-void avx2_multiply_floats(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
-                          size_t stride);
 void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out);
 void avx2_layer_norm(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out);
 void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out);

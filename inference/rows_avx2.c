@@ -114,6 +114,24 @@ void avx2_soft_cap(float *x, float cap, size_t n)
         store_part(x + i, _mm256_mul_ps(all(cap), tanh8(_mm256_div_ps(load_part(x + i, n - i), all(cap)))), n - i);
 }
 
+/* Each of 4 values twice, side by side. */
+static inline __m256 doubled(const float *v)
+{
+    __m128 four = _mm_loadu_ps(v);
+    return _mm256_set_m128(_mm_unpackhi_ps(four, four), _mm_unpacklo_ps(four, four));
+}
+
+void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
+{
+    size_t i = 0;
+    for (; i + 4 <= pairs; i += 4) {
+        __m256 v = _mm256_loadu_ps(x + 2 * i), crossed = _mm256_permute_ps(v, 0xB1);
+        __m256 along = _mm256_mul_ps(v, doubled(cosine + i)), across = _mm256_mul_ps(crossed, doubled(sine + i));
+        _mm256_storeu_ps(x + 2 * i, _mm256_addsub_ps(along, across));
+    }
+    ops_ref.rotate(x + 2 * i, cosine + i, sine + i, pairs - i);
+}
+
 void avx2_rotate_halves(float *x, const float *cosine, const float *sine, size_t pairs)
 {
     size_t i = 0;

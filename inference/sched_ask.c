@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "inference/sched_in.h"
-#include "inference/template.h"
+#include "inference/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,7 @@ static enum err render(const struct sched *s, const struct wire_template *m, con
                                       .eos = end_text(s, tok_eos(s->tok)),
                                       .add_generation_prompt = m->answer,
                                       .clock_s = (int64_t)(m->clock_ms / 1000)};
-    return template_render(&in, text, note);
+    return chat_render(&in, text, note);
 }
 
 /* Templates that write the beginning of text themselves get no second one. */
@@ -157,6 +157,8 @@ static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *
     struct session_options o = {.mode = SESSION_RUN,
                                 .request = m->request,
                                 .tokens = m->tokens,
+                                .scope = m->scope,
+                                .logprobs = m->logprobs,
                                 .is_forced = m->forced,
                                 .draft = m->draft ? m->draft - 1u : DRAFT_MAX};
     return add_session(s, m->ask, m->endless, &o, note);
@@ -166,8 +168,43 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
 {
     (void)out;
     struct session_options o = {
-        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest};
+        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
     return add_session(s, m->ask, m->endless, &o, note);
+}
+
+/* A text of tokens that the engine can take. */
+static enum err check_ids(const struct sched *s, struct bytes ids, struct note *note)
+{
+    size_t n = wire_id_count(ids);
+    if (!s->engine)
+        return no_model(note);
+    if (n == 0 || n > engine_context(s->engine))
+        return note_set(note, ERR_LIMIT, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
+    for (size_t i = 0; i < n; i++)
+        if (wire_id_at(ids, i) >= s->model->vocab)
+            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(ids, i),
+                            s->model->vocab);
+    return ERR_OK;
+}
+
+static enum err take_embed(struct sched *s, const struct wire_embed *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    enum err e = check_ids(s, m->ids, note);
+    if (e == ERR_OK && m->dimensions > s->model->embed)
+        e = note_set(note, ERR_RANGE, "%u dimensions are asked for: this model's vectors have %u", m->dimensions,
+                     s->model->embed);
+    if (e != ERR_OK)
+        return e;
+    struct sched_job *j = mem_new(sizeof *j);
+    j->ask = m->ask;
+    j->dimensions = m->dimensions ? m->dimensions : s->model->embed;
+    j->is_unit = m->unit;
+    j->vector = mem_array(s->model->embed, sizeof *j->vector);
+    if (model_writes(s->model))
+        j->seq = engine_seq_new(s->engine, (uint32_t)wire_id_count(m->ids));
+    buf_add(&j->ids, m->ids.p, m->ids.n);
+    return sched_add_job(s, j, (uint32_t)wire_id_count(m->ids), note);
 }
 
 /* A job that evaluates the ids once. */
@@ -179,12 +216,9 @@ static enum err add_ids(struct sched *s, uint64_t ask, struct bytes ids, struct 
     if (!model_writes(s->model))
         return note_set(note, ERR_UNSUPPORTED, "a model of the architecture %s only makes embeddings: it has no logits",
                         s->model->architecture);
-    if (n == 0 || n > engine_context(s->engine))
-        return note_set(note, ERR_RANGE, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
-    for (size_t i = 0; i < n; i++)
-        if (wire_id_at(ids, i) >= s->model->vocab)
-            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(ids, i),
-                            s->model->vocab);
+    enum err e = check_ids(s, ids, note);
+    if (e != ERR_OK)
+        return e;
     struct sched_job *j = mem_new(sizeof *j);
     j->ask = ask;
     j->seq = engine_seq_new(s->engine, (uint32_t)n);
@@ -232,6 +266,7 @@ static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct
     A(verify, VERIFY)                                                                                                  \
     A(logits, LOGITS)                                                                                                  \
     A(score, SCORE)                                                                                                    \
+    A(embed, EMBED)                                                                                                    \
     A(cancel, CANCEL)
 
 enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note)

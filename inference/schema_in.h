@@ -33,6 +33,15 @@ bool schema_spend(struct schema_work *w, size_t bytes);
 /* The rule of a schema: one for each text. */
 uint32_t schema_rule_of(struct schema_work *w, json_t *schema);
 
+/* A text of its rule, then `next`. */
+uint32_t schema_call(struct schema_work *w, json_t *schema, uint32_t next);
+
+/* -- schema_value.c -- */
+uint32_t schema_any(struct schema_work *w, uint32_t next);
+uint32_t schema_any_number(struct schema_work *w, bool is_whole, uint32_t next);
+uint32_t schema_list(struct schema_work *w, json_t *schema, uint32_t next);
+uint32_t schema_object(struct schema_work *w, json_t *schema, uint32_t next);
+
 /* -- schema_merge.c -- */
 /* A keyword that restricts nothing. */
 bool schema_is_annotation(const char *keyword);

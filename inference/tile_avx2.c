@@ -11,8 +11,9 @@
  *     8 bits    2 x 128 x 127         1; weights are signed there: |w| times x, which takes w's sign
  *
  * Going to int32 is a product with pairs of int16, so integer scales cost nothing: it is with the scale instead of 1.
- * Offsets are taken off by the activations' sums. Of 6 bits: int16 wraps, so four quads may be added that begin at
- * -32 times the activations of the same places; what comes out, the sum of (code - 32) x, has room again.
+ * Offsets are taken off by the activations' sums, where scales are of 16 elements in int16 already: there the sum
+ * begins at -offset times the activations of the same places. It may wrap on its way, so four quads of 6 bits may be
+ * added: what comes out, the sum of (code - 32) x, has room again.
  *
  * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
  * columns, a few at a time. Few columns: codes are unpacked in registers on their way.
@@ -113,15 +114,15 @@ ALWAYS unsigned stretch_of(const struct quant_format *f)
 /* Sums begin at the activations' places times -offset, in int16. */
 ALWAYS bool has_start(const struct quant_format *f)
 {
-    return f->bits == 6;
+    return f->sub == 16 && f->offset;
 }
 
 /* -- the head of a run -- */
 
 struct head {
-    __m256 d[BLOCKS], m[BLOCKS];       /* wide formats: the first only */
-    __m256i scale[QUANT_SUBS_MAX];     /* a row's twice, as int16 */
-    __m256i pairs[QUANT_SUBS_MAX / 2]; /* what meets the sums of two neighbouring subs: minimums or scales, as int16 */
+    __m256 d[BLOCKS], m[BLOCKS];      /* wide formats: the first only */
+    __m256i scale[QUANT_SUBS_MAX];    /* a row's twice, as int16 */
+    __m256i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
 };
 
 ALWAYS __m256 halves(const uint8_t *p)
@@ -163,12 +164,6 @@ ALWAYS void put_pairs(__m128i a, __m128i b, __m256i *low, __m256i *high)
     *high = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
 }
 
-/* The sums of activations are needed: for minimums, or for an offset that is not in the start. */
-ALWAYS bool has_pairs(const struct quant_format *f)
-{
-    return f->has_min || (f->offset && !has_start(f));
-}
-
 ALWAYS void read_narrow_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
 {
     for (size_t b = 0; b < blocks; b++)
@@ -193,10 +188,8 @@ ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struc
         put_pairs(a, a, &head[0].scale[j], &head[1].scale[j]);
         put_pairs(b, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
         if (f->has_min)
-            put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].pairs[j / 2],
-                      &head[1].pairs[j / 2]);
-        else if (has_pairs(f))
-            put_pairs(a, b, &head[0].pairs[j / 2], &head[1].pairs[j / 2]);
+            put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].mins[j / 2],
+                      &head[1].mins[j / 2]);
     }
 }
 
@@ -213,8 +206,7 @@ ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blo
 struct column {
     const int8_t *q;
     const float *s;
-    const int16_t *sums;
-    int32_t start[QUANT_SUBS_MAX]; /* of a sub: two int16 each */
+    int32_t start[QUANT_SUBS_MAX]; /* pairs of int16: where a sub begins; or sums of two subs, for minimums */
     int32_t less[BLOCKS];          /* narrow: what a block's sum is to lose */
     float sum[BLOCKS];             /* narrow, with minimums: of a block's activations */
 };
@@ -248,13 +240,17 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
     size_t at = run * x->cols + col;
     c->q = in->q + at * ARITH_RUN;
     c->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
-    c->sums = in->sums + at * 16;
     if (has_start(f))
         put_start(f, c);
-    if (f->input != QUANT_NARROW || is_signed(f))
+    if (is_signed(f) || (f->input == QUANT_WIDE && !f->has_min))
         return;
-    __m256i both = _mm256_madd_epi16(load(c->sums), _mm256_set1_epi16(1)); /* of 32 elements */
-    if (f->has_min)
+    __m256i sums = load(in->sums + at * 16), both = _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); /* of 16, of 32 */
+    if (f->input == QUANT_WIDE && f->sub == 16)
+        _mm256_storeu_si256((__m256i *)(void *)c->start, sums);
+    else if (f->input == QUANT_WIDE)
+        _mm_storeu_si128((__m128i *)(void *)c->start,
+                         _mm_packs_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+    else if (f->has_min)
         _mm256_storeu_ps(c->sum, _mm256_cvtepi32_ps(both));
     else
         _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(f->offset)));
@@ -344,22 +340,13 @@ ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, boo
     }
 }
 
-/* Sums of activations, of two neighbouring subs, times what stands in `pairs`. */
-ALWAYS __m256i dot_pairs(const struct quant_format *f, const struct head *h, const struct column *c)
+/* The sum of minimums times activations. */
+ALWAYS __m256i dot_mins(const struct quant_format *f, const struct head *h, const struct column *c)
 {
-    const __m256i ones = _mm256_set1_epi16(1);
-    int16_t sums[16];
     __m256i all = _mm256_setzero_si256();
-    if (f->sub == 16) {
-        memcpy(sums, c->sums, sizeof sums);
-    } else {
-        __m256i both = _mm256_madd_epi16(load(c->sums), ones);
-        _mm_storeu_si128((__m128i *)(void *)sums,
-                         _mm_packs_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
-    }
 #pragma GCC unroll 8
     for (unsigned j = 0; j < f->block / f->sub; j += 2)
-        all = _mm256_add_epi32(all, _mm256_madd_epi16(h->pairs[j / 2], spread(&sums[j])));
+        all = add32(all, _mm256_madd_epi16(h->mins[j / 2], spread(&c->start[j / 2])));
     return all;
 }
 
@@ -367,12 +354,9 @@ ALWAYS __m256i dot_pairs(const struct quant_format *f, const struct head *h, con
 ALWAYS __m256 wide_terms(const struct quant_format *f, const struct head *h, const struct column *c, __m256i sum)
 {
     __m256 s = _mm256_set1_ps(c->s[0]);
-    __m256i pairs = has_pairs(f) ? dot_pairs(f, h, c) : _mm256_setzero_si256();
-    if (has_pairs(f) && f->offset)
-        sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(pairs, _mm256_set1_epi32(f->offset)));
     __m256 run = _mm256_mul_ps(_mm256_mul_ps(h->d[0], s), _mm256_cvtepi32_ps(sum));
     if (f->has_min)
-        run = _mm256_add_ps(run, _mm256_mul_ps(_mm256_mul_ps(h->m[0], s), _mm256_cvtepi32_ps(pairs)));
+        run = _mm256_add_ps(run, _mm256_mul_ps(_mm256_mul_ps(h->m[0], s), _mm256_cvtepi32_ps(dot_mins(f, h, c))));
     return run;
 }
 
@@ -478,19 +462,24 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
 
 /* -- few columns -- */
 
-/* One tile against up to COLS columns. */
-ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
+/* Two tiles against up to COLS columns. */
+ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
+                float *total)
 {
     struct column c[COLS];
     struct head head[2];
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
-        struct codes w = {head, NULL, tile + pack_head_bytes(f, blocks)};
         for (size_t i = 0; i < x->cols; i++)
             read_column(f, x, run, i, &c[i]);
-        read_head(f, tile, blocks, head);
-        any_group(f, &w, true, c, x->cols, blocks, total);
+        for (size_t t = 0; t < (other ? 2 : 1); t++) {
+            const uint8_t *at = t ? other : tile;
+            struct codes w = {head, NULL, at + pack_head_bytes(f, blocks)};
+            read_head(f, at, blocks, head);
+            any_group(f, &w, true, c, x->cols, blocks, total + t * PACK_ROWS);
+        }
         tile += pack_run_bytes(f, blocks);
+        other = other ? other + pack_run_bytes(f, blocks) : NULL;
     }
 }
 
@@ -508,13 +497,10 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
             memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
-            if (x->cols > COLS) {
+            if (x->cols > COLS)
                 strip(f, tile, other, x, c, cols, total);
-            } else {
-                few(f, tile, x, total);
-                if (other)
-                    few(f, other, x, total + PACK_ROWS);
-            }
+            else
+                few(f, tile, other, x, total);
             for (size_t i = 0; i < cols; i++)
                 memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
         }

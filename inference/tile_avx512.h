@@ -10,6 +10,7 @@
  * One column: codes are unpacked in registers on their way, since memory is what limits.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
+#include "inference/floats_avx512.h"
 #include "inference/pack.h"
 
 #include "inference/ops_x86.h"
@@ -81,7 +82,9 @@ ALWAYS __m512i dot4(__m512i sum, __m512i w, __m512i x, bool wide)
         sum = _mm512_add_epi32(sum, _mm512_madd_epi16(tops, _mm512_set1_epi16(128)));
         w = _mm512_and_si512(w, _mm512_set1_epi8(127));
     }
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+    __asm__("" : "+v"(sum));
+    return sum;
 #endif
 }
 
@@ -467,6 +470,6 @@ static void tile_multiply(const struct ops_weight *w, size_t first, size_t rows,
         QUANT_BLOCKED_LIST(E)
 #undef E
     default:
-        avx2_multiply_floats(w, first, rows, x, out, stride);
+        multiply_floats(w, first, rows, x, out, stride);
     }
 }

@@ -40,8 +40,11 @@ static void ask_send(struct worker *w, const struct ask *a)
     if (a->kind == ASK_READY || a->failed != ERR_OK)
         return;
     if (a->kind == ASK_RUN) {
-        const struct wire_run m = {
-            .ask = a->id, .request = bytes_of_buf(&a->request), .tokens = bytes_of_buf(&a->tokens)};
+        const struct wire_run m = {.ask = a->id,
+                                   .scope = a->scope,
+                                   .logprobs = a->logprobs,
+                                   .request = bytes_of_buf(&a->request),
+                                   .tokens = bytes_of_buf(&a->tokens)};
         wire_add_run(&out, &m);
     } else {
         buf_add(&out, a->frame.p, a->frame.n);
@@ -83,6 +86,10 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
     case ASK_VERIFY:
         if (a->fn.verdict)
             a->fn.verdict(a->arg, e, NULL, note);
+        break;
+    case ASK_EMBED:
+        if (a->fn.embedding)
+            a->fn.embedding(a->arg, e, NULL, note);
         break;
     }
     ask_free(a);
@@ -143,7 +150,7 @@ static enum err take_token(struct ask *a, const struct wire_token *m)
     if (a->kind != ASK_RUN || m->index != a->tokens.n / 4)
         return ERR_PROTOCOL;
     wire_put_id(&a->tokens, m->token);
-    const struct worker_token t = {m->index, m->token, m->digest, m->text};
+    const struct worker_token t = {m->index, m->token, m->digest, m->text, m->logprobs};
     if (a->fn.calls.token)
         a->fn.calls.token(a->arg, &t);
     return ERR_OK;
@@ -155,6 +162,7 @@ static enum err take_done(struct worker *w, struct ask *a, const struct wire_don
         return ERR_PROTOCOL;
     const struct worker_done d = {.stop = m->stop,
                                   .tokens = m->tokens,
+                                  .shared = m->shared,
                                   .digest = m->digest,
                                   .prompt_us = m->prompt_us,
                                   .decode_us = m->decode_us,
@@ -174,6 +182,18 @@ static enum err take_verified(struct worker *w, struct ask *a, const struct wire
     ask_unlink(w, a);
     if (a->fn.verdict)
         a->fn.verdict(a->arg, ERR_OK, &v, &no_note);
+    ask_free(a);
+    return ERR_OK;
+}
+
+static enum err take_embedding(struct worker *w, struct ask *a, const struct wire_embedding *m)
+{
+    if (a->kind != ASK_EMBED || m->values.n > 4 * (size_t)w->opened.embed)
+        return ERR_PROTOCOL;
+    const struct worker_embedding v = {m->tokens, m->values, m->digest};
+    ask_unlink(w, a);
+    if (a->fn.embedding)
+        a->fn.embedding(a->arg, ERR_OK, &v, &no_note);
     ask_free(a);
     return ERR_OK;
 }
@@ -227,6 +247,7 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(TOKEN, token, take_token(a, &m))
         TAKE(DONE, done, take_done(w, a, &m))
         TAKE(VERIFIED, verified, take_verified(w, a, &m))
+        TAKE(EMBEDDING, embedding, take_embedding(w, a, &m))
         TAKE(TOKENS, tokens, take_ids(w, a, ASK_TOKENIZE, m.ids))
         TAKE(TEMPLATED, templated, take_ids(w, a, ASK_TEMPLATE, m.ids))
         TAKE(TEXT, text, take_text(w, a, m.text))
@@ -310,14 +331,18 @@ worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, wo
     return ask_go(w, a);
 }
 
-worker_ask worker_template(struct worker *w, struct bytes messages_json, worker_ids_fn fn, void *arg)
+worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
+                           void *arg)
 {
     struct ask *a = ask_new(w, ASK_TEMPLATE, arg);
     a->fn.ids = fn;
-    if (messages_json.n > PROMPT_BYTES_MAX)
+    if (messages_json.n > PROMPT_BYTES_MAX || tools_json.n > PROMPT_BYTES_MAX)
         return too_long(w, a);
-    const struct wire_template m = {
-        .ask = a->id, .answer = true, .clock_ms = host_wall_ms(w->host), .messages = messages_json};
+    const struct wire_template m = {.ask = a->id,
+                                    .answer = true,
+                                    .clock_ms = host_wall_ms(w->host),
+                                    .messages = messages_json,
+                                    .tools = tools_json};
     wire_add_template(&a->frame, &m);
     return ask_go(w, a);
 }
@@ -337,28 +362,45 @@ static bool is_too_long(struct bytes request, struct bytes tokens)
     return request.n > WIRE_BODY_IDS - 64 || tokens.n > WIRE_BODY_IDS - 64;
 }
 
-worker_ask worker_run(struct worker *w, struct bytes request, struct bytes tokens, const struct worker_calls *calls,
-                      void *arg)
+worker_ask worker_run(struct worker *w, const struct worker_work *work, const struct worker_calls *calls, void *arg)
 {
     struct ask *a = ask_new(w, ASK_RUN, arg);
     a->fn.calls = *calls;
-    if (is_too_long(request, tokens))
+    if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    buf_add(&a->request, request.p, request.n);
-    buf_add(&a->tokens, tokens.p, tokens.n);
+    buf_add(&a->request, work->request.p, work->request.n);
+    buf_add(&a->tokens, work->tokens.p, work->tokens.n);
+    a->scope = work->scope;
+    a->logprobs = work->logprobs;
     return ask_go(w, a);
 }
 
-worker_ask worker_verify(struct worker *w, struct bytes request, struct bytes tokens, const struct hash *digest,
+worker_ask worker_verify(struct worker *w, const struct worker_work *work, const struct hash *digest,
                          worker_verdict_fn fn, void *arg)
 {
     struct ask *a = ask_new(w, ASK_VERIFY, arg);
     a->fn.verdict = fn;
-    if (is_too_long(request, tokens))
+    if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    const struct wire_verify m = {.ask = a->id, .request = request, .tokens = tokens, .digest = *digest};
+    const struct wire_verify m = {
+        .ask = a->id, .scope = work->scope, .request = work->request, .tokens = work->tokens, .digest = *digest};
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
+}
+
+worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg)
+{
+    struct ask *a = ask_new(w, ASK_EMBED, arg);
+    a->fn.embedding = fn;
+    if (ids.n > WIRE_BODY_IDS - 64)
+        return too_long(w, a);
+    wire_add_embed(&a->frame, &(struct wire_embed){a->id, dimensions, true, ids});
+    return ask_go(w, a);
+}
+
+static bool can_cancel(enum ask_kind kind)
+{
+    return kind == ASK_RUN || kind == ASK_VERIFY || kind == ASK_EMBED;
 }
 
 void worker_drop(struct worker *w, worker_ask id)
@@ -366,7 +408,7 @@ void worker_drop(struct worker *w, worker_ask id)
     struct ask *a = ask_find(w, id);
     if (!a)
         return;
-    if (w->state == WORKER_READY && (a->kind == ASK_RUN || a->kind == ASK_VERIFY) && a->failed == ERR_OK) {
+    if (w->state == WORKER_READY && can_cancel(a->kind) && a->failed == ERR_OK) {
         struct buf out = {0};
         wire_add_cancel(&out, &(struct wire_cancel){.ask = id});
         worker_send_take(w, &out);

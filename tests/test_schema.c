@@ -517,6 +517,52 @@ static void a_full_cache_changes_nothing(void **state)
     buf_clear(&so_far);
 }
 
+/* A mask that would cost too much is empty, asked once or again, by one who has read all or starts there. */
+static void a_mask_has_a_bound(void **state)
+{
+    (void)state;
+    enum { DEEP = 6, TOKENS = 15625 };
+    uint32_t *starts = mem_array(TOKENS + 1, sizeof *starts), *bits = mem_array(TOKENS / 32 + 1, sizeof *bits);
+    struct buf text = {0}, so_far = {0};
+    for (uint32_t i = 0; i < TOKENS; i++)
+        for (uint32_t k = 0, rest = i; k < DEEP; k++, rest /= 5) {
+            const char c = (char)('a' + rest % 5);
+            buf_add(&text, &c, 1);
+            starts[i + 1] = (uint32_t)text.n;
+        }
+    struct trie *t = trie_new(&text, starts, TOKENS);
+    struct grammar *g =
+        compiled("{\"pattern\":\"^(?:[a-e]{0,900}a[a-e]{900}|[a-e]{0,900}b[a-e]{901}|[a-e]{0,900}c[a-e]{902}|"
+                 "[a-e]{0,900}d[a-e]{903})$\"}");
+    struct matcher *m = matcher_new(g);
+    random_state = 9;
+    buf_add_text(&so_far, "\"");
+    for (unsigned i = 0; i < 850; i++) {
+        const char c = (char)('a' + draw(5));
+        buf_add(&so_far, &c, 1);
+    }
+    assert_true(matcher_take(m, bytes_of(so_far.p, 2)));
+    assert_true(matcher_mask(m, t, bits)); /* few readings yet */
+    assert_int_equal(bits[0], UINT32_MAX);
+    assert_true(matcher_take(m, bytes_of(so_far.p + 2, so_far.n - 2)));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(matcher_mask(m, t, bits));
+        for (unsigned k = 0; k < TOKENS / 32 + 1; k++)
+            assert_int_equal(bits[k], 0);
+        matcher_free(i == 0 ? NULL : m);
+    }
+    m = matcher_new(g);
+    assert_true(matcher_take(m, bytes_of_buf(&so_far)));
+    assert_false(matcher_mask(m, t, bits));
+    matcher_free(m);
+    grammar_free(g);
+    trie_free(t);
+    free(starts);
+    free(bits);
+    buf_clear(&text);
+    buf_clear(&so_far);
+}
+
 static void optional_properties_up_to_the_bound(void **state)
 {
     (void)state;
@@ -599,6 +645,7 @@ int main(void)
         cmocka_unit_test(depth_ends_in_what_can_be_closed),
         cmocka_unit_test(random_answers_satisfy),
         cmocka_unit_test(a_full_cache_changes_nothing),
+        cmocka_unit_test(a_mask_has_a_bound),
         cmocka_unit_test(optional_properties_up_to_the_bound),
         cmocka_unit_test(the_json_suite),
     };
