@@ -407,14 +407,11 @@ def mistype(word, rng):
     return word[:i] + rng.choice(KEYS.get(word[i].lower(), "") or word[i]) + word[i + 1 :]
 
 
-def vary(q, rng, known=True):
-    """One variation of a question as a person might type it."""
-    if rng.random() < 0.15:
-        return q
+def reword(q, rng, known):
+    """Other words for the same question, and fewer, and slips."""
     if rng.random() < 0.5:
         q = reframe(q, rng)
-    marks = q[-1:] if q[-1:] in "?.!" else ""
-    words = q.rstrip("?.! ").split()
+    words = q.split()
     if rng.random() < 0.5:
         for i, w in enumerate(words):
             if w in SWAPS and rng.random() < 0.25:
@@ -440,7 +437,17 @@ def vary(q, rng, known=True):
         words = rng.choice(BEFORE).split() + words
     if rng.random() < (0.12 if known else 0.10):
         words = words + rng.choice(AFTER).split()
-    q = " ".join(words)
+    return " ".join(words)
+
+
+def vary(q, rng, known=True):
+    """One variation of a question as a person might type it."""
+    if rng.random() < 0.1:
+        return q
+    marks = q[-1:] if q[-1:] in "?.!" else ""
+    q = q.rstrip("?.! ")
+    if rng.random() < 0.5:
+        q = reword(q, rng, known)
     r = rng.random()
     if r < 0.35:
         q = q.lower()

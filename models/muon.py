@@ -8,11 +8,11 @@ import torch
 
 
 def orthogonal(g):
-    """Five Newton-Schulz steps towards the orthogonal factor of g."""
+    """Four Newton-Schulz steps towards the orthogonal factor of g."""
     wide = g.shape[0] <= g.shape[1]
     x = (g if wide else g.t()).contiguous()
     x = (x / (x.norm() + 1e-7)).bfloat16()
-    for _ in range(5):
+    for _ in range(4):
         a = x @ x.t()
         b = -4.7750 * a + 2.0315 * (a @ a)
         x = 3.4445 * x + b @ x
