@@ -74,7 +74,7 @@ class Unknown:
                         self.whole.append(line)
 
     def draw(self, rng):
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             return rng.choice(self.whole)
         return re.sub(r"\{(\w+)\}", lambda m: rng.choice(self.slots[m.group(1)]), rng.choice(self.frames))
 
