@@ -76,7 +76,8 @@ $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
 # Kernel sets are compiled for their instructions, and only entered after the processor was asked.
 $(B)/obj/inference/%_avx2.o: CFLAGS += -mavx2 -mf16c
-$(B)/obj/inference/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c
+$(B)/obj/inference/%_avx512.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+$(B)/obj/inference/%_avx512_vnni.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
 $(B)/obj/inference/%.o: CFLAGS += -O3
 
 -include Makefile.gen
@@ -139,7 +140,8 @@ FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsa
 fuzz: all
 	@mkdir -p build/fuzz
 	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
-	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c,$(call sources,$l))) cli/http.c $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
+	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c %_avx512_vnni.c,$(call sources,$l))) cli/http.c node/tool_calls.c \
+	  $(call objects,$(wildcard inference/*_avx512.c inference/*_avx512_vnni.c)) $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
 
 PREFIX ?= /usr/local
 install: all

@@ -98,6 +98,7 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
 #define BATCH_MAX           4096
@@ -115,6 +116,25 @@
 #define TEMPLATE_MEMORY_MAX (64u << 20) /* all values made while rendering; it bounds the copying too */
 #define TEMPLATE_DEPTH_MAX  200         /* nested blocks, operands of one expression, macro calls: the C stack */
 #define TEMPLATE_ARGS_MAX   16          /* of one call */
+
+/* -- constraints: they decide which tokens are allowed, so they are part of the arithmetic -- */
+#define SCHEMA_BYTES_MAX      (128u << 10) /* OpenAI takes 120,000 characters of names and values */
+#define SCHEMA_DEPTH_MAX      64           /* of the schema's own JSON, and of what it is merged to */
+#define SCHEMA_RULES_MAX      8192
+#define SCHEMA_PROPERTIES_MAX 1000       /* of one object, which may all be optional */
+#define SCHEMA_WORK_MAX       (4u << 20) /* bytes of schemas written out while merging and comparing */
+#define SCHEMA_LENGTH_MAX     1000000    /* of minLength, maxItems and their like */
+#define PATTERN_BYTES_MAX     4096
+#define PATTERN_GROUPS_MAX    32   /* one inside the other */
+#define PATTERN_TIMES_MAX     1000 /* a{N} */
+#define GRAMMAR_OPS_MAX       (256u << 10)
+#define GRAMMAR_DEPTH_MAX     64         /* rules open at once: objects and arrays inside each other */
+#define GRAMMAR_THREADS_MAX   1024       /* readings of one text at once */
+#define GRAMMAR_VISITS_MAX    8192       /* operations looked at behind one byte */
+#define GRAMMAR_STEPS_MAX     (8u << 20) /* of one mask: readings of each step that is new in it: half a second, 100 MB */
+#define GRAMMAR_STEP_LEAST    16         /* added for each step, which also has a place in the tables */
+#define GRAMMAR_CACHE_BYTES   (16u << 20) /* changes nothing but the time */
+#define GRAMMAR_CACHE_MASKS   32
 
 /* -- market (protocol) -- */
 #define STEP_TOKENS        16  /* tokens between two vouchers: what one side may lose */

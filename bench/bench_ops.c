@@ -1,10 +1,11 @@
 /* How fast the kernels are, one thread: bench_ops [ROWS [LENGTH]].
  *
- * For every set of kernels and every format: a matrix of ROWS rows of LENGTH against 1, 8 and 64 columns, in G
+ * For every set of kernels and every format: a matrix of ROWS rows of LENGTH against 1, 2, 8 and 120 columns, in G
  * multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted sum of
  * attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
 #include "base/mem.h"
 #include "inference/ops.h"
+#include "inference/pack.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define COLS_MAX   64
+#define COLS_MAX   120
 #define SECONDS    0.3
 #define HEAD       128 /* elements of a head */
 #define HEAD_COUNT 64  /* chunks of cache that are gone through */
@@ -20,7 +21,7 @@
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* others may be using the machine */
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -34,59 +35,77 @@ static uint32_t draw(void)
 struct product {
     struct ops_weight w;
     struct ops_input x;
-    uint8_t *weights;
-    float *f, *s, *out, *expected;
-    int8_t *q;
+    uint8_t *weights, *packed;
+    void *blocks[2];
+    float *f, *out, *expected;
 };
+
+/* The first `cols` columns, as the kernels read them. */
+static void put_columns(struct product *p, const struct ops *o, size_t cols)
+{
+    p->x.cols = cols;
+    p->x.narrow = ops_blocks_at(p->blocks[0], p->x.n, cols);
+    p->x.wide = ops_blocks_at(p->blocks[1], p->x.n, cols);
+    for (size_t c = 0; c < cols; c++)
+        CHECK(ops_put_column(o, &p->x, c, p->f + c * p->x.n));
+}
 
 static void make_product(struct product *p, enum gguf_tensor_type type, size_t rows, size_t n)
 {
+    const struct quant_format *f = quant_format(type);
     size_t bytes = rows * quant_row_bytes(type, n);
-    size_t step = type == GGUF_TENSOR_F32 ? 4 : type == GGUF_TENSOR_F16 ? 2 : quant_row_bytes(type, ARITH_BLOCK);
     *p = (struct product){.weights = mem_new(bytes)};
     for (size_t i = 0; i < bytes; i++)
         p->weights[i] = (uint8_t)draw();
-    for (size_t i = 0; i + step <= bytes; i += step) { /* scales and weights that are ordinary numbers */
-        size_t high = i + (type == GGUF_TENSOR_F32 ? 3 : 1);
-        p->weights[high] = (uint8_t)((p->weights[high] & 0x83u) | 0x30u);
-    }
+    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0;
+    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes) /* scales and weights that are ordinary numbers */
+        for (size_t h = 0; h <= f->has_min; h++) {
+            uint8_t *high = p->weights + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
+            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+        }
     p->f = mem_array(COLS_MAX * n, sizeof(float));
-    p->q = mem_array(COLS_MAX, n);
-    p->s = mem_array(COLS_MAX * n / ARITH_BLOCK, sizeof(float));
     p->out = mem_array(COLS_MAX * rows, sizeof(float));
     p->expected = mem_array(COLS_MAX * rows, sizeof(float));
     for (size_t i = 0; i < COLS_MAX * n; i++)
         p->f[i] = (float)((int32_t)(draw() % 2001) - 1000) * 1e-3f;
-    for (size_t c = 0; c < COLS_MAX; c++)
-        CHECK(ops_ref.quantise(p->f + c * n, n, p->q + c * n, p->s + c * (n / ARITH_BLOCK)));
+    for (size_t i = 0; i < 2; i++)
+        p->blocks[i] = mem_new(ops_blocks_bytes(n, COLS_MAX));
     p->w = (struct ops_weight){
         .type = type, .n = n, .rows = rows, .row_bytes = quant_row_bytes(type, n), .data = p->weights};
-    p->x = (struct ops_input){.n = n, .cols = COLS_MAX, .f = p->f, .q = p->q, .s = p->s};
+    if (quant_is_blocked(type)) {
+        p->packed = aligned_alloc(64, (size_t)pack_matrix_bytes(f, n, rows) / 64 * 64 + 64);
+        CHECK(p->packed);
+        pack_matrix(f, p->weights, n, rows, p->packed);
+        p->w.packed = p->packed;
+    }
+    p->x = (struct ops_input){.n = n, .f = p->f};
+    put_columns(p, &ops_ref, COLS_MAX);
     ops_ref.multiply(&p->w, 0, rows, &p->x, p->expected, rows);
 }
 
 static void free_product(struct product *p)
 {
     free(p->weights);
+    free(p->packed);
+    free(p->blocks[0]);
+    free(p->blocks[1]);
     free(p->f);
-    free(p->q);
-    free(p->s);
     free(p->out);
     free(p->expected);
 }
 
 static void time_product(const struct ops *o, struct product *p)
 {
-    static const size_t cols[] = {1, 8, COLS_MAX};
+    static const size_t cols[] = {1, 2, 8, COLS_MAX};
     size_t rows = p->w.rows, n = p->w.n;
-    p->x.cols = COLS_MAX;
+    put_columns(p, o, COLS_MAX);
     o->multiply(&p->w, 0, rows, &p->x, p->out, rows);
     CHECK(memcmp(p->out, p->expected, COLS_MAX * rows * sizeof(float)) == 0);
-    printf("%-5s %-5s", o->name, gguf_tensor_type_name(p->w.type));
-    for (size_t i = 0; i < sizeof cols / sizeof *cols; i++) {
+    printf("%-8s %-6s", o->name, gguf_tensor_type_name(p->w.type));
+    for (size_t i = 0; o != &ops_ref && i < sizeof cols / sizeof *cols; i++) {
         uint64_t rounds = 0;
         double start = now(), took;
-        p->x.cols = cols[i];
+        put_columns(p, o, cols[i]);
         do {
             o->multiply(&p->w, 0, rows, &p->x, p->out, rows);
             rounds++;
@@ -144,10 +163,14 @@ static void time_attention(const struct ops *o)
 
 int main(int argc, char **argv)
 {
-    static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_Q8_0, GGUF_TENSOR_Q4_0};
+    static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
+#define E(name, ...) GGUF_TENSOR_##name,
+                                                  QUANT_BLOCKED_LIST(E)
+#undef E
+    };
     size_t rows = argc > 1 ? strtoul(argv[1], NULL, 10) : 2048, n = argc > 2 ? strtoul(argv[2], NULL, 10) : 2048;
-    if (rows == 0 || n == 0 || n % ARITH_BLOCK || rows > (1u << 20) || n > (1u << 20)) {
-        fprintf(stderr, "usage: bench_ops [ROWS [LENGTH]], LENGTH a multiple of %d\n", ARITH_BLOCK);
+    if (rows == 0 || n == 0 || n % ARITH_RUN || rows > (1u << 20) || n > (1u << 20)) {
+        fprintf(stderr, "usage: bench_ops [ROWS [LENGTH]], LENGTH a multiple of %d\n", ARITH_RUN);
         return 3;
     }
     const struct ops *o;

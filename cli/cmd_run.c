@@ -75,6 +75,7 @@ const struct option_spec cmd_run_options[] = {
      .value = "HEX",
      .help = "for the same answer again (drawn where one is needed)"},
     {.name = "stop", .type = OPTION_TEXT, .value = "TEXT", .many = true, .help = "ends the answer"},
+    {.name = "schema", .type = OPTION_TEXT, .value = "FILE.json", .help = "JSON schema that the answer satisfies"},
     HOW_OPTIONS,
     {.name = NULL},
 };
@@ -107,6 +108,24 @@ static bool read_seed(const char *text, struct hash *seed)
     return hex_get(digits, seed->b, HASH_SIZE);
 }
 
+static enum err read_schema(const char *path, struct transcript *t, struct note *note)
+{
+    struct buf content = {0};
+    struct note why = {{0}};
+    enum err e = file_read(path, SCHEMA_BYTES_MAX, &content, note);
+    if (e == ERR_OK) {
+        json_t *schema = json_parse(bytes_of_buf(&content), &why);
+        if (schema)
+            json_print(&t->schema, schema);
+        else
+            e = note_set(note, ERR_FORMAT, "%.120s: %s", path, why.text);
+        json_decref(schema);
+    }
+    t->request.schema = bytes_of_buf(&t->schema);
+    buf_clear(&content);
+    return e;
+}
+
 /* All of a request but its prompt. */
 static int read_request(const struct cli *cli, const struct args *args, struct transcript *t)
 {
@@ -123,6 +142,8 @@ static int read_request(const struct cli *cli, const struct args *args, struct t
         if (transcript_add_stop(&t->stops, stop, strlen(stop), &note) != ERR_OK)
             return cli_fail(cli, CLI_USAGE, "--stop: %s", note.text);
     r->stops = bytes_of_buf(&t->stops);
+    if (args_text(args, "schema") && read_schema(args_text(args, "schema"), t, &note) != ERR_OK)
+        return cli_fail(cli, CLI_USAGE, "--schema: %s", note.text);
     if (seed && !read_seed(seed, &r->seed))
         return cli_fail(cli, CLI_USAGE, "--seed \"%.70s\" is not a seed: 1 to 64 hexadecimal digits", seed);
     if (!seed && r->temp > 0)

@@ -10,6 +10,7 @@ void transcript_clear(struct transcript *t)
 {
     buf_clear(&t->prompt);
     buf_clear(&t->stops);
+    buf_clear(&t->schema);
     buf_clear(&t->tokens);
     buf_clear(&t->text);
 }
@@ -77,11 +78,12 @@ static json_t *stops_json(const struct buf *stops)
 static json_t *request_members(const struct transcript *t)
 {
     const struct request *r = &t->request;
-    return json_pack("{s:I, s:o, s:I, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o}", "tokens", (json_int_t)r->tokens_max,
-                     "temp", real_json(r->temp), "top_k", (json_int_t)r->top_k, "top_p", real_json(r->top_p), "min_p",
-                     real_json(r->min_p), "penalties", "repeat", real_json(r->repeat_penalty), "presence",
-                     real_json(r->presence), "frequency", real_json(r->frequency), "window", (json_int_t)r->window,
-                     "seed", hex_json(&r->seed), "stop", stops_json(&t->stops));
+    return json_pack("{s:I, s:o, s:I, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o, s:o*}", "tokens",
+                     (json_int_t)r->tokens_max, "temp", real_json(r->temp), "top_k", (json_int_t)r->top_k, "top_p",
+                     real_json(r->top_p), "min_p", real_json(r->min_p), "penalties", "repeat",
+                     real_json(r->repeat_penalty), "presence", real_json(r->presence), "frequency",
+                     real_json(r->frequency), "window", (json_int_t)r->window, "seed", hex_json(&r->seed), "stop",
+                     stops_json(&t->stops), "schema", t->schema.n ? json_parse(bytes_of_buf(&t->schema), NULL) : NULL);
 }
 
 json_t *transcript_json(const struct transcript *t)
@@ -182,7 +184,7 @@ static void read_stop_reason(struct reader *r, const json_t *o, const char *key,
     for (*out = 0; *out < REQUEST_STOPS; ++*out)
         if (name && strcmp(name, request_stop_name(*out)) == 0)
             return;
-    fail(r, key, "\"length\", \"eos\", \"stop\" or \"numeric\"");
+    fail(r, key, "\"length\", \"eos\", \"stop\", \"numeric\" or \"schema\"");
 }
 
 static void read_request(struct reader *r, const json_t *o, struct transcript *t)
@@ -208,6 +210,9 @@ static void read_request(struct reader *r, const json_t *o, struct transcript *t
     read_ids(r, o, "prompt_tokens", &t->prompt);
     t->request.prompt = bytes_of_buf(&t->prompt);
     t->request.stops = bytes_of_buf(&t->stops);
+    if (json_object_get(q, "schema"))
+        json_print(&t->schema, json_object_get(q, "schema"));
+    t->request.schema = bytes_of_buf(&t->schema);
 }
 
 enum err transcript_read(const json_t *o, struct transcript *t, struct note *note)

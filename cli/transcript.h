@@ -7,8 +7,8 @@
 
 struct transcript {
     struct hash model;
-    struct request request; /* borrows prompt and stops from below */
-    struct buf prompt, stops, tokens, text;
+    struct request request; /* borrows prompt, stops and schema from below */
+    struct buf prompt, stops, schema, tokens, text;
     struct hash digest;
     uint8_t stop;
     char backend[65];

@@ -65,6 +65,12 @@ static inline float arith_fold(float lanes[ARITH_LANES])
 
 /* e^x within 2 units in the last place; NaN gives NaN. */
 float arith_exp(float x);
+/* Within 2 units in the last place. */
+float arith_tanh(float x);
+/* x times the normal distribution's Phi(x): with the approximation of Phi that is written with a hyperbolic tangent,
+ * and with Phi itself. */
+float arith_gelu_tanh(float x);
+float arith_gelu_erf(float x);
 /* binary16 to binary32, exact. */
 float arith_half(uint16_t h);
 

@@ -1,4 +1,4 @@
-/* Attention of one head at one position over its sequence's cache (docs/arithmetic.md, Attention). */
+/* Attention of one head at one position over a stretch of its sequence's cache (docs/arithmetic.md, Attention). */
 #ifndef KITH_INFERENCE_ATTENTION_H
 #define KITH_INFERENCE_ATTENTION_H
 
@@ -6,9 +6,17 @@
 
 /* Bytes of scratch that a thread needs for heads of this length. */
 size_t attention_scratch(size_t head_n);
-/* out[head_n] = attention of query[head_n] at `position` (whose key and value are in the cache already). `scale`
- * multiplies the scores. False if a number on the way is not finite; out is then zero. */
-bool attention_run(const struct cache *c, const struct ops *ops, uint32_t layer, uint32_t head_kv, uint32_t position,
-                   const float *query, size_t head_n, float scale, void *scratch, float *out);
+/* The positions that a query sees, and how its scores are made. */
+struct attention {
+    const struct cache *cache; /* keys and values of [first, end) are in it */
+    const struct ops *ops;
+    uint32_t layer, first, end; /* first < end */
+    float scale;                /* of the scores */
+    float cap;                  /* 0: none */
+};
+/* out[head_n] = attention of query[head_n] over one head's keys and values. False if a number on the way is not finite;
+ * out is then zero. */
+bool attention_run(const struct attention *a, uint32_t head_kv, const float *query, size_t head_n, void *scratch,
+                   float *out);
 
 #endif

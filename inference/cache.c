@@ -58,10 +58,11 @@ struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer,
     return p;
 }
 
-static bool put(const struct ops *ops, const float *x, size_t n, int8_t *q, float *s, uint32_t blocks, uint32_t t)
+/* x[n] as int8 in q[32 blocks]; its scales go to position t of s. */
+static bool quantise(const struct ops *ops, const float *x, size_t n, int8_t *q, float *s, uint32_t blocks, uint32_t t)
 {
     float scales[HEAD_BLOCKS_MAX];
-    bool finite = ops->quantise(x, n, q + (size_t)t * blocks * ARITH_BLOCK, scales);
+    bool finite = ops->quantise(x, n, q, scales);
     for (uint32_t b = 0; b < blocks; b++)
         s[(size_t)b * ARITH_CHUNK + t] = scales[b];
     return finite;
@@ -72,7 +73,14 @@ bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32
 {
     struct cache_part p = cache_at(c, position / ARITH_CHUNK, layer, head);
     uint32_t t = position % ARITH_CHUNK;
-    bool k_fine = put(ops, key, head_n, p.k, p.ks, c->blocks, t);
-    bool v_fine = put(ops, value, head_n, p.v, p.vs, c->blocks, t);
+    int8_t k[EMBED_MAX], v[EMBED_MAX];
+    bool k_fine = quantise(ops, key, head_n, k, p.ks, c->blocks, t);
+    bool v_fine = quantise(ops, value, head_n, v, p.vs, c->blocks, t);
+    for (size_t b = 0; b < c->blocks; b++) {
+        for (size_t i = 0; i < ARITH_BLOCK; i += 4)
+            memcpy(p.k + ops_key_at(b, t, i), k + b * ARITH_BLOCK + i, 4);
+        for (size_t i = 0; i < ARITH_BLOCK; i++)
+            p.v[ops_value_at(b, t, i)] = v[b * ARITH_BLOCK + i];
+    }
     return k_fine && v_fine;
 }

@@ -2,8 +2,9 @@
  * of ARITH_CHUNK positions. A page holds all layers, so a sequence takes memory as it grows.
  *
  *     page = for each layer, for each of heads_kv:
- *                k[CHUNK, 32 B] int8, v[CHUNK, 32 B] int8, ks[B, CHUNK] binary32, vs[B, CHUNK] binary32
- *     B = blocks along a head, the last one padded with zeros */
+ *                k, v: CHUNK x 32 B int8 each, in the order of ops_key_at and ops_value_at;
+ *                ks[B, CHUNK], vs[B, CHUNK] binary32
+ *     B = blocks along a head, the last one padded with zeros. A page begins as zeros. */
 #ifndef KITH_INFERENCE_CACHE_H
 #define KITH_INFERENCE_CACHE_H
 

@@ -1,54 +1,33 @@
-/* Evaluating a batch, layer by layer. Every step is split over the pool by rows of a matrix, by rows of the batch, or
- * by (row, head); no result is ever put together from two threads. */
-#include "inference/engine.h"
+/* Evaluating a batch: its rows enter the stream, go through the layers (layer.c), and leave as hidden states and
+ * logits. */
+#include "inference/engine_in.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inference/attention.h"
-#include "inference/pool.h"
-#include "inference/rope.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MATRIX_GRAIN 32 /* rows of a matrix that a thread takes at least: a few tiles of every kernel set */
-
-struct engine_seq {
-    struct engine *engine;
-    struct cache cache;
-    uint32_t length;
-    bool finite; /* of every position so far */
-};
-
-struct engine {
-    const struct model *m;
-    const struct ops *ops;
-    struct pool *pool;
-    struct rope *rope;
-    uint32_t batch_max, context;
-    /* scratch; [rows of the batch, ...] */
-    float *x;             /* [embed] the residual stream */
-    float *h;             /* [embed] after a norm */
-    float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head] */
-    float *gate, *up;     /* [mix] */
-    float *back;          /* [embed] what a branch adds */
-    float *hidden, *logits;
-    int8_t *xq;         /* [P(widest)] */
-    float *xs;          /* [P(widest) / 32] */
-    uint32_t *position; /* of each row in its sequence */
-    uint32_t *slot;     /* rows of the batch that still go on, in the last layer */
-    bool *finite;       /* of each row in this batch */
-    uint8_t *scratch;   /* [batch, attention_scratch] */
-    size_t scratch_bytes;
-    size_t widest;
-    struct engine_row *rows;
-    uint32_t n;
-};
-
 static size_t max_of(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+static void new_ropes(struct engine *e)
+{
+    const struct model *m = e->m;
+    bool windows = false;
+    for (uint32_t i = 0; i < m->layers; i++)
+        windows = windows || m->layer[i].window;
+    if (!m->rope_pairs)
+        return;
+    e->rope[MODEL_ROPE] = rope_new(&m->rope[MODEL_ROPE], m->rope_pairs, e->context);
+    if (m->rope_long_from && m->rope_long_from < m->context)
+        e->rope[MODEL_ROPE_LONG] = rope_new(&m->rope[MODEL_ROPE_LONG], m->rope_pairs, e->context);
+    if (m->kind->base_local != 0.0 && windows)
+        e->rope[MODEL_ROPE_LOCAL] = rope_new(&m->rope[MODEL_ROPE_LOCAL], m->rope_pairs, e->context);
 }
 
 struct engine *engine_new(const struct engine_options *o)
@@ -56,14 +35,15 @@ struct engine *engine_new(const struct engine_options *o)
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
     size_t n = o->batch_max, all = (size_t)m->heads * m->head, kv = (size_t)m->heads_kv * m->head;
+    size_t mix = max_of(m->mix, m->expert_mix);
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
     e->ops = o->ops;
     e->batch_max = o->batch_max;
     e->context = o->context && o->context < m->context ? o->context : m->context;
     e->pool = pool_new(o->threads);
-    e->rope = rope_new(m, e->context);
-    e->widest = max_of(max_of(m->embed, m->mix), all);
+    new_ropes(e);
+    e->widest = max_of(max_of(m->embed, mix), all);
     e->scratch_bytes = (attention_scratch(m->head) + 63) / 64 * 64;
     e->x = mem_array(n * m->embed, sizeof(float));
     e->h = mem_array(n * m->embed, sizeof(float));
@@ -71,17 +51,18 @@ struct engine *engine_new(const struct engine_options *o)
     e->o = mem_array(n * all, sizeof(float));
     e->k = mem_array(n * kv, sizeof(float));
     e->v = mem_array(n * kv, sizeof(float));
-    e->gate = mem_array(n * m->mix, sizeof(float));
-    e->up = mem_array(n * m->mix, sizeof(float));
+    e->gate = mem_array(n * mix, sizeof(float));
+    e->up = mem_array(n * mix, sizeof(float));
     e->back = mem_array(n * m->embed, sizeof(float));
     e->hidden = mem_array(n * m->embed, sizeof(float));
-    e->logits = mem_array(n * m->vocab, sizeof(float));
-    e->xq = mem_array(n * quant_padded(e->widest), 1);
-    e->xs = mem_array(n * quant_padded(e->widest) / ARITH_BLOCK, sizeof(float));
+    e->logits = model_writes(m) ? mem_array(n * m->vocab, sizeof(float)) : NULL;
+    e->narrow = mem_new(ops_blocks_bytes(e->widest, n));
+    e->wide = mem_new(ops_blocks_bytes(e->widest, n));
     e->position = mem_array(n, sizeof *e->position);
     e->slot = mem_array(n, sizeof *e->slot);
     e->finite = mem_array(n, sizeof *e->finite);
     e->scratch = mem_array(n * m->heads, e->scratch_bytes);
+    e->moe = moe_new(m, o->batch_max);
     return e;
 }
 
@@ -90,9 +71,11 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     pool_free(e->pool);
-    rope_free(e->rope);
-    void *all[] = {e->x,      e->h,      e->q,  e->o,  e->k,        e->v,    e->gate,   e->up,     e->back,
-                   e->hidden, e->logits, e->xq, e->xs, e->position, e->slot, e->finite, e->scratch};
+    for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
+        rope_free(e->rope[i]);
+    moe_free(e->moe);
+    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
+                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(e);
@@ -117,8 +100,10 @@ uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
-    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2ull * m->mix + m->vocab + quant_padded(e->widest) / 32;
-    return e->batch_max * (floats * 4 + quant_padded(e->widest) + m->heads * e->scratch_bytes);
+    uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
+    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix + vocab;
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * (floats * 4 + m->heads * e->scratch_bytes) +
+           moe_bytes(m, e->batch_max);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
@@ -126,11 +111,12 @@ uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
     return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * cache_page_bytes(e->m);
 }
 
-struct engine_seq *engine_seq_new(struct engine *e)
+struct engine_seq *engine_seq_new(struct engine *e, uint32_t length)
 {
     struct engine_seq *s = mem_new(sizeof *s);
     s->engine = e;
     s->finite = true;
+    s->is_long = e->rope[MODEL_ROPE_LONG] && length > e->m->rope_long_from;
     cache_init(&s->cache, e->m);
     return s;
 }
@@ -148,190 +134,6 @@ uint32_t engine_seq_length(const struct engine_seq *s)
     return s->length;
 }
 
-/* -- steps: each has its arguments in a struct, and a function over a stretch of its rows -- */
-
-struct quantise_step {
-    struct engine *e;
-    const float *x; /* [cols, n] */
-    size_t n;
-};
-
-static void quantise_part(void *arg, size_t first, size_t end)
-{
-    struct quantise_step *t = arg;
-    struct engine *e = t->e;
-    size_t padded = quant_padded(t->n);
-    for (size_t c = first; c < end; c++)
-        if (!e->ops->quantise(t->x + c * t->n, t->n, e->xq + c * padded, e->xs + c * (padded / ARITH_BLOCK)))
-            e->finite[e->slot[c]] = false;
-}
-
-/* x[cols, n] as input of products, in blocks where one of them asks for blocks. */
-static struct ops_input make_input(struct engine *e, const float *x, size_t n, size_t cols, bool blocked)
-{
-    struct quantise_step t = {e, x, n};
-    if (blocked)
-        pool_run(e->pool, cols, 1, quantise_part, &t);
-    return (struct ops_input){.n = n, .cols = cols, .f = x, .q = e->xq, .s = e->xs};
-}
-
-struct multiply_step {
-    const struct ops *ops;
-    const struct ops_weight *w;
-    const struct ops_input *x;
-    float *out;
-};
-
-static void multiply_part(void *arg, size_t first, size_t end)
-{
-    struct multiply_step *t = arg;
-    t->ops->multiply(t->w, first, end - first, t->x, t->out, t->w->rows);
-}
-
-/* out[cols, w.rows] */
-static void multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out)
-{
-    struct multiply_step t = {e->ops, w, x, out};
-    pool_run(e->pool, w->rows, MATRIX_GRAIN, multiply_part, &t);
-}
-
-struct norm_step {
-    struct engine *e;
-    const float *gain;
-    const float *x;
-    float *out;
-};
-
-static void norm_part(void *arg, size_t first, size_t end)
-{
-    struct norm_step *t = arg;
-    size_t n = t->e->m->embed;
-    for (size_t c = first; c < end; c++)
-        t->e->ops->norm(t->x + c * n, t->gain, t->e->m->epsilon, n, t->out + c * n);
-}
-
-static void norm(struct engine *e, const float *gain, const float *x, float *out, size_t cols)
-{
-    struct norm_step t = {e, gain, x, out};
-    pool_run(e->pool, cols, 1, norm_part, &t);
-}
-
-struct layer_step {
-    struct engine *e;
-    uint32_t layer;
-};
-
-/* Rotates queries and keys and puts keys and values into the caches. */
-static void cache_part_of(void *arg, size_t first, size_t end)
-{
-    struct layer_step *t = arg;
-    struct engine *e = t->e;
-    const struct model *m = e->m;
-    for (size_t c = first; c < end; c++) {
-        const float *sine, *cosine = rope_at(e->rope, e->position[c], &sine);
-        struct cache *cache = &e->rows[c].seq->cache;
-        for (uint32_t i = 0; i < m->heads; i++)
-            e->ops->rotate(e->q + (c * m->heads + i) * m->head, cosine, sine, m->rope_pairs);
-        for (uint32_t i = 0; i < m->heads_kv; i++) {
-            float *key = e->k + (c * m->heads_kv + i) * m->head;
-            const float *value = e->v + (c * m->heads_kv + i) * m->head;
-            e->ops->rotate(key, cosine, sine, m->rope_pairs);
-            if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value, m->head))
-                e->finite[c] = false;
-        }
-    }
-}
-
-/* One (row, head) each; rows are those of e->slot. */
-static void attention_part(void *arg, size_t first, size_t end)
-{
-    struct layer_step *t = arg;
-    struct engine *e = t->e;
-    const struct model *m = e->m;
-    float scale = 1.0f / sqrtf((float)(int32_t)m->head);
-    for (size_t at = first; at < end; at++) {
-        uint32_t c = (uint32_t)(at / m->heads), head = (uint32_t)(at % m->heads), row = e->slot[c];
-        uint32_t head_kv = head / (m->heads / m->heads_kv);
-        if (!attention_run(&e->rows[row].seq->cache, e->ops, t->layer, head_kv, e->position[row],
-                           e->q + ((size_t)row * m->heads + head) * m->head, m->head, scale,
-                           e->scratch + at * e->scratch_bytes, e->o + at * m->head))
-            e->finite[row] = false;
-    }
-}
-
-struct pair_step {
-    struct engine *e;
-    float *a;
-    const float *b;
-    size_t n;
-};
-
-static void add_part(void *arg, size_t first, size_t end)
-{
-    struct pair_step *t = arg;
-    t->e->ops->add(t->a + first * t->n, t->b + first * t->n, (end - first) * t->n);
-}
-
-static void silu_part(void *arg, size_t first, size_t end)
-{
-    struct pair_step *t = arg;
-    t->e->ops->gated_silu(t->a + first * t->n, t->b + first * t->n, (end - first) * t->n, t->a + first * t->n);
-}
-
-/* -- a layer -- */
-
-/* In the last layer only the rows that somebody wants go on behind the keys and values: x is packed to them. */
-static size_t pack_wanted(struct engine *e)
-{
-    size_t kept = 0, n = e->m->embed;
-    for (uint32_t c = 0; c < e->n; c++)
-        if (e->rows[c].wants) {
-            if (kept != c)
-                memmove(e->x + kept * n, e->x + c * n, n * sizeof *e->x);
-            e->slot[kept++] = c;
-        }
-    return kept;
-}
-
-static bool any_blocked(const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c)
-{
-    return quant_is_blocked(a->type) || quant_is_blocked(b->type) || quant_is_blocked(c->type);
-}
-
-static size_t run_layer(struct engine *e, uint32_t index)
-{
-    const struct model *m = e->m;
-    const struct model_layer *l = &m->layer[index];
-    struct layer_step step = {e, index};
-    size_t cols = e->n, all = (size_t)m->heads * m->head;
-    norm(e, l->attention_norm, e->x, e->h, cols);
-    struct ops_input in = make_input(e, e->h, m->embed, cols, any_blocked(&l->query, &l->key, &l->value));
-    multiply(e, &l->query, &in, e->q);
-    multiply(e, &l->key, &in, e->k);
-    multiply(e, &l->value, &in, e->v);
-    pool_run(e->pool, cols, 1, cache_part_of, &step);
-    if (index + 1 == m->layers)
-        cols = pack_wanted(e);
-    if (cols == 0)
-        return 0;
-    pool_run(e->pool, cols * m->heads, 1, attention_part, &step);
-    in = make_input(e, e->o, all, cols, quant_is_blocked(l->output.type));
-    multiply(e, &l->output, &in, e->back);
-    struct pair_step add = {e, e->x, e->back, m->embed};
-    pool_run(e->pool, cols, 1, add_part, &add);
-
-    norm(e, l->mix_norm, e->x, e->h, cols);
-    in = make_input(e, e->h, m->embed, cols, any_blocked(&l->gate, &l->up, &l->up));
-    multiply(e, &l->gate, &in, e->gate);
-    multiply(e, &l->up, &in, e->up);
-    struct pair_step silu = {e, e->gate, e->up, m->mix};
-    pool_run(e->pool, cols, 1, silu_part, &silu);
-    in = make_input(e, e->gate, m->mix, cols, quant_is_blocked(l->down.type));
-    multiply(e, &l->down, &in, e->back);
-    pool_run(e->pool, cols, 1, add_part, &add);
-    return cols;
-}
-
 /* -- a batch -- */
 
 static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
@@ -341,14 +143,18 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
     e->n = n;
     for (uint32_t c = 0; c < n; c++) {
         struct engine_seq *s = rows[c].seq;
+        float *x = e->x + (size_t)c * m->embed;
         CHECK(rows[c].token < m->vocab && s->length < e->context);
         e->position[c] = s->length++;
         e->slot[c] = c;
         e->finite[c] = true;
         cache_reserve(&s->cache, s->length);
-        rope_prepare(e->rope, s->length);
-        quant_read_row(m->embedding.type, m->embedding.data + rows[c].token * m->embedding.row_bytes, m->embed,
-                       e->x + (size_t)c * m->embed);
+        for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
+            if (e->rope[i])
+                rope_prepare(e->rope[i], s->length);
+        quant_read_row(m->embedding.type, m->embedding.data + rows[c].token * m->embedding.row_bytes, m->embed, x);
+        if (m->kind->has & HAS_EMBED_SCALE)
+            e->ops->scale(x, m->embed_scale, m->embed);
     }
 }
 
@@ -362,25 +168,116 @@ static void settle_finite(struct engine *e)
     }
 }
 
-void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
+/* Hidden states of the rows that are wanted, into e->hidden; how many there are. */
+static size_t run_layers(struct engine *e, struct engine_row *rows, uint32_t n)
 {
     const struct model *m = e->m;
     size_t cols = 0;
-    CHECK(n >= 1 && n <= e->batch_max);
+    CHECK(n >= 1 && n <= e->batch_max && model_writes(m));
     begin(e, rows, n);
     for (uint32_t i = 0; i < m->layers; i++)
-        cols = run_layer(e, i);
+        cols = engine_layer(e, i);
+    if (cols)
+        engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
+    for (size_t c = 0; c < cols; c++) {
+        rows[e->slot[c]].hidden = e->hidden + c * m->embed;
+        if (!e->ops->finite(e->hidden + c * m->embed, m->embed))
+            e->finite[e->slot[c]] = false;
+    }
+    return cols;
+}
+
+void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
+{
+    const struct model *m = e->m;
+    size_t cols = run_layers(e, rows, n);
     if (cols) {
-        norm(e, m->output_norm, e->x, e->hidden, cols);
-        struct ops_input in = make_input(e, e->hidden, m->embed, cols, quant_is_blocked(m->output.type));
-        multiply(e, &m->output, &in, e->logits);
+        struct ops_input in = engine_input(e, e->hidden, m->embed, cols, e->slot, &m->output.w, NULL, NULL);
+        engine_product(e, &m->output, &in, e->logits);
     }
     for (size_t c = 0; c < cols; c++) {
         struct engine_row *r = &rows[e->slot[c]];
-        r->hidden = e->hidden + c * m->embed;
         r->logits = e->logits + c * m->vocab;
-        if (!e->ops->finite(r->hidden, m->embed) || !e->ops->finite(r->logits, m->vocab))
+        if (m->cap_logits != 0.0f)
+            e->ops->soft_cap(r->logits, m->cap_logits, m->vocab);
+        if (!e->ops->finite(r->logits, m->vocab))
             e->finite[e->slot[c]] = false;
     }
     settle_finite(e);
+}
+
+/* -- embeddings -- */
+
+/* The hidden states of a whole text, [n, embed], of those rows that the pooling needs; the others stay zero. */
+static bool decoder_run(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *hidden)
+{
+    const struct model *m = e->m;
+    struct engine_seq *s = rows->seq;
+    for (uint32_t from = 0; from < n;) {
+        uint32_t cols = n - from < e->batch_max ? n - from : e->batch_max;
+        for (uint32_t c = 0; c < cols; c++)
+            rows[c] = (struct engine_row){.seq = s,
+                                          .token = ids[from + c],
+                                          .wants = m->pooling == MODEL_POOL_MEAN ||
+                                                   from + c == (m->pooling == MODEL_POOL_FIRST ? 0 : n - 1)};
+        run_layers(e, rows, cols);
+        settle_finite(e);
+        for (uint32_t c = 0; c < cols; c++)
+            if (rows[c].wants)
+                memcpy(hidden + (size_t)(from + c) * m->embed, rows[c].hidden, m->embed * sizeof *hidden);
+        from += cols;
+    }
+    return s->finite;
+}
+
+static void pool_rows(const struct engine *e, const float *hidden, uint32_t n, float *out)
+{
+    size_t embed = e->m->embed;
+    if (e->m->pooling != MODEL_POOL_MEAN) {
+        size_t row = e->m->pooling == MODEL_POOL_FIRST ? 0 : n - 1;
+        memcpy(out, hidden + row * embed, embed * sizeof *out);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        e->ops->add(out, hidden + i * embed, embed);
+    for (size_t j = 0; j < embed; j++)
+        out[j] = out[j] / (float)(int32_t)n;
+}
+
+bool engine_embed(struct engine *e, const uint32_t *ids, uint32_t n, float *out)
+{
+    const struct model *m = e->m;
+    CHECK(n >= 1 && n <= e->context);
+    for (uint32_t i = 0; i < n; i++)
+        CHECK(ids[i] < m->vocab);
+    struct engine_row *rows = mem_array(e->batch_max, sizeof *rows);
+    float *hidden = mem_array((size_t)n * m->embed, sizeof *hidden);
+    rows->seq = engine_seq_new(e, n);
+    struct engine_seq *s = rows->seq;
+    memset(out, 0, m->embed * sizeof *out);
+    bool finite = model_writes(m) ? decoder_run(e, rows, ids, n, hidden) : encoder_run(e, rows, ids, n, hidden);
+    if (finite)
+        pool_rows(e, hidden, n, out);
+    finite = finite && e->ops->finite(out, m->embed);
+    if (!finite)
+        memset(out, 0, m->embed * sizeof *out);
+    engine_seq_free(s);
+    free(hidden);
+    free(rows);
+    return finite;
+}
+
+void engine_embed_normalise(float *x, size_t n)
+{
+    float lanes[ARITH_LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i % ARITH_LANES] = lanes[i % ARITH_LANES] + x[i] * x[i];
+    float length = sqrtf(arith_fold(lanes));
+    for (size_t i = 0; length > 0.0f && i < n; i++)
+        x[i] = x[i] / length;
+}
+
+uint64_t engine_embed_bytes(const struct engine *e, uint32_t n)
+{
+    return engine_seq_bytes(e, n) + (uint64_t)n * e->m->embed * 4 + e->batch_max * sizeof(struct engine_row);
 }

@@ -30,7 +30,10 @@ uint32_t engine_context(const struct engine *e);
 uint64_t engine_bytes(const struct engine *e);
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions);
 
-struct engine_seq *engine_seq_new(struct engine *e);
+/* A sequence for a request of `length` tokens, its prompt and its token limit together: models that rotate long
+ * requests otherwise than short ones (phi3) go by it, so it belongs to the request and to nothing of this host.
+ * Prefixes may be shared only among requests that are alike in this. */
+struct engine_seq *engine_seq_new(struct engine *e, uint32_t length);
 void engine_seq_free(struct engine_seq *s);
 uint32_t engine_seq_length(const struct engine_seq *s);
 
@@ -43,8 +46,20 @@ struct engine_row {
     float *logits;       /* [vocab]; the caller may change them */
     bool finite;         /* this position and all before it in the sequence; if not, neither is to be used */
 };
-/* Appends each row's token to its sequence, rows of one sequence in their order. n <= batch_max; a sequence must have
- * room (engine_context). */
+/* For models that write (model_writes). Appends each row's token to its sequence, rows of one sequence in their order.
+ * n <= batch_max; a sequence must have room (engine_context). */
 void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n);
+
+/* -- embeddings -- */
+
+/* out[embed] = one vector for a whole text of 1..engine_context tokens, each < vocab: the final hidden states, pooled
+ * as the file says (the mean of all, the first's, the last's). An encoder lets every position see all; other models are
+ * evaluated as for writing. Not of unit length yet. Uses the engine as engine_eval does: one call at a time, and
+ * results of the last engine_eval are gone. False if a number on the way is not finite; out is then zero. */
+bool engine_embed(struct engine *e, const uint32_t *ids, uint32_t n, float *out);
+/* The step after it that most uses want: x[n] divided by its length (docs/arithmetic.md). All zero stays as it is. */
+void engine_embed_normalise(float *x, size_t n);
+/* Memory that engine_embed takes for a text of so many tokens, and gives back. */
+uint64_t engine_embed_bytes(const struct engine *e, uint32_t n);
 
 #endif

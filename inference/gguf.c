@@ -465,6 +465,11 @@ bool gguf_has(const struct gguf *g, const char *key)
     return find_entry(g, key) != NULL;
 }
 
+struct bytes gguf_key(const struct gguf *g, size_t i)
+{
+    return i < g->n_entries ? g->entries[i].key : (struct bytes){0};
+}
+
 bool gguf_find_u64(const struct gguf *g, const char *key, uint64_t *out)
 {
     const struct entry *e = find_entry(g, key);

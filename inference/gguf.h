@@ -96,6 +96,9 @@ bool gguf_find_array(const struct gguf *g, const char *key, struct gguf_array *o
 /* Present, with any type. */
 bool gguf_has(const struct gguf *g, const char *key) MUST_USE;
 
+/* The i-th key, in an order of its own; {NULL, 0} behind the last. */
+struct bytes gguf_key(const struct gguf *g, size_t i);
+
 /* Element i < count of an array of texts, of F32, of any integer type (which must fit). */
 struct bytes gguf_array_text(const struct gguf_array *a, uint64_t i);
 float gguf_array_f32(const struct gguf_array *a, uint64_t i);

@@ -318,6 +318,65 @@ static struct jinja_value text_islower(struct jinja *j, struct jinja_value self,
     return jinja_flag(jinja_test(j, bytes_of_text("lower"), self, &(struct jinja_args){.n = 0}));
 }
 
+/* What stands for {}, {1} or {name}; nothing of the format language behind them, which no template was seen to use. */
+static struct jinja_value format_field(struct jinja *j, struct bytes field, const struct jinja_args *args, size_t *next)
+{
+    size_t index = 0;
+    bool number = true;
+    for (size_t i = 0; i < field.n; i++) {
+        uint8_t c = field.p[i];
+        if (memchr(".[!:", c, 4)) {
+            jinja_fail(j, ERR_UNSUPPORTED, "format: {%.*s}: only {}, {1} and {name} are supported",
+                       (int)(field.n < 32 ? field.n : 32), (const char *)field.p);
+            return nothing();
+        }
+        number &= c >= '0' && c <= '9';
+        index = index < TEMPLATE_ARGS_MAX ? index * 10 + (c & 15u) : index;
+    }
+    if (field.n == 0)
+        index = (*next)++;
+    if (number && index < args->n)
+        return args->values[index];
+    for (size_t i = 0; !number && i < args->named_n; i++)
+        if (bytes_equal(args->names[i], field))
+            return args->named[i];
+    jinja_fail(j, ERR_FORMAT, "format: there is no argument for {%.*s}", (int)(field.n < 32 ? field.n : 32),
+               field.n ? (const char *)field.p : "");
+    return nothing();
+}
+
+static void format_add(struct jinja *j, struct buf *out, struct bytes part)
+{
+    if (out->n + part.n > TEMPLATE_OUTPUT_MAX)
+        jinja_fail(j, ERR_LIMIT, "more than %u bytes of text", TEMPLATE_OUTPUT_MAX);
+    if (jinja_step(j, part.n))
+        buf_add(out, part.p, part.n);
+}
+
+static struct jinja_value text_format(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
+{
+    struct bytes text = self.text;
+    struct buf out = {0};
+    size_t next = 0;
+    for (size_t at = 0, n; at < text.n && j->err == ERR_OK; at += n) {
+        const uint8_t *p = text.p + at, *end = NULL;
+        for (n = 0; at + n < text.n && p[n] != '{' && p[n] != '}';)
+            n++;
+        if (n) {
+            format_add(j, &out, bytes_of(p, n));
+        } else if (at + 1 < text.n && p[1] == p[0]) {
+            format_add(j, &out, bytes_of(p, 1));
+            n = 2;
+        } else if (p[0] == '{' && (end = memchr(p, '}', text.n - at))) {
+            n = (size_t)(end - p) + 1;
+            format_add(j, &out, jinja_to_text(j, format_field(j, bytes_of(p + 1, n - 2), args, &next)));
+        } else {
+            jinja_fail(j, ERR_FORMAT, "format: a single %c", p[0]);
+        }
+    }
+    return jinja_text(jinja_take(j, &out));
+}
+
 /* -- dicts and loops -- */
 
 static struct jinja_value dict_get(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
@@ -387,6 +446,7 @@ static const struct {
     {JINJA_TEXT, "rfind", text_rfind},
     {JINJA_TEXT, "count", text_count},
     {JINJA_TEXT, "join", text_join},
+    {JINJA_TEXT, "format", text_format},
     {JINJA_TEXT, "isdigit", text_isdigit},
     {JINJA_TEXT, "isalpha", text_isalpha},
     {JINJA_TEXT, "isalnum", text_isalnum},

@@ -1,37 +1,121 @@
-/* A model of the `llama` kind as the engine sees it: numbers from the metadata, and every weight in its place in the
- * mapped file, checked against them.
+/* A model as the engine sees it: numbers from the metadata, and every weight in its place in the mapped file, checked
+ * against them. What an architecture has stands in one row of a table (model_kinds.c); the reading, the engine and
+ * docs/arithmetic.md go by what a row says, never by a name.
  *
- * What holds for every model that model_open returned: each matrix has exactly the shape that the numbers ask for,
- * a format that the kernels have, rows of whole blocks, and only finite scales and weights. */
+ * What holds for every model that model_open returned:
+ *   1. each matrix has exactly the shape that the numbers ask for, a format that the kernels have, rows of whole
+ *      blocks, and only finite scales and weights;
+ *   2. no tensor and no key of its architecture was left unread that would have changed the answer;
+ *   3. heads is a multiple of heads_kv, 2 rope_pairs <= head, 1 <= experts_used <= experts where there are experts. */
 #ifndef KITH_INFERENCE_MODEL_H
 #define KITH_INFERENCE_MODEL_H
 
 #include "inference/ops.h"
+#include "inference/pack.h"
 
-struct model_layer {
-    const float *attention_norm; /* [embed] */
-    struct ops_weight query, key, value,
-        output;                       /* [heads x head, embed], [heads_kv x head, embed] twice, [embed, heads x head] */
-    const float *mix_norm;            /* [embed] */
-    struct ops_weight gate, up, down; /* [mix, embed] twice, [embed, mix] */
+/* What an architecture has, or may have where the file says so. */
+enum model_has {
+    HAS_HALVES = 1u << 0,       /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
+    HAS_HEAD_NORMS = 1u << 1,   /* a norm of every query's and key's head before the rotation */
+    HAS_POST_NORMS = 1u << 2,   /* a norm of what a branch adds to the stream */
+    HAS_EMBED_SCALE = 1u << 3,  /* embeddings times the root of their length */
+    HAS_GELU = 1u << 4,         /* the gate is a GELU, not a SiLU */
+    HAS_SOFT_CAPS = 1u << 5,    /* of scores and of logits */
+    HAS_ENCODER = 1u << 6,      /* sees all positions, norms behind its branches, positions learned; writes no text */
+    MAY_BIASES = 1u << 7,       /* products plus a vector */
+    MAY_FUSED = 1u << 8,        /* queries, keys and values in one tensor, gate and up in one tensor */
+    MAY_EXPERTS = 1u << 9,      /* a mixture of experts instead of one gate, up and down */
+    MUST_EXPERTS = 1u << 10,    /* ... always */
+    MAY_ROPE_FACTORS = 1u << 11 /* a tensor of divisors of the rotation's frequencies */
 };
 
+struct model_kind {
+    const char *name;
+    unsigned has;      /* of enum model_has */
+    int window_period; /* of so many layers the last sees all positions, the others a window; 1: all see a window;
+                          0: windows are not for this architecture */
+    uint32_t window;   /* where the file names none; 0: then there is none */
+    double base_local; /* of the rotation in layers with a window; 0: that of the others */
+    float cap_scores, cap_logits; /* where the file names none */
+    uint32_t
+        scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
+};
+/* NULL where there is none of that name. */
+const struct model_kind *model_kind_find(const char *name);
+/* "llama, qwen2, ..." for messages. */
+void model_kind_names(char *out, size_t room);
+
+struct model_norm {
+    const float *gain; /* [n], or NULL: no norm */
+    const float *bias; /* [n]: a layer norm; NULL: by the root of the mean square */
+};
+
+struct model_product {
+    struct ops_weight w;
+    const float *bias; /* [rows], or NULL */
+};
+
+struct model_expert {
+    struct ops_weight gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
+};
+
+struct model_layer {
+    struct model_norm attention_norm;       /* [embed]; none in an encoder */
+    struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_norm query_norm, key_norm; /* [head] */
+    struct model_product output;            /* [embed, heads x head] */
+    struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
+    struct model_norm mix_norm;             /* [embed]; none in an encoder */
+    struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
+    struct ops_weight router;               /* [experts, embed], where there are experts */
+    struct model_expert *expert;            /* [experts], or NULL: gate, up and down as above */
+    struct model_norm mix_post;             /* as attention_post */
+    uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
+};
+
+/* One way to rotate: of pair i at position t by the angle that docs/arithmetic.md gives. */
+struct model_rope {
+    double base, scale;   /* positions are divided by scale */
+    const float *factors; /* [rope_pairs] divisors of the frequencies, or NULL */
+    double magnitude;     /* cosines and sines are multiplied by it */
+    bool yarn;            /* pairs up to `low` are not scaled, from `high` on they are, mixed between */
+    double low, high, extrapolation;
+};
+enum { MODEL_ROPE, MODEL_ROPE_LONG, MODEL_ROPE_LOCAL, MODEL_ROPE_COUNT };
+
+enum model_pooling { MODEL_POOL_MEAN = 1, MODEL_POOL_FIRST = 2, MODEL_POOL_LAST = 3 }; /* as GGUF numbers them */
+
 struct model {
+    const struct model_kind *kind;
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    float epsilon; /* of the norms */
-    uint32_t rope_pairs;
-    double rope_base, rope_scale; /* positions are divided by rope_scale */
-    const float *rope_factors;    /* [rope_pairs], or NULL */
+    uint32_t experts, experts_used, expert_mix; /* 0: none */
+    float epsilon;                              /* of the norms */
+    float embed_scale;                          /* 1: none */
+    float score_scale;                          /* of the attention's scores */
+    float cap_scores, cap_logits;               /* 0: none */
+    uint32_t rope_pairs;                        /* 0 in an encoder */
+    struct model_rope rope[MODEL_ROPE_COUNT];   /* LOCAL in layers with a window */
+    uint32_t rope_long_from; /* requests of more tokens (prompt and limit) rotate by LONG; 0: none do */
+    enum model_pooling pooling;
     uint64_t parameters;
-    struct ops_weight embedding, output; /* [vocab, embed]; the same one where the file has one */
-    const float *output_norm;            /* [embed] */
-    struct model_layer *layer;           /* [layers] */
+    struct ops_weight embedding, positions, types; /* [vocab, embed]; in an encoder [context, embed], [types, embed] */
+    struct model_norm embedding_norm;              /* of an encoder */
+    struct model_product output;   /* [vocab, embed]; the embedding where the file has none; nothing in an encoder */
+    struct model_norm output_norm; /* [embed]; none in an encoder */
+    struct model_layer *layer;     /* [layers] */
 };
 
-/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. */
-enum err model_open(const struct gguf *file, struct model **out, struct note *note) MUST_USE;
+/* It continues texts; if not, it only makes vectors of them (engine_embed). */
+static inline bool model_writes(const struct model *m)
+{
+    return !(m->kind->has & HAS_ENCODER);
+}
+
+/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. `pack`: the weights once
+ * more, for kernels that want them packed (struct ops), or NULL. */
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note) MUST_USE;
 void model_free(struct model *m);
 
 #endif

@@ -1,62 +1,14 @@
 /* The kernels for AVX2 and F16C, with the bits of ops_ref.c. Lanes of a register are rows of the matrix,
- * positions of the cache or stripes of a sum, never parts of a term; fused multiply-add is not used.
- *
- * int8 x int8: |w| is unsigned and takes part as it is, w's sign moves to x. |w| <= 128 and |x| <= 127, so a
- * pair of products is at most 32,512 and does not saturate; x is never -128. */
+ * positions of the cache or stripes of a sum, never parts of a term; fused multiply-add is not used. */
 #if defined(__x86_64__)
 
-#include "inference/ops.h"
+#include "inference/lanes_avx2.h"
+#include "inference/ops_x86.h"
+
 #include "inference/tile_avx2.h"
 
 #include <immintrin.h>
 #include <math.h>
-
-#define TILE_ROWS 8 /* rows whose sums share a register */
-#define TILE_COLS 8 /* columns that use a block's decoded weights */
-#define TURN_COLS 4 /* from so many columns on it pays to turn the weights first */
-
-/* e^x as arith_exp has it, operation for operation. */
-static inline __m256 exp8(__m256 x)
-{
-    const __m256 magic = _mm256_set1_ps(12582912.0f);
-    __m256 under = _mm256_cmp_ps(x, _mm256_set1_ps(ARITH_EXP_MIN), _CMP_LT_OQ);
-    x = _mm256_min_ps(_mm256_set1_ps(ARITH_EXP_MAX), x); /* a NaN stays: the second operand wins */
-    __m256 shifted = _mm256_add_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), magic);
-    __m256 n = _mm256_sub_ps(shifted, magic);
-    __m256 r = _mm256_sub_ps(x, _mm256_mul_ps(n, _mm256_set1_ps(0.693359375f)));
-    r = _mm256_sub_ps(r, _mm256_mul_ps(n, _mm256_set1_ps(-2.12194440e-4f)));
-    static const float terms[] = {1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f, 1.66666667e-1f, 0.5f, 1.0f, 1.0f};
-    __m256 p = _mm256_set1_ps(1.98412698e-4f);
-    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
-        p = _mm256_add_ps(_mm256_mul_ps(p, r), _mm256_set1_ps(terms[i]));
-    __m256i exponent = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000));
-    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-    return _mm256_andnot_ps(under, p);
-}
-
-/* The first `count` of 8 values, +0 behind them. */
-static inline __m256 load_part(const float *x, size_t count)
-{
-    float padded[8] = {0};
-    memcpy(padded, x, count * sizeof *x);
-    return _mm256_loadu_ps(padded);
-}
-
-static inline void store_part(float *out, __m256 v, size_t count)
-{
-    float all[8];
-    _mm256_storeu_ps(all, v);
-    memcpy(out, all, count * sizeof *out);
-}
-
-static inline float fold16(__m256 low, __m256 high)
-{
-    __m256 s = _mm256_add_ps(low, high);
-    __m128 h = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
-    h = _mm_add_ss(h, _mm_movehdup_ps(h));
-    return _mm_cvtss_f32(h);
-}
 
 /* Largest of 8 non-negative integers. */
 static inline int32_t max8(__m256i v)
@@ -67,18 +19,26 @@ static inline int32_t max8(__m256i v)
     return _mm_cvtsi128_si32(h);
 }
 
-static bool avx2_quantise(const float *x, size_t n, int8_t *q, float *s)
+/* round(x[i] inverse) of 32 values, as bytes. */
+static inline __m256i scaled32(const float *x, __m256 inverse)
+{
+    __m256i r[4];
+    for (size_t i = 0; i < 4; i++)
+        r[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse));
+    __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(r[0], r[1]), _mm256_packs_epi32(r[2], r[3]));
+    return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+bool avx2_quantise(const float *x, size_t n, int8_t *q, float *s)
 {
     const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
     size_t whole = n / ARITH_BLOCK;
     bool finite = true;
     for (size_t b = 0; b < whole; b++, x += ARITH_BLOCK, q += ARITH_BLOCK) {
-        __m256 v[4];
         __m256i peaks = _mm256_setzero_si256();
-        for (size_t i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(x + 8 * i);
-            peaks = _mm256_max_epi32(peaks, _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude));
-        }
+        for (size_t i = 0; i < 4; i++)
+            peaks =
+                _mm256_max_epi32(peaks, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + 8 * i)), magnitude));
         float peak = arith_of_bits((uint32_t)max8(peaks));
         bool fine = arith_is_finite(peak);
         finite = finite && fine;
@@ -89,19 +49,52 @@ static bool avx2_quantise(const float *x, size_t n, int8_t *q, float *s)
         }
         __m256 inverse = _mm256_set1_ps(127.0f / peak);
         s[b] = peak / 127.0f;
-        __m256i r[4];
-        for (size_t i = 0; i < 4; i++)
-            r[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-        __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(r[0], r[1]), _mm256_packs_epi32(r[2], r[3]));
-        packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        _mm256_storeu_si256((__m256i *)q, packed);
+        _mm256_storeu_si256((__m256i *)(void *)q, scaled32(x, inverse));
     }
     if (n % ARITH_BLOCK && !ops_ref.quantise(x, n % ARITH_BLOCK, q, s + whole))
         finite = false;
     return finite;
 }
 
-static bool avx2_finite(const float *x, size_t n)
+bool avx2_quantise_wide(const float *x, size_t n, int8_t *q, float *s)
+{
+    const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
+    __m256i peaks = _mm256_setzero_si256();
+    if (n < ARITH_RUN)
+        return ops_ref.quantise_wide(x, n, q, s);
+    for (size_t i = 0; i < ARITH_RUN; i += 8)
+        peaks = _mm256_max_epi32(peaks, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + i)), magnitude));
+    float peak = arith_of_bits((uint32_t)max8(peaks));
+    bool fine = arith_is_finite(peak);
+    if (!fine || peak < ARITH_TINY) {
+        memset(q, 0, ARITH_RUN);
+        *s = 0.0f;
+        return fine;
+    }
+    __m256 inverse = _mm256_set1_ps(127.0f / peak);
+    *s = peak / 127.0f;
+    for (size_t i = 0; i < ARITH_RUN; i += 32)
+        _mm256_storeu_si256((__m256i *)(void *)(q + i), scaled32(x + i, inverse));
+    return true;
+}
+
+void avx2_sum_run(const int8_t *q, int16_t *out)
+{
+    const __m256i ones = _mm256_set1_epi8(1), pairs = _mm256_set1_epi16(1);
+    for (size_t i = 0; i < 16; i += 8) {
+        __m256i s[4];
+        for (size_t k = 0; k < 4; k++) /* two sums of 16 each, in dwords of both halves */
+            s[k] = _mm256_madd_epi16(
+                _mm256_maddubs_epi16(ones, _mm256_loadu_si256((const __m256i *)(const void *)(q + 16 * i + 32 * k))),
+                pairs);
+        __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
+        __m128i low = _mm256_castsi256_si128(all), high = _mm256_extracti128_si256(all, 1);
+        __m128i even = _mm_unpacklo_epi32(low, high), odd = _mm_unpackhi_epi32(low, high);
+        _mm_storeu_si128((__m128i *)(void *)(out + i), _mm_packs_epi32(even, odd));
+    }
+}
+
+bool avx2_finite(const float *x, size_t n)
 {
     const __m256i exponent = _mm256_set1_epi32(0x7F800000);
     __m256i bad = _mm256_setzero_si256();
@@ -115,135 +108,23 @@ static bool avx2_finite(const float *x, size_t n)
 
 /* -- matrix products -- */
 
-/* Sums within each of 8 registers, side by side. */
-static inline __m256i sum8(const __m256i a[8])
+static inline __m256 load_weights(enum gguf_tensor_type type, const uint8_t *row, size_t i)
 {
-    __m256i low = _mm256_hadd_epi32(_mm256_hadd_epi32(a[0], a[1]), _mm256_hadd_epi32(a[2], a[3]));
-    __m256i high = _mm256_hadd_epi32(_mm256_hadd_epi32(a[4], a[5]), _mm256_hadd_epi32(a[6], a[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
-}
-
-/* The integer sums of x with 8 rows of weights. */
-static inline __m256i dot8(const __m256i w[8], const __m256i magnitude[8], __m256i x)
-{
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sums[8];
-    for (size_t r = 0; r < 8; r++)
-        sums[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude[r], _mm256_sign_epi8(x, w[r])), ones);
-    return sum8(sums);
-}
-
-/* The sum of 32 activations: moved to 0..255, summed by absolute difference with 0, moved back. */
-static inline int32_t sum32(__m256i x)
-{
-    __m256i sums = _mm256_sad_epu8(_mm256_xor_si256(x, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_unpackhi_epi64(half, half))) - 128 * ARITH_BLOCK;
-}
-
-/* The same for 8 rows of nibbles 0..15 that mean 0..15 less 8. Half a block is at most 16 x 15 x 127 = 30,480, so all
- * is int16 until the halves meet. */
-static inline __m256i dot8_nibbles(const __m256i w[8], __m256i x)
-{
-    __m256i p[8];
-    for (size_t r = 0; r < 8; r++)
-        p[r] = _mm256_maddubs_epi16(w[r], x);
-    __m256i low = _mm256_hadd_epi16(_mm256_hadd_epi16(p[0], p[1]), _mm256_hadd_epi16(p[2], p[3]));
-    __m256i high = _mm256_hadd_epi16(_mm256_hadd_epi16(p[4], p[5]), _mm256_hadd_epi16(p[6], p[7]));
-    __m256i all = _mm256_hadd_epi16(low, high);
-    __m256i sum = _mm256_add_epi32(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(all)),
-                                   _mm256_cvtepi16_epi32(_mm256_extracti128_si256(all, 1)));
-    return _mm256_sub_epi32(sum, _mm256_set1_epi32(8 * sum32(x)));
-}
-
-static inline __m256i decode_q8_0(const uint8_t *block)
-{
-    return _mm256_loadu_si256((const __m256i *)(block + 2));
-}
-
-static inline __m256i decode_q4_0(const uint8_t *block)
-{
-    __m128i packed = _mm_loadu_si128((const __m128i *)(block + 2));
-    __m256i nibbles = _mm256_set_m128i(_mm_srli_epi16(packed, 4), packed);
-    return _mm256_and_si256(nibbles, _mm256_set1_epi8(15));
-}
-
-/* Up to 8 rows by up to 8 columns. Rows behind the last repeat it and are not stored. */
-static inline __attribute__((always_inline)) void tile_blocks(bool is_q8, const uint8_t *const row[TILE_ROWS],
-                                                              size_t rows, size_t n, size_t cols, const int8_t *q,
-                                                              const float *s, float *out, size_t stride)
-{
-    size_t bytes = is_q8 ? QUANT_Q8_0_BYTES : QUANT_Q4_0_BYTES, blocks = n / ARITH_BLOCK, b = 0;
-    __m256 total[TILE_COLS], run[TILE_COLS];
-    for (size_t c = 0; c < cols; c++)
-        total[c] = _mm256_setzero_ps();
-    while (b < blocks) {
-        size_t end = blocks - b < ARITH_RUN / ARITH_BLOCK ? blocks : b + ARITH_RUN / ARITH_BLOCK;
-        for (size_t c = 0; c < cols; c++)
-            run[c] = _mm256_setzero_ps();
-        for (; b < end; b++) {
-            __m256i w[8], magnitude[8];
-            uint16_t half[8];
-            for (size_t r = 0; r < TILE_ROWS; r++) {
-                const uint8_t *block = row[r] + b * bytes;
-                memcpy(&half[r], block, 2);
-                w[r] = is_q8 ? decode_q8_0(block) : decode_q4_0(block);
-                if (is_q8)
-                    magnitude[r] = _mm256_abs_epi8(w[r]);
-            }
-            __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
-            for (size_t c = 0; c < cols; c++) {
-                __m256i x = _mm256_loadu_si256((const __m256i *)(q + c * n + b * ARITH_BLOCK));
-                __m256 sums = _mm256_cvtepi32_ps(is_q8 ? dot8(w, magnitude, x) : dot8_nibbles(w, x));
-                __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(s[c * blocks + b]));
-                run[c] = _mm256_add_ps(run[c], _mm256_mul_ps(both, sums));
-            }
-        }
-        for (size_t c = 0; c < cols; c++)
-            total[c] = _mm256_add_ps(total[c], run[c]);
-    }
-    for (size_t c = 0; c < cols; c++)
-        store_part(out + c * stride, total[c], rows);
-}
-
-static void multiply_blocks(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,
-                            float *out, size_t stride)
-{
-    for (size_t done = 0; done < rows; done += TILE_ROWS) {
-        size_t count = rows - done < TILE_ROWS ? rows - done : TILE_ROWS;
-        const uint8_t *row[TILE_ROWS];
-        for (size_t r = 0; r < TILE_ROWS; r++)
-            row[r] = w->data + (first + done + (r < count ? r : count - 1)) * w->row_bytes;
-        for (size_t c = 0; c < x->cols; c += TILE_COLS) {
-            size_t cols = x->cols - c < TILE_COLS ? x->cols - c : TILE_COLS;
-            const int8_t *q = x->q + c * x->n;
-            const float *s = x->s + c * (x->n / ARITH_BLOCK);
-            float *to = out + c * stride + first + done;
-            if (w->type == GGUF_TENSOR_Q8_0 && cols == 1)
-                tile_blocks(true, row, count, x->n, 1, q, s, to, stride);
-            else if (w->type == GGUF_TENSOR_Q8_0)
-                tile_blocks(true, row, count, x->n, cols, q, s, to, stride);
-            else if (cols == 1)
-                tile_blocks(false, row, count, x->n, 1, q, s, to, stride);
-            else
-                tile_blocks(false, row, count, x->n, cols, q, s, to, stride);
-        }
-    }
-}
-
-static inline __m256 load_weights(bool is_f32, const uint8_t *row, size_t i)
-{
-    if (is_f32)
+    if (type == GGUF_TENSOR_F32)
         return _mm256_loadu_ps((const float *)(const void *)(row + 4 * i));
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(row + 2 * i)));
+    __m128i half = _mm_loadu_si128((const __m128i *)(const void *)(row + 2 * i));
+    if (type == GGUF_TENSOR_BF16)
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+    return _mm256_cvtph_ps(half);
 }
 
 /* Elements from `from` on, fewer than 16, into the stripes. */
-static void tail_floats(bool is_f32, const uint8_t *row, const float *x, size_t from, size_t n, __m256 lanes[2])
+static void tail_floats(enum gguf_tensor_type type, const uint8_t *row, const float *x, size_t from, size_t n,
+                        __m256 lanes[2])
 {
     float weights[ARITH_LANES] = {0}, values[ARITH_LANES] = {0};
-    size_t width = is_f32 ? 4 : 2;
-    quant_read_row(is_f32 ? GGUF_TENSOR_F32 : GGUF_TENSOR_F16, row + from * width, n - from, weights);
+    size_t width = type == GGUF_TENSOR_F32 ? 4 : 2;
+    quant_read_row(type, row + from * width, n - from, weights);
     memcpy(values, x + from, (n - from) * sizeof *x);
     for (size_t h = 0; h < 2; h++)
         lanes[h] =
@@ -251,8 +132,8 @@ static void tail_floats(bool is_f32, const uint8_t *row, const float *x, size_t 
 }
 
 /* Four rows against one column: eight independent sums hide the addition's latency. */
-static inline __attribute__((always_inline)) void tile_floats(bool is_f32, const uint8_t *const row[4], size_t rows,
-                                                              const float *x, size_t n, float *out)
+static inline __attribute__((always_inline)) void tile_floats(enum gguf_tensor_type type, const uint8_t *const row[4],
+                                                              size_t rows, const float *x, size_t n, float *out)
 {
     __m256 lanes[4][2];
     for (size_t r = 0; r < 4; r++)
@@ -261,13 +142,13 @@ static inline __attribute__((always_inline)) void tile_floats(bool is_f32, const
     for (; i + ARITH_LANES <= n; i += ARITH_LANES) {
         __m256 low = _mm256_loadu_ps(x + i), high = _mm256_loadu_ps(x + i + 8);
         for (size_t r = 0; r < 4; r++) {
-            lanes[r][0] = _mm256_add_ps(lanes[r][0], _mm256_mul_ps(load_weights(is_f32, row[r], i), low));
-            lanes[r][1] = _mm256_add_ps(lanes[r][1], _mm256_mul_ps(load_weights(is_f32, row[r], i + 8), high));
+            lanes[r][0] = _mm256_add_ps(lanes[r][0], _mm256_mul_ps(load_weights(type, row[r], i), low));
+            lanes[r][1] = _mm256_add_ps(lanes[r][1], _mm256_mul_ps(load_weights(type, row[r], i + 8), high));
         }
     }
     for (size_t r = 0; r < rows; r++) {
         if (i < n)
-            tail_floats(is_f32, row[r], x, i, n, lanes[r]);
+            tail_floats(type, row[r], x, i, n, lanes[r]);
         out[r] = fold16(lanes[r][0], lanes[r][1]);
     }
 }
@@ -283,9 +164,11 @@ static void multiply_floats(const struct ops_weight *w, size_t first, size_t row
         for (size_t c = 0; c < x->cols; c++) {
             float *to = out + c * stride + first + done;
             if (w->type == GGUF_TENSOR_F32)
-                tile_floats(true, row, count, x->f + c * x->n, x->n, to);
+                tile_floats(GGUF_TENSOR_F32, row, count, x->f + c * x->n, x->n, to);
+            else if (w->type == GGUF_TENSOR_F16)
+                tile_floats(GGUF_TENSOR_F16, row, count, x->f + c * x->n, x->n, to);
             else
-                tile_floats(false, row, count, x->f + c * x->n, x->n, to);
+                tile_floats(GGUF_TENSOR_BF16, row, count, x->f + c * x->n, x->n, to);
         }
     }
 }
@@ -293,17 +176,15 @@ static void multiply_floats(const struct ops_weight *w, size_t first, size_t row
 static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                           size_t stride)
 {
-    if (quant_is_blocked(w->type) && x->cols >= TURN_COLS && rows >= TILE_ROWS)
+    if (quant_is_blocked(w->type))
         tile_avx2_multiply(w, first, rows, x, out, stride);
-    else if (quant_is_blocked(w->type))
-        multiply_blocks(w, first, rows, x, out, stride);
     else
         multiply_floats(w, first, rows, x, out, stride);
 }
 
 /* -- rows -- */
 
-static void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out)
+void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out)
 {
     __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
@@ -329,7 +210,7 @@ static inline __m256 gated8(__m256 gate, __m256 up)
     return _mm256_mul_ps(_mm256_div_ps(gate, below), up);
 }
 
-static void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
+void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -338,12 +219,7 @@ static void avx2_gated_silu(const float *gate, const float *up, size_t n, float 
         store_part(out + i, gated8(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
 }
 
-static void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
-{
-    ops_ref.rotate(x, cosine, sine, pairs);
-}
-
-static void avx2_add(float *x, const float *y, size_t n)
+void avx2_add(float *x, const float *y, size_t n)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -352,27 +228,36 @@ static void avx2_add(float *x, const float *y, size_t n)
         x[i] = x[i] + y[i];
 }
 
+static inline __m256i spread4(const int8_t *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
 /* -- attention: lanes are positions. A chunk always has memory for 64, so groups of 8 read no further. -- */
 
-static void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                        float scale, float *out)
+void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                 float scale, float *out)
 {
+    const __m256i ones = _mm256_set1_epi16(1);
     for (size_t t = 0; t < count; t += 8) {
         __m256 sum = _mm256_setzero_ps();
         for (size_t b = 0; b < blocks; b++) {
-            __m256i x = _mm256_loadu_si256((const __m256i *)(q + b * ARITH_BLOCK)), key[8], magnitude[8];
-            for (size_t r = 0; r < 8; r++) {
-                key[r] = _mm256_loadu_si256((const __m256i *)(k + ((t + r) * blocks + b) * ARITH_BLOCK));
-                magnitude[r] = _mm256_abs_epi8(key[r]);
+            __m256i dot = _mm256_setzero_si256();
+            for (size_t i = 0; i < ARITH_BLOCK; i += 4) { /* |k| is unsigned; its sign moves to q: no pair saturates */
+                __m256i key = _mm256_loadu_si256((const __m256i *)(const void *)(k + ops_key_at(b, t, i)));
+                __m256i x = _mm256_sign_epi8(spread4(q + b * ARITH_BLOCK + i), key);
+                dot = _mm256_add_epi32(dot, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(key), x), ones));
             }
             __m256 both = _mm256_mul_ps(_mm256_set1_ps(qs[b]), _mm256_loadu_ps(ks + b * ARITH_CHUNK + t));
-            sum = _mm256_add_ps(sum, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot8(key, magnitude, x))));
+            sum = _mm256_add_ps(sum, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot)));
         }
         store_part(out + t, _mm256_mul_ps(sum, _mm256_set1_ps(scale)), count - t < 8 ? count - t : 8);
     }
 }
 
-static bool avx2_peak(const float *s, size_t count, float *out)
+bool avx2_peak(const float *s, size_t count, float *out)
 {
     if (count < 8)
         return ops_ref.peak(s, count, out);
@@ -389,7 +274,7 @@ static bool avx2_peak(const float *s, size_t count, float *out)
     return avx2_finite(s, count);
 }
 
-static float avx2_exponentials(float *s, size_t count, float peak)
+float avx2_exponentials(float *s, size_t count, float peak)
 {
     __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, top = _mm256_set1_ps(peak);
     for (size_t t = 0; t < count; t += 8) {
@@ -433,45 +318,50 @@ static float weights_of(const float *p, const float *vs, size_t count, int16_t w
     return peak / ARITH_WEIGHT_MAX;
 }
 
-static void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
 {
     for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
         int16_t weight[ARITH_CHUNK];
         __m256 scale = _mm256_set1_ps(weights_of(p, vs + b * ARITH_CHUNK, count, weight));
-        __m256i sum[2][2];
-        for (size_t h = 0; h < 2; h++)
-            sum[h][0] = sum[h][1] = _mm256_setzero_si256();
-        for (size_t t = 0; t < count; t += 2) {
-            int32_t pair;
-            memcpy(&pair, weight + t, sizeof pair);
-            __m256i both = _mm256_set1_epi32(pair);
-            const int8_t *at = v + (t * blocks + b) * ARITH_BLOCK;
-            for (size_t h = 0; h < 2; h++) { /* elements 16 h .. 16 h + 15 of two positions, side by side */
-                __m256i one = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(at + 16 * h)));
-                __m256i two =
-                    _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(at + blocks * ARITH_BLOCK + 16 * h)));
-                sum[h][0] = _mm256_add_epi32(sum[h][0], _mm256_madd_epi16(_mm256_unpacklo_epi16(one, two), both));
-                sum[h][1] = _mm256_add_epi32(sum[h][1], _mm256_madd_epi16(_mm256_unpackhi_epi16(one, two), both));
+        __m256i sum[8]; /* of 4 elements each, in two dwords: even and odd pairs of positions */
+        for (size_t e = 0; e < 8; e++)
+            sum[e] = _mm256_setzero_si256();
+        for (size_t t = 0; t < count; t += 4) {
+            int64_t four;
+            memcpy(&four, weight + t, sizeof four);
+            __m256i w = _mm256_set1_epi64x(four);
+            for (size_t e = 0; e < 8; e++) {
+                const int8_t *at = v + ops_value_at(b, t, 4 * e);
+                __m256i values = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
+                sum[e] = _mm256_add_epi32(sum[e], _mm256_madd_epi16(values, w));
             }
         }
-        for (size_t h = 0; h < 2; h++) { /* unpacking left elements 0-3, 8-11 in one and 4-7, 12-15 in the other */
-            __m256i low = _mm256_permute2x128_si256(sum[h][0], sum[h][1], 0x20);
-            __m256i high = _mm256_permute2x128_si256(sum[h][0], sum[h][1], 0x31);
-            _mm256_storeu_ps(out + 16 * h, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(low)));
-            _mm256_storeu_ps(out + 16 * h + 8, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(high)));
+        for (size_t e = 0; e < 8; e += 2) { /* adding neighbours leaves elements 0 1 4 5 | 2 3 6 7 */
+            __m256i both = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[e], sum[e + 1]), 0xD8);
+            _mm256_storeu_ps(out + 4 * e, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(both)));
         }
     }
 }
 
 const struct ops ops_avx2 = {
     .name = "avx2",
+    .wants_packed = true,
     .quantise = avx2_quantise,
+    .quantise_wide = avx2_quantise_wide,
+    .sum_run = avx2_sum_run,
     .finite = avx2_finite,
     .multiply = avx2_multiply,
     .norm = avx2_norm,
+    .layer_norm = avx2_layer_norm,
     .gated_silu = avx2_gated_silu,
+    .gated_gelu = avx2_gated_gelu,
+    .gelu = avx2_gelu,
     .rotate = avx2_rotate,
+    .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,
+    .add_scaled = avx2_add_scaled,
+    .scale = avx2_scale,
+    .soft_cap = avx2_soft_cap,
     .scores = avx2_scores,
     .peak = avx2_peak,
     .exponentials = avx2_exponentials,

@@ -1,5 +1,6 @@
-/* A fixed set of threads. Each piece of work is split evenly; a thread waits first by looking, since the next
- * piece mostly comes within microseconds, then by sleeping. */
+/* A fixed set of threads. A piece of work is cut into parts that threads take as they get to them, so that one that was
+ * held up is not waited for; a thread waits first by looking, since the next piece mostly comes within microseconds,
+ * then by sleeping. */
 #include "inference/pool.h"
 
 #include "base/limits.h"
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #define LOOKS 2000 /* a few microseconds */
+#define PARTS 4    /* of a piece, for each thread */
 
 struct pool {
     unsigned threads;
@@ -24,22 +26,19 @@ struct pool {
     int stop;
     pool_fn fn;
     void *arg;
-    size_t n, grain;
+    size_t n, part;     /* of the piece, and of what a thread takes at a time */
+    atomic_size_t next; /* where the next part begins */
 };
 
-struct start {
-    struct pool *pool;
-    unsigned index;
-};
-
-static void do_part(struct pool *p, unsigned index)
+/* Takes parts until none is left. */
+static void do_parts(struct pool *p)
 {
-    size_t pieces = (p->n + p->grain - 1) / p->grain;
-    size_t first = pieces * index / p->threads * p->grain, end = pieces * (index + 1) / p->threads * p->grain;
-    if (end > p->n)
-        end = p->n;
-    if (first < end)
-        p->fn(p->arg, first, end);
+    for (;;) {
+        size_t first = atomic_fetch_add_explicit(&p->next, p->part, memory_order_relaxed);
+        if (first >= p->n)
+            return;
+        p->fn(p->arg, first, p->n - first < p->part ? p->n : first + p->part);
+    }
 }
 
 static void relax(void)
@@ -70,15 +69,13 @@ static unsigned wait_turn(struct pool *p, unsigned seen)
 
 static void *work(void *arg)
 {
-    struct start *s = arg;
-    struct pool *p = s->pool;
-    unsigned index = s->index, seen = 0;
-    free(s);
+    struct pool *p = arg;
+    unsigned seen = 0;
     for (;;) {
         seen = wait_turn(p, seen);
         if (p->stop)
             return NULL;
-        do_part(p, index);
+        do_parts(p);
         atomic_fetch_add_explicit(&p->finished, 1, memory_order_release);
     }
 }
@@ -100,12 +97,8 @@ struct pool *pool_new(unsigned threads)
     p->ids = mem_array(threads, sizeof *p->ids);
     CHECK(pthread_mutex_init(&p->lock, NULL) == 0 && pthread_cond_init(&p->begun, NULL) == 0);
     for (unsigned i = 1; i < threads; i++) {
-        struct start *s = mem_new(sizeof *s);
-        *s = (struct start){p, i};
-        if (pthread_create(&p->ids[i], NULL, work, s) != 0) { /* fewer threads, the same bits */
-            free(s);
+        if (pthread_create(&p->ids[i], NULL, work, p) != 0) /* fewer threads, the same bits */
             p->threads = threads = i;
-        }
     }
     return p;
 }
@@ -139,10 +132,13 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn fn, void *arg)
     p->fn = fn;
     p->arg = arg;
     p->n = n;
-    p->grain = grain;
+    p->part = (n / (p->threads * PARTS) + grain - 1) / grain * grain;
+    if (p->part == 0)
+        p->part = grain;
+    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     atomic_store_explicit(&p->finished, 0, memory_order_relaxed);
     next_turn(p);
-    do_part(p, 0);
+    do_parts(p);
     for (unsigned looks = 0; atomic_load_explicit(&p->finished, memory_order_acquire) + 1 < p->threads; looks++)
         if (looks < LOOKS)
             relax();

@@ -7,7 +7,7 @@ RECORD_DEFINE(request, REQUEST_FIELDS)
 
 const char *request_stop_name(uint8_t stop)
 {
-    static const char *const names[REQUEST_STOPS] = {"length", "eos", "stop", "numeric"};
+    static const char *const names[REQUEST_STOPS] = {"length", "eos", "stop", "numeric", "schema"};
     return stop < REQUEST_STOPS ? names[stop] : "?";
 }
 
@@ -75,6 +75,9 @@ enum err request_check(const struct request *r, uint32_t vocab, uint32_t context
         e = check_stops(r, note);
     if (e != ERR_OK)
         return e;
+    if (r->schema.n > SCHEMA_BYTES_MAX)
+        return note_set(note, ERR_LIMIT, "the schema has %zu bytes: at most %u are read", r->schema.n,
+                        SCHEMA_BYTES_MAX);
     uint32_t n = request_prompt_n(r);
     if (r->prompt.n % 4 || n == 0)
         return note_set(note, ERR_FORMAT, "the prompt has no tokens");

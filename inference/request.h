@@ -10,7 +10,8 @@
 
 /* `prompt`: token ids, u32 little-endian each. `tokens_max`: of the answer. temp 0: the likeliest token. top_k 0, top_p
  * 1, min_p 0, repeat_penalty 1, presence 0, frequency 0: off. `window`: how many of the last tokens, prompt included,
- * the penalties look at. `stops`: texts that end the answer, u8 length and bytes, each. */
+ * the penalties look at. `stops`: texts that end the answer, u8 length and bytes, each. `schema`: the JSON schema that
+ * the answer satisfies, as json_print writes it; empty: none. */
 #define REQUEST_FIELDS(F)                                                                                              \
     F(u32, arith)                                                                                                      \
     F(blob, prompt)                                                                                                    \
@@ -24,20 +25,22 @@
     F(f32, frequency)                                                                                                  \
     F(u32, window)                                                                                                     \
     F(blob, stops)                                                                                                     \
+    F(blob, schema)                                                                                                    \
     F(hash, seed)
 RECORD_DECLARE(request, REQUEST_FIELDS)
 
-/* Why an answer ended. The numbers are in receipts. */
-enum request_stop { REQUEST_LENGTH, REQUEST_EOS, REQUEST_STOP, REQUEST_NUMERIC, REQUEST_STOPS };
-/* "length", "eos", "stop", "numeric"; "?" for any other number. */
+/* Why an answer ended. The numbers are in receipts. SCHEMA: no token can go on as the schema demands, and the text is
+ * not whole. */
+enum request_stop { REQUEST_LENGTH, REQUEST_EOS, REQUEST_STOP, REQUEST_NUMERIC, REQUEST_SCHEMA, REQUEST_STOPS };
+/* "length", "eos", "stop", "numeric", "schema"; "?" for any other number. */
 const char *request_stop_name(uint8_t stop);
 
 /* Greedy, everything off, no prompt. */
 void request_init(struct request *r);
 /* Of everything but the seed: H[kith.request](encoding with a zero seed). */
 struct hash request_hash(const struct request *r);
-/* Numbers in their ranges, stops well-formed, prompt ids under `vocab`, prompt and answer within `context`, the
- * arithmetic ours. The note names the value. */
+/* Numbers in their ranges, stops well-formed, the schema within its bytes (what it says is read where it is used),
+ * prompt ids under `vocab`, prompt and answer within `context`, the arithmetic ours. The note names the value. */
 enum err request_check(const struct request *r, uint32_t vocab, uint32_t context, struct note *note) MUST_USE;
 
 uint32_t request_prompt_n(const struct request *r);

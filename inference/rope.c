@@ -9,24 +9,38 @@
 
 struct rope {
     uint32_t pairs, pieces, made;
-    double scale;
+    double scale, magnitude;
     double *frequency; /* [pairs] */
+    double *mix;       /* [pairs] share of the angle that is not scaled, or NULL */
     float **piece;     /* [pieces] of [PIECE, 2, pairs]: cosines, sines */
 };
 
-struct rope *rope_new(const struct model *m, uint32_t positions)
+/* 1 up to `low`, 0 from `high` on, straight between. */
+static double ramp(const struct model_rope *way, uint32_t i)
+{
+    double width = way->high - way->low > 0.001 ? way->high - way->low : 0.001;
+    double x = ((double)i - way->low) / width;
+    x = x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
+    return (1.0 - x) * way->extrapolation;
+}
+
+struct rope *rope_new(const struct model_rope *way, uint32_t pairs, uint32_t positions)
 {
     struct rope *r = mem_new(sizeof *r);
-    double log_base = arith_log_f64(m->rope_base);
-    r->pairs = m->rope_pairs;
-    r->scale = m->rope_scale;
+    double log_base = arith_log_f64(way->base);
+    r->pairs = pairs;
+    r->scale = way->scale;
+    r->magnitude = way->magnitude;
     r->pieces = (positions + PIECE - 1) / PIECE;
     r->piece = mem_array(r->pieces, sizeof *r->piece);
-    r->frequency = mem_array(r->pairs, sizeof *r->frequency);
-    for (uint32_t i = 0; i < r->pairs; i++) {
-        r->frequency[i] = arith_exp_f64(-((double)(2 * i) / (double)(2 * r->pairs)) * log_base);
-        if (m->rope_factors)
-            r->frequency[i] = r->frequency[i] / (double)m->rope_factors[i];
+    r->frequency = mem_array(pairs, sizeof *r->frequency);
+    r->mix = way->yarn ? mem_array(pairs, sizeof *r->mix) : NULL;
+    for (uint32_t i = 0; i < pairs; i++) {
+        r->frequency[i] = arith_exp_f64(-((double)(2 * i) / (double)(2 * pairs)) * log_base);
+        if (way->factors)
+            r->frequency[i] = r->frequency[i] / (double)way->factors[i];
+        if (r->mix)
+            r->mix[i] = ramp(way, i);
     }
     return r;
 }
@@ -39,20 +53,28 @@ void rope_free(struct rope *r)
         free(r->piece[i]);
     free(r->piece);
     free(r->frequency);
+    free(r->mix);
     free(r);
+}
+
+static double angle_of(const struct rope *r, uint32_t position, uint32_t i)
+{
+    double scaled = (double)position / r->scale * r->frequency[i];
+    if (!r->mix)
+        return scaled;
+    return scaled * (1.0 - r->mix[i]) + (double)position * r->frequency[i] * r->mix[i];
 }
 
 static float *make_piece(const struct rope *r, uint32_t index)
 {
     float *out = mem_array((size_t)PIECE * 2 * r->pairs, sizeof *out);
     for (uint32_t t = 0; t < PIECE; t++) {
-        double position = (double)(index * PIECE + t) / r->scale;
         float *cosine = out + (size_t)t * 2 * r->pairs, *sine = cosine + r->pairs;
         for (uint32_t i = 0; i < r->pairs; i++) {
             double s, c;
-            arith_sin_cos_f64(position * r->frequency[i], &s, &c);
-            cosine[i] = (float)c;
-            sine[i] = (float)s;
+            arith_sin_cos_f64(angle_of(r, index * PIECE + t, i), &s, &c);
+            cosine[i] = (float)(c * r->magnitude);
+            sine[i] = (float)(s * r->magnitude);
         }
     }
     return out;

@@ -58,11 +58,19 @@ static void penalise(struct sampler *s, const struct request *r, float *logits, 
     }
 }
 
-static uint32_t largest(const float *logits, uint32_t n)
+/* Rule 0. */
+static bool is_allowed(const uint32_t *mask, uint32_t id)
+{
+    return !mask || mask[id / 32] >> id % 32 & 1;
+}
+
+static uint32_t largest(const uint32_t *mask, const float *logits, uint32_t n)
 {
     uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best])
+    while (best + 1 < n && !is_allowed(mask, best))
+        best++;
+    for (uint32_t i = best + 1; i < n; i++)
+        if (logits[i] > logits[best] && is_allowed(mask, i))
             best = i;
     return best;
 }
@@ -76,12 +84,13 @@ static int by_logit(const void *a, const void *b)
 }
 
 /* Rules 3 and 4. */
-static uint32_t gather(struct sampler *s, const struct request *r, const float *logits, float peak)
+static uint32_t gather(struct sampler *s, const struct request *r, const uint32_t *mask, const float *logits,
+                       float peak)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->vocab; i++) {
         float x = (logits[i] - peak) / r->temp;
-        if (x < -23.0f) /* e^-23 x 2^32 < 1 */
+        if (x < -23.0f || !is_allowed(mask, i)) /* e^-23 x 2^32 < 1 */
             continue;
         float p = arith_exp(x);
         uint64_t weight = (uint64_t)(p * 0x1p32f);
@@ -142,14 +151,14 @@ static uint32_t draw(const struct candidate *c, uint32_t n, const struct request
     return c[n - 1].id;
 }
 
-uint32_t sampler_pick(struct sampler *s, const struct request *r, float *logits, const uint32_t *recent,
-                      size_t recent_n, uint32_t choice, uint32_t position)
+uint32_t sampler_pick(struct sampler *s, const struct request *r, const uint32_t *mask, float *logits,
+                      const uint32_t *recent, size_t recent_n, uint32_t choice, uint32_t position)
 {
     penalise(s, r, logits, recent, recent_n);
-    uint32_t best = largest(logits, s->vocab);
+    uint32_t best = largest(mask, logits, s->vocab);
     if (r->temp == 0 || !arith_is_finite(logits[best])) /* a penalty may overflow */
         return best;
-    uint32_t n = gather(s, r, logits, logits[best]);
+    uint32_t n = gather(s, r, mask, logits, logits[best]);
     n = front(s->candidates, n, r->top_p);
     n = likely(s->candidates, n, r->min_p);
     return draw(s->candidates, n, r, choice, position);

@@ -1,5 +1,6 @@
 /* From logits to a token, by rules that leave nothing to the machine (docs/arithmetic.md, Sampling):
  *
+ *   0. tokens that a mask does not allow are out: nothing below sees them;
  *   1. penalties over the last `window` tokens: a token that occurs c > 0 times has its logit divided by repeat_penalty
  * if positive, else multiplied; then presence and c x frequency are taken off;
  *   2. temp 0: the largest logit, the smaller id where equal. Otherwise
@@ -19,9 +20,10 @@
 struct sampler;
 struct sampler *sampler_new(uint32_t vocab);
 void sampler_free(struct sampler *s);
-/* logits[vocab], all finite, are changed. `recent`: the tokens so far, prompt included, oldest first. `position`: of
- * the token that is chosen, counted from the start of the prompt; `choice`: which of several answers (n), from 0. */
-uint32_t sampler_pick(struct sampler *s, const struct request *r, float *logits, const uint32_t *recent,
-                      size_t recent_n, uint32_t choice, uint32_t position);
+/* logits[vocab], all finite, are changed. `mask`: bit by token which are allowed, at least one; NULL: all. `recent`:
+ * the tokens so far, prompt included, oldest first. `position`: of the token that is chosen, counted from the start of
+ * the prompt; `choice`: which of several answers (n), from 0. */
+uint32_t sampler_pick(struct sampler *s, const struct request *r, const uint32_t *mask, float *logits,
+                      const uint32_t *recent, size_t recent_n, uint32_t choice, uint32_t position);
 
 #endif

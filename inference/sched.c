@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/merkle.h"
+#include "inference/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,28 @@ static void say_opened(const struct sched *s, struct buf *out)
     wire_add_opened(out, &o);
 }
 
+static void fill_part(void *arg, size_t first, size_t end)
+{
+    pack_fill(arg, first, end);
+}
+
+/* The weights once more, as the kernels want them. */
+static enum err make_pack(struct sched *s, unsigned threads, uint64_t memory_bytes, struct note *note)
+{
+    s->pack = pack_new(s->file);
+    uint64_t bytes = pack_bytes(s->pack) / 64 * 64 + 64;
+    if (!memory_bytes || bytes <= memory_bytes)
+        s->pack_memory = aligned_alloc(64, bytes);
+    if (!s->pack_memory)
+        return note_set(note, ERR_FULL, "the model's weights need %llu MiB: raise the limit or take a smaller model",
+                        (unsigned long long)(bytes >> 20));
+    pack_set_memory(s->pack, s->pack_memory);
+    struct pool *pool = pool_new(threads);
+    pool_run(pool, (size_t)pack_tiles(s->pack), 16, fill_part, s->pack);
+    pool_free(pool);
+    return ERR_OK;
+}
+
 static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, struct note *note)
 {
     uint32_t batch = o->batch ? o->batch : BATCH_DEFAULT;
@@ -254,7 +277,9 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->ops = ops_pick(o->backend.n ? o->backend.s : "auto", note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
-    enum err e = model_open(s->file, &s->model, note);
+    enum err e = s->ops->wants_packed ? make_pack(s, o->threads, o->memory_bytes, note) : ERR_OK;
+    if (e == ERR_OK)
+        e = model_open(s->file, s->pack, &s->model, note);
     if (e != ERR_OK)
         return e;
     uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
@@ -267,7 +292,7 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->engine = engine_new(&eo);
     s->rows = mem_array(batch, sizeof *s->rows);
     s->memory_bytes = o->memory_bytes;
-    s->fixed_bytes = file.n + engine_bytes(s->engine);
+    s->fixed_bytes = file.n + (s->pack ? pack_bytes(s->pack) : 0) + engine_bytes(s->engine);
     if (s->memory_bytes && s->fixed_bytes > s->memory_bytes)
         return note_set(note, ERR_FULL, "the model needs %llu MiB, and the limit is %llu MiB",
                         (unsigned long long)(s->fixed_bytes >> 20), (unsigned long long)(s->memory_bytes >> 20));
@@ -311,6 +336,8 @@ void sched_close(struct sched *s)
         engine_free(s->engine);
     if (s->model)
         model_free(s->model);
+    pack_free(s->pack);
+    free(s->pack_memory);
     free(s->rows);
     tok_free(s->tok);
     gguf_free(s->file);

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "inference/sched_in.h"
-#include "inference/template.h"
+#include "inference/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,7 @@ static enum err render(const struct sched *s, const struct wire_template *m, con
                                       .eos = end_text(s, tok_eos(s->tok)),
                                       .add_generation_prompt = m->answer,
                                       .clock_s = (int64_t)(m->clock_ms / 1000)};
-    return template_render(&in, text, note);
+    return chat_render(&in, text, note);
 }
 
 /* Templates that write the beginning of text themselves get no second one. */
@@ -171,6 +171,9 @@ static enum err take_logits(struct sched *s, const struct wire_logits *m, struct
     (void)out;
     if (!s->engine)
         return no_model(note);
+    if (!model_writes(s->model))
+        return note_set(note, ERR_UNSUPPORTED, "a model of the architecture %s only makes embeddings: it has no logits",
+                        s->model->architecture);
     size_t n = wire_id_count(m->ids);
     if (n == 0 || n > engine_context(s->engine))
         return note_set(note, ERR_RANGE, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
@@ -180,7 +183,7 @@ static enum err take_logits(struct sched *s, const struct wire_logits *m, struct
                             s->model->vocab);
     struct sched_job *j = mem_new(sizeof *j);
     j->ask = m->ask;
-    j->seq = engine_seq_new(s->engine);
+    j->seq = engine_seq_new(s->engine, (uint32_t)n);
     buf_add(&j->ids, m->ids.p, m->ids.n);
     return sched_add_job(s, j, (uint32_t)n, note);
 }

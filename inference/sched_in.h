@@ -25,6 +25,8 @@ struct sched {
     struct tok *tok;
     struct bytes template; /* the model's chat template, borrowed from the file; empty: none */
     /* the rest is NULL and 0 for a vocabulary */
+    struct pack *pack; /* where the kernels want one */
+    uint8_t *pack_memory;
     struct model *model;
     const struct ops *ops;
     struct engine *engine;

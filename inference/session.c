@@ -5,6 +5,7 @@
 #include "inference/session.h"
 
 #include "base/mem.h"
+#include "inference/constraint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,9 @@ struct session {
     struct engine_seq *seq;
     const struct tok *tok;
     struct sampler *sampler;
-    struct buf raw;         /* the request's bytes */
-    struct request request; /* borrows from raw */
+    struct constraint *constraint; /* NULL: any token may come */
+    struct buf raw;                /* the request's bytes */
+    struct request request;        /* borrows from raw */
     uint32_t prompt_n;
     uint32_t *tokens;  /* prompt, then answer; room for all */
     uint32_t known_n;  /* tokens of the answer that were given */
@@ -59,6 +61,9 @@ static enum err read_known(struct session *s, struct bytes tokens, struct note *
 static enum err read_request(struct session *s, const struct session_options *o, struct note *note)
 {
     const struct model *m = engine_model(o->engine);
+    if (!model_writes(m))
+        return note_set(note, ERR_UNSUPPORTED,
+                        "a model of the architecture %s only makes embeddings: it writes no text", m->architecture);
     buf_add(&s->raw, o->request.p, o->request.n);
     struct cursor c = cursor_of(bytes_of_buf(&s->raw));
     request_get(&c, &s->request);
@@ -74,6 +79,13 @@ static enum err read_request(struct session *s, const struct session_options *o,
     return read_known(s, o->tokens, note);
 }
 
+static enum err read_schema(struct session *s, struct note *note)
+{
+    if (!s->tok)
+        return note_set(note, ERR_UNSUPPORTED, "a schema was asked for: this model has no vocabulary to write it with");
+    return constraint_new(s->request.schema, s->tok, engine_model(s->engine)->vocab, &s->constraint, note);
+}
+
 enum err session_new(const struct session_options *o, struct session **out, struct note *note)
 {
     struct session *s = mem_new(sizeof *s);
@@ -82,13 +94,15 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->tok = o->tok;
     s->claimed = o->digest;
     enum err e = read_request(s, o, note);
+    if (e == ERR_OK && s->request.schema.n)
+        e = read_schema(s, note);
     if (e != ERR_OK) {
         session_free(s);
         return e;
     }
     s->digest = digest_start(&o->model, &s->request);
     s->sampler = sampler_new(engine_model(o->engine)->vocab);
-    s->seq = engine_seq_new(o->engine);
+    s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
     s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0;
     *out = s;
     return ERR_OK;
@@ -100,6 +114,7 @@ void session_free(struct session *s)
         return;
     engine_seq_free(s->seq);
     sampler_free(s->sampler);
+    constraint_free(s->constraint);
     buf_clear(&s->raw);
     buf_clear(&s->text);
     buf_clear(&s->event_text);
@@ -250,7 +265,11 @@ static bool ends_answer(struct session *s, uint32_t token, enum request_stop *st
         return true;
     }
     *stop = REQUEST_LENGTH;
-    return s->chosen_n == s->request.tokens_max;
+    if (s->chosen_n == s->request.tokens_max)
+        return true;
+    enum constraint_state state = s->constraint ? constraint_take(s->constraint, token) : CONSTRAINT_OPEN;
+    *stop = state == CONSTRAINT_WHOLE ? REQUEST_STOP : REQUEST_SCHEMA;
+    return state != CONSTRAINT_OPEN;
 }
 
 static void fail_known(struct session *s, uint32_t index, uint32_t token)
@@ -336,7 +355,8 @@ static void take_one(struct session *s, const struct engine_row *row)
         end_verify(s, true, s->known_n, s->known_n ? s->tokens[position - 1] : 0);
         return;
     }
-    uint32_t token = sampler_pick(s->sampler, &s->request, row->logits, s->tokens, position, 0, position);
+    uint32_t token = sampler_pick(s->sampler, &s->request, s->constraint ? constraint_mask(s->constraint) : NULL,
+                                  row->logits, s->tokens, position, 0, position);
     digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
     if (s->mode == SESSION_RUN)
         take_choice(s, token);

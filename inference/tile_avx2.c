@@ -1,174 +1,536 @@
-/* Eight rows of weights against many columns.
+/* A register of AVX2 is half of a packed one: 4 neighbouring elements (a quad) of 8 rows. With 4 activations broadcast,
+ * the sums of 8 rows appear side by side, and nothing is added across lanes.
  *
- * A run (up to 8 blocks) of 8 rows is turned so that a register holds four neighbouring weights of each row; then four
- * activations, broadcast, meet all 8 rows at once, and what comes out is 8 rows' sums side by side, with nothing to be
- * added across lanes. Turning costs 3 shuffles per 32 weights, once for all columns.
+ * The processor multiplies bytes, unsigned by signed, and adds pairs of products in int16, saturating. How many quads
+ * may be added in int16 before they go to int32 depends on the codes:
  *
- *   Q8_0: |w| x (x with w's sign): pairs are at most 32,512 and go to int32 each
- *   Q4_0: nibbles 0..15 as they are: 8 pairs are at most 8 x 3,810 = 30,480 and stay int16 until the block's end;
- *         8 times the block's sum of x is taken off, since weights are nibble - 8 */
+ *     codes     a pair is at most     quads together
+ *     4 bits    2 x 15 x 127          8 (a block of 32)
+ *     5 bits    2 x 31 x 127          4
+ *     6 bits    2 x 63 x 127          2; 4 with their offset, see below
+ *     8 bits    2 x 128 x 127         1; weights are signed there: |w| times x, which takes w's sign
+ *
+ * Going to int32 is a product with pairs of int16, so integer scales cost nothing: it is with the scale instead of 1.
+ * Offsets are taken off by the activations' sums, where scales are of 16 elements in int16 already: there the sum
+ * begins at -offset times the activations of the same places. It may wrap on its way, so four quads of 6 bits may be
+ * added: what comes out, the sum of (code - 32) x, has room again.
+ *
+ * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
+ * columns, a few at a time. Few columns: codes are unpacked in registers on their way.
+ *
+ * Everything is inlined into functions that know the format, so that no branch on it is left. */
 #if defined(__x86_64__)
 
 #include "inference/tile_avx2.h"
 
-#include "base/mem.h"
+#include "inference/pack.h"
 
 #include <immintrin.h>
-#include <stdlib.h>
 
-#define ROWS   8
-#define GROUPS (ARITH_BLOCK / 4) /* registers of a turned block */
-#define BLOCKS (ARITH_RUN / ARITH_BLOCK)
+#define TILES      2   /* unpacked at once */
+#define COLS       4   /* columns that meet a register of codes */
+#define COLS_STRIP 128 /* columns whose totals are kept at once: 16 KiB */
+#define BLOCKS     (ARITH_RUN / ARITH_BLOCK)
+#define QUADS      8 /* of a slab */
+#define HALF       8 /* rows of a register */
+#define ALWAYS     static inline __attribute__((always_inline))
 
-struct turned {
-    __m256i w[BLOCKS][GROUPS];         /* [row][4 weights] each; Q4_0: nibbles */
-    __m256i magnitude[BLOCKS][GROUPS]; /* Q8_0 only */
-    __m256 scale[BLOCKS];              /* [row] */
+/* -- codes -- */
+
+ALWAYS __m256i load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+ALWAYS __m128i load16(const void *p)
+{
+    return _mm_loadu_si128(p);
+}
+
+/* a + b of int16, here and now. A compiler knows that such sums have no order: it would first make all products of a
+ * stretch, for which there are not registers enough, and then add them. */
+ALWAYS __m256i add16(__m256i a, __m256i b)
+{
+    __m256i sum = _mm256_add_epi16(a, b);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* The same of int32. */
+ALWAYS __m256i add32(__m256i a, __m256i b)
+{
+    __m256i sum = _mm256_add_epi32(a, b);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* Bits [at, at + width) of every byte, moved to `to`. Shifts are of 16 bits; the mask takes what crossed a byte. */
+ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
+{
+    const __m256i mask = _mm256_set1_epi8((char)(((1u << width) - 1) << to));
+    if (at > to)
+        v = _mm256_srli_epi16(v, (int)(at - to));
+    else if (at < to)
+        v = _mm256_slli_epi16(v, (int)(to - at));
+    return _mm256_and_si256(v, mask);
+}
+
+/* The products are of signed weights. */
+ALWAYS bool is_signed(const struct quant_format *f)
+{
+    return f->bits == 8 || f->has_table;
+}
+
+/* Half h of quad g of a slab: codes, or weights where they are signed. */
+ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned g, size_t h)
+{
+    unsigned bits = f->bits;
+    const uint8_t *half = slab + 32 * h, *pairs = half + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
+    __m256i v;
+    if (bits == 8)
+        return _mm256_xor_si256(load(half + 64 * g), _mm256_set1_epi8(-128));
+    if (bits >= 4)
+        v = bits_of(load(half + 64 * (g % 4)), g / 4 * 4, 4, 0);
+    else
+        v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
+    if (f->has_table)
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16(quant_iq4)), v);
+    if (bits == 6)
+        v = _mm256_or_si256(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
+    if (bits == 5)
+        v = _mm256_or_si256(v, bits_of(load(ones), g, 1, 4));
+    if (bits == 3)
+        v = _mm256_or_si256(v, bits_of(load(ones), g, 1, 2));
+    return v;
+}
+
+/* Quads that are added in int16. */
+ALWAYS unsigned stretch_of(const struct quant_format *f)
+{
+    unsigned room = is_signed(f) ? 1 : f->bits >= 5 ? 4 : 8, quads = f->sub / 4u;
+    return room < quads ? room : quads;
+}
+
+/* Sums begin at the activations' places times -offset, in int16. */
+ALWAYS bool has_start(const struct quant_format *f)
+{
+    return f->sub == 16 && f->offset;
+}
+
+/* -- the head of a run -- */
+
+struct head {
+    __m256 d[BLOCKS], m[BLOCKS];      /* wide formats: the first only */
+    __m256i scale[QUANT_SUBS_MAX];    /* a row's twice, as int16 */
+    __m256i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
 };
 
-/* 8 registers of 8 dwords: dword g of register r goes to dword r of register g. */
-static inline void turn(const __m256i in[8], __m256i out[8])
+ALWAYS __m256 halves(const uint8_t *p)
 {
-    __m256i a[8], b[8];
-    for (size_t i = 0; i < 8; i += 2) {
-        a[i] = _mm256_unpacklo_epi32(in[i], in[i + 1]);
-        a[i + 1] = _mm256_unpackhi_epi32(in[i], in[i + 1]);
-    }
-    for (size_t i = 0; i < 8; i += 4) {
-        b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
-        b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
-        b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
-        b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-    for (size_t i = 0; i < 4; i++) {
-        out[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
-        out[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
-    }
+    return _mm256_cvtph_ps(load16(p));
 }
 
-static inline __m256i load_block(bool is_q8, const uint8_t *block)
+/* Value j of `subs` values of 6 bits: [16] bytes. */
+ALWAYS __m128i six(const uint8_t *p, unsigned subs, unsigned j)
 {
-    if (is_q8)
-        return _mm256_loadu_si256((const __m256i *)(const void *)(block + 2));
-    __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)(block + 2));
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(packed, 4), packed), _mm256_set1_epi8(15));
+    __m128i low = load16(p + j % (subs / 2) * 16), high = load16(p + subs / 2 * 16 + j / 4 * 16);
+    low = _mm_and_si128(_mm_srli_epi16(low, (int)(j / (subs / 2) * 4)), _mm_set1_epi8(15));
+    unsigned at = j % 4 * 2;
+    high = at > 4 ? _mm_srli_epi16(high, (int)(at - 4)) : _mm_slli_epi16(high, (int)(4 - at));
+    return _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(0x30)));
 }
 
-static inline void turn_run(bool is_q8, const uint8_t *const row[ROWS], size_t from, size_t blocks, struct turned *t)
+/* Scale of sub j of 16 rows, in bytes. */
+ALWAYS __m128i scale_of(const struct quant_format *f, const uint8_t *scales, unsigned j)
 {
-    size_t bytes = is_q8 ? QUANT_Q8_0_BYTES : QUANT_Q4_0_BYTES;
-    for (size_t b = 0; b < blocks; b++) {
-        __m256i w[ROWS];
-        uint16_t half[ROWS];
-        for (size_t r = 0; r < ROWS; r++) {
-            const uint8_t *block = row[r] + (from + b) * bytes;
-            memcpy(&half[r], block, sizeof half[r]);
-            w[r] = load_block(is_q8, block);
+    if (f->scale_bits == 6)
+        return _mm_sub_epi8(six(scales, f->block / f->sub, j), _mm_set1_epi8((char)f->scale_under));
+    __m128i v = load16(scales + 16 * j);
+    return f->scale_bits == 4 ? _mm_and_si128(v, _mm_set1_epi8(15)) : v;
+}
+
+ALWAYS __m128i min_of_sub(const struct quant_format *f, const uint8_t *scales, unsigned j)
+{
+    unsigned subs = f->block / f->sub;
+    if (f->scale_bits == 6)
+        return six(scales + subs * 12, subs, j);
+    return _mm_and_si128(_mm_srli_epi16(load16(scales + 16 * j), 4), _mm_set1_epi8(15));
+}
+
+/* Two values of 16 rows as pairs of int16, row by row. */
+ALWAYS void put_pairs(__m128i a, __m128i b, __m256i *low, __m256i *high)
+{
+    *low = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+    *high = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
+}
+
+ALWAYS void read_narrow_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
+{
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t h = 0; h < 2; h++) {
+            head[h].d[b] = halves(p + 32 * b + 16 * h);
+            if (f->has_min)
+                head[h].m[b] = halves(p + 32 * (blocks + b) + 16 * h);
         }
-        t->scale[b] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)half));
-        turn(w, t->w[b]);
-        for (size_t g = 0; is_q8 && g < GROUPS; g++)
-            t->magnitude[b][g] = _mm256_abs_epi8(t->w[b][g]);
+}
+
+ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struct head head[2])
+{
+    const uint8_t *scales = p + (f->has_min ? 64 : 32);
+    for (size_t h = 0; h < 2; h++) {
+        head[h].d[0] = halves(p + 16 * h);
+        if (f->has_min)
+            head[h].m[0] = _mm256_xor_ps(halves(p + 32 + 16 * h), _mm256_set1_ps(-0.0f));
+    }
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < f->block / f->sub; j += 2) {
+        __m128i a = scale_of(f, scales, j), b = scale_of(f, scales, j + 1);
+        put_pairs(a, a, &head[0].scale[j], &head[1].scale[j]);
+        put_pairs(b, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
+        if (f->has_min)
+            put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].mins[j / 2],
+                      &head[1].mins[j / 2]);
     }
 }
 
-/* Four activations, in every dword. */
-static inline __m256i spread(const int8_t *q)
+ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
 {
-    int32_t four;
-    memcpy(&four, q, sizeof four);
-    return _mm256_set1_epi32(four);
+    if (f->input == QUANT_NARROW)
+        read_narrow_head(f, p, blocks, head);
+    else
+        read_wide_head(f, p, head);
 }
 
-static inline __m256i sums_q8_0(const struct turned *t, size_t b, const int8_t *q)
+/* -- a column's run -- */
+
+struct column {
+    const int8_t *q;
+    const float *s;
+    int32_t start[QUANT_SUBS_MAX]; /* pairs of int16: where a sub begins; or sums of two subs, for minimums */
+    int32_t less[BLOCKS];          /* narrow: what a block's sum is to lose */
+    float sum[BLOCKS];             /* narrow, with minimums: of a block's activations */
+};
+
+ALWAYS __m256i spread(const void *p)
 {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i even = _mm256_setzero_si256(), odd = even;
-    for (size_t g = 0; g < GROUPS; g += 2) {
-        __m256i x = _mm256_sign_epi8(spread(q + 4 * g), t->w[b][g]);
-        __m256i y = _mm256_sign_epi8(spread(q + 4 * g + 4), t->w[b][g + 1]);
-        even = _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_maddubs_epi16(t->magnitude[b][g], x), ones));
-        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(_mm256_maddubs_epi16(t->magnitude[b][g + 1], y), ones));
-    }
-    return _mm256_add_epi32(even, odd);
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
 }
 
-static inline __m256i sums_q4_0(const struct turned *t, size_t b, const int8_t *q, int32_t eightfold)
+/* -offset times the sums of a sub's activations, of those that meet the low and the high int16 of a row. */
+ALWAYS void put_start(const struct quant_format *f, struct column *c)
 {
-    __m256i even = _mm256_setzero_si256(), odd = even;
-    for (size_t g = 0; g < GROUPS; g += 2) {
-        even = _mm256_add_epi16(even, _mm256_maddubs_epi16(t->w[b][g], spread(q + 4 * g)));
-        odd = _mm256_add_epi16(odd, _mm256_maddubs_epi16(t->w[b][g + 1], spread(q + 4 * g + 4)));
+    for (size_t i = 0; i < 4; i++) { /* 64 elements: 4 subs of 16, which are 4 pairs of int16 each */
+        __m256i a = _mm256_maddubs_epi16(_mm256_set1_epi8((char)f->offset), load(c->q + 64 * i));
+        __m256i b = _mm256_maddubs_epi16(_mm256_set1_epi8((char)f->offset), load(c->q + 64 * i + 32));
+        __m256i sum = _mm256_add_epi16(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        sum = _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0x4E)); /* in each half: subs of a and b, twice */
+        sum = _mm256_sub_epi16(_mm256_setzero_si256(), sum);
+        __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
+        __m128i order = _mm_unpacklo_epi32(low, high); /* a0 a1 b0 b1 */
+        _mm_storeu_si128((__m128i *)(void *)(c->start + 4 * i), order);
     }
-    __m256i sum = _mm256_madd_epi16(_mm256_add_epi16(even, odd), _mm256_set1_epi16(1));
-    return _mm256_sub_epi32(sum, _mm256_set1_epi32(eightfold));
 }
 
-/* The run's terms for one column, left to right. */
-static inline __m256 run_column(bool is_q8, const struct turned *t, size_t blocks, const int8_t *q, const float *s,
-                                const int32_t *eightfold)
+ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x, size_t run, size_t col,
+                        struct column *c)
 {
-    __m256 run = _mm256_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, q += ARITH_BLOCK) {
-        __m256i sums = is_q8 ? sums_q8_0(t, b, q) : sums_q4_0(t, b, q, eightfold[b]);
-        __m256 both = _mm256_mul_ps(t->scale[b], _mm256_set1_ps(s[b]));
-        run = _mm256_add_ps(run, _mm256_mul_ps(both, _mm256_cvtepi32_ps(sums)));
+    const struct ops_blocks *in = f->input == QUANT_NARROW ? &x->narrow : &x->wide;
+    size_t at = run * x->cols + col;
+    c->q = in->q + at * ARITH_RUN;
+    c->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
+    if (has_start(f))
+        put_start(f, c);
+    if (is_signed(f) || (f->input == QUANT_WIDE && !f->has_min))
+        return;
+    __m256i sums = load(in->sums + at * 16), both = _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); /* of 16, of 32 */
+    if (f->input == QUANT_WIDE && f->sub == 16)
+        _mm256_storeu_si256((__m256i *)(void *)c->start, sums);
+    else if (f->input == QUANT_WIDE)
+        _mm_storeu_si128((__m128i *)(void *)c->start,
+                         _mm_packs_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+    else if (f->has_min)
+        _mm256_storeu_ps(c->sum, _mm256_cvtepi32_ps(both));
+    else
+        _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(f->offset)));
+}
+
+/* -- a few columns -- */
+
+/* Where codes come from. */
+struct codes {
+    const struct head *head; /* of the two halves */
+    const __m256i *code;     /* unpacked: [BLOCKS x QUADS][2] */
+    const uint8_t *slabs;    /* or packed, where there is no code */
+};
+
+ALWAYS __m256i quad_at(const struct quant_format *f, const struct codes *w, bool packed, size_t b, unsigned g, size_t h)
+{
+    return packed ? quad(f, w->slabs + b * pack_slab_bytes(f), g, h) : w->code[(b * QUADS + g) * 2 + h];
+}
+
+/* sum[half][column] += factor[half] times the products of quads [from, from + stretch) of block b. */
+ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+                        size_t cols, size_t b, unsigned from, const __m256i factor[2], __m256i sum[2][COLS])
+{
+    unsigned stretch = stretch_of(f);
+    __m256i part[2][COLS];
+#pragma GCC unroll 8
+    for (unsigned g = from; g < from + stretch; g++) {
+        __m256i w0 = quad_at(f, w, packed, b, g, 0), w1 = quad_at(f, w, packed, b, g, 1);
+        __m256i u0 = is_signed(f) ? _mm256_abs_epi8(w0) : w0, u1 = is_signed(f) ? _mm256_abs_epi8(w1) : w1;
+#pragma GCC unroll 4
+        for (size_t i = 0; i < cols; i++) {
+            __m256i x = spread(c[i].q + b * ARITH_BLOCK + 4 * g);
+            __m256i p0 = _mm256_maddubs_epi16(u0, is_signed(f) ? _mm256_sign_epi8(x, w0) : x);
+            __m256i p1 = _mm256_maddubs_epi16(u1, is_signed(f) ? _mm256_sign_epi8(x, w1) : x);
+            if (g == from && has_start(f)) {
+                __m256i start = spread(&c[i].start[(b * QUADS + g) * 4 / f->sub]);
+                part[0][i] = add16(start, p0);
+                part[1][i] = add16(start, p1);
+            } else {
+                part[0][i] = g == from ? p0 : add16(part[0][i], p0);
+                part[1][i] = g == from ? p1 : add16(part[1][i], p1);
+            }
+        }
     }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < cols; i++)
+        for (size_t h = 0; h < 2; h++)
+            sum[h][i] = add32(sum[h][i], _mm256_madd_epi16(part[h][i], factor[h]));
+}
+
+/* run + d s sum (+ m (s x)) of a narrow block. */
+ALWAYS __m256 narrow_terms(const struct quant_format *f, const struct head *h, size_t b, const struct column *c,
+                           __m256i sum, __m256 run)
+{
+    __m256 s = _mm256_set1_ps(c->s[b]);
+    run = _mm256_add_ps(run, _mm256_mul_ps(_mm256_mul_ps(h->d[b], s), _mm256_cvtepi32_ps(sum)));
+    if (f->has_min)
+        run = _mm256_add_ps(run, _mm256_mul_ps(_mm256_mul_ps(h->m[b], s), _mm256_set1_ps(c->sum[b])));
     return run;
 }
 
-/* 8 rows, all columns; total is [cols, 8]. */
-static inline __attribute__((always_inline)) void
-tile(bool is_q8, const uint8_t *const row[ROWS], const struct ops_input *x, const int32_t *eightfold, float *total)
+/* The runs of a tile against `cols` columns. */
+ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+                        size_t cols, size_t blocks, __m256 run[2][COLS])
 {
-    struct turned t;
-    size_t blocks = x->n / ARITH_BLOCK;
-    memset(total, 0, x->cols * ROWS * sizeof *total);
-    for (size_t from = 0; from < blocks; from += BLOCKS) {
-        size_t count = blocks - from < BLOCKS ? blocks - from : BLOCKS;
-        turn_run(is_q8, row, from, count, &t);
-        for (size_t c = 0; c < x->cols; c++) {
-            __m256 run = run_column(is_q8, &t, count, x->q + c * x->n + from * ARITH_BLOCK, x->s + c * blocks + from,
-                                    eightfold + c * blocks + from);
-            _mm256_storeu_ps(total + c * ROWS, _mm256_add_ps(_mm256_loadu_ps(total + c * ROWS), run));
+    const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
+    __m256i sum[2][COLS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < cols; i++)
+        run[0][i] = run[1][i] = _mm256_setzero_ps();
+#pragma GCC unroll 1
+    for (size_t b = 0; b < blocks; b++) {
+        bool less = f->offset && !is_signed(f);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < cols; i++)
+            sum[0][i] = sum[1][i] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (unsigned g = 0; g < QUADS; g += stretch_of(f))
+            add_stretch(f, w, packed, c, cols, b, g, ones, sum);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < cols; i++)
+            for (size_t h = 0; h < 2; h++) {
+                if (less)
+                    sum[h][i] = _mm256_sub_epi32(sum[h][i], spread(&c[i].less[b]));
+                run[h][i] = narrow_terms(f, &w->head[h], b, &c[i], sum[h][i], run[h][i]);
+            }
+    }
+}
+
+/* The sum of minimums times activations. */
+ALWAYS __m256i dot_mins(const struct quant_format *f, const struct head *h, const struct column *c)
+{
+    __m256i all = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < f->block / f->sub; j += 2)
+        all = add32(all, _mm256_madd_epi16(h->mins[j / 2], spread(&c->start[j / 2])));
+    return all;
+}
+
+/* The terms of a wide block; the run has nothing else. */
+ALWAYS __m256 wide_terms(const struct quant_format *f, const struct head *h, const struct column *c, __m256i sum)
+{
+    __m256 s = _mm256_set1_ps(c->s[0]);
+    __m256 run = _mm256_mul_ps(_mm256_mul_ps(h->d[0], s), _mm256_cvtepi32_ps(sum));
+    if (f->has_min)
+        run = _mm256_add_ps(run, _mm256_mul_ps(_mm256_mul_ps(h->m[0], s), _mm256_cvtepi32_ps(dot_mins(f, h, c))));
+    return run;
+}
+
+ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+                      size_t cols, __m256 run[2][COLS])
+{
+    __m256i sum[2][COLS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < cols; i++)
+        sum[0][i] = sum[1][i] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+    for (size_t b = 0; b < BLOCKS; b++)
+#pragma GCC unroll 8
+        for (unsigned g = 0; g < QUADS; g += stretch_of(f)) {
+            size_t sub = (b * QUADS + g) * 4 / f->sub;
+            const __m256i scale[2] = {w->head[0].scale[sub], w->head[1].scale[sub]};
+            add_stretch(f, w, packed, c, cols, b, g, scale, sum);
+        }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < cols; i++)
+        for (size_t h = 0; h < 2; h++)
+            run[h][i] = wide_terms(f, &w->head[h], &c[i], sum[h][i]);
+}
+
+/* A run of a tile against `cols` columns, added to total[cols, TILES x 16]. */
+ALWAYS void group(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c, size_t cols,
+                  size_t blocks, float *total)
+{
+    __m256 run[2][COLS];
+    if (f->input == QUANT_NARROW)
+        narrow_runs(f, w, packed, c, cols, blocks, run);
+    else
+        wide_runs(f, w, packed, c, cols, run);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < cols; i++)
+        for (size_t h = 0; h < 2; h++) {
+            float *at = total + i * TILES * PACK_ROWS + h * HALF;
+            _mm256_storeu_ps(at, _mm256_add_ps(_mm256_loadu_ps(at), run[h][i]));
+        }
+}
+
+ALWAYS void any_group(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+                      size_t cols, size_t blocks, float *total)
+{
+    switch (cols) {
+    case 4:
+        group(f, w, packed, c, 4, blocks, total);
+        break;
+    case 3:
+        group(f, w, packed, c, 3, blocks, total);
+        break;
+    case 2:
+        group(f, w, packed, c, 2, blocks, total);
+        break;
+    default:
+        group(f, w, packed, c, 1, blocks, total);
+    }
+}
+
+/* -- many columns -- */
+
+struct unpacked {
+    struct head head[TILES][2];
+    __m256i code[TILES][BLOCKS * QUADS * 2];
+};
+
+ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks, struct unpacked *u, size_t t)
+{
+    const uint8_t *slab = p + pack_head_bytes(f, blocks);
+    read_head(f, p, blocks, u->head[t]);
+    for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f))
+#pragma GCC unroll 8
+        for (unsigned g = 0; g < QUADS; g++)
+            for (size_t h = 0; h < 2; h++)
+                u->code[t][(b * QUADS + g) * 2 + h] = quad(f, slab, g, h);
+}
+
+/* Two tiles against a strip of columns. `other`: the second tile, or NULL. */
+ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
+                  size_t first, size_t cols, float *total)
+{
+    struct unpacked u;
+    struct column c[COLS];
+    for (size_t run = 0; run < quant_runs(x->n); run++) {
+        size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        unpack(f, tile, blocks, &u, 0);
+        tile += pack_run_bytes(f, blocks);
+        if (other) {
+            unpack(f, other, blocks, &u, 1);
+            other += pack_run_bytes(f, blocks);
+        }
+        for (size_t at = 0; at < cols; at += COLS) {
+            size_t n = cols - at < COLS ? cols - at : COLS;
+            for (size_t i = 0; i < n; i++)
+                read_column(f, x, run, first + at + i, &c[i]);
+            for (size_t t = 0; t < (other ? 2 : 1); t++) {
+                struct codes w = {u.head[t], u.code[t], NULL};
+                any_group(f, &w, false, c, n, blocks, total + (at * TILES + t) * PACK_ROWS);
+            }
         }
     }
 }
 
-/* 8 times the sum of each block of activations, [cols, blocks]. */
-static int32_t *sum_activations(const struct ops_input *x)
+/* -- few columns -- */
+
+/* Two tiles against up to COLS columns. */
+ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
+                float *total)
 {
-    size_t n = x->cols * (x->n / ARITH_BLOCK);
-    int32_t *out = mem_array(n, sizeof *out);
-    const int8_t *q = x->q;
-    for (size_t i = 0; i < n; i++, q += ARITH_BLOCK) {
-        int32_t sum = 0;
-        for (size_t j = 0; j < ARITH_BLOCK; j++)
-            sum += q[j];
-        out[i] = 8 * sum;
+    struct column c[COLS];
+    struct head head[2];
+    for (size_t run = 0; run < quant_runs(x->n); run++) {
+        size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        for (size_t i = 0; i < x->cols; i++)
+            read_column(f, x, run, i, &c[i]);
+        for (size_t t = 0; t < (other ? 2 : 1); t++) {
+            const uint8_t *at = t ? other : tile;
+            struct codes w = {head, NULL, at + pack_head_bytes(f, blocks)};
+            read_head(f, at, blocks, head);
+            any_group(f, &w, true, c, x->cols, blocks, total + t * PACK_ROWS);
+        }
+        tile += pack_run_bytes(f, blocks);
+        other = other ? other + pack_run_bytes(f, blocks) : NULL;
     }
-    return out;
 }
+
+/* -- a matrix -- */
+
+ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
+                            const struct ops_input *x, float *out, size_t stride)
+{
+    float total[COLS_STRIP * TILES * PACK_ROWS];
+    size_t tile_bytes = pack_tile_bytes(f, w->n);
+    for (size_t done = 0; done < rows; done += TILES * PACK_ROWS) {
+        size_t count = rows - done < TILES * PACK_ROWS ? rows - done : TILES * PACK_ROWS;
+        const uint8_t *tile = w->packed + (first + done) / PACK_ROWS * tile_bytes;
+        const uint8_t *other = count > PACK_ROWS ? tile + tile_bytes : NULL;
+        for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
+            size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
+            memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
+            if (x->cols > COLS)
+                strip(f, tile, other, x, c, cols, total);
+            else
+                few(f, tile, other, x, total);
+            for (size_t i = 0; i < cols; i++)
+                memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
+        }
+    }
+}
+
+/* A function for each format, in which the format is a constant. */
+#define E(name, ...)                                                                                                   \
+    static void multiply_##name(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,      \
+                                float *out, size_t stride)                                                             \
+    {                                                                                                                  \
+        static const struct quant_format f = QUANT_FORMAT(name, __VA_ARGS__);                                          \
+        multiply_packed(&f, w, first, rows, x, out, stride);                                                           \
+    }
+QUANT_BLOCKED_LIST(E)
+#undef E
 
 void tile_avx2_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                         size_t stride)
 {
-    int32_t *eightfold = sum_activations(x);
-    float *total = mem_array(x->cols * ROWS, sizeof *total);
-    for (size_t done = 0; done < rows; done += ROWS) {
-        size_t count = rows - done < ROWS ? rows - done : ROWS;
-        const uint8_t *row[ROWS];
-        for (size_t r = 0; r < ROWS; r++) /* rows behind the last repeat it and are not stored */
-            row[r] = w->data + (first + done + (r < count ? r : count - 1)) * w->row_bytes;
-        if (w->type == GGUF_TENSOR_Q8_0)
-            tile(true, row, x, eightfold, total);
-        else
-            tile(false, row, x, eightfold, total);
-        for (size_t c = 0; c < x->cols; c++)
-            memcpy(out + c * stride + first + done, total + c * ROWS, count * sizeof *out);
+    switch (w->type) {
+#define E(name, ...)                                                                                                   \
+    case GGUF_TENSOR_##name:                                                                                           \
+        multiply_##name(w, first, rows, x, out, stride);                                                               \
+        return;
+        QUANT_BLOCKED_LIST(E)
+#undef E
+    default:
+        CHECK(quant_is_blocked(w->type));
     }
-    free(total);
-    free(eightfold);
 }
 
 #endif

@@ -39,8 +39,10 @@ static enum err find_kind(const struct gguf *file, struct tok *t, struct note *n
         t->kind = TOK_SPM;
     else if (bytes_equal(model, bytes_of_text("gpt2")))
         t->kind = TOK_BPE;
+    else if (bytes_equal(model, bytes_of_text("bert")))
+        t->kind = TOK_WPM;
     else
-        return note_set(note, ERR_UNSUPPORTED, "tokenizer '%.*s' is not supported: llama and gpt2 are",
+        return note_set(note, ERR_UNSUPPORTED, "tokenizer '%.*s' is not supported: llama, gpt2 and bert are",
                         (int)(model.n < 64 ? model.n : 64), (const char *)model.p);
     return ERR_OK;
 }
@@ -140,6 +142,36 @@ static enum err read_flag(const struct gguf *file, const char *key, bool *out, s
     return ERR_OK;
 }
 
+/* The kind itself puts [CLS] in front and [SEP] behind, whatever the file's flags say; a file without the
+ * ids has them under these names. Space before a word is how a piece shows that it begins one. */
+static enum err read_wpm(const struct gguf *file, struct tok *t, struct note *note)
+{
+    const struct {
+        const char *key, *name;
+        int32_t *id;
+    } ids[] = {
+        {KEY("cls_token_id"), "[CLS]", &t->bos},
+        {KEY("seperator_token_id"), "[SEP]", &t->eos}, /* spelled so in the format */
+        {KEY("unknown_token_id"), "[UNK]", &t->unknown},
+    };
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        *ids[i].id = tok_find(t, ids[i].name);
+        enum err err = read_id(file, ids[i].key, t, ids[i].id, note);
+        if (err != ERR_OK)
+            return err;
+        if (*ids[i].id < 0)
+            return note_set(note, ERR_FORMAT, "the vocabulary has no %s (%s), which its kind needs", ids[i].name,
+                            ids[i].key);
+    }
+    t->lowers = true;
+    enum err err = read_flag(file, KEY("normalizer.lowercase"), &t->lowers, note);
+    t->strips_accents = t->lowers;
+    if (err == ERR_OK)
+        err = read_flag(file, KEY("normalizer.strip_accents"), &t->strips_accents, note);
+    t->add_bos = t->add_eos = t->add_space = true;
+    return err;
+}
+
 /* Ids and flags. Where a file of the `llama` kind names no ids, 1, 2 and 0 are meant. */
 static enum err read_ends(const struct gguf *file, struct tok *t, int32_t *eot, int32_t *eom, struct note *note)
 {
@@ -148,6 +180,8 @@ static enum err read_ends(const struct gguf *file, struct tok *t, int32_t *eot, 
     t->eos = spm ? 2 : -1;
     t->unknown = spm ? 0 : -1;
     *eot = *eom = -1;
+    if (t->kind == TOK_WPM)
+        return read_wpm(file, t, note);
     const struct {
         const char *key;
         int32_t *id;
@@ -204,7 +238,7 @@ static enum err read_all(const struct gguf *file, struct tok *t, struct note *no
         t->eog[eom] = true;
     if (t->kind == TOK_SPM)
         tok_spm_open(t);
-    else
+    else if (t->kind == TOK_BPE)
         tok_bpe_open(t);
     return ERR_OK;
 }
@@ -212,6 +246,8 @@ static enum err read_all(const struct gguf *file, struct tok *t, struct note *no
 enum err tok_open(const struct gguf *file, struct tok **out, struct note *note)
 {
     struct tok *t = mem_new(sizeof *t);
+    t->lazy = mem_new(sizeof *t->lazy);
+    pthread_mutex_init(&t->lazy->lock, NULL);
     enum err err = read_all(file, t, note);
     if (err != ERR_OK) {
         tok_free(t);
@@ -226,6 +262,9 @@ void tok_free(struct tok *t)
     if (!t)
         return;
     vocab_clear(&t->vocab);
+    trie_free(t->lazy->trie);
+    pthread_mutex_destroy(&t->lazy->lock);
+    free(t->lazy);
     free(t->eog);
     free(t->specials);
     free(t->rules);
@@ -239,6 +278,10 @@ static enum err encode_plain(const struct tok *t, struct bytes text, bool first,
 {
     if (text.n == 0)
         return ERR_OK;
+    if (t->kind == TOK_WPM) {
+        tok_wpm_encode(t, text, out);
+        return ERR_OK;
+    }
     return t->kind == TOK_SPM ? tok_spm_encode(t, text, first, out, note) : tok_bpe_encode(t, text, out, note);
 }
 
@@ -248,6 +291,16 @@ static size_t spaces_at(struct bytes text, size_t at)
     while (at + n < text.n && (text.p[at + n] == ' ' || (text.p[at + n] >= 9 && text.p[at + n] <= 13)))
         n++;
     return n;
+}
+
+/* Phi-3's special tokens, but for three. */
+static bool swallows_spaces(const struct tok *t, int32_t id)
+{
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (bytes_equal(vocab_text(&t->vocab, (uint32_t)id), bytes_of_text(others[i])))
+            return false;
+    return t->strips_right;
 }
 
 /* The plain stretches and the special tokens between them, in order. */
@@ -266,7 +319,7 @@ static enum err encode_parts(const struct tok *t, struct bytes text, bool all, s
             return err;
         tok_ids_add(out, id);
         at += vocab_text(&t->vocab, (uint32_t)id).n;
-        if (t->strips_right && id != t->bos && id != t->eos && id != t->unknown)
+        if (swallows_spaces(t, id))
             at += spaces_at(text, at);
         start = at;
         first = true;
@@ -317,10 +370,10 @@ void tok_piece(const struct tok *t, int32_t id, bool special, struct buf *out)
     case VOCAB_UNUSED:
         break;
     default:
-        if (t->kind == TOK_SPM)
-            tok_spm_piece(t, (uint32_t)id, out);
-        else
+        if (t->kind == TOK_BPE)
             tok_bpe_piece(t, (uint32_t)id, out);
+        else
+            tok_spm_piece(t, (uint32_t)id, out);
     }
 }
 
@@ -339,6 +392,31 @@ void tok_decode(const struct tok *t, const int32_t *ids, size_t n, bool special,
         }
         strip = false;
     }
+}
+
+static struct trie *make_trie(const struct tok *t)
+{
+    struct buf pieces = {0};
+    uint32_t *starts = mem_array(t->vocab.count + 1u, sizeof *starts);
+    for (uint32_t i = 0; i < t->vocab.count; i++) {
+        if (!t->eog[i])
+            tok_piece(t, (int32_t)i, false, &pieces);
+        starts[i + 1] = (uint32_t)pieces.n;
+    }
+    struct trie *trie = trie_new(&pieces, starts, t->vocab.count);
+    buf_clear(&pieces);
+    free(starts);
+    return trie;
+}
+
+const struct trie *tok_trie(const struct tok *t)
+{
+    pthread_mutex_lock(&t->lazy->lock);
+    if (!t->lazy->trie)
+        t->lazy->trie = make_trie(t);
+    const struct trie *trie = t->lazy->trie;
+    pthread_mutex_unlock(&t->lazy->lock);
+    return trie;
 }
 
 uint32_t tok_count(const struct tok *t)

@@ -1,14 +1,15 @@
 /* Text to tokens and back, as the model's file says.
  *
- * Two kinds: SentencePiece-style with scores and byte fallback (`llama`), and byte-level BPE with
- * merges and a pre-tokenizer (`gpt2`). docs/tokens.md states the rules; they follow what published
- * files were made for, and every one of them is a function of the file alone.
+ * Three kinds: SentencePiece-style with scores and byte fallback (`llama`), byte-level BPE with
+ * merges and a pre-tokenizer (`gpt2`), and the WordPiece of embedding models (`bert`). docs/tokens.md states the rules;
+ * they follow what published files were made for, and every one of them is a function of the file alone.
  *
  * A tokenizer owns its vocabulary, is read-only once opened, and may be used by several threads. */
 #ifndef KITH_INFERENCE_TOK_H
 #define KITH_INFERENCE_TOK_H
 
 #include "base/bytes.h"
+#include "inference/trie.h"
 
 struct gguf;
 struct tok;
@@ -62,6 +63,9 @@ bool tok_is_eog(const struct tok *t, int32_t id);
 bool tok_is_control(const struct tok *t, int32_t id);
 /* A token's text as the vocabulary has it (borrowed), empty for an id that is not in it. */
 struct bytes tok_text(const struct tok *t, int32_t id);
+/* The pieces of all tokens but control tokens and those that end an answer, as a tree. Made when it is first asked for.
+ */
+const struct trie *tok_trie(const struct tok *t);
 /* The token that is spelled so in the vocabulary, or -1. */
 int32_t tok_find(const struct tok *t, const char *text);
 

@@ -1,4 +1,4 @@
-/* Inside the tokenizer: what tok.c, tok_special.c and the two kinds share. Nobody else includes it
+/* Inside the tokenizer: what tok.c, tok_special.c and the kinds share. Nobody else includes it
  * but their tests. */
 #ifndef KITH_INFERENCE_TOK_KINDS_H
 #define KITH_INFERENCE_TOK_KINDS_H
@@ -7,11 +7,14 @@
 #include "inference/tok.h"
 #include "inference/vocab.h"
 
+#include <pthread.h>
+
 struct gguf_array;
 
 enum tok_kind {
     TOK_SPM,
     TOK_BPE,
+    TOK_WPM,
 };
 
 /* Two tokens that become one; their order in the file is their rank. */
@@ -21,19 +24,29 @@ struct tok_rule {
     int32_t result;
 };
 
+/* What is made when it is first needed, by whichever thread. */
+struct tok_lazy {
+    pthread_mutex_t lock;
+    struct trie *trie;
+};
+
 struct tok {
     enum tok_kind kind;
     struct vocab vocab;
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos;
-    bool add_space;     /* a space goes before a text's first word (SPM) */
-    bool words_apart;   /* no token spans two words (SPM) */
-    bool strips_right;  /* control tokens swallow white space behind them (phi-3) */
-    bool *eog;          /* [count] */
+    bool add_space;    /* a space goes before a text's first word (SPM), or its first piece shows one (WPM) */
+    bool words_apart;  /* no token spans two words (SPM) */
+    bool strips_right; /* control tokens swallow white space behind them (phi-3) */
+    bool *eog;         /* [count] */
+    struct tok_lazy *lazy;
     uint32_t *specials; /* tokens looked for in a text, sorted by their text */
     uint32_t specials_n;
     uint32_t special_first[257]; /* where those with a first byte b begin in `specials` */
     int32_t byte_ids[256];       /* token of a single byte, or -1 */
+
+    /* WPM */
+    bool lowers, strips_accents;
 
     /* BPE */
     const struct pretok *pretok;
@@ -52,6 +65,8 @@ void tok_spm_open(struct tok *t);
 enum err tok_spm_encode(const struct tok *t, struct bytes text, bool first, struct tok_ids *out,
                         struct note *note) MUST_USE;
 void tok_spm_piece(const struct tok *t, uint32_t id, struct buf *out);
+
+void tok_wpm_encode(const struct tok *t, struct bytes text, struct tok_ids *out);
 
 /* One merge of a BPE vocabulary, as "LEFT RIGHT"; in the order of the file. */
 enum err tok_bpe_reserve(struct tok *t, uint64_t count, struct note *note) MUST_USE;

@@ -93,19 +93,24 @@ bool unicode_is_space(uint32_t c)
            c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-static uint32_t map(const struct unicode_pair *pairs, size_t count, uint32_t c)
+/* The first pair of c, or the one behind all smaller ones. */
+static size_t find_pair(const struct unicode_pair *pairs, size_t count, uint32_t c)
 {
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (pairs[middle].from == c)
-            return pairs[middle].to;
         if (pairs[middle].from < c)
             low = middle + 1;
         else
             high = middle;
     }
-    return c;
+    return low;
+}
+
+static uint32_t map(const struct unicode_pair *pairs, size_t count, uint32_t c)
+{
+    size_t i = find_pair(pairs, count, c);
+    return i < count && pairs[i].from == c ? pairs[i].to : c;
 }
 
 uint32_t unicode_to_lower(uint32_t c)
@@ -122,7 +127,26 @@ uint32_t unicode_to_upper(uint32_t c)
     return map(unicode_upper, unicode_upper_count, c);
 }
 
-uint32_t unicode_to_base(uint32_t c)
+/* Hangul syllables are numbered by lead, vowel and tail (Unicode 3.12). */
+static size_t decompose_hangul(uint32_t c, uint32_t *out)
 {
-    return c < 0x80 ? c : map(unicode_base, unicode_base_count, c);
+    uint32_t index = c - 0xac00, tail = index % 28;
+    out[0] = 0x1100 + index / (21 * 28);
+    out[1] = 0x1161 + index / 28 % 21;
+    out[2] = 0x11a7 + tail;
+    return tail ? 3 : 2;
+}
+
+size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_PARTS_MAX])
+{
+    size_t n = 0;
+    out[0] = c;
+    if (c < 0xc0)
+        return 1;
+    if (c >= 0xac00 && c <= 0xd7a3)
+        return decompose_hangul(c, out);
+    for (size_t i = find_pair(unicode_parts, unicode_parts_count, c);
+         i < unicode_parts_count && unicode_parts[i].from == c && n < UNICODE_PARTS_MAX; i++)
+        out[n++] = unicode_parts[i].to;
+    return n ? n : 1;
 }

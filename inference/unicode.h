@@ -1,5 +1,5 @@
 /* The little of Unicode that tokens need: UTF-8, general categories, white space, simple case and
- * the base letter of a composed one. Tokens enter verification, so the version is fixed (15.0.0) and
+ * what a composed letter is made of. Tokens enter verification, so the version is fixed (15.0.0) and
  * the tables are committed (inference/unicode_tables.c, written by scripts/unicode-tables). */
 #ifndef KITH_INFERENCE_UNICODE_H
 #define KITH_INFERENCE_UNICODE_H
@@ -41,10 +41,12 @@ bool unicode_is_space(uint32_t c);
 /* Simple mappings: one code point to one. */
 uint32_t unicode_to_lower(uint32_t c);
 uint32_t unicode_to_upper(uint32_t c);
-/* First code point of the canonical decomposition (the letter without its accents). */
-uint32_t unicode_to_base(uint32_t c);
+/* The full canonical decomposition of one code point (most are their own): how many are put into `out`. */
+#define UNICODE_PARTS_MAX 4
+size_t unicode_decompose(uint32_t c, uint32_t out[UNICODE_PARTS_MAX]);
 
-/* Tables: code point << 4 | class where a run of a class begins; pairs sorted by `from`. */
+/* Tables: code point << 4 | class where a run of a class begins; pairs sorted by `from`, in unicode_parts
+ * one after the other for each code point that `from` is made of. */
 struct unicode_pair {
     uint32_t from;
     uint32_t to;
@@ -55,7 +57,7 @@ extern const struct unicode_pair unicode_lower[];
 extern const size_t unicode_lower_count;
 extern const struct unicode_pair unicode_upper[];
 extern const size_t unicode_upper_count;
-extern const struct unicode_pair unicode_base[];
-extern const size_t unicode_base_count;
+extern const struct unicode_pair unicode_parts[];
+extern const size_t unicode_parts_count;
 
 #endif

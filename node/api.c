@@ -2,6 +2,7 @@
 #include "node/api.h"
 
 #include "base/codec.h"
+#include "inference/schema.h"
 #include "node/node.h"
 #include "wallet/address.h"
 
@@ -152,6 +153,16 @@ json_t *api_body(struct http_request *r)
     json_decref(value);
     http_reply_error(r, 400, "bad_request", note.text);
     return NULL;
+}
+
+enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note)
+{
+    struct grammar *g = NULL;
+    json_print(out, schema);
+    if (schema_compile(bytes_of_buf(out), &g, note) != ERR_OK)
+        return ERR_FORMAT;
+    grammar_free(g);
+    return ERR_OK;
 }
 
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take)

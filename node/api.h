@@ -31,6 +31,9 @@ void api_put_error(struct buf *b, enum err e, const struct note *note);
 void api_fail(struct http_request *r, enum err e, const struct note *note);
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
+/* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
+ * with the keyword that we do not support. */
+enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;
 /* Answers and clears the buffer. */
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */

@@ -40,7 +40,8 @@ static enum err read_stops(json_t *params, struct buf *stops, struct note *note)
     return ERR_OK;
 }
 
-static enum err read_params(json_t *params, struct job_ask *ask, struct buf *stops, struct note *note)
+static enum err read_params(json_t *params, struct job_ask *ask, struct buf *stops, struct buf *schema,
+                            struct note *note)
 {
     double tokens = ask->tokens_max, temp = (double)ask->temp, top_k = ask->top_k, top_p = (double)ask->top_p,
            min_p = (double)ask->min_p;
@@ -55,12 +56,15 @@ static enum err read_params(json_t *params, struct job_ask *ask, struct buf *sto
         e = read_number(params, "min_p", 1, &min_p, note);
     if (e == ERR_OK)
         e = read_stops(params, stops, note);
+    if (e == ERR_OK && json_object_get(params, "schema"))
+        e = api_read_schema(json_object_get(params, "schema"), schema, note);
     ask->tokens_max = (uint32_t)tokens;
     ask->temp = (float)temp;
     ask->top_k = (uint32_t)top_k;
     ask->top_p = (float)top_p;
     ask->min_p = (float)min_p;
     ask->stops = bytes_of_buf(stops);
+    ask->schema = bytes_of_buf(schema);
     const char *seed = json_text(params, "seed");
     ask->has_seed = seed != NULL;
     if (e == ERR_OK && seed && !hex_get(seed, ask->seed.b, sizeof ask->seed.b))
@@ -86,7 +90,8 @@ static uint64_t key_of_text(const char *text)
     return load_le64(h.b) | 1;
 }
 
-static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct note *note)
+static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct buf *schema,
+                         struct note *note)
 {
     const char *route = json_text(body, "route"), *model = json_text(body, "model");
     json_t *list = json_object_get(body, "messages"), *key = json_object_get(body, "key");
@@ -109,7 +114,7 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     else if (json_is_string(key))
         ask->key = key_of_text(json_string_value(key));
     enum err e = read_cost(body, ask, note);
-    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, note) : e;
+    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, schema, note) : e;
 }
 
 void api_job_post(struct api_call *c)
@@ -118,12 +123,12 @@ void api_job_post(struct api_call *c)
     struct job_ask ask;
     struct job_view v;
     struct hash id;
-    struct buf messages = {0}, stops = {0}, b = {0};
+    struct buf messages = {0}, stops = {0}, schema = {0}, b = {0};
     bool first = true;
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    enum err e = read_ask(body, &ask, &messages, &stops, &note);
+    enum err e = read_ask(body, &ask, &messages, &stops, &schema, &note);
     if (e == ERR_OK)
         e = jobs_make(market_jobs(c->node->market), &ask, &id, &note);
     if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {
@@ -138,6 +143,7 @@ void api_job_post(struct api_call *c)
     }
     buf_clear(&messages);
     buf_clear(&stops);
+    buf_clear(&schema);
     json_decref(body);
 }
 

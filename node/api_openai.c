@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/mem.h"
 #include "node/node.h"
+#include "node/tool_calls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ static const char *const known_fields[] = {"model",
                                            "top_p",
                                            "max_completion_tokens",
                                            "seed",
+                                           "response_format",
                                            "stop",
                                            "n",
                                            "presence_penalty",
@@ -36,6 +38,8 @@ static const char *const known_fields[] = {"model",
                                            "frequency_penalty",
                                            "service_tier",
                                            "kith",
+                                           "tools",
+                                           "tool_choice",
                                            "parallel_tool_calls"};
 
 static void name_ignored(struct http_request *r, json_t *body)
@@ -140,8 +144,56 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
     return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
 }
 
-/* *messages is owned by the caller. */
-static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct note *note)
+/* A model of texts sees no pictures: better said than left out. */
+static enum err check_parts(const json_t *messages, struct note *note)
+{
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *content = json_object_get(json_array_get(messages, i), "content");
+        for (size_t k = 0; k < json_array_size(content); k++) {
+            const char *type = json_text(json_array_get(content, k), "type");
+            if (!type || strcmp(type, "text") != 0)
+                return note_set(note, ERR_UNSUPPORTED,
+                                "messages[%zu].content[%zu] is of type %.32s: only parts of type text are supported", i,
+                                k, type ? type : "(none)");
+        }
+    }
+    return ERR_OK;
+}
+
+/* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
+ * `strict` make no difference here: a schema is always kept to. */
+static enum err read_format(json_t *body, struct buf *schema, struct note *note)
+{
+    json_t *format = json_object_get(body, "response_format"), *given;
+    const char *type = json_text(format, "type");
+    if (!format || json_is_null(format) || (type && strcmp(type, "text") == 0))
+        return ERR_OK;
+    if (type && strcmp(type, "json_object") == 0) {
+        buf_add_text(schema, "{\"type\":\"object\"}");
+        return ERR_OK;
+    }
+    if (!type || strcmp(type, "json_schema") != 0)
+        return note_set(note, ERR_FORMAT, "response_format.type must be text, json_object or json_schema");
+    given = json_object_get(json_object_get(format, "json_schema"), "schema");
+    if (!given)
+        return note_set(note, ERR_FORMAT, "response_format.json_schema.schema is missing: the schema of the answer");
+    return api_read_schema(given, schema, note);
+}
+
+/* What an ask borrows. */
+struct texts {
+    struct buf messages, stops, schema, tools;
+};
+
+static void texts_clear(struct texts *t)
+{
+    buf_clear(&t->messages);
+    buf_clear(&t->stops);
+    buf_clear(&t->schema);
+    buf_clear(&t->tools);
+}
+
+static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *texts, struct note *note)
 {
     job_ask_init(ask);
     ask->model = json_text(body, "model");
@@ -153,10 +205,12 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     json_t *n = json_object_get(body, "n");
     if (n && !json_is_null(n) && json_integer_value(n) != 1)
         return note_set(note, ERR_UNSUPPORTED, "n must be 1: ask again for another answer");
-    json_print(messages, list);
-    ask->messages = buf_text(messages);
+    json_print(&texts->messages, list);
+    ask->messages = buf_text(&texts->messages);
     ask->temp = 1; /* OpenAI's default */
-    enum err e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
+    enum err e = check_parts(list, note);
+    if (e == ERR_OK)
+        e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
         e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
@@ -168,12 +222,15 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     if (e == ERR_OK)
         e = read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
     if (e == ERR_OK)
-        e = read_stops(body, stops, note);
+        e = read_stops(body, &texts->stops, note);
     if (e == ERR_OK)
         e = read_seed(body, ask, note);
     if (e == ERR_OK)
         e = read_extension(body, ask, note);
-    ask->stops = bytes_of_buf(stops);
+    if (e == ERR_OK)
+        e = read_format(body, &texts->schema, note);
+    ask->stops = bytes_of_buf(&texts->stops);
+    ask->schema = bytes_of_buf(&texts->schema);
     return e;
 }
 
@@ -186,22 +243,31 @@ struct chat {
     struct hash job;
     bool stream, include_usage, started;
     char *model;
-    size_t sent; /* bytes of the text that the client has */
+    size_t sent;   /* bytes of the text that the client has */
+    json_t *tools; /* that the answer may call, or NULL */
+    json_t *calls; /* of the whole answer, once it is over */
+    bool one_call; /* the client takes no second */
 };
 
 static void chat_free(struct chat *c)
 {
     if (c->watch)
         jobs_unwatch(c->watch);
+    json_decref(c->tools);
+    json_decref(c->calls);
     free(c->model);
     free(c);
 }
 
-static const char *finish_reason(const struct job_view *v)
+static const char *finish_reason(const struct chat *c, const struct job_view *v)
 {
+    if (c->calls)
+        return "tool_calls";
     if (!v->stop)
         return "stop";
-    return strcmp(v->stop, "length") == 0 ? "length" : strcmp(v->stop, "numeric") == 0 ? "content_filter" : "stop";
+    return strcmp(v->stop, "length") == 0                                      ? "length"
+           : strcmp(v->stop, "numeric") == 0 || strcmp(v->stop, "schema") == 0 ? "content_filter"
+                                                                               : "stop";
 }
 
 static void put_head(struct buf *b, const struct chat *c, const struct job_view *v, const char *object)
@@ -242,6 +308,21 @@ static void put_kith(struct buf *b, const struct job_view *v)
     buf_add_format(b, ",\"verified\":%s}", v->verified ? "true" : "false");
 }
 
+/* Bytes of the text that are for people as far as can be known; finds the calls of an answer that is over. */
+static size_t text_ready(struct chat *c, const struct job_view *v)
+{
+    size_t n = v->text_n;
+    if (!c->tools)
+        return n;
+    if (v->state != JOB_DONE)
+        return tool_calls_sure(c->tools, bytes_of(v->text, n));
+    json_decref(c->calls);
+    c->calls = tool_calls_find(c->tools, bytes_of(v->text, n), &n);
+    while (c->one_call && json_array_size(c->calls) > 1)
+        json_array_remove(c->calls, 1);
+    return n;
+}
+
 static bool send_event(struct chat *c, struct buf *json)
 {
     struct buf frame = {0};
@@ -265,12 +346,26 @@ static bool send_chunk(struct chat *c, const struct job_view *v, const char *tex
     } else if (!c->started)
         buf_add_text(&b, "\"content\":\"\"");
     buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":");
-    buf_add_format(&b, last ? "\"%s\"}]" : "null}]", last ? finish_reason(v) : "");
+    buf_add_format(&b, last ? "\"%s\"}]" : "null}]", last ? finish_reason(c, v) : "");
     if (last) {
         buf_add_text(&b, ",");
         put_kith(&b, v);
     }
     buf_add_text(&b, "}");
+    c->started = true;
+    return send_event(c, &b);
+}
+
+static bool send_calls(struct chat *c, const struct job_view *v)
+{
+    struct buf b = {0};
+    put_head(&b, c, v, "chat.completion.chunk");
+    buf_add_text(&b, ",\"choices\":[{\"index\":0,\"delta\":{");
+    if (!c->started)
+        buf_add_text(&b, "\"role\":\"assistant\",\"content\":null,");
+    buf_add_text(&b, "\"tool_calls\":");
+    tool_calls_print(&b, c->calls, &c->job, true);
+    buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":null}]}");
     c->started = true;
     return send_event(c, &b);
 }
@@ -294,12 +389,12 @@ static bool send_error(struct chat *c, const struct job_view *v)
     return send_event(c, &b);
 }
 
-/* False when the client is too slow and the stream must end. */
-static bool stream_progress(struct chat *c, const struct job_view *v)
+/* `ready` of the text may be sent. False when the client is too slow and the stream must end. */
+static bool stream_progress(struct chat *c, const struct job_view *v, size_t ready)
 {
-    if (v->text_n > c->sent) {
-        bool good = send_chunk(c, v, v->text + c->sent, v->text_n - c->sent, false);
-        c->sent = v->text_n;
+    if (ready > c->sent) {
+        bool good = send_chunk(c, v, v->text + c->sent, ready - c->sent, false);
+        c->sent = ready;
         if (!good)
             return false;
     }
@@ -308,17 +403,25 @@ static bool stream_progress(struct chat *c, const struct job_view *v)
     if (v->state != JOB_DONE)
         return true;
     static const char done[] = "data: [DONE]\n\n";
-    return send_chunk(c, v, "", 0, true) && (!c->include_usage || send_usage(c, v)) &&
-           http_stream_put(c->request, bytes_of_text(done));
+    return (!c->calls || send_calls(c, v)) && send_chunk(c, v, "", 0, true) &&
+           (!c->include_usage || send_usage(c, v)) && http_stream_put(c->request, bytes_of_text(done));
 }
 
 static void whole_answer(struct chat *c, const struct job_view *v)
 {
     struct buf b = {0};
+    size_t n = text_ready(c, v);
     put_head(&b, c, v, "chat.completion");
     buf_add_text(&b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    codec_json_string(&b, v->text, v->text_n);
-    buf_add_format(&b, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],", finish_reason(v));
+    if (n || !c->calls)
+        codec_json_string(&b, v->text, n);
+    else
+        buf_add_text(&b, "null");
+    if (c->calls) {
+        buf_add_text(&b, ",\"tool_calls\":");
+        tool_calls_print(&b, c->calls, &c->job, false);
+    }
+    buf_add_format(&b, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],", finish_reason(c, v));
     put_usage(&b, v);
     buf_add_text(&b, ",");
     put_kith(&b, v);
@@ -341,8 +444,9 @@ static void on_progress(void *arg, const struct job_view *v)
 {
     struct chat *c = arg;
     bool over = v->state == JOB_DONE || v->state == JOB_FAILED;
+    size_t ready = c->stream ? text_ready(c, v) : 0;
     /* A job that fails before its first text still gets a proper status. */
-    if (c->stream && !c->started && v->state != JOB_FAILED && (v->text_n || over)) {
+    if (c->stream && !c->started && v->state != JOB_FAILED && (ready || over)) {
         http_add_header(c->request, "X-Accel-Buffering", "no");
         http_stream_start(c->request, 200, "text/event-stream");
     } else if (!c->started && v->state == JOB_FAILED) {
@@ -356,9 +460,9 @@ static void on_progress(void *arg, const struct job_view *v)
         chat_free(c);
         return;
     }
-    if (!c->stream || (!c->started && !v->text_n && !over))
+    if (!c->stream || (!c->started && !ready && !over))
         return;
-    bool good = stream_progress(c, v);
+    bool good = stream_progress(c, v, ready);
     if (!over && good)
         return;
     if (over)
@@ -382,12 +486,20 @@ void api_openai_chat(struct api_call *call)
     struct http_request *r = call->request;
     struct note note = {{0}};
     struct job_ask ask;
-    struct buf messages = {0}, stops = {0};
+    struct texts texts = {0};
+    const json_t *tools = NULL;
+    bool one_call = false;
     json_t *body = api_body(r);
     if (!body)
         return;
     struct hash id;
-    enum err e = read_ask(body, &ask, &messages, &stops, &note);
+    enum err e = read_ask(body, &ask, &texts, &note);
+    if (e == ERR_OK)
+        e = tool_calls_read(body, &tools, &one_call, &note);
+    if (tools) {
+        json_print(&texts.tools, tools);
+        ask.tools = buf_text(&texts.tools);
+    }
     if (e == ERR_OK)
         e = jobs_make(node_jobs(call->node), &ask, &id, &note);
     if (e != ERR_OK) {
@@ -404,11 +516,12 @@ void api_openai_chat(struct api_call *call)
                            .stream = json_is_true(json_object_get(body, "stream")),
                            .include_usage =
                                json_is_true(json_object_get(json_object_get(body, "stream_options"), "include_usage")),
+                           .tools = tools ? json_deep_copy(tools) : NULL,
+                           .one_call = one_call,
                            .model = mem_string(ask.model)};
         http_on_gone(r, on_client_gone, c);
         c->watch = jobs_watch(node_jobs(call->node), &id, on_progress, c);
     }
-    buf_clear(&messages);
-    buf_clear(&stops);
+    texts_clear(&texts);
     json_decref(body);
 }

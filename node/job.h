@@ -42,6 +42,7 @@ struct job_remote;
     F(u64, first_token_ms)                                                                                             \
     F(u64, done_ms)                                                                                                    \
     F(blob, input)                                                                                                     \
+    F(blob, tools)                                                                                                     \
     F(blob, request)                                                                                                   \
     F(blob, tokens)                                                                                                    \
     F(blob, text)
@@ -52,6 +53,7 @@ struct job {
     struct job *next;
     struct job_record r; /* its blobs point into the buffers below */
     struct buf input;    /* messages as JSON, or the raw prompt */
+    struct buf tools;    /* as JSON, empty: none */
     struct buf request;  /* request.h's encoding; prompt and seed empty until prepared */
     struct buf tokens;   /* u32 each */
     struct buf text;     /* of all tokens, stop texts and half characters still on it */

@@ -33,6 +33,7 @@ void job_free(struct job *j)
     host_timer_cancel(j->jobs->s.host, &j->timer);
     host_timer_cancel(j->jobs->s.host, &j->turn);
     buf_clear(&j->input);
+    buf_clear(&j->tools);
     buf_clear(&j->request);
     buf_clear(&j->tokens);
     buf_clear(&j->text);
@@ -50,6 +51,7 @@ void job_put(struct job *j, struct kv_batch *batch)
     uint8_t key[33];
     struct buf value = {0};
     j->r.input = bytes_of_buf(&j->input);
+    j->r.tools = bytes_of_buf(&j->tools);
     j->r.request = bytes_of_buf(&j->request);
     j->r.tokens = bytes_of_buf(&j->tokens);
     j->r.text = bytes_of_buf(&j->text);
@@ -90,6 +92,7 @@ static bool load_one(void *arg, struct bytes key, struct bytes value)
     struct job *j = job_new(l->jobs);
     j->r = r;
     buf_add(&j->input, r.input.p, r.input.n);
+    buf_add(&j->tools, r.tools.p, r.tools.n);
     buf_add(&j->request, r.request.p, r.request.n);
     buf_add(&j->tokens, r.tokens.p, r.tokens.n);
     buf_add(&j->text, r.text.p, r.text.n);

@@ -380,7 +380,7 @@ static void on_ready(void *arg, enum err e, const struct worker_info *info, cons
     } else if (e != ERR_OK)
         job_finish(j, e, note->text);
     else if (j->r.chat)
-        j->ask = worker_template(j->worker, bytes_of_buf(&j->input), on_prompt, j);
+        j->ask = worker_template(j->worker, bytes_of_buf(&j->input), bytes_of_buf(&j->tools), on_prompt, j);
     else
         j->ask = worker_tokenize(j->worker, bytes_of_buf(&j->input), false, on_prompt, j);
 }
@@ -534,6 +534,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .frequency = ask->frequency,
                         .window = ask->window,
                         .stops = ask->stops,
+                        .schema = ask->schema,
                         .seed = ask->seed};
     struct job *j = job_new(jobs);
     j->r.model = model;
@@ -552,6 +553,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
     buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
+    buf_add_text(&j->tools, ask->messages && ask->tools ? ask->tools : "");
     request_put(&j->request, &r);
     e = job_save(j);
     if (e != ERR_OK) {

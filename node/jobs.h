@@ -30,13 +30,15 @@ const char *job_state_name(enum job_state s);
 struct job_ask {
     const char *model;    /* name or root in hexadecimal */
     const char *messages; /* OpenAI's message list as JSON; or NULL: */
+    const char *tools;    /* with messages: OpenAI's list of tools as JSON, or NULL for none */
     const char *prompt;   /* raw text, BOS as the model's file says */
     uint32_t tokens_max;  /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
     float temp, top_p, min_p, repeat_penalty, presence, frequency;
     uint32_t top_k, window;
     bool has_seed;
     struct hash seed;
-    struct bytes stops; /* as in a request: u8 length and bytes, each */
+    struct bytes stops;  /* as in a request: u8 length and bytes, each */
+    struct bytes schema; /* as in a request: canonical JSON, checked by the caller; empty: none */
     enum job_route route;
     struct amount cost_max;
     bool is_private; /* only on this machine, shown to nobody */

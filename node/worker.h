@@ -63,8 +63,10 @@ typedef void (*worker_ids_fn)(void *arg, enum err e, struct bytes ids, const str
 typedef void (*worker_text_fn)(void *arg, enum err e, struct bytes text, const struct note *note);
 /* Raw text, with BOS as the file says; `special` parses special tokens in it. */
 worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, worker_ids_fn fn, void *arg);
-/* OpenAI's message list (JSON) through the model's chat template to ids, ready to be answered. */
-worker_ask worker_template(struct worker *w, struct bytes messages_json, worker_ids_fn fn, void *arg);
+/* OpenAI's message list and list of tools (JSON, or empty) through the model's chat template to ids, ready to be
+ * answered. */
+worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
+                           void *arg);
 worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
 
 struct worker_token {

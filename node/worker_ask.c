@@ -309,14 +309,18 @@ worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, wo
     return ask_go(w, a);
 }
 
-worker_ask worker_template(struct worker *w, struct bytes messages_json, worker_ids_fn fn, void *arg)
+worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
+                           void *arg)
 {
     struct ask *a = ask_new(w, ASK_TEMPLATE, arg);
     a->fn.ids = fn;
-    if (messages_json.n > PROMPT_BYTES_MAX)
+    if (messages_json.n > PROMPT_BYTES_MAX || tools_json.n > PROMPT_BYTES_MAX)
         return too_long(w, a);
-    const struct wire_template m = {
-        .ask = a->id, .answer = true, .clock_ms = host_wall_ms(w->host), .messages = messages_json};
+    const struct wire_template m = {.ask = a->id,
+                                    .answer = true,
+                                    .clock_ms = host_wall_ms(w->host),
+                                    .messages = messages_json,
+                                    .tools = tools_json};
     wire_add_template(&a->frame, &m);
     return ask_go(w, a);
 }

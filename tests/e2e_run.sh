@@ -69,6 +69,31 @@ check "a drawn seed gives the same answer again" same "$(member "$dir/a.json" 't
 run "$guide" "$dir/b.json" --prompt "Kith is" --temp 1.2 --tokens 24
 check "another seed is drawn each time" test "$seed" != "$(member "$dir/b.json" 't["request"]["seed"]')"
 
+# -- schemas --
+cat >"$dir/schema.json" <<'J'
+{"type": "object", "required": ["name", "age"], "additionalProperties": false, "properties": {
+  "name": {"type": "string", "maxLength": 24}, "age": {"type": "integer", "minimum": 0, "maximum": 120},
+  "tags": {"type": "array", "items": {"enum": ["node", "wallet", "model"]}, "maxItems": 3}}}
+J
+every_way "$guide" "Who are you?" --tokens 100 --schema "$dir/schema.json"
+for seed in 1 2 3; do
+    run "$guide" "$dir/s.json" --prompt "Who are you?" --tokens 100 --temp 1.5 --seed $seed --schema "$dir/schema.json"
+    check "an answer to a schema, seed $seed" same true "$(member "$dir/s.json" \
+        '(lambda a: t["stop"] == "eos" and set(a) <= {"name","age","tags"} and len(a["name"]) <= 24 and 0 <= a["age"] <= 120 and
+        set(a.get("tags", [])) <= {"node","wallet","model"})(json.loads(t["text"]))')"
+    check "and its replay" "$kith" verify --model "$guide" --transcript "$dir/s.json" >"$dir/out"
+    change "$dir/s.json" "$dir/bad.json" 't["request"]["schema"]["properties"]["age"]["maximum"] = 121'
+    "$kith" verify --model "$guide" --transcript "$dir/bad.json" >"$dir/out"
+    check "another schema is another request" same $? 1
+done
+run "$guide" "$dir/s.json" --prompt "Who are you?" --tokens 3 --schema "$dir/schema.json"
+check "a schema changes no limit" same length "$(member "$dir/s.json" 't["stop"]')"
+echo '{"type": "array", "uniqueItems": true}' >"$dir/bad.json"
+check "a keyword that is not supported" refuses 3 uniqueItems "$kith" run --model "$guide" --prompt x --schema "$dir/bad.json"
+echo '{"type": ' >"$dir/bad.json"
+check "half a schema" refuses 3 JSON "$kith" run --model "$guide" --prompt x --schema "$dir/bad.json"
+check "no schema" refuses 3 none.json "$kith" run --model "$guide" --prompt x --schema "$dir/none.json"
+
 # -- tampering: status 1, and where --
 run "$guide" "$dir/good.json" --prompt "What is a validator?" --tokens 16
 n=$(member "$dir/good.json" 'len(t["tokens"])')

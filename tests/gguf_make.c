@@ -83,12 +83,19 @@ void gguf_make_info(struct gguf_make *m, const char *name, uint32_t n_dims, cons
     m->tensors_n++;
 }
 
+void gguf_make_tensors(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint64_t count, uint32_t type,
+                       struct bytes data)
+{
+    uint32_t n_dims = count > 1 ? 3 : rows > 1 ? 2 : 1;
+    pad(&m->data);
+    gguf_make_info(m, name, n_dims, (const uint64_t[]){n, rows, count}, type, m->data.n);
+    buf_add(&m->data, data.p, data.n);
+}
+
 void gguf_make_tensor(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint32_t type,
                       struct bytes data)
 {
-    pad(&m->data);
-    gguf_make_info(m, name, rows == 1 ? 1 : 2, (const uint64_t[]){n, rows}, type, m->data.n);
-    buf_add(&m->data, data.p, data.n);
+    gguf_make_tensors(m, name, n, rows, 1, type, data);
 }
 
 void gguf_make_end(const struct gguf_make *m, struct buf *out)

@@ -23,6 +23,9 @@ void gguf_make_info(struct gguf_make *m, const char *name, uint32_t n_dims, cons
 /* A matrix [rows, n] (a vector where rows is 1) with its data, at the next free place. */
 void gguf_make_tensor(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint32_t type,
                       struct bytes data);
+/* `count` matrices one behind the other; as gguf_make_tensor where count is 1. */
+void gguf_make_tensors(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint64_t count, uint32_t type,
+                       struct bytes data);
 void gguf_make_end(const struct gguf_make *m, struct buf *out);
 
 /* A llama model that can be followed by hand: 8 tokens, hidden states of 8, one layer of zeros, one-hot embeddings;

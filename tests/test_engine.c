@@ -7,6 +7,7 @@
 #include "inference/session.h"
 #include "tests/gguf_make.h"
 #include "tests/support.h"
+#include "tests/validate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,28 @@
 struct loaded {
     struct bytes file;
     struct gguf *gguf;
+    struct pack *pack;
+    uint8_t *packed;
     struct model *model;
     struct tok *tok;
     struct hash root;
 };
+
+static void pack_all(struct loaded *l)
+{
+    l->pack = pack_new(l->gguf);
+    l->packed = mem_new(pack_bytes(l->pack) + 1);
+    pack_set_memory(l->pack, l->packed);
+    pack_fill(l->pack, 0, pack_tiles(l->pack));
+}
 
 static void load(const char *path, struct loaded *l)
 {
     struct note note = {{0}};
     assert_int_equal(file_map(path, &l->file, &note), ERR_OK);
     assert_int_equal(gguf_open(l->file, &l->gguf, &note), ERR_OK);
-    if (model_open(l->gguf, &l->model, &note) != ERR_OK)
+    pack_all(l);
+    if (model_open(l->gguf, l->pack, &l->model, &note) != ERR_OK)
         fail_msg("%s", note.text);
     assert_int_equal(tok_open(l->gguf, &l->tok, &note), ERR_OK);
     struct merkle_tree *t = merkle_tree_of(l->file.p, l->file.n);
@@ -36,6 +48,8 @@ static void unload(struct loaded *l)
 {
     tok_free(l->tok);
     model_free(l->model);
+    pack_free(l->pack);
+    free(l->packed);
     gguf_free(l->gguf);
     file_unmap(l->file);
 }
@@ -198,10 +212,10 @@ static void every_way_gives_the_same_bits(void **state)
     (void)state;
     static const char *const names[] = {"F32", "F16", "Q8_0", "Q4_0"};
     /* Of arithmetic 0. They change when a rule does, and then the version does too (once it is 1). */
-    static const char *const digests[] = {"8636624a274d5388f3c3b5c94860c0b6b3d99dac259a54d25c1f62aab333d744",
-                                          "b19e20b0eaef8500a22bf8a9779f71e0579614ca68effb3bdf17658d68ffa2d6",
-                                          "53d4178e6e47353db0804da31f2fe5771c5007a5189436f7a0e5a66a13c30eff",
-                                          "203b138c66be342a3bb9905bd45e2e4db6d298d22f95343cdea41413676d4754"};
+    static const char *const digests[] = {"46dc87a636c1ca759b3d3ba85a7019b60cdb4127b31984f8b4f9fc646e91427c",
+                                          "bd8472a122e163674fd85ed74e790437780986b38cb57ae9076cf8d283023996",
+                                          "d19adadba01c214334ed4914848573860441d62aa70ef5f38998aa8bfceb2820",
+                                          "7f6c267d1226541e64d968073a127b1b8d3243ebe48ea7e52869e056014a8e06"};
     TEST_NEEDS(path, "weights/stories260K-F32.gguf");
     (void)path;
     for (unsigned f = 0; f < 4; f++) {
@@ -271,6 +285,94 @@ static void strangers_in_a_batch_change_nothing(void **state)
     unload(&l);
 }
 
+/* -- schemas -- */
+
+static void put_schema_request(struct buf *b, const char *schema, uint32_t tokens, float temp, uint8_t seed)
+{
+    struct request r;
+    request_init(&r);
+    r.prompt = bytes_of(short_prompt, sizeof short_prompt);
+    r.tokens_max = tokens;
+    r.temp = temp;
+    r.schema = bytes_of_text(schema);
+    r.seed.b[0] = seed;
+    request_put(b, &r);
+}
+
+/* Whole, in batches of one, from every third token on, and verified: the same; and the text is what was asked for. */
+static void keeps_to(const struct loaded *l, const char *schema, float temp, uint8_t seed)
+{
+    struct buf request = {0};
+    struct engine *e = engine_for(l, "auto", 1, 64);
+    put_schema_request(&request, schema, 200, temp, seed);
+    struct answer a = run(l, e, SESSION_RUN, bytes_of_buf(&request), (struct bytes){0}, NULL, 64);
+    json_t *v = json_parse(bytes_of_buf(&a.text), NULL), *s = json_parse(bytes_of_text(schema), NULL);
+    if (a.stop != REQUEST_EOS || !v || !validate(s, s, v))
+        fail_msg("%s: %s (%s)", schema, buf_text(&a.text), request_stop_name(a.stop));
+    json_decref(v);
+    json_decref(s);
+    for (uint32_t from = 0; from <= a.n; from += 3) {
+        struct answer rest = run(l, e, SESSION_RUN, bytes_of_buf(&request), bytes_of(a.tokens, (size_t)from * 4), NULL,
+                                 from % 2 ? 1 : 64);
+        assert_true(rest.end == SESSION_DONE && rest.stop == a.stop && hash_equal(&rest.digest, &a.digest));
+        buf_clear(&rest.text);
+    }
+    struct answer same =
+        run(l, e, SESSION_VERIFY, bytes_of_buf(&request), bytes_of(a.tokens, (size_t)a.n * 4), &a.digest, 64);
+    assert_true(same.same);
+    /* Without the schema, or with another, it is another answer. */
+    buf_reset(&request);
+    put_schema_request(&request, "true", 200, temp, seed);
+    same = run(l, e, SESSION_VERIFY, bytes_of_buf(&request), bytes_of(a.tokens, (size_t)a.n * 4), &a.digest, 64);
+    assert_false(same.same);
+    buf_clear(&a.text);
+    buf_clear(&request);
+    engine_free(e);
+}
+
+static void schemas_are_kept_to(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":12},\"n\":{\"type\":"
+        "\"integer\","
+        "\"minimum\":3,\"maximum\":70}},\"required\":[\"name\",\"n\"],\"additionalProperties\":false}",
+        "{\"type\":\"array\",\"items\":{\"enum\":[\"yes\",\"no\",\"caf\xC3\xA9\"]},\"minItems\":2,\"maxItems\":5}",
+        "{\"const\":\"\xE2\x98\x83 only this\"}",
+    };
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    struct loaded l;
+    load(path, &l);
+    for (unsigned i = 0; i < 3; i++) {
+        keeps_to(&l, schemas[i], 0, 0);
+        keeps_to(&l, schemas[i], 1, (uint8_t)(i + 1));
+    }
+    unload(&l);
+}
+
+static void bad_schemas_end_no_process(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    struct loaded l;
+    struct buf request = {0};
+    struct note note = {{0}};
+    struct session *s;
+    load(path, &l);
+    struct engine *e = engine_for(&l, "auto", 1, 64);
+    struct session_options o = {.engine = e, .tok = l.tok, .model = l.root};
+    put_schema_request(&request, "{\"not\":true}", 10, 0, 0);
+    o.request = bytes_of_buf(&request);
+    assert_int_equal(session_new(&o, &s, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "\"not\""));
+    o.tok = NULL;
+    assert_int_equal(session_new(&o, &s, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "vocabulary"));
+    engine_free(e);
+    unload(&l);
+    buf_clear(&request);
+}
+
 static void resumes_verifies_and_notices(void **state)
 {
     (void)state;
@@ -332,7 +434,8 @@ static void an_end_by_numbers_is_verified(void **state)
     gguf_make_counter(&make, NULL);
     gguf_make_end(&make, &file);
     assert_int_equal(gguf_open(bytes_of_buf(&file), &l.gguf, &note), ERR_OK);
-    assert_int_equal(model_open(l.gguf, &l.model, &note), ERR_OK);
+    pack_all(&l);
+    assert_int_equal(model_open(l.gguf, l.pack, &l.model, &note), ERR_OK);
     const struct ops *ops;
     for (size_t i = 0; (ops = ops_at(i)); i++) {
         struct engine *e = engine_for(&l, ops->name, 1, 4);
@@ -367,6 +470,8 @@ static void an_end_by_numbers_is_verified(void **state)
     buf_clear(&file);
     buf_clear(&request);
     model_free(l.model);
+    pack_free(l.pack);
+    free(l.packed);
     gguf_free(l.gguf);
 }
 
@@ -404,9 +509,14 @@ static void bad_requests_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reproduces_the_reference_texts),      cmocka_unit_test(every_way_gives_the_same_bits),
-        cmocka_unit_test(strangers_in_a_batch_change_nothing), cmocka_unit_test(resumes_verifies_and_notices),
-        cmocka_unit_test(an_end_by_numbers_is_verified),       cmocka_unit_test(bad_requests_are_named),
+        cmocka_unit_test(reproduces_the_reference_texts),
+        cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(strangers_in_a_batch_change_nothing),
+        cmocka_unit_test(resumes_verifies_and_notices),
+        cmocka_unit_test(schemas_are_kept_to),
+        cmocka_unit_test(bad_schemas_end_no_process),
+        cmocka_unit_test(an_end_by_numbers_is_verified),
+        cmocka_unit_test(bad_requests_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

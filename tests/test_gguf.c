@@ -216,7 +216,7 @@ static void rotation_longer_than_a_head(struct gguf_make *m)
 }
 static void other_scaling(struct gguf_make *m)
 {
-    gguf_make_text(m, "llama.rope.scaling.type", "yarn");
+    gguf_make_text(m, "llama.rope.scaling.type", "dynamic");
 }
 static void values_of_other_length(struct gguf_make *m)
 {
@@ -230,10 +230,54 @@ static void another_vocabulary(struct gguf_make *m)
 {
     gguf_make_u32(m, "llama.vocab_size", 9);
 }
-static void a_bias(struct gguf_make *m)
+static const float zeros[64];
+static void more_experts_than_there_are(struct gguf_make *m)
 {
-    static const float zeros[8];
-    gguf_make_tensor(m, "blk.0.attn_q.bias", 8, 1, GGUF_TENSOR_F32, bytes_of(zeros, sizeof zeros));
+    gguf_make_u32(m, "llama.expert_count", 4);
+    gguf_make_u32(m, "llama.expert_used_count", 5);
+}
+static void too_many_experts(struct gguf_make *m)
+{
+    gguf_make_u32(m, "llama.expert_count", EXPERTS_MAX + 1);
+}
+static void experts_that_are_not_there(struct gguf_make *m)
+{
+    gguf_make_u32(m, "llama.expert_count", 4);
+    gguf_make_u32(m, "llama.expert_used_count", 2);
+}
+static void experts_of_another_number(struct gguf_make *m)
+{
+    experts_that_are_not_there(m);
+    gguf_make_tensor(m, "blk.0.ffn_gate_inp.weight", 8, 4, GGUF_TENSOR_F32, bytes_of(zeros, 32 * 4));
+    gguf_make_tensor(m, "blk.0.ffn_gate_exps.weight", 8, 8, GGUF_TENSOR_F32, bytes_of(zeros, 64 * 4));
+}
+static void a_short_bias(struct gguf_make *m)
+{
+    gguf_make_tensor(m, "blk.0.attn_q.bias", 4, 1, GGUF_TENSOR_F32, bytes_of(zeros, 4 * 4));
+}
+static void a_norm_of_another_family(struct gguf_make *m)
+{
+    gguf_make_tensor(m, "blk.0.attn_q_norm.weight", 4, 1, GGUF_TENSOR_F32, bytes_of(zeros, 4 * 4));
+}
+static void a_key_that_is_not_known(struct gguf_make *m)
+{
+    gguf_make_f32(m, "llama.attention.clamp_kqv", 8.0f);
+}
+static void sees_all_positions(struct gguf_make *m)
+{
+    gguf_make_raw(m, "llama.attention.causal", GGUF_FLAG, zeros, 1);
+}
+static void factors_for_long_requests_only(struct gguf_make *m)
+{
+    gguf_make_tensor(m, "rope_factors_long.weight", 2, 1, GGUF_TENSOR_F32, bytes_of(zeros, 2 * 4));
+}
+static void a_factor_of_0(struct gguf_make *m)
+{
+    gguf_make_tensor(m, "rope_freqs.weight", 2, 1, GGUF_TENSOR_F32, bytes_of(zeros, 2 * 4));
+}
+static void a_pooling_of_its_own(struct gguf_make *m)
+{
+    gguf_make_u32(m, "llama.pooling_type", 4);
 }
 
 static void half_the_file(struct buf *file)
@@ -327,7 +371,17 @@ static const struct {
     {"values of another length", values_of_other_length, NULL, NULL},
     {"experts", experts, NULL, NULL},
     {"another vocabulary", another_vocabulary, NULL, NULL},
-    {"a bias", a_bias, NULL, NULL},
+    {"more experts than there are", more_experts_than_there_are, NULL, NULL},
+    {"too many experts", too_many_experts, NULL, NULL},
+    {"experts that are not there", experts_that_are_not_there, NULL, NULL},
+    {"experts of another number", experts_of_another_number, NULL, NULL},
+    {"a short bias", a_short_bias, NULL, NULL},
+    {"a norm of another family", a_norm_of_another_family, NULL, NULL},
+    {"a key that is not known", a_key_that_is_not_known, NULL, NULL},
+    {"sees all positions", sees_all_positions, NULL, NULL},
+    {"factors for long requests only", factors_for_long_requests_only, NULL, NULL},
+    {"a factor of 0", a_factor_of_0, NULL, NULL},
+    {"a pooling of its own", a_pooling_of_its_own, NULL, NULL},
     {"another family", NULL, other_family, NULL},
     {"no architecture", NULL, no_architecture, NULL},
     {"no context length", NULL, no_length, NULL},
@@ -343,7 +397,7 @@ static enum err open_all(struct bytes file, struct note *note)
     struct model *m = NULL;
     enum err e = gguf_open(file, &g, note);
     if (e == ERR_OK)
-        e = model_open(g, &m, note);
+        e = model_open(g, NULL, &m, note);
     model_free(m);
     gguf_free(g);
     return e;

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "inference/ops.h"
+#include "inference/pack.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -101,6 +102,12 @@ static void row_once(const struct ops *o)
     ops_ref.gated_silu(x, y, n, out[0]);
     o->gated_silu(x, y, n, out[1]);
     assert_same_bits(out[0], out[1], n);
+    ops_ref.gated_gelu(x, y, n, out[0]);
+    o->gated_gelu(x, y, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.layer_norm(x, y, x, 1e-5f, n, out[0]);
+    o->layer_norm(x, y, x, 1e-5f, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
     memcpy(out[0], x, n * sizeof *x);
     memcpy(out[1], x, n * sizeof *x);
     ops_ref.add(out[0], y, n);
@@ -109,49 +116,124 @@ static void row_once(const struct ops *o)
     ops_ref.rotate(out[0], y, y + n / 2, n / 2);
     o->rotate(out[1], y, y + n / 2, n / 2);
     assert_same_bits(out[0], out[1], n);
+    ops_ref.rotate_halves(out[0], y, y + n / 2, n / 2);
+    o->rotate_halves(out[1], y, y + n / 2, n / 2);
+    assert_same_bits(out[0], out[1], n);
+    float by = draw_float();
+    ops_ref.add_scaled(out[0], y, by, n);
+    o->add_scaled(out[1], y, by, n);
+    ops_ref.scale(out[0], by, n);
+    o->scale(out[1], by, n);
+    assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    float cap = 0.25f + (float)draw(100);
+    ops_ref.soft_cap(out[0], cap, n);
+    o->soft_cap(out[1], cap, n);
+    assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    ops_ref.gelu(out[0], n);
+    o->gelu(out[1], n);
+    assert_same_bits(out[0], out[1], n);
 }
 
 /* -- products -- */
 
+static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
+#define E(name, ...) GGUF_TENSOR_##name,
+                                              QUANT_BLOCKED_LIST(E)
+#undef E
+};
+#define TYPES (sizeof types / sizeof *types)
+
 /* Random rows of a format: any bits but those of scales and weights that are not finite. */
 static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
 {
+    const struct quant_format *f = quant_format(type);
     for (size_t i = 0; i < bytes; i++)
         p[i] = (uint8_t)draw(256);
-    size_t step = type == GGUF_TENSOR_F32 ? 4 : type == GGUF_TENSOR_F16 ? 2 : quant_row_bytes(type, ARITH_BLOCK);
-    for (size_t i = 0; i + step <= bytes; i += step) {
-        size_t high = i + (type == GGUF_TENSOR_F32 ? 3 : 1);
-        p[high] = (uint8_t)((p[high] & 0x83u) | 0x30u);
+    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
+    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
+        for (size_t h = 0; h < halves; h++) {
+            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
+            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+        }
+}
+
+/* A random matrix and a random batch for it. */
+struct product {
+    struct ops_weight w;
+    struct ops_input in;
+    uint8_t *data, *packed;
+    float *x;
+    void *blocks[2];
+};
+
+static void make_product(struct product *p, enum gguf_tensor_type type)
+{
+    const struct quant_format *f = quant_format(type);
+    size_t n = f->block > 1 ? f->block * (1 + draw(f->block == 32 ? 20 : 3)) : 1 + draw(300);
+    size_t rows = 1 + draw(90), cols = draw(3) ? 1 + draw(20) : 1 + draw(300);
+    size_t row_bytes = quant_row_bytes(type, n);
+    p->data = mem_new(rows * row_bytes + 1);
+    p->x = mem_array(cols * n, sizeof *p->x);
+    draw_weights(type, p->data + 1, rows * row_bytes); /* off by one: nothing may rely on alignment */
+    draw_floats(p->x, cols * n, false);
+    p->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = p->data + 1};
+    p->in = (struct ops_input){.n = n, .cols = cols, .f = p->x};
+    p->packed = mem_new(f->block > 1 ? (size_t)pack_matrix_bytes(f, n, rows) + 1 : 1);
+    if (f->block > 1) {
+        pack_matrix(f, p->data + 1, n, rows, p->packed + 1);
+        p->w.packed = p->packed + 1;
     }
+    for (size_t i = 0; i < 2; i++) {
+        p->blocks[i] = mem_new(ops_blocks_bytes(n, cols));
+        *(i ? &p->in.wide : &p->in.narrow) = ops_blocks_at(p->blocks[i], n, cols);
+    }
+}
+
+static void put_columns(const struct product *p, const struct ops *o)
+{
+    for (size_t c = 0; c < p->in.cols; c++)
+        assert_true(ops_put_column(o, &p->in, c, p->x + c * p->in.n));
+}
+
+static void clear_product(struct product *p)
+{
+    free(p->data);
+    free(p->packed);
+    free(p->x);
+    free(p->blocks[0]);
+    free(p->blocks[1]);
 }
 
 static void multiply_once(const struct ops *o)
 {
-    static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_Q8_0, GGUF_TENSOR_Q4_0};
-    enum gguf_tensor_type type = types[draw(4)];
-    size_t n = quant_is_blocked(type) ? ARITH_BLOCK * (1 + draw(20)) : 1 + draw(300);
-    size_t rows = 1 + draw(40), cols = 1 + draw(20), first = draw((uint32_t)rows),
-           count = 1 + draw((uint32_t)(rows - first));
-    size_t row_bytes = quant_row_bytes(type, n), padded = quant_padded(n);
-    uint8_t *data = mem_new(rows * row_bytes + 1);
-    float *x = mem_array(cols * n, sizeof *x), *s = mem_array(cols * padded / ARITH_BLOCK, sizeof *s);
-    float *out[2] = {mem_array(cols * rows, sizeof *x), mem_array(cols * rows, sizeof *x)};
-    int8_t *q = mem_array(cols, padded);
-    draw_weights(type, data + 1, rows * row_bytes); /* off by one: nothing may rely on alignment */
-    draw_floats(x, cols * n, false);
-    for (size_t c = 0; c < cols; c++)
-        assert_true(ops_ref.quantise(x + c * n, n, q + c * padded, s + c * (padded / ARITH_BLOCK)));
-    struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data + 1};
-    struct ops_input in = {.n = n, .cols = cols, .f = x, .q = q, .s = s};
-    ops_ref.multiply(&w, first, count, &in, out[0], rows);
-    o->multiply(&w, first, count, &in, out[1], rows);
-    assert_same_bits(out[0], out[1], cols * rows);
-    free(data);
-    free(x);
-    free(s);
-    free(q);
-    free(out[0]);
-    free(out[1]);
+    struct product p;
+    make_product(&p, types[draw(TYPES)]);
+    size_t rows = p.w.rows, cols = p.in.cols, first = draw((uint32_t)(rows + OPS_GRAIN - 1) / OPS_GRAIN) * OPS_GRAIN,
+           count = 1 + draw((uint32_t)(rows - first)), bytes = ops_blocks_bytes(p.in.n, cols);
+    float *out[2] = {mem_array(cols * rows, sizeof *p.x), mem_array(cols * rows, sizeof *p.x)};
+    uint8_t *expected[2] = {mem_new(bytes), mem_new(bytes)};
+    put_columns(&p, &ops_ref);
+    ops_ref.multiply(&p.w, first, count, &p.in, out[0], rows);
+    for (size_t i = 0; i < 2; i++)
+        memcpy(expected[i], p.blocks[i], bytes);
+    put_columns(&p, o);
+    for (size_t i = 0; i < 2; i++)
+        assert_memory_equal(expected[i], p.blocks[i], bytes);
+    o->multiply(&p.w, first, count, &p.in, out[1], rows);
+    for (size_t i = 0; i < cols * rows; i++)
+        if (arith_bits(out[0][i]) != arith_bits(out[1][i]))
+            fail_msg("%s %s: %zu rows from %zu of %zu, %zu columns of %zu: element %zu is %a, not %a", o->name,
+                     gguf_tensor_type_name(p.w.type), count, first, rows, cols, p.in.n, i, (double)out[1][i],
+                     (double)out[0][i]);
+    clear_product(&p);
+    for (size_t i = 0; i < 2; i++) {
+        free(out[i]);
+        free(expected[i]);
+    }
 }
 
 /* -- attention -- */
@@ -217,21 +299,37 @@ static void attention_is_alike(void **state)
 
 /* -- the arithmetic -- */
 
-static void a_weight_of_minus_128_does_not_saturate(void **state)
+/* Every weight, scale and activation at an end of its range: what a sum in too few bits would show. */
+static void extremes_do_not_saturate(void **state)
 {
     (void)state;
-    uint8_t row[QUANT_Q8_0_BYTES] = {0x00, 0x3C}; /* scale 1 */
-    int8_t q[ARITH_BLOCK];
-    float s = 1.0f, out = 0;
-    memset(row + 2, 0x80, ARITH_BLOCK);
-    memset(q, -127, sizeof q);
-    struct ops_weight w = {GGUF_TENSOR_Q8_0, ARITH_BLOCK, 1, sizeof row, row};
-    struct ops_input in = {.n = ARITH_BLOCK, .cols = 1, .q = q, .s = &s};
     const struct ops *o;
-    for (size_t i = 0; (o = ops_at(i)); i++) {
-        o->multiply(&w, 0, 1, &in, &out, 1);
-        assert_true(out == 128.0f * 127.0f * 32.0f);
-    }
+    for (size_t t = 3; t < TYPES; t++) /* the blocked ones */
+        for (unsigned kind = 0; kind < 4; kind++) {
+            struct product p;
+            make_product(&p, types[t]);
+            const struct quant_format *f = quant_format(types[t]);
+            size_t rows = p.w.rows, cols = p.in.cols;
+            for (size_t i = 0; i < rows * p.w.row_bytes; i += f->bytes) {
+                uint8_t half[4];
+                memcpy(half, p.data + 1 + i + quant_scale_at(f), 4);
+                memset(p.data + 1 + i, kind & 1 ? 0xFF : f->bits == 8 ? 0x80 : 0, f->bytes);
+                memcpy(p.data + 1 + i + quant_scale_at(f), half, f->has_min ? 4 : 2);
+            }
+            pack_matrix(f, p.data + 1, p.in.n, rows, p.packed + 1);
+            for (size_t i = 0; i < p.in.n * cols; i++)
+                p.x[i] = kind & 2 ? -1.0f : 1.0f;
+            float *out[2] = {mem_array(cols * rows, sizeof *p.x), mem_array(cols * rows, sizeof *p.x)};
+            put_columns(&p, &ops_ref);
+            ops_ref.multiply(&p.w, 0, rows, &p.in, out[0], rows);
+            for (size_t i = 1; (o = ops_at(i)); i++) {
+                o->multiply(&p.w, 0, rows, &p.in, out[1], rows);
+                assert_same_bits(out[0], out[1], cols * rows);
+            }
+            clear_product(&p);
+            free(out[0]);
+            free(out[1]);
+        }
 }
 
 static void the_exponential_is_close_everywhere(void **state)
@@ -247,6 +345,52 @@ static void the_exponential_is_close_everywhere(void **state)
     assert_true(worst < 2.0);
     assert_true(arith_exp(0.0f) == 1.0f && arith_exp(-88.0f) == 0.0f && isfinite(arith_exp(1e30f)));
     assert_true(isnan(arith_exp(NAN)) && arith_exp(-INFINITY) == 0.0f);
+}
+
+/* How far f is from `exact` over [from, to], in units in the last place of the exact value. */
+static double worst_of(float (*f)(float), double (*exact)(double), float from, float to)
+{
+    double worst = 0;
+    for (unsigned i = 0; i <= 400000; i++) {
+        float x = from + (to - from) * ((float)i / 400000.0f);
+        double want = exact((double)x), ulp = want == 0 ? 0x1p-149 : ldexp(1.0, ilogb(want) - 23);
+        double off = fabs((double)f(x) - want) / ulp;
+        worst = off > worst ? off : worst;
+    }
+    return worst;
+}
+
+static double gelu_by_tanh(double x)
+{
+    double u = sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x);
+    return x / (1.0 + exp(-2.0 * u));
+}
+
+static double gelu_by_erf(double x)
+{
+    return x * 0.5 * erfc(-x * sqrt(0.5));
+}
+
+static void caps_and_gates_are_close_everywhere(void **state)
+{
+    (void)state;
+    double near = worst_of(arith_tanh, tanh, -1.0f, 1.0f), all = worst_of(arith_tanh, tanh, -30.0f, 30.0f);
+    print_message("tanh: at most %.2f units in the last place\n", near > all ? near : all);
+    assert_true(near < 3.0 && all < 3.0);
+    near = worst_of(arith_gelu_tanh, gelu_by_tanh, -3.0f, 20.0f);
+    all = worst_of(arith_gelu_tanh, gelu_by_tanh, -9.0f, -3.0f);
+    print_message("GELU by tanh: at most %.2f units from -3 on, %.1f from -9 to -3\n", near, all);
+    assert_true(near < 16.0 &&
+                all < 256.0); /* rounding the exponent costs what it is large: the value is small there */
+    near = worst_of(arith_gelu_erf, gelu_by_erf, -3.0f, 20.0f);
+    all = worst_of(arith_gelu_erf, gelu_by_erf, -13.0f, -3.0f);
+    print_message("GELU by erf: at most %.2f units from -3 on, %.1f from -13 to -3\n", near, all);
+    assert_true(near < 16.0 &&
+                all < 256.0); /* rounding the exponent costs what it is large: the value is small there */
+    assert_true(arith_tanh(INFINITY) == 1.0f && arith_tanh(-INFINITY) == -1.0f && arith_tanh(1e30f) == 1.0f);
+    assert_true(isnan(arith_tanh(NAN)) && isnan(arith_gelu_tanh(NAN)) && isnan(arith_gelu_erf(NAN)));
+    assert_true(arith_gelu_tanh(100.0f) == 100.0f && arith_gelu_erf(100.0f) == 100.0f);
+    assert_true(arith_gelu_erf(-100.0f) == 0.0f && fabsf(arith_gelu_tanh(-100.0f)) < 1e-30f);
 }
 
 static void binary64_functions_are_close(void **state)
@@ -296,8 +440,9 @@ int main(void)
         cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(attention_is_alike),
-        cmocka_unit_test(a_weight_of_minus_128_does_not_saturate),
+        cmocka_unit_test(extremes_do_not_saturate),
         cmocka_unit_test(the_exponential_is_close_everywhere),
+        cmocka_unit_test(caps_and_gates_are_close_everywhere),
         cmocka_unit_test(binary64_functions_are_close),
         cmocka_unit_test(halves_and_roundings_are_exact),
         cmocka_unit_test(backends_have_names),

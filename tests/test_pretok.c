@@ -42,7 +42,7 @@ static void cuts_as_published(void **state)
         for (size_t i = 0; i < json_array_size(texts); i++)
             bad += compare(name, p, json_array_get(texts, i), json_array_get(lengths, i));
     }
-    assert_int_equal(json_object_size(families), 11);
+    assert_int_equal(json_object_size(families), 21);
     json_decref(all);
     buf_clear(&file);
     assert_int_equal(bad, 0);
@@ -51,8 +51,30 @@ static void cuts_as_published(void **state)
 static void names_are_known(void **state)
 {
     (void)state;
-    static const char *const known[] = {"gpt-2",        "llama-bpe",      "llama3", "qwen2", "starcoder", "refact",
-                                        "deepseek-llm", "deepseek-coder", "falcon", "mpt",   "tekken",    "smollm"};
+    static const char *const known[] = {"gpt-2",
+                                        "llama-bpe",
+                                        "llama3",
+                                        "qwen2",
+                                        "starcoder",
+                                        "refact",
+                                        "deepseek-llm",
+                                        "deepseek-coder",
+                                        "falcon",
+                                        "mpt",
+                                        "tekken",
+                                        "smollm",
+                                        "llama-v3",
+                                        "smaug-bpe",
+                                        "deepseek-r1-qwen",
+                                        "roberta-bpe",
+                                        "jina-v2-code",
+                                        "joyai-llm",
+                                        "bailingmoe2",
+                                        "llada-moe",
+                                        "minimax-m2",
+                                        "granite-embed-multi-97m",
+                                        "poro-chat",
+                                        "jina-v5-nano"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_non_null(pretok_find(bytes_of_text(known[i])));
     static const char *const unknown[] = {"", " ", "gpt", "gpt-2 ", "gpt-2 phi-2", "bert-bge", "llama-bp"};
@@ -70,9 +92,10 @@ static void names_are_known(void **state)
 static void covers_any_bytes(void **state)
 {
     (void)state;
-    static const char *const families[] = {"gpt-2",       "starcoder", "llama-bpe",    "qwen2",
-                                           "tekken",      "gpt-4o",    "deepseek-llm", "deepseek-coder",
-                                           "deepseek-v3", "falcon",    "default"};
+    static const char *const families[] = {"gpt-2",      "starcoder",    "llama-bpe",      "qwen2",       "tekken",
+                                           "gpt-4o",     "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon",
+                                           "default",    "minicpm5",     "jais-2",         "qwen35",      "laguna",
+                                           "seed-coder", "exaone-moe",   "bloom",          "viking"};
     static const char *const units[] = {" ",
                                         "\n",
                                         " \n",
@@ -147,8 +170,36 @@ static void unicode_knows_its_classes(void **state)
     assert_int_equal(unicode_to_upper(0xe4), 0xc4);
     assert_int_equal(unicode_to_upper('1'), '1');
     assert_int_equal(unicode_to_lower(0x1e921), 0x1e943);
-    assert_int_equal(unicode_to_base(0x1ea5), 'a');
-    assert_int_equal(unicode_to_base(0xf8), 0xf8);
+}
+
+static void unicode_takes_letters_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t c;
+        size_t n;
+        uint32_t parts[UNICODE_PARTS_MAX];
+    } cases[] = {{'a', 1, {'a'}},
+                 {0xc5, 2, {'A', 0x30a}},
+                 {0xf8, 1, {0xf8}},
+                 {0x1ea5, 3, {'a', 0x302, 0x301}},
+                 {0x1f82, 4, {0x3b1, 0x313, 0x300, 0x345}},
+                 {0x212b, 2, {'A', 0x30a}},
+                 {0x9cb, 2, {0x9c7, 0x9be}},
+                 {0xac00, 2, {0x1100, 0x1161}},
+                 {0xd55c, 3, {0x1112, 0x1161, 0x11ab}},
+                 {0xd7a3, 3, {0x1112, 0x1175, 0x11c2}},
+                 {0xd7a4, 1, {0xd7a4}},
+                 {0xf900, 1, {0x8c48}},
+                 {0x2fa1d, 1, {0x2a600}},
+                 {0x1d1c0, 3, {0x1d1ba, 0x1d165, 0x1d16f}},
+                 {UNICODE_INVALID, 1, {UNICODE_INVALID}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t parts[UNICODE_PARTS_MAX] = {0};
+        size_t n = unicode_decompose(cases[i].c, parts);
+        if (n != cases[i].n || memcmp(parts, cases[i].parts, n * sizeof *parts) != 0)
+            fail_msg("U+%04X has %zu parts, the first U+%04X", cases[i].c, n, parts[0]);
+    }
 }
 
 static void utf8_reads_any_bytes(void **state)
@@ -188,8 +239,11 @@ static void utf8_reads_any_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cuts_as_published),    cmocka_unit_test(names_are_known),
-        cmocka_unit_test(covers_any_bytes),     cmocka_unit_test(unicode_knows_its_classes),
+        cmocka_unit_test(cuts_as_published),
+        cmocka_unit_test(names_are_known),
+        cmocka_unit_test(covers_any_bytes),
+        cmocka_unit_test(unicode_knows_its_classes),
+        cmocka_unit_test(unicode_takes_letters_apart),
         cmocka_unit_test(utf8_reads_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,10 @@ static void wrong_ones_are_named(void **state)
     r.stops = bytes_of("\0", 1);
     assert_refused(&r, ERR_FORMAT, "stop");
     r = sound();
+    static uint8_t much[SCHEMA_BYTES_MAX + 1];
+    r.schema = bytes_of(much, sizeof much);
+    assert_refused(&r, ERR_LIMIT, "schema");
+    r = sound();
     r.tokens_max = UINT32_MAX;
     assert_refused(&r, ERR_LIMIT, "4294967295");
 }
@@ -83,6 +87,10 @@ static void the_hash_covers_all_but_the_seed(void **state)
     assert_true(hash_equal(&h, &g));
     other = r;
     other.top_k = 1;
+    g = request_hash(&other);
+    assert_false(hash_equal(&h, &g));
+    other = r;
+    other.schema = bytes_of_text("true");
     g = request_hash(&other);
     assert_false(hash_equal(&h, &g));
     other = r;
@@ -130,6 +138,7 @@ static void stops_have_names(void **state)
     assert_string_equal(request_stop_name(REQUEST_EOS), "eos");
     assert_string_equal(request_stop_name(REQUEST_STOP), "stop");
     assert_string_equal(request_stop_name(REQUEST_NUMERIC), "numeric");
+    assert_string_equal(request_stop_name(REQUEST_SCHEMA), "schema");
     assert_string_equal(request_stop_name(200), "?");
 }
 

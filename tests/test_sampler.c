@@ -25,7 +25,7 @@ static void count(const struct request *r, const float *logits, unsigned counts[
     for (uint32_t position = 0; position < DRAWS; position++) {
         float copy[VOCAB];
         memcpy(copy, logits, sizeof copy);
-        counts[sampler_pick(s, r, copy, NULL, 0, 0, position)]++;
+        counts[sampler_pick(s, r, NULL, copy, NULL, 0, 0, position)]++;
     }
     sampler_free(s);
 }
@@ -103,7 +103,7 @@ static void penalties_look_back_so_far(void **state)
     r.frequency = 0.25f;
     r.window = 4;
     float logits[VOCAB] = {3, 8, -4, 2.5f, 0, 0, 0, 0};
-    assert_int_equal(sampler_pick(s, &r, logits, recent, 5, 0, 0), 0);
+    assert_int_equal(sampler_pick(s, &r, NULL, logits, recent, 5, 0, 0), 0);
     assert_true(logits[0] == 3); /* outside the window */
     assert_true(logits[1] == 8 / 2 - 0.5f - 3 * 0.25f);
     assert_true(logits[2] == -4 * 2 - 0.5f - 0.25f);
@@ -111,7 +111,7 @@ static void penalties_look_back_so_far(void **state)
     /* Nothing of one call is left for the next. */
     float again[VOCAB] = {0, 8, 0, 0, 0, 0, 0, 0};
     r.window = 0;
-    sampler_pick(s, &r, again, recent, 5, 0, 0);
+    sampler_pick(s, &r, NULL, again, recent, 5, 0, 0);
     assert_true(again[1] == 8);
     sampler_free(s);
 }
@@ -128,7 +128,7 @@ static void seed_choice_and_position_decide(void **state)
             memcpy(logits, flat, sizeof logits);
             struct request r = request_at(1);
             r.seed.b[31] = kind == 1;
-            row[kind][i] = sampler_pick(s, &r, logits, NULL, 0, kind == 2, i);
+            row[kind][i] = sampler_pick(s, &r, NULL, logits, NULL, 0, kind == 2, i);
         }
     assert_memory_equal(row[0], row[3], sizeof row[0]);
     assert_memory_not_equal(row[0], row[1], sizeof row[0]);
@@ -143,13 +143,13 @@ static void the_ends_of_the_range_are_no_trap(void **state)
     const uint32_t recent[] = {1};
     struct request r = request_at(FLT_MIN);
     float logits[VOCAB] = {-FLT_MAX, FLT_MAX, FLT_MAX, -FLT_MAX, 0, 0, 0, 0};
-    uint32_t token = sampler_pick(s, &r, logits, NULL, 0, 0, 0);
+    uint32_t token = sampler_pick(s, &r, NULL, logits, NULL, 0, 0, 0);
     assert_true(token == 1 || token == 2);
     r = request_at(1);
     r.repeat_penalty = 0.01f; /* takes the largest beyond the range */
     r.window = 1;
     logits[1] = FLT_MAX;
-    assert_int_equal(sampler_pick(s, &r, logits, recent, 1, 0, 0), 1);
+    assert_int_equal(sampler_pick(s, &r, NULL, logits, recent, 1, 0, 0), 1);
     sampler_free(s);
 }
 

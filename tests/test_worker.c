@@ -352,7 +352,8 @@ static void test_text(void **state)
     struct words ids = {.stage = &s}, text = {.stage = &s}, chat = {.stage = &s};
     s.waiting = 2;
     worker_tokenize(s.worker, bytes_of_text("Once upon a time"), false, on_bytes, &ids);
-    worker_template(s.worker, bytes_of_text("[{\"role\":\"user\",\"content\":\"hi\"}]"), on_bytes, &chat);
+    worker_template(s.worker, bytes_of_text("[{\"role\":\"user\",\"content\":\"hi\"}]"), (struct bytes){0}, on_bytes,
+                    &chat);
     stage_run(&s);
     assert_int_equal(ids.e, ERR_OK);
     assert_int_equal(ids.bytes.n, 20);

@@ -28,14 +28,19 @@ static void look_at(const struct gguf *g, const uint8_t *data, size_t size)
 static void run(const struct model *m)
 {
     /* Large scratch would only slow the search for bytes that matter. */
-    if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 2)
+    if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 2 ||
+        m->experts > 16 || m->expert_mix > 256)
         return;
     struct engine_options o = {.model = m, .ops = ops_pick("auto", NULL), .threads = 1, .batch_max = 2};
     struct engine *e = engine_new(&o);
-    struct engine_seq *s = engine_seq_new(e);
+    struct engine_seq *s = engine_seq_new(e, 2);
     struct engine_row rows[2] = {{.seq = s, .token = 0, .wants = true},
                                  {.seq = s, .token = m->vocab - 1, .wants = true}};
-    engine_eval(e, rows, m->context > 1 ? 2 : 1);
+    if (model_writes(m))
+        engine_eval(e, rows, m->context > 1 ? 2 : 1);
+    float vector[256];
+    if (engine_embed(e, (const uint32_t[]){0, m->vocab - 1}, m->context > 1 ? 2 : 1, vector))
+        engine_embed_normalise(vector, m->embed);
     engine_seq_free(s);
     engine_free(e);
 }
@@ -49,10 +54,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(copy, data, size);
     if (gguf_open(bytes_of(copy, size), &g, &note) == ERR_OK) {
         look_at(g, copy, size);
-        if (model_open(g, &m, &note) == ERR_OK) {
+        struct pack *pack = pack_new(g);
+        uint8_t *memory = mem_new((size_t)pack_bytes(pack) + 1);
+        pack_set_memory(pack, memory);
+        pack_fill(pack, 0, pack_tiles(pack));
+        if (model_open(g, pack, &m, &note) == ERR_OK) {
             run(m);
             model_free(m);
         }
+        pack_free(pack);
+        free(memory);
         gguf_free(g);
     }
     if (gguf_open_head(bytes_of(copy, size), &g, &note) == ERR_OK)

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ids[n] = request_prompt_at(&r, n);
         for (uint32_t i = 0; i < VOCAB; i++)
             logits[i] = (float)(int32_t)(i * 37 % VOCAB) * 0.25f - 4.0f;
-        CHECK(sampler_pick(s, &r, logits, ids, n, 0, n) < VOCAB);
+        CHECK(sampler_pick(s, &r, NULL, logits, ids, n, 0, n) < VOCAB);
         sampler_free(s);
     }
     buf_clear(&b);

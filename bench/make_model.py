@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+"""Makes a GGUF file of a named architecture and shape with random weights and a small generated vocabulary: for
+measuring, and for comparing Kith with other engines on the same file. The same arguments give the same file.
+
+    bench/make_model.py --list
+    bench/make_model.py --shape gemma3 --format F32 out.gguf
+    bench/make_model.py --shape llama --rope yarn --context 1024 out.gguf
+    bench/make_model.py --shape llama3.2-1b --format Q4_K_M out.gguf
+
+Weights are normal with a deviation of 1/sqrt(row length), so that every layer passes on what it gets and logits are
+spread. Quantised formats get random blocks of the same spread. numpy is used where it is there; without it only small
+shapes are quick.
+"""
+import argparse
+import math
+import random
+import struct
+import sys
+
+try:
+    import numpy
+except ImportError:
+    numpy = None
+
+# Shapes: architecture, vocabulary, context, embed, layers, heads, heads_kv, head, mix, and what differs.
+SHAPES = {
+    "llama": dict(arch="llama", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512),
+    "llama-heads": dict(arch="llama", vocab=512, context=512, embed=256, layers=3, heads=5, heads_kv=5, head=80, mix=512),
+    "llama-tiny-heads": dict(arch="llama", vocab=512, context=512, embed=64, layers=3, heads=8, heads_kv=4, head=8, mix=160),
+    "llama-biases": dict(arch="llama", vocab=512, context=512, embed=256, layers=3, heads=8, heads_kv=2, head=32, mix=512,
+                         biases=True),
+    "mistral": dict(arch="llama", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    window=100),
+    "mixtral": dict(arch="llama", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    experts=8, experts_used=2, expert_mix=512),
+    "qwen2": dict(arch="qwen2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                  biases=True, tied=True),
+    "qwen3": dict(arch="qwen3", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
+                  tied=True),
+    "qwen3moe": dict(arch="qwen3moe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
+                     experts=16, experts_used=4, expert_mix=128),
+    "gemma": dict(arch="gemma", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=1, head=96, mix=512,
+                  tied=True),
+    "gemma2": dict(arch="gemma2", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
+                   window=100, tied=True, caps=(50.0, 30.0)),
+    "gemma3": dict(arch="gemma3", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=1, head=96, mix=512,
+                   window=100, tied=True, base=1e6),
+    "phi3": dict(arch="phi3", vocab=512, context=512, embed=384, layers=4, heads=4, heads_kv=4, head=96, mix=512),
+    "phi4-mini": dict(arch="phi3", vocab=512, context=512, embed=512, layers=4, heads=4, heads_kv=2, head=128, mix=512,
+                      rope_dims=96, tied=True),
+    "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                 biases=True),
+    # published shapes
+    "tinyllama-1.1b": dict(arch="llama", vocab=32000, context=2048, embed=2048, layers=22, heads=32, heads_kv=4, head=64,
+                           mix=5632),
+    "llama3.2-1b": dict(arch="llama", vocab=128256, context=131072, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
+                        mix=8192, base=5e5, rope="llama3", tied=True, tokens="bpe", pre="llama-bpe"),
+    "qwen2.5-0.5b": dict(arch="qwen2", vocab=151936, context=32768, embed=896, layers=24, heads=14, heads_kv=2, head=64,
+                         mix=4864, base=1e6, biases=True, tied=True),
+    "qwen3-0.6b": dict(arch="qwen3", vocab=151936, context=40960, embed=1024, layers=28, heads=16, heads_kv=8, head=128,
+                       mix=3072, base=1e6, tied=True),
+    "gemma3-1b": dict(arch="gemma3", vocab=262144, context=32768, embed=1152, layers=26, heads=4, heads_kv=1, head=256,
+                      mix=6912, base=1e6, window=512, tied=True),
+    "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
+                      mix=1536, biases=True, pooling=2),
+}
+HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
+BPE = {"qwen2", "qwen3", "qwen3moe"}
+
+# -- values --
+
+TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q6_K": 14}
+BLOCK = {"F32": (1, 4), "F16": (1, 2), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q4_K": (256, 144), "Q6_K": (256, 210)}
+
+
+class Source:
+    """Random numbers: numpy's where it is, Python's otherwise."""
+
+    def __init__(self, seed):
+        self.g = numpy.random.Generator(numpy.random.PCG64(seed)) if numpy else random.Random(seed)
+
+    def normal(self, n, mean, deviation):
+        if numpy:
+            return (self.g.standard_normal(n, dtype=numpy.float32) * numpy.float32(deviation) + numpy.float32(mean))
+        return [self.g.gauss(mean, deviation) for _ in range(n)]
+
+    def bytes(self, n):
+        return self.g.bytes(n) if numpy else self.g.randbytes(n)
+
+
+def floats(values, code):
+    if numpy:
+        return values.astype("<f4" if code == "f" else "<f2").tobytes()
+    return struct.pack("<%d%s" % (len(values), code), *values)
+
+
+def half(x):
+    return struct.pack("<e", x)
+
+
+def q4_k_scales(j):
+    """Twelve bytes of the eight 6-bit scales and minimums of a block; both rise with their place, minimum = scale."""
+    s = [40 + (3 * i + 5 * j) % 24 for i in range(8)]
+    out = bytearray(12)
+    for i in range(4):
+        out[i] = s[i] | (s[i + 4] >> 4) << 6
+        out[i + 4] = s[i] | (s[i + 4] >> 4) << 6
+        out[i + 8] = (s[i + 4] & 15) | (s[i + 4] & 15) << 4
+    return bytes(out)
+
+
+def blocks(source, kind, n, rows, want):
+    """Random blocks: the integers are uniform, the scales give the deviation that is wanted (uniform over 2 k values
+    has k / sqrt 3)."""
+    size, bytes_of_block = BLOCK[kind]
+    count = n // size * rows
+    if kind == "Q8_0":
+        head, tail = half(want / 73.9), b""
+    elif kind == "Q4_0":
+        head, tail = half(want / 4.61), b""
+    elif kind == "Q4_K":  # weight = d s q - dm s with dm = 7.5 d, s about 52
+        d = want / (4.61 * 52)
+        head, tail = half(d) + half(7.5 * d) + q4_k_scales(0), b""
+    else:  # Q6_K: 128 + 64 bytes of 6-bit integers, 16 scales, d
+        head, tail = b"", bytes([20 + i for i in range(16)]) + half(want / (18.5 * 28))
+    middle = bytes_of_block - len(head) - len(tail)
+    done = 0
+    while done < count:
+        part = min(count - done, 1 << 17)
+        if numpy:
+            out = numpy.empty((part, bytes_of_block), numpy.uint8)
+            out[:, : len(head)] = numpy.frombuffer(head, numpy.uint8)
+            out[:, len(head) : len(head) + middle] = numpy.frombuffer(source.bytes(part * middle), numpy.uint8).reshape(part, middle)
+            out[:, len(head) + middle :] = numpy.frombuffer(tail, numpy.uint8)
+            yield out.tobytes()
+        else:
+            yield b"".join(head + source.bytes(middle) + tail for _ in range(part))
+        done += part
+
+
+def weights(source, kind, n, rows, mean, deviation):
+    if kind not in ("F32", "F16"):
+        yield from blocks(source, kind, n, rows, deviation)
+        return
+    step = max(1, (1 << 22) // n)
+    for first in range(0, rows, step):
+        count = min(step, rows - first) * n
+        yield floats(source.normal(count, mean, deviation), "f" if kind == "F32" else "e")
+
+
+# -- the file --
+
+class File:
+    def __init__(self):
+        self.keys, self.tensors, self.count = [], [], 0
+
+    def text(self, s):
+        raw = s.encode()
+        return struct.pack("<Q", len(raw)) + raw
+
+    def key(self, name, kind, value):
+        number = {"u32": 4, "i32": 5, "f32": 6, "flag": 7, "text": 8, "texts": 9, "f32s": 9, "i32s": 9}[kind]
+        raw = self.text(name) + struct.pack("<I", number)
+        if kind == "text":
+            raw += self.text(value)
+        elif kind == "texts":
+            raw += struct.pack("<IQ", 8, len(value)) + b"".join(self.text(v) for v in value)
+        elif kind in ("f32s", "i32s"):
+            raw += struct.pack("<IQ", 6 if kind == "f32s" else 5, len(value))
+            raw += struct.pack("<%d%s" % (len(value), kind[0]), *value)
+        else:
+            raw += struct.pack({"u32": "<I", "i32": "<i", "f32": "<f", "flag": "<B"}[kind], value)
+        self.keys.append(raw)
+
+    def tensor(self, name, dims, kind, make):
+        """make() yields the bytes."""
+        size, count = BLOCK[kind][1], 1
+        for d in dims:
+            count *= d
+        self.tensors.append((name, dims, kind, count // BLOCK[kind][0] * size, make))
+
+    def write(self, path):
+        head, at = b"", 0
+        for name, dims, kind, size, _ in self.tensors:
+            head += self.text(name) + struct.pack("<I%dQ" % len(dims), len(dims), *dims)
+            head += struct.pack("<IQ", TYPES[kind], at)
+            at += (size + 31) // 32 * 32
+        start = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.keys)) + b"".join(self.keys) + head
+        with open(path, "wb") as f:
+            f.write(start + bytes(-len(start) % 32))
+            for name, _, _, size, make in self.tensors:
+                done = 0
+                for part in make():
+                    f.write(part)
+                    done += len(part)
+                assert done == size, (name, done, size)
+                f.write(bytes(-size % 32))
+
+
+# -- vocabularies --
+
+LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+
+
+def words(n):
+    """n different short words of letters, each the sum of two that come before it."""
+    out = list(LETTERS)
+    for size in (2, 3, 4):
+        short = [w for w in out if len(w) == size // 2]
+        rest = [w for w in out if len(w) == size - size // 2]
+        for a in rest:
+            for b in short:
+                if len(out) >= n:
+                    return out[:n]
+                out.append(a + b)
+    return out[:n]
+
+
+def byte_letters():
+    """The letter that stands for each byte in byte-level vocabularies."""
+    plain = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    out, extra = {}, 0
+    for b in range(256):
+        if b in plain:
+            out[b] = chr(b)
+        else:
+            out[b] = chr(256 + extra)
+            extra += 1
+    return [out[b] for b in range(256)]
+
+
+def add_spm(f, n):
+    tokens = ["<unk>", "<s>", "</s>"] + ["<0x%02X>" % b for b in range(256)]
+    kinds = [2, 3, 3] + [6] * 256
+    tokens += ["<|endoftext|>", "\u2581"]
+    kinds.append(3)
+    tokens += words(n - len(tokens))
+    kinds += [1] * (len(tokens) - len(kinds))
+    while len(tokens) < n:
+        tokens.append("<unused%d>" % len(tokens))
+        kinds.append(5)
+    f.key("tokenizer.ggml.model", "text", "llama")
+    f.key("tokenizer.ggml.pre", "text", "default")
+    f.key("tokenizer.ggml.tokens", "texts", tokens)
+    f.key("tokenizer.ggml.scores", "f32s", [-float(i) for i in range(n)])
+    f.key("tokenizer.ggml.token_type", "i32s", kinds)
+    f.key("tokenizer.ggml.bos_token_id", "u32", 1)
+    f.key("tokenizer.ggml.eos_token_id", "u32", 2)
+    f.key("tokenizer.ggml.unknown_token_id", "u32", 0)
+    f.key("tokenizer.ggml.add_bos_token", "flag", 1)
+
+
+def add_bpe(f, n, pre):
+    tokens, special = byte_letters(), ["<|start|>", "<|end|>"]
+    more = [w for w in words(n) if len(w) > 1][: n - 256 - len(special)]
+    merges = [w[: len(w) - len(w) // 2] + " " + w[len(w) - len(w) // 2 :] for w in more]
+    tokens = tokens + more
+    while len(tokens) < n - len(special):
+        tokens.append("<|unused%d|>" % len(tokens))
+    kinds = [1] * (256 + len(more)) + [5] * (len(tokens) - 256 - len(more)) + [3] * len(special)
+    tokens += special
+    f.key("tokenizer.ggml.model", "text", "gpt2")
+    f.key("tokenizer.ggml.pre", "text", pre)
+    f.key("tokenizer.ggml.tokens", "texts", tokens)
+    f.key("tokenizer.ggml.token_type", "i32s", kinds)
+    f.key("tokenizer.ggml.merges", "texts", merges)
+    f.key("tokenizer.ggml.bos_token_id", "u32", n - 2)
+    f.key("tokenizer.ggml.eos_token_id", "u32", n - 1)
+    f.key("tokenizer.ggml.add_bos_token", "flag", 1)
+
+
+def add_wpm(f, n):
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    kinds = [3] * 5
+    both = words((n - 5) // 2)
+    tokens += ["\u2581" + w for w in both] + both
+    while len(tokens) < n:
+        tokens.append("\u2581unused%d" % len(tokens))
+    kinds += [1] * (n - 5)
+    f.key("tokenizer.ggml.model", "text", "bert")
+    f.key("tokenizer.ggml.pre", "text", "default")
+    f.key("tokenizer.ggml.tokens", "texts", tokens)
+    f.key("tokenizer.ggml.token_type", "i32s", kinds)
+    f.key("tokenizer.ggml.token_type_count", "u32", 2)
+    for name, token in (("unknown", 1), ("seperator", 3), ("padding", 0), ("cls", 2), ("mask", 4), ("bos", 2), ("eos", 3)):
+        f.key("tokenizer.ggml.%s_token_id" % name, "u32", token)
+
+
+# -- the model --
+
+def add_numbers(f, s):
+    a = s["arch"]
+    f.key("general.architecture", "text", a)
+    f.key("general.name", "text", "random " + s["name"])
+    for name, what in (("context_length", "context"), ("embedding_length", "embed"), ("block_count", "layers"),
+                       ("feed_forward_length", "mix"), ("attention.head_count", "heads"),
+                       ("attention.head_count_kv", "heads_kv")):
+        f.key("%s.%s" % (a, name), "u32", s[what])
+    if a == "bert":
+        f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
+        f.key("bert.attention.causal", "flag", 0)
+        f.key("bert.pooling_type", "u32", s.get("pooling", 1))
+        return
+    f.key(a + ".attention.layer_norm_rms_epsilon", "f32", 1e-6)
+    f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
+    f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
+    if s["head"] * s["heads"] != s["embed"] or a.startswith("gemma"):
+        f.key(a + ".attention.key_length", "u32", s["head"])
+        f.key(a + ".attention.value_length", "u32", s["head"])
+    if s.get("window"):
+        f.key(a + ".attention.sliding_window", "u32", s["window"])
+    if s.get("pooling"):
+        f.key(a + ".pooling_type", "u32", s["pooling"])
+    if s.get("caps"):
+        f.key(a + ".attn_logit_softcapping", "f32", s["caps"][0])
+        f.key(a + ".final_logit_softcapping", "f32", s["caps"][1])
+    if s.get("experts"):
+        f.key(a + ".expert_count", "u32", s["experts"])
+        f.key(a + ".expert_used_count", "u32", s["experts_used"])
+        if a != "llama":
+            f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
+
+
+def add_rope(f, s):
+    """Scaling by a factor of 4 over a quarter of the context, in each of the ways that files state it."""
+    a, way, pairs = s["arch"], s.get("rope"), s.get("rope_dims", s["head"]) // 2
+    factor, original = 4.0, max(8, s["context"] // 4)
+    if way in ("linear", "yarn"):
+        f.key(a + ".rope.scaling.type", "text", way)
+        f.key(a + ".rope.scaling.factor", "f32", factor)
+    if way in ("yarn", "longrope"):
+        f.key(a + ".rope.scaling.original_context_length", "u32", original)
+    if way == "llama3":
+        base, out = s.get("base", 10000.0), []
+        low, high = original / 1.0, original / 4.0
+        for i in range(pairs):
+            wave = 2 * math.pi * base ** (2 * i / (2 * pairs))
+            smooth = (original / wave - 1.0) / 3.0
+            out.append(1.0 if wave < high else factor if wave > low else 1 / ((1 - smooth) / factor + smooth))
+        f.tensor("rope_freqs.weight", [pairs], "F32", lambda: [struct.pack("<%df" % pairs, *out)])
+    if way == "longrope":
+        f.key(a + ".rope.scaling.attn_factor", "f32", math.sqrt(1 + math.log(factor) / math.log(original)))
+        for name, most in (("long", 8.0), ("short", 1.5)):
+            out = [1.0 + (most - 1.0) * i / pairs for i in range(pairs)]
+            f.tensor("rope_factors_%s.weight" % name, [pairs], "F32",
+                     lambda out=out: [struct.pack("<%df" % pairs, *out)])
+
+
+def format_of(s, name, layer, n):
+    """Which format a tensor gets; for Q4_K_M as llama.cpp's quantiser mixes it: more bits for the values and the last
+    products of some layers and for the output."""
+    kind = s["format"]
+    if name in ("router", "place"):
+        return "F32"
+    if kind == "Q4_K_M":
+        count = s["layers"]
+        more = layer is not None and (layer < count // 8 or layer >= 7 * count // 8 or (layer - count // 8) % 3 == 2)
+        kind = "Q6_K" if name == "output" or (name == "last" and more) else "Q4_K"
+    return kind if n % BLOCK[kind][0] == 0 else "Q8_0" if n % 32 == 0 else "F16"
+
+
+def add_tensors(f, s, source):
+    e, mix, a = s["embed"], s["mix"], s["arch"]
+    q, kv = s["heads"] * s["head"], s["heads_kv"] * s["head"]
+
+    def matrix(name, n, rows, role="", layer=None, gain=1.0, count=None, bias=None):
+        kind = format_of(s, role, layer, n)
+        dims = [n, rows] + ([count] if count else [])
+        f.tensor(name + ".weight", dims, kind, lambda: weights(source, kind, n, rows * (count or 1), 0.0, gain / math.sqrt(n)))
+        if bias and s.get("biases"):
+            vector(name + ".bias", rows, 0.0, 0.5)
+
+    def vector(name, n, mean, deviation):
+        f.tensor(name, [n], "F32", lambda: weights(source, "F32", n, 1, mean, deviation))
+
+    def norm(name, n, mean=1.0):
+        vector(name + ".weight", n, mean, 0.2 * mean)
+        if a == "bert":
+            vector(name + ".bias", n, 0.0, 0.2)
+
+    def layer(i):
+        p = "blk.%d." % i
+        if a != "bert":
+            norm(p + "attn_norm", e)
+        if a == "phi3":
+            matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
+        else:
+            matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
+            matrix(p + "attn_k", e, kv, gain=1.5, bias=True, layer=i)
+            matrix(p + "attn_v", e, kv, role="last", bias=True, layer=i)
+        if a in HEAD_NORMS:
+            norm(p + "attn_q_norm", s["head"])
+            norm(p + "attn_k_norm", s["head"])
+        matrix(p + "attn_output", q, e, bias=a != "qwen2", layer=i)
+        norm(p + ("attn_output_norm" if a == "bert" else "ffn_norm"), e)
+        if a in ("gemma2", "gemma3"):
+            norm(p + "post_attention_norm", e)
+            norm(p + "post_ffw_norm", e)
+        if s.get("experts"):
+            matrix(p + "ffn_gate_inp", e, s["experts"], role="router")
+            matrix(p + "ffn_gate_exps", e, s["expert_mix"], count=s["experts"], layer=i)
+            matrix(p + "ffn_up_exps", e, s["expert_mix"], count=s["experts"], layer=i)
+            matrix(p + "ffn_down_exps", s["expert_mix"], e, count=s["experts"], role="last", layer=i)
+        else:
+            if a not in ("phi3", "bert"):
+                matrix(p + "ffn_gate", e, mix, bias=a == "llama", layer=i)
+            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in ("llama", "bert"), layer=i)
+            matrix(p + "ffn_down", mix, e, role="last", bias=a in ("llama", "bert"), layer=i)
+        if a == "bert":
+            norm(p + "layer_output_norm", e)
+
+    # gemma scales its embeddings up: small ones, or each token would mostly predict itself
+    tied, gemma = s.get("tied"), a.startswith("gemma")
+    matrix("token_embd", e, s["vocab"], role="output" if tied else "",
+           gain=0.5 if gemma else 2.5 if tied else math.sqrt(e))
+    if a == "bert":
+        matrix("position_embd", e, s["context"], role="place", gain=math.sqrt(e))
+        matrix("token_types", e, 2, role="place", gain=math.sqrt(e))
+        norm("token_embd_norm", e)
+    else:
+        norm("output_norm", e, 5.0 if gemma else 1.0)
+        if not tied:
+            matrix("output", e, s["vocab"], role="output", gain=2.5)
+    for i in range(s["layers"]):
+        layer(i)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("out", nargs="?")
+    p.add_argument("--list", action="store_true", help="the shapes")
+    p.add_argument("--shape", default="llama", choices=SHAPES, metavar="SHAPE")
+    p.add_argument("--format", default="F32", choices=["F32", "F16", "Q8_0", "Q4_0", "Q4_K_M"])
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--rope", choices=["linear", "yarn", "llama3", "longrope"], help="scaling of the rotation")
+    for number in ("context", "layers", "vocab", "window", "pooling"):
+        p.add_argument("--" + number, type=int, help="instead of the shape's")
+    args = p.parse_args()
+    if args.list:
+        for name, s in SHAPES.items():
+            print("%-18s %-9s embed %-5d layers %-3d vocabulary %d" % (name, s["arch"], s["embed"], s["layers"], s["vocab"]))
+        return
+    if not args.out:
+        p.error("where shall the file go?")
+    s = dict(SHAPES[args.shape], name=args.shape, format=args.format)
+    for number in ("context", "layers", "vocab", "window", "pooling", "rope"):
+        if getattr(args, number) is not None:
+            s[number] = getattr(args, number)
+    f = File()
+    add_numbers(f, s)
+    add_rope(f, s)
+    if s["arch"] == "bert":
+        add_wpm(f, s["vocab"])
+    elif s["arch"] in BPE or s.get("tokens") == "bpe":
+        add_bpe(f, s["vocab"], s.get("pre", "qwen2"))
+    else:
+        add_spm(f, s["vocab"])
+    add_tensors(f, s, Source(args.seed))
+    f.write(args.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+/* Inside the engine: its state and the steps that its files share. A step is split over the pool by rows of a matrix,
+ * by rows of the batch, or by (row, head); no result is ever put together from two threads. */
+#ifndef KITH_INFERENCE_ENGINE_IN_H
+#define KITH_INFERENCE_ENGINE_IN_H
+
+#include "inference/cache.h"
+#include "inference/engine.h"
+#include "inference/pool.h"
+#include "inference/rope.h"
+
+struct engine_seq {
+    struct engine *engine;
+    struct cache cache;
+    uint32_t length;
+    bool is_long; /* rotated by the table for long requests */
+    bool finite;  /* of every position so far */
+};
+
+struct moe; /* scratch of a mixture of experts */
+
+struct engine {
+    const struct model *m;
+    const struct ops *ops;
+    struct pool *pool;
+    struct rope *rope[MODEL_ROPE_COUNT]; /* NULL where nothing is rotated so */
+    uint32_t batch_max, context;
+    /* scratch; [rows of the batch, ...] */
+    float *x;             /* [embed] the residual stream */
+    float *h;             /* [embed] after a norm */
+    float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head] */
+    float *gate, *up;     /* [mix], or [expert_mix] */
+    float *back;          /* [embed] what a branch adds */
+    float *hidden, *logits;
+    void *narrow, *wide; /* the inputs of products in blocks, ops_blocks_bytes each */
+    uint32_t *position;  /* of each row in its sequence */
+    uint32_t *slot;      /* rows of the batch that still go on, in the last layer */
+    bool *finite;        /* of each row in this batch */
+    uint8_t *scratch;    /* [batch, attention_scratch] */
+    size_t scratch_bytes;
+    size_t widest;
+    struct moe *moe; /* NULL without experts */
+    struct engine_row *rows;
+    uint32_t n;
+};
+
+/* -- layer.c: steps over `cols` rows -- */
+
+/* x[cols, n] as input of products with up to three matrices (NULL: none), in the blocks that they ask for. Row c is row
+ * slot[c] of the batch: where a value is not finite, e->finite[slot[c]] is cleared. */
+struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t cols, const uint32_t *slot,
+                              const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c);
+/* out[cols, w.rows] */
+void engine_multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out);
+/* The same plus the bias. */
+void engine_product(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out);
+/* out[cols, n] = norm of x[cols, n]; out may be x. */
+void engine_norm(struct engine *e, const struct model_norm *norm, const float *x, size_t n, float *out, size_t cols);
+/* x[cols, embed] += y */
+void engine_add(struct engine *e, float *x, const float *y, size_t cols);
+/* gate[cols, n] = activation of gate, times up; in an encoder the activation alone. */
+void engine_activate(struct engine *e, float *gate, const float *up, size_t n, size_t cols);
+
+/* Queries of x[cols, embed] into e->q, and keys and values into the caches by way of e->k and e->v: normed and rotated
+ * as the architecture has it. Rows are those of the batch. */
+enum { ENGINE_QUERIES = 1, ENGINE_KEYS = 2 };
+void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what);
+/* e->o[cols, heads head] = attention; row c is row e->slot[c] of the batch, and its query there in e->q. */
+void engine_attend(struct engine *e, uint32_t layer, size_t cols);
+/* e->back[cols, embed] = what the layer's output makes of e->o, and what its gate, up and down make of x[cols, embed];
+ * rows are e->slot's. */
+void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols);
+void engine_mix(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
+/* One layer of a model that writes, over the batch. Returns how many rows go on. */
+size_t engine_layer(struct engine *e, uint32_t layer);
+
+/* -- moe.c -- */
+struct moe *moe_new(const struct model *m, uint32_t batch);
+void moe_free(struct moe *m);
+uint64_t moe_bytes(const struct model *m, uint32_t batch);
+/* e->back[cols, embed] = what the experts of a layer make of e->h[cols, embed]; rows are e->slot's. */
+void moe_run(struct engine *e, const struct model_layer *l, size_t cols);
+
+/* -- encoder.c -- */
+/* The hidden states of a whole text, [n, embed], by a model that does not write. rows[batch_max]: scratch, the first
+ * one's sequence takes the keys and values. False if a number on the way is not finite. */
+bool encoder_run(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *hidden);
+
+#endif

@@ -1,0 +1,39 @@
+/* The architectures that run, one row each. A row says what the layers are made of; where a file decides (windows,
+ * caps, biases, experts), it says what the file may ask for. */
+#include "inference/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define GEMMA (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+
+/* clang-format off */
+static const struct model_kind kinds[] = {
+    /*                                                                         window:       base   caps: scores, scale_
+      name        has                                                          period, size  local        logits  layers */
+    { "llama",    MAY_BIASES | MAY_EXPERTS | MAY_ROPE_FACTORS,                      1, 0,     0,     0,     0,     0 },
+    { "qwen2",    HAS_HALVES | MAY_BIASES,                                          0, 0,     0,     0,     0,     0 },
+    { "qwen3",    HAS_HALVES | HAS_HEAD_NORMS,                                      0, 0,     0,     0,     0,     0 },
+    { "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,                       0, 0,     0,     0,     0,     0 },
+    { "gemma",    GEMMA,                                                            0, 0,     0,     0,     0,     0 },
+    { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 46 },
+    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS,          6, 0,     10000, 0,     0,     62 },
+    { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0 },
+    { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0 },
+};
+/* clang-format on */
+
+const struct model_kind *model_kind_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+void model_kind_names(char *out, size_t room)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && at < room; i++)
+        at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", kinds[i].name);
+}

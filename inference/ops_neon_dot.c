@@ -1,0 +1,10 @@
+/* The kernels for NEON with dot products of bytes (ARMv8.2). */
+#if defined(__aarch64__)
+
+#define TILE_DOT
+#include "inference/tile_vector.h"
+
+#include "inference/rows_vector.h"
+
+const struct ops ops_neon_dot = VECTOR_OPS("neondot");
+#endif

@@ -1,0 +1,9 @@
+/* The kernels for WebAssembly with vectors of 128 bits. */
+#if defined(__wasm_simd128__)
+
+#include "inference/tile_vector.h"
+
+#include "inference/rows_vector.h"
+
+const struct ops ops_wasm = VECTOR_OPS("wasm");
+#endif

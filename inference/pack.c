@@ -1,0 +1,230 @@
+/* Packing; see the header for the layout. */
+#include "inference/pack.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t pack_tile_bytes(const struct quant_format *f, size_t n)
+{
+    size_t rest = n % ARITH_RUN / ARITH_BLOCK;
+    return n / ARITH_RUN * pack_run_bytes(f, ARITH_RUN / ARITH_BLOCK) + (rest ? pack_run_bytes(f, rest) : 0);
+}
+
+uint64_t pack_matrix_bytes(const struct quant_format *f, size_t n, uint64_t rows)
+{
+    return (rows + PACK_ROWS - 1) / PACK_ROWS * pack_tile_bytes(f, n);
+}
+
+/* -- one row of a run -- */
+
+/* The four codes of a quad, as they lie in a register. */
+static uint32_t quad_of(const uint8_t *code)
+{
+    uint32_t v;
+    memcpy(&v, code, sizeof v);
+    return v;
+}
+
+static void merge(uint8_t *at, uint32_t bits)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    v |= bits;
+    memcpy(at, &v, sizeof v);
+}
+
+/* 32 codes of row r into a slab of zeros. */
+static void put_codes(unsigned bits, const uint8_t *code, size_t r, uint8_t *slab)
+{
+    uint8_t *pairs = slab + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
+    for (unsigned g = 0; g < 8; g++) {
+        uint32_t q = quad_of(code + 4 * g);
+        if (bits == 8) {
+            merge(slab + 64 * g + 4 * r, q);
+            continue;
+        }
+        if (bits >= 4)
+            merge(slab + 64 * (g % 4) + 4 * r, (q & 0x0F0F0F0Fu) << (g / 4 * 4));
+        if (bits == 6)
+            merge(pairs + 64 * (g / 4) + 4 * r, (q >> 4 & 0x03030303u) << (g % 4 * 2));
+        if (bits <= 3)
+            merge(pairs + 64 * (g / 4) + 4 * r, (q & 0x03030303u) << (g % 4 * 2));
+        if (bits == 5 || bits == 3)
+            merge(ones + 4 * r, (q >> (bits - 1) & 0x01010101u) << g);
+    }
+}
+
+/* `subs` values of 6 bits of row r; returns what lies behind them. */
+static uint8_t *put_sixes(const uint8_t *value, size_t subs, size_t r, uint8_t *at)
+{
+    uint8_t *high = at + subs / 2 * 16;
+    for (size_t j = 0; j < subs; j++) {
+        at[j % (subs / 2) * 16 + r] |= (uint8_t)((value[j] & 15) << (j / (subs / 2) * 4));
+        high[j / 4 * 16 + r] |= (uint8_t)((value[j] >> 4 & 3) << (j % 4 * 2));
+    }
+    return high + subs / 4 * 16;
+}
+
+static void put_scales(const struct quant_format *f, const struct quant_block *b, size_t r, uint8_t *at)
+{
+    size_t subs = f->block / f->sub;
+    uint8_t value[QUANT_SUBS_MAX];
+    for (size_t j = 0; j < subs; j++)
+        value[j] = (uint8_t)(b->scale[j] + f->scale_under);
+    if (f->scale_bits == 6) {
+        at = put_sixes(value, subs, r, at);
+        if (f->has_min)
+            put_sixes(b->min, subs, r, at);
+        return;
+    }
+    for (size_t j = 0; j < subs; j++)
+        at[16 * j + r] = (uint8_t)(f->scale_bits == 4 ? value[j] | b->min[j] << 4 : value[j]);
+}
+
+/* One row's part of a run of `blocks` x 32 elements, which were zeros. */
+static void put_run(const struct quant_format *f, const uint8_t *row, size_t blocks, size_t r, uint8_t *out)
+{
+    bool narrow = f->input == QUANT_NARROW;
+    size_t halves = narrow ? blocks : 1;
+    uint8_t *slab = out + pack_head_bytes(f, blocks), *m = out + 32 * halves;
+    struct quant_block b;
+    for (size_t i = 0; i < halves; i++, row += f->bytes) {
+        const uint8_t *half = row + quant_scale_at(f);
+        quant_read_block(f, row, &b);
+        memcpy(out + 32 * i + 2 * r, half, 2);
+        if (f->has_min)
+            memcpy(m + 32 * i + 2 * r, half + 2, 2);
+        if (f->scale_bits)
+            put_scales(f, &b, r, m + (f->has_min ? 32 : 0));
+        for (size_t k = 0; k < f->block / ARITH_BLOCK; k++, slab += pack_slab_bytes(f))
+            put_codes(f->bits, b.code + ARITH_BLOCK * k, r, slab);
+    }
+}
+
+/* -- tiles -- */
+
+static void put_tile(const struct quant_format *f, const uint8_t *data, size_t n, size_t rows, uint8_t *out)
+{
+    size_t row_bytes = quant_row_bytes(f->type, n), per_run = quant_row_bytes(f->type, ARITH_RUN);
+    memset(out, 0, pack_tile_bytes(f, n));
+    for (size_t from = 0; from < n; from += ARITH_RUN) {
+        size_t blocks = min_of(n - from, ARITH_RUN) / ARITH_BLOCK;
+        for (size_t r = 0; r < rows; r++)
+            put_run(f, data + r * row_bytes + from / ARITH_RUN * per_run, blocks, r, out);
+        out += pack_run_bytes(f, blocks);
+    }
+}
+
+void pack_matrix(const struct quant_format *f, const uint8_t *data, size_t n, size_t rows, uint8_t *out)
+{
+    size_t row_bytes = quant_row_bytes(f->type, n);
+    for (size_t r = 0; r < rows; r += PACK_ROWS, out += pack_tile_bytes(f, n))
+        put_tile(f, data + r * row_bytes, n, min_of(rows - r, PACK_ROWS), out);
+}
+
+/* -- whole files -- */
+
+/* The format of a tensor that is packed, or NULL. An embedding is only read row by row, unless it is the output too. */
+static const struct quant_format *packed_format(const struct gguf *file, const struct gguf_tensor *t)
+{
+    const struct quant_format *f = quant_format(t->type);
+    if (!f || f->input == QUANT_FLOATS || t->data.p == NULL)
+        return NULL;
+    return strcmp(t->name, "token_embd.weight") == 0 && gguf_find_tensor(file, "output.weight") ? NULL : f;
+}
+
+static uint64_t tiles_of(const struct gguf_tensor *t)
+{
+    return (t->dims[1] + PACK_ROWS - 1) / PACK_ROWS * t->dims[2] * t->dims[3];
+}
+
+struct pack {
+    const struct gguf *file;
+    uint64_t *at; /* [tensors], NOWHERE: not packed */
+    uint64_t bytes, tiles;
+    uint8_t *base;
+};
+
+#define NOWHERE UINT64_MAX
+
+struct pack *pack_new(const struct gguf *file)
+{
+    size_t n = gguf_tensor_count(file);
+    struct pack *p = mem_new(sizeof *p);
+    p->file = file;
+    p->at = mem_array(n ? n : 1, sizeof *p->at);
+    for (size_t i = 0; i < n; i++) {
+        const struct gguf_tensor *t = gguf_tensor(file, i);
+        const struct quant_format *f = packed_format(file, t);
+        p->at[i] = f ? p->bytes : NOWHERE;
+        if (!f)
+            continue;
+        p->bytes += tiles_of(t) * pack_tile_bytes(f, (size_t)t->dims[0]);
+        p->tiles += tiles_of(t);
+    }
+    return p;
+}
+
+void pack_free(struct pack *p)
+{
+    if (!p)
+        return;
+    free(p->at);
+    free(p);
+}
+
+uint64_t pack_bytes(const struct pack *p)
+{
+    return p->bytes;
+}
+
+void pack_set_memory(struct pack *p, uint8_t *base)
+{
+    p->base = base;
+}
+
+uint64_t pack_tiles(const struct pack *p)
+{
+    return p->tiles;
+}
+
+const uint8_t *pack_find(const struct pack *p, const struct gguf_tensor *t)
+{
+    uint64_t at = p->at[t - gguf_tensor(p->file, 0)];
+    return at == NOWHERE ? NULL : p->base + at;
+}
+
+/* Tiles [first, end) of one tensor. */
+static void fill_tensor(const struct gguf_tensor *t, uint64_t first, uint64_t end, uint8_t *out)
+{
+    const struct quant_format *f = quant_format(t->type);
+    size_t n = (size_t)t->dims[0], tile_bytes = pack_tile_bytes(f, n);
+    uint64_t rows = t->dims[1], per_matrix = (rows + PACK_ROWS - 1) / PACK_ROWS;
+    for (uint64_t i = first; i < end; i++) {
+        uint64_t row = i % per_matrix * PACK_ROWS, start = i / per_matrix * rows + row;
+        put_tile(f, t->data.p + start * quant_row_bytes(t->type, n), n, min_of((size_t)(rows - row), PACK_ROWS),
+                 out + i * tile_bytes);
+    }
+}
+
+void pack_fill(struct pack *p, uint64_t first, uint64_t end)
+{
+    uint64_t before = 0;
+    for (size_t i = 0; i < gguf_tensor_count(p->file) && before < end; i++) {
+        const struct gguf_tensor *t = gguf_tensor(p->file, i);
+        if (p->at[i] == NOWHERE)
+            continue;
+        uint64_t tiles = tiles_of(t), from = first > before ? first - before : 0,
+                 to = end - before < tiles ? end - before : tiles;
+        if (from < to)
+            fill_tensor(t, from, to, p->base + p->at[i]);
+        before += tiles;
+    }
+}

@@ -1,0 +1,475 @@
+/* Products of packed weights (inference/pack.h) for AVX-512: the body of ops_avx512.c and ops_avx512_vnni.c, which
+ * differ in how four neighbouring products are added (dot4 below).
+ *
+ * A register of codes is 4 elements of 16 rows, so with 4 activations broadcast the sums of 16 rows appear side by
+ * side, and nothing is added across lanes. Codes are unsigned and activations signed, which is what the processor's
+ * instruction takes; a code's offset is folded into where the sum starts: -offset times the sum of the activations.
+ *
+ * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
+ * columns, six at a time: 12 sums, 12 running totals, 2 registers of codes and the broadcasts fill the 32 registers.
+ * One column: codes are unpacked in registers on their way, since memory is what limits.
+ *
+ * Everything is inlined into functions that know the format, so that no branch on it is left. */
+#include "inference/floats_avx512.h"
+#include "inference/pack.h"
+
+#include "inference/ops_x86.h"
+
+#include <immintrin.h>
+
+#define TILES      2   /* of PACK_ROWS rows, side by side */
+#define COLS       6   /* columns that meet a register of codes */
+#define COLS_STRIP 126 /* columns whose totals are kept at once: 16 KiB */
+#define BLOCKS     (ARITH_RUN / ARITH_BLOCK)
+#define QUADS      8 /* of a slab */
+#define ALWAYS     static inline __attribute__((always_inline))
+
+/* -- codes -- */
+
+ALWAYS __m512i load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+/* Bits [at, at + width) of every byte, moved to `to`. Shifts are of 16 bits; the mask takes what crossed a byte. */
+ALWAYS __m512i bits_of(__m512i v, unsigned at, unsigned width, unsigned to)
+{
+    const __m512i mask = _mm512_set1_epi8((char)(((1u << width) - 1) << to));
+    if (at > to)
+        v = _mm512_srli_epi16(v, (int)(at - to));
+    else if (at < to)
+        v = _mm512_slli_epi16(v, (int)(to - at));
+    return _mm512_and_si512(v, mask);
+}
+
+/* Quad g of a slab: codes 0..255. A table's weights are given 128 more, so that they too are unsigned. */
+ALWAYS __m512i quad(unsigned bits, bool has_table, const uint8_t *slab, unsigned g)
+{
+    const uint8_t *pairs = slab + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
+    __m512i v;
+    if (bits == 8)
+        return load(slab + 64 * g);
+    if (bits >= 4)
+        v = bits_of(load(slab + 64 * (g % 4)), g / 4 * 4, 4, 0);
+    else
+        v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
+    if (has_table)
+        return _mm512_shuffle_epi8(
+            _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)quant_iq4)),
+                             _mm512_set1_epi8(-128)),
+            v);
+    if (bits == 6)
+        v = _mm512_or_si512(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
+    if (bits == 5)
+        v = _mm512_or_si512(v, bits_of(load(ones), g, 1, 4));
+    if (bits == 3)
+        v = _mm512_or_si512(v, bits_of(load(ones), g, 1, 2));
+    return v;
+}
+
+/* sum + the four products of each dword: w unsigned, x signed. `wide`: w may exceed 127. */
+ALWAYS __m512i dot4(__m512i sum, __m512i w, __m512i x, bool wide)
+{
+#ifdef TILE_VNNI
+    (void)wide;
+    return _mm512_dpbusd_epi32(sum, w, x);
+#else
+    /* Pairs of products are added in int16, where 255 x 127 x 2 has no room: the eighth bit goes by itself. */
+    const __m512i ones = _mm512_set1_epi16(1);
+    if (wide) {
+        __m512i top = _mm512_and_si512(_mm512_srli_epi16(w, 7), _mm512_set1_epi8(1));
+        __m512i tops = _mm512_maddubs_epi16(top, x);
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(tops, _mm512_set1_epi16(128)));
+        w = _mm512_and_si512(w, _mm512_set1_epi8(127));
+    }
+    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), ones));
+    __asm__("" : "+v"(sum));
+    return sum;
+#endif
+}
+
+/* sum + a pair of products of int16. */
+ALWAYS __m512i dot2(__m512i sum, __m512i a, __m512i b)
+{
+#ifdef TILE_VNNI
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
+}
+
+ALWAYS __m512i spread4(const void *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+/* -- the head of a run -- */
+
+struct head {
+    __m512 d[BLOCKS], m[BLOCKS]; /* wide formats: the first only */
+    __m512i scale[QUANT_SUBS_MAX];
+    __m512i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
+};
+
+ALWAYS __m512 halves(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+/* Value j of `subs` values of 6 bits: [16] bytes. */
+ALWAYS __m128i six(const uint8_t *p, unsigned subs, unsigned j)
+{
+    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(p + j % (subs / 2) * 16));
+    __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(p + subs / 2 * 16 + j / 4 * 16));
+    low = _mm_and_si128(_mm_srli_epi16(low, (int)(j / (subs / 2) * 4)), _mm_set1_epi8(15));
+    high = _mm_and_si128(_mm_srli_epi16(high, (int)(j % 4 * 2)), _mm_set1_epi8(3));
+    return _mm_or_si128(low, _mm_slli_epi16(high, 4));
+}
+
+/* Scale and minimum of sub j, in bytes. */
+ALWAYS __m128i scale_of(const struct quant_format *f, const uint8_t *scales, unsigned j)
+{
+    if (f->scale_bits == 6)
+        return _mm_sub_epi8(six(scales, f->block / f->sub, j), _mm_set1_epi8((char)f->scale_under));
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(scales + 16 * j));
+    return f->scale_bits == 4 ? _mm_and_si128(v, _mm_set1_epi8(15)) : v;
+}
+
+ALWAYS __m128i min_of_sub(const struct quant_format *f, const uint8_t *scales, unsigned j)
+{
+    unsigned subs = f->block / f->sub;
+    if (f->scale_bits == 6)
+        return six(scales + subs * 12, subs, j);
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(scales + 16 * j));
+    return _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
+}
+
+ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head *h)
+{
+    if (f->input == QUANT_NARROW) {
+        for (size_t b = 0; b < blocks; b++) {
+            h->d[b] = halves(p + 32 * b);
+            if (f->has_min)
+                h->m[b] = halves(p + 32 * (blocks + b));
+        }
+        return;
+    }
+    const uint8_t *scales = p + (f->has_min ? 64 : 32);
+    h->d[0] = halves(p);
+    for (unsigned j = 0; j < f->block / f->sub; j++)
+        h->scale[j] = _mm512_cvtepi8_epi32(scale_of(f, scales, j));
+    if (!f->has_min)
+        return;
+    h->m[0] = _mm512_xor_ps(halves(p + 32), _mm512_set1_ps(-0.0f));
+    for (unsigned j = 0; j < f->block / f->sub; j += 2) {
+        __m128i a = min_of_sub(f, scales, j), b = min_of_sub(f, scales, j + 1);
+        __m512i low = _mm512_cvtepu8_epi32(a), high = _mm512_cvtepu8_epi32(b);
+        h->mins[j / 2] = _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+    }
+}
+
+/* -- a column's run -- */
+
+struct column {
+    const int8_t *q;
+    const float *s;
+    int32_t start[QUANT_SUBS_MAX]; /* where the sum of a sub begins */
+    int32_t sums[BLOCKS];          /* narrow: of a block's activations; wide: pairs of int16, of the subs' */
+};
+
+/* What codes are less, with a table's included. */
+ALWAYS int offset_of(const struct quant_format *f)
+{
+    return f->has_table ? 128 : f->offset;
+}
+
+ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x, size_t run, size_t c, struct column *o)
+{
+    const struct ops_blocks *in = f->input == QUANT_NARROW ? &x->narrow : &x->wide;
+    size_t at = run * x->cols + c;
+    __m256i sums = _mm256_loadu_si256((const __m256i *)(const void *)(in->sums + at * 16));
+    __m256i both = _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); /* of 32 elements */
+    __m512i each = f->sub == 16 ? _mm512_cvtepi16_epi32(sums) : _mm512_castsi256_si512(both);
+    o->q = in->q + at * ARITH_RUN;
+    o->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
+    _mm512_storeu_si512(o->start, _mm512_mullo_epi32(each, _mm512_set1_epi32(-offset_of(f))));
+    if (f->input == QUANT_NARROW)
+        _mm256_storeu_si256((__m256i *)(void *)o->sums, both);
+    else if (f->sub == 16)
+        _mm256_storeu_si256((__m256i *)(void *)o->sums, sums);
+    else
+        _mm_storeu_si128((__m128i *)(void *)o->sums,
+                         _mm_packs_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+}
+
+/* run + d s sum (+ m (s x)) of a narrow block. */
+ALWAYS __m512 narrow_terms(const struct quant_format *f, const struct head *h, size_t b, const struct column *c,
+                           __m512i sum, __m512 run)
+{
+    __m512 s = _mm512_set1_ps(c->s[b]);
+    run = _mm512_add_ps(run, _mm512_mul_ps(_mm512_mul_ps(h->d[b], s), _mm512_cvtepi32_ps(sum)));
+    if (f->has_min)
+        run = _mm512_add_ps(run, _mm512_mul_ps(_mm512_mul_ps(h->m[b], s), _mm512_set1_ps((float)c->sums[b])));
+    return run;
+}
+
+/* The same of a wide block; the run has nothing else. */
+ALWAYS __m512 wide_terms(const struct quant_format *f, const struct head *h, const struct column *c, __m512i sum)
+{
+    __m512 s = _mm512_set1_ps(c->s[0]);
+    __m512 run = _mm512_mul_ps(_mm512_mul_ps(h->d[0], s), _mm512_cvtepi32_ps(sum));
+    if (f->has_min) {
+        __m512i mins = _mm512_setzero_si512();
+        for (unsigned j = 0; j < f->block / f->sub; j += 2)
+            mins = dot2(mins, h->mins[j / 2], spread4(&c->sums[j / 2]));
+        run = _mm512_add_ps(run, _mm512_mul_ps(_mm512_mul_ps(h->m[0], s), _mm512_cvtepi32_ps(mins)));
+    }
+    return run;
+}
+
+/* -- many columns -- */
+
+struct unpacked {
+    struct head head[TILES];
+    __m512i code[TILES][BLOCKS * QUADS];
+};
+
+ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks, struct unpacked *u, size_t t)
+{
+    const uint8_t *slab = p + pack_head_bytes(f, blocks);
+    read_head(f, p, blocks, &u->head[t]);
+    for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f))
+#pragma GCC unroll 8
+        for (unsigned g = 0; g < QUADS; g++)
+            u->code[t][b * QUADS + g] = quad(f->bits, f->has_table, slab, g);
+}
+
+/* A stretch of quads of a run against `cols` columns, from where the columns say. */
+ALWAYS void dot_quads(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
+                      size_t sub, size_t from, size_t quads, __m512i sum[TILES][COLS])
+{
+    bool wide = offset_of(f) == 128;
+#pragma GCC unroll 6
+    for (size_t i = 0; i < cols; i++)
+        sum[0][i] = sum[1][i] = _mm512_set1_epi32(c[i].start[sub]);
+#pragma GCC unroll 8
+    for (size_t g = from; g < from + quads; g++) {
+        __m512i w0 = u->code[0][g], w1 = u->code[1][g];
+#pragma GCC unroll 6
+        for (size_t i = 0; i < cols; i++) {
+            __m512i x = spread4(c[i].q + 4 * g);
+            sum[0][i] = dot4(sum[0][i], w0, x, wide);
+            sum[1][i] = dot4(sum[1][i], w1, x, wide);
+        }
+    }
+}
+
+ALWAYS void narrow_group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
+                         size_t blocks, float *total)
+{
+    __m512 run[TILES][COLS];
+    __m512i sum[TILES][COLS];
+    for (size_t i = 0; i < cols; i++)
+        run[0][i] = run[1][i] = _mm512_setzero_ps();
+#pragma GCC unroll 1
+    for (size_t b = 0; b < blocks; b++) {
+        dot_quads(f, u, c, cols, b, b * QUADS, QUADS, sum);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < cols; i++)
+            for (size_t t = 0; t < TILES; t++)
+                run[t][i] = narrow_terms(f, &u->head[t], b, &c[i], sum[t][i], run[t][i]);
+    }
+    for (size_t i = 0; i < cols; i++)
+        for (size_t t = 0; t < TILES; t++) {
+            float *at = total + (i * TILES + t) * PACK_ROWS;
+            _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), run[t][i]));
+        }
+}
+
+ALWAYS void wide_group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
+                       float *total)
+{
+    size_t quads = f->sub / 4u;
+    __m512i all[TILES][COLS], sum[TILES][COLS];
+    for (size_t i = 0; i < cols; i++)
+        all[0][i] = all[1][i] = _mm512_setzero_si512();
+#pragma GCC unroll 1
+    for (size_t j = 0; j < f->block / f->sub; j++) {
+        dot_quads(f, u, c, cols, j, j * quads, quads, sum);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < cols; i++)
+            for (size_t t = 0; t < TILES; t++)
+                all[t][i] = _mm512_add_epi32(all[t][i], _mm512_mullo_epi32(sum[t][i], u->head[t].scale[j]));
+    }
+    for (size_t i = 0; i < cols; i++)
+        for (size_t t = 0; t < TILES; t++) {
+            float *at = total + (i * TILES + t) * PACK_ROWS;
+            __m512 run = wide_terms(f, &u->head[t], &c[i], all[t][i]);
+            _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), run));
+        }
+}
+
+ALWAYS void group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
+                  size_t blocks, float *total)
+{
+    if (f->input == QUANT_NARROW)
+        narrow_group(f, u, c, cols, blocks, total);
+    else
+        wide_group(f, u, c, cols, total);
+}
+
+/* One run of two tiles against a strip of columns; total is [cols, TILES x 16]. */
+ALWAYS void run_strip(const struct quant_format *f, const struct unpacked *u, const struct ops_input *x, size_t run,
+                      size_t blocks, size_t first, size_t cols, float *total)
+{
+    struct column c[COLS];
+    for (size_t at = 0; at < cols; at += COLS, total += COLS * TILES * PACK_ROWS) {
+        size_t n = cols - at < COLS ? cols - at : COLS;
+        for (size_t i = 0; i < n; i++)
+            read_column(f, x, run, first + at + i, &c[i]);
+        switch (n) {
+        case 6:
+            group(f, u, c, 6, blocks, total);
+            break;
+        case 5:
+            group(f, u, c, 5, blocks, total);
+            break;
+        case 4:
+            group(f, u, c, 4, blocks, total);
+            break;
+        case 3:
+            group(f, u, c, 3, blocks, total);
+            break;
+        case 2:
+            group(f, u, c, 2, blocks, total);
+            break;
+        default:
+            group(f, u, c, 1, blocks, total);
+        }
+    }
+}
+
+/* Two tiles against a strip of columns. `other`: the second tile, or the first again where there is none. */
+ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
+                  size_t first, size_t cols, float *total)
+{
+    struct unpacked u;
+    memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
+    for (size_t run = 0; run < quant_runs(x->n); run++) {
+        size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        unpack(f, tile, blocks, &u, 0);
+        unpack(f, other, blocks, &u, 1);
+        run_strip(f, &u, x, run, blocks, first, cols, total);
+        tile += pack_run_bytes(f, blocks);
+        other += pack_run_bytes(f, blocks);
+    }
+}
+
+/* -- one column -- */
+
+ALWAYS __m512i dot_slab(const struct quant_format *f, const uint8_t *slab, const int8_t *q, unsigned from,
+                        unsigned quads, __m512i sum)
+{
+    __m512i odd = _mm512_setzero_si512();
+    bool wide = offset_of(f) == 128;
+#pragma GCC unroll 8
+    for (unsigned g = from; g < from + quads; g += 2) {
+        sum = dot4(sum, quad(f->bits, f->has_table, slab, g), spread4(q + 4 * g), wide);
+        odd = dot4(odd, quad(f->bits, f->has_table, slab, g + 1), spread4(q + 4 * g + 4), wide);
+    }
+    return _mm512_add_epi32(sum, odd);
+}
+
+ALWAYS __m512 single_run(const struct quant_format *f, const uint8_t *p, const struct column *c, size_t blocks)
+{
+    struct head h;
+    const uint8_t *slab = p + pack_head_bytes(f, blocks);
+    __m512 run = _mm512_setzero_ps();
+    __m512i all = _mm512_setzero_si512();
+    read_head(f, p, blocks, &h);
+#pragma GCC unroll 1
+    for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f)) {
+        const int8_t *q = c->q + b * ARITH_BLOCK;
+        if (f->input == QUANT_NARROW) {
+            __m512i sum = dot_slab(f, slab, q, 0, QUADS, _mm512_set1_epi32(c->start[b]));
+            run = narrow_terms(f, &h, b, c, sum, run);
+        } else if (f->sub == 32) {
+            __m512i sum = dot_slab(f, slab, q, 0, QUADS, _mm512_set1_epi32(c->start[b]));
+            all = _mm512_add_epi32(all, _mm512_mullo_epi32(sum, h.scale[b]));
+        } else {
+            __m512i low = dot_slab(f, slab, q, 0, QUADS / 2, _mm512_set1_epi32(c->start[2 * b]));
+            __m512i high = dot_slab(f, slab, q, QUADS / 2, QUADS / 2, _mm512_set1_epi32(c->start[2 * b + 1]));
+            all = _mm512_add_epi32(all, _mm512_mullo_epi32(low, h.scale[2 * b]));
+            all = _mm512_add_epi32(all, _mm512_mullo_epi32(high, h.scale[2 * b + 1]));
+        }
+    }
+    return f->input == QUANT_NARROW ? run : wide_terms(f, &h, c, all);
+}
+
+ALWAYS void single(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
+                   float *total)
+{
+    __m512 sum[TILES] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t run = 0; run < quant_runs(x->n); run++) {
+        size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        struct column c;
+        read_column(f, x, run, 0, &c);
+        sum[0] = _mm512_add_ps(sum[0], single_run(f, tile, &c, blocks));
+        sum[1] = _mm512_add_ps(sum[1], single_run(f, other, &c, blocks));
+        tile += pack_run_bytes(f, blocks);
+        other += pack_run_bytes(f, blocks);
+    }
+    _mm512_storeu_ps(total, sum[0]);
+    _mm512_storeu_ps(total + PACK_ROWS, sum[1]);
+}
+
+/* -- a matrix -- */
+
+ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
+                            const struct ops_input *x, float *out, size_t stride)
+{
+    float total[COLS_STRIP * TILES * PACK_ROWS];
+    size_t tile_bytes = pack_tile_bytes(f, w->n);
+    for (size_t done = 0; done < rows; done += TILES * PACK_ROWS) {
+        size_t count = rows - done < TILES * PACK_ROWS ? rows - done : TILES * PACK_ROWS;
+        const uint8_t *tile = w->packed + (first + done) / PACK_ROWS * tile_bytes;
+        const uint8_t *other = count > PACK_ROWS ? tile + tile_bytes : tile;
+        for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
+            size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
+            if (x->cols == 1)
+                single(f, tile, other, x, total);
+            else
+                strip(f, tile, other, x, c, cols, total);
+            for (size_t i = 0; i < cols; i++)
+                memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
+        }
+    }
+}
+
+/* A function for each format, in which the format is a constant. */
+#define E(name, ...)                                                                                                   \
+    static void multiply_##name(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,      \
+                                float *out, size_t stride)                                                             \
+    {                                                                                                                  \
+        static const struct quant_format f = QUANT_FORMAT(name, __VA_ARGS__);                                          \
+        multiply_packed(&f, w, first, rows, x, out, stride);                                                           \
+    }
+QUANT_BLOCKED_LIST(E)
+#undef E
+
+static void tile_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
+                          size_t stride)
+{
+    switch (w->type) {
+#define E(name, ...)                                                                                                   \
+    case GGUF_TENSOR_##name:                                                                                           \
+        multiply_##name(w, first, rows, x, out, stride);                                                               \
+        return;
+        QUANT_BLOCKED_LIST(E)
+#undef E
+    default:
+        multiply_floats(w, first, rows, x, out, stride);
+    }
+}

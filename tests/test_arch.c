@@ -1,0 +1,657 @@
+/* Small random models of every architecture: the same bits for every kernel set, batch and number of threads, one token
+ * at a time and in one pass; and what is special to each: windows, experts, caps, long requests, encoders. */
+#include "base/mem.h"
+#include "inference/session.h"
+#include "tests/gguf_make.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VOCAB   96
+#define CONTEXT 256
+#define TOKENS  150 /* three chunks of the cache, and over every window below */
+
+/* What a model is made of; the rest follows from its architecture. */
+struct shape {
+    const char *label, *architecture;
+    enum gguf_tensor_type type;
+    uint32_t embed, layers, heads, heads_kv, head, mix, experts, used;
+    bool biases, tied;
+    void (*more)(struct gguf_make *m, const struct shape *s);
+};
+
+/* -- making -- */
+
+static uint64_t seed;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+static float draw_float(float deviation)
+{
+    return ((float)draw(1u << 20) * 0x1p-19f - 1.0f) * 1.7320508f * deviation;
+}
+
+static void add_values(struct buf *b, size_t n, float mean, float deviation)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = mean + draw_float(deviation);
+        buf_add(b, &v, sizeof v);
+    }
+}
+
+/* Random blocks whose binary16 scales are small: any other bits will do. */
+static void add_blocks(struct buf *b, const struct quant_format *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t raw[256];
+        size_t scale = quant_scale_at(f);
+        for (size_t j = 0; j < f->bytes; j++)
+            raw[j] = (uint8_t)draw(256);
+        for (size_t j = 0; j < (f->has_min ? 2 : 1); j++)
+            store_le16(raw + scale + 2 * j, (uint16_t)(f->block == 256 ? 0x0500 + draw(64) : 0x1800 + draw(256)));
+        buf_add(b, raw, f->bytes);
+    }
+}
+
+static void add_matrices(struct gguf_make *m, const struct shape *s, const char *name, size_t n, size_t rows,
+                         size_t count, float gain)
+{
+    struct buf data = {0};
+    const struct quant_format *f = quant_format(s->type);
+    enum gguf_tensor_type type = n % f->block ? GGUF_TENSOR_F32 : s->type;
+    if (type == GGUF_TENSOR_F32)
+        add_values(&data, n * rows * count, 0, gain / sqrtf((float)n));
+    else
+        add_blocks(&data, f, n / f->block * rows * count);
+    gguf_make_tensors(m, name, n, rows, count, type, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
+static void add_vector(struct gguf_make *m, const char *name, size_t n, float mean)
+{
+    struct buf data = {0};
+    add_values(&data, n, mean, 0.2f);
+    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
+static const char *in_layer(uint32_t i, const char *name, const char *end)
+{
+    static char room[96];
+    snprintf(room, sizeof room, "blk.%u.%s.%s", i, name, end);
+    return room;
+}
+
+static bool is(const struct shape *s, const char *architecture)
+{
+    return strcmp(s->architecture, architecture) == 0;
+}
+
+static void add_product(struct gguf_make *m, const struct shape *s, uint32_t i, const char *name, size_t n, size_t rows)
+{
+    add_matrices(m, s, in_layer(i, name, "weight"), n, rows, 1, 1.5f);
+    if (s->biases)
+        add_vector(m, in_layer(i, name, "bias"), rows, 0);
+}
+
+static void add_norm(struct gguf_make *m, const struct shape *s, uint32_t i, const char *name, size_t n)
+{
+    add_vector(m, in_layer(i, name, "weight"), n, 1);
+    if (is(s, "bert"))
+        add_vector(m, in_layer(i, name, "bias"), n, 0);
+}
+
+static void add_mix(struct gguf_make *m, const struct shape *s, uint32_t i)
+{
+    if (s->experts) {
+        struct shape floats = *s;
+        floats.type = GGUF_TENSOR_F32;
+        add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
+        add_matrices(m, s, in_layer(i, "ffn_gate_exps", "weight"), s->embed, s->mix, s->experts, 1);
+        add_matrices(m, s, in_layer(i, "ffn_up_exps", "weight"), s->embed, s->mix, s->experts, 1);
+        add_matrices(m, s, in_layer(i, "ffn_down_exps", "weight"), s->mix, s->embed, s->experts, 1);
+        return;
+    }
+    if (!is(s, "phi3") && !is(s, "bert"))
+        add_product(m, s, i, "ffn_gate", s->embed, s->mix);
+    add_product(m, s, i, "ffn_up", s->embed, is(s, "phi3") ? 2 * s->mix : s->mix);
+    add_product(m, s, i, "ffn_down", s->mix, s->embed);
+}
+
+static void add_layer(struct gguf_make *m, const struct shape *s, uint32_t i)
+{
+    size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
+    if (is(s, "phi3"))
+        add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
+    else {
+        add_product(m, s, i, "attn_q", s->embed, all);
+        add_product(m, s, i, "attn_k", s->embed, kv);
+        add_product(m, s, i, "attn_v", s->embed, kv);
+    }
+    add_product(m, s, i, "attn_output", all, s->embed);
+    if (is(s, "qwen3") || is(s, "qwen3moe") || is(s, "gemma3")) {
+        add_norm(m, s, i, "attn_q_norm", s->head);
+        add_norm(m, s, i, "attn_k_norm", s->head);
+    }
+    add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
+    add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
+    if (is(s, "gemma2") || is(s, "gemma3")) {
+        add_norm(m, s, i, "post_attention_norm", s->embed);
+        add_norm(m, s, i, "post_ffw_norm", s->embed);
+    }
+    add_mix(m, s, i);
+}
+
+static void say(struct gguf_make *m, const struct shape *s, const char *key, uint32_t v)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_u32(m, room, v);
+}
+
+static void say_real(struct gguf_make *m, const struct shape *s, const char *key, float v)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_f32(m, room, v);
+}
+
+static void add_ends(struct gguf_make *m, const struct shape *s)
+{
+    add_matrices(m, s, "token_embd.weight", s->embed, VOCAB, 1, 4.0f);
+    if (is(s, "bert")) {
+        add_matrices(m, s, "position_embd.weight", s->embed, CONTEXT, 1, 4.0f);
+        add_matrices(m, s, "token_types.weight", s->embed, 2, 1, 4.0f);
+        add_vector(m, "token_embd_norm.weight", s->embed, 1);
+        add_vector(m, "token_embd_norm.bias", s->embed, 0);
+        return;
+    }
+    add_vector(m, "output_norm.weight", s->embed, 1);
+    if (!s->tied)
+        add_matrices(m, s, "output.weight", s->embed, VOCAB, 1, 3.0f);
+}
+
+static void make(struct buf *file, const struct shape *s)
+{
+    struct gguf_make m;
+    seed = 42;
+    gguf_make_init(&m);
+    gguf_make_text(&m, "general.architecture", s->architecture);
+    say(&m, s, "context_length", CONTEXT);
+    say(&m, s, "embedding_length", s->embed);
+    say(&m, s, "block_count", s->layers);
+    say(&m, s, "feed_forward_length", s->mix);
+    say(&m, s, "attention.head_count", s->heads);
+    say(&m, s, "attention.head_count_kv", s->heads_kv);
+    say(&m, s, "attention.key_length", s->head);
+    say(&m, s, "attention.value_length", s->head);
+    if (s->experts) {
+        say(&m, s, "expert_count", s->experts);
+        say(&m, s, "expert_used_count", s->used);
+        say(&m, s, "expert_feed_forward_length", s->mix);
+    }
+    if (is(s, "bert"))
+        gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
+    if (s->more)
+        s->more(&m, s);
+    add_ends(&m, s);
+    for (uint32_t i = 0; i < s->layers; i++)
+        add_layer(&m, s, i);
+    gguf_make_end(&m, file);
+    gguf_make_clear(&m);
+}
+
+/* -- variants -- */
+
+static void window_of_70(struct gguf_make *m, const struct shape *s)
+{
+    say(m, s, "attention.sliding_window", 70);
+}
+
+static void scaling(struct gguf_make *m, const struct shape *s, const char *type)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.rope.scaling.type", s->architecture);
+    gguf_make_text(m, room, type);
+    say_real(m, s, "rope.scaling.factor", 4.0f);
+    say(m, s, "rope.scaling.original_context_length", 64);
+}
+
+static void linear(struct gguf_make *m, const struct shape *s)
+{
+    scaling(m, s, "linear");
+}
+
+static void yarn(struct gguf_make *m, const struct shape *s)
+{
+    scaling(m, s, "yarn");
+}
+
+static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
+{
+    float f[128];
+    for (uint32_t i = 0; i < n; i++)
+        f[i] = 1.0f + (most - 1.0f) * (float)i / (float)n;
+    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of(f, n * sizeof *f));
+}
+
+static void one_set_of_factors(struct gguf_make *m, const struct shape *s)
+{
+    add_factors(m, "rope_freqs.weight", s->head / 2, 8);
+}
+
+static void long_and_short(struct gguf_make *m, const struct shape *s)
+{
+    say(m, s, "rope.scaling.original_context_length", 100);
+    say_real(m, s, "rope.scaling.attn_factor", 1.2f);
+    say(m, s, "rope.dimension_count", s->head / 2);
+    add_factors(m, "rope_factors_short.weight", s->head / 4, 1.5f);
+    add_factors(m, "rope_factors_long.weight", s->head / 4, 6.0f);
+}
+
+/*   label               architecture          type             embed lay heads kv head  mix  experts biases tied more
+ */
+static const struct shape shapes[] = {
+    {"llama", "llama", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, false, false, NULL},
+    {"llama, heads of 24", "llama", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 128, 0, 0, false, false, NULL},
+    {"llama, heads of 8, biases", "llama", GGUF_TENSOR_F16, 64, 2, 8, 2, 8, 96, 0, 0, true, false, NULL},
+    {"llama, divided frequencies", "llama", GGUF_TENSOR_Q4_0, 64, 2, 2, 1, 32, 96, 0, 0, false, true,
+     one_set_of_factors},
+    {"llama, window", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, window_of_70},
+    {"llama, linear", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, linear},
+    {"llama, experts", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 6, 2, false, false, NULL},
+    {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, false, false, NULL},
+    {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, true, true, NULL},
+    {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, true, true, yarn},
+    {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, false, true, NULL},
+    {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, false, false, NULL},
+    {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, false, true, NULL},
+    {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, false, true, window_of_70},
+    {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, false, true, window_of_70},
+    {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, false, false, NULL},
+    {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, false, true, long_and_short},
+    {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, true, false, NULL},
+};
+
+struct loaded {
+    struct buf file;
+    struct gguf *gguf;
+    struct pack *pack;
+    void *pack_memory;
+    struct model *model;
+};
+
+static void load(struct loaded *l, const struct shape *s)
+{
+    struct note note = {{0}};
+    *l = (struct loaded){0};
+    make(&l->file, s);
+    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK)
+        fail_msg("%s: %s", s->label, note.text);
+    l->pack = pack_new(l->gguf);
+    l->pack_memory = aligned_alloc(64, (size_t)pack_bytes(l->pack) / 64 * 64 + 64);
+    pack_set_memory(l->pack, l->pack_memory);
+    pack_fill(l->pack, 0, pack_tiles(l->pack));
+    if (model_open(l->gguf, l->pack, &l->model, &note) != ERR_OK)
+        fail_msg("%s: %s", s->label, note.text);
+}
+
+static void unload(struct loaded *l)
+{
+    model_free(l->model);
+    pack_free(l->pack);
+    free(l->pack_memory);
+    gguf_free(l->gguf);
+    buf_clear(&l->file);
+}
+
+static struct engine *engine_for(const struct loaded *l, const struct ops *ops, unsigned threads, uint32_t batch)
+{
+    struct engine_options o = {.model = l->model, .ops = ops, .threads = threads, .batch_max = batch};
+    return engine_new(&o);
+}
+
+static uint32_t token_at(uint32_t i)
+{
+    return (i * 31 + i * i * 7 + 3) % VOCAB;
+}
+
+/* -- running -- */
+
+/* out[n, vocab + embed]: logits and hidden state of every position of a request of `length` tokens. */
+static void eval_all(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t length, uint32_t batch, float *out)
+{
+    const struct model *m = engine_model(e);
+    struct engine_seq *s = engine_seq_new(e, length);
+    struct engine_row rows[TOKENS];
+    size_t width = m->vocab + m->embed;
+    for (uint32_t from = 0; from < n; from += batch) {
+        uint32_t cols = n - from < batch ? n - from : batch;
+        for (uint32_t c = 0; c < cols; c++)
+            rows[c] = (struct engine_row){.seq = s, .token = ids[from + c], .wants = true};
+        engine_eval(e, rows, cols);
+        for (uint32_t c = 0; c < cols; c++) {
+            float *to = out + (from + c) * width;
+            assert_true(rows[c].finite);
+            memcpy(to, rows[c].logits, m->vocab * sizeof *to);
+            memcpy(to + m->vocab, rows[c].hidden, m->embed * sizeof *to);
+        }
+    }
+    engine_seq_free(s);
+}
+
+/* All the model has to say about a text of n tokens: logits and hidden states, or the vector of an encoder. */
+static size_t everything(struct engine *e, uint32_t n, uint32_t batch, float *out)
+{
+    const struct model *m = engine_model(e);
+    uint32_t ids[TOKENS];
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = token_at(i);
+    if (!model_writes(m)) {
+        assert_true(engine_embed(e, ids, n, out));
+        return m->embed;
+    }
+    eval_all(e, ids, n, n, batch, out);
+    return (size_t)n * (m->vocab + m->embed);
+}
+
+static float spread(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return (float)sqrt(sum / (double)n);
+}
+
+static void every_way_gives_the_same_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned threads;
+        uint32_t batch;
+    } ways[] = {{1, 1}, {2, 64}, {1, 7}};
+    static float want[TOKENS * 512], got[TOKENS * 512];
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        struct loaded l;
+        const struct ops *ops;
+        size_t n = 0;
+        load(&l, &shapes[k]);
+        for (size_t i = 0; (ops = ops_at(i)); i++)
+            for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+                struct engine *e = engine_for(&l, ops, ways[w].threads, ways[w].batch);
+                size_t count = everything(e, TOKENS, ways[w].batch, n ? got : want);
+                engine_free(e);
+                if (n && memcmp(got, want, n * sizeof *want) != 0)
+                    fail_msg("%s: %s, %u threads, batches of %u differ from the reference", shapes[k].label, ops->name,
+                             ways[w].threads, ways[w].batch);
+                n = count;
+            }
+        float s = spread(want, n);
+        if (!(s > 0.05f && s < 100.0f))
+            fail_msg("%s: values of about %g are no test", shapes[k].label, (double)s);
+        unload(&l);
+    }
+}
+
+static const struct shape *shape_of(const char *label)
+{
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+        if (strcmp(shapes[k].label, label) == 0)
+            return &shapes[k];
+    fail_msg("no shape %s", label);
+    return NULL;
+}
+
+/* With one layer, position i sees i - 69 and not i - 70. */
+static void a_window_ends_where_it_should(void **state)
+{
+    (void)state;
+    static float first[TOKENS * 512], second[TOKENS * 512];
+    struct shape s = *shape_of("llama, window");
+    struct loaded l;
+    uint32_t ids[TOKENS];
+    s.layers = 1;
+    load(&l, &s);
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 32);
+    size_t width = VOCAB + s.embed;
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = token_at(i);
+    eval_all(e, ids, TOKENS, TOKENS, 32, first);
+    for (uint32_t changed = 3; changed < 80; changed += 38) { /* in the first chunk and in the second */
+        uint32_t before = ids[changed];
+        ids[changed] = (before + 1) % VOCAB;
+        eval_all(e, ids, TOKENS, TOKENS, 32, second);
+        for (uint32_t i = 0; i < TOKENS; i++) {
+            bool same = memcmp(first + i * width, second + i * width, width * sizeof *first) == 0;
+            assert_int_equal(same, i < changed || i - changed >= 70);
+        }
+        ids[changed] = before;
+    }
+    engine_free(e);
+    unload(&l);
+}
+
+/* The table belongs to the request's length: 100 tokens are short, 101 long; the engine's own limit says nothing. */
+static void long_requests_turn_otherwise(void **state)
+{
+    (void)state;
+    static float out[3][40 * 512];
+    struct loaded l;
+    uint32_t ids[40];
+    load(&l, shape_of("phi3, factors"));
+    for (uint32_t i = 0; i < 40; i++)
+        ids[i] = token_at(i);
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 40);
+    eval_all(e, ids, 40, 100, 40, out[0]);
+    eval_all(e, ids, 40, 101, 40, out[1]);
+    engine_free(e);
+    struct engine_options o = {
+        .model = l.model, .ops = ops_pick("auto", NULL), .threads = 1, .batch_max = 40, .context = 64};
+    e = engine_new(&o);
+    eval_all(e, ids, 40, 101, 40, out[2]);
+    engine_free(e);
+    size_t n = 40 * (VOCAB + l.model->embed);
+    assert_memory_not_equal(out[0], out[1], n * sizeof **out);
+    assert_memory_equal(out[1], out[2], n * sizeof **out);
+    unload(&l);
+}
+
+/* Equal scores choose the lower indices: with a router of zeros the experts behind the first two are never asked. */
+static void ties_between_experts_go_to_the_lower(void **state)
+{
+    (void)state;
+    static float out[2][20 * 512];
+    const struct shape *s = shape_of("llama, experts");
+    for (unsigned spoil = 0; spoil < 2; spoil++) {
+        struct loaded l;
+        load(&l, s);
+        for (uint32_t i = 0; i < s->layers; i++) {
+            struct model_layer *layer = &l.model->layer[i];
+            memset((void *)(uintptr_t)layer->router.data, 0, layer->router.row_bytes * layer->router.rows);
+            for (uint32_t x = 2; spoil && x < s->experts; x++)
+                layer->expert[x] = layer->expert[0];
+        }
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[spoil]);
+        engine_free(e);
+        unload(&l);
+    }
+    assert_memory_equal(out[0], out[1], 20 * (VOCAB + s->embed) * sizeof **out);
+}
+
+static void caps_hold(void **state)
+{
+    (void)state;
+    static float out[TOKENS * 512];
+    struct loaded l;
+    load(&l, shape_of("gemma2"));
+    l.model->cap_logits = 0.75f;
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 50);
+    everything(e, TOKENS, 50, out);
+    float most = 0;
+    for (uint32_t i = 0; i < TOKENS; i++)
+        for (uint32_t j = 0; j < VOCAB; j++) {
+            float v = fabsf(out[i * (VOCAB + l.model->embed) + j]);
+            most = v > most ? v : most;
+        }
+    assert_true(most > 0.7f && most <= 0.75f);
+    engine_free(e);
+    unload(&l);
+}
+
+/* -- embeddings -- */
+
+static void pooled_as_the_file_says(void **state)
+{
+    (void)state;
+    enum { N = 30, BATCH = 8 };
+    static float all[N * 512], out[512];
+    uint32_t ids[N];
+    struct loaded l;
+    load(&l, shape_of("qwen3"));
+    size_t embed = l.model->embed, width = VOCAB + embed;
+    for (uint32_t i = 0; i < N; i++)
+        ids[i] = token_at(i);
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, BATCH);
+    assert_int_equal(l.model->pooling, MODEL_POOL_LAST);
+    eval_all(e, ids, N, N, BATCH, all);
+    assert_true(engine_embed(e, ids, N, out));
+    assert_memory_equal(out, all + (N - 1) * width + VOCAB, embed * sizeof *out);
+    l.model->pooling = MODEL_POOL_FIRST;
+    assert_true(engine_embed(e, ids, N, out));
+    assert_memory_equal(out, all + VOCAB, embed * sizeof *out);
+    l.model->pooling = MODEL_POOL_MEAN;
+    assert_true(engine_embed(e, ids, N, out));
+    for (size_t j = 0; j < embed; j++) {
+        float sum = 0;
+        for (uint32_t i = 0; i < N; i++)
+            sum = sum + all[i * width + VOCAB + j];
+        assert_true(out[j] == sum / (float)N);
+    }
+    engine_embed_normalise(out, embed);
+    assert_true(fabsf(spread(out, embed) * sqrtf((float)embed) - 1.0f) < 1e-6f);
+    memset(out, 0, sizeof out);
+    engine_embed_normalise(out, embed);
+    assert_true(out[0] == 0.0f);
+    engine_free(e);
+    unload(&l);
+}
+
+/* Every token counts for an encoder's first position; a request to write is refused in words. */
+static void an_encoder_sees_all_and_writes_nothing(void **state)
+{
+    (void)state;
+    float out[2][64];
+    uint32_t ids[TOKENS];
+    struct loaded l;
+    load(&l, shape_of("bert"));
+    l.model->pooling = MODEL_POOL_FIRST;
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 32);
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = token_at(i);
+    assert_true(engine_embed(e, ids, TOKENS, out[0]));
+    ids[TOKENS - 1] = (ids[TOKENS - 1] + 1) % VOCAB;
+    assert_true(engine_embed(e, ids, TOKENS, out[1]));
+    assert_memory_not_equal(out[0], out[1], sizeof out[0]);
+    struct request r;
+    struct buf request = {0};
+    struct session *s;
+    struct note note = {{0}};
+    request_init(&r);
+    r.prompt = bytes_of(ids, 8);
+    r.tokens_max = 4;
+    request_put(&request, &r);
+    struct session_options o = {.engine = e, .request = bytes_of_buf(&request)};
+    assert_int_equal(session_new(&o, &s, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "bert"));
+    buf_clear(&request);
+    engine_free(e);
+    unload(&l);
+}
+
+/* -- refusals -- */
+
+static void expect_refusal(const struct shape *s, const char *word)
+{
+    struct buf file = {0};
+    struct gguf *g;
+    struct model *m;
+    struct note note = {{0}};
+    make(&file, s);
+    assert_int_equal(gguf_open(bytes_of_buf(&file), &g, &note), ERR_OK);
+    if (model_open(g, NULL, &m, &note) == ERR_OK)
+        fail_msg("%s with %s was taken", s->label, word);
+    if (!strstr(note.text, word))
+        fail_msg("%s: \"%s\" does not name %s", s->label, note.text, word);
+    gguf_free(g);
+    buf_clear(&file);
+}
+
+static void no_head_norms(struct gguf_make *m, const struct shape *s)
+{
+    (void)s;
+    add_vector(m, "blk.0.attn_q_norm.weight", 16, 1);
+}
+
+static void tiny_cap(struct gguf_make *m, const struct shape *s)
+{
+    say_real(m, s, "final_logit_softcapping", 1e-5f);
+}
+
+static void causal_encoder(struct gguf_make *m, const struct shape *s)
+{
+    (void)s;
+    gguf_make_raw(m, "bert.rope.scaling.attn_factor", GGUF_F32, "\0\0\x80\x3f", 4);
+}
+
+static void strangers_are_named(void **state)
+{
+    (void)state;
+    struct shape s = *shape_of("llama");
+    s.more = no_head_norms;
+    expect_refusal(&s, "blk.0.attn_q_norm.weight");
+    s = *shape_of("qwen3");
+    s.biases = true; /* it has none */
+    expect_refusal(&s, ".bias");
+    s = *shape_of("gemma2");
+    s.more = tiny_cap;
+    expect_refusal(&s, "cap");
+    s = *shape_of("bert");
+    s.more = causal_encoder;
+    expect_refusal(&s, "attn_factor");
+    s = *shape_of("qwen2");
+    s.more = window_of_70; /* its layers have none */
+    expect_refusal(&s, "sliding_window");
+    s = *shape_of("qwen3moe");
+    s.experts = 0;
+    expect_refusal(&s, "expert_count");
+    s = *shape_of("phi3");
+    s.head = 20; /* 4 x 20 rows of queries and keys are whole tiles, 3 x 20 are not */
+    s.heads = s.heads_kv = 3;
+    expect_refusal(&s, "row 60");
+    s = *shape_of("llama");
+    s.architecture = "mamba";
+    expect_refusal(&s, "gemma3");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(a_window_ends_where_it_should),
+        cmocka_unit_test(long_requests_turn_otherwise),
+        cmocka_unit_test(ties_between_experts_go_to_the_lower),
+        cmocka_unit_test(caps_hold),
+        cmocka_unit_test(pooled_as_the_file_says),
+        cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
+        cmocka_unit_test(strangers_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,117 @@
+/* Chats as clients send them, through templates that know one form only. */
+#include "inference/chat.h"
+
+#include "tests/support.h"
+
+#include <string.h>
+
+static json_t *parse(const char *text)
+{
+    struct note note = {{0}};
+    json_t *value = json_parse(bytes_of_text(text), &note);
+    if (!value)
+        fail_msg("%s", note.text);
+    return value;
+}
+
+static const char chat[] =
+    "[{\"role\":\"developer\",\"content\":\"Be kind.\"},"
+    "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},"
+    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"x\",\"type\":\"function\",\"function\":"
+    "{\"name\":\"f\",\"arguments\":\"{\\\"n\\\": 1}\"}}]},"
+    "{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"2\"}]";
+
+static void converts_to_each_form(void **state)
+{
+    (void)state;
+    static const char *const expected[CHAT_FORMS] = {
+        "[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"a\\nb\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"x\",\"type\":\"function\",\"function\":"
+        "{\"name\":\"f\",\"arguments\":{\"n\":1}}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"2\"}]",
+        "[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"a\\nb\"},"
+        "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"x\",\"type\":\"function\",\"function\":"
+        "{\"name\":\"f\",\"arguments\":\"{\\\"n\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":"
+        "\"2\"}]",
+        chat,
+    };
+    json_t *messages = parse(chat);
+    for (enum chat_form form = 0; form < CHAT_FORMS; form++) {
+        json_t *got = chat_convert(messages, form), *want = parse(expected[form]);
+        assert_true(json_equal(got, want));
+        json_decref(got);
+        json_decref(want);
+    }
+    json_t *same = parse(chat); /* the original is untouched */
+    assert_true(json_equal(messages, same));
+    json_decref(same);
+    json_decref(messages);
+}
+
+static void odd_messages_stay(void **state)
+{
+    (void)state;
+    static const char *const odd[] = {
+        "[1,null,\"x\",[]]",
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"},{\"type\":\"text\",\"text\":\"a\"}]}]",
+        "[{\"role\":\"user\",\"content\":[]}]",
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}]",
+        "[{\"role\":1,\"content\":\"\",\"tool_calls\":[1,{\"function\":2},{\"function\":{\"arguments\":\"[1]\"}}]}]",
+        "[{\"content\":\"\",\"tool_calls\":{}}]",
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        json_t *messages = parse(odd[i]);
+        for (enum chat_form form = 0; form < CHAT_FORMS; form++) {
+            json_t *got = chat_convert(messages, form);
+            assert_true(json_equal(got, messages));
+            json_decref(got);
+        }
+        json_decref(messages);
+    }
+    json_t *none = chat_convert(NULL, CHAT_OBJECTS);
+    assert_int_equal(json_array_size(none), 0);
+    json_decref(none);
+}
+
+static void renders_in_the_form_that_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *text; /* NULL: refused */
+        enum err err;
+    } cases[] = {
+        {"{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}{% "
+         "endfor %}",
+         "{\"n\": 1}", ERR_OK},
+        {"{% for m in messages %}{% for c in m.tool_calls or [] %}{{ 'A' + c.function.arguments }}{% endfor %}{% "
+         "endfor "
+         "%}",
+         "A{\"n\": 1}", ERR_OK},
+        {"{% for m in messages %}{{ m.role[0] + m.content }};{% endfor %}", "sBe kind.;ua\nb;a;t2;", ERR_OK},
+        {"{% for p in messages[1].content %}{{ p.text + '/' }}{% endfor %}", "a/b/", ERR_OK},
+        {"{{ messages[0].role }}", "system", ERR_OK},
+        {"{% if messages[2].content is none %}{{ raise_exception('no content') }}{% endif %}", NULL, ERR_REFUSED},
+        {"{{ messages[0].nothing.more }}", NULL, ERR_FORMAT},
+    };
+    json_t *messages = parse(chat);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out = {0};
+        struct note note = {{0}};
+        struct template_input in = {.source = bytes_of_text(cases[i].source), .messages = messages};
+        enum err err = chat_render(&in, &out, &note);
+        if (err != cases[i].err || strcmp(buf_text(&out), cases[i].text ? cases[i].text : "") != 0)
+            fail_msg("%s: %s '%s' %s", cases[i].source, err_name(err), buf_text(&out), note.text);
+        assert_true((note.text[0] != 0) == (err != ERR_OK));
+        buf_clear(&out);
+    }
+    json_decref(messages);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(converts_to_each_form),
+        cmocka_unit_test(odd_messages_stay),
+        cmocka_unit_test(renders_in_the_form_that_fits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

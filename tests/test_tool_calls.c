@@ -1,0 +1,198 @@
+/* Calls of tools: what requests may say, every form of answer, what is no call, and how much of a stream is sure. */
+#include "node/tool_calls.h"
+
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char two_tools[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"parameters\":{\"type\":\"object\"}}},"
+    "{\"type\":\"function\",\"function\":{\"name\":\"get\"}}]";
+
+static json_t *parse(const char *text)
+{
+    struct note note = {{0}};
+    json_t *value = json_parse(bytes_of_text(text), &note);
+    if (!value)
+        fail_msg("%s", note.text);
+    return value;
+}
+
+#define CALL(name, arguments) "{\"name\":\"" name "\",\"arguments\":\"" arguments "\"}"
+
+static const struct {
+    const char *answer, *content, *calls; /* calls NULL: none, and the content is the answer */
+} answers[] = {
+    /* Qwen and Hermes */
+    {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"K\xc3\xb6ln\", \"t\": 0.1}}\n</tool_call>",
+     "", "[" CALL("get_weather", "{\\\"city\\\":\\\"K\xc3\xb6ln\\\",\\\"t\\\":0.1}") "]"},
+    {"Let me look.\n<tool_call>{\"name\":\"get\",\"arguments\":{}}</tool_call>\n<tool_call>\n{\"name\":\"get_weather\","
+     "\"arguments\":{\"s\":\"</tool_call>\"}}</tool_call>\n",
+     "Let me look.\n", "[" CALL("get", "{}") "," CALL("get_weather", "{\\\"s\\\":\\\"</tool_call>\\\"}") "]"},
+    {"<think>\nhm\n</think>\n\n<tool_call>{\"name\":\"get\"}", "<think>\nhm\n</think>\n\n", "[" CALL("get", "{}") "]"},
+    {"<tool_call>{\"name\":\"get\",\"arguments\":\"{\\\"a\\\":[1,2]}\"}</tool_call>", "",
+     "[" CALL("get", "{\\\"a\\\":[1,2]}") "]"},
+    {"<tool_call>{\"name\":\"other\",\"arguments\":{}}</tool_call>", NULL, NULL},
+    {"<tool_call>{\"name\":\"get\",\"arguments\":[1]}</tool_call>", NULL, NULL},
+    {"<tool_call>{\"name\":\"get\",\"arguments\":\"x\"}</tool_call>", NULL, NULL},
+    {"<tool_call>{\"name\":\"get\",\"arguments\":{\"a\":</tool_call>", NULL, NULL},
+    {"<tool_call>{\"name\":\"get\"}</tool_call> and more", NULL, NULL},
+    {"<tool_call>", NULL, NULL},
+    /* Llama 3 */
+    {"{\"name\": \"get\", \"parameters\": {\"q\": \"}\\\"{\"}}", "",
+     "[" CALL("get", "{\\\"q\\\":\\\"}\\\\\\\"{\\\"}") "]"},
+    {"<|python_tag|>{\"name\":\"get\",\"parameters\":{}}; {\"name\":\"get_weather\",\"parameters\":{}}", "",
+     "[" CALL("get", "{}") "," CALL("get_weather", "{}") "]"},
+    {"{\"type\":\"function\",\"function\":{\"name\":\"get\",\"parameters\":{\"a\":1}}}", "",
+     "[" CALL("get", "{\\\"a\\\":1}") "]"},
+    {"{\"name\":\"get\",\"parameters\":{}} is what I would call", NULL, NULL},
+    {"{\"answer\": 42}", NULL, NULL},
+    {"{", NULL, NULL},
+    /* Mistral */
+    {"[TOOL_CALLS][{\"name\":\"get\",\"arguments\":{\"a\":1},\"id\":\"abcdefghi\"}]", "",
+     "[" CALL("get", "{\\\"a\\\":1}") "]"},
+    {" [{\"name\":\"get\",\"arguments\":{}},{\"name\":\"get_weather\",\"arguments\":{}}]", "",
+     "[" CALL("get", "{}") "," CALL("get_weather", "{}") "]"},
+    {"ok [TOOL_CALLS]get_weather[ARGS]{\"a\":1}[TOOL_CALLS]get[CALL_ID]x9[ARGS]{}", "ok ",
+     "[" CALL("get_weather", "{\\\"a\\\":1}") "," CALL("get", "{}") "]"},
+    {"get_weather{\"city\":\"x\"}get{}", "",
+     "[" CALL("get_weather", "{\\\"city\\\":\\\"x\\\"}") "," CALL("get", "{}") "]"},
+    {"get_weather is a tool", NULL, NULL},
+    {"[1, 2]", NULL, NULL},
+    {"[]", NULL, NULL},
+    {"[{\"name\":\"get\",\"arguments\":{}}] or so", NULL, NULL},
+    /* text */
+    {"", NULL, NULL},
+    {"  \n", NULL, NULL},
+    {"Hello {world}", NULL, NULL},
+};
+
+static void finds_calls_of_every_form(void **state)
+{
+    (void)state;
+    json_t *tools = parse(two_tools);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        size_t content_n = 99;
+        json_t *calls = tool_calls_find(tools, bytes_of_text(answers[i].answer), &content_n);
+        json_t *expected = answers[i].calls ? parse(answers[i].calls) : NULL;
+        const char *content = answers[i].calls ? answers[i].content : answers[i].answer;
+        if (!calls != !expected || (calls && !json_equal(calls, expected)) || content_n != strlen(content)) {
+            char *got = calls ? json_dumps(calls, 0) : NULL;
+            fail_msg("'%s': %s, %zu bytes of content", answers[i].answer, got ? got : "no calls", content_n);
+        }
+        json_decref(calls);
+        json_decref(expected);
+    }
+    json_decref(tools);
+}
+
+/* Whatever comes next, a stream never sends what turns out to be a call, nor takes anything back. */
+static void streams_send_what_is_sure(void **state)
+{
+    (void)state;
+    json_t *tools = parse(two_tools);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        size_t content_n, before = 0;
+        struct bytes answer = bytes_of_text(answers[i].answer);
+        json_decref(tool_calls_find(tools, answer, &content_n));
+        for (size_t n = 0; n <= answer.n; n++) {
+            size_t sure = tool_calls_sure(tools, bytes_of(answer.p, n));
+            if (sure < before || sure > n || sure > content_n)
+                fail_msg("'%s': of %zu bytes %zu are sure, after %zu", answers[i].answer, n, sure, before);
+            before = sure;
+        }
+    }
+    static const struct {
+        const char *text;
+        size_t sure;
+    } cases[] = {{"Hello", 5},      {" Hello <", 7}, {"Hello <tool_call", 6}, {"Hello <b", 8}, {"  ", 0},
+                 {"ge", 0},         {"get", 0},      {"get it", 6},           {"get {", 0},    {"{\"a\"", 0},
+                 {"<|python", 0},   {"<|im", 4},     {"a [TOOL", 2},          {"a [TOOLS", 8}, {"get_w", 0},
+                 {"get_wonder", 10}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (tool_calls_sure(tools, bytes_of_text(cases[i].text)) != cases[i].sure)
+            fail_msg("'%s': %zu are sure", cases[i].text, tool_calls_sure(tools, bytes_of_text(cases[i].text)));
+    json_decref(tools);
+}
+
+static void requests_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum err err;
+        size_t tools;
+        bool one_only;
+    } cases[] = {
+        {"{}", ERR_OK, 0, false},
+        {"{\"tools\":null,\"tool_choice\":null}", ERR_OK, 0, false},
+        {"{\"tools\":[]}", ERR_OK, 0, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a-B_9\"}}]}", ERR_OK, 1, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"auto\","
+         "\"parallel_tool_calls\":false}",
+         ERR_OK, 1, true},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\"}", ERR_OK, 0,
+         false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"required\"}",
+         ERR_UNSUPPORTED, 0, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+         "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
+         ERR_UNSUPPORTED, 0, false},
+        {"{\"tools\":{}}", ERR_FORMAT, 0, false},
+        {"{\"tools\":[1]}", ERR_FORMAT, 0, false},
+        {"{\"tools\":[{\"type\":\"retrieval\",\"function\":{\"name\":\"f\"}}]}", ERR_FORMAT, 0, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]}", ERR_FORMAT, 0, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", ERR_FORMAT, 0, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+         "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}]}",
+         ERR_FORMAT, 0, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *body = parse(cases[i].body);
+        const json_t *tools;
+        bool one_only;
+        struct note note = {{0}};
+        assert_int_equal(tool_calls_read(body, &tools, &one_only, &note), cases[i].err);
+        assert_int_equal(json_array_size(tools), cases[i].tools);
+        assert_int_equal(!tools, cases[i].tools == 0);
+        assert_true((note.text[0] != 0) == (cases[i].err != ERR_OK));
+        if (cases[i].err == ERR_OK)
+            assert_int_equal(one_only, cases[i].one_only);
+        json_decref(body);
+    }
+}
+
+static void prints_as_clients_expect(void **state)
+{
+    (void)state;
+    json_t *tools = parse(two_tools);
+    size_t n;
+    json_t *calls = tool_calls_find(tools, bytes_of_text("get{\"a\":\"\xc3\xa9\"}get{}"), &n);
+    struct hash job = {{1}};
+    struct buf out = {0};
+    tool_calls_print(&out, calls, &job, false);
+    assert_string_equal(buf_text(&out),
+                        "[{\"id\":\"100000000\",\"type\":\"function\",\"function\":{\"name\":\"get\",\"arguments\":"
+                        "\"{\\\"a\\\":\\\"\xc3\xa9\\\"}\"}},{\"id\":\"100000100\",\"type\":\"function\",\"function\":{"
+                        "\"name\":\"get\",\"arguments\":\"{}\"}}]");
+    buf_reset(&out);
+    tool_calls_print(&out, calls, &job, true);
+    json_t *list = parse(buf_text(&out));
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 1), "index")), 1);
+    json_decref(list);
+    json_decref(calls);
+    json_decref(tools);
+    buf_clear(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_calls_of_every_form),
+        cmocka_unit_test(streams_send_what_is_sure),
+        cmocka_unit_test(requests_are_checked),
+        cmocka_unit_test(prints_as_clients_expect),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
