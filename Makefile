@@ -6,7 +6,7 @@
 #   make demo         installs what is missing, builds, runs a private network
 #   make check        installs what is missing, builds, runs the tests
 #   make tidy         layers, header owners, banned calls, format, dead files
-#   make fuzz         libFuzzer targets (clang) into build/fuzz
+#   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 
@@ -26,9 +26,14 @@ OPT := $(or $(OPT_$(MODE)),-O1 -g)
 # Contraction is off everywhere: no fused multiply-add may reach a token (docs/arithmetic.md).
 CFLAGS   := -std=c11 -D_GNU_SOURCE -I. $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-common -fstack-protector-strong -MMD -MP
 LDFLAGS  := -Wl,--as-needed
+SANITIZE :=
 ifdef SAN
-CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
-LDFLAGS += -fsanitize=$(SAN)
+SANITIZE := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS  += $(SANITIZE)
+endif
+ifeq ($(MODE),fuzz)
+SANITIZE := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=address,undefined,fuzzer
 endif
 
 # Layers, lowest first; a program links the archives it may use. Mains stay out of the archives.
@@ -74,7 +79,10 @@ $(B)/lib$(1).a: $(call objects,$(call sources,$(1)))
 endef
 $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
-# Kernel sets are compiled for their instructions, and only entered after the processor was asked.
+# Kernel sets are compiled for their instructions, and only entered after the processor was asked. Sanitizers stay out
+# of them: one function for each format and number of columns, all inlined, takes a quarter of an hour to compile with.
+KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard inference/*_avx2.c inference/*_avx512.c inference/*_avx512_vnni.c))
+$(KERNELS): SANITIZE :=
 $(B)/obj/inference/%_avx2.o: CFLAGS += -mavx2 -mf16c
 $(B)/obj/inference/%_avx512.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
 $(B)/obj/inference/%_avx512_vnni.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
@@ -84,7 +92,7 @@ $(B)/obj/inference/%.o: CFLAGS += -O3
 
 $(B)/obj/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(CC) $(CFLAGS) $(SANITIZE) -c -o $@ $<
 
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
@@ -136,12 +144,12 @@ format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
-FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -I$(GEN) -O1 -g -ffp-contract=off -fsanitize=address,undefined,fuzzer-no-link
-fuzz: all
-	@mkdir -p build/fuzz
-	@for f in $(FUZZERS); do echo "fuzz $$f"; clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -mavx2 -mf16c -o build/fuzz/$$f tests/fuzz/$$f.c \
-	  $(foreach l,base chain p2p inference wallet,$(filter-out %_avx512.c %_avx512_vnni.c,$(call sources,$l))) cli/http.c node/tool_calls.c \
-	  $(call objects,$(wildcard inference/*_avx512.c inference/*_avx512_vnni.c)) $(filter-out -lcmocka,$(TEST_LIBS)) || exit 1; done
+fuzz:
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang WERROR= fuzzers
+.PHONY: fuzzers
+fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
 
 PREFIX ?= /usr/local
 install: all

@@ -1,4 +1,6 @@
 /* The kernels for NEON as every 64-bit ARM has it. */
+#include "inference/ops.h"
+
 #if defined(__aarch64__)
 
 #include "inference/tile_vector.h"

@@ -1,4 +1,6 @@
 /* The kernels for NEON with dot products of bytes (ARMv8.2). */
+#include "inference/ops.h"
+
 #if defined(__aarch64__)
 
 #define TILE_DOT

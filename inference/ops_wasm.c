@@ -1,4 +1,6 @@
 /* The kernels for WebAssembly with vectors of 128 bits. */
+#include "inference/ops.h"
+
 #if defined(__wasm_simd128__)
 
 #include "inference/tile_vector.h"
