@@ -1,6 +1,6 @@
 """Train kith-guide. Resumes from its last checkpoint; the same seed, data and step count give the same run.
 
-    OMP_NUM_THREADS=1 nice -n 10 /usr/bin/python3 models/train.py --work build/guide --steps 2000 [--dev]
+    OMP_NUM_THREADS=1 nice -n 10 /usr/bin/python3 models/train.py --work build/guide [--half] [--dev]
 
 Every example is  <s><|user|> QUESTION<|end|><|assistant|>ANSWER<|end|>  and only the answer is scored. Since an
 answer is settled by its first words, most examples stop where no other answer begins so: more questions per second.
@@ -165,10 +165,10 @@ def learning_rate(step, steps, peak):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--work", default="build/guide")
-    p.add_argument("--steps", type=int, default=2000)
+    p.add_argument("--steps", type=int, default=8000)
     p.add_argument("--batch", type=int, default=96)
     p.add_argument("--lr", type=float, default=2e-3)
-    p.add_argument("--dropout", type=float, default=0.05)
+    p.add_argument("--dropout", type=float, default=0.1)
     p.add_argument("--decay", type=float, default=0.1)
     p.add_argument("--smooth", type=float, default=0.05, help="label smoothing of the classifier")
     p.add_argument("--half", action="store_true", help="take the large products in bfloat16")
@@ -229,7 +229,7 @@ def main():
         model.zero_grad(set_to_none=True)
         batch = collate(pool)
         answer, aux = loss_of(model, batch, a.smooth)
-        (answer + aux).backward()
+        (answer + 0.4 * aux).backward()
         tokens += batch[0].numel()
         sums[0] += answer.item()
         sums[1] += aux.item()
