@@ -50,7 +50,8 @@ struct hash {
     T(FILE, "kith.file")         /* checksums of our own files */                                                      \
     T(GOSSIP, "kith.gossip")     /* ids of gossiped messages */                                                        \
     T(MULTI, "kith.multi")       /* k-of-n accounts */                                                                 \
-    T(CONSENT, "kith.consent")   /* a node agrees to its owner */
+    T(CONSENT, "kith.consent")   /* a node agrees to its owner */                                                      \
+    T(PAGE, "kith.page")         /* what a page of a cache was made from */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

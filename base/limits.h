@@ -101,6 +101,7 @@
 #define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
+#define LOGPROBS_MAX        20 /* likeliest tokens told beside the chosen one: as many as OpenAI's API has */
 #define BATCH_MAX           4096
 #define THREADS_MAX         256
 #define STOPS_MAX           16
@@ -155,6 +156,8 @@
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
+#define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */
+#define EMBED_INPUTS_MAX      2048 /* texts of one request, as in OpenAI's API */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
 #define HTTP_CONNECTION_BYTES (64u << 10)

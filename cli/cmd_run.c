@@ -315,7 +315,8 @@ static enum err replay(struct local *l, const struct transcript *t, struct wire_
     struct buf request = {0}, out = {0};
     struct wire_frame frame;
     request_put(&request, &t->request);
-    const struct wire_verify m = {1, bytes_of_buf(&request), bytes_of_buf(&t->tokens), t->digest};
+    const struct wire_verify m = {
+        .ask = 1, .request = bytes_of_buf(&request), .tokens = bytes_of_buf(&t->tokens), .digest = t->digest};
     wire_add_verify(&out, &m);
     enum err e = local_send(l, &out, note);
     if (e == ERR_OK)

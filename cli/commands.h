@@ -34,6 +34,7 @@
     C(share_status)                                                                                                    \
     C(chat)                                                                                                            \
     C(run)                                                                                                             \
+    C(embed)                                                                                                           \
     C(logits)                                                                                                          \
     C(verify)                                                                                                          \
     C(tokenize)                                                                                                        \
@@ -56,6 +57,7 @@ extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];
 extern const struct option_spec cmd_run_options[];
+extern const struct option_spec cmd_embed_options[];
 extern const struct option_spec cmd_logits_options[];
 extern const struct option_spec cmd_verify_options[];
 extern const struct option_spec cmd_tokenize_options[];

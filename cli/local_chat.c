@@ -128,6 +128,8 @@ static enum err follow(struct talk *t, struct chat_answer *out, struct note *not
     }
 }
 
+static const struct hash own = {{1}}; /* what one talk's turns share; nobody else asks this worker */
+
 static int ask(void *arg, const json_t *messages, struct chat_answer *out)
 {
     struct talk *t = arg;
@@ -137,7 +139,7 @@ static int ask(void *arg, const json_t *messages, struct chat_answer *out)
     if (e == ERR_OK)
         e = make_request(t, &ids, &request, &note);
     if (e == ERR_OK) {
-        wire_add_run(&frames, &(struct wire_run){.ask = ++t->ask, .request = bytes_of_buf(&request)});
+        wire_add_run(&frames, &(struct wire_run){.ask = ++t->ask, .scope = own, .request = bytes_of_buf(&request)});
         e = local_send(t->local, &frames, &note);
     }
     if (e == ERR_OK) {

@@ -52,6 +52,8 @@ static const struct command commands[] = {
      cmd_model_pull},
     {"model show", "MODEL", 1, 1, "model", "one model: size, publisher, royalty, lineage, offers", no_options,
      cmd_model_show},
+    {"embed", "TEXT..", 1, ARGS_MAX, "use", "texts as vectors, by a model file on this machine", cmd_embed_options,
+     cmd_embed},
     {"logits", "", 0, 0, "model", "every position's logits, into a file", cmd_logits_options, cmd_logits},
     {"tokenize", "", 0, 0, "model", "a text as a model's tokens", cmd_tokenize_options, cmd_tokenize},
     {"detokenize", "", 0, 0, "model", "tokens as the text that they stand for", cmd_detokenize_options, cmd_detokenize},

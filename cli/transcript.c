@@ -78,12 +78,13 @@ static json_t *stops_json(const struct buf *stops)
 static json_t *request_members(const struct transcript *t)
 {
     const struct request *r = &t->request;
-    return json_pack("{s:I, s:o, s:I, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o, s:o*}", "tokens",
+    return json_pack("{s:I, s:o, s:I, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o, s:I, s:o*}", "tokens",
                      (json_int_t)r->tokens_max, "temp", real_json(r->temp), "top_k", (json_int_t)r->top_k, "top_p",
                      real_json(r->top_p), "min_p", real_json(r->min_p), "penalties", "repeat",
                      real_json(r->repeat_penalty), "presence", real_json(r->presence), "frequency",
                      real_json(r->frequency), "window", (json_int_t)r->window, "seed", hex_json(&r->seed), "stop",
-                     stops_json(&t->stops), "schema", t->schema.n ? json_parse(bytes_of_buf(&t->schema), NULL) : NULL);
+                     stops_json(&t->stops), "choice", (json_int_t)r->choice, "schema",
+                     t->schema.n ? json_parse(bytes_of_buf(&t->schema), NULL) : NULL);
 }
 
 json_t *transcript_json(const struct transcript *t)
@@ -207,6 +208,7 @@ static void read_request(struct reader *r, const json_t *o, struct transcript *t
     read_u32(r, p, "window", &t->request.window);
     read_hash(r, q, "seed", &t->request.seed);
     read_stops(r, q, "stop", &t->stops);
+    read_u32(r, q, "choice", &t->request.choice);
     read_ids(r, o, "prompt_tokens", &t->prompt);
     t->request.prompt = bytes_of_buf(&t->prompt);
     t->request.stops = bytes_of_buf(&t->stops);

@@ -13,11 +13,14 @@ static size_t head_bytes(uint32_t blocks)
     return 2 * (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
 }
 
-void cache_init(struct cache *c, const struct model *m)
+void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
     uint32_t blocks = (uint32_t)(quant_padded(m->head) / ARITH_BLOCK);
-    *c = (struct cache){
-        .blocks = blocks, .heads_kv = m->heads_kv, .layers = m->layers, .head_bytes = head_bytes(blocks)};
+    *c = (struct cache){.blocks = blocks,
+                        .heads_kv = m->heads_kv,
+                        .layers = m->layers,
+                        .head_bytes = head_bytes(blocks),
+                        .store = store};
     c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
 }
 
@@ -26,30 +29,82 @@ size_t cache_page_bytes(const struct model *m)
     return head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * m->layers;
 }
 
+/* The last page first: pages.h, 3. */
 void cache_clear(struct cache *c)
 {
-    for (uint32_t i = 0; i < c->pages; i++)
-        free(c->page[i]);
+    while (c->pages > 0)
+        pages_drop(c->store, c->page[--c->pages]);
     free(c->page);
     c->page = NULL;
-    c->pages = c->room = 0;
+    c->room = 0;
 }
 
-void cache_reserve(struct cache *c, uint32_t end)
+static void add_page(struct cache *c, struct page *page)
 {
-    while (c->pages * ARITH_CHUNK < end) {
-        if (c->pages == c->room) {
-            c->room = c->room ? 2 * c->room : 8;
-            c->page = mem_resize(c->page, c->room, sizeof *c->page);
-        }
-        c->page[c->pages++] = mem_new(c->page_bytes);
+    if (c->pages == c->room) {
+        c->room = c->room ? 2 * c->room : 8;
+        c->page = mem_resize(c->page, c->room, sizeof *c->page);
     }
+    c->page[c->pages++] = page;
+}
+
+void cache_reserve(struct cache *c, uint32_t position, uint32_t token)
+{
+    while (c->pages <= position / ARITH_CHUNK)
+        add_page(c, pages_take(c->store));
+    c->page[position / ARITH_CHUNK]->tokens[position % ARITH_CHUNK] = token;
+}
+
+/* -- sharing -- */
+
+void cache_share(struct cache *c, const struct hash *root)
+{
+    CHECK(c->pages == 0);
+    c->is_shared = true;
+    c->key = *root;
+}
+
+void cache_settle(struct cache *c, uint32_t position, bool finite)
+{
+    if (!c->is_shared || position % ARITH_CHUNK != ARITH_CHUNK - 1)
+        return;
+    CHECK(c->whole == position / ARITH_CHUNK);
+    if (!finite) {
+        c->is_shared = false; /* nor is what comes behind it */
+        return;
+    }
+    struct page **page = &c->page[c->whole++];
+    c->key = pages_key(&c->key, (*page)->tokens);
+    *page = pages_publish(c->store, *page, &c->key);
+}
+
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n)
+{
+    while (c->is_shared && c->whole == c->pages && n / ARITH_CHUNK > c->whole) {
+        const uint32_t *next = tokens + (size_t)c->whole * ARITH_CHUNK;
+        struct hash key = pages_key(&c->key, next);
+        struct page *page = pages_find(c->store, &key, next);
+        if (!page)
+            break;
+        add_page(c, page);
+        c->key = key;
+        c->whole++;
+    }
+    return c->whole * ARITH_CHUNK;
+}
+
+bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key)
+{
+    if (!c->is_shared || length / ARITH_CHUNK != c->whole || n / ARITH_CHUNK <= c->whole)
+        return false;
+    *key = pages_key(&c->key, tokens + (size_t)c->whole * ARITH_CHUNK);
+    return true;
 }
 
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
 {
     size_t row = (size_t)ARITH_CHUNK * c->blocks;
-    uint8_t *at = c->page[page] + ((size_t)layer * c->heads_kv + head) * c->head_bytes;
+    uint8_t *at = c->page[page]->data + ((size_t)layer * c->heads_kv + head) * c->head_bytes;
     struct cache_part p;
     p.k = (int8_t *)at;
     p.v = p.k + row * ARITH_BLOCK;

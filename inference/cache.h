@@ -1,5 +1,6 @@
 /* The cache of one sequence: keys and values of every layer and head, int8 in blocks of 32 with a scale each, in pages
- * of ARITH_CHUNK positions. A page holds all layers, so a sequence takes memory as it grows.
+ * of ARITH_CHUNK positions. A page holds all layers, so a sequence takes memory as it grows. Whole pages may be shared
+ * with other sequences (pages.h): then they are only read.
  *
  *     page = for each layer, for each of heads_kv:
  *                k, v: CHUNK x 32 B int8 each, in the order of ops_key_at and ops_value_at;
@@ -9,12 +10,17 @@
 #define KITH_INFERENCE_CACHE_H
 
 #include "inference/model.h"
+#include "inference/pages.h"
 
 struct cache {
     uint32_t blocks, heads_kv, layers;
     size_t head_bytes, page_bytes;
-    uint8_t **page;
+    struct pages *store; /* of the engine */
+    struct page **page;
     uint32_t pages, room;
+    bool is_shared;
+    struct hash key; /* of the pages that are whole, the first `whole` */
+    uint32_t whole;
 };
 
 struct cache_part { /* one layer's and head's part of a page */
@@ -22,11 +28,23 @@ struct cache_part { /* one layer's and head's part of a page */
     float *ks, *vs;
 };
 
-void cache_init(struct cache *c, const struct model *m);
+void cache_init(struct cache *c, const struct model *m, struct pages *store);
 void cache_clear(struct cache *c);
-/* Pages for positions below `end`. */
-void cache_reserve(struct cache *c, uint32_t end);
+/* A page for position `position`, the next one, which will hold what this token makes. */
+void cache_reserve(struct cache *c, uint32_t position, uint32_t token);
+/* Bytes of a page without its head. */
 size_t cache_page_bytes(const struct model *m);
+
+/* From now on whole pages are shared with those of the same root (pages_root); for an empty cache. */
+void cache_share(struct cache *c, const struct hash *root);
+/* The position that ends a page was evaluated: it and all before it are finite or not. */
+void cache_settle(struct cache *c, uint32_t position, bool finite);
+/* Takes over known pages that go on with tokens[n], those of the whole sequence, as far as there are any. Returns how
+ * many positions the cache has then; only where it has whole pages and nothing beyond. */
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n);
+/* The key of the page that position `length`, the next one, lies in, if tokens[n] fill it and it is to be shared. */
+bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key);
+
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head);
 /* Writes head `head` of position t: key[head_n] and value[head_n] through ops->quantise. False if one is not finite. */
 bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,

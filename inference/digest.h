@@ -5,7 +5,11 @@
  *     d0     = H[kith.digest](arith | model root | request hash | seed | H[kith.tokens](prompt ids) | prompt count)
  *     d(i+1) = H[kith.digest](d(i) | hidden | token)
  *
- * A position whose numbers are not finite absorbs the 7 bytes "numeric" instead, and ends the answer. */
+ * A position whose numbers are not finite absorbs the 7 bytes "numeric" instead, and ends the answer.
+ *
+ * An embedding absorbs its text and the pooled vector:
+ *
+ *     H[kith.digest]("embedding" | arith | model root | H[kith.tokens](ids) | count | vector) */
 #ifndef KITH_INFERENCE_DIGEST_H
 #define KITH_INFERENCE_DIGEST_H
 
@@ -15,5 +19,7 @@ struct hash digest_start(const struct hash *model, const struct request *r);
 /* hidden[n] */
 void digest_add(struct hash *digest, const float *hidden, size_t n, uint32_t token);
 void digest_add_numeric(struct hash *digest);
+/* `ids`: u32 little-endian each; vector[n], before it is made of unit length. */
+struct hash digest_embedding(const struct hash *model, struct bytes ids, const float *vector, size_t n);
 
 #endif

@@ -56,7 +56,7 @@ bool encoder_run(struct engine *e, struct engine_row *rows, const uint32_t *ids,
     bool finite = true;
     CHECK(n >= 1 && n <= e->context);
     rows->seq->length = n;
-    cache_reserve(&rows->seq->cache, n);
+    cache_reserve(&rows->seq->cache, n - 1, ids[n - 1]);
     memset(e->finite, true, piece * sizeof *e->finite);
     embed_text(e, ids, n, hidden);
     for (uint32_t i = 0; i < m->layers; i++) {

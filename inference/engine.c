@@ -42,6 +42,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->batch_max = o->batch_max;
     e->context = o->context && o->context < m->context ? o->context : m->context;
     e->pool = pool_new(o->threads);
+    e->pages = pages_new(cache_page_bytes(m));
     new_ropes(e);
     e->widest = max_of(max_of(m->embed, mix), all);
     e->scratch_bytes = (attention_scratch(m->head) + 63) / 64 * 64;
@@ -71,6 +72,7 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     pool_free(e->pool);
+    pages_free(e->pages);
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(e->rope[i]);
     moe_free(e->moe);
@@ -108,7 +110,7 @@ uint64_t engine_bytes(const struct engine *e)
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
 {
-    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * cache_page_bytes(e->m);
+    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * (sizeof(struct page) + cache_page_bytes(e->m));
 }
 
 struct engine_seq *engine_seq_new(struct engine *e, uint32_t length)
@@ -117,7 +119,7 @@ struct engine_seq *engine_seq_new(struct engine *e, uint32_t length)
     s->engine = e;
     s->finite = true;
     s->is_long = e->rope[MODEL_ROPE_LONG] && length > e->m->rope_long_from;
-    cache_init(&s->cache, e->m);
+    cache_init(&s->cache, e->m, e->pages);
     return s;
 }
 
@@ -134,6 +136,34 @@ uint32_t engine_seq_length(const struct engine_seq *s)
     return s->length;
 }
 
+void engine_seq_share(struct engine_seq *s, const struct hash *scope)
+{
+    struct hash root = pages_root(scope, s->is_long);
+    cache_share(&s->cache, &root);
+}
+
+uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n)
+{
+    if (s->length % ARITH_CHUNK == 0 && s->cache.is_shared)
+        s->length = cache_reuse(&s->cache, tokens, n);
+    return s->length;
+}
+
+bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key)
+{
+    return cache_next_key(&s->cache, s->length, tokens, n, key);
+}
+
+uint64_t engine_idle_bytes(const struct engine *e)
+{
+    return pages_idle_bytes(e->pages);
+}
+
+void engine_trim(struct engine *e, uint64_t idle_bytes_max)
+{
+    pages_trim(e->pages, idle_bytes_max);
+}
+
 /* -- a batch -- */
 
 static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
@@ -148,7 +178,7 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
         e->position[c] = s->length++;
         e->slot[c] = c;
         e->finite[c] = true;
-        cache_reserve(&s->cache, s->length);
+        cache_reserve(&s->cache, e->position[c], rows[c].token);
         for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
             if (e->rope[i])
                 rope_prepare(e->rope[i], s->length);
@@ -165,6 +195,7 @@ static void settle_finite(struct engine *e)
         struct engine_seq *s = e->rows[c].seq;
         s->finite = s->finite && e->finite[c];
         e->rows[c].finite = s->finite;
+        cache_settle(&s->cache, e->position[c], s->finite);
     }
 }
 
@@ -190,12 +221,16 @@ static size_t run_layers(struct engine *e, struct engine_row *rows, uint32_t n)
 void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
 {
     const struct model *m = e->m;
-    size_t cols = run_layers(e, rows, n);
-    if (cols) {
-        struct ops_input in = engine_input(e, e->hidden, m->embed, cols, e->slot, &m->output.w, NULL, NULL);
+    size_t cols = run_layers(e, rows, n), told = 0;
+    while (told < cols && !rows[e->slot[told]].no_logits)
+        told++;
+    if (told) {
+        struct ops_input in = engine_input(e, e->hidden, m->embed, told, e->slot, &m->output.w, NULL, NULL);
         engine_product(e, &m->output, &in, e->logits);
     }
-    for (size_t c = 0; c < cols; c++) {
+    for (size_t c = told; c < cols; c++)
+        CHECK(rows[e->slot[c]].no_logits);
+    for (size_t c = 0; c < told; c++) {
         struct engine_row *r = &rows[e->slot[c]];
         r->logits = e->logits + c * m->vocab;
         if (m->cap_logits != 0.0f)
@@ -208,40 +243,58 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
 
 /* -- embeddings -- */
 
-/* The hidden states of a whole text, [n, embed], of those rows that the pooling needs; the others stay zero. */
-static bool decoder_run(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *hidden)
+bool engine_embed_wants(const struct engine *e, uint32_t i, uint32_t n)
 {
-    const struct model *m = e->m;
+    enum model_pooling pooling = e->m->pooling;
+    return pooling == MODEL_POOL_MEAN || i == (pooling == MODEL_POOL_FIRST ? 0 : n - 1);
+}
+
+void engine_embed_add(const struct engine *e, const float *hidden, float *out)
+{
+    if (e->m->pooling == MODEL_POOL_MEAN)
+        e->ops->add(out, hidden, e->m->embed);
+    else
+        memcpy(out, hidden, e->m->embed * sizeof *out);
+}
+
+bool engine_embed_end(const struct engine *e, uint32_t n, bool finite, float *out)
+{
+    size_t embed = e->m->embed;
+    for (size_t j = 0; e->m->pooling == MODEL_POOL_MEAN && j < embed; j++)
+        out[j] = out[j] / (float)(int32_t)n;
+    finite = finite && e->ops->finite(out, embed);
+    if (!finite)
+        memset(out, 0, embed * sizeof *out);
+    return finite;
+}
+
+static bool embed_decoder(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *out)
+{
     struct engine_seq *s = rows->seq;
     for (uint32_t from = 0; from < n;) {
         uint32_t cols = n - from < e->batch_max ? n - from : e->batch_max;
         for (uint32_t c = 0; c < cols; c++)
-            rows[c] = (struct engine_row){.seq = s,
-                                          .token = ids[from + c],
-                                          .wants = m->pooling == MODEL_POOL_MEAN ||
-                                                   from + c == (m->pooling == MODEL_POOL_FIRST ? 0 : n - 1)};
-        run_layers(e, rows, cols);
-        settle_finite(e);
+            rows[c] = (struct engine_row){
+                .seq = s, .token = ids[from + c], .wants = engine_embed_wants(e, from + c, n), .no_logits = true};
+        engine_eval(e, rows, cols);
         for (uint32_t c = 0; c < cols; c++)
             if (rows[c].wants)
-                memcpy(hidden + (size_t)(from + c) * m->embed, rows[c].hidden, m->embed * sizeof *hidden);
+                engine_embed_add(e, rows[c].hidden, out);
         from += cols;
     }
-    return s->finite;
+    return engine_embed_end(e, n, s->finite, out);
 }
 
-static void pool_rows(const struct engine *e, const float *hidden, uint32_t n, float *out)
+static bool embed_encoder(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *out)
 {
     size_t embed = e->m->embed;
-    if (e->m->pooling != MODEL_POOL_MEAN) {
-        size_t row = e->m->pooling == MODEL_POOL_FIRST ? 0 : n - 1;
-        memcpy(out, hidden + row * embed, embed * sizeof *out);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        e->ops->add(out, hidden + i * embed, embed);
-    for (size_t j = 0; j < embed; j++)
-        out[j] = out[j] / (float)(int32_t)n;
+    float *hidden = mem_array((size_t)n * embed, sizeof *hidden);
+    bool finite = encoder_run(e, rows, ids, n, hidden);
+    for (uint32_t i = 0; finite && i < n; i++)
+        if (engine_embed_wants(e, i, n))
+            engine_embed_add(e, hidden + i * embed, out);
+    free(hidden);
+    return engine_embed_end(e, n, finite, out);
 }
 
 bool engine_embed(struct engine *e, const uint32_t *ids, uint32_t n, float *out)
@@ -251,18 +304,11 @@ bool engine_embed(struct engine *e, const uint32_t *ids, uint32_t n, float *out)
     for (uint32_t i = 0; i < n; i++)
         CHECK(ids[i] < m->vocab);
     struct engine_row *rows = mem_array(e->batch_max, sizeof *rows);
-    float *hidden = mem_array((size_t)n * m->embed, sizeof *hidden);
-    rows->seq = engine_seq_new(e, n);
-    struct engine_seq *s = rows->seq;
+    struct engine_seq *s = engine_seq_new(e, n);
+    rows->seq = s;
     memset(out, 0, m->embed * sizeof *out);
-    bool finite = model_writes(m) ? decoder_run(e, rows, ids, n, hidden) : encoder_run(e, rows, ids, n, hidden);
-    if (finite)
-        pool_rows(e, hidden, n, out);
-    finite = finite && e->ops->finite(out, m->embed);
-    if (!finite)
-        memset(out, 0, m->embed * sizeof *out);
+    bool finite = model_writes(m) ? embed_decoder(e, rows, ids, n, out) : embed_encoder(e, rows, ids, n, out);
     engine_seq_free(s);
-    free(hidden);
     free(rows);
     return finite;
 }

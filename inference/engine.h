@@ -37,10 +37,26 @@ struct engine_seq *engine_seq_new(struct engine *e, uint32_t length);
 void engine_seq_free(struct engine_seq *s);
 uint32_t engine_seq_length(const struct engine_seq *s);
 
+/* -- beginnings that sequences share -- */
+
+/* An empty sequence whose whole pages are found by later ones of the same scope, and which finds theirs. Others never
+ * do: how fast an answer came must not tell a stranger what was asked before. */
+void engine_seq_share(struct engine_seq *s, const struct hash *scope);
+/* Takes over what is known for tokens[n], which begin with those that the sequence has. Returns its length then: of
+ * positions that need not be evaluated any more. */
+uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n);
+/* The page that the next position lies in, if tokens[n] fill it: two sequences with the same key are about to evaluate
+ * the same positions. */
+bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key);
+/* Pages that no sequence holds are kept until they are trimmed, the oldest first. */
+uint64_t engine_idle_bytes(const struct engine *e);
+void engine_trim(struct engine *e, uint64_t idle_bytes_max);
+
 struct engine_row {
     struct engine_seq *seq;
     uint32_t token; /* < vocab */
     bool wants;     /* hidden state and logits of this position */
+    bool no_logits; /* ... the hidden state only; such rows stand behind all others of a batch */
     /* results of rows that want them, valid until the next call */
     const float *hidden; /* [embed], after the output norm */
     float *logits;       /* [vocab]; the caller may change them */
@@ -57,6 +73,12 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n);
  * evaluated as for writing. Not of unit length yet. Uses the engine as engine_eval does: one call at a time, and
  * results of the last engine_eval are gone. False if a number on the way is not finite; out is then zero. */
 bool engine_embed(struct engine *e, const uint32_t *ids, uint32_t n, float *out);
+/* The same in pieces, for models that write: rows without logits, wanted where it says so of position i of n; their
+ * hidden states are added to out[embed], which is zero before the first, in order; then comes the end. False as above,
+ * where a row was not finite, too. */
+bool engine_embed_wants(const struct engine *e, uint32_t i, uint32_t n);
+void engine_embed_add(const struct engine *e, const float *hidden, float *out);
+bool engine_embed_end(const struct engine *e, uint32_t n, bool finite, float *out);
 /* The step after it that most uses want: x[n] divided by its length (docs/arithmetic.md). All zero stays as it is. */
 void engine_embed_normalise(float *x, size_t n);
 /* Memory that engine_embed takes for a text of so many tokens, and gives back. */

@@ -22,6 +22,7 @@ struct engine {
     const struct model *m;
     const struct ops *ops;
     struct pool *pool;
+    struct pages *pages;
     struct rope *rope[MODEL_ROPE_COUNT]; /* NULL where nothing is rotated so */
     uint32_t batch_max, context;
     /* scratch; [rows of the batch, ...] */

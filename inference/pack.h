@@ -32,7 +32,8 @@
 /* Bytes in front of a run's slabs; `blocks` of 32 in the run. */
 static inline size_t pack_head_bytes(const struct quant_format *f, size_t blocks)
 {
-    size_t halves = f->input == QUANT_NARROW ? blocks : 1, subs = f->input == QUANT_NARROW ? 0 : f->block / f->sub;
+    size_t halves = f->input == QUANT_NARROW ? blocks : 1,
+           subs = f->input == QUANT_NARROW ? 0 : (size_t)(f->block / f->sub);
     size_t scales = f->scale_bits == 6 ? subs * 12u * (1u + f->has_min) : f->scale_bits ? subs * 16u : 0;
     return (halves * 32u * (1u + f->has_min) + scales + 63) / 64 * 64;
 }

@@ -11,7 +11,8 @@
 /* `prompt`: token ids, u32 little-endian each. `tokens_max`: of the answer. temp 0: the likeliest token. top_k 0, top_p
  * 1, min_p 0, repeat_penalty 1, presence 0, frequency 0: off. `window`: how many of the last tokens, prompt included,
  * the penalties look at. `stops`: texts that end the answer, u8 length and bytes, each. `schema`: the JSON schema that
- * the answer satisfies, as json_print writes it; empty: none. */
+ * the answer satisfies, as json_print writes it; empty: none. `choice`: which of several answers to
+ * one question with one seed this is, from 0. */
 #define REQUEST_FIELDS(F)                                                                                              \
     F(u32, arith)                                                                                                      \
     F(blob, prompt)                                                                                                    \
@@ -26,6 +27,7 @@
     F(u32, window)                                                                                                     \
     F(blob, stops)                                                                                                     \
     F(blob, schema)                                                                                                    \
+    F(u32, choice)                                                                                                     \
     F(hash, seed)
 RECORD_DECLARE(request, REQUEST_FIELDS)
 

@@ -1,5 +1,5 @@
-/* The jobs of a worker and the batches that they share; see the header. The questions that need no batch are in
- * sched_ask.c. */
+/* The jobs of a worker and what they say; see the header. Who gets how much of a batch is in sched_batch.c, the
+ * questions that need no batch are in sched_ask.c. */
 #include "inference/sched_in.h"
 
 #include "base/mem.h"
@@ -18,6 +18,7 @@ static void job_free(struct sched_job *j)
     session_free(j->session);
     engine_seq_free(j->seq);
     buf_clear(&j->ids);
+    free(j->vector);
     free(j);
 }
 
@@ -30,7 +31,8 @@ static void remove_job(struct sched *s, uint32_t i)
 
 enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note)
 {
-    job_take->bytes = engine_seq_bytes(s->engine, positions);
+    job_take->bytes =
+        job_take->vector ? engine_embed_bytes(s->engine, positions) : engine_seq_bytes(s->engine, positions);
     enum err e = ERR_OK;
     if (s->jobs_n == JOBS_MAX)
         e = note_set(note, ERR_BUSY, "the worker has %u jobs waiting: ask again later", (unsigned)JOBS_MAX);
@@ -66,63 +68,9 @@ bool sched_is_busy(const struct sched *s)
     return s->jobs_n > 0;
 }
 
-/* How many of the first jobs go at once. */
-static uint32_t active_count(const struct sched *s)
-{
-    uint64_t bytes = s->fixed_bytes;
-    uint32_t n = 0;
-    for (; n < s->jobs_n && n < s->slots; n++) {
-        bytes += s->jobs[n]->bytes;
-        if (n > 0 && s->memory_bytes && bytes > s->memory_bytes)
-            break;
-    }
-    return n;
-}
-
-static bool is_reading(const struct sched_job *j)
-{
-    return !j->session || session_is_prefilling(j->session);
-}
-
-static uint32_t logits_rows(struct sched_job *j, struct engine_row *rows, uint32_t max)
-{
-    struct bytes ids = bytes_of_buf(&j->ids);
-    uint32_t n = 0;
-    for (; n < max && j->at + n < wire_id_count(ids); n++)
-        rows[n] = (struct engine_row){.seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = true};
-    return n;
-}
-
-static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uint32_t max)
-{
-    if (j->start_us == 0)
-        j->start_us = s->clock();
-    j->first_row = at;
-    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : logits_rows(j, s->rows + at, max);
-    return j->rows_n;
-}
-
-/* The batch: those that write first, then those that read, the one whose turn it is in front. */
-static uint32_t fill_batch(struct sched *s, uint32_t active)
-{
-    uint32_t n = 0, max = engine_batch_max(s->engine);
-    for (uint32_t i = 0; i < active; i++) {
-        s->jobs[i]->rows_n = 0;
-        if (!is_reading(s->jobs[i]))
-            n += fill_rows(s, s->jobs[i], n, 1);
-    }
-    s->turn++;
-    for (uint32_t i = 0; i < active && n < max; i++) {
-        struct sched_job *j = s->jobs[(i + s->turn) % active];
-        if (is_reading(j))
-            n += fill_rows(s, j, n, max - n);
-    }
-    return n;
-}
-
 static void add_token(const struct sched_job *j, const struct session_event *e, struct buf *out)
 {
-    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text};
+    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text, e->logprobs};
     wire_add_token(out, &m);
 }
 
@@ -132,6 +80,7 @@ static void add_done(struct sched *s, const struct sched_job *j, const struct se
     const struct wire_done m = {.ask = j->ask,
                                 .stop = e->stop,
                                 .prompt_tokens = session_prompt_n(j->session),
+                                .shared = session_shared_n(j->session),
                                 .tokens = session_tokens_n(j->session),
                                 .digest = e->digest,
                                 .prompt_us = first - j->start_us,
@@ -194,18 +143,24 @@ static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
 
 void sched_step(struct sched *s, struct buf *out)
 {
-    uint32_t active = active_count(s);
-    if (active == 0)
-        return;
-    uint32_t n = fill_batch(s, active);
-    if (n > 0)
+    uint32_t active, n = sched_fill(s, &active);
+    if (n > 0) {
+        uint64_t before = s->clock();
         engine_eval(s->engine, s->rows, n);
+        sched_pace(s, n, s->clock() - before);
+    }
     for (uint32_t i = 0; i < active; i++) {
         struct sched_job *j = s->jobs[i];
         if (j->session && j->rows_n > 0)
             session_take(j->session, s->rows + j->first_row, j->rows_n);
-        j->is_over = j->session ? session_speaks(s, j, out) : logits_speak(s, j, out);
+        if (j->session)
+            j->is_over = session_speaks(s, j, out);
+        else if (j->vector)
+            j->is_over = sched_embed_rows(s, j, out);
+        else
+            j->is_over = logits_speak(s, j, out);
     }
+    sched_embed_whole(s, active, out);
     for (uint32_t i = active; i-- > 0;)
         if (s->jobs[i]->is_over)
             remove_job(s, i);

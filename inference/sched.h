@@ -2,10 +2,11 @@
  * messages come out; between them `sched_step` evaluates one batch, into which every job puts its rows:
  *
  *     jobs that write     one row each
- *     jobs that read      prompts, and answers that are verified or known: what is left of the batch, in turns
+ *     jobs that read      prompts, and answers that are verified or known: as many rows as a step has time for, shared
  *
- * so that nobody who writes waits for a long prompt for more than a batch. Jobs beyond the slots, or beyond the
- * memory, wait in the order in which they came. None of that shows in an answer: it depends on its request alone.
+ * so that nobody who writes waits long for others' prompts, and jobs of one scope that begin alike read that beginning
+ * once. Jobs beyond the slots, or beyond the memory, wait in the order in which they came. None of that shows in an
+ * answer: it depends on its request alone.
  */
 #ifndef KITH_INFERENCE_SCHED_H
 #define KITH_INFERENCE_SCHED_H

@@ -154,7 +154,8 @@ static enum err add_session(struct sched *s, uint64_t ask, struct session_option
 static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *out, struct note *note)
 {
     (void)out;
-    struct session_options o = {.mode = SESSION_RUN, .request = m->request, .tokens = m->tokens};
+    struct session_options o = {
+        .mode = SESSION_RUN, .request = m->request, .tokens = m->tokens, .scope = m->scope, .logprobs = m->logprobs};
     return add_session(s, m->ask, &o, note);
 }
 
@@ -162,8 +163,43 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
 {
     (void)out;
     struct session_options o = {
-        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest};
+        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
     return add_session(s, m->ask, &o, note);
+}
+
+/* A text of tokens that the engine can take. */
+static enum err check_ids(const struct sched *s, struct bytes ids, struct note *note)
+{
+    size_t n = wire_id_count(ids);
+    if (!s->engine)
+        return no_model(note);
+    if (n == 0 || n > engine_context(s->engine))
+        return note_set(note, ERR_LIMIT, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
+    for (size_t i = 0; i < n; i++)
+        if (wire_id_at(ids, i) >= s->model->vocab)
+            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(ids, i),
+                            s->model->vocab);
+    return ERR_OK;
+}
+
+static enum err take_embed(struct sched *s, const struct wire_embed *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    enum err e = check_ids(s, m->ids, note);
+    if (e == ERR_OK && m->dimensions > s->model->embed)
+        e = note_set(note, ERR_RANGE, "%u dimensions are asked for: this model's vectors have %u", m->dimensions,
+                     s->model->embed);
+    if (e != ERR_OK)
+        return e;
+    struct sched_job *j = mem_new(sizeof *j);
+    j->ask = m->ask;
+    j->dimensions = m->dimensions ? m->dimensions : s->model->embed;
+    j->is_unit = m->unit;
+    j->vector = mem_array(s->model->embed, sizeof *j->vector);
+    if (model_writes(s->model))
+        j->seq = engine_seq_new(s->engine, (uint32_t)wire_id_count(m->ids));
+    buf_add(&j->ids, m->ids.p, m->ids.n);
+    return sched_add_job(s, j, (uint32_t)wire_id_count(m->ids), note);
 }
 
 static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
@@ -174,13 +210,10 @@ static enum err take_logits(struct sched *s, const struct wire_logits *m, struct
     if (!model_writes(s->model))
         return note_set(note, ERR_UNSUPPORTED, "a model of the architecture %s only makes embeddings: it has no logits",
                         s->model->architecture);
+    enum err e = check_ids(s, m->ids, note);
+    if (e != ERR_OK)
+        return e;
     size_t n = wire_id_count(m->ids);
-    if (n == 0 || n > engine_context(s->engine))
-        return note_set(note, ERR_RANGE, "%zu tokens: from 1 to the context of %u", n, engine_context(s->engine));
-    for (size_t i = 0; i < n; i++)
-        if (wire_id_at(m->ids, i) >= s->model->vocab)
-            return note_set(note, ERR_RANGE, "token %u is not in the vocabulary of %u", wire_id_at(m->ids, i),
-                            s->model->vocab);
     struct sched_job *j = mem_new(sizeof *j);
     j->ask = m->ask;
     j->seq = engine_seq_new(s->engine, (uint32_t)n);
@@ -204,6 +237,7 @@ static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct
     A(run, RUN)                                                                                                        \
     A(verify, VERIFY)                                                                                                  \
     A(logits, LOGITS)                                                                                                  \
+    A(embed, EMBED)                                                                                                    \
     A(cancel, CANCEL)
 
 enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note)

@@ -5,12 +5,16 @@
 #include "inference/sched.h"
 #include "inference/session.h"
 
-/* A run or a verification (session), or a question for logits (seq and ids). */
+/* A run or a verification (session), a question for logits (seq and ids), or for an embedding
+ * (vector and ids; seq unless the model sees a text as a whole). */
 struct sched_job {
     uint64_t ask;
     struct session *session;
     struct engine_seq *seq;
     struct buf ids;
+    float *vector; /* embedding: what was pooled so far */
+    uint32_t dimensions;
+    bool is_unit;
     uint32_t at;                 /* logits: the next position */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
@@ -35,12 +39,25 @@ struct sched {
     uint64_t memory_bytes, fixed_bytes;
     struct sched_job *jobs[JOBS_MAX]; /* in the order in which they came */
     uint32_t jobs_n;
-    uint32_t turn; /* which reader is first */
+    uint32_t turn;   /* which reader is first */
+    uint64_t row_ns; /* what a row of a batch took lately; 0: not known */
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */
 enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note) MUST_USE;
 /* False if there is none. */
 bool sched_cancel_job(struct sched *s, uint64_t ask);
+
+/* -- sched_batch.c -- */
+/* Fills the next batch: how many rows. `active`: the first of the jobs that may have rows in it. */
+uint32_t sched_fill(struct sched *s, uint32_t *active);
+/* A batch of so many rows took so long. */
+void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
+
+/* -- sched_embed.c -- */
+/* An embedding's rows of this batch. True when it is over. */
+bool sched_embed_rows(struct sched *s, struct sched_job *j, struct buf *out);
+/* One of the embeddings that no batch can hold a part of, if there is any among the active jobs. */
+void sched_embed_whole(struct sched *s, uint32_t active, struct buf *out);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "inference/constraint.h"
+#include "inference/logprob.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,9 @@ struct session {
     uint32_t *tokens;  /* prompt, then answer; room for all */
     uint32_t known_n;  /* tokens of the answer that were given */
     uint32_t chosen_n; /* tokens of the answer whose choice was made (and, where known, checked) */
-    uint32_t fed;      /* rows handed out */
-    uint32_t taken;    /* results taken, of wanted rows */
+    uint32_t fed;      /* rows handed out, or shared */
+    uint32_t shared_n;
+    bool is_shared; /* looks for others' beginnings */
     struct hash digest, claimed;
     bool over;
     bool beyond; /* verify: the row behind the last token is evaluated too, see check_end */
@@ -36,6 +38,9 @@ struct session {
     struct session_event events[EVENTS_MAX];
     unsigned events_n, events_at;
     struct buf event_text;
+    uint32_t logprobs;
+    float *raw_logits; /* [vocab], where logprobs are asked for */
+    struct buf event_logprobs;
 };
 
 /* -- making -- */
@@ -103,6 +108,13 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->digest = digest_start(&o->model, &s->request);
     s->sampler = sampler_new(engine_model(o->engine)->vocab);
     s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
+    s->is_shared = !hash_is_zero(&o->scope);
+    if (s->is_shared)
+        engine_seq_share(s->seq, &o->scope);
+    CHECK(o->logprobs <= 1 + LOGPROBS_MAX);
+    s->logprobs = o->mode == SESSION_RUN ? o->logprobs : 0;
+    if (s->logprobs)
+        s->raw_logits = mem_array(engine_model(o->engine)->vocab, sizeof *s->raw_logits);
     s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0;
     *out = s;
     return ERR_OK;
@@ -118,11 +130,31 @@ void session_free(struct session *s)
     buf_clear(&s->raw);
     buf_clear(&s->text);
     buf_clear(&s->event_text);
+    buf_clear(&s->event_logprobs);
+    free(s->raw_logits);
     free(s->tokens);
     free(s);
 }
 
 /* -- rows -- */
+
+/* The row of the prompt's last token is always evaluated: the answer is made from its hidden state. */
+static void share_rows(struct session *s)
+{
+    if (!s->is_shared || s->fed + ARITH_CHUNK >= s->prompt_n || engine_seq_length(s->seq) != s->fed)
+        return;
+    uint32_t end = engine_seq_reuse(s->seq, s->tokens, s->prompt_n - 1);
+    s->shared_n += end - s->fed;
+    s->fed = end;
+}
+
+bool session_next_key(struct session *s, struct hash *key)
+{
+    if (s->over)
+        return false;
+    share_rows(s);
+    return engine_seq_next_key(s->seq, s->tokens, s->prompt_n, key);
+}
 
 uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
 {
@@ -131,6 +163,7 @@ uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
     uint32_t end = s->prompt_n + answer, last = s->prompt_n + s->request.tokens_max - 1, n = 0;
     if (s->over)
         return 0;
+    share_rows(s);
     if (s->mode == SESSION_VERIFY)
         end = s->prompt_n + s->known_n - (s->beyond ? 0 : 1);
     if (end > last)
@@ -143,6 +176,22 @@ uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
 bool session_is_prefilling(const struct session *s)
 {
     return s->fed + 1 < s->prompt_n + s->known_n;
+}
+
+uint32_t session_unread_n(const struct session *s)
+{
+    uint32_t end = s->prompt_n + s->known_n;
+    return s->fed < end ? end - s->fed : 0;
+}
+
+uint32_t session_read_n(const struct session *s)
+{
+    return s->fed;
+}
+
+uint32_t session_shared_n(const struct session *s)
+{
+    return s->shared_n;
 }
 
 /* -- text -- */
@@ -206,6 +255,7 @@ struct session_event session_next_event(struct session *s)
     if (s->events_at == s->events_n) {
         s->events_at = s->events_n = 0;
         buf_reset(&s->event_text);
+        buf_reset(&s->event_logprobs);
         return (struct session_event){.kind = SESSION_NONE};
     }
     return s->events[s->events_at++];
@@ -303,6 +353,7 @@ static void take_choice(struct session *s, uint32_t token)
         e->index = i;
         e->token = token;
         e->text = text;
+        e->logprobs = bytes_of_buf(&s->event_logprobs);
     }
     if (over)
         end_run(s, stop);
@@ -344,6 +395,27 @@ static void take_numeric(struct session *s)
         end_verify(s, s->chosen_n == s->known_n, s->chosen_n, 0);
 }
 
+/* What the model thought of the token that was chosen, and of the likeliest; with their texts, which only we know. */
+static void tell_logprobs(struct session *s, uint32_t token)
+{
+    uint32_t vocab = engine_model(s->engine)->vocab, n = s->logprobs < vocab ? s->logprobs : vocab;
+    struct logprob all[1 + LOGPROBS_MAX];
+    logprob_all(s->raw_logits, vocab, token, n - 1, all);
+    buf_reset(&s->event_logprobs);
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t head[10];
+        size_t at = s->event_logprobs.n;
+        store_le32(head, all[i].token);
+        store_le32(head + 4, arith_bits(all[i].value));
+        buf_add(&s->event_logprobs, head, sizeof head);
+        if (s->tok)
+            tok_piece(s->tok, (int32_t)all[i].token, true, &s->event_logprobs);
+        if (s->event_logprobs.n - at > sizeof head + TOKEN_PIECE_MAX)
+            s->event_logprobs.n = at + sizeof head + TOKEN_PIECE_MAX;
+        store_le16(s->event_logprobs.p + at + 8, (uint16_t)(s->event_logprobs.n - at - sizeof head));
+    }
+}
+
 static void take_one(struct session *s, const struct engine_row *row)
 {
     if (!row->finite) {
@@ -355,9 +427,14 @@ static void take_one(struct session *s, const struct engine_row *row)
         end_verify(s, true, s->known_n, s->known_n ? s->tokens[position - 1] : 0);
         return;
     }
+    bool tells = s->logprobs && s->chosen_n >= s->known_n;
+    if (tells)
+        memcpy(s->raw_logits, row->logits, engine_model(s->engine)->vocab * sizeof *s->raw_logits);
     uint32_t token = sampler_pick(s->sampler, &s->request, s->constraint ? constraint_mask(s->constraint) : NULL,
-                                  row->logits, s->tokens, position, 0, position);
+                                  row->logits, s->tokens, position, s->request.choice, position);
     digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
+    if (tells)
+        tell_logprobs(s, token);
     if (s->mode == SESSION_RUN)
         take_choice(s, token);
     else

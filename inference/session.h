@@ -26,6 +26,8 @@ struct session_options {
     struct bytes request;  /* encoded; copied */
     struct bytes tokens;   /* of the answer, u32 each: known already (run), or to be verified */
     struct hash digest;    /* verify: what is claimed */
+    struct hash scope;     /* whose beginnings are shared (engine_seq_share); zero: none */
+    uint32_t logprobs;     /* run: 0 none, else 1 and how many of the likeliest beside each token, up to LOGPROBS_MAX */
 };
 /* ERR_FORMAT, ERR_RANGE, ERR_LIMIT... with a note for a request that cannot be run. */
 enum err session_new(const struct session_options *o, struct session **out, struct note *note) MUST_USE;
@@ -52,12 +54,19 @@ struct session_event {
     bool same;
     struct bytes text; /* whole characters that this token completed, less what may be part of a stop text; until the
                           next call */
+    struct bytes logprobs; /* token: as in worker_proto.h, empty if not asked for; until the next call */
 };
 struct session_event session_next_event(struct session *s);
 bool session_is_over(const struct session *s);
 uint32_t session_prompt_n(const struct session *s);
 uint32_t session_tokens_n(const struct session *s); /* of the answer so far */
-/* Still reading what is known: prompt, or known tokens. */
+uint32_t session_shared_n(const struct session *s); /* positions of the prompt that were not evaluated, but shared */
+/* Still reading what is known: prompt, or known tokens. How many rows of that are left. */
 bool session_is_prefilling(const struct session *s);
+uint32_t session_unread_n(const struct session *s);
+uint32_t session_read_n(const struct session *s); /* rows handed out or shared */
+/* engine_seq_next_key of its next row, if that row is in the prompt. A session that begins to read a page which another
+ * with the same key is reading may as well wait, and share it. */
+bool session_next_key(struct session *s, struct hash *key);
 
 #endif

@@ -11,6 +11,7 @@ RECORD_DEFINE(wire_run, WIRE_RUN_FIELDS)
 RECORD_DEFINE(wire_verify, WIRE_VERIFY_FIELDS)
 RECORD_DEFINE(wire_logits, WIRE_LOGITS_FIELDS)
 RECORD_DEFINE(wire_cancel, WIRE_CANCEL_FIELDS)
+RECORD_DEFINE(wire_embed, WIRE_EMBED_FIELDS)
 RECORD_DEFINE(wire_opened, WIRE_OPENED_FIELDS)
 RECORD_DEFINE(wire_failed, WIRE_FAILED_FIELDS)
 RECORD_DEFINE(wire_tokens, WIRE_TOKENS_FIELDS)
@@ -20,6 +21,7 @@ RECORD_DEFINE(wire_token, WIRE_TOKEN_FIELDS)
 RECORD_DEFINE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DEFINE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DEFINE(wire_row, WIRE_ROW_FIELDS)
+RECORD_DEFINE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
@@ -44,7 +46,7 @@ static bool template_is_right(const struct wire_template *m)
 
 static bool run_is_right(const struct wire_run *m)
 {
-    return m->ask != 0 && m->tokens.n % 4 == 0;
+    return m->ask != 0 && m->tokens.n % 4 == 0 && m->logprobs <= 1 + LOGPROBS_MAX;
 }
 
 static bool verify_is_right(const struct wire_verify *m)
@@ -53,6 +55,11 @@ static bool verify_is_right(const struct wire_verify *m)
 }
 
 static bool logits_is_right(const struct wire_logits *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool embed_is_right(const struct wire_embed *m)
 {
     return m->ask != 0 && m->ids.n % 4 == 0;
 }
@@ -89,7 +96,12 @@ static bool templated_is_right(const struct wire_templated *m)
 
 static bool token_is_right(const struct wire_token *m)
 {
-    return m->ask != 0;
+    struct bytes rest = m->logprobs;
+    struct wire_logprob one;
+    while (wire_next_logprob(&rest, &one))
+        if (one.text.n > TOKEN_PIECE_MAX || !arith_is_finite(one.value))
+            return false;
+    return m->ask != 0 && rest.n == 0;
 }
 
 static bool done_is_right(const struct wire_done *m)
@@ -103,6 +115,11 @@ static bool verified_is_right(const struct wire_verified *m)
 }
 
 static bool row_is_right(const struct wire_row *m)
+{
+    return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+static bool embedding_is_right(const struct wire_embedding *m)
 {
     return m->ask != 0 && m->values.n % 4 == 0;
 }
@@ -222,4 +239,19 @@ uint32_t wire_id_at(struct bytes ids, size_t i)
 size_t wire_id_count(struct bytes ids)
 {
     return ids.n / 4;
+}
+
+#define LOGPROB_HEAD 10
+
+bool wire_next_logprob(struct bytes *blob, struct wire_logprob *out)
+{
+    if (blob->n < LOGPROB_HEAD)
+        return false;
+    size_t n = load_le16(blob->p + 8);
+    if (blob->n - LOGPROB_HEAD < n)
+        return false;
+    *out = (struct wire_logprob){load_le32(blob->p), arith_of_bits(load_le32(blob->p + 4)),
+                                 bytes_of(blob->p + LOGPROB_HEAD, n)};
+    *blob = bytes_of(blob->p + LOGPROB_HEAD + n, blob->n - LOGPROB_HEAD - n);
+    return true;
 }

@@ -11,9 +11,11 @@
  *     run      -> token ... done        a token as soon as it is chosen
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
+ *     embed    -> embedding             one vector for a whole text
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
- * verify or a logits question early: it is answered by `failed` with ERR_CANCELLED unless it had ended already.
+ * verify, a logits or an embed question early: it is answered by `failed` with ERR_CANCELLED unless it had ended
+ * already.
  *
  * Both sides check everything: the worker because a bug in kithd must not become one in the engine, kithd
  * because the worker has read a stranger's model file.
@@ -58,10 +60,14 @@ enum wire_ends {
 /* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty. `clock_ms`: what the template takes for now. */
 #define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
- * the first that the model would not have chosen fails the run with ERR_MISMATCH. */
-#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(blob, request) F(blob, tokens)
-#define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(blob, request) F(blob, tokens) F(hash, digest)
+ * the first that the model would not have chosen fails the run with ERR_MISMATCH. `scope`: whoever asks, or what else
+ * may know of it: questions of one scope share what their beginnings came to; zero: shared with nobody. `logprobs`: 0,
+ * or 1 and how many of the likeliest tokens are wanted beside each token, up to LOGPROBS_MAX. */
+#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(hash, scope) F(u8, logprobs) F(blob, request) F(blob, tokens)
+#define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
+/* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
+#define WIRE_EMBED_FIELDS(F)  F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F) F(u64, ask)
 
 /* -- from the worker -- */
@@ -86,22 +92,30 @@ enum wire_ends {
 #define WIRE_TEXT_FIELDS(F)      F(u64, ask) F(blob, text)
 #define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(blob, text) F(blob, ids)
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
- * that may still turn out to belong to a stop text; may be empty. */
-#define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text)
-/* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `text`: what was still held back. */
+ * that may still turn out to belong to a stop text; may be empty. `logprobs`: of the token, then of the likeliest, each
+ * as u32 token, f32 logprob, u16 bytes of its text, text (wire_next_logprob). */
+#define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(blob, logprobs)
+/* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `shared`: tokens of the prompt that were not
+ * evaluated, since a question of the same scope had begun alike; `text`: what was still held back. */
 #define WIRE_DONE_FIELDS(F)                                                                                            \
     F(u64, ask)                                                                                                        \
-    F(u8, stop) F(u32, prompt_tokens) F(u32, tokens) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
+    F(u8, stop)                                                                                                        \
+    F(u32, prompt_tokens)                                                                                              \
+    F(u32, shared) F(u32, tokens) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
 /* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
  * differs; `token`: what the model chose there. `digest`: of the replay. */
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
+/* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/digest.h), of the whole
+ * pooled vector whatever is told of it. */
+#define WIRE_EMBEDDING_FIELDS(F) F(u64, ask) F(u32, tokens) F(hash, digest) F(u64, us) F(blob, values)
 
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
-#define WIRE_BODY_SMALL 2048u
-#define WIRE_BODY_IDS   (4u * PROMPT_BYTES_MAX + 256u) /* a token a byte at worst */
-#define WIRE_BODY_TEXT  (TEMPLATE_OUTPUT_MAX + 256u)
+#define WIRE_BODY_SMALL    2048u
+#define WIRE_BODY_IDS      (4u * PROMPT_BYTES_MAX + 256u) /* a token a byte at worst */
+#define WIRE_BODY_LOGPROBS ((1u + LOGPROBS_MAX) * (10u + TOKEN_PIECE_MAX))
+#define WIRE_BODY_TEXT     (TEMPLATE_OUTPUT_MAX + 256u)
 #define WIRE_MESSAGES(M)                                                                                               \
     M(open, OPEN, 1, true, WIRE_BODY_SMALL)                                                                            \
     M(tokenize, TOKENIZE, 2, true, PROMPT_BYTES_MAX + 256u)                                                            \
@@ -111,15 +125,17 @@ enum wire_ends {
     M(verify, VERIFY, 6, true, 2u * WIRE_BODY_IDS)                                                                     \
     M(logits, LOGITS, 7, true, WIRE_BODY_IDS)                                                                          \
     M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
+    M(embed, EMBED, 9, true, WIRE_BODY_IDS)                                                                            \
     M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
     M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
     M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
     M(text, TEXT, 68, false, WORKER_FRAME_MAX - 1u)                                                                    \
     M(templated, TEMPLATED, 69, false, WORKER_FRAME_MAX - 1u)                                                          \
-    M(token, TOKEN, 70, false, 2u * TOKEN_PIECE_MAX + WIRE_BODY_SMALL)                                                 \
+    M(token, TOKEN, 70, false, 2u * TOKEN_PIECE_MAX + WIRE_BODY_LOGPROBS + WIRE_BODY_SMALL)                            \
     M(done, DONE, 71, false, WIRE_BODY_SMALL)                                                                          \
     M(verified, VERIFIED, 72, false, WIRE_BODY_SMALL)                                                                  \
-    M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)
+    M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)                                                                      \
+    M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -135,6 +151,7 @@ RECORD_DECLARE(wire_run, WIRE_RUN_FIELDS)
 RECORD_DECLARE(wire_verify, WIRE_VERIFY_FIELDS)
 RECORD_DECLARE(wire_logits, WIRE_LOGITS_FIELDS)
 RECORD_DECLARE(wire_cancel, WIRE_CANCEL_FIELDS)
+RECORD_DECLARE(wire_embed, WIRE_EMBED_FIELDS)
 RECORD_DECLARE(wire_opened, WIRE_OPENED_FIELDS)
 RECORD_DECLARE(wire_failed, WIRE_FAILED_FIELDS)
 RECORD_DECLARE(wire_tokens, WIRE_TOKENS_FIELDS)
@@ -144,6 +161,7 @@ RECORD_DECLARE(wire_token, WIRE_TOKEN_FIELDS)
 RECORD_DECLARE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DECLARE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
+RECORD_DECLARE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */
@@ -173,5 +191,13 @@ enum err wire_failure(const struct wire_failed *message, struct note *note);
 void wire_put_id(struct buf *out, uint32_t id);
 uint32_t wire_id_at(struct bytes ids, size_t i);
 size_t wire_id_count(struct bytes ids);
+
+struct wire_logprob {
+    uint32_t token;
+    float value;
+    struct bytes text; /* borrowed; may be a part of a character, or nothing */
+};
+/* Takes the first off a blob that wire_read_token has let through; false when it is empty. */
+bool wire_next_logprob(struct bytes *blob, struct wire_logprob *out);
 
 #endif

@@ -20,6 +20,8 @@ static const struct route {
 } routes[] = {
     {"GET", "/v1/models", api_openai_models, false},
     {"POST", "/v1/chat/completions", api_openai_chat, false},
+    {"POST", "/v1/completions", api_openai_completion, false},
+    {"POST", "/v1/embeddings", api_openai_embeddings, false},
     {"GET", "/health", api_health, false},
     {"GET", "/ready", api_ready, false},
     {"GET", "/metrics", api_metrics, false},

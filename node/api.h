@@ -57,6 +57,8 @@ void api_drop_waits(struct node *n);
 /* Routes. */
 void api_openai_models(struct api_call *c);
 void api_openai_chat(struct api_call *c);
+void api_openai_completion(struct api_call *c);
+void api_openai_embeddings(struct api_call *c);
 void api_health(struct api_call *c);
 void api_ready(struct api_call *c);
 void api_metrics(struct api_call *c);

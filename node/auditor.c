@@ -124,7 +124,8 @@ static void replay(struct audit *x)
         return;
     }
     x->stage = REPLAYING;
-    x->ask = worker_verify(x->worker, bytes_of_buf(&x->request), bytes_of_buf(&x->tokens), &x->digest, on_verdict, x);
+    const struct worker_work work = {.request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens)};
+    x->ask = worker_verify(x->worker, &work, &x->digest, on_verdict, x);
 }
 
 static void on_model(void *arg, enum err e, const struct hash *root, const struct note *note)

@@ -23,6 +23,7 @@ struct job_remote;
     F(flag, local)                                                                                                     \
     F(flag, has_seed)                                                                                                  \
     F(flag, chat)                                                                                                      \
+    F(flag, ids)                                                                                                       \
     F(amount, cost_max)                                                                                                \
     F(amount, cost)                                                                                                    \
     F(u64, key)                                                                                                        \
@@ -51,13 +52,16 @@ RECORD_DECLARE(job_record, JOB_RECORD_FIELDS)
 struct job {
     struct jobs *jobs;
     struct job *next;
-    struct job_record r; /* its blobs point into the buffers below */
-    struct buf input;    /* messages as JSON, or the raw prompt */
-    struct buf tools;    /* as JSON, empty: none */
-    struct buf request;  /* request.h's encoding; prompt and seed empty until prepared */
-    struct buf tokens;   /* u32 each */
-    struct buf text;     /* of all tokens, stop texts and half characters still on it */
-    size_t text_shown;   /* how much of it may be shown */
+    struct job_record r;    /* its blobs point into the buffers below */
+    struct buf input;       /* messages as JSON, the raw prompt, or its tokens, u32 each (r.ids) */
+    struct buf tools;       /* as JSON, empty: none */
+    struct buf request;     /* request.h's encoding; prompt and seed empty until prepared */
+    struct buf tokens;      /* u32 each */
+    struct buf text;        /* of all tokens, stop texts and half characters still on it */
+    size_t text_shown;      /* how much of it may be shown */
+    struct buf logprobs;    /* of the tokens, where the ask wanted them; not kept over a restart */
+    uint8_t logprobs_asked; /* as in the worker's run */
+    uint32_t shared;        /* tokens of the prompt that an earlier job had evaluated */
     struct worker *worker;
     worker_ask ask, text_ask;
     uint32_t texted; /* tokens that `text` will cover when text_ask is answered; r.text_tokens: covers now */
@@ -95,6 +99,8 @@ void job_finish(struct job *j, enum err e, const char *why);
 void job_retry(struct job *j, enum err e, const char *why);
 
 struct job *job_find(struct jobs *jobs, const struct hash *id);
+/* What this node's own jobs share beginnings under. */
+struct hash job_scope(void);
 /* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */

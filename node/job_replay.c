@@ -145,7 +145,11 @@ void jobs_verify(struct jobs *jobs, const struct hash *id, job_verified_fn fn, v
     else
         x->e = full_worker(jobs, &j->r.model, &w, &x->note);
     if (x->e == ERR_OK)
-        worker_verify(w, bytes_of_buf(&j->request), bytes_of_buf(&j->tokens), &j->r.digest, on_verdict, x);
+        worker_verify(w,
+                      &(struct worker_work){.request = bytes_of_buf(&j->request),
+                                            .tokens = bytes_of_buf(&j->tokens),
+                                            .scope = job_scope()},
+                      &j->r.digest, on_verdict, x);
     else
         host_post(jobs->s.host, on_refused, x);
 }

@@ -37,6 +37,7 @@ void job_free(struct job *j)
     buf_clear(&j->request);
     buf_clear(&j->tokens);
     buf_clear(&j->text);
+    buf_clear(&j->logprobs);
     free(j);
 }
 

@@ -107,6 +107,10 @@ static void view(const struct job *j, struct job_view *v)
                            .receipt_index = receipt_index(j),
                            .text_tokens = j->r.text_tokens,
                            .seed = r.seed,
+                           .logprobs = bytes_of_buf(&j->logprobs),
+                           .logprobs_each = j->logprobs_asked,
+                           .choice = r.choice,
+                           .shared = j->shared,
                            .verified = j->r.verified,
                            .error = j->r.state == JOB_FAILED ? j->r.error.s : NULL,
                            .code = (enum err)j->r.code,
@@ -379,6 +383,8 @@ static void on_ready(void *arg, enum err e, const struct worker_info *info, cons
         blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
     } else if (e != ERR_OK)
         job_finish(j, e, note->text);
+    else if (j->r.ids)
+        on_prompt(j, ERR_OK, bytes_of_buf(&j->input), NULL);
     else if (j->r.chat)
         j->ask = worker_template(j->worker, bytes_of_buf(&j->input), bytes_of_buf(&j->tools), on_prompt, j);
     else
@@ -414,6 +420,11 @@ static void prepare(struct job *j)
         job_finish(j, ERR_NOT_FOUND, "the model is not on this machine: kith model pull gets it");
         return;
     }
+    if (j->logprobs_asked && !j->r.local) {
+        job_finish(j, ERR_USAGE,
+                   "logprobs come from models on this machine only: kith model pull gets this one, or ask without");
+        return;
+    }
     enum err e = job_need_worker(j, &note);
     if (e == ERR_NOT_FOUND) {
         host_timer_set(j->jobs->s.host, &j->timer, HEAD_WAIT_MS, on_no_head, j);
@@ -438,6 +449,7 @@ static void on_local_token(void *arg, const struct worker_token *t)
         buf_add(&j->tokens, raw, sizeof raw);
     }
     buf_add(&j->text, t->text.p, t->text.n);
+    buf_add(&j->logprobs, t->logprobs.p, t->logprobs.n);
     j->r.text_tokens = job_tokens_n(j);
     j->r.digest = t->digest;
     j->r.state = JOB_RUNNING;
@@ -451,10 +463,16 @@ static void on_local_done(void *arg, enum err e, const struct worker_done *d, co
     j->ask = 0;
     if (e == ERR_OK) {
         j->r.stop = d->stop;
+        j->shared = d->shared;
         j->r.digest = d->digest;
         buf_add(&j->text, d->text.p, d->text.n);
     }
     job_finish(j, e, note ? note->text : "");
+}
+
+struct hash job_scope(void)
+{
+    return hash_once(HASH_PAGE, "own", 3);
 }
 
 static void route(struct job *j)
@@ -470,8 +488,11 @@ static void route(struct job *j)
     }
     buf_reset(&j->tokens); /* a local answer costs nothing but time: from the start again, the same bits */
     buf_reset(&j->text);
+    buf_reset(&j->logprobs);
     j->r.state = JOB_RUNNING;
-    j->ask = worker_run(j->worker, bytes_of_buf(&j->request), (struct bytes){0}, &calls, j);
+    const struct worker_work work = {
+        .request = bytes_of_buf(&j->request), .scope = job_scope(), .logprobs = j->logprobs_asked};
+    j->ask = worker_run(j->worker, &work, &calls, j);
 }
 
 static void on_text(void *arg, enum err e, struct bytes text, const struct note *note);
@@ -535,6 +556,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .window = ask->window,
                         .stops = ask->stops,
                         .schema = ask->schema,
+                        .choice = ask->choice,
                         .seed = ask->seed};
     struct job *j = job_new(jobs);
     j->r.model = model;
@@ -550,9 +572,14 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.chat = ask->messages != NULL;
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
+    j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
-    buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
+    j->r.ids = !ask->messages && !ask->prompt;
+    if (j->r.ids)
+        buf_add(&j->input, ask->prompt_ids.p, ask->prompt_ids.n);
+    else
+        buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
     buf_add_text(&j->tools, ask->messages && ask->tools ? ask->tools : "");
     request_put(&j->request, &r);
     e = job_save(j);

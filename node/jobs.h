@@ -28,11 +28,12 @@ const char *job_state_name(enum job_state s);
 
 /* What somebody asks. Texts are borrowed for the call. */
 struct job_ask {
-    const char *model;    /* name or root in hexadecimal */
-    const char *messages; /* OpenAI's message list as JSON; or NULL: */
-    const char *tools;    /* with messages: OpenAI's list of tools as JSON, or NULL for none */
-    const char *prompt;   /* raw text, BOS as the model's file says */
-    uint32_t tokens_max;  /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
+    const char *model;       /* name or root in hexadecimal */
+    const char *messages;    /* OpenAI's message list as JSON; or NULL: */
+    const char *tools;       /* with messages: OpenAI's list of tools as JSON, or NULL for none */
+    const char *prompt;      /* raw text, BOS as the model's file says; or NULL: */
+    struct bytes prompt_ids; /* tokens, u32 little-endian each */
+    uint32_t tokens_max;     /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
     float temp, top_p, min_p, repeat_penalty, presence, frequency;
     uint32_t top_k, window;
     bool has_seed;
@@ -41,8 +42,10 @@ struct job_ask {
     struct bytes schema; /* as in a request: canonical JSON, checked by the caller; empty: none */
     enum job_route route;
     struct amount cost_max;
-    bool is_private; /* only on this machine, shown to nobody */
-    uint64_t key;    /* drawn by the client; asking again with the same one gives the same job; 0: none */
+    bool is_private;  /* only on this machine, shown to nobody */
+    uint32_t choice;  /* which of several answers to one question this is to be, from 0 */
+    uint8_t logprobs; /* 0, or 1 and how many of the likeliest tokens beside each: local models only */
+    uint64_t key;     /* drawn by the client; asking again with the same one gives the same job; 0: none */
 };
 #define JOB_TOKENS_DEFAULT 512
 /* Greedy, no penalties, everything else at its default. */
@@ -67,6 +70,10 @@ struct job_view {
     struct hash receipt;    /* zero for a local job */
     uint32_t receipt_index; /* in its channel; UINT32_MAX before there is one */
     struct hash seed;
+    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob) */
+    uint8_t logprobs_each; /* entries a token; 0: not asked for */
+    uint32_t choice;       /* of the ask */
+    uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
     bool verified;
     const char *error; /* of a failed job: one line, and its code */
     enum err code;

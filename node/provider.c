@@ -481,6 +481,12 @@ static enum err join_earlier(struct serving *v, uint32_t given)
     return ERR_OK;
 }
 
+/* What one payer asks is shared with what the same payer asked before, and with nobody else's. */
+static struct hash scope_of_payer(const struct pubkey *payer)
+{
+    return hash_once(HASH_PAGE, payer->b, sizeof payer->b);
+}
+
 static enum err start(struct serving *v, struct bytes tokens)
 {
     struct provider *p = v->provider;
@@ -490,7 +496,9 @@ static enum err start(struct serving *v, struct bytes tokens)
         log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
         return e;
     }
-    v->ask = worker_run(v->worker, bytes_of_buf(&v->request), tokens, &worker_calls, v);
+    const struct worker_work work = {
+        .request = bytes_of_buf(&v->request), .tokens = tokens, .scope = scope_of_payer(&v->from)};
+    v->ask = worker_run(v->worker, &work, &worker_calls, v);
     return ERR_OK;
 }
 

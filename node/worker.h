@@ -72,12 +72,13 @@ worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn 
 struct worker_token {
     uint32_t index; /* in the answer, from 0; after the tokens that were given */
     uint32_t token;
-    struct hash digest; /* running, with this token */
-    struct bytes text;  /* what this token completed: whole UTF-8 characters, may be empty */
+    struct hash digest;    /* running, with this token */
+    struct bytes text;     /* what this token completed: whole UTF-8 characters, may be empty */
+    struct bytes logprobs; /* wire_next_logprob (inference/worker_proto.h); empty if not asked for */
 };
 struct worker_done {
-    uint8_t stop; /* enum of inference/request.h */
-    uint32_t tokens;
+    uint8_t stop;            /* enum of inference/request.h */
+    uint32_t tokens, shared; /* of the answer; of the prompt, known from an earlier question of the same scope */
     struct hash digest;
     uint64_t prompt_us, decode_us;
     struct bytes text; /* what no token had given yet */
@@ -87,9 +88,15 @@ struct worker_calls {
     void (*token)(void *arg, const struct worker_token *t);
     void (*done)(void *arg, enum err e, const struct worker_done *d, const struct note *note);
 };
-/* `request`: inference/request.h's encoding; `tokens`: ids (u32 LE) that are answered already, replayed first. */
-worker_ask worker_run(struct worker *w, struct bytes request, struct bytes tokens, const struct worker_calls *calls,
-                      void *arg);
+/* `request`: inference/request.h's encoding; `tokens`: ids (u32 LE) that are answered already, replayed first, or that
+ * are to be verified. `scope`: whoever asks; only what the same scope asked before makes an answer quicker, so that no
+ * stranger's timing tells of others; zero: shared with nobody. `logprobs`: 0, or 1 and how many of the likeliest. */
+struct worker_work {
+    struct bytes request, tokens;
+    struct hash scope;
+    uint8_t logprobs;
+};
+worker_ask worker_run(struct worker *w, const struct worker_work *work, const struct worker_calls *calls, void *arg);
 
 struct worker_verdict {
     bool same;
@@ -98,8 +105,17 @@ struct worker_verdict {
 };
 typedef void (*worker_verdict_fn)(void *arg, enum err e, const struct worker_verdict *v, const struct note *note);
 /* One prefill pass over prompt and tokens; same: every token is what the model chooses and the digest is `digest`. */
-worker_ask worker_verify(struct worker *w, struct bytes request, struct bytes tokens, const struct hash *digest,
+worker_ask worker_verify(struct worker *w, const struct worker_work *work, const struct hash *digest,
                          worker_verdict_fn fn, void *arg);
+
+struct worker_embedding {
+    uint32_t tokens;
+    struct bytes values; /* f32 little-endian each, of unit length */
+    struct hash digest;
+};
+typedef void (*worker_embedding_fn)(void *arg, enum err e, const struct worker_embedding *v, const struct note *note);
+/* `dimensions`: only the first so many; 0: all. */
+worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg);
 
 /* Takes a question back; a running job is cancelled at once. Unknown numbers are fine. */
 void worker_drop(struct worker *w, worker_ask ask);

@@ -40,7 +40,7 @@ static void ask_send(struct worker *w, const struct ask *a)
     if (a->kind == ASK_READY || a->failed != ERR_OK)
         return;
     if (a->kind == ASK_RUN) {
-        const struct wire_run m = {a->id, bytes_of_buf(&a->request), bytes_of_buf(&a->tokens)};
+        const struct wire_run m = {a->id, a->scope, a->logprobs, bytes_of_buf(&a->request), bytes_of_buf(&a->tokens)};
         wire_add_run(&out, &m);
     } else {
         buf_add(&out, a->frame.p, a->frame.n);
@@ -82,6 +82,10 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
     case ASK_VERIFY:
         if (a->fn.verdict)
             a->fn.verdict(a->arg, e, NULL, note);
+        break;
+    case ASK_EMBED:
+        if (a->fn.embedding)
+            a->fn.embedding(a->arg, e, NULL, note);
         break;
     }
     ask_free(a);
@@ -142,7 +146,7 @@ static enum err take_token(struct ask *a, const struct wire_token *m)
     if (a->kind != ASK_RUN || m->index != a->tokens.n / 4)
         return ERR_PROTOCOL;
     wire_put_id(&a->tokens, m->token);
-    const struct worker_token t = {m->index, m->token, m->digest, m->text};
+    const struct worker_token t = {m->index, m->token, m->digest, m->text, m->logprobs};
     if (a->fn.calls.token)
         a->fn.calls.token(a->arg, &t);
     return ERR_OK;
@@ -154,6 +158,7 @@ static enum err take_done(struct worker *w, struct ask *a, const struct wire_don
         return ERR_PROTOCOL;
     const struct worker_done d = {.stop = m->stop,
                                   .tokens = m->tokens,
+                                  .shared = m->shared,
                                   .digest = m->digest,
                                   .prompt_us = m->prompt_us,
                                   .decode_us = m->decode_us,
@@ -173,6 +178,18 @@ static enum err take_verified(struct worker *w, struct ask *a, const struct wire
     ask_unlink(w, a);
     if (a->fn.verdict)
         a->fn.verdict(a->arg, ERR_OK, &v, &no_note);
+    ask_free(a);
+    return ERR_OK;
+}
+
+static enum err take_embedding(struct worker *w, struct ask *a, const struct wire_embedding *m)
+{
+    if (a->kind != ASK_EMBED || m->values.n > 4 * (size_t)w->opened.embed)
+        return ERR_PROTOCOL;
+    const struct worker_embedding v = {m->tokens, m->values, m->digest};
+    ask_unlink(w, a);
+    if (a->fn.embedding)
+        a->fn.embedding(a->arg, ERR_OK, &v, &no_note);
     ask_free(a);
     return ERR_OK;
 }
@@ -226,6 +243,7 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(TOKEN, token, take_token(a, &m))
         TAKE(DONE, done, take_done(w, a, &m))
         TAKE(VERIFIED, verified, take_verified(w, a, &m))
+        TAKE(EMBEDDING, embedding, take_embedding(w, a, &m))
         TAKE(TOKENS, tokens, take_ids(w, a, ASK_TOKENIZE, m.ids))
         TAKE(TEMPLATED, templated, take_ids(w, a, ASK_TEMPLATE, m.ids))
         TAKE(TEXT, text, take_text(w, a, m.text))
@@ -340,28 +358,44 @@ static bool is_too_long(struct bytes request, struct bytes tokens)
     return request.n > WIRE_BODY_IDS - 64 || tokens.n > WIRE_BODY_IDS - 64;
 }
 
-worker_ask worker_run(struct worker *w, struct bytes request, struct bytes tokens, const struct worker_calls *calls,
-                      void *arg)
+worker_ask worker_run(struct worker *w, const struct worker_work *work, const struct worker_calls *calls, void *arg)
 {
     struct ask *a = ask_new(w, ASK_RUN, arg);
     a->fn.calls = *calls;
-    if (is_too_long(request, tokens))
+    if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    buf_add(&a->request, request.p, request.n);
-    buf_add(&a->tokens, tokens.p, tokens.n);
+    buf_add(&a->request, work->request.p, work->request.n);
+    buf_add(&a->tokens, work->tokens.p, work->tokens.n);
+    a->scope = work->scope;
+    a->logprobs = work->logprobs;
     return ask_go(w, a);
 }
 
-worker_ask worker_verify(struct worker *w, struct bytes request, struct bytes tokens, const struct hash *digest,
+worker_ask worker_verify(struct worker *w, const struct worker_work *work, const struct hash *digest,
                          worker_verdict_fn fn, void *arg)
 {
     struct ask *a = ask_new(w, ASK_VERIFY, arg);
     a->fn.verdict = fn;
-    if (is_too_long(request, tokens))
+    if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    const struct wire_verify m = {a->id, request, tokens, *digest};
+    const struct wire_verify m = {a->id, work->scope, work->request, work->tokens, *digest};
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
+}
+
+worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg)
+{
+    struct ask *a = ask_new(w, ASK_EMBED, arg);
+    a->fn.embedding = fn;
+    if (ids.n > WIRE_BODY_IDS - 64)
+        return too_long(w, a);
+    wire_add_embed(&a->frame, &(struct wire_embed){a->id, dimensions, true, ids});
+    return ask_go(w, a);
+}
+
+static bool can_cancel(enum ask_kind kind)
+{
+    return kind == ASK_RUN || kind == ASK_VERIFY || kind == ASK_EMBED;
 }
 
 void worker_drop(struct worker *w, worker_ask id)
@@ -369,7 +403,7 @@ void worker_drop(struct worker *w, worker_ask id)
     struct ask *a = ask_find(w, id);
     if (!a)
         return;
-    if (w->state == WORKER_READY && (a->kind == ASK_RUN || a->kind == ASK_VERIFY) && a->failed == ERR_OK) {
+    if (w->state == WORKER_READY && can_cancel(a->kind) && a->failed == ERR_OK) {
         struct buf out = {0};
         wire_add_cancel(&out, &(struct wire_cancel){.ask = id});
         worker_send_take(w, &out);

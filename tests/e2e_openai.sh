@@ -28,8 +28,9 @@ for _ in $(seq 100); do
     curl -sf "http://127.0.0.1:$port/ready" >/dev/null && break
     sleep 0.1
 done
-cp tests/openai/chat.mjs $cache/
-(cd $cache && timeout 120 node chat.mjs "http://127.0.0.1:$port/v1") || {
+cp tests/openai/*.mjs $cache/
+(cd $cache && timeout 120 node chat.mjs "http://127.0.0.1:$port/v1" &&
+    timeout 120 node more.mjs "http://127.0.0.1:$port/v1") || {
     echo "FAILED: e2e_openai"
     cat "$dir/out" "$dir/log"
     exit 1

@@ -121,7 +121,7 @@ void gguf_make_counter(struct gguf_make *m, const char *skip)
     }
     gguf_make_init(m);
     gguf_make_text(m, "general.architecture", "llama");
-    gguf_make_u32(m, "llama.context_length", 32);
+    gguf_make_u32(m, "llama.context_length", 256);
     gguf_make_u32(m, "llama.embedding_length", N);
     gguf_make_u32(m, "llama.block_count", 1);
     gguf_make_u32(m, "llama.feed_forward_length", N);

@@ -400,6 +400,64 @@ static void every_way_gives_the_same_bits(void **state)
     }
 }
 
+/* The rows of the tokens from `from` on, of a sequence that shares with `scope` and takes over what it finds. Returns
+ * how many positions it found. */
+static uint32_t eval_shared(struct engine *e, uint8_t scope, uint32_t n, uint32_t length, float *out)
+{
+    const struct model *m = engine_model(e);
+    const struct hash h = {{scope}};
+    struct engine_seq *s = engine_seq_new(e, length);
+    size_t width = m->vocab + m->embed;
+    uint32_t ids[TOKENS];
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = token_at(i);
+    engine_seq_share(s, &h);
+    uint32_t found = engine_seq_reuse(s, ids, n - 1);
+    for (uint32_t i = found; i < n; i++) {
+        struct engine_row row = {.seq = s, .token = ids[i], .wants = true};
+        engine_eval(e, &row, 1);
+        memcpy(out + i * width, row.logits, m->vocab * sizeof *out);
+        memcpy(out + i * width + m->vocab, row.hidden, m->embed * sizeof *out);
+    }
+    engine_seq_free(s);
+    return found;
+}
+
+/* A sequence that takes over another's whole pages goes on in the same bits; with a stranger's scope, or where a long
+ * request turns otherwise, it finds none; and none once they were trimmed. */
+static void beginnings_are_shared_by_those_alike(void **state)
+{
+    (void)state;
+    static float want[TOKENS * 512], got[TOKENS * 512];
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        struct loaded l;
+        load(&l, &shapes[k]);
+        if (model_writes(l.model)) {
+            struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 64);
+            size_t width = l.model->vocab + l.model->embed, rest = (TOKENS - 128) * width;
+            bool turns = l.model->rope_long_from > 0;
+            uint32_t length = turns ? l.model->rope_long_from : TOKENS;
+            uint32_t ids[TOKENS];
+            for (uint32_t i = 0; i < TOKENS; i++)
+                ids[i] = token_at(i);
+            eval_all(e, ids, TOKENS, length, 64, want);
+            assert_int_equal(eval_shared(e, 1, TOKENS, length, got), 0);
+            assert_int_equal(engine_idle_bytes(e), engine_seq_bytes(e, 128));
+            assert_int_equal(eval_shared(e, 2, TOKENS, length, got), 0);
+            memset(got, 0, sizeof got);
+            assert_int_equal(eval_shared(e, 1, TOKENS, length, got), 128);
+            if (memcmp(got + 128 * width, want + 128 * width, rest * sizeof *want) != 0)
+                fail_msg("%s: a shared beginning changes what follows", shapes[k].label);
+            assert_int_equal(eval_shared(e, 1, TOKENS, length + 1, got), turns ? 0 : 128);
+            engine_trim(e, 0);
+            assert_int_equal(engine_idle_bytes(e), 0);
+            assert_int_equal(eval_shared(e, 1, TOKENS, length, got), 0);
+            engine_free(e);
+        }
+        unload(&l);
+    }
+}
+
 static const struct shape *shape_of(const char *label)
 {
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
@@ -645,6 +703,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(beginnings_are_shared_by_those_alike),
         cmocka_unit_test(a_window_ends_where_it_should),
         cmocka_unit_test(long_requests_turn_otherwise),
         cmocka_unit_test(ties_between_experts_go_to_the_lower),

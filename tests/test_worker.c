@@ -33,6 +33,7 @@ struct run {
     bool is_over;
     enum err e;
     uint8_t stop;
+    uint32_t shared;
 };
 
 static void on_guard(void *arg)
@@ -145,6 +146,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
         assert_true(hash_equal(&d->digest, &r->digest));
         buf_add(&r->text, d->text.p, d->text.n);
         r->stop = d->stop;
+        r->shared = d->shared;
     } else {
         assert_true(note->text[0] != '\0');
         assert_null(strchr(note->text, '\n'));
@@ -173,6 +175,31 @@ static void request_of_job(unsigned job, uint32_t tokens_max, struct buf *out)
     request_put(out, &r);
 }
 
+/* Of a scope, so that jobs share beginnings: all begin with the same 130 tokens. */
+static void start_shared(struct stage *s, struct run *r, uint8_t scope, uint32_t job, uint32_t tokens_max)
+{
+    static const struct worker_calls calls = {.token = on_token, .done = on_done};
+    struct buf request = {0}, prompt = {0};
+    struct request q;
+    request_init(&q);
+    for (uint32_t i = 0; i < 130 + 10 * job; i++) {
+        uint8_t id[4];
+        store_le32(id, i < 130 ? 300 + i * 7 % 150 : 300 + job);
+        buf_add(&prompt, id, sizeof id);
+    }
+    q.prompt = bytes_of_buf(&prompt);
+    q.tokens_max = tokens_max;
+    q.temp = 0.8f;
+    q.seed.b[0] = (uint8_t)job;
+    request_put(&request, &q);
+    r->stage = s;
+    s->waiting++;
+    const struct worker_work work = {.request = bytes_of_buf(&request), .scope = {{scope}}};
+    r->ask = worker_run(s->worker, &work, &calls, r);
+    buf_clear(&request);
+    buf_clear(&prompt);
+}
+
 static void start_run(struct stage *s, struct run *r, unsigned job, uint32_t tokens_max)
 {
     static const struct worker_calls calls = {.token = on_token, .done = on_done};
@@ -180,7 +207,8 @@ static void start_run(struct stage *s, struct run *r, unsigned job, uint32_t tok
     request_of_job(job, tokens_max, &request);
     r->stage = s;
     s->waiting++;
-    r->ask = worker_run(s->worker, bytes_of_buf(&request), bytes_of_buf(&r->tokens), &calls, r);
+    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens)};
+    r->ask = worker_run(s->worker, &work, &calls, r);
     assert_false(r->is_over); /* never within the call */
     buf_clear(&request);
 }
@@ -249,6 +277,37 @@ static void test_killed_in_the_middle(void **state)
     stage_close(&s);
 }
 
+/* The same with jobs that share their beginning, two of them waiting for a third to read it when it dies. */
+static void test_killed_while_sharing(void **state)
+{
+    (void)state;
+    TEST_NEEDS(model, "weights/stories260K-Q8_0.gguf");
+    struct run quiet[4] = {{0}}, killed[4] = {{0}};
+    struct stage s;
+    stage_open(&s, model, program(), WORKER_FULL);
+    for (unsigned i = 0; i < 4; i++) {
+        start_shared(&s, &quiet[i], 0, i, 60);
+        stage_run(&s);
+        assert_int_equal(quiet[i].shared, 0);
+    }
+    killed[0].kill_at = 1; /* the others have hardly begun */
+    killed[3].kill_at = 40;
+    for (unsigned i = 0; i < 4; i++)
+        start_shared(&s, &killed[i], 1, i, 60);
+    stage_run(&s);
+    for (unsigned i = 0; i < 4; i++)
+        expect_same(&quiet[i], &killed[i]);
+    struct run again = {0};
+    start_shared(&s, &again, 1, 2, 60);
+    stage_run(&s);
+    expect_same(&quiet[2], &again);
+    assert_int_equal(again.shared, 128);
+    clear_runs(quiet, 4);
+    clear_runs(killed, 4);
+    clear_runs(&again, 1);
+    stage_close(&s);
+}
+
 /* Tokens that are known go in as a prefix and only the rest comes out; wrong ones are noticed. */
 static void test_known_tokens(void **state)
 {
@@ -297,7 +356,8 @@ static struct worker_verdict check(struct stage *s, const struct run *r, const s
     struct buf request = {0};
     request_of_job(1, 50, &request);
     s->waiting++;
-    worker_verify(s->worker, bytes_of_buf(&request), bytes_of_buf(&r->tokens), digest, on_verdict, &c);
+    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens)};
+    worker_verify(s->worker, &work, digest, on_verdict, &c);
     stage_run(s);
     assert_int_equal(c.e, ERR_OK);
     buf_clear(&request);
@@ -413,7 +473,7 @@ static void test_bad_requests(void **state)
     start_run(&s, &over, 0, 100000); /* beyond the context */
     garbage.stage = &s;
     s.waiting++;
-    worker_run(s.worker, bytes_of_text("no request"), bytes_of(NULL, 0), &calls, &garbage);
+    worker_run(s.worker, &(struct worker_work){.request = bytes_of_text("no request")}, &calls, &garbage);
     start_run(&s, &fine, 0, 5);
     stage_run(&s);
     assert_int_equal(over.e, ERR_LIMIT);
@@ -475,11 +535,17 @@ static void test_stopped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs_at_once), cmocka_unit_test(test_killed_in_the_middle),
-        cmocka_unit_test(test_known_tokens), cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_no_model),
-        cmocka_unit_test(test_dies_always),  cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_jobs_at_once),
+        cmocka_unit_test(test_killed_in_the_middle),
+        cmocka_unit_test(test_killed_while_sharing),
+        cmocka_unit_test(test_known_tokens),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_no_model),
+        cmocka_unit_test(test_dies_always),
+        cmocka_unit_test(test_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,183 @@
+/* What people wait for when one model serves many: bench_sched MODEL.gguf [PROMPT_TOKENS] [THREADS].
+ *
+ * Somebody writes while somebody else's long prompt is read: the gaps between the writer's tokens with and without the
+ * reader, and how long the prompt took. Then the next turn of that talk: how long until its first token, with what is
+ * known of its beginning and without. Before a time is printed, the answers are compared: they are the same. */
+#include "base/file.h"
+#include "base/mem.h"
+#include "inference/sched.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TOKENS 64 /* that the writer writes at least; the reader writes two */
+
+enum { WRITER = 1, READER, AGAIN, ALONE, ASKS };
+
+struct heard {
+    uint64_t at_us[4096], start_us, first_us;
+    uint32_t n;
+    struct hash digest;
+    bool is_over;
+};
+
+struct stage {
+    struct sched *sched;
+    struct heard heard[ASKS];
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void hear(struct stage *s, const struct wire_frame *f)
+{
+    struct wire_token token;
+    struct wire_done done;
+    struct wire_failed failed;
+    if (f->type == WIRE_TOKEN && wire_read_token(f->body, &token)) {
+        struct heard *h = &s->heard[token.ask];
+        h->first_us = h->n ? h->first_us : now_us();
+        h->at_us[h->n++ % 4096] = now_us();
+    } else if (f->type == WIRE_DONE && wire_read_done(f->body, &done)) {
+        s->heard[done.ask].is_over = true;
+        s->heard[done.ask].digest = done.digest;
+    } else if (f->type == WIRE_FAILED && wire_read_failed(f->body, &failed) && failed.code != ERR_CANCELLED) {
+        fprintf(stderr, "bench_sched: %s\n", failed.text.s);
+        exit(1);
+    }
+}
+
+static void listen_to(struct stage *s, struct buf *out)
+{
+    struct wire_frame f;
+    size_t used;
+    while (wire_next(bytes_of_buf(out), false, &f, &used) == ERR_OK && used) {
+        hear(s, &f);
+        buf_drop(out, used);
+    }
+}
+
+static void step(struct stage *s)
+{
+    struct buf out = {0};
+    sched_step(s->sched, &out);
+    listen_to(s, &out);
+    buf_clear(&out);
+}
+
+static void say(struct stage *s, struct buf *frame)
+{
+    struct wire_frame f;
+    struct buf out = {0};
+    struct note note;
+    size_t used;
+    CHECK(wire_next(bytes_of_buf(frame), true, &f, &used) == ERR_OK && used == frame->n);
+    CHECK(sched_take(s->sched, &f, &out, &note) == ERR_OK);
+    listen_to(s, &out);
+    buf_clear(&out);
+    buf_clear(frame);
+}
+
+static void ask(struct stage *s, uint64_t number, uint8_t scope, uint32_t prompt_n, uint32_t tokens)
+{
+    struct buf prompt = {0}, request = {0}, frame = {0};
+    struct request r;
+    for (uint32_t i = 0; i < prompt_n; i++)
+        wire_put_id(&prompt, 3 + i * 37 % 400);
+    request_init(&r);
+    r.prompt = bytes_of_buf(&prompt);
+    r.tokens_max = tokens;
+    request_put(&request, &r);
+    s->heard[number] = (struct heard){.start_us = now_us()};
+    wire_add_run(&frame, &(struct wire_run){.ask = number, .scope = {{scope}}, .request = bytes_of_buf(&request)});
+    say(s, &frame);
+    buf_clear(&prompt);
+    buf_clear(&request);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Of the gaps between the writer's tokens from `from` on. */
+static void print_gaps(const struct heard *h, uint32_t from, const char *when)
+{
+    uint64_t gaps[4096];
+    uint32_t n = 0;
+    for (uint32_t i = from + 1; i < h->n && i < 4096; i++)
+        gaps[n++] = h->at_us[i] - h->at_us[i - 1];
+    if (n == 0)
+        return;
+    qsort(gaps, n, sizeof *gaps, by_size);
+    printf("a token %-28s %7.1f ms (median), %7.1f ms (longest of %u)\n", when, (double)gaps[n / 2] / 1000,
+           (double)gaps[n - 1] / 1000, n);
+}
+
+static double first_ms(const struct heard *h)
+{
+    return (double)(h->first_us - h->start_us) / 1000;
+}
+
+static void measure(struct stage *s, uint32_t prompt_n)
+{
+    struct buf frame = {0};
+    ask(s, WRITER, 0, 8, 1000);
+    while (s->heard[WRITER].n < TOKENS / 2)
+        step(s);
+    print_gaps(&s->heard[WRITER], 0, "with nobody else");
+    uint32_t from = s->heard[WRITER].n;
+    ask(s, READER, 1, prompt_n, 2);
+    while (!s->heard[READER].is_over)
+        step(s);
+    print_gaps(&s->heard[WRITER], from, "while a prompt is read");
+    printf("a prompt of %u tokens beside a writer: %.0f ms to its first token\n", prompt_n,
+           first_ms(&s->heard[READER]));
+    wire_add_cancel(&frame, &(struct wire_cancel){WRITER});
+    say(s, &frame);
+    ask(s, ALONE, 0, prompt_n, 2);
+    while (!s->heard[ALONE].is_over)
+        step(s);
+    ask(s, AGAIN, 1, prompt_n, 2);
+    while (!s->heard[AGAIN].is_over)
+        step(s);
+    CHECK(hash_equal(&s->heard[READER].digest, &s->heard[ALONE].digest));
+    CHECK(hash_equal(&s->heard[READER].digest, &s->heard[AGAIN].digest));
+    printf("the same alone: %.0f ms; with its beginning known: %.0f ms\n", first_ms(&s->heard[ALONE]),
+           first_ms(&s->heard[AGAIN]));
+}
+
+int main(int argc, char **argv)
+{
+    struct bytes file;
+    struct note note = {{0}};
+    struct buf out = {0};
+    struct stage *s = mem_new(sizeof *s);
+    struct wire_open o = {.root = {{1}}, .threads = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 2};
+    uint32_t prompt_n = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 400;
+    CHECK(text64_set(&o.backend, "auto"));
+    if (argc < 2 || prompt_n < 2) {
+        fprintf(stderr, "bench_sched MODEL.gguf [PROMPT_TOKENS] [THREADS]\n");
+        return 2;
+    }
+    enum err e = file_map(argv[1], &file, &note);
+    if (e == ERR_OK)
+        e = sched_open(&o, file, now_us, &out, &s->sched, &note);
+    if (e != ERR_OK) {
+        fprintf(stderr, "bench_sched: %s\n", note.text);
+        return 1;
+    }
+    buf_clear(&out);
+    measure(s, prompt_n);
+    sched_close(s->sched);
+    file_unmap(file);
+    free(s);
+    return 0;
+}

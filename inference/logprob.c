@@ -1,0 +1,35 @@
+/* Logarithms of probabilities; see the header. */
+#include "inference/logprob.h"
+
+#include <string.h>
+
+/* The `n` largest in order, by insertion: few are asked for. */
+static void find_top(const float *logits, uint32_t vocab, uint32_t n, struct logprob *top)
+{
+    uint32_t have = 0;
+    for (uint32_t id = 0; id < vocab; id++) {
+        if (have == n && (n == 0 || logits[id] <= top[n - 1].value))
+            continue;
+        uint32_t at = have < n ? have++ : n - 1;
+        for (; at > 0 && top[at - 1].value < logits[id]; at--)
+            top[at] = top[at - 1];
+        top[at] = (struct logprob){id, logits[id]};
+    }
+}
+
+void logprob_all(const float *logits, uint32_t n, uint32_t token, uint32_t top_n, struct logprob *out)
+{
+    float peak = logits[0];
+    double sum = 0;
+    for (uint32_t i = 1; i < n; i++)
+        peak = logits[i] > peak ? logits[i] : peak;
+    for (uint32_t i = 0; i < n; i++)
+        sum = sum + (double)arith_exp(logits[i] - peak);
+    double z = arith_log_f64(sum); /* sum >= 1 */
+    out[0] = (struct logprob){token, logits[token]};
+    find_top(logits, n, top_n, out + 1);
+    for (uint32_t i = 0; i <= top_n; i++) {
+        double value = (double)out[i].value - (double)peak - z;
+        out[i].value = value > LOGPROB_LEAST ? (float)value : (float)LOGPROB_LEAST;
+    }
+}

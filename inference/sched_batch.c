@@ -1,0 +1,188 @@
+/* Who gets how many rows of the next batch.
+ *
+ * Each job that writes gets its one row. Readers share what a step may take longer by: with somebody writing a step is
+ * to last STEP_US, with nobody LONE_STEP_US, and how many rows that is follows from the last steps. It is shared
+ * evenly, as far as each can use it, so that a short prompt is read at once beside a long one; where it is too little
+ * for all, they take turns. A reader whose next page another one is reading waits for it (session_next_key). */
+#include "inference/sched_in.h"
+
+#include <stdlib.h>
+
+#define STEP_US       120000u    /* what somebody who writes may wait for strangers' prompts between two tokens */
+#define LONE_STEP_US  500000u    /* what a cancellation or a new question may wait */
+#define ROWS_START    32u        /* before anything was measured */
+#define ROWS_LEAST    8u         /* a row is as cheap then as in a full batch; among 4 it takes half as long again */
+#define IDLE_BYTES    (1u << 30) /* of pages kept for later questions, where no limit is set, */
+#define IDLE_CONTEXTS 4u         /* ... and no more than so many whole sequences */
+
+struct reader {
+    struct sched_job *job;
+    uint32_t wants, gets;
+    bool has_key, waits;
+    struct hash key;
+};
+
+/* -- which jobs -- */
+
+/* How many of the first jobs go at once. */
+static uint32_t active_count(const struct sched *s, uint64_t *bytes)
+{
+    uint32_t n = 0;
+    for (*bytes = s->fixed_bytes; n < s->jobs_n && n < s->slots; n++) {
+        uint64_t more = s->jobs[n]->bytes;
+        if (n > 0 && s->memory_bytes && *bytes + more > s->memory_bytes)
+            break;
+        *bytes += more;
+    }
+    return n;
+}
+
+/* Shared pages are taken first, so that those which a new job goes on from are not the ones that make room for it. */
+static void make_room(struct sched *s, uint32_t active, uint64_t bytes)
+{
+    struct hash key;
+    uint64_t most = IDLE_CONTEXTS * engine_seq_bytes(s->engine, engine_context(s->engine));
+    for (uint32_t i = 0; i < active; i++)
+        if (s->jobs[i]->session)
+            (void)session_next_key(s->jobs[i]->session, &key);
+    if (most > IDLE_BYTES)
+        most = IDLE_BYTES;
+    if (s->memory_bytes)
+        most = bytes < s->memory_bytes ? s->memory_bytes - bytes : 0;
+    engine_trim(s->engine, most);
+}
+
+static bool is_reading(const struct sched_job *j)
+{
+    return j->session ? session_is_prefilling(j->session) : j->seq != NULL;
+}
+
+static bool is_writing(const struct sched_job *j)
+{
+    return j->session && !session_is_prefilling(j->session);
+}
+
+/* -- how many rows -- */
+
+void sched_pace(struct sched *s, uint32_t rows, uint64_t us)
+{
+    if (rows < ROWS_LEAST)
+        return; /* their time is that of the weights, not of the rows */
+    uint64_t ns = us * 1000 / rows + 1;
+    s->row_ns = s->row_ns ? (3 * s->row_ns + ns) / 4 : ns;
+}
+
+static uint32_t rows_for(const struct sched *s, uint32_t writers)
+{
+    uint32_t max = engine_batch_max(s->engine) - writers;
+    uint64_t us = writers ? STEP_US : LONE_STEP_US, rows = s->row_ns ? us * 1000 / s->row_ns : ROWS_START;
+    rows = rows > writers + ROWS_LEAST ? rows - writers : ROWS_LEAST;
+    return rows < max ? (uint32_t)rows : max;
+}
+
+/* Of those that are about to read one and the same page the furthest reads it. */
+static void find_waiting(struct reader *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        r[i].has_key = r[i].job->session && session_next_key(r[i].job->session, &r[i].key);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < n && r[i].has_key && !r[i].waits; k++) {
+            if (k == i || !r[k].has_key || !hash_equal(&r[i].key, &r[k].key))
+                continue;
+            uint32_t mine = session_read_n(r[i].job->session), others = session_read_n(r[k].job->session);
+            r[i].waits = others > mine || (others == mine && k < i);
+        }
+}
+
+/* -- who gets them -- */
+
+static uint32_t unread(const struct sched_job *j)
+{
+    return j->session ? session_unread_n(j->session) : (uint32_t)(j->ids.n / 4) - j->at;
+}
+
+/* Those that read and need not wait, the one whose turn it is in front. */
+static uint32_t find_readers(struct sched *s, uint32_t active, struct reader *r)
+{
+    uint32_t n = 0, kept = 0;
+    for (uint32_t i = 0; i < active; i++) {
+        struct sched_job *j = s->jobs[(i + s->turn) % active];
+        if (is_reading(j))
+            r[n++] = (struct reader){.job = j};
+    }
+    find_waiting(r, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (!r[i].waits) {
+            r[kept] = r[i];
+            r[kept++].wants = unread(r[i].job);
+        }
+    return kept;
+}
+
+static int by_wants(const void *a, const void *b)
+{
+    const struct reader *x = a, *y = b;
+    return (x->wants > y->wants) - (x->wants < y->wants);
+}
+
+/* Evenly, and what one cannot use goes to the others. Returns how many got rows: the first of the list. */
+static uint32_t share_out(struct reader *r, uint32_t n, uint32_t rows)
+{
+    uint32_t k = rows / ROWS_LEAST;
+    k = k == 0 ? 1 : k;
+    k = k < n ? k : n;
+    qsort(r, k, sizeof *r, by_wants);
+    for (uint32_t i = 0; i < k; i++) {
+        uint32_t share = rows / (k - i);
+        r[i].gets = r[i].wants < share ? r[i].wants : share;
+        rows -= r[i].gets;
+    }
+    return k;
+}
+
+/* -- the batch -- */
+
+/* Of a question for logits, all of them; of one for an embedding, hidden states as far as they are pooled. */
+static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct engine_row *rows, uint32_t max)
+{
+    struct bytes ids = bytes_of_buf(&j->ids);
+    uint32_t n = 0, all = (uint32_t)wire_id_count(ids);
+    for (; n < max && j->at + n < all; n++)
+        rows[n] = (struct engine_row){.seq = j->seq,
+                                      .token = wire_id_at(ids, j->at + n),
+                                      .wants = !j->vector || engine_embed_wants(s->engine, j->at + n, all),
+                                      .no_logits = j->vector != NULL};
+    return n;
+}
+
+static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uint32_t max)
+{
+    if (j->start_us == 0)
+        j->start_us = s->clock();
+    j->first_row = at;
+    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : plain_rows(s, j, s->rows + at, max);
+    return j->rows_n;
+}
+
+uint32_t sched_fill(struct sched *s, uint32_t *active)
+{
+    struct reader readers[JOBS_MAX];
+    uint64_t bytes;
+    uint32_t n = 0, writers = 0;
+    *active = active_count(s, &bytes);
+    make_room(s, *active, bytes);
+    for (uint32_t i = 0; i < *active; i++) {
+        s->jobs[i]->rows_n = 0;
+        if (is_writing(s->jobs[i]))
+            n += fill_rows(s, s->jobs[i], n, 1);
+    }
+    writers = n;
+    uint32_t readers_n = find_readers(s, *active, readers);
+    readers_n = readers_n ? share_out(readers, readers_n, rows_for(s, writers)) : 0;
+    for (unsigned no_logits = 0; no_logits < 2; no_logits++) /* engine.h: those stand behind */
+        for (uint32_t i = 0; i < readers_n; i++)
+            if (readers[i].gets && no_logits == (readers[i].job->vector != NULL))
+                n += fill_rows(s, readers[i].job, n, readers[i].gets);
+    s->turn++;
+    return n;
+}

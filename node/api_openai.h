@@ -1,0 +1,46 @@
+/* What the files of the API's OpenAI half share: requests as they are read (api_openai_ask.c), answers (api_openai.c),
+ * logprobs (api_openai_logprobs.c), embeddings (api_openai_embed.c). */
+#ifndef KITH_NODE_API_OPENAI_H
+#define KITH_NODE_API_OPENAI_H
+
+#include "node/api.h"
+#include "node/jobs.h"
+#include "node/tool_calls.h"
+
+struct openai_ask {
+    struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
+    struct buf messages, stops, schema, tools_text, ids;
+    bool is_chat, stream, include_usage, one_call;
+    uint32_t prompts_n, n; /* prompts, and answers to each */
+    const json_t *tools;   /* borrowed from the body */
+};
+void openai_ask_init(struct openai_ask *a);
+void openai_ask_clear(struct openai_ask *a);
+enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+/* The i-th prompt of a completion becomes that of `job`, until the next call. */
+void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i);
+/* Names the fields that nobody reads in a header of the answer. */
+void openai_name_ignored(struct http_request *r, json_t *body);
+/* ERR_LIMIT is a prompt that is too long. */
+void openai_fail(struct http_request *r, enum err e, const char *text);
+
+/* A member that is a text, a list of tokens, or a list of these: checked, counted; and the i-th. */
+struct openai_input {
+    const char *text; /* NULL: tokens */
+    struct bytes ids; /* u32 little-endian each, in the buffer that was given */
+};
+enum err openai_read_inputs(json_t *body, const char *name, uint32_t most, uint32_t *n, struct note *note) MUST_USE;
+struct openai_input openai_input_at(const json_t *body, const char *name, uint32_t i, struct buf *ids);
+
+/* Where a client stands in the logprobs of an answer. */
+struct openai_place {
+    size_t at;       /* in the blob */
+    uint32_t tokens; /* told */
+    uint32_t chars;  /* of their texts */
+};
+/* The value of `logprobs` with the next tokens up to `end` of them, or null where there are none. */
+void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
+                         struct openai_place *place);
+
+#endif

@@ -1,0 +1,390 @@
+/* Requests of OpenAI's API: what they ask for, in our words. Fields that are not known are named, not refused; values
+ * that would be served otherwise than asked are refused. */
+#include "node/api_openai.h"
+
+#include "base/codec.h"
+
+#include <string.h>
+
+static const char *const known_fields[] = {"model",
+                                           "messages",
+                                           "stream",
+                                           "stream_options",
+                                           "max_tokens",
+                                           "temperature",
+                                           "top_p",
+                                           "max_completion_tokens",
+                                           "seed",
+                                           "response_format",
+                                           "stop",
+                                           "n",
+                                           "presence_penalty",
+                                           "logprobs",
+                                           "top_logprobs",
+                                           "prompt",
+                                           "echo",
+                                           "suffix",
+                                           "best_of",
+                                           "user",
+                                           "store",
+                                           "metadata",
+                                           "frequency_penalty",
+                                           "service_tier",
+                                           "kith",
+                                           "tools",
+                                           "tool_choice",
+                                           "parallel_tool_calls"};
+
+void openai_name_ignored(struct http_request *r, json_t *body)
+{
+    struct buf names = {0};
+    const char *key;
+    json_t *value;
+    json_object_foreach(body, key, value)
+    {
+        bool known = false;
+        for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)
+            known |= strcmp(key, known_fields[i]) == 0;
+        if (!known && strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key) && names.n < 400)
+            buf_add_format(&names, "%s%.64s", names.n ? ", " : "", key);
+    }
+    if (names.n)
+        http_add_header(r, "Kith-Ignored", buf_text(&names));
+    buf_clear(&names);
+}
+
+static enum err read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
+{
+    json_t *v = json_object_get(body, name);
+    if (!v || json_is_null(v))
+        return ERR_OK;
+    double x = json_number_value(v);
+    if (!json_is_number(v) || !(x >= low && x <= high))
+        return note_set(note, ERR_RANGE, "%s must be a number from %g to %g", name, low, high);
+    *out = (float)x;
+    return ERR_OK;
+}
+
+static enum err read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
+                           struct note *note)
+{
+    json_t *v = json_object_get(body, name);
+    if (!v || json_is_null(v))
+        return ERR_OK;
+    json_int_t x = json_integer_value(v);
+    if (!json_is_integer(v) || x < low || x > high)
+        return note_set(note, ERR_RANGE,
+                        "%s must be a whole number from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, name, low,
+                        high);
+    *out = (uint32_t)x;
+    return ERR_OK;
+}
+
+static enum err read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note)
+{
+    return read_whole(body, name, 1, high, out, note);
+}
+
+static enum err add_stop(struct buf *stops, json_t *v, struct note *note)
+{
+    const char *s = json_string_value(v);
+    size_t n = s ? json_string_length(v) : 0;
+    if (n == 0 || n >= STOP_BYTES_MAX)
+        return note_set(note, ERR_RANGE, "stop must be a text, or a list of texts, of 1 to %d bytes",
+                        STOP_BYTES_MAX - 1);
+    uint8_t length = (uint8_t)n;
+    buf_add(stops, &length, 1);
+    buf_add(stops, s, n);
+    return ERR_OK;
+}
+
+static enum err read_stops(json_t *body, struct buf *stops, struct note *note)
+{
+    json_t *v = json_object_get(body, "stop");
+    if (!v || json_is_null(v))
+        return ERR_OK;
+    if (!json_is_array(v))
+        return add_stop(stops, v, note);
+    if (json_array_size(v) > STOPS_MAX)
+        return note_set(note, ERR_LIMIT, "at most %d stop texts", STOPS_MAX);
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < json_array_size(v); i++)
+        e = add_stop(stops, json_array_get(v, i), note);
+    return e;
+}
+
+/* A number seed is OpenAI's; it becomes the 256 bits that Kith's sampler takes, little-endian. */
+static enum err read_seed(json_t *body, struct job_ask *ask, struct note *note)
+{
+    json_t *v = json_object_get(body, "seed");
+    if (!v || json_is_null(v))
+        return ERR_OK;
+    ask->has_seed = true;
+    if (json_is_integer(v))
+        store_le64(ask->seed.b, (uint64_t)json_integer_value(v));
+    else if (!json_is_string(v) || !hex_get(json_string_value(v), ask->seed.b, sizeof ask->seed.b))
+        return note_set(note, ERR_FORMAT, "seed must be a whole number or 64 hexadecimal digits");
+    return ERR_OK;
+}
+
+/* "kith": {"route": "auto|local|network", "max_cost": "KITH", "private": bool, "top_k", "min_p"} */
+static enum err read_extension(json_t *body, struct job_ask *ask, struct note *note)
+{
+    json_t *k = json_object_get(body, "kith");
+    if (!k)
+        return ERR_OK;
+    const char *route = json_text(k, "route"), *cost = json_text(k, "max_cost");
+    if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
+        return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
+    if (route)
+        ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
+    ask->is_private = json_is_true(json_object_get(k, "private"));
+    enum err e = cost ? amount_parse(cost, &ask->cost_max, note) : ERR_OK;
+    if (e == ERR_OK)
+        e = read_count(k, "top_k", VOCAB_MAX, &ask->top_k, note);
+    return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
+}
+
+/* A model of texts sees no pictures: better said than left out. */
+static enum err check_parts(const json_t *messages, struct note *note)
+{
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *content = json_object_get(json_array_get(messages, i), "content");
+        for (size_t k = 0; k < json_array_size(content); k++) {
+            const char *type = json_text(json_array_get(content, k), "type");
+            if (!type || strcmp(type, "text") != 0)
+                return note_set(note, ERR_UNSUPPORTED,
+                                "messages[%zu].content[%zu] is of type %.32s: only parts of type text are supported", i,
+                                k, type ? type : "(none)");
+        }
+    }
+    return ERR_OK;
+}
+
+/* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
+ * `strict` make no difference here: a schema is always kept to. */
+static enum err read_format(json_t *body, struct buf *schema, struct note *note)
+{
+    json_t *format = json_object_get(body, "response_format"), *given;
+    const char *type = json_text(format, "type");
+    if (!format || json_is_null(format) || (type && strcmp(type, "text") == 0))
+        return ERR_OK;
+    if (type && strcmp(type, "json_object") == 0) {
+        buf_add_text(schema, "{\"type\":\"object\"}");
+        return ERR_OK;
+    }
+    if (!type || strcmp(type, "json_schema") != 0)
+        return note_set(note, ERR_FORMAT, "response_format.type must be text, json_object or json_schema");
+    given = json_object_get(json_object_get(format, "json_schema"), "schema");
+    if (!given)
+        return note_set(note, ERR_FORMAT, "response_format.json_schema.schema is missing: the schema of the answer");
+    return api_read_schema(given, schema, note);
+}
+
+/* -- what chats and completions have in common -- */
+
+/* OpenAI's penalties look at all of the text. */
+static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *note)
+{
+    enum err e = read_float(body, "presence_penalty", -2, 2, &ask->presence, note);
+    if (e == ERR_OK)
+        e = read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
+    if (ask->presence != 0.0f || ask->frequency != 0.0f)
+        ask->window = CONTEXT_MAX;
+    return e;
+}
+
+static enum err read_common(json_t *body, struct openai_ask *a, struct note *note)
+{
+    struct job_ask *ask = &a->job;
+    ask->model = json_text(body, "model");
+    ask->temp = 1; /* OpenAI's default */
+    a->n = 1;
+    a->stream = json_is_true(json_object_get(body, "stream"));
+    a->include_usage = json_is_true(json_object_get(json_object_get(body, "stream_options"), "include_usage"));
+    if (!ask->model || !*ask->model)
+        return note_set(note, ERR_FORMAT, "model is missing: name one of GET /v1/models");
+    enum err e = read_count(body, "n", CHOICES_MAX, &a->n, note);
+    if (e == ERR_OK)
+        e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
+    if (e == ERR_OK)
+        e = read_float(body, "temperature", 0, 2, &ask->temp, note);
+    if (e == ERR_OK)
+        e = read_float(body, "top_p", 0, 1, &ask->top_p, note);
+    if (e == ERR_OK)
+        e = read_penalties(body, ask, note);
+    if (e == ERR_OK)
+        e = read_stops(body, &a->stops, note);
+    if (e == ERR_OK)
+        e = read_seed(body, ask, note);
+    if (e == ERR_OK)
+        e = read_extension(body, ask, note);
+    if (e == ERR_OK)
+        e = read_format(body, &a->schema, note);
+    ask->stops = bytes_of_buf(&a->stops);
+    ask->schema = bytes_of_buf(&a->schema);
+    return e;
+}
+
+void openai_ask_init(struct openai_ask *a)
+{
+    *a = (struct openai_ask){0};
+    job_ask_init(&a->job);
+}
+
+void openai_ask_clear(struct openai_ask *a)
+{
+    buf_clear(&a->messages);
+    buf_clear(&a->stops);
+    buf_clear(&a->schema);
+    buf_clear(&a->tools_text);
+    buf_clear(&a->ids);
+}
+
+/* What several answers may cost together is shared out. */
+static void share_cost(struct openai_ask *a)
+{
+    a->job.cost_max.mote /= (uint64_t)a->prompts_n * a->n;
+}
+
+/* -- chats -- */
+
+static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct note *note)
+{
+    json_t *wanted = json_object_get(body, "logprobs");
+    uint32_t top = 0;
+    if (wanted && !json_is_null(wanted) && !json_is_boolean(wanted))
+        return note_set(note, ERR_FORMAT, "logprobs must be true or false");
+    enum err e = read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
+    if (e == ERR_OK && top > 0 && !json_is_true(wanted))
+        e = note_set(note, ERR_FORMAT, "top_logprobs needs logprobs: true");
+    a->job.logprobs = json_is_true(wanted) ? (uint8_t)(1 + top) : 0;
+    return e;
+}
+
+enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
+{
+    json_t *list = json_object_get(body, "messages");
+    a->is_chat = true;
+    a->prompts_n = 1;
+    enum err e = read_common(body, a, note);
+    if (e != ERR_OK)
+        return e;
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return note_set(note, ERR_FORMAT, "messages must be a list of at least one message");
+    json_print(&a->messages, list);
+    a->job.messages = buf_text(&a->messages);
+    e = check_parts(list, note);
+    if (e == ERR_OK)
+        e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+    if (e == ERR_OK)
+        e = read_chat_logprobs(body, a, note);
+    if (e == ERR_OK)
+        e = tool_calls_read(body, &a->tools, &a->one_call, note);
+    if (a->tools) {
+        json_print(&a->tools_text, a->tools);
+        a->job.tools = buf_text(&a->tools_text);
+    }
+    share_cost(a);
+    return e;
+}
+
+/* -- completions -- */
+
+#define TOKENS_DEFAULT 16 /* OpenAI's, of a completion */
+
+static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *a, struct note *note)
+{
+    uint32_t best_of = a->n;
+    if (json_is_true(json_object_get(body, "echo")))
+        return note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
+    const char *suffix = json_text(body, "suffix");
+    if (suffix && *suffix)
+        return note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
+    enum err e = read_count(body, "best_of", CHOICES_MAX, &best_of, note);
+    if (e == ERR_OK && best_of != a->n)
+        e = note_set(note, ERR_FORMAT, "best_of %u is not supported: ask for n and choose by their logprobs", best_of);
+    return e;
+}
+
+static bool are_tokens(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t id = json_integer_value(json_array_get(list, i));
+        if (!json_is_integer(json_array_get(list, i)) || id < 0 || id >= VOCAB_MAX)
+            return false;
+    }
+    return json_array_size(list) > 0;
+}
+
+static bool is_prompt(const json_t *v)
+{
+    return json_is_string(v) || (json_is_array(v) && are_tokens(v));
+}
+
+/* The i-th of a text, a list of tokens, or a list of these. */
+static const json_t *prompt_at(const json_t *prompt, size_t i)
+{
+    return is_prompt(prompt) ? prompt : json_array_get(prompt, i);
+}
+
+enum err openai_read_inputs(json_t *body, const char *name, uint32_t most, uint32_t *n, struct note *note)
+{
+    const json_t *v = json_object_get(body, name);
+    size_t count = is_prompt(v) ? 1 : json_array_size(v);
+    for (size_t i = 0; i < count; i++)
+        if (!is_prompt(prompt_at(v, i)))
+            count = 0;
+    if (count == 0)
+        return note_set(note, ERR_FORMAT, "%s must be a text, a list of tokens, or a list of texts or of token lists",
+                        name);
+    if (count > most)
+        return note_set(note, ERR_FORMAT, "%s has %zu entries: at most %u are allowed", name, count, most);
+    *n = (uint32_t)count;
+    return ERR_OK;
+}
+
+struct openai_input openai_input_at(const json_t *body, const char *name, uint32_t i, struct buf *ids)
+{
+    const json_t *v = prompt_at(json_object_get(body, name), i);
+    struct openai_input in = {.text = json_string_value(v)};
+    buf_reset(ids);
+    for (size_t k = 0; !in.text && k < json_array_size(v); k++) {
+        uint8_t raw[4];
+        store_le32(raw, (uint32_t)json_integer_value(json_array_get(v, k)));
+        buf_add(ids, raw, sizeof raw);
+    }
+    in.ids = bytes_of_buf(ids);
+    return in;
+}
+
+void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i)
+{
+    if (a->is_chat)
+        return;
+    struct openai_input in = openai_input_at(body, "prompt", i, &a->ids);
+    a->job.prompt = in.text;
+    a->job.prompt_ids = in.ids;
+}
+
+enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note *note)
+{
+    uint32_t top = UINT32_MAX;
+    enum err e = read_common(body, a, note);
+    if (e == ERR_OK)
+        e = openai_read_inputs(body, "prompt", CHOICES_MAX, &a->prompts_n, note);
+    if (e == ERR_OK)
+        e = refuse_what_is_not_there(body, a, note);
+    if (e == ERR_OK)
+        e = read_whole(body, "logprobs", 0, LOGPROBS_MAX, &top, note);
+    if (e != ERR_OK)
+        return e;
+    if (a->prompts_n * a->n > CHOICES_MAX)
+        return note_set(note, ERR_FORMAT, "%u prompts with %u answers each: at most %u answers in all", a->prompts_n,
+                        a->n, (unsigned)CHOICES_MAX);
+    a->job.logprobs = top == UINT32_MAX ? 0 : (uint8_t)(1 + top);
+    if (a->job.tokens_max == 0)
+        a->job.tokens_max = TOKENS_DEFAULT;
+    share_cost(a);
+    return ERR_OK;
+}

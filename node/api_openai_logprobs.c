@@ -1,0 +1,106 @@
+/* Logprobs as OpenAI's clients expect them: of chats a list of tokens, of completions four lists side by side. */
+#include "node/api_openai.h"
+
+#include "base/codec.h"
+#include "inference/worker_proto.h"
+
+static void put_text(struct buf *b, struct bytes text)
+{
+    codec_json_string(b, (const char *)text.p, text.n);
+}
+
+/* "token":..,"logprob":..,"bytes":[..] */
+static void put_token(struct buf *b, const struct wire_logprob *p)
+{
+    buf_add_text(b, "{\"token\":");
+    put_text(b, p->text);
+    buf_add_format(b, ",\"logprob\":%.9g,\"bytes\":[", (double)p->value);
+    for (size_t i = 0; i < p->text.n; i++)
+        buf_add_format(b, "%s%u", i ? "," : "", p->text.p[i]);
+    buf_add_text(b, "]");
+}
+
+static uint32_t count_characters(struct bytes text)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        n += (text.p[i] & 0xC0) != 0x80;
+    return n;
+}
+
+/* The four lists of a completion. */
+struct lists {
+    struct buf tokens, values, top, offsets;
+};
+
+static void add_chat(struct buf *out, struct bytes *rest, unsigned each, bool first)
+{
+    struct wire_logprob p;
+    for (unsigned i = 0; i < each && wire_next_logprob(rest, &p); i++) {
+        buf_add_text(out, i == 1 || (i == 0 && first) ? "" : ",");
+        put_token(out, &p);
+        buf_add_text(out, i == 0 ? ",\"top_logprobs\":[" : "}");
+    }
+    buf_add_text(out, "]}");
+}
+
+static void add_completion(struct lists *l, struct bytes *rest, unsigned each, bool first, struct openai_place *place)
+{
+    struct wire_logprob p;
+    const char *comma = first ? "" : ",";
+    buf_add_text(&l->top, comma);
+    buf_add_text(&l->top, "{");
+    for (unsigned i = 0; i < each && wire_next_logprob(rest, &p); i++) {
+        if (i > 0) {
+            buf_add_text(&l->top, i > 1 ? "," : "");
+            put_text(&l->top, p.text);
+            buf_add_format(&l->top, ":%.9g", (double)p.value);
+            continue;
+        }
+        buf_add_text(&l->tokens, comma);
+        put_text(&l->tokens, p.text);
+        buf_add_format(&l->values, "%s%.9g", comma, (double)p.value);
+        buf_add_format(&l->offsets, "%s%u", comma, place->chars);
+        place->chars += count_characters(p.text);
+    }
+    buf_add_text(&l->top, "}");
+}
+
+static void put_completion(struct buf *b, struct lists *l, unsigned each)
+{
+    buf_add_format(b, "{\"tokens\":[%s]", buf_text(&l->tokens));
+    buf_add_format(b, ",\"token_logprobs\":[%s]", buf_text(&l->values));
+    if (each > 1)
+        buf_add_format(b, ",\"top_logprobs\":[%s]", buf_text(&l->top));
+    else
+        buf_add_text(b, ",\"top_logprobs\":null");
+    buf_add_format(b, ",\"text_offset\":[%s]}", buf_text(&l->offsets));
+}
+
+void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
+                         struct openai_place *place)
+{
+    struct bytes rest = bytes_of(blob.p + place->at, blob.n - place->at);
+    struct lists l = {0};
+    struct buf content = {0};
+    uint32_t first = place->tokens;
+    if (each == 0 || first >= end) {
+        buf_add_text(b, "null");
+        return;
+    }
+    for (; place->tokens < end && rest.n > 0; place->tokens++)
+        if (is_chat)
+            add_chat(&content, &rest, each, place->tokens == first);
+        else
+            add_completion(&l, &rest, each, place->tokens == first, place);
+    place->at = blob.n - rest.n;
+    if (is_chat)
+        buf_add_format(b, "{\"content\":[%s],\"refusal\":null}", buf_text(&content));
+    else
+        put_completion(b, &l, each);
+    buf_clear(&content);
+    buf_clear(&l.tokens);
+    buf_clear(&l.values);
+    buf_clear(&l.top);
+    buf_clear(&l.offsets);
+}
