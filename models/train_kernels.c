@@ -1,6 +1,7 @@
-/* The steps between the matrix products when kith-guide is trained in bfloat16: norm, attention with RoPE, SwiGLU and the
- * residual addition, forward and backward. torch would take several passes over memory for each. guide_model.py compiles
- * this file and calls it through ctypes; sequences are packed end to end. It has no part in how Kith runs models. */
+/* The steps between the matrix products when kith-guide is trained in bfloat16: norm, attention with RoPE, SwiGLU and
+ * the residual addition, forward and backward. torch would take several passes over memory for each. guide_model.py
+ * compiles this file and calls it through ctypes; sequences are packed end to end. It has no part in how Kith runs
+ * models. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -144,7 +145,8 @@ static void weigh(Work *w, long i)
         w->p[j] /= sum;
 }
 
-void attention_forward(long n, const int64_t *lengths, const bf16 *qkv, const float *cosine, const float *sine, bf16 *out)
+void attention_forward(long n, const int64_t *lengths, const bf16 *qkv, const float *cosine, const float *sine,
+                       bf16 *out)
 {
     static Work w;
     for (long e = 0; e < n; e++) {
