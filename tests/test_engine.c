@@ -629,16 +629,11 @@ static void bad_requests_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reproduces_the_reference_texts),
-        cmocka_unit_test(every_way_gives_the_same_bits),
-        cmocka_unit_test(strangers_in_a_batch_change_nothing),
-        cmocka_unit_test(drafts_change_nothing),
-        cmocka_unit_test(resumes_verifies_and_notices),
-        cmocka_unit_test(schemas_are_kept_to),
-        cmocka_unit_test(bad_schemas_end_no_process),
-        cmocka_unit_test(an_end_by_numbers_is_verified),
-        cmocka_unit_test(what_overflowed_is_not_shared),
-        cmocka_unit_test(bad_requests_are_named),
+        cmocka_unit_test(reproduces_the_reference_texts),      cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(strangers_in_a_batch_change_nothing), cmocka_unit_test(drafts_change_nothing),
+        cmocka_unit_test(resumes_verifies_and_notices),        cmocka_unit_test(schemas_are_kept_to),
+        cmocka_unit_test(bad_schemas_end_no_process),          cmocka_unit_test(an_end_by_numbers_is_verified),
+        cmocka_unit_test(what_overflowed_is_not_shared),       cmocka_unit_test(bad_requests_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
