@@ -5,6 +5,7 @@
 #   make SAN=address,undefined [check]   with sanitizers, into build/san-address-undefined
 #   make demo         installs what is missing, builds, runs a private network
 #   make check        installs what is missing, builds, runs the tests
+#   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make bench        measuring programs (bench/*.c) into build/release/bench
@@ -81,12 +82,15 @@ $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
 # Kernel sets are compiled for their instructions, and only entered after the processor was asked. Sanitizers stay out
 # of them: one function for each format and number of columns, all inlined, takes a quarter of an hour to compile with.
-KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard inference/*_avx2.c inference/*_avx512.c inference/*_avx512_vnni.c))
+FLAGS_x86_64_avx2        := -mavx2 -mf16c
+FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
+FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
+FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
+PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
+KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildcard inference/ops_*.c inference/tile_*.c inference/rows_*.c)))
 $(KERNELS): SANITIZE :=
-$(B)/obj/inference/%_avx2.o: CFLAGS += -mavx2 -mf16c
-$(B)/obj/inference/%_avx512.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
-$(B)/obj/inference/%_avx512_vnni.o: CFLAGS += -mavx2 -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
-$(B)/obj/inference/%.o: CFLAGS += -O3
+$(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
 -include Makefile.gen
 
@@ -115,6 +119,34 @@ fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+
+# -- other machines: kernels against the reference, and whole models against this machine, in programs without libraries --
+PORTABLE_TARGETS := aarch64 wasm32
+PORTABLE_CC_aarch64   := aarch64-linux-gnu-gcc
+PORTABLE_LINK_aarch64 := -static -lm -lpthread
+PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
+# All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
+PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
+PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
+  $(wildcard $(addprefix inference/,arith.c attention.c cache.c digest.c encoder.c engine.c gguf.c layer.c model*.c moe.c \
+  ops*.c pack.c pool.c quant.c request.c rope.c sampler.c))
+PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
+define portable_rules
+build/portable/$(1)/obj/%.o: %.c
+	@mkdir -p $$(@D)
+	$(PORTABLE_CC_$(1)) $(PORTABLE_CFLAGS) $$(call kernel_flags,$(1),$$@) -c -o $$@ $$<
+build/portable/$(1)/digest: build/portable/$(1)/obj/tests/portable/digest.o $(PORTABLE_SOURCES:%.c=build/portable/$(1)/obj/%.o)
+	$(PORTABLE_CC_$(1)) -o $$@ $$^ $(PORTABLE_LINK_$(1))
+build/portable/$(1)/test_ops: build/portable/$(1)/obj/tests/test_ops.o $(PORTABLE_SOURCES:%.c=build/portable/$(1)/obj/%.o)
+	$(PORTABLE_CC_$(1)) -o $$@ $$^ $(PORTABLE_LINK_$(1))
+endef
+$(foreach t,$(PORTABLE_TARGETS),$(eval $(call portable_rules,$t)))
+$(B)/digest: $(B)/obj/tests/portable/digest.o $(call objects,tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
+portable:
+	@scripts/deps portable
+	@$(MAKE) --no-print-directory $(B)/digest $(foreach t,$(PORTABLE_TARGETS),build/portable/$t/digest build/portable/$t/test_ops)
+	@scripts/portable $(B)/digest
 
 # -- measuring: bench/*.c, each checks its result before it times --
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
@@ -161,4 +193,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) build/portable -name '*.d' 2>/dev/null)

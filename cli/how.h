@@ -22,7 +22,7 @@
          .most = THREADS_MAX,                                                                                          \
          .help = "0: as many as there are processors"},                                                                \
     {                                                                                                                  \
-        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "64", .least = 1, .most = BATCH_MAX,            \
+        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "252", .least = 1, .most = BATCH_MAX,           \
         .help = "prompt tokens processed at once; changes no bit"                                                      \
     }
 

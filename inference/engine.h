@@ -9,6 +9,7 @@
 #ifndef KITH_INFERENCE_ENGINE_H
 #define KITH_INFERENCE_ENGINE_H
 
+#include "base/hash.h"
 #include "inference/model.h"
 
 struct engine;

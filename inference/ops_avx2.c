@@ -1,5 +1,6 @@
 /* The kernels for AVX2 and F16C, with the bits of ops_ref.c. Lanes of a register are rows of the matrix,
  * positions of the cache or stripes of a sum, never parts of a term; fused multiply-add is not used. */
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__x86_64__)
 
 #include "inference/lanes_avx2.h"

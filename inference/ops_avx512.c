@@ -1,4 +1,5 @@
 /* The kernels for AVX-512 (F, BW, DQ, VL) without VNNI. */
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__x86_64__)
 
 #include "inference/tile_avx512.h"

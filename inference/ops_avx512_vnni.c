@@ -1,4 +1,5 @@
 /* The kernels for AVX-512 with VNNI, which adds four products of bytes in one instruction. */
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__x86_64__)
 
 #define TILE_VNNI

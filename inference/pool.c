@@ -1,11 +1,47 @@
 /* A fixed set of threads. A piece of work is cut into parts that threads take as they get to them, so that one that was
  * held up is not waited for; a thread waits first by looking, since the next piece mostly comes within microseconds,
- * then by sleeping. */
+ * then by sleeping. Where there are no threads (WebAssembly) the calling one does everything. */
 #include "inference/pool.h"
 
 #include "base/limits.h"
 #include "base/err.h"
 #include "base/mem.h"
+
+#if defined(__wasm__)
+
+#include <stdlib.h>
+
+struct pool {
+    unsigned threads;
+};
+
+struct pool *pool_new(unsigned threads)
+{
+    CHECK(threads >= 1 && threads <= THREADS_MAX);
+    struct pool *p = mem_new(sizeof *p);
+    p->threads = 1;
+    return p;
+}
+
+void pool_free(struct pool *p)
+{
+    free(p);
+}
+
+unsigned pool_threads(const struct pool *p)
+{
+    return p->threads;
+}
+
+void pool_run(struct pool *p, size_t n, size_t grain, pool_fn fn, void *arg)
+{
+    (void)p;
+    (void)grain;
+    if (n)
+        fn(arg, 0, n);
+}
+
+#else
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -147,3 +183,5 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn fn, void *arg)
             nanosleep(&moment, NULL);
         }
 }
+
+#endif

@@ -1,5 +1,6 @@
 /* The AVX2 set's row kernels beside those of ops_avx2.c: norms, gates, caps, rotations. Where a loop has no sum and no
  * function in it, the compiler's own vectors are used: without reassociation and contraction they are exact. */
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__x86_64__)
 
 #include "inference/lanes_avx2.h"

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_DEFAULT 16u  /* jobs at once: beyond it a CPU writes no more tokens a second in all */
-#define BATCH_DEFAULT 128u /* rows at once: prompts gain little beyond it, and writers wait a batch */
+#define SLOTS_DEFAULT 16u /* jobs at once: beyond it a CPU writes no more tokens a second in all */
+#define BATCH_DEFAULT                                                                                                  \
+    252u /* rows at once: two strips of columns of the fastest kernels; prompts gain little beyond it */
 
 #define CHORE_PAUSE_US 64000 /* between two chores, of about a millisecond each, while jobs wait */
 

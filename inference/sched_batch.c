@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #define STEP_US       120000u    /* what somebody who writes may wait for strangers' prompts between two tokens */
-#define LONE_STEP_US  500000u    /* what a cancellation or a new question may wait */
-#define ROWS_START    32u        /* before anything was measured */
+#define LONE_STEP_US  1000000u   /* what a cancellation or a new question may wait */
+#define ROWS_START    64u        /* before anything was measured */
 #define ROWS_LEAST    8u         /* a row is as cheap then as in a full batch; among 4 it takes half as long again */
 #define IDLE_BYTES    (1u << 30) /* of pages kept for later questions, where no limit is set, */
 #define IDLE_CONTEXTS 4u         /* ... and no more than so many whole sequences */

@@ -19,6 +19,7 @@
  * columns, a few at a time. Few columns: codes are unpacked in registers on their way.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
+#include "inference/ops.h" /* for other processors too: a file says something */
 #if defined(__x86_64__)
 
 #include "inference/tile_avx2.h"

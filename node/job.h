@@ -99,8 +99,6 @@ void job_finish(struct job *j, enum err e, const char *why);
 void job_retry(struct job *j, enum err e, const char *why);
 
 struct job *job_find(struct jobs *jobs, const struct hash *id);
-/* What this node's own jobs share beginnings under. */
-struct hash job_scope(void);
 /* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */

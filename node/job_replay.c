@@ -145,10 +145,9 @@ void jobs_verify(struct jobs *jobs, const struct hash *id, job_verified_fn fn, v
     else
         x->e = full_worker(jobs, &j->r.model, &w, &x->note);
     if (x->e == ERR_OK)
+        /* Without a scope: a verification takes nothing over from what was evaluated before. */
         worker_verify(w,
-                      &(struct worker_work){.request = bytes_of_buf(&j->request),
-                                            .tokens = bytes_of_buf(&j->tokens),
-                                            .scope = job_scope()},
+                      &(struct worker_work){.request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens)},
                       &j->r.digest, on_verdict, x);
     else
         host_post(jobs->s.host, on_refused, x);

@@ -470,7 +470,8 @@ static void on_local_done(void *arg, enum err e, const struct worker_done *d, co
     job_finish(j, e, note ? note->text : "");
 }
 
-struct hash job_scope(void)
+/* What this node's own jobs share beginnings under. */
+static struct hash job_scope(void)
 {
     return hash_once(HASH_PAGE, "own", 3);
 }

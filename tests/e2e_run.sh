@@ -123,6 +123,20 @@ echo '{"model":' >"$dir/bad.json"
 check "half a transcript" refuses 3 "JSON" "$kith" verify --model "$guide" --transcript "$dir/bad.json"
 check "no transcript" refuses 3 "none.json" "$kith" verify --model "$guide" --transcript "$dir/none.json"
 
+# -- embeddings --
+python3 bench/make_model.py --shape bert --format Q8_0 "$dir/bert.gguf" >"$dir/out"
+for model in "$guide" "$dir/bert.gguf"; do
+    "$kith" embed --model "$model" --backend ref --threads 1 --json "one text" "another" >"$dir/a.json"
+    "$kith" embed --model "$model" --threads 2 --json "one text" "another" >"$dir/b.json"
+    check "embed: the same bits ($model)" same "$(member "$dir/a.json" 't["embeddings"]')" "$(member "$dir/b.json" 't["embeddings"]')"
+    check "embed: of unit length" same "$(member "$dir/a.json" 'abs(sum(x*x for x in t["embeddings"][1]["embedding"]) - 1) < 1e-5')" true
+    check "embed: another text, another vector" same "$(member "$dir/a.json" 't["embeddings"][0]["embedding"] != t["embeddings"][1]["embedding"]')" true
+    check "embed: lines of numbers" same "$("$kith" embed --model "$model" --dimensions 5 "one text" "another" | wc -lw | tr -s ' ')" " 2 10"
+    check "embed: too many dimensions" refuses 3 "100000\|9999" "$kith" embed --model "$model" --dimensions 9999 x
+done
+check "embed: no text" refuses 3 "embed" "$kith" embed --model "$guide"
+check "an encoder writes no text" refuses 3 "embeddings" "$kith" run "$dir/bert.gguf" x
+
 # -- logits, tokens, template --
 ids=$("$kith" tokenize --model "$guide" --bos --text "How do I start?")
 check "text to tokens and back" same "$("$kith" detokenize --model "$guide" --ids "$ids")" "How do I start?"

@@ -142,5 +142,5 @@ void gguf_make_counter(struct gguf_make *m, const char *skip)
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (!skip || strcmp(skip, tensors[i].name) != 0)
             gguf_make_tensor(m, tensors[i].name, N, tensors[i].rows, GGUF_TENSOR_F32,
-                             bytes_of(tensors[i].values, N * tensors[i].rows * sizeof(float)));
+                             bytes_of(tensors[i].values, (size_t)(N * tensors[i].rows) * sizeof(float)));
 }

@@ -2,7 +2,7 @@
  * at a time and in one pass; and what is special to each: windows, experts, caps, long requests, encoders. */
 #include "base/mem.h"
 #include "inference/session.h"
-#include "tests/gguf_make.h"
+#include "tests/model_make.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -10,275 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VOCAB   96
-#define CONTEXT 256
-#define TOKENS  150 /* three chunks of the cache, and over every window below */
-
-/* What a model is made of; the rest follows from its architecture. */
-struct shape {
-    const char *label, *architecture;
-    enum gguf_tensor_type type;
-    uint32_t embed, layers, heads, heads_kv, head, mix, experts, used;
-    bool biases, tied;
-    void (*more)(struct gguf_make *m, const struct shape *s);
-};
-
-/* -- making -- */
-
-static uint64_t seed;
-
-static uint32_t draw(uint32_t below)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % below);
-}
-
-static float draw_float(float deviation)
-{
-    return ((float)draw(1u << 20) * 0x1p-19f - 1.0f) * 1.7320508f * deviation;
-}
-
-static void add_values(struct buf *b, size_t n, float mean, float deviation)
-{
-    for (size_t i = 0; i < n; i++) {
-        float v = mean + draw_float(deviation);
-        buf_add(b, &v, sizeof v);
-    }
-}
-
-/* Random blocks whose binary16 scales are small: any other bits will do. */
-static void add_blocks(struct buf *b, const struct quant_format *f, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint8_t raw[256];
-        size_t scale = quant_scale_at(f);
-        for (size_t j = 0; j < f->bytes; j++)
-            raw[j] = (uint8_t)draw(256);
-        for (size_t j = 0; j < (f->has_min ? 2 : 1); j++)
-            store_le16(raw + scale + 2 * j, (uint16_t)(f->block == 256 ? 0x0500 + draw(64) : 0x1800 + draw(256)));
-        buf_add(b, raw, f->bytes);
-    }
-}
-
-static void add_matrices(struct gguf_make *m, const struct shape *s, const char *name, size_t n, size_t rows,
-                         size_t count, float gain)
-{
-    struct buf data = {0};
-    const struct quant_format *f = quant_format(s->type);
-    enum gguf_tensor_type type = n % f->block ? GGUF_TENSOR_F32 : s->type;
-    if (type == GGUF_TENSOR_F32)
-        add_values(&data, n * rows * count, 0, gain / sqrtf((float)n));
-    else
-        add_blocks(&data, f, n / f->block * rows * count);
-    gguf_make_tensors(m, name, n, rows, count, type, bytes_of_buf(&data));
-    buf_clear(&data);
-}
-
-static void add_vector(struct gguf_make *m, const char *name, size_t n, float mean)
-{
-    struct buf data = {0};
-    add_values(&data, n, mean, 0.2f);
-    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of_buf(&data));
-    buf_clear(&data);
-}
-
-static const char *in_layer(uint32_t i, const char *name, const char *end)
-{
-    static char room[96];
-    snprintf(room, sizeof room, "blk.%u.%s.%s", i, name, end);
-    return room;
-}
-
-static bool is(const struct shape *s, const char *architecture)
-{
-    return strcmp(s->architecture, architecture) == 0;
-}
-
-static void add_product(struct gguf_make *m, const struct shape *s, uint32_t i, const char *name, size_t n, size_t rows)
-{
-    add_matrices(m, s, in_layer(i, name, "weight"), n, rows, 1, 1.5f);
-    if (s->biases)
-        add_vector(m, in_layer(i, name, "bias"), rows, 0);
-}
-
-static void add_norm(struct gguf_make *m, const struct shape *s, uint32_t i, const char *name, size_t n)
-{
-    add_vector(m, in_layer(i, name, "weight"), n, 1);
-    if (is(s, "bert"))
-        add_vector(m, in_layer(i, name, "bias"), n, 0);
-}
-
-static void add_mix(struct gguf_make *m, const struct shape *s, uint32_t i)
-{
-    if (s->experts) {
-        struct shape floats = *s;
-        floats.type = GGUF_TENSOR_F32;
-        add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
-        add_matrices(m, s, in_layer(i, "ffn_gate_exps", "weight"), s->embed, s->mix, s->experts, 1);
-        add_matrices(m, s, in_layer(i, "ffn_up_exps", "weight"), s->embed, s->mix, s->experts, 1);
-        add_matrices(m, s, in_layer(i, "ffn_down_exps", "weight"), s->mix, s->embed, s->experts, 1);
-        return;
-    }
-    if (!is(s, "phi3") && !is(s, "bert"))
-        add_product(m, s, i, "ffn_gate", s->embed, s->mix);
-    add_product(m, s, i, "ffn_up", s->embed, is(s, "phi3") ? 2 * s->mix : s->mix);
-    add_product(m, s, i, "ffn_down", s->mix, s->embed);
-}
-
-static void add_layer(struct gguf_make *m, const struct shape *s, uint32_t i)
-{
-    size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
-    if (is(s, "phi3"))
-        add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
-    else {
-        add_product(m, s, i, "attn_q", s->embed, all);
-        add_product(m, s, i, "attn_k", s->embed, kv);
-        add_product(m, s, i, "attn_v", s->embed, kv);
-    }
-    add_product(m, s, i, "attn_output", all, s->embed);
-    if (is(s, "qwen3") || is(s, "qwen3moe") || is(s, "gemma3")) {
-        add_norm(m, s, i, "attn_q_norm", s->head);
-        add_norm(m, s, i, "attn_k_norm", s->head);
-    }
-    add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
-    add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
-    if (is(s, "gemma2") || is(s, "gemma3")) {
-        add_norm(m, s, i, "post_attention_norm", s->embed);
-        add_norm(m, s, i, "post_ffw_norm", s->embed);
-    }
-    add_mix(m, s, i);
-}
-
-static void say(struct gguf_make *m, const struct shape *s, const char *key, uint32_t v)
-{
-    char room[96];
-    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
-    gguf_make_u32(m, room, v);
-}
-
-static void say_real(struct gguf_make *m, const struct shape *s, const char *key, float v)
-{
-    char room[96];
-    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
-    gguf_make_f32(m, room, v);
-}
-
-static void add_ends(struct gguf_make *m, const struct shape *s)
-{
-    add_matrices(m, s, "token_embd.weight", s->embed, VOCAB, 1, 4.0f);
-    if (is(s, "bert")) {
-        add_matrices(m, s, "position_embd.weight", s->embed, CONTEXT, 1, 4.0f);
-        add_matrices(m, s, "token_types.weight", s->embed, 2, 1, 4.0f);
-        add_vector(m, "token_embd_norm.weight", s->embed, 1);
-        add_vector(m, "token_embd_norm.bias", s->embed, 0);
-        return;
-    }
-    add_vector(m, "output_norm.weight", s->embed, 1);
-    if (!s->tied)
-        add_matrices(m, s, "output.weight", s->embed, VOCAB, 1, 3.0f);
-}
-
-static void make(struct buf *file, const struct shape *s)
-{
-    struct gguf_make m;
-    seed = 42;
-    gguf_make_init(&m);
-    gguf_make_text(&m, "general.architecture", s->architecture);
-    say(&m, s, "context_length", CONTEXT);
-    say(&m, s, "embedding_length", s->embed);
-    say(&m, s, "block_count", s->layers);
-    say(&m, s, "feed_forward_length", s->mix);
-    say(&m, s, "attention.head_count", s->heads);
-    say(&m, s, "attention.head_count_kv", s->heads_kv);
-    say(&m, s, "attention.key_length", s->head);
-    say(&m, s, "attention.value_length", s->head);
-    if (s->experts) {
-        say(&m, s, "expert_count", s->experts);
-        say(&m, s, "expert_used_count", s->used);
-        say(&m, s, "expert_feed_forward_length", s->mix);
-    }
-    if (is(s, "bert"))
-        gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
-    if (s->more)
-        s->more(&m, s);
-    add_ends(&m, s);
-    for (uint32_t i = 0; i < s->layers; i++)
-        add_layer(&m, s, i);
-    gguf_make_end(&m, file);
-    gguf_make_clear(&m);
-}
-
-/* -- variants -- */
-
-static void window_of_70(struct gguf_make *m, const struct shape *s)
-{
-    say(m, s, "attention.sliding_window", 70);
-}
-
-static void scaling(struct gguf_make *m, const struct shape *s, const char *type)
-{
-    char room[96];
-    snprintf(room, sizeof room, "%s.rope.scaling.type", s->architecture);
-    gguf_make_text(m, room, type);
-    say_real(m, s, "rope.scaling.factor", 4.0f);
-    say(m, s, "rope.scaling.original_context_length", 64);
-}
-
-static void linear(struct gguf_make *m, const struct shape *s)
-{
-    scaling(m, s, "linear");
-}
-
-static void yarn(struct gguf_make *m, const struct shape *s)
-{
-    scaling(m, s, "yarn");
-}
-
-static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
-{
-    float f[128];
-    for (uint32_t i = 0; i < n; i++)
-        f[i] = 1.0f + (most - 1.0f) * (float)i / (float)n;
-    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of(f, n * sizeof *f));
-}
-
-static void one_set_of_factors(struct gguf_make *m, const struct shape *s)
-{
-    add_factors(m, "rope_freqs.weight", s->head / 2, 8);
-}
-
-static void long_and_short(struct gguf_make *m, const struct shape *s)
-{
-    say(m, s, "rope.scaling.original_context_length", 100);
-    say_real(m, s, "rope.scaling.attn_factor", 1.2f);
-    say(m, s, "rope.dimension_count", s->head / 2);
-    add_factors(m, "rope_factors_short.weight", s->head / 4, 1.5f);
-    add_factors(m, "rope_factors_long.weight", s->head / 4, 6.0f);
-}
-
-/*   label               architecture          type             embed lay heads kv head  mix  experts biases tied more
- */
-static const struct shape shapes[] = {
-    {"llama", "llama", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, false, false, NULL},
-    {"llama, heads of 24", "llama", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 128, 0, 0, false, false, NULL},
-    {"llama, heads of 8, biases", "llama", GGUF_TENSOR_F16, 64, 2, 8, 2, 8, 96, 0, 0, true, false, NULL},
-    {"llama, divided frequencies", "llama", GGUF_TENSOR_Q4_0, 64, 2, 2, 1, 32, 96, 0, 0, false, true,
-     one_set_of_factors},
-    {"llama, window", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, window_of_70},
-    {"llama, linear", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, linear},
-    {"llama, experts", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 6, 2, false, false, NULL},
-    {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, false, false, NULL},
-    {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, true, true, NULL},
-    {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, true, true, yarn},
-    {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, false, true, NULL},
-    {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, false, false, NULL},
-    {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, false, true, NULL},
-    {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, false, true, window_of_70},
-    {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, false, true, window_of_70},
-    {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, false, false, NULL},
-    {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, false, true, long_and_short},
-    {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, true, false, NULL},
-};
+#define VOCAB  MODEL_MAKE_VOCAB
+#define TOKENS 150 /* three chunks of the cache, and over every window below */
 
 struct loaded {
     struct buf file;
@@ -288,11 +21,11 @@ struct loaded {
     struct model *model;
 };
 
-static void load(struct loaded *l, const struct shape *s)
+static void load(struct loaded *l, const struct model_make *s)
 {
     struct note note = {{0}};
     *l = (struct loaded){0};
-    make(&l->file, s);
+    model_make(&l->file, s);
     if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK)
         fail_msg("%s: %s", s->label, note.text);
     l->pack = pack_new(l->gguf);
@@ -378,24 +111,25 @@ static void every_way_gives_the_same_bits(void **state)
         uint32_t batch;
     } ways[] = {{1, 1}, {2, 64}, {1, 7}};
     static float want[TOKENS * 512], got[TOKENS * 512];
-    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
         struct loaded l;
         const struct ops *ops;
         size_t n = 0;
-        load(&l, &shapes[k]);
+        load(&l, shape);
         for (size_t i = 0; (ops = ops_at(i)); i++)
             for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
                 struct engine *e = engine_for(&l, ops, ways[w].threads, ways[w].batch);
                 size_t count = everything(e, TOKENS, ways[w].batch, n ? got : want);
                 engine_free(e);
                 if (n && memcmp(got, want, n * sizeof *want) != 0)
-                    fail_msg("%s: %s, %u threads, batches of %u differ from the reference", shapes[k].label, ops->name,
+                    fail_msg("%s: %s, %u threads, batches of %u differ from the reference", shape->label, ops->name,
                              ways[w].threads, ways[w].batch);
                 n = count;
             }
         float s = spread(want, n);
         if (!(s > 0.05f && s < 100.0f))
-            fail_msg("%s: values of about %g are no test", shapes[k].label, (double)s);
+            fail_msg("%s: values of about %g are no test", shape->label, (double)s);
         unload(&l);
     }
 }
@@ -429,9 +163,10 @@ static void beginnings_are_shared_by_those_alike(void **state)
 {
     (void)state;
     static float want[TOKENS * 512], got[TOKENS * 512];
-    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
         struct loaded l;
-        load(&l, &shapes[k]);
+        load(&l, shape);
         if (model_writes(l.model)) {
             struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 64);
             size_t width = l.model->vocab + l.model->embed, rest = (TOKENS - 128) * width;
@@ -447,7 +182,7 @@ static void beginnings_are_shared_by_those_alike(void **state)
             memset(got, 0, sizeof got);
             assert_int_equal(eval_shared(e, 1, TOKENS, length, got), 128);
             if (memcmp(got + 128 * width, want + 128 * width, rest * sizeof *want) != 0)
-                fail_msg("%s: a shared beginning changes what follows", shapes[k].label);
+                fail_msg("%s: a shared beginning changes what follows", shape->label);
             assert_int_equal(eval_shared(e, 1, TOKENS, length + 1, got), turns ? 0 : 128);
             engine_trim(e, 0);
             assert_int_equal(engine_idle_bytes(e), 0);
@@ -458,11 +193,12 @@ static void beginnings_are_shared_by_those_alike(void **state)
     }
 }
 
-static const struct shape *shape_of(const char *label)
+static const struct model_make *shape_of(const char *label)
 {
-    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
-        if (strcmp(shapes[k].label, label) == 0)
-            return &shapes[k];
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++)
+        if (strcmp(shape->label, label) == 0)
+            return shape;
     fail_msg("no shape %s", label);
     return NULL;
 }
@@ -472,7 +208,7 @@ static void a_window_ends_where_it_should(void **state)
 {
     (void)state;
     static float first[TOKENS * 512], second[TOKENS * 512];
-    struct shape s = *shape_of("llama, window");
+    struct model_make s = *shape_of("llama, window");
     struct loaded l;
     uint32_t ids[TOKENS];
     s.layers = 1;
@@ -526,7 +262,7 @@ static void ties_between_experts_go_to_the_lower(void **state)
 {
     (void)state;
     static float out[2][20 * 512];
-    const struct shape *s = shape_of("llama, experts");
+    const struct model_make *s = shape_of("llama, experts");
     for (unsigned spoil = 0; spoil < 2; spoil++) {
         struct loaded l;
         load(&l, s);
@@ -636,13 +372,13 @@ static void an_encoder_sees_all_and_writes_nothing(void **state)
 
 /* -- refusals -- */
 
-static void expect_refusal(const struct shape *s, const char *word)
+static void expect_refusal(const struct model_make *s, const char *word)
 {
     struct buf file = {0};
     struct gguf *g;
     struct model *m;
     struct note note = {{0}};
-    make(&file, s);
+    model_make(&file, s);
     assert_int_equal(gguf_open(bytes_of_buf(&file), &g, &note), ERR_OK);
     if (model_open(g, NULL, &m, &note) == ERR_OK)
         fail_msg("%s with %s was taken", s->label, word);
@@ -652,18 +388,18 @@ static void expect_refusal(const struct shape *s, const char *word)
     buf_clear(&file);
 }
 
-static void no_head_norms(struct gguf_make *m, const struct shape *s)
+static void no_head_norms(struct gguf_make *m, const struct model_make *s)
 {
     (void)s;
-    add_vector(m, "blk.0.attn_q_norm.weight", 16, 1);
+    model_make_vector(m, "blk.0.attn_q_norm.weight", 16, 1);
 }
 
-static void tiny_cap(struct gguf_make *m, const struct shape *s)
+static void tiny_cap(struct gguf_make *m, const struct model_make *s)
 {
-    say_real(m, s, "final_logit_softcapping", 1e-5f);
+    model_make_say_real(m, s, "final_logit_softcapping", 1e-5f);
 }
 
-static void causal_encoder(struct gguf_make *m, const struct shape *s)
+static void causal_encoder(struct gguf_make *m, const struct model_make *s)
 {
     (void)s;
     gguf_make_raw(m, "bert.rope.scaling.attn_factor", GGUF_F32, "\0\0\x80\x3f", 4);
@@ -672,7 +408,7 @@ static void causal_encoder(struct gguf_make *m, const struct shape *s)
 static void strangers_are_named(void **state)
 {
     (void)state;
-    struct shape s = *shape_of("llama");
+    struct model_make s = *shape_of("llama");
     s.more = no_head_norms;
     expect_refusal(&s, "blk.0.attn_q_norm.weight");
     s = *shape_of("qwen3");
@@ -685,7 +421,7 @@ static void strangers_are_named(void **state)
     s.more = causal_encoder;
     expect_refusal(&s, "attn_factor");
     s = *shape_of("qwen2");
-    s.more = window_of_70; /* its layers have none */
+    s.more = model_make_window; /* its layers have none */
     expect_refusal(&s, "sliding_window");
     s = *shape_of("qwen3moe");
     s.experts = 0;

@@ -25,6 +25,41 @@ static void test_message_goes_there_and_back(void **state)
     buf_clear(&out);
 }
 
+/* Entries one behind the other, texts of any bytes; a blob that ends in the middle of one is refused. */
+static void test_logprobs(void **state)
+{
+    (void)state;
+    static const uint8_t two[] = {5, 0, 0, 0, 0, 0, 0x80, 0xBF, 2, 0, 'h', 0xE2, 6, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0};
+    static const uint8_t infinite[] = {5, 0, 0, 0, 0, 0, 0x80, 0xFF, 0, 0};
+    struct bytes rest = bytes_of(two, sizeof two);
+    struct wire_logprob p;
+    assert_true(wire_next_logprob(&rest, &p));
+    assert_int_equal(p.token, 5);
+    assert_true(arith_bits(p.value) == arith_bits(-1.0f));
+    assert_true(bytes_equal(p.text, bytes_of("h\xE2", 2)));
+    assert_true(wire_next_logprob(&rest, &p));
+    assert_int_equal(p.token, 6);
+    assert_int_equal(p.text.n, 0);
+    assert_false(wire_next_logprob(&rest, &p));
+    for (size_t n = 0; n <= sizeof two; n++) {
+        struct buf out = {0};
+        struct wire_token m = {.ask = 1, .logprobs = bytes_of(two, n)};
+        wire_add_token(&out, &m);
+        assert_int_equal(wire_read_token(bytes_of(out.p + WIRE_HEAD, out.n - WIRE_HEAD), &m),
+                         n == 0 || n == 12 || n == 22);
+        buf_clear(&out);
+    }
+    struct buf out = {0};
+    struct wire_token m = {.ask = 1, .logprobs = bytes_of(infinite, sizeof infinite)};
+    wire_add_token(&out, &m);
+    assert_false(wire_read_token(bytes_of(out.p + WIRE_HEAD, out.n - WIRE_HEAD), &m));
+    buf_reset(&out);
+    struct wire_run r = {.ask = 1, .logprobs = 2 + LOGPROBS_MAX};
+    wire_add_run(&out, &r);
+    assert_false(wire_read_run(bytes_of(out.p + WIRE_HEAD, out.n - WIRE_HEAD), &r));
+    buf_clear(&out);
+}
+
 /* However little comes in at a time, there is no frame before its last byte and one with it. */
 static void test_frame_in_pieces(void **state)
 {
@@ -157,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_goes_there_and_back),
+        cmocka_unit_test(test_logprobs),
         cmocka_unit_test(test_frame_in_pieces),
         cmocka_unit_test(test_refused_frames),
         cmocka_unit_test(test_refused_bodies),

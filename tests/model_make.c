@@ -1,0 +1,270 @@
+/* Makes models for tests. */
+#include "tests/model_make.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* -- making -- */
+
+static uint64_t seed;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+static float draw_float(float deviation)
+{
+    return ((float)draw(1u << 20) * 0x1p-19f - 1.0f) * 1.7320508f * deviation;
+}
+
+static void add_values(struct buf *b, size_t n, float mean, float deviation)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = mean + draw_float(deviation);
+        buf_add(b, &v, sizeof v);
+    }
+}
+
+/* Random blocks whose binary16 scales, or weights, are small: any other bits will do. */
+static void add_blocks(struct buf *b, const struct quant_format *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t raw[256];
+        size_t scale = quant_scale_at(f);
+        uint32_t least = f->type == GGUF_TENSOR_BF16 ? 0x3B00 : f->block == 256 ? 0x0500 : 0x1800;
+        for (size_t j = 0; j < f->bytes; j++)
+            raw[j] = (uint8_t)draw(256);
+        for (size_t j = 0; j < (f->has_min ? 2 : 1); j++)
+            store_le16(raw + scale + 2 * j, (uint16_t)(least + draw(f->block == 256 ? 64 : 256)));
+        buf_add(b, raw, f->bytes);
+    }
+}
+
+static void add_matrices(struct gguf_make *m, const struct model_make *s, const char *name, size_t n, size_t rows,
+                         size_t count, float gain)
+{
+    struct buf data = {0};
+    const struct quant_format *f = quant_format(s->type);
+    enum gguf_tensor_type type = n % f->block ? GGUF_TENSOR_F32 : s->type;
+    if (type == GGUF_TENSOR_F32)
+        add_values(&data, n * rows * count, 0, gain / sqrtf((float)n));
+    else
+        add_blocks(&data, f, n / f->block * rows * count);
+    gguf_make_tensors(m, name, n, rows, count, type, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
+void model_make_vector(struct gguf_make *m, const char *name, size_t n, float mean)
+{
+    struct buf data = {0};
+    add_values(&data, n, mean, 0.2f);
+    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
+static const char *in_layer(uint32_t i, const char *name, const char *end)
+{
+    static char room[96];
+    snprintf(room, sizeof room, "blk.%u.%s.%s", i, name, end);
+    return room;
+}
+
+static bool is(const struct model_make *s, const char *architecture)
+{
+    return strcmp(s->architecture, architecture) == 0;
+}
+
+static void add_product(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
+                        size_t rows)
+{
+    add_matrices(m, s, in_layer(i, name, "weight"), n, rows, 1, 1.5f);
+    if (s->biases)
+        model_make_vector(m, in_layer(i, name, "bias"), rows, 0);
+}
+
+static void add_norm(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n)
+{
+    model_make_vector(m, in_layer(i, name, "weight"), n, 1);
+    if (is(s, "bert"))
+        model_make_vector(m, in_layer(i, name, "bias"), n, 0);
+}
+
+static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    if (s->experts) {
+        struct model_make floats = *s;
+        floats.type = GGUF_TENSOR_F32;
+        add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
+        add_matrices(m, s, in_layer(i, "ffn_gate_exps", "weight"), s->embed, s->mix, s->experts, 1);
+        add_matrices(m, s, in_layer(i, "ffn_up_exps", "weight"), s->embed, s->mix, s->experts, 1);
+        add_matrices(m, s, in_layer(i, "ffn_down_exps", "weight"), s->mix, s->embed, s->experts, 1);
+        return;
+    }
+    if (!is(s, "phi3") && !is(s, "bert"))
+        add_product(m, s, i, "ffn_gate", s->embed, s->mix);
+    add_product(m, s, i, "ffn_up", s->embed, is(s, "phi3") ? 2 * s->mix : s->mix);
+    add_product(m, s, i, "ffn_down", s->mix, s->embed);
+}
+
+static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
+    if (is(s, "phi3"))
+        add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
+    else {
+        add_product(m, s, i, "attn_q", s->embed, all);
+        add_product(m, s, i, "attn_k", s->embed, kv);
+        add_product(m, s, i, "attn_v", s->embed, kv);
+    }
+    add_product(m, s, i, "attn_output", all, s->embed);
+    if (is(s, "qwen3") || is(s, "qwen3moe") || is(s, "gemma3")) {
+        add_norm(m, s, i, "attn_q_norm", s->head);
+        add_norm(m, s, i, "attn_k_norm", s->head);
+    }
+    add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
+    add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
+    if (is(s, "gemma2") || is(s, "gemma3")) {
+        add_norm(m, s, i, "post_attention_norm", s->embed);
+        add_norm(m, s, i, "post_ffw_norm", s->embed);
+    }
+    add_mix(m, s, i);
+}
+
+void model_make_say(struct gguf_make *m, const struct model_make *s, const char *key, uint32_t v)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_u32(m, room, v);
+}
+
+void model_make_say_real(struct gguf_make *m, const struct model_make *s, const char *key, float v)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_f32(m, room, v);
+}
+
+static void add_ends(struct gguf_make *m, const struct model_make *s)
+{
+    add_matrices(m, s, "token_embd.weight", s->embed, MODEL_MAKE_VOCAB, 1, 4.0f);
+    if (is(s, "bert")) {
+        add_matrices(m, s, "position_embd.weight", s->embed, MODEL_MAKE_CONTEXT, 1, 4.0f);
+        add_matrices(m, s, "token_types.weight", s->embed, 2, 1, 4.0f);
+        model_make_vector(m, "token_embd_norm.weight", s->embed, 1);
+        model_make_vector(m, "token_embd_norm.bias", s->embed, 0);
+        return;
+    }
+    model_make_vector(m, "output_norm.weight", s->embed, 1);
+    if (!s->tied)
+        add_matrices(m, s, "output.weight", s->embed, MODEL_MAKE_VOCAB, 1, 3.0f);
+}
+
+void model_make(struct buf *out, const struct model_make *s)
+{
+    struct gguf_make m;
+    seed = 42;
+    gguf_make_init(&m);
+    gguf_make_text(&m, "general.architecture", s->architecture);
+    model_make_say(&m, s, "context_length", MODEL_MAKE_CONTEXT);
+    model_make_say(&m, s, "embedding_length", s->embed);
+    model_make_say(&m, s, "block_count", s->layers);
+    model_make_say(&m, s, "feed_forward_length", s->mix);
+    model_make_say(&m, s, "attention.head_count", s->heads);
+    model_make_say(&m, s, "attention.head_count_kv", s->heads_kv);
+    model_make_say(&m, s, "attention.key_length", s->head);
+    model_make_say(&m, s, "attention.value_length", s->head);
+    if (s->experts) {
+        model_make_say(&m, s, "expert_count", s->experts);
+        model_make_say(&m, s, "expert_used_count", s->used);
+        model_make_say(&m, s, "expert_feed_forward_length", s->mix);
+    }
+    if (is(s, "bert"))
+        gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
+    if (s->more)
+        s->more(&m, s);
+    add_ends(&m, s);
+    for (uint32_t i = 0; i < s->layers; i++)
+        add_layer(&m, s, i);
+    gguf_make_end(&m, out);
+    gguf_make_clear(&m);
+}
+
+/* -- variants -- */
+
+void model_make_window(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "attention.sliding_window", 70);
+}
+
+static void scaling(struct gguf_make *m, const struct model_make *s, const char *type)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.rope.scaling.type", s->architecture);
+    gguf_make_text(m, room, type);
+    model_make_say_real(m, s, "rope.scaling.factor", 4.0f);
+    model_make_say(m, s, "rope.scaling.original_context_length", 64);
+}
+
+static void linear(struct gguf_make *m, const struct model_make *s)
+{
+    scaling(m, s, "linear");
+}
+
+static void yarn(struct gguf_make *m, const struct model_make *s)
+{
+    scaling(m, s, "yarn");
+}
+
+static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
+{
+    float f[128];
+    for (uint32_t i = 0; i < n; i++)
+        f[i] = 1.0f + (most - 1.0f) * (float)i / (float)n;
+    gguf_make_tensor(m, name, n, 1, GGUF_TENSOR_F32, bytes_of(f, n * sizeof *f));
+}
+
+static void one_set_of_factors(struct gguf_make *m, const struct model_make *s)
+{
+    add_factors(m, "rope_freqs.weight", s->head / 2, 8);
+}
+
+static void long_and_short(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "rope.scaling.original_context_length", 100);
+    model_make_say_real(m, s, "rope.scaling.attn_factor", 1.2f);
+    model_make_say(m, s, "rope.dimension_count", s->head / 2);
+    add_factors(m, "rope_factors_short.weight", s->head / 4, 1.5f);
+    add_factors(m, "rope_factors_long.weight", s->head / 4, 6.0f);
+}
+
+/*   label               architecture          type             embed lay heads kv head  mix  experts biases tied more
+ */
+static const struct model_make shapes[] = {
+    {"llama", "llama", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, false, false, NULL},
+    {"llama, heads of 24", "llama", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 128, 0, 0, false, false, NULL},
+    {"llama, heads of 8, biases", "llama", GGUF_TENSOR_F16, 64, 2, 8, 2, 8, 96, 0, 0, true, false, NULL},
+    {"llama, divided frequencies", "llama", GGUF_TENSOR_Q4_0, 64, 2, 2, 1, 32, 96, 0, 0, false, true,
+     one_set_of_factors},
+    {"llama, window", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, model_make_window},
+    {"llama, linear", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, linear},
+    {"llama, experts", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 6, 2, false, false, NULL},
+    {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, false, false, NULL},
+    {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, true, true, NULL},
+    {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, true, true, yarn},
+    {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, false, true, NULL},
+    {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, false, false, NULL},
+    {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, false, true, NULL},
+    {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, false, true, model_make_window},
+    {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, false, true, model_make_window},
+    {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, false, false, NULL},
+    {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, false, true, long_and_short},
+    {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, true, false, NULL},
+};
+
+const struct model_make *model_make_at(size_t i)
+{
+    return i < sizeof shapes / sizeof *shapes ? &shapes[i] : NULL;
+}

@@ -1,0 +1,227 @@
+/* What whole models answer on this machine, as digests: digest [FILE.gguf].
+ *
+ * For small random models of every architecture and of every format, and for the file: the logits and hidden states of
+ * a text, a greedy and a sampled answer. Each set of kernels that the processor runs has to give the same in each way
+ * of cutting the text into batches; one line a model is printed, the same on every machine (`make portable` compares).
+ * The closing line counts evaluations. */
+#include "base/mem.h"
+#include "inference/digest.h"
+#include "inference/engine.h"
+#include "inference/sampler.h"
+#include "tests/model_make.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT  75 /* two chunks of the cache, and over the windows of the models */
+#define SHORT   20 /* of it, for the sampled answer */
+#define ANSWER  8
+#define KINDS   3
+#define FILE_MB 64
+
+/* All that a model says, in one way of running it. */
+struct answers {
+    struct hash of[KINDS]; /* the text; a greedy answer; a sampled one */
+};
+
+static unsigned passed, failed;
+
+static void make_request(struct request *r, bool sampled, uint32_t vocab, uint8_t prompt[PROMPT * 4])
+{
+    request_init(r);
+    for (uint32_t i = 0; i < PROMPT; i++)
+        store_le32(prompt + 4 * i, (i * 31 + i * i * 7 + 3) % vocab);
+    r->prompt = bytes_of(prompt, (sampled ? SHORT : PROMPT) * 4);
+    r->tokens_max = ANSWER;
+    r->seed.b[0] = 7;
+    if (!sampled)
+        return;
+    r->temp = 0.9f;
+    r->top_k = 40;
+    r->top_p = 0.95f;
+    r->min_p = 0.01f;
+    r->repeat_penalty = 1.1f;
+    r->presence = 0.1f;
+    r->frequency = 0.05f;
+    r->window = 32;
+}
+
+/* Evaluates the prompt in batches; the last row's results are left in `row`. */
+static struct hash read_prompt(struct engine *e, struct engine_seq *s, const struct request *r, uint32_t batch,
+                               struct engine_row *row)
+{
+    struct engine_row rows[PROMPT];
+    struct hasher h;
+    const struct model *m = engine_model(e);
+    hash_start(&h, HASH_DIGEST);
+    for (uint32_t from = 0, left = request_prompt_n(r); left; left -= batch < left ? batch : left, from += batch) {
+        uint32_t n = batch < left ? batch : left;
+        for (uint32_t i = 0; i < n; i++)
+            rows[i] = (struct engine_row){.seq = s, .token = request_prompt_at(r, from + i), .wants = true};
+        engine_eval(e, rows, n);
+        for (uint32_t i = 0; i < n; i++) {
+            CHECK(rows[i].finite);
+            hash_add(&h, rows[i].logits, m->vocab * sizeof(float));
+            hash_add(&h, rows[i].hidden, m->embed * sizeof(float));
+        }
+        *row = rows[n - 1];
+    }
+    return hash_end(&h);
+}
+
+/* The digest of the answer (docs/arithmetic.md); `text`: of all that was said about the prompt. */
+static struct hash answer(struct engine *e, bool sampled, uint32_t batch, struct hash *text)
+{
+    const struct model *m = engine_model(e);
+    static const struct hash root;
+    struct request r;
+    uint8_t prompt[PROMPT * 4];
+    uint32_t tokens[PROMPT + ANSWER];
+    struct engine_row row;
+    make_request(&r, sampled, m->vocab, prompt);
+    uint32_t n = request_prompt_n(&r);
+    struct hash digest = digest_start(&root, &r);
+    struct engine_seq *s = engine_seq_new(e, n + ANSWER);
+    struct sampler *sampler = sampler_new(m->vocab);
+    *text = read_prompt(e, s, &r, batch, &row);
+    for (uint32_t i = 0; i < n; i++)
+        tokens[i] = request_prompt_at(&r, i);
+    for (uint32_t end = n + ANSWER; n < end; n++) {
+        tokens[n] = sampler_pick(sampler, &r, NULL, row.logits, tokens, n, 0, n);
+        digest_add(&digest, row.hidden, m->embed, tokens[n]);
+        row = (struct engine_row){.seq = s, .token = tokens[n], .wants = true};
+        if (n + 1 < end)
+            engine_eval(e, &row, 1);
+    }
+    sampler_free(sampler);
+    engine_seq_free(s);
+    return digest;
+}
+
+static void run(struct engine *e, uint32_t batch, struct answers *out)
+{
+    const struct model *m = engine_model(e);
+    struct hash also;
+    memset(out, 0, sizeof *out);
+    if (model_writes(m)) {
+        out->of[1] = answer(e, false, batch, &out->of[0]);
+        out->of[2] = answer(e, true, batch, &also);
+        return;
+    }
+    uint32_t ids[PROMPT];
+    float *vector = mem_array(m->embed, sizeof *vector);
+    for (uint32_t i = 0; i < PROMPT; i++)
+        ids[i] = (i * 31 + i * i * 7 + 3) % m->vocab;
+    CHECK(engine_embed(e, ids, PROMPT, vector));
+    out->of[0] = hash_once(HASH_DIGEST, vector, m->embed * sizeof *vector);
+    free(vector);
+}
+
+/* Every set of kernels, in several batches; the reference, which is slow, in one. */
+static void run_all(const char *label, const struct model *m)
+{
+    static const uint32_t batches[] = {PROMPT, 7, 1};
+    struct answers want, got;
+    const struct ops *o;
+    for (size_t i = 0; (o = ops_at(i)); i++)
+        for (size_t k = 0; k < (i ? sizeof batches / sizeof *batches : 1); k++) {
+            struct engine_options options = {.model = m, .ops = o, .threads = k == 1 ? 2 : 1, .batch_max = batches[k]};
+            struct engine *e = engine_new(&options);
+            run(e, batches[k], i ? &got : &want);
+            engine_free(e);
+            if (i && memcmp(&got, &want, sizeof got) != 0) {
+                printf("FAILED %s: %s in batches of %u differs from the reference\n", label, o->name, batches[k]);
+                failed++;
+            } else {
+                passed++;
+            }
+        }
+    printf("%s:", label);
+    for (size_t k = 0; k < KINDS; k++) {
+        printf(" ");
+        for (size_t i = 0; i < 8; i++)
+            printf("%02x", want.of[k].b[i]);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void run_file(const char *label, struct bytes file)
+{
+    struct note note = {{0}};
+    struct gguf *g;
+    struct model *m;
+    if (gguf_open(file, &g, &note) != ERR_OK) {
+        printf("FAILED %s: %s\n", label, note.text);
+        failed++;
+        return;
+    }
+    struct pack *p = pack_new(g);
+    void *memory = aligned_alloc(64, (size_t)pack_bytes(p) / 64 * 64 + 64);
+    CHECK(memory);
+    pack_set_memory(p, memory);
+    pack_fill(p, 0, pack_tiles(p));
+    if (model_open(g, p, &m, &note) == ERR_OK) {
+        run_all(label, m);
+        model_free(m);
+    } else {
+        printf("FAILED %s: %s\n", label, note.text);
+        failed++;
+    }
+    pack_free(p);
+    free(memory);
+    gguf_free(g);
+}
+
+static void run_made(const struct model_make *s)
+{
+    struct buf file = {0};
+    model_make(&file, s);
+    run_file(s->label, bytes_of_buf(&file));
+    buf_clear(&file);
+}
+
+static void run_stored(const char *path)
+{
+    size_t most = (size_t)FILE_MB << 20;
+    uint8_t *p = mem_new(most);
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(p, 1, most, f) : 0;
+    if (f)
+        fclose(f);
+    const char *name = strrchr(path, '/');
+    if (n && n < most) {
+        run_file(name ? name + 1 : path, bytes_of(p, n));
+    } else {
+        printf("FAILED %s: cannot be read, or is over %d MiB\n", path, FILE_MB);
+        failed++;
+    }
+    free(p);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *label;
+        enum gguf_tensor_type type;
+    } formats[] = {{"F32", GGUF_TENSOR_F32},
+                   {"F16", GGUF_TENSOR_F16},
+                   {"BF16", GGUF_TENSOR_BF16},
+#define E(name, ...) {#name, GGUF_TENSOR_##name},
+                   QUANT_BLOCKED_LIST(E)
+#undef E
+    };
+    const struct model_make *s;
+    for (size_t i = 0; (s = model_make_at(i)); i++)
+        run_made(s);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct model_make of = {
+            formats[i].label, "llama", formats[i].type, 256, 1, 4, 2, 64, 256, 0, 0, false, false, NULL};
+        run_made(&of);
+    }
+    if (argc > 1)
+        run_stored(argv[1]);
+    fprintf(stderr, "%u passed, %u failed\n", passed, failed);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,1 @@
+/* Nothing: cmocka wants it included, and its stand-in here does not jump. */
