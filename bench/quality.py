@@ -88,11 +88,6 @@ def divergence(kith, model, base, chunks, bos, folder):
     return total / count, same / count
 
 
-def bos_of(kith, model):
-    ids = json.loads(run(kith, "tokenize", "--model", model, "--text", "", "--json"))["ids"]
-    return ids[0] if ids else None
-
-
 def quantised(tools, source, name, folder):
     if name == "as-is":
         return source
@@ -117,7 +112,7 @@ def measure(o, name, folder):
     theirs = float(theirs.group(1))
     ours = json.loads(run(kith, "perplexity", "--model", model, "--file", o.text, "--ctx", str(o.ctx), "--chunks",
                           str(max(o.chunks, 0)), "--threads", str(o.threads), "--json"))
-    kl, same = divergence(kith, model, Base(logits), o.kl_chunks, bos_of(kith, model), folder)
+    kl, same = divergence(kith, model, Base(logits), o.kl_chunks, ours["bos"], folder)
     os.unlink(logits)
     if model != o.model:
         os.unlink(model)

@@ -4,6 +4,7 @@
  * chunk is scored, each token behind all before it in the chunk; what is left behind the last whole chunk is not used.
  */
 #include "base/file.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/how.h"
 #include "cli/out.h"
@@ -44,8 +45,13 @@ struct text {
     uint32_t ctx, chunks;
 };
 
+/* Of negative log-probabilities; of each chunk, so that the order in which they come back decides nothing. */
+struct part {
+    double sum, squares;
+};
+
 struct tally {
-    double sum, squares; /* of negative log-probabilities */
+    struct part *part; /* [chunks of the text] */
     uint64_t tokens;
     uint32_t chunks;
 };
@@ -84,12 +90,12 @@ static void add_chunk(const struct local *l, const struct text *t, uint32_t i, s
     buf_clear(&ids);
 }
 
-static void count(struct tally *sum, struct bytes scores)
+static void count(struct tally *sum, uint64_t chunk, struct bytes scores)
 {
     for (size_t i = 0; i < scores.n / 8; i++) {
         double nll = -wire_score_at(scores, i);
-        sum->sum += nll;
-        sum->squares += nll * nll;
+        sum->part[chunk].sum += nll;
+        sum->part[chunk].squares += nll * nll;
         sum->tokens++;
     }
     sum->chunks++;
@@ -112,11 +118,11 @@ static enum err score_all(const struct cli *cli, struct local *l, const struct t
         e = local_send(l, &out, note);
         if (e == ERR_OK)
             e = local_next(l, &frame, note);
-        if (e == ERR_OK && (frame.type != WIRE_SCORES || !wire_read_scores(frame.body, &m) ||
+        if (e == ERR_OK && (frame.type != WIRE_SCORES || !wire_read_scores(frame.body, &m) || m.ask > t->chunks ||
                             m.values.n / 8 != t->ctx - 1 - t->ctx / 2))
             e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
         if (e == ERR_OK)
-            count(sum, m.values);
+            count(sum, m.ask - 1, m.values);
         out_progress_set(&progress, sum->chunks, t->chunks);
     }
     out_progress_end(&progress);
@@ -126,11 +132,17 @@ static enum err score_all(const struct cli *cli, struct local *l, const struct t
 
 static void show(const struct cli *cli, const struct wire_opened *o, const struct text *t, const struct tally *sum)
 {
-    double n = (double)sum->tokens, nll = sum->sum / n, variance = sum->squares / n - nll * nll;
+    struct part all = {0, 0};
+    for (uint32_t i = 0; i < t->chunks; i++) {
+        all.sum += sum->part[i].sum;
+        all.squares += sum->part[i].squares;
+    }
+    double n = (double)sum->tokens, nll = all.sum / n, variance = all.squares / n - nll * nll;
     double ppl = exp(nll), error = variance > 0 && sum->tokens > 1 ? ppl * sqrt(variance / (n - 1)) : 0;
     if (cli->json)
-        out_json_take(json_pack("{s:f, s:f, s:f, s:I, s:I, s:I, s:s, s:s, s:s}", "perplexity", ppl, "nll", nll,
-                                "stderr", error, "tokens_scored", (json_int_t)sum->tokens, "chunks",
+        out_json_take(json_pack("{s:o, s:f, s:f, s:f, s:I, s:I, s:I, s:s, s:s, s:s}", "bos",
+                                t->has_bos ? json_integer((json_int_t)o->bos) : json_null(), "perplexity", ppl, "nll",
+                                nll, "stderr", error, "tokens_scored", (json_int_t)sum->tokens, "chunks",
                                 (json_int_t)sum->chunks, "ctx", (json_int_t)t->ctx, "architecture", o->architecture.s,
                                 "format", o->format.s, "backend", o->backend.s));
     else
@@ -154,13 +166,16 @@ int cmd_perplexity(const struct cli *cli, const struct args *args)
         e = note_set(&note, ERR_USAGE, "--ctx %u is over the model's context of %u", t.ctx, local_opened(l)->context);
     if (e == ERR_OK)
         e = read_text(l, args_text(args, "file"), (uint32_t)args_count(args, "chunks"), &t, &note);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
+        sum.part = mem_array(t.chunks, sizeof *sum.part);
         e = score_all(cli, l, &t, &sum, &note);
+    }
     if (e == ERR_OK)
         show(cli, local_opened(l), &t, &sum);
     else
         rc = cli_fail_note(cli, e, &note);
     local_close(l);
     buf_clear(&t.ids);
+    free(sum.part);
     return rc;
 }
