@@ -15,7 +15,7 @@
 static enum err failed(struct note *note, const char *what, const char *path)
 {
     int e = errno;
-    enum err code = e == ENOENT                  ? ERR_NOT_FOUND
+    enum err code = e == ENOENT || e == ENOTDIR  ? ERR_NOT_FOUND
                     : e == EEXIST                ? ERR_EXISTS
                     : e == ENOSPC || e == EDQUOT ? ERR_FULL
                                                  : ERR_IO;

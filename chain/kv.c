@@ -71,6 +71,11 @@ enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct
     return kv->ops->write(kv, batch, sync, note);
 }
 
+enum err kv_room(const struct kv *kv, size_t need, struct note *note)
+{
+    return kv->ops->room(kv, need, note);
+}
+
 void kv_close(struct kv *kv)
 {
     if (kv)

@@ -39,6 +39,7 @@ struct kv_ops {
     enum err (*get)(struct kv *kv, struct bytes key, struct buf *value, struct note *note);
     enum err (*scan)(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note);
     enum err (*write)(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note);
+    enum err (*room)(const struct kv *kv, size_t need, struct note *note);
     void (*close)(struct kv *kv);
 };
 struct kv {
@@ -51,6 +52,8 @@ enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note 
 enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note) MUST_USE;
 /* ERR_FULL when the disk is full: nothing of the batch is applied, and a later try may succeed. */
 enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note) MUST_USE;
+/* ERR_FULL: a write of so many bytes would be refused now for want of room. */
+enum err kv_room(const struct kv *kv, size_t need, struct note *note) MUST_USE;
 void kv_close(struct kv *kv);
 
 /* A directory, made if absent (its parent must exist). Held under LevelDB's own lock: a second opener gets ERR_BUSY. */

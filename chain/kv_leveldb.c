@@ -189,7 +189,12 @@ static void level_close(struct kv *kv)
     free(l);
 }
 
-static const struct kv_ops ops = {level_get, level_scan, level_write, level_close};
+static enum err level_room(const struct kv *kv, size_t need, struct note *note)
+{
+    return room_check((const struct kv_leveldb *)kv, need, note);
+}
+
+static const struct kv_ops ops = {level_get, level_scan, level_write, level_room, level_close};
 
 enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
 {

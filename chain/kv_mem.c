@@ -193,7 +193,14 @@ static void mem_close(struct kv *kv)
     free(kv);
 }
 
-static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_close};
+static enum err mem_room(const struct kv *kv, size_t need, struct note *note)
+{
+    const struct kv_mem *m = (const struct kv_mem *)kv;
+    (void)need;
+    return m->fail_in == 1 && m->fail_with == ERR_FULL ? note_set(note, ERR_FULL, "the store is full") : ERR_OK;
+}
+
+static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_room, mem_close};
 
 struct kv *kv_mem_open(void)
 {

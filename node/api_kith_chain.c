@@ -274,6 +274,8 @@ void api_tx_post(struct api_call *c)
     }
     if (e == ERR_OK)
         e = tx_decode(bytes_of_buf(&raw), &t, &note);
+    if (e == ERR_OK) /* a node that can keep no block could not say what became of it */
+        e = kv_room(c->node->kv, raw.n, &note);
     if (e == ERR_OK) {
         e = consensus_submit(c->node->consensus, bytes_of_buf(&raw), &id, &note);
         if (e == ERR_DUPLICATE)

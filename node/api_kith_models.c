@@ -1,4 +1,5 @@
 /* Models and data over HTTP. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "node/api.h"
 #include "node/data.h"
@@ -186,9 +187,37 @@ void api_model_get(struct api_call *c)
 struct import_task {
     struct node *node;
     struct task *task;
+    char *given; /* the path in the request */
     struct model_facts facts;
     struct worker *worker;
+    struct buf before; /* roots that were in the store already */
+    struct hash root;  /* that the import put there, once is_stored */
+    bool is_stored;
 };
+
+static void remember_root(void *arg, const struct blobs_info *info)
+{
+    if (info->whole)
+        buf_add(arg, info->root.b, sizeof info->root.b);
+}
+
+/* The file itself is at fault, and will be the next time. */
+static bool is_bad_model(enum err e)
+{
+    return e == ERR_FORMAT || e == ERR_UNSUPPORTED || e == ERR_LIMIT || e == ERR_RANGE || e == ERR_NUMERIC ||
+           e == ERR_DUPLICATE || e == ERR_CORRUPT;
+}
+
+/* A bad model does not stay, unless it was there before. */
+static void forget_import(struct import_task *x)
+{
+    struct note note = {{0}};
+    bool was_there = false;
+    for (size_t at = 0; at < x->before.n; at += HASH_SIZE)
+        was_there = was_there || memcmp(x->before.p + at, x->root.b, HASH_SIZE) == 0;
+    if (x->is_stored && !was_there && blobs_remove(x->node->blobs, &x->root, &note) != ERR_OK)
+        log_event(LOG_ODD, "models", "left behind", "why=%s", note.text);
+}
 
 static void import_end(struct import_task *x, enum err e, const struct note *note)
 {
@@ -196,10 +225,17 @@ static void import_end(struct import_task *x, enum err e, const struct note *not
     if (e == ERR_OK) {
         model_facts_json(&b, &x->facts);
         task_finish(x->task, bytes_of_buf(&b));
+    } else if (is_bad_model(e)) {
+        struct note why = {{0}};
+        forget_import(x);
+        e = note_set(&why, ERR_UNSUPPORTED, "%s: %s", x->given, note->text[0] ? note->text : err_text(e));
+        task_fail(x->task, e, &why);
     } else
         task_fail(x->task, e, note);
     buf_clear(&b);
+    buf_clear(&x->before);
     model_facts_clear(&x->facts);
+    free(x->given);
     free(x);
 }
 
@@ -240,6 +276,8 @@ static void on_imported(void *arg, enum err e, const struct hash *root, const st
         import_end(x, e, note);
         return;
     }
+    x->root = *root;
+    x->is_stored = true;
     free(x->facts.path);
     x->facts.path = mem_string(blobs_path(x->node->blobs, root));
     host_submit(x->node->host, facts_work, on_facts, x);
@@ -258,6 +296,8 @@ void api_model_import(struct api_call *c)
         bool check = json_is_true(json_object_get(body, "check"));
         *x = (struct import_task){.node = c->node, .task = task_new(c->node->tasks, check ? "check" : "import")};
         x->facts.path = mem_string(path);
+        x->given = mem_string(path);
+        blobs_list(c->node->blobs, remember_root, &x->before);
         if (check)
             host_submit(c->node->host, facts_work, on_facts, x);
         else

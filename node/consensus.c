@@ -267,8 +267,7 @@ static void do_or_defer(struct consensus *c, const struct bft_effect *f)
     if (do_effect(c, f) == ERR_OK)
         return;
     defer(c, f);
-    c->is_stuck = true;
-    consensus_retry_soon(c);
+    consensus_stuck(c, "what must be stored before it is signed");
 }
 
 static struct bft_effects step(struct consensus *c, const struct bft_event *e)
@@ -331,8 +330,13 @@ static void on_retry(void *arg)
         deferred_run(c);
 }
 
-void consensus_retry_soon(struct consensus *c)
+void consensus_stuck(struct consensus *c, const char *why)
 {
+    if (!c->is_stuck_said)
+        log_event(LOG_ODD, "consensus", "stuck",
+                  "height=%" PRIu64 " dir=%s why=\"the disk does not take it: %s; make room\"", c->height, c->o.dir,
+                  why);
+    c->is_stuck = c->is_stuck_said = true;
     if (!timer_is_set(&c->retry_timer))
         host_timer_set(c->o.host, &c->retry_timer, CONSENSUS_RETRY_MS, on_retry, c);
 }

@@ -236,7 +236,7 @@ static void commit_done(struct consensus *c)
     *c->next_validators = *next;
     free(next);
     c->beacon = block_beacon(&b.header.beacon, &block.id);
-    c->is_committing = c->is_stuck = false;
+    c->is_committing = c->is_stuck = c->is_stuck_said = false;
     c->height = b.header.height + 1;
     kv_batch_clear(&c->batch);
     if (log_is_on(LOG_DEBUG)) {
@@ -264,10 +264,7 @@ void block_commit_retry(struct consensus *c)
         commit_done(c);
         return;
     }
-    if (!c->is_stuck)
-        log_event(LOG_ODD, "consensus", "unstored", "height=%" PRIu64 " why=\"%s\"", c->height, note.text);
-    c->is_stuck = true;
-    consensus_retry_soon(c);
+    consensus_stuck(c, note.text);
 }
 
 /* Applies a decided block that was judged or whose commit was verified. */

@@ -70,6 +70,7 @@ struct consensus {
     struct timer go_timer, resend_timer, retry_timer, wait_timer;
     bool is_committing; /* finalized; the store refused the batch so far */
     bool is_stuck;
+    bool is_stuck_said; /* in the log, once until a block is stored */
     struct kv_batch batch;
     const struct ledger_result *result;
     struct buf decided; /* the block being committed */
@@ -94,7 +95,8 @@ struct bft_effects consensus_feed(struct consensus *c, const struct bft_event *e
 void consensus_start_height(struct consensus *c);
 void consensus_wake(struct consensus *c);
 void consensus_wake_soon(struct consensus *c);
-void consensus_retry_soon(struct consensus *c);
+/* The disk refused something: says so once, and tries again by and by. */
+void consensus_stuck(struct consensus *c, const char *why);
 
 /* consensus_block.c */
 enum err block_state_load(struct consensus *c, struct note *note);

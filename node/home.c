@@ -18,9 +18,10 @@
 enum err home_open(const struct config *c, int *lock_fd, struct note *note)
 {
     *lock_fd = -1;
-    enum err e = file_make_dir(c->home, note);
+    struct note why = {{0}};
+    enum err e = file_make_dir(c->home, &why);
     if (e != ERR_OK)
-        return e;
+        return note_set(note, e, "%s (choose another directory with --home)", why.text);
     char *path = config_path(c, "kithd.lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)

@@ -586,7 +586,8 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     e = job_save(j);
     if (e != ERR_OK) {
         job_free(j);
-        return note_set(note, e, "the job cannot be kept: %s", err_text(e));
+        return note_set(note, e, "the job cannot be kept: %s%s", err_text(e),
+                        e == ERR_FULL ? " on the disk of the node: make some" : "");
     }
     *id = j->r.id;
     prepare(j);
