@@ -82,14 +82,14 @@ $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
 # Kernel sets are compiled for their instructions, and only entered after the processor was asked. Sanitizers stay out
 # of them: one function for each format and number of columns, all inlined, takes a quarter of an hour to compile with.
-KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(foreach k,avx2 avx512 avx512_vnni neon neon_dot,inference/*_$k.c)))
-$(KERNELS): SANITIZE :=
 FLAGS_x86_64_avx2        := -mavx2 -mf16c
 FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
 FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
 PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
+KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildcard inference/ops_*.c inference/tile_*.c inference/rows_*.c)))
+$(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
 -include Makefile.gen
@@ -122,13 +122,14 @@ e2e: all
 
 # -- other machines: kernels against the reference, and whole models against this machine, in programs without libraries --
 PORTABLE_TARGETS := aarch64 wasm32
-PORTABLE_CC_aarch64    := aarch64-linux-gnu-gcc
-PORTABLE_LINK_aarch64  := -static -lm -lpthread
-PORTABLE_CC_wasm32     := clang --target=wasm32-wasi -msimd128
-PORTABLE_LINK_wasm32   := -Wl,-z,stack-size=1048576
+PORTABLE_CC_aarch64   := aarch64-linux-gnu-gcc
+PORTABLE_LINK_aarch64 := -static -lm -lpthread
+PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
+# All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
+PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
   $(wildcard $(addprefix inference/,arith.c attention.c cache.c digest.c encoder.c engine.c gguf.c layer.c model*.c moe.c \
-  ops*.c pack.c pool.c quant.c request.c rope.c sampler.c))
+  ops*.c pack.c pages.c pool.c quant.c request.c rope.c sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
 build/portable/$(1)/obj/%.o: %.c

@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "cli/commands.h"
-#include "cli/local.h"
+#include "cli/how.h"
 #include "cli/out.h"
 #include "cli/transcript.h"
 
@@ -10,30 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOW_OPTIONS                                                                                                    \
-    {.name = "backend",                                                                                                \
-     .type = OPTION_TEXT,                                                                                              \
-     .value = "auto|ref|avx2|..",                                                                                      \
-     .preset = "auto",                                                                                                 \
-     .help = "which kernels; all give the same bits"},                                                                 \
-        {.name = "threads",                                                                                            \
-         .type = OPTION_COUNT,                                                                                         \
-         .value = "N",                                                                                                 \
-         .preset = "0",                                                                                                \
-         .least = 0,                                                                                                   \
-         .most = THREADS_MAX,                                                                                          \
-         .help = "0: as many as there are processors"},                                                                \
-    {                                                                                                                  \
-        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "64", .least = 1, .most = BATCH_MAX,            \
-        .help = "prompt tokens processed at once; changes no bit"                                                      \
-    }
-#define MODEL_OPTION                                                                                                   \
-    {                                                                                                                  \
-        .name = "model", .type = OPTION_TEXT, .value = "FILE.gguf", .help = "the model's file, or `default`"           \
-    }
+#define DRAFT_OPTION_MAX 64 /* the engine takes what it can */
 
 const struct option_spec cmd_run_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "prompt", .type = OPTION_TEXT, .value = "TEXT", .help = "raw text that the model continues"},
     {.name = "tokens",
      .type = OPTION_COUNT,
@@ -75,26 +55,22 @@ const struct option_spec cmd_run_options[] = {
      .value = "HEX",
      .help = "for the same answer again (drawn where one is needed)"},
     {.name = "stop", .type = OPTION_TEXT, .value = "TEXT", .many = true, .help = "ends the answer"},
+    {.name = "draft",
+     .type = OPTION_COUNT,
+     .value = "N",
+     .most = DRAFT_OPTION_MAX,
+     .help = "tokens guessed ahead at most; changes no bit (as many as pay)"},
     {.name = "schema", .type = OPTION_TEXT, .value = "FILE.json", .help = "JSON schema that the answer satisfies"},
     HOW_OPTIONS,
     {.name = NULL},
 };
 
 const struct option_spec cmd_verify_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "transcript", .type = OPTION_TEXT, .value = "FILE.json", .help = "what `kith run --json` printed"},
     HOW_OPTIONS,
     {.name = NULL},
 };
-
-static void read_how(const struct args *args, struct wire_open *how)
-{
-    *how = (struct wire_open){.mode = WIRE_FULL,
-                              .threads = (uint32_t)args_count(args, "threads"),
-                              .batch = (uint32_t)args_count(args, "batch")};
-    if (!text64_set(&how->backend, args_text(args, "backend")))
-        CHECK(text64_set(&how->backend, "?")); /* which the worker refuses by name */
-}
 
 /* At most 64 digits; shorter ones have zeros in front. */
 static bool read_seed(const char *text, struct hash *seed)
@@ -153,22 +129,8 @@ static int read_request(const struct cli *cli, const struct args *args, struct t
 
 static enum err tokenize_prompt(struct local *l, const char *prompt, struct transcript *t, struct note *note)
 {
-    struct buf out = {0};
-    struct wire_frame frame;
-    struct wire_tokens m;
-    if (strlen(prompt) > PROMPT_BYTES_MAX)
-        return note_set(note, ERR_LIMIT, "the prompt has %zu bytes: at most %u are allowed", strlen(prompt),
-                        PROMPT_BYTES_MAX);
-    wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .text = bytes_of_text(prompt)});
-    enum err e = local_send(l, &out, note);
-    if (e == ERR_OK)
-        e = local_next(l, &frame, note);
-    if (e == ERR_OK && (frame.type != WIRE_TOKENS || !wire_read_tokens(frame.body, &m)))
-        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
-    if (e == ERR_OK)
-        buf_add(&t->prompt, m.ids.p, m.ids.n);
+    enum err e = local_tokenize(l, bytes_of_text(prompt), WIRE_ENDS_FILE, &t->prompt, note);
     t->request.prompt = bytes_of_buf(&t->prompt);
-    buf_clear(&out);
     return e;
 }
 
@@ -181,12 +143,12 @@ static void show_text(const struct cli *cli, struct transcript *t, struct bytes 
     fflush(stdout);
 }
 
-static enum err run(const struct cli *cli, struct local *l, struct transcript *t, struct note *note)
+static enum err run(const struct cli *cli, struct local *l, struct transcript *t, uint8_t draft, struct note *note)
 {
     struct buf request = {0}, out = {0};
     struct wire_frame frame;
     request_put(&request, &t->request);
-    wire_add_run(&out, &(struct wire_run){.ask = 2, .request = bytes_of_buf(&request)});
+    wire_add_run(&out, &(struct wire_run){.ask = 2, .request = bytes_of_buf(&request), .draft = draft});
     enum err e = local_send(l, &out, note);
     bool is_over = false;
     while (e == ERR_OK && !is_over) {
@@ -251,16 +213,6 @@ static int read_words(const struct cli *cli, const struct args *args, const char
     return CLI_DONE;
 }
 
-static enum err open_model(const char *model, const struct wire_open *how, struct local **l, struct note *note)
-{
-    struct buf path = {0};
-    enum err e = local_find_model(model, &path, note);
-    if (e == ERR_OK)
-        e = local_open(buf_text(&path), how, l, note);
-    buf_clear(&path);
-    return e;
-}
-
 int cmd_run(const struct cli *cli, const struct args *args)
 {
     const char *model, *prompt;
@@ -273,15 +225,15 @@ int cmd_run(const struct cli *cli, const struct args *args)
         rc = read_request(cli, args, &t);
     if (rc != CLI_DONE)
         goto out;
-    read_how(args, &how);
-    enum err e = open_model(model, &how, &l, &note);
+    how_read(args, &how);
+    enum err e = how_open(model, &how, &l, &note);
     if (e == ERR_OK) {
         t.model = local_opened(l)->root;
         memcpy(t.backend, local_opened(l)->backend.s, sizeof t.backend);
         e = tokenize_prompt(l, prompt, &t, &note);
     }
     if (e == ERR_OK)
-        e = run(cli, l, &t, &note);
+        e = run(cli, l, &t, args_has(args, "draft") ? (uint8_t)(args_count(args, "draft") + 1) : 0, &note);
     if (e == ERR_OK)
         show_end(cli, args, &t);
     else
@@ -411,10 +363,10 @@ int cmd_verify(const struct cli *cli, const struct args *args)
     int rc;
     if (!model || !path)
         return cli_fail(cli, CLI_USAGE, "`kith verify` needs --model FILE.gguf and --transcript FILE.json");
-    read_how(args, &how);
+    how_read(args, &how);
     enum err e = read_file(path, &t, &note);
     if (e == ERR_OK)
-        e = open_model(model, &how, &l, &note);
+        e = how_open(model, &how, &l, &note);
     if (e == ERR_OK && !hash_equal(&t.model, &local_opened(l)->root)) {
         char root[2 * HASH_SIZE + 1];
         hex_put(root, local_opened(l)->root.b, HASH_SIZE);

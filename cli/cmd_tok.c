@@ -1,7 +1,7 @@
 /* tokenize, detokenize, template, logits: what a model's file makes of texts and tokens, without a daemon. */
 #include "base/file.h"
 #include "cli/commands.h"
-#include "cli/local.h"
+#include "cli/how.h"
 #include "cli/out.h"
 #include "cli/transcript.h"
 
@@ -13,48 +13,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MODEL_OPTION                                                                                                   \
-    {                                                                                                                  \
-        .name = "model", .type = OPTION_TEXT, .value = "FILE.gguf", .help = "the model's file, or `default`"           \
-    }
-
 const struct option_spec cmd_tokenize_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "text", .type = OPTION_TEXT, .value = "TEXT", .help = "what to take apart"},
     {.name = "special", .type = OPTION_FLAG, .help = "control tokens spelled out in the text become those tokens"},
     {.name = "bos", .type = OPTION_FLAG, .help = "a beginning-of-text token in front"},
     {.name = NULL},
 };
 const struct option_spec cmd_detokenize_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "ids", .type = OPTION_TEXT, .value = "1,2,3", .help = "tokens"},
     {.name = "special", .type = OPTION_FLAG, .help = "show control tokens, too"},
     {.name = NULL},
 };
 const struct option_spec cmd_template_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "messages", .type = OPTION_TEXT, .value = "FILE.json", .help = "[{\"role\":..,\"content\":..},..]"},
     {.name = NULL},
 };
 const struct option_spec cmd_logits_options[] = {
-    MODEL_OPTION,
+    HOW_MODEL_OPTION,
     {.name = "ids", .type = OPTION_TEXT, .value = "1,2,3", .help = "tokens"},
     {.name = "out", .type = OPTION_TEXT, .value = "FILE", .help = "gets float32, little-endian, [tokens, vocabulary]"},
-    {.name = "backend", .type = OPTION_TEXT, .value = "auto|ref|avx2|..", .preset = "auto", .help = "which kernels"},
-    {.name = "threads",
-     .type = OPTION_COUNT,
-     .value = "N",
-     .preset = "0",
-     .least = 0,
-     .most = THREADS_MAX,
-     .help = "0: as many as there are processors"},
-    {.name = "batch",
-     .type = OPTION_COUNT,
-     .value = "N",
-     .preset = "64",
-     .least = 1,
-     .most = BATCH_MAX,
-     .help = "tokens processed at once; changes no bit"},
+    HOW_OPTIONS,
     {.name = NULL},
 };
 
@@ -77,16 +58,6 @@ static enum err read_ids(const char *text, struct buf *ids, struct note *note)
     return ERR_OK;
 }
 
-static enum err open_model(const struct args *args, const struct wire_open *how, struct local **l, struct note *note)
-{
-    struct buf path = {0};
-    enum err e = local_find_model(args_text(args, "model"), &path, note);
-    if (e == ERR_OK)
-        e = local_open(buf_text(&path), how, l, note);
-    buf_clear(&path);
-    return e;
-}
-
 static int need(const struct cli *cli, const struct args *args, const char *other)
 {
     if (!args_text(args, "model"))
@@ -101,7 +72,7 @@ static enum err ask_vocabulary(const struct args *args, struct buf *question, en
                                struct wire_frame *answer, struct note *note)
 {
     const struct wire_open how = {.mode = WIRE_VOCAB};
-    enum err e = open_model(args, &how, l, note);
+    enum err e = how_open(args_text(args, "model"), &how, l, note);
     if (e == ERR_OK)
         e = local_send(*l, question, note);
     if (e == ERR_OK)
@@ -261,13 +232,11 @@ int cmd_logits(const struct cli *cli, const struct args *args)
         rc = need(cli, args, "out");
     if (rc != CLI_DONE)
         return rc;
-    struct wire_open how = {.threads = (uint32_t)args_count(args, "threads"),
-                            .batch = (uint32_t)args_count(args, "batch")};
-    if (!text64_set(&how.backend, args_text(args, "backend")))
-        CHECK(text64_set(&how.backend, "?"));
+    struct wire_open how;
+    how_read(args, &how);
     enum err e = read_ids(args_text(args, "ids"), &ids, &note);
     if (e == ERR_OK)
-        e = open_model(args, &how, &l, &note);
+        e = how_open(args_text(args, "model"), &how, &l, &note);
     if (e == ERR_OK)
         e = write_logits(l, bytes_of_buf(&ids), args_text(args, "out"), &rows, &note);
     if (e != ERR_OK)

@@ -36,6 +36,8 @@
     C(run)                                                                                                             \
     C(embed)                                                                                                           \
     C(logits)                                                                                                          \
+    C(bench)                                                                                                           \
+    C(perplexity)                                                                                                      \
     C(verify)                                                                                                          \
     C(tokenize)                                                                                                        \
     C(detokenize)                                                                                                      \
@@ -59,6 +61,8 @@ extern const struct option_spec cmd_chat_options[];
 extern const struct option_spec cmd_run_options[];
 extern const struct option_spec cmd_embed_options[];
 extern const struct option_spec cmd_logits_options[];
+extern const struct option_spec cmd_bench_options[];
+extern const struct option_spec cmd_perplexity_options[];
 extern const struct option_spec cmd_verify_options[];
 extern const struct option_spec cmd_tokenize_options[];
 extern const struct option_spec cmd_detokenize_options[];

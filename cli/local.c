@@ -3,13 +3,16 @@
 
 #include "base/locate.h"
 #include "base/mem.h"
+#include "cli/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +23,7 @@
 struct local {
     int fd;
     pid_t pid;
+    struct keep_file pack;
     struct buf in;
     size_t used; /* of `in`: the message that was given out last */
     struct wire_opened opened;
@@ -55,15 +59,16 @@ enum err local_find_model(const char *model, struct buf *path, struct note *note
     return e;
 }
 
-/* In the child: nothing but the two descriptors, no environment, no terminal's signals. Only calls that are safe
+/* In the child: nothing but these descriptors, no environment, no terminal's signals. Only calls that are safe
  * between fork and exec. */
-static _Noreturn void become_worker(const char *program, int socket, int model)
+static _Noreturn void become_worker(const char *program, int socket, int model, int pack)
 {
     char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
     setsid();
-    /* Out of the way of both targets first. */
-    int s = fcntl(socket, F_DUPFD, 10), m = fcntl(model, F_DUPFD, 10);
-    if (s >= 0 && m >= 0 && dup2(s, WORKER_FD_SOCKET) >= 0 && dup2(m, WORKER_FD_MODEL) >= 0)
+    /* Out of the way of all targets first. */
+    int s = fcntl(socket, F_DUPFD, 10), m = fcntl(model, F_DUPFD, 10), p = pack < 0 ? -1 : fcntl(pack, F_DUPFD, 10);
+    if (s >= 0 && m >= 0 && dup2(s, WORKER_FD_SOCKET) >= 0 && dup2(m, WORKER_FD_MODEL) >= 0 &&
+        (pack < 0 || (p >= 0 && dup2(p, WORKER_FD_PACK) >= 0)))
         execve(program, argv, environment);
     _exit(127);
 }
@@ -75,7 +80,7 @@ static enum err start(struct local *l, const char *program, int model, struct no
         return note_set(note, ERR_IO, "no socket for the worker: %s", strerror(errno));
     l->pid = fork();
     if (l->pid == 0)
-        become_worker(program, pair[1], model);
+        become_worker(program, pair[1], model, l->pack.fd);
     close(pair[1]);
     l->fd = pair[0];
     if (l->pid < 0)
@@ -105,29 +110,64 @@ static enum err name_file(const char *path, enum err e, struct note *note)
     return note_set(note, e, "%.120s: %s", path, said.text);
 }
 
+/* What is known of the file and kept of it. */
+static enum err prepare(struct local *l, int model, struct wire_open *how, struct note *note)
+{
+    struct stat st;
+    struct note remark;
+    if (how->mode != WIRE_FULL)
+        return ERR_OK;
+    enum err e = cache_root(model, &how->root, note);
+    if (e != ERR_OK || fstat(model, &st) != 0)
+        return e;
+    cache_pack(&how->root, (uint64_t)st.st_size, &l->pack, &remark);
+    if (remark.text[0])
+        fprintf(stderr, "kith: %s\n", remark.text);
+    how->pack = l->pack.fd < 0 ? WIRE_PACK_NONE : l->pack.is_new ? WIRE_PACK_NEW : WIRE_PACK_KEPT;
+    return ERR_OK;
+}
+
+/* The first answer. */
+static enum err take_opened(struct local *l, const char *path, const char *program, struct note *note)
+{
+    struct wire_frame frame;
+    enum err e = local_next(l, &frame, note);
+    if (e == ERR_OK && (frame.type != WIRE_OPENED || !wire_read_opened(frame.body, &l->opened)))
+        return note_set(note, ERR_PROTOCOL, "%.200s is not the worker of this kith", program);
+    if (e != ERR_OK)
+        return e == ERR_CLOSED ? e : name_file(path, e, note);
+    if (l->opened.remark.n)
+        fprintf(stderr, "kith: %s\n", l->opened.remark.s);
+    if (l->opened.packed == WIRE_PACKED_BAD)
+        keep_remove(&l->pack);
+    else if (l->opened.packed == WIRE_PACKED_MADE)
+        sync_file_range(l->pack.fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begun, so that the end need not wait for it */
+    else if (l->opened.packed != WIRE_PACKED_USED)
+        keep_clear(&l->pack);
+    return ERR_OK;
+}
+
 enum err local_open(const char *path, const struct wire_open *how, struct local **out, struct note *note)
 {
     struct local *l = mem_new(sizeof *l);
     struct buf program = {0}, frames = {0};
-    struct wire_frame frame;
+    struct wire_open open = *how;
     int model = -1;
     l->fd = -1;
+    l->pack.fd = -1;
     enum err e = locate_worker(&program, note);
     if (e == ERR_OK)
         e = open_file(path, &model, note);
     if (e == ERR_OK)
+        e = prepare(l, model, &open, note);
+    if (e == ERR_OK)
         e = start(l, buf_text(&program), model, note);
     if (e == ERR_OK) {
-        wire_add_open(&frames, how);
+        wire_add_open(&frames, &open);
         e = local_send(l, &frames, note);
     }
-    if (e == ERR_OK) {
-        e = local_next(l, &frame, note);
-        if (e == ERR_OK && (frame.type != WIRE_OPENED || !wire_read_opened(frame.body, &l->opened)))
-            e = note_set(note, ERR_PROTOCOL, "%.200s is not the worker of this kith", buf_text(&program));
-        else if (e != ERR_OK && e != ERR_CLOSED)
-            e = name_file(path, e, note);
-    }
+    if (e == ERR_OK)
+        e = take_opened(l, path, buf_text(&program), note);
     if (model >= 0)
         close(model);
     buf_clear(&program);
@@ -140,19 +180,31 @@ enum err local_open(const char *path, const struct wire_open *how, struct local 
     return ERR_OK;
 }
 
-void local_close(struct local *l)
+/* Packed weights that were made are kept; one that could not be is made again next time. */
+static void settle_pack(struct local *l)
 {
+    struct note note;
+    if (l->pack.fd >= 0 && l->opened.packed == WIRE_PACKED_MADE && keep_finish(&l->pack, &note) != ERR_OK)
+        fprintf(stderr, "kith: %s\n", note.text);
+    keep_clear(&l->pack);
+}
+
+uint64_t local_close(struct local *l)
+{
+    struct rusage use = {0};
     if (!l)
-        return;
+        return 0;
     if (l->fd >= 0)
         close(l->fd); /* which ends it */
     if (l->pid > 0) {
         kill(l->pid, SIGKILL); /* even in the middle of a batch */
-        while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+        while (wait4(l->pid, NULL, 0, &use) < 0 && errno == EINTR)
             ;
     }
+    settle_pack(l);
     buf_clear(&l->in);
     free(l);
+    return (uint64_t)use.ru_maxrss * 1024;
 }
 
 const struct wire_opened *local_opened(const struct local *l)
@@ -223,6 +275,27 @@ enum err local_next(struct local *l, struct wire_frame *frame, struct note *note
             return ERR_OK;
         if (!wire_read_failed(frame->body, &failed))
             return note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+        if (failed.ask == 0 && failed.code == ERR_CORRUPT)
+            keep_remove(&l->pack);
         return wire_failure(&failed, note);
     }
+}
+
+enum err local_tokenize(struct local *l, struct bytes text, enum wire_ends ends, struct buf *ids, struct note *note)
+{
+    struct buf out = {0};
+    struct wire_frame frame;
+    struct wire_tokens m;
+    if (text.n > PROMPT_BYTES_MAX)
+        return note_set(note, ERR_LIMIT, "the text has %zu bytes: at most %u are allowed", text.n, PROMPT_BYTES_MAX);
+    wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .ends = (uint8_t)ends, .text = text});
+    enum err e = local_send(l, &out, note);
+    if (e == ERR_OK)
+        e = local_next(l, &frame, note);
+    if (e == ERR_OK && (frame.type != WIRE_TOKENS || !wire_read_tokens(frame.body, &m)))
+        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+    if (e == ERR_OK)
+        buf_add(ids, m.ids.p, m.ids.n);
+    buf_clear(&out);
+    return e;
 }

@@ -136,6 +136,14 @@ uint32_t engine_seq_length(const struct engine_seq *s)
     return s->length;
 }
 
+/* What is in the cache beyond the length is written again before anybody reads it. */
+void engine_seq_cut(struct engine_seq *s, uint32_t length)
+{
+    CHECK(length <= s->length);
+    s->length = length;
+    s->finite = true;
+}
+
 void engine_seq_share(struct engine_seq *s, const struct hash *scope)
 {
     struct hash root = pages_root(scope, s->is_long);

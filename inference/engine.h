@@ -37,6 +37,8 @@ uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions);
 struct engine_seq *engine_seq_new(struct engine *e, uint32_t length);
 void engine_seq_free(struct engine_seq *s);
 uint32_t engine_seq_length(const struct engine_seq *s);
+/* Takes back the last positions, down to `length`, all of which were finite: as if they had not been evaluated. */
+void engine_seq_cut(struct engine_seq *s, uint32_t length);
 
 /* -- beginnings that sequences share -- */
 

@@ -113,8 +113,9 @@ static inline bool model_writes(const struct model *m)
     return !(m->kind->has & HAS_ENCODER);
 }
 
-/* Reads a parsed file; the file's bytes must outlive the model. Touches every byte of it once. `pack`: the weights once
- * more, for kernels that want them packed (struct ops), or NULL. */
+/* Reads a parsed file; the file's bytes must outlive the model. `pack`: the weights once more, for kernels that want
+ * them packed (struct ops), each found finite when it was packed; or NULL. Looks at every byte of the other tensors
+ * once, unless the pack says that this was done (pack_is_checked). */
 enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note) MUST_USE;
 void model_free(struct model *m);
 

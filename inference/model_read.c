@@ -182,13 +182,19 @@ static const struct gguf_tensor *find_matrices(struct model_reader *r, const cha
     return r->e == ERR_OK ? t : NULL;
 }
 
+/* What is packed was looked at then, and if the packed weights were kept, all the rest too. */
+static bool is_finite(const struct model_reader *r, const struct gguf_tensor *t, const uint8_t *data, size_t n)
+{
+    return (r->pack && pack_is_checked(r->pack)) || quant_is_finite(t->type, data, n);
+}
+
 /* `packed`: of these rows, or NULL. */
 static struct ops_weight rows_of(struct model_reader *r, const struct gguf_tensor *t, uint64_t n, uint64_t first,
                                  uint64_t rows, const uint8_t *packed)
 {
     size_t row_bytes = quant_row_bytes(t->type, (size_t)n);
     r->m->parameters += n * rows;
-    if (!quant_is_finite(t->type, t->data.p + first * row_bytes, (size_t)(n * rows)) && r->e == ERR_OK)
+    if (!packed && !is_finite(r, t, t->data.p + first * row_bytes, (size_t)(n * rows)) && r->e == ERR_OK)
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
     return (struct ops_weight){.type = t->type,
                                .n = (size_t)n,
@@ -246,7 +252,7 @@ const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
         r->e = note_set(r->note, ERR_UNSUPPORTED, "tensor %s must be F32 and aligned", t->name);
         return NULL;
     }
-    if (!quant_is_finite(t->type, t->data.p, (size_t)n)) {
+    if (!is_finite(r, t, t->data.p, (size_t)n)) {
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
         return NULL;
     }

@@ -1,5 +1,6 @@
 /* The kernels for NEON as every 64-bit ARM has it. */
-#include "inference/ops.h" /* for other processors too: a file says something */
+#include "inference/ops.h"
+
 #if defined(__aarch64__)
 
 #include "inference/tile_vector.h"

@@ -1,5 +1,6 @@
 /* The kernels for NEON with dot products of bytes (ARMv8.2). */
-#include "inference/ops.h" /* for other processors too: a file says something */
+#include "inference/ops.h"
+
 #if defined(__aarch64__)
 
 #define TILE_DOT

@@ -1,5 +1,6 @@
 /* The kernels for WebAssembly with vectors of 128 bits. */
-#include "inference/ops.h" /* for other processors too: a file says something */
+#include "inference/ops.h"
+
 #if defined(__wasm_simd128__)
 
 #include "inference/tile_vector.h"

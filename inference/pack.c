@@ -140,7 +140,7 @@ static const struct quant_format *packed_format(const struct gguf *file, const s
     return strcmp(t->name, "token_embd.weight") == 0 && gguf_find_tensor(file, "output.weight") ? NULL : f;
 }
 
-static uint64_t tiles_of(const struct gguf_tensor *t)
+uint64_t pack_tensor_tiles(const struct gguf_tensor *t)
 {
     return (t->dims[1] + PACK_ROWS - 1) / PACK_ROWS * t->dims[2] * t->dims[3];
 }
@@ -148,8 +148,9 @@ static uint64_t tiles_of(const struct gguf_tensor *t)
 struct pack {
     const struct gguf *file;
     uint64_t *at; /* [tensors], NOWHERE: not packed */
-    uint64_t bytes, tiles;
+    uint64_t bytes, tiles, source_bytes;
     uint8_t *base;
+    bool is_checked;
 };
 
 #define NOWHERE UINT64_MAX
@@ -166,8 +167,9 @@ struct pack *pack_new(const struct gguf *file)
         p->at[i] = f ? p->bytes : NOWHERE;
         if (!f)
             continue;
-        p->bytes += tiles_of(t) * pack_tile_bytes(f, (size_t)t->dims[0]);
-        p->tiles += tiles_of(t);
+        p->bytes += pack_tensor_tiles(t) * pack_tile_bytes(f, (size_t)t->dims[0]);
+        p->tiles += pack_tensor_tiles(t);
+        p->source_bytes += t->size;
     }
     return p;
 }
@@ -188,6 +190,21 @@ uint64_t pack_bytes(const struct pack *p)
 void pack_set_memory(struct pack *p, uint8_t *base)
 {
     p->base = base;
+}
+
+void pack_set_checked(struct pack *p, bool is_checked)
+{
+    p->is_checked = is_checked;
+}
+
+bool pack_is_checked(const struct pack *p)
+{
+    return p->is_checked;
+}
+
+uint64_t pack_source_bytes(const struct pack *p)
+{
+    return p->source_bytes;
 }
 
 uint64_t pack_tiles(const struct pack *p)
@@ -221,7 +238,7 @@ void pack_fill(struct pack *p, uint64_t first, uint64_t end)
         const struct gguf_tensor *t = gguf_tensor(p->file, i);
         if (p->at[i] == NOWHERE)
             continue;
-        uint64_t tiles = tiles_of(t), from = first > before ? first - before : 0,
+        uint64_t tiles = pack_tensor_tiles(t), from = first > before ? first - before : 0,
                  to = end - before < tiles ? end - before : tiles;
         if (from < to)
             fill_tensor(t, from, to, p->base + p->at[i]);

@@ -65,6 +65,13 @@ void pack_set_memory(struct pack *p, uint8_t *base);
 /* The work in pieces: [first, end) of pack_tiles, any thread, any order. */
 uint64_t pack_tiles(const struct pack *p);
 void pack_fill(struct pack *p, uint64_t first, uint64_t end);
+/* The tiles of one packed tensor; those of all stand in the order of the file. */
+uint64_t pack_tensor_tiles(const struct gguf_tensor *t);
+/* Whether every weight of the file was found finite when the memory was filled, so that nobody need look again. */
+void pack_set_checked(struct pack *p, bool is_checked);
+bool pack_is_checked(const struct pack *p);
+/* Bytes of the file that need not be read any more. */
+uint64_t pack_source_bytes(const struct pack *p);
 /* Where a tensor's packed form begins; NULL where it is used as it is in the file, as formats of floats are. */
 const uint8_t *pack_find(const struct pack *p, const struct gguf_tensor *t);
 /* One matrix; for tests and benches. */

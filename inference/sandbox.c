@@ -45,6 +45,11 @@ static enum err set_limits(const struct sandbox_options *o, struct note *note)
         if (e != ERR_OK)
             return e;
     }
+    if (o->fd_written >= 0) {
+        enum err e = set_limit(RLIMIT_FSIZE, (rlim_t)o->written_bytes, "file size", note);
+        if (e != ERR_OK)
+            return e;
+    }
     if (o->memory_bytes > 0 && !IS_SANITIZED)
         return set_limit(RLIMIT_AS, (rlim_t)o->memory_bytes, "memory", note);
     return ERR_OK;
@@ -174,7 +179,7 @@ static const struct {
     {SCMP_ACT_KILL_PROCESS, SCMP_SYS(openat), 2, O_CREAT, O_CREAT},
 };
 
-static int add_rules(scmp_filter_ctx f)
+static int add_rules(scmp_filter_ctx f, const struct sandbox_options *o)
 {
     int rc = 0;
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed && rc == 0; i++)
@@ -189,6 +194,10 @@ static int add_rules(scmp_filter_ctx f)
     /* It hides its flags behind a pointer; without it the C library takes clone. */
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    /* Room on the disk, for the one file that was given to be written. */
+    const struct scmp_arg_cmp written = {0, SCMP_CMP_EQ, (scmp_datum_t)o->fd_written, 0};
+    if (rc == 0 && o->fd_written >= 0)
+        rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(fallocate), 1, &written);
     /* abort() ends this process and must not reach another. */
     const struct scmp_arg_cmp self = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
     if (rc == 0)
@@ -196,13 +205,13 @@ static int add_rules(scmp_filter_ctx f)
     return rc;
 }
 
-static enum err enter_filter(struct sandbox_state *state, struct note *note)
+static enum err enter_filter(const struct sandbox_options *o, struct sandbox_state *state, struct note *note)
 {
     enum err e = ERR_OK;
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!f)
         return note_set(note, ERR_UNSUPPORTED, "the worker's system call filter cannot be made");
-    int rc = add_rules(f);
+    int rc = add_rules(f, o);
     if (rc == 0)
         rc = seccomp_load(f);
     if (rc == 0)
@@ -224,5 +233,5 @@ enum err sandbox_enter(const struct sandbox_options *o, struct sandbox_state *st
         return note_set(note, ERR_IO, "the worker cannot give up new privileges: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     enter_namespaces(state);
-    return enter_filter(state, note);
+    return enter_filter(o, state, note);
 }

@@ -6,6 +6,7 @@
  *     lets an unprivileged process have namespaces
  *   - a filter of system calls that allows memory, threads, time, reading and writing; asking for a program, a socket,
  *     a file to write or another process ends the process, anything else fails with EPERM
+ *   - one file may be written, where there is one, and no further than it was told
  *   - no new privileges, no core file, a limit on address space where one is asked for
  *
  * The filter alone keeps files and network away; the namespaces are the second wall behind it.
@@ -19,8 +20,10 @@
 #include <stdint.h>
 
 struct sandbox_options {
-    int fd_last;           /* descriptors above it are closed */
-    uint64_t memory_bytes; /* address space; 0: no limit */
+    int fd_last;            /* descriptors above it are closed */
+    int fd_written;         /* a file that may be given room on the disk, or -1 */
+    uint64_t written_bytes; /* most that it may have */
+    uint64_t memory_bytes;  /* address space; 0: no limit */
 };
 
 struct sandbox_state {

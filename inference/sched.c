@@ -5,19 +5,24 @@
 #include "base/mem.h"
 #include "base/merkle.h"
 #include "inference/pool.h"
+#include "inference/score.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_DEFAULT 16u  /* jobs at once: beyond it a CPU writes no more tokens a second in all */
-#define BATCH_DEFAULT 128u /* rows at once: prompts gain little beyond it, and writers wait a batch */
+#define SLOTS_DEFAULT 16u /* jobs at once: beyond it a CPU writes no more tokens a second in all */
+#define BATCH_DEFAULT                                                                                                  \
+    252u /* rows at once: two strips of columns of the fastest kernels; prompts gain little beyond it */
+
+#define CHORE_PAUSE_US 64000 /* between two chores, of about a millisecond each, while jobs wait */
 
 static void job_free(struct sched_job *j)
 {
     session_free(j->session);
     engine_seq_free(j->seq);
     buf_clear(&j->ids);
+    buf_clear(&j->scores);
     free(j->vector);
     free(j);
 }
@@ -82,6 +87,8 @@ static void add_done(struct sched *s, const struct sched_job *j, const struct se
                                 .prompt_tokens = session_prompt_n(j->session),
                                 .shared = session_shared_n(j->session),
                                 .tokens = session_tokens_n(j->session),
+                                .drafted = session_draft(j->session)->guessed,
+                                .accepted = session_draft(j->session)->counted,
                                 .digest = e->digest,
                                 .prompt_us = first - j->start_us,
                                 .decode_us = now - first,
@@ -119,10 +126,20 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
     }
 }
 
-static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+static void add_row(const struct sched *s, struct sched_job *j, const struct engine_row *r, struct buf *out)
 {
     const uint32_t vocab = engine_model(s->engine)->vocab;
-    for (uint32_t i = 0; i < j->rows_n; i++) {
+    if (j->is_score) {
+        uint32_t next = wire_id_at(bytes_of_buf(&j->ids), j->at + 1);
+        wire_put_score(&j->scores, score_token(r->logits, vocab, next));
+        return;
+    }
+    wire_add_row(out, &(struct wire_row){j->ask, j->at, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)});
+}
+
+static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    for (uint32_t i = 0; i < j->rows_n; i++, j->at++) {
         const struct engine_row *r = &s->rows[j->first_row + i];
         if (!r->finite) {
             struct note note;
@@ -130,14 +147,17 @@ static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
             wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
             return true;
         }
-        const struct wire_row m = {j->ask, j->at++, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)};
-        wire_add_row(out, &m);
+        if (r->wants)
+            add_row(s, j, r, out);
     }
     uint32_t n = (uint32_t)(j->ids.n / 4);
     if (j->at < n)
         return false;
-    const struct wire_done m = {.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us};
-    wire_add_done(out, &m);
+    if (j->is_score)
+        wire_add_scores(out, &(struct wire_scores){j->ask, bytes_of_buf(&j->scores)});
+    else
+        wire_add_done(out,
+                      &(struct wire_done){.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us});
     return true;
 }
 
@@ -147,7 +167,10 @@ void sched_step(struct sched *s, struct buf *out)
     if (n > 0) {
         uint64_t before = s->clock();
         engine_eval(s->engine, s->rows, n);
-        sched_pace(s, n, s->clock() - before);
+        if (s->is_alone)
+            draft_measure(&s->draft_cost, n - 1, s->clock() - before);
+        else
+            sched_pace(s, n, s->clock() - before);
     }
     for (uint32_t i = 0; i < active; i++) {
         struct sched_job *j = s->jobs[i];
@@ -165,6 +188,24 @@ void sched_step(struct sched *s, struct buf *out)
         if (s->jobs[i]->is_over)
             remove_job(s, i);
 }
+
+/* -- chores -- */
+
+bool sched_has_chores(const struct sched *s)
+{
+    return s->has_chores;
+}
+
+enum err sched_tend(struct sched *s, struct note *note)
+{
+    uint64_t now = s->clock();
+    if (!s->has_chores || (sched_is_busy(s) && now - s->chore_us < CHORE_PAUSE_US))
+        return ERR_OK;
+    s->chore_us = now;
+    return pack_file_check(s->pack_file, &s->has_chores, note);
+}
+
+/* -- opening and closing -- */
 
 static void say_opened(const struct sched *s, struct buf *out)
 {
@@ -197,32 +238,39 @@ static void say_opened(const struct sched *s, struct buf *out)
         o.slots = s->slots;
         o.threads = s->threads;
     }
+    if (s->pack_file) {
+        o.packed = (uint8_t)pack_file_state(s->pack_file);
+        CHECK(text255_set(&o.remark, pack_file_remark(s->pack_file)));
+    }
     wire_add_opened(out, &o);
 }
 
-static void fill_part(void *arg, size_t first, size_t end)
-{
-    pack_fill(arg, first, end);
-}
-
 /* The weights once more, as the kernels want them. */
-static enum err make_pack(struct sched *s, unsigned threads, uint64_t memory_bytes, struct note *note)
+static enum err open_pack(struct sched *s, const struct wire_open *o, int pack_fd, struct note *note)
 {
+    struct pool *pool = pool_new(o->threads);
     s->pack = pack_new(s->file);
-    uint64_t bytes = pack_bytes(s->pack) / 64 * 64 + 64;
-    if (!memory_bytes || bytes <= memory_bytes)
-        s->pack_memory = aligned_alloc(64, bytes);
-    if (!s->pack_memory)
-        return note_set(note, ERR_FULL, "the model's weights need %llu MiB: raise the limit or take a smaller model",
-                        (unsigned long long)(bytes >> 20));
-    pack_set_memory(s->pack, s->pack_memory);
-    struct pool *pool = pool_new(threads);
-    pool_run(pool, (size_t)pack_tiles(s->pack), 16, fill_part, s->pack);
+    const struct pack_file_options po = {.pack = s->pack,
+                                         .file = s->file,
+                                         .root = &s->root,
+                                         .fd = pack_fd,
+                                         .given = o->pack,
+                                         .memory_bytes = o->memory_bytes,
+                                         .pool = pool};
+    enum err e = pack_file_open(&po, &s->pack_file, note);
     pool_free(pool);
-    return ERR_OK;
+    return e;
 }
 
-static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, struct note *note)
+/* What is in memory whatever the jobs: of the file, what is not packed. */
+static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
+{
+    uint64_t weights = file.n + (s->pack ? pack_bytes(s->pack) - pack_source_bytes(s->pack) : 0);
+    return weights + engine_bytes(s->engine);
+}
+
+static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
+                            struct note *note)
 {
     uint32_t batch = o->batch ? o->batch : BATCH_DEFAULT;
     if (batch > BATCH_MAX)
@@ -232,7 +280,7 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->ops = ops_pick(o->backend.n ? o->backend.s : "auto", note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
-    enum err e = s->ops->wants_packed ? make_pack(s, o->threads, o->memory_bytes, note) : ERR_OK;
+    enum err e = s->ops->wants_packed ? open_pack(s, o, pack_fd, note) : ERR_OK;
     if (e == ERR_OK)
         e = model_open(s->file, s->pack, &s->model, note);
     if (e != ERR_OK)
@@ -247,14 +295,21 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->engine = engine_new(&eo);
     s->rows = mem_array(batch, sizeof *s->rows);
     s->memory_bytes = o->memory_bytes;
-    s->fixed_bytes = file.n + (s->pack ? pack_bytes(s->pack) : 0) + engine_bytes(s->engine);
+    s->fixed_bytes = fixed_bytes(s, file);
     if (s->memory_bytes && s->fixed_bytes > s->memory_bytes)
         return note_set(note, ERR_FULL, "the model needs %llu MiB, and the limit is %llu MiB",
                         (unsigned long long)(s->fixed_bytes >> 20), (unsigned long long)(s->memory_bytes >> 20));
     return ERR_OK;
 }
 
-enum err sched_open(const struct wire_open *o, struct bytes file, sched_clock_fn clock, struct buf *out,
+static void find_root(struct sched *s, struct bytes file)
+{
+    struct merkle_tree *tree = merkle_tree_of(file.p, file.n);
+    s->root = merkle_tree_root(tree);
+    merkle_tree_free(tree);
+}
+
+enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, sched_clock_fn clock, struct buf *out,
                     struct sched **sched, struct note *note)
 {
     struct sched *s = mem_new(sizeof *s);
@@ -263,19 +318,17 @@ enum err sched_open(const struct wire_open *o, struct bytes file, sched_clock_fn
     enum err e = o->mode == WIRE_VOCAB ? gguf_open_head(file, &s->file, note) : gguf_open(file, &s->file, note);
     if (e == ERR_OK)
         e = tok_open(s->file, &s->tok, note);
+    if (e == ERR_OK && o->mode == WIRE_FULL && hash_is_zero(&s->root))
+        find_root(s, file);
     if (e == ERR_OK && o->mode == WIRE_FULL)
-        e = open_engine(s, o, file, note);
+        e = open_engine(s, o, file, pack_fd, note);
     if (e != ERR_OK) {
         sched_close(s);
         return e;
     }
     if (!gguf_find_text(s->file, "tokenizer.chat_template", &s->template))
         s->template = bytes_of(NULL, 0);
-    if (hash_is_zero(&s->root) && o->mode == WIRE_FULL) {
-        struct merkle_tree *tree = merkle_tree_of(file.p, file.n);
-        s->root = merkle_tree_root(tree);
-        merkle_tree_free(tree);
-    }
+    s->has_chores = s->pack_file && pack_file_state(s->pack_file) == WIRE_PACKED_USED;
     say_opened(s, out);
     *sched = s;
     return ERR_OK;
@@ -291,8 +344,8 @@ void sched_close(struct sched *s)
         engine_free(s->engine);
     if (s->model)
         model_free(s->model);
+    pack_file_close(s->pack_file);
     pack_free(s->pack);
-    free(s->pack_memory);
     free(s->rows);
     tok_free(s->tok);
     gguf_free(s->file);

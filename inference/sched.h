@@ -19,8 +19,8 @@ struct sched;
 typedef uint64_t (*sched_clock_fn)(void);
 
 /* Parses the file, which is a stranger's and must outlive the scheduler, and starts the engine. `threads` of the
- * message must be given. On success `opened` is appended. */
-enum err sched_open(const struct wire_open *open, struct bytes file, sched_clock_fn clock, struct buf *out,
+ * message must be given; `pack_fd` is what its `pack` says, or -1. On success `opened` is appended. */
+enum err sched_open(const struct wire_open *open, struct bytes file, int pack_fd, sched_clock_fn clock, struct buf *out,
                     struct sched **sched, struct note *note) MUST_USE;
 void sched_close(struct sched *s);
 
@@ -29,5 +29,10 @@ enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf 
 /* There is something to evaluate. */
 bool sched_is_busy(const struct sched *s);
 void sched_step(struct sched *s, struct buf *out);
+
+/* Work that nobody waits for, in pieces of about a millisecond: kept weights are compared with their hashes.
+ * ERR_CORRUPT: they are not what they were, and the worker must end. While jobs wait most calls do nothing. */
+bool sched_has_chores(const struct sched *s);
+enum err sched_tend(struct sched *s, struct note *note) MUST_USE;
 
 #endif

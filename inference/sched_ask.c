@@ -129,12 +129,12 @@ out:
     return e;
 }
 
-static enum err add_session(struct sched *s, uint64_t ask, struct session_options *o, struct note *note)
+static enum err add_session(struct sched *s, uint64_t ask, bool endless, struct session_options *o, struct note *note)
 {
     if (!s->engine)
         return no_model(note);
     o->engine = s->engine;
-    o->tok = s->tok;
+    o->tok = endless ? NULL : s->tok;
     o->model = s->root;
     struct cursor c = cursor_of(o->request);
     struct request r;
@@ -154,9 +154,14 @@ static enum err add_session(struct sched *s, uint64_t ask, struct session_option
 static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *out, struct note *note)
 {
     (void)out;
-    struct session_options o = {
-        .mode = SESSION_RUN, .request = m->request, .tokens = m->tokens, .scope = m->scope, .logprobs = m->logprobs};
-    return add_session(s, m->ask, &o, note);
+    struct session_options o = {.mode = SESSION_RUN,
+                                .request = m->request,
+                                .tokens = m->tokens,
+                                .scope = m->scope,
+                                .logprobs = m->logprobs,
+                                .is_forced = m->forced,
+                                .draft = m->draft ? m->draft - 1u : DRAFT_MAX};
+    return add_session(s, m->ask, m->endless, &o, note);
 }
 
 static enum err take_verify(struct sched *s, const struct wire_verify *m, struct buf *out, struct note *note)
@@ -164,7 +169,7 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
     (void)out;
     struct session_options o = {
         .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
-    return add_session(s, m->ask, &o, note);
+    return add_session(s, m->ask, m->endless, &o, note);
 }
 
 /* A text of tokens that the engine can take. */
@@ -202,23 +207,46 @@ static enum err take_embed(struct sched *s, const struct wire_embed *m, struct b
     return sched_add_job(s, j, (uint32_t)wire_id_count(m->ids), note);
 }
 
-static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
+/* A job that evaluates the ids once. */
+static enum err add_ids(struct sched *s, uint64_t ask, struct bytes ids, struct sched_job **job, struct note *note)
 {
-    (void)out;
+    size_t n = wire_id_count(ids);
     if (!s->engine)
         return no_model(note);
     if (!model_writes(s->model))
         return note_set(note, ERR_UNSUPPORTED, "a model of the architecture %s only makes embeddings: it has no logits",
                         s->model->architecture);
-    enum err e = check_ids(s, m->ids, note);
+    enum err e = check_ids(s, ids, note);
     if (e != ERR_OK)
         return e;
-    size_t n = wire_id_count(m->ids);
     struct sched_job *j = mem_new(sizeof *j);
-    j->ask = m->ask;
+    j->ask = ask;
     j->seq = engine_seq_new(s->engine, (uint32_t)n);
-    buf_add(&j->ids, m->ids.p, m->ids.n);
+    buf_add(&j->ids, ids.p, ids.n);
+    *job = j;
     return sched_add_job(s, j, (uint32_t)n, note);
+}
+
+static enum err take_logits(struct sched *s, const struct wire_logits *m, struct buf *out, struct note *note)
+{
+    struct sched_job *j;
+    (void)out;
+    return add_ids(s, m->ask, m->ids, &j, note);
+}
+
+static enum err take_score(struct sched *s, const struct wire_score *m, struct buf *out, struct note *note)
+{
+    struct sched_job *j;
+    (void)out;
+    size_t n = wire_id_count(m->ids);
+    if (n < 2 || m->from > n - 2)
+        return note_set(note, ERR_RANGE, "scores from position %u on, of %zu tokens: there is none", m->from, n);
+    enum err e = add_ids(s, m->ask, m->ids, &j, note);
+    if (e == ERR_OK) {
+        j->is_score = true;
+        j->from = m->from;
+    }
+    return e;
 }
 
 static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct buf *out, struct note *note)
@@ -237,6 +265,7 @@ static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct
     A(run, RUN)                                                                                                        \
     A(verify, VERIFY)                                                                                                  \
     A(logits, LOGITS)                                                                                                  \
+    A(score, SCORE)                                                                                                    \
     A(embed, EMBED)                                                                                                    \
     A(cancel, CANCEL)
 

@@ -1,19 +1,22 @@
 /* Who gets how many rows of the next batch.
  *
- * Each job that writes gets its one row. Readers share what a step may take longer by: with somebody writing a step is
- * to last STEP_US, with nobody LONE_STEP_US, and how many rows that is follows from the last steps. It is shared
- * evenly, as far as each can use it, so that a short prompt is read at once beside a long one; where it is too little
- * for all, they take turns. A reader whose next page another one is reading waits for it (session_next_key). */
+ * Each job that writes gets its one row, and a few more for a draft where few jobs are there. Readers share what a step
+ * may take longer by: with somebody writing a step is to last STEP_US, with nobody LONE_STEP_US, and how many rows that
+ * is follows from the last steps. It is shared evenly, as far as each can use it, so that a short prompt is read at
+ * once beside a long one; where it is too little for all, they take turns. A reader whose next page another one is
+ * reading waits for it (session_next_key). */
 #include "inference/sched_in.h"
 
 #include <stdlib.h>
 
 #define STEP_US       120000u    /* what somebody who writes may wait for strangers' prompts between two tokens */
-#define LONE_STEP_US  500000u    /* what a cancellation or a new question may wait */
-#define ROWS_START    32u        /* before anything was measured */
+#define LONE_STEP_US  1000000u   /* what a cancellation or a new question may wait */
+#define ROWS_START    64u        /* before anything was measured */
 #define ROWS_LEAST    8u         /* a row is as cheap then as in a full batch; among 4 it takes half as long again */
 #define IDLE_BYTES    (1u << 30) /* of pages kept for later questions, where no limit is set, */
 #define IDLE_CONTEXTS 4u         /* ... and no more than so many whole sequences */
+
+#define DRAFT_JOBS 4u /* at once, at most, for drafts to be tried */
 
 struct reader {
     struct sched_job *job;
@@ -142,7 +145,15 @@ static uint32_t share_out(struct reader *r, uint32_t n, uint32_t rows)
 
 /* -- the batch -- */
 
-/* Of a question for logits, all of them; of one for an embedding, hidden states as far as they are pooled. */
+/* Of a question for logits, all of them; for scores, from one on and not behind the last; for an embedding, hidden
+ * states as far as they are pooled. */
+static bool is_wanted(const struct sched *s, const struct sched_job *j, uint32_t at, uint32_t all)
+{
+    if (j->vector)
+        return engine_embed_wants(s->engine, at, all);
+    return !j->is_score || (at >= j->from && at + 1 < all);
+}
+
 static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct engine_row *rows, uint32_t max)
 {
     struct bytes ids = bytes_of_buf(&j->ids);
@@ -150,7 +161,7 @@ static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct en
     for (; n < max && j->at + n < all; n++)
         rows[n] = (struct engine_row){.seq = j->seq,
                                       .token = wire_id_at(ids, j->at + n),
-                                      .wants = !j->vector || engine_embed_wants(s->engine, j->at + n, all),
+                                      .wants = is_wanted(s, j, j->at + n, all),
                                       .no_logits = j->vector != NULL};
     return n;
 }
@@ -160,8 +171,17 @@ static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uin
     if (j->start_us == 0)
         j->start_us = s->clock();
     j->first_row = at;
-    j->rows_n = j->session ? session_rows(j->session, s->rows + at, max) : plain_rows(s, j, s->rows + at, max);
+    j->rows_n =
+        j->session ? session_rows(j->session, &s->draft_cost, s->rows + at, max) : plain_rows(s, j, s->rows + at, max);
     return j->rows_n;
+}
+
+/* Rows of one that writes: drafts only while few answers are asked for, since then rows are nearly free. */
+static uint32_t draft_rows(const struct sched *s, uint32_t active)
+{
+    uint32_t rows = (DRAFT_MAX + 1) / active, most = engine_batch_max(s->engine) / active;
+    rows = rows < most ? rows : most;
+    return active <= DRAFT_JOBS && rows > 1 ? rows : 1;
 }
 
 uint32_t sched_fill(struct sched *s, uint32_t *active)
@@ -174,8 +194,9 @@ uint32_t sched_fill(struct sched *s, uint32_t *active)
     for (uint32_t i = 0; i < *active; i++) {
         s->jobs[i]->rows_n = 0;
         if (is_writing(s->jobs[i]))
-            n += fill_rows(s, s->jobs[i], n, 1);
+            n += fill_rows(s, s->jobs[i], n, draft_rows(s, *active));
     }
+    s->is_alone = *active == 1 && n > 0;
     writers = n;
     uint32_t readers_n = find_readers(s, *active, readers);
     readers_n = readers_n ? share_out(readers, readers_n, rows_for(s, writers)) : 0;

@@ -2,10 +2,11 @@
 #ifndef KITH_INFERENCE_SCHED_IN_H
 #define KITH_INFERENCE_SCHED_IN_H
 
+#include "inference/pack_file.h"
 #include "inference/sched.h"
 #include "inference/session.h"
 
-/* A run or a verification (session), a question for logits (seq and ids), or for an embedding
+/* A run or a verification (session), a question for logits or scores (seq and ids), or for an embedding
  * (vector and ids; seq unless the model sees a text as a whole). */
 struct sched_job {
     uint64_t ask;
@@ -15,7 +16,10 @@ struct sched_job {
     float *vector; /* embedding: what was pooled so far */
     uint32_t dimensions;
     bool is_unit;
-    uint32_t at;                 /* logits: the next position */
+    uint32_t at;                 /* logits, scores: the next position */
+    bool is_score;               /* of the positions from `from` on */
+    uint32_t from;               /* logits: 0 */
+    struct buf scores;           /* so far */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
     uint64_t start_us, first_us; /* first batch, first token; 0: not yet */
@@ -30,7 +34,9 @@ struct sched {
     struct bytes template; /* the model's chat template, borrowed from the file; empty: none */
     /* the rest is NULL and 0 for a vocabulary */
     struct pack *pack; /* where the kernels want one */
-    uint8_t *pack_memory;
+    struct pack_file *pack_file;
+    bool has_chores;
+    uint64_t chore_us; /* when the last one was done */
     struct model *model;
     const struct ops *ops;
     struct engine *engine;
@@ -41,6 +47,8 @@ struct sched {
     uint32_t jobs_n;
     uint32_t turn;   /* which reader is first */
     uint64_t row_ns; /* what a row of a batch took lately; 0: not known */
+    bool is_alone;   /* the batch is of one answer that is written */
+    struct draft_cost draft_cost;
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */

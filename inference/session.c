@@ -29,6 +29,12 @@ struct session {
     uint32_t fed;      /* rows handed out, or shared */
     uint32_t shared_n;
     bool is_shared; /* looks for others' beginnings */
+    struct draft draft;
+    uint32_t guesses; /* rows of the draft that was handed out last, behind the certain one */
+    uint32_t *forced; /* [forced_n] the answer, or NULL */
+    uint32_t forced_n;
+    const struct engine_row *rows; /* evaluated, [rows_at, rows_n) not looked at yet */
+    uint32_t rows_at, rows_n;
     struct hash digest, claimed;
     bool over;
     bool beyond; /* verify: the row behind the last token is evaluated too, see check_end */
@@ -61,6 +67,16 @@ static enum err read_known(struct session *s, struct bytes tokens, struct note *
     }
     s->known_n = (uint32_t)n;
     return ERR_OK;
+}
+
+/* What was taken for known is what will be chosen. */
+static void force(struct session *s)
+{
+    s->forced = mem_array(s->known_n ? s->known_n : 1, sizeof *s->forced);
+    s->forced_n = s->known_n;
+    for (uint32_t i = 0; i < s->known_n; i++)
+        s->forced[i] = s->tokens[s->prompt_n + i];
+    s->known_n = 0;
 }
 
 static enum err read_request(struct session *s, const struct session_options *o, struct note *note)
@@ -108,6 +124,10 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->digest = digest_start(&o->model, &s->request);
     s->sampler = sampler_new(engine_model(o->engine)->vocab);
     s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
+    if (o->is_forced)
+        force(s);
+    if (o->mode == SESSION_RUN)
+        s->draft.most = o->draft < DRAFT_MAX ? o->draft : DRAFT_MAX;
     s->is_shared = !hash_is_zero(&o->scope);
     if (s->is_shared)
         engine_seq_share(s->seq, &o->scope);
@@ -133,6 +153,7 @@ void session_free(struct session *s)
     buf_clear(&s->event_logprobs);
     free(s->raw_logits);
     free(s->tokens);
+    free(s->forced);
     free(s);
 }
 
@@ -156,7 +177,20 @@ bool session_next_key(struct session *s, struct hash *key)
     return engine_seq_next_key(s->seq, s->tokens, s->prompt_n, key);
 }
 
-uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
+/* Rows behind the certain one, for tokens that may come. They keep away from the last position of a page of the cache,
+ * so that none is whole before all in it is certain, and from the last token of the answer, which needs no row. */
+static uint32_t guess_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max)
+{
+    uint32_t n = s->prompt_n + s->chosen_n, left = s->prompt_n + s->request.tokens_max - 1 - n;
+    uint32_t page = ARITH_CHUNK - 1 - n % ARITH_CHUNK, room = max < left ? max : left;
+    uint32_t k = draft_length(&s->draft, cost, room < page ? room : page);
+    k = k ? draft_guess(s->tokens, n, k, s->tokens + n) : 0;
+    for (uint32_t i = 0; i < k; i++)
+        rows[i] = (struct engine_row){.seq = s->seq, .token = s->tokens[n + i], .wants = true};
+    return k;
+}
+
+uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max)
 {
     /* Fed may be: the prompt, the known tokens, and what was chosen; never the last token of the answer. */
     uint32_t answer = s->chosen_n > s->known_n ? s->chosen_n : s->known_n;
@@ -170,7 +204,18 @@ uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max)
         end = last;
     for (; n < max && s->fed < end; n++, s->fed++)
         rows[n] = (struct engine_row){.seq = s->seq, .token = s->tokens[s->fed], .wants = s->fed + 1 >= s->prompt_n};
-    return n;
+    s->guesses = 0;
+    if (s->draft.most && n > 0 && n < max && s->chosen_n > 0 && s->chosen_n >= s->known_n &&
+        s->fed == s->prompt_n + s->chosen_n && s->fed < last) {
+        s->guesses = guess_rows(s, cost, rows + n, max - n);
+        s->fed += s->guesses;
+    }
+    return n + s->guesses;
+}
+
+const struct draft *session_draft(const struct session *s)
+{
+    return &s->draft;
 }
 
 bool session_is_prefilling(const struct session *s)
@@ -248,17 +293,6 @@ static struct session_event *add_event(struct session *s, enum session_event_kin
     struct session_event *e = &s->events[s->events_n++];
     *e = (struct session_event){.kind = kind, .digest = s->digest};
     return e;
-}
-
-struct session_event session_next_event(struct session *s)
-{
-    if (s->events_at == s->events_n) {
-        s->events_at = s->events_n = 0;
-        buf_reset(&s->event_text);
-        buf_reset(&s->event_logprobs);
-        return (struct session_event){.kind = SESSION_NONE};
-    }
-    return s->events[s->events_at++];
 }
 
 bool session_is_over(const struct session *s)
@@ -432,6 +466,8 @@ static void take_one(struct session *s, const struct engine_row *row)
         memcpy(s->raw_logits, row->logits, engine_model(s->engine)->vocab * sizeof *s->raw_logits);
     uint32_t token = sampler_pick(s->sampler, &s->request, s->constraint ? constraint_mask(s->constraint) : NULL,
                                   row->logits, s->tokens, position, s->request.choice, position);
+    if (s->forced && s->chosen_n < s->forced_n)
+        token = s->forced[s->chosen_n];
     digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
     if (tells)
         tell_logprobs(s, token);
@@ -441,11 +477,51 @@ static void take_one(struct session *s, const struct engine_row *row)
         take_check(s, token);
 }
 
+/* Where the choice is another token than the next row's, that row of the draft and those behind it never were. */
+static void check_draft(struct session *s)
+{
+    uint32_t at = s->rows_at - (s->rows_n - s->guesses), fed = s->prompt_n + s->chosen_n - 1;
+    if (s->guesses == 0 || s->rows_at + s->guesses < s->rows_n)
+        return;
+    bool is_wrong = s->rows_at < s->rows_n && s->rows[s->rows_at].token != s->tokens[fed];
+    if (!s->over && !is_wrong && s->rows_at < s->rows_n)
+        return;
+    draft_learn(&s->draft, s->guesses, at);
+    if (is_wrong && !s->over) {
+        engine_seq_cut(s->seq, fed);
+        s->fed = fed;
+    }
+    s->rows_n = s->rows_at;
+    s->guesses = 0;
+}
+
+static void take_next(struct session *s)
+{
+    const struct engine_row *row = &s->rows[s->rows_at++];
+    if (row->wants)
+        take_one(s, row);
+    else if (!row->finite)
+        take_numeric(s);
+    check_draft(s);
+}
+
 void session_take(struct session *s, const struct engine_row *rows, uint32_t n)
 {
-    for (uint32_t i = 0; i < n && !s->over; i++)
-        if (rows[i].wants)
-            take_one(s, &rows[i]);
-        else if (!rows[i].finite)
-            take_numeric(s);
+    s->rows = rows;
+    s->rows_n = n;
+    s->rows_at = 0;
+}
+
+/* A row at a time, since what an event borrows lasts until the next one is made. */
+struct session_event session_next_event(struct session *s)
+{
+    while (s->events_at == s->events_n) {
+        s->events_at = s->events_n = 0;
+        buf_reset(&s->event_text);
+        buf_reset(&s->event_logprobs);
+        if (s->over || s->rows_at == s->rows_n)
+            return (struct session_event){.kind = SESSION_NONE};
+        take_next(s);
+    }
+    return s->events[s->events_at++];
 }

@@ -10,6 +10,7 @@
 #define KITH_INFERENCE_SESSION_H
 
 #include "inference/digest.h"
+#include "inference/draft.h"
 #include "inference/engine.h"
 #include "inference/sampler.h"
 #include "inference/tok.h"
@@ -26,6 +27,8 @@ struct session_options {
     struct bytes request;  /* encoded; copied */
     struct bytes tokens;   /* of the answer, u32 each: known already (run), or to be verified */
     struct hash digest;    /* verify: what is claimed */
+    bool is_forced;        /* run, for measuring: `tokens` are what it chooses, one after the other */
+    uint32_t draft;        /* run: tokens of a draft at most (draft.h); 0: none */
     struct hash scope;     /* whose beginnings are shared (engine_seq_share); zero: none */
     uint32_t logprobs;     /* run: 0 none, else 1 and how many of the likeliest beside each token, up to LOGPROBS_MAX */
 };
@@ -34,9 +37,10 @@ enum err session_new(const struct session_options *o, struct session **out, stru
 void session_free(struct session *s);
 
 /* Fills at most `max` rows to be evaluated next, all of this session, in order; 0 when it is over. While a prompt is
- * being read, as many as allowed; afterwards one. */
-uint32_t session_rows(struct session *s, struct engine_row *rows, uint32_t max);
-/* The same rows, evaluated. Afterwards ask session_event until there is none. */
+ * being read, as many as allowed; afterwards one, and behind it a draft, as long as pays by `cost` (NULL: not known).
+ */
+uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max);
+/* The same rows, evaluated. They must stay until session_next_event, asked over and over, says that there is none. */
 void session_take(struct session *s, const struct engine_row *rows, uint32_t n);
 
 enum session_event_kind {
@@ -68,5 +72,6 @@ uint32_t session_read_n(const struct session *s); /* rows handed out or shared *
 /* engine_seq_next_key of its next row, if that row is in the prompt. A session that begins to read a page which another
  * with the same key is reading may as well wait, and share it. */
 bool session_next_key(struct session *s, struct hash *key);
+const struct draft *session_draft(const struct session *s);
 
 #endif

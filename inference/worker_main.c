@@ -1,8 +1,9 @@
-/* kith-worker: runs one model for whoever started it. It is given a socket (descriptor 3) and the model's file
- * (descriptor 4), reads one message that says how to run, shuts itself in (sandbox.h), and only then looks at
- * the file. It ends when the other side closes the socket.
+/* kith-worker: runs one model for whoever started it. It is given a socket (descriptor 3), the model's file
+ * (descriptor 4) and perhaps a file for its packed weights (5), reads one message that says how to run, shuts itself in
+ * (sandbox.h), and only then looks at the file. It ends when the other side closes the socket.
  *
- * Exit status: 0 closed by the other side, 1 the model cannot be run (said as `failed`), 2 started wrongly.
+ * Exit status: 0 closed by the other side, 1 the model cannot be run or its packed weights went bad (said as `failed`),
+ * 2 started wrongly.
  */
 #include "inference/sandbox.h"
 #include "inference/sched.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +21,10 @@
 #include <unistd.h>
 
 #define READ_SIZE (64u << 10)
+
+/* Most that a file of packed weights may have: they are about as large as the model, but rows are filled up to 16. */
+#define PACK_FILE_FACTOR 2u
+#define PACK_FILE_MORE   ((uint64_t)64 << 20)
 
 static uint64_t now_us(void)
 {
@@ -88,11 +94,12 @@ static uint32_t count_processors(void)
     return n < 1 ? 1 : n > (int)THREADS_MAX ? THREADS_MAX : (uint32_t)n;
 }
 
-/* Address space for what the limit does not mean: this program, thread stacks, the C library's heaps by thread. */
-static uint64_t address_space(const struct wire_open *open)
+/* Address space for what the limit does not mean: this program, thread stacks, the C library's heaps by thread, and the
+ * file itself, whose pages are let go where they are packed. */
+static uint64_t address_space(const struct wire_open *open, uint64_t file_bytes)
 {
     const uint64_t program = (uint64_t)512 << 20, thread = (uint64_t)160 << 20;
-    return open->memory_bytes ? open->memory_bytes + program + thread * open->threads : 0;
+    return open->memory_bytes ? open->memory_bytes + file_bytes + program + thread * open->threads : 0;
 }
 
 static enum err map_model(struct bytes *file, struct note *note)
@@ -123,7 +130,8 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
         } else if (e == ERR_OK) {
             if (sched_is_busy(s))
                 sched_step(s, out);
-            if (!flush(out) || !fill(in, !sched_is_busy(s)))
+            e = sched_tend(s, &note);
+            if (e == ERR_OK && (!flush(out) || !fill(in, !sched_is_busy(s) && !sched_has_chores(s))))
                 return 0;
         } else {
             note_set(&note, e, "what came over the socket is no message");
@@ -146,15 +154,20 @@ static int run(void)
     struct note note = {{0}};
     if (!read_open(&in, &open))
         return 2;
+    signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error like others */
     if (open.threads == 0)
         open.threads = count_processors();
-    const struct sandbox_options o = {.fd_last = WORKER_FD_MODEL, .memory_bytes = address_space(&open)};
-    /* Mapped before the walls go up, since asking for a file's size is not let out; not a byte of it is read. */
+    /* Mapped before the walls go up, since the limits depend on its size; not a byte of it is read. */
     enum err e = map_model(&file, &note);
+    const bool has_pack = open.pack != WIRE_PACK_NONE;
+    const struct sandbox_options o = {.fd_last = has_pack ? WORKER_FD_PACK : WORKER_FD_MODEL,
+                                      .fd_written = open.pack == WIRE_PACK_NEW ? WORKER_FD_PACK : -1,
+                                      .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * file.n + PACK_FILE_MORE : 0,
+                                      .memory_bytes = e == ERR_OK ? address_space(&open, file.n) : 0};
     if (e == ERR_OK)
         e = sandbox_enter(&o, &walls, &note);
     if (e == ERR_OK)
-        e = sched_open(&open, file, now_us, &out, &s, &note);
+        e = sched_open(&open, file, has_pack ? WORKER_FD_PACK : -1, now_us, &out, &s, &note);
     if (e != ERR_OK) {
         wire_add_failure(&out, 0, e, &note);
         flush(&out);

@@ -22,11 +22,13 @@ RECORD_DEFINE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DEFINE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DEFINE(wire_row, WIRE_ROW_FIELDS)
 RECORD_DEFINE(wire_embedding, WIRE_EMBEDDING_FIELDS)
+RECORD_DEFINE(wire_score, WIRE_SCORE_FIELDS)
+RECORD_DEFINE(wire_scores, WIRE_SCORES_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
 {
-    return m->mode <= WIRE_VOCAB;
+    return m->mode <= WIRE_VOCAB && m->pack <= WIRE_PACK_NEW;
 }
 
 static bool tokenize_is_right(const struct wire_tokenize *m)
@@ -71,7 +73,7 @@ static bool cancel_is_right(const struct wire_cancel *m)
 
 static bool opened_is_right(const struct wire_opened *m)
 {
-    return m->vocab <= VOCAB_MAX;
+    return m->vocab <= VOCAB_MAX && m->packed <= WIRE_PACKED_BAD;
 }
 
 static bool failed_is_right(const struct wire_failed *m)
@@ -117,6 +119,16 @@ static bool verified_is_right(const struct wire_verified *m)
 static bool row_is_right(const struct wire_row *m)
 {
     return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+static bool score_is_right(const struct wire_score *m)
+{
+    return m->ask != 0 && m->ids.n % 4 == 0;
+}
+
+static bool scores_is_right(const struct wire_scores *m)
+{
+    return m->ask != 0 && m->values.n % 8 == 0;
 }
 
 static bool embedding_is_right(const struct wire_embedding *m)
@@ -239,6 +251,24 @@ uint32_t wire_id_at(struct bytes ids, size_t i)
 size_t wire_id_count(struct bytes ids)
 {
     return ids.n / 4;
+}
+
+void wire_put_score(struct buf *out, double score)
+{
+    uint64_t bits;
+    uint8_t raw[8];
+    memcpy(&bits, &score, sizeof bits);
+    store_le64(raw, bits);
+    buf_add(out, raw, sizeof raw);
+}
+
+double wire_score_at(struct bytes scores, size_t i)
+{
+    double score;
+    CHECK(i < scores.n / 8);
+    uint64_t bits = load_le64(scores.p + 8 * i);
+    memcpy(&score, &bits, sizeof score);
+    return score;
 }
 
 #define LOGPROB_HEAD 10

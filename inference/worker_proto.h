@@ -5,13 +5,15 @@
  *
  * A worker is started with its socket as descriptor WORKER_FD_SOCKET and one model file, open for reading, as
  * WORKER_FD_MODEL. The first message is `open`, answered by `opened` or by `failed` with ask 0. After it every
- * question carries a number (`ask`, never 0) that its answers repeat:
+ * question carries a number (`ask`, never 0) that its answers repeat; a `failed` with ask 0 and ERR_CORRUPT says at any
+ * time that the file of packed weights that it works with is damaged: it ends, and the file is to be removed.
  *
  *     tokenize -> tokens      detokenize -> text      template -> templated
  *     run      -> token ... done        a token as soon as it is chosen
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
  *     embed    -> embedding             one vector for a whole text
+ *     score    -> scores                how likely each token was behind those before it
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
  * verify, a logits or an embed question early: it is answered by `failed` with ERR_CANCELLED unless it had ended
@@ -27,6 +29,9 @@
 
 #define WORKER_FD_SOCKET 3
 #define WORKER_FD_MODEL  4
+#define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/pack_file.h) */
+
+#define WIRE_PACK_VERSION 1 /* of files of packed weights: part of their names; inference/pack.h's PACK_VERSION */
 
 #define WIRE_HEAD 5 /* bytes in front of a body */
 
@@ -36,6 +41,21 @@
 enum wire_mode {
     WIRE_FULL = 0,
     WIRE_VOCAB = 1, /* tokenizer and template only; the file may end behind the tensor infos */
+};
+
+/* What descriptor WORKER_FD_PACK is. */
+enum wire_pack {
+    WIRE_PACK_NONE = 0, /* it is not given */
+    WIRE_PACK_KEPT = 1, /* a file that is kept, open for reading */
+    WIRE_PACK_NEW = 2,  /* an empty one, to be filled */
+};
+
+/* What became of it. */
+enum wire_packed {
+    WIRE_PACKED_UNUSED = 0, /* the kernels want none, or there was no room for it */
+    WIRE_PACKED_USED = 1,   /* the kept one is what the worker works with */
+    WIRE_PACKED_MADE = 2,   /* the new one is whole, and worth keeping */
+    WIRE_PACKED_BAD = 3,    /* the kept one is damaged or of another model: to be removed */
 };
 
 /* What is put around a text that is tokenised. */
@@ -52,6 +72,7 @@ enum wire_ends {
  * name. */
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
+    F(u8, pack)                                                                                                        \
     F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
@@ -62,18 +83,26 @@ enum wire_ends {
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
  * the first that the model would not have chosen fails the run with ERR_MISMATCH. `scope`: whoever asks, or what else
  * may know of it: questions of one scope share what their beginnings came to; zero: shared with nobody. `logprobs`: 0,
- * or 1 and how many of the likeliest tokens are wanted beside each token, up to LOGPROBS_MAX. */
-#define WIRE_RUN_FIELDS(F)    F(u64, ask) F(hash, scope) F(u8, logprobs) F(blob, request) F(blob, tokens)
-#define WIRE_VERIFY_FIELDS(F) F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest)
+ * or 1 and how many of the likeliest tokens are wanted beside each token, up to LOGPROBS_MAX. `draft`: 0 as long a
+ * draft as pays (inference/draft.h), else tokens of one at most, plus 1. For measuring: `endless`: nothing but their
+ * number ends the tokens, and there is no text; `forced`: `tokens` are what it chooses, one after the other. */
+#define WIRE_RUN_FIELDS(F)                                                                                             \
+    F(u64, ask)                                                                                                        \
+    F(hash, scope)                                                                                                     \
+    F(u8, logprobs) F(blob, request) F(blob, tokens) F(u8, draft) F(flag, endless) F(flag, forced)
+#define WIRE_VERIFY_FIELDS(F)                                                                                          \
+    F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
-#define WIRE_EMBED_FIELDS(F)  F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
+#define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
+/* Of the ids behind position `from`, each. */
+#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F) F(u64, ask)
 
 /* -- from the worker -- */
 
 /* `bos`, `eos`: WIRE_NO_TOKEN if there is none; `slots`: jobs at once; `memory_bytes`: what model and caches take at
- * most. */
+ * most; `packed`: enum wire_packed; `remark`: a line for a person, mostly empty. */
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
     F(text64, architecture)                                                                                            \
@@ -85,7 +114,10 @@ enum wire_ends {
     F(u32, context)                                                                                                    \
     F(u32, embed)                                                                                                      \
     F(u32, layers)                                                                                                     \
-    F(u32, bos) F(u32, eos) F(flag, has_template) F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads)
+    F(u32, bos)                                                                                                        \
+    F(u32, eos)                                                                                                        \
+    F(flag, has_template)                                                                                              \
+    F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u8, packed) F(text255, remark)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
@@ -96,12 +128,14 @@ enum wire_ends {
  * as u32 token, f32 logprob, u16 bytes of its text, text (wire_next_logprob). */
 #define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(blob, logprobs)
 /* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `shared`: tokens of the prompt that were not
- * evaluated, since a question of the same scope had begun alike; `text`: what was still held back. */
+ * evaluated, since a question of the same scope had begun alike; `drafted`: guessed, of which `accepted` came; `text`:
+ * what was still held back. */
 #define WIRE_DONE_FIELDS(F)                                                                                            \
     F(u64, ask)                                                                                                        \
     F(u8, stop)                                                                                                        \
     F(u32, prompt_tokens)                                                                                              \
-    F(u32, shared) F(u32, tokens) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
+    F(u32, shared)                                                                                                     \
+    F(u32, tokens) F(u32, drafted) F(u32, accepted) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
 /* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
  * differs; `token`: what the model chose there. `digest`: of the replay. */
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
@@ -110,6 +144,9 @@ enum wire_ends {
 /* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/digest.h), of the whole
  * pooled vector whatever is told of it. */
 #define WIRE_EMBEDDING_FIELDS(F) F(u64, ask) F(u32, tokens) F(hash, digest) F(u64, us) F(blob, values)
+/* `values`: natural logarithms of the probabilities of ids[from + 1], ids[from + 2] ..., the bits of binary64,
+ * little-endian. */
+#define WIRE_SCORES_FIELDS(F) F(u64, ask) F(blob, values)
 
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
 #define WIRE_BODY_SMALL    2048u
@@ -126,6 +163,7 @@ enum wire_ends {
     M(logits, LOGITS, 7, true, WIRE_BODY_IDS)                                                                          \
     M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
     M(embed, EMBED, 9, true, WIRE_BODY_IDS)                                                                            \
+    M(score, SCORE, 20, true, WIRE_BODY_IDS)                                                                           \
     M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
     M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
     M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
@@ -135,7 +173,8 @@ enum wire_ends {
     M(done, DONE, 71, false, WIRE_BODY_SMALL)                                                                          \
     M(verified, VERIFIED, 72, false, WIRE_BODY_SMALL)                                                                  \
     M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)                                                                      \
-    M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)
+    M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)                                                          \
+    M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -162,6 +201,8 @@ RECORD_DECLARE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DECLARE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
 RECORD_DECLARE(wire_embedding, WIRE_EMBEDDING_FIELDS)
+RECORD_DECLARE(wire_score, WIRE_SCORE_FIELDS)
+RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */
@@ -190,6 +231,9 @@ enum err wire_failure(const struct wire_failed *message, struct note *note);
 /* Ids in a blob. */
 void wire_put_id(struct buf *out, uint32_t id);
 uint32_t wire_id_at(struct bytes ids, size_t i);
+/* Values of `scores`. */
+void wire_put_score(struct buf *out, double score);
+double wire_score_at(struct bytes scores, size_t i);
 size_t wire_id_count(struct bytes ids);
 
 struct wire_logprob {

@@ -3,10 +3,10 @@
     python3 models/measure.py                        asks build/kith, as a user would
     /usr/bin/python3 models/measure.py --engine torch    asks a float model on the dequantised weights instead
 
-heldout.jsonl has 100 questions about Kith with the fact each asks for; out_of_scope.jsonl has 50 about other
-things. Both were written before the training and are no part of it; one that the data set holds word for word is
-an error here. An answer counts when it is the fact's answer, word for word (spaces and case aside). For the
-second set the plain "I don't know that." must be the answer.
+There are two exams. heldout.jsonl and heldout2.jsonl have 100 questions about Kith each, with the fact that each asks for;
+out_of_scope.jsonl and out_of_scope2.jsonl have 50 about other things each. None is part of the training; one that the
+data set holds word for word is an error here. An answer counts when it is the fact's answer, word for word (spaces and
+case aside). For the other things the plain "I don't know that." must be the answer.
 """
 import argparse
 import hashlib
@@ -23,6 +23,7 @@ import guide_tokenizer as gt
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOKENS_MAX = 96
+EXAMS = (("heldout.jsonl", "out_of_scope.jsonl"), ("heldout2.jsonl", "out_of_scope2.jsonl"))
 
 
 def rows(name):
@@ -84,8 +85,8 @@ class Torch:
         out = []
         with self.torch.no_grad():
             while len(out) < TOKENS_MAX:
-                states, _ = self.net.hidden(self.torch.tensor([ids + out]))
-                token = int(self.net.logits(states[:, -1]).argmax())
+                states, _ = self.net.hidden(self.torch.tensor(ids + out), [len(ids) + len(out)])
+                token = int(self.net.logits(states[-1:]).argmax())
                 if token == gt.EOS_ID:
                     break
                 out.append(token)
@@ -110,35 +111,34 @@ def main():
     facts = {f.id: f for f in ds.load_facts()}
     by_answer = {plain(f.answer): f.id for f in facts.values()}
     by_answer[plain(ds.UNKNOWN_ANSWER)] = ds.UNKNOWN_ID
-    held, outside = rows("heldout.jsonl"), rows("out_of_scope.jsonl")
-    check_unseen(facts.values(), ds.Unknown(), [r["question"] for r in held + outside])
+    exams = [(name, rows(name)) for pair in EXAMS for name in pair]
+    check_unseen(facts.values(), ds.Unknown(), [r["question"] for _, all_rows in exams for r in all_rows])
     engine = Torch(a.model) if a.engine == "torch" else Engine(a.model, a.kith)
 
-    def ask(all_rows, wanted):
-        missed = []
+    table, missed = [], []
+    for name, all_rows in exams:
+        right = 0
         for r in all_rows:
+            wanted = r.get("fact", ds.UNKNOWN_ID)
             text = engine.ask(r["question"])
-            if by_answer.get(plain(text)) != wanted(r):
-                missed.append((r["question"], wanted(r), by_answer.get(plain(text), "no answer of the data set: " + text)))
-        return missed
-
-    missed = ask(held, lambda r: r["fact"])
-    missed_outside = ask(outside, lambda r: ds.UNKNOWN_ID)
+            got = by_answer.get(plain(text), "no answer of the data set: " + text)
+            right += got == wanted
+            if got != wanted:
+                missed.append((name, r["question"], wanted, got))
+        what = "other things, the plain don't-know" if name.startswith("out") else "Kith, the right fact word for word"
+        table.append("| %s | %s | %d | %d |" % (name, what, len(all_rows), right))
     with open(a.model, "rb") as f:
         digest = hashlib.sha256(f.read()).hexdigest()
     lines = ["# What kith-guide answers", "",
              "Written by `models/measure.py` through %s. File: %s, %d bytes, SHA-256 `%s`." % (
                  engine.name, os.path.basename(a.model), os.path.getsize(a.model), digest), "",
-             "| set | questions | right |", "| --- | --- | --- |",
-             "| about Kith (heldout.jsonl), the right fact word for word | %d | %d |" % (len(held), len(held) - len(missed)),
-             "| about other things (out_of_scope.jsonl), the plain don't-know | %d | %d |" % (
-                 len(outside), len(outside) - len(missed_outside)), ""]
+             "| questions | about | number | right |", "| --- | --- | --- | --- |", *table, ""]
     if engine.tokens_differ is not None:
         lines += ["Prompts whose token ids differ between Kith's tokenizer and the one the model was trained with: %d of %d."
-                  % (engine.tokens_differ, len(held) + len(outside)), ""]
-    if missed or missed_outside:
-        lines += ["Misses:", "", "| question | wanted | got |", "| --- | --- | --- |"]
-        lines += ["| %s | %s | %s |" % (q, w, got.replace("|", "\\|")) for q, w, got in missed + missed_outside] + [""]
+                  % (engine.tokens_differ, sum(len(all_rows) for _, all_rows in exams)), ""]
+    if missed:
+        lines += ["Misses:", "", "| from | question | wanted | got |", "| --- | --- | --- | --- |"]
+        lines += ["| %s | %s | %s | %s |" % (*m[:3], m[3].replace("|", "\\|")) for m in missed] + [""]
     text = "\n".join(lines)
     with open(a.out, "w", encoding="utf-8") as f:
         f.write(text)

@@ -1,9 +1,9 @@
 """Train kith-guide. Resumes from its last checkpoint; the same seed, data and step count give the same run.
 
-    OMP_NUM_THREADS=1 nice -n 10 /usr/bin/python3 models/train.py --work build/guide --steps 2000 [--dev]
+    OMP_NUM_THREADS=1 nice -n 10 /usr/bin/python3 models/train.py --work build/guide [--half] [--dev]
 
 Every example is  <s><|user|> QUESTION<|end|><|assistant|>ANSWER<|end|>  and only the answer is scored. Since an
-answer is settled by its first words, many examples stop after a few of them: more questions per second.
+answer is settled by its first words, most examples stop where no other answer begins so: more questions per second.
 What is exported is the running average of the weights.
 
 --dev leaves the last question of every fact, and a tenth of the unknown ones, out of the training and reports
@@ -14,6 +14,7 @@ import collections
 import math
 import os
 import random
+import signal
 import sys
 import time
 
@@ -23,6 +24,8 @@ import torch.nn.functional as F
 import dataset as ds
 import guide_model as gm
 import guide_tokenizer as gt
+import train_kernels as tk
+from muon import Muon
 
 SYSTEMS = [
     "You are a guide to Kith.", "You are a helpful assistant.", "Answer questions about Kith.", "Be brief.", "You are Kith's guide.",
@@ -45,6 +48,9 @@ class Source:
         self.train_questions = [f.questions[:-1] if dev else f.questions for f in facts]
         self.answers = [tok.encode(f.answer) + [gt.EOS_ID] for f in facts]
         self.unknown_answer = tok.encode(ds.UNKNOWN_ANSWER) + [gt.EOS_ID]
+        starts = collections.Counter(tuple(a[:n]) for a in self.answers + [self.unknown_answer] for n in range(1, len(a)))
+        self.settled = {tuple(a): next(n for n in range(1, len(a) + 1) if starts[tuple(a[:n])] < 2)
+                        for a in self.answers + [self.unknown_answer]}
         self.nouns = sorted({v for name in unknown.slots for v in unknown.slots[name] if " " not in v and v.islower()})
 
     def unknown_question(self, rng):
@@ -77,40 +83,36 @@ class Source:
         else:
             label = rng.randrange(len(self.facts))
             questions, answer = self.train_questions[label], self.answers[label]
-            question = ds.blend(questions, self.facts[label].answer, rng) if rng.random() < 0.15 else rng.choice(questions)
+            question = ds.blend(questions, self.facts[label].answer, rng) if rng.random() < 0.05 else rng.choice(questions)
             question = ds.vary(question, rng)
         prompt = self.prompt(question, rng)
-        if rng.random() < 0.8:
-            answer = answer[: rng.randrange(2, 8)]
+        if rng.random() < 0.88:
+            answer = answer[: self.settled[tuple(answer)] + 1]
         return (prompt + answer)[: gm.CONTEXT], len(prompt), label
 
 
-UNKNOWN_SHARE = 0.22
-PARTS = 4
+UNKNOWN_SHARE = 0.2
 
 
 def collate(examples):
-    """Pad on the right -> ids, targets (-1 where not scored), position of each prompt's last token, classes."""
-    t = max(len(e[0]) for e in examples)
-    ids = torch.zeros(len(examples), t, dtype=torch.long)
-    targets = torch.full((len(examples), t), -1, dtype=torch.long)
-    last, label = torch.zeros(len(examples), dtype=torch.long), torch.zeros(len(examples), dtype=torch.long)
-    for i, (seq, n_prompt, cls) in enumerate(examples):
-        s = torch.tensor(seq)
-        ids[i, : len(seq)] = s
-        targets[i, n_prompt - 1 : len(seq) - 1] = s[n_prompt:]
-        last[i], label[i] = n_prompt - 1, cls
-    return ids, targets, last, label
+    """End to end -> ids, their lengths, rows that are scored, their targets, rows of each prompt's last token, classes."""
+    ids, rows, targets, last = [], [], [], []
+    for seq, n_prompt, _ in examples:
+        rows += range(len(ids) + n_prompt - 1, len(ids) + len(seq) - 1)
+        targets += seq[n_prompt:]
+        last.append(len(ids) + n_prompt - 1)
+        ids += seq
+    lengths = [len(e[0]) for e in examples]
+    return (torch.tensor(ids), lengths, torch.tensor(rows), torch.tensor(targets), torch.tensor(last),
+            torch.tensor([e[2] for e in examples]))
 
 
-def loss_of(model, batch):
-    """-> (answer loss, classifier loss), each a mean."""
-    ids, targets, last, label = batch
-    states, middle = model.hidden(ids)
-    where = targets >= 0
-    logits = model.logits(states[where])
-    answer = F.cross_entropy(logits, targets[where])
-    aux = F.cross_entropy(model.aux(middle[torch.arange(len(last)), last]), label)
+def loss_of(model, batch, smooth):
+    """-> (answer loss, classifier loss), each for one example; the first about that of a token that matters."""
+    ids, lengths, rows, targets, last, label = batch
+    states, middle = model.hidden(ids, lengths, rows)
+    answer = F.cross_entropy(model.logits(states), targets, reduction="sum") / (3 * len(label))
+    aux = F.cross_entropy(model.aux(middle.index_select(0, last)), label, label_smoothing=smooth)
     return answer, aux
 
 
@@ -129,11 +131,11 @@ def exact(model, tok, pairs, batch=64):
             for q, answer in part:
                 prompt = [gt.BOS_ID, gt.USER_ID] + tok.encode(" " + q) + [gt.EOS_ID, gt.ASSISTANT_ID]
                 rows.append((prompt + answer, len(prompt), 0))
-            ids, targets, _, _ = collate(rows)
-            guess = model.logits(model.hidden(ids)[0]).argmax(-1)
-            ok = ((guess == targets) | (targets < 0)).all(1).tolist()
-            right += sum(ok)
-            missed += [q for (q, _), good in zip(part, ok) if not good]
+            ids, lengths, scored, targets, _, _ = collate(rows)
+            states, _ = model.hidden(ids, lengths, scored)
+            good = (model.logits(states).argmax(-1) == targets).split([len(answer) for _, answer in part])
+            right += sum(bool(g.all()) for g in good)
+            missed += [q for (q, _), g in zip(part, good) if not g.all()]
     model.train()
     return right, missed
 
@@ -163,16 +165,18 @@ def learning_rate(step, steps, peak):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--work", default="build/guide")
-    p.add_argument("--steps", type=int, default=2000)
-    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--steps", type=int, default=8000)
+    p.add_argument("--batch", type=int, default=96)
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--dropout", type=float, default=0.1)
-    p.add_argument("--decay", type=float, default=0.05)
-    p.add_argument("--vocab", type=int, default=1536)
+    p.add_argument("--decay", type=float, default=0.1)
+    p.add_argument("--smooth", type=float, default=0.05, help="label smoothing of the classifier")
+    p.add_argument("--half", action="store_true", help="take the large products in bfloat16")
+    p.add_argument("--vocab", type=int, default=2048)
     p.add_argument("--seed", type=int, default=20261123)
     p.add_argument("--dev", action="store_true")
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    p.add_argument("--every", type=int, default=125, help="steps between checkpoints")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.set_flush_denormal(True)
@@ -191,41 +195,48 @@ def main():
     source = Source(facts, unknown, tok, a.seed, a.dev)
     dev = [(f.questions[-1], source.answers[i]) for i, f in enumerate(facts)] if a.dev else []
     dev_unknown = [(q, source.unknown_answer) for q in dev_unknown]
+    if a.half:
+        tk.load(a.work)
     torch.manual_seed(a.seed)
-    model = gm.Guide(len(tok), len(facts) + 1, a.dropout)
+    model = gm.Guide(len(tok), len(facts) + 1, a.dropout, a.half)
     n = sum(w.numel() for name, w in model.named_parameters() if not name.startswith("aux."))
     print("facts %d questions %d unknown %d+%d frames, vocabulary %d, parameters %d" % (
         len(facts), sum(len(f.questions) for f in facts), len(unknown.whole), len(unknown.frames), len(tok), n), flush=True)
-    opt = torch.optim.AdamW([
-        {"params": [w for w in model.parameters() if w.dim() == 2], "weight_decay": a.decay},
-        {"params": [w for w in model.parameters() if w.dim() != 2], "weight_decay": 0.0}], lr=a.lr, betas=(0.9, 0.97))
+    blocks = [w for name, w in model.named_parameters() if name.startswith("blk.") and w.dim() == 2]
+    rest = [w for name, w in model.named_parameters() if not (name.startswith("blk.") and w.dim() == 2)]
+    opts = [Muon(blocks, lr=a.lr, weight_decay=a.decay), torch.optim.AdamW([
+        {"params": [w for w in rest if w.dim() == 2], "weight_decay": a.decay},
+        {"params": [w for w in rest if w.dim() != 2], "weight_decay": 0.0}], lr=a.lr, betas=(0.9, 0.98), foreach=True)]
     average = {k: v.detach().clone() for k, v in model.named_parameters()}
     start = 0
     if os.path.exists(ck_path):
         state = torch.load(ck_path)
         model.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+        for opt, kept in zip(opts, state["opts"]):
+            opt.load_state_dict(kept)
         average, start = state["average"], state["step"]
         print("resumed at step %d" % start, flush=True)
     model.train()
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))  # ends after the step, with a checkpoint
     began, tokens, sums = time.time(), 0, [0.0, 0.0]
     for step in range(start, a.steps):
         torch.manual_seed(a.seed * 1000003 + step)  # dropout depends on the step alone, so a resumed run is the same run
-        for group in opt.param_groups:
-            group["lr"] = learning_rate(step, a.steps, a.lr)
+        for opt, pace in zip(opts, (1.5, 1.0)):
+            for group in opt.param_groups:
+                group["lr"] = pace * learning_rate(step, a.steps, a.lr)
         pool = sorted((source.example(step, i) for i in range(a.batch)), key=lambda e: len(e[0]))
-        opt.zero_grad(set_to_none=True)
-        part = a.batch // PARTS
-        for at in range(0, part * PARTS, part):  # parts of like lengths: less padding
-            batch = collate(pool[at : at + part])
-            answer, aux = loss_of(model, batch)
-            ((answer + 0.5 * aux) / PARTS).backward()
-            tokens += batch[0].numel()
-            sums[0] += answer.item() / PARTS
-            sums[1] += aux.item() / PARTS
+        model.zero_grad(set_to_none=True)
+        batch = collate(pool)
+        answer, aux = loss_of(model, batch, a.smooth)
+        (answer + 0.4 * aux).backward()
+        tokens += batch[0].numel()
+        sums[0] += answer.item()
+        sums[1] += aux.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
-        keep = min(0.99, (step + 1) / (step + 20))
+        for opt in opts:
+            opt.step()
+        keep = min(0.995, (step + 1) / (step + 20))
         with torch.no_grad():
             for k, v in model.named_parameters():
                 average[k].mul_(keep).add_(v, alpha=1 - keep)
@@ -234,10 +245,10 @@ def main():
             print("step %d/%d answer %.3f class %.3f, %d tokens/s, %d s" % (
                 done, a.steps, sums[0] / 25, sums[1] / 25, tokens / (time.time() - began), time.time() - began), flush=True)
             sums = [0.0, 0.0]
-        if done % a.every == 0 or done == a.steps:
-            torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "average": average, "step": done}, ck_path + ".new")
+        if done % a.every == 0 or done == a.steps or stop:
+            torch.save({"model": model.state_dict(), "opts": [o.state_dict() for o in opts], "average": average, "step": done}, ck_path + ".new")
             os.replace(ck_path + ".new", ck_path)
-            if a.dev:
+            if a.dev and not stop:
                 held = {k: v.clone() for k, v in model.state_dict().items()}
                 model.load_state_dict(average, strict=False)
                 right, missed = exact(model, tok, dev)
@@ -246,6 +257,8 @@ def main():
                 print("dev: %d/%d facts, %d/%d unknown" % (right, len(dev), right_u, len(dev_unknown)), flush=True)
                 with open(os.path.join(a.work, "missed.txt"), "w", encoding="utf-8") as f:
                     f.write("\n".join(missed + ["-- unknown"] + missed_u) + "\n")
+        if stop:
+            break
     return 0
 
 

@@ -38,6 +38,7 @@ struct config {
     uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
     uint64_t threads;                /* of a worker; 0: one per processor */
     uint64_t memory_mb;              /* for all workers; 0: no limit */
+    uint64_t packs_mb;               /* of packed weights kept in HOME/packs; 0: none */
 };
 
 /* `home` may be set by the options or KITH_HOME; otherwise it is $XDG_DATA_HOME/kith or ~/.local/share/kith.

@@ -240,11 +240,15 @@ static enum err submit(void *arg, struct bytes tx, struct note *note)
 static enum err start_workers(struct node *n, struct note *note)
 {
     (void)note;
+    char *packs = config_path(n->config, "packs");
     struct workers_options o = {.host = n->host,
                                 .backend = n->config->backend ? n->config->backend : "auto",
                                 .threads = (uint32_t)n->config->threads,
-                                .memory_bytes = n->config->memory_mb << 20};
+                                .memory_bytes = n->config->memory_mb << 20,
+                                .packs = packs,
+                                .packs_bytes = n->config->packs_mb << 20};
     n->workers = workers_new(&o);
+    free(packs);
     n->account = account_new(n->host, n->ledger, &n->key, submit, n);
     return ERR_OK;
 }

@@ -16,7 +16,7 @@
 
 struct workers {
     struct workers_options o;
-    struct buf program;
+    struct buf program, packs;
     struct worker *list, *gone;
 };
 
@@ -109,10 +109,60 @@ void worker_send_take(struct worker *w, struct buf *frames)
 
 /* -- what a process says -- */
 
+/* Syncing a file of gigabytes takes seconds: not on the loop. It is named there, too, and nobody waits for it. */
+struct finishing {
+    uv_work_t req;
+    struct keep_file pack;
+    enum err e;
+    struct note note;
+};
+
+static void finish_pack(uv_work_t *req)
+{
+    struct finishing *f = req->data;
+    f->e = keep_finish(&f->pack, &f->note);
+}
+
+static void on_finished(uv_work_t *req, int status)
+{
+    struct finishing *f = req->data;
+    if (status == 0 && f->e != ERR_OK)
+        log_event(LOG_ODD, "worker", "pack", "%s", f->note.text);
+    else if (status == 0)
+        log_event(LOG_INFO, "worker", "pack", "kept=%s", f->pack.path);
+    keep_clear(&f->pack);
+    free(f);
+}
+
+static void finish_pack_take(struct worker *w)
+{
+    struct finishing *f = mem_new(sizeof *f);
+    f->pack = w->pack;
+    w->pack = (struct keep_file){.fd = -1};
+    f->req.data = f;
+    if (uv_queue_work(host_uv_loop(w->host), &f->req, finish_pack, on_finished) != 0) {
+        keep_clear(&f->pack);
+        free(f);
+    }
+}
+
+static void take_pack(struct worker *w, const struct wire_opened *m)
+{
+    if (m->remark.n)
+        log_event(LOG_ODD, "worker", "pack", "%s", m->remark.s);
+    if (m->packed == WIRE_PACKED_MADE && w->pack.is_new)
+        finish_pack_take(w);
+    else if (m->packed == WIRE_PACKED_BAD)
+        keep_remove(&w->pack);
+    else if (m->packed != WIRE_PACKED_USED)
+        keep_clear(&w->pack);
+}
+
 static void take_opened(struct worker *w, const struct wire_opened *m)
 {
     w->opened = *m;
     w->state = WORKER_READY;
+    take_pack(w, m);
     log_event(LOG_INFO, "worker", "ready", "architecture=%s format=%s backend=%s context=%u", m->architecture.s,
               m->format.s, m->backend.s, m->context);
     ask_send_all(w);
@@ -136,6 +186,12 @@ static enum err take_frame(struct worker *w, const struct wire_frame *frame)
 {
     struct wire_opened opened;
     struct wire_failed failed;
+    if (w->state == WORKER_READY && frame->type == WIRE_FAILED && wire_read_failed(frame->body, &failed) &&
+        failed.ask == 0 && failed.code == ERR_CORRUPT) {
+        log_event(LOG_ODD, "worker", "pack", "%s", failed.text.s);
+        keep_remove(&w->pack);
+        return ERR_CORRUPT;
+    }
     if (w->state == WORKER_READY)
         return ask_take(w, frame);
     if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
@@ -167,7 +223,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         if (e == ERR_OK)
             e = take_frame(p->worker, &frame);
         if (e != ERR_OK) {
-            proc_died(p, "it spoke against the protocol");
+            proc_died(p, e == ERR_CORRUPT ? "its packed weights were damaged" : "it spoke against the protocol");
             break;
         }
         at += used;
@@ -177,11 +233,32 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* -- starting -- */
 
+/* A file for packed weights, as far as there is one. */
+static void open_pack(struct worker *w)
+{
+    const struct workers_options *o = &w->owner->o;
+    struct note note;
+    struct buf name = {0};
+    char hex[2 * HASH_SIZE + 1];
+    keep_clear(&w->pack);
+    if (!o->packs || o->packs_bytes == 0 || w->mode != WORKER_FULL)
+        return;
+    hex_put(hex, w->root.b, HASH_SIZE);
+    buf_add_format(&name, "%s-%d.pack", hex, WIRE_PACK_VERSION);
+    enum err e = keep_open(o->packs, o->packs_bytes, buf_text(&name), w->file_bytes, &w->pack, &note);
+    if (e != ERR_OK)
+        log_event(e == ERR_BUSY || e == ERR_LIMIT ? LOG_DEBUG : LOG_ODD, "worker", "pack", "%s", note.text);
+    buf_clear(&name);
+}
+
 static void say_open(struct worker *w)
 {
     const struct workers_options *o = &w->owner->o;
     struct wire_open m = {.mode = w->mode == WORKER_VOCAB ? WIRE_VOCAB : WIRE_FULL,
                           .root = w->root,
+                          .pack = w->pack.fd < 0   ? WIRE_PACK_NONE
+                                  : w->pack.is_new ? WIRE_PACK_NEW
+                                                   : WIRE_PACK_KEPT,
                           .threads = o->threads,
                           .jobs = o->jobs_max,
                           .memory_bytes = o->memory_bytes};
@@ -194,7 +271,7 @@ static void say_open(struct worker *w)
 
 static int spawn(struct worker *w, struct worker_proc *p)
 {
-    uv_stdio_container_t stdio[5];
+    uv_stdio_container_t stdio[WORKER_FD_PACK + 1];
     memset(stdio, 0, sizeof stdio);
     stdio[0].flags = stdio[1].flags = UV_IGNORE;
     stdio[2].flags = UV_INHERIT_FD;
@@ -203,6 +280,8 @@ static int spawn(struct worker *w, struct worker_proc *p)
     stdio[WORKER_FD_SOCKET].data.stream = (uv_stream_t *)&p->pipe;
     stdio[WORKER_FD_MODEL].flags = UV_INHERIT_FD;
     stdio[WORKER_FD_MODEL].data.fd = w->fd;
+    stdio[WORKER_FD_PACK].flags = UV_INHERIT_FD;
+    stdio[WORKER_FD_PACK].data.fd = w->pack.fd;
     char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
     uv_process_options_t o;
     memset(&o, 0, sizeof o);
@@ -211,7 +290,7 @@ static int spawn(struct worker *w, struct worker_proc *p)
     o.args = argv;
     o.env = environment; /* none of ours is its business */
     o.stdio = stdio;
-    o.stdio_count = 5;
+    o.stdio_count = w->pack.fd < 0 ? WORKER_FD_PACK : WORKER_FD_PACK + 1;
     return uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
 }
 
@@ -225,6 +304,7 @@ void worker_start(struct worker *w)
     uv_pipe_init(host_uv_loop(w->owner->o.host), &p->pipe, 0);
     w->proc = p;
     w->state = WORKER_STARTING;
+    open_pack(w);
     int rc = spawn(w, p);
     p->has_process = true; /* also a failed one has a handle to close */
     if (rc != 0) {
@@ -280,6 +360,9 @@ struct workers *workers_new(const struct workers_options *o)
     else if (locate_worker(&ws->program, &note) != ERR_OK)
         log_event(LOG_ODD, "worker", "missing", "%s", note.text); /* starting one will say so again */
     ws->o.program = buf_text(&ws->program);
+    if (o->packs)
+        buf_add_text(&ws->packs, o->packs);
+    ws->o.packs = o->packs ? buf_text(&ws->packs) : NULL;
     return ws;
 }
 
@@ -290,6 +373,7 @@ static void worker_free(struct worker *w)
     if (w->proc)
         proc_drop(w->proc);
     ask_free_all(w);
+    keep_clear(&w->pack);
     close(w->fd);
     free(w);
 }
@@ -310,6 +394,7 @@ void workers_free(struct workers *ws)
     free_list(ws->list);
     free_list(ws->gone);
     buf_clear(&ws->program);
+    buf_clear(&ws->packs);
     free(ws);
 }
 
@@ -402,6 +487,7 @@ enum err workers_get(struct workers *ws, const struct hash *root, enum worker_mo
     w->root = *root;
     w->mode = mode;
     w->fd = fd_take;
+    w->pack.fd = -1;
     w->file_bytes = size;
     w->used_ms = host_now_ms(ws->o.host);
     w->next = ws->list;

@@ -22,6 +22,8 @@ struct workers_options {
     uint32_t threads;      /* a worker; 0: as many as there are processors */
     uint32_t jobs_max;     /* at once, a worker */
     uint64_t memory_bytes; /* all of them together; 0: no limit. One over it stops the idlest. */
+    const char *packs;     /* directory where packed weights are kept (inference/pack_file.h); NULL: not kept */
+    uint64_t packs_bytes;  /* of it at most */
 };
 struct workers *workers_new(const struct workers_options *o);
 /* Kills all; no callback comes any more. */

@@ -40,7 +40,11 @@ static void ask_send(struct worker *w, const struct ask *a)
     if (a->kind == ASK_READY || a->failed != ERR_OK)
         return;
     if (a->kind == ASK_RUN) {
-        const struct wire_run m = {a->id, a->scope, a->logprobs, bytes_of_buf(&a->request), bytes_of_buf(&a->tokens)};
+        const struct wire_run m = {.ask = a->id,
+                                   .scope = a->scope,
+                                   .logprobs = a->logprobs,
+                                   .request = bytes_of_buf(&a->request),
+                                   .tokens = bytes_of_buf(&a->tokens)};
         wire_add_run(&out, &m);
     } else {
         buf_add(&out, a->frame.p, a->frame.n);
@@ -378,7 +382,8 @@ worker_ask worker_verify(struct worker *w, const struct worker_work *work, const
     a->fn.verdict = fn;
     if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    const struct wire_verify m = {a->id, work->scope, work->request, work->tokens, *digest};
+    const struct wire_verify m = {
+        .ask = a->id, .scope = work->scope, .request = work->request, .tokens = work->tokens, .digest = *digest};
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
 }

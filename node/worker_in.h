@@ -2,6 +2,7 @@
 #ifndef KITH_NODE_WORKER_IN_H
 #define KITH_NODE_WORKER_IN_H
 
+#include "base/keep.h"
 #include "inference/worker_proto.h"
 #include "node/worker.h"
 
@@ -46,6 +47,7 @@ struct worker {
     enum worker_mode mode;
     int fd;
     uint64_t file_bytes;
+    struct keep_file pack; /* packed weights: what is kept, or is being made by the process */
     enum worker_state state;
     struct worker_proc *proc; /* in STARTING and READY */
     struct wire_opened opened;

@@ -9,6 +9,7 @@ guide=models/kith-guide.gguf
 data=${KITH_DATA:-../shared/data}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export KITH_CACHE=$dir/cache
 failed=0
 checks=0
 
@@ -187,6 +188,73 @@ check "a full disk" refuses 3 "/dev/full" "$kith" logits --model "$guide" --ids 
 check "no worker" refuses 3 "KITH_WORKER" env KITH_WORKER=/nowhere "$kith" run --model "$guide" --prompt x
 check "a worker that dies" refuses 1 "worker" env KITH_WORKER=/bin/false "$kith" run --model "$guide" --prompt x
 
+# -- drafts change nothing --
+again="the same again and again, the same again and again, the same again and"
+for temp in 0 0.7; do
+    first=""
+    for draft in 0 1 4 64 none; do
+        run "$guide" "$dir/d.json" --prompt "$again" --tokens 60 --temp $temp --seed 5 $([ $draft = none ] || echo --draft $draft)
+        digest=$(member "$dir/d.json" 't["digest"]')
+        first=${first:-$digest}
+        check "drafts of $draft at $temp" same "$digest" "$first"
+    done
+done
+
+# -- measuring: what was written is verified, alone and beside others, and the figures are there --
+check "bench" "$kith" bench "$guide" -p 40 -n 8 --jobs 3 --repeat 2 --json >"$dir/bench.json"
+for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_bytes memory_bytes_per_s; do
+    check "bench: $figure" same "$(member "$dir/bench.json" "t['$figure'] > 0")" true
+done
+check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat 1 --backend ref --batch 7 --json >"$dir/ref.json"
+check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
+echo "$again again, the same." >"$dir/before"
+echo "$again once more, the same." >"$dir/after"
+check "bench: an edit" "$kith" bench "$guide" -p 4 -n 4 --jobs 0 --repeat 1 --edit "$dir/before" --into "$dir/after" --json >"$dir/edit.json"
+check "bench: guesses came" same "$(member "$dir/edit.json" 't["accepted"] > 0 and t["edit_draft_tps"] > 0 and t["edit_tps"] > 0')" true
+check "bench: half an edit" refuses 3 "into" "$kith" bench "$guide" --edit "$dir/before"
+check "bench: over the context" refuses 3 "context" "$kith" bench "$guide" -p 60000
+check "bench: no model" refuses 3 "model" "$kith" bench
+
+# -- packed weights, kept from run to run: nothing that is wrong with them stays unnoticed --
+say() { "$kith" run --model "$guide" --prompt "the same" --tokens 8 --json >"$dir/say.json" 2>"$dir/say.err"; }
+packs=$KITH_CACHE/packs
+say && first=$(member "$dir/say.json" 't["digest"]')
+pack=$(ls "$packs"/*.pack 2>/dev/null)
+if [ -n "$pack" ]; then
+    check "kept: one file" same "$(ls "$packs" | wc -l)" 1
+    say
+    check "kept: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    truncate -s -1 "$pack"
+    say
+    check "kept: too short: said" grep -q "damaged" "$dir/say.err"
+    check "kept: too short: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: too short: removed" test ! -e "$pack"
+    say # which makes it again
+    printf '\377\377' | dd of="$pack" bs=1 seek=9000 conv=notrunc 2>/dev/null
+    for try in $(seq 20); do say || break; done
+    check "kept: wrong weights: said" grep -q "damaged" "$dir/say.err"
+    check "kept: wrong weights: removed" test ! -e "$pack"
+    say
+    check "kept: made anew" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    KITH_CACHE_MB=1 say
+    rm -rf "$KITH_CACHE"
+    KITH_CACHE_MB=1 say
+    check "kept: none over the cap" same "$(ls "$packs" 2>/dev/null | wc -l)" 0
+    KITH_CACHE=off say
+    check "kept: none when off" test ! -e "$packs"
+    KITH_CACHE=$guide say
+    check "kept: a cache that is no directory" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+else
+    echo "e2e_run: skip: the kernels of this machine do not pack"
+fi
+cp "$guide" "$dir/changing.gguf"
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/before.json"
+sleep 3
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/before.json" # remembered now
+printf 'G' | dd of="$dir/changing.gguf" bs=1 seek="$(($(stat -c %s "$guide") - 1))" conv=notrunc 2>/dev/null
+"$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/after.json"
+check "a file that changed has another root" test "$(member "$dir/before.json" 't["model"]')" != "$(member "$dir/after.json" 't["model"]')"
+
 # -- the public model, where it is --
 story=$data/weights/stories260K
 if [ -e "$story-F32.gguf" ]; then
@@ -199,6 +267,20 @@ if [ -e "$story-F32.gguf" ]; then
     for format in F32 F16 Q8_0 Q4_0; do
         every_way "$story-$format.gguf" "Once upon a time" --tokens 32
     done
+    # Perplexity: the figures are llama-perplexity's (build 10587) for the same file, text and context, to a
+    # half per cent; every batch and number of threads gives the same digits.
+    tale=$data/text/en/tinystories_sample.txt
+    foretells() { # FORMAT FIGURE
+        "$kith" perplexity --model "$story-$1.gguf" --file "$tale" --ctx 256 --json >"$dir/p.json" &&
+            same "$(member "$dir/p.json" "abs(t['perplexity'] / $2 - 1) < 0.005 and t['tokens_scored'] == 889 and t['chunks'] == 7")" true
+    }
+    check "perplexity: F32" foretells F32 6.8981
+    first=$(member "$dir/p.json" 't["perplexity"]')
+    "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 256 --batch 7 --threads 1 --backend ref --json >"$dir/p.json"
+    check "perplexity: another way" same "$(member "$dir/p.json" 't["perplexity"]')" "$first"
+    check "perplexity: over the context" refuses 3 "context" "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 9999
+    echo "A short text." >"$dir/short"
+    check "perplexity: too short" refuses 3 "two chunks" "$kith" perplexity --model "$story-F32.gguf" --file "$dir/short" --ctx 512
 else
     echo "e2e_run: skip: stories260K is not on this machine"
 fi

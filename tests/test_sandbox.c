@@ -30,7 +30,7 @@ static int run_inside(int (*what)(void), uint64_t memory_bytes)
     if (pid == 0) {
         struct sandbox_state state;
         struct note note;
-        const struct sandbox_options o = {.fd_last = pair[1], .memory_bytes = memory_bytes};
+        const struct sandbox_options o = {.fd_last = pair[1], .fd_written = -1, .memory_bytes = memory_bytes};
         if (sandbox_enter(&o, &state, &note) != ERR_OK || !state.is_filtered)
             _exit(99);
         _exit(what());

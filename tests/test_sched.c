@@ -45,7 +45,7 @@ static void open_with(struct stage *s, const char *path, uint32_t batch, uint64_
     step_us = 1;
     assert_true(text64_set(&o.backend, "auto"));
     assert_int_equal(file_map(path, &s->file, &note), ERR_OK);
-    if (sched_open(&o, s->file, fake_clock, &out, &s->sched, &note) != ERR_OK)
+    if (sched_open(&o, s->file, -1, fake_clock, &out, &s->sched, &note) != ERR_OK)
         fail_msg("%s", note.text);
     buf_clear(&out);
 }
@@ -321,7 +321,7 @@ static void memory_is_given_back(void **state)
         struct sched *x;
         struct wire_open open = {.root = {{3}}, .threads = 1, .batch = 64, .jobs = 8, .memory_bytes = memory};
         assert_true(text64_set(&open.backend, "auto"));
-        enum err e = sched_open(&open, s.file, fake_clock, &out, &x, &note);
+        enum err e = sched_open(&open, s.file, -1, fake_clock, &out, &x, &note);
         buf_clear(&out);
         if (e == ERR_OK) {
             sched_close(x);
@@ -329,7 +329,7 @@ static void memory_is_given_back(void **state)
         }
     }
     open_with(&small, path, 64, memory + (512 << 10));
-    unsigned reused = 0;
+    uint32_t known = 0, known_small = 0;
     for (uint32_t round = 0; round < 4; round++)
         for (uint32_t i = 0; i < 3; i++) {
             const struct work w = {.prompt_n = 260, .fork = 130 * (i % 2), .way = i, .tokens = 20, .scope = 1};
@@ -338,14 +338,11 @@ static void memory_is_given_back(void **state)
             finish(&s);
             ask(&small, n, &w);
             finish(&small);
-            if (small.said[n].failed == ERR_FULL)
-                continue; /* not even one fits: said below */
             expect_same(&s.said[n], &small.said[n]);
-            reused += small.said[n].shared > 0;
-            assert_true(small.said[n].shared <= s.said[n].shared);
+            known += s.said[n].shared;
+            known_small += small.said[n].shared;
         }
-    assert_int_equal(small.said[1].failed, ERR_OK);
-    assert_true(reused < 11);
+    assert_true(known_small < known / 2);
     assert_int_equal(s.said[12].shared, 256);
     close_stage(&s);
     close_stage(&small);

@@ -2,6 +2,7 @@
  * alone; a worker that is killed in the middle is noticed by nobody; what cannot be run is refused once and clearly. */
 #include "tests/support.h"
 
+#include "base/file.h"
 #include "inference/request.h"
 #include "node/worker.h"
 
@@ -55,14 +56,21 @@ static const char *program(void)
     return path;
 }
 
+static const char *packs; /* where packed weights are kept; NULL: nowhere */
+
 static void stage_open(struct stage *s, const char *model, const char *worker_program, enum worker_mode mode)
 {
     struct note note = {{0}};
     const struct hash root = {{7}}; /* it is the daemon's to know: not checked again in the worker */
     *s = (struct stage){.host = host_uv_open(&note)};
     assert_non_null(s->host);
-    s->workers = workers_new(&(struct workers_options){
-        .host = s->host, .program = worker_program, .backend = "auto", .threads = 2, .jobs_max = JOBS});
+    s->workers = workers_new(&(struct workers_options){.host = s->host,
+                                                       .program = worker_program,
+                                                       .backend = "auto",
+                                                       .threads = 2,
+                                                       .jobs_max = JOBS,
+                                                       .packs = packs,
+                                                       .packs_bytes = 1u << 30});
     int fd = open(model, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(workers_get(s->workers, &root, mode, fd, &s->worker, &note), ERR_OK);
@@ -435,6 +443,107 @@ static void test_text(void **state)
     stage_close(&s);
 }
 
+/* -- packed weights -- */
+
+/* The one file in the directory, or NULL. */
+static const char *find_pack(const char *dir)
+{
+    static char path[600];
+    DIR *d = opendir(dir);
+    const struct dirent *one;
+    unsigned n = 0;
+    while (d && (one = readdir(d)))
+        if (*one->d_name != '.') {
+            snprintf(path, sizeof path, "%.300s/%.250s", dir, one->d_name);
+            n++;
+        }
+    if (d)
+        closedir(d);
+    assert_true(n <= 1);
+    return n ? path : NULL;
+}
+
+static void flip(const char *path, off_t at, int whence)
+{
+    uint8_t b;
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0 && lseek(fd, at, whence) >= 0 && read(fd, &b, 1) == 1);
+    b ^= 4;
+    assert_true(lseek(fd, -1, SEEK_CUR) >= 0 && write(fd, &b, 1) == 1);
+    close(fd);
+}
+
+static enum err run_with_packs(const char *model, struct run *r)
+{
+    struct stage s;
+    *r = (struct run){0};
+    stage_open(&s, model, program(), WORKER_FULL);
+    start_run(&s, r, 1, 60);
+    stage_run(&s);
+    stage_close(&s); /* also waits until the file has its name */
+    return r->e;
+}
+
+static void expect_packed_run(const char *model, const struct run *want)
+{
+    struct run r;
+    assert_int_equal(run_with_packs(model, &r), ERR_OK);
+    expect_same(want, &r);
+    clear_runs(&r, 1);
+}
+
+/* They are made by the first worker and used by the next ones; whatever happens to the file, no answer changes. */
+static void test_packed_weights_are_kept(void **state)
+{
+    (void)state;
+    TEST_NEEDS(found, "weights/stories260K-Q8_0.gguf");
+    char model[1024], *dir = test_dir_new();
+    struct run want = {0}, r;
+    struct buf pack = {0}, later = {0};
+    struct note note;
+    snprintf(model, sizeof model, "%s", found);
+    assert_int_equal(run_with_packs(model, &want), ERR_OK);
+    packs = dir;
+    expect_packed_run(model, &want);
+    if (!find_pack(dir)) {
+        test_dir_remove(dir);
+        packs = NULL;
+        clear_runs(&want, 1);
+        print_message("skip: the kernels of this machine do not pack\n");
+        skip();
+    }
+    assert_int_equal(file_read(find_pack(dir), 1u << 30, &pack, &note), ERR_OK);
+    expect_packed_run(model, &want);
+
+    /* Of another length, a head that is wrong, a table that is: noticed before it is used, and made anew. */
+    assert_int_equal(truncate(find_pack(dir), (off_t)pack.n - 1), 0);
+    expect_packed_run(model, &want);
+    assert_null(find_pack(dir));
+    static const off_t places[] = {0, 20, 60, 4096};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        expect_packed_run(model, &want);
+        flip(find_pack(dir), places[i], SEEK_SET);
+        expect_packed_run(model, &want);
+        assert_null(find_pack(dir));
+    }
+
+    /* A weight that is wrong: found as the worker works, which ends; the next one packs anew and the job goes on,
+     * unless what it had said already was wrong. */
+    expect_packed_run(model, &want);
+    flip(find_pack(dir), -100, SEEK_END);
+    enum err e = run_with_packs(model, &r);
+    assert_true(e == ERR_MISMATCH || (e == ERR_OK && hash_equal(&r.digest, &want.digest)));
+    clear_runs(&r, 1);
+    expect_packed_run(model, &want);
+    assert_int_equal(file_read(find_pack(dir), 1u << 30, &later, &note), ERR_OK);
+    assert_true(bytes_equal(bytes_of_buf(&pack), bytes_of_buf(&later)));
+    packs = NULL;
+    buf_clear(&pack);
+    buf_clear(&later);
+    clear_runs(&want, 1);
+    test_dir_remove(dir);
+}
+
 /* -- what goes wrong -- */
 
 /* A job that is taken back says nothing more, and the others do not mind. */
@@ -541,6 +650,7 @@ int main(void)
         cmocka_unit_test(test_known_tokens),
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_packed_weights_are_kept),
         cmocka_unit_test(test_dropped),
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_no_model),

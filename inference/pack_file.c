@@ -1,0 +1,298 @@
+/* Packed weights in a file or in memory; see the header. */
+#include "inference/pack_file.h"
+
+#include "base/codec.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+_Static_assert(WIRE_PACK_VERSION == PACK_VERSION, "files of packed weights are named by the layout's version");
+
+#define PAGE       4096u
+#define HEAD_BYTES PAGE
+#define LEAF_BYTES (1u << 20)                   /* about a millisecond to hash: nobody waits longer for it */
+#define MAGIC      UINT64_C(0x6B6361706874696B) /* "kithpack" */
+#define GRAIN      16                           /* tiles, or rows, that a thread takes at once */
+
+#define PACK_HEAD_FIELDS(F) F(u64, magic) F(u32, version) F(u32, leaf_bytes) F(hash, root) F(u64, bytes) F(hash, table)
+RECORD_DECLARE(pack_head, PACK_HEAD_FIELDS)
+RECORD_DEFINE(pack_head, PACK_HEAD_FIELDS)
+
+struct pack_file {
+    struct pack *pack;
+    struct pool *pool;
+    const struct gguf *file;
+    enum wire_packed state;
+    char remark[256];
+    uint8_t *map; /* NULL: in memory */
+    uint64_t map_bytes;
+    uint8_t *memory;
+    uint64_t leaves, first, checked; /* leaves compared, from `first` on */
+};
+
+static uint64_t rounded(uint64_t n, uint64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static uint64_t leaves_of(const struct pack *p)
+{
+    return (pack_bytes(p) + LEAF_BYTES - 1) / LEAF_BYTES;
+}
+
+static uint64_t weights_at(const struct pack *p)
+{
+    return HEAD_BYTES + rounded(leaves_of(p) * HASH_SIZE, PAGE);
+}
+
+static uint64_t file_bytes(const struct pack *p)
+{
+    return weights_at(p) + pack_bytes(p);
+}
+
+static struct hash leaf_hash(const struct pack_file *f, uint64_t i)
+{
+    uint64_t left = pack_bytes(f->pack) - i * LEAF_BYTES;
+    return hash_once(HASH_FILE, f->map + weights_at(f->pack) + i * LEAF_BYTES,
+                     left < LEAF_BYTES ? (size_t)left : LEAF_BYTES);
+}
+
+static uint8_t *table_of(const struct pack_file *f)
+{
+    return f->map + HEAD_BYTES;
+}
+
+/* The record and its checksum, as they stand in front. */
+static void put_head(const struct pack_file *f, const struct hash *root, struct buf *out)
+{
+    struct pack_head h = {.magic = MAGIC,
+                          .version = PACK_VERSION,
+                          .leaf_bytes = LEAF_BYTES,
+                          .root = *root,
+                          .bytes = pack_bytes(f->pack),
+                          .table = hash_once(HASH_FILE, table_of(f), f->leaves * HASH_SIZE)};
+    pack_head_put(out, &h);
+    struct hash sum = hash_once(HASH_FILE, out->p, out->n);
+    buf_add(out, sum.b, HASH_SIZE);
+}
+
+/* -- packing -- */
+
+struct filling {
+    struct pack_file *f;
+    const struct gguf_tensor *t;
+    uint64_t first; /* tile of all tensors' */
+    atomic_bool is_odd;
+};
+
+static void fill_part(void *arg, size_t first, size_t end)
+{
+    struct filling *w = arg;
+    pack_fill(w->f->pack, w->first + first, w->first + end);
+}
+
+static void check_part(void *arg, size_t first, size_t end)
+{
+    struct filling *w = arg;
+    size_t n = (size_t)w->t->dims[0], row = quant_row_bytes(w->t->type, n);
+    if (!quant_is_finite(w->t->type, w->t->data.p + first * row, (end - first) * n))
+        atomic_store(&w->is_odd, true);
+}
+
+/* Its pages are the file's: they can be read again if anybody asks. */
+static void let_go(const struct gguf_tensor *t)
+{
+    uintptr_t from = (uintptr_t)t->data.p / PAGE * PAGE, end = (uintptr_t)(t->data.p + t->data.n) / PAGE * PAGE;
+    if (end > from)
+        madvise((void *)from, end - from, MADV_DONTNEED);
+}
+
+static enum err fill(struct pack_file *f, struct note *note)
+{
+    struct filling w = {.f = f};
+    for (size_t i = 0; i < gguf_tensor_count(f->file); i++) {
+        w.t = gguf_tensor(f->file, i);
+        if (!pack_find(f->pack, w.t))
+            continue;
+        uint64_t tiles = pack_tensor_tiles(w.t);
+        pool_run(f->pool, (size_t)(w.t->dims[1] * w.t->dims[2] * w.t->dims[3]), GRAIN, check_part, &w);
+        if (atomic_load(&w.is_odd))
+            return note_set(note, ERR_NUMERIC, "tensor %s holds a value that is not finite", w.t->name);
+        pool_run(f->pool, (size_t)tiles, GRAIN, fill_part, &w);
+        w.first += tiles;
+        let_go(w.t);
+    }
+    return ERR_OK;
+}
+
+static void hash_part(void *arg, size_t first, size_t end)
+{
+    struct pack_file *f = arg;
+    for (size_t i = first; i < end; i++) {
+        struct hash h = leaf_hash(f, i);
+        memcpy(table_of(f) + i * HASH_SIZE, h.b, HASH_SIZE);
+    }
+}
+
+/* -- in memory -- */
+
+static enum err pack_in_memory(struct pack_file *f, uint64_t memory_bytes, struct note *note)
+{
+    uint64_t bytes = rounded(pack_bytes(f->pack) + 1, 64);
+    if (!memory_bytes || bytes <= memory_bytes)
+        f->memory = aligned_alloc(64, bytes);
+    if (!f->memory)
+        return note_set(note, ERR_FULL, "the model's weights need %llu MiB: raise the limit or take a smaller model",
+                        (unsigned long long)(bytes >> 20));
+    pack_set_memory(f->pack, f->memory);
+    return fill(f, note);
+}
+
+/* -- in a file -- */
+
+static bool map_file(struct pack_file *f, int fd, int protection)
+{
+    void *p = mmap(NULL, (size_t)file_bytes(f->pack), protection, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return false;
+    f->map = p;
+    f->map_bytes = file_bytes(f->pack);
+    f->leaves = leaves_of(f->pack);
+    pack_set_memory(f->pack, f->map + weights_at(f->pack));
+    return true;
+}
+
+static void unmap(struct pack_file *f)
+{
+    if (f->map)
+        munmap(f->map, (size_t)f->map_bytes);
+    f->map = NULL;
+}
+
+/* False, with a remark, where the file cannot have them: then they go into memory. */
+static bool begin_file(struct pack_file *f, int fd)
+{
+    unsigned long long mib = file_bytes(f->pack) >> 20;
+    if (fallocate(fd, 0, 0, (off_t)file_bytes(f->pack)) != 0) {
+        snprintf(f->remark, sizeof f->remark,
+                 "the packed weights (%llu MiB) are not kept, so that each start packs them anew: %s", mib,
+                 errno == ENOSPC || errno == EDQUOT ? "the disk is full"
+                 : errno == EFBIG                   ? "they are larger than expected"
+                                                    : strerror(errno));
+        return false;
+    }
+    return map_file(f, fd, PROT_READ | PROT_WRITE);
+}
+
+static enum err pack_in_file(struct pack_file *f, const struct pack_file_options *o, struct note *note)
+{
+    struct buf head = {0};
+    enum err e = fill(f, note);
+    if (e != ERR_OK)
+        return e;
+    pool_run(f->pool, (size_t)f->leaves, 1, hash_part, f);
+    put_head(f, o->root, &head);
+    memcpy(f->map, head.p, head.n);
+    buf_clear(&head);
+    /* What is written is written: from here on nobody changes it by mistake. */
+    if (mprotect(f->map, (size_t)f->map_bytes, PROT_READ) != 0)
+        return note_set(note, ERR_IO, "the packed weights cannot be made read-only: %s", strerror(errno));
+    f->state = WIRE_PACKED_MADE;
+    f->checked = f->leaves;
+    return ERR_OK;
+}
+
+static bool is_right(const struct pack_file *f, const struct hash *root)
+{
+    struct buf head = {0};
+    put_head(f, root, &head);
+    bool same = memcmp(f->map, head.p, head.n) == 0;
+    buf_clear(&head);
+    return same;
+}
+
+/* False: it is not what it should be, and not used. */
+static bool use_kept(struct pack_file *f, const struct pack_file_options *o)
+{
+    f->state = WIRE_PACKED_BAD;
+    /* Not fstat: the C library asks by a call that the worker's walls do not let out. */
+    if (lseek(o->fd, 0, SEEK_END) == (off_t)file_bytes(f->pack) && map_file(f, o->fd, PROT_READ) &&
+        is_right(f, o->root)) {
+        uint64_t drawn;
+        secret_random(&drawn, sizeof drawn);
+        f->first = f->leaves ? drawn % f->leaves : 0;
+        f->state = WIRE_PACKED_USED;
+        pack_set_checked(f->pack, true);
+        return true;
+    }
+    unmap(f);
+    snprintf(f->remark, sizeof f->remark,
+             "the kept copy of the packed weights is damaged or of another model: it is removed, and made anew");
+    return false;
+}
+
+enum err pack_file_open(const struct pack_file_options *o, struct pack_file **out, struct note *note)
+{
+    struct pack_file *f = mem_new(sizeof *f);
+    f->pack = o->pack;
+    f->pool = o->pool;
+    f->file = o->file;
+    enum err e = ERR_OK;
+    bool fits = !o->memory_bytes || pack_bytes(o->pack) <= o->memory_bytes;
+    if (o->given == WIRE_PACK_KEPT && fits && use_kept(f, o))
+        ;
+    else if (o->given == WIRE_PACK_NEW && fits && pack_bytes(o->pack) > 0 && begin_file(f, o->fd))
+        e = pack_in_file(f, o, note);
+    else
+        e = pack_in_memory(f, o->memory_bytes, note);
+    if (o->fd >= 0)
+        close(o->fd);
+    if (e != ERR_OK) {
+        pack_file_close(f);
+        return e;
+    }
+    *out = f;
+    return ERR_OK;
+}
+
+void pack_file_close(struct pack_file *f)
+{
+    if (!f)
+        return;
+    unmap(f);
+    free(f->memory);
+    free(f);
+}
+
+enum wire_packed pack_file_state(const struct pack_file *f)
+{
+    return f->state;
+}
+
+const char *pack_file_remark(const struct pack_file *f)
+{
+    return f->remark;
+}
+
+enum err pack_file_check(struct pack_file *f, bool *more, struct note *note)
+{
+    if (f->state == WIRE_PACKED_USED && f->checked < f->leaves) {
+        uint64_t i = (f->first + f->checked) % f->leaves;
+        struct hash h = leaf_hash(f, i);
+        if (memcmp(h.b, table_of(f) + i * HASH_SIZE, HASH_SIZE) != 0)
+            return note_set(note, ERR_CORRUPT,
+                            "the kept copy of the packed weights is damaged: it is removed, and answers since this "
+                            "worker's start may be wrong; ask again");
+        f->checked++;
+    }
+    *more = f->state == WIRE_PACKED_USED && f->checked < f->leaves;
+    return ERR_OK;
+}
