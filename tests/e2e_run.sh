@@ -59,8 +59,8 @@ every_way() { # MODEL PROMPT ARGS...
     check "$model: replayed in one pass" "$kith" verify --model "$model" --transcript "$dir/way.json" >"$dir/out"
 }
 
-every_way "$guide" "How do I see my balance?" --tokens 24
-every_way "$guide" "How do I see my balance?" --tokens 24 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.02 --seed c0ffee
+every_way "$guide" "Kith is" --tokens 24
+every_way "$guide" "Kith is" --tokens 24 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.02 --seed c0ffee
 
 # -- seeds --
 run "$guide" "$dir/a.json" --prompt "Kith is" --temp 1.2 --tokens 24
@@ -96,7 +96,7 @@ check "half a schema" refuses 3 JSON "$kith" run --model "$guide" --prompt x --s
 check "no schema" refuses 3 none.json "$kith" run --model "$guide" --prompt x --schema "$dir/none.json"
 
 # -- tampering: status 1, and where --
-run "$guide" "$dir/good.json" --prompt "What is a validator?" --tokens 16
+run "$guide" "$dir/good.json" --prompt "The ledger" --tokens 16
 n=$(member "$dir/good.json" 'len(t["tokens"])')
 tampered() { # WORD STATEMENT
     change "$dir/good.json" "$dir/bad.json" "$2"
@@ -218,6 +218,7 @@ check "bench: no model" refuses 3 "model" "$kith" bench
 # -- packed weights, kept from run to run: nothing that is wrong with them stays unnoticed --
 say() { "$kith" run --model "$guide" --prompt "the same" --tokens 8 --json >"$dir/say.json" 2>"$dir/say.err"; }
 packs=$KITH_CACHE/packs
+rm -rf "$packs" # those of the models above
 say && first=$(member "$dir/say.json" 't["digest"]')
 pack=$(ls "$packs"/*.pack 2>/dev/null)
 if [ -n "$pack" ]; then
