@@ -163,7 +163,9 @@ static void writes_fail_when_told_and_change_nothing(void **state)
     put(&b, "a", "2");
     put(&b, "b", "2");
     kv_mem_fail(kv, 2, ERR_FULL);
+    assert_int_equal(kv_room(kv, 1, NULL), ERR_OK);
     write_one(kv, "c", "1", true);
+    assert_int_equal(kv_room(kv, 1, NULL), ERR_FULL);
     assert_int_equal(kv_write(kv, &b, true, NULL), ERR_FULL);
     assert_int_equal(kv_write(kv, &b, true, NULL), ERR_FULL);
     expect(kv, "a", "1");
@@ -208,6 +210,8 @@ static void a_torn_write_costs_nothing_behind_it(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(kv_leveldb_open(dir, &kv, NULL), ERR_OK);
     write_one(kv, "before", "1", true);
+    assert_int_equal(kv_room(kv, 1, NULL), ERR_OK);
+    assert_int_equal(kv_room(kv, SIZE_MAX / 4, NULL), ERR_FULL);
     small = old;
     small.rlim_cur = 30000;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
