@@ -320,13 +320,30 @@ ALWAYS void group(const struct quant_format *f, const struct unpacked *u, const 
         wide_group(f, u, c, cols, total);
 }
 
+/* What comes next of two tiles, asked for while a strip is at work: else its first bytes are waited for. */
+struct ahead {
+    const uint8_t *tile, *other;
+    size_t bytes; /* of each */
+};
+
+ALWAYS void ask_ahead(const struct ahead *a, size_t from, size_t end)
+{
+    for (size_t i = from; i < end && i < a->bytes; i += 64) {
+        _mm_prefetch((const char *)a->tile + i, _MM_HINT_T1);
+        _mm_prefetch((const char *)a->other + i, _MM_HINT_T1);
+    }
+}
+
 /* One run of two tiles against a strip of columns; total is [cols, TILES x 16]. */
 ALWAYS void run_strip(const struct quant_format *f, const struct unpacked *u, const struct ops_input *x, size_t run,
-                      size_t blocks, size_t first, size_t cols, float *total)
+                      size_t blocks, size_t first, size_t cols, float *total, const struct ahead *ahead)
 {
+    size_t groups = (cols + COLS - 1) / COLS, step = (ahead->bytes / groups + 64) / 64 * 64, asked = 0;
     struct column c[COLS];
     for (size_t at = 0; at < cols; at += COLS, total += COLS * TILES * PACK_ROWS) {
         size_t n = cols - at < COLS ? cols - at : COLS;
+        ask_ahead(ahead, asked, asked + step);
+        asked += step;
         for (size_t i = 0; i < n; i++)
             read_column(f, x, run, first + at + i, &c[i]);
         switch (n) {
@@ -356,14 +373,19 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
                   size_t first, size_t cols, float *total)
 {
     struct unpacked u;
+    size_t runs = quant_runs(x->n);
+    const uint8_t *behind = tile + TILES * pack_tile_bytes(f, x->n); /* where the next two tiles begin */
     memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
-    for (size_t run = 0; run < quant_runs(x->n); run++) {
+    for (size_t run = 0; run < runs; run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
         unpack(f, tile, blocks, &u, 0);
         unpack(f, other, blocks, &u, 1);
-        run_strip(f, &u, x, run, blocks, first, cols, total);
         tile += pack_run_bytes(f, blocks);
         other += pack_run_bytes(f, blocks);
+        struct ahead ahead = {tile, other, pack_run_bytes(f, blocks)};
+        if (run + 1 == runs)
+            ahead = (struct ahead){behind, behind + pack_tile_bytes(f, x->n), ahead.bytes};
+        run_strip(f, &u, x, run, blocks, first, cols, total, &ahead);
     }
 }
 
