@@ -470,28 +470,13 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
     }
 }
 
-/* A function for each format, in which the format is a constant. */
-#define E(name, ...)                                                                                                   \
-    static void multiply_##name(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,      \
-                                float *out, size_t stride)                                                             \
-    {                                                                                                                  \
-        static const struct quant_format f = QUANT_FORMAT(name, __VA_ARGS__);                                          \
-        multiply_packed(&f, w, first, rows, x, out, stride);                                                           \
-    }
-QUANT_BLOCKED_LIST(E)
-#undef E
+#include "inference/tile_formats.h"
 
 static void tile_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x, float *out,
                           size_t stride)
 {
-    switch (w->type) {
-#define E(name, ...)                                                                                                   \
-    case GGUF_TENSOR_##name:                                                                                           \
-        multiply_##name(w, first, rows, x, out, stride);                                                               \
-        return;
-        QUANT_BLOCKED_LIST(E)
-#undef E
-    default:
+    if (quant_is_blocked(w->type))
+        multiply_blocked(w, first, rows, x, out, stride);
+    else
         multiply_floats(w, first, rows, x, out, stride);
-    }
 }

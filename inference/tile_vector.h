@@ -411,35 +411,22 @@ ALWAYS void multiply_floats(enum gguf_tensor_type type, const struct ops_weight 
             out[c * stride + r] = dot_floats(type, w->data + r * w->row_bytes, x->f + c * x->n, x->n);
 }
 
-/* -- a function for each format, in which the format is a constant -- */
-
-#define E(name, ...)                                                                                                   \
-    static void multiply_##name(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,      \
-                                float *out, size_t stride)                                                             \
-    {                                                                                                                  \
-        static const struct quant_format f = QUANT_FORMAT(name, __VA_ARGS__);                                          \
-        multiply_packed(&f, w, first, rows, x, out, stride);                                                           \
-    }
-QUANT_BLOCKED_LIST(E)
-#undef E
+#include "inference/tile_formats.h"
 
 static void vector_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,
                             float *out, size_t stride)
 {
     switch (w->type) {
-#define E(name, ...)                                                                                                   \
-    case GGUF_TENSOR_##name:                                                                                           \
-        multiply_##name(w, first, rows, x, out, stride);                                                               \
-        return;
-        QUANT_BLOCKED_LIST(E)
-#undef E
     case GGUF_TENSOR_F32:
         multiply_floats(GGUF_TENSOR_F32, w, first, rows, x, out, stride);
         return;
     case GGUF_TENSOR_F16:
         multiply_floats(GGUF_TENSOR_F16, w, first, rows, x, out, stride);
         return;
-    default:
+    case GGUF_TENSOR_BF16:
         multiply_floats(GGUF_TENSOR_BF16, w, first, rows, x, out, stride);
+        return;
+    default:
+        multiply_blocked(w, first, rows, x, out, stride);
     }
 }
