@@ -134,7 +134,7 @@ static void test_removed_and_refused(void **state)
     assert_int_equal(unlink(path_of(dir, "a")), 0);
     assert_int_equal(symlink("/etc/passwd", path_of(dir, "a")), 0);
     assert_int_equal(keep_open(dir, CAP, "a", 100, &f, &note), ERR_IO);
-    assert_int_equal(keep_open("/dev/null/x", CAP, "a", 100, &f, &note), ERR_IO);
+    assert_int_equal(keep_open("/dev/null/x", CAP, "a", 100, &f, &note), ERR_NOT_FOUND);
     assert_int_equal(f.fd, -1);
     test_dir_remove(dir);
 }
