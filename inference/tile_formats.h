@@ -23,6 +23,6 @@ static void multiply_blocked(const struct ops_weight *w, size_t first, size_t ro
         QUANT_BLOCKED_LIST(E)
 #undef E
     default:
-        CHECK(!"a format without tiles");
+        CHECK(quant_is_blocked(w->type)); /* each of those stands above */
     }
 }
