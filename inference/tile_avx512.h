@@ -17,12 +17,13 @@
 
 #include <immintrin.h>
 
-#define TILES      2   /* of PACK_ROWS rows, side by side */
-#define COLS       6   /* columns that meet a register of codes */
-#define COLS_STRIP 126 /* columns whose totals are kept at once: 16 KiB */
-#define BLOCKS     (ARITH_RUN / ARITH_BLOCK)
-#define QUADS      8 /* of a slab */
-#define ALWAYS     static inline __attribute__((always_inline))
+#define TILES        2   /* of PACK_ROWS rows, side by side */
+#define COLS         6   /* columns that meet a register of codes */
+#define COLS_STRIP   126 /* columns whose totals are kept at once: 16 KiB */
+#define BLOCKS       (ARITH_RUN / ARITH_BLOCK)
+#define QUADS        8    /* of a slab */
+#define STREAM_AHEAD 4096 /* bytes that one column asks for before it gets to them, past the end of a page */
+#define ALWAYS       static inline __attribute__((always_inline))
 
 /* -- codes -- */
 
@@ -414,6 +415,8 @@ ALWAYS __m512 single_run(const struct quant_format *f, const uint8_t *p, const s
 #pragma GCC unroll 1
     for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f)) {
         const int8_t *q = c->q + b * ARITH_BLOCK;
+        for (size_t i = 0; i < pack_slab_bytes(f); i += 64)
+            _mm_prefetch((const char *)slab + STREAM_AHEAD + i, _MM_HINT_T0);
         if (f->input == QUANT_NARROW) {
             __m512i sum = dot_slab(f, slab, q, 0, QUADS, _mm512_set1_epi32(c->start[b]));
             run = narrow_terms(f, &h, b, c, sum, run);
@@ -430,21 +433,18 @@ ALWAYS __m512 single_run(const struct quant_format *f, const uint8_t *p, const s
     return f->input == QUANT_NARROW ? run : wide_terms(f, &h, c, all);
 }
 
-ALWAYS void single(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
-                   float *total)
+/* One tile against the only column. Tiles follow each other in memory, and one at a time is one stream. */
+ALWAYS void single(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
 {
-    __m512 sum[TILES] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 sum = _mm512_setzero_ps();
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
         struct column c;
         read_column(f, x, run, 0, &c);
-        sum[0] = _mm512_add_ps(sum[0], single_run(f, tile, &c, blocks));
-        sum[1] = _mm512_add_ps(sum[1], single_run(f, other, &c, blocks));
+        sum = _mm512_add_ps(sum, single_run(f, tile, &c, blocks));
         tile += pack_run_bytes(f, blocks);
-        other += pack_run_bytes(f, blocks);
     }
-    _mm512_storeu_ps(total, sum[0]);
-    _mm512_storeu_ps(total + PACK_ROWS, sum[1]);
+    _mm512_storeu_ps(total, sum);
 }
 
 /* -- a matrix -- */
@@ -460,10 +460,13 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
         const uint8_t *other = count > PACK_ROWS ? tile + tile_bytes : tile;
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
-            if (x->cols == 1)
-                single(f, tile, other, x, total);
-            else
+            if (x->cols > 1) {
                 strip(f, tile, other, x, c, cols, total);
+            } else {
+                single(f, tile, x, total);
+                if (other != tile)
+                    single(f, other, x, total + PACK_ROWS);
+            }
             for (size_t i = 0; i < cols; i++)
                 memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
         }
