@@ -86,7 +86,7 @@ FLAGS_x86_64_avx2        := -mavx2 -mf16c
 FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
 FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
-PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
 KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildcard inference/ops_*.c inference/tile_*.c inference/rows_*.c)))
 $(KERNELS): SANITIZE :=
