@@ -10,7 +10,7 @@
 #define FLOAT_COLS      4
 #define FLOAT_STRIP     16 /* rows that stay near while all columns pass */
 
-/* The first 16 of `left` weights from element i on, +0 behind the last. */
+/* 16 weights from element i on, +0 outside the mask. */
 static inline __attribute__((always_inline)) __m512 load_stripes(enum gguf_tensor_type type, const uint8_t *row,
                                                                  size_t i, __mmask16 mask)
 {

@@ -211,7 +211,7 @@ static inline __m256 gated8(__m256 gate, __m256 up)
     return _mm256_mul_ps(_mm256_div_ps(gate, below), up);
 }
 
-void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
+static void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -238,8 +238,8 @@ static inline __m256i spread4(const int8_t *p)
 
 /* -- attention: lanes are positions. A chunk always has memory for 64, so groups of 8 read no further. -- */
 
-void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                 float scale, float *out)
+static void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                        float scale, float *out)
 {
     const __m256i ones = _mm256_set1_epi16(1);
     for (size_t t = 0; t < count; t += 8) {
@@ -258,7 +258,7 @@ void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float 
     }
 }
 
-bool avx2_peak(const float *s, size_t count, float *out)
+static bool avx2_peak(const float *s, size_t count, float *out)
 {
     if (count < 8)
         return ops_ref.peak(s, count, out);
@@ -275,7 +275,7 @@ bool avx2_peak(const float *s, size_t count, float *out)
     return avx2_finite(s, count);
 }
 
-float avx2_exponentials(float *s, size_t count, float peak)
+static float avx2_exponentials(float *s, size_t count, float peak)
 {
     __m256 lanes[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, top = _mm256_set1_ps(peak);
     for (size_t t = 0; t < count; t += 8) {
@@ -319,7 +319,7 @@ static float weights_of(const float *p, const float *vs, size_t count, int16_t w
     return peak / ARITH_WEIGHT_MAX;
 }
 
-void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+static void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
 {
     for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
         int16_t weight[ARITH_CHUNK];

@@ -10,7 +10,6 @@ void avx2_sum_run(const int8_t *q, int16_t *out);
 bool avx2_finite(const float *x, size_t n);
 void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out);
 void avx2_layer_norm(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out);
-void avx2_gated_silu(const float *gate, const float *up, size_t n, float *out);
 void avx2_gated_gelu(const float *gate, const float *up, size_t n, float *out);
 void avx2_gelu(float *x, size_t n);
 void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs);
@@ -19,10 +18,5 @@ void avx2_add(float *x, const float *y, size_t n);
 void avx2_add_scaled(float *restrict x, const float *restrict y, float by, size_t n);
 void avx2_scale(float *x, float by, size_t n);
 void avx2_soft_cap(float *x, float cap, size_t n);
-void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                 float scale, float *out);
-bool avx2_peak(const float *s, size_t count, float *out);
-float avx2_exponentials(float *s, size_t count, float peak);
-void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
 
 #endif

@@ -52,10 +52,8 @@ static void put_codes(unsigned bits, const uint8_t *code, size_t r, uint8_t *sla
         }
         if (bits >= 4)
             merge(slab + 64 * (g % 4) + 4 * r, (q & 0x0F0F0F0Fu) << (g / 4 * 4));
-        if (bits == 6)
-            merge(pairs + 64 * (g / 4) + 4 * r, (q >> 4 & 0x03030303u) << (g % 4 * 2));
-        if (bits <= 3)
-            merge(pairs + 64 * (g / 4) + 4 * r, (q & 0x03030303u) << (g % 4 * 2));
+        if (bits == 6 || bits <= 3)
+            merge(pairs + 64 * (g / 4) + 4 * r, (q >> (bits == 6 ? 4 : 0) & 0x03030303u) << (g % 4 * 2));
         if (bits == 5 || bits == 3)
             merge(ones + 4 * r, (q >> (bits - 1) & 0x01010101u) << g);
     }
