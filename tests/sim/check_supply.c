@@ -8,6 +8,8 @@
 
 void supply_look(struct sim *s, struct sim_node *n)
 {
+    if (s->is_violated)
+        return;
     snprintf(s->violation, sizeof s->violation, "supply: in the store of node %s", n->name);
     supply_check(store_content(n->store));
     s->violation[0] = 0;

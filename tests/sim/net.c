@@ -303,13 +303,15 @@ static void arrived(void *arg)
     to->stalled_end = &p->next;
 }
 
+/* In their order, before anything that is still on its way. The pipe may go with the last of them. */
 static void unstall(struct end *to)
 {
     struct packet *p = to->stalled;
     to->stalled = NULL;
     while (p) {
         struct packet *next = p->next;
-        schedule(p, to->pipe->net->sim->now_us);
+        take(p);
+        packet_free(p);
         p = next;
     }
 }
@@ -474,10 +476,14 @@ void sim_net_cut(struct sim *s, unsigned from, unsigned to, bool is_cut)
     struct way *w = &s->net->way[from][to];
     bool is_over = w->is_cut && !is_cut;
     w->is_cut = is_cut;
-    for (struct pipe *p = s->net->pipes; p && is_over; p = p->next)
+    for (struct pipe *p = s->net->pipes, *next; p && is_over; p = next) {
+        p->refs++;
         for (int i = 0; i < 2; i++)
             if (way_to(&p->end[i]) == w)
                 unstall(&p->end[i]);
+        next = p->next;
+        pipe_release(p);
+    }
 }
 
 static void break_end(struct end *e)
@@ -537,9 +543,13 @@ void sim_net_close(struct sim *s)
 {
     struct timer *t;
     struct net *net = s->net;
-    for (struct pipe *p = net->pipes; p; p = p->next)
-        for (int i = 0; i < 2; i++)
-            unstall(&p->end[i]);
+    for (struct pipe *p = net->pipes, *next; p; p = next) {
+        p->refs++;
+        unstall(&p->end[0]);
+        unstall(&p->end[1]);
+        next = p->next;
+        pipe_release(p);
+    }
     while ((t = timer_step(&s->events, UINT64_MAX - 1)))
         if (t->fn == arrived)
             packet_free(t->arg);

@@ -57,6 +57,14 @@ struct sim_task {
     void *arg;
 };
 
+/* A proposal that a Byzantine node saw, by height and round. */
+#define SIM_SEEN 64
+struct role_seen {
+    uint64_t height;
+    uint32_t round, valid_round;
+    struct hash value;
+};
+
 struct sim_host {
     struct host base;
     struct sim_node *node;
@@ -96,6 +104,7 @@ struct sim_node {
     bool dies_of_power;
     uint64_t return_ms; /* until it comes back; 0: it does not */
     struct timer return_timer;
+    struct role_seen seen[SIM_SEEN];
     struct random random;
 };
 

@@ -126,7 +126,10 @@ bool __wrap_peer_next(struct peer *p, struct peer_message *out, uint64_t now_ms)
 {
     struct sim_node *n = sim_now->current;
     bool is_there = __real_peer_next(p, out, now_ms);
-    if (is_there && !n->is_dead)
+    if (is_there && !n->is_dead) {
         check_delivered(n, out->type, out->body);
+        if (!sim_is_honest(n))
+            role_delivered(n, out->type, out->body);
+    }
     return is_there;
 }
