@@ -86,6 +86,11 @@
 #define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
 
+/* -- light clients -- */
+#define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */
+#define LIGHT_STEPS_MAX      1024        /* headers taken on the way to one height: about ten seconds of signatures */
+#define LIGHT_CLOCK_DRIFT_MS 60000       /* how far a decided header may be ahead of a phone's clock */
+
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096
 #define GGUF_KEY_BYTES_MAX    256
