@@ -327,7 +327,7 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         state_put(c, c->height + 1, &beacon, c->next_validators, after);
         free(after);
         if (c->o.store) {
-            struct consensus_block block = {id, &b.header, txs, c->result};
+            struct consensus_block block = {block_id(&b.header), &b.header, txs, c->result};
             c->o.store(c->o.store_arg, &block, &c->batch);
         }
         c->is_committing = true;
