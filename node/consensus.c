@@ -116,6 +116,8 @@ static enum err signer_make(struct consensus *c, const char *path, uint64_t comm
     return e == ERR_OK ? e : note_set(note, e, "cannot write %s: %s", path, err_text(e));
 }
 
+/* What is read may be what a killed process wrote and did not sync. It will be repeated as if it were stored, so it is
+ * synced before anything is signed: else a power cut could take it back behind a signature that has left. */
 static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
 {
     char path[4096];
@@ -133,7 +135,8 @@ static enum err signer_open(struct consensus *c, uint64_t committed, struct note
     if (e != ERR_OK)
         return note_set(note, e, "%s is damaged (%s): put it back from a copy no older than the chain", path,
                         err_text(e));
-    return ERR_OK;
+    e = host_file_sync(c->signer_file);
+    return e == ERR_OK ? e : note_set(note, e, "cannot sync %s: %s", path, err_text(e));
 }
 
 /* -- effects -- */

@@ -24,9 +24,10 @@ static enum err store_get(struct kv *kv, struct bytes key, struct buf *value, st
     return kv_get(of(kv)->content, key, value, note);
 }
 
-static enum err store_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+static enum err store_scan(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                           struct note *note)
 {
-    return kv_scan(of(kv)->content, prefix, visit, arg, note);
+    return kv_scan_from(of(kv)->content, prefix, from, visit, arg, note);
 }
 
 static enum err store_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
