@@ -192,6 +192,11 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+/* The key whose proof a block of this validator must carry at this height, which is the next or one of the next two
+ * epochs; false: none holds, and there must be no proof. */
+bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out);
+/* The key that it registered last, whether it holds yet or not. */
+bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */

@@ -46,6 +46,25 @@ bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec
     return state_get_fault(&l->state, owner, out);
 }
 
+bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out)
+{
+    struct rec_beacon_key rec;
+    if (!state_get_beacon_key(&l->state, validator, &rec))
+        return false;
+    bool is_next = rec.next_from_height != 0 && height >= rec.next_from_height;
+    *out = is_next ? rec.next : rec.key;
+    return is_next || (rec.from_height != 0 && height >= rec.from_height);
+}
+
+bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out)
+{
+    struct rec_beacon_key rec;
+    if (!state_get_beacon_key(&l->state, validator, &rec))
+        return false;
+    *out = rec.next_from_height != 0 ? rec.next : rec.key;
+    return true;
+}
+
 bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out)
 {
     return state_get_model(&l->state, root, out);
