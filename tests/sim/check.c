@@ -101,8 +101,24 @@ bool check_progress_done(struct sim *s)
     return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS;
 }
 
+/* Where everybody stands, for whoever reads the log of a run that got stuck. */
+static void note_standings(struct sim *s)
+{
+    for (unsigned i = 0; i < s->nodes; i++) {
+        const struct sim_node *n = &s->node[i];
+        if (!n->is_up) {
+            sim_note(s, "standing %s down", n->name);
+            continue;
+        }
+        struct consensus_status c = consensus_status(n->consensus);
+        sim_note(s, "standing %s height=%" PRIu64 " round=%u pool=%u peers=%u validator=%d stuck=%d", n->name, c.height,
+                 c.round, c.pool, peers_count(n->peers), c.is_validator, c.is_stuck);
+    }
+}
+
 void check_end(struct sim *s)
 {
+    note_standings(s);
     if (s->is_violated)
         return;
     for (unsigned i = 0; i < s->nodes; i++) {
