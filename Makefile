@@ -120,6 +120,9 @@ $(B)/sim: $(SIM_OBJECTS) $(call archives,node chain p2p base)
 ifeq ($(MODE),release)
 	@ln -sfn release/sim build/sim
 endif
+$(B)/tests/test_sim: $(B)/obj/tests/test_sim.o $(B)/obj/tests/sim/disk.o $(SUPPORT) $(B)/sim $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
 # `make sim SEEDS=10000 FROM=1`: so many seeds, on all cores; `make check` runs the first 200, and a few of them twice.
 SEEDS ?= 200
 FROM  ?= 1

@@ -58,7 +58,7 @@ static void store_close(struct kv *kv)
     (void)kv;
 }
 
-static const struct kv_ops ops = {store_get, store_scan, store_write, store_room, store_close};
+static const struct kv_ops ops = {store_get, store_scan, store_write, store_room, store_close, NULL};
 
 struct sim_store *store_new(struct sim_node *node)
 {
