@@ -12,6 +12,8 @@
 struct checks {
     struct agreement *agreement;
     struct signing *signing;
+    struct headers *headers;
+    struct accuse *accuse;
     uint64_t healed_height;
     uint64_t blocks;
 };
@@ -21,12 +23,16 @@ void checks_open(struct sim *s)
     s->checks = mem_new(sizeof *s->checks);
     s->checks->agreement = agreement_new(s);
     s->checks->signing = signing_new(s);
+    s->checks->headers = headers_new(s);
+    s->checks->accuse = accuse_new(s);
 }
 
 void checks_close(struct sim *s)
 {
     agreement_free(s->checks->agreement);
     signing_free(s->checks->signing);
+    headers_free(s->checks->headers);
+    accuse_free(s->checks->accuse);
     free(s->checks);
 }
 
@@ -40,6 +46,10 @@ void check_block(void *arg, const struct consensus_block *block)
     hex_put(hex, block->id.b, sizeof block->id.b);
     sim_note(n->sim, "block height=%" PRIu64 " txs=%u id=%.16s", block->header->height, block->header->txs_n, hex);
     agreement_block(c->agreement, n, block);
+    if (n->sim->is_violated)
+        return;
+    headers_block(c->headers, n, block);
+    accuse_block(c->accuse, n, block);
     if (c->blocks++ % SUPPLY_EVERY == 0)
         supply_look(n->sim, n);
 }
@@ -50,6 +60,7 @@ void check_started(struct sim_node *n)
         return;
     sim_note(n->sim, "%s is up height=%" PRIu64, n->name, sim_height(n));
     agreement_started(n->sim->checks->agreement, n);
+    accuse_started(n->sim->checks->accuse, n);
 }
 
 void check_unstarted(struct sim_node *n, enum err e, const char *why)
@@ -63,11 +74,14 @@ void check_sent(struct sim_node *n, enum msg_type type, struct bytes body)
 {
     if (type == MSG_VOTE || type == MSG_PROPOSAL)
         signing_sent(n->sim->checks->signing, n, type, body);
+    if (type == MSG_EVIDENCE)
+        accuse_sent(n->sim->checks->accuse, n, body);
 }
 
 void check_delivered(struct sim_node *n, enum msg_type type, struct bytes body)
 {
-    (void)n, (void)type, (void)body;
+    if (type == MSG_VOTE)
+        accuse_delivered(n->sim->checks->accuse, n, body);
 }
 
 void check_healed(struct sim *s)
@@ -98,7 +112,7 @@ static uint64_t least_height(const struct sim *s)
 
 bool check_progress_done(struct sim *s)
 {
-    return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS;
+    return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS && !accuse_missing(s->checks->accuse);
 }
 
 /* Where everybody stands, for whoever reads the log of a run that got stuck. */
@@ -132,4 +146,8 @@ void check_end(struct sim *s)
         if (n->is_up)
             supply_look(s, n);
     }
+    const struct sim_node *free_rider = accuse_missing(s->checks->accuse);
+    if (free_rider)
+        sim_violated(s, "impunity", "node %s showed honest nodes contradicting votes and keeps its stake",
+                     free_rider->name);
 }

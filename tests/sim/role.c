@@ -15,7 +15,8 @@
 static const char *const names[SIM_ROLES] = {
     [SIM_HONEST] = "honest",     [SIM_EQUIVOCATING] = "equivocating", [SIM_SILENT] = "silent",
     [SIM_DELAYING] = "delaying", [SIM_FORGETFUL] = "forgetful",       [SIM_TWIN] = "twin",
-    [SIM_INVALID] = "invalid",   [SIM_AMNESIAC] = "amnesiac",
+    [SIM_INVALID] = "invalid",   [SIM_AMNESIAC] = "amnesiac",         [SIM_RUSHING] = "rushing",
+    [SIM_FORGING] = "forging",
 };
 
 const char *role_name(enum sim_role r)
@@ -223,11 +224,15 @@ static bool propose_invalid(struct sim_node *n, struct peer *to, const struct ro
     struct buf list = {0};
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
     uint64_t how = choice(n, m->proposal.height, m->proposal.round, NULL);
+    struct role_proposed claimed = *m;
+    if (how >> 40 & 1 && m->proposal.round > 0) /* a quorum that never was */
+        claimed.proposal.valid_round = m->proposal.round - 1;
     bool is_done = how >> 32 & 3 && block_decode(m->block, &b, txs, NULL) == ERR_OK;
     free(txs);
     if (is_done) {
-        spoil(&b, how, &list);
-        send_block(n, to, m, &b);
+        if (claimed.proposal.valid_round == VOTE_NO_ROUND)
+            spoil(&b, how, &list);
+        send_block(n, to, &claimed, &b);
     }
     buf_clear(&list);
     return is_done;
@@ -244,6 +249,68 @@ static bool vote_for_anything(struct sim_node *n, struct peer *to, struct vote v
     v.valid_round = v.kind == VOTE_PREVOTE ? seen->valid_round : VOTE_NO_ROUND;
     send_vote(n, to, &v);
     return true;
+}
+
+/* -- rushing: the rest of us is far behind -- */
+
+static void rush(struct sim_node *n, struct peer *to, struct vote v)
+{
+    uint64_t c = choice(n, v.height, v.round, NULL);
+    v.round += (uint32_t)(1 + c % (c & 256 ? 4 : 2000));
+    v.value = (struct hash){{0}};
+    v.valid_round = VOTE_NO_ROUND;
+    send_vote(n, to, &v);
+}
+
+/* -- forging: votes in others' names, and blocks with the commits of others -- */
+
+static void forge_votes(struct sim_node *n, struct peer *to, struct vote v)
+{
+    const struct valset *set = consensus_validators(n->consensus);
+    struct buf body = {0};
+    v.index = (uint16_t)random_below(&n->random, set->n);
+    if (random_chance(&n->random, 50))
+        v.value = hash_once(HASH_HEADER, &v.height, sizeof v.height);
+    v.valid_round = VOTE_NO_ROUND;
+    random_bytes(&n->random, v.sig.b, sizeof v.sig.b);
+    vote_put(&body, &v);
+    enum err e = sim_wire_send(n, to, MSG_VOTE, bytes_of_buf(&body));
+    (void)e;
+    buf_clear(&body);
+}
+
+#define ANSWER_FIELDS(F) F(u64, height) F(blob, block) F(blob, commit)
+RECORD_DECLARE(role_answer, ANSWER_FIELDS)
+RECORD_DEFINE(role_answer, ANSWER_FIELDS)
+
+/* Another block under the commit of the one that was decided. */
+static bool forge_answer(struct sim_node *n, struct peer *to, struct bytes body)
+{
+    struct role_answer a;
+    struct block b;
+    struct commit commit;
+    struct buf raw = {0}, sigs = {0}, out = {0};
+    struct cursor c = cursor_of(body);
+    role_answer_get(&c, &a);
+    struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
+    bool is_block = cursor_end(&c) && a.block.n && block_decode(a.block, &b, txs, NULL) == ERR_OK &&
+                    commit_decode(a.commit, &commit) == ERR_OK;
+    if (is_block) {
+        b.header.time_ms++;
+        commit.value = block_id(&b.header);
+        block_put(&raw, &b);
+        commit_put(&sigs, &commit);
+        a.block = bytes_of_buf(&raw);
+        a.commit = bytes_of_buf(&sigs);
+        role_answer_put(&out, &a);
+        enum err e = sim_wire_send(n, to, MSG_BLOCK, bytes_of_buf(&out));
+        (void)e;
+    }
+    free(txs);
+    buf_clear(&raw);
+    buf_clear(&sigs);
+    buf_clear(&out);
+    return is_block;
 }
 
 /* -- forgetful: what it signed and locked is gone whenever it comes back, and it comes back often -- */
@@ -281,6 +348,12 @@ static bool send_own_vote(struct sim_node *n, struct peer *to, const struct vote
         return equivocate_vote(n, to, *v, body);
     case SIM_AMNESIAC:
         return vote_for_anything(n, to, *v);
+    case SIM_RUSHING:
+        rush(n, to, *v);
+        return false;
+    case SIM_FORGING:
+        forge_votes(n, to, *v);
+        return false;
     case SIM_FORGETFUL:
         forget_by_and_by(n);
         return false;
@@ -300,6 +373,8 @@ bool role_send(struct sim_node *n, struct peer *to, enum msg_type type, struct b
 {
     struct vote v;
     struct role_proposed m;
+    if (type == MSG_BLOCK && n->role == SIM_FORGING && random_chance(&n->random, 50))
+        return forge_answer(n, to, body);
     if (type != MSG_VOTE && type != MSG_PROPOSAL)
         return false;
     if (n->role == SIM_DELAYING) {

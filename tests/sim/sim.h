@@ -41,6 +41,8 @@ enum sim_role {
     SIM_FORGETFUL,    /* forgets at each return what it signed and what it locked */
     SIM_TWIN,         /* one of two nodes with one key */
     SIM_INVALID,      /* proposes blocks that are none */
+    SIM_RUSHING,      /* votes for rounds that nobody has reached */
+    SIM_FORGING,      /* says what others would have said, and blocks that nobody decided */
     SIM_AMNESIAC,     /* votes for whatever is proposed, whatever it locked before */
     SIM_ROLES
 };
