@@ -126,7 +126,10 @@ $(B)/tests/test_sim: $(B)/obj/tests/test_sim.o $(B)/obj/tests/sim/disk.o $(SUPPO
 # `make sim SEEDS=10000 FROM=1`: so many seeds, on all cores; `make check` runs the first 200, and a few of them twice.
 SEEDS ?= 200
 FROM  ?= 1
-.PHONY: sim
+.PHONY: sim sim-bugs
+# Which of the planted bugs (tests/sim/bugs) are seen, by which checker, after how many seeds: the table of docs/consensus.md.
+sim-bugs:
+	@scripts/plant-bugs
 sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
