@@ -1,6 +1,6 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
- * apply_settlement.c (draws, audits, payout, forfeit), apply_due.c.
+ * apply_settlement.c (draws, audits, payout, forfeit), apply_rule.c (who signs for an account), apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -36,9 +36,12 @@ struct apply {
 /* A new event with kind and tx filled, to be completed at once. */
 struct ledger_event *apply_event(struct apply *a, enum ledger_event_kind kind);
 
-/* Charges the fee and applies. ERR_NONCE: nothing happened at all; any other error: the fee is paid and nothing else
- * happened. `t` was decoded and checked. */
-enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id) MUST_USE;
+/* Do the signatures of a checked transaction fit the rule of its account? */
+enum err apply_authorized(const struct state *s, const struct tx *t, const struct rec_account *account,
+                          struct note *note) MUST_USE;
+/* Charges the fee and applies. *charged false: nothing happened at all (nonce, or not the signatures that the account
+ * asks for); else an error means that the fee is paid and nothing else happened. `t` was decoded and checked. */
+enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id, bool *charged) MUST_USE;
 /* The body alone: no nonce, no fee. */
 enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 

@@ -55,6 +55,8 @@ struct ledger_checked {
  * here. */
 enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
                       struct ledger_checked *out, struct note *note) MUST_USE;
+/* Do the signatures of a transaction that was checked before still fit its account's rule? */
+bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account);
 /* Least fee for a transaction of this size and kind of work. */
@@ -94,7 +96,8 @@ struct ledger_block {
  *   SLASHED         id, a = owner, amount, code = bond_role
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
- *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount */
+ *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount
+ *   RULE            a = account, code = signatures needed (0: the rule ended), index = keys */
 #define LEDGER_EVENT_LIST(E)                                                                                           \
     E(TRANSFER)                                                                                                        \
     E(CHANNEL_OPENED)                                                                                                  \
@@ -102,7 +105,7 @@ struct ledger_block {
     E(CHANNEL_CLOSING)                                                                                                 \
     E(CHANNEL_CLOSED)                                                                                                  \
     E(SETTLED)                                                                                                         \
-    E(AUDIT_DRAWN) E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER)
+    E(AUDIT_DRAWN) E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER) E(RULE)
 enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
@@ -152,6 +155,7 @@ enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct no
 /* -- queries, of the last finalized state -- */
 
 bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */
+bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct rec_rule *out);
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner);
 bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out);
 bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out);

@@ -35,6 +35,11 @@ bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec
     return state_get_account(&l->state, key, out);
 }
 
+bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct rec_rule *out)
+{
+    return state_get_rule(&l->state, account, out);
+}
+
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner)
 {
     return state_get_bond(&l->state, role, owner);

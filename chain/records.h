@@ -15,6 +15,7 @@
     C('f', FAULT, false)     /* owner -> rec_fault */                                                                  \
     C('h', CHANNEL, true)    /* channel -> rec_channel */                                                              \
     C('i', AUDITOR, true)    /* model, node -> nothing: nodes that audit this model */                                 \
+    C('k', RULE, false)      /* account -> rec_rule */                                                                 \
     C('m', MODEL, true)      /* root -> rec_model */                                                                   \
     C('n', NAME, false)      /* H[kith.statekey](name) -> root of the newest model with it */                          \
     C('p', PROVIDER, true)   /* node -> rec_provider */                                                                \
@@ -32,8 +33,13 @@ enum state_class {
 #undef C
 };
 
-#define REC_ACCOUNT_FIELDS(F) F(amount, balance) F(u64, nonce)
+/* k: how many keys of the account's rec_rule sign for it; 0: it has none. Here too, so that accounts without a rule
+ * cost no second look. */
+#define REC_ACCOUNT_FIELDS(F) F(amount, balance) F(u64, nonce) F(u8, k)
 RECORD_DECLARE(rec_account, REC_ACCOUNT_FIELDS)
+
+#define REC_RULE_FIELDS(F) F(u8, k) F(hashes, keys)
+RECORD_DECLARE(rec_rule, REC_RULE_FIELDS)
 
 #define REC_BOND_FIELDS(F) F(amount, amount)
 RECORD_DECLARE(rec_bond, REC_BOND_FIELDS)

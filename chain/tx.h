@@ -1,10 +1,11 @@
 /* Transactions: the envelope that everyone signs, and the bodies, one record a kind.
  *
- *     id = H[kith.tx](encoding of all fields but the signature), and the signature is over the id.
+ *     id = H[kith.tx](encoding of all fields but the signatures), and signatures are over the id.
  *
  * A transaction carries its chain, so it is worth nothing on another; the nonce is the number of
  * transactions that the signer has had in blocks, so it is worth nothing twice. An account is its
- * public key. The fee is paid in full when the transaction enters a block, whatever becomes of it.
+ * public key; it may set a rule by which k of up to COSIGNERS_MAX other keys sign for it. The fee is paid in
+ * full when the transaction enters a block, whatever becomes of it.
  */
 #ifndef KITH_CHAIN_TX_H
 #define KITH_CHAIN_TX_H
@@ -13,16 +14,37 @@
 
 #define TX_VERSION 1
 
-#define TX_FIELDS(F)                                                                                                   \
+/* One of the signatures of an account with a rule. */
+#define COSIG_FIELDS(F) F(pubkey, key) F(sig, sig)
+RECORD_DECLARE(cosig, COSIG_FIELDS)
+#define COSIG_SIZE 96
+
+/* The signatures of a transaction: a byte n, then the signer's own signature where n is 0, else n cosigs in strictly
+ * rising order of their keys, so that nobody counts twice and there is one encoding. Anything else fails to decode. */
+struct sigs {
+    uint8_t n;
+    struct sig own;
+    const uint8_t *cosigs; /* borrowed */
+};
+#define CODEC_TYPE_sigs struct sigs
+void codec_put_sigs(struct buf *b, const struct sigs *v);
+void codec_get_sigs(struct cursor *c, struct sigs *v);
+bool codec_equal_sigs(const struct sigs *a, const struct sigs *b);
+void codec_json_sigs(struct buf *b, const struct sigs *v);
+struct cosig sigs_at(const struct sigs *s, uint32_t i); /* i < n */
+
+#define TX_CONTENT_FIELDS(F)                                                                                           \
     F(u16, version)                                                                                                    \
     F(hash, chain)                                                                                                     \
     F(pubkey, signer)                                                                                                  \
     F(u64, nonce)                                                                                                      \
     F(amount, fee)                                                                                                     \
     F(u8, kind)                                                                                                        \
-    F(blob, body)                                                                                                      \
-    F(sig, sig)
+    F(blob, body)
+#define TX_FIELDS(F) TX_CONTENT_FIELDS(F) F(sigs, sigs)
 RECORD_DECLARE(tx, TX_FIELDS)
+/* What is signed. */
+RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
 
 /* number, name in the code, record of the body, work: what it costs the ledger, in units of one transfer
  * (docs/ledger.md; lists in the body add to it: tx_work). Numbers are never reused. */
@@ -37,7 +59,8 @@ RECORD_DECLARE(tx, TX_FIELDS)
     K(8, CHANNEL_TOPUP, tx_channel_topup, 2)                                                                           \
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
-    K(11, AUDIT, tx_audit, 10)
+    K(11, AUDIT, tx_audit, 10)                                                                                         \
+    K(13, ACCOUNT_RULE, tx_account_rule, 3)
 
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
@@ -135,9 +158,18 @@ enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS
     F(hash, digest)
 RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
 
+/* From here on k of these keys sign for the signer, and its own key alone no longer does (unless it is listed and k is
+ * 1). `keys` rise strictly; at most COSIGNERS_MAX. k = 0 with no keys gives the account back to its own key. */
+#define TX_ACCOUNT_RULE_FIELDS(F) F(u8, k) F(hashes, keys)
+RECORD_DECLARE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
+/* ERR_RANGE, ERR_FORMAT for what is no rule with k over 0. */
+enum err tx_rule_check(uint8_t k, const struct hashes *keys, struct note *note) MUST_USE;
+
 /* "transfer", "model_publish"...; NULL for an unknown kind. */
 const char *tx_kind_name(uint8_t kind);
 struct hash tx_id(const struct tx *t);
+/* The same from an encoding; zero for bytes that are none. */
+struct hash tx_id_of(struct bytes raw);
 /* tx_sign fills and signs the whole of *t but kind and body, which must be set; tx_build does so for an encoded
  * body and appends the transaction's encoding. */
 void tx_sign(struct tx *t, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee);
@@ -146,14 +178,49 @@ void tx_build(struct buf *out, const struct hash *chain, const struct seckey *se
 /* Decodes one transaction of at most TX_SIZE_MAX bytes, all of it; checks version, kind and that the body is a
  * canonical record. *t borrows from `raw`. No signature yet. */
 enum err tx_decode(struct bytes raw, struct tx *t, struct note *note) MUST_USE;
-/* ERR_CHAIN for another chain, ERR_AUTH for a bad signature. */
+/* What of that is not about bytes: version, kind, body. */
+enum err tx_content_check(const struct tx *t, struct note *note) MUST_USE;
+/* What must verify for tx_check to accept, for whoever verifies many at once. Fills `out`, returns how many (1 to
+ * COSIGNERS_MAX). `id` is the transaction's. */
+struct tx_signature {
+    struct pubkey key;
+    struct hash message;
+    struct sig sig;
+};
+uint32_t tx_signatures(const struct tx *t, const struct hash *id, struct tx_signature out[COSIGNERS_MAX]);
+/* ERR_CHAIN for another chain, ERR_AUTH for a bad signature. Whether those keys may sign for this account is in the
+ * state: tx_authorized. */
 enum err tx_check(const struct tx *t, const struct hash *chain, struct note *note) MUST_USE;
-/* Units of work, of a transaction that tx_decode accepted. */
+/* Does it carry the signatures that the account's rule asks for? k = 0: it has no rule. ERR_AUTH. */
+enum err tx_authorized(const struct tx *t, uint8_t k, const struct hashes *keys, struct note *note) MUST_USE;
+/* Units of work, of a transaction that tx_decode accepted; each signature beyond the first is one. */
 uint64_t tx_work(const struct tx *t);
 /* Least fee for an encoding of `size` bytes. The fee field has a fixed width, so the size does not depend on it. */
 struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, struct amount per_work);
 /* One JSON object: id, kind, signer, nonce, fee and the body's fields. */
 void tx_print(struct buf *out, const struct tx *t);
+
+/* -- signing by several, offline: a transaction on its way from one signer to the next --
+ *
+ * `content` is what is signed, k and keys are the account's rule, `cosigs` what was collected so far. */
+#define TX_PARTIAL_FIELDS(F) F(blob, content) F(u8, k) F(hashes, keys) F(blob, cosigs)
+RECORD_DECLARE(tx_partial, TX_PARTIAL_FIELDS)
+
+/* Appends one without signatures; of *t all but version and sigs is set. */
+enum err tx_partial_begin(struct buf *out, const struct tx *t, uint8_t k, const struct hashes *keys,
+                          struct note *note) MUST_USE;
+/* Decodes and checks all of it: content, rule, and every signature that is there. *t is as tx_decode leaves it, with
+ * the signatures so far; both borrow from `raw`. */
+enum err tx_partial_decode(struct bytes raw, struct tx_partial *p, struct tx *t, struct note *note) MUST_USE;
+/* Bytes of the whole transaction, for its fee. */
+size_t tx_partial_size(const struct tx_partial *p);
+/* How many signatures are still needed. */
+uint32_t tx_partial_missing(const struct tx_partial *p);
+/* Appends the same with one more signature. ERR_AUTH for a key that the rule does not list, ERR_DUPLICATE for one that
+ * has signed, ERR_STATE where none is needed. */
+enum err tx_partial_sign(struct bytes raw, const struct seckey *secret, struct buf *out, struct note *note) MUST_USE;
+/* Appends the transaction. ERR_STATE while signatures are missing. */
+enum err tx_partial_finish(struct bytes raw, struct buf *out, struct note *note) MUST_USE;
 
 /* A node's agreement to serve under an owner: over H[kith.consent](chain | owner | node). */
 void tx_consent_sign(const struct hash *chain, const struct pubkey *owner, const struct seckey *node, struct sig *out);

@@ -72,6 +72,12 @@ static void set_hashes(struct maker *m, struct hashes *v)
     *v = (struct hashes){two, 2};
 }
 
+static void set_sigs(struct maker *m, struct sigs *v)
+{
+    *v = (struct sigs){0};
+    set_sig(m, &v->own);
+}
+
 #define SET_MEMBER(kind, field) set_##kind(m, &v->field);
 #define SET_RECORD(name, FIELDS)                                                                                       \
     static void set_##name(struct maker *m, struct name *v)                                                            \
@@ -85,7 +91,7 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
     G(params, PARAMS_FIELDS, "130 7f262d46aefc9ff6")                                                                   \
-    G(tx, TX_FIELDS, "155 562d9e415bb1efe4")                                                                           \
+    G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
     G(tx_unbond, TX_UNBOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                               \
@@ -97,10 +103,15 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
     G(tx_audit, TX_AUDIT_FIELDS, "85 a9d6710706826b6e")                                                                \
+    G(tx_account_rule, TX_ACCOUNT_RULE_FIELDS, "69 ea3165e97dc01224")                                                  \
+    G(tx_content, TX_CONTENT_FIELDS, "91 9c284bf87942a055")                                                            \
+    G(cosig, COSIG_FIELDS, "96 ad2c18018c4ee9bb")                                                                      \
+    G(tx_partial, TX_PARTIAL_FIELDS, "85 d4f8fc6acd21af95")                                                            \
+    G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
     G(lineage_entry, LINEAGE_ENTRY_FIELDS, "35 dac66c9b789c3a3e")                                                      \
     G(signed_receipt, SIGNED_RECEIPT_FIELDS, "241 22035aa83e4c3460")                                                   \
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
-    G(rec_account, REC_ACCOUNT_FIELDS, "16 37d36a46b627541f")                                                          \
+    G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
     G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
     G(rec_fault, REC_FAULT_FIELDS, "20 b6b02d2426522588")                                                              \
@@ -191,7 +202,7 @@ static void a_transfer_byte_for_byte(void **state)
     assert_string_equal(
         hex, "0100cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc1b84c5567b126440995d3ed5aaba"
              "0565d71e1834604819ff9c17f5e9d5dd078f0700000000000000e803000000000000012b000000dddddddddddddddddd"
-             "dddddddddddddddddddddddddddddddddddddddddddddd0807060504030201026869b48df4dd97e997f063b9afaedc77"
+             "dddddddddddddddddddddddddddddddddddddddddddddd080706050403020102686900b48df4dd97e997f063b9afaedc77"
              "c671a4a9cd178c1a07b319cf9bbaecc5691702c98a6b6430c82ab587ef141245109f71e8e048320e9152a0e6dbfc0231"
              "7f65");
     buf_clear(&raw);

@@ -90,6 +90,15 @@ void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes bo
     buf_clear(&draft);
 }
 
+void world_add_raw(struct world *w, struct bytes raw)
+{
+    struct buf *out = &w->txs[w->n++];
+    CHECK(w->n <= WORLD_TXS);
+    buf_reset(out);
+    buf_add(out, raw.p, raw.n);
+    w->last_id = tx_id_of(raw);
+}
+
 enum err world_block(struct world *w)
 {
     struct bytes txs[WORLD_TXS];

@@ -36,6 +36,8 @@ void world_reopen(struct world *w);
 
 /* Adds a transaction of key `who` to the next block, with the least fee, the next nonce. */
 void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes body);
+/* Adds bytes that are a transaction already. */
+void world_add_raw(struct world *w, struct bytes raw);
 #define WORLD_ADD(w, who, KIND, record, ...)                                                                           \
     (record##_put(world_body(w), &(struct record){__VA_ARGS__}), world_add(w, who, KIND, bytes_of_buf(&(w)->body)))
 /* Processes, finalizes and commits what was added; checks supply and root. Returns the first code that is not ERR_OK.
