@@ -68,10 +68,11 @@ static void two_of_three_spend(void **state)
     assert_true(ledger_rule(w->ledger, &w->key[1], &rule) && rule.k == 2 && rule.keys.n == 3);
 
     /* Its own key is nobody now; nor are one, three, or others. */
-    WORLD_ADD(w, 1, TX_TRANSFER, tx_transfer, .to = w->key[2], .amount = amount_of(KITH));
-    assert_int_equal(check_raw(w, bytes_of_buf(&w->txs[0])), ERR_AUTH);
-    w->n = 0;
-    w->nonce[1]--;
+    struct tx_transfer body = {.to = w->key[2], .amount = amount_of(KITH)};
+    tx_transfer_put(world_body(w), &body);
+    tx_build(&raw, &w->chain, &w->secret[1], 1, amount_of(KITH / 100), TX_TRANSFER, bytes_of_buf(&w->body));
+    assert_int_equal(check_raw(w, bytes_of_buf(&raw)), ERR_AUTH);
+    buf_reset(&raw);
     transfer_by(w, &raw, (const unsigned[]){12, 0}, 1);
     assert_int_equal(check_raw(w, bytes_of_buf(&raw)), ERR_AUTH);
     buf_reset(&raw);

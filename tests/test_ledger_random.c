@@ -23,6 +23,7 @@ struct run {
     struct hash settlement[CHANNELS];
     unsigned settled_by[CHANNELS]; /* which channel */
     unsigned settlements;
+    bool closed[WORLD_KEYS]; /* changed who signs for it in this block: no more of it */
     uint32_t codes[ERR_COUNT];
     uint32_t events[LEDGER_EVENT_KINDS];
 };
@@ -41,7 +42,7 @@ static unsigned someone(struct run *r)
 /* A transaction whose fee its signer cannot pay would not be in a block. */
 static void add(struct run *r, unsigned who, enum tx_kind kind, struct bytes body)
 {
-    if (world_balance(r->w, who) > MOTE_PER_KITH)
+    if (world_balance(r->w, who) > MOTE_PER_KITH && !r->closed[who])
         world_add(r->w, who, kind, body);
 }
 
@@ -215,6 +216,24 @@ static void add_audit(struct run *r)
     buf_clear(&room[1]);
 }
 
+static int compare_keys(const void *x, const void *y)
+{
+    return pubkey_compare(x, y);
+}
+
+/* Mostly rules that are some; now and then a key twice, or more signatures than keys. */
+static void add_rule(struct run *r)
+{
+    struct world *w = r->w;
+    struct pubkey keys[4];
+    unsigned who = 8 + below(r, WORLD_KEYS - 8), n = below(r, 5);
+    for (unsigned i = 0; i < n; i++)
+        keys[i] = w->key[someone(r)];
+    qsort(keys, n, sizeof *keys, compare_keys);
+    ADD(r, who, TX_ACCOUNT_RULE, tx_account_rule, (uint8_t)below(r, n + 2), {keys[0].b, n});
+    r->closed[who] = true;
+}
+
 /* The same block on the second ledger, with trouble. */
 static void mirror(struct run *r, const struct ledger_block *block)
 {
@@ -246,20 +265,27 @@ static void one_block(struct run *r)
     struct world *w = r->w;
     struct bytes txs[WORLD_TXS];
     for (unsigned n = below(r, 8); n > 0; n--)
-        switch (below(r, 5)) {
+        switch (below(r, 11)) {
         case 0:
+        case 1:
             add_money(r);
             break;
-        case 1:
+        case 2:
+            add_rule(r);
+            break;
+        case 3:
+        case 4:
             add_registration(r);
             break;
-        case 2:
+        case 5:
+        case 6:
             add_audit(r);
             break;
         default:
             add_channel(r);
             break;
         }
+    memset(r->closed, 0, sizeof r->closed);
     struct ledger_info before = ledger_info(w->ledger);
     uint32_t count = w->n;
     for (uint32_t i = 0; i < count; i++)

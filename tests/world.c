@@ -77,17 +77,43 @@ struct buf *world_body(struct world *w)
     return &w->body;
 }
 
+/* The signatures that the account's rule asks for, by the first of its keys that are ours. */
+static void cosign(struct world *w, struct tx *t, const struct rec_rule *rule, struct buf *cosigs)
+{
+    for (uint32_t i = 0, left = rule->k; i < rule->keys.n && left; i++)
+        for (unsigned k = 0; k < WORLD_KEYS; k++) {
+            struct hash key = hashes_at(&rule->keys, i), id = tx_id(t);
+            struct cosig one = {.key = w->key[k]};
+            if (memcmp(key.b, one.key.b, sizeof key.b) != 0)
+                continue;
+            key_sign_hash(&w->secret[k], &id, NULL, &one.sig);
+            cosig_put(cosigs, &one);
+            left--;
+        }
+    CHECK(cosigs->n == (size_t)rule->k * COSIG_SIZE);
+    t->sigs = (struct sigs){.n = rule->k, .cosigs = cosigs->p};
+}
+
 void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes body)
 {
     struct tx t = {.kind = (uint8_t)kind, .body = body};
-    struct buf draft = {0}, *out = &w->txs[w->n++];
+    struct rec_rule rule;
+    struct buf draft = {0}, cosigs = {0}, *out = &w->txs[w->n++];
     CHECK(w->n <= WORLD_TXS);
+    bool ruled = ledger_rule(w->ledger, &w->key[who], &rule);
+    if (ruled)
+        cosign(w, &t, &rule, &cosigs);
     tx_put(&draft, &t);
-    tx_sign(&t, &w->chain, &w->secret[who], w->nonce[who]++, ledger_fee(w->ledger, draft.n, tx_work(&t)));
+    tx_sign(&t, &w->chain, &w->secret[who], w->nonce[who]++,
+            ledger_fee(w->ledger, draft.n, tx_work(&t) + (ruled ? rule.k : 0u)));
+    buf_reset(&cosigs);
+    if (ruled)
+        cosign(w, &t, &rule, &cosigs);
     buf_reset(out);
     tx_put(out, &t);
     w->last_id = tx_id(&t);
     buf_clear(&draft);
+    buf_clear(&cosigs);
 }
 
 void world_add_raw(struct world *w, struct bytes raw)

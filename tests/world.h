@@ -34,7 +34,8 @@ void world_free(struct world *w);
 /* Closes the ledger and opens it again over the same store. */
 void world_reopen(struct world *w);
 
-/* Adds a transaction of key `who` to the next block, with the least fee, the next nonce. */
+/* Adds a transaction of key `who` to the next block, with the least fee, the next nonce, and the signatures that the
+ * account asks for. */
 void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes body);
 /* Adds bytes that are a transaction already. */
 void world_add_raw(struct world *w, struct bytes raw);
