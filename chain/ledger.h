@@ -97,6 +97,13 @@ struct ledger_block {
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
  *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount
+ *   GRANT_OPENED    id, other = data, a = buyer, b = seller, amount = price, time_ms = until when the key must come
+ *   KEY_RELEASED    the same, time_ms = until when it may be disputed
+ *   GRANT_PAID      the same, amount to the seller     GRANT_REFUNDED  the same, amount back to the buyer
+ *   GRANT_DISPUTED  the same, amount to the buyer: price and his part of the bond
+ *   BOUNTY_POSTED   id, a = poster, amount, time_ms = deadline, code = wants
+ *   BOUNTY_OFFERED  id, other = root, a = poster, b = who offers
+ *   BOUNTY_PAID     the same, amount                   BOUNTY_RETURNED id, a = poster, amount
  *   RULE            a = account, code = signatures needed (0: the rule ended), index = keys */
 #define LEDGER_EVENT_LIST(E)                                                                                           \
     E(TRANSFER)                                                                                                        \
@@ -105,7 +112,10 @@ struct ledger_block {
     E(CHANNEL_CLOSING)                                                                                                 \
     E(CHANNEL_CLOSED)                                                                                                  \
     E(SETTLED)                                                                                                         \
-    E(AUDIT_DRAWN) E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER) E(RULE)
+    E(AUDIT_DRAWN)                                                                                                     \
+    E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER) E(RULE)                \
+        E(GRANT_OPENED) E(KEY_RELEASED) E(GRANT_PAID) E(GRANT_REFUNDED) E(GRANT_DISPUTED) E(BOUNTY_POSTED)             \
+            E(BOUNTY_OFFERED) E(BOUNTY_PAID) E(BOUNTY_RETURNED)
 enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
@@ -164,6 +174,9 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out);
+bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out);
+bool ledger_offer(const struct ledger *l, const struct hash *bounty, const struct hash *root, struct rec_offer *out);
 struct params ledger_params(const struct ledger *l);
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */
@@ -174,6 +187,9 @@ bool ledger_data_next(const struct ledger *l, const struct hash *after, struct r
 bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out);
 bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out);
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
+bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out);
+bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out);
+bool ledger_offer_next(const struct ledger *l, const struct hash *after, struct rec_offer *out); /* after: its id */
 /* What became of a transaction, from the store: ERR_NOT_FOUND if it was in no committed block. */
 enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note) MUST_USE;
 /* A proof that the record under this class and key is in the state (or absent from it), for tree_verify. */

@@ -18,6 +18,12 @@ RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
 RECORD_DEFINE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
 RECORD_DEFINE(tx_audit, TX_AUDIT_FIELDS)
 RECORD_DEFINE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
+RECORD_DEFINE(tx_data_grant, TX_DATA_GRANT_FIELDS)
+RECORD_DEFINE(tx_key_release, TX_KEY_RELEASE_FIELDS)
+RECORD_DEFINE(tx_data_dispute, TX_DATA_DISPUTE_FIELDS)
+RECORD_DEFINE(tx_bounty_post, TX_BOUNTY_POST_FIELDS)
+RECORD_DEFINE(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS)
+RECORD_DEFINE(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS)
 
 /* What each kind's body needs: a trial decode, JSON, its base work and its name. */
 #define K(number, name, record, work)                                                                                  \

@@ -60,7 +60,13 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
     K(11, AUDIT, tx_audit, 10)                                                                                         \
-    K(13, ACCOUNT_RULE, tx_account_rule, 3)
+    K(13, ACCOUNT_RULE, tx_account_rule, 3)                                                                            \
+    K(14, DATA_GRANT, tx_data_grant, 4)                                                                                \
+    K(15, KEY_RELEASE, tx_key_release, 3)                                                                              \
+    K(16, DATA_DISPUTE, tx_data_dispute, 12)                                                                           \
+    K(17, BOUNTY_POST, tx_bounty_post, 4)                                                                              \
+    K(18, BOUNTY_OFFER, tx_bounty_offer, 4)                                                                            \
+    K(19, BOUNTY_ACCEPT, tx_bounty_accept, 3)
 
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
@@ -164,6 +170,39 @@ RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
 RECORD_DECLARE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
 /* ERR_RANGE, ERR_FORMAT for what is no rule with k over 0. */
 enum err tx_rule_check(uint8_t k, const struct hashes *keys, struct note *note) MUST_USE;
+
+/* A buyer locks the price of a data set (by its plain root) and names a key made for this alone, to which the seller
+ * seals the data's key. The grant's id is the transaction's. */
+#define TX_DATA_GRANT_FIELDS(F) F(hash, data) F(pubkey, key)
+RECORD_DECLARE(tx_data_grant, TX_DATA_GRANT_FIELDS)
+/* By the data's owner: seal_to_key(grant's key) of the 32 bytes that encrypted the data (market_records.h). */
+#define TX_KEY_RELEASE_FIELDS(F) F(hash, grant) F(blob, sealed)
+RECORD_DECLARE(tx_key_release, TX_KEY_RELEASE_FIELDS)
+#define KEY_SEALED_SIZE 81
+/* By the buyer: the key that was released does not open leaf `index` to what the plain root promises. `secret` is the
+ * grant's one-time key, and makes the data's key public; `leaf` the encrypted leaf, with its proof under the cipher
+ * root; `plain_leaf` the promised leaf's hash, with its proof under the plain root. All but the secret is empty or zero
+ * where the sealed key does not open at all. */
+#define TX_DATA_DISPUTE_FIELDS(F)                                                                                      \
+    F(hash, grant)                                                                                                     \
+    F(hash, secret)                                                                                                    \
+    F(u64, index)                                                                                                      \
+    F(blob, leaf)                                                                                                      \
+    F(hashes, leaf_proof)                                                                                              \
+    F(hash, plain_leaf)                                                                                                \
+    F(hashes, plain_proof)
+RECORD_DECLARE(tx_data_dispute, TX_DATA_DISPUTE_FIELDS)
+
+/* Money for a model or a data set (`wants`: lineage_type) that the poster accepts by the deadline, in block time; else
+ * it returns by itself. `terms`: hash of a text that says what is wanted. The bounty's id is the transaction's. */
+#define TX_BOUNTY_POST_FIELDS(F) F(u8, wants) F(text64, title) F(hash, terms) F(amount, amount) F(u64, deadline_ms)
+RECORD_DECLARE(tx_bounty_post, TX_BOUNTY_POST_FIELDS)
+/* By the publisher of a registered model, or the owner of a data set: its root. */
+#define TX_BOUNTY_OFFER_FIELDS(F) F(hash, bounty) F(hash, root)
+RECORD_DECLARE(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS)
+/* By the poster: pays whoever offered this root. */
+#define TX_BOUNTY_ACCEPT_FIELDS(F) F(hash, bounty) F(hash, root)
+RECORD_DECLARE(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS)
 
 /* "transfer", "model_publish"...; NULL for an unknown kind. */
 const char *tx_kind_name(uint8_t kind);

@@ -3,6 +3,7 @@
 #ifndef KITH_TESTS_WORLD_H
 #define KITH_TESTS_WORLD_H
 
+#include "base/merkle.h"
 #include "chain/ledger.h"
 
 #define WORLD_KEYS 16
@@ -82,6 +83,19 @@ enum err world_settle(struct world *w, const struct world_channel *c);
 /* The audit of receipt `index` by key `auditor`; `room` holds what it borrows. */
 struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
                             uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+
+/* A data set for sale: three leaves, the last one short, under one key. */
+#define WORLD_DATA_LEAVES 3
+struct world_data {
+    uint8_t key[32];
+    uint8_t plain[2 * LEAF_SIZE + 777], cipher[2 * LEAF_SIZE + 777];
+    struct merkle_tree *plain_tree, *cipher_tree;
+};
+void world_data_new(struct world_data *d, uint8_t seed);
+void world_data_clear(struct world_data *d);
+struct tx_data_contribute world_data_body(const struct world_data *d, uint64_t price);
+/* The dispute of leaf i, as it is on the ledger, but for grant and secret; `room` holds its proofs. */
+struct tx_data_dispute world_dispute(const struct world_data *d, uint64_t i, struct hash room[2][LEAF_PROOF_MAX]);
 
 /* Full scan: every record decodes and re-encodes, the pots hold what the records say, and balances + locked + funds +
  * burned = genesis + issued. */

@@ -30,6 +30,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_content)                                                                                                      \
     R(tx_partial)                                                                                                      \
     R(cosig)                                                                                                           \
+    R(tx_data_grant)                                                                                                   \
+    R(tx_key_release)                                                                                                  \
+    R(tx_data_dispute)                                                                                                 \
+    R(tx_bounty_post)                                                                                                  \
+    R(tx_bounty_offer)                                                                                                 \
+    R(tx_bounty_accept)                                                                                                \
+    R(rec_grant)                                                                                                       \
+    R(rec_bounty)                                                                                                      \
+    R(rec_offer)                                                                                                       \
     R(rec_rule)                                                                                                        \
     R(rec_account)                                                                                                     \
     R(rec_bond)                                                                                                        \
