@@ -60,7 +60,8 @@
 #define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
 #define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
 #define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
-#define DUE_PER_BLOCK_MAX     1000 /* timed effects applied in one block; the rest waits for the next */
+#define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
+#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
@@ -81,10 +82,16 @@
 #define CONSENSUS_AHEAD_VOTES   1024 /* verified votes for the next height, kept until we are there */
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
+#define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
 #define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
 #define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
+
+/* -- light clients -- */
+#define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */
+#define LIGHT_STEPS_MAX      1024        /* headers taken on the way to one height: about ten seconds of signatures */
+#define LIGHT_CLOCK_DRIFT_MS 60000       /* how far a decided header may be ahead of a phone's clock */
 
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096

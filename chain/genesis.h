@@ -44,7 +44,8 @@
     F(u64, grant_release_ms)     /* between a grant and its refund without a key */                                    \
     F(u64, grant_dispute_ms)     /* between a key's release and its payment */                                         \
     F(amount, issue_block)       /* new money for the proposer of a block with transactions... */                      \
-    F(u64, issue_halving)        /* ...which halves after this many blocks */
+    F(u64, issue_halving)        /* ...which halves after this many blocks */                                          \
+    F(u64, beacon_epoch)         /* blocks; a key of the beacon holds two of these after it was registered */
 RECORD_DECLARE(params, PARAMS_FIELDS)
 #define CODEC_TYPE_params struct params
 RECORD_AS_FIELD(params)

@@ -54,6 +54,7 @@ struct amount state_issue(struct state *s, struct amount a);
 #define STATE_RECORD_LIST(R)                                                                                           \
     R(account, ACCOUNT, pubkey, rec_account)                                                                           \
     R(rule, RULE, pubkey, rec_rule)                                                                                    \
+    R(beacon_key, BEACON_KEY, pubkey, rec_beacon_key)                                                                  \
     R(fault, FAULT, pubkey, rec_fault)                                                                                 \
     R(provider, PROVIDER, pubkey, rec_provider)                                                                        \
     R(model, MODEL, hash, rec_model)                                                                                   \

@@ -24,6 +24,7 @@ RECORD_DEFINE(tx_data_dispute, TX_DATA_DISPUTE_FIELDS)
 RECORD_DEFINE(tx_bounty_post, TX_BOUNTY_POST_FIELDS)
 RECORD_DEFINE(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS)
 RECORD_DEFINE(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS)
+RECORD_DEFINE(tx_beacon_key, TX_BEACON_KEY_FIELDS)
 
 /* What each kind's body needs: a trial decode, JSON, its base work and its name. */
 #define K(number, name, record, work)                                                                                  \

@@ -10,6 +10,7 @@
 #ifndef KITH_CHAIN_TX_H
 #define KITH_CHAIN_TX_H
 
+#include "base/vrf.h"
 #include "chain/market_records.h"
 
 #define TX_VERSION 1
@@ -60,13 +61,14 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
     K(11, AUDIT, tx_audit, 10)                                                                                         \
-    K(13, ACCOUNT_RULE, tx_account_rule, 3)                                                                            \
-    K(14, DATA_GRANT, tx_data_grant, 4)                                                                                \
-    K(15, KEY_RELEASE, tx_key_release, 3)                                                                              \
-    K(16, DATA_DISPUTE, tx_data_dispute, 12)                                                                           \
-    K(17, BOUNTY_POST, tx_bounty_post, 4)                                                                              \
-    K(18, BOUNTY_OFFER, tx_bounty_offer, 4)                                                                            \
-    K(19, BOUNTY_ACCEPT, tx_bounty_accept, 3)
+    K(13, BEACON_KEY, tx_beacon_key, 4)                                                                                \
+    K(14, ACCOUNT_RULE, tx_account_rule, 3)                                                                            \
+    K(15, DATA_GRANT, tx_data_grant, 4)                                                                                \
+    K(16, KEY_RELEASE, tx_key_release, 3)                                                                              \
+    K(17, DATA_DISPUTE, tx_data_dispute, 12)                                                                           \
+    K(18, BOUNTY_POST, tx_bounty_post, 4)                                                                              \
+    K(19, BOUNTY_OFFER, tx_bounty_offer, 4)                                                                            \
+    K(20, BOUNTY_ACCEPT, tx_bounty_accept, 3)
 
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
@@ -163,6 +165,10 @@ enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS
     F(u8, verdict)                                                                                                     \
     F(hash, digest)
 RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
+
+/* By a validator: the public key of its random function (docs/consensus.md). Holds two epochs later. */
+#define TX_BEACON_KEY_FIELDS(F) F(vrf_public, key)
+RECORD_DECLARE(tx_beacon_key, TX_BEACON_KEY_FIELDS)
 
 /* From here on k of these keys sign for the signer, and its own key alone no longer does (unless it is listed and k is
  * 1). `keys` rise strictly; at most COSIGNERS_MAX. k = 0 with no keys gives the account back to its own key. */

@@ -48,6 +48,9 @@ enum err consensus_wait_tx(struct consensus *c, const struct hash *id, uint64_t 
 void consensus_wait_cancel(struct consensus *c, consensus_tx_fn fn, void *arg);
 /* Is it waiting in the pool? */
 bool consensus_has_tx(const struct consensus *c, const struct hash *id);
+/* Who sends what this node submits by itself as a validator, with its key; without one it goes to the pool directly. */
+typedef void (*consensus_send_fn)(void *arg, enum tx_kind kind, struct bytes body);
+void consensus_on_send(struct consensus *c, consensus_send_fn fn, void *arg);
 /* The signer's next nonce behind its transactions in the pool. */
 uint64_t consensus_nonce(const struct consensus *c, const struct pubkey *account);
 

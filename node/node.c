@@ -237,6 +237,12 @@ static enum err submit(void *arg, struct bytes tx, struct note *note)
 
 /* -- work and money -- */
 
+static void send_own(void *arg, enum tx_kind kind, struct bytes body)
+{
+    struct node *n = arg;
+    account_send(n->account, kind, body, NULL, NULL);
+}
+
 static enum err start_workers(struct node *n, struct note *note)
 {
     (void)note;
@@ -250,11 +256,13 @@ static enum err start_workers(struct node *n, struct note *note)
     n->workers = workers_new(&o);
     free(packs);
     n->account = account_new(n->host, n->ledger, &n->key, submit, n);
+    consensus_on_send(n->consensus, send_own, n);
     return ERR_OK;
 }
 
 static void stop_workers(struct node *n)
 {
+    consensus_on_send(n->consensus, NULL, NULL);
     account_free(n->account);
     workers_free(n->workers);
 }

@@ -44,6 +44,7 @@ static void set_amount(struct maker *m, struct amount *v)
 SET_FIXED(hash)
 SET_FIXED(pubkey)
 SET_FIXED(sig)
+SET_FIXED(vrf_public)
 
 static void set_text64(struct maker *m, struct text64 *v)
 {
@@ -90,7 +91,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "154 c7c26dabe413524c")                                                                   \
+    G(params, PARAMS_FIELDS, "162 f08d7744856f9505")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -107,16 +108,18 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(tx_content, TX_CONTENT_FIELDS, "91 9c284bf87942a055")                                                            \
     G(cosig, COSIG_FIELDS, "96 ad2c18018c4ee9bb")                                                                      \
     G(tx_partial, TX_PARTIAL_FIELDS, "85 d4f8fc6acd21af95")                                                            \
-    G(tx_data_grant, TX_DATA_GRANT_FIELDS, "64 aae3420c2644a7b0")                                                                         \
-    G(tx_key_release, TX_KEY_RELEASE_FIELDS, "40 55e73df58c5fa7d7")                                                                       \
-    G(tx_data_dispute, TX_DATA_DISPUTE_FIELDS, "248 014791ad29e3673d")                                                                     \
-    G(tx_bounty_post, TX_BOUNTY_POST_FIELDS, "52 705fa57b92266b24")                                                                       \
-    G(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS, "64 aae3420c2644a7b0")                                                                     \
-    G(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS, "64 aae3420c2644a7b0")                                                                   \
-    G(rec_grant, REC_GRANT_FIELDS, "201 926595c45ec513ba")                                                                                 \
-    G(rec_bounty, REC_BOUNTY_FIELDS, "189 a8106e256eeb5430")                                                                               \
-    G(rec_offer, REC_OFFER_FIELDS, "136 029d4d2b71cb4857")                                                                                 \
+    G(tx_data_grant, TX_DATA_GRANT_FIELDS, "64 aae3420c2644a7b0")                                                      \
+    G(tx_key_release, TX_KEY_RELEASE_FIELDS, "40 55e73df58c5fa7d7")                                                    \
+    G(tx_data_dispute, TX_DATA_DISPUTE_FIELDS, "248 014791ad29e3673d")                                                 \
+    G(tx_bounty_post, TX_BOUNTY_POST_FIELDS, "52 705fa57b92266b24")                                                    \
+    G(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS, "64 aae3420c2644a7b0")                                                  \
+    G(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS, "64 aae3420c2644a7b0")                                                \
+    G(rec_grant, REC_GRANT_FIELDS, "201 926595c45ec513ba")                                                             \
+    G(rec_bounty, REC_BOUNTY_FIELDS, "189 a8106e256eeb5430")                                                           \
+    G(rec_offer, REC_OFFER_FIELDS, "136 029d4d2b71cb4857")                                                             \
     G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
+    G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
+    G(rec_beacon_key, REC_BEACON_KEY_FIELDS, "80 bfa0dcf32b1e187a")                                                    \
     G(lineage_entry, LINEAGE_ENTRY_FIELDS, "35 dac66c9b789c3a3e")                                                      \
     G(signed_receipt, SIGNED_RECEIPT_FIELDS, "241 22035aa83e4c3460")                                                   \
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
@@ -135,7 +138,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "186 be53507fca795a14")
+    G(genesis, GENESIS_FIELDS, "194 939d898c8784a953")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \
