@@ -18,8 +18,9 @@
 
 /* Times are milliseconds of block time, bps are of BPS_ALL. */
 #define PARAMS_FIELDS(F)                                                                                               \
-    F(amount, fee_byte)       /* least fee per byte of a transaction... */                                             \
+    F(amount, fee_byte)       /* least price of a transaction's byte... */                                             \
     F(amount, fee_work)       /* ...and per unit of work */                                                            \
+    F(u16, fee_change_bps)    /* how much both change at most from block to block; 0: never */                         \
     F(u16, fee_burn_bps)      /* of a fee; the rest is the proposer's */                                               \
     F(u16, settle_burn_bps)   /* of a settled amount */                                                                \
     F(u16, audit_bps)         /* of a settled amount, to the audit fund */                                             \

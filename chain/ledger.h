@@ -59,8 +59,9 @@ enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pen
 bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account);
-/* Least fee for a transaction of this size and kind of work. */
+/* Least fee in the next block for a transaction of this size and kind of work; and the prices that it comes from. */
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work);
+struct rec_fees ledger_fees(const struct ledger *l);
 
 /* The pool's transactions in its order; false at the end. */
 typedef bool (*ledger_next_fn)(void *arg, struct bytes *tx);
@@ -114,7 +115,8 @@ struct ledger_block {
     E(SETTLED)                                                                                                         \
     E(AUDIT_DRAWN)                                                                                                     \
     E(AUDIT_VERDICT)                                                                                                   \
-    E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER) E(RULE) E(GRANT_OPENED) E(KEY_RELEASED) \
+    E(PAYOUT)                                                                                                          \
+    E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER) E(RULE) E(GRANT_OPENED) E(KEY_RELEASED)           \
         E(GRANT_PAID) E(GRANT_REFUNDED) E(GRANT_DISPUTED) E(BOUNTY_POSTED) E(BOUNTY_OFFERED) E(BOUNTY_PAID)            \
             E(BOUNTY_RETURNED)
 enum ledger_event_kind {

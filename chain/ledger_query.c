@@ -124,6 +124,11 @@ struct params ledger_params(const struct ledger *l)
     return l->genesis.params;
 }
 
+struct rec_fees ledger_fees(const struct ledger *l)
+{
+    return l->state.fees;
+}
+
 struct rec_totals ledger_totals(const struct ledger *l)
 {
     return l->state.totals;

@@ -12,6 +12,7 @@
     C('b', BOND, true)        /* role, owner -> rec_bond */                                                            \
     C('c', CIPHER, false)     /* cipher root -> plain root of the data set */                                          \
     C('d', DATA, true)        /* plain root -> rec_data */                                                             \
+    C('e', FEES, false)       /* -> rec_fees */                                                                        \
     C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
     C('g', GRANT, true)       /* grant -> rec_grant */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
@@ -200,6 +201,10 @@ RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
     F(amount, funds)                                                                                                   \
     F(amount, burned)
 RECORD_DECLARE(rec_totals, REC_TOTALS_FIELDS)
+
+/* What a transaction of the next block pays at least: apply_fee.c. */
+#define REC_FEES_FIELDS(F) F(amount, per_byte) F(amount, per_work)
+RECORD_DECLARE(rec_fees, REC_FEES_FIELDS)
 
 /* What happens by itself at a time: see apply_due.c. */
 enum due_kind {
