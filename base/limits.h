@@ -158,12 +158,14 @@
 #define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
 
 /* -- wallet: what a file may make us spend before its password was checked -- */
-#define WALLET_ACCOUNTS_MAX   256
-#define WALLET_NAME_MAX       32
-#define WALLET_FILE_MAX       (64u << 10) /* 256 accounts with the longest names take 18 KiB */
-#define WALLET_PASSES_MAX     16
-#define WALLET_MEMORY_KIB_MIN 8 /* Argon2's own least, for tests */
-#define WALLET_MEMORY_KIB_MAX (1u << 20)
+#define WALLET_ACCOUNTS_MAX    256
+#define WALLET_NAME_MAX        32
+#define WALLET_FILE_MAX        (64u << 10) /* 256 accounts with the longest names take 18 KiB */
+#define WALLET_PASSES_MAX      16
+#define WALLET_MEMORY_KIB_MIN  8 /* Argon2's own least, for tests */
+#define WALLET_MEMORY_KIB_MAX  (1u << 20)
+#define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
+#define WALLET_LABELS_FILE_MAX (8u << 20)
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
