@@ -74,6 +74,25 @@ static void a_full_block_raises_the_price(void **state)
     world_free(w);
 }
 
+/* Nobody proposes a block that is larger than one may be; decided all the same, it moves the price no further. */
+static void an_eighth_is_the_most(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct bytes txs[40];
+    struct note note;
+    const struct ledger_result *result;
+    add_big(w, 40);
+    for (unsigned i = 0; i < 40; i++)
+        txs[i] = bytes_of_buf(&w->txs[i]);
+    struct ledger_block block = {.height = 1, .time_ms = w->time_ms, .proposer = w->key[0], .txs = txs, .n = 40};
+    assert_int_equal(ledger_process(w->ledger, txs, 40, &note), ERR_LIMIT);
+    assert_int_equal(ledger_finalize(w->ledger, &block, &result, &note), ERR_OK);
+    assert_int_equal(ledger_commit(w->ledger, NULL, &note), ERR_OK);
+    assert_true(ledger_fees(w->ledger).per_byte.mote == ledger_params(w->ledger).fee_byte.mote * 9 / 8);
+    world_free(w);
+}
+
 static bool next_one(void *arg, struct bytes *tx)
 {
     struct bytes *one = arg;
@@ -174,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_block_raises_the_price),
+        cmocka_unit_test(an_eighth_is_the_most),
         cmocka_unit_test(the_pool_goes_by_it),
         cmocka_unit_test(work_has_its_price_and_bound),
         cmocka_unit_test(it_can_be_fixed),
