@@ -62,8 +62,11 @@
 #define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
 #define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
 #define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
-#define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
-#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
+#define PAUSE_OWNERS_LEAST                                                                                             \
+    3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
+                                */
+#define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
+#define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */

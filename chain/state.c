@@ -21,6 +21,7 @@ RECORD_DEFINE(rec_settlement, REC_SETTLEMENT_FIELDS)
 RECORD_DEFINE(audit_draw, AUDIT_DRAW_FIELDS)
 RECORD_DEFINE(rec_totals, REC_TOTALS_FIELDS)
 RECORD_DEFINE(rec_fees, REC_FEES_FIELDS)
+RECORD_DEFINE(rec_epoch, REC_EPOCH_FIELDS)
 RECORD_DEFINE(rec_due, REC_DUE_FIELDS)
 RECORD_DEFINE(rec_result, REC_RESULT_FIELDS)
 
@@ -412,6 +413,26 @@ bool state_get_cipher(const struct state *s, const struct hash *cipher, struct h
 void state_put_cipher(struct state *s, const struct hash *cipher, const struct hash *plain)
 {
     index_put(s, STATE_CIPHER, cipher, plain);
+}
+
+struct rec_epoch state_get_epoch(const struct state *s)
+{
+    struct key k = key_class(STATE_EPOCH);
+    struct bytes value = lookup(s, &k);
+    struct rec_epoch e = {0};
+    struct cursor c = cursor_of(value);
+    if (value.p)
+        rec_epoch_get(&c, &e);
+    return e;
+}
+
+void state_put_epoch(struct state *s, const struct rec_epoch *e)
+{
+    struct key k = key_class(STATE_EPOCH);
+    struct buf b = {0};
+    rec_epoch_put(&b, e);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
 }
 
 /* -- money -- */

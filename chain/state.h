@@ -111,6 +111,10 @@ void state_remove_auditor(struct state *s, const struct hash *model, const struc
 bool state_next_auditor(const struct state *s, const struct hash *model, const struct pubkey *after,
                         struct pubkey *node);
 
+/* All zero before the first audit. */
+struct rec_epoch state_get_epoch(const struct state *s);
+void state_put_epoch(struct state *s, const struct rec_epoch *e);
+
 /* Indexes from one hash, or a name, to the root of a model or data set. */
 bool state_get_name(const struct state *s, const struct text64 *name, struct hash *root);
 void state_put_name(struct state *s, const struct text64 *name, const struct hash *root);
