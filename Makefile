@@ -123,8 +123,9 @@ crash: $(B)/crash
 	$(B)/crash
 	@for w in dirsync sync signersync walsync; do $(B)/crash --every 10 --deep 0 --without $$w || exit 1; done
 crash-sample: $(B)/crash
-	@$(B)/crash --every 60 --deep 12
-	@$(B)/crash --every 15 --deep 0 --scene alone --without dirsync
+	@$(B)/crash --every 60 --deep 12 --scene alone
+	@$(B)/crash --every 60 --deep 0 --scene four
+	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync
 
 .SECONDARY:
 

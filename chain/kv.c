@@ -63,7 +63,13 @@ enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note 
 
 enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
 {
-    return kv->ops->scan(kv, prefix, visit, arg, note);
+    return kv->ops->scan(kv, prefix, prefix, visit, arg, note);
+}
+
+enum err kv_scan_from(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                      struct note *note)
+{
+    return kv->ops->scan(kv, prefix, from, visit, arg, note);
 }
 
 enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)

@@ -17,6 +17,7 @@
 #define KV_TX        'x' /* ledger: what became of a transaction, by its id */
 #define KV_BLOCK     'b' /* consensus: blocks and their commits */
 #define KV_CONSENSUS 'c' /* consensus: anything else */
+#define KV_HISTORY   'h' /* node: what happened to each account (node/history.h) */
 
 /* Puts and deletes in order; the last one to a key wins. {0} is empty. */
 struct kv_batch {
@@ -37,7 +38,8 @@ typedef bool (*kv_visit_fn)(void *arg, struct bytes key, struct bytes value);
 struct kv;
 struct kv_ops {
     enum err (*get)(struct kv *kv, struct bytes key, struct buf *value, struct note *note);
-    enum err (*scan)(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note);
+    enum err (*scan)(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                     struct note *note);
     enum err (*write)(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note);
     enum err (*room)(const struct kv *kv, size_t need, struct note *note);
     void (*close)(struct kv *kv);
@@ -50,6 +52,9 @@ struct kv {
 enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note *note) MUST_USE;
 /* Every key that starts with `prefix`, in the order of unsigned bytes. */
 enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note) MUST_USE;
+/* The same, from the first of them that is not before `from`, which starts with `prefix`. */
+enum err kv_scan_from(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                      struct note *note) MUST_USE;
 /* ERR_FULL when the disk is full: nothing of the batch is applied, and a later try may succeed. */
 enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note) MUST_USE;
 /* ERR_FULL: a write of so many bytes would be refused now for want of room. */

@@ -130,14 +130,15 @@ static enum err level_get(struct kv *kv, struct bytes key, struct buf *value, st
     return ERR_OK;
 }
 
-static enum err level_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+static enum err level_scan(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                           struct note *note)
 {
     char *error = NULL;
     enum err e = db_usable(of(kv), note);
     if (e)
         return e;
     leveldb_iterator_t *it = leveldb_create_iterator(of(kv)->db, of(kv)->read);
-    for (leveldb_iter_seek(it, (const char *)prefix.p, prefix.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
+    for (leveldb_iter_seek(it, (const char *)from.p, from.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
         size_t key_n, value_n;
         const char *key = leveldb_iter_key(it, &key_n);
         const char *value = leveldb_iter_value(it, &value_n);

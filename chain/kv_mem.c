@@ -158,11 +158,12 @@ static enum err mem_get(struct kv *kv, struct bytes key, struct buf *value, stru
     return ERR_OK;
 }
 
-static enum err mem_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+static enum err mem_scan(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                         struct note *note)
 {
     const struct rows *r = &of(kv)->now;
     (void)note;
-    for (size_t i = rows_find(r, prefix); i < r->n; i++) {
+    for (size_t i = rows_find(r, from); i < r->n; i++) {
         const struct entry *e = r->at[i];
         if (e->key_n < prefix.n || (prefix.n && memcmp(e->data, prefix.p, prefix.n) != 0) ||
             !visit(arg, key_of(e), bytes_of(e->data + e->key_n, e->value_n)))

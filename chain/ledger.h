@@ -160,6 +160,11 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+/* The key whose proof a block of this validator must carry at this height, which is the next or one of the next two
+ * epochs; false: none holds, and there must be no proof. */
+bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out);
+/* The key that it registered last, whether it holds yet or not. */
+bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */
@@ -172,8 +177,24 @@ bool ledger_channel_next(const struct ledger *l, const struct hash *after, struc
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
 /* What became of a transaction, from the store: ERR_NOT_FOUND if it was in no committed block. */
 enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note) MUST_USE;
-/* A proof that the record under this class and key is in the state (or absent from it), for tree_verify. */
-void ledger_prove(const struct ledger *l, enum state_class cls, struct bytes key, struct buf *proof);
+/* What stands in the state under this class and key, and the proof of it, present or absent. `header`: the height whose
+ * header carries the root that it is under (the last one where the last block left the state as it was, else the next).
+ */
+struct ledger_proof {
+    uint64_t height; /* of the state: after this block */
+    uint64_t header;
+    struct hash root;
+    bool found;
+    struct buf value; /* of the record; empty where there is none */
+    struct buf proof; /* for tree_verify, light_check_record */
+};
+/* The buffers of *out are used again; ledger_proof_clear frees them. */
+void ledger_query(const struct ledger *l, enum state_class cls, struct bytes key, struct ledger_proof *out);
+void ledger_proof_clear(struct ledger_proof *p);
+/* As proofs are checked with: p is NULL where there is no record, and not where one is empty. */
+struct bytes ledger_proof_value(const struct ledger_proof *p);
+/* The class of this name ("account"), for questions from outside. */
+bool ledger_class(const char *name, enum state_class *cls) MUST_USE;
 
 /* Audits of settlements: draws of one record. */
 uint32_t settlement_audits(const struct rec_settlement *s);
