@@ -318,19 +318,15 @@ static bool forge_answer(struct sim_node *n, struct peer *to, struct bytes body)
 void role_before_start(struct sim_node *n)
 {
     struct signer none;
-    struct buf file = {0};
-    uint8_t slot[SIGNER_SLOT_SIZE], zeros[SIGNER_SLOT_SIZE] = {0};
+    uint8_t file[SIGNER_FILE_SIZE];
     memset(n->seen, 0, sizeof n->seen);
     if (n->role != SIM_FORGETFUL)
         return;
     disk_remove(n->disk, "home/consensus/wal");
     signer_init(&none, 0);
-    signer_put_slot(&none, slot);
-    buf_add(&file, slot, sizeof slot);
-    buf_add(&file, zeros, sizeof zeros);
-    enum err e = disk_write(n->disk, "home/consensus/signer", bytes_of_buf(&file));
+    signer_make_file(&none, file);
+    enum err e = disk_write(n->disk, "home/consensus/signer", bytes_of(file, sizeof file));
     (void)e; /* a full disk: it keeps the old one */
-    buf_clear(&file);
 }
 
 static void forget_by_and_by(struct sim_node *n)
