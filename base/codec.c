@@ -211,33 +211,9 @@ void codec_json_amount(struct buf *b, const struct amount *v)
     buf_add_format(b, "\"%" PRIu64 "\"", v->mote);
 }
 
-#define FIXED_KIND(kind)                                                                                               \
-    void codec_put_##kind(struct buf *b, const struct kind *v)                                                         \
-    {                                                                                                                  \
-        buf_add(b, v->b, sizeof v->b);                                                                                 \
-    }                                                                                                                  \
-    void codec_get_##kind(struct cursor *c, struct kind *v)                                                            \
-    {                                                                                                                  \
-        const uint8_t *p = cursor_take(c, sizeof v->b);                                                                \
-        if (p)                                                                                                         \
-            memcpy(v->b, p, sizeof v->b);                                                                              \
-        else                                                                                                           \
-            memset(v->b, 0, sizeof v->b);                                                                              \
-    }                                                                                                                  \
-    bool codec_equal_##kind(const struct kind *a, const struct kind *b)                                                \
-    {                                                                                                                  \
-        return memcmp(a->b, b->b, sizeof a->b) == 0;                                                                   \
-    }                                                                                                                  \
-    void codec_json_##kind(struct buf *b, const struct kind *v)                                                        \
-    {                                                                                                                  \
-        char text[2 * sizeof v->b + 1];                                                                                \
-        hex_put(text, v->b, sizeof v->b);                                                                              \
-        buf_add_format(b, "\"%s\"", text);                                                                             \
-    }
-
-FIXED_KIND(hash)
-FIXED_KIND(pubkey)
-FIXED_KIND(sig)
+CODEC_DEFINE_FIXED(hash)
+CODEC_DEFINE_FIXED(pubkey)
+CODEC_DEFINE_FIXED(sig)
 
 static void text_get(struct cursor *c, uint8_t *n, char *s, size_t room)
 {

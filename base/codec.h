@@ -83,7 +83,32 @@ struct hash hashes_at(const struct hashes *h, uint32_t i);
     bool codec_equal_##kind(const CODEC_TYPE_##kind *a, const CODEC_TYPE_##kind *b);                                   \
     void codec_json_##kind(struct buf *b, const CODEC_TYPE_##kind *v);
 CODEC_KINDS(CODEC_PROTOTYPES)
-#undef CODEC_PROTOTYPES
+
+/* A kind that is `struct KIND { uint8_t b[N]; }`: N bytes, hexadecimal in JSON. */
+#define CODEC_DEFINE_FIXED(kind)                                                                                       \
+    void codec_put_##kind(struct buf *b, const struct kind *v)                                                         \
+    {                                                                                                                  \
+        buf_add(b, v->b, sizeof v->b);                                                                                 \
+    }                                                                                                                  \
+    void codec_get_##kind(struct cursor *c, struct kind *v)                                                            \
+    {                                                                                                                  \
+        const uint8_t *p = cursor_take(c, sizeof v->b);                                                                \
+        for (size_t i = 0; i < sizeof v->b; i++)                                                                       \
+            v->b[i] = p ? p[i] : 0;                                                                                    \
+    }                                                                                                                  \
+    bool codec_equal_##kind(const struct kind *x, const struct kind *y)                                                \
+    {                                                                                                                  \
+        bool equal = true;                                                                                             \
+        for (size_t i = 0; i < sizeof x->b; i++)                                                                       \
+            equal = equal && x->b[i] == y->b[i];                                                                       \
+        return equal;                                                                                                  \
+    }                                                                                                                  \
+    void codec_json_##kind(struct buf *b, const struct kind *v)                                                        \
+    {                                                                                                                  \
+        char text[2 * sizeof v->b + 1];                                                                                \
+        hex_put(text, v->b, sizeof v->b);                                                                              \
+        buf_add_format(b, "\"%s\"", text);                                                                             \
+    }
 
 /* A record can be a field of another: F(transfer, inner) works when a record `transfer` was declared
  * and `#define CODEC_TYPE_transfer struct transfer` and RECORD_AS_FIELD(transfer) stand behind it. */

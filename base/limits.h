@@ -56,9 +56,10 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64   /* models that one node declares: each is an entry to keep in step */
-#define SETTLEMENT_AUDITS_MAX 8    /* receipts drawn from one settlement */
-#define DUE_PER_BLOCK_MAX     1000 /* timed effects applied in one block; the rest waits for the next */
+#define PROVIDER_MODELS_MAX   64       /* models that one node declares: each is an entry to keep in step */
+#define SETTLEMENT_AUDITS_MAX 8        /* receipts drawn from one settlement */
+#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
+#define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
@@ -79,10 +80,33 @@
 #define CONSENSUS_AHEAD_VOTES   1024 /* verified votes for the next height, kept until we are there */
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
+#define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
 #define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
 #define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
+
+/* -- light clients -- */
+#define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */
+#define LIGHT_STEPS_MAX      1024        /* headers taken on the way to one height: about ten seconds of signatures */
+#define LIGHT_CLOCK_DRIFT_MS 60000       /* how far a decided header may be ahead of a phone's clock */
+
+/* -- snapshots (protocol) -- */
+#define SNAPSHOT_LEAF_BYTES 32768u       /* of entries: what is larger is halved */
+#define SNAPSHOT_LEAF_MAX   (256u << 10) /* what halving cannot make smaller: one entry, or 64 equal bits */
+#define SNAPSHOT_LEAVES_MAX (1u << 20)   /* 32 GiB of state; the table takes 1 MiB */
+#define SNAPSHOT_KEY_MAX    255u         /* of a record in the state */
+/* -- snapshots (own) -- */
+#define SNAPSHOT_KEPT        2     /* on disk: the one before is still being fetched when a new one is made */
+#define SNAPSHOT_INTERVAL    10000 /* blocks: under load, hours */
+#define SNAPSHOT_BEHIND      2000  /* blocks behind from which fetching the state is quicker than replaying */
+#define SNAPSHOT_SLICE_MS    5     /* of making at a time... */
+#define SNAPSHOT_PAUSE_MS    10    /* ...and what others get in between */
+#define SNAPSHOT_WINDOW      16    /* leaves asked for at once, and at most... */
+#define SNAPSHOT_PEER_LEAVES 4     /* ...so many of one peer */
+#define SNAPSHOT_ASK_MS      5000  /* until something is asked for elsewhere */
+#define SNAPSHOT_SILENT_MS   30000 /* without a new leaf: another snapshot is looked for */
+#define SNAPSHOT_DROP_KEYS   10000 /* of the old state, in one step */
 
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096
@@ -147,12 +171,14 @@
 #define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
 
 /* -- wallet: what a file may make us spend before its password was checked -- */
-#define WALLET_ACCOUNTS_MAX   256
-#define WALLET_NAME_MAX       32
-#define WALLET_FILE_MAX       (64u << 10) /* 256 accounts with the longest names take 18 KiB */
-#define WALLET_PASSES_MAX     16
-#define WALLET_MEMORY_KIB_MIN 8 /* Argon2's own least, for tests */
-#define WALLET_MEMORY_KIB_MAX (1u << 20)
+#define WALLET_ACCOUNTS_MAX    256
+#define WALLET_NAME_MAX        32
+#define WALLET_FILE_MAX        (64u << 10) /* 256 accounts with the longest names take 18 KiB */
+#define WALLET_PASSES_MAX      16
+#define WALLET_MEMORY_KIB_MIN  8 /* Argon2's own least, for tests */
+#define WALLET_MEMORY_KIB_MAX  (1u << 20)
+#define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
+#define WALLET_LABELS_FILE_MAX (8u << 20)
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024

@@ -1,6 +1,6 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
- * apply_settlement.c (draws, audits, payout, forfeit), apply_due.c.
+ * apply_settlement.c (draws, audits, payout, forfeit), apply_beacon.c, apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */

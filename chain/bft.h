@@ -14,8 +14,8 @@
  *
  * Differences from the paper, each allowed by it: prevotes carry the valid round and a quorum is of equal
  * (value, valid round); rounds are skipped on f+1 of power in that round or later ones; a fresh proposal whose time
- * is off our clock is refused (but not one that had a quorum before); a proposer's second proposal is taken if a
- * quorum voted for it.
+ * is off our clock or that was made in another round is refused (but not one that had a quorum before); a proposer's
+ * second proposal is taken if a quorum voted for it.
  *
  * Same events in the same order give the same effects: a log of events is a log of the state.
  */
@@ -31,7 +31,7 @@ enum bft_verdict { BFT_UNKNOWN, BFT_INVALID, BFT_VALID };
 enum bft_event_kind {
     BFT_START,    /* height, validators */
     BFT_GO,       /* a block is wanted: round 0 may begin */
-    BFT_PROPOSAL, /* proposal, verdict on its block, timely */
+    BFT_PROPOSAL, /* proposal, verdict on its block, timely: made in its round, and its time near our clock */
     BFT_VALUE,    /* value: the block that BFT_MAKE asked for, valid by its making; round */
     BFT_VOTE,     /* vote */
     BFT_TIMEOUT   /* round, step: a BFT_TIMER is over */

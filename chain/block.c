@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 RECORD_DEFINE(header, HEADER_FIELDS)
 RECORD_DEFINE(block, BLOCK_FIELDS)
@@ -20,13 +21,27 @@ struct hash block_id(const struct header *h)
     return id;
 }
 
-struct hash block_beacon(const struct hash *prev_beacon, const struct hash *prev_id)
+void block_beacon_input(const struct header *h, uint8_t out[BLOCK_BEACON_INPUT_SIZE])
 {
-    struct hasher h;
-    hash_start(&h, HASH_BEACON);
-    hash_add(&h, prev_beacon->b, sizeof prev_beacon->b);
-    hash_add(&h, prev_id->b, sizeof prev_id->b);
-    return hash_end(&h);
+    memcpy(out, h->chain.b, HASH_SIZE);
+    store_le64(out + HASH_SIZE, h->height);
+    memcpy(out + HASH_SIZE + 8, h->beacon.b, HASH_SIZE);
+}
+
+struct hash block_beacon_first(const struct hash *chain)
+{
+    return hash_once(HASH_BEACON, chain->b, sizeof chain->b);
+}
+
+struct hash block_beacon_next(const struct header *h)
+{
+    uint8_t output[VRF_OUTPUT_SIZE];
+    struct hasher s;
+    hash_start(&s, HASH_BEACON);
+    hash_add(&s, h->beacon.b, sizeof h->beacon.b);
+    if (!vrf_proof_is_zero(&h->proof) && vrf_output(&h->proof, output))
+        hash_add(&s, output, sizeof output);
+    return hash_end(&s);
 }
 
 static struct hash txs_leaf(struct bytes tx)
@@ -101,6 +116,12 @@ static bool hash_is(const struct hash *h, struct hash expected)
     return hash_equal(h, &expected);
 }
 
+static bool is_maker(const struct header *h, const struct valset *validators)
+{
+    return h->round <= BFT_ROUND_MAX &&
+           valset_find(validators, &h->proposer) == (int)valset_proposer(validators, h->round);
+}
+
 enum err block_check(const struct header *h, const struct block_context *x, struct note *note)
 {
     if (!hash_equal(&h->chain, &x->chain))
@@ -113,12 +134,25 @@ enum err block_check(const struct header *h, const struct block_context *x, stru
                         : !hash_is(&h->validators, valset_hash(x->validators))           ? "validators"
                         : !hash_is(&h->next_validators, valset_hash(x->next_validators)) ? "next validators"
                         : !hash_is(&h->rotation, valset_rotation_hash(x->validators))    ? "rotation"
-                        : valset_find(x->validators, &h->proposer) < 0                   ? "proposer"
+                        : !is_maker(h, x->validators)                                    ? "proposer"
                                                                                          : NULL;
     if (wrong)
         return note_set(note, ERR_PROTOCOL, "block %" PRIu64 ": its %s is not what must follow block %" PRIu64,
                         h->height, wrong, x->height - 1);
     return ERR_OK;
+}
+
+enum err block_check_proof(const struct header *h, const struct vrf_public *key, struct note *note)
+{
+    uint8_t input[BLOCK_BEACON_INPUT_SIZE], output[VRF_OUTPUT_SIZE];
+    bool is_there = !vrf_proof_is_zero(&h->proof);
+    block_beacon_input(h, input);
+    if (is_there == (key != NULL) && (!key || vrf_verify(key, input, sizeof input, &h->proof, output)))
+        return ERR_OK;
+    return note_set(note, ERR_AUTH, "block %" PRIu64 ": its proof for the beacon is %s", h->height,
+                    !is_there ? "missing"
+                    : key     ? "not that of its maker's key"
+                              : "there though its maker has no key that holds");
 }
 
 enum err commit_decode(struct bytes raw, struct commit *m)

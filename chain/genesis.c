@@ -43,6 +43,7 @@ struct params params_default(void)
         .slash_auditor_bps = 2000,
         .issue_block = amount_of(MOTE_PER_KITH / 1000),
         .issue_halving = 10000000,
+        .beacon_epoch = 100,
     };
 }
 
@@ -57,6 +58,7 @@ struct params params_private(void)
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
     p.keep_ms = 3600 * SECOND_MS;
+    p.beacon_epoch = 5;
     return p;
 }
 
@@ -95,6 +97,8 @@ enum err params_check(const struct params *p, struct note *note)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");
     if (p->issue_halving == 0)
         return note_set(note, ERR_RANGE, "genesis: issue_halving must be at least 1");
+    if (p->beacon_epoch == 0 || p->beacon_epoch > BEACON_EPOCH_MAX)
+        return note_set(note, ERR_RANGE, "genesis: beacon_epoch must be 1 to %u blocks", BEACON_EPOCH_MAX);
     return ERR_OK;
 }
 

@@ -41,7 +41,8 @@
     F(u16, slash_bps)            /* of the provider bond */                                                            \
     F(u16, slash_auditor_bps)    /* of what was slashed, to the auditor; the rest burns */                             \
     F(amount, issue_block)       /* new money for the proposer of a block with transactions... */                      \
-    F(u64, issue_halving)        /* ...which halves after this many blocks */
+    F(u64, issue_halving)        /* ...which halves after this many blocks */                                          \
+    F(u64, beacon_epoch)         /* blocks; a key of the beacon holds two of these after it was registered */
 RECORD_DECLARE(params, PARAMS_FIELDS)
 #define CODEC_TYPE_params struct params
 RECORD_AS_FIELD(params)

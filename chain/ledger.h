@@ -149,6 +149,38 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
 /* Writes it, with `extra` (may be NULL) in the same synced batch. */
 enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note) MUST_USE;
 
+/* -- snapshots: the state of another height, put into the store leaf by leaf (chain/snapshot.h) -- */
+
+/* What a snapshot is of; all of it from headers that were verified. */
+#define LEDGER_BASE_FIELDS(F)                                                                                          \
+    F(u64, height)                                                                                                     \
+    F(u64, time_ms)                                                                                                    \
+    F(hash, block)         /* id of the block at that height... */                                                     \
+    F(hash, previous_root) /* ...the state that its header carries... */                                               \
+    F(hash, state_root)    /* ...and the one that the next does */                                                     \
+    F(u32, leaves)
+RECORD_DECLARE(ledger_base, LEDGER_BASE_FIELDS)
+
+/* Gives up the state in the store for this snapshot; the one in memory stays until the end. ERR_BUSY: a part of the old
+ * state is dropped, call again. From the first call on no block can be finalized, and after a restart the fetch goes on
+ * where it stopped. The same snapshot again changes nothing; another one drops what came of this one. */
+enum err ledger_snapshot_begin(struct ledger *l, const struct ledger_base *s, struct note *note) MUST_USE;
+/* One that was begun and not ended, also before a restart; NULL: none. */
+const struct ledger_base *ledger_snapshot_now(const struct ledger *l);
+/* Stores a leaf's entries, which the caller has checked, and that it is there. */
+enum err ledger_snapshot_put(struct ledger *l, uint32_t leaf, struct bytes entries, struct note *note) MUST_USE;
+bool ledger_snapshot_has(const struct ledger *l, uint32_t leaf);
+uint32_t ledger_snapshot_count(const struct ledger *l); /* leaves there */
+/* With all leaves there: reads the state, compares its root, and makes it the ledger's, with `extra` in the same synced
+ * batch. ERR_CORRUPT: the store does not give back what was put; the fetch begins again. */
+enum err ledger_snapshot_end(struct ledger *l, const struct kv_batch *extra, struct note *note) MUST_USE;
+/* What ledger_snapshot_begin would be called with for the last committed height, but for leaves. */
+struct ledger_base ledger_snapshot_of(const struct ledger *l);
+/* The records of the last committed state as they stand in the store, for a snapshot of it: key (with its class) and
+ * value, whatever is committed later. */
+enum err ledger_snapshot_view(struct ledger *l, struct kv_view **out, struct note *note) MUST_USE;
+bool ledger_snapshot_next(struct kv_view *v, struct bytes *key, struct bytes *value);
+
 /* -- queries, of the last finalized state -- */
 
 bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */
@@ -160,6 +192,11 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+/* The key whose proof a block of this validator must carry at this height, which is the next or one of the next two
+ * epochs; false: none holds, and there must be no proof. */
+bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out);
+/* The key that it registered last, whether it holds yet or not. */
+bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */
@@ -172,8 +209,24 @@ bool ledger_channel_next(const struct ledger *l, const struct hash *after, struc
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
 /* What became of a transaction, from the store: ERR_NOT_FOUND if it was in no committed block. */
 enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note) MUST_USE;
-/* A proof that the record under this class and key is in the state (or absent from it), for tree_verify. */
-void ledger_prove(const struct ledger *l, enum state_class cls, struct bytes key, struct buf *proof);
+/* What stands in the state under this class and key, and the proof of it, present or absent. `header`: the height whose
+ * header carries the root that it is under (the last one where the last block left the state as it was, else the next).
+ */
+struct ledger_proof {
+    uint64_t height; /* of the state: after this block */
+    uint64_t header;
+    struct hash root;
+    bool found;
+    struct buf value; /* of the record; empty where there is none */
+    struct buf proof; /* for tree_verify, light_check_record */
+};
+/* The buffers of *out are used again; ledger_proof_clear frees them. */
+void ledger_query(const struct ledger *l, enum state_class cls, struct bytes key, struct ledger_proof *out);
+void ledger_proof_clear(struct ledger_proof *p);
+/* As proofs are checked with: p is NULL where there is no record, and not where one is empty. */
+struct bytes ledger_proof_value(const struct ledger_proof *p);
+/* The class of this name ("account"), for questions from outside. */
+bool ledger_class(const char *name, enum state_class *cls) MUST_USE;
 
 /* Audits of settlements: draws of one record. */
 uint32_t settlement_audits(const struct rec_settlement *s);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct ledger_info ledger_info(const struct ledger *l)
 {
@@ -43,6 +44,25 @@ struct amount ledger_bond(const struct ledger *l, enum bond_role role, const str
 bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out)
 {
     return state_get_fault(&l->state, owner, out);
+}
+
+bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out)
+{
+    struct rec_beacon_key rec;
+    if (!state_get_beacon_key(&l->state, validator, &rec))
+        return false;
+    bool is_next = rec.next_from_height != 0 && height >= rec.next_from_height;
+    *out = is_next ? rec.next : rec.key;
+    return is_next || (rec.from_height != 0 && height >= rec.from_height);
+}
+
+bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out)
+{
+    struct rec_beacon_key rec;
+    if (!state_get_beacon_key(&l->state, validator, &rec))
+        return false;
+    *out = rec.next_from_height != 0 ? rec.next : rec.key;
+    return true;
 }
 
 bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out)
@@ -159,15 +179,55 @@ enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_re
     return e ? note_set(note, e, "the store could not give transaction %s...", apply_text_id(id->b).s) : ERR_OK;
 }
 
-void ledger_prove(const struct ledger *l, enum state_class cls, struct bytes key, struct buf *proof)
+void ledger_query(const struct ledger *l, enum state_class cls, struct bytes key, struct ledger_proof *out)
 {
+    const struct rec_head *head = l->finalized ? &l->next_head : &l->head;
     struct buf full = {0};
     uint8_t first = (uint8_t)cls;
     buf_add(&full, &first, 1);
     buf_add(&full, key.p, key.n);
-    (void)tree_root(l->state.tree); /* a trial run may have left stale hashes behind */
-    tree_prove(l->state.tree, bytes_of_buf(&full), proof);
+    struct bytes value = tree_get(l->state.tree, bytes_of_buf(&full));
+    out->height = head->height;
+    out->header = hash_equal(&head->state_root, &head->previous_root) && head->height ? head->height : head->height + 1;
+    out->root = tree_root(l->state.tree); /* a trial run may have left stale hashes behind */
+    out->found = value.p != NULL;
+    buf_reset(&out->value);
+    buf_add(&out->value, value.p, value.n);
+    buf_reset(&out->proof);
+    tree_prove(l->state.tree, bytes_of_buf(&full), &out->proof);
     buf_clear(&full);
+}
+
+void ledger_proof_clear(struct ledger_proof *p)
+{
+    buf_clear(&p->value);
+    buf_clear(&p->proof);
+    *p = (struct ledger_proof){0};
+}
+
+struct bytes ledger_proof_value(const struct ledger_proof *p)
+{
+    if (!p->found)
+        return (struct bytes){0};
+    return p->value.n ? bytes_of_buf(&p->value) : bytes_of("", 0);
+}
+
+bool ledger_class(const char *name, enum state_class *cls)
+{
+    static const struct {
+        const char *name;
+        enum state_class cls;
+    } classes[] = {
+#define C(byte, name, listed) {#name, STATE_##name},
+        STATE_CLASS_LIST(C)
+#undef C
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strcasecmp(classes[i].name, name) == 0) {
+            *cls = classes[i].cls;
+            return true;
+        }
+    return false;
 }
 
 const char *ledger_event_name(enum ledger_event_kind kind)

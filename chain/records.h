@@ -8,23 +8,24 @@
 /* byte, name, listed: whether the entries of the class can be walked in order of their keys (kept in an
  * index in memory). */
 #define STATE_CLASS_LIST(C)                                                                                            \
-    C('a', ACCOUNT, false)   /* pubkey -> rec_account */                                                               \
-    C('b', BOND, true)       /* role, owner -> rec_bond */                                                             \
-    C('c', CIPHER, false)    /* cipher root -> plain root of the data set */                                           \
-    C('d', DATA, true)       /* plain root -> rec_data */                                                              \
-    C('f', FAULT, false)     /* owner -> rec_fault */                                                                  \
-    C('h', CHANNEL, true)    /* channel -> rec_channel */                                                              \
-    C('i', AUDITOR, true)    /* model, node -> nothing: nodes that audit this model */                                 \
-    C('m', MODEL, true)      /* root -> rec_model */                                                                   \
-    C('n', NAME, false)      /* H[kith.statekey](name) -> root of the newest model with it */                          \
-    C('p', PROVIDER, true)   /* node -> rec_provider */                                                                \
-    C('q', DUE, true)        /* time (big-endian), kind, id -> rec_due */                                              \
-    C('r', PARAMS, false)    /* -> params */                                                                           \
-    C('s', SETTLEMENT, true) /* settlement -> rec_settlement */                                                        \
-    C('t', TENSOR, false)    /* tensor root -> root of the model that registered it first */                           \
-    C('u', UNBONDING, true)  /* role, owner, id -> rec_unbonding */                                                    \
-    C('v', TOTALS, false)    /* -> rec_totals */                                                                       \
-    C('w', DRAW, true)       /* height (big-endian), settlement -> nothing: draws to be made */
+    C('a', ACCOUNT, false)    /* pubkey -> rec_account */                                                              \
+    C('b', BOND, true)        /* role, owner -> rec_bond */                                                            \
+    C('c', CIPHER, false)     /* cipher root -> plain root of the data set */                                          \
+    C('d', DATA, true)        /* plain root -> rec_data */                                                             \
+    C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
+    C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
+    C('i', AUDITOR, true)     /* model, node -> nothing: nodes that audit this model */                                \
+    C('k', BEACON_KEY, false) /* validator -> rec_beacon_key */                                                        \
+    C('m', MODEL, true)       /* root -> rec_model */                                                                  \
+    C('n', NAME, false)       /* H[kith.statekey](name) -> root of the newest model with it */                         \
+    C('p', PROVIDER, true)    /* node -> rec_provider */                                                               \
+    C('q', DUE, true)         /* time (big-endian), kind, id -> rec_due */                                             \
+    C('r', PARAMS, false)     /* -> params */                                                                          \
+    C('s', SETTLEMENT, true)  /* settlement -> rec_settlement */                                                       \
+    C('t', TENSOR, false)     /* tensor root -> root of the model that registered it first */                          \
+    C('u', UNBONDING, true)   /* role, owner, id -> rec_unbonding */                                                   \
+    C('v', TOTALS, false)     /* -> rec_totals */                                                                      \
+    C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */
 
 enum state_class {
 #define C(byte, name, listed) STATE_##name = byte,
@@ -40,6 +41,11 @@ RECORD_DECLARE(rec_bond, REC_BOND_FIELDS)
 
 #define REC_UNBONDING_FIELDS(F) F(pubkey, owner) F(u8, role) F(amount, amount) F(u64, until_ms)
 RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
+
+/* The key of a validator's random function, from a height on, and the one that takes its place from a later height;
+ * a height of 0: none. */
+#define REC_BEACON_KEY_FIELDS(F) F(vrf_public, key) F(u64, from_height) F(vrf_public, next) F(u64, next_from_height)
+RECORD_DECLARE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
 
 /* An owner's exact mismatches. full_audit holds until until_ms. */
 #define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms)

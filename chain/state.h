@@ -53,6 +53,7 @@ struct amount state_issue(struct state *s, struct amount a);
 /* name, class, type of the key, record */
 #define STATE_RECORD_LIST(R)                                                                                           \
     R(account, ACCOUNT, pubkey, rec_account)                                                                           \
+    R(beacon_key, BEACON_KEY, pubkey, rec_beacon_key)                                                                  \
     R(fault, FAULT, pubkey, rec_fault)                                                                                 \
     R(provider, PROVIDER, pubkey, rec_provider)                                                                        \
     R(model, MODEL, hash, rec_model)                                                                                   \

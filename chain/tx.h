@@ -9,6 +9,7 @@
 #ifndef KITH_CHAIN_TX_H
 #define KITH_CHAIN_TX_H
 
+#include "base/vrf.h"
 #include "chain/market_records.h"
 
 #define TX_VERSION 1
@@ -37,7 +38,8 @@ RECORD_DECLARE(tx, TX_FIELDS)
     K(8, CHANNEL_TOPUP, tx_channel_topup, 2)                                                                           \
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
-    K(11, AUDIT, tx_audit, 10)
+    K(11, AUDIT, tx_audit, 10)                                                                                         \
+    K(13, BEACON_KEY, tx_beacon_key, 4)
 
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
@@ -134,6 +136,10 @@ enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS
     F(u8, verdict)                                                                                                     \
     F(hash, digest)
 RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
+
+/* By a validator: the public key of its random function (docs/consensus.md). Holds two epochs later. */
+#define TX_BEACON_KEY_FIELDS(F) F(vrf_public, key)
+RECORD_DECLARE(tx_beacon_key, TX_BEACON_KEY_FIELDS)
 
 /* "transfer", "model_publish"...; NULL for an unknown kind. */
 const char *tx_kind_name(uint8_t kind);

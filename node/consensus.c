@@ -214,7 +214,7 @@ static void do_make(struct consensus *c, const struct bft_effect *f)
 {
     struct bft_event e = {.kind = BFT_VALUE, .height = c->height, .round = f->round};
     struct bft_view view = bft_view(c->bft);
-    if (c->has_key && view.round == f->round && view.step == BFT_PROPOSE && block_make(c, &e.value))
+    if (c->has_key && view.round == f->round && view.step == BFT_PROPOSE && block_make(c, f->round, &e.value))
         queue_add(c, &e);
 }
 
@@ -435,6 +435,7 @@ static void on_started(void *arg)
 {
     struct consensus *c = arg;
     deferred_run(c);
+    duty_step(c);
     consensus_wake(c);
     if (c->o.peers)
         host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
@@ -464,6 +465,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
         c->has_key = true;
         c->key = *o->key;
         c->self = key_public(o->key);
+        c->vrf = vrf_secret_of(o->key);
     }
     c->validators = mem_new(sizeof *c->validators);
     c->next_validators = mem_new(sizeof *c->next_validators);
@@ -516,6 +518,7 @@ void consensus_close(struct consensus *c)
     free(c->validators);
     free(c->next_validators);
     secret_wipe(&c->key, sizeof c->key);
+    secret_wipe(&c->vrf, sizeof c->vrf);
     free(c);
 }
 

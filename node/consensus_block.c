@@ -37,8 +37,7 @@ static enum err state_begin(struct consensus *c, struct note *note)
     if (e == ERR_OK) {
         *c->next_validators = *c->validators;
         valset_step(c->next_validators);
-        static const struct hash zero = {{0}};
-        c->beacon = block_beacon(&zero, &zero);
+        c->beacon = block_beacon_first(&c->chain);
     }
     free(list);
     free(entries);
@@ -143,7 +142,24 @@ static struct block_context context(const struct consensus *c)
                                   .next_validators = c->next_validators};
 }
 
-bool block_make(struct consensus *c, struct hash *id)
+/* Our value for the beacon. False: a key of ours holds that is not this node's, so no block of ours would be taken. */
+static bool proof_make(struct consensus *c, struct header *h)
+{
+    uint8_t input[BLOCK_BEACON_INPUT_SIZE];
+    struct vrf_public holds, own = vrf_public_of(&c->vrf);
+    if (!ledger_beacon_key(c->o.ledger, &c->self, h->height, &holds))
+        return true;
+    if (!codec_equal_vrf_public(&holds, &own)) {
+        log_event(LOG_ODD, "consensus", "no_block", "height=%" PRIu64 " why=\"the ledger has another beacon key\"",
+                  h->height);
+        return false;
+    }
+    block_beacon_input(h, input);
+    vrf_prove(&c->vrf, input, sizeof input, &h->proof);
+    return true;
+}
+
+bool block_make(struct consensus *c, uint32_t round, struct hash *id)
 {
     struct block_context x = context(c);
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
@@ -155,6 +171,7 @@ bool block_make(struct consensus *c, struct hash *id)
                                  .chain = x.chain,
                                  .height = x.height,
                                  .time_ms = wall > x.prev_time_ms ? wall : x.prev_time_ms + 1,
+                                 .round = round,
                                  .proposer = c->self,
                                  .prev = x.prev,
                                  .txs = block_txs_root(txs, n),
@@ -165,37 +182,49 @@ bool block_make(struct consensus *c, struct hash *id)
                                  .rotation = valset_rotation_hash(x.validators),
                                  .beacon = x.beacon},
                       .txs = bytes_of_buf(&list)};
-    block_put(&raw, &b);
-    *id = block_id(&b.header);
-    value_add(c, id, bytes_of_buf(&raw));
+    bool is_made = proof_make(c, &b.header);
+    if (is_made) {
+        block_put(&raw, &b);
+        *id = block_id(&b.header);
+        value_add(c, id, bytes_of_buf(&raw));
+    }
     buf_clear(&list);
     buf_clear(&raw);
     free(txs);
-    return true;
+    return is_made;
 }
 
-/* BFT_UNKNOWN for what is no block at all: then *id is not set. */
-enum bft_verdict block_judge(struct consensus *c, struct bytes raw, struct hash *id, uint64_t *time_ms)
+static enum err proof_check(const struct consensus *c, const struct header *h, struct note *note)
+{
+    struct vrf_public key;
+    bool holds = ledger_beacon_key(c->o.ledger, &h->proposer, h->height, &key);
+    return block_check_proof(h, holds ? &key : NULL, note);
+}
+
+/* A block that comes with a proposal of `round`. BFT_UNKNOWN for what is no block at all, or one of a round to come:
+ * the verdict on a block must not depend on who showed it first. */
+struct judged block_judge(struct consensus *c, struct bytes raw, uint32_t round)
 {
     struct block b;
     struct note note = {{0}};
     struct block_context x = context(c);
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
-    enum bft_verdict verdict = BFT_UNKNOWN;
-    if (block_decode(raw, &b, txs, &note) == ERR_OK) {
-        *id = block_id(&b.header);
-        *time_ms = b.header.time_ms;
-        verdict = bft_verdict(c->bft, id);
-        if (verdict == BFT_UNKNOWN)
-            verdict = block_check(&b.header, &x, &note) == ERR_OK &&
-                              ledger_process(c->o.ledger, txs, b.header.txs_n, &note) == ERR_OK
-                          ? BFT_VALID
-                          : BFT_INVALID;
+    struct judged j = {.verdict = BFT_UNKNOWN};
+    if (block_decode(raw, &b, txs, &note) == ERR_OK && b.header.round <= round) {
+        j.id = block_id(&b.header);
+        j.time_ms = b.header.time_ms;
+        j.round = b.header.round;
+        j.verdict = bft_verdict(c->bft, &j.id);
+        if (j.verdict == BFT_UNKNOWN)
+            j.verdict = block_check(&b.header, &x, &note) == ERR_OK && proof_check(c, &b.header, &note) == ERR_OK &&
+                                ledger_process(c->o.ledger, txs, b.header.txs_n, &note) == ERR_OK
+                            ? BFT_VALID
+                            : BFT_INVALID;
     }
     if (note.text[0])
         log_event(LOG_ODD, "consensus", "bad_block", "height=%" PRIu64 " why=\"%s\"", c->height, note.text);
     free(txs);
-    return verdict;
+    return j;
 }
 
 bool block_is_timely(const struct consensus *c, uint64_t time_ms, uint32_t round)
@@ -235,7 +264,7 @@ static void commit_done(struct consensus *c)
     *c->validators = *c->next_validators;
     *c->next_validators = *next;
     free(next);
-    c->beacon = block_beacon(&b.header.beacon, &block.id);
+    c->beacon = block_beacon_next(&b.header);
     c->is_committing = c->is_stuck = c->is_stuck_said = false;
     c->height = b.header.height + 1;
     kv_batch_clear(&c->batch);
@@ -253,6 +282,7 @@ static void commit_done(struct consensus *c)
         sync_height(c->sync, b.header.height);
     }
     txs_committed(c, &block);
+    duty_step(c);
     free(txs);
 }
 
@@ -287,7 +317,7 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         e = ledger_finalize(c->o.ledger, &l, &c->result, note);
     }
     if (e == ERR_OK) {
-        struct hash id = block_id(&b.header), beacon = block_beacon(&b.header.beacon, &id);
+        struct hash beacon = block_beacon_next(&b.header);
         struct valset *after = mem_new(sizeof *after);
         *after = *c->next_validators;
         validators_follow(c->result, after);
@@ -296,6 +326,10 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         kv_batch_put(&c->batch, block_key(key, 'c', c->height), commit);
         state_put(c, c->height + 1, &beacon, c->next_validators, after);
         free(after);
+        if (c->o.store) {
+            struct consensus_block block = {block_id(&b.header), &b.header, txs, c->result};
+            c->o.store(c->o.store_arg, &block, &c->batch);
+        }
         c->is_committing = true;
     }
     free(txs);
@@ -334,15 +368,18 @@ enum err block_apply_synced(struct consensus *c, struct bytes raw, struct bytes 
     struct block_context x = context(c);
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
     enum err e = block_decode(raw, &b, txs, note);
-    if (e == ERR_OK)
-        e = block_check(&b.header, &x, note);
     if (e == ERR_OK && commit_decode(commit, &m) != ERR_OK)
         e = note_set(note, ERR_FORMAT, "its commit does not decode");
-    struct hash id = {{0}};
     if (e == ERR_OK) {
-        id = block_id(&b.header);
+        struct hash id = block_id(&b.header);
         e = commit_verify(&m, &c->chain, c->height, &id, c->validators, note);
     }
+    if (e == ERR_OK && b.header.round > m.round)
+        e = note_set(note, ERR_PROTOCOL, "block %" PRIu64 " was decided before it was made", c->height);
+    if (e == ERR_OK)
+        e = block_check(&b.header, &x, note);
+    if (e == ERR_OK)
+        e = proof_check(c, &b.header, note);
     if (e == ERR_OK)
         e = ledger_process(c->o.ledger, txs, b.header.txs_n, note);
     free(txs);

@@ -1,6 +1,6 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages) and consensus_tx.c (pool, waiters, listeners). Nobody
- * else includes it. */
+ * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself) and
+ * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -44,6 +44,7 @@ struct consensus {
     struct hash chain;
     struct seckey key;
     struct pubkey self;
+    struct vrf_secret vrf; /* of our blocks' values for the beacon */
     bool has_key;
     struct bft *bft;
     struct mempool *pool;
@@ -88,6 +89,10 @@ struct consensus {
     struct wait *waits;
     uint32_t waits_n, waits_room;
     uint32_t evidence;
+
+    consensus_send_fn send; /* NULL: to the pool */
+    void *send_arg;
+    uint64_t beacon_key_height; /* before it our key is not registered again */
 };
 
 /* consensus.c */
@@ -103,8 +108,15 @@ enum err block_state_load(struct consensus *c, struct note *note);
 struct buf *value_find(struct consensus *c, const struct hash *id);
 void value_add(struct consensus *c, const struct hash *id, struct bytes raw);
 void values_clear(struct consensus *c);
-bool block_make(struct consensus *c, struct hash *id);
-enum bft_verdict block_judge(struct consensus *c, struct bytes raw, struct hash *id, uint64_t *time_ms);
+bool block_make(struct consensus *c, uint32_t round, struct hash *id);
+/* What a proposal carries, once it was judged. */
+struct judged {
+    enum bft_verdict verdict;
+    struct hash id;
+    uint64_t time_ms;
+    uint32_t round; /* in which it was made */
+};
+struct judged block_judge(struct consensus *c, struct bytes raw, uint32_t round);
 bool block_is_timely(const struct consensus *c, uint64_t time_ms, uint32_t round);
 void block_decide(struct consensus *c, uint32_t round, const struct hash *id);
 enum err block_apply_synced(struct consensus *c, struct bytes block, struct bytes commit, struct note *note);
@@ -119,6 +131,9 @@ void wire_send_evidence(struct consensus *c, const struct evidence *e);
 void wire_resend(struct consensus *c);
 void wire_resend_pool(struct consensus *c);
 void wire_take_ahead(struct consensus *c);
+
+/* consensus_duty.c: after each block, and at the start. */
+void duty_step(struct consensus *c);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);

@@ -222,19 +222,17 @@ static void keep_proposal(struct consensus *c, const struct proposal *p, struct 
 static enum err take_proposal(struct consensus *c, const struct pubkey *from, const struct proposed *m)
 {
     const struct proposal *p = &m->proposal;
-    struct hash id;
-    uint64_t time_ms;
     if (p->height != c->height || c->is_committing || !bft_wants(c->bft, p))
         return ERR_OK;
-    enum bft_verdict verdict = block_judge(c, m->block, &id, &time_ms);
-    if (verdict == BFT_UNKNOWN || !hash_equal(&id, &p->value))
+    struct judged j = block_judge(c, m->block, p->round);
+    if (j.verdict == BFT_UNKNOWN || !hash_equal(&j.id, &p->value))
         return ERR_PROTOCOL;
-    value_add(c, &id, m->block);
+    value_add(c, &j.id, m->block);
     struct bft_event e = {.kind = BFT_PROPOSAL,
                           .height = p->height,
                           .proposal = *p,
-                          .verdict = verdict,
-                          .timely = block_is_timely(c, time_ms, p->round)};
+                          .verdict = j.verdict,
+                          .timely = j.round == p->round && block_is_timely(c, j.time_ms, p->round)};
     struct buf body = {0};
     proposed_put(&body, m);
     if (consensus_feed(c, &e).news)

@@ -99,6 +99,7 @@ static void a_header_must_follow(void **state)
                           .chain = {{1}},
                           .height = 9,
                           .time_ms = 101,
+                          .round = 3,
                           .proposer = {{5}},
                           .prev = {{2}},
                           .state = {{3}},
@@ -122,17 +123,76 @@ static void a_header_must_follow(void **state)
     WRONG(h.next_validators.b[0]++, ERR_PROTOCOL);
     WRONG(h.rotation.b[0]++, ERR_PROTOCOL);
     WRONG(h.beacon.b[0]++, ERR_PROTOCOL);
+    WRONG(h.round = BFT_ROUND_MAX + 1, ERR_PROTOCOL);
     free(now);
     free(next);
+}
+
+/* With two validators each round has its maker: nobody else's name, and no other round of the same name. */
+static void a_block_is_its_makers(void **state)
+{
+    (void)state;
+    struct valset *now = mem_new(sizeof *now);
+    struct valset_entry e[2] = {{.key = {{5}}, .power = 3}, {.key = {{6}}, .power = 1}};
+    assert_int_equal(valset_init(now, e, 2, NULL), ERR_OK);
+    struct block_context x = {.height = 9, .validators = now, .next_validators = now};
+    struct header h = {.version = BLOCK_VERSION,
+                       .height = 9,
+                       .time_ms = 1,
+                       .validators = valset_hash(now),
+                       .next_validators = valset_hash(now),
+                       .rotation = valset_rotation_hash(now)};
+    for (h.round = 0; h.round < 9; h.round++)
+        for (uint32_t i = 0; i < 2; i++) {
+            h.proposer = now->v[i].key;
+            bool is_maker = valset_proposer(now, h.round) == i;
+            assert_int_equal(block_check(&h, &x, NULL), is_maker ? ERR_OK : ERR_PROTOCOL);
+        }
+    free(now);
+}
+
+static void the_beacon_is_the_makers(void **state)
+{
+    (void)state;
+    struct seckey keys[2] = {{{1}}, {{2}}};
+    struct vrf_secret secret = vrf_secret_of(&keys[0]), other = vrf_secret_of(&keys[1]);
+    struct vrf_public key = vrf_public_of(&secret), stranger = vrf_public_of(&other);
+    struct header h = {.height = 4, .beacon = {{7}}}, again;
+    uint8_t input[BLOCK_BEACON_INPUT_SIZE];
+    assert_int_equal(block_check_proof(&h, NULL, NULL), ERR_OK);
+    assert_int_equal(block_check_proof(&h, &key, NULL), ERR_AUTH); /* withheld */
+    struct hash alone = block_beacon_next(&h);
+    block_beacon_input(&h, input);
+    vrf_prove(&secret, input, sizeof input, &h.proof);
+    assert_int_equal(block_check_proof(&h, &key, NULL), ERR_OK);
+    assert_int_equal(block_check_proof(&h, &stranger, NULL), ERR_AUTH);
+    assert_int_equal(block_check_proof(&h, NULL, NULL), ERR_AUTH);
+    struct hash next = block_beacon_next(&h);
+    assert_false(hash_equal(&alone, &next));
+    /* Neither transactions nor time nor round move it; height, chain and beacon do. */
+    again = h;
+    again.txs.b[0]++;
+    again.time_ms++;
+    again.round++;
+    struct hash same = block_beacon_next(&again);
+    assert_int_equal(block_check_proof(&again, &key, NULL), ERR_OK);
+    assert_true(hash_equal(&next, &same));
+    again.height++;
+    assert_int_equal(block_check_proof(&again, &key, NULL), ERR_AUTH);
+    again = h;
+    again.beacon.b[0]++;
+    assert_int_equal(block_check_proof(&again, &key, NULL), ERR_AUTH);
+    again = h;
+    again.chain.b[0]++;
+    assert_int_equal(block_check_proof(&again, &key, NULL), ERR_AUTH);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_comes_back),
-        cmocka_unit_test(bounds_hold),
-        cmocka_unit_test(the_root_tells_lists_apart),
-        cmocka_unit_test(a_header_must_follow),
+        cmocka_unit_test(a_block_comes_back),         cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(the_root_tells_lists_apart), cmocka_unit_test(a_header_must_follow),
+        cmocka_unit_test(a_block_is_its_makers),      cmocka_unit_test(the_beacon_is_the_makers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,22 +218,59 @@ static void one_validator_decides_alone(void **state)
     assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 5000, on_tx, c), ERR_OK);
     net_run(&c->net, was_told, c, 5000);
     assert_int_equal(c->told_code, ERR_OK);
-    all_reach(c, 2, 5000); /* a second one proves the first one's state */
+    /* A second one proves the first one's state; from its first fees the validator registers its key for the beacon in
+     * it, and a third proves that. */
+    all_reach(c, 3, 5000);
     net_wait(&c->net, 100);
-    assert_int_equal(height(c, 0), 2);
+    assert_int_equal(height(c, 0), 3);
     struct rec_account a;
     assert_true(ledger_account(c->m[0].ledger, &c->net.node[0].id, &a));
     assert_true(a.balance.mote >= 5); /* and fees */
     stop(c, 0);
     start(c, 0);
-    assert_int_equal(height(c, 0), 2);
+    assert_int_equal(height(c, 0), 3);
     pay(c, 0, 6);
-    all_reach(c, 4, 5000);
+    all_reach(c, 5, 5000);
     c->told = 0;
     struct hash never = {{1}};
     assert_int_equal(consensus_wait_tx(c->m[0].consensus, &never, 20, on_tx, c), ERR_OK);
     net_run(&c->net, was_told, c, 5000);
     assert_int_equal(c->told_code, ERR_TIMEOUT);
+    cluster_free(c);
+}
+
+/* Of the blocks from a height on: how many carry a proof. Everybody has judged them. */
+static unsigned proofs_from(struct cluster *c, uint64_t from)
+{
+    static struct bytes txs[BLOCK_TXS_MAX];
+    unsigned n = 0;
+    for (uint64_t h = from; h <= height(c, 0); h++) {
+        struct buf raw = {0};
+        struct block b;
+        assert_int_equal(consensus_block_get(c->m[0].consensus, h, &raw, NULL, NULL), ERR_OK);
+        assert_int_equal(block_decode(bytes_of_buf(&raw), &b, txs, NULL), ERR_OK);
+        n += !vrf_proof_is_zero(&b.header.proof);
+        buf_clear(&raw);
+    }
+    return n;
+}
+
+static void validators_register_and_prove(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, 1);
+    struct vrf_public key;
+    for (int i = 0; i < 40; i++) {
+        pay(c, (unsigned)i % 4, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(ledger_beacon_key(c->m[0].ledger, &c->net.node[i].id, height(c, 0), &key));
+    uint64_t from = height(c, 0) - 4; /* everybody's turn */
+    assert_int_equal(proofs_from(c, from), height(c, 0) + 1 - from);
+    start(c, 4); /* and one who only reads the blocks follows all of it */
+    net_join(&c->net, 4, 3);
+    all_reach(c, height(c, 0), 10000);
     cluster_free(c);
 }
 
@@ -329,17 +366,17 @@ static void a_full_disk_stops_and_loses_nothing(void **state)
     (void)state;
     struct cluster *c = cluster_new(1, 0);
     pay(c, 0, 1);
-    all_reach(c, 2, 5000);
+    all_reach(c, 3, 5000); /* with its key for the beacon */
     kv_mem_fail(c->m[0].kv, 1, ERR_FULL);
     struct hash id = pay(c, 0, 2);
     assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 20000, on_tx, c), ERR_OK);
     net_run(&c->net, is_stuck, c, 5000);
-    assert_int_equal(height(c, 0), 2);
+    assert_int_equal(height(c, 0), 3);
     assert_int_equal(c->told, 0);
     kv_mem_fail(c->m[0].kv, 0, ERR_OK);
     net_run(&c->net, was_told, c, 5000);
     assert_int_equal(c->told_code, ERR_OK);
-    all_reach(c, 4, 5000);
+    all_reach(c, 5, 5000);
     assert_false(consensus_status(c->m[0].consensus).is_stuck);
     cluster_free(c);
 }
@@ -412,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_validator_decides_alone),
         cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(validators_register_and_prove),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
         cmocka_unit_test(all_killed_at_any_moment),
         cmocka_unit_test(a_full_disk_stops_and_loses_nothing),

@@ -185,16 +185,18 @@ static void a_trial_leaves_no_trace(void **state)
     struct world *w = world_new(NULL);
     struct ledger_pending none = {0};
     struct ledger_checked checked;
-    struct buf raw = {0}, proof = {0};
+    struct ledger_proof proof = {0};
+    struct buf raw = {0};
     struct hash before = ledger_info(w->ledger).state_root;
     assert_int_equal(ledger_check(w->ledger, made(w, &raw, &w->chain, 0, FEE), &none, &checked, NULL), ERR_OK);
-    ledger_prove(w->ledger, STATE_ACCOUNT, bytes_of(w->key[1].b, 32), &proof);
+    ledger_query(w->ledger, STATE_ACCOUNT, bytes_of(w->key[1].b, 32), &proof);
+    assert_true(hash_equal(&proof.root, &before));
     assert_true(world_balance(w, 1) == WORLD_FUND);
     assert_int_equal(world_block(w), ERR_OK);
     assert_true(hash_equal(&w->result->state_root, &before));
     assert_false(ledger_info(w->ledger).wants_block);
     buf_clear(&raw);
-    buf_clear(&proof);
+    ledger_proof_clear(&proof);
     world_free(w);
 }
 

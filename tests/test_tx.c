@@ -44,6 +44,7 @@ static void set_amount(struct maker *m, struct amount *v)
 SET_FIXED(hash)
 SET_FIXED(pubkey)
 SET_FIXED(sig)
+SET_FIXED(vrf_public)
 
 static void set_text64(struct maker *m, struct text64 *v)
 {
@@ -84,7 +85,7 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "130 7f262d46aefc9ff6")                                                                   \
+    G(params, PARAMS_FIELDS, "138 8e89308c8241cb29")                                                                   \
     G(tx, TX_FIELDS, "155 562d9e415bb1efe4")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -97,6 +98,8 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
     G(tx_audit, TX_AUDIT_FIELDS, "85 a9d6710706826b6e")                                                                \
+    G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
+    G(rec_beacon_key, REC_BEACON_KEY_FIELDS, "80 bfa0dcf32b1e187a")                                                    \
     G(lineage_entry, LINEAGE_ENTRY_FIELDS, "35 dac66c9b789c3a3e")                                                      \
     G(signed_receipt, SIGNED_RECEIPT_FIELDS, "241 22035aa83e4c3460")                                                   \
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
@@ -115,7 +118,7 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "162 73f739ef14d9a6c7")
+    G(genesis, GENESIS_FIELDS, "170 cfe1d168b9ecc7c4")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \

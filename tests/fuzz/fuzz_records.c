@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_account)                                                                                                     \
     R(rec_bond)                                                                                                        \
     R(rec_unbonding)                                                                                                   \
+    R(tx_beacon_key)                                                                                                   \
+    R(rec_beacon_key)                                                                                                  \
     R(rec_fault)                                                                                                       \
     R(rec_provider)                                                                                                    \
     R(flat_entry)                                                                                                      \
