@@ -81,6 +81,7 @@
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
 #define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
+#define HELPERS_MAX             15   /* threads that share a block's signatures and hashes: beyond, other work is the limit */
 #define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
 #define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */

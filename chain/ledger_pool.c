@@ -11,22 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
-{
-    enum err e = tx_decode(raw, t, note);
-    if (e)
-        return e;
-    struct hash seen = hash_once(HASH_GOSSIP, raw.p, raw.n);
-    struct hash *slot = &l->verified[load_le16(seen.b)];
-    *id = hash_once(HASH_TX, raw.p, raw.n - sizeof t->sig); /* decoding is canonical: raw is the encoding */
-    if (hash_equal(slot, &seen))
-        return ERR_OK;
-    if ((e = tx_check(t, &l->chain, note)))
-        return e;
-    *slot = seen;
-    return ERR_OK;
-}
-
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work)
 {
     const struct params *p = &l->genesis.params;
@@ -121,20 +105,16 @@ static struct signer *signer_find(const struct ledger *l, struct signer *table, 
     return &table[i];
 }
 
-/* May this one follow those before it? Counts it if so. */
-static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, struct note *note)
+/* May this one, which is verified, follow those before it? Counts it if so. */
+static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, const struct tx *t, struct note *note)
 {
-    struct tx t;
-    struct hash id;
-    enum err e = ledger_verify(l, raw, &t, &id, note);
+    enum err e = fee_check(l, raw, t, note);
     if (e)
         return e;
-    if ((e = fee_check(l, raw, &t, note)))
+    struct signer *s = signer_find(l, table, &t->signer);
+    if ((e = nonce_check(t->nonce, s->nonce, note)))
         return e;
-    struct signer *s = signer_find(l, table, &t.signer);
-    if ((e = nonce_check(t.nonce, s->nonce, note)))
-        return e;
-    if (!amount_sub(&s->left, s->left, t.fee))
+    if (!amount_sub(&s->left, s->left, t->fee))
         return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
     s->nonce++;
     return ERR_OK;
@@ -144,10 +124,13 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 {
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     struct bytes raw;
+    struct tx t;
+    struct hash id;
     size_t size = 0;
     uint32_t n = 0;
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
-        if (raw.n > size_max - size || admit(l, table, raw, NULL) != ERR_OK)
+        if (raw.n > size_max - size || ledger_verify(l, raw, &t, &id, NULL) != ERR_OK ||
+            admit(l, table, raw, &t, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;
@@ -166,9 +149,19 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
         size += txs[i].n;
     if (size > BLOCK_SIZE_MAX)
         return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
+    const struct checked *all = ledger_verify_all(l, txs, n);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
-    for (uint32_t i = 0; i < n && e == ERR_OK; i++)
-        e = admit(l, table, txs[i], note);
+    for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
+        struct tx t;
+        struct hash id;
+        if (all[i].e == ERR_OK) {
+            ledger_prime(l, &all[i]);
+            e = admit(l, table, txs[i], &all[i].tx, note);
+            continue;
+        }
+        e = ledger_verify(l, txs[i], &t, &id, note);
+        e = e ? e : all[i].e;
+    }
     free(table);
     return e;
 }
