@@ -192,7 +192,7 @@ static void rate_part(void *arg, uint32_t part)
         const struct buf *raw = &r->b->txs[i];
         struct tx t;
         CHECK(tx_decode(bytes_of_buf(raw), &t, NULL) == ERR_OK);
-        CHECK(key_verify_hash(&t.signer, &r->ids[i], &t.sig));
+        CHECK(key_verify_hash(&t.signer, &r->ids[i], &t.sigs.own));
     }
 }
 

@@ -232,9 +232,12 @@ static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw, con
         enum err why = ledger_verify(l, raw, &t, &id, a->note);
         return why ? why : c->e;
     }
+    bool charged;
+    a->size += raw.n;
+    a->work += tx_work(&c->tx);
     ledger_prime(l, c);
-    enum err e = apply_tx(a, &c->tx, &c->id);
-    if (e != ERR_NONCE)
+    enum err e = apply_tx(a, &c->tx, &c->id, &charged);
+    if (charged)
         put_result(l, &c->id, &(struct rec_result){a->height, a->tx, (uint8_t)e, c->tx.fee});
     return e;
 }
@@ -275,6 +278,7 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     a.tx = LEDGER_NO_TX;
     a.note = NULL;
     apply_reward(&a, block->n > 0);
+    apply_fees(&a);
     state_seal(&l->state);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};

@@ -34,15 +34,11 @@ static bool is_verified(const struct ledger *l, const struct verified *v)
     return memcmp(slot_of(l, &v->id), v, sizeof *v) == 0;
 }
 
-static struct bytes signatures_of(struct bytes raw)
+/* They are the end of the encoding. */
+static struct bytes signatures_of(struct bytes raw, const struct tx *t)
 {
-    return bytes_of(raw.p + raw.n - sizeof(struct sig), sizeof(struct sig));
-}
-
-/* Decoding is canonical, so the signed bytes are a part of `raw`. */
-static struct hash id_of(struct bytes raw)
-{
-    return hash_once(HASH_TX, raw.p, raw.n - sizeof(struct sig));
+    size_t n = 1 + (t->sigs.n ? (size_t)t->sigs.n * COSIG_SIZE : sizeof t->sigs.own);
+    return bytes_of(raw.p + raw.n - n, n);
 }
 
 static enum err check(const struct ledger *l, struct bytes raw, struct checked *c, struct note *note)
@@ -50,8 +46,8 @@ static enum err check(const struct ledger *l, struct bytes raw, struct checked *
     enum err e = tx_decode(raw, &c->tx, note);
     if (e)
         return e;
-    c->id = id_of(raw);
-    c->verified = verified_of(&c->id, signatures_of(raw));
+    c->id = tx_id_of(raw); /* decoding is canonical: raw is the encoding */
+    c->verified = verified_of(&c->id, signatures_of(raw, &c->tx));
     return is_verified(l, &c->verified) ? ERR_OK : tx_check(&c->tx, &l->chain, note);
 }
 
@@ -69,8 +65,10 @@ enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct 
 
 void ledger_remember(struct ledger *l, struct bytes raw)
 {
-    struct hash id = id_of(raw);
-    *slot_of(l, &id) = verified_of(&id, signatures_of(raw));
+    struct tx t;
+    CHECK(tx_decode(raw, &t, NULL) == ERR_OK);
+    struct hash id = tx_id_of(raw);
+    *slot_of(l, &id) = verified_of(&id, signatures_of(raw, &t));
 }
 
 struct verifying {

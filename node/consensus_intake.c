@@ -73,7 +73,7 @@ static enum err item_read(struct intake *in, struct item *item)
     enum err e = tx_decode(item->raw, &t, NULL);
     if (e != ERR_OK)
         return e;
-    item->id = hash_once(HASH_TX, item->raw.p, item->raw.n - sizeof t.sig);
+    item->id = tx_id_of(item->raw);
     struct hash *slot = flight_slot(in, &item->id);
     if (hash_equal(slot, &item->id) || mempool_has(in->c->pool, &item->id))
         return ERR_DUPLICATE;
