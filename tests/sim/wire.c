@@ -120,7 +120,7 @@ void sim_wire_send_later(struct sim_node *n, const struct pubkey *to, enum msg_t
 /* What consensus says; the rest (addresses, streams) has its own tests. */
 static bool is_consensus(enum msg_type type)
 {
-    return type >= MSG_TX && type <= MSG_EVIDENCE;
+    return type >= MSG_TX && type <= MSG_PROPOSAL_GET && type != MSG_OFFER;
 }
 
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
