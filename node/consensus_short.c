@@ -30,7 +30,7 @@ bool short_put(const struct proposal *p, struct bytes block, struct buf *out)
     if (is_short) {
         struct hash *ids = mem_array(b.header.txs_n + 1, sizeof *ids);
         for (uint32_t i = 0; i < b.header.txs_n; i++)
-            ids[i] = hash_once(HASH_TX, txs[i].p, txs[i].n - sizeof(struct sig));
+            ids[i] = tx_id_of(txs[i]);
         b.txs = (struct bytes){0};
         block_put(&head, &b);
         short_proposal_put(out, &(struct short_proposal){*p, bytes_of_buf(&head), {ids[0].b, b.header.txs_n}});

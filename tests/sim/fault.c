@@ -112,7 +112,8 @@ static void reset(struct fault *f)
 static void select_kinds(struct fault *f)
 {
     uint64_t ways = random_next(&f->random);
-    unsigned kinds = 1u << random_below(&f->random, 3);
+    unsigned kinds =
+        random_chance(&f->random, 60) ? SIM_NO_PRECOMMITS | SIM_NO_BLOCKS : (unsigned)random_between(&f->random, 1, 15);
     if (random_chance(&f->random, 40))
         ways |= random_next(&f->random);
     sim_note(f->sim, "fault select ways=%016" PRIx64 " kinds=%u", ways, kinds);

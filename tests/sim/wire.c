@@ -71,13 +71,26 @@ void sim_wire_select(struct sim *s, uint64_t ways, unsigned kinds)
     s->wire->kinds = kinds;
 }
 
+static unsigned kind_of(enum msg_type type, struct bytes body)
+{
+    switch (type) {
+    case MSG_VOTE:
+        return body.n == 0 ? 0 : body.p[0] == VOTE_PREVOTE ? SIM_NO_PREVOTES : SIM_NO_PRECOMMITS;
+    case MSG_PROPOSAL:
+    case MSG_PROPOSAL_SHORT:
+        return SIM_NO_PROPOSALS;
+    case MSG_STATUS:
+    case MSG_BLOCK:
+        return SIM_NO_BLOCKS;
+    default:
+        return 0;
+    }
+}
+
 static bool is_selected(const struct wire *w, const struct sim_node *from, const struct pubkey *to, enum msg_type type,
                         struct bytes body)
 {
-    unsigned kind = type == MSG_PROPOSAL                   ? SIM_NO_PROPOSALS
-                    : type != MSG_VOTE || body.n == 0      ? 0
-                    : body.p[0] == VOTE_PREVOTE /* kind */ ? SIM_NO_PREVOTES
-                                                           : SIM_NO_PRECOMMITS;
+    unsigned kind = kind_of(type, body);
     if (!(kind & w->kinds) || !w->ways || from->index >= 8)
         return false;
     for (unsigned i = 0; i < w->sim->nodes && i < 8; i++)

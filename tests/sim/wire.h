@@ -18,6 +18,7 @@ void sim_wire_faults(struct sim *s, unsigned loss, unsigned repeat, uint64_t rep
 #define SIM_NO_PREVOTES   1u
 #define SIM_NO_PRECOMMITS 2u
 #define SIM_NO_PROPOSALS  4u
+#define SIM_NO_BLOCKS     8u /* nor heights: nobody learns that he is behind */
 void sim_wire_select(struct sim *s, uint64_t ways, unsigned kinds);
 /* Sends as if the node had meant it: looked at, and lost or repeated like any. */
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body) MUST_USE;
