@@ -1,4 +1,5 @@
 /* kith: the table of commands, and the way from the command line to one of them. Help is made from the table. */
+#include "base/secret.h"
 #include "cli/commands.h"
 #include "cli/out.h"
 
@@ -327,6 +328,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    secret_hide_process();
     struct buf home = {0};
     struct cli cli = {.home = default_home(&home)};
     signal(SIGPIPE, SIG_IGN);

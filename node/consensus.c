@@ -500,6 +500,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->height = info.height + 1;
     if (o->key) {
         c->has_key = true;
+        secret_lock(&c->key, sizeof c->key);
         c->key = *o->key;
         c->self = key_public(o->key);
         c->vrf = vrf_secret_of(o->key);
