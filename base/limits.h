@@ -56,10 +56,12 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64       /* models that one node declares: each is an entry to keep in step */
-#define SETTLEMENT_AUDITS_MAX 8        /* receipts drawn from one settlement */
-#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
+#define PROVIDER_MODELS_MAX   64 /* models that one node declares: each is an entry to keep in step */
+#define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
+#define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
+#define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
 #define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
+#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */

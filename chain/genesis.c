@@ -41,6 +41,9 @@ struct params params_default(void)
         .audits_full = 4,
         .slash_bps = 5000,
         .slash_auditor_bps = 2000,
+        .grant_bond = amount_of(MOTE_PER_KITH),
+        .grant_release_ms = DAY_MS,
+        .grant_dispute_ms = DAY_MS,
         .issue_block = amount_of(MOTE_PER_KITH / 1000),
         .issue_halving = 10000000,
         .beacon_epoch = 100,
@@ -58,6 +61,8 @@ struct params params_private(void)
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
     p.keep_ms = 3600 * SECOND_MS;
+    p.grant_bond = amount_of(MOTE_PER_KITH / 10);
+    p.grant_release_ms = p.grant_dispute_ms = 30 * SECOND_MS;
     p.beacon_epoch = 5;
     return p;
 }
@@ -90,8 +95,8 @@ enum err params_check(const struct params *p, struct note *note)
         return note_set(note, ERR_LIMIT, "genesis: more than %d audits of a settlement", SETTLEMENT_AUDITS_MAX);
     if (p->validator_bond_min.mote < GENESIS_STAKE_LEAST)
         return note_set(note, ERR_RANGE, "genesis: validator_bond_min must be at least %u mote", GENESIS_STAKE_LEAST);
-    const uint64_t windows[] = {p->model_bond_ms,   p->unbonding_ms,    p->dispute_ms,
-                                p->audit_window_ms, p->fault_window_ms, p->keep_ms};
+    const uint64_t windows[] = {p->model_bond_ms,   p->unbonding_ms, p->dispute_ms,       p->audit_window_ms,
+                                p->fault_window_ms, p->keep_ms,      p->grant_release_ms, p->grant_dispute_ms};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (windows[i] > 3650 * DAY_MS)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");

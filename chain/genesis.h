@@ -39,7 +39,10 @@
     F(u8, audits_per_settlement) /* receipts drawn... */                                                               \
     F(u8, audits_full)           /* ...and where the owner is under full audit */                                      \
     F(u16, slash_bps)            /* of the provider bond */                                                            \
-    F(u16, slash_auditor_bps)    /* of what was slashed, to the auditor; the rest burns */                             \
+    F(u16, slash_auditor_bps)    /* of what was slashed, to who proved it; the rest burns */                           \
+    F(amount, grant_bond)        /* locked by who releases a data key, until the dispute window is over */             \
+    F(u64, grant_release_ms)     /* between a grant and its refund without a key */                                    \
+    F(u64, grant_dispute_ms)     /* between a key's release and its payment */                                         \
     F(amount, issue_block)       /* new money for the proposer of a block with transactions... */                      \
     F(u64, issue_halving)        /* ...which halves after this many blocks */                                          \
     F(u64, beacon_epoch)         /* blocks; a key of the beacon holds two of these after it was registered */

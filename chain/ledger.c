@@ -192,8 +192,9 @@ static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw)
     enum err e = ledger_verify(l, raw, &t, &id, a->note);
     if (e)
         return e;
-    e = apply_tx(a, &t, &id);
-    if (e != ERR_NONCE)
+    bool charged;
+    e = apply_tx(a, &t, &id, &charged);
+    if (charged)
         put_result(l, &id, &(struct rec_result){a->height, a->tx, (uint8_t)e, t.fee});
     return e;
 }

@@ -18,7 +18,7 @@ enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct 
         return e;
     struct hash seen = hash_once(HASH_GOSSIP, raw.p, raw.n);
     struct hash *slot = &l->verified[load_le16(seen.b)];
-    *id = hash_once(HASH_TX, raw.p, raw.n - sizeof t->sig); /* decoding is canonical: raw is the encoding */
+    *id = tx_id_of(raw); /* decoding is canonical: raw is the encoding */
     if (hash_equal(slot, &seen))
         return ERR_OK;
     if ((e = tx_check(t, &l->chain, note)))
@@ -57,7 +57,8 @@ static enum err try_out(struct ledger *l, const struct tx *t, const struct hash 
     struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, &events);
     struct state_mark mark = state_mark(&l->state);
     a.note = note;
-    enum err e = apply_tx(&a, t, id);
+    bool charged;
+    enum err e = apply_tx(&a, t, id, &charged);
     state_undo(&l->state, &mark);
     free(events.at);
     return e;
@@ -77,6 +78,8 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
     state_get_account(&l->state, &t.signer, &account);
     if ((e = nonce_check(t.nonce, account.nonce + pending->count, note)))
         return e;
+    if ((e = apply_authorized(&l->state, &t, &account, note)))
+        return e;
     if (!amount_add(&fees, pending->fees, t.fee) || amount_compare(account.balance, fees) < 0)
         return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s",
                         apply_text_amount(account.balance).s, apply_text_amount(t.fee).s);
@@ -86,6 +89,16 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
     out->nonce = t.nonce;
     out->fee = t.fee;
     return ERR_OK;
+}
+
+bool ledger_authorized(const struct ledger *l, struct bytes raw)
+{
+    struct tx t;
+    struct rec_account account;
+    if (tx_decode(raw, &t, NULL) != ERR_OK)
+        return false;
+    state_get_account(&l->state, &t.signer, &account);
+    return apply_authorized(&l->state, &t, &account, NULL) == ERR_OK;
 }
 
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account)
@@ -104,8 +117,8 @@ _Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX, "the table of signers stays ha
 struct signer {
     struct pubkey key;
     bool used;
-    uint64_t nonce;
-    struct amount left;
+    bool closed; /* it changed who signs for it: what follows is judged in the next block */
+    struct rec_account left;
 };
 
 static struct signer *signer_find(const struct ledger *l, struct signer *table, const struct pubkey *key)
@@ -114,9 +127,9 @@ static struct signer *signer_find(const struct ledger *l, struct signer *table, 
     while (table[i].used && !pubkey_equal(&table[i].key, key))
         i = (i + 1) % SIGNER_SLOTS;
     if (!table[i].used) {
-        struct rec_account account;
-        state_get_account(&l->state, key, &account);
-        table[i] = (struct signer){*key, true, account.nonce, account.balance};
+        table[i].key = *key;
+        table[i].used = true;
+        state_get_account(&l->state, key, &table[i].left);
     }
     return &table[i];
 }
@@ -132,11 +145,16 @@ static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, 
     if ((e = fee_check(l, raw, &t, note)))
         return e;
     struct signer *s = signer_find(l, table, &t.signer);
-    if ((e = nonce_check(t.nonce, s->nonce, note)))
+    if ((e = nonce_check(t.nonce, s->left.nonce, note)))
         return e;
-    if (!amount_sub(&s->left, s->left, t.fee))
+    if (s->closed)
+        return note_set(note, ERR_STATE, "the account's rule changes in this block: the next one will do");
+    if ((e = apply_authorized(&l->state, &t, &s->left, note)))
+        return e;
+    if (!amount_sub(&s->left.balance, s->left.balance, t.fee))
         return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
-    s->nonce++;
+    s->left.nonce++;
+    s->closed = t.kind == TX_ACCOUNT_RULE;
     return ERR_OK;
 }
 

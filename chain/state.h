@@ -53,13 +53,17 @@ struct amount state_issue(struct state *s, struct amount a);
 /* name, class, type of the key, record */
 #define STATE_RECORD_LIST(R)                                                                                           \
     R(account, ACCOUNT, pubkey, rec_account)                                                                           \
+    R(rule, RULE, pubkey, rec_rule)                                                                                    \
     R(beacon_key, BEACON_KEY, pubkey, rec_beacon_key)                                                                  \
     R(fault, FAULT, pubkey, rec_fault)                                                                                 \
     R(provider, PROVIDER, pubkey, rec_provider)                                                                        \
     R(model, MODEL, hash, rec_model)                                                                                   \
     R(data, DATA, hash, rec_data)                                                                                      \
     R(channel, CHANNEL, hash, rec_channel)                                                                             \
-    R(settlement, SETTLEMENT, hash, rec_settlement)
+    R(settlement, SETTLEMENT, hash, rec_settlement)                                                                    \
+    R(grant, GRANT, hash, rec_grant)                                                                                   \
+    R(bounty, BOUNTY, hash, rec_bounty)                                                                                \
+    R(offer, OFFER, hash, rec_offer)
 
 /* get and next: false, and *out zeroed, where there is none. What *out borrows holds until the record's next change
  * is settled. next: the first behind `after` (NULL: of all) in a listed class. */
