@@ -1,5 +1,5 @@
-/* tx build, sign, broadcast: a transaction made where the chain is known, signed where the keys are, sent where the network
- * is; and tx bond, unbond, rule, which do all three at once. */
+/* tx build, sign, broadcast: a transaction made where the chain is known, signed where the keys are, sent where the
+ * network is; and tx bond, unbond, rule, which do all three at once. */
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/line.h"
@@ -252,7 +252,7 @@ int cmd_tx_broadcast(const struct cli *cli, const struct args *args)
 
 /* -- at once -- */
 
-static int confirm(struct owner *o, const struct args *args, const struct spend *s, struct amount fee)
+static int confirm(struct owner *o, const struct args *args, struct spend *s, struct amount fee)
 {
     struct note note = {{0}};
     struct buf question = {0};
@@ -281,6 +281,8 @@ static int spend_now(const struct cli *cli, const struct args *args, const char 
         rc = owner_fee(&o, s.kind, bytes_of_buf(&s.body), &fee);
     if (rc == CLI_DONE)
         rc = owner_check_funds(&o, s.amount, fee);
+    if (rc == CLI_DONE)
+        rc = owner_check_key(&o);
     if (rc == CLI_DONE)
         rc = confirm(&o, args, &s, fee);
     if (rc == CLI_DONE)

@@ -1,5 +1,6 @@
 /* A transaction on its way to those who sign for it, as a file that people carry: made where the chain is known
- * (`kith tx build`), signed where the keys are, sent where the network is. The signing machine needs nothing but the file.
+ * (`kith tx build`), signed where the keys are, sent where the network is. The signing machine needs nothing but the
+ * file.
  *
  *     {"kith":"transaction to sign","version":1,"prefix":"kith","partial":"<hex of a tx_partial>"}
  *
@@ -35,7 +36,8 @@ enum err offline_sign(struct offline *o, const struct seckey *secret, struct not
 /* Adds the signatures of a copy that another signed. ERR_MISMATCH where it is another transaction. */
 enum err offline_merge(struct offline *o, const struct offline *copy, struct note *note) MUST_USE;
 
-/* In words, for who is to sign: what it does, from where, for which fee, on which chain; lines that end in a newline. */
+/* In words, for who is to sign: what it does, from where, for which fee, on which chain; lines that end in a newline.
+ */
 void offline_describe(struct buf *out, const struct offline *o);
 
 #endif
