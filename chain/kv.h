@@ -35,6 +35,16 @@ bool kv_batch_next(const struct kv_batch *b, size_t *at, struct bytes *key, stru
 /* False stops the scan. Key and value are borrowed for the call; the store must not be written in it. */
 typedef bool (*kv_visit_fn)(void *arg, struct bytes key, struct bytes value);
 
+/* A store as it was at one moment, walked while others write. */
+struct kv_view;
+struct kv_view_ops {
+    bool (*next)(struct kv_view *v, struct bytes *key, struct bytes *value);
+    enum err (*close)(struct kv_view *v);
+};
+struct kv_view {
+    const struct kv_view_ops *ops;
+};
+
 struct kv;
 struct kv_ops {
     enum err (*get)(struct kv *kv, struct bytes key, struct buf *value, struct note *note);
@@ -43,6 +53,7 @@ struct kv_ops {
     enum err (*write)(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note);
     enum err (*room)(const struct kv *kv, size_t need, struct note *note);
     void (*close)(struct kv *kv);
+    enum err (*view)(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note); /* NULL: a copy */
 };
 struct kv {
     const struct kv_ops *ops;
@@ -60,6 +71,13 @@ enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct
 /* ERR_FULL: a write of so many bytes would be refused now for want of room. */
 enum err kv_room(const struct kv *kv, size_t need, struct note *note) MUST_USE;
 void kv_close(struct kv *kv);
+/* Every key that starts with `prefix`, as they are now, whatever is written later. One view of a store at a time; it is
+ * closed before the store. */
+enum err kv_view_open(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note) MUST_USE;
+/* In the order of keys, borrowed until the next call. False at the end, or when the store failed. */
+bool kv_view_next(struct kv_view *v, struct bytes *key, struct bytes *value);
+/* Anything but ERR_OK: it ended before its time. NULL is fine. */
+enum err kv_view_close(struct kv_view *v) MUST_USE;
 
 /* A directory, made if absent (its parent must exist). Held under LevelDB's own lock: a second opener gets ERR_BUSY. */
 enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note) MUST_USE;

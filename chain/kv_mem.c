@@ -201,7 +201,7 @@ static enum err mem_room(const struct kv *kv, size_t need, struct note *note)
     return m->fail_in == 1 && m->fail_with == ERR_FULL ? note_set(note, ERR_FULL, "the store is full") : ERR_OK;
 }
 
-static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_room, mem_close};
+static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_room, mem_close, NULL};
 
 struct kv *kv_mem_open(void)
 {
