@@ -184,7 +184,10 @@ static void wrong_files_say_so(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "", "[]", "{}", "{\"kith\":\"transaction to sign\",\"version\":1,\"prefix\":\"kith\",\"partial\":\"00\"}",
+        "",
+        "[]",
+        "{}",
+        "{\"kith\":\"transaction to sign\",\"version\":1,\"prefix\":\"kith\",\"partial\":\"00\"}",
         "{\"kith\":\"transaction to sign\",\"version\":2,\"prefix\":\"kith\",\"partial\":\"00\"}",
         "{\"kith\":\"transaction to sign\",\"version\":1,\"prefix\":\"btc\",\"partial\":\"00\"}",
         "{\"kith\":\"transaction to sign\",\"version\":1,\"prefix\":\"kith\",\"partial\":\"0g\"}",
@@ -202,9 +205,9 @@ static void wrong_files_say_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_signer),          cmocka_unit_test(two_of_three),
-        cmocka_unit_test(copies_add_up),       cmocka_unit_test(says_what_is_signed),
-        cmocka_unit_test(wrong_files_say_so),  cmocka_unit_test(changed_files_are_noticed),
+        cmocka_unit_test(one_signer),         cmocka_unit_test(two_of_three),
+        cmocka_unit_test(copies_add_up),      cmocka_unit_test(says_what_is_signed),
+        cmocka_unit_test(wrong_files_say_so), cmocka_unit_test(changed_files_are_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
