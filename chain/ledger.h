@@ -118,8 +118,14 @@ struct ledger_block {
     E(FORFEITED)                                                                                                       \
     E(SLASHED)                                                                                                         \
     E(UNBONDED)                                                                                                        \
-    E(MODEL) E(DATA) E(PROVIDER) E(RULE) E(GRANT_OPENED) E(KEY_RELEASED) E(GRANT_PAID) E(GRANT_REFUNDED)               \
-        E(GRANT_DISPUTED) E(BOUNTY_POSTED) E(BOUNTY_OFFERED) E(BOUNTY_PAID) E(BOUNTY_RETURNED)
+    E(MODEL)                                                                                                           \
+    E(DATA)                                                                                                            \
+    E(PROVIDER)                                                                                                        \
+    E(RULE)                                                                                                            \
+    E(GRANT_OPENED)                                                                                                    \
+    E(KEY_RELEASED)                                                                                                    \
+    E(GRANT_PAID)                                                                                                      \
+    E(GRANT_REFUNDED) E(GRANT_DISPUTED) E(BOUNTY_POSTED) E(BOUNTY_OFFERED) E(BOUNTY_PAID) E(BOUNTY_RETURNED)
 enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
