@@ -1,7 +1,7 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, audits, payout, forfeit), apply_grant.c (access to data), apply_bounty.c, apply_rule.c
- * (who signs for an account), apply_beacon.c, apply_due.c.
+ * (who signs for an account), apply_beacon.c, apply_fee.c, apply_pause.c, apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -26,6 +26,7 @@ struct apply {
     struct hash beacon;
     struct pubkey proposer;
     struct amount rewards; /* fees for the proposer so far, in the locked pot */
+    uint64_t size, work;   /* of its transactions so far */
     /* of the transaction */
     uint32_t tx; /* LEDGER_NO_TX outside of one */
     struct hash id;
@@ -55,6 +56,9 @@ void apply_due(struct apply *a);
 /* Fees and new money to the proposer; `busy`: the block had transactions. */
 void apply_reward(struct apply *a, bool busy);
 
+/* The prices of the next block, from how full this one was. */
+void apply_fees(struct apply *a);
+
 /* -- shared by the files of this group -- */
 
 /* Bond and withdrawn bond of an owner that still answers. */
@@ -66,6 +70,9 @@ struct amount apply_take_stake(struct apply *a, enum bond_role role, const struc
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
 void apply_settlement_draw(struct apply *a, const struct hash *settlement);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
+/* Counts an auditor's verdict over a provider's owner; before the owner's record of faults changes. */
+void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit_verdict verdict);
+bool apply_slashing_paused(const struct apply *a);
 void apply_grant_end(struct apply *a, const struct hash *grant);
 void apply_bounty_end(struct apply *a, const struct hash *bounty);
 

@@ -59,8 +59,9 @@ enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pen
 bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account);
-/* Least fee for a transaction of this size and kind of work. */
+/* Least fee in the next block for a transaction of this size and kind of work; and the prices that it comes from. */
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work);
+struct rec_fees ledger_fees(const struct ledger *l);
 
 /* The pool's transactions in its order; false at the end. */
 typedef bool (*ledger_next_fn)(void *arg, struct bytes *tx);
@@ -94,6 +95,7 @@ struct ledger_block {
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
  *   SLASHED         id, a = owner, amount, code = bond_role
+ *   SLASHING_PAUSED time_ms = until when, index = mismatches, code = owners that had some (255: or more)
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
  *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount
@@ -117,6 +119,7 @@ struct ledger_block {
     E(PAYOUT)                                                                                                          \
     E(FORFEITED)                                                                                                       \
     E(SLASHED)                                                                                                         \
+    E(SLASHING_PAUSED)                                                                                                 \
     E(UNBONDED)                                                                                                        \
     E(MODEL)                                                                                                           \
     E(DATA)                                                                                                            \
@@ -225,6 +228,7 @@ bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, u
 /* The key that it registered last, whether it holds yet or not. */
 bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
+struct rec_epoch ledger_audit_epoch(const struct ledger *l); /* verdicts so far, and whether slashing is paused */
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);

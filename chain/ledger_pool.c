@@ -29,8 +29,7 @@ enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct 
 
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work)
 {
-    const struct params *p = &l->genesis.params;
-    return tx_fee_min(size, work, p->fee_byte, p->fee_work);
+    return tx_fee_min(size, work, l->state.fees.per_byte, l->state.fees.per_work);
 }
 
 static enum err fee_check(const struct ledger *l, struct bytes raw, const struct tx *t, struct note *note)
@@ -134,8 +133,8 @@ static struct signer *signer_find(const struct ledger *l, struct signer *table, 
     return &table[i];
 }
 
-/* May this one follow those before it? Counts it if so. */
-static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, struct note *note)
+/* May this one follow those before it? Counts it, and its work, if so. */
+static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, uint64_t *work, struct note *note)
 {
     struct tx t;
     struct hash id;
@@ -144,6 +143,8 @@ static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, 
         return e;
     if ((e = fee_check(l, raw, &t, note)))
         return e;
+    if (tx_work(&t) > BLOCK_WORK_MAX - *work)
+        return note_set(note, ERR_LIMIT, "more than %u units of work in a block", BLOCK_WORK_MAX);
     struct signer *s = signer_find(l, table, &t.signer);
     if ((e = nonce_check(t.nonce, s->left.nonce, note)))
         return e;
@@ -154,6 +155,7 @@ static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, 
     if (!amount_sub(&s->left.balance, s->left.balance, t.fee))
         return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
     s->left.nonce++;
+    *work += tx_work(&t);
     s->closed = t.kind == TX_ACCOUNT_RULE;
     return ERR_OK;
 }
@@ -163,9 +165,10 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     struct bytes raw;
     size_t size = 0;
+    uint64_t work = 0;
     uint32_t n = 0;
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
-        if (raw.n > size_max - size || admit(l, table, raw, NULL) != ERR_OK)
+        if (raw.n > size_max - size || admit(l, table, raw, &work, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;
@@ -177,6 +180,7 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note)
 {
     size_t size = 0;
+    uint64_t work = 0;
     enum err e = ERR_OK;
     if (n > BLOCK_TXS_MAX)
         return note_set(note, ERR_LIMIT, "%u transactions in a block: at most %u", n, BLOCK_TXS_MAX);
@@ -186,7 +190,7 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
         return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     for (uint32_t i = 0; i < n && e == ERR_OK; i++)
-        e = admit(l, table, txs[i], note);
+        e = admit(l, table, txs[i], &work, note);
     free(table);
     return e;
 }

@@ -124,6 +124,16 @@ struct params ledger_params(const struct ledger *l)
     return l->genesis.params;
 }
 
+struct rec_fees ledger_fees(const struct ledger *l)
+{
+    return l->state.fees;
+}
+
+struct rec_epoch ledger_audit_epoch(const struct ledger *l)
+{
+    return state_get_epoch(&l->state);
+}
+
 struct rec_totals ledger_totals(const struct ledger *l)
 {
     return l->state.totals;

@@ -12,6 +12,7 @@
     C('b', BOND, true)        /* role, owner -> rec_bond */                                                            \
     C('c', CIPHER, false)     /* cipher root -> plain root of the data set */                                          \
     C('d', DATA, true)        /* plain root -> rec_data */                                                             \
+    C('e', FEES, false)       /* -> rec_fees */                                                                        \
     C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
     C('g', GRANT, true)       /* grant -> rec_grant */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
@@ -29,6 +30,7 @@
     C('u', UNBONDING, true)   /* role, owner, id -> rec_unbonding */                                                   \
     C('v', TOTALS, false)     /* -> rec_totals */                                                                      \
     C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */                       \
+    C('x', EPOCH, false)      /* -> rec_epoch */                                                                       \
     C('y', BOUNTY, true)      /* bounty -> rec_bounty */
 
 enum state_class {
@@ -56,8 +58,9 @@ RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
 #define REC_BEACON_KEY_FIELDS(F) F(vrf_public, key) F(u64, from_height) F(vrf_public, next) F(u64, next_from_height)
 RECORD_DECLARE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
 
-/* An owner's exact mismatches. full_audit holds until until_ms. */
-#define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms)
+/* An owner's exact mismatches that are held against it, and when the last such was; full audit holds until its time.
+ * mismatch_ms: the last one at all, also while slashing is paused. */
+#define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms) F(u64, mismatch_ms)
 RECORD_DECLARE(rec_fault, REC_FAULT_FIELDS)
 
 #define REC_PROVIDER_FIELDS(F)                                                                                         \
@@ -200,6 +203,15 @@ RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
     F(amount, funds)                                                                                                   \
     F(amount, burned)
 RECORD_DECLARE(rec_totals, REC_TOTALS_FIELDS)
+
+/* The verdicts of audits since began_ms: matches and mismatches together, the mismatches alone, and the owners that had
+ * some. Nobody is slashed until paused_until_ms: apply_pause.c. */
+#define REC_EPOCH_FIELDS(F) F(u64, began_ms) F(u32, verdicts) F(u32, mismatches) F(u32, owners) F(u64, paused_until_ms)
+RECORD_DECLARE(rec_epoch, REC_EPOCH_FIELDS)
+
+/* What a transaction of the next block pays at least: apply_fee.c. */
+#define REC_FEES_FIELDS(F) F(amount, per_byte) F(amount, per_work)
+RECORD_DECLARE(rec_fees, REC_FEES_FIELDS)
 
 /* What happens by itself at a time: see apply_due.c. */
 enum due_kind {

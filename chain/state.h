@@ -14,12 +14,14 @@
 struct state {
     struct tree *tree;
     struct rec_totals totals;
+    struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
     bool validators_changed; /* a validator's bond did, since state_init or the last clearing */
 };
 
 struct state_mark {
     size_t tree;
     struct rec_totals totals;
+    struct rec_fees fees;
     bool validators_changed;
 };
 
@@ -27,11 +29,11 @@ void state_init(struct state *s);
 void state_clear(struct state *s);
 /* The state that a checked genesis begins with. */
 void state_begin(struct state *s, const struct genesis *g);
-/* After the tree was filled from a store: takes the totals from it. False if they are absent. */
+/* After the tree was filled from a store: takes totals and fees from it. False if they are absent. */
 bool state_load(struct state *s) MUST_USE;
 struct state_mark state_mark(const struct state *s);
 void state_undo(struct state *s, const struct state_mark *mark);
-/* Puts the totals into the tree. */
+/* Puts totals and fees into the tree. */
 void state_seal(struct state *s);
 
 /* -- money -- */
@@ -108,6 +110,10 @@ void state_put_auditor(struct state *s, const struct hash *model, const struct p
 void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *node);
 bool state_next_auditor(const struct state *s, const struct hash *model, const struct pubkey *after,
                         struct pubkey *node);
+
+/* All zero before the first audit. */
+struct rec_epoch state_get_epoch(const struct state *s);
+void state_put_epoch(struct state *s, const struct rec_epoch *e);
 
 /* Indexes from one hash, or a name, to the root of a model or data set. */
 bool state_get_name(const struct state *s, const struct text64 *name, struct hash *root);

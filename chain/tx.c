@@ -181,6 +181,12 @@ struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, str
     return sum;
 }
 
+struct amount tx_fee_offer(struct amount least)
+{
+    struct amount more;
+    return amount_scale(&more, least, 5, 4) ? more : least;
+}
+
 void tx_print(struct buf *out, const struct tx *t)
 {
     const struct kind *k = kind_find(t->kind);

@@ -240,6 +240,8 @@ enum err tx_check(const struct tx *t, const struct hash *chain, struct note *not
 enum err tx_authorized(const struct tx *t, uint8_t k, const struct hashes *keys, struct note *note) MUST_USE;
 /* Units of work, of a transaction that tx_decode accepted; each signature beyond the first is one. */
 uint64_t tx_work(const struct tx *t);
+/* What a wallet offers where `least` is the least fee now: a quarter more, for two full blocks until it is in one. */
+struct amount tx_fee_offer(struct amount least);
 /* Least fee for an encoding of `size` bytes. The fee field has a fixed width, so the size does not depend on it. */
 struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, struct amount per_work);
 /* One JSON object: id, kind, signer, nonce, fee and the body's fields. */

@@ -163,12 +163,29 @@ static void nothing_follows_in_the_same_block(void **state)
     world_free(w);
 }
 
+/* Its own key could promise the deposit away in vouchers. */
+static void it_opens_no_channel(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct world_channel c;
+    struct pubkey keys[3];
+    assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(5 * KITH)), ERR_OK);
+    assert_int_equal(world_publish(w, 2, 7, 0, 0, NULL, 0), ERR_OK);
+    assert_int_equal(world_provide(w, 2, 2, 7, false), ERR_OK);
+    assert_int_equal(world_open(w, &c, 1, 2, 7, KITH), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 1, TX_ACCOUNT_RULE, tx_account_rule, 2, three(w, keys)), ERR_OK);
+    assert_int_equal(world_open(w, &c, 1, 2, 7, KITH), ERR_STATE);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_of_three_spend),
         cmocka_unit_test(the_rule_ends_by_its_own_signers),
         cmocka_unit_test(nothing_follows_in_the_same_block),
+        cmocka_unit_test(it_opens_no_channel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

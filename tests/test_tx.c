@@ -91,7 +91,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "162 f08d7744856f9505")                                                                   \
+    G(params, PARAMS_FIELDS, "174 1ec14331d4c72f64")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -126,7 +126,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
     G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
-    G(rec_fault, REC_FAULT_FIELDS, "20 b6b02d2426522588")                                                              \
+    G(rec_fault, REC_FAULT_FIELDS, "28 51ef85b754b5513a")                                                              \
     G(rec_provider, REC_PROVIDER_FIELDS, "136 246986f3435b3820")                                                       \
     G(flat_entry, FLAT_ENTRY_FIELDS, "69 607760b2789c2130")                                                            \
     G(rec_model, REC_MODEL_FIELDS, "156 7578c358cd1c8740")                                                             \
@@ -134,11 +134,13 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_channel, REC_CHANNEL_FIELDS, "172 6171d01530d772fb")                                                         \
     G(rec_settlement, REC_SETTLEMENT_FIELDS, "273 57336442a931b297")                                                   \
     G(audit_draw, AUDIT_DRAW_FIELDS, "37 3e893fe8f6692eb1")                                                            \
+    G(rec_epoch, REC_EPOCH_FIELDS, "28 81967901ebf8a6e8")                                                              \
+    G(rec_fees, REC_FEES_FIELDS, "16 37d36a46b627541f")                                                                \
     G(rec_totals, REC_TOTALS_FIELDS, "48 d00e80b294765c41")                                                            \
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "194 939d898c8784a953")
+    G(genesis, GENESIS_FIELDS, "206 528e094d851e3da5")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \

@@ -403,6 +403,14 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         s->locked += r.state == SETTLEMENT_WAITING || r.state == SETTLEMENT_DRAWN ? r.amount.mote : 0;
         break;
     }
+    case STATE_EPOCH: {
+        READ(rec_epoch)
+        break;
+    }
+    case STATE_FEES: {
+        READ(rec_fees)
+        break;
+    }
     case STATE_TOTALS: {
         READ(rec_totals)
         s->totals = r;

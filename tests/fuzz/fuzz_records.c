@@ -53,6 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_channel)                                                                                                     \
     R(rec_settlement)                                                                                                  \
     R(audit_draw)                                                                                                      \
+    R(rec_epoch)                                                                                                       \
+    R(rec_fees)                                                                                                        \
     R(rec_totals)                                                                                                      \
     R(rec_due)                                                                                                         \
     R(rec_result)                                                                                                      \
