@@ -320,6 +320,56 @@ void api_tx_post(struct api_call *c)
     json_decref(body);
 }
 
+/* -- lists of transactions: answered when all are judged -- */
+
+struct txs_post {
+    struct node *node;
+    struct http_request *request;
+};
+
+static void txs_taken(void *arg, const struct consensus_taken *taken)
+{
+    struct txs_post *p = arg;
+    struct buf b = {0};
+    bool first = true;
+    buf_add_text(&b, "{");
+    api_put_u64(&b, &first, "accepted", taken->accepted);
+    api_put_u64(&b, &first, "refused", taken->n - taken->accepted);
+    if (taken->first_error != ERR_OK) {
+        api_put_u64(&b, &first, "first_refused", taken->first_refused);
+        api_put_text(&b, &first, "why", err_text(taken->first_error));
+    }
+    buf_add_text(&b, "}");
+    http_on_gone(p->request, NULL, NULL);
+    api_reply_json(p->request, 202, &b);
+    free(p);
+}
+
+static void txs_gone(void *arg, struct http_request *r)
+{
+    struct txs_post *p = arg;
+    (void)r;
+    consensus_submit_cancel(p->node->consensus, txs_taken, p);
+    free(p);
+}
+
+void api_txs_post(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct bytes list = http_body(c->request);
+    struct txs_post *p = mem_new(sizeof *p);
+    *p = (struct txs_post){c->node, c->request};
+    enum err e = kv_room(c->node->kv, list.n, &note);
+    if (e == ERR_OK)
+        e = consensus_submit_list(c->node->consensus, list, txs_taken, p, &note);
+    if (e == ERR_OK) {
+        http_on_gone(c->request, txs_gone, p);
+        return;
+    }
+    free(p);
+    api_fail(c->request, e, &note);
+}
+
 static bool tx_ready(const struct chain_wait *w)
 {
     struct rec_result result;
