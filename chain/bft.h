@@ -12,16 +12,18 @@
  * back as an event before anything else, as if it had come from a peer. It holds no blocks either: a value is an
  * id together with the verdict that the driver gave with it.
  *
- * Differences from the paper, each allowed by it: prevotes carry the valid round and a quorum is of equal
- * (value, valid round); rounds are skipped on f+1 of power in that round or later ones; a fresh proposal whose time
- * is off our clock or that was made in another round is refused (but not one that had a quorum before); a proposer's
- * second proposal is taken if a quorum voted for it.
+ * Differences from the paper, each allowed by it: a locked validator prevotes only what had a quorum in the round of
+ * its lock or later, its own value included (so a prevote that forgets a lock is evidence by itself); prevotes carry
+ * the valid round and a quorum is of equal (value, valid round); rounds are skipped on f+1 of power in that round or
+ * later ones; a fresh proposal whose time is off our clock or that was made in another round is refused (but not one
+ * that had a quorum before); a proposer's second proposal is taken if a quorum voted for it.
  *
  * Same events in the same order give the same effects: a log of events is a log of the state.
  */
 #ifndef KITH_CHAIN_BFT_H
 #define KITH_CHAIN_BFT_H
 
+#include "chain/evidence.h"
 #include "chain/valset.h"
 #include "chain/vote.h"
 
@@ -93,6 +95,8 @@ struct bft_view bft_view(const struct bft *b);
 /* Would the proposal tell us something? To be asked before its block is checked, which costs. Its signature is verified
  * here. */
 bool bft_wants(const struct bft *b, const struct proposal *p);
+/* Does it contradict the one that we have of its round and proposer? Then it is worth an event, for the evidence. */
+bool bft_contradicts(const struct bft *b, const struct proposal *p);
 /* What we know of the verdict on a value of this height. */
 enum bft_verdict bft_verdict(const struct bft *b, const struct hash *value);
 /* After BFT_DECIDE: appends commit_sig's of its precommits, ordered by index. Returns how many. */

@@ -91,7 +91,7 @@ struct ledger_block {
  *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
- *   SLASHED         id, a = owner, amount, code = bond_role
+ *   SLASHED         id (of the evidence's transaction for a validator), a = owner, amount, code = bond_role
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
  *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount */
@@ -167,7 +167,11 @@ bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, u
 bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
 struct rec_totals ledger_totals(const struct ledger *l);
-/* At most VALIDATORS_MAX; returns how many. */
+/* Would a transaction with it have its effect in the next block? ERR_RANGE for a height to come, ERR_DUPLICATE where
+ * the validator was punished for that height. */
+enum err ledger_evidence_check(struct ledger *l, const struct evidence *e, struct note *note) MUST_USE;
+bool ledger_office(const struct ledger *l, const struct pubkey *validator, struct rec_office *out);
+/* Those in office two heights after the last block; at most VALIDATORS_MAX, returns how many. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);
 /* The next record behind `after` in the order of keys (NULL: the first); false at the end. */
 bool ledger_model_next(const struct ledger *l, const struct hash *after, struct rec_model *out);

@@ -12,9 +12,11 @@
     C('b', BOND, true)        /* role, owner -> rec_bond */                                                            \
     C('c', CIPHER, false)     /* cipher root -> plain root of the data set */                                          \
     C('d', DATA, true)        /* plain root -> rec_data */                                                             \
+    C('e', OFFICE, true)      /* validator -> rec_office */                                                            \
     C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
     C('i', AUDITOR, true)     /* model, node -> nothing: nodes that audit this model */                                \
+    C('j', MARKS, false)      /* -> rec_marks */                                                                       \
     C('k', BEACON_KEY, false) /* validator -> rec_beacon_key */                                                        \
     C('m', MODEL, true)       /* root -> rec_model */                                                                  \
     C('n', NAME, false)       /* H[kith.statekey](name) -> root of the newest model with it */                         \
@@ -46,6 +48,19 @@ RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
  * a height of 0: none. */
 #define REC_BEACON_KEY_FIELDS(F) F(vrf_public, key) F(u64, from_height) F(vrf_public, next) F(u64, next_from_height)
 RECORD_DECLARE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
+
+/* A validator: its power in the set of the height after next, the heights that it was in office from and until (0:
+ * still; an earlier stay is counted as part of this one), whether its key was found guilty and may never be bonded
+ * again, and the heights for which it was punished, u64 one behind the other. */
+#define REC_OFFICE_FIELDS(F) F(u64, power) F(u64, from_height) F(u64, until_height) F(flag, banned) F(blob, punished)
+RECORD_DECLARE(rec_office, REC_OFFICE_FIELDS)
+
+/* When heights were: office_mark one behind the other, the oldest first. */
+#define OFFICE_MARK_FIELDS(F) F(u64, height) F(u64, time_ms)
+RECORD_DECLARE(office_mark, OFFICE_MARK_FIELDS)
+#define OFFICE_MARK_SIZE    16
+#define REC_MARKS_FIELDS(F) F(blob, marks)
+RECORD_DECLARE(rec_marks, REC_MARKS_FIELDS)
 
 /* An owner's exact mismatches. full_audit holds until until_ms. */
 #define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms)

@@ -16,6 +16,7 @@ RECORD_DEFINE(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS)
 RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
 RECORD_DEFINE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
 RECORD_DEFINE(tx_audit, TX_AUDIT_FIELDS)
+RECORD_DEFINE(tx_evidence, TX_EVIDENCE_FIELDS)
 RECORD_DEFINE(tx_beacon_key, TX_BEACON_KEY_FIELDS)
 
 /* What each kind's body needs: a trial decode, JSON, its base work and its name. */

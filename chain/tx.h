@@ -10,6 +10,7 @@
 #define KITH_CHAIN_TX_H
 
 #include "base/vrf.h"
+#include "chain/evidence.h"
 #include "chain/market_records.h"
 
 #define TX_VERSION 1
@@ -39,6 +40,7 @@ RECORD_DECLARE(tx, TX_FIELDS)
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
     K(11, AUDIT, tx_audit, 10)                                                                                         \
+    K(12, EVIDENCE, tx_evidence, 10)                                                                                   \
     K(13, BEACON_KEY, tx_beacon_key, 4)
 
 enum tx_kind {
@@ -136,6 +138,10 @@ enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS
     F(u8, verdict)                                                                                                     \
     F(hash, digest)
 RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
+
+/* By anyone. */
+#define TX_EVIDENCE_FIELDS(F) F(evidence, evidence)
+RECORD_DECLARE(tx_evidence, TX_EVIDENCE_FIELDS)
 
 /* By a validator: the public key of its random function (docs/consensus.md). Holds two epochs later. */
 #define TX_BEACON_KEY_FIELDS(F) F(vrf_public, key)

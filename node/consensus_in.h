@@ -1,5 +1,6 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself) and
+ * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself),
+ * consensus_evidence.c and
  * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
@@ -35,6 +36,12 @@ struct wait {
     enum err result;
     uint64_t height;
     struct note note;
+};
+
+/* Evidence that the ledger has not punished yet. */
+struct pending {
+    struct evidence evidence;
+    uint64_t due_ms; /* when we send it, if nobody has */
 };
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
@@ -90,6 +97,8 @@ struct consensus {
     uint32_t waits_n, waits_room;
     uint32_t evidence;
 
+    struct pending pending[CONSENSUS_EVIDENCE_MAX];
+    uint32_t pending_n;
     consensus_send_fn send; /* NULL: to the pool */
     void *send_arg;
     uint64_t beacon_key_height; /* before it our key is not registered again */
@@ -134,6 +143,13 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body);
+
+/* consensus_evidence.c */
+enum err evidence_load(struct consensus *c, struct note *note);
+/* Verified, and of this height or punishable: kept, said to all, and sent to the ledger by and by. */
+void evidence_found(struct consensus *c, const struct evidence *e);
+void evidence_step(struct consensus *c);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);

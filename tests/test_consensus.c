@@ -274,6 +274,64 @@ static void validators_register_and_prove(void **state)
     cluster_free(c);
 }
 
+static bool is_banned(void *arg)
+{
+    struct cluster *c = arg;
+    struct rec_office rec;
+    for (unsigned i = 0; i < c->n; i++)
+        if (!ledger_office(c->m[i].ledger, &c->net.node[3].id, &rec) || !rec.banned)
+            return false;
+    return true;
+}
+
+/* Evidence that one node hears of is with all, and one of them sends it to the ledger: once. */
+static void evidence_reaches_the_ledger_once(void **state)
+{
+    (void)state;
+    static struct bytes txs[BLOCK_TXS_MAX];
+    struct cluster *c = cluster_new(4, 0);
+    for (int i = 0; i < 16; i++) { /* so that all have fees to pay with */
+        pay(c, (unsigned)i % 4, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    struct vote v[2];
+    struct evidence e;
+    struct buf raw = {0};
+    for (int i = 0; i < 2; i++) {
+        v[i] = (struct vote){.kind = VOTE_PREVOTE, .height = height(c, 0), .round = 9, .valid_round = VOTE_NO_ROUND};
+        v[i].value.b[0] = (uint8_t)(i + 1);
+        struct hash h = vote_hash(&v[i], &c->chain);
+        key_sign_hash(&c->net.node[3].key, &h, NULL, &v[i].sig);
+    }
+    assert_true(evidence_of_votes(&c->net.node[3].id, &v[0], &v[1], &e));
+    evidence_put(&raw, &e);
+    assert_int_equal(peers_send(c->net.node[3].peers, &c->net.node[0].id, MSG_EVIDENCE, bytes_of_buf(&raw)), ERR_OK);
+    uint64_t from = height(c, 0);
+    net_run(&c->net, is_banned, c, 30000);
+    net_wait(&c->net, 5000); /* those further down the line would have sent theirs by now */
+    unsigned sent = 0;
+    for (uint64_t h = from; h <= height(c, 0); h++) {
+        struct buf block = {0};
+        struct block b;
+        assert_int_equal(consensus_block_get(c->m[0].consensus, h, &block, NULL, NULL), ERR_OK);
+        assert_int_equal(block_decode(bytes_of_buf(&block), &b, txs, NULL), ERR_OK);
+        for (uint32_t i = 0; i < b.header.txs_n; i++) {
+            struct tx t;
+            assert_int_equal(tx_decode(txs[i], &t, NULL), ERR_OK);
+            sent += t.kind == TX_EVIDENCE;
+        }
+        buf_clear(&block);
+    }
+    assert_int_equal(sent, 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(consensus_status(c->m[i].consensus).evidence, 1);
+    pay(c, 1, 1); /* three go on without the fourth */
+    all_reach(c, height(c, 0) + 1, 10000);
+    assert_int_equal(consensus_validators(c->m[0].consensus)->n, 3);
+    buf_clear(&raw);
+    cluster_free(c);
+}
+
 static void four_validators_agree(void **state)
 {
     (void)state;
@@ -449,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_validator_decides_alone),
         cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(evidence_reaches_the_ledger_once),
         cmocka_unit_test(validators_register_and_prove),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
         cmocka_unit_test(all_killed_at_any_moment),

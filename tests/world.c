@@ -304,6 +304,11 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         s->locked += r.state == SETTLEMENT_WAITING || r.state == SETTLEMENT_DRAWN ? r.amount.mote : 0;
         break;
     }
+    case STATE_OFFICE: {
+        READ(rec_office)
+        CHECK(!r.banned || r.punished.n);
+        break;
+    }
     case STATE_TOTALS: {
         READ(rec_totals)
         s->totals = r;
