@@ -135,6 +135,19 @@ void store_le64(void *p, uint64_t v)
         b[i] = (uint8_t)(v >> (8 * i));
 }
 
+void store_be32(void *p, uint32_t v)
+{
+    uint8_t *b = p;
+    for (int i = 0; i < 4; i++)
+        b[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+void store_be64(void *p, uint64_t v)
+{
+    store_be32(p, (uint32_t)(v >> 32));
+    store_be32((uint8_t *)p + 4, (uint32_t)v);
+}
+
 void hex_put(char *text, const void *p, size_t n)
 {
     static const char digits[] = "0123456789abcdef";

@@ -44,6 +44,9 @@ uint64_t load_le64(const void *p);
 void store_le16(void *p, uint16_t v);
 void store_le32(void *p, uint32_t v);
 void store_le64(void *p, uint64_t v);
+/* For keys of ordered stores: the order of bytes is the order of numbers. */
+void store_be32(void *p, uint32_t v);
+void store_be64(void *p, uint64_t v);
 
 /* Writes 2 n digits and a NUL: text holds 2 n + 1. */
 void hex_put(char *text, const void *p, size_t n);

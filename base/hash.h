@@ -51,6 +51,7 @@ struct hash {
     T(GOSSIP, "kith.gossip")     /* ids of gossiped messages */                                                        \
     T(MULTI, "kith.multi")       /* k-of-n accounts */                                                                 \
     T(CONSENT, "kith.consent")   /* a node agrees to its owner */                                                      \
+    T(SNAPSHOT, "kith.snapshot") /* the table of a snapshot's leaves */                                                \
     T(VRF, "kith.vrf")           /* the secret of a validator's random function */                                     \
     T(PAGE, "kith.page")         /* what a page of a cache was made from */
 

@@ -96,6 +96,23 @@
 #define LIGHT_STEPS_MAX      1024        /* headers taken on the way to one height: about ten seconds of signatures */
 #define LIGHT_CLOCK_DRIFT_MS 60000       /* how far a decided header may be ahead of a phone's clock */
 
+/* -- snapshots (protocol) -- */
+#define SNAPSHOT_LEAF_BYTES 32768u       /* of entries: what is larger is halved */
+#define SNAPSHOT_LEAF_MAX   (256u << 10) /* what halving cannot make smaller: one entry, or 64 equal bits */
+#define SNAPSHOT_LEAVES_MAX (1u << 20)   /* 32 GiB of state; the table takes 1 MiB */
+#define SNAPSHOT_KEY_MAX    255u         /* of a record in the state */
+/* -- snapshots (own) -- */
+#define SNAPSHOT_KEPT        2     /* on disk: the one before is still being fetched when a new one is made */
+#define SNAPSHOT_INTERVAL    10000 /* blocks: under load, hours */
+#define SNAPSHOT_BEHIND      2000  /* blocks behind from which fetching the state is quicker than replaying */
+#define SNAPSHOT_SLICE_MS    5     /* of making at a time... */
+#define SNAPSHOT_PAUSE_MS    10    /* ...and what others get in between */
+#define SNAPSHOT_WINDOW      16    /* leaves asked for at once, and at most... */
+#define SNAPSHOT_PEER_LEAVES 4     /* ...so many of one peer */
+#define SNAPSHOT_ASK_MS      5000  /* until something is asked for elsewhere */
+#define SNAPSHOT_SILENT_MS   30000 /* without a new leaf: another snapshot is looked for */
+#define SNAPSHOT_DROP_KEYS   10000 /* of the old state, in one step */
+
 /* -- GGUF: what a hostile file may make us hold -- */
 #define GGUF_KEYS_MAX         4096
 #define GGUF_KEY_BYTES_MAX    256
@@ -159,12 +176,14 @@
 #define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
 
 /* -- wallet: what a file may make us spend before its password was checked -- */
-#define WALLET_ACCOUNTS_MAX   256
-#define WALLET_NAME_MAX       32
-#define WALLET_FILE_MAX       (64u << 10) /* 256 accounts with the longest names take 18 KiB */
-#define WALLET_PASSES_MAX     16
-#define WALLET_MEMORY_KIB_MIN 8 /* Argon2's own least, for tests */
-#define WALLET_MEMORY_KIB_MAX (1u << 20)
+#define WALLET_ACCOUNTS_MAX    256
+#define WALLET_NAME_MAX        32
+#define WALLET_FILE_MAX        (64u << 10) /* 256 accounts with the longest names take 18 KiB */
+#define WALLET_PASSES_MAX      16
+#define WALLET_MEMORY_KIB_MIN  8 /* Argon2's own least, for tests */
+#define WALLET_MEMORY_KIB_MAX  (1u << 20)
+#define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
+#define WALLET_LABELS_FILE_MAX (8u << 20)
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024

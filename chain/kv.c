@@ -1,6 +1,10 @@
 /* Batches, and the calls through a store's table. */
 #include "chain/kv.h"
 
+#include "base/mem.h"
+
+#include <stdlib.h>
+
 /* An operation: u8 put(1) or delete(0), u32 key length, key, for a put u32 value length, value. */
 static void add_piece(struct buf *b, struct bytes piece)
 {
@@ -63,7 +67,13 @@ enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note 
 
 enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
 {
-    return kv->ops->scan(kv, prefix, visit, arg, note);
+    return kv->ops->scan(kv, prefix, prefix, visit, arg, note);
+}
+
+enum err kv_scan_from(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                      struct note *note)
+{
+    return kv->ops->scan(kv, prefix, from, visit, arg, note);
 }
 
 enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note)
@@ -80,4 +90,58 @@ void kv_close(struct kv *kv)
 {
     if (kv)
         kv->ops->close(kv);
+}
+
+/* -- views of stores that have none of their own: a copy, as operations of a batch -- */
+
+struct copy_view {
+    struct kv_view view; /* first */
+    struct kv_batch rows;
+    size_t at;
+};
+
+static bool copy_one(void *arg, struct bytes key, struct bytes value)
+{
+    kv_batch_put(arg, key, value);
+    return true;
+}
+
+static bool copy_next(struct kv_view *v, struct bytes *key, struct bytes *value)
+{
+    struct copy_view *c = (struct copy_view *)v;
+    return kv_batch_next(&c->rows, &c->at, key, value);
+}
+
+static enum err copy_close(struct kv_view *v)
+{
+    kv_batch_clear(&((struct copy_view *)v)->rows);
+    free(v);
+    return ERR_OK;
+}
+
+static const struct kv_view_ops copy_ops = {copy_next, copy_close};
+
+enum err kv_view_open(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note)
+{
+    *out = NULL;
+    if (kv->ops->view)
+        return kv->ops->view(kv, prefix, out, note);
+    struct copy_view *c = mem_new(sizeof *c);
+    c->view.ops = &copy_ops;
+    enum err e = kv_scan(kv, prefix, copy_one, &c->rows, note);
+    if (e == ERR_OK)
+        *out = &c->view;
+    else
+        (void)!copy_close(&c->view);
+    return e;
+}
+
+bool kv_view_next(struct kv_view *v, struct bytes *key, struct bytes *value)
+{
+    return v->ops->next(v, key, value);
+}
+
+enum err kv_view_close(struct kv_view *v)
+{
+    return v ? v->ops->close(v) : ERR_OK;
 }

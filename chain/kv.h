@@ -17,6 +17,7 @@
 #define KV_TX        'x' /* ledger: what became of a transaction, by its id */
 #define KV_BLOCK     'b' /* consensus: blocks and their commits */
 #define KV_CONSENSUS 'c' /* consensus: anything else */
+#define KV_HISTORY   'h' /* node: what happened to each account (node/history.h) */
 
 /* Puts and deletes in order; the last one to a key wins. {0} is empty. */
 struct kv_batch {
@@ -34,13 +35,25 @@ bool kv_batch_next(const struct kv_batch *b, size_t *at, struct bytes *key, stru
 /* False stops the scan. Key and value are borrowed for the call; the store must not be written in it. */
 typedef bool (*kv_visit_fn)(void *arg, struct bytes key, struct bytes value);
 
+/* A store as it was at one moment, walked while others write. */
+struct kv_view;
+struct kv_view_ops {
+    bool (*next)(struct kv_view *v, struct bytes *key, struct bytes *value);
+    enum err (*close)(struct kv_view *v);
+};
+struct kv_view {
+    const struct kv_view_ops *ops;
+};
+
 struct kv;
 struct kv_ops {
     enum err (*get)(struct kv *kv, struct bytes key, struct buf *value, struct note *note);
-    enum err (*scan)(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note);
+    enum err (*scan)(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                     struct note *note);
     enum err (*write)(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note);
     enum err (*room)(const struct kv *kv, size_t need, struct note *note);
     void (*close)(struct kv *kv);
+    enum err (*view)(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note); /* NULL: a copy */
 };
 struct kv {
     const struct kv_ops *ops;
@@ -50,11 +63,21 @@ struct kv {
 enum err kv_get(struct kv *kv, struct bytes key, struct buf *value, struct note *note) MUST_USE;
 /* Every key that starts with `prefix`, in the order of unsigned bytes. */
 enum err kv_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note) MUST_USE;
+/* The same, from the first of them that is not before `from`, which starts with `prefix`. */
+enum err kv_scan_from(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                      struct note *note) MUST_USE;
 /* ERR_FULL when the disk is full: nothing of the batch is applied, and a later try may succeed. */
 enum err kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct note *note) MUST_USE;
 /* ERR_FULL: a write of so many bytes would be refused now for want of room. */
 enum err kv_room(const struct kv *kv, size_t need, struct note *note) MUST_USE;
 void kv_close(struct kv *kv);
+/* Every key that starts with `prefix`, as they are now, whatever is written later. One view of a store at a time; it is
+ * closed before the store. */
+enum err kv_view_open(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note) MUST_USE;
+/* In the order of keys, borrowed until the next call. False at the end, or when the store failed. */
+bool kv_view_next(struct kv_view *v, struct bytes *key, struct bytes *value);
+/* Anything but ERR_OK: it ended before its time. NULL is fine. */
+enum err kv_view_close(struct kv_view *v) MUST_USE;
 
 /* A directory, made if absent (its parent must exist). Held under LevelDB's own lock: a second opener gets ERR_BUSY. */
 enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note) MUST_USE;

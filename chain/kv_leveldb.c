@@ -40,6 +40,16 @@ struct kv_leveldb {
     leveldb_writeoptions_t *write_synced, *write_plain;
     leveldb_filterpolicy_t *filter;
     int dir;
+    struct level_view *view; /* open now, or NULL */
+};
+
+/* An iterator of LevelDB's stays at the moment when it was made. */
+struct level_view {
+    struct kv_view view; /* first */
+    struct kv_leveldb *of;
+    leveldb_iterator_t *it; /* NULL: the database was closed under it */
+    struct buf prefix;
+    bool is_begun;
 };
 
 static struct kv_leveldb *of(struct kv *kv)
@@ -64,6 +74,17 @@ static enum err failed_take(char *text, struct note *note, const char *doing)
     note_set(note, e, "the store failed at %s: %.160s (%s)", doing, text, remedy);
     leveldb_free(text);
     return e;
+}
+
+static void db_close(struct kv_leveldb *l)
+{
+    if (l->view && l->view->it) {
+        leveldb_iter_destroy(l->view->it);
+        l->view->it = NULL;
+    }
+    if (l->db)
+        leveldb_close(l->db);
+    l->db = NULL;
 }
 
 /* Opens the database; the directory stays synced. */
@@ -114,14 +135,15 @@ static enum err level_get(struct kv *kv, struct bytes key, struct buf *value, st
     return ERR_OK;
 }
 
-static enum err level_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+static enum err level_scan(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                           struct note *note)
 {
     char *error = NULL;
     enum err e = db_usable(of(kv), note);
     if (e)
         return e;
     leveldb_iterator_t *it = leveldb_create_iterator(of(kv)->db, of(kv)->read);
-    for (leveldb_iter_seek(it, (const char *)prefix.p, prefix.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
+    for (leveldb_iter_seek(it, (const char *)from.p, from.n); leveldb_iter_valid(it); leveldb_iter_next(it)) {
         size_t key_n, value_n;
         const char *key = leveldb_iter_key(it, &key_n);
         const char *value = leveldb_iter_value(it, &value_n);
@@ -155,8 +177,7 @@ static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sy
     if (e)
         return e;
     if (l->torn || !l->db) {
-        if (l->db)
-            leveldb_close(l->db);
+        db_close(l);
         if ((e = db_open(l, note)))
             return e;
     }
@@ -176,8 +197,7 @@ static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sy
 static void level_close(struct kv *kv)
 {
     struct kv_leveldb *l = of(kv);
-    if (l->db)
-        leveldb_close(l->db);
+    db_close(l);
     if (l->dir >= 0)
         close(l->dir);
     leveldb_options_destroy(l->options);
@@ -194,7 +214,63 @@ static enum err level_room(const struct kv *kv, size_t need, struct note *note)
     return room_check((const struct kv_leveldb *)kv, need, note);
 }
 
-static const struct kv_ops ops = {level_get, level_scan, level_write, level_room, level_close};
+static bool view_next(struct kv_view *v, struct bytes *key, struct bytes *value)
+{
+    struct level_view *w = (struct level_view *)v;
+    size_t key_n, value_n;
+    if (!w->it)
+        return false;
+    if (w->is_begun)
+        leveldb_iter_next(w->it);
+    w->is_begun = true;
+    if (!leveldb_iter_valid(w->it))
+        return false;
+    const char *k = leveldb_iter_key(w->it, &key_n);
+    const char *p = leveldb_iter_value(w->it, &value_n);
+    if (key_n < w->prefix.n || memcmp(k, w->prefix.p, w->prefix.n) != 0)
+        return false;
+    *key = bytes_of(k, key_n);
+    *value = bytes_of(p, value_n);
+    return true;
+}
+
+static enum err view_close(struct kv_view *v)
+{
+    struct level_view *w = (struct level_view *)v;
+    char *error = NULL;
+    enum err e = w->it ? ERR_OK : ERR_CLOSED;
+    if (w->it) {
+        leveldb_iter_get_error(w->it, &error);
+        leveldb_iter_destroy(w->it);
+    }
+    if (error)
+        e = failed_take(error, NULL, "walking");
+    w->of->view = NULL;
+    buf_clear(&w->prefix);
+    free(w);
+    return e;
+}
+
+static const struct kv_view_ops view_ops = {view_next, view_close};
+
+static enum err level_view(struct kv *kv, struct bytes prefix, struct kv_view **out, struct note *note)
+{
+    struct kv_leveldb *l = of(kv);
+    enum err e = db_usable(l, note);
+    if (e)
+        return e;
+    CHECK(!l->view);
+    struct level_view *w = l->view = mem_new(sizeof *w);
+    w->view.ops = &view_ops;
+    w->of = l;
+    w->it = leveldb_create_iterator(l->db, l->read);
+    buf_add(&w->prefix, prefix.p, prefix.n);
+    leveldb_iter_seek(w->it, (const char *)prefix.p, prefix.n);
+    *out = &w->view;
+    return ERR_OK;
+}
+
+static const struct kv_ops ops = {level_get, level_scan, level_write, level_room, level_close, level_view};
 
 enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
 {

@@ -158,11 +158,12 @@ static enum err mem_get(struct kv *kv, struct bytes key, struct buf *value, stru
     return ERR_OK;
 }
 
-static enum err mem_scan(struct kv *kv, struct bytes prefix, kv_visit_fn visit, void *arg, struct note *note)
+static enum err mem_scan(struct kv *kv, struct bytes prefix, struct bytes from, kv_visit_fn visit, void *arg,
+                         struct note *note)
 {
     const struct rows *r = &of(kv)->now;
     (void)note;
-    for (size_t i = rows_find(r, prefix); i < r->n; i++) {
+    for (size_t i = rows_find(r, from); i < r->n; i++) {
         const struct entry *e = r->at[i];
         if (e->key_n < prefix.n || (prefix.n && memcmp(e->data, prefix.p, prefix.n) != 0) ||
             !visit(arg, key_of(e), bytes_of(e->data + e->key_n, e->value_n)))
@@ -200,7 +201,7 @@ static enum err mem_room(const struct kv *kv, size_t need, struct note *note)
     return m->fail_in == 1 && m->fail_with == ERR_FULL ? note_set(note, ERR_FULL, "the store is full") : ERR_OK;
 }
 
-static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_room, mem_close};
+static const struct kv_ops ops = {mem_get, mem_scan, mem_write, mem_room, mem_close, NULL};
 
 struct kv *kv_mem_open(void)
 {

@@ -42,15 +42,30 @@ static enum err read_genesis(struct ledger *l, const struct genesis *given, stru
 
 static bool load_one(void *arg, struct bytes key, struct bytes value)
 {
-    struct ledger *l = arg;
-    tree_put(l->state.tree, bytes_of(key.p + 1, key.n - 1), value);
+    struct state *s = arg;
+    tree_put(s->tree, bytes_of(key.p + 1, key.n - 1), value);
     return true;
+}
+
+enum err ledger_load_state(struct kv *kv, struct state *s, const struct hash *root, uint64_t height, struct note *note)
+{
+    const char prefix[] = {KV_STATE};
+    enum err e = kv_scan(kv, BYTES_OF_ARRAY(prefix), load_one, s, note);
+    if (e)
+        return e;
+    tree_settle(s->tree);
+    struct hash found = tree_root(s->tree);
+    if (!hash_equal(&found, root) || !state_load(s))
+        return note_set(note, ERR_CORRUPT,
+                        "the stored state does not have the root of height %" PRIu64
+                        ": the disk may be failing; let the node fetch the chain again",
+                        height);
+    return ERR_OK;
 }
 
 static enum err read_state(struct ledger *l, struct note *note)
 {
     struct buf head = {0};
-    const char prefix[] = {KV_STATE};
     enum err e = kv_get(l->kv, BYTES_OF_ARRAY(key_head), &head, note);
     struct cursor c = cursor_of(bytes_of_buf(&head));
     rec_head_get(&c, &l->head);
@@ -58,16 +73,9 @@ static enum err read_state(struct ledger *l, struct note *note)
     buf_clear(&head);
     if (e)
         return e;
-    if ((e = kv_scan(l->kv, BYTES_OF_ARRAY(prefix), load_one, l, note)))
-        return e;
-    tree_settle(l->state.tree);
-    struct hash root = tree_root(l->state.tree);
-    if (!whole || !hash_equal(&root, &l->head.state_root) || !state_load(&l->state))
-        return note_set(note, ERR_CORRUPT,
-                        "the stored state does not have the root of height %" PRIu64
-                        ": the disk may be failing; let the node fetch the chain again",
-                        l->head.height);
-    return ERR_OK;
+    if (!whole)
+        return note_set(note, ERR_CORRUPT, "the store's head is damaged: let the node fetch the chain again");
+    return ledger_load_state(l->kv, &l->state, &l->head.state_root, l->head.height, note);
 }
 
 /* A change of the state as an operation on the store. */
@@ -84,12 +92,30 @@ static void put_change(void *arg, struct bytes key, struct bytes value)
         kv_batch_delete(batch, bytes_of(stored, key.n + 1));
 }
 
-static void put_head(struct kv_batch *batch, const struct rec_head *head)
+void ledger_put_head(struct kv_batch *batch, const struct rec_head *head)
 {
     struct buf b = {0};
     rec_head_put(&b, head);
     kv_batch_put(batch, BYTES_OF_ARRAY(key_head), bytes_of_buf(&b));
     buf_clear(&b);
+}
+
+static void begin_state(struct ledger *l)
+{
+    state_begin(&l->state, &l->genesis);
+    l->head = (struct rec_head){.time_ms = l->genesis.time_ms};
+    l->head.state_root = l->head.previous_root = tree_root(l->state.tree);
+}
+
+/* The chain that is here; while a snapshot is being fetched, only its beginning, in memory. */
+static enum err resume(struct ledger *l, struct note *note)
+{
+    enum err e = ledger_fetch_load(l, note);
+    if (e || !l->fetch.is_on)
+        return e ? e : read_state(l, note);
+    begin_state(l);
+    tree_settle(l->state.tree);
+    return ERR_OK;
 }
 
 static enum err begin(struct ledger *l, const struct genesis *g, struct note *note)
@@ -105,12 +131,10 @@ static enum err begin(struct ledger *l, const struct genesis *g, struct note *no
     genesis_get(&c, &l->genesis);
     CHECK(cursor_end(&c));
     l->chain = genesis_chain_id(g);
-    state_begin(&l->state, g);
-    l->head = (struct rec_head){.time_ms = g->time_ms};
-    l->head.state_root = l->head.previous_root = tree_root(l->state.tree);
+    begin_state(l);
     tree_changes(l->state.tree, put_change, &batch);
     kv_batch_put(&batch, BYTES_OF_ARRAY(key_genesis), bytes_of_buf(&l->genesis_room));
-    put_head(&batch, &l->head);
+    ledger_put_head(&batch, &l->head);
     e = kv_write(l->kv, &batch, true, note);
     kv_batch_clear(&batch);
     tree_settle(l->state.tree);
@@ -124,7 +148,7 @@ enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger
     l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
     state_init(&l->state);
     enum err e = read_genesis(l, genesis, note);
-    e = e == ERR_NOT_FOUND ? begin(l, genesis, note) : e ? e : read_state(l, note);
+    e = e == ERR_NOT_FOUND ? begin(l, genesis, note) : e ? e : resume(l, note);
     if (e) {
         ledger_close(l);
         return e;
@@ -142,6 +166,7 @@ void ledger_close(struct ledger *l)
     state_clear(&l->state);
     buf_clear(&l->genesis_room);
     kv_batch_clear(&l->results);
+    free(l->fetch.has);
     free(l->verified);
     free(l->events.at);
     free(l->codes);
@@ -153,6 +178,8 @@ void ledger_close(struct ledger *l)
 
 static enum err block_check(const struct ledger *l, const struct ledger_block *block, struct note *note)
 {
+    if (l->fetch.is_on)
+        return note_set(note, ERR_STATE, "the state of height %" PRIu64 " is being fetched", l->fetch.snapshot.height);
     if (l->finalized)
         return note_set(note, ERR_STATE, "block %" PRIu64 " is finalized and not committed", l->next_head.height);
     if (block->height != l->head.height + 1)
@@ -277,7 +304,7 @@ enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct no
         kv_batch_append(&batch, extra);
     kv_batch_append(&batch, &l->results);
     tree_changes(l->state.tree, put_change, &batch);
-    put_head(&batch, &l->next_head);
+    ledger_put_head(&batch, &l->next_head);
     enum err e = kv_write(l->kv, &batch, true, note);
     kv_batch_clear(&batch);
     if (e)

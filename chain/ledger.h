@@ -149,6 +149,38 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
 /* Writes it, with `extra` (may be NULL) in the same synced batch. */
 enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note) MUST_USE;
 
+/* -- snapshots: the state of another height, put into the store leaf by leaf (chain/snapshot.h) -- */
+
+/* What a snapshot is of; all of it from headers that were verified. */
+#define LEDGER_BASE_FIELDS(F)                                                                                          \
+    F(u64, height)                                                                                                     \
+    F(u64, time_ms)                                                                                                    \
+    F(hash, block)         /* id of the block at that height... */                                                     \
+    F(hash, previous_root) /* ...the state that its header carries... */                                               \
+    F(hash, state_root)    /* ...and the one that the next does */                                                     \
+    F(u32, leaves)
+RECORD_DECLARE(ledger_base, LEDGER_BASE_FIELDS)
+
+/* Gives up the state in the store for this snapshot; the one in memory stays until the end. ERR_BUSY: a part of the old
+ * state is dropped, call again. From the first call on no block can be finalized, and after a restart the fetch goes on
+ * where it stopped. The same snapshot again changes nothing; another one drops what came of this one. */
+enum err ledger_snapshot_begin(struct ledger *l, const struct ledger_base *s, struct note *note) MUST_USE;
+/* One that was begun and not ended, also before a restart; NULL: none. */
+const struct ledger_base *ledger_snapshot_now(const struct ledger *l);
+/* Stores a leaf's entries, which the caller has checked, and that it is there. */
+enum err ledger_snapshot_put(struct ledger *l, uint32_t leaf, struct bytes entries, struct note *note) MUST_USE;
+bool ledger_snapshot_has(const struct ledger *l, uint32_t leaf);
+uint32_t ledger_snapshot_count(const struct ledger *l); /* leaves there */
+/* With all leaves there: reads the state, compares its root, and makes it the ledger's, with `extra` in the same synced
+ * batch. ERR_CORRUPT: the store does not give back what was put; the fetch begins again. */
+enum err ledger_snapshot_end(struct ledger *l, const struct kv_batch *extra, struct note *note) MUST_USE;
+/* What ledger_snapshot_begin would be called with for the last committed height, but for leaves. */
+struct ledger_base ledger_snapshot_of(const struct ledger *l);
+/* The records of the last committed state as they stand in the store, for a snapshot of it: key (with its class) and
+ * value, whatever is committed later. */
+enum err ledger_snapshot_view(struct ledger *l, struct kv_view **out, struct note *note) MUST_USE;
+bool ledger_snapshot_next(struct kv_view *v, struct bytes *key, struct bytes *value);
+
 /* -- queries, of the last finalized state -- */
 
 bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */

@@ -13,6 +13,15 @@ RECORD_DECLARE(rec_head, REC_HEAD_FIELDS)
  * is verified once on its way from the pool to the block. */
 #define VERIFIED_SLOTS 65536u
 
+/* A snapshot being fetched: the record in the store, and which leaves are there. */
+struct ledger_fetch {
+    bool is_on;
+    bool is_clean; /* nothing of the old state is left */
+    struct ledger_base snapshot;
+    bool *has;
+    uint32_t count;
+};
+
 struct ledger {
     struct kv *kv;
     struct state state;
@@ -24,6 +33,7 @@ struct ledger {
     bool office_moves;         /* the office may not have arrived where the bonds want it */
     bool finalized;            /* a block is applied in memory and not yet committed */
     struct kv_batch results;   /* what became of its transactions */
+    struct ledger_fetch fetch;
     struct hash *verified;
     /* of the last finalize */
     struct apply_events events;
@@ -34,6 +44,13 @@ struct ledger {
     uint32_t validators_n;
     struct ledger_result result;
 };
+
+/* Every record of the store into an empty state; its root is then that of a height. */
+enum err ledger_load_state(struct kv *kv, struct state *s, const struct hash *root, uint64_t height,
+                           struct note *note) MUST_USE;
+void ledger_put_head(struct kv_batch *batch, const struct rec_head *head);
+/* Is a fetch under way? Reads which leaves are there. */
+enum err ledger_fetch_load(struct ledger *l, struct note *note) MUST_USE;
 
 /* Decode, chain, signature (or its memory); fills id. */
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note) MUST_USE;

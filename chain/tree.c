@@ -1,73 +1,22 @@
-/* The authenticated state in memory: a binary tree over hashed keys, an ordered index over the listed ones, a journal.
- *
- * Invariants:
- *   - a reference is 0 (nothing), an inner node, or a leaf (LEAF_BIT set); node and leaf 0 are never used;
- *   - an inner node has at least two leaves below it, so removing one may lift its last neighbour;
- *   - a dirty node's or leaf's hash is stale, and then every node above it is dirty too;
- *   - the order index holds exactly the leaves of listed classes: a treap whose priorities are the paths' first bytes,
- *     which are as good as random and the same on every machine;
- *   - the journal owns the old data of what it would bring back. */
-#include "chain/tree.h"
+/* The authenticated state in memory: entries, changes, the journal. tree_core.h says how it is laid out. */
+#include "chain/tree_core.h"
 
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAF_BIT   0x80000000u
 #define CHUNK      4096u
-#define CHUNKS_MAX (LEAF_BIT / CHUNK)
-#define PATH_BITS  256u
-
-/* Fixed-size items in chunks that never move. */
-struct pool {
-    size_t item;
-    uint8_t **chunks;
-    uint32_t chunks_n;
-    uint32_t used; /* first never used; starts at 1 */
-    uint32_t free_first;
-};
-
-struct node {
-    struct hash hash;
-    uint32_t child[2];
-    bool dirty;
-};
-
-struct leaf {
-    struct hash path, hash;
-    uint8_t *data; /* key, value */
-    uint32_t key_n, value_n;
-    uint32_t before, after; /* children in the order index */
-    uint32_t seen;          /* last tree_changes that told of it */
-    bool dirty;
-};
-
-/* What a key was before a change: data NULL where it was absent. */
-struct undo {
-    struct hash path;
-    uint8_t *data;
-    uint32_t key_n, value_n;
-};
-
-struct tree {
-    struct pool nodes, leaves;
-    uint32_t root, order;
-    uint64_t count;
-    bool listed[256];
-    struct undo *journal;
-    size_t journal_n, journal_room;
-    uint32_t epoch;
-};
+#define CHUNKS_MAX (UINT32_MAX / CHUNK)
 
 /* -- pools -- */
 
-static void *pool_at(const struct pool *p, uint32_t i)
+void *pool_at(const struct pool *p, uint32_t i)
 {
     return p->chunks[i / CHUNK] + (size_t)(i % CHUNK) * p->item;
 }
 
-static uint32_t pool_take(struct pool *p)
+uint32_t pool_take(struct pool *p)
 {
     uint32_t i = p->free_first;
     if (i) {
@@ -84,130 +33,230 @@ static uint32_t pool_take(struct pool *p)
     return i;
 }
 
-static void pool_give(struct pool *p, uint32_t i)
+/* All of it is zeroed, so that nobody takes it for what it was. */
+void pool_give(struct pool *p, uint32_t i)
 {
+    memset(pool_at(p, i), 0, p->item);
     memcpy(pool_at(p, i), &p->free_first, sizeof p->free_first);
     p->free_first = i;
 }
 
-static void pool_clear(struct pool *p)
+void pool_clear(struct pool *p)
 {
     for (uint32_t i = 0; i < p->chunks_n; i++)
         free(p->chunks[i]);
     free(p->chunks);
 }
 
-static struct node *node_at(const struct tree *t, uint32_t ref)
+/* -- payloads -- */
+
+static const uint8_t *payload_at(const struct payload *d)
 {
-    return pool_at(&t->nodes, ref);
+    const uint8_t *large;
+    if (!d->is_large)
+        return d->room;
+    memcpy(&large, d->room, sizeof large);
+    return large;
 }
 
-static struct leaf *leaf_at(const struct tree *t, uint32_t ref)
+static struct payload payload_make(struct bytes key, struct bytes value)
 {
-    return pool_at(&t->leaves, ref & ~LEAF_BIT);
+    CHECK(key.n <= UINT8_MAX && value.n <= UINT32_MAX);
+    struct payload d = {.value_n = (uint32_t)value.n, .key_n = (uint8_t)key.n};
+    uint8_t *at = d.room;
+    d.is_large = key.n + value.n > TREE_SMALL_MAX;
+    if (d.is_large) {
+        at = mem_array(key.n + value.n, 1);
+        memcpy(d.room, &at, sizeof at);
+    }
+    if (key.n)
+        memcpy(at, key.p, key.n);
+    if (value.n)
+        memcpy(at + key.n, value.p, value.n);
+    return d;
 }
 
-static unsigned path_bit(const struct hash *path, unsigned i)
+static void payload_clear(const struct payload *d)
 {
-    return path->b[i / 8] >> (7 - i % 8) & 1;
+    if (d->is_large)
+        free((void *)(uintptr_t)payload_at(d));
 }
 
-static struct hash path_of(struct bytes key)
+struct bytes leaf_key(const struct leaf *l)
 {
-    return hash_once(HASH_STATE_KEY, key.p, key.n);
+    return bytes_of(payload_at(&l->data), l->data.key_n);
 }
 
-static struct bytes leaf_key(const struct leaf *l)
+struct bytes leaf_value(const struct leaf *l)
 {
-    return bytes_of(l->data, l->key_n);
+    return bytes_of(payload_at(&l->data) + l->data.key_n, l->data.value_n);
 }
 
-static struct bytes leaf_value(const struct leaf *l)
+/* -- paths -- */
+
+uint64_t path_bits(const struct hash *path)
 {
-    return bytes_of(l->data + l->key_n, l->value_n);
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | path->b[i];
+    return v;
 }
 
-/* -- order index -- */
-
-static int compare_keys(struct bytes a, struct bytes b)
+struct hash tree_path(const struct tree *t, struct bytes key)
 {
-    size_t n = a.n < b.n ? a.n : b.n;
-    int c = n ? memcmp(a.p, b.p, n) : 0;
-    return c ? c : (a.n > b.n) - (a.n < b.n);
+    if (key.n < 4 || key.n > sizeof t->recent->key)
+        return hash_once(HASH_STATE_KEY, key.p, key.n);
+    struct recent *r = &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
+    _Static_assert(TREE_RECENT == 1u << 10, "an index is the upper 10 bits");
+    if (r->key_n != key.n || memcmp(r->key, key.p, key.n) != 0) {
+        r->path = hash_once(HASH_STATE_KEY, key.p, key.n);
+        r->key_n = (uint8_t)key.n;
+        memcpy(r->key, key.p, key.n);
+    }
+    return r->path;
 }
 
-/* Splits `at` into keys up to `key` and keys behind it. */
-static void order_split(struct tree *t, uint32_t at, struct bytes key, uint32_t *low, uint32_t *high)
+/* -- pages -- */
+
+/* The child of a fan that holds these bits. */
+static struct page *fan_child(const struct page *p, uint64_t bits)
 {
-    while (at) {
-        struct leaf *l = leaf_at(t, at);
-        if (compare_keys(leaf_key(l), key) <= 0) {
-            *low = at;
-            low = &l->after;
-            at = l->after;
-        } else {
-            *high = at;
-            high = &l->before;
-            at = l->before;
+    return &p->u.fan->pages[bits << p->depth >> (64 - TREE_FAN_BITS)];
+}
+
+struct page *tree_page(const struct tree *t, uint64_t bits)
+{
+    struct page *p = t->top;
+    while (p->is_fan)
+        p = fan_child(p, bits);
+    return p;
+}
+
+/* Starts where these bits would stand if paths were evenly spread, which they nearly are, and looks further and further
+ * away from there. */
+uint32_t page_rank(const struct page *p, uint64_t bits)
+{
+    const uint64_t *b = p->u.bits;
+    uint64_t own = bits << p->depth >> 32;
+    uint32_t low = (uint32_t)(own * p->n >> 32), high = low, step = 1;
+    if (low < p->n && b[low] < bits) {
+        for (high = ++low; high < p->n && b[high] < bits; step *= 2) {
+            low = high + 1;
+            high = low + step;
+        }
+        high = high < p->n ? high : p->n;
+    } else {
+        for (; low > 0 && b[low - 1] >= bits; step *= 2) {
+            high = low - 1;
+            low = high > step ? high - step : 0;
         }
     }
-    *low = *high = 0;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b[mid] < bits)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
 }
 
-static void order_add(struct tree *t, uint32_t ref)
+struct place {
+    struct page *page;
+    uint64_t bits;
+    uint32_t at;   /* where it stands or would stand */
+    uint32_t leaf; /* 0: not there */
+};
+
+static struct place locate(const struct tree *t, const struct hash *path)
 {
-    struct leaf *l = leaf_at(t, ref);
-    uint32_t *slot = &t->order;
-    while (*slot && hash_compare(&leaf_at(t, *slot)->path, &l->path) < 0) {
-        struct leaf *at = leaf_at(t, *slot);
-        slot = compare_keys(leaf_key(l), leaf_key(at)) < 0 ? &at->before : &at->after;
+    struct place x = {.bits = path_bits(path)};
+    x.page = tree_page(t, x.bits);
+    for (x.at = page_rank(x.page, x.bits); x.at < x.page->n && x.page->u.bits[x.at] == x.bits; x.at++) {
+        uint32_t leaf = page_leaves(x.page)[x.at];
+        int c = hash_compare(&tree_leaf(t, leaf)->path, path);
+        if (c == 0)
+            x.leaf = leaf;
+        if (c >= 0)
+            break;
     }
-    uint32_t below = *slot;
-    *slot = ref;
-    order_split(t, below, leaf_key(l), &l->before, &l->after);
+    return x;
 }
 
-static void order_remove(struct tree *t, uint32_t ref)
+static void page_reserve(struct page *p, uint32_t room)
 {
-    struct leaf *l = leaf_at(t, ref);
-    uint32_t *slot = &t->order;
-    while (*slot != ref) {
-        CHECK(*slot);
-        struct leaf *at = leaf_at(t, *slot);
-        slot = compare_keys(leaf_key(l), leaf_key(at)) < 0 ? &at->before : &at->after;
+    struct page old = *p;
+    if (room <= old.room)
+        return;
+    p->room = room;
+    p->u.bits = mem_resize(NULL, room, sizeof(uint64_t) + sizeof(uint32_t));
+    if (old.n) {
+        memcpy(p->u.bits, old.u.bits, old.n * sizeof(uint64_t));
+        memcpy(page_leaves(p), page_leaves(&old), old.n * sizeof(uint32_t));
     }
-    uint32_t a = l->before, b = l->after;
-    while (a && b) { /* join: the smaller path stands above */
-        struct leaf *x = leaf_at(t, a), *y = leaf_at(t, b);
-        if (hash_compare(&x->path, &y->path) < 0) {
-            *slot = a;
-            slot = &x->after;
-            a = x->after;
-        } else {
-            *slot = b;
-            slot = &y->before;
-            b = y->before;
+    free(old.u.bits);
+}
+
+/* A full page becomes a fan of pages that are hashed anew; the forks that stay within one of them stay good. */
+static void page_split(struct page *p)
+{
+    struct fan *f = mem_new(sizeof *f);
+    struct page old = *p;
+    p->is_fan = p->stale = true;
+    p->n = p->room = 0;
+    p->u.fan = f;
+    for (uint32_t i = 0, from = 0, to = 0; i < TREE_FAN; i++, from = to) {
+        struct page *child = &f->pages[i];
+        child->depth = (uint8_t)(old.depth + TREE_FAN_BITS);
+        child->stale = true;
+        while (to < old.n && fan_child(p, old.u.bits[to]) == child)
+            to++;
+        page_reserve(child, to - from);
+        child->n = to - from;
+        if (child->n) {
+            memcpy(child->u.bits, old.u.bits + from, child->n * sizeof(uint64_t));
+            memcpy(page_leaves(child), page_leaves(&old) + from, child->n * sizeof(uint32_t));
         }
     }
-    *slot = a ? a : b;
-    l->before = l->after = 0;
+    free(old.u.bits);
 }
 
-bool tree_next(const struct tree *t, struct bytes prefix, struct bytes after, struct bytes *key, struct bytes *value)
+/* The bits of a place are one number, so pages above it are found again from the top. */
+static void mark_stale(struct tree *t, uint64_t bits)
 {
-    const struct leaf *best = NULL;
-    for (uint32_t at = t->order; at;) {
-        const struct leaf *l = leaf_at(t, at);
-        bool behind = after.p ? compare_keys(leaf_key(l), after) > 0 : compare_keys(leaf_key(l), prefix) >= 0;
-        if (behind)
-            best = l;
-        at = behind ? l->before : l->after;
+    struct page *p = t->top;
+    for (; p->is_fan; p = fan_child(p, bits))
+        p->stale = true;
+    p->stale = true;
+}
+
+static void page_insert(struct tree *t, const struct place *x, uint32_t leaf)
+{
+    struct page *p = x->page;
+    if (p->n == p->room)
+        page_reserve(p, p->room + p->room / 2 + 4);
+    uint32_t *leaves = page_leaves(p) + x->at;
+    uint64_t *bits = p->u.bits + x->at;
+    memmove(bits + 1, bits, (p->n - x->at) * sizeof *bits);
+    memmove(leaves + 1, leaves, (p->n - x->at) * sizeof *leaves);
+    *bits = x->bits;
+    *leaves = leaf;
+    p->n++;
+    if (p->n > TREE_PAGE_MAX && p->depth < TREE_DEPTH_MAX) {
+        page_split(p);
+        mark_stale(t, x->bits);
     }
-    if (!best || best->key_n < prefix.n || memcmp(best->data, prefix.p, prefix.n) != 0)
-        return false;
-    *key = leaf_key(best);
-    *value = leaf_value(best);
-    return true;
+}
+
+static void page_free(struct tree *t, struct page *p)
+{
+    if (p->is_fan)
+        for (uint32_t i = 0; i < TREE_FAN; i++)
+            page_free(t, &p->u.fan->pages[i]);
+    else
+        for (uint32_t i = 0; i < p->n; i++)
+            payload_clear(&page_leaf(t, p, i)->data);
+    free(p->is_fan ? (void *)p->u.fan : (void *)p->u.bits);
 }
 
 /* -- the tree -- */
@@ -215,33 +264,33 @@ bool tree_next(const struct tree *t, struct bytes prefix, struct bytes after, st
 struct tree *tree_new(const char *listed)
 {
     struct tree *t = mem_new(sizeof *t);
-    t->nodes = (struct pool){.item = sizeof(struct node), .used = 1};
     t->leaves = (struct pool){.item = sizeof(struct leaf), .used = 1};
+    t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
+    t->top = mem_new(sizeof *t->top);
+    t->recent = mem_array(TREE_RECENT, sizeof *t->recent);
     for (; *listed; listed++)
         t->listed[(uint8_t)*listed] = true;
     return t;
-}
-
-static void free_leaves(struct tree *t, uint32_t ref)
-{
-    if (ref & LEAF_BIT) {
-        free(leaf_at(t, ref)->data);
-    } else if (ref) {
-        free_leaves(t, node_at(t, ref)->child[0]);
-        free_leaves(t, node_at(t, ref)->child[1]);
-    }
 }
 
 void tree_free(struct tree *t)
 {
     if (!t)
         return;
-    free_leaves(t, t->root);
     tree_settle(t);
-    pool_clear(&t->nodes);
+    page_free(t, t->top);
     pool_clear(&t->leaves);
+    order_clear(t);
+    free(t->top);
+    free(t->recent);
     free(t->journal);
+    free(t->touched);
     free(t);
+}
+
+void tree_set_parallel(struct tree *t, const struct parallel *p)
+{
+    t->parallel = *p;
 }
 
 uint64_t tree_count(const struct tree *t)
@@ -249,317 +298,217 @@ uint64_t tree_count(const struct tree *t)
     return t->count;
 }
 
-static struct leaf *find(const struct tree *t, const struct hash *path)
-{
-    uint32_t ref = t->root;
-    for (unsigned depth = 0; ref && !(ref & LEAF_BIT); depth++)
-        ref = node_at(t, ref)->child[path_bit(path, depth)];
-    struct leaf *l = ref ? leaf_at(t, ref) : NULL;
-    return l && hash_equal(&l->path, path) ? l : NULL;
-}
-
 struct bytes tree_get(const struct tree *t, struct bytes key)
 {
-    struct hash path = path_of(key);
-    const struct leaf *l = find(t, &path);
-    return l ? leaf_value(l) : (struct bytes){0};
+    struct hash path = tree_path(t, key);
+    struct place x = locate(t, &path);
+    return x.leaf ? leaf_value(tree_leaf(t, x.leaf)) : (struct bytes){0};
 }
 
-/* Down the path to where its entry stands or would stand; marks all above it. */
-static uint32_t *descend(struct tree *t, const struct hash *path, unsigned *depth)
+/* The first entry at or behind these bits whose path is behind `after`. Entries before it have equal bits: few. */
+static const struct leaf *page_next(const struct tree *t, const struct page *p, uint64_t bits, const struct hash *after)
 {
-    uint32_t *slot = &t->root;
-    for (*depth = 0; *slot && !(*slot & LEAF_BIT); ++*depth) {
-        struct node *n = node_at(t, *slot);
-        n->dirty = true;
-        slot = &n->child[path_bit(path, *depth)];
+    for (uint32_t i = page_rank(p, bits); i < p->n; i++) {
+        const struct leaf *l = page_leaf(t, p, i);
+        if (!after || hash_compare(&l->path, after) > 0)
+            return l;
     }
-    return slot;
+    return NULL;
 }
 
-static void insert(struct tree *t, const struct hash *path, uint8_t *data, uint32_t key_n, uint32_t value_n)
+bool tree_next_path(const struct tree *t, const struct hash *after, struct hash *path, struct bytes *key,
+                    struct bytes *value)
 {
-    unsigned depth;
-    uint32_t *slot = descend(t, path, &depth);
-    uint32_t ref = LEAF_BIT | pool_take(&t->leaves);
-    struct leaf *l = leaf_at(t, ref);
-    *l = (struct leaf){.path = *path, .data = data, .key_n = key_n, .value_n = value_n, .dirty = true};
-    if (*slot) {
-        uint32_t other = *slot;
-        const struct hash *other_path = &leaf_at(t, other)->path;
-        for (;; depth++) {
-            CHECK(depth < PATH_BITS);
-            unsigned bit = path_bit(path, depth), other_bit = path_bit(other_path, depth);
-            *slot = pool_take(&t->nodes);
-            struct node *n = node_at(t, *slot);
-            n->dirty = true;
-            slot = &n->child[bit];
-            if (bit != other_bit) {
-                n->child[other_bit] = other;
-                break;
-            }
-        }
-    }
-    *slot = ref;
-    t->count++;
-    if (key_n && t->listed[data[0]])
-        order_add(t, ref);
-}
-
-/* Gives up the leaf; its data stays with the caller. */
-static void cut(struct tree *t, const struct hash *path)
-{
-    uint32_t *slots[PATH_BITS + 1];
-    unsigned depth = 0;
-    slots[0] = &t->root;
-    while (!(*slots[depth] & LEAF_BIT)) {
-        struct node *n = node_at(t, *slots[depth]);
-        n->dirty = true;
-        slots[depth + 1] = &n->child[path_bit(path, depth)];
-        depth++;
-    }
-    uint32_t ref = *slots[depth];
-    const struct leaf *l = leaf_at(t, ref);
-    if (l->key_n && t->listed[l->data[0]])
-        order_remove(t, ref);
-    *slots[depth] = 0;
-    pool_give(&t->leaves, ref & ~LEAF_BIT);
-    t->count--;
-    while (depth-- > 0) {
-        uint32_t above = *slots[depth];
-        const struct node *n = node_at(t, above);
-        uint32_t a = n->child[0], b = n->child[1];
-        uint32_t left = a ? a : b;
-        if ((a && b) || !(left & LEAF_BIT))
+    const struct leaf *found = NULL;
+    for (uint64_t bits = after ? path_bits(after) : 0;;) {
+        const struct page *p = tree_page(t, bits);
+        if ((found = page_next(t, p, bits, after)))
             break;
-        *slots[depth] = left;
-        pool_give(&t->nodes, above);
+        uint64_t span = p->depth ? UINT64_C(1) << (64 - p->depth) : 0; /* on to the next page, if any */
+        uint64_t next = p->depth ? (bits & ~(span - 1)) + span : 0;
+        if (next == 0)
+            return false;
+        bits = next;
     }
+    *path = found->path;
+    *key = leaf_key(found);
+    *value = leaf_value(found);
+    return true;
 }
 
-/* -- changes and their journal -- */
+/* -- changes -- */
 
-static void journal_add(struct tree *t, const struct undo *u)
+static void touch(struct tree *t, uint64_t bits)
+{
+    if (t->touched_n == t->touched_room) {
+        t->touched_room = t->touched_room ? 2 * t->touched_room : 256;
+        t->touched = mem_resize(t->touched, t->touched_room, sizeof *t->touched);
+    }
+    t->touched[t->touched_n++] = bits;
+}
+
+static uint32_t leaf_new(struct tree *t, const struct hash *path, const struct payload *data)
+{
+    uint32_t i = pool_take(&t->leaves);
+    struct leaf *l = tree_leaf(t, i);
+    l->path = *path;
+    l->data = *data;
+    l->fork_depth = TREE_NO_FORK;
+    l->dirty = true;
+    t->count++;
+    if (data->key_n && t->listed[*payload_at(data)])
+        order_add(t, i);
+    return i;
+}
+
+static uint32_t insert(struct tree *t, const struct place *x, const struct hash *path, const struct payload *data)
+{
+    uint32_t i = leaf_new(t, path, data);
+    touch(t, x->bits);
+    page_insert(t, x, i);
+    return i;
+}
+
+/* Gives up the entry; its payload stays with the caller. */
+static void cut(struct tree *t, const struct place *x)
+{
+    struct page *p = x->page;
+    struct leaf *l = tree_leaf(t, x->leaf);
+    uint32_t behind = p->n - x->at - 1;
+    touch(t, x->bits);
+    if (x->at > 0)
+        touch(t, p->u.bits[x->at - 1]);
+    if (behind)
+        touch(t, p->u.bits[x->at + 1]);
+    if (l->data.key_n && t->listed[*payload_at(&l->data)])
+        order_remove(t, x->leaf);
+    memmove(p->u.bits + x->at, p->u.bits + x->at + 1, behind * sizeof(uint64_t));
+    memmove(page_leaves(p) + x->at, page_leaves(p) + x->at + 1, behind * sizeof(uint32_t));
+    p->n--;
+    pool_give(&t->leaves, x->leaf);
+    t->count--;
+}
+
+/* Another payload for an entry that exists; what it was stays with the caller. */
+static void exchange(struct tree *t, uint32_t leaf, const struct payload *data)
+{
+    struct leaf *l = tree_leaf(t, leaf);
+    if (!l->dirty)
+        touch(t, path_bits(&l->path));
+    l->dirty = true;
+    l->data = *data;
+}
+
+static void journal_add(struct tree *t, const struct hash *path, uint32_t leaf, const struct payload *was)
 {
     if (t->journal_n == t->journal_room) {
         t->journal_room = t->journal_room ? 2 * t->journal_room : 256;
         t->journal = mem_resize(t->journal, t->journal_room, sizeof *t->journal);
     }
-    t->journal[t->journal_n++] = *u;
-}
-
-/* Another value for an entry that exists; what it was is returned and not freed. */
-static struct undo exchange(struct tree *t, struct leaf *l, uint8_t *data, uint32_t value_n)
-{
-    struct undo was = {l->path, l->data, l->key_n, l->value_n};
-    unsigned depth;
-    if (!l->dirty)
-        (void)descend(t, &l->path, &depth);
-    l->data = data;
-    l->value_n = value_n;
-    l->dirty = true;
-    return was;
-}
-
-/* The entry gets this data, or goes where data is NULL; what it was is returned and not freed. */
-static struct undo replace(struct tree *t, const struct hash *path, uint8_t *data, uint32_t key_n, uint32_t value_n)
-{
-    struct undo was = {.path = *path};
-    struct leaf *l = find(t, path);
-    if (l && data)
-        return exchange(t, l, data, value_n);
-    if (l) {
-        was = (struct undo){*path, l->data, l->key_n, l->value_n};
-        cut(t, path);
-    } else if (data) {
-        insert(t, path, data, key_n, value_n);
-    }
-    return was;
+    struct undo *u = &t->journal[t->journal_n++];
+    *u = (struct undo){.path = *path, .leaf = leaf, .was_there = was != NULL};
+    if (was)
+        u->data = *was;
 }
 
 void tree_put(struct tree *t, struct bytes key, struct bytes value)
 {
-    struct hash path = path_of(key);
-    struct leaf *l = find(t, &path);
-    struct undo was = {.path = path};
-    if (l && bytes_equal(leaf_value(l), value))
+    struct hash path = tree_path(t, key);
+    struct place x = locate(t, &path);
+    if (x.leaf && bytes_equal(leaf_value(tree_leaf(t, x.leaf)), value))
         return;
-    uint8_t *data = mem_array(key.n + value.n, 1);
-    memcpy(data, key.p, key.n);
-    if (value.n)
-        memcpy(data + key.n, value.p, value.n);
-    if (l)
-        was = exchange(t, l, data, (uint32_t)value.n);
-    else
-        insert(t, &path, data, (uint32_t)key.n, (uint32_t)value.n);
-    journal_add(t, &was);
+    struct payload data = payload_make(key, value);
+    if (x.leaf) {
+        journal_add(t, &path, x.leaf, &tree_leaf(t, x.leaf)->data);
+        exchange(t, x.leaf, &data);
+    } else {
+        journal_add(t, &path, insert(t, &x, &path, &data), NULL);
+    }
 }
 
 void tree_remove(struct tree *t, struct bytes key)
 {
-    struct hash path = path_of(key);
-    struct undo was = replace(t, &path, NULL, 0, 0);
-    if (was.data)
-        journal_add(t, &was);
+    struct hash path = tree_path(t, key);
+    struct place x = locate(t, &path);
+    if (!x.leaf)
+        return;
+    journal_add(t, &path, 0, &tree_leaf(t, x.leaf)->data);
+    cut(t, &x);
 }
+
+/* Stale pages stand for the list of what is touched, which would be as long as the tree. */
+bool tree_load(struct tree *t, struct bytes key, struct bytes value)
+{
+    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
+    struct place x = locate(t, &path);
+    if (x.leaf)
+        return false;
+    struct payload data = payload_make(key, value);
+    mark_stale(t, x.bits);
+    page_insert(t, &x, leaf_new(t, &path, &data));
+    return true;
+}
+
+/* -- the journal -- */
 
 size_t tree_mark(const struct tree *t)
 {
     return t->journal_n;
 }
 
+static void undo_one(struct tree *t, const struct undo *u)
+{
+    struct place x = locate(t, &u->path);
+    struct payload now = {0};
+    if (x.leaf)
+        now = tree_leaf(t, x.leaf)->data;
+    if (x.leaf && u->was_there)
+        exchange(t, x.leaf, &u->data);
+    else if (x.leaf)
+        cut(t, &x);
+    else if (u->was_there)
+        insert(t, &x, &u->path, &u->data);
+    payload_clear(&now);
+}
+
 void tree_undo(struct tree *t, size_t mark)
 {
     CHECK(mark <= t->journal_n);
-    while (t->journal_n > mark) {
-        const struct undo *u = &t->journal[--t->journal_n];
-        struct undo now = replace(t, &u->path, u->data, u->key_n, u->value_n);
-        free(now.data);
-    }
+    while (t->journal_n > mark)
+        undo_one(t, &t->journal[--t->journal_n]);
 }
 
 void tree_settle(struct tree *t)
 {
     for (size_t i = 0; i < t->journal_n; i++)
-        free(t->journal[i].data);
+        payload_clear(&t->journal[i].data);
     t->journal_n = 0;
+}
+
+/* The entry that a change left, if it is still there. Its number is good as long as the path there is the same. */
+static struct leaf *changed_leaf(struct tree *t, const struct undo *u)
+{
+    if (u->leaf && hash_equal(&tree_leaf(t, u->leaf)->path, &u->path))
+        return tree_leaf(t, u->leaf);
+    uint32_t leaf = locate(t, &u->path).leaf;
+    return leaf ? tree_leaf(t, leaf) : NULL;
 }
 
 void tree_changes(struct tree *t, tree_change_fn visit, void *arg)
 {
-    t->epoch++;
     for (size_t i = 0; i < t->journal_n; i++) {
         const struct undo *u = &t->journal[i];
-        struct leaf *l = find(t, &u->path);
-        if (l && l->seen != t->epoch)
+        struct leaf *l = changed_leaf(t, u);
+        if (l && !l->told)
             visit(arg, leaf_key(l), leaf_value(l));
-        else if (!l && u->data)
-            visit(arg, bytes_of(u->data, u->key_n), (struct bytes){0});
+        else if (!l && u->was_there)
+            visit(arg, bytes_of(payload_at(&u->data), u->data.key_n), (struct bytes){0});
         if (l)
-            l->seen = t->epoch;
+            l->told = true;
     }
-}
-
-/* -- hashes and proofs -- */
-
-static struct hash entry_hash(const struct hash *path, struct bytes value)
-{
-    struct hasher h;
-    hash_start(&h, HASH_STATE_LEAF);
-    hash_add(&h, path->b, sizeof path->b);
-    hash_add(&h, value.p, value.n);
-    return hash_end(&h);
-}
-
-static struct hash pair_hash(const struct hash *zero, const struct hash *one)
-{
-    struct hash pair[2] = {*zero, *one};
-    return hash_once(HASH_STATE, pair, sizeof pair);
-}
-
-static struct hash rehash(struct tree *t, uint32_t ref)
-{
-    if (ref == 0)
-        return (struct hash){{0}};
-    if (ref & LEAF_BIT) {
-        struct leaf *l = leaf_at(t, ref);
-        if (l->dirty)
-            l->hash = entry_hash(&l->path, leaf_value(l));
-        l->dirty = false;
-        return l->hash;
+    for (size_t i = 0; i < t->journal_n; i++) {
+        struct leaf *l = changed_leaf(t, &t->journal[i]);
+        if (l)
+            l->told = false;
     }
-    struct node *n = node_at(t, ref);
-    if (n->dirty) {
-        struct hash zero = rehash(t, n->child[0]), one = rehash(t, n->child[1]);
-        n->hash = pair_hash(&zero, &one);
-        n->dirty = false;
-    }
-    return n->hash;
-}
-
-struct hash tree_root(struct tree *t)
-{
-    return rehash(t, t->root);
-}
-
-enum proof_end { END_EMPTY, END_OWN, END_OTHER };
-/* `other`: where another entry stands in the place, its path and value. Siblings from the root downwards. */
-#define STATE_PROOF_FIELDS(F) F(u8, end) F(blob, other) F(hashes, siblings)
-RECORD_DECLARE(state_proof, STATE_PROOF_FIELDS)
-RECORD_DEFINE(state_proof, STATE_PROOF_FIELDS)
-
-static struct hash clean_hash(const struct tree *t, uint32_t ref)
-{
-    if (ref == 0)
-        return (struct hash){{0}};
-    CHECK(ref & LEAF_BIT ? !leaf_at(t, ref)->dirty : !node_at(t, ref)->dirty);
-    return ref & LEAF_BIT ? leaf_at(t, ref)->hash : node_at(t, ref)->hash;
-}
-
-void tree_prove(const struct tree *t, struct bytes key, struct buf *proof)
-{
-    struct hash path = path_of(key);
-    struct state_proof p = {.end = END_EMPTY};
-    struct buf siblings = {0}, other = {0};
-    uint32_t ref = t->root;
-    for (unsigned depth = 0; ref && !(ref & LEAF_BIT); depth++) {
-        const struct node *n = node_at(t, ref);
-        unsigned bit = path_bit(&path, depth);
-        struct hash sibling = clean_hash(t, n->child[!bit]);
-        codec_put_hash(&siblings, &sibling);
-        p.siblings.n++;
-        ref = n->child[bit];
-    }
-    if (ref) {
-        const struct leaf *l = leaf_at(t, ref);
-        p.end = hash_equal(&l->path, &path) ? END_OWN : END_OTHER;
-        if (p.end == END_OTHER) {
-            struct bytes value = leaf_value(l);
-            codec_put_hash(&other, &l->path);
-            buf_add(&other, value.p, value.n);
-        }
-    }
-    p.siblings.p = siblings.p;
-    p.other = bytes_of_buf(&other);
-    state_proof_put(proof, &p);
-    buf_clear(&siblings);
-    buf_clear(&other);
-}
-
-/* The hash of what stands at the end of a path of `depth` bits, if the proof may claim it there. */
-static bool end_hash(const struct state_proof *p, const struct hash *path, struct bytes value, struct hash *out)
-{
-    *out = (struct hash){{0}};
-    if (p->end == END_OWN && value.p && p->other.n == 0) {
-        *out = entry_hash(path, value);
-        return true;
-    }
-    if (p->end == END_EMPTY)
-        return !value.p && p->other.n == 0;
-    if (p->end != END_OTHER || value.p || p->other.n < HASH_SIZE)
-        return false;
-    struct hash other;
-    memcpy(other.b, p->other.p, HASH_SIZE);
-    if (hash_equal(&other, path))
-        return false;
-    for (unsigned i = 0; i < p->siblings.n; i++)
-        if (path_bit(&other, i) != path_bit(path, i))
-            return false;
-    *out = entry_hash(&other, bytes_of(p->other.p + HASH_SIZE, p->other.n - HASH_SIZE));
-    return true;
-}
-
-bool tree_verify(const struct hash *root, struct bytes key, struct bytes value, struct bytes proof)
-{
-    struct cursor c = cursor_of(proof);
-    struct state_proof p;
-    struct hash path = path_of(key), top;
-    state_proof_get(&c, &p);
-    if (!cursor_end(&c) || p.siblings.n > PROOF_DEPTH_MAX || !end_hash(&p, &path, value, &top))
-        return false;
-    for (unsigned depth = p.siblings.n; depth-- > 0;) {
-        struct hash sibling = hashes_at(&p.siblings, depth);
-        top = path_bit(&path, depth) ? pair_hash(&sibling, &top) : pair_hash(&top, &sibling);
-    }
-    return hash_equal(&top, root);
 }

@@ -18,21 +18,33 @@
 #define KITH_CHAIN_TREE_H
 
 #include "base/codec.h"
+#include "chain/parallel.h"
 
 struct tree;
+
+/* Key and value together of at most so many bytes lie within the entry. */
+#define TREE_SMALL_MAX 50
 
 /* Keys whose first byte is in `listed` can be walked. */
 struct tree *tree_new(const char *listed);
 void tree_free(struct tree *t);
+/* How tree_root shares its work; without this call it does all of it itself. */
+void tree_set_parallel(struct tree *t, const struct parallel *p);
 uint64_t tree_count(const struct tree *t);
 
-/* The value, borrowed until its next change is settled or undone; p is NULL where there is none. */
+/* The value, borrowed; p is NULL where there is none. A small one (TREE_SMALL_MAX) holds until its key's next
+ * change, a larger one until that change is settled or undone. Keys have at most 255 bytes. */
 struct bytes tree_get(const struct tree *t, struct bytes key);
 void tree_put(struct tree *t, struct bytes key, struct bytes value);
 void tree_remove(struct tree *t, struct bytes key);
+/* For filling a tree: no journal. False, and nothing changed, if the key is there. */
+bool tree_load(struct tree *t, struct bytes key, struct bytes value) MUST_USE;
 /* The first listed key behind `after` that starts with `prefix` (after.p NULL: the first of all). Borrowed like values.
  */
 bool tree_next(const struct tree *t, struct bytes prefix, struct bytes after, struct bytes *key, struct bytes *value);
+/* The first entry, of any class, whose path is behind `after` (NULL: the first of all); *path may be *after. */
+bool tree_next_path(const struct tree *t, const struct hash *after, struct hash *path, struct bytes *key,
+                    struct bytes *value);
 
 /* Hashes what changed. */
 struct hash tree_root(struct tree *t);
@@ -41,7 +53,8 @@ struct hash tree_root(struct tree *t);
 size_t tree_mark(const struct tree *t);
 void tree_undo(struct tree *t, size_t mark);
 void tree_settle(struct tree *t);
-/* Every key that changed since the last settle, once, with what it has now (value.p NULL: removed). */
+/* Every key that changed since the last settle, once, with what it has now (value.p NULL: removed; such a key may come
+ * more than once). */
 typedef void (*tree_change_fn)(void *arg, struct bytes key, struct bytes value);
 void tree_changes(struct tree *t, tree_change_fn visit, void *arg);
 

@@ -24,7 +24,11 @@ const struct option_spec cmd_tx_send_options[] = {
 static int read_words(const struct cli *cli, const struct args *args, struct tx_transfer *t)
 {
     struct note note = {{0}};
-    int rc = owner_address(cli, args_word(args, 0), NULL, &t->to);
+    struct accounts all;
+    int rc = accounts_load(cli, &all);
+    if (rc == CLI_DONE)
+        rc = accounts_address(cli, &all, args_word(args, 0), NULL, &t->to);
+    accounts_clear(&all);
     if (rc != CLI_DONE)
         return rc;
     if (amount_parse(args_word(args, 1), &t->amount, &note) != ERR_OK)
@@ -46,8 +50,8 @@ static int confirm(struct owner *o, const struct args *args, struct amount amoun
         return CLI_DONE;
     amount_print(amount, sum);
     amount_print(fee, cost);
-    buf_add_format(&question, "send %s KITH from \"%s\" to %s, fee %s KITH?", sum, o->account->name.s,
-                   args_word(args, 0), cost);
+    buf_add_format(&question, "send %s KITH from \"%s\" to %s, fee %s KITH?", sum, o->account->name, args_word(args, 0),
+                   cost);
     enum err e = line_confirm(buf_text(&question), &note);
     buf_clear(&question);
     if (e == ERR_OK)
@@ -86,7 +90,7 @@ int cmd_tx_send(const struct cli *cli, const struct args *args)
     tx_transfer_put(&body, &t);
     rc = owner_open(&o, cli, args_text(args, "account"));
     if (rc == CLI_DONE)
-        rc = owner_address(cli, args_word(args, 0), o.prefix, &t.to);
+        rc = accounts_address(cli, &o.accounts, args_word(args, 0), o.prefix, &t.to);
     if (rc == CLI_DONE)
         rc = owner_fee(&o, TX_TRANSFER, bytes_of_buf(&body), &fee);
     if (rc == CLI_DONE)

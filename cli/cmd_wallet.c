@@ -1,4 +1,4 @@
-/* wallet new, restore, balance, receive, ls. */
+/* wallet new, restore, backup, balance, receive, ls. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -44,23 +44,6 @@ struct vault {
     struct keystore_secret secret;
 };
 
-/* The prefix of the running daemon's chain; false when none answers. */
-static bool daemon_prefix(const struct cli *cli, char prefix[ADDRESS_PREFIX_MAX + 1])
-{
-    enum { PATIENCE_MS = 2000 };
-    struct note note;
-    json_t *info = NULL;
-    int status = 0;
-    bool known = client_try(cli, "GET", "/kith/v1/chain/info", NULL, PATIENCE_MS, &status, &info, &note) == ERR_OK &&
-                 status == 200;
-    const char *chain = known ? json_text(info, "prefix") : NULL;
-    known = chain && (strcmp(chain, ADDRESS_PREFIX_MAIN) == 0 || strcmp(chain, ADDRESS_PREFIX_DEV) == 0);
-    if (known)
-        snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", chain);
-    json_decref(info);
-    return known;
-}
-
 /* The prefix of --prefix, of the running daemon's chain, or the main network's. */
 static int choose_prefix(const struct cli *cli, const struct args *args, char prefix[ADDRESS_PREFIX_MAX + 1])
 {
@@ -68,41 +51,47 @@ static int choose_prefix(const struct cli *cli, const struct args *args, char pr
     if (given && strcmp(given, ADDRESS_PREFIX_MAIN) != 0 && strcmp(given, ADDRESS_PREFIX_DEV) != 0)
         return cli_fail(cli, CLI_USAGE, "--prefix \"%.40s\": it is %s, or %s on private networks", given,
                         ADDRESS_PREFIX_MAIN, ADDRESS_PREFIX_DEV);
-    if (given || !daemon_prefix(cli, prefix))
+    if (given || !accounts_daemon_prefix(cli, prefix))
         snprintf(prefix, ADDRESS_PREFIX_MAX + 1, "%s", given ? given : ADDRESS_PREFIX_MAIN);
     return CLI_DONE;
 }
 
-/* Reads the wallet to show it: with the prefix of the chain where a daemon knows it. */
-static int load_shown(const struct cli *cli, struct keystore *ks)
+/* The wallet's file, to add to it. */
+static int load(const struct cli *cli, struct keystore *ks)
 {
-    char prefix[ADDRESS_PREFIX_MAX + 1];
-    int rc = owner_load(cli, ks);
-    if (rc == CLI_DONE && daemon_prefix(cli, prefix))
-        CHECK(text64_set(&ks->prefix, prefix));
-    return rc;
+    struct note note = {{0}};
+    char *path = accounts_path(cli, "wallet.keys");
+    enum err e = keystore_read(path, ks, &note);
+    free(path);
+    return e == ERR_OK ? CLI_DONE : cli_fail_note(cli, e, &note);
 }
 
 static int save(const struct cli *cli, const struct keystore *ks, bool fresh)
 {
     struct note note = {{0}};
-    struct buf dir = {0};
-    char *path = owner_path(cli);
-    buf_add_format(&dir, "%s/wallet", cli->home);
-    enum err e = file_make_dir(buf_text(&dir), &note);
+    char *path = accounts_path(cli, "wallet.keys"), *dir = accounts_path(cli, "");
+    enum err e = file_make_dir(dir, &note);
     if (e == ERR_OK)
         e = keystore_write(path, ks, fresh, &note);
-    buf_clear(&dir);
+    free(dir);
     free(path);
     return e == ERR_OK ? CLI_DONE : cli_fail_note(cli, e, &note);
 }
 
-static json_t *account_json(const struct keystore *ks, const struct keystore_account *a)
+static json_t *account_json(const char *prefix, const char *name, const struct pubkey *key)
 {
     char address[ADDRESS_TEXT_ROOM], hex[65];
-    address_put(ks->prefix.s, &a->key, address);
-    hex_put(hex, a->key.b, sizeof a->key.b);
-    return json_pack("{s:s, s:s, s:s}", "name", a->name.s, "address", address, "pubkey", hex);
+    address_put(prefix, key, address);
+    hex_put(hex, key->b, sizeof key->b);
+    return json_pack("{s:s, s:s, s:s}", "name", name, "address", address, "pubkey", hex);
+}
+
+static json_t *known_json(const struct accounts *all, const struct account *a)
+{
+    json_t *v = account_json(all->prefix, a->name, &a->key);
+    if (!a->own)
+        json_object_set_new(v, "watch", json_true());
+    return v;
 }
 
 /* The words go from locked memory to the descriptor, past every buffer. */
@@ -174,7 +163,7 @@ static int new_account(const struct cli *cli, const struct args *args, struct va
     struct note note = {{0}};
     struct keystore ks;
     const char *name = args_text(args, "name");
-    int rc = owner_load(cli, &ks);
+    int rc = load(cli, &ks);
     if (rc != CLI_DONE)
         return rc;
     if (!name)
@@ -196,7 +185,7 @@ static int new_account(const struct cli *cli, const struct args *args, struct va
 
 int cmd_wallet_new(const struct cli *cli, const struct args *args)
 {
-    char *path = owner_path(cli);
+    char *path = accounts_path(cli, "wallet.keys");
     bool exists = access(path, F_OK) == 0;
     struct vault *v = secret_new(sizeof *v);
     int rc = exists ? new_account(cli, args, v) : new_wallet(cli, args, v);
@@ -267,7 +256,7 @@ static int restore(const struct cli *cli, const struct args *args, struct vault 
     rc = save(cli, &ks, true);
     json_t *list = json_array();
     for (unsigned i = 0; rc == CLI_DONE && i < ks.accounts_n; i++) {
-        json_t *a = account_json(&ks, &ks.accounts[i]);
+        json_t *a = account_json(ks.prefix.s, ks.accounts[i].name.s, &ks.accounts[i].key);
         json_array_append(list, a);
         if (!cli->json)
             printf("account \"%s\": %s\n", out_text(a, "name"), out_text(a, "address"));
@@ -281,7 +270,7 @@ static int restore(const struct cli *cli, const struct args *args, struct vault 
 
 int cmd_wallet_restore(const struct cli *cli, const struct args *args)
 {
-    char *path = owner_path(cli);
+    char *path = accounts_path(cli, "wallet.keys");
     int rc;
     if (access(path, F_OK) == 0)
         rc = cli_fail(cli, CLI_USAGE, "there is a wallet at %s already: move it away first, or use another --home",
@@ -305,7 +294,8 @@ static void print_accounts(const struct cli *cli, const json_t *reply)
     size_t i;
     json_array_foreach(list, i, a)
     {
-        out_table_add(t, "%s", out_text(a, "name"));
+        bool watch = json_is_true(json_object_get(a, "watch"));
+        out_table_add(t, "%s%s", out_text(a, "name"), watch ? " (watched)" : "");
         out_table_add(t, "%s", out_text(a, "address"));
         if (balances)
             out_table_add(t, "%s", out_amount(json_object_get(a, "balance"), room));
@@ -315,15 +305,20 @@ static void print_accounts(const struct cli *cli, const json_t *reply)
 
 int cmd_wallet_ls(const struct cli *cli, const struct args *args)
 {
-    struct keystore ks;
-    (void)args;
-    int rc = load_shown(cli, &ks);
-    if (rc != CLI_DONE)
-        return rc;
+    struct accounts all;
     json_t *list = json_array();
-    for (unsigned i = 0; i < ks.accounts_n; i++)
-        json_array_append_new(list, account_json(&ks, &ks.accounts[i]));
-    return out_reply_take(cli, json_pack("{s:o}", "accounts", list), print_accounts);
+    (void)args;
+    int rc = accounts_load(cli, &all);
+    if (rc == CLI_DONE)
+        accounts_ask_prefix(cli, &all);
+    for (unsigned i = 0; rc == CLI_DONE && i < all.n; i++)
+        json_array_append_new(list, known_json(&all, &all.at[i]));
+    accounts_clear(&all);
+    json_t *reply = json_pack("{s:o}", "accounts", list);
+    if (rc == CLI_DONE)
+        return out_reply_take(cli, reply, print_accounts);
+    json_decref(reply);
+    return rc;
 }
 
 static void print_account(const struct cli *cli, const json_t *r)
@@ -343,29 +338,46 @@ static void print_account(const struct cli *cli, const json_t *r)
                out_amount(json_object_get(u, "amount"), room));
 }
 
-int cmd_wallet_balance(const struct cli *cli, const struct args *args)
+/* Any account of the chain, by address or label; no wallet is needed for an address. */
+static int balance_of(const struct cli *cli, const char *who)
 {
-    struct keystore ks;
+    struct labels labels;
     struct pubkey key;
     json_t *reply;
-    const char *address = args_word(args, 0);
-    if (address) {
-        int rc = owner_address(cli, address, NULL, &key);
-        if (rc == CLI_DONE)
-            rc = client_get(cli, &reply, "/kith/v1/accounts/%s", address);
-        return rc == CLI_DONE ? out_reply_take(cli, reply, print_account) : rc;
+    char hex[65];
+    int rc = accounts_labels_load(cli, &labels);
+    struct accounts known = {.labels = labels};
+    if (rc == CLI_DONE)
+        rc = accounts_address(cli, &known, who, NULL, &key);
+    labels_clear(&labels);
+    if (rc != CLI_DONE)
+        return rc;
+    hex_put(hex, key.b, sizeof key.b);
+    rc = client_get(cli, &reply, "/kith/v1/accounts/%s", hex);
+    return rc == CLI_DONE ? out_reply_take(cli, reply, print_account) : rc;
+}
+
+int cmd_wallet_balance(const struct cli *cli, const struct args *args)
+{
+    struct accounts all;
+    json_t *reply, *list = json_array();
+    if (args_word(args, 0)) {
+        json_decref(list);
+        return balance_of(cli, args_word(args, 0));
     }
-    int rc = owner_load(cli, &ks);
-    json_t *list = json_array();
-    for (unsigned i = 0; rc == CLI_DONE && i < ks.accounts_n; i++) {
+    int rc = accounts_load(cli, &all);
+    for (unsigned i = 0; rc == CLI_DONE && i < all.n; i++) {
         char hex[65];
-        hex_put(hex, ks.accounts[i].key.b, sizeof ks.accounts[i].key.b);
+        hex_put(hex, all.at[i].key.b, sizeof all.at[i].key.b);
         rc = client_get(cli, &reply, "/kith/v1/accounts/%s", hex);
-        if (rc == CLI_DONE) {
-            json_object_set_new(reply, "name", json_string(ks.accounts[i].name.s));
-            json_array_append_new(list, reply);
-        }
+        if (rc != CLI_DONE)
+            break;
+        json_object_set_new(reply, "name", json_string(all.at[i].name));
+        if (!all.at[i].own)
+            json_object_set_new(reply, "watch", json_true());
+        json_array_append_new(list, reply);
     }
+    accounts_clear(&all);
     if (rc == CLI_DONE)
         return out_reply_take(cli, json_pack("{s:o}", "accounts", list), print_accounts);
     json_decref(list);
@@ -374,21 +386,52 @@ int cmd_wallet_balance(const struct cli *cli, const struct args *args)
 
 int cmd_wallet_receive(const struct cli *cli, const struct args *args)
 {
-    struct keystore ks;
+    struct accounts all;
     struct note note = {{0}};
-    int rc = load_shown(cli, &ks);
+    int rc = accounts_load(cli, &all);
+    const struct account *a = rc == CLI_DONE ? accounts_find(&all, args_text(args, "account"), &note) : NULL;
+    if (rc == CLI_DONE && !a)
+        rc = cli_fail(cli, CLI_USAGE, "%s", note.text);
+    if (a) {
+        accounts_ask_prefix(cli, &all);
+        json_t *account = known_json(&all, a);
+        if (!cli->json) {
+            printf("%s\n", out_text(account, "address"));
+            if (isatty(STDOUT_FILENO))
+                qr_print(out_text(account, "address"));
+            json_decref(account);
+        } else
+            out_json_take(account);
+    }
+    accounts_clear(&all);
+    return rc;
+}
+
+/* The words once more, for who has the password. */
+static int backup(const struct cli *cli, struct vault *v)
+{
+    struct note note = {{0}};
+    struct keystore ks;
+    int rc = load(cli, &ks);
     if (rc != CLI_DONE)
         return rc;
-    const struct keystore_account *a = keystore_find(&ks, args_text(args, "account"), &note);
-    if (!a)
-        return cli_fail(cli, CLI_USAGE, "%s", note.text);
-    json_t *account = account_json(&ks, a);
-    if (!cli->json) {
-        printf("%s\n", out_text(account, "address"));
-        if (isatty(STDOUT_FILENO))
-            qr_print(out_text(account, "address"));
-        json_decref(account);
-    } else
-        out_json_take(account);
+    enum err e = line_password(cli, "password of the wallet: ", false, v->password, &note);
+    if (e == ERR_OK)
+        e = keystore_unlock(&ks, v->password, &v->secret, &note);
+    if (e != ERR_OK)
+        return cli_fail_note(cli, e, &note);
+    keystore_words(&v->secret, v->mnemonic);
+    printf(cli->json ? "{\"words\":\"" : "The wallet's words, in order; whoever has them has the money.\n\n  ");
+    write_secret(v->mnemonic);
+    printf(cli->json ? "\"}\n" : "\n");
     return CLI_DONE;
+}
+
+int cmd_wallet_backup(const struct cli *cli, const struct args *args)
+{
+    (void)args;
+    struct vault *v = secret_new(sizeof *v);
+    int rc = backup(cli, v);
+    secret_free(v);
+    return rc;
 }

@@ -17,8 +17,13 @@
     C(wallet_balance)                                                                                                  \
     C(wallet_receive)                                                                                                  \
     C(wallet_ls)                                                                                                       \
+    C(wallet_backup)                                                                                                   \
+    C(wallet_watch)                                                                                                    \
+    C(wallet_label)                                                                                                    \
+    C(wallet_labels)                                                                                                   \
     C(tx_send)                                                                                                         \
     C(tx_show)                                                                                                         \
+    C(tx_history)                                                                                                      \
     C(models)                                                                                                          \
     C(model_check)                                                                                                     \
     C(model_import)                                                                                                    \
@@ -51,7 +56,10 @@ extern const struct option_spec cmd_chain_wait_options[];
 extern const struct option_spec cmd_wallet_new_options[];
 extern const struct option_spec cmd_wallet_restore_options[];
 extern const struct option_spec cmd_wallet_receive_options[];
+extern const struct option_spec cmd_wallet_watch_options[];
+extern const struct option_spec cmd_wallet_label_options[];
 extern const struct option_spec cmd_tx_send_options[];
+extern const struct option_spec cmd_tx_history_options[];
 extern const struct option_spec cmd_model_import_options[];
 extern const struct option_spec cmd_model_publish_options[];
 extern const struct option_spec cmd_data_add_options[];

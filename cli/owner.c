@@ -12,24 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *owner_path(const struct cli *cli)
-{
-    struct buf path = {0};
-    buf_add_format(&path, "%s/wallet/wallet.keys", cli->home);
-    char *copy = mem_string(buf_text(&path));
-    buf_clear(&path);
-    return copy;
-}
-
-int owner_load(const struct cli *cli, struct keystore *ks)
-{
-    struct note note = {{0}};
-    char *path = owner_path(cli);
-    enum err e = keystore_read(path, ks, &note);
-    free(path);
-    return e == ERR_OK ? CLI_DONE : cli_fail_note(cli, e, &note);
-}
-
 static int strange(const struct cli *cli)
 {
     return cli_fail(cli, CLI_REFUSED,
@@ -76,11 +58,11 @@ static int read_account(struct owner *o)
 int owner_open(struct owner *o, const struct cli *cli, const char *account)
 {
     struct note note = {{0}};
-    *o = (struct owner){.cli = cli, .ks = mem_new(sizeof *o->ks)};
-    int rc = owner_load(cli, o->ks);
+    *o = (struct owner){.cli = cli};
+    int rc = accounts_load(cli, &o->accounts);
     if (rc != CLI_DONE)
         return rc;
-    o->account = keystore_find(o->ks, account, &note);
+    o->account = accounts_find(&o->accounts, account, &note);
     if (!o->account)
         return cli_fail(cli, CLI_USAGE, "%s", note.text);
     rc = read_terms(o);
@@ -91,7 +73,7 @@ void owner_close(struct owner *o)
 {
     if (o->key)
         secret_free(o->key);
-    free(o->ks);
+    accounts_clear(&o->accounts);
     *o = (struct owner){0};
 }
 
@@ -100,14 +82,20 @@ int owner_unlock(struct owner *o)
     struct note note = {{0}};
     if (o->key)
         return CLI_DONE;
+    if (!o->account->own)
+        return cli_fail(
+            o->cli, CLI_USAGE,
+            "account \"%.40s\" is only watched, its key is elsewhere: `kith tx build` writes a file to be signed "
+            "there with `kith tx sign`",
+            o->account->name);
     char *password = secret_new(LINE_PASSWORD_ROOM);
     struct keystore_secret *secret = secret_new(sizeof *secret);
     o->key = secret_new(sizeof *o->key);
     enum err e = line_password(o->cli, "password of the wallet: ", false, password, &note);
     if (e == ERR_OK)
-        e = keystore_unlock(o->ks, password, secret, &note);
+        e = keystore_unlock(o->accounts.ks, password, secret, &note);
     if (e == ERR_OK)
-        e = keystore_key(o->account, secret, o->key, &note);
+        e = keystore_key(o->account->own, secret, o->key, &note);
     secret_free(secret);
     secret_free(password);
     if (e == ERR_OK)
@@ -135,7 +123,7 @@ int owner_check_funds(struct owner *o, struct amount spend, struct amount fees)
     amount_print(fees, fee);
     return cli_fail(o->cli, CLI_USAGE,
                     "not enough money: %s KITH and fees of %s KITH are needed, account \"%s\" (%s) has %s", need, fee,
-                    o->account->name.s, o->address, have);
+                    o->account->name, o->address, have);
 }
 
 int owner_wait_tx(const struct cli *cli, const char *id, json_t **reply)
@@ -189,11 +177,4 @@ int owner_send(struct owner *o, enum tx_kind kind, struct bytes body, json_t **r
     free(hex);
     buf_clear(&raw);
     return rc;
-}
-
-int owner_address(const struct cli *cli, const char *text, const char *prefix, struct pubkey *key)
-{
-    struct note note = {{0}};
-    enum err e = address_get(text, prefix, key, &note);
-    return e == ERR_OK ? CLI_DONE : cli_fail(cli, CLI_USAGE, "%s", note.text);
 }

@@ -4,8 +4,7 @@
 #define KITH_CLI_OWNER_H
 
 #include "base/json.h"
-#include "cli/cli.h"
-#include "wallet/keystore.h"
+#include "cli/accounts.h"
 #include "wallet/sign.h"
 
 /* --account, for the commands that sign. */
@@ -16,8 +15,8 @@
 
 struct owner {
     const struct cli *cli;
-    struct keystore *ks;
-    const struct keystore_account *account;
+    struct accounts accounts;
+    const struct account *account;
     char address[ADDRESS_TEXT_ROOM]; /* with the chain's prefix */
     char prefix[ADDRESS_PREFIX_MAX + 1];
     struct sign_terms terms;
@@ -25,14 +24,11 @@ struct owner {
     struct seckey *key; /* NULL until unlocked */
 };
 
-/* HOME/wallet/wallet.keys; the caller frees. */
-char *owner_path(const struct cli *cli);
 /* A cli_exit each; on failure it has been said. owner_close is right after any of them. */
-int owner_load(const struct cli *cli, struct keystore *ks);
 /* Reads the wallet, then asks the daemon for the chain's terms and this account's nonce and balance. */
 int owner_open(struct owner *o, const struct cli *cli, const char *account);
 void owner_close(struct owner *o);
-/* Asks the password, once. */
+/* Asks the password, once. An account that is only watched cannot be unlocked. */
 int owner_unlock(struct owner *o);
 /* What a transaction with this body will pay. */
 int owner_fee(struct owner *o, enum tx_kind kind, struct bytes body, struct amount *fee);
@@ -44,7 +40,5 @@ int owner_send(struct owner *o, enum tx_kind kind, struct bytes body, json_t **r
 
 /* Waits for a transaction to be in a block: CLI_LATE when it is not within a minute. */
 int owner_wait_tx(const struct cli *cli, const char *id, json_t **reply);
-/* An address of the chain's network. */
-int owner_address(const struct cli *cli, const char *text, const char *prefix, struct pubkey *key);
 
 #endif

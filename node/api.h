@@ -70,6 +70,7 @@ void api_chain_info(struct api_call *c);
 void api_chain_block(struct api_call *c);
 void api_chain_wait(struct api_call *c);
 void api_account_get(struct api_call *c);
+void api_account_history(struct api_call *c);
 void api_tx_post(struct api_call *c);
 void api_tx_get(struct api_call *c);
 void api_models_get(struct api_call *c);

@@ -42,6 +42,8 @@ static const struct setting settings[] = {
     {"memory-mb", KIND_NUMBER, offsetof(struct config, memory_mb), false, "N", "for all workers (no limit)"},
     {"packs-mb", KIND_NUMBER, offsetof(struct config, packs_mb), false, "N",
      "of packed weights kept for quick starts (32768; 0: none)"},
+    {"history", KIND_FLAG, offsetof(struct config, history), false, "",
+     "keep what happened to each account, for `kith tx history` (yes)"},
     {"no-default-model", KIND_FLAG, offsetof(struct config, no_default_model), false, "",
      "do not keep the model that comes with Kith"},
     {"log", KIND_LEVEL, offsetof(struct config, log_level), false, "LEVEL", "trace, debug, info, odd or broken"},
@@ -202,7 +204,7 @@ static enum err take_file(struct config *c, struct note *note)
 
 static void take_defaults(struct config *c)
 {
-    *c = (struct config){.log_level = LOG_INFO, .packs_mb = 32768};
+    *c = (struct config){.log_level = LOG_INFO, .packs_mb = 32768, .history = true};
     c->listen = mem_string("0.0.0.0:7718");
     c->http = mem_string("127.0.0.1:7717");
     c->backend = mem_string("auto");

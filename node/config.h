@@ -35,6 +35,7 @@ struct config {
     bool fresh; /* dev: begin again */
     bool dev;   /* not a setting: kithd dev sets it */
     bool no_default_model;
+    bool history;                    /* of accounts is kept */
     uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
     uint64_t threads;                /* of a worker; 0: one per processor */
     uint64_t memory_mb;              /* for all workers; 0: no limit */

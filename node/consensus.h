@@ -21,6 +21,16 @@
 
 struct consensus;
 
+/* A committed block, with what the ledger made of it. Borrowed for the call. */
+struct consensus_block {
+    struct hash id;
+    const struct header *header;
+    const struct bytes *txs;
+    const struct ledger_result *result;
+};
+/* Adds to what is stored with a block, in the same write, under a prefix of its own. */
+typedef void (*consensus_store_fn)(void *arg, const struct consensus_block *block, struct kv_batch *batch);
+
 struct consensus_options {
     struct host *host;
     struct kv *kv;              /* shared with the ledger */
@@ -30,6 +40,8 @@ struct consensus_options {
     const char *dir;            /* where signer and log are kept */
     uint32_t block_interval_ms; /* least time between blocks; 0: BLOCK_INTERVAL_MS */
     uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS */
+    consensus_store_fn store;   /* before each commit; may be NULL */
+    void *store_arg;
 };
 
 /* Registers with the peers and takes up where it stopped. One clear line where files do not fit together. */
@@ -54,13 +66,6 @@ void consensus_on_send(struct consensus *c, consensus_send_fn fn, void *arg);
 /* The signer's next nonce behind its transactions in the pool. */
 uint64_t consensus_nonce(const struct consensus *c, const struct pubkey *account);
 
-/* A committed block, with what the ledger made of it. Borrowed for the call. */
-struct consensus_block {
-    struct hash id;
-    const struct header *header;
-    const struct bytes *txs;
-    const struct ledger_result *result;
-};
 typedef void (*consensus_block_fn)(void *arg, const struct consensus_block *block);
 /* In the order of subscribing, after each commit, on the loop's thread. At most CONSENSUS_LISTENERS_MAX. */
 void consensus_on_block(struct consensus *c, consensus_block_fn fn, void *arg);

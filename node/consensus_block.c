@@ -326,6 +326,10 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         kv_batch_put(&c->batch, block_key(key, 'c', c->height), commit);
         state_put(c, c->height + 1, &beacon, c->next_validators, after);
         free(after);
+        if (c->o.store) {
+            struct consensus_block block = {block_id(&b.header), &b.header, txs, c->result};
+            c->o.store(c->o.store_arg, &block, &c->batch);
+        }
         c->is_committing = true;
     }
     free(txs);

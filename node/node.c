@@ -7,6 +7,7 @@
 #include "chain/genesis.h"
 #include "node/api.h"
 #include "node/consensus.h"
+#include "node/history.h"
 #include "node/home.h"
 #include "p2p/transport.h"
 
@@ -139,6 +140,11 @@ static void stop_ledger(struct node *n)
  * one key must not both. */
 static enum err start_consensus(struct node *n, struct note *note)
 {
+    if (n->config->history) {
+        enum err e = history_open(n->kv, ledger_info(n->ledger).height, &n->history, note);
+        if (e != ERR_OK)
+            return e;
+    }
     char *dir = config_path(n->config, "consensus");
     struct consensus_options o = {
         .host = n->host,
@@ -149,15 +155,20 @@ static enum err start_consensus(struct node *n, struct note *note)
         .dir = dir,
         .block_interval_ms = n->config->dev && !n->config->block_ms ? 1 : (uint32_t)n->config->block_ms,
         .heartbeat_ms = (uint32_t)n->config->heartbeat_ms,
+        .store = n->history ? history_store : NULL,
+        .store_arg = n->history,
     };
     enum err e = consensus_open(&o, &n->consensus, note);
     free(dir);
+    if (e != ERR_OK)
+        history_close(n->history);
     return e;
 }
 
 static void stop_consensus(struct node *n)
 {
     consensus_close(n->consensus);
+    history_close(n->history);
 }
 
 /* -- the network -- */

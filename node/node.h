@@ -15,6 +15,7 @@
 #define NODE_VERSION "0.1.0"
 
 struct chain_wait;
+struct history;
 
 struct node {
     const struct config *config;
@@ -29,6 +30,7 @@ struct node {
     struct peers *peers;
     struct streams *streams;
     struct blobs *blobs;
+    struct history *history; /* NULL: not kept */
     struct consensus *consensus;
     struct account *account;
     struct workers *workers;

@@ -282,6 +282,50 @@ static void flipped_bits_are_never_believed(void **state)
     test_dir_remove(dir);
 }
 
+/* A view shows the store as it was, whatever is written meanwhile. */
+static void walk_while_writing(struct kv *kv)
+{
+    struct kv_view *v;
+    struct kv_batch b = {0};
+    struct buf got = {0};
+    struct bytes key, value;
+    for (int i = 0; i < 9; i++) {
+        char name[] = "sx";
+        name[1] = (char)('a' + i);
+        write_one(kv, name, "old", false);
+    }
+    write_one(kv, "t", "other", false);
+    assert_int_equal(kv_view_open(kv, bytes_of_text("s"), &v, NULL), ERR_OK);
+    assert_true(kv_view_next(v, &key, &value));
+    (void)collect(&got, key, value);
+    put(&b, "sc", "new");
+    put(&b, "sbb", "new");
+    kv_batch_delete(&b, bytes_of_text("sd"));
+    assert_int_equal(kv_write(kv, &b, true, NULL), ERR_OK);
+    while (kv_view_next(v, &key, &value))
+        (void)collect(&got, key, value);
+    assert_int_equal(kv_view_close(v), ERR_OK);
+    assert_string_equal(buf_text(&got), "sa=old sb=old sc=old sd=old se=old sf=old sg=old sh=old si=old ");
+    expect(kv, "sc", "new");
+    expect(kv, "sd", NULL);
+    kv_batch_clear(&b);
+    buf_clear(&got);
+}
+
+static void views_stay_as_they_were(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new(), path[4096];
+    struct kv *kv = kv_mem_open();
+    walk_while_writing(kv);
+    kv_close(kv);
+    snprintf(path, sizeof path, "%s/db", dir);
+    assert_int_equal(kv_leveldb_open(path, &kv, NULL), ERR_OK);
+    walk_while_writing(kv);
+    kv_close(kv);
+    test_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +336,7 @@ int main(void)
         cmocka_unit_test(a_crash_takes_what_was_not_synced),
         cmocka_unit_test(a_torn_write_costs_nothing_behind_it),
         cmocka_unit_test(flipped_bits_are_never_believed),
+        cmocka_unit_test(views_stay_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-static void store_be32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
 bool bip32_master(struct bip32_key *key, const void *seed, size_t n)
 {
     static const char label[] = "Bitcoin seed";
