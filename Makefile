@@ -9,6 +9,7 @@
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
+#   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 
@@ -112,6 +113,28 @@ $(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
 
+# -- the simulator: whole nodes on virtual time (tests/sim). What it looks at on its way is led there by the linker. --
+SIM_WRAP := peer_send peer_next key_verify_hash
+SIM_OBJECTS := $(call objects,$(wildcard tests/sim/*.c) tests/world.c)
+$(B)/sim: $(SIM_OBJECTS) $(call archives,node chain p2p base)
+	$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAP)) -o $@ $(SIM_OBJECTS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
+ifeq ($(MODE),release)
+	@ln -sfn release/sim build/sim
+endif
+$(B)/tests/test_sim: $(B)/obj/tests/test_sim.o $(B)/obj/tests/sim/disk.o $(SUPPORT) $(B)/sim $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+# `make sim SEEDS=10000 FROM=1`: so many seeds, on all cores; `make check` runs the first 200, and a few of them twice.
+SEEDS ?= 200
+FROM  ?= 1
+.PHONY: sim sim-bugs
+# Which of the planted bugs (tests/sim/bugs) are seen, by which checker, after how many seeds: the table of docs/consensus.md.
+sim-bugs:
+	@scripts/plant-bugs
+sim: $(B)/sim
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
+
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
@@ -181,6 +204,7 @@ check: deps
 	@$(MAKE) --no-print-directory crash-sample
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory sim
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(B) scripts/demo
