@@ -442,6 +442,12 @@ static enum err log_open_and_replay(struct consensus *c, struct note *note)
         c->mute_height = c->height;
         log_event(LOG_ODD, "consensus", "mute", "height=%" PRIu64 " why=\"the log of its lock is gone\"", c->height);
     }
+    if (c->has_key && c->signer.height > c->height && c->signer.step != SIGNER_NONE)
+        log_event(LOG_ODD, "consensus", "store_behind",
+                  "height=%" PRIu64 " signed=%" PRIu64
+                  " why=\"the store lost blocks that were decided: they are fetched "
+                  "from peers, or put back a copy of its directory; nothing is signed until then\"",
+                  c->height - 1, c->signer.height);
     if (view.step != BFT_WAIT)
         log_event(LOG_INFO, "consensus", "resumed", "height=%" PRIu64 " round=%u step=%d", c->height, view.round,
                   (int)view.step);
@@ -499,6 +505,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->height = info.height + 1;
     if (o->key) {
         c->has_key = true;
+        secret_lock(&c->key, sizeof c->key);
         c->key = *o->key;
         c->self = key_public(o->key);
         c->vrf = vrf_secret_of(o->key);
@@ -521,6 +528,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
         consensus_close(c);
         return e;
     }
+    intake_open(c);
     if (o->peers) {
         c->sync = sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, c}, info.height);
         wire_open(c);
@@ -539,6 +547,7 @@ void consensus_close(struct consensus *c)
         host_timer_cancel(c->o.host, timers[i]);
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    intake_close(c);
     sync_free(c->sync);
     wal_close(c->wal);
     host_file_close(c->signer_file);

@@ -46,6 +46,8 @@ struct pending {
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
 
+struct intake;
+
 struct consensus {
     struct consensus_options o;
     struct hash chain;
@@ -55,6 +57,7 @@ struct consensus {
     bool has_key;
     struct bft *bft;
     struct mempool *pool;
+    struct intake *intake;
     struct sync *sync;
     struct wal *wal;
     struct host_file *signer_file;
@@ -150,6 +153,10 @@ enum err evidence_load(struct consensus *c, struct note *note);
 /* Verified, and of this height or punishable: kept, said to all, and sent to the ledger by and by. */
 void evidence_found(struct consensus *c, const struct evidence *e);
 void evidence_step(struct consensus *c);
+
+/* consensus_intake.c */
+void intake_open(struct consensus *c);
+void intake_close(struct consensus *c);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);
