@@ -67,6 +67,7 @@
 #define BFT_ROUND_MAX               (1u << 20) /* protocol; with growing timeouts, centuries */
 #define BFT_ROUNDS_AHEAD            3          /* rounds beyond our own whose messages are kept; enough for one skip */
 #define BFT_ROUNDS_KEPT             64         /* rounds behind our own whose votes are kept, besides the pinned ones */
+#define TESTIMONY_QUORUMS_MAX       32 /* quorums of prevotes kept of a decided height: nearly always it is one */
 #define BFT_VALUES_MAX              16 /* checked values remembered in a height: one a round, for that many rounds */
 #define BFT_TIMEOUT_MS              1000 /* of round 0's proposal: a block at 100 Mbit/s and its checking, several times over */
 #define BFT_TIMEOUT_VOTE_MS         500   /* of round 0's votes: a few round trips around the world */
