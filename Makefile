@@ -6,6 +6,7 @@
 #   make demo         installs what is missing, builds, runs a private network
 #   make check        installs what is missing, builds, runs the tests
 #   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
+#   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make bench        measuring programs (bench/*.c) into build/release/bench
@@ -111,6 +112,21 @@ $(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
 
+# What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
+CRASH := $(call objects,$(wildcard tests/crash/*.c))
+$(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
+	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
+
+# A sweep without one of our syncs must find what it costs.
+.PHONY: crash crash-sample
+crash: $(B)/crash
+	$(B)/crash
+	@for w in dirsync sync signersync walsync; do $(B)/crash --every 10 --deep 0 --without $$w || exit 1; done
+crash-sample: $(B)/crash
+	@$(B)/crash --every 60 --deep 12 --scene alone
+	@$(B)/crash --every 60 --deep 0 --scene four
+	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync
+
 .SECONDARY:
 
 unit: all $(TESTS)
@@ -162,6 +178,7 @@ check: deps
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory fuzz-replay
+	@$(MAKE) --no-print-directory crash-sample
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory unit
 demo: deps

@@ -65,7 +65,7 @@ static bool write_all(int fd, struct bytes b)
     return true;
 }
 
-static enum err sync_parent(const char *path, struct note *note)
+enum err file_sync_parent(const char *path, struct note *note)
 {
     const char *slash = strrchr(path, '/');
     char *dir = mem_string(slash ? path : ".");
@@ -95,11 +95,23 @@ enum err file_write(const char *path, unsigned mode, struct bytes content, struc
     if (e == ERR_OK && rename(temp, path) != 0)
         e = failed(note, "rename over", path);
     if (e == ERR_OK)
-        e = sync_parent(path, note);
+        e = file_sync_parent(path, note);
     else if (fd >= 0)
         unlink(temp);
     buf_clear(&beside);
     return e;
+}
+
+/* One that is there may have been made by somebody who was killed before he synced its name. */
+static enum err make_one_dir(const char *path, struct note *note)
+{
+    if (mkdir(path, 0700) == 0)
+        return file_sync_parent(path, note);
+    if (errno != EEXIST)
+        return failed(note, "make the directory", path);
+    enum err ignored = file_sync_parent(path, NULL); /* where we may not read the parent, we did not make this */
+    (void)ignored;
+    return ERR_OK;
 }
 
 enum err file_make_dir(const char *path, struct note *note)
@@ -111,8 +123,7 @@ enum err file_make_dir(const char *path, struct note *note)
             continue;
         char keep = *c;
         *c = 0;
-        if (mkdir(p, 0700) != 0 && errno != EEXIST)
-            e = failed(note, "make the directory", p);
+        e = make_one_dir(p, note);
         *c = keep;
         if (keep == 0)
             break;

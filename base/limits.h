@@ -45,7 +45,9 @@
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */
 #define BLOCK_TXS_MAX         10000u
 #define BLOCK_SIZE_MAX        (1u << 20) /* at 100 Mbit/s a block passes in under 0.1 s */
-#define LINEAGE_MAX           64         /* flattened ancestors of a model: a settlement touches each */
+#define BLOCK_WORK_MAX        20000u /* units of work (chain/tx.h): what 1 MiB of transfers could have, four times over */
+#define FEE_PRICE_MAX         (UINT64_C(1) << 40) /* mote per byte or unit: times a block's, it stays in 64 bits */
+#define LINEAGE_MAX           64                  /* flattened ancestors of a model: a settlement touches each */
 #define VALIDATORS_MAX        256
 #define POWER_SUM_MAX         (UINT64_C(1) << 59) /* of all validators: priorities, up to 2 sums apart, stay in 63 bits */
 #define NAME_MAX_BYTES        64
@@ -56,12 +58,17 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64       /* models that one node declares: each is an entry to keep in step */
-#define SETTLEMENT_AUDITS_MAX 8        /* receipts drawn from one settlement */
-#define OFFICE_MARKS          64       /* of the heights of an unbonding period, in equal parts of it */
-#define PUNISHED_MAX          64       /* heights for which one key is punished: by then little is left of its stake */
-#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
-#define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
+#define PROVIDER_MODELS_MAX   64 /* models that one node declares: each is an entry to keep in step */
+#define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
+#define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
+#define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
+#define PAUSE_OWNERS_LEAST                                                                                             \
+    3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
+                                */
+#define OFFICE_MARKS      64   /* of the heights of an unbonding period, in equal parts of it */
+#define PUNISHED_MAX      64   /* heights for which one key is punished: by then little is left of its stake */
+#define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
+#define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX               (1u << 20) /* protocol; with growing timeouts, centuries */

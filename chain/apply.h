@@ -1,7 +1,8 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
- * apply_settlement.c (draws, audits, payout, forfeit), apply_beacon.c, apply_evidence.c, apply_office.c (who
- * validates), apply_due.c.
+ * apply_settlement.c (draws, audits, payout, forfeit), apply_grant.c (access to data), apply_bounty.c, apply_rule.c
+ * (who signs for an account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates), apply_fee.c,
+ * apply_pause.c, apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -26,6 +27,7 @@ struct apply {
     struct hash beacon;
     struct pubkey proposer;
     struct amount rewards; /* fees for the proposer so far, in the locked pot */
+    uint64_t size, work;   /* of its transactions so far */
     /* of the transaction */
     uint32_t tx; /* LEDGER_NO_TX outside of one */
     struct hash id;
@@ -37,9 +39,12 @@ struct apply {
 /* A new event with kind and tx filled, to be completed at once. */
 struct ledger_event *apply_event(struct apply *a, enum ledger_event_kind kind);
 
-/* Charges the fee and applies. ERR_NONCE: nothing happened at all; any other error: the fee is paid and nothing else
- * happened. `t` was decoded and checked. */
-enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id) MUST_USE;
+/* Do the signatures of a checked transaction fit the rule of its account? */
+enum err apply_authorized(const struct state *s, const struct tx *t, const struct rec_account *account,
+                          struct note *note) MUST_USE;
+/* Charges the fee and applies. *charged false: nothing happened at all (nonce, or not the signatures that the account
+ * asks for); else an error means that the fee is paid and nothing else happened. `t` was decoded and checked. */
+enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id, bool *charged) MUST_USE;
 /* The body alone: no nonce, no fee. */
 enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 
@@ -57,6 +62,8 @@ void apply_reward(struct apply *a, bool busy);
 bool apply_office_step(struct apply *a, bool *arrived);
 /* Remembers when this block was, if the last mark is old. */
 void apply_office_mark(struct apply *a);
+/* The prices of the next block, from how full this one was. */
+void apply_fees(struct apply *a);
 
 /* -- shared by the files of this group -- */
 
@@ -74,6 +81,11 @@ struct amount apply_take_stake(struct apply *a, enum bond_role role, const struc
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
 void apply_settlement_draw(struct apply *a, const struct hash *settlement);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
+/* Counts an auditor's verdict over a provider's owner; before the owner's record of faults changes. */
+void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit_verdict verdict);
+bool apply_slashing_paused(const struct apply *a);
+void apply_grant_end(struct apply *a, const struct hash *grant);
+void apply_bounty_end(struct apply *a, const struct hash *bounty);
 
 /* "0.25 KITH" and the first digits of an id, for notes. */
 struct apply_text {

@@ -11,7 +11,7 @@
  *
  * Forfeited: all of it returns to the payer. The auditor who found it is paid what a match would have paid, out of the
  * provider's bond: the loser pays, and nobody can drain the fund by settling with himself. The owner comes under full
- * audit; the second exact mismatch within the window is slashed. */
+ * audit; the second exact mismatch within the window is slashed, while slashing is not paused (apply_pause.c). */
 #include "chain/apply.h"
 
 #include "base/mem.h"
@@ -277,14 +277,16 @@ static void punish(struct apply *a, const struct rec_settlement *s, const struct
     state_get_fault(a->s, &s->owner, &fault);
     bool again = fault.mismatches > 0 && a->time_ms - fault.last_ms <= a->params.fault_window_ms;
     fault.full_audit_until_ms = a->time_ms + a->params.fault_window_ms;
-    if (d->verdict == AUDIT_MISMATCH) {
+    if (d->verdict == AUDIT_MISMATCH)
+        fault.mismatch_ms = a->time_ms;
+    if (d->verdict == AUDIT_MISMATCH && !apply_slashing_paused(a)) {
         fault.mismatches += fault.mismatches < UINT32_MAX;
         fault.last_ms = a->time_ms;
     }
     state_put_fault(a->s, &s->owner, &fault);
     struct amount pay_of = apply_take_stake(a, BOND_PROVIDER, &s->owner, audit_pay(a, s));
     pay(a, &s->id, &s->model, POT_LOCKED, &auditor, pay_of, PAYOUT_AUDITOR);
-    if (d->verdict != AUDIT_MISMATCH || !again)
+    if (d->verdict != AUDIT_MISMATCH || !again || apply_slashing_paused(a))
         return;
     struct amount want = amount_share(apply_stake(a->s, BOND_PROVIDER, &s->owner), a->params.slash_bps);
     struct amount taken = apply_take_stake(a, BOND_PROVIDER, &s->owner, want), burn;
@@ -347,6 +349,7 @@ static enum err audit(struct apply *a, const struct tx_audit *body, struct rec_s
         return e;
     s->audits = bytes_of_buf(draws);
     event_draw(a, s, &own, LEDGER_AUDIT_VERDICT);
+    apply_count_verdict(a, &s->owner, (enum audit_verdict)own.verdict);
     if (own.verdict != AUDIT_MATCH)
         forfeit(a, s, &own);
     else if (pending == 0)

@@ -21,6 +21,7 @@ struct params params_default(void)
     return (struct params){
         .fee_byte = amount_of(1000),
         .fee_work = amount_of(50000),
+        .fee_change_bps = 1250,
         .fee_burn_bps = 5000,
         .settle_burn_bps = 100,
         .audit_bps = 100,
@@ -43,6 +44,11 @@ struct params params_default(void)
         .slash_auditor_bps = 2000,
         .evidence_slash_bps = 1000,
         .evidence_reporter_bps = 1000,
+        .audit_epoch_ms = DAY_MS,
+        .pause_bps = 300,
+        .grant_bond = amount_of(MOTE_PER_KITH),
+        .grant_release_ms = DAY_MS,
+        .grant_dispute_ms = DAY_MS,
         .issue_block = amount_of(MOTE_PER_KITH / 1000),
         .issue_halving = 10000000,
         .beacon_epoch = 100,
@@ -60,6 +66,9 @@ struct params params_private(void)
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
     p.keep_ms = 3600 * SECOND_MS;
+    p.audit_epoch_ms = 300 * SECOND_MS;
+    p.grant_bond = amount_of(MOTE_PER_KITH / 10);
+    p.grant_release_ms = p.grant_dispute_ms = 30 * SECOND_MS;
     p.beacon_epoch = 5;
     return p;
 }
@@ -70,6 +79,8 @@ enum err params_check(const struct params *p, struct note *note)
         const char *name;
         uint32_t bps;
     } shares[] = {
+        {"fee_change_bps", p->fee_change_bps},
+        {"pause_bps", p->pause_bps},
         {"fee_burn_bps", p->fee_burn_bps},
         {"settle_burn_bps", p->settle_burn_bps},
         {"audit_bps", p->audit_bps},
@@ -92,10 +103,14 @@ enum err params_check(const struct params *p, struct note *note)
         return note_set(note, ERR_RANGE, "genesis: royalty_floor_bps is over royalty_max_bps");
     if (p->audits_per_settlement > SETTLEMENT_AUDITS_MAX || p->audits_full > SETTLEMENT_AUDITS_MAX)
         return note_set(note, ERR_LIMIT, "genesis: more than %d audits of a settlement", SETTLEMENT_AUDITS_MAX);
+    if (p->fee_byte.mote > FEE_PRICE_MAX || p->fee_work.mote > FEE_PRICE_MAX)
+        return note_set(note, ERR_RANGE, "genesis: fee_byte and fee_work are at most %llu mote",
+                        (unsigned long long)FEE_PRICE_MAX);
     if (p->validator_bond_min.mote < GENESIS_STAKE_LEAST)
         return note_set(note, ERR_RANGE, "genesis: validator_bond_min must be at least %u mote", GENESIS_STAKE_LEAST);
-    const uint64_t windows[] = {p->model_bond_ms,   p->unbonding_ms,    p->dispute_ms,
-                                p->audit_window_ms, p->fault_window_ms, p->keep_ms};
+    const uint64_t windows[] = {p->model_bond_ms,   p->unbonding_ms,     p->dispute_ms,
+                                p->audit_window_ms, p->fault_window_ms,  p->keep_ms,
+                                p->audit_epoch_ms,  p->grant_release_ms, p->grant_dispute_ms};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (windows[i] > 3650 * DAY_MS)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");

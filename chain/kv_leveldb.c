@@ -1,6 +1,6 @@
 /* The store over LevelDB.
  *
- * Three things LevelDB does not do for us.
+ * What LevelDB does not do for us:
  *
  * A synced write syncs LevelDB's log file, but not the directory entry of a log that was begun since, which
  * a power cut could then take away with all that is in it. So the directory is synced after each synced
@@ -10,13 +10,18 @@
  * would drop what stands there, synced or not. So after a failure the store is closed and opened again, which
  * ends the torn log, before the next write.
  *
+ * The end of a log that a power cut tore is cut off (kv_tail.h), where LevelDB would refuse to open.
+ *
  * A disk that fills is met early: with less than RESERVE_BYTES free, a write is refused whole, so that there is always
  * room to open again and to compact.
  *
  * Checksums are verified on every read: a flipped bit is an error, never a value. */
 #include "chain/kv.h"
 
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "chain/kv_tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,13 +92,24 @@ static void db_close(struct kv_leveldb *l)
     l->db = NULL;
 }
 
-/* Opens the database; the directory stays synced. */
-static enum err db_open(struct kv_leveldb *l, struct note *note)
+static enum err db_try(struct kv_leveldb *l, struct note *note)
 {
     char *error = NULL;
     l->db = leveldb_open(l->options, l->path, &error);
-    if (error)
-        return failed_take(error, note, l->path);
+    return error ? failed_take(error, note, l->path) : ERR_OK;
+}
+
+/* Opens the database; the directory stays synced. */
+static enum err db_open(struct kv_leveldb *l, struct note *note)
+{
+    unsigned cut = 0;
+    enum err e = db_try(l, note);
+    if (e == ERR_CORRUPT && kv_tail_mend(l->path, &cut, NULL) == ERR_OK && cut > 0) {
+        log_event(LOG_ODD, "store", "cut", "dir=%s logs=%u why=\"the last write was torn\"", l->path, cut);
+        e = db_try(l, note);
+    }
+    if (e != ERR_OK)
+        return e;
     l->torn = false;
     if (l->dir >= 0 && fsync(l->dir) != 0)
         return note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", l->path, strerror(errno));
@@ -295,6 +311,8 @@ enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
         if (l->dir < 0 || fsync(l->dir) != 0)
             e = note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", path, strerror(errno));
     }
+    if (e == ERR_OK)
+        e = file_sync_parent(path, note); /* LevelDB made the directory, and syncs neither it nor its name */
     if (e) {
         level_close(&l->kv);
         return e;

@@ -219,8 +219,11 @@ static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw)
     enum err e = ledger_verify(l, raw, &t, &id, a->note);
     if (e)
         return e;
-    e = apply_tx(a, &t, &id);
-    if (e != ERR_NONCE)
+    a->size += raw.n;
+    a->work += tx_work(&t);
+    bool charged;
+    e = apply_tx(a, &t, &id, &charged);
+    if (charged)
         put_result(l, &id, &(struct rec_result){a->height, a->tx, (uint8_t)e, t.fee});
     return e;
 }
@@ -274,6 +277,7 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     a.note = NULL;
     apply_reward(&a, block->n > 0);
     bool changed = office_step(l, &a, block->n > 0);
+    apply_fees(&a);
     state_seal(&l->state);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};

@@ -23,6 +23,7 @@ void api_chain_info(struct api_call *c)
     struct ledger_info info = ledger_info(n->ledger);
     const struct genesis *g = ledger_genesis(n->ledger);
     struct params params = ledger_params(n->ledger);
+    struct rec_fees fees = ledger_fees(n->ledger);
     struct ledger_validator validators[VALIDATORS_MAX];
     struct buf b = {0};
     bool first = true;
@@ -38,8 +39,8 @@ void api_chain_info(struct api_call *c)
     codec_json_key(&b, &first, "fees");
     bool fees_first = true;
     buf_add_text(&b, "{");
-    api_put_amount(&b, &fees_first, "per_byte", params.fee_byte);
-    api_put_amount(&b, &fees_first, "per_work", params.fee_work);
+    api_put_amount(&b, &fees_first, "per_byte", fees.per_byte);
+    api_put_amount(&b, &fees_first, "per_work", fees.per_work);
     buf_add_text(&b, "}");
     codec_json_key(&b, &first, "supply");
     put_supply(&b, n->ledger);

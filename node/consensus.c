@@ -98,11 +98,10 @@ static enum err signer_store(struct consensus *c, const struct signer *s)
     return e == ERR_OK ? host_file_sync(c->signer_file) : e;
 }
 
-static const uint8_t no_file[SIGNER_FILE_SIZE];
-
-/* Both slots of a new file are written, so that later writes need no room on the disk. */
+/* Whole or not at all. Later writes need no room on the disk. */
 static enum err signer_make(struct consensus *c, const char *path, uint64_t committed, struct note *note)
 {
+    uint8_t file[SIGNER_FILE_SIZE];
     bool alone = c->validators->n == 1 && valset_find(c->validators, &c->self) == 0;
     if (committed > 0 && alone)
         return note_set(note, ERR_CORRUPT,
@@ -110,30 +109,44 @@ static enum err signer_make(struct consensus *c, const char *path, uint64_t comm
                         " blocks: put the file back before this validator votes",
                         path, committed);
     signer_init(&c->signer, committed ? committed + 2 : 0);
-    enum err e = host_file_put(c->signer_file, 0, no_file, sizeof no_file);
+    signer_make_file(&c->signer, file);
+    return host_write(c->o.host, path, 0600, bytes_of(file, sizeof file), note);
+}
+
+static enum err signer_read(struct consensus *c, const char *path, uint64_t committed, struct buf *file,
+                            struct note *note)
+{
+    enum err e = host_read(c->o.host, path, SIGNER_FILE_SIZE, file, NULL);
+    if (e == ERR_NOT_FOUND)
+        return signer_make(c, path, committed, note);
     if (e == ERR_OK)
-        e = signer_store(c, &c->signer);
-    return e == ERR_OK ? e : note_set(note, e, "cannot write %s: %s", path, err_text(e));
+        e = signer_get_file(&c->signer, bytes_of_buf(file));
+    if (e == ERR_OK)
+        return ERR_OK;
+    return note_set(note, e,
+                    "%s is damaged (%s), nobody knows what was signed last: put it back from a copy no older than the "
+                    "chain, or, where others validate too, remove it, and this validator rests for two blocks",
+                    path, err_text(e));
 }
 
 static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
 {
     char path[4096];
-    uint8_t file[SIGNER_FILE_SIZE];
+    struct buf file = {0};
     snprintf(path, sizeof path, "%s/signer", c->o.dir);
-    enum err e = host_file_open(c->o.host, path, HOST_WRITE, &c->signer_file, note);
-    if (e != ERR_OK)
-        return e;
-    if (host_file_size(c->signer_file) == 0)
-        return signer_make(c, path, committed, note);
-    e = host_file_size(c->signer_file) == sizeof file ? host_file_get(c->signer_file, 0, file, sizeof file)
-                                                      : ERR_FORMAT;
+    enum err e = signer_read(c, path, committed, &file, note);
     if (e == ERR_OK)
-        e = signer_get_file(&c->signer, bytes_of(file, sizeof file));
-    if (e != ERR_OK)
-        return note_set(note, e, "%s is damaged (%s): put it back from a copy no older than the chain", path,
-                        err_text(e));
-    return ERR_OK;
+        e = host_file_open(c->o.host, path, HOST_WRITE, &c->signer_file, note);
+    if (e == ERR_OK && file.n && signer_mend_file(file.p)) {
+        log_event(LOG_ODD, "consensus", "signer_mended", "file=%s", path);
+        e = host_file_put(c->signer_file, 0, file.p, file.n);
+        if (e == ERR_OK)
+            e = host_file_sync(c->signer_file);
+        if (e != ERR_OK)
+            note_set(note, e, "cannot write %s: %s", path, err_text(e));
+    }
+    buf_clear(&file);
+    return e;
 }
 
 /* -- effects -- */
@@ -431,11 +444,29 @@ static enum err log_open_and_replay(struct consensus *c, struct note *note)
     return ERR_OK;
 }
 
+/* What was signed last, and the log lost (only what locks is synced there): the signer will not sign anything else in
+ * its place or before it, so without more we would wait in that round for ever, and where everybody's power failed,
+ * everybody would. No lock is forgotten, or we were mute, so any later round may begin. */
+static void resume(struct consensus *c)
+{
+    const struct signer *s = &c->signer;
+    struct bft_view view = bft_view(c->bft);
+    enum vote_kind kind = s->step == SIGNER_PREVOTE ? VOTE_PREVOTE : VOTE_PRECOMMIT;
+    bool has_voted = s->step >= SIGNER_PREVOTE;
+    if (s->height != c->height || !may_sign(c, c->height) || view.round > s->round || s->round >= BFT_ROUND_MAX ||
+        (has_voted ? bft_has_voted(c->bft, s->round, kind) : view.round == s->round))
+        return;
+    log_event(LOG_INFO, "consensus", "round_forgotten", "height=%" PRIu64 " round=%u", c->height, s->round);
+    consensus_feed(
+        c, &(struct bft_event){.kind = BFT_RESUME, .height = c->height, .round = has_voted ? s->round + 1 : s->round});
+}
+
 /* In the loop's first turn, when everybody has registered for what is to come. */
 static void on_started(void *arg)
 {
     struct consensus *c = arg;
     deferred_run(c);
+    resume(c);
     duty_step(c);
     consensus_wake(c);
     if (c->o.peers)

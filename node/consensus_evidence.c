@@ -78,7 +78,7 @@ void evidence_found(struct consensus *c, const struct evidence *e)
     if (kv_get(c->o.kv, store_key(key, e), &old, NULL) == ERR_NOT_FOUND) {
         evidence_put(&raw, e);
         kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&raw));
-        enum err stored = kv_write(c->o.kv, &batch, false, NULL);
+        enum err stored = kv_write(c->o.kv, &batch, true, NULL);
         hex_put(hex, e->validator.b, sizeof e->validator.b);
         log_event(LOG_ODD, "consensus", "equivocation", "validator=%s height=%" PRIu64 " round=%u stored=%s", hex,
                   e->height, e->b.round, err_name(stored));
@@ -96,7 +96,7 @@ static void pending_drop(struct consensus *c, uint32_t i)
     struct kv_batch batch = {0};
     uint8_t key[KEY_SIZE];
     kv_batch_delete(&batch, store_key(key, &c->pending[i].evidence));
-    if (kv_write(c->o.kv, &batch, false, NULL) != ERR_OK)
+    if (kv_write(c->o.kv, &batch, true, NULL) != ERR_OK)
         log_event(LOG_DEBUG, "consensus", "undeleted", "height=%" PRIu64, c->pending[i].evidence.height);
     kv_batch_clear(&batch);
     c->pending[i] = c->pending[--c->pending_n];
