@@ -94,6 +94,7 @@
 #define CONSENSUS_EVIDENCE_MAX      64    /* that waits for its punishment: four validators that cheat in 16 heights */
 #define CONSENSUS_EVIDENCE_MS       2000  /* until the next validator in line sends it to the ledger */
 #define CONSENSUS_EVIDENCE_AGAIN_MS 30000 /* until the same one does so again */
+#define CONSENSUS_FORGET_MAX        16    /* testimonies forgotten with a block: more than one, so that it catches up */
 #define CONSENSUS_RETRY_MS          1000  /* what a full disk refused is tried again */
 #define SYNC_WINDOW                 16    /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS             5000  /* for a block from a peer, then another is asked */

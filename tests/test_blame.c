@@ -366,7 +366,8 @@ static void forks_have_authors(void **state)
 
 /* -- what is no fork, and what is not enough -- */
 
-static void testify(struct fork *f, unsigned who, uint8_t value, bool with_prevotes, struct buf *out)
+/* forged: its prevotes are in the name of others too. */
+static void testify(struct fork *f, unsigned who, uint8_t value, bool with_prevotes, bool forged, struct buf *out)
 {
     struct buf sigs = {0}, prevotes = {0}, entries = {0}, m = {0}, quorums = {0};
     struct hash id = {{value}};
@@ -378,7 +379,7 @@ static void testify(struct fork *f, unsigned who, uint8_t value, bool with_prevo
         struct vote c = {.kind = VOTE_PRECOMMIT, .height = 1, .value = id, .valid_round = NONE}, p = c;
         p.kind = VOTE_PREVOTE;
         sign_vote(f, i, &c);
-        sign_vote(f, i, &p);
+        sign_vote(f, forged ? 3 : i, &p);
         commit_sig_put(&sigs, &(struct commit_sig){(uint16_t)i, c.sig});
         commit_sig_put(&prevotes, &(struct commit_sig){(uint16_t)i, p.sig});
     }
@@ -405,15 +406,28 @@ static void testimonies_are_judged(void **state)
     struct blame *b = mem_new(sizeof *b);
     begin(f, 1); /* four of power 10 */
     for (int i = 0; i < 2; i++) {
-        testify(f, (unsigned)i, 7, true, &raw[i]);
+        testify(f, (unsigned)i, 7, true, false, &raw[i]);
         assert_int_equal(blame_get_testimony(bytes_of_buf(&raw[i]), &t[i], NULL), ERR_OK);
     }
     assert_int_equal(blame_find(both, 2, b, NULL), ERR_STATE); /* the same block */
     assert_int_equal(blame_find(both, 1, b, NULL), ERR_FORMAT);
-    testify(f, 1, 8, false, &raw[1]);
+    testify(f, 1, 8, false, false, &raw[1]);
     assert_int_equal(blame_get_testimony(bytes_of_buf(&raw[1]), &t[1], NULL), ERR_OK);
     assert_int_equal(blame_find(both, 2, b, NULL), ERR_OK); /* 2 and 3 precommitted twice */
     assert_int_equal(b->n, 2);
+    /* Prevotes of both values that 0 and 1 never signed: passed over, as are all of that sort. */
+    struct buf lies[2] = {{0}, {0}};
+    struct testimony false_t[2];
+    const struct testimony *four[4] = {&t[0], &t[1], &false_t[0], &false_t[1]};
+    for (int i = 0; i < 2; i++) {
+        testify(f, 2, (uint8_t)(7 + i), true, true, &lies[i]);
+        assert_int_equal(blame_get_testimony(bytes_of_buf(&lies[i]), &false_t[i], NULL), ERR_OK);
+        false_t[i].commit = t[i].commit;
+    }
+    assert_int_equal(blame_find(four, 4, b, NULL), ERR_OK);
+    assert_int_equal(b->n, 2);
+    buf_clear(&lies[0]);
+    buf_clear(&lies[1]);
     t[1].chain.b[0]++;
     assert_int_equal(blame_find(both, 2, b, NULL), ERR_CHAIN);
     t[1].chain.b[0]--;
@@ -423,7 +437,7 @@ static void testimonies_are_judged(void **state)
     raw[1].p[raw[1].n - 5] ^= 1; /* in the last precommit, since no prevotes follow */
     assert_int_equal(blame_get_testimony(bytes_of_buf(&raw[1]), &t[1], NULL), ERR_OK);
     assert_int_equal(blame_find(both, 2, b, NULL), ERR_AUTH);
-    testify(f, 0, 7, true, &raw[0]);
+    testify(f, 0, 7, true, false, &raw[0]);
     for (size_t cut = 0; cut < raw[0].n; cut++)
         assert_int_equal(blame_get_testimony(bytes_of(raw[0].p, cut), &t[0], NULL), ERR_FORMAT);
     buf_clear(&raw[0]);
