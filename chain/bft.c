@@ -572,18 +572,17 @@ bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind)
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs)
 {
     const struct round *r = round_find(b, round);
-    uint32_t n = 0;
-    for (uint32_t index = 0; r && index < b->validators.n; index++)
-        for (uint32_t i = 0; i < r->precommits.n; i++) {
-            const struct vote *v = &r->precommits.votes[i];
-            if (v->index != index || !hash_equal(&v->value, value))
-                continue;
-            codec_put_u16(sigs, &v->index);
-            codec_put_sig(sigs, &v->sig);
-            n++;
-            break;
-        }
-    return n;
+    return r ? bft_votes_sigs(&r->precommits, value, VOTE_NO_ROUND, sigs) : 0;
+}
+
+void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg)
+{
+    for (uint32_t i = 0; i < b->rounds_n; i++) {
+        const struct bft_votes *votes = &b->rounds[i]->prevotes;
+        for (uint32_t k = 0; k < votes->tallies_n; k++)
+            if (!hash_is_zero(&votes->tallies[k].value) && valset_is_quorum(&b->validators, votes->tallies[k].power))
+                fn(arg, b->rounds[i]->round, votes, &votes->tallies[k]);
+    }
 }
 
 static void round_votes(const struct bft *b, uint32_t round, bft_vote_fn fn, void *arg)

@@ -104,6 +104,11 @@ enum bft_verdict bft_verdict(const struct bft *b, const struct hash *value);
 bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind);
 /* After BFT_DECIDE: appends commit_sig's of its precommits, ordered by index. Returns how many. */
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs);
+/* Calls fn for every quorum of prevotes for a value, of the rounds that are kept. */
+struct bft_votes;
+struct bft_tally;
+typedef void (*bft_quorum_fn)(void *arg, uint32_t round, const struct bft_votes *votes, const struct bft_tally *tally);
+void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg);
 /* Calls fn for what a peer that missed messages needs: the votes of this round, of the one before
  * and of the valid round. */
 typedef void (*bft_vote_fn)(void *arg, const struct vote *v);

@@ -240,6 +240,8 @@ struct rec_totals ledger_totals(const struct ledger *l);
 /* Would a transaction with it have its effect in the next block? ERR_RANGE for a height to come, ERR_DUPLICATE where
  * the validator was punished for that height. */
 enum err ledger_evidence_check(struct ledger *l, const struct evidence *e, struct note *note) MUST_USE;
+/* No fault of a height below is punished any more. */
+uint64_t ledger_answers_from(struct ledger *l);
 bool ledger_office(const struct ledger *l, const struct pubkey *validator, struct rec_office *out);
 /* Those in office two heights after the last block; at most VALIDATORS_MAX, returns how many. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);

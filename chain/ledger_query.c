@@ -207,6 +207,12 @@ enum err ledger_evidence_check(struct ledger *l, const struct evidence *e, struc
     return apply_evidence_check(&a, e, &rec);
 }
 
+uint64_t ledger_answers_from(struct ledger *l)
+{
+    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
+    return apply_office_oldest(&a);
+}
+
 bool ledger_office(const struct ledger *l, const struct pubkey *validator, struct rec_office *out)
 {
     return state_get_office(&l->state, validator, out);

@@ -519,6 +519,8 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     if (e == ERR_OK)
         e = evidence_load(c, note);
     if (e == ERR_OK)
+        e = kept_load(c, note);
+    if (e == ERR_OK)
         e = host_make_dir(o->host, o->dir, note);
     if (e == ERR_OK)
         e = signer_open(c, info.height, note);

@@ -104,4 +104,8 @@ const struct valset *consensus_validators(const struct consensus *c);
 enum err consensus_block_get(const struct consensus *c, uint64_t height, struct buf *block, struct buf *commit,
                              struct note *note) MUST_USE;
 
+/* What this node can testify of a height (chain/blame.h): appends the encoding. ERR_NOT_FOUND where it saw no quorum of
+ * prevotes, and once no stake answers for the height any more. */
+enum err consensus_testimony(const struct consensus *c, uint64_t height, struct buf *out, struct note *note) MUST_USE;
+
 #endif

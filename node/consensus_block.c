@@ -324,6 +324,7 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         kv_batch_clear(&c->batch);
         kv_batch_put(&c->batch, block_key(key, 'b', c->height), raw);
         kv_batch_put(&c->batch, block_key(key, 'c', c->height), commit);
+        kept_put(c, commit);
         state_put(c, c->height + 1, &beacon, c->next_validators, after);
         free(after);
         if (c->o.store) {

@@ -1,6 +1,6 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
  * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself),
- * consensus_evidence.c and
+ * consensus_evidence.c, consensus_kept.c (what it can testify) and
  * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
@@ -100,6 +100,7 @@ struct consensus {
     uint32_t waits_n, waits_room;
     uint32_t evidence;
 
+    uint64_t kept_from; /* no testimony of a height below it is in the store */
     struct pending pending[CONSENSUS_EVIDENCE_MAX];
     uint32_t pending_n;
     consensus_send_fn send; /* NULL: to the pool */
@@ -147,6 +148,10 @@ void wire_take_ahead(struct consensus *c);
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
 bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body);
+
+/* consensus_kept.c */
+enum err kept_load(struct consensus *c, struct note *note);
+void kept_put(struct consensus *c, struct bytes raw_commit); /* into c->batch */
 
 /* consensus_evidence.c */
 enum err evidence_load(struct consensus *c, struct note *note);

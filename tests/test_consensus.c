@@ -1,6 +1,7 @@
 /* Nodes that decide blocks together, over real sockets, with stores in memory and signer files on disk. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/blame.h"
 #include "node/consensus.h"
 #include "tests/net.h"
 
@@ -23,6 +24,7 @@ struct cluster {
     struct net net;
     struct member m[NET_MAX];
     unsigned n, validators;
+    uint64_t unbonding_ms;
     struct genesis genesis;
     struct buf room;
     struct hash chain;
@@ -59,6 +61,7 @@ static void make_genesis(struct cluster *c)
     key_derive(&c->rich, &c->rich_id);
     rich = (struct genesis_holder){c->rich_id, amount_of(FUND)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
+    g->params.unbonding_ms = c->unbonding_ms;
     assert_true(text64_set(&g->name, "test"));
     assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     assert_int_equal(genesis_list(&rich, 1, &c->room, NULL), ERR_OK);
@@ -104,9 +107,10 @@ static void stop(struct cluster *c, unsigned i)
     kv_mem_crash(m->kv);
 }
 
-static struct cluster *cluster_new(unsigned validators, unsigned others)
+static struct cluster *cluster_new_with(unsigned validators, unsigned others, uint64_t unbonding_ms)
 {
     struct cluster *c = mem_new(sizeof *c);
+    c->unbonding_ms = unbonding_ms;
     c->dir = test_dir_new();
     c->validators = validators;
     c->n = validators + others;
@@ -119,6 +123,11 @@ static struct cluster *cluster_new(unsigned validators, unsigned others)
         for (unsigned k = 0; k < i; k++)
             net_join(&c->net, i, k);
     return c;
+}
+
+static struct cluster *cluster_new(unsigned validators, unsigned others)
+{
+    return cluster_new_with(validators, others, params_private().unbonding_ms);
 }
 
 static void cluster_free(struct cluster *c)
@@ -332,6 +341,44 @@ static void evidence_reaches_the_ledger_once(void **state)
     cluster_free(c);
 }
 
+/* Who decided can testify, with the prevotes that it saw; who only followed cannot; and once the unbonding period has
+ * passed there is nothing to testify. */
+static void nodes_testify_while_stake_answers(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new_with(4, 1, 1500);
+    struct buf raw = {0};
+    struct testimony t;
+    for (int i = 0; i < 3; i++) {
+        pay(c, (unsigned)i, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    unsigned with_prevotes = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        buf_reset(&raw);
+        if (consensus_testimony(c->m[i].consensus, 1, &raw, NULL) != ERR_OK)
+            continue; /* it saw the precommits first */
+        assert_int_equal(blame_get_testimony(bytes_of_buf(&raw), &t, NULL), ERR_OK);
+        assert_true(t.height == 1 && t.quorums.n > 3 * COMMIT_SIG_SIZE && hash_equal(&t.chain, &c->chain));
+        with_prevotes++;
+    }
+    assert_true(with_prevotes >= 3); /* those who precommitted it */
+    start(c, 4);
+    net_join(&c->net, 4, 3);
+    all_reach(c, height(c, 0), 10000);
+    assert_int_equal(consensus_testimony(c->m[4].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
+    net_wait(&c->net, 1600);
+    for (int i = 0; i < 3; i++) {
+        pay(c, (unsigned)i, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(consensus_testimony(c->m[i].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
+    assert_int_equal(consensus_testimony(c->m[0].consensus, height(c, 0), &raw, NULL), ERR_OK);
+    buf_clear(&raw);
+    cluster_free(c);
+}
+
 static void four_validators_agree(void **state)
 {
     (void)state;
@@ -507,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_validator_decides_alone),
         cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(nodes_testify_while_stake_answers),
         cmocka_unit_test(evidence_reaches_the_ledger_once),
         cmocka_unit_test(validators_register_and_prove),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
