@@ -1,5 +1,5 @@
-/* Testimonies: whatever decodes is canonical, and blaming with it is total and convicts nobody, since no signature is found
- * by chance. */
+/* Testimonies: whatever decodes is canonical, and blaming with it is total and convicts nobody, since no signature is
+ * found by chance. */
 #include "base/mem.h"
 #include "chain/blame.h"
 
