@@ -1,6 +1,6 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself),
- * consensus_evidence.c, consensus_kept.c (what it can testify) and
+ * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
+ * consensus_duty.c (what a validator sends by itself), consensus_evidence.c, consensus_kept.c (what it can testify) and
  * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
@@ -86,6 +86,8 @@ struct consensus {
     const struct ledger_result *result;
     struct buf decided; /* the block being committed */
 
+    struct hash asked; /* the value whose whole block was asked for last, and when */
+    uint64_t asked_ms;
     struct buf ahead_votes; /* encodings of verified votes for the next height */
     uint32_t ahead_votes_n;
     struct buf ahead_proposals[AHEAD_PROPOSALS];
@@ -158,6 +160,17 @@ enum err evidence_load(struct consensus *c, struct note *note);
 /* Verified, and of this height or punishable: kept, said to all, and sent to the ledger by and by. */
 void evidence_found(struct consensus *c, const struct evidence *e);
 void evidence_step(struct consensus *c);
+
+/* What a proposal of this or the next height would tell us; its signature is checked. */
+bool wire_is_wanted(struct consensus *c, const struct proposal *p);
+/* As if it had come whole. */
+enum err wire_take_block(struct consensus *c, const struct pubkey *from, const struct proposal *p, struct bytes block);
+void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to);
+
+/* consensus_short.c */
+void short_open(struct consensus *c);
+/* Appends the proposal with its transactions' ids; false where the whole is as good. */
+bool short_put(const struct proposal *p, struct bytes block, struct buf *out);
 
 /* consensus_intake.c */
 void intake_open(struct consensus *c);
