@@ -1,5 +1,5 @@
 /* The ledger as consensus and node see it: a deterministic state machine over a store. Consensus uses
- * check, prepare, process, finalize and commit and nothing else of it, so another engine could take its place.
+ * check, prepare, process, finalize, commit and queries and nothing else of it, so another engine could take its place.
  *
  *     prepare   the proposer: which of the waiting transactions make the next block
  *     process   every validator: is this proposal one that may be decided
