@@ -91,7 +91,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "192 be8bcff910114c04")                                                                   \
+    G(params, PARAMS_FIELDS, "196 f4cf321f60a1893e")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -148,7 +148,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "224 c89764de172d6374")
+    G(genesis, GENESIS_FIELDS, "228 30f93c0ace5d8eca")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \
