@@ -58,9 +58,10 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64 /* models that one node declares: each is an entry to keep in step */
-#define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
-#define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
+#define PROVIDER_MODELS_MAX   64  /* models that one node declares: each is an entry to keep in step */
+#define COSIGNERS_MAX         16  /* keys of a k-of-n account: each signature is a verification of its own */
+#define AUDITORS_ASKED_MAX    127 /* of one settlement, in all rounds: its record stays under 16 KiB */
+#define SETTLEMENT_AUDITS_MAX 8   /* receipts drawn from one settlement */
 #define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
 #define PAUSE_OWNERS_LEAST                                                                                             \
     3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \

@@ -223,6 +223,28 @@ bool api_account_parse(struct node *n, const char *text, struct pubkey *out, str
     return address_get(text, node_prefix(n), out, note) == ERR_OK;
 }
 
+/* Who signs for it, where that is not its own key. */
+static void put_rule(struct buf *b, bool *first, struct node *n, const struct pubkey *account)
+{
+    struct rec_rule rule;
+    bool rule_first = true;
+    if (!ledger_rule(n->ledger, account, &rule))
+        return;
+    codec_json_key(b, first, "rule");
+    buf_add_text(b, "{");
+    api_put_u64(b, &rule_first, "k", rule.k);
+    codec_json_key(b, &rule_first, "keys");
+    buf_add_text(b, "[");
+    for (uint32_t i = 0; i < rule.keys.n; i++) {
+        char address[ADDRESS_TEXT_ROOM];
+        struct pubkey key;
+        memcpy(key.b, rule.keys.p + (size_t)i * sizeof key.b, sizeof key.b);
+        address_put(node_prefix(n), &key, address);
+        buf_add_format(b, "%s\"%s\"", i ? "," : "", address);
+    }
+    buf_add_text(b, "]}");
+}
+
 void api_account_get(struct api_call *c)
 {
     struct node *n = c->node;
@@ -243,6 +265,7 @@ void api_account_get(struct api_call *c)
     api_put_amount(&b, &first, "balance", rec.balance);
     api_put_u64(&b, &first, "nonce", rec.nonce);
     api_put_u64(&b, &first, "next_nonce", consensus_nonce(n->consensus, &key));
+    put_rule(&b, &first, n, &key);
     codec_json_key(&b, &first, "bonds");
     buf_add_text(&b, "{");
     for (int role = 0; role < BOND_ROLES; role++)

@@ -1,9 +1,10 @@
 /* The machine of consensus in the node: events in, effects out, and the two files that a vote waits for.
  *
  * Order for each event: the log takes it, bft_step, its effects. Effects that are events in turn (a cast vote comes
- * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote: lock and all
- * before it synced (only where it locks), signer's slot synced, then sent and queued. Whatever a full or failing disk
- * refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS; until then nothing leaves.
+ * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote or proposal:
+ * the log synced, so that a restart comes to the same point and says the same again; signer's slot synced; then sent
+ * and queued. Whatever a full or failing disk refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS;
+ * until then nothing leaves.
  *
  * At a start the log is replayed: the same events bring back the same state; the effects are collected and carried out
  * at its end, where the signer repeats what it signed and refuses what would contradict it.
@@ -129,6 +130,8 @@ static enum err signer_read(struct consensus *c, const char *path, uint64_t comm
                     path, err_text(e));
 }
 
+/* What is read may be what a killed process wrote and did not sync. It will be repeated as if it were stored, so it is
+ * synced before anything is signed: else a power cut could take it back behind a signature that has left. */
 static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
 {
     char path[4096];
@@ -140,11 +143,11 @@ static enum err signer_open(struct consensus *c, uint64_t committed, struct note
     if (e == ERR_OK && file.n && signer_mend_file(file.p)) {
         log_event(LOG_ODD, "consensus", "signer_mended", "file=%s", path);
         e = host_file_put(c->signer_file, 0, file.p, file.n);
-        if (e == ERR_OK)
-            e = host_file_sync(c->signer_file);
-        if (e != ERR_OK)
-            note_set(note, e, "cannot write %s: %s", path, err_text(e));
     }
+    if (e == ERR_OK)
+        e = host_file_sync(c->signer_file);
+    if (e != ERR_OK && c->signer_file)
+        e = note_set(note, e, "cannot write %s: %s", path, err_text(e));
     buf_clear(&file);
     return e;
 }
@@ -194,8 +197,7 @@ static enum err do_cast(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, v.height))
         return ERR_OK;
-    bool locks = v.kind == VOTE_PRECOMMIT && !hash_is_zero(&v.value);
-    if (locks && wal_sync(c->wal) != ERR_OK)
+    if (wal_sync(c->wal) != ERR_OK)
         return ERR_IO;
     if (signer_sign_vote(&c->signer, &c->key, &c->chain, &v, &fresh) != ERR_OK)
         return ERR_OK; /* after a restart: it would contradict what was signed before */
@@ -213,6 +215,8 @@ static enum err do_offer(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, p.height) || !value_find(c, &p.value))
         return ERR_OK;
+    if (wal_sync(c->wal) != ERR_OK)
+        return ERR_IO;
     if (signer_sign_proposal(&c->signer, &c->key, &c->chain, &p, &fresh) != ERR_OK)
         return ERR_OK;
     if (signed_keep(c, &before, fresh) != ERR_OK)
@@ -437,6 +441,12 @@ static enum err log_open_and_replay(struct consensus *c, struct note *note)
         c->mute_height = c->height;
         log_event(LOG_ODD, "consensus", "mute", "height=%" PRIu64 " why=\"the log of its lock is gone\"", c->height);
     }
+    if (c->has_key && c->signer.height > c->height && c->signer.step != SIGNER_NONE)
+        log_event(LOG_ODD, "consensus", "store_behind",
+                  "height=%" PRIu64 " signed=%" PRIu64
+                  " why=\"the store lost blocks that were decided: they are fetched "
+                  "from peers, or put back a copy of its directory; nothing is signed until then\"",
+                  c->height - 1, c->signer.height);
     if (view.step != BFT_WAIT)
         log_event(LOG_INFO, "consensus", "resumed", "height=%" PRIu64 " round=%u step=%d", c->height, view.round,
                   (int)view.step);
@@ -494,6 +504,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->height = info.height + 1;
     if (o->key) {
         c->has_key = true;
+        secret_lock(&c->key, sizeof c->key);
         c->key = *o->key;
         c->self = key_public(o->key);
         c->vrf = vrf_secret_of(o->key);

@@ -88,6 +88,7 @@ static void stop_log(struct node *n)
 
 static enum err start_key(struct node *n, struct note *note)
 {
+    secret_lock(&n->key, sizeof n->key);
     return home_key(n->config, &n->key, &n->id, note);
 }
 
