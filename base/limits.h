@@ -88,10 +88,14 @@
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
 #define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
-#define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
-#define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
-#define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
-#define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
+#define HELPERS_MAX             15 /* threads that share a block's signatures and hashes: beyond, other work is the limit */
+#define INTAKE_TXS_MAX          10000       /* transactions in one list */
+#define INTAKE_BYTES_MAX        (16u << 20) /* of lists that wait to be verified: about two seconds of transfers */
+#define INTAKE_SEND_BYTES       (96u << 10) /* after which a list is sent on; with one more transaction it fits a TXS */
+#define CONSENSUS_RETRY_MS      1000        /* what a full disk refused is tried again */
+#define SYNC_WINDOW             16          /* blocks asked for ahead while catching up */
+#define SYNC_TIMEOUT_MS         5000        /* for a block from a peer, then another is asked */
+#define SYNC_PAUSE_MS           300         /* a peer that is one block ahead: consensus usually gets there by itself */
 
 /* -- light clients -- */
 #define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */

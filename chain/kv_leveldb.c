@@ -327,6 +327,7 @@ enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
     leveldb_options_set_create_if_missing(l->options, 1);
     leveldb_options_set_paranoid_checks(l->options, 1);
     leveldb_options_set_filter_policy(l->options, l->filter);
+    leveldb_options_set_compression(l->options, leveldb_no_compression); /* keys and hashes do not compress */
     leveldb_options_set_write_buffer_size(l->options, BUFFER_BYTES);
     leveldb_readoptions_set_verify_checksums(l->read, 1);
     leveldb_writeoptions_set_sync(l->write_synced, 1);

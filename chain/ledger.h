@@ -16,6 +16,7 @@
 
 #include "chain/genesis.h"
 #include "chain/kv.h"
+#include "chain/parallel.h"
 #include "chain/records.h"
 
 struct ledger;
@@ -25,6 +26,8 @@ struct ledger;
  * with the stored one: ERR_CORRUPT if they differ. `kv` stays the caller's and is closed after the ledger. */
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note) MUST_USE;
 void ledger_close(struct ledger *l);
+/* How a block's signatures and hashes are shared among processors; without this call they are not. */
+void ledger_set_parallel(struct ledger *l, const struct parallel *p);
 
 struct ledger_info {
     struct hash chain;
@@ -55,6 +58,10 @@ struct ledger_checked {
  * here. */
 enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
                       struct ledger_checked *out, struct note *note) MUST_USE;
+/* This transaction decodes, and tx_check was seen to accept it (elsewhere, on another thread): it is not verified
+ * again.
+ */
+void ledger_remember(struct ledger *l, struct bytes tx);
 /* Do the signatures of a transaction that was checked before still fit its account's rule? */
 bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */

@@ -253,7 +253,8 @@ void tx_print(struct buf *out, const struct tx *t);
 #define TX_PARTIAL_FIELDS(F) F(blob, content) F(u8, k) F(hashes, keys) F(blob, cosigs)
 RECORD_DECLARE(tx_partial, TX_PARTIAL_FIELDS)
 
-/* Appends one without signatures; of *t all but version and sigs is set. */
+/* Appends one without signatures; of *t all but version and sigs is set. k = 0 with no keys: the account has no rule,
+ * and its own key signs, as a cosig until tx_partial_finish. */
 enum err tx_partial_begin(struct buf *out, const struct tx *t, uint8_t k, const struct hashes *keys,
                           struct note *note) MUST_USE;
 /* Decodes and checks all of it: content, rule, and every signature that is there. *t is as tx_decode leaves it, with
@@ -266,6 +267,9 @@ uint32_t tx_partial_missing(const struct tx_partial *p);
 /* Appends the same with one more signature. ERR_AUTH for a key that the rule does not list, ERR_DUPLICATE for one that
  * has signed, ERR_STATE where none is needed. */
 enum err tx_partial_sign(struct bytes raw, const struct seckey *secret, struct buf *out, struct note *note) MUST_USE;
+/* Appends the same with the signatures of another copy added, as many as are needed. ERR_MISMATCH where that is of
+ * another transaction or rule. */
+enum err tx_partial_merge(struct bytes raw, struct bytes other, struct buf *out, struct note *note) MUST_USE;
 /* Appends the transaction. ERR_STATE while signatures are missing. */
 enum err tx_partial_finish(struct bytes raw, struct buf *out, struct note *note) MUST_USE;
 

@@ -525,6 +525,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
         consensus_close(c);
         return e;
     }
+    intake_open(c);
     if (o->peers) {
         c->sync = sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, c}, info.height);
         wire_open(c);
@@ -543,6 +544,7 @@ void consensus_close(struct consensus *c)
         host_timer_cancel(c->o.host, timers[i]);
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    intake_close(c);
     sync_free(c->sync);
     wal_close(c->wal);
     host_file_close(c->signer_file);
