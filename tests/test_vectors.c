@@ -1,9 +1,9 @@
 /* Public vectors of the primitives, run whole against what Kith calls. Those of formats are with their modules: bech32m
- * in test_address, bip32 in test_bip32, bip39 in test_mnemonic, bolt8 in test_noise, ecvrf (tai) in test_vrf, json here
- * and in test_schema, requests of HTTP in test_http.
+ * in test_address, bip32 in test_bip32, bip39 in test_mnemonic, bolt8 in test_noise, ecvrf (tai) in test_vrf.
  *
  * Not run, since nothing of Kith does it: ed25519 (libsodium's group is used for the random function alone, and
- * test_vrf has the vectors of that), x25519 (keys agree on secp256k1), ecdsa (signatures are BIP340), ecvrf (ell2). */
+ * test_vrf has the vectors of that), x25519 (keys agree on secp256k1), ecdsa (signatures are BIP340), ecvrf (ell2).
+ * Those of HTTP are of another parser's strictness than libmicrohttpd's. */
 #include "base/file.h"
 #include "base/json.h"
 #include "base/seal.h"
