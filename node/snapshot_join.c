@@ -18,6 +18,7 @@
 #define LIST_MS     2000  /* for offers to come in */
 #define RETRY_MS    10000 /* behind a failure */
 #define STRIKES_MAX 3
+#define FAILED_MAX  8
 #define HEADERS     3 /* H, H + 1, H + 2 */
 
 enum phase { WATCH, LIST, HEADER, TABLE, CLEAR, LEAVES, OFF };
@@ -45,6 +46,8 @@ struct joining {
     struct source sources[PEERS_MAX];
     unsigned sources_n, turn;
     struct snapshot_offer chosen;
+    struct snapshot_offer failed[FAILED_MAX]; /* chosen before, and led nowhere */
+    unsigned failed_n;
     struct light *light;
     struct header headers[HEADERS];
     unsigned headers_n;
@@ -81,6 +84,23 @@ static void again(struct joining *j, uint64_t pause_ms, const char *why)
         log_event(LOG_INFO, "snapshot", "waiting", "why=\"%s\"", why);
     phase_set(j, WATCH);
     j->at_ms += pause_ms;
+}
+
+/* The chosen one led nowhere: the others have their turn first. */
+static void give_up(struct joining *j, const char *why)
+{
+    if (j->failed_n == FAILED_MAX)
+        j->failed_n = 0;
+    j->failed[j->failed_n++] = j->chosen;
+    again(j, 0, why);
+}
+
+static bool has_failed(const struct joining *j, const struct snapshot_offer *o)
+{
+    for (unsigned i = 0; i < j->failed_n; i++)
+        if (snapshot_offer_equal(&j->failed[i], o))
+            return true;
+    return false;
 }
 
 static struct source *source_find(struct joining *j, const struct pubkey *key)
@@ -222,7 +242,7 @@ static bool choose(struct joining *j)
                 n += offers_it(&j->sources[q], o);
             n += is_begun(j, o) ? PEERS_MAX : 0;
             bool is_better = n > most || (n == most && o->height > j->chosen.height);
-            if (o->height > height && o->height >= trusted && is_better) {
+            if (o->height > height && o->height >= trusted && !has_failed(j, o) && is_better) {
                 most = n;
                 j->chosen = *o;
             }
@@ -298,7 +318,7 @@ static void ask_header(struct joining *j)
     if (!p) {
         log_event(LOG_INFO, "snapshot", "waiting",
                   "why=\"nobody gives header %" PRIu64 ": where that is the checkpoint, give a newer one\"", height);
-        again(j, RETRY_MS, NULL);
+        give_up(j, NULL);
         return;
     }
     snapshot_ask_put(&b, &(struct snapshot_ask){height});
@@ -327,16 +347,6 @@ static bool headers_done(struct joining *j)
     return j->headers_n == HEADERS;
 }
 
-static void offer_forget(struct joining *j)
-{
-    for (unsigned i = 0; i < j->sources_n; i++) {
-        struct source *p = &j->sources[i];
-        for (unsigned k = p->offers_n; k-- > 0;)
-            if (snapshot_offer_equal(&p->offers[k], &j->chosen))
-                p->offers[k] = p->offers[--p->offers_n];
-    }
-}
-
 static void headers_step(struct joining *j)
 {
     if (!headers_done(j)) {
@@ -345,8 +355,7 @@ static void headers_step(struct joining *j)
         return;
     }
     if (!hash_equal(&j->headers[1].state, &j->chosen.root)) {
-        offer_forget(j);
-        again(j, 0, "a snapshot was offered that is not of this chain");
+        give_up(j, "a snapshot was offered that is not of this chain");
         return;
     }
     phase_set(j, TABLE);
@@ -393,7 +402,7 @@ static void ask_table(struct joining *j)
     struct buf b = {0};
     struct source *p = source_next(j, UINT32_MAX);
     if (!p) {
-        again(j, RETRY_MS, "nobody is left who serves the snapshot");
+        give_up(j, "nobody is left who serves the snapshot");
         return;
     }
     snapshot_ask_put(&b, &(struct snapshot_ask){j->chosen.height});
@@ -447,6 +456,8 @@ static struct ledger_base base_of(const struct joining *j)
     return (struct ledger_base){h->height, h->time_ms, next->prev, h->state, next->state, j->table.n};
 }
 
+static void leaves_step(struct joining *j);
+
 static void clear(struct joining *j)
 {
     struct note note = {{0}};
@@ -458,6 +469,7 @@ static void clear(struct joining *j)
         phase_set(j, LEAVES);
         log_event(LOG_INFO, "snapshot", "fetching", "height=%" PRIu64 " leaves=%u have=%u", base.height, base.leaves,
                   ledger_snapshot_count(j->s->o.ledger));
+        leaves_step(j);
     } else if (e != ERR_BUSY) {
         log_event(LOG_ODD, "snapshot", "unbegun", "why=\"%s\"", note.text);
         again(j, RETRY_MS, NULL);
@@ -531,15 +543,14 @@ static void leaves_step(struct joining *j)
         finish(j);
         return;
     }
-    for (int i = 0; i < SNAPSHOT_WINDOW; i++) {
-        struct ask *ask = &j->asks[i];
-        if (ask->is_on && ask->due_ms <= now)
-            ask_end(j, ask, true);
-        if (!ask->is_on && (!leaf_missing(j, &leaf) || !ask_leaf(j, ask, leaf)))
+    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
+        if (j->asks[i].is_on && j->asks[i].due_ms <= now)
+            ask_end(j, &j->asks[i], true);
+    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
+        if (!j->asks[i].is_on && (!leaf_missing(j, &leaf) || !ask_leaf(j, &j->asks[i], leaf)))
             break;
-    }
     if (now >= j->news_ms + SNAPSHOT_SILENT_MS)
-        again(j, 0, "no leaf came for long: other peers, or another snapshot");
+        give_up(j, "no leaf came for long: other peers, or another snapshot");
 }
 
 static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
@@ -609,6 +620,7 @@ static void list_step(struct joining *j)
     j->chosen = (struct snapshot_offer){0};
     enum err e = trust_begin(j, &note);
     if (e == ERR_OK && !choose(j)) {
+        j->failed_n = 0; /* nothing else is there: from the beginning */
         again(j, RETRY_MS / 2,
               j->lost_ms     ? "no peer has the snapshot that was begun: another one is taken soon"
               : j->sources_n ? "no peer has a snapshot that is newer than what is trusted"

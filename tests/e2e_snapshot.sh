@@ -29,7 +29,7 @@ start() { # I OPTIONS...
         --no-default-model --block-ms 20 --heartbeat-ms 200 --log debug --log-file "$dir/$i.log" "${peers[@]}" "$@" &
     pids[i]=$!
 }
-said() { grep -c -- "$2" "$dir/$1.log" 2>/dev/null; }
+said() { local n; n=$(grep -c -- "$2" "$dir/$1.log" 2>/dev/null); echo "${n:-0}"; }
 await() { # I TEXT SECONDS [TIMES]
     local until=$(($(date +%s) + $3))
     while [ "$(said "$1" "$2")" -lt "${4:-1}" ]; do
@@ -77,7 +77,7 @@ kills=0
 for k in 1 2; do # in the middle of the fetch: those who serve it are stopped as soon as it is seen to begin
     start 4 --sync snapshot --checkpoint "$point"
     for _ in $(seq 2000); do [ "$(said 4 'snapshot fetching')" -ge $k ] 2>/dev/null && break; done
-    sleep 0.1
+    sleep 0.0$((2 * k))
     kill -STOP "${pids[1]}" "${pids[2]}" "${pids[3]}"
     sleep 0.05
     kill -9 "${pids[4]}"; wait "${pids[4]}" 2>/dev/null
@@ -100,7 +100,7 @@ for k in 1 2 3; do # restarts from its own store
     for _ in $(seq 300); do [ "$(height 4)" -ge "$h" ] 2>/dev/null && break; sleep 0.1; done
     [ "$(height 4)" -ge "$h" ] 2>/dev/null || fail "restarted, node 4 is at height $(height 4), not $h"
 done
-LIGHT_PART
+
 twice=$(cat "$dir"/[1-4].log | sed -n 's/.*consensus committed height=\([0-9]*\) .* id=\([0-9a-f]*\).*/\1 \2/p' | sort -u | cut -d' ' -f1 | uniq -d)
 [ -z "$twice" ] || fail "two blocks at height $twice"
 for i in 1 2 3 4; do kill "${pids[i]}"; done
