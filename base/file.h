@@ -7,10 +7,15 @@
 
 #include <stdint.h>
 
+/* For a call on a path that just failed: the code of errno, and a note that says what was tried, why it failed and, of
+ * a full disk, what to do. */
+enum err file_failed(struct note *note, const char *what, const char *path);
 /* Reads all of it, at most `max` bytes, behind what `out` holds. */
 enum err file_read(const char *path, size_t max, struct buf *out, struct note *note) MUST_USE;
 /* New content or the old, never a mixture: written beside, synced, renamed, the directory synced. */
 enum err file_write(const char *path, unsigned mode, struct bytes content, struct note *note) MUST_USE;
+/* Makes the name of a file or directory survive a power cut: syncs the directory that it is in. */
+enum err file_sync_parent(const char *path, struct note *note) MUST_USE;
 /* Makes the directory and those above it, mode 0700; an existing one is fine. */
 enum err file_make_dir(const char *path, struct note *note) MUST_USE;
 /* A read-only mapping of the whole file; unmap with file_unmap. An empty file gives n = 0. */

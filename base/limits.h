@@ -45,7 +45,9 @@
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */
 #define BLOCK_TXS_MAX         10000u
 #define BLOCK_SIZE_MAX        (1u << 20) /* at 100 Mbit/s a block passes in under 0.1 s */
-#define LINEAGE_MAX           64         /* flattened ancestors of a model: a settlement touches each */
+#define BLOCK_WORK_MAX        20000u /* units of work (chain/tx.h): what 1 MiB of transfers could have, four times over */
+#define FEE_PRICE_MAX         (UINT64_C(1) << 40) /* mote per byte or unit: times a block's, it stays in 64 bits */
+#define LINEAGE_MAX           64                  /* flattened ancestors of a model: a settlement touches each */
 #define VALIDATORS_MAX        256
 #define POWER_SUM_MAX         (UINT64_C(1) << 59) /* of all validators: priorities, up to 2 sums apart, stay in 63 bits */
 #define NAME_MAX_BYTES        64
@@ -56,10 +58,16 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64       /* models that one node declares: each is an entry to keep in step */
-#define SETTLEMENT_AUDITS_MAX 8        /* receipts drawn from one settlement */
-#define BEACON_EPOCH_MAX      1000000u /* blocks; nobody waits longer for a key to hold */
-#define DUE_PER_BLOCK_MAX     1000     /* timed effects applied in one block; the rest waits for the next */
+#define PROVIDER_MODELS_MAX   64  /* models that one node declares: each is an entry to keep in step */
+#define COSIGNERS_MAX         16  /* keys of a k-of-n account: each signature is a verification of its own */
+#define AUDITORS_ASKED_MAX    127 /* of one settlement, in all rounds: its record stays under 16 KiB */
+#define SETTLEMENT_AUDITS_MAX 8   /* receipts drawn from one settlement */
+#define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
+#define PAUSE_OWNERS_LEAST                                                                                             \
+    3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
+                                */
+#define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
+#define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
@@ -81,10 +89,14 @@
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
 #define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
-#define CONSENSUS_RETRY_MS      1000 /* what a full disk refused is tried again */
-#define SYNC_WINDOW             16   /* blocks asked for ahead while catching up */
-#define SYNC_TIMEOUT_MS         5000 /* for a block from a peer, then another is asked */
-#define SYNC_PAUSE_MS           300  /* a peer that is one block ahead: consensus usually gets there by itself */
+#define HELPERS_MAX             15 /* threads that share a block's signatures and hashes: beyond, other work is the limit */
+#define INTAKE_TXS_MAX          10000       /* transactions in one list */
+#define INTAKE_BYTES_MAX        (16u << 20) /* of lists that wait to be verified: about two seconds of transfers */
+#define INTAKE_SEND_BYTES       (96u << 10) /* after which a list is sent on; with one more transaction it fits a TXS */
+#define CONSENSUS_RETRY_MS      1000        /* what a full disk refused is tried again */
+#define SYNC_WINDOW             16          /* blocks asked for ahead while catching up */
+#define SYNC_TIMEOUT_MS         5000        /* for a block from a peer, then another is asked */
+#define SYNC_PAUSE_MS           300         /* a peer that is one block ahead: consensus usually gets there by itself */
 
 /* -- light clients -- */
 #define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */

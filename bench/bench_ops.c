@@ -117,48 +117,61 @@ static void time_product(const struct ops *o, struct product *p)
     printf("\n");
 }
 
-static void time_attention(const struct ops *o)
+/* Queries of one head over a cache, n at a time. */
+struct queries {
+    int8_t *q, *k;
+    float *ks, *qs;
+    float s[2][OPS_QUERIES * ARITH_CHUNK], out[2][OPS_QUERIES * HEAD];
+};
+
+/* All chunks once; returns their number. */
+static size_t attend(const struct ops *o, struct queries *t, size_t n, size_t which)
+{
+    enum { BLOCKS = HEAD / ARITH_BLOCK };
+    for (size_t c = 0; c < HEAD_COUNT; c++) {
+        const int8_t *page = t->k + c * ARITH_CHUNK * HEAD;
+        const float *scales = t->ks + c * ARITH_CHUNK * BLOCKS;
+        float peak;
+        o->scores(t->q, t->qs, n, page, scales, BLOCKS, ARITH_CHUNK, 0.1f, t->s[which]);
+        for (size_t i = 0; i < n; i++) {
+            CHECK(o->peak(t->s[which] + i * ARITH_CHUNK, ARITH_CHUNK, &peak));
+            o->exponentials(t->s[which] + i * ARITH_CHUNK, ARITH_CHUNK, peak);
+        }
+        o->weigh(t->s[which], n, page, scales, BLOCKS, ARITH_CHUNK, t->out[which]);
+    }
+    return HEAD_COUNT;
+}
+
+static void time_attention(const struct ops *o, size_t n)
 {
     enum { BLOCKS = HEAD / ARITH_BLOCK, CACHE = HEAD_COUNT * ARITH_CHUNK };
-    int8_t *q = mem_new(HEAD), *k = mem_array(CACHE, HEAD);
-    float *ks = mem_array(CACHE * BLOCKS, sizeof *ks), qs[BLOCKS], s[2][ARITH_CHUNK], out[2][HEAD];
+    struct queries *t = mem_new(sizeof *t);
+    t->q = mem_array(n, HEAD);
+    t->k = mem_array(CACHE, HEAD);
+    t->ks = mem_array(CACHE * BLOCKS, sizeof *t->ks);
+    t->qs = mem_array(n * BLOCKS, sizeof *t->qs);
     for (size_t i = 0; i < (size_t)CACHE * HEAD; i++)
-        k[i] = (int8_t)((int32_t)(draw() % 255) - 127);
-    for (size_t i = 0; i < HEAD; i++)
-        q[i] = (int8_t)((int32_t)(draw() % 255) - 127);
+        t->k[i] = (int8_t)((int32_t)(draw() % 255) - 127);
+    for (size_t i = 0; i < n * HEAD; i++)
+        t->q[i] = (int8_t)((int32_t)(draw() % 255) - 127);
     for (size_t i = 0; i < CACHE * BLOCKS; i++)
-        ks[i] = (float)(draw() % 1000 + 1) * 1e-4f;
-    for (size_t i = 0; i < BLOCKS; i++)
-        qs[i] = 0.01f;
-    uint64_t rounds = 0;
+        t->ks[i] = (float)(draw() % 1000 + 1) * 1e-4f;
+    for (size_t i = 0; i < n * BLOCKS; i++)
+        t->qs[i] = 0.01f;
+    attend(o, t, n, 0);
+    attend(&ops_ref, t, n, 1);
+    CHECK(memcmp(t->s[0], t->s[1], n * ARITH_CHUNK * sizeof(float)) == 0); /* of the last chunk */
+    CHECK(memcmp(t->out[0], t->out[1], n * HEAD * sizeof(float)) == 0);
+    uint64_t chunks = 0;
     double start = now(), took;
-    for (int timed = 0; timed < 2; timed++) {
-        start = now();
-        do {
-            for (size_t c = 0; c < HEAD_COUNT; c++) {
-                const int8_t *page = k + c * ARITH_CHUNK * HEAD;
-                const float *scales = ks + c * ARITH_CHUNK * BLOCKS;
-                float peak;
-                o->scores(q, qs, page, scales, BLOCKS, ARITH_CHUNK, 0.1f, s[0]);
-                CHECK(o->peak(s[0], ARITH_CHUNK, &peak));
-                o->exponentials(s[0], ARITH_CHUNK, peak);
-                o->weigh(s[0], page, scales, BLOCKS, ARITH_CHUNK, out[0]);
-                if (timed)
-                    continue;
-                ops_ref.scores(q, qs, page, scales, BLOCKS, ARITH_CHUNK, 0.1f, s[1]);
-                ops_ref.exponentials(s[1], ARITH_CHUNK, peak);
-                ops_ref.weigh(s[1], page, scales, BLOCKS, ARITH_CHUNK, out[1]);
-                CHECK(memcmp(s[0], s[1], sizeof s[0]) == 0 && memcmp(out[0], out[1], sizeof out[0]) == 0);
-            }
-            rounds++;
-        } while ((took = now() - start) < (timed ? SECONDS : 0.0));
-    }
-    rounds--; /* the one that was compared */
-    printf("%-5s attention over %d positions of %d elements: %.2f G/s\n", o->name, CACHE, HEAD,
-           2e-9 * (double)(rounds * CACHE * HEAD) / took);
-    free(q);
-    free(k);
-    free(ks);
+    do {
+        chunks += attend(o, t, n, 0);
+    } while ((took = now() - start) < SECONDS);
+    printf("%-8s attention, %zu queries at a time over %d positions of %d elements: %.2f G/s\n", o->name, n, CACHE,
+           HEAD, 2e-9 * (double)(chunks * n * ARITH_CHUNK * HEAD) / took);
+    void *all[] = {t->q, t->k, t->ks, t->qs, t};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
 }
 
 int main(int argc, char **argv)
@@ -183,6 +196,7 @@ int main(int argc, char **argv)
         free_product(&p);
     }
     for (size_t i = 0; (o = ops_at(i)); i++)
-        time_attention(o);
+        for (size_t queries = 1; queries <= OPS_QUERIES; queries *= OPS_QUERIES)
+            time_attention(o, queries);
     return 0;
 }

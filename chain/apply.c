@@ -78,13 +78,17 @@ enum err apply_body(struct apply *a, const struct tx *t)
 }
 
 /* Takes the fee, or what the account has of it. A part burns, the rest waits for the proposer. */
-static enum err charge(struct apply *a, const struct tx *t)
+static enum err charge(struct apply *a, const struct tx *t, bool *charged)
 {
     struct rec_account account;
     state_get_account(a->s, &t->signer, &account);
     if (account.nonce != t->nonce)
         return note_set(a->note, ERR_NONCE, "nonce %" PRIu64 " where the account's next is %" PRIu64, t->nonce,
                         account.nonce);
+    enum err e = apply_authorized(a->s, t, &account, a->note);
+    if (e)
+        return e;
+    *charged = true;
     bool short_of = amount_compare(account.balance, t->fee) < 0;
     struct amount fee = short_of ? account.balance : t->fee;
     state_charge(a->s, &t->signer, &account, POT_LOCKED, fee);
@@ -95,11 +99,12 @@ static enum err charge(struct apply *a, const struct tx *t)
     return short_of ? apply_no_funds(a, t->fee) : ERR_OK;
 }
 
-enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id)
+enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id, bool *charged)
 {
     a->id = *id;
     a->signer = t->signer;
-    enum err e = charge(a, t);
+    *charged = false;
+    enum err e = charge(a, t, charged);
     if (e)
         return e;
     struct state_mark mark = state_mark(a->s);

@@ -56,6 +56,12 @@ enum err apply_tx_channel_open(struct apply *a, const struct tx_channel_open *bo
     if (amount_compare(state_get_bond(a->s, BOND_PROVIDER, &provider.owner), a->params.provider_bond_min) < 0)
         return note_set(a->note, ERR_STATE, "the owner of node %s... has less than the provider bond of %s",
                         apply_text_id(body->provider.b).s, apply_text_amount(a->params.provider_bond_min).s);
+    struct rec_account payer;
+    state_get_account(a->s, &a->signer, &payer);
+    if (payer.k)
+        return note_set(a->note, ERR_STATE,
+                        "vouchers are signed by the payer's own key alone: open the channel from an account without a "
+                        "rule");
     if (!state_debit(a->s, &a->signer, POT_LOCKED, body->amount))
         return apply_no_funds(a, body->amount);
     struct rec_channel ch = {

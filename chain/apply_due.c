@@ -51,6 +51,15 @@ static void happen(struct apply *a, const struct due *d)
     case DUE_MODEL_BOND:
         end_model_bond(a, &d->id);
         return;
+    case DUE_GRANT:
+        apply_grant_end(a, &d->id);
+        return;
+    case DUE_BOUNTY:
+        apply_bounty_end(a, &d->id);
+        return;
+    case DUE_OFFER:
+        state_remove_offer(a->s, &d->id);
+        return;
     }
     CHECK(!"a kind of due effect");
 }

@@ -260,7 +260,7 @@ enum err apply_tx_data_contribute(struct apply *a, const struct tx_data_contribu
     if (state_get_data(a->s, &body->plain_root, &other) || state_get_cipher(a->s, &body->cipher_root, &plain))
         return note_set(a->note, ERR_EXISTS, "this data set is registered already");
     struct rec_data d = {body->plain_root, body->cipher_root, a->signer,       body->size,  body->name, body->format,
-                         body->licence,    body->train,       body->share_bps, body->price, a->height};
+                         body->licence,    body->train,       body->share_bps, body->price, a->height,  0};
     state_put_data(a->s, &d.plain_root, &d);
     state_put_cipher(a->s, &d.cipher_root, &d.plain_root);
     struct ledger_event *ev = apply_event(a, LEDGER_DATA);

@@ -493,6 +493,10 @@ struct bft_effects bft_step(struct bft *b, const struct bft_event *e)
     case BFT_TIMEOUT:
         on_timeout(b, e);
         break;
+    case BFT_RESUME:
+        if (e->height == b->height && b->step != BFT_DECIDED && (b->step == BFT_WAIT || e->round > b->round))
+            round_start(b, e->round);
+        break;
     }
     while (rules_step(b))
         ;
@@ -515,6 +519,16 @@ struct bft_view bft_view(const struct bft *b)
                                          : b->height > 0 ? valset_proposer(&b->validators, b->round)
                                                          : 0,
                              .self = b->self};
+}
+
+bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind)
+{
+    const struct round *r = round_find(b, round);
+    const struct bft_votes *votes = !r ? NULL : kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits;
+    for (uint32_t i = 0; votes && i < votes->n; i++)
+        if (votes->votes[i].index == b->self)
+            return true;
+    return false;
 }
 
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs)

@@ -34,7 +34,8 @@ enum bft_event_kind {
     BFT_PROPOSAL, /* proposal, verdict on its block, timely: made in its round, and its time near our clock */
     BFT_VALUE,    /* value: the block that BFT_MAKE asked for, valid by its making; round */
     BFT_VOTE,     /* vote */
-    BFT_TIMEOUT   /* round, step: a BFT_TIMER is over */
+    BFT_TIMEOUT,  /* round, step: a BFT_TIMER is over */
+    BFT_RESUME    /* round: to begin now, since votes of ours in those before are forgotten */
 };
 struct bft_event {
     enum bft_event_kind kind;
@@ -95,6 +96,8 @@ struct bft_view bft_view(const struct bft *b);
 bool bft_wants(const struct bft *b, const struct proposal *p);
 /* What we know of the verdict on a value of this height. */
 enum bft_verdict bft_verdict(const struct bft *b, const struct hash *value);
+/* Does it know a vote of ours? */
+bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind);
 /* After BFT_DECIDE: appends commit_sig's of its precommits, ordered by index. Returns how many. */
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs);
 /* Calls fn for what a peer that missed messages needs: the votes of this round, of the one before

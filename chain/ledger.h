@@ -16,6 +16,7 @@
 
 #include "chain/genesis.h"
 #include "chain/kv.h"
+#include "chain/parallel.h"
 #include "chain/records.h"
 
 struct ledger;
@@ -25,6 +26,8 @@ struct ledger;
  * with the stored one: ERR_CORRUPT if they differ. `kv` stays the caller's and is closed after the ledger. */
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note) MUST_USE;
 void ledger_close(struct ledger *l);
+/* How a block's signatures and hashes are shared among processors; without this call they are not. */
+void ledger_set_parallel(struct ledger *l, const struct parallel *p);
 
 struct ledger_info {
     struct hash chain;
@@ -55,10 +58,17 @@ struct ledger_checked {
  * here. */
 enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
                       struct ledger_checked *out, struct note *note) MUST_USE;
+/* This transaction decodes, and tx_check was seen to accept it (elsewhere, on another thread): it is not verified
+ * again.
+ */
+void ledger_remember(struct ledger *l, struct bytes tx);
+/* Do the signatures of a transaction that was checked before still fit its account's rule? */
+bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account);
-/* Least fee for a transaction of this size and kind of work. */
+/* Least fee in the next block for a transaction of this size and kind of work; and the prices that it comes from. */
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work);
+struct rec_fees ledger_fees(const struct ledger *l);
 
 /* The pool's transactions in its order; false at the end. */
 typedef bool (*ledger_next_fn)(void *arg, struct bytes *tx);
@@ -88,13 +98,24 @@ struct ledger_block {
  *   CHANNEL_CLOSED  the same, amount = returned to the payer
  *   SETTLED         id, other = channel, a = payer, b = provider node, amount, index = receipts so far
  *   AUDIT_DRAWN     id, other = channel, a = auditor node, b = provider node, index of the receipt, time_ms = deadline
+ *   AUDIT_REVEALING id, other = channel, a = payer, b = provider node, time_ms = until when
+ *   CHALLENGED      id, other = channel, a = challenger, b = provider node, amount = his bond, index of the receipt
  *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
  *   SLASHED         id, a = owner, amount, code = bond_role
+ *   SLASHING_PAUSED time_ms = until when, index = mismatches, code = owners that had some (255: or more)
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
- *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount */
+ *   PROVIDER        a = node, b = owner                TRANSFER  a = from, b = to, amount
+ *   GRANT_OPENED    id, other = data, a = buyer, b = seller, amount = price, time_ms = until when the key must come
+ *   KEY_RELEASED    the same, time_ms = until when it may be disputed
+ *   GRANT_PAID      the same, amount to the seller     GRANT_REFUNDED  the same, amount back to the buyer
+ *   GRANT_DISPUTED  the same, amount to the buyer: price and his part of the bond
+ *   BOUNTY_POSTED   id, a = poster, amount, time_ms = deadline, code = wants
+ *   BOUNTY_OFFERED  id, other = root, a = poster, b = who offers
+ *   BOUNTY_PAID     the same, amount                   BOUNTY_RETURNED id, a = poster, amount
+ *   RULE            a = account, code = signatures needed (0: the rule ended), index = keys */
 #define LEDGER_EVENT_LIST(E)                                                                                           \
     E(TRANSFER)                                                                                                        \
     E(CHANNEL_OPENED)                                                                                                  \
@@ -102,7 +123,23 @@ struct ledger_block {
     E(CHANNEL_CLOSING)                                                                                                 \
     E(CHANNEL_CLOSED)                                                                                                  \
     E(SETTLED)                                                                                                         \
-    E(AUDIT_DRAWN) E(AUDIT_VERDICT) E(PAYOUT) E(FORFEITED) E(SLASHED) E(UNBONDED) E(MODEL) E(DATA) E(PROVIDER)
+    E(AUDIT_DRAWN)                                                                                                     \
+    E(AUDIT_REVEALING)                                                                                                 \
+    E(CHALLENGED)                                                                                                      \
+    E(AUDIT_VERDICT)                                                                                                   \
+    E(PAYOUT)                                                                                                          \
+    E(FORFEITED)                                                                                                       \
+    E(SLASHED)                                                                                                         \
+    E(SLASHING_PAUSED)                                                                                                 \
+    E(UNBONDED)                                                                                                        \
+    E(MODEL)                                                                                                           \
+    E(DATA)                                                                                                            \
+    E(PROVIDER)                                                                                                        \
+    E(RULE)                                                                                                            \
+    E(GRANT_OPENED)                                                                                                    \
+    E(KEY_RELEASED)                                                                                                    \
+    E(GRANT_PAID)                                                                                                      \
+    E(GRANT_REFUNDED) E(GRANT_DISPUTED) E(BOUNTY_POSTED) E(BOUNTY_OFFERED) E(BOUNTY_PAID) E(BOUNTY_RETURNED)
 enum ledger_event_kind {
 #define E(name) LEDGER_##name,
     LEDGER_EVENT_LIST(E)
@@ -184,6 +221,7 @@ bool ledger_snapshot_next(struct kv_view *v, struct bytes *key, struct bytes *va
 /* -- queries, of the last finalized state -- */
 
 bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */
+bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct rec_rule *out);
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner);
 bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out);
 bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out);
@@ -192,12 +230,16 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out);
+bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out);
+bool ledger_offer(const struct ledger *l, const struct hash *bounty, const struct hash *root, struct rec_offer *out);
 /* The key whose proof a block of this validator must carry at this height, which is the next or one of the next two
  * epochs; false: none holds, and there must be no proof. */
 bool ledger_beacon_key(const struct ledger *l, const struct pubkey *validator, uint64_t height, struct vrf_public *out);
 /* The key that it registered last, whether it holds yet or not. */
 bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validator, struct vrf_public *out);
 struct params ledger_params(const struct ledger *l);
+struct rec_epoch ledger_audit_epoch(const struct ledger *l); /* verdicts so far, and whether slashing is paused */
 struct rec_totals ledger_totals(const struct ledger *l);
 /* At most VALIDATORS_MAX; returns how many. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);
@@ -207,6 +249,9 @@ bool ledger_data_next(const struct ledger *l, const struct hash *after, struct r
 bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out);
 bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out);
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
+bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out);
+bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out);
+bool ledger_offer_next(const struct ledger *l, const struct hash *after, struct rec_offer *out); /* after: its id */
 /* What became of a transaction, from the store: ERR_NOT_FOUND if it was in no committed block. */
 enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note) MUST_USE;
 /* What stands in the state under this class and key, and the proof of it, present or absent. `header`: the height whose

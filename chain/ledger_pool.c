@@ -11,26 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
-{
-    enum err e = tx_decode(raw, t, note);
-    if (e)
-        return e;
-    struct hash seen = hash_once(HASH_GOSSIP, raw.p, raw.n);
-    struct hash *slot = &l->verified[load_le16(seen.b)];
-    *id = hash_once(HASH_TX, raw.p, raw.n - sizeof t->sig); /* decoding is canonical: raw is the encoding */
-    if (hash_equal(slot, &seen))
-        return ERR_OK;
-    if ((e = tx_check(t, &l->chain, note)))
-        return e;
-    *slot = seen;
-    return ERR_OK;
-}
-
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work)
 {
-    const struct params *p = &l->genesis.params;
-    return tx_fee_min(size, work, p->fee_byte, p->fee_work);
+    return tx_fee_min(size, work, l->state.fees.per_byte, l->state.fees.per_work);
 }
 
 static enum err fee_check(const struct ledger *l, struct bytes raw, const struct tx *t, struct note *note)
@@ -57,7 +40,8 @@ static enum err try_out(struct ledger *l, const struct tx *t, const struct hash 
     struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, &events);
     struct state_mark mark = state_mark(&l->state);
     a.note = note;
-    enum err e = apply_tx(&a, t, id);
+    bool charged;
+    enum err e = apply_tx(&a, t, id, &charged);
     state_undo(&l->state, &mark);
     free(events.at);
     return e;
@@ -77,6 +61,8 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
     state_get_account(&l->state, &t.signer, &account);
     if ((e = nonce_check(t.nonce, account.nonce + pending->count, note)))
         return e;
+    if ((e = apply_authorized(&l->state, &t, &account, note)))
+        return e;
     if (!amount_add(&fees, pending->fees, t.fee) || amount_compare(account.balance, fees) < 0)
         return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s",
                         apply_text_amount(account.balance).s, apply_text_amount(t.fee).s);
@@ -86,6 +72,16 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
     out->nonce = t.nonce;
     out->fee = t.fee;
     return ERR_OK;
+}
+
+bool ledger_authorized(const struct ledger *l, struct bytes raw)
+{
+    struct tx t;
+    struct rec_account account;
+    if (tx_decode(raw, &t, NULL) != ERR_OK)
+        return false;
+    state_get_account(&l->state, &t.signer, &account);
+    return apply_authorized(&l->state, &t, &account, NULL) == ERR_OK;
 }
 
 uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account)
@@ -104,8 +100,8 @@ _Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX, "the table of signers stays ha
 struct signer {
     struct pubkey key;
     bool used;
-    uint64_t nonce;
-    struct amount left;
+    bool closed; /* it changed who signs for it: what follows is judged in the next block */
+    struct rec_account left;
 };
 
 static struct signer *signer_find(const struct ledger *l, struct signer *table, const struct pubkey *key)
@@ -114,29 +110,34 @@ static struct signer *signer_find(const struct ledger *l, struct signer *table, 
     while (table[i].used && !pubkey_equal(&table[i].key, key))
         i = (i + 1) % SIGNER_SLOTS;
     if (!table[i].used) {
-        struct rec_account account;
-        state_get_account(&l->state, key, &account);
-        table[i] = (struct signer){*key, true, account.nonce, account.balance};
+        table[i].key = *key;
+        table[i].used = true;
+        state_get_account(&l->state, key, &table[i].left);
     }
     return &table[i];
 }
 
-/* May this one follow those before it? Counts it if so. */
-static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, struct note *note)
+/* May this one, which is verified, follow those before it? Counts it, and its work, if so. */
+static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, const struct tx *t, uint64_t *work,
+                      struct note *note)
 {
-    struct tx t;
-    struct hash id;
-    enum err e = ledger_verify(l, raw, &t, &id, note);
+    enum err e = fee_check(l, raw, t, note);
     if (e)
         return e;
-    if ((e = fee_check(l, raw, &t, note)))
+    if (tx_work(t) > BLOCK_WORK_MAX - *work)
+        return note_set(note, ERR_LIMIT, "more than %u units of work in a block", BLOCK_WORK_MAX);
+    struct signer *s = signer_find(l, table, &t->signer);
+    if ((e = nonce_check(t->nonce, s->left.nonce, note)))
         return e;
-    struct signer *s = signer_find(l, table, &t.signer);
-    if ((e = nonce_check(t.nonce, s->nonce, note)))
+    if (s->closed)
+        return note_set(note, ERR_STATE, "the account's rule changes in this block: the next one will do");
+    if ((e = apply_authorized(&l->state, t, &s->left, note)))
         return e;
-    if (!amount_sub(&s->left, s->left, t.fee))
+    if (!amount_sub(&s->left.balance, s->left.balance, t->fee))
         return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
-    s->nonce++;
+    s->left.nonce++;
+    *work += tx_work(t);
+    s->closed = t->kind == TX_ACCOUNT_RULE;
     return ERR_OK;
 }
 
@@ -144,10 +145,14 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 {
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     struct bytes raw;
+    struct tx t;
+    struct hash id;
     size_t size = 0;
+    uint64_t work = 0;
     uint32_t n = 0;
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
-        if (raw.n > size_max - size || admit(l, table, raw, NULL) != ERR_OK)
+        if (raw.n > size_max - size || ledger_verify(l, raw, &t, &id, NULL) != ERR_OK ||
+            admit(l, table, raw, &t, &work, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;
@@ -159,6 +164,7 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note)
 {
     size_t size = 0;
+    uint64_t work = 0;
     enum err e = ERR_OK;
     if (n > BLOCK_TXS_MAX)
         return note_set(note, ERR_LIMIT, "%u transactions in a block: at most %u", n, BLOCK_TXS_MAX);
@@ -166,9 +172,19 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
         size += txs[i].n;
     if (size > BLOCK_SIZE_MAX)
         return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
+    const struct checked *all = ledger_verify_all(l, txs, n);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
-    for (uint32_t i = 0; i < n && e == ERR_OK; i++)
-        e = admit(l, table, txs[i], note);
+    for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
+        struct tx t;
+        struct hash id;
+        if (all[i].e == ERR_OK) {
+            ledger_prime(l, &all[i]);
+            e = admit(l, table, txs[i], &all[i].tx, &work, note);
+            continue;
+        }
+        e = ledger_verify(l, txs[i], &t, &id, note);
+        e = e ? e : all[i].e;
+    }
     free(table);
     return e;
 }

@@ -36,6 +36,11 @@ bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec
     return state_get_account(&l->state, key, out);
 }
 
+bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct rec_rule *out)
+{
+    return state_get_rule(&l->state, account, out);
+}
+
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner)
 {
     return state_get_bond(&l->state, role, owner);
@@ -98,9 +103,35 @@ bool ledger_settlement(const struct ledger *l, const struct hash *settlement, st
     return state_get_settlement(&l->state, settlement, out);
 }
 
+bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out)
+{
+    return state_get_grant(&l->state, grant, out);
+}
+
+bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out)
+{
+    return state_get_bounty(&l->state, bounty, out);
+}
+
+bool ledger_offer(const struct ledger *l, const struct hash *bounty, const struct hash *root, struct rec_offer *out)
+{
+    struct hash id = rec_offer_id(bounty, root);
+    return state_get_offer(&l->state, &id, out);
+}
+
 struct params ledger_params(const struct ledger *l)
 {
     return l->genesis.params;
+}
+
+struct rec_fees ledger_fees(const struct ledger *l)
+{
+    return l->state.fees;
+}
+
+struct rec_epoch ledger_audit_epoch(const struct ledger *l)
+{
+    return state_get_epoch(&l->state);
 }
 
 struct rec_totals ledger_totals(const struct ledger *l)
@@ -131,6 +162,21 @@ bool ledger_channel_next(const struct ledger *l, const struct hash *after, struc
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out)
 {
     return state_next_settlement(&l->state, after, out);
+}
+
+bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out)
+{
+    return state_next_grant(&l->state, after, out);
+}
+
+bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out)
+{
+    return state_next_bounty(&l->state, after, out);
+}
+
+bool ledger_offer_next(const struct ledger *l, const struct hash *after, struct rec_offer *out)
+{
+    return state_next_offer(&l->state, after, out);
 }
 
 static int compare_validators(const void *x, const void *y)

@@ -195,3 +195,15 @@ bool sum_tree_verify(const struct hash *root, uint32_t count, uint32_t i, const 
     struct hash got = sum_root(&top, count);
     return cursor_end(&c) && hash_equal(&got, root);
 }
+
+struct hash data_leaf_hash(const uint8_t key[32], uint64_t i, const void *plain, size_t n)
+{
+    struct hasher h;
+    uint8_t number[8];
+    store_le64(number, i);
+    struct hash salt = hash_keyed(HASH_DATA, key, number, sizeof number);
+    hash_start(&h, HASH_DATA);
+    hash_add(&h, salt.b, sizeof salt.b);
+    hash_add(&h, plain, n);
+    return hash_end(&h);
+}

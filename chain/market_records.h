@@ -11,6 +11,14 @@
  * with amount, in and out as u64 little-endian; a node without a partner rises unchanged; an empty tree
  * has a zero top. The root is what a voucher signs as receipts_root, with the same sums as its own
  * cumulative amount and token counts, so the ledger sees that they agree from the top hash alone.
+ *
+ * A data set that is sold is a blob (base/merkle.h) encrypted leaf by leaf under one key of 32 bytes:
+ *
+ *     cipher leaf i = XChaCha20(key, i) over the plain leaf                (seal_stream); their tree has the cipher
+ * root plain leaf i  = H[kith.data](H[kith.data, key](i) | plain leaf)      their tree has the plain root
+ *
+ * so one leaf shows whether a key opens what the roots promise, and a plain hash tells nothing to who guesses at
+ * the plain bytes.
  */
 #ifndef KITH_CHAIN_MARKET_RECORDS_H
 #define KITH_CHAIN_MARKET_RECORDS_H
@@ -65,6 +73,9 @@ struct hash receipt_hash(const struct receipt *r); /* H[kith.receipt](encoding) 
 void receipt_sign(const struct receipt *r, const struct seckey *node, struct sig *out);
 bool receipt_verify(const struct receipt *r, const struct pubkey *node, const struct sig *sig) MUST_USE;
 struct hash receipt_commit(const uint8_t salt[32], struct bytes content);
+
+/* The hash of plain leaf i of a data set under `key`, salted by it. */
+struct hash data_leaf_hash(const uint8_t key[32], uint64_t i, const void *plain, size_t n);
 
 /* A node of the tree with its sums. As a record: the siblings of a proof, one behind the other. */
 #define SUM_NODE_FIELDS(F) F(hash, hash) F(amount, amount) F(u64, tokens_in) F(u64, tokens_out)

@@ -12,12 +12,16 @@
     C('b', BOND, true)        /* role, owner -> rec_bond */                                                            \
     C('c', CIPHER, false)     /* cipher root -> plain root of the data set */                                          \
     C('d', DATA, true)        /* plain root -> rec_data */                                                             \
+    C('e', FEES, false)       /* -> rec_fees */                                                                        \
     C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
+    C('g', GRANT, true)       /* grant -> rec_grant */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
     C('i', AUDITOR, true)     /* model, node -> nothing: nodes that audit this model */                                \
     C('k', BEACON_KEY, false) /* validator -> rec_beacon_key */                                                        \
+    C('l', RULE, false)       /* account -> rec_rule */                                                                \
     C('m', MODEL, true)       /* root -> rec_model */                                                                  \
     C('n', NAME, false)       /* H[kith.statekey](name) -> root of the newest model with it */                         \
+    C('o', OFFER, true)       /* H[kith.statekey](bounty | root) -> rec_offer */                                       \
     C('p', PROVIDER, true)    /* node -> rec_provider */                                                               \
     C('q', DUE, true)         /* time (big-endian), kind, id -> rec_due */                                             \
     C('r', PARAMS, false)     /* -> params */                                                                          \
@@ -25,7 +29,9 @@
     C('t', TENSOR, false)     /* tensor root -> root of the model that registered it first */                          \
     C('u', UNBONDING, true)   /* role, owner, id -> rec_unbonding */                                                   \
     C('v', TOTALS, false)     /* -> rec_totals */                                                                      \
-    C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */
+    C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */                       \
+    C('x', EPOCH, false)      /* -> rec_epoch */                                                                       \
+    C('y', BOUNTY, true)      /* bounty -> rec_bounty */
 
 enum state_class {
 #define C(byte, name, listed) STATE_##name = byte,
@@ -33,8 +39,13 @@ enum state_class {
 #undef C
 };
 
-#define REC_ACCOUNT_FIELDS(F) F(amount, balance) F(u64, nonce)
+/* k: how many keys of the account's rec_rule sign for it; 0: it has none. Here too, so that accounts without a rule
+ * cost no second look. */
+#define REC_ACCOUNT_FIELDS(F) F(amount, balance) F(u64, nonce) F(u8, k)
 RECORD_DECLARE(rec_account, REC_ACCOUNT_FIELDS)
+
+#define REC_RULE_FIELDS(F) F(u8, k) F(hashes, keys)
+RECORD_DECLARE(rec_rule, REC_RULE_FIELDS)
 
 #define REC_BOND_FIELDS(F) F(amount, amount)
 RECORD_DECLARE(rec_bond, REC_BOND_FIELDS)
@@ -47,8 +58,9 @@ RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
 #define REC_BEACON_KEY_FIELDS(F) F(vrf_public, key) F(u64, from_height) F(vrf_public, next) F(u64, next_from_height)
 RECORD_DECLARE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
 
-/* An owner's exact mismatches. full_audit holds until until_ms. */
-#define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms)
+/* An owner's exact mismatches that are held against it, and when the last such was; full audit holds until its time.
+ * mismatch_ms: the last one at all, also while slashing is paused. */
+#define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms) F(u64, mismatch_ms)
 RECORD_DECLARE(rec_fault, REC_FAULT_FIELDS)
 
 #define REC_PROVIDER_FIELDS(F)                                                                                         \
@@ -96,8 +108,48 @@ RECORD_DECLARE(rec_model, REC_MODEL_FIELDS)
     F(flag, train)                                                                                                     \
     F(u16, share_bps)                                                                                                  \
     F(amount, price)                                                                                                   \
-    F(u64, height)
+    F(u64, height)                                                                                                     \
+    F(u32, disputes) /* proven: a key was released that does not open what was promised */
 RECORD_DECLARE(rec_data, REC_DATA_FIELDS)
+
+enum grant_state { GRANT_OPEN, GRANT_RELEASED, GRANT_PAID };
+/* `price` is locked until paid or refunded, the seller's `bond` from the release on. deadline_ms: until when the key
+ * may be released, then until when it may be disputed. A paid one stays: it is the buyer's title; its `sealed` does
+ * not. */
+#define REC_GRANT_FIELDS(F)                                                                                            \
+    F(hash, id)                                                                                                        \
+    F(hash, data)                                                                                                      \
+    F(pubkey, buyer)                                                                                                   \
+    F(pubkey, seller)                                                                                                  \
+    F(pubkey, key)                                                                                                     \
+    F(amount, price)                                                                                                   \
+    F(amount, bond)                                                                                                    \
+    F(u8, state)                                                                                                       \
+    F(u64, deadline_ms)                                                                                                \
+    F(u64, height)                                                                                                     \
+    F(blob, sealed)
+RECORD_DECLARE(rec_grant, REC_GRANT_FIELDS)
+
+enum bounty_state { BOUNTY_OPEN, BOUNTY_PAID };
+/* `amount` is locked while open. `root` and `to`: what was accepted, and whose it is. */
+#define REC_BOUNTY_FIELDS(F)                                                                                           \
+    F(hash, id)                                                                                                        \
+    F(pubkey, poster)                                                                                                  \
+    F(u8, wants)                                                                                                       \
+    F(text64, title)                                                                                                   \
+    F(hash, terms)                                                                                                     \
+    F(amount, amount)                                                                                                  \
+    F(u64, deadline_ms)                                                                                                \
+    F(u64, height)                                                                                                     \
+    F(u8, state)                                                                                                       \
+    F(hash, root)                                                                                                      \
+    F(pubkey, to)
+RECORD_DECLARE(rec_bounty, REC_BOUNTY_FIELDS)
+
+/* Until the bounty's deadline. */
+#define REC_OFFER_FIELDS(F) F(hash, id) F(hash, bounty) F(hash, root) F(pubkey, by) F(u64, height)
+RECORD_DECLARE(rec_offer, REC_OFFER_FIELDS)
+struct hash rec_offer_id(const struct hash *bounty, const struct hash *root);
 
 /* `deposit` is all that was ever put in, `settled` what vouchers took out of it (paid or in escrow); the
  * difference is locked here. closes_ms is 0 while open. A closed channel has no record. */
@@ -114,9 +166,18 @@ RECORD_DECLARE(rec_data, REC_DATA_FIELDS)
     F(u64, closes_ms)
 RECORD_DECLARE(rec_channel, REC_CHANNEL_FIELDS)
 
-enum settlement_state { SETTLEMENT_WAITING, SETTLEMENT_DRAWN, SETTLEMENT_PAID, SETTLEMENT_FORFEITED };
-/* `amount` is in escrow until paid or forfeited. Receipts from..count-1 may be drawn. `audits`: audit_draw one
- * behind the other, empty until drawn. */
+/* DRAWN: auditors may commit; REVEALING: those who did may reveal. */
+enum settlement_state {
+    SETTLEMENT_WAITING,
+    SETTLEMENT_DRAWN,
+    SETTLEMENT_REVEALING,
+    SETTLEMENT_PAID,
+    SETTLEMENT_FORFEITED
+};
+/* `amount` is in escrow until paid or forfeited, and so is the bond of a challenger, if there is one. Receipts
+ * from..count-1 may be drawn. `round`: 0 of the first auditors, then of committees over receipt `disputed`;
+ * `challenged` is the receipt that the challenger names, and his bond is zero where there is none. `audits`: audit_draw
+ * one behind the other, of all rounds. */
 #define REC_SETTLEMENT_FIELDS(F)                                                                                       \
     F(hash, id)                                                                                                        \
     F(hash, channel)                                                                                                   \
@@ -132,16 +193,23 @@ enum settlement_state { SETTLEMENT_WAITING, SETTLEMENT_DRAWN, SETTLEMENT_PAID, S
     F(u64, time_ms)                                                                                                    \
     F(u8, state)                                                                                                       \
     F(u64, deadline_ms)                                                                                                \
+    F(u8, round)                                                                                                       \
+    F(u32, disputed)                                                                                                   \
+    F(u32, challenged)                                                                                                 \
+    F(pubkey, challenger)                                                                                              \
+    F(amount, challenge_bond)                                                                                          \
     F(blob, audits)
 RECORD_DECLARE(rec_settlement, REC_SETTLEMENT_FIELDS)
 
-#define AUDIT_PENDING        255 /* verdict: none yet */
-#define AUDIT_DRAW_FIELDS(F) F(u32, index) F(pubkey, auditor) F(u8, verdict)
+#define AUDIT_PENDING 255 /* verdict: none yet */
+#define AUDIT_DRAW_FIELDS(F)                                                                                           \
+    F(u32, index) F(pubkey, auditor) F(u8, round) F(hash, commit) F(u8, verdict) F(hash, digest)
 RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
-#define AUDIT_DRAW_SIZE 37
+#define AUDIT_DRAW_SIZE 102
 
 /* balances + locked + funds + burned = genesis + issued, after every transaction.
- * locked: bonds, unbonding, models' bonds, channels, settlements in escrow. funds: the audit fund. */
+ * locked: bonds, unbonding, models' bonds, channels, settlements in escrow, grants with their bonds, bounties. funds:
+ * the audit fund. */
 #define REC_TOTALS_FIELDS(F)                                                                                           \
     F(amount, genesis)                                                                                                 \
     F(amount, issued)                                                                                                  \
@@ -151,8 +219,26 @@ RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
     F(amount, burned)
 RECORD_DECLARE(rec_totals, REC_TOTALS_FIELDS)
 
+/* The verdicts of audits since began_ms: matches and mismatches together, the mismatches alone, and the owners that had
+ * some. Nobody is slashed until paused_until_ms: apply_pause.c. */
+#define REC_EPOCH_FIELDS(F) F(u64, began_ms) F(u32, verdicts) F(u32, mismatches) F(u32, owners) F(u64, paused_until_ms)
+RECORD_DECLARE(rec_epoch, REC_EPOCH_FIELDS)
+
+/* What a transaction of the next block pays at least: apply_fee.c. */
+#define REC_FEES_FIELDS(F) F(amount, per_byte) F(amount, per_work)
+RECORD_DECLARE(rec_fees, REC_FEES_FIELDS)
+
 /* What happens by itself at a time: see apply_due.c. */
-enum due_kind { DUE_UNBOND, DUE_CHANNEL_CLOSE, DUE_SETTLEMENT_MATURE, DUE_SETTLEMENT_FORGET, DUE_MODEL_BOND };
+enum due_kind {
+    DUE_UNBOND,
+    DUE_CHANNEL_CLOSE,
+    DUE_SETTLEMENT_MATURE,
+    DUE_SETTLEMENT_FORGET,
+    DUE_MODEL_BOND,
+    DUE_GRANT,
+    DUE_BOUNTY,
+    DUE_OFFER
+};
 #define REC_DUE_FIELDS(F) F(pubkey, owner) F(u8, role)
 RECORD_DECLARE(rec_due, REC_DUE_FIELDS)
 

@@ -5,7 +5,7 @@
 
 RECORD_DEFINE(signer, SIGNER_FIELDS)
 
-#define SLOT_CHECKSUM_AT (SIGNER_SLOT_SIZE - HASH_SIZE)
+#define COPY_CHECKSUM_AT (SIGNER_COPY_SIZE - HASH_SIZE)
 
 void signer_init(struct signer *s, uint64_t height)
 {
@@ -67,35 +67,81 @@ enum err signer_sign_proposal(struct signer *s, const struct seckey *key, const 
     return sign(s, key, p->height, p->round, SIGNER_PROPOSAL, &content, &p->sig, fresh);
 }
 
-uint64_t signer_put_slot(const struct signer *s, uint8_t slot[SIGNER_SLOT_SIZE])
+/* A copy: the record, zeros, the checksum. */
+static void copy_put(const struct signer *s, uint8_t copy[SIGNER_COPY_SIZE])
 {
     struct buf b = {0};
     signer_put(&b, s);
-    CHECK(b.n <= SLOT_CHECKSUM_AT);
-    memset(slot, 0, SIGNER_SLOT_SIZE);
-    memcpy(slot, b.p, b.n);
+    CHECK(b.n <= COPY_CHECKSUM_AT);
+    memset(copy, 0, SIGNER_COPY_SIZE);
+    memcpy(copy, b.p, b.n);
     buf_clear(&b);
-    struct hash sum = hash_once(HASH_FILE, slot, SLOT_CHECKSUM_AT);
-    memcpy(slot + SLOT_CHECKSUM_AT, sum.b, HASH_SIZE);
+    struct hash sum = hash_once(HASH_FILE, copy, COPY_CHECKSUM_AT);
+    memcpy(copy + COPY_CHECKSUM_AT, sum.b, HASH_SIZE);
+}
+
+uint64_t signer_put_slot(const struct signer *s, uint8_t slot[SIGNER_SLOT_SIZE])
+{
+    copy_put(s, slot);
+    copy_put(s, slot + SIGNER_COPY_SIZE);
     return s->sequence % 2 * SIGNER_SLOT_SIZE;
 }
 
-static bool slot_get(struct signer *s, const uint8_t *slot)
+/* A copy that was never written reads as nothing signed: sequence 0. */
+static bool copy_get(struct signer *s, const uint8_t *copy)
 {
-    struct hash sum = hash_once(HASH_FILE, slot, SLOT_CHECKSUM_AT);
-    struct cursor c = cursor_of(bytes_of(slot, SLOT_CHECKSUM_AT));
+    static const uint8_t never[SIGNER_COPY_SIZE];
+    *s = (struct signer){0};
+    if (memcmp(copy, never, sizeof never) == 0)
+        return true;
+    struct hash sum = hash_once(HASH_FILE, copy, COPY_CHECKSUM_AT);
+    struct cursor c = cursor_of(bytes_of(copy, COPY_CHECKSUM_AT));
     signer_get(&c, s);
-    return memcmp(sum.b, slot + SLOT_CHECKSUM_AT, HASH_SIZE) == 0 && cursor_ok(&c) && s->step <= SIGNER_PRECOMMIT;
+    return memcmp(sum.b, copy + COPY_CHECKSUM_AT, HASH_SIZE) == 0 && cursor_ok(&c) && s->step <= SIGNER_PRECOMMIT;
 }
 
+/* Of the two copies the newer: the first is written first, and what it says may be believed though the second is torn.
+ */
+static bool slot_get(struct signer *s, const uint8_t *slot)
+{
+    struct signer a, b;
+    bool a_is_whole = copy_get(&a, slot), b_is_whole = copy_get(&b, slot + SIGNER_COPY_SIZE);
+    *s = a_is_whole && (!b_is_whole || a.sequence > b.sequence) ? a : b;
+    return a_is_whole || b_is_whole;
+}
+
+/* A write that was torn leaves a whole copy in its slot, so a slot without one was damaged, and may have been the
+ * newer. */
 enum err signer_get_file(struct signer *s, struct bytes file)
 {
     if (file.n != SIGNER_FILE_SIZE)
         return ERR_FORMAT;
     struct signer a, b;
-    bool a_is_whole = slot_get(&a, file.p), b_is_whole = slot_get(&b, file.p + SIGNER_SLOT_SIZE);
-    if (!a_is_whole && !b_is_whole)
+    if (!slot_get(&a, file.p) || !slot_get(&b, file.p + SIGNER_SLOT_SIZE))
         return ERR_CORRUPT;
-    *s = a_is_whole && (!b_is_whole || a.sequence > b.sequence) ? a : b;
-    return ERR_OK;
+    *s = a.sequence > b.sequence ? a : b;
+    return s->sequence ? ERR_OK : ERR_CORRUPT;
+}
+
+bool signer_mend_file(uint8_t file[SIGNER_FILE_SIZE])
+{
+    uint8_t old[SIGNER_FILE_SIZE];
+    memcpy(old, file, sizeof old);
+    for (size_t at = 0; at < SIGNER_FILE_SIZE; at += SIGNER_SLOT_SIZE) {
+        struct signer s;
+        if (slot_get(&s, file + at) && s.sequence > 0)
+            signer_put_slot(&s, file + at);
+    }
+    return memcmp(old, file, sizeof old) != 0;
+}
+
+void signer_make_file(struct signer *s, uint8_t file[SIGNER_FILE_SIZE])
+{
+    memset(file, 0, SIGNER_FILE_SIZE);
+    s->sequence = 1;
+    uint64_t at = signer_put_slot(s, file);
+    if (at != 0) {
+        memcpy(file + at, file, SIGNER_SLOT_SIZE);
+        memset(file, 0, SIGNER_SLOT_SIZE);
+    }
 }

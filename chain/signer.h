@@ -7,8 +7,10 @@
  * The lock is kept with it: the round and value of the last precommit for a value in this height. A
  * validator that comes back without the memory of its lock must not vote in that height.
  *
- * As a file it is two slots, written in turn, each with a sequence number and a checksum: a write that
- * is torn leaves the other slot, and what was signed by the torn one never left.
+ * As a file it is two slots, written in turn, each of two equal copies with a sequence number and a checksum: a write
+ * that is torn leaves the other slot, and what was signed by the torn one never left. It also leaves one whole copy,
+ * the old or the new, in its own slot; so a slot without a whole copy was damaged later, may hold what was signed last,
+ * and nothing is signed any more. Damage to one copy is repaired by the other.
  */
 #ifndef KITH_CHAIN_SIGNER_H
 #define KITH_CHAIN_SIGNER_H
@@ -29,7 +31,8 @@ enum signer_step { SIGNER_NONE, SIGNER_PROPOSAL, SIGNER_PREVOTE, SIGNER_PRECOMMI
     F(hash, locked_value)
 RECORD_DECLARE(signer, SIGNER_FIELDS)
 
-#define SIGNER_SLOT_SIZE 512 /* a disk's sector */
+#define SIGNER_COPY_SIZE 256
+#define SIGNER_SLOT_SIZE (2 * SIGNER_COPY_SIZE) /* a disk's sector */
 #define SIGNER_FILE_SIZE (2 * SIGNER_SLOT_SIZE)
 
 /* Nothing signed, nothing may be signed below `height`. */
@@ -41,7 +44,12 @@ enum err signer_sign_proposal(struct signer *s, const struct seckey *key, const 
                               bool *fresh) MUST_USE;
 /* The slot's bytes and where in the file they belong. */
 uint64_t signer_put_slot(const struct signer *s, uint8_t slot[SIGNER_SLOT_SIZE]);
-/* The newer of the whole slots; ERR_CORRUPT if neither is, ERR_FORMAT for another size. */
+/* The newest of the copies; ERR_CORRUPT if a slot has none that is whole, ERR_FORMAT for another size. */
 enum err signer_get_file(struct signer *s, struct bytes file) MUST_USE;
+/* Makes the copies of each slot equal again, so that the next tear or damage finds two; true if the file changed and is
+ * to be written. The write may be torn, too. */
+bool signer_mend_file(uint8_t file[SIGNER_FILE_SIZE]) MUST_USE;
+/* A new file: this record, as the first. */
+void signer_make_file(struct signer *s, uint8_t file[SIGNER_FILE_SIZE]);
 
 #endif

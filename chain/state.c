@@ -4,6 +4,7 @@
 #include <string.h>
 
 RECORD_DEFINE(rec_account, REC_ACCOUNT_FIELDS)
+RECORD_DEFINE(rec_rule, REC_RULE_FIELDS)
 RECORD_DEFINE(rec_bond, REC_BOND_FIELDS)
 RECORD_DEFINE(rec_unbonding, REC_UNBONDING_FIELDS)
 RECORD_DEFINE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
@@ -12,10 +13,15 @@ RECORD_DEFINE(rec_provider, REC_PROVIDER_FIELDS)
 RECORD_DEFINE(flat_entry, FLAT_ENTRY_FIELDS)
 RECORD_DEFINE(rec_model, REC_MODEL_FIELDS)
 RECORD_DEFINE(rec_data, REC_DATA_FIELDS)
+RECORD_DEFINE(rec_grant, REC_GRANT_FIELDS)
+RECORD_DEFINE(rec_bounty, REC_BOUNTY_FIELDS)
+RECORD_DEFINE(rec_offer, REC_OFFER_FIELDS)
 RECORD_DEFINE(rec_channel, REC_CHANNEL_FIELDS)
 RECORD_DEFINE(rec_settlement, REC_SETTLEMENT_FIELDS)
 RECORD_DEFINE(audit_draw, AUDIT_DRAW_FIELDS)
 RECORD_DEFINE(rec_totals, REC_TOTALS_FIELDS)
+RECORD_DEFINE(rec_fees, REC_FEES_FIELDS)
+RECORD_DEFINE(rec_epoch, REC_EPOCH_FIELDS)
 RECORD_DEFINE(rec_due, REC_DUE_FIELDS)
 RECORD_DEFINE(rec_result, REC_RESULT_FIELDS)
 
@@ -106,10 +112,9 @@ static void drop(struct state *s, const struct key *k)
     void state_put_##name(struct state *s, const struct key_type *id, const struct record *v)                          \
     {                                                                                                                  \
         struct key k = key_one(STATE_##cls, id->b);                                                                    \
-        struct buf b = {0};                                                                                            \
-        record##_put(&b, v);                                                                                           \
-        store(s, &k, bytes_of_buf(&b));                                                                                \
-        buf_clear(&b);                                                                                                 \
+        buf_reset(&s->scratch);                                                                                        \
+        record##_put(&s->scratch, v);                                                                                  \
+        store(s, &k, bytes_of_buf(&s->scratch));                                                                       \
     }                                                                                                                  \
     void state_remove_##name(struct state *s, const struct key_type *id)                                               \
     {                                                                                                                  \
@@ -128,6 +133,18 @@ static void drop(struct state *s, const struct key *k)
     }
 STATE_RECORD_LIST(R)
 #undef R
+
+struct hash state_warm_account(const struct state *s, const struct pubkey *key)
+{
+    struct key k = key_one(STATE_ACCOUNT, key->b);
+    return tree_warm(s->tree, key_bytes(&k));
+}
+
+void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path)
+{
+    struct key k = key_one(STATE_ACCOUNT, key->b);
+    tree_prime(s->tree, key_bytes(&k), path);
+}
 
 /* -- bonds -- */
 
@@ -409,6 +426,26 @@ void state_put_cipher(struct state *s, const struct hash *cipher, const struct h
     index_put(s, STATE_CIPHER, cipher, plain);
 }
 
+struct rec_epoch state_get_epoch(const struct state *s)
+{
+    struct key k = key_class(STATE_EPOCH);
+    struct bytes value = lookup(s, &k);
+    struct rec_epoch e = {0};
+    struct cursor c = cursor_of(value);
+    if (value.p)
+        rec_epoch_get(&c, &e);
+    return e;
+}
+
+void state_put_epoch(struct state *s, const struct rec_epoch *e)
+{
+    struct key k = key_class(STATE_EPOCH);
+    struct buf b = {0};
+    rec_epoch_put(&b, e);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
 /* -- money -- */
 
 static struct amount *pot_of(struct state *s, enum pot pot)
@@ -507,6 +544,7 @@ void state_init(struct state *s)
 void state_clear(struct state *s)
 {
     tree_free(s->tree);
+    buf_clear(&s->scratch);
     *s = (struct state){0};
 }
 
@@ -517,6 +555,7 @@ void state_begin(struct state *s, const struct genesis *g)
     params_put(&b, &g->params);
     store(s, &params_key, bytes_of_buf(&b));
     buf_clear(&b);
+    s->fees = (struct rec_fees){g->params.fee_byte, g->params.fee_work};
     for (uint32_t i = 0; i < genesis_holders(g->accounts); i++) {
         struct genesis_holder h = genesis_holder_at(g->accounts, i);
         CHECK(amount_add(&s->totals.genesis, s->totals.genesis, h.amount));
@@ -534,32 +573,37 @@ void state_begin(struct state *s, const struct genesis *g)
 
 bool state_load(struct state *s)
 {
-    struct key k = key_class(STATE_TOTALS);
-    struct bytes value = lookup(s, &k);
-    struct cursor c = cursor_of(value);
-    if (!value.p)
+    struct key totals_key = key_class(STATE_TOTALS), fees_key = key_class(STATE_FEES);
+    struct bytes totals = lookup(s, &totals_key), fees = lookup(s, &fees_key);
+    if (!totals.p || !fees.p)
         return false;
+    struct cursor c = cursor_of(totals), f = cursor_of(fees);
     rec_totals_get(&c, &s->totals);
-    return cursor_end(&c);
+    rec_fees_get(&f, &s->fees);
+    return cursor_end(&c) && cursor_end(&f);
 }
 
 struct state_mark state_mark(const struct state *s)
 {
-    return (struct state_mark){tree_mark(s->tree), s->totals, s->validators_changed};
+    return (struct state_mark){tree_mark(s->tree), s->totals, s->fees, s->validators_changed};
 }
 
 void state_undo(struct state *s, const struct state_mark *mark)
 {
     tree_undo(s->tree, mark->tree);
     s->totals = mark->totals;
+    s->fees = mark->fees;
     s->validators_changed = mark->validators_changed;
 }
 
 void state_seal(struct state *s)
 {
-    struct key k = key_class(STATE_TOTALS);
+    struct key totals_key = key_class(STATE_TOTALS), fees_key = key_class(STATE_FEES);
     struct buf b = {0};
     rec_totals_put(&b, &s->totals);
-    store(s, &k, bytes_of_buf(&b));
+    store(s, &totals_key, bytes_of_buf(&b));
+    buf_reset(&b);
+    rec_fees_put(&b, &s->fees);
+    store(s, &fees_key, bytes_of_buf(&b));
     buf_clear(&b);
 }

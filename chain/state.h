@@ -14,12 +14,15 @@
 struct state {
     struct tree *tree;
     struct rec_totals totals;
+    struct buf scratch;      /* the record that is being encoded */
+    struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
     bool validators_changed; /* a validator's bond did, since state_init or the last clearing */
 };
 
 struct state_mark {
     size_t tree;
     struct rec_totals totals;
+    struct rec_fees fees;
     bool validators_changed;
 };
 
@@ -27,11 +30,11 @@ void state_init(struct state *s);
 void state_clear(struct state *s);
 /* The state that a checked genesis begins with. */
 void state_begin(struct state *s, const struct genesis *g);
-/* After the tree was filled from a store: takes the totals from it. False if they are absent. */
+/* After the tree was filled from a store: takes totals and fees from it. False if they are absent. */
 bool state_load(struct state *s) MUST_USE;
 struct state_mark state_mark(const struct state *s);
 void state_undo(struct state *s, const struct state_mark *mark);
-/* Puts the totals into the tree. */
+/* Puts totals and fees into the tree. */
 void state_seal(struct state *s);
 
 /* -- money -- */
@@ -48,18 +51,26 @@ bool state_transfer(struct state *s, const struct pubkey *from, const struct pub
 /* New money into the locked pot; less, or none, where the total would not fit. Returns how much. */
 struct amount state_issue(struct state *s, struct amount a);
 
+/* tree_warm and tree_prime for an account. */
+struct hash state_warm_account(const struct state *s, const struct pubkey *key);
+void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path);
+
 /* -- records with one key -- */
 
 /* name, class, type of the key, record */
 #define STATE_RECORD_LIST(R)                                                                                           \
     R(account, ACCOUNT, pubkey, rec_account)                                                                           \
+    R(rule, RULE, pubkey, rec_rule)                                                                                    \
     R(beacon_key, BEACON_KEY, pubkey, rec_beacon_key)                                                                  \
     R(fault, FAULT, pubkey, rec_fault)                                                                                 \
     R(provider, PROVIDER, pubkey, rec_provider)                                                                        \
     R(model, MODEL, hash, rec_model)                                                                                   \
     R(data, DATA, hash, rec_data)                                                                                      \
     R(channel, CHANNEL, hash, rec_channel)                                                                             \
-    R(settlement, SETTLEMENT, hash, rec_settlement)
+    R(settlement, SETTLEMENT, hash, rec_settlement)                                                                    \
+    R(grant, GRANT, hash, rec_grant)                                                                                   \
+    R(bounty, BOUNTY, hash, rec_bounty)                                                                                \
+    R(offer, OFFER, hash, rec_offer)
 
 /* get and next: false, and *out zeroed, where there is none. What *out borrows holds until the record's next change
  * is settled. next: the first behind `after` (NULL: of all) in a listed class. */
@@ -104,6 +115,10 @@ void state_put_auditor(struct state *s, const struct hash *model, const struct p
 void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *node);
 bool state_next_auditor(const struct state *s, const struct hash *model, const struct pubkey *after,
                         struct pubkey *node);
+
+/* All zero before the first audit. */
+struct rec_epoch state_get_epoch(const struct state *s);
+void state_put_epoch(struct state *s, const struct rec_epoch *e);
 
 /* Indexes from one hash, or a name, to the root of a model or data set. */
 bool state_get_name(const struct state *s, const struct text64 *name, struct hash *root);

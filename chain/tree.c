@@ -102,18 +102,35 @@ uint64_t path_bits(const struct hash *path)
     return v;
 }
 
+#define RECENT_LEAST 4u /* bytes: keys that are remembered differ in their last ones */
+
+static struct recent *recent_at(const struct tree *t, struct bytes key)
+{
+    _Static_assert(TREE_RECENT == 1u << 10, "an index is the upper 10 bits");
+    return &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
+}
+
 struct hash tree_path(const struct tree *t, struct bytes key)
 {
-    if (key.n < 4 || key.n > sizeof t->recent->key)
+    if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
         return hash_once(HASH_STATE_KEY, key.p, key.n);
-    struct recent *r = &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
-    _Static_assert(TREE_RECENT == 1u << 10, "an index is the upper 10 bits");
+    struct recent *r = recent_at(t, key);
     if (r->key_n != key.n || memcmp(r->key, key.p, key.n) != 0) {
         r->path = hash_once(HASH_STATE_KEY, key.p, key.n);
         r->key_n = (uint8_t)key.n;
         memcpy(r->key, key.p, key.n);
     }
     return r->path;
+}
+
+void tree_prime(struct tree *t, struct bytes key, const struct hash *path)
+{
+    if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
+        return;
+    struct recent *r = recent_at(t, key);
+    r->path = *path;
+    r->key_n = (uint8_t)key.n;
+    memcpy(r->key, key.p, key.n);
 }
 
 /* -- pages -- */
@@ -267,6 +284,7 @@ struct tree *tree_new(const char *listed)
     t->leaves = (struct pool){.item = sizeof(struct leaf), .used = 1};
     t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
     t->top = mem_new(sizeof *t->top);
+    t->epoch = 1;
     t->recent = mem_array(TREE_RECENT, sizeof *t->recent);
     for (; *listed; listed++)
         t->listed[(uint8_t)*listed] = true;
@@ -303,6 +321,15 @@ struct bytes tree_get(const struct tree *t, struct bytes key)
     struct hash path = tree_path(t, key);
     struct place x = locate(t, &path);
     return x.leaf ? leaf_value(tree_leaf(t, x.leaf)) : (struct bytes){0};
+}
+
+struct hash tree_warm(const struct tree *t, struct bytes key)
+{
+    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
+    struct place x = locate(t, &path);
+    if (x.leaf)
+        __builtin_prefetch(&tree_leaf(t, x.leaf)->data);
+    return path;
 }
 
 /* The first entry at or behind these bits whose path is behind `after`. Entries before it have equal bits: few. */
@@ -406,9 +433,13 @@ static void journal_add(struct tree *t, const struct hash *path, uint32_t leaf, 
         t->journal = mem_resize(t->journal, t->journal_room, sizeof *t->journal);
     }
     struct undo *u = &t->journal[t->journal_n++];
-    *u = (struct undo){.path = *path, .leaf = leaf, .was_there = was != NULL};
-    if (was)
-        u->data = *was;
+    u->path = *path;
+    u->leaf = leaf;
+    u->was_there = was != NULL;
+    u->is_first = leaf && tree_leaf(t, leaf)->epoch != t->epoch;
+    u->data = was ? *was : (struct payload){0};
+    if (leaf)
+        tree_leaf(t, leaf)->epoch = t->epoch;
 }
 
 void tree_put(struct tree *t, struct bytes key, struct bytes value)
@@ -462,6 +493,8 @@ static void undo_one(struct tree *t, const struct undo *u)
     struct payload now = {0};
     if (x.leaf)
         now = tree_leaf(t, x.leaf)->data;
+    if (x.leaf && u->is_first)
+        tree_leaf(t, x.leaf)->epoch = 0;
     if (x.leaf && u->was_there)
         exchange(t, x.leaf, &u->data);
     else if (x.leaf)
@@ -483,6 +516,7 @@ void tree_settle(struct tree *t)
     for (size_t i = 0; i < t->journal_n; i++)
         payload_clear(&t->journal[i].data);
     t->journal_n = 0;
+    t->epoch++;
 }
 
 /* The entry that a change left, if it is still there. Its number is good as long as the path there is the same. */
@@ -498,17 +532,12 @@ void tree_changes(struct tree *t, tree_change_fn visit, void *arg)
 {
     for (size_t i = 0; i < t->journal_n; i++) {
         const struct undo *u = &t->journal[i];
-        struct leaf *l = changed_leaf(t, u);
-        if (l && !l->told)
+        if (u->leaf && !u->is_first)
+            continue;
+        const struct leaf *l = changed_leaf(t, u);
+        if (l)
             visit(arg, leaf_key(l), leaf_value(l));
-        else if (!l && u->was_there)
+        else if (u->was_there)
             visit(arg, bytes_of(payload_at(&u->data), u->data.key_n), (struct bytes){0});
-        if (l)
-            l->told = true;
-    }
-    for (size_t i = 0; i < t->journal_n; i++) {
-        struct leaf *l = changed_leaf(t, &t->journal[i]);
-        if (l)
-            l->told = false;
     }
 }

@@ -22,6 +22,7 @@
  *   - where an entry went, its neighbours' bits are in `touched`: every fork that it stood under holds one of them;
  *   - a page that is stale has only stale pages above it;
  *   - a fork of clean entries, kept for the depth that it is asked for, is right;
+ *   - an entry that changed since the last settle has this epoch, and the journal knows its first change;
  *   - the journal owns the old values of what it would bring back. */
 #ifndef KITH_CHAIN_TREE_CORE_H
 #define KITH_CHAIN_TREE_CORE_H
@@ -58,7 +59,7 @@ struct leaf {
     struct payload data;
     uint16_t fork_depth; /* TREE_NO_FORK: not hashed yet */
     bool dirty;
-    bool told; /* tree_changes spoke of it */
+    uint32_t epoch; /* of its last change, if that was not undone */
 };
 
 enum tree_kind { TREE_NONE, TREE_ONE, TREE_MANY }; /* entries below */
@@ -98,6 +99,7 @@ struct undo {
     struct hash path;
     uint32_t leaf; /* where it stood after the change; 0: it went */
     bool was_there;
+    bool is_first; /* change of its entry since the last settle */
     struct payload data;
 };
 
@@ -116,6 +118,7 @@ struct tree {
     bool listed[256];
     struct undo *journal;
     size_t journal_n, journal_room;
+    uint32_t epoch;    /* counts settles, from 1 */
     uint64_t *touched; /* since the last root */
     size_t touched_n, touched_room;
     struct recent *recent;

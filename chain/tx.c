@@ -4,6 +4,7 @@
 #include <string.h>
 
 RECORD_DEFINE(tx, TX_FIELDS)
+RECORD_DEFINE(tx_content, TX_CONTENT_FIELDS)
 RECORD_DEFINE(tx_transfer, TX_TRANSFER_FIELDS)
 RECORD_DEFINE(tx_bond, TX_BOND_FIELDS)
 RECORD_DEFINE(tx_unbond, TX_UNBOND_FIELDS)
@@ -15,7 +16,16 @@ RECORD_DEFINE(tx_channel_open, TX_CHANNEL_OPEN_FIELDS)
 RECORD_DEFINE(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS)
 RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
 RECORD_DEFINE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
-RECORD_DEFINE(tx_audit, TX_AUDIT_FIELDS)
+RECORD_DEFINE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
+RECORD_DEFINE(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS)
+RECORD_DEFINE(tx_challenge, TX_CHALLENGE_FIELDS)
+RECORD_DEFINE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
+RECORD_DEFINE(tx_data_grant, TX_DATA_GRANT_FIELDS)
+RECORD_DEFINE(tx_key_release, TX_KEY_RELEASE_FIELDS)
+RECORD_DEFINE(tx_data_dispute, TX_DATA_DISPUTE_FIELDS)
+RECORD_DEFINE(tx_bounty_post, TX_BOUNTY_POST_FIELDS)
+RECORD_DEFINE(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS)
+RECORD_DEFINE(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS)
 RECORD_DEFINE(tx_beacon_key, TX_BEACON_KEY_FIELDS)
 
 /* What each kind's body needs: a trial decode, JSON, its base work and its name. */
@@ -58,19 +68,24 @@ const char *tx_kind_name(uint8_t kind)
     return k ? k->name : NULL;
 }
 
-/* The signature is the last field, so what is signed is the encoding without its end. */
-static struct hash id_of_encoding(const struct buf *b)
-{
-    return hash_once(HASH_TX, b->p, b->n - sizeof(struct sig));
-}
-
 struct hash tx_id(const struct tx *t)
 {
+    struct tx_content content = {t->version, t->chain, t->signer, t->nonce, t->fee, t->kind, t->body};
     struct buf b = {0};
-    tx_put(&b, t);
-    struct hash id = id_of_encoding(&b);
+    tx_content_put(&b, &content);
+    struct hash id = hash_once(HASH_TX, b.p, b.n);
     buf_clear(&b);
     return id;
+}
+
+/* What stands before a body's length, and the length. */
+#define BODY_AT (2 + 32 + 32 + 8 + 8 + 1 + 4)
+
+struct hash tx_id_of(struct bytes raw)
+{
+    if (raw.n < BODY_AT || raw.n - BODY_AT < load_le32(raw.p + BODY_AT - 4))
+        return (struct hash){{0}};
+    return hash_once(HASH_TX, raw.p, BODY_AT + load_le32(raw.p + BODY_AT - 4));
 }
 
 void tx_sign(struct tx *t, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee)
@@ -80,8 +95,9 @@ void tx_sign(struct tx *t, const struct hash *chain, const struct seckey *secret
     t->signer = key_public(secret);
     t->nonce = nonce;
     t->fee = fee;
+    t->sigs = (struct sigs){0};
     struct hash id = tx_id(t);
-    key_sign_hash(secret, &id, NULL, &t->sig);
+    key_sign_hash(secret, &id, NULL, &t->sigs.own);
 }
 
 void tx_build(struct buf *out, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee,
@@ -100,13 +116,18 @@ enum err tx_decode(struct bytes raw, struct tx *t, struct note *note)
     tx_get(&c, t);
     if (!cursor_end(&c))
         return note_set(note, ERR_FORMAT, "not a transaction: %zu bytes that do not decode", raw.n);
+    return tx_content_check(t, note);
+}
+
+enum err tx_content_check(const struct tx *t, struct note *note)
+{
     if (t->version != TX_VERSION)
         return note_set(note, ERR_UNSUPPORTED, "transaction of version %u: this program knows version %d", t->version,
                         TX_VERSION);
     const struct kind *k = kind_find(t->kind);
     if (!k)
         return note_set(note, ERR_UNSUPPORTED, "transaction of unknown kind %u", t->kind);
-    c = cursor_of(t->body);
+    struct cursor c = cursor_of(t->body);
     if (!k->decodes(&c))
         return note_set(note, ERR_FORMAT, "the body of this %s transaction does not decode", k->name);
     return ERR_OK;
@@ -121,13 +142,16 @@ enum err tx_check(const struct tx *t, const struct hash *chain, struct note *not
         return note_set(note, ERR_CHAIN, "transaction for chain %s..., this is %s...: sign it for this chain", theirs,
                         ours);
     }
+    struct tx_signature all[COSIGNERS_MAX];
     struct hash id = tx_id(t);
-    if (!key_verify_hash(&t->signer, &id, &t->sig))
-        return note_set(note, ERR_AUTH, "the signature does not fit the transaction and its signer");
+    uint32_t n = tx_signatures(t, &id, all);
+    for (uint32_t i = 0; i < n; i++)
+        if (!key_verify_hash(&all[i].key, &all[i].message, &all[i].sig))
+            return note_set(note, ERR_AUTH, "the signature does not fit the transaction and its signer");
     return ERR_OK;
 }
 
-uint64_t tx_work(const struct tx *t)
+static uint64_t body_work(const struct tx *t)
 {
     const struct kind *k = kind_find(t->kind);
     CHECK(k);
@@ -145,6 +169,11 @@ uint64_t tx_work(const struct tx *t)
     return k->work;
 }
 
+uint64_t tx_work(const struct tx *t)
+{
+    return body_work(t) + (t->sigs.n > 1 ? t->sigs.n - 1u : 0);
+}
+
 struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, struct amount per_work)
 {
     struct amount bytes, units, sum;
@@ -152,6 +181,12 @@ struct amount tx_fee_min(size_t size, uint64_t work, struct amount per_byte, str
         !amount_add(&sum, bytes, units))
         return amount_of(UINT64_MAX);
     return sum;
+}
+
+struct amount tx_fee_offer(struct amount least)
+{
+    struct amount more;
+    return amount_scale(&more, least, 5, 4) ? more : least;
 }
 
 void tx_print(struct buf *out, const struct tx *t)
@@ -186,6 +221,19 @@ struct hash tx_channel_id(const struct hash *id)
 struct hash tx_tensors_root(const struct hashes *tensors)
 {
     return hash_once(HASH_TENSOR, tensors->p, (size_t)tensors->n * HASH_SIZE);
+}
+
+struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pubkey *auditor)
+{
+    struct hasher h;
+    hash_start(&h, HASH_AUDIT);
+    hash_add(&h, r->settlement.b, sizeof r->settlement.b);
+    hash_add_u32(&h, r->index);
+    hash_add(&h, auditor->b, sizeof auditor->b);
+    hash_add(&h, &r->verdict, 1);
+    hash_add(&h, r->digest.b, sizeof r->digest.b);
+    hash_add(&h, r->salt.b, sizeof r->salt.b);
+    return hash_end(&h);
 }
 
 static struct hash consent_hash(const struct hash *chain, const struct pubkey *owner, const struct pubkey *node)

@@ -3,10 +3,12 @@
  *
  * Both loops meet four neighbours of one operand, broadcast, with four neighbours of 16 lanes of the other, so nothing
  * is added across lanes. Keys are signed and made unsigned on their way (by 128, which the sum's start takes back); the
- * weights of values are 15 bits without sign and go in two planes of bytes: sum = low + 256 high. */
+ * weights of values are 15 bits without sign and go in two planes of bytes: sum = low + 256 high. Four queries at a
+ * time share what is loaded: 16 sums. */
 #include <immintrin.h>
 
-#define LANES (ARITH_CHUNK / 16) /* registers of 16 positions of a chunk */
+#define LANES   (ARITH_CHUNK / 16) /* registers of 16 positions of a chunk */
+#define QUERIES 4                  /* that meet a register of keys or values */
 
 /* The sum of 32 activations times -128. */
 ALWAYS int32_t start_of(const int8_t *q)
@@ -19,30 +21,45 @@ ALWAYS int32_t start_of(const int8_t *q)
     return _mm_cvtsi128_si32(_mm_add_epi32(h, _mm_shuffle_epi32(h, 0xB1)));
 }
 
-static void tile_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                        float scale, float *out)
+/* Of one block of N queries: its terms, added to those of the blocks before in out[N, CHUNK]. */
+ALWAYS void score_block(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                        size_t b, float scale, float *out)
 {
-    __m512 sum[LANES];
-    for (size_t l = 0; l < LANES; l++)
-        sum[l] = _mm512_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, q += ARITH_BLOCK, ks += ARITH_CHUNK) {
-        __m512i dot[LANES];
-        __m512 s = _mm512_set1_ps(qs[b]);
+    __m512i dot[QUERIES][LANES];
+    for (size_t i = 0; i < n; i++)
         for (size_t l = 0; l < LANES; l++)
-            dot[l] = _mm512_set1_epi32(start_of(q));
-        for (size_t g = 0; g < QUADS; g++, k += 4 * ARITH_CHUNK)
+            dot[i][l] = _mm512_set1_epi32(start_of(q + i * blocks * ARITH_BLOCK));
+#pragma GCC unroll 1
+    for (size_t g = 0; g < QUADS; g++, k += 4 * ARITH_CHUNK) {
+        __m512i key[LANES];
+        for (size_t l = 0; l < LANES; l++)
+            key[l] = _mm512_xor_si512(load(k + 64 * l), _mm512_set1_epi8(-128));
+        for (size_t i = 0; i < n; i++) {
+            __m512i x = spread4(q + i * blocks * ARITH_BLOCK + 4 * g);
             for (size_t l = 0; l < LANES; l++)
-                dot[l] =
-                    dot4(dot[l], _mm512_xor_si512(load(k + 64 * l), _mm512_set1_epi8(-128)), spread4(q + 4 * g), true);
-        for (size_t l = 0; l < LANES; l++) {
-            __m512 both = _mm512_mul_ps(s, _mm512_loadu_ps(ks + 16 * l));
-            sum[l] = _mm512_add_ps(sum[l], _mm512_mul_ps(both, _mm512_cvtepi32_ps(dot[l])));
+                dot[i][l] = dot4(dot[i][l], key[l], x, true);
         }
     }
-    for (size_t l = 0; 16 * l < count; l++) {
-        size_t left = count - 16 * l;
-        __mmask16 mask = left < 16 ? (__mmask16)((1u << left) - 1) : 0xFFFF;
-        _mm512_mask_storeu_ps(out + 16 * l, mask, _mm512_mul_ps(sum[l], _mm512_set1_ps(scale)));
+    for (size_t i = 0; i < n; i++)
+        for (size_t l = 0; l < LANES; l++) {
+            float *at = out + i * ARITH_CHUNK + 16 * l;
+            __m512 both = _mm512_mul_ps(_mm512_set1_ps(qs[i * blocks]), _mm512_loadu_ps(ks + 16 * l));
+            __m512 before = b ? _mm512_loadu_ps(at) : _mm512_setzero_ps();
+            __m512 sum = _mm512_add_ps(before, _mm512_mul_ps(both, _mm512_cvtepi32_ps(dot[i][l])));
+            _mm512_storeu_ps(at, b + 1 == blocks ? _mm512_mul_ps(sum, _mm512_set1_ps(scale)) : sum);
+        }
+}
+
+static void tile_scores(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                        size_t count, float scale, float *out)
+{
+    (void)count; /* a chunk is 64 positions whether they are seen or not */
+    for (size_t b = 0; b < blocks; b++, q += ARITH_BLOCK, qs++, k += ARITH_CHUNK * ARITH_BLOCK, ks += ARITH_CHUNK) {
+        size_t i = 0, width = blocks * ARITH_BLOCK;
+        for (; i + QUERIES <= n; i += QUERIES)
+            score_block(q + i * width, qs + i * blocks, QUERIES, k, ks, blocks, b, scale, out + i * ARITH_CHUNK);
+        for (; i < n; i++)
+            score_block(q + i * width, qs + i * blocks, 1, k, ks, blocks, b, scale, out + i * ARITH_CHUNK);
     }
 }
 
@@ -55,8 +72,11 @@ ALWAYS float planes_of(const __m512 p[LANES], const float *vs, uint8_t low[ARITH
         peaks = _mm512_max_ps(peaks, w[l]);
     }
     float peak = _mm512_reduce_max_ps(peaks);
-    if (peak < ARITH_TINY)
-        return -1.0f;
+    if (peak < ARITH_TINY) {
+        memset(low, 0, ARITH_CHUNK);
+        memset(high, 0, ARITH_CHUNK);
+        return 0.0f;
+    }
     __m512 inverse = _mm512_set1_ps(ARITH_WEIGHT_MAX / peak);
     for (size_t l = 0; l < LANES; l++) {
         __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(w[l], inverse));
@@ -66,33 +86,50 @@ ALWAYS float planes_of(const __m512 p[LANES], const float *vs, uint8_t low[ARITH
     return peak / ARITH_WEIGHT_MAX;
 }
 
-static void tile_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+/* Of one block of n queries. */
+ALWAYS void weigh_block(const float *p, size_t n, const int8_t *v, const float *vs, size_t quads, size_t stride,
+                        float *out)
 {
-    __m512 all[LANES];
-    for (size_t l = 0; l < LANES; l++) {
-        size_t left = count > 16 * l ? count - 16 * l : 0;
-        all[l] = _mm512_maskz_loadu_ps(left < 16 ? (__mmask16)((1u << left) - 1) : 0xFFFF, p + 16 * l);
-    }
-    size_t quads = (count + 3) / 4;
-    for (size_t b = 0; b < blocks; b++, v += ARITH_CHUNK * ARITH_BLOCK, vs += ARITH_CHUNK, out += ARITH_BLOCK) {
-        uint8_t low[ARITH_CHUNK], high[ARITH_CHUNK];
-        float scale = planes_of(all, vs, low, high);
-        __m512i sum[2][2];
+    uint8_t low[QUERIES][ARITH_CHUNK], high[QUERIES][ARITH_CHUNK];
+    float scale[QUERIES];
+    __m512i sum[QUERIES][2][2];
+    for (size_t i = 0; i < n; i++) {
+        __m512 all[LANES];
+        for (size_t l = 0; l < LANES; l++)
+            all[l] = _mm512_loadu_ps(p + i * ARITH_CHUNK + 16 * l);
+        scale[i] = planes_of(all, vs, low[i], high[i]);
         for (size_t h = 0; h < 2; h++)
-            sum[h][0] = sum[h][1] = _mm512_setzero_si512();
-        for (size_t t = 0; scale >= 0 && t < quads; t++) {
-            __m512i l = spread4(low + 4 * t), h = spread4(high + 4 * t);
+            sum[i][h][0] = sum[i][h][1] = _mm512_setzero_si512();
+    }
+#pragma GCC unroll 1
+    for (size_t t = 0; t < quads; t++) {
+        __m512i values[2] = {load(v + 128 * t), load(v + 128 * t + 64)};
+        for (size_t i = 0; i < n; i++) {
+            __m512i l = spread4(low[i] + 4 * t), h = spread4(high[i] + 4 * t);
             for (size_t half = 0; half < 2; half++) {
-                __m512i values = load(v + 128 * t + 64 * half);
-                sum[half][0] = dot4(sum[half][0], l, values, true);
-                sum[half][1] = dot4(sum[half][1], h, values, false);
+                sum[i][half][0] = dot4(sum[i][half][0], l, values[half], true);
+                sum[i][half][1] = dot4(sum[i][half][1], h, values[half], false);
             }
         }
+    }
+    for (size_t i = 0; i < n; i++)
         for (size_t half = 0; half < 2; half++) {
-            __m512i both = _mm512_add_epi32(sum[half][0], _mm512_slli_epi32(sum[half][1], 8));
-            __m512 s = _mm512_set1_ps(scale >= 0 ? scale : 0.0f);
-            _mm512_storeu_ps(out + 16 * half, _mm512_mul_ps(s, _mm512_cvtepi32_ps(both)));
+            __m512i both = _mm512_add_epi32(sum[i][half][0], _mm512_slli_epi32(sum[i][half][1], 8));
+            _mm512_storeu_ps(out + i * stride + 16 * half,
+                             _mm512_mul_ps(_mm512_set1_ps(scale[i]), _mm512_cvtepi32_ps(both)));
         }
+}
+
+static void tile_weigh(const float *p, size_t n, const int8_t *v, const float *vs, size_t blocks, size_t count,
+                       float *out)
+{
+    size_t quads = (count + 3) / 4, stride = blocks * ARITH_BLOCK;
+    for (size_t b = 0; b < blocks; b++, v += ARITH_CHUNK * ARITH_BLOCK, vs += ARITH_CHUNK, out += ARITH_BLOCK) {
+        size_t i = 0;
+        for (; i + QUERIES <= n; i += QUERIES)
+            weigh_block(p + i * ARITH_CHUNK, QUERIES, v, vs, quads, stride, out + i * stride);
+        for (; i < n; i++)
+            weigh_block(p + i * ARITH_CHUNK, 1, v, vs, quads, stride, out + i * stride);
     }
 }
 

@@ -62,7 +62,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->position = mem_array(n, sizeof *e->position);
     e->slot = mem_array(n, sizeof *e->slot);
     e->finite = mem_array(n, sizeof *e->finite);
-    e->scratch = mem_array(n * m->heads, e->scratch_bytes);
+    e->scratch = mem_new(engine_attend_scratch(m, n));
     e->moe = moe_new(m, o->batch_max);
     return e;
 }
@@ -104,8 +104,8 @@ uint64_t engine_bytes(const struct engine *e)
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix + vocab;
-    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * (floats * 4 + m->heads * e->scratch_bytes) +
-           moe_bytes(m, e->batch_max);
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 +
+           engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)

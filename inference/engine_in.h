@@ -36,7 +36,7 @@ struct engine {
     uint32_t *position;  /* of each row in its sequence */
     uint32_t *slot;      /* rows of the batch that still go on, in the last layer */
     bool *finite;        /* of each row in this batch */
-    uint8_t *scratch;    /* [batch, attention_scratch] */
+    uint8_t *scratch;    /* of attention: engine_attend_scratch */
     size_t scratch_bytes;
     size_t widest;
     struct moe *moe; /* NULL without experts */
@@ -65,6 +65,8 @@ void engine_activate(struct engine *e, float *gate, const float *up, size_t n, s
  * as the architecture has it. Rows are those of the batch. */
 enum { ENGINE_QUERIES = 1, ENGINE_KEYS = 2 };
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what);
+/* What attention of so many rows needs. */
+size_t engine_attend_scratch(const struct model *m, size_t cols);
 /* e->o[cols, heads head] = attention; row c is row e->slot[c] of the batch, and its query there in e->q. */
 void engine_attend(struct engine *e, uint32_t layer, size_t cols);
 /* e->back[cols, embed] = what the layer's output makes of e->o, and what its gate, up and down make of x[cols, embed];

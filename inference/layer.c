@@ -202,33 +202,99 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
     pool_run(e->pool, cols, 1, heads_part, &t);
 }
 
-/* One (row, head) each; rows are those of e->slot. */
-static void attention_part(void *arg, size_t first, size_t end)
+/* Queries that share keys go together: the heads of a row that have one head of keys, in even parts of at most
+ * OPS_QUERIES; and where those are few, of rows that follow each other in one sequence. */
+struct attend_step {
+    struct engine *e;
+    const struct model_layer *l;
+    uint32_t layer;
+    size_t cols, parts, per_part, rows; /* parts of a group of heads; queries of a part; rows that go together */
+};
+
+static struct attend_step attend_step_of(const struct model *m, size_t cols)
 {
-    struct heads_step *t = arg;
+    size_t shared = m->heads / m->heads_kv, parts = (shared + OPS_QUERIES - 1) / OPS_QUERIES;
+    struct attend_step t = {.cols = cols, .parts = parts, .per_part = (shared + parts - 1) / parts};
+    t.rows = OPS_QUERIES / t.per_part;
+    return t;
+}
+
+static size_t attend_groups(const struct attend_step *t)
+{
+    return (t->cols + t->rows - 1) / t->rows;
+}
+
+size_t engine_attend_scratch(const struct model *m, size_t cols)
+{
+    struct attend_step t = attend_step_of(m, cols);
+    size_t each = (attention_scratch(m->head) + 63) / 64 * 64;
+    return attend_groups(&t) * t.parts * m->heads_kv * t.per_part * t.rows * each;
+}
+
+/* Query of head `head` of column c. */
+static struct attention_query query_of(const struct attend_step *t, size_t c, size_t head)
+{
     struct engine *e = t->e;
     const struct model *m = e->m;
+    uint32_t row = e->slot[c];
+    struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * m->head,
+                                .out = e->o + (c * m->heads + head) * m->head,
+                                .end = model_writes(m) ? e->position[row] + 1 : e->rows[row].seq->length};
+    if (t->l->window && q.end > t->l->window)
+        q.first = q.end - t->l->window;
+    return q;
+}
+
+/* Columns [c, end) that belong to one sequence, for one head of keys and one part of the heads that share it. */
+static void attend_rows(const struct attend_step *t, struct attention *a, size_t part, size_t c, size_t end,
+                        void *scratch)
+{
+    struct engine *e = t->e;
+    size_t shared = e->m->heads / e->m->heads_kv, from = part * t->per_part, n = 0;
+    size_t to = from + t->per_part < shared ? from + t->per_part : shared;
+    struct attention_query q[OPS_QUERIES];
+    for (size_t i = c; i < end; i++)
+        for (size_t head = from; head < to; head++)
+            q[n++] = query_of(t, i, a->head_kv * shared + head);
+    attention_run(a, q, n, scratch);
+    for (size_t i = 0; i < n; i++)
+        if (!q[i].finite)
+            e->finite[e->slot[c + i / (to - from)]] = false;
+}
+
+/* One (head of keys, part, rows) each, rows of a head one behind the other, so that its keys stay near. A stretch of
+ * the work uses the scratch of its first queries. */
+static void attention_part(void *arg, size_t first, size_t end)
+{
+    struct attend_step *t = arg;
+    struct engine *e = t->e;
+    size_t groups = attend_groups(t), queries = t->per_part * t->rows;
+    uint8_t *scratch = e->scratch + first * queries * e->scratch_bytes;
     for (size_t at = first; at < end; at++) {
-        uint32_t c = (uint32_t)(at / m->heads), head = (uint32_t)(at % m->heads), row = e->slot[c];
-        const struct engine_seq *s = e->rows[row].seq;
-        struct attention a = {.cache = &s->cache,
-                              .ops = e->ops,
+        size_t c = at % groups * t->rows, stop = c + t->rows < t->cols ? c + t->rows : t->cols;
+        struct attention a = {.ops = e->ops,
                               .layer = t->layer,
-                              .end = model_writes(m) ? e->position[row] + 1 : s->length,
-                              .scale = m->score_scale,
-                              .cap = m->cap_scores};
-        if (t->l->window && a.end > t->l->window)
-            a.first = a.end - t->l->window;
-        if (!attention_run(&a, head / (m->heads / m->heads_kv), e->q + ((size_t)row * m->heads + head) * m->head,
-                           m->head, e->scratch + at * e->scratch_bytes, e->o + at * m->head))
-            e->finite[row] = false;
+                              .head_kv = (uint32_t)(at / groups / t->parts),
+                              .head_n = e->m->head,
+                              .scale = e->m->score_scale,
+                              .cap = e->m->cap_scores};
+        for (size_t next; c < stop; c = next) {
+            const struct engine_seq *s = e->rows[e->slot[c]].seq;
+            for (next = c + 1; next < stop && e->rows[e->slot[next]].seq == s;)
+                next++;
+            a.cache = &s->cache;
+            attend_rows(t, &a, at / groups % t->parts, c, next, scratch);
+        }
     }
 }
 
 void engine_attend(struct engine *e, uint32_t layer, size_t cols)
 {
-    struct heads_step t = {.e = e, .l = &e->m->layer[layer], .layer = layer};
-    pool_run(e->pool, cols * e->m->heads, 1, attention_part, &t);
+    struct attend_step t = attend_step_of(e->m, cols);
+    t.e = e;
+    t.l = &e->m->layer[layer];
+    t.layer = layer;
+    pool_run(e->pool, attend_groups(&t) * t.parts * e->m->heads_kv, 1, attention_part, &t);
 }
 
 /* -- the whole -- */

@@ -87,19 +87,22 @@ struct ops {
     /* x[i] = cap * tanh(x[i] / cap), i < n. */
     void (*soft_cap)(float *x, float cap, size_t n);
 
-    /* One chunk of the cache, `count` <= ARITH_CHUNK visible positions from its first on; B blocks along the
-     * head. out[t] = (q . k[t]) * scale: q[32 B], qs[B], k in the order of ops_key_at, ks[B, CHUNK]. */
-    void (*scores)(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                   float scale, float *out);
+    /* One chunk of the cache for n <= OPS_QUERIES queries of one head, `count` <= ARITH_CHUNK visible positions from
+     * its first on; B blocks along the head. out[i, t] = (q[i] . k[t]) * scale: q[n, 32 B], qs[n, B], k in the order of
+     * ops_key_at, ks[B, CHUNK], out[n, CHUNK], in which what stands behind `count` means nothing. */
+    void (*scores)(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                   size_t count, float scale, float *out);
     /* The largest of s[count], of any size; false if one is not finite. */
     bool (*peak)(const float *s, size_t count, float *out);
     /* s[t] = e^(s[t] - peak), t < count, of any size; s[t] may be -infinity, which gives +0. Returns their sum. */
     float (*exponentials)(float *s, size_t count, float peak);
-    /* out[32 B] = sum over t < count of p[t] v[t]: p[CHUNK], v in the order of ops_value_at, vs[B, CHUNK]. */
-    void (*weigh)(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
+    /* out[i, 32 B] = sum over t < count of p[i, t] v[t]: p[n, CHUNK], +0 behind `count`, v in the order of
+     * ops_value_at, vs[B, CHUNK], all finite. */
+    void (*weigh)(const float *p, size_t n, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out);
 };
 
-#define OPS_GRAIN 32 /* rows of a matrix that go together: a few tiles of every set */
+#define OPS_GRAIN   32 /* rows of a matrix that go together: a few tiles of every set */
+#define OPS_QUERIES 8  /* that meet a chunk together, so that it is unpacked once for all */
 
 /* Column `col` of an input: x[n] into the blocks for which there is memory. False if a value is not finite. */
 bool ops_put_column(const struct ops *o, const struct ops_input *in, size_t col, const float *x);

@@ -11,6 +11,8 @@
 #include <immintrin.h>
 #include <math.h>
 
+#define ALWAYS static inline __attribute__((always_inline))
+
 /* Largest of 8 non-negative integers. */
 static inline int32_t max8(__m256i v)
 {
@@ -229,50 +231,76 @@ void avx2_add(float *x, const float *y, size_t n)
         x[i] = x[i] + y[i];
 }
 
-static inline __m256i spread4(const int8_t *p)
+static inline __m256i spread4(const void *p)
 {
     int32_t v;
     memcpy(&v, p, sizeof v);
     return _mm256_set1_epi32(v);
 }
 
-/* -- attention: lanes are positions. A chunk always has memory for 64, so groups of 8 read no further. -- */
+/* -- attention: lanes are positions, or elements of the result. Two registers of them meet four queries: 8 sums. -- */
 
-static void avx2_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                        float scale, float *out)
+#define QUERIES 4
+
+/* Of block b of n queries and 16 positions: its terms, added to those of the blocks before in out[n, CHUNK]. */
+ALWAYS void score_block(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                        size_t b, float scale, float *out)
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    for (size_t t = 0; t < count; t += 8) {
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t b = 0; b < blocks; b++) {
-            __m256i dot = _mm256_setzero_si256();
-            for (size_t i = 0; i < ARITH_BLOCK; i += 4) { /* |k| is unsigned; its sign moves to q: no pair saturates */
-                __m256i key = _mm256_loadu_si256((const __m256i *)(const void *)(k + ops_key_at(b, t, i)));
-                __m256i x = _mm256_sign_epi8(spread4(q + b * ARITH_BLOCK + i), key);
-                dot = _mm256_add_epi32(dot, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(key), x), ones));
+    __m256i dot[2][QUERIES];
+    for (size_t i = 0; i < n; i++)
+        dot[0][i] = dot[1][i] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+    for (size_t g = 0; g < ARITH_BLOCK / 4; g++, k += 4 * ARITH_CHUNK)
+        for (size_t h = 0; h < 2; h++) { /* |k| is unsigned; its sign moves to q: no pair saturates */
+            __m256i key = _mm256_loadu_si256((const __m256i *)(const void *)(k + 32 * h)), size = _mm256_abs_epi8(key);
+            for (size_t i = 0; i < n; i++) {
+                __m256i x = _mm256_sign_epi8(spread4(q + i * blocks * ARITH_BLOCK + 4 * g), key);
+                dot[h][i] = _mm256_add_epi32(dot[h][i], _mm256_madd_epi16(_mm256_maddubs_epi16(size, x), ones));
+                __asm__("" : "+x"(dot[h][i]));
             }
-            __m256 both = _mm256_mul_ps(_mm256_set1_ps(qs[b]), _mm256_loadu_ps(ks + b * ARITH_CHUNK + t));
-            sum = _mm256_add_ps(sum, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot)));
         }
-        store_part(out + t, _mm256_mul_ps(sum, _mm256_set1_ps(scale)), count - t < 8 ? count - t : 8);
-    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t h = 0; h < 2; h++) {
+            float *at = out + i * ARITH_CHUNK + 8 * h;
+            __m256 both = _mm256_mul_ps(_mm256_set1_ps(qs[i * blocks]), _mm256_loadu_ps(ks + 8 * h));
+            __m256 before = b ? _mm256_loadu_ps(at) : _mm256_setzero_ps();
+            __m256 sum = _mm256_add_ps(before, _mm256_mul_ps(both, _mm256_cvtepi32_ps(dot[h][i])));
+            _mm256_storeu_ps(at, b + 1 == blocks ? _mm256_mul_ps(sum, _mm256_set1_ps(scale)) : sum);
+        }
+}
+
+static void avx2_scores(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                        size_t count, float scale, float *out)
+{
+    for (size_t b = 0; b < blocks; b++, q += ARITH_BLOCK, qs++, k += ARITH_CHUNK * ARITH_BLOCK, ks += ARITH_CHUNK)
+        for (size_t t = 0; t < count; t += 16) { /* a chunk always has memory for 64 */
+            const int8_t *at = k + 4 * t;
+            size_t i = 0, width = blocks * ARITH_BLOCK;
+            for (; i + QUERIES <= n; i += QUERIES)
+                score_block(q + i * width, qs + i * blocks, QUERIES, at, ks + t, blocks, b, scale,
+                            out + i * ARITH_CHUNK + t);
+            for (; i < n; i++)
+                score_block(q + i * width, qs + i * blocks, 1, at, ks + t, blocks, b, scale, out + i * ARITH_CHUNK + t);
+        }
 }
 
 static bool avx2_peak(const float *s, size_t count, float *out)
 {
+    const __m256i exponent = _mm256_set1_epi32(0x7F800000);
     if (count < 8)
         return ops_ref.peak(s, count, out);
     __m256 peaks = _mm256_loadu_ps(s);
-    for (size_t t = 8; t + 8 <= count; t += 8)
-        peaks = _mm256_max_ps(peaks, _mm256_loadu_ps(s + t));
-    peaks = _mm256_max_ps(peaks, _mm256_loadu_ps(s + count - 8)); /* some twice: a maximum does not mind */
-    float all[8];
-    _mm256_storeu_ps(all, peaks);
-    float peak = all[0];
-    for (size_t i = 1; i < 8; i++)
-        peak = all[i] > peak ? all[i] : peak;
-    *out = peak;
-    return avx2_finite(s, count);
+    __m256i bad = _mm256_setzero_si256();
+    for (size_t t = 0; t < count; t += 8) { /* at the end some twice: neither minds */
+        __m256 v = _mm256_loadu_ps(s + (t + 8 <= count ? t : count - 8));
+        peaks = _mm256_max_ps(peaks, v);
+        bad = _mm256_or_si256(bad, _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_castps_si256(v), exponent), exponent));
+    }
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(peaks), _mm256_extractf128_ps(peaks, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    *out = _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+    return _mm256_testz_si256(bad, bad);
 }
 
 static float avx2_exponentials(float *s, size_t count, float peak)
@@ -293,15 +321,14 @@ static float avx2_exponentials(float *s, size_t count, float peak)
     return fold16(lanes[0], lanes[1]);
 }
 
-/* 15-bit weights of one block, two positions to an int32, zeros behind `count`. Returns their scale. */
-static float weights_of(const float *p, const float *vs, size_t count, int16_t weight[ARITH_CHUNK])
+/* 15-bit weights of one block, in the order 0 2 1 3 of every four positions. Returns their scale. */
+static float weights_of(const float *p, const float *vs, int16_t weight[ARITH_CHUNK])
 {
+    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3, 6, 7,
+                                           8, 9, 12, 13, 10, 11, 14, 15);
     __m256 w[ARITH_CHUNK / 8], peaks = _mm256_setzero_ps();
     for (size_t t = 0; t < ARITH_CHUNK; t += 8) {
-        w[t / 8] = _mm256_setzero_ps();
-        if (t < count)
-            w[t / 8] = count - t < 8 ? _mm256_mul_ps(load_part(p + t, count - t), load_part(vs + t, count - t))
-                                     : _mm256_mul_ps(_mm256_loadu_ps(p + t), _mm256_loadu_ps(vs + t));
+        w[t / 8] = _mm256_mul_ps(_mm256_loadu_ps(p + t), _mm256_loadu_ps(vs + t));
         peaks = _mm256_max_ps(peaks, w[t / 8]);
     }
     float peak = arith_of_bits((uint32_t)max8(_mm256_castps_si256(peaks)));
@@ -314,32 +341,52 @@ static float weights_of(const float *p, const float *vs, size_t count, int16_t w
         __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(w[t / 8], inverse));
         __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(w[t / 8 + 1], inverse));
         __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
-        _mm256_storeu_si256((__m256i *)(weight + t), packed);
+        _mm256_storeu_si256((__m256i *)(weight + t), _mm256_shuffle_epi8(packed, order));
     }
     return peak / ARITH_WEIGHT_MAX;
 }
 
-static void avx2_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+/* Of 16 elements of n queries: weight[n][CHUNK] times v. Bytes of even and of odd positions become pairs of int16 by
+ * shifts alone, which is the order that the weights have. */
+ALWAYS void weigh_half(int16_t (*weight)[ARITH_CHUNK], const float *scale, size_t n, const int8_t *v, size_t count,
+                       size_t stride, float *out)
 {
-    for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
-        int16_t weight[ARITH_CHUNK];
-        __m256 scale = _mm256_set1_ps(weights_of(p, vs + b * ARITH_CHUNK, count, weight));
-        __m256i sum[8]; /* of 4 elements each, in two dwords: even and odd pairs of positions */
-        for (size_t e = 0; e < 8; e++)
-            sum[e] = _mm256_setzero_si256();
-        for (size_t t = 0; t < count; t += 4) {
-            int64_t four;
-            memcpy(&four, weight + t, sizeof four);
-            __m256i w = _mm256_set1_epi64x(four);
-            for (size_t e = 0; e < 8; e++) {
-                const int8_t *at = v + ops_value_at(b, t, 4 * e);
-                __m256i values = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
-                sum[e] = _mm256_add_epi32(sum[e], _mm256_madd_epi16(values, w));
+    __m256i sum[2][QUERIES];
+    for (size_t i = 0; i < n; i++)
+        sum[0][i] = sum[1][i] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+    for (size_t t = 0; t < count; t += 4, v += 4 * ARITH_BLOCK)
+        for (size_t h = 0; h < 2; h++) {
+            __m256i four = _mm256_loadu_si256((const __m256i *)(const void *)(v + 32 * h));
+            __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8), odd = _mm256_srai_epi16(four, 8);
+            for (size_t i = 0; i < n; i++) {
+                sum[h][i] = _mm256_add_epi32(sum[h][i], _mm256_madd_epi16(even, spread4(&weight[i][t])));
+                __asm__("" : "+x"(sum[h][i]));
+                sum[h][i] = _mm256_add_epi32(sum[h][i], _mm256_madd_epi16(odd, spread4(&weight[i][t + 2])));
+                __asm__("" : "+x"(sum[h][i]));
             }
         }
-        for (size_t e = 0; e < 8; e += 2) { /* adding neighbours leaves elements 0 1 4 5 | 2 3 6 7 */
-            __m256i both = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[e], sum[e + 1]), 0xD8);
-            _mm256_storeu_ps(out + 4 * e, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(both)));
+    for (size_t i = 0; i < n; i++)
+        for (size_t h = 0; h < 2; h++)
+            _mm256_storeu_ps(out + i * stride + 8 * h,
+                             _mm256_mul_ps(_mm256_set1_ps(scale[i]), _mm256_cvtepi32_ps(sum[h][i])));
+}
+
+static void avx2_weigh(const float *p, size_t n, const int8_t *v, const float *vs, size_t blocks, size_t count,
+                       float *out)
+{
+    size_t stride = blocks * ARITH_BLOCK;
+    for (size_t b = 0; b < blocks; b++, v += ARITH_CHUNK * ARITH_BLOCK, vs += ARITH_CHUNK, out += ARITH_BLOCK) {
+        int16_t weight[OPS_QUERIES][ARITH_CHUNK];
+        float scale[OPS_QUERIES];
+        for (size_t i = 0; i < n; i++)
+            scale[i] = weights_of(p + i * ARITH_CHUNK, vs, weight[i]);
+        for (size_t half = 0; half < ARITH_BLOCK; half += 16) {
+            size_t i = 0;
+            for (; i + QUERIES <= n; i += QUERIES)
+                weigh_half(weight + i, scale + i, QUERIES, v + 4 * half, count, stride, out + i * stride + half);
+            for (; i < n; i++)
+                weigh_half(weight + i, scale + i, 1, v + 4 * half, count, stride, out + i * stride + half);
         }
     }
 }

@@ -205,8 +205,8 @@ static void ref_soft_cap(float *x, float cap, size_t n)
         x[i] = cap * arith_tanh(x[i] / cap);
 }
 
-static void ref_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
-                       float scale, float *out)
+static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                      float scale, float *out)
 {
     for (size_t t = 0; t < count; t++) {
         float sum = 0.0f;
@@ -218,6 +218,13 @@ static void ref_scores(const int8_t *q, const float *qs, const int8_t *k, const 
         }
         out[t] = sum * scale;
     }
+}
+
+static void ref_scores(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                       size_t count, float scale, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        score_one(q + i * blocks * ARITH_BLOCK, qs + i * blocks, k, ks, blocks, count, scale, out + i * ARITH_CHUNK);
 }
 
 static bool ref_peak(const float *s, size_t count, float *out)
@@ -240,7 +247,7 @@ static float ref_exponentials(float *s, size_t count, float peak)
 }
 
 /* The weights p[t] vs[t] of a block become integers of 15 bits under one scale; then the sum is exact. */
-static void ref_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+static void weigh_one(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
 {
     for (size_t b = 0; b < blocks; b++, out += ARITH_BLOCK) {
         float weight[ARITH_CHUNK], peak = 0.0f;
@@ -262,6 +269,13 @@ static void ref_weigh(const float *p, const int8_t *v, const float *vs, size_t b
         for (size_t i = 0; i < ARITH_BLOCK; i++)
             out[i] = scale * (float)sum[i];
     }
+}
+
+static void ref_weigh(const float *p, size_t n, const int8_t *v, const float *vs, size_t blocks, size_t count,
+                      float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        weigh_one(p + i * ARITH_CHUNK, v, vs, blocks, count, out + i * blocks * ARITH_BLOCK);
 }
 
 const struct ops ops_ref = {

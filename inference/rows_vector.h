@@ -172,8 +172,8 @@ ALWAYS v_i32 add_products(v_i32 sum, v_i8 a, v_i8 b)
 #endif
 }
 
-static void vector_scores(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks,
-                          size_t count, float scale, float *out)
+static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
+                      float scale, float *out)
 {
     for (size_t t = 0; t < count; t += 4) {
         v_f32 sum = {0};
@@ -183,8 +183,15 @@ static void vector_scores(const int8_t *q, const float *qs, const int8_t *k, con
                 dot = add_products(dot, v_load8(k + ops_key_at(b, t, i)), v_spread(q + b * ARITH_BLOCK + i));
             sum = sum + (v_splat(qs[b]) * v_load(ks + b * ARITH_CHUNK + t)) * __builtin_convertvector(dot, v_f32);
         }
-        store_part(out + t, sum * v_splat(scale), count - t < 4 ? count - t : 4);
+        v_store(out + t, sum * v_splat(scale));
     }
+}
+
+static void vector_scores(const int8_t *q, const float *qs, size_t n, const int8_t *k, const float *ks, size_t blocks,
+                          size_t count, float scale, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        score_one(q + i * blocks * ARITH_BLOCK, qs + i * blocks, k, ks, blocks, count, scale, out + i * ARITH_CHUNK);
 }
 
 static bool vector_peak(const float *s, size_t count, float *out)
@@ -237,7 +244,7 @@ static float weights_of(const float *p, const float *vs, size_t count, int16_t w
     return peak / ARITH_WEIGHT_MAX;
 }
 
-static void vector_weigh(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
+static void weigh_one(const float *p, const int8_t *v, const float *vs, size_t blocks, size_t count, float *out)
 {
     for (size_t b = 0; b < blocks; b++) {
         int16_t weight[ARITH_CHUNK];
@@ -259,6 +266,13 @@ static void vector_weigh(const float *p, const int8_t *v, const float *vs, size_
                 v_store(out + 4 * e, scale * __builtin_convertvector(v_fold(sum[e][0], sum[e][1]), v_f32));
         }
     }
+}
+
+static void vector_weigh(const float *p, size_t n, const int8_t *v, const float *vs, size_t blocks, size_t count,
+                         float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        weigh_one(p + i * ARITH_CHUNK, v, vs, blocks, count, out + i * blocks * ARITH_BLOCK);
 }
 
 /* -- the reference's -- */

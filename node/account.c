@@ -103,7 +103,7 @@ static void build(struct account *a, struct waiting *w)
     /* Once to learn the size, which does not depend on the fee; then with it. */
     tx_build(&w->tx, &chain, &a->secret, nonce, amount_of(0), w->kind, bytes_of_buf(&w->body));
     CHECK(tx_decode(bytes_of_buf(&w->tx), &t, NULL) == ERR_OK);
-    struct amount fee = ledger_fee(a->ledger, w->tx.n, tx_work(&t));
+    struct amount fee = tx_fee_offer(ledger_fee(a->ledger, w->tx.n, tx_work(&t)));
     buf_reset(&w->tx);
     tx_build(&w->tx, &chain, &a->secret, nonce, fee, w->kind, bytes_of_buf(&w->body));
     CHECK(tx_decode(bytes_of_buf(&w->tx), &t, NULL) == ERR_OK);

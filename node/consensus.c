@@ -1,9 +1,10 @@
 /* The machine of consensus in the node: events in, effects out, and the two files that a vote waits for.
  *
  * Order for each event: the log takes it, bft_step, its effects. Effects that are events in turn (a cast vote comes
- * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote: lock and all
- * before it synced (only where it locks), signer's slot synced, then sent and queued. Whatever a full or failing disk
- * refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS; until then nothing leaves.
+ * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote or proposal:
+ * the log synced, so that a restart comes to the same point and says the same again; signer's slot synced; then sent
+ * and queued. Whatever a full or failing disk refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS;
+ * until then nothing leaves.
  *
  * At a start the log is replayed: the same events bring back the same state; the effects are collected and carried out
  * at its end, where the signer repeats what it signed and refuses what would contradict it.
@@ -98,11 +99,10 @@ static enum err signer_store(struct consensus *c, const struct signer *s)
     return e == ERR_OK ? host_file_sync(c->signer_file) : e;
 }
 
-static const uint8_t no_file[SIGNER_FILE_SIZE];
-
-/* Both slots of a new file are written, so that later writes need no room on the disk. */
+/* Whole or not at all. Later writes need no room on the disk. */
 static enum err signer_make(struct consensus *c, const char *path, uint64_t committed, struct note *note)
 {
+    uint8_t file[SIGNER_FILE_SIZE];
     bool alone = c->validators->n == 1 && valset_find(c->validators, &c->self) == 0;
     if (committed > 0 && alone)
         return note_set(note, ERR_CORRUPT,
@@ -110,30 +110,46 @@ static enum err signer_make(struct consensus *c, const char *path, uint64_t comm
                         " blocks: put the file back before this validator votes",
                         path, committed);
     signer_init(&c->signer, committed ? committed + 2 : 0);
-    enum err e = host_file_put(c->signer_file, 0, no_file, sizeof no_file);
-    if (e == ERR_OK)
-        e = signer_store(c, &c->signer);
-    return e == ERR_OK ? e : note_set(note, e, "cannot write %s: %s", path, err_text(e));
+    signer_make_file(&c->signer, file);
+    return host_write(c->o.host, path, 0600, bytes_of(file, sizeof file), note);
 }
 
+static enum err signer_read(struct consensus *c, const char *path, uint64_t committed, struct buf *file,
+                            struct note *note)
+{
+    enum err e = host_read(c->o.host, path, SIGNER_FILE_SIZE, file, NULL);
+    if (e == ERR_NOT_FOUND)
+        return signer_make(c, path, committed, note);
+    if (e == ERR_OK)
+        e = signer_get_file(&c->signer, bytes_of_buf(file));
+    if (e == ERR_OK)
+        return ERR_OK;
+    return note_set(note, e,
+                    "%s is damaged (%s), nobody knows what was signed last: put it back from a copy no older than the "
+                    "chain, or, where others validate too, remove it, and this validator rests for two blocks",
+                    path, err_text(e));
+}
+
+/* What is read may be what a killed process wrote and did not sync. It will be repeated as if it were stored, so it is
+ * synced before anything is signed: else a power cut could take it back behind a signature that has left. */
 static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
 {
     char path[4096];
-    uint8_t file[SIGNER_FILE_SIZE];
+    struct buf file = {0};
     snprintf(path, sizeof path, "%s/signer", c->o.dir);
-    enum err e = host_file_open(c->o.host, path, HOST_WRITE, &c->signer_file, note);
-    if (e != ERR_OK)
-        return e;
-    if (host_file_size(c->signer_file) == 0)
-        return signer_make(c, path, committed, note);
-    e = host_file_size(c->signer_file) == sizeof file ? host_file_get(c->signer_file, 0, file, sizeof file)
-                                                      : ERR_FORMAT;
+    enum err e = signer_read(c, path, committed, &file, note);
     if (e == ERR_OK)
-        e = signer_get_file(&c->signer, bytes_of(file, sizeof file));
-    if (e != ERR_OK)
-        return note_set(note, e, "%s is damaged (%s): put it back from a copy no older than the chain", path,
-                        err_text(e));
-    return ERR_OK;
+        e = host_file_open(c->o.host, path, HOST_WRITE, &c->signer_file, note);
+    if (e == ERR_OK && file.n && signer_mend_file(file.p)) {
+        log_event(LOG_ODD, "consensus", "signer_mended", "file=%s", path);
+        e = host_file_put(c->signer_file, 0, file.p, file.n);
+    }
+    if (e == ERR_OK)
+        e = host_file_sync(c->signer_file);
+    if (e != ERR_OK && c->signer_file)
+        e = note_set(note, e, "cannot write %s: %s", path, err_text(e));
+    buf_clear(&file);
+    return e;
 }
 
 /* -- effects -- */
@@ -181,8 +197,7 @@ static enum err do_cast(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, v.height))
         return ERR_OK;
-    bool locks = v.kind == VOTE_PRECOMMIT && !hash_is_zero(&v.value);
-    if (locks && wal_sync(c->wal) != ERR_OK)
+    if (wal_sync(c->wal) != ERR_OK)
         return ERR_IO;
     if (signer_sign_vote(&c->signer, &c->key, &c->chain, &v, &fresh) != ERR_OK)
         return ERR_OK; /* after a restart: it would contradict what was signed before */
@@ -200,6 +215,8 @@ static enum err do_offer(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, p.height) || !value_find(c, &p.value))
         return ERR_OK;
+    if (wal_sync(c->wal) != ERR_OK)
+        return ERR_IO;
     if (signer_sign_proposal(&c->signer, &c->key, &c->chain, &p, &fresh) != ERR_OK)
         return ERR_OK;
     if (signed_keep(c, &before, fresh) != ERR_OK)
@@ -426,10 +443,33 @@ static enum err log_open_and_replay(struct consensus *c, struct note *note)
         c->mute_height = c->height;
         log_event(LOG_ODD, "consensus", "mute", "height=%" PRIu64 " why=\"the log of its lock is gone\"", c->height);
     }
+    if (c->has_key && c->signer.height > c->height && c->signer.step != SIGNER_NONE)
+        log_event(LOG_ODD, "consensus", "store_behind",
+                  "height=%" PRIu64 " signed=%" PRIu64
+                  " why=\"the store lost blocks that were decided: they are fetched "
+                  "from peers, or put back a copy of its directory; nothing is signed until then\"",
+                  c->height - 1, c->signer.height);
     if (view.step != BFT_WAIT)
         log_event(LOG_INFO, "consensus", "resumed", "height=%" PRIu64 " round=%u step=%d", c->height, view.round,
                   (int)view.step);
     return ERR_OK;
+}
+
+/* What was signed last, and the log lost (only what locks is synced there): the signer will not sign anything else in
+ * its place or before it, so without more we would wait in that round for ever, and where everybody's power failed,
+ * everybody would. No lock is forgotten, or we were mute, so any later round may begin. */
+static void resume(struct consensus *c)
+{
+    const struct signer *s = &c->signer;
+    struct bft_view view = bft_view(c->bft);
+    enum vote_kind kind = s->step == SIGNER_PREVOTE ? VOTE_PREVOTE : VOTE_PRECOMMIT;
+    bool has_voted = s->step >= SIGNER_PREVOTE;
+    if (s->height != c->height || !may_sign(c, c->height) || view.round > s->round || s->round >= BFT_ROUND_MAX ||
+        (has_voted ? bft_has_voted(c->bft, s->round, kind) : view.round == s->round))
+        return;
+    log_event(LOG_INFO, "consensus", "round_forgotten", "height=%" PRIu64 " round=%u", c->height, s->round);
+    consensus_feed(
+        c, &(struct bft_event){.kind = BFT_RESUME, .height = c->height, .round = has_voted ? s->round + 1 : s->round});
 }
 
 /* In the loop's first turn, when everybody has registered for what is to come. */
@@ -437,6 +477,7 @@ static void on_started(void *arg)
 {
     struct consensus *c = arg;
     deferred_run(c);
+    resume(c);
     duty_step(c);
     consensus_wake(c);
     if (c->o.peers)
@@ -470,6 +511,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->height = info.height + 1;
     if (o->key) {
         c->has_key = true;
+        secret_lock(&c->key, sizeof c->key);
         c->key = *o->key;
         c->self = key_public(o->key);
         c->vrf = vrf_secret_of(o->key);
@@ -491,6 +533,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
         consensus_close(c);
         return e;
     }
+    intake_open(c);
     if (o->peers) {
         c->sync =
             sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, sync_first, c}, info.height);
@@ -510,6 +553,7 @@ void consensus_close(struct consensus *c)
         host_timer_cancel(c->o.host, timers[i]);
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    intake_close(c);
     sync_free(c->sync);
     wal_close(c->wal);
     host_file_close(c->signer_file);

@@ -52,6 +52,18 @@ void consensus_close(struct consensus *c);
 /* Checks a transaction, puts it into the pool and sends it on; ERR_DUPLICATE if it is there already. *id (may be
  * NULL) is set whenever the bytes are a transaction. */
 enum err consensus_submit(struct consensus *c, struct bytes tx, struct hash *id, struct note *note) MUST_USE;
+/* Many at once, `list` being one after the other, each with its length (u32) in front: verified beside the loop, then
+ * put into the pool and sent on. fn (may be NULL) is called when all were judged, never within the call. ERR_FORMAT for
+ * what is no list, ERR_FULL while too many wait. */
+struct consensus_taken {
+    uint32_t n, accepted; /* those that waited already count as accepted */
+    enum err first_error; /* ERR_OK: all were accepted */
+    uint32_t first_refused;
+};
+typedef void (*consensus_taken_fn)(void *arg, const struct consensus_taken *taken);
+enum err consensus_submit_list(struct consensus *c, struct bytes list, consensus_taken_fn fn, void *arg,
+                               struct note *note) MUST_USE;
+void consensus_submit_cancel(struct consensus *c, consensus_taken_fn fn, void *arg);
 /* Calls fn once when the transaction is in a committed block (e is its result there) or after timeout_ms
  * (ERR_TIMEOUT). Never within the call. */
 typedef void (*consensus_tx_fn)(void *arg, enum err e, const struct hash *id, uint64_t height, const struct note *note);

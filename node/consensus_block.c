@@ -357,6 +357,8 @@ void block_decide(struct consensus *c, uint32_t round, const struct hash *id)
     struct note note = {{0}};
     struct buf raw = {0}, sigs = {0}, commit = {0};
     const struct buf *kept = value_find(c, id);
+    if (c->is_committing)
+        return; /* a peer's copy of this block came first, and the store has not taken it yet */
     if (!kept) {
         log_event(LOG_ODD, "consensus", "no_block", "height=%" PRIu64 " why=\"it comes from a peer\"", c->height);
         return;

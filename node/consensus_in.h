@@ -39,6 +39,8 @@ struct wait {
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
 
+struct intake;
+
 struct consensus {
     struct consensus_options o;
     struct hash chain;
@@ -48,6 +50,7 @@ struct consensus {
     bool has_key;
     struct bft *bft;
     struct mempool *pool;
+    struct intake *intake;
     struct sync *sync;
     struct wal *wal;
     struct host_file *signer_file;
@@ -148,6 +151,10 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+
+/* consensus_intake.c */
+void intake_open(struct consensus *c);
+void intake_close(struct consensus *c);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);

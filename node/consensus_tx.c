@@ -116,7 +116,7 @@ void waits_clear(struct consensus *c)
 static void waits_note(struct consensus *c, const struct consensus_block *block)
 {
     for (uint32_t t = 0; t < block->header->txs_n && c->waits_n; t++) {
-        struct hash id = hash_once(HASH_TX, block->txs[t].p, block->txs[t].n - sizeof(struct sig));
+        struct hash id = tx_id_of(block->txs[t]);
         for (uint32_t i = 0; i < c->waits_n; i++) {
             struct wait *w = &c->waits[i];
             if (w->is_over || !hash_equal(&w->id, &id))

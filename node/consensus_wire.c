@@ -98,7 +98,8 @@ void wire_send_evidence(struct consensus *c, const struct evidence *e)
     if (kv_get(c->o.kv, evidence_key(key, e), &old, NULL) == ERR_NOT_FOUND) {
         evidence_put(&raw, e);
         kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&raw));
-        enum err stored = kv_write(c->o.kv, &batch, false, NULL);
+        enum err stored =
+            kv_write(c->o.kv, &batch, true, NULL); /* all are: a torn one is then the last (chain/kv_tail.h) */
         hex_put(hex, e->validator.b, sizeof e->validator.b);
         log_event(LOG_ODD, "consensus", "equivocation", "validator=%s height=%" PRIu64 " round=%u stored=%s", hex,
                   e->a.height, e->a.round, err_name(stored));

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "base/secret.h"
+#include "chain/market_records.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,18 +36,6 @@ static void finish(struct adding *a)
     free(a);
 }
 
-static struct hash plain_leaf(const uint8_t key[32], uint64_t i, const uint8_t *p, size_t n)
-{
-    struct hasher h;
-    uint8_t number[8];
-    store_le64(number, i);
-    struct hash salt = hash_keyed(HASH_DATA, key, number, sizeof number);
-    hash_start(&h, HASH_DATA);
-    hash_add(&h, salt.b, sizeof salt.b);
-    hash_add(&h, p, n);
-    return hash_end(&h);
-}
-
 static enum err write_cipher(struct adding *a, struct bytes plain, struct hash *leaves)
 {
     uint8_t *piece = mem_new(LEAF_SIZE);
@@ -55,7 +44,7 @@ static enum err write_cipher(struct adding *a, struct bytes plain, struct hash *
     for (uint64_t i = 0; e == ERR_OK && i < merkle_leaves(plain.n); i++) {
         uint32_t n = merkle_leaf_size(plain.n, i);
         const uint8_t *p = plain.p + i * LEAF_SIZE;
-        leaves[i] = plain_leaf(a->key, i, p, n);
+        leaves[i] = data_leaf_hash(a->key, i, p, n);
         seal_stream(piece, a->key, i, p, n);
         if (fwrite(piece, 1, n, f) != n)
             e = note_set(&a->note, ERR_FULL, "cannot write %s: is the disk full? Make room on it", a->beside);

@@ -175,6 +175,22 @@ static bool entry_of_event(const struct ledger_event *ev, struct history_entry *
     case LEDGER_UNBONDED:
         e->what = HISTORY_BOND_RETURNED;
         return true;
+    case LEDGER_GRANT_PAID:
+    case LEDGER_BOUNTY_PAID:
+        e->what = ev->kind == LEDGER_GRANT_PAID ? HISTORY_GRANT_PAID : HISTORY_BOUNTY_PAID;
+        e->subject = ev->other;
+        e->other = ev->a;
+        *account = &ev->b;
+        return true;
+    case LEDGER_GRANT_REFUNDED:
+    case LEDGER_GRANT_DISPUTED:
+        e->what = HISTORY_GRANT_BACK;
+        e->subject = ev->other;
+        e->other = ev->b;
+        return true;
+    case LEDGER_BOUNTY_RETURNED:
+        e->what = HISTORY_BOUNTY_BACK;
+        return true;
     default:
         return false;
     }

@@ -12,6 +12,7 @@ struct pooled {
     struct hash id;
     uint64_t nonce;
     struct amount fee;
+    bool cosigned;    /* by the keys of a rule */
     struct bytes raw; /* owned */
 };
 
@@ -189,7 +190,11 @@ enum err mempool_add(struct mempool *m, struct bytes raw, struct hash *id, struc
     struct pooled *p = mem_new(sizeof *p);
     uint8_t *copy = mem_new(raw.n);
     memcpy(copy, raw.p, raw.n);
-    *p = (struct pooled){.id = checked.id, .nonce = checked.nonce, .fee = checked.fee, .raw = bytes_of(copy, raw.n)};
+    *p = (struct pooled){.id = checked.id,
+                         .nonce = checked.nonce,
+                         .fee = checked.fee,
+                         .cosigned = t.sigs.n > 0,
+                         .raw = bytes_of(copy, raw.n)};
     q->txs[q->n++] = p;
     m->by_id[id_slot(m, &p->id)] = p;
     m->count++;
@@ -224,6 +229,8 @@ static void queue_recheck(struct mempool *m, struct signer_queue *q)
     if (q->n && q->txs[0]->nonce != nonce)
         queue_remove(m, q, 0, q->n);
     ledger_account(m->ledger, &q->signer, &account);
+    if (q->n && (account.k || q->txs[0]->cosigned) && !ledger_authorized(m->ledger, q->txs[0]->raw))
+        queue_remove(m, q, 0, q->n);
     while (q->n && amount_compare(account.balance, q->fees) < 0)
         queue_remove(m, q, q->n - 1, q->n);
 }

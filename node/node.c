@@ -7,6 +7,7 @@
 #include "chain/genesis.h"
 #include "node/api.h"
 #include "node/consensus.h"
+#include "node/helpers.h"
 #include "node/history.h"
 #include "node/home.h"
 #include "p2p/transport.h"
@@ -87,6 +88,7 @@ static void stop_log(struct node *n)
 
 static enum err start_key(struct node *n, struct note *note)
 {
+    secret_lock(&n->key, sizeof n->key);
     return home_key(n->config, &n->key, &n->id, note);
 }
 
@@ -122,8 +124,12 @@ static enum err start_ledger(struct node *n, struct note *note)
         e = kv_leveldb_open(store, &n->kv, note);
     if (e == ERR_OK && (e = ledger_open(n->kv, &genesis, &n->ledger, note)) != ERR_OK)
         kv_close(n->kv);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         n->chain = ledger_info(n->ledger).chain;
+        n->helpers = helpers_new(helpers_best());
+        struct parallel parallel = helpers_parallel(n->helpers);
+        ledger_set_parallel(n->ledger, &parallel);
+    }
     buf_clear(&room);
     free(store);
     free(path);
@@ -133,6 +139,7 @@ static enum err start_ledger(struct node *n, struct note *note)
 static void stop_ledger(struct node *n)
 {
     ledger_close(n->ledger);
+    helpers_free(n->helpers);
     kv_close(n->kv);
 }
 

@@ -27,6 +27,7 @@ struct node {
     struct hash chain;
     struct kv *kv;
     struct ledger *ledger;
+    struct helpers *helpers; /* share a block's work */
     struct transport *transport;
     struct peers *peers;
     struct streams *streams;

@@ -31,6 +31,7 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(ADDRS_GET, 5, 0, 20, READY) /* whom do you know? */                                                              \
     M(ADDRS, 6, 24576, 4, READY)  /* at most ADDRS_MAX of them */                                                      \
     M(TX, 16, TX_SIZE_MAX, 4, READY)                                                                                   \
+    M(TXS, 23, 262144, 4, READY) /* several, each with its length in front; costs that for each KiB */                 \
     M(STATUS, 17, 256, 1, READY) /* own height, after each block */                                                    \
     M(PROPOSAL, 18, BLOCK_SIZE_MAX + 65536, 8, READY)                                                                  \
     M(VOTE, 19, 1024, 1, READY)                                                                                        \

@@ -521,6 +521,27 @@ static void one_validator_needs_nobody(void **state)
     assert_non_null(effect(f, BFT_DECIDE, 0));
 }
 
+/* What was signed in a round is forgotten: the one behind it begins, once, and our vote in it is known when it came
+ * back. */
+static void a_forgotten_round_is_left(void **state)
+{
+    struct fixture *f = *state;
+    feed(f, (struct bft_event){.kind = BFT_RESUME, .round = 3});
+    assert_int_equal(bft_view(f->bft).round, 3);
+    assert_non_null(effect(f, BFT_TIMER, 0));
+    forget(f);
+    feed(f, (struct bft_event){.kind = BFT_RESUME, .round = 3});
+    feed(f, (struct bft_event){.kind = BFT_RESUME, .round = 2});
+    assert_int_equal(bft_view(f->bft).round, 3);
+    assert_int_equal(f->n, 0);
+    feed(f, (struct bft_event){.kind = BFT_TIMEOUT, .round = 3, .step = BFT_PROPOSE});
+    assert_false(bft_has_voted(f->bft, 3, VOTE_PREVOTE));
+    echo(f);
+    assert_true(bft_has_voted(f->bft, 3, VOTE_PREVOTE));
+    assert_false(bft_has_voted(f->bft, 3, VOTE_PRECOMMIT));
+    assert_false(bft_has_voted(f->bft, 2, VOTE_PREVOTE));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -546,6 +567,7 @@ int main(void)
         T(timeouts_grow_to_a_bound),
         T(our_turn_makes_a_block),
         T(one_validator_needs_nobody),
+        T(a_forgotten_round_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

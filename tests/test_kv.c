@@ -1,6 +1,8 @@
 /* The store, both kinds: batches whole or not at all, order of scans, faults, reopening. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "chain/kv.h"
+#include "chain/kv_tail.h"
 #include "tests/support.h"
 
 #include <fcntl.h>
@@ -282,6 +284,87 @@ static void flipped_bits_are_never_believed(void **state)
     test_dir_remove(dir);
 }
 
+/* The store's only log, as bytes. */
+static void read_log(const char *dir, char path[512], struct buf *log)
+{
+    DIR *d = opendir(dir);
+    struct dirent *one;
+    path[0] = 0;
+    while ((one = readdir(d)))
+        if (strstr(one->d_name, ".log"))
+            snprintf(path, 512, "%s/%s", dir, one->d_name);
+    closedir(d);
+    assert_int_equal(file_read(path, 1u << 24, log, NULL), ERR_OK);
+}
+
+static void write_log(const char *path, const struct buf *log, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(log->p, 1, n, f), n);
+    fclose(f);
+}
+
+/* A last batch over several blocks of the log, of which any one sector did not arrive: it is gone, and all before it is
+ * there. A sector in the middle, or a byte that changed: an error. */
+static void a_torn_end_is_cut_and_nothing_else(void **state)
+{
+    (void)state;
+    struct kv *kv;
+    struct note note;
+    char *dir = test_dir_new(), path[512], *long_value = mem_new(100001);
+    struct buf log = {0}, damaged = {0};
+    memset(long_value, 'v', 100000);
+    assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_OK);
+    write_one(kv, "a", "1", true);
+    write_one(kv, "b", long_value, true);
+    read_log(dir, path, &log);
+    size_t before = log.n;
+    buf_clear(&log);
+    write_one(kv, "c", long_value, true);
+    read_log(dir, path, &log);
+    kv_close(kv);
+    size_t found;
+    assert_int_equal(kv_tail_find(bytes_of_buf(&log), &found), KV_TAIL_WHOLE);
+    for (size_t sector = before / 512; sector * 512 < log.n; sector += sector % 7 + 1) {
+        size_t at = sector * 512 < before ? before : sector * 512, end = sector * 512 + 512;
+        buf_reset(&damaged);
+        buf_add(&damaged, log.p, log.n);
+        memset(damaged.p + at, 0, (end < log.n ? end : log.n) - at);
+        assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_TORN);
+        assert_int_equal(found, before);
+        write_log(path, &damaged, damaged.n);
+        unsigned cut;
+        assert_int_equal(kv_tail_mend(dir, &cut, NULL), ERR_OK);
+        assert_int_equal(cut, 1);
+    }
+    assert_int_equal(kv_tail_find(bytes_of(log.p, before), &found), KV_TAIL_WHOLE);
+    write_log(path, &damaged, damaged.n); /* and so it opens, too */
+    assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_OK);
+    expect(kv, "a", "1");
+    expect(kv, "b", long_value);
+    expect(kv, "c", NULL);
+    kv_close(kv);
+    buf_reset(&damaged);
+    buf_add(&damaged, log.p, log.n);
+    memset(damaged.p + 40 * 512, 0, 512); /* in b: c stands whole behind it */
+    assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_DAMAGED);
+    write_log(path, &damaged, damaged.n);
+    assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_CORRUPT);
+    assert_non_null(strstr(note.text, ".log is damaged"));
+    for (size_t at = before; at < log.n;
+         at += at < before + 7 ? 1 : 97) { /* a byte of the last batch: not torn, damaged */
+        buf_reset(&damaged);
+        buf_add(&damaged, log.p, log.n);
+        damaged.p[at] ^= 0x10;
+        assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_DAMAGED);
+    }
+    buf_clear(&log);
+    buf_clear(&damaged);
+    free(long_value);
+    test_dir_remove(dir);
+}
+
 /* A view shows the store as it was, whatever is written meanwhile. */
 static void walk_while_writing(struct kv *kv)
 {
@@ -336,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_crash_takes_what_was_not_synced),
         cmocka_unit_test(a_torn_write_costs_nothing_behind_it),
         cmocka_unit_test(flipped_bits_are_never_believed),
+        cmocka_unit_test(a_torn_end_is_cut_and_nothing_else),
         cmocka_unit_test(views_stay_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,22 @@ static void nonces_come_in_order(void **state)
     assert_int_equal(mempool_count(f->pool), 2);
 }
 
+/* What waits when its account changes who signs for it can never be in a block. */
+static void a_new_rule_empties_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct pubkey key = f->w->key[5];
+    assert_int_equal(add(f, 1, 0, FEE), ERR_OK);
+    assert_int_equal(add(f, 1, 1, FEE), ERR_OK);
+    assert_int_equal(add(f, 3, 0, FEE), ERR_OK);
+    assert_int_equal(WORLD_DO(f->w, 1, TX_ACCOUNT_RULE, tx_account_rule, 1, {key.b, 1}), ERR_OK);
+    mempool_step(f->pool);
+    assert_int_equal(mempool_count(f->pool), 1);
+    assert_int_equal(mempool_nonce(f->pool, &f->w->key[1]), 1);
+    assert_int_equal(add(f, 1, 1, FEE), ERR_AUTH);
+    assert_int_equal(add(f, 3, 1, FEE), ERR_OK);
+}
+
 static void garbage_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -133,7 +149,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(nonces_come_in_order),        T(garbage_is_refused),        T(better_fees_go_first_and_nonces_stay_in_order),
+        T(nonces_come_in_order),        T(a_new_rule_empties_the_queue),
+        T(garbage_is_refused),          T(better_fees_go_first_and_nonces_stay_in_order),
         T(a_block_takes_what_it_holds), T(one_account_has_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,31 +246,37 @@ static void draw_bytes(int8_t *p, size_t n)
 
 static void attention_once(const struct ops *o)
 {
-    enum { BLOCKS = 8, WIDTH = BLOCKS * ARITH_BLOCK };
-    static int8_t q[WIDTH], k[ARITH_CHUNK * WIDTH];
-    static float qs[BLOCKS], ks[BLOCKS * ARITH_CHUNK], s[2][ARITH_CHUNK], out[2][WIDTH];
-    size_t blocks = 1 + draw(BLOCKS), count = 1 + draw(ARITH_CHUNK);
+    enum { BLOCKS = 8, WIDTH = BLOCKS * ARITH_BLOCK, MOST = OPS_QUERIES };
+    static int8_t q[MOST * WIDTH], k[ARITH_CHUNK * WIDTH];
+    static float qs[MOST * BLOCKS], ks[BLOCKS * ARITH_CHUNK], s[2][MOST * ARITH_CHUNK], out[2][MOST * WIDTH];
+    size_t blocks = 1 + draw(BLOCKS), count = 1 + draw(ARITH_CHUNK), n = 1 + draw(MOST);
     draw_bytes(q, sizeof q);
     draw_bytes(k, sizeof k);
-    for (size_t i = 0; i < BLOCKS; i++)
+    for (size_t i = 0; i < MOST * BLOCKS; i++)
         qs[i] = (float)draw(1000) * 1e-4f;
     for (size_t i = 0; i < BLOCKS * ARITH_CHUNK; i++)
         ks[i] = draw(9) ? (float)draw(1000) * 1e-4f : 0.0f;
-    ops_ref.scores(q, qs, k, ks, blocks, count, 0.125f, s[0]);
-    o->scores(q, qs, k, ks, blocks, count, 0.125f, s[1]);
-    assert_same_bits(s[0], s[1], count);
-    float peak[2], sum[2];
-    assert_true(ops_ref.peak(s[0], count, &peak[0]) && o->peak(s[0], count, &peak[1]));
-    assert_same_bits(&peak[0], &peak[1], 1);
-    sum[0] = ops_ref.exponentials(s[0], count, peak[0]);
-    sum[1] = o->exponentials(s[1], count, peak[0]);
-    assert_same_bits(s[0], s[1], count);
-    assert_same_bits(&sum[0], &sum[1], 1);
-    ops_ref.weigh(s[0], k, ks, blocks, count, out[0]);
-    o->weigh(s[0], k, ks, blocks, count, out[1]);
-    assert_same_bits(out[0], out[1], blocks * ARITH_BLOCK);
+    ops_ref.scores(q, qs, n, k, ks, blocks, count, 0.125f, s[0]);
+    o->scores(q, qs, n, k, ks, blocks, count, 0.125f, s[1]);
+    for (size_t i = 0; i < n; i++) {
+        float *mine[2] = {s[0] + i * ARITH_CHUNK, s[1] + i * ARITH_CHUNK}, peak[2], sum[2];
+        size_t seen = 1 + draw((uint32_t)count); /* of what is scored for all */
+        assert_same_bits(mine[0], mine[1], count);
+        assert_true(ops_ref.peak(mine[0], seen, &peak[0]) && o->peak(mine[1], seen, &peak[1]));
+        assert_same_bits(&peak[0], &peak[1], 1);
+        sum[0] = ops_ref.exponentials(mine[0], seen, peak[0]);
+        sum[1] = o->exponentials(mine[1], seen, peak[0]);
+        assert_same_bits(mine[0], mine[1], seen);
+        assert_same_bits(&sum[0], &sum[1], 1);
+        for (size_t h = 0; h < 2; h++)
+            memset(mine[h] + seen, 0, (ARITH_CHUNK - seen) * sizeof(float));
+    }
+    ops_ref.weigh(s[0], n, k, ks, blocks, count, out[0]);
+    o->weigh(s[0], n, k, ks, blocks, count, out[1]);
+    assert_same_bits(out[0], out[1], n * blocks * ARITH_BLOCK);
+    float peak;
     s[0][draw((uint32_t)count)] = draw(2) ? INFINITY : NAN;
-    assert_false(ops_ref.peak(s[0], count, &peak[0]) || o->peak(s[0], count, &peak[1]));
+    assert_false(ops_ref.peak(s[0], count, &peak) || o->peak(s[0], count, &peak));
 }
 
 static void rows_are_quantised_alike(void **state)

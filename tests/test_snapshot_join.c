@@ -290,7 +290,7 @@ static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body
     snapshot_leaf_ask_get(&c, &ask);
     l->asked++;
     if (l->what == 3) { /* a balance of one's own making */
-        struct rec_account rich = {amount_of(UINT64_C(1) << 60), 0};
+        struct rec_account rich = {.balance = amount_of(UINT64_C(1) << 60)};
         struct buf value = {0};
         uint8_t key[33] = {'a'};
         rec_account_put(&value, &rich);

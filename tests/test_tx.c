@@ -73,6 +73,12 @@ static void set_hashes(struct maker *m, struct hashes *v)
     *v = (struct hashes){two, 2};
 }
 
+static void set_sigs(struct maker *m, struct sigs *v)
+{
+    *v = (struct sigs){0};
+    set_sig(m, &v->own);
+}
+
 #define SET_MEMBER(kind, field) set_##kind(m, &v->field);
 #define SET_RECORD(name, FIELDS)                                                                                       \
     static void set_##name(struct maker *m, struct name *v)                                                            \
@@ -85,8 +91,8 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "138 8e89308c8241cb29")                                                                   \
-    G(tx, TX_FIELDS, "155 562d9e415bb1efe4")                                                                           \
+    G(params, PARAMS_FIELDS, "192 be8bcff910114c04")                                                                   \
+    G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
     G(tx_unbond, TX_UNBOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                               \
@@ -97,28 +103,46 @@ static void set_hashes(struct maker *m, struct hashes *v)
     G(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS, "40 3b0a3011dd9524ee")                                                \
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
-    G(tx_audit, TX_AUDIT_FIELDS, "85 a9d6710706826b6e")                                                                \
+    G(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS, "68 7bfa919f1a7d6bcd")                                                  \
+    G(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS, "117 db801521e6805228")                                                 \
+    G(tx_challenge, TX_CHALLENGE_FIELDS, "52 c90127f0b38dee6f")                                                        \
+    G(tx_account_rule, TX_ACCOUNT_RULE_FIELDS, "69 ea3165e97dc01224")                                                  \
+    G(tx_content, TX_CONTENT_FIELDS, "91 9c284bf87942a055")                                                            \
+    G(cosig, COSIG_FIELDS, "96 ad2c18018c4ee9bb")                                                                      \
+    G(tx_partial, TX_PARTIAL_FIELDS, "85 d4f8fc6acd21af95")                                                            \
+    G(tx_data_grant, TX_DATA_GRANT_FIELDS, "64 aae3420c2644a7b0")                                                      \
+    G(tx_key_release, TX_KEY_RELEASE_FIELDS, "40 55e73df58c5fa7d7")                                                    \
+    G(tx_data_dispute, TX_DATA_DISPUTE_FIELDS, "248 014791ad29e3673d")                                                 \
+    G(tx_bounty_post, TX_BOUNTY_POST_FIELDS, "52 705fa57b92266b24")                                                    \
+    G(tx_bounty_offer, TX_BOUNTY_OFFER_FIELDS, "64 aae3420c2644a7b0")                                                  \
+    G(tx_bounty_accept, TX_BOUNTY_ACCEPT_FIELDS, "64 aae3420c2644a7b0")                                                \
+    G(rec_grant, REC_GRANT_FIELDS, "201 926595c45ec513ba")                                                             \
+    G(rec_bounty, REC_BOUNTY_FIELDS, "189 a8106e256eeb5430")                                                           \
+    G(rec_offer, REC_OFFER_FIELDS, "136 029d4d2b71cb4857")                                                             \
+    G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
     G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
     G(rec_beacon_key, REC_BEACON_KEY_FIELDS, "80 bfa0dcf32b1e187a")                                                    \
     G(lineage_entry, LINEAGE_ENTRY_FIELDS, "35 dac66c9b789c3a3e")                                                      \
     G(signed_receipt, SIGNED_RECEIPT_FIELDS, "241 22035aa83e4c3460")                                                   \
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
-    G(rec_account, REC_ACCOUNT_FIELDS, "16 37d36a46b627541f")                                                          \
+    G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
     G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
-    G(rec_fault, REC_FAULT_FIELDS, "20 b6b02d2426522588")                                                              \
+    G(rec_fault, REC_FAULT_FIELDS, "28 51ef85b754b5513a")                                                              \
     G(rec_provider, REC_PROVIDER_FIELDS, "136 246986f3435b3820")                                                       \
     G(flat_entry, FLAT_ENTRY_FIELDS, "69 607760b2789c2130")                                                            \
     G(rec_model, REC_MODEL_FIELDS, "156 7578c358cd1c8740")                                                             \
-    G(rec_data, REC_DATA_FIELDS, "135 52fbe576ad170731")                                                               \
+    G(rec_data, REC_DATA_FIELDS, "139 e15c4af7c26aa031")                                                               \
     G(rec_channel, REC_CHANNEL_FIELDS, "172 6171d01530d772fb")                                                         \
-    G(rec_settlement, REC_SETTLEMENT_FIELDS, "273 57336442a931b297")                                                   \
-    G(audit_draw, AUDIT_DRAW_FIELDS, "37 3e893fe8f6692eb1")                                                            \
+    G(rec_settlement, REC_SETTLEMENT_FIELDS, "322 d917f63239873b4a")                                                   \
+    G(audit_draw, AUDIT_DRAW_FIELDS, "102 6448b858d7e02ded")                                                           \
+    G(rec_epoch, REC_EPOCH_FIELDS, "28 81967901ebf8a6e8")                                                              \
+    G(rec_fees, REC_FEES_FIELDS, "16 37d36a46b627541f")                                                                \
     G(rec_totals, REC_TOTALS_FIELDS, "48 d00e80b294765c41")                                                            \
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "170 cfe1d168b9ecc7c4")
+    G(genesis, GENESIS_FIELDS, "224 c89764de172d6374")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \
@@ -194,7 +218,7 @@ static void a_transfer_byte_for_byte(void **state)
     assert_string_equal(
         hex, "0100cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc1b84c5567b126440995d3ed5aaba"
              "0565d71e1834604819ff9c17f5e9d5dd078f0700000000000000e803000000000000012b000000dddddddddddddddddd"
-             "dddddddddddddddddddddddddddddddddddddddddddddd0807060504030201026869b48df4dd97e997f063b9afaedc77"
+             "dddddddddddddddddddddddddddddddddddddddddddddd080706050403020102686900b48df4dd97e997f063b9afaedc77"
              "c671a4a9cd178c1a07b319cf9bbaecc5691702c98a6b6430c82ab587ef141245109f71e8e048320e9152a0e6dbfc0231"
              "7f65");
     buf_clear(&raw);

@@ -2,6 +2,7 @@
 #include "tests/world.h"
 
 #include "base/mem.h"
+#include "base/seal.h"
 #include "chain/state.h"
 #include "chain/tree.h"
 
@@ -77,17 +78,52 @@ struct buf *world_body(struct world *w)
     return &w->body;
 }
 
+/* The signatures that the account's rule asks for, by the first of its keys that are ours. */
+static void cosign(struct world *w, struct tx *t, const struct rec_rule *rule, struct buf *cosigs)
+{
+    for (uint32_t i = 0, left = rule->k; i < rule->keys.n && left; i++)
+        for (unsigned k = 0; k < WORLD_KEYS; k++) {
+            struct hash key = hashes_at(&rule->keys, i), id = tx_id(t);
+            struct cosig one = {.key = w->key[k]};
+            if (memcmp(key.b, one.key.b, sizeof key.b) != 0)
+                continue;
+            key_sign_hash(&w->secret[k], &id, NULL, &one.sig);
+            cosig_put(cosigs, &one);
+            left--;
+        }
+    CHECK(cosigs->n == (size_t)rule->k * COSIG_SIZE);
+    t->sigs = (struct sigs){.n = rule->k, .cosigs = cosigs->p};
+}
+
 void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes body)
 {
     struct tx t = {.kind = (uint8_t)kind, .body = body};
-    struct buf draft = {0}, *out = &w->txs[w->n++];
+    struct rec_rule rule;
+    struct buf draft = {0}, cosigs = {0}, *out = &w->txs[w->n++];
     CHECK(w->n <= WORLD_TXS);
+    bool ruled = ledger_rule(w->ledger, &w->key[who], &rule);
+    if (ruled)
+        cosign(w, &t, &rule, &cosigs);
     tx_put(&draft, &t);
-    tx_sign(&t, &w->chain, &w->secret[who], w->nonce[who]++, ledger_fee(w->ledger, draft.n, tx_work(&t)));
+    tx_sign(&t, &w->chain, &w->secret[who], w->nonce[who]++,
+            ledger_fee(w->ledger, draft.n, tx_work(&t) + (ruled ? rule.k : 0u)));
+    buf_reset(&cosigs);
+    if (ruled)
+        cosign(w, &t, &rule, &cosigs);
     buf_reset(out);
     tx_put(out, &t);
     w->last_id = tx_id(&t);
     buf_clear(&draft);
+    buf_clear(&cosigs);
+}
+
+void world_add_raw(struct world *w, struct bytes raw)
+{
+    struct buf *out = &w->txs[w->n++];
+    CHECK(w->n <= WORLD_TXS);
+    buf_reset(out);
+    buf_add(out, raw.p, raw.n);
+    w->last_id = tx_id_of(raw);
 }
 
 enum err world_block(struct world *w)
@@ -233,10 +269,11 @@ enum err world_settle(struct world *w, const struct world_channel *c)
     return world_do(w, c->node, TX_CHANNEL_SETTLE, bytes_of_buf(&w->body));
 }
 
-struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
-                            uint32_t index, enum audit_verdict verdict, struct buf room[2])
+struct tx_audit_reveal world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                                   uint32_t index, enum audit_verdict verdict, struct buf room[2])
 {
-    struct tx_audit body = {.settlement = *settlement, .index = index, .verdict = (uint8_t)verdict};
+    struct tx_audit_reveal body = {.settlement = *settlement, .index = index, .verdict = (uint8_t)verdict};
+    body.salt = world_root(77);
     struct signed_receipt r = {.receipt = c->receipts[index]};
     buf_reset(&room[0]);
     buf_reset(&room[1]);
@@ -248,6 +285,81 @@ struct tx_audit world_audit(const struct world *w, const struct world_channel *c
     body.receipt = bytes_of_buf(&room[0]);
     body.proof = bytes_of_buf(&room[1]);
     body.digest = world_root(9);
+    return body;
+}
+
+enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    struct hash commit = tx_audit_commitment(r, &w->key[who]);
+    return WORLD_DO(w, who, TX_AUDIT_COMMIT, tx_audit_commit, r->settlement, r->index, commit);
+}
+
+enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    tx_audit_reveal_put(world_body(w), r);
+    return world_do(w, who, TX_AUDIT_REVEAL, bytes_of_buf(&w->body));
+}
+
+enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    enum err e = world_commit(w, who, r);
+    return e ? e : world_reveal(w, who, r);
+}
+
+enum settlement_state world_settled(struct world *w, const struct hash *settlement)
+{
+    struct rec_settlement s;
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK(ledger_settlement(w->ledger, settlement, &s));
+        if (s.state != SETTLEMENT_WAITING)
+            break;
+        CHECK(world_block(w) == ERR_OK);
+    }
+    return (enum settlement_state)s.state;
+}
+
+/* -- data for sale -- */
+
+void world_data_new(struct world_data *d, uint8_t seed)
+{
+    memset(d->key, seed, sizeof d->key);
+    for (size_t i = 0; i < sizeof d->plain; i++)
+        d->plain[i] = (uint8_t)(i * 31 + seed);
+    struct hash leaves[WORLD_DATA_LEAVES];
+    for (unsigned i = 0; i < WORLD_DATA_LEAVES; i++) {
+        uint32_t n = merkle_leaf_size(sizeof d->plain, i);
+        const uint8_t *p = d->plain + (size_t)i * LEAF_SIZE;
+        leaves[i] = data_leaf_hash(d->key, i, p, n);
+        seal_stream(d->cipher + (size_t)i * LEAF_SIZE, d->key, i, p, n);
+    }
+    d->plain_tree = merkle_tree_new(leaves, WORLD_DATA_LEAVES, sizeof d->plain);
+    d->cipher_tree = merkle_tree_of(d->cipher, sizeof d->cipher);
+}
+
+void world_data_clear(struct world_data *d)
+{
+    merkle_tree_free(d->plain_tree);
+    merkle_tree_free(d->cipher_tree);
+}
+
+struct tx_data_contribute world_data_body(const struct world_data *d, uint64_t price)
+{
+    struct tx_data_contribute body = {.cipher_root = merkle_tree_root(d->cipher_tree),
+                                      .plain_root = merkle_tree_root(d->plain_tree),
+                                      .size = sizeof d->plain,
+                                      .train = true,
+                                      .price = amount_of(price)};
+    CHECK(text64_set(&body.name, "data"));
+    return body;
+}
+
+struct tx_data_dispute world_dispute(const struct world_data *d, uint64_t i, struct hash room[2][LEAF_PROOF_MAX])
+{
+    struct tx_data_dispute body = {.index = i,
+                                   .leaf = bytes_of(d->cipher + i * LEAF_SIZE, merkle_leaf_size(sizeof d->plain, i)),
+                                   .plain_leaf = *merkle_tree_leaf(d->plain_tree, i)};
+    body.leaf_proof = (struct hashes){room[0][0].b, merkle_tree_proof(d->cipher_tree, i, room[0])};
+    body.plain_proof = (struct hashes){room[1][0].b, merkle_tree_proof(d->plain_tree, i, room[1])};
     return body;
 }
 
@@ -299,9 +411,35 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         s->locked += r.deposit.mote - r.settled.mote;
         break;
     }
+    case STATE_GRANT: {
+        READ(rec_grant)
+        s->locked += (r.state == GRANT_PAID ? 0 : r.price.mote) + r.bond.mote;
+        break;
+    }
+    case STATE_BOUNTY: {
+        READ(rec_bounty)
+        s->locked += r.state == BOUNTY_OPEN ? r.amount.mote : 0;
+        break;
+    }
+    case STATE_OFFER: {
+        READ(rec_offer)
+        break;
+    }
+    case STATE_RULE: {
+        READ(rec_rule)
+        break;
+    }
     case STATE_SETTLEMENT: {
         READ(rec_settlement)
-        s->locked += r.state == SETTLEMENT_WAITING || r.state == SETTLEMENT_DRAWN ? r.amount.mote : 0;
+        s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
+        break;
+    }
+    case STATE_EPOCH: {
+        READ(rec_epoch)
+        break;
+    }
+    case STATE_FEES: {
+        READ(rec_fees)
         break;
     }
     case STATE_TOTALS: {

@@ -3,6 +3,7 @@
 #ifndef KITH_TESTS_WORLD_H
 #define KITH_TESTS_WORLD_H
 
+#include "base/merkle.h"
 #include "chain/ledger.h"
 
 #define WORLD_KEYS 16
@@ -34,8 +35,11 @@ void world_free(struct world *w);
 /* Closes the ledger and opens it again over the same store. */
 void world_reopen(struct world *w);
 
-/* Adds a transaction of key `who` to the next block, with the least fee, the next nonce. */
+/* Adds a transaction of key `who` to the next block, with the least fee, the next nonce, and the signatures that the
+ * account asks for. */
 void world_add(struct world *w, unsigned who, enum tx_kind kind, struct bytes body);
+/* Adds bytes that are a transaction already. */
+void world_add_raw(struct world *w, struct bytes raw);
 #define WORLD_ADD(w, who, KIND, record, ...)                                                                           \
     (record##_put(world_body(w), &(struct record){__VA_ARGS__}), world_add(w, who, KIND, bytes_of_buf(&(w)->body)))
 /* Processes, finalizes and commits what was added; checks supply and root. Returns the first code that is not ERR_OK.
@@ -76,9 +80,28 @@ enum err world_open(struct world *w, struct world_channel *c, unsigned payer, un
 void world_job(struct world_channel *c, uint64_t price);
 struct tx_channel_settle world_voucher(const struct world *w, const struct world_channel *c);
 enum err world_settle(struct world *w, const struct world_channel *c);
-/* The audit of receipt `index` by key `auditor`; `room` holds what it borrows. */
-struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
-                            uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+/* What an auditor reveals of receipt `index`; `room` holds what it borrows. */
+struct tx_audit_reveal world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                                   uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+/* Each in a block of its own; the last is both, one after the other. */
+enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+/* Empty blocks until the settlement waits for somebody, or is over; its state. */
+enum settlement_state world_settled(struct world *w, const struct hash *settlement);
+
+/* A data set for sale: three leaves, the last one short, under one key. */
+#define WORLD_DATA_LEAVES 3
+struct world_data {
+    uint8_t key[32];
+    uint8_t plain[2 * LEAF_SIZE + 777], cipher[2 * LEAF_SIZE + 777];
+    struct merkle_tree *plain_tree, *cipher_tree;
+};
+void world_data_new(struct world_data *d, uint8_t seed);
+void world_data_clear(struct world_data *d);
+struct tx_data_contribute world_data_body(const struct world_data *d, uint64_t price);
+/* The dispute of leaf i, as it is on the ledger, but for grant and secret; `room` holds its proofs. */
+struct tx_data_dispute world_dispute(const struct world_data *d, uint64_t i, struct hash room[2][LEAF_PROOF_MAX]);
 
 /* Full scan: every record decodes and re-encodes, the pots hold what the records say, and balances + locked + funds +
  * burned = genesis + issued. */

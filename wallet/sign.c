@@ -12,7 +12,7 @@ enum err sign_fee(const struct sign_terms *terms, enum tx_kind kind, struct byte
     tx_build(&draft, &terms->chain, &stand_in, terms->nonce, amount_of(0), kind, body);
     enum err e = tx_decode(bytes_of_buf(&draft), &t, note);
     if (e == ERR_OK)
-        *fee = tx_fee_min(draft.n, tx_work(&t), terms->fee_per_byte, terms->fee_per_work);
+        *fee = tx_fee_offer(tx_fee_min(draft.n, tx_work(&t), terms->fee_per_byte, terms->fee_per_work));
     buf_clear(&draft);
     return e;
 }
@@ -21,16 +21,16 @@ enum err sign_tx(struct buf *out, const struct seckey *secret, const struct sign
                  struct bytes body, struct amount *fee, struct hash *id, struct note *note)
 {
     struct tx t;
-    struct amount least;
+    struct amount offer;
     size_t start = out->n;
-    enum err e = sign_fee(terms, kind, body, &least, note);
+    enum err e = sign_fee(terms, kind, body, &offer, note);
     if (e != ERR_OK)
         return e;
-    tx_build(out, &terms->chain, secret, terms->nonce, least, kind, body);
+    tx_build(out, &terms->chain, secret, terms->nonce, offer, kind, body);
     e = tx_decode(bytes_of(out->p + start, out->n - start), &t, note);
     if (e == ERR_OK && id)
         *id = tx_id(&t);
     if (fee)
-        *fee = least;
+        *fee = offer;
     return e;
 }

@@ -1,4 +1,4 @@
-/* Making a signed transaction: the terms of the chain, the least fee that pays for it, the signature. */
+/* Making a signed transaction: the terms of the chain, the fee that it offers, the signature. */
 #ifndef KITH_WALLET_SIGN_H
 #define KITH_WALLET_SIGN_H
 

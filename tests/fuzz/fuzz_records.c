@@ -25,7 +25,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_channel_topup)                                                                                                \
     R(tx_channel_settle)                                                                                               \
     R(tx_channel_close)                                                                                                \
-    R(tx_audit)                                                                                                        \
+    R(tx_audit_commit)                                                                                                 \
+    R(tx_audit_reveal)                                                                                                 \
+    R(tx_challenge)                                                                                                    \
+    R(tx_account_rule)                                                                                                 \
+    R(tx_content)                                                                                                      \
+    R(tx_partial)                                                                                                      \
+    R(cosig)                                                                                                           \
+    R(tx_data_grant)                                                                                                   \
+    R(tx_key_release)                                                                                                  \
+    R(tx_data_dispute)                                                                                                 \
+    R(tx_bounty_post)                                                                                                  \
+    R(tx_bounty_offer)                                                                                                 \
+    R(tx_bounty_accept)                                                                                                \
+    R(rec_grant)                                                                                                       \
+    R(rec_bounty)                                                                                                      \
+    R(rec_offer)                                                                                                       \
+    R(rec_rule)                                                                                                        \
     R(rec_account)                                                                                                     \
     R(rec_bond)                                                                                                        \
     R(rec_unbonding)                                                                                                   \
@@ -39,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_channel)                                                                                                     \
     R(rec_settlement)                                                                                                  \
     R(audit_draw)                                                                                                      \
+    R(rec_epoch)                                                                                                       \
+    R(rec_fees)                                                                                                        \
     R(rec_totals)                                                                                                      \
     R(rec_due)                                                                                                         \
     R(rec_result)                                                                                                      \
@@ -75,6 +93,19 @@ static void fuzz_proofs(struct bytes raw)
     CHECK(!tree_verify(&root, bytes_of("key", 3), (struct bytes){0}, raw) || raw.n == 9);
 }
 
+/* A transaction that is being signed by several: what is accepted can be signed and sent. */
+static void fuzz_partial(struct bytes raw)
+{
+    struct tx_partial p;
+    struct tx t;
+    struct buf tx = {0};
+    if (tx_partial_decode(raw, &p, &t, NULL) != ERR_OK)
+        return;
+    CHECK((tx_partial_finish(raw, &tx, NULL) == ERR_OK) == (tx_partial_missing(&p) == 0));
+    CHECK(tx.n == 0 || (tx.n == tx_partial_size(&p) && tx_decode(bytes_of_buf(&tx), &t, NULL) == ERR_OK));
+    buf_clear(&tx);
+}
+
 static void fuzz_genesis_rules(struct bytes raw)
 {
     struct cursor c = cursor_of(raw);
@@ -92,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         RECORDS(R) fuzz_proofs,
 #undef R
         fuzz_genesis_rules,
+        fuzz_partial,
     };
     if (size)
         all[data[0] % (sizeof all / sizeof *all)](bytes_of(data + 1, size - 1));
