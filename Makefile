@@ -130,7 +130,7 @@ endif
 
 
 # -- the simulator: whole nodes on virtual time (tests/sim). What it looks at on its way is led there by the linker. --
-SIM_WRAP := peer_send peer_next key_verify_hash
+SIM_WRAP := peer_send peer_next key_verify_hash key_sign_hash hash_add hash_once hash_end noise_put noise_get_length noise_get_body
 SIM_OBJECTS := $(call objects,$(wildcard tests/sim/*.c) tests/world.c)
 $(B)/sim: $(SIM_OBJECTS) $(call archives,node chain p2p base)
 	$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAP)) -o $@ $(SIM_OBJECTS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
@@ -237,7 +237,13 @@ format:
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang WERROR= fuzzers
-.PHONY: fuzzers
+# Each target in turn for so many seconds; new inputs stay in build/fuzz/corpus.
+SECONDS ?= 60
+fuzz-run: fuzz
+	@for f in $(FUZZERS); do mkdir -p build/fuzz/corpus/$$f; echo "== $$f"; \
+	    build/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4000 -verbosity=0 -print_final_stats=1 \
+	        build/fuzz/corpus/$$f $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | grep -aE 'executed_units|ERROR|Test unit' || exit 1; done
+.PHONY: fuzzers fuzz-run
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))

@@ -290,11 +290,10 @@ static bool try_image(struct sweep *w, const struct image *image, const struct f
     return ok;
 }
 
-/* Crashes at each point of a recovery. */
-static void sweep_recovery(struct sweep *w, const struct image *image, const struct facts *before, uint32_t point,
-                           uint64_t seed, const struct disk_trace *made, const char *outer)
+/* Crashes at each point of a recovery from this disk, which is used up. */
+static void sweep_recovery(struct sweep *w, struct disk *d, const struct facts *before, uint32_t point, uint64_t seed,
+                           const struct disk_trace *made, const char *outer)
 {
-    struct disk *d = disk_of(image);
     struct facts f = facts_copy(before);
     struct note why = {{0}};
     bool has_gone_on = false; /* what follows is as in the first level */
@@ -306,7 +305,7 @@ static void sweep_recovery(struct sweep *w, const struct image *image, const str
         if (!facts_add(&f, op, &why) || op->kind == DISK_MARK)
             continue;
         while (i + 1 < made->n && made->ops[i + 1].kind == DISK_MARK && facts_add(&f, &made->ops[i + 1], &why))
-            i++;
+            has_gone_on = is_mark(&made->ops[++i], MARK_BLOCK) || has_gone_on;
         if (w->o->then >= 0 && (uint32_t)w->o->then != i)
             continue;
         __atomic_fetch_add(&w->tally->deep_points, 1, __ATOMIC_RELAXED);
@@ -343,7 +342,8 @@ static void sweep_point(struct sweep *w, const struct disk *d, const struct fact
             uint64_t number = __atomic_fetch_add(&w->tally->images, 1, __ATOMIC_RELAXED);
             bool ok = try_image(w, &image, f, point, seed, &made, at);
             if (ok && w->o->deep && (number % (w->o->deep * w->plan->share) == 0 || w->o->then >= 0))
-                sweep_recovery(w, &image, f, point, seed, &made, at);
+                sweep_recovery(w, cut == IMAGE_KILL ? disk_after_kill(d, &image) : disk_of(&image), f, point, seed,
+                               &made, at);
         }
         disk_trace_clear(&made);
         image_clear(&image);
