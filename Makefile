@@ -7,8 +7,10 @@
 #   make check        installs what is missing, builds, runs the tests
 #   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
+#   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
+#   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 
@@ -102,7 +104,7 @@ $(B)/obj/%.o: %.c $(GENERATED)
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-SUPPORT := $(call objects,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
+SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
@@ -111,6 +113,43 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
 $(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+
+# Secrets and time: tests/ctime.c under valgrind, where it is there. A comparison that stops early must be seen.
+CTIME := valgrind -q --error-exitcode=1 --suppressions=tests/ctime.supp $(B)/ctime
+$(B)/ctime: $(B)/obj/tests/ctime.o $(call archives,wallet p2p base chain)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
+.PHONY: ctime
+ifneq ($(and $(shell command -v valgrind 2>/dev/null),$(wildcard /usr/include/valgrind/memcheck.h)),)
+ctime: $(B)/ctime
+	@$(CTIME)
+	@if KITH_CTIME_BAD=1 $(CTIME) >/dev/null 2>&1; then echo "ctime: a comparison that stops early was not seen"; exit 1; fi
+else
+ctime:
+	@echo "skip: ctime needs valgrind and its headers"
+endif
+
+
+# -- the simulator: whole nodes on virtual time (tests/sim). What it looks at on its way is led there by the linker. --
+SIM_WRAP := peer_send peer_next key_verify_hash key_sign_hash hash_add hash_once hash_end noise_put noise_get_length noise_get_body
+SIM_OBJECTS := $(call objects,$(wildcard tests/sim/*.c) tests/world.c)
+$(B)/sim: $(SIM_OBJECTS) $(call archives,node chain p2p base)
+	$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAP)) -o $@ $(SIM_OBJECTS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
+ifeq ($(MODE),release)
+	@ln -sfn release/sim build/sim
+endif
+$(B)/tests/test_sim: $(B)/obj/tests/test_sim.o $(B)/obj/tests/sim/disk.o $(SUPPORT) $(B)/sim $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+# `make sim SEEDS=10000 FROM=1`: so many seeds, on all cores; `make check` runs the first 200, and a few of them twice.
+SEEDS ?= 200
+FROM  ?= 1
+.PHONY: sim sim-bugs
+# Which of the planted bugs (tests/sim/bugs) are seen, by which checker, after how many seeds: the table of docs/consensus.md.
+sim-bugs:
+	@scripts/plant-bugs
+sim: $(B)/sim
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
 
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
@@ -125,6 +164,8 @@ crash: $(B)/crash
 crash-sample: $(B)/crash
 	@$(B)/crash --every 60 --deep 12 --scene alone
 	@$(B)/crash --every 60 --deep 0 --scene four
+	@$(B)/crash --every 11 --scene full
+	@$(B)/crash --every 40 --scene flips
 	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync
 
 .SECONDARY:
@@ -178,9 +219,10 @@ check: deps
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory fuzz-replay
-	@$(MAKE) --no-print-directory crash-sample
+	@$(MAKE) --no-print-directory crash-sample ctime
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory sim
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(B) scripts/demo
@@ -195,7 +237,13 @@ format:
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang WERROR= fuzzers
-.PHONY: fuzzers
+# Each target in turn for so many seconds; new inputs stay in build/fuzz/corpus.
+SECONDS ?= 60
+fuzz-run: fuzz
+	@for f in $(FUZZERS); do mkdir -p build/fuzz/corpus/$$f; echo "== $$f"; \
+	    build/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4000 -verbosity=0 -print_final_stats=1 \
+	        build/fuzz/corpus/$$f $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | grep -aE 'executed_units|ERROR|Test unit' || exit 1; done
+.PHONY: fuzzers fuzz-run
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))

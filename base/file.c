@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum err failed(struct note *note, const char *what, const char *path)
+enum err file_failed(struct note *note, const char *what, const char *path)
 {
     int e = errno;
     enum err code = e == ENOENT || e == ENOTDIR  ? ERR_NOT_FOUND
@@ -27,7 +27,7 @@ enum err file_read(const char *path, size_t max, struct buf *out, struct note *n
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return failed(note, "open", path);
+        return file_failed(note, "open", path);
     enum err e = ERR_OK;
     size_t start = out->n;
     for (;;) {
@@ -36,7 +36,7 @@ enum err file_read(const char *path, size_t max, struct buf *out, struct note *n
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            e = failed(note, "read", path);
+            e = file_failed(note, "read", path);
         if (n <= 0)
             break;
         out->n += (size_t)n;
@@ -72,7 +72,7 @@ enum err file_sync_parent(const char *path, struct note *note)
     if (slash)
         dir[slash == path ? 1 : slash - path] = 0;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum err e = fd < 0 || fsync(fd) != 0 ? failed(note, "sync", dir) : ERR_OK;
+    enum err e = fd < 0 || fsync(fd) != 0 ? file_failed(note, "sync", dir) : ERR_OK;
     if (fd >= 0)
         close(fd);
     free(dir);
@@ -87,13 +87,13 @@ enum err file_write(const char *path, unsigned mode, struct bytes content, struc
     enum err e = ERR_OK;
     int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0)
-        e = failed(note, "create", temp);
+        e = file_failed(note, "create", temp);
     else if (!write_all(fd, content) || fsync(fd) != 0)
-        e = failed(note, "write", temp);
+        e = file_failed(note, "write", temp);
     if (fd >= 0 && close(fd) != 0 && e == ERR_OK)
-        e = failed(note, "close", temp);
+        e = file_failed(note, "close", temp);
     if (e == ERR_OK && rename(temp, path) != 0)
-        e = failed(note, "rename over", path);
+        e = file_failed(note, "rename over", path);
     if (e == ERR_OK)
         e = file_sync_parent(path, note);
     else if (fd >= 0)
@@ -108,7 +108,7 @@ static enum err make_one_dir(const char *path, struct note *note)
     if (mkdir(path, 0700) == 0)
         return file_sync_parent(path, note);
     if (errno != EEXIST)
-        return failed(note, "make the directory", path);
+        return file_failed(note, "make the directory", path);
     enum err ignored = file_sync_parent(path, NULL); /* where we may not read the parent, we did not make this */
     (void)ignored;
     return ERR_OK;
@@ -141,16 +141,16 @@ enum err file_map(const char *path, struct bytes *out, struct note *note)
     *out = (struct bytes){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return failed(note, "open", path);
+        return file_failed(note, "open", path);
     enum err e = ERR_OK;
     if (fstat(fd, &st) != 0)
-        e = failed(note, "examine", path);
+        e = file_failed(note, "examine", path);
     else if (!S_ISREG(st.st_mode))
         e = note_set(note, ERR_FORMAT, "%s is not a regular file", path);
     else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
-            e = failed(note, "map", path);
+            e = file_failed(note, "map", path);
         else
             *out = bytes_of(p, (size_t)st.st_size);
     }

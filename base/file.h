@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* For a call on a path that just failed: the code of errno, and a note that says what was tried, why it failed and, of
+ * a full disk, what to do. */
+enum err file_failed(struct note *note, const char *what, const char *path);
 /* Reads all of it, at most `max` bytes, behind what `out` holds. */
 enum err file_read(const char *path, size_t max, struct buf *out, struct note *note) MUST_USE;
 /* New content or the old, never a mixture: written beside, synced, renamed, the directory synced. */

@@ -53,10 +53,14 @@ static void keypair_make(const struct seckey *secret, secp256k1_keypair *pair, s
 void key_derive(struct seckey *secret, struct pubkey *public)
 {
     secp256k1_keypair pair;
+    struct seckey negated = *secret;
     int odd;
     keypair_make(secret, &pair, public, &odd);
-    if (odd)
-        CHECK(secp256k1_ec_seckey_negate(ctx(), secret->b));
+    CHECK(secp256k1_ec_seckey_negate(ctx(), negated.b));
+    uint8_t take = (uint8_t)-odd; /* no branch: which of the two it is says a bit of the secret */
+    for (size_t i = 0; i < sizeof secret->b; i++)
+        secret->b[i] = (uint8_t)((secret->b[i] & ~take) | (negated.b[i] & take));
+    secret_wipe(&negated, sizeof negated);
     secret_wipe(&pair, sizeof pair);
 }
 

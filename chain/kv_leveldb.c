@@ -10,7 +10,8 @@
  * would drop what stands there, synced or not. So after a failure the store is closed and opened again, which
  * ends the torn log, before the next write.
  *
- * The end of a log that a power cut tore is cut off (kv_tail.h), where LevelDB would refuse to open.
+ * The end of a log that a power cut tore is cut off, where LevelDB would refuse to open, and a damaged one is an error,
+ * where it might open (kv_tail.h).
  *
  * A disk that fills is met early: with less than RESERVE_BYTES free, a write is refused whole, so that there is always
  * room to open again and to compact.
@@ -34,6 +35,8 @@
 
 #define RESERVE_BYTES (UINT64_C(32) << 20) /* several logs and tables of the size set below */
 #define BUFFER_BYTES  (8u << 20)
+#define PROBE_BYTES                                                                                                    \
+    (3 * BUFFER_BYTES) /* a log, the table that it becomes, and a merge's beginning: within the reserve */
 
 struct kv_leveldb {
     struct kv kv; /* first: a struct kv * is a struct kv_leveldb * */
@@ -68,14 +71,14 @@ static enum err failed_take(char *text, struct note *note, const char *doing)
     enum err e = ERR_IO;
     if (strstr(text, "No space left"))
         e = ERR_FULL;
-    else if (strstr(text, "orruption") || strstr(text, "checksum"))
-        e = ERR_CORRUPT;
+    else if (strstr(text, "orruption") || strstr(text, "checksum") || strstr(text, "Invalid argument"))
+        e = ERR_CORRUPT; /* the last: a table is shorter than what is read of it */
     else if (strstr(text, "lock"))
         e = ERR_BUSY;
     const char *remedy = e == ERR_FULL      ? "make room on the disk and it goes on"
                          : e == ERR_CORRUPT ? "restore the directory from a copy or let the node fetch the chain again"
                          : e == ERR_BUSY    ? "another process has this store open"
-                                            : "see the cause";
+                                            : "if the disk fails, restore the directory from a copy";
     note_set(note, e, "the store failed at %s: %.160s (%s)", doing, text, remedy);
     leveldb_free(text);
     return e;
@@ -92,28 +95,50 @@ static void db_close(struct kv_leveldb *l)
     l->db = NULL;
 }
 
-static enum err db_try(struct kv_leveldb *l, struct note *note)
+static enum err dir_sync(const struct kv_leveldb *l, struct note *note)
 {
-    char *error = NULL;
-    l->db = leveldb_open(l->options, l->path, &error);
-    return error ? failed_take(error, note, l->path) : ERR_OK;
+    if (l->dir < 0 || fsync(l->dir) == 0)
+        return ERR_OK;
+    bool is_full = errno == ENOSPC || errno == EDQUOT;
+    return note_set(note, is_full ? ERR_FULL : ERR_IO, "cannot sync the store's directory %s: %s%s", l->path,
+                    strerror(errno), is_full ? ": make room on that disk" : "");
+}
+
+/* Would opening again, with a new log and the old one made into a table, find room? The store that is open serves reads
+ * until it would. */
+static enum err room_probe(const struct kv_leveldb *l, struct note *note)
+{
+    struct buf path = {0};
+    buf_add_format(&path, "%s/room", l->path);
+    int fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? errno : posix_fallocate(fd, 0, PROBE_BYTES);
+    if (fd >= 0) {
+        close(fd);
+        unlink(buf_text(&path));
+    }
+    buf_clear(&path);
+    if (rc == 0)
+        return ERR_OK;
+    bool is_full = rc == ENOSPC || rc == EDQUOT;
+    return note_set(note, is_full ? ERR_FULL : ERR_IO, "the disk of %s takes nothing: %s%s", l->path, strerror(rc),
+                    is_full ? ": make room and it goes on" : "");
 }
 
 /* Opens the database; the directory stays synced. */
 static enum err db_open(struct kv_leveldb *l, struct note *note)
 {
     unsigned cut = 0;
-    enum err e = db_try(l, note);
-    if (e == ERR_CORRUPT && kv_tail_mend(l->path, &cut, NULL) == ERR_OK && cut > 0) {
-        log_event(LOG_ODD, "store", "cut", "dir=%s logs=%u why=\"the last write was torn\"", l->path, cut);
-        e = db_try(l, note);
-    }
+    char *error = NULL;
+    enum err e = kv_tail_mend(l->path, &cut, note);
     if (e != ERR_OK)
         return e;
+    if (cut > 0)
+        log_event(LOG_ODD, "store", "cut", "dir=%s logs=%u why=\"the last write was torn\"", l->path, cut);
+    l->db = leveldb_open(l->options, l->path, &error);
+    if (error)
+        return failed_take(error, note, l->path);
     l->torn = false;
-    if (l->dir >= 0 && fsync(l->dir) != 0)
-        return note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", l->path, strerror(errno));
-    return ERR_OK;
+    return dir_sync(l, note);
 }
 
 static enum err db_usable(const struct kv_leveldb *l, struct note *note)
@@ -193,6 +218,8 @@ static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sy
     if (e)
         return e;
     if (l->torn || !l->db) {
+        if ((e = room_probe(l, note)))
+            return e;
         db_close(l);
         if ((e = db_open(l, note)))
             return e;
@@ -203,11 +230,9 @@ static enum err level_write(struct kv *kv, const struct kv_batch *batch, bool sy
     l->torn = error != NULL;
     if (error)
         return failed_take(error, note, "writing");
-    if (sync && fsync(l->dir) != 0) {
-        l->torn = true;
-        return note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", l->path, strerror(errno));
-    }
-    return ERR_OK;
+    e = sync ? dir_sync(l, note) : ERR_OK;
+    l->torn = e != ERR_OK;
+    return e;
 }
 
 static void level_close(struct kv *kv)
@@ -302,14 +327,15 @@ enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
     leveldb_options_set_create_if_missing(l->options, 1);
     leveldb_options_set_paranoid_checks(l->options, 1);
     leveldb_options_set_filter_policy(l->options, l->filter);
+    leveldb_options_set_compression(l->options, leveldb_no_compression); /* keys and hashes do not compress */
     leveldb_options_set_write_buffer_size(l->options, BUFFER_BYTES);
     leveldb_readoptions_set_verify_checksums(l->read, 1);
     leveldb_writeoptions_set_sync(l->write_synced, 1);
     enum err e = db_open(l, note);
     if (e == ERR_OK) {
         l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (l->dir < 0 || fsync(l->dir) != 0)
-            e = note_set(note, ERR_IO, "cannot sync the store's directory %s: %s", path, strerror(errno));
+        e = l->dir < 0 ? note_set(note, ERR_IO, "cannot open the directory %s: %s", path, strerror(errno))
+                       : dir_sync(l, note);
     }
     if (e == ERR_OK)
         e = file_sync_parent(path, note); /* LevelDB made the directory, and syncs neither it nor its name */

@@ -40,22 +40,27 @@ static enum err read_genesis(struct ledger *l, const struct genesis *given, stru
     return ERR_OK;
 }
 
+struct loading {
+    struct state *state;
+    bool is_bad; /* a key twice, or too long */
+};
+
 static bool load_one(void *arg, struct bytes key, struct bytes value)
 {
-    struct state *s = arg;
-    tree_put(s->tree, bytes_of(key.p + 1, key.n - 1), value);
-    return true;
+    struct loading *load = arg;
+    load->is_bad = key.n > UINT8_MAX || !tree_load(load->state->tree, bytes_of(key.p + 1, key.n - 1), value);
+    return !load->is_bad;
 }
 
 enum err ledger_load_state(struct kv *kv, struct state *s, const struct hash *root, uint64_t height, struct note *note)
 {
     const char prefix[] = {KV_STATE};
-    enum err e = kv_scan(kv, BYTES_OF_ARRAY(prefix), load_one, s, note);
+    struct loading load = {.state = s};
+    enum err e = kv_scan(kv, BYTES_OF_ARRAY(prefix), load_one, &load, note);
     if (e)
         return e;
-    tree_settle(s->tree);
     struct hash found = tree_root(s->tree);
-    if (!hash_equal(&found, root) || !state_load(s))
+    if (load.is_bad || !hash_equal(&found, root) || !state_load(s))
         return note_set(note, ERR_CORRUPT,
                         "the stored state does not have the root of height %" PRIu64
                         ": the disk may be failing; let the node fetch the chain again",
@@ -141,12 +146,26 @@ static enum err begin(struct ledger *l, const struct genesis *g, struct note *no
     return e;
 }
 
+void ledger_set_parallel(struct ledger *l, const struct parallel *p)
+{
+    l->parallel = *p;
+    tree_set_parallel(l->state.tree, p);
+}
+
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note)
+{
+    static const struct parallel alone = {0};
+    return ledger_open_parallel(kv, genesis, &alone, out, note);
+}
+
+enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, const struct parallel *p,
+                              struct ledger **out, struct note *note)
 {
     struct ledger *l = mem_new(sizeof *l);
     l->kv = kv;
     l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
     state_init(&l->state);
+    ledger_set_parallel(l, p);
     enum err e = read_genesis(l, genesis, note);
     e = e == ERR_NOT_FOUND ? begin(l, genesis, note) : e ? e : resume(l, note);
     if (e) {
@@ -166,8 +185,10 @@ void ledger_close(struct ledger *l)
     state_clear(&l->state);
     buf_clear(&l->genesis_room);
     kv_batch_clear(&l->results);
+    buf_clear(&l->scratch);
     free(l->fetch.has);
     free(l->verified);
+    free(l->checked);
     free(l->events.at);
     free(l->codes);
     free(l->notes);
@@ -203,28 +224,29 @@ static void results_room(struct ledger *l, uint32_t n)
 static void put_result(struct ledger *l, const struct hash *id, const struct rec_result *r)
 {
     uint8_t key[1 + HASH_SIZE] = {KV_TX};
-    struct buf b = {0};
     memcpy(key + 1, id->b, HASH_SIZE);
-    rec_result_put(&b, r);
-    kv_batch_put(&l->results, BYTES_OF_ARRAY(key), bytes_of_buf(&b));
-    buf_clear(&b);
+    buf_reset(&l->scratch);
+    rec_result_put(&l->scratch, r);
+    kv_batch_put(&l->results, BYTES_OF_ARRAY(key), bytes_of_buf(&l->scratch));
 }
 
 /* A transaction that does not decode, verify or follow in sequence has no effect at all, not even a fee, and no result
  * of its own: `process` lets none into a block that we vote for. */
-static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw)
+static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw, const struct checked *c)
 {
     struct tx t;
     struct hash id;
-    enum err e = ledger_verify(l, raw, &t, &id, a->note);
-    if (e)
-        return e;
-    a->size += raw.n;
-    a->work += tx_work(&t);
+    if (c->e) {
+        enum err why = ledger_verify(l, raw, &t, &id, a->note);
+        return why ? why : c->e;
+    }
     bool charged;
-    e = apply_tx(a, &t, &id, &charged);
+    a->size += raw.n;
+    a->work += tx_work(&c->tx);
+    ledger_prime(l, c);
+    enum err e = apply_tx(a, &c->tx, &c->id, &charged);
     if (charged)
-        put_result(l, &id, &(struct rec_result){a->height, a->tx, (uint8_t)e, t.fee});
+        put_result(l, &c->id, &(struct rec_result){a->height, a->tx, (uint8_t)e, c->tx.fee});
     return e;
 }
 
@@ -253,12 +275,13 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     struct apply a = ledger_apply(l, block->height, block->time_ms, &l->events);
     a.beacon = block->beacon;
     a.proposer = block->proposer;
+    const struct checked *all = ledger_verify_all(l, block->txs, block->n);
     apply_due(&a);
     for (uint32_t i = 0; i < block->n; i++) {
         l->notes[i].text[0] = 0;
         a.tx = i;
         a.note = &l->notes[i];
-        l->codes[i] = run_one(l, &a, block->txs[i]);
+        l->codes[i] = run_one(l, &a, block->txs[i], &all[i]);
     }
     a.tx = LEDGER_NO_TX;
     a.note = NULL;

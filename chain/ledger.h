@@ -16,6 +16,7 @@
 
 #include "chain/genesis.h"
 #include "chain/kv.h"
+#include "chain/parallel.h"
 #include "chain/records.h"
 
 struct ledger;
@@ -25,6 +26,10 @@ struct ledger;
  * with the stored one: ERR_CORRUPT if they differ. `kv` stays the caller's and is closed after the ledger. */
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note) MUST_USE;
 void ledger_close(struct ledger *l);
+/* The same with processors to share work: the state's hashes here, a block's signatures and hashes later. */
+enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, const struct parallel *p,
+                              struct ledger **out, struct note *note) MUST_USE;
+void ledger_set_parallel(struct ledger *l, const struct parallel *p);
 
 struct ledger_info {
     struct hash chain;
@@ -55,6 +60,10 @@ struct ledger_checked {
  * here. */
 enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
                       struct ledger_checked *out, struct note *note) MUST_USE;
+/* This transaction decodes, and tx_check was seen to accept it (elsewhere, on another thread): it is not verified
+ * again.
+ */
+void ledger_remember(struct ledger *l, struct bytes tx);
 /* Do the signatures of a transaction that was checked before still fit its account's rule? */
 bool ledger_authorized(const struct ledger *l, struct bytes tx);
 /* What a later ledger_check of a signer starts from, without pending ones. */
@@ -91,6 +100,8 @@ struct ledger_block {
  *   CHANNEL_CLOSED  the same, amount = returned to the payer
  *   SETTLED         id, other = channel, a = payer, b = provider node, amount, index = receipts so far
  *   AUDIT_DRAWN     id, other = channel, a = auditor node, b = provider node, index of the receipt, time_ms = deadline
+ *   AUDIT_REVEALING id, other = channel, a = payer, b = provider node, time_ms = until when
+ *   CHALLENGED      id, other = channel, a = challenger, b = provider node, amount = his bond, index of the receipt
  *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
@@ -115,6 +126,8 @@ struct ledger_block {
     E(CHANNEL_CLOSED)                                                                                                  \
     E(SETTLED)                                                                                                         \
     E(AUDIT_DRAWN)                                                                                                     \
+    E(AUDIT_REVEALING)                                                                                                 \
+    E(CHALLENGED)                                                                                                      \
     E(AUDIT_VERDICT)                                                                                                   \
     E(PAYOUT)                                                                                                          \
     E(FORFEITED)                                                                                                       \
@@ -261,6 +274,9 @@ void ledger_proof_clear(struct ledger_proof *p);
 struct bytes ledger_proof_value(const struct ledger_proof *p);
 /* The class of this name ("account"), for questions from outside. */
 bool ledger_class(const char *name, enum state_class *cls) MUST_USE;
+
+/* Takes away what became of a transaction, with its block. */
+void ledger_drop_result(struct kv_batch *batch, const struct hash *id);
 
 /* Audits of settlements: draws of one record. */
 uint32_t settlement_audits(const struct rec_settlement *s);

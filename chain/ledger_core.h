@@ -9,9 +9,23 @@
 #define REC_HEAD_FIELDS(F) F(u64, height) F(u64, time_ms) F(hash, block) F(hash, state_root) F(hash, previous_root)
 RECORD_DECLARE(rec_head, REC_HEAD_FIELDS)
 
-/* Transactions whose signature was seen to fit, by the hash of the whole encoding: a direct-mapped cache. A transaction
- * is verified once on its way from the pool to the block. */
+/* Transactions whose signatures were seen to fit: a direct-mapped cache by the first two bytes of the id. */
 #define VERIFIED_SLOTS 65536u
+struct verified {
+    struct hash id;
+    uint32_t n; /* bytes of the signatures */
+    uint8_t signatures[sizeof(struct sig) + 4];
+};
+
+/* A transaction as its bytes alone say it. Borrows from them. */
+struct checked {
+    struct tx tx;
+    struct hash id;
+    struct verified verified;
+    struct pubkey to;                 /* of a transfer, else the signer */
+    struct hash signer_path, to_path; /* where their accounts stand */
+    enum err e;
+};
 
 /* A snapshot being fetched: the record in the store, and which leaves are there. */
 struct ledger_fetch {
@@ -33,7 +47,11 @@ struct ledger {
     bool finalized;            /* a block is applied in memory and not yet committed */
     struct kv_batch results;   /* what became of its transactions */
     struct ledger_fetch fetch;
-    struct hash *verified;
+    struct verified *verified;
+    struct checked *checked; /* of the last ledger_verify_all */
+    uint32_t checked_room;
+    struct parallel parallel;
+    struct buf scratch;
     /* of the last finalize */
     struct apply_events events;
     enum err *codes;
@@ -53,6 +71,11 @@ enum err ledger_fetch_load(struct ledger *l, struct note *note) MUST_USE;
 
 /* Decode, chain, signature (or its memory); fills id. */
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note) MUST_USE;
+/* The same for all of a block, in parts; valid until the next call. Where one's e is not ERR_OK, ledger_verify tells
+ * why. */
+const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n);
+/* What is known of its accounts' places, before they are read. */
+void ledger_prime(struct ledger *l, const struct checked *c);
 /* A context for applying at this height and time. */
 struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, struct apply_events *events);
 

@@ -11,22 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
-{
-    enum err e = tx_decode(raw, t, note);
-    if (e)
-        return e;
-    struct hash seen = hash_once(HASH_GOSSIP, raw.p, raw.n);
-    struct hash *slot = &l->verified[load_le16(seen.b)];
-    *id = tx_id_of(raw); /* decoding is canonical: raw is the encoding */
-    if (hash_equal(slot, &seen))
-        return ERR_OK;
-    if ((e = tx_check(t, &l->chain, note)))
-        return e;
-    *slot = seen;
-    return ERR_OK;
-}
-
 struct amount ledger_fee(const struct ledger *l, size_t size, uint64_t work)
 {
     return tx_fee_min(size, work, l->state.fees.per_byte, l->state.fees.per_work);
@@ -133,30 +117,27 @@ static struct signer *signer_find(const struct ledger *l, struct signer *table, 
     return &table[i];
 }
 
-/* May this one follow those before it? Counts it, and its work, if so. */
-static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, uint64_t *work, struct note *note)
+/* May this one, which is verified, follow those before it? Counts it, and its work, if so. */
+static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, const struct tx *t, uint64_t *work,
+                      struct note *note)
 {
-    struct tx t;
-    struct hash id;
-    enum err e = ledger_verify(l, raw, &t, &id, note);
+    enum err e = fee_check(l, raw, t, note);
     if (e)
         return e;
-    if ((e = fee_check(l, raw, &t, note)))
-        return e;
-    if (tx_work(&t) > BLOCK_WORK_MAX - *work)
+    if (tx_work(t) > BLOCK_WORK_MAX - *work)
         return note_set(note, ERR_LIMIT, "more than %u units of work in a block", BLOCK_WORK_MAX);
-    struct signer *s = signer_find(l, table, &t.signer);
-    if ((e = nonce_check(t.nonce, s->left.nonce, note)))
+    struct signer *s = signer_find(l, table, &t->signer);
+    if ((e = nonce_check(t->nonce, s->left.nonce, note)))
         return e;
     if (s->closed)
         return note_set(note, ERR_STATE, "the account's rule changes in this block: the next one will do");
-    if ((e = apply_authorized(&l->state, &t, &s->left, note)))
+    if ((e = apply_authorized(&l->state, t, &s->left, note)))
         return e;
-    if (!amount_sub(&s->left.balance, s->left.balance, t.fee))
+    if (!amount_sub(&s->left.balance, s->left.balance, t->fee))
         return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
     s->left.nonce++;
-    *work += tx_work(&t);
-    s->closed = t.kind == TX_ACCOUNT_RULE;
+    *work += tx_work(t);
+    s->closed = t->kind == TX_ACCOUNT_RULE;
     return ERR_OK;
 }
 
@@ -164,11 +145,14 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 {
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     struct bytes raw;
+    struct tx t;
+    struct hash id;
     size_t size = 0;
     uint64_t work = 0;
     uint32_t n = 0;
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
-        if (raw.n > size_max - size || admit(l, table, raw, &work, NULL) != ERR_OK)
+        if (raw.n > size_max - size || ledger_verify(l, raw, &t, &id, NULL) != ERR_OK ||
+            admit(l, table, raw, &t, &work, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;
@@ -188,9 +172,19 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
         size += txs[i].n;
     if (size > BLOCK_SIZE_MAX)
         return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
+    const struct checked *all = ledger_verify_all(l, txs, n);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
-    for (uint32_t i = 0; i < n && e == ERR_OK; i++)
-        e = admit(l, table, txs[i], &work, note);
+    for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
+        struct tx t;
+        struct hash id;
+        if (all[i].e == ERR_OK) {
+            ledger_prime(l, &all[i]);
+            e = admit(l, table, txs[i], &all[i].tx, &work, note);
+            continue;
+        }
+        e = ledger_verify(l, txs[i], &t, &id, note);
+        e = e ? e : all[i].e;
+    }
     free(table);
     return e;
 }

@@ -112,10 +112,9 @@ static void drop(struct state *s, const struct key *k)
     void state_put_##name(struct state *s, const struct key_type *id, const struct record *v)                          \
     {                                                                                                                  \
         struct key k = key_one(STATE_##cls, id->b);                                                                    \
-        struct buf b = {0};                                                                                            \
-        record##_put(&b, v);                                                                                           \
-        store(s, &k, bytes_of_buf(&b));                                                                                \
-        buf_clear(&b);                                                                                                 \
+        buf_reset(&s->scratch);                                                                                        \
+        record##_put(&s->scratch, v);                                                                                  \
+        store(s, &k, bytes_of_buf(&s->scratch));                                                                       \
     }                                                                                                                  \
     void state_remove_##name(struct state *s, const struct key_type *id)                                               \
     {                                                                                                                  \
@@ -134,6 +133,18 @@ static void drop(struct state *s, const struct key *k)
     }
 STATE_RECORD_LIST(R)
 #undef R
+
+struct hash state_warm_account(const struct state *s, const struct pubkey *key)
+{
+    struct key k = key_one(STATE_ACCOUNT, key->b);
+    return tree_warm(s->tree, key_bytes(&k));
+}
+
+void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path)
+{
+    struct key k = key_one(STATE_ACCOUNT, key->b);
+    tree_prime(s->tree, key_bytes(&k), path);
+}
 
 /* -- bonds -- */
 
@@ -533,6 +544,7 @@ void state_init(struct state *s)
 void state_clear(struct state *s)
 {
     tree_free(s->tree);
+    buf_clear(&s->scratch);
     *s = (struct state){0};
 }
 

@@ -14,6 +14,7 @@
 struct state {
     struct tree *tree;
     struct rec_totals totals;
+    struct buf scratch;      /* the record that is being encoded */
     struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
     bool validators_changed; /* a validator's bond did, since state_init or the last clearing */
 };
@@ -49,6 +50,10 @@ void state_shift(struct state *s, enum pot from, enum pot to, struct amount a);
 bool state_transfer(struct state *s, const struct pubkey *from, const struct pubkey *to, struct amount a) MUST_USE;
 /* New money into the locked pot; less, or none, where the total would not fit. Returns how much. */
 struct amount state_issue(struct state *s, struct amount a);
+
+/* tree_warm and tree_prime for an account. */
+struct hash state_warm_account(const struct state *s, const struct pubkey *key);
+void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path);
 
 /* -- records with one key -- */
 

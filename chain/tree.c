@@ -5,15 +5,46 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK      4096u
-#define CHUNKS_MAX (UINT32_MAX / CHUNK)
+#define CHUNK       4096u
+#define CHUNKS_MAX  (UINT32_MAX / CHUNK)
+#define SLAB_CHUNKS 16u
+#define HUGE_PAGE   (2u << 20)
 
 /* -- pools -- */
 
 void *pool_at(const struct pool *p, uint32_t i)
 {
     return p->chunks[i / CHUNK] + (size_t)(i % CHUNK) * p->item;
+}
+
+/* A large pool is used all over at once, and most of its accesses would also miss the processor's table of small pages:
+ * large ones are asked for, which is a hint. */
+static void *slab_new(size_t size)
+{
+    size_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *slab = aligned_alloc(HUGE_PAGE, whole);
+    CHECK(slab);
+    (void)madvise(slab, whole, MADV_HUGEPAGE);
+    return slab;
+}
+
+static uint8_t *chunk_new(struct pool *p)
+{
+    size_t size = CHUNK * p->item;
+    if (p->slab_left == 0) {
+        bool is_large = p->chunks_n >= SLAB_CHUNKS;
+        p->slab_left = is_large ? SLAB_CHUNKS : 1;
+        p->slab = is_large ? slab_new(SLAB_CHUNKS * size) : mem_array(CHUNK, p->item);
+        p->slabs = mem_resize(p->slabs, p->slabs_n + 1, sizeof *p->slabs);
+        p->slabs[p->slabs_n++] = p->slab;
+    }
+    uint8_t *chunk = p->slab;
+    p->slab += size;
+    p->slab_left--;
+    memset(chunk, 0, size);
+    return chunk;
 }
 
 uint32_t pool_take(struct pool *p)
@@ -28,7 +59,8 @@ uint32_t pool_take(struct pool *p)
     if (i / CHUNK == p->chunks_n) {
         CHECK(p->chunks_n < CHUNKS_MAX);
         p->chunks = mem_resize(p->chunks, p->chunks_n + 1, sizeof *p->chunks);
-        p->chunks[p->chunks_n++] = mem_array(CHUNK, p->item);
+        p->chunks[p->chunks_n] = chunk_new(p);
+        p->chunks_n++;
     }
     return i;
 }
@@ -43,8 +75,9 @@ void pool_give(struct pool *p, uint32_t i)
 
 void pool_clear(struct pool *p)
 {
-    for (uint32_t i = 0; i < p->chunks_n; i++)
-        free(p->chunks[i]);
+    for (uint32_t i = 0; i < p->slabs_n; i++)
+        free(p->slabs[i]);
+    free(p->slabs);
     free(p->chunks);
 }
 
@@ -102,18 +135,35 @@ uint64_t path_bits(const struct hash *path)
     return v;
 }
 
+#define RECENT_LEAST 4u /* bytes: keys that are remembered differ in their last ones */
+
+static struct recent *recent_at(const struct tree *t, struct bytes key)
+{
+    _Static_assert(TREE_RECENT == 1u << 10, "an index is the upper 10 bits");
+    return &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
+}
+
 struct hash tree_path(const struct tree *t, struct bytes key)
 {
-    if (key.n < 4 || key.n > sizeof t->recent->key)
+    if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
         return hash_once(HASH_STATE_KEY, key.p, key.n);
-    struct recent *r = &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
-    _Static_assert(TREE_RECENT == 1u << 10, "an index is the upper 10 bits");
+    struct recent *r = recent_at(t, key);
     if (r->key_n != key.n || memcmp(r->key, key.p, key.n) != 0) {
         r->path = hash_once(HASH_STATE_KEY, key.p, key.n);
         r->key_n = (uint8_t)key.n;
         memcpy(r->key, key.p, key.n);
     }
     return r->path;
+}
+
+void tree_prime(struct tree *t, struct bytes key, const struct hash *path)
+{
+    if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
+        return;
+    struct recent *r = recent_at(t, key);
+    r->path = *path;
+    r->key_n = (uint8_t)key.n;
+    memcpy(r->key, key.p, key.n);
 }
 
 /* -- pages -- */
@@ -208,7 +258,8 @@ static void page_split(struct page *p)
     for (uint32_t i = 0, from = 0, to = 0; i < TREE_FAN; i++, from = to) {
         struct page *child = &f->pages[i];
         child->depth = (uint8_t)(old.depth + TREE_FAN_BITS);
-        child->stale = true;
+        child->stale = child->moved = true;
+        child->has_equal = old.has_equal;
         while (to < old.n && fan_child(p, old.u.bits[to]) == child)
             to++;
         page_reserve(child, to - from);
@@ -242,6 +293,8 @@ static void page_insert(struct tree *t, const struct place *x, uint32_t leaf)
     *bits = x->bits;
     *leaves = leaf;
     p->n++;
+    p->moved = true;
+    p->has_equal |= (x->at > 0 && bits[-1] == x->bits) || (x->at + 1 < p->n && bits[1] == x->bits);
     if (p->n > TREE_PAGE_MAX && p->depth < TREE_DEPTH_MAX) {
         page_split(p);
         mark_stale(t, x->bits);
@@ -267,6 +320,7 @@ struct tree *tree_new(const char *listed)
     t->leaves = (struct pool){.item = sizeof(struct leaf), .used = 1};
     t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
     t->top = mem_new(sizeof *t->top);
+    t->epoch = 1;
     t->recent = mem_array(TREE_RECENT, sizeof *t->recent);
     for (; *listed; listed++)
         t->listed[(uint8_t)*listed] = true;
@@ -303,6 +357,15 @@ struct bytes tree_get(const struct tree *t, struct bytes key)
     struct hash path = tree_path(t, key);
     struct place x = locate(t, &path);
     return x.leaf ? leaf_value(tree_leaf(t, x.leaf)) : (struct bytes){0};
+}
+
+struct hash tree_warm(const struct tree *t, struct bytes key)
+{
+    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
+    struct place x = locate(t, &path);
+    if (x.leaf)
+        __builtin_prefetch(&tree_leaf(t, x.leaf)->data);
+    return path;
 }
 
 /* The first entry at or behind these bits whose path is behind `after`. Entries before it have equal bits: few. */
@@ -385,6 +448,7 @@ static void cut(struct tree *t, const struct place *x)
     memmove(p->u.bits + x->at, p->u.bits + x->at + 1, behind * sizeof(uint64_t));
     memmove(page_leaves(p) + x->at, page_leaves(p) + x->at + 1, behind * sizeof(uint32_t));
     p->n--;
+    p->moved = true;
     pool_give(&t->leaves, x->leaf);
     t->count--;
 }
@@ -406,9 +470,13 @@ static void journal_add(struct tree *t, const struct hash *path, uint32_t leaf, 
         t->journal = mem_resize(t->journal, t->journal_room, sizeof *t->journal);
     }
     struct undo *u = &t->journal[t->journal_n++];
-    *u = (struct undo){.path = *path, .leaf = leaf, .was_there = was != NULL};
-    if (was)
-        u->data = *was;
+    u->path = *path;
+    u->leaf = leaf;
+    u->was_there = was != NULL;
+    u->is_first = leaf && tree_leaf(t, leaf)->epoch != t->epoch;
+    u->data = was ? *was : (struct payload){0};
+    if (leaf)
+        tree_leaf(t, leaf)->epoch = t->epoch;
 }
 
 void tree_put(struct tree *t, struct bytes key, struct bytes value)
@@ -462,6 +530,8 @@ static void undo_one(struct tree *t, const struct undo *u)
     struct payload now = {0};
     if (x.leaf)
         now = tree_leaf(t, x.leaf)->data;
+    if (x.leaf && u->is_first)
+        tree_leaf(t, x.leaf)->epoch = 0;
     if (x.leaf && u->was_there)
         exchange(t, x.leaf, &u->data);
     else if (x.leaf)
@@ -483,6 +553,7 @@ void tree_settle(struct tree *t)
     for (size_t i = 0; i < t->journal_n; i++)
         payload_clear(&t->journal[i].data);
     t->journal_n = 0;
+    t->epoch++;
 }
 
 /* The entry that a change left, if it is still there. Its number is good as long as the path there is the same. */
@@ -498,17 +569,12 @@ void tree_changes(struct tree *t, tree_change_fn visit, void *arg)
 {
     for (size_t i = 0; i < t->journal_n; i++) {
         const struct undo *u = &t->journal[i];
-        struct leaf *l = changed_leaf(t, u);
-        if (l && !l->told)
+        if (u->leaf && !u->is_first)
+            continue;
+        const struct leaf *l = changed_leaf(t, u);
+        if (l)
             visit(arg, leaf_key(l), leaf_value(l));
-        else if (!l && u->was_there)
+        else if (u->was_there)
             visit(arg, bytes_of(payload_at(&u->data), u->data.key_n), (struct bytes){0});
-        if (l)
-            l->told = true;
-    }
-    for (size_t i = 0; i < t->journal_n; i++) {
-        struct leaf *l = changed_leaf(t, &t->journal[i]);
-        if (l)
-            l->told = false;
     }
 }

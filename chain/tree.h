@@ -37,6 +37,10 @@ uint64_t tree_count(const struct tree *t);
 struct bytes tree_get(const struct tree *t, struct bytes key);
 void tree_put(struct tree *t, struct bytes key, struct bytes value);
 void tree_remove(struct tree *t, struct bytes key);
+/* For what will be needed soon: brings the entry near, from any thread while nobody changes the tree, and gives the
+ * key's path; tree_prime, on the owner's thread, saves hashing it again. */
+struct hash tree_warm(const struct tree *t, struct bytes key);
+void tree_prime(struct tree *t, struct bytes key, const struct hash *path);
 /* For filling a tree: no journal. False, and nothing changed, if the key is there. */
 bool tree_load(struct tree *t, struct bytes key, struct bytes value) MUST_USE;
 /* The first listed key behind `after` that starts with `prefix` (after.p NULL: the first of all). Borrowed like values.
@@ -53,8 +57,8 @@ struct hash tree_root(struct tree *t);
 size_t tree_mark(const struct tree *t);
 void tree_undo(struct tree *t, size_t mark);
 void tree_settle(struct tree *t);
-/* Every key that changed since the last settle, once, with what it has now (value.p NULL: removed; such a key may come
- * more than once). */
+/* Every key that changed since the last settle, with what it has now (value.p NULL: removed). A key that was removed in
+ * between may come more than once. */
 typedef void (*tree_change_fn)(void *arg, struct bytes key, struct bytes value);
 void tree_changes(struct tree *t, tree_change_fn visit, void *arg);
 

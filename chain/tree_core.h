@@ -1,5 +1,5 @@
 /* Inside the tree: pages of sorted entries below wide nodes, shared by tree.c (entries, changes, journal), tree_hash.c
- * (roots and proofs) and tree_order.c (walks in the order of keys). Nobody else includes it.
+ * (roots), tree_prove.c and tree_order.c (walks in the order of keys). Nobody else includes it.
  *
  *     top page --is_fan--> 64 pages by the next 6 bits --is_fan--> 64 pages each ...
  *         `---- otherwise: at most TREE_PAGE_MAX entries, sorted by path
@@ -22,6 +22,7 @@
  *   - where an entry went, its neighbours' bits are in `touched`: every fork that it stood under holds one of them;
  *   - a page that is stale has only stale pages above it;
  *   - a fork of clean entries, kept for the depth that it is asked for, is right;
+ *   - an entry that changed since the last settle has this epoch, and the journal knows its first change;
  *   - the journal owns the old values of what it would bring back. */
 #ifndef KITH_CHAIN_TREE_CORE_H
 #define KITH_CHAIN_TREE_CORE_H
@@ -42,6 +43,10 @@ struct pool {
     uint32_t chunks_n;
     uint32_t used; /* first never used; starts at 1 */
     uint32_t free_first;
+    void **slabs; /* what was allocated: one chunk, or several in a row */
+    uint32_t slabs_n;
+    uint8_t *slab; /* the rest of the last one */
+    uint32_t slab_left;
 };
 
 /* Key, then value: in `room`, or where that is too small behind the pointer that is stored there. */
@@ -58,7 +63,7 @@ struct leaf {
     struct payload data;
     uint16_t fork_depth; /* TREE_NO_FORK: not hashed yet */
     bool dirty;
-    bool told; /* tree_changes spoke of it */
+    uint32_t epoch; /* of its last change, if that was not undone */
 };
 
 enum tree_kind { TREE_NONE, TREE_ONE, TREE_MANY }; /* entries below */
@@ -75,6 +80,8 @@ struct page {
     uint8_t kind;
     bool is_fan;
     bool stale;
+    bool moved;     /* entries came or went since it was hashed: forks may be kept for other depths */
+    bool has_equal; /* neighbours agreed in 64 bits, at some time */
 };
 
 /* inner[1] is the top of a complete binary tree, the children of i are 2i and 2i + 1; from TREE_FAN on they are the
@@ -98,6 +105,7 @@ struct undo {
     struct hash path;
     uint32_t leaf; /* where it stood after the change; 0: it went */
     bool was_there;
+    bool is_first; /* change of its entry since the last settle */
     struct payload data;
 };
 
@@ -116,6 +124,7 @@ struct tree {
     bool listed[256];
     struct undo *journal;
     size_t journal_n, journal_room;
+    uint32_t epoch;    /* counts settles, from 1 */
     uint64_t *touched; /* since the last root */
     size_t touched_n, touched_room;
     struct recent *recent;
@@ -154,6 +163,22 @@ static inline unsigned path_bit(const struct hash *path, unsigned i)
 {
     return path->b[i / 8] >> (7 - i % 8) & 1;
 }
+
+/* Entries low..high-1 of a page, the bit where their paths part (none for a single one), and the first on the one side.
+ */
+struct span {
+    uint32_t low, high, split;
+    unsigned fork;
+};
+struct span span_of(const struct tree *t, const struct page *p, uint32_t low, uint32_t high);
+/* Where the hash of a span that is not empty is kept. */
+struct hash *span_kept(const struct tree *t, const struct page *p, const struct span *s);
+/* Place i of a fan's tree. */
+void fan_child_get(const struct fan *f, unsigned i, const struct hash **hash, unsigned *kind);
+/* The hashes of the definition; lift: of what stands alone at `from` bits of its path, as seen from fewer. */
+struct hash tree_entry_hash(const struct hash *path, struct bytes value);
+struct hash tree_pair_hash(const struct hash *zero, const struct hash *one);
+struct hash tree_lift(struct hash h, const struct hash *path, unsigned from, unsigned to);
 
 void order_add(struct tree *t, uint32_t leaf);
 void order_remove(struct tree *t, uint32_t leaf);

@@ -131,21 +131,37 @@ static uint32_t collected(const struct tx_partial *p)
     return (uint32_t)(p->cosigs.n / COSIG_SIZE);
 }
 
+static uint32_t needed(const struct tx_partial *p)
+{
+    return p->k ? p->k : 1;
+}
+
+/* A signer without a rule is its own only key. */
+static bool may_sign(const struct tx_partial *p, const struct tx *t, const struct pubkey *key)
+{
+    return p->k ? rule_lists(&p->keys, key) : pubkey_compare(&t->signer, key) == 0;
+}
+
+static enum err partial_rule_check(uint8_t k, const struct hashes *keys, struct note *note)
+{
+    return k == 0 && keys->n == 0 ? ERR_OK : tx_rule_check(k, keys, note);
+}
+
 size_t tx_partial_size(const struct tx_partial *p)
 {
-    return p->content.n + 1 + (size_t)p->k * COSIG_SIZE;
+    return p->content.n + 1 + (p->k ? (size_t)p->k * COSIG_SIZE : sizeof(struct sig));
 }
 
 uint32_t tx_partial_missing(const struct tx_partial *p)
 {
-    return p->k - collected(p);
+    return needed(p) - collected(p);
 }
 
 enum err tx_partial_begin(struct buf *out, const struct tx *t, uint8_t k, const struct hashes *keys, struct note *note)
 {
     struct tx_content content = {TX_VERSION, t->chain, t->signer, t->nonce, t->fee, t->kind, t->body};
     struct buf raw = {0};
-    enum err e = tx_rule_check(k, keys, note);
+    enum err e = partial_rule_check(k, keys, note);
     if (e)
         return e;
     tx_content_put(&raw, &content);
@@ -185,7 +201,7 @@ static enum err cosigs_check(const struct tx_partial *p, const struct tx *t, str
     if (!keys_rise(p->cosigs.p, n, COSIG_SIZE))
         return note_set(note, ERR_FORMAT, "the signatures so far are not in the order of their keys");
     for (uint32_t i = 0; i < n; i++)
-        if (!rule_lists(&p->keys, &all[i].key) || !key_verify_hash(&all[i].key, &id, &all[i].sig))
+        if (!may_sign(p, t, &all[i].key) || !key_verify_hash(&all[i].key, &id, &all[i].sig))
             return note_set(note, ERR_AUTH, "signature %u does not fit this transaction and its rule", i);
     return ERR_OK;
 }
@@ -196,14 +212,39 @@ enum err tx_partial_decode(struct bytes raw, struct tx_partial *p, struct tx *t,
     tx_partial_get(&c, p);
     if (!cursor_end(&c) || p->cosigs.n % COSIG_SIZE)
         return note_set(note, ERR_FORMAT, "not a transaction to sign: %zu bytes that do not decode", raw.n);
-    enum err e = tx_rule_check(p->k, &p->keys, note);
+    enum err e = partial_rule_check(p->k, &p->keys, note);
     if (e)
         return e;
-    if (p->cosigs.n > (size_t)p->k * COSIG_SIZE || tx_partial_size(p) > TX_SIZE_MAX)
-        return note_set(note, ERR_LIMIT, "more signatures than the %u needed, or over %u bytes", p->k, TX_SIZE_MAX);
+    if (collected(p) > needed(p) || tx_partial_size(p) > TX_SIZE_MAX)
+        return note_set(note, ERR_LIMIT, "more signatures than the %u needed, or over %u bytes", needed(p),
+                        TX_SIZE_MAX);
     if ((e = content_get(p, t, note)))
         return e;
     return cosigs_check(p, t, note);
+}
+
+/* Appends the same partial with one more signature, in its place. ERR_DUPLICATE for a key that has signed. */
+static enum err add_cosig(const struct tx_partial *p, const struct tx *t, const struct cosig *one, struct buf *out,
+                          struct note *note)
+{
+    uint32_t at = 0, n = collected(p);
+    for (; at < n; at++) {
+        struct cosig other = sigs_at(&t->sigs, at);
+        int order = pubkey_compare(&other.key, &one->key);
+        if (order == 0)
+            return note_set(note, ERR_DUPLICATE, "this key has signed already");
+        if (order > 0)
+            break;
+    }
+    struct buf all = {0};
+    struct tx_partial next = *p;
+    buf_add(&all, p->cosigs.p, (size_t)at * COSIG_SIZE);
+    cosig_put(&all, one);
+    buf_add(&all, p->cosigs.p + (size_t)at * COSIG_SIZE, (size_t)(n - at) * COSIG_SIZE);
+    next.cosigs = bytes_of_buf(&all);
+    tx_partial_put(out, &next);
+    buf_clear(&all);
+    return ERR_OK;
 }
 
 enum err tx_partial_sign(struct bytes raw, const struct seckey *secret, struct buf *out, struct note *note)
@@ -214,29 +255,44 @@ enum err tx_partial_sign(struct bytes raw, const struct seckey *secret, struct b
     enum err e = tx_partial_decode(raw, &p, &t, note);
     if (e)
         return e;
-    if (!rule_lists(&p.keys, &own.key))
-        return note_set(note, ERR_AUTH, "this key is not one of the %u that sign for the account", p.keys.n);
-    uint32_t at = 0, n = collected(&p);
-    for (; at < n; at++) {
-        struct cosig other = sigs_at(&t.sigs, at);
-        int order = pubkey_compare(&other.key, &own.key);
-        if (order == 0)
-            return note_set(note, ERR_DUPLICATE, "this key has signed already");
-        if (order > 0)
-            break;
-    }
-    if (n == p.k)
-        return note_set(note, ERR_STATE, "all %u signatures are there: send the transaction", p.k);
+    if (!may_sign(&p, &t, &own.key))
+        return note_set(note, ERR_AUTH, "this key is not one of the %u that sign for the account", p.k ? p.keys.n : 1);
     struct hash id = tx_id(&t);
-    struct buf all = {0};
     key_sign_hash(secret, &id, NULL, &own.sig);
-    buf_add(&all, p.cosigs.p, (size_t)at * COSIG_SIZE);
-    cosig_put(&all, &own);
-    buf_add(&all, p.cosigs.p + (size_t)at * COSIG_SIZE, (size_t)(n - at) * COSIG_SIZE);
-    p.cosigs = bytes_of_buf(&all);
-    tx_partial_put(out, &p);
-    buf_clear(&all);
-    return ERR_OK;
+    size_t start = out->n;
+    if ((e = add_cosig(&p, &t, &own, out, note)))
+        return e;
+    if (tx_partial_missing(&p))
+        return ERR_OK;
+    out->n = start;
+    return note_set(note, ERR_STATE, "all %u signatures are there: send the transaction", needed(&p));
+}
+
+enum err tx_partial_merge(struct bytes raw, struct bytes other, struct buf *out, struct note *note)
+{
+    struct tx_partial p, from;
+    struct tx t, from_tx;
+    struct buf now = {0};
+    enum err e = tx_partial_decode(raw, &p, &t, note);
+    if (e == ERR_OK)
+        e = tx_partial_decode(other, &from, &from_tx, note);
+    if (e == ERR_OK &&
+        (!bytes_equal(p.content, from.content) || p.k != from.k || !codec_equal_hashes(&p.keys, &from.keys)))
+        e = note_set(note, ERR_MISMATCH, "the two are not the same transaction under the same rule");
+    buf_add(&now, raw.p, raw.n);
+    for (uint32_t i = 0; e == ERR_OK && i < collected(&from); i++) {
+        struct cosig one = sigs_at(&from_tx.sigs, i);
+        struct buf next = {0};
+        CHECK(tx_partial_decode(bytes_of_buf(&now), &p, &t, NULL) == ERR_OK);
+        if (tx_partial_missing(&p) && add_cosig(&p, &t, &one, &next, NULL) == ERR_OK) {
+            buf_clear(&now);
+            now = next;
+        }
+    }
+    if (e == ERR_OK)
+        buf_add(out, now.p, now.n);
+    buf_clear(&now);
+    return e;
 }
 
 enum err tx_partial_finish(struct bytes raw, struct buf *out, struct note *note)
@@ -247,8 +303,10 @@ enum err tx_partial_finish(struct bytes raw, struct buf *out, struct note *note)
     if (e)
         return e;
     if (tx_partial_missing(&p))
-        return note_set(note, ERR_STATE, "%u of %u signatures: %u more are needed", collected(&p), p.k,
+        return note_set(note, ERR_STATE, "%u of %u signatures: %u more are needed", collected(&p), needed(&p),
                         tx_partial_missing(&p));
+    if (p.k == 0)
+        t.sigs = (struct sigs){.own = sigs_at(&t.sigs, 0).sig};
     tx_put(out, &t);
     return ERR_OK;
 }

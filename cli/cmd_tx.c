@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 #include "cli/line.h"
 #include "cli/out.h"
-#include "cli/owner.h"
+#include "cli/spend.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,25 +20,12 @@ const struct option_spec cmd_tx_send_options[] = {
     {.name = NULL},
 };
 
-/* Everything that can be known to be wrong without the network. */
-static int read_words(const struct cli *cli, const struct args *args, struct tx_transfer *t)
+/* The words as spend_parse wants them; what is wrong without the network is said before it is asked. */
+static int read_words(const struct cli *cli, const struct args *args, const struct accounts *known, const char *prefix,
+                      struct spend *s)
 {
-    struct note note = {{0}};
-    struct accounts all;
-    int rc = accounts_load(cli, &all);
-    if (rc == CLI_DONE)
-        rc = accounts_address(cli, &all, args_word(args, 0), NULL, &t->to);
-    accounts_clear(&all);
-    if (rc != CLI_DONE)
-        return rc;
-    if (amount_parse(args_word(args, 1), &t->amount, &note) != ERR_OK)
-        return cli_fail(cli, CLI_USAGE, "%s", note.text);
-    if (t->amount.mote == 0)
-        return cli_fail(cli, CLI_USAGE, "\"%.40s\" is nothing: the least that can be sent is 0.000000001 KITH",
-                        args_word(args, 1));
-    if (!text64_set(&t->memo, args_text(args, "memo")))
-        return cli_fail(cli, CLI_USAGE, "--memo is longer than 64 bytes or not plain text");
-    return CLI_DONE;
+    const char *words[] = {"send", args_word(args, 0), args_word(args, 1)};
+    return spend_parse(cli, known, prefix, words, 3, args_text(args, "memo"), s);
 }
 
 static int confirm(struct owner *o, const struct args *args, struct amount amount, struct amount fee)
@@ -77,32 +64,43 @@ static json_t *sent_json(const struct args *args, const json_t *reply, struct am
                      "to", args_word(args, 0), "amount", sum, "fee", cost);
 }
 
-int cmd_tx_send(const struct cli *cli, const struct args *args)
+/* An account that several sign for, or whose key is elsewhere, says so before anything is asked. */
+static int send(struct owner *o, const struct args *args, const struct spend *s)
 {
-    struct owner o = {0};
-    struct tx_transfer t = {0};
-    struct buf body = {0};
     struct amount fee;
     json_t *reply = NULL;
-    int rc = read_words(cli, args, &t);
-    if (rc != CLI_DONE)
-        return rc;
-    tx_transfer_put(&body, &t);
-    rc = owner_open(&o, cli, args_text(args, "account"));
+    int rc = owner_fee(o, s->kind, bytes_of_buf(&s->body), &fee);
     if (rc == CLI_DONE)
-        rc = accounts_address(cli, &o.accounts, args_word(args, 0), o.prefix, &t.to);
+        rc = owner_check_funds(o, s->amount, fee);
     if (rc == CLI_DONE)
-        rc = owner_fee(&o, TX_TRANSFER, bytes_of_buf(&body), &fee);
+        rc = owner_check_key(o);
     if (rc == CLI_DONE)
-        rc = owner_check_funds(&o, t.amount, fee);
+        rc = confirm(o, args, s->amount, fee);
     if (rc == CLI_DONE)
-        rc = confirm(&o, args, t.amount, fee);
+        rc = owner_send(o, s->kind, bytes_of_buf(&s->body), &reply);
     if (rc == CLI_DONE)
-        rc = owner_send(&o, TX_TRANSFER, bytes_of_buf(&body), &reply);
-    if (rc == CLI_DONE)
-        rc = out_reply_take(cli, sent_json(args, reply, t.amount, fee), print_sent);
+        rc = out_reply_take(o->cli, sent_json(args, reply, s->amount, fee), print_sent);
     json_decref(reply);
-    buf_clear(&body);
+    return rc;
+}
+
+int cmd_tx_send(const struct cli *cli, const struct args *args)
+{
+    struct accounts known = {0};
+    struct owner o = {0};
+    struct spend s = {0};
+    int rc = accounts_load(cli, &known);
+    if (rc == CLI_DONE)
+        rc = read_words(cli, args, &known, NULL, &s);
+    accounts_clear(&known);
+    if (rc == CLI_DONE)
+        rc = owner_open(&o, cli, args_text(args, "account"));
+    spend_clear(&s);
+    if (rc == CLI_DONE)
+        rc = read_words(cli, args, &o.accounts, o.prefix, &s);
+    if (rc == CLI_DONE)
+        rc = send(&o, args, &s);
+    spend_clear(&s);
     owner_close(&o);
     return rc;
 }

@@ -23,6 +23,12 @@
     C(wallet_labels)                                                                                                   \
     C(tx_send)                                                                                                         \
     C(tx_show)                                                                                                         \
+    C(tx_bond)                                                                                                         \
+    C(tx_unbond)                                                                                                       \
+    C(tx_rule)                                                                                                         \
+    C(tx_build)                                                                                                        \
+    C(tx_sign)                                                                                                         \
+    C(tx_broadcast)                                                                                                    \
     C(tx_history)                                                                                                      \
     C(models)                                                                                                          \
     C(model_check)                                                                                                     \
@@ -60,6 +66,9 @@ extern const struct option_spec cmd_wallet_watch_options[];
 extern const struct option_spec cmd_wallet_label_options[];
 extern const struct option_spec cmd_tx_send_options[];
 extern const struct option_spec cmd_tx_history_options[];
+extern const struct option_spec cmd_tx_build_options[];
+extern const struct option_spec cmd_tx_sign_options[];
+extern const struct option_spec cmd_tx_spend_options[];
 extern const struct option_spec cmd_model_import_options[];
 extern const struct option_spec cmd_model_publish_options[];
 extern const struct option_spec cmd_data_add_options[];

@@ -1,4 +1,5 @@
 /* kith: the table of commands, and the way from the command line to one of them. Help is made from the table. */
+#include "base/secret.h"
 #include "cli/commands.h"
 #include "cli/out.h"
 
@@ -85,6 +86,19 @@ static const struct command commands[] = {
      cmd_wallet_label_options, cmd_wallet_label},
     {"wallet labels", "", 0, 0, "wallet", "everything that has a label", no_options, cmd_wallet_labels},
     {"tx send", "ADDRESS AMOUNT", 2, 2, "wallet", "send KITH", cmd_tx_send_options, cmd_tx_send},
+    {"tx bond", "ROLE AMOUNT", 2, 2, "wallet", "put up stake as validator, provider or auditor", cmd_tx_spend_options,
+     cmd_tx_bond},
+    {"tx unbond", "ROLE AMOUNT", 2, 2, "wallet", "ask stake back; it returns after the unbonding time",
+     cmd_tx_spend_options, cmd_tx_unbond},
+    {"tx rule", "K ADDRESS...", 1, 17, "wallet", "from now on K of these keys sign for the account; 0 ends it",
+     cmd_tx_spend_options, cmd_tx_rule},
+    {"tx build", "WHAT...", 1, 18, "wallet",
+     "write a transaction to be signed elsewhere: send, bond, unbond or rule, and their words", cmd_tx_build_options,
+     cmd_tx_build},
+    {"tx sign", "FILE", 1, 1, "wallet", "sign what `kith tx build` wrote; needs no network", cmd_tx_sign_options,
+     cmd_tx_sign},
+    {"tx broadcast", "FILE...", 1, 16, "wallet", "send what was signed; several copies add up", no_options,
+     cmd_tx_broadcast},
     {"tx show", "TXID", 1, 1, "wallet", "what a transaction did", no_options, cmd_tx_show},
     {"tx history", "[ADDRESS]", 0, 1, "wallet", "what happened to an account, newest first", cmd_tx_history_options,
      cmd_tx_history},
@@ -327,6 +341,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    secret_hide_process();
     struct buf home = {0};
     struct cli cli = {.home = default_home(&home)};
     signal(SIGPIPE, SIG_IGN);

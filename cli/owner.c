@@ -39,6 +39,28 @@ static int read_terms(struct owner *o)
     return rc;
 }
 
+/* Absent where the account's own key signs. */
+static bool read_rule(struct owner *o, const json_t *rule)
+{
+    const json_t *keys = json_object_get(rule, "keys"), *address;
+    json_int_t k = json_integer_value(json_object_get(rule, "k"));
+    struct pubkey key;
+    size_t i;
+    if (!rule)
+        return true;
+    json_array_foreach(keys, i, address)
+    {
+        if (!json_is_string(address) || address_get(json_string_value(address), NULL, &key, NULL) != ERR_OK)
+            return false;
+        buf_add(&o->rule.room, key.b, sizeof key.b);
+    }
+    o->rule.keys = (struct hashes){o->rule.room.p, (uint32_t)json_array_size(keys)};
+    if (k < 1 || k > COSIGNERS_MAX)
+        return false;
+    o->rule.k = (uint8_t)k;
+    return tx_rule_check(o->rule.k, &o->rule.keys, NULL) == ERR_OK;
+}
+
 static int read_account(struct owner *o)
 {
     json_t *account;
@@ -50,6 +72,8 @@ static int read_account(struct owner *o)
         out_amount_get(json_object_get(account, "balance"), &o->balance))
         o->terms.nonce = (uint64_t)json_integer_value(nonce);
     else
+        rc = strange(o->cli);
+    if (rc == CLI_DONE && !read_rule(o, json_object_get(account, "rule")))
         rc = strange(o->cli);
     json_decref(account);
     return rc;
@@ -74,35 +98,51 @@ void owner_close(struct owner *o)
     if (o->key)
         secret_free(o->key);
     accounts_clear(&o->accounts);
+    buf_clear(&o->rule.room);
     *o = (struct owner){0};
 }
 
-int owner_unlock(struct owner *o)
+int owner_key(const struct cli *cli, const struct accounts *all, const struct account *account, struct seckey **key)
 {
     struct note note = {{0}};
-    if (o->key)
+    char *password = secret_new(LINE_PASSWORD_ROOM);
+    struct keystore_secret *secret = secret_new(sizeof *secret);
+    *key = secret_new(sizeof **key);
+    enum err e = line_password(cli, "password of the wallet: ", false, password, &note);
+    if (e == ERR_OK)
+        e = keystore_unlock(all->ks, password, secret, &note);
+    if (e == ERR_OK)
+        e = keystore_key(account->own, secret, *key, &note);
+    secret_free(secret);
+    secret_free(password);
+    if (e == ERR_OK)
         return CLI_DONE;
+    secret_free(*key);
+    *key = NULL;
+    return cli_fail_note(cli, e, &note);
+}
+
+int owner_check_key(const struct owner *o)
+{
+    if (o->rule.k)
+        return cli_fail(o->cli, CLI_USAGE,
+                        "%u of %u keys sign for account \"%.40s\": `kith tx build` writes a file for them to sign",
+                        o->rule.k, o->rule.keys.n, o->account->name);
     if (!o->account->own)
         return cli_fail(
             o->cli, CLI_USAGE,
             "account \"%.40s\" is only watched, its key is elsewhere: `kith tx build` writes a file to be signed "
             "there with `kith tx sign`",
             o->account->name);
-    char *password = secret_new(LINE_PASSWORD_ROOM);
-    struct keystore_secret *secret = secret_new(sizeof *secret);
-    o->key = secret_new(sizeof *o->key);
-    enum err e = line_password(o->cli, "password of the wallet: ", false, password, &note);
-    if (e == ERR_OK)
-        e = keystore_unlock(o->accounts.ks, password, secret, &note);
-    if (e == ERR_OK)
-        e = keystore_key(o->account->own, secret, o->key, &note);
-    secret_free(secret);
-    secret_free(password);
-    if (e == ERR_OK)
+    return CLI_DONE;
+}
+
+int owner_unlock(struct owner *o)
+{
+    if (o->key)
         return CLI_DONE;
-    secret_free(o->key);
-    o->key = NULL;
-    return cli_fail_note(o->cli, e, &note);
+    int rc = owner_check_key(o);
+    return rc != CLI_DONE ? rc : owner_key(o->cli, &o->accounts, o->account, &o->key);
 }
 
 int owner_fee(struct owner *o, enum tx_kind kind, struct bytes body, struct amount *fee)
@@ -152,6 +192,20 @@ int owner_wait_tx(const struct cli *cli, const char *id, json_t **reply)
     }
 }
 
+int owner_post(const struct cli *cli, struct bytes tx, json_t **reply)
+{
+    char *hex = mem_new(2 * tx.n + 1);
+    json_t *posted = NULL;
+    hex_put(hex, tx.p, tx.n);
+    *reply = NULL;
+    int rc = client_post_take(cli, "/kith/v1/tx", json_pack("{s:s}", "tx", hex), &posted);
+    if (rc == CLI_DONE)
+        rc = owner_wait_tx(cli, out_text(posted, "id"), reply);
+    json_decref(posted);
+    free(hex);
+    return rc;
+}
+
 int owner_send(struct owner *o, enum tx_kind kind, struct bytes body, json_t **reply)
 {
     struct note note = {{0}};
@@ -161,20 +215,9 @@ int owner_send(struct owner *o, enum tx_kind kind, struct bytes body, json_t **r
     if (rc != CLI_DONE)
         return rc;
     enum err e = sign_tx(&raw, o->key, &o->terms, kind, body, NULL, NULL, &note);
-    if (e != ERR_OK) {
-        buf_clear(&raw);
-        return cli_fail_note(o->cli, e, &note);
-    }
-    char *hex = mem_new(2 * raw.n + 1);
-    json_t *posted = NULL;
-    hex_put(hex, raw.p, raw.n);
-    rc = client_post_take(o->cli, "/kith/v1/tx", json_pack("{s:s}", "tx", hex), &posted);
-    if (rc == CLI_DONE) {
+    rc = e == ERR_OK ? owner_post(o->cli, bytes_of_buf(&raw), reply) : cli_fail_note(o->cli, e, &note);
+    if (rc == CLI_DONE)
         o->terms.nonce++;
-        rc = owner_wait_tx(o->cli, out_text(posted, "id"), reply);
-    }
-    json_decref(posted);
-    free(hex);
     buf_clear(&raw);
     return rc;
 }

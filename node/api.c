@@ -35,6 +35,7 @@ static const struct route {
     {"GET", "/kith/v1/accounts/*", api_account_get, false},
     {"GET", "/kith/v1/accounts/*/history", api_account_history, false},
     {"POST", "/kith/v1/tx", api_tx_post, false},
+    {"POST", "/kith/v1/txs", api_txs_post, false},
     {"GET", "/kith/v1/tx/*", api_tx_get, false},
     {"GET", "/kith/v1/models", api_models_get, false},
     {"POST", "/kith/v1/models/import", api_model_import, true},

@@ -72,6 +72,7 @@ void api_chain_wait(struct api_call *c);
 void api_account_get(struct api_call *c);
 void api_account_history(struct api_call *c);
 void api_tx_post(struct api_call *c);
+void api_txs_post(struct api_call *c);
 void api_tx_get(struct api_call *c);
 void api_models_get(struct api_call *c);
 void api_model_get(struct api_call *c);

@@ -223,6 +223,28 @@ bool api_account_parse(struct node *n, const char *text, struct pubkey *out, str
     return address_get(text, node_prefix(n), out, note) == ERR_OK;
 }
 
+/* Who signs for it, where that is not its own key. */
+static void put_rule(struct buf *b, bool *first, struct node *n, const struct pubkey *account)
+{
+    struct rec_rule rule;
+    bool rule_first = true;
+    if (!ledger_rule(n->ledger, account, &rule))
+        return;
+    codec_json_key(b, first, "rule");
+    buf_add_text(b, "{");
+    api_put_u64(b, &rule_first, "k", rule.k);
+    codec_json_key(b, &rule_first, "keys");
+    buf_add_text(b, "[");
+    for (uint32_t i = 0; i < rule.keys.n; i++) {
+        char address[ADDRESS_TEXT_ROOM];
+        struct pubkey key;
+        memcpy(key.b, rule.keys.p + (size_t)i * sizeof key.b, sizeof key.b);
+        address_put(node_prefix(n), &key, address);
+        buf_add_format(b, "%s\"%s\"", i ? "," : "", address);
+    }
+    buf_add_text(b, "]}");
+}
+
 void api_account_get(struct api_call *c)
 {
     struct node *n = c->node;
@@ -243,6 +265,7 @@ void api_account_get(struct api_call *c)
     api_put_amount(&b, &first, "balance", rec.balance);
     api_put_u64(&b, &first, "nonce", rec.nonce);
     api_put_u64(&b, &first, "next_nonce", consensus_nonce(n->consensus, &key));
+    put_rule(&b, &first, n, &key);
     codec_json_key(&b, &first, "bonds");
     buf_add_text(&b, "{");
     for (int role = 0; role < BOND_ROLES; role++)
@@ -295,6 +318,56 @@ void api_tx_post(struct api_call *c)
         api_fail(c->request, e, &note);
     buf_clear(&raw);
     json_decref(body);
+}
+
+/* -- lists of transactions: answered when all are judged -- */
+
+struct txs_post {
+    struct node *node;
+    struct http_request *request;
+};
+
+static void txs_taken(void *arg, const struct consensus_taken *taken)
+{
+    struct txs_post *p = arg;
+    struct buf b = {0};
+    bool first = true;
+    buf_add_text(&b, "{");
+    api_put_u64(&b, &first, "accepted", taken->accepted);
+    api_put_u64(&b, &first, "refused", taken->n - taken->accepted);
+    if (taken->first_error != ERR_OK) {
+        api_put_u64(&b, &first, "first_refused", taken->first_refused);
+        api_put_text(&b, &first, "why", err_text(taken->first_error));
+    }
+    buf_add_text(&b, "}");
+    http_on_gone(p->request, NULL, NULL);
+    api_reply_json(p->request, 202, &b);
+    free(p);
+}
+
+static void txs_gone(void *arg, struct http_request *r)
+{
+    struct txs_post *p = arg;
+    (void)r;
+    consensus_submit_cancel(p->node->consensus, txs_taken, p);
+    free(p);
+}
+
+void api_txs_post(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct bytes list = http_body(c->request);
+    struct txs_post *p = mem_new(sizeof *p);
+    *p = (struct txs_post){c->node, c->request};
+    enum err e = kv_room(c->node->kv, list.n, &note);
+    if (e == ERR_OK)
+        e = consensus_submit_list(c->node->consensus, list, txs_taken, p, &note);
+    if (e == ERR_OK) {
+        http_on_gone(c->request, txs_gone, p);
+        return;
+    }
+    free(p);
+    api_fail(c->request, e, &note);
 }
 
 static bool tx_ready(const struct chain_wait *w)

@@ -1,6 +1,7 @@
 /* Leaf files, stamps and copies. */
 #include "node/blob_disk.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -14,14 +15,6 @@
 
 #define MAGIC        UINT64_C(0x315f736576616c6b) /* "klaves_1" */
 #define COPY_AT_ONCE (1u << 20)
-
-static enum err failed(struct note *note, const char *what, const char *path)
-{
-    int e = errno;
-    enum err code = e == ENOSPC || e == EDQUOT ? ERR_FULL : e == ENOENT ? ERR_NOT_FOUND : ERR_IO;
-    return note_set(note, code, "cannot %s %s: %s%s", what, path, strerror(e),
-                    code == ERR_FULL ? ": make room on that disk" : "");
-}
 
 void blob_head_put(uint8_t out[BLOB_HEAD_SIZE], const struct blob_head *h)
 {
@@ -79,7 +72,7 @@ enum err blob_stamp(const char *path, struct blob_head *h, struct note *note)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return failed(note, "examine", path);
+        return file_failed(note, "examine", path);
     h->size = (uint64_t)st.st_size;
     h->time_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
     h->inode = (uint64_t)st.st_ino;
@@ -88,7 +81,7 @@ enum err blob_stamp(const char *path, struct blob_head *h, struct note *note)
 
 enum err blob_seal(const char *path, struct note *note)
 {
-    return chmod(path, 0400) == 0 ? ERR_OK : failed(note, "make read-only", path);
+    return chmod(path, 0400) == 0 ? ERR_OK : file_failed(note, "make read-only", path);
 }
 
 /* -- copying in -- */
@@ -104,7 +97,7 @@ static enum err copy_bytes(int in, int out, const char *from, const char *to, st
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            e = failed(note, "read", from);
+            e = file_failed(note, "read", from);
         if (n <= 0)
             break;
         for (ssize_t done = 0; done < n && e == ERR_OK;) {
@@ -112,7 +105,7 @@ static enum err copy_bytes(int in, int out, const char *from, const char *to, st
             if (put < 0 && errno == EINTR)
                 continue;
             if (put <= 0)
-                e = failed(note, "write", to);
+                e = file_failed(note, "write", to);
             else
                 done += put;
         }
@@ -125,7 +118,7 @@ static enum err hash_file(int fd, const char *path, uint64_t *size, struct hash 
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return failed(note, "examine", path);
+        return file_failed(note, "examine", path);
     *size = (uint64_t)st.st_size;
     if (*size > BLOB_SIZE_MAX)
         return note_set(note, ERR_LIMIT, "%s is larger than a blob may be (1 TiB)", path);
@@ -139,7 +132,7 @@ static enum err hash_file(int fd, const char *path, uint64_t *size, struct hash 
             if (got < 0 && errno == EINTR)
                 continue;
             if (got <= 0)
-                return failed(note, "read", path);
+                return file_failed(note, "read", path);
             have += (uint32_t)got;
         }
         (*leaves)[i] = merkle_leaf_hash(leaf, want);
@@ -153,15 +146,15 @@ enum err blob_copy(const char *from, const char *to, uint64_t *size, struct hash
     *leaves = NULL;
     int in = open(from, O_RDONLY | O_CLOEXEC);
     if (in < 0)
-        return failed(note, "open", from);
+        return file_failed(note, "open", from);
     if (fstat(in, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(in);
         return note_set(note, ERR_FORMAT, "%s is not a regular file", from);
     }
     int out = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    enum err e = out < 0 ? failed(note, "create", to) : copy_bytes(in, out, from, to, note);
+    enum err e = out < 0 ? file_failed(note, "create", to) : copy_bytes(in, out, from, to, note);
     if (e == ERR_OK && (fchmod(out, 0400) != 0 || fsync(out) != 0))
-        e = failed(note, "sync", to);
+        e = file_failed(note, "sync", to);
     if (e == ERR_OK)
         e = hash_file(out, to, size, leaves, note);
     close(in);

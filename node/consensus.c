@@ -1,9 +1,10 @@
 /* The machine of consensus in the node: events in, effects out, and the two files that a vote waits for.
  *
  * Order for each event: the log takes it, bft_step, its effects. Effects that are events in turn (a cast vote comes
- * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote: lock and all
- * before it synced (only where it locks), signer's slot synced, then sent and queued. Whatever a full or failing disk
- * refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS; until then nothing leaves.
+ * back as a message, a made block as a value) are queued, so bft_step is never entered twice. For a vote or proposal:
+ * the log synced, so that a restart comes to the same point and says the same again; signer's slot synced; then sent
+ * and queued. Whatever a full or failing disk refuses is kept in `deferred` and tried again every CONSENSUS_RETRY_MS;
+ * until then nothing leaves.
  *
  * At a start the log is replayed: the same events bring back the same state; the effects are collected and carried out
  * at its end, where the signer repeats what it signed and refuses what would contradict it.
@@ -129,6 +130,8 @@ static enum err signer_read(struct consensus *c, const char *path, uint64_t comm
                     path, err_text(e));
 }
 
+/* What is read may be what a killed process wrote and did not sync. It will be repeated as if it were stored, so it is
+ * synced before anything is signed: else a power cut could take it back behind a signature that has left. */
 static enum err signer_open(struct consensus *c, uint64_t committed, struct note *note)
 {
     char path[4096];
@@ -140,11 +143,11 @@ static enum err signer_open(struct consensus *c, uint64_t committed, struct note
     if (e == ERR_OK && file.n && signer_mend_file(file.p)) {
         log_event(LOG_ODD, "consensus", "signer_mended", "file=%s", path);
         e = host_file_put(c->signer_file, 0, file.p, file.n);
-        if (e == ERR_OK)
-            e = host_file_sync(c->signer_file);
-        if (e != ERR_OK)
-            note_set(note, e, "cannot write %s: %s", path, err_text(e));
     }
+    if (e == ERR_OK)
+        e = host_file_sync(c->signer_file);
+    if (e != ERR_OK && c->signer_file)
+        e = note_set(note, e, "cannot write %s: %s", path, err_text(e));
     buf_clear(&file);
     return e;
 }
@@ -194,8 +197,7 @@ static enum err do_cast(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, v.height))
         return ERR_OK;
-    bool locks = v.kind == VOTE_PRECOMMIT && !hash_is_zero(&v.value);
-    if (locks && wal_sync(c->wal) != ERR_OK)
+    if (wal_sync(c->wal) != ERR_OK)
         return ERR_IO;
     if (signer_sign_vote(&c->signer, &c->key, &c->chain, &v, &fresh) != ERR_OK)
         return ERR_OK; /* after a restart: it would contradict what was signed before */
@@ -213,6 +215,8 @@ static enum err do_offer(struct consensus *c, const struct bft_effect *f)
     bool fresh;
     if (!may_sign(c, p.height) || !value_find(c, &p.value))
         return ERR_OK;
+    if (wal_sync(c->wal) != ERR_OK)
+        return ERR_IO;
     if (signer_sign_proposal(&c->signer, &c->key, &c->chain, &p, &fresh) != ERR_OK)
         return ERR_OK;
     if (signed_keep(c, &before, fresh) != ERR_OK)
@@ -299,6 +303,8 @@ static struct bft_effects step(struct consensus *c, const struct bft_event *e)
 /* Only .news of the result is of use. */
 struct bft_effects consensus_feed(struct consensus *c, const struct bft_event *e)
 {
+    if (ledger_snapshot_now(c->o.ledger)) /* the state is being fetched: this height is not ours to decide */
+        return (struct bft_effects){0};
     if (c->is_running) {
         queue_add(c, e);
         return (struct bft_effects){0};
@@ -374,7 +380,7 @@ void consensus_wake_soon(struct consensus *c)
 void consensus_wake(struct consensus *c)
 {
     struct bft_view view = bft_view(c->bft);
-    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing)
+    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing || ledger_snapshot_now(c->o.ledger))
         return;
     struct ledger_info info = ledger_info(c->o.ledger);
     uint64_t now = host_now_ms(c->o.host), wall = host_wall_ms(c->o.host);
@@ -437,6 +443,12 @@ static enum err log_open_and_replay(struct consensus *c, struct note *note)
         c->mute_height = c->height;
         log_event(LOG_ODD, "consensus", "mute", "height=%" PRIu64 " why=\"the log of its lock is gone\"", c->height);
     }
+    if (c->has_key && c->signer.height > c->height && c->signer.step != SIGNER_NONE)
+        log_event(LOG_ODD, "consensus", "store_behind",
+                  "height=%" PRIu64 " signed=%" PRIu64
+                  " why=\"the store lost blocks that were decided: they are fetched "
+                  "from peers, or put back a copy of its directory; nothing is signed until then\"",
+                  c->height - 1, c->signer.height);
     if (view.step != BFT_WAIT)
         log_event(LOG_INFO, "consensus", "resumed", "height=%" PRIu64 " round=%u step=%d", c->height, view.round,
                   (int)view.step);
@@ -482,6 +494,11 @@ static enum err sync_load(void *arg, uint64_t height, struct buf *block, struct 
     return consensus_block_get(arg, height, block, commit, NULL);
 }
 
+static uint64_t sync_first(void *arg)
+{
+    return consensus_first(arg);
+}
+
 enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note)
 {
     struct consensus *c = mem_new(sizeof *c);
@@ -494,6 +511,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->height = info.height + 1;
     if (o->key) {
         c->has_key = true;
+        secret_lock(&c->key, sizeof c->key);
         c->key = *o->key;
         c->self = key_public(o->key);
         c->vrf = vrf_secret_of(o->key);
@@ -503,6 +521,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->pool = mempool_new(o->ledger);
     c->bft = bft_new(&c->chain, o->key ? &c->self : NULL);
     c->last_block_ms = host_now_ms(o->host);
+    kept_open(c);
     enum err e = block_state_load(c, note);
     if (e == ERR_OK)
         e = host_make_dir(o->host, o->dir, note);
@@ -514,8 +533,10 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
         consensus_close(c);
         return e;
     }
+    intake_open(c);
     if (o->peers) {
-        c->sync = sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, c}, info.height);
+        c->sync =
+            sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, sync_first, c}, info.height);
         wire_open(c);
     }
     host_timer_set(o->host, &c->go_timer, 0, on_started, c);
@@ -532,6 +553,7 @@ void consensus_close(struct consensus *c)
         host_timer_cancel(c->o.host, timers[i]);
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
+    intake_close(c);
     sync_free(c->sync);
     wal_close(c->wal);
     host_file_close(c->signer_file);

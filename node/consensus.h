@@ -40,6 +40,7 @@ struct consensus_options {
     const char *dir;            /* where signer and log are kept */
     uint32_t block_interval_ms; /* least time between blocks; 0: BLOCK_INTERVAL_MS */
     uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS */
+    uint64_t keep_blocks;       /* older ones are dropped, once the unbonding period is over; 0: all are kept */
     consensus_store_fn store;   /* before each commit; may be NULL */
     void *store_arg;
 };
@@ -51,6 +52,18 @@ void consensus_close(struct consensus *c);
 /* Checks a transaction, puts it into the pool and sends it on; ERR_DUPLICATE if it is there already. *id (may be
  * NULL) is set whenever the bytes are a transaction. */
 enum err consensus_submit(struct consensus *c, struct bytes tx, struct hash *id, struct note *note) MUST_USE;
+/* Many at once, `list` being one after the other, each with its length (u32) in front: verified beside the loop, then
+ * put into the pool and sent on. fn (may be NULL) is called when all were judged, never within the call. ERR_FORMAT for
+ * what is no list, ERR_FULL while too many wait. */
+struct consensus_taken {
+    uint32_t n, accepted; /* those that waited already count as accepted */
+    enum err first_error; /* ERR_OK: all were accepted */
+    uint32_t first_refused;
+};
+typedef void (*consensus_taken_fn)(void *arg, const struct consensus_taken *taken);
+enum err consensus_submit_list(struct consensus *c, struct bytes list, consensus_taken_fn fn, void *arg,
+                               struct note *note) MUST_USE;
+void consensus_submit_cancel(struct consensus *c, consensus_taken_fn fn, void *arg);
 /* Calls fn once when the transaction is in a committed block (e is its result there) or after timeout_ms
  * (ERR_TIMEOUT). Never within the call. */
 typedef void (*consensus_tx_fn)(void *arg, enum err e, const struct hash *id, uint64_t height, const struct note *note);
@@ -91,5 +104,29 @@ const struct valset *consensus_validators(const struct consensus *c);
 /* A stored block and its commit: appends the encodings; ERR_NOT_FOUND beyond the last height. Either may be NULL. */
 enum err consensus_block_get(const struct consensus *c, uint64_t height, struct buf *block, struct buf *commit,
                              struct note *note) MUST_USE;
+
+/* The light block (chain/light.h) of a height whose block is here, appended. */
+enum err consensus_light_block(const struct consensus *c, uint64_t height, struct buf *out, struct note *note) MUST_USE;
+/* The first height whose block is here; above the last one's where there is none yet. */
+uint64_t consensus_first(const struct consensus *c);
+
+/* -- for snapshots -- */
+
+/* No block from this height on is dropped. */
+void consensus_keep_from(struct consensus *c, uint64_t height);
+/* The sets of the two next heights, as snapshot_anchor_put has them. */
+void consensus_anchor_put(const struct consensus *c, struct buf *out);
+/* No blocks are asked for while it is held. */
+void consensus_hold(struct consensus *c, bool is_held);
+/* Nobody connected still has the block that comes next here. */
+bool consensus_is_pruned(const struct consensus *c);
+/* With every leaf in the ledger: ends the fetch, and goes on with the height behind it. Between ledger_snapshot_begin
+ * and this nothing is decided here. */
+struct consensus_join {
+    struct hash beacon; /* of the height behind the snapshot... */
+    const struct valset *validators;
+    const struct valset *next_validators; /* ...and of the one behind that */
+};
+enum err consensus_join_end(struct consensus *c, const struct consensus_join *j, struct note *note) MUST_USE;
 
 #endif

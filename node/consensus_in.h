@@ -1,6 +1,7 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself) and
- * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
+ * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
+ * consensus_duty.c (what a validator sends by itself) and consensus_tx.c (pool, waiters, listeners). Nobody else
+ * includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -39,6 +40,8 @@ struct wait {
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
 
+struct intake;
+
 struct consensus {
     struct consensus_options o;
     struct hash chain;
@@ -48,6 +51,7 @@ struct consensus {
     bool has_key;
     struct bft *bft;
     struct mempool *pool;
+    struct intake *intake;
     struct sync *sync;
     struct wal *wal;
     struct host_file *signer_file;
@@ -76,6 +80,8 @@ struct consensus {
     const struct ledger_result *result;
     struct buf decided; /* the block being committed */
 
+    struct hash asked; /* the value whose whole block was asked for last, and when */
+    uint64_t asked_ms;
     struct buf ahead_votes; /* encodings of verified votes for the next height */
     uint32_t ahead_votes_n;
     struct buf ahead_proposals[AHEAD_PROPOSALS];
@@ -89,6 +95,10 @@ struct consensus {
     struct wait *waits;
     uint32_t waits_n, waits_room;
     uint32_t evidence;
+
+    uint64_t first;       /* height of the first block that is kept */
+    uint64_t keep_from;   /* no block from here on is dropped; 0: no bound but the window */
+    struct hash kept_set; /* the set of validators that was stored last */
 
     consensus_send_fn send; /* NULL: to the pool */
     void *send_arg;
@@ -122,6 +132,16 @@ void block_decide(struct consensus *c, uint32_t round, const struct hash *id);
 enum err block_apply_synced(struct consensus *c, struct bytes block, struct bytes commit, struct note *note);
 void block_commit_retry(struct consensus *c);
 
+/* beacon and validators of the height and the one behind, as they stand in the store; a block and its commit */
+void block_state_put(struct kv_batch *batch, uint64_t height, const struct hash *beacon, const struct valset *now,
+                     const struct valset *next);
+void block_drop(struct kv_batch *batch, uint64_t height);
+
+/* consensus_keep.c */
+void kept_open(struct consensus *c);
+void kept_put_set(struct consensus *c, const struct header *h);
+void kept_prune(struct consensus *c);
+
 /* consensus_wire.c */
 void wire_open(struct consensus *c);
 void wire_send_vote(struct consensus *c, const struct vote *v);
@@ -134,6 +154,21 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+
+/* What a proposal of this or the next height would tell us; its signature is checked. */
+bool wire_is_wanted(struct consensus *c, const struct proposal *p);
+/* As if it had come whole. */
+enum err wire_take_block(struct consensus *c, const struct pubkey *from, const struct proposal *p, struct bytes block);
+void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to);
+
+/* consensus_short.c */
+void short_open(struct consensus *c);
+/* Appends the proposal with its transactions' ids; false where the whole is as good. */
+bool short_put(const struct proposal *p, struct bytes block, struct buf *out);
+
+/* consensus_intake.c */
+void intake_open(struct consensus *c);
+void intake_close(struct consensus *c);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);

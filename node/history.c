@@ -175,6 +175,22 @@ static bool entry_of_event(const struct ledger_event *ev, struct history_entry *
     case LEDGER_UNBONDED:
         e->what = HISTORY_BOND_RETURNED;
         return true;
+    case LEDGER_GRANT_PAID:
+    case LEDGER_BOUNTY_PAID:
+        e->what = ev->kind == LEDGER_GRANT_PAID ? HISTORY_GRANT_PAID : HISTORY_BOUNTY_PAID;
+        e->subject = ev->other;
+        e->other = ev->a;
+        *account = &ev->b;
+        return true;
+    case LEDGER_GRANT_REFUNDED:
+    case LEDGER_GRANT_DISPUTED:
+        e->what = HISTORY_GRANT_BACK;
+        e->subject = ev->other;
+        e->other = ev->b;
+        return true;
+    case LEDGER_BOUNTY_RETURNED:
+        e->what = HISTORY_BOUNTY_BACK;
+        return true;
     default:
         return false;
     }
@@ -207,6 +223,8 @@ void history_store(void *history, const struct consensus_block *block, struct kv
     }
     free(ids);
     struct buf raw = {0};
+    if (block->header->height != h->span.to + 1) /* the state before it came as a snapshot */
+        h->span.from = block->header->height;
     h->span.to = block->header->height;
     history_span_put(&raw, &h->span);
     kv_batch_put(batch, bytes_of(span_key, sizeof span_key), bytes_of_buf(&raw));

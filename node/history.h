@@ -26,7 +26,11 @@
     H(4, CHANNEL_REST, 1, "rest")      /* what a channel did not use; other: provider node; subject: model */          \
     H(5, FORFEITED, 1, "refund")       /* of a settlement that failed its audit; other: provider node */               \
     H(6, SLASHED, 0, "slashed")        /* out of a bond; code: bond_role */                                            \
-    H(7, BOND_RETURNED, 1, "unbonded") /* code: bond_role */
+    H(7, BOND_RETURNED, 1, "unbonded") /* code: bond_role */                                                           \
+    H(8, GRANT_PAID, 1, "grant paid")  /* for access to data; subject: data set; other: buyer */                       \
+    H(9, GRANT_BACK, 1, "grant back")  /* the key did not come, or did not open it; other: seller */                   \
+    H(10, BOUNTY_PAID, 1, "bounty")    /* subject: what was accepted; other: poster */                                 \
+    H(11, BOUNTY_BACK, 1, "bounty back")
 enum history_what {
 #define H(number, name, sign, text) HISTORY_##name = number,
     HISTORY_LIST(H)

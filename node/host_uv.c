@@ -261,12 +261,6 @@ static enum err code_of(int e)
     }
 }
 
-static enum err failed(struct note *note, const char *what, const char *path)
-{
-    int e = errno;
-    return note_set(note, code_of(e), "cannot %s %s: %s", what, path, strerror(e));
-}
-
 static enum err uv_read_file(struct host *h, const char *path, size_t max, struct buf *out, struct note *note)
 {
     (void)h;
@@ -282,14 +276,14 @@ static enum err uv_write_file(struct host *h, const char *path, unsigned mode, s
 static enum err uv_rename(struct host *h, const char *from, const char *to, struct note *note)
 {
     (void)h;
-    return rename(from, to) != 0 ? failed(note, "rename", from) : file_sync_parent(to, note);
+    return rename(from, to) != 0 ? file_failed(note, "rename", from) : file_sync_parent(to, note);
 }
 
 static enum err uv_remove(struct host *h, const char *path, struct note *note)
 {
     (void)h;
     if (unlink(path) != 0)
-        return errno == ENOENT ? ERR_OK : failed(note, "remove", path);
+        return errno == ENOENT ? ERR_OK : file_failed(note, "remove", path);
     return file_sync_parent(path, note);
 }
 
@@ -326,7 +320,7 @@ static enum err uv_open_file(struct host *h, const char *path, enum host_open ho
     *out = NULL;
     int fd = open(path, flags[how] | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(note, "open", path);
+        return file_failed(note, "open", path);
     /* Not only if it is new: who made it may have been killed before this. */
     enum err e = how != HOST_READ ? file_sync_parent(path, note) : ERR_OK;
     if (e != ERR_OK) {

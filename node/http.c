@@ -306,6 +306,13 @@ static bool host_is_ours(const char *host)
     return strcasecmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 || strcmp(name, "[::1]") == 0;
 }
 
+/* Types that a form of another page cannot have. */
+static bool type_is_ours(const char *type)
+{
+    return type &&
+           (strncasecmp(type, "application/json", 16) == 0 || strcasecmp(type, "application/octet-stream") == 0);
+}
+
 /* Keeps web pages out: a rebound name fails on Host, a cross-site form fails on the type. */
 static bool refuse_foreign(struct http_request *r)
 {
@@ -316,8 +323,9 @@ static bool refuse_foreign(struct http_request *r)
         return true;
     }
     const char *type = http_header(r, "Content-Type");
-    if (strcmp(r->method, "POST") == 0 && (!type || strncasecmp(type, "application/json", 16) != 0)) {
-        http_reply_error(r, 415, "bad_content_type", "send Content-Type: application/json");
+    if (strcmp(r->method, "POST") == 0 && !type_is_ours(type)) {
+        http_reply_error(r, 415, "bad_content_type",
+                         "send Content-Type: application/json (application/octet-stream for bytes)");
         return true;
     }
     return false;

@@ -1,14 +1,12 @@
 /* kithd: one table of commands. Exit status: 0 done, 1 could not start, 3 wrong usage. */
+#include "base/secret.h"
 #include "node/dev.h"
 #include "node/genesis_cmd.h"
 #include "node/home.h"
 #include "node/node.h"
 
-#include "base/secret.h"
-
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USAGE = 3 };
 
@@ -99,8 +97,7 @@ static int with_config(const struct command *command, int words_n, char **words)
 
 int main(int argc, char **argv)
 {
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none); /* keys must not reach a core file */
+    secret_hide_process();
     const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
     int used = *name ? 2 : 1;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -521,6 +521,7 @@ enum err peers_open(const struct peers_options *o, struct peers **out, struct no
     struct peers *p = mem_new(sizeof *p);
     p->host = o->host;
     p->transport = o->transport;
+    secret_lock(&p->key, sizeof p->key);
     p->key = *o->key;
     p->self = key_public(o->key);
     p->hello = (struct hello){.version = PROTOCOL_VERSION, .chain = o->chain, .features = o->features};

@@ -15,10 +15,11 @@
 
 struct wal {
     struct host_file *file;
-    uint64_t good;      /* bytes of whole entries in the file */
-    bool is_torn;       /* behind them something else may stand */
-    bool is_dirty;      /* something was written since the last sync */
-    struct buf pending; /* entries that are not in the file */
+    uint64_t good;       /* bytes of whole entries in the file */
+    bool is_torn;        /* behind them something else may stand */
+    bool is_dirty;       /* something was written since the last sync */
+    struct buf unsynced; /* the last of the `good` bytes, those that no sync has covered */
+    struct buf pending;  /* entries that are not in the file */
 };
 
 /* Size of the whole entry at the front of `b`, 0 if there is none. */
@@ -50,6 +51,8 @@ enum err wal_open(struct host *host, const char *path, wal_entry_fn fn, void *ar
     if (e != ERR_OK)
         return e;
     e = host_read(host, path, FILE_MAX, &all, note);
+    if (e == ERR_OK && all.n > 0 && (e = host_file_sync(file)) != ERR_OK)
+        e = note_set(note, e, "cannot sync %s: %s", path, err_text(e));
     if (e != ERR_OK) {
         host_file_close(file);
         buf_clear(&all);
@@ -71,6 +74,7 @@ void wal_close(struct wal *w)
     if (!w)
         return;
     host_file_close(w->file);
+    buf_clear(&w->unsynced);
     buf_clear(&w->pending);
     free(w);
 }
@@ -87,8 +91,21 @@ static enum err flush(struct wal *w)
         return e;
     w->is_torn = false;
     w->good += w->pending.n;
+    buf_add(&w->unsynced, w->pending.p, w->pending.n);
     buf_reset(&w->pending);
     return ERR_OK;
+}
+
+/* A sync failed: what it should have covered is taken for lost, and waits to be written again. */
+static void unwrite(struct wal *w)
+{
+    w->good -= w->unsynced.n;
+    w->is_torn = true;
+    buf_add(&w->unsynced, w->pending.p, w->pending.n);
+    struct buf swap = w->pending;
+    w->pending = w->unsynced;
+    w->unsynced = swap;
+    buf_reset(&w->unsynced);
 }
 
 void wal_append(struct wal *w, struct bytes entry)
@@ -106,11 +123,16 @@ void wal_append(struct wal *w, struct bytes entry)
 enum err wal_sync(struct wal *w)
 {
     enum err e = flush(w);
-    if (e == ERR_OK && w->is_dirty)
-        e = host_file_sync(w->file);
-    if (e == ERR_OK)
-        w->is_dirty = false;
-    return e;
+    if (e != ERR_OK || !w->is_dirty)
+        return e;
+    e = host_file_sync(w->file);
+    if (e != ERR_OK) {
+        unwrite(w);
+        return e;
+    }
+    w->is_dirty = false;
+    buf_reset(&w->unsynced);
+    return ERR_OK;
 }
 
 /* If cutting fails, entries of a decided height stay in front, and are passed over when read. */
@@ -119,6 +141,7 @@ void wal_reset(struct wal *w)
     buf_reset(&w->pending);
     if (host_file_cut(w->file, 0) != ERR_OK)
         return;
+    buf_reset(&w->unsynced);
     w->good = 0;
     w->is_torn = false;
     w->is_dirty = true;

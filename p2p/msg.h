@@ -31,17 +31,28 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(ADDRS_GET, 5, 0, 20, READY) /* whom do you know? */                                                              \
     M(ADDRS, 6, 24576, 4, READY)  /* at most ADDRS_MAX of them */                                                      \
     M(TX, 16, TX_SIZE_MAX, 4, READY)                                                                                   \
+    M(TXS, 23, 262144, 4, READY) /* several, each with its length in front; costs that for each KiB */                 \
     M(STATUS, 17, 256, 1, READY) /* own height, after each block */                                                    \
     M(PROPOSAL, 18, BLOCK_SIZE_MAX + 65536, 8, READY)                                                                  \
     M(VOTE, 19, 1024, 1, READY)                                                                                        \
     M(BLOCK_GET, 20, 64, 4, READY)                                                                                     \
     M(BLOCK, 21, BLOCK_SIZE_MAX + 262144, 0, READY) /* with its commit */                                              \
     M(EVIDENCE, 22, 8192, 8, READY)                                                                                    \
+    M(PROPOSAL_SHORT, 25, BLOCK_TXS_MAX * 32 + 4096, 4, READY) /* transactions by their ids */                         \
+    M(PROPOSAL_GET, 26, 64, 64, READY)                         /* the whole one, please */                             \
     M(OFFER, 24, 4096, 2, READY)                                                                                       \
     M(BLOB_HAVE_GET, 32, 32, 4, READY)                                                                                 \
     M(BLOB_HAVE, 33, 64, 0, READY)                                                                                     \
     M(LEAF_GET, 34, 64, 1, READY)                                                                                      \
     M(LEAF, 35, MSG_LEAF_ROOM, 0, READY)                                                                               \
+    M(LIGHT_GET, 36, 16, 4, READY) /* header, commit and validators of a height */                                     \
+    M(LIGHT, 37, LIGHT_BLOCK_MAX + 64, 0, READY)                                                                       \
+    M(SNAPSHOT_LIST_GET, 38, 0, 4, READY) /* which states of past heights do you have? */                              \
+    M(SNAPSHOT_LIST, 39, 1024, 0, READY)                                                                               \
+    M(SNAPSHOT_TABLE_GET, 40, 16, 20, READY)                                                                           \
+    M(SNAPSHOT_TABLE, 41, SNAPSHOT_LEAVES_MAX + 65536, 0, READY)                                                       \
+    M(SNAPSHOT_LEAF_GET, 42, 16, 4, READY)                                                                             \
+    M(SNAPSHOT_LEAF, 43, SNAPSHOT_LEAF_MAX + 4096, 0, READY)                                                           \
     M(STREAM_OPEN, 48, MSG_STREAM_ROOM, 8, READY)                                                                      \
     M(STREAM_DATA, 49, MSG_STREAM_ROOM, 0, READY) /* bounded by the stream's credit */                                 \
     M(STREAM_CREDIT, 50, 16, 0, READY)                                                                                 \

@@ -287,6 +287,12 @@ static bool next_frame(struct peer *p)
 }
 
 /* Puts the frame to its message; true when that is whole. */
+/* A list of transactions is as many messages as it is KiB. */
+static int64_t cost_of(const struct msg_rule *rule, size_t n)
+{
+    return rule->type == MSG_TXS ? (int64_t)(rule->cost * (1 + n / 1024)) : (int64_t)rule->cost;
+}
+
 static bool take_frame(struct peer *p, struct peer_message *out)
 {
     if (p->frame.n == 0) {
@@ -327,7 +333,7 @@ static bool take_frame(struct peer *p, struct peer_message *out)
         out->body = bytes_of_buf(&p->message);
     }
     if (!more)
-        p->allowance -= rule->cost;
+        p->allowance -= cost_of(rule, out->body.n);
     return !more;
 }
 

@@ -82,6 +82,14 @@ wait_height 5 $(($(height 1) + 1)) 30
 
 for i in 1 2 3 4 5; do kill "${pids[i]}"; done
 for i in 1 2 3 4 5; do wait "${pids[i]}" || fail "node $i ended with status $?"; done
+# No file but the key's own holds the key, in digits or in bytes: no log, no store, no file that anybody forgot.
+for i in 1 2 3 4 5; do
+    key=$(tr -d '\n' <"$dir/$i/node.key")
+    [ ${#key} = 64 ] || fail "no key of 64 digits in $dir/$i/node.key"
+    found=$(LC_ALL=C grep -rlaE "$key" "$dir" | grep -v "/$i/node.key$"
+        LC_ALL=C grep -rlaP "$(sed 's/../\\x&/g' <<<"$key")" "$dir")
+    [ -z "$found" ] || fail "the key of node $i is in $found"
+done
 twice=$(cat "$dir"/[1-5].log | sed -n 's/.*consensus committed height=\([0-9]*\) .* id=\([0-9a-f]*\).*/\1 \2/p' | sort -u | cut -d' ' -f1 | uniq -d)
 [ -z "$twice" ] || fail "two blocks at height $twice"
 grep -h " broken \| equivocation " "$dir"/*.log && fail "a broken line"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Money on a chain of one validator, as people see it: labels, accounts that are only watched, history in words.
+# Money on a chain of one validator, as people see it: labels, accounts that are only watched, history in words,
+# signing on a machine that has no network, accounts that two of three sign for.
 set -u
 B=${BUILD:-build/release}
 H=$(mktemp -d)
@@ -92,5 +93,49 @@ next=$(member next <<<"$first")
 says "3 KITH" k ben tx history --limit 2 --before "$next"
 says "+" k ben tx history
 [ "$(k ben tx history --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["entries"]))')" = 6 ] || fail "not 6 entries"
+
+# Built where the chain is known, signed where the key is and nothing else, sent from anywhere.
+off() { # NAME WORDS...: without a network
+    local who=$1
+    shift
+    "$B/kith" --home "$H/$who" --url http://127.0.0.1:1 "$@"
+}
+says "signatures 0 of 1" k carl tx build send "$anna" 7 --memo offline --account purse --out "$H/a.tx"
+refuses "is there already" k carl tx build send "$anna" 7 --out "$H/a.tx"
+refuses "no account of this wallet may sign" off anna tx sign "$H/a.tx" --yes
+refuses "1 more are needed" k carl tx broadcast "$H/a.tx"
+says "send 7 KITH to $anna: offline" off ben tx sign "$H/a.tx" --yes
+refuses "all signatures are there" off ben tx sign "$H/a.tx" --yes
+says "in block" k carl tx broadcast "$H/a.tx"
+refuses "" k carl tx broadcast "$H/a.tx"
+says "received from Ben: offline" k anna tx history
+
+# Two of three.
+k anna wallet new --name joint >/dev/null || fail "a second account"
+k dora wallet new --prefix kithdev --json >"$H/dora.new" || fail "wallet of dora"
+dora=$(member address <"$H/dora.new")
+joint=$(k anna wallet receive --account joint)
+says "sent 50 KITH" k anna tx send joint 50 --yes
+refuses "is no role" k anna tx bond boss 1 --yes
+says "in block" k anna tx rule 2 main Ben "$dora" --account joint --yes
+refuses "2 of 3 keys sign" k anna tx send Ben 1 --account joint --yes
+says "signatures 0 of 2" k anna tx build send Ben 20 --account joint --out "$H/j.tx"
+cp "$H/j.tx" "$H/copy.tx"
+says "next: \`kith tx sign" off anna tx sign "$H/j.tx" --yes
+refuses "1 more are needed" k anna tx broadcast "$H/j.tx"
+says "signed" off dora tx sign "$H/copy.tx" --yes
+before=$(k ben wallet balance "$ben" --json | member balance)
+says "in block" k ben tx broadcast "$H/j.tx" "$H/copy.tx"
+[ "$(k ben wallet balance "$ben" --json | member balance)" = $((before + 20000000000)) ] || fail "the joint money did not come"
+says '"k":2' k anna wallet balance "$joint" --json
+says "signatures 0 of 2" k anna tx build rule 0 --account joint --out "$H/end.tx"
+says "its own key again" off anna tx sign "$H/end.tx" --yes
+says "signed" off ben tx sign "$H/end.tx" --yes
+says "in block" k anna tx broadcast "$H/end.tx"
+says "sent 1 KITH" k anna tx send Ben 1 --account joint --yes
+says "sent to Ben" k anna tx history --account joint
+says "in block" k anna tx bond auditor 5 --yes
+says "in block" k anna tx unbond auditor 5 --yes
+says "bond asked back" k anna tx history
 
 echo "e2e_tx: ok"

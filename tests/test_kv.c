@@ -324,19 +324,21 @@ static void a_torn_end_is_cut_and_nothing_else(void **state)
     write_one(kv, "c", long_value, true);
     read_log(dir, path, &log);
     kv_close(kv);
-    assert_int_equal(kv_tail_find(bytes_of_buf(&log)), log.n);
+    size_t found;
+    assert_int_equal(kv_tail_find(bytes_of_buf(&log), &found), KV_TAIL_WHOLE);
     for (size_t sector = before / 512; sector * 512 < log.n; sector += sector % 7 + 1) {
         size_t at = sector * 512 < before ? before : sector * 512, end = sector * 512 + 512;
         buf_reset(&damaged);
         buf_add(&damaged, log.p, log.n);
         memset(damaged.p + at, 0, (end < log.n ? end : log.n) - at);
-        assert_int_equal(kv_tail_find(bytes_of_buf(&damaged)), before);
+        assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_TORN);
+        assert_int_equal(found, before);
         write_log(path, &damaged, damaged.n);
         unsigned cut;
         assert_int_equal(kv_tail_mend(dir, &cut, NULL), ERR_OK);
         assert_int_equal(cut, 1);
     }
-    assert_int_equal(kv_tail_find(bytes_of(log.p, before)), before);
+    assert_int_equal(kv_tail_find(bytes_of(log.p, before), &found), KV_TAIL_WHOLE);
     write_log(path, &damaged, damaged.n); /* and so it opens, too */
     assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_OK);
     expect(kv, "a", "1");
@@ -346,13 +348,16 @@ static void a_torn_end_is_cut_and_nothing_else(void **state)
     buf_reset(&damaged);
     buf_add(&damaged, log.p, log.n);
     memset(damaged.p + 40 * 512, 0, 512); /* in b: c stands whole behind it */
-    assert_int_equal(kv_tail_find(bytes_of_buf(&damaged)), log.n);
-    for (size_t at = before; at < log.n; at += 97) { /* a byte of the last batch: not torn, damaged */
+    assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_DAMAGED);
+    write_log(path, &damaged, damaged.n);
+    assert_int_equal(kv_leveldb_open(dir, &kv, &note), ERR_CORRUPT);
+    assert_non_null(strstr(note.text, ".log is damaged"));
+    for (size_t at = before; at < log.n;
+         at += at < before + 7 ? 1 : 97) { /* a byte of the last batch: not torn, damaged */
         buf_reset(&damaged);
         buf_add(&damaged, log.p, log.n);
         damaged.p[at] ^= 0x10;
-        size_t found = kv_tail_find(bytes_of_buf(&damaged));
-        assert_true(found == log.n || at - before < 7 || at % 32768 < 7); /* but for the lengths in heads */
+        assert_int_equal(kv_tail_find(bytes_of_buf(&damaged), &found), KV_TAIL_DAMAGED);
     }
     buf_clear(&log);
     buf_clear(&damaged);

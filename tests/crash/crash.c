@@ -1,6 +1,7 @@
 /* A sweep of crashes over everything that a validator writes to its disk.
  *
- *     crash [--scene NAME] [--every N] [--deep N] [--workers N] [--without WHAT] [--point P --cut NAME [--then Q]]
+ *     crash [--scene NAME | --scene full | --scene flips] [--every N] [--deep N] [--workers N] [--without WHAT]
+ * [--point P --cut NAME [--then Q]]
  *
  * A scene is run once and every call that changes the disk is noted (disk.h). Then, for the point behind each call and
  * each way to crash (image.h), what is left is laid on a disk, and a validator is started on it. It must start; have
@@ -10,6 +11,7 @@
  * --every N looks at each N-th point; --deep N at fewer recoveries, 0 at none. --without dirsync | sync | signersync |
  * walsync leaves out these syncs: then the sweep must find losses, or it is blind. */
 #include "tests/crash/facts.h"
+#include "tests/crash/faults.h"
 #include "tests/crash/image.h"
 
 #include "base/log.h"
@@ -288,11 +290,10 @@ static bool try_image(struct sweep *w, const struct image *image, const struct f
     return ok;
 }
 
-/* Crashes at each point of a recovery. */
-static void sweep_recovery(struct sweep *w, const struct image *image, const struct facts *before, uint32_t point,
-                           uint64_t seed, const struct disk_trace *made, const char *outer)
+/* Crashes at each point of a recovery from this disk, which is used up. */
+static void sweep_recovery(struct sweep *w, struct disk *d, const struct facts *before, uint32_t point, uint64_t seed,
+                           const struct disk_trace *made, const char *outer)
 {
-    struct disk *d = disk_of(image);
     struct facts f = facts_copy(before);
     struct note why = {{0}};
     bool has_gone_on = false; /* what follows is as in the first level */
@@ -304,7 +305,7 @@ static void sweep_recovery(struct sweep *w, const struct image *image, const str
         if (!facts_add(&f, op, &why) || op->kind == DISK_MARK)
             continue;
         while (i + 1 < made->n && made->ops[i + 1].kind == DISK_MARK && facts_add(&f, &made->ops[i + 1], &why))
-            i++;
+            has_gone_on = is_mark(&made->ops[++i], MARK_BLOCK) || has_gone_on;
         if (w->o->then >= 0 && (uint32_t)w->o->then != i)
             continue;
         __atomic_fetch_add(&w->tally->deep_points, 1, __ATOMIC_RELAXED);
@@ -341,7 +342,8 @@ static void sweep_point(struct sweep *w, const struct disk *d, const struct fact
             uint64_t number = __atomic_fetch_add(&w->tally->images, 1, __ATOMIC_RELAXED);
             bool ok = try_image(w, &image, f, point, seed, &made, at);
             if (ok && w->o->deep && (number % (w->o->deep * w->plan->share) == 0 || w->o->then >= 0))
-                sweep_recovery(w, &image, f, point, seed, &made, at);
+                sweep_recovery(w, cut == IMAGE_KILL ? disk_after_kill(d, &image) : disk_of(&image), f, point, seed,
+                               &made, at);
         }
         disk_trace_clear(&made);
         image_clear(&image);
@@ -430,6 +432,59 @@ static bool run_plan(const struct options *o, const struct plan *plan, struct ta
     return tally->failed == 0;
 }
 
+/* In a process of its own, like every run. */
+static void faults_work(const struct options *o, const char *scene, struct tally *tally)
+{
+    char dir[600], home[640], path[600];
+    snprintf(dir, sizeof dir, "%s/%s", o->scratch, scene);
+    snprintf(home, sizeof home, "%s/home", dir);
+    snprintf(path, sizeof path, "%s/alone.trace", o->scratch);
+    CHECK(mkdir(dir, 0700) == 0);
+    struct faults f = {.dir = dir, .home = home, .every = o->every};
+    if (strcmp(scene, "full") == 0) {
+        faults_full(&f);
+        faults_small_disk(&f);
+    } else {
+        struct disk_trace t = {0};
+        struct disk *d = disk_new();
+        struct image image;
+        disk_trace_load(&t, path);
+        uint32_t end = t.n;
+        while (end > 0 && t.ops[end - 1].kind != DISK_SYNC) /* of the last vote: in the middle of a height */
+            end--;
+        t.n = end;
+        for (uint32_t i = 0; i < t.n; i++)
+            disk_step(d, &t.ops[i]);
+        image_make(&image, d, IMAGE_KILL, 0);
+        faults_flips(&f, &image, &t);
+        image_clear(&image);
+        disk_free(d);
+    }
+    tally->points = f.tried;
+    tally->failed = f.failed;
+    fflush(NULL);
+    _exit(0);
+}
+
+static bool run_faults(const struct options *o, const char *scene, struct tally *tally)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/alone.trace", o->scratch);
+    pid_t child = fork();
+    if (child == 0) {
+        if (access(path, R_OK) != 0)
+            record(&plans[0], o->scratch, path);
+        _exit(0);
+    }
+    bool ok = wait_for(child) == 0;
+    if (ok && (child = fork()) == 0)
+        faults_work(o, scene, tally);
+    ok = ok && wait_for(child) == 0 && tally->failed == 0;
+    printf("%s: %" PRIu64 " tried; failed: %" PRIu64 "%s\n", scene, tally->points, tally->failed,
+           ok || tally->failed ? "" : ", and its process died");
+    return ok;
+}
+
 static void parse(struct options *o, int argc, char **argv)
 {
     *o = (struct options){.every = 1, .deep = 1, .workers = 2, .point = -1, .then = -1};
@@ -467,12 +522,13 @@ int main(int argc, char **argv)
         setenv("TMPDIR", "/dev/shm", 1); /* many small files, and no sync is real */
     char *scratch = test_dir_new();
     snprintf(o.scratch, sizeof o.scratch, "%s", scratch);
-    for (size_t i = 0; i < PLANS_N; i++) {
-        if (o.scene && strcmp(o.scene, plans[i].name) != 0)
+    static const char *const scenes[] = {"alone", "four", "full", "flips"};
+    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+        if (o.scene ? strcmp(o.scene, scenes[i]) != 0 : o.without && i >= PLANS_N)
             continue;
         struct tally *tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         CHECK(tally != MAP_FAILED);
-        ok = run_plan(&o, &plans[i], tally) && ok;
+        ok = (i < PLANS_N ? run_plan(&o, &plans[i], tally) : run_faults(&o, scenes[i], tally)) && ok;
         munmap(tally, sizeof *tally);
     }
     test_dir_remove(scratch);

@@ -123,17 +123,23 @@ struct facts facts_copy(const struct facts *f)
     return copy;
 }
 
-static bool block_is(const struct scene *s, const struct fact_block *b, struct header *header)
+static enum err block_header(const struct fact_block *b, const struct scene *s, struct header *header)
 {
     struct buf raw = {0};
-    struct cursor c;
-    bool ok = scene_block(s, 0, b->height, &raw, NULL) == ERR_OK;
-    c = cursor_of(bytes_of_buf(&raw));
+    enum err e = scene_block(s, 0, b->height, &raw, NULL);
+    struct cursor c = cursor_of(bytes_of_buf(&raw));
     header_get(&c, header);
     struct hash id = block_id(header);
-    ok = ok && cursor_ok(&c) && hash_equal(&id, &b->id);
+    if (e == ERR_OK && !(cursor_ok(&c) && hash_equal(&id, &b->id)))
+        e = ERR_MISMATCH;
     buf_clear(&raw);
-    return ok;
+    return e;
+}
+
+enum err facts_block(const struct fact_block *b, const struct scene *s)
+{
+    struct header header;
+    return block_header(b, s, &header);
 }
 
 bool facts_check(const struct facts *f, const struct scene *s, struct note *why)
@@ -147,7 +153,8 @@ bool facts_check(const struct facts *f, const struct scene *s, struct note *why)
     }
     for (uint32_t i = 0; i < f->blocks_n; i++) {
         const struct fact_block *b = &f->blocks[i];
-        if (!block_is(s, b, &header) || (i && !hash_equal(&header.state, &f->blocks[i - 1].root))) {
+        bool follows = i && f->blocks[i - 1].height + 1 == b->height; /* one that was stored may not have been told */
+        if (block_header(b, s, &header) != ERR_OK || (follows && !hash_equal(&header.state, &f->blocks[i - 1].root))) {
             (void)note_set(why, ERR_STATE, "LOST: block %" PRIu64 " is another one or not there", b->height);
             return false;
         }

@@ -30,6 +30,8 @@ bool facts_add(struct facts *f, const struct disk_op *mark, struct note *why);
 bool facts_allow(const struct facts *f, uint8_t type, struct bytes body);
 void facts_clear(struct facts *f);
 struct facts facts_copy(const struct facts *f);
+/* ERR_OK: the started node 0 has this block; ERR_MISMATCH: another one; else the error of reading it. */
+enum err facts_block(const struct fact_block *b, const struct scene *s);
 /* Does the started node 0 have all that was committed, and the money as it was? */
 bool facts_check(const struct facts *f, const struct scene *s, struct note *why);
 
