@@ -130,7 +130,7 @@ endif
 
 
 # -- the simulator: whole nodes on virtual time (tests/sim). What it looks at on its way is led there by the linker. --
-SIM_WRAP := peer_send peer_next key_verify_hash
+SIM_WRAP := peer_send peer_next key_verify_hash key_sign_hash hash_add hash_once hash_end noise_put noise_get_length noise_get_body
 SIM_OBJECTS := $(call objects,$(wildcard tests/sim/*.c) tests/world.c)
 $(B)/sim: $(SIM_OBJECTS) $(call archives,node chain p2p base)
 	$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(SIM_WRAP)) -o $@ $(SIM_OBJECTS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)

@@ -58,9 +58,10 @@
 #define MEMPOOL_BYTES_MAX     (64u << 20)
 #define MEMPOOL_SIGNER_MAX    1024 /* waiting transactions of one account: nobody takes the pool alone cheaply */
 #define PROOF_DEPTH_MAX       256
-#define PROVIDER_MODELS_MAX   64 /* models that one node declares: each is an entry to keep in step */
-#define COSIGNERS_MAX         16 /* keys of a k-of-n account: each signature is a verification of its own */
-#define SETTLEMENT_AUDITS_MAX 8  /* receipts drawn from one settlement */
+#define PROVIDER_MODELS_MAX   64  /* models that one node declares: each is an entry to keep in step */
+#define COSIGNERS_MAX         16  /* keys of a k-of-n account: each signature is a verification of its own */
+#define AUDITORS_ASKED_MAX    127 /* of one settlement, in all rounds: its record stays under 16 KiB */
+#define SETTLEMENT_AUDITS_MAX 8   /* receipts drawn from one settlement */
 #define BOUNTY_MS_MAX         (UINT64_C(365) * 86400000) /* a forgotten bounty returns within a year */
 #define PAUSE_OWNERS_LEAST                                                                                             \
     3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
@@ -69,22 +70,25 @@
 #define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
-#define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
-#define BFT_ROUNDS_AHEAD        3          /* rounds beyond our own whose messages are kept; enough for one skip */
-#define BFT_ROUNDS_KEPT         64         /* rounds behind our own whose votes are kept, besides the pinned ones */
-#define BFT_VALUES_MAX          16 /* checked values remembered in a height: one a round, for that many rounds */
-#define BFT_TIMEOUT_MS          1000 /* of round 0's proposal: a block at 100 Mbit/s and its checking, several times over */
-#define BFT_TIMEOUT_VOTE_MS     500   /* of round 0's votes: a few round trips around the world */
-#define BFT_TIMEOUT_STEP_MS     500   /* more each round, so that any network's delay is reached... */
-#define BFT_TIMEOUT_MAX_MS      60000 /* ...but a healed one is noticed within a minute */
-#define BFT_CLOCK_DRIFT_MS      5000  /* protocol; how far a fresh block's time may be from a validator's clock... */
-#define BFT_CLOCK_STEP_MS       1000  /* ...and how much further each round */
-#define BLOCK_INTERVAL_MS       200   /* least time between two blocks: more would only be smaller ones */
-#define BLOCK_HEARTBEAT_MS      30000 /* an empty block when nothing happens: proves that the chain lives */
-#define CONSENSUS_RESEND_MS     1000  /* without progress for so long, what we know of the height is said again */
-#define CONSENSUS_POOL_MS       3000 /* without a block for so long, waiting transactions are said again, a few at a time */
-#define CONSENSUS_RESEND_TXS    64
-#define CONSENSUS_AHEAD_VOTES   1024 /* verified votes for the next height, kept until we are there */
+#define BFT_ROUND_MAX         (1u << 20) /* protocol; with growing timeouts, centuries */
+#define BFT_ROUNDS_AHEAD      3          /* rounds beyond our own whose messages are kept; enough for one skip */
+#define BFT_ROUNDS_KEPT       64         /* rounds behind our own whose votes are kept, besides the pinned ones */
+#define BFT_VALUES_MAX        16         /* checked values remembered in a height: one a round, for that many rounds */
+#define BFT_TIMEOUT_MS        1000 /* of round 0's proposal: a block at 100 Mbit/s and its checking, several times over */
+#define BFT_TIMEOUT_VOTE_MS   500   /* of round 0's votes: a few round trips around the world */
+#define BFT_TIMEOUT_STEP_MS   500   /* more each round, so that any network's delay is reached... */
+#define BFT_TIMEOUT_MAX_MS    60000 /* ...but a healed one is noticed within a minute */
+#define BFT_CLOCK_DRIFT_MS    5000  /* protocol; how far a fresh block's time may be from a validator's clock... */
+#define BFT_CLOCK_STEP_MS     1000  /* ...and how much further each round */
+#define BLOCK_INTERVAL_MS     200   /* least time between two blocks: more would only be smaller ones */
+#define BLOCK_HEARTBEAT_MS    30000 /* an empty block when nothing happens: proves that the chain lives */
+#define CONSENSUS_RESEND_MS   1000  /* without progress for so long, what we know of the height is said again */
+#define CONSENSUS_POOL_MS     3000 /* without a block for so long, waiting transactions are said again, a few at a time */
+#define CONSENSUS_RESEND_TXS  64
+#define CONSENSUS_AHEAD_VOTES 1024 /* verified votes for the next height, kept until we are there */
+#define CONSENSUS_SHORT_LEAST 2048 /* bytes of a block from which its proposal names transactions by their ids */
+#define CONSENSUS_WHOLE_MS                                                                                             \
+    300 /* for a whole proposal from a peer, then another is asked: a round trip around the world */
 #define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
 #define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
 #define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */

@@ -1,7 +1,8 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
- * apply_settlement.c (draws, audits, payout, forfeit), apply_grant.c (access to data), apply_bounty.c, apply_rule.c
- * (who signs for an account), apply_beacon.c, apply_fee.c, apply_pause.c, apply_due.c.
+ * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_grant.c
+ * (access to data), apply_bounty.c, apply_rule.c (who signs for an account), apply_beacon.c, apply_fee.c,
+ * apply_pause.c, apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -70,6 +71,20 @@ struct amount apply_take_stake(struct apply *a, enum bond_role role, const struc
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
 void apply_settlement_draw(struct apply *a, const struct hash *settlement);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
+/* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
+void apply_settlement_payout(struct apply *a, struct rec_settlement *s);
+void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum settlement_state state);
+/* Of the present round; 1 in the first, then double each time. */
+uint32_t apply_committee_size(const struct rec_settlement *s);
+/* A committee's candidates are used up: the majority by stake of all who were asked decides. */
+void apply_audit_final(struct apply *a, struct rec_settlement *s);
+void apply_pay(struct apply *a, const struct hash *settlement, const struct hash *source, enum pot from,
+               const struct pubkey *to, struct amount amount, enum payout_reason reason);
+/* What one audit of this settlement earns. */
+struct amount apply_audit_pay(const struct apply *a, const struct rec_settlement *s);
+struct pubkey apply_owner_of(const struct apply *a, const struct pubkey *node);
+void apply_event_draw(struct apply *a, const struct rec_settlement *s, const struct audit_draw *d,
+                      enum ledger_event_kind kind);
 /* Counts an auditor's verdict over a provider's owner; before the owner's record of faults changes. */
 void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit_verdict verdict);
 bool apply_slashing_paused(const struct apply *a);

@@ -1,17 +1,17 @@
-/* Settlements from escrow to their end.
+/* Settlements from escrow to their end; what auditors and challengers do in between is in apply_audit.c.
  *
- *                 at height + 2: draw                  every drawn receipt matches,
- *     WAITING ----------------------------> DRAWN ---- or the window has passed ---------> PAID
- *        |  nobody can audit, or               |
- *        |  nothing is to be drawn: PAID        `----- a mismatch, or withheld -----------> FORFEITED
+ *              at height + 2: draw          all committed, or the window over     all revealed, or the window over
+ *     WAITING --------------------> DRAWN ----------------------------------> REVEALING ---------------> decision
+ *        |  nobody can audit: PAID    `--- nobody committed ------------------------------------------------^
+ *        |
+ *        `<--- a committee is wanted (apply_audit.c): the next round's draw, two blocks later
+ *
+ *     decision: no fault ---> PAID        a fault ---> FORFEITED
  *
  * Paid: burn, audit fund, royalty by share, each rounded down, the rest to the provider's owner. The royalty goes to
  * the publisher and along the flattened lineage, each part rounded down; what rounding leaves is the provider's.
- * Auditors who gave a verdict are paid out of the fund, together at most what this settlement put in.
- *
- * Forfeited: all of it returns to the payer. The auditor who found it is paid what a match would have paid, out of the
- * provider's bond: the loser pays, and nobody can drain the fund by settling with himself. The owner comes under full
- * audit; the second exact mismatch within the window is slashed, while slashing is not paused (apply_pause.c). */
+ * Auditors of the first round who gave a verdict are paid out of the fund, together at most what this settlement put
+ * in. */
 #include "chain/apply.h"
 
 #include "base/mem.h"
@@ -33,9 +33,9 @@ struct audit_draw settlement_audit_at(const struct rec_settlement *s, uint32_t i
 }
 
 /* The record stays for those who ask, for keep_ms. */
-static void finish(struct apply *a, struct rec_settlement *s, enum settlement_state state)
+void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum settlement_state state)
 {
-    if (s->state == SETTLEMENT_DRAWN)
+    if (s->state == SETTLEMENT_DRAWN || s->state == SETTLEMENT_REVEALING)
         state_remove_due(a->s, &(struct due){s->deadline_ms, DUE_SETTLEMENT_MATURE, s->id, {s->owner, 0}});
     s->state = (uint8_t)state;
     state_put_settlement(a->s, &s->id, s);
@@ -44,8 +44,8 @@ static void finish(struct apply *a, struct rec_settlement *s, enum settlement_st
 
 /* -- payout -- */
 
-static void pay(struct apply *a, const struct hash *settlement, const struct hash *source, enum pot from,
-                const struct pubkey *to, struct amount amount, enum payout_reason reason)
+void apply_pay(struct apply *a, const struct hash *settlement, const struct hash *source, enum pot from,
+               const struct pubkey *to, struct amount amount, enum payout_reason reason)
 {
     if (amount.mote == 0)
         return;
@@ -69,24 +69,31 @@ static struct amount pay_royalty(struct apply *a, const struct rec_settlement *s
         flat_entry_get(&c, &e);
         CHECK(cursor_ok(&c) && e.share <= own);
         CHECK(amount_scale(&part, royalty, e.share, LINEAGE_WHOLE));
-        pay(a, &s->id, &e.id, POT_LOCKED, &e.to, part, e.type == LINEAGE_MODEL ? PAYOUT_PARENT : PAYOUT_DATA);
+        apply_pay(a, &s->id, &e.id, POT_LOCKED, &e.to, part, e.type == LINEAGE_MODEL ? PAYOUT_PARENT : PAYOUT_DATA);
         CHECK(amount_add(&paid, paid, part));
         own -= e.share;
     }
     CHECK(amount_scale(&part, royalty, own, LINEAGE_WHOLE));
-    pay(a, &s->id, &m->root, POT_LOCKED, &m->publisher, part, PAYOUT_PUBLISHER);
+    apply_pay(a, &s->id, &m->root, POT_LOCKED, &m->publisher, part, PAYOUT_PUBLISHER);
     CHECK(amount_add(&paid, paid, part));
     return paid;
 }
 
-/* What one audit of this settlement earns. */
-static struct amount audit_pay(const struct apply *a, const struct rec_settlement *s)
+static uint32_t first_round(const struct rec_settlement *s)
 {
-    uint32_t n = settlement_audits(s);
-    return amount_of(n ? amount_share(s->amount, a->params.audit_bps).mote / n : 0);
+    uint32_t n = 0;
+    while (n < settlement_audits(s) && settlement_audit_at(s, n).round == 0)
+        n++;
+    return n;
 }
 
-static struct pubkey owner_of(const struct apply *a, const struct pubkey *node)
+struct amount apply_audit_pay(const struct apply *a, const struct rec_settlement *s)
+{
+    uint32_t n = first_round(s);
+    return amount_of(amount_share(s->amount, a->params.audit_bps).mote / (n ? n : 1));
+}
+
+struct pubkey apply_owner_of(const struct apply *a, const struct pubkey *node)
 {
     struct rec_provider p;
     CHECK(state_get_provider(a->s, node, &p));
@@ -95,16 +102,16 @@ static struct pubkey owner_of(const struct apply *a, const struct pubkey *node)
 
 static void pay_auditors(struct apply *a, const struct rec_settlement *s)
 {
-    for (uint32_t i = 0; i < settlement_audits(s); i++) {
+    for (uint32_t i = 0; i < first_round(s); i++) {
         struct audit_draw d = settlement_audit_at(s, i);
-        if (d.verdict == AUDIT_PENDING)
+        if (d.verdict != AUDIT_MATCH)
             continue;
-        struct pubkey owner = owner_of(a, &d.auditor);
-        pay(a, &s->id, &s->model, POT_FUNDS, &owner, audit_pay(a, s), PAYOUT_AUDITOR);
+        struct pubkey owner = apply_owner_of(a, &d.auditor);
+        apply_pay(a, &s->id, &s->model, POT_FUNDS, &owner, apply_audit_pay(a, s), PAYOUT_AUDITOR);
     }
 }
 
-static void payout(struct apply *a, struct rec_settlement *s)
+void apply_settlement_payout(struct apply *a, struct rec_settlement *s)
 {
     struct rec_model model;
     CHECK(state_get_model(a->s, &s->model, &model));
@@ -114,16 +121,9 @@ static void payout(struct apply *a, struct rec_settlement *s)
     state_shift(a->s, POT_LOCKED, POT_BURNED, burn);
     state_shift(a->s, POT_LOCKED, POT_FUNDS, fund);
     CHECK(amount_sub(&rest, rest, burn) && amount_sub(&rest, rest, fund) && amount_sub(&rest, rest, royalty));
-    pay(a, &s->id, &s->model, POT_LOCKED, &s->owner, rest, PAYOUT_PROVIDER);
+    apply_pay(a, &s->id, &s->model, POT_LOCKED, &s->owner, rest, PAYOUT_PROVIDER);
     pay_auditors(a, s);
-    finish(a, s, SETTLEMENT_PAID);
-}
-
-void apply_settlement_mature(struct apply *a, const struct hash *id)
-{
-    struct rec_settlement s;
-    if (state_get_settlement(a->s, id, &s) && s.state == SETTLEMENT_DRAWN)
-        payout(a, &s);
+    apply_settlement_finish(a, s, SETTLEMENT_PAID);
 }
 
 /* -- draws -- */
@@ -133,7 +133,19 @@ struct candidate {
     struct amount stake;
 };
 
-/* Nodes that audit this model, one per owner, bonded, and no party to the settlement. */
+/* Was a node of this owner asked in an earlier round? */
+static bool was_asked(const struct apply *a, const struct rec_settlement *s, const struct pubkey *owner)
+{
+    for (uint32_t i = 0; i < settlement_audits(s); i++) {
+        struct audit_draw d = settlement_audit_at(s, i);
+        struct pubkey other = apply_owner_of(a, &d.auditor);
+        if (pubkey_equal(&other, owner))
+            return true;
+    }
+    return false;
+}
+
+/* Nodes that audit this model, one per owner, bonded, no party to the settlement, and not asked before. */
 static struct candidate *candidates_new(struct apply *a, const struct rec_settlement *s, uint32_t *n)
 {
     struct candidate *list = NULL;
@@ -141,10 +153,11 @@ static struct candidate *candidates_new(struct apply *a, const struct rec_settle
     *n = 0;
     for (bool more = state_next_auditor(a->s, &s->model, NULL, &node); more;
          more = state_next_auditor(a->s, &s->model, &node, &node)) {
-        struct candidate c = {node, owner_of(a, &node), amount_of(0)};
+        struct candidate c = {node, apply_owner_of(a, &node), amount_of(0)};
         c.stake = state_get_bond(a->s, BOND_AUDITOR, &c.owner);
-        bool out = pubkey_equal(&c.owner, &s->owner) || pubkey_equal(&c.owner, &s->payer) ||
-                   pubkey_equal(&c.node, &s->payer) || c.stake.mote == 0 ||
+        bool out = was_asked(a, s, &c.owner) || pubkey_equal(&c.owner, &s->challenger) ||
+                   pubkey_equal(&c.node, &s->challenger) || pubkey_equal(&c.owner, &s->owner) ||
+                   pubkey_equal(&c.owner, &s->payer) || pubkey_equal(&c.node, &s->payer) || c.stake.mote == 0 ||
                    amount_compare(c.stake, a->params.auditor_bond_min) < 0;
         for (uint32_t i = 0; i < *n && !out; i++)
             out = pubkey_equal(&list[i].owner, &c.owner);
@@ -201,8 +214,8 @@ static uint32_t draws_wanted(const struct apply *a, const struct rec_settlement 
     return want < drawable ? want : drawable;
 }
 
-static void event_draw(struct apply *a, const struct rec_settlement *s, const struct audit_draw *d,
-                       enum ledger_event_kind kind)
+void apply_event_draw(struct apply *a, const struct rec_settlement *s, const struct audit_draw *d,
+                      enum ledger_event_kind kind)
 {
     struct ledger_event *e = apply_event(a, kind);
     e->id = s->id;
@@ -214,6 +227,42 @@ static void event_draw(struct apply *a, const struct rec_settlement *s, const st
     e->time_ms = s->deadline_ms;
 }
 
+/* The first round: receipts at random, an auditor for each, all asked once before anyone twice. */
+static void draw_first(struct apply *a, struct rec_settlement *s, struct candidate *list, uint32_t n, struct buf *draws)
+{
+    uint32_t want = n ? draws_wanted(a, s) : 0;
+    for (uint32_t k = 0; k < want; k++) {
+        uint32_t first = k % n;
+        choose_auditor(list, n, first, draw_number(a, &s->id, k, "node"));
+        struct audit_draw d = {.auditor = list[first].node, .verdict = AUDIT_PENDING};
+        d.index = s->from + (uint32_t)(draw_number(a, &s->id, k, "leaf") % (s->count - s->from));
+        while (index_taken(bytes_of_buf(draws), d.index))
+            d.index = d.index + 1 < s->count ? d.index + 1 : s->from;
+        audit_draw_put(draws, &d);
+        apply_event_draw(a, s, &d, LEDGER_AUDIT_DRAWN);
+    }
+}
+
+uint32_t apply_committee_size(const struct rec_settlement *s)
+{
+    return s->round < 7 ? 1u << s->round : AUDITORS_ASKED_MAX + 1;
+}
+
+/* A later one: a committee of 2, 4, 8... over the one receipt, or all that are left. */
+static void draw_committee(struct apply *a, struct rec_settlement *s, struct candidate *list, uint32_t n,
+                           struct buf *draws)
+{
+    uint32_t room = AUDITORS_ASKED_MAX - settlement_audits(s), want = apply_committee_size(s);
+    want = want < room ? want : room;
+    buf_add(draws, s->audits.p, s->audits.n);
+    for (uint32_t k = 0; k < want && k < n; k++) {
+        choose_auditor(list, n, k, draw_number(a, &s->id, k, "node"));
+        struct audit_draw d = {s->disputed, list[k].node, s->round, {{0}}, AUDIT_PENDING, {{0}}};
+        audit_draw_put(draws, &d);
+        apply_event_draw(a, s, &d, LEDGER_AUDIT_DRAWN);
+    }
+}
+
 void apply_settlement_draw(struct apply *a, const struct hash *id)
 {
     struct rec_settlement s;
@@ -222,157 +271,20 @@ void apply_settlement_draw(struct apply *a, const struct hash *id)
     if (!state_get_settlement(a->s, id, &s) || s.state != SETTLEMENT_WAITING)
         return;
     struct candidate *list = candidates_new(a, &s, &n);
-    uint32_t want = n ? draws_wanted(a, &s) : 0;
+    uint32_t before = settlement_audits(&s);
     s.deadline_ms = a->time_ms + a->params.audit_window_ms;
-    for (uint32_t k = 0; k < want; k++) {
-        uint32_t first = k % n; /* all were chosen once: start again */
-        choose_auditor(list, n, first, draw_number(a, id, k, "node"));
-        struct audit_draw d = {0, list[first].node, AUDIT_PENDING};
-        d.index = s.from + (uint32_t)(draw_number(a, id, k, "leaf") % (s.count - s.from));
-        while (index_taken(bytes_of_buf(&draws), d.index))
-            d.index = d.index + 1 < s.count ? d.index + 1 : s.from;
-        audit_draw_put(&draws, &d);
-        event_draw(a, &s, &d, LEDGER_AUDIT_DRAWN);
-    }
+    if (s.round == 0)
+        draw_first(a, &s, list, n, &draws);
+    else
+        draw_committee(a, &s, list, n, &draws);
     free(list);
-    s.audits = bytes_of_buf(&draws);
-    if (want) {
+    if (draws.n / AUDIT_DRAW_SIZE > before) {
+        s.audits = bytes_of_buf(&draws);
         s.state = SETTLEMENT_DRAWN;
         state_put_settlement(a->s, &s.id, &s);
         state_put_due(a->s, &(struct due){s.deadline_ms, DUE_SETTLEMENT_MATURE, s.id, {s.owner, 0}});
     } else {
-        payout(a, &s);
+        apply_audit_final(a, &s);
     }
     buf_clear(&draws);
-}
-
-/* -- audits -- */
-
-/* The receipt is the drawn one: signed by the provider, and in the settled tree at this index. */
-static enum err evidence_check(struct apply *a, const struct tx_audit *body, const struct rec_settlement *s)
-{
-    struct cursor c = cursor_of(body->receipt);
-    struct signed_receipt r;
-    if (body->verdict == AUDIT_WITHHELD)
-        return body->receipt.n == 0 && body->proof.n == 0 && hash_is_zero(&body->digest)
-                   ? ERR_OK
-                   : note_set(a->note, ERR_FORMAT, "what was withheld cannot be shown: leave receipt and digest out");
-    signed_receipt_get(&c, &r);
-    if (!cursor_end(&c))
-        return note_set(a->note, ERR_FORMAT, "the receipt does not decode");
-    struct sum_node leaf = sum_leaf(&r.receipt);
-    if (!hash_equal(&r.receipt.channel, &s->channel) ||
-        !sum_tree_verify(&s->receipts_root, s->count, body->index, &leaf, body->proof))
-        return note_set(a->note, ERR_MISMATCH, "this is not receipt %u of the settlement", body->index);
-    if (!receipt_verify(&r.receipt, &s->provider, &r.sig))
-        return note_set(a->note, ERR_AUTH, "the receipt is not signed by the provider");
-    return ERR_OK;
-}
-
-/* An exact mismatch is counted; the second within the window costs a part of the bond. */
-static void punish(struct apply *a, const struct rec_settlement *s, const struct audit_draw *d)
-{
-    struct rec_fault fault;
-    struct pubkey auditor = owner_of(a, &d->auditor);
-    state_get_fault(a->s, &s->owner, &fault);
-    bool again = fault.mismatches > 0 && a->time_ms - fault.last_ms <= a->params.fault_window_ms;
-    fault.full_audit_until_ms = a->time_ms + a->params.fault_window_ms;
-    if (d->verdict == AUDIT_MISMATCH)
-        fault.mismatch_ms = a->time_ms;
-    if (d->verdict == AUDIT_MISMATCH && !apply_slashing_paused(a)) {
-        fault.mismatches += fault.mismatches < UINT32_MAX;
-        fault.last_ms = a->time_ms;
-    }
-    state_put_fault(a->s, &s->owner, &fault);
-    struct amount pay_of = apply_take_stake(a, BOND_PROVIDER, &s->owner, audit_pay(a, s));
-    pay(a, &s->id, &s->model, POT_LOCKED, &auditor, pay_of, PAYOUT_AUDITOR);
-    if (d->verdict != AUDIT_MISMATCH || !again || apply_slashing_paused(a))
-        return;
-    struct amount want = amount_share(apply_stake(a->s, BOND_PROVIDER, &s->owner), a->params.slash_bps);
-    struct amount taken = apply_take_stake(a, BOND_PROVIDER, &s->owner, want), burn;
-    struct amount part = amount_share(taken, a->params.slash_auditor_bps);
-    CHECK(amount_sub(&burn, taken, part));
-    pay(a, &s->id, &s->model, POT_LOCKED, &auditor, part, PAYOUT_AUDITOR);
-    state_shift(a->s, POT_LOCKED, POT_BURNED, burn);
-    struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
-    e->id = s->id;
-    e->a = s->owner;
-    e->amount = taken;
-    e->code = BOND_PROVIDER;
-}
-
-static void forfeit(struct apply *a, struct rec_settlement *s, const struct audit_draw *d)
-{
-    state_credit(a->s, POT_LOCKED, &s->payer, s->amount);
-    struct ledger_event *e = apply_event(a, LEDGER_FORFEITED);
-    e->id = s->id;
-    e->other = s->channel;
-    e->a = s->payer;
-    e->b = s->provider;
-    e->amount = s->amount;
-    punish(a, s, d);
-    finish(a, s, SETTLEMENT_FORFEITED);
-}
-
-/* Finds the signer's draw of this index; writes the verdict into `draws`, a copy of all of them. Counts those pending
- * still. */
-static enum err verdict_set(struct apply *a, const struct tx_audit *body, const struct rec_settlement *s,
-                            struct buf *draws, struct audit_draw *own, uint32_t *pending)
-{
-    bool found = false;
-    *pending = 0;
-    for (uint32_t i = 0; i < settlement_audits(s); i++) {
-        struct audit_draw d = settlement_audit_at(s, i);
-        if (d.index == body->index && pubkey_equal(&d.auditor, &a->signer)) {
-            if (d.verdict != AUDIT_PENDING)
-                return note_set(a->note, ERR_DUPLICATE, "receipt %u has its verdict already", body->index);
-            d.verdict = body->verdict;
-            *own = d;
-            found = true;
-        }
-        *pending += d.verdict == AUDIT_PENDING;
-        audit_draw_put(draws, &d);
-    }
-    if (!found)
-        return note_set(a->note, ERR_AUTH, "this node was not drawn for receipt %u", body->index);
-    return ERR_OK;
-}
-
-static enum err audit(struct apply *a, const struct tx_audit *body, struct rec_settlement *s, struct buf *draws)
-{
-    struct audit_draw own;
-    uint32_t pending;
-    enum err e = verdict_set(a, body, s, draws, &own, &pending);
-    if (e)
-        return e;
-    if ((e = evidence_check(a, body, s)))
-        return e;
-    s->audits = bytes_of_buf(draws);
-    event_draw(a, s, &own, LEDGER_AUDIT_VERDICT);
-    apply_count_verdict(a, &s->owner, (enum audit_verdict)own.verdict);
-    if (own.verdict != AUDIT_MATCH)
-        forfeit(a, s, &own);
-    else if (pending == 0)
-        payout(a, s);
-    else
-        state_put_settlement(a->s, &s->id, s);
-    return ERR_OK;
-}
-
-enum err apply_tx_audit(struct apply *a, const struct tx_audit *body)
-{
-    struct rec_settlement s;
-    struct buf draws = {0};
-    if (body->verdict >= AUDIT_VERDICTS)
-        return note_set(a->note, ERR_FORMAT, "verdict %u: it is 0 match, 1 mismatch or 2 withheld", body->verdict);
-    if (!state_get_settlement(a->s, &body->settlement, &s))
-        return note_set(a->note, ERR_NOT_FOUND, "no settlement %s...", apply_text_id(body->settlement.b).s);
-    if (s.state != SETTLEMENT_DRAWN)
-        return note_set(a->note, ERR_STATE, "settlement %s... waits for no audit", apply_text_id(s.id.b).s);
-    if (a->time_ms > s.deadline_ms)
-        return note_set(a->note, ERR_EXPIRED, "the audit window of settlement %s... has passed",
-                        apply_text_id(s.id.b).s);
-    enum err e = audit(a, body, &s, &draws);
-    buf_clear(&draws);
-    return e;
 }

@@ -36,12 +36,15 @@ struct params params_default(void)
         .unbonding_ms = 21 * DAY_MS,
         .dispute_ms = 3600 * SECOND_MS,
         .audit_window_ms = 600 * SECOND_MS,
+        .audit_reveal_ms = 300 * SECOND_MS,
         .fault_window_ms = 30 * DAY_MS,
         .keep_ms = 7 * DAY_MS,
         .audits_per_settlement = 1,
         .audits_full = 4,
         .slash_bps = 5000,
         .slash_auditor_bps = 2000,
+        .audit_slash_bps = 1000,
+        .challenge_bond = amount_of(MOTE_PER_KITH),
         .audit_epoch_ms = DAY_MS,
         .pause_bps = 300,
         .grant_bond = amount_of(MOTE_PER_KITH),
@@ -64,6 +67,8 @@ struct params params_private(void)
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
     p.keep_ms = 3600 * SECOND_MS;
+    p.audit_reveal_ms = 15 * SECOND_MS;
+    p.challenge_bond = amount_of(MOTE_PER_KITH / 10);
     p.audit_epoch_ms = 300 * SECOND_MS;
     p.grant_bond = amount_of(MOTE_PER_KITH / 10);
     p.grant_release_ms = p.grant_dispute_ms = 30 * SECOND_MS;
@@ -78,6 +83,7 @@ enum err params_check(const struct params *p, struct note *note)
         uint32_t bps;
     } shares[] = {
         {"fee_change_bps", p->fee_change_bps},
+        {"audit_slash_bps", p->audit_slash_bps},
         {"pause_bps", p->pause_bps},
         {"fee_burn_bps", p->fee_burn_bps},
         {"settle_burn_bps", p->settle_burn_bps},
@@ -104,12 +110,14 @@ enum err params_check(const struct params *p, struct note *note)
                         (unsigned long long)FEE_PRICE_MAX);
     if (p->validator_bond_min.mote < GENESIS_STAKE_LEAST)
         return note_set(note, ERR_RANGE, "genesis: validator_bond_min must be at least %u mote", GENESIS_STAKE_LEAST);
-    const uint64_t windows[] = {p->model_bond_ms,   p->unbonding_ms,     p->dispute_ms,
-                                p->audit_window_ms, p->fault_window_ms,  p->keep_ms,
-                                p->audit_epoch_ms,  p->grant_release_ms, p->grant_dispute_ms};
+    const uint64_t windows[] = {p->model_bond_ms,    p->unbonding_ms,    p->dispute_ms,     p->audit_window_ms,
+                                p->fault_window_ms,  p->keep_ms,         p->audit_epoch_ms, p->audit_reveal_ms,
+                                p->grant_release_ms, p->grant_dispute_ms};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (windows[i] > 3650 * DAY_MS)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");
+    if (p->challenge_bond.mote == 0)
+        return note_set(note, ERR_RANGE, "genesis: challenge_bond must be at least 1 mote");
     if (p->issue_halving == 0)
         return note_set(note, ERR_RANGE, "genesis: issue_halving must be at least 1");
     if (p->beacon_epoch == 0 || p->beacon_epoch > BEACON_EPOCH_MAX)

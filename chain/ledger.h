@@ -98,6 +98,8 @@ struct ledger_block {
  *   CHANNEL_CLOSED  the same, amount = returned to the payer
  *   SETTLED         id, other = channel, a = payer, b = provider node, amount, index = receipts so far
  *   AUDIT_DRAWN     id, other = channel, a = auditor node, b = provider node, index of the receipt, time_ms = deadline
+ *   AUDIT_REVEALING id, other = channel, a = payer, b = provider node, time_ms = until when
+ *   CHALLENGED      id, other = channel, a = challenger, b = provider node, amount = his bond, index of the receipt
  *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
@@ -122,6 +124,8 @@ struct ledger_block {
     E(CHANNEL_CLOSED)                                                                                                  \
     E(SETTLED)                                                                                                         \
     E(AUDIT_DRAWN)                                                                                                     \
+    E(AUDIT_REVEALING)                                                                                                 \
+    E(CHALLENGED)                                                                                                      \
     E(AUDIT_VERDICT)                                                                                                   \
     E(PAYOUT)                                                                                                          \
     E(FORFEITED)                                                                                                       \

@@ -166,9 +166,18 @@ struct hash rec_offer_id(const struct hash *bounty, const struct hash *root);
     F(u64, closes_ms)
 RECORD_DECLARE(rec_channel, REC_CHANNEL_FIELDS)
 
-enum settlement_state { SETTLEMENT_WAITING, SETTLEMENT_DRAWN, SETTLEMENT_PAID, SETTLEMENT_FORFEITED };
-/* `amount` is in escrow until paid or forfeited. Receipts from..count-1 may be drawn. `audits`: audit_draw one
- * behind the other, empty until drawn. */
+/* DRAWN: auditors may commit; REVEALING: those who did may reveal. */
+enum settlement_state {
+    SETTLEMENT_WAITING,
+    SETTLEMENT_DRAWN,
+    SETTLEMENT_REVEALING,
+    SETTLEMENT_PAID,
+    SETTLEMENT_FORFEITED
+};
+/* `amount` is in escrow until paid or forfeited, and so is the bond of a challenger, if there is one. Receipts
+ * from..count-1 may be drawn. `round`: 0 of the first auditors, then of committees over receipt `disputed`;
+ * `challenged` is the receipt that the challenger names, and his bond is zero where there is none. `audits`: audit_draw
+ * one behind the other, of all rounds. */
 #define REC_SETTLEMENT_FIELDS(F)                                                                                       \
     F(hash, id)                                                                                                        \
     F(hash, channel)                                                                                                   \
@@ -184,13 +193,19 @@ enum settlement_state { SETTLEMENT_WAITING, SETTLEMENT_DRAWN, SETTLEMENT_PAID, S
     F(u64, time_ms)                                                                                                    \
     F(u8, state)                                                                                                       \
     F(u64, deadline_ms)                                                                                                \
+    F(u8, round)                                                                                                       \
+    F(u32, disputed)                                                                                                   \
+    F(u32, challenged)                                                                                                 \
+    F(pubkey, challenger)                                                                                              \
+    F(amount, challenge_bond)                                                                                          \
     F(blob, audits)
 RECORD_DECLARE(rec_settlement, REC_SETTLEMENT_FIELDS)
 
-#define AUDIT_PENDING        255 /* verdict: none yet */
-#define AUDIT_DRAW_FIELDS(F) F(u32, index) F(pubkey, auditor) F(u8, verdict)
+#define AUDIT_PENDING 255 /* verdict: none yet */
+#define AUDIT_DRAW_FIELDS(F)                                                                                           \
+    F(u32, index) F(pubkey, auditor) F(u8, round) F(hash, commit) F(u8, verdict) F(hash, digest)
 RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
-#define AUDIT_DRAW_SIZE 37
+#define AUDIT_DRAW_SIZE 102
 
 /* balances + locked + funds + burned = genesis + issued, after every transaction.
  * locked: bonds, unbonding, models' bonds, channels, settlements in escrow, grants with their bonds, bounties. funds:

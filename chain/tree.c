@@ -225,7 +225,8 @@ static void page_split(struct page *p)
     for (uint32_t i = 0, from = 0, to = 0; i < TREE_FAN; i++, from = to) {
         struct page *child = &f->pages[i];
         child->depth = (uint8_t)(old.depth + TREE_FAN_BITS);
-        child->stale = true;
+        child->stale = child->moved = true;
+        child->has_equal = old.has_equal;
         while (to < old.n && fan_child(p, old.u.bits[to]) == child)
             to++;
         page_reserve(child, to - from);
@@ -259,6 +260,8 @@ static void page_insert(struct tree *t, const struct place *x, uint32_t leaf)
     *bits = x->bits;
     *leaves = leaf;
     p->n++;
+    p->moved = true;
+    p->has_equal |= (x->at > 0 && bits[-1] == x->bits) || (x->at + 1 < p->n && bits[1] == x->bits);
     if (p->n > TREE_PAGE_MAX && p->depth < TREE_DEPTH_MAX) {
         page_split(p);
         mark_stale(t, x->bits);
@@ -412,6 +415,7 @@ static void cut(struct tree *t, const struct place *x)
     memmove(p->u.bits + x->at, p->u.bits + x->at + 1, behind * sizeof(uint64_t));
     memmove(page_leaves(p) + x->at, page_leaves(p) + x->at + 1, behind * sizeof(uint32_t));
     p->n--;
+    p->moved = true;
     pool_give(&t->leaves, x->leaf);
     t->count--;
 }

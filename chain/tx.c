@@ -16,7 +16,9 @@ RECORD_DEFINE(tx_channel_open, TX_CHANNEL_OPEN_FIELDS)
 RECORD_DEFINE(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS)
 RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
 RECORD_DEFINE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
-RECORD_DEFINE(tx_audit, TX_AUDIT_FIELDS)
+RECORD_DEFINE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
+RECORD_DEFINE(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS)
+RECORD_DEFINE(tx_challenge, TX_CHALLENGE_FIELDS)
 RECORD_DEFINE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
 RECORD_DEFINE(tx_data_grant, TX_DATA_GRANT_FIELDS)
 RECORD_DEFINE(tx_key_release, TX_KEY_RELEASE_FIELDS)
@@ -219,6 +221,19 @@ struct hash tx_channel_id(const struct hash *id)
 struct hash tx_tensors_root(const struct hashes *tensors)
 {
     return hash_once(HASH_TENSOR, tensors->p, (size_t)tensors->n * HASH_SIZE);
+}
+
+struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pubkey *auditor)
+{
+    struct hasher h;
+    hash_start(&h, HASH_AUDIT);
+    hash_add(&h, r->settlement.b, sizeof r->settlement.b);
+    hash_add_u32(&h, r->index);
+    hash_add(&h, auditor->b, sizeof auditor->b);
+    hash_add(&h, &r->verdict, 1);
+    hash_add(&h, r->digest.b, sizeof r->digest.b);
+    hash_add(&h, r->salt.b, sizeof r->salt.b);
+    return hash_end(&h);
 }
 
 static struct hash consent_hash(const struct hash *chain, const struct pubkey *owner, const struct pubkey *node)

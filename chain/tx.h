@@ -48,7 +48,8 @@ RECORD_DECLARE(tx, TX_FIELDS)
 RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
 
 /* number, name in the code, record of the body, work: what it costs the ledger, in units of one transfer
- * (docs/ledger.md; lists in the body add to it: tx_work). Numbers are never reused. */
+ * (docs/ledger.md; lists in the body add to it: tx_work). Numbers are never reused: 11 was an audit without
+ * commitment. */
 #define TX_KIND_LIST(K)                                                                                                \
     K(1, TRANSFER, tx_transfer, 1)                                                                                     \
     K(2, BOND, tx_bond, 2)                                                                                             \
@@ -60,7 +61,6 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(8, CHANNEL_TOPUP, tx_channel_topup, 2)                                                                           \
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
-    K(11, AUDIT, tx_audit, 10)                                                                                         \
     K(13, BEACON_KEY, tx_beacon_key, 4)                                                                                \
     K(14, ACCOUNT_RULE, tx_account_rule, 3)                                                                            \
     K(15, DATA_GRANT, tx_data_grant, 4)                                                                                \
@@ -68,8 +68,10 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(17, DATA_DISPUTE, tx_data_dispute, 12)                                                                           \
     K(18, BOUNTY_POST, tx_bounty_post, 4)                                                                              \
     K(19, BOUNTY_OFFER, tx_bounty_offer, 4)                                                                            \
-    K(20, BOUNTY_ACCEPT, tx_bounty_accept, 3)
-
+    K(20, BOUNTY_ACCEPT, tx_bounty_accept, 3)                                                                          \
+    K(21, AUDIT_COMMIT, tx_audit_commit, 3)                                                                            \
+    K(22, AUDIT_REVEAL, tx_audit_reveal, 10)                                                                           \
+    K(23, CHALLENGE, tx_challenge, 10)
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
     TX_KIND_LIST(K)
@@ -154,17 +156,27 @@ RECORD_DECLARE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
 RECORD_DECLARE(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS)
 
 enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS };
-/* By the node key of an auditor that was drawn for this settlement and index. `receipt` is a signed_receipt and
- * `proof` its sum_tree_prove; both empty where the provider withheld. `digest` is what the auditor's own
- * replay gave (zero where withheld). */
-#define TX_AUDIT_FIELDS(F)                                                                                             \
+/* By the node key of an auditor that was drawn for this settlement and index: tx_audit_commitment of what it will
+ * reveal, so that nobody copies. */
+#define TX_AUDIT_COMMIT_FIELDS(F) F(hash, settlement) F(u32, index) F(hash, commit)
+RECORD_DECLARE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
+/* By the same, when the commitments are in. `receipt` is a signed_receipt and `proof` its sum_tree_prove; both empty
+ * where the provider withheld. `digest` is what the auditor's own replay gave (zero where withheld). */
+#define TX_AUDIT_REVEAL_FIELDS(F)                                                                                      \
     F(hash, settlement)                                                                                                \
     F(u32, index)                                                                                                      \
     F(blob, receipt)                                                                                                   \
     F(blob, proof)                                                                                                     \
     F(u8, verdict)                                                                                                     \
-    F(hash, digest)
-RECORD_DECLARE(tx_audit, TX_AUDIT_FIELDS)
+    F(hash, digest)                                                                                                    \
+    F(hash, salt)
+RECORD_DECLARE(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS)
+/* H[kith.audit](settlement | index | auditor | verdict | digest | salt) */
+struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pubkey *auditor);
+/* By whoever holds a signed receipt of a settlement in escrow whose transcript does not replay, against a bond: a
+ * committee decides, and the loser pays. */
+#define TX_CHALLENGE_FIELDS(F) F(hash, settlement) F(u32, index) F(blob, receipt) F(blob, proof)
+RECORD_DECLARE(tx_challenge, TX_CHALLENGE_FIELDS)
 
 /* By a validator: the public key of its random function (docs/consensus.md). Holds two epochs later. */
 #define TX_BEACON_KEY_FIELDS(F) F(vrf_public, key)

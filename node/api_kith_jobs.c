@@ -179,7 +179,7 @@ static bool find_settlement(struct node *n, const struct job_view *v, struct rec
 
 static void put_settlement(struct buf *b, bool *first, struct node *n, const struct job_view *v)
 {
-    static const char *const states[] = {"waiting", "waiting", "paid", "forfeited"};
+    static const char *const states[] = {"waiting", "waiting", "waiting", "paid", "forfeited"};
     static const char *const verdicts[] = {"match", "mismatch", "withheld"};
     struct rec_settlement rec;
     bool inner = true, have = find_settlement(n, v, &rec);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum stage { DRAWN, FETCHING, REPLAYING, REPORTED };
+enum stage { DRAWN, FETCHING, REPLAYING, COMMITTED, REPORTED };
 
 struct audit {
     struct auditor *auditor;
@@ -21,7 +21,9 @@ struct audit {
     enum stage stage;
     uint64_t stream; /* the provider's, while it waits for us */
     struct buf receipt, proof, request, tokens;
-    struct hash digest;
+    struct hash digest; /* as the provider showed it */
+    enum audit_verdict verdict;
+    struct hash found; /* by our own replay */
     struct worker *worker;
     worker_ask ask;
     struct timer late;
@@ -62,27 +64,83 @@ static struct audit *find(struct auditor *a, const struct hash *settlement, uint
     return NULL;
 }
 
-/* -- reporting -- */
+/* -- reporting: a commitment, then what it was to -- */
+
+/* Our draw in the present round. */
+static bool draw_of(const struct audit *x, struct rec_settlement *rec, struct audit_draw *d)
+{
+    if (!ledger_settlement(x->auditor->s.ledger, &x->settlement, rec))
+        return false;
+    for (uint32_t i = 0; i < settlement_audits(rec); i++) {
+        *d = settlement_audit_at(rec, i);
+        if (d->round == rec->round && d->index == x->index && pubkey_equal(&d->auditor, &x->auditor->s.self))
+            return true;
+    }
+    return false;
+}
+
+/* The salt comes from the node's key, so that one who restarts between the two can still reveal. */
+static struct tx_audit_reveal reveal_of(const struct audit *x)
+{
+    struct tx_audit_reveal t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)x->verdict};
+    uint8_t what[HASH_SIZE + 4];
+    memcpy(what, x->settlement.b, HASH_SIZE);
+    store_le32(what + HASH_SIZE, x->index);
+    t.salt = hash_keyed(HASH_AUDIT, x->auditor->s.key->b, what, sizeof what);
+    if (x->verdict != AUDIT_WITHHELD) {
+        t.receipt = bytes_of_buf(&x->receipt);
+        t.proof = bytes_of_buf(&x->proof);
+        t.digest = x->found;
+    }
+    return t;
+}
+
+static void reveal(struct audit *x)
+{
+    struct auditor *a = x->auditor;
+    struct rec_settlement rec;
+    struct audit_draw d;
+    struct buf body = {0};
+    struct tx_audit_reveal t = reveal_of(x);
+    struct hash commit = tx_audit_commitment(&t, &a->s.self);
+    if (x->stage != COMMITTED || !draw_of(x, &rec, &d) || rec.state != SETTLEMENT_REVEALING ||
+        !hash_equal(&commit, &d.commit))
+        return;
+    x->stage = REPORTED;
+    tx_audit_reveal_put(&body, &t);
+    account_send(a->s.account, TX_AUDIT_REVEAL, bytes_of_buf(&body), NULL, NULL);
+    buf_clear(&body);
+}
+
+static void commit(struct audit *x)
+{
+    struct auditor *a = x->auditor;
+    struct tx_audit_reveal t = reveal_of(x);
+    struct tx_audit_commit c = {.settlement = x->settlement, .index = x->index};
+    struct buf body = {0};
+    c.commit = tx_audit_commitment(&t, &a->s.self);
+    tx_audit_commit_put(&body, &c);
+    account_send(a->s.account, TX_AUDIT_COMMIT, bytes_of_buf(&body), NULL, NULL);
+    buf_clear(&body);
+}
 
 static void report(struct audit *x, enum audit_verdict verdict, const struct hash *digest)
 {
     static const char *const names[] = {"match", "mismatch", "withheld"};
     struct auditor *a = x->auditor;
-    struct buf body = {0};
-    struct tx_audit t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)verdict};
-    if (verdict != AUDIT_WITHHELD) {
-        t.receipt = bytes_of_buf(&x->receipt);
-        t.proof = bytes_of_buf(&x->proof);
-        t.digest = *digest;
-    }
-    tx_audit_put(&body, &t);
-    x->stage = REPORTED;
+    struct rec_settlement rec;
+    struct audit_draw d;
+    x->stage = COMMITTED;
+    x->verdict = verdict;
+    x->found = *digest;
     a->counts[verdict]++;
     host_timer_cancel(a->s.host, &x->late);
     log_event(verdict == AUDIT_MATCH ? LOG_INFO : LOG_ODD, "auditor", "verdict", "verdict=%s index=%u", names[verdict],
               x->index);
-    account_send(a->s.account, TX_AUDIT, bytes_of_buf(&body), NULL, NULL);
-    buf_clear(&body);
+    if (draw_of(x, &rec, &d) && hash_is_zero(&d.commit))
+        commit(x);
+    else
+        reveal(x); /* it was committed before a restart */
     if (x->stream)
         streams_close(a->s.streams, x->stream, ERR_OK, "reported");
     x->stream = 0;
@@ -237,7 +295,7 @@ static enum err accept_audit(void *arg, uint64_t stream, const struct pubkey *fr
     struct audit *x = find(a, &o.settlement, o.index);
     if (!x || !pubkey_equal(&x->provider, from))
         return ERR_NOT_FOUND; /* perhaps our ledger is a block behind: the provider asks again */
-    if (x->stage == REPORTED)
+    if (x->stage >= COMMITTED)
         return ERR_DUPLICATE;
     if (x->stream)
         streams_close(a->s.streams, x->stream, ERR_OK, "opened again");
@@ -270,11 +328,20 @@ static void add(struct auditor *a, const struct rec_settlement *rec, uint32_t in
 
 static void add_ours(struct auditor *a, const struct rec_settlement *rec)
 {
-    for (uint32_t i = 0; rec->state == SETTLEMENT_DRAWN && i < settlement_audits(rec); i++) {
+    bool commits = rec->state == SETTLEMENT_DRAWN, reveals = rec->state == SETTLEMENT_REVEALING;
+    for (uint32_t i = 0; (commits || reveals) && i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
-        if (pubkey_equal(&d.auditor, &a->s.self) && d.verdict == AUDIT_PENDING)
+        if (pubkey_equal(&d.auditor, &a->s.self) && d.round == rec->round && d.verdict == AUDIT_PENDING &&
+            (commits || !hash_is_zero(&d.commit)))
             add(a, rec, d.index);
     }
+}
+
+static void reveal_all_of(struct auditor *a, const struct hash *settlement)
+{
+    for (struct audit *x = a->audits; x; x = x->next)
+        if (hash_equal(&x->settlement, settlement))
+            reveal(x);
 }
 
 static void drop_all_of(struct auditor *a, const struct hash *settlement)
@@ -292,6 +359,8 @@ void auditor_on_event(struct auditor *a, const struct ledger_event *e)
     if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->a, &a->s.self) &&
         ledger_settlement(a->s.ledger, &e->id, &rec))
         add_ours(a, &rec);
+    else if (e->kind == LEDGER_AUDIT_REVEALING)
+        reveal_all_of(a, &e->id);
     else if (e->kind == LEDGER_FORFEITED || e->kind == LEDGER_PAYOUT ||
              (e->kind == LEDGER_AUDIT_VERDICT && pubkey_equal(&e->a, &a->s.self)))
         drop_all_of(a, &e->id);

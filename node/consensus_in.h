@@ -1,6 +1,7 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages), consensus_duty.c (what a validator sends by itself) and
- * consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
+ * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
+ * consensus_duty.c (what a validator sends by itself) and consensus_tx.c (pool, waiters, listeners). Nobody else
+ * includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -79,6 +80,8 @@ struct consensus {
     const struct ledger_result *result;
     struct buf decided; /* the block being committed */
 
+    struct hash asked; /* the value whose whole block was asked for last, and when */
+    uint64_t asked_ms;
     struct buf ahead_votes; /* encodings of verified votes for the next height */
     uint32_t ahead_votes_n;
     struct buf ahead_proposals[AHEAD_PROPOSALS];
@@ -137,6 +140,17 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+
+/* What a proposal of this or the next height would tell us; its signature is checked. */
+bool wire_is_wanted(struct consensus *c, const struct proposal *p);
+/* As if it had come whole. */
+enum err wire_take_block(struct consensus *c, const struct pubkey *from, const struct proposal *p, struct bytes block);
+void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to);
+
+/* consensus_short.c */
+void short_open(struct consensus *c);
+/* Appends the proposal with its transactions' ids; false where the whole is as good. */
+bool short_put(const struct proposal *p, struct bytes block, struct buf *out);
 
 /* consensus_intake.c */
 void intake_open(struct consensus *c);

@@ -49,15 +49,29 @@ void wire_send_vote(struct consensus *c, const struct vote *v)
     send_vote(c, v, NULL, NULL);
 }
 
+void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to)
+{
+    const struct buf *raw = value_find(c, &p->value);
+    struct buf b = {0};
+    if (!raw || !c->o.peers)
+        return;
+    proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
+    send(c, MSG_PROPOSAL, &b, to, NULL);
+    buf_clear(&b);
+}
+
+/* By the ids of its transactions where that is shorter. */
 static void send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *to,
                           const struct pubkey *except)
 {
     const struct buf *raw = value_find(c, &p->value);
+    struct buf b = {0};
     if (!raw || !c->o.peers)
         return;
-    struct buf b = {0};
-    proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
-    send(c, MSG_PROPOSAL, &b, to, except);
+    bool is_short = short_put(p, bytes_of_buf(raw), &b);
+    if (!is_short)
+        proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
+    send(c, is_short ? MSG_PROPOSAL_SHORT : MSG_PROPOSAL, &b, to, except);
     buf_clear(&b);
 }
 
@@ -234,12 +248,37 @@ static enum err take_proposal(struct consensus *c, const struct pubkey *from, co
                           .proposal = *p,
                           .verdict = j.verdict,
                           .timely = j.round == p->round && block_is_timely(c, j.time_ms, p->round)};
-    struct buf body = {0};
-    proposed_put(&body, m);
-    if (consensus_feed(c, &e).news)
-        send(c, MSG_PROPOSAL, &body, NULL, from);
+    struct buf block = {0}, body = {0};
+    buf_add(&block, m->block.p, m->block.n); /* feeding it may decide the height, and forget its blocks */
+    if (consensus_feed(c, &e).news) {
+        bool is_short = short_put(p, bytes_of_buf(&block), &body);
+        if (!is_short)
+            proposed_put(&body, &(struct proposed){*p, bytes_of_buf(&block)});
+        send(c, is_short ? MSG_PROPOSAL_SHORT : MSG_PROPOSAL, &body, NULL, from);
+    }
+    buf_clear(&block);
     buf_clear(&body);
     return ERR_OK;
+}
+
+bool wire_is_wanted(struct consensus *c, const struct proposal *p)
+{
+    if (is_next_height(c, p->height, p->index))
+        return c->ahead_proposals_n < AHEAD_PROPOSALS &&
+               proposal_verify(p, &c->chain, &c->next_validators->v[p->index].key);
+    return p->height == c->height && !c->is_committing && bft_wants(c->bft, p);
+}
+
+enum err wire_take_block(struct consensus *c, const struct pubkey *from, const struct proposal *p, struct bytes block)
+{
+    struct proposed m = {*p, block};
+    struct buf body = {0};
+    if (is_next_height(c, p->height, p->index)) {
+        proposed_put(&body, &m);
+        keep_proposal(c, p, bytes_of_buf(&body));
+        buf_clear(&body);
+    }
+    return take_proposal(c, from, &m);
 }
 
 static enum err on_proposal(void *arg, const struct pubkey *from, struct bytes body)
@@ -303,6 +342,7 @@ void wire_open(struct consensus *c)
     peers_on(p, MSG_TX, on_tx, c);
     peers_on(p, MSG_VOTE, on_vote, c);
     peers_on(p, MSG_PROPOSAL, on_proposal, c);
+    short_open(c);
     peers_on(p, MSG_STATUS, on_status, c);
     peers_on(p, MSG_EVIDENCE, on_evidence, c);
     peers_on_change(p, on_change, c);

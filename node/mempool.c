@@ -247,6 +247,14 @@ bool mempool_has(const struct mempool *m, const struct hash *id)
     return m->by_id[id_slot(m, id)] != NULL;
 }
 
+bool mempool_find(const struct mempool *m, const struct hash *id, struct bytes *tx)
+{
+    const struct pooled *p = m->by_id[id_slot(m, id)];
+    if (p)
+        *tx = p->raw;
+    return p != NULL;
+}
+
 uint32_t mempool_count(const struct mempool *m)
 {
     return m->count;

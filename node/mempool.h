@@ -20,6 +20,8 @@ enum err mempool_add(struct mempool *m, struct bytes tx, struct hash *id, struct
 /* After a committed block: takes out what is in it, seen by the nonces, and what can no longer follow. */
 void mempool_step(struct mempool *m);
 bool mempool_has(const struct mempool *m, const struct hash *id);
+/* The bytes of one that waits, borrowed until the pool changes; false if there is none. */
+bool mempool_find(const struct mempool *m, const struct hash *id, struct bytes *tx);
 uint32_t mempool_count(const struct mempool *m);
 size_t mempool_bytes(const struct mempool *m);
 /* The signer's next nonce behind what waits here. */

@@ -184,11 +184,12 @@ static void show_free(struct show *x)
 static bool is_owed(const struct show *x)
 {
     struct rec_settlement rec;
-    if (!ledger_settlement(x->settle->s.ledger, &x->settlement, &rec) || rec.state != SETTLEMENT_DRAWN)
+    if (!ledger_settlement(x->settle->s.ledger, &x->settlement, &rec) ||
+        (rec.state != SETTLEMENT_DRAWN && rec.state != SETTLEMENT_REVEALING))
         return false;
     for (uint32_t i = 0; i < settlement_audits(&rec); i++) {
         struct audit_draw d = settlement_audit_at(&rec, i);
-        if (pubkey_equal(&d.auditor, &x->auditor) && d.index == x->index)
+        if (pubkey_equal(&d.auditor, &x->auditor) && d.index == x->index && d.round == rec.round)
             return d.verdict == AUDIT_PENDING;
     }
     return false;
@@ -335,11 +336,11 @@ static void owed_from_ledger(struct settle *t)
     struct hash last;
     for (const struct hash *after = NULL; ledger_settlement_next(t->s.ledger, after, &rec); after = &last) {
         last = rec.id;
-        for (uint32_t i = 0;
-             rec.state == SETTLEMENT_DRAWN && pubkey_equal(&rec.provider, &t->s.self) && i < settlement_audits(&rec);
+        for (uint32_t i = 0; rec.state <= SETTLEMENT_REVEALING && pubkey_equal(&rec.provider, &t->s.self) &&
+                             i < settlement_audits(&rec);
              i++) {
             struct audit_draw d = settlement_audit_at(&rec, i);
-            if (d.verdict == AUDIT_PENDING)
+            if (d.verdict == AUDIT_PENDING && d.round == rec.round)
                 add_show(t, &rec.id, &rec.channel, &d.auditor, d.index);
         }
     }

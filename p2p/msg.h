@@ -38,6 +38,8 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(BLOCK_GET, 20, 64, 4, READY)                                                                                     \
     M(BLOCK, 21, BLOCK_SIZE_MAX + 262144, 0, READY) /* with its commit */                                              \
     M(EVIDENCE, 22, 8192, 8, READY)                                                                                    \
+    M(PROPOSAL_SHORT, 25, BLOCK_TXS_MAX * 32 + 4096, 4, READY) /* transactions by their ids */                         \
+    M(PROPOSAL_GET, 26, 64, 64, READY)                         /* the whole one, please */                             \
     M(OFFER, 24, 4096, 2, READY)                                                                                       \
     M(BLOB_HAVE_GET, 32, 32, 4, READY)                                                                                 \
     M(BLOB_HAVE, 33, 64, 0, READY)                                                                                     \

@@ -33,11 +33,9 @@ static void job(struct world *w, unsigned node, enum audit_verdict verdict)
     assert_int_equal(world_block(w), ERR_OK);
     assert_int_equal(world_block(w), ERR_OK);
     assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_DRAWN);
-    struct tx_audit body = world_audit(w, &c, &id, 0, verdict, room);
-    tx_audit_put(world_body(w), &body);
-    assert_int_equal(world_do(w, 6, TX_AUDIT, bytes_of_buf(&w->body)), ERR_OK);
-    assert_true(ledger_settlement(w->ledger, &id, &s) &&
-                s.state == (verdict == AUDIT_MATCH ? SETTLEMENT_PAID : SETTLEMENT_FORFEITED));
+    struct tx_audit_reveal body = world_audit(w, &c, &id, 0, verdict, room);
+    assert_int_equal(world_verdict(w, 6, &body), ERR_OK);
+    assert_int_equal(world_settled(w, &id), verdict == AUDIT_MATCH ? SETTLEMENT_PAID : SETTLEMENT_FORFEITED);
     buf_clear(&room[0]);
     buf_clear(&room[1]);
 }

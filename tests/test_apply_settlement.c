@@ -36,12 +36,6 @@ static struct hash drawn(struct world *w, struct world_channel *c)
     return id;
 }
 
-static enum err verdict(struct world *w, unsigned who, const struct tx_audit *body)
-{
-    tx_audit_put(world_body(w), body);
-    return world_do(w, who, TX_AUDIT, bytes_of_buf(&w->body));
-}
-
 static void a_match_pays_at_once(void **state)
 {
     (void)state;
@@ -65,37 +59,53 @@ static void a_match_pays_at_once(void **state)
     assert_int_equal(d.verdict, AUDIT_PENDING);
     assert_true(world_balance(w, 2) == owner);
 
-    struct tx_audit good = world_audit(w, &c, &id, d.index, AUDIT_MATCH, room), bad = good;
-    assert_int_equal(verdict(w, 5, &good), ERR_AUTH); /* the owner was not drawn, its node was */
-    assert_int_equal(verdict(w, 3, &good), ERR_AUTH);
+    struct tx_audit_reveal good = world_audit(w, &c, &id, d.index, AUDIT_MATCH, room), bad = good;
+    assert_int_equal(world_reveal(w, 6, &good), ERR_STATE); /* nothing is committed */
+    assert_int_equal(world_commit(w, 5, &good), ERR_AUTH);  /* the owner was not drawn, its node was */
+    assert_int_equal(world_commit(w, 3, &good), ERR_AUTH);
     bad.index = d.index ^ 1;
-    assert_int_equal(verdict(w, 6, &bad), ERR_AUTH); /* that receipt was not */
+    assert_int_equal(world_commit(w, 6, &bad), ERR_AUTH); /* that receipt was not */
+    bad.settlement = world_root(1);
+    assert_int_equal(world_commit(w, 6, &bad), ERR_NOT_FOUND);
+    assert_int_equal(WORLD_DO(w, 6, TX_AUDIT_COMMIT, tx_audit_commit, id, d.index, {{0}}), ERR_FORMAT); /* zeros */
+    assert_int_equal(world_commit(w, 6, &good), ERR_OK);
+    e = world_event(w, LEDGER_AUDIT_REVEALING, 0);
+    assert_true(e && hash_equal(&e->id, &id));
+    assert_int_equal(world_commit(w, 6, &good), ERR_STATE);
+
     bad = good;
     bad.verdict = 3;
-    assert_int_equal(verdict(w, 6, &bad), ERR_FORMAT);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_FORMAT);
     bad = good;
-    bad.verdict = AUDIT_WITHHELD; /* and shows the receipt */
-    assert_int_equal(verdict(w, 6, &bad), ERR_FORMAT);
+    bad.verdict = AUDIT_MISMATCH; /* not what was committed to */
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_MISMATCH);
+    bad = good;
+    bad.digest = world_root(1);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_MISMATCH);
+    bad = good;
+    bad.salt = world_root(1);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_MISMATCH);
     bad = good;
     bad.receipt.n--;
-    assert_int_equal(verdict(w, 6, &bad), ERR_FORMAT);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_FORMAT);
     bad = good;
     bad.proof.n = 0;
-    assert_int_equal(verdict(w, 6, &bad), ERR_MISMATCH);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_MISMATCH);
     bad = good;
     bad.settlement = world_root(1);
-    assert_int_equal(verdict(w, 6, &bad), ERR_NOT_FOUND);
+    assert_int_equal(world_reveal(w, 6, &bad), ERR_NOT_FOUND);
+    assert_int_equal(world_reveal(w, 5, &good), ERR_AUTH);
     room[0].p[room[0].n - 1] ^= 1;
-    assert_int_equal(verdict(w, 6, &good), ERR_AUTH);
+    assert_int_equal(world_reveal(w, 6, &good), ERR_AUTH);
     room[0].p[room[0].n - 1] ^= 1;
 
     uint64_t auditor = world_balance(w, 5);
-    assert_int_equal(verdict(w, 6, &good), ERR_OK);
+    assert_int_equal(world_reveal(w, 6, &good), ERR_OK);
     assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_PAID);
     assert_true(world_balance(w, 5) == auditor + 2 * KITH / 100);
     assert_true(world_balance(w, 2) == owner + 2 * KITH - 2 * KITH / 10 - 2 * KITH / 50);
     assert_true(ledger_totals(w->ledger).funds.mote == 0);
-    assert_int_equal(verdict(w, 6, &good), ERR_STATE);
+    assert_int_equal(world_reveal(w, 6, &good), ERR_STATE);
     for (unsigned i = 0; i < 2; i++)
         buf_clear(&room[i]);
     world_free(w);
@@ -118,8 +128,8 @@ static void silence_of_the_auditor_pays_after_the_window(void **state)
     assert_int_equal(world_block(w), ERR_OK);
     assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_PAID);
     assert_true(ledger_totals(w->ledger).funds.mote == KITH / 100); /* nobody earned it */
-    struct tx_audit late = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
-    assert_int_equal(verdict(w, 6, &late), ERR_STATE);
+    struct tx_audit_reveal late = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
+    assert_int_equal(world_commit(w, 6, &late), ERR_STATE);
     for (unsigned i = 0; i < 2; i++)
         buf_clear(&room[i]);
     world_free(w);
@@ -132,15 +142,15 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
     struct world_channel c;
     struct rec_settlement s;
     struct rec_fault fault;
-    struct buf room[2] = {{0}};
+    struct buf room[2] = {{0}}, other[2] = {{0}};
     uint64_t bond = 100 * KITH, pay = KITH / 100;
     assert_int_equal(world_open(w, &c, 4, 3, 7, 10 * KITH), ERR_OK);
     world_job(&c, KITH);
     uint64_t payer = world_balance(w, 4), owner = world_balance(w, 2), auditor = world_balance(w, 5);
     struct hash id = drawn(w, &c);
-    struct tx_audit found = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
-    assert_int_equal(verdict(w, 6, &found), ERR_OK);
-    assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_FORFEITED);
+    struct tx_audit_reveal found = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
+    assert_int_equal(world_verdict(w, 6, &found), ERR_OK);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED); /* nobody else could be asked */
     assert_true(world_balance(w, 4) == payer + KITH);
     assert_true(world_balance(w, 2) == owner);
     assert_true(world_balance(w, 5) == auditor + pay); /* the loser pays */
@@ -157,7 +167,11 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
     struct audit_draw d = settlement_audit_at(&s, 0);
     found = world_audit(w, &c, &id, d.index, AUDIT_MISMATCH, room);
     auditor = world_balance(w, 5);
-    assert_int_equal(verdict(w, 6, &found), ERR_OK);
+    struct tx_audit_reveal fine = world_audit(w, &c, &id, 1 - d.index, AUDIT_MATCH, other);
+    assert_int_equal(world_commit(w, 6, &found), ERR_OK);
+    assert_int_equal(world_verdict(w, 6, &fine), ERR_OK);
+    assert_int_equal(world_reveal(w, 6, &found), ERR_OK);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
     const struct ledger_event *e = world_event(w, LEDGER_SLASHED, 0);
     uint64_t left = bond - pay - pay / 2, slash = left / 2; /* two audits share the pay */
     assert_true(e && e->amount.mote == slash && pubkey_equal(&e->a, &w->key[2]));
@@ -185,8 +199,19 @@ static void withheld_forfeits_and_is_not_slashed(void **state)
         struct hash id = drawn(w, &c);
         assert_true(ledger_settlement(w->ledger, &id, &s));
         struct audit_draw d = settlement_audit_at(&s, 0);
-        struct tx_audit body = world_audit(w, &c, &id, d.index, AUDIT_WITHHELD, room);
-        assert_int_equal(verdict(w, 6, &body), ERR_OK);
+        struct tx_audit_reveal body = world_audit(w, &c, &id, d.index, AUDIT_WITHHELD, room);
+        for (unsigned i = 1; i < settlement_audits(&s); i++) { /* under full audit there are more */
+            struct audit_draw more = settlement_audit_at(&s, i);
+            struct tx_audit_reveal also = body;
+            also.index = more.index;
+            assert_int_equal(world_commit(w, 6, &also), ERR_OK);
+            assert_true(ledger_settlement(w->ledger, &id, &s));
+        }
+        assert_int_equal(world_verdict(w, 6, &body), ERR_OK);
+        w->step_ms = ledger_params(w->ledger).audit_reveal_ms; /* the others are not revealed */
+        assert_int_equal(world_block(w), ERR_OK);
+        w->step_ms = 1000;
+        assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
         assert_non_null(world_event(w, LEDGER_FORFEITED, 0));
         assert_null(world_event(w, LEDGER_SLASHED, 0));
     }
@@ -221,16 +246,18 @@ static void full_audit_waits_for_all(void **state)
     /* Both auditors were drawn before either twice, and no receipt twice. */
     struct audit_draw first = settlement_audit_at(&s, 0), second = settlement_audit_at(&s, 1);
     assert_false(pubkey_equal(&first.auditor, &second.auditor));
-    for (unsigned i = 0; i < 3; i++) {
-        assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_DRAWN);
-        struct audit_draw d = settlement_audit_at(&s, i);
-        assert_false(seen[d.index]);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_true(ledger_settlement(w->ledger, &id, &s));
+        assert_int_equal(s.state, i < 3 ? SETTLEMENT_DRAWN : SETTLEMENT_REVEALING);
+        struct audit_draw d = settlement_audit_at(&s, i % 3);
+        assert_true(i >= 3 || !seen[d.index]);
         seen[d.index] = true;
-        struct tx_audit body = world_audit(w, &c, &id, d.index, AUDIT_MATCH, room);
+        struct tx_audit_reveal body = world_audit(w, &c, &id, d.index, AUDIT_MATCH, room);
         unsigned who = key_number(w, &d.auditor);
         assert_true(who == 6 || who == 8);
-        assert_int_equal(verdict(w, who, &body), ERR_OK);
-        assert_int_equal(verdict(w, who, &body), i < 2 ? ERR_DUPLICATE : ERR_STATE);
+        assert_int_equal(i < 3 ? world_commit(w, who, &body) : world_reveal(w, who, &body), ERR_OK);
+        enum err again = i < 3 ? world_commit(w, who, &body) : world_reveal(w, who, &body);
+        assert_int_equal(again, i % 3 < 2 ? ERR_DUPLICATE : ERR_STATE);
     }
     assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_PAID);
     assert_true(ledger_totals(w->ledger).funds.mote == 80 - 3 * (80 / 3)); /* 1 % of 8008, in three parts */

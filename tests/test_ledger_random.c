@@ -14,7 +14,7 @@
 
 #define SEEDS    20
 #define BLOCKS   120
-#define CHANNELS 24
+#define CHANNELS 48
 #define SETS     3  /* data sets for sale, by keys 1 to 3 */
 #define IDS      16 /* grants, and bounties, that are looked at again */
 
@@ -206,6 +206,29 @@ static void add_channel(struct run *r)
     }
 }
 
+static unsigned number_of(const struct world *w, const struct pubkey *key)
+{
+    unsigned k = 0;
+    while (k + 1 < WORLD_KEYS && !pubkey_equal(key, &w->key[k]))
+        k++;
+    return k;
+}
+
+static void reveal_or_commit(struct run *r, const struct rec_settlement *s, const struct audit_draw *d,
+                             const struct tx_audit_reveal *body)
+{
+    struct world *w = r->w;
+    unsigned who = below(r, 16) ? number_of(w, &d->auditor) : someone(r);
+    if (s->state == SETTLEMENT_REVEALING || below(r, 16) == 0) {
+        tx_audit_reveal_put(world_body(w), body);
+        add(r, who, TX_AUDIT_REVEAL, bytes_of_buf(&w->body));
+    } else {
+        ADD(r, who, TX_AUDIT_COMMIT, tx_audit_commit, s->id, d->index, tx_audit_commitment(body, &w->key[who]));
+    }
+}
+
+/* A step of whoever was drawn, or a challenge. What an auditor says is fixed by draw and seed, so that most reveals
+ * fit. */
 static void add_audit(struct run *r)
 {
     struct world *w = r->w;
@@ -213,19 +236,27 @@ static void add_audit(struct run *r)
     struct buf room[2] = {{0}};
     unsigned i = 0, tries = 0;
     do {
-        if (r->settlements == 0 || tries++ == CHANNELS)
+        if (r->settlements == 0 || tries++ == 8 * CHANNELS)
             return;
         i = below(r, r->settlements);
-    } while (!ledger_settlement(w->ledger, &r->settlement[i], &s) || s.state != SETTLEMENT_DRAWN);
-    struct audit_draw d = settlement_audit_at(&s, below(r, settlement_audits(&s)));
+    } while (!ledger_settlement(w->ledger, &r->settlement[i], &s) || s.state >= SETTLEMENT_PAID);
     const struct world_channel *c = &r->channel[r->settled_by[i]];
+    uint32_t n = settlement_audits(&s);
+    struct audit_draw d = {.index = s.count - 1};
+    if (n)
+        for (unsigned k = 0; k < 4 && (k == 0 || d.round != s.round || d.verdict != AUDIT_PENDING); k++)
+            d = settlement_audit_at(&s, below(r, n));
     if (d.index >= c->n)
         return;
-    struct tx_audit body = world_audit(w, c, &s.id, d.index, (enum audit_verdict)below(r, 3), room);
-    tx_audit_put(world_body(w), &body);
-    for (unsigned k = 0; k < WORLD_KEYS; k++)
-        if (pubkey_equal(&d.auditor, &w->key[k]))
-            add(r, k, TX_AUDIT, bytes_of_buf(&w->body));
+    /* Most agree on what they see, and half of the receipts are bad; one of seven says the first thing that he can. */
+    unsigned mood = (number_of(w, &d.auditor) + s.id.b[1]) % 7 ? (d.index + s.id.b[0]) % 6 : 0;
+    enum audit_verdict verdict = mood < 3 ? AUDIT_MATCH : mood < 5 ? AUDIT_MISMATCH : AUDIT_WITHHELD;
+    bool challenges = below(r, s.state == SETTLEMENT_WAITING ? 4 : 12) == 0;
+    struct tx_audit_reveal body = world_audit(w, c, &s.id, d.index, challenges ? AUDIT_MATCH : verdict, room);
+    if (challenges)
+        ADD(r, someone(r), TX_CHALLENGE, tx_challenge, s.id, d.index, body.receipt, body.proof);
+    else
+        reveal_or_commit(r, &s, &d, &body);
     buf_clear(&room[0]);
     buf_clear(&room[1]);
 }
@@ -239,14 +270,6 @@ static struct hash *place(struct hash ids[IDS], unsigned *n)
 static struct hash some_id(struct run *r, const struct hash ids[IDS], unsigned n)
 {
     return n ? ids[below(r, n < IDS ? n : IDS)] : world_root(0);
-}
-
-static unsigned number_of(const struct world *w, const struct pubkey *key)
-{
-    unsigned k = 0;
-    while (k + 1 < WORLD_KEYS && !pubkey_equal(key, &w->key[k]))
-        k++;
-    return k;
 }
 
 /* The right key, a wrong one, or what does not open. */
@@ -390,8 +413,9 @@ static void mirror(struct run *r, const struct ledger_block *block)
 }
 
 static void (*const add_kind[])(struct run *r) = {
-    add_money, add_money, add_registration, add_registration, add_channel,    add_channel, add_channel, add_channel,
-    add_audit, add_audit, add_grant,        add_grant,        add_beacon_key, add_bounty,  add_bounty,  add_rule,
+    add_audit,        add_audit,   add_audit,      add_audit,   add_money,   add_money, add_registration,
+    add_registration, add_channel, add_channel,    add_channel, add_channel, add_audit, add_audit,
+    add_grant,        add_grant,   add_beacon_key, add_bounty,  add_bounty,  add_rule,
 };
 
 struct changed {
@@ -485,6 +509,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     struct params params = params_private();
     params.pause_bps = seed % 2 ? params.pause_bps : BPS_ALL; /* in every other run slashing never pauses... */
     params.audit_epoch_ms = 100000000;                        /* ...in the rest it soon does, for good */
+    params.audit_window_ms = params.audit_reveal_ms = 100000; /* time enough for most */
     r->w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->w->genesis, &r->second, &note), ERR_OK);

@@ -91,7 +91,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "174 1ec14331d4c72f64")                                                                   \
+    G(params, PARAMS_FIELDS, "192 be8bcff910114c04")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -103,7 +103,9 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS, "40 3b0a3011dd9524ee")                                                \
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
-    G(tx_audit, TX_AUDIT_FIELDS, "85 a9d6710706826b6e")                                                                \
+    G(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS, "68 7bfa919f1a7d6bcd")                                                  \
+    G(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS, "117 db801521e6805228")                                                 \
+    G(tx_challenge, TX_CHALLENGE_FIELDS, "52 c90127f0b38dee6f")                                                        \
     G(tx_account_rule, TX_ACCOUNT_RULE_FIELDS, "69 ea3165e97dc01224")                                                  \
     G(tx_content, TX_CONTENT_FIELDS, "91 9c284bf87942a055")                                                            \
     G(cosig, COSIG_FIELDS, "96 ad2c18018c4ee9bb")                                                                      \
@@ -132,15 +134,15 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_model, REC_MODEL_FIELDS, "156 7578c358cd1c8740")                                                             \
     G(rec_data, REC_DATA_FIELDS, "139 e15c4af7c26aa031")                                                               \
     G(rec_channel, REC_CHANNEL_FIELDS, "172 6171d01530d772fb")                                                         \
-    G(rec_settlement, REC_SETTLEMENT_FIELDS, "273 57336442a931b297")                                                   \
-    G(audit_draw, AUDIT_DRAW_FIELDS, "37 3e893fe8f6692eb1")                                                            \
+    G(rec_settlement, REC_SETTLEMENT_FIELDS, "322 d917f63239873b4a")                                                   \
+    G(audit_draw, AUDIT_DRAW_FIELDS, "102 6448b858d7e02ded")                                                           \
     G(rec_epoch, REC_EPOCH_FIELDS, "28 81967901ebf8a6e8")                                                              \
     G(rec_fees, REC_FEES_FIELDS, "16 37d36a46b627541f")                                                                \
     G(rec_totals, REC_TOTALS_FIELDS, "48 d00e80b294765c41")                                                            \
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "206 528e094d851e3da5")
+    G(genesis, GENESIS_FIELDS, "224 c89764de172d6374")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \

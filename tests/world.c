@@ -269,10 +269,11 @@ enum err world_settle(struct world *w, const struct world_channel *c)
     return world_do(w, c->node, TX_CHANNEL_SETTLE, bytes_of_buf(&w->body));
 }
 
-struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
-                            uint32_t index, enum audit_verdict verdict, struct buf room[2])
+struct tx_audit_reveal world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                                   uint32_t index, enum audit_verdict verdict, struct buf room[2])
 {
-    struct tx_audit body = {.settlement = *settlement, .index = index, .verdict = (uint8_t)verdict};
+    struct tx_audit_reveal body = {.settlement = *settlement, .index = index, .verdict = (uint8_t)verdict};
+    body.salt = world_root(77);
     struct signed_receipt r = {.receipt = c->receipts[index]};
     buf_reset(&room[0]);
     buf_reset(&room[1]);
@@ -285,6 +286,36 @@ struct tx_audit world_audit(const struct world *w, const struct world_channel *c
     body.proof = bytes_of_buf(&room[1]);
     body.digest = world_root(9);
     return body;
+}
+
+enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    struct hash commit = tx_audit_commitment(r, &w->key[who]);
+    return WORLD_DO(w, who, TX_AUDIT_COMMIT, tx_audit_commit, r->settlement, r->index, commit);
+}
+
+enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    tx_audit_reveal_put(world_body(w), r);
+    return world_do(w, who, TX_AUDIT_REVEAL, bytes_of_buf(&w->body));
+}
+
+enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r)
+{
+    enum err e = world_commit(w, who, r);
+    return e ? e : world_reveal(w, who, r);
+}
+
+enum settlement_state world_settled(struct world *w, const struct hash *settlement)
+{
+    struct rec_settlement s;
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK(ledger_settlement(w->ledger, settlement, &s));
+        if (s.state != SETTLEMENT_WAITING)
+            break;
+        CHECK(world_block(w) == ERR_OK);
+    }
+    return (enum settlement_state)s.state;
 }
 
 /* -- data for sale -- */
@@ -400,7 +431,7 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
     }
     case STATE_SETTLEMENT: {
         READ(rec_settlement)
-        s->locked += r.state == SETTLEMENT_WAITING || r.state == SETTLEMENT_DRAWN ? r.amount.mote : 0;
+        s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
         break;
     }
     case STATE_EPOCH: {

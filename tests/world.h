@@ -80,9 +80,15 @@ enum err world_open(struct world *w, struct world_channel *c, unsigned payer, un
 void world_job(struct world_channel *c, uint64_t price);
 struct tx_channel_settle world_voucher(const struct world *w, const struct world_channel *c);
 enum err world_settle(struct world *w, const struct world_channel *c);
-/* The audit of receipt `index` by key `auditor`; `room` holds what it borrows. */
-struct tx_audit world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
-                            uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+/* What an auditor reveals of receipt `index`; `room` holds what it borrows. */
+struct tx_audit_reveal world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                                   uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+/* Each in a block of its own; the last is both, one after the other. */
+enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+/* Empty blocks until the settlement waits for somebody, or is over; its state. */
+enum settlement_state world_settled(struct world *w, const struct hash *settlement);
 
 /* A data set for sale: three leaves, the last one short, under one key. */
 #define WORLD_DATA_LEAVES 3

@@ -25,7 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_channel_topup)                                                                                                \
     R(tx_channel_settle)                                                                                               \
     R(tx_channel_close)                                                                                                \
-    R(tx_audit)                                                                                                        \
+    R(tx_audit_commit)                                                                                                 \
+    R(tx_audit_reveal)                                                                                                 \
+    R(tx_challenge)                                                                                                    \
     R(tx_account_rule)                                                                                                 \
     R(tx_content)                                                                                                      \
     R(tx_partial)                                                                                                      \

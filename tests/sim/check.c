@@ -72,7 +72,7 @@ void check_unstarted(struct sim_node *n, enum err e, const char *why)
 
 void check_sent(struct sim_node *n, enum msg_type type, struct bytes body)
 {
-    if (type == MSG_VOTE || type == MSG_PROPOSAL)
+    if (type == MSG_VOTE || type == MSG_PROPOSAL || type == MSG_PROPOSAL_SHORT)
         signing_sent(n->sim->checks->signing, n, type, body);
     if (type == MSG_EVIDENCE)
         accuse_sent(n->sim->checks->accuse, n, body);

@@ -14,7 +14,7 @@
 #define HOUR_MS     3600000
 #define DIE_IN_MOST 300 /* writes, syncs and sends until a node dies: some dozens of a round's */
 
-enum kind { CRASH, CRASH_ALL, PARTITION, ONE_WAY, RESET, FULL, BAD_SYNC, BAD_STORE, CLOCK, KINDS };
+enum kind { CRASH, CRASH_ALL, PARTITION, ONE_WAY, RESET, FULL, BAD_SYNC, BAD_STORE, CLOCK, SELECT, KINDS };
 
 struct fault {
     struct sim *sim;
@@ -108,6 +108,18 @@ static void reset(struct fault *f)
     sim_net_reset(f->sim, a, b);
 }
 
+/* Some hear the prevotes and some do not: who locks and who does not is what the rules of rounds are about. */
+static void select_kinds(struct fault *f)
+{
+    uint64_t ways = random_next(&f->random);
+    unsigned kinds =
+        random_chance(&f->random, 60) ? SIM_NO_PRECOMMITS | SIM_NO_BLOCKS : (unsigned)random_between(&f->random, 1, 15);
+    if (random_chance(&f->random, 40))
+        ways |= random_next(&f->random);
+    sim_note(f->sim, "fault select ways=%016" PRIx64 " kinds=%u", ways, kinds);
+    sim_wire_select(f->sim, ways, kinds);
+}
+
 /* -- one after the other -- */
 
 static enum kind draw_kind(struct fault *f)
@@ -127,6 +139,7 @@ static void mend(void *arg)
     struct fault *f = arg;
     sim_note(f->sim, "fault mended");
     cuts_end(f);
+    sim_wire_select(f->sim, 0, 0);
     for (unsigned i = 0; i < f->sim->nodes; i++)
         trouble_end(&f->sim->node[i]);
     sim_at(f->sim, &f->mend, f->sim->now_us + random_between(&f->random, 500, 8000) * 1000, mend, f);
@@ -146,6 +159,8 @@ static void strike(void *arg)
         reset(f);
     else if (kind == CLOCK)
         clock_jump(f);
+    else if (kind == SELECT)
+        select_kinds(f);
     else
         disk_trouble(f, kind);
     sim_at(f->sim, &f->timer, f->sim->now_us + random_between(&f->random, 1, 2 * f->pause_ms) * 1000, strike, f);
@@ -168,7 +183,7 @@ static void draw_network(struct fault *f)
 void fault_open(struct sim *s)
 {
     static const unsigned usual[KINDS] = {[CRASH] = 8, [CRASH_ALL] = 1, [PARTITION] = 4, [ONE_WAY] = 4, [RESET] = 2,
-                                          [FULL] = 2,  [BAD_SYNC] = 2,  [BAD_STORE] = 2, [CLOCK] = 2};
+                                          [FULL] = 2,  [BAD_SYNC] = 2,  [BAD_STORE] = 2, [CLOCK] = 2,   [SELECT] = 8};
     struct fault *f = s->fault = mem_new(sizeof *f);
     f->sim = s;
     f->random = random_fork(&s->random);
@@ -195,6 +210,7 @@ void fault_heal(struct sim *s)
         timer_remove(&s->events, &f->mend);
         cuts_end(f);
         sim_wire_faults(s, 0, 0, 0);
+        sim_wire_select(s, 0, 0);
         for (unsigned i = 0; i < s->nodes; i++) {
             struct sim_node *n = &s->node[i];
             trouble_end(n);

@@ -144,11 +144,13 @@ static void submit(struct load *l, struct sim_node *n, const struct draft *d)
     buf_clear(&tx);
 }
 
+/* Sometimes many at once: then proposals name their transactions by ids. */
 static void next(void *arg)
 {
     struct load *l = arg;
     struct sim_node *n = any_node(l);
-    if (n->is_up) {
+    unsigned times = random_chance(&l->random, 3) ? 25 : 1;
+    for (unsigned i = 0; i < times && n->is_up; i++) {
         struct draft d = {0};
         draft_any(l, &d);
         submit(l, n, &d);

@@ -2,6 +2,7 @@
  * became of them. The last lines name the seeds that failed; each comes again with --seed N --log. */
 #include "base/mem.h"
 #include "tests/sim/check.h"
+#include "tests/sim/measure.h"
 #include "tests/sim/role.h"
 #include "tests/sim/sim.h"
 
@@ -23,6 +24,8 @@ struct run {
     bool is_twice; /* each seed twice: the same digest */
     bool stops;    /* at the first failure */
     bool is_quiet;
+    bool is_light;
+    unsigned crowd;
 };
 
 static const char usage[] =
@@ -40,7 +43,9 @@ static const char usage[] =
     "  --twice         each seed twice, and compared\n"
     "  --stop          at the first seed that fails\n"
     "  --quiet         only the sum, and what failed\n"
-    "  --log           every line and event\n";
+    "  --log           every line and event\n"
+    "  --light         instead: latency of 4 validators at light load, 100 ms round trips\n"
+    "  --crowd N       instead: latency of N validators, 100 Mbit/s each, 400 transactions of 1 KiB a second\n";
 
 /* -- one seed -- */
 
@@ -178,6 +183,29 @@ static int run_all(const struct run *r)
     return bad ? 1 : 0;
 }
 
+/* -- figures -- */
+
+static int run_light(const struct run *r)
+{
+    struct measure_options o = {
+        .nodes = 4, .round_trip_us = 100000, .per_second = 1, .run_ms = 300000, .seed = r->o.seed};
+    return !measure_run(&o, r->o.is_logged);
+}
+
+static int run_crowd(const struct run *r)
+{
+    struct measure_options o = {.nodes = r->crowd,
+                                .links = 8,
+                                .round_trip_us = 100000,
+                                .bits_per_second = 100000000,
+                                .per_second = 400,
+                                .tx_bytes = 1024,
+                                .warm_ms = 5000,
+                                .run_ms = 10000,
+                                .seed = r->o.seed};
+    return !measure_run(&o, r->o.is_logged);
+}
+
 /* -- arguments -- */
 
 static bool take_number(const char *name, const char *value, struct run *r)
@@ -198,6 +226,7 @@ static bool take_number(const char *name, const char *value, struct run *r)
         {"--byzantine", NULL, &r->o.byzantine},
         {"--fault-ms", &r->o.fault_ms, NULL},
         {"--heal-ms", &r->o.heal_ms, NULL},
+        {"--crowd", NULL, &r->crowd},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(name, numbers[i].name) == 0 && !*end && *value) {
@@ -220,6 +249,8 @@ static bool take_flag(const char *name, struct run *r)
         r->is_quiet = true;
     else if (strcmp(name, "--log") == 0)
         r->o.is_logged = true;
+    else if (strcmp(name, "--light") == 0)
+        r->is_light = true;
     else if (strcmp(name, "--calm") == 0)
         r->o.has_faults = false;
     else
@@ -244,9 +275,12 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (r.jobs == 0 || r.jobs > AT_ONCE_MAX || r.o.nodes > SIM_NODES_MAX / 2 || r.o.role >= SIM_ROLES) {
+    if (r.jobs == 0 || r.jobs > AT_ONCE_MAX || r.o.nodes > SIM_NODES_MAX / 2 || r.crowd > SIM_NODES_MAX ||
+        r.o.role >= SIM_ROLES) {
         fputs(usage, stderr);
         return 2;
     }
-    return run_all(&r);
+    if (r.is_light)
+        return run_light(&r);
+    return r.crowd ? run_crowd(&r) : run_all(&r);
 }

@@ -74,18 +74,27 @@ static enum err start_consensus(struct sim_node *n, struct note *note)
     return e;
 }
 
-/* Everybody is configured to dial everybody. */
-static void dial_all(struct sim_node *n)
+static void dial(struct sim_node *n, const struct sim_node *to)
 {
-    for (unsigned i = 0; i < n->sim->nodes; i++) {
-        const struct sim_node *to = &n->sim->node[i];
-        char hex[65], address[160];
-        if (pubkey_equal(&to->id, &n->id))
-            continue;
-        hex_put(hex, to->id.b, sizeof to->id.b);
-        snprintf(address, sizeof address, "%s@%s:%d", hex, to->name, PORT);
-        CHECK(peers_add(n->peers, address, NULL) == ERR_OK);
-    }
+    char hex[65], address[160];
+    if (pubkey_equal(&to->id, &n->id))
+        return;
+    hex_put(hex, to->id.b, sizeof to->id.b);
+    snprintf(address, sizeof address, "%s@%s:%d", hex, to->name, PORT);
+    CHECK(peers_add(n->peers, address, NULL) == ERR_OK);
+}
+
+/* Everybody is configured to dial everybody, or the next one and some that are drawn. */
+static void dial_others(struct sim_node *n)
+{
+    const struct sim *s = n->sim;
+    if (!s->o.links)
+        for (unsigned i = 0; i < s->nodes; i++)
+            dial(n, &s->node[i]);
+    else
+        dial(n, &s->node[(n->index + 1) % s->nodes]);
+    for (unsigned i = 1; i < s->o.links; i++)
+        dial(n, &s->node[random_below(&n->random, s->nodes)]);
 }
 
 static enum err start(struct sim_node *n, struct note *note)
@@ -96,7 +105,7 @@ static enum err start(struct sim_node *n, struct note *note)
     if (e == ERR_OK)
         e = start_consensus(n, note);
     if (e == ERR_OK)
-        dial_all(n);
+        dial_others(n);
     return e;
 }
 

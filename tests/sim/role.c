@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "chain/block.h"
 #include "chain/signer.h"
+#include "node/consensus_in.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/wire.h"
 
@@ -60,11 +61,12 @@ static uint64_t choice(const struct sim_node *n, uint64_t height, uint32_t round
 
 void role_delivered(struct sim_node *n, enum msg_type type, struct bytes body)
 {
-    struct role_proposed m;
-    if (type != MSG_PROPOSAL || !proposed_decode(body, &m))
+    struct cursor c = cursor_of(body);
+    struct proposal p;
+    proposal_get(&c, &p); /* the first field of both kinds */
+    if ((type != MSG_PROPOSAL && type != MSG_PROPOSAL_SHORT) || !cursor_ok(&c))
         return;
-    struct role_seen *seen = &n->seen[(m.proposal.height * 7 + m.proposal.round) % SIM_SEEN];
-    *seen = (struct role_seen){m.proposal.height, m.proposal.round, m.proposal.valid_round, m.proposal.value};
+    n->seen[(p.height * 7 + p.round) % SIM_SEEN] = (struct role_seen){p.height, p.round, p.valid_round, p.value};
 }
 
 static const struct role_seen *seen_at(const struct sim_node *n, uint64_t height, uint32_t round)
@@ -365,13 +367,26 @@ static bool send_own_proposal(struct sim_node *n, struct peer *to, const struct 
     return n->role == SIM_INVALID && m->proposal.valid_round == VOTE_NO_ROUND && propose_invalid(n, to, m);
 }
 
+/* One that names its transactions by ids is made whole, so that there is something to be changed. */
+static bool proposal_of(struct sim_node *n, enum msg_type type, struct bytes body, struct role_proposed *m)
+{
+    if (type == MSG_PROPOSAL)
+        return proposed_decode(body, m);
+    struct cursor c = cursor_of(body);
+    proposal_get(&c, &m->proposal);
+    const struct buf *raw = cursor_ok(&c) ? value_find(n->consensus, &m->proposal.value) : NULL;
+    m->block = raw ? bytes_of_buf(raw) : (struct bytes){0};
+    return raw != NULL;
+}
+
 bool role_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
 {
     struct vote v;
     struct role_proposed m;
+    struct buf whole = {0};
     if (type == MSG_BLOCK && n->role == SIM_FORGING && random_chance(&n->random, 50))
         return forge_answer(n, to, body);
-    if (type != MSG_VOTE && type != MSG_PROPOSAL)
+    if (type != MSG_VOTE && type != MSG_PROPOSAL && type != MSG_PROPOSAL_SHORT)
         return false;
     if (n->role == SIM_DELAYING) {
         sim_wire_send_later(n, peer_key(to), type, body, random_below(&n->random, 3 * SIM_SECOND));
@@ -382,7 +397,12 @@ bool role_send(struct sim_node *n, struct peer *to, enum msg_type type, struct b
             return false;
         return n->role == SIM_SILENT ? is_silent(n, type, peer_key(to)) : send_own_vote(n, to, &v, body);
     }
-    if (!proposed_decode(body, &m) || !is_own(n, m.proposal.height, m.proposal.index))
+    if (!proposal_of(n, type, body, &m) || !is_own(n, m.proposal.height, m.proposal.index))
         return false;
-    return n->role == SIM_SILENT ? is_silent(n, type, peer_key(to)) : send_own_proposal(n, to, &m, body);
+    if (n->role == SIM_SILENT)
+        return is_silent(n, type, peer_key(to));
+    role_proposed_put(&whole, &m);
+    bool is_done = send_own_proposal(n, to, &m, bytes_of_buf(&whole));
+    buf_clear(&whole);
+    return is_done;
 }

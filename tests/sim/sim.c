@@ -263,6 +263,7 @@ struct sim *sim_new(const struct sim_options *o)
     enum sim_role role[SIM_NODES_MAX] = {SIM_HONEST};
     s->o = *o;
     s->random = (struct random){o->seed};
+    s->is_open = o->seed % 4 != 0;
     s->digest = UINT64_C(0xCBF29CE484222325);
     sim_now = s;
     log_open(LOG_DEBUG, on_line, NULL, s);

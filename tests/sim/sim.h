@@ -120,6 +120,7 @@ struct sim_options {
     uint64_t heal_ms;   /* how long the healed network has to show progress */
     bool is_logged;     /* every line to standard output */
     bool has_faults;
+    unsigned links; /* others that each node is configured to dial; 0: all */
 };
 
 struct sim {
@@ -142,6 +143,9 @@ struct sim {
     struct fault *fault;
     struct load *load;
     struct checks *checks;
+    struct measure *measure;
+    bool is_charged; /* processor time counts */
+    bool is_open;    /* frames are not sealed */
     bool is_healed;
     bool is_violated;
     char violation[512];

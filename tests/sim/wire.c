@@ -22,6 +22,8 @@ struct wire {
     struct random random;
     unsigned loss, repeat;
     uint64_t repeat_ms;
+    uint64_t ways; /* see sim_wire_select */
+    unsigned kinds;
     struct later *laters;
     bool is_late; /* what is being sent comes from here: it goes out as it is */
 };
@@ -63,6 +65,40 @@ void sim_wire_faults(struct sim *s, unsigned loss, unsigned repeat, uint64_t rep
     s->wire->repeat_ms = repeat_ms;
 }
 
+void sim_wire_select(struct sim *s, uint64_t ways, unsigned kinds)
+{
+    s->wire->ways = ways;
+    s->wire->kinds = kinds;
+}
+
+static unsigned kind_of(enum msg_type type, struct bytes body)
+{
+    switch (type) {
+    case MSG_VOTE:
+        return body.n == 0 ? 0 : body.p[0] == VOTE_PREVOTE ? SIM_NO_PREVOTES : SIM_NO_PRECOMMITS;
+    case MSG_PROPOSAL:
+    case MSG_PROPOSAL_SHORT:
+        return SIM_NO_PROPOSALS;
+    case MSG_STATUS:
+    case MSG_BLOCK:
+        return SIM_NO_BLOCKS;
+    default:
+        return 0;
+    }
+}
+
+static bool is_selected(const struct wire *w, const struct sim_node *from, const struct pubkey *to, enum msg_type type,
+                        struct bytes body)
+{
+    unsigned kind = kind_of(type, body);
+    if (!(kind & w->kinds) || !w->ways || from->index >= 8)
+        return false;
+    for (unsigned i = 0; i < w->sim->nodes && i < 8; i++)
+        if (pubkey_equal(&w->sim->node[i].id, to) && (w->ways >> (from->index * 8 + i) & 1))
+            return true;
+    return false;
+}
+
 static void send_late(void *arg)
 {
     struct later *l = arg;
@@ -97,7 +133,7 @@ void sim_wire_send_later(struct sim_node *n, const struct pubkey *to, enum msg_t
 /* What consensus says; the rest (addresses, streams) has its own tests. */
 static bool is_consensus(enum msg_type type)
 {
-    return type >= MSG_TX && type <= MSG_EVIDENCE;
+    return type >= MSG_TX && type <= MSG_PROPOSAL_GET && type != MSG_OFFER;
 }
 
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
@@ -105,6 +141,8 @@ enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, 
     struct wire *w = n->sim->wire;
     if (!n->is_dead)
         check_sent(n, type, body);
+    if (peer_state(to) == PEER_READY && is_selected(w, n, peer_key(to), type, body))
+        return ERR_OK;
     if (w->is_late || !is_consensus(type) || peer_state(to) != PEER_READY)
         return __real_peer_send(to, type, body);
     if (w->repeat && random_chance(&w->random, w->repeat))

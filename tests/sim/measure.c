@@ -1,0 +1,155 @@
+/* Measuring in virtual time. */
+#include "tests/sim/measure.h"
+
+#include "base/mem.h"
+#include "tests/sim/check.h"
+#include "tests/sim/net.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct asked {
+    struct measure *m;
+    uint64_t at_us;
+};
+
+struct measure {
+    struct sim *sim;
+    const struct measure_options *o;
+    struct random random;
+    struct timer timer;
+    uint64_t from_us, to_us; /* what is given in between counts */
+    uint64_t *latency_us;
+    size_t n, room;
+    uint64_t given, waited, refused, late, serial;
+    uint64_t nonce[SIM_WALLETS];
+};
+
+static void in_block(void *arg, enum err e, const struct hash *id, uint64_t height, const struct note *note)
+{
+    struct asked *a = arg;
+    struct measure *m = a->m;
+    (void)id, (void)height, (void)note;
+    if (e == ERR_TIMEOUT) {
+        m->late++;
+    } else {
+        if (m->n == m->room) {
+            m->room = m->room ? 2 * m->room : 1024;
+            m->latency_us = mem_resize(m->latency_us, m->room, sizeof *m->latency_us);
+        }
+        m->latency_us[m->n++] = m->sim->now_us - a->at_us;
+    }
+    free(a);
+}
+
+/* A transfer, or a published model whose list of tensors fills it up. */
+static enum tx_kind draft(struct measure *m, struct buf *body)
+{
+    if (!m->o->tx_bytes) {
+        tx_transfer_put(body, &(struct tx_transfer){.to = m->sim->wallet_id[random_below(&m->random, SIM_WALLETS)],
+                                                    .amount = amount_of(1 + random_below(&m->random, 1000))});
+        return TX_TRANSFER;
+    }
+    struct hash tensors[TENSORS_MAX];
+    unsigned n = m->o->tx_bytes > 400 ? (m->o->tx_bytes - 400) / 32 : 1;
+    char name[32];
+    for (unsigned i = 0; i < n; i++)
+        random_bytes(&m->random, tensors[i].b, sizeof tensors[i].b);
+    struct tx_model_publish p = {.size = 1000, .royalty_bps = 100, .derive_bps = 10, .tensors = {tensors[0].b, n}};
+    random_bytes(&m->random, p.root.b, sizeof p.root.b);
+    p.tensors_root = tx_tensors_root(&p.tensors);
+    snprintf(name, sizeof name, "m-%" PRIu64, ++m->serial);
+    CHECK(text64_set(&p.name, name));
+    tx_model_publish_put(body, &p);
+    return TX_MODEL_PUBLISH;
+}
+
+/* Each wallet uses a node of its own, so that its transactions come in their order. */
+static void give(void *arg)
+{
+    struct measure *m = arg;
+    struct sim *s = m->sim;
+    unsigned w = (unsigned)random_below(&m->random, SIM_WALLETS);
+    struct sim_node *n = &s->node[w * s->nodes / SIM_WALLETS];
+    struct buf body = {0}, tx = {0};
+    struct hash id;
+    struct note note = {{0}};
+    enum tx_kind kind = draft(m, &body);
+    tx_build(&tx, &s->chain, &s->wallet[w], m->nonce[w], amount_of(MOTE_PER_KITH), kind, bytes_of_buf(&body));
+    sim_enter(n);
+    if (consensus_submit(n->consensus, bytes_of_buf(&tx), &id, &note) == ERR_OK) {
+        m->nonce[w]++;
+        m->given++;
+        if (s->now_us >= m->from_us && s->now_us < m->to_us) {
+            struct asked *a = mem_new(sizeof *a);
+            m->waited++;
+            *a = (struct asked){m, s->now_us};
+            CHECK(consensus_wait_tx(n->consensus, &id, 600000, in_block, a) == ERR_OK);
+        }
+    } else {
+        sim_note(s, "refused: %s", note.text);
+        m->refused++;
+    }
+    sim_leave(n);
+    buf_clear(&body);
+    buf_clear(&tx);
+    uint64_t mean_us = SIM_SECOND / m->o->per_second;
+    if (s->now_us < m->to_us)
+        sim_at(s, &m->timer, s->now_us + random_between(&m->random, 1, 2 * mean_us), give, m);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(struct measure *m)
+{
+    qsort(m->latency_us, m->n, sizeof *m->latency_us, compare);
+    uint64_t heights = check_height(m->sim);
+    uint64_t median = m->n ? m->latency_us[m->n / 2] : 0, high = m->n ? m->latency_us[m->n * 99 / 100] : 0;
+    printf("validators=%u round_trip_ms=%" PRIu64 " mbit=%" PRIu64 " tx_per_s=%" PRIu64 " tx_bytes=%u given=%" PRIu64
+           " refused=%" PRIu64 " counted=%zu median_ms=%" PRIu64 " p99_ms=%" PRIu64 " most_ms=%" PRIu64
+           " blocks=%" PRIu64 " seconds=%" PRIu64 " digest=%016" PRIx64 " %s\n",
+           m->o->nodes, m->o->round_trip_us / 1000, m->o->bits_per_second / 1000000, m->o->per_second, m->o->tx_bytes,
+           m->given, m->refused, m->n, median / 1000, high / 1000, m->n ? m->latency_us[m->n - 1] / 1000 : 0, heights,
+           m->sim->now_us / SIM_SECOND, m->sim->digest, m->sim->is_violated ? m->sim->violation : "ok");
+}
+
+void measure_charge(uint64_t ns)
+{
+    if (sim_now && sim_now->is_charged && sim_now->current)
+        sim_now->current->charge_ns += ns;
+}
+
+static bool all_in(struct sim *s)
+{
+    const struct measure *m = s->measure;
+    return s->now_us >= m->to_us && m->n + m->late == m->waited;
+}
+
+bool measure_run(const struct measure_options *o, bool is_logged)
+{
+    struct measure m = {.o = o};
+    struct sim_options so = {.seed = o->seed, .nodes = o->nodes, .is_logged = is_logged, .links = o->links};
+    struct sim *s = m.sim = sim_new(&so);
+    s->measure = &m;
+    s->is_charged = s->is_open = true;
+    m.random = random_fork(&s->random);
+    sim_net_bandwidth(s, o->bits_per_second);
+    for (unsigned i = 0; i < s->nodes; i++)
+        for (unsigned k = 0; k < s->nodes; k++)
+            sim_net_delay(s, i, k, o->round_trip_us / 2, 0);
+    m.from_us = (5000 + o->warm_ms) * 1000;
+    m.to_us = m.from_us + o->run_ms * 1000;
+    sim_at(s, &m.timer, 5 * SIM_SECOND, give, &m); /* connections first */
+    sim_run(s, m.to_us + 60 * SIM_SECOND, all_in);
+    report(&m);
+    bool is_good = !s->is_violated && m.n == m.waited;
+    timer_remove(&s->events, &m.timer);
+    sim_free(s);
+    free(m.latency_us);
+    return is_good;
+}
