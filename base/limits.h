@@ -121,6 +121,8 @@
 #define SNAPSHOT_PEER_LEAVES 4     /* ...so many of one peer */
 #define SNAPSHOT_ASK_MS      5000  /* until something is asked for elsewhere */
 #define SNAPSHOT_SILENT_MS   30000 /* without a new leaf: another snapshot is looked for */
+#define PRUNE_BLOCKS         16    /* dropped behind each new block, at most... */
+#define PRUNE_TXS            4000  /* ...and no further one behind so many transactions */
 #define SNAPSHOT_DROP_KEYS   10000 /* of the old state, in one step */
 
 /* -- GGUF: what a hostile file may make us hold -- */

@@ -273,6 +273,9 @@ struct bytes ledger_proof_value(const struct ledger_proof *p);
 /* The class of this name ("account"), for questions from outside. */
 bool ledger_class(const char *name, enum state_class *cls) MUST_USE;
 
+/* Takes away what became of a transaction, with its block. */
+void ledger_drop_result(struct kv_batch *batch, const struct hash *id);
+
 /* Audits of settlements: draws of one record. */
 uint32_t settlement_audits(const struct rec_settlement *s);
 struct audit_draw settlement_audit_at(const struct rec_settlement *s, uint32_t i);

@@ -225,6 +225,13 @@ enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_re
     return e ? note_set(note, e, "the store could not give transaction %s...", apply_text_id(id->b).s) : ERR_OK;
 }
 
+void ledger_drop_result(struct kv_batch *batch, const struct hash *id)
+{
+    uint8_t key[1 + HASH_SIZE] = {KV_TX};
+    memcpy(key + 1, id->b, HASH_SIZE);
+    kv_batch_delete(batch, bytes_of(key, sizeof key));
+}
+
 void ledger_query(const struct ledger *l, enum state_class cls, struct bytes key, struct ledger_proof *out)
 {
     const struct rec_head *head = l->finalized ? &l->next_head : &l->head;

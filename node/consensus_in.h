@@ -96,6 +96,10 @@ struct consensus {
     uint32_t waits_n, waits_room;
     uint32_t evidence;
 
+    uint64_t first;       /* height of the first block that is kept */
+    uint64_t keep_from;   /* no block from here on is dropped; 0: no bound but the window */
+    struct hash kept_set; /* the set of validators that was stored last */
+
     consensus_send_fn send; /* NULL: to the pool */
     void *send_arg;
     uint64_t beacon_key_height; /* before it our key is not registered again */
@@ -127,6 +131,16 @@ bool block_is_timely(const struct consensus *c, uint64_t time_ms, uint32_t round
 void block_decide(struct consensus *c, uint32_t round, const struct hash *id);
 enum err block_apply_synced(struct consensus *c, struct bytes block, struct bytes commit, struct note *note);
 void block_commit_retry(struct consensus *c);
+
+/* beacon and validators of the height and the one behind, as they stand in the store; a block and its commit */
+void block_state_put(struct kv_batch *batch, uint64_t height, const struct hash *beacon, const struct valset *now,
+                     const struct valset *next);
+void block_drop(struct kv_batch *batch, uint64_t height);
+
+/* consensus_keep.c */
+void kept_open(struct consensus *c);
+void kept_put_set(struct consensus *c, const struct header *h);
+void kept_prune(struct consensus *c);
 
 /* consensus_wire.c */
 void wire_open(struct consensus *c);
