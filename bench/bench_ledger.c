@@ -295,9 +295,8 @@ static void run(struct bench *b, const char *dir)
     CHECK(kv_leveldb_open(dir, &kv, NULL) == ERR_OK);
     fill(b, kv);
     double t1 = now_s();
-    CHECK(ledger_open(kv, NULL, &l, NULL) == ERR_OK);
+    CHECK(ledger_open_parallel(kv, NULL, &b->parallel, &l, NULL) == ERR_OK);
     double t2 = now_s();
-    ledger_set_parallel(l, &b->parallel);
     struct hash root = run_block(b, l, 0, &ignored);
     if (b->accounts <= 200000) { /* the store in memory is slow to fill */
         struct hash alone = root_alone(b);

@@ -146,12 +146,26 @@ static enum err begin(struct ledger *l, const struct genesis *g, struct note *no
     return e;
 }
 
+void ledger_set_parallel(struct ledger *l, const struct parallel *p)
+{
+    l->parallel = *p;
+    tree_set_parallel(l->state.tree, p);
+}
+
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note)
+{
+    static const struct parallel alone = {0};
+    return ledger_open_parallel(kv, genesis, &alone, out, note);
+}
+
+enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, const struct parallel *p,
+                              struct ledger **out, struct note *note)
 {
     struct ledger *l = mem_new(sizeof *l);
     l->kv = kv;
     l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
     state_init(&l->state);
+    ledger_set_parallel(l, p);
     enum err e = read_genesis(l, genesis, note);
     e = e == ERR_NOT_FOUND ? begin(l, genesis, note) : e ? e : resume(l, note);
     if (e) {
@@ -162,12 +176,6 @@ enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger
     l->state.validators_changed = false;
     *out = l;
     return ERR_OK;
-}
-
-void ledger_set_parallel(struct ledger *l, const struct parallel *p)
-{
-    l->parallel = *p;
-    tree_set_parallel(l->state.tree, p);
 }
 
 void ledger_close(struct ledger *l)

@@ -26,7 +26,9 @@ struct ledger;
  * with the stored one: ERR_CORRUPT if they differ. `kv` stays the caller's and is closed after the ledger. */
 enum err ledger_open(struct kv *kv, const struct genesis *genesis, struct ledger **out, struct note *note) MUST_USE;
 void ledger_close(struct ledger *l);
-/* How a block's signatures and hashes are shared among processors; without this call they are not. */
+/* The same with processors to share work: the state's hashes here, a block's signatures and hashes later. */
+enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, const struct parallel *p,
+                              struct ledger **out, struct note *note) MUST_USE;
 void ledger_set_parallel(struct ledger *l, const struct parallel *p);
 
 struct ledger_info {

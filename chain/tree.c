@@ -5,15 +5,46 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK      4096u
-#define CHUNKS_MAX (UINT32_MAX / CHUNK)
+#define CHUNK       4096u
+#define CHUNKS_MAX  (UINT32_MAX / CHUNK)
+#define SLAB_CHUNKS 16u
+#define HUGE_PAGE   (2u << 20)
 
 /* -- pools -- */
 
 void *pool_at(const struct pool *p, uint32_t i)
 {
     return p->chunks[i / CHUNK] + (size_t)(i % CHUNK) * p->item;
+}
+
+/* A large pool is used all over at once, and most of its accesses would also miss the processor's table of small pages:
+ * large ones are asked for, which is a hint. */
+static void *slab_new(size_t size)
+{
+    size_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *slab = aligned_alloc(HUGE_PAGE, whole);
+    CHECK(slab);
+    (void)madvise(slab, whole, MADV_HUGEPAGE);
+    return slab;
+}
+
+static uint8_t *chunk_new(struct pool *p)
+{
+    size_t size = CHUNK * p->item;
+    if (p->slab_left == 0) {
+        bool is_large = p->chunks_n >= SLAB_CHUNKS;
+        p->slab_left = is_large ? SLAB_CHUNKS : 1;
+        p->slab = is_large ? slab_new(SLAB_CHUNKS * size) : mem_array(CHUNK, p->item);
+        p->slabs = mem_resize(p->slabs, p->slabs_n + 1, sizeof *p->slabs);
+        p->slabs[p->slabs_n++] = p->slab;
+    }
+    uint8_t *chunk = p->slab;
+    p->slab += size;
+    p->slab_left--;
+    memset(chunk, 0, size);
+    return chunk;
 }
 
 uint32_t pool_take(struct pool *p)
@@ -28,7 +59,8 @@ uint32_t pool_take(struct pool *p)
     if (i / CHUNK == p->chunks_n) {
         CHECK(p->chunks_n < CHUNKS_MAX);
         p->chunks = mem_resize(p->chunks, p->chunks_n + 1, sizeof *p->chunks);
-        p->chunks[p->chunks_n++] = mem_array(CHUNK, p->item);
+        p->chunks[p->chunks_n] = chunk_new(p);
+        p->chunks_n++;
     }
     return i;
 }
@@ -43,8 +75,9 @@ void pool_give(struct pool *p, uint32_t i)
 
 void pool_clear(struct pool *p)
 {
-    for (uint32_t i = 0; i < p->chunks_n; i++)
-        free(p->chunks[i]);
+    for (uint32_t i = 0; i < p->slabs_n; i++)
+        free(p->slabs[i]);
+    free(p->slabs);
     free(p->chunks);
 }
 

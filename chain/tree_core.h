@@ -43,6 +43,10 @@ struct pool {
     uint32_t chunks_n;
     uint32_t used; /* first never used; starts at 1 */
     uint32_t free_first;
+    void **slabs; /* what was allocated: one chunk, or several in a row */
+    uint32_t slabs_n;
+    uint8_t *slab; /* the rest of the last one */
+    uint32_t slab_left;
 };
 
 /* Key, then value: in `room`, or where that is too small behind the pointer that is stored there. */

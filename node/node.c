@@ -122,14 +122,14 @@ static enum err start_ledger(struct node *n, struct note *note)
         e = genesis_read(path, &genesis, &room, note);
     if (e == ERR_OK)
         e = kv_leveldb_open(store, &n->kv, note);
-    if (e == ERR_OK && (e = ledger_open(n->kv, &genesis, &n->ledger, note)) != ERR_OK)
+    n->helpers = helpers_new(helpers_best());
+    struct parallel parallel = helpers_parallel(n->helpers);
+    if (e == ERR_OK && (e = ledger_open_parallel(n->kv, &genesis, &parallel, &n->ledger, note)) != ERR_OK)
         kv_close(n->kv);
-    if (e == ERR_OK) {
+    if (e == ERR_OK)
         n->chain = ledger_info(n->ledger).chain;
-        n->helpers = helpers_new(helpers_best());
-        struct parallel parallel = helpers_parallel(n->helpers);
-        ledger_set_parallel(n->ledger, &parallel);
-    }
+    else
+        helpers_free(n->helpers);
     buf_clear(&room);
     free(store);
     free(path);

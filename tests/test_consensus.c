@@ -444,11 +444,126 @@ static void a_lost_signer_file_stops_the_only_validator(void **state)
     cluster_free(c);
 }
 
+/* -- lists of transactions -- */
+
+static void list_add(struct cluster *c, struct buf *list, uint64_t nonce, bool spoil)
+{
+    struct buf body = {0}, tx = {0};
+    tx_transfer_put(&body, &(struct tx_transfer){.to = c->net.node[0].id, .amount = amount_of(1)});
+    tx_build(&tx, &c->chain, &c->rich, nonce, amount_of(MOTE_PER_KITH / 100), TX_TRANSFER, bytes_of_buf(&body));
+    tx.p[tx.n - 1] ^= (uint8_t)spoil; /* of the signature */
+    struct bytes raw = bytes_of_buf(&tx);
+    codec_put_blob(list, &raw);
+    buf_clear(&body);
+    buf_clear(&tx);
+}
+
+struct taken {
+    struct consensus_taken t;
+    unsigned calls;
+};
+
+static void on_taken(void *arg, const struct consensus_taken *taken)
+{
+    struct taken *t = arg;
+    t->t = *taken;
+    t->calls++;
+}
+
+static bool is_taken(void *arg)
+{
+    return ((struct taken *)arg)->calls > 0;
+}
+
+static struct consensus_taken submit(struct cluster *c, unsigned through, const struct buf *list)
+{
+    struct taken t = {.calls = 0};
+    assert_int_equal(consensus_submit_list(c->m[through].consensus, bytes_of_buf(list), on_taken, &t, NULL), ERR_OK);
+    assert_int_equal(t.calls, 0);
+    net_run(&c->net, is_taken, &t, 10000);
+    assert_int_equal(t.calls, 1);
+    return t.t;
+}
+
+static bool pools_are_empty(void *arg)
+{
+    struct cluster *c = arg;
+    for (unsigned i = 0; i < c->n; i++)
+        if (consensus_status(c->m[i].consensus).pool || ledger_nonce(c->m[i].ledger, &c->rich_id) < c->target)
+            return false;
+    return true;
+}
+
+static void lists_are_judged_one_by_one_and_reach_all(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(4, 0);
+    struct buf list = {0};
+    for (uint64_t i = 0; i < 40; i++)
+        list_add(c, &list, i, false);
+    list_add(c, &list, 3, false); /* twice in one list */
+    list_add(c, &list, 40, true);
+    list_add(c, &list, 40, false);
+    struct consensus_taken t = submit(c, 1, &list);
+    assert_int_equal(t.n, 43);
+    assert_int_equal(t.accepted, 42);
+    assert_int_equal(t.first_error, ERR_AUTH);
+    assert_int_equal(t.first_refused, 41);
+    c->target = 41;
+    net_run(&c->net, pools_are_empty, c, 20000);
+    /* What is in blocks already is refused, and forgotten again: it is not taken for something under way. */
+    for (int again = 0; again < 2; again++) {
+        buf_reset(&list);
+        list_add(c, &list, 5, false);
+        t = submit(c, 2, &list);
+        assert_int_equal(t.accepted, 0);
+        assert_int_equal(t.first_error, ERR_NONCE);
+    }
+    /* What is no list, and nothing. */
+    assert_int_equal(consensus_submit_list(c->m[0].consensus, bytes_of(list.p, list.n - 1), NULL, NULL, NULL),
+                     ERR_FORMAT);
+    assert_int_equal(consensus_submit_list(c->m[0].consensus, bytes_of("", 0), NULL, NULL, NULL), ERR_FORMAT);
+    /* Cancelled: no call comes, the transaction does. */
+    struct taken none = {.calls = 0};
+    buf_reset(&list);
+    list_add(c, &list, 41, false);
+    assert_int_equal(consensus_submit_list(c->m[0].consensus, bytes_of_buf(&list), on_taken, &none, NULL), ERR_OK);
+    consensus_submit_cancel(c->m[0].consensus, on_taken, &none);
+    c->target = 42;
+    net_run(&c->net, pools_are_empty, c, 20000);
+    assert_int_equal(none.calls, 0);
+    buf_clear(&list);
+    cluster_free(c);
+}
+
+static bool is_cut_off(void *arg)
+{
+    struct cluster *c = arg;
+    return !peers_is_up(c->net.node[0].peers, &c->net.node[1].id);
+}
+
+static void who_sends_a_bad_signature_on_is_cut_off(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, 0);
+    struct buf list = {0};
+    pay(c, 0, 1);
+    all_reach(c, 2, 10000);
+    list_add(c, &list, c->nonce, true);
+    assert_int_equal(peers_send(c->net.node[1].peers, &c->net.node[0].id, MSG_TXS, bytes_of_buf(&list)), ERR_OK);
+    net_run(&c->net, is_cut_off, c, 10000);
+    assert_true(is_cut_off(c));
+    buf_clear(&list);
+    cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_validator_decides_alone),
         cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(lists_are_judged_one_by_one_and_reach_all),
+        cmocka_unit_test(who_sends_a_bad_signature_on_is_cut_off),
         cmocka_unit_test(validators_register_and_prove),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
         cmocka_unit_test(all_killed_at_any_moment),
