@@ -8,6 +8,7 @@
 #   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
+#   make model        installs spin, searches every interleaving of the consensus rules (tests/model; ROUNDS=3, minutes)
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
@@ -164,6 +165,7 @@ crash: $(B)/crash
 crash-sample: $(B)/crash
 	@$(B)/crash --every 60 --deep 12 --scene alone
 	@$(B)/crash --every 60 --deep 0 --scene four
+	@$(B)/crash --scene files
 	@$(B)/crash --every 11 --scene full
 	@$(B)/crash --every 40 --scene flips
 	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync
@@ -205,6 +207,13 @@ portable:
 	@$(MAKE) --no-print-directory $(B)/digest $(foreach t,$(PORTABLE_TARGETS),build/portable/$t/digest build/portable/$t/test_ops)
 	@scripts/portable $(B)/digest
 
+# -- the model of consensus, checked with spin --
+ROUNDS ?= 3
+.PHONY: model
+model:
+	@scripts/deps model
+	@scripts/model $(ROUNDS)
+
 # -- measuring: bench/*.c, each checks its result before it times --
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 $(B)/bench/%: $(B)/obj/bench/%.o $(ARCHIVES)
@@ -237,7 +246,13 @@ format:
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
 	@$(MAKE) --no-print-directory MODE=fuzz CC=clang WERROR= fuzzers
-.PHONY: fuzzers
+# Each target in turn for so many seconds; new inputs stay in build/fuzz/corpus.
+SECONDS ?= 60
+fuzz-run: fuzz
+	@for f in $(FUZZERS); do mkdir -p build/fuzz/corpus/$$f; echo "== $$f"; \
+	    build/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=4000 -verbosity=0 -print_final_stats=1 \
+	        build/fuzz/corpus/$$f $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | grep -aE 'executed_units|ERROR|Test unit' || exit 1; done
+.PHONY: fuzzers fuzz-run
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))

@@ -73,6 +73,17 @@ void hash_add_u32(struct hasher *h, uint32_t v); /* little-endian */
 void hash_add_u64(struct hasher *h, uint64_t v);
 struct hash hash_end(struct hasher *h);
 struct hash hash_once(enum hash_tag tag, const void *p, size_t n);
+/* Several at once: out = hash_once of the 32 bytes at `a`, then `b`, together at most 128. As if one after the other
+ * where an output is no other's input. */
+#define HASH_JOB_MAX 96u
+struct hash_job {
+    const void *a, *b;
+    uint32_t b_n; /* at most HASH_JOB_MAX */
+    struct hash *out;
+};
+void hash_many(enum hash_tag tag, const struct hash_job *jobs, size_t n);
+/* The 16 bytes that tell this use from others. */
+void hash_tag_text(enum hash_tag tag, uint8_t out[16]);
 /* Keyed: the key enters as BLAKE2b's key parameter. */
 struct hash hash_keyed(enum hash_tag tag, const uint8_t key[32], const void *p, size_t n);
 

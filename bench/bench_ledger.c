@@ -2,6 +2,7 @@
  * (process), apply with the state root (finalize), one synced write to LevelDB (commit), on two threads.
  *
  *     bench_ledger [ACCOUNTS [BLOCKS [TXS]]]
+ *     bench_ledger home DIR GENESIS ACCOUNTS       only fills DIR, for bench/restart.sh
  *
  * What it is compared with is the machine's own rate, in the same run: two threads that parse keys and verify the same
  * signatures and do nothing else, before and after. Every transfer has a signer of its own, and a recipient anywhere
@@ -119,6 +120,7 @@ static void put_root(struct kv *kv)
     struct buf head = {0};
     struct kv_batch batch = {0};
     CHECK(kv_scan(kv, bytes_of(&state, 1), load_one, t, NULL) == ERR_OK);
+    CHECK(tree_load_end(t));
     struct hash root = tree_root(t);
     CHECK(kv_get(kv, bytes_of(key, sizeof key), &head, NULL) == ERR_OK);
     memcpy(head.p + head.n - 2 * HASH_SIZE, root.b, HASH_SIZE); /* state and previous state are the last two fields */
@@ -294,9 +296,8 @@ static void run(struct bench *b, const char *dir)
     CHECK(kv_leveldb_open(dir, &kv, NULL) == ERR_OK);
     fill(b, kv);
     double t1 = now_s();
-    CHECK(ledger_open(kv, NULL, &l, NULL) == ERR_OK);
+    CHECK(ledger_open_parallel(kv, NULL, &b->parallel, &l, NULL) == ERR_OK);
     double t2 = now_s();
-    ledger_set_parallel(l, &b->parallel);
     struct hash root = run_block(b, l, 0, &ignored);
     if (b->accounts <= 200000) { /* the store in memory is slow to fill */
         struct hash alone = root_alone(b);
@@ -314,8 +315,31 @@ static void run(struct bench *b, const char *dir)
     report(b, &t, (before + after) / 2, cpu);
 }
 
+/* A store for a node that has this genesis. */
+static void make_home(struct bench *b, const char *dir, const char *genesis)
+{
+    struct kv *kv;
+    struct note note = {{0}};
+    if (genesis_read(genesis, &b->genesis, &b->room, &note) != ERR_OK || kv_leveldb_open(dir, &kv, &note) != ERR_OK) {
+        fprintf(stderr, "%s\n", note.text);
+        exit(1);
+    }
+    b->signers = 0;
+    make_keys(b);
+    fill(b, kv);
+    kv_close(kv);
+    free(b->key);
+    free(b->secret);
+    buf_clear(&b->room);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 5 && strcmp(argv[1], "home") == 0) {
+        struct bench home = {.accounts = (uint32_t)strtoul(argv[4], NULL, 10)};
+        make_home(&home, argv[2], argv[3]);
+        return 0;
+    }
     struct bench b = {.accounts = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000,
                       .blocks = 1 + (argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 10),
                       .txs_n = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 5000,

@@ -82,25 +82,25 @@ static bool has_hole(struct bytes log, size_t at, size_t end)
     return false;
 }
 
-/* The end of what the bad record at `at` says that it covers, or its block's. */
-static bool is_torn(struct bytes log, size_t at)
-{
-    size_t left = BLOCK - at % BLOCK, there = log.n - at;
-    if (there < HEADER)
-        return true;
-    size_t n = HEADER + ((size_t)log.p[at + 4] | (size_t)log.p[at + 5] << 8);
-    if (n <= left && n > there)
-        return !is_record(log.p + at, there - HEADER); /* or else it is the length that is wrong */
-    n = n <= left ? n : left;
-    return has_hole(log, at, at + (n < there ? n : there));
-}
-
 static bool has_batch_behind(struct bytes log, size_t at)
 {
     for (; at + HEADER < log.n; at++)
         if (begins_batch(log, at) && record_at(log, at))
             return true;
     return false;
+}
+
+/* Did the bad record at `at` arrive in parts? Its extent is what its head says, or its block. */
+static bool is_torn(struct bytes log, size_t at)
+{
+    size_t left = BLOCK - at % BLOCK, there = log.n - at;
+    if (there < HEADER)
+        return true;
+    size_t n = HEADER + ((size_t)log.p[at + 4] | (size_t)log.p[at + 5] << 8);
+    if (n <= left && n > there) /* it ends behind the file; or it is the length that is wrong */
+        return !is_record(log.p + at, there - HEADER) && !has_batch_behind(log, at + 1);
+    n = n <= left ? n : left;
+    return has_hole(log, at, at + (n < there ? n : there));
 }
 
 enum kv_tail kv_tail_find(struct bytes log, size_t *where)
@@ -114,7 +114,7 @@ enum kv_tail kv_tail_find(struct bytes log, size_t *where)
         }
         n = record_at(log, at);
         if (n == 0)
-            return is_torn(log, at) && !has_batch_behind(log, at + 1) ? KV_TAIL_TORN : KV_TAIL_DAMAGED;
+            return is_torn(log, at) ? KV_TAIL_TORN : KV_TAIL_DAMAGED;
         if (log.p[at + 6] == TYPE_WHOLE || log.p[at + 6] == TYPE_LAST)
             *where = at + n;
     }
@@ -149,19 +149,41 @@ static enum err mend_one(const char *path, unsigned *cut, struct note *note)
     return tail == KV_TAIL_TORN ? cut_at(path, at, note) : e;
 }
 
+/* Logs, and the manifest that is in force: one that was begun and never came into force may be in any state. */
+static bool is_looked_at(const char *name, const char *current)
+{
+    size_t n = strlen(name);
+    return (n > 4 && strcmp(name + n - 4, ".log") == 0) || (n > 0 && strcmp(name, current) == 0);
+}
+
+/* The name that the file CURRENT holds; "" if it does not. */
+static void current_read(const char *dir, char name[64])
+{
+    struct buf path = {0}, text = {0};
+    buf_add_format(&path, "%s/CURRENT", dir);
+    name[0] = 0;
+    if (file_read(buf_text(&path), 63, &text, NULL) == ERR_OK) {
+        memcpy(name, buf_text(&text), text.n + 1);
+        name[strcspn(name, "\n")] = 0;
+    }
+    buf_clear(&path);
+    buf_clear(&text);
+}
+
 enum err kv_tail_mend(const char *dir, unsigned *cut, struct note *note)
 {
     enum err e = ERR_OK;
     const struct dirent *one;
+    char current[64];
     *cut = 0;
     DIR *d = opendir(dir);
     if (!d)
         return errno == ENOENT ? ERR_OK : note_set(note, ERR_IO, "cannot list %s: %s", dir, strerror(errno));
+    current_read(dir, current);
     while (e == ERR_OK && (one = readdir(d))) {
-        size_t n = strlen(one->d_name);
         struct buf path = {0};
         buf_add_format(&path, "%s/%s", dir, one->d_name);
-        if ((n > 4 && strcmp(one->d_name + n - 4, ".log") == 0) || strncmp(one->d_name, "MANIFEST-", 9) == 0)
+        if (is_looked_at(one->d_name, current))
             e = mend_one(buf_text(&path), cut, note);
         buf_clear(&path);
     }

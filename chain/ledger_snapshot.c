@@ -213,6 +213,8 @@ enum err ledger_snapshot_end(struct ledger *l, const struct kv_batch *extra, str
     struct state fresh;
     CHECK(l->fetch.is_on && l->fetch.count == s.leaves);
     state_init(&fresh);
+    if (l->parallel.run)
+        tree_set_parallel(fresh.tree, &l->parallel);
     tree_set_parallel(fresh.tree, &l->parallel);
     enum err e = ledger_load_state(l->kv, &fresh, &s.state_root, s.height, note);
     if (e == ERR_CORRUPT) {

@@ -5,15 +5,46 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define CHUNK      4096u
-#define CHUNKS_MAX (UINT32_MAX / CHUNK)
+#define CHUNK       4096u
+#define CHUNKS_MAX  (UINT32_MAX / CHUNK)
+#define SLAB_CHUNKS 16u
+#define HUGE_PAGE   (2u << 20)
 
 /* -- pools -- */
 
 void *pool_at(const struct pool *p, uint32_t i)
 {
     return p->chunks[i / CHUNK] + (size_t)(i % CHUNK) * p->item;
+}
+
+/* A large pool is used all over at once, and most of its accesses would also miss the processor's table of small pages:
+ * large ones are asked for, which is a hint. */
+static void *slab_new(size_t size)
+{
+    size_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *slab = aligned_alloc(HUGE_PAGE, whole);
+    CHECK(slab);
+    (void)madvise(slab, whole, MADV_HUGEPAGE);
+    return slab;
+}
+
+static uint8_t *chunk_new(struct pool *p)
+{
+    size_t size = CHUNK * p->item;
+    if (p->slab_left == 0) {
+        bool is_large = p->chunks_n >= SLAB_CHUNKS;
+        p->slab_left = is_large ? SLAB_CHUNKS : 1;
+        p->slab = is_large ? slab_new(SLAB_CHUNKS * size) : mem_array(CHUNK, p->item);
+        p->slabs = mem_resize(p->slabs, p->slabs_n + 1, sizeof *p->slabs);
+        p->slabs[p->slabs_n++] = p->slab;
+    }
+    uint8_t *chunk = p->slab;
+    p->slab += size;
+    p->slab_left--;
+    memset(chunk, 0, size);
+    return chunk;
 }
 
 uint32_t pool_take(struct pool *p)
@@ -28,7 +59,8 @@ uint32_t pool_take(struct pool *p)
     if (i / CHUNK == p->chunks_n) {
         CHECK(p->chunks_n < CHUNKS_MAX);
         p->chunks = mem_resize(p->chunks, p->chunks_n + 1, sizeof *p->chunks);
-        p->chunks[p->chunks_n++] = mem_array(CHUNK, p->item);
+        p->chunks[p->chunks_n] = chunk_new(p);
+        p->chunks_n++;
     }
     return i;
 }
@@ -43,8 +75,9 @@ void pool_give(struct pool *p, uint32_t i)
 
 void pool_clear(struct pool *p)
 {
-    for (uint32_t i = 0; i < p->chunks_n; i++)
-        free(p->chunks[i]);
+    for (uint32_t i = 0; i < p->slabs_n; i++)
+        free(p->slabs[i]);
+    free(p->slabs);
     free(p->chunks);
 }
 
@@ -225,7 +258,8 @@ static void page_split(struct page *p)
     for (uint32_t i = 0, from = 0, to = 0; i < TREE_FAN; i++, from = to) {
         struct page *child = &f->pages[i];
         child->depth = (uint8_t)(old.depth + TREE_FAN_BITS);
-        child->stale = true;
+        child->stale = child->moved = true;
+        child->has_equal = old.has_equal;
         while (to < old.n && fan_child(p, old.u.bits[to]) == child)
             to++;
         page_reserve(child, to - from);
@@ -259,6 +293,8 @@ static void page_insert(struct tree *t, const struct place *x, uint32_t leaf)
     *bits = x->bits;
     *leaves = leaf;
     p->n++;
+    p->moved = true;
+    p->has_equal |= (x->at > 0 && bits[-1] == x->bits) || (x->at + 1 < p->n && bits[1] == x->bits);
     if (p->n > TREE_PAGE_MAX && p->depth < TREE_DEPTH_MAX) {
         page_split(p);
         mark_stale(t, x->bits);
@@ -285,6 +321,7 @@ struct tree *tree_new(const char *listed)
     t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
     t->top = mem_new(sizeof *t->top);
     t->epoch = 1;
+    t->loading = mem_array(TREE_LOAD, sizeof *t->loading);
     t->recent = mem_array(TREE_RECENT, sizeof *t->recent);
     for (; *listed; listed++)
         t->listed[(uint8_t)*listed] = true;
@@ -300,6 +337,9 @@ void tree_free(struct tree *t)
     pool_clear(&t->leaves);
     order_clear(t);
     free(t->top);
+    for (uint32_t i = 0; i < t->loading_n; i++)
+        payload_clear(&t->loading[i]);
+    free(t->loading);
     free(t->recent);
     free(t->journal);
     free(t->touched);
@@ -412,6 +452,7 @@ static void cut(struct tree *t, const struct place *x)
     memmove(p->u.bits + x->at, p->u.bits + x->at + 1, behind * sizeof(uint64_t));
     memmove(page_leaves(p) + x->at, page_leaves(p) + x->at + 1, behind * sizeof(uint32_t));
     p->n--;
+    p->moved = true;
     pool_give(&t->leaves, x->leaf);
     t->count--;
 }
@@ -467,17 +508,58 @@ void tree_remove(struct tree *t, struct bytes key)
     cut(t, &x);
 }
 
-/* Stale pages stand for the list of what is touched, which would be as long as the tree. */
+/* -- filling -- */
+
+static void load_paths(const struct tree *t, struct hash out[TREE_LOAD])
+{
+    struct hash_job jobs[TREE_LOAD];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        const struct payload *d = &t->loading[i];
+        const uint8_t *key = payload_at(d);
+        if (d->key_n >= HASH_SIZE && d->key_n <= HASH_SIZE + HASH_JOB_MAX)
+            jobs[n++] = (struct hash_job){key, key + HASH_SIZE, d->key_n - HASH_SIZE, &out[i]};
+        else
+            out[i] = hash_once(HASH_STATE_KEY, key, d->key_n);
+    }
+    hash_many(HASH_STATE_KEY, jobs, n);
+}
+
+/* Stale pages stand for the list of what is touched, which would be as long as the tree. The pages of all that wait are
+ * asked for before the first is needed. */
+static bool load_flush(struct tree *t)
+{
+    struct hash paths[TREE_LOAD];
+    bool all_new = true;
+    load_paths(t, paths);
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        const struct page *p = tree_page(t, path_bits(&paths[i]));
+        if (p->n)
+            __builtin_prefetch(p->u.bits + p->n / 2);
+    }
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        struct place x = locate(t, &paths[i]);
+        if (x.leaf) {
+            payload_clear(&t->loading[i]);
+            all_new = false;
+            continue;
+        }
+        mark_stale(t, x.bits);
+        page_insert(t, &x, leaf_new(t, &paths[i], &t->loading[i]));
+    }
+    t->loading_n = 0;
+    return all_new;
+}
+
 bool tree_load(struct tree *t, struct bytes key, struct bytes value)
 {
-    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
-    struct place x = locate(t, &path);
-    if (x.leaf)
-        return false;
-    struct payload data = payload_make(key, value);
-    mark_stale(t, x.bits);
-    page_insert(t, &x, leaf_new(t, &path, &data));
-    return true;
+    t->loading[t->loading_n++] = payload_make(key, value);
+    return t->loading_n < TREE_LOAD || load_flush(t);
+}
+
+bool tree_load_end(struct tree *t)
+{
+    return load_flush(t);
 }
 
 /* -- the journal -- */

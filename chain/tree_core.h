@@ -1,5 +1,5 @@
 /* Inside the tree: pages of sorted entries below wide nodes, shared by tree.c (entries, changes, journal), tree_hash.c
- * (roots and proofs) and tree_order.c (walks in the order of keys). Nobody else includes it.
+ * (roots), tree_prove.c and tree_order.c (walks in the order of keys). Nobody else includes it.
  *
  *     top page --is_fan--> 64 pages by the next 6 bits --is_fan--> 64 pages each ...
  *         `---- otherwise: at most TREE_PAGE_MAX entries, sorted by path
@@ -35,6 +35,7 @@
 #define TREE_DEPTH_MAX 48u   /* of pages: deeper ones would need paths that agree in more bits than anybody finds */
 #define TREE_NO_FORK   UINT16_MAX
 #define TREE_RECENT    1024u
+#define TREE_LOAD      64u /* entries that are filled in together */
 
 /* Fixed-size items in chunks that never move. Item 0 is never used. */
 struct pool {
@@ -43,6 +44,10 @@ struct pool {
     uint32_t chunks_n;
     uint32_t used; /* first never used; starts at 1 */
     uint32_t free_first;
+    void **slabs; /* what was allocated: one chunk, or several in a row */
+    uint32_t slabs_n;
+    uint8_t *slab; /* the rest of the last one */
+    uint32_t slab_left;
 };
 
 /* Key, then value: in `room`, or where that is too small behind the pointer that is stored there. */
@@ -76,6 +81,8 @@ struct page {
     uint8_t kind;
     bool is_fan;
     bool stale;
+    bool moved;     /* entries came or went since it was hashed: forks may be kept for other depths */
+    bool has_equal; /* neighbours agreed in 64 bits, at some time */
 };
 
 /* inner[1] is the top of a complete binary tree, the children of i are 2i and 2i + 1; from TREE_FAN on they are the
@@ -122,6 +129,8 @@ struct tree {
     uint64_t *touched; /* since the last root */
     size_t touched_n, touched_room;
     struct recent *recent;
+    struct payload *loading; /* not entered yet */
+    uint32_t loading_n;
     struct parallel parallel;
 };
 
@@ -157,6 +166,22 @@ static inline unsigned path_bit(const struct hash *path, unsigned i)
 {
     return path->b[i / 8] >> (7 - i % 8) & 1;
 }
+
+/* Entries low..high-1 of a page, the bit where their paths part (none for a single one), and the first on the one side.
+ */
+struct span {
+    uint32_t low, high, split;
+    unsigned fork;
+};
+struct span span_of(const struct tree *t, const struct page *p, uint32_t low, uint32_t high);
+/* Where the hash of a span that is not empty is kept. */
+struct hash *span_kept(const struct tree *t, const struct page *p, const struct span *s);
+/* Place i of a fan's tree. */
+void fan_child_get(const struct fan *f, unsigned i, const struct hash **hash, unsigned *kind);
+/* The hashes of the definition; lift: of what stands alone at `from` bits of its path, as seen from fewer. */
+struct hash tree_entry_hash(const struct hash *path, struct bytes value);
+struct hash tree_pair_hash(const struct hash *zero, const struct hash *one);
+struct hash tree_lift(struct hash h, const struct hash *path, unsigned from, unsigned to);
 
 void order_add(struct tree *t, uint32_t leaf);
 void order_remove(struct tree *t, uint32_t leaf);

@@ -1,4 +1,4 @@
-/* The root: what changed is sorted by path once and hashed upwards once, page by page; proofs. */
+/* The root: what changed is sorted by path once and hashed upwards once. */
 #include "chain/tree_core.h"
 
 #include "base/mem.h"
@@ -8,7 +8,9 @@
 
 #define PARALLEL_LEAST 256u /* touched entries: under that, waking helpers costs more than they save */
 
-static struct hash entry_hash(const struct hash *path, struct bytes value)
+static const struct hash nothing = {{0}};
+
+struct hash tree_entry_hash(const struct hash *path, struct bytes value)
 {
     struct hasher h;
     hash_start(&h, HASH_STATE_LEAF);
@@ -17,28 +19,21 @@ static struct hash entry_hash(const struct hash *path, struct bytes value)
     return hash_end(&h);
 }
 
-static struct hash pair_hash(const struct hash *zero, const struct hash *one)
+struct hash tree_pair_hash(const struct hash *zero, const struct hash *one)
 {
     struct hash pair[2] = {*zero, *one};
     return hash_once(HASH_STATE, pair, sizeof pair);
 }
 
 /* What stands alone at `from` bits of its path, as seen from fewer. */
-static struct hash lift(struct hash h, const struct hash *path, unsigned from, unsigned to)
+struct hash tree_lift(struct hash h, const struct hash *path, unsigned from, unsigned to)
 {
-    static const struct hash nothing = {{0}};
     while (from-- > to)
-        h = path_bit(path, from) ? pair_hash(&nothing, &h) : pair_hash(&h, &nothing);
+        h = path_bit(path, from) ? tree_pair_hash(&nothing, &h) : tree_pair_hash(&h, &nothing);
     return h;
 }
 
 /* -- within a page -- */
-
-/* Entries low..high-1, the bit where their paths part (none for a single one), and the first on the one side. */
-struct span {
-    uint32_t low, high, split;
-    unsigned fork;
-};
 
 static unsigned paths_part(const struct hash *a, const struct hash *b)
 {
@@ -62,7 +57,7 @@ static uint32_t split_find(const uint64_t *b, uint32_t low, uint32_t high, uint6
     return low;
 }
 
-static struct span span_of(const struct tree *t, const struct page *p, uint32_t low, uint32_t high)
+struct span span_of(const struct tree *t, const struct page *p, uint32_t low, uint32_t high)
 {
     struct span s = {low, high, high, 0};
     const uint64_t *b = p->u.bits;
@@ -82,50 +77,152 @@ static struct span span_of(const struct tree *t, const struct page *p, uint32_t 
     return s;
 }
 
+/* -- what is to be hashed: planned from the leaves upwards, then done level by level, several at once -- */
+
+#define PLAN_LEVELS 600u /* above a leaf there are at most 256 places, each a fork or a level without one */
+#define BATCH       64u
+
+struct node_job {
+    const struct hash *zero, *one;
+    struct hash *out;
+    uint32_t next; /* of the same level; 0: none */
+};
+
+struct plan {
+    struct leaf **leaves;
+    uint32_t leaves_n, leaves_room;
+    struct node_job *jobs; /* from 1 on */
+    uint32_t jobs_n, jobs_room;
+    uint32_t first[PLAN_LEVELS]; /* jobs by level; what a job reads is of lower levels */
+    unsigned levels;
+};
+
+static void plan_leaf(struct plan *v, struct leaf *l)
+{
+    if (v->leaves_n == v->leaves_room) {
+        v->leaves_room = v->leaves_room ? 2 * v->leaves_room : 64;
+        v->leaves = mem_resize(v->leaves, v->leaves_room, sizeof(struct leaf *));
+    }
+    v->leaves[v->leaves_n++] = l;
+}
+
+static void plan_node(struct plan *v, unsigned level, const struct hash *zero, const struct hash *one, struct hash *out)
+{
+    if (v->jobs_n + 1 >= v->jobs_room) {
+        v->jobs_room = v->jobs_room ? 2 * v->jobs_room : 256;
+        v->jobs = mem_resize(v->jobs, v->jobs_room, sizeof *v->jobs);
+    }
+    CHECK(level < PLAN_LEVELS);
+    v->jobs[++v->jobs_n] = (struct node_job){zero, one, out, v->first[level]};
+    v->first[level] = v->jobs_n;
+    v->levels = v->levels > level + 1 ? v->levels : level + 1;
+}
+
+static void plan_run_leaves(const struct plan *v)
+{
+    struct hash_job batch[BATCH];
+    unsigned n = 0;
+    for (uint32_t i = 0; i < v->leaves_n; i++) {
+        struct leaf *l = v->leaves[i];
+        struct bytes value = leaf_value(l);
+        l->dirty = false;
+        if (value.n > HASH_JOB_MAX) {
+            l->hash = tree_entry_hash(&l->path, value);
+            continue;
+        }
+        batch[n++] = (struct hash_job){l->path.b, value.p, (uint32_t)value.n, &l->hash};
+        if (n == BATCH) {
+            hash_many(HASH_STATE_LEAF, batch, n);
+            n = 0;
+        }
+    }
+    hash_many(HASH_STATE_LEAF, batch, n);
+}
+
+static void plan_run_level(const struct plan *v, uint32_t first)
+{
+    struct hash_job batch[BATCH];
+    unsigned n = 0;
+    for (uint32_t i = first; i; i = v->jobs[i].next) {
+        const struct node_job *j = &v->jobs[i];
+        batch[n++] = (struct hash_job){j->zero, j->one, HASH_SIZE, j->out};
+        if (n == BATCH) {
+            hash_many(HASH_STATE, batch, n);
+            n = 0;
+        }
+    }
+    hash_many(HASH_STATE, batch, n);
+}
+
+static void plan_run(struct plan *v)
+{
+    plan_run_leaves(v);
+    for (unsigned i = 0; i < v->levels; i++) {
+        plan_run_level(v, v->first[i]);
+        v->first[i] = 0;
+    }
+    v->leaves_n = v->jobs_n = 0;
+    v->levels = 0;
+}
+
+static void plan_clear(struct plan *v)
+{
+    free(v->leaves);
+    free(v->jobs);
+}
+
 struct work {
     const struct tree *t;
     const struct page *page;
+    struct plan *plan;
 };
 
 /* What the hash of a span is read from, if it is clean. */
-static void span_prefetch(const struct work *w, const struct span *s)
+struct hash *span_kept(const struct tree *t, const struct page *p, const struct span *s)
 {
     bool is_one = s->high - s->low == 1;
-    const struct leaf *l = page_leaf(w->t, w->page, is_one ? s->low : s->split - 1);
-    __builtin_prefetch(is_one ? &l->hash : &l->fork);
-    __builtin_prefetch(&l->fork_depth);
+    struct leaf *l = page_leaf(t, p, is_one ? s->low : s->split - 1);
+    return is_one ? &l->hash : &l->fork;
 }
 
-static struct hash leaf_hash(struct leaf *l)
-{
-    if (l->dirty)
-        l->hash = entry_hash(&l->path, leaf_value(l));
-    l->dirty = false;
-    return l->hash;
-}
-
-/* The hash of a span as seen from `depth`; a to b: places of the entries that were touched in it. */
-static struct hash span_hash(const struct work *w, const struct span *s, unsigned depth, const uint64_t *a,
-                             const uint64_t *b)
+/* Plans the hash of a span as seen from `depth`, kept in *at; a to b: places of the entries that were touched in it.
+ * Returns the level from which on it can be read. */
+static unsigned span_plan(const struct work *w, const struct span *s, unsigned depth, const uint64_t *a,
+                          const uint64_t *b, const struct hash **at)
 {
     const struct page *p = w->page;
-    if (s->high - s->low == 1)
-        return leaf_hash(page_leaf(w->t, p, s->low));
-    struct leaf *l = page_leaf(w->t, p, s->split - 1);
+    bool is_one = s->high - s->low == 1;
+    struct leaf *l = page_leaf(w->t, p, is_one ? s->low : s->split - 1);
+    *at = is_one ? &l->hash : &l->fork;
+    /* Entries that nobody touched are far away in memory: where nothing moved, they are not even looked at. */
+    bool is_known = a == b && !p->moved && !p->has_equal;
+    if (is_known)
+        return 0;
+    if (is_one) {
+        if (l->dirty)
+            plan_leaf(w->plan, l);
+        return 0;
+    }
     bool is_searched = s->fork >= 64; /* among equal bits, the touched place is that of the first */
     if (a == b && l->fork_depth == depth && !is_searched)
-        return l->fork;
+        return 0;
     struct span zero = span_of(w->t, p, s->low, s->split), one = span_of(w->t, p, s->split, s->high);
-    span_prefetch(w, &zero);
-    span_prefetch(w, &one);
+    __builtin_prefetch(span_kept(w->t, p, &zero));
+    __builtin_prefetch(span_kept(w->t, p, &one));
     const uint64_t *mid = a;
     while (mid < b && *mid < s->split)
         mid++;
-    struct hash left = span_hash(w, &zero, s->fork + 1, a, mid);
-    struct hash right = span_hash(w, &one, s->fork + 1, mid, b);
-    l->fork = lift(pair_hash(&left, &right), &l->path, s->fork, depth);
+    const struct hash *left, *right;
+    unsigned zero_level = span_plan(w, &zero, s->fork + 1, a, mid, &left);
+    unsigned level = span_plan(w, &one, s->fork + 1, mid, b, &right);
+    level = level > zero_level ? level : zero_level;
+    plan_node(w->plan, level++, left, right, &l->fork);
+    for (unsigned d = s->fork; d-- > depth;) { /* levels without a fork: nothing is on the other side */
+        bool bit = path_bit(&l->path, d);
+        plan_node(w->plan, level++, bit ? &nothing : &l->fork, bit ? &l->fork : &nothing, &l->fork);
+    }
     l->fork_depth = (uint16_t)depth;
-    return l->fork;
+    return level;
 }
 
 /* Turns bits into places, in place; those of entries that went are left out. */
@@ -140,39 +237,54 @@ static uint64_t *places_of(const struct page *p, uint64_t *a, const uint64_t *b)
     return out;
 }
 
-static void page_rehash(const struct tree *t, struct page *p, uint64_t *a, uint64_t *b);
-
-static void entries_rehash(const struct tree *t, struct page *p, uint64_t *a, const uint64_t *b)
+static void entries_plan(const struct tree *t, struct page *p, uint64_t *a, const uint64_t *b, struct plan *plan)
 {
-    struct work w = {t, p};
+    struct work w = {t, p, plan};
+    const struct hash *at;
     p->kind = p->n == 0 ? TREE_NONE : p->n == 1 ? TREE_ONE : TREE_MANY;
-    p->hash = (struct hash){{0}};
     if (p->n == 0)
         return;
     struct span all = span_of(t, p, 0, p->n);
     const uint64_t *end = places_of(p, a, b);
-    p->hash = span_hash(&w, &all, p->depth, a, end);
+    (void)span_plan(&w, &all, p->depth, a, end, &at);
+}
+
+static void entries_finish(const struct tree *t, struct page *p)
+{
+    p->hash = nothing;
+    if (p->n) {
+        struct span all = span_of(t, p, 0, p->n);
+        p->hash = *span_kept(t, p, &all);
+    }
 }
 
 /* -- fans -- */
 
-static void fan_child_get(const struct fan *f, unsigned i, const struct hash **hash, unsigned *kind)
+void fan_child_get(const struct fan *f, unsigned i, const struct hash **hash, unsigned *kind)
 {
     *hash = i < TREE_FAN ? &f->inner[i] : &f->pages[i - TREE_FAN].hash;
     *kind = i < TREE_FAN ? f->kinds[i] : f->pages[i - TREE_FAN].kind;
 }
 
-static void fan_combine(struct fan *f, unsigned i)
+/* Places from..2 from - 1, which are one level of the fan. */
+static void fan_combine(struct fan *f, unsigned from, const bool *visit)
 {
-    const struct hash *zero, *one;
-    unsigned zeros, ones;
-    fan_child_get(f, 2 * i, &zero, &zeros);
-    fan_child_get(f, 2 * i + 1, &one, &ones);
-    f->kinds[i] = (uint8_t)(zeros + ones < TREE_MANY ? zeros + ones : TREE_MANY);
-    if (f->kinds[i] == TREE_MANY)
-        f->inner[i] = pair_hash(zero, one);
-    else
-        f->inner[i] = zeros ? *zero : *one;
+    struct hash_job batch[TREE_FAN / 2];
+    unsigned n = 0;
+    for (unsigned i = from; i < 2 * from; i++) {
+        const struct hash *zero, *one;
+        unsigned zeros, ones;
+        if (!visit[i])
+            continue;
+        fan_child_get(f, 2 * i, &zero, &zeros);
+        fan_child_get(f, 2 * i + 1, &one, &ones);
+        f->kinds[i] = (uint8_t)(zeros + ones < TREE_MANY ? zeros + ones : TREE_MANY);
+        if (f->kinds[i] == TREE_MANY)
+            batch[n++] = (struct hash_job){zero, one, HASH_SIZE, &f->inner[i]};
+        else
+            f->inner[i] = zeros ? *zero : *one;
+    }
+    hash_many(HASH_STATE, batch, n);
 }
 
 /* Which of the touched lie in each page, and whether it must be visited at all. */
@@ -183,7 +295,7 @@ struct fan_work {
     bool visit[2 * TREE_FAN]; /* as in the tree of inner hashes */
 };
 
-static void fan_divide(struct fan_work *w, const struct page *p, uint64_t *a, uint64_t *b)
+static void fan_divide(struct fan_work *w, const struct page *p, uint64_t *a, const uint64_t *b)
 {
     for (unsigned i = 0; i < TREE_FAN; i++) {
         w->from[i] = a;
@@ -196,6 +308,57 @@ static void fan_divide(struct fan_work *w, const struct page *p, uint64_t *a, ui
         w->visit[i] = w->visit[2 * i] || w->visit[2 * i + 1];
 }
 
+/* Plans all pages below that are to be visited; they stay stale until page_finish. */
+static void page_plan(const struct tree *t, struct page *p, uint64_t *a, uint64_t *b, struct plan *plan)
+{
+    p->stale = true;
+    if (!p->is_fan) {
+        entries_plan(t, p, a, b, plan);
+        return;
+    }
+    struct fan_work w = {.t = t, .fan = p->u.fan};
+    fan_divide(&w, p, a, b);
+    for (unsigned i = 0; i < TREE_FAN; i++)
+        if (w.visit[TREE_FAN + i])
+            page_plan(t, &w.fan->pages[i], w.from[i], w.from[i + 1], plan);
+}
+
+/* From the pages that are finished up to this one. */
+static void fan_finish(struct page *p, const bool *visit)
+{
+    for (unsigned from = TREE_FAN / 2; from > 0; from /= 2)
+        fan_combine(p->u.fan, from, visit);
+    p->hash = p->u.fan->inner[1];
+    p->kind = p->u.fan->kinds[1];
+    p->stale = false;
+}
+
+static void page_finish(const struct tree *t, struct page *p)
+{
+    bool visit[2 * TREE_FAN];
+    if (!p->is_fan) {
+        entries_finish(t, p);
+        p->stale = p->moved = false;
+        return;
+    }
+    for (unsigned i = 0; i < TREE_FAN; i++)
+        if ((visit[TREE_FAN + i] = p->u.fan->pages[i].stale))
+            page_finish(t, &p->u.fan->pages[i]);
+    for (unsigned i = TREE_FAN - 1; i > 0; i--)
+        visit[i] = visit[2 * i] || visit[2 * i + 1];
+    fan_finish(p, visit);
+}
+
+static void page_rehash(const struct tree *t, struct page *p, uint64_t *a, uint64_t *b)
+{
+    struct plan *plan = mem_new(sizeof *plan);
+    page_plan(t, p, a, b, plan);
+    plan_run(plan);
+    page_finish(t, p);
+    plan_clear(plan);
+    free(plan);
+}
+
 static void fan_part(void *arg, uint32_t i)
 {
     struct fan_work *w = arg;
@@ -203,26 +366,13 @@ static void fan_part(void *arg, uint32_t i)
         page_rehash(w->t, &w->fan->pages[i], w->from[i], w->from[i + 1]);
 }
 
-static void fan_rehash(const struct tree *t, struct page *p, uint64_t *a, uint64_t *b, const struct parallel *how)
+/* The pages of a fan in parts. */
+static void fan_rehash(const struct tree *t, struct page *p, uint64_t *a, const uint64_t *b)
 {
     struct fan_work w = {.t = t, .fan = p->u.fan};
     fan_divide(&w, p, a, b);
-    parallel_run(how, fan_part, &w, TREE_FAN);
-    for (unsigned i = TREE_FAN - 1; i > 0; i--)
-        if (w.visit[i])
-            fan_combine(w.fan, i);
-    p->hash = w.fan->inner[1];
-    p->kind = w.fan->kinds[1];
-}
-
-static void page_rehash(const struct tree *t, struct page *p, uint64_t *a, uint64_t *b)
-{
-    static const struct parallel alone = {0};
-    if (p->is_fan)
-        fan_rehash(t, p, a, b, &alone);
-    else
-        entries_rehash(t, p, a, b);
-    p->stale = false;
+    parallel_run(&t->parallel, fan_part, &w, TREE_FAN);
+    fan_finish(p, w.visit);
 }
 
 /* -- the root -- */
@@ -288,171 +438,9 @@ struct hash tree_root(struct tree *t)
     size_t n = drop_equal(t->touched, t->touched_n);
     bool is_shared = t->top->is_fan && (n >= PARALLEL_LEAST || t->top->stale);
     if (is_shared)
-        fan_rehash(t, t->top, t->touched, t->touched + n, &t->parallel);
+        fan_rehash(t, t->top, t->touched, t->touched + n);
     else
         page_rehash(t, t->top, t->touched, t->touched + n);
-    t->top->stale = false;
     t->touched_n = 0;
     return t->top->hash;
-}
-
-/* -- proofs -- */
-
-enum proof_end { END_EMPTY, END_OWN, END_OTHER };
-/* `other`: where another entry stands in the place, its path and value. Siblings from the root downwards. */
-#define STATE_PROOF_FIELDS(F) F(u8, end) F(blob, other) F(hashes, siblings)
-RECORD_DECLARE(state_proof, STATE_PROOF_FIELDS)
-RECORD_DEFINE(state_proof, STATE_PROOF_FIELDS)
-
-struct proving {
-    struct hash path;
-    struct buf siblings;
-    uint32_t siblings_n;
-    const struct leaf *end; /* what stands at the end of the way; NULL: nothing */
-};
-
-static void proving_add(struct proving *v, const struct hash *sibling)
-{
-    codec_put_hash(&v->siblings, sibling);
-    v->siblings_n++;
-}
-
-/* Down a page from its place to the entry, or to where it would stand. */
-static void prove_entries(const struct tree *t, const struct page *p, struct proving *v)
-{
-    static const struct hash nothing = {{0}};
-    struct work w = {t, p};
-    struct span s = span_of(t, p, 0, p->n);
-    unsigned depth = p->depth;
-    while (s.high - s.low > 1) {
-        struct leaf *l = page_leaf(t, p, s.split - 1);
-        struct span zero = span_of(t, p, s.low, s.split), one = span_of(t, p, s.split, s.high);
-        for (; depth < s.fork; depth++) { /* levels without a fork: the span is on one side, nothing on the other */
-            bool parts = path_bit(&v->path, depth) != path_bit(&l->path, depth);
-            struct hash below = {{0}};
-            if (parts) {
-                struct hash left = span_hash(&w, &zero, s.fork + 1, NULL, NULL);
-                struct hash right = span_hash(&w, &one, s.fork + 1, NULL, NULL);
-                below = lift(pair_hash(&left, &right), &l->path, s.fork, depth + 1);
-            }
-            proving_add(v, parts ? &below : &nothing);
-            if (parts)
-                return;
-        }
-        bool bit = path_bit(&v->path, depth++);
-        struct hash sibling = span_hash(&w, bit ? &zero : &one, s.fork + 1, NULL, NULL);
-        proving_add(v, &sibling);
-        s = bit ? one : zero;
-    }
-    v->end = p->n ? page_leaf(t, p, s.low) : NULL;
-}
-
-/* The first entry of some. */
-static const struct leaf *first_leaf(const struct tree *t, const struct page *p)
-{
-    if (!p->is_fan)
-        return page_leaf(t, p, 0);
-    const struct page *child = p->u.fan->pages;
-    while (child->kind == TREE_NONE)
-        child++;
-    return first_leaf(t, child);
-}
-
-/* The same below place i of a fan. */
-static const struct leaf *first_below(const struct tree *t, const struct fan *f, unsigned i)
-{
-    while (i < TREE_FAN) {
-        const struct hash *hash;
-        unsigned kind;
-        fan_child_get(f, 2 * i, &hash, &kind);
-        i = 2 * i + (kind == TREE_NONE);
-    }
-    return first_leaf(t, &f->pages[i - TREE_FAN]);
-}
-
-/* Down a fan to one of its pages; false where the way ends before. */
-static bool prove_fan(const struct tree *t, const struct page *p, struct proving *v, const struct page **next)
-{
-    const struct fan *f = p->u.fan;
-    unsigned i = 1;
-    for (unsigned depth = p->depth;; depth++) {
-        const struct hash *hash;
-        unsigned kind;
-        fan_child_get(f, i, &hash, &kind);
-        if (kind != TREE_MANY) {
-            v->end = kind == TREE_ONE ? first_below(t, f, i) : NULL;
-            return false;
-        }
-        if (i >= TREE_FAN) {
-            *next = &f->pages[i - TREE_FAN];
-            return true;
-        }
-        i = 2 * i + path_bit(&v->path, depth);
-        fan_child_get(f, i ^ 1, &hash, &kind);
-        proving_add(v, hash);
-    }
-}
-
-void tree_prove(const struct tree *t, struct bytes key, struct buf *proof)
-{
-    struct proving v = {.path = tree_path(t, key)};
-    struct state_proof p = {.end = END_EMPTY};
-    struct buf other = {0};
-    const struct page *at = t->top;
-    CHECK(t->touched_n == 0 && !t->top->stale);
-    while (at->is_fan && prove_fan(t, at, &v, &at))
-        continue;
-    if (!at->is_fan)
-        prove_entries(t, at, &v);
-    if (v.end) {
-        p.end = hash_equal(&v.end->path, &v.path) ? END_OWN : END_OTHER;
-        if (p.end == END_OTHER) {
-            struct bytes value = leaf_value(v.end);
-            codec_put_hash(&other, &v.end->path);
-            buf_add(&other, value.p, value.n);
-        }
-    }
-    p.siblings = (struct hashes){v.siblings.p, v.siblings_n};
-    p.other = bytes_of_buf(&other);
-    state_proof_put(proof, &p);
-    buf_clear(&v.siblings);
-    buf_clear(&other);
-}
-
-/* The hash of what stands at the end of a path of `depth` bits, if the proof may claim it there. */
-static bool end_hash(const struct state_proof *p, const struct hash *path, struct bytes value, struct hash *out)
-{
-    *out = (struct hash){{0}};
-    if (p->end == END_OWN && value.p && p->other.n == 0) {
-        *out = entry_hash(path, value);
-        return true;
-    }
-    if (p->end == END_EMPTY)
-        return !value.p && p->other.n == 0;
-    if (p->end != END_OTHER || value.p || p->other.n < HASH_SIZE)
-        return false;
-    struct hash other;
-    memcpy(other.b, p->other.p, HASH_SIZE);
-    if (hash_equal(&other, path))
-        return false;
-    for (unsigned i = 0; i < p->siblings.n; i++)
-        if (path_bit(&other, i) != path_bit(path, i))
-            return false;
-    *out = entry_hash(&other, bytes_of(p->other.p + HASH_SIZE, p->other.n - HASH_SIZE));
-    return true;
-}
-
-bool tree_verify(const struct hash *root, struct bytes key, struct bytes value, struct bytes proof)
-{
-    struct cursor c = cursor_of(proof);
-    struct state_proof p;
-    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n), top;
-    state_proof_get(&c, &p);
-    if (!cursor_end(&c) || p.siblings.n > PROOF_DEPTH_MAX || !end_hash(&p, &path, value, &top))
-        return false;
-    for (unsigned depth = p.siblings.n; depth-- > 0;) {
-        struct hash sibling = hashes_at(&p.siblings, depth);
-        top = path_bit(&path, depth) ? pair_hash(&sibling, &top) : pair_hash(&top, &sibling);
-    }
-    return hash_equal(&top, root);
 }

@@ -35,6 +35,13 @@ static const struct setting settings[] = {
     {"validator", KIND_FLAG, offsetof(struct config, validator), false, "", "take part in deciding blocks"},
     {"block-ms", KIND_NUMBER, offsetof(struct config, block_ms), false, "MS", "least time between two blocks (200)"},
     {"heartbeat-ms", KIND_NUMBER, offsetof(struct config, heartbeat_ms), false, "MS", "until an empty block (30000)"},
+    {"keep-blocks", KIND_NUMBER, offsetof(struct config, keep_blocks), false, "N",
+     "older ones are dropped, once the unbonding period is over (0: all are kept)"},
+    {"snapshot-blocks", KIND_NUMBER, offsetof(struct config, snapshot_blocks), false, "N",
+     "from one snapshot of the state to the next (10000; 0: none)"},
+    {"sync", KIND_TEXT, offsetof(struct config, sync), false, "HOW", "catch up by snapshot, by blocks, or auto"},
+    {"checkpoint", KIND_TEXT, offsetof(struct config, checkpoint), false, "HEIGHT:BLOCK",
+     "a block to trust instead of the genesis"},
     {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
     {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},
@@ -204,7 +211,8 @@ static enum err take_file(struct config *c, struct note *note)
 
 static void take_defaults(struct config *c)
 {
-    *c = (struct config){.log_level = LOG_INFO, .packs_mb = 32768, .history = true};
+    *c = (struct config){
+        .log_level = LOG_INFO, .packs_mb = 32768, .snapshot_blocks = SNAPSHOT_INTERVAL, .history = true};
     c->listen = mem_string("0.0.0.0:7718");
     c->http = mem_string("127.0.0.1:7717");
     c->backend = mem_string("auto");

@@ -21,14 +21,16 @@ struct config_texts {
 };
 
 struct config {
-    char *home;     /* never NULL; absolute or as given */
-    char *file;     /* kith.conf; NULL: HOME/kith.conf if there is one */
-    char *genesis;  /* file to begin from; NULL: HOME/genesis.json */
-    char *listen;   /* p2p, "HOST:PORT"; "" does not listen */
-    char *announce; /* what is told to others instead of listen's port; or NULL */
-    char *http;     /* API, "HOST:PORT"; "" does not listen on TCP */
-    char *log_file; /* NULL: standard error */
-    char *backend;  /* of workers: auto, ref, avx2, ... */
+    char *home;       /* never NULL; absolute or as given */
+    char *file;       /* kith.conf; NULL: HOME/kith.conf if there is one */
+    char *genesis;    /* file to begin from; NULL: HOME/genesis.json */
+    char *listen;     /* p2p, "HOST:PORT"; "" does not listen */
+    char *announce;   /* what is told to others instead of listen's port; or NULL */
+    char *http;       /* API, "HOST:PORT"; "" does not listen on TCP */
+    char *log_file;   /* NULL: standard error */
+    char *sync;       /* auto, snapshot, blocks; NULL: auto */
+    char *checkpoint; /* HEIGHT:BLOCK, from where headers are trusted; NULL: the genesis */
+    char *backend;    /* of workers: auto, ref, avx2, ... */
     struct config_texts peers;
     enum log_level log_level;
     bool validator, provide, audit;
@@ -36,6 +38,8 @@ struct config {
     bool dev;   /* not a setting: kithd dev sets it */
     bool no_default_model;
     bool history;                    /* of accounts is kept */
+    uint64_t keep_blocks;            /* 0: all */
+    uint64_t snapshot_blocks;        /* between two snapshots; 0: none */
     uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
     uint64_t threads;                /* of a worker; 0: one per processor */
     uint64_t memory_mb;              /* for all workers; 0: no limit */

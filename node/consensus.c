@@ -147,7 +147,7 @@ static enum err signer_open(struct consensus *c, uint64_t committed, struct note
     if (e == ERR_OK)
         e = host_file_sync(c->signer_file);
     if (e != ERR_OK && c->signer_file)
-        e = note_set(note, e, "cannot write %s: %s", path, err_text(e));
+        e = note_set(note, e, "cannot write %s: %s (make room, or see to the disk)", path, err_text(e));
     buf_clear(&file);
     return e;
 }
@@ -269,7 +269,7 @@ static enum err do_effect(struct consensus *c, const struct bft_effect *f)
         block_decide(c, f->round, &f->value);
         return ERR_OK;
     case BFT_EVIDENCE:
-        wire_send_evidence(c, &f->evidence);
+        evidence_found(c, &f->evidence);
         return ERR_OK;
     }
     return ERR_OK;
@@ -303,6 +303,8 @@ static struct bft_effects step(struct consensus *c, const struct bft_event *e)
 /* Only .news of the result is of use. */
 struct bft_effects consensus_feed(struct consensus *c, const struct bft_event *e)
 {
+    if (ledger_snapshot_now(c->o.ledger)) /* the state is being fetched: this height is not ours to decide */
+        return (struct bft_effects){0};
     if (c->is_running) {
         queue_add(c, e);
         return (struct bft_effects){0};
@@ -378,7 +380,7 @@ void consensus_wake_soon(struct consensus *c)
 void consensus_wake(struct consensus *c)
 {
     struct bft_view view = bft_view(c->bft);
-    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing)
+    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing || ledger_snapshot_now(c->o.ledger))
         return;
     struct ledger_info info = ledger_info(c->o.ledger);
     uint64_t now = host_now_ms(c->o.host), wall = host_wall_ms(c->o.host);
@@ -401,6 +403,7 @@ static void on_resend(void *arg)
     enum bft_step now = bft_view(c->bft).step;
     if (now != BFT_WAIT && now != BFT_DECIDED)
         wire_resend(c);
+    evidence_step(c);
     if (mempool_count(c->pool) > 0 && host_now_ms(c->o.host) >= c->last_block_ms + CONSENSUS_POOL_MS)
         wire_resend_pool(c);
     host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
@@ -492,6 +495,11 @@ static enum err sync_load(void *arg, uint64_t height, struct buf *block, struct 
     return consensus_block_get(arg, height, block, commit, NULL);
 }
 
+static uint64_t sync_first(void *arg)
+{
+    return consensus_first(arg);
+}
+
 enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note)
 {
     struct consensus *c = mem_new(sizeof *c);
@@ -514,7 +522,12 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->pool = mempool_new(o->ledger);
     c->bft = bft_new(&c->chain, o->key ? &c->self : NULL);
     c->last_block_ms = host_now_ms(o->host);
+    kept_open(c);
     enum err e = block_state_load(c, note);
+    if (e == ERR_OK)
+        e = evidence_load(c, note);
+    if (e == ERR_OK)
+        e = testimony_load(c, note);
     if (e == ERR_OK)
         e = host_make_dir(o->host, o->dir, note);
     if (e == ERR_OK)
@@ -527,7 +540,8 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     }
     intake_open(c);
     if (o->peers) {
-        c->sync = sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, c}, info.height);
+        c->sync =
+            sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, sync_first, c}, info.height);
         wire_open(c);
     }
     host_timer_set(o->host, &c->go_timer, 0, on_started, c);

@@ -40,6 +40,7 @@ struct consensus_options {
     const char *dir;            /* where signer and log are kept */
     uint32_t block_interval_ms; /* least time between blocks; 0: BLOCK_INTERVAL_MS */
     uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS */
+    uint64_t keep_blocks;       /* older ones are dropped, once the unbonding period is over; 0: all are kept */
     consensus_store_fn store;   /* before each commit; may be NULL */
     void *store_arg;
 };
@@ -103,5 +104,32 @@ const struct valset *consensus_validators(const struct consensus *c);
 /* A stored block and its commit: appends the encodings; ERR_NOT_FOUND beyond the last height. Either may be NULL. */
 enum err consensus_block_get(const struct consensus *c, uint64_t height, struct buf *block, struct buf *commit,
                              struct note *note) MUST_USE;
+
+/* The light block (chain/light.h) of a height whose block is here, appended. */
+enum err consensus_light_block(const struct consensus *c, uint64_t height, struct buf *out, struct note *note) MUST_USE;
+/* The first height whose block is here; above the last one's where there is none yet. */
+uint64_t consensus_first(const struct consensus *c);
+
+/* -- for snapshots -- */
+
+/* No block from this height on is dropped. */
+void consensus_keep_from(struct consensus *c, uint64_t height);
+/* The sets of the two next heights, as snapshot_anchor_put has them. */
+void consensus_anchor_put(const struct consensus *c, struct buf *out);
+/* No blocks are asked for while it is held. */
+void consensus_hold(struct consensus *c, bool is_held);
+/* Nobody connected still has the block that comes next here. */
+bool consensus_is_pruned(const struct consensus *c);
+/* With every leaf in the ledger: ends the fetch, and goes on with the height behind it. Between ledger_snapshot_begin
+ * and this nothing is decided here. */
+struct consensus_join {
+    struct hash beacon; /* of the height behind the snapshot... */
+    const struct valset *validators;
+    const struct valset *next_validators; /* ...and of the one behind that */
+};
+enum err consensus_join_end(struct consensus *c, const struct consensus_join *j, struct note *note) MUST_USE;
+/* What this node can testify of a height (chain/blame.h): appends the encoding. ERR_NOT_FOUND where it saw no quorum of
+ * prevotes, and once no stake answers for the height any more. */
+enum err consensus_testimony(const struct consensus *c, uint64_t height, struct buf *out, struct note *note) MUST_USE;
 
 #endif

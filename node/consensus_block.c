@@ -49,7 +49,7 @@ enum err block_state_load(struct consensus *c, struct note *note)
     struct buf raw = {0};
     uint64_t height;
     enum err e = kv_get(c->o.kv, bytes_of(state_key, sizeof state_key), &raw, note);
-    if (e == ERR_NOT_FOUND && c->height == 1) {
+    if ((e == ERR_NOT_FOUND || ledger_snapshot_now(c->o.ledger)) && c->height == 1) {
         e = state_begin(c, note);
     } else if (e == ERR_OK) {
         struct cursor r = cursor_of(bytes_of_buf(&raw));
@@ -67,23 +67,35 @@ enum err block_state_load(struct consensus *c, struct note *note)
     return e;
 }
 
-static void state_put(struct consensus *c, uint64_t height, const struct hash *beacon, const struct valset *now,
-                      const struct valset *next)
+void block_state_put(struct kv_batch *batch, uint64_t height, const struct hash *beacon, const struct valset *now,
+                     const struct valset *next)
 {
     struct buf raw = {0};
     codec_put_u64(&raw, &height);
     codec_put_hash(&raw, beacon);
     valset_put(&raw, now);
     valset_put(&raw, next);
-    kv_batch_put(&c->batch, bytes_of(state_key, sizeof state_key), bytes_of_buf(&raw));
+    kv_batch_put(batch, bytes_of(state_key, sizeof state_key), bytes_of_buf(&raw));
     buf_clear(&raw);
+}
+
+void block_drop(struct kv_batch *batch, uint64_t height)
+{
+    uint8_t key[10];
+    kv_batch_delete(batch, block_key(key, 'b', height));
+    kv_batch_delete(batch, block_key(key, 'c', height));
 }
 
 enum err consensus_block_get(const struct consensus *c, uint64_t height, struct buf *block, struct buf *commit,
                              struct note *note)
 {
     uint8_t key[10];
-    enum err e = block ? kv_get(c->o.kv, block_key(key, 'b', height), block, note) : ERR_OK;
+    enum err e = ERR_OK;
+    if (height < c->first)
+        return note_set(note, ERR_EXPIRED, "block %" PRIu64 " is no longer kept here: the first is %" PRIu64, height,
+                        c->first);
+    if (block)
+        e = kv_get(c->o.kv, block_key(key, 'b', height), block, note);
     if (e == ERR_OK && commit)
         e = kv_get(c->o.kv, block_key(key, 'c', height), commit, note);
     return e;
@@ -283,6 +295,7 @@ static void commit_done(struct consensus *c)
     }
     txs_committed(c, &block);
     duty_step(c);
+    kept_prune(c);
     free(txs);
 }
 
@@ -324,7 +337,9 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         kv_batch_clear(&c->batch);
         kv_batch_put(&c->batch, block_key(key, 'b', c->height), raw);
         kv_batch_put(&c->batch, block_key(key, 'c', c->height), commit);
-        state_put(c, c->height + 1, &beacon, c->next_validators, after);
+        testimony_store(c, commit);
+        kept_put_set(c, &b.header);
+        block_state_put(&c->batch, c->height + 1, &beacon, c->next_validators, after);
         free(after);
         if (c->o.store) {
             struct consensus_block block = {block_id(&b.header), &b.header, txs, c->result};
@@ -365,7 +380,7 @@ enum err block_apply_synced(struct consensus *c, struct bytes raw, struct bytes 
 {
     struct block b;
     struct commit m;
-    if (c->is_committing)
+    if (c->is_committing || ledger_snapshot_now(c->o.ledger))
         return ERR_BUSY;
     struct block_context x = context(c);
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);

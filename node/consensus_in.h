@@ -1,7 +1,7 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
  * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
- * consensus_duty.c (what a validator sends by itself) and consensus_tx.c (pool, waiters, listeners). Nobody else
- * includes it. */
+ * consensus_duty.c (what a validator sends by itself), consensus_evidence.c, consensus_testimony.c (what it can
+ * testify) and consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -36,6 +36,12 @@ struct wait {
     enum err result;
     uint64_t height;
     struct note note;
+};
+
+/* Evidence that the ledger has not punished yet. */
+struct pending {
+    struct evidence evidence;
+    uint64_t due_ms; /* when we send it, if nobody has */
 };
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
@@ -96,6 +102,13 @@ struct consensus {
     uint32_t waits_n, waits_room;
     uint32_t evidence;
 
+    uint64_t first;       /* height of the first block that is kept */
+    uint64_t keep_from;   /* no block from here on is dropped; 0: no bound but the window */
+    struct hash kept_set; /* the set of validators that was stored last */
+
+    uint64_t testimony_from; /* no testimony of a height below it is in the store */
+    struct pending pending[CONSENSUS_EVIDENCE_MAX];
+    uint32_t pending_n;
     consensus_send_fn send; /* NULL: to the pool */
     void *send_arg;
     uint64_t beacon_key_height; /* before it our key is not registered again */
@@ -128,6 +141,16 @@ void block_decide(struct consensus *c, uint32_t round, const struct hash *id);
 enum err block_apply_synced(struct consensus *c, struct bytes block, struct bytes commit, struct note *note);
 void block_commit_retry(struct consensus *c);
 
+/* beacon and validators of the height and the one behind, as they stand in the store; a block and its commit */
+void block_state_put(struct kv_batch *batch, uint64_t height, const struct hash *beacon, const struct valset *now,
+                     const struct valset *next);
+void block_drop(struct kv_batch *batch, uint64_t height);
+
+/* consensus_keep.c */
+void kept_open(struct consensus *c);
+void kept_put_set(struct consensus *c, const struct header *h);
+void kept_prune(struct consensus *c);
+
 /* consensus_wire.c */
 void wire_open(struct consensus *c);
 void wire_send_vote(struct consensus *c, const struct vote *v);
@@ -140,6 +163,17 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body);
+
+/* consensus_testimony.c */
+enum err testimony_load(struct consensus *c, struct note *note);
+void testimony_store(struct consensus *c, struct bytes raw_commit); /* into c->batch */
+
+/* consensus_evidence.c */
+enum err evidence_load(struct consensus *c, struct note *note);
+/* Verified, and of this height or punishable: kept, said to all, and sent to the ledger by and by. */
+void evidence_found(struct consensus *c, const struct evidence *e);
+void evidence_step(struct consensus *c);
 
 /* What a proposal of this or the next height would tell us; its signature is checked. */
 bool wire_is_wanted(struct consensus *c, const struct proposal *p);

@@ -16,13 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLIGHT_SLOTS 16384u /* ids under way: a direct-mapped table; what it forgets is only verified twice */
+#define FLIGHT_SLOTS 16384u /* what is under way: a direct-mapped table; what it forgets is only verified twice */
 
 struct item {
     struct bytes raw; /* in the bundle's bytes */
-    struct hash id;
+    struct hash seen; /* of all its bytes: one with another signature is another one, and must not hide this one */
     enum err e;
-    bool is_flying; /* its id is in the table of those under way */
+    bool is_flying; /* it is in the table of those under way */
 };
 
 struct bundle {
@@ -61,9 +61,9 @@ static uint32_t list_count(struct bytes list, bool *good)
     return n;
 }
 
-static struct hash *flight_slot(const struct intake *in, const struct hash *id)
+static struct hash *flight_slot(const struct intake *in, const struct hash *seen)
 {
-    return &in->flight[load_le16(id->b) % FLIGHT_SLOTS];
+    return &in->flight[load_le16(seen->b) % FLIGHT_SLOTS];
 }
 
 /* ERR_OK for what is to be verified. */
@@ -73,19 +73,19 @@ static enum err item_read(struct intake *in, struct item *item)
     enum err e = tx_decode(item->raw, &t, NULL);
     if (e != ERR_OK)
         return e;
-    item->id = tx_id_of(item->raw);
-    struct hash *slot = flight_slot(in, &item->id);
-    if (hash_equal(slot, &item->id) || mempool_has(in->c->pool, &item->id))
+    item->seen = hash_once(HASH_GOSSIP, item->raw.p, item->raw.n);
+    struct hash id = tx_id_of(item->raw), *slot = flight_slot(in, &item->seen);
+    if (hash_equal(slot, &item->seen) || mempool_has(in->c->pool, &id))
         return ERR_DUPLICATE;
-    *slot = item->id;
+    *slot = item->seen;
     item->is_flying = true;
     return ERR_OK;
 }
 
 static void item_land(struct intake *in, const struct item *item)
 {
-    struct hash *slot = flight_slot(in, &item->id);
-    if (item->is_flying && hash_equal(slot, &item->id))
+    struct hash *slot = flight_slot(in, &item->seen);
+    if (item->is_flying && hash_equal(slot, &item->seen))
         *slot = (struct hash){{0}};
 }
 

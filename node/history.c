@@ -223,6 +223,8 @@ void history_store(void *history, const struct consensus_block *block, struct kv
     }
     free(ids);
     struct buf raw = {0};
+    if (block->header->height != h->span.to + 1) /* the state before it came as a snapshot */
+        h->span.from = block->header->height;
     h->span.to = block->header->height;
     history_span_put(&raw, &h->span);
     kv_batch_put(batch, bytes_of(span_key, sizeof span_key), bytes_of_buf(&raw));

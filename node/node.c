@@ -122,14 +122,14 @@ static enum err start_ledger(struct node *n, struct note *note)
         e = genesis_read(path, &genesis, &room, note);
     if (e == ERR_OK)
         e = kv_leveldb_open(store, &n->kv, note);
-    if (e == ERR_OK && (e = ledger_open(n->kv, &genesis, &n->ledger, note)) != ERR_OK)
+    n->helpers = helpers_new(helpers_best());
+    struct parallel parallel = helpers_parallel(n->helpers);
+    if (e == ERR_OK && (e = ledger_open_parallel(n->kv, &genesis, &parallel, &n->ledger, note)) != ERR_OK)
         kv_close(n->kv);
-    if (e == ERR_OK) {
+    if (e == ERR_OK)
         n->chain = ledger_info(n->ledger).chain;
-        n->helpers = helpers_new(helpers_best());
-        struct parallel parallel = helpers_parallel(n->helpers);
-        ledger_set_parallel(n->ledger, &parallel);
-    }
+    else
+        helpers_free(n->helpers);
     buf_clear(&room);
     free(store);
     free(path);
@@ -162,6 +162,7 @@ static enum err start_consensus(struct node *n, struct note *note)
         .dir = dir,
         .block_interval_ms = n->config->dev && !n->config->block_ms ? 1 : (uint32_t)n->config->block_ms,
         .heartbeat_ms = (uint32_t)n->config->heartbeat_ms,
+        .keep_blocks = n->config->keep_blocks,
         .store = n->history ? history_store : NULL,
         .store_arg = n->history,
     };
@@ -176,6 +177,40 @@ static void stop_consensus(struct node *n)
 {
     consensus_close(n->consensus);
     history_close(n->history);
+}
+
+/* HEIGHT:BLOCK, as `kith chain block` shows them. */
+static enum err checkpoint_parse(const char *text, uint64_t *height, struct hash *id, struct note *note)
+{
+    char *end;
+    *height = text ? strtoull(text, &end, 10) : 0;
+    if (!text || (*text >= '1' && *text <= '9' && *end == ':' && hex_get(end + 1, id->b, sizeof id->b)))
+        return ERR_OK;
+    return note_set(note, ERR_USAGE, "checkpoint = %.100s: HEIGHT:BLOCK is needed, a number and 64 hexadecimal digits",
+                    text);
+}
+
+static enum err start_snapshots(struct node *n, struct note *note)
+{
+    char *dir = config_path(n->config, "snapshots");
+    struct snapshots_options o = {.host = n->host,
+                                  .peers = n->peers,
+                                  .ledger = n->ledger,
+                                  .consensus = n->consensus,
+                                  .dir = dir,
+                                  .interval = (uint32_t)n->config->snapshot_blocks};
+    enum err e = checkpoint_parse(n->config->checkpoint, &o.checkpoint_height, &o.checkpoint_id, note);
+    if (e == ERR_OK && n->config->sync && !snapshot_sync_parse(n->config->sync, &o.sync))
+        e = note_set(note, ERR_USAGE, "sync = %.60s: auto, snapshot or blocks is needed", n->config->sync);
+    if (e == ERR_OK)
+        e = snapshots_open(&o, &n->snapshots, note);
+    free(dir);
+    return e;
+}
+
+static void stop_snapshots(struct node *n)
+{
+    snapshots_close(n->snapshots);
 }
 
 /* -- the network -- */
@@ -385,6 +420,7 @@ static const struct part {
     {"streams", start_streams, stop_streams},
     {"blobs", start_blobs, stop_blobs},
     {"consensus", start_consensus, stop_consensus},
+    {"snapshots", start_snapshots, stop_snapshots},
     {"workers", start_workers, stop_workers},
     {"market", start_market, stop_market},
     {"http", start_http, stop_http},

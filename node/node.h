@@ -10,6 +10,7 @@
 #include "node/consensus.h"
 #include "node/http.h"
 #include "node/market.h"
+#include "node/snapshot.h"
 #include "node/tasks.h"
 
 #define NODE_VERSION "0.1.0"
@@ -33,6 +34,7 @@ struct node {
     struct blobs *blobs;
     struct history *history; /* NULL: not kept */
     struct consensus *consensus;
+    struct snapshots *snapshots;
     struct account *account;
     struct workers *workers;
     struct market *market;

@@ -10,14 +10,15 @@
 #define BLOCK_GET_FIELDS(F) F(u64, height)
 RECORD_DECLARE(block_get, BLOCK_GET_FIELDS)
 RECORD_DEFINE(block_get, BLOCK_GET_FIELDS)
-/* Both empty: the sender does not have it. */
-#define BLOCK_ANSWER_FIELDS(F) F(u64, height) F(blob, block) F(blob, commit)
+/* Both empty: the sender does not have it. `first`: the first height that it has; what is before was dropped. */
+#define BLOCK_ANSWER_FIELDS(F) F(u64, height) F(u64, first) F(blob, block) F(blob, commit)
 RECORD_DECLARE(block_answer, BLOCK_ANSWER_FIELDS)
 RECORD_DEFINE(block_answer, BLOCK_ANSWER_FIELDS)
 
 struct source {
     struct pubkey key;
     uint64_t height;
+    uint64_t first;        /* as it said last; 0: not asked yet */
     uint64_t bad_until_ms; /* it did not answer */
 };
 
@@ -39,7 +40,7 @@ struct sync {
     uint32_t turn;
     struct slot slots[SYNC_WINDOW];
     struct timer timer;
-    bool is_applying;
+    bool is_applying, is_held;
 };
 
 static void step(struct sync *s);
@@ -77,7 +78,7 @@ static struct source *source_for(struct sync *s, uint64_t height, uint64_t now)
 {
     for (uint32_t i = 0; i < s->sources_n; i++) {
         struct source *p = &s->sources[(s->turn + i) % s->sources_n];
-        if (p->height >= height && p->bad_until_ms <= now) {
+        if (p->height >= height && p->first <= height && p->bad_until_ms <= now) {
             s->turn = (uint32_t)(p - s->sources) + 1;
             return p;
         }
@@ -144,7 +145,7 @@ static void step(struct sync *s)
             slot_clear(slot);
         }
     }
-    if (target <= s->height) {
+    if (target <= s->height || s->is_held) {
         s->behind_since_ms = 0;
         host_timer_cancel(s->o.host, &s->timer);
         return;
@@ -173,7 +174,8 @@ static enum err on_block_get(void *arg, const struct pubkey *from, struct bytes 
         buf_reset(&block);
         buf_reset(&commit);
     }
-    block_answer_put(&out, &(struct block_answer){get.height, bytes_of_buf(&block), bytes_of_buf(&commit)});
+    block_answer_put(
+        &out, &(struct block_answer){get.height, s->o.first(s->o.arg), bytes_of_buf(&block), bytes_of_buf(&commit)});
     enum err e = peers_send(s->o.peers, from, MSG_BLOCK, bytes_of_buf(&out));
     if (e != ERR_OK)
         log_event(LOG_DEBUG, "sync", "unsent", "height=%" PRIu64 " why=%s", get.height, err_name(e));
@@ -194,9 +196,11 @@ static enum err on_block(void *arg, const struct pubkey *from, struct bytes body
     struct slot *slot = &s->slots[answer.height % SYNC_WINDOW];
     if (answer.height == 0 || slot->height != answer.height || slot->is_here || !pubkey_equal(&slot->from, from))
         return ERR_OK; /* asked long ago, or somebody else was faster */
+    struct source *p = source_find(s, from);
+    if (p)
+        p->first = answer.first;
     if (answer.block.n == 0) {
-        struct source *p = source_find(s, from);
-        if (p && p->height >= answer.height)
+        if (p && answer.height >= answer.first && p->height >= answer.height)
             p->height = answer.height - 1;
         slot_clear(slot);
         step(s);
@@ -236,6 +240,27 @@ void sync_height(struct sync *s, uint64_t height)
     s->behind_since_ms = 0;
     if (!s->is_applying)
         step(s);
+}
+
+void sync_hold(struct sync *s, bool is_held)
+{
+    if (s->is_held == is_held)
+        return;
+    s->is_held = is_held;
+    if (!s->is_applying)
+        step(s);
+}
+
+bool sync_is_pruned(const struct sync *s)
+{
+    bool is_pruned = false;
+    for (uint32_t i = 0; i < s->sources_n; i++) {
+        const struct source *p = &s->sources[i];
+        if (p->height > s->height && p->first <= s->height + 1)
+            return false;
+        is_pruned = is_pruned || p->height > s->height;
+    }
+    return is_pruned;
 }
 
 void sync_peer(struct sync *s, const struct pubkey *peer, uint64_t height)

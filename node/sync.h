@@ -19,6 +19,7 @@ struct sync_options {
     enum err (*apply)(void *arg, struct bytes block, struct bytes commit, struct note *note);
     /* Appends a stored block and its commit. */
     enum err (*load)(void *arg, uint64_t height, struct buf *block, struct buf *commit);
+    uint64_t (*first)(void *arg); /* height of the first stored block: older ones were dropped */
     void *arg;
 };
 
@@ -32,5 +33,9 @@ void sync_peer(struct sync *s, const struct pubkey *peer, uint64_t height);
 void sync_peer_gone(struct sync *s, const struct pubkey *peer);
 /* Greatest height that a connected peer claims. */
 uint64_t sync_target(const struct sync *s);
+/* Asks for nothing while it is held. */
+void sync_hold(struct sync *s, bool is_held);
+/* The next block was asked for, and each connected peer that is ahead said that it dropped it. */
+bool sync_is_pruned(const struct sync *s);
 
 #endif

@@ -45,6 +45,14 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(BLOB_HAVE, 33, 64, 0, READY)                                                                                     \
     M(LEAF_GET, 34, 64, 1, READY)                                                                                      \
     M(LEAF, 35, MSG_LEAF_ROOM, 0, READY)                                                                               \
+    M(LIGHT_GET, 36, 16, 4, READY) /* header, commit and validators of a height */                                     \
+    M(LIGHT, 37, LIGHT_BLOCK_MAX + 64, 0, READY)                                                                       \
+    M(SNAPSHOT_LIST_GET, 38, 0, 4, READY) /* which states of past heights do you have? */                              \
+    M(SNAPSHOT_LIST, 39, 1024, 0, READY)                                                                               \
+    M(SNAPSHOT_TABLE_GET, 40, 16, 20, READY)                                                                           \
+    M(SNAPSHOT_TABLE, 41, SNAPSHOT_LEAVES_MAX + 65536, 0, READY)                                                       \
+    M(SNAPSHOT_LEAF_GET, 42, 16, 4, READY)                                                                             \
+    M(SNAPSHOT_LEAF, 43, SNAPSHOT_LEAF_MAX + 4096, 0, READY)                                                           \
     M(STREAM_OPEN, 48, MSG_STREAM_ROOM, 8, READY)                                                                      \
     M(STREAM_DATA, 49, MSG_STREAM_ROOM, 0, READY) /* bounded by the stream's credit */                                 \
     M(STREAM_CREDIT, 50, 16, 0, READY)                                                                                 \

@@ -316,6 +316,44 @@ static void a_challenge_shields_nobody(void **state)
     world_free(w);
 }
 
+/* The drawn auditor lies about one receipt, somebody challenges the other, which is bad: first the one is cleared, then
+ * the other found. */
+static void a_challenge_outlasts_a_false_alarm(void **state)
+{
+    (void)state;
+    struct world *w = market(11, 1);
+    struct world_channel c;
+    struct rec_settlement s;
+    struct buf room[2] = {{0}};
+    uint64_t bond = ledger_params(w->ledger).challenge_bond.mote;
+    assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, 1000 * KITH), ERR_OK);
+    world_job(&c, 50 * KITH);
+    world_job(&c, 50 * KITH);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    struct hash id = w->last_id;
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    assert_true(ledger_settlement(w->ledger, &id, &s));
+    uint32_t good = settlement_audit_at(&s, 0).index, bad = 1 - good;
+    assert_int_equal(challenge(w, 14, &c, &id, bad), ERR_OK);
+    uint64_t challenger = world_balance(w, 14);
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned who[16], n;
+        assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+        n = drawn(w, &id, who);
+        assert_int_equal(n, 1u << round);
+        enum audit_verdict says = round == 1 ? AUDIT_MATCH : AUDIT_MISMATCH;
+        for (unsigned i = 0; i < 2 * n; i++) {
+            struct tx_audit_reveal r = world_audit(w, &c, &id, round < 2 ? good : bad, says, room);
+            assert_int_equal(i < n ? world_commit(w, who[i], &r) : world_reveal(w, who[i - n], &r), ERR_OK);
+        }
+    }
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+    assert_true(world_balance(w, 14) == challenger + bond);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    world_free(w);
+}
+
 static void nobody_to_look_into_it(void **state)
 {
     (void)state;
@@ -335,7 +373,8 @@ int main(void)
         cmocka_unit_test(two_more_confirm_it),          cmocka_unit_test(a_lying_auditor_pays),
         cmocka_unit_test(everyone_is_asked_in_the_end), cmocka_unit_test(stake_decides_in_the_end),
         cmocka_unit_test(silence_goes_on_to_the_next),  cmocka_unit_test(a_challenge_is_decided_by_a_committee),
-        cmocka_unit_test(a_challenge_shields_nobody),   cmocka_unit_test(nobody_to_look_into_it),
+        cmocka_unit_test(a_challenge_shields_nobody),   cmocka_unit_test(a_challenge_outlasts_a_false_alarm),
+        cmocka_unit_test(nobody_to_look_into_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,8 +180,10 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
     w->step_ms = ledger_params(w->ledger).unbonding_ms;
     assert_int_equal(world_block(w), ERR_OK);
     assert_true(world_balance(w, 2) == owner + left - slash);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         buf_clear(&room[i]);
+        buf_clear(&other[i]);
+    }
     world_free(w);
 }
 

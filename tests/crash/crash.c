@@ -1,6 +1,6 @@
 /* A sweep of crashes over everything that a validator writes to its disk.
  *
- *     crash [--scene NAME | --scene full | --scene flips] [--every N] [--deep N] [--workers N] [--without WHAT]
+ *     crash [--scene alone|four|files|full|flips] [--every N] [--deep N] [--workers N] [--without WHAT]
  * [--point P --cut NAME [--then Q]]
  *
  * A scene is run once and every call that changes the disk is noted (disk.h). Then, for the point behind each call and
@@ -290,11 +290,10 @@ static bool try_image(struct sweep *w, const struct image *image, const struct f
     return ok;
 }
 
-/* Crashes at each point of a recovery. */
-static void sweep_recovery(struct sweep *w, const struct image *image, const struct facts *before, uint32_t point,
-                           uint64_t seed, const struct disk_trace *made, const char *outer)
+/* Crashes at each point of a recovery from this disk, which is used up. */
+static void sweep_recovery(struct sweep *w, struct disk *d, const struct facts *before, uint32_t point, uint64_t seed,
+                           const struct disk_trace *made, const char *outer)
 {
-    struct disk *d = disk_of(image);
     struct facts f = facts_copy(before);
     struct note why = {{0}};
     bool has_gone_on = false; /* what follows is as in the first level */
@@ -306,7 +305,7 @@ static void sweep_recovery(struct sweep *w, const struct image *image, const str
         if (!facts_add(&f, op, &why) || op->kind == DISK_MARK)
             continue;
         while (i + 1 < made->n && made->ops[i + 1].kind == DISK_MARK && facts_add(&f, &made->ops[i + 1], &why))
-            i++;
+            has_gone_on = is_mark(&made->ops[++i], MARK_BLOCK) || has_gone_on;
         if (w->o->then >= 0 && (uint32_t)w->o->then != i)
             continue;
         __atomic_fetch_add(&w->tally->deep_points, 1, __ATOMIC_RELAXED);
@@ -343,7 +342,8 @@ static void sweep_point(struct sweep *w, const struct disk *d, const struct fact
             uint64_t number = __atomic_fetch_add(&w->tally->images, 1, __ATOMIC_RELAXED);
             bool ok = try_image(w, &image, f, point, seed, &made, at);
             if (ok && w->o->deep && (number % (w->o->deep * w->plan->share) == 0 || w->o->then >= 0))
-                sweep_recovery(w, &image, f, point, seed, &made, at);
+                sweep_recovery(w, cut == IMAGE_KILL ? disk_after_kill(d, &image) : disk_of(&image), f, point, seed,
+                               &made, at);
         }
         disk_trace_clear(&made);
         image_clear(&image);
@@ -444,6 +444,8 @@ static void faults_work(const struct options *o, const char *scene, struct tally
     if (strcmp(scene, "full") == 0) {
         faults_full(&f);
         faults_small_disk(&f);
+    } else if (strcmp(scene, "files") == 0) {
+        faults_files(&f);
     } else {
         struct disk_trace t = {0};
         struct disk *d = disk_new();
@@ -522,7 +524,7 @@ int main(int argc, char **argv)
         setenv("TMPDIR", "/dev/shm", 1); /* many small files, and no sync is real */
     char *scratch = test_dir_new();
     snprintf(o.scratch, sizeof o.scratch, "%s", scratch);
-    static const char *const scenes[] = {"alone", "four", "full", "flips"};
+    static const char *const scenes[] = {"alone", "four", "files", "full", "flips"};
     for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
         if (o.scene ? strcmp(o.scene, scenes[i]) != 0 : o.without && i >= PLANS_N)
             continue;

@@ -183,7 +183,7 @@ void disk_record(const char *at, struct disk_trace *t, char *const *paths, uint3
         free(names[--names_n].path);
     for (uint32_t i = 0; i < n; i++)
         name_add(paths[i], i);
-    inodes = n;
+    inodes = n + DISK_RESERVED;
     pthread_mutex_unlock(&lock);
 }
 

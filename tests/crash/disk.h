@@ -40,7 +40,11 @@ void disk_trace_clear(struct disk_trace *t);
 void disk_trace_save(const struct disk_trace *t, const char *path);
 void disk_trace_load(struct disk_trace *t, const char *path);
 
-/* Begins to note into `t`. The files that are there already have the inodes 0 to n - 1. */
+/* Inodes of files that have lost their names: numbers that disk_record gives to no file. */
+#define DISK_RESERVED 256
+
+/* Begins to note into `t`. The files that are there already have the inodes 0 to n - 1, new ones those from n +
+ * DISK_RESERVED on. */
 void disk_record(const char *root, struct disk_trace *t, char *const *paths, uint32_t n);
 /* Ends it: later calls, from whatever thread, are not noted. */
 void disk_stop(void);

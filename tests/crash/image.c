@@ -287,6 +287,60 @@ struct disk *disk_of(const struct image *image)
     return d;
 }
 
+static void inode_copy(struct inode *to, const struct inode *from)
+{
+    copy(&to->safe, &from->safe);
+    copy(&to->now, &from->now);
+    to->changes_n = to->changes_room = from->changes_n;
+    to->changes = mem_array(from->changes_n + 1, sizeof *to->changes);
+    if (from->changes_n)
+        memcpy(to->changes, from->changes, from->changes_n * sizeof *to->changes);
+}
+
+/* Numbers of the old disk's inodes in the new one: 1 more than the number, 0 for none yet. */
+struct renumbering {
+    struct disk *to;
+    const struct disk *from;
+    uint32_t *numbers, next;
+};
+
+static uint32_t renumber(struct renumbering *r, uint32_t old)
+{
+    if (old == INODE_DIR || old == INODE_NONE)
+        return old;
+    if (r->numbers[old] == 0) {
+        inode_copy(inode_at(r->to, r->next), &r->from->inodes[old]);
+        r->numbers[old] = ++r->next;
+    }
+    return r->numbers[old] - 1;
+}
+
+struct disk *disk_after_kill(const struct disk *d, const struct image *image)
+{
+    struct disk *k = disk_new();
+    struct renumbering r = {k, d, mem_array(d->inodes_n + 1, sizeof(uint32_t)), 0};
+    for (uint32_t i = 0; i < image->n; i++) {
+        const char *path = image->files[i].path;
+        namings_add(&k->now, path, NULL, renumber(&r, name_get(&d->now, path)));
+    }
+    uint32_t named = r.next;
+    for (uint32_t i = 0; i < d->safe.n; i++)
+        namings_add(&k->safe, d->safe.at[i].path, NULL, renumber(&r, d->safe.at[i].inode));
+    for (uint32_t i = 0; i < d->pending.n; i++) {
+        const struct naming *n = &d->pending.at[i];
+        namings_add(&k->pending, n->path, n->from, renumber(&r, n->inode))->when = n->when;
+    }
+    CHECK(r.next <= named + DISK_RESERVED);
+    k->when = d->when;
+    free(r.numbers);
+    struct image same;
+    image_make(&same, k, IMAGE_KILL, 0);
+    struct hash a = image_hash(image), b = image_hash(&same);
+    CHECK(hash_equal(&a, &b));
+    image_clear(&same);
+    return k;
+}
+
 void disk_free(struct disk *d)
 {
     for (uint32_t i = 0; i < d->inodes_n; i++) {

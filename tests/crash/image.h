@@ -31,6 +31,9 @@ struct disk *disk_new(void);
 /* A disk that has this image, all safe. */
 struct image;
 struct disk *disk_of(const struct image *image);
+/* The disk `d` after a kill, of which `image` is the image: everything is there, and no safer than before. The inodes
+ * are those of disk_record with the image's paths. */
+struct disk *disk_after_kill(const struct disk *d, const struct image *image);
 void disk_free(struct disk *d);
 void disk_step(struct disk *d, const struct disk_op *op);
 

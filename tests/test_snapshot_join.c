@@ -1,0 +1,403 @@
+/* Joining by snapshots over real sockets: from peers that lie, are killed, or have dropped what came before. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/snapshot_in.h"
+#include "tests/net.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FUND     (UINT64_C(1000) * MOTE_PER_KITH)
+#define ACCOUNTS 3000 /* about twelve leaves */
+
+struct member {
+    struct kv *kv;
+    struct ledger *ledger;
+    struct consensus *consensus;
+    struct snapshots *snapshots;
+    char dir[256];
+};
+
+struct cluster {
+    struct net net;
+    struct member m[NET_MAX];
+    unsigned n, validators;
+    struct genesis genesis;
+    struct buf room;
+    struct hash chain;
+    char *dir;
+    uint64_t target;
+    unsigned who, broken, refused, dropped;
+    uint64_t keep_blocks;
+    enum snapshot_sync sync;
+};
+
+static void on_line(void *arg, enum log_level level, const char *line)
+{
+    struct cluster *c = arg;
+    if (level == LOG_BROKEN)
+        c->broken++;
+    c->refused += strstr(line, "snapshot refused") != NULL;
+    if (level >= LOG_BROKEN || getenv("KITH_TEST_LOG"))
+        print_message("%s\n", line);
+}
+
+static void make_genesis(struct cluster *c)
+{
+    static struct genesis_holder holders[ACCOUNTS];
+    struct genesis_holder v[NET_MAX];
+    struct genesis *g = &c->genesis;
+    for (unsigned i = 0; i < c->n; i++) {
+        key_new(&c->net.node[i].key);
+        key_derive(&c->net.node[i].key, &c->net.node[i].id);
+    }
+    for (unsigned i = 0; i < c->validators; i++)
+        v[i] = (struct genesis_holder){c->net.node[i].id, amount_of(100 * MOTE_PER_KITH)};
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        struct seckey secret = {{1, (uint8_t)(i >> 8), (uint8_t)i}};
+        holders[i] = (struct genesis_holder){key_public(&secret), amount_of(FUND + i)};
+    }
+    *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
+    g->time_ms = host_wall_ms(c->net.host);
+    if (c->keep_blocks)
+        g->params.unbonding_ms = 500;
+    assert_true(text64_set(&g->name, "test"));
+    assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
+    assert_int_equal(genesis_list(holders, ACCOUNTS, &c->room, NULL), ERR_OK);
+    size_t middle = c->room.n;
+    assert_int_equal(genesis_list(v, c->validators, &c->room, NULL), ERR_OK);
+    g->accounts = bytes_of(c->room.p, middle);
+    g->validators = bytes_of(c->room.p + middle, c->room.n - middle);
+    assert_int_equal(genesis_check(g, NULL), ERR_OK);
+    c->chain = genesis_chain_id(g);
+}
+
+static void start(struct cluster *c, unsigned i)
+{
+    struct member *m = &c->m[i];
+    struct note note = {{0}};
+    if (!m->kv)
+        m->kv = kv_mem_open();
+    snprintf(m->dir, sizeof m->dir, "%s/%u", c->dir, i);
+    assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
+    net_start(&c->net, i, c->chain);
+    struct consensus_options o = {.host = c->net.host,
+                                  .kv = m->kv,
+                                  .ledger = m->ledger,
+                                  .peers = c->net.node[i].peers,
+                                  .key = i < c->validators ? &c->net.node[i].key : NULL,
+                                  .dir = m->dir,
+                                  .block_interval_ms = 5,
+                                  .heartbeat_ms = 15,
+                                  .keep_blocks = c->keep_blocks};
+    enum err e = consensus_open(&o, &m->consensus, &note);
+    if (e != ERR_OK)
+        print_message("%s\n", note.text);
+    assert_int_equal(e, ERR_OK);
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s/snapshots", m->dir);
+    struct snapshots_options s = {.host = c->net.host,
+                                  .peers = c->net.node[i].peers,
+                                  .ledger = m->ledger,
+                                  .consensus = m->consensus,
+                                  .dir = dir,
+                                  .interval = i < c->validators ? 20 : 0,
+                                  .sync = i < c->validators ? SNAPSHOT_SYNC_BLOCKS : c->sync};
+    assert_int_equal(snapshots_open(&s, &m->snapshots, &note), ERR_OK);
+}
+
+/* As a kill does it: nothing is said to anybody, unsynced writes are gone. */
+static void stop(struct cluster *c, unsigned i)
+{
+    struct member *m = &c->m[i];
+    snapshots_close(m->snapshots);
+    consensus_close(m->consensus);
+    m->consensus = NULL;
+    net_stop(&c->net, i);
+    ledger_close(m->ledger);
+    kv_mem_crash(m->kv);
+}
+
+static struct cluster *cluster_new(unsigned validators, unsigned others, uint64_t keep_blocks)
+{
+    struct cluster *c = mem_new(sizeof *c);
+    c->keep_blocks = keep_blocks;
+    c->sync = SNAPSHOT_SYNC_SNAPSHOT;
+    c->dir = test_dir_new();
+    c->validators = validators;
+    c->n = validators + others;
+    log_open(LOG_DEBUG, on_line, NULL, c);
+    net_open(&c->net);
+    make_genesis(c);
+    for (unsigned i = 0; i < validators; i++)
+        start(c, i);
+    for (unsigned i = 0; i < validators; i++)
+        for (unsigned k = 0; k < i; k++)
+            net_join(&c->net, i, k);
+    return c;
+}
+
+static void cluster_free(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (c->m[i].consensus)
+            stop(c, i);
+        if (c->m[i].kv)
+            kv_close(c->m[i].kv);
+    }
+    net_close(&c->net);
+    log_open(LOG_INFO, NULL, NULL, NULL);
+    assert_int_equal(c->broken, 0);
+    buf_clear(&c->room);
+    test_dir_remove(c->dir);
+    free(c);
+}
+
+static uint64_t height(const struct cluster *c, unsigned i)
+{
+    return ledger_info(c->m[i].ledger).height;
+}
+
+static bool is_high(void *arg)
+{
+    struct cluster *c = arg;
+    return height(c, c->who) >= c->target;
+}
+
+static void reach(struct cluster *c, unsigned who, uint64_t target, uint64_t limit_ms)
+{
+    c->who = who;
+    c->target = target;
+    net_run(&c->net, is_high, c, limit_ms);
+}
+
+static bool has_snapshot(void *arg)
+{
+    struct cluster *c = arg;
+    uint64_t at = snapshots_status(c->m[0].snapshots).newest;
+    return at > 0 && height(c, 0) >= at + 2;
+}
+
+static bool has_state_of(const struct cluster *c, unsigned who)
+{
+    struct rec_account a;
+    struct seckey secret = {{1, 3, 7}};
+    struct pubkey key = key_public(&secret);
+    return ledger_account(c->m[who].ledger, &key, &a) && a.balance.mote == FUND + 3 * 256 + 7;
+}
+
+static void a_new_node_joins_and_follows(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, 1, 0);
+    net_run(&c->net, has_snapshot, c, 20000);
+    start(c, 2);
+    net_connect(&c->net, 2, 0);
+    net_connect(&c->net, 2, 1);
+    reach(c, 2, height(c, 0) + 10, 20000);
+    assert_true(has_state_of(c, 2));
+    assert_true(consensus_first(c->m[2].consensus) > 20); /* and not from the first block on */
+    assert_true(ledger_genesis(c->m[2].ledger)->time_ms > 0);
+    struct buf raw = {0};
+    assert_int_equal(consensus_block_get(c->m[2].consensus, 1, &raw, NULL, NULL), ERR_EXPIRED);
+    stop(c, 2);
+    start(c, 2);
+    net_connect(&c->net, 2, 0);
+    reach(c, 2, height(c, 0) + 5, 20000);
+    buf_clear(&raw);
+    cluster_free(c);
+}
+
+/* -- a peer that offers what the honest have, and sends something else -- */
+
+struct liar {
+    struct cluster *c;
+    unsigned self;
+    int what;
+    unsigned asked;
+};
+
+static void say(struct liar *l, const struct pubkey *to, enum msg_type type, struct buf *take)
+{
+    (void)!peers_send(l->c->net.node[l->self].peers, to, type, bytes_of_buf(take));
+    buf_clear(take);
+}
+
+static const struct kept *honest(const struct liar *l)
+{
+    return &l->c->m[0].snapshots->kept[0];
+}
+
+static enum err lie_list(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    const struct kept *k = honest(l);
+    struct snapshot_offer o = {k->index.base.height, k->index.base.state_root, k->index.base.leaves,
+                               snapshot_table_hash(k->index.depths)};
+    struct buf b = {0};
+    (void)body;
+    if (l->what == 0) { /* a state that never was */
+        o.root.b[0] ^= 1;
+        o.height += 1000;
+    }
+    snapshot_offer_put(&b, &o);
+    say(l, from, MSG_SNAPSHOT_LIST, &b);
+    return ERR_OK;
+}
+
+static enum err lie_light(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    struct snapshot_ask ask;
+    struct cursor c = cursor_of(body);
+    struct buf block = {0}, b = {0};
+    snapshot_ask_get(&c, &ask);
+    l->asked++;
+    if (consensus_light_block(l->c->m[0].consensus, ask.height, &block, NULL) == ERR_OK && l->what == 1)
+        block.p[60] ^= 1;
+    light_answer_put(&b, &(struct light_answer){ask.height, bytes_of_buf(&block)});
+    say(l, from, MSG_LIGHT, &b);
+    buf_clear(&block);
+    return ERR_OK;
+}
+
+static enum err lie_table(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    const struct kept *k = honest(l);
+    struct buf b = {0}, anchor = {0};
+    (void)body;
+    buf_add(&anchor, k->index.anchor.p, k->index.anchor.n);
+    if (l->what == 2)
+        anchor.p[anchor.n - 1] ^= 1;
+    snapshot_table_answer_put(
+        &b, &(struct snapshot_table_answer){k->index.base.height, k->index.depths, bytes_of_buf(&anchor)});
+    say(l, from, MSG_SNAPSHOT_TABLE, &b);
+    buf_clear(&anchor);
+    l->asked++;
+    return ERR_OK;
+}
+
+static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct liar *l = arg;
+    struct snapshot_leaf_ask ask;
+    struct cursor c = cursor_of(body);
+    struct buf b = {0}, entries = {0}, siblings = {0};
+    const struct kept *k = honest(l);
+    snapshot_leaf_ask_get(&c, &ask);
+    l->asked++;
+    if (l->what == 3) { /* a balance of one's own making */
+        struct rec_account rich = {.balance = amount_of(UINT64_C(1) << 60)};
+        struct buf value = {0};
+        uint8_t key[33] = {'a'};
+        rec_account_put(&value, &rich);
+        snapshot_entry_put(&entries, &(struct snapshot_entry){bytes_of(key, 33), bytes_of_buf(&value)});
+        buf_clear(&value);
+    }
+    snapshot_tree_siblings(k->tree, &k->table.at[ask.leaf], &siblings);
+    snapshot_leaf_answer_put(
+        &b, &(struct snapshot_leaf_answer){
+                ask.height, ask.leaf, true, {siblings.p, (uint32_t)(siblings.n / HASH_SIZE)}, bytes_of_buf(&entries)});
+    if (l->what != 4) /* 4: never answers */
+        say(l, from, MSG_SNAPSHOT_LEAF, &b);
+    buf_clear(&b);
+    buf_clear(&entries);
+    buf_clear(&siblings);
+    return ERR_OK;
+}
+
+/* A new node for each lie, beside one honest peer. */
+static void lie_to(struct cluster *c, struct liar *l)
+{
+    struct member *m = &c->m[2];
+    unsigned refused = c->refused;
+    l->asked = 0;
+    start(c, 2);
+    net_join(&c->net, 2, 3); /* the liar first */
+    net_connect(&c->net, 2, 0);
+    reach(c, 2, height(c, 0) + 5, 60000);
+    assert_true(has_state_of(c, 2));
+    print_message("lie %d: asked %u times, refused %u\n", l->what, l->asked, c->refused - refused);
+    if (l->what == 1 || l->what == 3)
+        assert_true(l->asked > 0 && c->refused > refused);
+    stop(c, 2);
+    kv_close(m->kv);
+    m->kv = NULL;
+    char dir[300], old[320];
+    snprintf(dir, sizeof dir, "%s/2", c->dir);
+    snprintf(old, sizeof old, "%s/old-%d", c->dir, l->what);
+    assert_int_equal(host_rename(c->net.host, dir, old, NULL), ERR_OK);
+}
+
+/* With KITH_TEST_LONG=1 also the lies that only cost time. */
+static void who_lies_is_found_at_once(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, 2, 0);
+    struct liar l = {.c = c, .self = 3};
+    net_run(&c->net, has_snapshot, c, 20000);
+    for (unsigned i = 0; i < 2; i++)
+        c->m[i].snapshots->o.interval = 0; /* the liar shows this one */
+    net_start(&c->net, 3, c->chain);
+    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_LIST_GET, lie_list, &l);
+    peers_on(c->net.node[3].peers, MSG_LIGHT_GET, lie_light, &l);
+    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_TABLE_GET, lie_table, &l);
+    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_LEAF_GET, lie_leaf, &l);
+    for (l.what = 0; l.what <= 4; l.what++)
+        if (getenv("KITH_TEST_LONG") || l.what == 1 || l.what == 3)
+            lie_to(c, &l);
+    net_stop(&c->net, 3);
+    cluster_free(c);
+}
+
+/* -- pruning -- */
+
+static bool is_pruned(void *arg)
+{
+    struct cluster *c = arg;
+    return consensus_first(c->m[0].consensus) > 40;
+}
+
+static void old_blocks_go_and_peers_are_told(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, 1, 30);
+    struct buf raw = {0};
+    struct note note = {{0}};
+    net_run(&c->net, is_pruned, c, 30000);
+    uint64_t first = consensus_first(c->m[0].consensus);
+    assert_true(height(c, 0) >= first + 29); /* the window stands */
+    assert_int_equal(consensus_block_get(c->m[0].consensus, first - 1, &raw, NULL, &note), ERR_EXPIRED);
+    assert_non_null(strstr(note.text, "no longer kept"));
+    assert_int_equal(consensus_block_get(c->m[0].consensus, first, &raw, NULL, &note), ERR_OK);
+    assert_int_equal(consensus_light_block(c->m[0].consensus, first, &raw, &note), ERR_OK);
+    uint8_t key[10] = {KV_BLOCK, 'b', 0, 0, 0, 0, 0, 0, 0, 5};
+    assert_int_equal(kv_get(c->m[0].kv, bytes_of(key, sizeof key), &raw, NULL), ERR_NOT_FOUND);
+    key[1] = 'c';
+    assert_int_equal(kv_get(c->m[0].kv, bytes_of(key, sizeof key), &raw, NULL), ERR_NOT_FOUND);
+    buf_clear(&raw);
+    /* Whoever asks for blocks alone is told, and stays where it is; its snapshot cannot begin at an old genesis. */
+    c->sync = SNAPSHOT_SYNC_BLOCKS;
+    start(c, 2);
+    net_join(&c->net, 2, 0);
+    net_wait(&c->net, 800);
+    assert_int_equal(height(c, 2), 0);
+    assert_true(consensus_is_pruned(c->m[2].consensus));
+    stop(c, 0); /* and it survives a restart */
+    start(c, 0);
+    assert_true(consensus_first(c->m[0].consensus) >= first);
+    cluster_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_node_joins_and_follows),
+        cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(old_blocks_go_and_peers_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
