@@ -164,6 +164,7 @@ crash: $(B)/crash
 crash-sample: $(B)/crash
 	@$(B)/crash --every 60 --deep 12 --scene alone
 	@$(B)/crash --every 60 --deep 0 --scene four
+	@$(B)/crash --scene files
 	@$(B)/crash --every 11 --scene full
 	@$(B)/crash --every 40 --scene flips
 	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync

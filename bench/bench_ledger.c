@@ -120,6 +120,7 @@ static void put_root(struct kv *kv)
     struct buf head = {0};
     struct kv_batch batch = {0};
     CHECK(kv_scan(kv, bytes_of(&state, 1), load_one, t, NULL) == ERR_OK);
+    CHECK(tree_load_end(t));
     struct hash root = tree_root(t);
     CHECK(kv_get(kv, bytes_of(key, sizeof key), &head, NULL) == ERR_OK);
     memcpy(head.p + head.n - 2 * HASH_SIZE, root.b, HASH_SIZE); /* state and previous state are the last two fields */

@@ -45,6 +45,7 @@ static struct tree *filled(uint32_t n, const uint32_t *block)
         account_make(&a, i, block ? block[i] : 0);
         CHECK(tree_load(t, bytes_of(a.key, sizeof a.key), bytes_of(a.value, sizeof a.value)));
     }
+    CHECK(tree_load_end(t));
     return t;
 }
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # How long a node with many accounts takes to start, after a clean stop and after kill -9, and how much memory it has.
+# Processor time tells more where other processes run.
 #
 #     bench/restart.sh [ACCOUNTS]
 set -u
@@ -25,7 +26,7 @@ started() { # WHAT: starts it, and says how long it was until it answered, and i
         sleep 0.01
     done
     to=$(date +%s%N)
-    echo "$1: $(((to - from) / 1000000)) ms, $(awk '/VmRSS/ {print int($2 / 1024)}' /proc/$pid/status) MB, at most $(awk '/VmHWM/ {print int($2 / 1024)}' /proc/$pid/status) MB"
+    echo "$1: $(((to - from) / 1000000)) ms, $(awk '{print ($14 + $15) * 10}' /proc/$pid/stat) ms of processors, $(awk '/VmRSS/ {print int($2 / 1024)}' /proc/$pid/status) MB, at most $(awk '/VmHWM/ {print int($2 / 1024)}' /proc/$pid/status) MB"
 }
 started "first start"
 sleep 1

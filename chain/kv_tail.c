@@ -82,25 +82,25 @@ static bool has_hole(struct bytes log, size_t at, size_t end)
     return false;
 }
 
-/* The end of what the bad record at `at` says that it covers, or its block's. */
-static bool is_torn(struct bytes log, size_t at)
-{
-    size_t left = BLOCK - at % BLOCK, there = log.n - at;
-    if (there < HEADER)
-        return true;
-    size_t n = HEADER + ((size_t)log.p[at + 4] | (size_t)log.p[at + 5] << 8);
-    if (n <= left && n > there)
-        return !is_record(log.p + at, there - HEADER); /* or else it is the length that is wrong */
-    n = n <= left ? n : left;
-    return has_hole(log, at, at + (n < there ? n : there));
-}
-
 static bool has_batch_behind(struct bytes log, size_t at)
 {
     for (; at + HEADER < log.n; at++)
         if (begins_batch(log, at) && record_at(log, at))
             return true;
     return false;
+}
+
+/* Did the bad record at `at` arrive in parts? Its extent is what its head says, or its block. */
+static bool is_torn(struct bytes log, size_t at)
+{
+    size_t left = BLOCK - at % BLOCK, there = log.n - at;
+    if (there < HEADER)
+        return true;
+    size_t n = HEADER + ((size_t)log.p[at + 4] | (size_t)log.p[at + 5] << 8);
+    if (n <= left && n > there) /* it ends behind the file; or it is the length that is wrong */
+        return !is_record(log.p + at, there - HEADER) && !has_batch_behind(log, at + 1);
+    n = n <= left ? n : left;
+    return has_hole(log, at, at + (n < there ? n : there));
 }
 
 enum kv_tail kv_tail_find(struct bytes log, size_t *where)
@@ -114,7 +114,7 @@ enum kv_tail kv_tail_find(struct bytes log, size_t *where)
         }
         n = record_at(log, at);
         if (n == 0)
-            return is_torn(log, at) && !has_batch_behind(log, at + 1) ? KV_TAIL_TORN : KV_TAIL_DAMAGED;
+            return is_torn(log, at) ? KV_TAIL_TORN : KV_TAIL_DAMAGED;
         if (log.p[at + 6] == TYPE_WHOLE || log.p[at + 6] == TYPE_LAST)
             *where = at + n;
     }

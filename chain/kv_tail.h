@@ -1,13 +1,13 @@
 /* The ends of LevelDB's logs, looked at before it opens them.
  *
  * LevelDB passes over a record that ends with the file. But after a power cut the file may have its size already and
- * its last write only in parts: of some sectors nothing arrived, and they read as zeros. LevelDB, told to trust
- * nothing, then refuses to open. All writes are synced, so only the last batch of a log can be so, and nobody was told
- * that it is stored: it is cut off.
+ * what was written since its last sync only in parts: of some sectors nothing arrived, and they read as zeros. LevelDB,
+ * told to trust nothing, then refuses to open. Nobody was told that this is stored, and the next sync would have
+ * made all of it safe, so from the first such record on it is cut off.
  *
- * What was synced and damaged later looks different: whole, and nowhere zero for a sector's length; or with whole
- * batches behind it. That is an error; LevelDB would take a damaged length in a log's last block for its end, and
- * silently forget all that stands behind. (A log that lost its end altogether cannot be told from a shorter one here; a
+ * What was synced and damaged later looks different: whole, and nowhere zero for a sector's length. That is an error;
+ * LevelDB would take a damaged length in a log's last block for its end, and silently forget all that stands behind. (A
+ * disk that loses a log's end, or returns zeros for what was synced, cannot be told from a power cut here; a
  * validator's signer knows better: node/consensus.c.) */
 #ifndef KITH_CHAIN_KV_TAIL_H
 #define KITH_CHAIN_KV_TAIL_H

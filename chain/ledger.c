@@ -59,6 +59,7 @@ enum err ledger_load_state(struct kv *kv, struct state *s, const struct hash *ro
     enum err e = kv_scan(kv, BYTES_OF_ARRAY(prefix), load_one, &load, note);
     if (e)
         return e;
+    load.is_bad |= !tree_load_end(s->tree);
     struct hash found = tree_root(s->tree);
     if (load.is_bad || !hash_equal(&found, root) || !state_load(s))
         return note_set(note, ERR_CORRUPT,

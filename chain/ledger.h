@@ -272,8 +272,6 @@ void ledger_query(const struct ledger *l, enum state_class cls, struct bytes key
 void ledger_proof_clear(struct ledger_proof *p);
 /* As proofs are checked with: p is NULL where there is no record, and not where one is empty. */
 struct bytes ledger_proof_value(const struct ledger_proof *p);
-/* The class of this name ("account"), for questions from outside. */
-bool ledger_class(const char *name, enum state_class *cls) MUST_USE;
 
 /* Takes away what became of a transaction, with its block. */
 void ledger_drop_result(struct kv_batch *batch, const struct hash *id);

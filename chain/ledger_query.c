@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct ledger_info ledger_info(const struct ledger *l)
 {
@@ -263,24 +262,6 @@ struct bytes ledger_proof_value(const struct ledger_proof *p)
     if (!p->found)
         return (struct bytes){0};
     return p->value.n ? bytes_of_buf(&p->value) : bytes_of("", 0);
-}
-
-bool ledger_class(const char *name, enum state_class *cls)
-{
-    static const struct {
-        const char *name;
-        enum state_class cls;
-    } classes[] = {
-#define C(byte, name, listed) {#name, STATE_##name},
-        STATE_CLASS_LIST(C)
-#undef C
-    };
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strcasecmp(classes[i].name, name) == 0) {
-            *cls = classes[i].cls;
-            return true;
-        }
-    return false;
 }
 
 const char *ledger_event_name(enum ledger_event_kind kind)

@@ -38,6 +38,8 @@ enum state_class {
     STATE_CLASS_LIST(C)
 #undef C
 };
+/* The class of this name in either case ("account"), for questions from outside. */
+bool state_class_find(const char *name, enum state_class *cls) MUST_USE;
 
 /* k: how many keys of the account's rec_rule sign for it; 0: it has none. Here too, so that accounts without a rule
  * cost no second look. */

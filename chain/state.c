@@ -2,6 +2,7 @@
 #include "chain/state.h"
 
 #include <string.h>
+#include <strings.h>
 
 RECORD_DEFINE(rec_account, REC_ACCOUNT_FIELDS)
 RECORD_DEFINE(rec_rule, REC_RULE_FIELDS)
@@ -24,6 +25,24 @@ RECORD_DEFINE(rec_fees, REC_FEES_FIELDS)
 RECORD_DEFINE(rec_epoch, REC_EPOCH_FIELDS)
 RECORD_DEFINE(rec_due, REC_DUE_FIELDS)
 RECORD_DEFINE(rec_result, REC_RESULT_FIELDS)
+
+bool state_class_find(const char *name, enum state_class *cls)
+{
+    static const struct {
+        const char *name;
+        enum state_class cls;
+    } classes[] = {
+#define C(byte, name, listed) {#name, STATE_##name},
+        STATE_CLASS_LIST(C)
+#undef C
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strcasecmp(classes[i].name, name) == 0) {
+            *cls = classes[i].cls;
+            return true;
+        }
+    return false;
+}
 
 /* -- keys -- */
 

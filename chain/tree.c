@@ -321,6 +321,7 @@ struct tree *tree_new(const char *listed)
     t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
     t->top = mem_new(sizeof *t->top);
     t->epoch = 1;
+    t->loading = mem_array(TREE_LOAD, sizeof *t->loading);
     t->recent = mem_array(TREE_RECENT, sizeof *t->recent);
     for (; *listed; listed++)
         t->listed[(uint8_t)*listed] = true;
@@ -336,6 +337,9 @@ void tree_free(struct tree *t)
     pool_clear(&t->leaves);
     order_clear(t);
     free(t->top);
+    for (uint32_t i = 0; i < t->loading_n; i++)
+        payload_clear(&t->loading[i]);
+    free(t->loading);
     free(t->recent);
     free(t->journal);
     free(t->touched);
@@ -504,17 +508,58 @@ void tree_remove(struct tree *t, struct bytes key)
     cut(t, &x);
 }
 
-/* Stale pages stand for the list of what is touched, which would be as long as the tree. */
+/* -- filling -- */
+
+static void load_paths(const struct tree *t, struct hash out[TREE_LOAD])
+{
+    struct hash_job jobs[TREE_LOAD];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        const struct payload *d = &t->loading[i];
+        const uint8_t *key = payload_at(d);
+        if (d->key_n >= HASH_SIZE && d->key_n <= HASH_SIZE + HASH_JOB_MAX)
+            jobs[n++] = (struct hash_job){key, key + HASH_SIZE, d->key_n - HASH_SIZE, &out[i]};
+        else
+            out[i] = hash_once(HASH_STATE_KEY, key, d->key_n);
+    }
+    hash_many(HASH_STATE_KEY, jobs, n);
+}
+
+/* Stale pages stand for the list of what is touched, which would be as long as the tree. The pages of all that wait are
+ * asked for before the first is needed. */
+static bool load_flush(struct tree *t)
+{
+    struct hash paths[TREE_LOAD];
+    bool all_new = true;
+    load_paths(t, paths);
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        const struct page *p = tree_page(t, path_bits(&paths[i]));
+        if (p->n)
+            __builtin_prefetch(p->u.bits + p->n / 2);
+    }
+    for (uint32_t i = 0; i < t->loading_n; i++) {
+        struct place x = locate(t, &paths[i]);
+        if (x.leaf) {
+            payload_clear(&t->loading[i]);
+            all_new = false;
+            continue;
+        }
+        mark_stale(t, x.bits);
+        page_insert(t, &x, leaf_new(t, &paths[i], &t->loading[i]));
+    }
+    t->loading_n = 0;
+    return all_new;
+}
+
 bool tree_load(struct tree *t, struct bytes key, struct bytes value)
 {
-    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
-    struct place x = locate(t, &path);
-    if (x.leaf)
-        return false;
-    struct payload data = payload_make(key, value);
-    mark_stale(t, x.bits);
-    page_insert(t, &x, leaf_new(t, &path, &data));
-    return true;
+    t->loading[t->loading_n++] = payload_make(key, value);
+    return t->loading_n < TREE_LOAD || load_flush(t);
+}
+
+bool tree_load_end(struct tree *t)
+{
+    return load_flush(t);
 }
 
 /* -- the journal -- */

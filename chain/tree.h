@@ -41,8 +41,10 @@ void tree_remove(struct tree *t, struct bytes key);
  * key's path; tree_prime, on the owner's thread, saves hashing it again. */
 struct hash tree_warm(const struct tree *t, struct bytes key);
 void tree_prime(struct tree *t, struct bytes key, const struct hash *path);
-/* For filling a tree: no journal. False, and nothing changed, if the key is there. */
+/* For filling a tree: no journal, and no other call until tree_load_end. Entries go in some at a time; false if a key
+ * of those was there, which is then left out. */
 bool tree_load(struct tree *t, struct bytes key, struct bytes value) MUST_USE;
+bool tree_load_end(struct tree *t) MUST_USE;
 /* The first listed key behind `after` that starts with `prefix` (after.p NULL: the first of all). Borrowed like values.
  */
 bool tree_next(const struct tree *t, struct bytes prefix, struct bytes after, struct bytes *key, struct bytes *value);

@@ -35,6 +35,7 @@
 #define TREE_DEPTH_MAX 48u   /* of pages: deeper ones would need paths that agree in more bits than anybody finds */
 #define TREE_NO_FORK   UINT16_MAX
 #define TREE_RECENT    1024u
+#define TREE_LOAD      64u /* entries that are filled in together */
 
 /* Fixed-size items in chunks that never move. Item 0 is never used. */
 struct pool {
@@ -128,6 +129,8 @@ struct tree {
     uint64_t *touched; /* since the last root */
     size_t touched_n, touched_room;
     struct recent *recent;
+    struct payload *loading; /* not entered yet */
+    uint32_t loading_n;
     struct parallel parallel;
 };
 

@@ -4,6 +4,8 @@
 
 #include "cli/args.h"
 
+#include <stddef.h>
+
 /* The exit status of the process; scripts rely on it. */
 enum cli_exit {
     CLI_DONE = 0,
@@ -18,6 +20,7 @@ struct cli {
     bool color;                /* standard output is a terminal and NO_COLOR is not set */
     const char *home;          /* KITH_HOME, or ~/.local/share/kith */
     const char *url;           /* of the daemon, instead of its socket in `home`; or NULL */
+    size_t answer_max;         /* bytes of a daemon's answer; 0: JSON_BYTES_MAX */
     const char *password_file; /* instead of asking on the terminal; or NULL */
 };
 

@@ -203,7 +203,7 @@ enum err client_try(const struct cli *cli, const char *method, const char *path,
     enum err e = send_request(cli, method, path, body, &fd, note);
     if (e != ERR_OK)
         return e;
-    http_reader_init(&r, JSON_BYTES_MAX);
+    http_reader_init(&r, cli->answer_max ? cli->answer_max : JSON_BYTES_MAX);
     e = receive_all(fd, &r, timeout_ms, note);
     if (e == ERR_OK)
         e = parse_body(&r, reply, note);

@@ -11,6 +11,7 @@
     C(chain_info)                                                                                                      \
     C(chain_block)                                                                                                     \
     C(chain_wait)                                                                                                      \
+    C(light_only)                                                                                                      \
     C(settle)                                                                                                          \
     C(wallet_new)                                                                                                      \
     C(wallet_restore)                                                                                                  \

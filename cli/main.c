@@ -1,6 +1,7 @@
 /* kith: the table of commands, and the way from the command line to one of them. Help is made from the table. */
 #include "base/secret.h"
 #include "cli/commands.h"
+#include "cli/light.h"
 #include "cli/out.h"
 
 #include <signal.h>
@@ -26,6 +27,17 @@ static const struct option_spec global_options[] = {
      .type = OPTION_TEXT,
      .value = "FILE",
      .help = "the wallet's password (KITH_PASSWORD_FILE)"},
+    {.name = "light", .type = OPTION_FLAG, .help = "believe no node: follow headers, show what is proven"},
+    {.name = "peer",
+     .type = OPTION_TEXT,
+     .value = "http://HOST:PORT",
+     .many = true,
+     .help = "with --light: a node to ask, or several to compare"},
+    {.name = "checkpoint",
+     .type = OPTION_TEXT,
+     .value = "HEIGHT:BLOCK",
+     .help = "with --light: a block that somebody trusted named"},
+    {.name = "genesis", .type = OPTION_TEXT, .value = "FILE", .help = "with --light: the chain (HOME/genesis.json)"},
     {.name = "help", .type = OPTION_FLAG, .letter = 'h', .help = "what the command does"},
     {.name = "version", .type = OPTION_FLAG, .help = "the version of kith"},
     {.name = NULL},
@@ -106,6 +118,10 @@ static const struct command commands[] = {
     {"peer add", "PUBKEY@HOST:PORT", 1, 1, "network", "connect to a node and remember it", no_options, cmd_peer_add},
     {"chain info", "", 0, 0, "network", "height, fees, money in existence", no_options, cmd_chain_info},
     {"chain block", "HEIGHT", 1, 1, "network", "one block and its transactions", no_options, cmd_chain_block},
+    {"receipt show", "SETTLEMENT INDEX", 2, 2, "network", "with --light: a settled receipt, proven", no_options,
+     cmd_light_only},
+    {"proof", "CLASS [KEY]", 1, 2, "network", "with --light: any record of the ledger, or that it is absent",
+     no_options, cmd_light_only},
     {"chain wait", "HEIGHT", 1, 1, "network", "until the chain is that high", cmd_chain_wait_options, cmd_chain_wait},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -336,6 +352,8 @@ static int run(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     }
     int rc = check_words(cli, c, &args);
+    if (rc == CLI_DONE && args_has(&args, "light"))
+        return light_run(cli, c, &args);
     return rc == CLI_DONE ? c->run(cli, &args) : rc;
 }
 

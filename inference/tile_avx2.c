@@ -16,7 +16,10 @@
  * added: what comes out, the sum of (code - 32) x, has room again.
  *
  * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
- * columns, a few at a time. Few columns: codes are unpacked in registers on their way.
+ * columns, a few at a time. Signed weights of narrow blocks are unpacked to int16 there, those at even and at odd
+ * places by themselves, and so are the activations: two products and two additions as before, but nothing is done about
+ * signs. Few columns: codes are unpacked in registers on their way, one tile at a time, since tiles follow each other
+ * in memory and are one stream.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
 #include "inference/ops.h" /* for other processors too: a file says something */
@@ -28,13 +31,14 @@
 
 #include <immintrin.h>
 
-#define TILES      2   /* unpacked at once */
-#define COLS       4   /* columns that meet a register of codes */
-#define COLS_STRIP 128 /* columns whose totals are kept at once: 16 KiB */
-#define BLOCKS     (ARITH_RUN / ARITH_BLOCK)
-#define QUADS      8 /* of a slab */
-#define HALF       8 /* rows of a register */
-#define ALWAYS     static inline __attribute__((always_inline))
+#define TILES        2   /* unpacked at once */
+#define COLS         4   /* columns that meet a register of codes */
+#define COLS_STRIP   128 /* columns whose totals are kept at once: 16 KiB */
+#define BLOCKS       (ARITH_RUN / ARITH_BLOCK)
+#define QUADS        8    /* of a slab */
+#define HALF         8    /* rows of a register */
+#define STREAM_AHEAD 4096 /* bytes that few columns ask for before they get to them, past the end of a page */
+#define ALWAYS       static inline __attribute__((always_inline))
 
 /* -- codes -- */
 
@@ -257,12 +261,62 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
         _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(f->offset)));
 }
 
+/* Bytes as int16, those at even and those at odd places: by shifts alone. */
+ALWAYS __m256i even_of(__m256i v)
+{
+    return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);
+}
+
+ALWAYS __m256i odd_of(__m256i v)
+{
+    return _mm256_srai_epi16(v, 8);
+}
+
+/* -- signed weights of narrow blocks against many columns -- */
+
+ALWAYS bool has_pairs(const struct quant_format *f)
+{
+    return is_signed(f) && f->input == QUANT_NARROW;
+}
+
+/* A column's run in int16. */
+struct pairs {
+    int32_t x[2][ARITH_RUN / 4]; /* of each quad: elements 0 and 2; elements 1 and 3 */
+};
+
+ALWAYS void widen(const int8_t *q, struct pairs *p)
+{
+    for (size_t i = 0; i < ARITH_RUN; i += 32) {
+        __m256i v = load(q + i);
+        _mm256_storeu_si256((__m256i *)(void *)(p->x[0] + i / 4), even_of(v));
+        _mm256_storeu_si256((__m256i *)(void *)(p->x[1] + i / 4), odd_of(v));
+    }
+}
+
+/* sum[half][column] += the products of block b. */
+ALWAYS void add_pairs(const __m256i *code, const struct pairs *x, size_t cols, size_t b, __m256i sum[2][COLS])
+{
+#pragma GCC unroll 8
+    for (size_t g = b * QUADS; g < (b + 1) * QUADS; g++) {
+        __m256i w[4] = {code[4 * g], code[4 * g + 1], code[4 * g + 2], code[4 * g + 3]};
+#pragma GCC unroll 4
+        for (size_t i = 0; i < cols; i++) {
+            __m256i even = spread(&x[i].x[0][g]), odd = spread(&x[i].x[1][g]);
+            sum[0][i] = add32(sum[0][i], _mm256_madd_epi16(w[0], even));
+            sum[1][i] = add32(sum[1][i], _mm256_madd_epi16(w[2], even));
+            sum[0][i] = add32(sum[0][i], _mm256_madd_epi16(w[1], odd));
+            sum[1][i] = add32(sum[1][i], _mm256_madd_epi16(w[3], odd));
+        }
+    }
+}
+
 /* -- a few columns -- */
 
 /* Where codes come from. */
 struct codes {
     const struct head *head; /* of the two halves */
-    const __m256i *code;     /* unpacked: [BLOCKS x QUADS][2] */
+    const __m256i *code;     /* unpacked: [BLOCKS x QUADS][2], or [BLOCKS x QUADS][2][even, odd] of has_pairs */
+    const struct pairs *x;   /* has_pairs: the columns */
     const uint8_t *slabs;    /* or packed, where there is no code */
 };
 
@@ -313,6 +367,14 @@ ALWAYS __m256 narrow_terms(const struct quant_format *f, const struct head *h, s
     return run;
 }
 
+/* Packed weights are read once and from memory: what stands STREAM_AHEAD behind a slab is asked for. */
+ALWAYS void ask_ahead(const struct quant_format *f, const struct codes *w, size_t b)
+{
+    const uint8_t *slab = w->slabs + b * pack_slab_bytes(f);
+    for (size_t i = 0; i < pack_slab_bytes(f); i += 64)
+        _mm_prefetch((const char *)slab + STREAM_AHEAD + i, _MM_HINT_T0);
+}
+
 /* The runs of a tile against `cols` columns. */
 ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
                         size_t cols, size_t blocks, __m256 run[2][COLS])
@@ -325,12 +387,17 @@ ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, boo
 #pragma GCC unroll 1
     for (size_t b = 0; b < blocks; b++) {
         bool less = f->offset && !is_signed(f);
+        if (packed)
+            ask_ahead(f, w, b);
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++)
             sum[0][i] = sum[1][i] = _mm256_setzero_si256();
+        if (has_pairs(f) && !packed)
+            add_pairs(w->code, w->x, cols, b, sum);
+        else
 #pragma GCC unroll 8
-        for (unsigned g = 0; g < QUADS; g += stretch_of(f))
-            add_stretch(f, w, packed, c, cols, b, g, ones, sum);
+            for (unsigned g = 0; g < QUADS; g += stretch_of(f))
+                add_stretch(f, w, packed, c, cols, b, g, ones, sum);
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++)
             for (size_t h = 0; h < 2; h++) {
@@ -369,13 +436,16 @@ ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, bool 
     for (size_t i = 0; i < cols; i++)
         sum[0][i] = sum[1][i] = _mm256_setzero_si256();
 #pragma GCC unroll 1
-    for (size_t b = 0; b < BLOCKS; b++)
+    for (size_t b = 0; b < BLOCKS; b++) {
+        if (packed)
+            ask_ahead(f, w, b);
 #pragma GCC unroll 8
         for (unsigned g = 0; g < QUADS; g += stretch_of(f)) {
             size_t sub = (b * QUADS + g) * 4 / f->sub;
             const __m256i scale[2] = {w->head[0].scale[sub], w->head[1].scale[sub]};
             add_stretch(f, w, packed, c, cols, b, g, scale, sum);
         }
+    }
 #pragma GCC unroll 4
     for (size_t i = 0; i < cols; i++)
         for (size_t h = 0; h < 2; h++)
@@ -421,7 +491,7 @@ ALWAYS void any_group(const struct quant_format *f, const struct codes *w, bool 
 
 struct unpacked {
     struct head head[TILES][2];
-    __m256i code[TILES][BLOCKS * QUADS * 2];
+    __m256i code[TILES][BLOCKS * QUADS * 4];
 };
 
 ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks, struct unpacked *u, size_t t)
@@ -431,8 +501,16 @@ ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks
     for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f))
 #pragma GCC unroll 8
         for (unsigned g = 0; g < QUADS; g++)
-            for (size_t h = 0; h < 2; h++)
-                u->code[t][(b * QUADS + g) * 2 + h] = quad(f, slab, g, h);
+            for (size_t h = 0; h < 2; h++) {
+                __m256i code = quad(f, slab, g, h);
+                size_t at = (b * QUADS + g) * 2 + h;
+                if (has_pairs(f)) {
+                    u->code[t][2 * at] = even_of(code);
+                    u->code[t][2 * at + 1] = odd_of(code);
+                } else {
+                    u->code[t][at] = code;
+                }
+            }
 }
 
 /* Two tiles against a strip of columns. `other`: the second tile, or NULL. */
@@ -441,6 +519,7 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
 {
     struct unpacked u;
     struct column c[COLS];
+    struct pairs pairs[COLS];
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
         unpack(f, tile, blocks, &u, 0);
@@ -453,8 +532,10 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
             size_t n = cols - at < COLS ? cols - at : COLS;
             for (size_t i = 0; i < n; i++)
                 read_column(f, x, run, first + at + i, &c[i]);
+            for (size_t i = 0; has_pairs(f) && i < n; i++)
+                widen(c[i].q, &pairs[i]);
             for (size_t t = 0; t < (other ? 2 : 1); t++) {
-                struct codes w = {u.head[t], u.code[t], NULL};
+                struct codes w = {u.head[t], u.code[t], pairs, NULL};
                 any_group(f, &w, false, c, n, blocks, total + (at * TILES + t) * PACK_ROWS);
             }
         }
@@ -463,24 +544,19 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
 
 /* -- few columns -- */
 
-/* Two tiles against up to COLS columns. */
-ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
-                float *total)
+/* One tile against up to COLS columns. Tiles follow each other in memory, and one at a time is one stream. */
+ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
 {
     struct column c[COLS];
     struct head head[2];
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        struct codes w = {head, NULL, NULL, tile + pack_head_bytes(f, blocks)};
         for (size_t i = 0; i < x->cols; i++)
             read_column(f, x, run, i, &c[i]);
-        for (size_t t = 0; t < (other ? 2 : 1); t++) {
-            const uint8_t *at = t ? other : tile;
-            struct codes w = {head, NULL, at + pack_head_bytes(f, blocks)};
-            read_head(f, at, blocks, head);
-            any_group(f, &w, true, c, x->cols, blocks, total + t * PACK_ROWS);
-        }
+        read_head(f, tile, blocks, head);
+        any_group(f, &w, true, c, x->cols, blocks, total);
         tile += pack_run_bytes(f, blocks);
-        other = other ? other + pack_run_bytes(f, blocks) : NULL;
     }
 }
 
@@ -500,8 +576,8 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
             memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
             if (x->cols > COLS)
                 strip(f, tile, other, x, c, cols, total);
-            else
-                few(f, tile, other, x, total);
+            for (size_t t = 0; x->cols <= COLS && t < (other ? 2 : 1); t++)
+                few(f, t ? other : tile, x, total + t * PACK_ROWS);
             for (size_t i = 0; i < cols; i++)
                 memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
         }

@@ -147,7 +147,7 @@ static enum err signer_open(struct consensus *c, uint64_t committed, struct note
     if (e == ERR_OK)
         e = host_file_sync(c->signer_file);
     if (e != ERR_OK && c->signer_file)
-        e = note_set(note, e, "cannot write %s: %s", path, err_text(e));
+        e = note_set(note, e, "cannot write %s: %s (make room, or see to the disk)", path, err_text(e));
     buf_clear(&file);
     return e;
 }

@@ -279,6 +279,12 @@ struct offers *market_offers(struct market *m)
     return m->s.offers;
 }
 
+enum err market_receipt(struct market *m, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
+                        struct buf *proof, struct note *note)
+{
+    return settle_receipt(m->settle, settlement, index, out, proof, note);
+}
+
 void market_settle(struct market *m, market_settling_fn fn, void *arg)
 {
     settle_now(m->settle, fn, arg);

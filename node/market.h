@@ -86,6 +86,9 @@ void market_share_state(const struct market *m, struct market_share *s, char *wh
 /* Settles every channel with something unsettled; `fn` (may be NULL) hears of each. */
 typedef void (*market_settling_fn)(void *arg, const struct hash *channel, struct amount amount);
 void market_settle(struct market *m, market_settling_fn fn, void *arg);
+/* A receipt of a settlement that this node provided for, and its proof, appended. */
+enum err market_receipt(struct market *m, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
+                        struct buf *proof, struct note *note) MUST_USE;
 uint64_t market_jobs_served(const struct market *m);
 /* Vouchers over all channels that pay this node: settled so far, and not yet. */
 struct amount market_earned(const struct market *m);

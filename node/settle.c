@@ -318,6 +318,28 @@ static void add_show(struct settle *t, const struct hash *settlement, const stru
     host_timer_set(t->s.host, &x->timer, 0, show_step, x);
 }
 
+enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
+                        struct buf *proof, struct note *note)
+{
+    struct rec_settlement rec;
+    struct channel settled, *c = NULL;
+    if (ledger_settlement(t->s.ledger, settlement, &rec))
+        c = provider_channel(t->provider, &rec.channel);
+    if (!c)
+        return note_set(note, ERR_NOT_FOUND, "this node has no receipts of that settlement: ask its provider's node");
+    enum err e = snapshot_read(t, &c->head, &rec.receipts_root, &settled);
+    bool is_current = e != ERR_OK && hash_equal(&c->head.voucher.receipts_root, &rec.receipts_root);
+    const struct channel *from = is_current ? c : &settled;
+    if (e != ERR_OK && !is_current)
+        e = note_set(note, ERR_NOT_FOUND, "the receipts of that settlement are no longer kept here");
+    else if (index >= from->n)
+        e = note_set(note, ERR_NOT_FOUND, "the settlement has %u receipts", from->n);
+    else if ((e = channel_prove(from, index, proof)) == ERR_OK)
+        *out = from->receipts[index];
+    channel_clear(&settled);
+    return e;
+}
+
 void settle_on_event(struct settle *t, const struct ledger_event *e)
 {
     if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->b, &t->s.self))

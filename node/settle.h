@@ -12,6 +12,10 @@ struct settle *settle_new(const struct market_services *s, struct provider *prov
 void settle_free(struct settle *t);
 /* Every channel with something unsettled and no settlement under way; `fn` (may be NULL) hears of each. */
 void settle_now(struct settle *t, market_settling_fn fn, void *arg);
+/* Receipt `index` of a settlement with its place in the tree that was settled (appended). ERR_NOT_FOUND where this node
+ * is not the provider, or has the receipts no more. */
+enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
+                        struct buf *proof, struct note *note) MUST_USE;
 void settle_on_event(struct settle *t, const struct ledger_event *e);
 
 #endif

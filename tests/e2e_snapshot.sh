@@ -101,9 +101,63 @@ for k in 1 2 3; do # restarts from its own store
     [ "$(height 4)" -ge "$h" ] 2>/dev/null || fail "restarted, node 4 is at height $(height 4), not $h"
 done
 
+# A light client that knows the genesis and a checkpoint, and believes no node.
+url() { echo "http://127.0.0.1:$((port[$1] + 5000))"; }
+light() { "$B/kith" --home "$dir/phone" --genesis "$dir/genesis.json" --light "$@"; }
+for _ in $(seq 200); do chain 4 info | grep -q '"height"' && break; sleep 0.05; done
+out=$(light --peer "$(url 4)" wallet balance "$account" 2>&1) && fail "an old genesis was trusted: $out"
+grep -q -- '--checkpoint' <<<"$out" || fail "no word of a checkpoint: $out"
+out=$(light --peer "$(url 4)" --peer "$(url 1)" --checkpoint "$point" --json wallet balance "$account") || fail "no balance: $out"
+python3 -c 'import json,sys; o=json.loads(sys.argv[1]); sys.exit(not (o["proven"] and o["account"]["balance"]==sys.argv[2] and o["height"]>20))' \
+    "$out" "$amount" || fail "another balance than $amount: $out"
+out=$(light --peer "$(url 4)" wallet balance "$account") || fail "what was believed is not kept: $out" # no checkpoint now
+none=$(printf '%064d' 7)
+out=$(light --peer "$(url 1)" model show "$none") || fail "no absence: $out"
+grep -q 'there is no such model' <<<"$out" || fail "an invented model: $out"
+light --peer "$(url 1)" receipt show "$none" 0 | grep -q 'no such settlement' || fail "an invented settlement"
+light --peer "$(url 1)" proof totals | grep -q 'proven by block' || fail "no totals"
+light --peer "$(url 1)" chat 2>&1 | grep -q 'needs a daemon' || fail "chat over a light client"
+# A node of lies in between: it changes what passes through it, or sends without end.
+python3 - "$((port[1] + 5000))" "$dir/liar.port" <<'PY' &
+import http.server, socketserver, sys, urllib.request, urllib.error, re
+up, told = sys.argv[1], sys.argv[2]
+class Liar(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *a): pass
+    def do_GET(self):
+        kind, path = re.match(r'(.*)', open(told + '.how').read()).group(1), self.path
+        try: body = urllib.request.urlopen('http://127.0.0.1:%s%s' % (up, path), timeout=60).read()
+        except urllib.error.HTTPError as e: body = e.read()
+        if kind == 'value' and '/proof' in path: body = re.sub(rb'"value":"(..)', rb'"value":"ff', body)
+        if kind == 'proof' and '/proof' in path: body = re.sub(rb'"proof":"(.{80})..', rb'"proof":"\g<1>00', body)
+        if kind == 'deny' and '/proof' in path: body = body.replace(b'"found":true', b'"found":false')
+        if kind == 'header' and '/light' in path: body = re.sub(rb'"block":"(.{200})..', rb'"block":"\g<1>00', body)
+        if kind == 'huge': body = b'{"height":' + b'9' * (4 << 20) + b'}'
+        if kind == 'old' and '/wait' in path: body = b'{"height":2}'
+        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers()
+        try: self.wfile.write(body)
+        except OSError: pass
+class S(socketserver.ThreadingMixIn, http.server.HTTPServer): daemon_threads = True
+s = S(('127.0.0.1', 0), Liar); open(told, 'w').write(str(s.server_port)); s.serve_forever()
+PY
+pids[9]=$!
+for _ in $(seq 100); do [ -s "$dir/liar.port" ] && break; sleep 0.05; done
+liar=http://127.0.0.1:$(cat "$dir/liar.port")
+for how in value proof deny header huge old; do
+    echo $how >"$dir/liar.port.how"
+    out=$(timeout 60 "$B/kith" --home "$dir/phone" --genesis "$dir/genesis.json" --light --peer "$liar" wallet balance "$account" 2>&1) &&
+        fail "the lie \"$how\" was believed: $out"
+    grep -q 'kith: ' <<<"$out" || fail "the lie \"$how\" is not named: $out"
+    light --peer "$liar" --peer "$(url 1)" wallet balance "$account" >"$dir/out" 2>"$dir/err" || fail "$how: the honest node was not asked"
+    grep -q 'is not believed' "$dir/err" || fail "$how: not a word about the liar: $(cat "$dir/err")"
+done
+kill -9 "${pids[9]}"; wait "${pids[9]}" 2>/dev/null; unset 'pids[9]'
+rss=$(python3 -c 'import resource,subprocess,sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' \
+    "$B/kith" --home "$dir/phone" --genesis "$dir/genesis.json" --light --peer "$(url 1)" --checkpoint "$point" wallet balance "$account")
+[ "$rss" -lt 32768 ] || fail "a light client took $rss KiB"
+
 twice=$(cat "$dir"/[1-4].log | sed -n 's/.*consensus committed height=\([0-9]*\) .* id=\([0-9a-f]*\).*/\1 \2/p' | sort -u | cut -d' ' -f1 | uniq -d)
 [ -z "$twice" ] || fail "two blocks at height $twice"
 for i in 1 2 3 4; do kill "${pids[i]}"; done
 for i in 1 2 3 4; do wait "${pids[i]}" || fail "node $i ended with status $?"; done
 grep -h " broken \| equivocation " "$dir"/*.log && fail "a broken line"
-echo "e2e_snapshot: ok, joined at $((first - 1)), killed $kills times on the way"
+echo "e2e_snapshot: ok, joined at $((first - 1)), killed $kills times on the way; a light client took $rss KiB"

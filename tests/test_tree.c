@@ -457,7 +457,9 @@ static void loading_gives_the_root_of_putting(void **state)
         uint32_t k = MANY - 1 - i;
         assert_true(tree_load(loaded, key_at(k), bytes_of(&k, 4)));
     }
-    assert_false(tree_load(loaded, key_at(5), bytes_of("", 0)));
+    assert_true(tree_load_end(loaded));
+    assert_true(tree_load(loaded, key_at(5), bytes_of("", 0)));
+    assert_false(tree_load_end(loaded)); /* is there */
     struct hash a = tree_root(put), b = tree_root(loaded);
     assert_true(hash_equal(&a, &b));
     assert_true(loaded->top->is_fan && loaded->top->u.fan->pages[0].is_fan && runs == 1);

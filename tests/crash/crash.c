@@ -1,6 +1,6 @@
 /* A sweep of crashes over everything that a validator writes to its disk.
  *
- *     crash [--scene NAME | --scene full | --scene flips] [--every N] [--deep N] [--workers N] [--without WHAT]
+ *     crash [--scene alone|four|files|full|flips] [--every N] [--deep N] [--workers N] [--without WHAT]
  * [--point P --cut NAME [--then Q]]
  *
  * A scene is run once and every call that changes the disk is noted (disk.h). Then, for the point behind each call and
@@ -444,6 +444,8 @@ static void faults_work(const struct options *o, const char *scene, struct tally
     if (strcmp(scene, "full") == 0) {
         faults_full(&f);
         faults_small_disk(&f);
+    } else if (strcmp(scene, "files") == 0) {
+        faults_files(&f);
     } else {
         struct disk_trace t = {0};
         struct disk *d = disk_new();
@@ -537,7 +539,7 @@ int main(int argc, char **argv)
         setenv("TMPDIR", "/dev/shm", 1); /* many small files, and no sync is real */
     char *scratch = test_dir_new();
     snprintf(o.scratch, sizeof o.scratch, "%s", scratch);
-    static const char *const scenes[] = {"alone", "four", "full", "flips"};
+    static const char *const scenes[] = {"alone", "four", "files", "full", "flips"};
     for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
         if (o.scene ? strcmp(o.scene, scenes[i]) != 0 : o.without && i >= PLANS_N)
             continue;

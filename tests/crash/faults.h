@@ -20,4 +20,7 @@ void faults_flips(struct faults *f, const struct image *image, const struct disk
 /* The same node on a real file system of a few megabytes, if this machine lets us mount one; says so if not. */
 void faults_small_disk(struct faults *f);
 
+/* The wallet's file, replaced again and again: every crash (tests/crash/files.c). */
+void faults_files(struct faults *f);
+
 #endif
