@@ -8,6 +8,7 @@
 #   make portable     installs what is missing, builds kernels and models for 64-bit ARM and WebAssembly, and compares them
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
+#   make model        installs spin, searches every interleaving of the consensus rules (tests/model; ROUNDS=3, minutes)
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
@@ -205,6 +206,13 @@ portable:
 	@scripts/deps portable
 	@$(MAKE) --no-print-directory $(B)/digest $(foreach t,$(PORTABLE_TARGETS),build/portable/$t/digest build/portable/$t/test_ops)
 	@scripts/portable $(B)/digest
+
+# -- the model of consensus, checked with spin --
+ROUNDS ?= 3
+.PHONY: model
+model:
+	@scripts/deps model
+	@scripts/model $(ROUNDS)
 
 # -- measuring: bench/*.c, each checks its result before it times --
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))

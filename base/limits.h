@@ -66,6 +66,8 @@
 #define PAUSE_OWNERS_LEAST                                                                                             \
     3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
                                 */
+#define OFFICE_MARKS      64   /* of the heights of an unbonding period, in equal parts of it */
+#define PUNISHED_MAX      64   /* heights for which one key is punished: by then little is left of its stake */
 #define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
 #define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
@@ -100,6 +102,13 @@
 #define SYNC_WINDOW             16          /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000        /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300         /* a peer that is one block ahead: consensus usually gets there by itself */
+
+/* -- consensus: faults -- */
+#define CONSENSUS_EVIDENCE_MAX      64    /* that waits for its punishment: four validators that cheat in 16 heights */
+#define CONSENSUS_EVIDENCE_MS       2000  /* until the next validator in line sends it to the ledger */
+#define CONSENSUS_EVIDENCE_AGAIN_MS 30000 /* until the same one does so again */
+#define CONSENSUS_FORGET_MAX        16    /* testimonies forgotten with a block: more than one, so that it catches up */
+#define TESTIMONY_QUORUMS_MAX       32    /* quorums of prevotes kept of a decided height: nearly always it is one */
 
 /* -- light clients -- */
 #define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */

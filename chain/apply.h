@@ -1,7 +1,8 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_grant.c
- * (access to data), apply_bounty.c, apply_rule.c (who signs for an account), apply_beacon.c, apply_fee.c,
+ * (access to data), apply_bounty.c, apply_rule.c (who signs for an account), apply_beacon.c,
+ * apply_evidence.c, apply_office.c (who validates), apply_fee.c,
  * apply_pause.c, apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
@@ -57,10 +58,20 @@ void apply_due(struct apply *a);
 /* Fees and new money to the proposer; `busy`: the block had transactions. */
 void apply_reward(struct apply *a, bool busy);
 
+/* Moves the office towards the bonds by what one block may (valset_approach). True if it changed; *arrived: nothing was
+ * left to do. */
+bool apply_office_step(struct apply *a, bool *arrived);
+/* Remembers when this block was, if the last mark is old. */
+void apply_office_mark(struct apply *a);
 /* The prices of the next block, from how full this one was. */
 void apply_fees(struct apply *a);
 
 /* -- shared by the files of this group -- */
+
+/* The height behind which faults are forgiven: the last that an unbonding period has passed since. */
+uint64_t apply_office_oldest(const struct apply *a);
+/* May it be punished in this block? Fills *rec where it may. */
+enum err apply_evidence_check(const struct apply *a, const struct evidence *e, struct rec_office *rec) MUST_USE;
 
 /* Bond and withdrawn bond of an owner that still answers. */
 struct amount apply_stake(const struct state *s, enum bond_role role, const struct pubkey *owner);

@@ -33,6 +33,9 @@ enum err apply_tx_bond(struct apply *a, const struct tx_bond *body)
     if (e)
         return e;
     enum bond_role role = (enum bond_role)body->role;
+    struct rec_office office;
+    if (role == BOND_VALIDATOR && state_get_office(a->s, &a->signer, &office) && office.banned)
+        return note_set(a->note, ERR_REFUSED, "this key signed two things that contradict: bond with another key");
     struct amount min = bond_min(&a->params, role), bond = state_get_bond(a->s, role, &a->signer);
     if (!state_debit(a->s, &a->signer, POT_LOCKED, body->amount))
         return apply_no_funds(a, body->amount);

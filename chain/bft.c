@@ -292,7 +292,9 @@ static bool rule_skip(struct bft *b)
     return true;
 }
 
-/* Lines 22 and 28. */
+/* Lines 22 and 28, but for one thing: where we are locked on this very value, the paper prevotes it whatever it rests
+ * on. Refusing what rests on less than our lock costs no progress, since of all honest validators the one whose valid
+ * round is highest is still accepted by all at its turn; and it makes each prevote below a lock a fault. */
 static bool rule_prevote(struct bft *b, const struct round *r)
 {
     if (b->step != BFT_PROPOSE || !r->has_proposal)
@@ -301,13 +303,12 @@ static bool rule_prevote(struct bft *b, const struct round *r)
     enum bft_verdict verdict = bft_verdict(b, &p->value);
     if (verdict == BFT_UNKNOWN)
         return false;
-    bool is_free = b->locked_round == VOTE_NO_ROUND, is_mine = !is_free && hash_equal(&b->locked_value, &p->value);
-    bool accept = is_mine || (is_free && r->is_timely);
+    bool is_free = b->locked_round == VOTE_NO_ROUND, accept = is_free && r->is_timely;
     if (p->valid_round != VOTE_NO_ROUND) {
         const struct round *then = round_find(b, p->valid_round);
         if (!then || !bft_votes_quorum(&then->prevotes, &b->validators, &p->value))
             return false;
-        accept = is_mine || is_free || b->locked_round <= p->valid_round;
+        accept = is_free || b->locked_round <= p->valid_round;
     }
     accept = accept && verdict == BFT_VALID;
     cast(b, VOTE_PREVOTE, accept ? &p->value : NULL, p->valid_round);
@@ -396,9 +397,33 @@ bool bft_wants(const struct bft *b, const struct proposal *p)
     return proposer == p->index && proposal_verify(p, &b->chain, &b->validators.v[p->index].key);
 }
 
+bool bft_contradicts(const struct bft *b, const struct proposal *p)
+{
+    struct evidence e;
+    const struct round *r = round_find(b, p->round);
+    if (p->height != b->height || b->step == BFT_DECIDED || !proposal_is_sane(p) || p->index >= b->validators.n || !r ||
+        !r->has_proposal || r->proposer != p->index || b->accused[p->index])
+        return false;
+    const struct pubkey *key = &b->validators.v[p->index].key;
+    return evidence_of_proposals(key, &r->proposal, p, &e) && proposal_verify(p, &b->chain, key);
+}
+
+static void accuse(struct bft *b, uint32_t index, const struct evidence *e)
+{
+    if (b->accused[index])
+        return;
+    b->accused[index] = true;
+    effect_add(b, BFT_EVIDENCE)->evidence = *e;
+}
+
 static void on_proposal(struct bft *b, const struct bft_event *e)
 {
     const struct proposal *p = &e->proposal;
+    if (bft_contradicts(b, p)) {
+        struct evidence found;
+        if (evidence_of_proposals(&b->validators.v[p->index].key, &round_find(b, p->round)->proposal, p, &found))
+            accuse(b, p->index, &found);
+    }
     if (!bft_wants(b, p))
         return;
     struct round *r = round_get(b, p->round);
@@ -420,13 +445,24 @@ static void on_value(struct bft *b, const struct bft_event *e)
     offer(b, &e->value, VOTE_NO_ROUND);
 }
 
-static void accuse(struct bft *b, const struct vote *first, const struct vote *second)
+static void accuse_of_votes(struct bft *b, const struct vote *x, const struct vote *y)
 {
-    if (b->accused[first->index])
-        return;
-    b->accused[first->index] = true;
-    struct bft_effect *f = effect_add(b, BFT_EVIDENCE);
-    f->evidence = (struct evidence){.validator = b->validators.v[first->index].key, .a = *first, .b = *second};
+    struct evidence e;
+    if (evidence_of_votes(&b->validators.v[x->index].key, x, y, &e))
+        accuse(b, x->index, &e);
+}
+
+/* A precommit and a later prevote of one validator that contradict: `v` was just added, the other is of another round.
+ */
+static void find_amnesia(struct bft *b, const struct vote *v)
+{
+    for (uint32_t i = 0; i < b->rounds_n && !b->accused[v->index]; i++) {
+        const struct round *r = b->rounds[i];
+        const struct bft_votes *votes = v->kind == VOTE_PREVOTE ? &r->precommits : &r->prevotes;
+        for (uint32_t k = 0; k < votes->n && r->round != v->round; k++)
+            if (votes->votes[k].index == v->index)
+                accuse_of_votes(b, &votes->votes[k], v);
+    }
 }
 
 static void on_vote(struct bft *b, const struct vote *v)
@@ -452,7 +488,9 @@ static void on_vote(struct bft *b, const struct vote *v)
     struct vote first;
     uint32_t before = votes->n;
     if (bft_votes_add(votes, &b->validators, v, &first) == BFT_VOTE_CONFLICT)
-        accuse(b, &first, v);
+        accuse_of_votes(b, &first, v);
+    if (votes->n > before)
+        find_amnesia(b, v);
     highest_note(b, v->index, v->round);
     b->news = votes->n > before;
 }
@@ -534,18 +572,17 @@ bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind)
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs)
 {
     const struct round *r = round_find(b, round);
-    uint32_t n = 0;
-    for (uint32_t index = 0; r && index < b->validators.n; index++)
-        for (uint32_t i = 0; i < r->precommits.n; i++) {
-            const struct vote *v = &r->precommits.votes[i];
-            if (v->index != index || !hash_equal(&v->value, value))
-                continue;
-            codec_put_u16(sigs, &v->index);
-            codec_put_sig(sigs, &v->sig);
-            n++;
-            break;
-        }
-    return n;
+    return r ? bft_votes_sigs(&r->precommits, value, VOTE_NO_ROUND, sigs) : 0;
+}
+
+void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg)
+{
+    for (uint32_t i = 0; i < b->rounds_n; i++) {
+        const struct bft_votes *votes = &b->rounds[i]->prevotes;
+        for (uint32_t k = 0; k < votes->tallies_n; k++)
+            if (!hash_is_zero(&votes->tallies[k].value) && valset_is_quorum(&b->validators, votes->tallies[k].power))
+                fn(arg, b->rounds[i]->round, votes, &votes->tallies[k]);
+    }
 }
 
 static void round_votes(const struct bft *b, uint32_t round, bft_vote_fn fn, void *arg)

@@ -12,16 +12,18 @@
  * back as an event before anything else, as if it had come from a peer. It holds no blocks either: a value is an
  * id together with the verdict that the driver gave with it.
  *
- * Differences from the paper, each allowed by it: prevotes carry the valid round and a quorum is of equal
- * (value, valid round); rounds are skipped on f+1 of power in that round or later ones; a fresh proposal whose time
- * is off our clock or that was made in another round is refused (but not one that had a quorum before); a proposer's
- * second proposal is taken if a quorum voted for it.
+ * Differences from the paper, each allowed by it: a locked validator prevotes only what had a quorum in the round of
+ * its lock or later, its own value included (so a prevote that forgets a lock is evidence by itself); prevotes carry
+ * the valid round and a quorum is of equal (value, valid round); rounds are skipped on f+1 of power in that round or
+ * later ones; a fresh proposal whose time is off our clock or that was made in another round is refused (but not one
+ * that had a quorum before); a proposer's second proposal is taken if a quorum voted for it.
  *
  * Same events in the same order give the same effects: a log of events is a log of the state.
  */
 #ifndef KITH_CHAIN_BFT_H
 #define KITH_CHAIN_BFT_H
 
+#include "chain/evidence.h"
 #include "chain/valset.h"
 #include "chain/vote.h"
 
@@ -94,12 +96,19 @@ struct bft_view bft_view(const struct bft *b);
 /* Would the proposal tell us something? To be asked before its block is checked, which costs. Its signature is verified
  * here. */
 bool bft_wants(const struct bft *b, const struct proposal *p);
+/* Does it contradict the one that we have of its round and proposer? Then it is worth an event, for the evidence. */
+bool bft_contradicts(const struct bft *b, const struct proposal *p);
 /* What we know of the verdict on a value of this height. */
 enum bft_verdict bft_verdict(const struct bft *b, const struct hash *value);
 /* Does it know a vote of ours? */
 bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind);
 /* After BFT_DECIDE: appends commit_sig's of its precommits, ordered by index. Returns how many. */
 uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs);
+/* Calls fn for every quorum of prevotes for a value, of the rounds that are kept. */
+struct bft_votes;
+struct bft_tally;
+typedef void (*bft_quorum_fn)(void *arg, uint32_t round, const struct bft_votes *votes, const struct bft_tally *tally);
+void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg);
 /* Calls fn for what a peer that missed messages needs: the votes of this round, of the one before
  * and of the valid round. */
 typedef void (*bft_vote_fn)(void *arg, const struct vote *v);

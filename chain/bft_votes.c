@@ -2,6 +2,7 @@
 #include "chain/bft_votes.h"
 
 #include "base/mem.h"
+#include "chain/block.h"
 
 #include <stdlib.h>
 
@@ -90,4 +91,19 @@ const struct bft_tally *bft_votes_decided(const struct bft_votes *v, const struc
         if (!hash_is_zero(&v->tallies[i].value) && valset_is_quorum(s, v->tallies[i].power))
             return &v->tallies[i];
     return NULL;
+}
+
+uint32_t bft_votes_sigs(const struct bft_votes *v, const struct hash *value, uint32_t valid_round, struct buf *sigs)
+{
+    uint32_t n = 0;
+    for (uint32_t index = 0; index < VALIDATORS_MAX; index++)
+        for (uint32_t i = 0; i < v->n; i++) {
+            const struct vote *vote = &v->votes[i];
+            if (vote->index != index || vote->valid_round != valid_round || !hash_equal(&vote->value, value))
+                continue;
+            commit_sig_put(sigs, &(struct commit_sig){vote->index, vote->sig});
+            n++;
+            break;
+        }
+    return n;
 }

@@ -35,6 +35,8 @@ bool bft_votes_has(const struct bft_votes *v, const struct vote *vote);
  * one. */
 enum bft_votes_added bft_votes_add(struct bft_votes *v, const struct valset *s, const struct vote *vote,
                                    struct vote *first);
+/* Appends the commit_sig's of those who voted this, ordered by index; returns how many. */
+uint32_t bft_votes_sigs(const struct bft_votes *v, const struct hash *value, uint32_t valid_round, struct buf *sigs);
 /* The tally with a quorum for this value, of any valid round; NULL if there is none. */
 const struct bft_tally *bft_votes_quorum(const struct bft_votes *v, const struct valset *s, const struct hash *value);
 /* The value other than nil that has a quorum; NULL if none has. */

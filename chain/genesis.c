@@ -43,6 +43,8 @@ struct params params_default(void)
         .audits_full = 4,
         .slash_bps = 5000,
         .slash_auditor_bps = 2000,
+        .evidence_slash_bps = 1000,
+        .evidence_reporter_bps = 1000,
         .audit_slash_bps = 1000,
         .challenge_bond = amount_of(MOTE_PER_KITH),
         .audit_epoch_ms = DAY_MS,
@@ -93,6 +95,8 @@ enum err params_check(const struct params *p, struct note *note)
         {"overlap_bps", p->overlap_bps},
         {"slash_bps", p->slash_bps},
         {"slash_auditor_bps", p->slash_auditor_bps},
+        {"evidence_slash_bps", p->evidence_slash_bps},
+        {"evidence_reporter_bps", p->evidence_reporter_bps},
     };
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
         if (shares[i].bps > BPS_ALL)

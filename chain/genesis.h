@@ -32,26 +32,28 @@
     F(amount, validator_bond_min)                                                                                      \
     F(amount, provider_bond_min)                                                                                       \
     F(amount, auditor_bond_min)                                                                                        \
-    F(u64, unbonding_ms)         /* a withdrawn bond answers this long */                                              \
-    F(u64, dispute_ms)           /* between a payer's close and the return of the rest */                              \
-    F(u64, audit_window_ms)      /* between a draw and the payout without a verdict */                                 \
-    F(u64, audit_reveal_ms)      /* between the commitments and a decision without reveals */                          \
-    F(u64, fault_window_ms)      /* a second mismatch within it is slashed; full audit lasts as long */                \
-    F(u64, keep_ms)              /* a finished settlement's record stays this long */                                  \
-    F(u8, audits_per_settlement) /* receipts drawn... */                                                               \
-    F(u8, audits_full)           /* ...and where the owner is under full audit */                                      \
-    F(u16, slash_bps)            /* of the provider bond */                                                            \
-    F(u16, slash_auditor_bps)    /* of what was slashed, to who proved it; the rest burns */                           \
-    F(u16, audit_slash_bps)      /* of the bond of an auditor that the decision finds wrong */                         \
-    F(amount, challenge_bond)    /* locked by who challenges a receipt */                                              \
-    F(u64, audit_epoch_ms)       /* verdicts are counted over it, and slashing pauses for it... */                     \
-    F(u16, pause_bps)            /* ...where more than this of them are mismatches, of several owners */               \
-    F(amount, grant_bond)        /* locked by who releases a data key, until the dispute window is over */             \
-    F(u64, grant_release_ms)     /* between a grant and its refund without a key */                                    \
-    F(u64, grant_dispute_ms)     /* between a key's release and its payment */                                         \
-    F(amount, issue_block)       /* new money for the proposer of a block with transactions... */                      \
-    F(u64, issue_halving)        /* ...which halves after this many blocks */                                          \
-    F(u64, beacon_epoch)         /* blocks; a key of the beacon holds two of these after it was registered */
+    F(u64, unbonding_ms)          /* a withdrawn bond answers this long */                                             \
+    F(u64, dispute_ms)            /* between a payer's close and the return of the rest */                             \
+    F(u64, audit_window_ms)       /* between a draw and the payout without a verdict */                                \
+    F(u64, audit_reveal_ms)       /* between the commitments and a decision without reveals */                         \
+    F(u64, fault_window_ms)       /* a second mismatch within it is slashed; full audit lasts as long */               \
+    F(u64, keep_ms)               /* a finished settlement's record stays this long */                                 \
+    F(u8, audits_per_settlement)  /* receipts drawn... */                                                              \
+    F(u8, audits_full)            /* ...and where the owner is under full audit */                                     \
+    F(u16, slash_bps)             /* of the provider bond */                                                           \
+    F(u16, slash_auditor_bps)     /* of what was slashed, to who proved it; the rest burns */                          \
+    F(u16, audit_slash_bps)       /* of the bond of an auditor that the decision finds wrong */                        \
+    F(amount, challenge_bond)     /* locked by who challenges a receipt */                                             \
+    F(u16, evidence_slash_bps)    /* of a validator's stake, for each height in which it contradicted itself */        \
+    F(u16, evidence_reporter_bps) /* of that, to who reports it; the rest burns */                                     \
+    F(u64, audit_epoch_ms)        /* verdicts are counted over it, and slashing pauses for it... */                    \
+    F(u16, pause_bps)             /* ...where more than this of them are mismatches, of several owners */              \
+    F(amount, grant_bond)         /* locked by who releases a data key, until the dispute window is over */            \
+    F(u64, grant_release_ms)      /* between a grant and its refund without a key */                                   \
+    F(u64, grant_dispute_ms)      /* between a key's release and its payment */                                        \
+    F(amount, issue_block)        /* new money for the proposer of a block with transactions... */                     \
+    F(u64, issue_halving)         /* ...which halves after this many blocks */                                         \
+    F(u64, beacon_epoch)          /* blocks; a key of the beacon holds two of these after it was registered */
 RECORD_DECLARE(params, PARAMS_FIELDS)
 #define CODEC_TYPE_params struct params
 RECORD_AS_FIELD(params)

@@ -174,7 +174,7 @@ enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, cons
         return e;
     }
     l->validators_n = ledger_validators(l, l->validators);
-    l->state.validators_changed = false;
+    l->office_moves = true; /* not known; the first block looks */
     *out = l;
     return ERR_OK;
 }
@@ -264,6 +264,19 @@ struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, s
     };
 }
 
+/* Did the set of validators change? Only a block with transactions marks its time: an idle chain stays as it is. */
+static bool office_step(struct ledger *l, struct apply *a, bool busy)
+{
+    bool changed = false, arrived = !l->office_moves;
+    if (busy)
+        apply_office_mark(a);
+    if (l->state.validators_changed || l->office_moves)
+        changed = apply_office_step(a, &arrived);
+    l->office_moves = !arrived;
+    l->state.validators_changed = false;
+    return changed;
+}
+
 enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, const struct ledger_result **out,
                          struct note *note)
 {
@@ -287,12 +300,13 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     a.tx = LEDGER_NO_TX;
     a.note = NULL;
     apply_reward(&a, block->n > 0);
+    bool changed = office_step(l, &a, block->n > 0);
     apply_fees(&a);
     state_seal(&l->state);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};
     l->finalized = true;
-    if (l->state.validators_changed)
+    if (changed)
         l->validators_n = ledger_validators(l, l->validators);
     l->result = (struct ledger_result){
         .state_root = l->next_head.state_root,
@@ -301,11 +315,10 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
         .n = block->n,
         .events = l->events.at,
         .events_n = l->events.n,
-        .validators_changed = l->state.validators_changed,
+        .validators_changed = changed,
         .validators = l->validators,
         .validators_n = l->validators_n,
     };
-    l->state.validators_changed = false;
     *out = &l->result;
     return ERR_OK;
 }

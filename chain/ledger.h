@@ -1,5 +1,5 @@
 /* The ledger as consensus and node see it: a deterministic state machine over a store. Consensus uses
- * check, prepare, process, finalize and commit and nothing else of it, so another engine could take its place.
+ * check, prepare, process, finalize, commit and queries and nothing else of it, so another engine could take its place.
  *
  *     prepare   the proposer: which of the waiting transactions make the next block
  *     process   every validator: is this proposal one that may be decided
@@ -105,7 +105,7 @@ struct ledger_block {
  *   AUDIT_VERDICT   id, other = channel, a = auditor node, b = provider node, index, code = audit_verdict
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
- *   SLASHED         id, a = owner, amount, code = bond_role
+ *   SLASHED         id (of the evidence's transaction for a validator), a = owner, amount, code = bond_role
  *   SLASHING_PAUSED time_ms = until when, index = mismatches, code = owners that had some (255: or more)
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
@@ -243,7 +243,13 @@ bool ledger_beacon_key_last(const struct ledger *l, const struct pubkey *validat
 struct params ledger_params(const struct ledger *l);
 struct rec_epoch ledger_audit_epoch(const struct ledger *l); /* verdicts so far, and whether slashing is paused */
 struct rec_totals ledger_totals(const struct ledger *l);
-/* At most VALIDATORS_MAX; returns how many. */
+/* Would a transaction with it have its effect in the next block? ERR_RANGE for a height to come, ERR_DUPLICATE where
+ * the validator was punished for that height. */
+enum err ledger_evidence_check(struct ledger *l, const struct evidence *e, struct note *note) MUST_USE;
+/* No fault of a height below is punished any more. */
+uint64_t ledger_answers_from(struct ledger *l);
+bool ledger_office(const struct ledger *l, const struct pubkey *validator, struct rec_office *out);
+/* Those in office two heights after the last block; at most VALIDATORS_MAX, returns how many. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX]);
 /* The next record behind `after` in the order of keys (NULL: the first); false at the end. */
 bool ledger_model_next(const struct ledger *l, const struct hash *after, struct rec_model *out);

@@ -44,6 +44,7 @@ struct ledger {
     struct hash chain;
     struct rec_head head;      /* last committed */
     struct rec_head next_head; /* of the finalized block */
+    bool office_moves;         /* the office may not have arrived where the bonds want it */
     bool finalized;            /* a block is applied in memory and not yet committed */
     struct kv_batch results;   /* what became of its transactions */
     struct ledger_fetch fetch;

@@ -184,28 +184,37 @@ static int compare_validators(const void *x, const void *y)
     return a->power != b->power ? (a->power < b->power) - (a->power > b->power) : pubkey_compare(&a->key, &b->key);
 }
 
-/* The strongest VALIDATORS_MAX of those that are bonded. */
 uint32_t ledger_validators(const struct ledger *l, struct ledger_validator out[VALIDATORS_MAX])
 {
-    struct ledger_validator *all = NULL;
+    struct rec_office rec;
     struct pubkey key;
-    struct amount stake;
-    uint32_t n = 0, room = 0;
-    for (bool more = state_next_bond(&l->state, BOND_VALIDATOR, NULL, &key, &stake); more;
-         more = state_next_bond(&l->state, BOND_VALIDATOR, &key, &key, &stake)) {
-        if (n == room) {
-            room = room ? 2 * room : VALIDATORS_MAX;
-            all = mem_resize(all, room, sizeof *all);
-        }
-        all[n++] = (struct ledger_validator){key, stake.mote / LEDGER_POWER_UNIT};
-    }
+    uint32_t n = 0;
+    for (bool more = state_next_in_office(&l->state, NULL, &key, &rec); more;
+         more = state_next_in_office(&l->state, &key, &key, &rec))
+        if (rec.power && n < VALIDATORS_MAX)
+            out[n++] = (struct ledger_validator){key, rec.power};
     if (n > 1)
-        qsort(all, n, sizeof *all, compare_validators);
-    n = n < VALIDATORS_MAX ? n : VALIDATORS_MAX;
-    if (n)
-        memcpy(out, all, n * sizeof *all);
-    free(all);
+        qsort(out, n, sizeof *out, compare_validators);
     return n;
+}
+
+enum err ledger_evidence_check(struct ledger *l, const struct evidence *e, struct note *note)
+{
+    struct rec_office rec;
+    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
+    a.note = note;
+    return apply_evidence_check(&a, e, &rec);
+}
+
+uint64_t ledger_answers_from(struct ledger *l)
+{
+    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
+    return apply_office_oldest(&a);
+}
+
+bool ledger_office(const struct ledger *l, const struct pubkey *validator, struct rec_office *out)
+{
+    return state_get_office(&l->state, validator, out);
 }
 
 enum err ledger_tx_result(struct ledger *l, const struct hash *id, struct rec_result *out, struct note *note)

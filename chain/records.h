@@ -17,6 +17,7 @@
     C('g', GRANT, true)       /* grant -> rec_grant */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
     C('i', AUDITOR, true)     /* model, node -> nothing: nodes that audit this model */                                \
+    C('j', MARKS, false)      /* -> rec_marks */                                                                       \
     C('k', BEACON_KEY, false) /* validator -> rec_beacon_key */                                                        \
     C('l', RULE, false)       /* account -> rec_rule */                                                                \
     C('m', MODEL, true)       /* root -> rec_model */                                                                  \
@@ -31,7 +32,8 @@
     C('v', TOTALS, false)     /* -> rec_totals */                                                                      \
     C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */                       \
     C('x', EPOCH, false)      /* -> rec_epoch */                                                                       \
-    C('y', BOUNTY, true)      /* bounty -> rec_bounty */
+    C('y', BOUNTY, true)      /* bounty -> rec_bounty */                                                               \
+    C('z', OFFICE, true)      /* validator -> rec_office */
 
 enum state_class {
 #define C(byte, name, listed) STATE_##name = byte,
@@ -59,6 +61,19 @@ RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
  * a height of 0: none. */
 #define REC_BEACON_KEY_FIELDS(F) F(vrf_public, key) F(u64, from_height) F(vrf_public, next) F(u64, next_from_height)
 RECORD_DECLARE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
+
+/* A validator: its power in the set of the height after next, the heights that it was in office from and until (0:
+ * still; an earlier stay is counted as part of this one), whether its key was found guilty and may never be bonded
+ * again, and the heights for which it was punished, u64 one behind the other. */
+#define REC_OFFICE_FIELDS(F) F(u64, power) F(u64, from_height) F(u64, until_height) F(flag, banned) F(blob, punished)
+RECORD_DECLARE(rec_office, REC_OFFICE_FIELDS)
+
+/* When heights were: office_mark one behind the other, the oldest first. */
+#define OFFICE_MARK_FIELDS(F) F(u64, height) F(u64, time_ms)
+RECORD_DECLARE(office_mark, OFFICE_MARK_FIELDS)
+#define OFFICE_MARK_SIZE    16
+#define REC_MARKS_FIELDS(F) F(blob, marks)
+RECORD_DECLARE(rec_marks, REC_MARKS_FIELDS)
 
 /* An owner's exact mismatches that are held against it, and when the last such was; full audit holds until its time.
  * mismatch_ms: the last one at all, also while slashing is paused. */

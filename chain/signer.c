@@ -44,11 +44,21 @@ static enum err sign(struct signer *s, const struct seckey *key, uint64_t height
     return ERR_OK;
 }
 
+/* A prevote for what had no quorum since our lock: evidence against us (evidence.h). */
+static bool forgets(const struct signer *s, const struct vote *v)
+{
+    bool is_locked = s->locked_height == v->height && s->locked_round != VOTE_NO_ROUND && s->locked_round < v->round;
+    return is_locked && v->kind == VOTE_PREVOTE && !hash_is_zero(&v->value) &&
+           (v->valid_round == VOTE_NO_ROUND || v->valid_round < s->locked_round);
+}
+
 enum err signer_sign_vote(struct signer *s, const struct seckey *key, const struct hash *chain, struct vote *v,
                           bool *fresh)
 {
     CHECK(vote_is_sane(v));
     struct hash content = vote_hash(v, chain);
+    if (forgets(s, v))
+        return ERR_STATE;
     uint8_t step = v->kind == VOTE_PREVOTE ? SIGNER_PREVOTE : SIGNER_PRECOMMIT;
     enum err e = sign(s, key, v->height, v->round, step, &content, &v->sig, fresh);
     if (e == ERR_OK && *fresh && v->kind == VOTE_PRECOMMIT && !hash_is_zero(&v->value)) {

@@ -37,7 +37,8 @@ RECORD_DECLARE(signer, SIGNER_FIELDS)
 
 /* Nothing signed, nothing may be signed below `height`. */
 void signer_init(struct signer *s, uint64_t height);
-/* Signs in place; `fresh` says whether *s changed and must be stored. ERR_STATE: it would regress or contradict. */
+/* Signs in place; `fresh` says whether *s changed and must be stored. ERR_STATE: it would regress, contradict, or
+ * forget the lock. */
 enum err signer_sign_vote(struct signer *s, const struct seckey *key, const struct hash *chain, struct vote *v,
                           bool *fresh) MUST_USE;
 enum err signer_sign_proposal(struct signer *s, const struct seckey *key, const struct hash *chain, struct proposal *p,

@@ -9,6 +9,9 @@ RECORD_DEFINE(rec_rule, REC_RULE_FIELDS)
 RECORD_DEFINE(rec_bond, REC_BOND_FIELDS)
 RECORD_DEFINE(rec_unbonding, REC_UNBONDING_FIELDS)
 RECORD_DEFINE(rec_beacon_key, REC_BEACON_KEY_FIELDS)
+RECORD_DEFINE(rec_office, REC_OFFICE_FIELDS)
+RECORD_DEFINE(office_mark, OFFICE_MARK_FIELDS)
+RECORD_DEFINE(rec_marks, REC_MARKS_FIELDS)
 RECORD_DEFINE(rec_fault, REC_FAULT_FIELDS)
 RECORD_DEFINE(rec_provider, REC_PROVIDER_FIELDS)
 RECORD_DEFINE(flat_entry, FLAT_ENTRY_FIELDS)
@@ -165,7 +168,18 @@ void state_prime_account(struct state *s, const struct pubkey *key, const struct
     tree_prime(s->tree, key_bytes(&k), path);
 }
 
-/* -- bonds -- */
+static bool read_marks(struct bytes value, struct rec_marks *out)
+{
+    struct cursor c = cursor_of(value);
+    *out = (struct rec_marks){0};
+    if (!value.p)
+        return false;
+    rec_marks_get(&c, out);
+    CHECK(cursor_end(&c));
+    return true;
+}
+
+/* -- bonds and office -- */
 
 static struct key bond_key(enum bond_role role, const struct pubkey *owner)
 {
@@ -225,6 +239,33 @@ bool state_next_bond(const struct state *s, enum bond_role role, const struct pu
     memcpy(owner->b, key.p + prefix.n, sizeof owner->b);
     *a = bond_of(value);
     return true;
+}
+
+bool state_next_in_office(const struct state *s, const struct pubkey *after, struct pubkey *key, struct rec_office *out)
+{
+    struct key prefix = key_class(STATE_OFFICE), from = {0};
+    struct bytes found, value;
+    if (after)
+        from = key_one(STATE_OFFICE, after->b);
+    if (!walk(s, &prefix, after ? &from : NULL, &found, &value))
+        return false;
+    memcpy(key->b, found.p + 1, sizeof key->b);
+    return read_office(value, out);
+}
+
+bool state_get_marks(const struct state *s, struct rec_marks *out)
+{
+    struct key k = key_class(STATE_MARKS);
+    return read_marks(lookup(s, &k), out);
+}
+
+void state_put_marks(struct state *s, const struct rec_marks *m)
+{
+    struct key k = key_class(STATE_MARKS);
+    struct buf b = {0};
+    rec_marks_put(&b, m);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
 }
 
 static struct key unbonding_key(enum bond_role role, const struct pubkey *owner, const struct hash *id)
@@ -586,6 +627,8 @@ void state_begin(struct state *s, const struct genesis *g)
         CHECK(amount_add(&s->totals.genesis, s->totals.genesis, h.amount));
         CHECK(amount_add(&s->totals.locked, s->totals.locked, h.amount));
         state_put_bond(s, BOND_VALIDATOR, &h.key, h.amount);
+        state_put_office(s, &h.key,
+                         &(struct rec_office){.power = h.amount.mote / GENESIS_STAKE_LEAST, .from_height = 1});
     }
     state_seal(s);
 }

@@ -16,7 +16,7 @@ struct state {
     struct rec_totals totals;
     struct buf scratch;      /* the record that is being encoded */
     struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
-    bool validators_changed; /* a validator's bond did, since state_init or the last clearing */
+    bool validators_changed; /* a validator's bond or ban did, since state_init or the last clearing */
 };
 
 struct state_mark {
@@ -62,6 +62,7 @@ void state_prime_account(struct state *s, const struct pubkey *key, const struct
     R(account, ACCOUNT, pubkey, rec_account)                                                                           \
     R(rule, RULE, pubkey, rec_rule)                                                                                    \
     R(beacon_key, BEACON_KEY, pubkey, rec_beacon_key)                                                                  \
+    R(office, OFFICE, pubkey, rec_office)                                                                              \
     R(fault, FAULT, pubkey, rec_fault)                                                                                 \
     R(provider, PROVIDER, pubkey, rec_provider)                                                                        \
     R(model, MODEL, hash, rec_model)                                                                                   \
@@ -88,6 +89,12 @@ struct amount state_get_bond(const struct state *s, enum bond_role role, const s
 void state_put_bond(struct state *s, enum bond_role role, const struct pubkey *owner, struct amount a); /* 0 removes */
 bool state_next_bond(const struct state *s, enum bond_role role, const struct pubkey *after, struct pubkey *owner,
                      struct amount *a);
+
+/* The next validator with a record of office, in the order of keys; `after` may be NULL, and be the same as `key`. */
+bool state_next_in_office(const struct state *s, const struct pubkey *after, struct pubkey *key,
+                          struct rec_office *out);
+bool state_get_marks(const struct state *s, struct rec_marks *out);
+void state_put_marks(struct state *s, const struct rec_marks *m);
 
 /* `after`: NULL for the first. */
 void state_put_unbonding(struct state *s, const struct hash *id, const struct rec_unbonding *u);

@@ -11,6 +11,7 @@
 #define KITH_CHAIN_TX_H
 
 #include "base/vrf.h"
+#include "chain/evidence.h"
 #include "chain/market_records.h"
 
 #define TX_VERSION 1
@@ -61,6 +62,7 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(8, CHANNEL_TOPUP, tx_channel_topup, 2)                                                                           \
     K(9, CHANNEL_SETTLE, tx_channel_settle, 10)                                                                        \
     K(10, CHANNEL_CLOSE, tx_channel_close, 3)                                                                          \
+    K(12, EVIDENCE, tx_evidence, 10)                                                                                   \
     K(13, BEACON_KEY, tx_beacon_key, 4)                                                                                \
     K(14, ACCOUNT_RULE, tx_account_rule, 3)                                                                            \
     K(15, DATA_GRANT, tx_data_grant, 4)                                                                                \
@@ -177,6 +179,10 @@ struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pu
  * committee decides, and the loser pays. */
 #define TX_CHALLENGE_FIELDS(F) F(hash, settlement) F(u32, index) F(blob, receipt) F(blob, proof)
 RECORD_DECLARE(tx_challenge, TX_CHALLENGE_FIELDS)
+
+/* By anyone. */
+#define TX_EVIDENCE_FIELDS(F) F(evidence, evidence)
+RECORD_DECLARE(tx_evidence, TX_EVIDENCE_FIELDS)
 
 /* By a validator: the public key of its random function (docs/consensus.md). Holds two epochs later. */
 #define TX_BEACON_KEY_FIELDS(F) F(vrf_public, key)

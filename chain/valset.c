@@ -78,6 +78,81 @@ enum err valset_update(struct valset *s, const struct valset_entry *entries, uin
     return e;
 }
 
+struct change {
+    struct pubkey key;
+    uint64_t power, want;
+};
+
+/* Both lists as one, ordered by key; returns its length. */
+static uint32_t changes_merge(const struct valset_entry *now, uint32_t now_n, const struct valset_entry *want,
+                              uint32_t want_n, struct change *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0, k = 0; i < now_n || k < want_n; n++) {
+        int order = i == now_n ? 1 : k == want_n ? -1 : pubkey_compare(&now[i].key, &want[k].key);
+        out[n].key = order <= 0 ? now[i].key : want[k].key;
+        out[n].power = order <= 0 ? now[i++].power : 0;
+        out[n].want = order >= 0 ? want[k++].power : 0;
+    }
+    return n;
+}
+
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Takes up to `budget` from those who lose: first from those who leave altogether. Something is always left. */
+static uint64_t take_power(struct change *c, uint32_t n, uint64_t total, uint64_t budget, uint32_t *members)
+{
+    uint64_t left = least_of(budget, total ? total - 1 : 0), taken = 0;
+    for (int leaving = 1; leaving >= 0; leaving--)
+        for (uint32_t i = 0; i < n; i++) {
+            if (c[i].want >= c[i].power || (c[i].want == 0) != (leaving == 1))
+                continue;
+            uint64_t part = least_of(c[i].power - c[i].want, left - taken);
+            c[i].power -= part;
+            taken += part;
+            *members -= c[i].power == 0;
+        }
+    return taken;
+}
+
+static void give_power(struct change *c, uint32_t n, uint64_t budget, uint32_t *members)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (c[i].want <= c[i].power || (c[i].power == 0 && *members == VALIDATORS_MAX))
+            continue;
+        uint64_t part = least_of(c[i].want - c[i].power, budget);
+        *members += c[i].power == 0 && part > 0;
+        c[i].power += part;
+        budget -= part;
+    }
+}
+
+uint32_t valset_approach(const struct valset_entry *now, uint32_t now_n, const struct valset_entry *want,
+                         uint32_t want_n, struct valset_entry out[VALIDATORS_MAX])
+{
+    CHECK(now_n <= VALIDATORS_MAX && want_n <= VALIDATORS_MAX);
+    struct change *c = mem_array(now_n + want_n + 1, sizeof *c);
+    uint32_t n = changes_merge(now, now_n, want, want_n, c), members = now_n, out_n = 0;
+    uint64_t total = 0, gains = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        total += c[i].power;
+        gains += c[i].want > c[i].power ? c[i].want - c[i].power : 0;
+    }
+    if (want_n) {
+        uint64_t budget = total < 4 ? 1 : (total - 1) / 3;
+        uint64_t taken = take_power(c, n, total, budget - least_of(budget / 2, gains), &members);
+        give_power(c, n, budget - taken, &members);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (c[i].power)
+            out[out_n++] = (struct valset_entry){c[i].key, c[i].power};
+    free(c);
+    return out_n;
+}
+
 uint32_t valset_step(struct valset *s)
 {
     settle(s);

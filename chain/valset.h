@@ -34,6 +34,14 @@ struct valset_entry { /* a validator as others name it */
 enum err valset_init(struct valset *s, const struct valset_entry *entries, uint32_t n, struct note *note) MUST_USE;
 /* The same members keep their priorities, newcomers start behind; `s` is what it was on failure. */
 enum err valset_update(struct valset *s, const struct valset_entry *entries, uint32_t n, struct note *note) MUST_USE;
+/* One block's step from the set in office towards the wanted one, both ordered by key; returns how many are in `out`,
+ * which is ordered by key too. All that powers lose and gain in one step is less than a third of the power
+ * in office (one unit where that is under 4): so any quorum of a set holds more than a third of the set before, and who
+ * trusts that one can trust its successor. Where some gain, losses take at most half of that, so that a set in exchange
+ * does not melt away first; those who leave go before those who lose. The set is never empty, and nobody enters where
+ * VALIDATORS_MAX are in office. Repeated, it arrives. */
+uint32_t valset_approach(const struct valset_entry *now, uint32_t now_n, const struct valset_entry *want,
+                         uint32_t want_n, struct valset_entry out[VALIDATORS_MAX]);
 /* One turn of the rotation: returns the index of its proposer. */
 uint32_t valset_step(struct valset *s);
 /* Who proposes in a round of the height that this set is for: the one of turn round + 1. The next height's set is this

@@ -1,9 +1,8 @@
-/* Encodings, signed hashes and checks of votes, proposals and evidence. */
+/* Encodings, signed hashes and checks of votes and proposals. */
 #include "chain/vote.h"
 
 RECORD_DEFINE(vote, VOTE_FIELDS)
 RECORD_DEFINE(proposal, PROPOSAL_FIELDS)
-RECORD_DEFINE(evidence, EVIDENCE_FIELDS)
 
 struct hash vote_hash(const struct vote *v, const struct hash *chain)
 {
@@ -67,20 +66,4 @@ bool vote_decode(struct bytes raw, struct vote *v)
     struct cursor c = cursor_of(raw);
     vote_get(&c, v);
     return cursor_end(&c) && vote_is_sane(v);
-}
-
-bool evidence_decode(struct bytes raw, struct evidence *e)
-{
-    struct cursor c = cursor_of(raw);
-    evidence_get(&c, e);
-    return cursor_end(&c) && vote_is_sane(&e->a) && vote_is_sane(&e->b);
-}
-
-bool evidence_verify(const struct evidence *e, const struct hash *chain)
-{
-    const struct vote *a = &e->a, *b = &e->b;
-    if (!vote_is_sane(a) || !vote_is_sane(b) || a->kind != b->kind || a->height != b->height || a->round != b->round ||
-        (hash_equal(&a->value, &b->value) && a->valid_round == b->valid_round))
-        return false;
-    return vote_verify(a, chain, &e->validator) && vote_verify(b, chain, &e->validator);
 }

@@ -1,4 +1,4 @@
-/* What validators sign: votes and proposals, and the proof that one of them signed two that contradict.
+/* What validators sign: votes and proposals.
  *
  * A prevote carries the valid round of the proposal that it answers (VOTE_NO_ROUND where there is none), and
  * a quorum of prevotes is one of equal (value, valid round): two prevotes of one round that differ only
@@ -27,10 +27,6 @@ RECORD_DECLARE(proposal, PROPOSAL_FIELDS)
 #define CODEC_TYPE_proposal struct proposal
 RECORD_AS_FIELD(proposal)
 
-/* Two votes of the same validator, height, round and kind for different (value, valid round). */
-#define EVIDENCE_FIELDS(F) F(pubkey, validator) F(vote, a) F(vote, b)
-RECORD_DECLARE(evidence, EVIDENCE_FIELDS)
-
 /* The hash that is signed. */
 struct hash vote_hash(const struct vote *v, const struct hash *chain);
 struct hash proposal_hash(const struct proposal *p, const struct hash *chain);
@@ -39,10 +35,7 @@ bool vote_is_sane(const struct vote *v) MUST_USE;
 bool proposal_is_sane(const struct proposal *p) MUST_USE;
 bool vote_verify(const struct vote *v, const struct hash *chain, const struct pubkey *key) MUST_USE;
 bool proposal_verify(const struct proposal *p, const struct hash *chain, const struct pubkey *key) MUST_USE;
-/* Whole messages, every byte used and sane. */
+/* A whole message, every byte used and sane. */
 bool vote_decode(struct bytes raw, struct vote *v) MUST_USE;
-bool evidence_decode(struct bytes raw, struct evidence *e) MUST_USE;
-/* True only if the validator really signed both and they contradict. The signatures are checked. */
-bool evidence_verify(const struct evidence *e, const struct hash *chain) MUST_USE;
 
 #endif

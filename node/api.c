@@ -32,6 +32,7 @@ static const struct route {
     {"GET", "/kith/v1/chain/info", api_chain_info, false},
     {"GET", "/kith/v1/chain/wait", api_chain_wait, false},
     {"GET", "/kith/v1/chain/blocks/*", api_chain_block, false},
+    {"GET", "/kith/v1/chain/testimonies/*", api_chain_testimony, false},
     {"GET", "/kith/v1/light/*", api_light_get, false},
     {"GET", "/kith/v1/proof", api_proof_get, false},
     {"GET", "/kith/v1/receipt", api_receipt_get, false},

@@ -68,6 +68,7 @@ void api_peers_post(struct api_call *c);
 void api_task_get(struct api_call *c);
 void api_chain_info(struct api_call *c);
 void api_chain_block(struct api_call *c);
+void api_chain_testimony(struct api_call *c);
 void api_chain_wait(struct api_call *c);
 void api_light_get(struct api_call *c);
 void api_proof_get(struct api_call *c);

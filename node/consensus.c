@@ -269,7 +269,7 @@ static enum err do_effect(struct consensus *c, const struct bft_effect *f)
         block_decide(c, f->round, &f->value);
         return ERR_OK;
     case BFT_EVIDENCE:
-        wire_send_evidence(c, &f->evidence);
+        evidence_found(c, &f->evidence);
         return ERR_OK;
     }
     return ERR_OK;
@@ -403,6 +403,7 @@ static void on_resend(void *arg)
     enum bft_step now = bft_view(c->bft).step;
     if (now != BFT_WAIT && now != BFT_DECIDED)
         wire_resend(c);
+    evidence_step(c);
     if (mempool_count(c->pool) > 0 && host_now_ms(c->o.host) >= c->last_block_ms + CONSENSUS_POOL_MS)
         wire_resend_pool(c);
     host_timer_set(c->o.host, &c->resend_timer, CONSENSUS_RESEND_MS, on_resend, c);
@@ -523,6 +524,10 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     c->last_block_ms = host_now_ms(o->host);
     kept_open(c);
     enum err e = block_state_load(c, note);
+    if (e == ERR_OK)
+        e = evidence_load(c, note);
+    if (e == ERR_OK)
+        e = testimony_load(c, note);
     if (e == ERR_OK)
         e = host_make_dir(o->host, o->dir, note);
     if (e == ERR_OK)

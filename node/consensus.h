@@ -128,5 +128,8 @@ struct consensus_join {
     const struct valset *next_validators; /* ...and of the one behind that */
 };
 enum err consensus_join_end(struct consensus *c, const struct consensus_join *j, struct note *note) MUST_USE;
+/* What this node can testify of a height (chain/blame.h): appends the encoding. ERR_NOT_FOUND where it saw no quorum of
+ * prevotes, and once no stake answers for the height any more. */
+enum err consensus_testimony(const struct consensus *c, uint64_t height, struct buf *out, struct note *note) MUST_USE;
 
 #endif

@@ -337,6 +337,7 @@ static enum err apply(struct consensus *c, struct bytes raw, struct bytes commit
         kv_batch_clear(&c->batch);
         kv_batch_put(&c->batch, block_key(key, 'b', c->height), raw);
         kv_batch_put(&c->batch, block_key(key, 'c', c->height), commit);
+        testimony_store(c, commit);
         kept_put_set(c, &b.header);
         block_state_put(&c->batch, c->height + 1, &beacon, c->next_validators, after);
         free(after);

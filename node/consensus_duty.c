@@ -17,8 +17,9 @@ static void tx_make(struct consensus *c, enum tx_kind kind, struct bytes body, s
     tx_build(out, &c->chain, &c->key, nonce, fee, kind, body);
 }
 
-/* True if it is on its way. Through the node's account where there is one, since that counts its nonces itself. */
-static bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body)
+/* True if it is on its way: sent with the node's key. Through the node's account where there is one, since that counts
+ * its nonces itself. */
+bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body)
 {
     struct buf tx = {0};
     struct note note = {{0}};
@@ -61,6 +62,7 @@ void duty_step(struct consensus *c)
     if (!c->has_key)
         return;
     beacon_key_step(c);
+    evidence_step(c);
 }
 
 void consensus_on_send(struct consensus *c, consensus_send_fn fn, void *arg)

@@ -1,7 +1,7 @@
 /* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
  * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
- * consensus_duty.c (what a validator sends by itself) and consensus_tx.c (pool, waiters, listeners). Nobody else
- * includes it. */
+ * consensus_duty.c (what a validator sends by itself), consensus_evidence.c, consensus_testimony.c (what it can
+ * testify) and consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -36,6 +36,12 @@ struct wait {
     enum err result;
     uint64_t height;
     struct note note;
+};
+
+/* Evidence that the ledger has not punished yet. */
+struct pending {
+    struct evidence evidence;
+    uint64_t due_ms; /* when we send it, if nobody has */
 };
 
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
@@ -100,6 +106,9 @@ struct consensus {
     uint64_t keep_from;   /* no block from here on is dropped; 0: no bound but the window */
     struct hash kept_set; /* the set of validators that was stored last */
 
+    uint64_t testimony_from; /* no testimony of a height below it is in the store */
+    struct pending pending[CONSENSUS_EVIDENCE_MAX];
+    uint32_t pending_n;
     consensus_send_fn send; /* NULL: to the pool */
     void *send_arg;
     uint64_t beacon_key_height; /* before it our key is not registered again */
@@ -154,6 +163,17 @@ void wire_take_ahead(struct consensus *c);
 
 /* consensus_duty.c: after each block, and at the start. */
 void duty_step(struct consensus *c);
+bool duty_send(struct consensus *c, enum tx_kind kind, struct bytes body);
+
+/* consensus_testimony.c */
+enum err testimony_load(struct consensus *c, struct note *note);
+void testimony_store(struct consensus *c, struct bytes raw_commit); /* into c->batch */
+
+/* consensus_evidence.c */
+enum err evidence_load(struct consensus *c, struct note *note);
+/* Verified, and of this height or punishable: kept, said to all, and sent to the ledger by and by. */
+void evidence_found(struct consensus *c, const struct evidence *e);
+void evidence_step(struct consensus *c);
 
 /* What a proposal of this or the next height would tell us; its signature is checked. */
 bool wire_is_wanted(struct consensus *c, const struct proposal *p);

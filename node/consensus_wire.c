@@ -93,36 +93,12 @@ void wire_send_status(struct consensus *c)
     send_status(c, NULL);
 }
 
-/* One a validator and height is enough, and bounds what an equivocator can make us store. */
-static struct bytes evidence_key(uint8_t key[2 + 8 + 32], const struct evidence *e)
-{
-    key[0] = KV_CONSENSUS;
-    key[1] = 'e';
-    store_le64(key + 2, e->a.height);
-    memcpy(key + 10, e->validator.b, 32);
-    return bytes_of(key, 42);
-}
-
 void wire_send_evidence(struct consensus *c, const struct evidence *e)
 {
-    struct buf raw = {0}, old = {0};
-    struct kv_batch batch = {0};
-    uint8_t key[42];
-    char hex[65];
-    if (kv_get(c->o.kv, evidence_key(key, e), &old, NULL) == ERR_NOT_FOUND) {
-        evidence_put(&raw, e);
-        kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&raw));
-        enum err stored =
-            kv_write(c->o.kv, &batch, true, NULL); /* all are: a torn one is then the last (chain/kv_tail.h) */
-        hex_put(hex, e->validator.b, sizeof e->validator.b);
-        log_event(LOG_ODD, "consensus", "equivocation", "validator=%s height=%" PRIu64 " round=%u stored=%s", hex,
-                  e->a.height, e->a.round, err_name(stored));
-        c->evidence++;
-        send(c, MSG_EVIDENCE, &raw, NULL, NULL);
-    }
-    kv_batch_clear(&batch);
+    struct buf raw = {0};
+    evidence_put(&raw, e);
+    send(c, MSG_EVIDENCE, &raw, NULL, NULL);
     buf_clear(&raw);
-    buf_clear(&old);
 }
 
 struct resend {
@@ -237,7 +213,11 @@ static void keep_proposal(struct consensus *c, const struct proposal *p, struct 
 static enum err take_proposal(struct consensus *c, const struct pubkey *from, const struct proposed *m)
 {
     const struct proposal *p = &m->proposal;
-    if (p->height != c->height || c->is_committing || !bft_wants(c->bft, p))
+    if (p->height != c->height || c->is_committing)
+        return ERR_OK;
+    if (bft_contradicts(c->bft, p)) /* its block is of no interest, unless a quorum voted for it */
+        consensus_feed(c, &(struct bft_event){.kind = BFT_PROPOSAL, .height = p->height, .proposal = *p});
+    if (!bft_wants(c->bft, p))
         return ERR_OK;
     struct judged j = block_judge(c, m->block, p->round);
     if (j.verdict == BFT_UNKNOWN || !hash_equal(&j.id, &p->value))
@@ -314,13 +294,12 @@ static enum err on_evidence(void *arg, const struct pubkey *from, struct bytes b
     (void)from;
     if (!evidence_decode(body, &e))
         return ERR_PROTOCOL;
-    if (!peers_seen_first(c->o.peers, MSG_EVIDENCE, body) || valset_find(c->validators, &e.validator) < 0 ||
-        e.a.height > c->height || e.a.height + 1 < c->height)
+    if (!peers_seen_first(c->o.peers, MSG_EVIDENCE, body))
         return ERR_OK;
-    if (!evidence_verify(&e, &c->chain))
-        return ERR_PROTOCOL;
-    wire_send_evidence(c, &e);
-    return ERR_OK;
+    enum err bad = ledger_evidence_check(c->o.ledger, &e, NULL);
+    if (bad == ERR_OK)
+        evidence_found(c, &e);
+    return bad == ERR_AUTH ? ERR_PROTOCOL : ERR_OK;
 }
 
 static void on_change(void *arg, const struct pubkey *peer, bool up)

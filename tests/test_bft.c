@@ -252,12 +252,18 @@ static void a_lock_holds_against_a_fresh_value(void **state)
     expect_cast(f, VOTE_PREVOTE, 1, NIL, VOTE_NO_ROUND);
 }
 
-static void a_lock_takes_its_own_value_again(void **state)
+/* Also its own value must rest on a quorum of the lock's round or a later one. */
+static void a_lock_takes_its_own_value_on_its_ground_alone(void **state)
 {
     struct fixture *f = *state;
     lock_in_round_0(f);
     propose(f, 1, value(1), VOTE_NO_ROUND);
-    expect_cast(f, VOTE_PREVOTE, 1, value(1), VOTE_NO_ROUND);
+    expect_cast(f, VOTE_PREVOTE, 1, NIL, VOTE_NO_ROUND);
+    timeout(f, 1, BFT_PREVOTE);
+    timeout(f, 1, BFT_PRECOMMIT);
+    forget(f);
+    propose(f, 2, value(1), 0);
+    expect_cast(f, VOTE_PREVOTE, 2, value(1), 0);
 }
 
 /* Line 28: the quorum of an earlier round releases a lock of that round or before, and is waited for. */
@@ -433,26 +439,47 @@ static void votes_that_differ_in_their_valid_round_contradict(void **state)
     assert_non_null(effect(f, BFT_EVIDENCE, 0));
 }
 
-static void evidence_frames_nobody(void **state)
+/* The real validator's precommit and later prevotes of value 2: which of them are amnesia. */
+static void a_forgotten_lock_is_evidence(void **state)
 {
     struct fixture *f = *state;
-    struct vote a = signed_vote(f, 1, VOTE_PREVOTE, 0, value(1), VOTE_NO_ROUND);
-    struct vote b = signed_vote(f, 1, VOTE_PREVOTE, 0, value(2), VOTE_NO_ROUND);
-    struct evidence e = {.validator = f->set.v[1].key, .a = a, .b = b};
-    struct hash foreign = {{99}};
-    assert_true(evidence_verify(&e, &f->chain));
-    assert_false(evidence_verify(&e, &foreign));
-    e.b = a; /* twice the same */
-    assert_false(evidence_verify(&e, &f->chain));
-    e.b = signed_vote(f, 1, VOTE_PREVOTE, 1, value(2), VOTE_NO_ROUND); /* another round */
-    assert_false(evidence_verify(&e, &f->chain));
-    e.b = signed_vote(f, 1, VOTE_PRECOMMIT, 0, value(2), VOTE_NO_ROUND); /* another step */
-    assert_false(evidence_verify(&e, &f->chain));
-    e.b = signed_vote(f, 2, VOTE_PREVOTE, 0, value(2), VOTE_NO_ROUND); /* somebody else's */
-    assert_false(evidence_verify(&e, &f->chain));
-    e.b = b;
-    e.b.value = value(3); /* never signed */
-    assert_false(evidence_verify(&e, &f->chain));
+    unsigned who = other(f, 0);
+    feed(f, (struct bft_event){.kind = BFT_GO});
+    for (uint32_t r = 0; r < 5; r++)
+        timeout(f, r, BFT_PRECOMMIT);
+    precommit(f, who, 2, value(1));
+    prevote(f, who, 3, value(2), 2);
+    prevote(f, who, 4, NIL, VOTE_NO_ROUND);
+    prevote(f, who, 1, value(2), 0);
+    assert_null(effect(f, BFT_EVIDENCE, 0)); /* it may have seen a quorum in round 2, or be in an earlier round */
+    prevote(f, who, 5, value(2), 1);
+    const struct bft_effect *e = effect(f, BFT_EVIDENCE, 0);
+    assert_non_null(e);
+    assert_true(evidence_verify(&e->evidence, &f->chain));
+    assert_true(pubkey_equal(&e->evidence.validator, &f->set.v[who].key));
+    who = other(f, 1); /* and the other way round: the prevote came first */
+    forget(f);
+    prevote(f, who, 4, value(1), VOTE_NO_ROUND);
+    precommit(f, who, 3, value(1));
+    assert_non_null(effect(f, BFT_EVIDENCE, 0));
+}
+
+static void two_proposals_are_evidence(void **state)
+{
+    struct fixture *f = *state;
+    propose(f, 0, value(1), VOTE_NO_ROUND);
+    struct proposal p = signed_proposal(f, 0, value(2), VOTE_NO_ROUND);
+    assert_true(bft_contradicts(f->bft, &p));
+    p.sig.b[3] ^= 1;
+    assert_false(bft_contradicts(f->bft, &p));
+    propose(f, 0, value(2), VOTE_NO_ROUND);
+    const struct bft_effect *e = effect(f, BFT_EVIDENCE, 0);
+    assert_non_null(e);
+    assert_int_equal(e->evidence.a.kind, EVIDENCE_PROPOSAL);
+    assert_true(evidence_verify(&e->evidence, &f->chain));
+    forget(f);
+    propose(f, 0, value(3), VOTE_NO_ROUND); /* once is enough */
+    assert_null(effect(f, BFT_EVIDENCE, 0));
 }
 
 static void bad_votes_are_nothing(void **state)
@@ -550,7 +577,7 @@ int main(void)
         T(bad_and_untimely_blocks_get_nil),
         T(only_the_proposer_of_the_round_proposes),
         T(a_lock_holds_against_a_fresh_value),
-        T(a_lock_takes_its_own_value_again),
+        T(a_lock_takes_its_own_value_on_its_ground_alone),
         T(a_later_quorum_releases_a_lock),
         T(an_earlier_quorum_does_not),
         T(a_quorum_seen_late_becomes_the_valid_value),
@@ -562,7 +589,8 @@ int main(void)
         T(far_rounds_cost_no_memory_and_still_skip),
         T(an_equivocator_is_named_once_and_hides_nothing),
         T(votes_that_differ_in_their_valid_round_contradict),
-        T(evidence_frames_nobody),
+        T(a_forgotten_lock_is_evidence),
+        T(two_proposals_are_evidence),
         T(bad_votes_are_nothing),
         T(timeouts_grow_to_a_bound),
         T(our_turn_makes_a_block),

@@ -1,6 +1,7 @@
 /* Nodes that decide blocks together, over real sockets, with stores in memory and signer files on disk. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/blame.h"
 #include "node/consensus.h"
 #include "tests/net.h"
 
@@ -23,6 +24,7 @@ struct cluster {
     struct net net;
     struct member m[NET_MAX];
     unsigned n, validators;
+    uint64_t unbonding_ms;
     struct genesis genesis;
     struct buf room;
     struct hash chain;
@@ -59,6 +61,7 @@ static void make_genesis(struct cluster *c)
     key_derive(&c->rich, &c->rich_id);
     rich = (struct genesis_holder){c->rich_id, amount_of(FUND)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
+    g->params.unbonding_ms = c->unbonding_ms;
     assert_true(text64_set(&g->name, "test"));
     assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     assert_int_equal(genesis_list(&rich, 1, &c->room, NULL), ERR_OK);
@@ -104,9 +107,10 @@ static void stop(struct cluster *c, unsigned i)
     kv_mem_crash(m->kv);
 }
 
-static struct cluster *cluster_new(unsigned validators, unsigned others)
+static struct cluster *cluster_new_with(unsigned validators, unsigned others, uint64_t unbonding_ms)
 {
     struct cluster *c = mem_new(sizeof *c);
+    c->unbonding_ms = unbonding_ms;
     c->dir = test_dir_new();
     c->validators = validators;
     c->n = validators + others;
@@ -119,6 +123,11 @@ static struct cluster *cluster_new(unsigned validators, unsigned others)
         for (unsigned k = 0; k < i; k++)
             net_join(&c->net, i, k);
     return c;
+}
+
+static struct cluster *cluster_new(unsigned validators, unsigned others)
+{
+    return cluster_new_with(validators, others, params_private().unbonding_ms);
 }
 
 static void cluster_free(struct cluster *c)
@@ -271,6 +280,102 @@ static void validators_register_and_prove(void **state)
     start(c, 4); /* and one who only reads the blocks follows all of it */
     net_join(&c->net, 4, 3);
     all_reach(c, height(c, 0), 10000);
+    cluster_free(c);
+}
+
+static bool is_banned(void *arg)
+{
+    struct cluster *c = arg;
+    struct rec_office rec;
+    for (unsigned i = 0; i < c->n; i++)
+        if (!ledger_office(c->m[i].ledger, &c->net.node[3].id, &rec) || !rec.banned)
+            return false;
+    return true;
+}
+
+/* Evidence that one node hears of is with all, and one of them sends it to the ledger: once. */
+static void evidence_reaches_the_ledger_once(void **state)
+{
+    (void)state;
+    static struct bytes txs[BLOCK_TXS_MAX];
+    struct cluster *c = cluster_new(4, 0);
+    for (int i = 0; i < 16; i++) { /* so that all have fees to pay with */
+        pay(c, (unsigned)i % 4, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    struct vote v[2];
+    struct evidence e;
+    struct buf raw = {0};
+    for (int i = 0; i < 2; i++) {
+        v[i] = (struct vote){.kind = VOTE_PREVOTE, .height = height(c, 0), .round = 9, .valid_round = VOTE_NO_ROUND};
+        v[i].value.b[0] = (uint8_t)(i + 1);
+        struct hash h = vote_hash(&v[i], &c->chain);
+        key_sign_hash(&c->net.node[3].key, &h, NULL, &v[i].sig);
+    }
+    assert_true(evidence_of_votes(&c->net.node[3].id, &v[0], &v[1], &e));
+    evidence_put(&raw, &e);
+    assert_int_equal(peers_send(c->net.node[3].peers, &c->net.node[0].id, MSG_EVIDENCE, bytes_of_buf(&raw)), ERR_OK);
+    uint64_t from = height(c, 0);
+    net_run(&c->net, is_banned, c, 30000);
+    net_wait(&c->net, 5000); /* those further down the line would have sent theirs by now */
+    unsigned sent = 0;
+    for (uint64_t h = from; h <= height(c, 0); h++) {
+        struct buf block = {0};
+        struct block b;
+        assert_int_equal(consensus_block_get(c->m[0].consensus, h, &block, NULL, NULL), ERR_OK);
+        assert_int_equal(block_decode(bytes_of_buf(&block), &b, txs, NULL), ERR_OK);
+        for (uint32_t i = 0; i < b.header.txs_n; i++) {
+            struct tx t;
+            assert_int_equal(tx_decode(txs[i], &t, NULL), ERR_OK);
+            sent += t.kind == TX_EVIDENCE;
+        }
+        buf_clear(&block);
+    }
+    assert_int_equal(sent, 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(consensus_status(c->m[i].consensus).evidence, 1);
+    pay(c, 1, 1); /* three go on without the fourth */
+    all_reach(c, height(c, 0) + 1, 10000);
+    assert_int_equal(consensus_validators(c->m[0].consensus)->n, 3);
+    buf_clear(&raw);
+    cluster_free(c);
+}
+
+/* Who decided can testify, with the prevotes that it saw; who only followed cannot; and once the unbonding period has
+ * passed there is nothing to testify. */
+static void nodes_testify_while_stake_answers(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new_with(4, 1, 1500);
+    struct buf raw = {0};
+    struct testimony t;
+    for (int i = 0; i < 3; i++) {
+        pay(c, (unsigned)i, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    unsigned with_prevotes = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        buf_reset(&raw);
+        if (consensus_testimony(c->m[i].consensus, 1, &raw, NULL) != ERR_OK)
+            continue; /* it saw the precommits first */
+        assert_int_equal(blame_get_testimony(bytes_of_buf(&raw), &t, NULL), ERR_OK);
+        assert_true(t.height == 1 && t.quorums.n > 3 * COMMIT_SIG_SIZE && hash_equal(&t.chain, &c->chain));
+        with_prevotes++;
+    }
+    assert_true(with_prevotes >= 3); /* those who precommitted it */
+    start(c, 4);
+    net_join(&c->net, 4, 3);
+    all_reach(c, height(c, 0), 10000);
+    assert_int_equal(consensus_testimony(c->m[4].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
+    net_wait(&c->net, 1600);
+    for (int i = 0; i < 3; i++) {
+        pay(c, (unsigned)i, 1);
+        all_reach(c, height(c, 0) + 1, 10000);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(consensus_testimony(c->m[i].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
+    assert_int_equal(consensus_testimony(c->m[0].consensus, height(c, 0), &raw, NULL), ERR_OK);
+    buf_clear(&raw);
     cluster_free(c);
 }
 
@@ -562,6 +667,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_validator_decides_alone),
         cmocka_unit_test(four_validators_agree),
+        cmocka_unit_test(nodes_testify_while_stake_answers),
+        cmocka_unit_test(evidence_reaches_the_ledger_once),
         cmocka_unit_test(lists_are_judged_one_by_one_and_reach_all),
         cmocka_unit_test(who_sends_a_bad_signature_on_is_cut_off),
         cmocka_unit_test(validators_register_and_prove),

@@ -238,10 +238,25 @@ static void validators_come_and_go(void **state)
     assert_true(v[0].power == 1000 * kith / LEDGER_POWER_UNIT);
     assert_int_equal(WORLD_DO(w, 1, TX_BOND, tx_bond, BOND_VALIDATOR, amount_of(2000 * kith)), ERR_OK);
     assert_true(w->result->validators_changed);
-    assert_int_equal(w->result->validators_n, 2);
-    assert_true(pubkey_equal(&w->result->validators[0].key, &w->key[1]));
+    assert_int_equal(w->result->validators_n, 2); /* it comes by and by: less than a third of the power a block */
+    assert_true(w->result->validators[1].power == (1000 * kith / LEDGER_POWER_UNIT - 1) / 3);
+    unsigned blocks = 0;
+    for (; w->result->validators_changed; blocks++) {
+        assert_true(blocks < 10 && ledger_info(w->ledger).wants_block);
+        world_reopen(w); /* the store knows how far it got */
+        world_block(w);
+    }
+    assert_int_equal(blocks, 4); /* 333, 777, 1369, 2000; then nothing is left to do */
+    assert_int_equal(ledger_validators(w->ledger, v), 2);
+    assert_true(pubkey_equal(&v[0].key, &w->key[1]) && v[0].power == 2000 * kith / LEDGER_POWER_UNIT);
     assert_int_equal(WORLD_DO(w, 1, TX_UNBOND, tx_unbond, BOND_VALIDATOR, amount_of(2000 * kith)), ERR_OK);
-    assert_int_equal(w->result->validators_n, 1);
+    assert_int_equal(w->result->validators_n, 2);
+    while (w->result->validators_changed)
+        world_block(w);
+    assert_int_equal(ledger_validators(w->ledger, v), 1);
+    struct rec_office office;
+    assert_true(ledger_office(w->ledger, &w->key[1], &office));
+    assert_true(office.from_height == 3 && office.until_height > 6 && !office.banned);
     assert_int_equal(WORLD_DO(w, 0, TX_UNBOND, tx_unbond, BOND_VALIDATOR, amount_of(1000 * kith)), ERR_STATE);
     assert_false(w->result->validators_changed);
     world_free(w);

@@ -128,6 +128,115 @@ static void a_newcomer_waits_for_its_turn(void **state)
     free(s);
 }
 
+static uint64_t total_of(const struct valset_entry *v, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += v[i].power;
+    return sum;
+}
+
+static uint64_t power_in(const struct valset_entry *v, uint32_t n, const struct pubkey *key)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (pubkey_equal(&v[i].key, key))
+            return v[i].power;
+    return 0;
+}
+
+/* Of the set before, what those hold that a quorum of the set after has at the least: all that is over two thirds may
+ * first be newcomers, then whoever grew. */
+static void check_step(const struct valset_entry *a, uint32_t an, const struct valset_entry *b, uint32_t bn)
+{
+    uint64_t lost = 0, won = 0, before = total_of(a, an), after = total_of(b, bn);
+    assert_true(bn > 0 && bn <= VALIDATORS_MAX);
+    for (uint32_t i = 0; i < an; i++) {
+        uint64_t now = power_in(b, bn, &a[i].key);
+        lost += now < a[i].power ? a[i].power - now : 0;
+    }
+    for (uint32_t i = 0; i < bn; i++) {
+        uint64_t then = power_in(a, an, &b[i].key);
+        assert_true(b[i].power > 0 && (i == 0 || pubkey_compare(&b[i - 1].key, &b[i].key) < 0));
+        won += then < b[i].power ? b[i].power - then : 0;
+    }
+    assert_true(before - lost + won == after);
+    if (before < 4)
+        assert_true(lost + won <= 1);
+    else {
+        assert_true(3 * (lost + won) < before);
+        assert_true(2 * after / 3 + 1 - won > before / 3); /* a quorum of the new, without all that is new */
+    }
+}
+
+/* How many steps from a to b; each is checked. */
+static unsigned steps(struct valset_entry *a, uint32_t an, const struct valset_entry *b, uint32_t bn)
+{
+    struct valset_entry *now = mem_array(VALIDATORS_MAX, sizeof *now), *next = mem_array(VALIDATORS_MAX, sizeof *now);
+    memcpy(now, a, an * sizeof *a);
+    uint32_t n = an;
+    unsigned count = 0;
+    for (;; count++) {
+        uint32_t next_n = valset_approach(now, n, b, bn, next);
+        if (next_n == n && memcmp(now, next, n * sizeof *now) == 0)
+            break;
+        check_step(now, n, next, next_n);
+        memcpy(now, next, next_n * sizeof *now);
+        n = next_n;
+        assert_true(count < 500);
+    }
+    assert_int_equal(n, bn ? bn : an);
+    assert_memory_equal(now, bn ? b : a, n * sizeof *now);
+    free(now);
+    free(next);
+    return count;
+}
+
+static int compare_by_key(const void *x, const void *y)
+{
+    return pubkey_compare(&((const struct valset_entry *)x)->key, &((const struct valset_entry *)y)->key);
+}
+
+static void a_set_changes_by_less_than_a_third(void **state)
+{
+    (void)state;
+    struct valset_entry one = entry(1, 1), other = entry(2, 1), a[3] = {entry(1, 10), entry(2, 10), entry(3, 10)};
+    qsort(a, 3, sizeof *a, compare_by_key);
+    assert_int_equal(steps(a, 3, a, 3), 0);
+    assert_int_equal(steps(&one, 1, &other, 1), 2); /* never nobody: in comes one, out goes the other */
+    assert_int_equal(steps(a, 3, a, 0), 0);         /* nobody wants to: they stay */
+    struct valset_entry giant = entry(9, POWER_SUM_MAX / 2), dwarf = entry(8, 1);
+    assert_true(steps(&dwarf, 1, &giant, 1) < 160); /* a third more each block: 2^58 in 140 blocks */
+    assert_true(steps(&giant, 1, &dwarf, 1) < 160);
+    struct valset_entry bigger[3] = {entry(1, 10), entry(2, 10), entry(3, 19)};
+    qsort(bigger, 3, sizeof *bigger, compare_by_key);
+    assert_int_equal(steps(a, 3, bigger, 3), 1); /* 9 of 30 in one block */
+}
+
+/* 256 leave and 256 others come: places are free before they are taken. */
+static void a_whole_set_is_replaced(void **state)
+{
+    (void)state;
+    struct valset_entry *a = mem_array(VALIDATORS_MAX, sizeof *a), *b = mem_array(VALIDATORS_MAX, sizeof *b);
+    for (uint32_t i = 0; i < VALIDATORS_MAX; i++) {
+        a[i] = entry(2 * i, 1000 + i);
+        b[i] = entry(2 * i + 1, 5000 - i);
+    }
+    qsort(a, VALIDATORS_MAX, sizeof *a, compare_by_key);
+    qsort(b, VALIDATORS_MAX, sizeof *b, compare_by_key);
+    assert_true(steps(a, VALIDATORS_MAX, b, VALIDATORS_MAX) < 60);
+    uint64_t least = total_of(a, VALIDATORS_MAX);
+    struct valset_entry *now = mem_array(VALIDATORS_MAX, sizeof *now);
+    memcpy(now, a, VALIDATORS_MAX * sizeof *a);
+    for (uint32_t n = VALIDATORS_MAX, i = 0; i < 60; i++) {
+        n = valset_approach(now, n, b, VALIDATORS_MAX, now);
+        least = total_of(now, n) < least ? total_of(now, n) : least;
+    }
+    assert_true(least > total_of(a, VALIDATORS_MAX) / 2); /* it does not melt away before the new ones are there */
+    free(now);
+    free(a);
+    free(b);
+}
+
 static void encodings_are_checked(void **state)
 {
     (void)state;
@@ -168,6 +277,8 @@ int main(void)
         cmocka_unit_test(bad_sets_are_refused),
         cmocka_unit_test(quorums_are_more_than_two_thirds),
         cmocka_unit_test(a_newcomer_waits_for_its_turn),
+        cmocka_unit_test(a_set_changes_by_less_than_a_third),
+        cmocka_unit_test(a_whole_set_is_replaced),
         cmocka_unit_test(encodings_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

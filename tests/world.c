@@ -434,6 +434,11 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
         break;
     }
+    case STATE_OFFICE: {
+        READ(rec_office)
+        CHECK(!r.banned || r.punished.n);
+        break;
+    }
     case STATE_EPOCH: {
         READ(rec_epoch)
         break;

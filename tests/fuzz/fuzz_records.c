@@ -45,6 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_account)                                                                                                     \
     R(rec_bond)                                                                                                        \
     R(rec_unbonding)                                                                                                   \
+    R(evidence)                                                                                                        \
+    R(tx_evidence)                                                                                                     \
+    R(rec_office)                                                                                                      \
+    R(rec_marks)                                                                                                       \
     R(tx_beacon_key)                                                                                                   \
     R(rec_beacon_key)                                                                                                  \
     R(rec_fault)                                                                                                       \

@@ -1,4 +1,5 @@
 /* Votes, evidence and the signer's file: whatever decodes is canonical and within its ranges. */
+#include "chain/evidence.h"
 #include "chain/signer.h"
 
 #include <stddef.h>

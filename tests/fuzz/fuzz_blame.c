@@ -1,0 +1,33 @@
+/* Testimonies: whatever decodes is canonical, and blaming with it is total and convicts nobody, since no signature is
+ * found by chance. */
+#include "base/mem.h"
+#include "chain/blame.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes raw = bytes_of(data, size);
+    struct testimony t, other;
+    struct note note;
+    struct buf again = {0}, commit = {0};
+    struct commit m;
+    if (blame_get_testimony(raw, &t, &note) != ERR_OK)
+        return 0;
+    testimony_put(&again, &t);
+    CHECK(bytes_equal(bytes_of_buf(&again), raw));
+    CHECK(commit_decode(t.commit, &m) == ERR_OK);
+    m.value.b[0] ^= 1; /* as if another node had decided otherwise */
+    commit_put(&commit, &m);
+    other = t;
+    other.commit = bytes_of_buf(&commit);
+    struct blame *b = mem_new(sizeof *b);
+    CHECK(blame_find((const struct testimony *const[]){&t, &other}, 2, b, &note) != ERR_OK && b->n == 0);
+    CHECK(blame_find((const struct testimony *const[]){&t, &t}, 2, b, &note) != ERR_OK && b->n == 0);
+    free(b);
+    buf_clear(&again);
+    buf_clear(&commit);
+    return 0;
+}
