@@ -40,6 +40,9 @@ void blame_put_testimony(struct buf *out, const struct hash *chain, const struct
 /* The whole of `raw`, every list in order and within its bounds, which are checked; no signature is. */
 enum err blame_get_testimony(struct bytes raw, struct testimony *t, struct note *note) MUST_USE;
 
+/* Fills out[VALIDATORS_MAX] with those of a decoded testimony; how many. */
+uint32_t blame_validators(const struct testimony *t, struct valset_entry *out);
+
 struct blame {
     uint64_t total, power; /* of all validators, of those named */
     uint32_t n;            /* evidence of different validators, ordered by index */

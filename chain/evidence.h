@@ -33,6 +33,8 @@ bool evidence_of_votes(const struct pubkey *validator, const struct vote *x, con
 bool evidence_of_proposals(const struct pubkey *validator, const struct proposal *x, const struct proposal *y,
                            struct evidence *out) MUST_USE;
 /* In order, within ranges, contradicting: everything but the signatures. */
+/* What was done, in a few words. */
+const char *evidence_text(const struct evidence *e);
 bool evidence_is_sane(const struct evidence *e) MUST_USE;
 /* A whole message, every byte used, and sane. */
 bool evidence_decode(struct bytes raw, struct evidence *e) MUST_USE;

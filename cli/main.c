@@ -122,6 +122,10 @@ static const struct command commands[] = {
      cmd_light_only},
     {"proof", "CLASS [KEY]", 1, 2, "network", "with --light: any record of the ledger, or that it is absent",
      no_options, cmd_light_only},
+    {"chain testimony", "HEIGHT", 1, 1, "network", "what this node can testify of a height, as a file",
+     cmd_chain_testimony_options, cmd_chain_testimony},
+    {"chain blame", "FILE...", 2, 16, "network", "from testimonies of two decisions of one height: who is to blame",
+     no_options, cmd_chain_blame},
     {"chain wait", "HEIGHT", 1, 1, "network", "until the chain is that high", cmd_chain_wait_options, cmd_chain_wait},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
