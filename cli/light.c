@@ -516,6 +516,12 @@ static int run_receipt(struct session *s, const struct args *args)
     return rc;
 }
 
+static const char class_names[] =
+#define C(byte, name, listed) " " #name
+    STATE_CLASS_LIST(C)
+#undef C
+    ;
+
 /* Any record, as its bytes. */
 static int run_proof(struct session *s, const struct args *args)
 {
@@ -524,8 +530,7 @@ static int run_proof(struct session *s, const struct args *args)
     struct buf json = {0};
     l.n = strlen(hex) / 2;
     if (!state_class_find(l.class_name, &l.cls))
-        return cli_fail(s->cli, CLI_USAGE,
-                        "\"%.40s\" is no class of records: account, bond, model, ... (docs/ledger.md)", l.class_name);
+        return cli_fail(s->cli, CLI_USAGE, "\"%.40s\" is no class of records; these are:%s", l.class_name, class_names);
     if (l.n > sizeof l.key || !hex_get(hex, l.key, l.n))
         return cli_fail(s->cli, CLI_USAGE, "\"%.80s\" is not a key: hexadecimal digits", hex);
     int rc = question(s, lookup_ask, &l);
