@@ -19,10 +19,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define ANSWER_MAX (512u << 10) /* a light block is 64 KiB, twice that in digits */
-#define ANSWER_MS  15000
-#define WAIT_S     40     /* for the header that carries a root: a heartbeat and some */
-#define STALE_MS   600000 /* a newest block older than that is an old state shown for a new one */
+#define ANSWER_MAX    (512u << 10) /* a light block is 64 KiB, twice that in digits */
+#define ANSWER_MS     15000
+#define WAIT_S        40     /* for the header that carries a root: a heartbeat and some */
+#define OTHERS_WAIT_S 5      /* for one that is a few blocks behind */
+#define STALE_MS      600000 /* a newest block older than that is an old state shown for a new one */
 
 static uint64_t now_ms(void)
 {
@@ -209,12 +210,27 @@ static int conflict(struct session *s, const struct cli *peer, const struct ligh
     bool is_kept = file_keep(s, kind, bytes_of_buf(&raw), &note) == ERR_OK;
     int rc = cli_fail(s->cli, CLI_REFUSED,
                       "%s and %s prove two different blocks %" PRIu64
-                      ": a third of the validators or more signed both. Nothing is shown. The two are kept in %s: "
-                      "show them to others, they name who did it",
-                      s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text);
+                      ": a third of the validators or more is to blame. Nothing is shown. The two are kept in %s; "
+                      "`kith --url NODE chain testimony %" PRIu64 "` of both and `kith chain blame` name who it was",
+                      s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text, height);
     buf_clear(&raw);
     buf_clear(&path);
     return rc;
+}
+
+/* A peer may be a block behind, and then has nothing yet to compare. */
+static enum err wait_for(const struct cli *peer, uint64_t height, struct note *note)
+{
+    json_t *reply = NULL;
+    uint64_t reached;
+    enum err e = light_ask(peer, &reply, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", height, OTHERS_WAIT_S);
+    if (e == ERR_OK && !get_count(reply, "height", &reached))
+        e = note_set(note, ERR_PROTOCOL, "it does not say its height");
+    if (e == ERR_OK && reached < height)
+        e = note_set(note, ERR_TIMEOUT, "it is at height %" PRIu64 " and has no block %" PRIu64 " to compare", reached,
+                     height);
+    json_decref(reply);
+    return e;
 }
 
 /* Every other peer must not prove another block of this height. */
@@ -228,7 +244,9 @@ static int compare(struct session *s)
         if (i == s->primary)
             continue;
         struct light *other = light_copy(s->base);
-        enum err e = follow(other, &s->peers[i], height, &note);
+        enum err e = wait_for(&s->peers[i], height, &note);
+        if (e == ERR_OK)
+            e = follow(other, &s->peers[i], height, &note);
         struct hash theirs = light_id(other);
         if (e != ERR_OK)
             say_of(&s->peers[i], &note);
