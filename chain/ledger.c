@@ -8,6 +8,7 @@
 #include "chain/ledger_core.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -165,6 +166,7 @@ enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, cons
     struct ledger *l = mem_new(sizeof *l);
     l->kv = kv;
     l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
+    secret_random(l->salt, sizeof l->salt); /* of nothing that can be seen */
     state_init(&l->state);
     ledger_set_parallel(l, p);
     enum err e = read_genesis(l, genesis, note);
@@ -190,6 +192,7 @@ void ledger_close(struct ledger *l)
     free(l->fetch.has);
     free(l->verified);
     free(l->checked);
+    buf_clear(&l->checked_raw);
     free(l->events.at);
     free(l->codes);
     free(l->notes);
@@ -244,7 +247,7 @@ static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw, con
     bool charged;
     a->size += raw.n;
     a->work += tx_work(&c->tx);
-    ledger_prime(l, c);
+    ledger_prime(l, a->tx);
     enum err e = apply_tx(a, &c->tx, &c->id, &charged);
     if (charged)
         put_result(l, &c->id, &(struct rec_result){a->height, a->tx, (uint8_t)e, c->tx.fee});

@@ -48,7 +48,7 @@ static enum err check(const struct ledger *l, struct bytes raw, struct checked *
         return e;
     c->id = tx_id_of(raw); /* decoding is canonical: raw is the encoding */
     c->verified = verified_of(&c->id, signatures_of(raw, &c->tx));
-    return is_verified(l, &c->verified) ? ERR_OK : tx_check(&c->tx, &l->chain, note);
+    return is_verified(l, &c->verified) ? ERR_OK : tx_check_id(&c->tx, &c->id, &l->chain, note);
 }
 
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
@@ -71,12 +71,7 @@ void ledger_remember(struct ledger *l, struct bytes raw)
     *slot_of(l, &id) = verified_of(&id, signatures_of(raw, &t));
 }
 
-struct verifying {
-    const struct ledger *ledger;
-    const struct bytes *txs;
-    struct checked *out;
-    uint32_t n;
-};
+/* -- a block's -- */
 
 /* The state is far larger than a processor's memory: what the transaction will read is fetched here, by all processors
  * at once, and not one after the other where it is applied. */
@@ -85,36 +80,70 @@ static void warm(const struct ledger *l, struct checked *c)
     c->to = c->tx.signer;
     if (c->tx.kind == TX_TRANSFER)
         memcpy(c->to.b, c->tx.body.p, sizeof c->to.b); /* the first field of a body that decodes */
-    c->signer_path = state_warm_account(&l->state, &c->tx.signer);
-    c->to_path = c->tx.kind == TX_TRANSFER ? state_warm_account(&l->state, &c->to) : c->signer_path;
+    c->signer_at = state_warm_account(&l->state, &c->tx.signer);
+    c->to_at = c->tx.kind == TX_TRANSFER ? state_warm_account(&l->state, &c->to) : c->signer_at;
 }
 
-void ledger_prime(struct ledger *l, const struct checked *c)
+#define FETCH_AHEAD 6u /* transactions: their memory comes while so many are applied */
+
+void ledger_prime(struct ledger *l, uint32_t i)
 {
-    state_prime_account(&l->state, &c->tx.signer, &c->signer_path);
-    state_prime_account(&l->state, &c->to, &c->to_path);
+    const struct checked *c = &l->checked[i];
+    if (i + FETCH_AHEAD < l->checked_n && l->checked[i + FETCH_AHEAD].e == ERR_OK) {
+        tree_fetch(l->state.tree, &l->checked[i + FETCH_AHEAD].signer_at);
+        tree_fetch(l->state.tree, &l->checked[i + FETCH_AHEAD].to_at);
+    }
+    state_prime_account(&l->state, &c->tx.signer, &c->signer_at);
+    state_prime_account(&l->state, &c->to, &c->to_at);
 }
 
 static void verify_part(void *arg, uint32_t part)
 {
-    const struct verifying *v = arg;
-    uint32_t end = (part + 1) * PART < v->n ? (part + 1) * PART : v->n;
+    const struct ledger *l = arg;
+    uint32_t end = (part + 1) * PART < l->checked_n ? (part + 1) * PART : l->checked_n;
     for (uint32_t i = part * PART; i < end; i++) {
-        struct checked *c = &v->out[i];
-        c->e = check(v->ledger, v->txs[i], c, NULL);
+        struct checked *c = &l->checked[i];
+        c->e = check(l, c->raw, c, NULL);
         if (c->e == ERR_OK)
-            warm(v->ledger, c);
+            warm(l, c);
     }
 }
 
-const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n)
+static bool is_same(const struct ledger *l, const struct bytes *txs, uint32_t n)
 {
+    if (n != l->checked_n)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!bytes_equal(l->checked[i].raw, txs[i]))
+            return false;
+    return true;
+}
+
+/* The list of this block, copied: it outlives the caller's. */
+static void list_begin(struct ledger *l, const struct bytes *txs, uint32_t n)
+{
+    size_t size = 0;
     if (n > l->checked_room) {
         l->checked = mem_resize(l->checked, n, sizeof *l->checked);
         l->checked_room = n;
     }
-    struct verifying v = {l, txs, l->checked, n};
-    parallel_run(&l->parallel, verify_part, &v, (n + PART - 1) / PART);
+    for (uint32_t i = 0; i < n; i++)
+        size += txs[i].n;
+    buf_reset(&l->checked_raw);
+    buf_reserve(&l->checked_raw, size);
+    for (uint32_t i = 0; i < n; i++) {
+        l->checked[i].raw = bytes_of(l->checked_raw.p + l->checked_raw.n, txs[i].n);
+        buf_add(&l->checked_raw, txs[i].p, txs[i].n);
+    }
+    l->checked_n = n;
+}
+
+const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n)
+{
+    if (is_same(l, txs, n))
+        return l->checked;
+    list_begin(l, txs, n);
+    parallel_run(&l->parallel, verify_part, l, (n + PART - 1) / PART);
     for (uint32_t i = 0; i < n; i++)
         if (l->checked[i].e == ERR_OK)
             *slot_of(l, &l->checked[i].id) = l->checked[i].verified;
