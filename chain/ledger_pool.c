@@ -183,15 +183,12 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
     const struct checked *all = ledger_verify_all(l, txs, n);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
-        struct tx t;
-        struct hash id;
-        if (all[i].e == ERR_OK) {
-            ledger_prime(l, i);
-            e = admit(l, table, txs[i], &all[i].tx, &work, note);
+        if (all[i].e) {
+            e = ledger_why(l, txs[i], all[i].e, note);
             continue;
         }
-        e = ledger_verify(l, txs[i], &t, &id, note);
-        e = e ? e : all[i].e;
+        ledger_prime(l, i);
+        e = admit(l, table, txs[i], &all[i].tx, &work, note);
     }
     free(table);
     return e;

@@ -2,11 +2,17 @@
  *
  * That signatures fit is remembered, so a transaction is verified once on its way from the pool to the block. A block's
  * transactions are verified in parts, on as many processors as the ledger was given; the parts read the memory and
- * nothing writes it meanwhile. */
+ * nothing writes it meanwhile.
+ *
+ * Applying and storing a block keep one processor busy, or wait for a disk. Where the next block is at hand
+ * (ledger_expect) the others verify it then: its bytes and the chain are all that this reads, so nothing of it is
+ * believed before its turn, and no order of commits changes. */
 #include "chain/ledger_core.h"
 
 #include "base/mem.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PART 32u /* transactions: a thousandth of a second of verification */
@@ -63,6 +69,13 @@ enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct 
     return ERR_OK;
 }
 
+enum err ledger_why(const struct ledger *l, struct bytes raw, enum err e, struct note *note)
+{
+    struct checked c;
+    enum err why = check(l, raw, &c, note);
+    return why ? why : e;
+}
+
 void ledger_remember(struct ledger *l, struct bytes raw)
 {
     struct tx t;
@@ -88,64 +101,138 @@ static void warm(const struct ledger *l, struct checked *c)
 
 void ledger_prime(struct ledger *l, uint32_t i)
 {
-    const struct checked *c = &l->checked[i];
-    if (i + FETCH_AHEAD < l->checked_n && l->checked[i + FETCH_AHEAD].e == ERR_OK) {
-        tree_fetch(l->state.tree, &l->checked[i + FETCH_AHEAD].signer_at);
-        tree_fetch(l->state.tree, &l->checked[i + FETCH_AHEAD].to_at);
+    const struct checked *c = &l->checked.at[i], *later = c + FETCH_AHEAD;
+    if (i + FETCH_AHEAD < l->checked.n && later->e == ERR_OK) {
+        tree_fetch(l->state.tree, &later->signer_at);
+        tree_fetch(l->state.tree, &later->to_at);
     }
     state_prime_account(&l->state, &c->tx.signer, &c->signer_at);
     state_prime_account(&l->state, &c->to, &c->to_at);
 }
 
+static void check_once(const struct ledger *l, struct checked *c)
+{
+    if (!c->is_done)
+        c->e = check(l, c->raw, c, NULL);
+    c->is_done = true;
+}
+
+static uint32_t part_end(const struct checked_list *list, uint32_t part)
+{
+    return (part + 1) * PART < list->n ? (part + 1) * PART : list->n;
+}
+
+static uint32_t parts_of(const struct checked_list *list)
+{
+    return (list->n + PART - 1) / PART;
+}
+
 static void verify_part(void *arg, uint32_t part)
 {
     const struct ledger *l = arg;
-    uint32_t end = (part + 1) * PART < l->checked_n ? (part + 1) * PART : l->checked_n;
-    for (uint32_t i = part * PART; i < end; i++) {
-        struct checked *c = &l->checked[i];
-        c->e = check(l, c->raw, c, NULL);
+    for (uint32_t i = part * PART; i < part_end(&l->checked, part); i++) {
+        struct checked *c = &l->checked.at[i];
+        check_once(l, c);
         if (c->e == ERR_OK)
             warm(l, c);
     }
 }
 
-static bool is_same(const struct ledger *l, const struct bytes *txs, uint32_t n)
+static bool list_is(const struct checked_list *list, const struct bytes *txs, uint32_t n)
 {
-    if (n != l->checked_n)
+    if (n != list->n)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        if (!bytes_equal(l->checked[i].raw, txs[i]))
+        if (!bytes_equal(list->at[i].raw, txs[i]))
             return false;
     return true;
 }
 
-/* The list of this block, copied: it outlives the caller's. */
-static void list_begin(struct ledger *l, const struct bytes *txs, uint32_t n)
+static void list_begin(struct checked_list *list, const struct bytes *txs, uint32_t n)
 {
     size_t size = 0;
-    if (n > l->checked_room) {
-        l->checked = mem_resize(l->checked, n, sizeof *l->checked);
-        l->checked_room = n;
+    if (n > list->room) {
+        list->at = mem_resize(list->at, n, sizeof *list->at);
+        list->room = n;
     }
     for (uint32_t i = 0; i < n; i++)
         size += txs[i].n;
-    buf_reset(&l->checked_raw);
-    buf_reserve(&l->checked_raw, size);
+    buf_reset(&list->raw);
+    buf_reserve(&list->raw, size);
     for (uint32_t i = 0; i < n; i++) {
-        l->checked[i].raw = bytes_of(l->checked_raw.p + l->checked_raw.n, txs[i].n);
-        buf_add(&l->checked_raw, txs[i].p, txs[i].n);
+        list->at[i].raw = bytes_of(list->raw.p + list->raw.n, txs[i].n);
+        list->at[i].is_done = false;
+        buf_add(&list->raw, txs[i].p, txs[i].n);
     }
-    l->checked_n = n;
+    list->n = n;
+}
+
+static void list_clear(struct checked_list *list)
+{
+    free(list->at);
+    buf_clear(&list->raw);
+    *list = (struct checked_list){0};
 }
 
 const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n)
 {
-    if (is_same(l, txs, n))
-        return l->checked;
-    list_begin(l, txs, n);
-    parallel_run(&l->parallel, verify_part, l, (n + PART - 1) / PART);
+    if (list_is(&l->checked, txs, n))
+        return l->checked.at;
+    if (n && list_is(&l->expected, txs, n)) {
+        struct checked_list old = l->checked;
+        l->checked = l->expected;
+        l->expected = old;
+        l->expected.n = 0;
+    } else {
+        list_begin(&l->checked, txs, n);
+    }
+    parallel_run(&l->parallel, verify_part, l, parts_of(&l->checked));
     for (uint32_t i = 0; i < n; i++)
-        if (l->checked[i].e == ERR_OK)
-            *slot_of(l, &l->checked[i].id) = l->checked[i].verified;
-    return l->checked;
+        if (l->checked.at[i].e == ERR_OK)
+            *slot_of(l, &l->checked.at[i].id) = l->checked.at[i].verified;
+    return l->checked.at;
+}
+
+/* -- the block after -- */
+
+struct beside {
+    const struct ledger *l;
+    void (*fn)(void *arg);
+    void *arg;
+    atomic_bool is_over;
+};
+
+/* Part 0 is the work itself. */
+static void beside_part(void *arg, uint32_t part)
+{
+    struct beside *b = arg;
+    const struct checked_list *list = &b->l->expected;
+    if (part == 0) {
+        b->fn(b->arg);
+        atomic_store(&b->is_over, true);
+        return;
+    }
+    for (uint32_t i = (part - 1) * PART; i < part_end(list, part - 1) && !atomic_load(&b->is_over); i++)
+        check_once(b->l, &list->at[i]);
+}
+
+void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg)
+{
+    struct beside b = {.l = l, .fn = fn, .arg = arg};
+    if (l->expected.n == 0)
+        fn(arg);
+    else
+        parallel_run(&l->parallel, beside_part, &b, 1 + parts_of(&l->expected));
+}
+
+void ledger_expect(struct ledger *l, const struct bytes *txs, uint32_t n)
+{
+    if (n <= BLOCK_TXS_MAX && l->parallel.run)
+        list_begin(&l->expected, txs, n);
+}
+
+void ledger_lists_clear(struct ledger *l)
+{
+    list_clear(&l->checked);
+    list_clear(&l->expected);
 }
