@@ -108,7 +108,9 @@
 #define CONSENSUS_EVIDENCE_MS       2000  /* until the next validator in line sends it to the ledger */
 #define CONSENSUS_EVIDENCE_AGAIN_MS 30000 /* until the same one does so again */
 #define CONSENSUS_FORGET_MAX        16    /* testimonies forgotten with a block: more than one, so that it catches up */
-#define TESTIMONY_QUORUMS_MAX       32    /* quorums of prevotes kept of a decided height: nearly always it is one */
+#define TESTIMONY_SIZE_MAX                                                                                             \
+    (2u << 20) /* the largest set, a commit and 32 quorums of it, each under 20 KiB, several times over */
+#define TESTIMONY_QUORUMS_MAX 32 /* quorums of prevotes kept of a decided height: nearly always it is one */
 
 /* -- light clients -- */
 #define LIGHT_BLOCK_MAX      (64u << 10) /* protocol; a header with 256 signatures and 256 validators takes 28 KiB */

@@ -146,6 +146,17 @@ enum err blame_get_testimony(struct bytes raw, struct testimony *t, struct note 
                    : note_set(note, ERR_FORMAT, "no testimony of a height: %zu bytes that do not decode", raw.n);
 }
 
+uint32_t blame_validators(const struct testimony *t, struct valset_entry *out)
+{
+    uint32_t n = (uint32_t)(t->validators.n / ENTRY_SIZE);
+    struct cursor c = cursor_of(t->validators);
+    for (uint32_t i = 0; i < n; i++) {
+        codec_get_pubkey(&c, &out[i].key);
+        codec_get_u64(&c, &out[i].power);
+    }
+    return n;
+}
+
 /* -- judged -- */
 
 /* All votes of one validator. */

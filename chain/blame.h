@@ -8,8 +8,8 @@
  *   r = s: the two quorums of precommits share more than a third of the power, who precommitted twice.
  *   r < s: behind the later commit stands a quorum of prevotes for its value in round s, on a ground g.
  *          g < r (or none): it shares more than a third with the precommits of round r, who forgot their lock.
- *          g = r: the quorum of prevotes in r shares more than a third with that for the other value, who prevoted
- * twice. g > r: the same question again for the quorum of round g, which its honest members had seen.
+ *          g = r: the two quorums of prevotes in r share more than a third, who prevoted twice.
+ *          g > r: the same question again for the quorum of round g, which its honest members had seen.
  *
  * So more than a third of the power contradicted itself, wherever the later commit had one honest member whose
  * testimony is here. What is named is found in pairs of signatures alone: an honest validator never is, whatever the
@@ -39,6 +39,9 @@ void blame_put_testimony(struct buf *out, const struct hash *chain, const struct
                          const struct commit *commit, const struct bft *b);
 /* The whole of `raw`, every list in order and within its bounds, which are checked; no signature is. */
 enum err blame_get_testimony(struct bytes raw, struct testimony *t, struct note *note) MUST_USE;
+
+/* Fills out[VALIDATORS_MAX] with those of a decoded testimony; how many. */
+uint32_t blame_validators(const struct testimony *t, struct valset_entry *out);
 
 struct blame {
     uint64_t total, power; /* of all validators, of those named */

@@ -55,6 +55,15 @@ static bool contradicts(const struct evidence_part *a, const struct evidence_par
            !hash_is_zero(&b->value) && a->round < b->round && forgot;
 }
 
+const char *evidence_text(const struct evidence *e)
+{
+    if (e->a.kind == EVIDENCE_PROPOSAL)
+        return "two proposals of one round";
+    if (e->a.round != e->b.round)
+        return "forgot its lock";
+    return e->a.kind == VOTE_PREVOTE ? "two prevotes of one round" : "two precommits of one round";
+}
+
 bool evidence_is_sane(const struct evidence *e)
 {
     return part_is_sane(&e->a, e->height) && part_is_sane(&e->b, e->height) && compare(&e->a, &e->b) < 0 &&

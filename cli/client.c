@@ -274,6 +274,42 @@ int client_get(const struct cli *cli, json_t **reply, const char *path_format, .
     return call(cli, "GET", path, NULL, CLIENT_TIMEOUT_MS, reply);
 }
 
+static enum err get_bytes(const struct cli *cli, const char *path, struct http_reader *r, json_t **refusal,
+                          struct note *note)
+{
+    int fd;
+    enum err e = send_request(cli, "GET", path, NULL, &fd, note);
+    if (e != ERR_OK)
+        return e;
+    e = receive_all(fd, r, CLIENT_TIMEOUT_MS, note);
+    if (e == ERR_OK && r->status != 200)
+        e = parse_body(r, refusal, note);
+    close(fd);
+    return e;
+}
+
+int client_get_bytes(const struct cli *cli, struct buf *out, const char *path_format, ...)
+{
+    char path[512];
+    struct http_reader r;
+    struct note note = {{0}};
+    json_t *refusal = NULL;
+    va_list args;
+    va_start(args, path_format);
+    vsnprintf(path, sizeof path, path_format, args);
+    va_end(args);
+    http_reader_init(&r, JSON_BYTES_MAX);
+    enum err e = get_bytes(cli, path, &r, &refusal, &note);
+    int rc = e != ERR_OK       ? client_fail(cli, e, &note)
+             : r.status == 200 ? CLI_DONE
+                               : client_refusal(cli, r.status, refusal);
+    if (rc == CLI_DONE)
+        buf_add(out, r.body.p, r.body.n);
+    json_decref(refusal);
+    http_reader_clear(&r);
+    return rc;
+}
+
 int client_get_patiently(const struct cli *cli, uint64_t timeout_ms, json_t **reply, const char *path)
 {
     return call(cli, "GET", path, NULL, timeout_ms, reply);

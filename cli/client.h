@@ -19,6 +19,8 @@ bool client_is_reachable(const struct cli *cli);
 /* The same for commands: 0 and *reply (the caller's), or a cli_exit after having said why. `body` is taken. */
 int client_post_take(const struct cli *cli, const char *path, json_t *body, json_t **reply);
 int client_get(const struct cli *cli, json_t **reply, const char *path_format, ...) PRINTF_LIKE(3, 4);
+/* The same for an answer of bytes, appended to `out`. */
+int client_get_bytes(const struct cli *cli, struct buf *out, const char *path_format, ...) PRINTF_LIKE(3, 4);
 /* As client_get, waiting longer than usual for an endpoint that answers late. */
 int client_get_patiently(const struct cli *cli, uint64_t timeout_ms, json_t **reply, const char *path);
 /* What a failed client_try means for the process. */

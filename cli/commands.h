@@ -11,6 +11,8 @@
     C(chain_info)                                                                                                      \
     C(chain_block)                                                                                                     \
     C(chain_wait)                                                                                                      \
+    C(chain_testimony)                                                                                                 \
+    C(chain_blame)                                                                                                     \
     C(light_only)                                                                                                      \
     C(settle)                                                                                                          \
     C(wallet_new)                                                                                                      \
@@ -60,6 +62,7 @@ COMMANDS(C)
 #undef C
 
 extern const struct option_spec cmd_chain_wait_options[];
+extern const struct option_spec cmd_chain_testimony_options[];
 extern const struct option_spec cmd_wallet_new_options[];
 extern const struct option_spec cmd_wallet_restore_options[];
 extern const struct option_spec cmd_wallet_receive_options[];

@@ -29,7 +29,7 @@ struct range {
 void schema_real_text(double value, char text[32])
 {
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
+        CHECK(snprintf(text, 32, "%.*g", digits, value) < 32);
         if (strtod(text, NULL) == value)
             return;
     }

@@ -487,11 +487,23 @@ static bool run_faults(const struct options *o, const char *scene, struct tally 
     return ok;
 }
 
+static void usage(void)
+{
+    fprintf(stderr, "crash [--scene NAME] [--every N] [--deep N] [--without WHAT] [--cut NAME] [--workers N] [--point "
+                    "N [--then N]]\n"
+                    "  every N-th point, and behind it every N-th of its recovery (--deep 0: none); what they mean "
+                    "stands at the head "
+                    "of crash.c\n");
+    exit(3);
+}
+
 static void parse(struct options *o, int argc, char **argv)
 {
     *o = (struct options){.every = 1, .deep = 1, .workers = 2, .point = -1, .then = -1};
-    for (int i = 1; i + 1 < argc; i += 2) {
+    for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
+        if (!value)
+            usage();
         if (strcmp(name, "--scene") == 0)
             o->scene = value;
         else if (strcmp(name, "--without") == 0)
@@ -508,8 +520,11 @@ static void parse(struct options *o, int argc, char **argv)
             o->point = strtol(value, NULL, 10);
         else if (strcmp(name, "--then") == 0)
             o->then = strtol(value, NULL, 10);
+        else
+            usage();
     }
-    CHECK(o->every > 0 && o->workers > 0 && o->workers <= WORKERS_MAX);
+    if (o->every == 0 || o->workers == 0 || o->workers > WORKERS_MAX)
+        usage();
     if (o->point >= 0)
         o->workers = 1;
 }

@@ -1,0 +1,51 @@
+#!/bin/bash
+# A fork that really happens: one validator's key on two machines that do not know each other. From what both testify, the
+# command names it.
+set -u
+B=${BUILD:-build/release}
+H=$(mktemp -d)
+pids=()
+cleanup() {
+    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$H"
+}
+trap cleanup EXIT
+fail() {
+    echo "e2e_blame: $*"
+    tail -n 10 "$H"/*.log
+    exit 1
+}
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+key=$("$B/kithd" init --home "$H/a") || fail init
+mkdir "$H/b" && cp "$H/a/node.key" "$H/b/" || fail copy
+"$B/kithd" genesis --out "$H/genesis.json" --chain blame --validator "$key:100" --account "$key:1" >/dev/null || fail genesis
+for who in a b; do
+    port=$(free_port)
+    "$B/kithd" --home "$H/$who" --genesis "$H/genesis.json" --listen 127.0.0.1:0 --http "127.0.0.1:$port" --validator --block-ms 50 \
+        --heartbeat-ms 200 >"$H/$who.log" 2>&1 &
+    pids+=($!)
+    url[${#pids[@]}]=http://127.0.0.1:$port
+    sleep 0.1 # another time, another block
+done
+for i in 1 2; do
+    "$B/kith" --url "${url[i]}" chain wait 2 >/dev/null 2>&1 || { sleep 2 && "$B/kith" --url "${url[i]}" chain wait 2 >/dev/null; } || fail "node $i decides nothing"
+    "$B/kith" --url "${url[i]}" chain testimony 1 --out "$H/$i.testimony" >/dev/null || fail "node $i does not testify"
+done
+out=$("$B/kith" chain blame "$H/1.testimony" "$H/2.testimony") || fail "nobody is named: $out"
+[[ $out == *"$key"*"two "*"of one round"* ]] || fail "it says: $out"
+"$B/kith" chain blame "$H/1.testimony" "$H/2.testimony" --json | python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+assert r["complete"] and r["power"] == r["total"] > 0 and r["validators"][0]["validator"] == sys.argv[1], r' "$key" || fail "json"
+out=$("$B/kith" chain blame "$H/1.testimony" "$H/1.testimony" 2>&1) && fail "one decision is taken for a fork: $out"
+head -c 100 "$H/1.testimony" >"$H/short"
+out=$("$B/kith" chain blame "$H/1.testimony" "$H/short" 2>&1)
+[ $? = 3 ] && [[ $out == *short:* ]] || fail "of a damaged file it says: $out"
+# A light client that asks both believes neither, keeps what they proved, and says how to find out who it was.
+out=$("$B/kith" --home "$H/phone" --genesis "$H/genesis.json" --light --peer "${url[1]}" --peer "${url[2]}" chain info 2>&1)
+[ $? = 1 ] && [[ $out == *"two different blocks"*"kith chain blame"* ]] || fail "a light client that asked both says: $out"
+ls "$H/phone/light/"*conflict-* >/dev/null || fail "what they proved is not kept"
+out=$("$B/kith" --url "${url[1]}" chain testimony 100000000 --out "$H/none" 2>&1) && fail "testimony of a block that is not: $out"
+echo "e2e_blame: ok"
