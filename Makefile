@@ -10,10 +10,16 @@
 #   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
 #   make model        installs spin, searches every interleaving of the consensus rules (tests/model; ROUNDS=3, minutes)
 #   make tidy         layers, header owners, banned calls, format, dead files
+#   make format       the format that tidy asks for
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
+#   make fuzz-run SECONDS=N   each of them in turn for so long
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
+#   make sim-bugs     plants bugs one by one and says which of them the simulator sees (tests/sim/bugs; hours)
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
+#   make install      programs and the default model below DESTDIR and PREFIX; make clean removes build/
+#
+# Parts of check, each also alone: tidy, fuzz-replay, crash-sample, ctime, e2e, unit, sim.
 
 MODE ?= release
 comma := ,

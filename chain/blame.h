@@ -8,8 +8,8 @@
  *   r = s: the two quorums of precommits share more than a third of the power, who precommitted twice.
  *   r < s: behind the later commit stands a quorum of prevotes for its value in round s, on a ground g.
  *          g < r (or none): it shares more than a third with the precommits of round r, who forgot their lock.
- *          g = r: the quorum of prevotes in r shares more than a third with that for the other value, who prevoted
- * twice. g > r: the same question again for the quorum of round g, which its honest members had seen.
+ *          g = r: the two quorums of prevotes in r share more than a third, who prevoted twice.
+ *          g > r: the same question again for the quorum of round g, which its honest members had seen.
  *
  * So more than a third of the power contradicted itself, wherever the later commit had one honest member whose
  * testimony is here. What is named is found in pairs of signatures alone: an honest validator never is, whatever the

@@ -1,9 +1,10 @@
 /* Proof that a validator signed two things that the protocol never lets it sign both:
  *
  *   - two votes of one kind and round, or two proposals of one round, for different (value, valid round);
- *   - amnesia: a precommit for a value in a round, and in a later one a prevote for a value whose valid round lies
- * before the first. Whoever precommits is locked, and prevotes only what had a quorum in the round of its lock or
- * later.
+ *   - amnesia: a precommit for a value in a round, and in a later one a prevote for a value whose valid round
+ *     lies before the first.
+ *
+ * Whoever precommits is locked, and prevotes only what had a quorum in the round of its lock or later.
  *
  * It stands by itself: two signatures of one key, no set of validators, no other message. An honest validator's signer
  * (signer.h) refuses to make the second of any such pair, so nobody can be framed.
@@ -32,9 +33,9 @@ bool evidence_of_votes(const struct pubkey *validator, const struct vote *x, con
                        struct evidence *out) MUST_USE;
 bool evidence_of_proposals(const struct pubkey *validator, const struct proposal *x, const struct proposal *y,
                            struct evidence *out) MUST_USE;
-/* In order, within ranges, contradicting: everything but the signatures. */
 /* What was done, in a few words. */
 const char *evidence_text(const struct evidence *e);
+/* In order, within ranges, contradicting: everything but the signatures. */
 bool evidence_is_sane(const struct evidence *e) MUST_USE;
 /* A whole message, every byte used, and sane. */
 bool evidence_decode(struct bytes raw, struct evidence *e) MUST_USE;

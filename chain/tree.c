@@ -201,14 +201,7 @@ uint32_t page_rank(const struct page *p, uint64_t bits)
             low = high > step ? high - step : 0;
         }
     }
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (b[mid] < bits)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return bits_rank(b, low, high, bits);
 }
 
 struct place {

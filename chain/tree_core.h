@@ -154,6 +154,19 @@ static inline struct leaf *page_leaf(const struct tree *t, const struct page *p,
     return tree_leaf(t, page_leaves(p)[at]);
 }
 
+/* The first of b[low..high-1], which rise, that is not below `bits`; high if all are. */
+static inline uint32_t bits_rank(const uint64_t *b, uint32_t low, uint32_t high, uint64_t bits)
+{
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b[mid] < bits)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* The page of these first bits; the first place in it that is not before them. */
 struct page *tree_page(const struct tree *t, uint64_t bits);
 uint32_t page_rank(const struct page *p, uint64_t bits);

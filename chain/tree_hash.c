@@ -44,19 +44,6 @@ static unsigned paths_part(const struct hash *a, const struct hash *b)
     return i;
 }
 
-/* The first entry of low..high-1 that is not before these bits; it is likely to stand in the middle. */
-static uint32_t split_find(const uint64_t *b, uint32_t low, uint32_t high, uint64_t bits)
-{
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (b[mid] < bits)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
 struct span span_of(const struct tree *t, const struct page *p, uint32_t low, uint32_t high)
 {
     struct span s = {low, high, high, 0};
@@ -67,7 +54,7 @@ struct span span_of(const struct tree *t, const struct page *p, uint32_t low, ui
     if (differ) {
         s.fork = (unsigned)__builtin_clzll(differ);
         uint64_t unit = UINT64_C(1) << (63 - s.fork);
-        s.split = split_find(b, low, high, b[high - 1] & ~(unit - 1));
+        s.split = bits_rank(b, low, high, b[high - 1] & ~(unit - 1));
         return s;
     }
     /* 64 equal bits: somebody searched for them */

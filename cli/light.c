@@ -7,11 +7,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "chain/light.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/light_in.h"
 #include "cli/out.h"
-#include "wallet/address.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,21 +19,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define ANSWER_MAX  (512u << 10) /* a light block is 64 KiB, twice that in digits */
-#define ANSWER_MS   15000
-#define WAIT_S      40     /* for the header that carries a root: a heartbeat and some */
-#define STALE_MS    600000 /* a newest block older than that is an old state shown for a new one */
-#define PEERS_ASKED 16
-
-struct session {
-    const struct cli *cli;
-    struct genesis genesis;
-    struct buf room;
-    struct hash chain;
-    struct light *base, *light; /* what was trusted at the start, and what is now */
-    struct cli peers[PEERS_ASKED];
-    unsigned peers_n, primary;
-};
+#define ANSWER_MAX    (512u << 10) /* a light block is 64 KiB, twice that in digits */
+#define ANSWER_MS     15000
+#define WAIT_S        40     /* for the header that carries a root: a heartbeat and some */
+#define OTHERS_WAIT_S 5      /* for one that is a few blocks behind */
+#define STALE_MS      600000 /* a newest block older than that is an old state shown for a new one */
 
 static uint64_t now_ms(void)
 {
@@ -78,9 +67,7 @@ static enum err trust_read(struct session *s, struct note *note)
 
 /* -- questions -- */
 
-static enum err ask(const struct cli *peer, json_t **reply, struct note *note, const char *format, ...)
-    PRINTF_LIKE(4, 5);
-static enum err ask(const struct cli *peer, json_t **reply, struct note *note, const char *format, ...)
+enum err light_ask(const struct cli *peer, json_t **reply, struct note *note, const char *format, ...)
 {
     char path[1024];
     int status = 0;
@@ -106,8 +93,7 @@ static bool get_count(const json_t *object, const char *name, uint64_t *out)
     return json_is_integer(v) && json_integer_value(v) >= 0;
 }
 
-/* The bytes of a member of hexadecimal digits, appended. */
-static bool get_bytes(const json_t *object, const char *name, struct buf *out)
+bool light_get_bytes(const json_t *object, const char *name, struct buf *out)
 {
     const char *hex = json_text(object, name);
     size_t n = hex ? strlen(hex) / 2 : 0;
@@ -130,8 +116,8 @@ static enum err follow(struct light *l, const struct cli *peer, uint64_t height,
     while (e == ERR_OK && light_wants(l, &wanted)) {
         json_t *reply = NULL;
         struct buf raw = {0};
-        e = ask(peer, &reply, note, "/kith/v1/light/%" PRIu64, wanted);
-        if (e == ERR_OK && !get_bytes(reply, "block", &raw))
+        e = light_ask(peer, &reply, note, "/kith/v1/light/%" PRIu64, wanted);
+        if (e == ERR_OK && !light_get_bytes(reply, "block", &raw))
             e = note_set(note, ERR_PROTOCOL, "its header %" PRIu64 " is not hexadecimal", wanted);
         if (e == ERR_OK)
             e = light_take(l, bytes_of_buf(&raw), now_ms(), note);
@@ -146,7 +132,7 @@ static enum err follow(struct light *l, const struct cli *peer, uint64_t height,
 static enum err height_of(const struct cli *peer, uint64_t *height, struct note *note)
 {
     json_t *reply = NULL;
-    enum err e = ask(peer, &reply, note, "/kith/v1/chain/wait?height=1&wait=%d", WAIT_S);
+    enum err e = light_ask(peer, &reply, note, "/kith/v1/chain/wait?height=1&wait=%d", WAIT_S);
     if (e == ERR_OK && !get_count(reply, "height", height))
         e = note_set(note, ERR_PROTOCOL, "it does not say its height");
     if (e == ERR_OK && *height == 0)
@@ -178,14 +164,8 @@ static void say_of(const struct cli *peer, const struct note *note)
 
 /* -- records -- */
 
-struct record {
-    bool found;
-    struct buf value;
-};
-
-/* What the state has under class and key, proven by this peer. */
-static enum err record_ask(struct session *s, const struct cli *peer, const char *class_name, enum state_class cls,
-                           struct bytes key, struct record *out, struct note *note)
+enum err light_ask_record(struct session *s, const struct cli *peer, const char *class_name, enum state_class cls,
+                          struct bytes key, struct record *out, struct note *note)
 {
     json_t *reply = NULL, *waited = NULL;
     struct buf proof = {0};
@@ -193,12 +173,12 @@ static enum err record_ask(struct session *s, const struct cli *peer, const char
     uint64_t header;
     hex_put(hex, key.p, key.n);
     buf_reset(&out->value);
-    enum err e = ask(peer, &reply, note, "/kith/v1/proof?class=%s&key=%s", class_name, hex);
-    if (e == ERR_OK && (!get_count(reply, "header", &header) || !get_bytes(reply, "value", &out->value) ||
-                        !get_bytes(reply, "proof", &proof)))
+    enum err e = light_ask(peer, &reply, note, "/kith/v1/proof?class=%s&key=%s", class_name, hex);
+    if (e == ERR_OK && (!get_count(reply, "header", &header) || !light_get_bytes(reply, "value", &out->value) ||
+                        !light_get_bytes(reply, "proof", &proof)))
         e = note_set(note, ERR_PROTOCOL, "its proof lacks a part");
     if (e == ERR_OK && header > light_header(s->light)->height) {
-        e = ask(peer, &waited, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", header, WAIT_S);
+        e = light_ask(peer, &waited, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", header, WAIT_S);
         if (e == ERR_OK)
             e = follow(s->light, peer, header, note);
     }
@@ -230,12 +210,27 @@ static int conflict(struct session *s, const struct cli *peer, const struct ligh
     bool is_kept = file_keep(s, kind, bytes_of_buf(&raw), &note) == ERR_OK;
     int rc = cli_fail(s->cli, CLI_REFUSED,
                       "%s and %s prove two different blocks %" PRIu64
-                      ": a third of the validators or more signed both. Nothing is shown. The two are kept in %s: "
-                      "show them to others, they name who did it",
-                      s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text);
+                      ": a third of the validators or more is to blame. Nothing is shown. The two are kept in %s; "
+                      "`kith --url NODE chain testimony %" PRIu64 "` of both and `kith chain blame` name who it was",
+                      s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text, height);
     buf_clear(&raw);
     buf_clear(&path);
     return rc;
+}
+
+/* A peer may be a block behind, and then has nothing yet to compare. */
+static enum err wait_for(const struct cli *peer, uint64_t height, struct note *note)
+{
+    json_t *reply = NULL;
+    uint64_t reached;
+    enum err e = light_ask(peer, &reply, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", height, OTHERS_WAIT_S);
+    if (e == ERR_OK && !get_count(reply, "height", &reached))
+        e = note_set(note, ERR_PROTOCOL, "it does not say its height");
+    if (e == ERR_OK && reached < height)
+        e = note_set(note, ERR_TIMEOUT, "it is at height %" PRIu64 " and has no block %" PRIu64 " to compare", reached,
+                     height);
+    json_decref(reply);
+    return e;
 }
 
 /* Every other peer must not prove another block of this height. */
@@ -249,7 +244,9 @@ static int compare(struct session *s)
         if (i == s->primary)
             continue;
         struct light *other = light_copy(s->base);
-        enum err e = follow(other, &s->peers[i], height, &note);
+        enum err e = wait_for(&s->peers[i], height, &note);
+        if (e == ERR_OK)
+            e = follow(other, &s->peers[i], height, &note);
         struct hash theirs = light_id(other);
         if (e != ERR_OK)
             say_of(&s->peers[i], &note);
@@ -260,54 +257,9 @@ static int compare(struct session *s)
     return rc;
 }
 
-/* -- what is shown -- */
+/* -- a question -- */
 
-static void show_proof(const struct session *s)
-{
-    const struct header *h = light_header(s->light);
-    char hex[65];
-    struct hash id = light_id(s->light);
-    hex_put(hex, id.b, sizeof id.b);
-    printf("proven by block %" PRIu64 "  %s\n", h->height, hex);
-}
-
-static json_t *proof_json(const struct session *s, json_t *object)
-{
-    char hex[65];
-    struct hash id = light_id(s->light);
-    hex_put(hex, id.b, sizeof id.b);
-    json_object_set_new(object, "proven", json_true());
-    json_object_set_new(object, "height", json_integer((json_int_t)light_header(s->light)->height));
-    json_object_set_new(object, "block", json_string(hex));
-    return object;
-}
-
-/* A record's own JSON form. */
-static json_t *record_json(const struct buf *text)
-{
-    return json_parse(bytes_of_buf(text), NULL);
-}
-
-static int show_record(const struct session *s, const char *what, const struct record *r, const struct buf *json)
-{
-    if (s->cli->json) {
-        json_t *o = json_object();
-        json_object_set_new(o, what, r->found ? record_json(json) : json_null());
-        out_json_take(proof_json(s, o));
-        return CLI_DONE;
-    }
-    if (r->found)
-        out_untrusted((const char *)json->p, json->n);
-    else
-        printf("there is no such %s", what);
-    printf("\n");
-    show_proof(s);
-    return CLI_DONE;
-}
-
-/* Asks peer after peer until one proves it, then compares with the others. */
-typedef enum err (*question_fn)(struct session *s, const struct cli *peer, void *arg, struct note *note);
-static int question(struct session *s, question_fn fn, void *arg)
+int light_question(struct session *s, question_fn fn, void *arg)
 {
     struct note note = {{0}};
     enum err e = ERR_NOT_FOUND;
@@ -337,216 +289,13 @@ static int question(struct session *s, question_fn fn, void *arg)
     return rc;
 }
 
-/* -- commands -- */
-
-struct lookup {
-    const char *class_name;
-    enum state_class cls;
-    uint8_t key[255];
-    size_t n;
-    struct record record;
-};
-
-static enum err lookup_ask(struct session *s, const struct cli *peer, void *arg, struct note *note)
-{
-    struct lookup *l = arg;
-    return record_ask(s, peer, l->class_name, l->cls, bytes_of(l->key, l->n), &l->record, note);
-}
-
-static enum err newest_ask(struct session *s, const struct cli *peer, void *arg, struct note *note)
-{
-    (void)s;
-    (void)peer;
-    (void)arg;
-    (void)note;
-    return ERR_OK;
-}
-
-static int run_info(struct session *s, const struct args *args)
-{
-    (void)args;
-    int rc = question(s, newest_ask, NULL);
-    if (rc != CLI_DONE)
-        return rc;
-    if (s->cli->json)
-        out_json_take(proof_json(s, json_object()));
-    else
-        show_proof(s);
-    return CLI_DONE;
-}
-
-static int run_balance(struct session *s, const struct args *args)
-{
-    struct lookup l = {.class_name = "account", .cls = STATE_ACCOUNT, .n = 32};
-    struct pubkey key;
-    struct rec_account account = {0};
-    struct buf json = {0};
-    const char *word = args_word(args, 0);
-    if (!word)
-        return cli_fail(s->cli, CLI_USAGE, "say whose: kith --light wallet balance ADDRESS");
-    if (!hex_get(word, key.b, sizeof key.b)) {
-        struct note note = {{0}};
-        enum err e = address_get(word, s->genesis.prefix.s, &key, &note);
-        if (e != ERR_OK)
-            return cli_fail_note(s->cli, e, &note);
-    }
-    memcpy(l.key, key.b, 32);
-    int rc = question(s, lookup_ask, &l);
-    struct cursor c = cursor_of(bytes_of_buf(&l.record.value));
-    if (rc == CLI_DONE && l.record.found) {
-        rec_account_get(&c, &account);
-        if (!cursor_end(&c))
-            rc = cli_fail(s->cli, CLI_REFUSED, "the account's record is of a newer version than this program");
-    }
-    if (rc == CLI_DONE && s->cli->json) {
-        rec_account_json(&json, &account);
-        show_record(s, "account", &(struct record){.found = true}, &json);
-    } else if (rc == CLI_DONE) {
-        char text[AMOUNT_TEXT_ROOM];
-        amount_print(account.balance, text);
-        printf("%s KITH\n", text);
-        show_proof(s);
-    }
-    buf_clear(&json);
-    buf_clear(&l.record.value);
-    return rc;
-}
-
-/* By root, or by name: then the name's own record is proven first. */
-static enum err model_ask(struct session *s, const struct cli *peer, void *arg, struct note *note)
-{
-    struct lookup *l = arg;
-    struct lookup root = {.n = 32};
-    struct hash id = hash_once(HASH_STATE_KEY, l->key, l->n);
-    if (l->cls == STATE_MODEL)
-        return lookup_ask(s, peer, l, note);
-    enum err e = record_ask(s, peer, "name", STATE_NAME, bytes_of(id.b, sizeof id.b), &root.record, note);
-    if (e == ERR_OK && root.record.found && root.record.value.n == 32)
-        e = record_ask(s, peer, "model", STATE_MODEL, bytes_of_buf(&root.record.value), &l->record, note);
-    else if (e == ERR_OK)
-        l->record.found = false;
-    buf_clear(&root.record.value);
-    return e;
-}
-
-static int run_model(struct session *s, const struct args *args)
-{
-    struct lookup l = {.class_name = "model", .cls = STATE_MODEL, .n = 32};
-    struct rec_model model;
-    struct buf json = {0};
-    const char *word = args_word(args, 0);
-    if (!hex_get(word, l.key, 32)) {
-        l.cls = STATE_NAME;
-        l.n = strlen(word) < sizeof l.key ? strlen(word) : 0;
-        memcpy(l.key, word, l.n);
-    }
-    int rc = question(s, model_ask, &l);
-    struct cursor c = cursor_of(bytes_of_buf(&l.record.value));
-    if (rc == CLI_DONE && l.record.found) {
-        rec_model_get(&c, &model);
-        if (cursor_end(&c))
-            rec_model_json(&json, &model);
-        else
-            rc = cli_fail(s->cli, CLI_REFUSED, "the model's record is of a newer version than this program");
-    }
-    if (rc == CLI_DONE)
-        rc = show_record(s, "model", &l.record, &json);
-    buf_clear(&json);
-    buf_clear(&l.record.value);
-    return rc;
-}
-
-struct receipt_lookup {
-    struct lookup settlement;
-    uint32_t index;
-    struct signed_receipt receipt;
-};
-
-static enum err receipt_ask(struct session *s, const struct cli *peer, void *arg, struct note *note)
-{
-    struct receipt_lookup *l = arg;
-    struct rec_settlement rec;
-    struct buf raw = {0}, proof = {0};
-    json_t *reply = NULL;
-    char hex[65];
-    enum err e = lookup_ask(s, peer, &l->settlement, note);
-    if (e == ERR_OK && !l->settlement.record.found)
-        return ERR_OK; /* proven: there is none */
-    struct cursor c = cursor_of(bytes_of_buf(&l->settlement.record.value));
-    if (e == ERR_OK) {
-        rec_settlement_get(&c, &rec);
-        if (!cursor_end(&c))
-            e = note_set(note, ERR_UNSUPPORTED, "the settlement's record is of a newer version than this program");
-    }
-    hex_put(hex, l->settlement.key, 32);
-    if (e == ERR_OK)
-        e = ask(peer, &reply, note, "/kith/v1/receipt?settlement=%s&index=%u", hex, l->index);
-    if (e == ERR_OK && (!get_bytes(reply, "receipt", &raw) || !get_bytes(reply, "proof", &proof)))
-        e = note_set(note, ERR_PROTOCOL, "its receipt lacks a part");
-    if (e == ERR_OK) {
-        c = cursor_of(bytes_of_buf(&raw));
-        signed_receipt_get(&c, &l->receipt);
-        e = cursor_end(&c) ? light_check_receipt(&rec, l->index, &l->receipt, bytes_of_buf(&proof), note)
-                           : note_set(note, ERR_FORMAT, "its receipt does not decode");
-    }
-    buf_clear(&raw);
-    buf_clear(&proof);
-    json_decref(reply);
-    return e;
-}
-
-static int run_receipt(struct session *s, const struct args *args)
-{
-    struct receipt_lookup l = {.settlement = {.class_name = "settlement", .cls = STATE_SETTLEMENT, .n = 32}};
-    struct buf json = {0};
-    const char *index = args_word(args, 1);
-    if (!hex_get(args_word(args, 0), l.settlement.key, 32))
-        return cli_fail(s->cli, CLI_USAGE, "\"%.70s\" is not a settlement's id: 64 hexadecimal digits",
-                        args_word(args, 0));
-    if (!*index || strlen(index) > 7 || strspn(index, "0123456789") != strlen(index))
-        return cli_fail(s->cli, CLI_USAGE, "\"%.40s\" is not the number of a receipt: 0, 1, 2...", index);
-    l.index = (uint32_t)strtoul(index, NULL, 10);
-    int rc = question(s, receipt_ask, &l);
-    if (rc == CLI_DONE && l.settlement.record.found)
-        receipt_json(&json, &l.receipt.receipt);
-    if (rc == CLI_DONE)
-        rc = show_record(s, l.settlement.record.found ? "receipt" : "settlement", &l.settlement.record, &json);
-    buf_clear(&json);
-    buf_clear(&l.settlement.record.value);
-    return rc;
-}
-
-/* Any record, as its bytes. */
-static int run_proof(struct session *s, const struct args *args)
-{
-    struct lookup l = {.class_name = args_word(args, 0)};
-    const char *hex = args_word(args, 1) ? args_word(args, 1) : "";
-    struct buf json = {0};
-    l.n = strlen(hex) / 2;
-    if (!state_class_find(l.class_name, &l.cls))
-        return cli_fail(s->cli, CLI_USAGE,
-                        "\"%.40s\" is no class of records: account, bond, model, ... (docs/ledger.md)", l.class_name);
-    if (l.n > sizeof l.key || !hex_get(hex, l.key, l.n))
-        return cli_fail(s->cli, CLI_USAGE, "\"%.80s\" is not a key: hexadecimal digits", hex);
-    int rc = question(s, lookup_ask, &l);
-    if (rc == CLI_DONE) {
-        char *digits = mem_array(2 * l.record.value.n + 1, 1);
-        hex_put(digits, l.record.value.p, l.record.value.n);
-        buf_add_format(&json, "\"%s\"", digits);
-        free(digits);
-        rc = show_record(s, "record", &l.record, &json);
-    }
-    buf_clear(&json);
-    buf_clear(&l.record.value);
-    return rc;
-}
-
 static const struct {
     const char *name;
     int (*run)(struct session *s, const struct args *args);
 } commands[] = {
-    {"chain info", run_info}, {"wallet balance", run_balance}, {"model show", run_model}, {"receipt show", run_receipt},
-    {"proof", run_proof},
+    {"chain info", light_run_info},  {"wallet balance", light_run_balance},
+    {"model show", light_run_model}, {"receipt show", light_run_receipt},
+    {"proof", light_run_proof},
 };
 
 /* -- begin -- */

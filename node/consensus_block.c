@@ -98,6 +98,9 @@ enum err consensus_block_get(const struct consensus *c, uint64_t height, struct 
         e = kv_get(c->o.kv, block_key(key, 'b', height), block, note);
     if (e == ERR_OK && commit)
         e = kv_get(c->o.kv, block_key(key, 'c', height), commit, note);
+    if (e == ERR_NOT_FOUND)
+        (void)note_set(note, e, "no block %" PRIu64 " is here: the last is %" PRIu64, height,
+                       ledger_info(c->o.ledger).height);
     return e;
 }
 

@@ -1,5 +1,5 @@
-/* Inside snapshots: shared by snapshot.c (keeping and serving), snapshot_make.c and snapshot_join.c. Nobody else
- * includes it. */
+/* Inside snapshots: shared by snapshot.c (keeping and serving), snapshot_make.c, and snapshot_join.c with
+ * snapshot_fetch.c. Nobody else includes it. */
 #ifndef KITH_NODE_SNAPSHOT_IN_H
 #define KITH_NODE_SNAPSHOT_IN_H
 

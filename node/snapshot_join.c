@@ -1,10 +1,13 @@
 /* Joining by a snapshot: headers first, then leaves from several peers at once, each checked when it comes.
  *
+ *     WATCH --(far behind)--> LIST --(offers)--> HEADER --(three headers)--> TABLE --> CLEAR --> LEAVES --> WATCH
+ *       OFF: blocks are the way, and stay it            any of them: joining_again, joining_give_up --> WATCH
+ *
  * Whoever sends what is against headers or hashes is cut off; who has nothing, or is silent, is passed over. A question
  * has one place in `asks`, with the peer that it went to and when it is asked elsewhere. Sources are the peers whose
  * offer is the chosen one, so that tables agree; an offer whose root is not the header's is forgotten with all who made
  * it. */
-#include "node/snapshot_in.h"
+#include "node/snapshot_join.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,86 +16,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_MS     200
-#define GATHER_MS   1000  /* for peers to come, from the start */
-#define LIST_MS     2000  /* for offers to come in */
-#define RETRY_MS    10000 /* behind a failure */
-#define STRIKES_MAX 3
-#define FAILED_MAX  8
-#define HEADERS     3 /* H, H + 1, H + 2 */
+#define STEP_MS   200
+#define GATHER_MS 1000 /* for peers to come, from the start */
+#define LIST_MS   2000 /* for offers to come in */
 
-enum phase { WATCH, LIST, HEADER, TABLE, CLEAR, LEAVES, OFF };
-
-struct source {
-    struct pubkey key;
-    struct snapshot_offer offers[SNAPSHOT_KEPT];
-    unsigned offers_n;
-    uint32_t asked; /* leaves under way */
-    uint32_t strikes;
-};
-
-struct ask {
-    bool is_on;
-    struct pubkey from;
-    uint64_t due_ms;
-    uint32_t leaf;
-};
-
-struct joining {
-    struct snapshots *s;
-    enum phase phase;
-    uint64_t at_ms; /* when the phase began, or may begin again */
-    uint64_t news_ms;
-    struct source sources[PEERS_MAX];
-    unsigned sources_n, turn;
-    struct snapshot_offer chosen;
-    struct snapshot_offer failed[FAILED_MAX]; /* chosen before, and led nowhere */
-    unsigned failed_n;
-    struct light *light;
-    struct header headers[HEADERS];
-    unsigned headers_n;
-    struct ask one; /* of headers and tables */
-    uint64_t asked_height;
-    struct snapshot_table table;
-    struct valset *next, *after;
-    struct ask asks[SNAPSHOT_WINDOW];
-    uint32_t leaf;    /* the first that may be missing */
-    uint64_t lost_ms; /* since when nobody offers the one that was begun; 0: somebody does */
-    struct timer timer;
-};
-
-static void step(void *arg);
-
-static uint64_t now_ms(const struct joining *j)
+uint64_t joining_now_ms(const struct joining *j)
 {
     return host_now_ms(j->s->o.host);
 }
 
-static void phase_set(struct joining *j, enum phase phase)
+void joining_set_phase(struct joining *j, enum phase phase)
 {
     j->phase = phase;
-    j->at_ms = j->news_ms = now_ms(j);
+    j->at_ms = j->news_ms = joining_now_ms(j);
     j->one.is_on = false;
     memset(j->asks, 0, sizeof j->asks);
     for (unsigned i = 0; i < j->sources_n; i++)
         j->sources[i].asked = j->sources[i].strikes = 0;
 }
 
-static void again(struct joining *j, uint64_t pause_ms, const char *why)
+void joining_again(struct joining *j, uint64_t pause_ms, const char *why)
 {
     if (why)
         log_event(LOG_INFO, "snapshot", "waiting", "why=\"%s\"", why);
-    phase_set(j, WATCH);
+    joining_set_phase(j, WATCH);
     j->at_ms += pause_ms;
 }
 
 /* The chosen one led nowhere: the others have their turn first. */
-static void give_up(struct joining *j, const char *why)
+void joining_give_up(struct joining *j, const char *why)
 {
     if (j->failed_n == FAILED_MAX)
         j->failed_n = 0;
     j->failed[j->failed_n++] = j->chosen;
-    again(j, 0, why);
+    joining_again(j, 0, why);
 }
 
 static bool has_failed(const struct joining *j, const struct snapshot_offer *o)
@@ -103,7 +60,7 @@ static bool has_failed(const struct joining *j, const struct snapshot_offer *o)
     return false;
 }
 
-static struct source *source_find(struct joining *j, const struct pubkey *key)
+struct source *joining_find_source(struct joining *j, const struct pubkey *key)
 {
     for (unsigned i = 0; i < j->sources_n; i++)
         if (pubkey_equal(&j->sources[i].key, key))
@@ -121,7 +78,7 @@ static bool offers_it(const struct source *p, const struct snapshot_offer *o)
 
 static void source_forget(struct joining *j, const struct pubkey *key)
 {
-    struct source *p = source_find(j, key);
+    struct source *p = joining_find_source(j, key);
     if (p)
         *p = j->sources[--j->sources_n];
     if (j->one.is_on && pubkey_equal(&j->one.from, key))
@@ -131,7 +88,7 @@ static void source_forget(struct joining *j, const struct pubkey *key)
             j->asks[i].is_on = false;
 }
 
-static void cut_off(struct joining *j, const struct pubkey *key, enum err e, const struct note *note)
+void joining_cut_off(struct joining *j, const struct pubkey *key, enum err e, const struct note *note)
 {
     char hex[17];
     hex_put(hex, key->b, 8);
@@ -142,7 +99,7 @@ static void cut_off(struct joining *j, const struct pubkey *key, enum err e, con
 }
 
 /* The next in turn that has the chosen one and room. */
-static struct source *source_next(struct joining *j, uint32_t asked_max)
+struct source *joining_next_source(struct joining *j, uint32_t asked_max)
 {
     for (unsigned i = 0; i < j->sources_n; i++) {
         struct source *p = &j->sources[(j->turn + i) % j->sources_n];
@@ -154,7 +111,7 @@ static struct source *source_next(struct joining *j, uint32_t asked_max)
     return NULL;
 }
 
-static bool send(struct joining *j, const struct pubkey *to, enum msg_type type, struct buf *body_take)
+bool joining_send(struct joining *j, const struct pubkey *to, enum msg_type type, struct buf *body_take)
 {
     enum err e = peers_send(j->s->o.peers, to, type, bytes_of_buf(body_take));
     buf_clear(body_take);
@@ -183,7 +140,7 @@ static void ask_list(void *arg, const struct peers_info *info)
     struct joining *j = arg;
     struct buf none = {0};
     if (info->up)
-        (void)send(j, &info->key, MSG_SNAPSHOT_LIST_GET, &none);
+        (void)joining_send(j, &info->key, MSG_SNAPSHOT_LIST_GET, &none);
 }
 
 static void watch(struct joining *j)
@@ -191,13 +148,13 @@ static void watch(struct joining *j)
     if (!is_wanted(j)) {
         consensus_hold(j->s->o.consensus, false);
         if (j->s->o.sync == SNAPSHOT_SYNC_BLOCKS)
-            phase_set(j, OFF);
+            joining_set_phase(j, OFF);
         return;
     }
-    if (now_ms(j) < j->at_ms || peers_count(j->s->o.peers) == 0)
+    if (joining_now_ms(j) < j->at_ms || peers_count(j->s->o.peers) == 0)
         return;
     consensus_hold(j->s->o.consensus, j->s->o.sync == SNAPSHOT_SYNC_SNAPSHOT);
-    phase_set(j, LIST);
+    joining_set_phase(j, LIST);
     j->sources_n = 0;
     peers_list(j->s->o.peers, ask_list, j);
 }
@@ -217,8 +174,8 @@ static bool is_to_wait(struct joining *j)
         return false;
     }
     if (j->lost_ms == 0)
-        j->lost_ms = now_ms(j);
-    return now_ms(j) < j->lost_ms + SNAPSHOT_SILENT_MS;
+        j->lost_ms = joining_now_ms(j);
+    return joining_now_ms(j) < j->lost_ms + SNAPSHOT_SILENT_MS;
 }
 
 /* Before it no header can be believed. */
@@ -313,18 +270,18 @@ static void ask_header(struct joining *j)
 {
     struct buf b = {0};
     uint64_t height;
-    struct source *p = source_next(j, UINT32_MAX);
+    struct source *p = joining_next_source(j, UINT32_MAX);
     CHECK(light_wants(j->light, &height));
     if (!p) {
         log_event(LOG_INFO, "snapshot", "waiting",
                   "why=\"nobody gives header %" PRIu64 ": where that is the checkpoint, give a newer one\"", height);
-        give_up(j, NULL);
+        joining_give_up(j, NULL);
         return;
     }
     snapshot_ask_put(&b, &(struct snapshot_ask){height});
     j->asked_height = height;
-    if (send(j, &p->key, MSG_LIGHT_GET, &b))
-        j->one = (struct ask){.is_on = true, .from = p->key, .due_ms = now_ms(j) + SNAPSHOT_ASK_MS};
+    if (joining_send(j, &p->key, MSG_LIGHT_GET, &b))
+        j->one = (struct ask){.is_on = true, .from = p->key, .due_ms = joining_now_ms(j) + SNAPSHOT_ASK_MS};
     else
         p->strikes++;
 }
@@ -340,7 +297,7 @@ static bool headers_done(struct joining *j)
         if (j->headers_n == 1)
             trust_store(j); /* not a later one: a restart needs all three again */
         if (j->headers_n < HEADERS && light_seek(j->light, j->chosen.height + j->headers_n, &note) != ERR_OK) {
-            again(j, RETRY_MS, note.text);
+            joining_again(j, RETRY_MS, note.text);
             return false;
         }
     }
@@ -355,10 +312,10 @@ static void headers_step(struct joining *j)
         return;
     }
     if (!hash_equal(&j->headers[1].state, &j->chosen.root)) {
-        give_up(j, "a snapshot was offered that is not of this chain");
+        joining_give_up(j, "a snapshot was offered that is not of this chain");
         return;
     }
-    phase_set(j, TABLE);
+    joining_set_phase(j, TABLE);
 }
 
 static enum err on_light(void *arg, const struct pubkey *from, struct bytes body)
@@ -374,219 +331,24 @@ static enum err on_light(void *arg, const struct pubkey *from, struct bytes body
         return ERR_OK; /* too late */
     j->one.is_on = false;
     if (a.block.n == 0) {
-        struct source *p = source_find(j, from);
+        struct source *p = joining_find_source(j, from);
         if (p)
             p->strikes = STRIKES_MAX;
-        step(j);
+        joining_step(j);
         return ERR_OK;
     }
     enum err e = light_take(j->light, a.block, host_wall_ms(j->s->o.host), &note);
     if (e == ERR_EXPIRED || e == ERR_LIMIT) {
         log_event(LOG_ODD, "snapshot", "untrusted", "why=\"%s\"", note.text);
-        again(j, RETRY_MS, NULL);
+        joining_again(j, RETRY_MS, NULL);
         if (j->s->o.sync == SNAPSHOT_SYNC_AUTO && !ledger_snapshot_now(j->s->o.ledger))
-            phase_set(j, OFF); /* blocks, then */
+            joining_set_phase(j, OFF); /* blocks, then */
     } else if (e != ERR_OK) {
         light_forget(j->light);
         (void)!light_seek(j->light, j->chosen.height + j->headers_n, NULL);
-        cut_off(j, from, e, &note);
+        joining_cut_off(j, from, e, &note);
     }
-    step(j);
-    return ERR_OK;
-}
-
-/* -- the table -- */
-
-static void ask_table(struct joining *j)
-{
-    struct buf b = {0};
-    struct source *p = source_next(j, UINT32_MAX);
-    if (!p) {
-        give_up(j, "nobody is left who serves the snapshot");
-        return;
-    }
-    snapshot_ask_put(&b, &(struct snapshot_ask){j->chosen.height});
-    if (send(j, &p->key, MSG_SNAPSHOT_TABLE_GET, &b))
-        j->one = (struct ask){.is_on = true, .from = p->key, .due_ms = now_ms(j) + SNAPSHOT_ASK_MS};
-    else
-        p->strikes++;
-}
-
-static enum err table_take(struct joining *j, const struct snapshot_table_answer *a, struct note *note)
-{
-    struct hash h = snapshot_table_hash(a->depths);
-    if (!hash_equal(&h, &j->chosen.table) || a->depths.n != j->chosen.leaves)
-        return note_set(note, ERR_MISMATCH, "another table than was offered");
-    snapshot_table_clear(&j->table);
-    enum err e = snapshot_table_decode(a->depths, &j->table, note);
-    if (e == ERR_OK)
-        e = snapshot_anchor_get(a->anchor, &j->headers[1], &j->headers[2], j->next, j->after, note);
-    return e;
-}
-
-static enum err on_table(void *arg, const struct pubkey *from, struct bytes body)
-{
-    struct joining *j = ((struct snapshots *)arg)->joining;
-    struct snapshot_table_answer a;
-    struct note note = {{0}};
-    struct cursor c = cursor_of(body);
-    snapshot_table_answer_get(&c, &a);
-    if (!cursor_end(&c))
-        return ERR_PROTOCOL;
-    if (j->phase != TABLE || !j->one.is_on || !pubkey_equal(&j->one.from, from) || a.height != j->chosen.height)
-        return ERR_OK;
-    j->one.is_on = false;
-    enum err e = a.depths.n ? table_take(j, &a, &note) : ERR_NOT_FOUND;
-    struct source *p = source_find(j, from);
-    if (e == ERR_OK)
-        phase_set(j, CLEAR);
-    else if (e != ERR_NOT_FOUND)
-        cut_off(j, from, e, &note);
-    else if (p)
-        p->strikes = STRIKES_MAX;
-    step(j);
-    return ERR_OK;
-}
-
-/* -- leaves -- */
-
-static struct ledger_base base_of(const struct joining *j)
-{
-    const struct header *h = &j->headers[0], *next = &j->headers[1];
-    return (struct ledger_base){h->height, h->time_ms, next->prev, h->state, next->state, j->table.n};
-}
-
-static void leaves_step(struct joining *j);
-
-static void clear(struct joining *j)
-{
-    struct note note = {{0}};
-    struct ledger_base base = base_of(j);
-    consensus_hold(j->s->o.consensus, true);
-    enum err e = ledger_snapshot_begin(j->s->o.ledger, &base, &note);
-    if (e == ERR_OK) {
-        j->leaf = 0;
-        phase_set(j, LEAVES);
-        log_event(LOG_INFO, "snapshot", "fetching", "height=%" PRIu64 " leaves=%u have=%u", base.height, base.leaves,
-                  ledger_snapshot_count(j->s->o.ledger));
-        leaves_step(j);
-    } else if (e != ERR_BUSY) {
-        log_event(LOG_ODD, "snapshot", "unbegun", "why=\"%s\"", note.text);
-        again(j, RETRY_MS, NULL);
-    }
-}
-
-static bool is_asked(const struct joining *j, uint32_t leaf)
-{
-    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
-        if (j->asks[i].is_on && j->asks[i].leaf == leaf)
-            return true;
-    return false;
-}
-
-static bool leaf_missing(struct joining *j, uint32_t *leaf)
-{
-    while (j->leaf < j->table.n && ledger_snapshot_has(j->s->o.ledger, j->leaf))
-        j->leaf++;
-    for (*leaf = j->leaf; *leaf < j->table.n; ++*leaf)
-        if (!ledger_snapshot_has(j->s->o.ledger, *leaf) && !is_asked(j, *leaf))
-            return true;
-    return false;
-}
-
-static bool ask_leaf(struct joining *j, struct ask *ask, uint32_t leaf)
-{
-    struct buf b = {0};
-    struct source *p = source_next(j, SNAPSHOT_PEER_LEAVES);
-    if (!p)
-        return false;
-    snapshot_leaf_ask_put(&b, &(struct snapshot_leaf_ask){j->chosen.height, leaf});
-    if (!send(j, &p->key, MSG_SNAPSHOT_LEAF_GET, &b)) {
-        p->strikes++;
-        return true;
-    }
-    *ask = (struct ask){.is_on = true, .from = p->key, .due_ms = now_ms(j) + SNAPSHOT_ASK_MS, .leaf = leaf};
-    p->asked++;
-    return true;
-}
-
-static void ask_end(struct joining *j, struct ask *ask, bool is_strike)
-{
-    struct source *p = source_find(j, &ask->from);
-    if (p) {
-        p->asked -= p->asked > 0;
-        p->strikes = is_strike ? p->strikes + 1 : 0;
-    }
-    ask->is_on = false;
-}
-
-static void finish(struct joining *j)
-{
-    struct note note = {{0}};
-    struct consensus_join join = {.beacon = j->headers[1].beacon, .validators = j->next, .next_validators = j->after};
-    enum err e = consensus_join_end(j->s->o.consensus, &join, &note);
-    if (e != ERR_OK) {
-        log_event(LOG_ODD, "snapshot", "unjoined", "height=%" PRIu64 " why=\"%s\"", j->chosen.height, note.text);
-        again(j, RETRY_MS, NULL);
-        return;
-    }
-    log_event(LOG_INFO, "snapshot", "joined", "height=%" PRIu64 " leaves=%u", j->chosen.height, j->table.n);
-    consensus_hold(j->s->o.consensus, false);
-    again(j, RETRY_MS, NULL);
-}
-
-static void leaves_step(struct joining *j)
-{
-    uint32_t leaf;
-    uint64_t now = now_ms(j);
-    if (ledger_snapshot_count(j->s->o.ledger) == j->table.n) {
-        finish(j);
-        return;
-    }
-    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
-        if (j->asks[i].is_on && j->asks[i].due_ms <= now)
-            ask_end(j, &j->asks[i], true);
-    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
-        if (!j->asks[i].is_on && (!leaf_missing(j, &leaf) || !ask_leaf(j, &j->asks[i], leaf)))
-            break;
-    if (now >= j->news_ms + SNAPSHOT_SILENT_MS)
-        give_up(j, "no leaf came for long: other peers, or another snapshot");
-}
-
-static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
-{
-    struct joining *j = ((struct snapshots *)arg)->joining;
-    struct snapshot_leaf_answer m;
-    struct note note = {{0}};
-    struct cursor c = cursor_of(body);
-    struct ask *ask = NULL;
-    snapshot_leaf_answer_get(&c, &m);
-    if (!cursor_end(&c))
-        return ERR_PROTOCOL;
-    for (int i = 0; i < SNAPSHOT_WINDOW && j->phase == LEAVES && m.height == j->chosen.height; i++)
-        if (j->asks[i].is_on && j->asks[i].leaf == m.leaf && pubkey_equal(&j->asks[i].from, from))
-            ask = &j->asks[i];
-    if (!ask)
-        return ERR_OK; /* too late */
-    if (!m.has) {
-        struct source *p = source_find(j, from);
-        ask_end(j, ask, true);
-        if (p)
-            p->strikes = STRIKES_MAX;
-        step(j);
-        return ERR_OK;
-    }
-    ask_end(j, ask, false);
-    enum err e = snapshot_leaf_check(&j->chosen.root, &j->table.at[m.leaf], &m.siblings, m.entries, &note);
-    if (e != ERR_OK) {
-        cut_off(j, from, e, &note);
-    } else if ((e = ledger_snapshot_put(j->s->o.ledger, m.leaf, m.entries, &note)) != ERR_OK) {
-        log_event(LOG_ODD, "snapshot", "unstored", "leaf=%u why=\"%s\"", m.leaf, note.text);
-        return ERR_OK; /* it is asked for again by and by */
-    } else {
-        j->news_ms = now_ms(j);
-    }
-    leaves_step(j);
+    joining_step(j);
     return ERR_OK;
 }
 
@@ -595,7 +357,7 @@ static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
 static enum err on_list(void *arg, const struct pubkey *from, struct bytes body)
 {
     struct joining *j = ((struct snapshots *)arg)->joining;
-    struct source *p = source_find(j, from);
+    struct source *p = joining_find_source(j, from);
     if (body.n % SNAPSHOT_OFFER_SIZE || body.n > (size_t)SNAPSHOT_OFFER_SIZE * SNAPSHOT_KEPT)
         return ERR_PROTOCOL;
     if (j->phase == WATCH || j->phase == OFF)
@@ -615,32 +377,32 @@ static enum err on_list(void *arg, const struct pubkey *from, struct bytes body)
 static void list_step(struct joining *j)
 {
     struct note note = {{0}};
-    if (now_ms(j) < j->at_ms + LIST_MS && j->sources_n < peers_count(j->s->o.peers))
+    if (joining_now_ms(j) < j->at_ms + LIST_MS && j->sources_n < peers_count(j->s->o.peers))
         return;
     j->chosen = (struct snapshot_offer){0};
     enum err e = trust_begin(j, &note);
     if (e == ERR_OK && !choose(j)) {
         j->failed_n = 0; /* nothing else is there: from the beginning */
-        again(j, RETRY_MS / 2,
-              j->lost_ms     ? "no peer has the snapshot that was begun: another one is taken soon"
-              : j->sources_n ? "no peer has a snapshot that is newer than what is trusted"
-                             : "no peer answers");
+        joining_again(j, RETRY_MS / 2,
+                      j->lost_ms     ? "no peer has the snapshot that was begun: another one is taken soon"
+                      : j->sources_n ? "no peer has a snapshot that is newer than what is trusted"
+                                     : "no peer answers");
         return;
     }
     if (e == ERR_OK)
         e = light_seek(j->light, j->chosen.height, &note);
     if (e != ERR_OK) {
         log_event(LOG_ODD, "snapshot", "untrusted", "why=\"%s\"", note.text);
-        again(j, RETRY_MS, NULL);
+        joining_again(j, RETRY_MS, NULL);
         return;
     }
-    phase_set(j, HEADER);
+    joining_set_phase(j, HEADER);
 }
 
 static void one_step(struct joining *j)
 {
-    if (j->one.is_on && j->one.due_ms <= now_ms(j)) {
-        struct source *p = source_find(j, &j->one.from);
+    if (j->one.is_on && j->one.due_ms <= joining_now_ms(j)) {
+        struct source *p = joining_find_source(j, &j->one.from);
         if (p)
             p->strikes++;
         j->one.is_on = false;
@@ -648,10 +410,10 @@ static void one_step(struct joining *j)
     if (j->phase == HEADER)
         headers_step(j);
     else if (!j->one.is_on)
-        ask_table(j);
+        joining_ask_table(j);
 }
 
-static void step(void *arg)
+void joining_step(void *arg)
 {
     struct joining *j = arg;
     switch (j->phase) {
@@ -666,15 +428,15 @@ static void step(void *arg)
         one_step(j);
         break;
     case CLEAR:
-        clear(j);
+        joining_begin(j);
         break;
     case LEAVES:
-        leaves_step(j);
+        joining_leaves_step(j);
         break;
     case OFF:
         return;
     }
-    host_timer_set(j->s->o.host, &j->timer, j->phase == CLEAR ? 1 : STEP_MS, step, j);
+    host_timer_set(j->s->o.host, &j->timer, j->phase == CLEAR ? 1 : STEP_MS, joining_step, j);
 }
 
 static void on_change(void *arg, const struct pubkey *peer, bool up)
@@ -684,7 +446,7 @@ static void on_change(void *arg, const struct pubkey *peer, bool up)
     if (j->phase == WATCH || j->phase == OFF)
         return;
     if (up)
-        (void)send(j, peer, MSG_SNAPSHOT_LIST_GET, &none);
+        (void)joining_send(j, peer, MSG_SNAPSHOT_LIST_GET, &none);
     else
         source_forget(j, peer);
 }
@@ -698,11 +460,11 @@ struct joining *joining_new(struct snapshots *s)
     j->after = mem_new(sizeof *j->after);
     consensus_hold(s->o.consensus, s->o.sync == SNAPSHOT_SYNC_SNAPSHOT || ledger_snapshot_now(s->o.ledger));
     peers_on(s->o.peers, MSG_SNAPSHOT_LIST, on_list, s);
-    peers_on(s->o.peers, MSG_SNAPSHOT_TABLE, on_table, s);
-    peers_on(s->o.peers, MSG_SNAPSHOT_LEAF, on_leaf, s);
+    peers_on(s->o.peers, MSG_SNAPSHOT_TABLE, joining_on_table, s);
+    peers_on(s->o.peers, MSG_SNAPSHOT_LEAF, joining_on_leaf, s);
     peers_on(s->o.peers, MSG_LIGHT, on_light, s);
     peers_on_change(s->o.peers, on_change, s);
-    host_timer_set(s->o.host, &j->timer, STEP_MS, step, j);
+    host_timer_set(s->o.host, &j->timer, STEP_MS, joining_step, j);
     return j;
 }
 

@@ -7,12 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define BLOCK_GET_FIELDS(F) F(u64, height)
-RECORD_DECLARE(block_get, BLOCK_GET_FIELDS)
 RECORD_DEFINE(block_get, BLOCK_GET_FIELDS)
-/* Both empty: the sender does not have it. `first`: the first height that it has; what is before was dropped. */
-#define BLOCK_ANSWER_FIELDS(F) F(u64, height) F(u64, first) F(blob, block) F(blob, commit)
-RECORD_DECLARE(block_answer, BLOCK_ANSWER_FIELDS)
 RECORD_DEFINE(block_answer, BLOCK_ANSWER_FIELDS)
 
 struct source {

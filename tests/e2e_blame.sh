@@ -43,5 +43,9 @@ out=$("$B/kith" chain blame "$H/1.testimony" "$H/1.testimony" 2>&1) && fail "one
 head -c 100 "$H/1.testimony" >"$H/short"
 out=$("$B/kith" chain blame "$H/1.testimony" "$H/short" 2>&1)
 [ $? = 3 ] && [[ $out == *short:* ]] || fail "of a damaged file it says: $out"
+# A light client that asks both believes neither, keeps what they proved, and says how to find out who it was.
+out=$("$B/kith" --home "$H/phone" --genesis "$H/genesis.json" --light --peer "${url[1]}" --peer "${url[2]}" chain info 2>&1)
+[ $? = 1 ] && [[ $out == *"two different blocks"*"kith chain blame"* ]] || fail "a light client that asked both says: $out"
+ls "$H/phone/light/"*conflict-* >/dev/null || fail "what they proved is not kept"
 out=$("$B/kith" --url "${url[1]}" chain testimony 100000000 --out "$H/none" 2>&1) && fail "testimony of a block that is not: $out"
 echo "e2e_blame: ok"

@@ -6,6 +6,7 @@
 #include "chain/bft.h"
 #include "chain/block.h"
 #include "chain/signer.h"
+#include "tests/sim/random.h"
 #include "tests/support.h"
 
 #include <inttypes.h>
@@ -15,23 +16,6 @@
 #define NODES    4
 #define MESSAGES 65536
 #define HEIGHTS  128 /* of which half while there are faults */
-
-struct random {
-    uint64_t s;
-};
-
-static uint64_t next_random(struct random *r) /* splitmix64 */
-{
-    uint64_t z = (r->s += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-static bool chance(struct random *r, unsigned percent)
-{
-    return next_random(r) % 100 < percent;
-}
 
 enum kind { VOTE, PROPOSAL, TIMER, GO, RESEND, KINDS };
 struct message {
@@ -109,11 +93,11 @@ static void transmit(struct net *n, unsigned from, unsigned to, struct message m
 {
     bool is_cut = (n->cut >> from & 1) != (n->cut >> to & 1);
     m.to = to;
-    if (is_cut || chance(&n->random, n->loss))
+    if (is_cut || random_chance(&n->random, n->loss))
         return;
-    push(n, m, 1 + next_random(&n->random) % n->delay_ms);
-    if (chance(&n->random, n->repeat))
-        push(n, m, 1 + next_random(&n->random) % (4 * n->delay_ms));
+    push(n, m, 1 + random_next(&n->random) % n->delay_ms);
+    if (random_chance(&n->random, n->repeat))
+        push(n, m, 1 + random_next(&n->random) % (4 * n->delay_ms));
 }
 
 static void broadcast(struct net *n, unsigned from, struct message m)
@@ -147,7 +131,7 @@ static void cast_two(struct net *n, unsigned i, const struct vote *v)
     for (unsigned to = 0; to < NODES; to++)
         if (to != i) {
             transmit(n, i, to, (struct message){.kind = VOTE, .vote = to % 2 ? *v : other});
-            if (chance(&n->random, 50))
+            if (random_chance(&n->random, 50))
                 transmit(n, i, to, (struct message){.kind = VOTE, .vote = to % 2 ? other : *v});
         }
     n->equivocations++;
@@ -333,10 +317,10 @@ static void run(struct net *n, uint64_t ms, bool with_faults)
     while (n->queue_n && n->queue[0].at_ms <= end) {
         struct message m = pop(n);
         n->now_ms = m.at_ms;
-        if (with_faults && next_random(&n->random) % 400 == 0)
-            n->cut = (uint32_t)next_random(&n->random) % (1u << NODES);
-        if (with_faults && next_random(&n->random) % 300 == 0)
-            crash(n, (unsigned)(next_random(&n->random) % NODES));
+        if (with_faults && random_next(&n->random) % 400 == 0)
+            n->cut = (uint32_t)random_next(&n->random) % (1u << NODES);
+        if (with_faults && random_next(&n->random) % 300 == 0)
+            crash(n, (unsigned)(random_next(&n->random) % NODES));
         deliver(n, &m);
         for (unsigned i = 0; i < NODES; i++)
             if (n->node[i].height >= (with_faults ? HEIGHTS / 2 : HEIGHTS - 1))

@@ -7,6 +7,7 @@
  * forgetting locks alone. */
 #include "base/mem.h"
 #include "chain/blame.h"
+#include "tests/sim/random.h"
 #include "tests/support.h"
 
 #include <inttypes.h>
@@ -18,21 +19,9 @@
 #define STEPS     3000
 #define NONE      VOTE_NO_ROUND
 
-struct random {
-    uint64_t s;
-};
-
-static uint64_t next_random(struct random *r) /* splitmix64 */
-{
-    uint64_t z = (r->s += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
 static unsigned below(struct random *r, unsigned n)
 {
-    return (unsigned)(next_random(r) % n);
+    return (unsigned)(random_next(r) % n);
 }
 
 struct message {

@@ -2,6 +2,7 @@
 #include "chain/evidence.h"
 
 #include "chain/signer.h"
+#include "tests/sim/random.h"
 #include "tests/support.h"
 
 #include <string.h>
@@ -128,14 +129,6 @@ static void proposals(void **state)
     assert_false(evidence_of_proposals(&who, &p[0], &p[1], &e));
 }
 
-static uint64_t next_random(uint64_t *s) /* splitmix64 */
-{
-    uint64_t z = (*s += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
 /* A signer that is asked for anything at all, in any order, never makes a pair that convicts it. */
 static void a_signer_never_convicts_itself(void **state)
 {
@@ -146,14 +139,14 @@ static void a_signer_never_convicts_itself(void **state)
         struct signer s;
         struct vote made[64];
         unsigned n = 0, refused = 0;
-        uint64_t r = seed;
+        struct random r = {seed};
         signer_init(&s, 0);
         for (int i = 0; i < 64; i++) {
-            uint32_t round = (uint32_t)(i / 8 + (int)(next_random(&r) % 3));
-            struct vote v = {.kind = (uint8_t)(1 + next_random(&r) % 2), .height = 5, .round = round};
-            v.value.b[0] = (uint8_t)(next_random(&r) % 3);
-            bool rests = v.kind == VOTE_PREVOTE && v.value.b[0] && round > 0 && next_random(&r) % 2;
-            v.valid_round = rests ? (uint32_t)(next_random(&r) % round) : NONE;
+            uint32_t round = (uint32_t)(i / 8 + (int)(random_next(&r) % 3));
+            struct vote v = {.kind = (uint8_t)(1 + random_next(&r) % 2), .height = 5, .round = round};
+            v.value.b[0] = (uint8_t)(random_next(&r) % 3);
+            bool rests = v.kind == VOTE_PREVOTE && v.value.b[0] && round > 0 && random_next(&r) % 2;
+            v.valid_round = rests ? (uint32_t)(random_next(&r) % round) : NONE;
             bool fresh;
             if (signer_sign_vote(&s, &k, &chain, &v, &fresh) == ERR_OK)
                 made[n++] = v;

@@ -1,7 +1,12 @@
-/* Transactions: golden bytes of every record, so that no change of an encoding goes unseen; identity, signatures, form.
- */
+/* Transactions: golden bytes of every record of the ledger, of consensus, proofs and snapshots, so that no change of an
+ * encoding goes unseen; identity, signatures, form. */
+#include "chain/blame.h"
 #include "chain/genesis.h"
+#include "chain/ledger_core.h"
+#include "chain/light.h"
 #include "chain/records.h"
+#include "chain/signer.h"
+#include "chain/snapshot.h"
 #include "tests/support.h"
 
 #include <stdio.h>
@@ -45,6 +50,7 @@ SET_FIXED(hash)
 SET_FIXED(pubkey)
 SET_FIXED(sig)
 SET_FIXED(vrf_public)
+SET_FIXED(vrf_proof)
 
 static void set_text64(struct maker *m, struct text64 *v)
 {
@@ -147,6 +153,20 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_totals, REC_TOTALS_FIELDS, "48 d00e80b294765c41")                                                            \
     G(rec_due, REC_DUE_FIELDS, "33 9939422819bf3d15")                                                                  \
     G(rec_result, REC_RESULT_FIELDS, "21 80e85c5306600927")                                                            \
+    G(header, HEADER_FIELDS, "394 515a54050cdebd06")                                                                   \
+    G(block, BLOCK_FIELDS, "402 5bdfa2f632a7b1ae")                                                                     \
+    G(commit_sig, COMMIT_SIG_FIELDS, "66 ccf48b524627058f")                                                            \
+    G(vote, VOTE_FIELDS, "115 16f674b30fc9d261")                                                                       \
+    G(proposal, PROPOSAL_FIELDS, "114 2ab081b00426323b")                                                               \
+    G(signer, SIGNER_FIELDS, "161 92104f251111f0bc")                                                                   \
+    G(kept_quorum, KEPT_QUORUM_FIELDS, "48 b7204b3981d05a66")                                                          \
+    G(testimony, TESTIMONY_FIELDS, "66 e3e93b064157b628")                                                              \
+    G(light_validator, LIGHT_VALIDATOR_FIELDS, "40 3b0a3011dd9524ee")                                                  \
+    G(light_block, LIGHT_BLOCK_FIELDS, "410 df067c9518e8de0f")                                                         \
+    G(light_conflict, LIGHT_CONFLICT_FIELDS, "16 6521e91f4cb78ffc")                                                    \
+    G(snapshot_entry, SNAPSHOT_ENTRY_FIELDS, "16 6521e91f4cb78ffc")                                                    \
+    G(rec_head, REC_HEAD_FIELDS, "112 f557bbc4da1e4eea")                                                               \
+    G(ledger_base, LEDGER_BASE_FIELDS, "116 c0ba93373e6bd4e8")                                                         \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
     G(genesis, GENESIS_FIELDS, "228 30f93c0ace5d8eca")
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "chain/block.h"
 #include "node/consensus.h"
+#include "node/sync.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -240,9 +241,7 @@ static void answer_block(struct scene *s, unsigned from, struct bytes question)
         block = bytes_of(o->bytes.p + 4, n);
         commit = bytes_of(o->bytes.p + 4 + n, o->bytes.n - 4 - n);
     }
-    codec_put_u64(&answer, &height);
-    codec_put_blob(&answer, &block);
-    codec_put_blob(&answer, &commit);
+    block_answer_put(&answer, &(struct block_answer){height, 1, block, commit});
     message_send(s, from, 0, MSG_BLOCK, bytes_of_buf(&answer), 10);
     buf_clear(&answer);
 }

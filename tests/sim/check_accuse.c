@@ -32,7 +32,6 @@ struct accuse {
     uint64_t last_exposed[SIM_NODES_MAX][SIM_NODES_MAX]; /* height of: by whom, to whom */
     unsigned exposed[SIM_NODES_MAX][SIM_NODES_MAX];
     bool is_slashed[SIM_NODES_MAX]; /* by node; twins are one */
-    bool is_accused[SIM_NODES_MAX];
 };
 
 struct accuse *accuse_new(struct sim *s)
@@ -71,8 +70,6 @@ void accuse_sent(struct accuse *a, const struct sim_node *n, struct bytes eviden
         return;
     memcpy(key.b, evidence.p, sizeof key.b); /* its first field */
     int who = node_of(a, &key);
-    if (who >= 0)
-        a->is_accused[who] = true;
     if (who >= 0 && sim_is_honest(&a->sim->node[who]))
         sim_violated(a->sim, "framing", "node %s holds evidence against node %s", n->name, a->sim->node[who].name);
 }
@@ -131,7 +128,7 @@ void accuse_delivered(struct accuse *a, const struct sim_node *n, struct bytes b
 const struct sim_node *accuse_missing(const struct accuse *a)
 {
     for (unsigned i = 0; i < a->sim->nodes; i++)
-        for (unsigned k = 0; k < a->sim->nodes && !a->is_accused[i]; k++)
+        for (unsigned k = 0; k < a->sim->nodes && !a->is_slashed[i]; k++)
             if (a->exposed[i][k] >= EXPOSED_LEAST && a->sim->node[k].is_up)
                 return &a->sim->node[i];
     return NULL;

@@ -14,7 +14,7 @@
 #define HOUR_MS     3600000
 #define DIE_IN_MOST 300 /* writes, syncs and sends until a node dies: some dozens of a round's */
 
-enum kind { CRASH, CRASH_ALL, PARTITION, ONE_WAY, RESET, FULL, BAD_SYNC, BAD_STORE, CLOCK, SELECT, KINDS };
+enum kind { CRASH, CRASH_ALL, PARTITION, ONE_WAY, RESET, FULL, BAD_SYNC, BAD_STORE, CLOCK, SELECT, LOG_GONE, KINDS };
 
 struct fault {
     struct sim *sim;
@@ -22,6 +22,8 @@ struct fault {
     struct timer timer, mend;
     unsigned weight[KINDS], weights;
     uint64_t pause_ms;  /* mean between two faults */
+    unsigned forgetter; /* the one whose log may vanish: it counts as faulty while its height lasts; SIM_NODES_MAX:
+                           nobody's */
     unsigned off_clock; /* whose clock is far off; SIM_NODES_MAX: nobody's */
 };
 
@@ -40,6 +42,17 @@ static void crash(struct fault *f, struct sim_node *n)
     bool power = random_chance(&f->random, 60);
     sim_note(f->sim, "fault crash %s in=%" PRIu64 " power=%d back=%" PRIu64, n->name, die_in, power, return_ms);
     node_kill(n, die_in, power, return_ms);
+}
+
+/* Its log is gone when it comes back: the signer's file must keep it from saying anything else than before. */
+static void lose_log(struct fault *f)
+{
+    struct sim_node *n = &f->sim->node[f->forgetter];
+    if (!n->is_up || n->is_dead)
+        return;
+    sim_note(f->sim, "fault log of %s gone", n->name);
+    node_kill(n, 0, false, random_between(&f->random, 1, 200));
+    disk_remove(n->disk, "home/consensus/wal");
 }
 
 static void crash_all(struct fault *f)
@@ -108,16 +121,40 @@ static void reset(struct fault *f)
     sim_net_reset(f->sim, a, b);
 }
 
-/* Some hear the prevotes and some do not: who locks and who does not is what the rules of rounds are about. */
+static void block_end(struct fault *f)
+{
+    for (unsigned k = 0; k < SIM_KINDS; k++)
+        sim_wire_block(f->sim, (enum sim_kind)k, 0);
+}
+
+#define ALL_WAYS     UINT64_MAX
+#define WAYS_FROM(i) (UINT64_C(0xFF) << 8 * (i))
+#define WAYS_TO(i)   (UINT64_C(0x0101010101010101) << (i))
+
+/* One decides and nobody hears of it; one hears no votes at all, so it knows of no lock; the others are locked. */
+static void hide_decision(struct fault *f)
+{
+    unsigned decider = (unsigned)random_below(&f->random, f->sim->o.nodes);
+    unsigned ignorant = (unsigned)random_below(&f->random, f->sim->o.nodes);
+    sim_wire_block(f->sim, SIM_PREVOTES, WAYS_TO(ignorant));
+    sim_wire_block(f->sim, SIM_PRECOMMITS, ALL_WAYS & ~WAYS_TO(decider));
+    sim_wire_block(f->sim, SIM_BLOCKS, WAYS_FROM(decider));
+    sim_note(f->sim, "fault hidden decision of n%u, n%u hears nothing", decider, ignorant);
+}
+
+/* Some hear some kinds of messages and some do not: who locks and who does not is what the rules of rounds are about.
+ */
 static void select_kinds(struct fault *f)
 {
-    uint64_t ways = random_next(&f->random);
-    unsigned kinds =
-        random_chance(&f->random, 60) ? SIM_NO_PRECOMMITS | SIM_NO_BLOCKS : (unsigned)random_between(&f->random, 1, 15);
-    if (random_chance(&f->random, 40))
-        ways |= random_next(&f->random);
-    sim_note(f->sim, "fault select ways=%016" PRIx64 " kinds=%u", ways, kinds);
-    sim_wire_select(f->sim, ways, kinds);
+    block_end(f);
+    if (random_chance(&f->random, 50)) {
+        hide_decision(f);
+        return;
+    }
+    for (unsigned k = 0; k < SIM_KINDS; k++)
+        if (random_chance(&f->random, 60))
+            sim_wire_block(f->sim, (enum sim_kind)k, random_next(&f->random) | random_next(&f->random));
+    sim_note(f->sim, "fault selective");
 }
 
 /* -- one after the other -- */
@@ -139,7 +176,7 @@ static void mend(void *arg)
     struct fault *f = arg;
     sim_note(f->sim, "fault mended");
     cuts_end(f);
-    sim_wire_select(f->sim, 0, 0);
+    block_end(f);
     for (unsigned i = 0; i < f->sim->nodes; i++)
         trouble_end(&f->sim->node[i]);
     sim_at(f->sim, &f->mend, f->sim->now_us + random_between(&f->random, 500, 8000) * 1000, mend, f);
@@ -161,6 +198,8 @@ static void strike(void *arg)
         clock_jump(f);
     else if (kind == SELECT)
         select_kinds(f);
+    else if (kind == LOG_GONE)
+        lose_log(f);
     else
         disk_trouble(f, kind);
     sim_at(f->sim, &f->timer, f->sim->now_us + random_between(&f->random, 1, 2 * f->pause_ms) * 1000, strike, f);
@@ -182,8 +221,9 @@ static void draw_network(struct fault *f)
 
 void fault_open(struct sim *s)
 {
-    static const unsigned usual[KINDS] = {[CRASH] = 8, [CRASH_ALL] = 1, [PARTITION] = 4, [ONE_WAY] = 4, [RESET] = 2,
-                                          [FULL] = 2,  [BAD_SYNC] = 2,  [BAD_STORE] = 2, [CLOCK] = 2,   [SELECT] = 8};
+    static const unsigned usual[KINDS] = {
+        [CRASH] = 8,    [CRASH_ALL] = 1, [PARTITION] = 4, [ONE_WAY] = 4, [RESET] = 2,   [FULL] = 2,
+        [BAD_SYNC] = 2, [BAD_STORE] = 2, [CLOCK] = 2,     [SELECT] = 8,  [LOG_GONE] = 6};
     struct fault *f = s->fault = mem_new(sizeof *f);
     f->sim = s;
     f->random = random_fork(&s->random);
@@ -192,6 +232,13 @@ void fault_open(struct sim *s)
     for (unsigned k = 0; k < KINDS; k++) {
         f->weight[k] = random_chance(&f->random, 50) ? usual[k] : 0;
         f->weights += f->weight[k];
+    }
+    f->forgetter = 0;
+    while (f->forgetter < s->o.nodes && !sim_is_honest(&s->node[f->forgetter]))
+        f->forgetter++;
+    if (s->o.byzantine >= (s->o.nodes - 1) / 3) { /* one more would be too many */
+        f->weights -= f->weight[LOG_GONE];
+        f->weight[LOG_GONE] = 0;
     }
     for (unsigned i = 0; i < s->nodes; i++)
         s->node[i].clock_off_ms = (int64_t)random_below(&f->random, 2000) - 1000;
@@ -210,7 +257,7 @@ void fault_heal(struct sim *s)
         timer_remove(&s->events, &f->mend);
         cuts_end(f);
         sim_wire_faults(s, 0, 0, 0);
-        sim_wire_select(s, 0, 0);
+        block_end(f);
         for (unsigned i = 0; i < s->nodes; i++) {
             struct sim_node *n = &s->node[i];
             trouble_end(n);

@@ -22,8 +22,7 @@ struct wire {
     struct random random;
     unsigned loss, repeat;
     uint64_t repeat_ms;
-    uint64_t ways; /* see sim_wire_select */
-    unsigned kinds;
+    uint64_t ways[SIM_KINDS]; /* see sim_wire_block */
     struct later *laters;
     bool is_late; /* what is being sent comes from here: it goes out as it is */
 };
@@ -65,36 +64,35 @@ void sim_wire_faults(struct sim *s, unsigned loss, unsigned repeat, uint64_t rep
     s->wire->repeat_ms = repeat_ms;
 }
 
-void sim_wire_select(struct sim *s, uint64_t ways, unsigned kinds)
+void sim_wire_block(struct sim *s, enum sim_kind kind, uint64_t ways)
 {
-    s->wire->ways = ways;
-    s->wire->kinds = kinds;
+    s->wire->ways[kind] = ways;
 }
 
-static unsigned kind_of(enum msg_type type, struct bytes body)
+static enum sim_kind kind_of(enum msg_type type, struct bytes body)
 {
     switch (type) {
     case MSG_VOTE:
-        return body.n == 0 ? 0 : body.p[0] == VOTE_PREVOTE ? SIM_NO_PREVOTES : SIM_NO_PRECOMMITS;
+        return body.n > 0 && body.p[0] == VOTE_PREVOTE ? SIM_PREVOTES : SIM_PRECOMMITS;
     case MSG_PROPOSAL:
     case MSG_PROPOSAL_SHORT:
-        return SIM_NO_PROPOSALS;
+        return SIM_PROPOSALS;
     case MSG_STATUS:
     case MSG_BLOCK:
-        return SIM_NO_BLOCKS;
+        return SIM_BLOCKS;
     default:
-        return 0;
+        return SIM_KINDS;
     }
 }
 
-static bool is_selected(const struct wire *w, const struct sim_node *from, const struct pubkey *to, enum msg_type type,
-                        struct bytes body)
+static bool is_blocked(const struct wire *w, const struct sim_node *from, const struct pubkey *to, enum msg_type type,
+                       struct bytes body)
 {
-    unsigned kind = kind_of(type, body);
-    if (!(kind & w->kinds) || !w->ways || from->index >= 8)
+    enum sim_kind kind = kind_of(type, body);
+    if (kind == SIM_KINDS || !w->ways[kind] || from->index >= 8)
         return false;
     for (unsigned i = 0; i < w->sim->nodes && i < 8; i++)
-        if (pubkey_equal(&w->sim->node[i].id, to) && (w->ways >> (from->index * 8 + i) & 1))
+        if (pubkey_equal(&w->sim->node[i].id, to) && (w->ways[kind] >> (from->index * 8 + i) & 1))
             return true;
     return false;
 }
@@ -141,7 +139,7 @@ enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, 
     struct wire *w = n->sim->wire;
     if (!n->is_dead)
         check_sent(n, type, body);
-    if (peer_state(to) == PEER_READY && is_selected(w, n, peer_key(to), type, body))
+    if (peer_state(to) == PEER_READY && is_blocked(w, n, peer_key(to), type, body))
         return ERR_OK;
     if (w->is_late || !is_consensus(type) || peer_state(to) != PEER_READY)
         return __real_peer_send(to, type, body);

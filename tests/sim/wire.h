@@ -13,13 +13,10 @@
 
 /* Of messages of consensus: percent lost, percent repeated after up to `repeat_ms`. */
 void sim_wire_faults(struct sim *s, unsigned loss, unsigned repeat, uint64_t repeat_ms);
-/* Until it is called again: in the directions of the bit set (from * 8 + to) no message of these kinds comes through. A
- * set of 0 ends it. */
-#define SIM_NO_PREVOTES   1u
-#define SIM_NO_PRECOMMITS 2u
-#define SIM_NO_PROPOSALS  4u
-#define SIM_NO_BLOCKS     8u /* nor heights: nobody learns that he is behind */
-void sim_wire_select(struct sim *s, uint64_t ways, unsigned kinds);
+/* Until it is called again: in the directions of a kind's bit set (from * 8 + to) no message of that kind comes
+ * through. */
+enum sim_kind { SIM_PREVOTES, SIM_PRECOMMITS, SIM_PROPOSALS, SIM_BLOCKS /* and heights */, SIM_KINDS };
+void sim_wire_block(struct sim *s, enum sim_kind kind, uint64_t ways);
 /* Sends as if the node had meant it: looked at, and lost or repeated like any. */
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body) MUST_USE;
 /* The same after a while, if that peer is still connected then. */
