@@ -12,6 +12,19 @@
 #include "node/sync.h"
 #include "node/wal.h"
 
+/* -- what peers say to each other -- */
+
+#define STATUS_FIELDS(F) F(u64, height)
+RECORD_DECLARE(status, STATUS_FIELDS)
+/* A proposal with its block. */
+#define PROPOSED_FIELDS(F) F(proposal, proposal) F(blob, block)
+RECORD_DECLARE(proposed, PROPOSED_FIELDS)
+/* One that names its transactions. head: the block's encoding with an empty list of them. */
+#define SHORT_FIELDS(F) F(proposal, proposal) F(blob, head) F(hashes, txs)
+RECORD_DECLARE(short_proposal, SHORT_FIELDS)
+#define WHOLE_GET_FIELDS(F) F(u64, height) F(u32, round) F(hash, value)
+RECORD_DECLARE(whole_get, WHOLE_GET_FIELDS)
+
 struct step_timer {
     struct timer timer;
     struct consensus *consensus;

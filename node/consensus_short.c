@@ -12,13 +12,7 @@
 
 #include <stdlib.h>
 
-/* head: the block's encoding with an empty list of transactions. */
-#define SHORT_FIELDS(F) F(proposal, proposal) F(blob, head) F(hashes, txs)
-RECORD_DECLARE(short_proposal, SHORT_FIELDS)
 RECORD_DEFINE(short_proposal, SHORT_FIELDS)
-
-#define WHOLE_GET_FIELDS(F) F(u64, height) F(u32, round) F(hash, value)
-RECORD_DECLARE(whole_get, WHOLE_GET_FIELDS)
 RECORD_DEFINE(whole_get, WHOLE_GET_FIELDS)
 
 bool short_put(const struct proposal *p, struct bytes block, struct buf *out)

@@ -11,13 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STATUS_FIELDS(F) F(u64, height)
-RECORD_DECLARE(status, STATUS_FIELDS)
 RECORD_DEFINE(status, STATUS_FIELDS)
-
-/* A proposal with its block. */
-#define PROPOSED_FIELDS(F) F(proposal, proposal) F(blob, block)
-RECORD_DECLARE(proposed, PROPOSED_FIELDS)
 RECORD_DEFINE(proposed, PROPOSED_FIELDS)
 
 /* -- out -- */
