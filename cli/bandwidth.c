@@ -97,10 +97,11 @@ double bandwidth_measure(unsigned threads)
         return 0;
     memset(parts, 0, sizeof parts);
     CHECK(pthread_mutex_init(&gate.closed, NULL) == 0 && pthread_mutex_lock(&gate.closed) == 0);
-    unsigned n = 0;
-    do
-        parts[n].gate = &gate;
-    while (++n < threads && pthread_create(&parts[n].id, NULL, wait_and_work, &parts[n]) == 0);
+    for (unsigned i = 0; i < threads; i++) /* before any thread looks */
+        parts[i].gate = &gate;
+    unsigned n = 1;
+    while (n < threads && pthread_create(&parts[n].id, NULL, wait_and_work, &parts[n]) == 0)
+        n++;
     CHECK(pthread_barrier_init(&gate.barrier, NULL, n) == 0);
     for (unsigned i = 0; i < n; i++) {
         parts[i].words = buffer;

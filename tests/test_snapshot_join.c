@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PATIENCE_MS 180000 /* a machine may have other things to do */
+
 #define FUND     (UINT64_C(1000) * MOTE_PER_KITH)
 #define ACCOUNTS 3000 /* about twelve leaves */
 
@@ -192,11 +194,11 @@ static void a_new_node_joins_and_follows(void **state)
 {
     (void)state;
     struct cluster *c = cluster_new(2, 1, 0);
-    net_run(&c->net, has_snapshot, c, 20000);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
     start(c, 2);
     net_connect(&c->net, 2, 0);
     net_connect(&c->net, 2, 1);
-    reach(c, 2, height(c, 0) + 10, 20000);
+    reach(c, 2, height(c, 0) + 10, PATIENCE_MS);
     assert_true(has_state_of(c, 2));
     assert_true(consensus_first(c->m[2].consensus) > 20); /* and not from the first block on */
     assert_true(ledger_genesis(c->m[2].ledger)->time_ms > 0);
@@ -205,7 +207,7 @@ static void a_new_node_joins_and_follows(void **state)
     stop(c, 2);
     start(c, 2);
     net_connect(&c->net, 2, 0);
-    reach(c, 2, height(c, 0) + 5, 20000);
+    reach(c, 2, height(c, 0) + 5, PATIENCE_MS);
     buf_clear(&raw);
     cluster_free(c);
 }
@@ -318,7 +320,7 @@ static void lie_to(struct cluster *c, struct liar *l)
     start(c, 2);
     net_join(&c->net, 2, 3); /* the liar first */
     net_connect(&c->net, 2, 0);
-    reach(c, 2, height(c, 0) + 5, 60000);
+    reach(c, 2, height(c, 0) + 5, PATIENCE_MS);
     assert_true(has_state_of(c, 2));
     print_message("lie %d: asked %u times, refused %u\n", l->what, l->asked, c->refused - refused);
     if (l->what == 1 || l->what == 3)
@@ -338,7 +340,7 @@ static void who_lies_is_found_at_once(void **state)
     (void)state;
     struct cluster *c = cluster_new(2, 2, 0);
     struct liar l = {.c = c, .self = 3};
-    net_run(&c->net, has_snapshot, c, 20000);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
     for (unsigned i = 0; i < 2; i++)
         c->m[i].snapshots->o.interval = 0; /* the liar shows this one */
     net_start(&c->net, 3, c->chain);
@@ -367,7 +369,7 @@ static void old_blocks_go_and_peers_are_told(void **state)
     struct cluster *c = cluster_new(2, 1, 30);
     struct buf raw = {0};
     struct note note = {{0}};
-    net_run(&c->net, is_pruned, c, 30000);
+    net_run(&c->net, is_pruned, c, PATIENCE_MS);
     uint64_t first = consensus_first(c->m[0].consensus);
     assert_true(height(c, 0) >= first + 29); /* the window stands */
     assert_int_equal(consensus_block_get(c->m[0].consensus, first - 1, &raw, NULL, &note), ERR_EXPIRED);
