@@ -8,6 +8,7 @@
 #include "chain/ledger_core.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -165,6 +166,7 @@ enum err ledger_open_parallel(struct kv *kv, const struct genesis *genesis, cons
     struct ledger *l = mem_new(sizeof *l);
     l->kv = kv;
     l->verified = mem_array(VERIFIED_SLOTS, sizeof *l->verified);
+    secret_random(l->salt, sizeof l->salt); /* of nothing that can be seen */
     state_init(&l->state);
     ledger_set_parallel(l, p);
     enum err e = read_genesis(l, genesis, note);
@@ -189,7 +191,7 @@ void ledger_close(struct ledger *l)
     buf_clear(&l->scratch);
     free(l->fetch.has);
     free(l->verified);
-    free(l->checked);
+    ledger_lists_clear(l);
     free(l->events.at);
     free(l->codes);
     free(l->notes);
@@ -235,16 +237,12 @@ static void put_result(struct ledger *l, const struct hash *id, const struct rec
  * of its own: `process` lets none into a block that we vote for. */
 static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw, const struct checked *c)
 {
-    struct tx t;
-    struct hash id;
-    if (c->e) {
-        enum err why = ledger_verify(l, raw, &t, &id, a->note);
-        return why ? why : c->e;
-    }
     bool charged;
+    if (c->e)
+        return ledger_why(l, raw, c->e, a->note);
     a->size += raw.n;
     a->work += tx_work(&c->tx);
-    ledger_prime(l, c);
+    ledger_prime(l, a->tx);
     enum err e = apply_tx(a, &c->tx, &c->id, &charged);
     if (charged)
         put_result(l, &c->id, &(struct rec_result){a->height, a->tx, (uint8_t)e, c->tx.fee});
@@ -277,6 +275,36 @@ static bool office_step(struct ledger *l, struct apply *a, bool busy)
     return changed;
 }
 
+struct applying {
+    struct ledger *l;
+    const struct ledger_block *block;
+    const struct checked *all;
+    bool changed; /* the set of validators */
+};
+
+static void apply_block(void *arg)
+{
+    struct applying *x = arg;
+    struct ledger *l = x->l;
+    const struct ledger_block *block = x->block;
+    struct apply a = ledger_apply(l, block->height, block->time_ms, &l->events);
+    a.beacon = block->beacon;
+    a.proposer = block->proposer;
+    apply_due(&a);
+    for (uint32_t i = 0; i < block->n; i++) {
+        l->notes[i].text[0] = 0;
+        a.tx = i;
+        a.note = &l->notes[i];
+        l->codes[i] = run_one(l, &a, block->txs[i], &x->all[i]);
+    }
+    a.tx = LEDGER_NO_TX;
+    a.note = NULL;
+    apply_reward(&a, block->n > 0);
+    x->changed = office_step(l, &a, block->n > 0);
+    apply_fees(&a);
+    state_seal(&l->state);
+}
+
 enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, const struct ledger_result **out,
                          struct note *note)
 {
@@ -286,27 +314,12 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     results_room(l, block->n);
     l->events.n = 0;
     kv_batch_clear(&l->results);
-    struct apply a = ledger_apply(l, block->height, block->time_ms, &l->events);
-    a.beacon = block->beacon;
-    a.proposer = block->proposer;
-    const struct checked *all = ledger_verify_all(l, block->txs, block->n);
-    apply_due(&a);
-    for (uint32_t i = 0; i < block->n; i++) {
-        l->notes[i].text[0] = 0;
-        a.tx = i;
-        a.note = &l->notes[i];
-        l->codes[i] = run_one(l, &a, block->txs[i], &all[i]);
-    }
-    a.tx = LEDGER_NO_TX;
-    a.note = NULL;
-    apply_reward(&a, block->n > 0);
-    bool changed = office_step(l, &a, block->n > 0);
-    apply_fees(&a);
-    state_seal(&l->state);
+    struct applying x = {l, block, ledger_verify_all(l, block->txs, block->n), false};
+    ledger_do_beside(l, apply_block, &x);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};
     l->finalized = true;
-    if (changed)
+    if (x.changed)
         l->validators_n = ledger_validators(l, l->validators);
     l->result = (struct ledger_result){
         .state_root = l->next_head.state_root,
@@ -315,7 +328,7 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
         .n = block->n,
         .events = l->events.at,
         .events_n = l->events.n,
-        .validators_changed = changed,
+        .validators_changed = x.changed,
         .validators = l->validators,
         .validators_n = l->validators_n,
     };
@@ -323,20 +336,35 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     return ERR_OK;
 }
 
-enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note)
+struct storing {
+    struct ledger *l;
+    const struct kv_batch *extra;
+    struct note *note;
+    enum err e;
+};
+
+static void store_block(void *arg)
 {
+    struct storing *x = arg;
+    struct ledger *l = x->l;
     struct kv_batch batch = {0};
-    if (!l->finalized)
-        return note_set(note, ERR_STATE, "no block is finalized");
-    if (extra)
-        kv_batch_append(&batch, extra);
+    if (x->extra)
+        kv_batch_append(&batch, x->extra);
     kv_batch_append(&batch, &l->results);
     tree_changes(l->state.tree, put_change, &batch);
     ledger_put_head(&batch, &l->next_head);
-    enum err e = kv_write(l->kv, &batch, true, note);
+    x->e = kv_write(l->kv, &batch, true, x->note);
     kv_batch_clear(&batch);
-    if (e)
-        return e;
+}
+
+enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct note *note)
+{
+    struct storing x = {l, extra, note, ERR_OK};
+    if (!l->finalized)
+        return note_set(note, ERR_STATE, "no block is finalized");
+    ledger_do_beside(l, store_block, &x);
+    if (x.e)
+        return x.e;
     tree_settle(l->state.tree);
     l->head = l->next_head;
     l->finalized = false;

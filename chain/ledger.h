@@ -80,6 +80,10 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
 /* ERR_OK if these may be decided as the next block: sizes, form, chain, signatures, each signer's nonces in sequence,
  * fees covered by balances. */
 enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note) MUST_USE;
+/* What the block after the next one is likely to hold, where its bytes are at hand: while finalize and commit are at
+ * work, processors that they leave idle verify its signatures, so that its own process has less to do. Nothing else
+ * comes of it. The bytes are copied; without processors to share work it does nothing. */
+void ledger_expect(struct ledger *l, const struct bytes *txs, uint32_t n);
 
 /* -- blocks -- */
 

@@ -19,11 +19,13 @@ struct verified {
 
 /* A transaction as its bytes alone say it. Borrows from them. */
 struct checked {
+    struct bytes raw;
     struct tx tx;
     struct hash id;
     struct verified verified;
-    struct pubkey to;                 /* of a transfer, else the signer */
-    struct hash signer_path, to_path; /* where their accounts stand */
+    bool is_done;     /* all of it up to here is known */
+    struct pubkey to; /* of a transfer, else the signer */
+    struct tree_spot signer_at, to_at;
     enum err e;
 };
 
@@ -34,6 +36,13 @@ struct ledger_fetch {
     struct ledger_base snapshot;
     bool *has;
     uint32_t count;
+};
+
+/* Of a block's transactions, in order, with a copy of their bytes. */
+struct checked_list {
+    struct checked *at;
+    uint32_t n, room;
+    struct buf raw;
 };
 
 struct ledger {
@@ -49,8 +58,9 @@ struct ledger {
     struct kv_batch results;   /* what became of its transactions */
     struct ledger_fetch fetch;
     struct verified *verified;
-    struct checked *checked; /* of the last ledger_verify_all */
-    uint32_t checked_room;
+    struct checked_list checked;  /* of the last ledger_verify_all */
+    struct checked_list expected; /* of the block after; n is 0 where none is known */
+    uint64_t salt[2];             /* nobody can choose keys that meet in a table */
     struct parallel parallel;
     struct buf scratch;
     /* of the last finalize */
@@ -72,11 +82,17 @@ enum err ledger_fetch_load(struct ledger *l, struct note *note) MUST_USE;
 
 /* Decode, chain, signature (or its memory); fills id. */
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note) MUST_USE;
-/* The same for all of a block, in parts; valid until the next call. Where one's e is not ERR_OK, ledger_verify tells
- * why. */
+/* The same for all of a block, in parts; valid until the next call, which costs little for the same transactions: a
+ * block that was judged is the one that is finalized. Where one's e is not ERR_OK, ledger_why says it in words. */
 const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n);
-/* What is known of its accounts' places, before they are read. */
-void ledger_prime(struct ledger *l, const struct checked *c);
+enum err ledger_why(const struct ledger *l, struct bytes raw, enum err e, struct note *note) MUST_USE;
+/* Of the last ledger_verify_all: what is known of the places of i's accounts, before they are read; asks for the memory
+ * of some behind it. */
+void ledger_prime(struct ledger *l, uint32_t i);
+/* Does fn(arg), which changes the ledger and shares no work itself; processors that it leaves idle verify what is
+ * expected meanwhile, until it is done. */
+void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg);
+void ledger_lists_clear(struct ledger *l);
 /* A context for applying at this height and time. */
 struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, struct apply_events *events);
 

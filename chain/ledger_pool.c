@@ -104,9 +104,17 @@ struct signer {
     struct rec_account left;
 };
 
+__extension__ typedef unsigned __int128 wide;
+
+static uint32_t signer_slot(const struct ledger *l, const struct pubkey *key)
+{
+    wide mixed = (wide)(load_le64(key->b) ^ l->salt[0]) * (load_le64(key->b + 8) ^ l->salt[1]);
+    return (uint32_t)((uint64_t)mixed ^ (uint64_t)(mixed >> 64)) % SIGNER_SLOTS;
+}
+
 static struct signer *signer_find(const struct ledger *l, struct signer *table, const struct pubkey *key)
 {
-    uint32_t i = load_le32(key->b) % SIGNER_SLOTS;
+    uint32_t i = signer_slot(l, key);
     while (table[i].used && !pubkey_equal(&table[i].key, key))
         i = (i + 1) % SIGNER_SLOTS;
     if (!table[i].used) {
@@ -175,15 +183,12 @@ enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, s
     const struct checked *all = ledger_verify_all(l, txs, n);
     struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
     for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
-        struct tx t;
-        struct hash id;
-        if (all[i].e == ERR_OK) {
-            ledger_prime(l, &all[i]);
-            e = admit(l, table, txs[i], &all[i].tx, &work, note);
+        if (all[i].e) {
+            e = ledger_why(l, txs[i], all[i].e, note);
             continue;
         }
-        e = ledger_verify(l, txs[i], &t, &id, note);
-        e = e ? e : all[i].e;
+        ledger_prime(l, i);
+        e = admit(l, table, txs[i], &all[i].tx, &work, note);
     }
     free(table);
     return e;

@@ -156,16 +156,16 @@ static void drop(struct state *s, const struct key *k)
 STATE_RECORD_LIST(R)
 #undef R
 
-struct hash state_warm_account(const struct state *s, const struct pubkey *key)
+struct tree_spot state_warm_account(const struct state *s, const struct pubkey *key)
 {
     struct key k = key_one(STATE_ACCOUNT, key->b);
     return tree_warm(s->tree, key_bytes(&k));
 }
 
-void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path)
+void state_prime_account(struct state *s, const struct pubkey *key, const struct tree_spot *spot)
 {
     struct key k = key_one(STATE_ACCOUNT, key->b);
-    tree_prime(s->tree, key_bytes(&k), path);
+    tree_prime(s->tree, key_bytes(&k), spot);
 }
 
 static bool read_marks(struct bytes value, struct rec_marks *out)

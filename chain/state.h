@@ -52,8 +52,8 @@ bool state_transfer(struct state *s, const struct pubkey *from, const struct pub
 struct amount state_issue(struct state *s, struct amount a);
 
 /* tree_warm and tree_prime for an account. */
-struct hash state_warm_account(const struct state *s, const struct pubkey *key);
-void state_prime_account(struct state *s, const struct pubkey *key, const struct hash *path);
+struct tree_spot state_warm_account(const struct state *s, const struct pubkey *key);
+void state_prime_account(struct state *s, const struct pubkey *key, const struct tree_spot *spot);
 
 /* -- records with one key -- */
 

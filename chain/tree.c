@@ -143,27 +143,43 @@ static struct recent *recent_at(const struct tree *t, struct bytes key)
     return &t->recent[load_le32(key.p + key.n - 4) * 2654435769u >> 22];
 }
 
-struct hash tree_path(const struct tree *t, struct bytes key)
+/* NULL for keys that are not remembered. */
+static struct recent *recent_of(const struct tree *t, struct bytes key)
 {
     if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
-        return hash_once(HASH_STATE_KEY, key.p, key.n);
+        return NULL;
     struct recent *r = recent_at(t, key);
     if (r->key_n != key.n || memcmp(r->key, key.p, key.n) != 0) {
-        r->path = hash_once(HASH_STATE_KEY, key.p, key.n);
+        r->spot = (struct tree_spot){hash_once(HASH_STATE_KEY, key.p, key.n), 0};
         r->key_n = (uint8_t)key.n;
         memcpy(r->key, key.p, key.n);
     }
-    return r->path;
+    return r;
 }
 
-void tree_prime(struct tree *t, struct bytes key, const struct hash *path)
+struct hash tree_path(const struct tree *t, struct bytes key)
+{
+    const struct recent *r = recent_of(t, key);
+    return r ? r->spot.path : hash_once(HASH_STATE_KEY, key.p, key.n);
+}
+
+void tree_prime(struct tree *t, struct bytes key, const struct tree_spot *spot)
 {
     if (key.n < RECENT_LEAST || key.n > sizeof t->recent->key)
         return;
     struct recent *r = recent_at(t, key);
-    r->path = *path;
+    r->spot = *spot;
     r->key_n = (uint8_t)key.n;
     memcpy(r->key, key.p, key.n);
+}
+
+void tree_fetch(const struct tree *t, const struct tree_spot *spot)
+{
+    if (!spot->leaf)
+        return;
+    const char *leaf = (const char *)tree_leaf(t, spot->leaf);
+    for (size_t at = 0; at < sizeof(struct leaf); at += 64)
+        __builtin_prefetch(leaf + at, 1);
 }
 
 /* -- pages -- */
@@ -224,6 +240,19 @@ static struct place locate(const struct tree *t, const struct hash *path)
             break;
     }
     return x;
+}
+
+/* The entry of a key, if it is there. */
+static uint32_t leaf_find(const struct tree *t, struct bytes key)
+{
+    struct recent *r = recent_of(t, key);
+    if (r && r->spot.leaf && hash_equal(&tree_leaf(t, r->spot.leaf)->path, &r->spot.path))
+        return r->spot.leaf;
+    struct hash path = r ? r->spot.path : hash_once(HASH_STATE_KEY, key.p, key.n);
+    uint32_t leaf = locate(t, &path).leaf;
+    if (r)
+        r->spot.leaf = leaf;
+    return leaf;
 }
 
 static void page_reserve(struct page *p, uint32_t room)
@@ -351,18 +380,16 @@ uint64_t tree_count(const struct tree *t)
 
 struct bytes tree_get(const struct tree *t, struct bytes key)
 {
-    struct hash path = tree_path(t, key);
-    struct place x = locate(t, &path);
-    return x.leaf ? leaf_value(tree_leaf(t, x.leaf)) : (struct bytes){0};
+    uint32_t leaf = leaf_find(t, key);
+    return leaf ? leaf_value(tree_leaf(t, leaf)) : (struct bytes){0};
 }
 
-struct hash tree_warm(const struct tree *t, struct bytes key)
+struct tree_spot tree_warm(const struct tree *t, struct bytes key)
 {
-    struct hash path = hash_once(HASH_STATE_KEY, key.p, key.n);
-    struct place x = locate(t, &path);
-    if (x.leaf)
-        __builtin_prefetch(&tree_leaf(t, x.leaf)->data);
-    return path;
+    struct tree_spot spot = {.path = hash_once(HASH_STATE_KEY, key.p, key.n)};
+    spot.leaf = locate(t, &spot.path).leaf;
+    tree_fetch(t, &spot);
+    return spot;
 }
 
 /* The first entry at or behind these bits whose path is behind `after`. Entries before it have equal bits: few. */
@@ -478,15 +505,16 @@ static void journal_add(struct tree *t, const struct hash *path, uint32_t leaf, 
 
 void tree_put(struct tree *t, struct bytes key, struct bytes value)
 {
-    struct hash path = tree_path(t, key);
-    struct place x = locate(t, &path);
-    if (x.leaf && bytes_equal(leaf_value(tree_leaf(t, x.leaf)), value))
+    uint32_t leaf = leaf_find(t, key);
+    if (leaf && bytes_equal(leaf_value(tree_leaf(t, leaf)), value))
         return;
     struct payload data = payload_make(key, value);
-    if (x.leaf) {
-        journal_add(t, &path, x.leaf, &tree_leaf(t, x.leaf)->data);
-        exchange(t, x.leaf, &data);
+    if (leaf) {
+        journal_add(t, &tree_leaf(t, leaf)->path, leaf, &tree_leaf(t, leaf)->data);
+        exchange(t, leaf, &data);
     } else {
+        struct hash path = tree_path(t, key);
+        struct place x = locate(t, &path);
         journal_add(t, &path, insert(t, &x, &path, &data), NULL);
     }
 }

@@ -37,10 +37,17 @@ uint64_t tree_count(const struct tree *t);
 struct bytes tree_get(const struct tree *t, struct bytes key);
 void tree_put(struct tree *t, struct bytes key, struct bytes value);
 void tree_remove(struct tree *t, struct bytes key);
-/* For what will be needed soon: brings the entry near, from any thread while nobody changes the tree, and gives the
- * key's path; tree_prime, on the owner's thread, saves hashing it again. */
-struct hash tree_warm(const struct tree *t, struct bytes key);
-void tree_prime(struct tree *t, struct bytes key, const struct hash *path);
+/* For what will be needed soon: brings the entry near, from any thread while nobody changes the tree, and says where it
+ * stands; tree_prime, on the owner's thread, saves hashing and searching again. A spot that is out of date, or zero in
+ * `leaf`, costs a search. */
+struct tree_spot {
+    struct hash path;
+    uint32_t leaf;
+};
+struct tree_spot tree_warm(const struct tree *t, struct bytes key);
+void tree_prime(struct tree *t, struct bytes key, const struct tree_spot *spot);
+/* Asks for the entry's memory. */
+void tree_fetch(const struct tree *t, const struct tree_spot *spot);
 /* For filling a tree: no journal, and no other call until tree_load_end. Entries go in some at a time; false if a key
  * of those was there, which is then left out. */
 bool tree_load(struct tree *t, struct bytes key, struct bytes value) MUST_USE;

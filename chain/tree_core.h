@@ -110,9 +110,10 @@ struct undo {
     struct payload data;
 };
 
-/* Paths of keys that were used lately, so that a record that is read and then written is hashed once. */
+/* Where keys that were used lately stand, so that a record that is read and then written is hashed and searched once. A
+ * leaf's number is good as long as the path there is the same. */
 struct recent {
-    struct hash path;
+    struct tree_spot spot;
     uint8_t key_n;
     uint8_t key[47];
 };

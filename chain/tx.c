@@ -136,6 +136,12 @@ enum err tx_content_check(const struct tx *t, struct note *note)
 
 enum err tx_check(const struct tx *t, const struct hash *chain, struct note *note)
 {
+    struct hash id = tx_id(t);
+    return tx_check_id(t, &id, chain, note);
+}
+
+enum err tx_check_id(const struct tx *t, const struct hash *id, const struct hash *chain, struct note *note)
+{
     if (!hash_equal(&t->chain, chain)) {
         char theirs[17], ours[17];
         hex_put(theirs, t->chain.b, 8);
@@ -144,8 +150,7 @@ enum err tx_check(const struct tx *t, const struct hash *chain, struct note *not
                         ours);
     }
     struct tx_signature all[COSIGNERS_MAX];
-    struct hash id = tx_id(t);
-    uint32_t n = tx_signatures(t, &id, all);
+    uint32_t n = tx_signatures(t, id, all);
     for (uint32_t i = 0; i < n; i++)
         if (!key_verify_hash(&all[i].key, &all[i].message, &all[i].sig))
             return note_set(note, ERR_AUTH, "the signature does not fit the transaction and its signer");

@@ -254,6 +254,8 @@ uint32_t tx_signatures(const struct tx *t, const struct hash *id, struct tx_sign
 /* ERR_CHAIN for another chain, ERR_AUTH for a bad signature. Whether those keys may sign for this account is in the
  * state: tx_authorized. */
 enum err tx_check(const struct tx *t, const struct hash *chain, struct note *note) MUST_USE;
+/* The same where the id is known. */
+enum err tx_check_id(const struct tx *t, const struct hash *id, const struct hash *chain, struct note *note) MUST_USE;
 /* Does it carry the signatures that the account's rule asks for? k = 0: it has no rule. ERR_AUTH. */
 enum err tx_authorized(const struct tx *t, uint8_t k, const struct hashes *keys, struct note *note) MUST_USE;
 /* Units of work, of a transaction that tx_decode accepted; each signature beyond the first is one. */

@@ -198,13 +198,13 @@ enum err light_ask_record(struct session *s, const struct cli *peer, const char 
 
 /* -- the others -- */
 
-static int conflict(struct session *s, const struct cli *peer, const struct light *other)
+static int conflict(struct session *s, const struct cli *peer, const struct light *mine, const struct light *other)
 {
     struct buf raw = {0}, path = {0};
     char kind[48];
     struct note note = {{0}};
     uint64_t height = light_header(other)->height;
-    light_conflict_put(&raw, &(struct light_conflict){light_raw(s->light), light_raw(other)});
+    light_conflict_put(&raw, &(struct light_conflict){light_raw(mine), light_raw(other)});
     snprintf(kind, sizeof kind, "conflict-%" PRIu64, height);
     path_put(s, kind, &path);
     bool is_kept = file_keep(s, kind, bytes_of_buf(&raw), &note) == ERR_OK;
@@ -218,42 +218,50 @@ static int conflict(struct session *s, const struct cli *peer, const struct ligh
     return rc;
 }
 
-/* A peer may be a block behind, and then has nothing yet to compare. */
-static enum err wait_for(const struct cli *peer, uint64_t height, struct note *note)
+/* The height at which a peer can be compared: ours, or where it stays behind, its own. */
+static enum err height_shared(const struct cli *peer, uint64_t ours, uint64_t *height, struct note *note)
 {
     json_t *reply = NULL;
-    uint64_t reached;
-    enum err e = light_ask(peer, &reply, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", height, OTHERS_WAIT_S);
-    if (e == ERR_OK && !get_count(reply, "height", &reached))
+    enum err e = light_ask(peer, &reply, note, "/kith/v1/chain/wait?height=%" PRIu64 "&wait=%d", ours, OTHERS_WAIT_S);
+    if (e == ERR_OK && !get_count(reply, "height", height))
         e = note_set(note, ERR_PROTOCOL, "it does not say its height");
-    if (e == ERR_OK && reached < height)
-        e = note_set(note, ERR_TIMEOUT, "it is at height %" PRIu64 " and has no block %" PRIu64 " to compare", reached,
-                     height);
+    if (e == ERR_OK && *height > ours)
+        *height = ours;
     json_decref(reply);
     return e;
 }
 
-/* Every other peer must not prove another block of this height. */
+/* Does this peer prove another block than the one that answered, of the highest height that both have? Both sides of a
+ * fork need not be equally high. */
+static int compare_with(struct session *s, const struct cli *peer)
+{
+    struct light *mine = light_copy(s->base), *other = light_copy(s->base);
+    struct note note = {{0}};
+    uint64_t height, ours = light_header(s->light)->height;
+    int rc = CLI_DONE;
+    enum err e = height_shared(peer, ours, &height, &note);
+    if (e == ERR_OK && height < ours && height <= light_header(s->base)->height)
+        e = note_set(&note, ERR_STATE, "it is at height %" PRIu64 ", which says nothing new", height);
+    if (e == ERR_OK)
+        e = follow(mine, &s->peers[s->primary], height, &note);
+    if (e == ERR_OK)
+        e = follow(other, peer, height, &note);
+    struct hash id = light_id(mine), theirs = light_id(other);
+    if (e != ERR_OK)
+        say_of(peer, &note);
+    else if (!hash_equal(&theirs, &id))
+        rc = conflict(s, peer, mine, other);
+    light_free(mine);
+    light_free(other);
+    return rc;
+}
+
 static int compare(struct session *s)
 {
-    uint64_t height = light_header(s->light)->height;
-    struct hash id = light_id(s->light);
     int rc = CLI_DONE;
-    for (unsigned i = 0; rc == CLI_DONE && i < s->peers_n; i++) {
-        struct note note = {{0}};
-        if (i == s->primary)
-            continue;
-        struct light *other = light_copy(s->base);
-        enum err e = wait_for(&s->peers[i], height, &note);
-        if (e == ERR_OK)
-            e = follow(other, &s->peers[i], height, &note);
-        struct hash theirs = light_id(other);
-        if (e != ERR_OK)
-            say_of(&s->peers[i], &note);
-        else if (!hash_equal(&theirs, &id))
-            rc = conflict(s, &s->peers[i], other);
-        light_free(other);
-    }
+    for (unsigned i = 0; rc == CLI_DONE && i < s->peers_n; i++)
+        if (i != s->primary)
+            rc = compare_with(s, &s->peers[i]);
     return rc;
 }
 

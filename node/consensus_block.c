@@ -379,6 +379,17 @@ void block_decide(struct consensus *c, uint32_t round, const struct hash *id)
     buf_clear(&commit);
 }
 
+/* The block behind the one that is applied now, if it waits already: its signatures are verified beside. */
+static void expect_synced(struct consensus *c)
+{
+    struct block b;
+    struct bytes raw = sync_find(c->sync, c->height + 1);
+    struct bytes *txs = raw.n ? mem_array(BLOCK_TXS_MAX, sizeof *txs) : NULL;
+    if (raw.n && block_decode(raw, &b, txs, NULL) == ERR_OK)
+        ledger_expect(c->o.ledger, txs, b.header.txs_n);
+    free(txs);
+}
+
 enum err block_apply_synced(struct consensus *c, struct bytes raw, struct bytes commit, struct note *note)
 {
     struct block b;
@@ -403,5 +414,8 @@ enum err block_apply_synced(struct consensus *c, struct bytes raw, struct bytes 
     if (e == ERR_OK)
         e = ledger_process(c->o.ledger, txs, b.header.txs_n, note);
     free(txs);
-    return e == ERR_OK ? apply(c, raw, commit, note) : e;
+    if (e != ERR_OK)
+        return e;
+    expect_synced(c);
+    return apply(c, raw, commit, note);
 }

@@ -20,6 +20,7 @@
 
 struct item {
     struct bytes raw; /* in the bundle's bytes */
+    struct hash id;   /* of those that decode */
     struct hash seen; /* of all its bytes: one with another signature is another one, and must not hide this one */
     enum err e;
     bool is_flying; /* it is in the table of those under way */
@@ -66,17 +67,26 @@ static struct hash *flight_slot(const struct intake *in, const struct hash *seen
     return &in->flight[load_le16(seen->b) % FLIGHT_SLOTS];
 }
 
-/* ERR_OK for what is to be verified. */
+/* ERR_OK for what is to be verified. Most that comes has come before from another peer, and late ones are in a block:
+ * neither is worth a signature. */
 static enum err item_read(struct intake *in, struct item *item)
 {
     struct tx t;
+    struct bytes known;
+    item->id = tx_id_of(item->raw);
+    if (mempool_find(in->c->pool, &item->id, &known) && bytes_equal(known, item->raw))
+        return ERR_DUPLICATE;
+    item->seen = hash_once(HASH_GOSSIP, item->raw.p, item->raw.n);
+    struct hash *slot = flight_slot(in, &item->seen);
+    if (hash_equal(slot, &item->seen))
+        return ERR_DUPLICATE;
     enum err e = tx_decode(item->raw, &t, NULL);
     if (e != ERR_OK)
         return e;
-    item->seen = hash_once(HASH_GOSSIP, item->raw.p, item->raw.n);
-    struct hash id = tx_id_of(item->raw), *slot = flight_slot(in, &item->seen);
-    if (hash_equal(slot, &item->seen) || mempool_has(in->c->pool, &id))
+    if (mempool_has(in->c->pool, &item->id))
         return ERR_DUPLICATE;
+    if (t.nonce < ledger_nonce(in->c->o.ledger, &t.signer))
+        return ERR_NONCE;
     *slot = item->seen;
     item->is_flying = true;
     return ERR_OK;
@@ -124,7 +134,7 @@ static void job_work(void *arg)
             struct item *item = &b->items[i];
             struct tx t;
             if (item->e == ERR_OK && (item->e = tx_decode(item->raw, &t, NULL)) == ERR_OK)
-                item->e = tx_check(&t, &b->chain, NULL);
+                item->e = tx_check_id(&t, &item->id, &b->chain, NULL);
         }
 }
 

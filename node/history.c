@@ -70,22 +70,29 @@ uint64_t history_from(const struct history *h)
 
 /* -- writing -- */
 
+/* What a transaction's events say of it. */
+struct about {
+    struct hash tx; /* zero where the bytes are none */
+    struct text64 memo;
+};
+
 struct writer {
     struct kv_batch *batch;
     const struct consensus_block *block;
     uint32_t place;
+    struct about *about; /* by transaction */
+    struct buf raw;      /* the entry that is being encoded */
 };
 
 static void add(struct writer *w, const struct pubkey *account, struct history_entry *e)
 {
     uint8_t key[KEY_SIZE];
-    struct buf raw = {0};
+    buf_reset(&w->raw);
     e->time_ms = w->block->header->time_ms;
     e->height = w->block->header->height;
     e->place = w->place++;
-    history_entry_put(&raw, e);
-    kv_batch_put(w->batch, key_of(key, account, e->height, e->place), bytes_of_buf(&raw));
-    buf_clear(&raw);
+    history_entry_put(&w->raw, e);
+    kv_batch_put(w->batch, key_of(key, account, e->height, e->place), bytes_of_buf(&w->raw));
 }
 
 /* The bodies that say how much and with whom. */
@@ -128,19 +135,18 @@ static void fill_from_body(struct history_entry *e, const struct tx *t)
     }
 }
 
-/* *id of the transaction, for its events; zero where the bytes are none. */
-static void add_tx(struct writer *w, uint32_t i, struct hash *id)
+static void add_tx(struct writer *w, uint32_t i)
 {
     struct tx t;
     struct history_entry e = {.what = HISTORY_TX};
-    *id = (struct hash){{0}};
     if (tx_decode(w->block->txs[i], &t, NULL) != ERR_OK)
         return;
-    *id = e.tx = tx_id(&t);
+    e.tx = tx_id_of(w->block->txs[i]);
     e.code = t.kind;
     e.fee = t.fee;
     e.result = (uint32_t)w->block->result->codes[i];
     fill_from_body(&e, &t);
+    w->about[i] = (struct about){e.tx, e.memo};
     add(w, &t.signer, &e);
 }
 
@@ -199,11 +205,10 @@ static bool entry_of_event(const struct ledger_event *ev, struct history_entry *
 void history_store(void *history, const struct consensus_block *block, struct kv_batch *batch)
 {
     struct history *h = history;
-    struct writer w = {batch, block, 0};
     const struct ledger_result *r = block->result;
-    struct hash *ids = mem_array(r->n + 1, sizeof *ids);
+    struct writer w = {.batch = batch, .block = block, .about = mem_array(r->n + 1, sizeof *w.about)};
     for (uint32_t i = 0; i < r->n; i++)
-        add_tx(&w, i, &ids[i]);
+        add_tx(&w, i);
     for (uint32_t i = 0; i < r->events_n; i++) {
         const struct ledger_event *ev = &r->events[i];
         const struct pubkey *account;
@@ -211,24 +216,19 @@ void history_store(void *history, const struct consensus_block *block, struct kv
         if (!entry_of_event(ev, &e, &account))
             continue;
         if (ev->tx != LEDGER_NO_TX)
-            e.tx = ids[ev->tx];
-        if (ev->kind == LEDGER_TRANSFER) { /* the memo is in the body alone */
-            struct tx t;
-            struct history_entry sent = {0};
-            if (tx_decode(block->txs[ev->tx], &t, NULL) == ERR_OK)
-                fill_from_body(&sent, &t);
-            e.memo = sent.memo;
-        }
+            e.tx = w.about[ev->tx].tx;
+        if (ev->kind == LEDGER_TRANSFER && ev->tx != LEDGER_NO_TX) /* the memo is in the body alone */
+            e.memo = w.about[ev->tx].memo;
         add(&w, account, &e);
     }
-    free(ids);
-    struct buf raw = {0};
     if (block->header->height != h->span.to + 1) /* the state before it came as a snapshot */
         h->span.from = block->header->height;
     h->span.to = block->header->height;
-    history_span_put(&raw, &h->span);
-    kv_batch_put(batch, bytes_of(span_key, sizeof span_key), bytes_of_buf(&raw));
-    buf_clear(&raw);
+    buf_reset(&w.raw);
+    history_span_put(&w.raw, &h->span);
+    kv_batch_put(batch, bytes_of(span_key, sizeof span_key), bytes_of_buf(&w.raw));
+    buf_clear(&w.raw);
+    free(w.about);
 }
 
 /* -- reading -- */

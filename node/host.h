@@ -20,6 +20,7 @@ typedef void (*host_name_fn)(void *arg, const char *name);
 
 #define HOST_READABLE 1u
 #define HOST_WRITABLE 2u
+#define HOST_HANGUP   4u /* the other side sends no more, or is gone */
 
 /* Ways to open a file. */
 enum host_open {

@@ -198,9 +198,10 @@ static struct poll *find_poll(struct host_uv *u, int fd)
 static void poll_ready(uv_poll_t *handle, int status, int events)
 {
     struct poll *p = handle->data;
-    unsigned ready = (events & UV_READABLE ? HOST_READABLE : 0) | (events & UV_WRITABLE ? HOST_WRITABLE : 0);
+    unsigned ready = (events & UV_READABLE ? HOST_READABLE : 0) | (events & UV_WRITABLE ? HOST_WRITABLE : 0) |
+                     (events & UV_DISCONNECT ? HOST_HANGUP : 0);
     /* An error shows when the owner reads or writes. */
-    p->fn(p->arg, p->fd, status < 0 ? HOST_READABLE | HOST_WRITABLE : ready);
+    p->fn(p->arg, p->fd, status < 0 ? HOST_READABLE | HOST_WRITABLE | HOST_HANGUP : ready);
 }
 
 static enum err uv_set_poll(struct host *h, int fd, unsigned events, host_poll_fn fn, void *arg)
@@ -223,7 +224,8 @@ static enum err uv_set_poll(struct host *h, int fd, unsigned events, host_poll_f
     }
     p->fn = fn;
     p->arg = arg;
-    int want = (events & HOST_READABLE ? UV_READABLE : 0) | (events & HOST_WRITABLE ? UV_WRITABLE : 0);
+    int want = (events & HOST_READABLE ? UV_READABLE : 0) | (events & HOST_WRITABLE ? UV_WRITABLE : 0) |
+               (events & HOST_HANGUP ? UV_DISCONNECT : 0);
     return uv_poll_start(&p->handle, want, poll_ready) == 0 ? ERR_OK : ERR_IO;
 }
 

@@ -1,7 +1,8 @@
 /* libmicrohttpd on our loop: its epoll descriptor is watched, its timeouts become a timer.
  *
  * A connection whose request waits for its answer is suspended; libmicrohttpd then does not look at the
- * socket, so we watch the descriptor ourselves to learn that the client hung up. A connection that
+ * socket. Nor does it see an end of file that came together with the last bytes, since it asks for edges and
+ * stops at a short read. So we watch every connection for its end ourselves (on_hangup). A connection that
  * sends no whole request head within HTTP_HEADER_MS is shut, trickled bytes or not. */
 #include "node/http.h"
 
@@ -31,6 +32,7 @@ enum phase { RECEIVING, WAITING, ANSWERED, STREAMING };
 
 struct http_request {
     struct http *http;
+    struct link *link;
     struct MHD_Connection *connection;
     struct http_request *next, *prev;
     enum phase phase;
@@ -41,16 +43,19 @@ struct http_request {
     unsigned status;
     struct buf headers; /* name NUL value NUL ... for the answer */
     struct buf out;     /* stream bytes not yet taken */
-    int watched;        /* the descriptor we poll, or -1 */
     http_gone_fn on_gone;
     void *gone_arg;
 };
 
-/* An accepted connection that has not sent a request head yet. */
-struct fresh {
+/* An accepted connection. */
+struct link {
+    struct http *http;
     int fd;
+    bool is_fresh; /* has not sent a request head yet */
+    bool is_watched;
     uint64_t since_ms;
-    struct fresh *next;
+    struct http_request *request; /* the one it is at, or NULL */
+    struct link *next, *prev;
 };
 
 struct http {
@@ -65,33 +70,28 @@ struct http {
     char *unix_path;
     unsigned port;
     struct http_request *requests;
-    struct fresh *fresh;
+    struct link *links;
 };
 
 static void run(struct http *h);
 
 /* -- requests -- */
 
-static struct http_request *request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
+static struct http_request *request_new(struct link *l, struct MHD_Connection *c, const char *method, const char *path)
 {
+    struct http *h = l->http;
     struct http_request *r = mem_new(sizeof *r);
     r->http = h;
+    r->link = l;
+    l->request = r;
     r->connection = c;
     r->method = mem_string(method);
     r->path = mem_string(path);
-    r->watched = -1;
     r->next = h->requests;
     if (r->next)
         r->next->prev = r;
     h->requests = r;
     return r;
-}
-
-static void unwatch(struct http_request *r)
-{
-    if (r->watched >= 0)
-        host_poll_cancel(r->http->host, r->watched);
-    r->watched = -1;
 }
 
 static void request_free(struct http_request *r)
@@ -102,7 +102,7 @@ static void request_free(struct http_request *r)
         r->http->requests = r->next;
     if (r->next)
         r->next->prev = r->prev;
-    unwatch(r);
+    r->link->request = NULL;
     if (r->response)
         MHD_destroy_response(r->response);
     buf_clear(&r->body);
@@ -138,21 +138,50 @@ static int connection_fd(struct MHD_Connection *c)
     return info ? info->connect_fd : -1;
 }
 
-/* The socket of a suspended connection became readable or broke: a client has nothing to say while it
- * waits, so either it hung up (end of file) or it pipelines, which we leave for later. */
-static void on_hangup(void *arg, int fd, unsigned events)
+static void unwatch(struct link *l)
 {
-    struct http_request *r = arg;
+    if (l->is_watched)
+        host_poll_cancel(l->http->host, l->fd);
+    l->is_watched = false;
+}
+
+static bool is_at_end(int fd)
+{
     char byte;
     ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    bool hung_up = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* The client sends no more, which TCP shows alike for one that left and one that still reads. What it asked for whole
+ * and is answered goes out to its end; for what is not answered yet there is nobody; and what is not whole never will
+ * be, once libmicrohttpd has read all that came. */
+static void on_hangup(void *arg, int fd, unsigned events)
+{
+    struct link *l = arg;
+    struct http_request *r = l->request;
     (void)events;
-    unwatch(r);
-    if (!hung_up)
+    if (r && r->ended) {
+        unwatch(l);
         return;
-    tell_gone(r);
+    }
+    if (r && r->phase != RECEIVING)
+        tell_gone(r);
+    else if (!is_at_end(fd)) {
+        run(l->http);
+        return;
+    }
+    unwatch(l);
     shutdown(fd, SHUT_RDWR);
-    resume(r);
+    if (r && r->suspended)
+        resume(r);
+    else
+        run(l->http);
+}
+
+static void watch(struct link *l)
+{
+    if (!l->is_watched)
+        l->is_watched = host_poll_set(l->http->host, l->fd, HOST_HANGUP, on_hangup, l) == ERR_OK;
 }
 
 static void suspend(struct http_request *r)
@@ -161,9 +190,6 @@ static void suspend(struct http_request *r)
         return;
     r->suspended = true;
     MHD_suspend_connection(r->connection);
-    int fd = r->watched < 0 ? connection_fd(r->connection) : -1;
-    if (fd >= 0 && host_poll_set(r->http->host, fd, HOST_READABLE, on_hangup, r) == ERR_OK)
-        r->watched = fd;
 }
 
 const char *http_method(const struct http_request *r)
@@ -342,26 +368,46 @@ static void dispatch(struct http_request *r)
         r->http->handler(r->http->arg, r);
 }
 
-static void forget_fresh(struct http *h, int fd)
+static struct link *link_new(struct http *h, int fd)
 {
-    for (struct fresh **f = &h->fresh; *f; f = &(*f)->next)
-        if ((*f)->fd == fd) {
-            struct fresh *dead = *f;
-            *f = dead->next;
-            free(dead);
-            return;
-        }
+    struct link *l = mem_new(sizeof *l);
+    *l = (struct link){.http = h, .fd = fd, .is_fresh = true, .since_ms = host_now_ms(h->host), .next = h->links};
+    if (l->next)
+        l->next->prev = l;
+    h->links = l;
+    watch(l);
+    return l;
+}
+
+static void link_free(struct link *l)
+{
+    unwatch(l);
+    if (l->prev)
+        l->prev->next = l->next;
+    else
+        l->http->links = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+    free(l);
+}
+
+static struct link *link_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    CHECK(info && info->socket_context);
+    return info->socket_context;
 }
 
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char *path, const char *method,
                                  const char *version, const char *data, size_t *data_n, void **slot)
 {
-    struct http *h = arg;
     struct http_request *r = *slot;
+    (void)arg;
     (void)version;
     if (!r) {
-        forget_fresh(h, connection_fd(c));
-        *slot = request_new(h, c, method, path);
+        struct link *l = link_of(c);
+        l->is_fresh = false;
+        *slot = request_new(l, c, method, path);
         return MHD_YES;
     }
     if (*data_n) {
@@ -392,9 +438,9 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **slot, enum 
         if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
             tell_gone(r);
         request_free(r);
+        watch(link_of(c));
     }
     *slot = NULL;
-    (void)c;
 }
 
 static bool unix_peer_is_ours(int fd)
@@ -407,20 +453,16 @@ static bool unix_peer_is_ours(int fd)
 static void on_connection(void *arg, struct MHD_Connection *c, void **slot, enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = arg;
-    int fd = connection_fd(c);
-    (void)slot;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        forget_fresh(h, fd);
+        link_free(*slot);
         return;
     }
+    int fd = connection_fd(c);
+    *slot = link_new(h, fd);
     if (h->is_unix && !unix_peer_is_ours(fd)) {
         log_event(LOG_ODD, "http", "stranger", "another user on the Unix socket");
         shutdown(fd, SHUT_RDWR);
-        return;
     }
-    struct fresh *f = mem_new(sizeof *f);
-    *f = (struct fresh){.fd = fd, .since_ms = host_now_ms(h->host), .next = h->fresh};
-    h->fresh = f;
 }
 
 /* -- the loop -- */
@@ -460,9 +502,9 @@ static void on_sweep(void *arg)
 {
     struct http *h = arg;
     uint64_t now_ms = host_now_ms(h->host);
-    for (struct fresh *f = h->fresh; f; f = f->next)
-        if (now_ms - f->since_ms > HTTP_HEADER_MS)
-            shutdown(f->fd, SHUT_RDWR);
+    for (struct link *l = h->links; l; l = l->next)
+        if (l->is_fresh && now_ms - l->since_ms > HTTP_HEADER_MS)
+            shutdown(l->fd, SHUT_RDWR);
     host_timer_set(h->host, &h->sweep, SWEEP_MS, on_sweep, h);
     run(h);
 }
@@ -602,11 +644,6 @@ void http_close(struct http *h)
         close(h->listen_fd);
     if (h->unix_path)
         unlink(h->unix_path);
-    while (h->fresh) {
-        struct fresh *f = h->fresh;
-        h->fresh = f->next;
-        free(f);
-    }
     free(h->unix_path);
     free(h);
 }

@@ -167,7 +167,7 @@ enum err mempool_add(struct mempool *m, struct bytes raw, struct hash *id, struc
     enum err e = tx_decode(raw, &t, note);
     if (e != ERR_OK)
         return e;
-    struct hash known = tx_id(&t);
+    struct hash known = tx_id_of(raw);
     if (id)
         *id = known;
     if (mempool_has(m, &known))

@@ -246,6 +246,12 @@ void sync_hold(struct sync *s, bool is_held)
         step(s);
 }
 
+struct bytes sync_find(const struct sync *s, uint64_t height)
+{
+    const struct slot *slot = &s->slots[height % SYNC_WINDOW];
+    return slot->height == height && slot->is_here ? bytes_of_buf(&slot->block) : (struct bytes){0};
+}
+
 bool sync_is_pruned(const struct sync *s)
 {
     bool is_pruned = false;

@@ -40,6 +40,8 @@ void sync_peer(struct sync *s, const struct pubkey *peer, uint64_t height);
 void sync_peer_gone(struct sync *s, const struct pubkey *peer);
 /* Greatest height that a connected peer claims. */
 uint64_t sync_target(const struct sync *s);
+/* A block that has come and waits for its turn, unchecked; borrowed until the next event. Empty where it has not. */
+struct bytes sync_find(const struct sync *s, uint64_t height);
 /* Asks for nothing while it is held. */
 void sync_hold(struct sync *s, bool is_held);
 /* The next block was asked for, and each connected peer that is ahead said that it dropped it. */

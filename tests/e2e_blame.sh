@@ -47,5 +47,17 @@ out=$("$B/kith" chain blame "$H/1.testimony" "$H/short" 2>&1)
 out=$("$B/kith" --home "$H/phone" --genesis "$H/genesis.json" --light --peer "${url[1]}" --peer "${url[2]}" chain info 2>&1)
 [ $? = 1 ] && [[ $out == *"two different blocks"*"kith chain blame"* ]] || fail "a light client that asked both says: $out"
 ls "$H/phone/light/"*conflict-* >/dev/null || fail "what they proved is not kept"
+# Nor where one side of the fork stays behind.
+kill "${pids[1]}" && wait "${pids[1]}"
+port=$(free_port)
+"$B/kithd" --home "$H/b" --genesis "$H/genesis.json" --listen 127.0.0.1:0 --http "127.0.0.1:$port" --validator \
+    --heartbeat-ms 600000 >>"$H/b.log" 2>&1 &
+pids[1]=$!
+url[2]=http://127.0.0.1:$port
+for _ in $(seq 50); do "$B/kith" --url "${url[2]}" chain info >/dev/null 2>&1 && break; sleep 0.1; done
+high=$("$B/kith" --url "${url[2]}" --json chain info | python3 -c 'import json, sys; print(json.load(sys.stdin)["height"])')
+"$B/kith" --url "${url[1]}" chain wait $((high + 50)) >/dev/null || fail "the other side does not go on"
+out=$("$B/kith" --home "$H/phone" --genesis "$H/genesis.json" --light --peer "${url[1]}" --peer "${url[2]}" chain info 2>&1)
+[ $? = 1 ] && [[ $out == *"two different blocks"* ]] || fail "of a fork with a short side a light client says: $out"
 out=$("$B/kith" --url "${url[1]}" chain testimony 100000000 --out "$H/none" 2>&1) && fail "testimony of a block that is not: $out"
 echo "e2e_blame: ok"

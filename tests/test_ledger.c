@@ -342,6 +342,56 @@ static void a_block_must_follow(void **state)
     world_free(w);
 }
 
+/* The last part first, so what may run beside the work is done before it. */
+static void run_backwards(void *self, parallel_part_fn fn, void *arg, uint32_t n)
+{
+    uint32_t *parts = self;
+    *parts += n;
+    while (n > 0)
+        fn(arg, --n);
+}
+
+static void apply_one(struct world *w, struct bytes tx, struct bytes next)
+{
+    struct ledger_info info = ledger_info(w->ledger);
+    struct ledger_block block = {
+        .height = info.height + 1, .time_ms = info.time_ms, .proposer = w->key[0], .txs = &tx, .n = 1};
+    const struct ledger_result *result;
+    assert_int_equal(ledger_process(w->ledger, &tx, 1, NULL), ERR_OK);
+    ledger_expect(w->ledger, &next, 1);
+    assert_int_equal(ledger_finalize(w->ledger, &block, &result, NULL), ERR_OK);
+    assert_int_equal(result->codes[0], ERR_OK);
+    assert_int_equal(ledger_commit(w->ledger, NULL, NULL), ERR_OK);
+}
+
+static void what_is_expected_is_judged_by_its_own_bytes(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct buf raw[3] = {{0}}, broken = {0};
+    uint32_t parts = 0;
+    struct parallel backwards = {run_backwards, &parts};
+    ledger_set_parallel(w->ledger, &backwards);
+    struct bytes tx[3], bad;
+    for (uint64_t i = 0; i < 3; i++)
+        tx[i] = made(w, &raw[i], &w->chain, i, FEE);
+    buf_add(&broken, raw[1].p, raw[1].n);
+    broken.p[broken.n - 1] ^= 1;
+    bad = bytes_of_buf(&broken);
+    apply_one(w, tx[0], bad);
+    assert_int_equal(parts, 1 + 2 + 2); /* process, and the work with what is expected beside it, twice */
+    assert_int_equal(ledger_process(w->ledger, &tx[1], 1, NULL), ERR_OK);
+    assert_int_equal(ledger_process(w->ledger, &bad, 1, NULL), ERR_AUTH);
+    apply_one(w, tx[1], tx[2]);
+    broken.p[8] ^= 1; /* in the chain's id */
+    assert_int_equal(ledger_process(w->ledger, &bad, 1, NULL), ERR_CHAIN);
+    apply_one(w, tx[2], bad);
+    for (int i = 0; i < 3; i++)
+        buf_clear(&raw[i]);
+    buf_clear(&broken);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +407,7 @@ int main(void)
         cmocka_unit_test(reopens_at_the_committed_height),
         cmocka_unit_test(a_commit_that_fails_can_be_tried_again),
         cmocka_unit_test(a_block_must_follow),
+        cmocka_unit_test(what_is_expected_is_judged_by_its_own_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

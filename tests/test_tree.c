@@ -411,7 +411,7 @@ static bool plant(struct tree *t)
         memset(path.b, 0x5a, agree[i % 4]);
         for (struct recent *r = t->recent; r < t->recent + TREE_RECENT; r++)
             if (r->key_n == 7 && memcmp(r->key, key_at(i).p, 7) == 0)
-                r->path = path;
+                r->spot.path = path;
     }
     for (uint32_t i = 0; i < PLANTED; i++)
         if (i % 4 && tree_path(t, key_at(i)).b[0] != 0x5a)

@@ -1,0 +1,291 @@
+/* The server of the API before strangers' bytes: llhttp's requests, and clients that close their writing side. */
+#include "node/http.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "tests/support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LATE_MS 3000 /* long before any of the server's own deadlines */
+
+struct meeting {
+    struct host *host;
+    struct http *http;
+    struct timer late;
+    char *dir, path[100];
+    struct http_request *kept; /* by the handler, of /wait */
+    struct buf answer;
+    int fd;
+    unsigned served, gone;
+    bool is_closed, is_late;
+};
+
+static void was_gone(void *arg, struct http_request *r)
+{
+    struct meeting *m = arg;
+    assert_ptr_equal(r, m->kept);
+    m->kept = NULL;
+    m->gone++;
+}
+
+static void serve(void *arg, struct http_request *r)
+{
+    struct meeting *m = arg;
+    m->served++;
+    if (strcmp(http_path(r), "/wait") == 0) {
+        m->kept = r;
+        http_on_gone(r, was_gone, m);
+    } else
+        http_reply_error(r, 404, "not_found", "there is nothing here");
+}
+
+static int meeting_begin(void **state)
+{
+    struct meeting *m = mem_new(sizeof *m);
+    struct note note;
+    m->host = host_uv_open(&note);
+    m->dir = test_dir_new();
+    assert_true(snprintf(m->path, sizeof m->path, "%s/http", m->dir) < (int)sizeof m->path);
+    assert_int_equal(http_open_unix(m->host, m->path, serve, m, &m->http, &note), ERR_OK);
+    *state = m;
+    return 0;
+}
+
+static int meeting_end(void **state)
+{
+    struct meeting *m = *state;
+    http_close(m->http);
+    host_uv_close(m->host);
+    buf_clear(&m->answer);
+    test_dir_remove(m->dir);
+    free(m);
+    return 0;
+}
+
+static void too_late(void *arg)
+{
+    struct meeting *m = arg;
+    m->is_late = true;
+    host_uv_stop(m->host);
+}
+
+static void client_reads(void *arg, int fd, unsigned events)
+{
+    struct meeting *m = arg;
+    char part[4096];
+    ssize_t n;
+    (void)events;
+    while ((n = recv(fd, part, sizeof part, MSG_DONTWAIT)) > 0)
+        buf_add(&m->answer, part, (size_t)n);
+    if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        m->is_closed = true;
+        host_uv_stop(m->host);
+    }
+}
+
+static void client_connect(struct meeting *m)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", m->path);
+    m->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(m->fd, (struct sockaddr *)&at, sizeof at), 0);
+    buf_reset(&m->answer);
+    m->is_closed = m->is_late = false;
+    assert_int_equal(host_poll_set(m->host, m->fd, HOST_READABLE, client_reads, m), ERR_OK);
+}
+
+static void client_send(struct meeting *m, struct bytes b)
+{
+    assert_int_equal(send(m->fd, b.p, b.n, MSG_NOSIGNAL), (ssize_t)b.n);
+}
+
+/* Until the server closed, or for so long. */
+static void meet(struct meeting *m, uint64_t at_most_ms)
+{
+    host_timer_set(m->host, &m->late, at_most_ms, too_late, m);
+    if (!m->is_closed)
+        host_uv_run(m->host);
+    host_timer_cancel(m->host, &m->late);
+}
+
+static void client_close(struct meeting *m)
+{
+    host_poll_cancel(m->host, m->fd);
+    close(m->fd);
+}
+
+/* Sends all of it at once, closes the writing side, and gives the answer's status: 0 for none, -1 when the server
+ * kept the connection. */
+static int ask(struct meeting *m, struct bytes request)
+{
+    int status = 0;
+    client_connect(m);
+    client_send(m, request);
+    shutdown(m->fd, SHUT_WR);
+    meet(m, LATE_MS);
+    client_close(m);
+    if (!m->is_closed)
+        return -1;
+    return sscanf(buf_text(&m->answer), "HTTP/1.%*1[01] %3d", &status) == 1 ? status : 0;
+}
+
+static int ask_text(struct meeting *m, const char *request)
+{
+    return ask(m, bytes_of((const uint8_t *)request, strlen(request)));
+}
+
+static void a_closed_writing_side_is_answered(void **state)
+{
+    struct meeting *m = *state;
+    assert_int_equal(ask_text(m, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 404);
+    assert_int_equal(ask_text(m, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"), 404);
+    assert_int_equal(ask_text(m, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"), 404);
+    assert_int_equal(m->served, 4);
+}
+
+static void half_a_request_is_dropped_at_once(void **state)
+{
+    struct meeting *m = *state;
+    static const char *const parts[] = {
+        "",
+        "GET",
+        "GET / HTTP/1.1\r\nHost: x\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT",
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        assert_int_not_equal(ask_text(m, parts[i]), -1);
+    assert_int_equal(m->served, 1);
+    assert_int_equal(http_connections(m->http), 0);
+}
+
+/* One that has asked and then only closes its writing side has hung up as well: TCP shows no difference. */
+static void who_hangs_up_is_told_of(void **state)
+{
+    struct meeting *m = *state;
+    assert_int_equal(ask_text(m, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_int_equal(m->gone, 1);
+    client_connect(m);
+    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    meet(m, 50);
+    assert_non_null(m->kept);
+    client_close(m);
+    m->is_closed = false;
+    meet(m, 50);
+    assert_int_equal(m->gone, 2);
+    assert_int_equal(http_connections(m->http), 0);
+}
+
+/* An answer over what a socket takes at once, to a client that has closed its writing side and reads on. */
+static void a_long_answer_is_sent_to_its_end(void **state)
+{
+    struct meeting *m = *state;
+    struct buf body = {0};
+    buf_reserve(&body, 4u << 20);
+    body.n = 4u << 20;
+    memset(body.p, 'a', body.n);
+    client_connect(m);
+    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    meet(m, 50);
+    host_poll_cancel(m->host, m->fd);
+    http_reply(m->kept, 200, "text/plain", bytes_of_buf(&body));
+    shutdown(m->fd, SHUT_WR);
+    meet(m, 50);
+    assert_int_equal(host_poll_set(m->host, m->fd, HOST_READABLE, client_reads, m), ERR_OK);
+    meet(m, LATE_MS);
+    assert_true(m->is_closed);
+    assert_true(m->answer.n > body.n);
+    client_close(m);
+    buf_clear(&body);
+}
+
+/* What llhttp refuses because two readers may not agree where the body ends. */
+static bool is_about_the_body(int code)
+{
+    return code == 4 || code == 11 || code == 12 || code == 15; /* lengths, chunk sizes, transfer encodings */
+}
+
+static bool is_whole(const json_t *one)
+{
+    const json_t *line, *log = json_object_get(one, "log");
+    size_t i;
+    json_array_foreach(log, i, line)
+    {
+        if (strstr(json_string_value(line), "message complete"))
+            return true;
+    }
+    return false;
+}
+
+/* Well formed, and not answered: not HTTP/1, encoded in a way that we do not read, or one of which llhttp is told to
+ * expect no body. */
+static bool is_not_for_us(const json_t *one, const struct buf *request)
+{
+    const char *name = json_text(one, "name");
+    return strstr(name, "as last transfer-encoding") || strstr(name, "no body is received") ||
+           !memmem(request->p, request->n, "HTTP/1", 6);
+}
+
+/* libmicrohttpd reads heads more leniently than llhttp does (a line may end with LF alone, odd bytes in names and
+ * values): of what llhttp refuses, only doubts about the body must be refused here. */
+static bool llhttp_request(struct meeting *m, const json_t *one)
+{
+    const json_t *error = json_object_get(one, "error");
+    int code = (int)json_integer_value(json_object_get(error, "code"));
+    struct buf request = {0};
+    test_hex(&request, json_text(one, "input_hex"));
+    m->served = 0;
+    int status = ask(m, bytes_of_buf(&request));
+    bool ok = status != -1 && (status == 0 || status == 404 || status == 400 || status == 505);
+    if (strcmp(json_text(one, "mode"), "request") == 0) {
+        if (is_about_the_body(code))
+            ok = ok && m->served == 0;
+        if (json_is_null(error) && is_whole(one) && !is_not_for_us(one, &request))
+            ok = ok && status == 404;
+    }
+    if (!ok)
+        print_error("%s: status %d, served %u\n", json_text(one, "name"), status, m->served);
+    buf_clear(&request);
+    return ok;
+}
+
+static void llhttp_requests(void **state)
+{
+    struct meeting *m = *state;
+    TEST_NEEDS(path, "vectors/http/llhttp-request.json");
+    struct buf text = {0};
+    unsigned wrong = 0;
+    assert_int_equal(file_read(path, 16u << 20, &text, NULL), ERR_OK);
+    json_t *all = json_parse(bytes_of_buf(&text), NULL), *one, *cases = json_object_get(all, "cases");
+    size_t i;
+    assert_int_equal(json_array_size(cases), 153);
+    json_array_foreach(cases, i, one)
+    {
+        wrong += !llhttp_request(m, one);
+    }
+    assert_int_equal(wrong, 0);
+    assert_int_equal(http_connections(m->http), 0);
+    json_decref(all);
+    buf_clear(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_closed_writing_side_is_answered, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(half_a_request_is_dropped_at_once, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(who_hangs_up_is_told_of, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(a_long_answer_is_sent_to_its_end, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(llhttp_requests, meeting_begin, meeting_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
