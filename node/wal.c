@@ -37,7 +37,7 @@ static size_t entry_size(struct bytes b)
 static uint64_t replay(struct bytes all, wal_entry_fn fn, void *arg)
 {
     uint64_t at = 0;
-    for (size_t n; (n = entry_size(bytes_of(all.p + at, all.n - at))) != 0; at += n)
+    for (size_t n; at < all.n && (n = entry_size(bytes_of(all.p + at, all.n - at))) != 0; at += n)
         if (!fn(arg, bytes_of(all.p + at + 4, n - 4 - CHECKSUM_SIZE)))
             break;
     return at;
