@@ -3,6 +3,7 @@
 #include "node/host.h"
 #include "tests/support.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct seen {
     struct timer a, b, stop;
     char order[16];
     unsigned n;
-    unsigned worked;
+    atomic_int worked; /* by several threads at once */
     int fd[2];
 };
 
