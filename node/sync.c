@@ -38,10 +38,14 @@ struct sync {
     bool is_applying, is_held;
 };
 
+static void apply(struct sync *s);
 static void step(struct sync *s);
 
+/* A block that came while the store still refused the one before waits in its slot. It is not applied from within
+ * sync_height: who listens to blocks would hear of it before that one. */
 static void on_timer(void *arg)
 {
+    apply(arg);
     step(arg);
 }
 
