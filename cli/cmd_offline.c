@@ -169,16 +169,15 @@ static const struct account *find_signer(const struct cli *cli, const struct acc
 
 static int ask(const struct cli *cli, const struct args *args, const struct offline *o, const struct account *by)
 {
-    struct note note = {{0}};
     struct buf question = {0};
     if (!cli->json)
         describe(o);
     if (args_has(args, "yes"))
         return CLI_DONE;
     buf_add_format(&question, "sign this with \"%s\"?", by->name);
-    enum err e = line_confirm(buf_text(&question), &note);
+    int rc = line_confirm(cli, buf_text(&question));
     buf_clear(&question);
-    return e == ERR_OK ? CLI_DONE : cli_fail(cli, e == ERR_CANCELLED ? CLI_REFUSED : CLI_USAGE, "%s", note.text);
+    return rc;
 }
 
 int cmd_tx_sign(const struct cli *cli, const struct args *args)
@@ -254,16 +253,15 @@ int cmd_tx_broadcast(const struct cli *cli, const struct args *args)
 
 static int confirm(struct owner *o, const struct args *args, struct spend *s, struct amount fee)
 {
-    struct note note = {{0}};
     struct buf question = {0};
     char cost[AMOUNT_TEXT_ROOM];
     if (args_has(args, "yes"))
         return CLI_DONE;
     amount_print(fee, cost);
     buf_add_format(&question, "%s, account \"%s\", fee %s KITH?", buf_text(&s->words), o->account->name, cost);
-    enum err e = line_confirm(buf_text(&question), &note);
+    int rc = line_confirm(o->cli, buf_text(&question));
     buf_clear(&question);
-    return e == ERR_OK ? CLI_DONE : cli_fail(o->cli, e == ERR_CANCELLED ? CLI_REFUSED : CLI_USAGE, "%s", note.text);
+    return rc;
 }
 
 static int spend_now(const struct cli *cli, const struct args *args, const char *what)
@@ -278,11 +276,7 @@ static int spend_now(const struct cli *cli, const struct args *args, const char 
     if (rc == CLI_DONE)
         rc = spend_parse(cli, &o.accounts, o.prefix, words, args->words_n + 1, NULL, &s);
     if (rc == CLI_DONE)
-        rc = owner_fee(&o, s.kind, bytes_of_buf(&s.body), &fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_funds(&o, s.amount, fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_key(&o);
+        rc = spend_check(&o, &s, &fee);
     if (rc == CLI_DONE)
         rc = confirm(&o, args, &s, fee);
     if (rc == CLI_DONE)

@@ -30,7 +30,6 @@ static int read_words(const struct cli *cli, const struct args *args, const stru
 
 static int confirm(struct owner *o, const struct args *args, struct amount amount, struct amount fee)
 {
-    struct note note = {{0}};
     struct buf question = {0};
     char sum[AMOUNT_TEXT_ROOM], cost[AMOUNT_TEXT_ROOM];
     if (args_has(args, "yes"))
@@ -39,11 +38,9 @@ static int confirm(struct owner *o, const struct args *args, struct amount amoun
     amount_print(fee, cost);
     buf_add_format(&question, "send %s KITH from \"%s\" to %s, fee %s KITH?", sum, o->account->name, args_word(args, 0),
                    cost);
-    enum err e = line_confirm(buf_text(&question), &note);
+    int rc = line_confirm(o->cli, buf_text(&question));
     buf_clear(&question);
-    if (e == ERR_OK)
-        return CLI_DONE;
-    return cli_fail(o->cli, e == ERR_CANCELLED ? CLI_REFUSED : CLI_USAGE, "%s", note.text);
+    return rc;
 }
 
 static void print_sent(const struct cli *cli, const json_t *r)
@@ -64,16 +61,11 @@ static json_t *sent_json(const struct args *args, const json_t *reply, struct am
                      "to", args_word(args, 0), "amount", sum, "fee", cost);
 }
 
-/* An account that several sign for, or whose key is elsewhere, says so before anything is asked. */
 static int send(struct owner *o, const struct args *args, const struct spend *s)
 {
     struct amount fee;
     json_t *reply = NULL;
-    int rc = owner_fee(o, s->kind, bytes_of_buf(&s->body), &fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_funds(o, s->amount, fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_key(o);
+    int rc = spend_check(o, s, &fee);
     if (rc == CLI_DONE)
         rc = confirm(o, args, s->amount, fee);
     if (rc == CLI_DONE)

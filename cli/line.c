@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/secret.h"
+#include "cli/out.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,20 +119,20 @@ enum err line_words(const char *prompt, char *out, size_t room, struct note *not
     return ERR_OK;
 }
 
-enum err line_confirm(const char *question, struct note *note)
+int line_confirm(const struct cli *cli, const char *question)
 {
     char answer[16];
     size_t n;
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty < 0)
-        return note_set(note, ERR_USAGE, "there is no terminal to confirm on: repeat with --yes to mean it");
+        return cli_fail(cli, CLI_USAGE, "there is no terminal to confirm on: repeat with --yes to mean it");
     put_text(tty, question);
     put_text(tty, " [yes/no] ");
     bool good = read_line(tty, answer, sizeof answer, &n);
     close(tty);
     if (good && (strcasecmp(answer, "yes") == 0 || strcasecmp(answer, "y") == 0))
-        return ERR_OK;
-    return note_set(note, ERR_CANCELLED, "not confirmed: nothing was done");
+        return CLI_DONE;
+    return cli_fail(cli, CLI_REFUSED, "not confirmed: nothing was done");
 }
 
 struct line_editor {

@@ -13,8 +13,10 @@
 enum err line_password(const struct cli *cli, const char *prompt, bool again, char *out, struct note *note) MUST_USE;
 /* Lines of standard input up to an empty one or its end, into locked memory of `room` bytes; for recovery words. */
 enum err line_words(const char *prompt, char *out, size_t room, struct note *note) MUST_USE;
-/* Asks on the terminal; ERR_USAGE where there is none (then --yes must say it), ERR_CANCELLED for anything but yes. */
-enum err line_confirm(const char *question, struct note *note) MUST_USE;
+/* Asks on the terminal. CLI_DONE for yes; else it has been said: CLI_REFUSED, or CLI_USAGE where there is no terminal
+ * (then
+ * --yes must say it). */
+int line_confirm(const struct cli *cli, const char *question);
 
 /* Editing with history on a terminal, plain reading otherwise. */
 struct line_editor;

@@ -158,3 +158,11 @@ int spend_parse(const struct cli *cli, const struct accounts *known, const char 
     }
     return cli_fail(cli, CLI_USAGE, "`%.40s` with %u words: it is %s", words[0], n - 1, spend_usage);
 }
+
+int spend_check(struct owner *o, const struct spend *s, struct amount *fee)
+{
+    int rc = owner_fee(o, s->kind, bytes_of_buf(&s->body), fee);
+    if (rc == CLI_DONE)
+        rc = owner_check_funds(o, s->amount, *fee);
+    return rc == CLI_DONE ? owner_check_key(o) : rc;
+}

@@ -18,6 +18,8 @@ struct spend {
 int spend_parse(const struct cli *cli, const struct accounts *known, const char *prefix, const char *const *words,
                 unsigned n, const char *memo, struct spend *s);
 void spend_clear(struct spend *s);
+/* What can be known before anything is asked: the fee, the money for both, and that this wallet can sign alone. */
+int spend_check(struct owner *o, const struct spend *s, struct amount *fee);
 /* "what can be built": for usage errors and help. */
 extern const char spend_usage[];
 

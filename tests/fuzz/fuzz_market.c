@@ -6,6 +6,7 @@
 #include "node/job_wire.h"
 #include "node/offer.h"
 #include "node/provider.h"
+#include "tests/fuzz/record.h"
 
 #include <stddef.h>
 
@@ -26,24 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(history_span)                                                                                                    \
     R(offer)
 
-#define R(name)                                                                                                        \
-    static void try_##name(struct bytes raw)                                                                           \
-    {                                                                                                                  \
-        struct cursor c = cursor_of(raw), d;                                                                           \
-        struct name a, b;                                                                                              \
-        struct buf again = {0};                                                                                        \
-        name##_get(&c, &a);                                                                                            \
-        if (!cursor_end(&c))                                                                                           \
-            return;                                                                                                    \
-        name##_put(&again, &a);                                                                                        \
-        CHECK(bytes_equal(bytes_of_buf(&again), raw));                                                                 \
-        d = cursor_of(bytes_of_buf(&again));                                                                           \
-        name##_get(&d, &b);                                                                                            \
-        CHECK(cursor_end(&d) && name##_equal(&a, &b));                                                                 \
-        buf_clear(&again);                                                                                             \
-    }
-RECORDS(R)
-#undef R
+RECORDS(FUZZ_RECORD)
 
 /* No signature is found by chance. */
 static void judge_offer(struct bytes raw)

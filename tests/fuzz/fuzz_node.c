@@ -3,6 +3,7 @@
 #include "node/consensus_in.h"
 #include "node/snapshot_in.h"
 #include "node/sync.h"
+#include "tests/fuzz/record.h"
 
 #include <stddef.h>
 
@@ -25,24 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(snapshot_slot)                                                                                                   \
     R(snapshot_index)
 
-#define R(name)                                                                                                        \
-    static void try_##name(struct bytes raw)                                                                           \
-    {                                                                                                                  \
-        struct cursor c = cursor_of(raw), d;                                                                           \
-        struct name a, b;                                                                                              \
-        struct buf again = {0};                                                                                        \
-        name##_get(&c, &a);                                                                                            \
-        if (!cursor_end(&c))                                                                                           \
-            return;                                                                                                    \
-        name##_put(&again, &a);                                                                                        \
-        CHECK(bytes_equal(bytes_of_buf(&again), raw));                                                                 \
-        d = cursor_of(bytes_of_buf(&again));                                                                           \
-        name##_get(&d, &b);                                                                                            \
-        CHECK(cursor_end(&d) && name##_equal(&a, &b));                                                                 \
-        buf_clear(&again);                                                                                             \
-    }
-RECORDS(R)
-#undef R
+RECORDS(FUZZ_RECORD)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
