@@ -102,7 +102,7 @@ KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildca
 $(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
--include Makefile.gen
+-include Makefile.gen Makefile.cuda
 
 $(B)/obj/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)

@@ -1,0 +1,133 @@
+/* What the kernels are written in: CUDA C++, and the few things that need a GPU's own instructions, each with its
+ * imitation for tests (tests/cuda/emulate.h, which the compiler is given where there is no nvcc).
+ *
+ * docs/arithmetic.md holds here as everywhere: compiled with --fmad=false, and nvcc's defaults --ftz=false,
+ * --prec-div=true, --prec-sqrt=true. So `a * b + c` is two rounded operations, `/` and sqrtf are rounded to nearest.
+ * Where a fused operation gives the same bits (a product that is exact), __fmaf_rn says so by its name. */
+#ifndef KITH_INFERENCE_CUDA_LANE_H
+#define KITH_INFERENCE_CUDA_LANE_H
+
+#ifdef __CUDACC__
+#include <cstdint>
+#include <cuda_fp16.h>
+#elif !defined(CUDA_EMULATED)
+#error "kernels are compiled by nvcc, or behind tests/cuda/emulate.h"
+#endif
+
+#include "inference/arith_fn.h"
+
+#define LANE __device__ static __forceinline__
+#define WARP 32u
+#define ALL  0xFFFFFFFFu /* lanes of a warp */
+
+/* -- shared memory whose size the launch says -- */
+
+#ifdef __CUDACC__
+#define LANE_SHARED(type, name)                                                                                        \
+    extern __shared__ __align__(16) unsigned char lane_shared_bytes[];                                                 \
+    type *name = (type *)lane_shared_bytes
+#else
+#define LANE_SHARED(type, name) type *name = (type *)emulate_shared()
+#endif
+
+/* -- launching: kernel<<<grid, block, shared, stream>>>(args...); errors are kept by the runtime (runtime.h) -- */
+
+#ifdef __CUDACC__
+#define LANE_SHARED_PLAIN (48u << 10) /* more must be asked for */
+template <typename... P, typename... A>
+static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
+{
+    if (shared > LANE_SHARED_PLAIN)
+        (void)cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+    kernel<<<grid, block, shared, (cudaStream_t)stream>>>(args...);
+}
+#else
+template <typename... P, typename... A>
+static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *, A... args)
+{
+    emulate_launch(grid, block, shared, [&] { kernel(args...); });
+}
+#endif
+
+/* -- matrices of int8 -- */
+
+/* d[16 x 8] += a[16 x 32] b[32 x 8], exact in int32. With g = lane / 4 and t = lane % 4, a register of four int8 being
+ * four neighbours in k from 4 t on:
+ *     a[0], a[1]: rows g and g + 8, k from 0 on;  a[2], a[3]: the same, k from 16 on
+ *     b[0], b[1]: column g, k from 0 on and from 16 on
+ *     d[0], d[1]: row g, columns 2 t and 2 t + 1;  d[2], d[3]: row g + 8
+ * (PTX ISA, mma.m16n8k32; on sm_75 made of m8n8k16, whose fragments are quarters of these.) */
+LANE void lane_mma(int32_t d[4], const uint32_t a[4], const uint32_t b[2])
+{
+#ifndef __CUDACC__
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned char *all = emulate_exchange("lane_mma", mine, sizeof mine);
+    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = g + i / 2 * 8, column = 2 * t + i % 2;
+        for (unsigned k = 0; k < 32; k++) {
+            uint32_t of_a[6], of_b[6];
+            memcpy(of_a, all + 64 * (row % 8 * 4 + k % 16 / 4), sizeof of_a);
+            memcpy(of_b, all + 64 * (column * 4 + k % 16 / 4), sizeof of_b);
+            int8_t x = (int8_t)(of_a[row / 8 + k / 16 * 2] >> k % 4 * 8), y = (int8_t)(of_b[4 + k / 16] >> k % 4 * 8);
+            d[i] += x * y;
+        }
+    }
+#elif __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    for (int i = 0; i < 4; i++) /* half of the rows, half of k */
+        asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+            : "+r"(d[i % 2 * 2]), "+r"(d[i % 2 * 2 + 1])
+            : "r"(a[i]), "r"(b[i / 2]));
+#endif
+}
+
+/* -- copies from global to shared memory that are waited for later: 16 bytes, both aligned to 16 -- */
+
+LANE void lane_copy16(void *shared, const void *global)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global));
+#else
+    *(uint4 *)shared = *(const uint4 *)global;
+#endif
+}
+/* Ends a group of copies of this thread. */
+LANE void lane_copy_end(void)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;");
+#endif
+}
+/* All groups of this thread but the last `left` are there; other threads' copies after the next barrier. */
+template <int left> LANE void lane_copy_wait(void)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#endif
+}
+
+/* -- what arith.h and arith_fn.h do not have -- */
+
+/* Sums in a register that begins as LANE_ZERO become floats by one subtraction: exact for |sum| < 2^22. */
+#define LANE_ZERO 0x4B400000
+LANE float lane_float(int32_t from_zero)
+{
+    return __int_as_float(from_zero) - 12582912.0f;
+}
+
+/* binary16 bits to binary32, exact. */
+LANE float lane_half(uint16_t bits)
+{
+#ifdef __CUDACC__
+    return __half2float(__ushort_as_half(bits));
+#else
+    return arith_fn_half(bits);
+#endif
+}
+
+#endif
