@@ -76,6 +76,9 @@ struct device_table {
     enum err (*run)(struct device *d, const struct device_batch *b, struct note *note);
 };
 
+/* What the shared object offers by this name. */
+const struct device_table *kith_device_table(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-/* cuda/runtime.h in this machine's memory. Work is done when it is queued; a graph is what was queued, kept. */
+/* cuda/runtime.h in this machine's memory. Work is done when it is queued. */
 #include "tests/cuda/runtime_emulated.h"
 
 #include "inference/cuda/runtime.h"
@@ -130,11 +130,12 @@ enum err cuda_wait(struct cuda_queue *q, struct note *note)
     return q->is_lost ? note_set(note, ERR_IO, "the emulated GPU %u is lost", q->index) : ERR_OK;
 }
 
-void cuda_graph_begin(struct cuda_queue *)
+/* Recording is not imitated. */
+bool cuda_graph_begin(struct cuda_queue *)
 {
+    return false;
 }
 
-/* Recording is not imitated: what was to be recorded was done. */
 struct cuda_graph *cuda_graph_end(struct cuda_queue *)
 {
     return nullptr;
