@@ -107,7 +107,7 @@ static enum err gpu_open(const struct device_options *o, struct device **out, st
 
 static const struct device_table table = {
     .abi = DEVICE_ABI,
-    .count = cuda_count,
+    .start = cuda_start,
     .describe = cuda_describe,
     .bytes = gpu_bytes,
     .page_bytes = gpu_page_bytes,

@@ -1,5 +1,5 @@
 /* cuda/runtime.h by the CUDA runtime, which is linked in and opens the driver's libcuda itself: without one, or without
- * a GPU, cuda_count says so. */
+ * a GPU, cuda_start says so. */
 #include "inference/cuda/runtime.h"
 
 #include <cstdio>
@@ -21,14 +21,27 @@ static enum err failed(struct note *note, enum err e, const char *what, cudaErro
     return note_set(note, e, "%s: %s (%s)", what, cudaGetErrorString(why), cudaGetErrorName(why));
 }
 
-uint32_t cuda_count(struct note *note)
+/* With all kernels loaded now: later a process may be shut in, and cannot make code. */
+static cudaError_t start(int index)
+{
+    cudaError_t e = cudaSetDevice(index);
+    return e == cudaSuccess ? cudaFree(nullptr) : e;
+}
+
+uint32_t cuda_start(struct note *note)
 {
     int n = 0;
+    (void)setenv("CUDA_MODULE_LOADING", "EAGER", 1);
     cudaError_t e = cudaGetDeviceCount(&n);
+    for (int i = 0; i < n && e == cudaSuccess; i++)
+        e = start(i);
     if (e == cudaErrorInsufficientDriver)
         (void)note_set(note, ERR_UNSUPPORTED,
                        "the NVIDIA driver is missing or older than CUDA %d.%d needs: install or update it",
                        CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    else if (e == cudaErrorNoKernelImageForDevice || e == cudaErrorInvalidDeviceFunction)
+        (void)note_set(note, ERR_UNSUPPORTED,
+                       "kith-cuda.so has no code for this GPU: build with its number in CUDA_ARCHS");
     else if (e != cudaSuccess)
         (void)failed(note, ERR_NOT_FOUND, "no NVIDIA GPU can be used", e);
     else if (n == 0)

@@ -15,8 +15,8 @@ extern "C" {
 
 struct cuda_queue;
 
-/* How many GPUs there are; 0 with a reason in the note. */
-uint32_t cuda_count(struct note *note);
+/* How many GPUs there are, all of them started, with their kernels; 0 with a reason in the note. */
+uint32_t cuda_start(struct note *note);
 enum err cuda_describe(uint32_t index, struct device_facts *out, struct note *note) MUST_USE;
 
 enum err cuda_queue_new(uint32_t index, struct cuda_queue **out, struct note *note) MUST_USE;

@@ -37,7 +37,7 @@ uint64_t emulated_bytes(void)
     return all;
 }
 
-uint32_t cuda_count(struct note *note)
+uint32_t cuda_start(struct note *note)
 {
     if (gpus == 0)
         (void)note_set(note, ERR_NOT_FOUND, "no GPU is emulated");
