@@ -47,11 +47,14 @@ static void *open_object(struct note *why)
     static const char *const places[] = {"", "../libexec/", "../lib/kith/"};
     char folder[PATH_ROOM], path[PATH_ROOM + 64];
     const char *named = getenv(DEVICES_VARIABLE);
+    if (named && !*named) {
+        note_set(why, ERR_NOT_FOUND, "%s is set and empty, so no GPU is used", DEVICES_VARIABLE);
+        return NULL;
+    }
     if (named) {
-        void *object = *named ? dlopen(named, RTLD_NOW | RTLD_LOCAL) : NULL;
+        void *object = dlopen(named, RTLD_NOW | RTLD_LOCAL);
         if (!object)
-            note_set(why, ERR_NOT_FOUND, "%s says that %s is to be used: %s", DEVICES_VARIABLE, *named ? named : "none",
-                     *named ? dlerror() : "so no GPU is");
+            note_set(why, ERR_NOT_FOUND, "%s: %s", DEVICES_VARIABLE, dlerror());
         return object;
     }
     for (size_t i = 0; i < sizeof places / sizeof *places && find_folder(folder, sizeof folder); i++) {

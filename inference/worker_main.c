@@ -5,6 +5,7 @@
  * Exit status: 0 closed by the other side, 1 the model cannot be run or its packed weights went bad (said as `failed`),
  * 2 started wrongly.
  */
+#include "inference/doctor.h"
 #include "inference/sandbox.h"
 #include "inference/sched.h"
 
@@ -193,9 +194,21 @@ static int run(void)
     return status;
 }
 
-int main(void)
+/* For `kith doctor`. */
+static int tell_doctor(void)
+{
+    struct buf out = {0};
+    doctor_look(&out);
+    buf_add_text(&out, "\n");
+    ssize_t n = write(STDOUT_FILENO, out.p, out.n);
+    return n == (ssize_t)out.n ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
     struct stat st;
+    if (argc == 2 && strcmp(argv[1], WORKER_DOCTOR) == 0)
+        _exit(tell_doctor());
     if (fstat(WORKER_FD_SOCKET, &st) != 0 || !S_ISSOCK(st.st_mode)) {
         fprintf(stderr, "kith-worker is started by kith and kithd, with a socket as descriptor %d\n", WORKER_FD_SOCKET);
         return 2;

@@ -31,6 +31,8 @@
 #define WORKER_FD_MODEL  4
 #define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/pack_file.h) */
 
+#define WORKER_DOCTOR "doctor" /* its argument to print what it finds on this machine (inference/doctor.h), and end */
+
 #define WIRE_PACK_VERSION 1 /* of files of packed weights: part of their names; inference/pack.h's PACK_VERSION */
 
 #define WIRE_HEAD 5 /* bytes in front of a body */
