@@ -43,6 +43,7 @@ static void gpu_close(struct device *d)
     if (!d)
         return;
     if (d->queue) {
+        gpu_graph_forget(d);
         void *all[] = {
 #define B(name, type, count) d->b.name,
             GPU_BUFFERS(B)

@@ -80,6 +80,18 @@ struct gpu_facts {
     uint8_t *finite;
 };
 
+/* The launches of a batch of such a shape, recorded. */
+struct gpu_shape {
+    uint32_t n, wanted, told, pages_most;
+};
+struct gpu_graph {
+    struct gpu_shape shape;
+    struct cuda_graph *graph; /* NULL: it was seen once */
+    uint64_t used;            /* when, in batches */
+};
+#define GPU_GRAPHS     48u
+#define GPU_GRAPH_ROWS 64u /* larger batches are busy for longer than their launches */
+
 struct device {
     struct device_options o;
     struct cuda_queue *queue;
@@ -99,6 +111,8 @@ struct device {
     uint64_t facts_room;
     void *scratch;
     uint64_t scratch_room;
+    struct gpu_graph graph[GPU_GRAPHS];
+    uint64_t batches;
     /* the cache */
     uint8_t **slab;      /* [slabs], host's list of the GPU's addresses */
     uint8_t **slab_list; /* the same in the GPU's memory, [slab_room] */
@@ -111,6 +125,13 @@ struct device {
 uint64_t gpu_weight_bytes(const struct device_options *o);
 enum err gpu_weights_load(struct device *d, struct note *note) MUST_USE;
 void gpu_weights_free(struct device *d);
+
+/* -- gpu_graph.c -- */
+/* The graph of a shape, NULL if there is none yet; *record if it is worth recording now (gpu_graph_keep). */
+struct cuda_graph *gpu_graph_find(struct device *d, const struct gpu_shape *shape, bool *record);
+void gpu_graph_keep(struct device *d, const struct gpu_shape *shape, struct cuda_graph *graph_take);
+/* Memory that graphs know has moved. */
+void gpu_graph_forget(struct device *d);
 
 /* -- gpu_run.c -- */
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;

@@ -213,6 +213,7 @@ static enum err grow(struct device *d, void **p, uint64_t *room, uint64_t bytes,
 {
     if (bytes <= *room)
         return ERR_OK;
+    gpu_graph_forget(d);
     cuda_free(d->queue, *p);
     *room = bytes + bytes / 2;
     *p = cuda_alloc(d->queue, *room);
@@ -294,6 +295,7 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
         all += (p[i].bytes + 255) / 256 * 256;
     }
     if (all > d->facts_room) {
+        gpu_graph_forget(d);
         cuda_free(d->queue, d->facts);
         cuda_free_host(d->queue, d->facts_host);
         d->facts_room = 2 * all;
@@ -321,6 +323,36 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
     return ERR_OK;
 }
 
+/* All kernels of a batch. */
+static void queue_all(struct pass *t, const struct gpu_shape *shape)
+{
+    const struct device *d = t->d;
+    for (uint32_t i = d->o.first; i < d->o.end; i++)
+        layer(t, i, shape->wanted);
+    if (d->o.has_output && t->cols)
+        output(t, shape->told);
+}
+
+static void run_shape(struct pass *t, const struct gpu_shape *shape)
+{
+    struct device *d = t->d;
+    bool record;
+    struct cuda_graph *g = gpu_graph_find(d, shape, &record);
+    if (!g && record && cuda_graph_begin(d->queue)) {
+        struct pass kept = *t;
+        queue_all(t, shape);
+        g = cuda_graph_end(d->queue);
+        if (g)
+            gpu_graph_keep(d, shape, g);
+        else
+            *t = kept;
+    }
+    if (g)
+        cuda_graph_run(d->queue, g);
+    else
+        queue_all(t, shape);
+}
+
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
 {
     const struct model *m = d->o.model;
@@ -335,15 +367,14 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         return e;
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
-    for (uint32_t i = d->o.first; i < d->o.end; i++)
-        layer(&t, i, b->wanted);
-    if (d->o.has_output && t.cols) {
-        output(&t, b->told);
-        cuda_get(d->queue, b->hidden, d->hidden, t.cols * embed);
+    const struct gpu_shape shape = {b->n, b->wanted, b->told, pages_most};
+    run_shape(&t, &shape);
+    if (d->o.has_output && b->wanted) {
+        cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);
         if (b->told)
             cuda_get(d->queue, b->logits, d->logits, (uint64_t)b->told * m->vocab * sizeof(float));
     } else if (!d->o.has_output) {
-        cuda_get(d->queue, b->out, t.x, t.cols * embed);
+        cuda_get(d->queue, b->out, d->b.x, b->n * embed);
     }
     cuda_get(d->queue, b->finite, t.f.finite, b->n);
     return cuda_wait(d->queue, note);
