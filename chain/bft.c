@@ -8,48 +8,12 @@
  *   - kept: our round and BFT_ROUNDS_AHEAD ahead, BFT_ROUNDS_KEPT behind, and the pinned ones (locked, valid, and the
  *     valid round of the current proposal). Of what lies further ahead only each validator's highest round.
  */
-#include "chain/bft.h"
+#include "chain/bft_core.h"
 
 #include "base/mem.h"
-#include "chain/bft_votes.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct round {
-    uint32_t round;
-    uint32_t proposer;
-    bool has_proposal, is_timely;
-    struct proposal proposal;
-    struct bft_votes prevotes, precommits;
-    bool had_quorum;                     /* line 36 was entered */
-    bool prevote_timer, precommit_timer; /* lines 34 and 47 were entered */
-};
-
-struct bft {
-    struct hash chain;
-    bool has_key;
-    struct pubkey key;
-    int self;
-    struct valset validators;
-    uint64_t height;
-    uint32_t round;
-    enum bft_step step;
-    uint32_t locked_round, valid_round;
-    struct hash locked_value, valid_value;
-    struct round **rounds;
-    uint32_t rounds_n, rounds_room;
-    int64_t highest[VALIDATORS_MAX]; /* round of a validator's latest message; -1: none */
-    bool accused[VALIDATORS_MAX];    /* evidence was given in this height */
-    struct {
-        struct hash id;
-        enum bft_verdict verdict;
-    } values[BFT_VALUES_MAX];
-    uint32_t values_n; /* ever noted; the oldest gives way */
-    struct bft_effect *effects;
-    uint32_t effects_n, effects_room;
-    bool news;
-};
 
 struct bft *bft_new(const struct hash *chain, const struct pubkey *self)
 {
@@ -61,20 +25,6 @@ struct bft *bft_new(const struct hash *chain, const struct pubkey *self)
     b->step = BFT_DECIDED;
     b->self = -1;
     return b;
-}
-
-static void round_free(struct round *r)
-{
-    bft_votes_clear(&r->prevotes);
-    bft_votes_clear(&r->precommits);
-    free(r);
-}
-
-static void rounds_clear(struct bft *b)
-{
-    for (uint32_t i = 0; i < b->rounds_n; i++)
-        round_free(b->rounds[i]);
-    b->rounds_n = 0;
 }
 
 void bft_free(struct bft *b)
@@ -110,91 +60,6 @@ static void timer_add_effect(struct bft *b, enum bft_step step)
     struct bft_effect *e = effect_add(b, BFT_TIMER);
     e->step = step;
     e->delay_ms = bft_timeout_ms(step, b->round);
-}
-
-/* -- what is kept -- */
-
-static struct round *round_find(const struct bft *b, uint32_t round)
-{
-    for (uint32_t i = 0; i < b->rounds_n; i++)
-        if (b->rounds[i]->round == round)
-            return b->rounds[i];
-    return NULL;
-}
-
-static struct round *round_get(struct bft *b, uint32_t round)
-{
-    struct round *r = round_find(b, round);
-    if (r)
-        return r;
-    if (b->rounds_n == b->rounds_room) {
-        b->rounds_room = b->rounds_room ? 2 * b->rounds_room : 8;
-        b->rounds = mem_resize(b->rounds, b->rounds_room, sizeof(struct round *));
-    }
-    r = mem_new(sizeof *r);
-    r->round = round;
-    r->proposer = valset_proposer(&b->validators, round);
-    b->rounds[b->rounds_n++] = r;
-    return r;
-}
-
-static bool round_is_pinned(const struct bft *b, uint32_t round)
-{
-    if (round == b->locked_round || round == b->valid_round)
-        return true;
-    const struct round *now = round_find(b, b->round);
-    return now && now->has_proposal && now->proposal.valid_round == round;
-}
-
-static bool round_is_kept(const struct bft *b, uint32_t round)
-{
-    if (round > b->round)
-        return round - b->round <= BFT_ROUNDS_AHEAD;
-    return b->round - round <= BFT_ROUNDS_KEPT || round_is_pinned(b, round);
-}
-
-static void rounds_prune(struct bft *b)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < b->rounds_n; i++)
-        if (round_is_kept(b, b->rounds[i]->round))
-            b->rounds[kept++] = b->rounds[i];
-        else
-            round_free(b->rounds[i]);
-    b->rounds_n = kept;
-}
-
-enum bft_verdict bft_verdict(const struct bft *b, const struct hash *value)
-{
-    uint32_t n = b->values_n < BFT_VALUES_MAX ? b->values_n : BFT_VALUES_MAX;
-    for (uint32_t i = 0; i < n; i++)
-        if (hash_equal(&b->values[i].id, value))
-            return b->values[i].verdict;
-    return BFT_UNKNOWN;
-}
-
-/* The verdicts on the locked and the valid value are never given up. */
-static void verdict_note(struct bft *b, const struct hash *value, enum bft_verdict verdict)
-{
-    if (verdict == BFT_UNKNOWN || bft_verdict(b, value) != BFT_UNKNOWN)
-        return;
-    for (;;) {
-        uint32_t i = b->values_n++ % BFT_VALUES_MAX;
-        bool pinned = b->values_n > BFT_VALUES_MAX &&
-                      ((b->locked_round != VOTE_NO_ROUND && hash_equal(&b->values[i].id, &b->locked_value)) ||
-                       (b->valid_round != VOTE_NO_ROUND && hash_equal(&b->values[i].id, &b->valid_value)));
-        if (pinned)
-            continue;
-        b->values[i].id = *value;
-        b->values[i].verdict = verdict;
-        return;
-    }
-}
-
-static void highest_note(struct bft *b, uint32_t index, uint32_t round)
-{
-    if ((int64_t)round > b->highest[index])
-        b->highest[index] = round;
 }
 
 /* -- what we do -- */
@@ -539,74 +404,4 @@ struct bft_effects bft_step(struct bft *b, const struct bft_event *e)
     while (rules_step(b))
         ;
     return (struct bft_effects){b->effects, b->effects_n, b->news};
-}
-
-/* -- views -- */
-
-struct bft_view bft_view(const struct bft *b)
-{
-    const struct round *r = round_find(b, b->round);
-    return (struct bft_view){.height = b->height,
-                             .round = b->round,
-                             .step = b->step,
-                             .locked_round = b->locked_round,
-                             .valid_round = b->valid_round,
-                             .locked_value = b->locked_value,
-                             .valid_value = b->valid_value,
-                             .proposer = r               ? r->proposer
-                                         : b->height > 0 ? valset_proposer(&b->validators, b->round)
-                                                         : 0,
-                             .self = b->self};
-}
-
-bool bft_has_voted(const struct bft *b, uint32_t round, enum vote_kind kind)
-{
-    const struct round *r = round_find(b, round);
-    const struct bft_votes *votes = !r ? NULL : kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits;
-    for (uint32_t i = 0; votes && i < votes->n; i++)
-        if (votes->votes[i].index == b->self)
-            return true;
-    return false;
-}
-
-uint32_t bft_commit(const struct bft *b, uint32_t round, const struct hash *value, struct buf *sigs)
-{
-    const struct round *r = round_find(b, round);
-    return r ? bft_votes_sigs(&r->precommits, value, VOTE_NO_ROUND, sigs) : 0;
-}
-
-void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg)
-{
-    for (uint32_t i = 0; i < b->rounds_n; i++) {
-        const struct bft_votes *votes = &b->rounds[i]->prevotes;
-        for (uint32_t k = 0; k < votes->tallies_n; k++)
-            if (!hash_is_zero(&votes->tallies[k].value) && valset_is_quorum(&b->validators, votes->tallies[k].power))
-                fn(arg, b->rounds[i]->round, votes, &votes->tallies[k]);
-    }
-}
-
-static void round_votes(const struct bft *b, uint32_t round, bft_vote_fn fn, void *arg)
-{
-    const struct round *r = round_find(b, round);
-    for (uint32_t i = 0; r && i < r->prevotes.n; i++)
-        fn(arg, &r->prevotes.votes[i]);
-    for (uint32_t i = 0; r && i < r->precommits.n; i++)
-        fn(arg, &r->precommits.votes[i]);
-}
-
-void bft_votes(const struct bft *b, bft_vote_fn fn, void *arg)
-{
-    if (b->valid_round != VOTE_NO_ROUND && b->valid_round + 1 < b->round)
-        round_votes(b, b->valid_round, fn, arg);
-    if (b->round > 0)
-        round_votes(b, b->round - 1, fn, arg);
-    round_votes(b, b->round, fn, arg);
-}
-
-bool bft_proposal(const struct bft *b, uint32_t round, struct proposal *out)
-{
-    const struct round *r = round_find(b, round);
-    if (r && r->has_proposal)
-        *out = r->proposal;
-    return r && r->has_proposal;
 }

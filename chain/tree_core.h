@@ -1,5 +1,6 @@
-/* Inside the tree: pages of sorted entries below wide nodes, shared by tree.c (entries, changes, journal), tree_hash.c
- * (roots), tree_prove.c and tree_order.c (walks in the order of keys). Nobody else includes it.
+/* Inside the tree: pages of sorted entries below wide nodes, shared by tree.c (changes and journal), tree_pool.c
+ * (memory), tree_page.c (where entries stand), tree_hash.c (roots), tree_prove.c and tree_order.c (walks in the order
+ * of keys). Nobody else includes it.
  *
  *     top page --is_fan--> 64 pages by the next 6 bits --is_fan--> 64 pages each ...
  *         `---- otherwise: at most TREE_PAGE_MAX entries, sorted by path
@@ -135,10 +136,19 @@ struct tree {
     struct parallel parallel;
 };
 
+/* -- tree_pool.c -- */
+
 void *pool_at(const struct pool *p, uint32_t i);
 uint32_t pool_take(struct pool *p);
 void pool_give(struct pool *p, uint32_t i);
 void pool_clear(struct pool *p);
+
+/* The key's first byte. */
+const uint8_t *payload_at(const struct payload *d);
+struct payload payload_make(struct bytes key, struct bytes value);
+void payload_clear(const struct payload *d);
+struct bytes leaf_key(const struct leaf *l);
+struct bytes leaf_value(const struct leaf *l);
 
 static inline struct leaf *tree_leaf(const struct tree *t, uint32_t i)
 {
@@ -168,18 +178,34 @@ static inline uint32_t bits_rank(const uint64_t *b, uint32_t low, uint32_t high,
     return low;
 }
 
+/* -- tree_page.c -- */
+
+struct place {
+    struct page *page;
+    uint64_t bits;
+    uint32_t at;   /* where it stands or would stand */
+    uint32_t leaf; /* 0: not there */
+};
+
 /* The page of these first bits; the first place in it that is not before them. */
 struct page *tree_page(const struct tree *t, uint64_t bits);
 uint32_t page_rank(const struct page *p, uint64_t bits);
-
-struct bytes leaf_key(const struct leaf *l);
-struct bytes leaf_value(const struct leaf *l);
+struct place locate(const struct tree *t, const struct hash *path);
+/* The entry of a key, if it is there. */
+uint32_t leaf_find(const struct tree *t, struct bytes key);
+/* At a place where nothing is. */
+void page_insert(struct tree *t, const struct place *x, uint32_t leaf);
+void page_free(struct tree *t, struct page *p);
+/* All that must be hashed again for what changed there. */
+void mark_stale(struct tree *t, uint64_t bits);
 struct hash tree_path(const struct tree *t, struct bytes key);
 uint64_t path_bits(const struct hash *path);
 static inline unsigned path_bit(const struct hash *path, unsigned i)
 {
     return path->b[i / 8] >> (7 - i % 8) & 1;
 }
+
+/* -- tree_hash.c -- */
 
 /* Entries low..high-1 of a page, the bit where their paths part (none for a single one), and the first on the one side.
  */
@@ -196,6 +222,8 @@ void fan_child_get(const struct fan *f, unsigned i, const struct hash **hash, un
 struct hash tree_entry_hash(const struct hash *path, struct bytes value);
 struct hash tree_pair_hash(const struct hash *zero, const struct hash *one);
 struct hash tree_lift(struct hash h, const struct hash *path, unsigned from, unsigned to);
+
+/* -- tree_order.c -- */
 
 void order_add(struct tree *t, uint32_t leaf);
 void order_remove(struct tree *t, uint32_t leaf);

@@ -1,7 +1,8 @@
-/* Inside consensus: shared by consensus.c (the machine and its effects), consensus_block.c (making, judging,
- * applying and storing blocks), consensus_wire.c (messages), consensus_short.c (proposals without transactions),
- * consensus_duty.c (what a validator sends by itself), consensus_evidence.c, consensus_testimony.c (what it can
- * testify) and consensus_tx.c (pool, waiters, listeners). Nobody else includes it. */
+/* Inside consensus: shared by consensus.c (the machine and its effects), consensus_disk.c (log and signer's file),
+ * consensus_block.c (making, judging, applying and storing blocks), consensus_wire.c (messages), consensus_short.c
+ * (proposals without transactions), consensus_duty.c (what a validator sends by itself), consensus_evidence.c,
+ * consensus_testimony.c (what it can testify) and consensus_tx.c (pool, waiters, listeners). Nobody else includes it.
+ */
 #ifndef KITH_NODE_CONSENSUS_IN_H
 #define KITH_NODE_CONSENSUS_IN_H
 
@@ -134,6 +135,15 @@ void consensus_wake(struct consensus *c);
 void consensus_wake_soon(struct consensus *c);
 /* The disk refused something: says so once, and tries again by and by. */
 void consensus_stuck(struct consensus *c, const char *why);
+
+/* consensus_disk.c */
+void disk_log_write(struct consensus *c, const struct bft_event *e, bool is_news);
+/* Opens the log, comes back to where it ends, and collects in c->deferred what it left undone. */
+enum err disk_log_replay(struct consensus *c, struct note *note);
+/* `committed`: the chain's height. */
+enum err disk_signer_open(struct consensus *c, uint64_t committed, struct note *note);
+/* Written and synced. */
+enum err disk_signer_write(struct consensus *c, const struct signer *s);
 
 /* consensus_block.c */
 enum err block_state_load(struct consensus *c, struct note *note);

@@ -4,74 +4,23 @@
  * socket. Nor does it see an end of file that came together with the last bytes, since it asks for edges and
  * stops at a short read. So we watch every connection for its end ourselves (on_hangup). A connection that
  * sends no whole request head within HTTP_HEADER_MS is shut, trickled bytes or not. */
-#include "node/http.h"
+#include "node/http_in.h"
 
-#include "base/codec.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/http_head.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting */
-#define SWEEP_MS           1000
-
-enum phase { RECEIVING, WAITING, ANSWERED, STREAMING };
-
-struct http_request {
-    struct http *http;
-    struct link *link;
-    struct MHD_Connection *connection;
-    struct http_request *next, *prev;
-    enum phase phase;
-    bool suspended, too_large, ended, gone, queued;
-    char *method, *path;
-    struct buf body;
-    struct MHD_Response *response;
-    unsigned status;
-    struct buf headers; /* name NUL value NUL ... for the answer */
-    struct buf out;     /* stream bytes not yet taken */
-    http_gone_fn on_gone;
-    void *gone_arg;
-};
-
-/* An accepted connection. */
-struct link {
-    struct http *http;
-    int fd;
-    bool is_fresh; /* has not sent a request head yet */
-    bool is_watched;
-    uint64_t since_ms;
-    struct http_request *request; /* the one it is at, or NULL */
-    struct link *next, *prev;
-};
-
-struct http {
-    struct host *host;
-    struct MHD_Daemon *daemon;
-    int epoll_fd; /* -1 before it is watched */
-    struct timer timer, sweep;
-    http_handler_fn handler;
-    void *arg;
-    bool is_unix, closing, running, run_again;
-    int listen_fd;
-    char *unix_path;
-    unsigned port;
-    struct http_request *requests;
-    struct link *links;
-};
+#define SWEEP_MS 1000
 
 static void run(struct http *h);
 
@@ -123,7 +72,7 @@ static void tell_gone(struct http_request *r)
         r->on_gone(r->gone_arg, r);
 }
 
-static void resume(struct http_request *r)
+void http_resume(struct http_request *r)
 {
     if (!r->suspended)
         return;
@@ -173,7 +122,7 @@ static void on_hangup(void *arg, int fd, unsigned events)
     unwatch(l);
     shutdown(fd, SHUT_RDWR);
     if (r && r->suspended)
-        resume(r);
+        http_resume(r);
     else
         run(l->http);
 }
@@ -184,136 +133,12 @@ static void watch(struct link *l)
         l->is_watched = host_poll_set(l->http->host, l->fd, HOST_HANGUP, on_hangup, l) == ERR_OK;
 }
 
-static void suspend(struct http_request *r)
+void http_suspend(struct http_request *r)
 {
     if (r->suspended)
         return;
     r->suspended = true;
     MHD_suspend_connection(r->connection);
-}
-
-const char *http_method(const struct http_request *r)
-{
-    return r->method;
-}
-
-const char *http_path(const struct http_request *r)
-{
-    return r->path;
-}
-
-const char *http_query(const struct http_request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *http_header(const struct http_request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
-}
-
-struct bytes http_body(const struct http_request *r)
-{
-    return bytes_of_buf(&r->body);
-}
-
-bool http_is_local(const struct http_request *r)
-{
-    return r->http->is_unix;
-}
-
-void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg)
-{
-    r->on_gone = gone;
-    r->gone_arg = arg;
-}
-
-/* -- answers -- */
-
-void http_add_header(struct http_request *r, const char *name, const char *value)
-{
-    buf_add(&r->headers, name, strlen(name) + 1);
-    buf_add(&r->headers, value, strlen(value) + 1);
-}
-
-static void set_response(struct http_request *r, struct MHD_Response *response, unsigned status, const char *type)
-{
-    CHECK(response && !r->response);
-    r->response = response;
-    r->status = status;
-    MHD_add_response_header(response, "Content-Type", type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-    for (size_t at = 0; at < r->headers.n;) {
-        const char *name = (const char *)r->headers.p + at;
-        const char *value = name + strlen(name) + 1;
-        MHD_add_response_header(response, name, value);
-        at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
-    }
-}
-
-void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)
-{
-    CHECK(r->phase == WAITING);
-    r->phase = ANSWERED;
-    r->ended = true;
-    void *copy = (void *)(uintptr_t)(body.n ? body.p : (const uint8_t *)"");
-    set_response(r, MHD_create_response_from_buffer(body.n, copy, MHD_RESPMEM_MUST_COPY), status, type);
-    resume(r);
-}
-
-void http_reply_error(struct http_request *r, unsigned status, const char *code, const char *message)
-{
-    struct buf b = {0};
-    buf_add_text(&b, "{\"error\":{\"message\":");
-    codec_json_string(&b, message, strlen(message));
-    buf_add_format(&b, ",\"type\":\"%s\",\"code\":\"%s\"}}", status < 500 ? "invalid_request_error" : "server_error",
-                   code);
-    http_reply(r, status, "application/json", bytes_of_buf(&b));
-    buf_clear(&b);
-}
-
-static ssize_t stream_read(void *arg, uint64_t at, char *to, size_t room)
-{
-    struct http_request *r = arg;
-    (void)at;
-    if (r->gone)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (r->out.n == 0) {
-        if (r->ended)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        suspend(r);
-        return 0;
-    }
-    size_t n = r->out.n < room ? r->out.n : room;
-    memcpy(to, r->out.p, n);
-    buf_drop(&r->out, n);
-    return (ssize_t)n;
-}
-
-void http_stream_start(struct http_request *r, unsigned status, const char *type)
-{
-    CHECK(r->phase == WAITING);
-    r->phase = STREAMING;
-    set_response(r, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, r, NULL), status, type);
-    resume(r);
-}
-
-bool http_stream_put(struct http_request *r, struct bytes part)
-{
-    CHECK(r->phase == STREAMING && !r->ended);
-    if (r->out.n + part.n > STREAM_WAITING_MAX)
-        return false;
-    buf_add(&r->out, part.p, part.n);
-    resume(r);
-    return true;
-}
-
-void http_stream_end(struct http_request *r)
-{
-    CHECK(r->phase == STREAMING && !r->ended);
-    r->ended = true;
-    resume(r);
 }
 
 /* -- what is let in -- */
@@ -398,17 +223,41 @@ static struct link *link_of(struct MHD_Connection *c)
     return info->socket_context;
 }
 
+static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_n, const char *value,
+                                size_t value_n)
+{
+    (void)kind;
+    if (value)
+        http_head_add(arg, name, name_n, value, value_n);
+    return MHD_YES;
+}
+
+/* An answer before the body is read has libmicrohttpd close the connection behind it. */
+static enum MHD_Result on_head(struct http_request *r, const char *version)
+{
+    struct http_head head = {0};
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, on_field, &head);
+    http_head_end(&head);
+    if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
+        head.fault = "Transfer-Encoding needs HTTP/1.1";
+    if (!head.fault)
+        return MHD_YES;
+    r->phase = WAITING;
+    http_reply_error(r, 400, "bad_head", head.fault);
+    r->queued = true;
+    return MHD_queue_response(r->connection, r->status, r->response);
+}
+
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char *path, const char *method,
                                  const char *version, const char *data, size_t *data_n, void **slot)
 {
     struct http_request *r = *slot;
     (void)arg;
-    (void)version;
     if (!r) {
         struct link *l = link_of(c);
         l->is_fresh = false;
-        *slot = request_new(l, c, method, path);
-        return MHD_YES;
+        *slot = r = request_new(l, c, method, path);
+        return on_head(r, version);
     }
     if (*data_n) {
         if (r->body.n + *data_n > HTTP_BODY_MAX)
@@ -426,7 +275,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
         r->queued = true;
         return MHD_queue_response(c, r->status, r->response);
     }
-    suspend(r);
+    http_suspend(r);
     return MHD_YES;
 }
 
@@ -443,13 +292,6 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **slot, enum 
     *slot = NULL;
 }
 
-static bool unix_peer_is_ours(int fd)
-{
-    struct ucred peer;
-    socklen_t n = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == getuid() || peer.uid == 0);
-}
-
 static void on_connection(void *arg, struct MHD_Connection *c, void **slot, enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = arg;
@@ -459,7 +301,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **slot, enum
     }
     int fd = connection_fd(c);
     *slot = link_new(h, fd);
-    if (h->is_unix && !unix_peer_is_ours(fd)) {
+    if (h->is_unix && !http_peer_is_ours(fd)) {
         log_event(LOG_ODD, "http", "stranger", "another user on the Unix socket");
         shutdown(fd, SHUT_RDWR);
     }
@@ -537,45 +379,11 @@ static struct http *http_new(struct host *host, http_handler_fn handler, void *a
     return h;
 }
 
-static enum err listen_tcp(struct http *h, const char *where, struct note *note)
-{
-    const char *colon = strrchr(where, ':');
-    if (!colon || colon == where || !colon[1])
-        return note_set(note, ERR_USAGE, "\"%.80s\" is no HOST:PORT to serve HTTP on", where);
-    char name[256];
-    size_t n = (size_t)(colon - where);
-    bool bracketed = n >= 2 && where[0] == '[' && where[n - 1] == ']';
-    if (n >= sizeof name)
-        return note_set(note, ERR_USAGE, "the host name in \"%.80s\" is too long", where);
-    memcpy(name, where + bracketed, n - 2 * bracketed);
-    name[n - 2 * bracketed] = 0;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
-    if (getaddrinfo(name, colon + 1, &hints, &found) != 0 || !found)
-        return note_set(note, ERR_USAGE, "cannot find the address \"%.80s\" to serve HTTP on", where);
-    int one = 1;
-    h->listen_fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (h->listen_fd >= 0)
-        setsockopt(h->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool good = h->listen_fd >= 0 && bind(h->listen_fd, found->ai_addr, found->ai_addrlen) == 0 &&
-                listen(h->listen_fd, 1024) == 0;
-    int why = errno;
-    freeaddrinfo(found);
-    if (!good)
-        return note_set(note, why == EADDRINUSE ? ERR_BUSY : ERR_IO, "cannot serve HTTP on %s: %s%s", where,
-                        strerror(why), why == EADDRINUSE ? "; choose another with --http HOST:PORT" : "");
-    struct sockaddr_storage bound;
-    socklen_t bound_n = sizeof bound;
-    CHECK(getsockname(h->listen_fd, (struct sockaddr *)&bound, &bound_n) == 0);
-    h->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                : ((struct sockaddr_in *)&bound)->sin_port);
-    return ERR_OK;
-}
-
 enum err http_open_tcp(struct host *host, const char *listen_at, http_handler_fn handler, void *arg, struct http **out,
                        struct note *note)
 {
     struct http *h = http_new(host, handler, arg);
-    enum err e = listen_tcp(h, listen_at, note);
+    enum err e = http_listen_tcp(listen_at, &h->listen_fd, &h->port, note);
     if (e == ERR_OK)
         e = start(h, listen_at, note);
     if (e != ERR_OK) {
@@ -586,34 +394,16 @@ enum err http_open_tcp(struct host *host, const char *listen_at, http_handler_fn
     return ERR_OK;
 }
 
-static enum err listen_unix(struct http *h, const char *path, struct note *note)
-{
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof at.sun_path)
-        return note_set(note, ERR_LIMIT, "the socket path %.200s is longer than %zu: choose a shorter --home", path,
-                        sizeof at.sun_path - 1);
-    memcpy(at.sun_path, path, strlen(path) + 1);
-    unlink(path); /* the home's lock is ours, so whoever made this one is dead */
-    h->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t before = umask(0177);
-    bool good = h->listen_fd >= 0 && bind(h->listen_fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-                listen(h->listen_fd, 256) == 0;
-    int why = errno;
-    umask(before);
-    if (!good)
-        return note_set(note, ERR_IO, "cannot listen on %.200s: %s", path, strerror(why));
-    h->unix_path = mem_string(path);
-    return ERR_OK;
-}
-
 enum err http_open_unix(struct host *host, const char *path, http_handler_fn handler, void *arg, struct http **out,
                         struct note *note)
 {
     struct http *h = http_new(host, handler, arg);
     h->is_unix = true;
-    enum err e = listen_unix(h, path, note);
-    if (e == ERR_OK)
+    enum err e = http_listen_unix(path, &h->listen_fd, note);
+    if (e == ERR_OK) {
+        h->unix_path = mem_string(path);
         e = start(h, path, note);
+    }
     if (e != ERR_OK) {
         http_close(h);
         return e;

@@ -1,5 +1,5 @@
-/* One job of the asking side, shared by jobs.c (its life), job_remote.c (its leg to a provider) and
- * job_store.c (its record). Nobody else includes this. */
+/* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
+ * to a provider) and job_store.c (its record). Nobody else includes this. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -98,9 +98,17 @@ void job_finish(struct job *j, enum err e, const char *why);
 /* Back to routing, after a pause that grows; ends the job when it was tried too often. */
 void job_retry(struct job *j, enum err e, const char *why);
 
+/* Runs it, here or with a provider. */
+void job_route(struct job *j);
+/* Borrows from j->request. */
+void job_get_request(const struct job *j, struct request *r);
 struct job *job_find(struct jobs *jobs, const struct hash *id);
 /* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
+
+/* -- job_prepare.c -- */
+/* In the end it is routed, or finished with an error. */
+void job_prepare(struct job *j);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
 enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 

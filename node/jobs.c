@@ -11,12 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIES_MAX       40
-#define RETRY_MS        500
-#define RETRY_MS_MAX    5000
-#define HEAD_LEAVES     64 /* 2 MiB: metadata and vocabulary of most; doubled where they are longer */
-#define HEAD_LEAVES_MAX 4096
-#define HEAD_WAIT_MS    60000 /* for the vocabulary of a model that is not here */
+#define TRIES_MAX    40
+#define RETRY_MS     500
+#define RETRY_MS_MAX 5000
 
 struct job_watch {
     struct job *job;
@@ -24,10 +21,6 @@ struct job_watch {
     job_fn fn;
     void *arg;
 };
-
-static void prepare(struct job *j);
-static void route(struct job *j);
-static void on_head(void *arg, enum err e, const struct hash *root, const struct note *note);
 
 const char *job_state_name(enum job_state s)
 {
@@ -42,7 +35,7 @@ void job_ask_init(struct job_ask *a)
 
 /* -- reading a job -- */
 
-static void get_request(const struct job *j, struct request *r)
+void job_get_request(const struct job *j, struct request *r)
 {
     struct cursor c = cursor_of(bytes_of_buf(&j->request));
     request_get(&c, r);
@@ -52,14 +45,14 @@ static void get_request(const struct job *j, struct request *r)
 uint32_t job_prompt_n(const struct job *j)
 {
     struct request r;
-    get_request(j, &r);
+    job_get_request(j, &r);
     return (uint32_t)(r.prompt.n / 4);
 }
 
 uint32_t job_tokens_max(const struct job *j)
 {
     struct request r;
-    get_request(j, &r);
+    job_get_request(j, &r);
     return r.tokens_max;
 }
 
@@ -87,7 +80,7 @@ static uint32_t receipt_index(const struct job *j)
 static void view(const struct job *j, struct job_view *v)
 {
     struct request r;
-    get_request(j, &r);
+    job_get_request(j, &r);
     *v = (struct job_view){.id = j->r.id,
                            .state = (enum job_state)j->r.state,
                            .model = j->r.model,
@@ -195,7 +188,7 @@ void jobs_unwatch(struct job_watch *w)
 size_t job_showable(const struct job *j, const struct buf *text, bool over)
 {
     struct request r;
-    get_request(j, &r);
+    job_get_request(j, &r);
     size_t shown = text->n - (over ? 0 : text_half_character(bytes_of_buf(text)));
     for (size_t at = 0; at < r.stops.n;) {
         size_t n = r.stops.p[at++];
@@ -275,7 +268,7 @@ void job_finish(struct job *j, enum err e, const char *why)
 
 static void on_retry(void *arg)
 {
-    route(arg);
+    job_route(arg);
 }
 
 void job_retry(struct job *j, enum err e, const char *why)
@@ -301,142 +294,6 @@ void jobs_cancel(struct jobs *jobs, const struct hash *id)
     if (j->remote)
         job_remote_cancel(j);
     job_finish(j, ERR_CANCELLED, "cancelled");
-}
-
-/* -- preparing: model, vocabulary, tokens -- */
-
-/* The model's vocabulary speaks: a full worker, or one over the head of the file. */
-enum err job_need_worker(struct job *j, struct note *note)
-{
-    struct jobs *jobs = j->jobs;
-    j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_FULL);
-    if (!j->worker && !j->r.local)
-        j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_VOCAB);
-    if (j->worker)
-        return ERR_OK;
-    int fd;
-    enum err e = blobs_fd(jobs->s.blobs, &j->r.model, &fd, note);
-    enum worker_mode mode = j->r.local ? WORKER_FULL : WORKER_VOCAB;
-    if (e != ERR_OK && !j->r.local)
-        e = blobs_head_fd(jobs->s.blobs, &j->r.model, &fd, note);
-    return e == ERR_OK ? workers_get(jobs->s.workers, &j->r.model, mode, fd, &j->worker, note) : e;
-}
-
-static void set_prompt(struct job *j, struct bytes ids, uint32_t context)
-{
-    struct request r;
-    struct buf old = j->request;
-    get_request(j, &r);
-    r.prompt = ids;
-    uint32_t room = context - (uint32_t)(ids.n / 4);
-    if (r.tokens_max == 0)
-        r.tokens_max = room < JOB_TOKENS_DEFAULT ? room : JOB_TOKENS_DEFAULT;
-    struct hash h = request_hash(&r);
-    struct hash job = job_id(&j->jobs->s.chain, &j->jobs->s.self, j->r.nonce, &j->r.model, &h);
-    j->r.paid_id = job;
-    if (!j->r.has_seed) {
-        j->r.seed_block = ledger_info(j->jobs->s.ledger).block;
-        r.seed = job_seed(&job, &j->jobs->s.self, &j->r.seed_block);
-    }
-    j->request = (struct buf){0};
-    request_put(&j->request, &r);
-    buf_clear(&old);
-}
-
-static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note *note)
-{
-    struct job *j = arg;
-    struct worker_info info;
-    j->ask = 0;
-    if (e != ERR_OK) {
-        job_finish(j, e, note->text);
-        return;
-    }
-    worker_get_info(j->worker, &info);
-    uint64_t want = ids.n / 4 + job_tokens_max(j);
-    if (ids.n / 4 >= info.context || want > info.context) {
-        char line[200];
-        snprintf(line, sizeof line,
-                 "the prompt of %zu tokens and an answer of %u do not fit the model's context of %u tokens: shorten "
-                 "the one or the other",
-                 ids.n / 4, job_tokens_max(j), info.context);
-        job_finish(j, ERR_LIMIT, line);
-        return;
-    }
-    set_prompt(j, ids, info.context);
-    j->r.state = JOB_ROUTING;
-    if (job_save(j) != ERR_OK)
-        job_finish(j, ERR_FULL, "the job cannot be kept: is the disk full?");
-    else
-        route(j);
-}
-
-static void on_ready(void *arg, enum err e, const struct worker_info *info, const struct note *note)
-{
-    struct job *j = arg;
-    (void)info;
-    j->ask = 0;
-    if (e != ERR_OK && !j->r.local && !blobs_path(j->jobs->s.blobs, &j->r.model) && j->head_leaves < HEAD_LEAVES_MAX) {
-        /* What is here of the file may end before its vocabulary does. */
-        workers_stop(j->jobs->s.workers, j->worker);
-        j->worker = NULL;
-        j->head_leaves *= 2;
-        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
-    } else if (e != ERR_OK)
-        job_finish(j, e, note->text);
-    else if (j->r.ids)
-        on_prompt(j, ERR_OK, bytes_of_buf(&j->input), NULL);
-    else if (j->r.chat)
-        j->ask = worker_template(j->worker, bytes_of_buf(&j->input), bytes_of_buf(&j->tools), on_prompt, j);
-    else
-        j->ask = worker_tokenize(j->worker, bytes_of_buf(&j->input), false, on_prompt, j);
-}
-
-static void on_head(void *arg, enum err e, const struct hash *root, const struct note *note)
-{
-    struct jobs *jobs = arg;
-    for (struct job *j = jobs->first, *next; j; j = next) {
-        next = j->next;
-        if (j->r.state != JOB_PREPARING || j->worker || !hash_equal(&j->r.model, root))
-            continue;
-        if (e == ERR_OK)
-            prepare(j);
-        else
-            job_finish(j, e, note->text);
-    }
-}
-
-static void on_no_head(void *arg)
-{
-    job_finish(arg, ERR_TIMEOUT, "nobody in reach has this model: see kith models");
-}
-
-static void prepare(struct job *j)
-{
-    struct note note = {{0}};
-    if (!j->head_leaves)
-        j->head_leaves = HEAD_LEAVES;
-    j->r.local = j->r.route != ROUTE_NETWORK && blobs_path(j->jobs->s.blobs, &j->r.model) != NULL;
-    if (j->r.route == ROUTE_LOCAL && !j->r.local) {
-        job_finish(j, ERR_NOT_FOUND, "the model is not on this machine: kith model pull gets it");
-        return;
-    }
-    if (j->logprobs_asked && !j->r.local) {
-        job_finish(j, ERR_USAGE,
-                   "logprobs come from models on this machine only: kith model pull gets this one, or ask without");
-        return;
-    }
-    enum err e = job_need_worker(j, &note);
-    if (e == ERR_NOT_FOUND) {
-        host_timer_set(j->jobs->s.host, &j->timer, HEAD_WAIT_MS, on_no_head, j);
-        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
-        return;
-    }
-    host_timer_cancel(j->jobs->s.host, &j->timer);
-    if (e != ERR_OK)
-        job_finish(j, e, note.text);
-    else
-        j->ask = worker_when_ready(j->worker, on_ready, j);
 }
 
 /* -- running -- */
@@ -477,7 +334,7 @@ static struct hash job_scope(void)
     return hash_once(HASH_PAGE, "own", 3);
 }
 
-static void route(struct job *j)
+void job_route(struct job *j)
 {
     static const struct worker_calls calls = {.token = on_local_token, .done = on_local_done};
     if (!j->r.local && j->r.stop != JOB_STOP_NONE) {
@@ -591,7 +448,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         e == ERR_FULL ? " on the disk of the node: make some" : "");
     }
     *id = j->r.id;
-    prepare(j);
+    job_prepare(j);
     return ERR_OK;
 }
 
@@ -602,14 +459,14 @@ static void on_resume(void *arg)
     struct job *j = arg;
     struct note note = {{0}};
     if (j->r.state == JOB_PREPARING) {
-        prepare(j);
+        job_prepare(j);
         return;
     }
     enum err e = job_need_worker(j, &note);
     if (e != ERR_OK)
         job_finish(j, e, note.text);
     else
-        route(j);
+        job_route(j);
 }
 
 enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note)

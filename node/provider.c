@@ -1,11 +1,9 @@
 /* Serving jobs. See provider.h for the states of a job, job_wire.h for what is said. */
-#include "node/provider.h"
+#include "node/provider_in.h"
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/seal.h"
-#include "inference/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,44 +14,6 @@
 
 RECORD_DEFINE(transcript, TRANSCRIPT_FIELDS)
 
-struct serving {
-    struct provider *provider;
-    struct serving *next;
-    uint64_t stream;
-    struct pubkey from;
-    struct channel *channel;
-    struct hash job;
-    struct worker *worker;
-    worker_ask ask;
-    struct buf request; /* encoded */
-    uint32_t prompt_n;
-    uint32_t base;      /* tokens that others had answered before this provider first took the job */
-    struct buf tokens;  /* u32 each */
-    struct buf digests; /* 32 bytes each; those before `first` are unknown */
-    uint32_t first;     /* tokens given to us with the opening: not sent back */
-    uint32_t sent, receipted, paid;
-    struct job_accept salts;
-    struct amount price_in, price_out;
-    bool produced_all, awaiting_pay;
-    bool closed; /* the finished receipt went out */
-    uint8_t stop;
-    uint64_t opened_ms, first_ms;
-    struct timer timer;
-};
-
-struct provider {
-    struct market_services s;
-    struct market_share share;
-    struct hash *share_models;
-    struct serving *serving;
-    unsigned serving_n;
-    struct channel **channels;
-    size_t channels_n, channels_room;
-    struct timer timer;
-    uint64_t served, tokens_made, decode_ms, first_token_ms_sum;
-};
-
-static const struct stream_calls serving_calls;
 static void pump(struct serving *v);
 static void on_turn(void *arg);
 
@@ -157,7 +117,7 @@ enum err provider_transcript(struct provider *p, const struct hash *job, struct 
 
 /* -- ending -- */
 
-static void serving_free(struct serving *v)
+void serving_free(struct serving *v)
 {
     struct provider *p = v->provider;
     for (struct serving **at = &p->serving; *at; at = &(*at)->next)
@@ -175,7 +135,7 @@ static void serving_free(struct serving *v)
     free(v);
 }
 
-static void drop(struct serving *v, enum err e, const char *why)
+void serving_drop(struct serving *v, enum err e, const char *why)
 {
     struct provider *p = v->provider;
     log_event(e == ERR_OK ? LOG_DEBUG : LOG_ODD, "provider", "job ended", "error=%s why=%s tokens=%u", err_name(e), why,
@@ -198,7 +158,7 @@ static void on_turn(void *arg)
 
 static void on_pay_late(void *arg)
 {
-    drop(arg, ERR_TIMEOUT, "no voucher came for what was delivered");
+    serving_drop(arg, ERR_TIMEOUT, "no voucher came for what was delivered");
 }
 
 /* -- delivering -- */
@@ -208,7 +168,7 @@ static uint32_t produced(const struct serving *v)
     return (uint32_t)(v->tokens.n / 4);
 }
 
-static bool send_message(struct serving *v, struct buf *message)
+bool serving_send(struct serving *v, struct buf *message)
 {
     enum err e = streams_send(v->provider->s.streams, v->stream, bytes_of_buf(message));
     buf_clear(message);
@@ -226,7 +186,7 @@ static bool send_tokens(struct serving *v, uint32_t n)
     job_message_start(&message, JOB_TOKENS);
     job_tokens_put(&message, &t);
     buf_clear(&body);
-    if (!send_message(v, &message))
+    if (!serving_send(v, &message))
         return false;
     v->sent += n;
     return true;
@@ -274,7 +234,7 @@ static enum err send_receipt(struct serving *v)
         return e;
     job_message_start(&message, JOB_RECEIPT);
     signed_receipt_put(&message, &r);
-    if (!send_message(v, &message))
+    if (!serving_send(v, &message))
         return ERR_BUSY;
     v->receipted = v->sent;
     v->closed = r.receipt.stop != RECEIPT_OPEN;
@@ -299,7 +259,7 @@ static void pump(struct serving *v)
         return;
     enum err e = send_receipt(v);
     if (e != ERR_OK && e != ERR_BUSY)
-        drop(v, e, "cannot make a receipt");
+        serving_drop(v, e, "cannot make a receipt");
 }
 
 static void on_token(void *arg, const struct worker_token *t)
@@ -322,7 +282,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
     struct provider *p = v->provider;
     v->ask = 0;
     if (e != ERR_OK) {
-        drop(v, e, note ? note->text : err_text(e));
+        serving_drop(v, e, note ? note->text : err_text(e));
         return;
     }
     v->stop = d->stop;
@@ -338,7 +298,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
     pump(v);
 }
 
-static const struct worker_calls worker_calls = {.token = on_token, .done = on_done};
+const struct worker_calls serving_worker_calls = {.token = on_token, .done = on_done};
 
 /* -- being paid -- */
 
@@ -364,7 +324,7 @@ static void paid(struct serving *v)
     v->paid = v->receipted;
     host_timer_cancel(p->s.host, &v->timer);
     if (v->closed) {
-        drop(v, ERR_OK, "done");
+        serving_drop(v, ERR_OK, "done");
         return;
     }
     host_timer_set(p->s.host, &p->timer, 0, on_turn, p);
@@ -383,11 +343,11 @@ static void on_data(void *arg, uint64_t stream, struct bytes message)
         if (e == ERR_OK)
             paid(v);
         else
-            drop(v, e, "the voucher is not over what was delivered");
+            serving_drop(v, e, "the voucher is not over what was delivered");
     } else if (type == JOB_CANCEL)
-        drop(v, ERR_CANCELLED, "cancelled by the requester");
+        serving_drop(v, ERR_CANCELLED, "cancelled by the requester");
     else
-        drop(v, ERR_PROTOCOL, "unknown message");
+        serving_drop(v, ERR_PROTOCOL, "unknown message");
 }
 
 static void on_ready(void *arg, uint64_t stream)
@@ -406,180 +366,7 @@ static void on_closed(void *arg, uint64_t stream, enum err reason, const char *t
     host_timer_set(p->s.host, &p->timer, 0, on_turn, p);
 }
 
-static const struct stream_calls serving_calls = {.data = on_data, .ready = on_ready, .closed = on_closed};
-
-/* -- opening -- */
-
-static bool serves(const struct provider *p, const struct hash *model)
-{
-    for (unsigned i = 0; p->share.on && i < p->share.models_n; i++)
-        if (hash_equal(&p->share.models[i], model))
-            return true;
-    return false;
-}
-
-static enum err check_terms(struct provider *p, const struct pubkey *from, const struct job_open *o,
-                            struct channel **channel)
-{
-    struct rec_channel rec;
-    if (!serves(p, &o->model))
-        return ERR_NOT_FOUND;
-    if (p->serving_n >= p->share.slots)
-        return ERR_BUSY;
-    if (amount_compare(o->price_in, p->share.price_in) < 0 || amount_compare(o->price_out, p->share.price_out) < 0)
-        return ERR_FUNDS;
-    if (!ledger_channel(p->s.ledger, &o->channel, &rec) || rec.closes_ms)
-        return ERR_STATE;
-    struct channel *c = provider_channel(p, &o->channel);
-    if (!c || !pubkey_equal(&c->head.payer, from) || !hash_equal(&c->head.model, &o->model))
-        return ERR_AUTH;
-    *channel = c;
-    return ERR_OK;
-}
-
-static enum err check_request(struct serving *v, const struct job_open *o, struct bytes raw)
-{
-    struct request r;
-    struct cursor c = cursor_of(raw);
-    request_get(&c, &r);
-    if (!cursor_end(&c))
-        return ERR_FORMAT;
-    struct hash h = request_hash(&r);
-    struct hash job = job_id(&v->provider->s.chain, &v->from, o->nonce, &o->model, &h);
-    if (!hash_equal(&job, &o->job))
-        return ERR_MISMATCH;
-    if (!hash_is_zero(&o->seed_block)) {
-        struct hash seed = job_seed(&job, &v->from, &o->seed_block);
-        if (!hash_equal(&seed, &r.seed))
-            return ERR_MISMATCH;
-    }
-    v->prompt_n = (uint32_t)(r.prompt.n / 4);
-    buf_add(&v->request, raw.p, raw.n);
-    return ERR_OK;
-}
-
-/* Salts are a function of the node's secret and the job, so that a receipt after a restart commits as before. */
-static struct hash make_salt(const struct provider *p, const struct hash *job, uint8_t which)
-{
-    uint8_t message[33];
-    memcpy(message, job->b, 32);
-    message[32] = which;
-    return hash_keyed(HASH_COMMIT, p->s.key->b, message, sizeof message);
-}
-
-/* A job that this channel knows already goes on from its receipt; one that is finished is only shown again. */
-static enum err join_earlier(struct serving *v, uint32_t given)
-{
-    uint32_t i = channel_find_job(v->channel, &v->job);
-    v->base = given;
-    if (i == CHANNEL_NO_JOB)
-        return ERR_OK;
-    const struct receipt *r = &v->channel->receipts[i].receipt;
-    if (r->tokens_in < v->prompt_n || r->tokens_in - v->prompt_n > given)
-        return ERR_MISMATCH;
-    v->base = r->tokens_in - v->prompt_n;
-    return ERR_OK;
-}
-
-/* What one payer asks is shared with what the same payer asked before, and with nobody else's. */
-static struct hash scope_of_payer(const struct pubkey *payer)
-{
-    return hash_once(HASH_PAGE, payer->b, sizeof payer->b);
-}
-
-static enum err start(struct serving *v, struct bytes tokens)
-{
-    struct provider *p = v->provider;
-    struct note note = {{0}};
-    enum err e = market_worker(&p->s, &v->channel->head.model, &v->worker, &note);
-    if (e != ERR_OK) {
-        log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
-        return e;
-    }
-    const struct worker_work work = {
-        .request = bytes_of_buf(&v->request), .tokens = tokens, .scope = scope_of_payer(&v->from)};
-    v->ask = worker_run(v->worker, &work, &worker_calls, v);
-    return ERR_OK;
-}
-
-static void send_accept(void *arg)
-{
-    struct serving *v = arg;
-    struct buf message = {0};
-    job_message_start(&message, JOB_ACCEPT);
-    job_accept_put(&message, &v->salts);
-    if (!send_message(v, &message))
-        drop(v, ERR_BUSY, "no credit for the acceptance");
-}
-
-static enum err fill(struct serving *v, const struct job_open *o)
-{
-    struct provider *p = v->provider;
-    struct buf plain = {0};
-    struct job_secret secret;
-    enum err e = seal_open(&plain, p->s.key, o->sealed.p, o->sealed.n) ? ERR_OK : ERR_AUTH;
-    struct cursor c = cursor_of(bytes_of_buf(&plain));
-    if (e == ERR_OK)
-        job_secret_get(&c, &secret);
-    if (e == ERR_OK && (!cursor_end(&c) || secret.tokens.n % 4))
-        e = ERR_FORMAT;
-    if (e == ERR_OK)
-        e = check_request(v, o, secret.request);
-    if (e == ERR_OK)
-        e = join_earlier(v, (uint32_t)(secret.tokens.n / 4));
-    if (e == ERR_OK) {
-        v->first = v->sent = v->receipted = v->paid = (uint32_t)(secret.tokens.n / 4);
-        buf_add(&v->tokens, secret.tokens.p, secret.tokens.n);
-        buf_reserve(&v->digests, (size_t)v->first * 32);
-        memset(v->digests.p ? v->digests.p : (uint8_t *)"", 0, (size_t)v->first * 32);
-        v->digests.n = (size_t)v->first * 32;
-        v->salts = (struct job_accept){make_salt(p, &v->job, 0), make_salt(p, &v->job, 1), make_salt(p, &v->job, 2)};
-        e = start(v, secret.tokens);
-    }
-    buf_clear(&plain);
-    return e;
-}
-
-static enum err accept_job(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
-                           const struct stream_calls **calls, void **calls_arg)
-{
-    struct provider *p = arg;
-    struct job_open o;
-    struct channel *channel;
-    struct cursor c = cursor_of(body);
-    job_open_get(&c, &o);
-    if (!cursor_end(&c))
-        return ERR_FORMAT;
-    for (struct serving *old = p->serving; old; old = old->next)
-        if (hash_equal(&old->job, &o.job) && pubkey_equal(&old->from, from)) {
-            drop(old, ERR_CANCELLED, "the requester opened the job again");
-            break;
-        }
-    enum err e = check_terms(p, from, &o, &channel);
-    if (e != ERR_OK)
-        return e;
-    struct serving *v = mem_new(sizeof *v);
-    *v = (struct serving){.provider = p,
-                          .next = p->serving,
-                          .stream = stream,
-                          .from = *from,
-                          .channel = channel,
-                          .job = o.job,
-                          .price_in = o.price_in,
-                          .price_out = o.price_out,
-                          .opened_ms = host_now_ms(p->s.host)};
-    p->serving = v;
-    p->serving_n++;
-    e = fill(v, &o);
-    if (e != ERR_OK) {
-        serving_free(v);
-        return e;
-    }
-    host_timer_set(p->s.host, &v->timer, 0, send_accept, v);
-    *calls = &serving_calls;
-    *calls_arg = v;
-    return ERR_OK;
-}
+const struct stream_calls serving_stream_calls = {.data = on_data, .ready = on_ready, .closed = on_closed};
 
 /* -- the whole -- */
 
@@ -592,7 +379,7 @@ enum err provider_new(const struct market_services *s, struct provider **out, st
         provider_free(p);
         return e;
     }
-    streams_on(s->streams, STREAM_JOB, accept_job, p);
+    streams_on(s->streams, STREAM_JOB, provider_accept, p);
     *out = p;
     return ERR_OK;
 }

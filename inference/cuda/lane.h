@@ -20,6 +20,17 @@
 #define WARP 32u
 #define ALL  0xFFFFFFFFu /* lanes of a warp */
 
+/* Before a loop whose length is known: its arrays become registers. And before one of which several turns may be under
+ * way. */
+#ifdef __CUDACC__
+#define LANE_PRAGMA(text) _Pragma(#text)
+#define LANE_UNROLL       _Pragma("unroll")
+#define LANE_UNROLL_BY(n) LANE_PRAGMA(unroll n)
+#else
+#define LANE_UNROLL
+#define LANE_UNROLL_BY(n)
+#endif
+
 /* -- shared memory whose size the launch says -- */
 
 #ifdef __CUDACC__
@@ -57,33 +68,55 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
  *     b[0], b[1]: column g, k from 0 on and from 16 on
  *     d[0], d[1]: row g, columns 2 t and 2 t + 1;  d[2], d[3]: row g + 8
  * (PTX ISA, mma.m16n8k32; on sm_75 made of m8n8k16, whose fragments are quarters of these.) */
-LANE void lane_mma(int32_t d[4], const uint32_t a[4], const uint32_t b[2])
-{
 #ifndef __CUDACC__
+/* Words of four are multiplied as both sides have them: 8 words of a row of a, 8 of a column of b. */
+template <bool a_is_unsigned> static inline void emulate_mma(int32_t d[4], const uint32_t a[4], const uint32_t b[2])
+{
     uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
     const unsigned char *all = emulate_exchange("lane_mma", mine, sizeof mine);
     unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned row = g + i / 2 * 8, column = 2 * t + i % 2;
-        for (unsigned k = 0; k < 32; k++) {
-            uint32_t of_a[6], of_b[6];
-            memcpy(of_a, all + 64 * (row % 8 * 4 + k % 16 / 4), sizeof of_a);
-            memcpy(of_b, all + 64 * (column * 4 + k % 16 / 4), sizeof of_b);
-            int8_t x = (int8_t)(of_a[row / 8 + k / 16 * 2] >> k % 4 * 8), y = (int8_t)(of_b[4 + k / 16] >> k % 4 * 8);
-            d[i] += x * y;
+    for (unsigned from = 0; from < 4; from++) /* lanes of a row or a column: 4 from on */
+        for (unsigned column = 0; column < 2; column++) {
+            uint32_t x[6], y[6];
+            memcpy(x, all + 64 * (4 * g + from), sizeof x);
+            memcpy(y, all + 64 * (4 * (2 * t + column) + from), sizeof y);
+            for (unsigned i = 0; i < 16; i++) {
+                unsigned shift = i % 4 * 8, row = i / 4 % 2, half = i / 8;
+                uint8_t byte = (uint8_t)(x[i / 4] >> shift);
+                d[2 * row + column] += (a_is_unsigned ? byte : (int8_t)byte) * (int8_t)(y[4 + half] >> shift);
+            }
         }
+}
+#endif
+
+#if !defined(__CUDACC__)
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        emulate_mma<is_unsigned>(d, a, b);                                                                             \
     }
 #elif __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        asm("mma.sync.aligned.m16n8k32.row.col.s32." type                                                              \
+            ".s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                                            \
+            : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])                                                           \
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                       \
+    }
 #else
-    for (int i = 0; i < 4; i++) /* half of the rows, half of k */
-        asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
-            : "+r"(d[i % 2 * 2]), "+r"(d[i % 2 * 2 + 1])
-            : "r"(a[i]), "r"(b[i / 2]));
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        for (int i = 0; i < 4; i++) /* half of the rows, half of k */                                                  \
+            asm("mma.sync.aligned.m8n8k16.row.col.s32." type ".s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"                   \
+                : "+r"(d[i % 2 * 2]), "+r"(d[i % 2 * 2 + 1])                                                           \
+                : "r"(a[i]), "r"(b[i / 2]));                                                                           \
+    }
 #endif
-}
+LANE_MMA(lane_mma, "s8", false)
+/* The same with a of uint8: the two bytes of a weight of 15 bits. */
+LANE_MMA(lane_mma_bytes, "u8", true)
 
 /* -- copies from global to shared memory that are waited for later: 16 bytes, both aligned to 16 -- */
 
@@ -118,6 +151,20 @@ template <int left> LANE void lane_copy_wait(void)
 LANE float lane_float(int32_t from_zero)
 {
     return __int_as_float(from_zero) - 12582912.0f;
+}
+
+/* arith_fold of a stripe a lane, for each half of a warp; the same in all its lanes, since a + b is b + a. */
+LANE float lane_fold(float stripe)
+{
+    for (int half = ARITH_LANES / 2; half; half /= 2)
+        stripe = stripe + __shfl_xor_sync(ALL, stripe, half);
+    return stripe;
+}
+
+/* Column c of a batch is not finite; many threads may say so. */
+LANE void lane_mark(uint8_t *finite, const uint32_t *slot, uint32_t c)
+{
+    finite[slot ? slot[c] : c] = 0;
 }
 
 /* binary16 bits to binary32, exact. */

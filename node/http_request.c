@@ -1,0 +1,134 @@
+/* A request as its handler sees it: what it asks, and its answer, whole or as a stream. */
+#include "node/http_in.h"
+
+#include "base/codec.h"
+#include "base/mem.h"
+
+#include <microhttpd.h>
+#include <string.h>
+
+#define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting */
+
+const char *http_method(const struct http_request *r)
+{
+    return r->method;
+}
+
+const char *http_path(const struct http_request *r)
+{
+    return r->path;
+}
+
+const char *http_query(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_header(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+struct bytes http_body(const struct http_request *r)
+{
+    return bytes_of_buf(&r->body);
+}
+
+bool http_is_local(const struct http_request *r)
+{
+    return r->http->is_unix;
+}
+
+void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg)
+{
+    r->on_gone = gone;
+    r->gone_arg = arg;
+}
+
+/* -- answers -- */
+
+void http_add_header(struct http_request *r, const char *name, const char *value)
+{
+    buf_add(&r->headers, name, strlen(name) + 1);
+    buf_add(&r->headers, value, strlen(value) + 1);
+}
+
+static void set_response(struct http_request *r, struct MHD_Response *response, unsigned status, const char *type)
+{
+    CHECK(response && !r->response);
+    r->response = response;
+    r->status = status;
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    for (size_t at = 0; at < r->headers.n;) {
+        const char *name = (const char *)r->headers.p + at;
+        const char *value = name + strlen(name) + 1;
+        MHD_add_response_header(response, name, value);
+        at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
+    }
+}
+
+void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)
+{
+    CHECK(r->phase == WAITING);
+    r->phase = ANSWERED;
+    r->ended = true;
+    void *copy = (void *)(uintptr_t)(body.n ? body.p : (const uint8_t *)"");
+    set_response(r, MHD_create_response_from_buffer(body.n, copy, MHD_RESPMEM_MUST_COPY), status, type);
+    http_resume(r);
+}
+
+void http_reply_error(struct http_request *r, unsigned status, const char *code, const char *message)
+{
+    struct buf b = {0};
+    buf_add_text(&b, "{\"error\":{\"message\":");
+    codec_json_string(&b, message, strlen(message));
+    buf_add_format(&b, ",\"type\":\"%s\",\"code\":\"%s\"}}", status < 500 ? "invalid_request_error" : "server_error",
+                   code);
+    http_reply(r, status, "application/json", bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+static ssize_t stream_read(void *arg, uint64_t at, char *to, size_t room)
+{
+    struct http_request *r = arg;
+    (void)at;
+    if (r->gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (r->out.n == 0) {
+        if (r->ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        http_suspend(r);
+        return 0;
+    }
+    size_t n = r->out.n < room ? r->out.n : room;
+    memcpy(to, r->out.p, n);
+    buf_drop(&r->out, n);
+    return (ssize_t)n;
+}
+
+void http_stream_start(struct http_request *r, unsigned status, const char *type)
+{
+    CHECK(r->phase == WAITING);
+    r->phase = STREAMING;
+    set_response(r, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, r, NULL), status, type);
+    http_resume(r);
+}
+
+bool http_stream_put(struct http_request *r, struct bytes part)
+{
+    CHECK(r->phase == STREAMING && !r->ended);
+    if (r->out.n + part.n > STREAM_WAITING_MAX)
+        return false;
+    buf_add(&r->out, part.p, part.n);
+    http_resume(r);
+    return true;
+}
+
+void http_stream_end(struct http_request *r)
+{
+    CHECK(r->phase == STREAMING && !r->ended);
+    r->ended = true;
+    http_resume(r);
+}

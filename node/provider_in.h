@@ -1,0 +1,59 @@
+/* Inside the serving side: shared by provider.c (delivering and being paid) and provider_open.c (taking a job). Nobody
+ * else includes it. */
+#ifndef KITH_NODE_PROVIDER_IN_H
+#define KITH_NODE_PROVIDER_IN_H
+
+#include "node/provider.h"
+#include "node/timer.h"
+
+struct serving {
+    struct provider *provider;
+    struct serving *next;
+    uint64_t stream;
+    struct pubkey from;
+    struct channel *channel;
+    struct hash job;
+    struct worker *worker;
+    worker_ask ask;
+    struct buf request; /* encoded */
+    uint32_t prompt_n;
+    uint32_t base;      /* tokens that others had answered before this provider first took the job */
+    struct buf tokens;  /* u32 each */
+    struct buf digests; /* 32 bytes each; those before `first` are unknown */
+    uint32_t first;     /* tokens given to us with the opening: not sent back */
+    uint32_t sent, receipted, paid;
+    struct job_accept salts;
+    struct amount price_in, price_out;
+    bool produced_all, awaiting_pay;
+    bool closed; /* the finished receipt went out */
+    uint8_t stop;
+    uint64_t opened_ms, first_ms;
+    struct timer timer;
+};
+
+struct provider {
+    struct market_services s;
+    struct market_share share;
+    struct hash *share_models;
+    struct serving *serving;
+    unsigned serving_n;
+    struct channel **channels;
+    size_t channels_n, channels_room;
+    struct timer timer;
+    uint64_t served, tokens_made, decode_ms, first_token_ms_sum;
+};
+
+/* provider.c */
+extern const struct stream_calls serving_stream_calls; /* of an opened job's stream; arg: the serving */
+extern const struct worker_calls serving_worker_calls;
+/* False where the stream has no credit; clears the message. */
+bool serving_send(struct serving *v, struct buf *message);
+/* Closes the stream, and frees it. */
+void serving_drop(struct serving *v, enum err e, const char *why);
+void serving_free(struct serving *v);
+
+/* provider_open.c: a streams_accept_fn. */
+enum err provider_accept(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                         const struct stream_calls **calls, void **calls_arg);
+
+#endif
