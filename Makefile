@@ -102,7 +102,7 @@ KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildca
 $(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
--include Makefile.gen Makefile.cuda
+-include Makefile.gen
 
 $(B)/obj/%.o: %.c $(GENERATED)
 	@mkdir -p $(@D)
@@ -113,6 +113,7 @@ TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
+-include Makefile.cuda
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)

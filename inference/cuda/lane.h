@@ -20,6 +20,17 @@
 #define WARP 32u
 #define ALL  0xFFFFFFFFu /* lanes of a warp */
 
+/* Before a loop whose length is known: its arrays become registers. And before one of which several turns may be under
+ * way. */
+#ifdef __CUDACC__
+#define LANE_PRAGMA(text) _Pragma(#text)
+#define LANE_UNROLL       _Pragma("unroll")
+#define LANE_UNROLL_BY(n) LANE_PRAGMA(unroll n)
+#else
+#define LANE_UNROLL
+#define LANE_UNROLL_BY(n)
+#endif
+
 /* -- shared memory whose size the launch says -- */
 
 #ifdef __CUDACC__
@@ -108,6 +119,22 @@ template <int left> LANE void lane_copy_wait(void)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#endif
+}
+
+/* -- loads -- */
+
+/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+LANE uint4 lane_load_once(const void *global)
+{
+#ifdef __CUDACC__
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global));
+    return v;
+#else
+    return *(const uint4 *)global;
 #endif
 }
 

@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tests/cuda/order.h"
+
 #define CUDA_EMULATED 1
 
 #define __global__
@@ -61,11 +63,6 @@ extern const dim3 *emulate_thread;
 enum { warpSize = 32 };
 
 /* -- waiting -- */
-
-enum emulate_order { EMULATE_FORWARD, EMULATE_BACKWARD, EMULATE_MIXED };
-void emulate_set_order(enum emulate_order order);
-/* How many threads the calls so far ran. */
-uint64_t emulate_threads_run(void);
 
 void emulate_wait_block(const char *what);
 /* Leaves `bytes` <= 64 of this lane and waits for the warp; what lane i left is then at result + 64 i. */
