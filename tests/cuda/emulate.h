@@ -17,6 +17,8 @@
 
 #include "tests/cuda/order.h"
 
+#include "tests/cuda/order.h"
+
 #define CUDA_EMULATED 1
 
 #define __global__
