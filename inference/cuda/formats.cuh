@@ -62,7 +62,8 @@ template <class F> LANE void run_load(struct lane_run<F> *w, const uint8_t *run,
 
 /* -- codes -- */
 
-/* Eight IQ4 codes, in the nibbles of a word, to the weights that they mean: quads of the low and of the high nibbles. */
+/* Eight IQ4 codes, in the nibbles of a word, to the weights that they mean: quads of the low and of the high nibbles.
+ */
 LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32_t *high)
 {
     const uint32_t table[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* quant_iq4 */
@@ -134,13 +135,13 @@ template <class F> LANE void run_subs(const struct lane_run<F> *w, uint32_t scal
     const uint32_t nibbles = 0x0F0F0F0Fu, upper = 0x30303030u, *h = w->head;
     if constexpr (F::has_table) {
         scale[0] = scale[1] = 0;
-    LANE_UNROLL
+        LANE_UNROLL
         for (uint32_t j = 0; j < 8; j++)
             scale[j / 4] |= ((w->tail[1] >> 4 * j & 15u) | (w->tail[0] >> (16 + 2 * j) & 3u) << 4) << j % 4 * 8;
     } else if constexpr (F::scale_bits == 8) {
         scale[0] = h[0], scale[1] = h[1], scale[2] = h[2], scale[3] = h[3];
     } else if constexpr (F::scale_bits == 4) {
-    LANE_UNROLL
+        LANE_UNROLL
         for (uint32_t j = 0; j < 4; j++)
             scale[j] = h[j] & nibbles, min[j] = h[j] >> 4 & nibbles;
     } else if constexpr (F::has_min) { /* Q4_K, Q5_K */

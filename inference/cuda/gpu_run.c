@@ -132,10 +132,10 @@ static void mix(const struct pass *t, const struct gpu_layer *l)
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
-static void picked(const struct pass *t, const struct gpu_experts *x, const struct cuda_input *in,
+static void picked(const struct pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
                    struct cuda_picks picks, float *out)
 {
-    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, t->m->experts_used, in, picks, out);
+    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, share, in, picks, out);
 }
 
 static void mix_experts(const struct pass *t, const struct gpu_layer *l)
@@ -149,13 +149,13 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
         input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
     cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);
-    picked(t, &l->expert_gate, &in, picks, b->gate);
-    picked(t, &l->expert_up, &in, picks, b->up);
+    picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
+    picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
     activate(t, (uint64_t)picks_n * m->expert_mix);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
     in = input_of(t, b->gate, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w,
                   NULL, NULL);
-    picked(t, &l->expert_down, &in, picks, b->aside);
+    picked(t, &l->expert_down, 1, &in, picks, b->aside);
     cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
     if (l->mix_post.gain)
         norm(t, &l->mix_post, b->back, b->back);

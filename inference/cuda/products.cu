@@ -1,7 +1,7 @@
 /* Products with few columns, as an answer is written: every weight is read once, and what counts is that memory never
- * waits. A block of threads has 32 rows, a lane a row. Its warps take different runs of these rows, so that all of a row's
- * runs are on their way together; the sums of the runs meet in shared memory, where one warp for each column adds them
- * from left to right. So the order is the arithmetic's, with no shuffles.
+ * waits. A block of threads has 32 rows, a lane a row. Its warps take different runs of these rows, so that all of a
+ * row's runs are on their way together; the sums of the runs meet in shared memory, where one warp for each column adds
+ * them from left to right. So the order is the arithmetic's, with no shuffles.
  *
  * A run of the columns is copied to the warp's own shared memory and read from there by all lanes at once. */
 #include "inference/cuda/products.cuh"
@@ -10,8 +10,13 @@
 
 /* Warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a column. */
 template <bool is_one> struct few {
-    static constexpr uint32_t cols = is_one ? 1 : 8, warps = is_one ? 16 : 8, round = is_one ? 64 : 32;
+    static constexpr uint32_t warps = 8, cols = is_one ? 1 : 8, round = is_one ? 64 : 32;
 };
+/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128. */
+template <class F, bool is_one> constexpr uint32_t few_blocks(void)
+{
+    return is_one && F::bits < 5 && !F::has_table ? 3 : 2;
+}
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
     return cols * (warps * COLUMN_BYTES + round * WARP * 4);
@@ -94,8 +99,8 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
     return run;
 }
 
-/* Run r of this lane's row with all columns -> sums[cols, round, 32]. Several columns find the codes apart; with one they
- * are taken apart where they are needed, and registers are free for what comes. */
+/* Run r of this lane's row with all columns -> sums[cols, round, 32]. Several columns find the codes apart; with one
+ * they are taken apart where they are needed, and registers are free for what comes. */
 template <class F, bool is_one>
 LANE void one_run(const struct product *p, uint32_t cols, uint32_t r, uint32_t lane, uint8_t *columns, float *sums)
 {
@@ -119,10 +124,12 @@ LANE void one_run(const struct product *p, uint32_t cols, uint32_t r, uint32_t l
             sums[c * few<is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
 }
 
-template <class F, bool is_one> static __global__ void __launch_bounds__(few<is_one>::warps *WARP, is_one ? 1 : 2)
+template <class F, bool is_one>
+static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F, is_one>())
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
+    product_pick(&p, F::is_narrow ? RUN_BLOCKS : 1);
     const uint32_t cols = is_one ? 1 : p.cols, round = few<is_one>::round, lane = threadIdx.x % WARP,
                    warp = threadIdx.x / WARP, warps = blockDim.x / WARP, row = blockIdx.x * WARP + lane;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
@@ -140,19 +147,21 @@ template <class F, bool is_one> static __global__ void __launch_bounds__(few<is_
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for each column. */
-template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
+template <class F, bool is_one> static void launch_few(void *stream, const struct product *p, uint32_t picks)
 {
     const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < p->cols ? p->cols : warps;
-    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP), dim3(warps * WARP),
+    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP, picks), dim3(warps * WARP),
            few_shared(p->cols, warps, few<is_one>::round), stream, *p);
 }
 
 /* -- any number of columns -- */
 
-template <class F> static void multiply(void *stream, const struct product *all)
+template <class F> static void multiply(void *stream, const struct product *all, uint32_t picks)
 {
+    if (all->chosen)
+        return launch_few<F, true>(stream, all, picks);
     for (uint32_t first = 0; first < all->cols; first += few<false>::cols) {
         struct product p = *all;
         size_t at = (size_t)first * p.runs;
@@ -162,26 +171,58 @@ template <class F> static void multiply(void *stream, const struct product *all)
         p.in.sums += at * 16;
         p.out += (size_t)first * p.rows;
         if (p.cols == 1)
-            launch_few<F, true>(stream, &p);
+            launch_few<F, true>(stream, &p, 1);
         else
-            launch_few<F, false>(stream, &p);
+            launch_few<F, false>(stream, &p, 1);
     }
+}
+
+static void run(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, uint32_t picks,
+                struct product *p)
+{
+    switch (w->type) {
+#define E(name, input, ...)                                                                                            \
+    case GGUF_TENSOR_##name:                                                                                           \
+        p->in = input == QUANT_NARROW ? in->narrow : in->wide;                                                         \
+        multiply<format_of<GGUF_TENSOR_##name>>(stream, p, picks);                                                     \
+        return;
+        QUANT_BLOCKED_LIST(E)
+#undef E
+    default:
+        product_floats(stream, w->type, p, picks);
+    }
+}
+
+static struct product product_of(const struct cuda_matrix *w, const struct cuda_input *in, float *out)
+{
+    struct product p = {};
+    p.w = (const uint8_t *)w->data;
+    p.n = w->n;
+    p.rows = w->rows;
+    p.runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
+    p.cols = in->cols;
+    p.f = in->f;
+    p.out = out;
+    return p;
 }
 
 void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
                    float *out)
 {
-    struct product p = {(const uint8_t *)w->data,           w->n,  w->rows,   (w->n + ARITH_RUN - 1) / ARITH_RUN,
-                        in->cols, in->f, in->narrow, bias, adds, out};
-    switch (w->type) {
-#define E(name, input, ...)                                                                                            \
-    case GGUF_TENSOR_##name:                                                                                           \
-        p.in = input == QUANT_NARROW ? in->narrow : in->wide;                                                          \
-        multiply<format_of<GGUF_TENSOR_##name>>(stream, &p);                                                           \
-        return;
-        QUANT_BLOCKED_LIST(E)
-#undef E
-    default:
-        product_floats(stream, w->type, &p);
-    }
+    struct product p = product_of(w, in, out);
+    p.bias = bias;
+    p.adds = adds;
+    run(stream, w, in, 1, &p);
+}
+
+/* Picks that share an expert read its matrix each for themselves: as few do when few rows are evaluated. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t, uint32_t share,
+                          const struct cuda_input *in, struct cuda_picks picks, float *out)
+{
+    struct product p = product_of(w, in, out);
+    p.chosen = picks.chosen;
+    p.stride = stride;
+    p.share = share;
+    p.cols = 1;
+    run(stream, w, in, in->cols * share, &p);
 }

@@ -1,8 +1,8 @@
 /* Weights as the GPU's kernels read them: the bits of the file in another order, made on the way to the GPU.
  *
- * Blocked formats: 32 rows form a tile, a tile is a sequence of runs (256 elements; the last may be short, and is padded
- * with zeros). In a run each of the 32 lanes of a warp finds its row in pieces, and the same piece of all lanes stands
- * together, so that a warp reads neighbouring bytes:
+ * Blocked formats: 32 rows form a tile, a tile is a sequence of runs (256 elements; the last may be short, and is
+ * padded with zeros). In a run each of the 32 lanes of a warp finds its row in pieces, and the same piece of all lanes
+ * stands together, so that a warp reads neighbouring bytes:
  *
  *     codes  [2 bits][32][16 bytes]
  *     head   [0..2][32][16 bytes]
