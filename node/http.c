@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/http_head.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -222,17 +223,41 @@ static struct link *link_of(struct MHD_Connection *c)
     return info->socket_context;
 }
 
+static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_n, const char *value,
+                                size_t value_n)
+{
+    (void)kind;
+    if (value)
+        http_head_add(arg, name, name_n, value, value_n);
+    return MHD_YES;
+}
+
+/* An answer before the body is read has libmicrohttpd close the connection behind it. */
+static enum MHD_Result on_head(struct http_request *r, const char *version)
+{
+    struct http_head head = {0};
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, on_field, &head);
+    http_head_end(&head);
+    if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
+        head.fault = "Transfer-Encoding needs HTTP/1.1";
+    if (!head.fault)
+        return MHD_YES;
+    r->phase = WAITING;
+    http_reply_error(r, 400, "bad_head", head.fault);
+    r->queued = true;
+    return MHD_queue_response(r->connection, r->status, r->response);
+}
+
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char *path, const char *method,
                                  const char *version, const char *data, size_t *data_n, void **slot)
 {
     struct http_request *r = *slot;
     (void)arg;
-    (void)version;
     if (!r) {
         struct link *l = link_of(c);
         l->is_fresh = false;
-        *slot = request_new(l, c, method, path);
-        return MHD_YES;
+        *slot = r = request_new(l, c, method, path);
+        return on_head(r, version);
     }
     if (*data_n) {
         if (r->body.n + *data_n > HTTP_BODY_MAX)

@@ -4,6 +4,7 @@
 #ifndef KITH_TESTS_SIM_MEASURE_H
 #define KITH_TESTS_SIM_MEASURE_H
 
+#include "p2p/msg.h"
 #include "tests/sim/sim.h"
 
 struct measure_options {
@@ -20,5 +21,7 @@ struct measure_options {
 bool measure_run(const struct measure_options *o, bool is_logged);
 /* Charges the running node. */
 void measure_charge(uint64_t ns);
+/* A node sent a message with a body of n bytes. */
+void measure_sent(struct sim *s, enum msg_type type, size_t n);
 
 #endif

@@ -162,6 +162,7 @@ void node_bury(struct sim_node *n)
     n->peers = NULL;
     n->ledger = NULL;
     n->is_up = false;
+    sim_turn_moved(n);
     if (n->dies_of_power) {
         disk_crash(n->disk, &n->random);
         store_crash(n->store);

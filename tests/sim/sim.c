@@ -96,6 +96,38 @@ static void on_line(void *arg, enum log_level level, const char *line)
         sim_violated(s, "log", "node %s says: %s", n->name, line);
 }
 
+/* -- whose turn comes first: a tournament of the nodes, the winner of each pair one level up -- */
+
+static uint64_t node_next_us(const struct sim_node *n)
+{
+    if (!n->is_up)
+        return UINT64_MAX;
+    uint64_t at = n->host.tasks ? 0 : timer_next_ms(&n->host.timers);
+    return at > n->busy_us ? at : n->busy_us;
+}
+
+/* Of equal times the lower index wins. */
+void sim_turn_moved(struct sim_node *n)
+{
+    struct sim *s = n->sim;
+    if (s->current == n)
+        return; /* when it leaves */
+    unsigned at = SIM_NODES_MAX + n->index;
+    s->turn_us[at] = node_next_us(n);
+    for (at /= 2; at > 0; at /= 2) {
+        uint64_t left = s->turn_us[2 * at], right = s->turn_us[2 * at + 1];
+        s->turn_us[at] = left < right ? left : right;
+    }
+}
+
+static struct sim_node *turn_first(struct sim *s)
+{
+    unsigned at = 1;
+    while (at < SIM_NODES_MAX)
+        at = 2 * at + (s->turn_us[2 * at] > s->turn_us[at]);
+    return &s->node[at - SIM_NODES_MAX];
+}
+
 /* -- nodes at work -- */
 
 void sim_enter(struct sim_node *n)
@@ -111,6 +143,7 @@ void sim_leave(struct sim_node *n)
     uint64_t busy_us = n->sim->now_us + n->charge_ns / 1000;
     n->busy_us = busy_us > n->busy_us ? busy_us : n->busy_us;
     n->sim->current = NULL;
+    sim_turn_moved(n);
 }
 
 bool sim_acts(struct sim_node *n)
@@ -136,6 +169,7 @@ void sim_task_add(struct sim_node *n, void (*fn)(void *arg), void (*drop)(void *
     *t = (struct sim_task){.fn = fn, .drop = drop, .arg = arg};
     *n->host.tasks_end = t;
     n->host.tasks_end = &t->next;
+    sim_turn_moved(n);
 }
 
 static void run_task(struct sim_node *n)
@@ -161,15 +195,6 @@ static void node_turn(struct sim_node *n)
         node_bury(n);
 }
 
-static uint64_t node_next_us(const struct sim_node *n)
-{
-    if (!n->is_up)
-        return UINT64_MAX;
-    uint64_t at = n->host.tasks ? 0 : timer_next_ms(&n->host.timers);
-    at = at > n->busy_us ? at : n->busy_us;
-    return at > n->sim->now_us ? at : n->sim->now_us;
-}
-
 /* -- the loop -- */
 
 void sim_at(struct sim *s, struct timer *t, uint64_t at_us, timer_fn fn, void *arg)
@@ -180,13 +205,11 @@ void sim_at(struct sim *s, struct timer *t, uint64_t at_us, timer_fn fn, void *a
 static bool turn(struct sim *s, uint64_t until_us)
 {
     uint64_t at = timer_next_ms(&s->events);
+    uint64_t ready = s->turn_us[1] > s->now_us ? s->turn_us[1] : s->now_us;
     struct sim_node *first = NULL;
-    for (unsigned i = 0; i < s->nodes; i++) {
-        uint64_t next = node_next_us(&s->node[i]);
-        if (next < at) {
-            at = next;
-            first = &s->node[i];
-        }
+    if (ready < at) {
+        at = ready;
+        first = turn_first(s);
     }
     if (at > until_us) {
         s->now_us = until_us;
@@ -269,6 +292,8 @@ struct sim *sim_new(const struct sim_options *o)
     log_open(LOG_DEBUG, on_line, NULL, s);
     draw_roles(s, role);
     s->node = mem_array(SIM_NODES_MAX, sizeof *s->node);
+    for (unsigned i = 0; i < 2 * SIM_NODES_MAX; i++)
+        s->turn_us[i] = UINT64_MAX;
     for (unsigned i = 0; i < o->nodes + o->followers; i++)
         node_create(s, role[i]);
     for (unsigned i = 0; i < o->nodes; i++)

@@ -133,6 +133,7 @@ struct sim {
     struct sim_node *current; /* whose code runs */
     struct sim_node *node;    /* sim_nodes of them */
     unsigned nodes;
+    uint64_t turn_us[2 * SIM_NODES_MAX]; /* sim_turn_moved: when each can do something, from SIM_NODES_MAX on */
     struct genesis genesis;
     struct buf genesis_room;
     struct hash chain;
@@ -176,6 +177,8 @@ void sim_leave(struct sim_node *n);
 /* One thing done to the outside: false if the node is dead, or dies of it. */
 bool sim_acts(struct sim_node *n);
 void sim_task_add(struct sim_node *n, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
+/* To be told whenever a node's tasks, timers or state may have changed from outside of its turn. */
+void sim_turn_moved(struct sim_node *n);
 bool sim_is_honest(const struct sim_node *n);
 uint64_t sim_height(const struct sim_node *n); /* last committed; needs is_up */
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "tests/sim/check.h"
+#include "tests/sim/measure.h"
 #include "tests/sim/role.h"
 
 #include <stdlib.h>
@@ -137,6 +138,7 @@ static bool is_consensus(enum msg_type type)
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
 {
     struct wire *w = n->sim->wire;
+    measure_sent(n->sim, type, body.n);
     if (!n->is_dead)
         check_sent(n, type, body);
     if (peer_state(to) == PEER_READY && is_blocked(w, n, peer_key(to), type, body))

@@ -1,0 +1,27 @@
+/* Whether the head of a request can be read in one way only (RFC 9112). What does not say plainly where fields and the
+ * body end is refused before the body is read, so that no two readers on the way see two different requests.
+ *
+ * libmicrohttpd takes more than that, and hides some of it: a name keeps its blanks, a line that continues another is
+ * added to the other's name, what stands behind a NUL is forgotten, an empty name ends the head, the first of two
+ * lengths counts. But it cuts its fields out of the bytes as they came, with zeros in place of the colon and of the
+ * line's end. So a field must also stand where it does if it is a line of its own: name, colon, blanks, value, CR LF,
+ * the next name. A libmicrohttpd that kept fields elsewhere would have every request refused, never a doubtful one let
+ * in. */
+#ifndef KITH_NODE_HTTP_HEAD_H
+#define KITH_NODE_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_head {
+    const char *fault; /* what is wrong first, in words for the client, or NULL */
+    const char *next;  /* where the next field must begin; NULL before the first */
+    bool has_length, has_encoding, has_host;
+};
+
+/* The next field. name[name_n] was the colon; value[value_n] and the byte behind it can be read. */
+void http_head_add(struct http_head *h, const char *name, size_t name_n, const char *value, size_t value_n);
+/* Behind the last one: the bytes of the empty line can be read. */
+void http_head_end(struct http_head *h);
+
+#endif
