@@ -233,18 +233,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* -- starting -- */
 
+static void pack_name(const struct hash *root, struct buf *out)
+{
+    char hex[2 * HASH_SIZE + 1];
+    hex_put(hex, root->b, HASH_SIZE);
+    buf_add_format(out, "%s-%d.pack", hex, WIRE_PACK_VERSION);
+}
+
 /* A file for packed weights, as far as there is one. */
 static void open_pack(struct worker *w)
 {
     const struct workers_options *o = &w->owner->o;
     struct note note;
     struct buf name = {0};
-    char hex[2 * HASH_SIZE + 1];
     keep_clear(&w->pack);
     if (!o->packs || o->packs_bytes == 0 || w->mode != WORKER_FULL)
         return;
-    hex_put(hex, w->root.b, HASH_SIZE);
-    buf_add_format(&name, "%s-%d.pack", hex, WIRE_PACK_VERSION);
+    pack_name(&w->root, &name);
     enum err e = keep_open(o->packs, o->packs_bytes, buf_text(&name), w->file_bytes, &w->pack, &note);
     if (e != ERR_OK)
         log_event(e == ERR_BUSY || e == ERR_LIMIT ? LOG_DEBUG : LOG_ODD, "worker", "pack", "%s", note.text);
@@ -430,6 +435,22 @@ void workers_stop(struct workers *ws, struct worker *one)
     one->state = WORKER_DOWN;
     host_timer_cancel(ws->o.host, &one->restart);
     host_timer_set(ws->o.host, &one->late, 0, on_gone, one);
+}
+
+void workers_drop_model(struct workers *ws, const struct hash *root)
+{
+    struct buf path = {0};
+    for (struct worker *w = ws->list, *next; w; w = next) {
+        next = w->next;
+        if (hash_equal(&w->root, root))
+            workers_stop(ws, w);
+    }
+    if (!ws->o.packs)
+        return;
+    buf_add_format(&path, "%s/", ws->o.packs);
+    pack_name(root, &path);
+    (void)!host_remove(ws->o.host, buf_text(&path), NULL); /* there may be none */
+    buf_clear(&path);
 }
 
 struct worker *workers_find(struct workers *ws, const struct hash *root, enum worker_mode mode)

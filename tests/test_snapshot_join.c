@@ -1,4 +1,5 @@
 /* Joining by snapshots over real sockets: from peers that lie, are killed, or have dropped what came before. */
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/snapshot_in.h"
@@ -31,7 +32,7 @@ struct cluster {
     struct hash chain;
     char *dir;
     uint64_t target;
-    unsigned who, broken, refused, dropped;
+    unsigned who, broken, refused, unreadable;
     uint64_t keep_blocks;
     enum snapshot_sync sync;
 };
@@ -42,6 +43,7 @@ static void on_line(void *arg, enum log_level level, const char *line)
     if (level == LOG_BROKEN)
         c->broken++;
     c->refused += strstr(line, "snapshot refused") != NULL;
+    c->unreadable += strstr(line, "snapshot unreadable") != NULL;
     if (level >= LOG_BROKEN || getenv("KITH_TEST_LOG"))
         print_message("%s\n", line);
 }
@@ -355,6 +357,77 @@ static void who_lies_is_found_at_once(void **state)
     cluster_free(c);
 }
 
+/* -- a disk that changes what is kept -- */
+
+static void change_bytes(const char *path, size_t step)
+{
+    struct buf raw = {0};
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(file_read(path, 64u << 20, &raw, NULL), ERR_OK);
+    for (size_t at = step / 2; at < raw.n; at += step) {
+        raw.p[at] ^= 4;
+        assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+        assert_int_equal(fwrite(raw.p + at, 1, 1, f), 1);
+    }
+    assert_int_equal(fclose(f), 0);
+    buf_clear(&raw);
+}
+
+/* Every leaf that one of two nodes serves was changed: it says so and gives none, the other's make the state. */
+static void changed_leaves_are_not_served(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(2, 1, 0);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
+    for (unsigned i = 0; i < 2; i++)
+        c->m[i].snapshots->o.interval = 0;
+    struct snapshots *s = c->m[0].snapshots;
+    char path[4096];
+    for (unsigned i = 0; i < s->kept_n; i++) {
+        snapshot_file(s, s->kept[i].index.base.height, "leaves", path);
+        change_bytes(path, 1000);
+    }
+    start(c, 2);
+    net_join(&c->net, 2, 0);
+    net_join(&c->net, 2, 1);
+    reach(c, 2, height(c, 1) + 5, PATIENCE_MS);
+    assert_true(has_state_of(c, 2));
+    assert_true(c->unreadable > 0);
+    cluster_free(c);
+}
+
+/* An index with any bit changed is no index: it is named, and goes with its leaves. */
+static void changed_indexes_are_dropped(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(1, 0, 0);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
+    struct snapshots *s = c->m[0].snapshots, copy = {.o = s->o};
+    s->o.interval = 0;
+    char path[4096], dir[300];
+    struct buf index = {0};
+    struct note note;
+    uint64_t at = s->kept[0].index.base.height;
+    snapshot_file(s, at, "index", path);
+    assert_int_equal(file_read(path, 1u << 20, &index, NULL), ERR_OK);
+    snprintf(dir, sizeof dir, "%s/copy", c->dir);
+    copy.dir = dir;
+    assert_int_equal(host_make_dir(c->net.host, dir, NULL), ERR_OK);
+    snapshot_file(&copy, at, "index", path);
+    for (size_t i = 0; i < index.n; i++) {
+        index.p[i] ^= (uint8_t)(1u << i % 8);
+        FILE *f = fopen(path, "wb");
+        assert_int_equal(fwrite(index.p, 1, index.n, f), index.n);
+        fclose(f);
+        index.p[i] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(snapshot_keep(&copy, at, &note), ERR_CORRUPT);
+        assert_non_null(strstr(note.text, path));
+    }
+    buf_clear(&index);
+    cluster_free(c);
+}
+
 /* -- pruning -- */
 
 static bool is_pruned(void *arg)
@@ -397,8 +470,8 @@ static void old_blocks_go_and_peers_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_node_joins_and_follows),
-        cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(a_new_node_joins_and_follows),     cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(changed_leaves_are_not_served),    cmocka_unit_test(changed_indexes_are_dropped),
         cmocka_unit_test(old_blocks_go_and_peers_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,22 @@ template <int left> LANE void lane_copy_wait(void)
 #endif
 }
 
+/* -- loads -- */
+
+/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+LANE uint4 lane_load_once(const void *global)
+{
+#ifdef __CUDACC__
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global));
+    return v;
+#else
+    return *(const uint4 *)global;
+#endif
+}
+
 /* -- what arith.h and arith_fn.h do not have -- */
 
 /* Sums in a register that begins as LANE_ZERO become floats by one subtraction: exact for |sum| < 2^22. */
