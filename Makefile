@@ -249,7 +249,7 @@ debug:
 tidy:
 	@scripts/tidy
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cu' '*.cc')
 
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
