@@ -165,6 +165,8 @@ static void take_opened(struct worker *w, const struct wire_opened *m)
     take_pack(w, m);
     log_event(LOG_INFO, "worker", "ready", "architecture=%s format=%s backend=%s context=%u", m->architecture.s,
               m->format.s, m->backend.s, m->context);
+    if (m->device.n)
+        log_event(LOG_INFO, "worker", "device", "%s", m->device.s);
     ask_send_all(w);
     ask_tell_ready(w);
 }
@@ -182,6 +184,17 @@ static void take_refusal(struct worker *w, const struct wire_failed *m)
     ask_fail_all(w, w->refusal, &note);
 }
 
+/* A GPU failed; what it was asked goes on. */
+static enum err take_device(struct worker *w, const struct wire_frame *frame)
+{
+    struct wire_device m;
+    if (!wire_read_device(frame->body, &m))
+        return ERR_PROTOCOL;
+    w->opened.device = m.device;
+    log_event(LOG_ODD, "worker", "device", "%s", m.device.s);
+    return ERR_OK;
+}
+
 static enum err take_frame(struct worker *w, const struct wire_frame *frame)
 {
     struct wire_opened opened;
@@ -192,6 +205,8 @@ static enum err take_frame(struct worker *w, const struct wire_frame *frame)
         keep_remove(&w->pack);
         return ERR_CORRUPT;
     }
+    if (w->state == WORKER_READY && frame->type == WIRE_DEVICE)
+        return take_device(w, frame);
     if (w->state == WORKER_READY)
         return ask_take(w, frame);
     if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
@@ -287,13 +302,14 @@ static int spawn(struct worker *w, struct worker_proc *p)
     stdio[WORKER_FD_MODEL].data.fd = w->fd;
     stdio[WORKER_FD_PACK].flags = UV_INHERIT_FD;
     stdio[WORKER_FD_PACK].data.fd = w->pack.fd;
-    char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
+    char *argv[] = {"kith-worker", NULL}, *environment[LOCATE_ENVIRONMENT_MAX];
+    locate_environment(environment);
     uv_process_options_t o;
     memset(&o, 0, sizeof o);
     o.exit_cb = on_exit_status;
     o.file = buf_text(&w->owner->program);
     o.args = argv;
-    o.env = environment; /* none of ours is its business */
+    o.env = environment;
     o.stdio = stdio;
     o.stdio_count = w->pack.fd < 0 ? WORKER_FD_PACK : WORKER_FD_PACK + 1;
     return uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
@@ -535,6 +551,7 @@ void worker_get_info(const struct worker *w, struct worker_info *out)
     snprintf(out->architecture, sizeof out->architecture, "%.63s", o->architecture.s);
     snprintf(out->format, sizeof out->format, "%.31s", o->format.s);
     snprintf(out->backend, sizeof out->backend, "%.31s", o->backend.s);
+    snprintf(out->device, sizeof out->device, "%.255s", o->device.s);
 }
 
 void workers_each(struct workers *ws, worker_info_fn fn, void *arg)

@@ -35,7 +35,7 @@ struct worker_info {
     struct hash root;
     enum worker_mode mode;
     bool ready;
-    char architecture[64], format[32], backend[32];
+    char architecture[64], format[32], backend[32], device[256]; /* device: as in worker_proto.h, may be empty */
     uint32_t vocab, context, jobs;
     int32_t bos, eos; /* -1: none */
     uint64_t parameters, memory_bytes;

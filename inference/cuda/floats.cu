@@ -42,6 +42,7 @@ LANE float fold_lanes(float even, float odd)
 template <uint32_t type, uint32_t cols>
 static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct product p, uint32_t first)
 {
+    product_pick(&p, 0);
     const uint32_t lane = threadIdx.x % WARP, pack = blockIdx.x * WARPS + threadIdx.x / WARP,
                    row = pack * ROWS_OF_WARP + lane / LANES_OF_ROW, group = floats_of<type>::group,
                    groups = (p.n + group - 1) / group;
@@ -72,21 +73,21 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
     }
 }
 
-template <uint32_t type> static void launch_floats(void *stream, const struct product *p)
+template <uint32_t type> static void launch_floats(void *stream, const struct product *p, uint32_t picks)
 {
-    dim3 grid((p->rows + WARPS * ROWS_OF_WARP - 1) / (WARPS * ROWS_OF_WARP));
+    dim3 grid((p->rows + WARPS * ROWS_OF_WARP - 1) / (WARPS * ROWS_OF_WARP), picks);
     if (p->cols == 1)
         return launch(multiply_floats<type, 1>, grid, dim3(WARPS * WARP), 0, stream, *p, 0u);
     for (uint32_t first = 0; first < p->cols; first += COLS_AT_ONCE)
         launch(multiply_floats<type, COLS_AT_ONCE>, grid, dim3(WARPS * WARP), 0, stream, *p, first);
 }
 
-void product_floats(void *stream, uint32_t type, const struct product *p)
+void product_floats(void *stream, uint32_t type, const struct product *p, uint32_t picks)
 {
     if (type == GGUF_TENSOR_F32)
-        launch_floats<GGUF_TENSOR_F32>(stream, p);
+        launch_floats<GGUF_TENSOR_F32>(stream, p, picks);
     else if (type == GGUF_TENSOR_F16)
-        launch_floats<GGUF_TENSOR_F16>(stream, p);
+        launch_floats<GGUF_TENSOR_F16>(stream, p, picks);
     else
-        launch_floats<GGUF_TENSOR_BF16>(stream, p);
+        launch_floats<GGUF_TENSOR_BF16>(stream, p, picks);
 }

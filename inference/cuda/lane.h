@@ -56,7 +56,7 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
 template <typename... P, typename... A>
 static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *, A... args)
 {
-    emulate_launch(grid, block, shared, [&] { kernel(args...); });
+    emulate_launch(grid, block, shared, [=] { kernel(args...); });
 }
 #endif
 

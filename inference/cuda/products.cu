@@ -129,6 +129,7 @@ static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F,
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
+    product_pick(&p, F::is_narrow ? RUN_BLOCKS : 1);
     const uint32_t cols = is_one ? 1 : p.cols, round = few<is_one>::round, lane = threadIdx.x % WARP,
                    warp = threadIdx.x / WARP, warps = blockDim.x / WARP, row = blockIdx.x * WARP + lane;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
@@ -146,49 +147,73 @@ static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F,
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for each column. */
-template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
+template <class F, bool is_one> static void launch_few(void *stream, const struct product *p, uint32_t picks)
 {
     const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < p->cols ? p->cols : warps;
-    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP), dim3(warps * WARP),
+    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP, picks), dim3(warps * WARP),
            few_shared(p->cols, warps, few<is_one>::round), stream, *p);
 }
 
 /* -- any number of columns -- */
 
-template <class F> static void multiply(void *stream, const struct product *p)
+template <class F> static void multiply(void *stream, const struct product *p, uint32_t picks)
 {
-    if (p->cols == 1)
-        launch_few<F, true>(stream, p);
+    if (p->chosen || p->cols == 1)
+        launch_few<F, true>(stream, p, picks);
     else if (p->cols <= few<false>::cols)
-        launch_few<F, false>(stream, p);
+        launch_few<F, false>(stream, p, 1);
     else
         product_many(stream, F::type, p);
+}
+
+static void run(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, uint32_t picks,
+                struct product *p)
+{
+    switch (w->type) {
+#define E(name, input, ...)                                                                                            \
+    case GGUF_TENSOR_##name:                                                                                           \
+        p->in = input == QUANT_NARROW ? in->narrow : in->wide;                                                         \
+        multiply<format_of<GGUF_TENSOR_##name>>(stream, p, picks);                                                     \
+        return;
+        QUANT_BLOCKED_LIST(E)
+#undef E
+    default:
+        product_floats(stream, w->type, p, picks);
+    }
+}
+
+static struct product product_of(const struct cuda_matrix *w, const struct cuda_input *in, float *out)
+{
+    struct product p = {};
+    p.w = (const uint8_t *)w->data;
+    p.n = w->n;
+    p.rows = w->rows;
+    p.runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
+    p.cols = in->cols;
+    p.f = in->f;
+    p.out = out;
+    return p;
 }
 
 void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
                    float *out)
 {
-    struct product p = {(const uint8_t *)w->data,
-                        w->n,
-                        w->rows,
-                        (w->n + ARITH_RUN - 1) / ARITH_RUN,
-                        in->cols,
-                        in->f,
-                        in->narrow,
-                        bias,
-                        adds,
-                        out};
-    switch (w->type) {
-#define E(name, input, ...)                                                                                            \
-    case GGUF_TENSOR_##name:                                                                                           \
-        p.in = input == QUANT_NARROW ? in->narrow : in->wide;                                                          \
-        multiply<format_of<GGUF_TENSOR_##name>>(stream, &p);                                                           \
-        return;
-        QUANT_BLOCKED_LIST(E)
-#undef E
-    default:
-        product_floats(stream, w->type, &p);
-    }
+    struct product p = product_of(w, in, out);
+    p.bias = bias;
+    p.adds = adds;
+    run(stream, w, in, 1, &p);
+}
+
+/* Picks that share an expert read its matrix each for themselves: as few do when few rows are evaluated. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t, uint32_t share,
+                          const struct cuda_input *in, struct cuda_picks picks, float *out)
+{
+    struct product p = product_of(w, in, out);
+    p.chosen = picks.chosen;
+    p.stride = stride;
+    p.share = share;
+    p.cols = 1;
+    run(stream, w, in, in->cols * share, &p);
 }

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 
 #include "tests/cuda/order.h"
 
@@ -244,8 +245,13 @@ void *emulate_shared(void);
 size_t emulate_shared_most(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
+/* While launches are recorded they are kept, with copies of their arguments, instead of run. */
+bool emulate_keeps(const std::function<void()> &launch);
+
 template <typename Call> static inline void emulate_launch(dim3 grid, dim3 block, size_t shared, Call call)
 {
+    if (emulate_keeps([=] { emulate_launch(grid, block, shared, call); }))
+        return;
     emulate_run(
         grid, block, shared, [](void *c) { (*(Call *)c)(); }, &call);
 }
