@@ -76,6 +76,7 @@ struct gpu_buffers {
 /* Numbers of a batch, in one piece of memory that is copied at once. */
 struct gpu_facts {
     const uint32_t *position, *table, *slot, *all, *page; /* all: 0, 1, 2 ... */
+    const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
     uint8_t *finite;
 };
