@@ -44,6 +44,8 @@ static void gpu_close(struct device *d)
         return;
     if (d->queue) {
         gpu_graph_forget(d);
+        if (d->pinned)
+            cuda_unpin(d->queue, d->pinned);
         void *all[] = {
 #define B(name, type, count) d->b.name,
             GPU_BUFFERS(B)

@@ -391,6 +391,18 @@ static void run_shape(struct pass *t, const struct gpu_shape *shape)
         queue_all(t, shape);
 }
 
+/* Logits come by the same memory every time: one copy, without a detour. */
+static void pin_logits(struct device *d, const struct device_batch *b)
+{
+    uint64_t rows = d->o.batch_max < GPU_PINNED_ROWS ? d->o.batch_max : GPU_PINNED_ROWS;
+    if (!b->told || d->pinned == b->logits)
+        return;
+    if (d->pinned)
+        cuda_unpin(d->queue, d->pinned);
+    d->pinned = b->logits;
+    cuda_pin(d->queue, d->pinned, rows * d->o.model->vocab * sizeof(float));
+}
+
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
 {
     const struct model *m = d->o.model;
@@ -403,6 +415,7 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         e = put_facts(d, b, &t.f, note);
     if (e != ERR_OK)
         return e;
+    pin_logits(d, b);
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
     const struct gpu_shape shape = {b->n, b->wanted, b->told, pages_most};
