@@ -152,7 +152,7 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     const struct model *m = t->m;
     void *stream = t->d->stream;
     uint32_t picks_n = t->cols * m->experts_used;
-    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick};
+    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in =
         input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);

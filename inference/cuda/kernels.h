@@ -74,6 +74,7 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
     float *weight;    /* [P] */
     uint32_t *begin;  /* [experts + 1] where an expert's picks begin in `pick` */
     uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
+    uint32_t cols;    /* an expert has at most one pick of each row */
 };
 /* moe.c's routing: score[cols, experts] is scratch then. */
 void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,

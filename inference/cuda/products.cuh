@@ -7,31 +7,43 @@
 
 struct product {
     const uint8_t *w;
-    uint32_t n, rows, runs, cols;
-    const float *f;        /* formats of floats: [cols, n] */
-    struct cuda_blocks in; /* the others: of the format's width */
+    uint32_t n, rows, runs, cols; /* at most, of a block's matrix */
+    const float *f;               /* formats of floats: [cols, n] */
+    struct cuda_blocks in;        /* the others: of the format's width */
     const float *bias;
     bool adds;
-    float *out; /* [cols, rows] */
-    /* Experts: one launch for all picks, blockIdx.y each, with a column and a matrix of its own. */
-    const uint32_t *chosen; /* [picks], or NULL */
-    uint64_t stride;        /* bytes from one matrix to the next */
-    uint32_t share;         /* picks of one column */
+    float *out; /* [cols or picks, rows] */
+    /* Experts, else NULL: blockIdx.z is a pick, or where `begin` is given an expert with all its picks. */
+    const uint32_t *chosen, *begin, *pick;
+    uint64_t stride;       /* bytes from one matrix to the next */
+    uint32_t picks, share; /* all; of one column of the input */
+    uint32_t z;            /* the grid's third side */
 };
 
-/* The product of this block's pick: one column. `scales`: of a run of the input. */
-LANE void product_pick(struct product *p, uint32_t scales)
+/* What a block multiplies: a matrix and so many columns of the result. */
+struct product_part {
+    const uint8_t *w;
+    const uint32_t *pick; /* which columns; NULL: from `first` on */
+    uint32_t first, cols;
+};
+LANE struct product_part product_part_of(const struct product *p)
 {
     if (!p->chosen)
-        return;
-    uint32_t pick = blockIdx.y, col = pick / p->share;
-    size_t runs = (size_t)col * p->runs;
-    p->w += p->chosen[pick] * p->stride;
-    p->f += (size_t)col * p->n;
-    p->in.q += runs * ARITH_RUN;
-    p->in.s += runs * scales;
-    p->in.sums += runs * 16;
-    p->out += (size_t)pick * p->rows;
+        return product_part{p->w, nullptr, 0, p->cols};
+    if (!p->begin)
+        return product_part{p->w + p->chosen[blockIdx.z] * p->stride, nullptr, blockIdx.z, 1};
+    uint32_t begin = p->begin[blockIdx.z];
+    return product_part{p->w + blockIdx.z * p->stride, p->pick + begin, 0, p->begin[blockIdx.z + 1] - begin};
+}
+
+/* Column c of a part in the result, and what of the input belongs to a column of the result. */
+LANE uint32_t product_to(const struct product_part *part, uint32_t c)
+{
+    return part->pick ? part->pick[c] : part->first + c;
+}
+LANE uint32_t product_from(const struct product *p, uint32_t to)
+{
+    return p->chosen ? to / p->share : to;
 }
 
 LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float sum)
@@ -46,6 +58,6 @@ LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float
 void product_many(void *stream, uint32_t type, const struct product *p);
 
 /* -- floats.cu: a matrix of floats, any number of columns -- */
-void product_floats(void *stream, uint32_t type, const struct product *p, uint32_t picks);
+void product_floats(void *stream, uint32_t type, const struct product *p);
 
 #endif

@@ -103,7 +103,7 @@ static __global__ void __launch_bounds__(WARPS *WARP)
             in.wide.s[at] = scale;
     }
     if (!narrow_finite || !wide_finite)
-        marks.finite[marks.slot ? marks.slot[col] : col] = 0;
+        lane_mark(marks.finite, marks.slot, col);
 }
 
 void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks marks)
