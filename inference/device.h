@@ -64,7 +64,9 @@ struct device_batch {
 
 struct device_table {
     uint32_t abi;
-    uint32_t (*count)(struct note *why); /* 0: why there is none */
+    /* Starts all that opens files or makes code, so that a process may shut itself in behind it. How many devices there
+     * are; 0: why there is none. */
+    uint32_t (*start)(struct note *why);
     enum err (*describe)(uint32_t index, struct device_facts *out, struct note *note);
     /* Bytes on the device for such options, without the cache; and of the cache for a page. */
     uint64_t (*bytes)(const struct device_options *o);
@@ -75,6 +77,9 @@ struct device_table {
     /* ERR_FULL: the cache found no room; ERR_IO: the device is lost. */
     enum err (*run)(struct device *d, const struct device_batch *b, struct note *note);
 };
+
+/* What the shared object offers by this name. */
+__attribute__((__visibility__("default"))) const struct device_table *kith_device_table(void);
 
 #ifdef __cplusplus
 }

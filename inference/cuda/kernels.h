@@ -78,9 +78,10 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
 /* moe.c's routing: score[cols, experts] is scratch then. */
 void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
                 struct cuda_picks out);
-/* out[P, rows]: pick p = row x used + rank times the matrix of its expert; column p / used of the input, or column p
- * where the input has a column for every pick (in->cols == P). `stride`: bytes from one expert's matrix to the next. */
-void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t used,
+/* out[P, rows]: pick p = row x used + rank times the matrix of its expert; the input of pick p is column p / share:
+ * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
+ * to the next. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
                           const struct cuda_input *in, struct cuda_picks picks, float *out);
 /* out[c] = ((+0 + y[c, 0] w[c, 0]) + y[c, 1] w[c, 1]) ..., y[P, n]. */
 void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint32_t used, uint32_t n, uint32_t cols,

@@ -56,7 +56,7 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
 template <typename... P, typename... A>
 static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *, A... args)
 {
-    emulate_launch(grid, block, shared, [&] { kernel(args...); });
+    emulate_launch(grid, block, shared, [=] { kernel(args...); });
 }
 #endif
 
@@ -141,6 +141,22 @@ template <int left> LANE void lane_copy_wait(void)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#endif
+}
+
+/* -- loads -- */
+
+/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+LANE uint4 lane_load_once(const void *global)
+{
+#ifdef __CUDACC__
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global));
+    return v;
+#else
+    return *(const uint4 *)global;
 #endif
 }
 

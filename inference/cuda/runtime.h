@@ -15,8 +15,8 @@ extern "C" {
 
 struct cuda_queue;
 
-/* How many GPUs there are; 0 with a reason in the note. */
-uint32_t cuda_count(struct note *note);
+/* How many GPUs there are, all of them started, with their kernels; 0 with a reason in the note. */
+uint32_t cuda_start(struct note *note);
 enum err cuda_describe(uint32_t index, struct device_facts *out, struct note *note) MUST_USE;
 
 enum err cuda_queue_new(uint32_t index, struct cuda_queue **out, struct note *note) MUST_USE;
@@ -38,10 +38,10 @@ void cuda_zero(struct cuda_queue *q, void *device, size_t bytes);
 /* Until all that was queued is done. ERR_IO with a note: the device is lost. */
 enum err cuda_wait(struct cuda_queue *q, struct note *note) MUST_USE;
 
-/* What is queued between begin and end is recorded as a graph, which costs one launch whenever it is run. It was not
- * run yet when end returns it; NULL: it cannot be recorded, and was done as if nothing had been said. */
+/* What is queued between begin and end is recorded instead of done: a graph, which costs one launch whenever it is run.
+ * Neither may be possible: begin says false, end NULL; then it is to be queued again, plainly. */
 struct cuda_graph;
-void cuda_graph_begin(struct cuda_queue *q);
+bool cuda_graph_begin(struct cuda_queue *q);
 struct cuda_graph *cuda_graph_end(struct cuda_queue *q);
 void cuda_graph_run(struct cuda_queue *q, const struct cuda_graph *g);
 void cuda_graph_free(struct cuda_graph *g);

@@ -13,6 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+
+#include "tests/cuda/order.h"
 
 #include "tests/cuda/order.h"
 
@@ -242,8 +245,13 @@ static inline float __int2float_rn(int x)
 void *emulate_shared(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
+/* While launches are recorded they are kept, with copies of their arguments, instead of run. */
+bool emulate_keeps(const std::function<void()> &launch);
+
 template <typename Call> static inline void emulate_launch(dim3 grid, dim3 block, size_t shared, Call call)
 {
+    if (emulate_keeps([=] { emulate_launch(grid, block, shared, call); }))
+        return;
     emulate_run(
         grid, block, shared, [](void *c) { (*(Call *)c)(); }, &call);
 }

@@ -1,5 +1,7 @@
-/* cuda/runtime.h in this machine's memory. Work is done when it is queued; a graph is what was queued, kept. */
+/* cuda/runtime.h in this machine's memory. Work is done when it is queued. */
 #include "tests/cuda/runtime_emulated.h"
+
+#include "tests/cuda/emulate.h"
 
 #include "inference/cuda/runtime.h"
 
@@ -7,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <vector>
 
 struct cuda_queue {
     uint32_t index;
@@ -37,7 +40,7 @@ uint64_t emulated_bytes(void)
     return all;
 }
 
-uint32_t cuda_count(struct note *note)
+uint32_t cuda_start(struct note *note)
 {
     if (gpus == 0)
         (void)note_set(note, ERR_NOT_FOUND, "no GPU is emulated");
@@ -130,20 +133,48 @@ enum err cuda_wait(struct cuda_queue *q, struct note *note)
     return q->is_lost ? note_set(note, ERR_IO, "the emulated GPU %u is lost", q->index) : ERR_OK;
 }
 
-void cuda_graph_begin(struct cuda_queue *)
+/* -- graphs: launches, kept -- */
+
+struct cuda_graph {
+    std::vector<std::function<void()>> launches;
+};
+
+static struct cuda_graph *recording;
+static uint64_t graphs_run;
+
+bool emulate_keeps(const std::function<void()> &launch)
 {
+    if (recording)
+        recording->launches.push_back(launch);
+    return recording;
 }
 
-/* Recording is not imitated: what was to be recorded was done. */
+bool cuda_graph_begin(struct cuda_queue *)
+{
+    recording = new cuda_graph;
+    return true;
+}
+
 struct cuda_graph *cuda_graph_end(struct cuda_queue *)
 {
-    return nullptr;
+    struct cuda_graph *g = recording;
+    recording = nullptr;
+    return g;
 }
 
-void cuda_graph_run(struct cuda_queue *, const struct cuda_graph *)
+void cuda_graph_run(struct cuda_queue *, const struct cuda_graph *g)
 {
+    for (const auto &launch : g->launches)
+        launch();
+    graphs_run++;
 }
 
-void cuda_graph_free(struct cuda_graph *)
+void cuda_graph_free(struct cuda_graph *g)
 {
+    delete g;
+}
+
+uint64_t emulated_graphs_run(void)
+{
+    return graphs_run;
 }

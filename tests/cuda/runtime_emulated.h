@@ -14,6 +14,8 @@ void emulated_gpus(uint32_t count, uint64_t bytes);
 void emulated_lose_at(uint32_t nth);
 /* What is allocated now, over all devices. */
 uint64_t emulated_bytes(void);
+/* How many graphs were run so far. */
+uint64_t emulated_graphs_run(void);
 
 #ifdef __cplusplus
 }
