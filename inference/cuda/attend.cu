@@ -1,5 +1,5 @@
 /* Attention: which columns go which way. */
-#include "inference/cuda/attend.h"
+#include "inference/cuda/attend.cuh"
 
 #define LONG_COLS 16u /* columns of a stretch that may walk */
 /* Queries that walk, over all: fewer leave a GPU idle, and chunks apart from each other fill it. */

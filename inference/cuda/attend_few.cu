@@ -3,7 +3,7 @@
  *
  * A wave of launches covers so many chunks of every column that its parts fit in a bounded scratch; the next goes on
  * where it ended. How many there are depends on the plan and the pages, not on what is in them. */
-#include "inference/cuda/attend.h"
+#include "inference/cuda/attend.cuh"
 
 #define WARPS    4u   /* of a block: neighbouring chunks */
 #define COMBINED 128u /* threads of a block that combines, and chunks that it reads at a time */

@@ -2,7 +2,7 @@
  * 16 queries and what is summed of them in registers. While a chunk is met the next is on its way into shared memory.
  *
  * What bounds it is not the matrix unit but the other operations of a lane; they are counted in docs/cuda.md. */
-#include "inference/cuda/attend.h"
+#include "inference/cuda/attend.cuh"
 
 #define WARPS (ATTEND_MANY_ROWS / TILE_ROWS)
 
@@ -18,7 +18,7 @@ LANE struct chunk buffer_at(unsigned char *memory, uint32_t blocks)
     return c;
 }
 
-/* All threads of the block copy a chunk to `memory`, 16 bytes at a time, which change places as tile.h has it. */
+/* All threads of the block copy a chunk to `memory`, 16 bytes at a time, which change places as tile.cuh has it. */
 LANE void fetch(const struct attend_call *a, uint32_t table, uint32_t index, uint32_t head_kv, unsigned char *memory)
 {
     struct chunk from = chunk_at(&a->cache, table, index, head_kv), to = buffer_at(memory, a->blocks);

@@ -7,10 +7,10 @@
  * What the units of matrices call columns is assigned accordingly, four of 16 bytes at a time:
  *     keys:   column g of product j of half h is position 32 h + 16 (g % 2) + 4 (g / 2) + j
  *     values: column g of product j is element 4 g + j */
-#ifndef KITH_INFERENCE_CUDA_TILE_H
-#define KITH_INFERENCE_CUDA_TILE_H
+#ifndef KITH_INFERENCE_CUDA_TILE_CUH
+#define KITH_INFERENCE_CUDA_TILE_CUH
 
-#include "inference/cuda/chunk_at.h"
+#include "inference/cuda/chunk_at.cuh"
 
 #define TILE_ROWS 16u
 

@@ -2,10 +2,10 @@
  *
  * A tile is some columns of a stretch and some heads that share a head of keys: row r is column r / per_part and head
  * r % per_part of them. */
-#ifndef KITH_INFERENCE_CUDA_ATTEND_H
-#define KITH_INFERENCE_CUDA_ATTEND_H
+#ifndef KITH_INFERENCE_CUDA_ATTEND_CUH
+#define KITH_INFERENCE_CUDA_ATTEND_CUH
 
-#include "inference/cuda/tile.h"
+#include "inference/cuda/tile.cuh"
 
 struct attend_call {
     const float *q;
