@@ -1,6 +1,6 @@
 #!/bin/bash
-# A worker process with an emulated GPU (tests/cuda; with KITH_GPU=real this machine's own): opened by KITH_CUDA before the walls go up, the processor's digest
-# behind them; what doctor and ps say; and a shared object that is none, or of another version, is named and left out.
+# A worker process with an emulated GPU (tests/cuda; with KITH_GPU=real this machine's own): opened by KITH_CUDA before
+# the walls go up, the processor's digest behind them; what doctor says; and a shared object that is none, or of another version, is named and left out.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-build/release}

@@ -1,5 +1,5 @@
-/* Memory that a test and the kernels that it calls both see: this machine's where GPUs are emulated, managed by the driver
- * where they are real (make gpu-check). */
+/* Memory that a test and the kernels that it calls both see: this machine's where GPUs are emulated, managed by the
+ * driver where they are real (make gpu-check). */
 #ifndef KITH_TESTS_CUDA_MEMORY_H
 #define KITH_TESTS_CUDA_MEMORY_H
 
