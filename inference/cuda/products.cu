@@ -12,10 +12,10 @@
 template <bool is_one> struct few {
     static constexpr uint32_t warps = 8, cols = is_one ? 1 : 8, round = is_one ? 64 : 32;
 };
-/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128. */
+/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128, 1 has 255. */
 template <class F, bool is_one> constexpr uint32_t few_blocks(void)
 {
-    return is_one && F::bits < 5 && !F::has_table ? 3 : 2;
+    return is_one ? (F::bits < 5 && !F::has_table ? 3 : 2) : F::is_narrow && F::has_min ? 1 : 2;
 }
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
@@ -111,7 +111,7 @@ LANE void one_run(const struct product *p, const struct product_part *part, uint
     run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
     for (uint32_t c = 0; c < cols; c++) {
-        size_t from = product_from(p, product_to(part, first + c));
+        size_t from = product_from(p, product_to(p, part, first + c));
         column_load<F>(&p->in, from * p->runs + r, lane, columns + c * COLUMN_BYTES);
     }
     __syncwarp();
@@ -152,7 +152,7 @@ static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F,
         __syncthreads();
     }
     if (warp < cols && row < p.rows)
-        product_put(&p, product_to(&part, from + warp), row, total);
+        product_put(&p, product_to(&p, &part, from + warp), row, total);
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for each column. */
