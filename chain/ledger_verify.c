@@ -338,11 +338,13 @@ static void beside_part(void *arg, uint32_t part)
         check_once(b->l, &p.at[i]);
 }
 
-void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg)
+void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg, bool waits)
 {
     struct beside b = {.l = l, .fn = fn, .arg = arg};
     if (l->expected.n == 0)
         fn(arg);
+    else if (waits)
+        parallel_run_waiting(&l->parallel, beside_part, &b, 1 + parts_of(&l->expected));
     else
         parallel_run(&l->parallel, beside_part, &b, 1 + parts_of(&l->expected));
 }
