@@ -98,10 +98,29 @@
 #define INTAKE_TXS_MAX          10000       /* transactions in one list */
 #define INTAKE_BYTES_MAX        (16u << 20) /* of lists that wait to be verified: about two seconds of transfers */
 #define INTAKE_SEND_BYTES       (96u << 10) /* after which a list is sent on; with one more transaction it fits a TXS */
-#define CONSENSUS_RETRY_MS      1000        /* what a full disk refused is tried again */
-#define SYNC_WINDOW             16          /* blocks asked for ahead while catching up */
-#define SYNC_TIMEOUT_MS         5000        /* for a block from a peer, then another is asked */
-#define SYNC_PAUSE_MS           300         /* a peer that is one block ahead: consensus usually gets there by itself */
+#define BALLOTS_TELL_MS         50          /* votes gather for so long: a round trip, in which most of a kind come */
+#define CONSENSUS_TELL_MS       20 /* news gathers for so long before peers are told of it: little beside a round trip */
+#define CONSENSUS_PATIENCE_MS   100  /* what a peer told of usually comes whole from a near one within so long */
+#define CONSENSUS_ASK_MS        300  /* for what was asked for, then another is asked: a round trip around the world */
+#define RELAY_SLOTS             64   /* peers with a place: bits of a mask, as many as others may connect (PEERS_MAX) */
+#define RELAY_NEAR              3    /* peers that send us news whole: two may be hostile */
+#define RELAY_ALL               4    /* with so few peers all do: telling costs a round trip, and saves little */
+#define RELAY_TURN_MS           5000 /* until near ones are chosen anew */
+#define RELAY_SOON_MS           500  /* after a peer came or went: several do at a time */
+#define WANTED_PEER_MAX         1024 /* transactions that one peer told of and nobody brought: two seconds of a busy network \
+                                      */
+#define WANTED_LATE_MAX    255       /* unanswered questions that are counted of a peer */
+#define TX_IDS_MAX         1024 /* ids in one message */
+#define EARLY_MAX          1024 /* transactions that came before the one they follow ... */
+#define EARLY_BYTES_MAX    (4u << 20)
+#define EARLY_AHEAD        256   /* ... at most so many nonces before ... */
+#define EARLY_MS           10000 /* ... and wait for it so long: then the pool is said again anyway */
+#define BALLOTS_HEARD      4     /* sets of votes that one peer tells of at a time: two kinds, a block and nil */
+#define BALLOTS_TRIES      3     /* asking one peer for votes that it told of, and does not send */
+#define CONSENSUS_RETRY_MS 1000  /* what a full disk refused is tried again */
+#define SYNC_WINDOW        16    /* blocks asked for ahead while catching up */
+#define SYNC_TIMEOUT_MS    5000  /* for a block from a peer, then another is asked */
+#define SYNC_PAUSE_MS      300   /* a peer that is one block ahead: consensus usually gets there by itself */
 
 /* -- consensus: faults -- */
 #define CONSENSUS_EVIDENCE_MAX      64    /* that waits for its punishment: four validators that cheat in 16 heights */
