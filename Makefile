@@ -111,15 +111,16 @@ $(B)/obj/%.o: %.c $(GENERATED)
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SUPPORT := $(call objects,tests/world.c)
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORT) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
-$(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ARCHIVES)
+$(B)/replay/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
+	$(CC) $(LDFLAGS) -o $@ $< $(B)/obj/tests/fuzz/replay.o $(FUZZ_SUPPORT) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
 
 # Secrets and time: tests/ctime.c under valgrind, where it is there. A comparison that stops early must be seen.
 CTIME := valgrind -q --error-exitcode=1 --suppressions=tests/ctime.supp $(B)/ctime
@@ -260,8 +261,8 @@ fuzz-run: fuzz
 	        build/fuzz/corpus/$$f $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | grep -aE 'executed_units|ERROR|Test unit' || exit 1; done
 .PHONY: fuzzers fuzz-run
 fuzzers: $(addprefix build/fuzz/,$(FUZZERS))
-build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
-	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(ARCHIVES)
+	$(CC) $(LDFLAGS) -o $@ $< $(FUZZ_SUPPORT) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
 
 PREFIX ?= /usr/local
 install: all

@@ -139,7 +139,8 @@ void apply_office_mark(struct apply *a)
         return;
     struct buf b = {0};
     size_t from = behind ? (size_t)(behind - 1) * OFFICE_MARK_SIZE : 0;
-    buf_add(&b, m.marks.p + from, m.marks.n - from);
+    if (m.marks.n > from)
+        buf_add(&b, m.marks.p + from, m.marks.n - from);
     office_mark_put(&b, &(struct office_mark){a->height, a->time_ms});
     state_put_marks(a->s, &(struct rec_marks){bytes_of_buf(&b)});
     buf_clear(&b);

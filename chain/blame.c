@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "chain/bft_votes.h"
+#include "chain/light.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -144,6 +145,34 @@ enum err blame_get_testimony(struct bytes raw, struct testimony *t, struct note 
     free(s);
     return is_good ? ERR_OK
                    : note_set(note, ERR_FORMAT, "no testimony of a height: %zu bytes that do not decode", raw.n);
+}
+
+/* A light block's validators and commit are encoded as a testimony's. */
+static enum err testimony_of_light(struct bytes raw, struct buf *out, struct note *note)
+{
+    struct light_block b;
+    struct testimony t;
+    enum err e = light_block_decode(raw, &b, NULL, note);
+    if (e != ERR_OK)
+        return e;
+    size_t from = out->n;
+    testimony_put(out, &(struct testimony){.version = TESTIMONY_VERSION,
+                                           .chain = b.header.chain,
+                                           .height = b.header.height,
+                                           .validators = b.validators,
+                                           .commit = b.commit});
+    return blame_get_testimony(bytes_of(out->p + from, out->n - from), &t, note);
+}
+
+enum err blame_get_conflict(struct bytes raw, struct buf out[2], struct note *note)
+{
+    struct light_conflict both;
+    struct cursor c = cursor_of(raw);
+    light_conflict_get(&c, &both);
+    if (!cursor_end(&c))
+        return note_set(note, ERR_FORMAT, "no two blocks of a light client: %zu bytes that do not decode", raw.n);
+    enum err e = testimony_of_light(both.a, &out[0], note);
+    return e == ERR_OK ? testimony_of_light(both.b, &out[1], note) : e;
 }
 
 uint32_t blame_validators(const struct testimony *t, struct valset_entry *out)

@@ -40,6 +40,11 @@ void blame_put_testimony(struct buf *out, const struct hash *chain, const struct
 /* The whole of `raw`, every list in order and within its bounds, which are checked; no signature is. */
 enum err blame_get_testimony(struct bytes raw, struct testimony *t, struct note *note) MUST_USE;
 
+/* What a light client kept of two blocks of one height that it believed both (light_conflict), as two testimonies
+ * without prevotes, one appended to each of `out`. Where both were decided in one round that is enough; else nodes must
+ * testify besides. */
+enum err blame_get_conflict(struct bytes raw, struct buf out[2], struct note *note) MUST_USE;
+
 /* Fills out[VALIDATORS_MAX] with those of a decoded testimony; how many. */
 uint32_t blame_validators(const struct testimony *t, struct valset_entry *out);
 

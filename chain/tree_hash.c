@@ -424,10 +424,11 @@ struct hash tree_root(struct tree *t)
         sort_small(t->touched, t->touched_n);
     size_t n = drop_equal(t->touched, t->touched_n);
     bool is_shared = t->top->is_fan && (n >= PARALLEL_LEAST || t->top->stale);
+    uint64_t *end = n ? t->touched + n : t->touched; /* where nothing was touched yet there is no array */
     if (is_shared)
-        fan_rehash(t, t->top, t->touched, t->touched + n);
+        fan_rehash(t, t->top, t->touched, end);
     else
-        page_rehash(t, t->top, t->touched, t->touched + n);
+        page_rehash(t, t->top, t->touched, end);
     t->touched_n = 0;
     return t->top->hash;
 }

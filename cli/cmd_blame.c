@@ -1,4 +1,5 @@
-/* chain testimony, chain blame: what a node can testify of a height, and who signed two blocks of one. */
+/* chain testimony, chain blame: what a node can testify of a height, and who signed two blocks of one. A file is a
+ * node's testimony, or the two blocks that a light client saw. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "chain/blame.h"
@@ -89,22 +90,42 @@ static json_t *blame_json(const struct blame *b, const struct testimony *t, bool
 }
 
 struct read {
-    struct buf raw[FILES_MAX];
-    struct testimony t[FILES_MAX];
-    const struct testimony *all[FILES_MAX];
+    struct buf raw[2 * FILES_MAX];
+    struct testimony t[2 * FILES_MAX];
+    const struct testimony *all[2 * FILES_MAX];
+    uint32_t n;
     struct blame blame;
 };
+
+static enum err read_file(struct read *r, const char *path, struct note *note)
+{
+    struct buf *to = &r->raw[r->n];
+    struct buf raw = {0};
+    struct note why = {{0}};
+    enum err e = file_read(path, TESTIMONY_SIZE_MAX, &raw, note);
+    if (e == ERR_OK && blame_get_conflict(bytes_of_buf(&raw), to, NULL) == ERR_OK) {
+        r->n += 2;
+        buf_clear(&raw);
+        return ERR_OK;
+    }
+    buf_clear(&to[0]);
+    buf_clear(&to[1]);
+    to[0] = raw;
+    r->n++;
+    if (e == ERR_OK && (e = blame_get_testimony(bytes_of_buf(&raw), &r->t[r->n - 1], &why)) != ERR_OK)
+        note_set(note, e, "%.150s: %.150s, nor what a light client kept of two blocks", path, why.text);
+    return e;
+}
 
 static int read_files(const struct cli *cli, const struct args *args, struct read *r)
 {
     for (unsigned i = 0; i < args->words_n; i++) {
-        struct note note = {{0}}, why = {{0}};
-        const char *path = args_word(args, i);
-        enum err e = file_read(path, TESTIMONY_SIZE_MAX, &r->raw[i], &note);
-        if (e == ERR_OK && (e = blame_get_testimony(bytes_of_buf(&r->raw[i]), &r->t[i], &why)) != ERR_OK)
-            note_set(&note, e, "%.150s: %.150s", path, why.text);
-        if (e != ERR_OK)
+        struct note note = {{0}};
+        if (read_file(r, args_word(args, i), &note) != ERR_OK)
             return cli_fail(cli, CLI_USAGE, "%s", note.text);
+    }
+    for (uint32_t i = 0; i < r->n; i++) {
+        CHECK(blame_get_testimony(bytes_of_buf(&r->raw[i]), &r->t[i], NULL) == ERR_OK);
         r->all[i] = &r->t[i];
     }
     return CLI_DONE;
@@ -116,14 +137,14 @@ int cmd_chain_blame(const struct cli *cli, const struct args *args)
     struct read *r = mem_new(sizeof *r);
     int rc = read_files(cli, args, r);
     if (rc == CLI_DONE) {
-        enum err e = blame_find(r->all, args->words_n, &r->blame, &note);
+        enum err e = blame_find(r->all, r->n, &r->blame, &note);
         if (e == ERR_OK || e == ERR_NOT_FOUND) {
             out_reply_take(cli, blame_json(&r->blame, &r->t[0], e == ERR_OK), print_blame);
             rc = e == ERR_OK ? CLI_DONE : CLI_REFUSED;
         } else
             rc = cli_fail(cli, e == ERR_STATE ? CLI_REFUSED : CLI_USAGE, "%s", note.text);
     }
-    for (unsigned i = 0; i < FILES_MAX; i++)
+    for (uint32_t i = 0; i < r->n; i++)
         buf_clear(&r->raw[i]);
     free(r);
     return rc;

@@ -198,6 +198,36 @@ enum err light_ask_record(struct session *s, const struct cli *peer, const char 
 
 /* -- the others -- */
 
+static void replace(struct light **at, struct light *take)
+{
+    light_free(*at);
+    *at = take;
+}
+
+/* To the first height at which two histories differ: until there both sides had the same validators, so who signed for
+ * both can be named. As far as both peers still show their headers. */
+static void narrow(struct session *s, const struct cli *peer, struct light **mine, struct light **other)
+{
+    struct light *same = light_copy(s->base);
+    bool is_shown = true;
+    while (is_shown && light_header(*mine)->height - light_header(same)->height > 1) {
+        struct note note;
+        uint64_t low = light_header(same)->height, middle = low + (light_header(*mine)->height - low) / 2;
+        struct light *a = light_copy(same), *b = light_copy(same);
+        is_shown =
+            follow(a, &s->peers[s->primary], middle, &note) == ERR_OK && follow(b, peer, middle, &note) == ERR_OK;
+        struct hash id = light_id(a), theirs = light_id(b);
+        if (is_shown && !hash_equal(&id, &theirs)) {
+            replace(mine, a);
+            replace(other, b);
+            continue;
+        }
+        light_free(b);
+        replace(&same, a);
+    }
+    light_free(same);
+}
+
 static int conflict(struct session *s, const struct cli *peer, const struct light *mine, const struct light *other)
 {
     struct buf raw = {0}, path = {0};
@@ -208,11 +238,13 @@ static int conflict(struct session *s, const struct cli *peer, const struct ligh
     snprintf(kind, sizeof kind, "conflict-%" PRIu64, height);
     path_put(s, kind, &path);
     bool is_kept = file_keep(s, kind, bytes_of_buf(&raw), &note) == ERR_OK;
-    int rc = cli_fail(s->cli, CLI_REFUSED,
-                      "%s and %s prove two different blocks %" PRIu64
-                      ": a third of the validators or more is to blame. Nothing is shown. The two are kept in %s; "
-                      "`kith --url NODE chain testimony %" PRIu64 "` of both and `kith chain blame` name who it was",
-                      s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text, height);
+    int rc =
+        cli_fail(s->cli, CLI_REFUSED,
+                 "%s and %s prove two different blocks %" PRIu64
+                 ": a third of the validators or more is to blame. Nothing is shown. The two are kept in %s; "
+                 "`kith chain blame` of that file names who signed both, with what `kith --url NODE chain testimony "
+                 "%" PRIu64 "` of both adds, whoever it was",
+                 s->peers[s->primary].url, peer->url, height, is_kept ? buf_text(&path) : note.text, height);
     buf_clear(&raw);
     buf_clear(&path);
     return rc;
@@ -249,8 +281,10 @@ static int compare_with(struct session *s, const struct cli *peer)
     struct hash id = light_id(mine), theirs = light_id(other);
     if (e != ERR_OK)
         say_of(peer, &note);
-    else if (!hash_equal(&theirs, &id))
+    else if (!hash_equal(&theirs, &id)) {
+        narrow(s, peer, &mine, &other);
         rc = conflict(s, peer, mine, other);
+    }
     light_free(mine);
     light_free(other);
     return rc;

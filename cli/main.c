@@ -121,7 +121,7 @@ static const struct command commands[] = {
     {"chain wait", "HEIGHT", 1, 1, "network", "until the chain is that high", cmd_chain_wait_options, cmd_chain_wait},
     {"chain testimony", "HEIGHT", 1, 1, "network", "what this node can testify of a height, as a file",
      cmd_chain_testimony_options, cmd_chain_testimony},
-    {"chain blame", "FILE...", 2, 16, "network", "from testimonies of two decisions of one height: who is to blame",
+    {"chain blame", "FILE...", 1, 16, "network", "from testimonies of two decisions of one height: who is to blame",
      no_options, cmd_chain_blame},
     {"receipt show", "SETTLEMENT INDEX", 2, 2, "network", "with --light: a settled receipt, proven", no_options,
      cmd_light_only},

@@ -18,8 +18,8 @@
  * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
  * columns, a few at a time. Signed weights of narrow blocks are unpacked to int16 there, those at even and at odd
  * places by themselves, and so are the activations: two products and two additions as before, but nothing is done about
- * signs. Few columns: codes are unpacked in registers on their way, one tile at a time, since tiles follow each other
- * in memory and are one stream.
+ * signs. Few columns, up to eight: codes are unpacked in registers on their way, for four columns at a time, one tile
+ * after the other, since tiles follow each other in memory and are one stream.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
 #include "inference/ops.h" /* for other processors too: a file says something */
@@ -27,250 +27,13 @@
 
 #include "inference/tile_avx2.h"
 
-#include "inference/pack.h"
+#include "inference/codes_avx2.h"
 
-#include <immintrin.h>
-
-#define TILES        2   /* unpacked at once */
-#define COLS         4   /* columns that meet a register of codes */
-#define COLS_STRIP   128 /* columns whose totals are kept at once: 16 KiB */
-#define BLOCKS       (ARITH_RUN / ARITH_BLOCK)
-#define QUADS        8    /* of a slab */
-#define HALF         8    /* rows of a register */
-#define STREAM_AHEAD 4096 /* bytes that few columns ask for before they get to them, past the end of a page */
-#define ALWAYS       static inline __attribute__((always_inline))
-
-/* -- codes -- */
-
-ALWAYS __m256i load(const void *p)
-{
-    return _mm256_loadu_si256(p);
-}
-
-ALWAYS __m128i load16(const void *p)
-{
-    return _mm_loadu_si128(p);
-}
-
-/* a + b of int16, here and now. A compiler knows that such sums have no order: it would first make all products of a
- * stretch, for which there are not registers enough, and then add them. */
-ALWAYS __m256i add16(__m256i a, __m256i b)
-{
-    __m256i sum = _mm256_add_epi16(a, b);
-    __asm__("" : "+x"(sum));
-    return sum;
-}
-
-/* The same of int32. */
-ALWAYS __m256i add32(__m256i a, __m256i b)
-{
-    __m256i sum = _mm256_add_epi32(a, b);
-    __asm__("" : "+x"(sum));
-    return sum;
-}
-
-/* Bits [at, at + width) of every byte, moved to `to`. Shifts are of 16 bits; the mask takes what crossed a byte. */
-ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
-{
-    const __m256i mask = _mm256_set1_epi8((char)(((1u << width) - 1) << to));
-    if (at > to)
-        v = _mm256_srli_epi16(v, (int)(at - to));
-    else if (at < to)
-        v = _mm256_slli_epi16(v, (int)(to - at));
-    return _mm256_and_si256(v, mask);
-}
-
-/* The products are of signed weights. */
-ALWAYS bool is_signed(const struct quant_format *f)
-{
-    return f->bits == 8 || f->has_table;
-}
-
-/* Half h of quad g of a slab: codes, or weights where they are signed. */
-ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned g, size_t h)
-{
-    unsigned bits = f->bits;
-    const uint8_t *half = slab + 32 * h, *pairs = half + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
-    __m256i v;
-    if (bits == 8)
-        return _mm256_xor_si256(load(half + 64 * g), _mm256_set1_epi8(-128));
-    if (bits >= 4)
-        v = bits_of(load(half + 64 * (g % 4)), g / 4 * 4, 4, 0);
-    else
-        v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
-    if (f->has_table)
-        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16(quant_iq4)), v);
-    if (bits == 6)
-        v = _mm256_or_si256(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
-    if (bits == 5)
-        v = _mm256_or_si256(v, bits_of(load(ones), g, 1, 4));
-    if (bits == 3)
-        v = _mm256_or_si256(v, bits_of(load(ones), g, 1, 2));
-    return v;
-}
-
-/* Quads that are added in int16. */
-ALWAYS unsigned stretch_of(const struct quant_format *f)
-{
-    unsigned room = is_signed(f) ? 1 : f->bits >= 5 ? 4 : 8, quads = f->sub / 4u;
-    return room < quads ? room : quads;
-}
-
-/* Sums begin at the activations' places times -offset, in int16. */
-ALWAYS bool has_start(const struct quant_format *f)
-{
-    return f->sub == 16 && f->offset;
-}
-
-/* -- the head of a run -- */
-
-struct head {
-    __m256 d[BLOCKS], m[BLOCKS];      /* wide formats: the first only */
-    __m256i scale[QUANT_SUBS_MAX];    /* a row's twice, as int16 */
-    __m256i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
-};
-
-ALWAYS __m256 halves(const uint8_t *p)
-{
-    return _mm256_cvtph_ps(load16(p));
-}
-
-/* Value j of `subs` values of 6 bits: [16] bytes. */
-ALWAYS __m128i six(const uint8_t *p, unsigned subs, unsigned j)
-{
-    __m128i low = load16(p + j % (subs / 2) * 16), high = load16(p + subs / 2 * 16 + j / 4 * 16);
-    low = _mm_and_si128(_mm_srli_epi16(low, (int)(j / (subs / 2) * 4)), _mm_set1_epi8(15));
-    unsigned at = j % 4 * 2;
-    high = at > 4 ? _mm_srli_epi16(high, (int)(at - 4)) : _mm_slli_epi16(high, (int)(4 - at));
-    return _mm_or_si128(low, _mm_and_si128(high, _mm_set1_epi8(0x30)));
-}
-
-/* Scale of sub j of 16 rows, in bytes. */
-ALWAYS __m128i scale_of(const struct quant_format *f, const uint8_t *scales, unsigned j)
-{
-    if (f->scale_bits == 6)
-        return _mm_sub_epi8(six(scales, f->block / f->sub, j), _mm_set1_epi8((char)f->scale_under));
-    __m128i v = load16(scales + 16 * j);
-    return f->scale_bits == 4 ? _mm_and_si128(v, _mm_set1_epi8(15)) : v;
-}
-
-ALWAYS __m128i min_of_sub(const struct quant_format *f, const uint8_t *scales, unsigned j)
-{
-    unsigned subs = f->block / f->sub;
-    if (f->scale_bits == 6)
-        return six(scales + subs * 12, subs, j);
-    return _mm_and_si128(_mm_srli_epi16(load16(scales + 16 * j), 4), _mm_set1_epi8(15));
-}
-
-/* Two values of 16 rows as pairs of int16, row by row. */
-ALWAYS void put_pairs(__m128i a, __m128i b, __m256i *low, __m256i *high)
-{
-    *low = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
-    *high = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
-}
-
-ALWAYS void read_narrow_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
-{
-    for (size_t b = 0; b < blocks; b++)
-        for (size_t h = 0; h < 2; h++) {
-            head[h].d[b] = halves(p + 32 * b + 16 * h);
-            if (f->has_min)
-                head[h].m[b] = halves(p + 32 * (blocks + b) + 16 * h);
-        }
-}
-
-ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struct head head[2])
-{
-    const uint8_t *scales = p + (f->has_min ? 64 : 32);
-    for (size_t h = 0; h < 2; h++) {
-        head[h].d[0] = halves(p + 16 * h);
-        if (f->has_min)
-            head[h].m[0] = _mm256_xor_ps(halves(p + 32 + 16 * h), _mm256_set1_ps(-0.0f));
-    }
-#pragma GCC unroll 8
-    for (unsigned j = 0; j < f->block / f->sub; j += 2) {
-        __m128i a = scale_of(f, scales, j), b = scale_of(f, scales, j + 1);
-        put_pairs(a, a, &head[0].scale[j], &head[1].scale[j]);
-        put_pairs(b, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
-        if (f->has_min)
-            put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].mins[j / 2],
-                      &head[1].mins[j / 2]);
-    }
-}
-
-ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
-{
-    if (f->input == QUANT_NARROW)
-        read_narrow_head(f, p, blocks, head);
-    else
-        read_wide_head(f, p, head);
-}
-
-/* -- a column's run -- */
-
-struct column {
-    const int8_t *q;
-    const float *s;
-    int32_t start[QUANT_SUBS_MAX]; /* pairs of int16: where a sub begins; or sums of two subs, for minimums */
-    int32_t less[BLOCKS];          /* narrow: what a block's sum is to lose */
-    float sum[BLOCKS];             /* narrow, with minimums: of a block's activations */
-};
-
-ALWAYS __m256i spread(const void *p)
-{
-    int32_t v;
-    memcpy(&v, p, sizeof v);
-    return _mm256_set1_epi32(v);
-}
-
-/* -offset times the sums of a sub's activations, of those that meet the low and the high int16 of a row. */
-ALWAYS void put_start(const struct quant_format *f, struct column *c)
-{
-    for (size_t i = 0; i < 4; i++) { /* 64 elements: 4 subs of 16, which are 4 pairs of int16 each */
-        __m256i a = _mm256_maddubs_epi16(_mm256_set1_epi8((char)f->offset), load(c->q + 64 * i));
-        __m256i b = _mm256_maddubs_epi16(_mm256_set1_epi8((char)f->offset), load(c->q + 64 * i + 32));
-        __m256i sum = _mm256_add_epi16(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-        sum = _mm256_add_epi16(sum, _mm256_shuffle_epi32(sum, 0x4E)); /* in each half: subs of a and b, twice */
-        sum = _mm256_sub_epi16(_mm256_setzero_si256(), sum);
-        __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
-        __m128i order = _mm_unpacklo_epi32(low, high); /* a0 a1 b0 b1 */
-        _mm_storeu_si128((__m128i *)(void *)(c->start + 4 * i), order);
-    }
-}
-
-ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x, size_t run, size_t col,
-                        struct column *c)
-{
-    const struct ops_blocks *in = f->input == QUANT_NARROW ? &x->narrow : &x->wide;
-    size_t at = run * x->cols + col;
-    c->q = in->q + at * ARITH_RUN;
-    c->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
-    if (has_start(f))
-        put_start(f, c);
-    if (is_signed(f) || (f->input == QUANT_WIDE && !f->has_min))
-        return;
-    __m256i sums = load(in->sums + at * 16), both = _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); /* of 16, of 32 */
-    if (f->input == QUANT_WIDE && f->sub == 16)
-        _mm256_storeu_si256((__m256i *)(void *)c->start, sums);
-    else if (f->input == QUANT_WIDE)
-        _mm_storeu_si128((__m128i *)(void *)c->start,
-                         _mm_packs_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
-    else if (f->has_min)
-        _mm256_storeu_ps(c->sum, _mm256_cvtepi32_ps(both));
-    else
-        _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(f->offset)));
-}
-
-/* Bytes as int16, those at even and those at odd places: by shifts alone. */
-ALWAYS __m256i even_of(__m256i v)
-{
-    return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);
-}
-
-ALWAYS __m256i odd_of(__m256i v)
-{
-    return _mm256_srai_epi16(v, 8);
-}
+#define TILES        2          /* unpacked at once */
+#define COLS         4          /* columns that meet a register of codes */
+#define COLS_FEW     (2 * COLS) /* at most, that meet weights as they are packed */
+#define COLS_STRIP   128        /* columns whose totals are kept at once: 16 KiB */
+#define STREAM_AHEAD 4096       /* bytes that few columns ask for before they get to them, past the end of a page */
 
 /* -- signed weights of narrow blocks against many columns -- */
 
@@ -312,41 +75,48 @@ ALWAYS void add_pairs(const __m256i *code, const struct pairs *x, size_t cols, s
 
 /* -- a few columns -- */
 
-/* Where codes come from. */
+enum source {
+    UNPACKED, /* `code` */
+    NEAR,     /* `slabs`, in a near cache */
+    STREAMED, /* `slabs`, from memory: what comes next is asked for */
+};
+
+/* A run of a tile. */
 struct codes {
     const struct head *head; /* of the two halves */
     const __m256i *code;     /* unpacked: [BLOCKS x QUADS][2], or [BLOCKS x QUADS][2][even, odd] of has_pairs */
     const struct pairs *x;   /* has_pairs: the columns */
-    const uint8_t *slabs;    /* or packed, where there is no code */
+    const uint8_t *slabs;    /* packed */
 };
 
-ALWAYS __m256i quad_at(const struct quant_format *f, const struct codes *w, bool packed, size_t b, unsigned g, size_t h)
+ALWAYS __m256i quad_at(const struct quant_format *f, const struct codes *w, enum source from, size_t b, unsigned g,
+                       size_t h)
 {
-    return packed ? quad(f, w->slabs + b * pack_slab_bytes(f), g, h) : w->code[(b * QUADS + g) * 2 + h];
+    return from != UNPACKED ? quad(f, w->slabs + b * pack_slab_bytes(f), g, h) : w->code[(b * QUADS + g) * 2 + h];
 }
 
-/* sum[half][column] += factor[half] times the products of quads [from, from + stretch) of block b. */
-ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
-                        size_t cols, size_t b, unsigned from, const __m256i factor[2], __m256i sum[2][COLS])
+/* sum[half][column] += factor[half] times the products of quads [first, first + stretch) of block b. */
+ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, enum source from, const struct column *c,
+                        size_t cols, size_t b, unsigned first, const __m256i factor[2], __m256i sum[2][COLS])
 {
     unsigned stretch = stretch_of(f);
     __m256i part[2][COLS];
 #pragma GCC unroll 8
-    for (unsigned g = from; g < from + stretch; g++) {
-        __m256i w0 = quad_at(f, w, packed, b, g, 0), w1 = quad_at(f, w, packed, b, g, 1);
+    for (unsigned g = first; g < first + stretch; g++) {
+        __m256i w0 = quad_at(f, w, from, b, g, 0), w1 = quad_at(f, w, from, b, g, 1);
         __m256i u0 = is_signed(f) ? _mm256_abs_epi8(w0) : w0, u1 = is_signed(f) ? _mm256_abs_epi8(w1) : w1;
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++) {
             __m256i x = spread(c[i].q + b * ARITH_BLOCK + 4 * g);
             __m256i p0 = _mm256_maddubs_epi16(u0, is_signed(f) ? _mm256_sign_epi8(x, w0) : x);
             __m256i p1 = _mm256_maddubs_epi16(u1, is_signed(f) ? _mm256_sign_epi8(x, w1) : x);
-            if (g == from && has_start(f)) {
+            if (g == first && has_start(f)) {
                 __m256i start = spread(&c[i].start[(b * QUADS + g) * 4 / f->sub]);
                 part[0][i] = add16(start, p0);
                 part[1][i] = add16(start, p1);
             } else {
-                part[0][i] = g == from ? p0 : add16(part[0][i], p0);
-                part[1][i] = g == from ? p1 : add16(part[1][i], p1);
+                part[0][i] = g == first ? p0 : add16(part[0][i], p0);
+                part[1][i] = g == first ? p1 : add16(part[1][i], p1);
             }
         }
     }
@@ -367,7 +137,7 @@ ALWAYS __m256 narrow_terms(const struct quant_format *f, const struct head *h, s
     return run;
 }
 
-/* Packed weights are read once and from memory: what stands STREAM_AHEAD behind a slab is asked for. */
+/* Packed weights come from memory: what stands STREAM_AHEAD behind a slab is asked for. */
 ALWAYS void ask_ahead(const struct quant_format *f, const struct codes *w, size_t b)
 {
     const uint8_t *slab = w->slabs + b * pack_slab_bytes(f);
@@ -376,7 +146,7 @@ ALWAYS void ask_ahead(const struct quant_format *f, const struct codes *w, size_
 }
 
 /* The runs of a tile against `cols` columns. */
-ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, enum source from, const struct column *c,
                         size_t cols, size_t blocks, __m256 run[2][COLS])
 {
     const __m256i ones[2] = {_mm256_set1_epi16(1), _mm256_set1_epi16(1)};
@@ -387,17 +157,17 @@ ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, boo
 #pragma GCC unroll 1
     for (size_t b = 0; b < blocks; b++) {
         bool less = f->offset && !is_signed(f);
-        if (packed)
+        if (from == STREAMED)
             ask_ahead(f, w, b);
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++)
             sum[0][i] = sum[1][i] = _mm256_setzero_si256();
-        if (has_pairs(f) && !packed)
+        if (has_pairs(f) && from == UNPACKED)
             add_pairs(w->code, w->x, cols, b, sum);
         else
 #pragma GCC unroll 8
             for (unsigned g = 0; g < QUADS; g += stretch_of(f))
-                add_stretch(f, w, packed, c, cols, b, g, ones, sum);
+                add_stretch(f, w, from, c, cols, b, g, ones, sum);
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++)
             for (size_t h = 0; h < 2; h++) {
@@ -428,7 +198,7 @@ ALWAYS __m256 wide_terms(const struct quant_format *f, const struct head *h, con
     return run;
 }
 
-ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, enum source from, const struct column *c,
                       size_t cols, __m256 run[2][COLS])
 {
     __m256i sum[2][COLS];
@@ -437,13 +207,13 @@ ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, bool 
         sum[0][i] = sum[1][i] = _mm256_setzero_si256();
 #pragma GCC unroll 1
     for (size_t b = 0; b < BLOCKS; b++) {
-        if (packed)
+        if (from == STREAMED)
             ask_ahead(f, w, b);
 #pragma GCC unroll 8
         for (unsigned g = 0; g < QUADS; g += stretch_of(f)) {
             size_t sub = (b * QUADS + g) * 4 / f->sub;
             const __m256i scale[2] = {w->head[0].scale[sub], w->head[1].scale[sub]};
-            add_stretch(f, w, packed, c, cols, b, g, scale, sum);
+            add_stretch(f, w, from, c, cols, b, g, scale, sum);
         }
     }
 #pragma GCC unroll 4
@@ -453,14 +223,14 @@ ALWAYS void wide_runs(const struct quant_format *f, const struct codes *w, bool 
 }
 
 /* A run of a tile against `cols` columns, added to total[cols, TILES x 16]. */
-ALWAYS void group(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c, size_t cols,
-                  size_t blocks, float *total)
+ALWAYS void group(const struct quant_format *f, const struct codes *w, enum source from, const struct column *c,
+                  size_t cols, size_t blocks, float *total)
 {
     __m256 run[2][COLS];
     if (f->input == QUANT_NARROW)
-        narrow_runs(f, w, packed, c, cols, blocks, run);
+        narrow_runs(f, w, from, c, cols, blocks, run);
     else
-        wide_runs(f, w, packed, c, cols, run);
+        wide_runs(f, w, from, c, cols, run);
 #pragma GCC unroll 4
     for (size_t i = 0; i < cols; i++)
         for (size_t h = 0; h < 2; h++) {
@@ -469,21 +239,21 @@ ALWAYS void group(const struct quant_format *f, const struct codes *w, bool pack
         }
 }
 
-ALWAYS void any_group(const struct quant_format *f, const struct codes *w, bool packed, const struct column *c,
+ALWAYS void any_group(const struct quant_format *f, const struct codes *w, enum source from, const struct column *c,
                       size_t cols, size_t blocks, float *total)
 {
     switch (cols) {
     case 4:
-        group(f, w, packed, c, 4, blocks, total);
+        group(f, w, from, c, 4, blocks, total);
         break;
     case 3:
-        group(f, w, packed, c, 3, blocks, total);
+        group(f, w, from, c, 3, blocks, total);
         break;
     case 2:
-        group(f, w, packed, c, 2, blocks, total);
+        group(f, w, from, c, 2, blocks, total);
         break;
     default:
-        group(f, w, packed, c, 1, blocks, total);
+        group(f, w, from, c, 1, blocks, total);
     }
 }
 
@@ -513,49 +283,90 @@ ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks
             }
 }
 
+/* What comes next of two tiles, asked for while a strip is at work: else its first bytes are waited for. */
+struct ahead {
+    const uint8_t *tile, *other; /* NULL: there is no second */
+    size_t bytes, asked, step;   /* of each; so far, and for each group of columns */
+};
+
+ALWAYS void ask_share(struct ahead *a)
+{
+    size_t end = a->asked + a->step < a->bytes ? a->asked + a->step : a->bytes;
+    for (; a->asked < end; a->asked += 64) {
+        _mm_prefetch((const char *)a->tile + a->asked, _MM_HINT_T1);
+        if (a->other)
+            _mm_prefetch((const char *)a->other + a->asked, _MM_HINT_T1);
+    }
+}
+
+/* A run of two tiles (or one) against a strip of columns. */
+ALWAYS void run_strip(const struct quant_format *f, const struct unpacked *u, bool both, const struct ops_input *x,
+                      size_t run, size_t blocks, size_t first, size_t cols, float *total, struct ahead *ahead)
+{
+    struct column c[COLS];
+    struct pairs pairs[COLS];
+    for (size_t at = 0; at < cols; at += COLS) {
+        size_t n = cols - at < COLS ? cols - at : COLS;
+        ask_share(ahead);
+        for (size_t i = 0; i < n; i++)
+            read_column(f, x, run, first + at + i, &c[i]);
+        for (size_t i = 0; has_pairs(f) && i < n; i++)
+            widen(c[i].q, &pairs[i]);
+        for (size_t t = 0; t < (both ? 2 : 1); t++) {
+            struct codes w = {.head = u->head[t], .code = u->code[t], .x = pairs};
+            any_group(f, &w, UNPACKED, c, n, blocks, total + (at * TILES + t) * PACK_ROWS);
+        }
+    }
+}
+
 /* Two tiles against a strip of columns. `other`: the second tile, or NULL. */
 ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
                   size_t first, size_t cols, float *total)
 {
     struct unpacked u;
-    struct column c[COLS];
-    struct pairs pairs[COLS];
-    for (size_t run = 0; run < quant_runs(x->n); run++) {
+    size_t runs = quant_runs(x->n), groups = (cols + COLS - 1) / COLS;
+    const uint8_t *behind = tile + TILES * pack_tile_bytes(f, x->n); /* where the next two tiles begin */
+    for (size_t run = 0; run < runs; run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
+        size_t bytes = pack_run_bytes(f, blocks);
         unpack(f, tile, blocks, &u, 0);
-        tile += pack_run_bytes(f, blocks);
+        tile += bytes;
         if (other) {
             unpack(f, other, blocks, &u, 1);
-            other += pack_run_bytes(f, blocks);
+            other += bytes;
         }
-        for (size_t at = 0; at < cols; at += COLS) {
-            size_t n = cols - at < COLS ? cols - at : COLS;
-            for (size_t i = 0; i < n; i++)
-                read_column(f, x, run, first + at + i, &c[i]);
-            for (size_t i = 0; has_pairs(f) && i < n; i++)
-                widen(c[i].q, &pairs[i]);
-            for (size_t t = 0; t < (other ? 2 : 1); t++) {
-                struct codes w = {u.head[t], u.code[t], pairs, NULL};
-                any_group(f, &w, false, c, n, blocks, total + (at * TILES + t) * PACK_ROWS);
-            }
-        }
+        struct ahead ahead = {tile, other, bytes, 0, (bytes / groups + 64) / 64 * 64};
+        if (run + 1 == runs)
+            ahead.tile = behind, ahead.other = behind + pack_tile_bytes(f, x->n);
+        run_strip(f, &u, other, x, run, blocks, first, cols, total, &ahead);
     }
 }
 
 /* -- few columns -- */
 
-/* One tile against up to COLS columns. Tiles follow each other in memory, and one at a time is one stream. */
+/* Columns that meet weights as they are packed. Bits that stand in two planes are dear to put together, so where a
+ * second group of columns comes they are unpacked first. */
+ALWAYS size_t few_most(const struct quant_format *f)
+{
+    return f->bits == 3 || f->bits == 5 || f->bits == 6 ? COLS : COLS_FEW;
+}
+
+/* One tile against up to COLS_FEW columns, COLS at a time, evenly. Tiles follow each other in memory, and one at a time
+ * is one stream; the second group finds a run's weights in the nearest cache. */
 ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
 {
-    struct column c[COLS];
+    struct column c[COLS_FEW];
     struct head head[2];
+    size_t cols = x->cols, half = cols > COLS ? (cols + 1) / 2 : cols;
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
-        struct codes w = {head, NULL, NULL, tile + pack_head_bytes(f, blocks)};
-        for (size_t i = 0; i < x->cols; i++)
+        struct codes w = {.head = head, .slabs = tile + pack_head_bytes(f, blocks)};
+        for (size_t i = 0; i < cols; i++)
             read_column(f, x, run, i, &c[i]);
         read_head(f, tile, blocks, head);
-        any_group(f, &w, true, c, x->cols, blocks, total);
+        any_group(f, &w, STREAMED, c, half, blocks, total);
+        if (few_most(f) > COLS && cols > COLS)
+            any_group(f, &w, NEAR, c + half, cols - half, blocks, total + half * TILES * PACK_ROWS);
         tile += pack_run_bytes(f, blocks);
     }
 }
@@ -574,9 +385,9 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
             memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
-            if (x->cols > COLS)
+            if (x->cols > few_most(f))
                 strip(f, tile, other, x, c, cols, total);
-            for (size_t t = 0; x->cols <= COLS && t < (other ? 2 : 1); t++)
+            for (size_t t = 0; x->cols <= few_most(f) && t < (other ? 2 : 1); t++)
                 few(f, t ? other : tile, x, total + t * PACK_ROWS);
             for (size_t i = 0; i < cols; i++)
                 memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);

@@ -79,14 +79,25 @@ struct load {
     enum err e;
 };
 
+/* What job_get_request and the tokens' readers rely on. */
+static bool is_whole(struct bytes value, struct job_record *r)
+{
+    struct request request;
+    struct cursor c = cursor_of(value);
+    job_record_get(&c, r);
+    if (!cursor_end(&c))
+        return false;
+    struct cursor inner = cursor_of(r->request);
+    request_get(&inner, &request);
+    return cursor_end(&inner) && r->tokens.n % 4 == 0 && r->state <= JOB_FAILED;
+}
+
 static bool load_one(void *arg, struct bytes key, struct bytes value)
 {
     struct load *l = arg;
     struct job_record r;
-    struct cursor c = cursor_of(value);
     (void)key;
-    job_record_get(&c, &r);
-    if (!cursor_end(&c) || r.tokens.n % 4 || r.state > JOB_FAILED) {
+    if (!is_whole(value, &r)) {
         l->e = note_set(l->note, ERR_CORRUPT, "a stored job is broken");
         return false;
     }

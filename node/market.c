@@ -8,18 +8,14 @@
 #include "node/auditor.h"
 #include "node/job.h"
 #include "node/settle.h"
+#include "node/share_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OFFER_EVERY_MS  (OFFER_LIFE_MS / 4)
-#define SHARE_BYTES_MAX (64u << 10)
-#define SLOTS_DEFAULT   4
-
-#define SHARE_FILE_FIELDS(F) F(flag, on) F(amount, price_in) F(amount, price_out) F(u32, slots) F(hashes, models)
-RECORD_DECLARE(share_file, SHARE_FILE_FIELDS)
-RECORD_DEFINE(share_file, SHARE_FILE_FIELDS)
+#define OFFER_EVERY_MS (OFFER_LIFE_MS / 4)
+#define SLOTS_DEFAULT  4
 
 struct market {
     struct market_services s;
@@ -156,22 +152,15 @@ static void share_path(const struct market *m, struct buf *path)
 static enum err share_load(struct market *m, struct note *note)
 {
     struct buf path = {0}, content = {0};
-    struct share_file f;
+    struct market_share share;
     share_path(m, &path);
-    enum err e = host_read(m->s.host, buf_text(&path), SHARE_BYTES_MAX, &content, note);
+    enum err e = host_read(m->s.host, buf_text(&path), SHARE_FILE_MAX, &content, note);
+    if (e == ERR_OK && !share_file_load(bytes_of_buf(&content), &share))
+        e = note_set(note, ERR_CORRUPT, "%s is damaged: remove it, and give the terms again with kith share start",
+                     buf_text(&path));
     if (e == ERR_OK) {
-        struct cursor c = cursor_of(bytes_of_buf(&content));
-        share_file_get(&c, &f);
-        if (!cursor_end(&c))
-            e = note_set(note, ERR_CORRUPT, "%s is broken: delete it and share again", buf_text(&path));
-    }
-    if (e == ERR_OK) {
-        struct hash *models = mem_array(f.models.n, sizeof *models);
-        for (uint32_t i = 0; i < f.models.n; i++)
-            models[i] = hashes_at(&f.models, i);
-        struct market_share share = {f.on, f.price_in, f.price_out, f.slots, models, f.models.n};
         provider_set_share(m->provider, &share);
-        free(models);
+        free((void *)(uintptr_t)share.models);
     }
     buf_clear(&path);
     buf_clear(&content);
@@ -184,13 +173,8 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
     struct market_share share = *s;
     if (share.slots == 0)
         share.slots = SLOTS_DEFAULT;
-    struct share_file f = {.on = share.on,
-                           .price_in = share.price_in,
-                           .price_out = share.price_out,
-                           .slots = share.slots,
-                           .models = {(const uint8_t *)share.models, share.models_n}};
     share_path(m, &path);
-    share_file_put(&content, &f);
+    share_file_store(&content, &share);
     enum err e = host_write(m->s.host, buf_text(&path), 0600, bytes_of_buf(&content), note);
     if (e == ERR_OK) {
         const struct market_share *old = provider_share(m->provider);

@@ -46,7 +46,16 @@ out=$("$B/kith" chain blame "$H/1.testimony" "$H/short" 2>&1)
 # A light client that asks both believes neither, keeps what they proved, and says how to find out who it was.
 out=$("$B/kith" --home "$H/phone" --genesis "$H/genesis.json" --light --peer "${url[1]}" --peer "${url[2]}" chain info 2>&1)
 [ $? = 1 ] && [[ $out == *"two different blocks"*"kith chain blame"* ]] || fail "a light client that asked both says: $out"
-ls "$H/phone/light/"*conflict-* >/dev/null || fail "what they proved is not kept"
+kept=("$H/phone/light/"*conflict-*)
+[ -f "${kept[0]}" ] || fail "what they proved is not kept"
+# It is of the first block that they disagree on, and the command takes it as it is.
+[[ ${kept[0]} == *conflict-1 ]] || fail "of the first block that differs is kept ${kept[0]}"
+out=$("$B/kith" chain blame "${kept[0]}") || fail "of what a light client kept nobody is named: $out"
+[[ $out == "height 1 "*"$key"*"two precommits of one round"* ]] || fail "of what a light client kept it says: $out"
+"$B/kith" chain blame "${kept[0]}" "$H/1.testimony" >/dev/null || fail "a testimony beside it is not taken"
+head -c 300 "${kept[0]}" >"$H/short"
+out=$("$B/kith" chain blame "$H/short" 2>&1)
+[ $? = 3 ] && [[ $out == *short:*"light client"* ]] || fail "of half of what a light client kept it says: $out"
 # Nor where one side of the fork stays behind.
 kill "${pids[1]}" && wait "${pids[1]}"
 port=$(free_port)

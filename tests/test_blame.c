@@ -7,6 +7,7 @@
  * forgetting locks alone. */
 #include "base/mem.h"
 #include "chain/blame.h"
+#include "chain/light.h"
 #include "tests/sim/random.h"
 #include "tests/support.h"
 
@@ -436,11 +437,92 @@ static void testimonies_are_judged(void **state)
     free(f);
 }
 
+/* -- what a light client kept -- */
+
+/* The light block of a testimony's decision: a commit says nothing of the header but its id, which is not asked for. */
+static void put_light(const struct fork *f, const struct testimony *t, struct buf *out)
+{
+    struct header h = {.version = BLOCK_VERSION, .chain = f->chain, .height = t->height};
+    h.validators = valset_hash(&f->set);
+    light_block_put(out, &(struct light_block){h, t->commit, t->validators});
+}
+
+static void put_conflict(const struct fork *f, const struct testimony *a, const struct testimony *b, struct buf *out)
+{
+    struct buf x = {0}, y = {0};
+    put_light(f, a, &x);
+    put_light(f, b, &y);
+    light_conflict_put(out, &(struct light_conflict){bytes_of_buf(&x), bytes_of_buf(&y)});
+    buf_clear(&x);
+    buf_clear(&y);
+}
+
+/* Two sides of a fork, by the first nodes that decided each. */
+static void two_sides(const struct fork *f, struct testimony t[2])
+{
+    unsigned first = 0, second;
+    while (!f->node[first].decided)
+        first++;
+    for (second = first + 1; !f->node[second].decided || hash_equal(&f->node[second].value, &f->node[first].value);)
+        second++;
+    assert_int_equal(blame_get_testimony(bytes_of_buf(&f->node[first].testimony), &t[0], NULL), ERR_OK);
+    assert_int_equal(blame_get_testimony(bytes_of_buf(&f->node[second].testimony), &t[1], NULL), ERR_OK);
+}
+
+/* Of decisions in one round the two blocks are enough; of others, with the testimonies. Nobody honest is ever named. */
+static void check_conflict(struct fork *f, unsigned enough[2])
+{
+    struct testimony t[4];
+    const struct testimony *all[4] = {&t[0], &t[1], &t[2], &t[3]};
+    struct buf raw = {0}, two[2] = {{0}, {0}};
+    struct blame *b = mem_new(sizeof *b);
+    struct commit m[2];
+    two_sides(f, &t[2]);
+    put_conflict(f, &t[2], &t[3], &raw);
+    assert_int_equal(blame_get_conflict(bytes_of_buf(&raw), two, NULL), ERR_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(blame_get_testimony(bytes_of_buf(&two[i]), &t[i], NULL), ERR_OK);
+        assert_int_equal(commit_decode(t[i].commit, &m[i]), ERR_OK);
+    }
+    bool is_enough = blame_find(all, 2, b, NULL) == ERR_OK;
+    assert_true(is_enough || m[0].round != m[1].round);
+    enough[is_enough]++;
+    for (uint32_t i = 0; i < b->n; i++)
+        assert_false(f->node[valset_find(&f->set, &b->evidence[i].validator)].is_honest);
+    assert_int_equal(blame_find(all, 4, b, NULL), ERR_OK);
+    for (size_t cut = 0; cut < raw.n; cut += 7) {
+        buf_reset(&two[0]);
+        buf_reset(&two[1]);
+        assert_int_not_equal(blame_get_conflict(bytes_of(raw.p, cut), two, NULL), ERR_OK);
+    }
+    buf_clear(&raw);
+    buf_clear(&two[0]);
+    buf_clear(&two[1]);
+    free(b);
+}
+
+static void light_clients_blame(void **state)
+{
+    (void)state;
+    struct fork *f = mem_new(sizeof *f);
+    unsigned enough[2] = {0};
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        begin(f, seed);
+        if (run(f))
+            check_conflict(f, enough);
+        end(f);
+    }
+    print_message("of %u forks two blocks named the authors, of %u not\n", enough[1], enough[0]);
+    assert_true(enough[0] > 0 && enough[1] > 0);
+    free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forks_have_authors),
         cmocka_unit_test(testimonies_are_judged),
+        cmocka_unit_test(light_clients_blame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,30 @@
-/* Testimonies: whatever decodes is canonical, and blaming with it is total and convicts nobody, since no signature is
- * found by chance. */
+/* Testimonies, and what light clients kept: whatever decodes is canonical, and blaming with it is total and convicts
+ * nobody who did not sign, since no signature is found by chance. */
 #include "base/mem.h"
 #include "chain/blame.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void try_conflict(struct bytes raw)
+{
+    struct buf two[2] = {{0}, {0}};
+    struct testimony t[2];
+    struct note note;
+    if (blame_get_conflict(raw, two, &note) == ERR_OK) {
+        struct blame *b = mem_new(sizeof *b);
+        for (int i = 0; i < 2; i++)
+            CHECK(blame_get_testimony(bytes_of_buf(&two[i]), &t[i], &note) == ERR_OK);
+        enum err e = blame_find((const struct testimony *const[]){&t[0], &t[1]}, 2, b, &note);
+        CHECK(e != ERR_OK || b->n > 0);
+        for (uint32_t i = 0; i < b->n; i++) /* one of the seeds is of a true fork */
+            CHECK(evidence_verify(&b->evidence[i], &t[0].chain));
+        free(b);
+    }
+    buf_clear(&two[0]);
+    buf_clear(&two[1]);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct note note;
     struct buf again = {0}, commit = {0};
     struct commit m;
+    try_conflict(raw);
     if (blame_get_testimony(raw, &t, &note) != ERR_OK)
         return 0;
     testimony_put(&again, &t);

@@ -6,9 +6,11 @@
 #include "node/job_wire.h"
 #include "node/offer.h"
 #include "node/provider.h"
+#include "node/share_file.h"
 #include "tests/fuzz/record.h"
 
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(offer)
 
 RECORDS(FUZZ_RECORD)
+FUZZ_RECORD(share_file)
 
 /* No signature is found by chance. */
 static void judge_offer(struct bytes raw)
@@ -37,6 +40,26 @@ static void judge_offer(struct bytes raw)
     CHECK(offer_decode(raw, &chain, 1, &o) != ERR_OK);
 }
 
+/* What this node serves, its checksum mended: the file ends with it, made over all with zeros in its place. */
+static void try_share(struct bytes raw)
+{
+    struct market_share s;
+    struct buf file = {0}, again = {0};
+    buf_add(&file, raw.p, raw.n);
+    if (file.n >= HASH_SIZE) {
+        memset(file.p + file.n - HASH_SIZE, 0, HASH_SIZE);
+        struct hash check = hash_once(HASH_FILE, file.p, file.n);
+        memcpy(file.p + file.n - HASH_SIZE, check.b, HASH_SIZE);
+    }
+    if (share_file_load(bytes_of_buf(&file), &s)) {
+        share_file_store(&again, &s);
+        CHECK(bytes_equal(bytes_of_buf(&again), bytes_of_buf(&file)));
+        free((void *)(uintptr_t)s.models);
+    }
+    buf_clear(&file);
+    buf_clear(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(struct bytes) = {
@@ -44,6 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         RECORDS(R)
 #undef R
             judge_offer,
+        try_share_file,
+        try_share,
     };
     if (size > 0)
         tries[data[0] % (sizeof tries / sizeof *tries)](bytes_of(data + 1, size - 1));

@@ -1,9 +1,11 @@
 /* Every record of the ledger and the market: the first byte chooses one, the rest is decoded, encoded, compared. */
+#include "base/merkle.h"
+#include "base/vrf.h"
 #include "chain/genesis.h"
 #include "chain/records.h"
 #include "chain/tree.h"
 
-#include <stddef.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,8 +95,27 @@ static void fuzz_proofs(struct bytes raw)
     struct sum_node leaf = {0};
     CHECK(!tree_verify(&root, bytes_of("key", 3), bytes_of("value", 5), raw));
     CHECK(!sum_tree_verify(&root, 1000, 17, &leaf, raw));
+    CHECK(!merkle_verify(&root, 1000 * (uint64_t)LEAF_SIZE, 17, &leaf.hash, (const struct hash *)raw.p,
+                         (unsigned)(raw.n / HASH_SIZE)));
     /* Absence under the empty root is true, and has one proof: no end, no other, no siblings. */
     CHECK(!tree_verify(&root, bytes_of("key", 3), (struct bytes){0}, raw) || raw.n == 9);
+}
+
+/* A block's value of its maker's random function. */
+static void fuzz_vrf(struct bytes raw)
+{
+    static const struct vrf_public nobody = {{1}};
+    struct vrf_proof proof;
+    struct vrf_public public;
+    uint8_t output[VRF_OUTPUT_SIZE];
+    if (raw.n < sizeof proof.b + sizeof public.b)
+        return;
+    memcpy(proof.b, raw.p, sizeof proof.b);
+    memcpy(public.b, raw.p + sizeof proof.b, sizeof public.b);
+    bool has_output = vrf_output(&proof, output);
+    (void)has_output;
+    CHECK(!vrf_verify(&nobody, raw.p, raw.n, &proof, output));
+    CHECK(!vrf_verify(&public, raw.p, raw.n, &proof, output));
 }
 
 /* A transaction that is being signed by several: what is accepted can be signed and sent. */
@@ -128,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #undef R
         fuzz_genesis_rules,
         fuzz_partial,
+        fuzz_vrf,
     };
     if (size)
         all[data[0] % (sizeof all / sizeof *all)](bytes_of(data + 1, size - 1));
