@@ -114,6 +114,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SUPPORT := $(call objects,tests/world.c)
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
+-include Makefile.cuda
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
@@ -162,7 +163,7 @@ sim: $(B)/sim
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
-	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
+	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o %/cluster.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
 
 # A sweep without one of our syncs must find what it costs.
 .PHONY: crash crash-sample
@@ -248,7 +249,7 @@ debug:
 tidy:
 	@scripts/tidy
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cu' '*.cc')
 
 # Coverage-guided fuzzing: make fuzz && build/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:

@@ -46,6 +46,10 @@ enum err {
 #define MUST_USE               __attribute__((__warn_unused_result__))
 #define PRINTF_LIKE(at, first) __attribute__((__format__(__printf__, at, first)))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* "NOT_FOUND" and "not found". Total: an unknown value gives "UNKNOWN". */
 const char *err_name(enum err e);
 const char *err_text(enum err e);
@@ -67,6 +71,9 @@ void note_add(struct note *note, const char *text);
         if (!(condition))                                                                                              \
             check_failed(__FILE__, __LINE__, #condition);                                                              \
     } while (0)
-_Noreturn void check_failed(const char *file, int line, const char *condition);
+__attribute__((__noreturn__)) void check_failed(const char *file, int line, const char *condition);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -39,6 +39,9 @@
 #define BLOB_LEAF_MS        5000 /* until a leaf is asked for elsewhere */
 #define BLOB_STRIKES_MAX    3    /* unanswered leaves until a source is given up for this blob */
 #define BLOB_PULLS_MAX      16
+#define BLOB_CHECK_LEAVES   8       /* read again at once: a millisecond of hashing... */
+#define BLOB_CHECK_MS       50      /* ...each so often: 5 MB/s, a model of 4 GB in a quarter of an hour */
+#define BLOB_REST_MS        3600000 /* when all were read */
 #define BLOBS_MAX           4096
 
 /* -- ledger (protocol) -- */

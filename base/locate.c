@@ -68,3 +68,16 @@ enum err locate_model(const char *file, struct buf *path, struct note *note)
         return ERR_OK;
     return note_set(note, ERR_NOT_FOUND, "%s is not where it was installed: say where with KITH_MODELS", file);
 }
+
+void locate_environment(char *out[LOCATE_ENVIRONMENT_MAX])
+{
+    static const char *const names[LOCATE_ENVIRONMENT_MAX - 1] = {"KITH_CUDA=", "CUDA_VISIBLE_DEVICES="};
+    size_t n = 0;
+    for (size_t i = 0; i < LOCATE_ENVIRONMENT_MAX - 1; i++)
+        for (char **at = environ; at && *at; at++)
+            if (strncmp(*at, names[i], strlen(names[i])) == 0) {
+                out[n++] = *at;
+                break;
+            }
+    out[n] = NULL;
+}

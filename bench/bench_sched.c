@@ -169,7 +169,7 @@ int main(int argc, char **argv)
     }
     enum err e = file_map(argv[1], &file, &note);
     if (e == ERR_OK)
-        e = sched_open(&o, file, -1, now_us, &out, &s->sched, &note);
+        e = sched_open(&o, file, -1, NULL, now_us, &out, &s->sched, &note);
     if (e != ERR_OK) {
         fprintf(stderr, "bench_sched: %s\n", note.text);
         return 1;

@@ -55,6 +55,8 @@ SHAPES = {
                            mix=5632),
     "llama3.2-1b": dict(arch="llama", vocab=128256, context=131072, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
                         mix=8192, base=5e5, rope="llama3", tied=True, tokens="bpe", pre="llama-bpe"),
+    "llama3.1-8b": dict(arch="llama", vocab=128256, context=131072, embed=4096, layers=32, heads=32, heads_kv=8, head=128,
+                        mix=14336, base=5e5, rope="llama3", tokens="bpe", pre="llama-bpe"),
     "qwen2.5-0.5b": dict(arch="qwen2", vocab=151936, context=32768, embed=896, layers=24, heads=14, heads_kv=2, head=64,
                          mix=4864, base=1e6, biases=True, tied=True),
     "qwen3-0.6b": dict(arch="qwen3", vocab=151936, context=40960, embed=1024, layers=28, heads=16, heads_kv=8, head=128,

@@ -4,29 +4,37 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* An operation: u8 put(1) or delete(0), u32 key length, key, for a put u32 value length, value. */
-static void add_piece(struct buf *b, struct bytes piece)
+static uint8_t *piece_put(uint8_t *to, struct bytes piece)
 {
-    uint8_t n[4];
     CHECK(piece.n <= UINT32_MAX);
-    store_le32(n, (uint32_t)piece.n);
-    buf_add(b, n, sizeof n);
-    buf_add(b, piece.p, piece.n);
+    store_le32(to, (uint32_t)piece.n);
+    if (piece.n)
+        memcpy(to + 4, piece.p, piece.n);
+    return to + 4 + piece.n;
 }
 
 void kv_batch_put(struct kv_batch *b, struct bytes key, struct bytes value)
 {
-    buf_add(&b->ops, "\1", 1);
-    add_piece(&b->ops, key);
-    add_piece(&b->ops, value);
+    size_t n = 1 + 4 + key.n + 4 + value.n;
+    buf_reserve(&b->ops, n);
+    uint8_t *to = b->ops.p + b->ops.n;
+    *to = 1;
+    piece_put(piece_put(to + 1, key), value);
+    b->ops.n += n;
     b->count++;
 }
 
 void kv_batch_delete(struct kv_batch *b, struct bytes key)
 {
-    buf_add(&b->ops, "\0", 1);
-    add_piece(&b->ops, key);
+    size_t n = 1 + 4 + key.n;
+    buf_reserve(&b->ops, n);
+    uint8_t *to = b->ops.p + b->ops.n;
+    *to = 0;
+    piece_put(to + 1, key);
+    b->ops.n += n;
     b->count++;
 }
 

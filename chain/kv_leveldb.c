@@ -197,16 +197,61 @@ static enum err level_scan(struct kv *kv, struct bytes prefix, struct bytes from
     return error ? failed_take(error, note, "scanning") : ERR_OK;
 }
 
+/* An operation of a batch: the first bytes of its key, and its place. */
+#define ORDER_BYTES 6u
+struct op {
+    uint8_t first[ORDER_BYTES];
+    size_t at;
+};
+
+/* By one byte of each, the others staying as they are. */
+static void sort_by_byte(const struct op *from, struct op *to, uint32_t n, unsigned byte)
+{
+    uint32_t ends[257] = {0};
+    for (uint32_t i = 0; i < n; i++)
+        ends[from[i].first[byte] + 1u]++;
+    for (unsigned k = 0; k < 256; k++)
+        ends[k + 1] += ends[k];
+    for (uint32_t i = 0; i < n; i++)
+        to[ends[from[i].first[byte]]++] = from[i];
+}
+
+/* Nearly in the order of keys; operations on one key stay in their order. Freed by the caller. */
+static struct op *ops_order(const struct kv_batch *batch)
+{
+    struct op *order = mem_array(batch->count + 1, sizeof *order), *other = mem_array(batch->count + 1, sizeof *order);
+    struct bytes key, value;
+    size_t at = 0;
+    for (uint32_t n = 0; n < batch->count; n++) {
+        order[n].at = at;
+        CHECK(kv_batch_next(batch, &at, &key, &value));
+        memcpy(order[n].first, key.p, key.n < ORDER_BYTES ? key.n : ORDER_BYTES);
+    }
+    for (unsigned byte = ORDER_BYTES; byte-- > 0;) {
+        struct op *sorted = other;
+        sort_by_byte(order, sorted, batch->count, byte);
+        other = order;
+        order = sorted;
+    }
+    free(other);
+    return order;
+}
+
+/* LevelDB puts one after the other into a list that is searched from its beginning. In the order of keys each search
+ * goes where the last one went, through memory that is near. Operations on one key stay in their order. */
 static leveldb_writebatch_t *ops_of(const struct kv_batch *batch)
 {
     leveldb_writebatch_t *ops = leveldb_writebatch_create();
+    struct op *order = ops_order(batch);
     struct bytes key, value;
-    for (size_t at = 0; kv_batch_next(batch, &at, &key, &value);) {
+    for (uint32_t n = 0; n < batch->count; n++) {
+        CHECK(kv_batch_next(batch, &order[n].at, &key, &value));
         if (value.p)
             leveldb_writebatch_put(ops, (const char *)key.p, key.n, (const char *)value.p, value.n);
         else
             leveldb_writebatch_delete(ops, (const char *)key.p, key.n);
     }
+    free(order);
     return ops;
 }
 

@@ -242,7 +242,7 @@ static enum err run_one(struct ledger *l, struct apply *a, struct bytes raw, con
         return ledger_why(l, raw, c->e, a->note);
     a->size += raw.n;
     a->work += tx_work(&c->tx);
-    ledger_prime(l, a->tx);
+    ledger_prime(l, c);
     enum err e = apply_tx(a, &c->tx, &c->id, &charged);
     if (charged)
         put_result(l, &c->id, &(struct rec_result){a->height, a->tx, (uint8_t)e, c->tx.fee});
@@ -282,6 +282,16 @@ struct applying {
     bool changed; /* the set of validators */
 };
 
+#define FETCH_AHEAD 6u /* transactions: their memory comes while so many are applied */
+
+static void fetch_ahead(const struct ledger *l, const struct checked *all, uint32_t i, uint32_t n)
+{
+    if (i + FETCH_AHEAD >= n || all[i + FETCH_AHEAD].e)
+        return;
+    tree_fetch(l->state.tree, &all[i + FETCH_AHEAD].signer_at);
+    tree_fetch(l->state.tree, &all[i + FETCH_AHEAD].to_at);
+}
+
 static void apply_block(void *arg)
 {
     struct applying *x = arg;
@@ -295,6 +305,7 @@ static void apply_block(void *arg)
         l->notes[i].text[0] = 0;
         a.tx = i;
         a.note = &l->notes[i];
+        fetch_ahead(l, x->all, i, block->n);
         l->codes[i] = run_one(l, &a, block->txs[i], &x->all[i]);
     }
     a.tx = LEDGER_NO_TX;
@@ -314,7 +325,7 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     results_room(l, block->n);
     l->events.n = 0;
     kv_batch_clear(&l->results);
-    struct applying x = {l, block, ledger_verify_all(l, block->txs, block->n), false};
+    struct applying x = {l, block, ledger_verify_all(l, block->txs, block->n, NULL, NULL), false};
     ledger_do_beside(l, apply_block, &x);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};

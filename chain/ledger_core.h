@@ -23,10 +23,10 @@ struct checked {
     struct tx tx;
     struct hash id;
     struct verified verified;
+    enum err e;
     bool is_done;     /* all of it up to here is known */
     struct pubkey to; /* of a transfer, else the signer */
     struct tree_spot signer_at, to_at;
-    enum err e;
 };
 
 /* A snapshot being fetched: the record in the store, and which leaves are there. */
@@ -83,12 +83,15 @@ enum err ledger_fetch_load(struct ledger *l, struct note *note) MUST_USE;
 /* Decode, chain, signature (or its memory); fills id. */
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note) MUST_USE;
 /* The same for all of a block, in parts; valid until the next call, which costs little for the same transactions: a
- * block that was judged is the one that is finalized. Where one's e is not ERR_OK, ledger_why says it in words. */
-const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n);
+ * block that was judged is the one that is finalized. Where one's e is not ERR_OK, ledger_why says it in words.
+ * follow (or NULL) is called for each in order, one at a time, from whichever thread has just verified it or one
+ * before, while others still verify: it may read the state. */
+typedef void (*ledger_follow_fn)(void *arg, const struct checked *c);
+const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n, ledger_follow_fn follow,
+                                        void *arg);
 enum err ledger_why(const struct ledger *l, struct bytes raw, enum err e, struct note *note) MUST_USE;
-/* Of the last ledger_verify_all: what is known of the places of i's accounts, before they are read; asks for the memory
- * of some behind it. */
-void ledger_prime(struct ledger *l, uint32_t i);
+/* What is known of the places of its accounts, before they are read. */
+void ledger_prime(struct ledger *l, const struct checked *c);
 /* Does fn(arg), which changes the ledger and shares no work itself; processors that it leaves idle verify what is
  * expected meanwhile, until it is done. */
 void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg);

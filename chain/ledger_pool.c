@@ -95,13 +95,19 @@ uint64_t ledger_nonce(const struct ledger *l, const struct pubkey *account)
  */
 
 #define SIGNER_SLOTS 32768u
-_Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX, "the table of signers stays half empty");
+_Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX && BLOCK_TXS_MAX < UINT16_MAX,
+               "the table of signers stays half empty");
 
 struct signer {
     struct pubkey key;
-    bool used;
     bool closed; /* it changed who signs for it: what follows is judged in the next block */
     struct rec_account left;
+};
+
+struct signers {
+    uint16_t slots[SIGNER_SLOTS]; /* 1 + place; 0: free */
+    uint32_t n;
+    struct signer at[BLOCK_TXS_MAX];
 };
 
 __extension__ typedef unsigned __int128 wide;
@@ -112,21 +118,30 @@ static uint32_t signer_slot(const struct ledger *l, const struct pubkey *key)
     return (uint32_t)((uint64_t)mixed ^ (uint64_t)(mixed >> 64)) % SIGNER_SLOTS;
 }
 
-static struct signer *signer_find(const struct ledger *l, struct signer *table, const struct pubkey *key)
+static struct signers *signers_new(void)
+{
+    struct signers *s = mem_resize(NULL, 1, sizeof *s);
+    memset(s->slots, 0, sizeof s->slots);
+    s->n = 0;
+    return s;
+}
+
+static struct signer *signer_find(const struct ledger *l, struct signers *s, const struct pubkey *key)
 {
     uint32_t i = signer_slot(l, key);
-    while (table[i].used && !pubkey_equal(&table[i].key, key))
+    while (s->slots[i] && !pubkey_equal(&s->at[s->slots[i] - 1].key, key))
         i = (i + 1) % SIGNER_SLOTS;
-    if (!table[i].used) {
-        table[i].key = *key;
-        table[i].used = true;
-        state_get_account(&l->state, key, &table[i].left);
-    }
-    return &table[i];
+    if (s->slots[i])
+        return &s->at[s->slots[i] - 1];
+    struct signer *found = &s->at[s->n++];
+    s->slots[i] = (uint16_t)s->n;
+    *found = (struct signer){.key = *key};
+    state_get_account(&l->state, key, &found->left);
+    return found;
 }
 
 /* May this one, which is verified, follow those before it? Counts it, and its work, if so. */
-static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, const struct tx *t, uint64_t *work,
+static enum err admit(struct ledger *l, struct signers *table, struct bytes raw, const struct tx *t, uint64_t *work,
                       struct note *note)
 {
     enum err e = fee_check(l, raw, t, note);
@@ -151,7 +166,7 @@ static enum err admit(struct ledger *l, struct signer *table, struct bytes raw, 
 
 uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t size_max, struct bytes *txs)
 {
-    struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
+    struct signers *table = signers_new();
     struct bytes raw;
     struct tx t;
     struct hash id;
@@ -169,27 +184,38 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
     return n;
 }
 
+struct judging {
+    struct ledger *l;
+    struct signers *table;
+    uint64_t work;
+    struct note *note;
+    enum err e; /* of the first that may not follow */
+};
+
+static void judge(void *arg, const struct checked *c)
+{
+    struct judging *j = arg;
+    if (j->e)
+        return;
+    if (c->e) {
+        j->e = ledger_why(j->l, c->raw, c->e, j->note);
+        return;
+    }
+    ledger_prime(j->l, c);
+    j->e = admit(j->l, j->table, c->raw, &c->tx, &j->work, j->note);
+}
+
 enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note)
 {
     size_t size = 0;
-    uint64_t work = 0;
-    enum err e = ERR_OK;
     if (n > BLOCK_TXS_MAX)
         return note_set(note, ERR_LIMIT, "%u transactions in a block: at most %u", n, BLOCK_TXS_MAX);
     for (uint32_t i = 0; i < n; i++)
         size += txs[i].n;
     if (size > BLOCK_SIZE_MAX)
         return note_set(note, ERR_LIMIT, "%zu bytes of transactions in a block: at most %u", size, BLOCK_SIZE_MAX);
-    const struct checked *all = ledger_verify_all(l, txs, n);
-    struct signer *table = mem_array(SIGNER_SLOTS, sizeof *table);
-    for (uint32_t i = 0; i < n && e == ERR_OK; i++) {
-        if (all[i].e) {
-            e = ledger_why(l, txs[i], all[i].e, note);
-            continue;
-        }
-        ledger_prime(l, i);
-        e = admit(l, table, txs[i], &all[i].tx, &work, note);
-    }
-    free(table);
-    return e;
+    struct judging j = {.l = l, .table = signers_new(), .note = note};
+    (void)ledger_verify_all(l, txs, n, judge, &j);
+    free(j.table);
+    return j.e;
 }

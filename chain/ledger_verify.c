@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PART 32u /* transactions: a thousandth of a second of verification */
+#define PART 8u /* transactions: half a thousandth of a second of verification */
+_Static_assert(PART <= TX_IDS_MAX && 2 * PART <= STATE_PATHS_MAX, "a part is hashed at once");
 
 /* What stands behind the signed bytes. More than one signature's worth is kept as its hash. */
 static struct verified verified_of(const struct hash *id, struct bytes signatures)
@@ -47,14 +48,20 @@ static struct bytes signatures_of(struct bytes raw, const struct tx *t)
     return bytes_of(raw.p + raw.n - n, n);
 }
 
+/* The rest, of one that decodes and whose id is known. */
+static enum err check_signatures(const struct ledger *l, struct bytes raw, struct checked *c, struct note *note)
+{
+    c->verified = verified_of(&c->id, signatures_of(raw, &c->tx));
+    return is_verified(l, &c->verified) ? ERR_OK : tx_check_id(&c->tx, &c->id, &l->chain, note);
+}
+
 static enum err check(const struct ledger *l, struct bytes raw, struct checked *c, struct note *note)
 {
     enum err e = tx_decode(raw, &c->tx, note);
     if (e)
         return e;
     c->id = tx_id_of(raw); /* decoding is canonical: raw is the encoding */
-    c->verified = verified_of(&c->id, signatures_of(raw, &c->tx));
-    return is_verified(l, &c->verified) ? ERR_OK : tx_check_id(&c->tx, &c->id, &l->chain, note);
+    return check_signatures(l, raw, c, note);
 }
 
 enum err ledger_verify(struct ledger *l, struct bytes raw, struct tx *t, struct hash *id, struct note *note)
@@ -84,42 +91,17 @@ void ledger_remember(struct ledger *l, struct bytes raw)
     *slot_of(l, &id) = verified_of(&id, signatures_of(raw, &t));
 }
 
-/* -- a block's -- */
+/* -- a part of a list: what can be done for several at once is -- */
 
-/* The state is far larger than a processor's memory: what the transaction will read is fetched here, by all processors
- * at once, and not one after the other where it is applied. */
-static void warm(const struct ledger *l, struct checked *c)
+struct part {
+    struct checked *at;
+    uint32_t n;
+};
+
+static struct part part_of(const struct checked_list *list, uint32_t i)
 {
-    c->to = c->tx.signer;
-    if (c->tx.kind == TX_TRANSFER)
-        memcpy(c->to.b, c->tx.body.p, sizeof c->to.b); /* the first field of a body that decodes */
-    c->signer_at = state_warm_account(&l->state, &c->tx.signer);
-    c->to_at = c->tx.kind == TX_TRANSFER ? state_warm_account(&l->state, &c->to) : c->signer_at;
-}
-
-#define FETCH_AHEAD 6u /* transactions: their memory comes while so many are applied */
-
-void ledger_prime(struct ledger *l, uint32_t i)
-{
-    const struct checked *c = &l->checked.at[i], *later = c + FETCH_AHEAD;
-    if (i + FETCH_AHEAD < l->checked.n && later->e == ERR_OK) {
-        tree_fetch(l->state.tree, &later->signer_at);
-        tree_fetch(l->state.tree, &later->to_at);
-    }
-    state_prime_account(&l->state, &c->tx.signer, &c->signer_at);
-    state_prime_account(&l->state, &c->to, &c->to_at);
-}
-
-static void check_once(const struct ledger *l, struct checked *c)
-{
-    if (!c->is_done)
-        c->e = check(l, c->raw, c, NULL);
-    c->is_done = true;
-}
-
-static uint32_t part_end(const struct checked_list *list, uint32_t part)
-{
-    return (part + 1) * PART < list->n ? (part + 1) * PART : list->n;
+    uint32_t left = list->n - i * PART;
+    return (struct part){list->at + i * PART, left < PART ? left : PART};
 }
 
 static uint32_t parts_of(const struct checked_list *list)
@@ -127,15 +109,112 @@ static uint32_t parts_of(const struct checked_list *list)
     return (list->n + PART - 1) / PART;
 }
 
-static void verify_part(void *arg, uint32_t part)
+/* Decodes and names those that are not done. */
+static void part_read(const struct part *p)
 {
-    const struct ledger *l = arg;
-    for (uint32_t i = part * PART; i < part_end(&l->checked, part); i++) {
-        struct checked *c = &l->checked.at[i];
-        check_once(l, c);
-        if (c->e == ERR_OK)
-            warm(l, c);
+    struct checked *some[PART];
+    struct bytes raw[PART] = {{0}};
+    struct hash id[PART];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct checked *c = &p->at[i];
+        if (c->is_done)
+            continue;
+        c->e = tx_decode(c->raw, &c->tx, NULL);
+        c->is_done = c->e != ERR_OK;
+        if (c->is_done)
+            continue;
+        raw[n] = c->raw;
+        some[n++] = c;
     }
+    tx_ids_of(raw, n, id);
+    for (uint32_t i = 0; i < n; i++)
+        some[i]->id = id[i];
+}
+
+/* The state is far larger than a processor's memory. What the transactions will read of it is asked for before their
+ * signatures are verified, and found after that: by all processors at once, and not one after the other where they are
+ * applied. */
+static void part_near(const struct ledger *l, const struct part *p)
+{
+    struct pubkey keys[2 * PART];
+    struct hash paths[2 * PART];
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct checked *c = &p->at[i];
+        if (c->e) /* nothing will be read */
+            c->tx.signer = (struct pubkey){{0}};
+        c->to = c->tx.signer;
+        if (!c->e && c->tx.kind == TX_TRANSFER)
+            memcpy(c->to.b, c->tx.body.p, sizeof c->to.b); /* the first field of a body that decodes */
+        keys[2 * i] = c->tx.signer;
+        keys[2 * i + 1] = c->to;
+    }
+    state_account_paths(keys, 2 * p->n, paths);
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->at[i].signer_at.path = paths[2 * i];
+        p->at[i].to_at.path = paths[2 * i + 1];
+        tree_near(l->state.tree, &paths[2 * i]);
+        tree_near(l->state.tree, &paths[2 * i + 1]);
+    }
+}
+
+static void check_once(const struct ledger *l, struct checked *c)
+{
+    if (!c->is_done)
+        c->e = check_signatures(l, c->raw, c, NULL);
+    c->is_done = true;
+}
+
+static void warm(const struct ledger *l, struct checked *c)
+{
+    c->signer_at = tree_warm(l->state.tree, &c->signer_at.path);
+    c->to_at = c->tx.kind == TX_TRANSFER ? tree_warm(l->state.tree, &c->to_at.path) : c->signer_at;
+}
+
+void ledger_prime(struct ledger *l, const struct checked *c)
+{
+    state_prime_account(&l->state, &c->tx.signer, &c->signer_at);
+    state_prime_account(&l->state, &c->to, &c->to_at);
+}
+
+/* -- a block's: verified in parts, followed in order -- */
+
+struct verifying {
+    struct ledger *l;
+    ledger_follow_fn follow;
+    void *arg;
+    atomic_bool *is_ready;   /* parts */
+    atomic_flag is_followed; /* by some thread, now */
+    uint32_t next;           /* part to be followed; whoever is at it owns this */
+};
+
+/* Where somebody is at it already, he may just have seen this part unready: the end of it all looks again. */
+static void follow_ready(struct verifying *v)
+{
+    const struct checked_list *list = &v->l->checked;
+    if (!v->follow || atomic_flag_test_and_set(&v->is_followed))
+        return;
+    for (; v->next < parts_of(list) && atomic_load(&v->is_ready[v->next]); v->next++) {
+        struct part p = part_of(list, v->next);
+        for (uint32_t i = 0; i < p.n; i++)
+            v->follow(v->arg, &p.at[i]);
+    }
+    atomic_flag_clear(&v->is_followed);
+}
+
+static void verify_part(void *arg, uint32_t i)
+{
+    struct verifying *v = arg;
+    struct part p = part_of(&v->l->checked, i);
+    part_read(&p);
+    part_near(v->l, &p);
+    for (uint32_t k = 0; k < p.n; k++)
+        check_once(v->l, &p.at[k]);
+    for (uint32_t k = 0; k < p.n; k++)
+        if (p.at[k].e == ERR_OK)
+            warm(v->l, &p.at[k]);
+    atomic_store(&v->is_ready[i], true);
+    follow_ready(v);
 }
 
 static bool list_is(const struct checked_list *list, const struct bytes *txs, uint32_t n)
@@ -174,19 +253,38 @@ static void list_clear(struct checked_list *list)
     *list = (struct checked_list){0};
 }
 
-const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n)
+/* The list of these transactions, as far as it is known already. */
+static void list_take(struct ledger *l, const struct bytes *txs, uint32_t n)
 {
-    if (list_is(&l->checked, txs, n))
-        return l->checked.at;
+    struct checked_list old = l->checked;
     if (n && list_is(&l->expected, txs, n)) {
-        struct checked_list old = l->checked;
         l->checked = l->expected;
         l->expected = old;
         l->expected.n = 0;
     } else {
         list_begin(&l->checked, txs, n);
     }
-    parallel_run(&l->parallel, verify_part, l, parts_of(&l->checked));
+}
+
+static void follow_all(const struct ledger *l, ledger_follow_fn follow, void *arg)
+{
+    for (uint32_t i = 0; follow && i < l->checked.n; i++)
+        follow(arg, &l->checked.at[i]);
+}
+
+const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n, ledger_follow_fn follow,
+                                        void *arg)
+{
+    if (list_is(&l->checked, txs, n)) {
+        follow_all(l, follow, arg);
+        return l->checked.at;
+    }
+    list_take(l, txs, n);
+    struct verifying v = {.l = l, .follow = follow, .arg = arg, .is_followed = ATOMIC_FLAG_INIT};
+    v.is_ready = mem_array(parts_of(&l->checked), sizeof *v.is_ready);
+    parallel_run(&l->parallel, verify_part, &v, parts_of(&l->checked));
+    follow_ready(&v);
+    free(v.is_ready);
     for (uint32_t i = 0; i < n; i++)
         if (l->checked.at[i].e == ERR_OK)
             *slot_of(l, &l->checked.at[i].id) = l->checked.at[i].verified;
@@ -206,14 +304,17 @@ struct beside {
 static void beside_part(void *arg, uint32_t part)
 {
     struct beside *b = arg;
-    const struct checked_list *list = &b->l->expected;
     if (part == 0) {
         b->fn(b->arg);
         atomic_store(&b->is_over, true);
         return;
     }
-    for (uint32_t i = (part - 1) * PART; i < part_end(list, part - 1) && !atomic_load(&b->is_over); i++)
-        check_once(b->l, &list->at[i]);
+    if (atomic_load(&b->is_over))
+        return;
+    struct part p = part_of(&b->l->expected, part - 1);
+    part_read(&p);
+    for (uint32_t i = 0; i < p.n && !atomic_load(&b->is_over); i++)
+        check_once(b->l, &p.at[i]);
 }
 
 void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg)

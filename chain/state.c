@@ -68,8 +68,10 @@ static struct key key_class(enum state_class cls)
 
 static struct key key_one(enum state_class cls, const uint8_t id[32])
 {
-    struct key k = key_class(cls);
-    key_add(&k, id, 32);
+    struct key k;
+    k.b[0] = (uint8_t)cls;
+    memcpy(k.b + 1, id, 32);
+    k.n = 33;
     return k;
 }
 
@@ -156,10 +158,16 @@ static void drop(struct state *s, const struct key *k)
 STATE_RECORD_LIST(R)
 #undef R
 
-struct tree_spot state_warm_account(const struct state *s, const struct pubkey *key)
+void state_account_paths(const struct pubkey *keys, uint32_t n, struct hash *out)
 {
-    struct key k = key_one(STATE_ACCOUNT, key->b);
-    return tree_warm(s->tree, key_bytes(&k));
+    struct key k[STATE_PATHS_MAX];
+    struct bytes raw[STATE_PATHS_MAX];
+    CHECK(n <= STATE_PATHS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        k[i] = key_one(STATE_ACCOUNT, keys[i].b);
+        raw[i] = key_bytes(&k[i]);
+    }
+    tree_paths(raw, n, out);
 }
 
 void state_prime_account(struct state *s, const struct pubkey *key, const struct tree_spot *spot)

@@ -51,8 +51,9 @@ bool state_transfer(struct state *s, const struct pubkey *from, const struct pub
 /* New money into the locked pot; less, or none, where the total would not fit. Returns how much. */
 struct amount state_issue(struct state *s, struct amount a);
 
-/* tree_warm and tree_prime for an account. */
-struct tree_spot state_warm_account(const struct state *s, const struct pubkey *key);
+/* tree_paths and tree_prime for accounts; n is at most STATE_PATHS_MAX. */
+#define STATE_PATHS_MAX 16u
+void state_account_paths(const struct pubkey *keys, uint32_t n, struct hash *out);
 void state_prime_account(struct state *s, const struct pubkey *key, const struct tree_spot *spot);
 
 /* -- records with one key -- */

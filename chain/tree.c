@@ -56,10 +56,15 @@ struct bytes tree_get(const struct tree *t, struct bytes key)
     return leaf ? leaf_value(tree_leaf(t, leaf)) : (struct bytes){0};
 }
 
-struct tree_spot tree_warm(const struct tree *t, struct bytes key)
+void tree_near(const struct tree *t, const struct hash *path)
 {
-    struct tree_spot spot = {.path = hash_once(HASH_STATE_KEY, key.p, key.n)};
-    spot.leaf = locate(t, &spot.path).leaf;
+    uint64_t bits = path_bits(path);
+    page_near(tree_page(t, bits), bits);
+}
+
+struct tree_spot tree_warm(const struct tree *t, const struct hash *path)
+{
+    struct tree_spot spot = {*path, locate(t, path).leaf};
     tree_fetch(t, &spot);
     return spot;
 }
@@ -205,17 +210,11 @@ void tree_remove(struct tree *t, struct bytes key)
 
 static void load_paths(const struct tree *t, struct hash out[TREE_LOAD])
 {
-    struct hash_job jobs[TREE_LOAD];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < t->loading_n; i++) {
-        const struct payload *d = &t->loading[i];
-        const uint8_t *key = payload_at(d);
-        if (d->key_n >= HASH_SIZE && d->key_n <= HASH_SIZE + HASH_JOB_MAX)
-            jobs[n++] = (struct hash_job){key, key + HASH_SIZE, d->key_n - HASH_SIZE, &out[i]};
-        else
-            out[i] = hash_once(HASH_STATE_KEY, key, d->key_n);
-    }
-    hash_many(HASH_STATE_KEY, jobs, n);
+    _Static_assert(TREE_LOAD <= TREE_PATHS_MAX, "one call does");
+    struct bytes keys[TREE_LOAD];
+    for (uint32_t i = 0; i < t->loading_n; i++)
+        keys[i] = bytes_of(payload_at(&t->loading[i]), t->loading[i].key_n);
+    tree_paths(keys, t->loading_n, out);
 }
 
 /* Stale pages stand for the list of what is touched, which would be as long as the tree. The pages of all that wait are
@@ -225,11 +224,8 @@ static bool load_flush(struct tree *t)
     struct hash paths[TREE_LOAD];
     bool all_new = true;
     load_paths(t, paths);
-    for (uint32_t i = 0; i < t->loading_n; i++) {
-        const struct page *p = tree_page(t, path_bits(&paths[i]));
-        if (p->n)
-            __builtin_prefetch(p->u.bits + p->n / 2);
-    }
+    for (uint32_t i = 0; i < t->loading_n; i++)
+        tree_near(t, &paths[i]);
     for (uint32_t i = 0; i < t->loading_n; i++) {
         struct place x = locate(t, &paths[i]);
         if (x.leaf) {
@@ -303,10 +299,14 @@ static struct leaf *changed_leaf(struct tree *t, const struct undo *u)
     return leaf ? tree_leaf(t, leaf) : NULL;
 }
 
+#define CHANGES_AHEAD 8u /* their memory comes while so many are visited */
+
 void tree_changes(struct tree *t, tree_change_fn visit, void *arg)
 {
     for (size_t i = 0; i < t->journal_n; i++) {
         const struct undo *u = &t->journal[i];
+        if (i + CHANGES_AHEAD < t->journal_n && u[CHANGES_AHEAD].leaf)
+            leaf_fetch(tree_leaf(t, u[CHANGES_AHEAD].leaf));
         if (u->leaf && !u->is_first)
             continue;
         const struct leaf *l = changed_leaf(t, u);

@@ -37,14 +37,17 @@ uint64_t tree_count(const struct tree *t);
 struct bytes tree_get(const struct tree *t, struct bytes key);
 void tree_put(struct tree *t, struct bytes key, struct bytes value);
 void tree_remove(struct tree *t, struct bytes key);
-/* For what will be needed soon: brings the entry near, from any thread while nobody changes the tree, and says where it
- * stands; tree_prime, on the owner's thread, saves hashing and searching again. A spot that is out of date, or zero in
- * `leaf`, costs a search. */
 struct tree_spot {
     struct hash path;
     uint32_t leaf;
 };
-struct tree_spot tree_warm(const struct tree *t, struct bytes key);
+/* For what will be needed soon, from any thread while nobody changes the tree: tree_paths hashes keys, tree_near asks
+ * for the memory around a path, tree_warm brings the entry near and says where it stands; tree_prime, on the owner's
+ * thread, saves hashing and searching again. A spot that is out of date, or zero in `leaf`, costs a search. */
+#define TREE_PATHS_MAX 64u
+void tree_paths(const struct bytes *keys, uint32_t n, struct hash *out);
+void tree_near(const struct tree *t, const struct hash *path);
+struct tree_spot tree_warm(const struct tree *t, const struct hash *path);
 void tree_prime(struct tree *t, struct bytes key, const struct tree_spot *spot);
 /* Asks for the entry's memory. */
 void tree_fetch(const struct tree *t, const struct tree_spot *spot);

@@ -155,6 +155,18 @@ static inline struct leaf *tree_leaf(const struct tree *t, uint32_t i)
     return pool_at(&t->leaves, i);
 }
 
+static inline void leaf_fetch(const struct leaf *l)
+{
+    for (size_t at = 0; at < sizeof *l; at += 64)
+        __builtin_prefetch((const char *)l + at, 1);
+}
+
+/* The child of a fan that holds these bits. */
+static inline struct page *fan_child(const struct page *p, uint64_t bits)
+{
+    return &p->u.fan->pages[bits << p->depth >> (64 - TREE_FAN_BITS)];
+}
+
 static inline uint32_t *page_leaves(const struct page *p)
 {
     return (uint32_t *)(void *)(p->u.bits + p->room);
@@ -168,14 +180,11 @@ static inline struct leaf *page_leaf(const struct tree *t, const struct page *p,
 /* The first of b[low..high-1], which rise, that is not below `bits`; high if all are. */
 static inline uint32_t bits_rank(const uint64_t *b, uint32_t low, uint32_t high, uint64_t bits)
 {
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (b[mid] < bits)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    b += low;
+    uint32_t n = high - low, at = 0;
+    for (; n > 1; n -= n / 2) /* without a branch that nobody could foretell */
+        at += b[at + n / 2 - 1] < bits ? n / 2 : 0;
+    return low + at + (n == 1 && b[at] < bits);
 }
 
 /* -- tree_page.c -- */
@@ -190,6 +199,8 @@ struct place {
 /* The page of these first bits; the first place in it that is not before them. */
 struct page *tree_page(const struct tree *t, uint64_t bits);
 uint32_t page_rank(const struct page *p, uint64_t bits);
+/* Asks for the memory in which page_rank would look. */
+void page_near(const struct page *p, uint64_t bits);
 struct place locate(const struct tree *t, const struct hash *path);
 /* The entry of a key, if it is there. */
 uint32_t leaf_find(const struct tree *t, struct bytes key);

@@ -86,6 +86,7 @@ struct plan {
 
 static void plan_leaf(struct plan *v, struct leaf *l)
 {
+    leaf_fetch(l);
     if (v->leaves_n == v->leaves_room) {
         v->leaves_room = v->leaves_room ? 2 * v->leaves_room : 64;
         v->leaves = mem_resize(v->leaves, v->leaves_room, sizeof(struct leaf *));
@@ -181,12 +182,13 @@ static unsigned span_plan(const struct work *w, const struct span *s, unsigned d
     bool is_one = s->high - s->low == 1;
     struct leaf *l = page_leaf(w->t, p, is_one ? s->low : s->split - 1);
     *at = is_one ? &l->hash : &l->fork;
-    /* Entries that nobody touched are far away in memory: where nothing moved, they are not even looked at. */
-    bool is_known = a == b && !p->moved && !p->has_equal;
-    if (is_known)
+    /* Entries are far away in memory. Where nothing moved, those that nobody touched have what they need, those that
+     * were touched are dirty, and forks are kept for their depths: nothing of them is read before it comes. */
+    bool is_still = !p->moved && !p->has_equal;
+    if (is_still && a == b)
         return 0;
     if (is_one) {
-        if (l->dirty)
+        if (is_still || l->dirty)
             plan_leaf(w->plan, l);
         return 0;
     }
@@ -205,10 +207,11 @@ static unsigned span_plan(const struct work *w, const struct span *s, unsigned d
     level = level > zero_level ? level : zero_level;
     plan_node(w->plan, level++, left, right, &l->fork);
     for (unsigned d = s->fork; d-- > depth;) { /* levels without a fork: nothing is on the other side */
-        bool bit = path_bit(&l->path, d);
+        bool bit = d < 64 ? p->u.bits[s->low] >> (63 - d) & 1 : path_bit(&l->path, d);
         plan_node(w->plan, level++, bit ? &nothing : &l->fork, bit ? &l->fork : &nothing, &l->fork);
     }
-    l->fork_depth = (uint16_t)depth;
+    if (!is_still)
+        l->fork_depth = (uint16_t)depth;
     return level;
 }
 
@@ -305,6 +308,8 @@ static void page_plan(const struct tree *t, struct page *p, uint64_t *a, uint64_
     }
     struct fan_work w = {.t = t, .fan = p->u.fan};
     fan_divide(&w, p, a, b);
+    for (const uint64_t *x = a; x < b; x++)
+        page_near(fan_child(p, *x), *x);
     for (unsigned i = 0; i < TREE_FAN; i++)
         if (w.visit[TREE_FAN + i])
             page_plan(t, &w.fan->pages[i], w.from[i], w.from[i + 1], plan);

@@ -16,6 +16,21 @@ uint64_t path_bits(const struct hash *path)
     return v;
 }
 
+void tree_paths(const struct bytes *keys, uint32_t n, struct hash *out)
+{
+    struct hash_job jobs[TREE_PATHS_MAX];
+    uint32_t jobs_n = 0;
+    CHECK(n <= TREE_PATHS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint8_t *p = keys[i].p;
+        if (keys[i].n >= HASH_SIZE && keys[i].n <= HASH_SIZE + HASH_JOB_MAX)
+            jobs[jobs_n++] = (struct hash_job){p, p + HASH_SIZE, (uint32_t)keys[i].n - HASH_SIZE, &out[i]};
+        else
+            out[i] = hash_once(HASH_STATE_KEY, p, keys[i].n);
+    }
+    hash_many(HASH_STATE_KEY, jobs, jobs_n);
+}
+
 #define RECENT_LEAST 4u /* bytes: keys that are remembered differ in their last ones */
 
 static struct recent *recent_at(const struct tree *t, struct bytes key)
@@ -56,20 +71,11 @@ void tree_prime(struct tree *t, struct bytes key, const struct tree_spot *spot)
 
 void tree_fetch(const struct tree *t, const struct tree_spot *spot)
 {
-    if (!spot->leaf)
-        return;
-    const char *leaf = (const char *)tree_leaf(t, spot->leaf);
-    for (size_t at = 0; at < sizeof(struct leaf); at += 64)
-        __builtin_prefetch(leaf + at, 1);
+    if (spot->leaf)
+        leaf_fetch(tree_leaf(t, spot->leaf));
 }
 
 /* -- pages -- */
-
-/* The child of a fan that holds these bits. */
-static struct page *fan_child(const struct page *p, uint64_t bits)
-{
-    return &p->u.fan->pages[bits << p->depth >> (64 - TREE_FAN_BITS)];
-}
 
 struct page *tree_page(const struct tree *t, uint64_t bits)
 {
@@ -79,13 +85,29 @@ struct page *tree_page(const struct tree *t, uint64_t bits)
     return p;
 }
 
-/* Starts where these bits would stand if paths were evenly spread, which they nearly are, and looks further and further
- * away from there. */
+/* Where these bits would stand if paths were evenly spread, which they nearly are. */
+static uint32_t page_guess(const struct page *p, uint64_t bits)
+{
+    uint64_t own = bits << p->depth >> 32;
+    return (uint32_t)(own * p->n >> 32);
+}
+
+void page_near(const struct page *p, uint64_t bits)
+{
+    if (p->is_fan || p->n == 0)
+        return;
+    uint32_t at = page_guess(p, bits);
+    __builtin_prefetch(p->u.bits + at);
+    __builtin_prefetch(p->u.bits + (at < 8 ? 0 : at - 8)); /* a guess is off by some */
+    __builtin_prefetch(p->u.bits + at + 8);
+    __builtin_prefetch(page_leaves(p) + at);
+}
+
+/* Starts at the guess, and looks further and further away from there. */
 uint32_t page_rank(const struct page *p, uint64_t bits)
 {
     const uint64_t *b = p->u.bits;
-    uint64_t own = bits << p->depth >> 32;
-    uint32_t low = (uint32_t)(own * p->n >> 32), high = low, step = 1;
+    uint32_t low = page_guess(p, bits), high = low, step = 1;
     if (low < p->n && b[low] < bits) {
         for (high = ++low; high < p->n && b[high] < bits; step *= 2) {
             low = high + 1;

@@ -82,11 +82,34 @@ struct hash tx_id(const struct tx *t)
 /* What stands before a body's length, and the length. */
 #define BODY_AT (2 + 32 + 32 + 8 + 8 + 1 + 4)
 
-struct hash tx_id_of(struct bytes raw)
+/* What is signed; empty where it is not even that. */
+static struct bytes content_of(struct bytes raw)
 {
     if (raw.n < BODY_AT || raw.n - BODY_AT < load_le32(raw.p + BODY_AT - 4))
-        return (struct hash){{0}};
-    return hash_once(HASH_TX, raw.p, BODY_AT + load_le32(raw.p + BODY_AT - 4));
+        return (struct bytes){0};
+    return bytes_of(raw.p, BODY_AT + load_le32(raw.p + BODY_AT - 4));
+}
+
+struct hash tx_id_of(struct bytes raw)
+{
+    struct bytes content = content_of(raw);
+    return content.n ? hash_once(HASH_TX, content.p, content.n) : (struct hash){{0}};
+}
+
+void tx_ids_of(const struct bytes *raw, uint32_t n, struct hash *out)
+{
+    struct hash_job jobs[TX_IDS_MAX];
+    uint32_t jobs_n = 0;
+    CHECK(n <= TX_IDS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        struct bytes content = content_of(raw[i]);
+        if (content.n >= HASH_SIZE && content.n <= HASH_SIZE + HASH_JOB_MAX)
+            jobs[jobs_n++] =
+                (struct hash_job){content.p, content.p + HASH_SIZE, (uint32_t)content.n - HASH_SIZE, &out[i]};
+        else
+            out[i] = tx_id_of(raw[i]);
+    }
+    hash_many(HASH_TX, jobs, jobs_n);
 }
 
 void tx_sign(struct tx *t, const struct hash *chain, const struct seckey *secret, uint64_t nonce, struct amount fee)

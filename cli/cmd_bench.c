@@ -387,10 +387,10 @@ static json_t *figures_json(const char *model, const struct wire_opened *o, cons
     char digest[2 * HASH_SIZE + 1], root[2 * HASH_SIZE + 1];
     hex_put(digest, f->digest.b, HASH_SIZE);
     hex_put(root, o->root.b, HASH_SIZE);
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "model", model, "root", root, "architecture",
-                          o->architecture.s, "format", o->format.s, "backend", o->backend.s, "parameters",
-                          (json_int_t)o->parameters, "threads", (json_int_t)o->threads, "batch", (json_int_t)batch,
-                          "repeats", (json_int_t)z->repeats);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "model", model, "root", root,
+                          "architecture", o->architecture.s, "format", o->format.s, "backend", o->backend.s, "device",
+                          o->device.s, "parameters", (json_int_t)o->parameters, "threads", (json_int_t)o->threads,
+                          "batch", (json_int_t)batch, "repeats", (json_int_t)z->repeats);
     json_t *k = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:s}", "prompt_tokens", (json_int_t)z->prompt,
                           "prompt_tps", median(&f->prompt_tps), "decode_tokens", (json_int_t)z->tokens, "decode_tps",
                           median(&f->decode_tps), "write_ms", median(&f->write_ms), "verify_ms", median(&f->verify_ms),

@@ -6,6 +6,8 @@
 
 #define COMMANDS(C)                                                                                                    \
     C(status)                                                                                                          \
+    C(doctor)                                                                                                          \
+    C(ps)                                                                                                              \
     C(peers)                                                                                                           \
     C(peer_add)                                                                                                        \
     C(chain_info)                                                                                                      \

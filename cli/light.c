@@ -59,7 +59,10 @@ static enum err trust_read(struct session *s, struct note *note)
     struct buf path = {0}, raw = {0};
     path_put(s, "trust", &path);
     enum err e = file_read(buf_text(&path), 2 * LIGHT_BLOCK_MAX, &raw, NULL);
-    e = e == ERR_OK ? light_load(s->base, bytes_of_buf(&raw), note) : ERR_NOT_FOUND;
+    struct note why = {{0}};
+    e = e == ERR_OK ? light_load(s->base, bytes_of_buf(&raw), &why) : ERR_NOT_FOUND;
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        note_set(note, e, "%.150s: %.200s", buf_text(&path), why.text);
     buf_clear(&path);
     buf_clear(&raw);
     return e;

@@ -59,11 +59,12 @@ enum err local_find_model(const char *model, struct buf *path, struct note *note
     return e;
 }
 
-/* In the child: nothing but these descriptors, no environment, no terminal's signals. Only calls that are safe
- * between fork and exec. */
+/* In the child: nothing but these descriptors, no environment but what locate_environment names, no terminal's signals.
+ * Only calls that are safe between fork and exec. */
 static _Noreturn void become_worker(const char *program, int socket, int model, int pack)
 {
-    char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
+    char *argv[] = {"kith-worker", NULL}, *environment[LOCATE_ENVIRONMENT_MAX];
+    locate_environment(environment);
     setsid();
     /* Out of the way of all targets first. */
     int s = fcntl(socket, F_DUPFD, 10), m = fcntl(model, F_DUPFD, 10), p = pack < 0 ? -1 : fcntl(pack, F_DUPFD, 10);
@@ -256,12 +257,22 @@ static enum err fill(struct local *l, struct note *note)
     return ERR_OK;
 }
 
+/* A GPU failed; the question goes on. */
+static void say_device(struct local *l, const struct wire_frame *frame)
+{
+    struct wire_device m;
+    if (!wire_read_device(frame->body, &m))
+        return;
+    l->opened.device = m.device;
+    fprintf(stderr, "kith: %s\n", m.device.s);
+}
+
 enum err local_next(struct local *l, struct wire_frame *frame, struct note *note)
 {
-    buf_drop(&l->in, l->used);
-    l->used = 0;
     for (;;) {
         struct wire_failed failed;
+        buf_drop(&l->in, l->used);
+        l->used = 0;
         enum err e = wire_next(bytes_of_buf(&l->in), false, frame, &l->used);
         if (e != ERR_OK)
             return note_set(note, e, "the worker spoke against the protocol");
@@ -269,6 +280,10 @@ enum err local_next(struct local *l, struct wire_frame *frame, struct note *note
             e = fill(l, note);
             if (e != ERR_OK)
                 return e;
+            continue;
+        }
+        if (frame->type == WIRE_DEVICE) {
+            say_device(l, frame);
             continue;
         }
         if (frame->type != WIRE_FAILED)

@@ -46,6 +46,8 @@ static const struct option_spec global_options[] = {
 /* Commands of a group stand together, in the order in which help shows them. */
 static const struct command commands[] = {
     {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
+    {"doctor", "", 0, 0, "start", "this machine: kernels, GPUs, walls around workers, room", no_options, cmd_doctor},
+    {"ps", "", 0, 0, "start", "models that are loaded: where they run, and on what", no_options, cmd_ps},
     {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", no_options, cmd_help},
     {"version", "", 0, 0, "start", "the version of kith", no_options, cmd_version},
     {"chat", "[MODEL]", 0, 1, "use", "talk to a model, here or in the network", cmd_chat_options, cmd_chat},

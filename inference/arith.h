@@ -19,6 +19,13 @@
 #define ARITH_LANES 16  /* stripes of a floating-point sum */
 #define ARITH_CHUNK 64  /* positions of the cache that are weighed together, at absolute multiples */
 
+/* A GPU's compiler makes the functions below for both sides; what they are is one text. */
+#ifdef __CUDACC__
+#define ARITH_INLINE __host__ __device__ static inline
+#else
+#define ARITH_INLINE static inline
+#endif
+
 /* A block whose largest magnitude is under this becomes zeros: 127 / x stays finite with room. */
 #define ARITH_TINY 0x1p-64f
 /* Attention weights of a chunk become integers 0..32767: 64 x 32767 x 127 < 2^31. */
@@ -27,14 +34,14 @@
 #define ARITH_EXP_MIN (-87.0f)
 #define ARITH_EXP_MAX 88.0f
 
-static inline uint32_t arith_bits(float x)
+ARITH_INLINE uint32_t arith_bits(float x)
 {
     uint32_t b;
     memcpy(&b, &x, sizeof b);
     return b;
 }
 
-static inline float arith_of_bits(uint32_t b)
+ARITH_INLINE float arith_of_bits(uint32_t b)
 {
     float x;
     memcpy(&x, &b, sizeof x);
@@ -42,20 +49,20 @@ static inline float arith_of_bits(uint32_t b)
 }
 
 /* By the exponent's bits, so that no comparison with a NaN decides anything. */
-static inline bool arith_is_finite(float x)
+ARITH_INLINE bool arith_is_finite(float x)
 {
     return (arith_bits(x) & 0x7F800000u) != 0x7F800000u;
 }
 
 /* Nearest integer, ties to even, for |x| < 2^22: adding 1.5 x 2^23 leaves it in the low bits. */
-static inline int32_t arith_round(float x)
+ARITH_INLINE int32_t arith_round(float x)
 {
     float shifted = x + 12582912.0f;
     return (int32_t)(arith_bits(shifted) - 0x4B400000u);
 }
 
 /* The 16 stripes of a sum, folded in halves: 8, 4, 2, 1. Destroys `lanes`. */
-static inline float arith_fold(float lanes[ARITH_LANES])
+ARITH_INLINE float arith_fold(float lanes[ARITH_LANES])
 {
     for (size_t half = ARITH_LANES / 2; half; half /= 2)
         for (size_t i = 0; i < half; i++)

@@ -64,6 +64,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->finite = mem_array(n, sizeof *e->finite);
     e->scratch = mem_new(engine_attend_scratch(m, n));
     e->moe = moe_new(m, o->batch_max);
+    e->devices = engine_devices_new(o);
     return e;
 }
 
@@ -71,6 +72,7 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    engine_devices_free(e->devices);
     pool_free(e->pool);
     pages_free(e->pages);
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
@@ -120,6 +122,10 @@ struct engine_seq *engine_seq_new(struct engine *e, uint32_t length)
     s->finite = true;
     s->is_long = e->rope[MODEL_ROPE_LONG] && length > e->m->rope_long_from;
     cache_init(&s->cache, e->m, e->pages);
+    s->after = e->seqs;
+    if (e->seqs)
+        e->seqs->before = s;
+    e->seqs = s;
     return s;
 }
 
@@ -127,6 +133,9 @@ void engine_seq_free(struct engine_seq *s)
 {
     if (!s)
         return;
+    *(s->before ? &s->before->after : &s->engine->seqs) = s->after;
+    if (s->after)
+        s->after->before = s->before;
     cache_clear(&s->cache);
     free(s);
 }
@@ -174,26 +183,35 @@ void engine_trim(struct engine *e, uint64_t idle_bytes_max)
 
 /* -- a batch -- */
 
-static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
+void engine_enter(struct engine *e)
 {
     const struct model *m = e->m;
+    const struct ops_weight *w = &m->embedding;
+    for (uint32_t c = 0; c < e->n; c++) {
+        float *x = e->x + (size_t)c * m->embed;
+        quant_read_row(w->type, w->data + e->rows[c].token * w->row_bytes, m->embed, x);
+        if (m->kind->has & HAS_EMBED_SCALE)
+            e->ops->scale(x, m->embed_scale, m->embed);
+        e->slot[c] = c;
+        e->finite[c] = true;
+    }
+}
+
+/* Every row has its position, room for it, and its angles. */
+static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
+{
     e->rows = rows;
     e->n = n;
     for (uint32_t c = 0; c < n; c++) {
         struct engine_seq *s = rows[c].seq;
-        float *x = e->x + (size_t)c * m->embed;
-        CHECK(rows[c].token < m->vocab && s->length < e->context);
+        CHECK(rows[c].token < e->m->vocab && s->length < e->context);
         e->position[c] = s->length++;
-        e->slot[c] = c;
-        e->finite[c] = true;
         cache_reserve(&s->cache, e->position[c], rows[c].token);
         for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
             if (e->rope[i])
                 rope_prepare(e->rope[i], s->length);
-        quant_read_row(m->embedding.type, m->embedding.data + rows[c].token * m->embedding.row_bytes, m->embed, x);
-        if (m->kind->has & HAS_EMBED_SCALE)
-            e->ops->scale(x, m->embed_scale, m->embed);
     }
+    engine_enter(e);
 }
 
 /* A position is finite when it and all before it in its sequence are; rows of a sequence are in order. */
@@ -207,44 +225,65 @@ static void settle_finite(struct engine *e)
     }
 }
 
-/* Hidden states of the rows that are wanted, into e->hidden; how many there are. */
-static size_t run_layers(struct engine *e, struct engine_row *rows, uint32_t n)
+/* Of the rows that go on, the first that want logits too: the others stand behind them. */
+static size_t count_told(const struct engine *e, size_t cols)
+{
+    size_t told = 0;
+    while (told < cols && !e->rows[e->slot[told]].no_logits)
+        told++;
+    for (size_t c = told; c < cols; c++)
+        CHECK(e->rows[e->slot[c]].no_logits);
+    return told;
+}
+
+static void mark(struct engine *e, const float *x, size_t n, size_t cols)
+{
+    for (size_t c = 0; c < cols; c++)
+        if (!e->ops->finite(x + c * n, n))
+            e->finite[e->slot[c]] = false;
+}
+
+/* All layers, then hidden states and logits; how many rows went on to them. */
+static size_t run_here(struct engine *e)
 {
     const struct model *m = e->m;
     size_t cols = 0;
-    CHECK(n >= 1 && n <= e->batch_max && model_writes(m));
-    begin(e, rows, n);
     for (uint32_t i = 0; i < m->layers; i++)
         cols = engine_layer(e, i);
-    if (cols)
-        engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
-    for (size_t c = 0; c < cols; c++) {
-        rows[e->slot[c]].hidden = e->hidden + c * m->embed;
-        if (!e->ops->finite(e->hidden + c * m->embed, m->embed))
-            e->finite[e->slot[c]] = false;
-    }
-    return cols;
-}
-
-void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
-{
-    const struct model *m = e->m;
-    size_t cols = run_layers(e, rows, n), told = 0;
-    while (told < cols && !rows[e->slot[told]].no_logits)
-        told++;
+    if (!cols)
+        return 0;
+    engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
+    mark(e, e->hidden, m->embed, cols);
+    size_t told = count_told(e, cols);
     if (told) {
         struct ops_input in = engine_input(e, e->hidden, m->embed, told, e->slot, &m->output.w, NULL, NULL);
         engine_product(e, &m->output, &in, e->logits);
     }
-    for (size_t c = told; c < cols; c++)
-        CHECK(rows[e->slot[c]].no_logits);
-    for (size_t c = 0; c < told; c++) {
-        struct engine_row *r = &rows[e->slot[c]];
-        r->logits = e->logits + c * m->vocab;
-        if (m->cap_logits != 0.0f)
-            e->ops->soft_cap(r->logits, m->cap_logits, m->vocab);
-        if (!e->ops->finite(r->logits, m->vocab))
-            e->finite[e->slot[c]] = false;
+    if (m->cap_logits != 0.0f)
+        e->ops->soft_cap(e->logits, m->cap_logits, told * m->vocab);
+    mark(e, e->logits, m->vocab, told);
+    return cols;
+}
+
+/* The first layers here, the others on devices. */
+static bool run_devices(struct engine *e, size_t *cols)
+{
+    for (uint32_t i = 0; i < engine_devices_first(e->devices); i++)
+        (void)engine_layer(e, i);
+    return engine_devices_run(e, cols);
+}
+
+void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
+{
+    size_t cols = 0;
+    CHECK(n >= 1 && n <= e->batch_max && model_writes(e->m));
+    begin(e, rows, n);
+    if (!e->devices || !run_devices(e, &cols))
+        cols = run_here(e);
+    size_t told = count_told(e, cols);
+    for (size_t c = 0; c < cols; c++) {
+        rows[e->slot[c]].hidden = e->hidden + c * e->m->embed;
+        rows[e->slot[c]].logits = c < told ? e->logits + c * e->m->vocab : NULL;
     }
     settle_finite(e);
 }

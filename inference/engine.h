@@ -10,10 +10,20 @@
 #define KITH_INFERENCE_ENGINE_H
 
 #include "base/hash.h"
+#include "inference/device.h"
 #include "inference/model.h"
 
 struct engine;
 struct engine_seq;
+
+/* Layers [first, end) of the model are evaluated by a device. */
+struct engine_device {
+    const struct device_table *table;
+    struct device *device_take;
+    uint32_t first, end;
+};
+/* The devices failed, why, and what was made of it here takes over: the answers go on as they were. */
+typedef void (*engine_lost_fn)(void *arg, const struct note *why);
 
 struct engine_options {
     const struct model *model; /* outlives the engine */
@@ -21,6 +31,12 @@ struct engine_options {
     unsigned threads;   /* 1..THREADS_MAX */
     uint32_t batch_max; /* rows of a call, 1..BATCH_MAX */
     uint32_t context;   /* positions of a sequence at most; 0: the model's */
+    /* For a model that writes: devices in the order of their layers, the last with the output; layers before the first
+     * one's are evaluated here. */
+    const struct engine_device *devices;
+    uint32_t devices_n;
+    engine_lost_fn lost; /* may be NULL */
+    void *lost_arg;
 };
 struct engine *engine_new(const struct engine_options *o);
 void engine_free(struct engine *e);

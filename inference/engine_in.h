@@ -12,8 +12,9 @@ struct engine_seq {
     struct engine *engine;
     struct cache cache;
     uint32_t length;
-    bool is_long; /* rotated by the table for long requests */
-    bool finite;  /* of every position so far */
+    bool is_long;                      /* rotated by the table for long requests */
+    bool finite;                       /* of every position so far */
+    struct engine_seq *before, *after; /* of all of the engine */
 };
 
 struct moe; /* scratch of a mixture of experts */
@@ -42,6 +43,8 @@ struct engine {
     struct moe *moe; /* NULL without experts */
     struct engine_row *rows;
     uint32_t n;
+    struct engine_seq *seqs;        /* all, in no order */
+    struct engine_devices *devices; /* NULL: all layers are evaluated here */
 };
 
 /* -- layer.c: steps over `cols` rows -- */
@@ -75,6 +78,21 @@ void engine_attention_output(struct engine *e, const struct model_layer *l, size
 void engine_mix(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
 /* One layer of a model that writes, over the batch. Returns how many rows go on. */
 size_t engine_layer(struct engine *e, uint32_t layer);
+
+/* -- engine.c -- */
+/* The embeddings of the batch's tokens into e->x. */
+void engine_enter(struct engine *e);
+
+/* -- engine_device.c: layers that devices evaluate -- */
+struct engine_devices *engine_devices_new(const struct engine_options *o);
+void engine_devices_free(struct engine_devices *d);
+/* Layers before it are evaluated here. */
+uint32_t engine_devices_first(const struct engine_devices *d);
+/* The rest of a batch behind the layers that are evaluated here: e->slot as pack_wanted leaves it, e->hidden, e->logits
+ * of the first `told`, e->finite. How many rows go on. If a device fails all are closed, e->devices is NULL, the caches
+ * of all sequences are made again here, for what they had before the batch, and it returns false: the batch is to be
+ * evaluated here, from its first layer on. */
+bool engine_devices_run(struct engine *e, size_t *cols);
 
 /* -- moe.c -- */
 struct moe *moe_new(const struct model *m, uint32_t batch);

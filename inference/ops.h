@@ -7,6 +7,7 @@
 #ifndef KITH_INFERENCE_OPS_H
 #define KITH_INFERENCE_OPS_H
 
+#include "inference/chunk.h"
 #include "inference/quant.h"
 
 /* A batch of activations as int8 in blocks, in runs of ARITH_RUN elements; R runs, the last padded with zeros. What a
@@ -35,18 +36,6 @@ struct ops_weight {
     const uint8_t *data;   /* [rows, row_bytes] */
     const uint8_t *packed; /* the same as inference/pack.h has it, for sets that want it; NULL for formats of floats */
 };
-
-/* How a chunk of a head lies in the cache, so that four neighbours of 16 lanes fill a register: keys
- * [B, 8, CHUNK, 4], four elements of every position, values [B, CHUNK / 4, 32, 4], four positions of every element.
- * Element i of block b at position t of the chunk: */
-static inline size_t ops_key_at(size_t b, size_t t, size_t i)
-{
-    return ((b * (ARITH_BLOCK / 4) + i / 4) * ARITH_CHUNK + t) * 4 + i % 4;
-}
-static inline size_t ops_value_at(size_t b, size_t t, size_t i)
-{
-    return ((b * (ARITH_CHUNK / 4) + t / 4) * ARITH_BLOCK + i) * 4 + t % 4;
-}
 
 struct ops {
     const char *name;

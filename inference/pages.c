@@ -14,6 +14,8 @@ struct pages {
     size_t buckets, known; /* a power of two; pages in the index */
     struct page *oldest, *newest;
     size_t idle;
+    uint32_t *free_number; /* [free_n]: below number_end, of no page; a heap, the smallest first */
+    uint32_t free_n, number_end;
 };
 
 struct pages *pages_new(size_t data_bytes)
@@ -32,7 +34,56 @@ void pages_free(struct pages *p)
     pages_trim(p, 0);
     CHECK(p->known == 0);
     free(p->bucket);
+    free(p->free_number);
     free(p);
+}
+
+/* -- numbers -- */
+
+static uint32_t take_number(struct pages *p)
+{
+    uint32_t *h = p->free_number, at = 0;
+    if (p->free_n == 0) { /* all that exist have one, so there is room to give them back */
+        p->number_end++;
+        p->free_number = mem_resize(p->free_number, p->number_end, sizeof *p->free_number);
+        return p->number_end - 1;
+    }
+    uint32_t least = h[0], last = h[--p->free_n];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child + 1 < p->free_n && h[child + 1] < h[child])
+            child++;
+        if (child >= p->free_n || h[child] >= last)
+            break;
+        h[at] = h[child];
+        at = child;
+    }
+    h[at] = last;
+    return least;
+}
+
+static void give_number(struct pages *p, uint32_t number)
+{
+    uint32_t *h = p->free_number, at = p->free_n++;
+    for (; at > 0 && h[(at - 1) / 2] > number; at = (at - 1) / 2)
+        h[at] = h[(at - 1) / 2];
+    h[at] = number;
+}
+
+uint32_t pages_number_end(const struct pages *p)
+{
+    return p->number_end;
+}
+
+uint32_t pages_count(const struct pages *p)
+{
+    return p->number_end - p->free_n;
+}
+
+static void page_free(struct pages *p, struct page *page)
+{
+    give_number(p, page->number);
+    free(page);
 }
 
 /* -- the index -- */
@@ -113,7 +164,7 @@ void pages_trim(struct pages *p, uint64_t idle_bytes_max)
         struct page *page = p->oldest;
         idle_remove(p, page);
         index_remove(p, page);
-        free(page);
+        page_free(p, page);
     }
 }
 
@@ -123,6 +174,7 @@ struct page *pages_take(struct pages *p)
 {
     struct page *page = mem_new(p->bytes);
     page->refs = 1;
+    page->number = take_number(p);
     return page;
 }
 
@@ -134,7 +186,7 @@ void pages_drop(struct pages *p, struct page *page)
     if (page->is_known)
         idle_add(p, page);
     else
-        free(page);
+        page_free(p, page);
 }
 
 struct page *pages_find(struct pages *p, const struct hash *key, const uint32_t tokens[ARITH_CHUNK])

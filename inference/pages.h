@@ -18,6 +18,7 @@ struct pages;
 
 struct page {
     uint32_t refs;
+    uint32_t number; /* of no other page that exists, and below pages_number_end: where a device keeps its part */
     bool is_known;
     struct hash key;
     uint32_t tokens[ARITH_CHUNK];
@@ -44,6 +45,11 @@ struct page *pages_find(struct pages *p, const struct hash *key, const uint32_t 
 /* Makes a page known. Returns the one to hold from now on: itself, or the one that was known already (their bits are
  * the same), and then `page` was dropped. */
 struct page *pages_publish(struct pages *p, struct page *page, const struct hash *key);
+
+/* Over all numbers that were given so far; the smallest that is free is given first. */
+uint32_t pages_number_end(const struct pages *p);
+/* How many exist, idle ones too. */
+uint32_t pages_count(const struct pages *p);
 
 uint64_t pages_idle_bytes(const struct pages *p);
 /* Frees the oldest idle pages until no more than that is left. */

@@ -24,6 +24,7 @@ struct sandbox_options {
     int fd_written;         /* a file that may be given room on the disk, or -1 */
     uint64_t written_bytes; /* most that it may have */
     uint64_t memory_bytes;  /* address space; 0: no limit */
+    bool has_devices;       /* this process has started GPUs, behind sandbox_before_devices */
 };
 
 struct sandbox_state {
@@ -35,5 +36,10 @@ struct sandbox_state {
 /* Enters for good, before any other thread was started. A wall that the system does not offer is left
  * out and shows in the state; one that it offers but that cannot be built is an error. */
 enum err sandbox_enter(const struct sandbox_options *o, struct sandbox_state *state, struct note *note) MUST_USE;
+
+/* For a process that is to start devices: what can be done before. What their drivers open then stays open, and may be
+ * spoken to (ioctl); their threads and terabytes of addresses keep sandbox_enter from the empty root and from a limit
+ * of address space. All else holds for such a process too. */
+void sandbox_before_devices(const struct sandbox_options *o, struct sandbox_state *state);
 
 #endif

@@ -15,6 +15,9 @@
 #define BATCH_DEFAULT                                                                                                  \
     252u /* rows at once: two strips of columns of the fastest kernels; prompts gain little beyond it */
 
+#define SLOTS_DEVICE 64u   /* a GPU reads its weights once for as many */
+#define BATCH_DEVICE 1024u /* its matrix units are busy then, and 1,024 rows of logits are half a GiB */
+
 #define CHORE_PAUSE_US 64000 /* between two chores, of about a millisecond each, while jobs wait */
 
 static void job_free(struct sched_job *j)
@@ -167,6 +170,7 @@ void sched_step(struct sched *s, struct buf *out)
     if (n > 0) {
         uint64_t before = s->clock();
         engine_eval(s->engine, s->rows, n);
+        sched_tell_device(s, out);
         if (s->is_alone)
             draft_measure(&s->draft_cost, n - 1, s->clock() - before);
         else
@@ -228,7 +232,8 @@ static void say_opened(const struct sched *s, struct buf *out)
     if (!gguf_find_u32(s->file, key, &o.context)) /* an engine's own follows below */
         o.context = 0;
     if (m) {
-        CHECK(text64_set(&o.format, m->format) && text64_set(&o.backend, s->ops->name));
+        CHECK(text64_set(&o.format, m->format) && text64_set(&o.backend, s->has_device ? "cuda" : s->ops->name));
+        o.device = s->device;
         o.vocab = m->vocab;
         o.context = engine_context(s->engine);
         o.embed = m->embed;
@@ -269,31 +274,49 @@ static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
     return weights + engine_bytes(s->engine);
 }
 
-static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
+/* Devices like longer batches, and more jobs. */
+static uint32_t batch_for(const struct wire_open *o, const struct devices *devices)
+{
+    return o->batch ? o->batch : devices && devices->n ? BATCH_DEVICE : BATCH_DEFAULT;
+}
+
+static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices, uint32_t batch,
                             struct note *note)
 {
-    uint32_t batch = o->batch ? o->batch : BATCH_DEFAULT;
+    struct engine_device at[DEVICES_MAX];
+    struct engine_options eo = {
+        .model = s->model, .ops = s->ops, .threads = o->threads, .batch_max = batch, .context = o->context};
+    s->threads = o->threads;
+    s->slots = o->jobs ? o->jobs : devices && devices->n ? SLOTS_DEVICE : SLOTS_DEFAULT;
+    if (s->slots > batch)
+        s->slots = batch; /* every job that writes gets its row */
+    enum err e = sched_place(s, o, devices, &eo, at, note);
+    if (e != ERR_OK)
+        return e;
+    s->engine = engine_new(&eo);
+    s->rows = mem_array(batch, sizeof *s->rows);
+    return ERR_OK;
+}
+
+static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
+                            const struct devices *devices, struct note *note)
+{
+    uint32_t batch = batch_for(o, devices);
     if (batch > BATCH_MAX)
         return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)
         return note_set(note, ERR_RANGE, "%u threads are out of range: 1 to %u", o->threads, (unsigned)THREADS_MAX);
-    s->ops = ops_pick(o->backend.n ? o->backend.s : "auto", note);
+    const bool any = !o->backend.n || strcmp(o->backend.s, SCHED_DEVICE) == 0;
+    s->ops = ops_pick(any ? "auto" : o->backend.s, note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
     enum err e = s->ops->wants_packed ? open_pack(s, o, pack_fd, note) : ERR_OK;
     if (e == ERR_OK)
         e = model_open(s->file, s->pack, &s->model, note);
+    if (e == ERR_OK)
+        e = make_engine(s, o, devices, batch, note);
     if (e != ERR_OK)
         return e;
-    uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
-    s->threads = o->threads;
-    s->slots = o->jobs ? o->jobs : SLOTS_DEFAULT;
-    if (s->slots > batch)
-        s->slots = batch; /* every job that writes gets its row */
-    const struct engine_options eo = {
-        .model = s->model, .ops = s->ops, .threads = o->threads, .batch_max = batch, .context = context};
-    s->engine = engine_new(&eo);
-    s->rows = mem_array(batch, sizeof *s->rows);
     s->memory_bytes = o->memory_bytes;
     s->fixed_bytes = fixed_bytes(s, file);
     if (s->memory_bytes && s->fixed_bytes > s->memory_bytes)
@@ -309,10 +332,11 @@ static void find_root(struct sched *s, struct bytes file)
     merkle_tree_free(tree);
 }
 
-enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, sched_clock_fn clock, struct buf *out,
-                    struct sched **sched, struct note *note)
+enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, const struct devices *devices,
+                    sched_clock_fn clock, struct buf *out, struct sched **sched, struct note *note)
 {
     struct sched *s = mem_new(sizeof *s);
+    s->pages_max = UINT32_MAX;
     s->clock = clock;
     s->root = o->root;
     enum err e = o->mode == WIRE_VOCAB ? gguf_open_head(file, &s->file, note) : gguf_open(file, &s->file, note);
@@ -321,7 +345,7 @@ enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, s
     if (e == ERR_OK && o->mode == WIRE_FULL && hash_is_zero(&s->root))
         find_root(s, file);
     if (e == ERR_OK && o->mode == WIRE_FULL)
-        e = open_engine(s, o, file, pack_fd, note);
+        e = open_engine(s, o, file, pack_fd, devices, note);
     if (e != ERR_OK) {
         sched_close(s);
         return e;
@@ -330,6 +354,7 @@ enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, s
         s->template = bytes_of(NULL, 0);
     s->has_chores = s->pack_file && pack_file_state(s->pack_file) == WIRE_PACKED_USED;
     say_opened(s, out);
+    s->is_told = true;
     *sched = s;
     return ERR_OK;
 }

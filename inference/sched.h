@@ -11,6 +11,7 @@
 #ifndef KITH_INFERENCE_SCHED_H
 #define KITH_INFERENCE_SCHED_H
 
+#include "inference/devices.h"
 #include "inference/worker_proto.h"
 
 struct sched;
@@ -19,9 +20,10 @@ struct sched;
 typedef uint64_t (*sched_clock_fn)(void);
 
 /* Parses the file, which is a stranger's and must outlive the scheduler, and starts the engine. `threads` of the
- * message must be given; `pack_fd` is what its `pack` says, or -1. On success `opened` is appended. */
-enum err sched_open(const struct wire_open *open, struct bytes file, int pack_fd, sched_clock_fn clock, struct buf *out,
-                    struct sched **sched, struct note *note) MUST_USE;
+ * message must be given; `pack_fd` is what its `pack` says, or -1. `devices` (NULL: none) are used as its `backend`
+ * says. On success `opened` is appended. */
+enum err sched_open(const struct wire_open *open, struct bytes file, int pack_fd, const struct devices *devices,
+                    sched_clock_fn clock, struct buf *out, struct sched **sched, struct note *note) MUST_USE;
 void sched_close(struct sched *s);
 
 /* Takes a message; answers are appended. ERR_PROTOCOL: it was malformed, and the worker had better end. */

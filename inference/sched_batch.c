@@ -31,9 +31,13 @@ struct reader {
 static uint32_t active_count(const struct sched *s, uint64_t *bytes)
 {
     uint32_t n = 0;
+    uint64_t pages = 0; /* where a device keeps them too */
     for (*bytes = s->fixed_bytes; n < s->jobs_n && n < s->slots; n++) {
         uint64_t more = s->jobs[n]->bytes;
         if (n > 0 && s->memory_bytes && *bytes + more > s->memory_bytes)
+            break;
+        pages += more / engine_seq_bytes(s->engine, ARITH_CHUNK);
+        if (n > 0 && pages > s->pages_max)
             break;
         *bytes += more;
     }
@@ -52,6 +56,11 @@ static void make_room(struct sched *s, uint32_t active, uint64_t bytes)
         most = IDLE_BYTES;
     if (s->memory_bytes)
         most = bytes < s->memory_bytes ? s->memory_bytes - bytes : 0;
+    if (s->pages_max != UINT32_MAX) {
+        uint64_t held = bytes - s->fixed_bytes, all = s->pages_max * engine_seq_bytes(s->engine, ARITH_CHUNK);
+        uint64_t left = held < all ? all - held : 0;
+        most = left < most ? left : most;
+    }
     engine_trim(s->engine, most);
 }
 

@@ -6,6 +6,8 @@
 #include "inference/sched.h"
 #include "inference/session.h"
 
+#define SCHED_DEVICE "cuda" /* the backend that asks for a device */
+
 /* A run or a verification (session), a question for logits or scores (seq and ids), or for an embedding
  * (vector and ids; seq unless the model sees a text as a whole). */
 struct sched_job {
@@ -49,6 +51,11 @@ struct sched {
     uint64_t row_ns; /* what a row of a batch took lately; 0: not known */
     bool is_alone;   /* the batch is of one answer that is written */
     struct draft_cost draft_cost;
+    /* devices */
+    uint32_t pages_max;    /* of their cache; UINT32_MAX without */
+    struct text255 device; /* for `opened` */
+    bool is_told;          /* ... and nothing has changed since */
+    bool has_device;
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */
@@ -61,6 +68,14 @@ bool sched_cancel_job(struct sched *s, uint64_t ask);
 uint32_t sched_fill(struct sched *s, uint32_t *active);
 /* A batch of so many rows took so long. */
 void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
+
+/* -- sched_device.c -- */
+/* Which devices the backend asks for take which layers, into o (devices, devices_n, lost) and at[DEVICES_MAX], which
+ * the engine takes over. ERR_UNSUPPORTED: one was asked for by name, and there is none. */
+enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
+                     struct engine_options *o, struct engine_device *at, struct note *note) MUST_USE;
+/* Says it if a device was lost. */
+void sched_tell_device(struct sched *s, struct buf *out);
 
 /* -- sched_embed.c -- */
 /* An embedding's rows of this batch. True when it is over. */

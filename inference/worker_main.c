@@ -5,6 +5,7 @@
  * Exit status: 0 closed by the other side, 1 the model cannot be run or its packed weights went bad (said as `failed`),
  * 2 started wrongly.
  */
+#include "inference/doctor.h"
 #include "inference/sandbox.h"
 #include "inference/sched.h"
 
@@ -144,12 +145,20 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
     }
 }
 
+/* Devices that the backend asks for are started before the walls go up; nothing is read of the model yet. */
+static bool wants_devices(const struct wire_open *o)
+{
+    return o->mode == WIRE_FULL &&
+           (!o->backend.n || strcmp(o->backend.s, "auto") == 0 || strcmp(o->backend.s, "cuda") == 0);
+}
+
 static int run(void)
 {
     struct buf in = {0}, out = {0};
     struct wire_open open;
     struct bytes file;
-    struct sandbox_state walls;
+    struct sandbox_state walls = {0};
+    struct devices devices = {0};
     struct sched *s = NULL;
     struct note note = {{0}};
     if (!read_open(&in, &open))
@@ -160,14 +169,19 @@ static int run(void)
     /* Mapped before the walls go up, since the limits depend on its size; not a byte of it is read. */
     enum err e = map_model(&file, &note);
     const bool has_pack = open.pack != WIRE_PACK_NONE;
-    const struct sandbox_options o = {.fd_last = has_pack ? WORKER_FD_PACK : WORKER_FD_MODEL,
-                                      .fd_written = open.pack == WIRE_PACK_NEW ? WORKER_FD_PACK : -1,
-                                      .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * file.n + PACK_FILE_MORE : 0,
-                                      .memory_bytes = e == ERR_OK ? address_space(&open, file.n) : 0};
+    struct sandbox_options o = {.fd_last = has_pack ? WORKER_FD_PACK : WORKER_FD_MODEL,
+                                .fd_written = open.pack == WIRE_PACK_NEW ? WORKER_FD_PACK : -1,
+                                .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * file.n + PACK_FILE_MORE : 0,
+                                .memory_bytes = e == ERR_OK ? address_space(&open, file.n) : 0};
+    if (e == ERR_OK && wants_devices(&open) && devices_possible(&devices)) {
+        sandbox_before_devices(&o, &walls);
+        devices_start(&devices);
+        o.has_devices = devices.n > 0;
+    }
     if (e == ERR_OK)
         e = sandbox_enter(&o, &walls, &note);
     if (e == ERR_OK)
-        e = sched_open(&open, file, has_pack ? WORKER_FD_PACK : -1, now_us, &out, &s, &note);
+        e = sched_open(&open, file, has_pack ? WORKER_FD_PACK : -1, &devices, now_us, &out, &s, &note);
     if (e != ERR_OK) {
         wire_add_failure(&out, 0, e, &note);
         flush(&out);
@@ -180,9 +194,21 @@ static int run(void)
     return status;
 }
 
-int main(void)
+/* For `kith doctor`. */
+static int tell_doctor(void)
+{
+    struct buf out = {0};
+    doctor_look(&out);
+    buf_add_text(&out, "\n");
+    ssize_t n = write(STDOUT_FILENO, out.p, out.n);
+    return n == (ssize_t)out.n ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
     struct stat st;
+    if (argc == 2 && strcmp(argv[1], WORKER_DOCTOR) == 0)
+        _exit(tell_doctor());
     if (fstat(WORKER_FD_SOCKET, &st) != 0 || !S_ISSOCK(st.st_mode)) {
         fprintf(stderr, "kith-worker is started by kith and kithd, with a socket as descriptor %d\n", WORKER_FD_SOCKET);
         return 2;

@@ -22,6 +22,7 @@ RECORD_DEFINE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DEFINE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DEFINE(wire_row, WIRE_ROW_FIELDS)
 RECORD_DEFINE(wire_embedding, WIRE_EMBEDDING_FIELDS)
+RECORD_DEFINE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DEFINE(wire_score, WIRE_SCORE_FIELDS)
 RECORD_DEFINE(wire_scores, WIRE_SCORES_FIELDS)
 
@@ -134,6 +135,11 @@ static bool scores_is_right(const struct wire_scores *m)
 static bool embedding_is_right(const struct wire_embedding *m)
 {
     return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+static bool device_is_right(const struct wire_device *m)
+{
+    return m->device.n > 0;
 }
 
 /* A length is written when the body is there. */

@@ -31,6 +31,8 @@
 #define WORKER_FD_MODEL  4
 #define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/pack_file.h) */
 
+#define WORKER_DOCTOR "doctor" /* its argument to print what it finds on this machine (inference/doctor.h), and end */
+
 #define WIRE_PACK_VERSION 1 /* of files of packed weights: part of their names; inference/pack.h's PACK_VERSION */
 
 #define WIRE_HEAD 5 /* bytes in front of a body */
@@ -68,8 +70,9 @@ enum wire_ends {
 /* -- to the worker; ids are u32 little-endian, one behind the other -- */
 
 /* `root` zero: the worker hashes the file itself. Zero elsewhere: as many threads as processors, as many
- * jobs and rows at once as the worker thinks fit, the model's own context, no limit of memory. `backend`: "auto" or a
- * name. */
+ * jobs and rows at once as the worker thinks fit, the model's own context, no limit of memory. `backend`: "auto" takes
+ * a GPU where there is one, and the fastest kernels; "cuda" must have one; another name: that kernel set, and no GPU.
+ */
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
     F(u8, pack)                                                                                                        \
@@ -102,7 +105,8 @@ enum wire_ends {
 /* -- from the worker -- */
 
 /* `bos`, `eos`: WIRE_NO_TOKEN if there is none; `slots`: jobs at once; `memory_bytes`: what model and caches take at
- * most; `packed`: enum wire_packed; `remark`: a line for a person, mostly empty. */
+ * most; `packed`: enum wire_packed; `remark`: a line for a person, mostly empty; `device`: which layers a GPU has, or
+ * why none does; empty where none was to. */
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
     F(text64, architecture)                                                                                            \
@@ -117,9 +121,12 @@ enum wire_ends {
     F(u32, bos)                                                                                                        \
     F(u32, eos)                                                                                                        \
     F(flag, has_template)                                                                                              \
-    F(u64, parameters) F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u8, packed) F(text255, remark)
+    F(u64, parameters)                                                                                                 \
+    F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u8, packed) F(text255, remark) F(text255, device)
 /* `code`: enum err, never ERR_OK. */
-#define WIRE_FAILED_FIELDS(F)    F(u64, ask) F(u8, code) F(text255, text)
+#define WIRE_FAILED_FIELDS(F) F(u64, ask) F(u8, code) F(text255, text)
+/* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */
+#define WIRE_DEVICE_FIELDS(F)    F(text255, device)
 #define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
 #define WIRE_TEXT_FIELDS(F)      F(u64, ask) F(blob, text)
 #define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(blob, text) F(blob, ids)
@@ -173,6 +180,7 @@ enum wire_ends {
     M(done, DONE, 71, false, WIRE_BODY_SMALL)                                                                          \
     M(verified, VERIFIED, 72, false, WIRE_BODY_SMALL)                                                                  \
     M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)                                                                      \
+    M(device, DEVICE, 75, false, WIRE_BODY_SMALL)                                                                      \
     M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)                                                          \
     M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)
 
@@ -200,6 +208,7 @@ RECORD_DECLARE(wire_token, WIRE_TOKEN_FIELDS)
 RECORD_DECLARE(wire_done, WIRE_DONE_FIELDS)
 RECORD_DECLARE(wire_verified, WIRE_VERIFIED_FIELDS)
 RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
+RECORD_DECLARE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DECLARE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 RECORD_DECLARE(wire_score, WIRE_SCORE_FIELDS)
 RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)

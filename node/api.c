@@ -27,6 +27,7 @@ static const struct route {
     {"GET", "/metrics", api_metrics, false},
     {"GET", "/kith/v1/status", api_status_get, false},
     {"GET", "/kith/v1/peers", api_peers_get, false},
+    {"GET", "/kith/v1/workers", api_workers_get, false},
     {"POST", "/kith/v1/peers", api_peers_post, true},
     {"GET", "/kith/v1/tasks/*", api_task_get, false},
     {"GET", "/kith/v1/chain/info", api_chain_info, false},

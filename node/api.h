@@ -64,6 +64,7 @@ void api_ready(struct api_call *c);
 void api_metrics(struct api_call *c);
 void api_status_get(struct api_call *c);
 void api_peers_get(struct api_call *c);
+void api_workers_get(struct api_call *c);
 void api_peers_post(struct api_call *c);
 void api_task_get(struct api_call *c);
 void api_chain_info(struct api_call *c);

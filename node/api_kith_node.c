@@ -117,6 +117,39 @@ static void put_peer(void *arg, const struct peers_info *info)
     buf_add_text(b, "}");
 }
 
+struct worker_list {
+    struct node *node;
+    struct buf b;
+};
+
+static void put_worker(void *arg, const struct worker_info *info)
+{
+    struct worker_list *l = arg;
+    struct rec_model rec;
+    bool first = true;
+    bool published = ledger_model(l->node->ledger, &info->root, &rec);
+    buf_add_text(&l->b, l->b.p[l->b.n - 1] == '[' ? "{" : ",{");
+    api_put_hash(&l->b, &first, "root", &info->root);
+    api_put_text(&l->b, &first, "name", published ? rec.name.s : "");
+    api_put_text(&l->b, &first, "state", info->ready ? "ready" : "loading");
+    api_put_text(&l->b, &first, "purpose", info->mode == WORKER_FULL ? "answers" : "tokens");
+    api_put_text(&l->b, &first, "backend", info->backend);
+    api_put_text(&l->b, &first, "device", info->device);
+    api_put_u64(&l->b, &first, "jobs", info->jobs);
+    api_put_u64(&l->b, &first, "memory_bytes", info->memory_bytes);
+    api_put_u64(&l->b, &first, "deaths", info->deaths);
+    buf_add_text(&l->b, "}");
+}
+
+void api_workers_get(struct api_call *c)
+{
+    struct worker_list l = {.node = c->node};
+    buf_add_text(&l.b, "{\"workers\":[");
+    workers_each(c->node->workers, put_worker, &l);
+    buf_add_text(&l.b, "]}");
+    api_reply_json(c->request, 200, &l.b);
+}
+
 void api_peers_get(struct api_call *c)
 {
     struct buf b = {0};

@@ -84,6 +84,11 @@ enum err blob_seal(const char *path, struct note *note)
     return chmod(path, 0400) == 0 ? ERR_OK : file_failed(note, "make read-only", path);
 }
 
+enum err blob_unseal(const char *path, struct note *note)
+{
+    return chmod(path, 0600) == 0 ? ERR_OK : file_failed(note, "make writable", path);
+}
+
 /* -- copying in -- */
 
 static enum err copy_bytes(int in, int out, const char *from, const char *to, struct note *note)

@@ -29,6 +29,8 @@ enum err blob_leaves_write(struct host *host, const char *path, const struct blo
 enum err blob_stamp(const char *path, struct blob_head *h, struct note *note) MUST_USE;
 /* Nobody writes to it any more: mode 0400. */
 enum err blob_seal(const char *path, struct note *note) MUST_USE;
+/* It is a part again, and to be written: mode 0600. */
+enum err blob_unseal(const char *path, struct note *note) MUST_USE;
 
 /* Copies `from` to `to` (a reflink where the file system can), synced and sealed, and hashes what is in `to`, which
  * nobody else can change. May run on any thread. The caller frees *leaves. */

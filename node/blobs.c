@@ -73,6 +73,10 @@ void blobs_item_remove(struct item *it)
         at = &(*at)->next;
     *at = it->next;
     b->items_n--;
+    if (b->check_at == it) {
+        b->check_at = it->next;
+        b->check_leaf = 0;
+    }
     blobs_part_close(it);
     merkle_tree_free(it->tree);
     while (it->waiters) {
@@ -355,14 +359,20 @@ struct scan {
     enum blob_kind kind;
 };
 
-/* A whole blob whose file was touched is a part whose leaves are to be hashed again. */
-static enum err demote(struct item *it, struct note *note)
+/* Whatever was believed of it: its leaves are to be hashed again. */
+enum err blobs_item_demote(struct item *it, struct note *note)
 {
     char *part = blobs_item_path(it, "part"), *have = blobs_item_path(it, "have"),
          *list = blobs_item_path(it, "leaves");
+    blobs_part_close(it);
+    merkle_tree_free(it->tree);
+    it->tree = NULL;
+    it->whole = false;
     enum err e = host_rename(it->owner->host, list, have, note);
     if (e == ERR_OK)
         e = host_rename(it->owner->host, it->path, part, note);
+    if (e == ERR_OK)
+        e = blob_unseal(part, note);
     free(part);
     free(have);
     free(list);
@@ -421,7 +431,7 @@ static void found_name(void *arg, const char *name)
         if (e == ERR_OK)
             return;
         log_event(LOG_ODD, "blobs", "checked again", "root=%.16s why=%s", hex, note.text);
-        if (demote(it, &note) != ERR_OK)
+        if (blobs_item_demote(it, &note) != ERR_OK)
             log_event(LOG_ODD, "blobs", "not checked", "root=%.16s why=%s", hex, note.text);
     }
     blobs_part_check(it);
@@ -449,6 +459,7 @@ enum err blobs_open(struct host *host, struct peers *peers, const char *home, st
         return e;
     }
     blobs_pull_start(b);
+    blobs_check_start(b);
     *out = b;
     return ERR_OK;
 }
@@ -457,6 +468,7 @@ void blobs_close(struct blobs *b)
 {
     if (!b)
         return;
+    blobs_check_stop(b);
     for (struct import *i = b->imports; i; i = i->next)
         i->owner = NULL;
     for (struct telling *t = b->tellings; t; t = t->next)

@@ -34,6 +34,11 @@ enum err blobs_open(struct host *host, struct peers *peers, const char *home, st
                     struct note *note) MUST_USE;
 void blobs_close(struct blobs *b);
 
+/* A whole blob was found to have other bytes than its root says: it is none any more until it is fetched. What was made
+ * of it (a worker, packed weights) is not to be used. */
+typedef void (*blobs_damage_fn)(void *arg, const struct hash *root);
+void blobs_on_damage(struct blobs *b, blobs_damage_fn fn, void *arg);
+
 /* e is ERR_OK when the blob is whole; otherwise the note says why. On the loop, never within the call. */
 typedef void (*blobs_done_fn)(void *arg, enum err e, const struct hash *root, const struct note *note);
 

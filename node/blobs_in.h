@@ -1,8 +1,9 @@
-/* Inside of blobs: blobs.c (the store) and blobs_pull.c (fetching and serving). Nobody else includes this.
+/* Inside of blobs: blobs.c (the store), blobs_pull.c (fetching and serving) and blobs_check.c (reading again). Nobody
+ * else includes this.
  *
  *     (nothing) --pull--> PART --all leaves here, root checked--> WHOLE
  *     PART at start: CHECKING (each leaf is hashed again, a few in a turn of the loop), then PART or WHOLE
- *     WHOLE at start whose stamp is another: becomes PART, CHECKING
+ *     WHOLE at start whose stamp is another, or later with a leaf that is: becomes PART, CHECKING
  */
 #ifndef KITH_NODE_BLOBS_IN_H
 #define KITH_NODE_BLOBS_IN_H
@@ -46,6 +47,11 @@ struct blobs {
     unsigned items_n;
     struct import *imports;   /* on threads */
     struct telling *tellings; /* posted */
+    struct item *check_at;    /* whose leaf is read again next; NULL: none is there */
+    uint64_t check_leaf;
+    struct timer check_timer;
+    blobs_damage_fn on_damage;
+    void *damage_arg;
 };
 
 /* blobs.c */
@@ -60,11 +66,19 @@ enum err blobs_item_finish(struct item *it, struct note *note) MUST_USE;
 void blobs_item_tell(struct item *it, enum err e, const struct note *note);
 void blobs_item_wait(struct item *it, blobs_done_fn fn, void *arg);
 void blobs_item_remove(struct item *it);
+/* A whole one becomes a part whose leaves are hashed again. */
+enum err blobs_item_demote(struct item *it, struct note *note) MUST_USE;
 
 /* blobs_pull.c */
 void blobs_pull_start(struct blobs *b);
 /* Opens the files of a part and hashes what is in it again. */
 void blobs_part_check(struct item *it);
 void blobs_part_close(struct item *it);
+/* Of a whole one. */
+bool blobs_item_read(void *item, uint64_t at, void *p, size_t n);
+
+/* blobs_check.c */
+void blobs_check_start(struct blobs *b);
+void blobs_check_stop(struct blobs *b);
 
 #endif

@@ -407,7 +407,7 @@ static enum err on_blob_have_get(void *arg, const struct pubkey *from, struct by
     return ERR_OK;
 }
 
-static bool read_blob(void *arg, uint64_t at, void *p, size_t n)
+bool blobs_item_read(void *arg, uint64_t at, void *p, size_t n)
 {
     struct item *it = arg;
     if (!it->file && host_file_open(it->owner->host, it->path, HOST_READ, &it->file, NULL) != ERR_OK)
@@ -425,7 +425,7 @@ static enum err on_leaf_get(void *arg, const struct pubkey *from, struct bytes b
     if (peers_queued(b->peers, from) > SERVE_QUEUE)
         return ERR_OK;
     struct item *it = blobs_item(b, &ask.root);
-    blob_answer(it && it->whole ? it->tree : NULL, read_blob, it, &ask, &out);
+    blob_answer(it && it->whole ? it->tree : NULL, blobs_item_read, it, &ask, &out);
     send_body(b, from, MSG_LEAF, &out);
     return ERR_OK;
 }

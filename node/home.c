@@ -42,6 +42,25 @@ void home_close(int lock_fd)
         close(lock_fd);
 }
 
+/* Two lines of 64 digits: the key, and what is public of it, so that a changed digit is found. One that a person wrote
+ * may have the first alone. */
+static enum err parse_key(const char *path, struct buf *text, struct seckey *secret, struct note *note)
+{
+    struct pubkey said, is;
+    if (text->n && text->p[text->n - 1] == '\n')
+        text->n--;
+    char *second = memchr(buf_text(text), '\n', text->n);
+    if (second)
+        *second++ = 0;
+    if (!hex_get((const char *)text->p, secret->b, sizeof secret->b) || !key_is_valid(secret) ||
+        (second && !hex_get(second, said.b, sizeof said.b)))
+        return note_set(note, ERR_FORMAT, "%s holds no key (64 hexadecimal digits): restore it or remove it", path);
+    is = key_public(secret);
+    if (second && !pubkey_equal(&said, &is))
+        return note_set(note, ERR_CORRUPT, "%s is damaged, its two lines do not belong together: restore it", path);
+    return ERR_OK;
+}
+
 static enum err read_key(const char *path, struct seckey *secret, struct note *note)
 {
     struct stat st;
@@ -51,12 +70,8 @@ static enum err read_key(const char *path, struct seckey *secret, struct note *n
     if (st.st_mode & 077)
         return note_set(note, ERR_AUTH, "others may read %s: chmod 600 it (and think of making a new key)", path);
     enum err e = file_read(path, 4096, &text, note);
-    if (e == ERR_OK) {
-        if (text.n && text.p[text.n - 1] == '\n')
-            text.n--;
-        if (!hex_get(buf_text(&text), secret->b, sizeof secret->b) || !key_is_valid(secret))
-            e = note_set(note, ERR_FORMAT, "%s holds no key (64 hexadecimal digits): restore it or remove it", path);
-    }
+    if (e == ERR_OK)
+        e = parse_key(path, &text, secret, note);
     secret_wipe(text.p, text.n);
     buf_clear(&text);
     return e;
@@ -64,9 +79,12 @@ static enum err read_key(const char *path, struct seckey *secret, struct note *n
 
 static enum err make_key(const char *path, struct seckey *secret, struct note *note)
 {
-    char text[2 * sizeof secret->b + 2];
+    char text[2 * (2 * sizeof secret->b + 1) + 1];
     key_new(secret);
+    struct pubkey public = key_public(secret);
     hex_put(text, secret->b, sizeof secret->b);
+    text[2 * sizeof secret->b] = '\n';
+    hex_put(text + 2 * sizeof secret->b + 1, public.b, sizeof public.b);
     text[sizeof text - 2] = '\n';
     enum err e = file_write(path, 0600, bytes_of(text, sizeof text - 1), note);
     secret_wipe(text, sizeof text);

@@ -9,8 +9,8 @@
  * kithd runs there. */
 enum err home_open(const struct config *c, int *lock_fd, struct note *note) MUST_USE;
 void home_close(int lock_fd);
-/* HOME/node.key, made (0600) at the first start; refused when others could read it. *secret is as
- * key_derive leaves it. */
+/* HOME/node.key, made (0600) at the first start; refused when others could read it, or when a disk changed it. *secret
+ * is as key_derive leaves it. */
 enum err home_key(const struct config *c, struct seckey *secret, struct pubkey *id, struct note *note) MUST_USE;
 /* HOME/genesis.json: kept there from --genesis at the first start; a different one later is ERR_CHAIN.
  * *path is the caller's to free. */

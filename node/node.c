@@ -296,6 +296,12 @@ static void send_own(void *arg, enum tx_kind kind, struct bytes body)
     account_send(n->account, kind, body, NULL, NULL);
 }
 
+static void on_damage(void *arg, const struct hash *root)
+{
+    struct node *n = arg;
+    workers_drop_model(n->workers, root);
+}
+
 static enum err start_workers(struct node *n, struct note *note)
 {
     (void)note;
@@ -308,6 +314,7 @@ static enum err start_workers(struct node *n, struct note *note)
                                 .packs_bytes = n->config->packs_mb << 20};
     n->workers = workers_new(&o);
     free(packs);
+    blobs_on_damage(n->blobs, on_damage, n);
     n->account = account_new(n->host, n->ledger, &n->key, submit, n);
     consensus_on_send(n->consensus, send_own, n);
     return ERR_OK;
@@ -316,6 +323,7 @@ static enum err start_workers(struct node *n, struct note *note)
 static void stop_workers(struct node *n)
 {
     consensus_on_send(n->consensus, NULL, NULL);
+    blobs_on_damage(n->blobs, NULL, NULL);
     account_free(n->account);
     workers_free(n->workers);
 }

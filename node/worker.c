@@ -165,6 +165,8 @@ static void take_opened(struct worker *w, const struct wire_opened *m)
     take_pack(w, m);
     log_event(LOG_INFO, "worker", "ready", "architecture=%s format=%s backend=%s context=%u", m->architecture.s,
               m->format.s, m->backend.s, m->context);
+    if (m->device.n)
+        log_event(LOG_INFO, "worker", "device", "%s", m->device.s);
     ask_send_all(w);
     ask_tell_ready(w);
 }
@@ -182,6 +184,17 @@ static void take_refusal(struct worker *w, const struct wire_failed *m)
     ask_fail_all(w, w->refusal, &note);
 }
 
+/* A GPU failed; what it was asked goes on. */
+static enum err take_device(struct worker *w, const struct wire_frame *frame)
+{
+    struct wire_device m;
+    if (!wire_read_device(frame->body, &m))
+        return ERR_PROTOCOL;
+    w->opened.device = m.device;
+    log_event(LOG_ODD, "worker", "device", "%s", m.device.s);
+    return ERR_OK;
+}
+
 static enum err take_frame(struct worker *w, const struct wire_frame *frame)
 {
     struct wire_opened opened;
@@ -192,6 +205,8 @@ static enum err take_frame(struct worker *w, const struct wire_frame *frame)
         keep_remove(&w->pack);
         return ERR_CORRUPT;
     }
+    if (w->state == WORKER_READY && frame->type == WIRE_DEVICE)
+        return take_device(w, frame);
     if (w->state == WORKER_READY)
         return ask_take(w, frame);
     if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
@@ -233,18 +248,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* -- starting -- */
 
+static void pack_name(const struct hash *root, struct buf *out)
+{
+    char hex[2 * HASH_SIZE + 1];
+    hex_put(hex, root->b, HASH_SIZE);
+    buf_add_format(out, "%s-%d.pack", hex, WIRE_PACK_VERSION);
+}
+
 /* A file for packed weights, as far as there is one. */
 static void open_pack(struct worker *w)
 {
     const struct workers_options *o = &w->owner->o;
     struct note note;
     struct buf name = {0};
-    char hex[2 * HASH_SIZE + 1];
     keep_clear(&w->pack);
     if (!o->packs || o->packs_bytes == 0 || w->mode != WORKER_FULL)
         return;
-    hex_put(hex, w->root.b, HASH_SIZE);
-    buf_add_format(&name, "%s-%d.pack", hex, WIRE_PACK_VERSION);
+    pack_name(&w->root, &name);
     enum err e = keep_open(o->packs, o->packs_bytes, buf_text(&name), w->file_bytes, &w->pack, &note);
     if (e != ERR_OK)
         log_event(e == ERR_BUSY || e == ERR_LIMIT ? LOG_DEBUG : LOG_ODD, "worker", "pack", "%s", note.text);
@@ -282,13 +302,14 @@ static int spawn(struct worker *w, struct worker_proc *p)
     stdio[WORKER_FD_MODEL].data.fd = w->fd;
     stdio[WORKER_FD_PACK].flags = UV_INHERIT_FD;
     stdio[WORKER_FD_PACK].data.fd = w->pack.fd;
-    char *argv[] = {"kith-worker", NULL}, *environment[] = {NULL};
+    char *argv[] = {"kith-worker", NULL}, *environment[LOCATE_ENVIRONMENT_MAX];
+    locate_environment(environment);
     uv_process_options_t o;
     memset(&o, 0, sizeof o);
     o.exit_cb = on_exit_status;
     o.file = buf_text(&w->owner->program);
     o.args = argv;
-    o.env = environment; /* none of ours is its business */
+    o.env = environment;
     o.stdio = stdio;
     o.stdio_count = w->pack.fd < 0 ? WORKER_FD_PACK : WORKER_FD_PACK + 1;
     return uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
@@ -432,6 +453,22 @@ void workers_stop(struct workers *ws, struct worker *one)
     host_timer_set(ws->o.host, &one->late, 0, on_gone, one);
 }
 
+void workers_drop_model(struct workers *ws, const struct hash *root)
+{
+    struct buf path = {0};
+    for (struct worker *w = ws->list, *next; w; w = next) {
+        next = w->next;
+        if (hash_equal(&w->root, root))
+            workers_stop(ws, w);
+    }
+    if (!ws->o.packs)
+        return;
+    buf_add_format(&path, "%s/", ws->o.packs);
+    pack_name(root, &path);
+    (void)!host_remove(ws->o.host, buf_text(&path), NULL); /* there may be none */
+    buf_clear(&path);
+}
+
 struct worker *workers_find(struct workers *ws, const struct hash *root, enum worker_mode mode)
 {
     for (struct worker *w = ws->list; w; w = w->next)
@@ -514,6 +551,7 @@ void worker_get_info(const struct worker *w, struct worker_info *out)
     snprintf(out->architecture, sizeof out->architecture, "%.63s", o->architecture.s);
     snprintf(out->format, sizeof out->format, "%.31s", o->format.s);
     snprintf(out->backend, sizeof out->backend, "%.31s", o->backend.s);
+    snprintf(out->device, sizeof out->device, "%.255s", o->device.s);
 }
 
 void workers_each(struct workers *ws, worker_info_fn fn, void *arg)

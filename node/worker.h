@@ -35,7 +35,7 @@ struct worker_info {
     struct hash root;
     enum worker_mode mode;
     bool ready;
-    char architecture[64], format[32], backend[32];
+    char architecture[64], format[32], backend[32], device[256]; /* device: as in worker_proto.h, may be empty */
     uint32_t vocab, context, jobs;
     int32_t bos, eos; /* -1: none */
     uint64_t parameters, memory_bytes;
@@ -50,6 +50,8 @@ enum err workers_get(struct workers *w, const struct hash *root, enum worker_mod
 /* The one that runs already, or NULL. */
 struct worker *workers_find(struct workers *w, const struct hash *root, enum worker_mode mode);
 void workers_stop(struct workers *w, struct worker *one);
+/* The model's file was found damaged: stops who runs it, and forgets the packed weights that were made of it. */
+void workers_drop_model(struct workers *w, const struct hash *root);
 typedef void (*worker_info_fn)(void *arg, const struct worker_info *info);
 void workers_each(struct workers *w, worker_info_fn fn, void *arg);
 void worker_get_info(const struct worker *w, struct worker_info *out);

@@ -84,7 +84,7 @@ for i in 1 2 3 4 5; do kill "${pids[i]}"; done
 for i in 1 2 3 4 5; do wait "${pids[i]}" || fail "node $i ended with status $?"; done
 # No file but the key's own holds the key, in digits or in bytes: no log, no store, no file that anybody forgot.
 for i in 1 2 3 4 5; do
-    key=$(tr -d '\n' <"$dir/$i/node.key")
+    key=$(head -n 1 "$dir/$i/node.key")
     [ ${#key} = 64 ] || fail "no key of 64 digits in $dir/$i/node.key"
     found=$(LC_ALL=C grep -rlaE "$key" "$dir" | grep -v "/$i/node.key$"
         LC_ALL=C grep -rlaP "$(sed 's/../\\x&/g' <<<"$key")" "$dir")

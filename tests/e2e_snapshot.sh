@@ -112,6 +112,12 @@ python3 -c 'import json,sys; o=json.loads(sys.argv[1]); sys.exit(not (o["proven"
     "$out" "$amount" || fail "another balance than $amount: $out"
 out=$(light --peer "$(url 4)" wallet balance "$account") || fail "what was believed is not kept: $out" # no checkpoint now
 none=$(printf '%064d' 7)
+kept=("$dir/phone/light/"*.trust)
+cp "${kept[0]}" "$dir/trust"
+printf 'X' | dd of="${kept[0]}" bs=1 seek=100 conv=notrunc 2>/dev/null
+out=$(light --peer "$(url 4)" wallet balance "$account" 2>&1) && fail "a changed header was believed: $out"
+[[ $out == *"${kept[0]}: the kept header is damaged"* ]] || fail "of a changed header it says: $out"
+cp "$dir/trust" "${kept[0]}"
 out=$(light --peer "$(url 1)" model show "$none") || fail "no absence: $out"
 grep -q 'there is no such model' <<<"$out" || fail "an invented model: $out"
 light --peer "$(url 1)" receipt show "$none" 0 | grep -q 'no such settlement' || fail "an invented settlement"

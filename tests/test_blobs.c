@@ -320,6 +320,106 @@ static void damage_is_found_at_start_and_healed(void **state)
     fixture_close(&f);
 }
 
+struct damage {
+    struct hash root;
+    unsigned heard;
+};
+
+static void on_damage(void *arg, const struct hash *root)
+{
+    struct damage *d = arg;
+    d->root = *root;
+    d->heard++;
+}
+
+static bool is_heard(void *arg)
+{
+    return ((struct damage *)arg)->heard > 0;
+}
+
+static bool is_whole_again(void *arg)
+{
+    struct fixture *f = arg;
+    struct blobs_info info;
+    return blobs_find(f->blobs[1], &f->root, &info) && info.whole;
+}
+
+/* A byte of the file becomes another, and nothing else: not its time either. */
+static void change_byte(const char *path, off_t at)
+{
+    struct stat st;
+    char byte;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(futimens(fd, (const struct timespec[]){st.st_atim, st.st_mtim}), 0);
+    close(fd);
+    assert_int_equal(chmod(path, st.st_mode & 07777), 0);
+}
+
+/* A disk that changes a weight tells nobody. It is found all the same, whoever used the blob is told, and it heals. */
+static void silent_damage_is_found_and_healed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct damage heard = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    import(&f, 0);
+    import(&f, 1);
+    char *path = strdup(blobs_path(f.blobs[1], &f.root));
+    stop(&f, 1);
+    change_byte(path, 100 * LEAF_SIZE + 5);
+    start(&f, 1);
+    blobs_on_damage(f.blobs[1], on_damage, &heard);
+    assert_true(blobs_find(f.blobs[1], &f.root, &info) && info.whole); /* its stamp is as it was */
+    net_run(&f.net, is_heard, &heard, 8000);
+    assert_true(hash_equal(&heard.root, &f.root));
+    assert_null(blobs_path(f.blobs[1], &f.root));
+    net_join(&f.net, 1, 0);
+    net_run(&f.net, is_whole_again, &f, 8000);
+    check_content(&f, 1);
+    assert_int_equal(heard.heard, 1);
+    free(path);
+    fixture_close(&f);
+}
+
+/* The lists of leaves: whatever bit of them a disk changes, no other bytes are taken for the blob. */
+static void damaged_lists_are_found_at_start(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct blobs_info info;
+    fixture_open(&f, 1);
+    import(&f, 0);
+    char *path = strdup(blobs_path(f.blobs[0], &f.root));
+    size_t n = strlen(path);
+    char *list = malloc(n + 8);
+    memcpy(list, path, n - 4);
+    memcpy(list + n - 4, "leaves", 7);
+    for (unsigned i = 0; i < 24; i++) {
+        stop(&f, 0);
+        change_byte(list, i < 16 ? 2 * (off_t)i : 32 + 32 * (off_t)(i - 16) * 40);
+        start(&f, 0);
+        net_wait(&f.net, 60);
+        /* A head that fits no more: nothing is known of it, or all leaves are read again. A leaf's hash: that leaf is
+         * missing until it is fetched. */
+        bool is_there = blobs_find(f.blobs[0], &f.root, &info);
+        assert_true(!is_there || !info.whole || i < 16);
+        if (is_there && info.whole)
+            check_content(&f, 0);
+        if (is_there)
+            assert_int_equal(blobs_remove(f.blobs[0], &f.root, NULL), ERR_OK);
+        import(&f, 0);
+    }
+    free(list);
+    free(path);
+    fixture_close(&f);
+}
+
 /* The disk of every file that is opened from now on takes so many more writes. */
 static const struct host_ops *real;
 static struct host_ops full;
@@ -405,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_liar_is_cut_off_and_the_pull_goes_on),
         cmocka_unit_test(resumes_after_a_restart),
         cmocka_unit_test(damage_is_found_at_start_and_healed),
+        cmocka_unit_test(silent_damage_is_found_and_healed),
+        cmocka_unit_test(damaged_lists_are_found_at_start),
         cmocka_unit_test(a_full_disk_ends_the_pull_and_loses_nothing),
         cmocka_unit_test(cancelled_is_told_once),
     };

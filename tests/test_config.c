@@ -115,6 +115,36 @@ static void one_node_a_home(void **state)
     test_dir_remove(dir);
 }
 
+/* Another key than the one that was made is never taken. */
+static void a_changed_key_is_found(void **state)
+{
+    (void)state;
+    char *home = test_dir_new(), path[600];
+    struct config c = {.home = home};
+    struct seckey made, read;
+    struct pubkey id;
+    struct note note;
+    struct buf file = {0};
+    assert_int_equal(home_key(&c, &made, &id, &note), ERR_OK);
+    snprintf(path, sizeof path, "%s/node.key", home);
+    assert_int_equal(file_read(path, 4096, &file, NULL), ERR_OK);
+    assert_int_equal(file.n, 130);
+    for (size_t i = 0; i < 8 * file.n; i++) {
+        file.p[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(file_write(path, 0600, bytes_of_buf(&file), NULL), ERR_OK);
+        file.p[i / 8] ^= (uint8_t)(1u << i % 8);
+        if (home_key(&c, &read, &id, &note) != ERR_OK)
+            assert_non_null(strstr(note.text, path));
+        else
+            assert_memory_equal(read.b, made.b, sizeof made.b); /* a digit of another case */
+    }
+    assert_int_equal(file_write(path, 0600, bytes_of(file.p, 64), NULL), ERR_OK); /* the key alone will do */
+    assert_int_equal(home_key(&c, &read, &id, &note), ERR_OK);
+    assert_memory_equal(read.b, made.b, sizeof made.b);
+    buf_clear(&file);
+    test_dir_remove(home);
+}
+
 static void the_genesis_file_is_kept(void **state)
 {
     (void)state;
@@ -142,9 +172,8 @@ static void the_genesis_file_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(later_sources_win),
-        cmocka_unit_test(bad_settings_are_named),
-        cmocka_unit_test(one_node_a_home),
+        cmocka_unit_test(later_sources_win),        cmocka_unit_test(bad_settings_are_named),
+        cmocka_unit_test(one_node_a_home),          cmocka_unit_test(a_changed_key_is_found),
         cmocka_unit_test(the_genesis_file_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

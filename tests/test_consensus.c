@@ -1,250 +1,67 @@
 /* Nodes that decide blocks together, over real sockets, with stores in memory and signer files on disk. */
-#include "base/log.h"
-#include "base/mem.h"
 #include "chain/blame.h"
-#include "node/consensus.h"
-#include "tests/net.h"
+#include "tests/cluster.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FUND (UINT64_C(1000) * MOTE_PER_KITH)
-
-struct member {
-    struct kv *kv;
-    struct ledger *ledger;
-    struct consensus *consensus;
-    bool votes;
-    char dir[256];
+/* What a waiting client was told. */
+struct told {
+    unsigned n;
+    enum err code;
 };
 
-struct cluster {
-    struct net net;
-    struct member m[NET_MAX];
-    unsigned n, validators;
-    uint64_t unbonding_ms;
-    struct genesis genesis;
-    struct buf room;
-    struct hash chain;
-    struct seckey rich; /* holds FUND */
-    struct pubkey rich_id;
-    uint64_t nonce;
-    char *dir;
-    uint64_t target;
-    unsigned told;
-    enum err told_code;
-    unsigned broken;
-};
-
-static void on_line(void *arg, enum log_level level, const char *line)
+static struct cluster *begin(unsigned validators, unsigned others)
 {
-    struct cluster *c = arg;
-    if (level == LOG_BROKEN)
-        c->broken++;
-    if (level >= LOG_ODD || getenv("KITH_TEST_LOG"))
-        print_message("%s\n", line);
-}
-
-static void make_genesis(struct cluster *c)
-{
-    struct genesis_holder v[NET_MAX], rich;
-    struct genesis *g = &c->genesis;
-    for (unsigned i = 0; i < c->n; i++) {
-        key_new(&c->net.node[i].key);
-        key_derive(&c->net.node[i].key, &c->net.node[i].id);
-    }
-    for (unsigned i = 0; i < c->validators; i++)
-        v[i] = (struct genesis_holder){c->net.node[i].id, amount_of(100 * MOTE_PER_KITH)};
-    key_new(&c->rich);
-    key_derive(&c->rich, &c->rich_id);
-    rich = (struct genesis_holder){c->rich_id, amount_of(FUND)};
-    *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
-    g->params.unbonding_ms = c->unbonding_ms;
-    assert_true(text64_set(&g->name, "test"));
-    assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
-    assert_int_equal(genesis_list(&rich, 1, &c->room, NULL), ERR_OK);
-    size_t middle = c->room.n;
-    assert_int_equal(genesis_list(v, c->validators, &c->room, NULL), ERR_OK);
-    g->accounts = bytes_of(c->room.p, middle);
-    g->validators = bytes_of(c->room.p + middle, c->room.n - middle);
-    assert_int_equal(genesis_check(g, NULL), ERR_OK);
-    c->chain = genesis_chain_id(g);
-}
-
-static void start(struct cluster *c, unsigned i)
-{
-    struct member *m = &c->m[i];
-    struct note note = {{0}};
-    if (!m->kv)
-        m->kv = kv_mem_open();
-    snprintf(m->dir, sizeof m->dir, "%s/%u", c->dir, i);
-    assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
-    net_start(&c->net, i, c->chain);
-    struct consensus_options o = {.host = c->net.host,
-                                  .kv = m->kv,
-                                  .ledger = m->ledger,
-                                  .peers = c->net.node[i].peers,
-                                  .key = i < c->validators ? &c->net.node[i].key : NULL,
-                                  .dir = m->dir,
-                                  .block_interval_ms = 10,
-                                  .heartbeat_ms = 60000};
-    enum err e = consensus_open(&o, &m->consensus, &note);
-    if (e != ERR_OK)
-        print_message("%s\n", note.text);
-    assert_int_equal(e, ERR_OK);
-}
-
-/* As a kill does it: nothing is said to anybody, unsynced writes are gone. */
-static void stop(struct cluster *c, unsigned i)
-{
-    struct member *m = &c->m[i];
-    consensus_close(m->consensus);
-    m->consensus = NULL;
-    net_stop(&c->net, i);
-    ledger_close(m->ledger);
-    kv_mem_crash(m->kv);
-}
-
-static struct cluster *cluster_new_with(unsigned validators, unsigned others, uint64_t unbonding_ms)
-{
-    struct cluster *c = mem_new(sizeof *c);
-    c->unbonding_ms = unbonding_ms;
-    c->dir = test_dir_new();
-    c->validators = validators;
-    c->n = validators + others;
-    log_open(LOG_DEBUG, on_line, NULL, c);
-    net_open(&c->net);
-    make_genesis(c);
-    for (unsigned i = 0; i < validators; i++)
-        start(c, i);
-    for (unsigned i = 0; i < validators; i++)
-        for (unsigned k = 0; k < i; k++)
-            net_join(&c->net, i, k);
-    return c;
-}
-
-static struct cluster *cluster_new(unsigned validators, unsigned others)
-{
-    return cluster_new_with(validators, others, params_private().unbonding_ms);
-}
-
-static void cluster_free(struct cluster *c)
-{
-    for (unsigned i = 0; i < c->n; i++) {
-        if (c->m[i].consensus)
-            stop(c, i);
-        if (c->m[i].kv)
-            kv_close(c->m[i].kv);
-    }
-    net_close(&c->net);
-    log_open(LOG_INFO, NULL, NULL, NULL);
-    assert_int_equal(c->broken, 0);
-    buf_clear(&c->room);
-    test_dir_remove(c->dir);
-    free(c);
-}
-
-static struct hash pay(struct cluster *c, unsigned through, uint64_t mote)
-{
-    struct buf body = {0}, tx = {0};
-    struct note note = {{0}};
-    struct hash id;
-    struct tx_transfer t = {.to = c->net.node[0].id, .amount = amount_of(mote)};
-    tx_transfer_put(&body, &t);
-    tx_build(&tx, &c->chain, &c->rich, c->nonce++, amount_of(MOTE_PER_KITH / 100), TX_TRANSFER, bytes_of_buf(&body));
-    enum err e = consensus_submit(c->m[through].consensus, bytes_of_buf(&tx), &id, &note);
-    if (e != ERR_OK)
-        print_message("%s\n", note.text);
-    assert_int_equal(e, ERR_OK);
-    assert_int_equal(consensus_submit(c->m[through].consensus, bytes_of_buf(&tx), &id, &note), ERR_DUPLICATE);
-    assert_true(consensus_has_tx(c->m[through].consensus, &id));
-    buf_clear(&body);
-    buf_clear(&tx);
-    return id;
-}
-
-static uint64_t height(const struct cluster *c, unsigned i)
-{
-    return ledger_info(c->m[i].ledger).height;
-}
-
-static bool reached(void *arg)
-{
-    struct cluster *c = arg;
-    for (unsigned i = 0; i < c->n; i++)
-        if (c->m[i].consensus && (height(c, i) < c->target || ledger_info(c->m[i].ledger).wants_block))
-            return false;
-    return true;
-}
-
-/* Every running node has the target height, and the same blocks up to there. */
-static void all_reach(struct cluster *c, uint64_t target, uint64_t limit_ms)
-{
-    c->target = target;
-    net_run(&c->net, reached, c, limit_ms);
-    for (uint64_t h = 1; h <= target; h++) {
-        struct buf first = {0};
-        for (unsigned i = 0; i < c->n; i++) {
-            struct buf block = {0}, commit = {0};
-            if (!c->m[i].consensus)
-                continue;
-            assert_int_equal(consensus_block_get(c->m[i].consensus, h, &block, &commit, NULL), ERR_OK);
-            if (!first.n)
-                buf_add(&first, block.p, block.n);
-            assert_true(bytes_equal(bytes_of_buf(&first), bytes_of_buf(&block)));
-            assert_true(commit.n > 0);
-            buf_clear(&block);
-            buf_clear(&commit);
-        }
-        buf_clear(&first);
-    }
+    return cluster_new(&(struct cluster_options){.validators = validators, .others = others});
 }
 
 static void on_tx(void *arg, enum err e, const struct hash *id, uint64_t at, const struct note *note)
 {
-    struct cluster *c = arg;
+    struct told *t = arg;
     (void)id;
     (void)at;
     (void)note;
-    c->told++;
-    c->told_code = e;
+    t->n++;
+    t->code = e;
 }
 
 static bool was_told(void *arg)
 {
-    return ((struct cluster *)arg)->told > 0;
+    return ((struct told *)arg)->n > 0;
 }
 
 static void one_validator_decides_alone(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(1, 0);
+    struct cluster *c = begin(1, 0);
+    struct told told = {.n = 0};
     net_wait(&c->net, 50);
-    assert_int_equal(height(c, 0), 0); /* nothing waits: no block */
-    struct hash id = pay(c, 0, 5);
-    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 5000, on_tx, c), ERR_OK);
-    net_run(&c->net, was_told, c, 5000);
-    assert_int_equal(c->told_code, ERR_OK);
+    assert_int_equal(cluster_height(c, 0), 0); /* nothing waits: no block */
+    struct hash id = cluster_pay(c, 0, 5);
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 5000, on_tx, &told), ERR_OK);
+    net_run(&c->net, was_told, &told, 5000);
+    assert_int_equal(told.code, ERR_OK);
     /* A second one proves the first one's state; from its first fees the validator registers its key for the beacon in
      * it, and a third proves that. */
-    all_reach(c, 3, 5000);
+    cluster_all_reach(c, 3, 5000);
     net_wait(&c->net, 100);
-    assert_int_equal(height(c, 0), 3);
+    assert_int_equal(cluster_height(c, 0), 3);
     struct rec_account a;
     assert_true(ledger_account(c->m[0].ledger, &c->net.node[0].id, &a));
     assert_true(a.balance.mote >= 5); /* and fees */
-    stop(c, 0);
-    start(c, 0);
-    assert_int_equal(height(c, 0), 3);
-    pay(c, 0, 6);
-    all_reach(c, 5, 5000);
-    c->told = 0;
+    cluster_stop(c, 0);
+    cluster_start(c, 0);
+    assert_int_equal(cluster_height(c, 0), 3);
+    cluster_pay(c, 0, 6);
+    cluster_all_reach(c, 5, 5000);
+    told.n = 0;
     struct hash never = {{1}};
-    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &never, 20, on_tx, c), ERR_OK);
-    net_run(&c->net, was_told, c, 5000);
-    assert_int_equal(c->told_code, ERR_TIMEOUT);
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &never, 20, on_tx, &told), ERR_OK);
+    net_run(&c->net, was_told, &told, 5000);
+    assert_int_equal(told.code, ERR_TIMEOUT);
     cluster_free(c);
 }
 
@@ -253,7 +70,7 @@ static unsigned proofs_from(struct cluster *c, uint64_t from)
 {
     static struct bytes txs[BLOCK_TXS_MAX];
     unsigned n = 0;
-    for (uint64_t h = from; h <= height(c, 0); h++) {
+    for (uint64_t h = from; h <= cluster_height(c, 0); h++) {
         struct buf raw = {0};
         struct block b;
         assert_int_equal(consensus_block_get(c->m[0].consensus, h, &raw, NULL, NULL), ERR_OK);
@@ -267,19 +84,19 @@ static unsigned proofs_from(struct cluster *c, uint64_t from)
 static void validators_register_and_prove(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(4, 1);
+    struct cluster *c = begin(4, 1);
     struct vrf_public key;
     for (int i = 0; i < 40; i++) {
-        pay(c, (unsigned)i % 4, 1);
-        all_reach(c, height(c, 0) + 1, 10000);
+        cluster_pay(c, (unsigned)i % 4, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 10000);
     }
     for (unsigned i = 0; i < 4; i++)
-        assert_true(ledger_beacon_key(c->m[0].ledger, &c->net.node[i].id, height(c, 0), &key));
-    uint64_t from = height(c, 0) - 4; /* everybody's turn */
-    assert_int_equal(proofs_from(c, from), height(c, 0) + 1 - from);
-    start(c, 4); /* and one who only reads the blocks follows all of it */
+        assert_true(ledger_beacon_key(c->m[0].ledger, &c->net.node[i].id, cluster_height(c, 0), &key));
+    uint64_t from = cluster_height(c, 0) - 4; /* everybody's turn */
+    assert_int_equal(proofs_from(c, from), cluster_height(c, 0) + 1 - from);
+    cluster_start(c, 4); /* and one who only reads the blocks follows all of it */
     net_join(&c->net, 4, 3);
-    all_reach(c, height(c, 0), 10000);
+    cluster_all_reach(c, cluster_height(c, 0), 10000);
     cluster_free(c);
 }
 
@@ -298,16 +115,17 @@ static void evidence_reaches_the_ledger_once(void **state)
 {
     (void)state;
     static struct bytes txs[BLOCK_TXS_MAX];
-    struct cluster *c = cluster_new(4, 0);
+    struct cluster *c = begin(4, 0);
     for (int i = 0; i < 16; i++) { /* so that all have fees to pay with */
-        pay(c, (unsigned)i % 4, 1);
-        all_reach(c, height(c, 0) + 1, 10000);
+        cluster_pay(c, (unsigned)i % 4, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 10000);
     }
     struct vote v[2];
     struct evidence e;
     struct buf raw = {0};
     for (int i = 0; i < 2; i++) {
-        v[i] = (struct vote){.kind = VOTE_PREVOTE, .height = height(c, 0), .round = 9, .valid_round = VOTE_NO_ROUND};
+        v[i] = (struct vote){
+            .kind = VOTE_PREVOTE, .height = cluster_height(c, 0), .round = 9, .valid_round = VOTE_NO_ROUND};
         v[i].value.b[0] = (uint8_t)(i + 1);
         struct hash h = vote_hash(&v[i], &c->chain);
         key_sign_hash(&c->net.node[3].key, &h, NULL, &v[i].sig);
@@ -315,11 +133,11 @@ static void evidence_reaches_the_ledger_once(void **state)
     assert_true(evidence_of_votes(&c->net.node[3].id, &v[0], &v[1], &e));
     evidence_put(&raw, &e);
     assert_int_equal(peers_send(c->net.node[3].peers, &c->net.node[0].id, MSG_EVIDENCE, bytes_of_buf(&raw)), ERR_OK);
-    uint64_t from = height(c, 0);
+    uint64_t from = cluster_height(c, 0);
     net_run(&c->net, is_banned, c, 30000);
     net_wait(&c->net, 5000); /* those further down the line would have sent theirs by now */
     unsigned sent = 0;
-    for (uint64_t h = from; h <= height(c, 0); h++) {
+    for (uint64_t h = from; h <= cluster_height(c, 0); h++) {
         struct buf block = {0};
         struct block b;
         assert_int_equal(consensus_block_get(c->m[0].consensus, h, &block, NULL, NULL), ERR_OK);
@@ -334,8 +152,8 @@ static void evidence_reaches_the_ledger_once(void **state)
     assert_int_equal(sent, 1);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(consensus_status(c->m[i].consensus).evidence, 1);
-    pay(c, 1, 1); /* three go on without the fourth */
-    all_reach(c, height(c, 0) + 1, 10000);
+    cluster_pay(c, 1, 1); /* three go on without the fourth */
+    cluster_all_reach(c, cluster_height(c, 0) + 1, 10000);
     assert_int_equal(consensus_validators(c->m[0].consensus)->n, 3);
     buf_clear(&raw);
     cluster_free(c);
@@ -346,12 +164,12 @@ static void evidence_reaches_the_ledger_once(void **state)
 static void nodes_testify_while_stake_answers(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new_with(4, 1, 1500);
+    struct cluster *c = cluster_new(&(struct cluster_options){.validators = 4, .others = 1, .unbonding_ms = 1500});
     struct buf raw = {0};
     struct testimony t;
     for (int i = 0; i < 3; i++) {
-        pay(c, (unsigned)i, 1);
-        all_reach(c, height(c, 0) + 1, 10000);
+        cluster_pay(c, (unsigned)i, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 10000);
     }
     unsigned with_prevotes = 0;
     for (unsigned i = 0; i < 4; i++) {
@@ -363,18 +181,18 @@ static void nodes_testify_while_stake_answers(void **state)
         with_prevotes++;
     }
     assert_true(with_prevotes >= 3); /* those who precommitted it */
-    start(c, 4);
+    cluster_start(c, 4);
     net_join(&c->net, 4, 3);
-    all_reach(c, height(c, 0), 10000);
+    cluster_all_reach(c, cluster_height(c, 0), 10000);
     assert_int_equal(consensus_testimony(c->m[4].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
     net_wait(&c->net, 1600);
     for (int i = 0; i < 3; i++) {
-        pay(c, (unsigned)i, 1);
-        all_reach(c, height(c, 0) + 1, 10000);
+        cluster_pay(c, (unsigned)i, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 10000);
     }
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(consensus_testimony(c->m[i].consensus, 1, &raw, NULL), ERR_NOT_FOUND);
-    assert_int_equal(consensus_testimony(c->m[0].consensus, height(c, 0), &raw, NULL), ERR_OK);
+    assert_int_equal(consensus_testimony(c->m[0].consensus, cluster_height(c, 0), &raw, NULL), ERR_OK);
     buf_clear(&raw);
     cluster_free(c);
 }
@@ -382,13 +200,13 @@ static void nodes_testify_while_stake_answers(void **state)
 static void four_validators_agree(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(4, 0);
-    pay(c, 1, 7);
-    all_reach(c, 2, 10000);
+    struct cluster *c = begin(4, 0);
+    cluster_pay(c, 1, 7);
+    cluster_all_reach(c, 2, 10000);
     for (int i = 0; i < 20; i++) {
-        pay(c, (unsigned)i % 4, 1);
-        uint64_t now = height(c, 0);
-        all_reach(c, now + 1, 10000);
+        cluster_pay(c, (unsigned)i % 4, 1);
+        uint64_t now = cluster_height(c, 0);
+        cluster_all_reach(c, now + 1, 10000);
     }
     struct consensus_status s = consensus_status(c->m[2].consensus);
     assert_int_equal(s.validators, 4);
@@ -401,27 +219,27 @@ static void four_validators_agree(void **state)
 static void three_go_on_and_the_fourth_catches_up(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(4, 1);
-    pay(c, 0, 7);
-    all_reach(c, 2, 10000);
-    stop(c, 3);
+    struct cluster *c = begin(4, 1);
+    cluster_pay(c, 0, 7);
+    cluster_all_reach(c, 2, 10000);
+    cluster_stop(c, 3);
     for (int i = 0; i < 10; i++) {
-        pay(c, (unsigned)i % 3, 1);
-        all_reach(c, height(c, 0) + 1, 20000);
+        cluster_pay(c, (unsigned)i % 3, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 20000);
     }
-    start(c, 3);
+    cluster_start(c, 3);
     net_join(&c->net, 3, 0);
     net_join(&c->net, 3, 1);
-    all_reach(c, height(c, 0), 10000);
-    stop(c, 2); /* now the one that came back is needed */
-    pay(c, 1, 1);
-    all_reach(c, height(c, 0) + 1, 20000);
-    start(c, 4); /* a stranger who only follows, and knows one node */
+    cluster_all_reach(c, cluster_height(c, 0), 10000);
+    cluster_stop(c, 2); /* now the one that came back is needed */
+    cluster_pay(c, 1, 1);
+    cluster_all_reach(c, cluster_height(c, 0) + 1, 20000);
+    cluster_start(c, 4); /* a stranger who only follows, and knows one node */
     net_join(&c->net, 4, 3);
-    all_reach(c, height(c, 0), 10000);
+    cluster_all_reach(c, cluster_height(c, 0), 10000);
     assert_false(consensus_status(c->m[4].consensus).is_validator);
-    pay(c, 4, 2); /* and whose transaction gets into a block */
-    all_reach(c, height(c, 0) + 1, 20000);
+    cluster_pay(c, 4, 2); /* and whose transaction gets into a block */
+    cluster_all_reach(c, cluster_height(c, 0) + 1, 20000);
     cluster_free(c);
 }
 
@@ -429,30 +247,30 @@ static void three_go_on_and_the_fourth_catches_up(void **state)
 static void all_killed_at_any_moment(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(4, 0);
+    struct cluster *c = begin(4, 0);
     for (unsigned k = 0; k < 6; k++) {
-        pay(c, k % 4, 3);
+        cluster_pay(c, k % 4, 3);
         net_wait(&c->net, 3 + 9 * k);
         for (unsigned i = 0; i < 4; i++)
-            stop(c, i);
+            cluster_stop(c, i);
         for (unsigned i = 0; i < 4; i++)
-            start(c, i);
+            cluster_start(c, i);
         for (unsigned i = 0; i < 4; i++)
             for (unsigned j = 0; j < i; j++)
                 net_join(&c->net, i, j);
         uint64_t most = 0;
         for (unsigned i = 0; i < 4; i++)
-            most = height(c, i) > most ? height(c, i) : most;
+            most = cluster_height(c, i) > most ? cluster_height(c, i) : most;
         c->nonce = ledger_nonce(c->m[0].ledger, &c->rich_id);
         for (unsigned i = 1; i < 4; i++) {
             uint64_t n = ledger_nonce(c->m[i].ledger, &c->rich_id);
             c->nonce = n > c->nonce ? n : c->nonce;
         }
-        all_reach(c, most, 20000);
+        cluster_all_reach(c, most, 20000);
         net_wait(&c->net, 300);
         c->nonce = consensus_nonce(c->m[0].consensus, &c->rich_id);
-        pay(c, 0, 1);
-        all_reach(c, height(c, 0) + 1, 20000);
+        cluster_pay(c, 0, 1);
+        cluster_all_reach(c, cluster_height(c, 0) + 1, 20000);
     }
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(consensus_status(c->m[i].consensus).evidence, 0);
@@ -469,19 +287,20 @@ static bool is_stuck(void *arg)
 static void a_full_disk_stops_and_loses_nothing(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(1, 0);
-    pay(c, 0, 1);
-    all_reach(c, 3, 5000); /* with its key for the beacon */
+    struct cluster *c = begin(1, 0);
+    struct told told = {.n = 0};
+    cluster_pay(c, 0, 1);
+    cluster_all_reach(c, 3, 5000); /* with its key for the beacon */
     kv_mem_fail(c->m[0].kv, 1, ERR_FULL);
-    struct hash id = pay(c, 0, 2);
-    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 20000, on_tx, c), ERR_OK);
+    struct hash id = cluster_pay(c, 0, 2);
+    assert_int_equal(consensus_wait_tx(c->m[0].consensus, &id, 20000, on_tx, &told), ERR_OK);
     net_run(&c->net, is_stuck, c, 5000);
-    assert_int_equal(height(c, 0), 3);
-    assert_int_equal(c->told, 0);
+    assert_int_equal(cluster_height(c, 0), 3);
+    assert_int_equal(told.n, 0);
     kv_mem_fail(c->m[0].kv, 0, ERR_OK);
-    net_run(&c->net, was_told, c, 5000);
-    assert_int_equal(c->told_code, ERR_OK);
-    all_reach(c, 5, 5000);
+    net_run(&c->net, was_told, &told, 5000);
+    assert_int_equal(told.code, ERR_OK);
+    cluster_all_reach(c, 5, 5000);
     assert_false(consensus_status(c->m[0].consensus).is_stuck);
     cluster_free(c);
 }
@@ -490,15 +309,15 @@ static void a_full_disk_stops_and_loses_nothing(void **state)
 static void a_decision_that_was_not_stored_is_found_again(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(1, 0);
+    struct cluster *c = begin(1, 0);
     kv_mem_fail(c->m[0].kv, 1, ERR_FULL);
-    struct hash id = pay(c, 0, 2);
+    struct hash id = cluster_pay(c, 0, 2);
     net_run(&c->net, is_stuck, c, 5000);
-    stop(c, 0);
+    cluster_stop(c, 0);
     kv_mem_fail(c->m[0].kv, 0, ERR_OK);
-    start(c, 0);
+    cluster_start(c, 0);
     c->target = 1;
-    net_run(&c->net, reached, c, 5000); /* though the pool is empty now */
+    net_run(&c->net, cluster_is_high, c, 5000); /* though the pool is empty now */
     struct rec_result r;
     assert_int_equal(ledger_tx_result(c->m[0].ledger, &id, &r, NULL), ERR_OK);
     cluster_free(c);
@@ -509,20 +328,20 @@ static void a_lost_log_makes_mute(void **state)
 {
     (void)state;
     char path[300];
-    struct cluster *c = cluster_new(4, 0);
+    struct cluster *c = begin(4, 0);
     for (unsigned i = 0; i < 4; i++)
         kv_mem_fail(c->m[i].kv, 1, ERR_FULL);
-    pay(c, 0, 2);
+    cluster_pay(c, 0, 2);
     net_run(&c->net, is_stuck, c, 20000);
-    stop(c, 0);
+    cluster_stop(c, 0);
     for (unsigned i = 0; i < 4; i++)
         kv_mem_fail(c->m[i].kv, 0, ERR_OK);
     snprintf(path, sizeof path, "%s/wal", c->m[0].dir);
     assert_int_equal(remove(path), 0);
-    start(c, 0);
+    cluster_start(c, 0);
     for (unsigned i = 1; i < 4; i++)
         net_join(&c->net, 0, i);
-    all_reach(c, 2, 20000); /* the block comes from the others; in the next height it votes again */
+    cluster_all_reach(c, 2, 20000); /* the block comes from the others; in the next height it votes again */
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(consensus_status(c->m[i].consensus).evidence, 0);
     cluster_free(c);
@@ -533,11 +352,11 @@ static void a_lost_signer_file_stops_the_only_validator(void **state)
     (void)state;
     char path[300];
     struct note note = {{0}};
-    struct cluster *c = cluster_new(1, 0);
+    struct cluster *c = begin(1, 0);
     struct member *m = &c->m[0];
-    pay(c, 0, 2);
-    all_reach(c, 2, 5000);
-    stop(c, 0);
+    cluster_pay(c, 0, 2);
+    cluster_all_reach(c, 2, 5000);
+    cluster_stop(c, 0);
     snprintf(path, sizeof path, "%s/signer", m->dir);
     assert_int_equal(remove(path), 0);
     assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
@@ -602,7 +421,7 @@ static bool pools_are_empty(void *arg)
 static void lists_are_judged_one_by_one_and_reach_all(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(4, 0);
+    struct cluster *c = begin(4, 0);
     struct buf list = {0};
     for (uint64_t i = 0; i < 40; i++)
         list_add(c, &list, i, false);
@@ -650,10 +469,10 @@ static bool is_cut_off(void *arg)
 static void who_sends_a_bad_signature_on_is_cut_off(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(2, 0);
+    struct cluster *c = begin(2, 0);
     struct buf list = {0};
-    pay(c, 0, 1);
-    all_reach(c, 2, 10000);
+    cluster_pay(c, 0, 1);
+    cluster_all_reach(c, 2, 10000);
     list_add(c, &list, c->nonce, true);
     assert_int_equal(peers_send(c->net.node[1].peers, &c->net.node[0].id, MSG_TXS, bytes_of_buf(&list)), ERR_OK);
     net_run(&c->net, is_cut_off, c, 10000);

@@ -1,5 +1,7 @@
 /* Labels: set, found, removed, written and read again as BIP 329 has them; what is wrong is named by its line. */
 #include "wallet/labels.h"
+
+#include "base/file.h"
 #include "tests/support.h"
 #include "wallet/address.h"
 
@@ -128,6 +130,43 @@ static void files(void **state)
     test_dir_remove(dir);
 }
 
+/* A file that we wrote and a disk changed says other things than we did, or nothing: never that silently. */
+static void every_flipped_bit_is_noticed(void **state)
+{
+    (void)state;
+    struct labels l = {0};
+    struct buf path = {0}, file = {0}, was = {0};
+    struct pubkey a = key_of(1);
+    uint8_t tx[32] = {7};
+    struct note note;
+    char *dir = test_dir_new();
+    buf_add_format(&path, "%s/labels.jsonl", dir);
+    assert_int_equal(labels_set(&l, LABEL_ADDR, a.b, "savings", true, NULL), ERR_OK);
+    assert_int_equal(labels_set(&l, LABEL_TX, tx, "rent", false, NULL), ERR_OK);
+    assert_int_equal(labels_write(buf_text(&path), &l, NULL), ERR_OK);
+    labels_put(&was, &l);
+    labels_clear(&l);
+    assert_int_equal(file_read(buf_text(&path), 1 << 16, &file, NULL), ERR_OK);
+    for (size_t i = 0; i < 8 * file.n; i++) {
+        struct buf is = {0};
+        file.p[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(file_write(buf_text(&path), 0600, bytes_of_buf(&file), NULL), ERR_OK);
+        file.p[i / 8] ^= (uint8_t)(1u << i % 8);
+        if (labels_read(buf_text(&path), &l, &note) != ERR_OK) {
+            assert_non_null(strstr(note.text, buf_text(&path)));
+            continue;
+        }
+        labels_put(&is, &l); /* a digit of another case, or a checksum that is taken for a line of another wallet's */
+        assert_true(is.n >= was.n && memcmp(is.p, was.p, was.n) == 0);
+        labels_clear(&l);
+        buf_clear(&is);
+    }
+    buf_clear(&was);
+    buf_clear(&file);
+    buf_clear(&path);
+    test_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +175,7 @@ int main(void)
         cmocka_unit_test(foreign_types_stay),
         cmocka_unit_test(wrong_lines_are_named),
         cmocka_unit_test(files),
+        cmocka_unit_test(every_flipped_bit_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* The ledger: blocks, fees, transfers, bonds, what process and check refuse, crashes and full disks. */
 #include "chain/ledger.h"
+#include "node/helpers.h"
 #include "tests/support.h"
 #include "tests/world.h"
 
@@ -392,6 +393,72 @@ static void what_is_expected_is_judged_by_its_own_bytes(void **state)
     world_free(w);
 }
 
+#define JUDGED 100u /* transactions: several parts */
+
+/* What process says of them: "error: note". */
+static struct buf judged(struct world *w, const struct buf *raw)
+{
+    struct bytes txs[JUDGED], none = {0};
+    struct note note = {{0}};
+    struct buf out = {0};
+    for (uint32_t i = 0; i < JUDGED; i++)
+        txs[i] = bytes_of_buf(&raw[i]);
+    assert_int_equal(ledger_process(w->ledger, &none, 0, NULL),
+                     ERR_OK); /* another block: nothing is known of this one */
+    enum err e = ledger_process(w->ledger, txs, JUDGED, &note);
+    buf_add_format(&out, "%s: %s", err_name(e), note.text);
+    return out;
+}
+
+static void assert_judged_alike(struct world *w, const struct buf *raw, const char *begin)
+{
+    static const struct parallel alone = {0};
+    uint32_t parts = 0;
+    struct helpers *helpers = helpers_new(2);
+    const struct parallel ways[] = {alone, {run_backwards, &parts}, helpers_parallel(helpers)};
+    struct buf first = judged(w, raw);
+    assert_memory_equal(buf_text(&first), begin, strlen(begin));
+    for (unsigned i = 0; i < 3; i++) {
+        ledger_set_parallel(w->ledger, &ways[i]);
+        struct buf said = judged(w, raw);
+        assert_string_equal(buf_text(&said), buf_text(&first));
+        buf_clear(&said);
+    }
+    ledger_set_parallel(w->ledger, &alone);
+    helpers_free(helpers);
+    buf_clear(&first);
+}
+
+static void swap(struct buf *raw, unsigned i, unsigned k)
+{
+    struct buf x = raw[i];
+    raw[i] = raw[k];
+    raw[k] = x;
+}
+
+static void parts_in_any_order_are_judged_in_sequence(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct buf raw[JUDGED] = {{0}}, body = {0};
+    tx_transfer_put(&body, &(struct tx_transfer){.to = w->key[9], .amount = amount_of(1)});
+    for (unsigned i = 0; i < JUDGED; i++)
+        tx_build(&raw[i], &w->chain, &w->secret[1 + i % 5], i / 5, amount_of(FEE), TX_TRANSFER, bytes_of_buf(&body));
+    assert_judged_alike(w, raw, "OK: ");
+    swap(raw, 40, 45);
+    assert_judged_alike(w, raw, "NONCE: ");
+    raw[90].p[raw[90].n - 1] ^= 1; /* behind the first fault */
+    assert_judged_alike(w, raw, "NONCE: ");
+    raw[3].p[raw[3].n - 1] ^= 1;
+    assert_judged_alike(w, raw, "AUTH: ");
+    buf_reset(&raw[2]);
+    assert_judged_alike(w, raw, "FORMAT: ");
+    for (unsigned i = 0; i < JUDGED; i++)
+        buf_clear(&raw[i]);
+    buf_clear(&body);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_commit_that_fails_can_be_tried_again),
         cmocka_unit_test(a_block_must_follow),
         cmocka_unit_test(what_is_expected_is_judged_by_its_own_bytes),
+        cmocka_unit_test(parts_in_any_order_are_judged_in_sequence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,7 @@
 /* Joining by snapshots over real sockets: from peers that lie, are killed, or have dropped what came before. */
-#include "base/log.h"
-#include "base/mem.h"
+#include "base/file.h"
 #include "node/snapshot_in.h"
-#include "tests/net.h"
+#include "tests/cluster.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,203 +10,54 @@
 
 #define PATIENCE_MS 180000 /* a machine may have other things to do */
 
-#define FUND     (UINT64_C(1000) * MOTE_PER_KITH)
-#define ACCOUNTS 3000 /* about twelve leaves */
+enum { REFUSED, UNREADABLE }; /* lines that are counted */
 
-struct member {
-    struct kv *kv;
-    struct ledger *ledger;
-    struct consensus *consensus;
-    struct snapshots *snapshots;
-    char dir[256];
-};
-
-struct cluster {
-    struct net net;
-    struct member m[NET_MAX];
-    unsigned n, validators;
-    struct genesis genesis;
-    struct buf room;
-    struct hash chain;
-    char *dir;
-    uint64_t target;
-    unsigned who, broken, refused, dropped;
-    uint64_t keep_blocks;
-    enum snapshot_sync sync;
-};
-
-static void on_line(void *arg, enum log_level level, const char *line)
+static struct cluster *begin(unsigned validators, unsigned others, uint64_t keep_blocks)
 {
-    struct cluster *c = arg;
-    if (level == LOG_BROKEN)
-        c->broken++;
-    c->refused += strstr(line, "snapshot refused") != NULL;
-    if (level >= LOG_BROKEN || getenv("KITH_TEST_LOG"))
-        print_message("%s\n", line);
-}
-
-static void make_genesis(struct cluster *c)
-{
-    static struct genesis_holder holders[ACCOUNTS];
-    struct genesis_holder v[NET_MAX];
-    struct genesis *g = &c->genesis;
-    for (unsigned i = 0; i < c->n; i++) {
-        key_new(&c->net.node[i].key);
-        key_derive(&c->net.node[i].key, &c->net.node[i].id);
-    }
-    for (unsigned i = 0; i < c->validators; i++)
-        v[i] = (struct genesis_holder){c->net.node[i].id, amount_of(100 * MOTE_PER_KITH)};
-    for (unsigned i = 0; i < ACCOUNTS; i++) {
-        struct seckey secret = {{1, (uint8_t)(i >> 8), (uint8_t)i}};
-        holders[i] = (struct genesis_holder){key_public(&secret), amount_of(FUND + i)};
-    }
-    *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
-    g->time_ms = host_wall_ms(c->net.host);
-    if (c->keep_blocks)
-        g->params.unbonding_ms = 500;
-    assert_true(text64_set(&g->name, "test"));
-    assert_true(text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
-    assert_int_equal(genesis_list(holders, ACCOUNTS, &c->room, NULL), ERR_OK);
-    size_t middle = c->room.n;
-    assert_int_equal(genesis_list(v, c->validators, &c->room, NULL), ERR_OK);
-    g->accounts = bytes_of(c->room.p, middle);
-    g->validators = bytes_of(c->room.p + middle, c->room.n - middle);
-    assert_int_equal(genesis_check(g, NULL), ERR_OK);
-    c->chain = genesis_chain_id(g);
-}
-
-static void start(struct cluster *c, unsigned i)
-{
-    struct member *m = &c->m[i];
-    struct note note = {{0}};
-    if (!m->kv)
-        m->kv = kv_mem_open();
-    snprintf(m->dir, sizeof m->dir, "%s/%u", c->dir, i);
-    assert_int_equal(ledger_open(m->kv, &c->genesis, &m->ledger, &note), ERR_OK);
-    net_start(&c->net, i, c->chain);
-    struct consensus_options o = {.host = c->net.host,
-                                  .kv = m->kv,
-                                  .ledger = m->ledger,
-                                  .peers = c->net.node[i].peers,
-                                  .key = i < c->validators ? &c->net.node[i].key : NULL,
-                                  .dir = m->dir,
-                                  .block_interval_ms = 5,
-                                  .heartbeat_ms = 15,
-                                  .keep_blocks = c->keep_blocks};
-    enum err e = consensus_open(&o, &m->consensus, &note);
-    if (e != ERR_OK)
-        print_message("%s\n", note.text);
-    assert_int_equal(e, ERR_OK);
-    char dir[300];
-    snprintf(dir, sizeof dir, "%s/snapshots", m->dir);
-    struct snapshots_options s = {.host = c->net.host,
-                                  .peers = c->net.node[i].peers,
-                                  .ledger = m->ledger,
-                                  .consensus = m->consensus,
-                                  .dir = dir,
-                                  .interval = i < c->validators ? 20 : 0,
-                                  .sync = i < c->validators ? SNAPSHOT_SYNC_BLOCKS : c->sync};
-    assert_int_equal(snapshots_open(&s, &m->snapshots, &note), ERR_OK);
-}
-
-/* As a kill does it: nothing is said to anybody, unsynced writes are gone. */
-static void stop(struct cluster *c, unsigned i)
-{
-    struct member *m = &c->m[i];
-    snapshots_close(m->snapshots);
-    consensus_close(m->consensus);
-    m->consensus = NULL;
-    net_stop(&c->net, i);
-    ledger_close(m->ledger);
-    kv_mem_crash(m->kv);
-}
-
-static struct cluster *cluster_new(unsigned validators, unsigned others, uint64_t keep_blocks)
-{
-    struct cluster *c = mem_new(sizeof *c);
-    c->keep_blocks = keep_blocks;
-    c->sync = SNAPSHOT_SYNC_SNAPSHOT;
-    c->dir = test_dir_new();
-    c->validators = validators;
-    c->n = validators + others;
-    log_open(LOG_DEBUG, on_line, NULL, c);
-    net_open(&c->net);
-    make_genesis(c);
-    for (unsigned i = 0; i < validators; i++)
-        start(c, i);
-    for (unsigned i = 0; i < validators; i++)
-        for (unsigned k = 0; k < i; k++)
-            net_join(&c->net, i, k);
+    struct cluster *c = cluster_new(&(struct cluster_options){.validators = validators,
+                                                              .others = others,
+                                                              .unbonding_ms = keep_blocks ? 500 : 0,
+                                                              .block_interval_ms = 5,
+                                                              .heartbeat_ms = 15,
+                                                              .keep_blocks = keep_blocks,
+                                                              .accounts = 3000, /* about twelve leaves */
+                                                              .snapshot_interval = 20,
+                                                              .sync = SNAPSHOT_SYNC_SNAPSHOT});
+    c->watch[REFUSED].text = "snapshot refused";
+    c->watch[UNREADABLE].text = "snapshot unreadable";
     return c;
-}
-
-static void cluster_free(struct cluster *c)
-{
-    for (unsigned i = 0; i < c->n; i++) {
-        if (c->m[i].consensus)
-            stop(c, i);
-        if (c->m[i].kv)
-            kv_close(c->m[i].kv);
-    }
-    net_close(&c->net);
-    log_open(LOG_INFO, NULL, NULL, NULL);
-    assert_int_equal(c->broken, 0);
-    buf_clear(&c->room);
-    test_dir_remove(c->dir);
-    free(c);
-}
-
-static uint64_t height(const struct cluster *c, unsigned i)
-{
-    return ledger_info(c->m[i].ledger).height;
-}
-
-static bool is_high(void *arg)
-{
-    struct cluster *c = arg;
-    return height(c, c->who) >= c->target;
-}
-
-static void reach(struct cluster *c, unsigned who, uint64_t target, uint64_t limit_ms)
-{
-    c->who = who;
-    c->target = target;
-    net_run(&c->net, is_high, c, limit_ms);
 }
 
 static bool has_snapshot(void *arg)
 {
     struct cluster *c = arg;
     uint64_t at = snapshots_status(c->m[0].snapshots).newest;
-    return at > 0 && height(c, 0) >= at + 2;
+    return at > 0 && cluster_height(c, 0) >= at + 2;
 }
 
 static bool has_state_of(const struct cluster *c, unsigned who)
 {
-    struct rec_account a;
-    struct seckey secret = {{1, 3, 7}};
-    struct pubkey key = key_public(&secret);
-    return ledger_account(c->m[who].ledger, &key, &a) && a.balance.mote == FUND + 3 * 256 + 7;
+    return cluster_has_account(c, who, 3 * 256 + 7);
 }
 
 static void a_new_node_joins_and_follows(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(2, 1, 0);
+    struct cluster *c = begin(2, 1, 0);
     net_run(&c->net, has_snapshot, c, PATIENCE_MS);
-    start(c, 2);
+    cluster_start(c, 2);
     net_connect(&c->net, 2, 0);
     net_connect(&c->net, 2, 1);
-    reach(c, 2, height(c, 0) + 10, PATIENCE_MS);
+    cluster_reach(c, 2, cluster_height(c, 0) + 10, PATIENCE_MS);
     assert_true(has_state_of(c, 2));
     assert_true(consensus_first(c->m[2].consensus) > 20); /* and not from the first block on */
     assert_true(ledger_genesis(c->m[2].ledger)->time_ms > 0);
     struct buf raw = {0};
     assert_int_equal(consensus_block_get(c->m[2].consensus, 1, &raw, NULL, NULL), ERR_EXPIRED);
-    stop(c, 2);
-    start(c, 2);
+    cluster_stop(c, 2);
+    cluster_start(c, 2);
     net_connect(&c->net, 2, 0);
-    reach(c, 2, height(c, 0) + 5, PATIENCE_MS);
+    cluster_reach(c, 2, cluster_height(c, 0) + 5, PATIENCE_MS);
     buf_clear(&raw);
     cluster_free(c);
 }
@@ -315,17 +165,17 @@ static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body
 static void lie_to(struct cluster *c, struct liar *l)
 {
     struct member *m = &c->m[2];
-    unsigned refused = c->refused;
+    unsigned refused = c->watch[REFUSED].n;
     l->asked = 0;
-    start(c, 2);
+    cluster_start(c, 2);
     net_join(&c->net, 2, 3); /* the liar first */
     net_connect(&c->net, 2, 0);
-    reach(c, 2, height(c, 0) + 5, PATIENCE_MS);
+    cluster_reach(c, 2, cluster_height(c, 0) + 5, PATIENCE_MS);
     assert_true(has_state_of(c, 2));
-    print_message("lie %d: asked %u times, refused %u\n", l->what, l->asked, c->refused - refused);
+    print_message("lie %d: asked %u times, refused %u\n", l->what, l->asked, c->watch[REFUSED].n - refused);
     if (l->what == 1 || l->what == 3)
-        assert_true(l->asked > 0 && c->refused > refused);
-    stop(c, 2);
+        assert_true(l->asked > 0 && c->watch[REFUSED].n > refused);
+    cluster_stop(c, 2);
     kv_close(m->kv);
     m->kv = NULL;
     char dir[300], old[320];
@@ -338,7 +188,7 @@ static void lie_to(struct cluster *c, struct liar *l)
 static void who_lies_is_found_at_once(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(2, 2, 0);
+    struct cluster *c = begin(2, 2, 0);
     struct liar l = {.c = c, .self = 3};
     net_run(&c->net, has_snapshot, c, PATIENCE_MS);
     for (unsigned i = 0; i < 2; i++)
@@ -355,6 +205,77 @@ static void who_lies_is_found_at_once(void **state)
     cluster_free(c);
 }
 
+/* -- a disk that changes what is kept -- */
+
+static void change_bytes(const char *path, size_t step)
+{
+    struct buf raw = {0};
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(file_read(path, 64u << 20, &raw, NULL), ERR_OK);
+    for (size_t at = step / 2; at < raw.n; at += step) {
+        raw.p[at] ^= 4;
+        assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+        assert_int_equal(fwrite(raw.p + at, 1, 1, f), 1);
+    }
+    assert_int_equal(fclose(f), 0);
+    buf_clear(&raw);
+}
+
+/* Every leaf that one of two nodes serves was changed: it says so and gives none, the other's make the state. */
+static void changed_leaves_are_not_served(void **state)
+{
+    (void)state;
+    struct cluster *c = begin(2, 1, 0);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
+    for (unsigned i = 0; i < 2; i++)
+        c->m[i].snapshots->o.interval = 0;
+    struct snapshots *s = c->m[0].snapshots;
+    char path[4096];
+    for (unsigned i = 0; i < s->kept_n; i++) {
+        snapshot_file(s, s->kept[i].index.base.height, "leaves", path);
+        change_bytes(path, 1000);
+    }
+    cluster_start(c, 2);
+    net_join(&c->net, 2, 0);
+    net_join(&c->net, 2, 1);
+    cluster_reach(c, 2, cluster_height(c, 1) + 5, PATIENCE_MS);
+    assert_true(has_state_of(c, 2));
+    assert_true(c->watch[UNREADABLE].n > 0);
+    cluster_free(c);
+}
+
+/* An index with any bit changed is no index: it is named, and goes with its leaves. */
+static void changed_indexes_are_dropped(void **state)
+{
+    (void)state;
+    struct cluster *c = begin(1, 0, 0);
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
+    struct snapshots *s = c->m[0].snapshots, copy = {.o = s->o};
+    s->o.interval = 0;
+    char path[4096], dir[300];
+    struct buf index = {0};
+    struct note note;
+    uint64_t at = s->kept[0].index.base.height;
+    snapshot_file(s, at, "index", path);
+    assert_int_equal(file_read(path, 1u << 20, &index, NULL), ERR_OK);
+    snprintf(dir, sizeof dir, "%s/copy", c->dir);
+    copy.dir = dir;
+    assert_int_equal(host_make_dir(c->net.host, dir, NULL), ERR_OK);
+    snapshot_file(&copy, at, "index", path);
+    for (size_t i = 0; i < index.n; i++) {
+        index.p[i] ^= (uint8_t)(1u << i % 8);
+        FILE *f = fopen(path, "wb");
+        assert_int_equal(fwrite(index.p, 1, index.n, f), index.n);
+        fclose(f);
+        index.p[i] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(snapshot_keep(&copy, at, &note), ERR_CORRUPT);
+        assert_non_null(strstr(note.text, path));
+    }
+    buf_clear(&index);
+    cluster_free(c);
+}
+
 /* -- pruning -- */
 
 static bool is_pruned(void *arg)
@@ -366,12 +287,12 @@ static bool is_pruned(void *arg)
 static void old_blocks_go_and_peers_are_told(void **state)
 {
     (void)state;
-    struct cluster *c = cluster_new(2, 1, 30);
+    struct cluster *c = begin(2, 1, 30);
     struct buf raw = {0};
     struct note note = {{0}};
     net_run(&c->net, is_pruned, c, PATIENCE_MS);
     uint64_t first = consensus_first(c->m[0].consensus);
-    assert_true(height(c, 0) >= first + 29); /* the window stands */
+    assert_true(cluster_height(c, 0) >= first + 29); /* the window stands */
     assert_int_equal(consensus_block_get(c->m[0].consensus, first - 1, &raw, NULL, &note), ERR_EXPIRED);
     assert_non_null(strstr(note.text, "no longer kept"));
     assert_int_equal(consensus_block_get(c->m[0].consensus, first, &raw, NULL, &note), ERR_OK);
@@ -382,14 +303,14 @@ static void old_blocks_go_and_peers_are_told(void **state)
     assert_int_equal(kv_get(c->m[0].kv, bytes_of(key, sizeof key), &raw, NULL), ERR_NOT_FOUND);
     buf_clear(&raw);
     /* Whoever asks for blocks alone is told, and stays where it is; its snapshot cannot begin at an old genesis. */
-    c->sync = SNAPSHOT_SYNC_BLOCKS;
-    start(c, 2);
+    c->o.sync = SNAPSHOT_SYNC_BLOCKS;
+    cluster_start(c, 2);
     net_join(&c->net, 2, 0);
     net_wait(&c->net, 800);
-    assert_int_equal(height(c, 2), 0);
+    assert_int_equal(cluster_height(c, 2), 0);
     assert_true(consensus_is_pruned(c->m[2].consensus));
-    stop(c, 0); /* and it survives a restart */
-    start(c, 0);
+    cluster_stop(c, 0); /* and it survives a restart */
+    cluster_start(c, 0);
     assert_true(consensus_first(c->m[0].consensus) >= first);
     cluster_free(c);
 }
@@ -397,8 +318,8 @@ static void old_blocks_go_and_peers_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_node_joins_and_follows),
-        cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(a_new_node_joins_and_follows),     cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(changed_leaves_are_not_served),    cmocka_unit_test(changed_indexes_are_dropped),
         cmocka_unit_test(old_blocks_go_and_peers_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

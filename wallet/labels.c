@@ -107,7 +107,27 @@ static enum err get_ref(struct labels *l, const char *ref, enum label_type type,
     return ERR_OK;
 }
 
-static enum err get_line(struct bytes line, struct labels *l, struct note *note)
+static void put_check(struct buf *out)
+{
+    char hex[2 * HASH_SIZE + 1];
+    struct hash sum = hash_once(HASH_FILE, out->p, out->n);
+    hex_put(hex, sum.b, HASH_SIZE);
+    buf_add_format(out, "{\"type\":\"checksum\",\"ref\":\"%s\"}\n", hex);
+}
+
+static enum err check(struct bytes before, const char *ref, struct note *note)
+{
+    struct hash sum = hash_once(HASH_FILE, before.p, before.n), said;
+    return hex_get(ref, said.b, HASH_SIZE) && hash_equal(&sum, &said)
+               ? ERR_OK
+               : note_set(
+                     note, ERR_CORRUPT,
+                     "the lines in front were changed after kith wrote them: restore the file, or remove this line "
+                     "if it was you");
+}
+
+/* `before`: all lines in front of it. */
+static enum err get_line(struct bytes line, struct bytes before, struct labels *l, struct note *note)
 {
     uint8_t id[32];
     struct text255 text;
@@ -119,6 +139,8 @@ static enum err get_line(struct bytes line, struct labels *l, struct note *note)
     enum err e = ERR_OK;
     if (!type || !ref)
         e = note_set(note, ERR_FORMAT, "\"type\" or \"ref\" is missing");
+    else if (strcmp(type, "checksum") == 0)
+        e = check(before, ref, note);
     else if (!is_tx && !is_addr) {
         buf_add(&l->others, line.p, line.n);
         buf_add_text(&l->others, "\n");
@@ -140,7 +162,7 @@ enum err labels_get(struct bytes file, struct labels *l, struct note *note)
         const uint8_t *end = memchr(file.p + at, '\n', file.n - at);
         size_t n = end ? (size_t)(end - file.p) - at : file.n - at;
         number++;
-        enum err e = n ? get_line(bytes_of(file.p + at, n), l, &why) : ERR_OK;
+        enum err e = n ? get_line(bytes_of(file.p + at, n), bytes_of(file.p, at), l, &why) : ERR_OK;
         if (e != ERR_OK) {
             labels_clear(l);
             return note_set(note, e, "line %u: %.200s", number, why.text);
@@ -190,6 +212,7 @@ enum err labels_write(const char *path, const struct labels *l, struct note *not
 {
     struct buf file = {0};
     labels_put(&file, l);
+    put_check(&file);
     enum err e = file_write(path, 0600, bytes_of_buf(&file), note);
     buf_clear(&file);
     return e;

@@ -3,6 +3,8 @@
  *
  * The file is BIP 329's: one JSON object a line, {"type":"addr"|"tx","ref":"..","label":".."}, so that wallets can pass
  * it on; a watched account has "watch":true besides. Other types, which other wallets may write, are kept as they are.
+ * The last line that we write is of a type of our own, "checksum", over all lines in front of it: a disk that changes
+ * an id or a name is found. A file without it, as other wallets write it, is taken as it is, lines behind it too.
  */
 #ifndef KITH_WALLET_LABELS_H
 #define KITH_WALLET_LABELS_H

@@ -1,0 +1,34 @@
+/* Where the chunks of the cache are in the GPU's memory (kernels.h, struct cuda_cache; inference/cache.h). */
+#ifndef KITH_INFERENCE_CUDA_CHUNK_AT_H
+#define KITH_INFERENCE_CUDA_CHUNK_AT_H
+
+#include "inference/chunk.h"
+#include "inference/cuda/kernels.h"
+#include "inference/cuda/lane.h"
+
+/* A page holds a chunk. Its part of a layer and head: k, v [CHUNK x 32 B] int8 each, ks, vs [B, CHUNK]. */
+struct chunk {
+    int8_t *k, *v;
+    float *ks, *vs;
+};
+
+LANE uint32_t chunk_bytes(uint32_t blocks)
+{
+    return 2 * ARITH_CHUNK * blocks * (ARITH_BLOCK + (uint32_t)sizeof(float));
+}
+
+/* Of head `head` of keys, chunk `index` of the sequence whose pages begin at page[first]. */
+LANE struct chunk chunk_at(const struct cuda_cache *c, uint32_t first, uint32_t index, uint32_t head)
+{
+    uint32_t page = c->page[first + index], row = ARITH_CHUNK * c->blocks;
+    uint8_t *at = c->slab[page / CUDA_SLAB_PAGES] + page % CUDA_SLAB_PAGES * c->page_bytes + c->layer_at +
+                  (size_t)head * chunk_bytes(c->blocks);
+    struct chunk out;
+    out.k = (int8_t *)at;
+    out.v = out.k + row * ARITH_BLOCK;
+    out.ks = (float *)(out.v + row * ARITH_BLOCK);
+    out.vs = out.ks + row;
+    return out;
+}
+
+#endif

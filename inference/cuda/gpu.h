@@ -1,0 +1,139 @@
+/* Inside the device for NVIDIA's GPUs: its weights, its memory for a batch, its cache. */
+#ifndef KITH_INFERENCE_CUDA_GPU_H
+#define KITH_INFERENCE_CUDA_GPU_H
+
+#include "inference/cuda/kernels.h"
+#include "inference/cuda/runtime.h"
+#include "inference/model.h"
+
+struct gpu_norm {
+    const float *gain, *bias; /* NULL: none */
+};
+
+struct gpu_product {
+    struct cuda_matrix w;
+    const float *bias;
+};
+
+/* A matrix for each expert, one behind the other. */
+struct gpu_experts {
+    struct cuda_matrix w;
+    uint64_t stride;
+};
+
+struct gpu_layer {
+    struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
+    struct gpu_product query, key, value, output, gate, up, down;
+    struct cuda_matrix router;
+    struct gpu_experts expert_gate, expert_up, expert_down;
+    bool has_experts;
+    uint32_t window;
+};
+
+/* Memory for a batch, made once: NAME, TYPE, elements of it for `n` rows. */
+#define GPU_BUFFERS(B)                                                                                                 \
+    B(x, float, n * m->embed)      /* the stream */                                                                    \
+    B(packed, float, n * m->embed) /* ... of the rows that go on in the last layer */                                  \
+    B(h, float, n * m->embed)      /* after a norm */                                                                  \
+    B(q, float, n * m->heads * m->head)                                                                                \
+    B(o, float, n * m->heads * m->head)                                                                                \
+    B(k, float, n * m->heads_kv * m->head)                                                                             \
+    B(v, float, n * m->heads_kv * m->head)                                                                             \
+    B(gate, float, gpu_mix_rows(m, n))                                                                                 \
+    B(up, float, gpu_mix_rows(m, n))                                                                                   \
+    B(back, float, n * m->embed)                    /* what a branch adds, where it is normed first */                 \
+    B(aside, float, n * m->experts_used * m->embed) /* what experts made, by pick */                                   \
+    B(score, float, n * m->experts)                                                                                    \
+    B(chosen, uint32_t, n * m->experts_used)                                                                           \
+    B(weight, float, n * m->experts_used)                                                                              \
+    B(begin, uint32_t, m->experts + 1)                                                                                 \
+    B(pick, uint32_t, n * m->experts_used)                                                                             \
+    B(pick_slot, uint32_t, n * m->experts_used)                                                                        \
+    B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
+    B(wide, uint8_t, gpu_blocks_bytes(m, n))
+
+static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
+{
+    uint64_t picked = (uint64_t)m->experts_used * m->expert_mix;
+    return n * (m->mix > picked ? m->mix : picked);
+}
+
+/* The widest input of a product, for as many columns as it may have. */
+static inline uint64_t gpu_blocks_bytes(const struct model *m, uint64_t n)
+{
+    uint32_t all = m->heads * m->head, widest = m->embed > all ? m->embed : all;
+    uint64_t bytes = cuda_blocks_bytes(widest > m->mix ? widest : m->mix, (uint32_t)n);
+    uint64_t picked = m->experts ? cuda_blocks_bytes(m->expert_mix, (uint32_t)n * m->experts_used) : 0;
+    return bytes > picked ? bytes : picked;
+}
+
+struct gpu_buffers {
+#define B(name, type, count) type *name;
+    GPU_BUFFERS(B)
+#undef B
+};
+
+/* Numbers of a batch, in one piece of memory that is copied at once. */
+struct gpu_facts {
+    const uint32_t *position, *table, *slot, *all, *page; /* all: 0, 1, 2 ... */
+    const float *angles[2];
+    uint8_t *finite;
+};
+
+/* The launches of a batch of such a shape, recorded. */
+struct gpu_shape {
+    uint32_t n, wanted, told, pages_most;
+};
+struct gpu_graph {
+    struct gpu_shape shape;
+    struct cuda_graph *graph; /* NULL: it was seen once */
+    uint64_t used;            /* when, in batches */
+};
+#define GPU_GRAPHS     48u
+#define GPU_GRAPH_ROWS 64u /* larger batches are busy for longer than their launches */
+
+struct device {
+    struct device_options o;
+    struct cuda_queue *queue;
+    void *stream;
+    /* weights */
+    void **kept; /* all that was allocated for them */
+    uint32_t kept_n, kept_room;
+    struct gpu_layer *layer; /* [end - first] */
+    struct gpu_norm output_norm;
+    struct gpu_product output;
+    uint64_t copied;
+    /* a batch */
+    struct gpu_buffers b;
+    float *hidden, *logits;
+    uint32_t logits_rows;
+    uint8_t *facts, *facts_host;
+    uint64_t facts_room;
+    void *scratch;
+    uint64_t scratch_room;
+    struct gpu_graph graph[GPU_GRAPHS];
+    uint64_t batches;
+    /* the cache */
+    uint8_t **slab;      /* [slabs], host's list of the GPU's addresses */
+    uint8_t **slab_list; /* the same in the GPU's memory, [slab_room] */
+    uint32_t slabs, slab_room;
+    uint64_t page_bytes, layer_bytes;
+};
+
+/* -- gpu_weights.c -- */
+/* Bytes of weights for such options. */
+uint64_t gpu_weight_bytes(const struct device_options *o);
+enum err gpu_weights_load(struct device *d, struct note *note) MUST_USE;
+void gpu_weights_free(struct device *d);
+
+/* -- gpu_graph.c -- */
+/* The graph of a shape, NULL if there is none yet; *record if it is worth recording now (gpu_graph_keep). */
+struct cuda_graph *gpu_graph_find(struct device *d, const struct gpu_shape *shape, bool *record);
+void gpu_graph_keep(struct device *d, const struct gpu_shape *shape, struct cuda_graph *graph_take);
+/* Memory that graphs know has moved. */
+void gpu_graph_forget(struct device *d);
+
+/* -- gpu_run.c -- */
+enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;
+
+#endif

@@ -1,0 +1,381 @@
+/* A batch through the layers of a device: which kernels, in which order. The steps are layer.c's. */
+#include "inference/cuda/gpu.h"
+
+#include <string.h>
+
+/* The batch as the steps see it. */
+struct pass {
+    struct device *d;
+    const struct model *m;
+    struct gpu_facts f;
+    float *x;      /* the stream */
+    uint32_t rows; /* of the batch */
+    uint32_t cols; /* that go on */
+    const uint32_t *slot;
+    uint32_t pages_most;
+};
+
+static struct cuda_marks marks_of(const struct pass *t)
+{
+    return (struct cuda_marks){t->slot, t->f.finite};
+}
+
+static bool asks(const struct cuda_matrix *w, enum quant_input input)
+{
+    return w && w->data && quant_format((enum gguf_tensor_type)w->type)->input == input;
+}
+
+/* x[cols, n] as input of products with up to three matrices (NULL: none). */
+static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t n, uint32_t cols,
+                                  struct cuda_marks marks, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                  const struct cuda_matrix *c)
+{
+    struct cuda_input in = {.n = n, .cols = cols, .f = x};
+    if (asks(a, QUANT_NARROW) || asks(b, QUANT_NARROW) || asks(c, QUANT_NARROW))
+        in.narrow = cuda_blocks_at(t->d->b.narrow, n, cols, false);
+    if (asks(a, QUANT_WIDE) || asks(b, QUANT_WIDE) || asks(c, QUANT_WIDE))
+        in.wide = cuda_blocks_at(t->d->b.wide, n, cols, true);
+    if (in.narrow.q || in.wide.q)
+        cuda_quantise(t->d->stream, &in, marks);
+    return in;
+}
+
+static void product(const struct pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out)
+{
+    cuda_multiply(t->d->stream, &p->w, in, p->bias, false, out);
+}
+
+static void norm(const struct pass *t, const struct gpu_norm *n, const float *x, float *out)
+{
+    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, t->m->embed, t->cols, out);
+}
+
+/* What a branch's last product makes of `in` is added to the stream; normed first where the architecture has it so. */
+static void add_branch(const struct pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                       const struct gpu_norm *post)
+{
+    if (!post->gain) {
+        cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
+        return;
+    }
+    product(t, p, in, t->d->b.back);
+    norm(t, post, t->d->b.back, t->d->b.back);
+    cuda_add(t->d->stream, t->x, t->d->b.back, (uint64_t)t->cols * t->m->embed);
+}
+
+/* -- attention -- */
+
+static struct cuda_cache cache_of(const struct pass *t, uint32_t index)
+{
+    const struct device *d = t->d;
+    return (struct cuda_cache){.slab = d->slab_list,
+                               .page_bytes = d->page_bytes,
+                               .layer_at = (index - d->o.first) * d->layer_bytes,
+                               .heads_kv = t->m->heads_kv,
+                               .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
+                               .position = t->f.position,
+                               .table = t->f.table,
+                               .page = t->f.page};
+}
+
+static void project(const struct pass *t, const struct gpu_layer *l, const struct cuda_cache *cache)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct model *m = t->m;
+    struct cuda_input in = input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->query.w, &l->key.w, &l->value.w);
+    product(t, &l->query, &in, b->q);
+    product(t, &l->key, &in, b->k);
+    product(t, &l->value, &in, b->v);
+    const struct cuda_turn turn = {.query_gain = l->query_norm.gain,
+                                   .key_gain = l->key_norm.gain,
+                                   .epsilon = m->epsilon,
+                                   .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
+                                   .pairs = m->rope_pairs,
+                                   .is_halves = (m->kind->has & HAS_HALVES) != 0};
+    cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, cache, marks_of(t));
+}
+
+static struct cuda_attention attention_of(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
+{
+    return (struct cuda_attention){.heads = m->heads,
+                                   .head = m->head,
+                                   .window = l->window,
+                                   .scale = m->score_scale,
+                                   .cap = m->cap_scores,
+                                   .pages_most = pages_most};
+}
+
+static void attend(const struct pass *t, const struct gpu_layer *l, const struct cuda_cache *cache)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_attention a = attention_of(t->m, l, t->pages_most);
+    cuda_attend(t->d->stream, b->q, &a, cache, t->cols, marks_of(t), t->d->scratch, b->o);
+    struct cuda_input in = input_of(t, b->o, t->m->heads * t->m->head, t->cols, marks_of(t), &l->output.w, NULL, NULL);
+    add_branch(t, &l->output, &in, &l->attention_post);
+}
+
+/* -- the branch behind it -- */
+
+static void activate(const struct pass *t, uint64_t count)
+{
+    cuda_activate(t->d->stream, t->m->kind->has & HAS_GELU ? CUDA_GELU : CUDA_SILU, t->d->b.gate, t->d->b.up, count);
+}
+
+static void mix(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    struct cuda_input in = input_of(t, b->h, t->m->embed, t->cols, marks_of(t), &l->gate.w, &l->up.w, NULL);
+    product(t, &l->gate, &in, b->gate);
+    product(t, &l->up, &in, b->up);
+    activate(t, (uint64_t)t->cols * t->m->mix);
+    in = input_of(t, b->gate, t->m->mix, t->cols, marks_of(t), &l->down.w, NULL, NULL);
+    add_branch(t, &l->down, &in, &l->mix_post);
+}
+
+static void picked(const struct pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
+                   struct cuda_picks picks, float *out)
+{
+    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, share, in, picks, out);
+}
+
+static void mix_experts(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct model *m = t->m;
+    void *stream = t->d->stream;
+    uint32_t picks_n = t->cols * m->experts_used;
+    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick};
+    struct cuda_input in =
+        input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->router, &l->expert_gate.w, &l->expert_up.w);
+    cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
+    cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);
+    picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
+    picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
+    activate(t, (uint64_t)picks_n * m->expert_mix);
+    cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
+    in = input_of(t, b->gate, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w,
+                  NULL, NULL);
+    picked(t, &l->expert_down, 1, &in, picks, b->aside);
+    cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
+    if (l->mix_post.gain)
+        norm(t, &l->mix_post, b->back, b->back);
+    cuda_add(stream, t->x, b->back, (uint64_t)t->cols * m->embed);
+}
+
+/* -- the whole -- */
+
+static void layer(struct pass *t, uint32_t index, uint32_t wanted)
+{
+    struct device *d = t->d;
+    const struct gpu_layer *l = &d->layer[index - d->o.first];
+    const struct cuda_cache cache = cache_of(t, index);
+    norm(t, &l->attention_norm, t->x, d->b.h);
+    project(t, l, &cache);
+    if (index + 1 == t->m->layers) {
+        t->slot = t->f.slot;
+        t->cols = wanted;
+        if (wanted)
+            cuda_gather(d->stream, t->x, t->slot, t->m->embed, wanted, d->b.packed);
+        t->x = d->b.packed;
+    }
+    if (t->cols == 0)
+        return;
+    attend(t, l, &cache);
+    norm(t, &l->mix_norm, t->x, d->b.h);
+    if (l->has_experts)
+        mix_experts(t, l);
+    else
+        mix(t, l);
+}
+
+static void output(struct pass *t, uint32_t told)
+{
+    struct device *d = t->d;
+    const struct model *m = t->m;
+    norm(t, &d->output_norm, t->x, d->hidden);
+    cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, marks_of(t));
+    if (!told)
+        return;
+    struct cuda_input in = input_of(t, d->hidden, m->embed, told, marks_of(t), &d->output.w, NULL, NULL);
+    product(t, &d->output, &in, d->logits);
+    cuda_finish(d->stream, d->logits, m->cap_logits, m->vocab, told, marks_of(t));
+}
+
+/* -- room -- */
+
+static enum err no_room(struct note *note, const char *what, uint64_t bytes)
+{
+    return note_set(note, ERR_FULL, "the GPU has no room for %llu MiB of %s", (unsigned long long)(bytes >> 20) + 1,
+                    what);
+}
+
+static enum err grow(struct device *d, void **p, uint64_t *room, uint64_t bytes, const char *what, struct note *note)
+{
+    if (bytes <= *room)
+        return ERR_OK;
+    gpu_graph_forget(d);
+    cuda_free(d->queue, *p);
+    *room = bytes + bytes / 2;
+    *p = cuda_alloc(d->queue, *room);
+    if (*p)
+        return ERR_OK;
+    *room = 0;
+    return no_room(note, what, bytes + bytes / 2);
+}
+
+/* Slabs for all numbers of pages below `end`. They begin as zeros, so that whatever stands at a position which was
+ * never written is a finite number. */
+static enum err grow_cache(struct device *d, uint32_t end, struct note *note)
+{
+    uint64_t bytes = d->page_bytes * CUDA_SLAB_PAGES;
+    while ((uint64_t)d->slabs * CUDA_SLAB_PAGES < end) {
+        if (d->slabs == d->slab_room)
+            return note_set(note, ERR_FULL, "the cache has %u pages at most on a GPU", d->slab_room * CUDA_SLAB_PAGES);
+        uint8_t *slab = cuda_alloc(d->queue, bytes);
+        if (!slab)
+            return no_room(note, "cache", bytes);
+        cuda_zero(d->queue, slab, bytes);
+        d->slab[d->slabs] = slab;
+        cuda_put(d->queue, d->slab_list + d->slabs, &d->slab[d->slabs], sizeof slab);
+        d->slabs++;
+    }
+    return ERR_OK;
+}
+
+static uint32_t up_to_power(uint32_t n)
+{
+    uint32_t p = 1;
+    while (p < n)
+        p *= 2;
+    return p;
+}
+
+static enum err make_room(struct device *d, const struct device_batch *b, uint32_t pages_most, struct note *note)
+{
+    const struct model *m = d->o.model;
+    uint64_t scratch = 0, logits_room = (uint64_t)d->logits_rows * m->vocab * sizeof(float);
+    for (uint32_t i = d->o.first; i < d->o.end; i++) {
+        const struct cuda_attention a = attention_of(m, &d->layer[i - d->o.first], pages_most);
+        uint64_t bytes = cuda_attend_scratch(&a, b->n);
+        scratch = bytes > scratch ? bytes : scratch;
+    }
+    enum err e = grow_cache(d, b->number_end, note);
+    if (e == ERR_OK)
+        e = grow(d, &d->scratch, &d->scratch_room, scratch, "attention's scratch", note);
+    if (e == ERR_OK && d->o.has_output) {
+        void *logits = d->logits;
+        e = grow(d, &logits, &logits_room, (uint64_t)b->told * m->vocab * sizeof(float), "logits", note);
+        d->logits = logits;
+        d->logits_rows = (uint32_t)(logits_room / (m->vocab * sizeof(float)));
+    }
+    return e;
+}
+
+/* -- what a batch is -- */
+
+struct piece {
+    const void *from;
+    uint64_t bytes, at;
+};
+
+/* All that a batch says into one piece of memory, and over. */
+static enum err put_facts(struct device *d, const struct device_batch *b, struct gpu_facts *f, struct note *note)
+{
+    uint64_t rows = b->n * sizeof(uint32_t), angles = 2ull * b->n * d->o.model->rope_pairs * sizeof(float), all = 0;
+    struct piece p[] = {{b->position, rows, 0},
+                        {b->table, rows, 0},
+                        {b->slot, b->wanted * sizeof(uint32_t), 0},
+                        {NULL, rows, 0},
+                        {b->angles[0], b->angles[0] ? angles : 0, 0},
+                        {b->angles[1], b->angles[1] ? angles : 0, 0},
+                        {b->finite, b->n, 0},
+                        {b->page, b->pages * sizeof(uint32_t), 0}};
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
+        p[i].at = all;
+        all += (p[i].bytes + 255) / 256 * 256;
+    }
+    if (all > d->facts_room) {
+        gpu_graph_forget(d);
+        cuda_free(d->queue, d->facts);
+        cuda_free_host(d->queue, d->facts_host);
+        d->facts_room = 2 * all;
+        d->facts = cuda_alloc(d->queue, d->facts_room);
+        d->facts_host = cuda_alloc_host(d->queue, d->facts_room);
+        if (!d->facts || !d->facts_host)
+            return no_room(note, "a batch", d->facts_room);
+    }
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        if (p[i].from)
+            memcpy(d->facts_host + p[i].at, p[i].from, p[i].bytes);
+    for (uint32_t c = 0; c < b->n; c++)
+        store_le32(d->facts_host + p[3].at + 4 * c, c);
+    cuda_put(d->queue, d->facts, d->facts_host, all);
+    const void *at[sizeof p / sizeof *p];
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+        at[i] = d->facts + p[i].at;
+    *f = (struct gpu_facts){.position = at[0],
+                            .table = at[1],
+                            .slot = at[2],
+                            .all = at[3],
+                            .angles = {b->angles[0] ? at[4] : NULL, b->angles[1] ? at[5] : NULL},
+                            .finite = d->facts + p[6].at,
+                            .page = at[7]};
+    return ERR_OK;
+}
+
+/* All kernels of a batch. */
+static void queue_all(struct pass *t, const struct gpu_shape *shape)
+{
+    const struct device *d = t->d;
+    for (uint32_t i = d->o.first; i < d->o.end; i++)
+        layer(t, i, shape->wanted);
+    if (d->o.has_output && t->cols)
+        output(t, shape->told);
+}
+
+static void run_shape(struct pass *t, const struct gpu_shape *shape)
+{
+    struct device *d = t->d;
+    bool record;
+    struct cuda_graph *g = gpu_graph_find(d, shape, &record);
+    if (!g && record && cuda_graph_begin(d->queue)) {
+        struct pass kept = *t;
+        queue_all(t, shape);
+        g = cuda_graph_end(d->queue);
+        if (g)
+            gpu_graph_keep(d, shape, g);
+        else
+            *t = kept;
+    }
+    if (g)
+        cuda_graph_run(d->queue, g);
+    else
+        queue_all(t, shape);
+}
+
+enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
+{
+    const struct model *m = d->o.model;
+    uint32_t pages_most = up_to_power(b->pages_most);
+    struct pass t = {.d = d, .m = m, .x = d->b.x, .rows = b->n, .cols = b->n, .pages_most = pages_most};
+    uint64_t embed = m->embed * sizeof(float);
+    CHECK(b->n >= 1 && b->n <= d->o.batch_max);
+    enum err e = make_room(d, b, pages_most, note);
+    if (e == ERR_OK)
+        e = put_facts(d, b, &t.f, note);
+    if (e != ERR_OK)
+        return e;
+    t.slot = t.f.all;
+    cuda_put(d->queue, t.x, b->x, b->n * embed);
+    const struct gpu_shape shape = {b->n, b->wanted, b->told, pages_most};
+    run_shape(&t, &shape);
+    if (d->o.has_output && b->wanted) {
+        cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);
+        if (b->told)
+            cuda_get(d->queue, b->logits, d->logits, (uint64_t)b->told * m->vocab * sizeof(float));
+    } else if (!d->o.has_output) {
+        cuda_get(d->queue, b->out, d->b.x, b->n * embed);
+    }
+    cuda_get(d->queue, b->finite, t.f.finite, b->n);
+    return cuda_wait(d->queue, note);
+}

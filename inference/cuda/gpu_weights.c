@@ -1,0 +1,227 @@
+/* Weights of a device: from the file, repacked, to the GPU. */
+#include "inference/cuda/gpu.h"
+#include "inference/cuda/repack.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define STAGE_BYTES (16u << 20) /* repacked and copied at once; a piece has a tile of rows at least */
+
+/* -- what there is -- */
+
+static uint64_t matrix_bytes(const struct ops_weight *w)
+{
+    return w->data ? repack_bytes((uint32_t)w->type, (uint32_t)w->n, (uint32_t)w->rows) : 0;
+}
+
+static uint64_t product_bytes(const struct model_product *p)
+{
+    return matrix_bytes(&p->w) + (p->bias ? p->w.rows * sizeof(float) : 0);
+}
+
+static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
+{
+    const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
+    uint64_t all = matrix_bytes(&l->router) + 4ull * m->embed * sizeof(float);
+    for (size_t i = 0; i < sizeof product / sizeof *product; i++)
+        all += l->expert && i >= 4 ? 0 : product_bytes(product[i]);
+    for (uint32_t i = 0; l->expert && i < m->experts; i++)
+        all += matrix_bytes(&l->expert[i].gate) + matrix_bytes(&l->expert[i].up) + matrix_bytes(&l->expert[i].down);
+    return all;
+}
+
+uint64_t gpu_weight_bytes(const struct device_options *o)
+{
+    const struct model *m = o->model;
+    uint64_t all = 0;
+    for (uint32_t i = o->first; i < o->end; i++)
+        all += layer_bytes(m, &m->layer[i]);
+    if (o->has_output)
+        all += product_bytes(&m->output) + m->embed * sizeof(float);
+    return all;
+}
+
+/* -- copying -- */
+
+struct loading {
+    struct device *d;
+    uint8_t *stage;
+    uint64_t stage_bytes, all;
+    struct note *note;
+};
+
+static void *keep(struct loading *t, uint64_t bytes)
+{
+    struct device *d = t->d;
+    void *p = cuda_alloc(d->queue, bytes);
+    if (!p) {
+        (void)note_set(t->note, ERR_FULL, "the GPU has no room for %llu MiB of weights",
+                       (unsigned long long)(t->all >> 20));
+        return NULL;
+    }
+    if (d->kept_n == d->kept_room) {
+        d->kept_room = d->kept_room ? 2 * d->kept_room : 64;
+        d->kept = mem_resize(d->kept, d->kept_room, sizeof *d->kept);
+    }
+    d->kept[d->kept_n++] = p;
+    return p;
+}
+
+static enum err copied(struct loading *t, uint64_t bytes)
+{
+    struct device *d = t->d;
+    d->copied += bytes;
+    if (d->o.progress)
+        d->o.progress(d->o.progress_arg, d->copied, t->all);
+    return cuda_wait(d->queue, t->note); /* the stage may be written again */
+}
+
+/* Rows as many at a time as the stage has room for, in whole tiles. */
+static enum err put_matrix(struct loading *t, const struct ops_weight *w, uint8_t *to)
+{
+    uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, type = (uint32_t)w->type;
+    uint64_t tile = repack_bytes(type, n, REPACK_ROWS), room = t->stage_bytes / tile;
+    uint32_t step = (uint32_t)(room < 1 ? 1 : room > rows ? rows / REPACK_ROWS + 1 : room) * REPACK_ROWS;
+    CHECK(tile <= t->stage_bytes);
+    for (uint32_t first = 0; first < rows; first += step) {
+        uint32_t end = rows - first < step ? rows : first + step;
+        uint64_t bytes,
+            at = repack_rows(type, n, first, end, w->data + first * w->row_bytes, w->row_bytes, t->stage, &bytes);
+        cuda_put(t->d->queue, to + at, t->stage, bytes);
+        enum err e = copied(t, bytes);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err load_matrix(struct loading *t, const struct ops_weight *w, struct cuda_matrix *out)
+{
+    if (!w->data)
+        return ERR_OK;
+    uint8_t *p = keep(t, matrix_bytes(w));
+    if (!p)
+        return ERR_FULL;
+    *out = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    return put_matrix(t, w, p);
+}
+
+static enum err load_floats(struct loading *t, const float *x, size_t n, const float **out)
+{
+    if (!x)
+        return ERR_OK;
+    void *p = keep(t, n * sizeof *x);
+    if (!p)
+        return ERR_FULL;
+    *out = p;
+    cuda_put(t->d->queue, p, x, n * sizeof *x);
+    return copied(t, n * sizeof *x);
+}
+
+static enum err load_norm(struct loading *t, const struct model_norm *norm, size_t n, struct gpu_norm *out)
+{
+    enum err e = load_floats(t, norm->gain, n, &out->gain);
+    return e == ERR_OK ? load_floats(t, norm->bias, n, &out->bias) : e;
+}
+
+static enum err load_product(struct loading *t, const struct model_product *p, struct gpu_product *out)
+{
+    enum err e = load_matrix(t, &p->w, &out->w);
+    return e == ERR_OK ? load_floats(t, p->bias, p->w.rows, &out->bias) : e;
+}
+
+/* The same matrix of all experts. `at`: where in struct model_expert it stands. */
+static enum err load_experts(struct loading *t, const struct model_layer *l, size_t at, struct gpu_experts *out)
+{
+    uint32_t experts = t->d->o.model->experts;
+    const struct ops_weight *w = (const void *)((const uint8_t *)&l->expert[0] + at);
+    out->stride = matrix_bytes(w);
+    uint8_t *p = keep(t, out->stride * experts);
+    if (!p)
+        return ERR_FULL;
+    out->w = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; i < experts && e == ERR_OK; i++)
+        e = put_matrix(t, (const void *)((const uint8_t *)&l->expert[i] + at), p + i * out->stride);
+    return e;
+}
+
+static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
+{
+    const struct model *m = t->d->o.model;
+    const struct {
+        const struct model_norm *from;
+        struct gpu_norm *to;
+        size_t n;
+    } norms[] = {
+        {&l->attention_norm, &out->attention_norm, m->embed},
+        {&l->query_norm, &out->query_norm, m->head},
+        {&l->key_norm, &out->key_norm, m->head},
+        {&l->attention_post, &out->attention_post, m->embed},
+        {&l->mix_norm, &out->mix_norm, m->embed},
+        {&l->mix_post, &out->mix_post, m->embed},
+    };
+    const struct {
+        const struct model_product *from;
+        struct gpu_product *to;
+    } products[] = {
+        {&l->query, &out->query}, {&l->key, &out->key}, {&l->value, &out->value}, {&l->output, &out->output},
+        {&l->gate, &out->gate},   {&l->up, &out->up},   {&l->down, &out->down},
+    };
+    enum err e = ERR_OK;
+    out->window = l->window;
+    out->has_experts = l->expert != NULL;
+    for (size_t i = 0; i < sizeof norms / sizeof *norms && e == ERR_OK; i++)
+        e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
+    for (size_t i = 0; i < (l->expert ? 4 : sizeof products / sizeof *products) && e == ERR_OK; i++)
+        e = load_product(t, products[i].from, products[i].to);
+    if (!l->expert || e != ERR_OK)
+        return e;
+    e = load_matrix(t, &l->router, &out->router);
+    if (e == ERR_OK)
+        e = load_experts(t, l, offsetof(struct model_expert, gate), &out->expert_gate);
+    if (e == ERR_OK)
+        e = load_experts(t, l, offsetof(struct model_expert, up), &out->expert_up);
+    if (e == ERR_OK)
+        e = load_experts(t, l, offsetof(struct model_expert, down), &out->expert_down);
+    return e;
+}
+
+static uint64_t widest_tile(const struct device_options *o)
+{
+    const struct model *m = o->model;
+    uint64_t widest = m->mix > m->embed ? m->mix : m->embed, all = (uint64_t)m->heads * m->head;
+    widest = widest > all ? widest : all;
+    widest = widest > m->expert_mix ? widest : m->expert_mix;
+    return repack_bytes(GGUF_TENSOR_F32, (uint32_t)widest, REPACK_ROWS);
+}
+
+enum err gpu_weights_load(struct device *d, struct note *note)
+{
+    const struct model *m = d->o.model;
+    struct loading t = {.d = d, .all = gpu_weight_bytes(&d->o), .note = note};
+    t.stage_bytes = widest_tile(&d->o);
+    t.stage_bytes = t.stage_bytes > STAGE_BYTES ? t.stage_bytes : STAGE_BYTES;
+    t.stage = cuda_alloc_host(d->queue, t.stage_bytes);
+    if (!t.stage)
+        return note_set(note, ERR_FULL, "there is no memory to copy weights to the GPU from");
+    d->layer = mem_array(d->o.end - d->o.first, sizeof *d->layer);
+    enum err e = ERR_OK;
+    for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++)
+        e = load_layer(&t, &m->layer[i], &d->layer[i - d->o.first]);
+    if (e == ERR_OK && d->o.has_output)
+        e = load_norm(&t, &m->output_norm, m->embed, &d->output_norm);
+    if (e == ERR_OK && d->o.has_output)
+        e = load_product(&t, &m->output, &d->output);
+    cuda_free_host(d->queue, t.stage);
+    return e;
+}
+
+void gpu_weights_free(struct device *d)
+{
+    for (uint32_t i = 0; i < d->kept_n; i++)
+        cuda_free(d->queue, d->kept[i]);
+    free(d->kept);
+    free(d->layer);
+}

@@ -1,0 +1,134 @@
+/* The kernels of a GPU, as calls that queue them. Each gives the bits of its namesake in inference/ops.h or of the step
+ * in layer.c, moe.c and attention.c that it names; docs/arithmetic.md is the definition.
+ *
+ * All pointers but those of structs are into the GPU's memory; `stream` is a CUDA stream. Shapes stand beside the
+ * pointers, the last index running fastest. `cols` are rows of the batch. Pointers are aligned to 16, and so are rows
+ * whose length is a multiple of 4 floats; nothing else is to be assumed of lengths: embed may be 2, a head 80. */
+#ifndef KITH_INFERENCE_CUDA_KERNELS_H
+#define KITH_INFERENCE_CUDA_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where a row stands in the batch, so that its flag is found: finite[slot[c]] is set to 0 where a value of column c is
+ * not finite, and never to 1. slot NULL: row c itself. */
+struct cuda_marks {
+    const uint32_t *slot; /* [cols] */
+    uint8_t *finite;      /* [rows of the batch] */
+};
+
+/* -- rows.cu -- */
+
+/* out[c] = the norm of x[c], [cols, n]; by the mean square, or with a bias a layer norm. out may be x. */
+void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
+               uint32_t cols, float *out);
+/* x[i] += y[i], i < count. */
+void cuda_add(void *stream, float *x, const float *y, uint64_t count);
+enum cuda_gate { CUDA_SILU, CUDA_GELU };
+/* gate[i] = activation of gate[i], times up[i], i < count. */
+void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
+/* out[c] = x[slot[c]], [cols, n]; out is not x. */
+void cuda_gather(void *stream, const float *x, const uint32_t *slot, uint32_t n, uint32_t cols, float *out);
+/* x[c, i] = cap tanh(x[c, i] / cap) where cap is not 0; then marks what is not finite. */
+void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks);
+
+/* -- products.cu -- */
+
+/* A batch as input of products, in int8 blocks: q[cols, 256 R] zero-padded, R runs; s[cols, 8 R] or, wide, [cols, R];
+ * sums[cols, 16 R] of 16 neighbours each. q NULL: no product asks for these blocks. */
+struct cuda_blocks {
+    int8_t *q;
+    float *s;
+    int16_t *sums;
+};
+struct cuda_input {
+    uint32_t n, cols;
+    const float *f; /* [cols, n] */
+    struct cuda_blocks narrow, wide;
+};
+/* What the blocks of an input take, and where they lie in such memory (aligned to 256). */
+size_t cuda_blocks_bytes(uint32_t n, uint32_t cols);
+struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool is_wide);
+/* in->f becomes those blocks that have memory. */
+void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks marks);
+
+/* A matrix as cuda/repack.h lays it out; type is GGUF's. */
+struct cuda_matrix {
+    uint32_t type, n, rows;
+    const void *data;
+};
+/* out[c, r] = (w[r] . in[c]) (+ bias[r]) (+ to the stream: out[c, r] itself, after the bias); out is [cols, rows].
+ * bias may be NULL. */
+void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
+                   float *out);
+
+/* -- moe.cu: a mixture of experts; matrices of all experts of a layer lie one behind the other -- */
+
+struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
+    uint32_t *chosen; /* [P] expert, by rank */
+    float *weight;    /* [P] */
+    uint32_t *begin;  /* [experts + 1] where an expert's picks begin in `pick` */
+    uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
+};
+/* moe.c's routing: score[cols, experts] is scratch then. */
+void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
+                struct cuda_picks out);
+/* out[P, rows]: pick p = row x used + rank times the matrix of its expert; the input of pick p is column p / share:
+ * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
+ * to the next. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
+                          const struct cuda_input *in, struct cuda_picks picks, float *out);
+/* out[c] = ((+0 + y[c, 0] w[c, 0]) + y[c, 1] w[c, 1]) ..., y[P, n]. */
+void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint32_t used, uint32_t n, uint32_t cols,
+                     float *out);
+/* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
+void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
+
+/* -- attend.cu -- */
+
+/* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/cache.h has it for the layers that
+ * are here. Page number i begins at slab[i / CUDA_SLAB_PAGES] + i % CUDA_SLAB_PAGES x page_bytes. */
+#define CUDA_SLAB_PAGES 32u
+struct cuda_cache {
+    uint8_t *const *slab; /* array in the GPU's memory */
+    uint64_t page_bytes;
+    uint64_t layer_at;         /* of the layer in a page */
+    uint32_t heads_kv, blocks; /* of 32 along a head, the last padded with zeros */
+    const uint32_t *position;  /* [rows] in its sequence */
+    const uint32_t *table;     /* [rows] where its sequence's pages begin in `page` */
+    const uint32_t *page;      /* numbers of pages */
+};
+
+struct cuda_turn {                      /* how heads are normed and rotated; NULL: not */
+    const float *query_gain, *key_gain; /* [head] */
+    float epsilon;
+    const float *angles; /* [rows, 2, pairs]: cosines, sines */
+    uint32_t pairs;
+    bool is_halves;
+};
+/* layer.c's heads_part: q[rows, heads, head] is turned in place; k and v [rows, heads_kv, head] are turned and go into
+ * the cache as int8, and mark what is not finite. */
+void cuda_heads(void *stream, float *q, float *k, const float *v, uint32_t heads, uint32_t head, uint32_t rows,
+                const struct cuda_turn *turn, const struct cuda_cache *cache, struct cuda_marks marks);
+
+struct cuda_attention {
+    uint32_t heads, head, window; /* 0: sees all before it */
+    float scale, cap;             /* cap 0: none */
+    uint32_t pages_most;          /* no column sees more pages */
+};
+/* What cuda_attend needs in scratch for so many columns. */
+uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
+/* out[cols, heads, head]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of a
+ * row is cleared where a score or a query is not finite, and its out is zeros. */
+void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
+                 uint32_t cols, struct cuda_marks marks, void *scratch, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,196 @@
+/* What the kernels are written in: CUDA C++, and the few things that need a GPU's own instructions, each with its
+ * imitation for tests (tests/cuda/emulate.h, which the compiler is given where there is no nvcc).
+ *
+ * docs/arithmetic.md holds here as everywhere: compiled with --fmad=false, and nvcc's defaults --ftz=false,
+ * --prec-div=true, --prec-sqrt=true. So `a * b + c` is two rounded operations, `/` and sqrtf are rounded to nearest.
+ * Where a fused operation gives the same bits (a product that is exact), __fmaf_rn says so by its name. */
+#ifndef KITH_INFERENCE_CUDA_LANE_H
+#define KITH_INFERENCE_CUDA_LANE_H
+
+#ifdef __CUDACC__
+#include <cstdint>
+#include <cuda_fp16.h>
+#elif !defined(CUDA_EMULATED)
+#error "kernels are compiled by nvcc, or behind tests/cuda/emulate.h"
+#endif
+
+#include "inference/arith_fn.h"
+
+#define LANE __device__ static __forceinline__
+#define WARP 32u
+#define ALL  0xFFFFFFFFu /* lanes of a warp */
+
+/* Before a loop whose length is known: its arrays become registers. And before one of which several turns may be under
+ * way. */
+#ifdef __CUDACC__
+#define LANE_PRAGMA(text) _Pragma(#text)
+#define LANE_UNROLL       _Pragma("unroll")
+#define LANE_UNROLL_BY(n) LANE_PRAGMA(unroll n)
+#else
+#define LANE_UNROLL
+#define LANE_UNROLL_BY(n)
+#endif
+
+/* -- shared memory whose size the launch says -- */
+
+#ifdef __CUDACC__
+#define LANE_SHARED(type, name)                                                                                        \
+    extern __shared__ __align__(16) unsigned char lane_shared_bytes[];                                                 \
+    type *name = (type *)lane_shared_bytes
+#else
+#define LANE_SHARED(type, name) type *name = (type *)emulate_shared()
+#endif
+
+/* -- launching: kernel<<<grid, block, shared, stream>>>(args...); errors are kept by the runtime (runtime.h) -- */
+
+#ifdef __CUDACC__
+#define LANE_SHARED_PLAIN (48u << 10) /* more must be asked for */
+template <typename... P, typename... A>
+static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
+{
+    if (shared > LANE_SHARED_PLAIN)
+        (void)cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+    kernel<<<grid, block, shared, (cudaStream_t)stream>>>(args...);
+}
+#else
+template <typename... P, typename... A>
+static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *, A... args)
+{
+    emulate_launch(grid, block, shared, [=] { kernel(args...); });
+}
+#endif
+
+/* -- matrices of int8 -- */
+
+/* d[16 x 8] += a[16 x 32] b[32 x 8], exact in int32. With g = lane / 4 and t = lane % 4, a register of four int8 being
+ * four neighbours in k from 4 t on:
+ *     a[0], a[1]: rows g and g + 8, k from 0 on;  a[2], a[3]: the same, k from 16 on
+ *     b[0], b[1]: column g, k from 0 on and from 16 on
+ *     d[0], d[1]: row g, columns 2 t and 2 t + 1;  d[2], d[3]: row g + 8
+ * (PTX ISA, mma.m16n8k32; on sm_75 made of m8n8k16, whose fragments are quarters of these.) */
+#ifndef __CUDACC__
+/* Words of four are multiplied as both sides have them: 8 words of a row of a, 8 of a column of b. */
+template <bool a_is_unsigned> static inline void emulate_mma(int32_t d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned char *all = emulate_exchange("lane_mma", mine, sizeof mine);
+    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
+    for (unsigned from = 0; from < 4; from++) /* lanes of a row or a column: 4 from on */
+        for (unsigned column = 0; column < 2; column++) {
+            uint32_t x[6], y[6];
+            memcpy(x, all + 64 * (4 * g + from), sizeof x);
+            memcpy(y, all + 64 * (4 * (2 * t + column) + from), sizeof y);
+            for (unsigned i = 0; i < 16; i++) {
+                unsigned shift = i % 4 * 8, row = i / 4 % 2, half = i / 8;
+                uint8_t byte = (uint8_t)(x[i / 4] >> shift);
+                d[2 * row + column] += (a_is_unsigned ? byte : (int8_t)byte) * (int8_t)(y[4 + half] >> shift);
+            }
+        }
+}
+#endif
+
+#if !defined(__CUDACC__)
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        emulate_mma<is_unsigned>(d, a, b);                                                                             \
+    }
+#elif __CUDA_ARCH__ >= 800
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        asm("mma.sync.aligned.m16n8k32.row.col.s32." type                                                              \
+            ".s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                                            \
+            : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])                                                           \
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                       \
+    }
+#else
+#define LANE_MMA(name, type, is_unsigned)                                                                              \
+    LANE void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2])                                             \
+    {                                                                                                                  \
+        for (int i = 0; i < 4; i++) /* half of the rows, half of k */                                                  \
+            asm("mma.sync.aligned.m8n8k16.row.col.s32." type ".s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"                   \
+                : "+r"(d[i % 2 * 2]), "+r"(d[i % 2 * 2 + 1])                                                           \
+                : "r"(a[i]), "r"(b[i / 2]));                                                                           \
+    }
+#endif
+LANE_MMA(lane_mma, "s8", false)
+/* The same with a of uint8: the two bytes of a weight of 15 bits. */
+LANE_MMA(lane_mma_bytes, "u8", true)
+
+/* -- copies from global to shared memory that are waited for later: 16 bytes, both aligned to 16 -- */
+
+LANE void lane_copy16(void *shared, const void *global)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global));
+#else
+    *(uint4 *)shared = *(const uint4 *)global;
+#endif
+}
+/* Ends a group of copies of this thread. */
+LANE void lane_copy_end(void)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;");
+#endif
+}
+/* All groups of this thread but the last `left` are there; other threads' copies after the next barrier. */
+template <int left> LANE void lane_copy_wait(void)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#endif
+}
+
+/* -- loads -- */
+
+/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+LANE uint4 lane_load_once(const void *global)
+{
+#ifdef __CUDACC__
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global));
+    return v;
+#else
+    return *(const uint4 *)global;
+#endif
+}
+
+/* -- what arith.h and arith_fn.h do not have -- */
+
+/* Sums in a register that begins as LANE_ZERO become floats by one subtraction: exact for |sum| < 2^22. */
+#define LANE_ZERO 0x4B400000
+LANE float lane_float(int32_t from_zero)
+{
+    return __int_as_float(from_zero) - 12582912.0f;
+}
+
+/* arith_fold of a stripe a lane, for each half of a warp; the same in all its lanes, since a + b is b + a. */
+LANE float lane_fold(float stripe)
+{
+    for (int half = ARITH_LANES / 2; half; half /= 2)
+        stripe = stripe + __shfl_xor_sync(ALL, stripe, half);
+    return stripe;
+}
+
+/* Column c of a batch is not finite; many threads may say so. */
+LANE void lane_mark(uint8_t *finite, const uint32_t *slot, uint32_t c)
+{
+    finite[slot ? slot[c] : c] = 0;
+}
+
+/* binary16 bits to binary32, exact. */
+LANE float lane_half(uint16_t bits)
+{
+#ifdef __CUDACC__
+    return __half2float(__ushort_as_half(bits));
+#else
+    return arith_fn_half(bits);
+#endif
+}
+
+#endif

@@ -1,0 +1,228 @@
+/* Products with few columns, as an answer is written: every weight is read once, and what counts is that memory never
+ * waits. A block of threads has 32 rows, a lane a row. Its warps take different runs of these rows, so that all of a
+ * row's runs are on their way together; the sums of the runs meet in shared memory, where one warp for each column adds
+ * them from left to right. So the order is the arithmetic's, with no shuffles.
+ *
+ * A run of the columns is copied to the warp's own shared memory and read from there by all lanes at once. */
+#include "inference/cuda/products.cuh"
+
+#define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
+
+/* Warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a column. */
+template <bool is_one> struct few {
+    static constexpr uint32_t warps = 8, cols = is_one ? 1 : 8, round = is_one ? 64 : 32;
+};
+/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128. */
+template <class F, bool is_one> constexpr uint32_t few_blocks(void)
+{
+    return is_one && F::bits < 5 && !F::has_table ? 3 : 2;
+}
+static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
+{
+    return cols * (warps * COLUMN_BYTES + round * WARP * 4);
+}
+
+/* A run of one column to shared memory. */
+template <class F> LANE void column_load(const struct cuda_blocks *in, size_t run, uint32_t lane, uint8_t *out)
+{
+    ((uint2 *)out)[lane] = ((const uint2 *)(in->q + run * ARITH_RUN))[lane];
+    if (lane < 8)
+        ((uint32_t *)(out + 256))[lane] = ((const uint32_t *)(in->sums + run * 16))[lane];
+    else if (lane < (F::is_narrow ? 16 : 9))
+        ((float *)(out + 256))[lane] = in->s[run * (F::is_narrow ? RUN_BLOCKS : 1) + lane - 8];
+}
+
+LANE int column_sum(const uint8_t *column, uint32_t sixteen)
+{
+    return ((const int16_t *)(column + 256))[sixteen];
+}
+LANE float column_scale(const uint8_t *column, uint32_t b)
+{
+    return ((const float *)(column + 288))[b];
+}
+
+/* The run of a row, its codes apart. */
+template <class F> struct lane_quads {
+    uint32_t quad[RUN_BLOCKS][8];
+    uint32_t scale[4], min[4]; /* wide formats: as run_subs has them */
+};
+
+/* Sum of w q over a half of block b. */
+template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *column, uint32_t b, uint32_t half)
+{
+    const uint4 q = ((const uint4 *)column)[2 * b + half];
+    int sum = __dp4a((int)quad[4 * half], (int)q.x, 0);
+    sum = __dp4a((int)quad[4 * half + 1], (int)q.y, sum);
+    sum = __dp4a((int)quad[4 * half + 2], (int)q.z, sum);
+    sum = __dp4a((int)quad[4 * half + 3], (int)q.w, sum);
+    return F::offset ? sum - F::offset * column_sum(column, 2 * b + half) : sum;
+}
+
+/* The run with a column: the terms of its blocks from left to right. */
+template <class F>
+LANE float run_narrow(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+{
+    float run = 0.0f;
+    LANE_UNROLL
+    for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        float s = column_scale(column, b);
+        int sum = half_sum<F>(q->quad[b], column, b, 0) + half_sum<F>(q->quad[b], column, b, 1);
+        run = run + (run_scale<F>(w, b) * s) * (float)sum;
+        if constexpr (F::has_min) {
+            int mins = column_sum(column, 2 * b) + column_sum(column, 2 * b + 1);
+            run = run + (run_min_scale<F>(w, b) * s) * (float)mins;
+        }
+    }
+    return run;
+}
+
+template <class F>
+LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+{
+    const uint32_t halves = F::sub == 32 ? 2 : 1; /* of 16 under one scale */
+    int sum = 0, mins = 0;
+    LANE_UNROLL
+    for (uint32_t j = 0; j < F::subs; j++) {
+        int part = 0, part_q = 0;
+        LANE_UNROLL
+        for (uint32_t h = halves * j; h < halves * (j + 1); h++) {
+            part += half_sum<F>(q->quad[h / 2], column, h / 2, h % 2);
+            part_q += column_sum(column, h);
+        }
+        sum += sub_scale<F>(q->scale, j) * part;
+        if constexpr (F::has_min)
+            mins += byte_of(q->min, j) * part_q;
+    }
+    float s = column_scale(column, 0), run = 0.0f + (run_scale<F>(w, 0) * s) * (float)sum;
+    if constexpr (F::has_min)
+        run = run + (run_min_scale<F>(w, 0) * s) * (float)mins;
+    return run;
+}
+
+/* Run r of this lane's row with all columns -> sums[cols, round, 32]. Several columns find the codes apart; with one
+ * they are taken apart where they are needed, and registers are free for what comes. */
+template <class F, bool is_one>
+LANE void one_run(const struct product *p, uint32_t cols, uint32_t r, uint32_t lane, uint8_t *columns, float *sums)
+{
+    struct lane_run<F> w;
+    struct lane_quads<F> q;
+    run_load<F>(&w, p->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
+    __syncwarp();
+    for (uint32_t c = 0; c < cols; c++)
+        column_load<F>(&p->in, (size_t)c * p->runs + r, lane, columns + c * COLUMN_BYTES);
+    __syncwarp();
+    LANE_UNROLL
+    for (uint32_t b = 0; b < RUN_BLOCKS; b++)
+        run_quads<F>(&w, b, q.quad[b]);
+    if constexpr (!F::is_narrow)
+        run_subs<F>(&w, q.scale, q.min);
+    LANE_UNROLL_BY(1)
+    for (uint32_t c = 0; c < cols; c++)
+        if constexpr (F::is_narrow)
+            sums[c * few<is_one>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
+        else
+            sums[c * few<is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
+}
+
+template <class F, bool is_one>
+static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F, is_one>())
+    multiply_few(struct product p)
+{
+    LANE_SHARED(uint8_t, shared);
+    product_pick(&p, F::is_narrow ? RUN_BLOCKS : 1);
+    const uint32_t cols = is_one ? 1 : p.cols, round = few<is_one>::round, lane = threadIdx.x % WARP,
+                   warp = threadIdx.x / WARP, warps = blockDim.x / WARP, row = blockIdx.x * WARP + lane;
+    float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
+    for (uint32_t first = 0; first < p.runs; first += round) {
+        uint32_t end = min(p.runs, first + round);
+        for (uint32_t r = first + warp; r < end; r += warps)
+            one_run<F, is_one>(&p, cols, r, lane, shared + warp * cols * COLUMN_BYTES, sums + (r - first) * WARP);
+        __syncthreads();
+        for (uint32_t r = first; warp < cols && r < end; r++)
+            total = total + sums[(warp * round + r - first) * WARP + lane];
+        __syncthreads();
+    }
+    if (warp < cols && row < p.rows)
+        product_put(&p, warp, row, total);
+}
+
+/* As many warps as there are runs, or as share them evenly; at least one for each column. */
+template <class F, bool is_one> static void launch_few(void *stream, const struct product *p, uint32_t picks)
+{
+    const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most;
+    uint32_t warps = (p->runs + turns - 1) / turns;
+    warps = warps < p->cols ? p->cols : warps;
+    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP, picks), dim3(warps * WARP),
+           few_shared(p->cols, warps, few<is_one>::round), stream, *p);
+}
+
+/* -- any number of columns -- */
+
+template <class F> static void multiply(void *stream, const struct product *all, uint32_t picks)
+{
+    if (all->chosen)
+        return launch_few<F, true>(stream, all, picks);
+    for (uint32_t first = 0; first < all->cols; first += few<false>::cols) {
+        struct product p = *all;
+        size_t at = (size_t)first * p.runs;
+        p.cols = all->cols - first < few<false>::cols ? all->cols - first : few<false>::cols;
+        p.in.q += at * ARITH_RUN;
+        p.in.s += at * (F::is_narrow ? RUN_BLOCKS : 1);
+        p.in.sums += at * 16;
+        p.out += (size_t)first * p.rows;
+        if (p.cols == 1)
+            launch_few<F, true>(stream, &p, 1);
+        else
+            launch_few<F, false>(stream, &p, 1);
+    }
+}
+
+static void run(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, uint32_t picks,
+                struct product *p)
+{
+    switch (w->type) {
+#define E(name, input, ...)                                                                                            \
+    case GGUF_TENSOR_##name:                                                                                           \
+        p->in = input == QUANT_NARROW ? in->narrow : in->wide;                                                         \
+        multiply<format_of<GGUF_TENSOR_##name>>(stream, p, picks);                                                     \
+        return;
+        QUANT_BLOCKED_LIST(E)
+#undef E
+    default:
+        product_floats(stream, w->type, p, picks);
+    }
+}
+
+static struct product product_of(const struct cuda_matrix *w, const struct cuda_input *in, float *out)
+{
+    struct product p = {};
+    p.w = (const uint8_t *)w->data;
+    p.n = w->n;
+    p.rows = w->rows;
+    p.runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
+    p.cols = in->cols;
+    p.f = in->f;
+    p.out = out;
+    return p;
+}
+
+void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
+                   float *out)
+{
+    struct product p = product_of(w, in, out);
+    p.bias = bias;
+    p.adds = adds;
+    run(stream, w, in, 1, &p);
+}
+
+/* Picks that share an expert read its matrix each for themselves: as few do when few rows are evaluated. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t, uint32_t share,
+                          const struct cuda_input *in, struct cuda_picks picks, float *out)
+{
+    struct product p = product_of(w, in, out);
+    p.chosen = picks.chosen;
+    p.stride = stride;
+    p.share = share;
+    p.cols = 1;
+    run(stream, w, in, in->cols * share, &p);
+}

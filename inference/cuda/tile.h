@@ -1,0 +1,299 @@
+/* A warp's work on a chunk of the cache: up to 16 queries that share a head of keys, scored, made probabilities and
+ * weighed (docs/arithmetic.md, Attention). How chunks follow each other is its callers' matter.
+ *
+ * With g = lane / 4 and t = lane % 4, a lane has the queries g and, where ROWS is 2, g + 8, and of each the positions
+ * 16 i + 4 t + j, i < 4, j < 4: all of the stripes 4 t + j, and also what it gives as its part of the weights to the
+ * product with the values, so probabilities never change lanes. Of 32 elements of a value it gets 8 t to 8 t + 7.
+ * What the units of matrices call columns is assigned accordingly, four of 16 bytes at a time:
+ *     keys:   column g of product j of half h is position 32 h + 16 (g % 2) + 4 (g / 2) + j
+ *     values: column g of product j is element 4 g + j */
+#ifndef KITH_INFERENCE_CUDA_TILE_H
+#define KITH_INFERENCE_CUDA_TILE_H
+
+#include "inference/cuda/chunk_at.h"
+
+#define TILE_ROWS 16u
+
+/* -- where queries are -- */
+
+/* Queries as int8 in shared memory: q[TILE_ROWS, stride] words, rows apart so that lanes meet no bank twice. */
+struct tile_queries {
+    uint32_t *q;
+    float *s;       /* [TILE_ROWS, blocks] */
+    uint32_t *fine; /* [TILE_ROWS] 0: not finite */
+};
+
+LANE uint32_t tile_stride(uint32_t blocks)
+{
+    return 8 * blocks + 4;
+}
+
+static __host__ __device__ inline uint32_t tile_queries_bytes(uint32_t blocks)
+{
+    return TILE_ROWS * (8 * blocks + 4 + blocks + 1) * (uint32_t)sizeof(uint32_t);
+}
+
+LANE struct tile_queries tile_queries_at(void *shared, uint32_t blocks)
+{
+    struct tile_queries q;
+    q.q = (uint32_t *)shared;
+    q.s = (float *)(q.q + TILE_ROWS * tile_stride(blocks));
+    q.fine = (uint32_t *)(q.s + TILE_ROWS * blocks);
+    return q;
+}
+
+/* A warp quantises x[head] as row r; x NULL: a row of zeros. */
+LANE void tile_put_query(const struct tile_queries *q, uint32_t r, const float *x, uint32_t head, uint32_t blocks)
+{
+    uint32_t lane = threadIdx.x % WARP, fine = 1;
+    int8_t *to = (int8_t *)(q->q + r * tile_stride(blocks));
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t i = b * ARITH_BLOCK + lane;
+        float v = x && i < head ? x[i] : 0.0f;
+        uint32_t bits = arith_bits(v) & 0x7FFFFFFFu;
+        for (int by = WARP / 2; by; by /= 2)
+            bits = max(bits, __shfl_xor_sync(ALL, bits, by));
+        float peak = arith_of_bits(bits), inverse = 127.0f / peak;
+        bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
+        to[i] = is_zero ? (int8_t)0 : (int8_t)arith_round(v * inverse);
+        if (lane == 0)
+            q->s[r * blocks + b] = is_zero ? 0.0f : peak / 127.0f;
+        fine = fine && finite;
+    }
+    if (lane == 0)
+        q->fine[r] = fine;
+}
+
+/* -- where a chunk is -- */
+
+/* In shared memory four of 16 bytes change places by the row that they are in (swizzled), so that lanes meet no bank
+ * twice; in the cache they stand as they are. */
+template <bool swizzled> LANE uint4 tile_keys(const int8_t *k, uint32_t b, uint32_t quad, uint32_t four)
+{
+    return ((const uint4 *)k)[(b * 8 + quad) * 16 + (swizzled ? four ^ quad % 4 : four)];
+}
+template <bool swizzled> LANE uint4 tile_values(const int8_t *v, uint32_t b, uint32_t quad, uint32_t four)
+{
+    return ((const uint4 *)v)[(b * 16 + quad) * 8 + (swizzled ? four ^ quad % 4 * 2 : four)];
+}
+
+LANE uint32_t tile_word(uint4 v, int j)
+{
+    return j == 0 ? v.x : j == 1 ? v.y : j == 2 ? v.z : v.w;
+}
+LANE float tile_float(float4 v, int j)
+{
+    return j == 0 ? v.x : j == 1 ? v.y : j == 2 ? v.z : v.w;
+}
+
+/* -- scores -- */
+
+/* s[r][i][j] = q[row] . k[position], unscaled. A sum of 32 products is under 2^19. */
+template <int ROWS, bool swizzled>
+LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint32_t blocks, float s[ROWS][4][4])
+{
+    uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, stride = tile_stride(blocks);
+    const uint32_t *row = q->q + g * stride + t;
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        LANE_UNROLL
+    for (int i = 0; i < 16; i++)
+        s[r][i / 4][i % 4] = 0.0f;
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t a[4] = {row[8 * b], 0, row[8 * b + 4], 0};
+        float scale[ROWS];
+        if (ROWS == 2) {
+            a[1] = row[8 * stride + 8 * b];
+            a[3] = row[8 * stride + 8 * b + 4];
+        }
+        LANE_UNROLL
+        for (int r = 0; r < ROWS; r++)
+            scale[r] = q->s[(g + 8 * r) * blocks + b];
+        LANE_UNROLL
+        for (int h = 0; h < 2; h++) {
+            uint32_t four = 8 * h + 4 * (g % 2) + g / 2;
+            uint4 low = tile_keys<swizzled>(c->k, b, t, four), high = tile_keys<swizzled>(c->k, b, t + 4, four);
+            const float4 *ks = (const float4 *)(c->ks + b * ARITH_CHUNK + 32 * h) + t;
+            float4 even = ks[0], odd = ks[4];
+            LANE_UNROLL
+            for (int j = 0; j < 4; j++) {
+                int32_t d[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
+                uint32_t k[2] = {tile_word(low, j), tile_word(high, j)};
+                lane_mma(d, a, k);
+                LANE_UNROLL
+                for (int r = 0; r < ROWS; r++) {
+                    float *to = &s[r][2 * h][j], *too = &s[r][2 * h + 1][j];
+                    *to = *to + (scale[r] * tile_float(even, j)) * lane_float(d[2 * r]);
+                    *too = *too + (scale[r] * tile_float(odd, j)) * lane_float(d[2 * r + 1]);
+                }
+            }
+        }
+    }
+}
+
+/* -- probabilities -- */
+
+/* arith_fn_exp for x <= 0. n times the first part of ln 2 is exact, so a fused operation rounds the same once; and the
+ * result is a normal number, so that its exponent can be added to: where n is -126, x >= -87 leaves r > 0.33. */
+LANE float tile_exp(float x)
+{
+    float shifted = x * 1.44269504f + 12582912.0f;
+    float n = shifted - 12582912.0f;
+    float r = __fmaf_rn(n, -0.693359375f, x) - n * -2.12194440e-4f;
+    float p = 1.98412698e-4f;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    float y = arith_of_bits(arith_bits(p) + (arith_bits(shifted) << 23));
+    return x < ARITH_EXP_MIN ? 0.0f : y;
+}
+
+/* What a query sees of a chunk: positions [from, to); nothing: to is 0. */
+struct tile_view {
+    int from, to;
+};
+/* A query's chunk: peak -infinity where it sees nothing, NaN where a score is not finite. */
+struct tile_sum {
+    float peak, sum;
+};
+
+/* Scores become scaled, capped, and what a query does not see -infinity; the largest of a lane, and NaN instead of 0
+ * if one that is seen is not finite. */
+LANE float tile_finish_scores(float s[4][4], float scale, float cap, struct tile_view v, bool sees_all, float *peak)
+{
+    int t = 4 * (int)(threadIdx.x % 4);
+    float probe = 0.0f;
+    *peak = -INFINITY;
+    LANE_UNROLL
+    for (int i = 0; i < 4; i++)
+        LANE_UNROLL
+    for (int j = 0; j < 4; j++) {
+        float x = s[i][j] * scale;
+        int at = 16 * i + t + j;
+        if (cap != 0.0f)
+            x = cap * arith_fn_tanh(x / cap);
+        bool seen = sees_all || (at >= v.from && at < v.to);
+        probe = __fmaf_rn(seen ? x : 0.0f, 0.0f, probe);
+        s[i][j] = seen ? x : -INFINITY;
+        *peak = fmaxf(*peak, s[i][j]);
+    }
+    return probe;
+}
+
+/* The striped sum of p[i][j], for all four lanes of a query. */
+LANE float tile_fold(const float p[4][4])
+{
+    float lane[4];
+    LANE_UNROLL
+    for (int j = 0; j < 4; j++)
+        lane[j] = ((p[0][j] + p[1][j]) + p[2][j]) + p[3][j];
+    LANE_UNROLL
+    for (int by = 2; by; by--)
+        LANE_UNROLL
+    for (int j = 0; j < 4; j++)
+        lane[j] = lane[j] + __shfl_xor_sync(ALL, lane[j], by);
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
+/* s becomes p, +0 where a query does not see. sees_all: all queries of the warp see the whole chunk. */
+template <int ROWS>
+LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS], bool sees_all,
+                             float s[ROWS][4][4], struct tile_sum out[ROWS])
+{
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        float peak, probe = tile_finish_scores(s[r], a->scale, a->cap, v[r], sees_all, &peak);
+        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
+        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
+        uint32_t bad = __ballot_sync(ALL, probe != probe) >> (threadIdx.x % WARP & ~3u) & 15u;
+        float top = peak == -INFINITY ? 0.0f : peak;
+        LANE_UNROLL
+        for (int i = 0; i < 16; i++)
+            s[r][i / 4][i % 4] = tile_exp(s[r][i / 4][i % 4] - top);
+        out[r].sum = tile_fold(s[r]);
+        out[r].peak = bad ? NAN : peak;
+    }
+}
+
+/* -- values -- */
+
+/* Bytes 0 (high: 1) of four words. */
+LANE uint32_t tile_bytes(const uint32_t w[4], bool high)
+{
+    uint32_t pick = high ? 0x0051 : 0x0040;
+    return __byte_perm(__byte_perm(w[0], w[1], pick), __byte_perm(w[2], w[3], pick), 0x5410);
+}
+
+/* Weights of block b of the values, of 15 bits, as two planes of bytes for the product; returns W'. Adding 1.5 x 2^23
+ * leaves a weight in the low bits of a float, so its bytes are there already. */
+LANE float tile_weights(const float p[4][4], const float *vs, bool sees_all, uint32_t low[4], uint32_t high[4])
+{
+    float w[4][4], peak = 0.0f;
+    LANE_UNROLL
+    for (int i = 0; i < 4; i++) {
+        float4 scale = ((const float4 *)vs)[4 * i + threadIdx.x % 4];
+        LANE_UNROLL
+        for (int j = 0; j < 4; j++) {
+            w[i][j] = p[i][j] * tile_float(scale, j);
+            if (!sees_all && p[i][j] == 0.0f)
+                w[i][j] = 0.0f; /* nobody may have written there yet */
+            peak = fmaxf(peak, w[i][j]);
+        }
+    }
+    peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
+    peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
+    float inverse = peak >= ARITH_TINY ? ARITH_WEIGHT_MAX / peak : 0.0f;
+    LANE_UNROLL
+    for (int i = 0; i < 4; i++) {
+        uint32_t bits[4];
+        LANE_UNROLL
+        for (int j = 0; j < 4; j++)
+            bits[j] = arith_bits(w[i][j] * inverse + 12582912.0f);
+        low[i] = tile_bytes(bits, false);
+        high[i] = tile_bytes(bits, true);
+    }
+    return peak >= ARITH_TINY ? peak / ARITH_WEIGHT_MAX : 0.0f;
+}
+
+/* out[r][i] = element 8 t + i of block b of the chunk's weighted values. The planes' sums are under 2^21 and become
+ * floats exactly; so does 256 times the high one, and the fused operation rounds the sum once, as a conversion of the
+ * whole integer would. */
+template <int ROWS, bool swizzled>
+LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t b, bool sees_all, float out[ROWS][8])
+{
+    uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, low[2][4] = {{0}}, high[2][4] = {{0}};
+    int32_t sum_low[4][4], sum_high[4][4];
+    float scale[ROWS];
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        scale[r] = tile_weights(p[r], c->vs + b * ARITH_CHUNK, sees_all, low[r], high[r]);
+    LANE_UNROLL
+    for (int i = 0; i < 16; i++)
+        sum_low[i / 4][i % 4] = sum_high[i / 4][i % 4] = LANE_ZERO;
+    LANE_UNROLL
+    for (int h = 0; h < 2; h++) {
+        uint32_t a_low[4] = {low[0][2 * h], low[1][2 * h], low[0][2 * h + 1], low[1][2 * h + 1]};
+        uint32_t a_high[4] = {high[0][2 * h], high[1][2 * h], high[0][2 * h + 1], high[1][2 * h + 1]};
+        uint4 near = tile_values<swizzled>(c->v, b, 8 * h + t, g),
+              far = tile_values<swizzled>(c->v, b, 8 * h + 4 + t, g);
+        LANE_UNROLL
+        for (int j = 0; j < 4; j++) {
+            uint32_t v[2] = {tile_word(near, j), tile_word(far, j)};
+            lane_mma_bytes(sum_low[j], a_low, v);
+            lane_mma_bytes(sum_high[j], a_high, v);
+        }
+    }
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        LANE_UNROLL
+    for (int i = 0; i < 8; i++) {
+        int at = 2 * r + i / 4;
+        out[r][i] = scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[i % 4][at]), lane_float(sum_low[i % 4][at]));
+    }
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* Layers on devices: what a batch is for them, and how the engine goes on when they fail. */
+#include "inference/engine_in.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct engine_devices {
+    struct engine_device at[DEVICES_MAX];
+    unsigned n;
+    engine_lost_fn lost;
+    void *lost_arg;
+    /* of a batch */
+    uint32_t *table, *page;
+    uint32_t page_room;
+    float *angles[2];
+    uint8_t *finite;
+};
+
+struct engine_devices *engine_devices_new(const struct engine_options *o)
+{
+    if (o->devices_n == 0)
+        return NULL;
+    const struct model *m = o->model;
+    struct engine_devices *d = mem_new(sizeof *d);
+    CHECK(o->devices_n <= DEVICES_MAX && model_writes(m));
+    for (uint32_t i = 0; i < o->devices_n; i++) {
+        CHECK(i == 0 || o->devices[i].first == o->devices[i - 1].end);
+        d->at[d->n++] = o->devices[i];
+    }
+    CHECK(d->at[d->n - 1].end == m->layers);
+    d->lost = o->lost;
+    d->lost_arg = o->lost_arg;
+    d->table = mem_array(o->batch_max, sizeof *d->table);
+    d->finite = mem_array(o->batch_max, sizeof *d->finite);
+    for (unsigned i = 0; i < 2; i++)
+        d->angles[i] = mem_array((size_t)o->batch_max * 2 * m->rope_pairs, sizeof(float));
+    return d;
+}
+
+void engine_devices_free(struct engine_devices *d)
+{
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->n; i++)
+        d->at[i].table->close(d->at[i].device_take);
+    free(d->table);
+    free(d->page);
+    free(d->finite);
+    free(d->angles[0]);
+    free(d->angles[1]);
+    free(d);
+}
+
+uint32_t engine_devices_first(const struct engine_devices *d)
+{
+    return d->at[0].first;
+}
+
+/* -- a batch -- */
+
+/* The pages of every row's sequence; rows that follow each other share a table. */
+static void list_pages(struct engine *e, struct device_batch *b)
+{
+    struct engine_devices *d = e->devices;
+    for (uint32_t c = 0; c < e->n; c++) {
+        const struct cache *cache = &e->rows[c].seq->cache;
+        if (c > 0 && e->rows[c].seq == e->rows[c - 1].seq) {
+            d->table[c] = d->table[c - 1];
+            continue;
+        }
+        while (b->pages + cache->pages > d->page_room) {
+            d->page_room = d->page_room ? 2 * d->page_room : 256;
+            d->page = mem_resize(d->page, d->page_room, sizeof *d->page);
+        }
+        d->table[c] = b->pages;
+        for (uint32_t i = 0; i < cache->pages; i++)
+            d->page[b->pages++] = cache->page[i]->number;
+        b->pages_most = cache->pages > b->pages_most ? cache->pages : b->pages_most;
+    }
+    b->table = d->table;
+    b->page = d->page;
+    b->number_end = pages_number_end(e->pages);
+}
+
+static const float *turn_rows(const struct engine *e, float *out, bool is_local)
+{
+    size_t pairs = e->m->rope_pairs;
+    for (uint32_t c = 0; c < e->n; c++) {
+        const struct rope *r = e->rope[is_local                  ? MODEL_ROPE_LOCAL
+                                       : e->rows[c].seq->is_long ? MODEL_ROPE_LONG
+                                                                 : MODEL_ROPE];
+        const float *sine, *cosine = rope_at(r, e->position[c], &sine);
+        memcpy(out + 2 * c * pairs, cosine, pairs * sizeof *out);
+        memcpy(out + (2 * c + 1) * pairs, sine, pairs * sizeof *out);
+    }
+    return out;
+}
+
+/* The rows that are wanted into e->slot, as they go on in the last layer. */
+static uint32_t list_wanted(struct engine *e, uint32_t *told)
+{
+    uint32_t n = 0;
+    *told = 0;
+    for (uint32_t c = 0; c < e->n; c++)
+        if (e->rows[c].wants) {
+            e->slot[n++] = c;
+            *told += !e->rows[c].no_logits;
+        }
+    return n;
+}
+
+static enum err run_all(struct engine *e, struct device_batch *b, struct note *note)
+{
+    const struct engine_devices *d = e->devices;
+    enum err err = ERR_OK;
+    for (unsigned i = 0; i < d->n && err == ERR_OK; i++) {
+        b->out = i + 1 < d->n ? e->x : NULL;
+        err = d->at[i].table->run(d->at[i].device_take, b, note);
+    }
+    return err;
+}
+
+/* -- going on without -- */
+
+/* Positions [0, end) of a sequence once more, for what they leave in the cache. */
+static void refill(struct engine *e, struct engine_seq *s, uint32_t end, struct engine_row *rows)
+{
+    for (uint32_t from = 0; from < end; from += e->n) {
+        e->rows = rows;
+        e->n = end - from < e->batch_max ? end - from : e->batch_max;
+        for (uint32_t c = 0; c < e->n; c++) {
+            uint32_t at = from + c;
+            rows[c] = (struct engine_row){.seq = s, .token = s->cache.page[at / ARITH_CHUNK]->tokens[at % ARITH_CHUNK]};
+            e->position[c] = at;
+        }
+        engine_enter(e);
+        for (uint32_t i = 0; i < e->m->layers; i++)
+            (void)engine_layer(e, i);
+    }
+}
+
+/* What a sequence had before the batch. */
+static uint32_t length_before(const struct engine_seq *s, const struct engine_row *rows, const uint32_t *position,
+                              uint32_t n)
+{
+    for (uint32_t c = 0; c < n; c++)
+        if (rows[c].seq == s)
+            return position[c];
+    return s->length;
+}
+
+static void go_on_without(struct engine *e, const struct note *why)
+{
+    struct engine_devices *d = e->devices;
+    struct engine_row *batch = e->rows, *rows = mem_array(e->batch_max, sizeof *rows);
+    uint32_t n = e->n, *position = mem_array(n, sizeof *position);
+    memcpy(position, e->position, n * sizeof *position);
+    e->devices = NULL;
+    if (d->lost)
+        d->lost(d->lost_arg, why);
+    engine_devices_free(d);
+    engine_trim(e, 0);
+    for (struct engine_seq *s = e->seqs; s; s = s->after)
+        refill(e, s, length_before(s, batch, position, n), rows);
+    e->rows = batch;
+    e->n = n;
+    memcpy(e->position, position, n * sizeof *position);
+    engine_enter(e);
+    free(rows);
+    free(position);
+}
+
+bool engine_devices_run(struct engine *e, size_t *cols)
+{
+    struct engine_devices *d = e->devices;
+    struct note note = {{0}};
+    struct device_batch b = {.n = e->n, .position = e->position, .x = e->x, .finite = d->finite};
+    list_pages(e, &b);
+    if (e->rope[MODEL_ROPE])
+        b.angles[0] = turn_rows(e, d->angles[0], false);
+    if (e->rope[MODEL_ROPE_LOCAL])
+        b.angles[1] = turn_rows(e, d->angles[1], true);
+    b.wanted = list_wanted(e, &b.told);
+    b.slot = e->slot;
+    b.hidden = e->hidden;
+    b.logits = e->logits;
+    memset(d->finite, 1, e->n);
+    if (run_all(e, &b, &note) != ERR_OK) {
+        go_on_without(e, &note);
+        return false;
+    }
+    for (uint32_t c = 0; c < e->n; c++)
+        e->finite[c] = e->finite[c] && d->finite[c];
+    *cols = b.wanted;
+    return true;
+}

@@ -1,0 +1,93 @@
+/* Which layers of a worker's model are on devices, and what is said of it. */
+#include "inference/sched_in.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PAGES_CONTEXT 8192u /* positions of a job that the cache is laid out for, where there is room */
+
+static void set_device(struct sched *s, const char *text)
+{
+    char clean[sizeof s->device.s];
+    size_t n = 0;
+    for (; text[n] && n + 1 < sizeof clean; n++)
+        clean[n] = text[n] >= ' ' && text[n] < 127 ? text[n] : '?';
+    clean[n] = 0;
+    CHECK(text255_set(&s->device, clean));
+    s->is_told = false;
+}
+
+/* From inside engine_eval. */
+static void be_lost(void *arg, const struct note *why)
+{
+    struct sched *s = arg;
+    char text[512];
+    snprintf(text, sizeof text, "no GPU: %.300s; the processor goes on", why->text);
+    set_device(s, text);
+    s->has_device = false;
+    s->pages_max = UINT32_MAX;
+    s->row_ns = 0;
+}
+
+void sched_tell_device(struct sched *s, struct buf *out)
+{
+    if (s->is_told)
+        return;
+    s->is_told = true;
+    wire_add_device(out, &(struct wire_device){s->device});
+}
+
+static uint32_t pages_of(uint32_t positions)
+{
+    return (positions + ARITH_CHUNK - 1) / ARITH_CHUNK;
+}
+
+/* The weights of one of them, copied. */
+static enum err open_one(const struct devices *devices, const struct device_options *o, struct engine_device *at,
+                         struct note *note)
+{
+    *at = (struct engine_device){.table = devices->table, .first = o->first, .end = o->end};
+    return devices->table->open(o, &at->device_take, note);
+}
+
+static enum err open_all(const struct devices *devices, const struct devices_plan *p, struct engine_device *at,
+                         struct note *note)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        enum err e = open_one(devices, &p->at[i], &at[i], note);
+        if (e == ERR_OK)
+            continue;
+        while (i-- > 0)
+            devices->table->close(at[i].device_take);
+        return e;
+    }
+    return ERR_OK;
+}
+
+enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
+                     struct engine_options *o, struct engine_device *at, struct note *note)
+{
+    const bool must = strcmp(open->backend.s, SCHED_DEVICE) == 0;
+    const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
+    struct devices_plan plan = {0};
+    char text[512];
+    if (devices && (must || !open->backend.n || strcmp(open->backend.s, "auto") == 0)) {
+        uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
+        devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, &plan);
+        if (plan.n && open_all(devices, &plan, at, &plan.why) != ERR_OK)
+            plan.n = 0;
+        devices_say(&plan, text, sizeof text);
+        set_device(s, text);
+    }
+    if (must && plan.n == 0)
+        return note_set(note, ERR_UNSUPPORTED, "the backend %s was asked for: %s", SCHED_DEVICE,
+                        plan.why.text[0] ? plan.why.text : "this worker has no devices");
+    s->has_device = plan.n > 0;
+    if (plan.n)
+        s->pages_max = plan.pages_max;
+    o->devices = at;
+    o->devices_n = plan.n;
+    o->lost = be_lost;
+    o->lost_arg = s;
+    return ERR_OK;
+}

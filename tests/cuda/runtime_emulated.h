@@ -1,0 +1,23 @@
+/* The emulated GPUs' memory, and how they fail when a test wants it. */
+#ifndef KITH_TESTS_CUDA_RUNTIME_EMULATED_H
+#define KITH_TESTS_CUDA_RUNTIME_EMULATED_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How many there are (1), and the memory of each (4 GiB). */
+void emulated_gpus(uint32_t count, uint64_t bytes);
+/* The `nth` cuda_wait from now on, 1 being the next, says that the device is lost; 0: none does. */
+void emulated_lose_at(uint32_t nth);
+/* What is allocated now, over all devices. */
+uint64_t emulated_bytes(void);
+/* How many graphs were run so far. */
+uint64_t emulated_graphs_run(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+#!/bin/bash
+# A worker process with an emulated GPU (tests/cuda): opened by KITH_CUDA before the walls go up, the processor's digest
+# behind them; what doctor and ps say; and a shared object that is none, or of another version, is named and left out.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+BUILD=${BUILD:-build/release}
+kith=$BUILD/kith
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export KITH_CACHE=$dir/cache
+failed=0
+checks=0
+check() { # WHAT CONDITION...
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" || { echo "e2e_cuda: FAILED: $what" >&2; failed=1; }
+}
+same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
+make --no-print-directory "$BUILD/tests/kith-cuda.so" >/dev/null || { echo "e2e_cuda: FAILED: no emulated GPU" >&2; exit 1; }
+gpu=$PWD/$BUILD/tests/kith-cuda.so
+
+ask() { $kith run --model models/kith-guide.gguf --prompt "What is Kith?" --tokens 6 --temp 0.7 --seed 07 --json "$@"; }
+member() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+here=$(KITH_CUDA='' ask | member digest)
+KITH_CUDA=$gpu ask >"$dir/there"
+check "the backend is cuda" same "$(member backend <"$dir/there")" cuda
+check "the processor's digest" same "$(member digest <"$dir/there")" "$here"
+check "a kernel set by name takes no GPU" same "$(KITH_CUDA=$gpu ask --backend ref | member backend)" ref
+check "and has the same digest" same "$(KITH_CUDA=$gpu ask --backend ref | member digest)" "$here"
+
+KITH_CUDA=$gpu $kith doctor >"$dir/doctor"
+check "doctor names the GPU" grep -q '^gpu .*emulated GPU 0' "$dir/doctor"
+check "walls stand beside it" grep -q '^sandbox .*system calls filtered' "$dir/doctor"
+echo nothing >"$dir/broken.so"
+KITH_CUDA=$dir/broken.so $kith doctor >"$dir/doctor"
+check "what cannot be opened is named" grep -q "^gpu .*none: .*broken.so" "$dir/doctor"
+check "and answers come without it" same "$(KITH_CUDA=$dir/broken.so ask | member digest)" "$here"
+echo 'int kith_unrelated;' | ${CC:-gcc} -shared -x c -o "$dir/other.so" -
+KITH_CUDA=$dir/other.so $kith doctor >"$dir/doctor"
+check "so is what is no device" grep -q '^gpu .*kith_device_table' "$dir/doctor"
+check "cuda alone must have one" sh -c "! KITH_CUDA= $kith run --model models/kith-guide.gguf --prompt x --backend cuda >/dev/null 2>&1"
+[ $failed = 0 ] && echo "e2e_cuda: $checks checks ok"
+exit $failed

@@ -1,0 +1,406 @@
+/* Attention on a GPU (inference/cuda/heads.cu, attend*.cu), emulated, against the reference by equality: heads of every
+ * length, windows, caps, positions around the edges of chunks, batches that mix sequences, values that are not finite,
+ * pages where only a part was written, threads in several orders. */
+#include "tests/support.h"
+
+#include "base/mem.h"
+#include "inference/attention.h"
+#include "inference/cuda/kernels.h"
+#include "tests/cuda/order.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LAYERS    2
+#define SEQUENCES 4
+#define ROWS_MOST 40
+
+static uint64_t seed = 0x9E3779B97F4A7C15u;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+static void *gpu_new(size_t bytes)
+{
+    void *p = aligned_alloc(256, (bytes + 256) / 256 * 256);
+    CHECK(p);
+    memset(p, 0xA5, (bytes + 256) / 256 * 256);
+    return p;
+}
+
+static void draw_floats(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = ((float)draw(1u << 24) - 0x1p23f) * 0x1p-22f;
+}
+
+static void assert_same_bits(const float *a, const float *b, size_t n, const char *what)
+{
+    for (size_t i = 0; i < n; i++)
+        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            fail_msg("%s: element %zu of %zu: %a and %a", what, i, n, (double)a[i], (double)b[i]);
+}
+
+/* -- sequences, here and on the GPU -- */
+
+struct world {
+    struct model m;
+    struct pages *pages;
+    struct cache cache[SEQUENCES];
+    uint32_t length[SEQUENCES];
+    uint32_t layer;
+    struct cuda_cache gpu;
+    uint8_t **slab;
+    uint32_t slabs;
+    uint32_t *page, first[SEQUENCES], pages_most; /* tables */
+    /* the batch */
+    uint32_t rows, sequence[ROWS_MOST], *position, *table;
+};
+
+static const uint32_t heads_long[] = {8, 64, 80, 96, 128, 256};
+
+static void draw_model(struct world *w)
+{
+    w->m = (struct model){.layers = LAYERS, .epsilon = 1e-5f};
+    w->m.head = heads_long[draw(6)];
+    w->m.heads_kv = 1 + draw(2);
+    w->m.heads = w->m.heads_kv * (draw(6) ? 1 + draw(8) : 1 + draw(20));
+    w->layer = draw(LAYERS);
+    w->pages = pages_new(cache_page_bytes(&w->m));
+}
+
+/* Positions [0, length) of a sequence get keys and values; `wild`: sometimes far larger than others. */
+static void fill(struct world *w, uint32_t s, uint32_t length, bool wild)
+{
+    struct cache *c = &w->cache[s];
+    float key[256], value[256];
+    cache_init(c, &w->m, w->pages);
+    w->length[s] = length;
+    for (uint32_t t = 0; t < length; t++) {
+        cache_reserve(c, t, t);
+        for (uint32_t h = 0; h < w->m.heads_kv; h++) {
+            draw_floats(key, w->m.head);
+            draw_floats(value, w->m.head);
+            for (uint32_t i = 0; wild && i < w->m.head; i++) {
+                key[i] *= draw(400) ? 1.0f : 0x1p110f;
+                value[i] *= draw(50) ? 1.0f : 0x1p-70f;
+            }
+            for (uint32_t i = 0; i < w->m.head && draw(9) == 0; i++)
+                value[i] = 0.0f;
+            assert_true(cache_put(c, &ops_ref, t, w->layer, h, key, value, w->m.head));
+        }
+    }
+}
+
+/* Where nobody wrote, a GPU's page may hold anything. */
+static void spoil(const struct world *w, uint8_t *page, uint32_t from)
+{
+    size_t row = (size_t)ARITH_CHUNK * w->gpu.blocks;
+    uint8_t *at = page + w->gpu.layer_at;
+    for (uint32_t h = 0; h < w->m.heads_kv; h++, at += w->cache[0].head_bytes)
+        for (uint32_t b = 0; b < w->gpu.blocks; b++)
+            for (uint32_t t = from; t < ARITH_CHUNK; t++) {
+                float *scales = (float *)(void *)(at + 2 * row * ARITH_BLOCK);
+                scales[b * ARITH_CHUNK + t] = scales[row + b * ARITH_CHUNK + t] =
+                    arith_of_bits(0x7FFFFFFF); /* a GPU's NaN */
+                for (uint32_t i = 0; i < ARITH_BLOCK; i++)
+                    at[ops_key_at(b, t, i)] = at[row * ARITH_BLOCK + ops_value_at(b, t, i)] = 0x80;
+            }
+}
+
+static void upload(struct world *w)
+{
+    uint32_t all = 0, free_pages = 0;
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        all += w->cache[s].pages;
+    w->slabs = (all + 20) / CUDA_SLAB_PAGES + 1;
+    w->slab = gpu_new(w->slabs * sizeof *w->slab);
+    for (uint32_t i = 0; i < w->slabs; i++)
+        w->slab[i] = gpu_new(CUDA_SLAB_PAGES * w->cache[0].page_bytes);
+    w->page = gpu_new(all * sizeof *w->page);
+    w->gpu = (struct cuda_cache){.slab = w->slab,
+                                 .page_bytes = w->cache[0].page_bytes,
+                                 .layer_at = w->layer * w->m.heads_kv * w->cache[0].head_bytes,
+                                 .heads_kv = w->m.heads_kv,
+                                 .blocks = w->cache[0].blocks,
+                                 .page = w->page};
+    uint32_t numbers = w->slabs * CUDA_SLAB_PAGES, step = numbers - 1; /* without a common divisor */
+    for (uint32_t s = 0, at = 0; s < SEQUENCES; s++) {
+        w->first[s] = at;
+        for (uint32_t i = 0; i < w->cache[s].pages; i++, at++) {
+            uint32_t number = w->page[at] = (5 + free_pages++ * step) % numbers;
+            uint8_t *to = w->slab[number / CUDA_SLAB_PAGES] + number % CUDA_SLAB_PAGES * w->gpu.page_bytes;
+            memcpy(to, w->cache[s].page[i]->data, w->gpu.page_bytes);
+            if (w->length[s] < (i + 1) * ARITH_CHUNK)
+                spoil(w, to, w->length[s] % ARITH_CHUNK);
+        }
+        w->pages_most = w->cache[s].pages > w->pages_most ? w->cache[s].pages : w->pages_most;
+    }
+}
+
+/* Rows of the batch: stretches of one sequence, up to its end or somewhere before. */
+static void draw_batch(struct world *w, uint32_t rows)
+{
+    w->rows = rows;
+    w->position = gpu_new(rows * sizeof *w->position);
+    w->table = gpu_new(rows * sizeof *w->table);
+    for (uint32_t r = 0; r < rows;) {
+        uint32_t s = draw(SEQUENCES), count = draw(3) ? 1 : 1 + draw(24), to = w->length[s] - draw(w->length[s]);
+        count = count < to ? count : to;
+        for (uint32_t i = 0; i < count && r < rows; i++, r++) {
+            w->sequence[r] = s;
+            w->position[r] = to - count + i;
+            w->table[r] = w->first[s];
+        }
+    }
+    w->gpu.position = w->position;
+    w->gpu.table = w->table;
+}
+
+static void clear_world(struct world *w)
+{
+    for (uint32_t i = 0; i < w->slabs; i++)
+        free(w->slab[i]);
+    free(w->slab);
+    free(w->page);
+    free(w->position);
+    free(w->table);
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        cache_clear(&w->cache[s]);
+    pages_free(w->pages);
+}
+
+/* -- attention -- */
+
+/* The reference for head `head` of a row; false if not finite. */
+static bool attend_one(struct world *w, const struct cuda_attention *a, uint32_t row, uint32_t head, const float *q,
+                       float *out, void *scratch)
+{
+    struct attention ref = {.cache = &w->cache[w->sequence[row]],
+                            .ops = &ops_ref,
+                            .layer = w->layer,
+                            .head_kv = head / (w->m.heads / w->m.heads_kv),
+                            .head_n = w->m.head,
+                            .scale = a->scale,
+                            .cap = a->cap};
+    struct attention_query query = {.x = q, .out = out, .end = w->position[row] + 1};
+    if (a->window && query.end > a->window)
+        query.first = query.end - a->window;
+    attention_run(&ref, &query, 1, scratch);
+    return query.finite;
+}
+
+static void compare_attention(struct world *w, const struct cuda_attention *a, bool wild)
+{
+    uint32_t cols = 0, n = w->m.heads * w->m.head, *slot = gpu_new(w->rows * sizeof *slot);
+    float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
+    float *expected = mem_array((size_t)w->rows * n, sizeof *expected);
+    uint8_t *finite = gpu_new(w->rows), *fine = mem_new(w->rows);
+    void *host = mem_new(attention_scratch(w->m.head));
+    draw_floats(q, (size_t)w->rows * n);
+    for (size_t i = 0; wild && i < (size_t)w->rows * n; i++)
+        q[i] *= draw(3 * n) ? 1.0f : (float[]){0x1p50f, INFINITY, NAN, 0.0f}[draw(4)];
+    memset(finite, 1, w->rows);
+    memset(fine, 1, w->rows);
+    for (uint32_t r = 0; r < w->rows; r++)
+        if (draw(4) || w->rows == 1) {
+            slot[cols] = r;
+            for (uint32_t h = 0; h < w->m.heads; h++)
+                if (!attend_one(w, a, r, h, q + (size_t)r * n + h * w->m.head,
+                                expected + (size_t)cols * n + h * w->m.head, host))
+                    fine[r] = 0;
+            cols++;
+        }
+    void *scratch = gpu_new(cuda_attend_scratch(a, cols));
+    if (cols)
+        cuda_attend(NULL, q, a, &w->gpu, cols, (struct cuda_marks){slot, finite}, scratch, out);
+    char what[128];
+    snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, %u columns", w->m.head, w->m.heads_kv,
+             w->m.heads, a->window, (double)a->cap, cols);
+    assert_same_bits(out, expected, (size_t)cols * n, what);
+    assert_memory_equal(finite, fine, w->rows);
+    free(slot);
+    free(q);
+    free(out);
+    free(expected);
+    free(finite);
+    free(fine);
+    free(host);
+    free(scratch);
+}
+
+/* Around the edges of chunks. */
+static const uint32_t windows[] = {1, 2, 3, 63, 64, 65, 66, 100, 127, 128, 129, 130, 200, 1000};
+
+static void attend_once(unsigned round)
+{
+    struct world w = {0};
+    bool wild = round % 4 == 3;
+    draw_model(&w);
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        fill(&w, s, draw(3) ? 1 + draw(300) : ARITH_CHUNK * (1 + draw(4)) + draw(2), wild);
+    upload(&w);
+    draw_batch(&w, 1 + draw(10));
+    struct cuda_attention a = {.heads = w.m.heads,
+                               .head = w.m.head,
+                               .scale = 0.11f,
+                               .cap = draw(3) ? 0.0f : 2.0f + (float)draw(20),
+                               .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
+                               .pages_most = w.pages_most + draw(3)};
+    compare_attention(&w, &a, wild);
+    clear_world(&w);
+}
+
+static void attention_is_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 150; round++) {
+        emulate_set_order((enum emulate_order)(round % 3));
+        attend_once(round);
+    }
+}
+
+/* More chunks than are combined at a time, peaks rising and falling on the way. */
+static void long_contexts_are_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 6; round++) {
+        struct world w = {0};
+        emulate_set_order((enum emulate_order)(round % 3));
+        w.m = (struct model){.layers = LAYERS, .epsilon = 1e-5f, .head = 8, .heads_kv = 1, .heads = 1 + draw(3)};
+        w.pages = pages_new(cache_page_bytes(&w.m));
+        for (uint32_t s = 0; s < SEQUENCES; s++)
+            fill(&w, s, s ? 1 + draw(100) : 2100 + draw(9000), round % 2);
+        upload(&w);
+        draw_batch(&w, 1 + draw(4));
+        w.sequence[0] = 0;
+        w.position[0] = w.length[0] - 1;
+        w.table[0] = w.first[0];
+        struct cuda_attention a = {.heads = w.m.heads,
+                                   .head = w.m.head,
+                                   .scale = 0.5f,
+                                   .window = round < 3 ? 0 : 2000 + draw(5000),
+                                   .pages_most = w.pages_most};
+        compare_attention(&w, &a, false);
+        clear_world(&w);
+    }
+}
+
+/* -- heads -- */
+
+/* layer.c's turn_head by the reference. */
+static void turn(const struct world *w, const struct cuda_turn *t, const float *gain, float *x, uint32_t row)
+{
+    const float *cosine = t ? t->angles + (size_t)row * 2 * t->pairs : NULL;
+    if (t && gain)
+        ops_ref.norm(x, gain, t->epsilon, w->m.head, x);
+    if (t && t->pairs)
+        (t->is_halves ? ops_ref.rotate_halves : ops_ref.rotate)(x, cosine, cosine + t->pairs, t->pairs);
+}
+
+/* All rows' heads by the reference, keys and values into the caches. */
+static void turn_all(struct world *w, const struct cuda_turn *t, float *q, float *k, const float *v, uint8_t *fine)
+{
+    uint32_t head = w->m.head;
+    for (uint32_t r = 0; r < w->rows; r++) {
+        for (uint32_t h = 0; h < w->m.heads; h++)
+            turn(w, t, t ? t->query_gain : NULL, q + ((size_t)r * w->m.heads + h) * head, r);
+        for (uint32_t h = 0; h < w->m.heads_kv; h++) {
+            size_t at = ((size_t)r * w->m.heads_kv + h) * head;
+            turn(w, t, t ? t->key_gain : NULL, k + at, r);
+            if (!cache_put(&w->cache[w->sequence[r]], &ops_ref, w->position[r], w->layer, h, k + at, v + at, head))
+                fine[r] = 0;
+        }
+    }
+}
+
+static void assert_same_pages(const struct world *w)
+{
+    for (uint32_t s = 0, at = 0; s < SEQUENCES; s++)
+        for (uint32_t i = 0; i < w->cache[s].pages; i++, at++) {
+            uint32_t number = w->page[at];
+            const uint8_t *page = w->slab[number / CUDA_SLAB_PAGES] + number % CUDA_SLAB_PAGES * w->gpu.page_bytes;
+            assert_memory_equal(page, w->cache[s].page[i]->data, w->gpu.page_bytes);
+        }
+}
+
+static float *copy_of(const float *x, size_t n)
+{
+    float *out = gpu_new(n * sizeof *out);
+    memcpy(out, x, n * sizeof *out);
+    return out;
+}
+
+static void heads_once(void)
+{
+    struct world w = {0};
+    draw_model(&w);
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        fill(&w, s, ARITH_CHUNK * (1 + draw(3)), false); /* whole pages: nothing is spoilt */
+    upload(&w);
+    draw_batch(&w, 1 + draw(ROWS_MOST));
+    for (uint32_t r = 0; r < w.rows; r++) /* a position once: rows must not meet in the cache */
+        for (uint32_t i = 0; i < r; i++)
+            if (w.sequence[i] == w.sequence[r] && w.position[i] == w.position[r])
+                w.rows = r;
+    uint32_t head = w.m.head, pairs = draw(3) ? head / 2 : 1 + draw(head / 2);
+    size_t nq = (size_t)w.rows * w.m.heads * head, nk = (size_t)w.rows * w.m.heads_kv * head;
+    float *gain = gpu_new(2 * head * sizeof *gain), *angles = gpu_new(w.rows * 2 * pairs * sizeof *angles);
+    float *q = gpu_new(nq * sizeof *q), *k = gpu_new(nk * sizeof *k), *v = gpu_new(nk * sizeof *v);
+    uint8_t *finite = gpu_new(w.rows), *fine = mem_new(w.rows);
+    draw_floats(gain, 2 * head);
+    draw_floats(angles, w.rows * 2 * pairs);
+    draw_floats(q, nq);
+    draw_floats(k, nk);
+    draw_floats(v, nk);
+    if (draw(2))
+        (draw(2) ? k : v)[draw((uint32_t)nk)] = draw(2) ? NAN : -INFINITY;
+    struct cuda_turn t = {.query_gain = draw(2) ? gain : NULL,
+                          .key_gain = draw(2) ? gain + head : NULL,
+                          .epsilon = 1e-6f,
+                          .angles = angles,
+                          .pairs = draw(4) ? pairs : 0,
+                          .is_halves = draw(2)};
+    const struct cuda_turn *way = draw(5) ? &t : NULL;
+    float *q_too = copy_of(q, nq), *k_too = copy_of(k, nk);
+    memset(finite, 1, w.rows);
+    memset(fine, 1, w.rows);
+    turn_all(&w, way, q, k, v, fine);
+    cuda_heads(NULL, q_too, k_too, v, w.m.heads, head, w.rows, way, &w.gpu, (struct cuda_marks){NULL, finite});
+    assert_same_bits(q_too, q, nq, "queries");
+    assert_same_pages(&w);
+    assert_memory_equal(finite, fine, w.rows);
+    free(gain);
+    free(angles);
+    free(q);
+    free(k);
+    free(v);
+    free(q_too);
+    free(k_too);
+    free(finite);
+    free(fine);
+    clear_world(&w);
+}
+
+static void heads_are_turned_and_kept_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 60; round++) {
+        emulate_set_order((enum emulate_order)(round % 3));
+        heads_once();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(heads_are_turned_and_kept_alike),
+        cmocka_unit_test(attention_is_alike),
+        cmocka_unit_test(long_contexts_are_alike),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

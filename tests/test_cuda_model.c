@@ -1,0 +1,367 @@
+/* Whole models on emulated GPUs (tests/cuda): the bits of the reference for every architecture and format, cut over
+ * several devices, in any batches, with shared beginnings; and when a device is lost or full, the answers go on here.
+ */
+#include "base/mem.h"
+#include "inference/engine.h"
+#include "inference/ops.h"
+#include "tests/cuda/runtime_emulated.h"
+#include "tests/model_make.h"
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VOCAB  MODEL_MAKE_VOCAB
+#define TOKENS 70 /* two chunks of the cache */
+
+struct loaded {
+    struct buf file;
+    struct gguf *gguf;
+    struct model *model;
+};
+
+static void load(struct loaded *l, const struct model_make *s)
+{
+    struct note note = {{0}};
+    *l = (struct loaded){0};
+    model_make(&l->file, s);
+    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK ||
+        model_open(l->gguf, NULL, &l->model, &note) != ERR_OK)
+        fail_msg("%s: %s", s->label, note.text);
+}
+
+static void unload(struct loaded *l)
+{
+    model_free(l->model);
+    gguf_free(l->gguf);
+    buf_clear(&l->file);
+}
+
+static void be_lost(void *arg, const struct note *why)
+{
+    *(struct note *)arg = *why;
+}
+
+/* Layers from `first` on on devices, cut at `cut` (0: one device); first == layers: all here. */
+static struct engine *engine_for(const struct loaded *l, uint32_t first, uint32_t cut, uint32_t batch,
+                                 struct note *lost)
+{
+    const struct device_table *t = kith_device_table();
+    uint32_t ends[2] = {cut ? cut : l->model->layers, l->model->layers}, n = cut ? 2 : 1;
+    struct engine_device at[2];
+    struct note note = {{0}};
+    for (uint32_t i = 0; i < n && first < l->model->layers; i++) {
+        const struct device_options o = {.index = i,
+                                         .model = l->model,
+                                         .first = i ? ends[0] : first,
+                                         .end = ends[i],
+                                         .has_output = ends[i] == l->model->layers,
+                                         .batch_max = batch};
+        at[i] = (struct engine_device){.table = t, .first = o.first, .end = o.end};
+        if (t->open(&o, &at[i].device_take, &note) != ERR_OK)
+            fail_msg("%s", note.text);
+    }
+    const struct engine_options o = {.model = l->model,
+                                     .ops = &ops_ref,
+                                     .threads = 2,
+                                     .batch_max = batch,
+                                     .devices = at,
+                                     .devices_n = first < l->model->layers ? n : 0,
+                                     .lost = be_lost,
+                                     .lost_arg = lost};
+    return engine_new(&o);
+}
+
+static uint32_t token_at(uint32_t i)
+{
+    return (i * 31 + i * i * 7 + 3) % VOCAB;
+}
+
+/* Rows [from, to) of a sequence, in batches; out[i, vocab + embed] for each. */
+static void eval(struct engine *e, struct engine_seq *s, uint32_t from, uint32_t to, uint32_t batch, float *out)
+{
+    const struct model *m = engine_model(e);
+    struct engine_row rows[TOKENS];
+    size_t width = m->vocab + m->embed;
+    for (; from < to; from += batch) {
+        uint32_t cols = to - from < batch ? to - from : batch;
+        for (uint32_t c = 0; c < cols; c++)
+            rows[c] = (struct engine_row){.seq = s, .token = token_at(from + c), .wants = (from + c) % 5 != 1};
+        engine_eval(e, rows, cols);
+        for (uint32_t c = 0; c < cols; c++) {
+            float *x = out + (from + c) * width;
+            assert_true(rows[c].finite);
+            memset(x, 0, width * sizeof *x);
+            if (!rows[c].wants)
+                continue;
+            memcpy(x, rows[c].logits, m->vocab * sizeof *x);
+            memcpy(x + m->vocab, rows[c].hidden, m->embed * sizeof *x);
+        }
+    }
+}
+
+static void eval_all(struct engine *e, uint32_t batch, float *out)
+{
+    struct engine_seq *s = engine_seq_new(e, TOKENS);
+    eval(e, s, 0, TOKENS, batch, out);
+    engine_seq_free(s);
+}
+
+static float want[TOKENS * 512], got[TOKENS * 512];
+
+static size_t values_of(const struct loaded *l)
+{
+    return TOKENS * (size_t)(l->model->vocab + l->model->embed);
+}
+
+static void compare(const struct loaded *l, const char *label, const char *way)
+{
+    size_t n = values_of(l), width = l->model->vocab + l->model->embed;
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&want[i], &got[i], sizeof *got) != 0)
+            fail_msg("%s, %s: position %zu, value %zu is %a, and %a here", label, way, i / width, i % width,
+                     (double)got[i], (double)want[i]);
+}
+
+/* -- the same bits -- */
+
+static void every_architecture(void **state)
+{
+    (void)state;
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
+        struct loaded l;
+        load(&l, shape);
+        if (model_writes(l.model)) {
+            struct note lost = {{0}};
+            struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
+            struct engine *there = engine_for(&l, 0, 0, TOKENS, &lost);
+            eval_all(here, 7, want);
+            eval_all(there, TOKENS, got);
+            compare(&l, shape->label, "in one batch");
+            assert_string_equal(lost.text, "");
+            engine_free(here);
+            engine_free(there);
+        }
+        unload(&l);
+    }
+    assert_int_equal(emulated_bytes(), 0);
+}
+
+static void every_format(void **state)
+{
+    (void)state;
+    static const enum gguf_tensor_type types[] = {
+        GGUF_TENSOR_F32,  GGUF_TENSOR_F16,  GGUF_TENSOR_BF16,   GGUF_TENSOR_Q8_0, GGUF_TENSOR_Q4_0,
+        GGUF_TENSOR_Q4_1, GGUF_TENSOR_Q5_0, GGUF_TENSOR_Q5_1,   GGUF_TENSOR_Q2_K, GGUF_TENSOR_Q3_K,
+        GGUF_TENSOR_Q4_K, GGUF_TENSOR_Q5_K, GGUF_TENSOR_IQ4_NL, GGUF_TENSOR_Q6_K, GGUF_TENSOR_IQ4_XS};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const struct model_make s = {.label = gguf_tensor_type_name(types[i]),
+                                     .architecture = "llama",
+                                     .type = types[i],
+                                     .embed = 256,
+                                     .layers = 1,
+                                     .heads = 4,
+                                     .heads_kv = 2,
+                                     .head = 64,
+                                     .mix = 512};
+        struct loaded l;
+        load(&l, &s);
+        struct engine *here = engine_for(&l, 1, 0, 16, NULL), *there = engine_for(&l, 0, 0, 16, NULL);
+        eval_all(here, 16, want);
+        eval_all(there, 16, got);
+        compare(&l, s.label, "on a GPU");
+        engine_free(here);
+        engine_free(there);
+        unload(&l);
+    }
+}
+
+/* Of three layers: none, one or two here, the others on one device or cut over two. */
+static void any_cut_and_any_batch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t first, cut, batch;
+        const char *way;
+    } ways[] = {{0, 0, 1, "one token at a time"},
+                {1, 0, 33, "one layer here"},
+                {2, 0, 9, "two layers here"},
+                {0, 1, 16, "two devices"},
+                {1, 2, 7, "here and two devices"}};
+    struct model_make s = *model_make_at(0);
+    struct loaded l;
+    s.layers = 3;
+    emulated_gpus(2, (uint64_t)1 << 30);
+    load(&l, &s);
+    struct engine *here = engine_for(&l, 3, 0, 16, NULL);
+    eval_all(here, 16, want);
+    engine_free(here);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct engine *e = engine_for(&l, ways[i].first, ways[i].cut, ways[i].batch, NULL);
+        eval_all(e, ways[i].batch, got);
+        compare(&l, s.label, ways[i].way);
+        engine_free(e);
+    }
+    unload(&l);
+    emulated_gpus(1, (uint64_t)1 << 30);
+}
+
+/* Two sequences in one batch, one of which shares a page that a third left. */
+static void sequences_mix_and_share(void **state)
+{
+    (void)state;
+    struct loaded l;
+    const struct hash scope = {{1}};
+    uint32_t ids[TOKENS];
+    struct engine_row rows[2];
+    load(&l, model_make_at(0));
+    size_t width = l.model->vocab + l.model->embed;
+    struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, NULL);
+    eval_all(here, 16, want);
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = token_at(i);
+    struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS), *third;
+    engine_seq_share(first, &scope);
+    eval(e, first, 0, 66, 16, got);
+    engine_seq_free(first);
+    eval(e, second, 0, 20, 16, got);
+    third = engine_seq_new(e, TOKENS);
+    engine_seq_share(third, &scope);
+    assert_int_equal(engine_seq_reuse(third, ids, TOKENS), 64);
+    for (uint32_t i = 0; i < 6; i++) {
+        rows[0] = (struct engine_row){.seq = second, .token = token_at(20 + i), .wants = true};
+        rows[1] = (struct engine_row){.seq = third, .token = token_at(64 + i), .wants = true};
+        engine_eval(e, rows, 2);
+        for (unsigned k = 0; k < 2; k++)
+            if ((k ? 64 + i : 20 + i) % 5 != 1) /* which `want` does not have */
+                assert_memory_equal(rows[k].logits, want + (k ? 64 + i : 20 + i) * width, l.model->vocab * 4);
+    }
+    engine_seq_free(second);
+    engine_seq_free(third);
+    engine_free(here);
+    engine_free(e);
+    unload(&l);
+}
+
+/* A value that is not finite ends its own position, and no other's. */
+static void not_a_number(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct engine_row rows[3];
+    bool finite[2][3];
+    load(&l, model_make_at(0));
+    assert_int_equal(l.model->embedding.type, GGUF_TENSOR_F32);
+    /* The first element of the stream is zero but for one token, whose norm is then times a number too large. */
+    for (uint32_t token = 0; token < VOCAB; token++)
+        store_le32((uint8_t *)(uintptr_t)l.model->embedding.data + token * l.model->embedding.row_bytes,
+                   arith_bits(token == token_at(1) ? 100.0f : 0.0f));
+    ((float *)(uintptr_t)l.model->layer[0].attention_norm.gain)[0] = 3e38f;
+    for (unsigned k = 0; k < 2; k++) {
+        struct engine *e = engine_for(&l, k ? 0 : l.model->layers, 0, 3, NULL);
+        struct engine_seq *a = engine_seq_new(e, 3), *b = engine_seq_new(e, 3);
+        rows[0] = (struct engine_row){.seq = a, .token = token_at(0), .wants = true};
+        rows[1] = (struct engine_row){.seq = a, .token = token_at(1), .wants = true};
+        rows[2] = (struct engine_row){.seq = b, .token = token_at(2), .wants = true};
+        engine_eval(e, rows, 3);
+        for (unsigned i = 0; i < 3; i++)
+            finite[k][i] = rows[i].finite;
+        engine_seq_free(a);
+        engine_seq_free(b);
+        engine_free(e);
+    }
+    assert_memory_equal(finite[0], finite[1], sizeof *finite);
+    assert_true(finite[0][0] && !finite[0][1] && finite[0][2]);
+    unload(&l);
+}
+
+/* -- what fails -- */
+
+/* Lost at any call: two sequences go on as if nothing had been. */
+static void a_lost_device_costs_no_answer(void **state)
+{
+    (void)state;
+    struct model_make s = *model_make_at(0);
+    struct loaded l;
+    s.layers = 2;
+    load(&l, &s);
+    struct engine *here = engine_for(&l, 2, 0, 16, NULL);
+    eval_all(here, 16, want);
+    engine_free(here);
+    for (uint32_t at = 1; at <= 7; at += 2)
+        for (uint32_t first = 0; first < 2; first++) {
+            struct note lost = {{0}};
+            struct engine *e = engine_for(&l, first, 0, 16, &lost);
+            struct engine_seq *a = engine_seq_new(e, TOKENS), *b = engine_seq_new(e, TOKENS);
+            emulated_lose_at(at);
+            eval(e, a, 0, 40, 16, got);
+            eval(e, b, 0, TOKENS, 16, got);
+            compare(&l, "the second sequence", "lost");
+            eval(e, a, 40, TOKENS, 16, got);
+            compare(&l, "the first sequence", "lost");
+            assert_non_null(strstr(lost.text, "lost"));
+            assert_int_equal(emulated_bytes(), 0);
+            engine_seq_free(a);
+            engine_seq_free(b);
+            engine_free(e);
+        }
+    emulated_lose_at(0);
+    unload(&l);
+}
+
+/* No room: a model does not open, with a reason; a cache that outgrows a device goes on here. */
+static void a_full_device(void **state)
+{
+    (void)state;
+    const struct device_table *t = kith_device_table();
+    struct loaded l;
+    struct note note = {{0}}, lost = {{0}};
+    struct device *d;
+    load(&l, model_make_at(0));
+    struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
+    uint64_t bytes = t->bytes(&o);
+    emulated_gpus(1, bytes / 2);
+    assert_int_equal(t->open(&o, &d, &note), ERR_FULL);
+    assert_non_null(strstr(note.text, "no room"));
+    assert_int_equal(emulated_bytes(), 0);
+    emulated_gpus(1, bytes + (64 << 10));
+    struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, &lost);
+    eval_all(here, 16, want);
+    eval_all(e, 16, got);
+    compare(&l, "a full device", "here");
+    assert_non_null(strstr(lost.text, "no room"));
+    engine_free(here);
+    engine_free(e);
+    emulated_gpus(1, (uint64_t)1 << 30);
+    unload(&l);
+}
+
+static void devices_are_described(void **state)
+{
+    (void)state;
+    const struct device_table *t = kith_device_table();
+    struct device_facts f;
+    struct note note = {{0}};
+    assert_int_equal(t->abi, DEVICE_ABI);
+    emulated_gpus(1, (uint64_t)1 << 30);
+    assert_int_equal(t->start(&note), 1);
+    assert_int_equal(t->describe(0, &f, &note), ERR_OK);
+    assert_string_equal(f.name, "emulated GPU 0");
+    assert_int_equal(t->describe(1, &f, &note), ERR_NOT_FOUND);
+    emulated_gpus(0, 0);
+    assert_int_equal(t->start(&note), 0);
+    assert_true(note.text[0] != 0);
+    emulated_gpus(1, (uint64_t)1 << 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_architecture),    cmocka_unit_test(every_format),
+        cmocka_unit_test(any_cut_and_any_batch), cmocka_unit_test(sequences_mix_and_share),
+        cmocka_unit_test(not_a_number),          cmocka_unit_test(a_lost_device_costs_no_answer),
+        cmocka_unit_test(a_full_device),         cmocka_unit_test(devices_are_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,245 @@
+/* The GPU's products and quantisation, emulated, against the reference by equality: random shapes, formats, numbers of
+ * columns, orders of threads. */
+#include "tests/support.h"
+
+#include "base/mem.h"
+#include "inference/cuda/kernels.h"
+#include "inference/cuda/repack.h"
+#include "inference/ops.h"
+#include "tests/cuda/order.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t seed = 0x2545F4914F6CDD1Du;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+/* Mostly near 1; some zeros, some from far ends of the range. */
+static float draw_float(void)
+{
+    float v = ((float)draw(1u << 24) - 0x1p23f) * 0x1p-22f;
+    switch (draw(48)) {
+    case 0:
+        return -0.0f;
+    case 1:
+        return v * 0x1p-70f;
+    case 2:
+        return v * 0x1p40f;
+    default:
+        return v;
+    }
+}
+
+static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
+#define E(name, ...) GGUF_TENSOR_##name,
+                                              QUANT_BLOCKED_LIST(E)
+#undef E
+};
+#define TYPES (sizeof types / sizeof *types)
+
+/* Random rows of a format: any bits but those of scales and weights that are not finite. */
+static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
+{
+    const struct quant_format *f = quant_format(type);
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)draw(256);
+    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
+    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
+        for (size_t h = 0; h < halves; h++) {
+            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
+            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+        }
+}
+
+/* A batch for both sides; what the GPU would hold is memory aligned as there. */
+struct batch {
+    struct ops_input cpu;
+    struct cuda_input gpu;
+    float *x;
+    void *cpu_blocks[2], *gpu_blocks[2];
+    uint8_t *finite;
+};
+
+static void *aligned(size_t bytes)
+{
+    void *p = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
+    assert_non_null(p);
+    memset(p, 0xA5, bytes);
+    return p;
+}
+
+static void batch_init(struct batch *b, size_t n, size_t cols)
+{
+    b->x = aligned(n * cols * sizeof *b->x);
+    for (size_t i = 0; i < n * cols; i++)
+        b->x[i] = draw_float();
+    b->cpu = (struct ops_input){.n = n, .cols = cols, .f = b->x};
+    b->gpu = (struct cuda_input){.n = (uint32_t)n, .cols = (uint32_t)cols, .f = b->x};
+    for (size_t i = 0; i < 2; i++) {
+        b->cpu_blocks[i] = mem_new(ops_blocks_bytes(n, cols));
+        b->gpu_blocks[i] = aligned(cuda_blocks_bytes((uint32_t)n, (uint32_t)cols));
+        *(i ? &b->cpu.wide : &b->cpu.narrow) = ops_blocks_at(b->cpu_blocks[i], n, cols);
+        *(i ? &b->gpu.wide : &b->gpu.narrow) = cuda_blocks_at(b->gpu_blocks[i], (uint32_t)n, (uint32_t)cols, i);
+    }
+    b->finite = mem_new(cols);
+    memset(b->finite, 1, cols);
+}
+
+static void batch_clear(struct batch *b)
+{
+    free(b->x);
+    free(b->finite);
+    for (size_t i = 0; i < 2; i++) {
+        free(b->cpu_blocks[i]);
+        free(b->gpu_blocks[i]);
+    }
+}
+
+/* -- activations -- */
+
+static void assert_same_blocks(const struct ops_blocks *cpu, const struct cuda_blocks *gpu, size_t runs, size_t cols,
+                               size_t scales)
+{
+    for (size_t c = 0; c < cols; c++)
+        for (size_t r = 0; r < runs; r++) {
+            size_t mine = r * cols + c, yours = c * runs + r;
+            assert_memory_equal(cpu->q + mine * ARITH_RUN, gpu->q + yours * ARITH_RUN, ARITH_RUN);
+            assert_memory_equal(cpu->s + mine * scales, gpu->s + yours * scales, scales * sizeof(float));
+            assert_memory_equal(cpu->sums + mine * 16, gpu->sums + yours * 16, 16 * sizeof(int16_t));
+        }
+}
+
+static void quantise_once(void)
+{
+    struct batch b;
+    size_t n = 1 + draw(700), cols = 1 + draw(5);
+    uint32_t slot[5];
+    bool finite[5] = {true, true, true, true, true};
+    batch_init(&b, n, cols);
+    if (draw(2))
+        b.x[draw((uint32_t)(n * cols))] =
+            arith_of_bits((uint32_t[]){0x7F800000u, 0xFF800000u, 0x7FC00000u, 0x7F7FFFFFu}[draw(4)]);
+    if (draw(4) == 0)
+        b.gpu.wide.q = NULL, b.cpu.wide.q = NULL;
+    for (size_t c = 0; c < cols; c++) {
+        slot[c] = (uint32_t)(cols - 1 - c);
+        finite[slot[c]] = ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n);
+    }
+    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.slot = slot, .finite = b.finite});
+    assert_same_blocks(&b.cpu.narrow, &b.gpu.narrow, quant_runs(n), cols, 8);
+    if (b.cpu.wide.q)
+        assert_same_blocks(&b.cpu.wide, &b.gpu.wide, quant_runs(n), cols, 1);
+    for (size_t c = 0; c < cols; c++)
+        assert_int_equal(b.finite[c], finite[c]);
+    batch_clear(&b);
+}
+
+static void activations_are_quantised_alike(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        emulate_set_order((enum emulate_order)(i % 3));
+        quantise_once();
+    }
+}
+
+/* -- products -- */
+
+/* The matrix as the GPU has it, uploaded in two pieces where it has more than one tile. */
+static void *repack(const struct ops_weight *w)
+{
+    uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, cut = rows > 32 ? 32 : rows, type = (uint32_t)w->type;
+    uint64_t all = repack_bytes(type, n, rows), at, bytes, sum = 0;
+    uint8_t *out = aligned(all), *piece = mem_new(all);
+    for (uint32_t first = 0; first < rows; first = cut, cut = rows, sum += bytes) {
+        at = repack_rows(type, n, first, cut, w->data + first * w->row_bytes, w->row_bytes, piece, &bytes);
+        assert_int_equal(at, sum);
+        memcpy(out + at, piece, bytes);
+    }
+    assert_true(sum <= all && sum + 256 > all);
+    free(piece);
+    return out;
+}
+
+/* Reference: product, bias, then the addition to what was there. */
+static void multiply_ref(const struct ops_weight *w, const struct ops_input *in, const float *bias, bool adds,
+                         float *out)
+{
+    float *product = mem_array(in->cols * w->rows, sizeof *product);
+    ops_ref.multiply(w, 0, w->rows, in, product, w->rows);
+    for (size_t c = 0; c < in->cols; c++) {
+        float *row = product + c * w->rows;
+        if (bias)
+            ops_ref.add(row, bias, w->rows);
+        if (adds)
+            ops_ref.add(out + c * w->rows, row, w->rows);
+        else
+            memcpy(out + c * w->rows, row, w->rows * sizeof *row);
+    }
+    free(product);
+}
+
+static void multiply_once(enum gguf_tensor_type type, size_t cols)
+{
+    const struct quant_format *f = quant_format(type);
+    size_t n = f->block == 256 ? 256 * (1 + draw(4)) : f->block == 32 ? 32 * (1 + draw(30)) : 1 + draw(300);
+    size_t rows = 1 + draw(75), row_bytes = quant_row_bytes(type, n);
+    if (draw(24) == 0)
+        n = f->block > 1 ? 256 * 67 : n, rows = 5, row_bytes = quant_row_bytes(type, n); /* more runs than a round */
+    uint8_t *data = mem_new(rows * row_bytes);
+    float *out[2] = {aligned(cols * rows * sizeof(float)), aligned(cols * rows * sizeof(float))};
+    float *bias = draw(2) ? aligned(rows * sizeof(float)) : NULL;
+    bool adds = draw(2);
+    struct batch b;
+    draw_weights(type, data, rows * row_bytes);
+    batch_init(&b, n, cols);
+    for (size_t i = 0; bias && i < rows; i++)
+        bias[i] = draw_float();
+    for (size_t i = 0; i < cols * rows; i++)
+        out[0][i] = out[1][i] = draw_float();
+    for (size_t c = 0; c < cols; c++)
+        assert_true(ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n));
+    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
+    struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data};
+    void *packed = repack(&w);
+    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    multiply_ref(&w, &b.cpu, bias, adds, out[0]);
+    cuda_multiply(NULL, &m, &b.gpu, bias, adds, out[1]);
+    for (size_t i = 0; i < cols * rows; i++)
+        if (arith_bits(out[0][i]) != arith_bits(out[1][i]))
+            fail_msg("%s: %zu rows, %zu columns of %zu, bias %d, adds %d: column %zu, row %zu is %a, not %a",
+                     gguf_tensor_type_name(type), rows, cols, n, bias != NULL, adds, i / rows, i % rows,
+                     (double)out[1][i], (double)out[0][i]);
+    free(data);
+    free(packed);
+    free(bias);
+    free(out[0]);
+    free(out[1]);
+    batch_clear(&b);
+}
+
+static void products_are_alike(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33};
+    for (size_t t = 0; t < TYPES; t++)
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+            emulate_set_order((enum emulate_order)(i % 3));
+            multiply_once(types[t], counts[i]);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(activations_are_quantised_alike),
+        cmocka_unit_test(products_are_alike),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,276 @@
+/* The GPU's steps over rows and its routing of experts (inference/cuda/rows.cu, moe.cu), on an emulated GPU, against
+ * the reference kernels by equality: random shapes, values that are not finite, threads in several orders. */
+#include "tests/support.h"
+
+#include "base/mem.h"
+#include "inference/cuda/kernels.h"
+#include "inference/ops.h"
+#include "tests/cuda/order.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define ROUNDS 60
+
+static uint64_t seed = 0x9E3779B97F4A7C15u;
+
+static uint32_t draw(uint32_t below)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % below);
+}
+
+/* Memory of a GPU: aligned, with garbage at first. */
+static void *gpu_new(size_t bytes)
+{
+    void *p = aligned_alloc(256, (bytes + 256) / 256 * 256);
+    CHECK(p);
+    memset(p, 0xA5, (bytes + 256) / 256 * 256);
+    return p;
+}
+
+static float *gpu_floats(size_t n, bool wild)
+{
+    float *x = gpu_new(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = ((float)draw(1u << 24) - 0x1p23f) * (draw(16) ? 0x1p-22f : 0x1p-60f);
+    if (wild)
+        x[draw((uint32_t)n)] = (float[]){INFINITY, -INFINITY, NAN}[draw(3)];
+    return x;
+}
+
+static void assert_same_bits(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            fail_msg("element %zu of %zu: %a and %a", i, n, (double)a[i], (double)b[i]);
+}
+
+static void in_every_order(void (*once)(void))
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        emulate_set_order((enum emulate_order)(round % 3));
+        once();
+    }
+}
+
+/* Mostly short, sometimes longer than what is in shared memory at a time; any length or one for four at a time. */
+static uint32_t draw_length(void)
+{
+    uint32_t n = 1 + (draw(8) ? draw(700) : draw(20000));
+    return draw(2) ? (n + 3) / 4 * 4 : n;
+}
+
+/* -- rows -- */
+
+static void norm_once(void)
+{
+    uint32_t n = draw_length(), cols = 1 + draw(4);
+    float *x = gpu_floats((size_t)n * cols, draw(8) == 0), *gain = gpu_floats(n, false), *bias = gpu_floats(n, false);
+    float *out = gpu_new((size_t)n * cols * sizeof *out), *expected = mem_array((size_t)n * cols, sizeof *expected);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (uint32_t c = 0; c < cols; c++)
+            if (kind)
+                ops_ref.layer_norm(x + (size_t)c * n, gain, bias, 1e-5f, n, expected + (size_t)c * n);
+            else
+                ops_ref.norm(x + (size_t)c * n, gain, 1e-5f, n, expected + (size_t)c * n);
+        cuda_norm(NULL, x, gain, kind ? bias : NULL, 1e-5f, n, cols, out);
+        assert_same_bits(out, expected, (size_t)n * cols);
+    }
+    cuda_norm(NULL, x, gain, bias, 1e-5f, n, cols, x); /* in place */
+    assert_same_bits(x, expected, (size_t)n * cols);
+    free(x);
+    free(gain);
+    free(bias);
+    free(out);
+    free(expected);
+}
+
+static void elements_once(void)
+{
+    uint32_t n = draw_length();
+    float *x = gpu_floats(n, draw(8) == 0), *y = gpu_floats(n, false), *expected = mem_array(n, sizeof *expected);
+    memcpy(expected, x, n * sizeof *x);
+    ops_ref.add(expected, y, n);
+    cuda_add(NULL, x, y, n);
+    assert_same_bits(x, expected, n);
+    ops_ref.gated_silu(x, y, n, expected);
+    cuda_activate(NULL, CUDA_SILU, x, y, n);
+    assert_same_bits(x, expected, n);
+    ops_ref.gated_gelu(x, y, n, expected);
+    cuda_activate(NULL, CUDA_GELU, x, y, n);
+    assert_same_bits(x, expected, n);
+    free(x);
+    free(y);
+    free(expected);
+}
+
+static void finish_once(void)
+{
+    uint32_t n = draw_length(), cols = 1 + draw(5), rows = cols + draw(4);
+    float *x = gpu_floats((size_t)n * rows, false), cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f;
+    float *picked = gpu_new((size_t)n * cols * sizeof *x), *expected = mem_array((size_t)n * cols, sizeof *expected);
+    uint32_t *slot = gpu_new(cols * sizeof *slot);
+    uint8_t *finite = gpu_new(rows), *fine = mem_new(rows);
+    memset(finite, 1, rows);
+    memset(fine, 1, rows);
+    for (uint32_t c = 0; c < cols; c++) {
+        slot[c] = rows - cols + c;
+        memcpy(expected + (size_t)c * n, x + (size_t)slot[c] * n, n * sizeof *x);
+    }
+    cuda_gather(NULL, x, slot, n, cols, picked);
+    assert_same_bits(picked, expected, (size_t)n * cols);
+    for (uint32_t c = 0; c < cols; c++) {
+        float *row = expected + (size_t)c * n;
+        if (draw(4) == 0)
+            picked[(size_t)c * n + draw(n)] = draw(2) ? NAN : INFINITY;
+        memcpy(row, picked + (size_t)c * n, n * sizeof *row);
+        if (cap != 0.0f)
+            ops_ref.soft_cap(row, cap, n);
+        fine[slot[c]] = ops_ref.finite(row, n);
+    }
+    cuda_finish(NULL, picked, cap, n, cols, (struct cuda_marks){slot, finite});
+    assert_same_bits(picked, expected, (size_t)n * cols);
+    assert_memory_equal(finite, fine, rows);
+    free(x);
+    free(picked);
+    free(expected);
+    free(slot);
+    free(finite);
+    free(fine);
+}
+
+/* -- experts -- */
+
+/* The definition, by looking for the largest again and again. */
+static bool route(float *score, uint32_t experts, uint32_t used, uint32_t *chosen, float *weight)
+{
+    bool finite = ops_ref.finite(score, experts);
+    float sum = 0.0f;
+    for (uint32_t i = 0; !finite && i < experts; i++)
+        score[i] = 0.0f;
+    for (uint32_t r = 0; r < used; r++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t i = 0; i < experts; i++) {
+            bool taken = false;
+            for (uint32_t k = 0; k < r; k++)
+                taken = taken || chosen[k] == i;
+            if (!taken && (best == UINT32_MAX || score[i] > score[best]))
+                best = i;
+        }
+        chosen[r] = best;
+        weight[r] = arith_exp(score[best] - score[chosen[0]]);
+        sum = sum + weight[r];
+    }
+    for (uint32_t r = 0; r < used; r++)
+        weight[r] = weight[r] / sum;
+    return finite;
+}
+
+static void route_once(void)
+{
+    uint32_t experts = 1 + draw(draw(4) ? 130 : 1024), used = 1 + draw(experts < 12 ? experts : 12);
+    uint32_t cols = 1 + draw(40), picks = cols * used;
+    float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
+    uint32_t *chosen = mem_array(picks, sizeof *chosen);
+    struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4)};
+    uint8_t *finite = gpu_new(cols), *fine = mem_new(cols);
+    memset(finite, 1, cols);
+    for (uint32_t i = 0; i < cols * experts && draw(2); i++) /* ties */
+        score[i] = isfinite(score[i]) ? (float)(int)score[i] : score[i];
+    float *copy = mem_array((size_t)cols * experts, sizeof *copy);
+    memcpy(copy, score, (size_t)cols * experts * sizeof *copy);
+    for (uint32_t c = 0; c < cols; c++)
+        fine[c] = route(copy + (size_t)c * experts, experts, used, chosen + c * used, expected + c * used);
+    cuda_route(NULL, score, experts, used, cols, (struct cuda_marks){NULL, finite}, p);
+    assert_memory_equal(p.chosen, chosen, picks * sizeof *chosen);
+    assert_same_bits(p.weight, expected, picks);
+    assert_memory_equal(finite, fine, cols);
+    uint32_t at = 0;
+    for (uint32_t e = 0; e < experts; e++) {
+        assert_int_equal(p.begin[e], at);
+        for (uint32_t i = 0; i < picks; i++)
+            if (chosen[i] == e)
+                assert_int_equal(p.pick[at++], i);
+    }
+    assert_int_equal(p.begin[experts], picks);
+    free(score);
+    free(copy);
+    free(expected);
+    free(chosen);
+    free(p.chosen);
+    free(p.weight);
+    free(p.begin);
+    free(p.pick);
+    free(finite);
+    free(fine);
+}
+
+static void sum_once(void)
+{
+    uint32_t n = 1 + draw(700), cols = 1 + draw(6), used = 1 + draw(8), picks = cols * used;
+    float *y = gpu_floats((size_t)picks * n, false), *out = gpu_new((size_t)cols * n * sizeof *out);
+    struct cuda_picks p = {.weight = gpu_floats(picks, false)};
+    float *expected = mem_array((size_t)cols * n, sizeof *expected);
+    uint32_t *slot = gpu_new(cols * 4), *marks = gpu_new(picks * 4);
+    for (uint32_t i = 0; i < picks; i++)
+        ops_ref.add_scaled(expected + (size_t)(i / used) * n, y + (size_t)i * n, p.weight[i], n);
+    cuda_sum_picked(NULL, y, p, used, n, cols, out);
+    assert_same_bits(out, expected, (size_t)cols * n);
+    for (uint32_t c = 0; c < cols; c++)
+        slot[c] = 100 - c;
+    cuda_spread_slots(NULL, draw(2) ? slot : NULL, used, cols, marks);
+    for (uint32_t i = 0; i < picks; i++)
+        assert_true(marks[i] == i / used || marks[i] == 100 - i / used);
+    cuda_spread_slots(NULL, slot, used, cols, marks);
+    for (uint32_t i = 0; i < picks; i++)
+        assert_int_equal(marks[i], 100 - i / used);
+    free(y);
+    free(out);
+    free(p.weight);
+    free(expected);
+    free(slot);
+    free(marks);
+}
+
+static void rows_are_normed_alike(void **state)
+{
+    (void)state;
+    in_every_order(norm_once);
+}
+
+static void elements_are_added_and_gated_alike(void **state)
+{
+    (void)state;
+    in_every_order(elements_once);
+}
+
+static void what_is_not_finite_is_marked(void **state)
+{
+    (void)state;
+    in_every_order(finish_once);
+}
+
+static void experts_are_chosen_and_listed_alike(void **state)
+{
+    (void)state;
+    in_every_order(route_once);
+}
+
+static void what_experts_made_is_summed_alike(void **state)
+{
+    (void)state;
+    in_every_order(sum_once);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_normed_alike),
+        cmocka_unit_test(elements_are_added_and_gated_alike),
+        cmocka_unit_test(what_is_not_finite_is_marked),
+        cmocka_unit_test(experts_are_chosen_and_listed_alike),
+        cmocka_unit_test(what_experts_made_is_summed_alike),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

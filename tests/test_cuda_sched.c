@@ -1,0 +1,195 @@
+/* A worker's scheduler with emulated GPUs: which backend takes them, what is said of it, and an answer with the
+ * processor's digest, also when the GPU is lost in the middle of it. */
+#include "base/file.h"
+#include "inference/sched.h"
+#include "tests/cuda/runtime_emulated.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MODEL "models/kith-guide.gguf"
+
+struct heard {
+    struct wire_opened opened;
+    struct wire_done done;
+    struct wire_device device; /* the last one */
+    unsigned devices;
+    bool is_done;
+};
+
+static uint64_t opened_bytes; /* of GPUs, behind the last opening */
+
+static uint64_t no_clock(void)
+{
+    return 1;
+}
+
+static void hear(struct buf *out, struct heard *h)
+{
+    struct wire_frame f;
+    size_t used;
+    while (wire_next(bytes_of_buf(out), false, &f, &used) == ERR_OK && used) {
+        if (f.type == WIRE_OPENED)
+            assert_true(wire_read_opened(f.body, &h->opened));
+        else if (f.type == WIRE_DONE)
+            h->is_done = wire_read_done(f.body, &h->done);
+        else if (f.type == WIRE_DEVICE)
+            h->devices += wire_read_device(f.body, &h->device);
+        else
+            assert_int_equal(f.type, WIRE_TOKEN);
+        buf_drop(out, used);
+    }
+    assert_int_equal(out->n, 0);
+}
+
+static void put_question(struct buf *frames, uint64_t ask)
+{
+    struct buf prompt = {0}, bytes = {0};
+    struct request r;
+    request_init(&r);
+    for (uint32_t i = 0; i < 66; i++)
+        wire_put_id(&prompt, 300 + (i * 11 + 7 * (uint32_t)ask) % 150);
+    r.prompt = bytes_of_buf(&prompt);
+    r.tokens_max = 5;
+    r.temp = 0.8f;
+    request_put(&bytes, &r);
+    wire_add_run(frames, &(struct wire_run){.ask = ask, .request = bytes_of_buf(&bytes)});
+    buf_clear(&prompt);
+    buf_clear(&bytes);
+}
+
+static enum err open_with(const char *backend, const struct devices *devices, struct bytes *file, struct buf *out,
+                          struct sched **s, struct note *note)
+{
+    struct wire_open o = {.root = {{3}}, .threads = 1, .batch = 32, .jobs = 4};
+    assert_true(text64_set(&o.backend, backend));
+    assert_int_equal(file_map(MODEL, file, note), ERR_OK);
+    return sched_open(&o, *file, -1, devices, no_clock, out, s, note);
+}
+
+/* One question's whole life. */
+static struct heard answer(const char *backend, const struct devices *devices, uint32_t lose_at)
+{
+    struct heard h = {.is_done = false};
+    struct bytes file;
+    struct buf out = {0}, frames = {0};
+    struct sched *s;
+    struct note note = {{0}};
+    struct wire_frame f;
+    size_t used;
+    if (open_with(backend, devices, &file, &out, &s, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    opened_bytes = emulated_bytes();
+    put_question(&frames, 1);
+    assert_int_equal(wire_next(bytes_of_buf(&frames), true, &f, &used), ERR_OK);
+    assert_int_equal(sched_take(s, &f, &out, &note), ERR_OK);
+    emulated_lose_at(lose_at);
+    while (sched_is_busy(s))
+        sched_step(s, &out);
+    emulated_lose_at(0);
+    hear(&out, &h);
+    assert_true(h.is_done);
+    sched_close(s);
+    file_unmap(file);
+    buf_clear(&out);
+    buf_clear(&frames);
+    assert_int_equal(emulated_bytes(), 0);
+    return h;
+}
+
+static struct devices all_devices(void)
+{
+    struct devices d = {.table = kith_device_table()};
+    emulated_gpus(1, (uint64_t)1 << 30);
+    d.n = d.table->start(&d.why);
+    assert_int_equal(d.n, 1);
+    return d;
+}
+
+static void backends_take_gpus_or_not(void **state)
+{
+    (void)state;
+    struct devices d = all_devices();
+    struct heard here = answer("ref", &d, 0), there = answer("cuda", &d, 0), any = answer("auto", &d, 0);
+    char want[96];
+    assert_string_equal(here.opened.backend.s, "ref");
+    assert_string_equal(here.opened.device.s, "");
+    assert_string_equal(there.opened.backend.s, "cuda");
+    snprintf(want, sizeof want, "%u of %u layers on emulated GPU 0", there.opened.layers, there.opened.layers);
+    assert_string_equal(there.opened.device.s, want);
+    assert_string_equal(any.opened.backend.s, "cuda");
+    assert_true(hash_equal(&here.done.digest, &there.done.digest));
+    assert_true(hash_equal(&here.done.digest, &any.done.digest));
+    assert_int_equal(there.devices, 0);
+}
+
+static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
+{
+    (void)state;
+    struct devices d = all_devices();
+    struct heard here = answer("ref", NULL, 0), there = answer("cuda", &d, 5);
+    assert_true(hash_equal(&here.done.digest, &there.done.digest));
+    assert_int_equal(there.devices, 1);
+    assert_non_null(strstr(there.device.device.s, "is lost"));
+    assert_non_null(strstr(there.device.device.s, "the processor goes on"));
+}
+
+static void without_a_gpu(void **state)
+{
+    (void)state;
+    struct devices none = {.n = 0}, d = all_devices();
+    struct bytes file;
+    struct buf out = {0};
+    struct sched *s;
+    struct note note = {{0}};
+    (void)note_set(&none.why, ERR_NOT_FOUND, "there is no GPU in this test");
+    assert_int_equal(open_with("cuda", &none, &file, &out, &s, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "there is no GPU in this test"));
+    file_unmap(file);
+    assert_string_equal(answer("auto", &none, 0).opened.device.s, "no GPU: there is no GPU in this test");
+    emulated_gpus(1, 1 << 20); /* too small for a layer */
+    struct heard h = answer("auto", &d, 0);
+    assert_non_null(strstr(h.opened.device.s, "no GPU has room"));
+    assert_string_not_equal(h.opened.backend.s, "cuda");
+    emulated_gpus(1, (uint64_t)1 << 30);
+    buf_clear(&out);
+}
+
+/* A GPU that has room for a part of the model, and two of them. */
+static void layers_are_shared_out(void **state)
+{
+    (void)state;
+    struct devices d = all_devices();
+    struct heard here = answer("ref", NULL, 0), whole = answer("cuda", &d, 0);
+    uint64_t spare = (uint64_t)256 << 20, room = (opened_bytes * 6 / 10 + spare) * 32 / 31; /* devices.c leaves that */
+    uint32_t alone = 0;
+    for (uint32_t n = 1; n <= 2; n++) {
+        uint32_t got = 0;
+        emulated_gpus(n, room);
+        d.n = n;
+        struct heard h = answer("auto", &d, 0);
+        assert_int_equal(sscanf(h.opened.device.s, "%u of", &got), 1);
+        assert_true(hash_equal(&here.done.digest, &h.done.digest));
+        assert_non_null(strstr(h.opened.device.s, "emulated GPU 0"));
+        assert_int_equal(strstr(h.opened.device.s, "emulated GPU 1") != NULL, n == 2);
+        assert_int_equal(h.devices, 0);
+        if (n == 1)
+            assert_true(got > 0 && got < whole.opened.layers);
+        alone = n == 1 ? got : alone;
+        if (n == 2)
+            assert_true(got > alone);
+    }
+    emulated_gpus(1, (uint64_t)1 << 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(backends_take_gpus_or_not),
+        cmocka_unit_test(a_lost_gpu_is_told_and_costs_no_answer),
+        cmocka_unit_test(without_a_gpu),
+        cmocka_unit_test(layers_are_shared_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
