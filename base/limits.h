@@ -112,7 +112,7 @@
 #define CONSENSUS_TELL_MS     20   /* ids gather for so long before peers are told: little beside a round trip */
 #define CONSENSUS_PATIENCE_MS 100  /* what a peer told of usually comes whole from a near one within so long */
 #define CONSENSUS_ASK_MS      300  /* for what was asked for, then another is asked: a round trip around the world */
-#define TX_IDS_MAX            1024 /* ids in one message */
+#define MSG_IDS_MAX           1024 /* ids in one message */
 #define WANTED_PEER_MAX       1024 /* told of by one peer, and not here yet: two seconds of a busy network */
 #define WANTED_LATE_MAX       255  /* unanswered questions that are counted of a peer */
 #define EARLY_MAX             1024 /* transactions that came before the one they follow, */

@@ -67,7 +67,7 @@ static void news_add(struct consensus *c, const struct hash *id, uint64_t know)
     if (!(relay_told(c->relay) & ~know))
         return;
     t->news[t->news_n++] = (struct news){*id, know};
-    if (t->news_n == TX_IDS_MAX) {
+    if (t->news_n == MSG_IDS_MAX) {
         host_timer_cancel(c->o.host, &t->tell_timer);
         tell(c);
     } else if (!timer_is_set(&t->tell_timer)) {
@@ -83,7 +83,7 @@ static void pool_id_add(void *arg, struct bytes tx)
 {
     struct pool_ids *p = arg;
     struct hash id;
-    if (p->ids.n >= TX_IDS_MAX * HASH_SIZE)
+    if (p->ids.n >= MSG_IDS_MAX * HASH_SIZE)
         return;
     id = tx_id_of(tx);
     buf_add(&p->ids, id.b, sizeof id.b);
@@ -187,7 +187,7 @@ static void ask(void *arg)
     int slot;
     while (wanted_next(c->told->wanted, host_now_ms(c->o.host), &id, &slot)) {
         buf_add(&ids[slot], id.b, sizeof id.b);
-        if (ids[slot].n < TX_IDS_MAX * HASH_SIZE)
+        if (ids[slot].n < MSG_IDS_MAX * HASH_SIZE)
             continue;
         send_to(c, relay_peer(c->relay, slot), MSG_TX_GET, bytes_of_buf(&ids[slot]));
         buf_reset(&ids[slot]);
@@ -302,7 +302,7 @@ void told_open(struct consensus *c)
     t->wanted = wanted_new();
     t->had = gossip_new(key);
     t->early = early_new();
-    t->news = mem_array(TX_IDS_MAX, sizeof *t->news);
+    t->news = mem_array(MSG_IDS_MAX, sizeof *t->news);
     peers_on(c->o.peers, MSG_NEWS, on_news, c);
     peers_on(c->o.peers, MSG_TX_IDS, on_ids, c);
     peers_on(c->o.peers, MSG_TX_GET, on_get, c);

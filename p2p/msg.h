@@ -41,9 +41,9 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(PROPOSAL_SHORT, 25, BLOCK_TXS_MAX * 32 + 4096, 4, READY) /* transactions by their ids */                         \
     M(PROPOSAL_GET, 26, BLOCK_TXS_MAX * 2 + 64, 64, READY)     /* one that was told of, or some of its transactions */ \
     M(NEWS, 27, 1, 20, READY)                                  /* send me news whole, or only tell me of it */         \
-    M(TX_IDS, 28, TX_IDS_MAX * 32, 4, READY)                   /* which I have; costs that for each KiB */             \
-    M(TX_GET, 29, TX_IDS_MAX * 32, 64, READY)                  /* send me these; costs that for each KiB */            \
-    M(TX_NONE, 30, TX_IDS_MAX * 32, 4, READY)                  /* which I was asked for, and do not have */            \
+    M(TX_IDS, 28, MSG_IDS_MAX * 32, 4, READY)                  /* which I have; costs that for each KiB */             \
+    M(TX_GET, 29, MSG_IDS_MAX * 32, 64, READY)                 /* send me these; costs that for each KiB */            \
+    M(TX_NONE, 30, MSG_IDS_MAX * 32, 4, READY)                 /* which I was asked for, and do not have */            \
     M(PROPOSAL_TXS, 31, BLOCK_SIZE_MAX + 65536, 4, READY)      /* asked for; costs that for each KiB */                \
     M(PROPOSAL_HAVE, 44, 64, 1, READY)                         /* there is one */                                      \
     M(BALLOT_HAVE, 45, 128, 1, READY)                          /* whose votes for one thing I have */                  \
