@@ -111,6 +111,14 @@ void cuda_free_host(struct cuda_queue *, void *p)
     free(p);
 }
 
+void cuda_pin(struct cuda_queue *, void *, size_t)
+{
+}
+
+void cuda_unpin(struct cuda_queue *, void *)
+{
+}
+
 void cuda_put(struct cuda_queue *, void *device, const void *host, size_t bytes)
 {
     memcpy(device, host, bytes);
