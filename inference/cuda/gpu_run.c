@@ -391,7 +391,7 @@ static void run_shape(struct pass *t, const struct gpu_shape *shape)
         queue_all(t, shape);
 }
 
-/* Logits come by the same memory every time: one copy, without a detour. */
+/* Logits come by the same memory every time: the first rows of it are pinned, and copied without a detour. */
 static void pin_logits(struct device *d, const struct device_batch *b)
 {
     uint64_t rows = d->o.batch_max < GPU_PINNED_ROWS ? d->o.batch_max : GPU_PINNED_ROWS;
@@ -401,6 +401,17 @@ static void pin_logits(struct device *d, const struct device_batch *b)
         cuda_unpin(d->queue, d->pinned);
     d->pinned = b->logits;
     cuda_pin(d->queue, d->pinned, rows * d->o.model->vocab * sizeof(float));
+}
+
+/* No copy is half of one kind of memory, half of the other. */
+static void get_logits(struct device *d, const struct device_batch *b)
+{
+    uint64_t vocab = d->o.model->vocab, pinned = b->told < GPU_PINNED_ROWS ? b->told : GPU_PINNED_ROWS;
+    if (pinned)
+        cuda_get(d->queue, b->logits, d->logits, pinned * vocab * sizeof(float));
+    if (b->told > pinned)
+        cuda_get(d->queue, b->logits + pinned * vocab, d->logits + pinned * vocab,
+                 (b->told - pinned) * vocab * sizeof(float));
 }
 
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
@@ -422,8 +433,7 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
     run_shape(&t, &shape);
     if (d->o.has_output && b->wanted) {
         cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);
-        if (b->told)
-            cuda_get(d->queue, b->logits, d->logits, (uint64_t)b->told * m->vocab * sizeof(float));
+        get_logits(d, b);
     } else if (!d->o.has_output) {
         cuda_get(d->queue, b->out, d->b.x, b->n * embed);
     }
