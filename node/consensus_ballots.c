@@ -28,12 +28,13 @@ struct heard {
     uint32_t next;
     struct proposal_told proposal;
     uint32_t proposal_tries;
+    uint32_t asked; /* in which turn it was asked last */
 };
 
 struct ballots {
     struct timer tell_timer, ask_timer;
     struct heard heard[RELAY_SLOTS];
-    uint32_t turn; /* whose tales are looked at first */
+    uint32_t turn; /* of asking */
 };
 
 static void send_to(struct consensus *c, const struct pubkey *to, enum msg_type type, const struct buf *body)
@@ -164,16 +165,29 @@ static bool ask_peer(struct consensus *c, const struct pubkey *peer, struct hear
         if (!asked_add(asked, &want))
             continue;
         h->ballot[i].tries--;
+        h->asked = c->ballots->turn;
         ask_ballot(c, peer, &want);
     }
     if (!h->proposal_tries || !is_proposal_wanted(c, &h->proposal))
         return is_wanted;
-    if (!asked->has_proposal) {
+    if (!asked->has_proposal && !short_is_partial(c, &h->proposal)) {
         asked->has_proposal = true;
         h->proposal_tries--;
+        h->asked = c->ballots->turn;
         short_ask(c, peer, &h->proposal);
     }
     return true;
+}
+
+/* Those first that were not asked for the longest time. */
+static void order(const struct ballots *b, int slots[RELAY_SLOTS])
+{
+    for (int n = 0; n < RELAY_SLOTS; n++) {
+        int at = n;
+        for (; at > 0 && b->heard[slots[at - 1]].asked > b->heard[n].asked; at--)
+            slots[at] = slots[at - 1];
+        slots[at] = n;
+    }
 }
 
 static void ask(void *arg)
@@ -182,12 +196,13 @@ static void ask(void *arg)
     struct ballots *b = c->ballots;
     struct asked *asked = mem_new(sizeof *asked);
     bool is_wanted = false;
+    int slots[RELAY_SLOTS];
+    order(b, slots);
     b->turn++;
-    for (uint32_t i = 0; i < RELAY_SLOTS; i++) {
-        int slot = (int)((b->turn + i) % RELAY_SLOTS);
-        const struct pubkey *peer = relay_peer(c->relay, slot);
+    for (int i = 0; i < RELAY_SLOTS; i++) {
+        const struct pubkey *peer = relay_peer(c->relay, slots[i]);
         if (peer)
-            is_wanted |= ask_peer(c, peer, &b->heard[slot], asked);
+            is_wanted |= ask_peer(c, peer, &b->heard[slots[i]], asked);
     }
     free(asked);
     if (is_wanted)

@@ -224,6 +224,8 @@ void wire_send_known(struct consensus *c, const struct proposal *p, const struct
 void short_open(struct consensus *c);
 void short_close(struct consensus *c);
 void short_ask(struct consensus *c, const struct pubkey *to, const struct proposal_told *p);
+/* It came, and some of its transactions were asked for. */
+bool short_is_partial(const struct consensus *c, const struct proposal_told *p);
 /* Appends the proposal with its transactions' ids; false where the whole is as good. */
 bool short_put(const struct proposal *p, struct bytes block, struct buf *out);
 

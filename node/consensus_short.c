@@ -63,6 +63,11 @@ static bool partial_is(const struct consensus *c, uint64_t height, uint32_t roun
     return t->message.n && t->p.height == height && t->p.round == round && hash_equal(&t->p.value, value);
 }
 
+bool short_is_partial(const struct consensus *c, const struct proposal_told *p)
+{
+    return partial_is(c, p->height, p->round, &p->value);
+}
+
 static bool short_read(struct bytes body, struct short_proposal *m)
 {
     struct cursor r = cursor_of(body);

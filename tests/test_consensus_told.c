@@ -398,6 +398,20 @@ static struct proposal_ask asked(const struct scene *s, unsigned who)
     return ask;
 }
 
+static bool was_asked(void *arg)
+{
+    const struct scene *s = arg;
+    return s->mute[s->who].n[MSG_PROPOSAL_GET] > 0 && asked(s, s->who).wanted.n == 2 * s->count;
+}
+
+/* Until peer `who` was asked for so many transactions of a proposal, or (0) for it. */
+static void hear_ask(struct scene *s, unsigned who, unsigned positions)
+{
+    s->who = who;
+    s->count = positions;
+    net_run(&s->net, was_asked, s, 5000);
+}
+
 /* Transactions from..from+n-1. */
 static void say_proposal_txs(struct scene *s, unsigned i, const struct made *m, unsigned from, unsigned n)
 {
@@ -442,17 +456,16 @@ static void a_block_is_decided_that_it_was_only_told_of(void **state)
     say_txs(s, 1, 0, 10);
     pooled(s, 10);
     tell_proposal(s, 2, &m);
-    hear(s, 2, MSG_PROPOSAL_GET, 1);
-    assert_int_equal(asked(s, 2).wanted.n, 0);
+    hear_ask(s, 2, 0);
     tell_proposal(s, 1, &m);
-    hear(s, 1, MSG_PROPOSAL_GET, 1);
-    assert_int_equal(asked(s, 1).wanted.n, 0);
+    hear_ask(s, 1, 0);
     say_short(s, 2, &m); /* who names them need not have them */
-    hear(s, 2, MSG_PROPOSAL_GET, 2);
+    hear_ask(s, 2, 20);
+    unsigned so_far = s->mute[1].n[MSG_PROPOSAL_GET];
     say_short(s, 1, &m);
-    hear(s, 1, MSG_PROPOSAL_GET, 2);
+    hear_ask(s, 1, 20);
+    assert_int_equal(s->mute[1].n[MSG_PROPOSAL_GET], so_far + 1); /* it came: not asked for itself again */
     struct proposal_ask ask = asked(s, 1);
-    assert_int_equal(ask.wanted.n, 2 * 20);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(load_le16(ask.wanted.p + (size_t)2 * i), 10 + i);
     say_proposal_txs(s, 1, &m, 10, 20);
@@ -491,8 +504,7 @@ static void other_signatures_are_asked_for(void **state)
     assert_int_equal(tx_check(&t, &s->chain, NULL), ERR_OK);
     make_block(s, &m, 30);
     say_short(s, 1, &m);
-    hear(s, 1, MSG_PROPOSAL_GET, 1);
-    assert_int_equal(asked(s, 1).wanted.n, 2 * 30);
+    hear_ask(s, 1, 30);
     say_proposal_txs(s, 1, &m, 0, 30);
     tell_proposal(s, 2, &m); /* it has it now */
     net_wait(&s->net, CONSENSUS_PATIENCE_MS + 100);
@@ -525,13 +537,13 @@ static void others_than_were_asked_for_cut_off(void **state)
     struct made m;
     make_block(s, &m, 30);
     say_short(s, 2, &m);
-    hear(s, 2, MSG_PROPOSAL_GET, 1);
+    hear_ask(s, 2, 30);
     say_proposal_txs(s, 2, &m, 1, 30);
     net_run(&s->net, is_cut_off, s, 5000);
     /* Nothing is spoiled by it. */
     net_wait(&s->net, CONSENSUS_ASK_MS + 100);
     say_short(s, 1, &m);
-    hear(s, 1, MSG_PROPOSAL_GET, 1);
+    hear_ask(s, 1, 30);
     say_proposal_txs(s, 1, &m, 0, 30);
     struct vote v = precommit(s, &m);
     struct buf b = {0};
