@@ -13,6 +13,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define LATE_MAX 5 /* doublings of CONSENSUS_ASK_MS */
+
 RECORD_DEFINE(short_proposal, SHORT_FIELDS)
 RECORD_DEFINE(proposal_ask, PROPOSAL_ASK_FIELDS)
 RECORD_DEFINE(proposal_txs, PROPOSAL_TXS_FIELDS)
@@ -47,6 +49,7 @@ struct partial {
     uint64_t have, asked; /* bits of the peers that named them, and of those that were asked */
     struct pubkey first;  /* who sent it */
     struct timer timer;
+    uint32_t late; /* how often nobody was left to ask: then all are asked again, and given twice the time */
 };
 
 static void partial_clear(struct consensus *c)
@@ -55,6 +58,7 @@ static void partial_clear(struct consensus *c)
     buf_reset(&c->partial->message);
     buf_reset(&c->partial->wanted);
     c->partial->have = c->partial->asked = 0;
+    c->partial->late = 0;
 }
 
 static bool partial_is(const struct consensus *c, uint64_t height, uint32_t round, const struct hash *value)
@@ -147,7 +151,7 @@ static void ask_for_missing(struct consensus *c, const struct pubkey *to)
     struct partial *t = c->partial;
     t->asked |= relay_bit(c->relay, to);
     send_get(c, to, &(struct proposal_told){t->p.height, t->p.round, t->p.value}, bytes_of_buf(&t->wanted));
-    host_timer_set(c->o.host, &t->timer, CONSENSUS_ASK_MS, on_late, c);
+    host_timer_set(c->o.host, &t->timer, (uint64_t)CONSENSUS_ASK_MS << t->late, on_late, c);
 }
 
 static enum err take(struct consensus *c, const struct pubkey *from, struct bytes block)
@@ -157,6 +161,14 @@ static enum err take(struct consensus *c, const struct pubkey *from, struct byte
     return wire_take_block(c, from, &p, block);
 }
 
+static const struct pubkey *next_to_ask(const struct consensus *c)
+{
+    const struct pubkey *next = NULL;
+    for (int slot = 0; slot < RELAY_SLOTS && !next; slot++)
+        next = (c->partial->have & ~c->partial->asked) >> slot & 1 ? relay_peer(c->relay, slot) : NULL;
+    return next;
+}
+
 /* The pool may have the rest by now; else the next of those who named it is asked. */
 static void on_late(void *arg)
 {
@@ -164,9 +176,12 @@ static void on_late(void *arg)
     struct partial *t = c->partial;
     struct short_proposal m;
     struct buf block = {0};
-    const struct pubkey *next = NULL;
-    for (int slot = 0; slot < RELAY_SLOTS && !next; slot++)
-        next = (t->have & ~t->asked) >> slot & 1 ? relay_peer(c->relay, slot) : NULL;
+    const struct pubkey *next = next_to_ask(c);
+    if (!next) {
+        t->asked = 0;
+        t->late += t->late < LATE_MAX;
+        next = next_to_ask(c);
+    }
     bool is_wanted = short_read(bytes_of_buf(&t->message), &m) && wire_is_wanted(c, &t->p);
     if (is_wanted && put_together(c, &m, (struct bytes){0}, NULL, &block)) {
         struct pubkey first = t->first;
