@@ -37,8 +37,8 @@ template <class F> LANE struct stage<F> stage_at(uint8_t *shared, uint32_t cols)
 }
 
 /* Which columns of the result a block has, [cols] at the beginning of shared memory; behind the last ones the last. */
-LANE void list_columns(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols,
-                       uint32_t *to)
+LANE void
+list_columns(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t *to)
 {
     for (uint32_t i = threadIdx.x; i < cols; i += blockDim.x)
         to[i] = product_to(p, part, min(first + i, part->cols - 1));
