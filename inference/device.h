@@ -37,8 +37,8 @@ struct device_options {
     uint32_t index;
     const struct model *model; /* outlives the device; its weights are read from the file (ops_weight.data) */
     uint32_t first, end;       /* layers */
-    bool has_output;           /* the output norm and the product with the vocabulary too; then end is the last layer */
-    uint32_t batch_max;        /* rows of a call */
+    bool has_output;    /* of a model that writes: its output norm and product too; then all layers to the last */
+    uint32_t batch_max; /* rows of a call */
     /* Called from time to time while weights are copied. */
     void (*progress)(void *arg, uint64_t done, uint64_t all);
     void *progress_arg;
@@ -47,15 +47,15 @@ struct device_options {
 /* One call: rows of the batch in, what becomes of them out. Pointers are this machine's. */
 struct device_batch {
     uint32_t n;
-    const uint32_t *position; /* [n] in its sequence */
+    const uint32_t *position; /* [n] in its sequence; of a model that does not write, the batch is a whole text */
     const uint32_t *table;    /* [n] where its sequence's pages begin in `page` */
     const uint32_t *page;     /* [pages] numbers of pages: positions 64 i to 64 i + 63 of a sequence are in its i-th */
     uint32_t pages, pages_most; /* of one sequence at most */
     uint32_t number_end;        /* all numbers are below */
     const float *angles[2];     /* [n, 2, rope_pairs]: cosines and sines; for layers with a window [1], NULL: as [0] */
     const float *x;             /* [n, embed], as it enters layer `first` */
-    float *out;                 /* no output here: [n, embed], as it leaves; in the last layer as below */
-    /* In the last layer only these go on behind their keys and values: */
+    float *out;                 /* no output here: [n, embed], as it leaves */
+    /* In the last layer of a model that writes only these go on behind their keys and values: */
     uint32_t wanted, told;  /* the first `told` of them have logits */
     const uint32_t *slot;   /* [wanted] rows, rising */
     float *hidden, *logits; /* [wanted, embed], [told, vocab] */

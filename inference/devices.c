@@ -124,8 +124,11 @@ static void share_out(const struct devices *d, const struct model *m, uint32_t b
     p->n = 0;
     p->pages_max = UINT32_MAX;
     for (uint32_t i = 0; i < d->n && end > 0; i++) {
-        struct device_options o = {
-            .index = i, .model = m, .end = end, .has_output = end == m->layers, .batch_max = batch_max};
+        struct device_options o = {.index = i,
+                                   .model = m,
+                                   .end = end,
+                                   .has_output = model_writes(m) && end == m->layers,
+                                   .batch_max = batch_max};
         struct device_facts facts;
         if (d->table->describe(i, &facts, &p->why) != ERR_OK || !fit(d->table, &o, room_of(&facts), pages))
             continue;
@@ -156,10 +159,6 @@ void devices_plan(const struct devices *d, const struct model *m, uint32_t batch
     *out = (struct devices_plan){.why = d->why};
     if (!d->n)
         return;
-    if (!model_writes(m)) {
-        note_set(&out->why, ERR_UNSUPPORTED, "encoders run on the processor");
-        return;
-    }
     share_out(d, m, batch_max, pages, out);
     if (out->n == 0 || out->at[out->n - 1].first > 0)
         share_out(d, m, batch_max, pages_least, out);

@@ -49,29 +49,49 @@ static void rest_of_layer(struct engine *e, const struct model_layer *l, uint32_
     engine_norm(e, &l->mix_post, x, embed, x, cols);
 }
 
+/* Layer by layer, here. */
+static void run_layer(struct engine *e, struct engine_row *rows, uint32_t index, uint32_t n, float *hidden)
+{
+    const uint32_t piece = e->batch_max;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (uint32_t from = 0; from < n; from += piece) {
+            uint32_t cols = n - from < piece ? n - from : piece;
+            float *x = hidden + (size_t)from * e->m->embed;
+            begin_piece(e, rows, from, cols);
+            if (pass == 0)
+                engine_project(e, index, x, cols, ENGINE_KEYS);
+            else
+                rest_of_layer(e, &e->m->layer[index], index, x, cols);
+        }
+}
+
+/* Devices take a text that is one batch; a longer one is evaluated here. */
+static bool run_devices(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *hidden)
+{
+    if (!e->devices || n > e->batch_max)
+        return false;
+    embed_text(e, ids, n, hidden);
+    for (uint32_t i = 0; i < engine_devices_first(e->devices); i++)
+        run_layer(e, rows, i, n, hidden);
+    begin_piece(e, rows, 0, n);
+    return engine_devices_encode(e, hidden);
+}
+
 bool encoder_run(struct engine *e, struct engine_row *rows, const uint32_t *ids, uint32_t n, float *hidden)
 {
-    const struct model *m = e->m;
-    uint32_t piece = e->batch_max;
+    const uint32_t piece = e->batch_max;
     bool finite = true;
     CHECK(n >= 1 && n <= e->context);
     rows->seq->length = n;
     cache_reserve(&rows->seq->cache, n - 1, ids[n - 1]);
     memset(e->finite, true, piece * sizeof *e->finite);
-    embed_text(e, ids, n, hidden);
-    for (uint32_t i = 0; i < m->layers; i++) {
-        for (unsigned pass = 0; pass < 2; pass++)
-            for (uint32_t from = 0; from < n; from += piece) {
-                uint32_t cols = n - from < piece ? n - from : piece;
-                float *x = hidden + (size_t)from * m->embed;
-                begin_piece(e, rows, from, cols);
-                if (pass == 0)
-                    engine_project(e, i, x, cols, ENGINE_KEYS);
-                else
-                    rest_of_layer(e, &m->layer[i], i, x, cols);
-            }
+    if (!run_devices(e, rows, ids, n, hidden)) {
+        memset(e->finite, true, piece * sizeof *e->finite);
+        embed_text(e, ids, n, hidden);
+        for (uint32_t i = 0; i < e->m->layers; i++)
+            run_layer(e, rows, i, n, hidden);
     }
     for (uint32_t c = 0; c < piece; c++)
         finite = finite && e->finite[c];
-    return finite && e->ops->finite(hidden, (size_t)n * m->embed);
+    return finite && e->ops->finite(hidden, (size_t)n * e->m->embed);
 }

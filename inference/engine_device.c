@@ -24,7 +24,7 @@ struct engine_devices *engine_devices_new(const struct engine_options *o)
         return NULL;
     const struct model *m = o->model;
     struct engine_devices *d = mem_new(sizeof *d);
-    CHECK(o->devices_n <= DEVICES_MAX && model_writes(m));
+    CHECK(o->devices_n <= DEVICES_MAX);
     for (uint32_t i = 0; i < o->devices_n; i++) {
         CHECK(i == 0 || o->devices[i].first == o->devices[i - 1].end);
         d->at[d->n++] = o->devices[i];
@@ -111,12 +111,14 @@ static uint32_t list_wanted(struct engine *e, uint32_t *told)
     return n;
 }
 
-static enum err run_all(struct engine *e, struct device_batch *b, struct note *note)
+/* Through all devices; x takes what leaves one, and `out` what leaves the last where it has no output. */
+static enum err run_all(struct engine *e, struct device_batch *b, float *x, float *out, struct note *note)
 {
     const struct engine_devices *d = e->devices;
     enum err err = ERR_OK;
     for (unsigned i = 0; i < d->n && err == ERR_OK; i++) {
-        b->out = i + 1 < d->n ? e->x : NULL;
+        b->x = x;
+        b->out = i + 1 < d->n ? x : out;
         err = d->at[i].table->run(d->at[i].device_take, b, note);
     }
     return err;
@@ -151,16 +153,21 @@ static uint32_t length_before(const struct engine_seq *s, const struct engine_ro
     return s->length;
 }
 
-static void go_on_without(struct engine *e, const struct note *why)
+static void drop_devices(struct engine *e, const struct note *why)
 {
     struct engine_devices *d = e->devices;
-    struct engine_row *batch = e->rows, *rows = mem_array(e->batch_max, sizeof *rows);
-    uint32_t n = e->n, *position = mem_array(n, sizeof *position);
-    memcpy(position, e->position, n * sizeof *position);
     e->devices = NULL;
     if (d->lost)
         d->lost(d->lost_arg, why);
     engine_devices_free(d);
+}
+
+static void go_on_without(struct engine *e, const struct note *why)
+{
+    struct engine_row *batch = e->rows, *rows = mem_array(e->batch_max, sizeof *rows);
+    uint32_t n = e->n, *position = mem_array(n, sizeof *position);
+    memcpy(position, e->position, n * sizeof *position);
+    drop_devices(e, why);
     engine_trim(e, 0);
     for (struct engine_seq *s = e->seqs; s; s = s->after)
         refill(e, s, length_before(s, batch, position, n), rows);
@@ -172,27 +179,51 @@ static void go_on_without(struct engine *e, const struct note *why)
     free(position);
 }
 
-bool engine_devices_run(struct engine *e, size_t *cols)
+/* What a batch is for devices, but for what is wanted of it. */
+static struct device_batch batch_of(struct engine *e)
 {
     struct engine_devices *d = e->devices;
-    struct note note = {{0}};
-    struct device_batch b = {.n = e->n, .position = e->position, .x = e->x, .finite = d->finite};
+    struct device_batch b = {.n = e->n, .position = e->position, .finite = d->finite};
     list_pages(e, &b);
     if (e->rope[MODEL_ROPE])
         b.angles[0] = turn_rows(e, d->angles[0], false);
     if (e->rope[MODEL_ROPE_LOCAL])
         b.angles[1] = turn_rows(e, d->angles[1], true);
+    memset(d->finite, 1, e->n);
+    return b;
+}
+
+static void take_finite(struct engine *e)
+{
+    for (uint32_t c = 0; c < e->n; c++)
+        e->finite[c] = e->finite[c] && e->devices->finite[c];
+}
+
+bool engine_devices_run(struct engine *e, size_t *cols)
+{
+    struct note note = {{0}};
+    struct device_batch b = batch_of(e);
     b.wanted = list_wanted(e, &b.told);
     b.slot = e->slot;
     b.hidden = e->hidden;
     b.logits = e->logits;
-    memset(d->finite, 1, e->n);
-    if (run_all(e, &b, &note) != ERR_OK) {
+    if (run_all(e, &b, e->x, NULL, &note) != ERR_OK) {
         go_on_without(e, &note);
         return false;
     }
-    for (uint32_t c = 0; c < e->n; c++)
-        e->finite[c] = e->finite[c] && d->finite[c];
+    take_finite(e);
     *cols = b.wanted;
+    return true;
+}
+
+bool engine_devices_encode(struct engine *e, float *x)
+{
+    struct note note = {{0}};
+    struct device_batch b = batch_of(e);
+    if (run_all(e, &b, x, x, &note) != ERR_OK) {
+        drop_devices(e, &note);
+        return false;
+    }
+    take_finite(e);
     return true;
 }

@@ -93,6 +93,9 @@ uint32_t engine_devices_first(const struct engine_devices *d);
  * of all sequences are made again here, for what they had before the batch, and it returns false: the batch is to be
  * evaluated here, from its first layer on. */
 bool engine_devices_run(struct engine *e, size_t *cols);
+/* The same for an encoder: x[n, embed] of a whole text, as it leaves the layers that are evaluated here, through the
+ * others. False: x is to be made again, here. */
+bool engine_devices_encode(struct engine *e, float *x);
 
 /* -- moe.c -- */
 struct moe *moe_new(const struct model *m, uint32_t batch);

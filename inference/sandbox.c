@@ -77,6 +77,10 @@ static bool enter_empty_root(void)
 /* Not being allowed any of this is common (containers, hardened kernels) and no error. */
 static void enter_namespaces(struct sandbox_state *state)
 {
+    if (state->has_own_net) { /* entered before devices, of which none was found then */
+        state->has_own_root = unshare(CLONE_NEWNS | CLONE_NEWUTS) == 0 && enter_empty_root();
+        return;
+    }
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0) {
         state->has_own_net = true;
         state->has_own_root = enter_empty_root();
@@ -234,10 +238,9 @@ void sandbox_before_devices(const struct sandbox_options *o, struct sandbox_stat
 
 enum err sandbox_enter(const struct sandbox_options *o, struct sandbox_state *state, struct note *note)
 {
-    if (!o->has_devices) {
-        *state = (struct sandbox_state){0};
+    state->is_filtered = state->has_own_root = false;
+    if (!o->has_devices)
         close_above(o->fd_last);
-    }
     enum err e = set_limits(o, note);
     if (e != ERR_OK)
         return e;

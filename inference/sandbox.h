@@ -34,7 +34,8 @@ struct sandbox_state {
 };
 
 /* Enters for good, before any other thread was started. A wall that the system does not offer is left
- * out and shows in the state; one that it offers but that cannot be built is an error. */
+ * out and shows in the state; one that it offers but that cannot be built is an error. The state is zero before, or as
+ * sandbox_before_devices left it. */
 enum err sandbox_enter(const struct sandbox_options *o, struct sandbox_state *state, struct note *note) MUST_USE;
 
 /* For a process that is to start devices: what can be done before. What their drivers open then stays open, and may be

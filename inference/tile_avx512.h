@@ -7,7 +7,7 @@
  *
  * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
  * columns, six at a time: 12 sums, 12 running totals, 2 registers of codes and the broadcasts fill the 32 registers.
- * One column: codes are unpacked in registers on their way, since memory is what limits.
+ * Up to eight columns: codes of one tile are unpacked in registers on their way, once for all of them.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
 #include "inference/floats_avx512.h"
@@ -19,10 +19,11 @@
 
 #define TILES        2   /* of PACK_ROWS rows, side by side */
 #define COLS         6   /* columns that meet a register of codes */
+#define COLS_FEW     8   /* at most, that meet weights as they are packed */
 #define COLS_STRIP   126 /* columns whose totals are kept at once: 16 KiB */
 #define BLOCKS       (ARITH_RUN / ARITH_BLOCK)
 #define QUADS        8    /* of a slab */
-#define STREAM_AHEAD 4096 /* bytes that one column asks for before it gets to them, past the end of a page */
+#define STREAM_AHEAD 4096 /* bytes that few columns ask for before they get to them, past the end of a page */
 #define ALWAYS       static inline __attribute__((always_inline))
 
 /* -- codes -- */
@@ -376,7 +377,6 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
     struct unpacked u;
     size_t runs = quant_runs(x->n);
     const uint8_t *behind = tile + TILES * pack_tile_bytes(f, x->n); /* where the next two tiles begin */
-    memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
     for (size_t run = 0; run < runs; run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
         unpack(f, tile, blocks, &u, 0);
@@ -390,61 +390,91 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
     }
 }
 
-/* -- one column -- */
+/* -- few columns -- */
 
-ALWAYS __m512i dot_slab(const struct quant_format *f, const uint8_t *slab, const int8_t *q, unsigned from,
-                        unsigned quads, __m512i sum)
+/* A stretch of a slab against `cols` columns, from where the columns say; q: of the first column, at the slab. Few have
+ * two sums each, since one would be waited for. */
+ALWAYS void dot_slab(const struct quant_format *f, const uint8_t *slab, const int8_t *q, const struct column *c,
+                     size_t cols, size_t sub, unsigned from, unsigned quads, __m512i sum[COLS_FEW])
 {
-    __m512i odd = _mm512_setzero_si512();
-    bool wide = offset_of(f) == 128;
+    __m512i odd[COLS_FEW];
+    bool wide = offset_of(f) == 128, has_two = cols < 4;
 #pragma GCC unroll 8
-    for (unsigned g = from; g < from + quads; g += 2) {
-        sum = dot4(sum, quad(f->bits, f->has_table, slab, g), spread4(q + 4 * g), wide);
-        odd = dot4(odd, quad(f->bits, f->has_table, slab, g + 1), spread4(q + 4 * g + 4), wide);
+    for (size_t i = 0; i < cols; i++) {
+        sum[i] = _mm512_set1_epi32(c[i].start[sub]);
+        odd[i] = _mm512_setzero_si512();
     }
-    return _mm512_add_epi32(sum, odd);
+#pragma GCC unroll 8
+    for (unsigned g = from; g < from + quads; g++) {
+        __m512i w = quad(f->bits, f->has_table, slab, g);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < cols; i++) {
+            __m512i *to = has_two && g % 2 ? &odd[i] : &sum[i];
+            *to = dot4(*to, w, spread4(q + i * ARITH_RUN + 4 * g), wide);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; has_two && i < cols; i++)
+        sum[i] = _mm512_add_epi32(sum[i], odd[i]);
 }
 
-ALWAYS __m512 single_run(const struct quant_format *f, const uint8_t *p, const struct column *c, size_t blocks)
+/* A run of a tile as it is packed, added to total[cols, TILES x 16]. What stands STREAM_AHEAD behind is asked for. */
+ALWAYS void few_run(const struct quant_format *f, const uint8_t *p, const struct column *c, size_t cols, size_t blocks,
+                    float *total)
 {
     struct head h;
     const uint8_t *slab = p + pack_head_bytes(f, blocks);
-    __m512 run = _mm512_setzero_ps();
-    __m512i all = _mm512_setzero_si512();
+    const unsigned quads = f->input == QUANT_NARROW ? QUADS : f->sub / 4u;
+    __m512 run[COLS_FEW];
+    __m512i all[COLS_FEW], sum[COLS_FEW];
+    for (size_t i = 0; i < cols; i++) {
+        run[i] = _mm512_setzero_ps();
+        all[i] = _mm512_setzero_si512();
+    }
     read_head(f, p, blocks, &h);
 #pragma GCC unroll 1
     for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f)) {
-        const int8_t *q = c->q + b * ARITH_BLOCK;
+        const int8_t *q = c->q + b * ARITH_BLOCK; /* columns follow each other */
         for (size_t i = 0; i < pack_slab_bytes(f); i += 64)
             _mm_prefetch((const char *)slab + STREAM_AHEAD + i, _MM_HINT_T0);
-        if (f->input == QUANT_NARROW) {
-            __m512i sum = dot_slab(f, slab, q, 0, QUADS, _mm512_set1_epi32(c->start[b]));
-            run = narrow_terms(f, &h, b, c, sum, run);
-        } else if (f->sub == 32) {
-            __m512i sum = dot_slab(f, slab, q, 0, QUADS, _mm512_set1_epi32(c->start[b]));
-            all = _mm512_add_epi32(all, _mm512_mullo_epi32(sum, h.scale[b]));
-        } else {
-            __m512i low = dot_slab(f, slab, q, 0, QUADS / 2, _mm512_set1_epi32(c->start[2 * b]));
-            __m512i high = dot_slab(f, slab, q, QUADS / 2, QUADS / 2, _mm512_set1_epi32(c->start[2 * b + 1]));
-            all = _mm512_add_epi32(all, _mm512_mullo_epi32(low, h.scale[2 * b]));
-            all = _mm512_add_epi32(all, _mm512_mullo_epi32(high, h.scale[2 * b + 1]));
+#pragma GCC unroll 2
+        for (unsigned from = 0; from < QUADS; from += quads) {
+            size_t sub = (b * QUADS + from) / quads;
+            dot_slab(f, slab, q, c, cols, sub, from, quads, sum);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < cols; i++)
+                if (f->input == QUANT_NARROW)
+                    run[i] = narrow_terms(f, &h, b, &c[i], sum[i], run[i]);
+                else
+                    all[i] = _mm512_add_epi32(all[i], _mm512_mullo_epi32(sum[i], h.scale[sub]));
         }
     }
-    return f->input == QUANT_NARROW ? run : wide_terms(f, &h, c, all);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < cols; i++, total += TILES * PACK_ROWS) {
+        if (f->input == QUANT_WIDE)
+            run[i] = wide_terms(f, &h, &c[i], all[i]);
+        _mm512_storeu_ps(total, _mm512_add_ps(_mm512_loadu_ps(total), run[i]));
+    }
 }
 
-/* One tile against the only column. Tiles follow each other in memory, and one at a time is one stream. */
-ALWAYS void single(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
+/* One tile against up to COLS_FEW columns. Tiles follow each other in memory, and one at a time is one stream. */
+ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
 {
-    __m512 sum = _mm512_setzero_ps();
+    struct column c[COLS_FEW];
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
-        struct column c;
-        read_column(f, x, run, 0, &c);
-        sum = _mm512_add_ps(sum, single_run(f, tile, &c, blocks));
+        for (size_t i = 0; i < x->cols; i++)
+            read_column(f, x, run, i, &c[i]);
+        switch (x->cols) {
+#define E(n)                                                                                                           \
+    case n:                                                                                                            \
+        few_run(f, tile, c, n, blocks, total);                                                                         \
+        break;
+            E(1) E(2) E(3) E(4) E(5) E(6) E(7) default : few_run(f, tile, c, COLS_FEW, blocks, total);
+#undef E
+        }
         tile += pack_run_bytes(f, blocks);
     }
-    _mm512_storeu_ps(total, sum);
 }
 
 /* -- a matrix -- */
@@ -460,13 +490,11 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
         const uint8_t *other = count > PACK_ROWS ? tile + tile_bytes : tile;
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
-            if (x->cols > 1) {
+            memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
+            if (x->cols > COLS_FEW)
                 strip(f, tile, other, x, c, cols, total);
-            } else {
-                single(f, tile, x, total);
-                if (other != tile)
-                    single(f, other, x, total + PACK_ROWS);
-            }
+            for (size_t t = 0; x->cols <= COLS_FEW && t < (other == tile ? 1 : 2); t++)
+                few(f, t ? other : tile, x, total + t * PACK_ROWS);
             for (size_t i = 0; i < cols; i++)
                 memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
         }

@@ -98,12 +98,20 @@ static struct heard answer(const char *backend, const struct devices *devices, u
     return h;
 }
 
+static void needs_emulation(void)
+{
+    if (emulated_is())
+        return;
+    print_message("skip: a real GPU is not lost or filled for a test\n");
+    skip();
+}
+
 static struct devices all_devices(void)
 {
     struct devices d = {.table = kith_device_table()};
     emulated_gpus(1, (uint64_t)1 << 30);
     d.n = d.table->start(&d.why);
-    assert_int_equal(d.n, 1);
+    assert_true(d.n >= 1);
     return d;
 }
 
@@ -116,8 +124,9 @@ static void backends_take_gpus_or_not(void **state)
     assert_string_equal(here.opened.backend.s, "ref");
     assert_string_equal(here.opened.device.s, "");
     assert_string_equal(there.opened.backend.s, "cuda");
-    snprintf(want, sizeof want, "%u of %u layers on emulated GPU 0", there.opened.layers, there.opened.layers);
-    assert_string_equal(there.opened.device.s, want);
+    snprintf(want, sizeof want, "%u of %u layers on ", there.opened.layers, there.opened.layers);
+    assert_memory_equal(there.opened.device.s, want, strlen(want));
+    assert_true(!emulated_is() || strcmp(there.opened.device.s + strlen(want), "emulated GPU 0") == 0);
     assert_string_equal(any.opened.backend.s, "cuda");
     assert_true(hash_equal(&here.done.digest, &there.done.digest));
     assert_true(hash_equal(&here.done.digest, &any.done.digest));
@@ -127,6 +136,7 @@ static void backends_take_gpus_or_not(void **state)
 static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
 {
     (void)state;
+    needs_emulation();
     struct devices d = all_devices();
     struct heard here = answer("ref", NULL, 0), there = answer("cuda", &d, 5);
     assert_true(hash_equal(&here.done.digest, &there.done.digest));
@@ -138,6 +148,7 @@ static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
 static void without_a_gpu(void **state)
 {
     (void)state;
+    needs_emulation();
     struct devices none = {.n = 0}, d = all_devices();
     struct bytes file;
     struct buf out = {0};
@@ -160,6 +171,7 @@ static void without_a_gpu(void **state)
 static void layers_are_shared_out(void **state)
 {
     (void)state;
+    needs_emulation();
     struct devices d = all_devices();
     struct heard here = answer("ref", NULL, 0), whole = answer("cuda", &d, 0);
     uint64_t spare = (uint64_t)256 << 20, room = (opened_bytes * 6 / 10 + spare) * 32 / 31; /* devices.c leaves that */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,16 +22,22 @@
 
 static int pair[2];
 
+/* A process that has started GPUs, or has tried to and found none. */
+enum devices { NOT_TRIED, NONE_FOUND, STARTED };
+
 /* Runs `what` inside; its exit status, or minus the signal that killed it. */
-static int run_inside(int (*what)(void), uint64_t memory_bytes)
+static int run_with(enum devices devices, int (*what)(void), uint64_t memory_bytes)
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        struct sandbox_state state;
+        struct sandbox_state state = {0};
         struct note note;
-        const struct sandbox_options o = {.fd_last = pair[1], .fd_written = -1, .memory_bytes = memory_bytes};
+        const struct sandbox_options o = {
+            .fd_last = pair[1], .fd_written = -1, .memory_bytes = memory_bytes, .has_devices = devices == STARTED};
+        if (devices != NOT_TRIED)
+            sandbox_before_devices(&o, &state);
         if (sandbox_enter(&o, &state, &note) != ERR_OK || !state.is_filtered)
             _exit(99);
         _exit(what());
@@ -40,6 +47,11 @@ static int run_inside(int (*what)(void), uint64_t memory_bytes)
     close(pair[0]);
     close(pair[1]);
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run_inside(int (*what)(void), uint64_t memory_bytes)
+{
+    return run_with(NOT_TRIED, what, memory_bytes);
 }
 
 static int outcome_of(bool is_fine)
@@ -143,6 +155,30 @@ static void test_network_programs_processes_kill(void **state)
     assert_int_equal(run_inside(try_code, 0), OUTCOME_DENIED);
 }
 
+static int try_ioctl(void)
+{
+    int n = 0;
+    return outcome_of(ioctl(pair[1], FIONREAD, &n) == 0);
+}
+
+/* A driver may be spoken to, and its many addresses are not counted; the rest holds. */
+static void test_devices_leave_the_walls(void **state)
+{
+    (void)state;
+    assert_int_equal(run_inside(try_ioctl, 0), OUTCOME_DENIED);
+    assert_int_equal(run_with(NONE_FOUND, try_ioctl, 0), OUTCOME_DENIED);
+    assert_int_equal(run_with(STARTED, try_ioctl, 0), OUTCOME_FINE);
+    for (enum devices d = NONE_FOUND; d <= STARTED; d++) {
+        assert_int_equal(run_with(d, try_work, 0), OUTCOME_FINE);
+        assert_int_equal(run_with(d, try_read_file, 0), OUTCOME_DENIED);
+        assert_int_not_equal(run_with(d, try_write_file, 0), OUTCOME_FINE);
+        assert_int_equal(run_with(d, try_socket, 0), -SIGSYS);
+        assert_int_equal(run_with(d, try_program, 0), -SIGSYS);
+        assert_int_equal(run_with(d, try_code, 0), OUTCOME_DENIED);
+    }
+    assert_int_equal(run_with(STARTED, try_much_memory, (uint64_t)128 << 20), OUTCOME_FINE);
+}
+
 static void test_memory_is_limited(void **state)
 {
     (void)state;
@@ -161,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_work_goes_on),
         cmocka_unit_test(test_files_are_out_of_reach),
         cmocka_unit_test(test_network_programs_processes_kill),
+        cmocka_unit_test(test_devices_leave_the_walls),
         cmocka_unit_test(test_memory_is_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

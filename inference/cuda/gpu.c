@@ -44,6 +44,8 @@ static void gpu_close(struct device *d)
         return;
     if (d->queue) {
         gpu_graph_forget(d);
+        if (d->pinned)
+            cuda_unpin(d->queue, d->pinned);
         void *all[] = {
 #define B(name, type, count) d->b.name,
             GPU_BUFFERS(B)
@@ -84,8 +86,8 @@ static enum err make_buffers(struct device *d, struct note *note)
 static enum err gpu_open(const struct device_options *o, struct device **out, struct note *note)
 {
     struct device *d = mem_new(sizeof *d);
-    CHECK(model_writes(o->model) && o->first < o->end && o->end <= o->model->layers);
-    CHECK(!o->has_output || o->end == o->model->layers);
+    CHECK(o->first < o->end && o->end <= o->model->layers);
+    CHECK(!o->has_output || (model_writes(o->model) && o->end == o->model->layers));
     d->o = *o;
     d->page_bytes = gpu_page_bytes(o);
     d->layer_bytes = layer_cache_bytes(o->model);

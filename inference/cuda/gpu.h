@@ -76,6 +76,7 @@ struct gpu_buffers {
 /* Numbers of a batch, in one piece of memory that is copied at once. */
 struct gpu_facts {
     const uint32_t *position, *table, *slot, *all, *page; /* all: 0, 1, 2 ... */
+    const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
     uint8_t *finite;
 };
@@ -89,8 +90,9 @@ struct gpu_graph {
     struct cuda_graph *graph; /* NULL: it was seen once */
     uint64_t used;            /* when, in batches */
 };
-#define GPU_GRAPHS     48u
-#define GPU_GRAPH_ROWS 64u /* larger batches are busy for longer than their launches */
+#define GPU_GRAPHS      48u
+#define GPU_PINNED_ROWS 64u /* rows of logits that a GPU writes into the caller's memory by itself: 32 MiB of it */
+#define GPU_GRAPH_ROWS  64u /* larger batches are busy for longer than their launches */
 
 struct device {
     struct device_options o;
@@ -107,6 +109,7 @@ struct device {
     struct gpu_buffers b;
     float *hidden, *logits;
     uint32_t logits_rows;
+    float *pinned; /* the caller's logits, of the first rows */
     uint8_t *facts, *facts_host;
     uint64_t facts_room;
     void *scratch;

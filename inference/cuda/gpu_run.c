@@ -65,7 +65,8 @@ static void add_branch(const struct pass *t, const struct gpu_product *p, const 
 
 /* -- attention -- */
 
-static struct cuda_cache cache_of(const struct pass *t, uint32_t index)
+/* `position`: where rows are, or what they see. */
+static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const uint32_t *position)
 {
     const struct device *d = t->d;
     return (struct cuda_cache){.slab = d->slab_list,
@@ -73,16 +74,19 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index)
                                .layer_at = (index - d->o.first) * d->layer_bytes,
                                .heads_kv = t->m->heads_kv,
                                .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
-                               .position = t->f.position,
+                               .position = position,
                                .table = t->f.table,
                                .page = t->f.page};
 }
 
-static void project(const struct pass *t, const struct gpu_layer *l, const struct cuda_cache *cache)
+/* x[cols, embed], normed or not */
+static void project(const struct pass *t, uint32_t index, const float *x)
 {
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
-    struct cuda_input in = input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->query.w, &l->key.w, &l->value.w);
+    struct cuda_input in = input_of(t, x, m->embed, t->cols, marks_of(t), &l->query.w, &l->key.w, &l->value.w);
     product(t, &l->query, &in, b->q);
     product(t, &l->key, &in, b->k);
     product(t, &l->value, &in, b->v);
@@ -92,7 +96,7 @@ static void project(const struct pass *t, const struct gpu_layer *l, const struc
                                    .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
                                    .pairs = m->rope_pairs,
                                    .is_halves = (m->kind->has & HAS_HALVES) != 0};
-    cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, cache, marks_of(t));
+    cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
 }
 
 static struct cuda_attention attention_of(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
@@ -105,20 +109,24 @@ static struct cuda_attention attention_of(const struct model *m, const struct gp
                                    .pages_most = pages_most};
 }
 
-static void attend(const struct pass *t, const struct gpu_layer *l, const struct cuda_cache *cache)
+/* b.o, and as input of the output's product. */
+static struct cuda_input attend(const struct pass *t, uint32_t index)
 {
-    const struct gpu_buffers *b = &t->d->b;
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_cache cache = cache_of(t, index, t->f.sees);
     const struct cuda_attention a = attention_of(t->m, l, t->pages_most);
-    cuda_attend(t->d->stream, b->q, &a, cache, t->cols, marks_of(t), t->d->scratch, b->o);
-    struct cuda_input in = input_of(t, b->o, t->m->heads * t->m->head, t->cols, marks_of(t), &l->output.w, NULL, NULL);
-    add_branch(t, &l->output, &in, &l->attention_post);
+    const struct gpu_buffers *b = &t->d->b;
+    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), t->d->scratch, b->o);
+    return input_of(t, b->o, t->m->heads * t->m->head, t->cols, marks_of(t), &l->output.w, NULL, NULL);
 }
 
 /* -- the branch behind it -- */
 
 static void activate(const struct pass *t, uint64_t count)
 {
-    cuda_activate(t->d->stream, t->m->kind->has & HAS_GELU ? CUDA_GELU : CUDA_SILU, t->d->b.gate, t->d->b.up, count);
+    unsigned has = t->m->kind->has;
+    enum cuda_gate kind = has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+    cuda_activate(t->d->stream, kind, t->d->b.gate, t->d->b.up, count);
 }
 
 static void mix(const struct pass *t, const struct gpu_layer *l)
@@ -168,9 +176,8 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    const struct cuda_cache cache = cache_of(t, index);
     norm(t, &l->attention_norm, t->x, d->b.h);
-    project(t, l, &cache);
+    project(t, index, d->b.h);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->cols = wanted;
@@ -180,12 +187,35 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
     }
     if (t->cols == 0)
         return;
-    attend(t, l, &cache);
+    struct cuda_input in = attend(t, index);
+    add_branch(t, &l->output, &in, &l->attention_post);
     norm(t, &l->mix_norm, t->x, d->b.h);
     if (l->has_experts)
         mix_experts(t, l);
     else
         mix(t, l);
+}
+
+/* x plus what a product makes of `in`, normed. */
+static void add_and_norm(const struct pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                         const struct gpu_norm *n)
+{
+    cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
+    norm(t, n, t->x, t->x);
+}
+
+static void encoder_layer(const struct pass *t, uint32_t index)
+{
+    const struct device *d = t->d;
+    const struct gpu_layer *l = &d->layer[index - d->o.first];
+    project(t, index, t->x);
+    struct cuda_input in = attend(t, index);
+    add_and_norm(t, &l->output, &in, &l->attention_post);
+    in = input_of(t, t->x, t->m->embed, t->cols, marks_of(t), &l->up.w, NULL, NULL);
+    product(t, &l->up, &in, d->b.gate);
+    activate(t, (uint64_t)t->cols * t->m->mix);
+    in = input_of(t, d->b.gate, t->m->mix, t->cols, marks_of(t), &l->down.w, NULL, NULL);
+    add_and_norm(t, &l->down, &in, &l->mix_post);
 }
 
 static void output(struct pass *t, uint32_t told)
@@ -286,6 +316,7 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
                         {b->table, rows, 0},
                         {b->slot, b->wanted * sizeof(uint32_t), 0},
                         {NULL, rows, 0},
+                        {NULL, rows, 0},
                         {b->angles[0], b->angles[0] ? angles : 0, 0},
                         {b->angles[1], b->angles[1] ? angles : 0, 0},
                         {b->finite, b->n, 0},
@@ -307,8 +338,11 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         if (p[i].from)
             memcpy(d->facts_host + p[i].at, p[i].from, p[i].bytes);
-    for (uint32_t c = 0; c < b->n; c++)
+    const bool writes = model_writes(d->o.model);
+    for (uint32_t c = 0; c < b->n; c++) {
         store_le32(d->facts_host + p[3].at + 4 * c, c);
+        store_le32(d->facts_host + p[4].at + 4 * c, writes ? b->position[c] : b->n - 1);
+    }
     cuda_put(d->queue, d->facts, d->facts_host, all);
     const void *at[sizeof p / sizeof *p];
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
@@ -317,9 +351,10 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
                             .table = at[1],
                             .slot = at[2],
                             .all = at[3],
-                            .angles = {b->angles[0] ? at[4] : NULL, b->angles[1] ? at[5] : NULL},
-                            .finite = d->facts + p[6].at,
-                            .page = at[7]};
+                            .sees = at[4],
+                            .angles = {b->angles[0] ? at[5] : NULL, b->angles[1] ? at[6] : NULL},
+                            .finite = d->facts + p[7].at,
+                            .page = at[8]};
     return ERR_OK;
 }
 
@@ -328,7 +363,10 @@ static void queue_all(struct pass *t, const struct gpu_shape *shape)
 {
     const struct device *d = t->d;
     for (uint32_t i = d->o.first; i < d->o.end; i++)
-        layer(t, i, shape->wanted);
+        if (model_writes(t->m))
+            layer(t, i, shape->wanted);
+        else
+            encoder_layer(t, i);
     if (d->o.has_output && t->cols)
         output(t, shape->told);
 }
@@ -353,6 +391,29 @@ static void run_shape(struct pass *t, const struct gpu_shape *shape)
         queue_all(t, shape);
 }
 
+/* Logits come by the same memory every time: the first rows of it are pinned, and copied without a detour. */
+static void pin_logits(struct device *d, const struct device_batch *b)
+{
+    uint64_t rows = d->o.batch_max < GPU_PINNED_ROWS ? d->o.batch_max : GPU_PINNED_ROWS;
+    if (!b->told || d->pinned == b->logits)
+        return;
+    if (d->pinned)
+        cuda_unpin(d->queue, d->pinned);
+    d->pinned = b->logits;
+    cuda_pin(d->queue, d->pinned, rows * d->o.model->vocab * sizeof(float));
+}
+
+/* No copy is half of one kind of memory, half of the other. */
+static void get_logits(struct device *d, const struct device_batch *b)
+{
+    uint64_t vocab = d->o.model->vocab, pinned = b->told < GPU_PINNED_ROWS ? b->told : GPU_PINNED_ROWS;
+    if (pinned)
+        cuda_get(d->queue, b->logits, d->logits, pinned * vocab * sizeof(float));
+    if (b->told > pinned)
+        cuda_get(d->queue, b->logits + pinned * vocab, d->logits + pinned * vocab,
+                 (b->told - pinned) * vocab * sizeof(float));
+}
+
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
 {
     const struct model *m = d->o.model;
@@ -365,14 +426,14 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         e = put_facts(d, b, &t.f, note);
     if (e != ERR_OK)
         return e;
+    pin_logits(d, b);
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
     const struct gpu_shape shape = {b->n, b->wanted, b->told, pages_most};
     run_shape(&t, &shape);
     if (d->o.has_output && b->wanted) {
         cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);
-        if (b->told)
-            cuda_get(d->queue, b->logits, d->logits, (uint64_t)b->told * m->vocab * sizeof(float));
+        get_logits(d, b);
     } else if (!d->o.has_output) {
         cuda_get(d->queue, b->out, d->b.x, b->n * embed);
     }

@@ -29,8 +29,8 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i], i < count. */
 void cuda_add(void *stream, float *x, const float *y, uint64_t count);
-enum cuda_gate { CUDA_SILU, CUDA_GELU };
-/* gate[i] = activation of gate[i], times up[i], i < count. */
+enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE };
+/* gate[i] = activation of gate[i], times up[i], i < count; alone: the GELU by erf, and no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
 /* out[c] = x[slot[c]], [cols, n]; out is not x. */
 void cuda_gather(void *stream, const float *x, const uint32_t *slot, uint32_t n, uint32_t cols, float *out);
@@ -89,7 +89,7 @@ void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
 
-/* -- attend.cu -- */
+/* -- heads.cu, attend.cu -- */
 
 /* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/cache.h has it for the layers that
  * are here. Page number i begins at slab[i / CUDA_SLAB_PAGES] + i % CUDA_SLAB_PAGES x page_bytes. */
@@ -116,15 +116,33 @@ struct cuda_turn {                      /* how heads are normed and rotated; NUL
 void cuda_heads(void *stream, float *q, float *k, const float *v, uint32_t heads, uint32_t head, uint32_t rows,
                 const struct cuda_turn *turn, const struct cuda_cache *cache, struct cuda_marks marks);
 
+/* How the columns of a batch meet the cache, the same for all layers: in stretches of columns that follow each other in
+ * the batch and, position by position, in one sequence. Long ones walk over the cache together, short ones have its
+ * chunks computed apart. */
+struct cuda_stretch {
+    uint32_t first, cols;
+    uint32_t before; /* columns of short ones before it */
+};
+struct cuda_plan {
+    uint32_t long_n, short_n;           /* of them there are, the long ones first */
+    uint32_t short_cols, short_most;    /* columns of the short ones together, and of one at most */
+    const struct cuda_stretch *stretch; /* in the GPU's memory; NULL: each column by itself, and the rest is ignored */
+};
+
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
     uint32_t pages_most;          /* no column sees more pages */
+    struct cuda_plan plan;
 };
-/* What cuda_attend needs in scratch for so many columns. */
+/* The plan for columns slot[c] (NULL: c) of a batch, its stretches into out[cols]; all of it in this machine's memory.
+ * No plan changes a bit of what is computed, as long as a stretch is one. */
+struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads_kv, const uint32_t *position,
+                                  const uint32_t *table, const uint32_t *slot, uint32_t cols, struct cuda_stretch *out);
+/* What cuda_attend needs in scratch for so many columns, whatever the plan. */
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
 /* out[cols, heads, head]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of a
- * row is cleared where a score or a query is not finite, and its out is zeros. */
+ * row is cleared where a score or a query is not finite, and its out is zeros. Aligned to 256: scratch. */
 void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
                  uint32_t cols, struct cuda_marks marks, void *scratch, float *out);
 

@@ -114,10 +114,15 @@ __global__ static void gate_gelu(float *gate, const float *up, uint64_t count)
     each_pair(gate, up, count, [](float g, float u) { return arith_fn_gelu_tanh(g) * u; });
 }
 
+__global__ static void gelu_alone(float *gate, const float *, uint64_t count)
+{
+    each_pair(gate, gate, count, [](float g, float) { return arith_fn_gelu_erf(g); });
+}
+
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count)
 {
-    launch(kind == CUDA_GELU ? gate_gelu : gate_silu, blocks_for(count, 4 * THREADS), THREADS, 0, stream, gate, up,
-           count);
+    void (*const kernels[])(float *, const float *, uint64_t) = {gate_silu, gate_gelu, gelu_alone};
+    launch(kernels[kind], blocks_for(count, 4 * THREADS), THREADS, 0, stream, gate, up, count);
 }
 
 __global__ static void gather_rows(const float *x, const uint32_t *slot, uint32_t n, float *out)

@@ -139,6 +139,20 @@ void cuda_free_host(struct cuda_queue *q, void *p)
     (void)cudaFreeHost(p);
 }
 
+void cuda_pin(struct cuda_queue *q, void *p, size_t bytes)
+{
+    (void)cudaSetDevice(q->index);
+    if (cudaHostRegister(p, bytes, cudaHostRegisterDefault) != cudaSuccess)
+        (void)cudaGetLastError();
+}
+
+void cuda_unpin(struct cuda_queue *q, void *p)
+{
+    (void)cudaSetDevice(q->index);
+    if (cudaHostUnregister(p) != cudaSuccess)
+        (void)cudaGetLastError();
+}
+
 /* -- work: errors stay with the runtime until cuda_wait -- */
 
 void cuda_put(struct cuda_queue *q, void *device, const void *host, size_t bytes)

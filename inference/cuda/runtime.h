@@ -31,6 +31,10 @@ void cuda_free(struct cuda_queue *q, void *p);
 void *cuda_alloc_host(struct cuda_queue *q, uint64_t bytes);
 void cuda_free_host(struct cuda_queue *q, void *p);
 
+/* Memory of the caller's becomes such for a while; nothing is lost but speed where that cannot be. */
+void cuda_pin(struct cuda_queue *q, void *p, size_t bytes);
+void cuda_unpin(struct cuda_queue *q, void *p);
+
 /* Queued. Those of alloc_host's memory go on beside the caller. */
 void cuda_put(struct cuda_queue *q, void *device, const void *host, size_t bytes);
 void cuda_get(struct cuda_queue *q, void *host, const void *device, size_t bytes);

@@ -2,6 +2,7 @@
 #include "tests/cuda/runtime_emulated.h"
 
 #include "tests/cuda/emulate.h"
+#include "tests/cuda/memory.h"
 
 #include "inference/cuda/runtime.h"
 
@@ -20,6 +21,28 @@ static uint32_t gpus = 1, lose_at;
 static uint64_t gpu_bytes = (uint64_t)4 << 30;
 static std::map<void *, uint64_t> allocated;
 static uint64_t used[DEVICES_MAX];
+
+bool emulated_is(void)
+{
+    return true;
+}
+
+void *gpu_new(size_t bytes)
+{
+    size_t room = (bytes + 255) / 256 * 256 + 256;
+    void *p = aligned_alloc(256, room);
+    memset(p, 0xA5, room);
+    return p;
+}
+
+void gpu_free(void *p)
+{
+    free(p);
+}
+
+void gpu_wait(void)
+{
+}
 
 void emulated_gpus(uint32_t count, uint64_t bytes)
 {
@@ -109,6 +132,14 @@ void *cuda_alloc_host(struct cuda_queue *, uint64_t bytes)
 void cuda_free_host(struct cuda_queue *, void *p)
 {
     free(p);
+}
+
+void cuda_pin(struct cuda_queue *, void *, size_t)
+{
+}
+
+void cuda_unpin(struct cuda_queue *, void *)
+{
 }
 
 void cuda_put(struct cuda_queue *, void *device, const void *host, size_t bytes)

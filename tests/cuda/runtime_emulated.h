@@ -2,12 +2,15 @@
 #ifndef KITH_TESTS_CUDA_RUNTIME_EMULATED_H
 #define KITH_TESTS_CUDA_RUNTIME_EMULATED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* GPUs are emulated; if not (tests/cuda/real.cu), what follows does nothing. */
+bool emulated_is(void);
 /* How many there are (1), and the memory of each (4 GiB). */
 void emulated_gpus(uint32_t count, uint64_t bytes);
 /* The `nth` cuda_wait from now on, 1 being the next, says that the device is lost; 0: none does. */
