@@ -128,14 +128,14 @@ LANE void meet_if_seen(const struct attend_call *a, const struct tile_queries *q
         meet<BLOCKS, false>(a, q, c, view, all);
 }
 
-/* Block (stretch, part of the heads on a head of keys). BUFFERS 2: the next chunk comes while one is met. */
+/* Block (part of the heads on a head of keys, stretch). BUFFERS 2: the next chunk comes while one is met. */
 template <int BLOCKS, int BUFFERS>
 __global__ static void __launch_bounds__(WARPS *WARP) walk(const struct attend_call a)
 {
     LANE_SHARED(unsigned char, memory);
     uint32_t warp = threadIdx.x / WARP, from = warp * TILE_ROWS, begin, end, bytes = chunk_bytes(a.blocks);
-    struct cuda_stretch s = attend_stretch(&a, blockIdx.x);
-    struct attend_heads h = attend_heads_of(&a, blockIdx.y);
+    struct cuda_stretch s = attend_stretch(&a, blockIdx.y);
+    struct attend_heads h = attend_heads_of(&a, blockIdx.x);
     struct tile_queries q = tile_queries_at(memory + BUFFERS * bytes + warp * tile_queries_bytes(a.blocks), a.blocks);
     struct attend_sight sight[2];
     struct sums<BLOCKS> all = {
@@ -172,7 +172,7 @@ void attend_many(void *stream, const struct attend_call *call)
     uint32_t buffers = call->blocks <= 4 ? 2 : 1; /* of long heads one: 64 KiB is all that some GPUs have */
     size_t shared = buffers * 2 * ARITH_CHUNK * call->blocks * (ARITH_BLOCK + sizeof(float)) +
                     WARPS * tile_queries_bytes(call->blocks);
-    dim3 grid(call->a.plan.long_n, call->cache.heads_kv * call->parts);
+    dim3 grid(call->cache.heads_kv * call->parts, call->a.plan.long_n);
     launch(call->blocks <= 2   ? walk<2, 2>
            : call->blocks <= 4 ? walk<4, 2>
                                : walk<8, 1>,
