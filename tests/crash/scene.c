@@ -56,6 +56,15 @@ struct message {
     struct buf body;
 };
 
+/* Done on a thread, as far as a node can see. */
+struct work {
+    struct timer timer;
+    struct work *next, **link;
+    struct scene *scene;
+    host_fn work, done;
+    void *arg;
+};
+
 struct scene {
     struct host host; /* first */
     struct host *real;
@@ -69,6 +78,7 @@ struct scene {
     struct pubkey rich_id;
     struct member m[SCENE_NODES_MAX];
     struct message *messages;
+    struct work *works;
     const struct disk_trace *chain;
     uint64_t chain_height;
 };
@@ -114,6 +124,29 @@ static void host_cancel(struct host *h, struct timer *t)
     timer_remove(&of(h)->timers, t);
 }
 
+static void work_end(void *arg)
+{
+    struct work *w = arg;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    timer_remove(&w->scene->timers, &w->timer);
+    w->work(w->arg);
+    w->done(w->arg);
+    free(w);
+}
+
+static void host_work(struct host *h, host_fn work, host_fn done, void *arg)
+{
+    struct scene *s = of(h);
+    struct work *w = mem_new(sizeof *w);
+    *w = (struct work){.next = s->works, .link = &s->works, .scene = s, .work = work, .done = done, .arg = arg};
+    if (w->next)
+        w->next->link = &w->next;
+    s->works = w;
+    timer_add(&s->timers, &w->timer, s->now_ms + 2, work_end, w);
+}
+
 static enum err real_read(struct host *h, const char *path, size_t max, struct buf *out, struct note *note)
 {
     return host_read(of(h)->real, path, max, out, note);
@@ -156,6 +189,7 @@ static const struct host_ops host_ops = {
     .random = host_chance,
     .timer_set = host_set,
     .timer_cancel = host_cancel,
+    .submit = host_work,
     .read = real_read,
     .write = real_write,
     .rename = real_rename,
@@ -401,6 +435,8 @@ void scene_free(struct scene *s)
     }
     while (s->messages)
         message_free(s->messages);
+    while (s->works)
+        work_end(s->works);
     timer_heap_clear(&s->timers);
     host_uv_close(s->real);
     buf_clear(&s->genesis_room);
