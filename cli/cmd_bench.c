@@ -375,7 +375,6 @@ static enum err measure(const struct cli *cli, struct local *l, const struct siz
             e = measure_edit(l, edit, f, note);
     }
     out_progress_end(&progress);
-    f->memory_bytes_per_s = e == ERR_OK ? bandwidth_measure(local_opened(l)->threads) : 0;
     return e;
 }
 
@@ -482,6 +481,8 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     f.peak_bytes = local_close(l);
     if (e != ERR_OK)
         return cli_fail_note(cli, e, &note);
+    f.memory_bytes_per_s =
+        bandwidth_measure(opened.threads); /* a worker that waits for work reads kept weights again */
     if (cli->json)
         out_json_take(figures_json(model, &opened, &z, &f, how.batch));
     else

@@ -49,7 +49,7 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn fn, void *arg)
 #include <time.h>
 
 #define LOOKS 2000 /* a few microseconds */
-#define PARTS 4    /* of a piece, for each thread */
+#define PARTS 2    /* for each thread, that what is left of a piece is cut into */
 
 struct pool {
     unsigned threads;
@@ -62,18 +62,30 @@ struct pool {
     int stop;
     pool_fn fn;
     void *arg;
-    size_t n, part;     /* of the piece, and of what a thread takes at a time */
+    size_t n, grain;    /* of the piece, and what parts are multiples of */
     atomic_size_t next; /* where the next part begins */
 };
+
+/* Where the part that begins at `first` ends: parts get smaller towards the end, so that the last ones, for which the
+ * others wait, are short. */
+static size_t part_end(const struct pool *p, size_t first)
+{
+    size_t left = p->n - first, part = (left / (p->threads * PARTS) + p->grain - 1) / p->grain * p->grain;
+    if (part == 0)
+        part = p->grain;
+    return left < part ? p->n : first + part;
+}
 
 /* Takes parts until none is left. */
 static void do_parts(struct pool *p)
 {
-    for (;;) {
-        size_t first = atomic_fetch_add_explicit(&p->next, p->part, memory_order_relaxed);
-        if (first >= p->n)
-            return;
-        p->fn(p->arg, first, p->n - first < p->part ? p->n : first + p->part);
+    size_t first = atomic_load_explicit(&p->next, memory_order_relaxed);
+    while (first < p->n) {
+        size_t end = part_end(p, first);
+        if (atomic_compare_exchange_weak_explicit(&p->next, &first, end, memory_order_relaxed, memory_order_relaxed)) {
+            p->fn(p->arg, first, end);
+            first = atomic_load_explicit(&p->next, memory_order_relaxed);
+        }
     }
 }
 
@@ -168,9 +180,7 @@ void pool_run(struct pool *p, size_t n, size_t grain, pool_fn fn, void *arg)
     p->fn = fn;
     p->arg = arg;
     p->n = n;
-    p->part = (n / (p->threads * PARTS) + grain - 1) / grain * grain;
-    if (p->part == 0)
-        p->part = grain;
+    p->grain = grain;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     atomic_store_explicit(&p->finished, 0, memory_order_relaxed);
     next_turn(p);

@@ -189,7 +189,7 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
 {
     const struct quant_format *f = quant_format(type);
     size_t n = f->block == 256 ? 256 * (1 + draw(4)) : f->block == 32 ? 32 * (1 + draw(30)) : 1 + draw(300);
-    size_t rows = 1 + draw(75), row_bytes = quant_row_bytes(type, n);
+    size_t rows = 1 + draw(draw(3) ? 75 : 300), row_bytes = quant_row_bytes(type, n);
     if (draw(24) == 0)
         n = f->block > 1 ? 256 * 67 : n, rows = 5, row_bytes = quant_row_bytes(type, n); /* more runs than a round */
     uint8_t *data = mem_new(rows * row_bytes);

@@ -118,7 +118,26 @@ LANE_MMA(lane_mma, "s8", false)
 /* The same with a of uint8: the two bytes of a weight of 15 bits. */
 LANE_MMA(lane_mma_bytes, "u8", true)
 
-/* -- copies from global to shared memory that are waited for later: 16 bytes, both aligned to 16 -- */
+/* Four matrices of 8 rows of 16 bytes in shared memory: lane l says where row l % 8 of matrix l / 8 begins (aligned to
+ * 16), and gets word t of row g of each. So two of them are the b of lane_mma, of 8 columns that lie row by row. */
+LANE void lane_matrices(uint32_t d[4], const void *row)
+{
+#ifdef __CUDACC__
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(row))
+                 : "memory");
+#else
+    const unsigned char *all = emulate_exchange("lane_matrices", &row, sizeof row);
+    for (unsigned i = 0; i < 4; i++) {
+        const unsigned char *from;
+        memcpy(&from, all + 64 * (8 * i + emulate_lane() / 4), sizeof from);
+        memcpy(&d[i], from + emulate_lane() % 4 * 4, sizeof d[i]);
+    }
+#endif
+}
+
+/* -- copies from global to shared memory that are waited for later: 16 or 4 bytes, both aligned to as many -- */
 
 LANE void lane_copy16(void *shared, const void *global)
 {
@@ -127,6 +146,15 @@ LANE void lane_copy16(void *shared, const void *global)
                  "l"(global));
 #else
     *(uint4 *)shared = *(const uint4 *)global;
+#endif
+}
+LANE void lane_copy4(void *shared, const void *global)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global));
+#else
+    *(uint32_t *)shared = *(const uint32_t *)global;
 #endif
 }
 /* Ends a group of copies of this thread. */
@@ -141,6 +169,19 @@ template <int left> LANE void lane_copy_wait(void)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#endif
+}
+
+/* What a block may have of shared memory on this GPU. */
+static inline size_t lane_shared_most(void)
+{
+#ifdef __CUDACC__
+    int device = 0, bytes = 48 << 10;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    return (size_t)bytes;
+#else
+    return emulate_shared_most();
 #endif
 }
 

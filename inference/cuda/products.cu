@@ -158,23 +158,14 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
 
 /* -- any number of columns -- */
 
-template <class F> static void multiply(void *stream, const struct product *all, uint32_t picks)
+template <class F> static void multiply(void *stream, const struct product *p, uint32_t picks)
 {
-    if (all->chosen)
-        return launch_few<F, true>(stream, all, picks);
-    for (uint32_t first = 0; first < all->cols; first += few<false>::cols) {
-        struct product p = *all;
-        size_t at = (size_t)first * p.runs;
-        p.cols = all->cols - first < few<false>::cols ? all->cols - first : few<false>::cols;
-        p.in.q += at * ARITH_RUN;
-        p.in.s += at * (F::is_narrow ? RUN_BLOCKS : 1);
-        p.in.sums += at * 16;
-        p.out += (size_t)first * p.rows;
-        if (p.cols == 1)
-            launch_few<F, true>(stream, &p, 1);
-        else
-            launch_few<F, false>(stream, &p, 1);
-    }
+    if (p->chosen || p->cols == 1)
+        launch_few<F, true>(stream, p, picks);
+    else if (p->cols <= few<false>::cols)
+        launch_few<F, false>(stream, p, 1);
+    else
+        product_many(stream, F::type, p);
 }
 
 static void run(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, uint32_t picks,

@@ -42,6 +42,9 @@ LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float
     *out = p->adds ? *out + sum : sum;
 }
 
+/* -- matmul.cu: a blocked format, many columns -- */
+void product_many(void *stream, uint32_t type, const struct product *p);
+
 /* -- floats.cu: a matrix of floats, any number of columns -- */
 void product_floats(void *stream, uint32_t type, const struct product *p, uint32_t picks);
 

@@ -45,6 +45,16 @@ void emulate_set_order(enum emulate_order order)
     run_order = order;
 }
 
+static size_t shared_most = SHARED_AT_MOST;
+void emulate_set_shared(size_t bytes)
+{
+    shared_most = bytes ? bytes : SHARED_AT_MOST;
+}
+size_t emulate_shared_most(void)
+{
+    return shared_most;
+}
+
 uint64_t emulate_threads_run(void)
 {
     return threads_run;
@@ -242,7 +252,7 @@ static void run_block(size_t n)
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg)
 {
     size_t n = (size_t)block.x * block.y * block.z;
-    if (n == 0 || n > THREADS_AT_MOST || shared > SHARED_AT_MOST || grid.y > 65535 || grid.z > 65535) {
+    if (n == 0 || n > THREADS_AT_MOST || shared > shared_most || grid.y > 65535 || grid.z > 65535) {
         fprintf(stderr, "emulated GPU: no GPU launches %zu threads in a block with %zu bytes, grid %u x %u x %u\n", n,
                 shared, grid.x, grid.y, grid.z);
         abort();

@@ -17,8 +17,6 @@
 
 #include "tests/cuda/order.h"
 
-#include "tests/cuda/order.h"
-
 #define CUDA_EMULATED 1
 
 #define __global__
@@ -243,6 +241,8 @@ static inline float __int2float_rn(int x)
 
 /* The dynamic shared memory of the running block. */
 void *emulate_shared(void);
+/* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
+size_t emulate_shared_most(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
 /* While launches are recorded they are kept, with copies of their arguments, instead of run. */

@@ -1,7 +1,8 @@
-/* In which order the threads of an emulated GPU run; tests in C say it. */
+/* In which order the threads of an emulated GPU run, and what it has; tests in C say it. */
 #ifndef KITH_TESTS_CUDA_ORDER_H
 #define KITH_TESTS_CUDA_ORDER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -10,6 +11,8 @@ extern "C" {
 
 enum emulate_order { EMULATE_FORWARD, EMULATE_BACKWARD, EMULATE_MIXED };
 void emulate_set_order(enum emulate_order order);
+/* What a block may have of shared memory; 0: as the largest GPUs, 227 KiB. */
+void emulate_set_shared(size_t bytes);
 /* How many threads the calls so far ran. */
 uint64_t emulate_threads_run(void);
 
