@@ -42,13 +42,15 @@ LANE float fold_lanes(float even, float odd)
 template <uint32_t type, uint32_t cols>
 static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct product p, uint32_t first)
 {
-    product_pick(&p, 0);
-    const uint32_t lane = threadIdx.x % WARP, pack = blockIdx.x * WARPS + threadIdx.x / WARP,
+    uint32_t block;
+    const struct product_more m = product_matrix(&p, WARPS * ROWS_OF_WARP, &block);
+    const uint32_t lane = threadIdx.x % WARP, pack = block * WARPS + threadIdx.x / WARP,
                    row = pack * ROWS_OF_WARP + lane / LANES_OF_ROW, group = floats_of<type>::group,
                    groups = (p.n + group - 1) / group;
-    if (pack * ROWS_OF_WARP >= p.rows)
+    if (pack * ROWS_OF_WARP >= m.rows)
         return;
-    const uint8_t *w = p.w + ((size_t)pack * groups * WARP + lane) * 16;
+    const float *f = p.f + (size_t)product_column(&p) * p.n;
+    const uint8_t *w = m.w + product_expert(&p) + ((size_t)pack * groups * WARP + lane) * 16;
     float even[cols] = {0.0f}, odd[cols] = {0.0f};
     for (uint32_t g = 0; g < groups; g++, w += WARP * 16) {
         uint4 v = lane_load_once(w);
@@ -59,7 +61,7 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
             uint32_t i = g * group + j * ARITH_LANES + lane % LANES_OF_ROW * 2;
             LANE_UNROLL
             for (uint32_t c = 0; c < cols; c++) {
-                float2 x = x_pair(p.f + (size_t)min(first + c, p.cols - 1) * p.n, p.n, i);
+                float2 x = x_pair(f + (size_t)min(first + c, p.cols - 1) * p.n, p.n, i);
                 even[c] = even[c] + weight.x * x.x;
                 odd[c] = odd[c] + weight.y * x.y;
             }
@@ -68,14 +70,14 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
     LANE_UNROLL
     for (uint32_t c = 0; c < cols; c++) {
         float sum = fold_lanes(even[c], odd[c]);
-        if (lane % LANES_OF_ROW == 0 && row < p.rows && first + c < p.cols)
-            product_put(&p, first + c, row, sum);
+        if (lane % LANES_OF_ROW == 0 && row < m.rows && first + c < p.cols)
+            product_put_in(&p, &m, first + c, row, sum);
     }
 }
 
 template <uint32_t type> static void launch_floats(void *stream, const struct product *p, uint32_t picks)
 {
-    dim3 grid((p->rows + WARPS * ROWS_OF_WARP - 1) / (WARPS * ROWS_OF_WARP), picks);
+    dim3 grid(product_blocks(p, WARPS * ROWS_OF_WARP), picks);
     if (p->cols == 1)
         return launch(multiply_floats<type, 1>, grid, dim3(WARPS * WARP), 0, stream, *p, 0u);
     for (uint32_t first = 0; first < p->cols; first += COLS_AT_ONCE)

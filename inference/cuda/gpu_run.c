@@ -126,9 +126,9 @@ static void project(const struct pass *t, uint32_t index, const struct cuda_inpu
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
-    product(t, &l->query, in, b->q);
-    product(t, &l->key, in, b->k);
-    product(t, &l->value, in, b->v);
+    const struct cuda_task tasks[] = {
+        {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
+    cuda_multiply_together(t->d->stream, tasks, 3, in);
     const struct cuda_turn turn = {.query_gain = l->query_norm.gain,
                                    .key_gain = l->key_norm.gain,
                                    .epsilon = m->epsilon,
@@ -165,8 +165,8 @@ static void mix(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
-    product(t, &l->gate, &in, b->gate);
-    product(t, &l->up, &in, b->up);
+    const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
+    cuda_multiply_together(t->d->stream, tasks, 2, &in);
     in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
     add_branch(t, &l->down, &in, &l->mix_post);
 }

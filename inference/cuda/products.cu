@@ -102,14 +102,16 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
 /* Run r of this lane's row with all columns -> sums[cols, round, 32]. Several columns find the codes apart; with one
  * they are taken apart where they are needed, and registers are free for what comes. */
 template <class F, bool is_one>
-LANE void one_run(const struct product *p, uint32_t cols, uint32_t r, uint32_t lane, uint8_t *columns, float *sums)
+LANE void one_run(const struct product *p, const uint8_t *weights, uint32_t cols, uint32_t r, uint32_t lane,
+                  uint8_t *columns, float *sums)
 {
     struct lane_run<F> w;
     struct lane_quads<F> q;
-    run_load<F>(&w, p->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
+    run_load<F>(&w, weights + (size_t)r * F::run_bytes, lane);
     __syncwarp();
     for (uint32_t c = 0; c < cols; c++)
-        column_load<F>(&p->in, (size_t)c * p->runs + r, lane, columns + c * COLUMN_BYTES);
+        column_load<F>(&p->in, (size_t)(is_one ? product_column(p) : c) * p->runs + r, lane,
+                       columns + c * COLUMN_BYTES);
     __syncwarp();
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++)
@@ -129,21 +131,26 @@ static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F,
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
-    product_pick(&p, F::is_narrow ? RUN_BLOCKS : 1);
+    uint32_t block;
+    const struct product_more m = product_matrix(&p, WARP, &block);
+    const uint8_t *w = m.w + (is_one ? product_expert(&p) : 0) + (size_t)block * p.runs * F::run_bytes;
     const uint32_t cols = is_one ? 1 : p.cols, round = few<is_one>::round, lane = threadIdx.x % WARP,
-                   warp = threadIdx.x / WARP, warps = blockDim.x / WARP, row = blockIdx.x * WARP + lane;
+                   warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
     for (uint32_t first = 0; first < p.runs; first += round) {
         uint32_t end = min(p.runs, first + round);
         for (uint32_t r = first + warp; r < end; r += warps)
-            one_run<F, is_one>(&p, cols, r, lane, shared + warp * cols * COLUMN_BYTES, sums + (r - first) * WARP);
+            one_run<F, is_one>(&p, w, cols, r, lane, shared + warp * cols * COLUMN_BYTES, sums + (r - first) * WARP);
         __syncthreads();
         for (uint32_t r = first; warp < cols && r < end; r++)
             total = total + sums[(warp * round + r - first) * WARP + lane];
         __syncthreads();
     }
-    if (warp < cols && row < p.rows)
-        product_put(&p, warp, row, total);
+    if (warp >= cols)
+        return;
+    const struct product_more at = product_matrix(&p, WARP, &block);
+    if (block * WARP + lane < at.rows)
+        product_put_in(&p, &at, warp, block * WARP + lane, total);
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for each column. */
@@ -152,7 +159,7 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
     const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < p->cols ? p->cols : warps;
-    launch(multiply_few<F, is_one>, dim3((p->rows + WARP - 1) / WARP, picks), dim3(warps * WARP),
+    launch(multiply_few<F, is_one>, dim3(product_blocks(p, WARP), picks), dim3(warps * WARP),
            few_shared(p->cols, warps, few<is_one>::round), stream, *p);
 }
 
@@ -204,6 +211,24 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
     p.bias = bias;
     p.adds = adds;
     run(stream, w, in, 1, &p);
+}
+
+/* With few columns those of one format go together; with many each fills a GPU by itself. */
+void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
+{
+    bool is_done[PRODUCTS_MOST] = {false};
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_done[i])
+            continue;
+        struct product p = product_of(task[i].w, in, task[i].out);
+        p.bias = task[i].bias;
+        for (uint32_t k = i + 1; k < n && in->cols <= few<false>::cols; k++)
+            if (task[k].w->type == task[i].w->type) {
+                p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
+                is_done[k] = true;
+            }
+        run(stream, task[i].w, in, 1, &p);
+    }
 }
 
 /* Picks that share an expert read its matrix each for themselves: as few do when few rows are evaluated. */
