@@ -14,7 +14,7 @@
 
 #define LAYERS    2
 #define SEQUENCES 4
-#define ROWS_MOST 40
+#define ROWS_MOST 300
 
 static uint64_t seed = 0x9E3779B97F4A7C15u;
 
@@ -59,6 +59,7 @@ struct world {
     uint32_t *page, first[SEQUENCES], pages_most; /* tables */
     /* the batch */
     uint32_t rows, sequence[ROWS_MOST], *position, *table;
+    uint32_t leaves_out; /* one of so many rows does not go on */
 };
 
 static const uint32_t heads_long[] = {8, 64, 80, 96, 128, 256};
@@ -146,6 +147,7 @@ static void upload(struct world *w)
 static void draw_batch(struct world *w, uint32_t rows)
 {
     w->rows = rows;
+    w->leaves_out = 4;
     w->position = gpu_new(rows * sizeof *w->position);
     w->table = gpu_new(rows * sizeof *w->table);
     for (uint32_t r = 0; r < rows;) {
@@ -156,6 +158,24 @@ static void draw_batch(struct world *w, uint32_t rows)
             w->position[r] = to - count + i;
             w->table[r] = w->first[s];
         }
+    }
+    w->gpu.position = w->position;
+    w->gpu.table = w->table;
+}
+
+/* A prompt of one sequence, and a few columns of others before and behind it. */
+static void draw_stretches(struct world *w)
+{
+    uint32_t before = draw(4), behind = draw(4), most = w->length[0], n = 16 + draw(most - 16);
+    w->rows = before + n + behind;
+    w->leaves_out = 60;
+    w->position = gpu_new(w->rows * sizeof *w->position);
+    w->table = gpu_new(w->rows * sizeof *w->table);
+    for (uint32_t r = 0; r < w->rows; r++) {
+        bool is_prompt = r >= before && r < before + n;
+        uint32_t s = w->sequence[r] = is_prompt ? 0 : 1 + draw(SEQUENCES - 1);
+        w->position[r] = is_prompt ? most - n + r - before : draw(w->length[s]);
+        w->table[r] = w->first[s];
     }
     w->gpu.position = w->position;
     w->gpu.table = w->table;
@@ -194,7 +214,9 @@ static bool attend_one(struct world *w, const struct cuda_attention *a, uint32_t
     return query.finite;
 }
 
-static void compare_attention(struct world *w, const struct cuda_attention *a, bool wild)
+static unsigned walked; /* how often the plan had long stretches */
+
+static void compare_attention(struct world *w, const struct cuda_attention *a, bool wild, bool planned)
 {
     uint32_t cols = 0, n = w->m.heads * w->m.head, *slot = gpu_new(w->rows * sizeof *slot);
     float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
@@ -207,7 +229,7 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     memset(finite, 1, w->rows);
     memset(fine, 1, w->rows);
     for (uint32_t r = 0; r < w->rows; r++)
-        if (draw(4) || w->rows == 1) {
+        if (draw(w->leaves_out) || w->rows == 1) {
             slot[cols] = r;
             for (uint32_t h = 0; h < w->m.heads; h++)
                 if (!attend_one(w, a, r, h, q + (size_t)r * n + h * w->m.head,
@@ -215,9 +237,18 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
                     fine[r] = 0;
             cols++;
         }
-    void *scratch = gpu_new(cuda_attend_scratch(a, cols));
+    struct cuda_stretch *stretch = gpu_new(cols * sizeof *stretch);
+    struct cuda_attention way = *a;
+    if (planned)
+        way.plan = cuda_attend_plan(a, w->m.heads_kv, w->position, w->table, slot, cols, stretch);
+    size_t scratch_bytes = cuda_attend_scratch(a, cols);
+    uint8_t *scratch = gpu_new(scratch_bytes + 64);
     if (cols)
-        cuda_attend(NULL, q, a, &w->gpu, cols, (struct cuda_marks){slot, finite}, scratch, out);
+        cuda_attend(NULL, q, &way, &w->gpu, cols, (struct cuda_marks){slot, finite}, scratch, out);
+    for (size_t i = 0; i < 64; i++)
+        assert_int_equal(scratch[scratch_bytes + i], 0xA5);
+    walked += way.plan.long_n > 0;
+    free(stretch);
     char what[128];
     snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, %u columns", w->m.head, w->m.heads_kv,
              w->m.heads, a->window, (double)a->cap, cols);
@@ -251,7 +282,7 @@ static void attend_once(unsigned round)
                                .cap = draw(3) ? 0.0f : 2.0f + (float)draw(20),
                                .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
                                .pages_most = w.pages_most + draw(3)};
-    compare_attention(&w, &a, wild);
+    compare_attention(&w, &a, wild, draw(3) > 0);
     clear_world(&w);
 }
 
@@ -262,6 +293,32 @@ static void attention_is_alike(void **state)
         emulate_set_order((enum emulate_order)(round % 3));
         attend_once(round);
     }
+}
+
+/* Prompts: enough columns of a sequence that they walk, between others that do not. */
+static void long_stretches_are_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 24; round++) {
+        struct world w = {0};
+        bool wild = round % 4 == 3;
+        emulate_set_order((enum emulate_order)(round % 3));
+        draw_model(&w);
+        for (uint32_t s = 0; s < SEQUENCES; s++)
+            fill(&w, s, 20 + draw(240), wild);
+        upload(&w);
+        draw_stretches(&w);
+        struct cuda_attention a = {.heads = w.m.heads,
+                                   .head = w.m.head,
+                                   .scale = 0.07f,
+                                   .cap = draw(4) ? 0.0f : 5.0f,
+                                   .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
+                                   .pages_most = w.pages_most};
+        compare_attention(&w, &a, wild, true);
+        clear_world(&w);
+    }
+    print_message("%u batches had columns that walk\n", walked);
+    assert_true(walked > 5);
 }
 
 /* More chunks than are combined at a time, peaks rising and falling on the way. */
@@ -285,7 +342,7 @@ static void long_contexts_are_alike(void **state)
                                    .scale = 0.5f,
                                    .window = round < 3 ? 0 : 2000 + draw(5000),
                                    .pages_most = w.pages_most};
-        compare_attention(&w, &a, false);
+        compare_attention(&w, &a, false, draw(2));
         clear_world(&w);
     }
 }
@@ -342,7 +399,7 @@ static void heads_once(void)
     for (uint32_t s = 0; s < SEQUENCES; s++)
         fill(&w, s, ARITH_CHUNK * (1 + draw(3)), false); /* whole pages: nothing is spoilt */
     upload(&w);
-    draw_batch(&w, 1 + draw(ROWS_MOST));
+    draw_batch(&w, 1 + draw(40));
     for (uint32_t r = 0; r < w.rows; r++) /* a position once: rows must not meet in the cache */
         for (uint32_t i = 0; i < r; i++)
             if (w.sequence[i] == w.sequence[r] && w.position[i] == w.position[r])
@@ -400,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_are_turned_and_kept_alike),
         cmocka_unit_test(attention_is_alike),
+        cmocka_unit_test(long_stretches_are_alike),
         cmocka_unit_test(long_contexts_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,11 +235,104 @@ static void products_are_alike(void **state)
         }
 }
 
+/* -- experts -- */
+
+/* Random picks: of each row `used` different experts, listed as cuda_route lists them. */
+static struct cuda_picks draw_picks(uint32_t experts, uint32_t used, uint32_t rows)
+{
+    uint32_t all = rows * used, n = 0;
+    struct cuda_picks p = {
+        .chosen = aligned(all * 4), .begin = aligned((experts + 1) * 4), .pick = aligned(all * 4), .cols = rows};
+    for (uint32_t r = 0; r < rows; r++) {
+        uint32_t first = draw(draw(3) ? experts : 2), step = 1 + 2 * draw(experts / 2); /* experts is a power of two */
+        for (uint32_t i = 0; i < used; i++)
+            p.chosen[r * used + i] = (first + i * step) % experts;
+    }
+    for (uint32_t e = 0; e < experts; e++) {
+        p.begin[e] = n;
+        for (uint32_t i = 0; i < all; i++)
+            if (p.chosen[i] == e)
+                p.pick[n++] = i;
+    }
+    p.begin[experts] = n;
+    assert_int_equal(n, all);
+    return p;
+}
+
+/* Input of pick p for the reference: one column. */
+static void multiply_pick(const struct ops_weight *all, uint32_t expert, const float *x, float *out)
+{
+    struct ops_weight w = *all;
+    struct ops_input in = {.n = w.n, .cols = 1, .f = x};
+    void *blocks[2] = {mem_new(ops_blocks_bytes(w.n, 1)), mem_new(ops_blocks_bytes(w.n, 1))};
+    in.narrow = ops_blocks_at(blocks[0], w.n, 1);
+    in.wide = ops_blocks_at(blocks[1], w.n, 1);
+    w.data += expert * w.rows * w.row_bytes;
+    assert_true(ops_put_column(&ops_ref, &in, 0, x));
+    ops_ref.multiply(&w, 0, w.rows, &in, out, w.rows);
+    free(blocks[0]);
+    free(blocks[1]);
+}
+
+/* `share`: the picks of a row have its column, or each its own (1). */
+static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool shares)
+{
+    const struct quant_format *f = quant_format(type);
+    uint32_t experts = 4u << draw(3), used = 1 + draw(3), share = shares ? used : 1;
+    size_t n = f->block == 256 ? 256 * (1 + draw(3)) : 32 * (1 + draw(20)), rows = 1 + draw(70);
+    struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = quant_row_bytes(type, n)};
+    uint64_t stride = repack_bytes((uint32_t)type, (uint32_t)n, (uint32_t)rows);
+    uint8_t *data = mem_new(experts * rows * w.row_bytes), *packed = aligned(experts * stride);
+    struct batch b;
+    struct cuda_picks picks = draw_picks(experts, used, rows_of_batch);
+    draw_weights(type, data, experts * rows * w.row_bytes);
+    for (uint32_t e = 0; e < experts; e++) {
+        w.data = data + e * rows * w.row_bytes;
+        void *one = repack(&w);
+        memcpy(packed + e * stride, one, stride);
+        free(one);
+    }
+    w.data = data;
+    batch_init(&b, n, rows_of_batch * used / share);
+    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
+    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    float *out = aligned(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
+    cuda_multiply_picked(NULL, &m, stride, experts, share, &b.gpu, picks, out);
+    for (uint32_t p = 0; p < rows_of_batch * used; p++) {
+        multiply_pick(&w, picks.chosen[p], b.x + p / share * n, expected);
+        for (size_t r = 0; r < rows; r++)
+            if (arith_bits(expected[r]) != arith_bits(out[p * rows + r]))
+                fail_msg("%s: %u experts, %u of each of %u rows, pick %u, row %zu of %zu: %a, not %a",
+                         gguf_tensor_type_name(type), experts, used, rows_of_batch, p, r, rows,
+                         (double)out[p * rows + r], (double)expected[r]);
+    }
+    free(picks.chosen);
+    free(picks.begin);
+    free(picks.pick);
+    free(out);
+    free(expected);
+    free(data);
+    free(packed);
+    batch_clear(&b);
+}
+
+static void experts_are_alike(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {1, 2, 7, 30, 150};
+    for (size_t t = 0; t < TYPES; t++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            emulate_set_order((enum emulate_order)((i + t) % 3));
+            pick_once(types[t], rows[i], draw(2));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_are_quantised_alike),
         cmocka_unit_test(products_are_alike),
+        cmocka_unit_test(experts_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,7 +173,8 @@ static void route_once(void)
     uint32_t cols = 1 + draw(40), picks = cols * used;
     float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
     uint32_t *chosen = mem_array(picks, sizeof *chosen);
-    struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4)};
+    struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4),
+                           cols};
     uint8_t *finite = gpu_new(cols), *fine = mem_new(cols);
     memset(finite, 1, cols);
     for (uint32_t i = 0; i < cols * experts && draw(2); i++) /* ties */

@@ -40,56 +40,62 @@ LANE float fold_lanes(float even, float odd)
 }
 
 template <uint32_t type, uint32_t cols>
-static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct product p, uint32_t first)
+static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct product p)
 {
-    uint32_t block;
-    const struct product_more m = product_matrix(&p, WARPS * ROWS_OF_WARP, &block);
-    const uint32_t lane = threadIdx.x % WARP, pack = block * WARPS + threadIdx.x / WARP,
+    const struct product_part part = product_part_of(&p);
+    const uint32_t lane = threadIdx.x % WARP, pack = blockIdx.x * WARPS + threadIdx.x / WARP,
                    row = pack * ROWS_OF_WARP + lane / LANES_OF_ROW, group = floats_of<type>::group,
-                   groups = (p.n + group - 1) / group;
-    if (pack * ROWS_OF_WARP >= m.rows)
+                   groups = (p.n + group - 1) / group, first = blockIdx.y * cols;
+    if (pack * ROWS_OF_WARP >= product_matrix_of(&p).rows || first >= part.cols)
         return;
-    const float *f = p.f + (size_t)product_column(&p) * p.n;
-    const uint8_t *w = m.w + product_expert(&p) + ((size_t)pack * groups * WARP + lane) * 16;
+    uint32_t to[cols];
+    const float *x[cols];
+    LANE_UNROLL
+    for (uint32_t c = 0; c < cols; c++) {
+        to[c] = product_to(&part, min(first + c, part.cols - 1));
+        x[c] = p.f + (size_t)product_from(&p, to[c]) * p.n;
+    }
+    const uint8_t *w = part.w + ((size_t)pack * groups * WARP + lane) * 16;
     float even[cols] = {0.0f}, odd[cols] = {0.0f};
     for (uint32_t g = 0; g < groups; g++, w += WARP * 16) {
-        uint4 v = lane_load_once(w);
-        uint32_t word[4] = {v.x, v.y, v.z, v.w};
+        uint4 piece = lane_load_once(w);
+        uint32_t word[4] = {piece.x, piece.y, piece.z, piece.w};
         LANE_UNROLL
         for (uint32_t j = 0; j < floats_of<type>::pairs; j++) {
             float2 weight = pair_of<type>(word, j);
             uint32_t i = g * group + j * ARITH_LANES + lane % LANES_OF_ROW * 2;
             LANE_UNROLL
             for (uint32_t c = 0; c < cols; c++) {
-                float2 x = x_pair(f + (size_t)min(first + c, p.cols - 1) * p.n, p.n, i);
-                even[c] = even[c] + weight.x * x.x;
-                odd[c] = odd[c] + weight.y * x.y;
+                float2 v = x_pair(x[c], p.n, i);
+                even[c] = even[c] + weight.x * v.x;
+                odd[c] = odd[c] + weight.y * v.y;
             }
         }
     }
     LANE_UNROLL
     for (uint32_t c = 0; c < cols; c++) {
         float sum = fold_lanes(even[c], odd[c]);
-        if (lane % LANES_OF_ROW == 0 && row < m.rows && first + c < p.cols)
-            product_put_in(&p, &m, first + c, row, sum);
+        if (lane % LANES_OF_ROW == 0 && row < product_matrix_of(&p).rows && first + c < part.cols)
+            product_put(&p, to[c], row, sum);
     }
 }
 
-template <uint32_t type> static void launch_floats(void *stream, const struct product *p, uint32_t picks)
+template <uint32_t type> static void launch_floats(void *stream, const struct product *p)
 {
-    dim3 grid(product_blocks(p, WARPS * ROWS_OF_WARP), picks);
-    if (p->cols == 1)
-        return launch(multiply_floats<type, 1>, grid, dim3(WARPS * WARP), 0, stream, *p, 0u);
-    for (uint32_t first = 0; first < p->cols; first += COLS_AT_ONCE)
-        launch(multiply_floats<type, COLS_AT_ONCE>, grid, dim3(WARPS * WARP), 0, stream, *p, first);
+    const uint32_t cols = p->cols == 1 ? 1 : COLS_AT_ONCE, rows = WARPS * ROWS_OF_WARP;
+    dim3 grid((product_rows(p) + rows - 1) / rows, (p->cols + cols - 1) / cols, p->z);
+    if (cols == 1)
+        launch(multiply_floats<type, 1>, grid, dim3(WARPS * WARP), 0, stream, *p);
+    else
+        launch(multiply_floats<type, COLS_AT_ONCE>, grid, dim3(WARPS * WARP), 0, stream, *p);
 }
 
-void product_floats(void *stream, uint32_t type, const struct product *p, uint32_t picks)
+void product_floats(void *stream, uint32_t type, const struct product *p)
 {
     if (type == GGUF_TENSOR_F32)
-        launch_floats<GGUF_TENSOR_F32>(stream, p, picks);
+        launch_floats<GGUF_TENSOR_F32>(stream, p);
     else if (type == GGUF_TENSOR_F16)
-        launch_floats<GGUF_TENSOR_F16>(stream, p, picks);
+        launch_floats<GGUF_TENSOR_F16>(stream, p);
     else
-        launch_floats<GGUF_TENSOR_BF16>(stream, p, picks);
+        launch_floats<GGUF_TENSOR_BF16>(stream, p);
 }

@@ -183,7 +183,7 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     const struct model *m = t->m;
     void *stream = t->d->stream;
     uint32_t picks_n = t->cols * m->experts_used;
-    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick};
+    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
     cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);

@@ -1,6 +1,6 @@
 /* Heads of queries, keys and values behind their products (inference/layer.c, heads_part): normed, rotated, and keys
  * and values into the cache as int8. Half a warp for each head, since a norm has 16 stripes. */
-#include "inference/cuda/chunk_at.h"
+#include "inference/cuda/chunk_at.cuh"
 
 #define UNITS       8u /* heads of a block of threads */
 #define SHARED_MOST (48u << 10)

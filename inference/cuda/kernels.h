@@ -88,6 +88,7 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
     float *weight;    /* [P] */
     uint32_t *begin;  /* [experts + 1] where an expert's picks begin in `pick` */
     uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
+    uint32_t cols;    /* an expert has at most one pick of each row */
 };
 /* moe.c's routing: score[cols, experts] is scratch then. */
 void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
@@ -103,7 +104,7 @@ void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
 
-/* -- attend.cu -- */
+/* -- heads.cu, attend.cu -- */
 
 /* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/cache.h has it for the layers that
  * are here. Page number i begins at slab[i / CUDA_SLAB_PAGES] + i % CUDA_SLAB_PAGES x page_bytes. */
@@ -130,15 +131,33 @@ struct cuda_turn {                      /* how heads are normed and rotated; NUL
 void cuda_heads(void *stream, float *q, float *k, const float *v, uint32_t heads, uint32_t head, uint32_t rows,
                 const struct cuda_turn *turn, const struct cuda_cache *cache, struct cuda_marks marks);
 
+/* How the columns of a batch meet the cache, the same for all layers: in stretches of columns that follow each other in
+ * the batch and, position by position, in one sequence. Long ones walk over the cache together, short ones have its
+ * chunks computed apart. */
+struct cuda_stretch {
+    uint32_t first, cols;
+    uint32_t before; /* columns of short ones before it */
+};
+struct cuda_plan {
+    uint32_t long_n, short_n;           /* of them there are, the long ones first */
+    uint32_t short_cols, short_most;    /* columns of the short ones together, and of one at most */
+    const struct cuda_stretch *stretch; /* in the GPU's memory; NULL: each column by itself, and the rest is ignored */
+};
+
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
     uint32_t pages_most;          /* no column sees more pages */
+    struct cuda_plan plan;
 };
-/* What cuda_attend needs in scratch for so many columns. */
+/* The plan for columns slot[c] (NULL: c) of a batch, its stretches into out[cols]; all of it in this machine's memory.
+ * No plan changes a bit of what is computed, as long as a stretch is one. */
+struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads_kv, const uint32_t *position,
+                                  const uint32_t *table, const uint32_t *slot, uint32_t cols, struct cuda_stretch *out);
+/* What cuda_attend needs in scratch for so many columns, whatever the plan. */
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
 /* out[cols, heads, head]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of a
- * row is cleared where a score or a query is not finite, and its out is zeros. */
+ * row is cleared where a score or a query is not finite, and its out is zeros. Aligned to 256: scratch. */
 void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
                  uint32_t cols, struct cuda_marks marks, void *scratch, float *out);
 

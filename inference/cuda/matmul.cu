@@ -13,6 +13,7 @@
 #define COLS          64u /* of a warp */
 #define NT            (COLS / 8)
 #define COLUMN_STRIDE 272u /* bytes: 16 more than a run has, so that rows of matrices are in different banks */
+#define COLS_MOST     128u /* of a block */
 #define THREADS_MOST  256u
 
 /* -- a run in shared memory -- */
@@ -35,21 +36,30 @@ template <class F> LANE struct stage<F> stage_at(uint8_t *shared, uint32_t cols)
     return s;
 }
 
-/* Begins to copy run r of the block's rows and columns. Behind the last ones stand copies of the last. */
+/* Which columns of the result a block has, [cols] at the beginning of shared memory; behind the last ones the last. */
+LANE void
+list_columns(const struct product_part *part, uint32_t first, uint32_t cols, uint32_t *to)
+{
+    for (uint32_t i = threadIdx.x; i < cols; i += blockDim.x)
+        to[i] = product_to(part, min(first + i, part->cols - 1));
+}
+
+/* Begins to copy run r of the block's rows and columns. Behind the last rows stand copies. */
 template <class F>
-LANE void stage_copy(const struct product *p, const struct stage<F> *s, uint32_t r, uint32_t cols)
+LANE void stage_copy(const struct product *p, const uint8_t *w, const uint32_t *to, const struct stage<F> *s,
+                     uint32_t r, uint32_t cols)
 {
     const uint32_t pieces = F::run_bytes / 16, tiles = (p->rows + REPACK_ROWS - 1) / REPACK_ROWS;
     for (uint32_t i = threadIdx.x; i < TILES * pieces; i += blockDim.x) {
         uint32_t tile = min(blockIdx.x * TILES + i / pieces, tiles - 1);
-        lane_copy16(s->w + i * 16, p->w + ((size_t)tile * p->runs + r) * F::run_bytes + i % pieces * 16);
+        lane_copy16(s->w + i * 16, w + ((size_t)tile * p->runs + r) * F::run_bytes + i % pieces * 16);
     }
     for (uint32_t i = threadIdx.x; i < cols * 16; i += blockDim.x) {
-        size_t at = (size_t)min(blockIdx.y * cols + i / 16, p->cols - 1) * p->runs + r;
+        size_t at = (size_t)product_from(p, to[i / 16]) * p->runs + r;
         lane_copy16(s->q + i / 16 * COLUMN_STRIDE + i % 16 * 16, p->in.q + at * ARITH_RUN + i % 16 * 16);
     }
     for (uint32_t i = threadIdx.x; i < cols * 2; i += blockDim.x) {
-        size_t at = (size_t)min(blockIdx.y * cols + i / 2, p->cols - 1) * p->runs + r;
+        size_t at = (size_t)product_from(p, to[i / 2]) * p->runs + r;
         if constexpr (F::has_min)
             lane_copy16(s->sums + i * 8, p->in.sums + at * 16 + i % 2 * 8);
         if constexpr (F::is_narrow)
@@ -317,16 +327,17 @@ LANE void run_wide(const struct stage<F> *s, const struct place *at, float total
 
 /* -- the kernel -- */
 
+/* `left` columns are there, from the warp's on: to[left]. */
 template <class F, uint32_t tiles>
-LANE void put_totals(const struct product *p, const struct place *at, uint32_t row, uint32_t col,
+LANE void put_totals(const struct product *p, const struct place *at, uint32_t row, const uint32_t *to, uint32_t left,
                      const float total[tiles][NT][4])
 {
     LANE_UNROLL
     for (uint32_t i = 0; i < tiles * NT * 4; i++) {
         uint32_t tile = i / (NT * 4), n = i / 4 % NT, o = i % 4;
-        uint32_t r = row + tile * 16 + o / 2 * 8 + at->g, c = col + n * 8 + 2 * at->t + o % 2;
-        if (r < p->rows && c < p->cols)
-            product_put(p, c, r, total[tile][n][o]);
+        uint32_t r = row + tile * 16 + o / 2 * 8 + at->g, c = n * 8 + 2 * at->t + o % 2;
+        if (r < p->rows && c < left)
+            product_put(p, to[c], r, total[tile][n][o]);
     }
 }
 
@@ -334,28 +345,35 @@ template <class F>
 static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct product p, uint32_t stages)
 {
     LANE_SHARED(uint8_t, shared);
+    const struct product_part part = product_part_of(&p);
     const uint32_t tiles = fragments<F>::tiles, across = ROWS / (16 * tiles), lane = threadIdx.x % WARP,
                    warp = threadIdx.x / WARP, cols = blockDim.x / WARP / across * COLS,
-                   row = warp % across * 16 * tiles;
+                   row = warp % across * 16 * tiles, first = blockIdx.y * cols;
+    if (first >= part.cols)
+        return;
     struct place at = {nullptr, row % REPACK_ROWS, warp / across * COLS, lane / 4, lane % 4};
+    uint32_t *to = (uint32_t *)shared;
+    uint8_t *stage0 = shared + COLS_MOST * sizeof *to;
     float total[tiles][NT][4] = {{{0.0f}}};
+    list_columns(&part, first, cols, to);
+    __syncthreads();
     if (stages == 2) {
-        struct stage<F> s = stage_at<F>(shared, cols);
-        stage_copy(&p, &s, 0, cols);
+        struct stage<F> s = stage_at<F>(stage0, cols);
+        stage_copy(&p, part.w, to, &s, 0, cols);
         lane_copy_end();
     }
     for (uint32_t r = 0; r < p.runs; r++) {
         uint32_t next = r + stages - 1;
-        struct stage<F> s = stage_at<F>(shared + next % stages * stage_bytes<F>(cols), cols);
+        struct stage<F> s = stage_at<F>(stage0 + next % stages * stage_bytes<F>(cols), cols);
         if (next < p.runs)
-            stage_copy(&p, &s, next, cols);
+            stage_copy(&p, part.w, to, &s, next, cols);
         lane_copy_end();
         if (stages == 2)
             lane_copy_wait<1>();
         else
             lane_copy_wait<0>();
         __syncthreads();
-        s = stage_at<F>(shared + r % stages * stage_bytes<F>(cols), cols);
+        s = stage_at<F>(stage0 + r % stages * stage_bytes<F>(cols), cols);
         at.run = s.w + row / REPACK_ROWS * F::run_bytes;
         if constexpr (F::is_narrow)
             run_terms<F>(&s, &at, total);
@@ -363,22 +381,23 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
             run_wide<F, tiles>(&s, &at, total);
         __syncthreads();
     }
-    put_totals<F, tiles>(&p, &at, blockIdx.x * ROWS + row, blockIdx.y * cols + at.col, total);
+    if (first + at.col < part.cols)
+        put_totals<F, tiles>(&p, &at, blockIdx.x * ROWS + row, to + at.col, part.cols - first - at.col, total);
 }
 
 /* As many columns in a block, and as many runs in shared memory, as there is room for. */
 template <class F> static void launch_many(void *stream, const struct product *p)
 {
     const uint32_t across = ROWS / (16 * fragments<F>::tiles), most = THREADS_MOST / (across * WARP);
-    size_t room = lane_shared_most();
+    const size_t room = lane_shared_most() - COLS_MOST * sizeof(uint32_t);
     uint32_t wide = p->cols > COLS ? most : 1, stages = 2;
     while (wide > 1 && stages * stage_bytes<F>(wide * COLS) > room)
         wide--;
     if (stages * stage_bytes<F>(wide * COLS) > room)
         stages = 1;
-    dim3 grid((p->rows + ROWS - 1) / ROWS, (p->cols + wide * COLS - 1) / (wide * COLS));
-    launch(multiply_many<F>, grid, dim3(wide * across * WARP), stages * stage_bytes<F>(wide * COLS), stream, *p,
-           stages);
+    dim3 grid((p->rows + ROWS - 1) / ROWS, (p->cols + wide * COLS - 1) / (wide * COLS), p->z);
+    size_t bytes = COLS_MOST * sizeof(uint32_t) + stages * stage_bytes<F>(wide * COLS);
+    launch(multiply_many<F>, grid, dim3(wide * across * WARP), bytes, stream, *p, stages);
 }
 
 void product_many(void *stream, uint32_t type, const struct product *p)

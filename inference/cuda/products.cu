@@ -12,9 +12,12 @@
 template <bool is_one> struct few {
     static constexpr uint32_t warps = 8, cols = is_one ? 1 : 8, round = is_one ? 64 : 32;
 };
-/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128. */
+/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128; Q5_1 with
+ * several columns needs more. */
 template <class F, bool is_one> constexpr uint32_t few_blocks(void)
 {
+    if (!is_one && F::type == GGUF_TENSOR_Q5_1)
+        return 1;
     return is_one && F::bits < 5 && !F::has_table ? 3 : 2;
 }
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
@@ -99,19 +102,21 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
     return run;
 }
 
-/* Run r of this lane's row with all columns -> sums[cols, round, 32]. Several columns find the codes apart; with one
- * they are taken apart where they are needed, and registers are free for what comes. */
+/* Run r of this lane's row with `cols` columns from `first` on -> sums[cols, round, 32]. Several columns find the codes
+ * apart; with one they are taken apart where they are needed, and registers are free for what comes. */
 template <class F, bool is_one>
-LANE void one_run(const struct product *p, const uint8_t *weights, uint32_t cols, uint32_t r, uint32_t lane,
+LANE void one_run(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t r,
                   uint8_t *columns, float *sums)
 {
+    const uint32_t lane = threadIdx.x % WARP;
     struct lane_run<F> w;
     struct lane_quads<F> q;
-    run_load<F>(&w, weights + (size_t)r * F::run_bytes, lane);
+    run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
-    for (uint32_t c = 0; c < cols; c++)
-        column_load<F>(&p->in, (size_t)(is_one ? product_column(p) : c) * p->runs + r, lane,
-                       columns + c * COLUMN_BYTES);
+    for (uint32_t c = 0; c < cols; c++) {
+        size_t from = product_from(p, product_to(part, first + c));
+        column_load<F>(&p->in, from * p->runs + r, lane, columns + c * COLUMN_BYTES);
+    }
     __syncwarp();
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++)
@@ -131,86 +136,85 @@ static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F,
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
-    uint32_t block;
-    const struct product_more m = product_matrix(&p, WARP, &block);
-    const uint8_t *w = m.w + (is_one ? product_expert(&p) : 0) + (size_t)block * p.runs * F::run_bytes;
-    const uint32_t cols = is_one ? 1 : p.cols, round = few<is_one>::round, lane = threadIdx.x % WARP,
-                   warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    const struct product_part part = product_part_of(&p);
+    const uint32_t from = blockIdx.y * few<is_one>::cols;
+    if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
+        return;
+    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<is_one>::cols), round = few<is_one>::round,
+                   lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
     for (uint32_t first = 0; first < p.runs; first += round) {
         uint32_t end = min(p.runs, first + round);
         for (uint32_t r = first + warp; r < end; r += warps)
-            one_run<F, is_one>(&p, w, cols, r, lane, shared + warp * cols * COLUMN_BYTES, sums + (r - first) * WARP);
+            one_run<F, is_one>(&p, &part, from, cols, r, columns, sums + (r - first) * WARP);
         __syncthreads();
         for (uint32_t r = first; warp < cols && r < end; r++)
             total = total + sums[(warp * round + r - first) * WARP + lane];
         __syncthreads();
     }
-    if (warp >= cols)
-        return;
-    const struct product_more at = product_matrix(&p, WARP, &block);
-    if (block * WARP + lane < at.rows)
-        product_put_in(&p, &at, warp, block * WARP + lane, total);
+    const uint32_t row = blockIdx.x * WARP + lane;
+    if (warp < cols && row < product_matrix_of(&p).rows)
+        product_put(&p, product_to(&part, from + warp), row, total);
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for each column. */
-template <class F, bool is_one> static void launch_few(void *stream, const struct product *p, uint32_t picks)
+template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
 {
-    const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most;
+    const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most,
+                   cols = p->cols < few<is_one>::cols ? p->cols : few<is_one>::cols;
     uint32_t warps = (p->runs + turns - 1) / turns;
-    warps = warps < p->cols ? p->cols : warps;
-    launch(multiply_few<F, is_one>, dim3(product_blocks(p, WARP), picks), dim3(warps * WARP),
-           few_shared(p->cols, warps, few<is_one>::round), stream, *p);
+    warps = warps < cols ? cols : warps;
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<is_one>::cols - 1) / few<is_one>::cols, p->z);
+    launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<is_one>::round), stream, *p);
 }
 
 /* -- any number of columns -- */
 
-template <class F> static void multiply(void *stream, const struct product *p, uint32_t picks)
+/* Picks of an expert, on the average, from which on the unit for matrices is worth its tiles of 64 columns. */
+#define PICKS_MANY 8u
+
+template <class F> static void multiply(void *stream, const struct product *p)
 {
-    if (p->chosen || p->cols == 1)
-        launch_few<F, true>(stream, p, picks);
-    else if (p->cols <= few<false>::cols)
-        launch_few<F, false>(stream, p, 1);
+    if (p->cols == 1)
+        launch_few<F, true>(stream, p);
+    else if (p->cols <= few<false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
+        launch_few<F, false>(stream, p);
     else
         product_many(stream, F::type, p);
 }
 
-static void run(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, uint32_t picks,
-                struct product *p)
+static void multiply_any(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, struct product *p)
 {
+    p->w = (const uint8_t *)w->data;
+    p->n = w->n;
+    p->rows = w->rows;
+    p->runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
+    p->f = in->f;
     switch (w->type) {
 #define E(name, input, ...)                                                                                            \
     case GGUF_TENSOR_##name:                                                                                           \
         p->in = input == QUANT_NARROW ? in->narrow : in->wide;                                                         \
-        multiply<format_of<GGUF_TENSOR_##name>>(stream, p, picks);                                                     \
+        multiply<format_of<GGUF_TENSOR_##name>>(stream, p);                                                            \
         return;
         QUANT_BLOCKED_LIST(E)
 #undef E
     default:
-        product_floats(stream, w->type, p, picks);
+        product_floats(stream, w->type, p);
     }
-}
-
-static struct product product_of(const struct cuda_matrix *w, const struct cuda_input *in, float *out)
-{
-    struct product p = {};
-    p.w = (const uint8_t *)w->data;
-    p.n = w->n;
-    p.rows = w->rows;
-    p.runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
-    p.cols = in->cols;
-    p.f = in->f;
-    p.out = out;
-    return p;
 }
 
 void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
                    float *out)
 {
-    struct product p = product_of(w, in, out);
+    struct product p = {};
+    p.cols = in->cols;
     p.bias = bias;
     p.adds = adds;
-    run(stream, w, in, 1, &p);
+    p.out = out;
+    p.z = 1;
+    if (p.cols)
+        multiply_any(stream, w, in, &p);
 }
 
 /* With few columns those of one format go together; with many each fills a GPU by itself. */
@@ -220,25 +224,38 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
     for (uint32_t i = 0; i < n; i++) {
         if (is_done[i])
             continue;
-        struct product p = product_of(task[i].w, in, task[i].out);
+        struct product p = {};
+        p.cols = in->cols;
         p.bias = task[i].bias;
+        p.out = task[i].out;
         for (uint32_t k = i + 1; k < n && in->cols <= few<false>::cols; k++)
             if (task[k].w->type == task[i].w->type) {
                 p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
                 is_done[k] = true;
             }
-        run(stream, task[i].w, in, 1, &p);
+        p.z = 1 + p.more_n;
+        if (p.cols)
+            multiply_any(stream, task[i].w, in, &p);
     }
 }
 
-/* Picks that share an expert read its matrix each for themselves: as few do when few rows are evaluated. */
-void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t, uint32_t share,
+/* The picks of few rows are each multiplied by themselves, since hardly any share an expert; those of more rows expert
+ * by expert, of which each has at most one pick of a row. */
+void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
                           const struct cuda_input *in, struct cuda_picks picks, float *out)
 {
-    struct product p = product_of(w, in, out);
+    struct product p = {};
+    uint32_t all = in->cols * share;
+    bool is_alone = all < experts;
+    p.cols = is_alone ? 1 : picks.cols;
     p.chosen = picks.chosen;
+    p.begin = is_alone ? nullptr : picks.begin;
+    p.pick = picks.pick;
     p.stride = stride;
     p.share = share;
-    p.cols = 1;
-    run(stream, w, in, in->cols * share, &p);
+    p.picks = all;
+    p.z = is_alone ? all : experts;
+    p.out = out;
+    if (p.cols)
+        multiply_any(stream, w, in, &p);
 }

@@ -7,7 +7,7 @@
 
 #define PRODUCTS_MOST 3u /* matrices of one format that one launch multiplies with one input */
 
-struct product_more {
+struct product_matrix {
     const uint8_t *w;
     const float *bias;
     float *out;
@@ -16,73 +16,78 @@ struct product_more {
 
 struct product {
     const uint8_t *w;
-    uint32_t n, rows, runs, cols;
-    const float *f;        /* formats of floats: [cols, n] */
-    struct cuda_blocks in; /* the others: of the format's width */
+    uint32_t n, rows, runs, cols; /* at most, of a block's matrix */
+    const float *f;               /* formats of floats: [cols, n] */
+    struct cuda_blocks in;        /* the others: of the format's width */
     const float *bias;
     bool adds;
-    float *out; /* [cols, rows] */
-    /* Experts: one launch for all picks, blockIdx.y each, with a column and a matrix of its own. */
-    const uint32_t *chosen; /* [picks], or NULL */
-    uint64_t stride;        /* bytes from one matrix to the next */
-    uint32_t share;         /* picks of one column */
-    /* Further matrices: their blocks of rows follow those of the first. */
+    float *out; /* [cols or picks, rows] */
+    /* Experts, else NULL: blockIdx.z is a pick, or where `begin` is given an expert with all its picks. */
+    const uint32_t *chosen, *begin, *pick;
+    uint64_t stride;       /* bytes from one matrix to the next */
+    uint32_t picks, share; /* all; of one column of the input */
+    uint32_t z;            /* the grid's third side */
+    /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
-    struct product_more more[PRODUCTS_MOST - 1];
+    struct product_matrix more[PRODUCTS_MOST - 1];
 };
 
-/* The matrix that this block works on, and which block of its rows, of `each`. A kernel asks when it begins and again
- * when it ends: what lies between needs its registers. */
-LANE struct product_more product_matrix(const struct product *p, uint32_t each, uint32_t *block)
+/* A kernel asks when it begins and again when it ends: what lies between needs its registers. */
+LANE struct product_matrix product_matrix_of(const struct product *p)
 {
-    struct product_more m = {p->w, p->bias, p->out, p->rows};
-    *block = blockIdx.x;
-    LANE_UNROLL
-    for (uint32_t i = 0; i < PRODUCTS_MOST - 1; i++) {
-        if (i >= p->more_n || *block < (m.rows + each - 1) / each)
-            break;
-        *block -= (m.rows + each - 1) / each;
-        m = p->more[i];
-    }
-    return m;
-}
-static inline uint32_t product_blocks(const struct product *p, uint32_t each)
-{
-    uint32_t blocks = (p->rows + each - 1) / each;
-    for (uint32_t i = 0; i < p->more_n; i++)
-        blocks += (p->more[i].rows + each - 1) / each;
-    return blocks;
+    if (p->more_n == 0 || blockIdx.z == 0)
+        return product_matrix{p->w, p->bias, p->out, p->rows};
+    return blockIdx.z == 1 ? p->more[0] : p->more[1];
 }
 
-/* The column of the input that this block's pick has; without picks the first of all. */
-LANE uint32_t product_column(const struct product *p)
+/* What a block multiplies: a matrix and so many columns of the result. */
+struct product_part {
+    const uint8_t *w;
+    const uint32_t *pick; /* which columns; NULL: from `first` on */
+    uint32_t first, cols;
+};
+LANE struct product_part product_part_of(const struct product *p)
 {
-    return p->chosen ? blockIdx.y / p->share : 0;
-}
-/* Its matrix, behind that of expert 0. */
-LANE uint64_t product_expert(const struct product *p)
-{
-    return p->chosen ? p->chosen[blockIdx.y] * p->stride : 0;
+    if (!p->chosen)
+        return product_part{product_matrix_of(p).w, nullptr, 0, p->cols};
+    if (!p->begin)
+        return product_part{p->w + p->chosen[blockIdx.z] * p->stride, nullptr, blockIdx.z, 1};
+    uint32_t begin = p->begin[blockIdx.z];
+    return product_part{p->w + blockIdx.z * p->stride, p->pick + begin, 0, p->begin[blockIdx.z + 1] - begin};
 }
 
-LANE void product_put_in(const struct product *p, const struct product_more *m, uint32_t col, uint32_t row, float sum)
+/* Column c of a part in the result, and what of the input belongs to a column of the result. */
+LANE uint32_t product_to(const struct product_part *part, uint32_t c)
 {
-    float *out = m->out + (size_t)(p->chosen ? blockIdx.y : col) * m->rows + row;
-    if (m->bias)
-        sum = sum + m->bias[row];
-    *out = p->adds ? *out + sum : sum;
+    return part->pick ? part->pick[c] : part->first + c;
 }
-/* Where there is one matrix only. */
+LANE uint32_t product_from(const struct product *p, uint32_t to)
+{
+    return p->chosen ? to / p->share : to;
+}
+
 LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float sum)
 {
-    const struct product_more m = {p->w, p->bias, p->out, p->rows};
-    product_put_in(p, &m, col, row, sum);
+    const struct product_matrix m = product_matrix_of(p);
+    float *out = m.out + (size_t)col * m.rows + row;
+    if (m.bias)
+        sum = sum + m.bias[row];
+    *out = p->adds ? *out + sum : sum;
+}
+
+/* Rows of the matrix with the most. */
+static inline uint32_t product_rows(const struct product *p)
+{
+    uint32_t rows = p->rows;
+    for (uint32_t i = 0; i < p->more_n; i++)
+        rows = p->more[i].rows > rows ? p->more[i].rows : rows;
+    return rows;
 }
 
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);
 
 /* -- floats.cu: a matrix of floats, any number of columns -- */
-void product_floats(void *stream, uint32_t type, const struct product *p, uint32_t picks);
+void product_floats(void *stream, uint32_t type, const struct product *p);
 
 #endif

@@ -219,7 +219,15 @@ static void run_warp(size_t first, size_t n)
     }
 }
 
-static void run_block(size_t n)
+/* What a block may not touch: behind its shared memory. */
+static void check_shared(size_t shared)
+{
+    for (size_t i = shared; i < SHARED_AT_MOST && i < shared + 1024; i++)
+        if (shared_memory[i] != 0xA5)
+            die("a thread wrote behind the block's shared memory", fibers[0]);
+}
+
+static void run_block(size_t n, size_t shared)
 {
     memset(shared_memory, 0xA5, SHARED_AT_MOST);
     for (size_t i = 0; i < n; i++) {
@@ -240,7 +248,7 @@ static void run_block(size_t n)
         for (size_t i = 0; i < n; i++)
             done += fibers[i].state == DONE;
         if (done == n)
-            return;
+            return check_shared(shared);
         for (size_t i = 0; i < n; i++) {
             if (done && fibers[i].state != DONE)
                 die("threads have left that others wait for", fibers[i]);
@@ -274,7 +282,7 @@ void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), v
     for (uint64_t b = 0; b < blocks; b++) {
         uint64_t at = run_order == EMULATE_FORWARD ? b : blocks - 1 - b;
         blockIdx = dim3((unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y), (unsigned)(at / grid.x / grid.y));
-        run_block(n);
+        run_block(n, shared);
         threads_run += n;
     }
 }

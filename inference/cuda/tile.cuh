@@ -7,10 +7,10 @@
  * What the units of matrices call columns is assigned accordingly, four of 16 bytes at a time:
  *     keys:   column g of product j of half h is position 32 h + 16 (g % 2) + 4 (g / 2) + j
  *     values: column g of product j is element 4 g + j */
-#ifndef KITH_INFERENCE_CUDA_TILE_H
-#define KITH_INFERENCE_CUDA_TILE_H
+#ifndef KITH_INFERENCE_CUDA_TILE_CUH
+#define KITH_INFERENCE_CUDA_TILE_CUH
 
-#include "inference/cuda/chunk_at.h"
+#include "inference/cuda/chunk_at.cuh"
 
 #define TILE_ROWS 16u
 
@@ -161,27 +161,29 @@ struct tile_sum {
     float peak, sum;
 };
 
-/* Scores become scaled, capped, and what a query does not see -infinity; the largest of a lane, and NaN instead of 0
- * if one that is seen is not finite. */
-LANE float tile_finish_scores(float s[4][4], float scale, float cap, struct tile_view v, bool sees_all, float *peak)
+LANE void tile_cap(float s[4][4], float cap)
+{
+    for (int i = 0; i < 16; i++)
+        s[i / 4][i % 4] = cap * arith_fn_tanh(s[i / 4][i % 4] / cap);
+}
+
+/* What a query does not see becomes -infinity. Returns the largest score of a lane; *probe: NaN instead of 0 if one
+ * that is seen is not finite, since that times 0 is not 0. */
+template <bool sees_all> LANE float tile_peak(float s[4][4], struct tile_view v, float *probe)
 {
     int t = 4 * (int)(threadIdx.x % 4);
-    float probe = 0.0f;
-    *peak = -INFINITY;
+    float peak = -INFINITY;
+    *probe = 0.0f;
     LANE_UNROLL
-    for (int i = 0; i < 4; i++)
-        LANE_UNROLL
-    for (int j = 0; j < 4; j++) {
-        float x = s[i][j] * scale;
-        int at = 16 * i + t + j;
-        if (cap != 0.0f)
-            x = cap * arith_fn_tanh(x / cap);
+    for (int i = 0; i < 16; i++) {
+        float *x = &s[i / 4][i % 4];
+        int at = 16 * (i / 4) + t + i % 4;
         bool seen = sees_all || (at >= v.from && at < v.to);
-        probe = __fmaf_rn(seen ? x : 0.0f, 0.0f, probe);
-        s[i][j] = seen ? x : -INFINITY;
-        *peak = fmaxf(*peak, s[i][j]);
+        *probe = __fmaf_rn(seen ? *x : 0.0f, 0.0f, *probe);
+        *x = seen ? *x : -INFINITY;
+        peak = fmaxf(peak, *x);
     }
-    return probe;
+    return peak;
 }
 
 /* The striped sum of p[i][j], for all four lanes of a query. */
@@ -200,17 +202,23 @@ LANE float tile_fold(const float p[4][4])
 }
 
 /* s becomes p, +0 where a query does not see. sees_all: all queries of the warp see the whole chunk. */
-template <int ROWS>
-LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS], bool sees_all,
-                             float s[ROWS][4][4], struct tile_sum out[ROWS])
+template <int ROWS, bool sees_all>
+LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS], float s[ROWS][4][4],
+                             struct tile_sum out[ROWS])
 {
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
-        float peak, probe = tile_finish_scores(s[r], a->scale, a->cap, v[r], sees_all, &peak);
+        float probe;
+        LANE_UNROLL
+        for (int i = 0; i < 16; i++)
+            s[r][i / 4][i % 4] = s[r][i / 4][i % 4] * a->scale;
+        if (a->cap != 0.0f)
+            tile_cap(s[r], a->cap);
+        float peak = tile_peak<sees_all>(s[r], v[r], &probe);
         peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
         peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
         uint32_t bad = __ballot_sync(ALL, probe != probe) >> (threadIdx.x % WARP & ~3u) & 15u;
-        float top = peak == -INFINITY ? 0.0f : peak;
+        float top = !sees_all && peak == -INFINITY ? 0.0f : peak;
         LANE_UNROLL
         for (int i = 0; i < 16; i++)
             s[r][i / 4][i % 4] = tile_exp(s[r][i / 4][i % 4] - top);
@@ -230,7 +238,8 @@ LANE uint32_t tile_bytes(const uint32_t w[4], bool high)
 
 /* Weights of block b of the values, of 15 bits, as two planes of bytes for the product; returns W'. Adding 1.5 x 2^23
  * leaves a weight in the low bits of a float, so its bytes are there already. */
-LANE float tile_weights(const float p[4][4], const float *vs, bool sees_all, uint32_t low[4], uint32_t high[4])
+template <bool sees_all>
+LANE float tile_weights(const float p[4][4], const float *vs, uint32_t low[4], uint32_t high[4])
 {
     float w[4][4], peak = 0.0f;
     LANE_UNROLL
@@ -262,15 +271,15 @@ LANE float tile_weights(const float p[4][4], const float *vs, bool sees_all, uin
 /* out[r][i] = element 8 t + i of block b of the chunk's weighted values. The planes' sums are under 2^21 and become
  * floats exactly; so does 256 times the high one, and the fused operation rounds the sum once, as a conversion of the
  * whole integer would. */
-template <int ROWS, bool swizzled>
-LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t b, bool sees_all, float out[ROWS][8])
+template <int ROWS, bool swizzled, bool sees_all>
+LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t b, float out[ROWS][8])
 {
     uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, low[2][4] = {{0}}, high[2][4] = {{0}};
     int32_t sum_low[4][4], sum_high[4][4];
     float scale[ROWS];
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++)
-        scale[r] = tile_weights(p[r], c->vs + b * ARITH_CHUNK, sees_all, low[r], high[r]);
+        scale[r] = tile_weights<sees_all>(p[r], c->vs + b * ARITH_CHUNK, low[r], high[r]);
     LANE_UNROLL
     for (int i = 0; i < 16; i++)
         sum_low[i / 4][i % 4] = sum_high[i / 4][i % 4] = LANE_ZERO;

@@ -1,6 +1,6 @@
 /* Where the chunks of the cache are in the GPU's memory (kernels.h, struct cuda_cache; inference/cache.h). */
-#ifndef KITH_INFERENCE_CUDA_CHUNK_AT_H
-#define KITH_INFERENCE_CUDA_CHUNK_AT_H
+#ifndef KITH_INFERENCE_CUDA_CHUNK_AT_CUH
+#define KITH_INFERENCE_CUDA_CHUNK_AT_CUH
 
 #include "inference/chunk.h"
 #include "inference/cuda/kernels.h"

@@ -1,0 +1,98 @@
+/* What the two ways of attention share: attend_few.cu for short stretches of columns, attend_many.cu for long ones.
+ *
+ * A tile is some columns of a stretch and some heads that share a head of keys: row r is column r / per_part and head
+ * r % per_part of them. */
+#ifndef KITH_INFERENCE_CUDA_ATTEND_CUH
+#define KITH_INFERENCE_CUDA_ATTEND_CUH
+
+#include "inference/cuda/tile.cuh"
+
+struct attend_call {
+    const float *q;
+    struct cuda_attention a;
+    struct cuda_cache cache;
+    struct cuda_marks marks;
+    const struct cuda_stretch *stretch; /* of this way; NULL: each column */
+    uint32_t blocks;                    /* along a head */
+    uint32_t shared_by;                 /* heads on a head of keys... */
+    uint32_t parts, per_part;           /* ... in parts for tiles */
+    float *out;
+};
+
+/* The way of few: `scratch` is cuda_attend_scratch's. */
+void attend_few(void *stream, const struct attend_call *call, void *scratch);
+uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols);
+/* The way of many, for heads up to ATTEND_HEAD_MOST. */
+void attend_many(void *stream, const struct attend_call *call);
+#define ATTEND_HEAD_MOST 256u
+#define ATTEND_MANY_ROWS 64u /* of a tile */
+
+static inline uint32_t attend_over(uint32_t n, uint32_t by)
+{
+    return (n + by - 1) / by;
+}
+
+LANE struct cuda_stretch attend_stretch(const struct attend_call *a, uint32_t i)
+{
+    struct cuda_stretch alone = {i, 1, i};
+    return a->stretch ? a->stretch[i] : alone;
+}
+
+/* A part of the heads on a head of keys: [head, head + count). */
+struct attend_heads {
+    uint32_t head_kv, head, count;
+};
+
+LANE struct attend_heads attend_heads_of(const struct attend_call *a, uint32_t i)
+{
+    uint32_t from = i % a->parts * a->per_part, head_kv = i / a->parts;
+    struct attend_heads h = {head_kv, head_kv * a->shared_by + from, min(a->per_part, a->shared_by - from)};
+    return h;
+}
+
+/* Positions [first, end) that column c sees, and chunks [first_chunk, end_chunk). */
+struct attend_sight {
+    uint32_t row, first, end, first_chunk, end_chunk;
+};
+
+LANE struct attend_sight attend_sight_of(const struct attend_call *a, uint32_t c)
+{
+    struct attend_sight s;
+    s.row = a->marks.slot[c];
+    s.end = a->cache.position[s.row] + 1;
+    s.first = a->a.window && s.end > a->a.window ? s.end - a->a.window : 0;
+    s.first_chunk = s.first / ARITH_CHUNK;
+    s.end_chunk = (s.end - 1) / ARITH_CHUNK + 1;
+    return s;
+}
+
+LANE struct tile_view attend_view(const struct attend_sight *s, uint32_t chunk)
+{
+    uint32_t start = chunk * ARITH_CHUNK;
+    struct tile_view v = {0, 0};
+    if (chunk < s->first_chunk || chunk >= s->end_chunk)
+        return v;
+    v.from = s->first > start ? (int)(s->first - start) : 0;
+    v.to = (int)min(s->end - start, ARITH_CHUNK + 0u);
+    return v;
+}
+
+LANE bool attend_sees_all(struct tile_view v)
+{
+    return v.from == 0 && v.to == (int)ARITH_CHUNK;
+}
+
+/* The warps of a block put rows [from, to) of a tile into q. */
+LANE void attend_put_queries(const struct attend_call *a, const struct tile_queries *q, struct cuda_stretch s,
+                             struct attend_heads h, uint32_t from, uint32_t first, uint32_t step)
+{
+    for (uint32_t r = first; r < TILE_ROWS; r += step) {
+        uint32_t c = (from + r) / h.count, head = h.head + (from + r) % h.count;
+        const float *x = nullptr;
+        if (c < s.cols)
+            x = a->q + ((size_t)a->marks.slot[s.first + c] * a->a.heads + head) * a->a.head;
+        tile_put_query(q, r, x, a->a.head, a->blocks);
+    }
+}
+
+#endif
