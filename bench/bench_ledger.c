@@ -166,7 +166,7 @@ static void make_tx(void *arg, uint32_t i)
     (void)below(&draw, 1);
     t.to = b->key[below(&draw, b->accounts)];
     tx_transfer_put(&body, &t);
-    tx_build(&b->txs[i], &b->chain, &b->secret[from], i / b->signers, amount_of(10000000), TX_TRANSFER,
+    tx_build(&b->txs[i], &b->chain, &b->secret[from], i / b->signers, amount_of(MOTE_PER_KITH), TX_TRANSFER,
              bytes_of_buf(&body));
     buf_clear(&body);
 }

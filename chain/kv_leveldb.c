@@ -16,7 +16,10 @@
  * A disk that fills is met early: with less than RESERVE_BYTES free, a write is refused whole, so that there is always
  * room to open again and to compact.
  *
- * Checksums are verified on every read: a flipped bit is an error, never a value. */
+ * Checksums are verified on every read: a flipped bit is an error, never a value.
+ *
+ * Tables have no filters: the state is read once, at the start, and what is asked for later is nearly always there,
+ * while a filter would be made again for every record that LevelDB merges. */
 #include "chain/kv.h"
 
 #include "base/file.h"
@@ -46,7 +49,6 @@ struct kv_leveldb {
     leveldb_options_t *options;
     leveldb_readoptions_t *read;
     leveldb_writeoptions_t *write_synced, *write_plain;
-    leveldb_filterpolicy_t *filter;
     int dir;
     struct level_view *view; /* open now, or NULL */
 };
@@ -290,7 +292,6 @@ static void level_close(struct kv *kv)
     leveldb_readoptions_destroy(l->read);
     leveldb_writeoptions_destroy(l->write_synced);
     leveldb_writeoptions_destroy(l->write_plain);
-    leveldb_filterpolicy_destroy(l->filter);
     free(l->path);
     free(l);
 }
@@ -368,10 +369,8 @@ enum err kv_leveldb_open(const char *path, struct kv **out, struct note *note)
     l->read = leveldb_readoptions_create();
     l->write_synced = leveldb_writeoptions_create();
     l->write_plain = leveldb_writeoptions_create();
-    l->filter = leveldb_filterpolicy_create_bloom(10);
     leveldb_options_set_create_if_missing(l->options, 1);
     leveldb_options_set_paranoid_checks(l->options, 1);
-    leveldb_options_set_filter_policy(l->options, l->filter);
     leveldb_options_set_compression(l->options, leveldb_no_compression); /* keys and hashes do not compress */
     leveldb_options_set_write_buffer_size(l->options, BUFFER_BYTES);
     leveldb_readoptions_set_verify_checksums(l->read, 1);

@@ -326,7 +326,7 @@ enum err ledger_finalize(struct ledger *l, const struct ledger_block *block, con
     l->events.n = 0;
     kv_batch_clear(&l->results);
     struct applying x = {l, block, ledger_verify_all(l, block->txs, block->n, NULL, NULL), false};
-    ledger_do_beside(l, apply_block, &x);
+    ledger_do_beside(l, apply_block, &x, false);
     l->next_head =
         (struct rec_head){block->height, block->time_ms, block->id, tree_root(l->state.tree), l->head.state_root};
     l->finalized = true;
@@ -373,7 +373,7 @@ enum err ledger_commit(struct ledger *l, const struct kv_batch *extra, struct no
     struct storing x = {l, extra, note, ERR_OK};
     if (!l->finalized)
         return note_set(note, ERR_STATE, "no block is finalized");
-    ledger_do_beside(l, store_block, &x);
+    ledger_do_beside(l, store_block, &x, true);
     if (x.e)
         return x.e;
     tree_settle(l->state.tree);

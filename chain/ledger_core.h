@@ -92,9 +92,9 @@ const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *tx
 enum err ledger_why(const struct ledger *l, struct bytes raw, enum err e, struct note *note) MUST_USE;
 /* What is known of the places of its accounts, before they are read. */
 void ledger_prime(struct ledger *l, const struct checked *c);
-/* Does fn(arg), which changes the ledger and shares no work itself; processors that it leaves idle verify what is
- * expected meanwhile, until it is done. */
-void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg);
+/* Does fn(arg), which changes the ledger and shares no work itself; processors that it leaves idle, also its own where
+ * it waits for a disk, verify what is expected meanwhile, until it is done. */
+void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg, bool waits);
 void ledger_lists_clear(struct ledger *l);
 /* A context for applying at this height and time. */
 struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, struct apply_events *events);

@@ -36,6 +36,14 @@ static struct verified *slot_of(const struct ledger *l, const struct hash *id)
     return &l->verified[load_le16(id->b)];
 }
 
+/* Asks for the memory of an id's slot; the table is larger than what a core keeps near. */
+static void slot_fetch(const struct ledger *l, const struct hash *id)
+{
+    const char *slot = (const char *)slot_of(l, id);
+    for (size_t at = 0; at < sizeof(struct verified); at += 64)
+        __builtin_prefetch(slot + at, 1);
+}
+
 static bool is_verified(const struct ledger *l, const struct verified *v)
 {
     return memcmp(slot_of(l, &v->id), v, sizeof *v) == 0;
@@ -110,7 +118,7 @@ static uint32_t parts_of(const struct checked_list *list)
 }
 
 /* Decodes and names those that are not done. */
-static void part_read(const struct part *p)
+static void part_read(const struct ledger *l, const struct part *p)
 {
     struct checked *some[PART];
     struct bytes raw[PART] = {{0}};
@@ -128,8 +136,10 @@ static void part_read(const struct part *p)
         some[n++] = c;
     }
     tx_ids_of(raw, n, id);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         some[i]->id = id[i];
+        slot_fetch(l, &id[i]);
+    }
 }
 
 /* The state is far larger than a processor's memory. What the transactions will read of it is asked for before their
@@ -206,7 +216,7 @@ static void verify_part(void *arg, uint32_t i)
 {
     struct verifying *v = arg;
     struct part p = part_of(&v->l->checked, i);
-    part_read(&p);
+    part_read(v->l, &p);
     part_near(v->l, &p);
     for (uint32_t k = 0; k < p.n; k++)
         check_once(v->l, &p.at[k]);
@@ -272,6 +282,19 @@ static void follow_all(const struct ledger *l, ledger_follow_fn follow, void *ar
         follow(arg, &l->checked.at[i]);
 }
 
+#define SLOTS_AHEAD 8u
+
+static void remember_all(struct ledger *l)
+{
+    const struct checked_list *list = &l->checked;
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (i + SLOTS_AHEAD < list->n && list->at[i + SLOTS_AHEAD].e == ERR_OK)
+            slot_fetch(l, &list->at[i + SLOTS_AHEAD].id);
+        if (list->at[i].e == ERR_OK)
+            *slot_of(l, &list->at[i].id) = list->at[i].verified;
+    }
+}
+
 const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *txs, uint32_t n, ledger_follow_fn follow,
                                         void *arg)
 {
@@ -285,9 +308,7 @@ const struct checked *ledger_verify_all(struct ledger *l, const struct bytes *tx
     parallel_run(&l->parallel, verify_part, &v, parts_of(&l->checked));
     follow_ready(&v);
     free(v.is_ready);
-    for (uint32_t i = 0; i < n; i++)
-        if (l->checked.at[i].e == ERR_OK)
-            *slot_of(l, &l->checked.at[i].id) = l->checked.at[i].verified;
+    remember_all(l);
     return l->checked.at;
 }
 
@@ -312,16 +333,18 @@ static void beside_part(void *arg, uint32_t part)
     if (atomic_load(&b->is_over))
         return;
     struct part p = part_of(&b->l->expected, part - 1);
-    part_read(&p);
+    part_read(b->l, &p);
     for (uint32_t i = 0; i < p.n && !atomic_load(&b->is_over); i++)
         check_once(b->l, &p.at[i]);
 }
 
-void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg)
+void ledger_do_beside(struct ledger *l, void (*fn)(void *arg), void *arg, bool waits)
 {
     struct beside b = {.l = l, .fn = fn, .arg = arg};
     if (l->expected.n == 0)
         fn(arg);
+    else if (waits)
+        parallel_run_waiting(&l->parallel, beside_part, &b, 1 + parts_of(&l->expected));
     else
         parallel_run(&l->parallel, beside_part, &b, 1 + parts_of(&l->expected));
 }

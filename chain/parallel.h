@@ -11,6 +11,8 @@ typedef void (*parallel_run_fn)(void *self, parallel_part_fn fn, void *arg, uint
 
 struct parallel {
     parallel_run_fn run; /* NULL: one after the other, on the caller's thread */
+    parallel_run_fn
+        run_waiting; /* the same, where one part waits for a disk: one more runs then. NULL: `run` will do */
     void *self;
 };
 
@@ -22,6 +24,14 @@ static inline void parallel_run(const struct parallel *p, parallel_part_fn fn, v
     }
     for (uint32_t i = 0; i < n; i++)
         fn(arg, i);
+}
+
+static inline void parallel_run_waiting(const struct parallel *p, parallel_part_fn fn, void *arg, uint32_t n)
+{
+    if (p->run_waiting)
+        p->run_waiting(p->self, fn, arg, n);
+    else
+        parallel_run(p, fn, arg, n);
 }
 
 #endif

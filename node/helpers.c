@@ -11,14 +11,21 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+struct helper {
+    struct helpers *of;
+    unsigned index;
+    pthread_t thread;
+};
+
 struct helpers {
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    pthread_t threads[HELPERS_MAX];
+    struct helper helpers[HELPERS_MAX + 1]; /* the last one is for when another waits */
     unsigned n;
     /* under the lock */
     uint64_t job;  /* counts up with each */
-    unsigned busy; /* helpers that have not finished with the job */
+    unsigned at;   /* helpers that take part in it */
+    unsigned busy; /* those that have not finished with it */
     bool is_over;
     /* of the job */
     parallel_part_fn fn;
@@ -35,7 +42,8 @@ static void parts_run(struct helpers *h)
 
 static void *helper_main(void *arg)
 {
-    struct helpers *h = arg;
+    const struct helper *self = arg;
+    struct helpers *h = self->of;
     uint64_t seen = 0;
     pthread_mutex_lock(&h->lock);
     for (;;) {
@@ -44,6 +52,8 @@ static void *helper_main(void *arg)
         if (h->is_over)
             break;
         seen = h->job;
+        if (self->index >= h->at)
+            continue;
         pthread_mutex_unlock(&h->lock);
         parts_run(h);
         pthread_mutex_lock(&h->lock);
@@ -54,15 +64,14 @@ static void *helper_main(void *arg)
     return NULL;
 }
 
-static void helpers_run(void *self, parallel_part_fn fn, void *arg, uint32_t n)
+static void run_with(struct helpers *h, unsigned helpers, parallel_part_fn fn, void *arg, uint32_t n)
 {
-    struct helpers *h = self;
     pthread_mutex_lock(&h->lock);
     h->fn = fn;
     h->arg = arg;
     h->parts = n;
     atomic_store(&h->next, 0);
-    h->busy = h->n;
+    h->at = h->busy = helpers;
     h->job++;
     pthread_cond_broadcast(&h->wake);
     pthread_mutex_unlock(&h->lock);
@@ -73,13 +82,33 @@ static void helpers_run(void *self, parallel_part_fn fn, void *arg, uint32_t n)
     pthread_mutex_unlock(&h->lock);
 }
 
+static void helpers_run(void *self, parallel_part_fn fn, void *arg, uint32_t n)
+{
+    struct helpers *h = self;
+    run_with(h, h->n > 1 ? h->n - 1 : h->n, fn, arg, n);
+}
+
+static void helpers_run_waiting(void *self, parallel_part_fn fn, void *arg, uint32_t n)
+{
+    struct helpers *h = self;
+    run_with(h, h->n, fn, arg, n);
+}
+
+static bool helper_start(struct helpers *h)
+{
+    struct helper *next = &h->helpers[h->n];
+    *next = (struct helper){.of = h, .index = h->n};
+    return pthread_create(&next->thread, NULL, helper_main, next) == 0;
+}
+
 struct helpers *helpers_new(unsigned n)
 {
     struct helpers *h = mem_new(sizeof *h);
     CHECK(pthread_mutex_init(&h->lock, NULL) == 0);
     CHECK(pthread_cond_init(&h->wake, NULL) == 0 && pthread_cond_init(&h->done, NULL) == 0);
+    unsigned want = n == 0 ? 0 : n < HELPERS_MAX ? n + 1 : HELPERS_MAX + 1;
     /* A thread that cannot be had is a helper less. */
-    while (h->n < n && h->n < HELPERS_MAX && pthread_create(&h->threads[h->n], NULL, helper_main, h) == 0)
+    while (h->n < want && helper_start(h))
         h->n++;
     return h;
 }
@@ -93,7 +122,7 @@ void helpers_free(struct helpers *h)
     pthread_cond_broadcast(&h->wake);
     pthread_mutex_unlock(&h->lock);
     for (unsigned i = 0; i < h->n; i++)
-        pthread_join(h->threads[i], NULL);
+        pthread_join(h->helpers[i].thread, NULL);
     pthread_cond_destroy(&h->wake);
     pthread_cond_destroy(&h->done);
     pthread_mutex_destroy(&h->lock);
@@ -111,5 +140,5 @@ unsigned helpers_best(void)
 
 struct parallel helpers_parallel(struct helpers *h)
 {
-    return (struct parallel){h->n ? helpers_run : NULL, h};
+    return (struct parallel){h->n ? helpers_run : NULL, h->n ? helpers_run_waiting : NULL, h};
 }

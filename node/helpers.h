@@ -7,7 +7,7 @@
 
 struct helpers;
 
-/* n further threads; 0 leaves all to the caller. */
+/* n further threads, and one that runs only where another waits for a disk; 0 leaves all to the caller. */
 struct helpers *helpers_new(unsigned n);
 void helpers_free(struct helpers *h);
 /* Processors that this process may use, less the loop's own, at most HELPERS_MAX. */

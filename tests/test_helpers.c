@@ -31,7 +31,10 @@ static void every_part_runs_once(void **state)
             uint32_t parts = job % PARTS;
             memset(c.runs, 0, sizeof c.runs);
             memset(c.plain, 0, sizeof c.plain);
-            parallel_run(&p, count, &c, parts);
+            if (job & 1)
+                parallel_run(&p, count, &c, parts);
+            else
+                parallel_run_waiting(&p, count, &c, parts);
             for (uint32_t i = 0; i < PARTS; i++)
                 assert_true(c.runs[i] == (i < parts) && c.plain[i] == (i < parts));
         }

@@ -371,7 +371,7 @@ static void what_is_expected_is_judged_by_its_own_bytes(void **state)
     struct world *w = world_new(NULL);
     struct buf raw[3] = {{0}}, broken = {0};
     uint32_t parts = 0;
-    struct parallel backwards = {run_backwards, &parts};
+    struct parallel backwards = {.run = run_backwards, .self = &parts};
     ledger_set_parallel(w->ledger, &backwards);
     struct bytes tx[3], bad;
     for (uint64_t i = 0; i < 3; i++)
@@ -415,7 +415,7 @@ static void assert_judged_alike(struct world *w, const struct buf *raw, const ch
     static const struct parallel alone = {0};
     uint32_t parts = 0;
     struct helpers *helpers = helpers_new(2);
-    const struct parallel ways[] = {alone, {run_backwards, &parts}, helpers_parallel(helpers)};
+    const struct parallel ways[] = {alone, {.run = run_backwards, .self = &parts}, helpers_parallel(helpers)};
     struct buf first = judged(w, raw);
     assert_memory_equal(buf_text(&first), begin, strlen(begin));
     for (unsigned i = 0; i < 3; i++) {

@@ -447,7 +447,7 @@ static void loading_gives_the_root_of_putting(void **state)
     (void)state;
     enum { MANY = 140000 }; /* fans below fans */
     unsigned runs = 0;
-    struct parallel how = {run_backwards, &runs};
+    struct parallel how = {.run = run_backwards, .self = &runs};
     struct tree *put = tree_new("l"), *loaded = tree_new("l");
     tree_set_parallel(loaded, &how);
     for (uint32_t i = 0; i < MANY; i++) {
