@@ -75,28 +75,25 @@
 #define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
-#define BFT_ROUND_MAX         (1u << 20) /* protocol; with growing timeouts, centuries */
-#define BFT_ROUNDS_AHEAD      3          /* rounds beyond our own whose messages are kept; enough for one skip */
-#define BFT_ROUNDS_KEPT       64         /* rounds behind our own whose votes are kept, besides the pinned ones */
-#define BFT_VALUES_MAX        16         /* checked values remembered in a height: one a round, for that many rounds */
-#define BFT_TIMEOUT_MS        1000 /* of round 0's proposal: a block at 100 Mbit/s and its checking, several times over */
-#define BFT_TIMEOUT_VOTE_MS   500   /* of round 0's votes: a few round trips around the world */
-#define BFT_TIMEOUT_STEP_MS   500   /* more each round, so that any network's delay is reached... */
-#define BFT_TIMEOUT_MAX_MS    60000 /* ...but a healed one is noticed within a minute */
-#define BFT_CLOCK_DRIFT_MS    5000  /* protocol; how far a fresh block's time may be from a validator's clock... */
-#define BFT_CLOCK_STEP_MS     1000  /* ...and how much further each round */
-#define BLOCK_INTERVAL_MS     200   /* least time between two blocks: more would only be smaller ones */
-#define BLOCK_HEARTBEAT_MS    30000 /* an empty block when nothing happens: proves that the chain lives */
-#define CONSENSUS_RESEND_MS   1000  /* without progress for so long, what we know of the height is said again */
-#define CONSENSUS_POOL_MS     3000 /* without a block for so long, waiting transactions are said again, a few at a time */
-#define CONSENSUS_RESEND_TXS  64
-#define CONSENSUS_AHEAD_VOTES 1024 /* verified votes for the next height, kept until we are there */
-#define CONSENSUS_SHORT_LEAST 2048 /* bytes of a block from which its proposal names transactions by their ids */
-#define CONSENSUS_WHOLE_MS                                                                                             \
-    300 /* for a whole proposal from a peer, then another is asked: a round trip around the world */
-#define CONSENSUS_WAITS_MAX     4096 /* waiters for transactions' inclusion */
-#define CONSENSUS_LISTENERS_MAX 16   /* parts of the node that follow blocks */
-#define CONSENSUS_DUTY_BLOCKS   20   /* until a validator sends again what did not take effect */
+#define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
+#define BFT_ROUNDS_AHEAD        3          /* rounds beyond our own whose messages are kept; enough for one skip */
+#define BFT_ROUNDS_KEPT         64         /* rounds behind our own whose votes are kept, besides the pinned ones */
+#define BFT_VALUES_MAX          16 /* checked values remembered in a height: one a round, for that many rounds */
+#define BFT_TIMEOUT_MS          1000 /* of round 0's proposal: a block at 100 Mbit/s and its checking, several times over */
+#define BFT_TIMEOUT_VOTE_MS     500   /* of round 0's votes: a few round trips around the world */
+#define BFT_TIMEOUT_STEP_MS     500   /* more each round, so that any network's delay is reached... */
+#define BFT_TIMEOUT_MAX_MS      60000 /* ...but a healed one is noticed within a minute */
+#define BFT_CLOCK_DRIFT_MS      5000  /* protocol; how far a fresh block's time may be from a validator's clock... */
+#define BFT_CLOCK_STEP_MS       1000  /* ...and how much further each round */
+#define BLOCK_INTERVAL_MS       200   /* least time between two blocks: more would only be smaller ones */
+#define BLOCK_HEARTBEAT_MS      30000 /* an empty block when nothing happens: proves that the chain lives */
+#define CONSENSUS_RESEND_MS     1000  /* without progress for so long, what we know of the height is said again */
+#define CONSENSUS_POOL_MS       3000  /* without a block for so long, waiting transactions are told of again */
+#define CONSENSUS_AHEAD_VOTES   1024  /* verified votes for the next height, kept until we are there */
+#define CONSENSUS_SHORT_LEAST   2048  /* bytes of a block from which its proposal names transactions by their ids */
+#define CONSENSUS_WAITS_MAX     4096  /* waiters for transactions' inclusion */
+#define CONSENSUS_LISTENERS_MAX 16    /* parts of the node that follow blocks */
+#define CONSENSUS_DUTY_BLOCKS   20    /* until a validator sends again what did not take effect */
 #define HELPERS_MAX             15 /* threads that share a block's signatures and hashes: beyond, other work is the limit */
 #define INTAKE_TXS_MAX          10000       /* transactions in one list */
 #define INTAKE_BYTES_MAX        (16u << 20) /* of lists that wait to be verified: about two seconds of transfers */
@@ -105,6 +102,26 @@
 #define SYNC_WINDOW             16          /* blocks asked for ahead while catching up */
 #define SYNC_TIMEOUT_MS         5000        /* for a block from a peer, then another is asked */
 #define SYNC_PAUSE_MS           300         /* a peer that is one block ahead: consensus usually gets there by itself */
+
+/* -- consensus: what peers are told of, and ask for -- */
+#define RELAY_SLOTS           64   /* peers with a place, bits of a mask: as many as may connect (PEERS_MAX) */
+#define RELAY_NEAR            3    /* peers that send us news whole: two may be hostile */
+#define RELAY_ALL             4    /* with so few peers all do: telling costs a round trip, and saves little */
+#define RELAY_TURN_MS         5000 /* until near ones are chosen anew */
+#define RELAY_SOON_MS         500  /* after a peer came or went: several do at a time */
+#define CONSENSUS_TELL_MS     20   /* ids gather for so long before peers are told: little beside a round trip */
+#define CONSENSUS_PATIENCE_MS 100  /* what a peer told of usually comes whole from a near one within so long */
+#define CONSENSUS_ASK_MS      300  /* for what was asked for, then another is asked: a round trip around the world */
+#define MSG_IDS_MAX           1024 /* ids in one message */
+#define WANTED_PEER_MAX       1024 /* told of by one peer, and not here yet: two seconds of a busy network */
+#define WANTED_LATE_MAX       255  /* unanswered questions that are counted of a peer */
+#define EARLY_MAX             1024 /* transactions that came before the one they follow, */
+#define EARLY_BYTES_MAX       (4u << 20)
+#define EARLY_AHEAD           256   /* at most so many nonces before it; */
+#define EARLY_MS              10000 /* by then the pool was told of again */
+#define BALLOTS_TELL_MS       50    /* votes gather for so long: in a round trip most of a kind come */
+#define BALLOTS_HEARD         4     /* ballots that one peer tells of at a time: two kinds, a block and nil */
+#define BALLOTS_TRIES         3     /* asking one peer for votes that it told of, and does not send */
 
 /* -- consensus: faults -- */
 #define CONSENSUS_EVIDENCE_MAX      64    /* that waits for its punishment: four validators that cheat in 16 heights */

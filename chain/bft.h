@@ -113,6 +113,20 @@ void bft_quorums(const struct bft *b, bft_quorum_fn fn, void *arg);
  * and of the valid round. */
 typedef void (*bft_vote_fn)(void *arg, const struct vote *v);
 void bft_votes(const struct bft *b, bft_vote_fn fn, void *arg);
+/* All votes for one thing: a bit for each validator. */
+struct bft_ballot {
+    enum vote_kind kind;
+    uint32_t round, valid_round;
+    struct hash value;
+    uint8_t voted[VALIDATORS_MAX / 8];
+};
+/* Calls fn for what the votes of bft_votes are, or only for those of this round. */
+typedef void (*bft_ballot_fn)(void *arg, const struct bft_ballot *ballot);
+void bft_ballots(const struct bft *b, bool only_this_round, bft_ballot_fn fn, void *arg);
+/* Takes out the votes that it has, and those that it would not take; true if any are left. */
+bool bft_lacks(const struct bft *b, struct bft_ballot *ballot) MUST_USE;
+/* Calls fn for those of these votes that it has. */
+void bft_ballot_votes(const struct bft *b, const struct bft_ballot *ballot, bft_vote_fn fn, void *arg);
 /* The proposal of a round, if there is one. */
 bool bft_proposal(const struct bft *b, uint32_t round, struct proposal *out);
 /* Milliseconds that a step of a round may take; grows with the round. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void round_free(struct round *r)
 {
@@ -165,6 +166,76 @@ void bft_votes(const struct bft *b, bft_vote_fn fn, void *arg)
     if (b->round > 0)
         round_votes(b, b->round - 1, fn, arg);
     round_votes(b, b->round, fn, arg);
+}
+
+/* -- ballots: what others have, and what they lack -- */
+
+static void round_ballots(const struct bft *b, uint32_t round, bft_ballot_fn fn, void *arg)
+{
+    const struct round *r = round_find(b, round);
+    for (int kind = VOTE_PREVOTE; r && kind <= VOTE_PRECOMMIT; kind++) {
+        const struct bft_votes *votes = kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits;
+        for (uint32_t i = 0; i < votes->tallies_n; i++) {
+            const struct bft_tally *t = &votes->tallies[i];
+            struct bft_ballot ballot = {
+                .kind = (enum vote_kind)kind, .round = round, .valid_round = t->valid_round, .value = t->value};
+            memcpy(ballot.voted, t->voted, sizeof ballot.voted);
+            fn(arg, &ballot);
+        }
+    }
+}
+
+void bft_ballots(const struct bft *b, bool only_this_round, bft_ballot_fn fn, void *arg)
+{
+    if (!only_this_round && b->valid_round != VOTE_NO_ROUND && b->valid_round + 1 < b->round)
+        round_ballots(b, b->valid_round, fn, arg);
+    if (!only_this_round && b->round > 0)
+        round_ballots(b, b->round - 1, fn, arg);
+    round_ballots(b, b->round, fn, arg);
+}
+
+/* As a vote of the ballot's: is it here, or of no use? Of rounds that are too far ahead only how far each came counts.
+ */
+static bool has_vote(const struct bft *b, const struct bft_votes *votes, const struct vote *v)
+{
+    if (v->index >= b->validators.n)
+        return true;
+    if (!round_is_kept(b, v->round))
+        return v->round < b->round || (int64_t)v->round <= b->highest[v->index];
+    return votes && bft_votes_has(votes, v);
+}
+
+bool bft_lacks(const struct bft *b, struct bft_ballot *ballot)
+{
+    struct vote v = {.kind = (uint8_t)ballot->kind,
+                     .height = b->height,
+                     .round = ballot->round,
+                     .value = ballot->value,
+                     .valid_round = ballot->valid_round};
+    bool lacks = false;
+    if (b->step == BFT_DECIDED || !vote_is_sane(&v))
+        return false;
+    const struct round *r = round_find(b, v.round);
+    const struct bft_votes *votes = !r ? NULL : v.kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits;
+    for (v.index = 0; v.index < VALIDATORS_MAX; v.index++) {
+        uint8_t *byte = &ballot->voted[v.index / 8], bit = (uint8_t)(1u << v.index % 8);
+        if (*byte & bit && has_vote(b, votes, &v))
+            *byte = (uint8_t)(*byte & ~bit);
+        lacks |= (*byte & bit) != 0;
+    }
+    return lacks;
+}
+
+void bft_ballot_votes(const struct bft *b, const struct bft_ballot *ballot, bft_vote_fn fn, void *arg)
+{
+    const struct round *r = round_find(b, ballot->round);
+    const struct bft_votes *votes = !r ? NULL : ballot->kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits;
+    for (uint32_t i = 0; votes && i < votes->n; i++) {
+        const struct vote *v = &votes->votes[i];
+        if (v->valid_round == ballot->valid_round && hash_equal(&v->value, &ballot->value) &&
+            ballot->voted[v->index / 8] >> (v->index % 8) & 1)
+            fn(arg, v);
+    }
 }
 
 bool bft_proposal(const struct bft *b, uint32_t round, struct proposal *out)

@@ -180,11 +180,10 @@ static inline struct leaf *page_leaf(const struct tree *t, const struct page *p,
 /* The first of b[low..high-1], which rise, that is not below `bits`; high if all are. */
 static inline uint32_t bits_rank(const uint64_t *b, uint32_t low, uint32_t high, uint64_t bits)
 {
-    b += low;
-    uint32_t n = high - low, at = 0;
+    uint32_t n = high - low, at = low;
     for (; n > 1; n -= n / 2) /* without a branch that nobody could foretell */
         at += b[at + n / 2 - 1] < bits ? n / 2 : 0;
-    return low + at + (n == 1 && b[at] < bits);
+    return at + (n == 1 && b[at] < bits);
 }
 
 /* -- tree_page.c -- */

@@ -88,7 +88,7 @@ static enum err do_offer(struct consensus *c, const struct bft_effect *f)
         return ERR_OK;
     if (signed_keep(c, &before, fresh) != ERR_OK)
         return ERR_IO;
-    wire_send_proposal(c, &p, NULL);
+    wire_send_proposal(c, &p);
     queue_add(c, &(struct bft_event){
                      .kind = BFT_PROPOSAL, .height = p.height, .proposal = p, .verdict = BFT_VALID, .timely = true});
     return ERR_OK;
@@ -283,6 +283,7 @@ void consensus_start_height(struct consensus *c)
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
     values_clear(c);
+    ballots_new_height(c);
     c->deferred_n = 0;
     if (!c->is_replaying)
         wal_reset(c->wal);
@@ -397,6 +398,9 @@ void consensus_close(struct consensus *c)
     for (int i = 0; i < BFT_DECIDED; i++)
         host_timer_cancel(c->o.host, &c->step_timers[i].timer);
     intake_close(c);
+    ballots_close(c);
+    short_close(c);
+    told_close(c);
     sync_free(c->sync);
     wal_close(c->wal);
     host_file_close(c->signer_file);

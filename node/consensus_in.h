@@ -10,6 +10,7 @@
 #include "chain/signer.h"
 #include "node/consensus.h"
 #include "node/mempool.h"
+#include "node/relay.h"
 #include "node/sync.h"
 #include "node/wal.h"
 
@@ -23,8 +24,17 @@ RECORD_DECLARE(proposed, PROPOSED_FIELDS)
 /* One that names its transactions. head: the block's encoding with an empty list of them. */
 #define SHORT_FIELDS(F) F(proposal, proposal) F(blob, head) F(hashes, txs)
 RECORD_DECLARE(short_proposal, SHORT_FIELDS)
-#define WHOLE_GET_FIELDS(F) F(u64, height) F(u32, round) F(hash, value)
-RECORD_DECLARE(whole_get, WHOLE_GET_FIELDS)
+/* There is one. */
+#define PROPOSAL_TOLD_FIELDS(F) F(u64, height) F(u32, round) F(hash, value)
+RECORD_DECLARE(proposal_told, PROPOSAL_TOLD_FIELDS)
+/* Send me it (no positions), or its transactions at these positions (u16 each, rising); and those. */
+#define PROPOSAL_ASK_FIELDS(F) F(u64, height) F(u32, round) F(hash, value) F(blob, wanted)
+RECORD_DECLARE(proposal_ask, PROPOSAL_ASK_FIELDS)
+#define PROPOSAL_TXS_FIELDS(F) F(u64, height) F(u32, round) F(hash, value) F(u32, positions) F(blob, txs)
+RECORD_DECLARE(proposal_txs, PROPOSAL_TXS_FIELDS)
+/* Votes of one height, round and kind for one thing: a bit for each validator, in the order of their indices. */
+#define BALLOT_FIELDS(F) F(u64, height) F(u32, round) F(u8, kind) F(hash, value) F(u32, valid_round) F(blob, voted)
+RECORD_DECLARE(ballot, BALLOT_FIELDS)
 
 struct step_timer {
     struct timer timer;
@@ -61,6 +71,9 @@ struct pending {
 #define AHEAD_PROPOSALS 2 /* of the next height: rounds 0 and 1 */
 
 struct intake;
+struct told_txs;
+struct ballots;
+struct partial;
 
 struct consensus {
     struct consensus_options o;
@@ -72,6 +85,10 @@ struct consensus {
     struct bft *bft;
     struct mempool *pool;
     struct intake *intake;
+    struct relay *relay;     /* this and the next three: NULL without peers */
+    struct told_txs *told;   /* transactions that peers told of */
+    struct ballots *ballots; /* votes and proposals that they told of */
+    struct partial *partial; /* a proposal some of whose transactions are missing */
     struct sync *sync;
     struct wal *wal;
     struct host_file *signer_file;
@@ -100,8 +117,6 @@ struct consensus {
     const struct ledger_result *result;
     struct buf decided; /* the block being committed */
 
-    struct hash asked; /* the value whose whole block was asked for last, and when */
-    uint64_t asked_ms;
     struct buf ahead_votes; /* encodings of verified votes for the next height */
     uint32_t ahead_votes_n;
     struct buf ahead_proposals[AHEAD_PROPOSALS];
@@ -177,7 +192,7 @@ void kept_prune(struct consensus *c);
 /* consensus_wire.c */
 void wire_open(struct consensus *c);
 void wire_send_vote(struct consensus *c, const struct vote *v);
-void wire_send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *except);
+void wire_send_proposal(struct consensus *c, const struct proposal *p);
 void wire_send_status(struct consensus *c);
 void wire_send_evidence(struct consensus *c, const struct evidence *e);
 void wire_resend(struct consensus *c);
@@ -202,16 +217,45 @@ void evidence_step(struct consensus *c);
 bool wire_is_wanted(struct consensus *c, const struct proposal *p);
 /* As if it had come whole. */
 enum err wire_take_block(struct consensus *c, const struct pubkey *from, const struct proposal *p, struct bytes block);
-void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to);
+/* One that is known here, to one peer: whole, or by its transactions' ids. */
+void wire_send_known(struct consensus *c, const struct proposal *p, const struct pubkey *to);
 
 /* consensus_short.c */
 void short_open(struct consensus *c);
+void short_close(struct consensus *c);
+void short_ask(struct consensus *c, const struct pubkey *to, const struct proposal_told *p);
+/* It came, and some of its transactions were asked for. */
+bool short_is_partial(const struct consensus *c, const struct proposal_told *p);
 /* Appends the proposal with its transactions' ids; false where the whole is as good. */
 bool short_put(const struct proposal *p, struct bytes block, struct buf *out);
 
 /* consensus_intake.c */
 void intake_open(struct consensus *c);
 void intake_close(struct consensus *c);
+
+/* consensus_told.c */
+void told_open(struct consensus *c);
+void told_close(struct consensus *c);
+void told_change(struct consensus *c, const struct pubkey *peer, bool up);
+/* A peer's transaction into the pool, with those that waited for it; appends what was taken to a list for others. */
+enum err told_take(struct consensus *c, struct bytes raw, const struct pubkey *from, struct buf *list);
+/* It was in the pool or is in a block: of no interest for a while. */
+void told_had(struct consensus *c, const struct hash *id);
+/* A peer sent transactions: it is not one that only tells of them. */
+void told_came(struct consensus *c, const struct pubkey *from);
+/* Ids of what waits in the pool, to one peer or (NULL) to all. */
+void told_say_pool(struct consensus *c, const struct pubkey *to);
+
+/* consensus_ballots.c */
+void ballots_open(struct consensus *c);
+void ballots_close(struct consensus *c);
+void ballots_new_height(struct consensus *c);
+void ballots_peer_gone(struct consensus *c, const struct pubkey *peer);
+/* A vote came that we did not have: those who want to be told are, by and by. */
+void ballots_news(struct consensus *c);
+void ballots_tell_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *from);
+/* All ballots that a peer may lack, to one or (NULL) to all. */
+void ballots_say(struct consensus *c, const struct pubkey *to);
 
 /* consensus_tx.c */
 void txs_committed(struct consensus *c, const struct consensus_block *block);

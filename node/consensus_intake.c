@@ -138,11 +138,27 @@ static void job_work(void *arg)
         }
 }
 
+/* What is new to the network goes whole to all. */
 static void send_list(struct consensus *c, struct buf *list, const struct bundle *b)
 {
-    if (list->n && c->o.peers)
-        peers_broadcast(c->o.peers, MSG_TXS, bytes_of_buf(list), b->has_from ? &b->from : NULL);
+    if (list->n && c->relay && b->has_from)
+        relay_pass(c->relay, MSG_TXS, bytes_of_buf(list), &b->from);
+    else if (list->n && c->o.peers)
+        peers_broadcast(c->o.peers, MSG_TXS, bytes_of_buf(list), NULL);
     buf_reset(list);
+}
+
+static enum err item_take(struct consensus *c, const struct bundle *b, const struct item *item, struct buf *list)
+{
+    ledger_remember(c->o.ledger, item->raw);
+    if (b->has_from)
+        return told_take(c, item->raw, &b->from, list);
+    enum err e = mempool_add(c->pool, item->raw, NULL, NULL);
+    if (e == ERR_OK) {
+        told_had(c, &item->id);
+        codec_put_blob(list, &item->raw);
+    }
+    return e;
 }
 
 /* Into the pool, and on to the others in messages of a moderate size. True if the sender broke the protocol. */
@@ -154,14 +170,9 @@ static bool bundle_take(struct intake *in, struct bundle *b)
     for (uint32_t i = 0; i < b->n; i++) {
         struct item *item = &b->items[i];
         is_bad |= item->e == ERR_FORMAT || item->e == ERR_AUTH;
-        if (item->e == ERR_OK) {
-            ledger_remember(c->o.ledger, item->raw);
-            item->e = mempool_add(c->pool, item->raw, NULL, NULL);
-        }
+        if (item->e == ERR_OK)
+            item->e = item_take(c, b, item, &list);
         item_land(in, item);
-        if (item->e != ERR_OK)
-            continue;
-        codec_put_blob(&list, &item->raw);
         if (list.n >= INTAKE_SEND_BYTES)
             send_list(c, &list, b);
     }
@@ -285,6 +296,7 @@ static enum err on_txs(void *arg, const struct pubkey *from, struct bytes body)
     uint32_t n = list_count(body, &good);
     if (!good)
         return ERR_PROTOCOL;
+    told_came(c, from);
     if (n == 0 || c->intake->bytes + body.n > INTAKE_BYTES_MAX)
         return ERR_OK; /* it is said again while it waits */
     struct bundle *b = bundle_new(c->intake, body, n);

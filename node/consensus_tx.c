@@ -10,9 +10,13 @@
 
 enum err consensus_submit(struct consensus *c, struct bytes tx, struct hash *id, struct note *note)
 {
-    enum err e = mempool_add(c->pool, tx, id, note);
+    struct hash known;
+    enum err e = mempool_add(c->pool, tx, &known, note);
+    if (id)
+        *id = known;
     if (e != ERR_OK)
         return e;
+    told_had(c, &known);
     if (c->o.peers)
         peers_broadcast(c->o.peers, MSG_TX, tx, NULL);
     consensus_wake_soon(c);
@@ -115,8 +119,9 @@ void waits_clear(struct consensus *c)
 
 static void waits_note(struct consensus *c, const struct consensus_block *block)
 {
-    for (uint32_t t = 0; t < block->header->txs_n && c->waits_n; t++) {
+    for (uint32_t t = 0; t < block->header->txs_n && (c->waits_n || c->told); t++) {
         struct hash id = tx_id_of(block->txs[t]);
+        told_had(c, &id);
         for (uint32_t i = 0; i < c->waits_n; i++) {
             struct wait *w = &c->waits[i];
             if (w->is_over || !hash_equal(&w->id, &id))

@@ -1,8 +1,8 @@
 /* What consensus and its peers say to each other: transactions, proposals, votes, evidence, heights.
  *
- * A message is sent on when it was news to us. Messages for the next height are kept, once their signature was
- * verified, until we are there. Whoever gets no block for a while says again what it knows of the height, so a lost
- * message or a torn connection costs a second, not the height.
+ * A message is sent on when it was news to us: whole to near peers (node/relay.h), the others are told of it. Messages
+ * for the next height are kept, once their signature was verified, until we are there. Whoever gets no block for a
+ * while says again what it knows of the height, so a lost message or a torn connection costs a second, not the height.
  */
 #include "node/consensus_in.h"
 
@@ -30,48 +30,42 @@ static void send(struct consensus *c, enum msg_type type, const struct buf *body
         log_event(LOG_DEBUG, "consensus", "unsent", "type=%d why=%s", (int)type, err_name(e));
 }
 
-static void send_vote(struct consensus *c, const struct vote *v, const struct pubkey *to, const struct pubkey *except)
+void wire_send_vote(struct consensus *c, const struct vote *v)
 {
     struct buf b = {0};
     vote_put(&b, v);
-    send(c, MSG_VOTE, &b, to, except);
+    send(c, MSG_VOTE, &b, NULL, NULL);
     buf_clear(&b);
 }
 
-void wire_send_vote(struct consensus *c, const struct vote *v)
+/* As it is sent: by the ids of its transactions where that is shorter. */
+static enum msg_type proposal_message(const struct proposal *p, struct bytes block, struct buf *out)
 {
-    send_vote(c, v, NULL, NULL);
+    if (short_put(p, block, out))
+        return MSG_PROPOSAL_SHORT;
+    proposed_put(out, &(struct proposed){*p, block});
+    return MSG_PROPOSAL;
 }
 
-void wire_send_whole(struct consensus *c, const struct proposal *p, const struct pubkey *to)
+/* To one, or (NULL) to all. */
+static void send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *to)
 {
     const struct buf *raw = value_find(c, &p->value);
     struct buf b = {0};
     if (!raw || !c->o.peers)
         return;
-    proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
-    send(c, MSG_PROPOSAL, &b, to, NULL);
+    send(c, proposal_message(p, bytes_of_buf(raw), &b), &b, to, NULL);
     buf_clear(&b);
 }
 
-/* By the ids of its transactions where that is shorter. */
-static void send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *to,
-                          const struct pubkey *except)
+void wire_send_proposal(struct consensus *c, const struct proposal *p)
 {
-    const struct buf *raw = value_find(c, &p->value);
-    struct buf b = {0};
-    if (!raw || !c->o.peers)
-        return;
-    bool is_short = short_put(p, bytes_of_buf(raw), &b);
-    if (!is_short)
-        proposed_put(&b, &(struct proposed){*p, bytes_of_buf(raw)});
-    send(c, is_short ? MSG_PROPOSAL_SHORT : MSG_PROPOSAL, &b, to, except);
-    buf_clear(&b);
+    send_proposal(c, p, NULL);
 }
 
-void wire_send_proposal(struct consensus *c, const struct proposal *p, const struct pubkey *except)
+void wire_send_known(struct consensus *c, const struct proposal *p, const struct pubkey *to)
 {
-    send_proposal(c, p, NULL, except);
+    send_proposal(c, p, to);
 }
 
 static void send_status(struct consensus *c, const struct pubkey *to)
@@ -95,48 +89,20 @@ void wire_send_evidence(struct consensus *c, const struct evidence *e)
     buf_clear(&raw);
 }
 
-struct resend {
-    struct consensus *c;
-    const struct pubkey *to; /* NULL: all */
-    uint32_t txs;
-};
-
-static void resend_vote(void *arg, const struct vote *v)
-{
-    struct resend *r = arg;
-    send_vote(r->c, v, r->to, NULL);
-}
-
-static void resend_tx(void *arg, struct bytes tx)
-{
-    struct resend *r = arg;
-    enum err e = ERR_OK;
-    if (r->to)
-        e = peers_send(r->c->o.peers, r->to, MSG_TX, tx);
-    else if (r->txs++ < CONSENSUS_RESEND_TXS)
-        peers_broadcast(r->c->o.peers, MSG_TX, tx, NULL);
-    if (e != ERR_OK)
-        log_event(LOG_DEBUG, "consensus", "unsent", "type=tx why=%s", err_name(e));
-}
-
 void wire_resend_pool(struct consensus *c)
 {
-    struct resend r = {c, NULL, 0};
     if (c->o.peers)
-        mempool_each(c->pool, resend_tx, &r);
+        told_say_pool(c, NULL);
 }
 
-/* Proposal and votes of this round and what it rests on, to one peer or to all. */
+/* The proposal of this round, and who voted in it and in what it rests on, to one peer or to all. */
 static void resend_height(struct consensus *c, const struct pubkey *to)
 {
-    struct resend r = {c, to, 0};
     struct proposal p;
     struct bft_view view = bft_view(c->bft);
-    if (!c->o.peers)
-        return;
     if (bft_proposal(c->bft, view.round, &p))
-        send_proposal(c, &p, to, NULL);
-    bft_votes(c->bft, resend_vote, &r);
+        send_proposal(c, &p, to);
+    ballots_say(c, to);
 }
 
 void wire_resend(struct consensus *c)
@@ -153,11 +119,16 @@ void wire_resend(struct consensus *c)
 static enum err on_tx(void *arg, const struct pubkey *from, struct bytes body)
 {
     struct consensus *c = arg;
-    enum err e = mempool_add(c->pool, body, NULL, NULL);
-    if (e == ERR_OK) {
-        peers_broadcast(c->o.peers, MSG_TX, body, from);
+    struct buf list = {0};
+    told_came(c, from);
+    enum err e = told_take(c, body, from, &list);
+    if (list.n > body.n + 4)
+        relay_pass(c->relay, MSG_TXS, bytes_of_buf(&list), from);
+    else if (list.n)
+        relay_pass(c->relay, MSG_TX, body, from);
+    if (list.n)
         consensus_wake_soon(c);
-    }
+    buf_clear(&list);
     return e == ERR_FORMAT ? ERR_PROTOCOL : ERR_OK;
 }
 
@@ -166,15 +137,17 @@ static bool is_next_height(const struct consensus *c, uint64_t height, uint16_t 
     return height == c->height + 1 && index < c->next_validators->n;
 }
 
-static void keep_vote(struct consensus *c, const struct vote *v, struct bytes body)
+/* True if it was news. */
+static bool keep_vote(struct consensus *c, const struct vote *v, struct bytes body)
 {
     for (size_t at = 0; at + body.n <= c->ahead_votes.n; at += body.n)
         if (bytes_equal(bytes_of(c->ahead_votes.p + at, body.n), body))
-            return;
+            return false;
     if (c->ahead_votes_n >= CONSENSUS_AHEAD_VOTES || !vote_verify(v, &c->chain, &c->next_validators->v[v->index].key))
-        return;
+        return false;
     buf_add(&c->ahead_votes, body.p, body.n);
     c->ahead_votes_n++;
+    return true;
 }
 
 static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
@@ -183,12 +156,16 @@ static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
     struct vote v;
     if (!vote_decode(body, &v))
         return ERR_PROTOCOL;
-    if (is_next_height(c, v.height, v.index))
-        keep_vote(c, &v, body);
-    if (v.height != c->height)
+    bool is_news =
+        is_next_height(c, v.height, v.index)
+            ? keep_vote(c, &v, body)
+            : v.height == c->height &&
+                  consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v}).news;
+    if (!is_news)
         return ERR_OK;
-    if (consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v}).news)
-        send_vote(c, &v, NULL, from);
+    relay_credit(c->relay, from);
+    relay_pass(c->relay, MSG_VOTE, body, from);
+    ballots_news(c);
     return ERR_OK;
 }
 
@@ -225,10 +202,10 @@ static enum err take_proposal(struct consensus *c, const struct pubkey *from, co
     struct buf block = {0}, body = {0};
     buf_add(&block, m->block.p, m->block.n); /* feeding it may decide the height, and forget its blocks */
     if (consensus_feed(c, &e).news) {
-        bool is_short = short_put(p, bytes_of_buf(&block), &body);
-        if (!is_short)
-            proposed_put(&body, &(struct proposed){*p, bytes_of_buf(&block)});
-        send(c, is_short ? MSG_PROPOSAL_SHORT : MSG_PROPOSAL, &body, NULL, from);
+        enum msg_type type = proposal_message(p, bytes_of_buf(&block), &body);
+        relay_credit(c->relay, from);
+        relay_pass(c->relay, type, bytes_of_buf(&body), from);
+        ballots_tell_proposal(c, p, from);
     }
     buf_clear(&block);
     buf_clear(&body);
@@ -299,14 +276,15 @@ static enum err on_evidence(void *arg, const struct pubkey *from, struct bytes b
 static void on_change(void *arg, const struct pubkey *peer, bool up)
 {
     struct consensus *c = arg;
-    struct resend r = {c, peer, 0};
     if (!up) {
         sync_peer_gone(c->sync, peer);
-        return;
+        ballots_peer_gone(c, peer);
     }
+    told_change(c, peer, up);
+    if (!up)
+        return;
     send_status(c, peer);
     resend_height(c, peer);
-    mempool_each(c->pool, resend_tx, &r);
 }
 
 void wire_open(struct consensus *c)
@@ -315,6 +293,8 @@ void wire_open(struct consensus *c)
     peers_on(p, MSG_TX, on_tx, c);
     peers_on(p, MSG_VOTE, on_vote, c);
     peers_on(p, MSG_PROPOSAL, on_proposal, c);
+    told_open(c);
+    ballots_open(c);
     short_open(c);
     peers_on(p, MSG_STATUS, on_status, c);
     peers_on(p, MSG_EVIDENCE, on_evidence, c);

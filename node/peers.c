@@ -382,13 +382,24 @@ enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type
     return e == ERR_STATE ? ERR_NOT_FOUND : e;
 }
 
-unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except)
+unsigned peers_send_some(struct peers *p, enum msg_type type, struct bytes body, peers_pick_fn pick, void *arg)
 {
     unsigned n = 0;
     for (struct link *l = p->links; l; l = l->next)
-        if (l->up && !l->gone && !(except && pubkey_equal(peer_key(l->peer), except)))
+        if (l->up && !l->gone && pick(arg, peer_key(l->peer)))
             n += send_to(l, type, body) == ERR_OK;
     return n;
+}
+
+static bool is_other(void *arg, const struct pubkey *peer)
+{
+    const struct pubkey *except = arg;
+    return !except || !pubkey_equal(peer, except);
+}
+
+unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except)
+{
+    return peers_send_some(p, type, body, is_other, (void *)(uintptr_t)except);
 }
 
 bool peers_seen_first(struct peers *p, enum msg_type type, struct bytes body)

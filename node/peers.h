@@ -46,6 +46,9 @@ void peers_on_change(struct peers *p, peers_change_fn fn, void *arg);
 enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type, struct bytes body) MUST_USE;
 /* To all but `except` (may be NULL); returns how many. */
 unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except);
+/* To those that pick() names. */
+typedef bool (*peers_pick_fn)(void *arg, const struct pubkey *peer);
+unsigned peers_send_some(struct peers *p, enum msg_type type, struct bytes body, peers_pick_fn pick, void *arg);
 /* Bytes that wait for one peer: whoever sends in bulk keeps this low. 0 if it is not up. */
 size_t peers_queued(const struct peers *p, const struct pubkey *to);
 /* True the first time that this body of this type is shown within SEEN_MS: relay it then. */

@@ -56,12 +56,22 @@ static void turn(struct gossip *g, uint64_t now_ms)
     g->young = empty;
 }
 
-bool gossip_add(struct gossip *g, uint8_t type, struct bytes body, uint64_t now_ms)
+static uint64_t id_of(const struct gossip *g, uint8_t type, struct bytes body)
 {
     struct hash h = hash_keyed(HASH_GOSSIP, g->key, body.p, body.n);
     uint64_t id = load_le64(h.b) ^ type;
-    if (id == 0)
-        id = 1;
+    return id ? id : 1;
+}
+
+bool gossip_has(const struct gossip *g, uint8_t type, struct bytes body)
+{
+    uint64_t id = id_of(g, type, body);
+    return *slot_of(g->old, id) == id || *slot_of(g->young, id) == id;
+}
+
+bool gossip_add(struct gossip *g, uint8_t type, struct bytes body, uint64_t now_ms)
+{
+    uint64_t id = id_of(g, type, body);
     if (now_ms - g->young->since_ms >= SEEN_MS / 2) {
         bool both = now_ms - g->young->since_ms >= SEEN_MS;
         turn(g, now_ms);

@@ -13,6 +13,8 @@ struct gossip;
 
 struct gossip *gossip_new(const uint8_t key[32]);
 void gossip_free(struct gossip *g);
+/* Is it remembered? */
+bool gossip_has(const struct gossip *g, uint8_t type, struct bytes body);
 /* True the first time; remembers it. */
 bool gossip_add(struct gossip *g, uint8_t type, struct bytes body, uint64_t now_ms);
 

@@ -14,7 +14,7 @@
 #include "base/codec.h"
 
 #define FRAME_MORE       0x80
-#define PROTOCOL_VERSION 1 /* version in hello; another one is refused */
+#define PROTOCOL_VERSION 2 /* version in hello; another one is refused */
 #define MSG_STREAM_ROOM  (STREAM_DATA_MAX + 64)
 #define MSG_LEAF_ROOM    (LEAF_SIZE + 32 * LEAF_PROOF_MAX + 64)
 
@@ -39,7 +39,15 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(BLOCK, 21, BLOCK_SIZE_MAX + 262144, 0, READY) /* with its commit */                                              \
     M(EVIDENCE, 22, 8192, 8, READY)                                                                                    \
     M(PROPOSAL_SHORT, 25, BLOCK_TXS_MAX * 32 + 4096, 4, READY) /* transactions by their ids */                         \
-    M(PROPOSAL_GET, 26, 64, 64, READY)                         /* the whole one, please */                             \
+    M(PROPOSAL_GET, 26, BLOCK_TXS_MAX * 2 + 64, 64, READY)     /* one that was told of, or some of its transactions */ \
+    M(NEWS, 27, 1, 20, READY)                                  /* send me news whole, or only tell me of it */         \
+    M(TX_IDS, 28, MSG_IDS_MAX * 32, 4, READY)                  /* which I have; costs that for each KiB */             \
+    M(TX_GET, 29, MSG_IDS_MAX * 32, 64, READY)                 /* send me these; costs that for each KiB */            \
+    M(TX_NONE, 30, MSG_IDS_MAX * 32, 4, READY)                 /* which I was asked for, and do not have */            \
+    M(PROPOSAL_TXS, 31, BLOCK_SIZE_MAX + 65536, 4, READY)      /* asked for; costs that for each KiB */                \
+    M(PROPOSAL_HAVE, 44, 64, 1, READY)                         /* there is one */                                      \
+    M(BALLOT_HAVE, 45, 128, 1, READY)                          /* whose votes for one thing I have */                  \
+    M(BALLOT_GET, 46, 128, 16, READY)                          /* send me these */                                     \
     M(OFFER, 24, 4096, 2, READY)                                                                                       \
     M(BLOB_HAVE_GET, 32, 32, 4, READY)                                                                                 \
     M(BLOB_HAVE, 33, 64, 0, READY)                                                                                     \

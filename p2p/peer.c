@@ -286,13 +286,15 @@ static bool next_frame(struct peer *p)
     return true;
 }
 
-/* Puts the frame to its message; true when that is whole. */
-/* A list of transactions is as many messages as it is KiB. */
+/* A list is as many messages as it is KiB. */
 static int64_t cost_of(const struct msg_rule *rule, size_t n)
 {
-    return rule->type == MSG_TXS ? (int64_t)(rule->cost * (1 + n / 1024)) : (int64_t)rule->cost;
+    bool is_list = rule->type == MSG_TXS || rule->type == MSG_TX_IDS || rule->type == MSG_TX_GET ||
+                   rule->type == MSG_TX_NONE || rule->type == MSG_PROPOSAL_TXS;
+    return is_list ? (int64_t)(rule->cost * (1 + n / 1024)) : (int64_t)rule->cost;
 }
 
+/* Puts the frame to its message; true when that is whole. */
 static bool take_frame(struct peer *p, struct peer_message *out)
 {
     if (p->frame.n == 0) {

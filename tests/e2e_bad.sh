@@ -10,9 +10,9 @@ guide=models/kith-guide.gguf
 [ -f $guide ] || { echo "skip: e2e_bad: $guide is not there"; exit 0; }
 NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-bad.XXXXXX")
 . scripts/private-net
+logs=$NET
+. tests/e2e.sh
 unset KITH_HOME KITH_URL
-failed=0
-checks=0
 pids=()
 disk=""
 
@@ -27,18 +27,6 @@ clean() {
     exit $status
 }
 trap clean EXIT
-check() { # WHAT CONDITION...
-    local what=$1
-    shift
-    checks=$((checks + 1))
-    "$@" || { echo "e2e_bad: FAILED: $what" >&2; failed=1; }
-}
-fail() { # the rest cannot be tried
-    echo "e2e_bad: FAILED: $*" >&2
-    tail -n 5 "$NET"/*.log "$NET"/*.out >&2
-    exit 1
-}
-same() { [ "$1" = "$2" ]; }
 # Ends with the status and one line on standard error that matches every pattern (separated by spaces).
 refuses() { # STATUS PATTERNS COMMAND...
     local status=$1 patterns=$2 p ok=1

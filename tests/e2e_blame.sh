@@ -4,6 +4,8 @@
 set -u
 B=${BUILD:-build/release}
 H=$(mktemp -d)
+logs=$H
+. "$(dirname "$0")/e2e.sh"
 pids=()
 cleanup() {
     for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
@@ -11,12 +13,6 @@ cleanup() {
     rm -rf "$H"
 }
 trap cleanup EXIT
-fail() {
-    echo "e2e_blame: $*"
-    tail -n 10 "$H"/*.log
-    exit 1
-}
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 key=$("$B/kithd" init --home "$H/a") || fail init
 mkdir "$H/b" && cp "$H/a/node.key" "$H/b/" || fail copy

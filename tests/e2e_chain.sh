@@ -5,6 +5,8 @@
 set -u
 kithd=${BUILD:-build/release}/kithd
 dir=$(mktemp -d)
+logs=$dir
+. "$(dirname "$0")/e2e.sh"
 pids=()
 finish() {
     for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
@@ -12,11 +14,6 @@ finish() {
     rm -rf "$dir"
 }
 trap finish EXIT
-fail() {
-    echo "e2e_chain: $*"
-    for l in "$dir"/*.log; do echo "-- $l"; tail -5 "$l"; done
-    exit 1
-}
 
 id=() port=()
 for i in 1 2 3 4 5; do

@@ -6,11 +6,8 @@ BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_cheat: models/kith-guide.gguf is not there"; exit 0; }
 NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-cheat.XXXXXX")
 . scripts/private-net
-fail() {
-    echo "e2e_cheat: $*" >&2
-    tail -n 5 "$NET"/*.log >&2
-    exit 1
-}
+logs=$NET
+. tests/e2e.sh
 clean() {
     local status=$?
     trap - EXIT

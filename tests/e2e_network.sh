@@ -4,17 +4,14 @@
 set -u
 B=${BUILD:-build/release}
 H=$(mktemp -d)
+logs=$H
+. "$(dirname "$0")/e2e.sh"
 pids=()
 cleanup() {
     for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
     rm -rf "$H"
 }
 trap cleanup EXIT
-fail() {
-    echo "e2e_network: $*"
-    tail -n 15 "$H"/*.log
-    exit 1
-}
 # Waits until the log has the text at least so many times.
 await() { # LOG TEXT TIMES
     for _ in $(seq 200); do
@@ -23,7 +20,6 @@ await() { # LOG TEXT TIMES
     done
     fail "$1 never said: $2 ($3 times)"
 }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 start() { # NAME WORD...
     local name=$1
     shift

@@ -8,18 +8,11 @@ kith=$BUILD/kith
 guide=models/kith-guide.gguf
 data=${KITH_DATA:-../shared/data}
 dir=$(mktemp -d)
+logs=$dir
+. tests/e2e.sh
 trap 'rm -rf "$dir"' EXIT
 export KITH_CACHE=$dir/cache
-failed=0
-checks=0
 
-check() { # WHAT CONDITION...
-    local what=$1
-    shift
-    checks=$((checks + 1))
-    "$@" || { echo "e2e_run: FAILED: $what" >&2; failed=1; }
-}
-same() { [ "$1" = "$2" ]; }
 member() { # FILE EXPRESSION over the parsed object `t`
     python3 -c 'import json,sys; t=json.load(open(sys.argv[1])); v=eval(sys.argv[2]); print(v if isinstance(v,str) else json.dumps(v))' "$1" "$2"
 }

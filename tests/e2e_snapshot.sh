@@ -4,6 +4,8 @@
 set -u
 B=${BUILD:-build/release}
 dir=$(mktemp -d)
+logs=$dir
+. "$(dirname "$0")/e2e.sh"
 pids=()
 finish() {
     for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
@@ -11,11 +13,6 @@ finish() {
     rm -rf "$dir"
 }
 trap finish EXIT
-fail() {
-    echo "e2e_snapshot: $*"
-    for l in "$dir"/*.log; do echo "-- $l"; tail -12 "$l"; done
-    exit 1
-}
 id=() port=()
 for i in 1 2 3 4; do
     id[i]=$("$B/kithd" init --home "$dir/$i") || fail "init"

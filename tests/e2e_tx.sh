@@ -4,6 +4,8 @@
 set -u
 B=${BUILD:-build/release}
 H=$(mktemp -d)
+logs=$H
+. "$(dirname "$0")/e2e.sh"
 node=
 cleanup() {
     [ -n "$node" ] && kill -9 "$node" 2>/dev/null
@@ -11,11 +13,6 @@ cleanup() {
     rm -rf "$H"
 }
 trap cleanup EXIT
-fail() {
-    echo "e2e_tx: $*"
-    tail -n 15 "$H/node.log"
-    exit 1
-}
 export KITH_PASSWORD_FILE=$H/password
 echo 'a good password' >"$KITH_PASSWORD_FILE"
 # A person's wallet: k NAME WORDS...; all talk to the same node.

@@ -70,7 +70,7 @@ LANE struct tile_view attend_view(const struct attend_sight *s, uint32_t chunk)
 {
     uint32_t start = chunk * ARITH_CHUNK;
     struct tile_view v = {0, 0};
-    if (chunk < s->first_chunk || chunk >= s->end_chunk)
+    if (s->end <= start || s->first >= start + ARITH_CHUNK)
         return v;
     v.from = s->first > start ? (int)(s->first - start) : 0;
     v.to = (int)min(s->end - start, ARITH_CHUNK + 0u);

@@ -38,8 +38,7 @@ LANE void fetch(const struct attend_call *a, uint32_t table, uint32_t index, uin
 
 /* The sums of a lane's two queries, and of each what it has of up to BLOCKS blocks. */
 template <int BLOCKS> struct sums {
-    float peak[2], sum[2], o[BLOCKS][2][8];
-    bool bad[2];
+    float peak[2], sum[2], o[BLOCKS][2][8]; /* sum NaN: a number was not finite */
 };
 
 /* The chunk joins what was before. Nobody sees a chunk for the first time with anything but +0 in the sums, so that
@@ -59,10 +58,11 @@ LANE void meet(const struct attend_call *a, const struct tile_queries *q, const 
         float top = fmaxf(all->peak[r], now[r].peak), before = all->peak[r];
         old[r] = seen[r] ? tile_exp(before - top) : 1.0f;
         new_[r] = tile_exp(now[r].peak - top);
-        all->bad[r] = all->bad[r] || now[r].peak != now[r].peak;
         all->peak[r] = top;
         if (seen[r])
             all->sum[r] = all->sum[r] * old[r] + now[r].sum * new_[r];
+        if (now[r].peak != now[r].peak)
+            all->sum[r] = NAN;
     }
     bool keeps = __all_sync(ALL, old[0] == 1.0f && old[1] == 1.0f);
     LANE_UNROLL
@@ -91,7 +91,8 @@ LANE void put_out(const struct attend_call *a, struct cuda_stretch s, struct att
         float *out = a->out + ((size_t)c * a->a.heads + h.head + row % h.count) * a->a.head;
         if (row >= s.cols * h.count)
             continue;
-        if (all->bad[r] && t == 0)
+        bool bad = all->sum[r] != all->sum[r];
+        if (bad && t == 0)
             a->marks.finite[a->marks.slot[c]] = 0;
         LANE_UNROLL
         for (int b = 0; b < BLOCKS; b++)
@@ -99,7 +100,7 @@ LANE void put_out(const struct attend_call *a, struct cuda_stretch s, struct att
         for (int i = 0; i < 8; i++) {
             uint32_t e = b * ARITH_BLOCK + 8 * t + i;
             if (e < a->a.head)
-                out[e] = all->bad[r] ? 0.0f : all->o[b][r][i] / all->sum[r];
+                out[e] = bad ? 0.0f : all->o[b][r][i] / all->sum[r];
         }
     }
 }
@@ -128,14 +129,14 @@ LANE void meet_if_seen(const struct attend_call *a, const struct tile_queries *q
         meet<BLOCKS, false>(a, q, c, view, all);
 }
 
-/* Block (stretch, part of the heads on a head of keys). BUFFERS 2: the next chunk comes while one is met. */
+/* Block (part of the heads on a head of keys, stretch). BUFFERS 2: the next chunk comes while one is met. */
 template <int BLOCKS, int BUFFERS>
-__global__ static void __launch_bounds__(WARPS *WARP) walk(const struct attend_call a)
+__global__ static void __launch_bounds__(WARPS *WARP, BLOCKS <= 4 ? 2 : 1) walk(const struct attend_call a)
 {
     LANE_SHARED(unsigned char, memory);
     uint32_t warp = threadIdx.x / WARP, from = warp * TILE_ROWS, begin, end, bytes = chunk_bytes(a.blocks);
-    struct cuda_stretch s = attend_stretch(&a, blockIdx.x);
-    struct attend_heads h = attend_heads_of(&a, blockIdx.y);
+    struct cuda_stretch s = attend_stretch(&a, blockIdx.y);
+    struct attend_heads h = attend_heads_of(&a, blockIdx.x);
     struct tile_queries q = tile_queries_at(memory + BUFFERS * bytes + warp * tile_queries_bytes(a.blocks), a.blocks);
     struct attend_sight sight[2];
     struct sums<BLOCKS> all = {
@@ -147,7 +148,8 @@ __global__ static void __launch_bounds__(WARPS *WARP) walk(const struct attend_c
     __syncwarp();
     for (int r = 0; r < 2; r++) {
         all.peak[r] = -INFINITY;
-        all.bad[r] = !q.fine[threadIdx.x % WARP / 4 + 8 * r];
+        if (!q.fine[threadIdx.x % WARP / 4 + 8 * r])
+            all.sum[r] = NAN;
     }
     for (uint32_t chunk = begin; chunk < end; chunk++) {
         unsigned char *here = memory + (chunk - begin) % BUFFERS * bytes;
@@ -172,7 +174,7 @@ void attend_many(void *stream, const struct attend_call *call)
     uint32_t buffers = call->blocks <= 4 ? 2 : 1; /* of long heads one: 64 KiB is all that some GPUs have */
     size_t shared = buffers * 2 * ARITH_CHUNK * call->blocks * (ARITH_BLOCK + sizeof(float)) +
                     WARPS * tile_queries_bytes(call->blocks);
-    dim3 grid(call->a.plan.long_n, call->cache.heads_kv * call->parts);
+    dim3 grid(call->cache.heads_kv * call->parts, call->a.plan.long_n);
     launch(call->blocks <= 2   ? walk<2, 2>
            : call->blocks <= 4 ? walk<4, 2>
                                : walk<8, 1>,

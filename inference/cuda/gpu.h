@@ -78,12 +78,14 @@ struct gpu_facts {
     const uint32_t *position, *table, *slot, *all, *page; /* all: 0, 1, 2 ... */
     const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
+    struct cuda_plan plan, slot_plan; /* of all rows, of those of slot */
     uint8_t *finite;
 };
 
 /* The launches of a batch of such a shape, recorded. */
 struct gpu_shape {
     uint32_t n, wanted, told, pages_most;
+    uint32_t plan[4], slot_plan[4]; /* the numbers of struct cuda_plan */
 };
 struct gpu_graph {
     struct gpu_shape shape;

@@ -12,6 +12,7 @@ struct pass {
     uint32_t rows; /* of the batch */
     uint32_t cols; /* that go on */
     const uint32_t *slot;
+    struct cuda_plan plan; /* of those that go on */
     uint32_t pages_most;
 };
 
@@ -153,7 +154,8 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
 {
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.sees);
-    const struct cuda_attention a = attention_of(t->m, l, t->pages_most);
+    struct cuda_attention a = attention_of(t->m, l, t->pages_most);
+    a.plan = t->plan;
     const struct gpu_buffers *b = &t->d->b;
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), t->d->scratch, b->o);
     return input_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w);
@@ -208,6 +210,7 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
     project(t, index, &in);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
+        t->plan = t->f.slot_plan;
         t->cols = wanted;
         if (wanted)
             cuda_gather(d->stream, t->x, t->slot, t->m->embed, wanted, d->b.packed);
@@ -336,6 +339,18 @@ struct piece {
     uint64_t bytes, at;
 };
 
+/* How columns meet the cache, laid down `at` bytes from the beginning of what a batch says. */
+static struct cuda_plan plan_of(const struct device *d, const struct device_batch *b, const uint32_t *slot,
+                                uint32_t cols, uint64_t at)
+{
+    const struct model *m = d->o.model;
+    const struct cuda_attention a = {.heads = m->heads, .head = m->head};
+    struct cuda_stretch *out = (struct cuda_stretch *)(void *)(d->facts_host + at);
+    struct cuda_plan plan = cuda_attend_plan(&a, m->heads_kv, b->position, b->table, slot, cols, out);
+    plan.stretch = (const struct cuda_stretch *)(const void *)(d->facts + at);
+    return plan;
+}
+
 /* All that a batch says into one piece of memory, and over. */
 static enum err put_facts(struct device *d, const struct device_batch *b, struct gpu_facts *f, struct note *note)
 {
@@ -347,6 +362,8 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
                         {NULL, rows, 0},
                         {b->angles[0], b->angles[0] ? angles : 0, 0},
                         {b->angles[1], b->angles[1] ? angles : 0, 0},
+                        {NULL, b->n * sizeof(struct cuda_stretch), 0},
+                        {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
                         {b->finite, b->n, 0},
                         {b->page, b->pages * sizeof(uint32_t), 0}};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
@@ -371,18 +388,21 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
         store_le32(d->facts_host + p[3].at + 4 * c, c);
         store_le32(d->facts_host + p[4].at + 4 * c, writes ? b->position[c] : b->n - 1);
     }
+    f->plan = plan_of(d, b, NULL, b->n, p[7].at);
+    f->slot_plan = plan_of(d, b, b->slot, b->wanted, p[8].at);
     cuda_put(d->queue, d->facts, d->facts_host, all);
     const void *at[sizeof p / sizeof *p];
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         at[i] = d->facts + p[i].at;
-    *f = (struct gpu_facts){.position = at[0],
-                            .table = at[1],
-                            .slot = at[2],
-                            .all = at[3],
-                            .sees = at[4],
-                            .angles = {b->angles[0] ? at[5] : NULL, b->angles[1] ? at[6] : NULL},
-                            .finite = d->facts + p[7].at,
-                            .page = at[8]};
+    f->position = at[0];
+    f->table = at[1];
+    f->slot = at[2];
+    f->all = at[3];
+    f->sees = at[4];
+    f->angles[0] = b->angles[0] ? at[5] : NULL;
+    f->angles[1] = b->angles[1] ? at[6] : NULL;
+    f->finite = d->facts + p[9].at;
+    f->page = at[10];
     return ERR_OK;
 }
 
@@ -457,7 +477,16 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
     pin_logits(d, b);
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
-    const struct gpu_shape shape = {b->n, b->wanted, b->told, pages_most};
+    t.plan = t.f.plan;
+    const struct cuda_plan *all = &t.f.plan, *slots = &t.f.slot_plan;
+    const struct gpu_shape shape = {
+        b->n,
+        b->wanted,
+        b->told,
+        pages_most,
+        {all->long_n, all->short_n, all->short_cols, all->short_most},
+        {slots->long_n, slots->short_n, slots->short_cols, slots->short_most},
+    };
     run_shape(&t, &shape);
     if (d->o.has_output && b->wanted) {
         cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);

@@ -275,33 +275,34 @@ template <int ROWS, bool swizzled, bool sees_all>
 LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t b, float out[ROWS][8])
 {
     uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, low[2][4] = {{0}}, high[2][4] = {{0}};
-    int32_t sum_low[4][4], sum_high[4][4];
+    uint4 near[2], far[2];
     float scale[ROWS];
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++)
         scale[r] = tile_weights<sees_all>(p[r], c->vs + b * ARITH_CHUNK, low[r], high[r]);
     LANE_UNROLL
-    for (int i = 0; i < 16; i++)
-        sum_low[i / 4][i % 4] = sum_high[i / 4][i % 4] = LANE_ZERO;
-    LANE_UNROLL
     for (int h = 0; h < 2; h++) {
-        uint32_t a_low[4] = {low[0][2 * h], low[1][2 * h], low[0][2 * h + 1], low[1][2 * h + 1]};
-        uint32_t a_high[4] = {high[0][2 * h], high[1][2 * h], high[0][2 * h + 1], high[1][2 * h + 1]};
-        uint4 near = tile_values<swizzled>(c->v, b, 8 * h + t, g),
-              far = tile_values<swizzled>(c->v, b, 8 * h + 4 + t, g);
-        LANE_UNROLL
-        for (int j = 0; j < 4; j++) {
-            uint32_t v[2] = {tile_word(near, j), tile_word(far, j)};
-            lane_mma_bytes(sum_low[j], a_low, v);
-            lane_mma_bytes(sum_high[j], a_high, v);
-        }
+        near[h] = tile_values<swizzled>(c->v, b, 8 * h + t, g);
+        far[h] = tile_values<swizzled>(c->v, b, 8 * h + 4 + t, g);
     }
     LANE_UNROLL
-    for (int r = 0; r < ROWS; r++)
+    for (int j = 0; j < 4; j++) {
+        int32_t sum_low[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
+        int32_t sum_high[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
         LANE_UNROLL
-    for (int i = 0; i < 8; i++) {
-        int at = 2 * r + i / 4;
-        out[r][i] = scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[i % 4][at]), lane_float(sum_low[i % 4][at]));
+        for (int h = 0; h < 2; h++) {
+            uint32_t a_low[4] = {low[0][2 * h], low[1][2 * h], low[0][2 * h + 1], low[1][2 * h + 1]};
+            uint32_t a_high[4] = {high[0][2 * h], high[1][2 * h], high[0][2 * h + 1], high[1][2 * h + 1]};
+            uint32_t v[2] = {tile_word(near[h], j), tile_word(far[h], j)};
+            lane_mma_bytes(sum_low, a_low, v);
+            lane_mma_bytes(sum_high, a_high, v);
+        }
+        LANE_UNROLL
+        for (int r = 0; r < ROWS; r++) {
+            out[r][j] = scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[2 * r]), lane_float(sum_low[2 * r]));
+            out[r][4 + j] =
+                scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[2 * r + 1]), lane_float(sum_low[2 * r + 1]));
+        }
     }
 }
 

@@ -56,6 +56,15 @@ struct message {
     struct buf body;
 };
 
+/* Done on a thread, as far as a node can see. */
+struct work {
+    struct timer timer;
+    struct work *next, **link;
+    struct scene *scene;
+    host_fn work, done;
+    void *arg;
+};
+
 struct scene {
     struct host host; /* first */
     struct host *real;
@@ -69,6 +78,7 @@ struct scene {
     struct pubkey rich_id;
     struct member m[SCENE_NODES_MAX];
     struct message *messages;
+    struct work *works;
     const struct disk_trace *chain;
     uint64_t chain_height;
 };
@@ -114,6 +124,29 @@ static void host_cancel(struct host *h, struct timer *t)
     timer_remove(&of(h)->timers, t);
 }
 
+static void work_end(void *arg)
+{
+    struct work *w = arg;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    timer_remove(&w->scene->timers, &w->timer);
+    w->work(w->arg);
+    w->done(w->arg);
+    free(w);
+}
+
+static void host_work(struct host *h, host_fn work, host_fn done, void *arg)
+{
+    struct scene *s = of(h);
+    struct work *w = mem_new(sizeof *w);
+    *w = (struct work){.next = s->works, .link = &s->works, .scene = s, .work = work, .done = done, .arg = arg};
+    if (w->next)
+        w->next->link = &w->next;
+    s->works = w;
+    timer_add(&s->timers, &w->timer, s->now_ms + 2, work_end, w);
+}
+
 static enum err real_read(struct host *h, const char *path, size_t max, struct buf *out, struct note *note)
 {
     return host_read(of(h)->real, path, max, out, note);
@@ -156,6 +189,7 @@ static const struct host_ops host_ops = {
     .random = host_chance,
     .timer_set = host_set,
     .timer_cancel = host_cancel,
+    .submit = host_work,
     .read = real_read,
     .write = real_write,
     .rename = real_rename,
@@ -275,16 +309,33 @@ enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type
     return ERR_OK;
 }
 
-unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except)
+unsigned peers_send_some(struct peers *p, enum msg_type type, struct bytes body, peers_pick_fn pick, void *arg)
 {
     unsigned n = 0;
     mark_out(p, type, body);
     for (unsigned i = 0; i < p->scene->o.nodes; i++)
-        if (i != p->self && !(except && pubkey_equal(&p->scene->m[i].id, except))) {
+        if (i != p->self && pick(arg, &p->scene->m[i].id)) {
             send(p, i, type, body);
             n++;
         }
     return n;
+}
+
+static bool is_other(void *arg, const struct pubkey *peer)
+{
+    const struct pubkey *except = arg;
+    return !except || !pubkey_equal(peer, except);
+}
+
+unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except)
+{
+    return peers_send_some(p, type, body, is_other, (void *)(uintptr_t)except);
+}
+
+size_t peers_queued(const struct peers *p, const struct pubkey *to)
+{
+    (void)p, (void)to;
+    return 0;
 }
 
 bool peers_seen_first(struct peers *p, enum msg_type type, struct bytes body)
@@ -384,6 +435,8 @@ void scene_free(struct scene *s)
     }
     while (s->messages)
         message_free(s->messages);
+    while (s->works)
+        work_end(s->works);
     timer_heap_clear(&s->timers);
     host_uv_close(s->real);
     buf_clear(&s->genesis_room);

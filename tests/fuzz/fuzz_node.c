@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(proposal)                                                                                                        \
     R(proposed)                                                                                                        \
     R(short_proposal)                                                                                                  \
-    R(whole_get)                                                                                                       \
+    R(proposal_ask)                                                                                                    \
     R(block_get)                                                                                                       \
     R(block_answer)                                                                                                    \
     R(light_answer)                                                                                                    \
@@ -24,7 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(snapshot_leaf_ask)                                                                                               \
     R(snapshot_leaf_answer)                                                                                            \
     R(snapshot_slot)                                                                                                   \
-    R(snapshot_index)
+    R(snapshot_index)                                                                                                  \
+    R(proposal_told)                                                                                                   \
+    R(proposal_txs)                                                                                                    \
+    R(ballot)
 
 RECORDS(FUZZ_RECORD)
 

@@ -19,6 +19,7 @@ enum kind { CRASH, CRASH_ALL, PARTITION, ONE_WAY, RESET, FULL, BAD_SYNC, BAD_STO
 struct fault {
     struct sim *sim;
     struct random random;
+    struct random later; /* of faults that came later, so that the seeds before mean what they meant */
     struct timer timer, mend;
     unsigned weight[KINDS], weights;
     uint64_t pause_ms;  /* mean between two faults */
@@ -117,8 +118,11 @@ static void partition(struct fault *f, bool is_one_way)
 static void reset(struct fault *f)
 {
     unsigned a = any_node(f)->index, b = any_node(f)->index;
-    sim_note(f->sim, "fault reset n%u n%u", a, b);
-    sim_net_reset(f->sim, a, b);
+    bool is_all = random_chance(&f->later, 40); /* of a machine that goes to another network */
+    sim_note(f->sim, "fault reset n%u n%u all=%d", a, b, is_all);
+    for (unsigned k = 0; k < f->sim->nodes; k++)
+        if (k == b || is_all)
+            sim_net_reset(f->sim, a, k);
 }
 
 static void block_end(struct fault *f)
@@ -209,6 +213,8 @@ static void draw_network(struct fault *f)
 {
     struct sim *s = f->sim;
     uint64_t base_us = random_between(&f->random, 200, random_chance(&f->random, 30) ? 150000 : 30000);
+    bool is_slow = random_chance(&f->later, 8); /* slower than the first rounds wait */
+    base_us = is_slow ? random_between(&f->later, 250000, 600000) : base_us;
     uint64_t jitter_us = random_below(&f->random, random_chance(&f->random, 30) ? 300000 : 20000);
     unsigned loss = random_chance(&f->random, 60) ? (unsigned)random_below(&f->random, 31) : 0;
     unsigned repeat = random_chance(&f->random, 60) ? (unsigned)random_below(&f->random, 51) : 0;
@@ -227,6 +233,7 @@ void fault_open(struct sim *s)
     struct fault *f = s->fault = mem_new(sizeof *f);
     f->sim = s;
     f->random = random_fork(&s->random);
+    f->later = (struct random){f->random.s ^ UINT64_MAX};
     f->off_clock = SIM_NODES_MAX;
     f->pause_ms = random_between(&f->random, 150, 2500);
     for (unsigned k = 0; k < KINDS; k++) {

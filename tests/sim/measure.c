@@ -31,6 +31,7 @@ struct measure {
     struct {
         uint64_t n, bytes;
     } sent[MSG_TYPE_END]; /* in the time that counts */
+    uint64_t first_height, last_height;
     uint64_t nonce[SIM_WALLETS];
 };
 
@@ -116,6 +117,10 @@ static void give(void *arg)
     sim_leave(n);
     buf_clear(&body);
     buf_clear(&tx);
+    if (s->now_us < m->from_us)
+        m->first_height = check_height(s);
+    if (s->now_us < m->to_us)
+        m->last_height = check_height(s);
     uint64_t mean_us = SIM_SECOND / m->o->per_second;
     uint64_t next_us = s->now_us + random_between(&m->random, 1, 2 * mean_us);
     if (m->o->tx_bytes && m->serial == PARENTS)
@@ -142,6 +147,10 @@ static void report_traffic(const struct measure *m)
                    (double)m->sent[type].n / node_s, (double)m->sent[type].bytes / 1024 / node_s);
     }
     printf("  %-18s %8.1f messages %8.1f KiB a second and node\n", "all", n / node_s, bytes / 1024 / node_s);
+    double blocks = (double)(m->last_height - m->first_height), votes = 2.0 * m->o->nodes * blocks * m->o->nodes;
+    if (blocks > 0)
+        printf("  %.0f blocks meanwhile, each vote sent %.2f times to each node\n", blocks,
+               (double)m->sent[MSG_VOTE].n / votes);
 }
 
 static void report(struct measure *m)

@@ -7,6 +7,7 @@
 #include "chain/block.h"
 #include "chain/signer.h"
 #include "node/consensus_in.h"
+#include "node/sync.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/wire.h"
 
@@ -17,7 +18,7 @@ static const char *const names[SIM_ROLES] = {
     [SIM_HONEST] = "honest",     [SIM_EQUIVOCATING] = "equivocating", [SIM_SILENT] = "silent",
     [SIM_DELAYING] = "delaying", [SIM_FORGETFUL] = "forgetful",       [SIM_TWIN] = "twin",
     [SIM_INVALID] = "invalid",   [SIM_AMNESIAC] = "amnesiac",         [SIM_RUSHING] = "rushing",
-    [SIM_FORGING] = "forging",
+    [SIM_FORGING] = "forging",   [SIM_GARBLING] = "garbling",
 };
 
 const char *role_name(enum sim_role r)
@@ -112,7 +113,14 @@ static struct block second_block(const struct block *b)
     return other;
 }
 
-/* -- equivocating: two faces, and some see both -- */
+/* -- equivocating: two faces, and some see both; in votes, in proposals, or in both, so that each is found for itself
+ * -- */
+
+static bool is_two_faced(const struct sim_node *n, bool in_votes)
+{
+    uint64_t which = choice(n, 0, 0, NULL) >> 8 & 3;
+    return which < 2 || (which == 2) == in_votes;
+}
 
 static bool equivocate_block(struct sim_node *n, struct peer *to, const struct role_proposed *m, struct bytes body)
 {
@@ -240,6 +248,21 @@ static bool propose_invalid(struct sim_node *n, struct peer *to, const struct ro
     return is_done;
 }
 
+/* Another block, on the quorum that ours rests on: who is locked would leave its lock for it. */
+static bool propose_rival(struct sim_node *n, struct peer *to, const struct role_proposed *m)
+{
+    struct block b;
+    struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
+    bool is_done = choice(n, m->proposal.height, m->proposal.round, NULL) >> 33 & 1 &&
+                   block_decode(m->block, &b, txs, NULL) == ERR_OK;
+    if (is_done) {
+        struct block other = second_block(&b);
+        send_block(n, to, m, &other);
+    }
+    free(txs);
+    return is_done;
+}
+
 /* -- amnesiac: for what is proposed, whatever was locked; for a block also where there was no quorum -- */
 
 static bool vote_for_anything(struct sim_node *n, struct peer *to, struct vote v)
@@ -281,19 +304,15 @@ static void forge_votes(struct sim_node *n, struct peer *to, struct vote v)
     buf_clear(&body);
 }
 
-#define ANSWER_FIELDS(F) F(u64, height) F(blob, block) F(blob, commit)
-RECORD_DECLARE(role_answer, ANSWER_FIELDS)
-RECORD_DEFINE(role_answer, ANSWER_FIELDS)
-
 /* Another block under the commit of the one that was decided. */
 static bool forge_answer(struct sim_node *n, struct peer *to, struct bytes body)
 {
-    struct role_answer a;
+    struct block_answer a;
     struct block b;
     struct commit commit;
     struct buf raw = {0}, sigs = {0}, out = {0};
     struct cursor c = cursor_of(body);
-    role_answer_get(&c, &a);
+    block_answer_get(&c, &a);
     struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
     bool is_block = cursor_end(&c) && a.block.n && block_decode(a.block, &b, txs, NULL) == ERR_OK &&
                     commit_decode(a.commit, &commit) == ERR_OK;
@@ -304,7 +323,7 @@ static bool forge_answer(struct sim_node *n, struct peer *to, struct bytes body)
         commit_put(&sigs, &commit);
         a.block = bytes_of_buf(&raw);
         a.commit = bytes_of_buf(&sigs);
-        role_answer_put(&out, &a);
+        block_answer_put(&out, &a);
         enum err e = sim_wire_send(n, to, MSG_BLOCK, bytes_of_buf(&out));
         (void)e;
     }
@@ -313,6 +332,31 @@ static bool forge_answer(struct sim_node *n, struct peer *to, struct bytes body)
     buf_clear(&sigs);
     buf_clear(&out);
     return is_block;
+}
+
+/* -- garbling: any message, with bytes changed, cut off, added, or under another's name -- */
+
+static bool garble(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
+{
+    struct buf b = {0};
+    buf_add(&b, body.p, body.n);
+    uint64_t how = random_below(&n->random, 5);
+    for (uint64_t i = 0; b.n && how < 2 && i <= random_below(&n->random, 4); i++)
+        b.p[random_below(&n->random, b.n)] ^=
+            (uint8_t)(how ? random_next(&n->random) : 1u << random_below(&n->random, 8));
+    if (how == 2)
+        b.n = random_below(&n->random, b.n + 1);
+    if (how == 3)
+        buf_add(&b, &how, 1 + random_below(&n->random, sizeof how));
+    if (how == 4)
+        type = (enum msg_type)random_between(&n->random, MSG_TX, MSG_PROPOSAL_GET);
+    const struct msg_rule *rule = msg_rule((uint8_t)type);
+    if (rule && b.n <= rule->size_max) {
+        enum err e = sim_wire_send(n, to, type, bytes_of_buf(&b));
+        (void)e;
+    }
+    buf_clear(&b);
+    return false;
 }
 
 /* -- forgetful: what it signed and locked is gone whenever it comes back, and it comes back often -- */
@@ -343,7 +387,7 @@ static bool send_own_vote(struct sim_node *n, struct peer *to, const struct vote
 {
     switch (n->role) {
     case SIM_EQUIVOCATING:
-        return equivocate_vote(n, to, *v, body);
+        return is_two_faced(n, true) && equivocate_vote(n, to, *v, body);
     case SIM_AMNESIAC:
         return vote_for_anything(n, to, *v);
     case SIM_RUSHING:
@@ -362,9 +406,11 @@ static bool send_own_vote(struct sim_node *n, struct peer *to, const struct vote
 
 static bool send_own_proposal(struct sim_node *n, struct peer *to, const struct role_proposed *m, struct bytes body)
 {
-    if (n->role == SIM_EQUIVOCATING)
+    if (n->role == SIM_EQUIVOCATING && is_two_faced(n, false))
         return equivocate_block(n, to, m, body);
-    return n->role == SIM_INVALID && m->proposal.valid_round == VOTE_NO_ROUND && propose_invalid(n, to, m);
+    if (n->role != SIM_INVALID)
+        return false;
+    return m->proposal.valid_round == VOTE_NO_ROUND ? propose_invalid(n, to, m) : propose_rival(n, to, m);
 }
 
 /* One that names its transactions by ids is made whole, so that there is something to be changed. */
@@ -386,6 +432,8 @@ bool role_send(struct sim_node *n, struct peer *to, enum msg_type type, struct b
     struct buf whole = {0};
     if (type == MSG_BLOCK && n->role == SIM_FORGING && random_chance(&n->random, 50))
         return forge_answer(n, to, body);
+    if (n->role == SIM_GARBLING)
+        return random_chance(&n->random, 2) && garble(n, to, type, body);
     if (type != MSG_VOTE && type != MSG_PROPOSAL && type != MSG_PROPOSAL_SHORT)
         return false;
     if (n->role == SIM_DELAYING) {

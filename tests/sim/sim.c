@@ -270,12 +270,15 @@ void sim_key(struct random *r, struct seckey *secret, struct pubkey *public)
 /* `byzantine` of the validators get the role. */
 static void draw_roles(struct sim *s, enum sim_role role[SIM_NODES_MAX])
 {
+    struct random later = {~s->o.seed}; /* of roles that came later, so that the seeds before mean what they meant */
     for (unsigned left = s->o.byzantine; left > 0;) {
         unsigned i = (unsigned)random_below(&s->random, s->o.nodes);
         if (role[i] != SIM_HONEST)
             continue;
         role[i] = s->o.role != SIM_HONEST ? s->o.role
-                                          : (enum sim_role)random_between(&s->random, SIM_HONEST + 1, SIM_ROLES - 1);
+                                          : (enum sim_role)random_between(&s->random, SIM_HONEST + 1, SIM_AMNESIAC);
+        if (s->o.role == SIM_HONEST && random_chance(&later, 10))
+            role[i] = SIM_GARBLING;
         left--;
     }
 }

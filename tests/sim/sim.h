@@ -44,6 +44,7 @@ enum sim_role {
     SIM_RUSHING,      /* votes for rounds that nobody has reached */
     SIM_FORGING,      /* says what others would have said, and blocks that nobody decided */
     SIM_AMNESIAC,     /* votes for whatever is proposed, whatever it locked before */
+    SIM_GARBLING,     /* sends bytes that are no messages, and messages that are nobody's */
     SIM_ROLES
 };
 

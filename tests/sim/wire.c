@@ -132,7 +132,8 @@ void sim_wire_send_later(struct sim_node *n, const struct pubkey *to, enum msg_t
 /* What consensus says; the rest (addresses, streams) has its own tests. */
 static bool is_consensus(enum msg_type type)
 {
-    return type >= MSG_TX && type <= MSG_PROPOSAL_GET && type != MSG_OFFER;
+    return (type >= MSG_TX && type <= MSG_PROPOSAL_TXS && type != MSG_OFFER) ||
+           (type >= MSG_PROPOSAL_HAVE && type <= MSG_BALLOT_GET);
 }
 
 enum err sim_wire_send(struct sim_node *n, struct peer *to, enum msg_type type, struct bytes body)
