@@ -1,11 +1,12 @@
-/* The GPU's products and quantisation, emulated, against the reference by equality: random shapes, formats, numbers of
- * columns, orders of threads. */
+/* The GPU's products and quantisation, emulated or real, against the reference by equality: random shapes, formats,
+ * numbers of columns, orders of threads. */
 #include "tests/support.h"
 
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/repack.h"
 #include "inference/ops.h"
+#include "tests/cuda/memory.h"
 #include "tests/cuda/order.h"
 
 #include <math.h>
@@ -57,7 +58,7 @@ static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
         }
 }
 
-/* A batch for both sides; what the GPU would hold is memory aligned as there. */
+/* A batch for both sides. */
 struct batch {
     struct ops_input cpu;
     struct cuda_input gpu;
@@ -66,38 +67,30 @@ struct batch {
     uint8_t *finite;
 };
 
-static void *aligned(size_t bytes)
-{
-    void *p = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
-    assert_non_null(p);
-    memset(p, 0xA5, bytes);
-    return p;
-}
-
 static void batch_init(struct batch *b, size_t n, size_t cols)
 {
-    b->x = aligned(n * cols * sizeof *b->x);
+    b->x = gpu_new(n * cols * sizeof *b->x);
     for (size_t i = 0; i < n * cols; i++)
         b->x[i] = draw_float();
     b->cpu = (struct ops_input){.n = n, .cols = cols, .f = b->x};
     b->gpu = (struct cuda_input){.n = (uint32_t)n, .cols = (uint32_t)cols, .f = b->x};
     for (size_t i = 0; i < 2; i++) {
         b->cpu_blocks[i] = mem_new(ops_blocks_bytes(n, cols));
-        b->gpu_blocks[i] = aligned(cuda_blocks_bytes((uint32_t)n, (uint32_t)cols));
+        b->gpu_blocks[i] = gpu_new(cuda_blocks_bytes((uint32_t)n, (uint32_t)cols));
         *(i ? &b->cpu.wide : &b->cpu.narrow) = ops_blocks_at(b->cpu_blocks[i], n, cols);
         *(i ? &b->gpu.wide : &b->gpu.narrow) = cuda_blocks_at(b->gpu_blocks[i], (uint32_t)n, (uint32_t)cols, i);
     }
-    b->finite = mem_new(cols);
+    b->finite = gpu_new(cols);
     memset(b->finite, 1, cols);
 }
 
 static void batch_clear(struct batch *b)
 {
-    free(b->x);
-    free(b->finite);
+    gpu_free(b->x);
+    gpu_free(b->finite);
     for (size_t i = 0; i < 2; i++) {
         free(b->cpu_blocks[i]);
-        free(b->gpu_blocks[i]);
+        gpu_free(b->gpu_blocks[i]);
     }
 }
 
@@ -119,7 +112,7 @@ static void quantise_once(void)
 {
     struct batch b;
     size_t n = 1 + draw(700), cols = 1 + draw(5);
-    uint32_t slot[5];
+    uint32_t *slot = gpu_new(5 * sizeof *slot);
     bool finite[5] = {true, true, true, true, true};
     batch_init(&b, n, cols);
     if (draw(2))
@@ -132,11 +125,13 @@ static void quantise_once(void)
         finite[slot[c]] = ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n);
     }
     cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.slot = slot, .finite = b.finite});
+    gpu_wait();
     assert_same_blocks(&b.cpu.narrow, &b.gpu.narrow, quant_runs(n), cols, 8);
     if (b.cpu.wide.q)
         assert_same_blocks(&b.cpu.wide, &b.gpu.wide, quant_runs(n), cols, 1);
     for (size_t c = 0; c < cols; c++)
         assert_int_equal(b.finite[c], finite[c]);
+    gpu_free(slot);
     batch_clear(&b);
 }
 
@@ -156,7 +151,7 @@ static void *repack(const struct ops_weight *w)
 {
     uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, cut = rows > 32 ? 32 : rows, type = (uint32_t)w->type;
     uint64_t all = repack_bytes(type, n, rows), at, bytes, sum = 0;
-    uint8_t *out = aligned(all), *piece = mem_new(all);
+    uint8_t *out = gpu_new(all), *piece = mem_new(all);
     for (uint32_t first = 0; first < rows; first = cut, cut = rows, sum += bytes) {
         at = repack_rows(type, n, first, cut, w->data + first * w->row_bytes, w->row_bytes, piece, &bytes);
         assert_int_equal(at, sum);
@@ -193,8 +188,8 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
     if (draw(24) == 0)
         n = f->block > 1 ? 256 * 67 : n, rows = 5, row_bytes = quant_row_bytes(type, n); /* more runs than a round */
     uint8_t *data = mem_new(rows * row_bytes);
-    float *out[2] = {aligned(cols * rows * sizeof(float)), aligned(cols * rows * sizeof(float))};
-    float *bias = draw(2) ? aligned(rows * sizeof(float)) : NULL;
+    float *out[2] = {gpu_new(cols * rows * sizeof(float)), gpu_new(cols * rows * sizeof(float))};
+    float *bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
     bool adds = draw(2);
     struct batch b;
     draw_weights(type, data, rows * row_bytes);
@@ -211,16 +206,17 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
     struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     multiply_ref(&w, &b.cpu, bias, adds, out[0]);
     cuda_multiply(NULL, &m, &b.gpu, bias, adds, out[1]);
+    gpu_wait();
     for (size_t i = 0; i < cols * rows; i++)
         if (arith_bits(out[0][i]) != arith_bits(out[1][i]))
             fail_msg("%s: %zu rows, %zu columns of %zu, bias %d, adds %d: column %zu, row %zu is %a, not %a",
                      gguf_tensor_type_name(type), rows, cols, n, bias != NULL, adds, i / rows, i % rows,
                      (double)out[1][i], (double)out[0][i]);
     free(data);
-    free(packed);
-    free(bias);
-    free(out[0]);
-    free(out[1]);
+    gpu_free(packed);
+    gpu_free(bias);
+    gpu_free(out[0]);
+    gpu_free(out[1]);
     batch_clear(&b);
 }
 
@@ -242,7 +238,7 @@ static struct cuda_picks draw_picks(uint32_t experts, uint32_t used, uint32_t ro
 {
     uint32_t all = rows * used, n = 0;
     struct cuda_picks p = {
-        .chosen = aligned(all * 4), .begin = aligned((experts + 1) * 4), .pick = aligned(all * 4), .cols = rows};
+        .chosen = gpu_new(all * 4), .begin = gpu_new((experts + 1) * 4), .pick = gpu_new(all * 4), .cols = rows};
     for (uint32_t r = 0; r < rows; r++) {
         uint32_t first = draw(draw(3) ? experts : 2), step = 1 + 2 * draw(experts / 2); /* experts is a power of two */
         for (uint32_t i = 0; i < used; i++)
@@ -282,7 +278,7 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     size_t n = f->block == 256 ? 256 * (1 + draw(3)) : 32 * (1 + draw(20)), rows = 1 + draw(70);
     struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = quant_row_bytes(type, n)};
     uint64_t stride = repack_bytes((uint32_t)type, (uint32_t)n, (uint32_t)rows);
-    uint8_t *data = mem_new(experts * rows * w.row_bytes), *packed = aligned(experts * stride);
+    uint8_t *data = mem_new(experts * rows * w.row_bytes), *packed = gpu_new(experts * stride);
     struct batch b;
     struct cuda_picks picks = draw_picks(experts, used, rows_of_batch);
     draw_weights(type, data, experts * rows * w.row_bytes);
@@ -290,14 +286,15 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
         w.data = data + e * rows * w.row_bytes;
         void *one = repack(&w);
         memcpy(packed + e * stride, one, stride);
-        free(one);
+        gpu_free(one);
     }
     w.data = data;
     batch_init(&b, n, rows_of_batch * used / share);
     cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
     struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
-    float *out = aligned(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
+    float *out = gpu_new(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
     cuda_multiply_picked(NULL, &m, stride, experts, share, &b.gpu, picks, out);
+    gpu_wait();
     for (uint32_t p = 0; p < rows_of_batch * used; p++) {
         multiply_pick(&w, picks.chosen[p], b.x + p / share * n, expected);
         for (size_t r = 0; r < rows; r++)
@@ -306,13 +303,13 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
                          gguf_tensor_type_name(type), experts, used, rows_of_batch, p, r, rows,
                          (double)out[p * rows + r], (double)expected[r]);
     }
-    free(picks.chosen);
-    free(picks.begin);
-    free(picks.pick);
-    free(out);
+    gpu_free(picks.chosen);
+    gpu_free(picks.begin);
+    gpu_free(picks.pick);
+    gpu_free(out);
     free(expected);
     free(data);
-    free(packed);
+    gpu_free(packed);
     batch_clear(&b);
 }
 

@@ -52,7 +52,7 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
     const float *x[cols];
     LANE_UNROLL
     for (uint32_t c = 0; c < cols; c++) {
-        to[c] = product_to(&part, min(first + c, part.cols - 1));
+        to[c] = product_to(&p, &part, min(first + c, part.cols - 1));
         x[c] = p.f + (size_t)product_from(&p, to[c]) * p.n;
     }
     const uint8_t *w = part.w + ((size_t)pack * groups * WARP + lane) * 16;

@@ -61,8 +61,7 @@ template <class F> LANE uint2 code_quads(const uint8_t *run, uint32_t row, uint3
 
 /* -- integer scales -- */
 
-/* Of a row's blocks 2 i and 2 i + 1: with scales for 32 in the low two bytes, with scales for 16 in all four. Those for
- * 32 are unpacked once for a run and shifted on, a word for each i. */
+/* Scales for 32 of a row, in 8 bytes, unpacked once for a run; those for 16 of blocks 2 i and 2 i + 1, in 4. */
 template <class F> LANE uint64_t scales_of_run(const uint8_t *run, uint32_t row)
 {
     uint32_t scale[4] = {0}, min[4];

@@ -38,10 +38,10 @@ template <class F> LANE struct stage<F> stage_at(uint8_t *shared, uint32_t cols)
 
 /* Which columns of the result a block has, [cols] at the beginning of shared memory; behind the last ones the last. */
 LANE void
-list_columns(const struct product_part *part, uint32_t first, uint32_t cols, uint32_t *to)
+list_columns(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t *to)
 {
     for (uint32_t i = threadIdx.x; i < cols; i += blockDim.x)
-        to[i] = product_to(part, min(first + i, part->cols - 1));
+        to[i] = product_to(p, part, min(first + i, part->cols - 1));
 }
 
 /* Begins to copy run r of the block's rows and columns. Behind the last rows stand copies. */
@@ -77,12 +77,12 @@ struct place {
     uint32_t row, col, g, t;
 };
 
-/* b of blocks 2 i and 2 i + 1 for the 8 columns of n. */
+/* b of block `block` for the 16 columns of n and n + 1. */
 template <class F>
-LANE void load_columns(const struct stage<F> *s, const struct place *at, uint32_t i, uint32_t n, uint32_t b[4])
+LANE void load_columns(const struct stage<F> *s, const struct place *at, uint32_t block, uint32_t n, uint32_t b[4])
 {
-    uint32_t lane = at->g * 4 + at->t;
-    lane_matrices(b, s->q + (at->col + n * 8 + lane % 8) * COLUMN_STRIDE + i * 64 + lane / 8 * 16);
+    uint32_t lane = at->g * 4 + at->t, col = at->col + n * 8 + lane / 16 * 8 + lane % 8;
+    lane_matrices(b, s->q + col * COLUMN_STRIDE + block * 32 + lane / 8 % 2 * 16);
 }
 
 /* Rows g and g + 8 of tile m. */
@@ -104,12 +104,12 @@ template <class F> LANE void load_weights(const struct place *at, uint32_t m, ui
 
 /* The same times their scales of 16, in one plane or two. */
 template <class F>
-LANE void load_products(const struct place *at, uint32_t m, uint32_t i, uint32_t h, uint32_t low[4], uint32_t high[4])
+LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t low[4], uint32_t high[4])
 {
     LANE_UNROLL
     for (uint32_t half = 0; half < 2; half++) {
-        uint32_t row = row_of(at, m, half), scale = scales_of_sixteens<F>(at->run, row, i) >> 16 * h;
-        uint2 q = code_quads<F>(at->run, row, at->t, 2 * i + h);
+        uint32_t row = row_of(at, m, half), scale = scales_of_sixteens<F>(at->run, row, b / 2) >> b % 2 * 16;
+        uint2 q = code_quads<F>(at->run, row, at->t, b);
         int first = sub_scale<F>(&scale, 0), second = sub_scale<F>(&scale, 1);
         if constexpr (fragments<F>::has_planes) {
             plane_quads<F>(q.x, first, &low[half], &high[half]);
@@ -147,27 +147,28 @@ template <class F> LANE void run_terms(const struct stage<F> *s, const struct pl
 {
     float run[2][NT][4] = {{{0.0f}}};
     LANE_UNROLL_BY(1)
-    for (uint32_t i = 0; i < RUN_BLOCKS / 2; i++) {
-        uint32_t a[2][2][4];
-        float d[2][2][2], m[2][2][2];
+    for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        uint32_t a[2][4];
+        float d[2][2], m[2][2];
         LANE_UNROLL
-        for (uint32_t j = 0; j < 8; j++) { /* block, tile, half */
-            uint32_t h = j / 4, tile = j / 2 % 2, half = j % 2, row = row_of(at, tile, half);
-            if (half == 0)
-                load_weights<F>(at, tile, 2 * i + h, a[h][tile]);
-            d[h][tile][half] = row_scale<F>(at->run, row, 2 * i + h);
-            if constexpr (F::has_min)
-                m[h][tile][half] = row_min_scale<F>(at->run, row, 2 * i + h);
+        for (uint32_t tile = 0; tile < 2; tile++) {
+            load_weights<F>(at, tile, b, a[tile]);
+            LANE_UNROLL
+            for (uint32_t half = 0; half < 2; half++) {
+                d[tile][half] = row_scale<F>(at->run, row_of(at, tile, half), b);
+                if constexpr (F::has_min)
+                    m[tile][half] = row_min_scale<F>(at->run, row_of(at, tile, half), b);
+            }
         }
         LANE_UNROLL
-        for (uint32_t n = 0; n < NT; n++) {
-            uint32_t b[4];
-            load_columns(s, at, i, n, b);
+        for (uint32_t n = 0; n < NT; n += 2) {
+            uint32_t columns[4];
+            load_columns(s, at, b, n, columns);
             LANE_UNROLL
-            for (uint32_t j = 0; j < 4; j++) { /* block, tile */
+            for (uint32_t j = 0; j < 4; j++) { /* of the columns, tile */
                 int32_t sum[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
-                lane_mma(sum, a[j / 2][j % 2], b + j / 2 * 2);
-                add_terms<F>(s, at, n, 2 * i + j / 2, d[j / 2][j % 2], m[j / 2][j % 2], sum, run[j % 2][n]);
+                lane_mma(sum, a[j % 2], columns + j / 2 * 2);
+                add_terms<F>(s, at, n + j / 2, b, d[j % 2], m[j % 2], sum, run[j % 2][n + j / 2]);
             }
         }
     }
@@ -186,30 +187,28 @@ template <class F> LANE void sum_scaled(const struct stage<F> *s, const struct p
     for (uint32_t j = 0; j < 4; j++)
         scales[j / 2][j % 2] = scales_of_run<F>(at->run, row_of(at, j / 2, j % 2));
     LANE_UNROLL_BY(1)
-    for (uint32_t i = 0; i < RUN_BLOCKS / 2; i++) {
-        uint32_t a[2][2][4];
-        int scale[2][2][2];
+    for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        uint32_t a[2][4];
+        int scale[2][2];
         LANE_UNROLL
-        for (uint32_t j = 0; j < 8; j++) { /* block, tile, half */
-            uint32_t h = j / 4, tile = j / 2 % 2, half = j % 2, word = (uint32_t)scales[tile][half];
-            if (half == 0)
-                load_weights<F>(at, tile, 2 * i + h, a[h][tile]);
-            scale[h][tile][half] = sub_scale<F>(&word, h);
+        for (uint32_t j = 0; j < 4; j++) { /* tile, half */
+            uint32_t word = (uint32_t)scales[j / 2][j % 2];
+            scale[j / 2][j % 2] = sub_scale<F>(&word, 0);
+            scales[j / 2][j % 2] >>= 8;
         }
+        load_weights<F>(at, 0, b, a[0]);
+        load_weights<F>(at, 1, b, a[1]);
         LANE_UNROLL
-        for (uint32_t j = 0; j < 4; j++)
-            scales[j / 2][j % 2] >>= 16;
-        LANE_UNROLL
-        for (uint32_t n = 0; n < NT; n++) {
-            uint32_t b[4];
-            load_columns(s, at, i, n, b);
+        for (uint32_t n = 0; n < NT; n += 2) {
+            uint32_t columns[4];
+            load_columns(s, at, b, n, columns);
             LANE_UNROLL
-            for (uint32_t j = 0; j < 4; j++) { /* block, tile */
+            for (uint32_t j = 0; j < 4; j++) { /* of the columns, tile */
                 int32_t part[4] = {0, 0, 0, 0};
-                lane_mma(part, a[j / 2][j % 2], b + j / 2 * 2);
+                lane_mma(part, a[j % 2], columns + j / 2 * 2);
                 LANE_UNROLL
                 for (uint32_t o = 0; o < 4; o++)
-                    sum[j % 2][n][o] += scale[j / 2][j % 2][o / 2] * part[o];
+                    sum[j % 2][n + j / 2][o] += scale[j % 2][o / 2] * part[o];
             }
         }
     }
@@ -221,23 +220,23 @@ LANE void sum_products(const struct stage<F> *s, const struct place *at, int32_t
                        int32_t high[tiles][NT][4])
 {
     LANE_UNROLL_BY(1)
-    for (uint32_t i = 0; i < RUN_BLOCKS / 2; i++) {
-        uint32_t a[2][tiles][4], up[2][tiles][4];
+    for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        uint32_t a[tiles][4], up[tiles][4];
         LANE_UNROLL
-        for (uint32_t j = 0; j < 2 * tiles; j++)
-            load_products<F>(at, j % tiles, i, j / tiles, a[j / tiles][j % tiles], up[j / tiles][j % tiles]);
+        for (uint32_t m = 0; m < tiles; m++)
+            load_products<F>(at, m, b, a[m], up[m]);
         LANE_UNROLL
-        for (uint32_t n = 0; n < NT; n++) {
-            uint32_t b[4];
-            load_columns(s, at, i, n, b);
+        for (uint32_t n = 0; n < NT; n += 2) {
+            uint32_t columns[4];
+            load_columns(s, at, b, n, columns);
             LANE_UNROLL
             for (uint32_t j = 0; j < 2 * tiles; j++) {
-                uint32_t h = j / tiles, m = j % tiles;
+                uint32_t m = j % tiles, h = j / tiles;
                 if constexpr (fragments<F>::has_planes) {
-                    lane_mma_bytes(sum[m][n], a[h][m], b + 2 * h);
-                    lane_mma(high[m][n], up[h][m], b + 2 * h);
+                    lane_mma_bytes(sum[m][n + h], a[m], columns + 2 * h);
+                    lane_mma(high[m][n + h], up[m], columns + 2 * h);
                 } else {
-                    lane_mma(sum[m][n], a[h][m], b + 2 * h);
+                    lane_mma(sum[m][n + h], a[m], columns + 2 * h);
                 }
             }
         }
@@ -355,7 +354,7 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
     uint32_t *to = (uint32_t *)shared;
     uint8_t *stage0 = shared + COLS_MOST * sizeof *to;
     float total[tiles][NT][4] = {{{0.0f}}};
-    list_columns(&part, first, cols, to);
+    list_columns(&p, &part, first, cols, to);
     __syncthreads();
     if (stages == 2) {
         struct stage<F> s = stage_at<F>(stage0, cols);

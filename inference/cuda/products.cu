@@ -6,20 +6,17 @@
  * A run of the columns is copied to the warp's own shared memory and read from there by all lanes at once. */
 #include "inference/cuda/products.cuh"
 
+#define COLS_FEW     8u
 #define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
 
-/* Warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a column. */
-template <bool is_one> struct few {
-    static constexpr uint32_t warps = 8, cols = is_one ? 1 : 8, round = is_one ? 64 : 32;
+/* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
+ * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
+ * 128, 2 of 7 warps 144. */
+template <class F, bool is_one> struct few {
+    static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
+                              warps = is_one && F::bits < 8 ? 8 : 6,
+                              blocks = is_one && F::bits < 5 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2;
 };
-/* Blocks that a processor of the GPU has room for, by their registers: 3 have 80 a thread, 2 have 128; Q5_1 with
- * several columns needs more. */
-template <class F, bool is_one> constexpr uint32_t few_blocks(void)
-{
-    if (!is_one && F::type == GGUF_TENSOR_Q5_1)
-        return 1;
-    return is_one && F::bits < 5 && !F::has_table ? 3 : 2;
-}
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
     return cols * (warps * COLUMN_BYTES + round * WARP * 4);
@@ -114,7 +111,7 @@ LANE void one_run(const struct product *p, const struct product_part *part, uint
     run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
     for (uint32_t c = 0; c < cols; c++) {
-        size_t from = product_from(p, product_to(part, first + c));
+        size_t from = product_from(p, product_to(p, part, first + c));
         column_load<F>(&p->in, from * p->runs + r, lane, columns + c * COLUMN_BYTES);
     }
     __syncwarp();
@@ -126,47 +123,52 @@ LANE void one_run(const struct product *p, const struct product_part *part, uint
     LANE_UNROLL_BY(1)
     for (uint32_t c = 0; c < cols; c++)
         if constexpr (F::is_narrow)
-            sums[c * few<is_one>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
         else
-            sums[c * few<is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
 }
 
 template <class F, bool is_one>
-static __global__ void __launch_bounds__(few<is_one>::warps *WARP, few_blocks<F, is_one>())
+static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_one>::blocks)
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
     const struct product_part part = product_part_of(&p);
-    const uint32_t from = blockIdx.y * few<is_one>::cols;
+    const uint32_t from = blockIdx.y * few<F, is_one>::cols;
     if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
-    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<is_one>::cols), round = few<is_one>::round,
+    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one>::cols), round = few<F, is_one>::round,
                    lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
-    float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total = 0.0f;
+    float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
     for (uint32_t first = 0; first < p.runs; first += round) {
         uint32_t end = min(p.runs, first + round);
         for (uint32_t r = first + warp; r < end; r += warps)
             one_run<F, is_one>(&p, &part, from, cols, r, columns, sums + (r - first) * WARP);
         __syncthreads();
-        for (uint32_t r = first; warp < cols && r < end; r++)
-            total = total + sums[(warp * round + r - first) * WARP + lane];
+        LANE_UNROLL
+        for (uint32_t i = 0; i < 2; i++)
+            for (uint32_t r = first, c = warp + i * warps; c < cols && r < end; r++)
+                total[i] = total[i] + sums[(c * round + r - first) * WARP + lane];
         __syncthreads();
     }
-    const uint32_t row = blockIdx.x * WARP + lane;
-    if (warp < cols && row < product_matrix_of(&p).rows)
-        product_put(&p, product_to(&part, from + warp), row, total);
+    const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
+    LANE_UNROLL
+    for (uint32_t i = 0; i < 2; i++)
+        if (warp + i * warps < cols && row < rows)
+            product_put(&p, product_to(&p, &part, from + warp + i * warps), row, total[i]);
 }
 
-/* As many warps as there are runs, or as share them evenly; at least one for each column. */
+/* As many warps as there are runs, or as share them evenly; at least one for two columns. */
 template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
 {
-    const uint32_t most = few<is_one>::warps, turns = (p->runs + most - 1) / most,
-                   cols = p->cols < few<is_one>::cols ? p->cols : few<is_one>::cols;
+    const uint32_t most = few<F, is_one>::warps, turns = (p->runs + most - 1) / most,
+                   cols = p->cols < few<F, is_one>::cols ? p->cols : few<F, is_one>::cols;
     uint32_t warps = (p->runs + turns - 1) / turns;
-    warps = warps < cols ? cols : warps;
-    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<is_one>::cols - 1) / few<is_one>::cols, p->z);
-    launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<is_one>::round), stream, *p);
+    warps = warps < (cols + 1) / 2 ? (cols + 1) / 2 : warps;
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<F, is_one>::cols - 1) / few<F, is_one>::cols, p->z);
+    launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<F, is_one>::round), stream,
+           *p);
 }
 
 /* -- any number of columns -- */
@@ -178,7 +180,7 @@ template <class F> static void multiply(void *stream, const struct product *p)
 {
     if (p->cols == 1)
         launch_few<F, true>(stream, p);
-    else if (p->cols <= few<false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
+    else if (p->cols <= few<F, false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
         launch_few<F, false>(stream, p);
     else
         product_many(stream, F::type, p);
@@ -228,7 +230,7 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
         p.cols = in->cols;
         p.bias = task[i].bias;
         p.out = task[i].out;
-        for (uint32_t k = i + 1; k < n && in->cols <= few<false>::cols; k++)
+        for (uint32_t k = i + 1; k < n && in->cols <= COLS_FEW; k++)
             if (task[k].w->type == task[i].w->type) {
                 p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
                 is_done[k] = true;

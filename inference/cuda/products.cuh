@@ -40,26 +40,26 @@ LANE struct product_matrix product_matrix_of(const struct product *p)
     return blockIdx.z == 1 ? p->more[0] : p->more[1];
 }
 
-/* What a block multiplies: a matrix and so many columns of the result. */
+/* What a block multiplies: a matrix and so many columns of the result, those of picks [first, first + cols) or, where
+ * there is no list, from `first` on. */
 struct product_part {
     const uint8_t *w;
-    const uint32_t *pick; /* which columns; NULL: from `first` on */
     uint32_t first, cols;
 };
 LANE struct product_part product_part_of(const struct product *p)
 {
     if (!p->chosen)
-        return product_part{product_matrix_of(p).w, nullptr, 0, p->cols};
+        return product_part{product_matrix_of(p).w, 0, p->cols};
     if (!p->begin)
-        return product_part{p->w + p->chosen[blockIdx.z] * p->stride, nullptr, blockIdx.z, 1};
-    uint32_t begin = p->begin[blockIdx.z];
-    return product_part{p->w + blockIdx.z * p->stride, p->pick + begin, 0, p->begin[blockIdx.z + 1] - begin};
+        return product_part{p->w + p->chosen[blockIdx.z] * p->stride, blockIdx.z, 1};
+    uint32_t first = p->begin[blockIdx.z];
+    return product_part{p->w + blockIdx.z * p->stride, first, p->begin[blockIdx.z + 1] - first};
 }
 
 /* Column c of a part in the result, and what of the input belongs to a column of the result. */
-LANE uint32_t product_to(const struct product_part *part, uint32_t c)
+LANE uint32_t product_to(const struct product *p, const struct product_part *part, uint32_t c)
 {
-    return part->pick ? part->pick[c] : part->first + c;
+    return p->begin ? p->pick[part->first + c] : part->first + c;
 }
 LANE uint32_t product_from(const struct product *p, uint32_t to)
 {

@@ -44,6 +44,10 @@ void emulate_set_order(enum emulate_order)
 {
 }
 
+void emulate_set_shared(size_t)
+{
+}
+
 uint64_t emulate_threads_run(void)
 {
     return 0;
