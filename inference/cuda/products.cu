@@ -11,7 +11,7 @@
 
 /* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
  * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
- * 128, 2 of 7 warps 144. */
+ * 128, 2 of 6 warps 168. */
 template <class F, bool is_one> struct few {
     static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
                               warps = is_one && F::bits < 8 ? 8 : 6,
