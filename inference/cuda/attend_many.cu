@@ -154,7 +154,8 @@ __global__ static void __launch_bounds__(WARPS *WARP, BLOCKS <= 4 ? 2 : 1) walk(
     for (uint32_t chunk = begin; chunk < end; chunk++) {
         unsigned char *here = memory + (chunk - begin) % BUFFERS * bytes;
         if (BUFFERS == 2 && chunk + 1 < end) {
-            fetch(&a, table, chunk + 1, h.head_kv, memory + (chunk + 1 - begin) % BUFFERS * bytes);
+            fetch(&a, table, chunk + 1, attend_heads_of(&a, blockIdx.x).head_kv,
+                  memory + (chunk + 1 - begin) % BUFFERS * bytes);
             lane_copy_wait<1>();
         } else {
             lane_copy_wait<0>();
@@ -164,9 +165,10 @@ __global__ static void __launch_bounds__(WARPS *WARP, BLOCKS <= 4 ? 2 : 1) walk(
         meet_if_seen<BLOCKS>(&a, &q, &c, sight, chunk, &all);
         __syncthreads();
         if (BUFFERS == 1 && chunk + 1 < end)
-            fetch(&a, table, chunk + 1, h.head_kv, memory);
+            fetch(&a, table, chunk + 1, attend_heads_of(&a, blockIdx.x).head_kv, memory);
     }
-    put_out(&a, s, h, from, &all);
+    /* Asked for once more: between, registers are for the sums. */
+    put_out(&a, attend_stretch(&a, blockIdx.y), attend_heads_of(&a, blockIdx.x), from, &all);
 }
 
 void attend_many(void *stream, const struct attend_call *call)
