@@ -116,6 +116,14 @@ SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard t
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
 -include Makefile.cuda
 
+# GPUs, where nvcc is found: beside the programs, opened where there is one. A build goes on without.
+.PHONY: gpus
+ifneq ($(and $(filter release,$(MODE)),$(NVCC)),)
+all: gpus
+gpus:
+	@$(MAKE) --no-print-directory $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)"
+endif
+
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORT) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS)
@@ -269,7 +277,7 @@ PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec $(DESTDIR)$(PREFIX)/share/kith/models
 	install $(B)/kith $(B)/kithd $(DESTDIR)$(PREFIX)/bin
-	install $(B)/kith-worker $(DESTDIR)$(PREFIX)/libexec
+	install $(B)/kith-worker $(wildcard $(B)/kith-cuda.so) $(DESTDIR)$(PREFIX)/libexec
 	install -m 644 models/kith-guide.gguf $(DESTDIR)$(PREFIX)/share/kith/models
 
 clean:

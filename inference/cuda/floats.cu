@@ -46,7 +46,7 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
     const uint32_t lane = threadIdx.x % WARP, pack = blockIdx.x * WARPS + threadIdx.x / WARP,
                    row = pack * ROWS_OF_WARP + lane / LANES_OF_ROW, group = floats_of<type>::group,
                    groups = (p.n + group - 1) / group, first = blockIdx.y * cols;
-    if (pack * ROWS_OF_WARP >= p.rows || first >= part.cols)
+    if (pack * ROWS_OF_WARP >= product_matrix_of(&p).rows || first >= part.cols)
         return;
     uint32_t to[cols];
     const float *x[cols];
@@ -75,7 +75,7 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
     LANE_UNROLL
     for (uint32_t c = 0; c < cols; c++) {
         float sum = fold_lanes(even[c], odd[c]);
-        if (lane % LANES_OF_ROW == 0 && row < p.rows && first + c < part.cols)
+        if (lane % LANES_OF_ROW == 0 && row < product_matrix_of(&p).rows && first + c < part.cols)
             product_put(&p, to[c], row, sum);
     }
 }
@@ -83,7 +83,7 @@ static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct pro
 template <uint32_t type> static void launch_floats(void *stream, const struct product *p)
 {
     const uint32_t cols = p->cols == 1 ? 1 : COLS_AT_ONCE, rows = WARPS * ROWS_OF_WARP;
-    dim3 grid((p->rows + rows - 1) / rows, (p->cols + cols - 1) / cols, p->z);
+    dim3 grid((product_rows(p) + rows - 1) / rows, (p->cols + cols - 1) / cols, p->z);
     if (cols == 1)
         launch(multiply_floats<type, 1>, grid, dim3(WARPS * WARP), 0, stream, *p);
     else

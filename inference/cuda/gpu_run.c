@@ -26,18 +26,59 @@ static bool asks(const struct cuda_matrix *w, enum quant_input input)
     return w && w->data && quant_format((enum gguf_tensor_type)w->type)->input == input;
 }
 
-/* x[cols, n] as input of products with up to three matrices (NULL: none). */
-static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t n, uint32_t cols,
-                                  struct cuda_marks marks, const struct cuda_matrix *a, const struct cuda_matrix *b,
-                                  const struct cuda_matrix *c)
+/* Where x[cols, n] as input of products with up to three matrices (NULL: none) has its blocks. */
+static struct cuda_input blocks_of(const struct pass *t, const float *x, uint32_t n, uint32_t cols,
+                                   const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                   const struct cuda_matrix *c)
 {
     struct cuda_input in = {.n = n, .cols = cols, .f = x};
     if (asks(a, QUANT_NARROW) || asks(b, QUANT_NARROW) || asks(c, QUANT_NARROW))
         in.narrow = cuda_blocks_at(t->d->b.narrow, n, cols, false);
     if (asks(a, QUANT_WIDE) || asks(b, QUANT_WIDE) || asks(c, QUANT_WIDE))
         in.wide = cuda_blocks_at(t->d->b.wide, n, cols, true);
-    if (in.narrow.q || in.wide.q)
-        cuda_quantise(t->d->stream, &in, marks);
+    return in;
+}
+
+static bool has_blocks(const struct cuda_input *in)
+{
+    return in->narrow.q || in->wide.q;
+}
+
+static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t n, uint32_t cols,
+                                  const struct cuda_matrix *w)
+{
+    struct cuda_input in = blocks_of(t, x, n, cols, w, NULL, NULL);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, marks_of(t));
+    return in;
+}
+
+/* The norm of the stream as input; the floats are in b.h. */
+static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
+                                      const struct cuda_matrix *b, const struct cuda_matrix *c)
+{
+    const struct model *m = t->m;
+    float *h = t->d->b.h;
+    struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
+    if (has_blocks(&in))
+        cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, h, marks_of(t));
+    else
+        cuda_norm(t->d->stream, t->x, n->gain, n->bias, m->epsilon, m->embed, t->cols, h);
+    return in;
+}
+
+/* What gate and up, [cols, n], come to as input of `w`. */
+static struct cuda_input gated_input(const struct pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
+                                     const struct cuda_matrix *w)
+{
+    const unsigned has = t->m->kind->has;
+    const enum cuda_gate kind = has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+    const struct gpu_buffers *b = &t->d->b;
+    struct cuda_input in = blocks_of(t, b->gate, n, cols, w, NULL, NULL);
+    if (has_blocks(&in))
+        cuda_activate_quantise(t->d->stream, kind, b->gate, b->up, &in, NULL, marks);
+    else
+        cuda_activate(t->d->stream, kind, b->gate, b->up, (uint64_t)cols * n);
     return in;
 }
 
@@ -80,17 +121,15 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const ui
                                .page = t->f.page};
 }
 
-/* x[cols, embed], normed or not */
-static void project(const struct pass *t, uint32_t index, const float *x)
+static void project(const struct pass *t, uint32_t index, const struct cuda_input *in)
 {
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
-    struct cuda_input in = input_of(t, x, m->embed, t->cols, marks_of(t), &l->query.w, &l->key.w, &l->value.w);
-    product(t, &l->query, &in, b->q);
-    product(t, &l->key, &in, b->k);
-    product(t, &l->value, &in, b->v);
+    const struct cuda_task tasks[] = {
+        {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
+    cuda_multiply_together(t->d->stream, tasks, 3, in);
     const struct cuda_turn turn = {.query_gain = l->query_norm.gain,
                                    .key_gain = l->key_norm.gain,
                                    .epsilon = m->epsilon,
@@ -119,26 +158,18 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
     a.plan = t->plan;
     const struct gpu_buffers *b = &t->d->b;
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), t->d->scratch, b->o);
-    return input_of(t, b->o, t->m->heads * t->m->head, t->cols, marks_of(t), &l->output.w, NULL, NULL);
+    return input_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w);
 }
 
 /* -- the branch behind it -- */
 
-static void activate(const struct pass *t, uint64_t count)
-{
-    unsigned has = t->m->kind->has;
-    enum cuda_gate kind = has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
-    cuda_activate(t->d->stream, kind, t->d->b.gate, t->d->b.up, count);
-}
-
 static void mix(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
-    struct cuda_input in = input_of(t, b->h, t->m->embed, t->cols, marks_of(t), &l->gate.w, &l->up.w, NULL);
-    product(t, &l->gate, &in, b->gate);
-    product(t, &l->up, &in, b->up);
-    activate(t, (uint64_t)t->cols * t->m->mix);
-    in = input_of(t, b->gate, t->m->mix, t->cols, marks_of(t), &l->down.w, NULL, NULL);
+    struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
+    const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
+    cuda_multiply_together(t->d->stream, tasks, 2, &in);
+    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
@@ -155,16 +186,13 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     void *stream = t->d->stream;
     uint32_t picks_n = t->cols * m->experts_used;
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
-    struct cuda_input in =
-        input_of(t, b->h, m->embed, t->cols, marks_of(t), &l->router, &l->expert_gate.w, &l->expert_up.w);
+    struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
     cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
-    activate(t, (uint64_t)picks_n * m->expert_mix);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
-    in = input_of(t, b->gate, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w,
-                  NULL, NULL);
+    in = gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
     picked(t, &l->expert_down, 1, &in, picks, b->aside);
     cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
     if (l->mix_post.gain)
@@ -178,8 +206,8 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    norm(t, &l->attention_norm, t->x, d->b.h);
-    project(t, index, d->b.h);
+    struct cuda_input in = normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
+    project(t, index, &in);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->plan = t->f.slot_plan;
@@ -190,9 +218,8 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
     }
     if (t->cols == 0)
         return;
-    struct cuda_input in = attend(t, index);
+    in = attend(t, index);
     add_branch(t, &l->output, &in, &l->attention_post);
-    norm(t, &l->mix_norm, t->x, d->b.h);
     if (l->has_experts)
         mix_experts(t, l);
     else
@@ -211,13 +238,14 @@ static void encoder_layer(const struct pass *t, uint32_t index)
 {
     const struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    project(t, index, t->x);
-    struct cuda_input in = attend(t, index);
+    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, &l->query.w, &l->key.w, &l->value.w);
+    cuda_quantise(d->stream, &in, marks_of(t));
+    project(t, index, &in);
+    in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);
-    in = input_of(t, t->x, t->m->embed, t->cols, marks_of(t), &l->up.w, NULL, NULL);
+    in = input_of(t, t->x, t->m->embed, t->cols, &l->up.w);
     product(t, &l->up, &in, d->b.gate);
-    activate(t, (uint64_t)t->cols * t->m->mix);
-    in = input_of(t, d->b.gate, t->m->mix, t->cols, marks_of(t), &l->down.w, NULL, NULL);
+    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
     add_and_norm(t, &l->down, &in, &l->mix_post);
 }
 
@@ -229,7 +257,7 @@ static void output(struct pass *t, uint32_t told)
     cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, marks_of(t));
     if (!told)
         return;
-    struct cuda_input in = input_of(t, d->hidden, m->embed, told, marks_of(t), &d->output.w, NULL, NULL);
+    struct cuda_input in = input_of(t, d->hidden, m->embed, told, &d->output.w);
     product(t, &d->output, &in, d->logits);
     cuda_finish(d->stream, d->logits, m->cap_logits, m->vocab, told, marks_of(t));
 }

@@ -56,6 +56,12 @@ size_t cuda_blocks_bytes(uint32_t n, uint32_t cols);
 struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool is_wide);
 /* in->f becomes those blocks that have memory. */
 void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks marks);
+/* The same of what cuda_norm makes of x[cols, n] or cuda_activate of gate and up, one pass over memory instead of two.
+ * in->f is not read. The floats go to out[cols, n] too: of a norm always, of a gate unless it is NULL. */
+void cuda_norm_quantise(void *stream, const float *x, const float *gain, const float *bias, float epsilon,
+                        const struct cuda_input *in, float *out, struct cuda_marks marks);
+void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
+                            const struct cuda_input *in, float *out, struct cuda_marks marks);
 
 /* A matrix as cuda/repack.h lays it out; type is GGUF's. */
 struct cuda_matrix {
@@ -66,6 +72,14 @@ struct cuda_matrix {
  * bias may be NULL. */
 void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
                    float *out);
+
+/* The same for up to three matrices with one input, in one launch where that saves time. */
+struct cuda_task {
+    const struct cuda_matrix *w;
+    const float *bias;
+    float *out;
+};
+void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in);
 
 /* -- moe.cu: a mixture of experts; matrices of all experts of a layer lie one behind the other -- */
 

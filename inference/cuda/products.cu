@@ -6,13 +6,15 @@
  * A run of the columns is copied to the warp's own shared memory and read from there by all lanes at once. */
 #include "inference/cuda/products.cuh"
 
+#define COLS_FEW     8u
 #define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
 
 /* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
  * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
- * 128, 2 of 7 warps 144. */
+ * 128, 2 of 6 warps 168. */
 template <class F, bool is_one> struct few {
-    static constexpr uint32_t cols = is_one ? 1 : 8, round = is_one ? 64 : 32, warps = is_one && F::bits < 8 ? 8 : 6,
+    static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
+                              warps = is_one && F::bits < 8 ? 8 : 6,
                               blocks = is_one && F::bits < 5 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2;
 };
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
@@ -133,11 +135,10 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
     LANE_SHARED(uint8_t, shared);
     const struct product_part part = product_part_of(&p);
     const uint32_t from = blockIdx.y * few<F, is_one>::cols;
-    if (from >= part.cols)
+    if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
     const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one>::cols), round = few<F, is_one>::round,
-                   lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP,
-                   row = blockIdx.x * WARP + lane;
+                   lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
     for (uint32_t first = 0; first < p.runs; first += round) {
@@ -151,9 +152,10 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
                 total[i] = total[i] + sums[(c * round + r - first) * WARP + lane];
         __syncthreads();
     }
+    const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
     LANE_UNROLL
     for (uint32_t i = 0; i < 2; i++)
-        if (warp + i * warps < cols && row < p.rows)
+        if (warp + i * warps < cols && row < rows)
             product_put(&p, product_to(&p, &part, from + warp + i * warps), row, total[i]);
 }
 
@@ -164,7 +166,7 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
                    cols = p->cols < few<F, is_one>::cols ? p->cols : few<F, is_one>::cols;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < (cols + 1) / 2 ? (cols + 1) / 2 : warps;
-    dim3 grid((p->rows + WARP - 1) / WARP, (p->cols + few<F, is_one>::cols - 1) / few<F, is_one>::cols, p->z);
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<F, is_one>::cols - 1) / few<F, is_one>::cols, p->z);
     launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<F, is_one>::round), stream,
            *p);
 }
@@ -215,6 +217,28 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
     p.z = 1;
     if (p.cols)
         multiply_any(stream, w, in, &p);
+}
+
+/* With few columns those of one format go together; with many each fills a GPU by itself. */
+void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
+{
+    bool is_done[PRODUCTS_MOST] = {false};
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_done[i])
+            continue;
+        struct product p = {};
+        p.cols = in->cols;
+        p.bias = task[i].bias;
+        p.out = task[i].out;
+        for (uint32_t k = i + 1; k < n && in->cols <= COLS_FEW; k++)
+            if (task[k].w->type == task[i].w->type) {
+                p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
+                is_done[k] = true;
+            }
+        p.z = 1 + p.more_n;
+        if (p.cols)
+            multiply_any(stream, task[i].w, in, &p);
+    }
 }
 
 /* The picks of few rows are each multiplied by themselves, since hardly any share an expert; those of more rows expert

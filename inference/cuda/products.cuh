@@ -5,6 +5,15 @@
 #include "inference/cuda/formats.cuh"
 #include "inference/cuda/kernels.h"
 
+#define PRODUCTS_MOST 3u /* matrices of one format that one launch multiplies with one input */
+
+struct product_matrix {
+    const uint8_t *w;
+    const float *bias;
+    float *out;
+    uint32_t rows;
+};
+
 struct product {
     const uint8_t *w;
     uint32_t n, rows, runs, cols; /* at most, of a block's matrix */
@@ -18,7 +27,18 @@ struct product {
     uint64_t stride;       /* bytes from one matrix to the next */
     uint32_t picks, share; /* all; of one column of the input */
     uint32_t z;            /* the grid's third side */
+    /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
+    uint32_t more_n;
+    struct product_matrix more[PRODUCTS_MOST - 1];
 };
+
+/* A kernel asks when it begins and again when it ends: what lies between needs its registers. */
+LANE struct product_matrix product_matrix_of(const struct product *p)
+{
+    if (p->more_n == 0 || blockIdx.z == 0)
+        return product_matrix{p->w, p->bias, p->out, p->rows};
+    return blockIdx.z == 1 ? p->more[0] : p->more[1];
+}
 
 /* What a block multiplies: a matrix and so many columns of the result, those of picks [first, first + cols) or, where
  * there is no list, from `first` on. */
@@ -29,7 +49,7 @@ struct product_part {
 LANE struct product_part product_part_of(const struct product *p)
 {
     if (!p->chosen)
-        return product_part{p->w, 0, p->cols};
+        return product_part{product_matrix_of(p).w, 0, p->cols};
     if (!p->begin)
         return product_part{p->w + p->chosen[blockIdx.z] * p->stride, blockIdx.z, 1};
     uint32_t first = p->begin[blockIdx.z];
@@ -48,10 +68,20 @@ LANE uint32_t product_from(const struct product *p, uint32_t to)
 
 LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float sum)
 {
-    float *out = p->out + (size_t)col * p->rows + row;
-    if (p->bias)
-        sum = sum + p->bias[row];
+    const struct product_matrix m = product_matrix_of(p);
+    float *out = m.out + (size_t)col * m.rows + row;
+    if (m.bias)
+        sum = sum + m.bias[row];
     *out = p->adds ? *out + sum : sum;
+}
+
+/* Rows of the matrix with the most. */
+static inline uint32_t product_rows(const struct product *p)
+{
+    uint32_t rows = p->rows;
+    for (uint32_t i = 0; i < p->more_n; i++)
+        rows = p->more[i].rows > rows ? p->more[i].rows : rows;
+    return rows;
 }
 
 /* -- matmul.cu: a blocked format, many columns -- */

@@ -1,7 +1,8 @@
 /* Activations in int8 blocks (docs/arithmetic.md, Activations in blocks): a warp for a run of a column, 8 neighbours a
  * lane, so that a block of 32 is four lanes and one of 256 the warp. */
 #include "inference/cuda/kernels.h"
-#include "inference/cuda/lane.h"
+#include "inference/cuda/gate.cuh"
+#include "inference/cuda/norm.cuh"
 
 #define LANE_ELEMENTS 8u
 #define WARPS         8u /* of a block: runs of a column */
@@ -81,6 +82,36 @@ LANE void put_words(uint2 q, const struct cuda_blocks *out, size_t run, uint32_t
         out->sums[run * 16 + lane / 2] = (int16_t)sum;
 }
 
+/* A run of a column, this lane's elements of it, into the blocks that have memory. */
+LANE void put_run(const float v[LANE_ELEMENTS], const struct cuda_input *in, uint32_t col, uint32_t run, uint32_t runs,
+                  uint32_t lane, const struct cuda_marks *marks)
+{
+    size_t at = (size_t)col * runs + run;
+    bool narrow_finite = true, wide_finite = true;
+    float scale;
+    if (in->narrow.q) {
+        put_words(quantise_block(v, 4, &scale, &narrow_finite), &in->narrow, at, lane);
+        if (lane % 4 == 0)
+            in->narrow.s[at * 8 + lane / 4] = scale;
+    }
+    if (in->wide.q) {
+        put_words(quantise_block(v, WARP, &scale, &wide_finite), &in->wide, at, lane);
+        if (lane == 0)
+            in->wide.s[at] = scale;
+    }
+    if (!narrow_finite || !wide_finite)
+        lane_mark(marks->finite, marks->slot, col);
+}
+
+/* This lane's elements of a run to where floats are wanted. */
+LANE void store_elements(float *x, uint32_t left, const float v[LANE_ELEMENTS])
+{
+    LANE_UNROLL
+    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+        if (i < left)
+            x[i] = v[i];
+}
+
 static __global__ void __launch_bounds__(WARPS *WARP)
     quantise(struct cuda_input in, uint32_t runs, struct cuda_marks marks)
 {
@@ -88,22 +119,9 @@ static __global__ void __launch_bounds__(WARPS *WARP)
     if (run >= runs)
         return;
     uint32_t from = run * ARITH_RUN + lane * LANE_ELEMENTS;
-    size_t at = (size_t)col * runs + run;
-    float v[LANE_ELEMENTS], scale;
-    bool narrow_finite = true, wide_finite = true;
+    float v[LANE_ELEMENTS];
     load_elements(in.f + (size_t)col * in.n + from, in.n > from ? in.n - from : 0, in.n % 4 == 0, v);
-    if (in.narrow.q) {
-        put_words(quantise_block(v, 4, &scale, &narrow_finite), &in.narrow, at, lane);
-        if (lane % 4 == 0)
-            in.narrow.s[at * 8 + lane / 4] = scale;
-    }
-    if (in.wide.q) {
-        put_words(quantise_block(v, WARP, &scale, &wide_finite), &in.wide, at, lane);
-        if (lane == 0)
-            in.wide.s[at] = scale;
-    }
-    if (!narrow_finite || !wide_finite)
-        lane_mark(marks.finite, marks.slot, col);
+    put_run(v, &in, col, run, runs, lane, &marks);
 }
 
 void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks marks)
@@ -111,4 +129,71 @@ void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks 
     uint32_t runs = runs_of(in->n);
     if (in->cols && (in->narrow.q || in->wide.q))
         launch(quantise, dim3((runs + WARPS - 1) / WARPS, in->cols), dim3(WARPS * WARP), 0, stream, *in, runs, marks);
+}
+
+/* -- with what comes before it -- */
+
+/* A block for each column: its norm, then its runs, warp by warp. */
+template <bool centred>
+static __global__ void __launch_bounds__(WARPS *WARP)
+    norm_quantise(const float *x, const float *gain, const float *bias, float epsilon, struct cuda_input in, float *out,
+                  struct cuda_marks marks)
+{
+    LANE_SHARED(float, piece);
+    const uint32_t lane = threadIdx.x % WARP, col = blockIdx.x, runs = (in.n + ARITH_RUN - 1) / ARITH_RUN;
+    x += (size_t)col * in.n;
+    out += (size_t)col * in.n;
+    const struct norm_numbers m = norm_measure<centred>(x, epsilon, in.n, piece);
+    for (uint32_t run = threadIdx.x / WARP; run < runs; run += WARPS) {
+        uint32_t from = run * ARITH_RUN + lane * LANE_ELEMENTS, left = in.n > from ? in.n - from : 0;
+        float v[LANE_ELEMENTS];
+        load_elements(x + from, left, in.n % 4 == 0, v);
+        LANE_UNROLL
+        for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+            v[i] = i < left ? norm_turn<centred>(m, v[i], gain, bias, from + i) : 0.0f;
+        store_elements(out + from, left, v);
+        put_run(v, &in, col, run, runs, lane, &marks);
+    }
+}
+
+void cuda_norm_quantise(void *stream, const float *x, const float *gain, const float *bias, float epsilon,
+                        const struct cuda_input *in, float *out, struct cuda_marks marks)
+{
+    launch(bias ? norm_quantise<true> : norm_quantise<false>, in->cols, WARPS * WARP, norm_shared(in->n), stream, x,
+           gain, bias, epsilon, *in, out, marks);
+}
+
+template <enum cuda_gate kind>
+static __global__ void __launch_bounds__(WARPS *WARP)
+    activate_quantise(const float *gate, const float *up, struct cuda_input in, float *out, uint32_t runs,
+                      struct cuda_marks marks)
+{
+    uint32_t lane = threadIdx.x % WARP, run = blockIdx.x * WARPS + threadIdx.x / WARP, col = blockIdx.y;
+    if (run >= runs)
+        return;
+    uint32_t from = run * ARITH_RUN + lane * LANE_ELEMENTS, left = in.n > from ? in.n - from : 0;
+    size_t at = (size_t)col * in.n + from;
+    float v[LANE_ELEMENTS], u[LANE_ELEMENTS];
+    load_elements(gate + at, left, in.n % 4 == 0, v);
+    if (kind != CUDA_GELU_ALONE)
+        load_elements(up + at, left, in.n % 4 == 0, u);
+    LANE_UNROLL
+    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+        v[i] = i < left ? gate_turn<kind>(v[i], kind == CUDA_GELU_ALONE ? 0.0f : u[i]) : 0.0f;
+    if (out)
+        store_elements(out + at, left, v);
+    put_run(v, &in, col, run, runs, lane, &marks);
+}
+
+void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
+                            const struct cuda_input *in, float *out, struct cuda_marks marks)
+{
+    uint32_t runs = runs_of(in->n);
+    dim3 grid((runs + WARPS - 1) / WARPS, in->cols), block(WARPS * WARP);
+    if (kind == CUDA_SILU)
+        launch(activate_quantise<CUDA_SILU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
+    else if (kind == CUDA_GELU)
+        launch(activate_quantise<CUDA_GELU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
+    else
+        launch(activate_quantise<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
 }

@@ -1,10 +1,10 @@
 /* Steps over rows: norms, sums, gates, soft caps. All but the norms are bound by memory and go four floats at a time.
  */
 #include "inference/cuda/kernels.h"
-#include "inference/cuda/lane.h"
+#include "inference/cuda/gate.cuh"
+#include "inference/cuda/norm.cuh"
 
 #define THREADS 256u
-#define PIECE   8192u /* floats of a row that are in shared memory at a time */
 
 static unsigned blocks_for(uint64_t count, unsigned each)
 {
@@ -13,70 +13,24 @@ static unsigned blocks_for(uint64_t count, unsigned each)
 
 /* -- norms -- */
 
-/* piece[i] = f(x[i]), i < count, by all threads of the block. */
-template <typename F> LANE void put_piece(const float *x, uint32_t count, bool by_fours, float *piece, F f)
-{
-    if (!by_fours) {
-        for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
-            piece[i] = f(x[i]);
-        return;
-    }
-    for (uint32_t i = 4 * threadIdx.x; i < count; i += 4 * blockDim.x) {
-        float4 v = *(const float4 *)(x + i);
-        *(float4 *)(piece + i) = make_float4(f(v.x), f(v.y), f(v.z), f(v.w));
-    }
-}
-
-/* The striped sum of f(x[i]), i < n, for all threads of the block. Sixteen lanes add, each its stripe: 16 chains of
- * additions are all that the order leaves, so the others only see to it that the chains do not wait for memory. */
-template <typename F> LANE float striped_sum(const float *x, uint32_t n, float *piece, F f)
-{
-    float sum = 0.0f;
-    for (uint32_t start = 0; start < n; start += PIECE) {
-        uint32_t count = min(PIECE, n - start);
-        put_piece(x + start, count, n % 4 == 0, piece, f);
-        __syncthreads();
-        if (threadIdx.x < ARITH_LANES)
-            for (uint32_t i = threadIdx.x; i < count; i += ARITH_LANES)
-                sum = sum + piece[i];
-        __syncthreads();
-    }
-    if (threadIdx.x < WARP) {
-        sum = lane_fold(sum);
-        if (threadIdx.x == 0)
-            piece[0] = sum;
-    }
-    __syncthreads();
-    sum = piece[0];
-    __syncthreads();
-    return sum;
-}
-
 /* A block for each row. */
 template <bool centred>
 __global__ static void norm_rows(const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                                  float *out)
 {
     LANE_SHARED(float, piece);
-    float mean = 0.0f, length = (float)(int32_t)n;
     x += (size_t)blockIdx.x * n;
     out += (size_t)blockIdx.x * n;
-    if (centred)
-        mean = striped_sum(x, n, piece, [](float v) { return v; }) / length;
-    float squares = striped_sum(x, n, piece, [mean](float v) {
-        float d = centred ? v - mean : v;
-        return d * d;
-    });
-    float scale = 1.0f / sqrtf(squares / length + epsilon);
+    const struct norm_numbers m = norm_measure<centred>(x, epsilon, n, piece);
     for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
-        out[i] = centred ? ((x[i] - mean) * scale) * gain[i] + bias[i] : (x[i] * scale) * gain[i];
+        out[i] = norm_turn<centred>(m, x[i], gain, bias, i);
 }
 
 void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                uint32_t cols, float *out)
 {
-    size_t shared = (n < PIECE ? (n + 3) / 4 * 4 : PIECE) * sizeof(float);
-    launch(bias ? norm_rows<true> : norm_rows<false>, cols, THREADS, shared, stream, x, gain, bias, epsilon, n, out);
+    launch(bias ? norm_rows<true> : norm_rows<false>, cols, THREADS, norm_shared(n), stream, x, gain, bias, epsilon, n,
+           out);
 }
 
 /* -- element by element -- */
@@ -104,25 +58,20 @@ void cuda_add(void *stream, float *x, const float *y, uint64_t count)
     launch(add_rows, blocks_for(count, 4 * THREADS), THREADS, 0, stream, x, y, count);
 }
 
-__global__ static void gate_silu(float *gate, const float *up, uint64_t count)
+template <enum cuda_gate kind> __global__ static void activate(float *gate, const float *up, uint64_t count)
 {
-    each_pair(gate, up, count, [](float g, float u) { return (g / (1.0f + arith_fn_exp(-g))) * u; });
-}
-
-__global__ static void gate_gelu(float *gate, const float *up, uint64_t count)
-{
-    each_pair(gate, up, count, [](float g, float u) { return arith_fn_gelu_tanh(g) * u; });
-}
-
-__global__ static void gelu_alone(float *gate, const float *, uint64_t count)
-{
-    each_pair(gate, gate, count, [](float g, float) { return arith_fn_gelu_erf(g); });
+    each_pair(gate, up, count, [](float g, float u) { return gate_turn<kind>(g, u); });
 }
 
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count)
 {
-    void (*const kernels[])(float *, const float *, uint64_t) = {gate_silu, gate_gelu, gelu_alone};
-    launch(kernels[kind], blocks_for(count, 4 * THREADS), THREADS, 0, stream, gate, up, count);
+    const dim3 grid(blocks_for(count, 4 * THREADS)), block(THREADS);
+    if (kind == CUDA_SILU)
+        launch(activate<CUDA_SILU>, grid, block, 0, stream, gate, up, count);
+    else if (kind == CUDA_GELU)
+        launch(activate<CUDA_GELU>, grid, block, 0, stream, gate, up, count);
+    else
+        launch(activate<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
 }
 
 __global__ static void gather_rows(const float *x, const uint32_t *slot, uint32_t n, float *out)

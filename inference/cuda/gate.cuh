@@ -1,0 +1,17 @@
+/* Gates, one element at a time (layer.c's engine_activate). */
+#ifndef KITH_INFERENCE_CUDA_GATE_CUH
+#define KITH_INFERENCE_CUDA_GATE_CUH
+
+#include "inference/cuda/kernels.h"
+#include "inference/cuda/lane.h"
+
+template <enum cuda_gate kind> LANE float gate_turn(float g, float u)
+{
+    if constexpr (kind == CUDA_SILU)
+        return (g / (1.0f + arith_fn_exp(-g))) * u;
+    if constexpr (kind == CUDA_GELU)
+        return arith_fn_gelu_tanh(g) * u;
+    return arith_fn_gelu_erf(g);
+}
+
+#endif
