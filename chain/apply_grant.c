@@ -180,8 +180,8 @@ static enum err leaf_disputed(struct apply *a, const struct tx_data_dispute *bod
 static enum err dispute_check(struct apply *a, const struct tx_data_dispute *body, const struct rec_grant *g,
                               const struct rec_data *data)
 {
-    uint8_t key[DATA_KEY_SIZE];
-    bool opens;
+    uint8_t key[DATA_KEY_SIZE] = {0};
+    bool opens = false;
     enum err e = key_open(a, body, g, key, &opens);
     if (e)
         return e;
