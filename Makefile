@@ -1,6 +1,7 @@
 # Kith: build, test, demonstrate.
 #
-#   make              release build: build/kith, build/kithd, build/kith-worker (links into build/release)
+#   make              release build: build/kith, build/kithd, build/kith-worker (links into build/release); where nvcc is
+#                     found, kith-cuda.so beside them (CUDA_ARCHS=90 for one kind of GPU, NVCC= for none)
 #   make debug        the same without optimisation, into build/debug
 #   make SAN=address,undefined [check]   with sanitizers, into build/san-address-undefined
 #   make demo         installs what is missing, builds, runs a private network
@@ -15,6 +16,8 @@
 #   make fuzz-run SECONDS=N   each of them in turn for so long
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
 #   make sim-bugs     plants bugs one by one and says which of them the simulator sees (tests/sim/bugs; hours)
+#   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory (nvcc)
+#   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 #   make install      programs and the default model below DESTDIR and PREFIX; make clean removes build/
@@ -244,7 +247,7 @@ check: deps
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory fuzz-replay
-	@$(MAKE) --no-print-directory crash-sample ctime
+	@$(MAKE) --no-print-directory cuda-check crash-sample ctime
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory sim

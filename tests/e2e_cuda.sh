@@ -44,6 +44,15 @@ check "and answers come without it" same "$(KITH_CUDA=$dir/broken.so ask | membe
 echo 'int kith_unrelated;' | ${CC:-gcc} -shared -x c -o "$dir/other.so" -
 KITH_CUDA=$dir/other.so $kith doctor >"$dir/doctor"
 check "so is what is no device" grep -q '^gpu .*kith_device_table' "$dir/doctor"
+real=$PWD/$BUILD/kith-cuda.so
+if [ -e "$real" ] && [ ! -e /dev/nvidiactl ]; then
+    KITH_CUDA=$real $kith doctor >"$dir/doctor"
+    check "the real one says what it misses" grep -q '^gpu .*none: .*driver' "$dir/doctor"
+    check "and leaves the walls as they are" grep -q '^sandbox .*system calls filtered' "$dir/doctor"
+    check "and answers come without it" same "$(KITH_CUDA=$real ask | member digest)" "$here"
+else
+    echo "e2e_cuda: skip: what the real kith-cuda.so says without a driver (no nvcc, or there is a driver)"
+fi
 check "cuda alone must have one" sh -c "! KITH_CUDA= $kith run --model models/kith-guide.gguf --prompt x --backend cuda >/dev/null 2>&1"
 [ $failed = 0 ] && echo "e2e_cuda: $checks checks ok"
 exit $failed
