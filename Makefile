@@ -124,7 +124,7 @@ TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lsec
 ifneq ($(and $(filter release,$(MODE)),$(NVCC)),)
 all: gpus
 gpus:
-	@$(MAKE) --no-print-directory $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)"
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)"
 endif
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
