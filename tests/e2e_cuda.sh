@@ -44,6 +44,18 @@ check "and answers come without it" same "$(KITH_CUDA=$dir/broken.so ask | membe
 echo 'int kith_unrelated;' | ${CC:-gcc} -shared -x c -o "$dir/other.so" -
 KITH_CUDA=$dir/other.so $kith doctor >"$dir/doctor"
 check "so is what is no device" grep -q '^gpu .*kith_device_table' "$dir/doctor"
+# A daemon's worker, as ps shows it.
+port=$((20000 + RANDOM % 20000))
+KITH_CUDA=$gpu $BUILD/kithd dev --home "$dir/home" --http "127.0.0.1:$port" --listen "127.0.0.1:$((port + 1))" >"$dir/log" 2>&1 &
+daemon=$!
+trap 'kill $daemon 2>/dev/null; wait $daemon 2>/dev/null; rm -rf "$dir"' EXIT
+for _ in $(seq 100); do $kith --home "$dir/home" status >/dev/null 2>&1 && break; sleep 0.1; done
+curl -s "http://127.0.0.1:$port/v1/chat/completions" -H 'content-type: application/json' \
+    -d '{"model":"default","messages":[{"role":"user","content":"What is Kith?"}],"max_tokens":4}' >"$dir/chat"
+check "a daemon answers" grep -q '"content":"Kith' "$dir/chat"
+$kith --home "$dir/home" ps >"$dir/ps"
+check "ps says which layers the GPU has" grep -q "cuda .* layers on $name" "$dir/ps"
+
 real=$PWD/$BUILD/kith-cuda.so
 if [ -e "$real" ] && [ ! -e /dev/nvidiactl ]; then
     KITH_CUDA=$real $kith doctor >"$dir/doctor"
