@@ -247,7 +247,7 @@ check: deps
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory fuzz-replay
-	@$(MAKE) --no-print-directory cuda-check crash-sample ctime
+	@$(MAKE) --no-print-directory crash-sample ctime
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory sim

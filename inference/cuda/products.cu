@@ -15,7 +15,10 @@
 template <class F, bool is_one> struct few {
     static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
                               warps = is_one && F::bits < 8 ? 8 : 6,
-                              blocks = is_one && F::bits < 5 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2;
+                              blocks = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
+                                               !(F::is_narrow && F::has_min)
+                                           ? 3
+                                           : 2;
 };
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
