@@ -351,21 +351,24 @@ static struct cuda_plan plan_of(const struct device *d, const struct device_batc
     return plan;
 }
 
+/* In this order; pages last, since their number is no part of a graph's shape. */
+enum { POSITION, TABLE, SLOT, ALL_ROWS, SEES, ANGLES, ANGLES_LOCAL, STRETCHES, SLOT_STRETCHES, FINITE, PAGES };
+
 /* All that a batch says into one piece of memory, and over. */
 static enum err put_facts(struct device *d, const struct device_batch *b, struct gpu_facts *f, struct note *note)
 {
     uint64_t rows = b->n * sizeof(uint32_t), angles = 2ull * b->n * d->o.model->rope_pairs * sizeof(float), all = 0;
-    struct piece p[] = {{b->position, rows, 0},
-                        {b->table, rows, 0},
-                        {b->slot, b->wanted * sizeof(uint32_t), 0},
-                        {NULL, rows, 0},
-                        {NULL, rows, 0},
-                        {b->angles[0], b->angles[0] ? angles : 0, 0},
-                        {b->angles[1], b->angles[1] ? angles : 0, 0},
-                        {NULL, b->n * sizeof(struct cuda_stretch), 0},
-                        {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
-                        {b->finite, b->n, 0},
-                        {b->page, b->pages * sizeof(uint32_t), 0}};
+    struct piece p[] = {[POSITION] = {b->position, rows, 0},
+                        [TABLE] = {b->table, rows, 0},
+                        [SLOT] = {b->slot, b->wanted * sizeof(uint32_t), 0},
+                        [ALL_ROWS] = {NULL, rows, 0},
+                        [SEES] = {NULL, rows, 0},
+                        [ANGLES] = {b->angles[0], b->angles[0] ? angles : 0, 0},
+                        [ANGLES_LOCAL] = {b->angles[1], b->angles[1] ? angles : 0, 0},
+                        [STRETCHES] = {NULL, b->n * sizeof(struct cuda_stretch), 0},
+                        [SLOT_STRETCHES] = {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
+                        [FINITE] = {b->finite, b->n, 0},
+                        [PAGES] = {b->page, b->pages * sizeof(uint32_t), 0}};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
         p[i].at = all;
         all += (p[i].bytes + 255) / 256 * 256;
@@ -385,24 +388,24 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
             memcpy(d->facts_host + p[i].at, p[i].from, p[i].bytes);
     const bool writes = model_writes(d->o.model);
     for (uint32_t c = 0; c < b->n; c++) {
-        store_le32(d->facts_host + p[3].at + 4 * c, c);
-        store_le32(d->facts_host + p[4].at + 4 * c, writes ? b->position[c] : b->n - 1);
+        store_le32(d->facts_host + p[ALL_ROWS].at + 4 * c, c);
+        store_le32(d->facts_host + p[SEES].at + 4 * c, writes ? b->position[c] : b->n - 1);
     }
-    f->plan = plan_of(d, b, NULL, b->n, p[7].at);
-    f->slot_plan = plan_of(d, b, b->slot, b->wanted, p[8].at);
+    f->plan = plan_of(d, b, NULL, b->n, p[STRETCHES].at);
+    f->slot_plan = plan_of(d, b, b->slot, b->wanted, p[SLOT_STRETCHES].at);
     cuda_put(d->queue, d->facts, d->facts_host, all);
     const void *at[sizeof p / sizeof *p];
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         at[i] = d->facts + p[i].at;
-    f->position = at[0];
-    f->table = at[1];
-    f->slot = at[2];
-    f->all = at[3];
-    f->sees = at[4];
-    f->angles[0] = b->angles[0] ? at[5] : NULL;
-    f->angles[1] = b->angles[1] ? at[6] : NULL;
-    f->finite = d->facts + p[9].at;
-    f->page = at[10];
+    f->position = at[POSITION];
+    f->table = at[TABLE];
+    f->slot = at[SLOT];
+    f->all = at[ALL_ROWS];
+    f->sees = at[SEES];
+    f->angles[0] = b->angles[0] ? at[ANGLES] : NULL;
+    f->angles[1] = b->angles[1] ? at[ANGLES_LOCAL] : NULL;
+    f->finite = d->facts + p[FINITE].at;
+    f->page = at[PAGES];
     return ERR_OK;
 }
 
