@@ -224,6 +224,16 @@ static enum err ended(struct local *l, struct note *note)
     return note_set(note, ERR_CLOSED, "the worker ended with status %d before it had answered", WEXITSTATUS(status));
 }
 
+/* A worker that ends by itself says why first; that came in before it was gone. */
+static enum err last_words(struct local *l, struct note *note)
+{
+    struct wire_frame frame;
+    enum err e = ERR_OK;
+    while (e == ERR_OK)
+        e = local_next(l, &frame, note);
+    return e;
+}
+
 enum err local_send(struct local *l, struct buf *frames, struct note *note)
 {
     for (size_t at = 0; at < frames->n;) {
@@ -231,7 +241,7 @@ enum err local_send(struct local *l, struct buf *frames, struct note *note)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ended(l, note);
+            return last_words(l, note);
         at += (size_t)n;
     }
     buf_reset(frames);
