@@ -1,6 +1,7 @@
 #!/bin/bash
 # A worker process with an emulated GPU (tests/cuda; with KITH_GPU=real this machine's own): opened by KITH_CUDA before
-# the walls go up, the processor's digest behind them; what doctor says; and a shared object that is none, or of another version, is named and left out.
+# the walls go up, the processor's digest behind them; what doctor and ps say; and a shared object that is none of ours is
+# named and left out.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-build/release}
@@ -8,19 +9,12 @@ kith=$BUILD/kith
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export KITH_CACHE=$dir/cache
-failed=0
-checks=0
-check() { # WHAT CONDITION...
-    local what=$1
-    shift
-    checks=$((checks + 1))
-    "$@" || { echo "e2e_cuda: FAILED: $what" >&2; failed=1; }
-}
-same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
+logs=$dir
+. tests/e2e.sh
 gpu=$PWD/$BUILD/kith-cuda.so
 name=.
 if [ "${KITH_GPU:-}" != real ]; then
-    make --no-print-directory "$BUILD/tests/kith-cuda.so" >/dev/null || { echo "e2e_cuda: FAILED: no emulated GPU" >&2; exit 1; }
+    make --no-print-directory "$BUILD/tests/kith-cuda.so" >/dev/null || fail "no emulated GPU"
     gpu=$PWD/$BUILD/tests/kith-cuda.so
     name='emulated GPU 0'
 fi
@@ -28,6 +22,7 @@ fi
 ask() { $kith run --model models/kith-guide.gguf --prompt "What is Kith?" --tokens 6 --temp 0.7 --seed 07 --json "$@"; }
 member() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 here=$(KITH_CUDA='' ask | member digest)
+[ -n "$here" ] || fail "no answer without a GPU"
 KITH_CUDA=$gpu ask >"$dir/there"
 check "the backend is cuda" same "$(member backend <"$dir/there")" cuda
 check "the processor's digest" same "$(member digest <"$dir/there")" "$here"
@@ -45,8 +40,8 @@ echo 'int kith_unrelated;' | ${CC:-gcc} -shared -x c -o "$dir/other.so" -
 KITH_CUDA=$dir/other.so $kith doctor >"$dir/doctor"
 check "so is what is no device" grep -q '^gpu .*kith_device_table' "$dir/doctor"
 # A daemon's worker, as ps shows it.
-port=$((20000 + RANDOM % 20000))
-KITH_CUDA=$gpu $BUILD/kithd dev --home "$dir/home" --http "127.0.0.1:$port" --listen "127.0.0.1:$((port + 1))" >"$dir/log" 2>&1 &
+port=$(free_port)
+KITH_CUDA=$gpu $BUILD/kithd dev --home "$dir/home" --http "127.0.0.1:$port" --listen "127.0.0.1:$(free_port)" >"$dir/kithd.log" 2>&1 &
 daemon=$!
 trap 'kill $daemon 2>/dev/null; wait $daemon 2>/dev/null; rm -rf "$dir"' EXIT
 for _ in $(seq 100); do $kith --home "$dir/home" status >/dev/null 2>&1 && break; sleep 0.1; done

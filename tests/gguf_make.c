@@ -1,6 +1,8 @@
 /* Writes GGUF files for tests. */
 #include "tests/gguf_make.h"
 
+#include "inference/quant.h"
+
 #include <string.h>
 
 #define ALIGNMENT 32
@@ -108,6 +110,19 @@ void gguf_make_end(const struct gguf_make *m, struct buf *out)
     buf_add(out, m->infos.p, m->infos.n);
     pad(out);
     buf_add(out, m->data.p, m->data.n);
+}
+
+void gguf_make_rows(uint32_t (*draw)(uint32_t below), enum gguf_tensor_type type, uint8_t *p, size_t bytes)
+{
+    const struct quant_format *f = quant_format(type);
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)draw(256);
+    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
+    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
+        for (size_t h = 0; h < halves; h++) {
+            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
+            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+        }
 }
 
 void gguf_make_counter(struct gguf_make *m, const char *skip)

@@ -28,6 +28,10 @@ void gguf_make_tensors(struct gguf_make *m, const char *name, uint64_t n, uint64
                        struct bytes data);
 void gguf_make_end(const struct gguf_make *m, struct buf *out);
 
+/* Random rows of a format, `draw(n)` giving numbers below n: any bits but those of scales and weights that are not
+ * finite. */
+void gguf_make_rows(uint32_t (*draw)(uint32_t below), enum gguf_tensor_type type, uint8_t *p, size_t bytes);
+
 /* A llama model that can be followed by hand: 8 tokens, hidden states of 8, one layer of zeros, one-hot embeddings;
  * after token i it says i + 1, and behind token 5 the logit of token 6 overflows. `skip`: a tensor to leave out, or
  * NULL. */

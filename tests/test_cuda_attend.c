@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "inference/attention.h"
 #include "inference/cuda/kernels.h"
+#include "tests/cuda/case.h"
 #include "tests/cuda/order.h"
 
 #include <math.h>
@@ -16,33 +17,10 @@
 #define SEQUENCES 4
 #define ROWS_MOST 300
 
-static uint64_t seed = 0x9E3779B97F4A7C15u;
-
-static uint32_t draw(uint32_t below)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % below);
-}
-
-static void *gpu_new(size_t bytes)
-{
-    void *p = aligned_alloc(256, (bytes + 256) / 256 * 256);
-    CHECK(p);
-    memset(p, 0xA5, (bytes + 256) / 256 * 256);
-    return p;
-}
-
 static void draw_floats(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = ((float)draw(1u << 24) - 0x1p23f) * 0x1p-22f;
-}
-
-static void assert_same_bits(const float *a, const float *b, size_t n, const char *what)
-{
-    for (size_t i = 0; i < n; i++)
-        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
-            fail_msg("%s: element %zu of %zu: %a and %a", what, i, n, (double)a[i], (double)b[i]);
 }
 
 /* -- sequences, here and on the GPU -- */
@@ -184,11 +162,11 @@ static void draw_stretches(struct world *w)
 static void clear_world(struct world *w)
 {
     for (uint32_t i = 0; i < w->slabs; i++)
-        free(w->slab[i]);
-    free(w->slab);
-    free(w->page);
-    free(w->position);
-    free(w->table);
+        gpu_free(w->slab[i]);
+    gpu_free(w->slab);
+    gpu_free(w->page);
+    gpu_free(w->position);
+    gpu_free(w->table);
     for (uint32_t s = 0; s < SEQUENCES; s++)
         cache_clear(&w->cache[s]);
     pages_free(w->pages);
@@ -245,23 +223,24 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     uint8_t *scratch = gpu_new(scratch_bytes + 64);
     if (cols)
         cuda_attend(NULL, q, &way, &w->gpu, cols, (struct cuda_marks){slot, finite}, scratch, out);
+    gpu_wait();
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(scratch[scratch_bytes + i], 0xA5);
     walked += way.plan.long_n > 0;
-    free(stretch);
+    gpu_free(stretch);
     char what[128];
     snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, %u columns", w->m.head, w->m.heads_kv,
              w->m.heads, a->window, (double)a->cap, cols);
     assert_same_bits(out, expected, (size_t)cols * n, what);
     assert_memory_equal(finite, fine, w->rows);
-    free(slot);
-    free(q);
-    free(out);
+    gpu_free(slot);
+    gpu_free(q);
+    gpu_free(out);
     free(expected);
-    free(finite);
+    gpu_free(finite);
     free(fine);
     free(host);
-    free(scratch);
+    gpu_free(scratch);
 }
 
 /* Around the edges of chunks. */
@@ -431,14 +410,14 @@ static void heads_once(void)
     assert_same_bits(q_too, q, nq, "queries");
     assert_same_pages(&w);
     assert_memory_equal(finite, fine, w.rows);
-    free(gain);
-    free(angles);
-    free(q);
-    free(k);
-    free(v);
-    free(q_too);
-    free(k_too);
-    free(finite);
+    gpu_free(gain);
+    gpu_free(angles);
+    gpu_free(q);
+    gpu_free(k);
+    gpu_free(v);
+    gpu_free(q_too);
+    gpu_free(k_too);
+    gpu_free(finite);
     free(fine);
     clear_world(&w);
 }

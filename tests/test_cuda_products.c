@@ -1,5 +1,6 @@
 /* The GPU's products and quantisation, emulated or real, against the reference by equality: random shapes, formats,
  * numbers of columns, orders of threads. */
+#include "tests/gguf_make.h"
 #include "tests/support.h"
 
 #include "base/mem.h"
@@ -43,20 +44,6 @@ static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, 
 #undef E
 };
 #define TYPES (sizeof types / sizeof *types)
-
-/* Random rows of a format: any bits but those of scales and weights that are not finite. */
-static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
-{
-    const struct quant_format *f = quant_format(type);
-    for (size_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)draw(256);
-    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
-    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
-        for (size_t h = 0; h < halves; h++) {
-            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
-            *high = (uint8_t)((*high & 0x83u) | 0x30u);
-        }
-}
 
 /* A batch for both sides. */
 struct batch {
@@ -192,7 +179,7 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
     float *bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
     bool adds = draw(2);
     struct batch b;
-    draw_weights(type, data, rows * row_bytes);
+    gguf_make_rows(draw, type, data, rows * row_bytes);
     batch_init(&b, n, cols);
     for (size_t i = 0; bias && i < rows; i++)
         bias[i] = draw_float();
@@ -281,7 +268,7 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     uint8_t *data = mem_new(experts * rows * w.row_bytes), *packed = gpu_new(experts * stride);
     struct batch b;
     struct cuda_picks picks = draw_picks(experts, used, rows_of_batch);
-    draw_weights(type, data, experts * rows * w.row_bytes);
+    gguf_make_rows(draw, type, data, experts * rows * w.row_bytes);
     for (uint32_t e = 0; e < experts; e++) {
         w.data = data + e * rows * w.row_bytes;
         void *one = repack(&w);

@@ -5,29 +5,13 @@
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
 #include "inference/ops.h"
+#include "tests/cuda/case.h"
 #include "tests/cuda/order.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #define ROUNDS 60
-
-static uint64_t seed = 0x9E3779B97F4A7C15u;
-
-static uint32_t draw(uint32_t below)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % below);
-}
-
-/* Memory of a GPU: aligned, with garbage at first. */
-static void *gpu_new(size_t bytes)
-{
-    void *p = aligned_alloc(256, (bytes + 256) / 256 * 256);
-    CHECK(p);
-    memset(p, 0xA5, (bytes + 256) / 256 * 256);
-    return p;
-}
 
 static float *gpu_floats(size_t n, bool wild)
 {
@@ -37,13 +21,6 @@ static float *gpu_floats(size_t n, bool wild)
     if (wild)
         x[draw((uint32_t)n)] = (float[]){INFINITY, -INFINITY, NAN}[draw(3)];
     return x;
-}
-
-static void assert_same_bits(const float *a, const float *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
-            fail_msg("element %zu of %zu: %a and %a", i, n, (double)a[i], (double)b[i]);
 }
 
 static void in_every_order(void (*once)(void))
@@ -75,14 +52,14 @@ static void norm_once(void)
             else
                 ops_ref.norm(x + (size_t)c * n, gain, 1e-5f, n, expected + (size_t)c * n);
         cuda_norm(NULL, x, gain, kind ? bias : NULL, 1e-5f, n, cols, out);
-        assert_same_bits(out, expected, (size_t)n * cols);
+        assert_same_bits(out, expected, (size_t)n * cols, "rows");
     }
     cuda_norm(NULL, x, gain, bias, 1e-5f, n, cols, x); /* in place */
-    assert_same_bits(x, expected, (size_t)n * cols);
-    free(x);
-    free(gain);
-    free(bias);
-    free(out);
+    assert_same_bits(x, expected, (size_t)n * cols, "rows");
+    gpu_free(x);
+    gpu_free(gain);
+    gpu_free(bias);
+    gpu_free(out);
     free(expected);
 }
 
@@ -93,15 +70,15 @@ static void elements_once(void)
     memcpy(expected, x, n * sizeof *x);
     ops_ref.add(expected, y, n);
     cuda_add(NULL, x, y, n);
-    assert_same_bits(x, expected, n);
+    assert_same_bits(x, expected, n, "rows");
     ops_ref.gated_silu(x, y, n, expected);
     cuda_activate(NULL, CUDA_SILU, x, y, n);
-    assert_same_bits(x, expected, n);
+    assert_same_bits(x, expected, n, "rows");
     ops_ref.gated_gelu(x, y, n, expected);
     cuda_activate(NULL, CUDA_GELU, x, y, n);
-    assert_same_bits(x, expected, n);
-    free(x);
-    free(y);
+    assert_same_bits(x, expected, n, "rows");
+    gpu_free(x);
+    gpu_free(y);
     free(expected);
 }
 
@@ -119,7 +96,7 @@ static void finish_once(void)
         memcpy(expected + (size_t)c * n, x + (size_t)slot[c] * n, n * sizeof *x);
     }
     cuda_gather(NULL, x, slot, n, cols, picked);
-    assert_same_bits(picked, expected, (size_t)n * cols);
+    assert_same_bits(picked, expected, (size_t)n * cols, "rows");
     for (uint32_t c = 0; c < cols; c++) {
         float *row = expected + (size_t)c * n;
         if (draw(4) == 0)
@@ -130,13 +107,14 @@ static void finish_once(void)
         fine[slot[c]] = ops_ref.finite(row, n);
     }
     cuda_finish(NULL, picked, cap, n, cols, (struct cuda_marks){slot, finite});
-    assert_same_bits(picked, expected, (size_t)n * cols);
+    gpu_wait();
+    assert_same_bits(picked, expected, (size_t)n * cols, "rows");
     assert_memory_equal(finite, fine, rows);
-    free(x);
-    free(picked);
+    gpu_free(x);
+    gpu_free(picked);
     free(expected);
-    free(slot);
-    free(finite);
+    gpu_free(slot);
+    gpu_free(finite);
     free(fine);
 }
 
@@ -184,8 +162,9 @@ static void route_once(void)
     for (uint32_t c = 0; c < cols; c++)
         fine[c] = route(copy + (size_t)c * experts, experts, used, chosen + c * used, expected + c * used);
     cuda_route(NULL, score, experts, used, cols, (struct cuda_marks){NULL, finite}, p);
+    gpu_wait();
     assert_memory_equal(p.chosen, chosen, picks * sizeof *chosen);
-    assert_same_bits(p.weight, expected, picks);
+    assert_same_bits(p.weight, expected, picks, "rows");
     assert_memory_equal(finite, fine, cols);
     uint32_t at = 0;
     for (uint32_t e = 0; e < experts; e++) {
@@ -195,15 +174,15 @@ static void route_once(void)
                 assert_int_equal(p.pick[at++], i);
     }
     assert_int_equal(p.begin[experts], picks);
-    free(score);
+    gpu_free(score);
     free(copy);
     free(expected);
     free(chosen);
-    free(p.chosen);
-    free(p.weight);
-    free(p.begin);
-    free(p.pick);
-    free(finite);
+    gpu_free(p.chosen);
+    gpu_free(p.weight);
+    gpu_free(p.begin);
+    gpu_free(p.pick);
+    gpu_free(finite);
     free(fine);
 }
 
@@ -217,21 +196,23 @@ static void sum_once(void)
     for (uint32_t i = 0; i < picks; i++)
         ops_ref.add_scaled(expected + (size_t)(i / used) * n, y + (size_t)i * n, p.weight[i], n);
     cuda_sum_picked(NULL, y, p, used, n, cols, out);
-    assert_same_bits(out, expected, (size_t)cols * n);
+    assert_same_bits(out, expected, (size_t)cols * n, "rows");
     for (uint32_t c = 0; c < cols; c++)
         slot[c] = 100 - c;
     cuda_spread_slots(NULL, draw(2) ? slot : NULL, used, cols, marks);
+    gpu_wait();
     for (uint32_t i = 0; i < picks; i++)
         assert_true(marks[i] == i / used || marks[i] == 100 - i / used);
     cuda_spread_slots(NULL, slot, used, cols, marks);
+    gpu_wait();
     for (uint32_t i = 0; i < picks; i++)
         assert_int_equal(marks[i], 100 - i / used);
-    free(y);
-    free(out);
-    free(p.weight);
+    gpu_free(y);
+    gpu_free(out);
+    gpu_free(p.weight);
     free(expected);
-    free(slot);
-    free(marks);
+    gpu_free(slot);
+    gpu_free(marks);
 }
 
 static void rows_are_normed_alike(void **state)

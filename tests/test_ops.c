@@ -1,5 +1,6 @@
 /* Every set of kernels against the reference, bit by bit, on random shapes and on values that hurt: zeros,
  * tiny and huge ones, infinities, NaN, unaligned memory. And the arithmetic's own functions against libm. */
+#include "tests/gguf_make.h"
 #include "tests/support.h"
 
 #include "base/mem.h"
@@ -147,20 +148,6 @@ static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, 
 };
 #define TYPES (sizeof types / sizeof *types)
 
-/* Random rows of a format: any bits but those of scales and weights that are not finite. */
-static void draw_weights(enum gguf_tensor_type type, uint8_t *p, size_t bytes)
-{
-    const struct quant_format *f = quant_format(type);
-    for (size_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)draw(256);
-    size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
-    for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
-        for (size_t h = 0; h < halves; h++) {
-            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
-            *high = (uint8_t)((*high & 0x83u) | 0x30u);
-        }
-}
-
 /* A random matrix and a random batch for it. */
 struct product {
     struct ops_weight w;
@@ -178,7 +165,7 @@ static void make_product(struct product *p, enum gguf_tensor_type type)
     size_t row_bytes = quant_row_bytes(type, n);
     p->data = mem_new(rows * row_bytes + 1);
     p->x = mem_array(cols * n, sizeof *p->x);
-    draw_weights(type, p->data + 1, rows * row_bytes); /* off by one: nothing may rely on alignment */
+    gguf_make_rows(draw, type, p->data + 1, rows * row_bytes); /* off by one: nothing may rely on alignment */
     draw_floats(p->x, cols * n, false);
     p->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = p->data + 1};
     p->in = (struct ops_input){.n = n, .cols = cols, .f = p->x};

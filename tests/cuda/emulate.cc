@@ -38,7 +38,6 @@ static void (*thread_call)(void *);
 static void *thread_arg;
 static unsigned char *shared_memory;
 static enum emulate_order run_order;
-static uint64_t threads_run;
 
 void emulate_set_order(enum emulate_order order)
 {
@@ -53,11 +52,6 @@ void emulate_set_shared(size_t bytes)
 size_t emulate_shared_most(void)
 {
     return shared_most;
-}
-
-uint64_t emulate_threads_run(void)
-{
-    return threads_run;
 }
 
 void *emulate_shared(void)
@@ -283,6 +277,5 @@ void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), v
         uint64_t at = run_order == EMULATE_FORWARD ? b : blocks - 1 - b;
         blockIdx = dim3((unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y), (unsigned)(at / grid.x / grid.y));
         run_block(n, shared);
-        threads_run += n;
     }
 }

@@ -13,8 +13,6 @@ enum emulate_order { EMULATE_FORWARD, EMULATE_BACKWARD, EMULATE_MIXED };
 void emulate_set_order(enum emulate_order order);
 /* What a block may have of shared memory; 0: as the largest GPUs, 227 KiB. */
 void emulate_set_shared(size_t bytes);
-/* How many threads the calls so far ran. */
-uint64_t emulate_threads_run(void);
 
 #ifdef __cplusplus
 }

@@ -48,11 +48,6 @@ void emulate_set_shared(size_t)
 {
 }
 
-uint64_t emulate_threads_run(void)
-{
-    return 0;
-}
-
 void emulated_gpus(uint32_t, uint64_t)
 {
 }

@@ -1,0 +1,28 @@
+/* What the tests of kernels draw and compare. Each test is a program with numbers of its own. */
+#ifndef KITH_TESTS_CUDA_CASE_H
+#define KITH_TESTS_CUDA_CASE_H
+
+#include "inference/arith.h"
+#include "tests/cuda/memory.h"
+#include "tests/support.h"
+
+#include <math.h>
+
+static uint64_t case_seed = 0x9E3779B97F4A7C15u;
+
+static inline uint32_t draw(uint32_t below)
+{
+    case_seed = case_seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((case_seed >> 33) % below);
+}
+
+/* Bit by bit, when the kernels are done; any NaN is like any other. */
+static inline void assert_same_bits(const float *a, const float *b, size_t n, const char *what)
+{
+    gpu_wait();
+    for (size_t i = 0; i < n; i++)
+        if (arith_bits(a[i]) != arith_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            fail_msg("%s: element %zu of %zu: %a and %a", what, i, n, (double)a[i], (double)b[i]);
+}
+
+#endif
