@@ -6,6 +6,19 @@
 
 #include "inference/arith.h"
 
+/* e^r for |r| <= 0.3466. */
+ARITH_INLINE float arith_fn_exp_near(float r)
+{
+    float p = 1.98412698e-4f;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    return p * r + 1.0f;
+}
+
 /* x = n ln 2 + r, |r| <= 0.3466; ln 2 in two parts, the first short enough that n times it is exact.
  * Degree 7: the next term is r^8/8! < 5.2e-9. */
 ARITH_INLINE float arith_fn_exp(float x)
@@ -17,15 +30,7 @@ ARITH_INLINE float arith_fn_exp(float x)
     float shifted = x * 1.44269504f + 12582912.0f;
     float n = shifted - 12582912.0f;
     float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    float p = 1.98412698e-4f;
-    p = p * r + 1.38888889e-3f;
-    p = p * r + 8.33333333e-3f;
-    p = p * r + 4.16666667e-2f;
-    p = p * r + 1.66666667e-1f;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    return p * arith_of_bits((arith_bits(shifted) - 0x4B400000u + 127u) << 23);
+    return arith_fn_exp_near(r) * arith_of_bits((arith_bits(shifted) - 0x4B400000u + 127u) << 23);
 }
 
 /* Near 0 an odd polynomial, fitted at Chebyshev points of [0, 0.625^2] to 2e-8; further out 1 - 2 / (e^2x + 1), whose

@@ -8,25 +8,20 @@
 
 #define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
 
-static size_t head_bytes(uint32_t blocks)
-{
-    return 2 * (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
-}
-
 void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
     uint32_t blocks = (uint32_t)(quant_padded(m->head) / ARITH_BLOCK);
     *c = (struct cache){.blocks = blocks,
                         .heads_kv = m->heads_kv,
                         .layers = m->layers,
-                        .head_bytes = head_bytes(blocks),
+                        .head_bytes = chunk_head_bytes(blocks),
                         .store = store};
     c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
 }
 
 size_t cache_page_bytes(const struct model *m)
 {
-    return head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * m->layers;
+    return chunk_head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * m->layers;
 }
 
 /* The last page first: pages.h, 3. */

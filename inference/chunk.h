@@ -15,4 +15,10 @@ ARITH_INLINE size_t ops_value_at(size_t b, size_t t, size_t i)
     return ((b * (ARITH_CHUNK / 4) + t / 4) * ARITH_BLOCK + i) * 4 + t % 4;
 }
 
+/* One head's part of a chunk: keys, values, and their scales. */
+ARITH_INLINE size_t chunk_head_bytes(size_t blocks)
+{
+    return (size_t)2 * ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
+}
+
 #endif

@@ -225,8 +225,7 @@ static void settle_finite(struct engine *e)
     }
 }
 
-/* Of the rows that go on, the first that want logits too: the others stand behind them. */
-static size_t count_told(const struct engine *e, size_t cols)
+size_t engine_told(const struct engine *e, size_t cols)
 {
     size_t told = 0;
     while (told < cols && !e->rows[e->slot[told]].no_logits)
@@ -254,7 +253,7 @@ static size_t run_here(struct engine *e)
         return 0;
     engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
     mark(e, e->hidden, m->embed, cols);
-    size_t told = count_told(e, cols);
+    size_t told = engine_told(e, cols);
     if (told) {
         struct ops_input in = engine_input(e, e->hidden, m->embed, told, e->slot, &m->output.w, NULL, NULL);
         engine_product(e, &m->output, &in, e->logits);
@@ -280,7 +279,7 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
     begin(e, rows, n);
     if (!e->devices || !run_devices(e, &cols))
         cols = run_here(e);
-    size_t told = count_told(e, cols);
+    size_t told = engine_told(e, cols);
     for (size_t c = 0; c < cols; c++) {
         rows[e->slot[c]].hidden = e->hidden + c * e->m->embed;
         rows[e->slot[c]].logits = c < told ? e->logits + c * e->m->vocab : NULL;

@@ -88,10 +88,7 @@ static const float *turn_rows(const struct engine *e, float *out, bool is_local)
 {
     size_t pairs = e->m->rope_pairs;
     for (uint32_t c = 0; c < e->n; c++) {
-        const struct rope *r = e->rope[is_local                  ? MODEL_ROPE_LOCAL
-                                       : e->rows[c].seq->is_long ? MODEL_ROPE_LONG
-                                                                 : MODEL_ROPE];
-        const float *sine, *cosine = rope_at(r, e->position[c], &sine);
+        const float *sine, *cosine = rope_at(engine_rope(e, c, is_local), e->position[c], &sine);
         memcpy(out + 2 * c * pairs, cosine, pairs * sizeof *out);
         memcpy(out + (2 * c + 1) * pairs, sine, pairs * sizeof *out);
     }
@@ -99,15 +96,12 @@ static const float *turn_rows(const struct engine *e, float *out, bool is_local)
 }
 
 /* The rows that are wanted into e->slot, as they go on in the last layer. */
-static uint32_t list_wanted(struct engine *e, uint32_t *told)
+static uint32_t list_wanted(struct engine *e)
 {
     uint32_t n = 0;
-    *told = 0;
     for (uint32_t c = 0; c < e->n; c++)
-        if (e->rows[c].wants) {
+        if (e->rows[c].wants)
             e->slot[n++] = c;
-            *told += !e->rows[c].no_logits;
-        }
     return n;
 }
 
@@ -203,7 +197,8 @@ bool engine_devices_run(struct engine *e, size_t *cols)
 {
     struct note note = {{0}};
     struct device_batch b = batch_of(e);
-    b.wanted = list_wanted(e, &b.told);
+    b.wanted = list_wanted(e);
+    b.told = (uint32_t)engine_told(e, b.wanted);
     b.slot = e->slot;
     b.hidden = e->hidden;
     b.logits = e->logits;

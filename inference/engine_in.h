@@ -64,6 +64,8 @@ void engine_add(struct engine *e, float *x, const float *y, size_t cols);
 /* gate[cols, n] = activation of gate, times up; in an encoder the activation alone. */
 void engine_activate(struct engine *e, float *gate, const float *up, size_t n, size_t cols);
 
+/* How a row of the batch is turned, in layers with a window (`is_local`) or others; NULL: not at all. */
+const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local);
 /* Queries of x[cols, embed] into e->q, and keys and values into the caches by way of e->k and e->v: normed and rotated
  * as the architecture has it. Rows are those of the batch. */
 enum { ENGINE_QUERIES = 1, ENGINE_KEYS = 2 };
@@ -82,6 +84,8 @@ size_t engine_layer(struct engine *e, uint32_t layer);
 /* -- engine.c -- */
 /* The embeddings of the batch's tokens into e->x. */
 void engine_enter(struct engine *e);
+/* Of the `cols` rows that go on, how many want logits, too: the others stand behind them. */
+size_t engine_told(const struct engine *e, size_t cols);
 
 /* -- engine_device.c: layers that devices evaluate -- */
 struct engine_devices *engine_devices_new(const struct engine_options *o);

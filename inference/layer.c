@@ -155,14 +155,17 @@ static void turn_head(const struct engine *e, const struct model_norm *norm, flo
         e->ops->rotate(x, cosine, sine, m->rope_pairs);
 }
 
+const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local)
+{
+    if (is_local && e->rope[MODEL_ROPE_LOCAL])
+        return e->rope[MODEL_ROPE_LOCAL];
+    return e->rope[e->rows[row].seq->is_long ? MODEL_ROPE_LONG : MODEL_ROPE];
+}
+
 /* The angles of a row in a layer; NULL where nothing is rotated. */
 static const float *angles_of(const struct engine *e, const struct model_layer *l, size_t row, const float **sine)
 {
-    const struct rope *r = e->rope[MODEL_ROPE];
-    if (l->window && e->rope[MODEL_ROPE_LOCAL])
-        r = e->rope[MODEL_ROPE_LOCAL];
-    else if (e->rows[row].seq->is_long)
-        r = e->rope[MODEL_ROPE_LONG];
+    const struct rope *r = engine_rope(e, row, l->window != 0);
     *sine = NULL;
     return r ? rope_at(r, e->position[row], sine) : NULL;
 }

@@ -275,9 +275,9 @@ static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
 }
 
 /* Devices like longer batches, and more jobs. */
-static uint32_t batch_for(const struct wire_open *o, const struct devices *devices)
+static bool has_devices(const struct wire_open *o, const struct devices *devices)
 {
-    return o->batch ? o->batch : devices && devices->n ? BATCH_DEVICE : BATCH_DEFAULT;
+    return devices && devices->n && sched_wants_devices(o);
 }
 
 static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices, uint32_t batch,
@@ -287,7 +287,7 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
     struct engine_options eo = {
         .model = s->model, .ops = s->ops, .threads = o->threads, .batch_max = batch, .context = o->context};
     s->threads = o->threads;
-    s->slots = o->jobs ? o->jobs : devices && devices->n ? SLOTS_DEVICE : SLOTS_DEFAULT;
+    s->slots = o->jobs ? o->jobs : has_devices(o, devices) ? SLOTS_DEVICE : SLOTS_DEFAULT;
     if (s->slots > batch)
         s->slots = batch; /* every job that writes gets its row */
     enum err e = sched_place(s, o, devices, &eo, at, note);
@@ -301,13 +301,12 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
 static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
                             const struct devices *devices, struct note *note)
 {
-    uint32_t batch = batch_for(o, devices);
+    uint32_t batch = o->batch ? o->batch : has_devices(o, devices) ? BATCH_DEVICE : BATCH_DEFAULT;
     if (batch > BATCH_MAX)
         return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)
         return note_set(note, ERR_RANGE, "%u threads are out of range: 1 to %u", o->threads, (unsigned)THREADS_MAX);
-    const bool any = !o->backend.n || strcmp(o->backend.s, SCHED_DEVICE) == 0;
-    s->ops = ops_pick(any ? "auto" : o->backend.s, note);
+    s->ops = ops_pick(sched_wants_devices(o) ? "auto" : o->backend.s, note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
     enum err e = s->ops->wants_packed ? open_pack(s, o, pack_fd, note) : ERR_OK;

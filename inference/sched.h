@@ -19,6 +19,8 @@ struct sched;
 /* Steady microseconds, for the times in `done`. */
 typedef uint64_t (*sched_clock_fn)(void);
 
+/* The backend of the message takes devices where there are some: they are to be started first. */
+bool sched_wants_devices(const struct wire_open *open);
 /* Parses the file, which is a stranger's and must outlive the scheduler, and starts the engine. `threads` of the
  * message must be given; `pack_fd` is what its `pack` says, or -1. `devices` (NULL: none) are used as its `backend`
  * says. On success `opened` is appended. */

@@ -8,12 +8,7 @@
 
 static void set_device(struct sched *s, const char *text)
 {
-    char clean[sizeof s->device.s];
-    size_t n = 0;
-    for (; text[n] && n + 1 < sizeof clean; n++)
-        clean[n] = text[n] >= ' ' && text[n] < 127 ? text[n] : '?';
-    clean[n] = 0;
-    CHECK(text255_set(&s->device, clean));
+    wire_set_text(&s->device, text);
     s->is_told = false;
 }
 
@@ -35,6 +30,12 @@ void sched_tell_device(struct sched *s, struct buf *out)
         return;
     s->is_told = true;
     wire_add_device(out, &(struct wire_device){s->device});
+}
+
+bool sched_wants_devices(const struct wire_open *open)
+{
+    const char *backend = open->backend.s;
+    return open->mode == WIRE_FULL && (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, SCHED_DEVICE) == 0);
 }
 
 static uint32_t pages_of(uint32_t positions)
@@ -71,7 +72,7 @@ enum err sched_place(struct sched *s, const struct wire_open *open, const struct
     const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
     struct devices_plan plan = {0};
     char text[512];
-    if (devices && (must || !open->backend.n || strcmp(open->backend.s, "auto") == 0)) {
+    if (devices && sched_wants_devices(open)) {
         uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
         devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, &plan);
         if (plan.n && open_all(devices, &plan, at, &plan.why) != ERR_OK)

@@ -145,13 +145,6 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
     }
 }
 
-/* Devices that the backend asks for are started before the walls go up; nothing is read of the model yet. */
-static bool wants_devices(const struct wire_open *o)
-{
-    return o->mode == WIRE_FULL &&
-           (!o->backend.n || strcmp(o->backend.s, "auto") == 0 || strcmp(o->backend.s, "cuda") == 0);
-}
-
 static int run(void)
 {
     struct buf in = {0}, out = {0};
@@ -173,7 +166,7 @@ static int run(void)
                                 .fd_written = open.pack == WIRE_PACK_NEW ? WORKER_FD_PACK : -1,
                                 .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * file.n + PACK_FILE_MORE : 0,
                                 .memory_bytes = e == ERR_OK ? address_space(&open, file.n) : 0};
-    if (e == ERR_OK && wants_devices(&open) && devices_possible(&devices)) {
+    if (e == ERR_OK && sched_wants_devices(&open) && devices_possible(&devices)) {
         sandbox_before_devices(&o, &walls);
         devices_start(&devices);
         o.has_devices = devices.n > 0;

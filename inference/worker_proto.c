@@ -216,14 +216,11 @@ enum err wire_next(struct bytes in, bool to_worker, struct wire_frame *frame, si
     return ERR_OK;
 }
 
-void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct note *note)
+void wire_set_text(struct text255 *out, const char *from)
 {
-    struct wire_failed m = {.ask = ask, .code = (uint8_t)e};
-    char text[256];
+    char text[sizeof out->s];
     size_t n = 0;
-    const char *from = note && note->text[0] ? note->text : err_text(e);
-    /* What a file or a peer put into the note may be any bytes: what is not printable ASCII becomes a question mark
-     * where the whole is not clean. */
+    /* What is not printable ASCII becomes a question mark where the whole is not clean. */
     bool is_clean = text_is_clean(from, strlen(from));
     for (; from[n] && n < sizeof text - 1; n++) {
         bool is_plain = from[n] >= 0x20 && from[n] < 0x7F;
@@ -232,7 +229,13 @@ void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct no
     while (from[n] && n > 0 && ((uint8_t)from[n] & 0xC0) == 0x80 && is_clean)
         n--; /* not in the middle of a character */
     text[n] = 0;
-    CHECK(text255_set(&m.text, text));
+    CHECK(text255_set(out, text));
+}
+
+void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct note *note)
+{
+    struct wire_failed m = {.ask = ask, .code = (uint8_t)e};
+    wire_set_text(&m.text, note && note->text[0] ? note->text : err_text(e));
     wire_add_failed(out, &m);
 }
 

@@ -232,6 +232,8 @@ enum err wire_next(struct bytes in, bool to_worker, struct wire_frame *frame, si
 /* "run"; total. */
 const char *wire_name(unsigned type);
 
+/* A line for a person, cut and made clean: what a file or a peer put into it may be any bytes. */
+void wire_set_text(struct text255 *out, const char *from);
 /* A failure as a message: the note, or the error's own text where there is none, cut and made clean. */
 void wire_add_failure(struct buf *out, uint64_t ask, enum err e, const struct note *note);
 /* And back. */

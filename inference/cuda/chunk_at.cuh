@@ -14,7 +14,7 @@ struct chunk {
 
 LANE uint32_t chunk_bytes(uint32_t blocks)
 {
-    return 2 * ARITH_CHUNK * blocks * (ARITH_BLOCK + (uint32_t)sizeof(float));
+    return (uint32_t)chunk_head_bytes(blocks);
 }
 
 /* Of head `head` of keys, chunk `index` of the sequence whose pages begin at page[first]. */

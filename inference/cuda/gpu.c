@@ -8,8 +8,7 @@
 
 static uint64_t layer_cache_bytes(const struct model *m)
 {
-    uint64_t blocks = quant_padded(m->head) / ARITH_BLOCK;
-    return 2ull * ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float)) * m->heads_kv;
+    return chunk_head_bytes(quant_padded(m->head) / ARITH_BLOCK) * m->heads_kv;
 }
 
 static uint64_t gpu_page_bytes(const struct device_options *o)

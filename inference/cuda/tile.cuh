@@ -140,15 +140,7 @@ LANE float tile_exp(float x)
     float shifted = x * 1.44269504f + 12582912.0f;
     float n = shifted - 12582912.0f;
     float r = __fmaf_rn(n, -0.693359375f, x) - n * -2.12194440e-4f;
-    float p = 1.98412698e-4f;
-    p = p * r + 1.38888889e-3f;
-    p = p * r + 8.33333333e-3f;
-    p = p * r + 4.16666667e-2f;
-    p = p * r + 1.66666667e-1f;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    float y = arith_of_bits(arith_bits(p) + (arith_bits(shifted) << 23));
+    float y = arith_of_bits(arith_bits(arith_fn_exp_near(r)) + (arith_bits(shifted) << 23));
     return x < ARITH_EXP_MIN ? 0.0f : y;
 }
 
