@@ -252,7 +252,7 @@ check: deps
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory sim
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory NVCC= all
 	@BUILD=$(B) scripts/demo
 
 debug:
