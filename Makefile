@@ -234,7 +234,7 @@ model:
 	@scripts/model $(ROUNDS)
 
 # -- measuring: bench/*.c, each checks its result before it times --
-BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out bench/bench_gpu.c,$(wildcard bench/*.c)))
 $(B)/bench/%: $(B)/obj/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(filter-out -lcmocka,$(TEST_LIBS))
