@@ -106,6 +106,7 @@ LANE void views_of(const struct attend_call *a, const struct few_tile *tile, str
 /* Block (chunks, part of the heads on a head of keys, stretch). */
 template <int ROWS> __global__ static void make_parts(const struct few_call a)
 {
+    lane_begin();
     LANE_SHARED(unsigned char, memory);
     struct tile_queries q = tile_queries_at(memory, a.all.blocks);
     uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
@@ -186,6 +187,7 @@ LANE float take_steps(const struct step *step, uint32_t n, const float *part, ui
 /* Block (row of a tile, part of the heads, stretch): a query. Between waves what has been summed is in `out`. */
 __global__ static void combine_parts(const struct few_call a)
 {
+    lane_begin();
     __shared__ struct step step[COMBINED];
     struct cuda_stretch stretch = attend_stretch(&a.all, blockIdx.z);
     struct attend_heads h = attend_heads_of(&a.all, blockIdx.y);

@@ -110,6 +110,7 @@ LANE void put_head(const struct heads_call *a, const struct unit *u, const float
 /* Both halves of a warp go through all shuffles together, whatever their heads are. */
 __global__ static void turn_heads(const struct heads_call a)
 {
+    lane_begin();
     LANE_SHARED(float, rows);
     uint32_t lane = threadIdx.x % ARITH_LANES, padded = a.cache.blocks * ARITH_BLOCK;
     float *x = rows + threadIdx.x / ARITH_LANES * padded;

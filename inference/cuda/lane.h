@@ -41,16 +41,69 @@
 #define LANE_SHARED(type, name) type *name = (type *)emulate_shared()
 #endif
 
-/* -- launching: kernel<<<grid, block, shared, stream>>>(args...); errors are kept by the runtime (runtime.h) -- */
+/* -- launching; errors are kept by the runtime (runtime.h) --
+ *
+ * From sm_90 on a kernel's blocks start as soon as all blocks of the one before it have begun and left them room
+ * (programmatic dependent launch, CUDA C++ Programming Guide): what it fetches of weights, which nobody writes, is on
+ * its way while others still work. So every thread of every kernel says when it begins to read what others wrote, or to
+ * write: lane_begin(), before anything else and before any return. It waits until the kernel before is complete, which
+ * has itself waited for the one before it. */
+
+/* The next kernel may start. */
+LANE void lane_next(void)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+LANE void lane_wait(void)
+{
+#ifndef __CUDACC__
+    emulate_waited();
+#elif __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+LANE void lane_begin(void)
+{
+    lane_next();
+    lane_wait();
+}
+/* Asks for `bytes` (a multiple of 16, as is the address) to come to the GPU's second cache. By one thread. */
+LANE void lane_fetch(const void *global, uint32_t bytes)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
+#else
+    (void)global, (void)bytes;
+#endif
+}
 
 #ifdef __CUDACC__
 #define LANE_SHARED_PLAIN (48u << 10) /* more must be asked for */
+static inline bool launch_overlaps(void)
+{
+    int device = 0, major = 0;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= 9;
+}
 template <typename... P, typename... A>
 static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
 {
+    cudaLaunchAttribute overlaps = {};
+    cudaLaunchConfig_t config = {};
     if (shared > LANE_SHARED_PLAIN)
         (void)cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
-    kernel<<<grid, block, shared, (cudaStream_t)stream>>>(args...);
+    overlaps.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlaps.val.programmaticStreamSerializationAllowed = 1;
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared;
+    config.stream = (cudaStream_t)stream;
+    config.attrs = &overlaps;
+    config.numAttrs = launch_overlaps() ? 1 : 0;
+    (void)cudaLaunchKernelEx(&config, kernel, args...);
 }
 #else
 template <typename... P, typename... A>

@@ -46,6 +46,7 @@ LANE bool row_is_finite(const float *score, uint32_t experts)
 __global__ static void route_rows(float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
                                   uint32_t *chosen, float *weight)
 {
+    lane_begin();
     uint32_t c = blockIdx.x * ROUTE_WARPS + threadIdx.x / WARP, lane = threadIdx.x % WARP, taken = 0;
     float peak = 0.0f, sum = 0.0f;
     if (c >= cols)
@@ -103,6 +104,7 @@ LANE uint32_t sum_before(uint32_t mine, uint32_t *all)
 /* Block e lists the picks of expert e; the last block knows where all of them end. */
 __global__ static void list_picks(const uint32_t *chosen, uint32_t picks, uint32_t *begin, uint32_t *pick)
 {
+    lane_begin();
     uint32_t e = blockIdx.x, lower = 0, at;
     for (uint32_t p = threadIdx.x; p < picks; p += THREADS)
         lower += chosen[p] < e;
@@ -130,6 +132,7 @@ void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uin
 
 __global__ static void sum_picked(const float *y, const float *weight, uint32_t used, uint32_t n, float *out)
 {
+    lane_begin();
     uint32_t c = blockIdx.y, i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= n)
         return;
@@ -149,6 +152,7 @@ void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint
 
 __global__ static void spread_slots(const uint32_t *slot, uint32_t used, uint32_t picks, uint32_t *out)
 {
+    lane_begin();
     uint32_t p = blockIdx.x * THREADS + threadIdx.x;
     if (p < picks)
         out[p] = slot ? slot[p / used] : p / used;

@@ -131,11 +131,44 @@ LANE void one_run(const struct product *p, const struct product_part *part, uint
             sums[c * few<F, is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
 }
 
+/* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
+LANE float add_sums(const float *sums, uint32_t n, float total)
+{
+    uint32_t r = 0;
+    for (; r + 8 <= n; r += 8) {
+        float v[8];
+        LANE_UNROLL
+        for (uint32_t i = 0; i < 8; i++)
+            v[i] = sums[(r + i) * WARP];
+        LANE_UNROLL
+        for (uint32_t i = 0; i < 8; i++)
+            total = total + v[i];
+    }
+    for (; r < n; r++)
+        total = total + sums[r * WARP];
+    return total;
+}
+
+/* While others still write the columns: the block's weights, or the beginning of them, each warp its share. Of experts
+ * nobody knows yet which. */
+#define FETCHED_AHEAD (96u << 10)
+template <class F> LANE void fetch_ahead(const struct product *p)
+{
+    const struct product_matrix m = product_matrix_of(p);
+    const uint32_t all = min(p->runs * F::run_bytes, FETCHED_AHEAD), warps = blockDim.x / WARP,
+                   share = (all / 16 + warps - 1) / warps * 16, from = threadIdx.x / WARP * share;
+    if (!p->chosen && blockIdx.y == 0 && blockIdx.x * WARP < m.rows && threadIdx.x % WARP == 0 && from < all)
+        lane_fetch(m.w + (size_t)blockIdx.x * p->runs * F::run_bytes + from, min(share, all - from));
+}
+
 template <class F, bool is_one>
 static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_one>::blocks)
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
+    lane_next();
+    fetch_ahead<F>(&p);
+    lane_wait();
     const struct product_part part = product_part_of(&p);
     const uint32_t from = blockIdx.y * few<F, is_one>::cols;
     if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
@@ -151,8 +184,8 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
         __syncthreads();
         LANE_UNROLL
         for (uint32_t i = 0; i < 2; i++)
-            for (uint32_t r = first, c = warp + i * warps; c < cols && r < end; r++)
-                total[i] = total[i] + sums[(c * round + r - first) * WARP + lane];
+            if (warp + i * warps < cols)
+                total[i] = add_sums(sums + (warp + i * warps) * round * WARP + lane, end - first, total[i]);
         __syncthreads();
     }
     const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;

@@ -115,6 +115,7 @@ LANE void store_elements(float *x, uint32_t left, const float v[LANE_ELEMENTS])
 static __global__ void __launch_bounds__(WARPS *WARP)
     quantise(struct cuda_input in, uint32_t runs, struct cuda_marks marks)
 {
+    lane_begin();
     uint32_t lane = threadIdx.x % WARP, run = blockIdx.x * WARPS + threadIdx.x / WARP, col = blockIdx.y;
     if (run >= runs)
         return;
@@ -139,6 +140,7 @@ static __global__ void __launch_bounds__(WARPS *WARP)
     norm_quantise(const float *x, const float *gain, const float *bias, float epsilon, struct cuda_input in, float *out,
                   struct cuda_marks marks)
 {
+    lane_begin();
     LANE_SHARED(float, piece);
     const uint32_t lane = threadIdx.x % WARP, col = blockIdx.x, runs = (in.n + ARITH_RUN - 1) / ARITH_RUN;
     x += (size_t)col * in.n;
@@ -168,6 +170,7 @@ static __global__ void __launch_bounds__(WARPS *WARP)
     activate_quantise(const float *gate, const float *up, struct cuda_input in, float *out, uint32_t runs,
                       struct cuda_marks marks)
 {
+    lane_begin();
     uint32_t lane = threadIdx.x % WARP, run = blockIdx.x * WARPS + threadIdx.x / WARP, col = blockIdx.y;
     if (run >= runs)
         return;

@@ -18,6 +18,7 @@ template <bool centred>
 __global__ static void norm_rows(const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                                  float *out)
 {
+    lane_begin();
     LANE_SHARED(float, piece);
     x += (size_t)blockIdx.x * n;
     out += (size_t)blockIdx.x * n;
@@ -50,6 +51,7 @@ template <typename F> LANE void each_pair(float *a, const float *b, uint64_t cou
 
 __global__ static void add_rows(float *x, const float *y, uint64_t count)
 {
+    lane_begin();
     each_pair(x, y, count, [](float a, float b) { return a + b; });
 }
 
@@ -60,6 +62,7 @@ void cuda_add(void *stream, float *x, const float *y, uint64_t count)
 
 template <enum cuda_gate kind> __global__ static void activate(float *gate, const float *up, uint64_t count)
 {
+    lane_begin();
     each_pair(gate, up, count, [](float g, float u) { return gate_turn<kind>(g, u); });
 }
 
@@ -76,6 +79,7 @@ void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *
 
 __global__ static void gather_rows(const float *x, const uint32_t *slot, uint32_t n, float *out)
 {
+    lane_begin();
     const float *from = x + (size_t)slot[blockIdx.x] * n;
     for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
         out[(size_t)blockIdx.x * n + i] = from[i];
@@ -90,6 +94,7 @@ void cuda_gather(void *stream, const float *x, const uint32_t *slot, uint32_t n,
 
 __global__ static void finish_rows(float *x, float cap, uint32_t n, struct cuda_marks marks)
 {
+    lane_begin();
     uint32_t c = blockIdx.y;
     bool finite = true;
     x += (size_t)c * n;

@@ -23,6 +23,7 @@ struct fiber {
     dim3 index;
     enum state state;
     const char *what; /* it waits in */
+    bool has_waited;  /* for the kernel before */
     unsigned turn;    /* warp operations so far: which half of the warp's slots is written */
 };
 
@@ -162,6 +163,11 @@ void emulate_wait_block(const char *what)
     wait(WAITS_BLOCK, what);
 }
 
+void emulate_waited(void)
+{
+    fibers[current].has_waited = true;
+}
+
 const unsigned char *emulate_exchange(const char *what, const void *mine, size_t bytes)
 {
     fiber &f = fibers[current];
@@ -230,6 +236,7 @@ static void run_block(size_t n, size_t shared)
                        (unsigned)(i / blockDim.x / blockDim.y));
         f.state = READY;
         f.turn = 0;
+        f.has_waited = false;
         f.what = nullptr;
         prepare(f, stacks + i * STACK_BYTES);
     }
@@ -241,6 +248,9 @@ static void run_block(size_t n, size_t shared)
         }
         for (size_t i = 0; i < n; i++)
             done += fibers[i].state == DONE;
+        for (size_t i = 0; i < n && done == n; i++)
+            if (!fibers[i].has_waited)
+                die("a thread did not wait for the kernel before", fibers[i]);
         if (done == n)
             return check_shared(shared);
         for (size_t i = 0; i < n; i++) {

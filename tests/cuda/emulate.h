@@ -239,6 +239,10 @@ static inline float __int2float_rn(int x)
 
 /* -- launching -- */
 
+/* A thread waits for the kernel before its own, which on a GPU may still run (lane_begin): one that never does ends the
+ * program. */
+void emulate_waited(void);
+
 /* The dynamic shared memory of the running block. */
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
