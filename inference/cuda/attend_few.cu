@@ -252,8 +252,8 @@ void attend_few(void *stream, const struct attend_call *call, void *scratch)
     uint32_t seen = chunks_seen(&call->a);
     dim3 parts(a.wave, groups, plan->short_n), combine(rows, groups, plan->short_n);
     for (; a.start < seen; a.start += a.wave) {
-        launch(rows > 8 ? make_parts<2> : make_parts<1>, parts, QUARTERS * WARP,
-               quarter_bytes(call->blocks), stream, a);
+        launch(rows > 8 ? make_parts<2> : make_parts<1>, parts, QUARTERS * WARP, quarter_bytes(call->blocks), stream,
+               a);
         launch(combine_parts, combine, COMBINED, 0, stream, a);
     }
 }
