@@ -233,8 +233,8 @@ static void side_init(struct side *s, enum gguf_tensor_type type, size_t n, size
     s->data = mem_new(rows * row_bytes);
     gguf_make_rows(draw, type, s->data, rows * row_bytes);
     s->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = s->data};
-    s->m = (struct cuda_matrix){
-        .type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
+    s->m =
+        (struct cuda_matrix){.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
     s->bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
     for (size_t i = 0; s->bias && i < rows; i++)
         s->bias[i] = draw_float();

@@ -255,7 +255,8 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
         multiply_any(stream, w, in, &p);
 }
 
-/* Those of one format go together: many small ones fill a GPU, and of many blocks fewer are left over for a last turn. */
+/* Those of one format go together: many small ones fill a GPU, and of many blocks fewer are left over for a last turn.
+ */
 void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
 {
     bool is_done[PRODUCTS_MOST] = {false};
