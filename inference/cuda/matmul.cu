@@ -8,12 +8,12 @@
 #include "inference/cuda/matmul.cuh"
 #include "inference/cuda/products.cuh"
 
-#define TILES         4u /* of 32 rows in a block */
-#define ROWS          (TILES * REPACK_ROWS)
-#define COLS          64u /* of a warp */
-#define NT            (COLS / 8)
-#define COLS_MOST     128u /* of a block */
-#define THREADS_MOST  256u
+#define TILES        4u /* of 32 rows in a block */
+#define ROWS         (TILES * REPACK_ROWS)
+#define COLS         64u /* of a warp */
+#define NT           (COLS / 8)
+#define COLS_MOST    128u /* of a block */
+#define THREADS_MOST 256u
 
 /* -- a run in shared memory -- */
 
