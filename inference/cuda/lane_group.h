@@ -170,8 +170,7 @@ template <int left> LANE void lane_group_wait(void)
                  : GROUP_16(0), GROUP_16(16), GROUP_16(32), GROUP_16(48)                                               \
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)adds))
 #endif
-template <bool is_unsigned>
-LANE void lane_group_mma(int32_t d[GROUP_PARTS], const uint32_t a[4], uint64_t b, bool adds)
+template <bool is_unsigned> LANE void lane_group_mma(int32_t d[GROUP_PARTS], const uint32_t a[4], uint64_t b, bool adds)
 {
 #ifndef __CUDACC__
     emulate_group_mma<is_unsigned>(d, a, b, adds);

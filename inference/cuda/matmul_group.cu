@@ -131,11 +131,11 @@ template <class F> LANE void load_scales(const struct place *at, struct scales<F
 {
     if constexpr (fragments<F>::way == FRAGMENT_SCALED)
         LANE_UNROLL
-        for (uint32_t half = 0; half < 2; half++) {
-            uint64_t all = scales_of_run<F>(at->run, at->row + half * 8 + at->g);
-            s->low[half] = all & 0x0707070707070707u;
-            s->high[half] = all >> 3 & 0x0707070707070707u;
-        }
+    for (uint32_t half = 0; half < 2; half++) {
+        uint64_t all = scales_of_run<F>(at->run, at->row + half * 8 + at->g);
+        s->low[half] = all & 0x0707070707070707u;
+        s->high[half] = all >> 3 & 0x0707070707070707u;
+    }
 }
 
 /* a of block b, in two planes. */
