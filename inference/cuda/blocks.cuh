@@ -39,6 +39,8 @@ LANE void put_words(uint2 q, const struct cuda_blocks *out, size_t run, uint32_t
     *(uint2 *)(out->q + run * ARITH_RUN + lane * LANE_ELEMENTS) = q;
     if (lane % 2 == 0)
         out->sums[run * 16 + lane / 2] = (int16_t)sum;
+    if (lane % 2 == 0 && out->halves)
+        out->halves[run * 16 + lane / 2] = (uint16_t)lane_half_bits(sum);
 }
 
 /* A run of a column, this lane's elements of it, into the blocks that have memory. */

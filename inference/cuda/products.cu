@@ -211,6 +211,8 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
 
 /* Picks of an expert, on the average, from which on the unit for matrices is worth its tiles of 64 columns. */
 #define PICKS_MANY 8u
+/* Columns from which on groups of warps are worth their tiles of 128. */
+#define COLS_OF_GROUPS 65u
 
 template <class F> static void multiply(void *stream, const struct product *p)
 {
@@ -218,7 +220,7 @@ template <class F> static void multiply(void *stream, const struct product *p)
         launch_few<F, true>(stream, p);
     else if (p->cols <= few<F, false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
         launch_few<F, false>(stream, p);
-    else
+    else if ((p->begin ? p->picks / p->z : p->cols) < COLS_OF_GROUPS || !product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 
@@ -255,7 +257,8 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
         multiply_any(stream, w, in, &p);
 }
 
-/* With few columns those of one format go together; with many each fills a GPU by itself. */
+/* Those of one format go together: many small ones fill a GPU, and of many blocks fewer are left over for a last turn.
+ */
 void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
 {
     bool is_done[PRODUCTS_MOST] = {false};
@@ -266,7 +269,7 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
         p.cols = in->cols;
         p.bias = task[i].bias;
         p.out = task[i].out;
-        for (uint32_t k = i + 1; k < n && in->cols <= COLS_FEW; k++)
+        for (uint32_t k = i + 1; k < n; k++)
             if (task[k].w->type == task[i].w->type) {
                 p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
                 is_done[k] = true;

@@ -20,7 +20,7 @@ static size_t part(size_t bytes)
 size_t cuda_blocks_bytes(uint32_t n, uint32_t cols)
 {
     size_t all = (size_t)runs_of(n) * cols;
-    return part(all * ARITH_RUN) + part(all * 32) + part(all * 32);
+    return part(all * ARITH_RUN) + 3 * part(all * 32);
 }
 
 struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool is_wide)
@@ -31,6 +31,7 @@ struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool 
     b.q = (int8_t *)at;
     b.s = (float *)(at + part(all * ARITH_RUN));
     b.sums = (int16_t *)(at + part(all * ARITH_RUN) + part(all * (is_wide ? 4 : 32)));
+    b.halves = is_wide ? (uint16_t *)((uint8_t *)b.sums + part(all * 32)) : nullptr;
     return b;
 }
 
