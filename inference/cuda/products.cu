@@ -102,16 +102,20 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
     return run;
 }
 
+/* Run r of the block's rows, of a matrix. */
+template <class F> LANE const uint8_t *run_at(const struct product *p, const uint8_t *w, uint32_t r)
+{
+    return w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes;
+}
+
 /* Run r of this lane's row with `cols` columns from `first` on -> sums[cols, round, 32]. Several columns find the codes
  * apart; with one they are taken apart where they are needed, and registers are free for what comes. */
 template <class F, bool is_one>
-LANE void one_run(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t r,
-                  uint8_t *columns, float *sums)
+LANE void one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t first,
+                  uint32_t cols, uint32_t r, uint8_t *columns, float *sums)
 {
     const uint32_t lane = threadIdx.x % WARP;
-    struct lane_run<F> w;
     struct lane_quads<F> q;
-    run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
     for (uint32_t c = 0; c < cols; c++) {
         size_t from = product_from(p, product_to(p, part, first + c));
@@ -149,16 +153,19 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
     return total;
 }
 
-/* While others still write the columns: the block's weights, or the beginning of them, each warp its share. Of experts
- * nobody knows yet which. */
+/* While others still write the columns: a warp's first run of weights into registers, and of the block's others what
+ * the second cache may have of them. Of experts nobody knows yet which. */
 #define FETCHED_AHEAD (96u << 10)
-template <class F> LANE void fetch_ahead(const struct product *p)
+template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t all = min(p->runs * F::run_bytes, FETCHED_AHEAD), warps = blockDim.x / WARP,
-                   share = (all / 16 + warps - 1) / warps * 16, from = threadIdx.x / WARP * share;
-    if (!p->chosen && blockIdx.y == 0 && blockIdx.x * WARP < m.rows && threadIdx.x % WARP == 0 && from < all)
-        lane_fetch(m.w + (size_t)blockIdx.x * p->runs * F::run_bytes + from, min(share, all - from));
+    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
+    if (p->chosen || blockIdx.x * WARP >= m.rows)
+        return;
+    if (warp < p->runs)
+        run_load<F>(w, run_at<F>(p, m.w, warp), lane);
+    for (uint32_t r = warp + warps; r < p->runs && r * F::run_bytes < FETCHED_AHEAD && lane == 0; r += warps)
+        lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
 }
 
 template <class F, bool is_one>
@@ -166,8 +173,9 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
+    struct lane_run<F> w;
     lane_next();
-    fetch_ahead<F>(&p);
+    load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
     const uint32_t from = blockIdx.y * few<F, is_one>::cols;
@@ -179,8 +187,11 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
     for (uint32_t first = 0; first < p.runs; first += round) {
         uint32_t end = min(p.runs, first + round);
-        for (uint32_t r = first + warp; r < end; r += warps)
-            one_run<F, is_one>(&p, &part, from, cols, r, columns, sums + (r - first) * WARP);
+        for (uint32_t r = first + warp; r < end; r += warps) {
+            if (r != warp || p.chosen)
+                run_load<F>(&w, run_at<F>(&p, part.w, r), lane);
+            one_run<F, is_one>(&p, &part, w, from, cols, r, columns, sums + (r - first) * WARP);
+        }
         __syncthreads();
         LANE_UNROLL
         for (uint32_t i = 0; i < 2; i++)
