@@ -381,7 +381,7 @@ static enum err measure(const struct cli *cli, struct local *l, const struct siz
 /* -- telling -- */
 
 static json_t *figures_json(const char *model, const struct wire_opened *o, const struct sizes *z,
-                            const struct figures *f, uint32_t batch)
+                            const struct figures *f)
 {
     char digest[2 * HASH_SIZE + 1], root[2 * HASH_SIZE + 1];
     hex_put(digest, f->digest.b, HASH_SIZE);
@@ -389,7 +389,7 @@ static json_t *figures_json(const char *model, const struct wire_opened *o, cons
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "model", model, "root", root,
                           "architecture", o->architecture.s, "format", o->format.s, "backend", o->backend.s, "device",
                           o->device.s, "parameters", (json_int_t)o->parameters, "threads", (json_int_t)o->threads,
-                          "batch", (json_int_t)batch, "repeats", (json_int_t)z->repeats);
+                          "batch", (json_int_t)o->batch, "repeats", (json_int_t)z->repeats);
     json_t *k = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:s}", "prompt_tokens", (json_int_t)z->prompt,
                           "prompt_tps", median(&f->prompt_tps), "decode_tokens", (json_int_t)z->tokens, "decode_tps",
                           median(&f->decode_tps), "write_ms", median(&f->write_ms), "verify_ms", median(&f->verify_ms),
@@ -416,8 +416,9 @@ static void print_figures(const struct cli *cli, const struct wire_opened *o, co
 {
     char digest[2 * HASH_SIZE + 1];
     hex_put(digest, f->digest.b, HASH_SIZE);
-    printf("%s%s %s%s, %.1f M parameters, %s kernels, %u threads\n", out_style(cli, OUT_BOLD), o->architecture.s,
-           o->format.s, out_style(cli, OUT_PLAIN), (double)o->parameters / 1e6, o->backend.s, o->threads);
+    printf("%s%s %s%s, %.1f M parameters, %s kernels, %u threads, batches of %u\n", out_style(cli, OUT_BOLD),
+           o->architecture.s, o->format.s, out_style(cli, OUT_PLAIN), (double)o->parameters / 1e6, o->backend.s,
+           o->threads, o->batch);
     printf("  load       %10.0f ms\n", f->load_ms);
     printf("  read       %10.1f tokens/s  (%u tokens)\n", median(&f->prompt_tps), z->prompt);
     printf("  write      %10.1f tokens/s  (%u tokens behind one)\n", median(&f->decode_tps), z->tokens);
@@ -433,13 +434,22 @@ static void print_figures(const struct cli *cli, const struct wire_opened *o, co
     printf("  digest     %s\n", digest);
 }
 
-static int read_sizes(const struct cli *cli, const struct args *args, struct sizes *z)
+static struct sizes read_sizes(const struct args *args)
 {
-    *z = (struct sizes){(uint32_t)args_count(args, "prompt"), (uint32_t)args_count(args, "tokens"),
-                        (uint32_t)args_count(args, "jobs"), (uint32_t)args_count(args, "repeat")};
-    if (z->jobs > args_count(args, "batch"))
-        return cli_fail(cli, CLI_USAGE, "--jobs %u needs a batch of as many: --batch %u", z->jobs, z->jobs);
-    return CLI_DONE;
+    return (struct sizes){(uint32_t)args_count(args, "prompt"), (uint32_t)args_count(args, "tokens"),
+                          (uint32_t)args_count(args, "jobs"), (uint32_t)args_count(args, "repeat")};
+}
+
+/* Against what the worker can do. */
+static enum err check_sizes(const struct sizes *z, const struct wire_opened *o, struct note *note)
+{
+    if (z->jobs > o->batch)
+        return note_set(note, ERR_USAGE, "--jobs %u needs a batch of as many: --batch %u", z->jobs, z->jobs);
+    if (z->prompt + z->tokens > o->context)
+        return note_set(note, ERR_USAGE,
+                        "%u and %u tokens are over the model's context of %u: ask for fewer with --prompt and --tokens",
+                        z->prompt, z->tokens, o->context);
+    return ERR_OK;
 }
 
 int cmd_bench(const struct cli *cli, const struct args *args)
@@ -447,14 +457,11 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     const char *model = args_has(args, "model") ? args_text(args, "model") : args_word(args, 0);
     struct figures f = {0};
     struct edit edit = {{0}, {0}};
-    struct sizes z;
+    const struct sizes z = read_sizes(args);
     struct wire_open how;
     struct wire_opened opened;
     struct local *l = NULL;
     struct note note = {{0}};
-    int rc = read_sizes(cli, args, &z);
-    if (rc != CLI_DONE)
-        return rc;
     if (args_has(args, "edit") != args_has(args, "into"))
         return cli_fail(cli, CLI_USAGE, "--edit FILE and --into FILE belong together");
     if (!model)
@@ -466,11 +473,7 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     if (e == ERR_OK) {
         f.load_ms = (double)(now_us() - start_us) / 1e3;
         opened = *local_opened(l);
-        if (z.prompt + z.tokens > opened.context)
-            e = note_set(&note, ERR_USAGE,
-                         "%u and %u tokens are over the model's context of %u: ask for fewer with "
-                         "--prompt and --tokens",
-                         z.prompt, z.tokens, opened.context);
+        e = check_sizes(&z, &opened, &note);
     }
     if (e == ERR_OK)
         e = read_edit(l, args, &edit, &note);
@@ -484,7 +487,7 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     f.memory_bytes_per_s =
         bandwidth_measure(opened.threads); /* a worker that waits for work reads kept weights again */
     if (cli->json)
-        out_json_take(figures_json(model, &opened, &z, &f, how.batch));
+        out_json_take(figures_json(model, &opened, &z, &f));
     else
         print_figures(cli, &opened, &z, &f);
     return CLI_DONE;

@@ -22,8 +22,8 @@
          .most = THREADS_MAX,                                                                                          \
          .help = "0: as many as there are processors"},                                                                \
     {                                                                                                                  \
-        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "252", .least = 1, .most = BATCH_MAX,           \
-        .help = "prompt tokens processed at once; changes no bit"                                                      \
+        .name = "batch", .type = OPTION_COUNT, .value = "N", .preset = "0", .least = 0, .most = BATCH_MAX,             \
+        .help = "prompt tokens processed at once, 0: what suits the machine; changes no bit"                           \
     }
 
 /* From HOW_OPTIONS. */

@@ -242,6 +242,7 @@ static void say_opened(const struct sched *s, struct buf *out)
         o.memory_bytes = s->fixed_bytes + engine_seq_bytes(s->engine, o.context);
         o.slots = s->slots;
         o.threads = s->threads;
+        o.batch = engine_batch_max(s->engine);
     }
     if (s->pack_file) {
         o.packed = (uint8_t)pack_file_state(s->pack_file);

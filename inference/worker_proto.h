@@ -122,7 +122,7 @@ enum wire_ends {
     F(u32, eos)                                                                                                        \
     F(flag, has_template)                                                                                              \
     F(u64, parameters)                                                                                                 \
-    F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u8, packed) F(text255, remark) F(text255, device)
+    F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u32, batch) F(u8, packed) F(text255, remark) F(text255, device)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F) F(u64, ask) F(u8, code) F(text255, text)
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */

@@ -198,6 +198,7 @@ check "bench" "$kith" bench "$guide" -p 40 -n 8 --jobs 3 --repeat 2 --json >"$di
 for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_bytes memory_bytes_per_s; do
     check "bench: $figure" same "$(member "$dir/bench.json" "t['$figure'] > 0")" true
 done
+check "bench: the batch that the worker took" same "$(member "$dir/bench.json" 't["batch"]')" 252
 check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat 1 --backend ref --batch 7 --json >"$dir/ref.json"
 check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
 echo "$again again, the same." >"$dir/before"
@@ -206,6 +207,7 @@ check "bench: an edit" "$kith" bench "$guide" -p 4 -n 4 --jobs 0 --repeat 1 --ed
 check "bench: guesses came" same "$(member "$dir/edit.json" 't["accepted"] > 0 and t["edit_draft_tps"] > 0 and t["edit_tps"] > 0')" true
 check "bench: half an edit" refuses 3 "into" "$kith" bench "$guide" --edit "$dir/before"
 check "bench: over the context" refuses 3 "context" "$kith" bench "$guide" -p 60000
+check "bench: more jobs than a batch has rows" refuses 3 "batch" "$kith" bench "$guide" --jobs 8 --batch 7
 check "bench: no model" refuses 3 "model" "$kith" bench
 
 # -- packed weights, kept from run to run: nothing that is wrong with them stays unnoticed --
