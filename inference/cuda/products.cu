@@ -11,14 +11,15 @@
 
 /* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
  * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
- * 128, 2 of 6 warps 168. */
-template <class F, bool is_one> struct few {
-    static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
-                              warps = is_one && F::bits < 8 ? 8 : 6,
-                              blocks = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
-                                               !(F::is_narrow && F::has_min)
-                                           ? 3
-                                           : 2;
+ * 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than processors, all runs
+ * are on their way at once. */
+template <class F, bool is_one, bool is_wide> struct few {
+    static constexpr uint32_t room = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
+                                             !(F::is_narrow && F::has_min)
+                                         ? 3
+                                         : 2,
+                              cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32, blocks = is_wide ? 1 : room,
+                              warps = (is_one && F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
 };
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
@@ -130,9 +131,9 @@ LANE void one_run(const struct product *p, const struct product_part *part, cons
     LANE_UNROLL_BY(1)
     for (uint32_t c = 0; c < cols; c++)
         if constexpr (F::is_narrow)
-            sums[c * few<F, is_one>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one, false>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
         else
-            sums[c * few<F, is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one, false>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
 }
 
 /* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
@@ -168,8 +169,8 @@ template <class F> LANE void load_ahead(const struct product *p, struct lane_run
         lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
 }
 
-template <class F, bool is_one>
-static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_one>::blocks)
+template <class F, bool is_one, bool is_wide>
+static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, few<F, is_one, is_wide>::blocks)
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
@@ -178,11 +179,12 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
     load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
-    const uint32_t from = blockIdx.y * few<F, is_one>::cols;
+    const uint32_t from = blockIdx.y * few<F, is_one, is_wide>::cols;
     if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
-    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one>::cols), round = few<F, is_one>::round,
-                   lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one, is_wide>::cols),
+                   round = few<F, is_one, is_wide>::round, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP,
+                   warps = blockDim.x / WARP;
     uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
     for (uint32_t first = 0; first < p.runs; first += round) {
@@ -207,15 +209,28 @@ static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for two columns. */
-template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
+template <class F, bool is_one, bool is_wide> static void launch_few(void *stream, const struct product *p)
 {
-    const uint32_t most = few<F, is_one>::warps, turns = (p->runs + most - 1) / most,
-                   cols = p->cols < few<F, is_one>::cols ? p->cols : few<F, is_one>::cols;
+    using shape = few<F, is_one, is_wide>;
+    const uint32_t turns = (p->runs + shape::warps - 1) / shape::warps,
+                   cols = p->cols < shape::cols ? p->cols : shape::cols;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < (cols + 1) / 2 ? (cols + 1) / 2 : warps;
-    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<F, is_one>::cols - 1) / few<F, is_one>::cols, p->z);
-    launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<F, is_one>::round), stream,
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + shape::cols - 1) / shape::cols, p->z);
+    launch(multiply_few<F, is_one, is_wide>, grid, dim3(warps * WARP), few_shared(cols, warps, shape::round), stream,
            *p);
+}
+
+/* With one column, by the room that its blocks find. */
+template <class F> static void launch_one(void *stream, const struct product *p)
+{
+    uint32_t blocks = p->chosen ? (p->rows + WARP - 1) / WARP * p->z : (p->rows + WARP - 1) / WARP;
+    for (uint32_t i = 0; i < p->more_n; i++)
+        blocks += (p->more[i].rows + WARP - 1) / WARP;
+    if (blocks <= lane_processors())
+        launch_few<F, true, true>(stream, p);
+    else
+        launch_few<F, true, false>(stream, p);
 }
 
 /* -- any number of columns -- */
@@ -226,9 +241,9 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
 template <class F> static void multiply(void *stream, const struct product *p)
 {
     if (p->cols == 1)
-        launch_few<F, true>(stream, p);
-    else if (p->cols <= few<F, false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
-        launch_few<F, false>(stream, p);
+        launch_one<F>(stream, p);
+    else if (p->cols <= COLS_FEW || (p->begin && p->picks / p->z < PICKS_MANY))
+        launch_few<F, false, false>(stream, p);
     else
         product_many(stream, F::type, p);
 }
