@@ -210,12 +210,81 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
 static void products_are_alike(void **state)
 {
     (void)state;
-    static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33};
+    static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 65};
     for (size_t t = 0; t < TYPES; t++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             emulate_set_order((enum emulate_order)(i % 3));
             multiply_once(types[t], counts[i]);
         }
+}
+
+/* -- several matrices of one input -- */
+
+struct side { /* of a matrix: both machines' weights and results */
+    struct ops_weight w;
+    struct cuda_matrix m;
+    uint8_t *data;
+    float *bias, *out[2];
+};
+
+static void side_init(struct side *s, enum gguf_tensor_type type, size_t n, size_t cols)
+{
+    size_t rows = 1 + draw(140), row_bytes = quant_row_bytes(type, n);
+    s->data = mem_new(rows * row_bytes);
+    gguf_make_rows(draw, type, s->data, rows * row_bytes);
+    s->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = s->data};
+    s->m =
+        (struct cuda_matrix){.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
+    s->bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
+    for (size_t i = 0; s->bias && i < rows; i++)
+        s->bias[i] = draw_float();
+    for (size_t i = 0; i < 2; i++)
+        s->out[i] = gpu_new(cols * rows * sizeof(float));
+}
+
+static void side_clear(struct side *s)
+{
+    free(s->data);
+    gpu_free((void *)(uintptr_t)s->m.data);
+    gpu_free(s->bias);
+    gpu_free(s->out[0]);
+    gpu_free(s->out[1]);
+}
+
+static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
+{
+    const enum gguf_tensor_type other = draw(2) ? type : types[draw(TYPES)];
+    size_t n = 256 * (1 + draw(3)), count = 2 + draw(2);
+    struct cuda_task task[3];
+    struct side side[3];
+    struct batch b;
+    batch_init(&b, n, cols);
+    for (size_t c = 0; c < cols; c++)
+        assert_true(ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n));
+    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
+    for (size_t i = 0; i < count; i++) {
+        side_init(&side[i], i == 1 ? other : type, n, cols);
+        multiply_ref(&side[i].w, &b.cpu, side[i].bias, false, side[i].out[0]);
+        task[i] = (struct cuda_task){&side[i].m, side[i].bias, side[i].out[1]};
+    }
+    cuda_multiply_together(NULL, task, (uint32_t)count, &b.gpu);
+    gpu_wait();
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(side[i].out[0], side[i].out[1], cols * side[i].w.rows * sizeof(float));
+        side_clear(&side[i]);
+    }
+    batch_clear(&b);
+}
+
+static void products_go_together(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 5, 40, 150};
+    for (size_t t = 0; t < TYPES; t++) {
+        emulate_set_order((enum emulate_order)(t % 3));
+        multiply_together_once(types[t], counts[t % 4]);
+        multiply_together_once(types[t], counts[(t + 2) % 4]);
+    }
 }
 
 /* -- experts -- */
@@ -316,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_are_quantised_alike),
         cmocka_unit_test(products_are_alike),
+        cmocka_unit_test(products_go_together),
         cmocka_unit_test(experts_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,11 +82,14 @@ LANE bool attend_sees_all(struct tile_view v)
     return v.from == 0 && v.to == (int)ARITH_CHUNK;
 }
 
-/* The warps of a block put rows [from, to) of a tile into q. */
+/* Rows [from, from + n) of a tile into q, by warps that begin at row `first` of them and take each `step`-th; AHEAD are
+ * under way at a time. */
+template <int AHEAD>
 LANE void attend_put_queries(const struct attend_call *a, const struct tile_queries *q, struct cuda_stretch s,
-                             struct attend_heads h, uint32_t from, uint32_t first, uint32_t step)
+                             struct attend_heads h, uint32_t from, uint32_t n, uint32_t first, uint32_t step)
 {
-    for (uint32_t r = first; r < TILE_ROWS; r += step) {
+    LANE_UNROLL_BY(AHEAD)
+    for (uint32_t r = first; r < n; r += step) {
         uint32_t c = (from + r) / h.count, head = h.head + (from + r) % h.count;
         const float *x = nullptr;
         if (c < s.cols)

@@ -4,8 +4,8 @@
  * A wave of launches covers so many chunks of every column that its parts fit in a bounded scratch; the next goes on
  * where it ended. How many there are depends on the plan and the pages, not on what is in them. */
 #include "inference/cuda/attend.cuh"
+#include "inference/cuda/quarter.cuh"
 
-#define WARPS    4u   /* of a block: neighbouring chunks */
 #define COMBINED 128u /* threads of a block that combines, and chunks that it reads at a time */
 /* (query, chunk) of a wave, if there are not more queries. */
 #ifdef CUDA_EMULATED
@@ -56,79 +56,92 @@ struct few_tile {
     uint32_t k;     /* in the wave */
 };
 
-/* A row's place among the queries of scratch. */
-LANE uint64_t query_of(const struct few_call *a, struct cuda_stretch s, struct attend_heads h, uint32_t row)
-{
-    return (uint64_t)(s.before + row / h.count) * a->all.a.heads + h.head + row % h.count;
-}
-
-template <int ROWS, bool sees_all>
-LANE void put_parts(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
-                    const struct tile_view view[2])
-{
-    uint32_t g = threadIdx.x % WARP / 4, t = threadIdx.x % 4, rows = tile->stretch.cols * tile->heads.count;
-    uint32_t table = a->all.cache.table[a->all.marks.slot[tile->stretch.first]];
-    struct chunk chunk = chunk_at(&a->all.cache, table, tile->chunk, tile->heads.head_kv);
-    struct tile_sum sum[ROWS];
-    float p[ROWS][4][4], o[ROWS][8];
-    uint64_t at[ROWS];
-    tile_scores<ROWS, false>(q, &chunk, a->all.blocks, p);
-    tile_probabilities<ROWS, sees_all>(&a->all.a, view, p, sum);
-    LANE_UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        at[r] = query_of(a, tile->stretch, tile->heads, g + 8 * r) * a->wave + tile->k;
-        if (t == 0 && g + 8 * r < rows)
-            a->sum[at[r]] = {q->fine[g + 8 * r] ? sum[r].peak : NAN, sum[r].sum};
-    }
-    for (uint32_t b = 0; b < a->all.blocks; b++) {
-        tile_weigh<ROWS, false, sees_all>(p, &chunk, b, o);
-        LANE_UNROLL
-        for (int r = 0; r < ROWS; r++) {
-            if (g + 8 * r >= rows)
-                continue;
-            float4 *to = (float4 *)(a->part + (at[r] * a->all.blocks + b) * ARITH_BLOCK + 8 * t);
-            to[0] = make_float4(o[r][0], o[r][1], o[r][2], o[r][3]);
-            to[1] = make_float4(o[r][4], o[r][5], o[r][6], o[r][7]);
-        }
-    }
-}
-
 /* What the rows of a lane see of a tile's chunk; behind the last column as the last. */
-LANE void views_of(const struct attend_call *a, const struct few_tile *tile, struct tile_view view[2])
+template <int ROWS>
+LANE void views_of(const struct attend_call *a, const struct few_tile *tile, struct tile_view view[ROWS])
 {
-    for (uint32_t r = 0; r < 2; r++) {
+    LANE_UNROLL
+    for (uint32_t r = 0; r < ROWS; r++) {
         uint32_t c = min((threadIdx.x % WARP / 4 + 8 * r) / tile->heads.count, tile->stretch.cols - 1);
         struct attend_sight s = attend_sight_of(a, tile->stretch.first + c);
         view[r] = attend_view(&s, tile->chunk);
     }
 }
 
-/* Block (chunks, part of the heads on a head of keys, stretch). */
-template <int ROWS> __global__ static void make_parts(const struct few_call a)
+/* A row's place among the queries of scratch. */
+LANE uint64_t query_of(const struct few_call *a, struct cuda_stretch s, struct attend_heads h, uint32_t row)
 {
-    lane_begin();
+    return (uint64_t)(s.before + row / h.count) * a->all.a.heads + h.head + row % h.count;
+}
+
+template <int ROWS>
+LANE void put_parts(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
+                    const struct chunk *chunk)
+{
+    __shared__ struct quarter_board<ROWS> board;
+    uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+    uint32_t rows = tile->stretch.cols * tile->heads.count, blocks = a->all.blocks;
+    float s[ROWS][4] = {}, p[ROWS][4][4], o[ROWS][8];
+    struct chunk values = quarter_values_at(q, blocks);
+    quarter_ask(chunk, blocks, &values);
+    struct quarter_keys keys = quarter_fetch(chunk, 0, blocks);
+    struct tile_view view[ROWS];
+    struct tile_sum sum[ROWS];
+    uint64_t at[ROWS];
+    views_of<ROWS>(&a->all, tile, view);
+    attend_put_queries<1>(&a->all, q, tile->stretch, tile->heads, 0, rows, warp, QUARTERS);
+    __syncthreads();
+    for (uint32_t b = 0; b < blocks; b += QUARTER_BLOCKS) {
+        if (b)
+            keys = quarter_fetch(chunk, b, blocks);
+        quarter_scores<ROWS>(q, &keys, b, blocks, s);
+    }
+    lane_copy_wait<0>();
+    __syncwarp();
+    quarter_probabilities<ROWS>(&a->all.a, view, &board, s, p, sum);
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        at[r] = query_of(a, tile->stretch, tile->heads, g + 8 * r) * a->wave + tile->k;
+        if (warp == 0 && t == 0 && g + 8 * r < rows)
+            a->sum[at[r]] = {q->fine[g + 8 * r] ? sum[r].peak : NAN, sum[r].sum};
+    }
+    for (uint32_t b = warp; b < blocks; b += QUARTERS) {
+        struct tile_piece piece = tile_fetch<true>(&values, b);
+        tile_weigh<ROWS, false>(p, &piece, o);
+        LANE_UNROLL
+        for (int r = 0; r < ROWS; r++) {
+            if (g + 8 * r >= rows)
+                continue;
+            float4 *to = (float4 *)(a->part + (at[r] * blocks + b) * ARITH_BLOCK + 8 * t);
+            to[0] = make_float4(o[r][0], o[r][1], o[r][2], o[r][3]);
+            to[1] = make_float4(o[r][4], o[r][5], o[r][6], o[r][7]);
+        }
+    }
+}
+
+/* Block (chunk, part of the heads on a head of keys, stretch). Where the chunk is no kernel writes, so it is asked for
+ * before the one that adds to its end is done. */
+template <int ROWS>
+__global__ static void __launch_bounds__(QUARTERS *WARP, ROWS == 1 ? 5 : 4) make_parts(const struct few_call a)
+{
+    lane_next();
     LANE_SHARED(unsigned char, memory);
     struct tile_queries q = tile_queries_at(memory, a.all.blocks);
-    uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     struct few_tile tile;
+    struct chunk chunk = {nullptr, nullptr, nullptr, nullptr};
     tile.stretch = attend_stretch(&a.all, blockIdx.z);
     tile.heads = attend_heads_of(&a.all, blockIdx.y);
-    tile.k = blockIdx.x * warps + warp;
-    uint32_t first = attend_sight_of(&a.all, tile.stretch.first).first_chunk + a.start;
-    uint32_t end = attend_sight_of(&a.all, tile.stretch.first + tile.stretch.cols - 1).end_chunk;
-    if (first + blockIdx.x * warps >= end)
-        return;
-    attend_put_queries(&a.all, &q, tile.stretch, tile.heads, 0, warp, warps);
-    __syncthreads();
-    tile.chunk = first + tile.k;
-    if (tile.k >= a.wave || tile.chunk >= end)
-        return;
-    struct tile_view view[2];
-    views_of(&a.all, &tile, view);
-    if (__all_sync(ALL, attend_sees_all(view[0]) && attend_sees_all(view[1])))
-        put_parts<ROWS, true>(&a, &q, &tile, view);
-    else
-        put_parts<ROWS, false>(&a, &q, &tile, view);
+    tile.k = blockIdx.x;
+    tile.chunk = attend_sight_of(&a.all, tile.stretch.first).first_chunk + a.start + tile.k;
+    if (tile.chunk < attend_sight_of(&a.all, tile.stretch.first + tile.stretch.cols - 1).end_chunk) {
+        uint32_t table = a.all.cache.table[a.all.marks.slot[tile.stretch.first]];
+        chunk = chunk_at(&a.all.cache, table, tile.chunk, tile.heads.head_kv);
+        if (threadIdx.x == 0)
+            lane_fetch(chunk.k, chunk_bytes(a.all.blocks));
+    }
+    lane_wait();
+    if (chunk.k)
+        put_parts<ROWS>(&a, &q, &tile, &chunk);
 }
 
 /* -- combining -- */
@@ -236,10 +249,10 @@ void attend_few(void *stream, const struct attend_call *call, void *scratch)
     a.part = (float *)scratch;
     a.sum = (struct tile_sum *)(a.part + queries * a.wave * call->blocks * ARITH_BLOCK);
     a.before = a.sum + queries * a.wave;
-    uint32_t warps = a.wave < WARPS ? a.wave : WARPS, seen = chunks_seen(&call->a);
-    dim3 parts(attend_over(a.wave, warps), groups, plan->short_n), combine(rows, groups, plan->short_n);
+    uint32_t seen = chunks_seen(&call->a);
+    dim3 parts(a.wave, groups, plan->short_n), combine(rows, groups, plan->short_n);
     for (; a.start < seen; a.start += a.wave) {
-        launch(rows > 8 ? make_parts<2> : make_parts<1>, parts, warps * WARP, tile_queries_bytes(call->blocks), stream,
+        launch(rows > 8 ? make_parts<2> : make_parts<1>, parts, QUARTERS * WARP, quarter_bytes(call->blocks), stream,
                a);
         launch(combine_parts, combine, COMBINED, 0, stream, a);
     }

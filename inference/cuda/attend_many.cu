@@ -70,7 +70,8 @@ LANE void meet(const struct attend_call *a, const struct tile_queries *q, const 
         float o[2][8];
         if (b >= (int)a->blocks)
             break;
-        tile_weigh<2, true, sees_all>(p, c, b, o);
+        struct tile_piece v = tile_fetch<true>(c, b);
+        tile_weigh<2, sees_all>(p, &v, o);
         LANE_UNROLL
         for (int i = 0; i < 16; i++) {
             float *to = &all->o[b][i / 8][i % 8], x = o[i / 8][i % 8] * new_[i / 8];
@@ -145,7 +146,7 @@ __global__ static void __launch_bounds__(WARPS *WARP, BLOCKS <= 4 ? 2 : 1) walk(
     sights_of(&a, s, h, from, sight, &begin, &end);
     uint32_t table = a.cache.table[sight[0].row];
     fetch(&a, table, begin, h.head_kv, memory);
-    attend_put_queries(&a, &q, s, h, from, 0, 1);
+    attend_put_queries<4>(&a, &q, s, h, from, TILE_ROWS, 0, 1);
     __syncwarp();
     for (int r = 0; r < 2; r++) {
         all.peak[r] = -INFINITY;

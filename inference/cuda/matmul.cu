@@ -44,12 +44,12 @@ list_columns(const struct product *p, const struct product_part *part, uint32_t 
         to[i] = product_to(p, part, min(first + i, part->cols - 1));
 }
 
-/* Begins to copy run r of the block's rows and columns. Behind the last rows stand copies. */
+/* Begins to copy run r of the block's rows and columns. Behind the last of `tiles` stand copies. */
 template <class F>
-LANE void stage_copy(const struct product *p, const uint8_t *w, const uint32_t *to, const struct stage<F> *s,
-                     uint32_t r, uint32_t cols)
+LANE void stage_copy(const struct product *p, const uint8_t *w, uint32_t tiles, const uint32_t *to,
+                     const struct stage<F> *s, uint32_t r, uint32_t cols)
 {
-    const uint32_t pieces = F::run_bytes / 16, tiles = (p->rows + REPACK_ROWS - 1) / REPACK_ROWS;
+    const uint32_t pieces = F::run_bytes / 16;
     for (uint32_t i = threadIdx.x; i < TILES * pieces; i += blockDim.x) {
         uint32_t tile = min(blockIdx.x * TILES + i / pieces, tiles - 1);
         lane_copy16(s->w + i * 16, w + ((size_t)tile * p->runs + r) * F::run_bytes + i % pieces * 16);
@@ -326,17 +326,33 @@ LANE void run_wide(const struct stage<F> *s, const struct place *at, float total
 
 /* -- the kernel -- */
 
-/* `left` columns are there, from the warp's on: to[left]. */
+/* `left` columns are there, from the warp's on: to[left]. What is added to is fetched ahead of the stores, which might
+ * change it for all that the compiler knows. */
+#define PUT_AT_ONCE 16u
 template <class F, uint32_t tiles>
 LANE void put_totals(const struct product *p, const struct place *at, uint32_t row, const uint32_t *to, uint32_t left,
                      const float total[tiles][NT][4])
 {
+    const struct product_matrix m = product_matrix_of(p);
     LANE_UNROLL
-    for (uint32_t i = 0; i < tiles * NT * 4; i++) {
-        uint32_t tile = i / (NT * 4), n = i / 4 % NT, o = i % 4;
-        uint32_t r = row + tile * 16 + o / 2 * 8 + at->g, c = n * 8 + 2 * at->t + o % 2;
-        if (r < p->rows && c < left)
-            product_put(p, to[c], r, total[tile][n][o]);
+    for (uint32_t i = 0; i < tiles * NT * 4; i += PUT_AT_ONCE) {
+        float *out[PUT_AT_ONCE], old[PUT_AT_ONCE], bias[PUT_AT_ONCE];
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PUT_AT_ONCE; j++) {
+            uint32_t tile = i / (NT * 4), n = (i + j) / 4 % NT, o = j % 4, r = row + tile * 16 + o / 2 * 8 + at->g,
+                     c = n * 8 + 2 * at->t + o % 2;
+            bool is_there = r < m.rows && c < left;
+            out[j] = is_there ? m.out + (size_t)to[c] * m.rows + r : nullptr;
+            old[j] = is_there && p->adds ? *out[j] : 0.0f;
+            bias[j] = is_there && m.bias ? m.bias[r] : 0.0f;
+        }
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PUT_AT_ONCE; j++) {
+            float sum = total[i / (NT * 4)][(i + j) / 4 % NT][j % 4];
+            sum = m.bias ? sum + bias[j] : sum;
+            if (out[j])
+                *out[j] = p->adds ? old[j] + sum : sum;
+        }
     }
 }
 
@@ -349,7 +365,8 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
     const uint32_t tiles = fragments<F>::tiles, across = ROWS / (16 * tiles), lane = threadIdx.x % WARP,
                    warp = threadIdx.x / WARP, cols = blockDim.x / WARP / across * COLS,
                    row = warp % across * 16 * tiles, first = blockIdx.y * cols;
-    if (first >= part.cols)
+    const uint32_t rows = product_matrix_of(&p).rows, packs = (rows + REPACK_ROWS - 1) / REPACK_ROWS;
+    if (first >= part.cols || blockIdx.x * ROWS >= rows)
         return;
     struct place at = {nullptr, row % REPACK_ROWS, warp / across * COLS, lane / 4, lane % 4};
     uint32_t *to = (uint32_t *)shared;
@@ -359,14 +376,14 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
     __syncthreads();
     if (stages == 2) {
         struct stage<F> s = stage_at<F>(stage0, cols);
-        stage_copy(&p, part.w, to, &s, 0, cols);
+        stage_copy(&p, part.w, packs, to, &s, 0, cols);
         lane_copy_end();
     }
     for (uint32_t r = 0; r < p.runs; r++) {
         uint32_t next = r + stages - 1;
         struct stage<F> s = stage_at<F>(stage0 + next % stages * stage_bytes<F>(cols), cols);
         if (next < p.runs)
-            stage_copy(&p, part.w, to, &s, next, cols);
+            stage_copy(&p, part.w, packs, to, &s, next, cols);
         lane_copy_end();
         if (stages == 2)
             lane_copy_wait<1>();
@@ -395,7 +412,7 @@ template <class F> static void launch_many(void *stream, const struct product *p
         wide--;
     if (stages * stage_bytes<F>(wide * COLS) > room)
         stages = 1;
-    dim3 grid((p->rows + ROWS - 1) / ROWS, (p->cols + wide * COLS - 1) / (wide * COLS), p->z);
+    dim3 grid((product_rows(p) + ROWS - 1) / ROWS, (p->cols + wide * COLS - 1) / (wide * COLS), p->z);
     size_t bytes = COLS_MOST * sizeof(uint32_t) + stages * stage_bytes<F>(wide * COLS);
     launch(multiply_many<F>, grid, dim3(wide * across * WARP), bytes, stream, *p, stages);
 }

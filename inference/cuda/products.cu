@@ -281,7 +281,8 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
         multiply_any(stream, w, in, &p);
 }
 
-/* With few columns those of one format go together; with many each fills a GPU by itself. */
+/* Those of one format go together: many small ones fill a GPU, and of many blocks fewer are left over for a last turn.
+ */
 void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
 {
     bool is_done[PRODUCTS_MOST] = {false};
@@ -292,7 +293,7 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
         p.cols = in->cols;
         p.bias = task[i].bias;
         p.out = task[i].out;
-        for (uint32_t k = i + 1; k < n && in->cols <= COLS_FEW; k++)
+        for (uint32_t k = i + 1; k < n; k++)
             if (task[k].w->type == task[i].w->type) {
                 p.more[p.more_n++] = {(const uint8_t *)task[k].w->data, task[k].bias, task[k].out, task[k].w->rows};
                 is_done[k] = true;

@@ -42,24 +42,35 @@ LANE struct tile_queries tile_queries_at(void *shared, uint32_t blocks)
     return q;
 }
 
-/* A warp quantises x[head] as row r; x NULL: a row of zeros. */
+/* A warp quantises x[head] as row r; x NULL: a row of zeros. A lane has four neighbours, so that 8 lanes are a block. */
 LANE void tile_put_query(const struct tile_queries *q, uint32_t r, const float *x, uint32_t head, uint32_t blocks)
 {
-    uint32_t lane = threadIdx.x % WARP, fine = 1;
-    int8_t *to = (int8_t *)(q->q + r * tile_stride(blocks));
-    for (uint32_t b = 0; b < blocks; b++) {
-        uint32_t i = b * ARITH_BLOCK + lane;
-        float v = x && i < head ? x[i] : 0.0f;
-        uint32_t bits = arith_bits(v) & 0x7FFFFFFFu;
-        for (int by = WARP / 2; by; by /= 2)
+    uint32_t lane = threadIdx.x % WARP;
+    bool fine = true;
+    for (uint32_t first = 0; first < blocks; first += 4) {
+        uint32_t i = first * ARITH_BLOCK + 4 * lane, b = first + lane / 8, bits = 0, word = 0;
+        float v[4];
+        LANE_UNROLL
+        for (uint32_t j = 0; j < 4; j++) {
+            v[j] = x && i + j < head ? x[i + j] : 0.0f;
+            bits = max(bits, arith_bits(v[j]) & 0x7FFFFFFFu);
+        }
+        LANE_UNROLL
+        for (int by = 4; by; by /= 2)
             bits = max(bits, __shfl_xor_sync(ALL, bits, by));
         float peak = arith_of_bits(bits), inverse = 127.0f / peak;
         bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
-        to[i] = is_zero ? (int8_t)0 : (int8_t)arith_round(v * inverse);
-        if (lane == 0)
-            q->s[r * blocks + b] = is_zero ? 0.0f : peak / 127.0f;
+        LANE_UNROLL
+        for (uint32_t j = 0; j < 4; j++)
+            word |= ((uint32_t)arith_round(v[j] * inverse) & 255u) << 8 * j;
+        if (b < blocks) {
+            q->q[r * tile_stride(blocks) + i / 4] = is_zero ? 0 : word;
+            if (lane % 8 == 0)
+                q->s[r * blocks + b] = is_zero ? 0.0f : peak / 127.0f;
+        }
         fine = fine && finite;
     }
+    fine = __all_sync(ALL, fine);
     if (lane == 0)
         q->fine[r] = fine;
 }
@@ -153,10 +164,10 @@ struct tile_sum {
     float peak, sum;
 };
 
-LANE void tile_cap(float s[4][4], float cap)
+LANE void tile_cap(float *s, int n, float cap)
 {
-    for (int i = 0; i < 16; i++)
-        s[i / 4][i % 4] = cap * arith_fn_tanh(s[i / 4][i % 4] / cap);
+    for (int i = 0; i < n; i++)
+        s[i] = cap * arith_fn_tanh(s[i] / cap);
 }
 
 /* What a query does not see becomes -infinity. Returns the largest score of a lane; *probe: NaN instead of 0 if one
@@ -205,7 +216,7 @@ LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_v
         for (int i = 0; i < 16; i++)
             s[r][i / 4][i % 4] = s[r][i / 4][i % 4] * a->scale;
         if (a->cap != 0.0f)
-            tile_cap(s[r], a->cap);
+            tile_cap(s[r][0], 16, a->cap);
         float peak = tile_peak<sees_all>(s[r], v[r], &probe);
         peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
         peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
@@ -221,6 +232,27 @@ LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_v
 
 /* -- values -- */
 
+/* A lane's part of block b of a chunk's values. */
+struct tile_piece {
+    float4 scale[4];
+    uint4 near[2], far[2];
+};
+
+template <bool swizzled> LANE struct tile_piece tile_fetch(const struct chunk *c, uint32_t b)
+{
+    uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
+    struct tile_piece v;
+    LANE_UNROLL
+    for (uint32_t i = 0; i < 4; i++)
+        v.scale[i] = ((const float4 *)(c->vs + b * ARITH_CHUNK))[4 * i + t];
+    LANE_UNROLL
+    for (uint32_t h = 0; h < 2; h++) {
+        v.near[h] = tile_values<swizzled>(c->v, b, 8 * h + t, g);
+        v.far[h] = tile_values<swizzled>(c->v, b, 8 * h + 4 + t, g);
+    }
+    return v;
+}
+
 /* Bytes 0 (high: 1) of four words. */
 LANE uint32_t tile_bytes(const uint32_t w[4], bool high)
 {
@@ -228,20 +260,20 @@ LANE uint32_t tile_bytes(const uint32_t w[4], bool high)
     return __byte_perm(__byte_perm(w[0], w[1], pick), __byte_perm(w[2], w[3], pick), 0x5410);
 }
 
-/* Weights of block b of the values, of 15 bits, as two planes of bytes for the product; returns W'. Adding 1.5 x 2^23
- * leaves a weight in the low bits of a float, so its bytes are there already. */
+/* Weights of a block of the values, of 15 bits, as two planes of bytes for the product; returns W'. Adding 1.5 x 2^23
+ * leaves a weight in the low bits of a float, so its bytes are there already. Where a query does not see, nobody may
+ * have written yet: +0 times whatever stands there, made +0 by the larger of it and 0, which no NaN is. */
 template <bool sees_all>
-LANE float tile_weights(const float p[4][4], const float *vs, uint32_t low[4], uint32_t high[4])
+LANE float tile_weights(const float p[4][4], const float4 scale[4], uint32_t low[4], uint32_t high[4])
 {
     float w[4][4], peak = 0.0f;
     LANE_UNROLL
     for (int i = 0; i < 4; i++) {
-        float4 scale = ((const float4 *)vs)[4 * i + threadIdx.x % 4];
         LANE_UNROLL
         for (int j = 0; j < 4; j++) {
-            w[i][j] = p[i][j] * tile_float(scale, j);
-            if (!sees_all && p[i][j] == 0.0f)
-                w[i][j] = 0.0f; /* nobody may have written there yet */
+            w[i][j] = p[i][j] * tile_float(scale[i], j);
+            if (!sees_all)
+                w[i][j] = fmaxf(w[i][j], 0.0f);
             peak = fmaxf(peak, w[i][j]);
         }
     }
@@ -260,23 +292,17 @@ LANE float tile_weights(const float p[4][4], const float *vs, uint32_t low[4], u
     return peak >= ARITH_TINY ? peak / ARITH_WEIGHT_MAX : 0.0f;
 }
 
-/* out[r][i] = element 8 t + i of block b of the chunk's weighted values. The planes' sums are under 2^21 and become
+/* out[r][i] = element 8 t + i of a block of the chunk's weighted values. The planes' sums are under 2^21 and become
  * floats exactly; so does 256 times the high one, and the fused operation rounds the sum once, as a conversion of the
  * whole integer would. */
-template <int ROWS, bool swizzled, bool sees_all>
-LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t b, float out[ROWS][8])
+template <int ROWS, bool sees_all>
+LANE void tile_weigh(const float p[ROWS][4][4], const struct tile_piece *v, float out[ROWS][8])
 {
-    uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, low[2][4] = {{0}}, high[2][4] = {{0}};
-    uint4 near[2], far[2];
+    uint32_t low[2][4] = {{0}}, high[2][4] = {{0}};
     float scale[ROWS];
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++)
-        scale[r] = tile_weights<sees_all>(p[r], c->vs + b * ARITH_CHUNK, low[r], high[r]);
-    LANE_UNROLL
-    for (int h = 0; h < 2; h++) {
-        near[h] = tile_values<swizzled>(c->v, b, 8 * h + t, g);
-        far[h] = tile_values<swizzled>(c->v, b, 8 * h + 4 + t, g);
-    }
+        scale[r] = tile_weights<sees_all>(p[r], v->scale, low[r], high[r]);
     LANE_UNROLL
     for (int j = 0; j < 4; j++) {
         int32_t sum_low[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
@@ -285,9 +311,9 @@ LANE void tile_weigh(const float p[ROWS][4][4], const struct chunk *c, uint32_t 
         for (int h = 0; h < 2; h++) {
             uint32_t a_low[4] = {low[0][2 * h], low[1][2 * h], low[0][2 * h + 1], low[1][2 * h + 1]};
             uint32_t a_high[4] = {high[0][2 * h], high[1][2 * h], high[0][2 * h + 1], high[1][2 * h + 1]};
-            uint32_t v[2] = {tile_word(near[h], j), tile_word(far[h], j)};
-            lane_mma_bytes(sum_low, a_low, v);
-            lane_mma_bytes(sum_high, a_high, v);
+            uint32_t b[2] = {tile_word(v->near[h], j), tile_word(v->far[h], j)};
+            lane_mma_bytes(sum_low, a_low, b);
+            lane_mma_bytes(sum_high, a_high, b);
         }
         LANE_UNROLL
         for (int r = 0; r < ROWS; r++) {
