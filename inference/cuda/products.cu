@@ -175,7 +175,6 @@ static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, f
 {
     LANE_SHARED(uint8_t, shared);
     struct lane_run<F> w;
-    lane_next();
     load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
@@ -201,6 +200,7 @@ static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, f
                 total[i] = add_sums(sums + (warp + i * warps) * round * WARP + lane, end - first, total[i]);
         __syncthreads();
     }
+    lane_next();
     const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
     LANE_UNROLL
     for (uint32_t i = 0; i < 2; i++)
