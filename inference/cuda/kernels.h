@@ -40,11 +40,12 @@ void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, s
 /* -- products.cu -- */
 
 /* A batch as input of products, in int8 blocks: q[cols, 256 R] zero-padded, R runs; s[cols, 8 R] or, wide, [cols, R];
- * sums[cols, 16 R] of 16 neighbours each. q NULL: no product asks for these blocks. */
+ * sums[cols, 16 R] of 16 neighbours each, and the same as binary16, exact. q NULL: no product asks for these blocks. */
 struct cuda_blocks {
     int8_t *q;
     float *s;
     int16_t *sums;
+    uint16_t *halves; /* wide blocks only, else NULL */
 };
 struct cuda_input {
     uint32_t n, cols;

@@ -296,6 +296,16 @@ LANE void lane_mark(uint8_t *finite, const uint32_t *slot, uint32_t c)
     finite[slot ? slot[c] : c] = 0;
 }
 
+/* An integer below 2,049 as binary16, exact. */
+LANE uint32_t lane_half_bits(int x)
+{
+#ifdef __CUDACC__
+    return __half_as_ushort(__int2half_rn(x));
+#else
+    return emulate_half_bits(x);
+#endif
+}
+
 /* binary16 bits to binary32, exact. */
 LANE float lane_half(uint16_t bits)
 {

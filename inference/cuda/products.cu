@@ -140,6 +140,7 @@ LANE void one_run(const struct product *p, const struct product_part *part, cons
 LANE float add_sums(const float *sums, uint32_t n, float total)
 {
     uint32_t r = 0;
+    LANE_UNROLL_BY(1)
     for (; r + 8 <= n; r += 8) {
         float v[8];
         LANE_UNROLL
@@ -149,6 +150,7 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
         for (uint32_t i = 0; i < 8; i++)
             total = total + v[i];
     }
+    LANE_UNROLL_BY(1)
     for (; r < n; r++)
         total = total + sums[r * WARP];
     return total;
@@ -195,7 +197,7 @@ static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, f
         }
         __syncthreads();
         LANE_UNROLL
-        for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
             if (warp + i * warps < cols)
                 total[i] = add_sums(sums + (warp + i * warps) * round * WARP + lane, end - first, total[i]);
         __syncthreads();
@@ -203,7 +205,7 @@ static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, f
     lane_next();
     const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
     LANE_UNROLL
-    for (uint32_t i = 0; i < 2; i++)
+    for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
         if (warp + i * warps < cols && row < rows)
             product_put(&p, product_to(&p, &part, from + warp + i * warps), row, total[i]);
 }
@@ -237,6 +239,8 @@ template <class F> static void launch_one(void *stream, const struct product *p)
 
 /* Picks of an expert, on the average, from which on the unit for matrices is worth its tiles of 64 columns. */
 #define PICKS_MANY 8u
+/* Columns from which on groups of warps are worth their tiles of 128. */
+#define COLS_OF_GROUPS 65u
 
 template <class F> static void multiply(void *stream, const struct product *p)
 {
@@ -244,7 +248,7 @@ template <class F> static void multiply(void *stream, const struct product *p)
         launch_one<F>(stream, p);
     else if (p->cols <= COLS_FEW || (p->begin && p->picks / p->z < PICKS_MANY))
         launch_few<F, false, false>(stream, p);
-    else
+    else if ((p->begin ? p->picks / p->z : p->cols) < COLS_OF_GROUPS || !product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 

@@ -87,6 +87,9 @@ static inline uint32_t product_rows(const struct product *p)
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);
 
+/* -- matmul_group.cu: the same where GPU and format have it; false: they have not -- */
+bool product_by_groups(void *stream, uint32_t type, const struct product *p);
+
 /* -- floats.cu: a matrix of floats, any number of columns -- */
 void product_floats(void *stream, uint32_t type, const struct product *p);
 

@@ -21,7 +21,7 @@ static size_t part(size_t bytes)
 size_t cuda_blocks_bytes(uint32_t n, uint32_t cols)
 {
     size_t all = (size_t)runs_of(n) * cols;
-    return part(all * ARITH_RUN) + part(all * 32) + part(all * 32);
+    return part(all * ARITH_RUN) + 3 * part(all * 32);
 }
 
 struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool is_wide)
@@ -32,6 +32,7 @@ struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool 
     b.q = (int8_t *)at;
     b.s = (float *)(at + part(all * ARITH_RUN));
     b.sums = (int16_t *)(at + part(all * ARITH_RUN) + part(all * (is_wide ? 4 : 32)));
+    b.halves = is_wide ? (uint16_t *)((uint8_t *)b.sums + part(all * 32)) : nullptr;
     return b;
 }
 
@@ -80,6 +81,8 @@ LANE void put_words(uint2 q, const struct cuda_blocks *out, size_t run, uint32_t
     *(uint2 *)(out->q + run * ARITH_RUN + lane * LANE_ELEMENTS) = q;
     if (lane % 2 == 0)
         out->sums[run * 16 + lane / 2] = (int16_t)sum;
+    if (lane % 2 == 0 && out->halves)
+        out->halves[run * 16 + lane / 2] = (uint16_t)lane_half_bits(sum);
 }
 
 /* A run of a column, this lane's elements of it, into the blocks that have memory. */

@@ -70,6 +70,9 @@ void emulate_wait_block(const char *what);
 /* Leaves `bytes` <= 64 of this lane and waits for the warp; what lane i left is then at result + 64 i. */
 const unsigned char *emulate_exchange(const char *what, const void *mine, size_t bytes);
 
+/* Comes to barrier `id` of the block, to which `threads` come in all, and waits for them or goes on. */
+void emulate_meet(unsigned id, unsigned threads, bool waits);
+
 static inline void __syncthreads(void)
 {
     emulate_wait_block("__syncthreads");
@@ -236,6 +239,15 @@ static inline float __fmaf_rn(float a, float b, float c)
 static inline float __int2float_rn(int x)
 {
     return (float)x;
+}
+
+/* Of an integer below 2,048. */
+static inline unsigned emulate_half_bits(int x)
+{
+    unsigned size = x < 0 ? -(unsigned)x : (unsigned)x, power = 0;
+    while (size >> power > 1)
+        power++;
+    return size ? (x < 0 ? 0x8000u : 0u) | (power + 15) << 10 | (size << (10 - power) & 0x3FFu) : 0u;
 }
 
 /* -- launching -- */
