@@ -238,6 +238,18 @@ static inline size_t lane_shared_most(void)
 #endif
 }
 
+static inline uint32_t lane_processors(void)
+{
+#ifdef __CUDACC__
+    int device = 0, n = 1;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
+    return (uint32_t)n;
+#else
+    return emulate_processors();
+#endif
+}
+
 /* -- loads -- */
 
 /* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
