@@ -266,6 +266,17 @@ LANE uint4 lane_load_once(const void *global)
 #endif
 }
 
+/* What other blocks of the same kernel wrote, behind __threadfence: not from the nearest cache, which may have what was
+ * there before. */
+template <typename T> LANE T lane_load_new(const T *global)
+{
+#ifdef __CUDACC__
+    return __ldcg(global);
+#else
+    return *global;
+#endif
+}
+
 /* -- what arith.h and arith_fn.h do not have -- */
 
 /* Sums in a register that begins as LANE_ZERO become floats by one subtraction: exact for |sum| < 2^22. */
