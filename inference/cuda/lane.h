@@ -253,7 +253,7 @@ static inline uint32_t lane_processors(void)
     (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
     return (uint32_t)n;
 #else
-    return EMULATED_PROCESSORS;
+    return emulate_processors();
 #endif
 }
 
@@ -270,6 +270,17 @@ LANE uint4 lane_load_once(const void *global)
     return v;
 #else
     return *(const uint4 *)global;
+#endif
+}
+
+/* What other blocks of the same kernel wrote, behind __threadfence: not from the nearest cache, which may have what was
+ * there before. */
+template <typename T> LANE T lane_load_new(const T *global)
+{
+#ifdef __CUDACC__
+    return __ldcg(global);
+#else
+    return *global;
 #endif
 }
 
