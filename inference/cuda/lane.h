@@ -238,6 +238,18 @@ static inline size_t lane_shared_most(void)
 #endif
 }
 
+static inline uint32_t lane_processors(void)
+{
+#ifdef __CUDACC__
+    int device = 0, n = 1;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
+    return (uint32_t)n;
+#else
+    return emulate_processors();
+#endif
+}
+
 /* -- loads -- */
 
 /* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
@@ -251,6 +263,17 @@ LANE uint4 lane_load_once(const void *global)
     return v;
 #else
     return *(const uint4 *)global;
+#endif
+}
+
+/* What other blocks of the same kernel wrote, behind __threadfence: not from the nearest cache, which may have what was
+ * there before. */
+template <typename T> LANE T lane_load_new(const T *global)
+{
+#ifdef __CUDACC__
+    return __ldcg(global);
+#else
+    return *global;
 #endif
 }
 
@@ -275,6 +298,16 @@ LANE float lane_fold(float stripe)
 LANE void lane_mark(uint8_t *finite, const uint32_t *slot, uint32_t c)
 {
     finite[slot ? slot[c] : c] = 0;
+}
+
+/* An integer below 2,049 as binary16, exact. */
+LANE uint32_t lane_half_bits(int x)
+{
+#ifdef __CUDACC__
+    return __half_as_ushort(__int2half_rn(x));
+#else
+    return emulate_half_bits(x);
+#endif
 }
 
 /* binary16 bits to binary32, exact. */

@@ -211,6 +211,8 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
 
 /* Picks of an expert, on the average, from which on the unit for matrices is worth its tiles of 64 columns. */
 #define PICKS_MANY 8u
+/* Columns from which on groups of warps are worth their tiles of 128. */
+#define COLS_OF_GROUPS 65u
 
 template <class F> static void multiply(void *stream, const struct product *p)
 {
@@ -218,7 +220,7 @@ template <class F> static void multiply(void *stream, const struct product *p)
         launch_few<F, true>(stream, p);
     else if (p->cols <= few<F, false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
         launch_few<F, false>(stream, p);
-    else
+    else if ((p->begin ? p->picks / p->z : p->cols) < COLS_OF_GROUPS || !product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 

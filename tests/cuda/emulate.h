@@ -69,6 +69,9 @@ void emulate_wait_block(const char *what);
 /* Leaves `bytes` <= 64 of this lane and waits for the warp; what lane i left is then at result + 64 i. */
 const unsigned char *emulate_exchange(const char *what, const void *mine, size_t bytes);
 
+/* Comes to barrier `id` of the block, to which `threads` come in all, and waits for them or goes on. */
+void emulate_meet(unsigned id, unsigned threads, bool waits);
+
 static inline void __syncthreads(void)
 {
     emulate_wait_block("__syncthreads");
@@ -237,6 +240,15 @@ static inline float __int2float_rn(int x)
     return (float)x;
 }
 
+/* Of an integer below 2,048. */
+static inline unsigned emulate_half_bits(int x)
+{
+    unsigned size = x < 0 ? -(unsigned)x : (unsigned)x, power = 0;
+    while (size >> power > 1)
+        power++;
+    return size ? (x < 0 ? 0x8000u : 0u) | (power + 15) << 10 | (size << (10 - power) & 0x3FFu) : 0u;
+}
+
 /* -- launching -- */
 
 /* A thread waits for the kernel before its own, which on a GPU may still run (lane_begin): one that never does ends the
@@ -247,6 +259,11 @@ void emulate_waited(void);
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
 size_t emulate_shared_most(void);
+/* Few, so that blocks have more than one tile. */
+static inline unsigned emulate_processors(void)
+{
+    return 3;
+}
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
 /* While launches are recorded they are kept, with copies of their arguments, instead of run. */
