@@ -2,27 +2,30 @@
  * let it work in the background (lane_group.h). Wide formats whose weights times their scales are two planes of 8 bits:
  * so a run of 256 is nothing but products, and the int32 sums of its planes are made one or two terms behind it.
  *
- * A block has 128 rows and 128 columns and three groups. One copies runs to shared memory, up to STAGES ahead. The
- * other two have 64 rows each and take turns: while one's products run, the other makes floats of its sums. */
+ * A block takes one tile of 128 rows and 128 columns after the other, and has three groups. One copies runs to shared
+ * memory, as far ahead as there are stages, over the ends of tiles. The other two have 64 rows each and take turns:
+ * while one's products run, the other makes floats of its sums. Runs are counted through all tiles of a block. */
 #include "inference/cuda/fragments.cuh"
 #include "inference/cuda/lane_group.h"
 #include "inference/cuda/products.cuh"
 
-#define GROUPS      2u /* that multiply */
-#define THREADS     ((GROUPS + 1) * GROUP)
-#define TILES       4u /* of 32 rows in a block */
-#define ROWS        (TILES * REPACK_ROWS)
-#define COLS        GROUP_COLS
-#define NT          (COLS / 8)
-#define SLAB        (COLS * SLAB_BYTES)
-#define STAGES_MOST 4u
-#define LAG         1u /* runs on their way behind the one that is said to be there */
+#define SHARED_BYTES (227u << 10) /* of a block, on Hopper */
+#define GROUPS       2u           /* that multiply */
+#define THREADS      ((GROUPS + 1) * GROUP)
+#define TILES        4u /* of 32 rows in a block */
+#define ROWS         (TILES * REPACK_ROWS)
+#define COLS         GROUP_COLS
+#define NT           (COLS / 8)
+#define SLAB         (COLS * SLAB_BYTES)
+#define STAGES_MOST  4u
+#define LAG          1u /* runs on their way behind the one that is said to be there */
 
 /* Registers of a thread that multiplies, and of one that copies: together what a block of THREADS has. */
 #define REGISTERS_MANY 232
 #define REGISTERS_FEW  40
 
-/* -- barriers: run r is in its stage (for each group), both groups are done with it, a group's turn -- */
+/* -- barriers: a run is in its stage (for each group), both groups are done with it, a group's turn, all that copy --
+ */
 LANE uint32_t is_full(uint32_t stage, uint32_t group)
 {
     return 1 + stage * GROUPS + group;
@@ -35,6 +38,7 @@ LANE uint32_t has_turn(uint32_t group)
 {
     return 1 + STAGES_MOST * (GROUPS + 1) + group;
 }
+#define COPIES_MEET 15u
 
 /* -- a run in shared memory -- */
 
@@ -44,76 +48,129 @@ struct stage {
     uint16_t *sums; /* [cols, 16] binary16; piece i of column c in place i exclusive-or c / 4 % 2 */
     float *s;       /* [cols] */
 };
-template <class F> static __host__ __device__ inline uint32_t stage_bytes(void)
+template <class F> static __host__ __device__ constexpr uint32_t stage_bytes(void)
 {
     return (2 * SLAB + TILES * F::run_bytes + COLS * ((F::has_min ? 32 : 0) + 4) + 1023) / 1024 * 1024;
 }
-template <class F> LANE struct stage stage_at(uint8_t *first, uint32_t i)
+
+/* What lies in front of the stages: of a tile's columns, which of the result each is, and which of the input. They are
+ * written when its copying begins, `stages` runs or more ahead of when the last group puts down the tile's totals. */
+template <class F> struct front {
+    static constexpr uint32_t slots = STAGES_MOST + 2;
+    uint32_t to[slots][COLS], from[2][COLS];
+};
+template <class F> struct stages_of {
+    static constexpr uint32_t most = (SHARED_BYTES - sizeof(struct front<F>) - 1024) / stage_bytes<F>(),
+                              n = most < STAGES_MOST ? most : STAGES_MOST,
+                              shared = sizeof(struct front<F>) + 1024 + n * stage_bytes<F>();
+    static_assert(n >= LAG + 2, "a run is copied while two groups are at two others");
+};
+template <class F> LANE uint8_t *first_stage(uint8_t *shared)
+{
+    uint8_t *first = shared + sizeof(struct front<F>);
+    return first + (1024 - lane_shared_at(first) % 1024) % 1024;
+}
+/* Of run k of all. */
+template <class F> LANE struct stage stage_at(uint8_t *first, uint32_t k)
 {
     struct stage s;
-    s.q = first + i * stage_bytes<F>();
+    s.q = first + k % stages_of<F>::n * stage_bytes<F>();
     s.w = s.q + 2 * SLAB;
     s.sums = (uint16_t *)(s.w + TILES * F::run_bytes);
     s.s = (float *)(s.sums + (F::has_min ? COLS * 16 : 0));
     return s;
 }
 
-/* What lies in front of the stages: columns of the result, and what each has of the input; behind the last the last. */
-struct columns {
-    uint32_t to[COLS], from[COLS];
+/* -- tiles -- */
+
+struct tiles {
+    uint32_t rows, cols; /* how many, of a matrix */
 };
-static size_t shared_bytes(uint32_t stages, uint32_t stage)
+struct tile {
+    struct product_matrix matrix;
+    struct product_part part;
+    uint32_t row, col; /* where it begins */
+};
+/* Tile i of all; false if it is behind the matrix's rows or columns. */
+LANE bool tile_at(const struct product *p, struct tiles all, uint32_t i, struct tile *t)
 {
-    return sizeof(struct columns) + 1024 + stages * stage;
+    const uint32_t z = i / (all.rows * all.cols);
+    t->matrix = product_matrix_at(p, z);
+    t->part = product_part_at(p, z);
+    t->row = i % all.rows * ROWS;
+    t->col = i / all.rows % all.cols * COLS;
+    return t->row < t->matrix.rows && t->col < t->part.cols;
 }
 
 /* -- the group that copies -- */
 
 template <class F>
-LANE void copy_run(const struct product *p, const uint8_t *w, uint32_t packs, const struct columns *c,
-                   const struct stage *s, uint32_t r)
+LANE void copy_run(const struct product *p, const struct tile *t, const uint32_t *from, const struct stage *s,
+                   uint32_t r)
 {
-    const uint32_t pieces = F::run_bytes / 16, i0 = threadIdx.x % GROUP;
+    const uint32_t pieces = F::run_bytes / 16, packs = (t->matrix.rows + REPACK_ROWS - 1) / REPACK_ROWS,
+                   i0 = threadIdx.x % GROUP;
     for (uint32_t i = i0; i < TILES * pieces; i += GROUP) {
-        uint32_t pack = min(blockIdx.x * TILES + i / pieces, packs - 1);
-        lane_copy16(s->w + i * 16, w + ((size_t)pack * p->runs + r) * F::run_bytes + i % pieces * 16);
+        uint32_t pack = min(t->row / REPACK_ROWS + i / pieces, packs - 1);
+        lane_copy16(s->w + i * 16, t->part.w + ((size_t)pack * p->runs + r) * F::run_bytes + i % pieces * 16);
     }
     for (uint32_t i = i0; i < COLS * 16; i += GROUP) {
         uint32_t col = i / 16, piece = i % 16;
-        size_t at = (size_t)c->from[col] * p->runs + r;
+        size_t at = (size_t)from[col] * p->runs + r;
         lane_copy16(s->q + piece / 8 * SLAB + slab_piece(col, piece % 8), p->in.q + at * ARITH_RUN + piece * 16);
     }
-    const size_t at = (size_t)c->from[i0] * p->runs + r;
+    const size_t at = (size_t)from[i0] * p->runs + r;
     if constexpr (F::has_min)
         for (uint32_t i = 0; i < 2; i++)
             lane_copy16(s->sums + i0 * 16 + (i ^ i0 / 4 % 2) * 8, p->in.halves + at * 16 + i * 8);
     lane_copy4(s->s + i0, p->in.s + at);
 }
 
-/* Run r is there. */
-LANE void say_full(uint32_t r, uint32_t stages)
+/* Run k is there. */
+template <class F> LANE void say_full(uint32_t k)
 {
     lane_publish();
     for (uint32_t group = 0; group < GROUPS; group++)
-        lane_arrive(is_full(r % stages, group), 2 * GROUP);
+        lane_arrive(is_full(k % stages_of<F>::n, group), 2 * GROUP);
 }
 
+/* The tile's runs, of which the first is run k; returns which is the next tile's. */
 template <class F>
-LANE void copy_runs(const struct product *p, const uint8_t *w, uint32_t packs, const struct columns *c, uint8_t *first,
-                    uint32_t stages)
+LANE uint32_t copy_tile(const struct product *p, const struct tile *t, const uint32_t *from, uint8_t *first, uint32_t k)
 {
-    for (uint32_t r = 0; r < p->runs + LAG; r++) {
-        if (r < p->runs) {
-            struct stage s = stage_at<F>(first, r % stages);
-            if (r >= stages)
-                lane_meet(is_empty(r % stages), THREADS);
-            copy_run<F>(p, w, packs, c, &s, r);
-        }
+    for (uint32_t r = 0; r < p->runs; r++, k++) {
+        struct stage s = stage_at<F>(first, k);
+        if (k >= stages_of<F>::n)
+            lane_meet(is_empty(k % stages_of<F>::n), THREADS);
+        copy_run<F>(p, t, from, &s, r);
         lane_copy_end();
         lane_copy_wait<LAG>();
-        if (r >= LAG)
-            say_full(r - LAG, stages);
+        if (k >= LAG)
+            say_full<F>(k - LAG);
     }
+    return k;
+}
+
+template <class F> LANE void copy_tiles(const struct product *p, struct tiles all, struct front<F> *c, uint8_t *first)
+{
+    const uint32_t col = threadIdx.x % GROUP;
+    uint32_t k = 0, seen = 0;
+    for (uint32_t i = blockIdx.x; i < all.rows * all.cols * p->z; i += gridDim.x) {
+        struct tile t;
+        if (!tile_at(p, all, i, &t))
+            continue;
+        uint32_t *to = c->to[seen % c->slots], *from = c->from[seen % 2];
+        to[col] = product_to(p, &t.part, min(t.col + col, t.part.cols - 1));
+        from[col] = product_from(p, to[col]);
+        seen++;
+        lane_meet(COPIES_MEET, GROUP);
+        k = copy_tile<F>(p, &t, from, first, k);
+    }
+    lane_copy_wait<0>();
+    for (uint32_t last = k < LAG ? k : LAG; last > 0; last--)
+        say_full<F>(k - last);
+    for (uint32_t last = k < stages_of<F>::n ? k : stages_of<F>::n; last > 0; last--)
+        lane_meet(is_empty((k - last) % stages_of<F>::n), THREADS);
 }
 
 /* -- a group that multiplies -- */
@@ -247,101 +304,104 @@ LANE void add_run(const struct stage *s, const struct place *at, const int32_t l
     }
 }
 
+/* The tile's runs from run k on: total = their sum. */
 template <class F>
-LANE void multiply_runs(const struct product *p, struct place *at, uint32_t group, uint8_t *first, uint32_t stages,
+LANE void multiply_tile(uint32_t runs, struct place *at, uint32_t group, uint8_t *first, uint32_t k,
                         float total[GROUP_PARTS])
 {
     const uint32_t pack = group * (TILES / GROUPS) + threadIdx.x % GROUP / (2 * WARP);
-    for (uint32_t r = 0; r < p->runs; r++) {
-        struct stage s = stage_at<F>(first, r % stages);
+    LANE_UNROLL
+    for (uint32_t i = 0; i < GROUP_PARTS; i++)
+        total[i] = 0.0f;
+    LANE_UNROLL_BY(1)
+    for (uint32_t end = k + runs; k < end; k++) {
+        struct stage s = stage_at<F>(first, k);
         int32_t low[GROUP_PARTS], high[GROUP_PARTS];
         at->run = s.w + pack * F::run_bytes;
-        lane_meet(is_full(r % stages, group), 2 * GROUP);
-        begin_sums<F>(&s, at, r || group ? has_turn(group) : 0, low, high);
-        if (group == 0 || r + 1 < p->runs)
-            lane_arrive(has_turn(1 - group), GROUPS * GROUP);
+        lane_meet(is_full(k % stages_of<F>::n, group), 2 * GROUP);
+        begin_sums<F>(&s, at, k || group ? has_turn(group) : 0, low, high);
+        lane_arrive(has_turn(1 - group), GROUPS * GROUP);
         lane_group_wait<0>();
         add_run<F>(&s, at, low, high, total);
-        if (r + stages < p->runs)
-            lane_arrive(is_empty(r % stages), THREADS);
+        lane_arrive(is_empty(k % stages_of<F>::n), THREADS);
     }
 }
 
 /* What is added to is fetched ahead of the stores, which might change it for all that the compiler knows. */
-#define PUT_AT_ONCE 16u
-LANE void put_totals(const struct product *p, const struct place *at, uint32_t row, const uint32_t *to, uint32_t left,
-                     const float total[GROUP_PARTS])
+LANE void put_totals(const struct product *p, const struct tile *t, uint32_t row, const uint32_t *to,
+                     const struct place *at, float total[GROUP_PARTS])
 {
-    const struct product_matrix m = product_matrix_of(p);
+    const struct product_matrix *m = &t->matrix;
+    const uint32_t left = t->part.cols - t->col;
+    float old[GROUP_PARTS];
     LANE_UNROLL
-    for (uint32_t i = 0; i < GROUP_PARTS; i += PUT_AT_ONCE) {
-        float *out[PUT_AT_ONCE], old[PUT_AT_ONCE], bias[PUT_AT_ONCE];
-        LANE_UNROLL
-        for (uint32_t j = 0; j < PUT_AT_ONCE; j++) {
-            uint32_t r = row + j % 4 / 2 * 8 + at->g, c = (i + j) / 4 * 8 + 2 * at->t + j % 2;
-            bool is_there = r < m.rows && c < left;
-            out[j] = is_there ? m.out + (size_t)to[c] * m.rows + r : nullptr;
-            old[j] = is_there && p->adds ? *out[j] : 0.0f;
-            bias[j] = is_there && m.bias ? m.bias[r] : 0.0f;
-        }
-        LANE_UNROLL
-        for (uint32_t j = 0; j < PUT_AT_ONCE; j++) {
-            float sum = m.bias ? total[i + j] + bias[j] : total[i + j];
-            if (out[j])
-                *out[j] = p->adds ? old[j] + sum : sum;
-        }
+    for (uint32_t i = 0; i < GROUP_PARTS; i++) {
+        uint32_t r = row + i % 4 / 2 * 8 + at->g, c = i / 4 * 8 + 2 * at->t + i % 2;
+        old[i] = p->adds && r < m->rows && c < left ? m->out[(size_t)to[c] * m->rows + r] : 0.0f;
     }
-}
-
-/* -- the kernel -- */
-
-template <class F> LANE void multiply_block(const struct product *p, uint32_t stages)
-{
-    LANE_SHARED(uint8_t, shared);
-    const struct product_part part = product_part_of(p);
-    const uint32_t rows = product_matrix_of(p).rows, packs = (rows + REPACK_ROWS - 1) / REPACK_ROWS,
-                   from = blockIdx.y * COLS, group = threadIdx.x / GROUP, lane = threadIdx.x % WARP,
-                   warp = threadIdx.x % GROUP / WARP;
-    if (from >= part.cols || blockIdx.x * ROWS >= rows)
-        return;
-    struct columns *c = (struct columns *)shared;
-    uint8_t *first = shared + sizeof *c;
-    first += (1024 - lane_shared_at(first) % 1024) % 1024;
-    for (uint32_t i = threadIdx.x; i < COLS; i += THREADS) {
-        c->to[i] = product_to(p, &part, min(from + i, part.cols - 1));
-        c->from[i] = product_from(p, c->to[i]);
-    }
-    __syncthreads();
-    if (group == GROUPS) {
-        lane_registers_fewer<REGISTERS_FEW>();
-        copy_runs<F>(p, part.w, packs, c, first, stages);
-    } else {
-        lane_registers_more<REGISTERS_MANY>();
-        float total[GROUP_PARTS] = {0.0f};
-        struct place at = {nullptr, warp % 2 * 16, lane / 4, lane % 4};
-        multiply_runs<F>(p, &at, group, first, stages, total);
-        put_totals(p, &at, blockIdx.x * ROWS + group * 64 + warp * 16, c->to, part.cols - from, total);
+    LANE_UNROLL
+    for (uint32_t i = 0; i < GROUP_PARTS; i++) {
+        uint32_t r = row + i % 4 / 2 * 8 + at->g, c = i / 4 * 8 + 2 * at->t + i % 2;
+        float sum = m->bias && r < m->rows ? total[i] + m->bias[r] : total[i];
+        if (r < m->rows && c < left)
+            m->out[(size_t)to[c] * m->rows + r] = p->adds ? old[i] + sum : sum;
     }
 }
 
 template <class F>
-static __global__ void __launch_bounds__(THREADS, 1) multiply_by_groups(struct product p, uint32_t stages)
+LANE void multiply_tiles(const struct product *p, struct tiles all, uint32_t group, const struct front<F> *c,
+                         uint8_t *first)
+{
+    const uint32_t lane = threadIdx.x % WARP, row = threadIdx.x / WARP * 16;
+    struct place at = {nullptr, row % REPACK_ROWS, lane / 4, lane % 4};
+    uint32_t k = 0, seen = 0;
+    for (uint32_t i = blockIdx.x; i < all.rows * all.cols * p->z; i += gridDim.x) {
+        struct tile t;
+        float total[GROUP_PARTS];
+        if (!tile_at(p, all, i, &t))
+            continue;
+        multiply_tile<F>(p->runs, &at, group, first, k, total);
+        tile_at(p, all, i, &t); /* again: what lies between needs its registers */
+        put_totals(p, &t, t.row + row, c->to[seen % c->slots], &at, total);
+        k += p->runs;
+        seen++;
+    }
+    if (k && group == 0)
+        lane_meet(has_turn(group), GROUPS * GROUP); /* the other's last word */
+}
+
+/* -- the kernel -- */
+
+template <class F> LANE void multiply_block(const struct product *p, struct tiles all)
+{
+    LANE_SHARED(uint8_t, shared);
+    struct front<F> *c = (struct front<F> *)shared;
+    uint8_t *first = first_stage<F>(shared);
+    const uint32_t group = threadIdx.x / GROUP;
+    if (group == GROUPS) {
+        lane_registers_fewer<REGISTERS_FEW>();
+        copy_tiles<F>(p, all, c, first);
+    } else {
+        lane_registers_more<REGISTERS_MANY>();
+        multiply_tiles<F>(p, all, group, c, first);
+    }
+}
+
+template <class F>
+static __global__ void __launch_bounds__(THREADS, 1) multiply_by_groups(struct product p, struct tiles all)
 {
     lane_begin();
     if (GROUP_IS_HERE)
-        multiply_block<F>(&p, stages);
+        multiply_block<F>(&p, all);
 }
 
-/* As many runs in shared memory as there is room for; false: it takes more than this GPU has. */
+/* As many blocks as there are processors, each of which has room for one. */
 template <class F> static bool launch_groups(void *stream, const struct product *p)
 {
-    uint32_t stages = STAGES_MOST;
-    while (stages > LAG && shared_bytes(stages, stage_bytes<F>()) > lane_shared_most())
-        stages--;
-    if (stages <= LAG)
-        return false;
-    dim3 grid((product_rows(p) + ROWS - 1) / ROWS, (p->cols + COLS - 1) / COLS, p->z);
-    launch(multiply_by_groups<F>, grid, dim3(THREADS), shared_bytes(stages, stage_bytes<F>()), stream, *p, stages);
+    const struct tiles all = {(product_rows(p) + ROWS - 1) / ROWS, (p->cols + COLS - 1) / COLS};
+    const uint32_t n = all.rows * all.cols * p->z, processors = lane_processors();
+    launch(multiply_by_groups<F>, dim3(n < processors ? n : processors), dim3(THREADS), stages_of<F>::shared, stream,
+           *p, all);
     return true;
 }
 
