@@ -84,6 +84,9 @@ static inline uint32_t product_rows(const struct product *p)
     return rows;
 }
 
+/* -- matmul_some.cu: a blocked format, 2 to 64 columns; of experts any number, of which most have about `cols` -- */
+void product_some(void *stream, uint32_t type, const struct product *p, uint32_t cols);
+
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);
 

@@ -11,11 +11,12 @@
 #define THREADS_AT_MOST 1024u
 #define SLOT            64u
 #define SHARED_AT_MOST  (227u << 10) /* of a block, on the largest GPUs */
+#define BARRIERS        16u          /* of a block, the first is everybody's */
 
 dim3 gridDim, blockDim, blockIdx;
 const dim3 *emulate_thread;
 
-enum state { READY, WAITS_WARP, WAITS_BLOCK, DONE };
+enum state { READY, WAITS_WARP, WAITS_BLOCK, WAITS_BARRIER, DONE };
 
 struct fiber {
     void *sp; /* where it left off, on its stack */
@@ -23,6 +24,7 @@ struct fiber {
     dim3 index;
     enum state state;
     const char *what; /* it waits in */
+    unsigned barrier; /* it waits at */
     bool has_waited;  /* for the kernel before */
     unsigned turn;    /* warp operations so far: which half of the warp's slots is written */
 };
@@ -31,7 +33,12 @@ struct warp {
     unsigned char slot[2][32][SLOT];
 };
 
+struct barrier {
+    unsigned threads, here; /* that come to it, and that have */
+};
+
 static std::vector<fiber> fibers;
+static barrier barriers[BARRIERS];
 static std::vector<warp> warps;
 static unsigned char *stacks;
 static size_t current;
@@ -53,6 +60,16 @@ void emulate_set_shared(size_t bytes)
 size_t emulate_shared_most(void)
 {
     return shared_most;
+}
+
+static unsigned processors = 132;
+void emulate_set_processors(unsigned n)
+{
+    processors = n ? n : 132;
+}
+unsigned emulate_processors(void)
+{
+    return processors;
 }
 
 void *emulate_shared(void)
@@ -163,6 +180,28 @@ void emulate_wait_block(const char *what)
     wait(WAITS_BLOCK, what);
 }
 
+void emulate_meet(unsigned id, unsigned threads, bool waits)
+{
+    fiber &f = fibers[current];
+    f.what = "lane_meet";
+    if (id == 0 || id >= BARRIERS || threads % 32)
+        die("no such barrier", f);
+    barrier &b = barriers[id];
+    if (b.here && b.threads != threads)
+        die("threads do not agree how many come to a barrier", f);
+    b.threads = threads;
+    if (++b.here == threads) {
+        b.here = 0;
+        for (fiber &other : fibers)
+            if (other.state == WAITS_BARRIER && other.barrier == id)
+                other.state = READY;
+        return;
+    }
+    f.barrier = id;
+    if (waits)
+        wait(WAITS_BARRIER, f.what);
+}
+
 void emulate_waited(void)
 {
     fibers[current].has_waited = true;
@@ -195,17 +234,22 @@ static size_t in_order(size_t i, size_t n)
     }
 }
 
-/* Runs the lanes of a warp until all wait for the block or are done. */
+/* Runs the lanes of a warp until all wait for the block or at a barrier, or are done. */
 static void run_warp(size_t first, size_t n)
 {
     for (;;) {
-        size_t waiting = 0;
+        size_t waiting = 0, ready = 0;
         for (size_t i = 0; i < n; i++) {
             fiber &f = fibers[first + in_order(i, n)];
             if (f.state == READY)
                 run(first + in_order(i, n));
-            waiting += f.state == WAITS_WARP;
         }
+        for (size_t i = 0; i < n; i++) {
+            waiting += fibers[first + i].state == WAITS_WARP;
+            ready += fibers[first + i].state == READY; /* the last lane that came to a barrier woke them */
+        }
+        if (ready)
+            continue;
         if (!waiting)
             return;
         for (size_t i = 0; i < n; i++) {
@@ -235,27 +279,37 @@ static void run_block(size_t n, size_t shared)
         f.index = dim3((unsigned)(i % blockDim.x), (unsigned)(i / blockDim.x % blockDim.y),
                        (unsigned)(i / blockDim.x / blockDim.y));
         f.state = READY;
+        f.barrier = 0;
         f.turn = 0;
         f.has_waited = false;
         f.what = nullptr;
         prepare(f, stacks + i * STACK_BYTES);
     }
+    for (barrier &b : barriers)
+        b = barrier{0, 0};
     for (;;) {
-        size_t done = 0, warps_n = (n + 31) / 32;
+        size_t done = 0, ready = 0, warps_n = (n + 31) / 32;
         for (size_t w = 0; w < warps_n; w++) {
             size_t first = in_order(w, warps_n) * 32;
             run_warp(first, n - first < 32 ? n - first : 32);
         }
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             done += fibers[i].state == DONE;
+            ready += fibers[i].state == READY; /* others came to its barrier behind it */
+        }
+        if (ready)
+            continue;
         for (size_t i = 0; i < n && done == n; i++)
             if (!fibers[i].has_waited)
                 die("a thread did not wait for the kernel before", fibers[i]);
+        for (size_t i = 0; i < BARRIERS && done == n; i++)
+            if (barriers[i].here)
+                die("threads came to a barrier that others never did", fibers[0]);
         if (done == n)
             return check_shared(shared);
         for (size_t i = 0; i < n; i++) {
-            if (done && fibers[i].state != DONE)
-                die("threads have left that others wait for", fibers[i]);
+            if ((done && fibers[i].state != DONE) || fibers[i].state == WAITS_BARRIER)
+                die("others do not come to where threads wait for them", fibers[i]);
             fibers[i].state = READY;
         }
     }

@@ -69,6 +69,9 @@ void emulate_wait_block(const char *what);
 /* Leaves `bytes` <= 64 of this lane and waits for the warp; what lane i left is then at result + 64 i. */
 const unsigned char *emulate_exchange(const char *what, const void *mine, size_t bytes);
 
+/* Comes to barrier `id` of the block, to which `threads` come in all, and waits for them or goes on. */
+void emulate_meet(unsigned id, unsigned threads, bool waits);
+
 static inline void __syncthreads(void)
 {
     emulate_wait_block("__syncthreads");
@@ -247,6 +250,7 @@ void emulate_waited(void);
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
 size_t emulate_shared_most(void);
+unsigned emulate_processors(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
 /* While launches are recorded they are kept, with copies of their arguments, instead of run. */
