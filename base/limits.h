@@ -175,6 +175,7 @@
 #define TOKEN_PIECE_MAX     1024
 #define LOGPROBS_MAX        20 /* likeliest tokens told beside the chosen one: as many as OpenAI's API has */
 #define BATCH_MAX           4096
+#define LOGITS_ROWS         64 /* logits that are kept at once beside those of who writes: half a MiB a row */
 #define THREADS_MAX         256
 #define STOPS_MAX           16
 #define STOP_BYTES_MAX      256

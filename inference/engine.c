@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ENTER_GRAIN 8 /* rows that a thread reads out of the embedding at once: some 10 microseconds each */
+
 static size_t max_of(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -56,7 +58,6 @@ struct engine *engine_new(const struct engine_options *o)
     e->up = mem_array(n * mix, sizeof(float));
     e->back = mem_array(n * m->embed, sizeof(float));
     e->hidden = mem_array(n * m->embed, sizeof(float));
-    e->logits = model_writes(m) ? mem_array(n * m->vocab, sizeof(float)) : NULL;
     e->narrow = mem_new(ops_blocks_bytes(e->widest, n));
     e->wide = mem_new(ops_blocks_bytes(e->widest, n));
     e->position = mem_array(n, sizeof *e->position);
@@ -90,6 +91,16 @@ const struct model *engine_model(const struct engine *e)
     return e->m;
 }
 
+const struct ops *engine_ops(const struct engine *e)
+{
+    return e->ops;
+}
+
+struct pool *engine_pool(const struct engine *e)
+{
+    return e->pool;
+}
+
 uint32_t engine_batch_max(const struct engine *e)
 {
     return e->batch_max;
@@ -105,8 +116,9 @@ uint64_t engine_bytes(const struct engine *e)
     const struct model *m = e->m;
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
-    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix + vocab;
-    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 +
+    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix;
+    uint64_t logits = e->batch_max < 2 * LOGITS_ROWS ? e->batch_max : 2 * LOGITS_ROWS; /* as sched_batch.c has them */
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + logits * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max);
 }
 
@@ -183,18 +195,24 @@ void engine_trim(struct engine *e, uint64_t idle_bytes_max)
 
 /* -- a batch -- */
 
-void engine_enter(struct engine *e)
+static void enter_part(void *arg, size_t first, size_t end)
 {
+    struct engine *e = arg;
     const struct model *m = e->m;
     const struct ops_weight *w = &m->embedding;
-    for (uint32_t c = 0; c < e->n; c++) {
-        float *x = e->x + (size_t)c * m->embed;
+    for (size_t c = first; c < end; c++) {
+        float *x = e->x + c * m->embed;
         quant_read_row(w->type, w->data + e->rows[c].token * w->row_bytes, m->embed, x);
         if (m->kind->has & HAS_EMBED_SCALE)
             e->ops->scale(x, m->embed_scale, m->embed);
-        e->slot[c] = c;
+        e->slot[c] = (uint32_t)c;
         e->finite[c] = true;
     }
+}
+
+void engine_enter(struct engine *e)
+{
+    pool_run(e->pool, e->n, ENTER_GRAIN, enter_part, e);
 }
 
 /* Every row has its position, room for it, and its angles. */
@@ -206,6 +224,7 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
         struct engine_seq *s = rows[c].seq;
         CHECK(rows[c].token < e->m->vocab && s->length < e->context);
         e->position[c] = s->length++;
+        rows[c].logits = NULL;
         cache_reserve(&s->cache, e->position[c], rows[c].token);
         for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
             if (e->rope[i])
@@ -242,6 +261,76 @@ static void mark(struct engine *e, const float *x, size_t n, size_t cols)
             e->finite[e->slot[c]] = false;
 }
 
+/* -- logits -- */
+
+void engine_reserve_logits(struct engine *e, uint32_t rows)
+{
+    if (rows <= e->logits_rows)
+        return;
+    free(e->logits);
+    e->logits = mem_array((size_t)rows * e->m->vocab, sizeof *e->logits);
+    e->logits_rows = rows;
+}
+
+/* Rows [first, end) of those that go on have their logits at `logits`. */
+struct looking {
+    struct engine *e;
+    size_t first;
+    float *logits;
+};
+
+/* Capped where the model has it so; whether they are finite, and which is the largest where that is all. */
+static void look_part(void *arg, size_t first, size_t end)
+{
+    const struct looking *t = arg;
+    struct engine *e = t->e;
+    const size_t vocab = e->m->vocab;
+    for (size_t c = first; c < end; c++) {
+        uint32_t row = e->slot[t->first + c];
+        struct engine_row *r = &e->rows[row];
+        float *logits = t->logits + c * vocab;
+        if (e->m->cap_logits != 0.0f)
+            e->ops->soft_cap(logits, e->m->cap_logits, vocab);
+        bool finite = r->best_only ? ops_largest(e->ops, logits, vocab, &r->best) : e->ops->finite(logits, vocab);
+        if (!finite)
+            e->finite[row] = false;
+        r->logits = r->best_only ? NULL : logits;
+    }
+}
+
+/* Where the piece of those that go on which begins at `first` ends, and whether it has logits to be kept. */
+static size_t piece_end(const struct engine *e, size_t first, size_t told, bool *kept)
+{
+    size_t end = told - first < LOGITS_ROWS ? told : first + LOGITS_ROWS;
+    *kept = false;
+    for (size_t c = first; c < end; c++)
+        *kept = *kept || !e->rows[e->slot[c]].best_only;
+    return end;
+}
+
+/* Logits of the first `told` rows that go on, in pieces: those of which only the largest is asked for share memory. */
+static void tell(struct engine *e, size_t told)
+{
+    const size_t vocab = e->m->vocab;
+    size_t room = told < LOGITS_ROWS ? told : LOGITS_ROWS, at = 0;
+    bool kept;
+    for (size_t c = 0; c < told;) {
+        size_t end = piece_end(e, c, told, &kept);
+        room += kept ? end - c : 0;
+        c = end;
+    }
+    engine_reserve_logits(e, (uint32_t)room);
+    for (size_t c = 0, end; c < told; c = end) {
+        end = piece_end(e, c, told, &kept);
+        struct looking t = {e, c, e->logits + at * vocab};
+        struct ops_input in = engine_input(e, e->hidden + c * e->m->embed, e->m->embed, end - c, e->slot + c,
+                                           &e->m->output.w, NULL, NULL);
+        engine_product(e, &e->m->output, &in, t.logits);
+        pool_run(e->pool, end - c, 1, look_part, &t);
+        at += kept ? end - c : 0;
+    }
+}
+
 /* All layers, then hidden states and logits; how many rows went on to them. */
 static size_t run_here(struct engine *e)
 {
@@ -253,14 +342,7 @@ static size_t run_here(struct engine *e)
         return 0;
     engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
     mark(e, e->hidden, m->embed, cols);
-    size_t told = engine_told(e, cols);
-    if (told) {
-        struct ops_input in = engine_input(e, e->hidden, m->embed, told, e->slot, &m->output.w, NULL, NULL);
-        engine_product(e, &m->output, &in, e->logits);
-    }
-    if (m->cap_logits != 0.0f)
-        e->ops->soft_cap(e->logits, m->cap_logits, told * m->vocab);
-    mark(e, e->logits, m->vocab, told);
+    tell(e, engine_told(e, cols));
     return cols;
 }
 
@@ -279,11 +361,8 @@ void engine_eval(struct engine *e, struct engine_row *rows, uint32_t n)
     begin(e, rows, n);
     if (!e->devices || !run_devices(e, &cols))
         cols = run_here(e);
-    size_t told = engine_told(e, cols);
-    for (size_t c = 0; c < cols; c++) {
+    for (size_t c = 0; c < cols; c++)
         rows[e->slot[c]].hidden = e->hidden + c * e->m->embed;
-        rows[e->slot[c]].logits = c < told ? e->logits + c * e->m->vocab : NULL;
-    }
     settle_finite(e);
 }
 

@@ -15,6 +15,7 @@
 
 struct engine;
 struct engine_seq;
+struct pool;
 
 /* Layers [first, end) of the model are evaluated by a device. */
 struct engine_device {
@@ -41,6 +42,9 @@ struct engine_options {
 struct engine *engine_new(const struct engine_options *o);
 void engine_free(struct engine *e);
 const struct model *engine_model(const struct engine *e);
+const struct ops *engine_ops(const struct engine *e);
+/* Its threads, for work between two calls. */
+struct pool *engine_pool(const struct engine *e);
 uint32_t engine_batch_max(const struct engine *e);
 uint32_t engine_context(const struct engine *e);
 /* What the scratch takes, and what a sequence of so many positions takes. */
@@ -76,10 +80,12 @@ struct engine_row {
     uint32_t token; /* < vocab */
     bool wants;     /* hidden state and logits of this position */
     bool no_logits; /* ... the hidden state only; such rows stand behind all others of a batch */
+    bool best_only; /* ... of the logits only which is the largest: cheaper, in a long batch by far */
     /* results of rows that want them, valid until the next call */
     const float *hidden; /* [embed], after the output norm */
-    float *logits;       /* [vocab]; the caller may change them */
-    bool finite;         /* this position and all before it in the sequence; if not, neither is to be used */
+    float *logits;       /* [vocab], NULL of best_only; the caller may change them */
+    uint32_t best;       /* of best_only: the first of the largest */
+    bool finite;         /* this position and all before it in the sequence; if not, nothing of it is to be used */
 };
 /* For models that write (model_writes). Appends each row's token to its sequence, rows of one sequence in their order.
  * n <= batch_max; a sequence must have room (engine_context). */

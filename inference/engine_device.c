@@ -193,12 +193,25 @@ static void take_finite(struct engine *e)
         e->finite[c] = e->finite[c] && e->devices->finite[c];
 }
 
+static void take_logits(struct engine *e, uint32_t told)
+{
+    for (uint32_t c = 0; c < told; c++) {
+        struct engine_row *r = &e->rows[e->slot[c]];
+        r->logits = e->logits + (size_t)c * e->m->vocab;
+        if (r->best_only) {
+            (void)ops_largest(e->ops, r->logits, e->m->vocab, &r->best);
+            r->logits = NULL;
+        }
+    }
+}
+
 bool engine_devices_run(struct engine *e, size_t *cols)
 {
     struct note note = {{0}};
     struct device_batch b = batch_of(e);
     b.wanted = list_wanted(e);
     b.told = (uint32_t)engine_told(e, b.wanted);
+    engine_reserve_logits(e, b.told);
     b.slot = e->slot;
     b.hidden = e->hidden;
     b.logits = e->logits;
@@ -207,6 +220,7 @@ bool engine_devices_run(struct engine *e, size_t *cols)
         return false;
     }
     take_finite(e);
+    take_logits(e, b.told);
     *cols = b.wanted;
     return true;
 }

@@ -32,12 +32,14 @@ struct engine {
     float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head] */
     float *gate, *up;     /* [mix], or [expert_mix] */
     float *back;          /* [embed] what a branch adds */
-    float *hidden, *logits;
-    void *narrow, *wide; /* the inputs of products in blocks, ops_blocks_bytes each */
-    uint32_t *position;  /* of each row in its sequence */
-    uint32_t *slot;      /* rows of the batch that still go on, in the last layer */
-    bool *finite;        /* of each row in this batch */
-    uint8_t *scratch;    /* of attention: engine_attend_scratch */
+    float *hidden;
+    float *logits;        /* [logits_rows, vocab] */
+    uint32_t logits_rows; /* as many as were needed so far */
+    void *narrow, *wide;  /* the inputs of products in blocks, ops_blocks_bytes each */
+    uint32_t *position;   /* of each row in its sequence */
+    uint32_t *slot;       /* rows of the batch that still go on, in the last layer */
+    bool *finite;         /* of each row in this batch */
+    uint8_t *scratch;     /* of attention: engine_attend_scratch */
     size_t scratch_bytes;
     size_t widest;
     struct moe *moe; /* NULL without experts */
@@ -86,6 +88,9 @@ size_t engine_layer(struct engine *e, uint32_t layer);
 void engine_enter(struct engine *e);
 /* Of the `cols` rows that go on, how many want logits, too: the others stand behind them. */
 size_t engine_told(const struct engine *e, size_t cols);
+
+/* Room for so many rows of logits; what was there is lost. */
+void engine_reserve_logits(struct engine *e, uint32_t rows);
 
 /* -- engine_device.c: layers that devices evaluate -- */
 struct engine_devices *engine_devices_new(const struct engine_options *o);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define PIECE 256u /* exponentials at once */
+
 /* The `n` largest in order, by insertion: few are asked for. */
 static void find_top(const float *logits, uint32_t vocab, uint32_t n, struct logprob *top)
 {
@@ -17,14 +19,19 @@ static void find_top(const float *logits, uint32_t vocab, uint32_t n, struct log
     }
 }
 
-void logprob_all(const float *logits, uint32_t n, uint32_t token, uint32_t top_n, struct logprob *out)
+void logprob_all(const struct ops *ops, const float *logits, uint32_t n, uint32_t token, uint32_t top_n,
+                 struct logprob *out)
 {
-    float peak = logits[0];
+    float peak, piece[PIECE];
     double sum = 0;
-    for (uint32_t i = 1; i < n; i++)
-        peak = logits[i] > peak ? logits[i] : peak;
-    for (uint32_t i = 0; i < n; i++)
-        sum = sum + (double)arith_exp(logits[i] - peak);
+    CHECK(ops->peak(logits, n, &peak));
+    for (uint32_t from = 0, have; from < n; from += have) {
+        have = n - from < PIECE ? n - from : PIECE;
+        memcpy(piece, logits + from, have * sizeof *piece);
+        (void)ops->exponentials(piece, have, peak);
+        for (uint32_t i = 0; i < have; i++)
+            sum = sum + (double)piece[i];
+    }
     double z = arith_log_f64(sum); /* sum >= 1 */
     out[0] = (struct logprob){token, logits[token]};
     find_top(logits, n, top_n, out + 1);

@@ -6,7 +6,7 @@
 #ifndef KITH_INFERENCE_LOGPROB_H
 #define KITH_INFERENCE_LOGPROB_H
 
-#include "inference/arith.h"
+#include "inference/ops.h"
 
 #define LOGPROB_LEAST (-9999.0) /* OpenAI's way to say never */
 
@@ -16,6 +16,7 @@ struct logprob {
 };
 /* out[0]: of `token`; out[1..top_n]: of the likeliest, the smaller id first where equal. logits[n] are finite, top_n <=
  * n. */
-void logprob_all(const float *logits, uint32_t n, uint32_t token, uint32_t top_n, struct logprob *out);
+void logprob_all(const struct ops *ops, const float *logits, uint32_t n, uint32_t token, uint32_t top_n,
+                 struct logprob *out);
 
 #endif

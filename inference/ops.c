@@ -47,6 +47,27 @@ bool ops_put_column(const struct ops *o, const struct ops_input *in, size_t col,
     return finite;
 }
 
+#define PIECE 1024u /* elements whose largest is found before anybody asks where it is */
+
+bool ops_largest(const struct ops *o, const float *x, size_t n, uint32_t *index)
+{
+    float most = 0, peak;
+    size_t at = 0;
+    *index = 0;
+    for (size_t i = 0; i < n; i += PIECE) {
+        if (!o->peak(x + i, n - i < PIECE ? n - i : PIECE, &peak))
+            return false;
+        if (i == 0 || peak > most) {
+            most = peak;
+            at = i;
+        }
+    }
+    while (x[at] != most)
+        at++;
+    *index = (uint32_t)at;
+    return true;
+}
+
 #if defined(__x86_64__)
 /* CPUID leaf 1, ECX bit 29; not every compiler's __builtin_cpu_supports knows the name. */
 static bool has_f16c(void)

@@ -95,6 +95,8 @@ struct ops {
 
 /* Column `col` of an input: x[n] into the blocks for which there is memory. False if a value is not finite. */
 bool ops_put_column(const struct ops *o, const struct ops_input *in, size_t col, const float *x);
+/* The first of the largest of x[n]; false if one of them is not finite, and then *index is 0. */
+bool ops_largest(const struct ops *o, const float *x, size_t n, uint32_t *index);
 /* What the blocks of an input take, and where they lie in one piece of memory (aligned to 64). */
 size_t ops_blocks_bytes(size_t n, size_t cols);
 struct ops_blocks ops_blocks_at(void *memory, size_t n, size_t cols);

@@ -15,11 +15,14 @@
 #ifndef KITH_INFERENCE_SAMPLER_H
 #define KITH_INFERENCE_SAMPLER_H
 
+#include "inference/ops.h"
 #include "inference/request.h"
 
 struct sampler;
-struct sampler *sampler_new(uint32_t vocab);
+struct sampler *sampler_new(const struct ops *ops, uint32_t vocab);
 void sampler_free(struct sampler *s);
+/* Without a mask the first of the largest logits is chosen, whatever came before. */
+bool sampler_is_plain(const struct request *r);
 /* logits[vocab], all finite, are changed. `mask`: bit by token which are allowed, at least one; NULL: all. `recent`:
  * the tokens so far, prompt included, oldest first. `position`: of the token that is chosen, counted from the start of
  * the prompt; `choice`: which of several answers (n), from 0. */

@@ -1,11 +1,10 @@
-/* The jobs of a worker and what they say; see the header. Who gets how much of a batch is in sched_batch.c, the
- * questions that need no batch are in sched_ask.c. */
+/* The jobs of a worker; see the header. Who gets how much of a batch is in sched_batch.c, what they say to its results
+ * in sched_hear.c; the questions that need no batch are in sched_ask.c. */
 #include "inference/sched_in.h"
 
 #include "base/mem.h"
 #include "base/merkle.h"
 #include "inference/pool.h"
-#include "inference/score.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #define SLOTS_DEFAULT 16u /* jobs at once: beyond it a CPU writes no more tokens a second in all */
 #define BATCH_DEFAULT                                                                                                  \
     252u /* rows at once: two strips of columns of the fastest kernels; prompts gain little beyond it */
+
+#define LOGITS_DEVICE 256u /* rows that keep their logits: 128 MiB of a large vocabulary's */
 
 #define SLOTS_DEVICE 64u   /* a GPU reads its weights once for as many */
 #define BATCH_DEVICE 1024u /* its matrix units are busy then, and 1,024 rows of logits are half a GiB */
@@ -26,6 +27,7 @@ static void job_free(struct sched_job *j)
     engine_seq_free(j->seq);
     buf_clear(&j->ids);
     buf_clear(&j->scores);
+    buf_clear(&j->out);
     free(j->vector);
     free(j);
 }
@@ -76,94 +78,6 @@ bool sched_is_busy(const struct sched *s)
     return s->jobs_n > 0;
 }
 
-static void add_token(const struct sched_job *j, const struct session_event *e, struct buf *out)
-{
-    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text, e->logprobs};
-    wire_add_token(out, &m);
-}
-
-static void add_done(struct sched *s, const struct sched_job *j, const struct session_event *e, struct buf *out)
-{
-    uint64_t now = s->clock(), first = j->first_us ? j->first_us : now;
-    const struct wire_done m = {.ask = j->ask,
-                                .stop = e->stop,
-                                .prompt_tokens = session_prompt_n(j->session),
-                                .shared = session_shared_n(j->session),
-                                .tokens = session_tokens_n(j->session),
-                                .drafted = session_draft(j->session)->guessed,
-                                .accepted = session_draft(j->session)->counted,
-                                .digest = e->digest,
-                                .prompt_us = first - j->start_us,
-                                .decode_us = now - first,
-                                .text = e->text};
-    wire_add_done(out, &m);
-}
-
-/* All that the session has to say. True when the job is over. */
-static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out)
-{
-    struct note note;
-    for (;;) {
-        struct session_event e = session_next_event(j->session);
-        switch (e.kind) {
-        case SESSION_NONE:
-            return session_is_over(j->session);
-        case SESSION_TOKEN:
-            if (j->first_us == 0)
-                j->first_us = s->clock();
-            add_token(j, &e, out);
-            break;
-        case SESSION_DONE:
-            add_done(s, j, &e, out);
-            return true;
-        case SESSION_FAILED:
-            note_set(&note, ERR_MISMATCH, "token %u of the answer so far is not what the model says there", e.index);
-            wire_add_failure(out, j->ask, ERR_MISMATCH, &note);
-            return true;
-        case SESSION_VERIFIED: {
-            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us};
-            wire_add_verified(out, &m);
-            return true;
-        }
-        }
-    }
-}
-
-static void add_row(const struct sched *s, struct sched_job *j, const struct engine_row *r, struct buf *out)
-{
-    const uint32_t vocab = engine_model(s->engine)->vocab;
-    if (j->is_score) {
-        uint32_t next = wire_id_at(bytes_of_buf(&j->ids), j->at + 1);
-        wire_put_score(&j->scores, score_token(r->logits, vocab, next));
-        return;
-    }
-    wire_add_row(out, &(struct wire_row){j->ask, j->at, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)});
-}
-
-static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
-{
-    for (uint32_t i = 0; i < j->rows_n; i++, j->at++) {
-        const struct engine_row *r = &s->rows[j->first_row + i];
-        if (!r->finite) {
-            struct note note;
-            note_set(&note, ERR_NUMERIC, "the logits of position %u are not finite", j->at);
-            wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
-            return true;
-        }
-        if (r->wants)
-            add_row(s, j, r, out);
-    }
-    uint32_t n = (uint32_t)(j->ids.n / 4);
-    if (j->at < n)
-        return false;
-    if (j->is_score)
-        wire_add_scores(out, &(struct wire_scores){j->ask, bytes_of_buf(&j->scores)});
-    else
-        wire_add_done(out,
-                      &(struct wire_done){.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us});
-    return true;
-}
-
 void sched_step(struct sched *s, struct buf *out)
 {
     uint32_t active, n = sched_fill(s, &active);
@@ -176,17 +90,7 @@ void sched_step(struct sched *s, struct buf *out)
         else
             sched_pace(s, n, s->clock() - before);
     }
-    for (uint32_t i = 0; i < active; i++) {
-        struct sched_job *j = s->jobs[i];
-        if (j->session && j->rows_n > 0)
-            session_take(j->session, s->rows + j->first_row, j->rows_n);
-        if (j->session)
-            j->is_over = session_speaks(s, j, out);
-        else if (j->vector)
-            j->is_over = sched_embed_rows(s, j, out);
-        else
-            j->is_over = logits_speak(s, j, out);
-    }
+    sched_hear(s, active, out);
     sched_embed_whole(s, active, out);
     for (uint32_t i = active; i-- > 0;)
         if (s->jobs[i]->is_over)
@@ -296,6 +200,8 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
         return e;
     s->engine = engine_new(&eo);
     s->rows = mem_array(batch, sizeof *s->rows);
+    s->logits_max = s->has_device ? LOGITS_DEVICE : LOGITS_ROWS;
+    s->hearing = sched_hearing_new(s);
     return ERR_OK;
 }
 
@@ -372,6 +278,7 @@ void sched_close(struct sched *s)
     pack_file_close(s->pack_file);
     pack_free(s->pack);
     free(s->rows);
+    sched_hearing_free(s->hearing);
     tok_free(s->tok);
     gguf_free(s->file);
     free(s);

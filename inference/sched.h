@@ -16,7 +16,7 @@
 
 struct sched;
 
-/* Steady microseconds, for the times in `done`. */
+/* Steady microseconds, for the times in `done`; asked by any of the engine's threads. */
 typedef uint64_t (*sched_clock_fn)(void);
 
 /* The backend of the message takes devices where there are some: they are to be started first. */

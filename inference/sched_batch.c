@@ -163,26 +163,46 @@ static bool is_wanted(const struct sched *s, const struct sched_job *j, uint32_t
     return !j->is_score || (at >= j->from && at + 1 < all);
 }
 
-static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct engine_row *rows, uint32_t max)
+static uint32_t plain_rows(const struct sched *s, struct sched_job *j, struct engine_row *rows, uint32_t max,
+                           uint32_t logits_max)
 {
     struct bytes ids = bytes_of_buf(&j->ids);
     uint32_t n = 0, all = (uint32_t)wire_id_count(ids);
-    for (; n < max && j->at + n < all; n++)
-        rows[n] = (struct engine_row){.seq = j->seq,
-                                      .token = wire_id_at(ids, j->at + n),
-                                      .wants = is_wanted(s, j, j->at + n, all),
-                                      .no_logits = j->vector != NULL};
+    for (; n < max && j->at + n < all; n++) {
+        bool wants = is_wanted(s, j, j->at + n, all);
+        if (wants && !j->vector && logits_max-- == 0)
+            break;
+        rows[n] = (struct engine_row){
+            .seq = j->seq, .token = wire_id_at(ids, j->at + n), .wants = wants, .no_logits = j->vector != NULL};
+    }
     return n;
 }
 
-static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uint32_t max)
+static uint32_t fill_rows(struct sched *s, struct sched_job *j, uint32_t at, uint32_t max, uint32_t logits_max)
 {
+    struct engine_row *rows = s->rows + at;
     if (j->start_us == 0)
         j->start_us = s->clock();
     j->first_row = at;
-    j->rows_n =
-        j->session ? session_rows(j->session, &s->draft_cost, s->rows + at, max) : plain_rows(s, j, s->rows + at, max);
+    j->rows_n = j->session ? session_rows(j->session, &s->draft_cost, rows, max, logits_max)
+                           : plain_rows(s, j, rows, max, logits_max);
     return j->rows_n;
+}
+
+/* Readers' rows. Only so many keep their logits: where a reader gets none of those, it reads up to them. */
+static uint32_t fill_readers(struct sched *s, struct reader *r, uint32_t readers_n, uint32_t at)
+{
+    uint32_t n = at, logits = s->logits_max;
+    for (unsigned no_logits = 0; no_logits < 2; no_logits++) /* engine.h: those stand behind */
+        for (uint32_t i = 0; i < readers_n; i++) {
+            if (!r[i].gets || no_logits != (r[i].job->vector != NULL))
+                continue;
+            uint32_t rows = fill_rows(s, r[i].job, n, r[i].gets, logits);
+            for (uint32_t k = n; k < n + rows; k++)
+                logits -= s->rows[k].wants && !s->rows[k].no_logits && !s->rows[k].best_only;
+            n += rows;
+        }
+    return n - at;
 }
 
 /* Rows of one that writes: drafts only while few answers are asked for, since then rows are nearly free. */
@@ -203,16 +223,13 @@ uint32_t sched_fill(struct sched *s, uint32_t *active)
     for (uint32_t i = 0; i < *active; i++) {
         s->jobs[i]->rows_n = 0;
         if (is_writing(s->jobs[i]))
-            n += fill_rows(s, s->jobs[i], n, draft_rows(s, *active));
+            n += fill_rows(s, s->jobs[i], n, draft_rows(s, *active), UINT32_MAX);
     }
     s->is_alone = *active == 1 && n > 0;
     writers = n;
     uint32_t readers_n = find_readers(s, *active, readers);
     readers_n = readers_n ? share_out(readers, readers_n, rows_for(s, writers)) : 0;
-    for (unsigned no_logits = 0; no_logits < 2; no_logits++) /* engine.h: those stand behind */
-        for (uint32_t i = 0; i < readers_n; i++)
-            if (readers[i].gets && no_logits == (readers[i].job->vector != NULL))
-                n += fill_rows(s, readers[i].job, n, readers[i].gets);
+    n += fill_readers(s, readers, readers_n, n);
     s->turn++;
     return n;
 }

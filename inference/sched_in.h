@@ -24,6 +24,7 @@ struct sched_job {
     struct buf scores;           /* so far */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
+    struct buf out;              /* what the job has to say about it */
     uint64_t start_us, first_us; /* first batch, first token; 0: not yet */
     bool is_over;
 };
@@ -43,6 +44,8 @@ struct sched {
     const struct ops *ops;
     struct engine *engine;
     struct engine_row *rows; /* [engine_batch_max] */
+    uint32_t logits_max;     /* of them that keep their logits, beside those of who writes */
+    struct sched_hearing *hearing;
     uint32_t threads, slots;
     uint64_t memory_bytes, fixed_bytes;
     struct sched_job *jobs[JOBS_MAX]; /* in the order in which they came */
@@ -68,6 +71,12 @@ bool sched_cancel_job(struct sched *s, uint64_t ask);
 uint32_t sched_fill(struct sched *s, uint32_t *active);
 /* A batch of so many rows took so long. */
 void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
+
+/* -- sched_hear.c -- */
+struct sched_hearing *sched_hearing_new(const struct sched *s);
+void sched_hearing_free(struct sched_hearing *h);
+/* The batch of the first `active` jobs is evaluated: each takes its rows, and what it has to say is appended. */
+void sched_hear(struct sched *s, uint32_t active, struct buf *out);
 
 /* -- sched_device.c -- */
 /* Which devices the backend asks for take which layers, into o (devices, devices_n, lost) and at[DEVICES_MAX], which

@@ -18,7 +18,8 @@ struct session {
     struct engine *engine;
     struct engine_seq *seq;
     const struct tok *tok;
-    struct sampler *sampler;
+    bool is_plain;                 /* the largest logit is chosen, and nothing else is asked of the logits */
+    struct sampler *sampler;       /* NULL: not needed so far */
     struct constraint *constraint; /* NULL: any token may come */
     struct buf raw;                /* the request's bytes */
     struct request request;        /* borrows from raw */
@@ -33,7 +34,7 @@ struct session {
     uint32_t guesses; /* rows of the draft that was handed out last, behind the certain one */
     uint32_t *forced; /* [forced_n] the answer, or NULL */
     uint32_t forced_n;
-    const struct engine_row *rows; /* evaluated, [rows_at, rows_n) not looked at yet */
+    struct engine_row *rows; /* evaluated, [rows_at, rows_n) not looked at yet */
     uint32_t rows_at, rows_n;
     struct hash digest, claimed;
     bool over;
@@ -122,7 +123,6 @@ enum err session_new(const struct session_options *o, struct session **out, stru
         return e;
     }
     s->digest = digest_start(&o->model, &s->request);
-    s->sampler = sampler_new(engine_model(o->engine)->vocab);
     s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
     if (o->is_forced)
         force(s);
@@ -135,6 +135,7 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->logprobs = o->mode == SESSION_RUN ? o->logprobs : 0;
     if (s->logprobs)
         s->raw_logits = mem_array(engine_model(o->engine)->vocab, sizeof *s->raw_logits);
+    s->is_plain = sampler_is_plain(&s->request) && !s->constraint && !s->logprobs;
     s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0;
     *out = s;
     return ERR_OK;
@@ -186,11 +187,13 @@ static uint32_t guess_rows(struct session *s, const struct draft_cost *cost, str
     uint32_t k = draft_length(&s->draft, cost, room < page ? room : page);
     k = k ? draft_guess(s->tokens, n, k, s->tokens + n) : 0;
     for (uint32_t i = 0; i < k; i++)
-        rows[i] = (struct engine_row){.seq = s->seq, .token = s->tokens[n + i], .wants = true};
+        rows[i] =
+            (struct engine_row){.seq = s->seq, .token = s->tokens[n + i], .wants = true, .best_only = s->is_plain};
     return k;
 }
 
-uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max)
+uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max,
+                      uint32_t logits_max)
 {
     /* Fed may be: the prompt, the known tokens, and what was chosen; never the last token of the answer. */
     uint32_t answer = s->chosen_n > s->known_n ? s->chosen_n : s->known_n;
@@ -202,8 +205,13 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
         end = s->prompt_n + s->known_n - (s->beyond ? 0 : 1);
     if (end > last)
         end = last;
-    for (; n < max && s->fed < end; n++, s->fed++)
-        rows[n] = (struct engine_row){.seq = s->seq, .token = s->tokens[s->fed], .wants = s->fed + 1 >= s->prompt_n};
+    for (; n < max && s->fed < end; n++, s->fed++) {
+        bool wants = s->fed + 1 >= s->prompt_n;
+        if (wants && !s->is_plain && logits_max-- == 0)
+            break;
+        rows[n] = (struct engine_row){
+            .seq = s->seq, .token = s->tokens[s->fed], .wants = wants, .best_only = wants && s->is_plain};
+    }
     s->guesses = 0;
     if (s->draft.most && n > 0 && n < max && s->chosen_n > 0 && s->chosen_n >= s->known_n &&
         s->fed == s->prompt_n + s->chosen_n && s->fed < last) {
@@ -434,7 +442,7 @@ static void tell_logprobs(struct session *s, uint32_t token)
 {
     uint32_t vocab = engine_model(s->engine)->vocab, n = s->logprobs < vocab ? s->logprobs : vocab;
     struct logprob all[1 + LOGPROBS_MAX];
-    logprob_all(s->raw_logits, vocab, token, n - 1, all);
+    logprob_all(engine_ops(s->engine), s->raw_logits, vocab, token, n - 1, all);
     buf_reset(&s->event_logprobs);
     for (uint32_t i = 0; i < n; i++) {
         uint8_t head[10];
@@ -448,6 +456,38 @@ static void tell_logprobs(struct session *s, uint32_t token)
             s->event_logprobs.n = at + sizeof head + TOKEN_PIECE_MAX;
         store_le16(s->event_logprobs.p + at + 8, (uint16_t)(s->event_logprobs.n - at - sizeof head));
     }
+}
+
+/* The token that follows the first `position` of them, by the row of the last; they are those that were given where
+ * nothing is chosen yet. */
+static uint32_t pick(const struct session *s, struct sampler *sampler, const struct engine_row *row, uint32_t position)
+{
+    return sampler_pick(sampler, &s->request, s->constraint ? constraint_mask(s->constraint) : NULL, row->logits,
+                        s->tokens, position, s->request.choice, position);
+}
+
+bool session_may_pick(const struct session *s, uint32_t i)
+{
+    const struct engine_row *row = &s->rows[i];
+    return !s->over && row->wants && row->finite && row->logits && !s->constraint && !s->logprobs;
+}
+
+void session_pick(const struct session *s, uint32_t i, struct sampler *sampler)
+{
+    struct engine_row *row = &s->rows[i];
+    row->best = pick(s, sampler, row, s->fed - s->rows_n + i + 1);
+    row->logits = NULL;
+}
+
+static uint32_t choose(struct session *s, const struct engine_row *row, uint32_t position)
+{
+    if (s->forced && s->chosen_n < s->forced_n)
+        return s->forced[s->chosen_n];
+    if (!row->logits)
+        return row->best;
+    if (!s->sampler)
+        s->sampler = sampler_new(engine_ops(s->engine), engine_model(s->engine)->vocab);
+    return pick(s, s->sampler, row, position);
 }
 
 static void take_one(struct session *s, const struct engine_row *row)
@@ -464,10 +504,7 @@ static void take_one(struct session *s, const struct engine_row *row)
     bool tells = s->logprobs && s->chosen_n >= s->known_n;
     if (tells)
         memcpy(s->raw_logits, row->logits, engine_model(s->engine)->vocab * sizeof *s->raw_logits);
-    uint32_t token = sampler_pick(s->sampler, &s->request, s->constraint ? constraint_mask(s->constraint) : NULL,
-                                  row->logits, s->tokens, position, s->request.choice, position);
-    if (s->forced && s->chosen_n < s->forced_n)
-        token = s->forced[s->chosen_n];
+    uint32_t token = choose(s, row, position);
     digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
     if (tells)
         tell_logprobs(s, token);
@@ -505,7 +542,7 @@ static void take_next(struct session *s)
     check_draft(s);
 }
 
-void session_take(struct session *s, const struct engine_row *rows, uint32_t n)
+void session_take(struct session *s, struct engine_row *rows, uint32_t n)
 {
     s->rows = rows;
     s->rows_n = n;

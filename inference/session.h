@@ -37,11 +37,17 @@ enum err session_new(const struct session_options *o, struct session **out, stru
 void session_free(struct session *s);
 
 /* Fills at most `max` rows to be evaluated next, all of this session, in order; 0 when it is over. While a prompt is
- * being read, as many as allowed; afterwards one, and behind it a draft, as long as pays by `cost` (NULL: not known).
- */
-uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max);
+ * being read, as many as allowed, of which `logits_max` at most (at least one) keep their logits; afterwards one, and
+ * behind it a draft, as long as pays by `cost` (NULL: not known). */
+uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct engine_row *rows, uint32_t max,
+                      uint32_t logits_max);
 /* The same rows, evaluated. They must stay until session_next_event, asked over and over, says that there is none. */
-void session_take(struct session *s, const struct engine_row *rows, uint32_t n);
+void session_take(struct session *s, struct engine_row *rows, uint32_t n);
+/* Whether the token that row i of them chooses may be picked at once, beside those of other rows, also of this session:
+ * it depends on nothing that is still to be chosen, or on what was guessed or claimed, and then means nothing if that
+ * was wrong. Any thread may do it; those that nobody picked are picked by session_next_event. */
+bool session_may_pick(const struct session *s, uint32_t i);
+void session_pick(const struct session *s, uint32_t i, struct sampler *sampler);
 
 enum session_event_kind {
     SESSION_NONE,

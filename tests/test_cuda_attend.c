@@ -13,9 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LAYERS    2
-#define SEQUENCES 4
-#define ROWS_MOST 300
+#define LAYERS     2
+#define SEQUENCES  4
+#define ROWS_MOST  300
+#define PARTS_MOST 300 /* in scratch, so that there are waves */
 
 static void draw_floats(float *x, size_t n)
 {
@@ -192,7 +193,32 @@ static bool attend_one(struct world *w, const struct cuda_attention *a, uint32_t
     return query.finite;
 }
 
-static unsigned walked; /* how often the plan had long stretches */
+static unsigned walked, waves; /* how often the plan had long stretches; a sequence had more chunks than a wave */
+
+/* What attention was to make of its output as input of a product, and what cuda_quantise makes of it. */
+static void compare_blocks(const struct cuda_input *in, uint32_t rows, const uint32_t *slot, const uint8_t *finite)
+{
+    size_t bytes = cuda_blocks_bytes(in->n, in->cols);
+    void *narrow = gpu_new(bytes), *wide = gpu_new(bytes);
+    uint8_t *marks = gpu_new(rows);
+    struct cuda_input too = {in->n, in->cols, in->f, {0}, {0}};
+    if (in->narrow.q)
+        too.narrow = cuda_blocks_at(narrow, in->n, in->cols, false);
+    if (in->wide.q)
+        too.wide = cuda_blocks_at(wide, in->n, in->cols, true);
+    memset(marks, 1, rows);
+    cuda_quantise(NULL, &too, (struct cuda_marks){slot, marks});
+    gpu_wait();
+    if (in->narrow.q)
+        assert_memory_equal(in->narrow.q, narrow, bytes);
+    if (in->wide.q)
+        assert_memory_equal(in->wide.q, wide, bytes);
+    for (uint32_t r = 0; r < rows; r++)
+        assert_true(marks[r] >= finite[r]);
+    gpu_free(narrow);
+    gpu_free(wide);
+    gpu_free(marks);
+}
 
 static void compare_attention(struct world *w, const struct cuda_attention *a, bool wild, bool planned)
 {
@@ -219,13 +245,29 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     struct cuda_attention way = *a;
     if (planned)
         way.plan = cuda_attend_plan(a, w->m.heads_kv, w->position, w->table, slot, cols, stretch);
-    size_t scratch_bytes = cuda_attend_scratch(a, cols);
-    uint8_t *scratch = gpu_new(scratch_bytes + 64);
+    size_t scratch_bytes = cuda_attend_scratch(a, cols), blocks_bytes = cuda_blocks_bytes(n, cols);
+    uint8_t *scratch = gpu_new(scratch_bytes + 64), *narrow = gpu_new(blocks_bytes), *wide = gpu_new(blocks_bytes);
+    const struct cuda_room room = {scratch, gpu_new(cols * w->m.heads * sizeof(uint32_t))};
+    struct cuda_input in = {n, cols, out, {0}, {0}};
+    memset(room.arrived, 0, cols * w->m.heads * sizeof(uint32_t));
+    if (draw(3))
+        in.narrow = cuda_blocks_at(narrow, n, cols, false);
+    if (draw(2))
+        in.wide = cuda_blocks_at(wide, n, cols, true);
     if (cols)
-        cuda_attend(NULL, q, &way, &w->gpu, cols, (struct cuda_marks){slot, finite}, scratch, out);
+        cuda_attend(NULL, q, &way, &w->gpu, cols, (struct cuda_marks){slot, finite}, room, out,
+                    in.narrow.q || in.wide.q ? &in : NULL);
     gpu_wait();
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(scratch[scratch_bytes + i], 0xA5);
+    for (uint32_t i = 0; i < cols * w->m.heads; i++)
+        assert_int_equal(room.arrived[i], 0);
+    if (cols)
+        compare_blocks(&in, w->rows, slot, finite);
+    gpu_free(narrow);
+    gpu_free(wide);
+    gpu_free(room.arrived);
+    waves += a->pages_most * cols * w->m.heads > a->parts_most;
     walked += way.plan.long_n > 0;
     gpu_free(stretch);
     char what[128];
@@ -260,7 +302,8 @@ static void attend_once(unsigned round)
                                .scale = 0.11f,
                                .cap = draw(3) ? 0.0f : 2.0f + (float)draw(20),
                                .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
-                               .pages_most = w.pages_most + draw(3)};
+                               .pages_most = w.pages_most + draw(3),
+                               .parts_most = PARTS_MOST};
     compare_attention(&w, &a, wild, draw(3) > 0);
     clear_world(&w);
 }
@@ -292,7 +335,9 @@ static void long_stretches_are_alike(void **state)
                                    .scale = 0.07f,
                                    .cap = draw(4) ? 0.0f : 5.0f,
                                    .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
-                                   .pages_most = w.pages_most};
+                                   .pages_most = w.pages_most,
+                                   .walk_queries = 64,
+                                   .parts_most = PARTS_MOST};
         compare_attention(&w, &a, wild, true);
         clear_world(&w);
     }
@@ -320,7 +365,8 @@ static void long_contexts_are_alike(void **state)
                                    .head = w.m.head,
                                    .scale = 0.5f,
                                    .window = round < 3 ? 0 : 2000 + draw(5000),
-                                   .pages_most = w.pages_most};
+                                   .pages_most = w.pages_most,
+                                   .parts_most = round % 3 ? PARTS_MOST : 0};
         compare_attention(&w, &a, false, draw(2));
         clear_world(&w);
     }

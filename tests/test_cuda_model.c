@@ -274,13 +274,81 @@ static void sequences_mix_and_share(void **state)
     unload(&l);
 }
 
+static uint32_t largest_of(const float *x, uint32_t n)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    return best;
+}
+
+/* Row i of a sequence: some want the largest logit alone, some all of them, some nothing; or none wants all. */
+static struct engine_row mixed_row(struct engine_seq *s, uint32_t i, bool best_only)
+{
+    return (struct engine_row){
+        .seq = s, .token = token_at(i), .wants = i % 5 != 1, .best_only = i % 5 != 1 && (best_only || i % 5 > 2)};
+}
+
+static void compare_mixed(const struct engine_row *r, const float *values, const struct model *m)
+{
+    assert_true(r->finite);
+    assert_int_equal(r->logits != NULL, r->wants && !r->best_only);
+    if (r->best_only)
+        assert_int_equal(r->best, largest_of(values, m->vocab));
+    else if (r->wants)
+        assert_memory_equal(r->logits, values, m->vocab * sizeof *values);
+    if (r->wants)
+        assert_memory_equal(r->hidden, values + m->vocab, m->embed * sizeof *values);
+}
+
+/* Rows [from, to) of four sequences in one batch. Two of them have no logits to be kept, and stand between the others,
+ * so that some of the pieces in which a long batch's logits are made are kept and some are not. */
+static void eval_mixed(struct engine *e, struct engine_seq **s, uint32_t from, uint32_t to)
+{
+    static struct engine_row rows[4 * TOKENS];
+    const struct model *m = engine_model(e);
+    uint32_t n = to - from;
+    for (uint32_t c = 0; c < 4 * n; c++)
+        rows[c] = mixed_row(s[c / n], from + c % n, c / n == 1 || c / n == 2);
+    engine_eval(e, rows, 4 * n);
+    for (uint32_t c = 0; c < 4 * n; c++)
+        compare_mixed(&rows[c], want + (from + c % n) * (m->vocab + m->embed), m);
+}
+
+/* Here and on a GPU, in long batches and in short ones. Each token has a neighbour with the same logit. */
+static void only_the_best_is_told(void **state)
+{
+    (void)state;
+    static const uint32_t batches[] = {TOKENS, 7, 1};
+    struct loaded l;
+    load(&l, model_make_at(0));
+    const struct ops_weight *w = &l.model->output.w;
+    for (uint32_t token = 0; token < VOCAB; token += 2)
+        memcpy((uint8_t *)(uintptr_t)w->data + (token + 1) * w->row_bytes, w->data + token * w->row_bytes,
+               w->row_bytes);
+    struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
+    eval_all(here, 7, want);
+    engine_free(here);
+    for (unsigned way = 0; way < 6; way++) {
+        struct engine *e = engine_for(&l, way < 3 ? l.model->layers : 0, 0, 4 * TOKENS, NULL);
+        struct engine_seq *s[4];
+        for (unsigned i = 0; i < 4; i++)
+            s[i] = engine_seq_new(e, TOKENS);
+        for (uint32_t from = 0, n = batches[way % 3]; from < TOKENS; from += n)
+            eval_mixed(e, s, from, TOKENS - from < n ? TOKENS : from + n);
+        for (unsigned i = 0; i < 4; i++)
+            engine_seq_free(s[i]);
+        engine_free(e);
+    }
+    unload(&l);
+}
+
 /* A value that is not finite ends its own position, and no other's. */
 static void not_a_number(void **state)
 {
     (void)state;
     struct loaded l;
     struct engine_row rows[3];
-    bool finite[2][3];
     load(&l, model_make_at(0));
     assert_int_equal(l.model->embedding.type, GGUF_TENSOR_F32);
     /* The first element of the stream is zero but for one token, whose norm is then times a number too large. */
@@ -288,21 +356,21 @@ static void not_a_number(void **state)
         store_le32((uint8_t *)(uintptr_t)l.model->embedding.data + token * l.model->embedding.row_bytes,
                    arith_bits(token == token_at(1) ? 100.0f : 0.0f));
     ((float *)(uintptr_t)l.model->layer[0].attention_norm.gain)[0] = 3e38f;
-    for (unsigned k = 0; k < 2; k++) {
-        struct engine *e = engine_for(&l, k ? 0 : l.model->layers, 0, 3, NULL);
+    for (unsigned k = 0; k < 4; k++) {
+        struct engine *e = engine_for(&l, k % 2 ? 0 : l.model->layers, 0, 3, NULL);
         struct engine_seq *a = engine_seq_new(e, 3), *b = engine_seq_new(e, 3);
         rows[0] = (struct engine_row){.seq = a, .token = token_at(0), .wants = true};
         rows[1] = (struct engine_row){.seq = a, .token = token_at(1), .wants = true};
         rows[2] = (struct engine_row){.seq = b, .token = token_at(2), .wants = true};
+        for (unsigned i = 0; i < 3; i++)
+            rows[i].best_only = k >= 2;
         engine_eval(e, rows, 3);
         for (unsigned i = 0; i < 3; i++)
-            finite[k][i] = rows[i].finite;
+            assert_int_equal(rows[i].finite, i != 1);
         engine_seq_free(a);
         engine_seq_free(b);
         engine_free(e);
     }
-    assert_memory_equal(finite[0], finite[1], sizeof *finite);
-    assert_true(finite[0][0] && !finite[0][1] && finite[0][2]);
     unload(&l);
 }
 
@@ -427,10 +495,15 @@ static void devices_are_described(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_architecture),    cmocka_unit_test(every_format),
-        cmocka_unit_test(any_cut_and_any_batch), cmocka_unit_test(sequences_mix_and_share),
-        cmocka_unit_test(not_a_number),          cmocka_unit_test(a_lost_device_costs_no_answer),
-        cmocka_unit_test(a_full_device),         cmocka_unit_test(encoders),
+        cmocka_unit_test(every_architecture),
+        cmocka_unit_test(every_format),
+        cmocka_unit_test(any_cut_and_any_batch),
+        cmocka_unit_test(sequences_mix_and_share),
+        cmocka_unit_test(only_the_best_is_told),
+        cmocka_unit_test(not_a_number),
+        cmocka_unit_test(a_lost_device_costs_no_answer),
+        cmocka_unit_test(a_full_device),
+        cmocka_unit_test(encoders),
         cmocka_unit_test(devices_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,8 @@ static void drive(struct engine *engine, struct session **s, struct answer *a, u
     for (;;) {
         uint32_t used = 0, share[8] = {0};
         for (unsigned i = 0; i < n; i++)
-            used += share[i] = session_rows(s[i], NULL, rows + used, i + 1 < n ? (batch - used + 1) / 2 : batch - used);
+            used += share[i] =
+                session_rows(s[i], NULL, rows + used, i + 1 < n ? (batch - used + 1) / 2 : batch - used, UINT32_MAX);
         if (used == 0)
             break;
         engine_eval(engine, rows, used);

@@ -4,6 +4,8 @@
 #include "inference/sampler.h"
 
 #include <float.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VOCAB 8
@@ -20,7 +22,7 @@ static struct request request_at(float temp)
 /* How often each token is chosen at DRAWS positions. */
 static void count(const struct request *r, const float *logits, unsigned counts[VOCAB])
 {
-    struct sampler *s = sampler_new(VOCAB);
+    struct sampler *s = sampler_new(&ops_ref, VOCAB);
     memset(counts, 0, VOCAB * sizeof *counts);
     for (uint32_t position = 0; position < DRAWS; position++) {
         float copy[VOCAB];
@@ -96,7 +98,7 @@ static void penalties_look_back_so_far(void **state)
 {
     (void)state;
     const uint32_t recent[] = {0, 1, 1, 1, 2};
-    struct sampler *s = sampler_new(VOCAB);
+    struct sampler *s = sampler_new(&ops_ref, VOCAB);
     struct request r = request_at(0);
     r.repeat_penalty = 2;
     r.presence = 0.5f;
@@ -119,7 +121,7 @@ static void penalties_look_back_so_far(void **state)
 static void seed_choice_and_position_decide(void **state)
 {
     (void)state;
-    struct sampler *s = sampler_new(VOCAB);
+    struct sampler *s = sampler_new(&ops_ref, VOCAB);
     const float flat[VOCAB] = {0};
     uint32_t row[4][64];
     for (unsigned kind = 0; kind < 4; kind++)
@@ -139,7 +141,7 @@ static void seed_choice_and_position_decide(void **state)
 static void the_ends_of_the_range_are_no_trap(void **state)
 {
     (void)state;
-    struct sampler *s = sampler_new(VOCAB);
+    struct sampler *s = sampler_new(&ops_ref, VOCAB);
     const uint32_t recent[] = {1};
     struct request r = request_at(FLT_MIN);
     float logits[VOCAB] = {-FLT_MAX, FLT_MAX, FLT_MAX, -FLT_MAX, 0, 0, 0, 0};
@@ -153,6 +155,149 @@ static void the_ends_of_the_range_are_no_trap(void **state)
     sampler_free(s);
 }
 
+/* -- the rules once more, with everything sorted -- */
+
+#define MANY 3000 /* tokens: several pieces, the last one not full */
+
+struct plain {
+    float logit, p;
+    uint32_t id;
+    uint64_t weight;
+};
+
+static int by_order(const void *a, const void *b)
+{
+    const struct plain *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit > y->logit ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static uint64_t sum_of(const struct plain *c, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += c[i].weight;
+    return sum;
+}
+
+static uint32_t plain_draw(const struct plain *c, uint32_t n, const struct request *r, uint32_t position)
+{
+    __extension__ typedef unsigned __int128 wide;
+    uint8_t message[8] = {0};
+    store_le32(message + 4, position);
+    struct hash h = hash_keyed(HASH_SAMPLE, r->seed.b, message, sizeof message);
+    uint64_t at = (uint64_t)((wide)load_le64(h.b) * sum_of(c, n) >> 64), sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if ((sum += c[i].weight) > at)
+            return c[i].id;
+    fail();
+    return 0;
+}
+
+static uint32_t plain_pick(const struct request *r, const uint32_t *mask, const float *logits, uint32_t position)
+{
+    __extension__ typedef unsigned __int128 wide;
+    static struct plain c[MANY];
+    uint32_t n = 0, kept = 0, best = MANY;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < MANY; i++)
+        if ((!mask || mask[i / 32] >> i % 32 & 1) && (best == MANY || logits[i] > logits[best]))
+            best = i;
+    if (r->temp == 0)
+        return best;
+    for (uint32_t i = 0; i < MANY; i++) {
+        float x = (logits[i] - logits[best]) / r->temp, p = x < -23.0f ? 0 : arith_exp(x);
+        bool is_allowed = !mask || mask[i / 32] >> i % 32 & 1;
+        if (is_allowed && (uint64_t)(p * 0x1p32f))
+            c[n++] = (struct plain){logits[i], p, i, (uint64_t)(p * 0x1p32f)};
+    }
+    qsort(c, n, sizeof *c, by_order);
+    n = r->top_k && r->top_k < n ? r->top_k : n;
+    const wide need = (wide)sum_of(c, n) * (uint64_t)(r->top_p * 0x1p24f);
+    for (uint32_t all = n; r->top_p < 1 && (n = ++kept) < all;)
+        if ((wide)(sum += c[kept - 1].weight) << 24 >= need)
+            break;
+    for (kept = 1; kept < n && c[kept].p >= r->min_p; kept++)
+        ;
+    return plain_draw(c, kept, r, position);
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Sums of four draws, some of them rounded so that many are equal; or all equal; or one far above, and below a crowd.
+ */
+static void draw_logits(unsigned kind, uint32_t *state, float *logits)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        float x = 0;
+        for (unsigned k = 0; k < 4; k++)
+            x += (float)(int32_t)next_random(state) * 0x1p-21f - 4.0f;
+        logits[i] = kind == 0 ? x : kind == 1 ? (float)(int32_t)x : kind == 2 ? 1.5f : x * 1e-4f;
+    }
+    if (kind == 3)
+        logits[next_random(state) % MANY] = 11.0f;
+}
+
+static void nothing_sorted_is_everything_sorted(void **state)
+{
+    (void)state;
+    static const float temps[] = {0, 0.01f, 0.7f, 1, 8, 100}, top_ps[] = {1, 0.95f, 0.3f, 0}, min_ps[] = {0, 0.05f, 1};
+    static const uint32_t top_ks[] = {0, 1, 40, 2999, 5000};
+    static float logits[MANY];
+    static uint32_t mask[(MANY + 31) / 32];
+    const struct ops *ops;
+    uint32_t random = 1;
+    for (size_t set = 0; (ops = ops_at(set)); set++) {
+        struct sampler *s = sampler_new(ops, MANY);
+        for (uint32_t i = 0; i < 600; i++) {
+            struct request r = request_at(temps[next_random(&random) % 6]);
+            r.top_p = top_ps[next_random(&random) % 4];
+            r.top_k = top_ks[next_random(&random) % 5];
+            r.min_p = min_ps[next_random(&random) % 3];
+            draw_logits(next_random(&random) % 4, &random, logits);
+            for (uint32_t k = 0; k < MANY / 32 + 1; k++)
+                mask[k] = next_random(&random) % 3 == 0 ? 1u << next_random(&random) % 24 : 0;
+            mask[1] |= 1;
+            const uint32_t *allowed = next_random(&random) % 3 ? NULL : mask;
+            uint32_t want = plain_pick(&r, allowed, logits, i),
+                     got = sampler_pick(s, &r, allowed, logits, NULL, 0, 0, i);
+            if (want != got)
+                fail_msg("%s, case %u: temp %g, top_k %u, top_p %g, min_p %g: token %u, and %u when sorted", ops->name,
+                         i, (double)r.temp, r.top_k, (double)r.top_p, (double)r.min_p, got, want);
+        }
+        sampler_free(s);
+    }
+}
+
+/* The first of equals, at any place and in rows of any length; and one that is not finite is seen at any. */
+static void the_largest_is_found(void **state)
+{
+    (void)state;
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    static float x[2100];
+    const struct ops *ops;
+    uint32_t got, random = 7;
+    for (size_t set = 0; (ops = ops_at(set)); set++)
+        for (unsigned i = 0; i < 400; i++) {
+            uint32_t n = 1 + next_random(&random) % 2100, want = 0, bad = next_random(&random) % n;
+            for (uint32_t k = 0; k < n; k++) {
+                x[k] = (float)(int32_t)(next_random(&random) % (i % 2 ? 9 : 1u << 20)) * -0.5f;
+                x[k] = x[k] == 0 && next_random(&random) % 2 ? -0.0f : x[k];
+                want = x[k] > x[want] ? k : want;
+            }
+            assert_true(ops_largest(ops, x, n, &got));
+            assert_int_equal(got, want);
+            x[bad] = odd[i % 3];
+            assert_false(ops_largest(ops, x, n, &got));
+            assert_int_equal(got, 0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +307,8 @@ int main(void)
         cmocka_unit_test(penalties_look_back_so_far),
         cmocka_unit_test(seed_choice_and_position_decide),
         cmocka_unit_test(the_ends_of_the_range_are_no_trap),
+        cmocka_unit_test(nothing_sorted_is_everything_sorted),
+        cmocka_unit_test(the_largest_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

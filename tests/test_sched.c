@@ -29,7 +29,8 @@ struct stage {
     uint32_t steps;
 };
 
-static uint64_t clock_us, step_us;
+static _Atomic uint64_t clock_us;
+static uint64_t step_us;
 static uint64_t fake_clock(void)
 {
     return clock_us += step_us; /* so long takes whatever is timed */

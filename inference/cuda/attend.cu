@@ -4,7 +4,7 @@
 #define LONG_COLS 16u /* columns of a stretch that may walk */
 /* Queries that walk, over all: fewer leave a GPU idle, and chunks apart from each other fill it. */
 #ifdef CUDA_EMULATED
-#define LONG_QUERIES 64u
+#define LONG_QUERIES 64u /* so that tests of small models walk */
 #else
 #define LONG_QUERIES 8192u
 #endif
@@ -57,7 +57,8 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
         end = stretch_end(&t, c);
         long_cols += end - c >= LONG_COLS ? end - c : 0;
     }
-    bool walks = (uint64_t)long_cols * a->heads >= LONG_QUERIES && a->head <= ATTEND_HEAD_MOST;
+    uint32_t least = a->walk_queries ? a->walk_queries : LONG_QUERIES;
+    bool walks = (uint64_t)long_cols * a->heads >= least && a->head <= ATTEND_HEAD_MOST;
     for (uint32_t c = 0; c < cols && walks; c = end) {
         end = stretch_end(&t, c);
         if (end - c >= LONG_COLS)
@@ -78,14 +79,21 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
     return plan;
 }
 
+/* Whether each tile's heads are whole runs of a column. */
+static bool has_whole_runs(const struct attend_call *call)
+{
+    return call->shared_by * call->a.head % ARITH_RUN == 0 && call->per_part * call->a.head % ARITH_RUN == 0;
+}
+
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols)
 {
     return attend_few_scratch(a, cols);
 }
 
 void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
-                 uint32_t cols, struct cuda_marks marks, void *scratch, float *out)
+                 uint32_t cols, struct cuda_marks marks, struct cuda_room room, float *out, const struct cuda_input *in)
 {
+    bool makes_blocks = false;
     struct attend_call call = {};
     call.q = q;
     call.a = *a;
@@ -106,6 +114,9 @@ void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, c
         call.per_part = part_of(call.shared_by, TILE_ROWS);
         call.parts = attend_over(call.shared_by, call.per_part);
         call.stretch = a->plan.stretch ? a->plan.stretch + a->plan.long_n : nullptr;
-        attend_few(stream, &call, scratch);
+        makes_blocks = in && !call.a.plan.long_n && has_whole_runs(&call);
+        attend_few(stream, &call, room, makes_blocks ? in : nullptr);
     }
+    if (in && !makes_blocks)
+        cuda_quantise(stream, in, marks);
 }

@@ -19,8 +19,9 @@ struct attend_call {
     float *out;
 };
 
-/* The way of few: `scratch` is cuda_attend_scratch's. */
-void attend_few(void *stream, const struct attend_call *call, void *scratch);
+/* The way of few. in: what rows of `out` become as int8 blocks, where a tile's heads are whole runs of a
+ * column; NULL: they do not here. */
+void attend_few(void *stream, const struct attend_call *call, struct cuda_room room, const struct cuda_input *in);
 uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols);
 /* The way of many, for heads up to ATTEND_HEAD_MOST. */
 void attend_many(void *stream, const struct attend_call *call);

@@ -76,6 +76,8 @@ static enum err make_buffers(struct device *d, struct note *note)
     d->slab_room = (uint32_t)slabs_most(&d->o);
     d->slab = mem_array(d->slab_room, sizeof *d->slab);
     d->slab_list = cuda_alloc(d->queue, d->slab_room * sizeof *d->slab);
+    if (d->b.arrived)
+        cuda_zero(d->queue, d->b.arrived, n * m->heads * sizeof *d->b.arrived);
     if (is_there && d->hidden && d->slab_list)
         return ERR_OK;
     return note_set(note, ERR_FULL, "the GPU has no room for %llu MiB of work memory",

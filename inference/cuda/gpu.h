@@ -39,6 +39,7 @@ struct gpu_layer {
     B(o, float, n * m->heads * m->head)                                                                                \
     B(k, float, n * m->heads_kv * m->head)                                                                             \
     B(v, float, n * m->heads_kv * m->head)                                                                             \
+    B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
     B(gate, float, gpu_mix_rows(m, n))                                                                                 \
     B(up, float, gpu_mix_rows(m, n))                                                                                   \
     B(back, float, n * m->embed)                    /* what a branch adds, where it is normed first */                 \

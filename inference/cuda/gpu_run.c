@@ -157,8 +157,10 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
     struct cuda_attention a = attention_of(t->m, l, t->pages_most);
     a.plan = t->plan;
     const struct gpu_buffers *b = &t->d->b;
-    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), t->d->scratch, b->o);
-    return input_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w);
+    const struct cuda_room room = {t->d->scratch, b->arrived};
+    const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
+    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
+    return in;
 }
 
 /* -- the branch behind it -- */

@@ -40,11 +40,12 @@ void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, s
 /* -- products.cu -- */
 
 /* A batch as input of products, in int8 blocks: q[cols, 256 R] zero-padded, R runs; s[cols, 8 R] or, wide, [cols, R];
- * sums[cols, 16 R] of 16 neighbours each. q NULL: no product asks for these blocks. */
+ * sums[cols, 16 R] of 16 neighbours each, and the same as binary16, exact. q NULL: no product asks for these blocks. */
 struct cuda_blocks {
     int8_t *q;
     float *s;
     int16_t *sums;
+    uint16_t *halves; /* wide blocks only, else NULL */
 };
 struct cuda_input {
     uint32_t n, cols;
@@ -148,6 +149,9 @@ struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
     uint32_t pages_most;          /* no column sees more pages */
+    /* Tests say less; 0: what a GPU needs. */
+    uint32_t walk_queries; /* of long stretches together, from which they walk */
+    uint32_t parts_most;   /* (query, chunk) in scratch, if there are not more queries */
     struct cuda_plan plan;
 };
 /* The plan for columns slot[c] (NULL: c) of a batch, its stretches into out[cols]; all of it in this machine's memory.
@@ -156,10 +160,16 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
                                   const uint32_t *table, const uint32_t *slot, uint32_t cols, struct cuda_stretch *out);
 /* What cuda_attend needs in scratch for so many columns, whatever the plan. */
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
+struct cuda_room {
+    void *scratch;     /* cuda_attend_scratch, aligned to 256 */
+    uint32_t *arrived; /* [cols, heads] zeros, and zeros again behind it */
+};
 /* out[cols, heads, head]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of a
- * row is cleared where a score or a query is not finite, and its out is zeros. Aligned to 256: scratch. */
+ * row is cleared where a score or a query is not finite, and its out is zeros. `in` (NULL: none): what cuda_quantise
+ * makes of out is made here, in the same pass where that is possible. */
 void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
-                 uint32_t cols, struct cuda_marks marks, void *scratch, float *out);
+                 uint32_t cols, struct cuda_marks marks, struct cuda_room room, float *out,
+                 const struct cuda_input *in);
 
 #ifdef __cplusplus
 }

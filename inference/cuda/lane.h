@@ -299,6 +299,17 @@ LANE uint4 lane_load_once(const void *global)
 #endif
 }
 
+/* What other blocks of the same kernel wrote, behind __threadfence: not from the nearest cache, which may have what was
+ * there before. */
+template <typename T> LANE T lane_load_new(const T *global)
+{
+#ifdef __CUDACC__
+    return __ldcg(global);
+#else
+    return *global;
+#endif
+}
+
 /* -- what arith.h and arith_fn.h do not have -- */
 
 /* Sums in a register that begins as LANE_ZERO become floats by one subtraction: exact for |sum| < 2^22. */
@@ -320,6 +331,16 @@ LANE float lane_fold(float stripe)
 LANE void lane_mark(uint8_t *finite, const uint32_t *slot, uint32_t c)
 {
     finite[slot ? slot[c] : c] = 0;
+}
+
+/* An integer below 2,049 as binary16, exact. */
+LANE uint32_t lane_half_bits(int x)
+{
+#ifdef __CUDACC__
+    return __half_as_ushort(__int2half_rn(x));
+#else
+    return emulate_half_bits(x);
+#endif
 }
 
 /* binary16 bits to binary32, exact. */

@@ -53,8 +53,8 @@ struct some {
     uint8_t *room;                      /* of the group: two runs */
 };
 
-template <class F, uint32_t eights>
-LANE struct some some_of(uint8_t *shared, struct some_shape shape, uint32_t rows) {
+template <class F, uint32_t eights> LANE struct some some_of(uint8_t *shared, struct some_shape shape, uint32_t rows)
+{
     struct some b;
     const uint32_t tiles = (rows + REPACK_ROWS - 1) / REPACK_ROWS, members = shape.tiles * shape.spans;
     b.shape = shape;
@@ -84,7 +84,8 @@ LANE void list_columns(const struct product *p, const struct product_part *part,
 /* -- copies of run r, begun -- */
 
 /* The warp's rows, if it is the first of the group that has them. */
-template <class F> LANE void copy_weights(const uint8_t *w, uint32_t runs, const struct some *b, uint8_t *room, uint32_t r)
+template <class F>
+LANE void copy_weights(const uint8_t *w, uint32_t runs, const struct some *b, uint8_t *room, uint32_t r)
 {
     const uint8_t *from = w + ((size_t)b->tile * runs + r) * F::run_bytes + b->lane * 16;
     uint8_t *to = room + b->member * F::run_bytes + b->lane * 16;
@@ -206,8 +207,7 @@ LANE void multiply_runs(const struct product *p, const uint8_t *w, const struct 
 
 /* Puts the block's totals, each warp other fragments; what they are added to is read while the last run is awaited. */
 #define PUT_AT_ONCE 4u
-template <uint32_t eights>
-LANE void put_totals(const struct product *p, const struct some *b, uint32_t left)
+template <uint32_t eights> LANE void put_totals(const struct product *p, const struct some *b, uint32_t left)
 {
     const struct product_matrix m = product_matrix_of(p);
     const uint32_t all = b->shape.tiles * b->shape.spans * 2 * eights, warps = blockDim.x / WARP;
@@ -311,7 +311,8 @@ template <class F, uint32_t eights> static void launch_some(void *stream, const 
     struct some_shape best = {0, 0, 0};
     uint64_t least = UINT64_MAX;
     for (uint32_t tiles = 1; tiles <= 4; tiles *= 2)
-        for (uint32_t spans = 1; spans * eights * 8 <= COLS_MOST && (spans == 1 || spans * eights * 4 < cols); spans *= 2) {
+        for (uint32_t spans = 1; spans * eights * 8 <= COLS_MOST && (spans == 1 || spans * eights * 4 < cols);
+             spans *= 2) {
             struct some_shape shape = {tiles, spans, 0};
             const uint64_t cost = some_cost<F, eights>(p, shape, cols, processors);
             if (cost < least && phases_of<F, eights>(p, shape, 1)) {

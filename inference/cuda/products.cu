@@ -198,7 +198,7 @@ template <class F> static void multiply(void *stream, const struct product *p)
         launch_one<F>(stream, p);
     else if (cols <= COLS_SOME)
         product_some(stream, F::type, p, cols);
-    else
+    else if (!product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 

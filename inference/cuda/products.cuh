@@ -32,12 +32,17 @@ struct product {
     struct product_matrix more[PRODUCTS_MOST - 1];
 };
 
+/* Matrix z of those that go together. */
+LANE struct product_matrix product_matrix_at(const struct product *p, uint32_t z)
+{
+    if (p->more_n == 0 || z == 0)
+        return product_matrix{p->w, p->bias, p->out, p->rows};
+    return z == 1 ? p->more[0] : p->more[1];
+}
 /* A kernel asks when it begins and again when it ends: what lies between needs its registers. */
 LANE struct product_matrix product_matrix_of(const struct product *p)
 {
-    if (p->more_n == 0 || blockIdx.z == 0)
-        return product_matrix{p->w, p->bias, p->out, p->rows};
-    return blockIdx.z == 1 ? p->more[0] : p->more[1];
+    return product_matrix_at(p, blockIdx.z);
 }
 
 /* What a block multiplies: a matrix and so many columns of the result, those of picks [first, first + cols) or, where
@@ -46,14 +51,17 @@ struct product_part {
     const uint8_t *w;
     uint32_t first, cols;
 };
-LANE struct product_part product_part_of(const struct product *p)
+LANE struct product_part product_part_at(const struct product *p, uint32_t z)
 {
     if (!p->chosen)
-        return product_part{product_matrix_of(p).w, 0, p->cols};
+        return product_part{product_matrix_at(p, z).w, 0, p->cols};
     if (!p->begin)
-        return product_part{p->w + p->chosen[blockIdx.z] * p->stride, blockIdx.z, 1};
-    uint32_t first = p->begin[blockIdx.z];
-    return product_part{p->w + blockIdx.z * p->stride, first, p->begin[blockIdx.z + 1] - first};
+        return product_part{p->w + p->chosen[z] * p->stride, z, 1};
+    return product_part{p->w + z * p->stride, p->begin[z], p->begin[z + 1] - p->begin[z]};
+}
+LANE struct product_part product_part_of(const struct product *p)
+{
+    return product_part_at(p, blockIdx.z);
 }
 
 /* Column c of a part in the result, and what of the input belongs to a column of the result. */
@@ -89,6 +97,9 @@ void product_some(void *stream, uint32_t type, const struct product *p, uint32_t
 
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);
+
+/* -- matmul_group.cu: the same where GPU and format have it; false: they have not -- */
+bool product_by_groups(void *stream, uint32_t type, const struct product *p);
 
 /* -- floats.cu: a matrix of floats, any number of columns -- */
 void product_floats(void *stream, uint32_t type, const struct product *p);

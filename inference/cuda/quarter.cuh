@@ -18,27 +18,33 @@
 /* A lane's part of QUARTER_BLOCKS blocks of a warp's keys. */
 struct quarter_keys {
     uint2 low[QUARTER_BLOCKS], high[QUARTER_BLOCKS];
-    float4 scale[QUARTER_BLOCKS];
 };
 
-/* Shared memory of a block: queries, and behind them the values of the chunk. */
+/* Shared memory of a block: queries, and behind them of the chunk the values and all scales. */
 static inline size_t quarter_bytes(uint32_t blocks)
 {
-    return tile_queries_bytes(blocks) + (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
+    return tile_queries_bytes(blocks) + (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + 2 * sizeof(float));
 }
 
-LANE struct chunk quarter_values_at(const struct tile_queries *q, uint32_t blocks)
+LANE struct chunk quarter_chunk_at(const struct tile_queries *q, uint32_t blocks)
 {
     struct chunk c = {nullptr, (int8_t *)q->q + tile_queries_bytes(blocks), nullptr, nullptr};
     c.vs = (float *)(c.v + ARITH_CHUNK * blocks * ARITH_BLOCK);
+    c.ks = c.vs + ARITH_CHUNK * blocks;
     return c;
 }
 
-/* A warp asks for its blocks of the values, which change places as tile.cuh has it. */
+/* A warp asks for the scales of its keys, and then for its blocks of the values, which change places as tile.cuh has
+ * it. */
 LANE void quarter_ask(const struct chunk *from, uint32_t blocks, const struct chunk *to)
 {
-    uint32_t lane = threadIdx.x % WARP;
-    for (uint32_t b = threadIdx.x / WARP; b < blocks; b += QUARTERS) {
+    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (uint32_t i = lane; i < 4 * blocks; i += WARP) {
+        uint32_t at = i / 4 * ARITH_CHUNK + warp * ARITH_LANES + i % 4 * 4;
+        lane_copy16(to->ks + at, from->ks + at);
+    }
+    lane_copy_end();
+    for (uint32_t b = warp; b < blocks; b += QUARTERS) {
         LANE_UNROLL
         for (uint32_t i = 0; i < ARITH_CHUNK * ARITH_BLOCK / 16; i += WARP) {
             uint32_t row = b * 16 + (lane + i) / 8, four = lane % 8;
@@ -61,17 +67,16 @@ LANE struct quarter_keys quarter_fetch(const struct chunk *c, uint32_t first, ui
         const uint2 *pair = (const uint2 *)c->k + (b * 8 + t) * (ARITH_CHUNK / 2) + 8 * warp + g;
         k.low[i] = pair[0];
         k.high[i] = pair[4 * (ARITH_CHUNK / 2)];
-        k.scale[i] = ((const float4 *)(c->ks + b * ARITH_CHUNK))[4 * warp + t];
     }
     return k;
 }
 
 /* s[r][2 e + j] goes on by those blocks. */
 template <int ROWS>
-LANE void quarter_scores(const struct tile_queries *q, const struct quarter_keys *k, uint32_t first, uint32_t blocks,
-                         float s[ROWS][4])
+LANE void quarter_scores(const struct tile_queries *q, const struct quarter_keys *k, const float *ks, uint32_t first,
+                         uint32_t blocks, float s[ROWS][4])
 {
-    uint32_t g = threadIdx.x % WARP / 4, t = threadIdx.x % 4, stride = tile_stride(blocks);
+    uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4, stride = tile_stride(blocks);
     const uint32_t *row = q->q + g * stride + t;
     LANE_UNROLL
     for (uint32_t i = 0; i < QUARTER_BLOCKS; i++) {
@@ -85,6 +90,7 @@ LANE void quarter_scores(const struct tile_queries *q, const struct quarter_keys
             a[1] = row[8 * stride + 8 * b];
             a[3] = row[8 * stride + 8 * b + 4];
         }
+        float4 key_scale = ((const float4 *)(ks + b * ARITH_CHUNK))[4 * warp + t];
         lane_mma(d[0], a, even);
         lane_mma(d[1], a, odd);
         LANE_UNROLL
@@ -92,7 +98,7 @@ LANE void quarter_scores(const struct tile_queries *q, const struct quarter_keys
             float scale = q->s[(g + 8 * r) * blocks + b];
             LANE_UNROLL
             for (int j = 0; j < 4; j++)
-                s[r][j] = s[r][j] + (scale * tile_float(k->scale[i], j)) * lane_float(d[j % 2][2 * r + j / 2]);
+                s[r][j] = s[r][j] + (scale * tile_float(key_scale, j)) * lane_float(d[j % 2][2 * r + j / 2]);
         }
     }
 }

@@ -240,6 +240,15 @@ static inline float __int2float_rn(int x)
     return (float)x;
 }
 
+/* Of an integer below 2,048. */
+static inline unsigned emulate_half_bits(int x)
+{
+    unsigned size = x < 0 ? -(unsigned)x : (unsigned)x, power = 0;
+    while (size >> power > 1)
+        power++;
+    return size ? (x < 0 ? 0x8000u : 0u) | (power + 15) << 10 | (size << (10 - power) & 0x3FFu) : 0u;
+}
+
 /* -- launching -- */
 
 /* A thread waits for the kernel before its own, which on a GPU may still run (lane_begin): one that never does ends the

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     request_get(&c, &again);
     CHECK(cursor_end(&c) && request_equal(&r, &again));
     if (request_check(&r, VOCAB, 4096, &note) == ERR_OK) {
-        struct sampler *s = sampler_new(VOCAB);
+        struct sampler *s = sampler_new(&ops_ref, VOCAB);
         float logits[VOCAB];
         uint32_t ids[64], n = 0;
         for (; n < request_prompt_n(&r) && n < 64; n++)

@@ -83,7 +83,7 @@ static struct hash answer(struct engine *e, bool sampled, uint32_t batch, struct
     uint32_t n = request_prompt_n(&r);
     struct hash digest = digest_start(&root, &r);
     struct engine_seq *s = engine_seq_new(e, n + ANSWER);
-    struct sampler *sampler = sampler_new(m->vocab);
+    struct sampler *sampler = sampler_new(engine_ops(e), m->vocab);
     *text = read_prompt(e, s, &r, batch, &row);
     for (uint32_t i = 0; i < n; i++)
         tokens[i] = request_prompt_at(&r, i);

@@ -1,0 +1,191 @@
+/* What only Hopper has (compiled for sm_90a): groups of four warps that multiply matrices in the background; with its
+ * imitation for tests, as in lane.h. */
+#ifndef KITH_INFERENCE_CUDA_LANE_GROUP_H
+#define KITH_INFERENCE_CUDA_LANE_GROUP_H
+
+#include "inference/cuda/lane.h"
+
+#define GROUP       128u /* threads; the first is a multiple of as many */
+#define GROUP_COLS  128u /* of a product */
+#define GROUP_PARTS 64u  /* sums that a lane has of 64 rows x 128 columns */
+
+/* Whether code is being compiled for a GPU that has them. */
+#if !defined(__CUDACC__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define GROUP_IS_HERE 1
+#else
+#define GROUP_IS_HERE 0
+#endif
+
+/* Whether this GPU has them. An emulated one is a Hopper if it has as much shared memory. */
+static inline bool group_is_had(void)
+{
+#ifdef __CUDACC__
+    int device = 0, major = 0;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major == 9;
+#else
+    return emulate_shared_most() >= (227u << 10);
+#endif
+}
+
+/* What this thread wrote to shared memory is seen by the unit for matrices of who meets it next. */
+LANE void lane_publish(void)
+{
+#ifdef __CUDACC__
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+/* Registers of a thread from here on, of the block's: by all warps of a group. */
+template <int n> LANE void lane_registers_more(void)
+{
+#ifdef __CUDACC__
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(n));
+#endif
+}
+template <int n> LANE void lane_registers_fewer(void)
+{
+#ifdef __CUDACC__
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(n));
+#endif
+}
+
+/* -- products of a group: a of registers, b of shared memory --
+ *
+ * d[64 x 128] += a[64 x 32] b[32 x 128], exact in int32. Warp w of the group has rows 16 w to 16 w + 15, its a and, for
+ * 8 columns at a time, its d as lane_mma has them: d[4 n..] is of columns 8 n to 8 n + 7.
+ *
+ * b lies in a slab: 128 bytes in k of each column, column after column, from a multiple of 1,024 bytes on, its pieces
+ * of 16 bytes exchanged: piece i of column c stands in place i exclusive-or c % 8. So 8 columns' pieces that are needed
+ * together are in different banks. (PTX ISA, asynchronous warpgroup level matrix: shared memory matrix layout, 128-byte
+ * swizzling; matrix descriptor.) */
+#define SLAB_BYTES 128u /* of a column */
+
+/* Where a product finds b: `k` bytes, a multiple of 32, from where the columns begin. */
+LANE uint64_t slab_at(const void *slab, uint32_t k)
+{
+#ifdef __CUDACC__
+    const uint64_t eight_columns = 8 * SLAB_BYTES / 16, is_exchanged = 1;
+    uint32_t at = (uint32_t)__cvta_generic_to_shared(slab) + k;
+    return (at & 0x3FFFFu) / 16 | 1ull << 16 | eight_columns << 32 | is_exchanged << 62;
+#else
+    return (uint64_t)slab + k;
+#endif
+}
+/* Where something is in shared memory. */
+LANE uint32_t lane_shared_at(const void *shared)
+{
+#ifdef __CUDACC__
+    return (uint32_t)__cvta_generic_to_shared(shared);
+#else
+    return (uint32_t)(uintptr_t)shared;
+#endif
+}
+/* Offset of piece i of 16 bytes of column c. */
+LANE uint32_t slab_piece(uint32_t c, uint32_t i)
+{
+    return c * SLAB_BYTES + (i ^ c % 8) * 16;
+}
+
+#ifndef __CUDACC__
+template <bool is_unsigned>
+static inline void emulate_group_mma(int32_t d[GROUP_PARTS], const uint32_t a[4], uint64_t b, bool adds)
+{
+    const unsigned char *all = emulate_exchange("lane_group_mma", a, 16);
+    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
+    int16_t x[2][32]; /* of rows g and g + 8 */
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned row = i / 32, k = i % 32;
+        uint8_t byte = all[64 * (4 * g + k % 16 / 4) + 4 * (row + k / 16 * 2) + k % 4];
+        x[row][k] = is_unsigned ? (int16_t)byte : (int16_t)(int8_t)byte;
+    }
+    for (unsigned i = 0; i < GROUP_PARTS / 2; i++) {
+        unsigned column = i / 2 * 8 + 2 * t + i % 2;
+        int8_t y[32];
+        for (unsigned half = 0; half < 2; half++) {
+            uint64_t at = b + column / 8 * 1024 + column % 8 * 128 + half * 16;
+            memcpy(y + 16 * half, (const void *)(at ^ (at >> 7 & 7) << 4), 16);
+        }
+        for (unsigned row = 0; row < 2; row++) {
+            int32_t sum = 0, *to = &d[i / 2 * 4 + row * 2 + i % 2];
+            for (unsigned k = 0; k < 32; k++)
+                sum += x[row][k] * y[k];
+            *to = (adds ? *to : 0) + sum;
+        }
+    }
+}
+#endif
+
+/* Registers that were written may be used by products from here on. */
+LANE void lane_group_begin(void)
+{
+#ifdef __CUDACC__
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+/* Ends a batch of products. */
+LANE void lane_group_end(void)
+{
+#ifdef __CUDACC__
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+/* All batches but the last `left` are done: their registers may be touched. */
+template <int left> LANE void lane_group_wait(void)
+{
+#ifdef __CUDACC__
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(left) : "memory");
+#endif
+}
+
+/* Begins d += a b, or where `adds` is not d = a b; neither d nor a is touched before its batch is done. */
+#ifdef __CUDACC__
+#define GROUP_4(i)  "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3])
+#define GROUP_16(i) GROUP_4(i), GROUP_4(i + 4), GROUP_4(i + 8), GROUP_4(i + 12)
+#define GROUP_MMA(type)                                                                                                \
+    asm volatile("{.reg .pred p; setp.ne.b32 p, %69, 0; wgmma.mma_async.sync.aligned.m64n128k32.s32." type ".s8 "      \
+                 "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26," \
+                 "%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,"    \
+                 "%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, {%64,%65,%66,%67}, %68, p;}"                   \
+                 : GROUP_16(0), GROUP_16(16), GROUP_16(32), GROUP_16(48)                                               \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)adds))
+#endif
+template <bool is_unsigned> LANE void lane_group_mma(int32_t d[GROUP_PARTS], const uint32_t a[4], uint64_t b, bool adds)
+{
+#ifndef __CUDACC__
+    emulate_group_mma<is_unsigned>(d, a, b, adds);
+#else
+    if constexpr (is_unsigned)
+        GROUP_MMA("u8");
+    else
+        GROUP_MMA("s8");
+#endif
+}
+
+/* d[16 x 8] = a[16 x 16] b[16 x 8] of binary16, summed in binary32, exact where all partial sums are integers below
+ * 2^24. a[0], a[1]: rows g and g + 8, k = 2 t and 2 t + 1; a[2], a[3]: k + 8; b[0], b[1]: column g likewise; d as
+ * lane_mma has it. (PTX ISA, mma.m16n8k16.) */
+LANE void lane_mma_halves(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+#ifdef __CUDACC__
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
+#else
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned char *all = emulate_exchange("lane_mma_halves", mine, sizeof mine);
+    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
+    for (unsigned o = 0; o < 4; o++) {
+        d[o] = 0.0f;
+        for (unsigned k = 0; k < 16; k++) {
+            uint16_t x, y;
+            memcpy(&x, all + 64 * (4 * g + k % 8 / 2) + 4 * (o / 2 + k / 8 * 2) + k % 2 * 2, 2);
+            memcpy(&y, all + 64 * (4 * (2 * t + o % 2) + k % 8 / 2) + 16 + k / 8 * 4 + k % 2 * 2, 2);
+            d[o] += lane_half(x) * lane_half(y);
+        }
+    }
+#endif
+}
+
+#endif

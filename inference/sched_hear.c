@@ -1,0 +1,216 @@
+/* What a batch came to, told to the jobs whose rows it had. Most of that work is of rows that do not depend on each
+ * other: which token a row chooses, how likely the next one was. Then every job hears its own rows in order, which is
+ * mostly its digest. Both are shared out among the engine's threads; what is said is the same in any case. */
+#include "base/mem.h"
+#include "inference/pool.h"
+#include "inference/sched_in.h"
+#include "inference/score.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define WORTH_ROWS 8u /* to be heard, for threads to be woken: a digest takes 20 microseconds */
+
+struct row_of {
+    const struct sched_job *job;
+    uint32_t i; /* of its rows */
+};
+
+struct sched_hearing {
+    unsigned threads;
+    struct sampler **sampler; /* [threads] */
+    atomic_flag *is_used;
+    double *score;       /* [batch] of rows that are scored */
+    struct row_of *rows; /* [batch] to be looked at first */
+    uint32_t rows_n;
+};
+
+struct sched_hearing *sched_hearing_new(const struct sched *s)
+{
+    const uint32_t batch = engine_batch_max(s->engine);
+    struct sched_hearing *h = mem_new(sizeof *h);
+    h->threads = pool_threads(engine_pool(s->engine));
+    h->sampler = mem_array(h->threads, sizeof *h->sampler);
+    h->is_used = mem_array(h->threads, sizeof *h->is_used);
+    for (unsigned i = 0; i < h->threads; i++) {
+        h->sampler[i] = sampler_new(engine_ops(s->engine), s->model->vocab);
+        atomic_flag_clear(&h->is_used[i]);
+    }
+    h->score = mem_array(batch, sizeof *h->score);
+    h->rows = mem_array(batch, sizeof *h->rows);
+    return h;
+}
+
+void sched_hearing_free(struct sched_hearing *h)
+{
+    if (!h)
+        return;
+    for (unsigned i = 0; i < h->threads; i++)
+        sampler_free(h->sampler[i]);
+    free(h->sampler);
+    free(h->is_used);
+    free(h->score);
+    free(h->rows);
+    free(h);
+}
+
+/* -- rows by themselves -- */
+
+/* No more parts are under way at once than there are threads. */
+static unsigned find_sampler(struct sched_hearing *h)
+{
+    unsigned i = 0;
+    while (atomic_flag_test_and_set_explicit(&h->is_used[i], memory_order_acquire))
+        i = (i + 1) % h->threads;
+    return i;
+}
+
+static void look_part(void *arg, size_t first, size_t end)
+{
+    const struct sched *s = arg;
+    struct sched_hearing *h = s->hearing;
+    unsigned mine = find_sampler(h);
+    for (size_t k = first; k < end; k++) {
+        const struct sched_job *j = h->rows[k].job;
+        uint32_t i = h->rows[k].i, row = j->first_row + i;
+        if (j->session)
+            session_pick(j->session, i, h->sampler[mine]);
+        else
+            h->score[row] =
+                score_token(s->rows[row].logits, s->model->vocab, wire_id_at(bytes_of_buf(&j->ids), j->at + i + 1));
+    }
+    atomic_flag_clear_explicit(&h->is_used[mine], memory_order_release);
+}
+
+/* Whether row i of a job, which the job has taken, is to be looked at; *heard counts those with a digest to come. */
+static bool is_looked_at(const struct sched *s, const struct sched_job *j, uint32_t i, uint32_t *heard)
+{
+    const struct engine_row *r = &s->rows[j->first_row + i];
+    *heard += j->session && r->wants;
+    return j->session ? session_may_pick(j->session, i) : j->is_score && r->wants && r->finite;
+}
+
+/* -- jobs -- */
+
+static void add_token(const struct sched_job *j, const struct session_event *e, struct buf *out)
+{
+    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text, e->logprobs};
+    wire_add_token(out, &m);
+}
+
+static void add_done(struct sched *s, const struct sched_job *j, const struct session_event *e, struct buf *out)
+{
+    uint64_t now = s->clock(), first = j->first_us ? j->first_us : now;
+    const struct wire_done m = {.ask = j->ask,
+                                .stop = e->stop,
+                                .prompt_tokens = session_prompt_n(j->session),
+                                .shared = session_shared_n(j->session),
+                                .tokens = session_tokens_n(j->session),
+                                .drafted = session_draft(j->session)->guessed,
+                                .accepted = session_draft(j->session)->counted,
+                                .digest = e->digest,
+                                .prompt_us = first - j->start_us,
+                                .decode_us = now - first,
+                                .text = e->text};
+    wire_add_done(out, &m);
+}
+
+/* All that the session has to say. True when the job is over. */
+static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    struct note note;
+    for (;;) {
+        struct session_event e = session_next_event(j->session);
+        switch (e.kind) {
+        case SESSION_NONE:
+            return session_is_over(j->session);
+        case SESSION_TOKEN:
+            if (j->first_us == 0)
+                j->first_us = s->clock();
+            add_token(j, &e, out);
+            break;
+        case SESSION_DONE:
+            add_done(s, j, &e, out);
+            return true;
+        case SESSION_FAILED:
+            note_set(&note, ERR_MISMATCH, "token %u of the answer so far is not what the model says there", e.index);
+            wire_add_failure(out, j->ask, ERR_MISMATCH, &note);
+            return true;
+        case SESSION_VERIFIED: {
+            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us};
+            wire_add_verified(out, &m);
+            return true;
+        }
+        }
+    }
+}
+
+static void add_row(const struct sched *s, struct sched_job *j, const struct engine_row *r, struct buf *out)
+{
+    const uint32_t vocab = engine_model(s->engine)->vocab;
+    if (j->is_score) {
+        wire_put_score(&j->scores, s->hearing->score[r - s->rows]);
+        return;
+    }
+    wire_add_row(out, &(struct wire_row){j->ask, j->at, bytes_of(r->logits, (size_t)vocab * sizeof *r->logits)});
+}
+
+static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
+{
+    for (uint32_t i = 0; i < j->rows_n; i++, j->at++) {
+        const struct engine_row *r = &s->rows[j->first_row + i];
+        if (!r->finite) {
+            struct note note;
+            note_set(&note, ERR_NUMERIC, "the logits of position %u are not finite", j->at);
+            wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
+            return true;
+        }
+        if (r->wants)
+            add_row(s, j, r, out);
+    }
+    uint32_t n = (uint32_t)(j->ids.n / 4);
+    if (j->at < n)
+        return false;
+    if (j->is_score)
+        wire_add_scores(out, &(struct wire_scores){j->ask, bytes_of_buf(&j->scores)});
+    else
+        wire_add_done(out,
+                      &(struct wire_done){.ask = j->ask, .prompt_tokens = n, .prompt_us = s->clock() - j->start_us});
+    return true;
+}
+
+static void hear_part(void *arg, size_t first, size_t end)
+{
+    struct sched *s = arg;
+    for (size_t i = first; i < end; i++) {
+        struct sched_job *j = s->jobs[i];
+        if (j->session)
+            j->is_over = session_speaks(s, j, &j->out);
+        else if (j->vector)
+            j->is_over = sched_embed_rows(s, j, &j->out);
+        else
+            j->is_over = logits_speak(s, j, &j->out);
+    }
+}
+
+void sched_hear(struct sched *s, uint32_t active, struct buf *out)
+{
+    struct sched_hearing *h = s->hearing;
+    struct pool *pool = engine_pool(s->engine);
+    uint32_t heard = 0;
+    h->rows_n = 0;
+    for (uint32_t k = 0; k < active; k++) {
+        struct sched_job *j = s->jobs[k];
+        if (j->session && j->rows_n > 0)
+            session_take(j->session, s->rows + j->first_row, j->rows_n);
+        for (uint32_t i = 0; i < j->rows_n; i++)
+            if (is_looked_at(s, j, i, &heard))
+                h->rows[h->rows_n++] = (struct row_of){j, i};
+    }
+    pool_run(pool, h->rows_n, 1, look_part, s);
+    pool_run(pool, active, heard < WORTH_ROWS ? active : 1, hear_part, s);
+    for (uint32_t k = 0; k < active; k++) {
+        buf_add(out, s->jobs[k]->out.p, s->jobs[k]->out.n);
+        buf_reset(&s->jobs[k]->out);
+    }
+}
