@@ -243,7 +243,6 @@ template <class F, uint32_t eights>
 static __global__ void __launch_bounds__(WARPS_MOST *WARP) multiply_some(struct product p, struct some_shape shape)
 {
     LANE_SHARED(uint8_t, shared);
-    lane_next();
     const struct product_matrix m = product_matrix_of(&p);
     const struct some b = some_of<F, eights>(shared, shape, m.rows);
     const bool is_here = blockIdx.x * shape.tiles * REPACK_ROWS < m.rows, is_known = !p.chosen;
@@ -257,6 +256,7 @@ static __global__ void __launch_bounds__(WARPS_MOST *WARP) multiply_some(struct 
     list_columns(&p, &part, first, &b);
     __syncthreads();
     multiply_runs<F, eights>(&p, part.w, &b, is_known);
+    lane_next();
     put_totals<eights>(&p, &b, part.cols - first);
 }
 
@@ -284,21 +284,11 @@ static uint32_t phases_of(const struct product *p, struct some_shape shape, uint
 #define CACHE_BYTES 24u
 #define OWN_BYTES   36u
 #define ISSUED      3u /* a cycle, of 4 */
-static uint64_t row_blocks(const struct product *p, uint32_t tiles)
-{
-    const uint32_t rows = tiles * REPACK_ROWS;
-    uint64_t blocks = (p->rows + rows - 1) / rows;
-    if (p->more_n == 0)
-        return blocks * p->z;
-    for (uint32_t i = 0; i < p->more_n; i++)
-        blocks += (p->more[i].rows + rows - 1) / rows;
-    return blocks;
-}
 template <class F, uint32_t eights>
 static uint64_t some_cost(const struct product *p, struct some_shape shape, uint32_t cols, uint32_t processors)
 {
     const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (240 + 190 * eights);
-    const uint64_t blocks = row_blocks(p, shape.tiles) * ((cols + wide - 1) / wide),
+    const uint64_t blocks = product_row_blocks(p, shape.tiles * REPACK_ROWS) * ((cols + wide - 1) / wide),
                    turns = (blocks + processors - 1) / processors, bytes = run_room<F>(shape.tiles, wide);
     const uint64_t all = blocks * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
                    issue = turns * slots / ISSUED;

@@ -10,11 +10,12 @@
 #define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
 
 /* Warps of a block at most. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a
- * thread, 2 have 128, 2 of 6 warps 168. */
-template <class F> struct one {
-    static constexpr uint32_t warps = F::bits < 8 ? 8 : 6,
-                              blocks =
-                                  F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2;
+ * thread, 2 have 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than
+ * processors, all runs are on their way at once. */
+template <class F, bool is_wide> struct one {
+    static constexpr uint32_t room =
+                                  F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2,
+                              blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
 };
 #define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory */
 static size_t one_shared(uint32_t warps)
@@ -99,15 +100,20 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
     return run;
 }
 
+/* Run r of the block's rows, of a matrix. */
+template <class F> LANE const uint8_t *run_at(const struct product *p, const uint8_t *w, uint32_t r)
+{
+    return w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes;
+}
+
 /* Run r of this lane's row -> its sum. Codes are taken apart where they are needed, and registers are free for what
  * comes. */
 template <class F>
-LANE float one_run(const struct product *p, const struct product_part *part, uint32_t r, uint8_t *column)
+LANE float one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t r,
+                   uint8_t *column)
 {
     const uint32_t lane = threadIdx.x % WARP;
-    struct lane_run<F> w;
     struct lane_quads<F> q;
-    run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
     column_load<F>(&p->in, (size_t)product_from(p, part->first) * p->runs + r, lane, column);
     __syncwarp();
@@ -126,6 +132,7 @@ LANE float one_run(const struct product *p, const struct product_part *part, uin
 LANE float add_sums(const float *sums, uint32_t n, float total)
 {
     uint32_t r = 0;
+    LANE_UNROLL_BY(1)
     for (; r + 8 <= n; r += 8) {
         float v[8];
         LANE_UNROLL
@@ -135,29 +142,34 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
         for (uint32_t i = 0; i < 8; i++)
             total = total + v[i];
     }
+    LANE_UNROLL_BY(1)
     for (; r < n; r++)
         total = total + sums[r * WARP];
     return total;
 }
 
-/* While others still write the columns: the block's weights, or the beginning of them, each warp its share. Of experts
- * nobody knows yet which. */
+/* While others still write the columns: a warp's first run of weights into registers, and of the block's others what
+ * the second cache may have of them. Of experts nobody knows yet which. */
 #define FETCHED_AHEAD (96u << 10)
-template <class F> LANE void fetch_ahead(const struct product *p)
+template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t all = min(p->runs * F::run_bytes, FETCHED_AHEAD), warps = blockDim.x / WARP,
-                   share = (all / 16 + warps - 1) / warps * 16, from = threadIdx.x / WARP * share;
-    if (!p->chosen && blockIdx.x * WARP < m.rows && threadIdx.x % WARP == 0 && from < all)
-        lane_fetch(m.w + (size_t)blockIdx.x * p->runs * F::run_bytes + from, min(share, all - from));
+    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
+    if (p->chosen || blockIdx.x * WARP >= m.rows)
+        return;
+    if (warp < p->runs)
+        run_load<F>(w, run_at<F>(p, m.w, warp), lane);
+    for (uint32_t r = warp + warps; r < p->runs && r * F::run_bytes < FETCHED_AHEAD && lane == 0; r += warps)
+        lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
 }
 
-template <class F>
-static __global__ void __launch_bounds__(one<F>::warps *WARP, one<F>::blocks) multiply_one(struct product p)
+template <class F, bool is_wide>
+static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is_wide>::blocks)
+    multiply_one(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
-    lane_next();
-    fetch_ahead<F>(&p);
+    struct lane_run<F> w;
+    load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
     if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
@@ -166,24 +178,38 @@ static __global__ void __launch_bounds__(one<F>::warps *WARP, one<F>::blocks) mu
     float *sums = (float *)(shared + warps * COLUMN_BYTES), total = 0.0f;
     for (uint32_t first = 0; first < p.runs; first += ROUND) {
         uint32_t end = min(p.runs, first + ROUND);
-        for (uint32_t r = first + warp; r < end; r += warps)
-            sums[(r - first) * WARP + lane] = one_run<F>(&p, &part, r, shared + warp * COLUMN_BYTES);
+        for (uint32_t r = first + warp; r < end; r += warps) {
+            if (r != warp || p.chosen)
+                run_load<F>(&w, run_at<F>(&p, part.w, r), lane);
+            sums[(r - first) * WARP + lane] = one_run<F>(&p, &part, w, r, shared + warp * COLUMN_BYTES);
+        }
         __syncthreads();
         if (warp == 0)
             total = add_sums(sums + lane, end - first, total);
         __syncthreads();
     }
+    lane_next();
     const uint32_t row = blockIdx.x * WARP + lane;
     if (warp == 0 && row < product_matrix_of(&p).rows)
         product_put(&p, part.first, row, total);
 }
 
 /* As many warps as there are runs, or as share them evenly. */
+template <class F, bool is_wide> static void launch_warps(void *stream, const struct product *p)
+{
+    const uint32_t most = one<F, is_wide>::warps, turns = (p->runs + most - 1) / most,
+                   warps = (p->runs + turns - 1) / turns;
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
+    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), one_shared(warps), stream, *p);
+}
+
+/* By the room that the blocks find. */
 template <class F> static void launch_one(void *stream, const struct product *p)
 {
-    const uint32_t turns = (p->runs + one<F>::warps - 1) / one<F>::warps, warps = (p->runs + turns - 1) / turns;
-    dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
-    launch(multiply_one<F>, grid, dim3(warps * WARP), one_shared(warps), stream, *p);
+    if (product_row_blocks(p, WARP) <= lane_processors())
+        launch_warps<F, true>(stream, p);
+    else
+        launch_warps<F, false>(stream, p);
 }
 
 /* -- any number of columns -- */
