@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DEVICE_ABI      1u /* of this file: a shared object of another is not used */
+#define DEVICE_ABI      2u /* of this file: a shared object of another is not used */
 #define DEVICE_SYMBOL   "kith_device_table"
 #define DEVICES_MAX     16u
 #define DEVICE_NAME_MAX 64u
@@ -56,10 +56,12 @@ struct device_batch {
     const float *x;             /* [n, embed], as it enters layer `first` */
     float *out;                 /* no output here: [n, embed], as it leaves */
     /* In the last layer of a model that writes only these go on behind their keys and values: */
-    uint32_t wanted, told;  /* the first `told` of them have logits */
-    const uint32_t *slot;   /* [wanted] rows, rising */
-    float *hidden, *logits; /* [wanted, embed], [told, vocab] */
-    uint8_t *finite;        /* [n], set to 0 where a value was not finite, left otherwise */
+    uint32_t wanted, told, kept; /* the first `told` of them have logits, and those of `kept` are copied */
+    const uint32_t *slot;        /* [wanted] rows, rising */
+    const uint32_t *keep;        /* [kept] which of the told, rising */
+    float *hidden, *logits;      /* [wanted, embed], [kept, vocab] */
+    uint32_t *best;              /* [told] the first of the largest logits; where one is not finite, any number */
+    uint8_t *finite;             /* [n], set to 0 where a value was not finite, left otherwise */
 };
 
 struct device_table {
@@ -74,6 +76,10 @@ struct device_table {
     /* ERR_FULL: no room; ERR_UNSUPPORTED, ERR_IO; with a note. */
     enum err (*open)(const struct device_options *o, struct device **out, struct note *note);
     void (*close)(struct device *d);
+    /* Memory of this machine's that many runs will name, until unpin: copies of it need no detour. Nothing is lost but
+     * speed where that cannot be. */
+    void (*pin)(struct device *d, void *p, uint64_t bytes);
+    void (*unpin)(struct device *d, void *p);
     /* ERR_FULL: the cache found no room; ERR_IO: the device is lost. */
     enum err (*run)(struct device *d, const struct device_batch *b, struct note *note);
 };

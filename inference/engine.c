@@ -66,6 +66,8 @@ struct engine *engine_new(const struct engine_options *o)
     e->scratch = mem_new(engine_attend_scratch(m, n));
     e->moe = moe_new(m, o->batch_max);
     e->devices = engine_devices_new(o);
+    if (e->devices)
+        engine_devices_pin(e);
     return e;
 }
 
@@ -267,9 +269,13 @@ void engine_reserve_logits(struct engine *e, uint32_t rows)
 {
     if (rows <= e->logits_rows)
         return;
+    if (e->devices)
+        engine_devices_unpin_logits(e);
     free(e->logits);
-    e->logits = mem_array((size_t)rows * e->m->vocab, sizeof *e->logits);
-    e->logits_rows = rows;
+    e->logits_rows = rows + rows / 2 < e->batch_max ? rows + rows / 2 : e->batch_max;
+    e->logits = mem_array((size_t)e->logits_rows * e->m->vocab, sizeof *e->logits);
+    if (e->devices)
+        engine_devices_pin(e);
 }
 
 /* Rows [first, end) of those that go on have their logits at `logits`. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PINNED_X, PINNED_HIDDEN, PINNED_LOGITS, PINNED };
+
 struct engine_devices {
     struct engine_device at[DEVICES_MAX];
     unsigned n;
@@ -16,6 +18,8 @@ struct engine_devices {
     uint32_t page_room;
     float *angles[2];
     uint8_t *finite;
+    uint32_t *best, *keep;
+    void *pinned[PINNED];
 };
 
 struct engine_devices *engine_devices_new(const struct engine_options *o)
@@ -34,20 +38,52 @@ struct engine_devices *engine_devices_new(const struct engine_options *o)
     d->lost_arg = o->lost_arg;
     d->table = mem_array(o->batch_max, sizeof *d->table);
     d->finite = mem_array(o->batch_max, sizeof *d->finite);
+    d->best = mem_array(o->batch_max, sizeof *d->best);
+    d->keep = mem_array(o->batch_max, sizeof *d->keep);
     for (unsigned i = 0; i < 2; i++)
         d->angles[i] = mem_array((size_t)o->batch_max * 2 * m->rope_pairs, sizeof(float));
     return d;
+}
+
+/* One of them does it for all. */
+static void pin(struct engine_devices *d, unsigned which, void *p, uint64_t bytes)
+{
+    const struct engine_device *last = &d->at[d->n - 1];
+    if (d->pinned[which] == p)
+        return;
+    if (d->pinned[which])
+        last->table->unpin(last->device_take, d->pinned[which]);
+    if (p)
+        last->table->pin(last->device_take, p, bytes);
+    d->pinned[which] = p;
+}
+
+void engine_devices_pin(struct engine *e)
+{
+    const uint64_t row = e->m->embed * sizeof(float);
+    pin(e->devices, PINNED_X, e->x, e->batch_max * row);
+    pin(e->devices, PINNED_HIDDEN, e->hidden, e->batch_max * row);
+    pin(e->devices, PINNED_LOGITS, e->logits, (uint64_t)e->logits_rows * e->m->vocab * sizeof(float));
+}
+
+void engine_devices_unpin_logits(struct engine *e)
+{
+    pin(e->devices, PINNED_LOGITS, NULL, 0);
 }
 
 void engine_devices_free(struct engine_devices *d)
 {
     if (!d)
         return;
+    for (unsigned i = 0; i < PINNED; i++)
+        pin(d, i, NULL, 0);
     for (unsigned i = 0; i < d->n; i++)
         d->at[i].table->close(d->at[i].device_take);
     free(d->table);
     free(d->page);
     free(d->finite);
+    free(d->best);
+    free(d->keep);
     free(d->angles[0]);
     free(d->angles[1]);
     free(d);
@@ -193,16 +229,22 @@ static void take_finite(struct engine *e)
         e->finite[c] = e->finite[c] && e->devices->finite[c];
 }
 
-static void take_logits(struct engine *e, uint32_t told)
+/* Which of the told keep their logits. */
+static uint32_t list_kept(const struct engine *e, uint32_t told)
 {
-    for (uint32_t c = 0; c < told; c++) {
-        struct engine_row *r = &e->rows[e->slot[c]];
-        r->logits = e->logits + (size_t)c * e->m->vocab;
-        if (r->best_only) {
-            (void)ops_largest(e->ops, r->logits, e->m->vocab, &r->best);
-            r->logits = NULL;
-        }
-    }
+    uint32_t n = 0;
+    for (uint32_t c = 0; c < told; c++)
+        if (!e->rows[e->slot[c]].best_only)
+            e->devices->keep[n++] = c;
+    return n;
+}
+
+static void take_told(struct engine *e, const struct device_batch *b)
+{
+    for (uint32_t c = 0; c < b->told; c++)
+        e->rows[e->slot[c]].best = b->best[c];
+    for (uint32_t i = 0; i < b->kept; i++)
+        e->rows[e->slot[b->keep[i]]].logits = e->logits + (size_t)i * e->m->vocab;
 }
 
 bool engine_devices_run(struct engine *e, size_t *cols)
@@ -211,8 +253,11 @@ bool engine_devices_run(struct engine *e, size_t *cols)
     struct device_batch b = batch_of(e);
     b.wanted = list_wanted(e);
     b.told = (uint32_t)engine_told(e, b.wanted);
-    engine_reserve_logits(e, b.told);
+    b.kept = list_kept(e, b.told);
+    engine_reserve_logits(e, b.kept);
     b.slot = e->slot;
+    b.keep = e->devices->keep;
+    b.best = e->devices->best;
     b.hidden = e->hidden;
     b.logits = e->logits;
     if (run_all(e, &b, e->x, NULL, &note) != ERR_OK) {
@@ -220,7 +265,7 @@ bool engine_devices_run(struct engine *e, size_t *cols)
         return false;
     }
     take_finite(e);
-    take_logits(e, b.told);
+    take_told(e, &b);
     *cols = b.wanted;
     return true;
 }

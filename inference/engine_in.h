@@ -97,11 +97,14 @@ struct engine_devices *engine_devices_new(const struct engine_options *o);
 void engine_devices_free(struct engine_devices *d);
 /* Layers before it are evaluated here. */
 uint32_t engine_devices_first(const struct engine_devices *d);
-/* The rest of a batch behind the layers that are evaluated here: e->slot as pack_wanted leaves it, e->hidden, e->logits
- * of the first `told`, e->finite. How many rows go on. If a device fails all are closed, e->devices is NULL, the caches
- * of all sequences are made again here, for what they had before the batch, and it returns false: the batch is to be
- * evaluated here, from its first layer on. */
+/* The rest of a batch behind the layers that are evaluated here: e->slot as pack_wanted leaves it, e->hidden, logits
+ * and the largest of them of rows that are told, e->finite. How many rows go on. If a device fails all are closed,
+ * e->devices is NULL, the caches of all sequences are made again here, for what they had before the batch, and it
+ * returns false: the batch is to be evaluated here, from its first layer on. */
 bool engine_devices_run(struct engine *e, size_t *cols);
+/* Memory that devices read or write at every batch; it lives until the engine's end, or until it is unpinned. */
+void engine_devices_pin(struct engine *e);
+void engine_devices_unpin_logits(struct engine *e);
 /* The same for an encoder: x[n, embed] of a whole text, as it leaves the layers that are evaluated here, through the
  * others. False: x is to be made again, here. */
 bool engine_devices_encode(struct engine *e, float *x);

@@ -13,6 +13,7 @@
 
 #define VOCAB  MODEL_MAKE_VOCAB
 #define TOKENS 70 /* two chunks of the cache */
+#define MIXED  5  /* sequences: more rows than logits are made at once, here or on a GPU */
 
 struct loaded {
     struct buf file;
@@ -173,6 +174,7 @@ static void every_architecture(void **state)
         unload(&l);
     }
     assert_int_equal(emulated_bytes(), 0);
+    assert_int_equal(emulated_pinned(), 0);
 }
 
 static void every_format(void **state)
@@ -301,17 +303,17 @@ static void compare_mixed(const struct engine_row *r, const float *values, const
         assert_memory_equal(r->hidden, values + m->vocab, m->embed * sizeof *values);
 }
 
-/* Rows [from, to) of four sequences in one batch. Two of them have no logits to be kept, and stand between the others,
- * so that some of the pieces in which a long batch's logits are made are kept and some are not. */
+/* Rows [from, to) of five sequences in one batch. Three of them have no logits to be kept, and stand between the
+ * others, so that some of the pieces in which a long batch's logits are made are kept and some are not. */
 static void eval_mixed(struct engine *e, struct engine_seq **s, uint32_t from, uint32_t to)
 {
-    static struct engine_row rows[4 * TOKENS];
+    static struct engine_row rows[MIXED * TOKENS];
     const struct model *m = engine_model(e);
     uint32_t n = to - from;
-    for (uint32_t c = 0; c < 4 * n; c++)
-        rows[c] = mixed_row(s[c / n], from + c % n, c / n == 1 || c / n == 2);
-    engine_eval(e, rows, 4 * n);
-    for (uint32_t c = 0; c < 4 * n; c++)
+    for (uint32_t c = 0; c < MIXED * n; c++)
+        rows[c] = mixed_row(s[c / n], from + c % n, c / n > 0 && c / n + 1 < MIXED);
+    engine_eval(e, rows, MIXED * n);
+    for (uint32_t c = 0; c < MIXED * n; c++)
         compare_mixed(&rows[c], want + (from + c % n) * (m->vocab + m->embed), m);
 }
 
@@ -330,13 +332,13 @@ static void only_the_best_is_told(void **state)
     eval_all(here, 7, want);
     engine_free(here);
     for (unsigned way = 0; way < 6; way++) {
-        struct engine *e = engine_for(&l, way < 3 ? l.model->layers : 0, 0, 4 * TOKENS, NULL);
-        struct engine_seq *s[4];
-        for (unsigned i = 0; i < 4; i++)
+        struct engine *e = engine_for(&l, way < 3 ? l.model->layers : 0, 0, MIXED * TOKENS, NULL);
+        struct engine_seq *s[MIXED];
+        for (unsigned i = 0; i < MIXED; i++)
             s[i] = engine_seq_new(e, TOKENS);
         for (uint32_t from = 0, n = batches[way % 3]; from < TOKENS; from += n)
             eval_mixed(e, s, from, TOKENS - from < n ? TOKENS : from + n);
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < MIXED; i++)
             engine_seq_free(s[i]);
         engine_free(e);
     }
@@ -401,6 +403,7 @@ static void a_lost_device_costs_no_answer(void **state)
             compare(&l, "the first sequence", "lost");
             assert_non_null(strstr(lost.text, "lost"));
             assert_int_equal(emulated_bytes(), 0);
+            assert_int_equal(emulated_pinned(), 0);
             engine_seq_free(a);
             engine_seq_free(b);
             engine_free(e);

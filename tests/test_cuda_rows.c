@@ -118,6 +118,43 @@ static void finish_once(void)
     free(fine);
 }
 
+/* Few different values, so that the largest has equals in other threads, warps and blocks; zeros of both signs. */
+static void tell_once(void)
+{
+    uint32_t n = draw_length(), cols = 1 + draw(5);
+    float *x = gpu_floats((size_t)n * cols, false), *expected = mem_array((size_t)n * cols, sizeof *expected);
+    float cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f;
+    uint64_t *best = gpu_new(cols * sizeof *best);
+    uint8_t *finite = gpu_new(cols), *fine = mem_new(cols);
+    uint32_t *at = mem_array(cols, sizeof *at);
+    memset(finite, 1, cols);
+    for (uint32_t c = 0; c < cols; c++) {
+        float *row = x + (size_t)c * n, *want = expected + (size_t)c * n;
+        for (uint32_t i = 0, kind = draw(3); i < n && kind; i++)
+            row[i] = (float)(int32_t)draw(kind == 1 ? 3 : n) * (draw(2) ? -1.0f : kind == 1 ? -0.0f : 1.0f);
+        if (draw(5) == 0)
+            row[draw(n)] = draw(2) ? NAN : -INFINITY;
+        best[c] = 0;
+        memcpy(want, row, n * sizeof *row);
+        if (cap != 0.0f)
+            ops_ref.soft_cap(want, cap, n);
+        fine[c] = ops_largest(&ops_ref, want, n, &at[c]);
+    }
+    cuda_tell(NULL, x, cap, n, cols, (struct cuda_marks){NULL, finite}, best);
+    gpu_wait();
+    assert_same_bits(x, expected, (size_t)n * cols, "logits");
+    assert_memory_equal(finite, fine, cols);
+    for (uint32_t c = 0; c < cols; c++)
+        if (fine[c])
+            assert_int_equal(CUDA_BEST_LAST - (uint32_t)best[c], at[c]);
+    gpu_free(x);
+    gpu_free(best);
+    gpu_free(finite);
+    free(expected);
+    free(fine);
+    free(at);
+}
+
 /* -- experts -- */
 
 /* The definition, by looking for the largest again and again. */
@@ -233,6 +270,12 @@ static void what_is_not_finite_is_marked(void **state)
     in_every_order(finish_once);
 }
 
+static void the_first_of_the_largest_is_found(void **state)
+{
+    (void)state;
+    in_every_order(tell_once);
+}
+
 static void experts_are_chosen_and_listed_alike(void **state)
 {
     (void)state;
@@ -251,6 +294,7 @@ int main(void)
         cmocka_unit_test(rows_are_normed_alike),
         cmocka_unit_test(elements_are_added_and_gated_alike),
         cmocka_unit_test(what_is_not_finite_is_marked),
+        cmocka_unit_test(the_first_of_the_largest_is_found),
         cmocka_unit_test(experts_are_chosen_and_listed_alike),
         cmocka_unit_test(what_experts_made_is_summed_alike),
     };

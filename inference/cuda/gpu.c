@@ -43,8 +43,6 @@ static void gpu_close(struct device *d)
         return;
     if (d->queue) {
         gpu_graph_forget(d);
-        if (d->pinned)
-            cuda_unpin(d->queue, d->pinned);
         void *all[] = {
 #define B(name, type, count) d->b.name,
             GPU_BUFFERS(B)
@@ -109,6 +107,16 @@ static enum err gpu_open(const struct device_options *o, struct device **out, st
     return ERR_OK;
 }
 
+static void gpu_pin(struct device *d, void *p, uint64_t bytes)
+{
+    cuda_pin(d->queue, p, bytes);
+}
+
+static void gpu_unpin(struct device *d, void *p)
+{
+    cuda_unpin(d->queue, p);
+}
+
 static const struct device_table table = {
     .abi = DEVICE_ABI,
     .start = cuda_start,
@@ -117,6 +125,8 @@ static const struct device_table table = {
     .page_bytes = gpu_page_bytes,
     .open = gpu_open,
     .close = gpu_close,
+    .pin = gpu_pin,
+    .unpin = gpu_unpin,
     .run = gpu_run,
 };
 

@@ -81,6 +81,9 @@ struct gpu_facts {
     const float *angles[2];
     struct cuda_plan plan, slot_plan; /* of all rows, of those of slot */
     uint8_t *finite;
+    uint64_t *best;              /* of those that are told, cuda_tell's */
+    uint64_t finite_at, best_at; /* where both stand, also in facts_host; */
+    uint64_t told_end;           /* ... and where what comes back ends */
 };
 
 /* The launches of a batch of such a shape, recorded. */
@@ -93,9 +96,9 @@ struct gpu_graph {
     struct cuda_graph *graph; /* NULL: it was seen once */
     uint64_t used;            /* when, in batches */
 };
-#define GPU_GRAPHS      48u
-#define GPU_PINNED_ROWS 64u /* rows of logits that a GPU writes into the caller's memory by itself: 32 MiB of it */
-#define GPU_GRAPH_ROWS  64u /* larger batches are busy for longer than their launches */
+#define GPU_GRAPHS     48u
+#define GPU_TOLD_ROWS  256u /* rows whose logits are on the GPU at once: 128 MiB of a large vocabulary's */
+#define GPU_GRAPH_ROWS 64u  /* larger batches are busy for longer than their launches */
 
 struct device {
     struct device_options o;
@@ -112,7 +115,6 @@ struct device {
     struct gpu_buffers b;
     float *hidden, *logits;
     uint32_t logits_rows;
-    float *pinned; /* the caller's logits, of the first rows */
     uint8_t *facts, *facts_host;
     uint64_t facts_room;
     void *scratch;

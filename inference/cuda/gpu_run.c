@@ -251,17 +251,28 @@ static void encoder_layer(const struct pass *t, uint32_t index)
     add_and_norm(t, &l->down, &in, &l->mix_post);
 }
 
+_Static_assert(GPU_GRAPH_ROWS <= GPU_TOLD_ROWS, "what is recorded tells all rows at once");
+
+/* Logits of the rows [first, end) of those that are told, and which is the largest of each. */
+static void tell(const struct pass *t, uint32_t first, uint32_t end)
+{
+    const struct device *d = t->d;
+    const struct model *m = t->m;
+    struct pass part = *t;
+    part.slot += first;
+    struct cuda_input in = input_of(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
+    product(&part, &d->output, &in, d->logits);
+    cuda_tell(d->stream, d->logits, m->cap_logits, m->vocab, end - first, marks_of(&part), t->f.best + first);
+}
+
 static void output(struct pass *t, uint32_t told)
 {
     struct device *d = t->d;
     const struct model *m = t->m;
     norm(t, &d->output_norm, t->x, d->hidden);
     cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, marks_of(t));
-    if (!told)
-        return;
-    struct cuda_input in = input_of(t, d->hidden, m->embed, told, &d->output.w);
-    product(t, &d->output, &in, d->logits);
-    cuda_finish(d->stream, d->logits, m->cap_logits, m->vocab, told, marks_of(t));
+    if (told)
+        tell(t, 0, told < GPU_TOLD_ROWS ? told : GPU_TOLD_ROWS);
 }
 
 /* -- room -- */
@@ -327,7 +338,8 @@ static enum err make_room(struct device *d, const struct device_batch *b, uint32
         e = grow(d, &d->scratch, &d->scratch_room, scratch, "attention's scratch", note);
     if (e == ERR_OK && d->o.has_output) {
         void *logits = d->logits;
-        e = grow(d, &logits, &logits_room, (uint64_t)b->told * m->vocab * sizeof(float), "logits", note);
+        uint64_t told = b->told < GPU_TOLD_ROWS ? b->told : GPU_TOLD_ROWS;
+        e = grow(d, &logits, &logits_room, told * m->vocab * sizeof(float), "logits", note);
         d->logits = logits;
         d->logits_rows = (uint32_t)(logits_room / (m->vocab * sizeof(float)));
     }
@@ -354,7 +366,7 @@ static struct cuda_plan plan_of(const struct device *d, const struct device_batc
 }
 
 /* In this order; pages last, since their number is no part of a graph's shape. */
-enum { POSITION, TABLE, SLOT, ALL_ROWS, SEES, ANGLES, ANGLES_LOCAL, STRETCHES, SLOT_STRETCHES, FINITE, PAGES };
+enum { POSITION, TABLE, SLOT, ALL_ROWS, SEES, ANGLES, ANGLES_LOCAL, STRETCHES, SLOT_STRETCHES, FINITE, BEST, PAGES };
 
 /* All that a batch says into one piece of memory, and over. */
 static enum err put_facts(struct device *d, const struct device_batch *b, struct gpu_facts *f, struct note *note)
@@ -370,6 +382,7 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
                         [STRETCHES] = {NULL, b->n * sizeof(struct cuda_stretch), 0},
                         [SLOT_STRETCHES] = {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
                         [FINITE] = {b->finite, b->n, 0},
+                        [BEST] = {NULL, b->told * sizeof(uint64_t), 0},
                         [PAGES] = {b->page, b->pages * sizeof(uint32_t), 0}};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
         p[i].at = all;
@@ -388,6 +401,7 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
     for (size_t i = 0; i < sizeof p / sizeof *p; i++)
         if (p[i].from)
             memcpy(d->facts_host + p[i].at, p[i].from, p[i].bytes);
+    memset(d->facts_host + p[BEST].at, 0, p[BEST].bytes);
     const bool writes = model_writes(d->o.model);
     for (uint32_t c = 0; c < b->n; c++) {
         store_le32(d->facts_host + p[ALL_ROWS].at + 4 * c, c);
@@ -407,6 +421,10 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
     f->angles[0] = b->angles[0] ? at[ANGLES] : NULL;
     f->angles[1] = b->angles[1] ? at[ANGLES_LOCAL] : NULL;
     f->finite = d->facts + p[FINITE].at;
+    f->best = (uint64_t *)(void *)(d->facts + p[BEST].at);
+    f->finite_at = p[FINITE].at;
+    f->best_at = p[BEST].at;
+    f->told_end = p[BEST].at + p[BEST].bytes;
     f->page = at[PAGES];
     return ERR_OK;
 }
@@ -444,27 +462,40 @@ static void run_shape(struct pass *t, const struct gpu_shape *shape)
         queue_all(t, shape);
 }
 
-/* Logits come by the same memory every time: the first rows of it are pinned, and copied without a detour. */
-static void pin_logits(struct device *d, const struct device_batch *b)
+/* Of the rows [first, end) of those that are told, whose logits are in d->logits, those that are kept. */
+static void get_logits(struct device *d, const struct device_batch *b, uint32_t first, uint32_t end)
 {
-    uint64_t rows = d->o.batch_max < GPU_PINNED_ROWS ? d->o.batch_max : GPU_PINNED_ROWS;
-    if (!b->told || d->pinned == b->logits)
-        return;
-    if (d->pinned)
-        cuda_unpin(d->queue, d->pinned);
-    d->pinned = b->logits;
-    cuda_pin(d->queue, d->pinned, rows * d->o.model->vocab * sizeof(float));
+    const uint64_t vocab = d->o.model->vocab;
+    for (uint32_t i = 0, n; i < b->kept; i += n) {
+        n = 1;
+        if (b->keep[i] < first || b->keep[i] >= end)
+            continue;
+        while (i + n < b->kept && b->keep[i + n] == b->keep[i] + n && b->keep[i + n] < end)
+            n++; /* neighbours go together */
+        cuda_get(d->queue, b->logits + i * vocab, d->logits + (b->keep[i] - first) * vocab, n * vocab * sizeof(float));
+    }
 }
 
-/* No copy is half of one kind of memory, half of the other. */
-static void get_logits(struct device *d, const struct device_batch *b)
+/* What the last device has to say: hidden states, and logits in pieces, of which the kernels of the first are queued.
+ */
+static void get_output(const struct pass *t, const struct device_batch *b)
 {
-    uint64_t vocab = d->o.model->vocab, pinned = b->told < GPU_PINNED_ROWS ? b->told : GPU_PINNED_ROWS;
-    if (pinned)
-        cuda_get(d->queue, b->logits, d->logits, pinned * vocab * sizeof(float));
-    if (b->told > pinned)
-        cuda_get(d->queue, b->logits + pinned * vocab, d->logits + pinned * vocab,
-                 (b->told - pinned) * vocab * sizeof(float));
+    struct device *d = t->d;
+    cuda_get(d->queue, b->hidden, d->hidden, b->wanted * t->m->embed * sizeof(float));
+    for (uint32_t first = 0; first < b->told; first += GPU_TOLD_ROWS) {
+        uint32_t end = b->told - first < GPU_TOLD_ROWS ? b->told : first + GPU_TOLD_ROWS;
+        if (first)
+            tell(t, first, end);
+        get_logits(d, b, first, end);
+    }
+}
+
+/* What stands beside the batch's numbers: no pages, so it is in memory of ours when the queue is done. */
+static void take_marks(const struct device *d, const struct gpu_facts *f, const struct device_batch *b)
+{
+    memcpy(b->finite, d->facts_host + f->finite_at, b->n);
+    for (uint32_t c = 0; d->o.has_output && c < b->told; c++)
+        b->best[c] = CUDA_BEST_LAST - load_le32(d->facts_host + f->best_at + 8 * c);
 }
 
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note)
@@ -479,7 +510,6 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         e = put_facts(d, b, &t.f, note);
     if (e != ERR_OK)
         return e;
-    pin_logits(d, b);
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
     t.plan = t.f.plan;
@@ -493,12 +523,13 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         {slots->long_n, slots->short_n, slots->short_cols, slots->short_most},
     };
     run_shape(&t, &shape);
-    if (d->o.has_output && b->wanted) {
-        cuda_get(d->queue, b->hidden, d->hidden, b->wanted * embed);
-        get_logits(d, b);
-    } else if (!d->o.has_output) {
+    if (d->o.has_output && b->wanted)
+        get_output(&t, b);
+    else if (!d->o.has_output)
         cuda_get(d->queue, b->out, d->b.x, b->n * embed);
-    }
-    cuda_get(d->queue, b->finite, t.f.finite, b->n);
-    return cuda_wait(d->queue, note);
+    cuda_get(d->queue, d->facts_host + t.f.finite_at, t.f.finite, t.f.told_end - t.f.finite_at);
+    e = cuda_wait(d->queue, note);
+    if (e == ERR_OK)
+        take_marks(d, &t.f, b);
+    return e;
 }

@@ -37,6 +37,13 @@ void cuda_gather(void *stream, const float *x, const uint32_t *slot, uint32_t n,
 /* x[c, i] = cap tanh(x[c, i] / cap) where cap is not 0; then marks what is not finite. */
 void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks);
 
+/* -- best.cu -- */
+
+/* cuda_finish of logits x[cols, n], n > 0, which also finds the first of the largest of each row: best[cols], which
+ * were zeros, have it as CUDA_BEST_LAST less their lower half. Of a row that is not finite it means nothing. */
+#define CUDA_BEST_LAST 0xFFFFFFFFu
+void cuda_tell(void *stream, float *x, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks, uint64_t *best);
+
 /* -- products.cu -- */
 
 /* A batch as input of products, in int8 blocks: q[cols, 256 R] zero-padded, R runs; s[cols, 8 R] or, wide, [cols, R];

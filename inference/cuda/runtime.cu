@@ -142,7 +142,7 @@ void cuda_free_host(struct cuda_queue *q, void *p)
 void cuda_pin(struct cuda_queue *q, void *p, size_t bytes)
 {
     (void)cudaSetDevice(q->index);
-    if (cudaHostRegister(p, bytes, cudaHostRegisterDefault) != cudaSuccess)
+    if (cudaHostRegister(p, bytes, cudaHostRegisterPortable) != cudaSuccess)
         (void)cudaGetLastError();
 }
 

@@ -61,6 +61,11 @@ uint64_t emulated_bytes(void)
     return 0;
 }
 
+uint32_t emulated_pinned(void)
+{
+    return 0;
+}
+
 uint64_t emulated_graphs_run(void)
 {
     return 0;

@@ -19,7 +19,7 @@ struct cuda_queue {
 
 static uint32_t gpus = 1, lose_at;
 static uint64_t gpu_bytes = (uint64_t)4 << 30;
-static std::map<void *, uint64_t> allocated;
+static std::map<void *, uint64_t> allocated, pinned;
 static uint64_t used[DEVICES_MAX];
 
 bool emulated_is(void)
@@ -61,6 +61,11 @@ uint64_t emulated_bytes(void)
     for (uint64_t u : used)
         all += u;
     return all;
+}
+
+uint32_t emulated_pinned(void)
+{
+    return (uint32_t)pinned.size();
 }
 
 uint32_t cuda_start(struct note *note)
@@ -134,12 +139,17 @@ void cuda_free_host(struct cuda_queue *, void *p)
     free(p);
 }
 
-void cuda_pin(struct cuda_queue *, void *, size_t)
+void cuda_pin(struct cuda_queue *, void *p, size_t bytes)
 {
+    pinned[p] = bytes;
 }
 
-void cuda_unpin(struct cuda_queue *, void *)
+void cuda_unpin(struct cuda_queue *, void *p)
 {
+    if (!pinned.erase(p)) {
+        fprintf(stderr, "memory is unpinned that is not pinned\n");
+        abort();
+    }
 }
 
 void cuda_put(struct cuda_queue *, void *device, const void *host, size_t bytes)

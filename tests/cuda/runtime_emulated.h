@@ -17,6 +17,8 @@ void emulated_gpus(uint32_t count, uint64_t bytes);
 void emulated_lose_at(uint32_t nth);
 /* What is allocated now, over all devices. */
 uint64_t emulated_bytes(void);
+/* How many pieces of the caller's memory are pinned now. */
+uint32_t emulated_pinned(void);
 /* How many graphs were run so far. */
 uint64_t emulated_graphs_run(void);
 
