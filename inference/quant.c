@@ -144,11 +144,12 @@ static void read_q3_k(const uint8_t *p, struct quant_block *out)
 
 static void read_q6_k(const uint8_t *p, struct quant_block *out)
 {
-    const uint8_t *low = p, *high = p + 128;
-    for (size_t i = 0; i < ARITH_RUN; i++) {
-        size_t half = i / 128, part = i % 128 / 32, at = i % 32;
-        int nibble = low[64 * half + 32 * (part % 2) + at] >> (part / 2 * 4) & 15;
-        out->code[i] = (uint8_t)(nibble | (high[32 * half + at] >> (2 * part) & 3) << 4);
+    for (size_t k = 0; k < 8; k++) { /* of 32; four share the bytes with their upper bits, two those with their lower */
+        const uint8_t *low = p + k / 4 * 64 + k % 2 * 32, *high = p + 128 + k / 4 * 32;
+        const size_t low_at = k / 2 % 2 * 4, high_at = k % 4 * 2;
+        uint8_t *code = out->code + 32 * k;
+        for (size_t i = 0; i < 32; i++)
+            code[i] = (uint8_t)((low[i] >> low_at & 15) | (high[i] >> high_at & 3) << 4);
     }
     memcpy(out->scale, p + 192, 16);
     out->d = arith_half(load_le16(p + 208));
@@ -195,15 +196,33 @@ void quant_read_block(const struct quant_format *f, const uint8_t *p, struct qua
 
 /* -- rows -- */
 
+/* Sixteen weights under one scale; compilers make vectors of it. */
+static void scale_codes(const struct quant_format *f, const struct quant_block *b, size_t from, float out[16])
+{
+    const float d = b->d, m = b->m * (float)b->min[from / f->sub];
+    const int32_t scale = b->scale[from / f->sub], offset = f->offset;
+    const uint8_t *code = b->code + from;
+    int32_t weight[16];
+    if (f->has_table)
+        for (size_t i = 0; i < 16; i++)
+            weight[i] = scale * quant_iq4[code[i]];
+    else
+        for (size_t i = 0; i < 16; i++)
+            weight[i] = scale * (code[i] - offset);
+    for (size_t i = 0; i < 16; i++)
+        out[i] = d * (float)weight[i];
+    if (f->has_min)
+        for (size_t i = 0; i < 16; i++)
+            out[i] = out[i] + m;
+}
+
 static void read_blocks(const struct quant_format *f, const uint8_t *row, size_t n, float *out)
 {
     struct quant_block b;
     for (size_t at = 0; at < n; at += f->block, row += f->bytes) {
         quant_read_block(f, row, &b);
-        for (size_t i = 0; i < f->block; i++) {
-            float weight = b.d * (float)(b.scale[i / f->sub] * quant_weight(f, b.code[i]));
-            out[at + i] = f->has_min ? weight + b.m * (float)b.min[i / f->sub] : weight;
-        }
+        for (size_t i = 0; i < f->block; i += 16)
+            scale_codes(f, &b, i, out + at + i);
     }
 }
 

@@ -134,7 +134,7 @@ LANE void meet_if_seen(const struct attend_call *a, const struct tile_queries *q
 template <int BLOCKS, int BUFFERS>
 __global__ static void __launch_bounds__(WARPS *WARP, BLOCKS <= 4 ? 2 : 1) walk(const struct attend_call a)
 {
-    lane_begin();
+    lane_wait();
     LANE_SHARED(unsigned char, memory);
     uint32_t warp = threadIdx.x / WARP, from = warp * TILE_ROWS, begin, end, bytes = chunk_bytes(a.blocks);
     struct cuda_stretch s = attend_stretch(&a, blockIdx.y);

@@ -42,7 +42,7 @@ LANE float fold_lanes(float even, float odd)
 template <uint32_t type, uint32_t cols>
 static __global__ void __launch_bounds__(WARPS *WARP) multiply_floats(struct product p)
 {
-    lane_begin();
+    lane_wait();
     const struct product_part part = product_part_of(&p);
     const uint32_t lane = threadIdx.x % WARP, pack = blockIdx.x * WARPS + threadIdx.x / WARP,
                    row = pack * ROWS_OF_WARP + lane / LANES_OF_ROW, group = floats_of<type>::group,

@@ -98,7 +98,7 @@ LANE void put_totals(const struct product *p, const struct place *at, uint32_t r
 template <class F>
 static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct product p, uint32_t stages)
 {
-    lane_begin();
+    lane_wait();
     LANE_SHARED(uint8_t, shared);
     const struct product_part part = product_part_of(&p);
     const uint32_t tiles = fragments<F>::tiles, across = ROWS / (16 * tiles), lane = threadIdx.x % WARP,

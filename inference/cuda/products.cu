@@ -11,14 +11,15 @@
 
 /* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
  * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
- * 128, 2 of 6 warps 168. */
-template <class F, bool is_one> struct few {
-    static constexpr uint32_t cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32,
-                              warps = is_one && F::bits < 8 ? 8 : 6,
-                              blocks = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
-                                               !(F::is_narrow && F::has_min)
-                                           ? 3
-                                           : 2;
+ * 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than processors, all runs
+ * are on their way at once. */
+template <class F, bool is_one, bool is_wide> struct few {
+    static constexpr uint32_t room = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
+                                             !(F::is_narrow && F::has_min)
+                                         ? 3
+                                         : 2,
+                              cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32, blocks = is_wide ? 1 : room,
+                              warps = (is_one && F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
 };
 static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
 {
@@ -102,16 +103,20 @@ LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, 
     return run;
 }
 
+/* Run r of the block's rows, of a matrix. */
+template <class F> LANE const uint8_t *run_at(const struct product *p, const uint8_t *w, uint32_t r)
+{
+    return w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes;
+}
+
 /* Run r of this lane's row with `cols` columns from `first` on -> sums[cols, round, 32]. Several columns find the codes
  * apart; with one they are taken apart where they are needed, and registers are free for what comes. */
 template <class F, bool is_one>
-LANE void one_run(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t r,
-                  uint8_t *columns, float *sums)
+LANE void one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t first,
+                  uint32_t cols, uint32_t r, uint8_t *columns, float *sums)
 {
     const uint32_t lane = threadIdx.x % WARP;
-    struct lane_run<F> w;
     struct lane_quads<F> q;
-    run_load<F>(&w, part->w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes, lane);
     __syncwarp();
     for (uint32_t c = 0; c < cols; c++) {
         size_t from = product_from(p, product_to(p, part, first + c));
@@ -126,15 +131,16 @@ LANE void one_run(const struct product *p, const struct product_part *part, uint
     LANE_UNROLL_BY(1)
     for (uint32_t c = 0; c < cols; c++)
         if constexpr (F::is_narrow)
-            sums[c * few<F, is_one>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one, false>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
         else
-            sums[c * few<F, is_one>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
+            sums[c * few<F, is_one, false>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
 }
 
 /* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
 LANE float add_sums(const float *sums, uint32_t n, float total)
 {
     uint32_t r = 0;
+    LANE_UNROLL_BY(1)
     for (; r + 8 <= n; r += 8) {
         float v[8];
         LANE_UNROLL
@@ -144,67 +150,89 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
         for (uint32_t i = 0; i < 8; i++)
             total = total + v[i];
     }
+    LANE_UNROLL_BY(1)
     for (; r < n; r++)
         total = total + sums[r * WARP];
     return total;
 }
 
-/* While others still write the columns: the block's weights, or the beginning of them, each warp its share. Of experts
- * nobody knows yet which. */
+/* While others still write the columns: a warp's first run of weights into registers, and of the block's others what
+ * the second cache may have of them. Of experts nobody knows yet which. */
 #define FETCHED_AHEAD (96u << 10)
-template <class F> LANE void fetch_ahead(const struct product *p)
+template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t all = min(p->runs * F::run_bytes, FETCHED_AHEAD), warps = blockDim.x / WARP,
-                   share = (all / 16 + warps - 1) / warps * 16, from = threadIdx.x / WARP * share;
-    if (!p->chosen && blockIdx.y == 0 && blockIdx.x * WARP < m.rows && threadIdx.x % WARP == 0 && from < all)
-        lane_fetch(m.w + (size_t)blockIdx.x * p->runs * F::run_bytes + from, min(share, all - from));
+    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
+    if (p->chosen || blockIdx.x * WARP >= m.rows)
+        return;
+    if (warp < p->runs)
+        run_load<F>(w, run_at<F>(p, m.w, warp), lane);
+    for (uint32_t r = warp + warps; r < p->runs && r * F::run_bytes < FETCHED_AHEAD && lane == 0; r += warps)
+        lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
 }
 
-template <class F, bool is_one>
-static __global__ void __launch_bounds__(few<F, is_one>::warps *WARP, few<F, is_one>::blocks)
+template <class F, bool is_one, bool is_wide>
+static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, few<F, is_one, is_wide>::blocks)
     multiply_few(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
-    lane_next();
-    fetch_ahead<F>(&p);
+    struct lane_run<F> w;
+    load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
-    const uint32_t from = blockIdx.y * few<F, is_one>::cols;
+    const uint32_t from = blockIdx.y * few<F, is_one, is_wide>::cols;
     if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
-    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one>::cols), round = few<F, is_one>::round,
-                   lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one, is_wide>::cols),
+                   round = few<F, is_one, is_wide>::round, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP,
+                   warps = blockDim.x / WARP;
     uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
     for (uint32_t first = 0; first < p.runs; first += round) {
         uint32_t end = min(p.runs, first + round);
-        for (uint32_t r = first + warp; r < end; r += warps)
-            one_run<F, is_one>(&p, &part, from, cols, r, columns, sums + (r - first) * WARP);
+        for (uint32_t r = first + warp; r < end; r += warps) {
+            if (r != warp || p.chosen)
+                run_load<F>(&w, run_at<F>(&p, part.w, r), lane);
+            one_run<F, is_one>(&p, &part, w, from, cols, r, columns, sums + (r - first) * WARP);
+        }
         __syncthreads();
         LANE_UNROLL
-        for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
             if (warp + i * warps < cols)
                 total[i] = add_sums(sums + (warp + i * warps) * round * WARP + lane, end - first, total[i]);
         __syncthreads();
     }
+    lane_next();
     const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
     LANE_UNROLL
-    for (uint32_t i = 0; i < 2; i++)
+    for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
         if (warp + i * warps < cols && row < rows)
             product_put(&p, product_to(&p, &part, from + warp + i * warps), row, total[i]);
 }
 
 /* As many warps as there are runs, or as share them evenly; at least one for two columns. */
-template <class F, bool is_one> static void launch_few(void *stream, const struct product *p)
+template <class F, bool is_one, bool is_wide> static void launch_few(void *stream, const struct product *p)
 {
-    const uint32_t most = few<F, is_one>::warps, turns = (p->runs + most - 1) / most,
-                   cols = p->cols < few<F, is_one>::cols ? p->cols : few<F, is_one>::cols;
+    using shape = few<F, is_one, is_wide>;
+    const uint32_t turns = (p->runs + shape::warps - 1) / shape::warps,
+                   cols = p->cols < shape::cols ? p->cols : shape::cols;
     uint32_t warps = (p->runs + turns - 1) / turns;
     warps = warps < (cols + 1) / 2 ? (cols + 1) / 2 : warps;
-    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + few<F, is_one>::cols - 1) / few<F, is_one>::cols, p->z);
-    launch(multiply_few<F, is_one>, grid, dim3(warps * WARP), few_shared(cols, warps, few<F, is_one>::round), stream,
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + shape::cols - 1) / shape::cols, p->z);
+    launch(multiply_few<F, is_one, is_wide>, grid, dim3(warps * WARP), few_shared(cols, warps, shape::round), stream,
            *p);
+}
+
+/* With one column, by the room that its blocks find. */
+template <class F> static void launch_one(void *stream, const struct product *p)
+{
+    uint32_t blocks = p->chosen ? (p->rows + WARP - 1) / WARP * p->z : (p->rows + WARP - 1) / WARP;
+    for (uint32_t i = 0; i < p->more_n; i++)
+        blocks += (p->more[i].rows + WARP - 1) / WARP;
+    if (blocks <= lane_processors())
+        launch_few<F, true, true>(stream, p);
+    else
+        launch_few<F, true, false>(stream, p);
 }
 
 /* -- any number of columns -- */
@@ -217,9 +245,9 @@ template <class F, bool is_one> static void launch_few(void *stream, const struc
 template <class F> static void multiply(void *stream, const struct product *p)
 {
     if (p->cols == 1)
-        launch_few<F, true>(stream, p);
-    else if (p->cols <= few<F, false>::cols || (p->begin && p->picks / p->z < PICKS_MANY))
-        launch_few<F, false>(stream, p);
+        launch_one<F>(stream, p);
+    else if (p->cols <= COLS_FEW || (p->begin && p->picks / p->z < PICKS_MANY))
+        launch_few<F, false, false>(stream, p);
     else if ((p->begin ? p->picks / p->z : p->cols) < COLS_OF_GROUPS || !product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }

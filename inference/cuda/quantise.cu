@@ -80,35 +80,115 @@ void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks 
 
 /* -- with what comes before it -- */
 
-/* A block for each column: its norm, then its runs, warp by warp. */
-template <bool centred>
-static __global__ void __launch_bounds__(WARPS *WARP)
-    norm_quantise(const float *x, const float *gain, const float *bias, float epsilon, struct cuda_input in, float *out,
-                  struct cuda_marks marks)
+#define NORM_WARPS 16u /* of a block, at most */
+#define HELD       2u  /* runs of a row that a warp keeps in registers, if that is all of the row */
+
+/* Where this lane's elements of a run begin, and what is left of a row there. */
+LANE uint32_t element_of(uint32_t run)
 {
-    lane_begin();
-    LANE_SHARED(float, piece);
-    const uint32_t lane = threadIdx.x % WARP, col = blockIdx.x, runs = (in.n + ARITH_RUN - 1) / ARITH_RUN;
-    x += (size_t)col * in.n;
-    out += (size_t)col * in.n;
-    const struct norm_numbers m = norm_measure<centred>(x, epsilon, in.n, piece);
-    for (uint32_t run = threadIdx.x / WARP; run < runs; run += WARPS) {
-        uint32_t from = run * ARITH_RUN + lane * LANE_ELEMENTS, left = in.n > from ? in.n - from : 0;
-        float v[LANE_ELEMENTS];
-        load_elements(x + from, left, in.n % 4 == 0, v);
+    return run * ARITH_RUN + threadIdx.x % WARP * LANE_ELEMENTS;
+}
+LANE uint32_t left_from(uint32_t from, uint32_t n)
+{
+    return n > from ? n - from : 0;
+}
+
+/* Elements of row[n] for each run that this warp holds: w, and w + warps. */
+LANE void load_held(const float *row, uint32_t n, float v[HELD][LANE_ELEMENTS])
+{
+    LANE_UNROLL
+    for (uint32_t k = 0; k < HELD; k++) {
+        uint32_t from = element_of((threadIdx.x + k * blockDim.x) / WARP);
+        load_elements(row + from, left_from(from, n), n % 4 == 0, v[k]);
+    }
+}
+
+/* The striped sum of f of a row that a block's warps hold, n <= NORM_PIECE, for all threads. */
+template <typename F> LANE float held_sum(const float v[HELD][LANE_ELEMENTS], uint32_t n, float *piece, F f)
+{
+    float sum = 0.0f;
+    LANE_UNROLL
+    for (uint32_t k = 0; k < HELD; k++) {
+        uint32_t from = element_of((threadIdx.x + k * blockDim.x) / WARP);
         LANE_UNROLL
         for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
-            v[i] = i < left ? norm_turn<centred>(m, v[i], gain, bias, from + i) : 0.0f;
-        store_elements(out + from, left, v);
-        put_run(v, &in, col, run, runs, lane, &marks);
+            if (from + i < n)
+                piece[from + i] = f(v[k][i]);
+    }
+    __syncthreads();
+    if (threadIdx.x < ARITH_LANES)
+        sum = add_stripe(piece, n, sum);
+    return fold_stripes(sum, piece);
+}
+
+struct norm_call {
+    const float *x, *gain, *bias;
+    float epsilon;
+    struct cuda_input in;
+    float *out;
+    struct cuda_marks marks;
+};
+
+/* A run of the normed row, from this lane's elements of it. */
+template <bool centred>
+LANE void put_normed(const struct norm_call *a, struct norm_numbers m, uint32_t run, const float v[LANE_ELEMENTS],
+                     const float gain[LANE_ELEMENTS], const float bias[LANE_ELEMENTS])
+{
+    const uint32_t n = a->in.n, from = element_of(run), left = left_from(from, n), col = blockIdx.x;
+    float y[LANE_ELEMENTS];
+    LANE_UNROLL
+    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+        y[i] = i < left ? norm_turn<centred>(m, v[i], gain[i], centred ? bias[i] : 0.0f) : 0.0f;
+    store_elements(a->out + (size_t)col * n + from, left, y);
+    put_run(y, &a->in, col, run, (n + ARITH_RUN - 1) / ARITH_RUN, threadIdx.x % WARP, &a->marks);
+}
+
+/* A block for each column: its norm, then its runs, warp by warp. Rows that a block holds are read once, and their
+ * gains before the kernel ahead has ended. */
+template <bool centred, bool is_held>
+static __global__ void __launch_bounds__(NORM_WARPS *WARP) norm_quantise(const struct norm_call a)
+{
+    LANE_SHARED(float, piece);
+    const uint32_t warps = blockDim.x / WARP, warp = threadIdx.x / WARP, n = a.in.n,
+                   runs = (n + ARITH_RUN - 1) / ARITH_RUN;
+    const float *x = a.x + (size_t)blockIdx.x * n;
+    float v[HELD][LANE_ELEMENTS], gain[HELD][LANE_ELEMENTS], bias[HELD][LANE_ELEMENTS];
+    struct norm_numbers m;
+    lane_next();
+    if (is_held)
+        load_held(a.gain, n, gain);
+    if (is_held && centred)
+        load_held(a.bias, n, bias);
+    lane_wait();
+    if (is_held) {
+        load_held(x, n, v);
+        m = norm_measure<centred>(a.epsilon, n, [&](auto f) { return held_sum(v, n, piece, f); });
+        LANE_UNROLL
+        for (uint32_t k = 0; k < HELD; k++)
+            if (warp + k * warps < runs)
+                put_normed<centred>(&a, m, warp + k * warps, v[k], gain[k], bias[k]);
+        return;
+    }
+    m = norm_measure_row<centred>(x, a.epsilon, n, piece);
+    for (uint32_t run = warp; run < runs; run += warps) {
+        uint32_t from = element_of(run), left = left_from(from, n);
+        load_elements(x + from, left, n % 4 == 0, v[0]);
+        load_elements(a.gain + from, left, n % 4 == 0, gain[0]);
+        if (centred)
+            load_elements(a.bias + from, left, n % 4 == 0, bias[0]);
+        put_normed<centred>(&a, m, run, v[0], gain[0], bias[0]);
     }
 }
 
 void cuda_norm_quantise(void *stream, const float *x, const float *gain, const float *bias, float epsilon,
                         const struct cuda_input *in, float *out, struct cuda_marks marks)
 {
-    launch(bias ? norm_quantise<true> : norm_quantise<false>, in->cols, WARPS * WARP, norm_shared(in->n), stream, x,
-           gain, bias, epsilon, *in, out, marks);
+    const struct norm_call a = {x, gain, bias, epsilon, *in, out, marks};
+    const uint32_t runs = runs_of(in->n), warps = runs < NORM_WARPS ? runs : NORM_WARPS;
+    const bool is_held = runs <= HELD * warps && in->n <= NORM_PIECE;
+    launch(bias ? (is_held ? norm_quantise<true, true> : norm_quantise<true, false>)
+                : (is_held ? norm_quantise<false, true> : norm_quantise<false, false>),
+           in->cols, warps * WARP, norm_shared(in->n), stream, a);
 }
 
 template <enum cuda_gate kind>

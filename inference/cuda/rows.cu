@@ -22,9 +22,9 @@ __global__ static void norm_rows(const float *x, const float *gain, const float 
     LANE_SHARED(float, piece);
     x += (size_t)blockIdx.x * n;
     out += (size_t)blockIdx.x * n;
-    const struct norm_numbers m = norm_measure<centred>(x, epsilon, n, piece);
+    const struct norm_numbers m = norm_measure_row<centred>(x, epsilon, n, piece);
     for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
-        out[i] = norm_turn<centred>(m, x[i], gain, bias, i);
+        out[i] = norm_turn<centred>(m, x[i], gain[i], centred ? bias[i] : 0.0f);
 }
 
 void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
