@@ -41,12 +41,12 @@ struct world {
     uint32_t leaves_out; /* one of so many rows does not go on */
 };
 
-static const uint32_t heads_long[] = {8, 64, 80, 96, 128, 256};
+static const uint32_t heads_long[] = {8, 64, 80, 96, 128, 256, 10, 54};
 
 static void draw_model(struct world *w)
 {
     w->m = (struct model){.layers = LAYERS, .epsilon = 1e-5f};
-    w->m.head = heads_long[draw(6)];
+    w->m.head = heads_long[draw(8)];
     w->m.heads_kv = 1 + draw(2);
     w->m.heads = w->m.heads_kv * (draw(6) ? 1 + draw(8) : 1 + draw(20));
     w->layer = draw(LAYERS);

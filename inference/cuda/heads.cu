@@ -1,9 +1,11 @@
 /* Heads of queries, keys and values behind their products (inference/layer.c, heads_part): normed, rotated, and keys
- * and values into the cache as int8. Half a warp for each head, since a norm has 16 stripes. */
+ * and values into the cache as int8. A warp for each head, which passes through shared memory. Where it goes and what
+ * it turns by no kernel writes: that is asked for before the products are there. */
 #include "inference/cuda/chunk_at.cuh"
 
-#define UNITS       8u /* heads of a block of threads */
-#define SHARED_MOST (48u << 10)
+#define UNITS 4u /* heads of a block of threads */
+#define EARLY 2u /* pairs of a lane whose angles come early: of heads up to 128 all */
+#define PIECE 4u /* neighbours that a lane has, so that 8 lanes are a block of int8 */
 
 struct heads_call {
     float *q, *k;
@@ -14,120 +16,160 @@ struct heads_call {
     struct cuda_marks marks;
 };
 
-enum what { QUERY, KEY, VALUE, NOTHING };
+enum what { QUERY, KEY, VALUE };
 
 /* One head of one row. */
 struct unit {
     enum what what;
     uint32_t row, index; /* of the head among its kind */
-    const float *from;   /* [head] */
     const float *gain;   /* NULL: not normed */
+    bool turns;
 };
 
 /* Heads of a row one behind the other: queries, keys, values. */
-LANE struct unit unit_of(const struct heads_call *a, uint32_t at)
+LANE struct unit unit_of(const struct heads_call *a, uint32_t row, uint32_t i)
 {
-    uint32_t kv = a->cache.heads_kv, all = a->heads + 2 * kv, i = at % all;
-    struct unit u = {NOTHING, at / all, 0, a->v, nullptr};
-    if (u.row >= a->rows)
-        return u;
-    u.what = i < a->heads ? QUERY : i < a->heads + kv ? KEY : VALUE;
-    u.index = i < a->heads ? i : (i - a->heads) % kv;
-    u.from = (u.what == QUERY ? a->q
-              : u.what == KEY ? a->k
-                              : a->v) +
-             ((size_t)u.row * (u.what == QUERY ? a->heads : kv) + u.index) * a->head;
-    u.gain = u.what == QUERY ? a->turn.query_gain : u.what == KEY ? a->turn.key_gain : nullptr;
-    return u;
+    uint32_t kv = a->cache.heads_kv;
+    if (i < a->heads)
+        return {QUERY, row, i, a->turn.query_gain, a->turn.pairs != 0};
+    if (i < a->heads + kv)
+        return {KEY, row, i - a->heads, a->turn.key_gain, a->turn.pairs != 0};
+    return {VALUE, row, i - a->heads - kv, nullptr, false};
 }
 
-/* x[head] is normed by half a warp; a lane reads and writes its own elements only. */
+/* Cosines and sines of a lane's first pairs. */
+struct angles {
+    float cosine[EARLY], sine[EARLY];
+};
+
+LANE struct angles early_angles(const struct heads_call *a, const struct unit *u)
+{
+    const float *cosine = a->turn.angles + (size_t)u->row * 2 * a->turn.pairs;
+    struct angles early;
+    LANE_UNROLL
+    for (uint32_t n = 0; n < EARLY; n++) {
+        uint32_t i = threadIdx.x % WARP + n * WARP;
+        bool is_there = u->turns && i < a->turn.pairs;
+        early.cosine[n] = is_there ? cosine[i] : 0.0f;
+        early.sine[n] = is_there ? cosine[a->turn.pairs + i] : 0.0f;
+    }
+    return early;
+}
+
+/* x[head] becomes x[padded], zeros behind it. */
+LANE void take_head(const float *from, uint32_t head, uint32_t padded, float *x)
+{
+    for (uint32_t i = PIECE * (threadIdx.x % WARP); i < padded; i += PIECE * WARP) {
+        float4 v = {0.0f, 0.0f, 0.0f, 0.0f};
+        if (head % PIECE == 0 && i < head)
+            v = *(const float4 *)(from + i);
+        else if (i < head)
+            v = make_float4(from[i], i + 1 < head ? from[i + 1] : 0.0f, i + 2 < head ? from[i + 2] : 0.0f,
+                            i + 3 < head ? from[i + 3] : 0.0f);
+        *(float4 *)(x + i) = v;
+    }
+    __syncwarp();
+}
+
+/* Both halves of the warp sum, each lane a stripe; who has the sum knows that all have read. */
 LANE void norm_head(const struct heads_call *a, const float *gain, float *x)
 {
     float stripe = 0.0f;
-    uint32_t lane = threadIdx.x % ARITH_LANES;
-    for (uint32_t i = lane; i < a->head; i += ARITH_LANES)
+    LANE_UNROLL_BY(8)
+    for (uint32_t i = threadIdx.x % ARITH_LANES; i < a->head; i += ARITH_LANES)
         stripe = stripe + x[i] * x[i];
     float scale = 1.0f / sqrtf(lane_fold(stripe) / (float)(int32_t)a->head + a->turn.epsilon);
-    for (uint32_t i = lane; gain && i < a->head; i += ARITH_LANES)
+    for (uint32_t i = threadIdx.x % WARP; i < a->head; i += WARP)
         x[i] = (x[i] * scale) * gain[i];
+    __syncwarp();
 }
 
-LANE void rotate_head(const struct heads_call *a, uint32_t row, float *x)
+LANE void rotate_head(const struct heads_call *a, uint32_t row, const struct angles *early, float *x)
 {
-    uint32_t pairs = a->turn.pairs;
-    const float *cosine = a->turn.angles + (size_t)row * 2 * pairs, *sine = cosine + pairs;
-    for (uint32_t i = threadIdx.x % ARITH_LANES; i < pairs; i += ARITH_LANES) {
-        float *at_u = a->turn.is_halves ? x + i : x + 2 * i, *at_v = a->turn.is_halves ? x + i + pairs : x + 2 * i + 1;
-        float u = *at_u, v = *at_v;
-        *at_u = u * cosine[i] - v * sine[i];
-        *at_v = u * sine[i] + v * cosine[i];
+    uint32_t pairs = a->turn.pairs, apart = a->turn.is_halves ? pairs : 1, step = a->turn.is_halves ? 1 : 2;
+    const float *cosine = a->turn.angles + (size_t)row * 2 * pairs;
+    LANE_UNROLL_BY(1)
+    for (uint32_t i = threadIdx.x % WARP, n = 0; i < pairs; i += WARP, n++) {
+        float c = n == 0 ? early->cosine[0] : n == 1 ? early->cosine[1] : cosine[i];
+        float s = n == 0 ? early->sine[0] : n == 1 ? early->sine[1] : cosine[pairs + i];
+        float u = x[step * i], v = x[step * i + apart];
+        x[step * i] = u * c - v * s;
+        x[step * i + apart] = u * s + v * c;
     }
+    __syncwarp();
 }
 
-/* Block b of x becomes int8 in the cache; false if a value is not finite: zeros with scale 0. A lane has two elements;
- * what is behind the head is zero. */
-LANE bool put_block(const struct unit *u, const struct chunk *to, uint32_t b, uint32_t t, const float *x)
+LANE void put_query(const struct heads_call *a, const struct unit *u, const float *x)
 {
-    uint32_t lane = threadIdx.x % ARITH_LANES;
-    float v[2] = {x[lane], x[lane + 16]};
-    uint32_t peak_bits = max(arith_bits(v[0]) & 0x7FFFFFFFu, arith_bits(v[1]) & 0x7FFFFFFFu);
-    for (int by = 8; by; by /= 2)
-        peak_bits = max(peak_bits, __shfl_xor_sync(ALL, peak_bits, by));
-    float peak = arith_of_bits(peak_bits), inverse = 127.0f / peak;
-    bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
-    if (u->what != KEY && u->what != VALUE)
-        return true;
-    if (lane == 0)
-        (u->what == KEY ? to->ks : to->vs)[b * ARITH_CHUNK + t] = is_zero ? 0.0f : peak / 127.0f;
-    for (uint32_t h = 0; h < 2; h++) {
-        uint32_t i = lane + 16 * h;
-        int8_t q = is_zero ? (int8_t)0 : (int8_t)arith_round(v[h] * inverse);
+    float *to = a->q + ((size_t)u->row * a->heads + u->index) * a->head;
+    for (uint32_t i = threadIdx.x % WARP; i < a->head; i += WARP)
+        to[i] = x[i];
+}
+
+/* x as int8 into the cache, position t of a chunk; zeros with scale 0 where a value is not finite, which marks the row.
+ */
+LANE void put_head(const struct heads_call *a, const struct unit *u, const struct chunk *to, uint32_t t, const float *x)
+{
+    for (uint32_t first = 0; first < a->cache.blocks; first += WARP * PIECE / ARITH_BLOCK) {
+        uint32_t lane = threadIdx.x % WARP, b = first + lane / 8, i = lane % 8 * PIECE, bits = 0;
+        bool is_there = b < a->cache.blocks;
+        float4 v = is_there ? *(const float4 *)(x + b * ARITH_BLOCK + i) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        const float e[PIECE] = {v.x, v.y, v.z, v.w};
+        uint32_t word = 0;
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PIECE; j++)
+            bits = max(bits, arith_bits(e[j]) & 0x7FFFFFFFu);
+        LANE_UNROLL
+        for (int by = 4; by; by /= 2)
+            bits = max(bits, __shfl_xor_sync(ALL, bits, by));
+        float peak = arith_of_bits(bits), inverse = 127.0f / peak;
+        bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
+        if (!is_there)
+            continue;
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PIECE && !is_zero; j++)
+            word |= ((uint32_t)arith_round(e[j] * inverse) & 255u) << 8 * j;
         if (u->what == KEY)
-            to->k[ops_key_at(b, t, i)] = q;
-        else
-            to->v[ops_value_at(b, t, i)] = q;
+            *(uint32_t *)(to->k + ops_key_at(b, t, i)) = word;
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PIECE && u->what == VALUE; j++)
+            to->v[ops_value_at(b, t, i + j)] = (int8_t)(word >> 8 * j);
+        if (lane % 8 == 0)
+            (u->what == KEY ? to->ks : to->vs)[b * ARITH_CHUNK + t] = is_zero ? 0.0f : peak / 127.0f;
+        if (lane % 8 == 0 && !finite)
+            lane_mark(a->marks.finite, a->marks.slot, u->row);
     }
-    return finite;
 }
 
-LANE void put_head(const struct heads_call *a, const struct unit *u, const float *x)
+/* Block (heads of a row, row). */
+__global__ static void __launch_bounds__(UNITS *WARP) turn_heads(const struct heads_call a)
 {
+    lane_next();
+    LANE_SHARED(float, all);
+    uint32_t padded = a.cache.blocks * ARITH_BLOCK, i = blockIdx.x * UNITS + threadIdx.x / WARP, position = 0;
+    float *x = all + threadIdx.x / WARP * padded;
+    struct unit u = unit_of(&a, blockIdx.y, i);
     struct chunk to = {nullptr, nullptr, nullptr, nullptr};
-    uint32_t t = 0;
-    bool finite = true;
-    if (u->what == KEY || u->what == VALUE) {
-        uint32_t position = a->cache.position[u->row];
-        to = chunk_at(&a->cache, a->cache.table[u->row], position / ARITH_CHUNK, u->index);
-        t = position % ARITH_CHUNK;
+    bool is_there = i < a.heads + 2 * a.cache.heads_kv;
+    struct angles early = early_angles(&a, &u);
+    if (is_there && u.what != QUERY) {
+        position = a.cache.position[u.row];
+        to = chunk_at(&a.cache, a.cache.table[u.row], position / ARITH_CHUNK, u.index);
     }
-    for (uint32_t b = 0; b < a->cache.blocks; b++)
-        finite = put_block(u, &to, b, t, x + b * ARITH_BLOCK) && finite;
-    if (!finite && threadIdx.x % ARITH_LANES == 0)
-        lane_mark(a->marks.finite, a->marks.slot, u->row);
-}
-
-/* Both halves of a warp go through all shuffles together, whatever their heads are. */
-__global__ static void turn_heads(const struct heads_call a)
-{
-    lane_begin();
-    LANE_SHARED(float, rows);
-    uint32_t lane = threadIdx.x % ARITH_LANES, padded = a.cache.blocks * ARITH_BLOCK;
-    float *x = rows + threadIdx.x / ARITH_LANES * padded;
-    struct unit u = unit_of(&a, (blockIdx.x * blockDim.x + threadIdx.x) / ARITH_LANES);
-    for (uint32_t i = lane; i < padded; i += ARITH_LANES)
-        x[i] = u.what != NOTHING && i < a.head ? u.from[i] : 0.0f;
-    if (__any_sync(ALL, u.gain != nullptr))
+    lane_wait();
+    if (!is_there)
+        return;
+    const float *from = u.what == QUERY ? a.q : u.what == KEY ? a.k : a.v;
+    take_head(from + ((size_t)u.row * (u.what == QUERY ? a.heads : a.cache.heads_kv) + u.index) * a.head, a.head,
+              padded, x);
+    if (u.gain)
         norm_head(&a, u.gain, x);
-    __syncwarp();
-    if (a.turn.pairs && (u.what == QUERY || u.what == KEY))
-        rotate_head(&a, u.row, x);
-    __syncwarp();
+    if (u.turns)
+        rotate_head(&a, u.row, &early, x);
     if (u.what == QUERY)
-        for (uint32_t i = lane; i < a.head; i += ARITH_LANES)
-            a.q[((size_t)u.row * a.heads + u.index) * a.head + i] = x[i];
-    if (__any_sync(ALL, u.what == KEY || u.what == VALUE))
-        put_head(&a, &u, x);
+        put_query(&a, &u, x);
+    else
+        put_head(&a, &u, &to, position % ARITH_CHUNK, x);
 }
 
 void cuda_heads(void *stream, float *q, float *k, const float *v, uint32_t heads, uint32_t head, uint32_t rows,
@@ -136,9 +178,6 @@ void cuda_heads(void *stream, float *q, float *k, const float *v, uint32_t heads
     struct heads_call a = {q, k, v, heads, head, rows, {}, *cache, marks};
     if (turn)
         a.turn = *turn;
-    uint32_t row_bytes = cache->blocks * ARITH_BLOCK * (uint32_t)sizeof(float), units = UNITS;
-    while (units > 2 && units * row_bytes > SHARED_MOST)
-        units /= 2;
-    uint64_t all = (uint64_t)rows * (heads + 2 * cache->heads_kv);
-    launch(turn_heads, (unsigned)((all + units - 1) / units), units * ARITH_LANES, units * row_bytes, stream, a);
+    uint32_t all = heads + 2 * cache->heads_kv, row_bytes = cache->blocks * ARITH_BLOCK * (uint32_t)sizeof(float);
+    launch(turn_heads, dim3((all + UNITS - 1) / UNITS, rows), UNITS * WARP, UNITS * row_bytes, stream, a);
 }
