@@ -135,9 +135,9 @@ template <class F> LANE uint32_t folded_quad(uint32_t q, int scale)
 
 /* Weights times a scale in 16 bits, as low bytes (not signed) and high ones. Two products in a word, of which the lower
  * is made positive by 2^15 so that it borrows nothing. */
-template <class F> LANE void plane_quads(uint32_t q, int scale, uint32_t *low, uint32_t *high)
+template <int offset> LANE void plane_quads(uint32_t q, int scale, uint32_t *low, uint32_t *high)
 {
-    uint32_t less = (uint32_t)(-F::offset * scale) * 0x10001u + 0x8000u;
+    uint32_t less = (uint32_t)(-offset * scale) * 0x10001u + 0x8000u;
     uint32_t first = __byte_perm(q, 0, 0x4140) * (uint32_t)scale + less,
              second = __byte_perm(q, 0, 0x4342) * (uint32_t)scale + less;
     *low = __byte_perm(first, second, 0x6420);

@@ -61,8 +61,8 @@ LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t
         uint2 q = code_quads<F>(at->run, row, at->t, b);
         int first = sub_scale<F>(&scale, 0), second = sub_scale<F>(&scale, 1);
         if constexpr (fragments<F>::has_planes) {
-            plane_quads<F>(q.x, first, &low[half], &high[half]);
-            plane_quads<F>(q.y, second, &low[2 + half], &high[2 + half]);
+            plane_quads<F::offset>(q.x, first, &low[half], &high[half]);
+            plane_quads<F::offset>(q.y, second, &low[2 + half], &high[2 + half]);
         } else {
             low[half] = folded_quad<F>(q.x, first);
             low[2 + half] = folded_quad<F>(q.y, second);

@@ -53,11 +53,12 @@ template <class F> static __host__ __device__ constexpr uint32_t stage_bytes(voi
     return (2 * SLAB + TILES * F::run_bytes + COLS * ((F::has_min ? 32 : 0) + 4) + 1023) / 1024 * 1024;
 }
 
-/* What lies in front of the stages: of a tile's columns, which of the result each is, and which of the input. They are
- * written when its copying begins, `stages` runs or more ahead of when the last group puts down the tile's totals. */
+/* What lies in front of the stages: of a tile's columns, which of the result each is, and where its runs begin in the
+ * input. They are written when its copying begins, as many runs as there are stages ahead of when the last group puts
+ * down the tile's totals. */
 template <class F> struct front {
     static constexpr uint32_t slots = STAGES_MOST + 2;
-    uint32_t to[slots][COLS], from[2][COLS];
+    uint32_t to[slots][COLS], runs[2][COLS];
 };
 template <class F> struct stages_of {
     static constexpr uint32_t most = (SHARED_BYTES - sizeof(struct front<F>) - 1024) / stage_bytes<F>(),
@@ -104,26 +105,29 @@ LANE bool tile_at(const struct product *p, struct tiles all, uint32_t i, struct 
 
 /* -- the group that copies -- */
 
+/* Run r of a tile, whose rows begin at w. Each of the group's warps has 32 rows; of each 8 columns 16 lanes have one.
+ */
 template <class F>
-LANE void copy_run(const struct product *p, const struct tile *t, const uint32_t *from, const struct stage *s,
-                   uint32_t r)
+LANE void copy_run(const struct product *p, const uint8_t *w, const uint32_t *runs, const struct stage *s, uint32_t r)
 {
-    const uint32_t pieces = F::run_bytes / 16, packs = (t->matrix.rows + REPACK_ROWS - 1) / REPACK_ROWS,
-                   i0 = threadIdx.x % GROUP;
-    for (uint32_t i = i0; i < TILES * pieces; i += GROUP) {
-        uint32_t pack = min(t->row / REPACK_ROWS + i / pieces, packs - 1);
-        lane_copy16(s->w + i * 16, t->part.w + ((size_t)pack * p->runs + r) * F::run_bytes + i % pieces * 16);
+    const uint32_t pieces = F::run_bytes / 16, i0 = threadIdx.x % GROUP, lane = i0 % WARP, piece = i0 % 16;
+    uint8_t *rows = s->w + i0 / WARP * F::run_bytes + lane * 16, *columns = s->q + piece / 8 * SLAB;
+    w += (size_t)r * F::run_bytes + lane * 16;
+    LANE_UNROLL
+    for (uint32_t i = 0; i < pieces; i += WARP)
+        if (i + WARP <= pieces || i + lane < pieces)
+            lane_copy16(rows + i * 16, w + i * 16);
+    columns += slab_piece(i0 / 16, piece % 8);
+    LANE_UNROLL
+    for (uint32_t i = 0; i < COLS; i += 8) {
+        size_t run = runs[i + i0 / 16] + r;
+        lane_copy16(columns + i * SLAB_BYTES, p->in.q + run * ARITH_RUN + piece * 16);
     }
-    for (uint32_t i = i0; i < COLS * 16; i += GROUP) {
-        uint32_t col = i / 16, piece = i % 16;
-        size_t at = (size_t)from[col] * p->runs + r;
-        lane_copy16(s->q + piece / 8 * SLAB + slab_piece(col, piece % 8), p->in.q + at * ARITH_RUN + piece * 16);
-    }
-    const size_t at = (size_t)from[i0] * p->runs + r;
+    const size_t run = runs[i0] + r;
     if constexpr (F::has_min)
         for (uint32_t i = 0; i < 2; i++)
-            lane_copy16(s->sums + i0 * 16 + (i ^ i0 / 4 % 2) * 8, p->in.halves + at * 16 + i * 8);
-    lane_copy4(s->s + i0, p->in.s + at);
+            lane_copy16(s->sums + i0 * 16 + (i ^ i0 / 4 % 2) * 8, p->in.halves + run * 16 + i * 8);
+    lane_copy4(s->s + i0, p->in.s + run);
 }
 
 /* Run k is there. */
@@ -134,15 +138,18 @@ template <class F> LANE void say_full(uint32_t k)
         lane_arrive(is_full(k % stages_of<F>::n, group), 2 * GROUP);
 }
 
-/* The tile's runs, of which the first is run k; returns which is the next tile's. */
+/* The tile's runs, of which the first is run k; returns which is the next tile's. Behind the last rows stand copies. */
 template <class F>
-LANE uint32_t copy_tile(const struct product *p, const struct tile *t, const uint32_t *from, uint8_t *first, uint32_t k)
+LANE uint32_t copy_tile(const struct product *p, const struct tile *t, const uint32_t *runs, uint8_t *first, uint32_t k)
 {
+    const uint32_t packs = (t->matrix.rows + REPACK_ROWS - 1) / REPACK_ROWS,
+                   pack = min(t->row / REPACK_ROWS + threadIdx.x % GROUP / WARP, packs - 1);
+    const uint8_t *w = t->part.w + (size_t)pack * p->runs * F::run_bytes;
     for (uint32_t r = 0; r < p->runs; r++, k++) {
         struct stage s = stage_at<F>(first, k);
         if (k >= stages_of<F>::n)
             lane_meet(is_empty(k % stages_of<F>::n), THREADS);
-        copy_run<F>(p, t, from, &s, r);
+        copy_run<F>(p, w, runs, &s, r);
         lane_copy_end();
         lane_copy_wait<LAG>();
         if (k >= LAG)
@@ -159,12 +166,12 @@ template <class F> LANE void copy_tiles(const struct product *p, struct tiles al
         struct tile t;
         if (!tile_at(p, all, i, &t))
             continue;
-        uint32_t *to = c->to[seen % c->slots], *from = c->from[seen % 2];
+        uint32_t *to = c->to[seen % c->slots], *runs = c->runs[seen % 2];
         to[col] = product_to(p, &t.part, min(t.col + col, t.part.cols - 1));
-        from[col] = product_from(p, to[col]);
+        runs[col] = product_from(p, to[col]) * p->runs;
         seen++;
         lane_meet(COPIES_MEET, GROUP);
-        k = copy_tile<F>(p, &t, from, first, k);
+        k = copy_tile<F>(p, &t, runs, first, k);
     }
     lane_copy_wait<0>();
     for (uint32_t last = k < LAG ? k : LAG; last > 0; last--)
@@ -180,44 +187,57 @@ struct place {
     uint32_t row, g, t;
 };
 
-/* Scales for 32 are 8 high + low, so that both times a weight of 5 bits stay bytes. */
-template <class F> struct scales {
-    uint64_t low[2], high[2]; /* of rows g and g + 8 */
+/* How weights times scales become bytes. Scales for 32 of Q4_K and Q5_K are 8 high + low, so that both times a weight
+ * of 5 bits are bytes without a sign; the others are as fragments.cuh has them, IQ4_XS in 16 bits as Q6_K. */
+template <class F> struct planes {
+    static constexpr bool is_split = fragments<F>::way == FRAGMENT_SCALED && !F::has_table,
+                          is_one = fragments<F>::way == FRAGMENT_FOLDED, /* and has no high plane */
+        low_has_sign = is_one, high_has_sign = !is_split;
+    static constexpr int worth = is_split ? 8 : 256; /* of the high plane's sums */
 };
-template <class F> LANE void load_scales(const struct place *at, struct scales<F> *s)
+
+/* Scales for 32 of rows g and g + 8, a byte each. */
+struct scales {
+    uint64_t low[2], high[2];
+};
+template <class F> LANE void load_scales(const struct place *at, struct scales *s)
 {
-    if constexpr (fragments<F>::way == FRAGMENT_SCALED)
+    if constexpr (F::sub == 32)
         LANE_UNROLL
     for (uint32_t half = 0; half < 2; half++) {
         uint64_t all = scales_of_run<F>(at->run, at->row + half * 8 + at->g);
-        s->low[half] = all & 0x0707070707070707u;
+        s->low[half] = planes<F>::is_split ? all & 0x0707070707070707u : all;
         s->high[half] = all >> 3 & 0x0707070707070707u;
     }
 }
 
 /* a of block b, in two planes. */
 template <class F>
-LANE void load_planes(const struct place *at, const struct scales<F> *s, uint32_t b, uint32_t low[4], uint32_t high[4])
+LANE void load_planes(const struct place *at, const struct scales *s, uint32_t b, uint32_t low[4], uint32_t high[4])
 {
     LANE_UNROLL
     for (uint32_t half = 0; half < 2; half++) {
         const uint32_t row = at->row + half * 8 + at->g;
         const uint2 q = code_quads<F>(at->run, row, at->t, b);
-        if constexpr (fragments<F>::way == FRAGMENT_SCALED) {
+        if constexpr (planes<F>::is_split) {
             uint32_t l = (uint32_t)(s->low[half] >> 8 * b) & 255u, h = (uint32_t)(s->high[half] >> 8 * b) & 255u;
             low[half] = q.x * l, low[2 + half] = q.y * l;
             high[half] = q.x * h, high[2 + half] = q.y * h;
+        } else if constexpr (F::has_table) {
+            uint32_t scale = (uint32_t)(s->low[half] >> 8 * b);
+            plane_quads<128>(q.x ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[half], &high[half]);
+            plane_quads<128>(q.y ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[2 + half], &high[2 + half]);
         } else {
             uint32_t scale = scales_of_sixteens<F>(at->run, row, b / 2) >> b % 2 * 16;
-            plane_quads<F>(q.x, sub_scale<F>(&scale, 0), &low[half], &high[half]);
-            plane_quads<F>(q.y, sub_scale<F>(&scale, 1), &low[2 + half], &high[2 + half]);
+            int first = sub_scale<F>(&scale, 0), second = sub_scale<F>(&scale, 1);
+            if constexpr (planes<F>::is_one) {
+                low[half] = folded_quad<F>(q.x, first), low[2 + half] = folded_quad<F>(q.y, second);
+            } else {
+                plane_quads<F::offset>(q.x, first, &low[half], &high[half]);
+                plane_quads<F::offset>(q.y, second, &low[2 + half], &high[2 + half]);
+            }
         }
     }
-}
-/* What the high plane's sums are worth. */
-template <class F> LANE int plane_worth(void)
-{
-    return fragments<F>::way == FRAGMENT_SCALED ? 8 : 256;
 }
 
 /* Begins the run's products when it is this group's turn; the fragments of a block are made while those of the block
@@ -227,7 +247,7 @@ LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t tur
                      int32_t high[GROUP_PARTS])
 {
     uint32_t a[2][2][4];
-    struct scales<F> scales;
+    struct scales scales;
     load_scales<F>(at, &scales);
     load_planes<F>(at, &scales, 0, a[0][0], a[0][1]);
     if (turn)
@@ -236,8 +256,9 @@ LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t tur
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         const uint64_t columns = slab_at(s->q + b / 4 * SLAB, b % 4 * 32);
         lane_group_begin();
-        lane_group_mma<true>(low, a[b % 2][0], columns, b != 0);
-        lane_group_mma<fragments<F>::way == FRAGMENT_SCALED>(high, a[b % 2][1], columns, b != 0);
+        lane_group_mma<!planes<F>::low_has_sign>(low, a[b % 2][0], columns, b != 0);
+        if constexpr (!planes<F>::is_one)
+            lane_group_mma<!planes<F>::high_has_sign>(high, a[b % 2][1], columns, b != 0);
         lane_group_end();
         if (b + 1 < RUN_BLOCKS) {
             lane_group_wait<1>();
@@ -246,7 +267,7 @@ LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t tur
     }
 }
 
-/* Minimums of 16 as a of lane_mma_halves: those of 2 t and 2 t + 1 are the one of block t. */
+/* Minimums of 16 as a of lane_mma_halves; with minimums for 32 those of 2 t and 2 t + 1 are the one of block t. */
 template <class F> LANE void load_mins(const struct place *at, uint32_t a[4])
 {
     LANE_UNROLL
@@ -257,7 +278,12 @@ template <class F> LANE void load_mins(const struct place *at, uint32_t a[4])
         run_subs<F>(&w, scale, min);
         LANE_UNROLL
         for (uint32_t i = 0; i < 2; i++)
-            a[2 * i + half] = lane_half_bits((int)(min[i] >> 8 * at->t & 255u)) * 0x10001u;
+            if constexpr (F::sub == 32) {
+                a[2 * i + half] = lane_half_bits((int)(min[i] >> 8 * at->t & 255u)) * 0x10001u;
+            } else {
+                uint32_t two = (at->t / 2 ? min[2 * i + 1] : min[2 * i]) >> at->t % 2 * 16;
+                a[2 * i + half] = lane_half_bits((int)(two & 255u)) | lane_half_bits((int)(two >> 8 & 255u)) << 16;
+            }
     }
 }
 
@@ -277,7 +303,8 @@ LANE void add_run(const struct stage *s, const struct place *at, const int32_t l
     uint32_t a[4];
     LANE_UNROLL
     for (uint32_t half = 0; half < 2; half++) {
-        d[half] = row_scale<F>(at->run, at->row + half * 8 + at->g, 0);
+        float scale = row_scale<F>(at->run, at->row + half * 8 + at->g, 0);
+        d[half] = fragments<F>::is_negated ? -scale : scale;
         if constexpr (F::has_min)
             m[half] = row_min_scale<F>(at->run, at->row + half * 8 + at->g, 0);
     }
@@ -296,7 +323,10 @@ LANE void add_run(const struct stage *s, const struct place *at, const int32_t l
         LANE_UNROLL
         for (uint32_t o = 0; o < 4; o++) {
             const float scale = o % 2 ? scales.y : scales.x;
-            float run = (d[o / 2] * scale) * (float)(low[n * 4 + o] + high[n * 4 + o] * plane_worth<F>());
+            int sum = low[n * 4 + o];
+            if constexpr (!planes<F>::is_one)
+                sum += high[n * 4 + o] * planes<F>::worth;
+            float run = (d[o / 2] * scale) * (float)sum;
             if constexpr (F::has_min)
                 run = run + (m[o / 2] * scale) * mins[o];
             total[n * 4 + o] = total[n * 4 + o] + run;
@@ -410,12 +440,13 @@ bool product_by_groups(void *stream, uint32_t type, const struct product *p)
     if (!group_is_had())
         return false;
     switch (type) {
-    case GGUF_TENSOR_Q4_K:
-        return launch_groups<format_of<GGUF_TENSOR_Q4_K>>(stream, p);
-    case GGUF_TENSOR_Q5_K:
-        return launch_groups<format_of<GGUF_TENSOR_Q5_K>>(stream, p);
-    case GGUF_TENSOR_Q6_K:
-        return launch_groups<format_of<GGUF_TENSOR_Q6_K>>(stream, p);
+#define E(name, input, ...)                                                                                            \
+    case GGUF_TENSOR_##name:                                                                                           \
+        if constexpr (input == QUANT_WIDE)                                                                             \
+            return launch_groups<format_of<GGUF_TENSOR_##name>>(stream, p);                                            \
+        return false;
+        QUANT_BLOCKED_LIST(E)
+#undef E
     default:
         return false;
     }
