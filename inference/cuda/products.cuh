@@ -92,6 +92,18 @@ static inline uint32_t product_rows(const struct product *p)
     return rows;
 }
 
+/* Blocks of so many rows that all matrices take together. */
+static inline uint64_t product_row_blocks(const struct product *p, uint32_t rows)
+{
+    uint64_t blocks = (uint64_t)(p->rows + rows - 1) / rows * (p->more_n ? 1 : p->z);
+    for (uint32_t i = 0; i < p->more_n; i++)
+        blocks += (p->more[i].rows + rows - 1) / rows;
+    return blocks;
+}
+
+/* -- matmul_some.cu: a blocked format, 2 to 64 columns; of experts any number, of which most have about `cols` -- */
+void product_some(void *stream, uint32_t type, const struct product *p, uint32_t cols);
+
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);
 
