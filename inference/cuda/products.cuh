@@ -30,6 +30,10 @@ struct product {
     /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
     struct product_matrix more[PRODUCTS_MOST - 1];
+    /* One column: how many blocks are at work together, if others follow them, else 0; and what is read later. */
+    uint32_t wave;
+    const uint8_t *later;
+    uint64_t later_bytes;
 };
 
 /* Matrix z of those that go together. */
