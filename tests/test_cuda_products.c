@@ -137,12 +137,12 @@ static void activations_are_quantised_alike(void **state)
 static void *repack(const struct ops_weight *w)
 {
     uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, cut = rows > 32 ? 32 : rows, type = (uint32_t)w->type;
-    uint64_t all = repack_bytes(type, n, rows), at, bytes, sum = 0;
+    uint64_t all = repack_bytes(type, n, rows), bytes, sum = 0;
     uint8_t *out = gpu_new(all), *piece = mem_new(all);
     for (uint32_t first = 0; first < rows; first = cut, cut = rows, sum += bytes) {
-        at = repack_rows(type, n, first, cut, w->data + first * w->row_bytes, w->row_bytes, piece, &bytes);
-        assert_int_equal(at, sum);
-        memcpy(out + at, piece, bytes);
+        bytes = repack_rows(type, n, cut - first, w->data + first * w->row_bytes, w->row_bytes, piece);
+        assert_int_equal(repack_at(type, n, first), sum);
+        memcpy(out + sum, piece, bytes);
     }
     assert_true(sum <= all && sum + 256 > all);
     free(piece);
