@@ -325,6 +325,18 @@ LANE float lane_float(int32_t from_zero)
     return __int_as_float(from_zero) - 12582912.0f;
 }
 
+/* 1 / x within 2 units in the last place, for x whose reciprocal is a normal number. Emulated, it is one off. */
+LANE float lane_near_reciprocal(float x)
+{
+    float y;
+#ifdef __CUDACC__
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+#else
+    y = arith_of_bits(arith_bits(1.0f / x) + (arith_bits(x) & 2) - 1);
+#endif
+    return y;
+}
+
 /* arith_fold of a stripe a lane, for each half of a warp; the same in all its lanes, since a + b is b + a. */
 LANE float lane_fold(float stripe)
 {
