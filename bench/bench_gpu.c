@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BATCH      1024u
 #define PIECE      48u /* a batch whose products and attention go other ways */
@@ -154,7 +155,11 @@ int main(int argc, char **argv)
         model_open(gguf, NULL, &model, &note) != ERR_OK || t->start(&note) == 0 ||
         t->describe(0, &facts, &note) != ERR_OK)
         give_up(note.text);
-    struct device_options o = {.model = model, .end = model->layers, .has_output = true, .batch_max = BATCH};
+    struct device_options o = {.model = model,
+                               .end = model->layers,
+                               .has_output = true,
+                               .batch_max = BATCH,
+                               .threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)};
     struct engine_device at = {.table = t, .end = model->layers};
     double start = now_ms();
     if (t->open(&o, &at.device_take, &note) != ERR_OK)

@@ -39,6 +39,7 @@ struct device_options {
     uint32_t first, end;       /* layers */
     bool has_output;    /* of a model that writes: its output norm and product too; then all layers to the last */
     uint32_t batch_max; /* rows of a call */
+    uint32_t threads;   /* that may bring the weights into their order; 0: as 1 */
     /* Called from time to time while weights are copied. */
     void (*progress)(void *arg, uint64_t done, uint64_t all);
     void *progress_arg;

@@ -35,6 +35,8 @@ struct pack_file {
     uint8_t *map; /* NULL: in memory */
     uint64_t map_bytes;
     uint8_t *memory;
+    uint8_t *reserved; /* nothing is in it yet, unless is_filled */
+    bool is_filled;
     uint64_t leaves, first, checked; /* leaves compared, from `first` on */
 };
 
@@ -115,6 +117,14 @@ static void let_go(const struct gguf_tensor *t)
         madvise((void *)from, end - from, MADV_DONTNEED);
 }
 
+static enum err look(struct filling *w, struct note *note)
+{
+    const struct gguf_tensor *t = w->t;
+    pool_run(w->f->pool, (size_t)(t->dims[1] * t->dims[2] * t->dims[3]), GRAIN, check_part, w);
+    return atomic_load(&w->is_odd) ? note_set(note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name)
+                                   : ERR_OK;
+}
+
 static enum err fill(struct pack_file *f, struct note *note)
 {
     struct filling w = {.f = f};
@@ -123,9 +133,9 @@ static enum err fill(struct pack_file *f, struct note *note)
         if (!pack_find(f->pack, w.t))
             continue;
         uint64_t tiles = pack_tensor_tiles(w.t);
-        pool_run(f->pool, (size_t)(w.t->dims[1] * w.t->dims[2] * w.t->dims[3]), GRAIN, check_part, &w);
-        if (atomic_load(&w.is_odd))
-            return note_set(note, ERR_NUMERIC, "tensor %s holds a value that is not finite", w.t->name);
+        enum err e = look(&w, note);
+        if (e != ERR_OK)
+            return e;
         pool_run(f->pool, (size_t)tiles, GRAIN, fill_part, &w);
         w.first += tiles;
         let_go(w.t);
@@ -263,10 +273,50 @@ enum err pack_file_open(const struct pack_file_options *o, struct pack_file **ou
     return ERR_OK;
 }
 
+enum err pack_file_reserve(const struct pack_file_options *o, struct pack_file **out, struct note *note)
+{
+    const uint64_t bytes = pack_bytes(o->pack) + 1;
+    void *p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return note_set(note, ERR_FULL, "there is no room for %llu MiB of weights", (unsigned long long)(bytes >> 20));
+    struct pack_file *f = mem_new(sizeof *f);
+    f->pack = o->pack;
+    f->file = o->file;
+    f->reserved = p;
+    pack_set_memory(f->pack, f->reserved);
+    *out = f;
+    return ERR_OK;
+}
+
+enum err pack_file_look(struct pack_file *f, struct pool *pool, struct note *note)
+{
+    struct filling w = {.f = f};
+    enum err e = ERR_OK;
+    f->pool = pool;
+    for (size_t i = 0; i < gguf_tensor_count(f->file) && e == ERR_OK; i++) {
+        w.t = gguf_tensor(f->file, i);
+        if (w.t->data.p && quant_format(w.t->type))
+            e = look(&w, note);
+    }
+    pack_set_checked(f->pack, e == ERR_OK);
+    return e;
+}
+
+enum err pack_file_fill(struct pack_file *f, struct pool *pool, struct note *note)
+{
+    if (!f->reserved || f->is_filled)
+        return ERR_OK;
+    f->pool = pool;
+    f->is_filled = true;
+    return fill(f, note);
+}
+
 void pack_file_close(struct pack_file *f)
 {
     if (!f)
         return;
+    if (f->reserved)
+        munmap(f->reserved, (size_t)pack_bytes(f->pack) + 1);
     unmap(f);
     free(f->memory);
     free(f);

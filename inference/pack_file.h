@@ -39,6 +39,13 @@ struct pack_file_options {
  * source goes tensor by tensor, and its pages are let go, so that at most one tensor is there twice. ERR_NUMERIC: a
  * weight is not finite. ERR_FULL: no memory. */
 enum err pack_file_open(const struct pack_file_options *o, struct pack_file **out, struct note *note) MUST_USE;
+/* Only room for them in the process' memory, of which nothing is taken before something is written: for a model that is
+ * evaluated on devices, as long as they hold. ERR_FULL: not even that. */
+enum err pack_file_reserve(const struct pack_file_options *o, struct pack_file **out, struct note *note) MUST_USE;
+/* Looks at all weights of the file, those that are not packed, too (pack_is_checked). ERR_NUMERIC as above. */
+enum err pack_file_look(struct pack_file *f, struct pool *pool, struct note *note) MUST_USE;
+/* Packs into what was reserved, if that was not done before. */
+enum err pack_file_fill(struct pack_file *f, struct pool *pool, struct note *note) MUST_USE;
 void pack_file_close(struct pack_file *f);
 
 /* What became of the file, and a line about it, mostly empty. */

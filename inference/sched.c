@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SLOTS_DEFAULT 16u /* jobs at once: beyond it a CPU writes no more tokens a second in all */
 #define BATCH_DEFAULT                                                                                                  \
@@ -155,20 +156,80 @@ static void say_opened(const struct sched *s, struct buf *out)
     wire_add_opened(out, &o);
 }
 
+/* Devices like longer batches, and more jobs. */
+static bool has_devices(const struct wire_open *o, const struct devices *devices)
+{
+    return devices && devices->n && sched_wants_devices(o);
+}
+
+static struct pack_file_options pack_options(const struct sched *s, const struct wire_open *o, int pack_fd)
+{
+    return (struct pack_file_options){.pack = s->pack,
+                                      .file = s->file,
+                                      .root = &s->root,
+                                      .fd = pack_fd,
+                                      .given = o->pack,
+                                      .memory_bytes = o->memory_bytes};
+}
+
 /* The weights once more, as the kernels want them. */
 static enum err open_pack(struct sched *s, const struct wire_open *o, int pack_fd, struct note *note)
 {
     struct pool *pool = pool_new(o->threads);
     s->pack = pack_new(s->file);
-    const struct pack_file_options po = {.pack = s->pack,
-                                         .file = s->file,
-                                         .root = &s->root,
-                                         .fd = pack_fd,
-                                         .given = o->pack,
-                                         .memory_bytes = o->memory_bytes,
-                                         .pool = pool};
+    struct pack_file_options po = pack_options(s, o, pack_fd);
+    po.pool = pool;
     enum err e = pack_file_open(&po, &s->pack_file, note);
     pool_free(pool);
+    return e;
+}
+
+static void drop_model(struct sched *s)
+{
+    model_free(s->model);
+    pack_file_close(s->pack_file);
+    pack_free(s->pack);
+    s->model = NULL;
+    s->pack_file = NULL;
+    s->pack = NULL;
+}
+
+/* The model with room for its packed weights, which nobody needs as long as devices have all layers: *covers. If they
+ * do not, it is as if it had never been opened. */
+static enum err open_covered(struct sched *s, const struct wire_open *o, const struct devices *devices,
+                             const struct engine_options *eo, bool *covers, struct note *note)
+{
+    s->pack = pack_new(s->file);
+    const struct pack_file_options po = pack_options(s, o, -1);
+    struct note ignored;
+    enum err e = ERR_OK;
+    pack_set_checked(s->pack, true); /* it will be */
+    *covers = (!o->memory_bytes || pack_bytes(s->pack) <= o->memory_bytes) &&
+              pack_file_reserve(&po, &s->pack_file, &ignored) == ERR_OK &&
+              model_open(s->file, s->pack, &s->model, &ignored) == ERR_OK && sched_covers(s, o, devices, eo);
+    if (*covers) {
+        struct pool *pool = pool_new(o->threads);
+        e = pack_file_look(s->pack_file, pool, note);
+        pool_free(pool);
+    } else {
+        drop_model(s);
+    }
+    return e;
+}
+
+static enum err open_model(struct sched *s, const struct wire_open *o, int pack_fd, const struct devices *devices,
+                           const struct engine_options *eo, struct note *note)
+{
+    enum err e = ERR_OK;
+    bool covers = false;
+    if (s->ops->wants_packed && o->pack != WIRE_PACK_KEPT && has_devices(o, devices))
+        e = open_covered(s, o, devices, eo, &covers, note);
+    if (covers && pack_fd >= 0)
+        close(pack_fd); /* nothing is kept */
+    if (e == ERR_OK && !covers && s->ops->wants_packed)
+        e = open_pack(s, o, pack_fd, note);
+    if (e == ERR_OK && !covers)
+        e = model_open(s->file, s->pack, &s->model, note);
     return e;
 }
 
@@ -179,30 +240,21 @@ static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
     return weights + engine_bytes(s->engine);
 }
 
-/* Devices like longer batches, and more jobs. */
-static bool has_devices(const struct wire_open *o, const struct devices *devices)
-{
-    return devices && devices->n && sched_wants_devices(o);
-}
-
-static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices, uint32_t batch,
-                            struct note *note)
+static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices,
+                            struct engine_options *eo, struct note *note)
 {
     struct engine_device at[DEVICES_MAX];
-    struct engine_options eo = {
-        .model = s->model, .ops = s->ops, .threads = o->threads, .batch_max = batch, .context = o->context};
-    s->threads = o->threads;
-    s->slots = o->jobs ? o->jobs : has_devices(o, devices) ? SLOTS_DEVICE : SLOTS_DEFAULT;
-    if (s->slots > batch)
-        s->slots = batch; /* every job that writes gets its row */
-    enum err e = sched_place(s, o, devices, &eo, at, note);
+    eo->model = s->model;
+    enum err e = sched_place(s, o, devices, eo, at, note);
     if (e != ERR_OK)
         return e;
-    s->engine = engine_new(&eo);
-    s->rows = mem_array(batch, sizeof *s->rows);
+    s->engine = engine_new(eo);
+    if (!s->has_device && s->pack_file) /* if it was left for later */
+        e = pack_file_fill(s->pack_file, engine_pool(s->engine), note);
+    s->rows = mem_array(eo->batch_max, sizeof *s->rows);
     s->logits_max = s->has_device ? LOGITS_DEVICE : LOGITS_ROWS;
     s->hearing = sched_hearing_new(s);
-    return ERR_OK;
+    return e;
 }
 
 static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
@@ -216,11 +268,14 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->ops = ops_pick(sched_wants_devices(o) ? "auto" : o->backend.s, note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
-    enum err e = s->ops->wants_packed ? open_pack(s, o, pack_fd, note) : ERR_OK;
+    struct engine_options eo = {.ops = s->ops, .threads = o->threads, .batch_max = batch, .context = o->context};
+    s->threads = o->threads;
+    s->slots = o->jobs ? o->jobs : has_devices(o, devices) ? SLOTS_DEVICE : SLOTS_DEFAULT;
+    if (s->slots > batch)
+        s->slots = batch; /* every job that writes gets its row */
+    enum err e = open_model(s, o, pack_fd, devices, &eo, note);
     if (e == ERR_OK)
-        e = model_open(s->file, s->pack, &s->model, note);
-    if (e == ERR_OK)
-        e = make_engine(s, o, devices, batch, note);
+        e = make_engine(s, o, devices, &eo, note);
     if (e != ERR_OK)
         return e;
     s->memory_bytes = o->memory_bytes;

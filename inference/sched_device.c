@@ -22,6 +22,9 @@ static void be_lost(void *arg, const struct note *why)
     s->has_device = false;
     s->pages_max = UINT32_MAX;
     s->row_ns = 0;
+    struct note odd = {{0}};
+    if (s->pack_file) /* weights that were looked at before */
+        CHECK(pack_file_fill(s->pack_file, engine_pool(s->engine), &odd) == ERR_OK);
 }
 
 void sched_tell_device(struct sched *s, struct buf *out)
@@ -65,16 +68,34 @@ static enum err open_all(const struct devices *devices, const struct devices_pla
     return ERR_OK;
 }
 
+static void plan_for(const struct sched *s, const struct wire_open *open, const struct devices *devices,
+                     const struct engine_options *o, struct devices_plan *plan)
+{
+    const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
+    uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
+    *plan = (struct devices_plan){0};
+    if (devices && sched_wants_devices(open))
+        devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, plan);
+}
+
+bool sched_covers(const struct sched *s, const struct wire_open *open, const struct devices *devices,
+                  const struct engine_options *o)
+{
+    struct devices_plan plan;
+    plan_for(s, open, devices, o, &plan);
+    return plan.n > 0 && plan.at[0].first == 0;
+}
+
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
                      struct engine_options *o, struct engine_device *at, struct note *note)
 {
     const bool must = strcmp(open->backend.s, SCHED_DEVICE) == 0;
-    const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
-    struct devices_plan plan = {0};
+    struct devices_plan plan;
     char text[512];
+    plan_for(s, open, devices, o, &plan);
+    for (uint32_t i = 0; i < plan.n; i++)
+        plan.at[i].threads = o->threads;
     if (devices && sched_wants_devices(open)) {
-        uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
-        devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, &plan);
         if (plan.n && open_all(devices, &plan, at, &plan.why) != ERR_OK)
             plan.n = 0;
         devices_say(&plan, text, sizeof text);

@@ -137,16 +137,24 @@ static void activations_are_quantised_alike(void **state)
 static void *repack(const struct ops_weight *w)
 {
     uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, cut = rows > 32 ? 32 : rows, type = (uint32_t)w->type;
-    uint64_t all = repack_bytes(type, n, rows), at, bytes, sum = 0;
+    uint64_t all = repack_bytes(type, n, rows), bytes, sum = 0;
     uint8_t *out = gpu_new(all), *piece = mem_new(all);
     for (uint32_t first = 0; first < rows; first = cut, cut = rows, sum += bytes) {
-        at = repack_rows(type, n, first, cut, w->data + first * w->row_bytes, w->row_bytes, piece, &bytes);
-        assert_int_equal(at, sum);
-        memcpy(out + at, piece, bytes);
+        bytes = repack_rows(type, n, cut - first, w->data + first * w->row_bytes, w->row_bytes, piece);
+        assert_int_equal(repack_at(type, n, first), sum);
+        memcpy(out + sum, piece, bytes);
     }
     assert_true(sum <= all && sum + 256 > all);
     free(piece);
     return out;
+}
+
+/* What kernels are cut by: the GPU's processors and shared memory, and the order of their threads. */
+static void draw_gpu(size_t i)
+{
+    emulate_set_order((enum emulate_order)(i % 3));
+    emulate_set_processors((unsigned[]){0, 1, 3, 5}[draw(4)]);
+    emulate_set_shared((size_t[]){0, 0, 99u << 10, 64u << 10}[draw(4)]);
 }
 
 /* Reference: product, bias, then the addition to what was there. */
@@ -210,11 +218,12 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
 static void products_are_alike(void **state)
 {
     (void)state;
-    static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33, 65, 66};
+    static const size_t counts[] = {1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 31, 33, 64, 65, 66};
     for (size_t t = 0; t < TYPES; t++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-            emulate_set_order((enum emulate_order)((i + t) % 3));
-            emulate_set_shared(counts[i] == 66 ? 163u << 10 : 0); /* a GPU that is older than Hopper */
+            draw_gpu(i + t);
+            if (counts[i] == 66)
+                emulate_set_shared(163u << 10); /* a GPU that is older than Hopper */
             multiply_once(types[t], counts[i]);
         }
     emulate_set_shared(0);
@@ -283,7 +292,7 @@ static void products_go_together(void **state)
     (void)state;
     static const size_t counts[] = {1, 5, 40, 150};
     for (size_t t = 0; t < TYPES; t++) {
-        emulate_set_order((enum emulate_order)(t % 3));
+        draw_gpu(t);
         multiply_together_once(types[t], counts[t % 4]);
         multiply_together_once(types[t], counts[(t + 2) % 4]);
     }
@@ -377,7 +386,7 @@ static void experts_are_alike(void **state)
     static const uint32_t rows[] = {1, 2, 7, 30, 150};
     for (size_t t = 0; t < TYPES; t++)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            emulate_set_order((enum emulate_order)((i + t) % 3));
+            draw_gpu(i + t);
             pick_once(types[t], rows[i], draw(2));
         }
 }

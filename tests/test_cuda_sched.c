@@ -62,7 +62,7 @@ static void put_question(struct buf *frames, uint64_t ask)
 static enum err open_with(const char *backend, const struct devices *devices, struct bytes *file, struct buf *out,
                           struct sched **s, struct note *note)
 {
-    struct wire_open o = {.root = {{3}}, .threads = 1, .batch = 32, .jobs = 4};
+    struct wire_open o = {.root = {{3}}, .threads = 3, .batch = 32, .jobs = 4};
     assert_true(text64_set(&o.backend, backend));
     assert_int_equal(file_map(MODEL, file, note), ERR_OK);
     return sched_open(&o, *file, -1, devices, no_clock, out, s, note);
@@ -145,6 +145,34 @@ static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
     assert_non_null(strstr(there.device.device.s, "the processor goes on"));
 }
 
+/* Nothing is packed for the processor then, but all is looked at: what would be packed and what would not. */
+static void weights_that_are_not_finite_are_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"blk.0.ffn_down.weight", "blk.0.attn_norm.weight", "token_embd.weight"};
+    const struct wire_open o = {.root = {{3}}, .threads = 3, .batch = 32};
+    struct devices d = all_devices();
+    struct bytes file;
+    assert_int_equal(file_map(MODEL, &file, &(struct note){{0}}), ERR_OK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct buf copy = {0}, out = {0};
+        struct gguf *gguf;
+        struct sched *s;
+        struct note note = {{0}};
+        buf_add(&copy, file.p, file.n);
+        assert_int_equal(gguf_open(bytes_of_buf(&copy), &gguf, &note), ERR_OK);
+        const struct gguf_tensor *t = gguf_find_tensor(gguf, names[i]);
+        assert_non_null(t);
+        memset((uint8_t *)(uintptr_t)t->data.p + t->data.n / 2, 0xFF, 256);
+        gguf_free(gguf);
+        assert_int_equal(sched_open(&o, bytes_of_buf(&copy), -1, &d, no_clock, &out, &s, &note), ERR_NUMERIC);
+        assert_non_null(strstr(note.text, names[i]));
+        buf_clear(&copy);
+        buf_clear(&out);
+    }
+    file_unmap(file);
+}
+
 static void without_a_gpu(void **state)
 {
     (void)state;
@@ -200,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_take_gpus_or_not),
         cmocka_unit_test(a_lost_gpu_is_told_and_costs_no_answer),
+        cmocka_unit_test(weights_that_are_not_finite_are_refused),
         cmocka_unit_test(without_a_gpu),
         cmocka_unit_test(layers_are_shared_out),
     };

@@ -1,12 +1,13 @@
 /* Weights of a device: from the file, repacked, to the GPU. */
 #include "inference/cuda/gpu.h"
 #include "inference/cuda/repack.h"
+#include "inference/pool.h"
 
 #include "base/mem.h"
 
 #include <stdlib.h>
 
-#define STAGE_BYTES (16u << 20) /* repacked and copied at once; a piece has a tile of rows at least */
+#define STAGE_BYTES (32u << 20) /* repacked and copied at once; a piece has a tile of rows at least */
 
 /* -- what there is -- */
 
@@ -44,9 +45,12 @@ uint64_t gpu_weight_bytes(const struct device_options *o)
 
 /* -- copying -- */
 
+/* What is repacked goes into one stage while the other one's bytes are on their way. */
 struct loading {
     struct device *d;
-    uint8_t *stage;
+    struct pool *pool;
+    uint8_t *stage[2];
+    unsigned next;
     uint64_t stage_bytes, all;
     struct note *note;
 };
@@ -68,30 +72,48 @@ static void *keep(struct loading *t, uint64_t bytes)
     return p;
 }
 
-static enum err copied(struct loading *t, uint64_t bytes)
+static void copied(struct loading *t, uint64_t bytes)
 {
     struct device *d = t->d;
     d->copied += bytes;
     if (d->o.progress)
         d->o.progress(d->o.progress_arg, d->copied, t->all);
-    return cuda_wait(d->queue, t->note); /* the stage may be written again */
+}
+
+/* Rows [first, first + rows) of a matrix, for all threads. */
+struct repacking {
+    const struct ops_weight *w;
+    uint32_t first, rows;
+    uint8_t *out;
+};
+
+static void repack_part(void *arg, size_t first, size_t end)
+{
+    const struct repacking *r = arg;
+    const uint32_t n = (uint32_t)r->w->n, type = (uint32_t)r->w->type, from = (uint32_t)first * REPACK_ROWS;
+    const uint32_t all = (uint32_t)end * REPACK_ROWS, to = all < r->rows ? all : r->rows;
+    (void)repack_rows(type, n, to - from, r->w->data + (r->first + from) * r->w->row_bytes, r->w->row_bytes,
+                      r->out + repack_at(type, n, from));
 }
 
 /* Rows as many at a time as the stage has room for, in whole tiles. */
 static enum err put_matrix(struct loading *t, const struct ops_weight *w, uint8_t *to)
 {
-    uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, type = (uint32_t)w->type;
-    uint64_t tile = repack_bytes(type, n, REPACK_ROWS), room = t->stage_bytes / tile;
-    uint32_t step = (uint32_t)(room < 1 ? 1 : room > rows ? rows / REPACK_ROWS + 1 : room) * REPACK_ROWS;
-    CHECK(tile <= t->stage_bytes);
-    for (uint32_t first = 0; first < rows; first += step) {
-        uint32_t end = rows - first < step ? rows : first + step;
-        uint64_t bytes,
-            at = repack_rows(type, n, first, end, w->data + first * w->row_bytes, w->row_bytes, t->stage, &bytes);
-        cuda_put(t->d->queue, to + at, t->stage, bytes);
-        enum err e = copied(t, bytes);
+    const uint32_t n = (uint32_t)w->n, rows = (uint32_t)w->rows, type = (uint32_t)w->type;
+    const uint64_t tile = repack_at(type, n, REPACK_ROWS), room = t->stage_bytes / tile;
+    CHECK(room > 0);
+    for (uint32_t first = 0, step; first < rows; first += step) {
+        const uint32_t tiles = (rows - first + REPACK_ROWS - 1) / REPACK_ROWS;
+        const uint32_t some = tiles < room ? tiles : (uint32_t)room;
+        step = some * REPACK_ROWS;
+        struct repacking r = {w, first, rows - first < step ? rows - first : step, t->stage[t->next]};
+        pool_run(t->pool, some, 1, repack_part, &r);
+        enum err e = cuda_wait(t->d->queue, t->note); /* the other stage may be written again */
         if (e != ERR_OK)
             return e;
+        cuda_put(t->d->queue, to + repack_at(type, n, first), r.out, some * tile);
+        t->next ^= 1;
+        copied(t, some * tile);
     }
     return ERR_OK;
 }
@@ -116,7 +138,8 @@ static enum err load_floats(struct loading *t, const float *x, size_t n, const f
         return ERR_FULL;
     *out = p;
     cuda_put(t->d->queue, p, x, n * sizeof *x);
-    return copied(t, n * sizeof *x);
+    copied(t, n * sizeof *x);
+    return ERR_OK;
 }
 
 static enum err load_norm(struct loading *t, const struct model_norm *norm, size_t n, struct gpu_norm *out)
@@ -145,6 +168,17 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     for (uint32_t i = 0; i < experts && e == ERR_OK; i++)
         e = put_matrix(t, (const void *)((const uint8_t *)&l->expert[i] + at), p + i * out->stride);
     return e;
+}
+
+/* Between attention and the gate's product memory would have nothing to do. What is asked for must find room in the
+ * second cache beside what the products in between ask for. */
+#define LATER_BYTES (24ull << 20)
+static void set_later(struct gpu_layer *l)
+{
+    const struct cuda_matrix *gate = &l->gate.w;
+    uint64_t bytes = repack_bytes(gate->type, gate->n, gate->rows);
+    l->output.w.later = gate->data;
+    l->output.w.later_bytes = bytes < LATER_BYTES ? bytes : LATER_BYTES;
 }
 
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
@@ -176,6 +210,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < (l->expert ? 4 : sizeof products / sizeof *products) && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
+    if (!l->expert && e == ERR_OK && out->gate.w.data)
+        set_later(out);
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_matrix(t, &l->router, &out->router);
@@ -203,18 +239,24 @@ enum err gpu_weights_load(struct device *d, struct note *note)
     struct loading t = {.d = d, .all = gpu_weight_bytes(&d->o), .note = note};
     t.stage_bytes = widest_tile(&d->o);
     t.stage_bytes = t.stage_bytes > STAGE_BYTES ? t.stage_bytes : STAGE_BYTES;
-    t.stage = cuda_alloc_host(d->queue, t.stage_bytes);
-    if (!t.stage)
-        return note_set(note, ERR_FULL, "there is no memory to copy weights to the GPU from");
+    for (unsigned i = 0; i < 2; i++)
+        t.stage[i] = cuda_alloc_host(d->queue, t.stage_bytes);
+    t.pool = pool_new(d->o.threads ? d->o.threads : 1);
     d->layer = mem_array(d->o.end - d->o.first, sizeof *d->layer);
     enum err e = ERR_OK;
+    if (!t.stage[0] || !t.stage[1])
+        e = note_set(note, ERR_FULL, "there is no memory to copy weights to the GPU from");
     for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++)
         e = load_layer(&t, &m->layer[i], &d->layer[i - d->o.first]);
     if (e == ERR_OK && d->o.has_output)
         e = load_norm(&t, &m->output_norm, m->embed, &d->output_norm);
     if (e == ERR_OK && d->o.has_output)
         e = load_product(&t, &m->output, &d->output);
-    cuda_free_host(d->queue, t.stage);
+    if (e == ERR_OK)
+        e = cuda_wait(d->queue, note); /* the stages are read to the end */
+    for (unsigned i = 0; i < 2; i++)
+        cuda_free_host(d->queue, t.stage[i]);
+    pool_free(t.pool);
     return e;
 }
 

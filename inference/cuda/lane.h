@@ -216,6 +216,16 @@ LANE void lane_copy4(void *shared, const void *global)
     *(uint32_t *)shared = *(const uint32_t *)global;
 #endif
 }
+/* Of what other blocks of this processor read, too, so that it is kept in the nearest cache. */
+LANE void lane_copy16_near(void *shared, const void *global)
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global));
+#else
+    *(uint4 *)shared = *(const uint4 *)global;
+#endif
+}
 /* Ends a group of copies of this thread. */
 LANE void lane_copy_end(void)
 {
@@ -231,7 +241,42 @@ template <int left> LANE void lane_copy_wait(void)
 #endif
 }
 
-/* What a block may have of shared memory on this GPU. */
+/* -- barriers 1 to 15 (0 is __syncthreads): `threads` come to one in all, whole warps, of which some do not wait -- */
+
+LANE void lane_meet(uint32_t barrier, uint32_t threads)
+{
+#ifdef __CUDACC__
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+#else
+    emulate_meet(barrier, threads, true);
+#endif
+}
+LANE void lane_arrive(uint32_t barrier, uint32_t threads)
+{
+#ifdef __CUDACC__
+    asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+#else
+    emulate_meet(barrier, threads, false);
+#endif
+}
+
+/* -- this GPU -- */
+
+/* Processors that blocks are shared among. */
+static inline uint32_t lane_processors(void)
+{
+#ifdef __CUDACC__
+    int device = 0, processors = 1;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+    return (uint32_t)processors;
+#else
+    return emulate_processors();
+#endif
+}
+
+/* What a block may have of shared memory; and what more each takes of its processor's. */
+#define LANE_SHARED_KEPT 1024u
 static inline size_t lane_shared_most(void)
 {
 #ifdef __CUDACC__
@@ -241,19 +286,6 @@ static inline size_t lane_shared_most(void)
     return (size_t)bytes;
 #else
     return emulate_shared_most();
-#endif
-}
-
-/* How many processors this GPU has. */
-static inline uint32_t lane_processors(void)
-{
-#ifdef __CUDACC__
-    int device = 0, n = 1;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
-    return (uint32_t)n;
-#else
-    return emulate_processors();
 #endif
 }
 
@@ -291,6 +323,18 @@ template <typename T> LANE T lane_load_new(const T *global)
 LANE float lane_float(int32_t from_zero)
 {
     return __int_as_float(from_zero) - 12582912.0f;
+}
+
+/* 1 / x within 2 units in the last place, for x whose reciprocal is a normal number. Emulated, it is one off. */
+LANE float lane_near_reciprocal(float x)
+{
+    float y;
+#ifdef __CUDACC__
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+#else
+    y = arith_of_bits(arith_bits(1.0f / x) + (arith_bits(x) & 2) - 1);
+#endif
+    return y;
 }
 
 /* arith_fold of a stripe a lane, for each half of a warp; the same in all its lanes, since a + b is b + a. */

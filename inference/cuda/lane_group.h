@@ -1,5 +1,5 @@
-/* What only Hopper has (compiled for sm_90a): groups of four warps that multiply matrices in the background, and
- * barriers at which some of a block's threads wait for others; each with its imitation for tests, as in lane.h. */
+/* What only Hopper has (compiled for sm_90a): groups of four warps that multiply matrices in the background; with its
+ * imitation for tests, as in lane.h. */
 #ifndef KITH_INFERENCE_CUDA_LANE_GROUP_H
 #define KITH_INFERENCE_CUDA_LANE_GROUP_H
 
@@ -26,25 +26,6 @@ static inline bool group_is_had(void)
     return major == 9;
 #else
     return emulate_shared_most() >= (227u << 10);
-#endif
-}
-
-/* -- barriers 1 to 15 (0 is __syncthreads): `threads` come to one in all, whole warps, of which some do not wait -- */
-
-LANE void lane_meet(uint32_t barrier, uint32_t threads)
-{
-#ifdef __CUDACC__
-    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
-#else
-    emulate_meet(barrier, threads, true);
-#endif
-}
-LANE void lane_arrive(uint32_t barrier, uint32_t threads)
-{
-#ifdef __CUDACC__
-    asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
-#else
-    emulate_meet(barrier, threads, false);
 #endif
 }
 

@@ -72,8 +72,11 @@ LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t
 
 /* Blocks of a run that are under way together: with few columns there are registers for it, and little else that hides
  * how long each takes. */
-template <uint32_t eights> struct turns {
-    static constexpr int at_once = eights == 1 ? 8 : eights == 2 ? 4 : eights == 4 ? 2 : 1;
+template <class F, uint32_t eights> struct turns {
+    static constexpr int at_once = eights == 1                   ? 8
+                                   : eights == 2 && !F::is_narrow ? 4
+                                   : eights <= 4                 ? 2
+                                                                 : 1;
 };
 
 /* -- narrow formats: the terms of the run, block by block -- */
@@ -102,7 +105,7 @@ template <class F, uint32_t tiles, uint32_t eights>
 LANE void run_narrow(const struct stage<F> *s, const struct place *at, float run[tiles][eights][4])
 {
     uint32_t columns[4];
-    LANE_UNROLL_BY((turns<eights>::at_once))
+    LANE_UNROLL_BY((turns<F, eights>::at_once))
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         uint32_t a[tiles][4];
         float d[tiles][2], m[tiles][2];
@@ -141,7 +144,7 @@ LANE void sum_scaled(const struct stage<F> *s, const struct place *at, int32_t s
     LANE_UNROLL
     for (uint32_t j = 0; j < 2 * tiles; j++)
         scales[j / 2][j % 2] = scales_of_run<F>(at->run, row_of(at, j / 2, j % 2));
-    LANE_UNROLL_BY((turns<eights>::at_once))
+    LANE_UNROLL_BY((turns<F, eights>::at_once))
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         uint32_t a[tiles][4];
         int scale[tiles][2];
@@ -176,7 +179,7 @@ LANE void sum_products(const struct stage<F> *s, const struct place *at, int32_t
                        int32_t high[tiles][eights][4])
 {
     uint32_t columns[4];
-    LANE_UNROLL_BY((turns<eights>::at_once))
+    LANE_UNROLL_BY((turns<F, eights>::at_once))
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         uint32_t a[tiles][4], up[tiles][4];
         LANE_UNROLL

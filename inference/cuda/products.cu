@@ -1,32 +1,29 @@
-/* Products with few columns, as an answer is written: every weight is read once, and what counts is that memory never
+/* Products with one column, as an answer is written: every weight is read once, and what counts is that memory never
  * waits. A block of threads has 32 rows, a lane a row. Its warps take different runs of these rows, so that all of a
- * row's runs are on their way together; the sums of the runs meet in shared memory, where one warp for each column adds
- * them from left to right. So the order is the arithmetic's, with no shuffles.
+ * row's runs are on their way together; the sums of the runs meet in shared memory, where one warp adds them from left
+ * to right. So the order is the arithmetic's, with no shuffles.
  *
- * A run of the columns is copied to the warp's own shared memory and read from there by all lanes at once. */
+ * A run of the column is copied to the warp's own shared memory and read from there by all lanes at once. Further down:
+ * which kernel multiplies what. */
 #include "inference/cuda/products.cuh"
 
-#define COLS_FEW     8u
 #define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
 
-/* Columns and warps of a block at most, and runs whose sums wait for their addition: 4 or 8 KiB of shared memory a
- * column. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a thread, 2 have
- * 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than processors, all runs
- * are on their way at once. */
-template <class F, bool is_one, bool is_wide> struct few {
-    static constexpr uint32_t room = is_one && F::bits < 5 && F::bits != 3 && !F::has_table &&
-                                             !(F::is_narrow && F::has_min)
-                                         ? 3
-                                         : 2,
-                              cols = is_one ? 1 : COLS_FEW, round = is_one ? 64 : 32, blocks = is_wide ? 1 : room,
-                              warps = (is_one && F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
+/* Warps of a block at most. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a
+ * thread, 2 have 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than
+ * processors, all runs are on their way at once. */
+template <class F, bool is_wide> struct one {
+    static constexpr uint32_t room =
+                                  F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2,
+                              blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
 };
-static size_t few_shared(uint32_t cols, uint32_t warps, uint32_t round)
+#define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory */
+static size_t one_shared(uint32_t warps)
 {
-    return cols * (warps * COLUMN_BYTES + round * WARP * 4);
+    return warps * COLUMN_BYTES + ROUND * WARP * 4;
 }
 
-/* A run of one column to shared memory. */
+/* A run of the column to shared memory. */
 template <class F> LANE void column_load(const struct cuda_blocks *in, size_t run, uint32_t lane, uint8_t *out)
 {
     ((uint2 *)out)[lane] = ((const uint2 *)(in->q + run * ARITH_RUN))[lane];
@@ -109,31 +106,26 @@ template <class F> LANE const uint8_t *run_at(const struct product *p, const uin
     return w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes;
 }
 
-/* Run r of this lane's row with `cols` columns from `first` on -> sums[cols, round, 32]. Several columns find the codes
- * apart; with one they are taken apart where they are needed, and registers are free for what comes. */
-template <class F, bool is_one>
-LANE void one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t first,
-                  uint32_t cols, uint32_t r, uint8_t *columns, float *sums)
+/* Run r of this lane's row -> its sum. Codes are taken apart where they are needed, and registers are free for what
+ * comes. */
+template <class F>
+LANE float one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t r,
+                   uint8_t *column)
 {
     const uint32_t lane = threadIdx.x % WARP;
     struct lane_quads<F> q;
     __syncwarp();
-    for (uint32_t c = 0; c < cols; c++) {
-        size_t from = product_from(p, product_to(p, part, first + c));
-        column_load<F>(&p->in, from * p->runs + r, lane, columns + c * COLUMN_BYTES);
-    }
+    column_load<F>(&p->in, (size_t)product_from(p, part->first) * p->runs + r, lane, column);
     __syncwarp();
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++)
         run_quads<F>(&w, b, q.quad[b]);
-    if constexpr (!F::is_narrow)
+    if constexpr (F::is_narrow) {
+        return run_narrow<F>(&w, &q, column);
+    } else {
         run_subs<F>(&w, q.scale, q.min);
-    LANE_UNROLL_BY(1)
-    for (uint32_t c = 0; c < cols; c++)
-        if constexpr (F::is_narrow)
-            sums[c * few<F, is_one, false>::round * WARP + lane] = run_narrow<F>(&w, &q, columns + c * COLUMN_BYTES);
-        else
-            sums[c * few<F, is_one, false>::round * WARP + lane] = run_wide<F>(&w, &q, columns + c * COLUMN_BYTES);
+        return run_wide<F>(&w, &q, column);
+    }
 }
 
 /* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
@@ -156,105 +148,117 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
     return total;
 }
 
-/* While others still write the columns: a warp's first run of weights into registers, and of the block's others what
- * the second cache may have of them. Of experts nobody knows yet which. */
+/* What the second cache is asked for ahead, of a block's rows. It has some 50 MB. */
 #define FETCHED_AHEAD (96u << 10)
+#define FETCHED_NEXT  (64u << 10)
+
+/* This warp's share of the runs of a block of rows, from `first` on and below `bytes`, by one lane. */
+template <class F>
+LANE void fetch_runs(const struct product *p, const uint8_t *w, uint32_t block, uint32_t first, uint32_t bytes)
+{
+    const uint32_t warps = blockDim.x / WARP;
+    if (threadIdx.x % WARP == 0)
+        for (uint32_t r = first + threadIdx.x / WARP; r < p->runs && r * F::run_bytes < bytes; r += warps)
+            lane_fetch(w + ((size_t)block * p->runs + r) * F::run_bytes, F::run_bytes);
+}
+
+/* Memory shall not wait while others still write the column: a warp's first run of weights goes into registers, the
+ * block's others come to the second cache, then those of the block that will follow when this one has ended, then this
+ * block's share of what the next product reads. Of experts nobody knows yet which. */
 template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
-    if (p->chosen || blockIdx.x * WARP >= m.rows)
+    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, blocks = gridDim.x * gridDim.z,
+                   at = blockIdx.x + gridDim.x * blockIdx.z, next = at + p->wave;
+    if (p->chosen)
         return;
-    if (warp < p->runs)
-        run_load<F>(w, run_at<F>(p, m.w, warp), lane);
-    for (uint32_t r = warp + warps; r < p->runs && r * F::run_bytes < FETCHED_AHEAD && lane == 0; r += warps)
-        lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
+    if (blockIdx.x * WARP < m.rows) {
+        if (warp < p->runs)
+            run_load<F>(w, run_at<F>(p, m.w, warp), threadIdx.x % WARP);
+        fetch_runs<F>(p, m.w, blockIdx.x, warps, FETCHED_AHEAD);
+    }
+    if (p->wave && next < blocks) {
+        const struct product_matrix follows = product_matrix_at(p, next / gridDim.x);
+        if (next % gridDim.x * WARP < follows.rows)
+            fetch_runs<F>(p, follows.w, next % gridDim.x, 0, FETCHED_NEXT);
+    }
+    const uint32_t share = (uint32_t)(p->later_bytes / 16 / blocks) * 16;
+    if (share && threadIdx.x == 0)
+        lane_fetch(p->later + (size_t)at * share, share);
 }
 
-template <class F, bool is_one, bool is_wide>
-static __global__ void __launch_bounds__(few<F, is_one, is_wide>::warps *WARP, few<F, is_one, is_wide>::blocks)
-    multiply_few(struct product p)
+template <class F, bool is_wide>
+static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is_wide>::blocks)
+    multiply_one(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
     struct lane_run<F> w;
     load_ahead<F>(&p, &w);
     lane_wait();
     const struct product_part part = product_part_of(&p);
-    const uint32_t from = blockIdx.y * few<F, is_one, is_wide>::cols;
-    if (from >= part.cols || blockIdx.x * WARP >= product_matrix_of(&p).rows)
+    if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
-    const uint32_t cols = is_one ? 1 : min(part.cols - from, few<F, is_one, is_wide>::cols),
-                   round = few<F, is_one, is_wide>::round, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP,
-                   warps = blockDim.x / WARP;
-    uint8_t *columns = shared + warp * cols * COLUMN_BYTES;
-    float *sums = (float *)(shared + warps * cols * COLUMN_BYTES), total[2] = {0.0f, 0.0f};
-    for (uint32_t first = 0; first < p.runs; first += round) {
-        uint32_t end = min(p.runs, first + round);
+    const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    float *sums = (float *)(shared + warps * COLUMN_BYTES), total = 0.0f;
+    for (uint32_t first = 0; first < p.runs; first += ROUND) {
+        uint32_t end = min(p.runs, first + ROUND);
         for (uint32_t r = first + warp; r < end; r += warps) {
             if (r != warp || p.chosen)
                 run_load<F>(&w, run_at<F>(&p, part.w, r), lane);
-            one_run<F, is_one>(&p, &part, w, from, cols, r, columns, sums + (r - first) * WARP);
+            sums[(r - first) * WARP + lane] = one_run<F>(&p, &part, w, r, shared + warp * COLUMN_BYTES);
         }
         __syncthreads();
-        LANE_UNROLL
-        for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
-            if (warp + i * warps < cols)
-                total[i] = add_sums(sums + (warp + i * warps) * round * WARP + lane, end - first, total[i]);
+        if (warp == 0)
+            total = add_sums(sums + lane, end - first, total);
         __syncthreads();
     }
     lane_next();
-    const uint32_t row = blockIdx.x * WARP + lane, rows = product_matrix_of(&p).rows;
-    LANE_UNROLL
-    for (uint32_t i = 0; i < (is_one ? 1 : 2); i++)
-        if (warp + i * warps < cols && row < rows)
-            product_put(&p, product_to(&p, &part, from + warp + i * warps), row, total[i]);
+    const uint32_t row = blockIdx.x * WARP + lane;
+    if (warp == 0 && row < product_matrix_of(&p).rows)
+        product_put(&p, part.first, row, total);
 }
 
-/* As many warps as there are runs, or as share them evenly; at least one for two columns. */
-template <class F, bool is_one, bool is_wide> static void launch_few(void *stream, const struct product *p)
+/* As many warps as there are runs, or as share them evenly. */
+template <class F, bool is_wide> static void launch_warps(void *stream, const struct product *p)
 {
-    using shape = few<F, is_one, is_wide>;
-    const uint32_t turns = (p->runs + shape::warps - 1) / shape::warps,
-                   cols = p->cols < shape::cols ? p->cols : shape::cols;
-    uint32_t warps = (p->runs + turns - 1) / turns;
-    warps = warps < (cols + 1) / 2 ? (cols + 1) / 2 : warps;
-    dim3 grid((product_rows(p) + WARP - 1) / WARP, (p->cols + shape::cols - 1) / shape::cols, p->z);
-    launch(multiply_few<F, is_one, is_wide>, grid, dim3(warps * WARP), few_shared(cols, warps, shape::round), stream,
-           *p);
+    const uint32_t most = one<F, is_wide>::warps, turns = (p->runs + most - 1) / most,
+                   warps = (p->runs + turns - 1) / turns;
+    dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
+    struct product all = *p;
+    all.wave = is_wide ? 0 : one<F, is_wide>::blocks * lane_processors();
+    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), one_shared(warps), stream, all);
 }
 
-/* With one column, by the room that its blocks find. */
+/* By the room that the blocks find. */
 template <class F> static void launch_one(void *stream, const struct product *p)
 {
-    uint32_t blocks = p->chosen ? (p->rows + WARP - 1) / WARP * p->z : (p->rows + WARP - 1) / WARP;
-    for (uint32_t i = 0; i < p->more_n; i++)
-        blocks += (p->more[i].rows + WARP - 1) / WARP;
-    if (blocks <= lane_processors())
-        launch_few<F, true, true>(stream, p);
+    if (product_row_blocks(p, WARP) <= lane_processors())
+        launch_warps<F, true>(stream, p);
     else
-        launch_few<F, true, false>(stream, p);
+        launch_warps<F, false>(stream, p);
 }
 
 /* -- any number of columns -- */
 
-/* Picks of an expert, on the average, from which on the unit for matrices is worth its tiles of 64 columns. */
-#define PICKS_MANY 8u
-/* Columns from which on groups of warps are worth their tiles of 128. */
-#define COLS_OF_GROUPS 65u
+/* Most experts have no more than twice the picks that they have on the average. */
+#define COLS_SOME 64u
 
 template <class F> static void multiply(void *stream, const struct product *p)
 {
-    if (p->cols == 1)
+    const uint32_t cols = p->begin ? 2 * (p->picks / p->z) : p->cols;
+    if (p->cols == 1 && !p->begin)
         launch_one<F>(stream, p);
-    else if (p->cols <= COLS_FEW || (p->begin && p->picks / p->z < PICKS_MANY))
-        launch_few<F, false, false>(stream, p);
-    else if ((p->begin ? p->picks / p->z : p->cols) < COLS_OF_GROUPS || !product_by_groups(stream, F::type, p))
+    else if (cols <= COLS_SOME)
+        product_some(stream, F::type, p, cols);
+    else if (!product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 
 static void multiply_any(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, struct product *p)
 {
     p->w = (const uint8_t *)w->data;
+    p->later = (const uint8_t *)w->later;
+    p->later_bytes = w->later_bytes;
     p->n = w->n;
     p->rows = w->rows;
     p->runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;

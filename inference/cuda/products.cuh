@@ -30,6 +30,10 @@ struct product {
     /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
     struct product_matrix more[PRODUCTS_MOST - 1];
+    /* One column: how many blocks are at work together, if others follow them, else 0; and what is read later. */
+    uint32_t wave;
+    const uint8_t *later;
+    uint64_t later_bytes;
 };
 
 /* Matrix z of those that go together. */
@@ -91,6 +95,18 @@ static inline uint32_t product_rows(const struct product *p)
         rows = p->more[i].rows > rows ? p->more[i].rows : rows;
     return rows;
 }
+
+/* Blocks of so many rows that all matrices take together. */
+static inline uint64_t product_row_blocks(const struct product *p, uint32_t rows)
+{
+    uint64_t blocks = (uint64_t)(p->rows + rows - 1) / rows * (p->more_n ? 1 : p->z);
+    for (uint32_t i = 0; i < p->more_n; i++)
+        blocks += (p->more[i].rows + rows - 1) / rows;
+    return blocks;
+}
+
+/* -- matmul_some.cu: a blocked format, 2 to 64 columns; of experts any number, of which most have about `cols` -- */
+void product_some(void *stream, uint32_t type, const struct product *p, uint32_t cols);
 
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);

@@ -130,20 +130,25 @@ static void put_floats(const struct quant_format *f, const uint8_t *row, uint32_
         memcpy(out + repack_float_at(bytes, n, r, i), row + (size_t)i * bytes, i + 1 < n ? 2 * bytes : bytes);
 }
 
-uint64_t repack_rows(uint32_t type, uint32_t n, uint32_t first, uint32_t end, const uint8_t *file, size_t row_bytes,
-                     uint8_t *out, uint64_t *bytes)
+uint64_t repack_at(uint32_t type, uint32_t n, uint32_t first)
 {
     const struct quant_format *f = quant_format((enum gguf_tensor_type)type);
     CHECK(f != NULL && first % REPACK_ROWS == 0);
-    uint64_t tile = tile_bytes(f, n);
-    *bytes = tiles(end - first) * tile;
-    memset(out, 0, *bytes);
-    for (uint32_t r = 0; r < end - first; r++, file += row_bytes) {
+    return first / REPACK_ROWS * tile_bytes(f, n);
+}
+
+uint64_t repack_rows(uint32_t type, uint32_t n, uint32_t rows, const uint8_t *file, size_t row_bytes, uint8_t *out)
+{
+    const struct quant_format *f = quant_format((enum gguf_tensor_type)type);
+    CHECK(f != NULL);
+    const uint64_t tile = tile_bytes(f, n), bytes = tiles(rows) * tile;
+    memset(out, 0, bytes);
+    for (uint32_t r = 0; r < rows; r++, file += row_bytes) {
         uint8_t *at = out + r / REPACK_ROWS * tile;
         if (f->input == QUANT_FLOATS)
             put_floats(f, file, n, r % REPACK_ROWS, at);
         else
             put_row(f, file, n, r % REPACK_ROWS, at);
     }
-    return first / REPACK_ROWS * tile;
+    return bytes;
 }

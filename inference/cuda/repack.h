@@ -69,11 +69,11 @@ REPACK_FACT uint64_t repack_float_at(uint32_t bytes, uint32_t n, uint32_t r, uin
 
 /* Of a matrix of rows of n elements, GGUF's type; a multiple of 256. */
 uint64_t repack_bytes(uint32_t type, uint32_t n, uint32_t rows);
-/* Rows [first, end) of it, both multiples of REPACK_ROWS (end may be `rows`), from their bytes in the file, rows of
- * `row_bytes`; returns where in the matrix they belong, *bytes how many. out has room for repack_bytes of so many rows.
- */
-uint64_t repack_rows(uint32_t type, uint32_t n, uint32_t first, uint32_t end, const uint8_t *file, size_t row_bytes,
-                     uint8_t *out, uint64_t *bytes);
+/* Where row `first` of it begins, a multiple of REPACK_ROWS. */
+uint64_t repack_at(uint32_t type, uint32_t n, uint32_t first);
+/* So many rows from such a one on, from their bytes in the file, rows of `row_bytes`; they are a multiple of
+ * REPACK_ROWS or the matrix's last. Returns how many bytes of `out` they became: whole tiles. */
+uint64_t repack_rows(uint32_t type, uint32_t n, uint32_t rows, const uint8_t *file, size_t row_bytes, uint8_t *out);
 
 #ifdef __cplusplus
 }

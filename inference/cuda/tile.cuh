@@ -253,11 +253,29 @@ template <bool swizzled> LANE struct tile_piece tile_fetch(const struct chunk *c
     return v;
 }
 
-/* Bytes 0 (high: 1) of four words. */
-LANE uint32_t tile_bytes(const uint32_t w[4], bool high)
+/* The low bytes of four words, and those above them. */
+LANE void tile_planes(const uint32_t w[4], uint32_t *low, uint32_t *high)
 {
-    uint32_t pick = high ? 0x0051 : 0x0040;
-    return __byte_perm(__byte_perm(w[0], w[1], pick), __byte_perm(w[2], w[3], pick), 0x5410);
+    uint32_t a = __byte_perm(w[0], w[1], 0x5410), b = __byte_perm(w[2], w[3], 0x5410);
+    *low = __byte_perm(a, b, 0x6420);
+    *high = __byte_perm(a, b, 0x7531);
+}
+
+/* ARITH_WEIGHT_MAX / peak and peak / ARITH_WEIGHT_MAX, rounded as a division is, for peaks from 2^-64 to 2^122: there
+ * is no case apart that a division would have to look for, and no branch. Tried for all 2^23 fractions, and for
+ * reciprocals 2 units in the last place off on either side. */
+LANE float tile_inverse(float peak)
+{
+    float y = lane_near_reciprocal(peak);
+    y = __fmaf_rn(y, __fmaf_rn(-peak, y, 1.0f), y);
+    float q = ARITH_WEIGHT_MAX * y;
+    return __fmaf_rn(__fmaf_rn(-peak, q, ARITH_WEIGHT_MAX), y, q);
+}
+LANE float tile_unit(float peak)
+{
+    const float y = 1.0f / ARITH_WEIGHT_MAX;
+    float q = peak * y;
+    return __fmaf_rn(__fmaf_rn(-ARITH_WEIGHT_MAX, q, peak), y, q);
 }
 
 /* Weights of a block of the values, of 15 bits, as two planes of bytes for the product; returns W'. Adding 1.5 x 2^23
@@ -279,17 +297,16 @@ LANE float tile_weights(const float p[4][4], const float4 scale[4], uint32_t low
     }
     peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
     peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
-    float inverse = peak >= ARITH_TINY ? ARITH_WEIGHT_MAX / peak : 0.0f;
+    float inverse = peak >= ARITH_TINY ? tile_inverse(peak) : 0.0f;
     LANE_UNROLL
     for (int i = 0; i < 4; i++) {
         uint32_t bits[4];
         LANE_UNROLL
         for (int j = 0; j < 4; j++)
             bits[j] = arith_bits(w[i][j] * inverse + 12582912.0f);
-        low[i] = tile_bytes(bits, false);
-        high[i] = tile_bytes(bits, true);
+        tile_planes(bits, &low[i], &high[i]);
     }
-    return peak >= ARITH_TINY ? peak / ARITH_WEIGHT_MAX : 0.0f;
+    return peak >= ARITH_TINY ? tile_unit(peak) : 0.0f;
 }
 
 /* out[r][i] = element 8 t + i of a block of the chunk's weighted values. The planes' sums are under 2^21 and become

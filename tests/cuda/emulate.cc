@@ -62,6 +62,16 @@ size_t emulate_shared_most(void)
     return shared_most;
 }
 
+static unsigned processors = 132;
+void emulate_set_processors(unsigned n)
+{
+    processors = n ? n : 132;
+}
+unsigned emulate_processors(void)
+{
+    return processors;
+}
+
 void *emulate_shared(void)
 {
     return shared_memory;

@@ -259,11 +259,7 @@ void emulate_waited(void);
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
 size_t emulate_shared_most(void);
-/* Few, so that blocks have more than one tile. */
-static inline unsigned emulate_processors(void)
-{
-    return 3;
-}
+unsigned emulate_processors(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
 /* While launches are recorded they are kept, with copies of their arguments, instead of run. */

@@ -13,6 +13,8 @@ enum emulate_order { EMULATE_FORWARD, EMULATE_BACKWARD, EMULATE_MIXED };
 void emulate_set_order(enum emulate_order order);
 /* What a block may have of shared memory; 0: as the largest GPUs, 227 KiB. */
 void emulate_set_shared(size_t bytes);
+/* Its processors; 0: 132. How kernels are cut depends on them. */
+void emulate_set_processors(unsigned n);
 
 #ifdef __cplusplus
 }

@@ -48,6 +48,10 @@ void emulate_set_shared(size_t)
 {
 }
 
+void emulate_set_processors(unsigned)
+{
+}
+
 void emulated_gpus(uint32_t, uint64_t)
 {
 }
