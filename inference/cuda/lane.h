@@ -72,11 +72,27 @@ LANE void lane_begin(void)
     lane_next();
     lane_wait();
 }
-/* Asks for `bytes` (a multiple of 16, as is the address) to come to the GPU's second cache. By one thread. */
+/* Weights stream by once a step: the second cache gives them up first, and keeps what every layer asks for again (the
+ * cache's page table, angles, positions), which else would come from memory behind all that was asked for ahead. */
+#ifdef __CUDACC__
+LANE uint64_t lane_stream(void)
+{
+    uint64_t policy = 0;
+#if __CUDA_ARCH__ >= 800
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+    return policy;
+}
+#endif
+
+/* Asks for `bytes` (a multiple of 16, as is the address) of weights to come to the GPU's second cache. By one thread.
+ */
 LANE void lane_fetch(const void *global, uint32_t bytes)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%0], %1, %2;" ::"l"(global), "r"(bytes),
+                 "l"(lane_stream())
+                 : "memory");
 #else
     (void)global, (void)bytes;
 #endif
@@ -301,14 +317,20 @@ static inline size_t lane_shared_most(void)
 
 /* -- loads -- */
 
-/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+/* 16 bytes of weights: read once, so that they push nothing out of the nearest cache, and little out of the second. */
 LANE uint4 lane_load_once(const void *global)
 {
 #ifdef __CUDACC__
     uint4 v;
+#if __CUDA_ARCH__ >= 800
+    asm("ld.global.nc.L1::no_allocate.L2::cache_hint.v4.u32 {%0,%1,%2,%3}, [%4], %5;"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global), "l"(lane_stream()));
+#else
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
         : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
         : "l"(global));
+#endif
     return v;
 #else
     return *(const uint4 *)global;
