@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 #define BUCKETS 2048u
-#define NOWHERE UINT16_MAX /* no candidate */
 #define PIECE   256u
-#define LANES   16u
+#define GUESSES 256u
 #define LEAST   (-23.0f) /* e^-23 x 2^32 < 1 */
+#define ONE     0x1p-32f /* e^x of weight 1 */
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -22,21 +22,15 @@ struct candidate {
     uint64_t weight;
 };
 
-struct bucket {
-    uint64_t sum; /* of weights */
-    uint32_t n;
-    float least; /* p */
-};
-
 struct candidates {
     const struct ops *ops;
     uint32_t vocab, room; /* room: whole pieces */
     const float *logits;
-    float *p;        /* [room] x, then e^x */
-    uint16_t *place; /* [room] bucket */
-    struct bucket bucket[BUCKETS];
-    struct candidate *sorted; /* of bucket sorted_at, BUCKETS: of none */
-    uint32_t sorted_at, sorted_room;
+    float *p;                 /* [room] x, then e^x; 0: no candidate */
+    uint16_t *place;          /* [room] bucket */
+    uint64_t sum[BUCKETS];    /* of weights */
+    struct candidate *sorted; /* [sorted_n] of bucket sorted_at, BUCKETS: of none */
+    uint32_t sorted_at, sorted_n, sorted_room;
 };
 
 struct candidates *candidates_new(const struct ops *ops, uint32_t vocab)
@@ -62,84 +56,64 @@ void candidates_free(struct candidates *c)
 
 /* -- all of the vocabulary -- */
 
-/* x of a piece, and the least of them so far, stripe by stripe. */
-static void measure(const float *restrict logits, float peak, float temp, float *restrict x, float *restrict least)
+/* About where the least x is, by a few of them: buckets reach down to it, and the last one has what is below, too. */
+static float guess_least(const struct candidates *c, const float *logits, float peak, float temp)
 {
-    for (size_t i = 0; i < PIECE; i += LANES)
-        for (size_t k = 0; k < LANES; k++) {
-            x[i + k] = (logits[i + k] - peak) / temp;
-            least[k] = x[i + k] < least[k] ? x[i + k] : least[k];
-        }
-}
-
-/* x of all into c->p, -infinity behind the last; returns the least that counts. */
-static float measure_all(struct candidates *c, const float *logits, float peak, float temp)
-{
-    float lanes[LANES] = {0}, padded[PIECE], least = 0;
-    uint32_t whole = c->vocab / PIECE * PIECE, rest = c->vocab - whole;
-    for (uint32_t i = 0; i < whole; i += PIECE)
-        measure(logits + i, peak, temp, c->p + i, lanes);
-    if (rest) {
-        for (uint32_t i = 0; i < PIECE; i++)
-            padded[i] = i < rest ? logits[whole + i] : peak;
-        measure(padded, peak, temp, c->p + whole, lanes);
-        for (uint32_t i = rest; i < PIECE; i++)
-            c->p[whole + i] = -INFINITY;
+    float least = 0;
+    for (uint32_t i = 0, step = c->vocab / GUESSES + 1; i < c->vocab; i += step) {
+        float x = (logits[i] - peak) / temp;
+        least = x < least ? x : least;
     }
-    for (size_t k = 0; k < LANES; k++)
-        least = lanes[k] < least ? lanes[k] : least;
     return least < LEAST ? LEAST : least;
 }
 
-/* The bucket of each x, rising as x falls. What a mask does not allow may be over the peak. */
-static void place(float *restrict x, float scale, uint16_t *restrict out)
+/* x of a piece, -infinity where it makes no candidate, and the bucket of each, rising as x falls. What a mask does not
+ * allow may be over the peak. */
+static void place(const float *restrict logits, float peak, float temp, float least, float scale, float *restrict x,
+                  uint16_t *restrict out)
 {
     for (size_t i = 0; i < PIECE; i++) {
-        float below = x[i] >= LEAST ? -x[i] : -LEAST;
-        x[i] = x[i] >= LEAST ? x[i] : -INFINITY;
+        float value = (logits[i] - peak) / temp;
+        float below = value >= least ? -value : -least;
+        x[i] = value >= LEAST ? value : -INFINITY;
         below = below > 0 ? below : 0;
         out[i] = (uint16_t)(int32_t)(below * scale);
     }
 }
 
-static bool is_allowed(const uint32_t *mask, uint32_t id)
-{
-    return !mask || mask[id / 32] >> id % 32 & 1;
-}
-
 static uint64_t weight_of(float p)
 {
-    return (uint64_t)(p * 0x1p32f);
+    return (uint64_t)(int64_t)(p * 0x1p32f); /* signed, since processors convert that at once */
 }
 
-/* A piece of e^x into the buckets. */
-static void count(struct candidates *c, uint32_t first, const uint32_t *mask)
+/* A piece of what is not allowed becomes no candidate. */
+static void mask_out(float *p, uint32_t first, uint32_t end, const uint32_t *mask)
 {
-    for (uint32_t i = first; i < first + PIECE; i++) {
-        uint64_t weight = c->p[i] > 0 && is_allowed(mask, i) ? weight_of(c->p[i]) : 0;
-        if (!weight) {
-            c->place[i] = NOWHERE;
-            continue;
-        }
-        struct bucket *b = &c->bucket[c->place[i]];
-        b->sum += weight;
-        b->n++;
-        b->least = c->p[i] < b->least ? c->p[i] : b->least;
-    }
+    for (uint32_t i = first; i < end; i++)
+        if (!(mask[i / 32] >> i % 32 & 1))
+            p[i] = 0;
 }
 
 void candidates_fill(struct candidates *c, const float *logits, const uint32_t *mask, float peak, float temp)
 {
-    float least = measure_all(c, logits, peak, temp);
+    float least = guess_least(c, logits, peak, temp), padded[PIECE];
     float scale = least < -0x1p-64f ? (float)(BUCKETS - 1) / -least : 0.0f; /* else they are one bucket */
     c->logits = logits;
     c->sorted_at = BUCKETS;
-    for (uint32_t b = 0; b < BUCKETS; b++)
-        c->bucket[b] = (struct bucket){.least = INFINITY};
+    memset(c->sum, 0, sizeof c->sum);
     for (uint32_t i = 0; i < c->room; i += PIECE) {
-        place(c->p + i, scale, c->place + i);
+        const float *from = logits + i;
+        if (c->vocab - i < PIECE) {
+            for (uint32_t k = 0; k < PIECE; k++)
+                padded[k] = i + k < c->vocab ? logits[i + k] : -INFINITY;
+            from = padded;
+        }
+        place(from, peak, temp, least, scale, c->p + i, c->place + i);
         c->ops->exponentials(c->p + i, PIECE, 0.0f);
-        count(c, i, mask);
+        if (mask)
+            mask_out(c->p, i, i + PIECE < c->vocab ? i + PIECE : c->vocab, mask);
+        for (uint32_t k = i; k < i + PIECE; k++)
+            c->sum[c->place[k]] += weight_of(c->p[k]);
     }
 }
 
@@ -161,20 +135,28 @@ static bool has(const uint16_t *restrict place, uint16_t which)
     return found != 0;
 }
 
+static void add_sorted(struct candidates *c, uint32_t i)
+{
+    if (c->sorted_n == c->sorted_room) {
+        c->sorted_room = c->sorted_room ? 2 * c->sorted_room : 256;
+        c->sorted = mem_resize(c->sorted, c->sorted_room, sizeof *c->sorted);
+    }
+    c->sorted[c->sorted_n++] = (struct candidate){c->logits[i], c->p[i], i, weight_of(c->p[i])};
+}
+
 /* The candidates of a bucket, with rising ids; whether that is their order already. */
 static bool gather(struct candidates *c, uint32_t which)
 {
-    uint32_t n = 0;
     bool in_order = true;
+    c->sorted_n = 0;
     for (uint32_t first = 0; first < c->room; first += PIECE) {
         if (!has(c->place + first, (uint16_t)which))
             continue;
         for (uint32_t i = first; i < first + PIECE; i++) {
-            if (c->place[i] != which)
+            if (c->place[i] != which || c->p[i] < ONE)
                 continue;
-            c->sorted[n] = (struct candidate){c->logits[i], c->p[i], i, weight_of(c->p[i])};
-            in_order = in_order && (n == 0 || c->sorted[n - 1].logit >= c->sorted[n].logit);
-            n++;
+            in_order = in_order && (c->sorted_n == 0 || c->sorted[c->sorted_n - 1].logit >= c->logits[i]);
+            add_sorted(c, i);
         }
     }
     return in_order;
@@ -182,35 +164,44 @@ static bool gather(struct candidates *c, uint32_t which)
 
 static const struct candidate *sort(struct candidates *c, uint32_t which)
 {
-    uint32_t n = c->bucket[which].n;
     if (c->sorted_at == which)
         return c->sorted;
-    if (n > c->sorted_room) {
-        c->sorted_room = 2 * n;
-        c->sorted = mem_resize(c->sorted, c->sorted_room, sizeof *c->sorted);
-    }
     if (!gather(c, which))
-        qsort(c->sorted, n, sizeof *c->sorted, by_logit);
+        qsort(c->sorted, c->sorted_n, sizeof *c->sorted, by_logit);
     c->sorted_at = which;
     return c->sorted;
 }
 
 /* -- fronts -- */
 
-/* How many of the bucket at which `at` stands belong to `f`. */
+/* How many of the bucket that is sorted, at which `at` stands, belong to `f`. */
 static uint32_t limit(const struct candidates *c, struct candidates_front f, struct candidates_front at)
 {
-    return at.bucket == f.bucket ? f.within : c->bucket[at.bucket].n;
+    return at.bucket == f.bucket ? f.within : c->sorted_n;
+}
+
+/* All of the buckets before `end`. */
+static struct candidates_front before(const struct candidates *c, uint32_t end)
+{
+    struct candidates_front at = {.bucket = end};
+    for (uint32_t b = 0; b < end; b++)
+        at.sum += c->sum[b];
+    return at;
 }
 
 struct candidates_front candidates_first(struct candidates *c, uint32_t n)
 {
-    struct candidates_front at = {0};
-    for (; at.bucket < BUCKETS && c->bucket[at.bucket].n <= n; at.bucket++) {
-        n -= c->bucket[at.bucket].n;
-        at.sum += c->bucket[at.bucket].sum;
-    }
-    for (const struct candidate *s = at.bucket < BUCKETS && n ? sort(c, at.bucket) : NULL; at.within < n && s;)
+    uint32_t count[BUCKETS] = {0}, bucket = 0;
+    if (n >= c->vocab)
+        return before(c, BUCKETS);
+    for (uint32_t i = 0; i < c->room; i++)
+        count[c->place[i]] += c->p[i] >= ONE;
+    for (; bucket < BUCKETS && count[bucket] <= n; bucket++)
+        n -= count[bucket];
+    struct candidates_front at = before(c, bucket);
+    if (bucket == BUCKETS || n == 0)
+        return at;
+    for (const struct candidate *s = sort(c, bucket); at.within < n;)
         at.sum += s[at.within++].weight;
     return at;
 }
@@ -221,8 +212,8 @@ struct candidates_front candidates_heavy(struct candidates *c, struct candidates
     if (top_p >= 1)
         return f;
     wide need = (wide)f.sum * (uint64_t)(top_p * 0x1p24f);
-    for (; at.bucket < f.bucket && (wide)(at.sum + c->bucket[at.bucket].sum) << 24 < need; at.bucket++)
-        at.sum += c->bucket[at.bucket].sum;
+    for (; at.bucket < f.bucket && (wide)(at.sum + c->sum[at.bucket]) << 24 < need; at.bucket++)
+        at.sum += c->sum[at.bucket];
     const struct candidate *s = sort(c, at.bucket);
     do
         at.sum += s[at.within++].weight;
@@ -230,12 +221,24 @@ struct candidates_front candidates_heavy(struct candidates *c, struct candidates
     return at;
 }
 
+/* The first bucket of a piece in which a candidate is under min_p, `first` if that is before it. */
+static uint16_t first_under(const float *restrict p, const uint16_t *restrict place, float min_p, uint16_t first)
+{
+    for (size_t i = 0; i < PIECE; i++)
+        if (p[i] < min_p && p[i] >= ONE && place[i] < first)
+            first = place[i];
+    return first;
+}
+
 struct candidates_front candidates_likely(struct candidates *c, struct candidates_front f, float min_p)
 {
-    struct candidates_front at = {0};
-    for (; at.bucket < f.bucket && c->bucket[at.bucket].least >= min_p; at.bucket++)
-        at.sum += c->bucket[at.bucket].sum;
-    if (at.bucket == BUCKETS || limit(c, f, at) == 0)
+    uint16_t under = (uint16_t)BUCKETS;
+    if (min_p <= 0)
+        return f;
+    for (uint32_t i = 0; i < c->room; i += PIECE)
+        under = first_under(c->p + i, c->place + i, min_p, under);
+    struct candidates_front at = before(c, under < f.bucket ? under : f.bucket);
+    if (at.bucket == BUCKETS || (at.bucket == f.bucket && f.within == 0))
         return at;
     const struct candidate *s = sort(c, at.bucket);
     while (at.within < limit(c, f, at) && (s[at.within].p >= min_p || at.sum == 0))
@@ -247,8 +250,8 @@ uint32_t candidates_at(struct candidates *c, uint64_t at)
 {
     uint32_t bucket = 0, i = 0;
     uint64_t sum = 0;
-    for (; sum + c->bucket[bucket].sum <= at; bucket++)
-        sum += c->bucket[bucket].sum;
+    for (; sum + c->sum[bucket] <= at; bucket++)
+        sum += c->sum[bucket];
     const struct candidate *s = sort(c, bucket);
     while ((sum += s[i].weight) <= at)
         i++;

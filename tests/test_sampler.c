@@ -94,6 +94,19 @@ static void cuts_keep_the_likely(void **state)
     assert_share(counts[1], 1.0 / 3);
 }
 
+/* Half of all is exactly what the first has. */
+static void enough_is_enough(void **state)
+{
+    (void)state;
+    const float logits[VOCAB] = {-0.6931472f, 0, -0.6931472f, -40, -40, -40, -40, -40};
+    unsigned counts[VOCAB];
+    struct request r = request_at(1);
+    assert_true(arith_exp(logits[0]) == 0.5f);
+    r.top_p = 0.5f;
+    count(&r, logits, counts);
+    assert_int_equal(counts[1], DRAWS);
+}
+
 static void penalties_look_back_so_far(void **state)
 {
     (void)state;
@@ -304,6 +317,7 @@ int main(void)
         cmocka_unit_test(greedy_takes_the_first_of_the_largest),
         cmocka_unit_test(draws_follow_the_softmax),
         cmocka_unit_test(cuts_keep_the_likely),
+        cmocka_unit_test(enough_is_enough),
         cmocka_unit_test(penalties_look_back_so_far),
         cmocka_unit_test(seed_choice_and_position_decide),
         cmocka_unit_test(the_ends_of_the_range_are_no_trap),

@@ -53,15 +53,16 @@ static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t
     return in;
 }
 
-/* The norm of the stream as input; the floats are in b.h. */
+/* The norm of the stream as input; the floats, where they are wanted, are in b.h. */
 static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
                                       const struct cuda_matrix *b, const struct cuda_matrix *c)
 {
     const struct model *m = t->m;
     float *h = t->d->b.h;
     struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
+    const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
     if (has_blocks(&in))
-        cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, h, marks_of(t));
+        cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, wants_floats ? h : NULL, marks_of(t));
     else
         cuda_norm(t->d->stream, t->x, n->gain, n->bias, m->epsilon, m->embed, t->cols, h);
     return in;

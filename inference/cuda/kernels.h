@@ -65,16 +65,18 @@ struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool 
 /* in->f becomes those blocks that have memory. */
 void cuda_quantise(void *stream, const struct cuda_input *in, struct cuda_marks marks);
 /* The same of what cuda_norm makes of x[cols, n] or cuda_activate of gate and up, one pass over memory instead of two.
- * in->f is not read. The floats go to out[cols, n] too: of a norm always, of a gate unless it is NULL. */
+ * in->f is not read. The floats go to out[cols, n] too, unless it is NULL. */
 void cuda_norm_quantise(void *stream, const float *x, const float *gain, const float *bias, float epsilon,
                         const struct cuda_input *in, float *out, struct cuda_marks marks);
 void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
                             const struct cuda_input *in, float *out, struct cuda_marks marks);
 
-/* A matrix as cuda/repack.h lays it out; type is GGUF's. */
+/* A matrix as cuda/repack.h lays it out; type is GGUF's. Weights that a product soon behind it reads, and which its
+ * kernel may ask to come nearer while it waits for its input: `later_bytes`, a multiple of 16; 0: none. */
 struct cuda_matrix {
     uint32_t type, n, rows;
-    const void *data;
+    const void *data, *later;
+    uint64_t later_bytes;
 };
 /* out[c, r] = (w[r] . in[c]) (+ bias[r]) (+ to the stream: out[c, r] itself, after the bias); out is [cols, rows].
  * bias may be NULL. */

@@ -148,19 +148,43 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
     return total;
 }
 
-/* While others still write the columns: a warp's first run of weights into registers, and of the block's others what
- * the second cache may have of them. Of experts nobody knows yet which. */
+/* What the second cache is asked for ahead, of a block's rows. It has some 50 MB. */
 #define FETCHED_AHEAD (96u << 10)
+#define FETCHED_NEXT  (48u << 10)
+
+/* This warp's share of the runs of a block of rows, from `first` on and below `bytes`, by one lane. */
+template <class F>
+LANE void fetch_runs(const struct product *p, const uint8_t *w, uint32_t block, uint32_t first, uint32_t bytes)
+{
+    const uint32_t warps = blockDim.x / WARP;
+    if (threadIdx.x % WARP == 0)
+        for (uint32_t r = first + threadIdx.x / WARP; r < p->runs && r * F::run_bytes < bytes; r += warps)
+            lane_fetch(w + ((size_t)block * p->runs + r) * F::run_bytes, F::run_bytes);
+}
+
+/* Memory shall not wait while others still write the column: a warp's first run of weights goes into registers, the
+ * block's others come to the second cache, then those of the block that will follow when this one has ended, then this
+ * block's share of what the next product reads. Of experts nobody knows yet which. */
 template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
-    if (p->chosen || blockIdx.x * WARP >= m.rows)
+    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, blocks = gridDim.x * gridDim.z,
+                   at = blockIdx.x + gridDim.x * blockIdx.z, next = at + p->wave;
+    if (p->chosen)
         return;
-    if (warp < p->runs)
-        run_load<F>(w, run_at<F>(p, m.w, warp), lane);
-    for (uint32_t r = warp + warps; r < p->runs && r * F::run_bytes < FETCHED_AHEAD && lane == 0; r += warps)
-        lane_fetch(run_at<F>(p, m.w, r), F::run_bytes);
+    if (blockIdx.x * WARP < m.rows) {
+        if (warp < p->runs)
+            run_load<F>(w, run_at<F>(p, m.w, warp), threadIdx.x % WARP);
+        fetch_runs<F>(p, m.w, blockIdx.x, warps, FETCHED_AHEAD);
+    }
+    if (p->wave && next < blocks) {
+        const struct product_matrix follows = product_matrix_at(p, next / gridDim.x);
+        if (next % gridDim.x * WARP < follows.rows)
+            fetch_runs<F>(p, follows.w, next % gridDim.x, 0, FETCHED_NEXT);
+    }
+    const uint32_t share = (uint32_t)(p->later_bytes / 16 / blocks) * 16;
+    if (share && threadIdx.x == 0)
+        lane_fetch(p->later + (size_t)at * share, share);
 }
 
 template <class F, bool is_wide>
@@ -200,7 +224,9 @@ template <class F, bool is_wide> static void launch_warps(void *stream, const st
     const uint32_t most = one<F, is_wide>::warps, turns = (p->runs + most - 1) / most,
                    warps = (p->runs + turns - 1) / turns;
     dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
-    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), one_shared(warps), stream, *p);
+    struct product all = *p;
+    all.wave = is_wide ? 0 : one<F, is_wide>::blocks * lane_processors();
+    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), one_shared(warps), stream, all);
 }
 
 /* By the room that the blocks find. */
@@ -231,6 +257,8 @@ template <class F> static void multiply(void *stream, const struct product *p)
 static void multiply_any(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, struct product *p)
 {
     p->w = (const uint8_t *)w->data;
+    p->later = (const uint8_t *)w->later;
+    p->later_bytes = w->later_bytes;
     p->n = w->n;
     p->rows = w->rows;
     p->runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;

@@ -30,6 +30,10 @@ struct product {
     /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
     struct product_matrix more[PRODUCTS_MOST - 1];
+    /* One column: how many blocks are at work together, if others follow them, else 0; and what is read later. */
+    uint32_t wave;
+    const uint8_t *later;
+    uint64_t later_bytes;
 };
 
 /* Matrix z of those that go together. */
@@ -81,6 +85,12 @@ LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float
     if (m.bias)
         sum = sum + m.bias[row];
     *out = p->adds ? *out + sum : sum;
+}
+
+/* Sums of the input's 16 neighbours as the unit for matrices takes them: of wide formats binary16. */
+template <class F> LANE const void *product_sums(const struct product *p, size_t run)
+{
+    return F::is_narrow ? (const void *)(p->in.sums + run * 16) : p->in.halves + run * 16;
 }
 
 /* Rows of the matrix with the most. */

@@ -35,13 +35,24 @@ struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool 
     return b;
 }
 
+/* Eight floats at an address aligned to 16. */
+LANE void load_eight(const float *x, float v[LANE_ELEMENTS])
+{
+    float4 a = *(const float4 *)x, b = *(const float4 *)(x + 4);
+    v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
+    v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+}
+LANE void store_eight(float *x, const float v[LANE_ELEMENTS])
+{
+    *(float4 *)x = make_float4(v[0], v[1], v[2], v[3]);
+    *(float4 *)(x + 4) = make_float4(v[4], v[5], v[6], v[7]);
+}
+
 /* This lane's elements of a run; zeros behind the row's end. */
 LANE void load_elements(const float *x, uint32_t left, bool is_aligned, float v[LANE_ELEMENTS])
 {
     if (is_aligned && left >= LANE_ELEMENTS) {
-        float4 a = *(const float4 *)x, b = *(const float4 *)(x + 4);
-        v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
-        v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+        load_eight(x, v);
         return;
     }
     LANE_UNROLL
@@ -92,28 +103,36 @@ LANE uint32_t left_from(uint32_t from, uint32_t n)
 {
     return n > from ? n - from : 0;
 }
+/* The k-th run of those that this warp holds. */
+LANE uint32_t held_run(uint32_t k)
+{
+    return (threadIdx.x + k * blockDim.x) / WARP;
+}
 
-/* Elements of row[n] for each run that this warp holds: w, and w + warps. */
+/* row[n], n a multiple of 8, as far as this lane holds it. */
 LANE void load_held(const float *row, uint32_t n, float v[HELD][LANE_ELEMENTS])
 {
     LANE_UNROLL
     for (uint32_t k = 0; k < HELD; k++) {
-        uint32_t from = element_of((threadIdx.x + k * blockDim.x) / WARP);
-        load_elements(row + from, left_from(from, n), n % 4 == 0, v[k]);
+        uint32_t from = element_of(held_run(k));
+        if (from < n)
+            load_eight(row + from, v[k]);
     }
 }
 
-/* The striped sum of f of a row that a block's warps hold, n <= NORM_PIECE, for all threads. */
+/* The striped sum of f of a row that a block's warps hold, for all threads. */
 template <typename F> LANE float held_sum(const float v[HELD][LANE_ELEMENTS], uint32_t n, float *piece, F f)
 {
     float sum = 0.0f;
     LANE_UNROLL
     for (uint32_t k = 0; k < HELD; k++) {
-        uint32_t from = element_of((threadIdx.x + k * blockDim.x) / WARP);
+        uint32_t from = element_of(held_run(k));
+        float y[LANE_ELEMENTS];
         LANE_UNROLL
         for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
-            if (from + i < n)
-                piece[from + i] = f(v[k][i]);
+            y[i] = f(v[k][i]);
+        if (from < n)
+            store_eight(piece + from, y);
     }
     __syncthreads();
     if (threadIdx.x < ARITH_LANES)
@@ -130,16 +149,19 @@ struct norm_call {
 };
 
 /* A run of the normed row, from this lane's elements of it. */
-template <bool centred>
+template <bool centred, bool is_held>
 LANE void put_normed(const struct norm_call *a, struct norm_numbers m, uint32_t run, const float v[LANE_ELEMENTS],
                      const float gain[LANE_ELEMENTS], const float bias[LANE_ELEMENTS])
 {
     const uint32_t n = a->in.n, from = element_of(run), left = left_from(from, n), col = blockIdx.x;
-    float y[LANE_ELEMENTS];
+    float y[LANE_ELEMENTS], *out = a->out + (size_t)col * n + from;
     LANE_UNROLL
     for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
-        y[i] = i < left ? norm_turn<centred>(m, v[i], gain[i], centred ? bias[i] : 0.0f) : 0.0f;
-    store_elements(a->out + (size_t)col * n + from, left, y);
+        y[i] = (is_held ? from < n : i < left) ? norm_turn<centred>(m, v[i], gain[i], centred ? bias[i] : 0.0f) : 0.0f;
+    if (a->out && is_held && from < n)
+        store_eight(out, y);
+    if (a->out && !is_held)
+        store_elements(out, left, y);
     put_run(y, &a->in, col, run, (n + ARITH_RUN - 1) / ARITH_RUN, threadIdx.x % WARP, &a->marks);
 }
 
@@ -152,7 +174,7 @@ static __global__ void __launch_bounds__(NORM_WARPS *WARP) norm_quantise(const s
     const uint32_t warps = blockDim.x / WARP, warp = threadIdx.x / WARP, n = a.in.n,
                    runs = (n + ARITH_RUN - 1) / ARITH_RUN;
     const float *x = a.x + (size_t)blockIdx.x * n;
-    float v[HELD][LANE_ELEMENTS], gain[HELD][LANE_ELEMENTS], bias[HELD][LANE_ELEMENTS];
+    float v[HELD][LANE_ELEMENTS] = {{0.0f}}, gain[HELD][LANE_ELEMENTS], bias[HELD][LANE_ELEMENTS];
     struct norm_numbers m;
     lane_next();
     if (is_held)
@@ -165,8 +187,8 @@ static __global__ void __launch_bounds__(NORM_WARPS *WARP) norm_quantise(const s
         m = norm_measure<centred>(a.epsilon, n, [&](auto f) { return held_sum(v, n, piece, f); });
         LANE_UNROLL
         for (uint32_t k = 0; k < HELD; k++)
-            if (warp + k * warps < runs)
-                put_normed<centred>(&a, m, warp + k * warps, v[k], gain[k], bias[k]);
+            if (held_run(k) < runs)
+                put_normed<centred, true>(&a, m, held_run(k), v[k], gain[k], bias[k]);
         return;
     }
     m = norm_measure_row<centred>(x, a.epsilon, n, piece);
@@ -176,7 +198,7 @@ static __global__ void __launch_bounds__(NORM_WARPS *WARP) norm_quantise(const s
         load_elements(a.gain + from, left, n % 4 == 0, gain[0]);
         if (centred)
             load_elements(a.bias + from, left, n % 4 == 0, bias[0]);
-        put_normed<centred>(&a, m, run, v[0], gain[0], bias[0]);
+        put_normed<centred, false>(&a, m, run, v[0], gain[0], bias[0]);
     }
 }
 
@@ -185,7 +207,7 @@ void cuda_norm_quantise(void *stream, const float *x, const float *gain, const f
 {
     const struct norm_call a = {x, gain, bias, epsilon, *in, out, marks};
     const uint32_t runs = runs_of(in->n), warps = runs < NORM_WARPS ? runs : NORM_WARPS;
-    const bool is_held = runs <= HELD * warps && in->n <= NORM_PIECE;
+    const bool is_held = runs <= HELD * warps && in->n <= NORM_PIECE && in->n % LANE_ELEMENTS == 0;
     launch(bias ? (is_held ? norm_quantise<true, true> : norm_quantise<true, false>)
                 : (is_held ? norm_quantise<false, true> : norm_quantise<false, false>),
            in->cols, warps * WARP, norm_shared(in->n), stream, a);

@@ -14,6 +14,7 @@ static unsigned blocks_for(uint64_t count, unsigned each)
 /* -- norms -- */
 
 /* A block for each row. */
+#define NORM_THREADS 512u
 template <bool centred>
 __global__ static void norm_rows(const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                                  float *out)
@@ -23,6 +24,7 @@ __global__ static void norm_rows(const float *x, const float *gain, const float 
     x += (size_t)blockIdx.x * n;
     out += (size_t)blockIdx.x * n;
     const struct norm_numbers m = norm_measure_row<centred>(x, epsilon, n, piece);
+    LANE_UNROLL_BY(8) /* so many on their way at once */
     for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
         out[i] = norm_turn<centred>(m, x[i], gain[i], centred ? bias[i] : 0.0f);
 }
@@ -30,8 +32,8 @@ __global__ static void norm_rows(const float *x, const float *gain, const float 
 void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                uint32_t cols, float *out)
 {
-    launch(bias ? norm_rows<true> : norm_rows<false>, cols, THREADS, norm_shared(n), stream, x, gain, bias, epsilon, n,
-           out);
+    launch(bias ? norm_rows<true> : norm_rows<false>, cols, NORM_THREADS, norm_shared(n), stream, x, gain, bias,
+           epsilon, n, out);
 }
 
 /* -- element by element -- */
