@@ -195,6 +195,7 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
     struct lane_run<F> w;
     load_ahead<F>(&p, &w);
     lane_wait();
+    lane_next(); /* what follows one column is small, and crowds nobody */
     const struct product_part part = product_part_of(&p);
     if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
@@ -212,7 +213,6 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
             total = add_sums(sums + lane, end - first, total);
         __syncthreads();
     }
-    lane_next();
     const uint32_t row = blockIdx.x * WARP + lane;
     if (warp == 0 && row < product_matrix_of(&p).rows)
         product_put(&p, part.first, row, total);
