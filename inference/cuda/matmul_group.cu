@@ -198,17 +198,22 @@ template <class F> struct planes {
 
 /* Scales for 32 of rows g and g + 8, a byte each. */
 struct scales {
-    uint64_t low[2], high[2];
+    uint32_t low[2][2], high[2][2];
 };
 template <class F> LANE void load_scales(const struct place *at, struct scales *s)
 {
     if constexpr (F::sub == 32)
         LANE_UNROLL
-    for (uint32_t half = 0; half < 2; half++) {
-        uint64_t all = scales_of_run<F>(at->run, at->row + half * 8 + at->g);
-        s->low[half] = planes<F>::is_split ? all & 0x0707070707070707u : all;
-        s->high[half] = all >> 3 & 0x0707070707070707u;
+    for (uint32_t i = 0; i < 4; i++) { /* row, half of the run */
+        uint32_t all = (uint32_t)(scales_of_run<F>(at->run, at->row + i / 2 * 8 + at->g) >> i % 2 * 32);
+        s->low[i / 2][i % 2] = planes<F>::is_split ? all & 0x07070707u : all;
+        s->high[i / 2][i % 2] = all >> 3 & 0x07070707u;
     }
+}
+/* That of block b. */
+LANE uint32_t scale_of(const uint32_t scales[2], uint32_t b)
+{
+    return __byte_perm(scales[b / 4], 0, 0x4440u + b % 4);
 }
 
 /* a of block b, in two planes. */
@@ -220,11 +225,11 @@ LANE void load_planes(const struct place *at, const struct scales *s, uint32_t b
         const uint32_t row = at->row + half * 8 + at->g;
         const uint2 q = code_quads<F>(at->run, row, at->t, b);
         if constexpr (planes<F>::is_split) {
-            uint32_t l = (uint32_t)(s->low[half] >> 8 * b) & 255u, h = (uint32_t)(s->high[half] >> 8 * b) & 255u;
+            uint32_t l = scale_of(s->low[half], b), h = scale_of(s->high[half], b);
             low[half] = q.x * l, low[2 + half] = q.y * l;
             high[half] = q.x * h, high[2 + half] = q.y * h;
         } else if constexpr (F::has_table) {
-            uint32_t scale = (uint32_t)(s->low[half] >> 8 * b);
+            uint32_t scale = scale_of(s->low[half], b);
             plane_quads<128>(q.x ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[half], &high[half]);
             plane_quads<128>(q.y ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[2 + half], &high[2 + half]);
         } else {
@@ -358,23 +363,32 @@ LANE void multiply_tile(uint32_t runs, struct place *at, uint32_t group, uint8_t
 }
 
 /* What is added to is fetched ahead of the stores, which might change it for all that the compiler knows. */
+#define PUT_COLS 4u /* of a lane at a time, two rows of each */
 LANE void put_totals(const struct product *p, const struct tile *t, uint32_t row, const uint32_t *to,
                      const struct place *at, float total[GROUP_PARTS])
 {
-    const struct product_matrix *m = &t->matrix;
-    const uint32_t left = t->part.cols - t->col;
-    float old[GROUP_PARTS];
-    LANE_UNROLL
-    for (uint32_t i = 0; i < GROUP_PARTS; i++) {
-        uint32_t r = row + i % 4 / 2 * 8 + at->g, c = i / 4 * 8 + 2 * at->t + i % 2;
-        old[i] = p->adds && r < m->rows && c < left ? m->out[(size_t)to[c] * m->rows + r] : 0.0f;
+    const uint32_t rows = t->matrix.rows, r = row + at->g, all = t->part.cols - t->col - 2 * at->t,
+                   left[2] = {r < rows ? all : 0, r + 8 < rows ? all : 0}; /* columns of the two rows */
+    if (t->matrix.bias) {
+        const float bias[2] = {t->matrix.bias[min(r, rows - 1)], t->matrix.bias[min(r + 8, rows - 1)]};
+        LANE_UNROLL
+        for (uint32_t i = 0; i < GROUP_PARTS; i++)
+            total[i] = total[i] + bias[i % 4 / 2];
     }
     LANE_UNROLL
-    for (uint32_t i = 0; i < GROUP_PARTS; i++) {
-        uint32_t r = row + i % 4 / 2 * 8 + at->g, c = i / 4 * 8 + 2 * at->t + i % 2;
-        float sum = m->bias && r < m->rows ? total[i] + m->bias[r] : total[i];
-        if (r < m->rows && c < left)
-            m->out[(size_t)to[c] * m->rows + r] = p->adds ? old[i] + sum : sum;
+    for (uint32_t i = 0; i < GROUP_PARTS; i += 2 * PUT_COLS) {
+        float *out[PUT_COLS], old[2 * PUT_COLS] = {0.0f};
+        LANE_UNROLL
+        for (uint32_t j = 0; j < PUT_COLS; j++)
+            out[j] = t->matrix.out + (size_t)to[(i / 4 + j / 2) * 8 + 2 * at->t + j % 2] * rows + r;
+        LANE_UNROLL
+        for (uint32_t j = 0; j < 2 * PUT_COLS && p->adds; j++)
+            if ((int)((i + j) / 4 * 8 + j % 2) < (int)left[j % 4 / 2])
+                old[j] = out[j / 4 * 2 + j % 2][j % 4 / 2 * 8];
+        LANE_UNROLL
+        for (uint32_t j = 0; j < 2 * PUT_COLS; j++)
+            if ((int)((i + j) / 4 * 8 + j % 2) < (int)left[j % 4 / 2])
+                out[j / 4 * 2 + j % 2][j % 4 / 2 * 8] = p->adds ? old[j] + total[i + j] : total[i + j];
     }
 }
 
