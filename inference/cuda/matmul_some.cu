@@ -98,14 +98,26 @@ LANE void copy_weights(const uint8_t *w, uint32_t runs, const struct some *b, ui
         lane_copy16(to + (F::codes + F::heads) * WARP * 16, from + (F::codes + F::heads) * WARP * 16);
 }
 
-/* The group's columns, each warp a share: of 8 columns 16 lanes have one. */
+/* The group's columns, each warp a share: of 8 columns 16 lanes have one. Where columns are is read for several at
+ * once, since a copy's address waits for it. */
+#define COPIES_AT_ONCE 4u
 template <class F>
 LANE void copy_columns(const struct product *p, const struct some *b, const struct stage<F> *s, uint32_t r)
 {
-    const uint32_t thread = b->member * WARP + b->lane, piece = thread % 16 * 16;
-    LANE_UNROLL_BY(4)
-    for (uint32_t c = thread / 16; c < b->cols; c += b->group / 16)
-        lane_copy16_near(s->q + c * COLUMN_STRIDE + piece, p->in.q + (size_t)(b->from[c] + r) * ARITH_RUN + piece);
+    const uint32_t thread = b->member * WARP + b->lane, piece = thread % 16 * 16, step = b->group / 16;
+    const int8_t *q = p->in.q + piece;
+    LANE_UNROLL_BY(1)
+    for (uint32_t c = thread / 16; c < b->cols; c += COPIES_AT_ONCE * step) {
+        uint32_t at[COPIES_AT_ONCE];
+        LANE_UNROLL
+        for (uint32_t i = 0; i < COPIES_AT_ONCE; i++)
+            at[i] = b->from[min(c + i * step, b->cols - 1)] + r;
+        LANE_UNROLL
+        for (uint32_t i = 0; i < COPIES_AT_ONCE; i++)
+            if (c + i * step < b->cols)
+                lane_copy16_near(s->q + (c + i * step) * COLUMN_STRIDE + piece, q + (size_t)at[i] * ARITH_RUN);
+    }
+    LANE_UNROLL_BY(1)
     for (uint32_t i = thread; i < b->cols * 2; i += b->group) {
         const size_t at = b->from[i / 2] + r;
         if constexpr (F::has_min)
@@ -137,7 +149,7 @@ LANE void await_turn(const struct some *b)
 LANE void pass_turn(const struct some *b)
 {
     if (b->shape.phases > 1)
-        lane_arrive(1 + (b->phase + 1) % b->shape.phases, 2 * b->group);
+        lane_arrive(b->phase + 1 == b->shape.phases ? 1 : b->phase + 2, 2 * b->group);
 }
 
 /* -- the kernel -- */
@@ -294,7 +306,7 @@ static uint32_t phases_of(const struct product *p, struct some_shape shape, uint
 template <class F, uint32_t eights>
 static uint64_t some_cost(const struct product *p, struct some_shape shape, uint32_t cols, uint32_t processors)
 {
-    const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (240 + 160 * eights);
+    const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (120 + 260 * eights);
     const uint64_t blocks = product_row_blocks(p, shape.tiles * REPACK_ROWS) * ((cols + wide - 1) / wide),
                    turns = (blocks + processors - 1) / processors, bytes = run_room<F>(shape.tiles, wide);
     const uint64_t all = blocks * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
@@ -320,10 +332,12 @@ template <class F, uint32_t eights> static void launch_some(void *stream, const 
         }
     const uint32_t wide = best.spans * eights * 8;
     dim3 grid((rows + best.tiles * REPACK_ROWS - 1) / (best.tiles * REPACK_ROWS), (p->cols + wide - 1) / wide, p->z);
-    const bool is_crowded = (uint64_t)grid.x * grid.y * grid.z > processors;
-    best.phases = is_crowded ? phases_of<F, eights>(p, best, 2) : 0;
-    if (best.phases == 0)
-        best.phases = phases_of<F, eights>(p, best, 1);
+    best.phases = phases_of<F, eights>(p, best, 1);
+    const uint64_t blocks = product_row_blocks(p, best.tiles * REPACK_ROWS) * grid.y,
+                   turns = (blocks + processors - 1) / processors, pairs = (turns + 1) / 2;
+    const uint32_t half = phases_of<F, eights>(p, best, 2);
+    if (2 * half >= best.phases && 2 * pairs <= turns) /* two blocks on a processor: one begins while the other works */
+        best.phases = half;
     launch(multiply_some<F, eights>, grid, dim3(best.tiles * best.spans * best.phases * WARP),
            some_bytes<F, eights>(best), stream, *p, best);
 }
