@@ -25,7 +25,7 @@ static float *gpu_floats(size_t n, bool wild)
 
 static void in_every_order(void (*once)(void))
 {
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < case_rounds(ROUNDS); round++) {
         emulate_set_order((enum emulate_order)(round % 3));
         once();
     }

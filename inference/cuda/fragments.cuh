@@ -85,16 +85,20 @@ template <class F> LANE uint32_t scales_of_sixteens(const uint8_t *run, uint32_t
     return F::scale_bits == 4 ? word & 0x0F0F0F0Fu : word;
 }
 
-/* Minimums of the four blocks of 16 from 4 t on. */
-template <class F> LANE uint32_t mins_of_sixteens(const uint8_t *run, uint32_t row, uint32_t t)
+/* Minimums of blocks of 16 as binary16: of 2 t and 2 t + 1, and of those 8 further on. */
+template <class F> LANE uint2 mins_of_sixteens(const uint8_t *run, uint32_t row, uint32_t t)
 {
-    if constexpr (F::sub == 16)
-        return *run_word(run, row, 4 * F::codes + t) >> 4 & 0x0F0F0F0Fu;
+    if constexpr (F::sub == 16) {
+        const uint32_t *word = run_word(run, row, 4 * F::codes) + t / 2, at = t % 2 * 16 + 4;
+        return make_uint2(lane_half_bits((int)(word[0] >> at & 15u)) | lane_half_bits((int)(word[0] >> (at + 8) & 15u)) << 16,
+                          lane_half_bits((int)(word[2] >> at & 15u)) | lane_half_bits((int)(word[2] >> (at + 8) & 15u)) << 16);
+    }
     uint32_t scale[4], min[4];
     struct lane_run<F> w;
     put4(w.head, *(const uint4 *)run_word(run, row, 4 * F::codes));
     run_subs<F>(&w, scale, min);
-    return __byte_perm(min[0], min[1], (t % 2 ? 0x3322u : 0x1100u) + (t / 2 ? 0x4444u : 0u));
+    return make_uint2(lane_half_bits((int)(min[0] >> 8 * t & 255u)) * 0x10001u,
+                      lane_half_bits((int)(min[1] >> 8 * t & 255u)) * 0x10001u);
 }
 
 /* d of block b, or of the run; and m. */

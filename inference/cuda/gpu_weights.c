@@ -172,7 +172,7 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
 
 /* Between attention and the gate's product memory would have nothing to do. What is asked for must find room in the
  * second cache beside what the products in between ask for. */
-#define LATER_BYTES (24ull << 20)
+#define LATER_BYTES (16ull << 20)
 static void set_later(struct gpu_layer *l)
 {
     const struct cuda_matrix *gate = &l->gate.w;

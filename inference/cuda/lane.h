@@ -72,11 +72,27 @@ LANE void lane_begin(void)
     lane_next();
     lane_wait();
 }
-/* Asks for `bytes` (a multiple of 16, as is the address) to come to the GPU's second cache. By one thread. */
+/* Weights stream by once a step: the second cache gives them up first, and keeps what every layer asks for again (the
+ * cache's page table, angles, positions), which else would come from memory behind all that was asked for ahead. */
+#ifdef __CUDACC__
+LANE uint64_t lane_stream(void)
+{
+    uint64_t policy = 0;
+#if __CUDA_ARCH__ >= 800
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+    return policy;
+}
+#endif
+
+/* Asks for `bytes` (a multiple of 16, as is the address) of weights to come to the GPU's second cache. By one thread.
+ */
 LANE void lane_fetch(const void *global, uint32_t bytes)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%0], %1, %2;" ::"l"(global), "r"(bytes),
+                 "l"(lane_stream())
+                 : "memory");
 #else
     (void)global, (void)bytes;
 #endif
@@ -203,8 +219,10 @@ LANE void lane_copy16(void *shared, const void *global)
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
                  "l"(global));
-#else
+#elif defined(__CUDACC__)
     *(uint4 *)shared = *(const uint4 *)global;
+#else
+    emulate_copy(shared, global, 16);
 #endif
 }
 LANE void lane_copy4(void *shared, const void *global)
@@ -212,8 +230,10 @@ LANE void lane_copy4(void *shared, const void *global)
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
                  "l"(global));
-#else
+#elif defined(__CUDACC__)
     *(uint32_t *)shared = *(const uint32_t *)global;
+#else
+    emulate_copy(shared, global, 4);
 #endif
 }
 /* Of what other blocks of this processor read, too, so that it is kept in the nearest cache. */
@@ -222,8 +242,10 @@ LANE void lane_copy16_near(void *shared, const void *global)
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(shared)),
                  "l"(global));
-#else
+#elif defined(__CUDACC__)
     *(uint4 *)shared = *(const uint4 *)global;
+#else
+    emulate_copy(shared, global, 16);
 #endif
 }
 /* Ends a group of copies of this thread. */
@@ -231,6 +253,8 @@ LANE void lane_copy_end(void)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;");
+#elif !defined(__CUDACC__)
+    emulate_copy_end();
 #endif
 }
 /* All groups of this thread but the last `left` are there; other threads' copies after the next barrier. */
@@ -238,6 +262,8 @@ template <int left> LANE void lane_copy_wait(void)
 {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;" ::"n"(left));
+#elif !defined(__CUDACC__)
+    emulate_copy_wait(left);
 #endif
 }
 
@@ -291,17 +317,38 @@ static inline size_t lane_shared_most(void)
 
 /* -- loads -- */
 
-/* 16 bytes that are read once, so that they push nothing out of the nearest cache. */
+/* 16 bytes of weights: read once, so that they push nothing out of the nearest cache, and little out of the second. */
 LANE uint4 lane_load_once(const void *global)
 {
 #ifdef __CUDACC__
     uint4 v;
+#if __CUDA_ARCH__ >= 800
+    asm("ld.global.nc.L1::no_allocate.L2::cache_hint.v4.u32 {%0,%1,%2,%3}, [%4], %5;"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global), "l"(lane_stream()));
+#else
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
         : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
         : "l"(global));
+#endif
     return v;
 #else
     return *(const uint4 *)global;
+#endif
+}
+
+/* From shared memory, where it stands in the code: a compiler that knew that it is there already would keep it in
+ * registers. */
+LANE float4 lane_read_shared(const float4 *shared)
+{
+#ifdef __CUDACC__
+    float4 v;
+    asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "r"((unsigned)__cvta_generic_to_shared(shared)));
+    return v;
+#else
+    return *shared;
 #endif
 }
 
@@ -368,6 +415,39 @@ LANE float lane_half(uint16_t bits)
     return __half2float(__ushort_as_half(bits));
 #else
     return arith_fn_half(bits);
+#endif
+}
+
+/* -- matrices of binary16 -- */
+
+/* d[16 x 8] = a[16 x 16] b[16 x 8] of binary16, summed in binary32, exact where all partial sums are integers below
+ * 2^24. a[0], a[1]: rows g and g + 8, k = 2 t and 2 t + 1; a[2], a[3]: k + 8; b[0], b[1]: column g likewise; d as
+ * lane_mma has it. (PTX ISA, mma.m16n8k16; on sm_75 made of m16n8k8.) */
+LANE void lane_mma_halves(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
+#elif defined(__CUDACC__)
+    d[0] = d[1] = d[2] = d[3] = 0.0f;
+    for (int i = 0; i < 2; i++) /* half of k */
+        asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+            : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
+#else
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned char *all = emulate_exchange("lane_mma_halves", mine, sizeof mine);
+    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
+    for (unsigned o = 0; o < 4; o++) {
+        d[o] = 0.0f;
+        for (unsigned k = 0; k < 16; k++) {
+            uint16_t x, y;
+            memcpy(&x, all + 64 * (4 * g + k % 8 / 2) + 4 * (o / 2 + k / 8 * 2) + k % 2 * 2, 2);
+            memcpy(&y, all + 64 * (4 * (2 * t + o % 2) + k % 8 / 2) + 16 + k / 8 * 4 + k % 2 * 2, 2);
+            d[o] += lane_half(x) * lane_half(y);
+        }
+    }
 #endif
 }
 

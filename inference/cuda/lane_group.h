@@ -163,29 +163,4 @@ template <bool is_unsigned> LANE void lane_group_mma(int32_t d[GROUP_PARTS], con
 #endif
 }
 
-/* d[16 x 8] = a[16 x 16] b[16 x 8] of binary16, summed in binary32, exact where all partial sums are integers below
- * 2^24. a[0], a[1]: rows g and g + 8, k = 2 t and 2 t + 1; a[2], a[3]: k + 8; b[0], b[1]: column g likewise; d as
- * lane_mma has it. (PTX ISA, mma.m16n8k16.) */
-LANE void lane_mma_halves(float d[4], const uint32_t a[4], const uint32_t b[2])
-{
-#ifdef __CUDACC__
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(0.0f));
-#else
-    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
-    const unsigned char *all = emulate_exchange("lane_mma_halves", mine, sizeof mine);
-    unsigned lane = emulate_lane(), g = lane / 4, t = lane % 4;
-    for (unsigned o = 0; o < 4; o++) {
-        d[o] = 0.0f;
-        for (unsigned k = 0; k < 16; k++) {
-            uint16_t x, y;
-            memcpy(&x, all + 64 * (4 * g + k % 8 / 2) + 4 * (o / 2 + k / 8 * 2) + k % 2 * 2, 2);
-            memcpy(&y, all + 64 * (4 * (2 * t + o % 2) + k % 8 / 2) + 16 + k / 8 * 4 + k % 2 * 2, 2);
-            d[o] += lane_half(x) * lane_half(y);
-        }
-    }
-#endif
-}
-
 #endif

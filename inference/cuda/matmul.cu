@@ -55,7 +55,7 @@ LANE void stage_copy(const struct product *p, const uint8_t *w, uint32_t tiles, 
     for (uint32_t i = threadIdx.x; i < cols * 2; i += blockDim.x) {
         size_t at = (size_t)product_from(p, to[i / 2]) * p->runs + r;
         if constexpr (F::has_min)
-            lane_copy16(s->sums + i * 8, p->in.sums + at * 16 + i % 2 * 8);
+            lane_copy16(s->sums + i * 8, (const uint16_t *)product_sums<F>(p, at) + i % 2 * 8);
         if constexpr (F::is_narrow)
             lane_copy16(s->s + i * 4, p->in.s + at * RUN_BLOCKS + i % 2 * 4);
         else if (i % 2 == 0)

@@ -12,7 +12,7 @@
 /* A run in shared memory. */
 template <class F> struct stage {
     uint8_t *w, *q;
-    int16_t *sums; /* [cols, 16] */
+    int16_t *sums; /* [cols, 16]; of wide formats as binary16 */
     float *s;      /* [cols, 8 or 1] */
 };
 
@@ -203,63 +203,53 @@ LANE void sum_products(const struct stage<F> *s, const struct place *at, int32_t
     }
 }
 
-/* Sums of 16 as b of lane_mma, in two planes of int8: 256 high + low. */
-template <class F>
-LANE void load_sums(const struct stage<F> *s, const struct place *at, uint32_t n, uint32_t low[2], uint32_t high[2])
+/* What a run's terms take of its rows: d, m, and minimums as a of lane_mma_halves. */
+template <class F> struct row_terms {
+    float d[2], m[2];
+    uint32_t min[4];
+};
+template <class F> LANE void load_row_terms(const struct place *at, uint32_t tile, struct row_terms<F> *w)
 {
-    uint2 four = *(const uint2 *)(s->sums + (at->col + n * 8 + at->g) * 16 + at->t * 4);
-    low[0] = __byte_perm(four.x, four.y, 0x6420);
-    high[0] = __byte_perm(four.x, four.y, 0x7531) ^ 0x80808080u; /* small, so one more overflows nothing */
-    high[0] = (high[0] + (low[0] >> 7 & 0x01010101u)) ^ 0x80808080u;
-    low[1] = high[1] = 0;
+    LANE_UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        const uint32_t row = row_of(at, tile, half);
+        w->d[half] = fragments<F>::is_negated ? -row_scale<F>(at->run, row, 0) : row_scale<F>(at->run, row, 0);
+        if constexpr (F::has_min) {
+            const uint2 min = mins_of_sixteens<F>(at->run, row, at->t);
+            w->m[half] = row_min_scale<F>(at->run, row, 0);
+            w->min[half] = min.x;
+            w->min[2 + half] = min.y;
+        }
+    }
 }
 
-/* out[4]: sums of minimums times q for tile's rows and the columns of n; exact, below 2^22. */
-template <class F>
-LANE void sum_mins(const struct stage<F> *s, const struct place *at, const uint32_t a[4], uint32_t n, float out[4])
-{
-    uint32_t low[2], high[2];
-    int32_t sum[4] = {0, 0, 0, 0};
-    load_sums<F>(s, at, n, low, high);
-    lane_mma(sum, a, high);
-    LANE_UNROLL
-    for (uint32_t o = 0; o < 4; o++)
-        sum[o] = sum[o] * 256 + LANE_ZERO;
-    lane_mma(sum, a, low);
-    LANE_UNROLL
-    for (uint32_t o = 0; o < 4; o++)
-        out[o] = lane_float(sum[o]);
-}
-
-/* The term, or the two terms, of the run. */
+/* The term, or the two terms, of the run. Sums of minimums times q are exact, below 2^22. */
 template <class F, uint32_t tiles, uint32_t eights>
 LANE void terms_of_sums(const struct stage<F> *s, const struct place *at, const int32_t sum[tiles][eights][4],
                         float run[tiles][eights][4])
 {
+    struct row_terms<F> w[tiles];
     LANE_UNROLL
-    for (uint32_t tile = 0; tile < tiles; tile++) {
-        float d[2], m[2];
-        uint32_t a[4] = {0, 0, 0, 0};
+    for (uint32_t tile = 0; tile < tiles; tile++)
+        load_row_terms<F>(at, tile, &w[tile]);
+    LANE_UNROLL
+    for (uint32_t n = 0; n < eights; n++) {
+        const uint32_t *sums = (const uint32_t *)(s->sums + (at->col + n * 8 + at->g) * 16);
+        const float2 scales = *(const float2 *)(s->s + at->col + n * 8 + 2 * at->t);
+        uint32_t columns[2];
+        if constexpr (F::has_min)
+            columns[0] = sums[at->t], columns[1] = sums[4 + at->t];
         LANE_UNROLL
-        for (uint32_t half = 0; half < 2; half++) {
-            uint32_t row = row_of(at, tile, half);
-            d[half] = fragments<F>::is_negated ? -row_scale<F>(at->run, row, 0) : row_scale<F>(at->run, row, 0);
-            if constexpr (F::has_min) {
-                m[half] = row_min_scale<F>(at->run, row, 0);
-                a[half] = mins_of_sixteens<F>(at->run, row, at->t);
-            }
-        }
-        LANE_UNROLL
-        for (uint32_t n = 0; n < eights; n++) {
+        for (uint32_t tile = 0; tile < tiles; tile++) {
             float mins[4];
             if constexpr (F::has_min)
-                sum_mins<F>(s, at, a, n, mins);
+                lane_mma_halves(mins, w[tile].min, columns);
             LANE_UNROLL
             for (uint32_t o = 0; o < 4; o++) {
-                float scale = s->s[at->col + n * 8 + 2 * at->t + o % 2];
-                run[tile][n][o] = (d[o / 2] * scale) * (float)sum[tile][n][o];
+                const float scale = o % 2 ? scales.y : scales.x;
+                run[tile][n][o] = (w[tile].d[o / 2] * scale) * (float)sum[tile][n][o];
                 if constexpr (F::has_min)
-                    run[tile][n][o] = run[tile][n][o] + (m[o / 2] * scale) * mins[o];
+                    run[tile][n][o] = run[tile][n][o] + (w[tile].m[o / 2] * scale) * mins[o];
             }
         }
     }

@@ -98,19 +98,18 @@ LANE void copy_weights(const uint8_t *w, uint32_t runs, const struct some *b, ui
         lane_copy16(to + (F::codes + F::heads) * WARP * 16, from + (F::codes + F::heads) * WARP * 16);
 }
 
-/* The group's columns, each warp a share. */
+/* The group's columns, each warp a share: of 8 columns 16 lanes have one. */
 template <class F>
 LANE void copy_columns(const struct product *p, const struct some *b, const struct stage<F> *s, uint32_t r)
 {
-    const uint32_t thread = b->member * WARP + b->lane;
-    for (uint32_t i = thread; i < b->cols * 16; i += b->group) {
-        size_t at = b->from[i / 16] + r;
-        lane_copy16_near(s->q + i / 16 * COLUMN_STRIDE + i % 16 * 16, p->in.q + at * ARITH_RUN + i % 16 * 16);
-    }
+    const uint32_t thread = b->member * WARP + b->lane, piece = thread % 16 * 16;
+    LANE_UNROLL_BY(4)
+    for (uint32_t c = thread / 16; c < b->cols; c += b->group / 16)
+        lane_copy16_near(s->q + c * COLUMN_STRIDE + piece, p->in.q + (size_t)(b->from[c] + r) * ARITH_RUN + piece);
     for (uint32_t i = thread; i < b->cols * 2; i += b->group) {
-        size_t at = b->from[i / 2] + r;
+        const size_t at = b->from[i / 2] + r;
         if constexpr (F::has_min)
-            lane_copy16_near(s->sums + i * 8, p->in.sums + at * 16 + i % 2 * 8);
+            lane_copy16_near(s->sums + i * 8, (const uint16_t *)product_sums<F>(p, at) + i % 2 * 8);
         if constexpr (F::is_narrow)
             lane_copy16_near(s->s + i * 4, p->in.s + at * RUN_BLOCKS + i % 2 * 4);
         else if (i % 2 == 0)
@@ -143,17 +142,23 @@ LANE void pass_turn(const struct some *b)
 
 /* -- the kernel -- */
 
+/* Turns of a group that the second cache is ahead of it. */
+#define TURNS_AHEAD 3u
+template <class F> LANE void fetch_run(const uint8_t *w, uint32_t runs, const struct some *b, uint32_t r)
+{
+    if (b->member < b->shape.tiles && b->lane == 0 && r < runs && blockIdx.y == 0)
+        lane_fetch(w + ((size_t)b->tile * runs + r) * F::run_bytes, F::run_bytes);
+}
+
 /* What is ahead of the columns: the group's first run begins to come to shared memory, further ones to the second
  * cache. Of experts nobody knows yet which. */
-#define FETCHED_AHEAD (96u << 10)
 template <class F> LANE void fetch_ahead(const struct product *p, const struct some *b, const uint8_t *w)
 {
-    const uint32_t all = min(p->runs * F::run_bytes, FETCHED_AHEAD / b->shape.tiles),
-                   share = (all / 16 + b->shape.phases - 1) / b->shape.phases * 16, from = b->phase * share;
     if (b->phase < p->runs)
         copy_weights<F>(w, p->runs, b, b->room, b->phase);
-    if (blockIdx.y == 0 && b->member < b->shape.tiles && b->lane == 0 && from < all)
-        lane_fetch(w + (size_t)b->tile * p->runs * F::run_bytes + from, min(share, all - from));
+    LANE_UNROLL
+    for (uint32_t i = 1; i < TURNS_AHEAD; i++)
+        fetch_run<F>(w, p->runs, b, b->phase + i * b->shape.phases);
 }
 
 /* The warp's fragments of the totals, behind each other. */
@@ -198,6 +203,7 @@ LANE void multiply_runs(const struct product *p, const uint8_t *w, const struct 
             copy_columns<F>(p, b, &next, r + b->shape.phases);
         }
         lane_copy_end();
+        fetch_run<F>(w, p->runs, b, r + TURNS_AHEAD * b->shape.phases);
         float run[2][eights][4];
         at.run = s.w + b->member % b->shape.tiles * F::run_bytes;
         run_terms<F, 2, eights>(&s, &at, run);
@@ -279,20 +285,22 @@ static uint32_t phases_of(const struct product *p, struct some_shape shape, uint
     return (p->runs + turns - 1) / turns;
 }
 
-/* Cycles that a run of all blocks takes, by what is slowest: the second cache for all, which gives each processor
- * CACHE_BYTES a cycle, one processor's way to it, or its issue slots. Counts are in docs/cuda.md. */
+/* What a run of all blocks takes, by three counts of cycles: the second cache for all, which gives each processor
+ * CACHE_BYTES a cycle, one processor's way to it, and its issue slots. The slowest decides; of two that are as slow
+ * there, the rest. Counts are in docs/cuda.md. */
 #define CACHE_BYTES 24u
 #define OWN_BYTES   36u
 #define ISSUED      3u /* a cycle, of 4 */
 template <class F, uint32_t eights>
 static uint64_t some_cost(const struct product *p, struct some_shape shape, uint32_t cols, uint32_t processors)
 {
-    const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (240 + 190 * eights);
+    const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (240 + 160 * eights);
     const uint64_t blocks = product_row_blocks(p, shape.tiles * REPACK_ROWS) * ((cols + wide - 1) / wide),
                    turns = (blocks + processors - 1) / processors, bytes = run_room<F>(shape.tiles, wide);
     const uint64_t all = blocks * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
                    issue = turns * slots / ISSUED;
-    return all > own ? (all > issue ? all : issue) : own > issue ? own : issue;
+    const uint64_t slowest = all > own ? (all > issue ? all : issue) : own > issue ? own : issue;
+    return 4 * slowest + all + own + issue;
 }
 
 template <class F, uint32_t eights> static void launch_some(void *stream, const struct product *p, uint32_t cols)

@@ -150,7 +150,7 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
 
 /* What the second cache is asked for ahead, of a block's rows. It has some 50 MB. */
 #define FETCHED_AHEAD (96u << 10)
-#define FETCHED_NEXT  (64u << 10)
+#define FETCHED_NEXT  (48u << 10)
 
 /* This warp's share of the runs of a block of rows, from `first` on and below `bytes`, by one lane. */
 template <class F>

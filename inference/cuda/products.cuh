@@ -87,6 +87,12 @@ LANE void product_put(const struct product *p, uint32_t col, uint32_t row, float
     *out = p->adds ? *out + sum : sum;
 }
 
+/* Sums of the input's 16 neighbours as the unit for matrices takes them: of wide formats binary16. */
+template <class F> LANE const void *product_sums(const struct product *p, size_t run)
+{
+    return F::is_narrow ? (const void *)(p->in.sums + run * 16) : p->in.halves + run * 16;
+}
+
 /* Rows of the matrix with the most. */
 static inline uint32_t product_rows(const struct product *p)
 {

@@ -7,6 +7,7 @@
 #include "tests/support.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static uint64_t case_seed = 0x9E3779B97F4A7C15u;
 
@@ -14,6 +15,12 @@ static inline uint32_t draw(uint32_t below)
 {
     case_seed = case_seed * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((case_seed >> 33) % below);
+}
+
+/* How many of n rounds under a tool that makes everything slow (KITH_TEST_SHORT). */
+static inline unsigned case_rounds(unsigned n)
+{
+    return getenv("KITH_TEST_SHORT") ? (n + 9) / 10 : n;
 }
 
 /* Bit by bit, when the kernels are done; any NaN is like any other. */

@@ -16,6 +16,13 @@
 dim3 gridDim, blockDim, blockIdx;
 const dim3 *emulate_thread;
 
+struct copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+    unsigned group;
+};
+
 enum state { READY, WAITS_WARP, WAITS_BLOCK, WAITS_BARRIER, DONE };
 
 struct fiber {
@@ -23,10 +30,12 @@ struct fiber {
     ucontext_t context;
     dim3 index;
     enum state state;
-    const char *what; /* it waits in */
-    unsigned barrier; /* it waits at */
-    bool has_waited;  /* for the kernel before */
-    unsigned turn;    /* warp operations so far: which half of the warp's slots is written */
+    const char *what;         /* it waits in */
+    unsigned barrier;         /* it waits at */
+    bool has_waited;          /* for the kernel before */
+    std::vector<copy> copies; /* not yet made */
+    unsigned groups;          /* of copies, ended */
+    unsigned turn;            /* warp operations so far: which half of the warp's slots is written */
 };
 
 struct warp {
@@ -202,6 +211,31 @@ void emulate_meet(unsigned id, unsigned threads, bool waits)
         wait(WAITS_BARRIER, f.what);
 }
 
+void emulate_copy(void *to, const void *from, size_t bytes)
+{
+    fiber &f = fibers[current];
+    if (run_order == EMULATE_FORWARD)
+        memcpy(to, from, bytes);
+    else
+        f.copies.push_back(copy{to, from, bytes, f.groups});
+}
+
+void emulate_copy_end(void)
+{
+    fibers[current].groups++;
+}
+
+void emulate_copy_wait(unsigned left)
+{
+    fiber &f = fibers[current];
+    size_t made = 0;
+    while (made < f.copies.size() && f.copies[made].group + left < f.groups) {
+        memcpy(f.copies[made].to, f.copies[made].from, f.copies[made].bytes);
+        made++;
+    }
+    f.copies.erase(f.copies.begin(), f.copies.begin() + (ptrdiff_t)made);
+}
+
 void emulate_waited(void)
 {
     fibers[current].has_waited = true;
@@ -282,6 +316,8 @@ static void run_block(size_t n, size_t shared)
         f.barrier = 0;
         f.turn = 0;
         f.has_waited = false;
+        f.copies.clear();
+        f.groups = 0;
         f.what = nullptr;
         prepare(f, stacks + i * STACK_BYTES);
     }

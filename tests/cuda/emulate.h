@@ -255,6 +255,12 @@ static inline unsigned emulate_half_bits(int x)
  * program. */
 void emulate_waited(void);
 
+/* Copies to shared memory that are waited for later, in groups of a thread. They are made at once or, where threads run
+ * backward or mixed, as late as they may be: so both what is read too early and what is written too early is seen. */
+void emulate_copy(void *to, const void *from, size_t bytes);
+void emulate_copy_end(void);
+void emulate_copy_wait(unsigned left);
+
 /* The dynamic shared memory of the running block. */
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
