@@ -252,6 +252,7 @@ template <class F>
 LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t group, bool waits,
                      int32_t low[GROUP_PARTS], int32_t high[GROUP_PARTS])
 {
+    const uint64_t slab = slab_at(s->q);
     uint32_t a[3][2][4];
     struct scales scales;
     load_scales<F>(at, &scales);
@@ -260,7 +261,7 @@ LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t gro
         lane_meet(has_turn(group), GROUPS * GROUP);
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
-        const uint64_t columns = slab_at(s->q + b / 4 * SLAB, b % 4 * 32);
+        const uint64_t columns = slab_further(slab, b / 4 * SLAB + b % 4 * 32);
         lane_group_begin();
         lane_group_mma<!planes<F>::low_has_sign>(low, a[b % 3][0], columns, b != 0);
         if constexpr (!planes<F>::is_one)
