@@ -43,6 +43,7 @@ struct hash {
     T(DIGEST, "kith.digest")     /* the running digest of an answer */                                                 \
     T(SAMPLE, "kith.sample")     /* the sampler's random numbers */                                                    \
     T(TOKENS, "kith.tokens")     /* a prompt's token ids */                                                            \
+    T(HIDDEN, "kith.hidden")     /* a position's final hidden state, for the digest */                                 \
     T(TENSOR, "kith.tensor")     /* one tensor's bytes */                                                              \
     T(SEAL, "kith.seal")         /* key derivation of sealed messages */                                               \
     T(DATA, "kith.data")         /* salted data leaves */                                                              \

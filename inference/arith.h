@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ARITH_VERSION 0 /* may change until it is frozen as 1 */
+#define ARITH_VERSION 1 /* frozen: a changed rule is another version */
 
 #define ARITH_BLOCK 32  /* elements under one activation scale */
 #define ARITH_RUN   256 /* elements whose terms are added left to right before the runs are */

@@ -25,12 +25,20 @@ static void add_floats(struct hasher *h, const float *x, size_t n)
 #endif
 }
 
-void digest_add(struct hash *digest, const float *hidden, size_t n, uint32_t token)
+struct hash digest_hidden(const float *hidden, size_t n)
+{
+    struct hasher h;
+    hash_start(&h, HASH_HIDDEN);
+    add_floats(&h, hidden, n);
+    return hash_end(&h);
+}
+
+void digest_add(struct hash *digest, const struct hash *hidden, uint32_t token)
 {
     struct hasher h;
     hash_start(&h, HASH_DIGEST);
     hash_add(&h, digest->b, sizeof digest->b);
-    add_floats(&h, hidden, n);
+    hash_add(&h, hidden->b, sizeof hidden->b);
     hash_add_u32(&h, token);
     *digest = hash_end(&h);
 }

@@ -86,6 +86,9 @@ struct engine_row {
     float *logits;       /* [vocab], NULL of best_only; the caller may change them */
     uint32_t best;       /* of best_only: the first of the largest */
     bool finite;         /* this position and all before it in the sequence; if not, nothing of it is to be used */
+    /* the caller's: the hidden state's hash, once somebody has made it */
+    bool is_hashed;
+    struct hash hidden_hash;
 };
 /* For models that write (model_writes). Appends each row's token to its sequence, rows of one sequence in their order.
  * n <= batch_max; a sequence must have room (engine_context). */

@@ -1,6 +1,6 @@
 /* What a batch came to, told to the jobs whose rows it had. Most of that work is of rows that do not depend on each
- * other: which token a row chooses, how likely the next one was. Then every job hears its own rows in order, which is
- * mostly its digest. Both are shared out among the engine's threads; what is said is the same in any case. */
+ * other: which token a row chooses, the hash of its hidden state, how likely the next token was. Then every job hears
+ * its own rows in order. Both are shared out among the engine's threads; what is said is the same in any case. */
 #include "base/mem.h"
 #include "inference/pool.h"
 #include "inference/sched_in.h"
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define WORTH_ROWS 8u /* to be heard, for threads to be woken: a digest takes 20 microseconds */
+#define WORTH_ROWS 32u /* to be heard, for threads to be woken */
 
 struct row_of {
     const struct sched_job *job;
@@ -74,7 +74,7 @@ static void look_part(void *arg, size_t first, size_t end)
         const struct sched_job *j = h->rows[k].job;
         uint32_t i = h->rows[k].i, row = j->first_row + i;
         if (j->session)
-            session_pick(j->session, i, h->sampler[mine]);
+            session_look(j->session, i, h->sampler[mine]);
         else
             h->score[row] =
                 score_token(s->rows[row].logits, s->model->vocab, wire_id_at(bytes_of_buf(&j->ids), j->at + i + 1));
@@ -82,12 +82,12 @@ static void look_part(void *arg, size_t first, size_t end)
     atomic_flag_clear_explicit(&h->is_used[mine], memory_order_release);
 }
 
-/* Whether row i of a job, which the job has taken, is to be looked at; *heard counts those with a digest to come. */
+/* Whether row i of a job, which the job has taken, is to be looked at; *heard counts those that are heard then. */
 static bool is_looked_at(const struct sched *s, const struct sched_job *j, uint32_t i, uint32_t *heard)
 {
     const struct engine_row *r = &s->rows[j->first_row + i];
     *heard += j->session && r->wants;
-    return j->session ? session_may_pick(j->session, i) : j->is_score && r->wants && r->finite;
+    return j->session ? session_may_look(j->session, i) : j->is_score && r->wants && r->finite;
 }
 
 /* -- jobs -- */

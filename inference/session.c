@@ -466,15 +466,24 @@ static uint32_t pick(const struct session *s, struct sampler *sampler, const str
                         s->tokens, position, s->request.choice, position);
 }
 
-bool session_may_pick(const struct session *s, uint32_t i)
+static void hash_hidden(const struct session *s, struct engine_row *row)
 {
-    const struct engine_row *row = &s->rows[i];
-    return !s->over && row->wants && row->finite && row->logits && !s->constraint && !s->logprobs;
+    row->hidden_hash = digest_hidden(row->hidden, engine_model(s->engine)->embed);
+    row->is_hashed = true;
 }
 
-void session_pick(const struct session *s, uint32_t i, struct sampler *sampler)
+bool session_may_look(const struct session *s, uint32_t i)
+{
+    const struct engine_row *row = &s->rows[i];
+    return !s->over && row->wants && row->finite;
+}
+
+void session_look(const struct session *s, uint32_t i, struct sampler *sampler)
 {
     struct engine_row *row = &s->rows[i];
+    hash_hidden(s, row);
+    if (!row->logits || s->constraint || s->logprobs)
+        return;
     row->best = pick(s, sampler, row, s->fed - s->rows_n + i + 1);
     row->logits = NULL;
 }
@@ -490,7 +499,7 @@ static uint32_t choose(struct session *s, const struct engine_row *row, uint32_t
     return pick(s, s->sampler, row, position);
 }
 
-static void take_one(struct session *s, const struct engine_row *row)
+static void take_one(struct session *s, struct engine_row *row)
 {
     if (!row->finite) {
         take_numeric(s);
@@ -505,7 +514,9 @@ static void take_one(struct session *s, const struct engine_row *row)
     if (tells)
         memcpy(s->raw_logits, row->logits, engine_model(s->engine)->vocab * sizeof *s->raw_logits);
     uint32_t token = choose(s, row, position);
-    digest_add(&s->digest, row->hidden, engine_model(s->engine)->embed, token);
+    if (!row->is_hashed)
+        hash_hidden(s, row);
+    digest_add(&s->digest, &row->hidden_hash, token);
     if (tells)
         tell_logprobs(s, token);
     if (s->mode == SESSION_RUN)
@@ -534,7 +545,7 @@ static void check_draft(struct session *s)
 
 static void take_next(struct session *s)
 {
-    const struct engine_row *row = &s->rows[s->rows_at++];
+    struct engine_row *row = &s->rows[s->rows_at++];
     if (row->wants)
         take_one(s, row);
     else if (!row->finite)

@@ -43,11 +43,11 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
                       uint32_t logits_max);
 /* The same rows, evaluated. They must stay until session_next_event, asked over and over, says that there is none. */
 void session_take(struct session *s, struct engine_row *rows, uint32_t n);
-/* Whether the token that row i of them chooses may be picked at once, beside those of other rows, also of this session:
- * it depends on nothing that is still to be chosen, or on what was guessed or claimed, and then means nothing if that
- * was wrong. Any thread may do it; those that nobody picked are picked by session_next_event. */
-bool session_may_pick(const struct session *s, uint32_t i);
-void session_pick(const struct session *s, uint32_t i, struct sampler *sampler);
+/* What row i of them comes to by itself, beside other rows, also of this session: its part of the digest, and the token
+ * that it chooses, where that depends on nothing that is still to be chosen, or on what was guessed or claimed, and then
+ * means nothing if that was wrong. Any thread may do it; what nobody has looked at, session_next_event does. */
+bool session_may_look(const struct session *s, uint32_t i);
+void session_look(const struct session *s, uint32_t i, struct sampler *sampler);
 
 enum session_event_kind {
     SESSION_NONE,

@@ -107,7 +107,7 @@ static void the_digest_is_what_is_documented(void **state)
     struct hash model = {{9}}, asked = request_hash(&r), tokens = hash_once(HASH_TOKENS, prompt, sizeof prompt);
     r.seed.b[3] = 5;
     struct buf b = {0};
-    buf_add(&b, "\0\0\0\0", 4);
+    buf_add(&b, "\1\0\0\0", 4);
     buf_add(&b, model.b, 32);
     buf_add(&b, asked.b, 32);
     buf_add(&b, r.seed.b, 32);
@@ -116,11 +116,15 @@ static void the_digest_is_what_is_documented(void **state)
     struct hash want = hash_once(HASH_DIGEST, b.p, b.n), got = digest_start(&model, &r);
     assert_true(hash_equal(&want, &got));
     const float hidden[] = {1.0f, -0.0f, 0.5f};
+    struct hash state_hash = hash_once(HASH_HIDDEN, "\0\0\200\77\0\0\0\200\0\0\0\77", 12),
+                got_state = digest_hidden(hidden, 3);
+    assert_true(hash_equal(&state_hash, &got_state));
     buf_reset(&b);
     buf_add(&b, want.b, 32);
-    buf_add(&b, "\0\0\200\77\0\0\0\200\0\0\0\77\6\0\0\0", 16);
+    buf_add(&b, state_hash.b, 32);
+    buf_add(&b, "\6\0\0\0", 4);
     want = hash_once(HASH_DIGEST, b.p, b.n);
-    digest_add(&got, hidden, 3, 6);
+    digest_add(&got, &got_state, 6);
     assert_true(hash_equal(&want, &got));
     buf_reset(&b);
     buf_add(&b, want.b, 32);
