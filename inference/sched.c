@@ -18,7 +18,9 @@
 #define LOGITS_DEVICE 256u /* rows that keep their logits: 128 MiB of a large vocabulary's */
 
 #define SLOTS_DEVICE 64u   /* a GPU reads its weights once for as many */
-#define BATCH_DEVICE 1024u /* its matrix units are busy then, and 1,024 rows of logits are half a GiB */
+#define BATCH_DEVICE 1024u /* its matrix units are busy then */
+#define BATCH_LARGE  2048u /* the last ones of a matrix' blocks weigh less; work memory of an 8B model is half a GiB */
+#define LARGE_BYTES  ((uint64_t)24 << 30) /* a GPU on which that does not cost a layer */
 
 #define CHORE_PAUSE_US 64000 /* between two chores, of about a millisecond each, while jobs wait */
 
@@ -162,6 +164,16 @@ static bool has_devices(const struct wire_open *o, const struct devices *devices
     return devices && devices->n && sched_wants_devices(o);
 }
 
+static uint32_t batch_of(const struct wire_open *o, const struct devices *devices)
+{
+    struct device_facts facts;
+    struct note ignored;
+    if (o->batch || !has_devices(o, devices))
+        return o->batch ? o->batch : BATCH_DEFAULT;
+    bool is_large = devices->table->describe(0, &facts, &ignored) == ERR_OK && facts.total_bytes >= LARGE_BYTES;
+    return is_large ? BATCH_LARGE : BATCH_DEVICE;
+}
+
 static struct pack_file_options pack_options(const struct sched *s, const struct wire_open *o, int pack_fd)
 {
     return (struct pack_file_options){.pack = s->pack,
@@ -260,7 +272,7 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
 static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
                             const struct devices *devices, struct note *note)
 {
-    uint32_t batch = o->batch ? o->batch : has_devices(o, devices) ? BATCH_DEVICE : BATCH_DEFAULT;
+    uint32_t batch = batch_of(o, devices);
     if (batch > BATCH_MAX)
         return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)

@@ -145,6 +145,36 @@ static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
     assert_non_null(strstr(there.device.device.s, "the processor goes on"));
 }
 
+/* Who does not say a batch gets what suits a GPU of that size. */
+static void a_batch_goes_by_the_gpu(void **state)
+{
+    (void)state;
+    needs_emulation();
+    static const struct {
+        uint64_t bytes;
+        uint32_t said, want;
+    } cases[] = {{(uint64_t)8 << 30, 0, 1024}, {(uint64_t)24 << 30, 0, 2048}, {(uint64_t)24 << 30, 96, 96}};
+    struct devices d = all_devices();
+    struct bytes file;
+    assert_int_equal(file_map(MODEL, &file, &(struct note){{0}}), ERR_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct wire_open o = {.root = {{3}}, .threads = 1, .batch = cases[i].said};
+        struct buf out = {0};
+        struct sched *s;
+        struct note note = {{0}};
+        struct heard h = {.is_done = false};
+        emulated_gpus(1, cases[i].bytes);
+        if (sched_open(&o, file, -1, &d, no_clock, &out, &s, &note) != ERR_OK)
+            fail_msg("%s", note.text);
+        hear(&out, &h);
+        assert_int_equal(h.opened.batch, cases[i].want);
+        sched_close(s);
+        buf_clear(&out);
+    }
+    emulated_gpus(1, (uint64_t)1 << 30);
+    file_unmap(file);
+}
+
 /* Nothing is packed for the processor then, but all is looked at: what would be packed and what would not. */
 static void weights_that_are_not_finite_are_refused(void **state)
 {
@@ -228,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_take_gpus_or_not),
         cmocka_unit_test(a_lost_gpu_is_told_and_costs_no_answer),
+        cmocka_unit_test(a_batch_goes_by_the_gpu),
         cmocka_unit_test(weights_that_are_not_finite_are_refused),
         cmocka_unit_test(without_a_gpu),
         cmocka_unit_test(layers_are_shared_out),

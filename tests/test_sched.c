@@ -40,7 +40,7 @@ static void open_with(struct stage *s, const char *path, uint32_t batch, uint64_
 {
     struct note note = {{0}};
     struct buf out = {0};
-    struct wire_open o = {.root = {{3}}, .threads = 1, .batch = batch, .jobs = 8, .memory_bytes = memory};
+    struct wire_open o = {.root = {{3}}, .threads = 3, .batch = batch, .jobs = 8, .memory_bytes = memory};
     *s = (struct stage){0};
     clock_us = 1;
     step_us = 1;
@@ -320,7 +320,7 @@ static void memory_is_given_back(void **state)
         struct note note = {{0}};
         struct buf out = {0};
         struct sched *x;
-        struct wire_open open = {.root = {{3}}, .threads = 1, .batch = 64, .jobs = 8, .memory_bytes = memory};
+        struct wire_open open = {.root = {{3}}, .threads = 3, .batch = 64, .jobs = 8, .memory_bytes = memory};
         assert_true(text64_set(&open.backend, "auto"));
         enum err e = sched_open(&open, s.file, -1, NULL, fake_clock, &out, &x, &note);
         buf_clear(&out);

@@ -58,7 +58,7 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
         long_cols += end - c >= LONG_COLS ? end - c : 0;
     }
     uint32_t least = a->walk_queries ? a->walk_queries : LONG_QUERIES;
-    bool walks = (uint64_t)long_cols * a->heads >= least && a->head <= ATTEND_HEAD_MOST;
+    bool walks = (uint64_t)long_cols * a->heads >= least && attend_many_fits(a->head);
     for (uint32_t c = 0; c < cols && walks; c = end) {
         end = stretch_end(&t, c);
         if (end - c >= LONG_COLS)

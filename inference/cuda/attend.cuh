@@ -23,10 +23,11 @@ struct attend_call {
  * column; NULL: they do not here. */
 void attend_few(void *stream, const struct attend_call *call, struct cuda_room room, const struct cuda_input *in);
 uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols);
-/* The way of many, for heads up to ATTEND_HEAD_MOST. */
+/* The way of many, for heads that it has room for. */
 void attend_many(void *stream, const struct attend_call *call);
+bool attend_many_fits(uint32_t head);
 #define ATTEND_HEAD_MOST 256u
-#define ATTEND_MANY_ROWS 64u /* of a tile */
+#define ATTEND_MANY_ROWS 32u /* of a tile */
 
 static inline uint32_t attend_over(uint32_t n, uint32_t by)
 {

@@ -337,6 +337,21 @@ LANE uint4 lane_load_once(const void *global)
 #endif
 }
 
+/* From shared memory, where it stands in the code: a compiler that knew that it is there already would keep it in
+ * registers. */
+LANE float4 lane_read_shared(const float4 *shared)
+{
+#ifdef __CUDACC__
+    float4 v;
+    asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "r"((unsigned)__cvta_generic_to_shared(shared)));
+    return v;
+#else
+    return *shared;
+#endif
+}
+
 /* What other blocks of the same kernel wrote, behind __threadfence: not from the nearest cache, which may have what was
  * there before. */
 template <typename T> LANE T lane_load_new(const T *global)

@@ -62,15 +62,22 @@ template <int n> LANE void lane_registers_fewer(void)
  * swizzling; matrix descriptor.) */
 #define SLAB_BYTES 128u /* of a column */
 
-/* Where a product finds b: `k` bytes, a multiple of 32, from where the columns begin. */
-LANE uint64_t slab_at(const void *slab, uint32_t k)
+/* Where a product finds b, from where the columns begin; and `bytes` further, 32 for the next 32 in k. */
+LANE uint64_t slab_at(const void *slab)
 {
 #ifdef __CUDACC__
     const uint64_t eight_columns = 8 * SLAB_BYTES / 16, is_exchanged = 1;
-    uint32_t at = (uint32_t)__cvta_generic_to_shared(slab) + k;
-    return (at & 0x3FFFFu) / 16 | 1ull << 16 | eight_columns << 32 | is_exchanged << 62;
+    return (__cvta_generic_to_shared(slab) & 0x3FFFFu) / 16 | 1ull << 16 | eight_columns << 32 | is_exchanged << 62;
 #else
-    return (uint64_t)slab + k;
+    return (uint64_t)slab;
+#endif
+}
+LANE uint64_t slab_further(uint64_t at, uint32_t bytes)
+{
+#ifdef __CUDACC__
+    return at + bytes / 16;
+#else
+    return at + bytes;
 #endif
 }
 /* Where something is in shared memory. */

@@ -3,8 +3,9 @@
  * so a run of 256 is nothing but products, and the int32 sums of its planes are made one or two terms behind it.
  *
  * A block takes one tile of 128 rows and 128 columns after the other, and has three groups. One copies runs to shared
- * memory, as far ahead as there are stages, over the ends of tiles. The other two have 64 rows each and take turns:
- * while one's products run, the other makes floats of its sums. Runs are counted through all tiles of a block. */
+ * memory, as far ahead as there are stages, over the ends of tiles. The other two have 64 rows each and begin half of
+ * a run's products apart, so that one makes floats of its sums while the other's products run. Runs are counted through
+ * all tiles of a block. */
 #include "inference/cuda/fragments.cuh"
 #include "inference/cuda/lane_group.h"
 #include "inference/cuda/products.cuh"
@@ -21,11 +22,10 @@
 #define LAG          1u /* runs on their way behind the one that is said to be there */
 
 /* Registers of a thread that multiplies, and of one that copies: together what a block of THREADS has. */
-#define REGISTERS_MANY 232
-#define REGISTERS_FEW  40
+#define REGISTERS_MANY 240
+#define REGISTERS_FEW  24
 
-/* -- barriers: a run is in its stage (for each group), both groups are done with it, a group's turn, all that copy --
- */
+/* -- barriers: a run is in its stage (for each group), both are done with it, a group may begin, all that copy -- */
 LANE uint32_t is_full(uint32_t stage, uint32_t group)
 {
     return 1 + stage * GROUPS + group;
@@ -245,30 +245,34 @@ LANE void load_planes(const struct place *at, const struct scales *s, uint32_t b
     }
 }
 
-/* Begins the run's products when it is this group's turn; the fragments of a block are made while those of the block
- * before are multiplied. */
+/* Begins the run's products when it is this group's turn. A block's fragments are made while two blocks before it are
+ * multiplied, into registers that the third before it has left. Halfway the other group may begin, too: in step, both
+ * would take codes apart at one time and make floats at another. */
 template <class F>
-LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t turn, int32_t low[GROUP_PARTS],
-                     int32_t high[GROUP_PARTS])
+LANE void begin_sums(const struct stage *s, const struct place *at, uint32_t group, bool waits,
+                     int32_t low[GROUP_PARTS], int32_t high[GROUP_PARTS])
 {
-    uint32_t a[2][2][4];
+    const uint64_t slab = slab_at(s->q);
+    uint32_t a[3][2][4];
     struct scales scales;
     load_scales<F>(at, &scales);
     load_planes<F>(at, &scales, 0, a[0][0], a[0][1]);
-    if (turn)
-        lane_meet(turn, GROUPS * GROUP);
+    if (waits)
+        lane_meet(has_turn(group), GROUPS * GROUP);
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
-        const uint64_t columns = slab_at(s->q + b / 4 * SLAB, b % 4 * 32);
+        const uint64_t columns = slab_further(slab, b / 4 * SLAB + b % 4 * 32);
         lane_group_begin();
-        lane_group_mma<!planes<F>::low_has_sign>(low, a[b % 2][0], columns, b != 0);
+        lane_group_mma<!planes<F>::low_has_sign>(low, a[b % 3][0], columns, b != 0);
         if constexpr (!planes<F>::is_one)
-            lane_group_mma<!planes<F>::high_has_sign>(high, a[b % 2][1], columns, b != 0);
+            lane_group_mma<!planes<F>::high_has_sign>(high, a[b % 3][1], columns, b != 0);
         lane_group_end();
         if (b + 1 < RUN_BLOCKS) {
+            load_planes<F>(at, &scales, b + 1, a[(b + 1) % 3][0], a[(b + 1) % 3][1]);
             lane_group_wait<1>();
-            load_planes<F>(at, &scales, b + 1, a[(b + 1) % 2][0], a[(b + 1) % 2][1]);
         }
+        if (b + 1 == RUN_BLOCKS / 2)
+            lane_arrive(has_turn(1 - group), GROUPS * GROUP);
     }
 }
 
@@ -354,8 +358,7 @@ LANE void multiply_tile(uint32_t runs, struct place *at, uint32_t group, uint8_t
         int32_t low[GROUP_PARTS], high[GROUP_PARTS];
         at->run = s.w + pack * F::run_bytes;
         lane_meet(is_full(k % stages_of<F>::n, group), 2 * GROUP);
-        begin_sums<F>(&s, at, k || group ? has_turn(group) : 0, low, high);
-        lane_arrive(has_turn(1 - group), GROUPS * GROUP);
+        begin_sums<F>(&s, at, group, k != 0 || group != 0, low, high);
         lane_group_wait<0>();
         add_run<F>(&s, at, low, high, total);
         lane_arrive(is_empty(k % stages_of<F>::n), THREADS);

@@ -99,17 +99,21 @@ LANE float tile_float(float4 v, int j)
 
 /* -- scores -- */
 
-/* s[r][i][j] = q[row] . k[position], unscaled. A sum of 32 products is under 2^19. */
+/* s[r][i][j] = q[row] . k[position] of half h of the chunk, position 32 h + 16 i + 4 t + j, unscaled. A sum of 32
+ * products is under 2^19. */
 template <int ROWS, bool swizzled>
-LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint32_t blocks, float s[ROWS][4][4])
+LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint32_t blocks, uint32_t h,
+                      float s[ROWS][2][4])
 {
     uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, stride = tile_stride(blocks);
+    uint32_t four = 8 * h + 4 * (g % 2) + g / 2;
     const uint32_t *row = q->q + g * stride + t;
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++)
         LANE_UNROLL
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 8; i++)
         s[r][i / 4][i % 4] = 0.0f;
+    LANE_UNROLL_BY(2)
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t a[4] = {row[8 * b], 0, row[8 * b + 4], 0};
         float scale[ROWS];
@@ -120,23 +124,18 @@ LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint3
         LANE_UNROLL
         for (int r = 0; r < ROWS; r++)
             scale[r] = q->s[(g + 8 * r) * blocks + b];
+        uint4 low = tile_keys<swizzled>(c->k, b, t, four), high = tile_keys<swizzled>(c->k, b, t + 4, four);
+        const float4 *ks = (const float4 *)(c->ks + b * ARITH_CHUNK + 32 * h) + t;
+        float4 even = ks[0], odd = ks[4];
         LANE_UNROLL
-        for (int h = 0; h < 2; h++) {
-            uint32_t four = 8 * h + 4 * (g % 2) + g / 2;
-            uint4 low = tile_keys<swizzled>(c->k, b, t, four), high = tile_keys<swizzled>(c->k, b, t + 4, four);
-            const float4 *ks = (const float4 *)(c->ks + b * ARITH_CHUNK + 32 * h) + t;
-            float4 even = ks[0], odd = ks[4];
+        for (int j = 0; j < 4; j++) {
+            int32_t d[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
+            uint32_t k[2] = {tile_word(low, j), tile_word(high, j)};
+            lane_mma(d, a, k);
             LANE_UNROLL
-            for (int j = 0; j < 4; j++) {
-                int32_t d[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
-                uint32_t k[2] = {tile_word(low, j), tile_word(high, j)};
-                lane_mma(d, a, k);
-                LANE_UNROLL
-                for (int r = 0; r < ROWS; r++) {
-                    float *to = &s[r][2 * h][j], *too = &s[r][2 * h + 1][j];
-                    *to = *to + (scale[r] * tile_float(even, j)) * lane_float(d[2 * r]);
-                    *too = *too + (scale[r] * tile_float(odd, j)) * lane_float(d[2 * r + 1]);
-                }
+            for (int r = 0; r < ROWS; r++) {
+                s[r][0][j] = s[r][0][j] + (scale[r] * tile_float(even, j)) * lane_float(d[2 * r]);
+                s[r][1][j] = s[r][1][j] + (scale[r] * tile_float(odd, j)) * lane_float(d[2 * r + 1]);
             }
         }
     }
@@ -170,23 +169,33 @@ LANE void tile_cap(float *s, int n, float cap)
         s[i] = cap * arith_fn_tanh(s[i] / cap);
 }
 
-/* What a query does not see becomes -infinity. Returns the largest score of a lane; *probe: NaN instead of 0 if one
- * that is seen is not finite, since that times 0 is not 0. */
-template <bool sees_all> LANE float tile_peak(float s[4][4], struct tile_view v, float *probe)
+/* Unscaled scores of half h become scores, what a query does not see -infinity. The largest, in all four lanes of the
+ * query: -infinity where it sees nothing; NaN where one that is seen is not finite, since that times 0 is not 0. */
+template <bool sees_all>
+LANE float tile_peak(const struct cuda_attention *a, struct tile_view v, uint32_t h, float s[2][4])
 {
-    int t = 4 * (int)(threadIdx.x % 4);
-    float peak = -INFINITY;
-    *probe = 0.0f;
+    int from = 32 * (int)h + 4 * (int)(threadIdx.x % 4);
+    float peak = -INFINITY, probe = 0.0f;
     LANE_UNROLL
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 8; i++)
+        s[i / 4][i % 4] = s[i / 4][i % 4] * a->scale;
+    if (a->cap != 0.0f)
+        tile_cap(s[0], 8, a->cap);
+    LANE_UNROLL
+    for (int i = 0; i < 8; i++) {
         float *x = &s[i / 4][i % 4];
-        int at = 16 * (i / 4) + t + i % 4;
+        int at = from + 16 * (i / 4) + i % 4;
         bool seen = sees_all || (at >= v.from && at < v.to);
-        *probe = __fmaf_rn(seen ? *x : 0.0f, 0.0f, *probe);
+        probe = __fmaf_rn(seen ? *x : 0.0f, 0.0f, probe);
         *x = seen ? *x : -INFINITY;
         peak = fmaxf(peak, *x);
     }
-    return peak;
+    LANE_UNROLL
+    for (int by = 1; by < 4; by *= 2) {
+        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, by));
+        probe = probe + __shfl_xor_sync(ALL, probe, by);
+    }
+    return probe != probe ? NAN : peak;
 }
 
 /* The striped sum of p[i][j], for all four lanes of a query. */
@@ -202,32 +211,6 @@ LANE float tile_fold(const float p[4][4])
     for (int j = 0; j < 4; j++)
         lane[j] = lane[j] + __shfl_xor_sync(ALL, lane[j], by);
     return (lane[0] + lane[2]) + (lane[1] + lane[3]);
-}
-
-/* s becomes p, +0 where a query does not see. sees_all: all queries of the warp see the whole chunk. */
-template <int ROWS, bool sees_all>
-LANE void tile_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS], float s[ROWS][4][4],
-                             struct tile_sum out[ROWS])
-{
-    LANE_UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        float probe;
-        LANE_UNROLL
-        for (int i = 0; i < 16; i++)
-            s[r][i / 4][i % 4] = s[r][i / 4][i % 4] * a->scale;
-        if (a->cap != 0.0f)
-            tile_cap(s[r][0], 16, a->cap);
-        float peak = tile_peak<sees_all>(s[r], v[r], &probe);
-        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
-        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
-        uint32_t bad = __ballot_sync(ALL, probe != probe) >> (threadIdx.x % WARP & ~3u) & 15u;
-        float top = !sees_all && peak == -INFINITY ? 0.0f : peak;
-        LANE_UNROLL
-        for (int i = 0; i < 16; i++)
-            s[r][i / 4][i % 4] = tile_exp(s[r][i / 4][i % 4] - top);
-        out[r].sum = tile_fold(s[r]);
-        out[r].peak = bad ? NAN : peak;
-    }
 }
 
 /* -- values -- */
@@ -309,36 +292,48 @@ LANE float tile_weights(const float p[4][4], const float4 scale[4], uint32_t low
     return peak >= ARITH_TINY ? tile_unit(peak) : 0.0f;
 }
 
+/* Weights of a lane's rows, as planes. */
+template <int ROWS> struct tile_weighed {
+    uint32_t low[2][4], high[2][4];
+    float scale[ROWS];
+};
+
 /* out[r][i] = element 8 t + i of a block of the chunk's weighted values. The planes' sums are under 2^21 and become
  * floats exactly; so does 256 times the high one, and the fused operation rounds the sum once, as a conversion of the
  * whole integer would. */
-template <int ROWS, bool sees_all>
-LANE void tile_weigh(const float p[ROWS][4][4], const struct tile_piece *v, float out[ROWS][8])
+template <int ROWS>
+LANE void tile_sum_values(const struct tile_weighed<ROWS> *w, const struct tile_piece *v, float out[ROWS][8])
 {
-    uint32_t low[2][4] = {{0}}, high[2][4] = {{0}};
-    float scale[ROWS];
-    LANE_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        scale[r] = tile_weights<sees_all>(p[r], v->scale, low[r], high[r]);
     LANE_UNROLL
     for (int j = 0; j < 4; j++) {
         int32_t sum_low[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
         int32_t sum_high[4] = {LANE_ZERO, LANE_ZERO, LANE_ZERO, LANE_ZERO};
         LANE_UNROLL
         for (int h = 0; h < 2; h++) {
-            uint32_t a_low[4] = {low[0][2 * h], low[1][2 * h], low[0][2 * h + 1], low[1][2 * h + 1]};
-            uint32_t a_high[4] = {high[0][2 * h], high[1][2 * h], high[0][2 * h + 1], high[1][2 * h + 1]};
+            uint32_t a_low[4] = {w->low[0][2 * h], w->low[1][2 * h], w->low[0][2 * h + 1], w->low[1][2 * h + 1]};
+            uint32_t a_high[4] = {w->high[0][2 * h], w->high[1][2 * h], w->high[0][2 * h + 1], w->high[1][2 * h + 1]};
             uint32_t b[2] = {tile_word(v->near[h], j), tile_word(v->far[h], j)};
             lane_mma_bytes(sum_low, a_low, b);
             lane_mma_bytes(sum_high, a_high, b);
         }
         LANE_UNROLL
         for (int r = 0; r < ROWS; r++) {
-            out[r][j] = scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[2 * r]), lane_float(sum_low[2 * r]));
-            out[r][4 + j] =
-                scale[r] * __fmaf_rn(256.0f, lane_float(sum_high[2 * r + 1]), lane_float(sum_low[2 * r + 1]));
+            float scale = w->scale[r];
+            out[r][j] = scale * __fmaf_rn(256.0f, lane_float(sum_high[2 * r]), lane_float(sum_low[2 * r]));
+            out[r][4 + j] = scale * __fmaf_rn(256.0f, lane_float(sum_high[2 * r + 1]), lane_float(sum_low[2 * r + 1]));
         }
     }
+}
+
+/* Both for rows that are in registers. */
+template <int ROWS, bool sees_all>
+LANE void tile_weigh(const float p[ROWS][4][4], const struct tile_piece *v, float out[ROWS][8])
+{
+    struct tile_weighed<ROWS> w = {};
+    LANE_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        w.scale[r] = tile_weights<sees_all>(p[r], v->scale, w.low[r], w.high[r]);
+    tile_sum_values<ROWS>(&w, v, out);
 }
 
 #endif
