@@ -71,12 +71,18 @@ LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t
 }
 
 /* Blocks of a run that are under way together: with few columns there are registers for it, and little else that hides
- * how long each takes. */
+ * how long each takes. With 32, code for sm_100 on would keep registers in memory. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#define TURNS_OF_32 1
+#else
+#define TURNS_OF_32 2
+#endif
 template <class F, uint32_t eights> struct turns {
-    static constexpr int at_once = eights == 1                   ? 8
+    static constexpr int at_once = eights == 1                    ? 8
                                    : eights == 2 && !F::is_narrow ? 4
-                                   : eights <= 4                 ? 2
-                                                                 : 1;
+                                   : eights == 2                  ? 2
+                                   : eights == 4                  ? TURNS_OF_32
+                                                                  : 1;
 };
 
 /* -- narrow formats: the terms of the run, block by block -- */
