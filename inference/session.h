@@ -44,8 +44,8 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
 /* The same rows, evaluated. They must stay until session_next_event, asked over and over, says that there is none. */
 void session_take(struct session *s, struct engine_row *rows, uint32_t n);
 /* What row i of them comes to by itself, beside other rows, also of this session: its part of the digest, and the token
- * that it chooses, where that depends on nothing that is still to be chosen, or on what was guessed or claimed, and then
- * means nothing if that was wrong. Any thread may do it; what nobody has looked at, session_next_event does. */
+ * that it chooses, where that depends on nothing that is still to be chosen, or on what was guessed or claimed, and
+ * then means nothing if that was wrong. Any thread may do it; what nobody has looked at, session_next_event does. */
 bool session_may_look(const struct session *s, uint32_t i);
 void session_look(const struct session *s, uint32_t i, struct sampler *sampler);
 
