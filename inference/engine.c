@@ -325,7 +325,7 @@ static void tell(struct engine *e, size_t told)
         room += kept ? end - c : 0;
         c = end;
     }
-    engine_reserve_logits(e, (uint32_t)room);
+    engine_reserve_logits(e, (uint32_t)(room < told ? room : told));
     for (size_t c = 0, end; c < told; c = end) {
         end = piece_end(e, c, told, &kept);
         struct looking t = {e, c, e->logits + at * vocab};

@@ -199,7 +199,7 @@ void quant_read_block(const struct quant_format *f, const uint8_t *p, struct qua
 /* Sixteen weights under one scale; compilers make vectors of it. */
 static void scale_codes(const struct quant_format *f, const struct quant_block *b, size_t from, float out[16])
 {
-    const float d = b->d, m = b->m * (float)b->min[from / f->sub];
+    const float d = b->d;
     const int32_t scale = b->scale[from / f->sub], offset = f->offset;
     const uint8_t *code = b->code + from;
     int32_t weight[16];
@@ -211,9 +211,11 @@ static void scale_codes(const struct quant_format *f, const struct quant_block *
             weight[i] = scale * (code[i] - offset);
     for (size_t i = 0; i < 16; i++)
         out[i] = d * (float)weight[i];
-    if (f->has_min)
-        for (size_t i = 0; i < 16; i++)
-            out[i] = out[i] + m;
+    if (!f->has_min)
+        return;
+    const float m = b->m * (float)b->min[from / f->sub];
+    for (size_t i = 0; i < 16; i++)
+        out[i] = out[i] + m;
 }
 
 static void read_blocks(const struct quant_format *f, const uint8_t *row, size_t n, float *out)

@@ -81,17 +81,24 @@ bool sched_is_busy(const struct sched *s)
     return s->jobs_n > 0;
 }
 
+static void take_time(struct sched *s, uint32_t rows, uint64_t us)
+{
+    if (s->is_alone)
+        draft_measure(&s->draft_cost, rows - 1, us);
+    else
+        sched_pace(s, rows, us);
+}
+
 void sched_step(struct sched *s, struct buf *out)
 {
     uint32_t active, n = sched_fill(s, &active);
     if (n > 0) {
-        uint64_t before = s->clock();
+        const uint64_t before = s->clock();
+        const bool had_device = s->has_device;
         engine_eval(s->engine, s->rows, n);
         sched_tell_device(s, out);
-        if (s->is_alone)
-            draft_measure(&s->draft_cost, n - 1, s->clock() - before);
-        else
-            sched_pace(s, n, s->clock() - before);
+        if (had_device == s->has_device) /* else it took its time to do without */
+            take_time(s, n, s->clock() - before);
     }
     sched_hear(s, active, out);
     sched_embed_whole(s, active, out);
@@ -261,7 +268,8 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
     if (e != ERR_OK)
         return e;
     s->engine = engine_new(eo);
-    if (!s->has_device && s->pack_file) /* if it was left for later */
+    /* If it was left for later, and layers are here after all. */
+    if (s->pack_file && (!s->has_device || eo->devices[0].first > 0))
         e = pack_file_fill(s->pack_file, engine_pool(s->engine), note);
     s->rows = mem_array(eo->batch_max, sizeof *s->rows);
     s->logits_max = s->has_device ? LOGITS_DEVICE : LOGITS_ROWS;

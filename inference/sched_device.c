@@ -22,6 +22,7 @@ static void be_lost(void *arg, const struct note *why)
     s->has_device = false;
     s->pages_max = UINT32_MAX;
     s->row_ns = 0;
+    s->draft_cost = (struct draft_cost){0};
     struct note odd = {{0}};
     if (s->pack_file) /* weights that were looked at before */
         CHECK(pack_file_fill(s->pack_file, engine_pool(s->engine), &odd) == ERR_OK);
@@ -83,7 +84,8 @@ bool sched_covers(const struct sched *s, const struct wire_open *open, const str
 {
     struct devices_plan plan;
     plan_for(s, open, devices, o, &plan);
-    return plan.n > 0 && plan.at[0].first == 0;
+    return plan.n > 0 && plan.at[0].first == 0 &&
+           model_writes(s->model); /* an encoder's long texts are evaluated here */
 }
 
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,

@@ -79,11 +79,11 @@ void sched_hearing_free(struct sched_hearing *h);
 void sched_hear(struct sched *s, uint32_t active, struct buf *out);
 
 /* -- sched_device.c -- */
-/* Which devices the backend asks for take which layers, into o (devices, devices_n, lost) and at[DEVICES_MAX], which
- * the engine takes over. ERR_UNSUPPORTED: one was asked for by name, and there is none. */
-/* Whether there is a place on devices for all layers of the model, so that nothing is multiplied here. */
+/* Whether there is a place on devices for all layers of a model that writes, so that nothing is multiplied here. */
 bool sched_covers(const struct sched *s, const struct wire_open *open, const struct devices *devices,
                   const struct engine_options *o);
+/* Which devices the backend asks for take which layers, into o (devices, devices_n, lost) and at[DEVICES_MAX], which
+ * the engine takes over. ERR_UNSUPPORTED: one was asked for by name, and there is none. */
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
                      struct engine_options *o, struct engine_device *at, struct note *note) MUST_USE;
 /* Says it if a device was lost. */

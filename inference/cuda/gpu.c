@@ -25,7 +25,7 @@ static uint64_t slabs_most(const struct device_options *o)
 static uint64_t buffer_bytes(const struct device_options *o)
 {
     const struct model *m = o->model;
-    uint64_t n = o->batch_max, all = o->has_output ? n * m->embed * sizeof(float) : 0;
+    uint64_t n = o->batch_max, all = o->has_output ? n * m->embed * sizeof(float) + gpu_logits_bytes(o) : 0;
 #define B(name, type, count) all += (uint64_t)(count) * sizeof(type);
     GPU_BUFFERS(B)
 #undef B

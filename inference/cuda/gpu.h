@@ -100,6 +100,13 @@ struct gpu_graph {
 #define GPU_TOLD_ROWS  256u /* rows whose logits are on the GPU at once: 128 MiB of a large vocabulary's */
 #define GPU_GRAPH_ROWS 64u  /* larger batches are busy for longer than their launches */
 
+/* Rows of logits that are on the GPU at once; made when the first are asked for. */
+static inline uint64_t gpu_logits_bytes(const struct device_options *o)
+{
+    uint64_t rows = o->batch_max < GPU_TOLD_ROWS ? o->batch_max : GPU_TOLD_ROWS;
+    return rows * o->model->vocab * sizeof(float);
+}
+
 struct device {
     struct device_options o;
     struct cuda_queue *queue;
@@ -114,7 +121,6 @@ struct device {
     /* a batch */
     struct gpu_buffers b;
     float *hidden, *logits;
-    uint32_t logits_rows;
     uint8_t *facts, *facts_host;
     uint64_t facts_room;
     void *scratch;

@@ -328,7 +328,7 @@ static uint32_t up_to_power(uint32_t n)
 static enum err make_room(struct device *d, const struct device_batch *b, uint32_t pages_most, struct note *note)
 {
     const struct model *m = d->o.model;
-    uint64_t scratch = 0, logits_room = (uint64_t)d->logits_rows * m->vocab * sizeof(float);
+    uint64_t scratch = 0;
     for (uint32_t i = d->o.first; i < d->o.end; i++) {
         const struct cuda_attention a = attention_of(m, &d->layer[i - d->o.first], pages_most);
         uint64_t bytes = cuda_attend_scratch(&a, b->n);
@@ -337,12 +337,9 @@ static enum err make_room(struct device *d, const struct device_batch *b, uint32
     enum err e = grow_cache(d, b->number_end, note);
     if (e == ERR_OK)
         e = grow(d, &d->scratch, &d->scratch_room, scratch, "attention's scratch", note);
-    if (e == ERR_OK && d->o.has_output) {
-        void *logits = d->logits;
-        uint64_t told = b->told < GPU_TOLD_ROWS ? b->told : GPU_TOLD_ROWS;
-        e = grow(d, &logits, &logits_room, told * m->vocab * sizeof(float), "logits", note);
-        d->logits = logits;
-        d->logits_rows = (uint32_t)(logits_room / (m->vocab * sizeof(float)));
+    if (e == ERR_OK && b->told && !d->logits) {
+        d->logits = cuda_alloc(d->queue, gpu_logits_bytes(&d->o));
+        e = d->logits ? ERR_OK : no_room(note, "logits", gpu_logits_bytes(&d->o));
     }
     return e;
 }

@@ -89,7 +89,8 @@ static struct hash answer(struct engine *e, bool sampled, uint32_t batch, struct
         tokens[i] = request_prompt_at(&r, i);
     for (uint32_t end = n + ANSWER; n < end; n++) {
         tokens[n] = sampler_pick(sampler, &r, NULL, row.logits, tokens, n, 0, n);
-        digest_add(&digest, row.hidden, m->embed, tokens[n]);
+        struct hash hidden = digest_hidden(row.hidden, m->embed);
+        digest_add(&digest, &hidden, tokens[n]);
         row = (struct engine_row){.seq = s, .token = tokens[n], .wants = true};
         if (n + 1 < end)
             engine_eval(e, &row, 1);
