@@ -213,10 +213,17 @@ static void drop_model(struct sched *s)
     s->pack = NULL;
 }
 
+/* Devices have all layers of a model that writes, so that nothing is multiplied here; long texts of an encoder are. */
+static bool has_all(const struct sched *s, const struct devices_plan *plan)
+{
+    return plan->n > 0 && plan->at[0].first == 0 && model_writes(s->model);
+}
+
 /* The model with room for its packed weights, which nobody needs as long as devices have all layers: *covers. If they
  * do not, it is as if it had never been opened. */
 static enum err open_covered(struct sched *s, const struct wire_open *o, const struct devices *devices,
-                             const struct engine_options *eo, bool *covers, struct note *note)
+                             const struct engine_options *eo, struct devices_plan *plan, bool *covers,
+                             struct note *note)
 {
     s->pack = pack_new(s->file);
     const struct pack_file_options po = pack_options(s, o, -1);
@@ -225,7 +232,11 @@ static enum err open_covered(struct sched *s, const struct wire_open *o, const s
     pack_set_checked(s->pack, true); /* it will be */
     *covers = (!o->memory_bytes || pack_bytes(s->pack) <= o->memory_bytes) &&
               pack_file_reserve(&po, &s->pack_file, &ignored) == ERR_OK &&
-              model_open(s->file, s->pack, &s->model, &ignored) == ERR_OK && sched_covers(s, o, devices, eo);
+              model_open(s->file, s->pack, &s->model, &ignored) == ERR_OK;
+    if (*covers) {
+        sched_plan(s, o, devices, eo, plan);
+        *covers = has_all(s, plan);
+    }
     if (*covers) {
         struct pool *pool = pool_new(o->threads);
         e = pack_file_look(s->pack_file, pool, note);
@@ -237,18 +248,20 @@ static enum err open_covered(struct sched *s, const struct wire_open *o, const s
 }
 
 static enum err open_model(struct sched *s, const struct wire_open *o, int pack_fd, const struct devices *devices,
-                           const struct engine_options *eo, struct note *note)
+                           const struct engine_options *eo, struct devices_plan *plan, struct note *note)
 {
     enum err e = ERR_OK;
     bool covers = false;
     if (s->ops->wants_packed && o->pack != WIRE_PACK_KEPT && has_devices(o, devices))
-        e = open_covered(s, o, devices, eo, &covers, note);
+        e = open_covered(s, o, devices, eo, plan, &covers, note);
     if (covers && pack_fd >= 0)
         close(pack_fd); /* nothing is kept */
     if (e == ERR_OK && !covers && s->ops->wants_packed)
         e = open_pack(s, o, pack_fd, note);
     if (e == ERR_OK && !covers)
         e = model_open(s->file, s->pack, &s->model, note);
+    if (e == ERR_OK && !covers)
+        sched_plan(s, o, devices, eo, plan);
     return e;
 }
 
@@ -260,16 +273,15 @@ static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
 }
 
 static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices,
-                            struct engine_options *eo, struct note *note)
+                            struct devices_plan *plan, struct engine_options *eo, struct note *note)
 {
     struct engine_device at[DEVICES_MAX];
     eo->model = s->model;
-    enum err e = sched_place(s, o, devices, eo, at, note);
+    enum err e = sched_place(s, o, devices, plan, eo, at, note);
     if (e != ERR_OK)
         return e;
     s->engine = engine_new(eo);
-    /* If it was left for later, and layers are here after all. */
-    if (s->pack_file && (!s->has_device || eo->devices[0].first > 0))
+    if (!s->has_device && s->pack_file) /* if it was left for later */
         e = pack_file_fill(s->pack_file, engine_pool(s->engine), note);
     s->rows = mem_array(eo->batch_max, sizeof *s->rows);
     s->logits_max = s->has_device ? LOGITS_DEVICE : LOGITS_ROWS;
@@ -293,9 +305,10 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->slots = o->jobs ? o->jobs : has_devices(o, devices) ? SLOTS_DEVICE : SLOTS_DEFAULT;
     if (s->slots > batch)
         s->slots = batch; /* every job that writes gets its row */
-    enum err e = open_model(s, o, pack_fd, devices, &eo, note);
+    struct devices_plan plan;
+    enum err e = open_model(s, o, pack_fd, devices, &eo, &plan, note);
     if (e == ERR_OK)
-        e = make_engine(s, o, devices, &eo, note);
+        e = make_engine(s, o, devices, &plan, &eo, note);
     if (e != ERR_OK)
         return e;
     s->memory_bytes = o->memory_bytes;

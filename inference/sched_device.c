@@ -69,48 +69,37 @@ static enum err open_all(const struct devices *devices, const struct devices_pla
     return ERR_OK;
 }
 
-static void plan_for(const struct sched *s, const struct wire_open *open, const struct devices *devices,
-                     const struct engine_options *o, struct devices_plan *plan)
+void sched_plan(const struct sched *s, const struct wire_open *open, const struct devices *devices,
+                const struct engine_options *o, struct devices_plan *plan)
 {
     const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
     uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
     *plan = (struct devices_plan){0};
     if (devices && sched_wants_devices(open))
         devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, plan);
-}
-
-bool sched_covers(const struct sched *s, const struct wire_open *open, const struct devices *devices,
-                  const struct engine_options *o)
-{
-    struct devices_plan plan;
-    plan_for(s, open, devices, o, &plan);
-    return plan.n > 0 && plan.at[0].first == 0 &&
-           model_writes(s->model); /* an encoder's long texts are evaluated here */
+    for (uint32_t i = 0; i < plan->n; i++)
+        plan->at[i].threads = o->threads;
 }
 
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
-                     struct engine_options *o, struct engine_device *at, struct note *note)
+                     struct devices_plan *plan, struct engine_options *o, struct engine_device *at, struct note *note)
 {
     const bool must = strcmp(open->backend.s, SCHED_DEVICE) == 0;
-    struct devices_plan plan;
     char text[512];
-    plan_for(s, open, devices, o, &plan);
-    for (uint32_t i = 0; i < plan.n; i++)
-        plan.at[i].threads = o->threads;
     if (devices && sched_wants_devices(open)) {
-        if (plan.n && open_all(devices, &plan, at, &plan.why) != ERR_OK)
-            plan.n = 0;
-        devices_say(&plan, text, sizeof text);
+        if (plan->n && open_all(devices, plan, at, &plan->why) != ERR_OK)
+            plan->n = 0;
+        devices_say(plan, text, sizeof text);
         set_device(s, text);
     }
-    if (must && plan.n == 0)
+    if (must && plan->n == 0)
         return note_set(note, ERR_UNSUPPORTED, "the backend %s was asked for: %s", SCHED_DEVICE,
-                        plan.why.text[0] ? plan.why.text : "this worker has no devices");
-    s->has_device = plan.n > 0;
-    if (plan.n)
-        s->pages_max = plan.pages_max;
+                        plan->why.text[0] ? plan->why.text : "this worker has no devices");
+    s->has_device = plan->n > 0;
+    if (plan->n)
+        s->pages_max = plan->pages_max;
     o->devices = at;
-    o->devices_n = plan.n;
+    o->devices_n = plan->n;
     o->lost = be_lost;
     o->lost_arg = s;
     return ERR_OK;

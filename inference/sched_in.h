@@ -79,13 +79,14 @@ void sched_hearing_free(struct sched_hearing *h);
 void sched_hear(struct sched *s, uint32_t active, struct buf *out);
 
 /* -- sched_device.c -- */
-/* Whether there is a place on devices for all layers of a model that writes, so that nothing is multiplied here. */
-bool sched_covers(const struct sched *s, const struct wire_open *open, const struct devices *devices,
-                  const struct engine_options *o);
-/* Which devices the backend asks for take which layers, into o (devices, devices_n, lost) and at[DEVICES_MAX], which
- * the engine takes over. ERR_UNSUPPORTED: one was asked for by name, and there is none. */
+/* Which devices the backend asks for have room for which layers of s->model. */
+void sched_plan(const struct sched *s, const struct wire_open *open, const struct devices *devices,
+                const struct engine_options *o, struct devices_plan *plan);
+/* They take them, into o (devices, devices_n, lost) and at[DEVICES_MAX], which the engine takes over; none, and *plan
+ * says why, where one of them cannot. ERR_UNSUPPORTED: one was asked for by name, and there is none. */
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
-                     struct engine_options *o, struct engine_device *at, struct note *note) MUST_USE;
+                     struct devices_plan *plan, struct engine_options *o, struct engine_device *at,
+                     struct note *note) MUST_USE;
 /* Says it if a device was lost. */
 void sched_tell_device(struct sched *s, struct buf *out);
 
