@@ -100,12 +100,13 @@ LANE void lane_fetch(const void *global, uint32_t bytes)
 
 #ifdef __CUDACC__
 #define LANE_SHARED_PLAIN (48u << 10) /* more must be asked for */
-static inline bool launch_overlaps(void)
+/* Of the GPU that this thread launches on. */
+static inline int lane_attribute(enum cudaDeviceAttr which, int if_unknown)
 {
-    int device = 0, major = 0;
+    int device = 0, value = if_unknown;
     (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-    return major >= 9;
+    (void)cudaDeviceGetAttribute(&value, which, device);
+    return value;
 }
 template <typename... P, typename... A>
 static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
@@ -124,7 +125,7 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
     config.dynamicSmemBytes = shared;
     config.stream = (cudaStream_t)stream;
     config.attrs = &overlaps;
-    config.numAttrs = launch_overlaps() ? 1 : 0;
+    config.numAttrs = lane_attribute(cudaDevAttrComputeCapabilityMajor, 0) >= 9;
     (void)cudaLaunchKernelEx(&config, kernel, args...);
 }
 #else
@@ -292,10 +293,7 @@ LANE void lane_arrive(uint32_t barrier, uint32_t threads)
 static inline uint32_t lane_processors(void)
 {
 #ifdef __CUDACC__
-    int device = 0, processors = 1;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-    return (uint32_t)processors;
+    return (uint32_t)lane_attribute(cudaDevAttrMultiProcessorCount, 1);
 #else
     return emulate_processors();
 #endif
@@ -306,10 +304,7 @@ static inline uint32_t lane_processors(void)
 static inline size_t lane_shared_most(void)
 {
 #ifdef __CUDACC__
-    int device = 0, bytes = 48 << 10;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    return (size_t)bytes;
+    return (size_t)lane_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, (int)LANE_SHARED_PLAIN);
 #else
     return emulate_shared_most();
 #endif

@@ -20,10 +20,7 @@
 static inline bool group_is_had(void)
 {
 #ifdef __CUDACC__
-    int device = 0, major = 0;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-    return major == 9;
+    return lane_attribute(cudaDevAttrComputeCapabilityMajor, 0) == 9;
 #else
     return emulate_shared_most() >= (227u << 10);
 #endif

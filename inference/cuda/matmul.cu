@@ -17,22 +17,9 @@
 
 /* -- a run in shared memory -- */
 
-template <class F> static __host__ __device__ inline uint32_t stage_bytes(uint32_t cols)
-{
-    return TILES * F::run_bytes + cols * (COLUMN_STRIDE + 32 + (F::is_narrow ? 32 : 4));
-}
-template <class F> LANE struct stage<F> stage_at(uint8_t *shared, uint32_t cols) {
-    struct stage<F> s;
-    s.w = shared;
-    s.q = s.w + TILES * F::run_bytes;
-    s.sums = (int16_t *)(s.q + cols * COLUMN_STRIDE);
-    s.s = (float *)(s.sums + cols * 16);
-    return s;
-}
-
 /* Which columns of the result a block has, [cols] at the beginning of shared memory; behind the last ones the last. */
-LANE void
-list_columns(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols, uint32_t *to)
+LANE void list_columns(const struct product *p, const struct product_part *part, uint32_t first, uint32_t cols,
+                       uint32_t *to)
 {
     for (uint32_t i = threadIdx.x; i < cols; i += blockDim.x)
         to[i] = product_to(p, part, min(first + i, part->cols - 1));
@@ -114,13 +101,13 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
     list_columns(&p, &part, first, cols, to);
     __syncthreads();
     if (stages == 2) {
-        struct stage<F> s = stage_at<F>(stage0, cols);
+        struct stage<F> s = stage_at<F>(stage0, TILES, cols);
         stage_copy(&p, part.w, packs, to, &s, 0, cols);
         lane_copy_end();
     }
     for (uint32_t r = 0; r < p.runs; r++) {
         uint32_t next = r + stages - 1;
-        struct stage<F> s = stage_at<F>(stage0 + next % stages * stage_bytes<F>(cols), cols);
+        struct stage<F> s = stage_at<F>(stage0 + next % stages * stage_bytes<F>(TILES, cols), TILES, cols);
         if (next < p.runs)
             stage_copy(&p, part.w, packs, to, &s, next, cols);
         lane_copy_end();
@@ -129,7 +116,7 @@ static __global__ void __launch_bounds__(THREADS_MOST) multiply_many(struct prod
         else
             lane_copy_wait<0>();
         __syncthreads();
-        s = stage_at<F>(stage0 + r % stages * stage_bytes<F>(cols), cols);
+        s = stage_at<F>(stage0 + r % stages * stage_bytes<F>(TILES, cols), TILES, cols);
         at.run = s.w + row / REPACK_ROWS * F::run_bytes;
         float run[tiles][NT][4];
         run_terms<F, tiles, NT>(&s, &at, run);
@@ -148,12 +135,12 @@ template <class F> static void launch_many(void *stream, const struct product *p
     const uint32_t across = ROWS / (16 * fragments<F>::tiles), most = THREADS_MOST / (across * WARP);
     const size_t room = lane_shared_most() - COLS_MOST * sizeof(uint32_t);
     uint32_t wide = p->cols > COLS ? most : 1, stages = 2;
-    while (wide > 1 && stages * stage_bytes<F>(wide * COLS) > room)
+    while (wide > 1 && stages * stage_bytes<F>(TILES, wide * COLS) > room)
         wide--;
-    if (stages * stage_bytes<F>(wide * COLS) > room)
+    if (stages * stage_bytes<F>(TILES, wide * COLS) > room)
         stages = 1;
     dim3 grid((product_rows(p) + ROWS - 1) / ROWS, (p->cols + wide * COLS - 1) / (wide * COLS), p->z);
-    size_t bytes = COLS_MOST * sizeof(uint32_t) + stages * stage_bytes<F>(wide * COLS);
+    size_t bytes = COLS_MOST * sizeof(uint32_t) + stages * stage_bytes<F>(TILES, wide * COLS);
     launch(multiply_many<F>, grid, dim3(wide * across * WARP), bytes, stream, *p, stages);
 }
 

@@ -15,6 +15,19 @@ template <class F> struct stage {
     int16_t *sums; /* [cols, 16]; of wide formats as binary16 */
     float *s;      /* [cols, 8 or 1] */
 };
+/* Of `tiles` tiles of rows and so many columns, columns COLUMN_STRIDE apart. */
+template <class F> static __host__ __device__ inline uint32_t stage_bytes(uint32_t tiles, uint32_t cols)
+{
+    return tiles * F::run_bytes + cols * (COLUMN_STRIDE + 32 + (F::is_narrow ? 32 : 4));
+}
+template <class F> LANE struct stage<F> stage_at(uint8_t *shared, uint32_t tiles, uint32_t cols) {
+    struct stage<F> s;
+    s.w = shared;
+    s.q = s.w + tiles * F::run_bytes;
+    s.sums = (int16_t *)(s.q + cols * COLUMN_STRIDE);
+    s.s = (float *)(s.sums + cols * 16);
+    return s;
+}
 
 /* Where a warp is: its rows in a tile of 32, its columns in the block. */
 struct place {

@@ -19,28 +19,11 @@ struct some_shape {
 
 /* -- shared memory: totals, columns, then two runs of each group -- */
 
-template <class F> static __host__ __device__ inline uint32_t columns_bytes(uint32_t cols)
-{
-    return cols * (COLUMN_STRIDE + 32 + (F::is_narrow ? 32 : 4));
-}
-template <class F> static __host__ __device__ inline uint32_t run_room(uint32_t tiles, uint32_t cols)
-{
-    return tiles * F::run_bytes + columns_bytes<F>(cols);
-}
 template <class F, uint32_t eights> static __host__ __device__ inline size_t some_bytes(struct some_shape shape)
 {
     const uint32_t cols = shape.spans * eights * 8;
     return shape.tiles * WARP * cols * 4 + 2 * COLS_MOST * 4 +
-           (size_t)2 * shape.phases * run_room<F>(shape.tiles, cols);
-}
-
-template <class F> LANE struct stage<F> stage_at(uint8_t *room, uint32_t tiles, uint32_t cols) {
-    struct stage<F> s;
-    s.w = room;
-    s.q = s.w + tiles * F::run_bytes;
-    s.sums = (int16_t *)(s.q + cols * COLUMN_STRIDE);
-    s.s = (float *)(s.sums + cols * 16);
-    return s;
+           (size_t)2 * shape.phases * stage_bytes<F>(shape.tiles, cols);
 }
 
 /* A thread's block, its part of it, and its group. */
@@ -68,7 +51,7 @@ template <class F, uint32_t eights> LANE struct some some_of(uint8_t *shared, st
     b.total = (float4 *)shared;
     b.to = (uint32_t *)(shared + shape.tiles * WARP * b.cols * 4);
     b.from = b.to + COLS_MOST;
-    b.room = (uint8_t *)(b.from + COLS_MOST) + b.phase * 2 * run_room<F>(shape.tiles, b.cols);
+    b.room = (uint8_t *)(b.from + COLS_MOST) + b.phase * 2 * stage_bytes<F>(shape.tiles, b.cols);
     return b;
 }
 
@@ -198,7 +181,7 @@ LANE void add_run(const struct some *b, uint32_t r, uint32_t runs, const float r
 template <class F, uint32_t eights>
 LANE void multiply_runs(const struct product *p, const uint8_t *w, const struct some *b, bool has_weights)
 {
-    const uint32_t bytes = run_room<F>(b->shape.tiles, b->cols);
+    const uint32_t bytes = stage_bytes<F>(b->shape.tiles, b->cols);
     struct place at = {nullptr, 0, b->member / b->shape.tiles * eights * 8, b->lane / 4, b->lane % 4};
     for (uint32_t r = b->phase, turn = 0; r < p->runs; r += b->shape.phases, turn ^= 1) {
         struct stage<F> s = stage_at<F>(b->room + turn * bytes, b->shape.tiles, b->cols);
@@ -308,7 +291,7 @@ static uint64_t some_cost(const struct product *p, struct some_shape shape, uint
 {
     const uint32_t wide = shape.spans * eights * 8, slots = shape.tiles * shape.spans * (120 + 260 * eights);
     const uint64_t blocks = product_row_blocks(p, shape.tiles * REPACK_ROWS) * ((cols + wide - 1) / wide),
-                   turns = (blocks + processors - 1) / processors, bytes = run_room<F>(shape.tiles, wide);
+                   turns = (blocks + processors - 1) / processors, bytes = stage_bytes<F>(shape.tiles, wide);
     const uint64_t all = blocks * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
                    issue = turns * slots / ISSUED;
     const uint64_t slowest = all > own ? (all > issue ? all : issue) : own > issue ? own : issue;
