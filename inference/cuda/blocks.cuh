@@ -1,5 +1,5 @@
-/* How a warp makes int8 blocks of a run of a column (docs/arithmetic.md, Activations in blocks): 8 neighbours a lane, so
- * that a block of 32 is four lanes and one of 256 the warp. */
+/* How a warp makes int8 blocks of a run of a column (docs/arithmetic.md, Activations in blocks): 8 neighbours a lane,
+ * so that a block of 32 is four lanes and one of 256 the warp. */
 #ifndef KITH_INFERENCE_CUDA_BLOCKS_CUH
 #define KITH_INFERENCE_CUDA_BLOCKS_CUH
 
@@ -8,35 +8,38 @@
 
 #define LANE_ELEMENTS 8u
 
-/* The block of `lanes` lanes to which this one belongs becomes int8, [8 of this lane] in two words. */
-LANE uint2 quantise_block(const float v[LANE_ELEMENTS], uint32_t lanes, float *scale, bool *is_finite)
+/* The block of `lanes` lanes to which this one belongs becomes int8: this lane's neighbours as word[count / 4]. Zeros
+ * with scale 0 where a value is not finite, or all are next to nothing. */
+template <uint32_t count>
+LANE void quantise_block(const float v[count], uint32_t lanes, uint32_t word[count / 4], float *scale, bool *is_finite)
 {
     uint32_t peak_bits = 0; /* magnitudes order as their bits do, NaN above infinity */
     LANE_UNROLL
-    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+    for (uint32_t i = 0; i < count; i++)
         peak_bits = max(peak_bits, __float_as_uint(v[i]) & 0x7FFFFFFFu);
     for (uint32_t by = 1; by < lanes; by *= 2)
         peak_bits = max(peak_bits, __shfl_xor_sync(ALL, peak_bits, (int)by));
     float peak = __uint_as_float(peak_bits);
     *is_finite = arith_is_finite(peak);
     *scale = 0.0f;
+    LANE_UNROLL
+    for (uint32_t i = 0; i < count / 4; i++)
+        word[i] = 0;
     if (!*is_finite || peak < ARITH_TINY)
-        return make_uint2(0, 0);
+        return;
     float inverse = 127.0f / peak;
-    uint32_t word[2] = {0, 0};
     *scale = peak / 127.0f;
     LANE_UNROLL
-    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
+    for (uint32_t i = 0; i < count; i++)
         word[i / 4] |= ((uint32_t)arith_round(v[i] * inverse) & 255u) << i % 4 * 8;
-    return make_uint2(word[0], word[1]);
 }
 
 /* q of this lane and the sums of 16, which two lanes share. */
-LANE void put_words(uint2 q, const struct cuda_blocks *out, size_t run, uint32_t lane)
+LANE void put_words(const uint32_t q[2], const struct cuda_blocks *out, size_t run, uint32_t lane)
 {
-    int sum = __dp4a((int)q.x, 0x01010101, __dp4a((int)q.y, 0x01010101, 0));
+    int sum = __dp4a((int)q[0], 0x01010101, __dp4a((int)q[1], 0x01010101, 0));
     sum += __shfl_xor_sync(ALL, sum, 1);
-    *(uint2 *)(out->q + run * ARITH_RUN + lane * LANE_ELEMENTS) = q;
+    *(uint2 *)(out->q + run * ARITH_RUN + lane * LANE_ELEMENTS) = make_uint2(q[0], q[1]);
     if (lane % 2 == 0)
         out->sums[run * 16 + lane / 2] = (int16_t)sum;
     if (lane % 2 == 0 && out->halves)
@@ -49,14 +52,17 @@ LANE void put_run(const float v[LANE_ELEMENTS], const struct cuda_input *in, uin
 {
     size_t at = (size_t)col * runs + run;
     bool narrow_finite = true, wide_finite = true;
+    uint32_t word[2];
     float scale;
     if (in->narrow.q) {
-        put_words(quantise_block(v, 4, &scale, &narrow_finite), &in->narrow, at, lane);
+        quantise_block<LANE_ELEMENTS>(v, 4, word, &scale, &narrow_finite);
+        put_words(word, &in->narrow, at, lane);
         if (lane % 4 == 0)
             in->narrow.s[at * 8 + lane / 4] = scale;
     }
     if (in->wide.q) {
-        put_words(quantise_block(v, WARP, &scale, &wide_finite), &in->wide, at, lane);
+        quantise_block<LANE_ELEMENTS>(v, WARP, word, &scale, &wide_finite);
+        put_words(word, &in->wide, at, lane);
         if (lane == 0)
             in->wide.s[at] = scale;
     }

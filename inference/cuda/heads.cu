@@ -1,6 +1,7 @@
 /* Heads of queries, keys and values behind their products (inference/layer.c, heads_part): normed, rotated, and keys
  * and values into the cache as int8. A warp for each head, which passes through shared memory. Where it goes and what
  * it turns by no kernel writes: that is asked for before the products are there. */
+#include "inference/cuda/blocks.cuh"
 #include "inference/cuda/chunk_at.cuh"
 
 #define UNITS 4u /* heads of a block of threads */
@@ -111,31 +112,21 @@ LANE void put_query(const struct heads_call *a, const struct unit *u, const floa
 LANE void put_head(const struct heads_call *a, const struct unit *u, const struct chunk *to, uint32_t t, const float *x)
 {
     for (uint32_t first = 0; first < a->cache.blocks; first += WARP * PIECE / ARITH_BLOCK) {
-        uint32_t lane = threadIdx.x % WARP, b = first + lane / 8, i = lane % 8 * PIECE, bits = 0;
-        bool is_there = b < a->cache.blocks;
+        uint32_t lane = threadIdx.x % WARP, b = first + lane / 8, i = lane % 8 * PIECE, word;
+        bool is_there = b < a->cache.blocks, finite;
         float4 v = is_there ? *(const float4 *)(x + b * ARITH_BLOCK + i) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         const float e[PIECE] = {v.x, v.y, v.z, v.w};
-        uint32_t word = 0;
-        LANE_UNROLL
-        for (uint32_t j = 0; j < PIECE; j++)
-            bits = max(bits, arith_bits(e[j]) & 0x7FFFFFFFu);
-        LANE_UNROLL
-        for (int by = 4; by; by /= 2)
-            bits = max(bits, __shfl_xor_sync(ALL, bits, by));
-        float peak = arith_of_bits(bits), inverse = 127.0f / peak;
-        bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
+        float scale;
+        quantise_block<PIECE>(e, ARITH_BLOCK / PIECE, &word, &scale, &finite);
         if (!is_there)
             continue;
-        LANE_UNROLL
-        for (uint32_t j = 0; j < PIECE && !is_zero; j++)
-            word |= ((uint32_t)arith_round(e[j] * inverse) & 255u) << 8 * j;
         if (u->what == KEY)
             *(uint32_t *)(to->k + ops_key_at(b, t, i)) = word;
         LANE_UNROLL
         for (uint32_t j = 0; j < PIECE && u->what == VALUE; j++)
             to->v[ops_value_at(b, t, i + j)] = (int8_t)(word >> 8 * j);
         if (lane % 8 == 0)
-            (u->what == KEY ? to->ks : to->vs)[b * ARITH_CHUNK + t] = is_zero ? 0.0f : peak / 127.0f;
+            (u->what == KEY ? to->ks : to->vs)[b * ARITH_CHUNK + t] = scale;
         if (lane % 8 == 0 && !finite)
             lane_mark(a->marks.finite, a->marks.slot, u->row);
     }

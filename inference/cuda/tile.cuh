@@ -10,6 +10,7 @@
 #ifndef KITH_INFERENCE_CUDA_TILE_CUH
 #define KITH_INFERENCE_CUDA_TILE_CUH
 
+#include "inference/cuda/blocks.cuh"
 #include "inference/cuda/chunk_at.cuh"
 
 #define TILE_ROWS 16u
@@ -42,31 +43,24 @@ LANE struct tile_queries tile_queries_at(void *shared, uint32_t blocks)
     return q;
 }
 
-/* A warp quantises x[head] as row r; x NULL: a row of zeros. A lane has four neighbours, so that 8 lanes are a block. */
+/* A warp quantises x[head] as row r; x NULL: a row of zeros. A lane has four neighbours, so that 8 lanes are a block.
+ */
 LANE void tile_put_query(const struct tile_queries *q, uint32_t r, const float *x, uint32_t head, uint32_t blocks)
 {
     uint32_t lane = threadIdx.x % WARP;
     bool fine = true;
     for (uint32_t first = 0; first < blocks; first += 4) {
-        uint32_t i = first * ARITH_BLOCK + 4 * lane, b = first + lane / 8, bits = 0, word = 0;
-        float v[4];
-        LANE_UNROLL
-        for (uint32_t j = 0; j < 4; j++) {
-            v[j] = x && i + j < head ? x[i + j] : 0.0f;
-            bits = max(bits, arith_bits(v[j]) & 0x7FFFFFFFu);
-        }
-        LANE_UNROLL
-        for (int by = 4; by; by /= 2)
-            bits = max(bits, __shfl_xor_sync(ALL, bits, by));
-        float peak = arith_of_bits(bits), inverse = 127.0f / peak;
-        bool finite = arith_is_finite(peak), is_zero = !finite || peak < ARITH_TINY;
+        uint32_t i = first * ARITH_BLOCK + 4 * lane, b = first + lane / 8, word;
+        float v[4], scale;
+        bool finite;
         LANE_UNROLL
         for (uint32_t j = 0; j < 4; j++)
-            word |= ((uint32_t)arith_round(v[j] * inverse) & 255u) << 8 * j;
+            v[j] = x && i + j < head ? x[i + j] : 0.0f;
+        quantise_block<4>(v, 8, &word, &scale, &finite);
         if (b < blocks) {
-            q->q[r * tile_stride(blocks) + i / 4] = is_zero ? 0 : word;
+            q->q[r * tile_stride(blocks) + i / 4] = word;
             if (lane % 8 == 0)
-                q->s[r * blocks + b] = is_zero ? 0.0f : peak / 127.0f;
+                q->s[r * blocks + b] = scale;
         }
         fine = fine && finite;
     }
@@ -329,7 +323,8 @@ LANE void tile_sum_values(const struct tile_weighed<ROWS> *w, const struct tile_
 template <int ROWS, bool sees_all>
 LANE void tile_weigh(const float p[ROWS][4][4], const struct tile_piece *v, float out[ROWS][8])
 {
-    struct tile_weighed<ROWS> w = {};
+    struct tile_weighed<ROWS> w = {
+    };
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++)
         w.scale[r] = tile_weights<sees_all>(p[r], v->scale, w.low[r], w.high[r]);
