@@ -6,12 +6,11 @@
  * a job beside others is the job alone. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "inference/sched.h"
+#include "bench/talk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TOKENS   200u /* of an answer */
 #define PROMPT   16u
@@ -26,13 +25,6 @@ struct device {
 };
 
 static uint64_t device_us; /* spent in it */
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -105,7 +97,7 @@ static void unpin(struct device *d, void *p)
 /* A row's results by its position alone. */
 static enum err run(struct device *d, const struct device_batch *b, struct note *note)
 {
-    uint64_t before = now_us();
+    uint64_t before = talk_now_us();
     uint32_t vocab = d->model->vocab, embed = d->model->embed;
     (void)note;
     for (uint32_t c = 0; c < b->wanted; c++)
@@ -114,7 +106,7 @@ static enum err run(struct device *d, const struct device_batch *b, struct note 
         b->best[c] = (b->position[b->slot[c]] * 2654435761u >> 8) % vocab;
     for (uint32_t i = 0; i < b->kept; i++)
         memcpy(b->logits + (size_t)i * vocab, d->logits, vocab * sizeof(float));
-    device_us += now_us() - before;
+    device_us += talk_now_us() - before;
     return ERR_OK;
 }
 
@@ -138,7 +130,7 @@ struct heard {
 };
 
 struct stage {
-    struct sched *sched;
+    struct talk talk;
     struct heard heard[JOBS + 1];
     uint32_t tokens, over;
 };
@@ -149,8 +141,9 @@ static void give_up(const char *why)
     exit(1);
 }
 
-static void hear(struct stage *s, const struct wire_frame *f)
+static void hear(void *arg, const struct wire_frame *f)
 {
+    struct stage *s = arg;
     struct wire_token token;
     struct wire_done done;
     struct wire_verified verified;
@@ -169,53 +162,15 @@ static void hear(struct stage *s, const struct wire_frame *f)
     }
 }
 
-static void listen_to(struct stage *s, struct buf *out)
-{
-    struct wire_frame f;
-    size_t used;
-    while (wire_next(bytes_of_buf(out), false, &f, &used) == ERR_OK && used) {
-        hear(s, &f);
-        buf_drop(out, used);
-    }
-}
-
-static void say(struct stage *s, struct buf *frame)
-{
-    struct wire_frame f;
-    struct buf out = {0};
-    struct note note;
-    size_t used;
-    CHECK(wire_next(bytes_of_buf(frame), true, &f, &used) == ERR_OK && used == frame->n);
-    CHECK(sched_take(s->sched, &f, &out, &note) == ERR_OK);
-    listen_to(s, &out);
-    buf_clear(&out);
-    buf_clear(frame);
-}
-
-/* A request of so many tokens behind such a prompt. */
-static void make_request(struct buf *out, uint32_t prompt_n, uint32_t tokens, float temp)
-{
-    struct buf prompt = {0};
-    struct request r;
-    for (uint32_t i = 0; i < prompt_n; i++)
-        wire_put_id(&prompt, 3 + i * 37 % 400);
-    request_init(&r);
-    r.prompt = bytes_of_buf(&prompt);
-    r.tokens_max = tokens;
-    r.temp = temp;
-    request_put(out, &r);
-    buf_clear(&prompt);
-}
-
 static void run_jobs(struct stage *s, uint32_t n, uint32_t prompt_n, uint32_t tokens, float temp)
 {
     for (uint32_t i = 1; i <= n; i++) {
         struct buf request = {0}, frame = {0};
-        make_request(&request, prompt_n, tokens, temp);
+        talk_request(&request, prompt_n, tokens, temp);
         buf_reset(&s->heard[i].tokens);
         wire_add_run(&frame,
                      &(struct wire_run){.ask = i, .request = bytes_of_buf(&request), .endless = true, .draft = 1});
-        say(s, &frame);
+        talk_say(&s->talk, &frame);
         buf_clear(&request);
     }
     s->tokens = s->over = 0;
@@ -224,14 +179,10 @@ static void run_jobs(struct stage *s, uint32_t n, uint32_t prompt_n, uint32_t to
 /* All of it, timed but for the device, in microseconds. */
 static double finish(struct stage *s, uint32_t n)
 {
-    struct buf out = {0};
-    uint64_t start_us = now_us(), before = device_us;
-    while (s->over < n) {
-        sched_step(s->sched, &out);
-        listen_to(s, &out);
-    }
-    buf_clear(&out);
-    return (double)(now_us() - start_us - (device_us - before));
+    uint64_t start_us = talk_now_us(), before = device_us;
+    while (s->over < n)
+        talk_step(&s->talk);
+    return (double)(talk_now_us() - start_us - (device_us - before));
 }
 
 static void measure_jobs(struct stage *s, float temp, const char *how)
@@ -259,7 +210,7 @@ static void measure_prompt(struct stage *s, uint32_t n)
 static void measure_verify(struct stage *s, float temp, const char *how)
 {
     struct buf request = {0}, frame = {0};
-    make_request(&request, PROMPT, VERIFIED, temp);
+    talk_request(&request, PROMPT, VERIFIED, temp);
     run_jobs(s, 1, PROMPT, VERIFIED, temp);
     (void)finish(s, 1);
     wire_add_verify(&frame, &(struct wire_verify){.ask = 1,
@@ -267,7 +218,7 @@ static void measure_verify(struct stage *s, float temp, const char *how)
                                                   .tokens = bytes_of_buf(&s->heard[1].tokens),
                                                   .digest = s->heard[1].digest,
                                                   .endless = true});
-    say(s, &frame);
+    talk_say(&s->talk, &frame);
     s->over = 0;
     printf("verify   %8.1f us for %u tokens, %s\n", finish(s, 1), VERIFIED, how);
     buf_clear(&request);
@@ -282,23 +233,25 @@ int main(int argc, char **argv)
     struct devices devices = {.table = &table, .n = 1};
     struct wire_open o = {
         .root = {{1}}, .threads = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 2, .jobs = JOBS, .context = 8192};
+    s->talk.hear = hear;
+    s->talk.arg = s;
     CHECK(text64_set(&o.backend, "cuda"));
     if (argc < 2)
         give_up("usage: bench_host MODEL.gguf [THREADS]");
     enum err e = file_map(argv[1], &file, &note);
-    uint64_t start_us = now_us();
+    uint64_t start_us = talk_now_us();
     if (e == ERR_OK)
-        e = sched_open(&o, file, -1, &devices, now_us, &out, &s->sched, &note);
+        e = sched_open(&o, file, -1, &devices, talk_now_us, &out, &s->talk.sched, &note);
     if (e != ERR_OK)
         give_up(note.text);
-    printf("open     %8.1f ms for %.0f MB\n", (double)(now_us() - start_us) / 1e3, (double)file.n / 1e6);
+    printf("open     %8.1f ms for %.0f MB\n", (double)(talk_now_us() - start_us) / 1e3, (double)file.n / 1e6);
     buf_clear(&out);
     measure_jobs(s, 0, "greedy");
     measure_jobs(s, 0.8f, "sampled");
     measure_prompt(s, 4096);
     measure_verify(s, 0, "greedy");
     measure_verify(s, 0.8f, "sampled");
-    sched_close(s->sched);
+    sched_close(s->talk.sched);
     file_unmap(file);
     for (uint32_t i = 0; i <= JOBS; i++)
         buf_clear(&s->heard[i].tokens);

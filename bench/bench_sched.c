@@ -5,12 +5,11 @@
  * known of its beginning and without. Before a time is printed, the answers are compared: they are the same. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "inference/sched.h"
+#include "bench/talk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TOKENS 64 /* that the writer writes at least; the reader writes two */
 
@@ -24,26 +23,20 @@ struct heard {
 };
 
 struct stage {
-    struct sched *sched;
+    struct talk talk;
     struct heard heard[ASKS];
 };
 
-static uint64_t now_us(void)
+static void hear(void *arg, const struct wire_frame *f)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static void hear(struct stage *s, const struct wire_frame *f)
-{
+    struct stage *s = arg;
     struct wire_token token;
     struct wire_done done;
     struct wire_failed failed;
     if (f->type == WIRE_TOKEN && wire_read_token(f->body, &token)) {
         struct heard *h = &s->heard[token.ask];
-        h->first_us = h->n ? h->first_us : now_us();
-        h->at_us[h->n++ % 4096] = now_us();
+        h->first_us = h->n ? h->first_us : talk_now_us();
+        h->at_us[h->n++ % 4096] = talk_now_us();
     } else if (f->type == WIRE_DONE && wire_read_done(f->body, &done)) {
         s->heard[done.ask].is_over = true;
         s->heard[done.ask].digest = done.digest;
@@ -53,51 +46,13 @@ static void hear(struct stage *s, const struct wire_frame *f)
     }
 }
 
-static void listen_to(struct stage *s, struct buf *out)
-{
-    struct wire_frame f;
-    size_t used;
-    while (wire_next(bytes_of_buf(out), false, &f, &used) == ERR_OK && used) {
-        hear(s, &f);
-        buf_drop(out, used);
-    }
-}
-
-static void step(struct stage *s)
-{
-    struct buf out = {0};
-    sched_step(s->sched, &out);
-    listen_to(s, &out);
-    buf_clear(&out);
-}
-
-static void say(struct stage *s, struct buf *frame)
-{
-    struct wire_frame f;
-    struct buf out = {0};
-    struct note note;
-    size_t used;
-    CHECK(wire_next(bytes_of_buf(frame), true, &f, &used) == ERR_OK && used == frame->n);
-    CHECK(sched_take(s->sched, &f, &out, &note) == ERR_OK);
-    listen_to(s, &out);
-    buf_clear(&out);
-    buf_clear(frame);
-}
-
 static void ask(struct stage *s, uint64_t number, uint8_t scope, uint32_t prompt_n, uint32_t tokens)
 {
-    struct buf prompt = {0}, request = {0}, frame = {0};
-    struct request r;
-    for (uint32_t i = 0; i < prompt_n; i++)
-        wire_put_id(&prompt, 3 + i * 37 % 400);
-    request_init(&r);
-    r.prompt = bytes_of_buf(&prompt);
-    r.tokens_max = tokens;
-    request_put(&request, &r);
-    s->heard[number] = (struct heard){.start_us = now_us()};
+    struct buf request = {0}, frame = {0};
+    talk_request(&request, prompt_n, tokens, 0);
+    s->heard[number] = (struct heard){.start_us = talk_now_us()};
     wire_add_run(&frame, &(struct wire_run){.ask = number, .scope = {{scope}}, .request = bytes_of_buf(&request)});
-    say(s, &frame);
-    buf_clear(&prompt);
+    talk_say(&s->talk, &frame);
     buf_clear(&request);
 }
 
@@ -131,23 +86,23 @@ static void measure(struct stage *s, uint32_t prompt_n)
     struct buf frame = {0};
     ask(s, WRITER, 0, 8, 1000);
     while (s->heard[WRITER].n < TOKENS / 2)
-        step(s);
+        talk_step(&s->talk);
     print_gaps(&s->heard[WRITER], 0, "with nobody else");
     uint32_t from = s->heard[WRITER].n;
     ask(s, READER, 1, prompt_n, 2);
     while (!s->heard[READER].is_over)
-        step(s);
+        talk_step(&s->talk);
     print_gaps(&s->heard[WRITER], from, "while a prompt is read");
     printf("a prompt of %u tokens beside a writer: %.0f ms to its first token\n", prompt_n,
            first_ms(&s->heard[READER]));
     wire_add_cancel(&frame, &(struct wire_cancel){WRITER});
-    say(s, &frame);
+    talk_say(&s->talk, &frame);
     ask(s, ALONE, 0, prompt_n, 2);
     while (!s->heard[ALONE].is_over)
-        step(s);
+        talk_step(&s->talk);
     ask(s, AGAIN, 1, prompt_n, 2);
     while (!s->heard[AGAIN].is_over)
-        step(s);
+        talk_step(&s->talk);
     CHECK(hash_equal(&s->heard[READER].digest, &s->heard[ALONE].digest));
     CHECK(hash_equal(&s->heard[READER].digest, &s->heard[AGAIN].digest));
     printf("the same alone: %.0f ms; with its beginning known: %.0f ms\n", first_ms(&s->heard[ALONE]),
@@ -162,6 +117,8 @@ int main(int argc, char **argv)
     struct stage *s = mem_new(sizeof *s);
     struct wire_open o = {.root = {{1}}, .threads = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 2};
     uint32_t prompt_n = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 400;
+    s->talk.hear = hear;
+    s->talk.arg = s;
     CHECK(text64_set(&o.backend, "auto"));
     if (argc < 2 || prompt_n < 2) {
         fprintf(stderr, "bench_sched MODEL.gguf [PROMPT_TOKENS] [THREADS]\n");
@@ -169,14 +126,14 @@ int main(int argc, char **argv)
     }
     enum err e = file_map(argv[1], &file, &note);
     if (e == ERR_OK)
-        e = sched_open(&o, file, -1, NULL, now_us, &out, &s->sched, &note);
+        e = sched_open(&o, file, -1, NULL, talk_now_us, &out, &s->talk.sched, &note);
     if (e != ERR_OK) {
         fprintf(stderr, "bench_sched: %s\n", note.text);
         return 1;
     }
     buf_clear(&out);
     measure(s, prompt_n);
-    sched_close(s->sched);
+    sched_close(s->talk.sched);
     file_unmap(file);
     free(s);
     return 0;
