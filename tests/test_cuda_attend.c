@@ -201,7 +201,7 @@ static void compare_blocks(const struct cuda_input *in, uint32_t rows, const uin
     size_t bytes = cuda_blocks_bytes(in->n, in->cols);
     void *narrow = gpu_new(bytes), *wide = gpu_new(bytes);
     uint8_t *marks = gpu_new(rows);
-    struct cuda_input too = {in->n, in->cols, in->f, {0}, {0}};
+    struct cuda_input too = {.n = in->n, .cols = in->cols, .f = in->f};
     if (in->narrow.q)
         too.narrow = cuda_blocks_at(narrow, in->n, in->cols, false);
     if (in->wide.q)
@@ -248,7 +248,7 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     size_t scratch_bytes = cuda_attend_scratch(a, cols), blocks_bytes = cuda_blocks_bytes(n, cols);
     uint8_t *scratch = gpu_new(scratch_bytes + 64), *narrow = gpu_new(blocks_bytes), *wide = gpu_new(blocks_bytes);
     const struct cuda_room room = {scratch, gpu_new(cols * w->m.heads * sizeof(uint32_t))};
-    struct cuda_input in = {n, cols, out, {0}, {0}};
+    struct cuda_input in = {.n = n, .cols = cols, .f = out};
     memset(room.arrived, 0, cols * w->m.heads * sizeof(uint32_t));
     if (draw(3))
         in.narrow = cuda_blocks_at(narrow, n, cols, false);

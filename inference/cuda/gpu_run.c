@@ -53,12 +53,26 @@ static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t
     return in;
 }
 
+/* One column of which products make what they need themselves. */
+static struct cuda_input raw_input(const struct pass *t, const float *x, uint32_t n, const float *gain)
+{
+    return (struct cuda_input){
+        .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
+}
+
+static bool takes_normed(const struct cuda_matrix *w)
+{
+    return !w || !w->data || cuda_takes_normed(w);
+}
+
 /* The norm of the stream as input; the floats, where they are wanted, are in b.h. */
 static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
                                       const struct cuda_matrix *b, const struct cuda_matrix *c)
 {
     const struct model *m = t->m;
     float *h = t->d->b.h;
+    if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
+        return raw_input(t, t->x, m->embed, n->gain);
     struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
     const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
     if (has_blocks(&in))
@@ -68,12 +82,17 @@ static struct cuda_input normed_input(const struct pass *t, const struct gpu_nor
     return in;
 }
 
+static enum cuda_gate gate_of(const struct pass *t)
+{
+    const unsigned has = t->m->kind->has;
+    return has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+}
+
 /* What gate and up, [cols, n], come to as input of `w`. */
 static struct cuda_input gated_input(const struct pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
                                      const struct cuda_matrix *w)
 {
-    const unsigned has = t->m->kind->has;
-    const enum cuda_gate kind = has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+    const enum cuda_gate kind = gate_of(t);
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = blocks_of(t, b->gate, n, cols, w, NULL, NULL);
     if (has_blocks(&in))
@@ -171,8 +190,13 @@ static void mix(const struct pass *t, const struct gpu_layer *l)
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
     const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
-    cuda_multiply_together(t->d->stream, tasks, 2, &in);
-    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
+        cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
+        in = raw_input(t, b->gate, t->m->mix, NULL);
+    } else {
+        cuda_multiply_together(t->d->stream, tasks, 2, &in);
+        in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    }
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
