@@ -29,7 +29,7 @@ LANE float column_scale(const uint8_t *column, uint32_t b)
     return ((const float *)(column + 288))[b];
 }
 
-/* Where the column is to be normed: x[n], gain[n] and a sum. */
+/* Where the column is to be normed: x[n], gain[n] and the scale of the norm. */
 static inline size_t column_row_bytes(uint32_t n)
 {
     return (2 * (size_t)n + 4) * sizeof(float);
@@ -43,29 +43,26 @@ LANE void column_ask_row(const float *from, uint32_t n, float *to)
     lane_copy_end();
 }
 
-/* row: x[n] to come, gain[n] on its way, and room for a sum. A warp adds, which takes nearly all that a quarter of a
+/* row: x[n] to come, gain[n] on its way, and room for the scale. A warp adds, which takes nearly all that a quarter of a
  * processor issues; `quarter`: blocks that are on one processor should not take the same. */
-LANE struct norm_numbers column_norm(const struct product *p, float *row, uint32_t quarter)
+LANE void column_norm(const struct product *p, float *row, uint32_t quarter)
 {
     const uint32_t adds = quarter % min(4u, blockDim.x / WARP), lane = threadIdx.x % WARP;
     column_ask_row(p->f, p->n, row);
     lane_copy_wait<0>();
     __syncthreads();
-    return norm_measure<false>(p->raw.epsilon, p->n, [=](auto f) {
-        float *sum = row + 2 * p->n;
-        if (threadIdx.x / WARP == adds) {
-            float stripe = lane_fold(lane < ARITH_LANES ? add_stripe(row, p->n, 0.0f, f) : 0.0f);
-            if (lane == 0)
-                *sum = stripe;
-        }
-        __syncthreads();
-        return *sum;
-    });
+    if (threadIdx.x / WARP == adds) {
+        const struct norm_numbers m = norm_measure<false>(p->raw.epsilon, p->n, [=](auto f) {
+            return lane_fold(lane < ARITH_LANES ? add_stripe(row, p->n, 0.0f, f) : 0.0f);
+        });
+        if (lane == 0)
+            row[2 * p->n] = m.scale;
+    }
+    __syncthreads();
 }
 
-/* A run of a column that comes as it is, or is normed (row, m), to shared memory. */
-template <class F>
-LANE void column_make(const struct product *p, const float *row, struct norm_numbers m, uint32_t r, uint8_t *column)
+/* A run of a column that comes as it is, or is normed (row), to shared memory. */
+template <class F> LANE void column_make(const struct product *p, const float *row, uint32_t r, uint8_t *column)
 {
     const uint32_t lanes = F::is_narrow ? ARITH_BLOCK / LANE_ELEMENTS : WARP, lane = threadIdx.x % WARP,
                    from = r * ARITH_RUN + lane * LANE_ELEMENTS, left = p->n > from ? p->n - from : 0;
@@ -75,6 +72,7 @@ LANE void column_make(const struct product *p, const float *row, struct norm_num
     bool is_finite;
     load_elements((p->raw.gain ? row : p->f) + from, left, p->n % 4 == 0, v);
     if (p->raw.gain) {
+        const struct norm_numbers m = {0.0f, row[2 * p->n]};
         load_elements(row + p->n + from, left, true, gain);
         LANE_UNROLL
         for (uint32_t i = 0; i < LANE_ELEMENTS; i++)

@@ -20,17 +20,11 @@ template <class F, bool is_wide> struct one {
                                          : 2,
                               blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? ONE_WARPS : 6) * (is_wide ? room : 1);
 };
-#define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory */
+#define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory, and two totals */
 static size_t one_shared(uint32_t warps, uint32_t normed_n)
 {
-    return warps * COLUMN_BYTES + ROUND * WARP * sizeof(float) + (normed_n ? column_row_bytes(normed_n) : 0);
+    return warps * COLUMN_BYTES + (ROUND + 2) * WARP * sizeof(float) + (normed_n ? column_row_bytes(normed_n) : 0);
 }
-/* The run of a row, its codes apart. */
-template <class F> struct lane_quads {
-    uint32_t quad[RUN_BLOCKS][8];
-    uint32_t scale[4], min[4]; /* wide formats: as run_subs has them */
-};
-
 /* Sum of w q over a half of block b. */
 template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *column, uint32_t b, uint32_t half)
 {
@@ -43,14 +37,17 @@ template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *colu
 }
 
 /* The run with a column: the terms of its blocks from left to right. */
-template <class F>
-LANE float run_narrow(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint8_t *column)
 {
     float run = 0.0f;
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        uint32_t quad[8];
+        if (F::has_table) /* keeps the compiler from asking for all of the column at once, into memory */
+            __syncwarp();
+        run_quads<F>(w, b, quad);
         float s = column_scale(column, b);
-        int sum = half_sum<F>(q->quad[b], column, b, 0) + half_sum<F>(q->quad[b], column, b, 1);
+        int sum = half_sum<F>(quad, column, b, 0) + half_sum<F>(quad, column, b, 1);
         run = run + (run_scale<F>(w, b) * s) * (float)sum;
         if constexpr (F::has_min) {
             int mins = column_sum(column, 2 * b) + column_sum(column, 2 * b + 1);
@@ -60,22 +57,25 @@ LANE float run_narrow(const struct lane_run<F> *w, const struct lane_quads<F> *q
     return run;
 }
 
-template <class F>
-LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_t *column)
 {
     const uint32_t halves = F::sub == 32 ? 2 : 1; /* of 16 under one scale */
+    uint32_t scale[4], min[4], quad[8];
+    run_subs<F>(w, scale, min);
     int sum = 0, mins = 0;
     LANE_UNROLL
     for (uint32_t j = 0; j < F::subs; j++) {
         int part = 0, part_q = 0;
         LANE_UNROLL
         for (uint32_t h = halves * j; h < halves * (j + 1); h++) {
-            part += half_sum<F>(q->quad[h / 2], column, h / 2, h % 2);
+            if (h % 2 == 0)
+                run_quads<F>(w, h / 2, quad);
+            part += half_sum<F>(quad, column, h / 2, h % 2);
             part_q += column_sum(column, h);
         }
-        sum += sub_scale<F>(q->scale, j) * part;
+        sum += sub_scale<F>(scale, j) * part;
         if constexpr (F::has_min)
-            mins += byte_of(q->min, j) * part_q;
+            mins += byte_of(min, j) * part_q;
     }
     float s = column_scale(column, 0), run = 0.0f + (run_scale<F>(w, 0) * s) * (float)sum;
     if constexpr (F::has_min)
@@ -93,16 +93,10 @@ template <class F> LANE const uint8_t *run_at(const struct product *p, const uin
  * registers are free for what comes. */
 template <class F> LANE float one_run(const struct lane_run<F> &w, const uint8_t *column)
 {
-    struct lane_quads<F> q;
-    LANE_UNROLL
-    for (uint32_t b = 0; b < RUN_BLOCKS; b++)
-        run_quads<F>(&w, b, q.quad[b]);
-    if constexpr (F::is_narrow) {
-        return run_narrow<F>(&w, &q, column);
-    } else {
-        run_subs<F>(&w, q.scale, q.min);
-        return run_wide<F>(&w, &q, column);
-    }
+    if constexpr (F::is_narrow)
+        return run_narrow<F>(&w, column);
+    else
+        return run_wide<F>(&w, column);
 }
 
 /* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
@@ -168,6 +162,12 @@ template <class F> LANE void load_ahead(const struct product *p, struct lane_run
         lane_fetch(p->later + (size_t)at * later, later);
 }
 
+/* The column of the result. */
+LANE uint32_t product_pick(const struct product *p)
+{
+    return p->chosen ? blockIdx.z : 0;
+}
+
 /* A row of gate and up. */
 LANE void put_gated(const struct product *p, uint32_t row, float gate, float up)
 {
@@ -186,45 +186,45 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
     const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP,
                    matrices = p.is_gated ? 2 : 1, round = ROUND / matrices;
     uint8_t *column = shared + warp * COLUMN_BYTES;
-    float *sums = (float *)(shared + warps * COLUMN_BYTES), *row = sums + ROUND * WARP, total = 0.0f, up = 0.0f;
-    struct norm_numbers norm = {0.0f, 0.0f};
+    float *sums = (float *)(shared + warps * COLUMN_BYTES), *total = sums + ROUND * WARP, *row = total + 2 * WARP;
     struct lane_run<F> w;
     if (p.raw.gain)
         column_ask_row(p.raw.gain, p.n, row + p.n);
     load_ahead<F>(&p, &w);
     lane_wait();
     lane_next(); /* what follows finds room only where blocks have ended, or is small */
-    const struct product_part part = product_part_of(&p);
+    const uint8_t *weights = product_part_of(&p).w;
     if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
     if (p.raw.gain)
-        norm = column_norm(&p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p.processors);
+        column_norm(&p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p.processors);
     for (uint32_t first = 0; first < p.runs; first += round) {
-        uint32_t end = min(p.runs, first + round);
-        for (uint32_t r = first + warp; r < end; r += warps) {
+        LANE_UNROLL_BY(1)
+        for (uint32_t r = first + warp; r < min(p.runs, first + round); r += warps) {
             LANE_UNROLL_BY(1)
             for (uint32_t m = 0; m < matrices; m++) {
                 if (m || r != warp || p.chosen)
-                    run_load<F>(&w, run_at<F>(&p, m ? p.more[0].w : part.w, r), lane);
+                    run_load<F>(&w, run_at<F>(&p, m ? p.more[0].w : weights, r), lane);
                 __syncwarp();
                 if (m == 0 && p.raw.is)
-                    column_make<F>(&p, row, norm, r, column);
+                    column_make<F>(&p, row, r, column);
                 else if (m == 0)
-                    column_load<F>(&p.in, (size_t)product_from(&p, part.first) * p.runs + r, lane, column);
+                    column_load<F>(&p.in, (size_t)product_from(&p, product_pick(&p)) * p.runs + r, lane, column);
                 __syncwarp();
                 sums[(m * round + r - first) * WARP + lane] = one_run<F>(w, column);
             }
         }
         __syncthreads();
-        if (warp == 0)
-            total = add_sums(sums + lane, end - first, total);
-        if (warp == 0 && p.is_gated)
-            up = add_sums(sums + round * WARP + lane, end - first, up);
+        LANE_UNROLL_BY(1)
+        for (uint32_t m = 0; m < matrices && warp == 0; m++)
+            total[m * WARP + lane] = add_sums(sums + m * round * WARP + lane, min(p.runs - first, round),
+                                              first ? total[m * WARP + lane] : 0.0f);
         __syncthreads();
     }
     const uint32_t at = blockIdx.x * WARP + lane;
     if (warp == 0 && at < product_matrix_of(&p).rows)
-        p.is_gated ? put_gated(&p, at, total, up) : product_put(&p, part.first, at, total);
+        p.is_gated ? put_gated(&p, at, total[lane], total[WARP + lane])
+                   : product_put(&p, product_pick(&p), at, total[lane]);
 }
 
 static size_t shared_of(const struct product *p, uint32_t warps)
