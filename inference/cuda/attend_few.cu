@@ -80,7 +80,22 @@ LANE uint32_t query_of(const struct few_call *a, struct cuda_stretch s, struct a
     return (s.before + row / h.count) * a->all.a.heads + h.head + row % h.count;
 }
 
-/* Of a fresh column: a warp's room to turn a head. */
+/* What is known of a fresh column before its heads are there. */
+struct fresh {
+    uint32_t row, position;
+    struct angles angles;
+};
+
+LANE struct fresh fresh_of(const struct few_call *a)
+{
+    struct fresh f;
+    f.row = a->all.marks.slot[0];
+    f.position = a->fresh.cache.position[f.row];
+    f.angles = early_angles(&a->fresh, f.row, a->fresh.turn.pairs != 0);
+    return f;
+}
+
+/* A warp's room to turn a head. */
 LANE float *turning(const struct few_call *a)
 {
     LANE_SHARED(unsigned char, memory);
@@ -89,35 +104,35 @@ LANE float *turning(const struct few_call *a)
 
 /* Key and value into the chunk that ends with them, by a warp each; the block has not asked for it yet. Of several
  * parts of the heads that share them each does it, since each reads them. */
-LANE void keep_fresh(const struct few_call *a, const struct few_tile *tile, const struct angles *early,
+LANE void keep_fresh(const struct few_call *a, const struct few_tile *tile, const struct fresh *f,
                      const struct chunk *chunk)
 {
-    const uint32_t row = a->all.marks.slot[0], position = a->fresh.cache.position[row], warp = threadIdx.x / WARP;
-    if (position / ARITH_CHUNK != tile->chunk)
+    const uint32_t warp = threadIdx.x / WARP;
+    if (f->position / ARITH_CHUNK != tile->chunk)
         return;
     if (warp < 2) {
         const struct unit u =
-            unit_of(&a->fresh, row, a->fresh.heads + warp * a->fresh.cache.heads_kv + tile->heads.head_kv);
-        turn_unit(&a->fresh, &u, early, turning(a));
-        put_head(&a->fresh, &u, chunk, position % ARITH_CHUNK, turning(a));
+            unit_of(&a->fresh, f->row, a->fresh.heads + warp * a->fresh.cache.heads_kv + tile->heads.head_kv);
+        turn_unit(&a->fresh, &u, &f->angles, turning(a));
+        put_head(&a->fresh, &u, chunk, f->position % ARITH_CHUNK, turning(a));
     }
     __syncthreads();
 }
 
 LANE void put_fresh_queries(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
-                            const struct angles *early)
+                            const struct fresh *f)
 {
     for (uint32_t r = threadIdx.x / WARP; r < tile->heads.count; r += QUARTERS) {
-        const struct unit u = unit_of(&a->fresh, a->all.marks.slot[0], tile->heads.head + r);
+        const struct unit u = unit_of(&a->fresh, f->row, tile->heads.head + r);
         __syncwarp();
-        turn_unit(&a->fresh, &u, early, turning(a));
+        turn_unit(&a->fresh, &u, &f->angles, turning(a));
         tile_put_query(q, r, turning(a), a->all.a.head, a->all.blocks);
     }
 }
 
 template <int ROWS, bool is_fresh>
 LANE void put_parts(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
-                    const struct angles *early, const struct chunk *chunk)
+                    const struct fresh *fresh, const struct chunk *chunk)
 {
     __shared__ struct quarter_board<ROWS> board;
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
@@ -125,7 +140,7 @@ LANE void put_parts(const struct few_call *a, const struct tile_queries *q, cons
     float s[ROWS][4] = {}, p[ROWS][4][4], o[ROWS][8];
     struct chunk here = quarter_chunk_at(q, blocks);
     if (is_fresh)
-        keep_fresh(a, tile, early, chunk);
+        keep_fresh(a, tile, fresh, chunk);
     quarter_ask(chunk, blocks, &here);
     struct quarter_keys keys = quarter_fetch(chunk, 0, blocks);
     struct tile_view view[ROWS];
@@ -133,7 +148,7 @@ LANE void put_parts(const struct few_call *a, const struct tile_queries *q, cons
     uint32_t at[ROWS];
     views_of<ROWS>(&a->all, tile, view);
     if (is_fresh)
-        put_fresh_queries(a, q, tile, early);
+        put_fresh_queries(a, q, tile, fresh);
     else
         attend_put_queries<1>(&a->all, q, tile->stretch, tile->heads, 0, rows, warp, QUARTERS);
     lane_copy_wait<1>();
@@ -355,9 +370,9 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const str
     tile.end = min(tile.end, tile.first + a.wave);
     tile.k = blockIdx.x;
     tile.chunk = tile.first + tile.k;
-    struct angles early = {};
+    struct fresh fresh = {};
     if (is_fresh)
-        early = early_angles(&a.fresh, a.all.marks.slot[0], a.fresh.turn.pairs != 0);
+        fresh = fresh_of(&a);
     bool sees = tile.chunk < tile.end;
     if (sees) {
         uint32_t table = a.all.cache.table[a.all.marks.slot[tile.stretch.first]];
@@ -370,7 +385,7 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const str
         return;
     if (threadIdx.x == 0)
         kept = tile;
-    put_parts<ROWS, is_fresh>(&a, &q, &tile, &early, &chunk);
+    put_parts<ROWS, is_fresh>(&a, &q, &tile, &fresh, &chunk);
     if (arrive(&a, &kept))
         combine(&a, &kept, (float *)memory);
 }
