@@ -22,15 +22,14 @@ static void begin_piece(struct engine *e, struct engine_row *row, uint32_t from,
 static void embed_text(struct engine *e, const uint32_t *ids, uint32_t n, float *x)
 {
     const struct model *m = e->m;
-    const struct ops_weight *tokens = &m->embedding, *places = &m->positions, *types = &m->types;
     for (uint32_t i = 0; i < n; i++) {
         float *row = x + (size_t)i * m->embed;
-        quant_read_row(tokens->type, tokens->data + ids[i] * tokens->row_bytes, m->embed, row);
-        if (types->data) {
-            quant_read_row(types->type, types->data, m->embed, e->h);
+        engine_read_row(e, &m->embedding, ids[i], row);
+        if (m->types.data) {
+            engine_read_row(e, &m->types, 0, e->h);
             e->ops->add(row, e->h, m->embed);
         }
-        quant_read_row(places->type, places->data + i * places->row_bytes, m->embed, e->h);
+        engine_read_row(e, &m->positions, i, e->h);
         e->ops->add(row, e->h, m->embed);
     }
     engine_norm(e, &m->embedding_norm, x, m->embed, x, n);

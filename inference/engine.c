@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inference/attention.h"
+#include "inference/pack.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,11 @@
 static size_t max_of(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 static void new_ropes(struct engine *e)
@@ -42,6 +48,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->m = m;
     e->ops = o->ops;
     e->batch_max = o->batch_max;
+    e->logits_most = o->logits_max ? (uint32_t)min_of(o->logits_max + LOGITS_ROWS, n) : o->batch_max;
     e->context = o->context && o->context < m->context ? o->context : m->context;
     e->pool = pool_new(o->threads);
     e->pages = pages_new(cache_page_bytes(m));
@@ -119,8 +126,7 @@ uint64_t engine_bytes(const struct engine *e)
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix;
-    uint64_t logits = e->batch_max < 2 * LOGITS_ROWS ? e->batch_max : 2 * LOGITS_ROWS; /* as sched_batch.c has them */
-    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + logits * vocab * 4 +
+    return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max);
 }
 
@@ -197,14 +203,21 @@ void engine_trim(struct engine *e, uint64_t idle_bytes_max)
 
 /* -- a batch -- */
 
+void engine_read_row(const struct engine *e, const struct ops_weight *w, uint32_t row, float *out)
+{
+    if (w->packed && e->ops->wants_packed && !e->devices)
+        pack_read_row(quant_format(w->type), w->packed, w->n, row, out);
+    else
+        quant_read_row(w->type, w->data + (size_t)row * w->row_bytes, w->n, out);
+}
+
 static void enter_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
     const struct model *m = e->m;
-    const struct ops_weight *w = &m->embedding;
     for (size_t c = first; c < end; c++) {
         float *x = e->x + c * m->embed;
-        quant_read_row(w->type, w->data + e->rows[c].token * w->row_bytes, m->embed, x);
+        engine_read_row(e, &m->embedding, e->rows[c].token, x);
         if (m->kind->has & HAS_EMBED_SCALE)
             e->ops->scale(x, m->embed_scale, m->embed);
         e->slot[c] = (uint32_t)c;
@@ -272,7 +285,8 @@ void engine_reserve_logits(struct engine *e, uint32_t rows)
     if (e->devices)
         engine_devices_unpin_logits(e);
     free(e->logits);
-    e->logits_rows = rows + rows / 2 < e->batch_max ? rows + rows / 2 : e->batch_max;
+    CHECK(rows <= e->logits_most);
+    e->logits_rows = (uint32_t)min_of(rows + rows / 2, e->logits_most);
     e->logits = mem_array((size_t)e->logits_rows * e->m->vocab, sizeof *e->logits);
     if (e->devices)
         engine_devices_pin(e);
@@ -304,36 +318,45 @@ static void look_part(void *arg, size_t first, size_t end)
     }
 }
 
-/* Where the piece of those that go on which begins at `first` ends, and whether it has logits to be kept. */
-static size_t piece_end(const struct engine *e, size_t first, size_t told, bool *kept)
+/* How many of the first `told` rows that go on keep their logits. */
+static size_t count_kept(const struct engine *e, size_t told)
 {
-    size_t end = told - first < LOGITS_ROWS ? told : first + LOGITS_ROWS;
-    *kept = false;
-    for (size_t c = first; c < end; c++)
-        *kept = *kept || !e->rows[e->slot[c]].best_only;
-    return end;
+    size_t kept = 0;
+    for (size_t c = 0; c < told; c++)
+        kept += !e->rows[e->slot[c]].best_only;
+    return kept;
+}
+
+/* Of a piece the logits that are kept, to its front. How many they are. */
+static size_t gather_kept(struct engine *e, const struct looking *t, size_t end)
+{
+    const size_t vocab = e->m->vocab;
+    size_t kept = 0;
+    for (size_t c = t->first; c < end; c++) {
+        struct engine_row *r = &e->rows[e->slot[c]];
+        if (r->best_only)
+            continue;
+        float *to = t->logits + kept++ * vocab;
+        if (to != r->logits)
+            memcpy(to, r->logits, vocab * sizeof *to);
+        r->logits = to;
+    }
+    return kept;
 }
 
 /* Logits of the first `told` rows that go on, in pieces: those of which only the largest is asked for share memory. */
 static void tell(struct engine *e, size_t told)
 {
-    const size_t vocab = e->m->vocab;
-    size_t room = told < LOGITS_ROWS ? told : LOGITS_ROWS, at = 0;
-    bool kept;
-    for (size_t c = 0; c < told;) {
-        size_t end = piece_end(e, c, told, &kept);
-        room += kept ? end - c : 0;
-        c = end;
-    }
-    engine_reserve_logits(e, (uint32_t)(room < told ? room : told));
+    size_t room = count_kept(e, told) + LOGITS_ROWS, at = 0;
+    engine_reserve_logits(e, (uint32_t)min_of(room, told));
     for (size_t c = 0, end; c < told; c = end) {
-        end = piece_end(e, c, told, &kept);
-        struct looking t = {e, c, e->logits + at * vocab};
+        end = min_of(told, c + LOGITS_ROWS);
+        struct looking t = {e, c, e->logits + at * e->m->vocab};
         struct ops_input in = engine_input(e, e->hidden + c * e->m->embed, e->m->embed, end - c, e->slot + c,
                                            &e->m->output.w, NULL, NULL);
         engine_product(e, &e->m->output, &in, t.logits);
         pool_run(e->pool, end - c, 1, look_part, &t);
-        at += kept ? end - c : 0;
+        at += gather_kept(e, &t, end);
     }
 }
 

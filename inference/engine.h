@@ -29,9 +29,10 @@ typedef void (*engine_lost_fn)(void *arg, const struct note *why);
 struct engine_options {
     const struct model *model; /* outlives the engine */
     const struct ops *ops;
-    unsigned threads;   /* 1..THREADS_MAX */
-    uint32_t batch_max; /* rows of a call, 1..BATCH_MAX */
-    uint32_t context;   /* positions of a sequence at most; 0: the model's */
+    unsigned threads;    /* 1..THREADS_MAX */
+    uint32_t batch_max;  /* rows of a call, 1..BATCH_MAX */
+    uint32_t logits_max; /* ... of which so many keep their logits at most (neither no_logits nor best_only); 0: all */
+    uint32_t context;    /* positions of a sequence at most; 0: the model's */
     /* For a model that writes: devices in the order of their layers, the last with the output; layers before the first
      * one's are evaluated here. */
     const struct engine_device *devices;

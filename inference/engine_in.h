@@ -34,7 +34,8 @@ struct engine {
     float *back;          /* [embed] what a branch adds */
     float *hidden;
     float *logits;        /* [logits_rows, vocab] */
-    uint32_t logits_rows; /* as many as were needed so far */
+    uint32_t logits_rows; /* as many as were needed so far, */
+    uint32_t logits_most; /* ... and may be */
     void *narrow, *wide;  /* the inputs of products in blocks, ops_blocks_bytes each */
     uint32_t *position;   /* of each row in its sequence */
     uint32_t *slot;       /* rows of the batch that still go on, in the last layer */
@@ -84,6 +85,9 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, s
 size_t engine_layer(struct engine *e, uint32_t layer);
 
 /* -- engine.c -- */
+/* out[w->n] = a row of weights as it is. What is packed is read there, so that its pages of the file need not be in
+ * memory; with devices perhaps nothing was packed yet. */
+void engine_read_row(const struct engine *e, const struct ops_weight *w, uint32_t row, float *out);
 /* The embeddings of the batch's tokens into e->x. */
 void engine_enter(struct engine *e);
 /* Of the `cols` rows that go on, how many want logits, too: the others stand behind them. */

@@ -165,6 +165,9 @@ void model_free(struct model *m)
         return;
     for (uint32_t i = 0; m->layer && i < m->layers; i++)
         free(m->layer[i].expert);
+    for (size_t i = 0; i < m->vectors_n; i++)
+        free(m->vectors[i]);
+    free(m->vectors);
     free(m->layer);
     free(m);
 }

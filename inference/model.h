@@ -105,6 +105,8 @@ struct model {
     struct model_product output;   /* [vocab, embed]; the embedding where the file has none; nothing in an encoder */
     struct model_norm output_norm; /* [embed]; none in an encoder */
     struct model_layer *layer;     /* [layers] */
+    float **vectors; /* what gains, biases and factors point to: copies, so that their pages of the file can go */
+    size_t vectors_n;
 };
 
 /* It continues texts; if not, it only makes vectors of them (engine_embed). */

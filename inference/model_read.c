@@ -1,6 +1,8 @@
 /* Keys and tensors of a stranger's file, each checked before it is used. */
 #include "inference/model_read.h"
 
+#include "base/mem.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -248,16 +250,21 @@ const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
     const struct gguf_tensor *t = find(r, name);
     if (!t || !has_shape(r, t, n, 1, 1))
         return NULL;
-    if (t->type != GGUF_TENSOR_F32 || (uintptr_t)t->data.p % _Alignof(float)) {
-        r->e = note_set(r->note, ERR_UNSUPPORTED, "tensor %s must be F32 and aligned", t->name);
+    if (t->type != GGUF_TENSOR_F32) {
+        r->e = note_set(r->note, ERR_UNSUPPORTED, "tensor %s is %s, only F32 runs here", t->name,
+                        gguf_tensor_type_name(t->type));
         return NULL;
     }
     if (!is_finite(r, t, t->data.p, (size_t)n)) {
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
         return NULL;
     }
+    float *copy = mem_array((size_t)n, sizeof *copy);
+    quant_read_row(t->type, t->data.p, (size_t)n, copy);
+    r->m->vectors = mem_resize(r->m->vectors, r->m->vectors_n + 1, sizeof *r->m->vectors);
+    r->m->vectors[r->m->vectors_n++] = copy;
     r->m->parameters += n;
-    return (const float *)(const void *)t->data.p;
+    return copy;
 }
 
 /* A tensor that was not asked for (a bias, a norm, a feature of another family) would have changed the answer: better

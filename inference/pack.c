@@ -106,6 +106,91 @@ static void put_run(const struct quant_format *f, const uint8_t *row, size_t blo
     }
 }
 
+/* -- and back -- */
+
+static uint32_t word_at(const uint8_t *p, unsigned shift, uint32_t mask)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v >> shift & mask;
+}
+
+/* What put_codes has put. */
+static void get_codes(unsigned bits, const uint8_t *slab, size_t r, uint8_t *code)
+{
+    const uint8_t *row = slab + 4 * r, *pairs = row + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
+    for (unsigned g = 0; g < 8; g++) {
+        uint32_t q = 0;
+        if (bits == 8)
+            q = word_at(row + 64 * g, 0, UINT32_MAX);
+        else if (bits >= 4)
+            q = word_at(row + 64 * (g % 4), g / 4 * 4, 0x0F0F0F0Fu);
+        if (bits == 6 || bits <= 3)
+            q |= word_at(pairs + 64 * (g / 4), g % 4 * 2, 0x03030303u) << (bits == 6 ? 4 : 0);
+        if (bits == 5 || bits == 3)
+            q |= word_at(ones, g, 0x01010101u) << (bits - 1);
+        memcpy(code + 4 * g, &q, sizeof q);
+    }
+}
+
+static const uint8_t *get_sixes(const uint8_t *at, size_t subs, size_t r, uint8_t *value)
+{
+    const uint8_t *high = at + subs / 2 * 16;
+    for (size_t j = 0; j < subs; j++)
+        value[j] = (uint8_t)((at[j % (subs / 2) * 16 + r] >> (j / (subs / 2) * 4) & 15) |
+                             (high[j / 4 * 16 + r] >> (j % 4 * 2) & 3) << 4);
+    return high + subs / 4 * 16;
+}
+
+static void get_scales(const struct quant_format *f, const uint8_t *at, size_t r, struct quant_block *b)
+{
+    size_t subs = f->block / f->sub;
+    uint8_t value[QUANT_SUBS_MAX];
+    if (f->scale_bits == 6) {
+        at = get_sixes(at, subs, r, value);
+        if (f->has_min)
+            get_sixes(at, subs, r, b->min);
+    } else {
+        for (size_t j = 0; j < subs; j++) {
+            value[j] = at[16 * j + r] & (f->scale_bits == 4 ? 15 : 255);
+            b->min[j] = at[16 * j + r] >> 4; /* of 4 bits; others have none */
+        }
+    }
+    for (size_t j = 0; j < subs; j++)
+        b->scale[j] = (int8_t)(value[j] - f->scale_under);
+}
+
+/* Row r of a run of `blocks` x 32 elements. */
+static void read_run(const struct quant_format *f, const uint8_t *run, size_t blocks, size_t r, float *out)
+{
+    const bool narrow = f->input == QUANT_NARROW;
+    const size_t halves = narrow ? blocks : 1;
+    const uint8_t *slab = run + pack_head_bytes(f, blocks), *m = run + 32 * halves;
+    struct quant_block b = {0};
+    memset(b.scale, 1, sizeof b.scale);
+    memset(b.min, f->has_min, sizeof b.min);
+    for (size_t i = 0; i < halves; i++, out += f->block) {
+        b.d = arith_half(load_le16(run + 32 * i + 2 * r));
+        if (f->has_min)
+            b.m = narrow ? arith_half(load_le16(m + 32 * i + 2 * r)) : -arith_half(load_le16(m + 2 * r));
+        if (f->scale_bits)
+            get_scales(f, m + (f->has_min ? 32 : 0), r, &b);
+        for (size_t k = 0; k < f->block / ARITH_BLOCK; k++, slab += pack_slab_bytes(f))
+            get_codes(f->bits, slab, r, b.code + ARITH_BLOCK * k);
+        quant_block_values(f, &b, out);
+    }
+}
+
+void pack_read_row(const struct quant_format *f, const uint8_t *matrix, size_t n, uint64_t row, float *out)
+{
+    const uint8_t *run = matrix + row / PACK_ROWS * pack_tile_bytes(f, n);
+    for (size_t from = 0; from < n; from += ARITH_RUN) {
+        size_t blocks = min_of(n - from, ARITH_RUN) / ARITH_BLOCK;
+        read_run(f, run, blocks, row % PACK_ROWS, out + from);
+        run += pack_run_bytes(f, blocks);
+    }
+}
+
 /* -- tiles -- */
 
 static void put_tile(const struct quant_format *f, const uint8_t *data, size_t n, size_t rows, uint8_t *out)

@@ -53,6 +53,9 @@ size_t pack_tile_bytes(const struct quant_format *f, size_t n);
 /* A matrix of so many rows. */
 uint64_t pack_matrix_bytes(const struct quant_format *f, size_t n, uint64_t rows);
 
+/* out[n] = row `row` of a packed matrix, the values that quant_read_row gives. */
+void pack_read_row(const struct quant_format *f, const uint8_t *matrix, size_t n, uint64_t row, float *out);
+
 /* The packed form of all tensors of a file that have one, in one piece of memory; the matrices of a tensor of three
  * dimensions one behind the other. */
 struct pack;

@@ -218,13 +218,18 @@ static void scale_codes(const struct quant_format *f, const struct quant_block *
         out[i] = out[i] + m;
 }
 
+void quant_block_values(const struct quant_format *f, const struct quant_block *b, float *out)
+{
+    for (size_t i = 0; i < f->block; i += 16)
+        scale_codes(f, b, i, out + i);
+}
+
 static void read_blocks(const struct quant_format *f, const uint8_t *row, size_t n, float *out)
 {
     struct quant_block b;
     for (size_t at = 0; at < n; at += f->block, row += f->bytes) {
         quant_read_block(f, row, &b);
-        for (size_t i = 0; i < f->block; i += 16)
-            scale_codes(f, &b, i, out + at + i);
+        quant_block_values(f, &b, out + at);
     }
 }
 

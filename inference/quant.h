@@ -93,7 +93,9 @@ bool quant_is_supported(enum gguf_tensor_type type);
 bool quant_is_blocked(enum gguf_tensor_type type);
 /* Bytes of a row of n elements, n a multiple of the format's block. */
 size_t quant_row_bytes(enum gguf_tensor_type type, size_t n);
-/* out[n] = (d * float(scale * weight)) + m * float(min), how a token's embedding is read. */
+/* out[f->block] = (d * float(scale * weight)) + m * float(min), how a token's embedding is read. */
+void quant_block_values(const struct quant_format *f, const struct quant_block *b, float *out);
+/* A row of n of them, from its bytes in the file. */
 void quant_read_row(enum gguf_tensor_type type, const uint8_t *row, size_t n, float *out);
 /* Every scale and weight of `n` elements is finite. */
 bool quant_is_finite(enum gguf_tensor_type type, const uint8_t *p, size_t n);

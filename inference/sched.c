@@ -165,20 +165,30 @@ static void say_opened(const struct sched *s, struct buf *out)
     wire_add_opened(out, &o);
 }
 
-/* Devices like longer batches, and more jobs. */
 static bool has_devices(const struct wire_open *o, const struct devices *devices)
 {
     return devices && devices->n && sched_wants_devices(o);
 }
 
-static uint32_t batch_of(const struct wire_open *o, const struct devices *devices)
+static uint32_t device_batch(const struct devices *devices)
 {
     struct device_facts facts;
     struct note ignored;
-    if (o->batch || !has_devices(o, devices))
-        return o->batch ? o->batch : BATCH_DEFAULT;
     bool is_large = devices->table->describe(0, &facts, &ignored) == ERR_OK && facts.total_bytes >= LARGE_BYTES;
     return is_large ? BATCH_LARGE : BATCH_DEVICE;
+}
+
+/* How many rows and jobs at once, where that is not said: devices like longer batches, and more jobs. */
+static void set_sizes(struct sched *s, const struct wire_open *o, const struct devices *devices,
+                      struct engine_options *eo)
+{
+    const uint32_t drafts = DRAFT_MAX + 1;
+    eo->batch_max = o->batch ? o->batch : devices ? device_batch(devices) : BATCH_DEFAULT;
+    s->slots = o->jobs ? o->jobs : devices ? SLOTS_DEVICE : SLOTS_DEFAULT;
+    if (s->slots > eo->batch_max)
+        s->slots = eo->batch_max; /* every job that writes gets its row */
+    s->logits_max = devices ? LOGITS_DEVICE : LOGITS_ROWS;
+    eo->logits_max = s->logits_max + (s->slots > drafts ? s->slots : drafts);
 }
 
 static struct pack_file_options pack_options(const struct sched *s, const struct wire_open *o, int pack_fd)
@@ -280,11 +290,12 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
     enum err e = sched_place(s, o, devices, plan, eo, at, note);
     if (e != ERR_OK)
         return e;
+    if (!s->has_device)
+        set_sizes(s, o, NULL, eo);
     s->engine = engine_new(eo);
     if (!s->has_device && s->pack_file) /* if it was left for later */
         e = pack_file_fill(s->pack_file, engine_pool(s->engine), note);
     s->rows = mem_array(eo->batch_max, sizeof *s->rows);
-    s->logits_max = s->has_device ? LOGITS_DEVICE : LOGITS_ROWS;
     s->hearing = sched_hearing_new(s);
     return e;
 }
@@ -292,19 +303,16 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
 static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
                             const struct devices *devices, struct note *note)
 {
-    uint32_t batch = batch_of(o, devices);
-    if (batch > BATCH_MAX)
-        return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", batch, (unsigned)BATCH_MAX);
+    if (o->batch > BATCH_MAX)
+        return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", o->batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)
         return note_set(note, ERR_RANGE, "%u threads are out of range: 1 to %u", o->threads, (unsigned)THREADS_MAX);
     s->ops = ops_pick(sched_wants_devices(o) ? "auto" : o->backend.s, note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
-    struct engine_options eo = {.ops = s->ops, .threads = o->threads, .batch_max = batch, .context = o->context};
+    struct engine_options eo = {.ops = s->ops, .threads = o->threads, .context = o->context};
     s->threads = o->threads;
-    s->slots = o->jobs ? o->jobs : has_devices(o, devices) ? SLOTS_DEVICE : SLOTS_DEFAULT;
-    if (s->slots > batch)
-        s->slots = batch; /* every job that writes gets its row */
+    set_sizes(s, o, has_devices(o, devices) ? devices : NULL, &eo);
     struct devices_plan plan;
     enum err e = open_model(s, o, pack_fd, devices, &eo, &plan, note);
     if (e == ERR_OK)

@@ -180,6 +180,8 @@ static int run(void)
         flush(&out);
         return 1;
     }
+    /* What was read until now and is asked for again comes back from the page cache; the rest is there only packed. */
+    madvise((void *)(uintptr_t)file.p, file.n, MADV_DONTNEED);
     int status = serve(s, &in, &out);
     sched_close(s);
     buf_clear(&in);

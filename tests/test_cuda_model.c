@@ -161,8 +161,8 @@ static void every_architecture(void **state)
         struct engine *there = engine_for(&l, 0, 0, TOKENS, &lost);
         if (model_writes(l.model)) {
             eval_all(here, 7, want);
-            eval_all(there, TOKENS, got);
-            compare(&l, shape->label, "in one batch");
+            eval_all(there, TOKENS - 1, got);
+            compare(&l, shape->label, "in one batch, and a token");
         } else {
             encode(here, TOKENS, want);
             encode(there, TOKENS, got);
@@ -196,14 +196,49 @@ static void every_format(void **state)
                                      .mix = 512};
         struct loaded l;
         load(&l, &s);
-        struct engine *here = engine_for(&l, 1, 0, 16, NULL), *there = engine_for(&l, 0, 0, 16, NULL);
+        struct engine *here = engine_for(&l, 1, 0, 16, NULL), *there = engine_for(&l, 0, 0, 23, NULL);
         eval_all(here, 16, want);
-        eval_all(there, 16, got);
+        eval_all(there, 23, got); /* a token is left over */
         compare(&l, s.label, "on a GPU");
         engine_free(here);
         engine_free(there);
         unload(&l);
     }
+}
+
+/* One column has less between its products than several have. */
+static void one_column_takes_few_kernels(void **state)
+{
+    (void)state;
+    needs_emulation();
+    const struct model_make s = {.label = "few kernels",
+                                 .architecture = "llama",
+                                 .type = GGUF_TENSOR_Q4_K,
+                                 .embed = 256,
+                                 .layers = 2,
+                                 .heads = 8,
+                                 .heads_kv = 2,
+                                 .head = 64,
+                                 .mix = 512};
+    const uint32_t few = 5, all = 9, last = 6; /* of a layer; and once: those that go on, the output's */
+    struct engine_row rows[2];
+    struct loaded l;
+    load(&l, &s);
+    struct engine *e = engine_for(&l, 0, 0, 16, NULL);
+    for (uint32_t n = 1; n <= 2; n++) {
+        struct engine_seq *seq[2];
+        for (uint32_t i = 0; i < n; i++) {
+            seq[i] = engine_seq_new(e, TOKENS);
+            rows[i] = (struct engine_row){.seq = seq[i], .token = i, .wants = true};
+        }
+        const uint64_t before = emulated_kernels_run();
+        engine_eval(e, rows, n);
+        assert_int_equal(emulated_kernels_run() - before, (n == 1 ? few : all) * s.layers + last);
+        for (uint32_t i = 0; i < n; i++)
+            engine_seq_free(seq[i]);
+    }
+    engine_free(e);
+    unload(&l);
 }
 
 /* Of three layers: none, one or two here, the others on one device or cut over two. */
@@ -500,6 +535,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_architecture),
         cmocka_unit_test(every_format),
+        cmocka_unit_test(one_column_takes_few_kernels),
         cmocka_unit_test(any_cut_and_any_batch),
         cmocka_unit_test(sequences_mix_and_share),
         cmocka_unit_test(only_the_best_is_told),

@@ -49,14 +49,15 @@ static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, 
 struct batch {
     struct ops_input cpu;
     struct cuda_input gpu;
-    float *x;
+    float *x, *gain, *normed;
     void *cpu_blocks[2], *gpu_blocks[2];
     uint8_t *finite;
+    bool finite_raw; /* what finite is to say where a product made the blocks */
 };
 
 static void batch_init(struct batch *b, size_t n, size_t cols)
 {
-    b->x = gpu_new(n * cols * sizeof *b->x);
+    *b = (struct batch){.x = gpu_new(n * cols * sizeof *b->x), .finite_raw = true};
     for (size_t i = 0; i < n * cols; i++)
         b->x[i] = draw_float();
     b->cpu = (struct ops_input){.n = n, .cols = cols, .f = b->x};
@@ -74,6 +75,8 @@ static void batch_init(struct batch *b, size_t n, size_t cols)
 static void batch_clear(struct batch *b)
 {
     gpu_free(b->x);
+    gpu_free(b->gain);
+    free(b->normed);
     gpu_free(b->finite);
     for (size_t i = 0; i < 2; i++) {
         free(b->cpu_blocks[i]);
@@ -157,6 +160,40 @@ static void draw_gpu(size_t i)
     emulate_set_shared((size_t[]){0, 0, 99u << 10, 64u << 10}[draw(4)]);
 }
 
+/* How one column came: as blocks, as it is, as what it is the norm of. */
+static unsigned ways[3];
+
+/* The batch for both machines, as input of such a matrix; `wild`: perhaps with what is not finite. */
+static void put_input(struct batch *b, const struct cuda_matrix *m, bool wild)
+{
+    const size_t n = b->gpu.n, cols = b->gpu.cols;
+    const bool is_raw = cols == 1 && draw(3), is_normed = is_raw && cuda_takes_normed(m) && draw(2);
+    float *from = b->x;
+    bool finite = true;
+    if (is_raw && wild && draw(8) == 0)
+        b->x[draw((uint32_t)n)] = draw(2) ? INFINITY : NAN;
+    if (is_normed) {
+        b->gain = gpu_new(n * sizeof *b->gain);
+        from = b->normed = mem_array(n, sizeof *from);
+        for (size_t i = 0; i < n; i++)
+            b->gain[i] = draw_float();
+        ops_ref.norm(b->x, b->gain, 1e-5f, n, from);
+    }
+    for (size_t c = 0; c < cols; c++)
+        finite = ops_put_column(&ops_ref, &b->cpu, c, from + c * n) && finite;
+    ways[is_raw + is_normed] += cols == 1;
+    if (is_raw) {
+        memset(&b->gpu.narrow, 0, sizeof b->gpu.narrow);
+        memset(&b->gpu.wide, 0, sizeof b->gpu.wide);
+        b->gpu.raw =
+            (struct cuda_raw){.is = true, .gain = b->gain, .epsilon = 1e-5f, .marks = {.finite = &b->finite[0]}};
+        b->finite_raw = finite;
+    } else {
+        assert_true(finite);
+        cuda_quantise(NULL, &b->gpu, (struct cuda_marks){.finite = b->finite});
+    }
+}
+
 /* Reference: product, bias, then the addition to what was there. */
 static void multiply_ref(const struct ops_weight *w, const struct ops_input *in, const float *bias, bool adds,
                          float *out)
@@ -193,20 +230,21 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
         bias[i] = draw_float();
     for (size_t i = 0; i < cols * rows; i++)
         out[0][i] = out[1][i] = draw_float();
-    for (size_t c = 0; c < cols; c++)
-        assert_true(ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n));
-    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
     struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data};
     void *packed = repack(&w);
     struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    put_input(&b, &m, f->block > 1);
     multiply_ref(&w, &b.cpu, bias, adds, out[0]);
     cuda_multiply(NULL, &m, &b.gpu, bias, adds, out[1]);
     gpu_wait();
     for (size_t i = 0; i < cols * rows; i++)
         if (arith_bits(out[0][i]) != arith_bits(out[1][i]))
-            fail_msg("%s: %zu rows, %zu columns of %zu, bias %d, adds %d: column %zu, row %zu is %a, not %a",
-                     gguf_tensor_type_name(type), rows, cols, n, bias != NULL, adds, i / rows, i % rows,
-                     (double)out[1][i], (double)out[0][i]);
+            fail_msg(
+                "%s: %zu rows, %zu columns of %zu, bias %d, adds %d, raw %d, normed %d: column %zu, row %zu is %a, "
+                "not %a",
+                gguf_tensor_type_name(type), rows, cols, n, bias != NULL, adds, b.gpu.raw.is, b.gain != NULL, i / rows,
+                i % rows, (double)out[1][i], (double)out[0][i]);
+    assert_int_equal(b.finite[0], b.finite_raw);
     free(data);
     gpu_free(packed);
     gpu_free(bias);
@@ -229,6 +267,7 @@ static void products_are_alike(void **state)
             multiply_once(types[t], counts[i]);
         }
     emulate_set_shared(0);
+    assert_true(getenv("KITH_TEST_SHORT") || (ways[0] && ways[1] && ways[2]));
 }
 
 /* -- several matrices of one input -- */
@@ -240,9 +279,9 @@ struct side { /* of a matrix: both machines' weights and results */
     float *bias, *out[2];
 };
 
-static void side_init(struct side *s, enum gguf_tensor_type type, size_t n, size_t cols)
+static void side_init(struct side *s, enum gguf_tensor_type type, size_t rows, size_t n, size_t cols)
 {
-    size_t rows = 1 + draw(140), row_bytes = quant_row_bytes(type, n);
+    size_t row_bytes = quant_row_bytes(type, n);
     s->data = mem_new(rows * row_bytes);
     gguf_make_rows(draw, type, s->data, rows * row_bytes);
     s->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = s->data};
@@ -272,11 +311,10 @@ static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
     struct side side[3];
     struct batch b;
     batch_init(&b, n, cols);
-    for (size_t c = 0; c < cols; c++)
-        assert_true(ops_put_column(&ops_ref, &b.cpu, c, b.x + c * n));
-    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
+    for (size_t i = 0; i < count; i++)
+        side_init(&side[i], i == 1 ? other : type, 1 + draw(140), n, cols);
+    put_input(&b, cuda_takes_normed(&side[0].m) ? &side[1].m : &side[0].m, false);
     for (size_t i = 0; i < count; i++) {
-        side_init(&side[i], i == 1 ? other : type, n, cols);
         multiply_ref(&side[i].w, &b.cpu, side[i].bias, false, side[i].out[0]);
         task[i] = (struct cuda_task){&side[i].m, side[i].bias, side[i].out[1]};
     }
@@ -298,6 +336,54 @@ static void products_go_together(void **state)
         multiply_together_once(types[t], counts[t % 4]);
         multiply_together_once(types[t], counts[(t + 2) % 4]);
     }
+}
+
+/* Gate and up as one product of one column, and what the gate lets through. */
+static void gate_once(enum gguf_tensor_type type)
+{
+    const bool is_long = draw(6) == 0, is_gelu = draw(2);
+    const size_t n = 256 * (is_long ? 33 + draw(40) : 1 + draw(4)), rows = 1 + draw(is_long ? 5 : 300);
+    struct side gate, up;
+    struct batch b;
+    side_init(&gate, type, rows, n, 1);
+    side_init(&up, type, rows, n, 1);
+    assert_true(cuda_takes_gate(&gate.m, &up.m));
+    batch_init(&b, n, 1);
+    put_input(&b, &gate.m, true);
+    multiply_ref(&gate.w, &b.cpu, gate.bias, false, gate.out[0]);
+    multiply_ref(&up.w, &b.cpu, up.bias, false, up.out[0]);
+    (is_gelu ? ops_ref.gated_gelu : ops_ref.gated_silu)(gate.out[0], up.out[0], rows, gate.out[0]);
+    cuda_multiply_gated(NULL, is_gelu ? CUDA_GELU : CUDA_SILU, &(struct cuda_task){&gate.m, gate.bias, gate.out[1]},
+                        &(struct cuda_task){&up.m, up.bias, up.out[1]}, &b.gpu);
+    gpu_wait();
+    for (size_t i = 0; i < rows; i++)
+        if (arith_bits(gate.out[0][i]) != arith_bits(gate.out[1][i]))
+            fail_msg("%s: gate and up of %zu rows and %zu, gelu %d: row %zu is %a, not %a", gguf_tensor_type_name(type),
+                     rows, n, is_gelu, i, (double)gate.out[1][i], (double)gate.out[0][i]);
+    assert_int_equal(b.finite[0], b.finite_raw);
+    side_clear(&gate);
+    side_clear(&up);
+    batch_clear(&b);
+}
+
+static void gates_are_alike(void **state)
+{
+    (void)state;
+    const struct cuda_matrix floats = {.type = GGUF_TENSOR_F16, .n = 256, .rows = 64};
+    const struct cuda_matrix narrow = {.type = GGUF_TENSOR_Q8_0, .n = 256, .rows = 64};
+    const struct cuda_matrix wide = {.type = GGUF_TENSOR_Q4_K, .n = 256, .rows = 64};
+    const struct cuda_matrix few = {.type = GGUF_TENSOR_Q4_K, .n = 256, .rows = 32};
+    assert_false(cuda_takes_gate(&floats, &floats));
+    assert_false(cuda_takes_gate(&narrow, &wide));
+    assert_false(cuda_takes_gate(&wide, &few));
+    for (size_t t = 0; t < TYPES; t++)
+        for (size_t i = 0; i < 6 && quant_format(types[t])->block > 1; i++) {
+            if (getenv("KITH_TEST_SHORT") && (t + i) % 5)
+                continue;
+            draw_gpu(i + t);
+            gate_once(types[t]);
+        }
+    emulate_set_shared(0);
 }
 
 /* -- experts -- */
@@ -399,6 +485,7 @@ int main(void)
         cmocka_unit_test(activations_are_quantised_alike),
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(products_go_together),
+        cmocka_unit_test(gates_are_alike),
         cmocka_unit_test(experts_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

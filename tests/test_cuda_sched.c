@@ -152,8 +152,11 @@ static void a_batch_goes_by_the_gpu(void **state)
     needs_emulation();
     static const struct {
         uint64_t bytes;
-        uint32_t said, want;
-    } cases[] = {{(uint64_t)8 << 30, 0, 1024}, {(uint64_t)24 << 30, 0, 2048}, {(uint64_t)24 << 30, 96, 96}};
+        uint32_t said, want, slots;
+    } cases[] = {{(uint64_t)8 << 30, 0, 1024, 64},
+                 {(uint64_t)24 << 30, 0, 2048, 64},
+                 {(uint64_t)24 << 30, 96, 96, 64},
+                 {1 << 20, 0, 252, 16}}; /* no room for a layer: the processor's */
     struct devices d = all_devices();
     struct bytes file;
     assert_int_equal(file_map(MODEL, &file, &(struct note){{0}}), ERR_OK);
@@ -168,6 +171,7 @@ static void a_batch_goes_by_the_gpu(void **state)
             fail_msg("%s", note.text);
         hear(&out, &h);
         assert_int_equal(h.opened.batch, cases[i].want);
+        assert_int_equal(h.opened.slots, cases[i].slots);
         sched_close(s);
         buf_clear(&out);
     }

@@ -292,6 +292,26 @@ static void attention_is_alike(void **state)
 
 /* -- the arithmetic -- */
 
+/* The values of a row, from the file and from its packed form. */
+static void packed_rows_are_the_files(void **state)
+{
+    (void)state;
+    for (size_t t = 3; t < TYPES; t++) /* the blocked ones */
+        for (unsigned round = 0; round < 20; round++) {
+            struct product p;
+            make_product(&p, types[t]);
+            float *out[2] = {mem_array(p.w.n, sizeof *p.x), mem_array(p.w.n, sizeof *p.x)};
+            for (size_t row = 0; row < p.w.rows; row++) {
+                quant_read_row(p.w.type, p.w.data + row * p.w.row_bytes, p.w.n, out[0]);
+                pack_read_row(quant_format(p.w.type), p.w.packed, p.w.n, row, out[1]);
+                assert_same_bits(out[0], out[1], p.w.n);
+            }
+            clear_product(&p);
+            free(out[0]);
+            free(out[1]);
+        }
+}
+
 /* Every weight, scale and activation at an end of its range: what a sum in too few bits would show. */
 static void extremes_do_not_saturate(void **state)
 {
@@ -434,6 +454,7 @@ int main(void)
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(attention_is_alike),
         cmocka_unit_test(extremes_do_not_saturate),
+        cmocka_unit_test(packed_rows_are_the_files),
         cmocka_unit_test(the_exponential_is_close_everywhere),
         cmocka_unit_test(caps_and_gates_are_close_everywhere),
         cmocka_unit_test(binary64_functions_are_close),

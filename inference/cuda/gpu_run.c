@@ -53,12 +53,26 @@ static struct cuda_input input_of(const struct pass *t, const float *x, uint32_t
     return in;
 }
 
+/* One column of which products make what they need themselves. */
+static struct cuda_input raw_input(const struct pass *t, const float *x, uint32_t n, const float *gain)
+{
+    return (struct cuda_input){
+        .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
+}
+
+static bool takes_normed(const struct cuda_matrix *w)
+{
+    return !w || !w->data || cuda_takes_normed(w);
+}
+
 /* The norm of the stream as input; the floats, where they are wanted, are in b.h. */
 static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
                                       const struct cuda_matrix *b, const struct cuda_matrix *c)
 {
     const struct model *m = t->m;
     float *h = t->d->b.h;
+    if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
+        return raw_input(t, t->x, m->embed, n->gain);
     struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
     const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
     if (has_blocks(&in))
@@ -68,12 +82,17 @@ static struct cuda_input normed_input(const struct pass *t, const struct gpu_nor
     return in;
 }
 
+static enum cuda_gate gate_of(const struct pass *t)
+{
+    const unsigned has = t->m->kind->has;
+    return has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+}
+
 /* What gate and up, [cols, n], come to as input of `w`. */
 static struct cuda_input gated_input(const struct pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
                                      const struct cuda_matrix *w)
 {
-    const unsigned has = t->m->kind->has;
-    const enum cuda_gate kind = has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+    const enum cuda_gate kind = gate_of(t);
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = blocks_of(t, b->gate, n, cols, w, NULL, NULL);
     if (has_blocks(&in))
@@ -122,7 +141,26 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const ui
                                .page = t->f.page};
 }
 
-static void project(const struct pass *t, uint32_t index, const struct cuda_input *in)
+static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
+{
+    return (struct cuda_turn){.query_gain = l->query_norm.gain,
+                              .key_gain = l->key_norm.gain,
+                              .epsilon = t->m->epsilon,
+                              .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
+                              .pairs = t->m->rope_pairs,
+                              .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
+}
+
+/* Whether attention turns the batch's heads itself; `cols` of it go on. Each of its blocks does, so that over long
+ * contexts it would be work for more than it saves. */
+#define FRESH_PAGES 1024u
+static bool is_fresh(const struct pass *t, uint32_t cols)
+{
+    return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
+}
+
+/* Queries, keys and values, of which `cols` meet the cache. */
+static void project(const struct pass *t, uint32_t index, const struct cuda_input *in, uint32_t cols)
 {
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
@@ -131,13 +169,9 @@ static void project(const struct pass *t, uint32_t index, const struct cuda_inpu
     const struct cuda_task tasks[] = {
         {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
-    const struct cuda_turn turn = {.query_gain = l->query_norm.gain,
-                                   .key_gain = l->key_norm.gain,
-                                   .epsilon = m->epsilon,
-                                   .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
-                                   .pairs = m->rope_pairs,
-                                   .is_halves = (m->kind->has & HAS_HALVES) != 0};
-    cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
+    const struct cuda_turn turn = turn_of(t, l);
+    if (!is_fresh(t, cols))
+        cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
 }
 
 static struct cuda_attention attention_of(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
@@ -156,8 +190,11 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.sees);
     struct cuda_attention a = attention_of(t->m, l, t->pages_most);
-    a.plan = t->plan;
     const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_turn turn = turn_of(t, l);
+    const struct cuda_fresh fresh = {b->k, b->v, &turn};
+    a.plan = t->plan;
+    a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
     const struct cuda_room room = {t->d->scratch, b->arrived};
     const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
@@ -171,8 +208,13 @@ static void mix(const struct pass *t, const struct gpu_layer *l)
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
     const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
-    cuda_multiply_together(t->d->stream, tasks, 2, &in);
-    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
+        cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
+        in = raw_input(t, b->gate, t->m->mix, NULL);
+    } else {
+        cuda_multiply_together(t->d->stream, tasks, 2, &in);
+        in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    }
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
@@ -210,7 +252,7 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
     struct cuda_input in = normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
-    project(t, index, &in);
+    project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->plan = t->f.slot_plan;
@@ -243,7 +285,7 @@ static void encoder_layer(const struct pass *t, uint32_t index)
     const struct gpu_layer *l = &d->layer[index - d->o.first];
     struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, &l->query.w, &l->key.w, &l->value.w);
     cuda_quantise(d->stream, &in, marks_of(t));
-    project(t, index, &in);
+    project(t, index, &in, t->cols);
     in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);
     in = input_of(t, t->x, t->m->embed, t->cols, &l->up.w);

@@ -54,10 +54,19 @@ struct cuda_blocks {
     int16_t *sums;
     uint16_t *halves; /* wide blocks only, else NULL */
 };
+/* One column may come to its products as it is, or as what it is the norm of: then each block of threads makes int8 of
+ * it by itself, which takes less time than a kernel in between. */
+struct cuda_raw {
+    bool is;
+    const float *gain; /* by the mean square; NULL: not normed */
+    float epsilon;
+    struct cuda_marks marks;
+};
 struct cuda_input {
     uint32_t n, cols;
     const float *f; /* [cols, n] */
     struct cuda_blocks narrow, wide;
+    struct cuda_raw raw; /* then there are no blocks */
 };
 /* What the blocks of an input take, and where they lie in such memory (aligned to 256). */
 size_t cuda_blocks_bytes(uint32_t n, uint32_t cols);
@@ -83,6 +92,9 @@ struct cuda_matrix {
 void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, const float *bias, bool adds,
                    float *out);
 
+/* Whether a product norms one column itself (raw.gain); that it comes as it is all allow. */
+bool cuda_takes_normed(const struct cuda_matrix *w);
+
 /* The same for up to three matrices with one input, in one launch where that saves time. */
 struct cuda_task {
     const struct cuda_matrix *w;
@@ -90,6 +102,10 @@ struct cuda_task {
     float *out;
 };
 void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in);
+/* One column: gate.out[rows] = what cuda_activate makes of both products. For such matrices as cuda_takes_gate says. */
+void cuda_multiply_gated(void *stream, enum cuda_gate kind, const struct cuda_task *gate, const struct cuda_task *up,
+                         const struct cuda_input *in);
+bool cuda_takes_gate(const struct cuda_matrix *gate, const struct cuda_matrix *up);
 
 /* -- moe.cu: a mixture of experts; matrices of all experts of a layer lie one behind the other -- */
 
@@ -154,6 +170,13 @@ struct cuda_plan {
     const struct cuda_stretch *stretch; /* in the GPU's memory; NULL: each column by itself, and the rest is ignored */
 };
 
+/* Heads of a batch that is one column, as the products made them: attention turns them, and keeps key and value, as
+ * cuda_heads does it, and q stays as it is. The column's sequence has no other in the batch. */
+struct cuda_fresh {
+    const float *k, *v;
+    const struct cuda_turn *turn; /* NULL: not */
+};
+
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
@@ -162,6 +185,7 @@ struct cuda_attention {
     uint32_t walk_queries; /* of long stretches together, from which they walk */
     uint32_t parts_most;   /* (query, chunk) in scratch, if there are not more queries */
     struct cuda_plan plan;
+    const struct cuda_fresh *fresh; /* NULL: heads are turned already */
 };
 /* The plan for columns slot[c] (NULL: c) of a batch, its stretches into out[cols]; all of it in this machine's memory.
  * No plan changes a bit of what is computed, as long as a stretch is one. */

@@ -20,12 +20,12 @@ template <typename F> LANE void put_piece(const float *x, uint32_t count, bool b
     }
 }
 
-/* sum + this lane's stripe of piece[count], which begins at a multiple of ARITH_LANES of the row: an addition every
+/* sum + this lane's stripe of f(piece[count]), which begins at a multiple of ARITH_LANES of the row: an addition every
  * four cycles is all that the order leaves, so what is added next is on its way meanwhile. */
 #define NORM_AHEAD 16u
-LANE float add_stripe(const float *piece, uint32_t count, float sum)
+template <typename F> LANE float add_stripe(const float *piece, uint32_t count, float sum, F f)
 {
-    const uint32_t lane = threadIdx.x, step = NORM_AHEAD * ARITH_LANES;
+    const uint32_t lane = threadIdx.x % WARP, step = NORM_AHEAD * ARITH_LANES;
     float next[NORM_AHEAD];
     uint32_t at = 0;
     if (step <= count) {
@@ -43,11 +43,17 @@ LANE float add_stripe(const float *piece, uint32_t count, float sum)
         }
         LANE_UNROLL
         for (uint32_t i = 0; i < NORM_AHEAD; i++)
-            sum = sum + now[i];
+            sum = sum + f(now[i]);
     }
     for (at += lane; at < count; at += ARITH_LANES)
-        sum = sum + piece[at];
+        sum = sum + f(piece[at]);
     return sum;
+}
+
+/* The same of what is f(x) already. */
+LANE float add_stripe(const float *piece, uint32_t count, float sum)
+{
+    return add_stripe(piece, count, sum, [](float v) { return v; });
 }
 
 /* The sum of the stripes that the first lanes have, for all threads of the block. */

@@ -3,51 +3,28 @@
  * row's runs are on their way together; the sums of the runs meet in shared memory, where one warp adds them from left
  * to right. So the order is the arithmetic's, with no shuffles.
  *
- * A run of the column is copied to the warp's own shared memory and read from there by all lanes at once. Further down:
+ * A run of the column is in the warp's own shared memory (column.cuh) and read from there by all lanes at once. Gate
+ * and up may be one product: a block has the same rows of both, and puts what the gate lets through. Further down:
  * which kernel multiplies what. */
-#include "inference/cuda/products.cuh"
-
-#define COLUMN_BYTES 320u /* q[256], sums[16], then s[8] or s[1] */
+#include "inference/cuda/column.cuh"
+#include "inference/cuda/gate.cuh"
 
 /* Warps of a block at most. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a
  * thread, 2 have 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than
  * processors, all runs are on their way at once. */
+#define ONE_BLOCKS 3u
+#define ONE_WARPS  8u
 template <class F, bool is_wide> struct one {
-    static constexpr uint32_t room =
-                                  F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min) ? 3 : 2,
-                              blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? 8 : 6) * (is_wide ? room : 1);
+    static constexpr uint32_t room = F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min)
+                                         ? ONE_BLOCKS
+                                         : 2,
+                              blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? ONE_WARPS : 6) * (is_wide ? room : 1);
 };
-#define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory */
-static size_t one_shared(uint32_t warps)
+#define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory, and two totals */
+static size_t one_shared(uint32_t warps, uint32_t normed_n)
 {
-    return warps * COLUMN_BYTES + ROUND * WARP * 4;
+    return warps * COLUMN_BYTES + (ROUND + 2) * WARP * sizeof(float) + (normed_n ? column_row_bytes(normed_n) : 0);
 }
-
-/* A run of the column to shared memory. */
-template <class F> LANE void column_load(const struct cuda_blocks *in, size_t run, uint32_t lane, uint8_t *out)
-{
-    ((uint2 *)out)[lane] = ((const uint2 *)(in->q + run * ARITH_RUN))[lane];
-    if (lane < 8)
-        ((uint32_t *)(out + 256))[lane] = ((const uint32_t *)(in->sums + run * 16))[lane];
-    else if (lane < (F::is_narrow ? 16 : 9))
-        ((float *)(out + 256))[lane] = in->s[run * (F::is_narrow ? RUN_BLOCKS : 1) + lane - 8];
-}
-
-LANE int column_sum(const uint8_t *column, uint32_t sixteen)
-{
-    return ((const int16_t *)(column + 256))[sixteen];
-}
-LANE float column_scale(const uint8_t *column, uint32_t b)
-{
-    return ((const float *)(column + 288))[b];
-}
-
-/* The run of a row, its codes apart. */
-template <class F> struct lane_quads {
-    uint32_t quad[RUN_BLOCKS][8];
-    uint32_t scale[4], min[4]; /* wide formats: as run_subs has them */
-};
-
 /* Sum of w q over a half of block b. */
 template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *column, uint32_t b, uint32_t half)
 {
@@ -60,14 +37,17 @@ template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *colu
 }
 
 /* The run with a column: the terms of its blocks from left to right. */
-template <class F>
-LANE float run_narrow(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint8_t *column)
 {
     float run = 0.0f;
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
+        uint32_t quad[8];
+        if (F::has_table) /* keeps the compiler from asking for all of the column at once, into memory */
+            __syncwarp();
+        run_quads<F>(w, b, quad);
         float s = column_scale(column, b);
-        int sum = half_sum<F>(q->quad[b], column, b, 0) + half_sum<F>(q->quad[b], column, b, 1);
+        int sum = half_sum<F>(quad, column, b, 0) + half_sum<F>(quad, column, b, 1);
         run = run + (run_scale<F>(w, b) * s) * (float)sum;
         if constexpr (F::has_min) {
             int mins = column_sum(column, 2 * b) + column_sum(column, 2 * b + 1);
@@ -77,22 +57,25 @@ LANE float run_narrow(const struct lane_run<F> *w, const struct lane_quads<F> *q
     return run;
 }
 
-template <class F>
-LANE float run_wide(const struct lane_run<F> *w, const struct lane_quads<F> *q, const uint8_t *column)
+template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_t *column)
 {
     const uint32_t halves = F::sub == 32 ? 2 : 1; /* of 16 under one scale */
+    uint32_t scale[4], min[4], quad[8];
+    run_subs<F>(w, scale, min);
     int sum = 0, mins = 0;
     LANE_UNROLL
     for (uint32_t j = 0; j < F::subs; j++) {
         int part = 0, part_q = 0;
         LANE_UNROLL
         for (uint32_t h = halves * j; h < halves * (j + 1); h++) {
-            part += half_sum<F>(q->quad[h / 2], column, h / 2, h % 2);
+            if (h % 2 == 0)
+                run_quads<F>(w, h / 2, quad);
+            part += half_sum<F>(quad, column, h / 2, h % 2);
             part_q += column_sum(column, h);
         }
-        sum += sub_scale<F>(q->scale, j) * part;
+        sum += sub_scale<F>(scale, j) * part;
         if constexpr (F::has_min)
-            mins += byte_of(q->min, j) * part_q;
+            mins += byte_of(min, j) * part_q;
     }
     float s = column_scale(column, 0), run = 0.0f + (run_scale<F>(w, 0) * s) * (float)sum;
     if constexpr (F::has_min)
@@ -106,26 +89,14 @@ template <class F> LANE const uint8_t *run_at(const struct product *p, const uin
     return w + ((size_t)blockIdx.x * p->runs + r) * F::run_bytes;
 }
 
-/* Run r of this lane's row -> its sum. Codes are taken apart where they are needed, and registers are free for what
- * comes. */
-template <class F>
-LANE float one_run(const struct product *p, const struct product_part *part, const struct lane_run<F> &w, uint32_t r,
-                   uint8_t *column)
+/* A run of this lane's row with a run of the column -> its sum. Codes are taken apart where they are needed, and
+ * registers are free for what comes. */
+template <class F> LANE float one_run(const struct lane_run<F> &w, const uint8_t *column)
 {
-    const uint32_t lane = threadIdx.x % WARP;
-    struct lane_quads<F> q;
-    __syncwarp();
-    column_load<F>(&p->in, (size_t)product_from(p, part->first) * p->runs + r, lane, column);
-    __syncwarp();
-    LANE_UNROLL
-    for (uint32_t b = 0; b < RUN_BLOCKS; b++)
-        run_quads<F>(&w, b, q.quad[b]);
-    if constexpr (F::is_narrow) {
-        return run_narrow<F>(&w, &q, column);
-    } else {
-        run_subs<F>(&w, q.scale, q.min);
-        return run_wide<F>(&w, &q, column);
-    }
+    if constexpr (F::is_narrow)
+        return run_narrow<F>(&w, column);
+    else
+        return run_wide<F>(&w, column);
 }
 
 /* total + sums[n, 32] of this lane, from left to right; eight are on their way at a time. */
@@ -169,22 +140,42 @@ template <class F> LANE void load_ahead(const struct product *p, struct lane_run
 {
     const struct product_matrix m = product_matrix_of(p);
     const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, blocks = gridDim.x * gridDim.z,
-                   at = blockIdx.x + gridDim.x * blockIdx.z, next = at + p->wave;
+                   at = blockIdx.x + gridDim.x * blockIdx.z, next = at + p->wave, share = p->is_gated ? 2 : 1;
     if (p->chosen)
         return;
     if (blockIdx.x * WARP < m.rows) {
         if (warp < p->runs)
             run_load<F>(w, run_at<F>(p, m.w, warp), threadIdx.x % WARP);
-        fetch_runs<F>(p, m.w, blockIdx.x, warps, FETCHED_AHEAD);
+        fetch_runs<F>(p, m.w, blockIdx.x, warps, FETCHED_AHEAD / share);
+        if (p->is_gated)
+            fetch_runs<F>(p, p->more[0].w, blockIdx.x, 0, FETCHED_AHEAD / share);
     }
     if (p->wave && next < blocks) {
         const struct product_matrix follows = product_matrix_at(p, next / gridDim.x);
         if (next % gridDim.x * WARP < follows.rows)
-            fetch_runs<F>(p, follows.w, next % gridDim.x, 0, FETCHED_NEXT);
+            fetch_runs<F>(p, follows.w, next % gridDim.x, 0, FETCHED_NEXT / share);
+        if (p->is_gated)
+            fetch_runs<F>(p, p->more[0].w, next, 0, FETCHED_NEXT / share);
     }
-    const uint32_t share = (uint32_t)(p->later_bytes / 16 / blocks) * 16;
-    if (share && threadIdx.x == 0)
-        lane_fetch(p->later + (size_t)at * share, share);
+    const uint32_t later = (uint32_t)(p->later_bytes / 16 / blocks) * 16;
+    if (later && threadIdx.x == 0)
+        lane_fetch(p->later + (size_t)at * later, later);
+}
+
+/* The column of the result. */
+LANE uint32_t product_pick(const struct product *p)
+{
+    return p->chosen ? blockIdx.z : 0;
+}
+
+/* A row of gate and up. */
+LANE void put_gated(const struct product *p, uint32_t row, float gate, float up)
+{
+    if (p->bias)
+        gate = gate + p->bias[row];
+    if (p->more[0].bias)
+        up = up + p->more[0].bias[row];
+    p->out[row] = p->kind == CUDA_SILU ? gate_turn<CUDA_SILU>(gate, up) : gate_turn<CUDA_GELU>(gate, up);
 }
 
 template <class F, bool is_wide>
@@ -192,41 +183,86 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
     multiply_one(struct product p)
 {
     LANE_SHARED(uint8_t, shared);
+    const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP,
+                   matrices = p.is_gated ? 2 : 1, round = ROUND / matrices;
+    uint8_t *column = shared + warp * COLUMN_BYTES;
+    float *sums = (float *)(shared + warps * COLUMN_BYTES), *total = sums + ROUND * WARP, *row = total + 2 * WARP;
     struct lane_run<F> w;
+    if (p.raw.gain)
+        column_ask_row(p.raw.gain, p.n, row + p.n);
     load_ahead<F>(&p, &w);
     lane_wait();
-    lane_next(); /* what follows one column is small, and crowds nobody */
-    const struct product_part part = product_part_of(&p);
+    lane_next(); /* what follows finds room only where blocks have ended, or is small */
+    const uint8_t *weights = product_part_of(&p).w;
     if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
         return;
-    const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    float *sums = (float *)(shared + warps * COLUMN_BYTES), total = 0.0f;
-    for (uint32_t first = 0; first < p.runs; first += ROUND) {
-        uint32_t end = min(p.runs, first + ROUND);
-        for (uint32_t r = first + warp; r < end; r += warps) {
-            if (r != warp || p.chosen)
-                run_load<F>(&w, run_at<F>(&p, part.w, r), lane);
-            sums[(r - first) * WARP + lane] = one_run<F>(&p, &part, w, r, shared + warp * COLUMN_BYTES);
+    if (p.raw.gain)
+        column_norm(&p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p.processors);
+    for (uint32_t first = 0; first < p.runs; first += round) {
+        LANE_UNROLL_BY(1)
+        for (uint32_t r = first + warp; r < min(p.runs, first + round); r += warps) {
+            LANE_UNROLL_BY(1)
+            for (uint32_t m = 0; m < matrices; m++) {
+                if (m || r != warp || p.chosen)
+                    run_load<F>(&w, run_at<F>(&p, m ? p.more[0].w : weights, r), lane);
+                __syncwarp();
+                if (m == 0 && p.raw.is)
+                    column_make<F>(&p, row, r, column);
+                else if (m == 0)
+                    column_load<F>(&p.in, (size_t)product_from(&p, product_pick(&p)) * p.runs + r, lane, column);
+                __syncwarp();
+                sums[(m * round + r - first) * WARP + lane] = one_run<F>(w, column);
+            }
         }
         __syncthreads();
-        if (warp == 0)
-            total = add_sums(sums + lane, end - first, total);
+        LANE_UNROLL_BY(1)
+        for (uint32_t m = 0; m < matrices && warp == 0; m++)
+            total[m * WARP + lane] = add_sums(sums + m * round * WARP + lane, min(p.runs - first, round),
+                                              first ? total[m * WARP + lane] : 0.0f);
         __syncthreads();
     }
-    const uint32_t row = blockIdx.x * WARP + lane;
-    if (warp == 0 && row < product_matrix_of(&p).rows)
-        product_put(&p, part.first, row, total);
+    const uint32_t at = blockIdx.x * WARP + lane;
+    if (warp == 0 && at < product_matrix_of(&p).rows)
+        p.is_gated ? put_gated(&p, at, total[lane], total[WARP + lane])
+                   : product_put(&p, product_pick(&p), at, total[lane]);
+}
+
+static size_t shared_of(const struct product *p, uint32_t warps)
+{
+    return one_shared(warps, p->raw.gain ? p->n : 0);
+}
+
+/* Blocks of so many warps that are at work together. */
+template <class F, bool is_wide> static uint32_t wave_of(const struct product *p, uint32_t warps)
+{
+    const uint32_t by_warps = one<F, is_wide>::warps * one<F, is_wide>::blocks / warps,
+                   by_shared =
+                       (uint32_t)((lane_shared_most() + LANE_SHARED_KEPT) / (shared_of(p, warps) + LANE_SHARED_KEPT));
+    return (by_warps < by_shared ? by_warps : by_shared) * lane_processors();
+}
+
+/* Of a block at most. Where gate and up are one, a block that began when the others are nearly done would take long:
+ * rather all begin at once, with fewer warps each, where that is possible. */
+#define GATED_WARPS_LEAST 4u
+template <class F, bool is_wide> static uint32_t warps_most(const struct product *p)
+{
+    const uint32_t most = one<F, is_wide>::warps;
+    for (uint32_t warps = most; p->is_gated && warps >= GATED_WARPS_LEAST; warps--)
+        if (wave_of<F, is_wide>(p, warps) >= product_row_blocks(p, WARP))
+            return warps;
+    return most;
 }
 
 /* As many warps as there are runs, or as share them evenly. */
 template <class F, bool is_wide> static void launch_warps(void *stream, const struct product *p)
 {
-    const uint32_t most = one<F, is_wide>::warps, turns = (p->runs + most - 1) / most,
+    const uint32_t most = warps_most<F, is_wide>(p), turns = (p->runs + most - 1) / most,
                    warps = (p->runs + turns - 1) / turns;
     dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
     struct product all = *p;
-    all.wave = is_wide ? 0 : one<F, is_wide>::blocks * lane_processors();
-    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), one_shared(warps), stream, all);
+    all.wave = is_wide ? 0 : wave_of<F, is_wide>(p, warps);
+    all.processors = lane_processors();
+    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), shared_of(p, warps), stream, all);
 }
 
 /* By the room that the blocks find. */
@@ -263,6 +299,7 @@ static void multiply_any(void *stream, const struct cuda_matrix *w, const struct
     p->rows = w->rows;
     p->runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
     p->f = in->f;
+    p->raw = in->raw;
     switch (w->type) {
 #define E(name, input, ...)                                                                                            \
     case GGUF_TENSOR_##name:                                                                                           \
@@ -310,6 +347,45 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
         if (p.cols)
             multiply_any(stream, task[i].w, in, &p);
     }
+}
+
+static bool is_blocked(uint32_t type)
+{
+    switch (type) {
+#define E(name, ...) case GGUF_TENSOR_##name:
+        QUANT_BLOCKED_LIST(E)
+#undef E
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where the row would leave a processor room for fewer blocks, norms are better apart. */
+bool cuda_takes_normed(const struct cuda_matrix *w)
+{
+    const size_t bytes = one_shared(ONE_WARPS, w->n) + LANE_SHARED_KEPT;
+    return is_blocked(w->type) && w->n % 4 == 0 && ONE_BLOCKS * bytes <= lane_shared_most() + LANE_SHARED_KEPT;
+}
+
+bool cuda_takes_gate(const struct cuda_matrix *gate, const struct cuda_matrix *up)
+{
+    return gate->type == up->type && gate->rows == up->rows && gate->n == up->n && is_blocked(gate->type);
+}
+
+void cuda_multiply_gated(void *stream, enum cuda_gate kind, const struct cuda_task *gate, const struct cuda_task *up,
+                         const struct cuda_input *in)
+{
+    struct product p = {};
+    p.cols = 1;
+    p.bias = gate->bias;
+    p.out = gate->out;
+    p.z = 1;
+    p.more_n = 1;
+    p.more[0] = {(const uint8_t *)up->w->data, up->bias, up->out, up->w->rows};
+    p.is_gated = true;
+    p.kind = kind;
+    multiply_any(stream, gate->w, in, &p);
 }
 
 /* The picks of few rows are each multiplied by themselves, since hardly any share an expert; those of more rows expert

@@ -18,7 +18,8 @@ struct product {
     const uint8_t *w;
     uint32_t n, rows, runs, cols; /* at most, of a block's matrix */
     const float *f;               /* formats of floats: [cols, n] */
-    struct cuda_blocks in;        /* the others: of the format's width */
+    struct cuda_blocks in;        /* the others: of the format's width, or from f itself */
+    struct cuda_raw raw;
     const float *bias;
     bool adds;
     float *out; /* [cols or picks, rows] */
@@ -30,8 +31,11 @@ struct product {
     /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
     struct product_matrix more[PRODUCTS_MOST - 1];
+    /* One column: a block has its rows of the first and the second, which gates[kind]. */
+    bool is_gated;
+    enum cuda_gate kind;
     /* One column: how many blocks are at work together, if others follow them, else 0; and what is read later. */
-    uint32_t wave;
+    uint32_t wave, processors;
     const uint8_t *later;
     uint64_t later_bytes;
 };
@@ -106,7 +110,7 @@ static inline uint32_t product_rows(const struct product *p)
 static inline uint64_t product_row_blocks(const struct product *p, uint32_t rows)
 {
     uint64_t blocks = (uint64_t)(p->rows + rows - 1) / rows * (p->more_n ? 1 : p->z);
-    for (uint32_t i = 0; i < p->more_n; i++)
+    for (uint32_t i = 0; i < p->more_n && !p->is_gated; i++)
         blocks += (p->more[i].rows + rows - 1) / rows;
     return blocks;
 }

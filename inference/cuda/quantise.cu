@@ -35,31 +35,6 @@ struct cuda_blocks cuda_blocks_at(void *memory, uint32_t n, uint32_t cols, bool 
     return b;
 }
 
-/* Eight floats at an address aligned to 16. */
-LANE void load_eight(const float *x, float v[LANE_ELEMENTS])
-{
-    float4 a = *(const float4 *)x, b = *(const float4 *)(x + 4);
-    v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
-    v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
-}
-LANE void store_eight(float *x, const float v[LANE_ELEMENTS])
-{
-    *(float4 *)x = make_float4(v[0], v[1], v[2], v[3]);
-    *(float4 *)(x + 4) = make_float4(v[4], v[5], v[6], v[7]);
-}
-
-/* This lane's elements of a run; zeros behind the row's end. */
-LANE void load_elements(const float *x, uint32_t left, bool is_aligned, float v[LANE_ELEMENTS])
-{
-    if (is_aligned && left >= LANE_ELEMENTS) {
-        load_eight(x, v);
-        return;
-    }
-    LANE_UNROLL
-    for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
-        v[i] = i < left ? x[i] : 0.0f;
-}
-
 /* This lane's elements of a run to where floats are wanted. */
 LANE void store_elements(float *x, uint32_t left, const float v[LANE_ELEMENTS])
 {

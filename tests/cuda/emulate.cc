@@ -1,5 +1,6 @@
 /* Fibers for the threads of a block; see the header. */
 #include "tests/cuda/emulate.h"
+#include "tests/cuda/runtime_emulated.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -351,6 +352,12 @@ static void run_block(size_t n, size_t shared)
     }
 }
 
+static uint64_t kernels_run;
+uint64_t emulated_kernels_run(void)
+{
+    return kernels_run;
+}
+
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg)
 {
     size_t n = (size_t)block.x * block.y * block.z;
@@ -373,6 +380,7 @@ void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), v
     thread_call = thread;
     thread_arg = arg;
     uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
+    kernels_run++;
     for (uint64_t b = 0; b < blocks; b++) {
         uint64_t at = run_order == EMULATE_FORWARD ? b : blocks - 1 - b;
         blockIdx = dim3((unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y), (unsigned)(at / grid.x / grid.y));

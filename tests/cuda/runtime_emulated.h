@@ -19,8 +19,9 @@ void emulated_lose_at(uint32_t nth);
 uint64_t emulated_bytes(void);
 /* How many pieces of the caller's memory are pinned now. */
 uint32_t emulated_pinned(void);
-/* How many graphs were run so far. */
+/* How many graphs were run so far; how many kernels, by them and by themselves. */
 uint64_t emulated_graphs_run(void);
+uint64_t emulated_kernels_run(void);
 
 #ifdef __cplusplus
 }
