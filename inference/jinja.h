@@ -1,6 +1,6 @@
 /* Inside the template interpreter. Text becomes tokens (jinja_lex.c), tokens a tree (jinja_expression.c,
  * jinja_statement.c), the tree is walked (jinja_eval.c), calling filters, tests, methods and functions (jinja_filter.c,
- * jinja_test.c, jinja_method.c) on values (jinja_value.c, jinja_text.c).
+ * jinja_number.c, jinja_test.c, jinja_method.c) on values (jinja_value.c, jinja_text.c).
  *
  * Everything made on the way lives in one arena and dies with the rendering. Failure is sticky: the
  * first one is noted in `struct jinja`, and from then on every function returns at once with an undefined
@@ -92,7 +92,6 @@ struct jinja_dict {
 struct jinja_loop {
     const struct jinja_list *items;
     size_t at;
-    unsigned depth; /* 1 for the outermost loop */
 };
 
 struct jinja_args {
@@ -169,6 +168,8 @@ struct bytes jinja_join(struct jinja *j, struct bytes a, struct bytes b);
 /* Less white space, or characters of `set` if it is not NULL, at either end. */
 struct bytes jinja_strip(struct bytes text, const struct bytes *set, bool left, bool right);
 size_t jinja_text_length(struct bytes text);
+/* Bytes of the first line, and in *end those of its end, 0 where the text stops without one. */
+size_t jinja_text_line(struct bytes text, size_t *end);
 /* Bytes before character `index` (at most the length). */
 size_t jinja_text_offset(struct bytes text, size_t index);
 /* Position of the first occurrence at or behind `from`, or SIZE_MAX. */
@@ -279,6 +280,11 @@ struct jinja_value jinja_slice(struct jinja *j, struct jinja_value self, const s
 struct jinja_value jinja_binary(struct jinja *j, struct bytes op, struct jinja_value a, struct jinja_value b);
 struct jinja_value jinja_filter(struct jinja *j, struct bytes name, struct jinja_value self,
                                 const struct jinja_args *args);
+/* Filters on numbers (jinja_number.c). */
+struct jinja_value jinja_number_int(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
+struct jinja_value jinja_number_float(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
+struct jinja_value jinja_number_abs(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
+struct jinja_value jinja_number_round(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
 bool jinja_test(struct jinja *j, struct bytes name, struct jinja_value self, const struct jinja_args *args);
 /* Defines range, namespace, dict, raise_exception, strftime_now. */
 void jinja_functions(struct jinja *j, struct jinja_frame *frame);

@@ -109,8 +109,8 @@ static struct jinja_value loop_member(struct jinja *j, const struct jinja_loop *
         {"revindex", (int64_t)(loop->items->n - loop->at)},
         {"revindex0", (int64_t)(loop->items->n - loop->at) - 1},
         {"length", (int64_t)loop->items->n},
-        {"depth", loop->depth},
-        {"depth0", (int64_t)loop->depth - 1},
+        {"depth", 1}, /* of a recursive loop, and there are none */
+        {"depth0", 0},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (bytes_equal(name, bytes_of_text(numbers[i].name)))
@@ -373,15 +373,19 @@ static void run_for(struct jinja *j, const struct jinja_node *node, struct jinja
         items = chosen(j, node, items, frame);
     if (j->err != ERR_OK)
         return;
-    *loop = (struct jinja_loop){items, 0, ++frame->loops};
+    *loop = (struct jinja_loop){items, 0};
+    frame->loops++;
+    bool ended = false; /* a round got to its end: where all were left early, else is run, as the reference has it */
     for (; loop->at < items->n && jinja_step(j, 0); loop->at++) {
         frame->names->n = 0; /* each round begins without the names of the last */
         assign(j, node->kids[0], items->items[loop->at], frame);
         jinja_frame_put(j, frame, "loop", (struct jinja_value){.kind = JINJA_LOOP, .loop = loop});
-        if (run(j, node->kids[3], frame) == FLOW_BREAK)
+        enum flow flow = run(j, node->kids[3], frame);
+        ended |= flow == FLOW_ON;
+        if (flow == FLOW_BREAK)
             break;
     }
-    if (items->n == 0 && node->kids[4])
+    if (!ended && node->kids[4])
         run(j, node->kids[4], outer);
 }
 

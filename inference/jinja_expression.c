@@ -14,6 +14,8 @@ static void parse_arguments(struct jinja_parser *p, struct jinja_node *node)
     parser_need_operator(p, "(");
     while (p->j->err == ERR_OK && !parser_at_operator(p, ")")) {
         struct bytes name = {NULL, 0};
+        if (parser_at_operator(p, "*") || parser_at_operator(p, "**"))
+            jinja_fail(p->j, ERR_UNSUPPORTED, "arguments unpacked by * and ** are not supported");
         if (parser_peek(p)->kind == JINJA_NAME && parser_is_text(&p->tokens[p->at + 1], JINJA_OPERATOR, "=")) {
             name = parser_need_name(p);
             parser_next(p);

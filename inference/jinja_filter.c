@@ -3,7 +3,6 @@
 
 #include "inference/unicode.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,21 +40,48 @@ static struct jinja_value filter_capitalize(struct jinja *j, struct jinja_value 
     return as_method(j, "capitalize", self, args);
 }
 
-static struct jinja_value filter_title(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
-{
-    return as_method(j, "title", self, args);
-}
-
 static struct jinja_value filter_replace(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
 {
     return as_method(j, "replace", self, args);
 }
 
+/* Words begin behind these only, so "it's" is one: unlike the method of this name. */
+static bool parts_words(uint32_t c)
+{
+    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f) || (c && c < 0x80 && strchr("-({[<", (int)c));
+}
+
+static struct jinja_value filter_title(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
+{
+    struct bytes text = jinja_to_text(j, self);
+    struct buf b = {0};
+    bool first = true;
+    (void)args;
+    for (size_t at = 0; at < text.n && jinja_step(j, 0);) {
+        uint32_t c;
+        at += unicode_get(text.p + at, text.n - at, &c);
+        unicode_put(&b, first ? unicode_to_upper(c) : unicode_to_lower(c));
+        first = parts_words(c);
+    }
+    return jinja_text(jinja_take(j, &b));
+}
+
+/* Runs of letters, digits and underscores. */
 static struct jinja_value filter_wordcount(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
 {
-    struct jinja_value words = as_method(j, "split", self, &(struct jinja_args){.n = 0});
+    struct bytes text = jinja_to_text(j, self);
+    int64_t words = 0;
+    bool within = false;
     (void)args;
-    return j->err == ERR_OK ? jinja_integer((int64_t)words.list->n) : nothing();
+    for (size_t at = 0; at < text.n && jinja_step(j, 0);) {
+        uint32_t c;
+        at += unicode_get(text.p + at, text.n - at, &c);
+        enum unicode_class k = unicode_class_of(c);
+        bool word = (k >= UNICODE_LU && k <= UNICODE_LO) || k == UNICODE_NUMBER || c == '_';
+        words += word && !within;
+        within = word;
+    }
+    return jinja_integer(words);
 }
 
 static struct jinja_value filter_string(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
@@ -88,17 +114,19 @@ static struct jinja_value filter_default(struct jinja *j, struct jinja_value sel
 
 /* -- JSON -- */
 
+/* Positions and names are those of the filter that published templates are written for, whose first argument is
+ * ensure_ascii. */
 static struct jinja_value filter_tojson(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
 {
-    struct jinja_value indent = jinja_arg(args, 0, "indent", jinja_none());
+    struct jinja_value indent = jinja_arg(args, 1, "indent", jinja_none());
     struct jinja_json_style style = {
-        .indent = indent.kind == JINJA_NONE ? -1 : jinja_arg_integer(j, args, 0, "indent", -1),
-        .ascii = jinja_truth(jinja_arg(args, TEMPLATE_ARGS_MAX, "ensure_ascii", jinja_flag(false))),
-        .sort_keys = jinja_truth(jinja_arg(args, TEMPLATE_ARGS_MAX, "sort_keys", jinja_flag(false))),
+        .indent = indent.kind == JINJA_NONE ? -1 : jinja_arg_integer(j, args, 1, "indent", -1),
+        .ascii = jinja_truth(jinja_arg(args, 0, "ensure_ascii", jinja_flag(false))),
+        .sort_keys = jinja_truth(jinja_arg(args, 3, "sort_keys", jinja_flag(false))),
         .colon = bytes_of_text(": "),
     };
     style.comma = bytes_of_text(style.indent < 0 ? ", " : ",");
-    struct jinja_value separators = jinja_arg(args, TEMPLATE_ARGS_MAX, "separators", jinja_none());
+    struct jinja_value separators = jinja_arg(args, 2, "separators", jinja_none());
     if (separators.kind == JINJA_LIST && separators.list->n == 2 && separators.list->items[0].kind == JINJA_TEXT &&
         separators.list->items[1].kind == JINJA_TEXT) {
         style.comma = separators.list->items[0].text;
@@ -213,7 +241,8 @@ static void merge(struct jinja *j, const struct jinja_entry *in, struct jinja_en
     for (size_t at = low; at < high; at++) {
         bool second = a == middle;
         if (a < middle && b < high && jinja_step(j, 0)) {
-            int order = jinja_compare(j, in[a].key, in[b].key);
+            bool same = jinja_equal(j, in[a].key, in[b].key); /* what has no order may still be the same */
+            int order = same ? 0 : jinja_compare(j, in[a].key, in[b].key);
             second = reverse ? order < 0 : order > 0;
         }
         out[at] = in[second && b < high ? b++ : a < middle ? a++ : b++];
@@ -387,76 +416,6 @@ static struct jinja_value filter_rejectattr(struct jinja *j, struct jinja_value 
     return choose(j, self, args, true, false);
 }
 
-/* -- numbers -- */
-
-/* The fallback where a text is no number, as Jinja has it. */
-static struct jinja_value filter_int(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
-{
-    struct jinja_value fallback = jinja_arg(args, 0, "default", jinja_integer(0));
-    if (self.kind == JINJA_REAL)
-        return self.real > -9e18 && self.real < 9e18 ? jinja_integer((int64_t)self.real) : fallback;
-    if (jinja_is_number(self))
-        return jinja_integer(self.kind == JINJA_FLAG ? self.flag : self.integer);
-    if (self.kind != JINJA_TEXT || self.text.n == 0 || self.text.n > 18)
-        return fallback;
-    struct bytes text = jinja_strip(self.text, NULL, true, true);
-    int64_t value = 0;
-    size_t i = text.n && (text.p[0] == '-' || text.p[0] == '+');
-    bool digits = i < text.n;
-    for (; i < text.n && digits; i++) {
-        digits = text.p[i] >= '0' && text.p[i] <= '9';
-        value = value * 10 + (text.p[i] - '0');
-    }
-    (void)j;
-    return digits ? jinja_integer(text.p[0] == '-' ? -value : value) : fallback;
-}
-
-static struct jinja_value filter_float(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
-{
-    struct jinja_value fallback = jinja_arg(args, 0, "default", jinja_real(0));
-    char text[64] = {0}, *end;
-    (void)j;
-    if (jinja_is_number(self))
-        return jinja_real(jinja_to_real(self));
-    struct bytes digits = self.kind == JINJA_TEXT ? jinja_strip(self.text, NULL, true, true) : bytes_of(NULL, 0);
-    if (digits.n == 0 || digits.n >= sizeof text || memchr(digits.p, 'x', digits.n) || memchr(digits.p, 'X', digits.n))
-        return fallback;
-    memcpy(text, digits.p, digits.n);
-    double value = strtod(text, &end);
-    return *end ? fallback : jinja_real(value);
-}
-
-static struct jinja_value filter_abs(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
-{
-    (void)args;
-    if (self.kind == JINJA_REAL)
-        return jinja_real(fabs(self.real));
-    bool negative = jinja_is_number(self) && jinja_compare(j, self, jinja_integer(0)) < 0;
-    return jinja_binary(j, bytes_of_text(negative ? "-" : "+"), jinja_integer(0), self);
-}
-
-/* Halves to even, at a number of decimals. */
-static struct jinja_value filter_round(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
-{
-    int64_t digits = jinja_arg_integer(j, args, 0, "precision", 0);
-    struct bytes way = jinja_arg_text(j, args, 1, "method", "common");
-    double scale = 1;
-    if (!jinja_is_number(self) || digits < 0 || digits > 15) {
-        jinja_fail(j, ERR_FORMAT, "%s cannot be rounded to %lld decimals", jinja_kind_name(self), (long long)digits);
-        return nothing();
-    }
-    while (digits-- > 0)
-        scale *= 10;
-    double value = jinja_to_real(self) * scale;
-    if (bytes_equal(way, bytes_of_text("ceil")))
-        value = ceil(value);
-    else if (bytes_equal(way, bytes_of_text("floor")))
-        value = floor(value);
-    else
-        value = nearbyint(value);
-    return jinja_real(value / scale);
-}
-
 /* -- texts -- */
 
 static struct jinja_value filter_indent(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
@@ -471,14 +430,17 @@ static struct jinja_value filter_indent(struct jinja *j, struct jinja_value self
     struct buf b = {0};
     if (pad.kind != JINJA_TEXT)
         jinja_fail(j, ERR_FORMAT, "an indent of %s", jinja_kind_name(width));
-    for (size_t at = 0; at < text.n && j->err == ERR_OK;) {
-        size_t end = jinja_text_find(text, bytes_of_text("\n"), at);
-        end = end == SIZE_MAX ? text.n : end + 1;
-        bool empty = text.p[at] == '\n';
-        if ((at || first) && (blank || !empty))
+    /* However lines end, they are joined by newlines; one at the very end stays. */
+    size_t at = 0;
+    for (bool more = true; more && j->err == ERR_OK;) {
+        size_t end, n = jinja_text_line(bytes_of(text.p + at, text.n - at), &end);
+        if (at)
+            buf_add_text(&b, "\n");
+        if (at ? blank || n : first)
             jinja_print(j, &b, pad);
-        jinja_print(j, &b, jinja_text(bytes_of(text.p + at, end - at)));
-        at = end;
+        jinja_print(j, &b, jinja_text(bytes_of(text.p + at, n)));
+        at += n + end;
+        more = end > 0;
     }
     return jinja_text(jinja_take(j, &b));
 }
@@ -498,7 +460,7 @@ static const struct {
     const char *name;
     jinja_native filter;
 } filters[] = {
-    {"abs", filter_abs},
+    {"abs", jinja_number_abs},
     {"capitalize", filter_capitalize},
     {"count", filter_length},
     {"d", filter_default},
@@ -507,9 +469,9 @@ static const struct {
     {"e", filter_escape},
     {"escape", filter_escape},
     {"first", filter_first},
-    {"float", filter_float},
+    {"float", jinja_number_float},
     {"indent", filter_indent},
-    {"int", filter_int},
+    {"int", jinja_number_int},
     {"items", filter_items},
     {"join", filter_join},
     {"last", filter_last},
@@ -523,7 +485,7 @@ static const struct {
     {"rejectattr", filter_rejectattr},
     {"replace", filter_replace},
     {"reverse", filter_reverse},
-    {"round", filter_round},
+    {"round", jinja_number_round},
     {"safe", filter_safe},
     {"select", filter_select},
     {"selectattr", filter_selectattr},

@@ -254,10 +254,10 @@ static void lex_tag(struct lexer *l, bool block)
 
 static void lex_comment(struct lexer *l)
 {
-    while (l->at < l->source.n && !((peek(l, 0) == '#' || peek(l, 1) == '#') && lex_tag_end(l, "#}", true)))
-        advance(l, 1);
-    if (l->at == l->source.n && (l->source.n < 2 || memcmp(l->source.p + l->source.n - 2, "#}", 2) != 0))
-        jinja_fail(l->j, ERR_FORMAT, "a comment without its end");
+    for (; l->at < l->source.n; advance(l, 1))
+        if ((peek(l, 0) == '#' || peek(l, 1) == '#') && lex_tag_end(l, "#}", true))
+            return;
+    jinja_fail(l->j, ERR_FORMAT, "a comment without its end");
 }
 
 /* The text before a tag whose border is `sign`, less the white space that the tag takes along. */

@@ -106,14 +106,9 @@ static struct jinja_value text_splitlines(struct jinja *j, struct jinja_value se
 {
     bool keep = jinja_truth(jinja_arg(args, 0, "keepends", jinja_flag(false)));
     struct jinja_list *list = jinja_list_new(j);
-    for (size_t at = 0, n; at < self.text.n && jinja_step(j, 0); at += n) {
-        struct bytes rest = bytes_of(self.text.p + at, self.text.n - at);
-        for (n = 0; n < rest.n && rest.p[n] != '\n' && rest.p[n] != '\r';)
-            n++;
-        size_t line = n;
-        if (n < rest.n)
-            n += rest.p[n] == '\r' && n + 1 < rest.n && rest.p[n + 1] == '\n' ? 2 : 1;
-        jinja_list_add(j, list, jinja_text(bytes_of(rest.p, keep ? n : line)));
+    for (size_t at = 0, n, end; at < self.text.n && jinja_step(j, 0); at += n + end) {
+        n = jinja_text_line(bytes_of(self.text.p + at, self.text.n - at), &end);
+        jinja_list_add(j, list, jinja_text(bytes_of(self.text.p + at, keep ? n + end : n)));
     }
     return jinja_list_value(list);
 }
@@ -239,7 +234,11 @@ static struct jinja_value text_count(struct jinja *j, struct jinja_value self, c
 static struct jinja_value text_join(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
 {
     struct jinja_args mark = {.values = {self}, .n = 1};
-    return jinja_filter(j, bytes_of_text("join"), jinja_arg(args, 0, "iterable", nothing()), &mark);
+    const struct jinja_list *items = jinja_items(j, jinja_arg(args, 0, "iterable", nothing()));
+    for (size_t i = 0; items && i < items->n && jinja_step(j, 0); i++)
+        if (items->items[i].kind != JINJA_TEXT) /* the filter of this name prints anything */
+            jinja_fail(j, ERR_FORMAT, "join of %s: a string joins strings", jinja_kind_name(items->items[i]));
+    return jinja_filter(j, bytes_of_text("join"), jinja_list_value(items), &mark);
 }
 
 /* Finding a character's class costs about as much as looking at so many bytes. */
@@ -267,7 +266,7 @@ static bool is_alnum(uint32_t c, enum unicode_class k)
 static bool is_blank(uint32_t c, enum unicode_class k)
 {
     (void)k;
-    return unicode_is_space(c);
+    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
 }
 
 /* Not empty, and all characters pass. */

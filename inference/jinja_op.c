@@ -52,6 +52,23 @@ static struct jinja_value divide(struct jinja *j, bool remainder, int64_t a, int
     return jinja_integer(remainder ? rest : quotient);
 }
 
+/* Python's rules: the remainder has the divisor's sign, also where it is zero, and the quotient is exact. */
+static struct jinja_value divide_reals(bool remainder, double x, double y)
+{
+    double rest = fmod(x, y), quotient = (x - rest) / y;
+    if ((rest < 0 || rest > 0) && (rest < 0) != (y < 0)) {
+        rest += y;
+        quotient -= 1;
+    } else if (!(rest < 0 || rest > 0))
+        rest = copysign(0, y);
+    if (remainder)
+        return jinja_real(rest);
+    if (!(quotient < 0 || quotient > 0))
+        return jinja_real(copysign(0, x / y));
+    double whole = floor(quotient);
+    return jinja_real(quotient - whole > 0.5 ? whole + 1 : whole);
+}
+
 static struct jinja_value whole_binary(struct jinja *j, struct bytes op, int64_t a, int64_t b)
 {
     int64_t result = 0;
@@ -83,10 +100,8 @@ static struct jinja_value number_binary(struct jinja *j, struct bytes op, struct
         return jinja_real(x - y);
     if (is(op, "*"))
         return jinja_real(x * y);
-    if (is(op, "//"))
-        return jinja_real(floor(x / y));
-    if (is(op, "%"))
-        return jinja_real(x - y * floor(x / y));
+    if (is(op, "//") || is(op, "%"))
+        return divide_reals(is(op, "%"), x, y);
     jinja_fail(j, ERR_UNSUPPORTED, "powers of fractions are not supported");
     return nothing();
 }
@@ -108,6 +123,8 @@ static struct jinja_value repeat(struct jinja *j, struct jinja_value v, int64_t 
     for (int64_t i = 0; i < times && v.list->n && jinja_step(j, 0); i++)
         for (size_t k = 0; k < v.list->n; k++)
             jinja_list_add(j, list, v.list->items[k]);
+    if (list)
+        list->tuple = v.list->tuple;
     return jinja_list_value(list);
 }
 
@@ -255,6 +272,8 @@ struct jinja_value jinja_slice(struct jinja *j, struct jinja_value self, const s
         if (__builtin_add_overflow(at, step, &at))
             break;
     }
+    if (self.kind == JINJA_LIST && list)
+        list->tuple = self.list->tuple;
     if (self.kind == JINJA_LIST || !list)
         return jinja_list_value(list);
     struct buf b = {0};

@@ -368,6 +368,26 @@ struct bytes jinja_strip(struct bytes text, const struct bytes *set, bool left, 
     return text;
 }
 
+/* Bytes of the line end that stands at `at`, or 0: what Python's splitlines() knows. */
+static size_t line_end(struct bytes text, size_t at)
+{
+    uint32_t c;
+    if (text.p[at] == '\r' && at + 1 < text.n && text.p[at + 1] == '\n')
+        return 2;
+    size_t n = unicode_get(text.p + at, text.n - at, &c);
+    bool ends = (c >= '\n' && c <= '\r') || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+    return ends ? n : 0;
+}
+
+size_t jinja_text_line(struct bytes text, size_t *end)
+{
+    size_t n = 0;
+    *end = 0;
+    while (n < text.n && (*end = line_end(text, n)) == 0)
+        n++;
+    return n;
+}
+
 size_t jinja_text_length(struct bytes text)
 {
     size_t n = 0;

@@ -7,6 +7,7 @@
 #include "inference/cuda/attend.cuh"
 #include "inference/cuda/blocks.cuh"
 #include "inference/cuda/quarter.cuh"
+#include "inference/cuda/turn.cuh"
 
 #define AHEAD      8u     /* parts of a query under way to a lane that combines */
 #define PARTS_MOST 32768u /* (query, chunk) of a wave, if there are not more queries */
@@ -47,8 +48,9 @@ struct few_call {
     uint32_t start, wave; /* chunks [start, start + wave) from the first that a stretch sees */
     float *part;
     struct tile_sum *sum, *before;
-    uint32_t *arrived;    /* blocks of a tile that are done */
-    struct cuda_input in; /* what rows become as int8 blocks; without memory: not here */
+    uint32_t *arrived;       /* blocks of a tile that are done */
+    struct cuda_input in;    /* what rows become as int8 blocks; without memory: not here */
+    struct heads_call fresh; /* a column whose heads are yet to be turned, or nothing */
 };
 
 /* -- parts -- */
@@ -78,22 +80,77 @@ LANE uint32_t query_of(const struct few_call *a, struct cuda_stretch s, struct a
     return (s.before + row / h.count) * a->all.a.heads + h.head + row % h.count;
 }
 
-template <int ROWS>
+/* What is known of a fresh column before its heads are there. */
+struct fresh {
+    uint32_t row, position;
+    struct angles angles;
+};
+
+LANE struct fresh fresh_of(const struct few_call *a)
+{
+    struct fresh f;
+    f.row = a->all.marks.slot[0];
+    f.position = a->fresh.cache.position[f.row];
+    f.angles = early_angles(&a->fresh, f.row, a->fresh.turn.pairs != 0);
+    return f;
+}
+
+/* A warp's room to turn a head. */
+LANE float *turning(const struct few_call *a)
+{
+    LANE_SHARED(unsigned char, memory);
+    return (float *)(memory + quarter_bytes(a->all.blocks)) + threadIdx.x / WARP * a->all.blocks * ARITH_BLOCK;
+}
+
+/* Key and value into the chunk that ends with them, by a warp each; the block has not asked for it yet. Of several
+ * parts of the heads that share them each does it, since each reads them. */
+LANE void keep_fresh(const struct few_call *a, const struct few_tile *tile, const struct fresh *f,
+                     const struct chunk *chunk)
+{
+    const uint32_t warp = threadIdx.x / WARP;
+    if (f->position / ARITH_CHUNK != tile->chunk)
+        return;
+    if (warp < 2) {
+        const struct unit u =
+            unit_of(&a->fresh, f->row, a->fresh.heads + warp * a->fresh.cache.heads_kv + tile->heads.head_kv);
+        turn_unit(&a->fresh, &u, &f->angles, turning(a));
+        put_head(&a->fresh, &u, chunk, f->position % ARITH_CHUNK, turning(a));
+    }
+    __syncthreads();
+}
+
+LANE void put_fresh_queries(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
+                            const struct fresh *f)
+{
+    for (uint32_t r = threadIdx.x / WARP; r < tile->heads.count; r += QUARTERS) {
+        const struct unit u = unit_of(&a->fresh, f->row, tile->heads.head + r);
+        __syncwarp();
+        turn_unit(&a->fresh, &u, &f->angles, turning(a));
+        tile_put_query(q, r, turning(a), a->all.a.head, a->all.blocks);
+    }
+}
+
+template <int ROWS, bool is_fresh>
 LANE void put_parts(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
-                    const struct chunk *chunk)
+                    const struct fresh *fresh, const struct chunk *chunk)
 {
     __shared__ struct quarter_board<ROWS> board;
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     uint32_t rows = tile->stretch.cols * tile->heads.count, blocks = a->all.blocks;
     float s[ROWS][4] = {}, p[ROWS][4][4], o[ROWS][8];
     struct chunk here = quarter_chunk_at(q, blocks);
+    if (is_fresh)
+        keep_fresh(a, tile, fresh, chunk);
     quarter_ask(chunk, blocks, &here);
     struct quarter_keys keys = quarter_fetch(chunk, 0, blocks);
     struct tile_view view[ROWS];
     struct tile_sum sum[ROWS];
     uint32_t at[ROWS];
     views_of<ROWS>(&a->all, tile, view);
-    attend_put_queries<1>(&a->all, q, tile->stretch, tile->heads, 0, rows, warp, QUARTERS);
+    if (is_fresh)
+        put_fresh_queries(a, q, tile, fresh);
+    else
+        attend_put_queries<1>(&a->all, q, tile->stretch, tile->heads, 0, rows, warp, QUARTERS);
     lane_copy_wait<1>();
     __syncthreads();
     for (uint32_t b = 0; b < blocks; b += QUARTER_BLOCKS) {
@@ -297,7 +354,8 @@ LANE bool arrive(const struct few_call *a, const struct few_tile *tile)
 
 /* Block (chunk, part of the heads on a head of keys, stretch). Where the chunk is no kernel writes, so it is asked for
  * before the one that adds to its end is done. */
-template <int ROWS> __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const struct few_call a)
+template <int ROWS, bool is_fresh>
+__global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const struct few_call a)
 {
     lane_next();
     LANE_SHARED(unsigned char, memory);
@@ -312,6 +370,9 @@ template <int ROWS> __global__ static void __launch_bounds__(QUARTERS *WARP, 4) 
     tile.end = min(tile.end, tile.first + a.wave);
     tile.k = blockIdx.x;
     tile.chunk = tile.first + tile.k;
+    struct fresh fresh = {};
+    if (is_fresh)
+        fresh = fresh_of(&a);
     bool sees = tile.chunk < tile.end;
     if (sees) {
         uint32_t table = a.all.cache.table[a.all.marks.slot[tile.stretch.first]];
@@ -324,7 +385,7 @@ template <int ROWS> __global__ static void __launch_bounds__(QUARTERS *WARP, 4) 
         return;
     if (threadIdx.x == 0)
         kept = tile;
-    put_parts<ROWS>(&a, &q, &tile, &chunk);
+    put_parts<ROWS, is_fresh>(&a, &q, &tile, &fresh, &chunk);
     if (arrive(&a, &kept))
         combine(&a, &kept, (float *)memory);
 }
@@ -341,10 +402,27 @@ void attend_few(void *stream, const struct attend_call *call, struct cuda_room r
     a.sum = (struct tile_sum *)(a.part + queries * a.wave * call->blocks * ARITH_BLOCK);
     a.before = a.sum + queries * a.wave;
     a.arrived = room.arrived;
+    size_t bytes = quarter_bytes(call->blocks);
     if (in)
         a.in = *in;
+    if (call->a.fresh) {
+        const struct cuda_fresh *f = call->a.fresh;
+        a.fresh = {(float *)call->q,
+                   (float *)f->k,
+                   f->v,
+                   call->a.heads,
+                   call->a.head,
+                   1,
+                   {},
+                   call->cache,
+                   {nullptr, call->marks.finite}};
+        if (f->turn)
+            a.fresh.turn = *f->turn;
+        bytes += QUARTERS * call->blocks * ARITH_BLOCK * sizeof(float);
+    }
+    const auto kernel = call->a.fresh ? (rows > 8 ? make_parts<2, true> : make_parts<1, true>)
+                                      : (rows > 8 ? make_parts<2, false> : make_parts<1, false>);
     uint32_t seen = chunks_seen(&call->a);
     for (; a.start < seen; a.start += a.wave)
-        launch(rows > 8 ? make_parts<2> : make_parts<1>, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP,
-               quarter_bytes(call->blocks), stream, a);
+        launch(kernel, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP, bytes, stream, a);
 }

@@ -141,7 +141,26 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const ui
                                .page = t->f.page};
 }
 
-static void project(const struct pass *t, uint32_t index, const struct cuda_input *in)
+static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
+{
+    return (struct cuda_turn){.query_gain = l->query_norm.gain,
+                              .key_gain = l->key_norm.gain,
+                              .epsilon = t->m->epsilon,
+                              .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
+                              .pairs = t->m->rope_pairs,
+                              .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
+}
+
+/* Whether attention turns the batch's heads itself; `cols` of it go on. Each of its blocks does, so that over long
+ * contexts it would be work for more than it saves. */
+#define FRESH_PAGES 1024u
+static bool is_fresh(const struct pass *t, uint32_t cols)
+{
+    return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
+}
+
+/* Queries, keys and values, of which `cols` meet the cache. */
+static void project(const struct pass *t, uint32_t index, const struct cuda_input *in, uint32_t cols)
 {
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
@@ -150,13 +169,9 @@ static void project(const struct pass *t, uint32_t index, const struct cuda_inpu
     const struct cuda_task tasks[] = {
         {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
-    const struct cuda_turn turn = {.query_gain = l->query_norm.gain,
-                                   .key_gain = l->key_norm.gain,
-                                   .epsilon = m->epsilon,
-                                   .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
-                                   .pairs = m->rope_pairs,
-                                   .is_halves = (m->kind->has & HAS_HALVES) != 0};
-    cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
+    const struct cuda_turn turn = turn_of(t, l);
+    if (!is_fresh(t, cols))
+        cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
 }
 
 static struct cuda_attention attention_of(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
@@ -175,8 +190,11 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
     const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
     const struct cuda_cache cache = cache_of(t, index, t->f.sees);
     struct cuda_attention a = attention_of(t->m, l, t->pages_most);
-    a.plan = t->plan;
     const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_turn turn = turn_of(t, l);
+    const struct cuda_fresh fresh = {b->k, b->v, &turn};
+    a.plan = t->plan;
+    a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
     const struct cuda_room room = {t->d->scratch, b->arrived};
     const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
@@ -234,7 +252,7 @@ static void layer(struct pass *t, uint32_t index, uint32_t wanted)
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
     struct cuda_input in = normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
-    project(t, index, &in);
+    project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->plan = t->f.slot_plan;
@@ -267,7 +285,7 @@ static void encoder_layer(const struct pass *t, uint32_t index)
     const struct gpu_layer *l = &d->layer[index - d->o.first];
     struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, &l->query.w, &l->key.w, &l->value.w);
     cuda_quantise(d->stream, &in, marks_of(t));
-    project(t, index, &in);
+    project(t, index, &in, t->cols);
     in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);
     in = input_of(t, t->x, t->m->embed, t->cols, &l->up.w);

@@ -1,135 +1,14 @@
-/* Heads of queries, keys and values behind their products (inference/layer.c, heads_part): normed, rotated, and keys
- * and values into the cache as int8. A warp for each head, which passes through shared memory. Where it goes and what
- * it turns by no kernel writes: that is asked for before the products are there. */
-#include "inference/cuda/blocks.cuh"
-#include "inference/cuda/chunk_at.cuh"
+/* All heads of a batch behind their products: a warp for each. Where it goes is asked for before the products are
+ * there, too. One column alone is turned by attention itself (attend_few.cu). */
+#include "inference/cuda/turn.cuh"
 
 #define UNITS 4u /* heads of a block of threads */
-#define EARLY 2u /* pairs of a lane whose angles come early: of heads up to 128 all */
-#define PIECE 4u /* neighbours that a lane has, so that 8 lanes are a block of int8 */
-
-struct heads_call {
-    float *q, *k;
-    const float *v;
-    uint32_t heads, head, rows;
-    struct cuda_turn turn;
-    struct cuda_cache cache;
-    struct cuda_marks marks;
-};
-
-enum what { QUERY, KEY, VALUE };
-
-/* One head of one row. */
-struct unit {
-    enum what what;
-    uint32_t row, index; /* of the head among its kind */
-    const float *gain;   /* NULL: not normed */
-    bool turns;
-};
-
-/* Heads of a row one behind the other: queries, keys, values. */
-LANE struct unit unit_of(const struct heads_call *a, uint32_t row, uint32_t i)
-{
-    uint32_t kv = a->cache.heads_kv;
-    if (i < a->heads)
-        return {QUERY, row, i, a->turn.query_gain, a->turn.pairs != 0};
-    if (i < a->heads + kv)
-        return {KEY, row, i - a->heads, a->turn.key_gain, a->turn.pairs != 0};
-    return {VALUE, row, i - a->heads - kv, nullptr, false};
-}
-
-/* Cosines and sines of a lane's first pairs. */
-struct angles {
-    float cosine[EARLY], sine[EARLY];
-};
-
-LANE struct angles early_angles(const struct heads_call *a, const struct unit *u)
-{
-    const float *cosine = a->turn.angles + (size_t)u->row * 2 * a->turn.pairs;
-    struct angles early;
-    LANE_UNROLL
-    for (uint32_t n = 0; n < EARLY; n++) {
-        uint32_t i = threadIdx.x % WARP + n * WARP;
-        bool is_there = u->turns && i < a->turn.pairs;
-        early.cosine[n] = is_there ? cosine[i] : 0.0f;
-        early.sine[n] = is_there ? cosine[a->turn.pairs + i] : 0.0f;
-    }
-    return early;
-}
-
-/* x[head] becomes x[padded], zeros behind it. */
-LANE void take_head(const float *from, uint32_t head, uint32_t padded, float *x)
-{
-    for (uint32_t i = PIECE * (threadIdx.x % WARP); i < padded; i += PIECE * WARP) {
-        float4 v = {0.0f, 0.0f, 0.0f, 0.0f};
-        if (head % PIECE == 0 && i < head)
-            v = *(const float4 *)(from + i);
-        else if (i < head)
-            v = make_float4(from[i], i + 1 < head ? from[i + 1] : 0.0f, i + 2 < head ? from[i + 2] : 0.0f,
-                            i + 3 < head ? from[i + 3] : 0.0f);
-        *(float4 *)(x + i) = v;
-    }
-    __syncwarp();
-}
-
-/* Both halves of the warp sum, each lane a stripe; who has the sum knows that all have read. */
-LANE void norm_head(const struct heads_call *a, const float *gain, float *x)
-{
-    float stripe = 0.0f;
-    LANE_UNROLL_BY(8)
-    for (uint32_t i = threadIdx.x % ARITH_LANES; i < a->head; i += ARITH_LANES)
-        stripe = stripe + x[i] * x[i];
-    float scale = 1.0f / sqrtf(lane_fold(stripe) / (float)(int32_t)a->head + a->turn.epsilon);
-    for (uint32_t i = threadIdx.x % WARP; i < a->head; i += WARP)
-        x[i] = (x[i] * scale) * gain[i];
-    __syncwarp();
-}
-
-LANE void rotate_head(const struct heads_call *a, uint32_t row, const struct angles *early, float *x)
-{
-    uint32_t pairs = a->turn.pairs, apart = a->turn.is_halves ? pairs : 1, step = a->turn.is_halves ? 1 : 2;
-    const float *cosine = a->turn.angles + (size_t)row * 2 * pairs;
-    LANE_UNROLL_BY(1)
-    for (uint32_t i = threadIdx.x % WARP, n = 0; i < pairs; i += WARP, n++) {
-        float c = n == 0 ? early->cosine[0] : n == 1 ? early->cosine[1] : cosine[i];
-        float s = n == 0 ? early->sine[0] : n == 1 ? early->sine[1] : cosine[pairs + i];
-        float u = x[step * i], v = x[step * i + apart];
-        x[step * i] = u * c - v * s;
-        x[step * i + apart] = u * s + v * c;
-    }
-    __syncwarp();
-}
 
 LANE void put_query(const struct heads_call *a, const struct unit *u, const float *x)
 {
     float *to = a->q + ((size_t)u->row * a->heads + u->index) * a->head;
     for (uint32_t i = threadIdx.x % WARP; i < a->head; i += WARP)
         to[i] = x[i];
-}
-
-/* x as int8 into the cache, position t of a chunk; zeros with scale 0 where a value is not finite, which marks the row.
- */
-LANE void put_head(const struct heads_call *a, const struct unit *u, const struct chunk *to, uint32_t t, const float *x)
-{
-    for (uint32_t first = 0; first < a->cache.blocks; first += WARP * PIECE / ARITH_BLOCK) {
-        uint32_t lane = threadIdx.x % WARP, b = first + lane / 8, i = lane % 8 * PIECE, word;
-        bool is_there = b < a->cache.blocks, finite;
-        float4 v = is_there ? *(const float4 *)(x + b * ARITH_BLOCK + i) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        const float e[PIECE] = {v.x, v.y, v.z, v.w};
-        float scale;
-        quantise_block<PIECE>(e, ARITH_BLOCK / PIECE, &word, &scale, &finite);
-        if (!is_there)
-            continue;
-        if (u->what == KEY)
-            *(uint32_t *)(to->k + ops_key_at(b, t, i)) = word;
-        LANE_UNROLL
-        for (uint32_t j = 0; j < PIECE && u->what == VALUE; j++)
-            to->v[ops_value_at(b, t, i + j)] = (int8_t)(word >> 8 * j);
-        if (lane % 8 == 0)
-            (u->what == KEY ? to->ks : to->vs)[b * ARITH_CHUNK + t] = scale;
-        if (lane % 8 == 0 && !finite)
-            lane_mark(a->marks.finite, a->marks.slot, u->row);
-    }
 }
 
 /* Block (heads of a row, row). */
@@ -142,7 +21,7 @@ __global__ static void __launch_bounds__(UNITS *WARP) turn_heads(const struct he
     struct unit u = unit_of(&a, blockIdx.y, i);
     struct chunk to = {nullptr, nullptr, nullptr, nullptr};
     bool is_there = i < a.heads + 2 * a.cache.heads_kv;
-    struct angles early = early_angles(&a, &u);
+    struct angles early = early_angles(&a, u.row, u.turns);
     if (is_there && u.what != QUERY) {
         position = a.cache.position[u.row];
         to = chunk_at(&a.cache, a.cache.table[u.row], position / ARITH_CHUNK, u.index);
@@ -150,13 +29,7 @@ __global__ static void __launch_bounds__(UNITS *WARP) turn_heads(const struct he
     lane_wait();
     if (!is_there)
         return;
-    const float *from = u.what == QUERY ? a.q : u.what == KEY ? a.k : a.v;
-    take_head(from + ((size_t)u.row * (u.what == QUERY ? a.heads : a.cache.heads_kv) + u.index) * a.head, a.head,
-              padded, x);
-    if (u.gain)
-        norm_head(&a, u.gain, x);
-    if (u.turns)
-        rotate_head(&a, u.row, &early, x);
+    turn_unit(&a, &u, &early, x);
     if (u.what == QUERY)
         put_query(&a, &u, x);
     else

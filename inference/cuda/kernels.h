@@ -170,6 +170,13 @@ struct cuda_plan {
     const struct cuda_stretch *stretch; /* in the GPU's memory; NULL: each column by itself, and the rest is ignored */
 };
 
+/* Heads of a batch that is one column, as the products made them: attention turns them, and keeps key and value, as
+ * cuda_heads does it, and q stays as it is. The column's sequence has no other in the batch. */
+struct cuda_fresh {
+    const float *k, *v;
+    const struct cuda_turn *turn; /* NULL: not */
+};
+
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
@@ -178,6 +185,7 @@ struct cuda_attention {
     uint32_t walk_queries; /* of long stretches together, from which they walk */
     uint32_t parts_most;   /* (query, chunk) in scratch, if there are not more queries */
     struct cuda_plan plan;
+    const struct cuda_fresh *fresh; /* NULL: heads are turned already */
 };
 /* The plan for columns slot[c] (NULL: c) of a batch, its stretches into out[cols]; all of it in this machine's memory.
  * No plan changes a bit of what is computed, as long as a stretch is one. */

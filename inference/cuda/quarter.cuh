@@ -21,7 +21,7 @@ struct quarter_keys {
 };
 
 /* Shared memory of a block: queries, and behind them of the chunk the values and all scales. */
-static inline size_t quarter_bytes(uint32_t blocks)
+static __host__ __device__ inline size_t quarter_bytes(uint32_t blocks)
 {
     return tile_queries_bytes(blocks) + (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + 2 * sizeof(float));
 }
