@@ -97,16 +97,15 @@ static bool take_part(struct pool *p, struct part *part)
 {
     uint64_t place = atomic_load_explicit(&p->place, memory_order_acquire);
     for (;;) {
-        const size_t n = atomic_load_explicit(&p->n, memory_order_relaxed),
-                     grain = atomic_load_explicit(&p->grain, memory_order_relaxed);
-        part->fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
-        part->arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
+        const size_t n = atomic_load_explicit(&p->n, memory_order_acquire),
+                     grain = atomic_load_explicit(&p->grain, memory_order_acquire);
+        part->fn = atomic_load_explicit(&p->fn, memory_order_acquire);
+        part->arg = atomic_load_explicit(&p->arg, memory_order_acquire);
         part->first = (uint32_t)place;
         if (part->first == CLOSED || part->first >= n)
             return false;
         part->end = part_end(p, n, grain, part->first);
-        /* If what was read is another piece's, it is seen now that this one was closed before. */
-        atomic_thread_fence(memory_order_acquire);
+        /* Who has read what is another piece's sees, too, that this one was closed before, and fails here. */
         if (atomic_compare_exchange_weak_explicit(&p->place, &place, place + (part->end - part->first),
                                                   memory_order_acq_rel, memory_order_acquire))
             return true;
@@ -169,11 +168,10 @@ static void next_turn(struct pool *p, size_t n, size_t grain, pool_fn fn, void *
 {
     const uint64_t turn = (uint64_t)turn_of(p) << 32;
     atomic_store_explicit(&p->place, turn | CLOSED, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
-    atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
-    atomic_store_explicit(&p->n, n, memory_order_relaxed);
-    atomic_store_explicit(&p->grain, grain, memory_order_relaxed);
+    atomic_store_explicit(&p->fn, fn, memory_order_release);
+    atomic_store_explicit(&p->arg, arg, memory_order_release);
+    atomic_store_explicit(&p->n, n, memory_order_release);
+    atomic_store_explicit(&p->grain, grain, memory_order_release);
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
     CHECK(pthread_mutex_lock(&p->lock) == 0);
     atomic_store_explicit(&p->place, turn + ((uint64_t)1 << 32), memory_order_release);
