@@ -230,13 +230,11 @@ uint64_t pack_tensor_tiles(const struct gguf_tensor *t)
 
 struct pack {
     const struct gguf *file;
-    uint64_t *at; /* [tensors], NOWHERE: not packed */
-    uint64_t bytes, tiles, source_bytes;
+    uint64_t *at; /* [tensors], PACK_NOWHERE: not packed */
+    uint64_t bytes, source_bytes;
     uint8_t *base;
     bool is_checked;
 };
-
-#define NOWHERE UINT64_MAX
 
 struct pack *pack_new(const struct gguf *file)
 {
@@ -247,11 +245,10 @@ struct pack *pack_new(const struct gguf *file)
     for (size_t i = 0; i < n; i++) {
         const struct gguf_tensor *t = gguf_tensor(file, i);
         const struct quant_format *f = packed_format(file, t);
-        p->at[i] = f ? p->bytes : NOWHERE;
+        p->at[i] = f ? p->bytes : PACK_NOWHERE;
         if (!f)
             continue;
         p->bytes += pack_tensor_tiles(t) * pack_tile_bytes(f, (size_t)t->dims[0]);
-        p->tiles += pack_tensor_tiles(t);
         p->source_bytes += t->size;
     }
     return p;
@@ -290,41 +287,33 @@ uint64_t pack_source_bytes(const struct pack *p)
     return p->source_bytes;
 }
 
-uint64_t pack_tiles(const struct pack *p)
+uint64_t pack_place(const struct pack *p, const struct gguf_tensor *t)
 {
-    return p->tiles;
+    return p->at[t - gguf_tensor(p->file, 0)];
 }
 
 const uint8_t *pack_find(const struct pack *p, const struct gguf_tensor *t)
 {
-    uint64_t at = p->at[t - gguf_tensor(p->file, 0)];
-    return at == NOWHERE ? NULL : p->base + at;
+    uint64_t at = pack_place(p, t);
+    return at == PACK_NOWHERE ? NULL : p->base + at;
 }
 
-/* Tiles [first, end) of one tensor. */
-static void fill_tensor(const struct gguf_tensor *t, uint64_t first, uint64_t end, uint8_t *out)
+void pack_tensor_fill(const struct gguf_tensor *t, uint64_t first, uint64_t end, uint8_t *out)
 {
     const struct quant_format *f = quant_format(t->type);
     size_t n = (size_t)t->dims[0], tile_bytes = pack_tile_bytes(f, n);
     uint64_t rows = t->dims[1], per_matrix = (rows + PACK_ROWS - 1) / PACK_ROWS;
-    for (uint64_t i = first; i < end; i++) {
+    for (uint64_t i = first; i < end; i++, out += tile_bytes) {
         uint64_t row = i % per_matrix * PACK_ROWS, start = i / per_matrix * rows + row;
-        put_tile(f, t->data.p + start * quant_row_bytes(t->type, n), n, min_of((size_t)(rows - row), PACK_ROWS),
-                 out + i * tile_bytes);
+        put_tile(f, t->data.p + start * quant_row_bytes(t->type, n), n, min_of((size_t)(rows - row), PACK_ROWS), out);
     }
 }
 
-void pack_fill(struct pack *p, uint64_t first, uint64_t end)
+void pack_fill(struct pack *p)
 {
-    uint64_t before = 0;
-    for (size_t i = 0; i < gguf_tensor_count(p->file) && before < end; i++) {
-        const struct gguf_tensor *t = gguf_tensor(p->file, i);
-        if (p->at[i] == NOWHERE)
-            continue;
-        uint64_t tiles = pack_tensor_tiles(t), from = first > before ? first - before : 0,
-                 to = end - before < tiles ? end - before : tiles;
-        if (from < to)
-            fill_tensor(t, from, to, p->base + p->at[i]);
-        before += tiles;
-    }
+    for (size_t i = 0; i < gguf_tensor_count(p->file); i++)
+        if (p->at[i] != PACK_NOWHERE) {
+            const struct gguf_tensor *t = gguf_tensor(p->file, i);
+            pack_tensor_fill(t, 0, pack_tensor_tiles(t), p->base + p->at[i]);
+        }
 }

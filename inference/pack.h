@@ -65,11 +65,13 @@ void pack_free(struct pack *p);
 uint64_t pack_bytes(const struct pack *p);
 /* Memory of pack_bytes, aligned to 64: made by pack_fill, or kept from an earlier time. Borrowed until pack_free. */
 void pack_set_memory(struct pack *p, uint8_t *base);
-/* The work in pieces: [first, end) of pack_tiles, any thread, any order. */
-uint64_t pack_tiles(const struct pack *p);
-void pack_fill(struct pack *p, uint64_t first, uint64_t end);
-/* The tiles of one packed tensor; those of all stand in the order of the file. */
+void pack_fill(struct pack *p);
+/* Or in pieces: where in that memory a tensor's packed form begins, PACK_NOWHERE if it has none; how many tiles it has;
+ * and tiles [first, end) of them, to out. Any thread, any order. */
+#define PACK_NOWHERE UINT64_MAX
+uint64_t pack_place(const struct pack *p, const struct gguf_tensor *t);
 uint64_t pack_tensor_tiles(const struct gguf_tensor *t);
+void pack_tensor_fill(const struct gguf_tensor *t, uint64_t first, uint64_t end, uint8_t *out);
 /* Whether every weight of the file was found finite when the memory was filled, so that nobody need look again. */
 void pack_set_checked(struct pack *p, bool is_checked);
 bool pack_is_checked(const struct pack *p);

@@ -35,8 +35,8 @@ struct pack_file {
     uint8_t *map; /* NULL: in memory */
     uint64_t map_bytes;
     uint8_t *memory;
-    uint8_t *reserved; /* nothing is in it yet, unless is_filled */
-    bool is_filled;
+    uint64_t memory_bytes;
+    bool is_empty;                   /* that memory is only set aside */
     uint64_t leaves, first, checked; /* leaves compared, from `first` on */
 };
 
@@ -67,20 +67,20 @@ static struct hash leaf_hash(const struct pack_file *f, uint64_t i)
                      left < LEAF_BYTES ? (size_t)left : LEAF_BYTES);
 }
 
-static uint8_t *table_of(const struct pack_file *f)
+static const uint8_t *table_of(const struct pack_file *f)
 {
     return f->map + HEAD_BYTES;
 }
 
-/* The record and its checksum, as they stand in front. */
-static void put_head(const struct pack_file *f, const struct hash *root, struct buf *out)
+/* The record and its checksum, as they stand in front of such a table. */
+static void put_head(const struct pack_file *f, const struct hash *root, const uint8_t *table, struct buf *out)
 {
     struct pack_head h = {.magic = MAGIC,
                           .version = PACK_VERSION,
                           .leaf_bytes = LEAF_BYTES,
                           .root = *root,
                           .bytes = pack_bytes(f->pack),
-                          .table = hash_once(HASH_FILE, table_of(f), f->leaves * HASH_SIZE)};
+                          .table = hash_once(HASH_FILE, table, f->leaves * HASH_SIZE)};
     pack_head_put(out, &h);
     struct hash sum = hash_once(HASH_FILE, out->p, out->n);
     buf_add(out, sum.b, HASH_SIZE);
@@ -91,14 +91,44 @@ static void put_head(const struct pack_file *f, const struct hash *root, struct 
 struct filling {
     struct pack_file *f;
     const struct gguf_tensor *t;
-    uint64_t first; /* tile of all tensors' */
+    int fd;         /* where tiles are written, or -1: into memory, */
+    uint64_t place; /* ... from here on */
+    size_t tile_bytes;
     atomic_bool is_odd;
+    atomic_int error; /* of a write */
 };
+
+static void write_at(struct filling *w, const uint8_t *p, size_t n, uint64_t at)
+{
+    while (n > 0) {
+        ssize_t done = pwrite(w->fd, p, n, (off_t)at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            atomic_store(&w->error, done < 0 ? errno : EIO);
+            return;
+        }
+        p += done;
+        n -= (size_t)done;
+        at += (uint64_t)done;
+    }
+}
 
 static void fill_part(void *arg, size_t first, size_t end)
 {
     struct filling *w = arg;
-    pack_fill(w->f->pack, w->first + first, w->first + end);
+    if (w->fd < 0) {
+        pack_tensor_fill(w->t, first, end, w->f->memory + w->place + first * w->tile_bytes);
+        return;
+    }
+    /* Not through a mapping: its pages would come one by one, which takes three times as long. */
+    uint8_t *room = mem_array(GRAIN, w->tile_bytes);
+    for (size_t i = first; i < end; i += GRAIN) {
+        size_t n = end - i < GRAIN ? end - i : GRAIN;
+        pack_tensor_fill(w->t, i, i + n, room);
+        write_at(w, room, n * w->tile_bytes, w->place + i * w->tile_bytes);
+    }
+    free(room);
 }
 
 static void check_part(void *arg, size_t first, size_t end)
@@ -125,52 +155,60 @@ static enum err look(struct filling *w, struct note *note)
                                    : ERR_OK;
 }
 
-static enum err fill(struct pack_file *f, struct note *note)
+static enum err fill(struct filling *w, uint64_t from, struct note *note)
 {
-    struct filling w = {.f = f};
+    const struct pack_file *f = w->f;
     for (size_t i = 0; i < gguf_tensor_count(f->file); i++) {
-        w.t = gguf_tensor(f->file, i);
-        if (!pack_find(f->pack, w.t))
+        w->t = gguf_tensor(f->file, i);
+        uint64_t place = pack_place(f->pack, w->t);
+        if (place == PACK_NOWHERE)
             continue;
-        uint64_t tiles = pack_tensor_tiles(w.t);
-        enum err e = pack_is_checked(f->pack) ? ERR_OK : look(&w, note);
+        enum err e = pack_is_checked(f->pack) ? ERR_OK : look(w, note);
         if (e != ERR_OK)
             return e;
-        pool_run(f->pool, (size_t)tiles, GRAIN, fill_part, &w);
-        w.first += tiles;
-        let_go(w.t);
+        w->place = from + place;
+        w->tile_bytes = pack_tile_bytes(quant_format(w->t->type), (size_t)w->t->dims[0]);
+        pool_run(f->pool, (size_t)pack_tensor_tiles(w->t), GRAIN, fill_part, w);
+        let_go(w->t);
     }
     return ERR_OK;
 }
 
-static void hash_part(void *arg, size_t first, size_t end)
+static enum err fill_memory(struct pack_file *f, struct note *note)
 {
-    struct pack_file *f = arg;
-    for (size_t i = first; i < end; i++) {
-        struct hash h = leaf_hash(f, i);
-        memcpy(table_of(f) + i * HASH_SIZE, h.b, HASH_SIZE);
-    }
+    struct filling w = {.f = f, .fd = -1};
+    return fill(&w, 0, note);
 }
 
 /* -- in memory -- */
 
+/* Nothing of it is taken before it is written, then large pages where there are any. */
+static bool set_aside(struct pack_file *f)
+{
+    const uint64_t bytes = pack_bytes(f->pack) + 1;
+    void *p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    madvise(p, (size_t)bytes, MADV_HUGEPAGE);
+    f->memory = p;
+    f->memory_bytes = bytes;
+    pack_set_memory(f->pack, f->memory);
+    return true;
+}
+
 static enum err pack_in_memory(struct pack_file *f, uint64_t memory_bytes, struct note *note)
 {
-    uint64_t bytes = rounded(pack_bytes(f->pack) + 1, 64);
-    if (!memory_bytes || bytes <= memory_bytes)
-        f->memory = aligned_alloc(64, bytes);
-    if (!f->memory)
+    if ((memory_bytes && pack_bytes(f->pack) > memory_bytes) || !set_aside(f))
         return note_set(note, ERR_FULL, "the model's weights need %llu MiB: raise the limit or take a smaller model",
-                        (unsigned long long)(bytes >> 20));
-    pack_set_memory(f->pack, f->memory);
-    return fill(f, note);
+                        (unsigned long long)(pack_bytes(f->pack) >> 20));
+    return fill_memory(f, note);
 }
 
 /* -- in a file -- */
 
-static bool map_file(struct pack_file *f, int fd, int protection)
+static bool map_file(struct pack_file *f, int fd)
 {
-    void *p = mmap(NULL, (size_t)file_bytes(f->pack), protection, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, (size_t)file_bytes(f->pack), PROT_READ, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
         return false;
     f->map = p;
@@ -187,34 +225,61 @@ static void unmap(struct pack_file *f)
     f->map = NULL;
 }
 
+static void say_not_kept(struct pack_file *f, int error)
+{
+    snprintf(f->remark, sizeof f->remark,
+             "the packed weights (%llu MiB) are not kept, so that each start packs them anew: %s",
+             (unsigned long long)(file_bytes(f->pack) >> 20),
+             error == ENOSPC || error == EDQUOT ? "the disk is full"
+             : error == EFBIG                   ? "they are larger than expected"
+                                                : strerror(error));
+}
+
 /* False, with a remark, where the file cannot have them: then they go into memory. */
 static bool begin_file(struct pack_file *f, int fd)
 {
-    unsigned long long mib = file_bytes(f->pack) >> 20;
     if (fallocate(fd, 0, 0, (off_t)file_bytes(f->pack)) != 0) {
-        snprintf(f->remark, sizeof f->remark,
-                 "the packed weights (%llu MiB) are not kept, so that each start packs them anew: %s", mib,
-                 errno == ENOSPC || errno == EDQUOT ? "the disk is full"
-                 : errno == EFBIG                   ? "they are larger than expected"
-                                                    : strerror(errno));
+        say_not_kept(f, errno);
         return false;
     }
-    return map_file(f, fd, PROT_READ | PROT_WRITE);
+    return map_file(f, fd);
+}
+
+struct hashing {
+    const struct pack_file *f;
+    uint8_t *table;
+};
+
+static void hash_part(void *arg, size_t first, size_t end)
+{
+    const struct hashing *t = arg;
+    for (size_t i = first; i < end; i++) {
+        struct hash h = leaf_hash(t->f, i);
+        memcpy(t->table + i * HASH_SIZE, h.b, HASH_SIZE);
+    }
 }
 
 static enum err pack_in_file(struct pack_file *f, const struct pack_file_options *o, struct note *note)
 {
+    struct filling w = {.f = f, .fd = o->fd};
+    struct hashing hashing = {f, mem_array((size_t)f->leaves, HASH_SIZE)};
     struct buf head = {0};
-    enum err e = fill(f, note);
+    enum err e = fill(&w, weights_at(f->pack), note);
+    if (e == ERR_OK && !atomic_load(&w.error)) {
+        pool_run(f->pool, (size_t)f->leaves, 1, hash_part, &hashing);
+        put_head(f, o->root, hashing.table, &head);
+        write_at(&w, hashing.table, (size_t)f->leaves * HASH_SIZE, HEAD_BYTES);
+        write_at(&w, head.p, head.n, 0);
+    }
+    free(hashing.table);
+    buf_clear(&head);
     if (e != ERR_OK)
         return e;
-    pool_run(f->pool, (size_t)f->leaves, 1, hash_part, f);
-    put_head(f, o->root, &head);
-    memcpy(f->map, head.p, head.n);
-    buf_clear(&head);
-    /* What is written is written: from here on nobody changes it by mistake. */
-    if (mprotect(f->map, (size_t)f->map_bytes, PROT_READ) != 0)
-        return note_set(note, ERR_IO, "the packed weights cannot be made read-only: %s", strerror(errno));
+    if (atomic_load(&w.error)) {
+        say_not_kept(f, atomic_load(&w.error));
+        unmap(f);
+        return pack_in_memory(f, o->memory_bytes, note);
+    }
     f->state = WIRE_PACKED_MADE;
     f->checked = f->leaves;
     return ERR_OK;
@@ -223,7 +288,7 @@ static enum err pack_in_file(struct pack_file *f, const struct pack_file_options
 static bool is_right(const struct pack_file *f, const struct hash *root)
 {
     struct buf head = {0};
-    put_head(f, root, &head);
+    put_head(f, root, table_of(f), &head);
     bool same = memcmp(f->map, head.p, head.n) == 0;
     buf_clear(&head);
     return same;
@@ -234,8 +299,7 @@ static bool use_kept(struct pack_file *f, const struct pack_file_options *o)
 {
     f->state = WIRE_PACKED_BAD;
     /* Not fstat: the C library asks by a call that the worker's walls do not let out. */
-    if (lseek(o->fd, 0, SEEK_END) == (off_t)file_bytes(f->pack) && map_file(f, o->fd, PROT_READ) &&
-        is_right(f, o->root)) {
+    if (lseek(o->fd, 0, SEEK_END) == (off_t)file_bytes(f->pack) && map_file(f, o->fd) && is_right(f, o->root)) {
         uint64_t drawn;
         secret_random(&drawn, sizeof drawn);
         f->first = f->leaves ? drawn % f->leaves : 0;
@@ -275,15 +339,15 @@ enum err pack_file_open(const struct pack_file_options *o, struct pack_file **ou
 
 enum err pack_file_reserve(const struct pack_file_options *o, struct pack_file **out, struct note *note)
 {
-    const uint64_t bytes = pack_bytes(o->pack) + 1;
-    void *p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return note_set(note, ERR_FULL, "there is no room for %llu MiB of weights", (unsigned long long)(bytes >> 20));
     struct pack_file *f = mem_new(sizeof *f);
     f->pack = o->pack;
     f->file = o->file;
-    f->reserved = p;
-    pack_set_memory(f->pack, f->reserved);
+    f->is_empty = true;
+    if (!set_aside(f)) {
+        free(f);
+        return note_set(note, ERR_FULL, "there is no room for %llu MiB of weights",
+                        (unsigned long long)(pack_bytes(o->pack) >> 20));
+    }
     *out = f;
     return ERR_OK;
 }
@@ -304,21 +368,20 @@ enum err pack_file_look(struct pack_file *f, struct pool *pool, struct note *not
 
 enum err pack_file_fill(struct pack_file *f, struct pool *pool, struct note *note)
 {
-    if (!f->reserved || f->is_filled)
+    if (!f->is_empty)
         return ERR_OK;
     f->pool = pool;
-    f->is_filled = true;
-    return fill(f, note);
+    f->is_empty = false;
+    return fill_memory(f, note);
 }
 
 void pack_file_close(struct pack_file *f)
 {
     if (!f)
         return;
-    if (f->reserved)
-        munmap(f->reserved, (size_t)pack_bytes(f->pack) + 1);
+    if (f->memory)
+        munmap(f->memory, (size_t)f->memory_bytes);
     unmap(f);
-    free(f->memory);
     free(f);
 }
 

@@ -200,12 +200,14 @@ static int add_rules(scmp_filter_ctx f, const struct sandbox_options *o)
     /* It hides its flags behind a pointer; without it the C library takes clone. */
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    /* Room on the disk, for the one file that was given to be written. */
+    /* Room on the disk, and writing at any place, for the one file that was given to be written. */
     const struct scmp_arg_cmp written = {0, SCMP_CMP_EQ, (scmp_datum_t)o->fd_written, 0};
     if (rc == 0 && o->has_devices)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0);
     if (rc == 0 && o->fd_written >= 0)
         rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(fallocate), 1, &written);
+    if (rc == 0 && o->fd_written >= 0)
+        rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(pwrite64), 1, &written);
     /* abort() ends this process and must not reach another. */
     const struct scmp_arg_cmp self = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
     if (rc == 0)

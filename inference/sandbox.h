@@ -21,7 +21,7 @@
 
 struct sandbox_options {
     int fd_last;            /* descriptors above it are closed */
-    int fd_written;         /* a file that may be given room on the disk, or -1 */
+    int fd_written;         /* a file that may be given room on the disk and written anywhere in it, or -1 */
     uint64_t written_bytes; /* most that it may have */
     uint64_t memory_bytes;  /* address space; 0: no limit */
     bool has_devices;       /* this process has started GPUs, behind sandbox_before_devices */

@@ -199,15 +199,44 @@ static bool is_whole(const json_t *v)
     return x >= -1e15 && x <= 1e15 && x == (double)(int64_t)x;
 }
 
+static void print_value(struct buf *out, const json_t *v);
+
+static void print_members(struct buf *out, const json_t *v)
+{
+    json_t *members = (json_t *)(uintptr_t)v, *value;
+    const char *key, *between = "";
+    json_object_foreach(members, key, value)
+    {
+        json_t *name = json_string(key);
+        buf_add_text(out, between);
+        json_print(out, name);
+        buf_add_text(out, ":");
+        print_value(out, value);
+        json_decref(name);
+        between = ",";
+    }
+}
+
+/* Compact, and reals within a list or an object in the fewest digits, too. A schema is not deep (is_too_deep). */
 static void print_value(struct buf *out, const json_t *v)
 {
     char text[32];
-    if (!json_is_real(v)) {
+    if (json_is_real(v)) {
+        schema_real_text(json_real_value(v), text);
+        buf_add_text(out, text);
+    } else if (json_is_array(v)) {
+        buf_add_text(out, "[");
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            buf_add_text(out, i ? "," : "");
+            print_value(out, json_array_get(v, i));
+        }
+        buf_add_text(out, "]");
+    } else if (json_is_object(v)) {
+        buf_add_text(out, "{");
+        print_members(out, v);
+        buf_add_text(out, "}");
+    } else
         json_print(out, v);
-        return;
-    }
-    schema_real_text(json_real_value(v), text);
-    buf_add_text(out, text);
 }
 
 static uint32_t enumeration(struct schema_work *w, const json_t *values, unsigned types, uint32_t next)
@@ -293,7 +322,8 @@ static uint32_t flat(struct schema_work *w, json_t *schema)
     if (values) {
         if (!json_is_array(values))
             return schema_fail(w, ERR_UNSUPPORTED, "\"enum\" must be a list");
-        if (spoken_of && (!types || types & spoken_of))
+        unsigned kinds = types & INTEGER ? types | NUMBER : types; /* bounds speak of both */
+        if (spoken_of && (!kinds || kinds & spoken_of))
             return schema_fail(w, ERR_UNSUPPORTED,
                                "\"enum\" or \"const\" beside other limits is not supported: leave "
                                "those out, and the values that they exclude");

@@ -31,7 +31,7 @@ static void load(struct loaded *l, const struct model_make *s)
     l->pack = pack_new(l->gguf);
     l->pack_memory = aligned_alloc(64, (size_t)pack_bytes(l->pack) / 64 * 64 + 64);
     pack_set_memory(l->pack, l->pack_memory);
-    pack_fill(l->pack, 0, pack_tiles(l->pack));
+    pack_fill(l->pack);
     if (model_open(l->gguf, l->pack, &l->model, &note) != ERR_OK)
         fail_msg("%s: %s", s->label, note.text);
 }

@@ -27,7 +27,7 @@ static void pack_all(struct loaded *l)
     l->pack = pack_new(l->gguf);
     l->packed = mem_new(pack_bytes(l->pack) + 1);
     pack_set_memory(l->pack, l->packed);
-    pack_fill(l->pack, 0, pack_tiles(l->pack));
+    pack_fill(l->pack);
 }
 
 static void load(const char *path, struct loaded *l)

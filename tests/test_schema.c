@@ -60,6 +60,9 @@ static const struct example examples[] = {
     {"{\"enum\":[\"a\",\"ab\",1,12,{\"x\":[1]},0.1,null]}",
      {"\"a\"", "\"ab\"", "1", "12", "{\"x\":[1]}", "0.1", "null"},
      {"\"b\"", "2", "{\"x\": [1]}", "0.10", "\"\\u0061\""}},
+    {"{\"enum\":[[7,33.33],{\"a\":-0.1,\"b\":[]},0.1]}",
+     {"[7,33.33]", "{\"a\":-0.1,\"b\":[]}", "0.1"},
+     {"[7, 33.33]", "[7,33.329999999999998]", "{\"a\":-0.1}"}},
     {"{\"const\":\"caf\\u00e9\\n\"}", {"\"caf\xC3\xA9\\n\""}, {"\"caf\"", "\"caf\\u00e9\\n\""}},
     {"{\"enum\":[\"a\",1,2.0],\"type\":\"integer\"}", {"1", "2"}, {"\"a\""}},
     {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{},\"c\":{\"type\":\"null\"}},"
@@ -251,6 +254,8 @@ static void what_is_not_supported_is_named(void **state)
         {"{\"required\":\"a\"}", "\"required\""},
         {"{\"enum\":3}", "\"enum\""},
         {"{\"enum\":[\"a\"],\"minLength\":2}", "\"enum\""},
+        {"{\"enum\":[1,500],\"type\":\"integer\",\"maximum\":5}", "\"enum\""},
+        {"{\"allOf\":[{\"const\":9},{\"type\":\"integer\",\"maximum\":5}]}", "\"enum\""},
         {"{\"anyOf\":[]}", "\"anyOf\""},
         {"{\"allOf\":{}}", "\"allOf\""},
         {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", "\"pattern\""},

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct pack *pack = pack_new(g);
         uint8_t *memory = mem_new((size_t)pack_bytes(pack) + 1);
         pack_set_memory(pack, memory);
-        pack_fill(pack, 0, pack_tiles(pack));
+        pack_fill(pack);
         if (model_open(g, pack, &m, &note) == ERR_OK) {
             run(m);
             model_free(m);

@@ -162,7 +162,7 @@ static void run_file(const char *label, struct bytes file)
     void *memory = aligned_alloc(64, (size_t)pack_bytes(p) / 64 * 64 + 64);
     CHECK(memory);
     pack_set_memory(p, memory);
-    pack_fill(p, 0, pack_tiles(p));
+    pack_fill(p);
     if (model_open(g, p, &m, &note) == ERR_OK) {
         run_all(label, m);
         model_free(m);
