@@ -429,7 +429,7 @@ static void multiply_pick(const struct ops_weight *all, uint32_t expert, const f
 static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool shares)
 {
     const struct quant_format *f = quant_format(type);
-    uint32_t experts = 4u << draw(3), used = 1 + draw(3), share = shares ? used : 1;
+    uint32_t experts = 4u << draw(3), used = draw(4) ? 1 + draw(3) : experts, share = shares ? used : 1;
     size_t n = f->block == 256 ? 256 * (1 + draw(3)) : 32 * (1 + draw(20)), rows = 1 + draw(70);
     struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = quant_row_bytes(type, n)};
     uint64_t stride = repack_bytes((uint32_t)type, (uint32_t)n, (uint32_t)rows);
@@ -445,13 +445,13 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     }
     w.data = data;
     batch_init(&b, n, rows_of_batch * used / share);
-    cuda_quantise(NULL, &b.gpu, (struct cuda_marks){.finite = b.finite});
     struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    put_input(&b, &m, false);
     float *out = gpu_new(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
     cuda_multiply_picked(NULL, &m, stride, experts, share, &b.gpu, picks, out);
     gpu_wait();
     for (uint32_t p = 0; p < rows_of_batch * used; p++) {
-        multiply_pick(&w, picks.chosen[p], b.x + p / share * n, expected);
+        multiply_pick(&w, picks.chosen[p], (b.normed ? b.normed : b.x) + p / share * n, expected);
         for (size_t r = 0; r < rows; r++)
             if (arith_bits(expected[r]) != arith_bits(out[p * rows + r]))
                 fail_msg("%s: %u experts, %u of each of %u rows, pick %u, row %zu of %zu: %a, not %a",

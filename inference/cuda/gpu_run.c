@@ -550,6 +550,7 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         e = put_facts(d, b, &t.f, note);
     if (e != ERR_OK)
         return e;
+    (void)cuda_queue_stream(d->queue); /* of several GPUs the last that was used is another */
     t.slot = t.f.all;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
     t.plan = t.f.plan;

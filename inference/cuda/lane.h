@@ -99,7 +99,9 @@ LANE void lane_fetch(const void *global, uint32_t bytes)
 }
 
 #ifdef __CUDACC__
-#define LANE_SHARED_PLAIN (48u << 10) /* more must be asked for */
+/* More must be asked for, together with what a kernel has beside what the launch says. */
+#define LANE_SHARED_PLAIN (48u << 10)
+#define LANE_SHARED_OWN   (16u << 10) /* at most */
 /* Of the GPU that this thread launches on. */
 static inline int lane_attribute(enum cudaDeviceAttr which, int if_unknown)
 {
@@ -113,7 +115,7 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
 {
     cudaLaunchAttribute overlaps = {};
     cudaLaunchConfig_t config = {};
-    if (shared > LANE_SHARED_PLAIN)
+    if (shared > LANE_SHARED_PLAIN - LANE_SHARED_OWN)
         (void)cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
     /* All alike: a processor must be empty before it divides its memory another way. */
     (void)cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
@@ -130,8 +132,9 @@ static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, v
 }
 #else
 template <typename... P, typename... A>
-static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *, A... args)
+static void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void *stream, A... args)
 {
+    emulate_launched_on(stream);
     emulate_launch(grid, block, shared, [=] { kernel(args...); });
 }
 #endif

@@ -188,13 +188,14 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
     uint8_t *column = shared + warp * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * COLUMN_BYTES), *total = sums + ROUND * WARP, *row = total + 2 * WARP;
     struct lane_run<F> w;
-    if (p.raw.gain)
+    const bool has_rows = blockIdx.x * WARP < product_matrix_of(&p).rows;
+    if (has_rows && p.raw.gain)
         column_ask_row(p.raw.gain, p.n, row + p.n);
     load_ahead<F>(&p, &w);
     lane_wait();
     lane_next(); /* what follows finds room only where blocks have ended, or is small */
     const uint8_t *weights = product_part_of(&p).w;
-    if (blockIdx.x * WARP >= product_matrix_of(&p).rows)
+    if (!has_rows)
         return;
     if (p.raw.gain)
         column_norm(&p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p.processors);
@@ -388,14 +389,14 @@ void cuda_multiply_gated(void *stream, enum cuda_gate kind, const struct cuda_ta
     multiply_any(stream, gate->w, in, &p);
 }
 
-/* The picks of few rows are each multiplied by themselves, since hardly any share an expert; those of more rows expert
- * by expert, of which each has at most one pick of a row. */
+/* The picks of few rows are each multiplied by themselves, since hardly any share an expert, and of one none do; those
+ * of more rows expert by expert, of which each has at most one pick of a row. */
 void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
                           const struct cuda_input *in, struct cuda_picks picks, float *out)
 {
     struct product p = {};
     uint32_t all = in->cols * share;
-    bool is_alone = all < experts;
+    bool is_alone = in->cols == 1 || all < experts;
     p.cols = is_alone ? 1 : picks.cols;
     p.chosen = picks.chosen;
     p.begin = is_alone ? nullptr : picks.begin;

@@ -268,6 +268,9 @@ size_t emulate_shared_most(void);
 unsigned emulate_processors(void);
 void emulate_run(dim3 grid, dim3 block, size_t shared, void (*thread)(void *), void *arg);
 
+/* A stream is launched on while its GPU is the thread's own; else the program ends. */
+void emulate_launched_on(const void *stream);
+
 /* While launches are recorded they are kept, with copies of their arguments, instead of run. */
 bool emulate_keeps(const std::function<void()> &launch);
 

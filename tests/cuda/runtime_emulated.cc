@@ -22,6 +22,22 @@ static uint64_t gpu_bytes = (uint64_t)4 << 30;
 static std::map<void *, uint64_t> allocated, pinned;
 static uint64_t used[DEVICES_MAX];
 
+/* The GPU that this thread launches on, as the CUDA runtime has it; and where cuda/runtime.cu says which. */
+static uint32_t current;
+static void use(const struct cuda_queue *q)
+{
+    current = q->index;
+}
+
+void emulate_launched_on(const void *stream)
+{
+    const struct cuda_queue *q = (const struct cuda_queue *)stream;
+    if (!q || q->index == current)
+        return;
+    fprintf(stderr, "emulated GPU: a kernel is launched on GPU %u while the thread's is %u\n", q->index, current);
+    abort();
+}
+
 bool emulated_is(void)
 {
     return true;
@@ -93,6 +109,7 @@ enum err cuda_queue_new(uint32_t index, struct cuda_queue **out, struct note *no
     if (index >= gpus)
         return note_set(note, ERR_NOT_FOUND, "there is no GPU %u, only %u", index, gpus);
     *out = new cuda_queue{index, false};
+    use(*out);
     return ERR_OK;
 }
 
@@ -101,15 +118,17 @@ void cuda_queue_free(struct cuda_queue *q)
     delete q;
 }
 
-void *cuda_queue_stream(const struct cuda_queue *)
+void *cuda_queue_stream(const struct cuda_queue *q)
 {
-    return nullptr;
+    use(q);
+    return (void *)q;
 }
 
 /* Garbage, so that what relies on zeros is seen. */
 void *cuda_alloc(struct cuda_queue *q, uint64_t bytes)
 {
     uint64_t room = (bytes + 255) / 256 * 256;
+    use(q);
     if (used[q->index] + room > gpu_bytes)
         return nullptr;
     void *p = aligned_alloc(256, room ? room : 256);
@@ -119,8 +138,9 @@ void *cuda_alloc(struct cuda_queue *q, uint64_t bytes)
     return p;
 }
 
-void cuda_free(struct cuda_queue *, void *p)
+void cuda_free(struct cuda_queue *q, void *p)
 {
+    use(q);
     if (!p)
         return;
     auto at = allocated.find(p);
@@ -169,6 +189,7 @@ void cuda_zero(struct cuda_queue *, void *device, size_t bytes)
 
 enum err cuda_wait(struct cuda_queue *q, struct note *note)
 {
+    use(q);
     if (lose_at && --lose_at == 0)
         q->is_lost = true;
     return q->is_lost ? note_set(note, ERR_IO, "the emulated GPU %u is lost", q->index) : ERR_OK;
@@ -190,8 +211,9 @@ bool emulate_keeps(const std::function<void()> &launch)
     return recording;
 }
 
-bool cuda_graph_begin(struct cuda_queue *)
+bool cuda_graph_begin(struct cuda_queue *q)
 {
+    use(q);
     recording = new cuda_graph;
     return true;
 }
