@@ -96,19 +96,31 @@ static double power_of_ten(int64_t digits)
     return scale;
 }
 
+/* To a multiple of 10^-digits. */
+static struct jinja_value rounded_whole(struct jinja *j, int64_t v, int64_t digits)
+{
+    int64_t scale = 1;
+    for (; digits < 0; digits++)
+        scale *= 10;
+    int64_t rest = v % scale, whole = v - rest, twice = 2 * (rest < 0 ? -rest : rest);
+    if (twice > scale || (twice == scale && whole / scale % 2 != 0)) {
+        if (__builtin_add_overflow(whole, rest < 0 ? -scale : scale, &whole))
+            jinja_fail(j, ERR_RANGE, "a whole number over 63 bits");
+    }
+    return jinja_integer(whole);
+}
+
 /* Whole numbers stay whole; a fraction's exact value is what is rounded. Halves to even. */
-static struct jinja_value rounded(struct jinja_value v, int64_t digits)
+static struct jinja_value rounded(struct jinja *j, struct jinja_value v, int64_t digits)
 {
     char text[400];
-    bool whole = v.kind != JINJA_REAL;
     double value = jinja_to_real(v);
+    if (v.kind != JINJA_REAL)
+        return rounded_whole(j, v.kind == JINJA_FLAG ? v.flag : v.integer, digits);
     if (digits < 0) {
         double scale = power_of_ten(-digits);
-        value = nearbyint(value / scale) * scale;
-        return whole ? jinja_integer((int64_t)value) : jinja_real(value);
+        return jinja_real(nearbyint(value / scale) * scale);
     }
-    if (whole)
-        return jinja_integer(v.kind == JINJA_FLAG ? v.flag : v.integer);
     if (!isfinite(value) || fabs(value) > 1e17)
         return v;
     snprintf(text, sizeof text, "%.*f", (int)digits, value);
@@ -125,7 +137,7 @@ struct jinja_value jinja_number_round(struct jinja *j, struct jinja_value self, 
         return nothing();
     }
     if (!up && !down)
-        return rounded(self, digits);
+        return rounded(j, self, digits);
     double scale = digits < 0 ? 1 / power_of_ten(-digits) : power_of_ten(digits), value = jinja_to_real(self) * scale;
     return jinja_real(((up ? ceil(value) : floor(value)) + 0.0) / scale); /* no negative zero */
 }
