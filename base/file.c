@@ -135,6 +135,22 @@ enum err file_make_dir(const char *path, struct note *note)
     return e;
 }
 
+int file_write_at(int fd, const void *p, size_t n, uint64_t at)
+{
+    const uint8_t *from = p;
+    while (n) {
+        ssize_t put = pwrite(fd, from, n, (off_t)at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? errno : EIO;
+        from += put;
+        at += (uint64_t)put;
+        n -= (size_t)put;
+    }
+    return 0;
+}
+
 enum err file_map(const char *path, struct bytes *out, struct note *note)
 {
     struct stat st;

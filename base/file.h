@@ -1,5 +1,5 @@
 /* Small files as a whole. For the command, the tests and the daemon's start; what the running node
- * writes goes through its host. */
+ * writes goes through its host, but for file_write_at, which is what the host has to write at a place. */
 #ifndef KITH_BASE_FILE_H
 #define KITH_BASE_FILE_H
 
@@ -18,6 +18,8 @@ enum err file_write(const char *path, unsigned mode, struct bytes content, struc
 enum err file_sync_parent(const char *path, struct note *note) MUST_USE;
 /* Makes the directory and those above it, mode 0700; an existing one is fine. */
 enum err file_make_dir(const char *path, struct note *note) MUST_USE;
+/* All n bytes from `at` on, into an open file. 0, or what errno would be. */
+int file_write_at(int fd, const void *p, size_t n, uint64_t at) MUST_USE;
 /* A read-only mapping of the whole file; unmap with file_unmap. An empty file gives n = 0. */
 enum err file_map(const char *path, struct bytes *out, struct note *note) MUST_USE;
 void file_unmap(struct bytes mapped);

@@ -165,6 +165,8 @@ void jinja_print_json(struct jinja *j, struct buf *out, struct jinja_value v, co
 /* Takes a buffer's content into the arena and clears it. */
 struct bytes jinja_take(struct jinja *j, struct buf *b);
 struct bytes jinja_join(struct jinja *j, struct bytes a, struct bytes b);
+/* White space as the reference's strip() and isspace() know it. */
+bool jinja_is_space(uint32_t c);
 /* Less white space, or characters of `set` if it is not NULL, at either end. */
 struct bytes jinja_strip(struct bytes text, const struct bytes *set, bool left, bool right);
 size_t jinja_text_length(struct bytes text);

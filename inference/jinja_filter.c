@@ -48,7 +48,7 @@ static struct jinja_value filter_replace(struct jinja *j, struct jinja_value sel
 /* Words begin behind these only, so "it's" is one: unlike the method of this name. */
 static bool parts_words(uint32_t c)
 {
-    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f) || (c && c < 0x80 && strchr("-({[<", (int)c));
+    return jinja_is_space(c) || (c && c < 0x80 && strchr("-({[<", (int)c));
 }
 
 static struct jinja_value filter_title(struct jinja *j, struct jinja_value self, const struct jinja_args *args)

@@ -266,7 +266,7 @@ static bool is_alnum(uint32_t c, enum unicode_class k)
 static bool is_blank(uint32_t c, enum unicode_class k)
 {
     (void)k;
-    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
+    return jinja_is_space(c);
 }
 
 /* Not empty, and all characters pass. */

@@ -334,10 +334,15 @@ void jinja_print_json(struct jinja *j, struct buf *out, struct jinja_value v, co
 
 /* -- strings -- */
 
+bool jinja_is_space(uint32_t c)
+{
+    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
 static bool strips(uint32_t c, const struct bytes *set)
 {
     if (!set)
-        return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
+        return jinja_is_space(c);
     for (size_t at = 0; at < set->n;) {
         uint32_t s;
         at += unicode_get(set->p + at, set->n - at, &s);

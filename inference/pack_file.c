@@ -2,6 +2,7 @@
 #include "inference/pack_file.h"
 
 #include "base/codec.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -100,18 +101,9 @@ struct filling {
 
 static void write_at(struct filling *w, const uint8_t *p, size_t n, uint64_t at)
 {
-    while (n > 0) {
-        ssize_t done = pwrite(w->fd, p, n, (off_t)at);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            atomic_store(&w->error, done < 0 ? errno : EIO);
-            return;
-        }
-        p += done;
-        n -= (size_t)done;
-        at += (uint64_t)done;
-    }
+    int error = file_write_at(w->fd, p, n, at);
+    if (error)
+        atomic_store(&w->error, error);
 }
 
 static void fill_part(void *arg, size_t first, size_t end)

@@ -62,6 +62,10 @@ struct quant_block {
     uint8_t code[ARITH_RUN];
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The 16 weights that IQ4 codes mean. */
 extern const int8_t quant_iq4[16];
 
@@ -99,5 +103,9 @@ void quant_block_values(const struct quant_format *f, const struct quant_block *
 void quant_read_row(enum gguf_tensor_type type, const uint8_t *row, size_t n, float *out);
 /* Every scale and weight of `n` elements is finite. */
 bool quant_is_finite(enum gguf_tensor_type type, const uint8_t *p, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

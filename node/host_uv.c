@@ -363,18 +363,8 @@ static enum err uv_get(struct host_file *base, uint64_t at, void *p, size_t n)
 
 static enum err uv_put(struct host_file *base, uint64_t at, const void *p, size_t n)
 {
-    const uint8_t *from = p;
-    while (n) {
-        ssize_t put = pwrite(((struct file *)base)->fd, from, n, (off_t)at);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return code_of(errno);
-        from += put;
-        at += (uint64_t)put;
-        n -= (size_t)put;
-    }
-    return ERR_OK;
+    int error = file_write_at(((struct file *)base)->fd, p, n, at);
+    return error ? code_of(error) : ERR_OK;
 }
 
 static enum err uv_append(struct host_file *base, const void *p, size_t n)

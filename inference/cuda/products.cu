@@ -350,28 +350,21 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
     }
 }
 
-static bool is_blocked(uint32_t type)
+static bool is_blocked(const struct cuda_matrix *w)
 {
-    switch (type) {
-#define E(name, ...) case GGUF_TENSOR_##name:
-        QUANT_BLOCKED_LIST(E)
-#undef E
-        return true;
-    default:
-        return false;
-    }
+    return quant_is_blocked((enum gguf_tensor_type)w->type);
 }
 
 /* Where the row would leave a processor room for fewer blocks, norms are better apart. */
 bool cuda_takes_normed(const struct cuda_matrix *w)
 {
     const size_t bytes = one_shared(ONE_WARPS, w->n) + LANE_SHARED_KEPT;
-    return is_blocked(w->type) && w->n % 4 == 0 && ONE_BLOCKS * bytes <= lane_shared_most() + LANE_SHARED_KEPT;
+    return is_blocked(w) && w->n % 4 == 0 && ONE_BLOCKS * bytes <= lane_shared_most() + LANE_SHARED_KEPT;
 }
 
 bool cuda_takes_gate(const struct cuda_matrix *gate, const struct cuda_matrix *up)
 {
-    return gate->type == up->type && gate->rows == up->rows && gate->n == up->n && is_blocked(gate->type);
+    return gate->type == up->type && gate->rows == up->rows && gate->n == up->n && is_blocked(gate);
 }
 
 void cuda_multiply_gated(void *stream, enum cuda_gate kind, const struct cuda_task *gate, const struct cuda_task *up,
