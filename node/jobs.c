@@ -243,7 +243,8 @@ void job_finish(struct job *j, enum err e, const char *why)
 {
     if (j->r.state >= JOB_DONE)
         return;
-    if (e == ERR_OK && !j->r.local && j->texted < job_tokens_n(j) && j->worker) {
+    /* `texted` says what was asked for: while an ask is out, its text has not come. */
+    if (e == ERR_OK && !j->r.local && j->worker && (j->text_ask || j->texted < job_tokens_n(j))) {
         if (j->text_ask)
             worker_drop(j->worker, j->text_ask);
         j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_last_text, j);

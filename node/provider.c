@@ -14,7 +14,6 @@
 
 RECORD_DEFINE(transcript, TRANSCRIPT_FIELDS)
 
-static void pump(struct serving *v);
 static void on_turn(void *arg);
 
 /* -- channels -- */
@@ -152,7 +151,7 @@ static void on_turn(void *arg)
     struct provider *p = arg;
     for (struct serving *v = p->serving, *next; v; v = next) {
         next = v->next;
-        pump(v);
+        serving_pump(v);
     }
 }
 
@@ -243,10 +242,10 @@ static enum err send_receipt(struct serving *v)
     return ERR_OK;
 }
 
-/* Sends what may be sent: tokens up to a step beyond the paid ones, and a receipt when one is due and the
- * channel has no other under way. */
-static void pump(struct serving *v)
+void serving_pump(struct serving *v)
 {
+    if (!v->accepted)
+        return;
     uint32_t allowed = v->paid + STEP_TOKENS;
     while (v->sent < produced(v) && v->sent < allowed) {
         uint32_t n = (produced(v) < allowed ? produced(v) : allowed) - v->sent;
@@ -273,7 +272,7 @@ static void on_token(void *arg, const struct worker_token *t)
     buf_add(&v->digests, t->digest.b, sizeof t->digest.b);
     if (!v->first_ms)
         v->first_ms = host_now_ms(v->provider->s.host);
-    pump(v);
+    serving_pump(v);
 }
 
 static void on_done(void *arg, enum err e, const struct worker_done *d, const struct note *note)
@@ -295,7 +294,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
         p->tokens_made += d->tokens;
         p->decode_ms += d->decode_us / 1000 + 1;
     }
-    pump(v);
+    serving_pump(v);
 }
 
 const struct worker_calls serving_worker_calls = {.token = on_token, .done = on_done};
@@ -353,7 +352,7 @@ static void on_data(void *arg, uint64_t stream, struct bytes message)
 static void on_ready(void *arg, uint64_t stream)
 {
     (void)stream;
-    pump(arg);
+    serving_pump(arg);
 }
 
 static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)

@@ -24,6 +24,7 @@ struct serving {
     uint32_t sent, receipted, paid;
     struct job_accept salts;
     struct amount price_in, price_out;
+    bool accepted; /* the acceptance went out: nothing goes before it, however soon the worker answers */
     bool produced_all, awaiting_pay;
     bool closed; /* the finished receipt went out */
     uint8_t stop;
@@ -46,6 +47,9 @@ struct provider {
 /* provider.c */
 extern const struct stream_calls serving_stream_calls; /* of an opened job's stream; arg: the serving */
 extern const struct worker_calls serving_worker_calls;
+/* Sends what may be sent: after the acceptance, tokens up to a step beyond the paid ones, and a receipt when one is due
+ * and the channel has no other under way. May free v. */
+void serving_pump(struct serving *v);
 /* False where the stream has no credit; clears the message. */
 bool serving_send(struct serving *v, struct buf *message);
 /* Closes the stream, and frees it. */

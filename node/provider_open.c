@@ -109,8 +109,12 @@ static void send_accept(void *arg)
     struct buf message = {0};
     job_message_start(&message, JOB_ACCEPT);
     job_accept_put(&message, &v->salts);
-    if (!serving_send(v, &message))
+    if (!serving_send(v, &message)) {
         serving_drop(v, ERR_BUSY, "no credit for the acceptance");
+        return;
+    }
+    v->accepted = true;
+    serving_pump(v);
 }
 
 static enum err fill(struct serving *v, const struct job_open *o)

@@ -1,0 +1,51 @@
+#!/bin/bash
+# The same question many times over the network: the provider's cache holds its prompt by then, so that the worker's
+# first token is there before anything else about the job is. Each must be answered by the first opening.
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build/release}
+[ -f models/kith-guide.gguf ] || { echo "skip: e2e_again: models/kith-guide.gguf is not there"; exit 0; }
+NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-again.XXXXXX")
+. scripts/private-net
+logs=$NET
+. tests/e2e.sh
+clean() {
+    local status=$?
+    trap - EXIT
+    net_stop
+    [ $status = 0 ] && rm -rf "$NET"
+    exit $status
+}
+trap clean EXIT
+
+net_password
+genesis=(--out "$NET/genesis.json" --chain kith-again)
+for n in v1 provider requester; do
+    node_new "$n" || fail "cannot make the node $n"
+    k "$n" wallet new --name "$n" --prefix kithdev --json >"$NET/$n.wallet" || fail "no wallet for $n"
+    genesis+=(--account "$(json address <"$NET/$n.wallet"):1000" --account "$(node_id "$n"):100")
+done
+genesis+=(--validator "$(node_id v1):1000")
+"$KITHD" genesis "${genesis[@]}" >/dev/null || fail "cannot write the genesis"
+node_start v1 --validator
+node_start provider --provide
+node_start requester --no-default-model
+for n in v1 provider requester; do until_done "$n starts" 30 node_is_up "$n" || fail "$n does not start"; done
+
+quietly() { "$@" >/dev/null; }
+publish() { quietly k v1 model publish models/kith-guide.gguf --name kith-guide --royalty 10; }
+until_done "publish" 30 publish || fail "the model cannot be published"
+root=$(k v1 model show kith-guide --json | json root)
+serve() { quietly k provider model pull "$root" && quietly k provider share start --model "$root" --price-in 1000 --price-out 4000; }
+until_done "the provider shares" 30 serve || fail "the provider cannot share"
+offers() { k requester models --json | python3 -c 'import json,sys; sys.exit(0 if json.load(sys.stdin)["offers"] else 1)'; }
+until_done "an offer" 30 offers || fail "no offer reached the requester"
+
+ask() { k requester chat "$root" --route network --key "$1" --tokens 8 --temp 0 -m "What is Kith?" --json >"$NET/answer" && json text <"$NET/answer"; }
+first=$(ask 1)
+[ -n "$first" ] || fail "no answer"
+for i in $(seq 2 12); do
+    again=$(ask "$i")
+    [ "$again" = "$first" ] || fail "answer $i is \"$again\", the first was \"$first\""
+done
+grep 'provider failed' "$NET/requester.log" && fail "an opening failed"
+echo "e2e_again: ok: 12 answers, each by the first opening"
