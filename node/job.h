@@ -76,8 +76,8 @@ struct job {
 struct jobs {
     struct market_services s;
     struct market *market;
-    struct job *first;
-    unsigned n;
+    struct job *first;         /* newest first */
+    unsigned n, made;          /* made: since old ones were dropped */
     struct channel **channels; /* those we pay through */
     size_t channels_n, channels_room;
     struct job_place *places;
@@ -131,6 +131,9 @@ void job_remote_add_channel(void *jobs, struct channel *take);
 void job_put(struct job *j, struct kv_batch *batch);
 enum err job_save(struct job *j) MUST_USE;
 enum err job_load_all(struct jobs *jobs, struct note *note) MUST_USE;
+/* Of those that are finished and looked at by nobody, from memory and disk, oldest first, until no more than so many
+ * jobs are left, and bytes of them. */
+void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
 

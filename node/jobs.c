@@ -150,6 +150,8 @@ static void tell(void *arg)
         if (over)
             free(w);
     }
+    if (over)
+        buf_clear(&j->logprobs); /* who wanted them has them */
 }
 
 void job_changed(struct job *j)
@@ -418,6 +420,10 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .schema = ask->schema,
                         .choice = ask->choice,
                         .seed = ask->seed};
+    if (++jobs->made >= JOBS_DROP_EVERY) {
+        job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
+        jobs->made = 0;
+    }
     struct job *j = job_new(jobs);
     j->r.model = model;
     if (!text255_set(&j->r.model_name, ask->model)) {

@@ -70,7 +70,8 @@ struct job_view {
     struct hash receipt;    /* zero for a local job */
     uint32_t receipt_index; /* in its channel; UINT32_MAX before there is one */
     struct hash seed;
-    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob) */
+    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob); empty once the
+                              watchers know that it is over */
     uint8_t logprobs_each; /* entries a token; 0: not asked for */
     uint32_t choice;       /* of the ask */
     uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
