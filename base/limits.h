@@ -229,6 +229,10 @@
 #define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
 #define WALLET_LABELS_FILE_MAX (8u << 20)
 
+/* -- access to data -- */
+#define ACCESS_GIVING_MAX 16    /* peers that take hashes of plain leaves at a time, each one list */
+#define ACCESS_HASHES_MS  60000 /* how long peers are asked for them, over and over */
+
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
 #define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */

@@ -116,7 +116,7 @@ int cmd_data_add(const struct cli *cli, const struct args *args)
 
 static void print_data(const struct cli *cli, const json_t *r)
 {
-    static const char *const titles[] = {"NAME", "SIZE", "LICENCE", "TRAIN", "SHARE", "PRICE", "ROOT"};
+    static const char *const titles[] = {"NAME", "SIZE", "LICENCE", "TRAIN", "SHARE", "PRICE", "HERE", "ROOT"};
     const json_t *list = json_object_get(r, "data"), *d;
     char price[OUT_AMOUNT_ROOM];
     size_t i;
@@ -124,7 +124,7 @@ static void print_data(const struct cli *cli, const json_t *r)
         printf("no data is registered: `kith data add FILE --name NAME` registers some\n");
         return;
     }
-    struct out_table *t = out_table_new(titles, 7);
+    struct out_table *t = out_table_new(titles, 8);
     json_array_foreach(list, i, d)
     {
         out_table_add(t, "%s", out_text(d, "name"));
@@ -133,6 +133,10 @@ static void print_data(const struct cli *cli, const json_t *r)
         out_table_add(t, "%s", json_is_true(json_object_get(d, "train")) ? "yes" : "no");
         out_table_add(t, "%.2f %%", (double)out_count(d, "share_bps") / 100);
         out_table_add(t, "%s", out_amount(json_object_get(d, "price"), price));
+        out_table_add(t, "%s",
+                      json_is_true(json_object_get(d, "key"))     ? "with key"
+                      : json_is_true(json_object_get(d, "local")) ? "encrypted"
+                                                                  : "no");
         out_table_add(t, "%s", out_text(d, "plain_root"));
     }
     out_table_print_free(cli, t);
