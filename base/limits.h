@@ -239,6 +239,7 @@
 #define EMBED_INPUTS_MAX      2048 /* texts of one request, as in OpenAI's API */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
+#define HTTP_DRAIN_MAX        (64u << 20) /* of a body over the limit, read so that the client hears why it is refused */
 #define HTTP_CONNECTION_BYTES (64u << 10)
 
 /* -- JSON -- */

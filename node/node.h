@@ -41,7 +41,8 @@ struct node {
     struct workers *workers;
     struct market *market;
     struct tasks *tasks;
-    struct chain_wait *waits; /* api_kith_chain.c */
+    struct chain_wait *waits;  /* api_kith_chain.c */
+    struct buf model_contexts; /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
     struct http *http_unix, *http_tcp;
     char endpoint[300]; /* HOST:PORT that others reach us at */
 };
