@@ -137,8 +137,10 @@ static struct sale *sale_new(bool lies)
     s->honest = d.facts.plain_root;
     if (lies)
         lie(s);
-    struct tx_data_contribute c = {
-        .plain_root = s->facts.plain_root, .cipher_root = s->facts.cipher_root, .size = SIZE, .price = amount_of(PRICE)};
+    struct tx_data_contribute c = {.plain_root = s->facts.plain_root,
+                                   .cipher_root = s->facts.cipher_root,
+                                   .size = SIZE,
+                                   .price = amount_of(PRICE)};
     assert_true(text64_set(&c.name, "set"));
     tx_data_contribute_put(world_body(s->w), &c);
     assert_int_equal(world_do(s->w, 1, TX_DATA_CONTRIBUTE, bytes_of_buf(&s->w->body)), ERR_OK);

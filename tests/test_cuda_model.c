@@ -513,7 +513,8 @@ static void a_full_device(void **state)
     unload(&l);
 }
 
-/* Heads that a GPU has no shared memory for: the model does not open there, instead of a device lost at its first token.
+/* Heads that a GPU has no shared memory for: the model does not open there, instead of a device lost at its first
+ * token.
  */
 static void heads_that_find_no_room(void **state)
 {

@@ -433,6 +433,6 @@ void attend_few(void *stream, const struct attend_call *call, struct cuda_room r
                                       : (rows > 8 ? make_parts<2, false> : make_parts<1, false>);
     uint32_t seen = chunks_seen(&call->a);
     for (; a.start < seen; a.start += a.wave)
-        launch(kernel, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP,
-               shared_of(call->blocks, call->a.fresh), stream, a);
+        launch(kernel, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP, shared_of(call->blocks, call->a.fresh),
+               stream, a);
 }

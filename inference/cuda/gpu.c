@@ -89,8 +89,8 @@ static enum err check_heads(const struct model *m, struct note *note)
     if (cuda_attend_fits(m->head, &needs, &has))
         return ERR_OK;
     return note_set(note, ERR_UNSUPPORTED,
-                    "heads of %u elements need %zu KiB of shared memory, of which this GPU has %zu for a block", m->head,
-                    needs >> 10, has >> 10);
+                    "heads of %u elements need %zu KiB of shared memory, of which this GPU has %zu for a block",
+                    m->head, needs >> 10, has >> 10);
 }
 
 static enum err gpu_open(const struct device_options *o, struct device **out, struct note *note)
