@@ -233,12 +233,17 @@
 #define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
 #define WALLET_LABELS_FILE_MAX (8u << 20)
 
+/* -- access to data -- */
+#define ACCESS_GIVING_MAX 16    /* peers that take hashes of plain leaves at a time, each one list */
+#define ACCESS_HASHES_MS  60000 /* how long peers are asked for them, over and over */
+
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
 #define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */
 #define EMBED_INPUTS_MAX      2048 /* texts of one request, as in OpenAI's API */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
+#define HTTP_DRAIN_MAX        (64u << 20) /* of a body over the limit, read so that the client hears why it is refused */
 #define HTTP_CONNECTION_BYTES (64u << 10)
 
 /* -- the log: lines that strangers can cause -- */

@@ -7,18 +7,20 @@
 #include "wallet/address.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WAIT_MAX_S 60
 
-/* method, path ('*' stands for one part), handler, only through the Unix socket */
+/* method, path ('*' stands for one part, '**' for all that follow), handler, only through the Unix socket */
 static const struct route {
     const char *method, *path;
     api_fn fn;
     bool local;
 } routes[] = {
     {"GET", "/v1/models", api_openai_models, false},
+    {"GET", "/v1/models/**", api_openai_model, false},
     {"POST", "/v1/chat/completions", api_openai_chat, false},
     {"POST", "/v1/completions", api_openai_completion, false},
     {"POST", "/v1/embeddings", api_openai_embeddings, false},
@@ -48,6 +50,13 @@ static const struct route {
     {"GET", "/kith/v1/models/*", api_model_get, false},
     {"POST", "/kith/v1/data", api_data_post, true},
     {"GET", "/kith/v1/data", api_data_get, false},
+    {"POST", "/kith/v1/data/*/fetch", api_data_fetch, true},
+    {"POST", "/kith/v1/data/*/key", api_data_key, true},
+    {"POST", "/kith/v1/data/*/open", api_data_open, true},
+    {"GET", "/kith/v1/grants", api_grants_get, false},
+    {"GET", "/kith/v1/grants/*", api_grant_get, false},
+    {"POST", "/kith/v1/grants/*/seal", api_grant_seal, true},
+    {"POST", "/kith/v1/grants/*/check", api_grant_check, true},
     {"POST", "/kith/v1/jobs", api_job_post, false},
     {"GET", "/kith/v1/jobs/*", api_job_get, false},
     {"GET", "/kith/v1/jobs/*/events", api_job_events, false},
@@ -69,24 +78,33 @@ static bool fits(const char *pattern, const char *path, char *rest, size_t room)
     size_t before = (size_t)(star - pattern);
     if (strncmp(pattern, path, before) != 0)
         return false;
-    size_t n = strcspn(path + before, "/");
-    if (n == 0 || n >= room || strcmp(star + 1, path + before + n) != 0)
+    bool to_end = star[1] == '*';
+    size_t n = to_end ? strlen(path + before) : strcspn(path + before, "/");
+    if (n == 0 || n >= room || strcmp(star + 1 + to_end, path + before + n) != 0)
         return false;
     memcpy(rest, path + before, n);
     rest[n] = 0;
     return true;
 }
 
+/* The list of the header Allow; HEAD is answered wherever GET is. */
+static void allow(char *list, size_t room, const char *method)
+{
+    size_t n = strlen(list);
+    snprintf(list + n, room - n, "%s%s", n ? ", " : "", strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
+}
+
 void api_handle(void *arg, struct http_request *r)
 {
     struct api_call call = {.node = arg, .request = r};
-    bool other_method = false;
+    const char *asked = strcmp(http_method(r), "HEAD") == 0 ? "GET" : http_method(r);
+    char allowed[32] = "";
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *o = &routes[i];
         if (!fits(o->path, http_path(r), call.rest, sizeof call.rest))
             continue;
-        if (strcmp(o->method, http_method(r)) != 0) {
-            other_method = true;
+        if (strcmp(o->method, asked) != 0) {
+            allow(allowed, sizeof allowed, o->method);
             continue;
         }
         if (o->local && !http_is_local(r))
@@ -95,9 +113,10 @@ void api_handle(void *arg, struct http_request *r)
             o->fn(&call);
         return;
     }
-    if (other_method)
-        http_reply_error(r, 405, "bad_method", "not with this method: see docs/api.md");
-    else
+    if (*allowed) {
+        http_add_header(r, "Allow", allowed);
+        http_reply_error(r, 405, "bad_method", "not with this method: the header Allow has those that will do");
+    } else
         http_reply_error(r, 404, "not_found", "no such path: see docs/api.md");
 }
 
@@ -148,6 +167,11 @@ void api_put_error(struct buf *b, enum err e, const struct note *note)
 void api_fail(struct http_request *r, enum err e, const struct note *note)
 {
     http_reply_error(r, api_status(e), api_code(e), note && note->text[0] ? note->text : err_text(e));
+}
+
+void api_reply_busy(struct http_request *r, const char *text)
+{
+    http_reply_error(r, 429, "busy", text);
 }
 
 json_t *api_body(struct http_request *r)

@@ -29,6 +29,8 @@ const char *api_code(enum err e);
 void api_put_error(struct buf *b, enum err e, const struct note *note);
 /* Answers with it. `note` may be NULL. */
 void api_fail(struct http_request *r, enum err e, const struct note *note);
+/* 429: more is under way than we take; `text` says of what. */
+void api_reply_busy(struct http_request *r, const char *text);
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
@@ -56,6 +58,7 @@ void api_drop_waits(struct node *n);
 
 /* Routes. */
 void api_openai_models(struct api_call *c);
+void api_openai_model(struct api_call *c);
 void api_openai_chat(struct api_call *c);
 void api_openai_completion(struct api_call *c);
 void api_openai_embeddings(struct api_call *c);
@@ -85,6 +88,13 @@ void api_model_import(struct api_call *c);
 void api_model_pull(struct api_call *c);
 void api_data_post(struct api_call *c);
 void api_data_get(struct api_call *c);
+void api_data_fetch(struct api_call *c);
+void api_data_key(struct api_call *c);
+void api_data_open(struct api_call *c);
+void api_grants_get(struct api_call *c);
+void api_grant_get(struct api_call *c);
+void api_grant_seal(struct api_call *c);
+void api_grant_check(struct api_call *c);
 void api_job_post(struct api_call *c);
 void api_job_get(struct api_call *c);
 void api_job_events(struct api_call *c);

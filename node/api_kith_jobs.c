@@ -131,7 +131,9 @@ void api_job_post(struct api_call *c)
     enum err e = read_ask(body, &ask, &messages, &stops, &schema, &note);
     if (e == ERR_OK)
         e = jobs_make(market_jobs(c->node->market), &ask, &id, &note);
-    if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {
+    if (e == ERR_BUSY) {
+        api_reply_busy(c->request, note.text);
+    } else if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {
         api_fail(c->request, e, &note);
     } else {
         buf_add_text(&b, "{");

@@ -149,6 +149,9 @@ static size_t text_ready(struct choice *c, const struct job_view *v)
 
 /* -- a stream -- */
 
+/* Of each chunk but the last, where the last one has it. */
+static const char no_usage[] = ",\"usage\":null";
+
 static bool send_event(struct answer *a, struct buf *json)
 {
     struct buf frame = {0};
@@ -188,6 +191,8 @@ static bool send_chunk(struct choice *c, const struct job_view *v, const char *t
     put_logprobs(&b, c, v);
     buf_add_format(&b, last ? ",\"finish_reason\":\"%s\"}]" : ",\"finish_reason\":null}]",
                    last ? finish_reason(c, v) : "");
+    if (a->include_usage)
+        buf_add_text(&b, no_usage);
     if (last)
         put_kith(&b, v);
     buf_add_text(&b, "}");
@@ -204,7 +209,9 @@ static bool send_calls(struct choice *c, const struct job_view *v)
         buf_add_text(&b, "\"role\":\"assistant\",\"content\":null,");
     buf_add_text(&b, "\"tool_calls\":");
     tool_calls_print(&b, c->calls, &c->job, true);
-    buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":null}]}");
+    buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":null}]");
+    buf_add_text(&b, c->answer->include_usage ? no_usage : "");
+    buf_add_text(&b, "}");
     c->started = true;
     return send_event(c->answer, &b);
 }
@@ -227,9 +234,7 @@ static bool send_end(struct answer *a, const struct job_view *v)
 static bool send_error(struct answer *a, const struct job_view *v)
 {
     struct buf b = {0};
-    buf_add_text(&b, "{\"error\":{\"message\":");
-    codec_json_string(&b, v->error, strlen(v->error));
-    buf_add_format(&b, ",\"type\":\"server_error\",\"code\":\"%s\"}}", err_name(v->code));
+    http_put_error(&b, 500, api_code(v->code), NULL, v->error);
     return send_event(a, &b);
 }
 
@@ -320,17 +325,6 @@ static void whole_answer(struct answer *a)
     api_reply_json(a->request, 200, &b);
 }
 
-void openai_fail(struct http_request *r, enum err e, const char *text)
-{
-    if (e == ERR_LIMIT)
-        http_reply_error(r, 400, "context_length_exceeded", text);
-    else {
-        struct note note;
-        note_set(&note, e, "%s", text);
-        api_fail(r, e, &note);
-    }
-}
-
 /* -- the way of a request -- */
 
 static void on_progress(void *arg, const struct job_view *v)
@@ -343,7 +337,7 @@ static void on_progress(void *arg, const struct job_view *v)
         a->over_n++;
     }
     if (v->state == JOB_FAILED && !a->started) { /* nothing was sent yet: a proper status */
-        openai_fail(a->request, v->code, v->error);
+        openai_fail(a->request, v->code, a->is_chat ? "messages" : "prompt", v->error);
     } else if (v->state == JOB_FAILED) {
         (void)send_error(a, v);
         http_stream_end(a->request);
@@ -390,6 +384,7 @@ static void start(struct answer *a, json_t *body)
     openai_name_ignored(a->request, body);
     hex_put(hex, a->choice[0].job.b, sizeof a->choice[0].job.b);
     http_add_header(a->request, "Kith-Job", hex);
+    http_add_header(a->request, "X-Request-Id", hex); /* where OpenAI's clients look for it */
     http_on_gone(a->request, on_client_gone, a);
     for (unsigned i = 0; i < a->n; i++)
         a->choice[i].watch = jobs_watch(node_jobs(a->node), &a->choice[i].job, on_progress, &a->choice[i]);
@@ -406,7 +401,7 @@ static void answer_request(struct api_call *call,
     openai_ask_init(&ask);
     enum err e = read(body, &ask, &note);
     if (e != ERR_OK) {
-        openai_fail(call->request, e, note.text);
+        openai_refuse(call->request, e, "messages", note.text);
     } else {
         struct answer *a = mem_new(sizeof *a);
         *a = (struct answer){.node = call->node,
@@ -421,7 +416,7 @@ static void answer_request(struct api_call *call,
         if (e == ERR_OK)
             start(a, body);
         else {
-            openai_fail(call->request, e, note.text);
+            openai_refuse(call->request, e, "model", note.text);
             answer_free(a);
         }
     }

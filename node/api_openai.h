@@ -22,8 +22,14 @@ enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note 
 void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i);
 /* Names the fields that nobody reads in a header of the answer. */
 void openai_name_ignored(struct http_request *r, json_t *body);
-/* ERR_LIMIT is a prompt that is too long. */
-void openai_fail(struct http_request *r, enum err e, const char *text);
+/* Why there is no answer, of a job that was made. ERR_LIMIT is a prompt that is too long, ERR_NOT_FOUND a model;
+ * `prompt`: the field that the prompt is in. A text about a field begins with its name. */
+void openai_fail(struct http_request *r, enum err e, const char *prompt, const char *text);
+/* The same before there is one: ERR_BUSY is that we have too many. */
+void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
+
+/* api_openai_messages.c: whether a template can make a prompt of them. */
+enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;
 
 /* A member that is a text, a list of tokens, or a list of these: checked, counted; and the i-th. */
 struct openai_input {

@@ -6,34 +6,48 @@
 
 #include <string.h>
 
-static const char *const known_fields[] = {"model",
-                                           "messages",
-                                           "stream",
-                                           "stream_options",
-                                           "max_tokens",
-                                           "temperature",
-                                           "top_p",
-                                           "max_completion_tokens",
-                                           "seed",
-                                           "response_format",
-                                           "stop",
-                                           "n",
-                                           "presence_penalty",
-                                           "logprobs",
-                                           "top_logprobs",
-                                           "prompt",
-                                           "echo",
-                                           "suffix",
-                                           "best_of",
-                                           "user",
-                                           "store",
-                                           "metadata",
-                                           "frequency_penalty",
-                                           "service_tier",
-                                           "kith",
-                                           "tools",
-                                           "tool_choice",
-                                           "parallel_tool_calls"};
+static const char *const known_fields[] = {
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "max_completion_tokens",
+    "seed",
+    "response_format",
+    "stop",
+    "n",
+    "presence_penalty",
+    "logprobs",
+    "top_logprobs",
+    "prompt",
+    "echo",
+    "suffix",
+    "best_of",
+    "user",
+    "store",
+    "metadata",
+    "frequency_penalty",
+    "service_tier",
+    "kith",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "logit_bias",
+    "modalities",
+};
+/* Only of embeddings. */
+static const char *const embedding_fields[] = {"input", "dimensions", "encoding_format"};
+
+static bool is_among(const char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
 
 void openai_name_ignored(struct http_request *r, json_t *body)
 {
@@ -42,15 +56,54 @@ void openai_name_ignored(struct http_request *r, json_t *body)
     json_t *value;
     json_object_foreach(body, key, value)
     {
-        bool known = false;
-        for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)
-            known |= strcmp(key, known_fields[i]) == 0;
+        bool known = is_among(known_fields, sizeof known_fields / sizeof *known_fields, key);
         if (!known && strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key) && names.n < 400)
             buf_add_format(&names, "%s%.64s", names.n ? ", " : "", key);
     }
     if (names.n)
         http_add_header(r, "Kith-Ignored", buf_text(&names));
     buf_clear(&names);
+}
+
+/* A message about a field begins with its name: that is the error's `param`. */
+static const char *param_of(const char *text, char room[32])
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+    if (n == 0 || n >= 32 || !strchr(" .[", text[n]))
+        return NULL;
+    memcpy(room, text, n);
+    room[n] = 0;
+    bool known = is_among(known_fields, sizeof known_fields / sizeof *known_fields, room) ||
+                 is_among(embedding_fields, sizeof embedding_fields / sizeof *embedding_fields, room);
+    return known ? room : NULL;
+}
+
+void openai_fail(struct http_request *r, enum err e, const char *prompt, const char *text)
+{
+    char room[32];
+    if (e == ERR_LIMIT)
+        http_reply_fault(r, 400, "context_length_exceeded", prompt, text);
+    else if (e == ERR_NOT_FOUND)
+        http_reply_fault(r, 404, "model_not_found", "model", text);
+    else
+        http_reply_fault(r, api_status(e), api_code(e), param_of(text, room), text);
+}
+
+void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text)
+{
+    if (e == ERR_BUSY)
+        api_reply_busy(r, text);
+    else
+        openai_fail(r, e, prompt, text);
+}
+
+static enum err read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note)
+{
+    json_t *v = json_object_get(object, name);
+    if (v && !json_is_null(v) && !json_is_boolean(v))
+        return note_set(note, ERR_FORMAT, "%s must be true or false", called);
+    *out = json_is_true(v);
+    return ERR_OK;
 }
 
 static enum err read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
@@ -106,7 +159,7 @@ static enum err read_stops(json_t *body, struct buf *stops, struct note *note)
     if (!json_is_array(v))
         return add_stop(stops, v, note);
     if (json_array_size(v) > STOPS_MAX)
-        return note_set(note, ERR_LIMIT, "at most %d stop texts", STOPS_MAX);
+        return note_set(note, ERR_RANGE, "stop has %zu texts: at most %d are allowed", json_array_size(v), STOPS_MAX);
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < json_array_size(v); i++)
         e = add_stop(stops, json_array_get(v, i), note);
@@ -130,35 +183,24 @@ static enum err read_seed(json_t *body, struct job_ask *ask, struct note *note)
 /* "kith": {"route": "auto|local|network", "max_cost": "KITH", "private": bool, "top_k", "min_p"} */
 static enum err read_extension(json_t *body, struct job_ask *ask, struct note *note)
 {
-    json_t *k = json_object_get(body, "kith");
-    if (!k)
+    json_t *k = json_object_get(body, "kith"), *limit = json_object_get(k, "max_cost");
+    if (!k || json_is_null(k))
         return ERR_OK;
+    if (!json_is_object(k))
+        return note_set(note, ERR_FORMAT, "kith must be an object");
+    if (limit && !json_is_null(limit) && !json_is_string(limit))
+        return note_set(note, ERR_FORMAT, "kith.max_cost must be a text, an amount of KITH as in \"0.25\"");
     const char *route = json_text(k, "route"), *cost = json_text(k, "max_cost");
     if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
         return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
     if (route)
         ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    ask->is_private = json_is_true(json_object_get(k, "private"));
-    enum err e = cost ? amount_parse(cost, &ask->cost_max, note) : ERR_OK;
+    enum err e = read_flag(k, "private", "kith.private", &ask->is_private, note);
+    if (e == ERR_OK && cost)
+        e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
         e = read_count(k, "top_k", VOCAB_MAX, &ask->top_k, note);
     return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
-}
-
-/* A model of texts sees no pictures: better said than left out. */
-static enum err check_parts(const json_t *messages, struct note *note)
-{
-    for (size_t i = 0; i < json_array_size(messages); i++) {
-        const json_t *content = json_object_get(json_array_get(messages, i), "content");
-        for (size_t k = 0; k < json_array_size(content); k++) {
-            const char *type = json_text(json_array_get(content, k), "type");
-            if (!type || strcmp(type, "text") != 0)
-                return note_set(note, ERR_UNSUPPORTED,
-                                "messages[%zu].content[%zu] is of type %.32s: only parts of type text are supported", i,
-                                k, type ? type : "(none)");
-        }
-    }
-    return ERR_OK;
 }
 
 /* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
@@ -194,17 +236,44 @@ static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *n
     return e;
 }
 
+/* What we do not do, and what would change the answer if it was left out. */
+static enum err refuse_what_changes(const json_t *body, struct note *note)
+{
+    const json_t *bias = json_object_get(body, "logit_bias"), *kinds = json_object_get(body, "modalities");
+    if (bias && !json_is_null(bias) && !(json_is_object(bias) && json_object_size(bias) == 0))
+        return note_set(note, ERR_FORMAT, "logit_bias is not supported: leave it out, or constrain by response_format");
+    for (size_t i = 0; i < json_array_size(kinds); i++) {
+        const char *kind = json_string_value(json_array_get(kinds, i));
+        if (!kind || strcmp(kind, "text") != 0)
+            return note_set(note, ERR_FORMAT, "modalities must be [\"text\"]: the models here answer in text");
+    }
+    return ERR_OK;
+}
+
+static enum err read_stream(json_t *body, struct openai_ask *a, struct note *note)
+{
+    json_t *options = json_object_get(body, "stream_options");
+    if (options && !json_is_null(options) && !json_is_object(options))
+        return note_set(note, ERR_FORMAT, "stream_options must be an object");
+    enum err e = read_flag(body, "stream", "stream", &a->stream, note);
+    if (e == ERR_OK)
+        e = read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
+    return e;
+}
+
 static enum err read_common(json_t *body, struct openai_ask *a, struct note *note)
 {
     struct job_ask *ask = &a->job;
     ask->model = json_text(body, "model");
     ask->temp = 1; /* OpenAI's default */
     a->n = 1;
-    a->stream = json_is_true(json_object_get(body, "stream"));
-    a->include_usage = json_is_true(json_object_get(json_object_get(body, "stream_options"), "include_usage"));
     if (!ask->model || !*ask->model)
         return note_set(note, ERR_FORMAT, "model is missing: name one of GET /v1/models");
-    enum err e = read_count(body, "n", CHOICES_MAX, &a->n, note);
+    enum err e = refuse_what_changes(body, note);
+    if (e == ERR_OK)
+        e = read_stream(body, a, note);
+    if (e == ERR_OK)
+        e = read_count(body, "n", CHOICES_MAX, &a->n, note);
     if (e == ERR_OK)
         e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
@@ -251,14 +320,31 @@ static void share_cost(struct openai_ask *a)
 
 static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct note *note)
 {
-    json_t *wanted = json_object_get(body, "logprobs");
+    bool wanted = false;
     uint32_t top = 0;
-    if (wanted && !json_is_null(wanted) && !json_is_boolean(wanted))
-        return note_set(note, ERR_FORMAT, "logprobs must be true or false");
-    enum err e = read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
-    if (e == ERR_OK && top > 0 && !json_is_true(wanted))
+    enum err e = read_flag(body, "logprobs", "logprobs", &wanted, note);
+    if (e == ERR_OK)
+        e = read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
+    if (e == ERR_OK && top > 0 && !wanted)
         e = note_set(note, ERR_FORMAT, "top_logprobs needs logprobs: true");
-    a->job.logprobs = json_is_true(wanted) ? (uint8_t)(1 + top) : 0;
+    a->job.logprobs = wanted ? (uint8_t)(1 + top) : 0;
+    return e;
+}
+
+static enum err read_tools(json_t *body, struct openai_ask *a, struct note *note)
+{
+    json_t *forced = NULL;
+    enum err e = tool_calls_read(body, &a->tools, &a->one_call, &forced, note);
+    if (a->tools) {
+        json_print(&a->tools_text, a->tools);
+        a->job.tools = buf_text(&a->tools_text);
+    }
+    if (forced) {
+        buf_reset(&a->schema);
+        e = api_read_schema(forced, &a->schema, note);
+        a->job.schema = bytes_of_buf(&a->schema);
+    }
+    json_decref(forced);
     return e;
 }
 
@@ -268,23 +354,17 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
     a->is_chat = true;
     a->prompts_n = 1;
     enum err e = read_common(body, a, note);
+    if (e == ERR_OK)
+        e = openai_check_messages(list, note);
     if (e != ERR_OK)
         return e;
-    if (!json_is_array(list) || json_array_size(list) == 0)
-        return note_set(note, ERR_FORMAT, "messages must be a list of at least one message");
     json_print(&a->messages, list);
     a->job.messages = buf_text(&a->messages);
-    e = check_parts(list, note);
-    if (e == ERR_OK)
-        e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+    e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
     if (e == ERR_OK)
         e = read_chat_logprobs(body, a, note);
     if (e == ERR_OK)
-        e = tool_calls_read(body, &a->tools, &a->one_call, note);
-    if (a->tools) {
-        json_print(&a->tools_text, a->tools);
-        a->job.tools = buf_text(&a->tools_text);
-    }
+        e = read_tools(body, a, note);
     share_cost(a);
     return e;
 }
@@ -296,12 +376,15 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
 static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *a, struct note *note)
 {
     uint32_t best_of = a->n;
-    if (json_is_true(json_object_get(body, "echo")))
-        return note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
+    bool echo = false;
     const char *suffix = json_text(body, "suffix");
-    if (suffix && *suffix)
-        return note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
-    enum err e = read_count(body, "best_of", CHOICES_MAX, &best_of, note);
+    enum err e = read_flag(body, "echo", "echo", &echo, note);
+    if (e == ERR_OK && echo)
+        e = note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
+    if (e == ERR_OK && suffix && *suffix)
+        e = note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
+    if (e == ERR_OK)
+        e = read_count(body, "best_of", CHOICES_MAX, &best_of, note);
     if (e == ERR_OK && best_of != a->n)
         e = note_set(note, ERR_FORMAT, "best_of %u is not supported: ask for n and choose by their logprobs", best_of);
     return e;

@@ -108,7 +108,7 @@ static void ask_more(struct embeddings *e);
 
 static void fail(struct embeddings *e, enum err error, const struct note *note)
 {
-    openai_fail(e->request, error, note->text);
+    openai_refuse(e->request, error, "input", note->text);
     embeddings_free(e);
 }
 

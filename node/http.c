@@ -26,6 +26,15 @@ static void run(struct http *h);
 
 /* -- requests -- */
 
+/* RFC 9112, section 3.2.2: http://HOST/PATH asks for the same as /PATH. */
+static const char *without_origin(const char *path)
+{
+    if (strncasecmp(path, "http://", 7) != 0)
+        return path;
+    path = strchr(path + 7, '/');
+    return path ? path : "/";
+}
+
 static struct http_request *request_new(struct link *l, struct MHD_Connection *c, const char *method, const char *path)
 {
     struct http *h = l->http;
@@ -35,7 +44,7 @@ static struct http_request *request_new(struct link *l, struct MHD_Connection *c
     l->request = r;
     r->connection = c;
     r->method = mem_string(method);
-    r->path = mem_string(path);
+    r->path = mem_string(without_origin(path));
     r->next = h->requests;
     if (r->next)
         r->next->prev = r;
@@ -157,11 +166,27 @@ static bool host_is_ours(const char *host)
     return strcasecmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 || strcmp(name, "[::1]") == 0;
 }
 
+static bool is_type(const char *type, const char *wanted)
+{
+    size_t n = strlen(wanted);
+    return strncasecmp(type, wanted, n) == 0 && (type[n] == 0 || strchr("; \t", type[n]));
+}
+
 /* Types that a form of another page cannot have. */
 static bool type_is_ours(const char *type)
 {
-    return type &&
-           (strncasecmp(type, "application/json", 16) == 0 || strcasecmp(type, "application/octet-stream") == 0);
+    return type && (is_type(type, "application/json") || is_type(type, "application/octet-stream"));
+}
+
+/* Bodies are read as they come. */
+static bool refuse_encoded(struct http_request *r)
+{
+    const char *encoding = http_header(r, "Content-Encoding");
+    if (!encoding || strcasecmp(encoding, "identity") == 0)
+        return false;
+    http_add_header(r, "Accept-Encoding", "identity");
+    http_reply_error(r, 415, "bad_encoding", "send the body as it is, without Content-Encoding");
+    return true;
 }
 
 /* Keeps web pages out: a rebound name fails on Host, a cross-site form fails on the type. */
@@ -182,14 +207,19 @@ static bool refuse_foreign(struct http_request *r)
     return false;
 }
 
+static void reply_too_large(struct http_request *r)
+{
+    char text[80];
+    snprintf(text, sizeof text, "the body is over the limit of %u bytes", HTTP_BODY_MAX);
+    http_reply_error(r, 413, "too_large", text);
+}
+
 static void dispatch(struct http_request *r)
 {
     r->phase = WAITING;
-    if (r->too_large) {
-        char text[80];
-        snprintf(text, sizeof text, "the body is over the limit of %u bytes", HTTP_BODY_MAX);
-        http_reply_error(r, 413, "too_large", text);
-    } else if (!refuse_foreign(r))
+    if (r->too_large)
+        reply_too_large(r);
+    else if (!refuse_foreign(r) && !refuse_encoded(r))
         r->http->handler(r->http->arg, r);
 }
 
@@ -232,6 +262,15 @@ static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *
     return MHD_YES;
 }
 
+/* A body over the limit is read to its end, since a client that writes does not read; one that waits to be asked for
+ * it (Expect), or says that it has far too much, is told at once. */
+static bool is_hopeless(const struct http_request *r)
+{
+    const char *text = http_header(r, "Content-Length");
+    unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
+    return length > HTTP_DRAIN_MAX || (length > HTTP_BODY_MAX && http_header(r, "Expect"));
+}
+
 /* An answer before the body is read has libmicrohttpd close the connection behind it. */
 static enum MHD_Result on_head(struct http_request *r, const char *version)
 {
@@ -240,10 +279,13 @@ static enum MHD_Result on_head(struct http_request *r, const char *version)
     http_head_end(&head);
     if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
         head.fault = "Transfer-Encoding needs HTTP/1.1";
-    if (!head.fault)
+    if (!head.fault && !is_hopeless(r))
         return MHD_YES;
     r->phase = WAITING;
-    http_reply_error(r, 400, "bad_head", head.fault);
+    if (head.fault)
+        http_reply_error(r, 400, "bad_head", head.fault);
+    else
+        reply_too_large(r);
     r->queued = true;
     return MHD_queue_response(r->connection, r->status, r->response);
 }
@@ -260,12 +302,12 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
         return on_head(r, version);
     }
     if (*data_n) {
-        if (r->body.n + *data_n > HTTP_BODY_MAX)
-            r->too_large = true;
-        else
+        r->received += *data_n;
+        r->too_large |= r->received > HTTP_BODY_MAX;
+        if (!r->too_large)
             buf_add(&r->body, data, *data_n);
         *data_n = 0;
-        return MHD_YES;
+        return r->received > HTTP_DRAIN_MAX ? MHD_NO : MHD_YES;
     }
     if (r->phase == RECEIVING)
         dispatch(r);
@@ -283,9 +325,9 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **slot, enum 
 {
     struct http_request *r = *slot;
     (void)arg;
+    (void)how;
     if (r) {
-        if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-            tell_gone(r);
+        tell_gone(r); /* a stream that HEAD asked for is complete before its end, too */
         request_free(r);
         watch(link_of(c));
     }

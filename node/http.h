@@ -56,7 +56,12 @@ void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg);
 /* Before the answer; name and value are copied. */
 void http_add_header(struct http_request *r, const char *name, const char *value);
 void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body);
-/* {"error":{"message","type","code"}}, OpenAI's form. */
+/* {"error":{"message","type","param","code"}}, OpenAI's form; `param`: the field of the request that it is about, or
+ * NULL. 429 says with Retry-After when to come again. */
+void http_put_error(struct buf *b, unsigned status, const char *code, const char *param, const char *message);
+void http_reply_fault(struct http_request *r, unsigned status, const char *code, const char *param,
+                      const char *message);
+/* Of no field. */
 void http_reply_error(struct http_request *r, unsigned status, const char *code, const char *message);
 
 void http_stream_start(struct http_request *r, unsigned status, const char *type);

@@ -21,6 +21,7 @@ struct http_request {
     bool suspended, too_large, ended, gone, queued;
     char *method, *path;
     struct buf body;
+    uint64_t received; /* bytes of the body, kept or not */
     struct MHD_Response *response;
     unsigned status;
     struct buf headers; /* name NUL value NUL ... for the answer */

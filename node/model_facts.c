@@ -56,11 +56,35 @@ static void read_tensors(struct model_facts *f, const struct gguf *g)
     f->tensors_root = tx_tensors_root(&list);
 }
 
+static uint32_t find_context(const struct gguf *g, const char *architecture)
+{
+    char key[96];
+    uint32_t context;
+    snprintf(key, sizeof key, "%s.context_length", architecture);
+    return gguf_find_u32(g, key, &context) ? context : 0;
+}
+
+uint32_t model_context_read(const char *path)
+{
+    struct bytes file;
+    struct gguf *g = NULL;
+    char architecture[65];
+    uint32_t context = 0;
+    if (file_map(path, &file, NULL) != ERR_OK)
+        return 0;
+    if (gguf_open(file, &g, NULL) == ERR_OK) {
+        take_text(g, "general.architecture", architecture, "?");
+        context = find_context(g, architecture);
+    }
+    gguf_free(g);
+    file_unmap(file);
+    return context;
+}
+
 void model_facts_read(struct model_facts *f)
 {
     struct bytes file;
     struct gguf *g = NULL;
-    char key[96];
     f->e = file_map(f->path, &file, &f->note);
     if (f->e != ERR_OK)
         return;
@@ -73,9 +97,7 @@ void model_facts_read(struct model_facts *f)
         take_text(g, "general.name", f->name, "");
         take_text(g, "general.architecture", f->architecture, "?");
         snprintf(f->format, sizeof f->format, "%s", main_format(g));
-        snprintf(key, sizeof key, "%s.context_length", f->architecture);
-        if (!gguf_find_u32(g, key, &f->context))
-            f->context = 0;
+        f->context = find_context(g, f->architecture);
         read_tensors(f, g);
     }
     gguf_free(g);

@@ -18,6 +18,8 @@ struct model_facts {
 };
 
 void model_facts_read(struct model_facts *f);
+/* How many tokens the model of that file attends to; 0 where it does not say. Maps the file and reads its head. */
+uint32_t model_context_read(const char *path);
 void model_facts_clear(struct model_facts *f);
 /* A read-only descriptor of the file. */
 enum err model_facts_open(const struct model_facts *f, int *fd, struct note *note) MUST_USE;

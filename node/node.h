@@ -6,6 +6,7 @@
 #ifndef KITH_NODE_NODE_H
 #define KITH_NODE_NODE_H
 
+#include "node/access.h"
 #include "node/config.h"
 #include "node/consensus.h"
 #include "node/http.h"
@@ -35,11 +36,13 @@ struct node {
     struct history *history; /* NULL: not kept */
     struct consensus *consensus;
     struct snapshots *snapshots;
+    struct access *access; /* to data sets */
     struct account *account;
     struct workers *workers;
     struct market *market;
     struct tasks *tasks;
-    struct chain_wait *waits; /* api_kith_chain.c */
+    struct chain_wait *waits;  /* api_kith_chain.c */
+    struct buf model_contexts; /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
     struct http *http_unix, *http_tcp;
     char endpoint[300]; /* HOST:PORT that others reach us at */
 };

@@ -2,6 +2,7 @@
 #include "node/tool_calls.h"
 
 #include "base/codec.h"
+#include "node/tool_schema.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 
 static const char open_tag[] = "<tool_call>", close_tag[] = "</tool_call>", mistral_mark[] = "[TOOL_CALLS]",
                   args_mark[] = "[ARGS]", id_mark[] = "[CALL_ID]", python_mark[] = "<|python_tag|>";
+
+enum choice { CHOICE_AUTO, CHOICE_NONE, CHOICE_REQUIRED, CHOICE_NAMED };
 
 /* -- the request -- */
 
@@ -23,12 +26,8 @@ static const char *tool_name(const json_t *tool)
     return plain && type && strcmp(type, "function") == 0 ? name : NULL;
 }
 
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct note *note)
+static enum err check_tools(const json_t *list, struct note *note)
 {
-    const json_t *list = json_object_get(body, "tools"), *choice = json_object_get(body, "tool_choice");
-    const char *word = json_string_value(choice);
-    *tools = NULL;
-    *one_only = json_is_false(json_object_get(body, "parallel_tool_calls"));
     if (list && !json_is_null(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "tools must be a list");
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -38,9 +37,54 @@ enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_onl
                 "tools[%zu] must be {\"type\":\"function\",\"function\":{\"name\":..}} with a name of 1 to %d "
                 "letters, digits, _ and -",
                 i, NAME_MAX_BYTES);
-    if (choice && !json_is_null(choice) && (!word || (strcmp(word, "auto") != 0 && strcmp(word, "none") != 0)))
-        return note_set(note, ERR_UNSUPPORTED, "tool_choice must be auto or none: a call cannot be forced here");
-    if (json_array_size(list) && !(word && strcmp(word, "none") == 0))
+    return ERR_OK;
+}
+
+/* auto, none, required, or {"type":"function","function":{"name":..}}, whose name is *named. */
+static enum err read_choice(const json_t *body, size_t tools_n, enum choice *out, const char **named, struct note *note)
+{
+    static const char *const words[] = {"auto", "none", "required"};
+    const json_t *choice = json_object_get(body, "tool_choice");
+    const char *word = json_string_value(choice);
+    *named = tool_name(choice);
+    *out = *named ? CHOICE_NAMED : CHOICE_AUTO;
+    if (!choice || json_is_null(choice))
+        return ERR_OK;
+    bool known = *named != NULL;
+    for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *out = (enum choice)i;
+            known = true;
+        }
+    if (!known)
+        return note_set(note, ERR_FORMAT,
+                        "tool_choice must be auto, none, required, or "
+                        "{\"type\":\"function\",\"function\":{\"name\":..}}");
+    if (*out >= CHOICE_REQUIRED && tools_n == 0)
+        return note_set(note, ERR_FORMAT, "tool_choice asks for a call, but there are no tools");
+    return ERR_OK;
+}
+
+enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, json_t **forced, struct note *note)
+{
+    const json_t *list = json_object_get(body, "tools"), *parallel = json_object_get(body, "parallel_tool_calls");
+    enum choice choice = CHOICE_AUTO;
+    const char *named = NULL;
+    *tools = NULL;
+    *forced = NULL;
+    *one_only = json_is_false(parallel);
+    if (parallel && !json_is_null(parallel) && !json_is_boolean(parallel))
+        return note_set(note, ERR_FORMAT, "parallel_tool_calls must be true or false");
+    enum err e = check_tools(list, note);
+    if (e == ERR_OK)
+        e = read_choice(body, json_array_size(list), &choice, &named, note);
+    if (e != ERR_OK)
+        return e;
+    if (choice >= CHOICE_REQUIRED)
+        *forced = tool_schema_of_call(list, named);
+    if (choice >= CHOICE_REQUIRED && !*forced)
+        return note_set(note, ERR_FORMAT, "tool_choice names %.64s, which is not among the tools", named);
+    if (json_array_size(list) && choice != CHOICE_NONE)
         *tools = list;
     return ERR_OK;
 }

@@ -8,7 +8,8 @@
  *
  * Marks that are control tokens of a vocabulary leave no text, so the last two are known by their form alone. A call is
  * one only of a tool that the request has, and only where all that looks like calls can be read; anything else
- * is text. Pure: no state, no I/O. */
+ * is text. A call that is to be forced is a schema that the answer keeps to, of the second form. Pure: no state, no
+ * I/O. */
 #ifndef KITH_NODE_TOOL_CALLS_H
 #define KITH_NODE_TOOL_CALLS_H
 
@@ -16,8 +17,11 @@
 #include "base/key.h"
 
 /* `tools`, `tool_choice` and `parallel_tool_calls` of a request: *tools (borrowed from the body) is what the template
- * and the reading of the answer get, NULL for none. Refuses what is malformed and a call that is to be forced. */
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct note *note) MUST_USE;
+ * and the reading of the answer get, NULL for none. *forced (json_decref): the schema of an answer that has to be one
+ * call, of any tool or of the one that is named; NULL where the model is free. A tool whose parameters no schema here
+ * can state is called with any object, unless it is `strict`. */
+enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, json_t **forced,
+                         struct note *note) MUST_USE;
 
 /* The calls of a whole answer as [{"name":..,"arguments":"TEXT OF JSON"}, ..], or NULL (json_decref). *content_n: bytes
  * of the answer in front of them that are text for people, all of it without calls. */

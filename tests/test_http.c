@@ -283,10 +283,12 @@ static void a_head_with_a_nul_is_refused(void **state)
 static void bodies_without_end_are_refused(void **state)
 {
     struct meeting *m = *state;
-    assert_int_equal(ask_text(m, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615\r\n\r\nabc"), 0);
+    assert_int_equal(ask_text(m, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615\r\n\r\nabc"), 413);
     assert_int_equal(ask_text(m, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\nabc"), 413);
     assert_int_equal(
         ask_text(m, "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), 400);
+    assert_int_equal(
+        ask_text(m, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 8388609\r\n\r\n"), 413);
     assert_int_equal(m->served, 0);
 }
 

@@ -1,6 +1,7 @@
 /* Calls of tools: what requests may say, every form of answer, what is no call, and how much of a stream is sure. */
 #include "node/tool_calls.h"
 
+#include "node/tool_schema.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
@@ -123,44 +124,91 @@ static void requests_are_checked(void **state)
         const char *body;
         enum err err;
         size_t tools;
-        bool one_only;
+        bool one_only, forced;
     } cases[] = {
-        {"{}", ERR_OK, 0, false},
-        {"{\"tools\":null,\"tool_choice\":null}", ERR_OK, 0, false},
-        {"{\"tools\":[]}", ERR_OK, 0, false},
-        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a-B_9\"}}]}", ERR_OK, 1, false},
+        {"{}", ERR_OK, 0, false, false},
+        {"{\"tools\":null,\"tool_choice\":null}", ERR_OK, 0, false, false},
+        {"{\"tools\":[]}", ERR_OK, 0, false, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a-B_9\"}}]}", ERR_OK, 1, false, false},
         {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"auto\","
          "\"parallel_tool_calls\":false}",
-         ERR_OK, 1, true},
+         ERR_OK, 1, true, false},
         {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\"}", ERR_OK, 0,
-         false},
-        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"required\"}",
-         ERR_UNSUPPORTED, 0, false},
+         false, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"required\"}", ERR_OK, 1,
+         false, true},
         {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
          "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
-         ERR_UNSUPPORTED, 0, false},
-        {"{\"tools\":{}}", ERR_FORMAT, 0, false},
-        {"{\"tools\":[1]}", ERR_FORMAT, 0, false},
-        {"{\"tools\":[{\"type\":\"retrieval\",\"function\":{\"name\":\"f\"}}]}", ERR_FORMAT, 0, false},
-        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]}", ERR_FORMAT, 0, false},
-        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", ERR_FORMAT, 0, false},
+         ERR_OK, 1, false, true},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+         "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}}",
+         ERR_FORMAT, 0, false, false},
+        {"{\"tools\":[],\"tool_choice\":\"required\"}", ERR_FORMAT, 0, false, false},
+        {"{\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}", ERR_FORMAT, 0, false, false},
+        {"{\"tool_choice\":\"any\"}", ERR_FORMAT, 0, false, false},
+        {"{\"tool_choice\":{}}", ERR_FORMAT, 0, false, false},
+        {"{\"tool_choice\":\"auto\"}", ERR_OK, 0, false, false},
+        {"{\"parallel_tool_calls\":1}", ERR_FORMAT, 0, false, false},
+        {"{\"tools\":{}}", ERR_FORMAT, 0, false, false},
+        {"{\"tools\":[1]}", ERR_FORMAT, 0, false, false},
+        {"{\"tools\":[{\"type\":\"retrieval\",\"function\":{\"name\":\"f\"}}]}", ERR_FORMAT, 0, false, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]}", ERR_FORMAT, 0, false, false},
+        {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", ERR_FORMAT, 0, false, false},
         {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
          "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}]}",
-         ERR_FORMAT, 0, false},
+         ERR_FORMAT, 0, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *body = parse(cases[i].body);
         const json_t *tools;
+        json_t *forced;
         bool one_only;
         struct note note = {{0}};
-        assert_int_equal(tool_calls_read(body, &tools, &one_only, &note), cases[i].err);
+        assert_int_equal(tool_calls_read(body, &tools, &one_only, &forced, &note), cases[i].err);
         assert_int_equal(json_array_size(tools), cases[i].tools);
         assert_int_equal(!tools, cases[i].tools == 0);
         assert_true((note.text[0] != 0) == (cases[i].err != ERR_OK));
+        assert_int_equal(forced != NULL, cases[i].forced);
+        json_decref(forced);
         if (cases[i].err == ERR_OK)
             assert_int_equal(one_only, cases[i].one_only);
         json_decref(body);
     }
+}
+
+/* A forced call is an answer to a schema, which our own grammars read; references still mean what they meant. */
+static void forces_calls_by_a_schema(void **state)
+{
+    (void)state;
+    static const char head[] = "{\"type\":\"object\",\"properties\":{\"name\":{\"const\":\"",
+                      middle[] = "\"},\"arguments\":",
+                      tail[] = "},\"required\":[\"name\",\"arguments\"],\"additionalProperties\":false}";
+    static const char *const moved =
+        "{\"properties\":{\"$ref\":{\"$ref\":\"#/anyOf/1/properties/arguments/$defs/const\"},"
+        "\"b\":{\"const\":{\"$ref\":\"#/x\"}}},\"$defs\":{\"const\":{\"items\":{\"$ref\":"
+        "\"#/anyOf/1/properties/arguments\"}}},\"type\":\"object\"}";
+    json_t *tools = parse(
+        "[{\"type\":\"function\",\"function\":{\"name\":\"a\"}},"
+        "{\"type\":\"function\",\"function\":{\"name\":\"b\",\"parameters\":{\"properties\":{\"$ref\":{\"$ref\":"
+        "\"#/$defs/const\"},\"b\":{\"const\":{\"$ref\":\"#/x\"}}},\"$defs\":{\"const\":{\"items\":{\"$ref\":\"#\"}}},"
+        "\"type\":\"object\"}}},"
+        "{\"type\":\"function\",\"function\":{\"name\":\"c\",\"parameters\":{\"not\":{}}}},"
+        "{\"type\":\"function\",\"function\":{\"name\":\"d\",\"strict\":true,\"parameters\":{\"not\":{}}}}]");
+    struct buf want = {0};
+    buf_add_format(&want,
+                   "{\"anyOf\":[%sa%s{\"type\":\"object\",\"properties\":{}}%s,%sb%s%s%s,%sc%s{\"type\":\"object\"}%s,"
+                   "%sd%s{\"not\":{}}%s]}",
+                   head, middle, tail, head, middle, moved, tail, head, middle, tail, head, middle, tail);
+    json_t *all = tool_schema_of_call(tools, NULL), *wanted = parse(buf_text(&want));
+    assert_true(json_equal(all, wanted));
+    json_t *one = tool_schema_of_call(tools, "c");
+    assert_int_equal(json_array_size(json_object_get(one, "anyOf")), 1);
+    assert_null(tool_schema_of_call(tools, "e"));
+    json_decref(one);
+    json_decref(wanted);
+    json_decref(all);
+    json_decref(tools);
+    buf_clear(&want);
 }
 
 static void prints_as_clients_expect(void **state)
@@ -189,9 +237,8 @@ static void prints_as_clients_expect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_calls_of_every_form),
-        cmocka_unit_test(streams_send_what_is_sure),
-        cmocka_unit_test(requests_are_checked),
+        cmocka_unit_test(finds_calls_of_every_form), cmocka_unit_test(streams_send_what_is_sure),
+        cmocka_unit_test(requests_are_checked),      cmocka_unit_test(forces_calls_by_a_schema),
         cmocka_unit_test(prints_as_clients_expect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

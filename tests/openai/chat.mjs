@@ -85,9 +85,8 @@ const call = { id: "abcdefghi", type: "function", function: { name: "weather", a
 await client.chat.completions.create({ ...withTools, messages: [...messages,
   { role: "assistant", content: null, tool_calls: [call] },
   { role: "tool", tool_call_id: "abcdefghi", content: "rain" }] });
-await fails({ tools, tool_choice: "required" }, 422);
 await fails({ tools: [{ type: "function" }] }, 400);
-await fails({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }, 422);
+await fails({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }, 400);
 
 // A client that hangs up in the middle leaves the server well.
 const cut = await client.chat.completions.create({ model: "default", messages, max_tokens: 200, stream: true });

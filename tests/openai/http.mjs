@@ -1,0 +1,70 @@
+// The API as raw HTTP: what proxies, scripts and hurried clients send.
+import assert from "node:assert/strict";
+import http from "node:http";
+import net from "node:net";
+import { gzipSync } from "node:zlib";
+
+const { hostname, port } = new URL(process.argv[2]);
+const body = JSON.stringify({ model: "default", messages: [{ role: "user", content: "What is Kith?" }], max_tokens: 4 });
+const json = { "Content-Type": "application/json" };
+
+const ask = (method, path, headers = {}, content) =>
+  new Promise((resolve, reject) => {
+    const r = http.request({ host: hostname, port, method, path, headers }, (res) => {
+      let text = "";
+      res.setEncoding("utf8").on("data", (d) => (text += d)).on("end", () => resolve({ status: res.statusCode, headers: res.headers, text }));
+    });
+    r.on("error", reject).end(content);
+  });
+const error = (answer, status, code) => {
+  assert.equal(answer.status, status, answer.text);
+  const e = JSON.parse(answer.text).error;
+  assert.deepEqual(Object.keys(e), ["message", "type", "param", "code"]);
+  assert.equal(e.code, code);
+  return answer;
+};
+// Bytes as they are; the answer until the server closes or says nothing for a while.
+const raw = (...parts) =>
+  new Promise((resolve) => {
+    const s = net.connect(port, hostname);
+    let text = "";
+    s.setTimeout(700, () => s.destroy()).on("data", (d) => (text += d)).on("close", () => resolve(text)).on("error", () => {});
+    for (const part of parts) s.write(part);
+  });
+const head = (line, ...fields) => [line + " HTTP/1.1", "Host: 127.0.0.1", ...fields, "", ""].join("\r\n");
+const statuses = (text) => [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map((m) => +m[1]);
+
+// Methods: HEAD is GET without a body, others are told what will do.
+const listed = await ask("GET", "/v1/models"), only = await ask("HEAD", "/v1/models");
+assert.deepEqual([only.status, only.text, only.headers["content-length"]], [200, "", String(Buffer.byteLength(listed.text))]);
+assert.equal(error(await ask("DELETE", "/v1/models"), 405, "bad_method").headers.allow, "GET, HEAD");
+assert.equal(error(await ask("GET", "/v1/chat/completions"), 405, "bad_method").headers.allow, "POST");
+error(await ask("GET", "/v1/none"), 404, "not_found");
+assert.ok(!("access-control-allow-origin" in (await ask("OPTIONS", "/v1/models", { Origin: "http://a.example" })).headers));
+
+// Bodies: their type, their coding, their size.
+const post = (headers, content) => ask("POST", "/v1/chat/completions", headers, content);
+assert.equal((await post({ "Content-Type": "application/json; charset=utf-8" }, body)).status, 200);
+error(await post({ "Content-Type": "application/jsonl" }, body), 415, "bad_content_type");
+error(await post({ "Content-Type": "text/plain" }, body), 415, "bad_content_type");
+assert.equal(error(await post({ ...json, "Content-Encoding": "gzip" }, gzipSync(body)), 415, "bad_encoding").headers["accept-encoding"], "identity");
+error(await post(json, "{"), 400, "bad_request");
+error(await post(json, Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), 400, "bad_request");
+error(await post(json, " ".repeat(9 << 20)), 413, "too_large");
+const chunked = head("POST /v1/chat/completions", "Content-Type: application/json", "Transfer-Encoding: chunked");
+assert.deepEqual(statuses(await raw(chunked, ...[...body].map((c) => `1\r\n${c}\r\n`), "0\r\n\r\n")), [200]);
+const expecting = (n) => head("POST /v1/chat/completions", "Content-Type: application/json", "Expect: 100-continue", "Content-Length: " + n);
+assert.deepEqual(statuses(await raw(expecting(body.length), body)), [100, 200]);
+assert.deepEqual(statuses(await raw(expecting(9 << 20))), [413]);
+
+// Connections: several questions on one, in their order; a whole address in place of a path.
+const get = head("GET /health");
+assert.deepEqual(statuses(await raw(get + get, head("GET /none"), get)), [200, 200, 404, 200]);
+assert.deepEqual(statuses(await raw(head("GET http://127.0.0.1/health"))), [200]);
+error(await ask("GET", "/health", { Host: "kith.example" }), 403, "bad_host");
+
+// A stream of a job that only its head was asked for leaves nothing behind.
+const job = (await post(json, body)).headers["kith-job"];
+assert.equal((await ask("HEAD", `/kith/v1/jobs/${job}/events`)).status, 200);
+assert.equal((await ask("GET", "/health")).status, 200);
+console.log("raw HTTP: methods, bodies, connections ok");
