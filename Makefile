@@ -18,6 +18,7 @@
 #   make sim-bugs     plants bugs one by one and says which of them the simulator sees (tests/sim/bugs; hours)
 #   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory (nvcc)
 #   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
+#   make hostile SECONDS=N   hostile peers against a live kithd, each attack for so long
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 #   make install      programs and the default model below DESTDIR and PREFIX; make clean removes build/
@@ -171,6 +172,13 @@ sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
 
+# Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
+$(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
+.PHONY: hostile
+hostile: all $(B)/hostile
+	@BUILD=$(B) HOSTILE_MS=$(SECONDS)000 HOSTILE_SEED=$(FROM) bash tests/e2e_hostile.sh
+
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
@@ -195,7 +203,7 @@ unit: all $(TESTS)
 	@BUILD=$(B) scripts/run-tests $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
-e2e: all
+e2e: all $(B)/hostile
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
 # -- other machines: kernels against the reference, and whole models against this machine, in programs without libraries --

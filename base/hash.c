@@ -76,6 +76,14 @@ struct hash hash_keyed(enum hash_tag tag, const uint8_t key[32], const void *p, 
     return out;
 }
 
+uint64_t hash_place(const uint8_t key[16], const void *p, size_t n)
+{
+    uint8_t out[crypto_shorthash_BYTES];
+    _Static_assert(crypto_shorthash_KEYBYTES == 16 && sizeof out == 8, "SipHash-2-4");
+    crypto_shorthash(out, p, n, key);
+    return load_le64(out);
+}
+
 bool hash_equal(const struct hash *a, const struct hash *b)
 {
     return memcmp(a->b, b->b, HASH_SIZE) == 0;

@@ -87,6 +87,9 @@ void hash_many(enum hash_tag tag, const struct hash_job *jobs, size_t n);
 void hash_tag_text(enum hash_tag tag, uint8_t out[16]);
 /* Keyed: the key enters as BLAKE2b's key parameter. */
 struct hash hash_keyed(enum hash_tag tag, const uint8_t key[32], const void *p, size_t n);
+/* SipHash-2-4: places in tables whose keys strangers choose. Who does not know the (random) key cannot make two keys
+ * meet in one place more often than chance does. Nothing that is signed, sent or stored. */
+uint64_t hash_place(const uint8_t key[16], const void *p, size_t n);
 
 bool hash_equal(const struct hash *a, const struct hash *b);
 int hash_compare(const struct hash *a, const struct hash *b);

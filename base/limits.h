@@ -15,7 +15,7 @@
 #define PEER_SEND_QUEUE_MAX (8u << 20) /* bytes waiting for one peer; a slower one is dropped */
 #define PEER_HANDSHAKE_MS   5000
 #define PEER_PING_MS        15000
-#define PEER_SILENT_MS      45000 /* three pings unanswered */
+#define PEER_SILENT_MS      45000 /* three pings unanswered, or nothing read of what waits */
 #define BOOK_MAX            4096  /* addresses remembered */
 #define SEEN_MAX            65536 /* gossip ids remembered, so that nothing circles */
 #define SEEN_MS             60000 /* after which a lost message may be sent again */
@@ -30,6 +30,10 @@
 #define PEER_BANS_MAX       256
 #define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
 #define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
+#define PEER_USELESS_KIB    4     /* cost of each KiB that nobody asked for: like transactions */
+#define PEER_TURN_MS        2     /* of handling what one peer sent, then others are looked at... */
+#define PEERS_TURN_MS       20    /* ...and of handling what many sent, before timers and clients of the API are */
+#define PEER_HELD_MAX       (128u << 10) /* bytes of one peer that wait for its turn; beyond, it is read no further */
 #define STREAM_DATA_MAX     (1u << 20)
 #define STREAM_WINDOW       (4u << 20) /* bytes of one stream on the way: a voucher never waits for long */
 #define STREAMS_MAX         1024       /* on one connection: as many as a node runs jobs */
@@ -232,6 +236,10 @@
 #define WALLET_LABELS_MAX      10000 /* a label a transaction, for years of them */
 #define WALLET_LABELS_FILE_MAX (8u << 20)
 
+/* -- access to data -- */
+#define ACCESS_GIVING_MAX 16    /* peers that take hashes of plain leaves at a time, each one list */
+#define ACCESS_HASHES_MS  60000 /* how long peers are asked for them, over and over */
+
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
 #define CHOICES_MAX           128  /* answers to one request: as many as OpenAI's API has */
@@ -240,6 +248,10 @@
 #define HTTP_BODY_MAX         (8u << 20)
 #define HTTP_DRAIN_MAX        (64u << 20) /* of a body over the limit, read so that the client hears why it is refused */
 #define HTTP_CONNECTION_BYTES (64u << 10)
+
+/* -- the log: lines that strangers can cause -- */
+#define LOG_RATE_BURST  200 /* a network that starts, or all peers going at once... */
+#define LOG_RATE_SECOND 2   /* ...and for ever: 30 MB a day, whatever they do */
 
 /* -- JSON -- */
 #define JSON_BYTES_MAX (16u << 20)

@@ -2,6 +2,8 @@
  * one place. */
 #include "base/log.h"
 
+#include "base/limits.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,4 +64,30 @@ void log_event(enum log_level level, const char *module, const char *event, cons
         state.sink(state.arg, level, line);
     else
         fprintf(stderr, "%s\n", line);
+}
+
+void log_word(char out[LOG_WORD_ROOM], const char *text)
+{
+    size_t n = 0;
+    for (; text[n] && n < LOG_WORD_ROOM - 4; n++) {
+        char c = text[n];
+        bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        out[n] = is_plain || strchr("-._/:+@", c) ? c : '_';
+    }
+    out[n] = 0;
+}
+
+bool log_rate_take(struct log_rate *r, uint64_t now_ms)
+{
+    uint64_t back = (now_ms - r->at_ms) * LOG_RATE_SECOND / 1000;
+    if (back > 0) {
+        r->spent = back < r->spent ? r->spent - (uint32_t)back : 0;
+        r->at_ms = now_ms;
+    }
+    if (r->spent >= LOG_RATE_BURST) {
+        r->unsaid++;
+        return false;
+    }
+    r->spent++;
+    return true;
 }

@@ -26,4 +26,17 @@ bool log_is_on(enum log_level level);
  * in the details are replaced, so that a line stays a line. */
 void log_event(enum log_level level, const char *module, const char *event, const char *details, ...) PRINTF_LIKE(4, 5);
 
+#define LOG_WORD_ROOM 68
+/* A stranger's text as one word: what is not a letter, a digit or one of -._/:+@ becomes '_', so that it looks like
+ * nothing else on the line; cut off behind 64 bytes. */
+void log_word(char out[LOG_WORD_ROOM], const char *text);
+
+/* For lines that strangers can cause as often as they like: LOG_RATE_BURST of them, and LOG_RATE_SECOND more a second.
+ * False: it is one too many, and counted in `unsaid`. {0} at the start. */
+struct log_rate {
+    uint64_t at_ms;
+    uint32_t spent, unsaid;
+};
+bool log_rate_take(struct log_rate *r, uint64_t now_ms) MUST_USE;
+
 #endif

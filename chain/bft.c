@@ -330,13 +330,18 @@ static void find_amnesia(struct bft *b, const struct vote *v)
     }
 }
 
+static bool is_signed(struct bft *b, const struct vote *v)
+{
+    b->forged = !vote_verify(v, &b->chain, &b->validators.v[v->index].key);
+    return !b->forged;
+}
+
 static void on_vote(struct bft *b, const struct vote *v)
 {
     if (v->height != b->height || b->step == BFT_DECIDED || !vote_is_sane(v) || v->index >= b->validators.n)
         return;
-    const struct pubkey *key = &b->validators.v[v->index].key;
     if (!round_is_kept(b, v->round)) {
-        if (v->round > b->round && (int64_t)v->round > b->highest[v->index] && vote_verify(v, &b->chain, key)) {
+        if (v->round > b->round && (int64_t)v->round > b->highest[v->index] && is_signed(b, v)) {
             highest_note(b, v->index, v->round);
             b->news = true;
         }
@@ -344,7 +349,7 @@ static void on_vote(struct bft *b, const struct vote *v)
     }
     struct round *r = round_find(b, v->round);
     struct bft_votes *votes = r ? v->kind == VOTE_PREVOTE ? &r->prevotes : &r->precommits : NULL;
-    if ((votes && bft_votes_has(votes, v)) || !vote_verify(v, &b->chain, key))
+    if ((votes && bft_votes_has(votes, v)) || !is_signed(b, v))
         return;
     if (!votes) {
         r = round_get(b, v->round);
@@ -375,7 +380,7 @@ static void on_timeout(struct bft *b, const struct bft_event *e)
 struct bft_effects bft_step(struct bft *b, const struct bft_event *e)
 {
     b->effects_n = 0;
-    b->news = false;
+    b->news = b->forged = false;
     switch (e->kind) {
     case BFT_START:
         on_start(b, e);
@@ -403,5 +408,5 @@ struct bft_effects bft_step(struct bft *b, const struct bft_event *e)
     }
     while (rules_step(b))
         ;
-    return (struct bft_effects){b->effects, b->effects_n, b->news};
+    return (struct bft_effects){b->effects, b->effects_n, b->news, b->forged};
 }

@@ -73,7 +73,8 @@ struct bft_effect {
 struct bft_effects {
     const struct bft_effect *at; /* valid until the next step */
     uint32_t n;
-    bool news; /* the proposal or vote was one that we did not have: worth relaying */
+    bool news;   /* the proposal or vote was one that we did not have: worth relaying */
+    bool forged; /* the vote is not signed by whom it names: nobody honest passed it on */
 };
 
 struct bft;

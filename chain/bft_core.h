@@ -38,7 +38,7 @@ struct bft {
     uint32_t values_n; /* ever noted; the oldest gives way */
     struct bft_effect *effects;
     uint32_t effects_n, effects_room;
-    bool news;
+    bool news, forged;
 };
 
 /* bft_rounds.c */

@@ -56,13 +56,17 @@ static void print_added(const struct cli *cli, const json_t *r)
     (void)cli;
     printf("registered %s in block %" JSON_INTEGER_FORMAT "\nroot %s\ntx   %s\n", out_text(r, "name"),
            out_count(r, "height"), out_text(r, "plain_root"), out_text(r, "id"));
+    if (strcmp(out_text(r, "price"), "0") != 0)
+        printf("buyers wait for its key: `kith data grant --follow` releases it to each that paid\n");
 }
 
 static int contribute(struct owner *o, const struct tx_data_contribute *d, const json_t *stored)
 {
     struct buf body = {0};
     struct amount fee;
+    char price[24];
     json_t *reply = NULL;
+    snprintf(price, sizeof price, "%" PRIu64, d->price.mote);
     tx_data_contribute_put(&body, d);
     int rc = owner_fee(o, TX_DATA_CONTRIBUTE, bytes_of_buf(&body), &fee);
     if (rc == CLI_DONE)
@@ -71,9 +75,9 @@ static int contribute(struct owner *o, const struct tx_data_contribute *d, const
         rc = owner_send(o, TX_DATA_CONTRIBUTE, bytes_of_buf(&body), &reply);
     if (rc == CLI_DONE)
         rc = out_reply_take(o->cli,
-                            json_pack("{s:s, s:s, s:s, s:s, s:I}", "plain_root", out_text(stored, "plain_root"),
-                                      "cipher_root", out_text(stored, "cipher_root"), "name", d->name.s, "id",
-                                      out_text(reply, "id"), "height", out_count(reply, "height")),
+                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "plain_root", out_text(stored, "plain_root"),
+                                      "cipher_root", out_text(stored, "cipher_root"), "name", d->name.s, "price", price,
+                                      "id", out_text(reply, "id"), "height", out_count(reply, "height")),
                             print_added);
     json_decref(reply);
     buf_clear(&body);
@@ -116,7 +120,7 @@ int cmd_data_add(const struct cli *cli, const struct args *args)
 
 static void print_data(const struct cli *cli, const json_t *r)
 {
-    static const char *const titles[] = {"NAME", "SIZE", "LICENCE", "TRAIN", "SHARE", "PRICE", "ROOT"};
+    static const char *const titles[] = {"NAME", "SIZE", "LICENCE", "TRAIN", "SHARE", "PRICE", "HERE", "ROOT"};
     const json_t *list = json_object_get(r, "data"), *d;
     char price[OUT_AMOUNT_ROOM];
     size_t i;
@@ -124,7 +128,7 @@ static void print_data(const struct cli *cli, const json_t *r)
         printf("no data is registered: `kith data add FILE --name NAME` registers some\n");
         return;
     }
-    struct out_table *t = out_table_new(titles, 7);
+    struct out_table *t = out_table_new(titles, 8);
     json_array_foreach(list, i, d)
     {
         out_table_add(t, "%s", out_text(d, "name"));
@@ -133,6 +137,10 @@ static void print_data(const struct cli *cli, const json_t *r)
         out_table_add(t, "%s", json_is_true(json_object_get(d, "train")) ? "yes" : "no");
         out_table_add(t, "%.2f %%", (double)out_count(d, "share_bps") / 100);
         out_table_add(t, "%s", out_amount(json_object_get(d, "price"), price));
+        out_table_add(t, "%s",
+                      json_is_true(json_object_get(d, "key"))     ? "with key"
+                      : json_is_true(json_object_get(d, "local")) ? "encrypted"
+                                                                  : "no");
         out_table_add(t, "%s", out_text(d, "plain_root"));
     }
     out_table_print_free(cli, t);

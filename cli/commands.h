@@ -43,6 +43,10 @@
     C(model_show)                                                                                                      \
     C(data_add)                                                                                                        \
     C(data_ls)                                                                                                         \
+    C(data_show)                                                                                                       \
+    C(data_buy)                                                                                                        \
+    C(data_grant)                                                                                                      \
+    C(data_get)                                                                                                        \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
     C(share_start)                                                                                                     \
@@ -78,6 +82,9 @@ extern const struct option_spec cmd_tx_spend_options[];
 extern const struct option_spec cmd_model_import_options[];
 extern const struct option_spec cmd_model_publish_options[];
 extern const struct option_spec cmd_data_add_options[];
+extern const struct option_spec cmd_data_buy_options[];
+extern const struct option_spec cmd_data_grant_options[];
+extern const struct option_spec cmd_data_get_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];

@@ -42,7 +42,7 @@ static size_t word_length(struct bytes text)
     size_t n = 0, width;
     for (uint32_t c; n < text.n; n += width) {
         width = unicode_get(text.p + n, text.n - n, &c);
-        if (unicode_is_space(c))
+        if (jinja_is_space(c))
             break;
     }
     return n;

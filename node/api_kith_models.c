@@ -1,8 +1,7 @@
-/* Models and data over HTTP. */
+/* Models over HTTP. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/api.h"
-#include "node/data.h"
 #include "node/model_facts.h"
 #include "node/node.h"
 #include "wallet/address.h"
@@ -366,75 +365,4 @@ void api_model_pull(struct api_call *c)
         blobs_pull(c->node->blobs, BLOB_MODEL, &root, on_pulled, x);
     }
     json_decref(body);
-}
-
-/* -- data -- */
-
-struct data_task {
-    struct node *node;
-    struct task *task;
-};
-
-static void on_data_added(void *arg, enum err e, const struct data_facts *f, const struct note *note)
-{
-    struct data_task *x = arg;
-    if (e == ERR_OK) {
-        struct buf b = {0};
-        bool first = true;
-        buf_add_text(&b, "{");
-        api_put_hash(&b, &first, "cipher_root", &f->cipher_root);
-        api_put_hash(&b, &first, "plain_root", &f->plain_root);
-        api_put_u64(&b, &first, "size", f->size);
-        buf_add_text(&b, "}");
-        task_finish(x->task, bytes_of_buf(&b));
-        buf_clear(&b);
-    } else
-        task_fail(x->task, e, note);
-    free(x);
-}
-
-void api_data_post(struct api_call *c)
-{
-    json_t *body = api_body(c->request);
-    if (!body)
-        return;
-    const char *path = json_text(body, "path");
-    if (!path || *path != '/') {
-        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
-    } else {
-        struct data_task *x = mem_new(sizeof *x);
-        *x = (struct data_task){c->node, task_new(c->node->tasks, "data")};
-        data_add(c->node->host, c->node->blobs, c->node->config->home, path, on_data_added, x);
-        task_accepted(x->task, c->request);
-    }
-    json_decref(body);
-}
-
-void api_data_get(struct api_call *c)
-{
-    struct rec_data d;
-    struct blobs_info info;
-    struct hash last;
-    struct buf b = {0};
-    buf_add_text(&b, "{\"data\":[");
-    for (const struct hash *after = NULL; ledger_data_next(c->node->ledger, after, &d); after = &last) {
-        bool first = true;
-        last = d.plain_root;
-        buf_add_text(&b, after ? ",{" : "{");
-        api_put_hash(&b, &first, "plain_root", &d.plain_root);
-        api_put_hash(&b, &first, "cipher_root", &d.cipher_root);
-        api_put_text(&b, &first, "name", d.name.s);
-        api_put_address(&b, &first, "owner", c->node, &d.owner);
-        api_put_u64(&b, &first, "size", d.size);
-        api_put_text(&b, &first, "format", d.format.s);
-        api_put_text(&b, &first, "licence", d.licence.s);
-        api_put_flag(&b, &first, "train", d.train);
-        api_put_u64(&b, &first, "share_bps", d.share_bps);
-        api_put_amount(&b, &first, "price", d.price);
-        api_put_u64(&b, &first, "height", d.height);
-        api_put_flag(&b, &first, "local", blobs_find(c->node->blobs, &d.cipher_root, &info) && info.whole);
-        buf_add_text(&b, "}");
-    }
-    buf_add_text(&b, "]}");
-    api_reply_json(c->request, 200, &b);
 }

@@ -242,7 +242,7 @@ static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
         return ERR_FORMAT;
     struct item *it = blobs_item(b, &m.root);
     if (!it || !it->pulling)
-        return ERR_OK; /* of a pull that has ended */
+        return ERR_DUPLICATE; /* of a pull that has ended */
     enum err e = blob_fetch_step(it->fetch, from, &m);
     if (e == ERR_OK) {
         e = store_leaf(it, &m, &note);
@@ -270,7 +270,9 @@ static enum err on_blob_have(void *arg, const struct pubkey *from, struct bytes 
     if (!MSG_GET(blob_have, body, &m))
         return ERR_FORMAT;
     struct item *it = blobs_item(b, &m.root);
-    if (!it || !it->pulling || !m.have)
+    if (!it || !it->pulling)
+        return ERR_DUPLICATE;
+    if (!m.have)
         return ERR_OK;
     enum err e = blob_fetch_add(it->fetch, from, m.size);
     if (e == ERR_OK && blob_fetch_is_done(it->fetch)) { /* empty */

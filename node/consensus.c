@@ -342,6 +342,7 @@ static uint64_t sync_first(void *arg)
 enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note)
 {
     struct consensus *c = mem_new(sizeof *c);
+    uint8_t place[16];
     *out = NULL;
     c->o = *o;
     c->o.block_interval_ms = o->block_interval_ms ? o->block_interval_ms : BLOCK_INTERVAL_MS;
@@ -358,7 +359,8 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     }
     c->validators = mem_new(sizeof *c->validators);
     c->next_validators = mem_new(sizeof *c->next_validators);
-    c->pool = mempool_new(o->ledger);
+    host_random(o->host, place, sizeof place);
+    c->pool = mempool_new(o->ledger, place);
     c->bft = bft_new(&c->chain, o->key ? &c->self : NULL);
     c->last_block_ms = host_now_ms(o->host);
     kept_open(c);

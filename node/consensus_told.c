@@ -299,8 +299,9 @@ void told_open(struct consensus *c)
     struct told_txs *t = c->told = mem_new(sizeof *t);
     host_random(c->o.host, key, sizeof key);
     c->relay = relay_new(c->o.host, c->o.peers);
-    t->wanted = wanted_new();
     t->had = gossip_new(key);
+    host_random(c->o.host, key, sizeof key);
+    t->wanted = wanted_new(key);
     t->early = early_new();
     t->news = mem_array(MSG_IDS_MAX, sizeof *t->news);
     peers_on(c->o.peers, MSG_NEWS, on_news, c);

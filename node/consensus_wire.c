@@ -137,17 +137,29 @@ static bool is_next_height(const struct consensus *c, uint64_t height, uint16_t 
     return height == c->height + 1 && index < c->next_validators->n;
 }
 
-/* True if it was news. */
-static bool keep_vote(struct consensus *c, const struct vote *v, struct bytes body)
+/* ERR_OK if it was news. */
+static enum err keep_vote(struct consensus *c, const struct vote *v, struct bytes body)
 {
     for (size_t at = 0; at + body.n <= c->ahead_votes.n; at += body.n)
         if (bytes_equal(bytes_of(c->ahead_votes.p + at, body.n), body))
-            return false;
-    if (c->ahead_votes_n >= CONSENSUS_AHEAD_VOTES || !vote_verify(v, &c->chain, &c->next_validators->v[v->index].key))
-        return false;
+            return ERR_DUPLICATE;
+    if (c->ahead_votes_n >= CONSENSUS_AHEAD_VOTES)
+        return ERR_FULL;
+    if (!vote_verify(v, &c->chain, &c->next_validators->v[v->index].key))
+        return ERR_AUTH;
     buf_add(&c->ahead_votes, body.p, body.n);
     c->ahead_votes_n++;
-    return true;
+    return ERR_OK;
+}
+
+static enum err take_vote(struct consensus *c, const struct vote *v, struct bytes body)
+{
+    if (is_next_height(c, v->height, v->index))
+        return keep_vote(c, v, body);
+    if (v->height != c->height)
+        return ERR_STATE;
+    struct bft_effects e = consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v->height, .vote = *v});
+    return e.forged ? ERR_AUTH : e.news ? ERR_OK : ERR_DUPLICATE;
 }
 
 static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
@@ -156,13 +168,9 @@ static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
     struct vote v;
     if (!vote_decode(body, &v))
         return ERR_PROTOCOL;
-    bool is_news =
-        is_next_height(c, v.height, v.index)
-            ? keep_vote(c, &v, body)
-            : v.height == c->height &&
-                  consensus_feed(c, &(struct bft_event){.kind = BFT_VOTE, .height = v.height, .vote = v}).news;
-    if (!is_news)
-        return ERR_OK;
+    enum err e = take_vote(c, &v, body);
+    if (e != ERR_OK)
+        return e == ERR_AUTH ? ERR_PROTOCOL : ERR_OK; /* votes are passed on by those who verified them */
     relay_credit(c->relay, from);
     relay_pass(c->relay, MSG_VOTE, body, from);
     ballots_news(c);

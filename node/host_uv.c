@@ -35,6 +35,7 @@ struct post {
 
 struct work {
     uv_work_t request;
+    struct host_uv *owner;
     host_fn work, done;
     void *arg;
 };
@@ -46,6 +47,7 @@ struct host_uv {
     uv_idle_t idle; /* runs while something is posted */
     uv_signal_t term, interrupt;
     bool signals, closing;
+    unsigned works; /* submitted and not done */
     struct timer_heap timers;
     struct post *posts, **posts_end;
     struct poll *polls;
@@ -171,6 +173,7 @@ static void work_done(uv_work_t *request, int status)
 {
     struct work *w = request->data;
     (void)status;
+    w->owner->works--;
     w->done(w->arg);
     free(w);
 }
@@ -182,6 +185,8 @@ static void uv_submit(struct host *h, host_fn work, host_fn done, void *arg)
     w->done = done;
     w->arg = arg;
     w->request.data = w;
+    w->owner = of(h);
+    w->owner->works++;
     CHECK(uv_queue_work(&of(h)->loop, &w->request, work_run, work_done) == 0);
 }
 
@@ -479,6 +484,12 @@ void host_uv_stop(struct host *h)
 struct uv_loop_s *host_uv_loop(struct host *h)
 {
     return &of(h)->loop;
+}
+
+void host_uv_settle(struct host *h)
+{
+    while (of(h)->works)
+        uv_run(&of(h)->loop, UV_RUN_ONCE);
 }
 
 void host_uv_close(struct host *h)

@@ -25,6 +25,7 @@ struct signer_queue {
 };
 
 struct mempool {
+    uint8_t key[16];
     struct ledger *ledger;
     struct signer_queue **signers; /* dense */
     uint32_t signers_n, signers_room;
@@ -34,9 +35,10 @@ struct mempool {
     size_t bytes;
 };
 
-struct mempool *mempool_new(struct ledger *ledger)
+struct mempool *mempool_new(struct ledger *ledger, const uint8_t key[16])
 {
     struct mempool *m = mem_new(sizeof *m);
+    memcpy(m->key, key, sizeof m->key);
     m->ledger = ledger;
     m->by_signer = mem_array(SLOTS, sizeof *m->by_signer);
     m->by_id = mem_array(SLOTS, sizeof(struct pooled *));
@@ -71,15 +73,15 @@ void mempool_free(struct mempool *m)
 
 /* -- the tables -- */
 
-static uint32_t slot_of(const uint8_t *key)
+static uint32_t slot_of(const struct mempool *m, const uint8_t key[32])
 {
-    return load_le32(key + 8) % SLOTS;
+    return (uint32_t)(hash_place(m->key, key, 32) % SLOTS);
 }
 
 /* The slot that holds the id, or the free one where it would stand. */
 static uint32_t id_slot(const struct mempool *m, const struct hash *id)
 {
-    uint32_t i = slot_of(id->b);
+    uint32_t i = slot_of(m, id->b);
     while (m->by_id[i] && !hash_equal(&m->by_id[i]->id, id))
         i = (i + 1) % SLOTS;
     return i;
@@ -90,7 +92,7 @@ static void id_remove(struct mempool *m, const struct hash *id)
     uint32_t hole = id_slot(m, id);
     CHECK(m->by_id[hole]);
     for (uint32_t i = (hole + 1) % SLOTS; m->by_id[i]; i = (i + 1) % SLOTS) {
-        uint32_t home = slot_of(m->by_id[i]->id.b);
+        uint32_t home = slot_of(m, m->by_id[i]->id.b);
         if ((i + SLOTS - home) % SLOTS >= (i + SLOTS - hole) % SLOTS) {
             m->by_id[hole] = m->by_id[i];
             hole = i;
@@ -101,7 +103,7 @@ static void id_remove(struct mempool *m, const struct hash *id)
 
 static uint32_t signer_slot(const struct mempool *m, const struct pubkey *signer)
 {
-    uint32_t i = slot_of(signer->b);
+    uint32_t i = slot_of(m, signer->b);
     while (m->by_signer[i] && !pubkey_equal(&m->signers[m->by_signer[i] - 1]->signer, signer))
         i = (i + 1) % SLOTS;
     return i;

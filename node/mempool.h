@@ -12,7 +12,8 @@
 
 struct mempool;
 
-struct mempool *mempool_new(struct ledger *ledger);
+/* `key` is random and secret: it says where ids and signers lie in the tables. */
+struct mempool *mempool_new(struct ledger *ledger, const uint8_t key[16]);
 void mempool_free(struct mempool *m);
 /* Checks and keeps a copy. ERR_DUPLICATE, ERR_FULL, or what ledger_check says. *id (may be NULL) is set whenever
  * the bytes are a transaction. */

@@ -275,11 +275,34 @@ static void stop_blobs(struct node *n)
 static void on_block(void *arg, const struct consensus_block *block)
 {
     struct node *n = arg;
-    for (uint32_t i = 0; n->market && i < block->result->events_n; i++)
-        market_on_event(n->market, &block->result->events[i]);
+    for (uint32_t i = 0; i < block->result->events_n; i++) {
+        if (n->access)
+            access_on_event(n->access, &block->result->events[i]);
+        if (n->market)
+            market_on_event(n->market, &block->result->events[i]);
+    }
     if (n->market)
         market_on_block(n->market);
     api_on_block(n);
+}
+
+static enum err start_access(struct node *n, struct note *note)
+{
+    const struct access_options o = {.host = n->host,
+                                     .ledger = n->ledger,
+                                     .peers = n->peers,
+                                     .streams = n->streams,
+                                     .blobs = n->blobs,
+                                     .home = n->config->home};
+    (void)note;
+    n->access = access_new(&o);
+    return ERR_OK;
+}
+
+static void stop_access(struct node *n)
+{
+    access_free(n->access);
+    n->access = NULL;
 }
 
 static enum err submit(void *arg, struct bytes tx, struct note *note)
@@ -398,6 +421,7 @@ static void stop_http(struct node *n)
     http_close(n->http_tcp);
     http_close(n->http_unix);
     api_drop_waits(n);
+    host_uv_settle(n->host); /* what threads do for tasks ends while the parts that it is for are there */
     tasks_free(n->tasks);
 }
 
@@ -429,6 +453,7 @@ static const struct part {
     {"blobs", start_blobs, stop_blobs},
     {"consensus", start_consensus, stop_consensus},
     {"snapshots", start_snapshots, stop_snapshots},
+    {"access", start_access, stop_access},
     {"workers", start_workers, stop_workers},
     {"market", start_market, stop_market},
     {"http", start_http, stop_http},

@@ -6,6 +6,7 @@
 #ifndef KITH_NODE_NODE_H
 #define KITH_NODE_NODE_H
 
+#include "node/access.h"
 #include "node/config.h"
 #include "node/consensus.h"
 #include "node/http.h"
@@ -35,6 +36,7 @@ struct node {
     struct history *history; /* NULL: not kept */
     struct consensus *consensus;
     struct snapshots *snapshots;
+    struct access *access; /* to data sets */
     struct account *account;
     struct workers *workers;
     struct market *market;

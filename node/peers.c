@@ -1,6 +1,7 @@
 /* Connections, their messages, and what the rest of the node asks of them. See node/peers_in.h for the
  * states of a link. */
 #include "node/peers_in.h"
+#include "node/room.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRITE_ROOM 262144u /* handed to the transport at a time: the queue with the bound is the peer's */
+#define GUESTS_MAX (4 * PEERS_MAX) /* peers that are up: those dialled come on top */
+#define WRITE_ROOM 262144u         /* handed to the transport at a time: the queue with the bound is the peer's */
 
 static void sweep(void *arg);
 
@@ -28,6 +30,7 @@ struct link *peers_link_new(struct peers *p, const char *endpoint)
 {
     struct link *l = mem_new(sizeof *l);
     l->owner = p;
+    l->order = ++p->orders;
     snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
     l->next = p->links;
     p->links = l;
@@ -63,7 +66,7 @@ static void link_gone(struct link *l, enum err reason, const char *text)
 
 static struct peer_setup setup(struct peers *p)
 {
-    struct peer_setup s = {.key = &p->key, .hello = p->hello, .now_ms = host_now_ms(p->host)};
+    struct peer_setup s = {.key = &p->key, .self = p->self, .hello = p->hello, .now_ms = host_now_ms(p->host)};
     do
         host_random(p->host, s.ephemeral.b, sizeof s.ephemeral.b);
     while (!key_is_valid(&s.ephemeral));
@@ -92,8 +95,7 @@ static void ban(struct peers *p, const struct pubkey *key)
 
 static void link_timer(void *arg);
 
-/* Writes what the transport takes, notices the end, sets the timer. */
-static void link_flush(struct link *l)
+void peers_link_flush(struct link *l)
 {
     if (l->gone || !l->conn || !l->peer)
         return;
@@ -111,7 +113,7 @@ static void link_flush(struct link *l)
         link_gone(l, peer_reason(l->peer), peer_reason_text(l->peer));
         return;
     }
-    conn_pause(l->conn, peer_is_throttled(l->peer));
+    conn_pause(l->conn, peer_is_throttled(l->peer) || (l->waits && peer_held(l->peer) >= PEER_HELD_MAX));
     uint64_t at_ms = peer_timeout_ms(l->peer), now_ms = host_now_ms(l->owner->host);
     host_timer_set(l->owner->host, &l->timer, at_ms > now_ms ? at_ms - now_ms : 0, link_timer, l);
 }
@@ -136,6 +138,34 @@ static unsigned count_up(const struct peers *p)
     return n;
 }
 
+/* Room for one more of this link's network among `guests`, up (or, with `up` false, strangers). */
+static size_t list_guests(const struct peers *p, bool up, struct room_guest *guests, struct link **links, size_t max)
+{
+    size_t n = 0;
+    for (struct link *l = p->links; l && n < max; l = l->next)
+        if (!l->gone && l->up == up && (up || !l->dialled)) {
+            links[n] = l;
+            guests[n++] = (struct room_guest){l->network, l->order,
+                                              up && (l->dialled || peers_is_configured(p, peer_key(l->peer)))};
+        }
+    return n;
+}
+
+static bool has_room(struct link *l)
+{
+    struct room_guest guests[GUESTS_MAX];
+    struct link *links[GUESTS_MAX];
+    struct peers *p = l->owner;
+    size_t gone, n = list_guests(p, true, guests, links, GUESTS_MAX);
+    if (peers_is_configured(p, peer_key(l->peer)))
+        return true;
+    if (!room_of_peers(guests, n, l->network, &gone))
+        return false;
+    peer_end(links[gone]->peer, ERR_FULL, "makes room for a peer of another network");
+    sweep_soon(p);
+    return true;
+}
+
 static void tell(struct peers *p, const struct pubkey *key, bool up)
 {
     for (unsigned i = 0; i < p->changes_n; i++)
@@ -150,13 +180,11 @@ static void tell_down(struct link *l)
     tell(l->owner, peer_key(l->peer), false);
 }
 
-/* The other side said hello: keep it or not. */
-static void link_ready(struct link *l)
+void peers_link_ready(struct link *l)
 {
     struct peers *p = l->owner;
     const struct pubkey *key = peer_key(l->peer);
     struct link *other = peers_link_up(p, key);
-    char hex[65];
     if (peers_is_banned(p, key)) {
         peer_end(l->peer, ERR_REFUSED, "kept out for a while after breaking the protocol");
         return;
@@ -165,7 +193,7 @@ static void link_ready(struct link *l)
         peer_end(l->peer, ERR_DUPLICATE, "another connection between the two nodes is kept");
         return;
     }
-    if (!other && !l->dialled && count_up(p) >= PEERS_MAX) {
+    if (!other && !l->dialled && count_up(p) >= PEERS_MAX && !has_room(l)) {
         peer_end(l->peer, ERR_FULL, "has all the peers that it takes");
         return;
     }
@@ -179,41 +207,10 @@ static void link_ready(struct link *l)
     l->up = l->told_up = true;
     l->up_at_ms = host_now_ms(p->host);
     l->height = peer_hello(l->peer)->height;
-    hex_put(hex, key->b, sizeof key->b);
-    log_event(LOG_INFO, "peers", "up", "peer=%.16s endpoint=%s dialled=%d agent=%s", hex, l->endpoint, l->dialled,
-              peer_hello(l->peer)->agent.s);
+    peers_log_up(l);
     if (l->dialled)
         peers_dial_up(p, l);
     tell(p, key, true);
-}
-
-static void link_message(struct link *l, const struct peer_message *m)
-{
-    struct peers *p = l->owner;
-    struct pubkey from = *peer_key(l->peer); /* the handler may end the peer */
-    if (!p->handler[m->type].fn)
-        return; /* a part that this node does not run */
-    enum err e = p->handler[m->type].fn(p->handler[m->type].arg, &from, m->body);
-    if (e == ERR_OK)
-        return;
-    char text[128];
-    snprintf(text, sizeof text, "%s: %s", msg_rule((uint8_t)m->type)->name, err_text(e));
-    peer_end(l->peer, ERR_PROTOCOL, text);
-}
-
-static void link_pump(struct link *l)
-{
-    struct peer_message m;
-    bool more = true;
-    while (more && !l->gone) {
-        more = peer_next(l->peer, &m, host_now_ms(l->owner->host));
-        /* hello is not a message of its own: the first look at READY is the moment */
-        if (!l->up && peer_state(l->peer) == PEER_READY)
-            link_ready(l);
-        if (more && l->up && peer_state(l->peer) == PEER_READY)
-            link_message(l, &m);
-    }
-    link_flush(l);
 }
 
 static void link_timer(void *arg)
@@ -226,7 +223,7 @@ static void link_timer(void *arg)
         return;
     }
     peer_step(l->peer, host_now_ms(l->owner->host));
-    link_pump(l);
+    peers_pump(l);
 }
 
 static void conn_up(void *arg, struct conn *c)
@@ -239,7 +236,7 @@ static void conn_up(void *arg, struct conn *c)
     if (!l->peer)
         link_gone(l, ERR_AUTH, "its key is no point of the curve");
     else
-        link_flush(l);
+        peers_link_flush(l);
 }
 
 static void conn_data(void *arg, struct conn *c, struct bytes in)
@@ -249,14 +246,13 @@ static void conn_data(void *arg, struct conn *c, struct bytes in)
     if (l->gone || !l->peer)
         return;
     l->bytes_in += in.n;
-    peer_receive(l->peer, in, host_now_ms(l->owner->host));
-    link_pump(l);
+    peers_pump_bytes(l, in);
 }
 
 static void conn_room(void *arg, struct conn *c)
 {
     (void)c;
-    link_flush(arg);
+    peers_link_flush(arg);
 }
 
 static void conn_down(void *arg, struct conn *c, enum err e, const char *text)
@@ -276,53 +272,47 @@ void peers_link_dialled(struct link *l, struct conn *c)
     host_timer_set(l->owner->host, &l->timer, PEER_DIAL_MS, link_timer, l);
 }
 
+/* The oldest of the network that has the most makes room: handshakes take a few round trips, floods hold their place.
+ */
+static void make_room_for_stranger(struct peers *p, uint64_t network)
+{
+    struct room_guest guests[PEERS_STRANGERS_MAX];
+    struct link *links[PEERS_STRANGERS_MAX];
+    size_t n = list_guests(p, false, guests, links, PEERS_STRANGERS_MAX);
+    if (n < PEERS_STRANGERS_MAX)
+        return;
+    struct link *gone = links[room_of_strangers(guests, n, network)];
+    if (gone->conn)
+        conn_close(gone->conn, (struct bytes){0}); /* now, not in the sweep: many may come in one turn */
+    gone->conn = NULL;
+    link_gone(gone, ERR_FULL, "makes room for other strangers");
+}
+
+static uint64_t network_of(const struct peers *p, const char *endpoint)
+{
+    struct endpoint e;
+    if (endpoint_parse(endpoint, &e, NULL) != ERR_OK)
+        return 0;
+    struct bytes group = endpoint_group(&e);
+    return hash_place(p->place, group.p, group.n);
+}
+
 static void accepted(void *arg, struct conn *c, const char *from)
 {
     struct peers *p = arg;
-    unsigned strangers = 0;
-    for (const struct link *l = p->links; l; l = l->next)
-        strangers += !l->up && !l->dialled;
-    if (strangers >= PEERS_STRANGERS_MAX) {
-        log_event(LOG_DEBUG, "peers", "refused", "endpoint=%s why=too many strangers", from);
-        conn_close(c, (struct bytes){0});
-        return;
-    }
+    uint64_t network = network_of(p, from);
+    make_room_for_stranger(p, network);
     struct link *l = peers_link_new(p, from);
     struct peer_setup s = setup(p);
     l->conn = c;
+    l->network = network;
     l->peer = peer_new_accepted(&s);
     secret_wipe(&s.ephemeral, sizeof s.ephemeral);
     conn_own(c, &peers_conn_calls, l);
-    link_flush(l);
+    peers_link_flush(l);
 }
 
 /* -- sweeping -- */
-
-static bool is_noisy_stranger(const struct link *l)
-{
-    uint64_t now_ms = host_now_ms(l->owner->host), last_ms = l->owner->stranger_odd_ms;
-    if (l->up || l->dialled)
-        return false;
-    if (last_ms != 0 && now_ms < last_ms + 1000)
-        return true;
-    l->owner->stranger_odd_ms = now_ms;
-    return false;
-}
-
-static void log_down(const struct link *l)
-{
-    char hex[65] = "-";
-    bool faulty = l->peer && peer_is_faulty(l->peer);
-    if (l->dialled)
-        hex_put(hex, l->expected.b, sizeof l->expected.b);
-    else if (l->up)
-        hex_put(hex, peer_key(l->peer)->b, sizeof peer_key(l->peer)->b);
-    enum log_level level = faulty || l->gone_reason == ERR_CHAIN ? LOG_ODD : l->up ? LOG_INFO : LOG_DEBUG;
-    if (level == LOG_ODD && is_noisy_stranger(l))
-        level = LOG_DEBUG;
-    log_event(level, "peers", faulty ? "misbehaved" : "down", "peer=%.16s endpoint=%s err=%s why=%s", hex, l->endpoint,
-              err_name(l->gone_reason), l->gone_text);
-}
 
 static void link_free(struct link *l)
 {
@@ -338,7 +328,7 @@ static void bury(struct peers *p, struct link *l)
 {
     if (l->peer && peer_is_faulty(l->peer) && (l->up || l->dialled))
         ban(p, peer_key(l->peer));
-    log_down(l);
+    peers_log_down(l);
     tell_down(l);
     if (l->dialled)
         peers_dial_down(p, l, l->up);
@@ -352,7 +342,7 @@ static void sweep(void *arg)
     if (p->closing)
         return;
     for (struct link *l = p->links; l; l = l->next)
-        link_flush(l);
+        peers_link_flush(l);
     for (struct link **at = &p->links; *at;) {
         struct link *l = *at;
         if (!l->gone) {
@@ -538,6 +528,7 @@ enum err peers_open(const struct peers_options *o, struct peers **out, struct no
     p->hello = (struct hello){.version = PROTOCOL_VERSION, .chain = o->chain, .features = o->features};
     CHECK(text64_set(&p->hello.agent, "kith/1"));
     p->book_path = o->book_path ? mem_string(o->book_path) : NULL;
+    host_random(p->host, p->place, sizeof p->place);
     host_random(p->host, secret, sizeof secret);
     p->gossip = gossip_new(secret);
     p->book = book_new(secret);

@@ -33,8 +33,8 @@ uint16_t peers_port(const struct peers *p);
 struct pubkey peers_self(const struct peers *p);
 
 /* One handler per type, registered before messages can come (at start). `body` is borrowed for the call.
- * Anything but ERR_OK from it means that the sender broke the protocol: it is cut off. Refuse
- * politely (a full pool, a stale vote) with ERR_OK. */
+ * Anything but ERR_OK from it means that the sender broke the protocol: it is cut off. Refuse politely (a full pool, a
+ * stale vote) with ERR_OK. ERR_DUPLICATE is for what nobody waits for (any more): it costs the sender, no more. */
 typedef enum err (*peers_message_fn)(void *arg, const struct pubkey *from, struct bytes body);
 void peers_on(struct peers *p, enum msg_type type, peers_message_fn fn, void *arg);
 /* Every handler hears of every peer that came (after its hello) or went. */

@@ -24,6 +24,12 @@ static struct target *find_target(const struct peers *p, const struct pubkey *ke
     return t;
 }
 
+bool peers_is_configured(const struct peers *p, const struct pubkey *key)
+{
+    const struct target *t = find_target(p, key);
+    return t && t->keep;
+}
+
 static void dial(struct peers *p, const struct pubkey *key, const char *text)
 {
     struct endpoint endpoint;

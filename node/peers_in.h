@@ -1,5 +1,5 @@
-/* Inside of peers: peers.c (connections and their messages) and peers_dial.c (whom to dial, when).
- * Nobody else includes this.
+/* Inside of peers: peers.c (connections), peers_pump.c (their messages), peers_log.c and peers_dial.c (whom to dial,
+ * when). Nobody else includes this.
  *
  * A link is one connection. It is freed only by peers_sweep, which runs by itself in a turn of the
  * loop: whatever a handler does (send, drop, reach), no link goes away under it.
@@ -12,6 +12,7 @@
 #ifndef KITH_NODE_PEERS_IN_H
 #define KITH_NODE_PEERS_IN_H
 
+#include "base/log.h"
 #include "node/peers.h"
 #include "p2p/book.h"
 #include "p2p/gossip.h"
@@ -29,6 +30,10 @@ struct link {
     struct pubkey expected; /* dialled: whom */
     char endpoint[ENDPOINT_TEXT_ROOM];
     bool dialled, up, told_up, gone, addrs_asked;
+    bool waits;              /* more of its messages are here */
+    bool had_turn;           /* in this turn of the loop, and may be read again in it */
+    uint64_t turn;           /* number of its latest turn */
+    uint64_t network, order; /* see node/room.h */
     enum err gone_reason;
     char gone_text[256];
     uint64_t up_at_ms, height;
@@ -57,7 +62,9 @@ struct peers {
     struct pubkey self;
     struct hello hello;
     uint16_t port;
-    bool closing, sweep_is_posted, book_changed;
+    bool closing, sweep_is_posted, pump_is_posted, book_changed;
+    uint64_t turns, orders;
+    uint8_t place[16]; /* secret of numbers for networks */
 
     struct link *links;
     struct target *targets;
@@ -66,6 +73,7 @@ struct peers {
     struct gossip *gossip;
     char *book_path;
     struct timer dial_timer, book_timer;
+    struct log_rate lines;    /* about peers that came and went */
     uint64_t stranger_odd_ms; /* when a stranger last had an `odd` line: one a second, so that none fills the disk */
     struct ban bans[PEER_BANS_MAX];
     unsigned bans_next;
@@ -87,10 +95,23 @@ void peers_link_dialled(struct link *l, struct conn *c);
 struct link *peers_link_up(const struct peers *p, const struct pubkey *key);
 /* Any that is not gone: up, talking or dialling to this key. */
 struct link *peers_link_any(const struct peers *p, const struct pubkey *key);
+/* Its hello came: keeps it or not. */
+void peers_link_ready(struct link *l);
+/* Writes what the transport takes, notices the end, sets the timer, reads on or not. */
+void peers_link_flush(struct link *l);
 bool peers_is_banned(const struct peers *p, const struct pubkey *key);
 extern const struct conn_calls peers_conn_calls;
 
+/* peers_log.c */
+void peers_log_up(const struct link *l);
+void peers_log_down(const struct link *l);
+
+/* peers_pump.c: what came, now or by and by. */
+void peers_pump_bytes(struct link *l, struct bytes in);
+void peers_pump(struct link *l);
+
 /* peers_dial.c */
+bool peers_is_configured(const struct peers *p, const struct pubkey *key);
 void peers_dial_start(struct peers *p);
 void peers_dial_stop(struct peers *p);
 /* A dialled link came up, or went (was_up: it had been up). */

@@ -46,7 +46,7 @@ enum err joining_on_table(void *arg, const struct pubkey *from, struct bytes bod
     if (!cursor_end(&c))
         return ERR_PROTOCOL;
     if (j->phase != TABLE || !j->one.is_on || !pubkey_equal(&j->one.from, from) || a.height != j->chosen.height)
-        return ERR_OK;
+        return ERR_DUPLICATE;
     j->one.is_on = false;
     enum err e = a.depths.n ? table_take(j, &a, &note) : ERR_NOT_FOUND;
     struct source *p = joining_find_source(j, from);
@@ -177,7 +177,7 @@ enum err joining_on_leaf(void *arg, const struct pubkey *from, struct bytes body
         if (j->asks[i].is_on && j->asks[i].leaf == m.leaf && pubkey_equal(&j->asks[i].from, from))
             ask = &j->asks[i];
     if (!ask)
-        return ERR_OK; /* too late */
+        return ERR_DUPLICATE; /* too late */
     if (!m.has) {
         struct source *p = joining_find_source(j, from);
         ask_end(j, ask, true);

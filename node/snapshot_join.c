@@ -328,7 +328,7 @@ static enum err on_light(void *arg, const struct pubkey *from, struct bytes body
     if (!cursor_end(&c))
         return ERR_PROTOCOL;
     if (j->phase != HEADER || !j->one.is_on || !pubkey_equal(&j->one.from, from) || a.height != j->asked_height)
-        return ERR_OK; /* too late */
+        return ERR_DUPLICATE; /* too late */
     j->one.is_on = false;
     if (a.block.n == 0) {
         struct source *p = joining_find_source(j, from);
@@ -361,7 +361,7 @@ static enum err on_list(void *arg, const struct pubkey *from, struct bytes body)
     if (body.n % SNAPSHOT_OFFER_SIZE || body.n > (size_t)SNAPSHOT_OFFER_SIZE * SNAPSHOT_KEPT)
         return ERR_PROTOCOL;
     if (j->phase == WATCH || j->phase == OFF)
-        return ERR_OK;
+        return ERR_DUPLICATE;
     if (!p) {
         if (j->sources_n == PEERS_MAX)
             return ERR_OK;

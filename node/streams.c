@@ -268,11 +268,11 @@ static enum err on_open(void *arg, const struct pubkey *from, struct bytes body)
     return ERR_OK;
 }
 
-/* The stream that a message is about. NULL with ERR_OK: closed here already. */
+/* The stream that a message is about. NULL with ERR_DUPLICATE: closed here already. */
 static struct stream *lookup(struct line *l, uint32_t id, enum err *e)
 {
     struct stream *st = l ? stream_find(&l->table, id) : NULL;
-    *e = st || (l && stream_was_open(&l->table, id)) ? ERR_OK : ERR_PROTOCOL;
+    *e = st ? ERR_OK : l && stream_was_open(&l->table, id) ? ERR_DUPLICATE : ERR_PROTOCOL;
     return st;
 }
 

@@ -1,6 +1,6 @@
-/* Streams between two nodes for the market: a job, an audit. Each is an ordered pair of byte-message
- * queues over the connection to one peer, with bounded credit (STREAM_WINDOW bytes on the way), and dies with the
- * connection. What the messages say is the business of their two ends.
+/* Streams between two nodes for the market: a job, an audit, hashes of a data set. Each is an ordered pair of
+ * byte-message queues over the connection to one peer, with bounded credit (STREAM_WINDOW bytes on the way), and dies
+ * with the connection. What the messages say is the business of their two ends.
  *
  * Identified by a number that is unique in this process and never 0.
  */
@@ -11,7 +11,7 @@
 
 struct streams;
 
-enum stream_kind { STREAM_JOB = 1, STREAM_AUDIT = 2, STREAM_KIND_COUNT };
+enum stream_kind { STREAM_JOB = 1, STREAM_AUDIT = 2, STREAM_HASHES = 3, STREAM_KIND_COUNT };
 
 /* Calls of one stream; any may be NULL. After `closed` nothing more comes and the number is void. A
  * stream that this side closes gets no call. Every call may use streams_send and streams_close. */

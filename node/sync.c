@@ -105,6 +105,16 @@ static void blame(struct sync *s, const struct slot *slot, uint64_t now)
         p->bad_until_ms = now + 4 * SYNC_TIMEOUT_MS;
 }
 
+static void refuse(struct sync *s, const struct slot *slot, enum err e, const struct note *note)
+{
+    char hex[65];
+    hex_put(hex, slot->from.b, sizeof slot->from.b);
+    log_event(LOG_ODD, "sync", "refused", "peer=%.16s height=%" PRIu64 " why=\"%s\"", hex, slot->height, note->text);
+    blame(s, slot, host_now_ms(s->o.host));
+    bool is_forged = e == ERR_FORMAT || e == ERR_AUTH;
+    peers_drop(s->o.peers, &slot->from, is_forged ? ERR_PROTOCOL : e, "a block that does not follow");
+}
+
 /* Applies what is here in order. */
 static void apply(struct sync *s)
 {
@@ -121,9 +131,7 @@ static void apply(struct sync *s)
         *slot = (struct slot){0};
         enum err e = s->o.apply(s->o.arg, bytes_of_buf(&taken.block), bytes_of_buf(&taken.commit), &note);
         if (e != ERR_OK && e != ERR_BUSY) {
-            log_event(LOG_ODD, "sync", "refused", "height=%" PRIu64 " why=\"%s\"", taken.height, note.text);
-            blame(s, &taken, host_now_ms(s->o.host));
-            peers_drop(s->o.peers, &taken.from, e, "a block that does not follow");
+            refuse(s, &taken, e, &note);
         }
         slot_clear(&taken);
         if (s->height == before)
@@ -194,7 +202,7 @@ static enum err on_block(void *arg, const struct pubkey *from, struct bytes body
         return ERR_PROTOCOL;
     struct slot *slot = &s->slots[answer.height % SYNC_WINDOW];
     if (answer.height == 0 || slot->height != answer.height || slot->is_here || !pubkey_equal(&slot->from, from))
-        return ERR_OK; /* asked long ago, or somebody else was faster */
+        return ERR_DUPLICATE; /* asked long ago, or somebody else was faster */
     struct source *p = source_find(s, from);
     if (p)
         p->first = answer.first;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SLOTS_LEAST 256u
 
@@ -23,15 +24,17 @@ struct queue {
 };
 
 struct wanted {
+    uint8_t key[16];
     struct entry **slot; /* linear probing, deletion by shifting back; at most half full */
     uint32_t slots, n;
     struct queue waiting, asked;
     uint32_t pays[RELAY_SLOTS], late[RELAY_SLOTS];
 };
 
-struct wanted *wanted_new(void)
+struct wanted *wanted_new(const uint8_t key[16])
 {
     struct wanted *t = mem_new(sizeof *t);
+    memcpy(t->key, key, sizeof t->key);
     t->slots = SLOTS_LEAST;
     t->slot = mem_array(t->slots, sizeof(struct entry *));
     return t;
@@ -68,7 +71,7 @@ static void queue_remove(struct entry *e)
 
 static uint32_t home(const struct wanted *t, const struct hash *id)
 {
-    return load_le32(id->b) % t->slots;
+    return (uint32_t)(hash_place(t->key, id->b, sizeof id->b) % t->slots);
 }
 
 static uint32_t find(const struct wanted *t, const struct hash *id)

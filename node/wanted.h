@@ -16,7 +16,8 @@
 
 struct wanted;
 
-struct wanted *wanted_new(void);
+/* `key` is random and secret: ids are what peers say they are. */
+struct wanted *wanted_new(const uint8_t key[16]);
 void wanted_free(struct wanted *t);
 /* False: not remembered, this peer told of too many. */
 bool wanted_add(struct wanted *t, const struct hash *id, int slot, uint64_t now_ms);

@@ -60,34 +60,15 @@ static uint64_t keyed(const struct book *b, const void *p, size_t n)
     return load_le64(h.b);
 }
 
-/* The part of a host that costs money to have many of: the first two numbers of an IPv4 address, the
- * first two groups of an IPv6 address, the last two labels of a name. */
-static struct bytes group_of(const struct endpoint *e)
-{
-    size_t n = strlen(e->host), dots = 0;
-    bool digits = strspn(e->host, "0123456789.") == n;
-    char mark = strchr(e->host, ':') ? ':' : '.';
-    if (digits || mark == ':') {
-        for (size_t i = 0; i < n; i++)
-            if (e->host[i] == mark && ++dots == 2)
-                return bytes_of(e->host, i);
-    } else {
-        for (size_t i = n; i > 0; i--)
-            if (e->host[i - 1] == '.' && ++dots == 2)
-                return bytes_of(e->host + i, n - i);
-    }
-    return bytes_of(e->host, n);
-}
-
 static struct bucket *tried_bucket(struct book *b, const struct endpoint *e)
 {
-    struct bytes group = group_of(e);
+    struct bytes group = endpoint_group(e);
     return &b->bucket[keyed(b, group.p, group.n) % TRIED_BUCKETS];
 }
 
 static struct bucket *new_bucket(struct book *b, const struct pubkey *source, const struct endpoint *e)
 {
-    struct bytes group = group_of(e);
+    struct bytes group = endpoint_group(e);
     uint8_t mix[sizeof source->b + 8] = {0};
     memcpy(mix, source->b, sizeof source->b);
     mix[sizeof source->b] = (uint8_t)(keyed(b, group.p, group.n) % SOURCE_BUCKETS);

@@ -66,3 +66,20 @@ enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoi
         return note_set(note, ERR_FORMAT, "%.200s names no host or no port to dial", at + 1);
     return e;
 }
+
+struct bytes endpoint_group(const struct endpoint *e)
+{
+    size_t n = strlen(e->host), dots = 0;
+    bool digits = strspn(e->host, "0123456789.") == n;
+    char mark = strchr(e->host, ':') ? ':' : '.';
+    if (digits || mark == ':') {
+        for (size_t i = 0; i < n; i++)
+            if (e->host[i] == mark && ++dots == 2)
+                return bytes_of(e->host, i);
+    } else {
+        for (size_t i = n; i > 0; i--)
+            if (e->host[i - 1] == '.' && ++dots == 2)
+                return bytes_of(e->host + i, n - i);
+    }
+    return bytes_of(e->host, n);
+}

@@ -19,4 +19,8 @@ void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM]);
 enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint,
                              struct note *note) MUST_USE;
 
+/* The part of a host that costs money to have many of: the first two numbers of an IPv4 address, the first two groups
+ * of an IPv6 address, the last two labels of a name. Borrowed from `e`. */
+struct bytes endpoint_group(const struct endpoint *e);
+
 #endif

@@ -1,6 +1,7 @@
 /* One connection: frames, messages, hello, ping, allowance, ending. */
 #include "p2p/peer.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -33,6 +34,8 @@ struct peer {
     int64_t allowance; /* what they may still cost us; below 0: throttled */
     uint64_t allowance_at_ms;
     uint64_t started_ms, heard_ms, pinged_ms;
+    uint64_t stuck_ms; /* since when no byte of what waits was taken, as far as peer_step saw */
+    bool has_moved;    /* one was, since then */
     uint64_t ping_cookie;
     bool ping_is_out;
     uint32_t rtt_ms;
@@ -61,8 +64,8 @@ static struct peer *create(const struct peer_setup *s)
 {
     struct peer *p = mem_new(sizeof *p);
     p->mine = s->hello;
-    p->self = key_public(s->key);
-    p->started_ms = p->heard_ms = p->pinged_ms = p->allowance_at_ms = s->now_ms;
+    p->self = s->self;
+    p->started_ms = p->heard_ms = p->pinged_ms = p->stuck_ms = p->allowance_at_ms = s->now_ms;
     p->allowance = PEER_RATE_BURST;
     return p;
 }
@@ -173,6 +176,7 @@ struct bytes peer_output(const struct peer *p)
 void peer_output_drop(struct peer *p, size_t n)
 {
     CHECK(n <= peer_queued(p));
+    p->has_moved = true;
     p->out_used += n;
     if (p->out_used == p->out.n) {
         empty(&p->out);
@@ -202,6 +206,11 @@ void peer_end(struct peer *p, enum err reason, const char *text)
 static size_t in_left(const struct peer *p)
 {
     return p->in.n - p->in_used;
+}
+
+size_t peer_held(const struct peer *p)
+{
+    return in_left(p);
 }
 
 static void in_drop(struct peer *p, size_t n)
@@ -374,14 +383,21 @@ static void take_ping(struct peer *p, enum msg_type type, struct bytes body, uin
     }
 }
 
+static void end_bye(struct peer *p, const struct bye *bye)
+{
+    char text[LOG_WORD_ROOM];
+    log_word(text, bye->text.s);
+    end(p, false, bye->reason > ERR_OK && bye->reason < ERR_COUNT ? (enum err)bye->reason : ERR_CLOSED, "said bye: %s",
+        text);
+}
+
 static void take_bye(struct peer *p, struct bytes body)
 {
     struct bye bye;
     if (!MSG_GET(bye, body, &bye))
         end(p, true, ERR_FORMAT, "bye is malformed");
     else
-        end(p, false, bye.reason > ERR_OK && bye.reason < ERR_COUNT ? (enum err)bye.reason : ERR_CLOSED, "said bye: %s",
-            bye.text.s);
+        end_bye(p, &bye);
 }
 
 static void refill(struct peer *p, uint64_t now_ms)
@@ -422,6 +438,11 @@ bool peer_next(struct peer *p, struct peer_message *out, uint64_t now_ms)
     return false;
 }
 
+void peer_charge(struct peer *p, uint32_t cost)
+{
+    p->allowance -= cost;
+}
+
 bool peer_is_throttled(const struct peer *p)
 {
     return p->state != PEER_ENDED && p->allowance < 0;
@@ -438,6 +459,8 @@ uint64_t peer_timeout_ms(const struct peer *p)
     uint64_t at = p->heard_ms + PEER_SILENT_MS;
     if (!p->ping_is_out && p->pinged_ms + PEER_PING_MS < at)
         at = p->pinged_ms + PEER_PING_MS;
+    if (peer_queued(p) > 0 && p->stuck_ms + PEER_SILENT_MS < at)
+        at = p->stuck_ms + PEER_SILENT_MS;
     /* Throttled: when a tenth of a second's allowance is there again. */
     uint64_t again = p->allowance_at_ms + 100;
     return p->allowance < 0 && again < at ? again : at;
@@ -451,6 +474,13 @@ void peer_step(struct peer *p, uint64_t now_ms)
     if (p->state != PEER_READY) {
         if (now_ms >= p->started_ms + PEER_HANDSHAKE_MS)
             end(p, false, ERR_TIMEOUT, "no handshake and hello within %u ms", PEER_HANDSHAKE_MS);
+        return;
+    }
+    if (p->has_moved || peer_queued(p) == 0) {
+        p->stuck_ms = now_ms;
+        p->has_moved = false;
+    } else if (now_ms >= p->stuck_ms + PEER_SILENT_MS) {
+        end(p, false, ERR_TIMEOUT, "read nothing for %u ms", PEER_SILENT_MS);
         return;
     }
     if (p->allowance < 0)

@@ -26,6 +26,7 @@ enum peer_state { PEER_HANDSHAKE, PEER_HELLO, PEER_READY, PEER_ENDED };
 /* What this node says and demands; borrowed for the call. */
 struct peer_setup {
     const struct seckey *key; /* as key_derive left it */
+    struct pubkey self;       /* its public key */
     struct seckey ephemeral;  /* fresh */
     struct hello hello;       /* ours */
     uint64_t now_ms;
@@ -54,6 +55,10 @@ struct peer_message {
 bool peer_next(struct peer *p, struct peer_message *out, uint64_t now_ms);
 /* In READY only (ERR_STATE). ERR_LIMIT: over the type's size. A full queue ends the connection (ERR_FULL). */
 enum err peer_send(struct peer *p, enum msg_type type, struct bytes body) MUST_USE;
+/* Takes this off its allowance besides what its messages cost. */
+void peer_charge(struct peer *p, uint32_t cost);
+/* Bytes that came and were not looked at yet. */
+size_t peer_held(const struct peer *p);
 /* Bytes waiting in the queue. */
 size_t peer_queued(const struct peer *p);
 /* Ends; in READY a bye with the reason is queued first. */

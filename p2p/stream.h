@@ -5,8 +5,8 @@
  * The side that dialled uses even numbers, the other odd ones, each counting up and never reusing, so
  * both know who opened a stream. A sender may have STREAM_WINDOW bytes outstanding; the receiver gives
  * bytes back (STREAM_CREDIT) as it has handled them. More than the credit, a number twice, a number of
- * the wrong parity: against the protocol. Messages for a stream that is closed here are dropped: the other
- * side may not know yet.
+ * the wrong parity: against the protocol. Messages for a stream that is closed here are dropped, and cost like any that
+ * nobody asked for: the other side may not know yet.
  */
 #ifndef KITH_P2P_STREAM_H
 #define KITH_P2P_STREAM_H

@@ -481,6 +481,26 @@ static void who_sends_a_bad_signature_on_is_cut_off(void **state)
     cluster_free(c);
 }
 
+static void who_forges_a_vote_is_cut_off(void **state)
+{
+    (void)state;
+    struct cluster *c = begin(2, 0);
+    cluster_pay(c, 0, 1);
+    cluster_all_reach(c, 2, 10000);
+    uint64_t height = ledger_info(c->m[0].ledger).height;
+    for (uint64_t h = height + 1; h <= height + 3; h++) {
+        struct buf raw = {0};
+        vote_put(&raw,
+                 &(struct vote){
+                     .height = h, .kind = VOTE_PREVOTE, .value = {{1}}, .valid_round = VOTE_NO_ROUND, .sig = {{2}}});
+        assert_int_equal(peers_send(c->net.node[1].peers, &c->net.node[0].id, MSG_VOTE, bytes_of_buf(&raw)), ERR_OK);
+        buf_clear(&raw);
+    }
+    net_run(&c->net, is_cut_off, c, 10000);
+    assert_true(is_cut_off(c));
+    cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +510,7 @@ int main(void)
         cmocka_unit_test(evidence_reaches_the_ledger_once),
         cmocka_unit_test(lists_are_judged_one_by_one_and_reach_all),
         cmocka_unit_test(who_sends_a_bad_signature_on_is_cut_off),
+        cmocka_unit_test(who_forges_a_vote_is_cut_off),
         cmocka_unit_test(validators_register_and_prove),
         cmocka_unit_test(three_go_on_and_the_fourth_catches_up),
         cmocka_unit_test(all_killed_at_any_moment),

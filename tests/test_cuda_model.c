@@ -2,8 +2,10 @@
  * several devices, in any batches, with shared beginnings; and when a device is lost or full, the answers go on here.
  */
 #include "base/mem.h"
+#include "inference/cuda/kernels.h"
 #include "inference/engine.h"
 #include "inference/ops.h"
+#include "tests/cuda/order.h"
 #include "tests/cuda/runtime_emulated.h"
 #include "tests/model_make.h"
 #include "tests/support.h"
@@ -511,6 +513,32 @@ static void a_full_device(void **state)
     unload(&l);
 }
 
+/* Heads that a GPU has no shared memory for: the model does not open there, instead of a device lost at its first
+ * token.
+ */
+static void heads_that_find_no_room(void **state)
+{
+    (void)state;
+    needs_emulation();
+    const struct device_table *t = kith_device_table();
+    struct loaded l;
+    struct note note = {{0}};
+    struct device *d;
+    size_t needs, has;
+    load(&l, model_make_at(0));
+    const struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
+    assert_true(cuda_attend_fits(l.model->head, &needs, &has));
+    emulate_set_shared(needs - 1);
+    assert_int_equal(t->open(&o, &d, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "shared memory"));
+    assert_int_equal(emulated_bytes(), 0);
+    emulate_set_shared(needs);
+    assert_int_equal(t->open(&o, &d, &note), ERR_OK);
+    t->close(d);
+    emulate_set_shared(0);
+    unload(&l);
+}
+
 static void devices_are_described(void **state)
 {
     (void)state;
@@ -542,6 +570,7 @@ int main(void)
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(a_lost_device_costs_no_answer),
         cmocka_unit_test(a_full_device),
+        cmocka_unit_test(heads_that_find_no_room),
         cmocka_unit_test(encoders),
         cmocka_unit_test(devices_are_described),
     };

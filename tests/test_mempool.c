@@ -14,7 +14,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->w = world_new(NULL);
-    f->pool = mempool_new(f->w->ledger);
+    f->pool = mempool_new(f->w->ledger, (const uint8_t[16]){7});
     *state = f;
     return 0;
 }

@@ -35,6 +35,8 @@ static void wire_open(struct wire *w, uint8_t chain_a, uint8_t chain_b)
     key_derive(&w->b.key, &w->b.id);
     s[0].key = &w->a.key;
     s[1].key = &w->b.key;
+    s[0].self = w->a.id;
+    s[1].self = w->b.id;
     key_new(&s[0].ephemeral);
     key_new(&s[1].ephemeral);
     w->a.peer = peer_new_dialled(&s[0], &w->b.id);
@@ -137,7 +139,7 @@ static void itself_is_noticed(void **state)
     struct pubkey id;
     key_new(&key);
     key_derive(&key, &id);
-    struct peer_setup s = {.key = &key, .hello = hello_of(1), .now_ms = 0};
+    struct peer_setup s = {.key = &key, .self = id, .hello = hello_of(1), .now_ms = 0};
     key_new(&s.ephemeral);
     struct wire w = {.a = {.peer = peer_new_dialled(&s, &id)}};
     key_new(&s.ephemeral);
@@ -208,7 +210,7 @@ static void frames_against_the_protocol(void **state)
         key_derive(&you, &id);
         struct pubkey mine;
         key_derive(&me, &mine);
-        struct peer_setup s = {.key = &you, .hello = hello_of(1)};
+        struct peer_setup s = {.key = &you, .self = id, .hello = hello_of(1)};
         key_new(&s.ephemeral);
         struct side b = {.peer = peer_new_accepted(&s)};
         struct point to = key_point_even(&id);
@@ -311,6 +313,40 @@ static void too_much_work_is_read_no_further(void **state)
     wire_close(&w);
 }
 
+static void one_that_reads_nothing_goes(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open(&w, 1, 1);
+    run(&w, 1000);
+    assert_int_equal(peer_send(w.a.peer, MSG_TX, bytes_of_text("x")), ERR_OK);
+    uint64_t start_ms = w.now_ms;
+    while (peer_state(w.a.peer) == PEER_READY && w.now_ms < start_ms + 10 * PEER_SILENT_MS) {
+        w.now_ms = peer_timeout_ms(w.a.peer) < w.now_ms + 1000 ? peer_timeout_ms(w.a.peer) : w.now_ms + 1000;
+        peer_step(w.a.peer, w.now_ms);
+        assert_int_equal(peer_send(w.b.peer, MSG_TX, bytes_of_text("y")), ERR_OK); /* it is not silent */
+        carry(&w, &w.b, &w.a, 1000);
+    }
+    assert_int_equal(peer_reason(w.a.peer), ERR_TIMEOUT);
+    assert_true(w.now_ms <= start_ms + PEER_SILENT_MS + PEER_PING_MS);
+    assert_non_null(strstr(peer_reason_text(w.a.peer), "read nothing"));
+    wire_close(&w);
+}
+
+static void what_is_charged_slows_down(void **state)
+{
+    (void)state;
+    struct wire w;
+    wire_open(&w, 1, 1);
+    run(&w, 1000);
+    peer_charge(w.b.peer, PEER_RATE_BURST + 1);
+    assert_true(peer_is_throttled(w.b.peer));
+    w.now_ms += 1000;
+    peer_step(w.b.peer, w.now_ms);
+    assert_false(peer_is_throttled(w.b.peer));
+    wire_close(&w);
+}
+
 static void bye_says_why(void **state)
 {
     (void)state;
@@ -320,7 +356,7 @@ static void bye_says_why(void **state)
     peer_end(w.a.peer, ERR_FULL, "has all the peers that it takes");
     run(&w, 1000);
     assert_int_equal(peer_reason(w.b.peer), ERR_FULL);
-    assert_string_equal(peer_reason_text(w.b.peer), "said bye: has all the peers that it takes");
+    assert_string_equal(peer_reason_text(w.b.peer), "said bye: has_all_the_peers_that_it_takes");
     assert_false(peer_is_faulty(w.b.peer));
     wire_close(&w);
 }
@@ -337,6 +373,8 @@ int main(void)
         cmocka_unit_test(time_limits),
         cmocka_unit_test(a_reader_too_slow_is_dropped),
         cmocka_unit_test(too_much_work_is_read_no_further),
+        cmocka_unit_test(one_that_reads_nothing_goes),
+        cmocka_unit_test(what_is_charged_slows_down),
         cmocka_unit_test(bye_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,95 @@ static void addresses_spread(void **state)
     net_close(&net);
 }
 
+#define SLOW_US 200
+#define SLOW_N  3000
+
+struct flooded {
+    struct host *host;
+    struct timer timer;
+    unsigned handled, handled_at_vote;
+    uint64_t last_ms, gap_ms;
+    bool has_vote;
+};
+
+static enum err on_slow(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct flooded *f = arg;
+    (void)from, (void)body;
+    usleep(SLOW_US);
+    f->handled++;
+    return ERR_OK;
+}
+
+static enum err on_vote(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct flooded *f = arg;
+    (void)from, (void)body;
+    f->has_vote = true;
+    f->handled_at_vote = f->handled;
+    return ERR_OK;
+}
+
+static void on_tick(void *arg)
+{
+    struct flooded *f = arg;
+    uint64_t now_ms = host_now_ms(f->host);
+    f->gap_ms = now_ms - f->last_ms > f->gap_ms ? now_ms - f->last_ms : f->gap_ms;
+    f->last_ms = now_ms;
+    host_timer_set(f->host, &f->timer, 5, on_tick, f);
+}
+
+static bool has_handled_all(void *arg)
+{
+    return ((struct flooded *)arg)->handled == SLOW_N;
+}
+
+/* One peer sends what takes 0.6 s: another's message waits for a turn, and timers run. */
+static void a_flood_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    struct net net;
+    net_open(&net);
+    struct flooded f = {.host = net.host};
+    for (unsigned i = 0; i < 3; i++)
+        net_start(&net, i, chain_of(1));
+    peers_on(net.node[0].peers, MSG_TX, on_slow, &f);
+    peers_on(net.node[0].peers, MSG_VOTE, on_vote, &f);
+    net_join(&net, 1, 0);
+    net_join(&net, 2, 0);
+    for (unsigned i = 0; i < SLOW_N; i++)
+        assert_int_equal(peers_send(net.node[1].peers, &net.node[0].id, MSG_TX, bytes_of_text("x")), ERR_OK);
+    assert_int_equal(peers_send(net.node[2].peers, &net.node[0].id, MSG_VOTE, bytes_of_text("x")), ERR_OK);
+    f.last_ms = host_now_ms(f.host);
+    on_tick(&f);
+    net_run(&net, has_handled_all, &f, 10000);
+    assert_true(f.has_vote);
+    assert_true(f.handled_at_vote < SLOW_N / 4);
+    assert_true(f.gap_ms < SLOW_N * SLOW_US / 1000 / 3);
+    host_timer_cancel(f.host, &f.timer);
+    net_close(&net);
+}
+
+static void what_nobody_asked_for_costs_and_no_more(void **state)
+{
+    (void)state;
+    struct net net;
+    struct inbox in = {.answer = ERR_DUPLICATE};
+    static uint8_t block[BLOCK_SIZE_MAX];
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    peers_on(net.node[1].peers, MSG_BLOCK, on_message, &in);
+    net_join(&net, 0, 1);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(peers_send(net.node[0].peers, &net.node[1].id, MSG_BLOCK, bytes_of(block, sizeof block)),
+                         ERR_OK);
+    net_wait(&net, 500);
+    assert_in_range(in.n, 4, 5); /* of 4 KiB each the allowance is gone with the fourth */
+    assert_int_equal(peers_count(net.node[1].peers), 1);
+    net_close(&net);
+}
+
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
@@ -249,6 +338,8 @@ int main(void)
         cmocka_unit_test(garbage_harms_nobody),
         cmocka_unit_test(a_peer_that_went_is_dialled_again),
         cmocka_unit_test(addresses_spread),
+        cmocka_unit_test(a_flood_keeps_nobody_waiting),
+        cmocka_unit_test(what_nobody_asked_for_costs_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,6 +272,17 @@ static void bip340(void **state)
 
 /* -- JSON as the API and the files read it -- */
 
+/* The first and the sixteenth vector of the authors' reference implementation: key 00..0f, message 00..0e. */
+static void siphash(void **state)
+{
+    uint8_t bytes[16];
+    (void)state;
+    for (uint8_t i = 0; i < 16; i++)
+        bytes[i] = i;
+    assert_true(hash_place(bytes, bytes, 0) == UINT64_C(0x726FDB47DD0E0E31));
+    assert_true(hash_place(bytes, bytes, 15) == UINT64_C(0xA129CA6149BE45E5));
+}
+
 static void json(void **state)
 {
     (void)state;
@@ -309,13 +320,10 @@ static void json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chacha20_poly1305),
-        cmocka_unit_test(xchacha20_poly1305),
-        cmocka_unit_test(hmac_sha256),
-        cmocka_unit_test(hkdf_sha256),
-        cmocka_unit_test(ecdh_secp256k1),
-        cmocka_unit_test(bip340),
-        cmocka_unit_test(json),
+        cmocka_unit_test(chacha20_poly1305), cmocka_unit_test(xchacha20_poly1305),
+        cmocka_unit_test(hmac_sha256),       cmocka_unit_test(hkdf_sha256),
+        cmocka_unit_test(ecdh_secp256k1),    cmocka_unit_test(bip340),
+        cmocka_unit_test(siphash),           cmocka_unit_test(json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "tests/support.h"
 
 #include <string.h>
+#include <time.h>
 
 static struct hash id_of(uint32_t n)
 {
@@ -35,7 +36,7 @@ static void add(struct wanted *w, uint32_t n, int slot, uint64_t now_ms)
 static void one_is_asked_and_then_another(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     assert_true(wanted_due_ms(w) == UINT64_MAX);
     add(w, 1, 5, 1000);
     assert_int_equal(wanted_due_ms(w), 1000 + CONSENSUS_PATIENCE_MS);
@@ -57,7 +58,7 @@ static void one_is_asked_and_then_another(void **state)
 static void what_came_is_not_asked_for(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     struct hash id = id_of(1);
     add(w, 1, 0, 0);
     add(w, 1, 63, 0);
@@ -70,7 +71,7 @@ static void what_came_is_not_asked_for(void **state)
 static void who_has_it_no_more_passes_the_question_on(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     struct hash id = id_of(1);
     add(w, 2, 8, 0);
     add(w, 1, 7, 0);
@@ -92,7 +93,7 @@ static void who_has_it_no_more_passes_the_question_on(void **state)
 static void a_liar_delays_nothing_for_long(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     unsigned asked_liar = 0;
     uint64_t now = 0;
     for (uint32_t n = 0; n < 100; n++, now += 1000) {
@@ -120,7 +121,7 @@ static void a_liar_delays_nothing_for_long(void **state)
 static void a_peer_tells_of_so_many_and_no_more(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     for (uint32_t n = 0; n < WANTED_PEER_MAX; n++)
         add(w, n, 1, 0);
     struct hash more = id_of(WANTED_PEER_MAX), first = id_of(0);
@@ -140,7 +141,7 @@ static void a_peer_tells_of_so_many_and_no_more(void **state)
 static void who_goes_takes_its_questions_along(void **state)
 {
     (void)state;
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     add(w, 1, 10, 0);
     expect(w, 100, 1, 10);
     add(w, 1, 11, 110);
@@ -156,7 +157,7 @@ static void the_table_loses_nothing(void **state)
 {
     (void)state;
     enum { N = 3000 };
-    struct wanted *w = wanted_new();
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
     bool is_in[N] = {false};
     uint32_t random = 1, n = 0;
     for (unsigned step = 0; step < 100000; step++) {
@@ -184,6 +185,22 @@ static void the_table_loses_nothing(void **state)
     wanted_free(w);
 }
 
+/* Ids that look alike lie apart: without a secret these would stand in one row, and take minutes. */
+static void nobody_chooses_where_ids_lie(void **state)
+{
+    (void)state;
+    struct wanted *w = wanted_new((const uint8_t[16]){7});
+    clock_t start = clock();
+    for (uint32_t k = 0; k < RELAY_SLOTS * WANTED_PEER_MAX; k++) {
+        struct hash id = {{0}};
+        store_le32(id.b + 8, k);
+        assert_true(wanted_add(w, &id, (int)(k / WANTED_PEER_MAX), 0));
+    }
+    assert_int_equal(wanted_count(w), RELAY_SLOTS * WANTED_PEER_MAX);
+    assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+    wanted_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_peer_tells_of_so_many_and_no_more),
         cmocka_unit_test(who_goes_takes_its_questions_along),
         cmocka_unit_test(the_table_loses_nothing),
+        cmocka_unit_test(nobody_chooses_where_ids_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,13 @@ static bool has_whole_runs(const struct attend_call *call)
     return call->shared_by * call->a.head % ARITH_RUN == 0 && call->per_part * call->a.head % ARITH_RUN == 0;
 }
 
+bool cuda_attend_fits(uint32_t head, size_t *needs, size_t *has)
+{
+    *needs = attend_few_shared(head) + LANE_SHARED_OWN;
+    *has = lane_shared_most();
+    return *needs <= *has;
+}
+
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols)
 {
     return attend_few_scratch(a, cols);

@@ -23,6 +23,8 @@ struct attend_call {
  * column; NULL: they do not here. */
 void attend_few(void *stream, const struct attend_call *call, struct cuda_room room, const struct cuda_input *in);
 uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols);
+/* Shared memory that a block asks for at its launch, at most. */
+size_t attend_few_shared(uint32_t head);
 /* The way of many, for heads that it has room for. */
 void attend_many(void *stream, const struct attend_call *call);
 bool attend_many_fits(uint32_t head);

@@ -390,6 +390,17 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const str
         combine(&a, &kept, (float *)memory);
 }
 
+/* Shared memory of a block: with heads that are turned here, a row of them for each of its warps. */
+static size_t shared_of(uint32_t blocks, bool is_fresh)
+{
+    return quarter_bytes(blocks) + (is_fresh ? QUARTERS * blocks * ARITH_BLOCK * sizeof(float) : 0);
+}
+
+size_t attend_few_shared(uint32_t head)
+{
+    return shared_of(attend_over(head, ARITH_BLOCK), true);
+}
+
 void attend_few(void *stream, const struct attend_call *call, struct cuda_room room, const struct cuda_input *in)
 {
     const struct cuda_plan *plan = &call->a.plan;
@@ -402,7 +413,6 @@ void attend_few(void *stream, const struct attend_call *call, struct cuda_room r
     a.sum = (struct tile_sum *)(a.part + queries * a.wave * call->blocks * ARITH_BLOCK);
     a.before = a.sum + queries * a.wave;
     a.arrived = room.arrived;
-    size_t bytes = quarter_bytes(call->blocks);
     if (in)
         a.in = *in;
     if (call->a.fresh) {
@@ -418,11 +428,11 @@ void attend_few(void *stream, const struct attend_call *call, struct cuda_room r
                    {nullptr, call->marks.finite}};
         if (f->turn)
             a.fresh.turn = *f->turn;
-        bytes += QUARTERS * call->blocks * ARITH_BLOCK * sizeof(float);
     }
     const auto kernel = call->a.fresh ? (rows > 8 ? make_parts<2, true> : make_parts<1, true>)
                                       : (rows > 8 ? make_parts<2, false> : make_parts<1, false>);
     uint32_t seen = chunks_seen(&call->a);
     for (; a.start < seen; a.start += a.wave)
-        launch(kernel, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP, bytes, stream, a);
+        launch(kernel, dim3(a.wave, groups, plan->short_n), QUARTERS * WARP, shared_of(call->blocks, call->a.fresh),
+               stream, a);
 }

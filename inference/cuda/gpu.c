@@ -82,6 +82,17 @@ static enum err make_buffers(struct device *d, struct note *note)
                     (unsigned long long)(buffer_bytes(&d->o) >> 20) + 1);
 }
 
+/* A kernel that a GPU has no room for would be a lost device in the middle of an answer. */
+static enum err check_heads(const struct model *m, struct note *note)
+{
+    size_t needs, has;
+    if (cuda_attend_fits(m->head, &needs, &has))
+        return ERR_OK;
+    return note_set(note, ERR_UNSUPPORTED,
+                    "heads of %u elements need %zu KiB of shared memory, of which this GPU has %zu for a block",
+                    m->head, needs >> 10, has >> 10);
+}
+
 static enum err gpu_open(const struct device_options *o, struct device **out, struct note *note)
 {
     struct device *d = mem_new(sizeof *d);
@@ -93,8 +104,10 @@ static enum err gpu_open(const struct device_options *o, struct device **out, st
     enum err e = cuda_queue_new(o->index, &d->queue, note);
     if (e == ERR_OK) {
         d->stream = cuda_queue_stream(d->queue);
-        e = gpu_weights_load(d, note);
+        e = check_heads(o->model, note);
     }
+    if (e == ERR_OK)
+        e = gpu_weights_load(d, note);
     if (e == ERR_OK)
         e = make_buffers(d, note);
     if (e == ERR_OK)

@@ -191,6 +191,8 @@ struct cuda_attention {
  * No plan changes a bit of what is computed, as long as a stretch is one. */
 struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads_kv, const uint32_t *position,
                                   const uint32_t *table, const uint32_t *slot, uint32_t cols, struct cuda_stretch *out);
+/* Whether this thread's GPU has the shared memory that heads of so many elements need of a block, in bytes. */
+bool cuda_attend_fits(uint32_t head, size_t *needs, size_t *has);
 /* What cuda_attend needs in scratch for so many columns, whatever the plan. */
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
 struct cuda_room {

@@ -98,10 +98,10 @@ LANE void lane_fetch(const void *global, uint32_t bytes)
 #endif
 }
 
-#ifdef __CUDACC__
 /* More must be asked for, together with what a kernel has beside what the launch says. */
 #define LANE_SHARED_PLAIN (48u << 10)
 #define LANE_SHARED_OWN   (16u << 10) /* at most */
+#ifdef __CUDACC__
 /* Of the GPU that this thread launches on. */
 static inline int lane_attribute(enum cudaDeviceAttr which, int if_unknown)
 {

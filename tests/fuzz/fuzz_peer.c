@@ -13,8 +13,11 @@ static struct peer *connect_to(struct noise *n, uint64_t now_ms)
     struct buf act = {0};
     key_derive(&mine, &my_id);
     key_derive(&yours, &your_id);
-    struct peer_setup s = {
-        .key = &yours, .ephemeral = {{10, 11}}, .hello = {.version = PROTOCOL_VERSION}, .now_ms = now_ms};
+    struct peer_setup s = {.key = &yours,
+                           .self = your_id,
+                           .ephemeral = {{10, 11}},
+                           .hello = {.version = PROTOCOL_VERSION},
+                           .now_ms = now_ms};
     struct peer *p = peer_new_accepted(&s);
     struct point to = key_point_even(&your_id);
     CHECK(noise_init_initiator(n, &mine, &to, &e1, &act));

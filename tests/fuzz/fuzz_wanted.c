@@ -60,7 +60,7 @@ static void ask(struct state *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct state s = {.w = wanted_new(), .now_ms = 1};
+    struct state s = {.w = wanted_new((const uint8_t[16]){7}), .now_ms = 1};
     for (size_t i = 0; i + 1 < size; i += 2) {
         unsigned n = data[i + 1] % IDS, peer = data[i + 1] / IDS % PEERS;
         struct hash id = id_of(n);

@@ -1,0 +1,396 @@
+/* Data over HTTP: registering, and the exchange of money for a key (node/access.h). */
+#include "base/mem.h"
+#include "base/secret.h"
+#include "node/api.h"
+#include "node/data.h"
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GRANTS_PAGE 500 /* of one answer */
+
+/* -- adding -- */
+
+struct data_task {
+    struct node *node;
+    struct task *task;
+};
+
+static void on_data_added(void *arg, enum err e, const struct data_facts *f, const struct note *note)
+{
+    struct data_task *x = arg;
+    if (e == ERR_OK) {
+        struct buf b = {0};
+        bool first = true;
+        buf_add_text(&b, "{");
+        api_put_hash(&b, &first, "cipher_root", &f->cipher_root);
+        api_put_hash(&b, &first, "plain_root", &f->plain_root);
+        api_put_u64(&b, &first, "size", f->size);
+        buf_add_text(&b, "}");
+        task_finish(x->task, bytes_of_buf(&b));
+        buf_clear(&b);
+    } else
+        task_fail(x->task, e, note);
+    free(x);
+}
+
+void api_data_post(struct api_call *c)
+{
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *path = json_text(body, "path");
+    if (!path || *path != '/') {
+        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
+    } else {
+        struct data_task *x = mem_new(sizeof *x);
+        *x = (struct data_task){c->node, task_new(c->node->tasks, "data")};
+        data_add(c->node->host, c->node->blobs, c->node->config->home, path, on_data_added, x);
+        task_accepted(x->task, c->request);
+    }
+    json_decref(body);
+}
+
+/* -- what there is -- */
+
+/* What stands at the star is the plain root of a set on the ledger; else it has been answered. */
+static bool data_of(struct api_call *c, struct rec_data *d)
+{
+    struct hash root;
+    struct note note;
+    if (strlen(c->rest) != 64 || !hex_get(c->rest, root.b, sizeof root.b)) {
+        api_fail(c->request,
+                 note_set(&note, ERR_FORMAT, "\"%.70s\" is not the root of a data set: 64 hexadecimal digits", c->rest),
+                 &note);
+        return false;
+    }
+    if (ledger_data(c->node->ledger, &root, d))
+        return true;
+    api_fail(c->request, note_set(&note, ERR_NOT_FOUND, "no data set %.16s... is on the ledger", c->rest), &note);
+    return false;
+}
+
+static struct data_facts facts_of(const struct rec_data *d)
+{
+    return (struct data_facts){.cipher_root = d->cipher_root, .plain_root = d->plain_root, .size = d->size};
+}
+
+static void put_data(struct buf *b, struct node *n, const struct rec_data *d)
+{
+    struct blobs_info info;
+    uint8_t key[DATA_KEY_SIZE];
+    bool first = true;
+    buf_add_text(b, "{");
+    api_put_hash(b, &first, "plain_root", &d->plain_root);
+    api_put_hash(b, &first, "cipher_root", &d->cipher_root);
+    api_put_text(b, &first, "name", d->name.s);
+    api_put_address(b, &first, "owner", n, &d->owner);
+    api_put_u64(b, &first, "size", d->size);
+    api_put_text(b, &first, "format", d->format.s);
+    api_put_text(b, &first, "licence", d->licence.s);
+    api_put_flag(b, &first, "train", d->train);
+    api_put_u64(b, &first, "share_bps", d->share_bps);
+    api_put_amount(b, &first, "price", d->price);
+    api_put_u64(b, &first, "disputes", d->disputes);
+    api_put_u64(b, &first, "height", d->height);
+    api_put_flag(b, &first, "local", blobs_find(n->blobs, &d->cipher_root, &info) && info.whole);
+    api_put_flag(b, &first, "key", data_key_read(n->config->home, &d->plain_root, key, NULL) == ERR_OK);
+    secret_wipe(key, sizeof key);
+    buf_add_text(b, "}");
+}
+
+void api_data_get(struct api_call *c)
+{
+    struct rec_data d;
+    struct hash last;
+    struct buf b = {0};
+    buf_add_text(&b, "{\"data\":[");
+    for (const struct hash *after = NULL; ledger_data_next(c->node->ledger, after, &d); after = &last) {
+        last = d.plain_root;
+        if (after)
+            buf_add_text(&b, ",");
+        put_data(&b, c->node, &d);
+    }
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+/* -- buying -- */
+
+struct fetch_task {
+    struct node *node;
+    struct task *task;
+    struct rec_data data;
+    struct timer timer;
+};
+
+static void fetch_progress(void *arg)
+{
+    struct fetch_task *x = arg;
+    struct blobs_info info;
+    if (blobs_find(x->node->blobs, &x->data.cipher_root, &info)) {
+        uint64_t have = info.leaves_have * LEAF_SIZE;
+        task_progress(x->task, have < info.size ? have : info.size, info.size);
+    }
+    host_timer_set(x->node->host, &x->timer, 100, fetch_progress, x);
+}
+
+static void on_fetched(void *arg, enum err e, const struct note *note)
+{
+    struct fetch_task *x = arg;
+    struct buf b = {0};
+    host_timer_cancel(x->node->host, &x->timer);
+    if (e == ERR_OK) {
+        put_data(&b, x->node, &x->data);
+        task_finish(x->task, bytes_of_buf(&b));
+    } else
+        task_fail(x->task, e, note);
+    buf_clear(&b);
+    free(x);
+}
+
+void api_data_fetch(struct api_call *c)
+{
+    struct rec_data d;
+    if (!data_of(c, &d))
+        return;
+    struct fetch_task *x = mem_new(sizeof *x);
+    const struct data_facts f = facts_of(&d);
+    *x = (struct fetch_task){.node = c->node, .task = task_new(c->node->tasks, "fetch"), .data = d};
+    host_timer_set(c->node->host, &x->timer, 0, fetch_progress, x);
+    task_accepted(x->task, c->request);
+    access_fetch(c->node->access, &f, on_fetched, x);
+}
+
+void api_data_key(struct api_call *c)
+{
+    struct rec_data d;
+    struct pubkey key;
+    struct note note = {{0}};
+    struct buf b = {0};
+    bool first = true;
+    if (!data_of(c, &d))
+        return;
+    enum err e = access_key_new(c->node->access, &key, &note);
+    if (e != ERR_OK) {
+        api_fail(c->request, e, &note);
+        return;
+    }
+    buf_add_text(&b, "{");
+    api_put_key(&b, &first, "key", &key);
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
+/* -- opening -- */
+
+struct open_task {
+    struct task *task;
+    struct rec_data data;
+};
+
+static void on_opened(void *arg, enum err e, const struct data_opened *o, const struct note *note)
+{
+    struct open_task *x = arg;
+    struct buf b = {0};
+    bool first = true;
+    (void)o;
+    if (e == ERR_OK) {
+        buf_add_text(&b, "{");
+        api_put_hash(&b, &first, "plain_root", &x->data.plain_root);
+        api_put_text(&b, &first, "name", x->data.name.s);
+        api_put_u64(&b, &first, "size", x->data.size);
+        buf_add_text(&b, "}");
+        task_finish(x->task, bytes_of_buf(&b));
+    } else
+        task_fail(x->task, e, note);
+    buf_clear(&b);
+    free(x);
+}
+
+void api_data_open(struct api_call *c)
+{
+    struct rec_data d;
+    struct note note = {{0}};
+    json_t *body = api_body(c->request);
+    if (!body)
+        return;
+    const char *path = json_text(body, "path");
+    struct data_opening o = {.to = path};
+    if (!path || *path != '/')
+        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
+    else if (data_of(c, &d)) {
+        enum err e = data_key_read(c->node->config->home, &d.plain_root, o.key, &note);
+        if (e == ERR_NOT_FOUND)
+            (void)note_set(&note, e, "the key of %s is not here: `kith data buy` buys access to it", d.name.s);
+        if (e != ERR_OK)
+            api_fail(c->request, e, &note);
+        else {
+            struct open_task *x = mem_new(sizeof *x);
+            *x = (struct open_task){.task = task_new(c->node->tasks, "open"), .data = d};
+            o.facts = facts_of(&d);
+            task_accepted(x->task, c->request);
+            data_open(c->node->host, c->node->blobs, c->node->config->home, &o, on_opened, x);
+        }
+    }
+    secret_wipe(&o, sizeof o);
+    json_decref(body);
+}
+
+/* -- grants -- */
+
+static void put_grant(struct buf *b, struct node *n, const struct rec_grant *g)
+{
+    static const char *const states[] = {"open", "released", "paid"};
+    struct rec_data d;
+    bool first = true;
+    buf_add_text(b, "{");
+    api_put_hash(b, &first, "id", &g->id);
+    api_put_hash(b, &first, "data", &g->data);
+    api_put_text(b, &first, "name", ledger_data(n->ledger, &g->data, &d) ? d.name.s : "");
+    api_put_address(b, &first, "buyer", n, &g->buyer);
+    api_put_address(b, &first, "seller", n, &g->seller);
+    api_put_amount(b, &first, "price", g->price);
+    api_put_text(b, &first, "state", g->state <= GRANT_PAID ? states[g->state] : "");
+    api_put_u64(b, &first, "deadline_ms", g->deadline_ms);
+    api_put_u64(b, &first, "height", g->height);
+    api_put_flag(b, &first, "secret", access_has_secret(n->access, &g->key));
+    buf_add_text(b, "}");
+}
+
+/* Which ones are asked for: of an account, as either side, and of a data set. */
+static bool read_filter(struct api_call *c, struct pubkey *account, struct hash *data, struct hash *after)
+{
+    const char *who = http_query(c->request, "account"), *what = http_query(c->request, "data"),
+               *from = http_query(c->request, "after");
+    struct note note;
+    if (who && !api_account_parse(c->node, who, account, &note)) {
+        api_fail(c->request, ERR_FORMAT, &note);
+        return false;
+    }
+    if ((what && (strlen(what) != 64 || !hex_get(what, data->b, sizeof data->b))) ||
+        (from && (strlen(from) != 64 || !hex_get(from, after->b, sizeof after->b)))) {
+        http_reply_error(c->request, 400, "bad_request", "data and after are 64 hexadecimal digits each");
+        return false;
+    }
+    return true;
+}
+
+void api_grants_get(struct api_call *c)
+{
+    struct pubkey account;
+    struct hash data, last;
+    struct rec_grant g;
+    struct buf b = {0};
+    const bool has_account = http_query(c->request, "account"), has_data = http_query(c->request, "data"),
+               has_after = http_query(c->request, "after");
+    unsigned n = 0;
+    bool more = false;
+    if (!read_filter(c, &account, &data, &last))
+        return;
+    buf_add_text(&b, "{\"grants\":[");
+    for (const struct hash *after = has_after ? &last : NULL; ledger_grant_next(c->node->ledger, after, &g);
+         after = &last) {
+        if ((has_account && !pubkey_equal(&g.buyer, &account) && !pubkey_equal(&g.seller, &account)) ||
+            (has_data && !hash_equal(&g.data, &data))) {
+            last = g.id;
+            continue;
+        }
+        more = n == GRANTS_PAGE;
+        if (more)
+            break;
+        last = g.id;
+        if (n++)
+            buf_add_text(&b, ",");
+        put_grant(&b, c->node, &g);
+    }
+    buf_add_text(&b, "],\"next\":");
+    if (more)
+        codec_json_hash(&b, &last);
+    else
+        buf_add_text(&b, "null");
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
+static bool grant_of(struct api_call *c, struct rec_grant *g)
+{
+    struct hash id;
+    struct note note;
+    if (strlen(c->rest) != 64 || !hex_get(c->rest, id.b, sizeof id.b)) {
+        api_fail(c->request,
+                 note_set(&note, ERR_FORMAT, "\"%.70s\" is not the id of a grant: 64 hexadecimal digits", c->rest),
+                 &note);
+        return false;
+    }
+    if (ledger_grant(c->node->ledger, &id, g))
+        return true;
+    api_fail(c->request,
+             note_set(&note, ERR_NOT_FOUND,
+                      "no grant %.16s... is on the ledger: there was none, or its price went back", c->rest),
+             &note);
+    return false;
+}
+
+void api_grant_get(struct api_call *c)
+{
+    struct rec_grant g;
+    struct buf b = {0};
+    if (!grant_of(c, &g))
+        return;
+    put_grant(&b, c->node, &g);
+    api_reply_json(c->request, 200, &b);
+}
+
+static void put_hex(struct buf *b, bool *first, const char *name, struct bytes v)
+{
+    codec_json_key(b, first, name);
+    codec_json_blob(b, &v);
+}
+
+void api_grant_seal(struct api_call *c)
+{
+    struct rec_grant g;
+    struct note note = {{0}};
+    struct buf b = {0}, sealed = {0};
+    bool first = true;
+    if (!grant_of(c, &g))
+        return;
+    enum err e = access_seal(c->node->access, &g, &sealed, &note);
+    if (e != ERR_OK)
+        api_fail(c->request, e, &note);
+    else {
+        buf_add_text(&b, "{");
+        put_hex(&b, &first, "sealed", bytes_of_buf(&sealed));
+        buf_add_text(&b, "}");
+        api_reply_json(c->request, 200, &b);
+    }
+    buf_clear(&sealed);
+}
+
+static void on_checked(void *arg, enum err e, bool has_fit, struct bytes dispute, const struct note *note)
+{
+    struct task *task = arg;
+    struct buf b = {0};
+    bool first = true;
+    if (e == ERR_OK) {
+        buf_add_text(&b, "{");
+        api_put_flag(&b, &first, "fits", has_fit);
+        put_hex(&b, &first, "dispute", dispute);
+        buf_add_text(&b, "}");
+        task_finish(task, bytes_of_buf(&b));
+    } else
+        task_fail(task, e, note);
+    buf_clear(&b);
+}
+
+void api_grant_check(struct api_call *c)
+{
+    struct rec_grant g;
+    if (!grant_of(c, &g))
+        return;
+    struct task *task = task_new(c->node->tasks, "verify");
+    task_accepted(task, c->request);
+    access_check(c->node->access, &g, on_checked, task);
+}

@@ -1,0 +1,101 @@
+#!/bin/bash
+# Data for money, between three nodes: an honest sale, over kill -9 of both sides, ends with the file as it was; a seller who
+# releases another key loses his bond to a proof; one who releases none loses nothing but the sale.
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build/release}
+NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-data.XXXXXX")
+. scripts/private-net
+logs=$NET
+. tests/e2e.sh
+clean() {
+    local status=$?
+    trap - EXIT
+    net_stop
+    [ $status = 0 ] && rm -rf "$NET"
+    exit $status
+}
+trap clean EXIT
+
+net_password
+genesis=(--out "$NET/genesis.json" --chain kith-data)
+for n in v1 seller buyer; do
+    node_new "$n" || fail "cannot make the node $n"
+    k "$n" wallet new --name "$n" --prefix kithdev --json >"$NET/$n.wallet" || fail "no wallet for $n"
+    json address <"$NET/$n.wallet" >"$NET/$n.address"
+    genesis+=(--account "$(cat "$NET/$n.address"):1000" --account "$(node_id "$n"):100")
+done
+genesis+=(--validator "$(node_id v1):1000")
+"$KITHD" genesis "${genesis[@]}" >/dev/null || fail "cannot write the genesis"
+node_start v1 --validator --heartbeat-ms 2000
+node_start seller --no-default-model
+node_start buyer --no-default-model
+for n in v1 seller buyer; do until_done "$n starts" 30 node_is_up "$n" || fail "$n does not start"; done
+
+mote() { balance v1 "$(cat "$NET/$1.address")"; }
+said() { grep -q "$1" "$NET/said" || fail "it said \"$(cat "$NET/said")\", not \"$1\""; }
+# add NAME SIZE: a set of the seller's at 5 KITH; its root.
+add() {
+    head -c "$2" /dev/urandom >"$NET/$1.bin"
+    k seller data add "$NET/$1.bin" --name "$1" --licence MIT --price 5 --json >"$NET/$1.json" || fail "cannot add $1"
+    json plain_root <"$NET/$1.json" >"$NET/$1.root"
+}
+is_known() { k buyer data show "$1" >/dev/null 2>&1; }
+
+# -- an honest sale; three leaves, the last one short --
+add good 70000
+until_done "the buyer hears of it" 30 is_known good || fail "the data set does not reach the buyer"
+k buyer data get good --out "$NET/early" >"$NET/said" 2>&1 && fail "data without a key"
+said 'buys access'
+k buyer data buy good --yes --max-price 4 >"$NET/said" 2>&1 && fail "dearer than it may be"
+said 'more than --max-price'
+k seller data buy good --yes >"$NET/said" 2>&1 && fail "bought what is the seller's own"
+said 'on this node already'
+before=$(mote seller)
+k buyer data buy good --yes --no-wait --json >"$NET/bought" || fail "cannot buy"
+k buyer data get good --out "$NET/early" >"$NET/said" 2>&1 && fail "data before its key"
+said 'not released yet'
+kill -9 "$(node_pid seller)" "$(node_pid buyer)"
+until_done "the seller is back" 30 node_is_up seller || fail "the seller does not come back"
+until_done "the buyer is back" 30 node_is_up buyer || fail "the buyer does not come back"
+until_done "release" 20 k seller data grant >"$NET/said" || fail "no key was released"
+said 'released the key of good for 5 KITH'
+got() { k buyer data get good --out "$NET/good.got" >"$NET/said" 2>&1; }
+until_done "the data" 20 got || fail "the data cannot be got: $(cat "$NET/said")"
+cmp "$NET/good.bin" "$NET/good.got" || fail "the data is another"
+k buyer data get good --out "$NET/good.got" >"$NET/said" 2>&1 && fail "a file was overwritten"
+said 'there already'
+paid() { [ "$(mote seller)" -gt $((before + 4000000000)) ]; }
+
+# -- another key than the one that the data was encrypted with: the node refuses, so one is forced on it --
+add bad 100000
+until_done "the buyer hears of it" 30 is_known bad || fail "the data set does not reach the buyer"
+root=$(cat "$NET/bad.root")
+k buyer data buy bad --yes --no-wait >/dev/null || fail "cannot buy"
+cp "$NET/seller/data/$root.key" "$NET/kept.key"
+head -c 32 /dev/urandom >"$NET/seller/data/$root.key"
+k seller data grant >"$NET/said" 2>&1 && fail "a key that opens nothing was released"
+said 'put back a copy'
+# All of the node's own proofs that the key fits must be deceived: the hashes too.
+mv "$NET/seller/data/$root.plain" "$NET/kept.plain"
+k seller data grant >"$NET/said" 2>&1 && fail "a key was released unchecked"
+mv "$NET/kept.plain" "$NET/seller/data/$root.plain"
+cp "$NET/kept.key" "$NET/seller/data/$root.key"
+k seller data grant >/dev/null || fail "the right key was refused"
+got_bad() { k buyer data get bad --out "$NET/bad.got" >"$NET/said" 2>&1; }
+until_done "the data" 20 got_bad || fail "the data cannot be got: $(cat "$NET/said")"
+cmp "$NET/bad.bin" "$NET/bad.got" || fail "the data is another"
+
+# -- no key at all --
+add none 1000
+until_done "the buyer hears of it" 30 is_known none || fail "the data set does not reach the buyer"
+locked=$(mote buyer)
+k buyer data buy none --yes >"$NET/said" 2>&1 && fail "no key came, and yet it was bought"
+said 'came back'
+[ "$(mote buyer)" -gt $((locked - 1000000000)) ] || fail "the price did not come back"
+until_done "the seller is paid" 60 paid || fail "the seller was not paid: $before, now $(mote seller)"
+k v1 chain info --json | python3 -c '
+import json, sys
+s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}
+assert s["balances"] + s["locked"] + s["funds"] + s["burned"] == s["genesis"] + s["issued"], s' || fail "the supply does not add up"
+grep -h ' broken ' "$NET"/*.log && fail "something broke"
+echo "e2e_data: ok: sold over kill -9, refused with a wrong key, and the price back without one"
