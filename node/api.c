@@ -27,6 +27,7 @@ static const struct route {
     {"GET", "/health", api_health, false},
     {"GET", "/ready", api_ready, false},
     {"GET", "/metrics", api_metrics, false},
+    {"GET", "/openapi.json", api_openapi, false},
     {"GET", "/kith/v1/status", api_status_get, false},
     {"GET", "/kith/v1/peers", api_peers_get, false},
     {"GET", "/kith/v1/workers", api_workers_get, false},
@@ -68,6 +69,15 @@ static const struct route {
     {"POST", "/kith/v1/share/stop", api_share_stop, true},
     {"POST", "/kith/v1/settle", api_settle_post, true},
 };
+
+bool api_route(size_t i, const char **method, const char **path)
+{
+    if (i >= sizeof routes / sizeof *routes)
+        return false;
+    *method = routes[i].method;
+    *path = routes[i].path;
+    return true;
+}
 
 /* True if the path fits; `rest` takes what stands at the star. */
 static bool fits(const char *pattern, const char *path, char *rest, size_t room)
