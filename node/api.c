@@ -63,6 +63,7 @@ static const struct route {
     {"GET", "/kith/v1/jobs/*/events", api_job_events, false},
     {"POST", "/kith/v1/jobs/*/cancel", api_job_cancel, false},
     {"POST", "/kith/v1/jobs/*/verify", api_job_verify, false},
+    {"POST", "/kith/v1/jobs/*/challenge", api_job_challenge, true},
     {"POST", "/kith/v1/share/prepare", api_share_prepare, true},
     {"POST", "/kith/v1/share", api_share_post, true},
     {"GET", "/kith/v1/share", api_share_get, false},

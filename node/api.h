@@ -105,6 +105,7 @@ void api_job_get(struct api_call *c);
 void api_job_events(struct api_call *c);
 void api_job_cancel(struct api_call *c);
 void api_job_verify(struct api_call *c);
+void api_job_challenge(struct api_call *c);
 void api_share_prepare(struct api_call *c);
 void api_share_post(struct api_call *c);
 void api_share_get(struct api_call *c);
