@@ -76,8 +76,9 @@ struct job {
 struct jobs {
     struct market_services s;
     struct market *market;
-    struct job *first;         /* newest first */
-    unsigned n, made;          /* made: since old ones were dropped */
+    struct job *first; /* newest first */
+    unsigned n;
+    uint64_t made;             /* since the start */
     struct channel **channels; /* those we pay through */
     size_t channels_n, channels_room;
     struct job_place *places;
@@ -109,6 +110,8 @@ struct job *job_find(struct jobs *jobs, const struct hash *id);
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
 
 /* -- job_prepare.c -- */
+/* Whether it is for this machine: its route, and whether the model is here. */
+bool job_is_local(const struct job *j);
 /* In the end it is routed, or finished with an error. */
 void job_prepare(struct job *j);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
@@ -137,6 +140,8 @@ void job_remote_add_channel(void *jobs, struct channel *take);
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */
 void job_put(struct job *j, struct kv_batch *batch);
+/* Synced, but for a local job: that costs nothing and comes to the same again, and a wait for the disk in front of
+ * each would hold up everybody. */
 enum err job_save(struct job *j) MUST_USE;
 enum err job_load_all(struct jobs *jobs, struct note *note) MUST_USE;
 /* Of those that are finished and looked at by nobody, from memory and disk, oldest first, until no more than so many

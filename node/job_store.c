@@ -64,7 +64,7 @@ enum err job_save(struct job *j)
 {
     struct kv_batch batch = {0};
     job_put(j, &batch);
-    enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
+    enum err e = kv_write(j->jobs->s.kv, &batch, !j->r.local, NULL);
     kv_batch_clear(&batch);
     if (e != ERR_OK)
         log_event(LOG_ODD, "jobs", "not saved", "error=%s", err_name(e));

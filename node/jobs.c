@@ -420,10 +420,8 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .schema = ask->schema,
                         .choice = ask->choice,
                         .seed = ask->seed};
-    if (++jobs->made >= JOBS_DROP_EVERY) {
+    if (jobs->made++ % JOBS_DROP_EVERY == 0)
         job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
-        jobs->made = 0;
-    }
     struct job *j = job_new(jobs);
     j->r.model = model;
     if (!text255_set(&j->r.model_name, ask->model)) {
@@ -434,6 +432,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     host_random(jobs->s.host, &j->r.nonce, sizeof j->r.nonce);
     j->r.state = JOB_PREPARING;
     j->r.route = (uint8_t)(ask->is_private ? ROUTE_LOCAL : ask->route);
+    j->r.local = job_is_local(j);
     j->r.has_seed = ask->has_seed;
     j->r.chat = ask->messages != NULL;
     j->r.cost_max = ask->cost_max;
@@ -457,6 +456,11 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     *id = j->r.id;
     job_prepare(j);
     return ERR_OK;
+}
+
+uint64_t jobs_made(const struct jobs *jobs)
+{
+    return jobs->made;
 }
 
 /* -- the whole -- */

@@ -83,6 +83,8 @@ struct job_view {
 
 /* Starts it; *id is known at once and stays valid over restarts. */
 enum err jobs_make(struct jobs *j, const struct job_ask *ask, struct hash *id, struct note *note) MUST_USE;
+/* Made since the node started. */
+uint64_t jobs_made(const struct jobs *j);
 bool jobs_find(struct jobs *j, const struct hash *id, struct job_view *out) MUST_USE;
 typedef void (*job_fn)(void *arg, const struct job_view *v);
 /* Newest first, at most `most`. */
