@@ -47,6 +47,11 @@
     C(data_buy)                                                                                                        \
     C(data_grant)                                                                                                      \
     C(data_get)                                                                                                        \
+    C(bounty_post)                                                                                                     \
+    C(bounty_ls)                                                                                                       \
+    C(bounty_show)                                                                                                     \
+    C(bounty_offer)                                                                                                    \
+    C(bounty_accept)                                                                                                   \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
     C(job_challenge)                                                                                                   \
@@ -86,6 +91,10 @@ extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_data_buy_options[];
 extern const struct option_spec cmd_data_grant_options[];
 extern const struct option_spec cmd_data_get_options[];
+extern const struct option_spec cmd_bounty_post_options[];
+extern const struct option_spec cmd_bounty_show_options[];
+extern const struct option_spec cmd_bounty_offer_options[];
+extern const struct option_spec cmd_bounty_accept_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];

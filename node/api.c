@@ -54,6 +54,8 @@ static const struct route {
     {"POST", "/kith/v1/data/*/fetch", api_data_fetch, true},
     {"POST", "/kith/v1/data/*/key", api_data_key, true},
     {"POST", "/kith/v1/data/*/open", api_data_open, true},
+    {"GET", "/kith/v1/bounties", api_bounties_get, false},
+    {"GET", "/kith/v1/bounties/*", api_bounty_get, false},
     {"GET", "/kith/v1/grants", api_grants_get, false},
     {"GET", "/kith/v1/grants/*", api_grant_get, false},
     {"POST", "/kith/v1/grants/*/seal", api_grant_seal, true},

@@ -96,6 +96,8 @@ void api_data_get(struct api_call *c);
 void api_data_fetch(struct api_call *c);
 void api_data_key(struct api_call *c);
 void api_data_open(struct api_call *c);
+void api_bounties_get(struct api_call *c);
+void api_bounty_get(struct api_call *c);
 void api_grants_get(struct api_call *c);
 void api_grant_get(struct api_call *c);
 void api_grant_seal(struct api_call *c);
