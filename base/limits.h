@@ -219,9 +219,12 @@
 #define PROMPT_STEP_TOKENS 512 /* prompt tokens paid at a time */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096
-#define RECEIPTS_MAX       (1u << 20) /* jobs of one channel */
-#define CHANNELS_MAX       4096       /* open channels that one node follows */
-#define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
+#define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */
+#define CHANNELS_MAX       4096         /* open channels that one node follows */
+#define JOBS_MAX           1024         /* jobs that one node runs or asks for at once */
+#define JOBS_KEPT_MAX      4096         /* that one asked for and can look at: a day of one every 20 s... */
+#define JOBS_KEPT_BYTES    (256u << 20) /* ...but of long ones fewer */
+#define JOBS_DROP_EVERY    64           /* made, and old ones are looked for */
 
 /* -- wallet: what a file may make us spend before its password was checked -- */
 #define WALLET_ACCOUNTS_MAX    256

@@ -49,6 +49,7 @@
     C(data_get)                                                                                                        \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
+    C(job_challenge)                                                                                                   \
     C(share_start)                                                                                                     \
     C(share_stop)                                                                                                      \
     C(share_status)                                                                                                    \

@@ -58,6 +58,8 @@ static const struct command commands[] = {
     {"job show", "ID", 1, 1, "use", "state, answer, cost, receipt, settlement, audit", cmd_job_show_options,
      cmd_job_show},
     {"job verify", "ID", 1, 1, "use", "replay an answer here: the same, or not", no_options, cmd_job_verify},
+    {"job challenge", "ID", 1, 1, "use", "take an answer that is not the model's own to the ledger", no_options,
+     cmd_job_challenge},
     {"embed", "TEXT..", 1, ARGS_MAX, "use", "texts as vectors, by a model file on this machine", cmd_embed_options,
      cmd_embed},
     {"model check", "FILE", 1, 1, "model", "can Kith run this GGUF file?", no_options, cmd_model_check},

@@ -27,6 +27,7 @@ static const struct route {
     {"GET", "/health", api_health, false},
     {"GET", "/ready", api_ready, false},
     {"GET", "/metrics", api_metrics, false},
+    {"GET", "/openapi.json", api_openapi, false},
     {"GET", "/kith/v1/status", api_status_get, false},
     {"GET", "/kith/v1/peers", api_peers_get, false},
     {"GET", "/kith/v1/workers", api_workers_get, false},
@@ -62,12 +63,22 @@ static const struct route {
     {"GET", "/kith/v1/jobs/*/events", api_job_events, false},
     {"POST", "/kith/v1/jobs/*/cancel", api_job_cancel, false},
     {"POST", "/kith/v1/jobs/*/verify", api_job_verify, false},
+    {"POST", "/kith/v1/jobs/*/challenge", api_job_challenge, true},
     {"POST", "/kith/v1/share/prepare", api_share_prepare, true},
     {"POST", "/kith/v1/share", api_share_post, true},
     {"GET", "/kith/v1/share", api_share_get, false},
     {"POST", "/kith/v1/share/stop", api_share_stop, true},
     {"POST", "/kith/v1/settle", api_settle_post, true},
 };
+
+bool api_route(size_t i, const char **method, const char **path)
+{
+    if (i >= sizeof routes / sizeof *routes)
+        return false;
+    *method = routes[i].method;
+    *path = routes[i].path;
+    return true;
+}
 
 /* True if the path fits; `rest` takes what stands at the star. */
 static bool fits(const char *pattern, const char *path, char *rest, size_t room)

@@ -18,6 +18,10 @@ struct api_call {
 };
 typedef void (*api_fn)(struct api_call *call);
 
+/* The i-th route, false behind the last. A path's '*' stands for one part, '**' for all that follow. */
+bool api_route(size_t i, const char **method, const char **path);
+/* What /openapi.json is: describes every route. */
+struct bytes api_openapi_text(void);
 /* Handler of both doors; `arg` is the struct node. */
 void api_handle(void *arg, struct http_request *r);
 
@@ -65,6 +69,7 @@ void api_openai_embeddings(struct api_call *c);
 void api_health(struct api_call *c);
 void api_ready(struct api_call *c);
 void api_metrics(struct api_call *c);
+void api_openapi(struct api_call *c);
 void api_status_get(struct api_call *c);
 void api_peers_get(struct api_call *c);
 void api_workers_get(struct api_call *c);
@@ -100,6 +105,7 @@ void api_job_get(struct api_call *c);
 void api_job_events(struct api_call *c);
 void api_job_cancel(struct api_call *c);
 void api_job_verify(struct api_call *c);
+void api_job_challenge(struct api_call *c);
 void api_share_prepare(struct api_call *c);
 void api_share_post(struct api_call *c);
 void api_share_get(struct api_call *c);

@@ -43,12 +43,6 @@ static void put_local_model(void *arg, const struct blobs_info *info)
     buf_add_text(b, "}");
 }
 
-static void count_asked(void *arg, const struct job_view *v)
-{
-    (void)v;
-    ++*(uint64_t *)arg;
-}
-
 void api_status_get(struct api_call *c)
 {
     struct node *n = c->node;
@@ -58,11 +52,9 @@ void api_status_get(struct api_call *c)
     char why[200], peer[400], node_hex[65];
     struct buf b = {0};
     bool first = true, chain_first = true, jobs_first = true, share_first = true;
-    uint64_t asked = 0;
     hex_put(node_hex, n->id.b, sizeof n->id.b);
     snprintf(peer, sizeof peer, "%s@%.300s", node_hex, node_endpoint(n));
     market_share_state(n->market, &share, why, sizeof why);
-    jobs_each(market_jobs(n->market), UINT32_MAX, count_asked, &asked);
     buf_add_text(&b, "{");
     api_put_text(&b, &first, "version", NODE_VERSION);
     api_put_key(&b, &first, "node", &n->id);
@@ -94,7 +86,7 @@ void api_status_get(struct api_call *c)
     buf_add_text(&b, "]");
     codec_json_key(&b, &first, "jobs");
     buf_add_text(&b, "{");
-    api_put_u64(&b, &jobs_first, "asked", asked);
+    api_put_u64(&b, &jobs_first, "asked", jobs_made(market_jobs(n->market)));
     api_put_u64(&b, &jobs_first, "served", market_jobs_served(n->market));
     buf_add_text(&b, "}}");
     api_reply_json(c->request, 200, &b);
@@ -214,15 +206,14 @@ void api_metrics(struct api_call *c)
     struct node *n = c->node;
     struct ledger_info info = ledger_info(n->ledger);
     struct rec_totals t = ledger_totals(n->ledger);
-    uint64_t asked = 0;
     struct buf b = {0};
-    jobs_each(market_jobs(n->market), UINT32_MAX, count_asked, &asked);
     metric(&b, "kith_chain_height", "gauge", "Height of the last committed block.", (double)info.height);
     metric(&b, "kith_chain_time_seconds", "gauge", "Time of the last committed block.", (double)info.time_ms / 1000);
     metric(&b, "kith_peers", "gauge", "Connected peers.", peers_count(n->peers));
     metric(&b, "kith_mempool_transactions", "gauge", "Transactions that wait for a block.",
            consensus_status(n->consensus).pool);
-    metric(&b, "kith_jobs_asked_total", "counter", "Jobs that this node asked for.", (double)asked);
+    metric(&b, "kith_jobs_asked_total", "counter", "Jobs that this node asked for since its start.",
+           (double)jobs_made(market_jobs(n->market)));
     metric(&b, "kith_jobs_served_total", "counter", "Jobs that this node served since its start.",
            (double)market_jobs_served(n->market));
     metric(&b, "kith_account_balance_kith", "gauge", "Balance of the node's own account.",

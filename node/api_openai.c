@@ -23,7 +23,8 @@ struct choice {
     bool is_over, started; /* started: the client knows of it */
     size_t sent;           /* bytes of the text that the client has */
     struct openai_place logprobs;
-    json_t *calls; /* of the whole answer, once it is over */
+    json_t *calls;   /* of the whole answer, once it is over */
+    struct buf json; /* of a whole answer's choice that is over */
 };
 
 /* What one request is answered with. */
@@ -36,6 +37,10 @@ struct answer {
     json_t *tools; /* that the answer may call, or NULL */
     struct choice *choice;
     unsigned n, over_n;
+    struct {
+        uint64_t prompt, written, cached; /* tokens of the choices that are over */
+    } usage;
+    struct buf kith; /* of a whole answer's first choice */
 };
 
 /* Jobs that are not over go with it. */
@@ -48,7 +53,9 @@ static void answer_free(struct answer *a)
         if (!c->is_over)
             jobs_cancel(node_jobs(a->node), &c->job);
         json_decref(c->calls);
+        buf_clear(&c->json);
     }
+    buf_clear(&a->kith);
     json_decref(a->tools);
     free(a->choice);
     free(a->model);
@@ -102,23 +109,21 @@ static void put_kith(struct buf *b, const struct job_view *v)
 }
 
 /* The prompt of several choices was read once, and counts once; each prompt of a completion counts. */
+static void count_usage(struct answer *a, const struct job_view *v)
+{
+    a->usage.written += v->tokens;
+    if (v->choice > 0)
+        return;
+    a->usage.prompt += v->prompt_tokens;
+    a->usage.cached += v->shared;
+}
+
 static void put_usage(struct buf *b, const struct answer *a)
 {
-    uint64_t prompt = 0, cached = 0, written = 0;
-    for (unsigned i = 0; i < a->n; i++) {
-        struct job_view v;
-        if (!jobs_find(node_jobs(a->node), &a->choice[i].job, &v))
-            continue;
-        written += v.tokens;
-        if (v.choice > 0)
-            continue;
-        prompt += v.prompt_tokens;
-        cached += v.shared;
-    }
     buf_add_format(b,
                    "\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
                    ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}",
-                   prompt, written, prompt + written, cached);
+                   a->usage.prompt, a->usage.written, a->usage.prompt + a->usage.written, a->usage.cached);
 }
 
 /* Those of the tokens that came since the last time. The last token waits for what follows it: one that only ends the
@@ -289,8 +294,9 @@ static void put_message(struct buf *b, struct choice *c, const struct job_view *
     buf_add_text(b, ",\"refusal\":null},");
 }
 
-static void put_choice(struct buf *b, struct choice *c, const struct job_view *v)
+static void put_choice(struct choice *c, const struct job_view *v)
 {
+    struct buf *b = &c->json;
     buf_add_format(b, "%s{\"index\":%u,", c->index ? "," : "", c->index);
     if (c->answer->is_chat) {
         put_message(b, c, v);
@@ -304,23 +310,20 @@ static void put_choice(struct buf *b, struct choice *c, const struct job_view *v
     if (c->answer->n > 1)
         put_kith(b, v);
     buf_add_text(b, "}");
+    if (c->index == 0)
+        put_kith(&c->answer->kith, v);
 }
 
-static void whole_answer(struct answer *a)
+static void whole_answer(struct answer *a, uint64_t made_ms)
 {
-    struct jobs *jobs = node_jobs(a->node);
-    struct job_view v = {0};
     struct buf b = {0};
-    if (jobs_find(jobs, &a->choice[0].job, &v))
-        put_head(&b, a, v.made_ms, false);
+    put_head(&b, a, made_ms, false);
     buf_add_text(&b, ",\"choices\":[");
     for (unsigned i = 0; i < a->n; i++)
-        if (jobs_find(jobs, &a->choice[i].job, &v))
-            put_choice(&b, &a->choice[i], &v);
+        buf_add(&b, a->choice[i].json.p, a->choice[i].json.n);
     buf_add_text(&b, "],");
     put_usage(&b, a);
-    if (jobs_find(jobs, &a->choice[0].job, &v))
-        put_kith(&b, &v);
+    buf_add(&b, a->kith.p, a->kith.n);
     buf_add_text(&b, "}");
     api_reply_json(a->request, 200, &b);
 }
@@ -335,6 +338,7 @@ static void on_progress(void *arg, const struct job_view *v)
         c->watch = NULL; /* it ends itself */
         c->is_over = true;
         a->over_n++;
+        count_usage(a, v);
     }
     if (v->state == JOB_FAILED && !a->started) { /* nothing was sent yet: a proper status */
         openai_fail(a->request, v->code, a->is_chat ? "messages" : "prompt", v->error);
@@ -345,10 +349,12 @@ static void on_progress(void *arg, const struct job_view *v)
         if (!stream_progress(c, v))
             return;
         http_stream_end(a->request);
-    } else if (a->over_n == a->n) {
-        whole_answer(a);
     } else {
-        return;
+        if (v->state == JOB_DONE)
+            put_choice(c, v);
+        if (a->over_n < a->n)
+            return;
+        whole_answer(a, v->made_ms);
     }
     answer_free(a);
 }

@@ -23,6 +23,7 @@
 #define SWEEP_MS 1000
 
 static void run(struct http *h);
+static void run_soon(struct http *h);
 
 /* -- requests -- */
 
@@ -87,7 +88,7 @@ void http_resume(struct http_request *r)
         return;
     r->suspended = false;
     MHD_resume_connection(r->connection);
-    run(r->http);
+    run_soon(r->http);
 }
 
 static int connection_fd(struct MHD_Connection *c)
@@ -373,6 +374,16 @@ static void run(struct http *h)
     MHD_UNSIGNED_LONG_LONG wait_ms;
     if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)
         host_timer_set(h->host, &h->timer, wait_ms < 60000 ? (uint64_t)wait_ms : 60000, on_timer, h);
+}
+
+/* In a later turn: whoever answers is in the middle of something, and a write that fails, or the next request on the
+ * connection, would call it back. */
+static void run_soon(struct http *h)
+{
+    if (h->running || h->closing)
+        h->run_again = true;
+    else
+        host_timer_set(h->host, &h->timer, 0, on_timer, h);
 }
 
 static void on_epoll(void *arg, int fd, unsigned events)

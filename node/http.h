@@ -6,9 +6,10 @@
  *     http_stream_start(r, status, type); http_stream_put...; http_stream_end(r)
  *
  * A request that is kept is valid until it was answered or ended, or until its `gone` callback ran: the
- * client hung up, nothing more may be said, r must be forgotten. All on the loop's thread. A client that only
- * closes its writing side has what was answered sent to its end, but has hung up from what is still to be answered
- * or streamed: TCP shows no difference, and a job must not go on for nobody.
+ * client hung up, nothing more may be said, r must be forgotten. It never runs from within a call of these functions,
+ * but for http_close. All on the loop's thread. A client that only closes its writing side has what was answered sent
+ * to its end, but has hung up from what is still to be answered or streamed: TCP shows no difference, and a job must
+ * not go on for nobody.
  *
  *     received --handler--> waiting --reply--> answered
  *                             |  \--stream_start--> streaming --stream_end--> answered

@@ -76,11 +76,14 @@ struct job {
 struct jobs {
     struct market_services s;
     struct market *market;
-    struct job *first;
+    struct job *first; /* newest first */
     unsigned n;
+    uint64_t made;             /* since the start */
     struct channel **channels; /* those we pay through */
     size_t channels_n, channels_room;
     struct job_place *places;
+    struct grievance *grievances; /* job_challenge.c */
+    struct timer grievance_timer;
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
@@ -107,6 +110,8 @@ struct job *job_find(struct jobs *jobs, const struct hash *id);
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
 
 /* -- job_prepare.c -- */
+/* Whether it is for this machine: its route, and whether the model is here. */
+bool job_is_local(const struct job *j);
 /* In the end it is routed, or finished with an error. */
 void job_prepare(struct job *j);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
@@ -114,6 +119,12 @@ enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 
 /* -- job_replay.c -- */
 void job_places_clear(struct jobs *jobs);
+
+/* -- job_challenge.c -- */
+/* Behind job_load_all. */
+enum err job_challenge_load(struct jobs *jobs, struct note *note) MUST_USE;
+void job_challenge_clear(struct jobs *jobs);
+void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
 
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */
@@ -129,8 +140,13 @@ void job_remote_add_channel(void *jobs, struct channel *take);
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */
 void job_put(struct job *j, struct kv_batch *batch);
+/* Synced, but for a local job: that costs nothing and comes to the same again, and a wait for the disk in front of
+ * each would hold up everybody. */
 enum err job_save(struct job *j) MUST_USE;
 enum err job_load_all(struct jobs *jobs, struct note *note) MUST_USE;
+/* Of those that are finished and looked at by nobody, from memory and disk, oldest first, until no more than so many
+ * jobs are left, and bytes of them. */
+void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
 

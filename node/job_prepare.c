@@ -121,12 +121,17 @@ static void on_no_head(void *arg)
     job_finish(arg, ERR_TIMEOUT, "nobody in reach has this model: see kith models");
 }
 
+bool job_is_local(const struct job *j)
+{
+    return j->r.route != ROUTE_NETWORK && blobs_path(j->jobs->s.blobs, &j->r.model) != NULL;
+}
+
 void job_prepare(struct job *j)
 {
     struct note note = {{0}};
     if (!j->head_leaves)
         j->head_leaves = HEAD_LEAVES;
-    j->r.local = j->r.route != ROUTE_NETWORK && blobs_path(j->jobs->s.blobs, &j->r.model) != NULL;
+    j->r.local = job_is_local(j);
     if (j->r.route == ROUTE_LOCAL && !j->r.local) {
         job_finish(j, ERR_NOT_FOUND, "the model is not on this machine: kith model pull gets it");
         return;

@@ -1,5 +1,5 @@
-/* Jobs on disk: one record each under 'j' and the id, written whole. Loaded all at the start; the oldest
- * finished ones beyond JOBS_KEPT_MAX are dropped then. */
+/* Jobs on disk: one record each under 'j' and the id, written whole, and all of them in memory. The oldest finished
+ * ones beyond JOBS_KEPT_MAX, or beyond JOBS_KEPT_BYTES together, are dropped: at the start, and as others are made. */
 #include "node/job.h"
 
 #include "base/log.h"
@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define JOBS_KEPT_MAX 4096
 
 RECORD_DEFINE(job_record, JOB_RECORD_FIELDS)
 
@@ -66,7 +64,7 @@ enum err job_save(struct job *j)
 {
     struct kv_batch batch = {0};
     job_put(j, &batch);
-    enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
+    enum err e = kv_write(j->jobs->s.kv, &batch, !j->r.local, NULL);
     kv_batch_clear(&batch);
     if (e != ERR_OK)
         log_event(LOG_ODD, "jobs", "not saved", "error=%s", err_name(e));
@@ -119,11 +117,10 @@ static int by_age(const void *a, const void *b)
 }
 
 /* The list is newest first; a scan gives the order of ids. */
-static void sort_and_prune(struct jobs *jobs)
+static void sort_by_age(struct jobs *jobs)
 {
-    unsigned n = jobs->n, excess = n > JOBS_KEPT_MAX ? n - JOBS_KEPT_MAX : 0;
+    unsigned n = jobs->n, i = 0;
     struct job **all = mem_array(n, sizeof *all);
-    unsigned i = 0;
     for (struct job *j = jobs->first; j; j = j->next)
         all[i++] = j;
     qsort(all, n, sizeof *all, by_age);
@@ -132,20 +129,36 @@ static void sort_and_prune(struct jobs *jobs)
         all[i]->next = jobs->first;
         jobs->first = all[i];
     }
+    free(all);
+}
+
+static size_t bytes_of_job(const struct job *j)
+{
+    return sizeof *j + j->input.n + j->tools.n + j->request.n + j->tokens.n + j->text.n + j->logprobs.n;
+}
+
+void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes)
+{
     struct kv_batch batch = {0};
-    for (i = 0; i < n && excess; i++) {
+    unsigned n = 0;
+    size_t bytes = 0;
+    for (struct job *j = jobs->first, *next; j; j = next) {
         uint8_t key[33];
-        if (all[i]->r.state < JOB_DONE)
+        next = j->next;
+        n++;
+        bytes += bytes_of_job(j);
+        bool at_rest = j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask;
+        if (!at_rest || (n <= most && bytes <= most_bytes))
             continue;
-        job_key(key, &all[i]->r.id);
+        job_key(key, &j->r.id);
         kv_batch_delete(&batch, bytes_of(key, sizeof key));
-        job_free(all[i]);
-        excess--;
+        n--;
+        bytes -= bytes_of_job(j);
+        job_free(j);
     }
     if (batch.count && kv_write(jobs->s.kv, &batch, false, NULL) != ERR_OK)
         log_event(LOG_ODD, "jobs", "old jobs stay", "the store refused to drop them");
     kv_batch_clear(&batch);
-    free(all);
 }
 
 enum err job_load_all(struct jobs *jobs, struct note *note)
@@ -154,7 +167,9 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
     enum err e = kv_scan(jobs->s.kv, bytes_of("j", 1), load_one, &l, note);
     if (e == ERR_OK)
         e = l.e;
-    if (e == ERR_OK)
-        sort_and_prune(jobs);
+    if (e == ERR_OK) {
+        sort_by_age(jobs);
+        job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
+    }
     return e;
 }

@@ -150,6 +150,8 @@ static void tell(void *arg)
         if (over)
             free(w);
     }
+    if (over)
+        buf_clear(&j->logprobs); /* who wanted them has them */
 }
 
 void job_changed(struct job *j)
@@ -418,6 +420,8 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .schema = ask->schema,
                         .choice = ask->choice,
                         .seed = ask->seed};
+    if (jobs->made++ % JOBS_DROP_EVERY == 0)
+        job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
     struct job *j = job_new(jobs);
     j->r.model = model;
     if (!text255_set(&j->r.model_name, ask->model)) {
@@ -428,6 +432,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     host_random(jobs->s.host, &j->r.nonce, sizeof j->r.nonce);
     j->r.state = JOB_PREPARING;
     j->r.route = (uint8_t)(ask->is_private ? ROUTE_LOCAL : ask->route);
+    j->r.local = job_is_local(j);
     j->r.has_seed = ask->has_seed;
     j->r.chat = ask->messages != NULL;
     j->r.cost_max = ask->cost_max;
@@ -451,6 +456,11 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     *id = j->r.id;
     job_prepare(j);
     return ERR_OK;
+}
+
+uint64_t jobs_made(const struct jobs *jobs)
+{
+    return jobs->made;
 }
 
 /* -- the whole -- */
@@ -478,6 +488,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     enum err e = channel_load(s->kv, MARKET_SIDE_REQUESTER, job_remote_add_channel, jobs, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
+    if (e == ERR_OK)
+        e = job_challenge_load(jobs, note);
     if (e != ERR_OK) {
         jobs_close(jobs);
         return e;
@@ -498,6 +510,7 @@ void jobs_close(struct jobs *jobs)
     if (!jobs)
         return;
     job_places_clear(jobs);
+    job_challenge_clear(jobs);
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);

@@ -70,7 +70,8 @@ struct job_view {
     struct hash receipt;    /* zero for a local job */
     uint32_t receipt_index; /* in its channel; UINT32_MAX before there is one */
     struct hash seed;
-    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob) */
+    struct bytes logprobs; /* of the tokens so far, each the token and the likeliest (wire_next_logprob); empty once the
+                              watchers know that it is over */
     uint8_t logprobs_each; /* entries a token; 0: not asked for */
     uint32_t choice;       /* of the ask */
     uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
@@ -82,6 +83,8 @@ struct job_view {
 
 /* Starts it; *id is known at once and stays valid over restarts. */
 enum err jobs_make(struct jobs *j, const struct job_ask *ask, struct hash *id, struct note *note) MUST_USE;
+/* Made since the node started. */
+uint64_t jobs_made(const struct jobs *j);
 bool jobs_find(struct jobs *j, const struct hash *id, struct job_view *out) MUST_USE;
 typedef void (*job_fn)(void *arg, const struct job_view *v);
 /* Newest first, at most `most`. */
@@ -109,5 +112,20 @@ struct job_verdict {
 };
 typedef void (*job_verified_fn)(void *arg, enum err e, const struct job_verdict *v, const struct note *note);
 void jobs_verify(struct jobs *j, const struct hash *id, job_verified_fn fn, void *arg);
+
+/* The settlement over receipt `index` of a channel: its first one that reaches behind it. False: none yet. */
+struct rec_settlement;
+bool jobs_settlement(const struct jobs *j, const struct hash *channel, uint32_t index, struct rec_settlement *out);
+
+/* Replays, and takes an answer that is not the model's own to the ledger, with a bond of the node's account: now, or
+ * (!is_sent) as soon as its receipt settles, over restarts too. ERR_STATE: it is the model's own, nobody was paid, or
+ * the settlement is over; ERR_DUPLICATE: committees have it already. */
+struct job_challenge {
+    bool is_sent;
+    struct hash tx, settlement;
+    uint32_t index; /* of the receipt */
+};
+typedef void (*job_challenged_fn)(void *arg, enum err e, const struct job_challenge *c, const struct note *note);
+void jobs_challenge(struct jobs *j, const struct hash *id, job_challenged_fn fn, void *arg);
 
 #endif

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The official openai client completes a chat against `kithd dev`, streamed and whole, and its errors are errors.
+# The official openai client completes a chat against `kithd dev`, streamed and whole, and its errors are errors; so does
+# raw HTTP; and /openapi.json says what the API does.
 # Skips out loud where npm or the default model is not there.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
@@ -13,10 +14,11 @@ clean() {
 }
 trap clean EXIT
 cache=build/npm
-if [ ! -d $cache/node_modules/openai ]; then
+if ! cmp -s tests/openai/package.json $cache/package.json || [ ! -d $cache/node_modules/openai ]; then
     mkdir -p $cache
-    cp tests/openai/package.json $cache/
+    cp tests/openai/package.json $cache/package.json
     (cd $cache && npm install --no-audit --no-fund --silent >npm.log 2>&1) || {
+        rm $cache/package.json
         echo "skip: e2e_openai: npm cannot install the openai client ($(tail -1 $cache/npm.log))"
         exit 0
     }
@@ -30,7 +32,7 @@ for _ in $(seq 100); do
 done
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more http; do
+for part in shape chat more http openapi; do
     (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"

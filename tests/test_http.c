@@ -185,6 +185,26 @@ static void who_hangs_up_is_told_of(void **state)
     assert_int_equal(http_connections(m->http), 0);
 }
 
+/* Nobody is called back from within a call: who streams may go on using what `gone` would free. */
+static void a_put_calls_nobody_back(void **state)
+{
+    struct meeting *m = *state;
+    client_connect(m);
+    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    meet(m, 50);
+    client_close(m);
+    http_stream_start(m->kept, 200, "text/plain");
+    for (int i = 0; i < 3; i++) {
+        assert_non_null(m->kept);
+        assert_true(http_stream_put(m->kept, bytes_of((const uint8_t *)"abc", 3)));
+    }
+    assert_int_equal(m->gone, 0);
+    m->is_closed = false;
+    meet(m, 50);
+    assert_int_equal(m->gone, 1);
+    assert_int_equal(http_connections(m->http), 0);
+}
+
 /* An answer over what a socket takes at once, to a client that has closed its writing side and reads on. */
 static void a_long_answer_is_sent_to_its_end(void **state)
 {
@@ -419,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_closed_writing_side_is_answered, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(half_a_request_is_dropped_at_once, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(who_hangs_up_is_told_of, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(a_put_calls_nobody_back, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_long_answer_is_sent_to_its_end, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(doubtful_heads_are_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_head_with_a_nul_is_refused, meeting_begin, meeting_end),

@@ -67,4 +67,16 @@ error(await ask("GET", "/health", { Host: "kith.example" }), 403, "bad_host");
 const job = (await post(json, body)).headers["kith-job"];
 assert.equal((await ask("HEAD", `/kith/v1/jobs/${job}/events`)).status, 200);
 assert.equal((await ask("GET", "/health")).status, 200);
+// More answers at once than a node takes are told when to come again; those that were dropped make room.
+const many = JSON.stringify({ ...JSON.parse(body), n: 128, max_tokens: 200, temperature: 2 });
+const stop = new AbortController();
+const crowd = Array.from({ length: 9 }, () =>
+  fetch(`http://${hostname}:${port}/v1/chat/completions`, { method: "POST", headers: json, body: many, signal: stop.signal }));
+const full = await Promise.race(crowd);
+assert.deepEqual([full.status, full.headers.get("retry-after"), (await full.json()).error.code], [429, "1", "busy"]);
+stop.abort();
+await Promise.allSettled(crowd);
+let freed;
+for (let i = 0; i < 50 && freed?.status !== 200; i++) freed = await post(json, body);
+assert.equal(freed.status, 200);
 console.log("raw HTTP: methods, bodies, connections ok");
