@@ -51,7 +51,7 @@ static void print_job(const struct cli *cli, const json_t *r)
         printf("error     %s\n", out_text(error, "message"));
     printf("model     %s  %s\n", out_text(model, "name"), out_text(model, "root"));
     printf("computed  %s%s%s\n", out_text(r, "route"), json_text(r, "provider") ? " by " : "",
-           json_text(r, "provider") ? json_text(r, "provider") : "");
+           json_text(r, "provider") ? out_text(r, "provider") : "");
     printf("tokens    %" JSON_INTEGER_FORMAT " in, %" JSON_INTEGER_FORMAT " out, stopped by %s\n",
            out_count(r, "tokens_in"), out_count(r, "tokens_out"), out_text(r, "stop"));
     printf("cost      %s\n", json_text(r, "cost") ? out_amount(json_object_get(r, "cost"), cost) : "-");
