@@ -262,6 +262,16 @@ void api_put_amount(struct buf *b, bool *first, const char *name, struct amount 
     codec_json_amount(b, &a);
 }
 
+void api_put_next(struct buf *b, const struct hash *last)
+{
+    buf_add_text(b, ",\"next\":");
+    if (last)
+        codec_json_hash(b, last);
+    else
+        buf_add_text(b, "null");
+    buf_add_text(b, "}");
+}
+
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k)
 {
     char text[ADDRESS_TEXT_ROOM];

@@ -51,6 +51,8 @@ void api_put_flag(struct buf *b, bool *first, const char *name, bool v);
 void api_put_hash(struct buf *b, bool *first, const char *name, const struct hash *h);
 void api_put_key(struct buf *b, bool *first, const char *name, const struct pubkey *k);
 void api_put_amount(struct buf *b, bool *first, const char *name, struct amount a);
+/* The end of an object that is one page of a list: ,"next":.. and the brace. NULL: there is no more. */
+void api_put_next(struct buf *b, const struct hash *last);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 

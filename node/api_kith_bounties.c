@@ -90,12 +90,8 @@ void api_bounties_get(struct api_call *c)
             buf_add_text(&b, ",");
         put_bounty(&b, c->node, &r, false);
     }
-    buf_add_text(&b, "],\"next\":");
-    if (more)
-        codec_json_hash(&b, &last);
-    else
-        buf_add_text(&b, "null");
-    buf_add_text(&b, "}");
+    buf_add_text(&b, "]");
+    api_put_next(&b, more ? &last : NULL);
     api_reply_json(c->request, 200, &b);
 }
 

@@ -4,33 +4,13 @@
 # no key comes returns. And a bounty.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
-NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-data.XXXXXX")
-. scripts/private-net
-logs=$NET
-. tests/e2e.sh
-clean() {
-    local status=$?
-    trap - EXIT
-    net_stop
-    [ $status = 0 ] && rm -rf "$NET"
-    exit $status
-}
-trap clean EXIT
+. tests/net.sh data
 
-net_password
-genesis=(--out "$NET/genesis.json" --chain kith-data)
-for n in v1 seller buyer; do
-    node_new "$n" || fail "cannot make the node $n"
-    k "$n" wallet new --name "$n" --prefix kithdev --json >"$NET/$n.wallet" || fail "no wallet for $n"
-    json address <"$NET/$n.wallet" >"$NET/$n.address"
-    genesis+=(--account "$(cat "$NET/$n.address"):1000" --account "$(node_id "$n"):100")
-done
-genesis+=(--validator "$(node_id v1):1000")
-"$KITHD" genesis "${genesis[@]}" >/dev/null || fail "cannot write the genesis"
+net_people kith-data v1 seller buyer
 node_start v1 --validator --heartbeat-ms 2000
 node_start seller --no-default-model
 node_start buyer --no-default-model
-for n in v1 seller buyer; do until_done "$n starts" 30 node_is_up "$n" || fail "$n does not start"; done
+net_is_up v1 seller buyer
 
 mote() { balance v1 "$(cat "$NET/$1.address")"; }
 said() { grep -q "$1" "$NET/said" || fail "it said \"$(cat "$NET/said")\", not \"$1\""; }
