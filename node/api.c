@@ -278,3 +278,30 @@ void api_put_address(struct buf *b, bool *first, const char *name, const struct 
     address_put(node_prefix(n), k, text);
     api_put_text(b, first, name, text);
 }
+
+/* -- fetching -- */
+
+#define PROGRESS_MS 100
+
+static void pull_progress(void *arg)
+{
+    struct api_pull *p = arg;
+    struct blobs_info info;
+    if (blobs_find(p->node->blobs, &p->root, &info)) {
+        uint64_t have = info.leaves_have * LEAF_SIZE;
+        task_progress(p->task, have < info.size ? have : info.size, info.size);
+    }
+    host_timer_set(p->node->host, &p->timer, PROGRESS_MS, pull_progress, p);
+}
+
+void api_pull_begin(struct api_call *c, struct api_pull *p, const char *kind, const struct hash *root)
+{
+    *p = (struct api_pull){.node = c->node, .task = task_new(c->node->tasks, kind), .root = *root};
+    host_timer_set(c->node->host, &p->timer, 0, pull_progress, p);
+    task_accepted(p->task, c->request);
+}
+
+void api_pull_end(struct api_pull *p)
+{
+    host_timer_cancel(p->node->host, &p->timer);
+}

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/key.h"
 #include "node/http.h"
+#include "node/timer.h"
 
 struct node;
 struct job_view;
@@ -55,6 +56,18 @@ void api_put_amount(struct buf *b, bool *first, const char *name, struct amount 
 void api_put_next(struct buf *b, const struct hash *last);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
+
+/* A task that fetches a blob, and tells how far that is. */
+struct task;
+struct api_pull {
+    struct node *node;
+    struct task *task;
+    struct hash root;
+    struct timer timer;
+};
+/* Makes the task and answers the call with it; `kind` is a literal. Until api_pull_end, *p stays where it is. */
+void api_pull_begin(struct api_call *c, struct api_pull *p, const char *kind, const struct hash *root);
+void api_pull_end(struct api_pull *p);
 
 /* 64 hexadecimal digits or an address of this chain. */
 bool api_account_parse(struct node *n, const char *text, struct pubkey *out, struct note *note) MUST_USE;
