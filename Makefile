@@ -19,6 +19,7 @@
 #   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory (nvcc)
 #   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
 #   make hostile SECONDS=N   hostile peers against a live kithd, each attack for so long
+#   make hostile-models FROM=SEED   thousands of damaged model files against the command
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 #   make install      programs and the default model below DESTDIR and PREFIX; make clean removes build/
@@ -175,7 +176,9 @@ sim: $(B)/sim
 # Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
 $(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
-.PHONY: hostile
+.PHONY: hostile hostile-models
+hostile-models: all
+	@BUILD=$(B) MODELS_FLIPS=3000 MODELS_CUTS=1000000 MODELS_SEED=$(FROM) bash tests/e2e_models.sh
 hostile: all $(B)/hostile
 	@BUILD=$(B) HOSTILE_MS=$(SECONDS)000 HOSTILE_SEED=$(FROM) bash tests/e2e_hostile.sh
 

@@ -135,6 +135,24 @@ enum err file_make_dir(const char *path, struct note *note)
     return e;
 }
 
+enum err file_read_at(int fd, const char *path, void *p, size_t n, uint64_t at, struct note *note)
+{
+    uint8_t *to = p;
+    while (n) {
+        ssize_t got = pread(fd, to, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return file_failed(note, "read", path);
+        if (got == 0)
+            return note_set(note, ERR_IO, "%s became shorter while it was read", path);
+        to += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return ERR_OK;
+}
+
 int file_write_at(int fd, const void *p, size_t n, uint64_t at)
 {
     const uint8_t *from = p;
@@ -151,31 +169,17 @@ int file_write_at(int fd, const void *p, size_t n, uint64_t at)
     return 0;
 }
 
-enum err file_map(const char *path, struct bytes *out, struct note *note)
+enum err file_open_regular(const char *path, int *fd, uint64_t *size, struct note *note)
 {
     struct stat st;
-    *out = (struct bytes){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe would wait for whoever writes into it */
+    if (*fd < 0)
         return file_failed(note, "open", path);
-    enum err e = ERR_OK;
-    if (fstat(fd, &st) != 0)
-        e = file_failed(note, "examine", path);
-    else if (!S_ISREG(st.st_mode))
-        e = note_set(note, ERR_FORMAT, "%s is not a regular file", path);
-    else if (st.st_size > 0) {
-        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (p == MAP_FAILED)
-            e = file_failed(note, "map", path);
-        else
-            *out = bytes_of(p, (size_t)st.st_size);
+    if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
+        *size = (uint64_t)st.st_size;
+        return ERR_OK;
     }
-    close(fd);
-    return e;
-}
-
-void file_unmap(struct bytes mapped)
-{
-    if (mapped.n)
-        munmap((void *)(uintptr_t)mapped.p, mapped.n);
+    close(*fd);
+    *fd = -1;
+    return note_set(note, ERR_FORMAT, "%s is not a regular file", path);
 }

@@ -18,10 +18,10 @@ enum err file_write(const char *path, unsigned mode, struct bytes content, struc
 enum err file_sync_parent(const char *path, struct note *note) MUST_USE;
 /* Makes the directory and those above it, mode 0700; an existing one is fine. */
 enum err file_make_dir(const char *path, struct note *note) MUST_USE;
+/* For reading, and a regular file: ERR_FORMAT for directories, pipes, devices, without waiting for anybody. */
+enum err file_open_regular(const char *path, int *fd, uint64_t *size, struct note *note) MUST_USE;
+/* All n bytes from `at` on; ERR_IO where there are fewer. */
+enum err file_read_at(int fd, const char *path, void *p, size_t n, uint64_t at, struct note *note) MUST_USE;
 /* All n bytes from `at` on, into an open file. 0, or what errno would be. */
 int file_write_at(int fd, const void *p, size_t n, uint64_t at) MUST_USE;
-/* A read-only mapping of the whole file; unmap with file_unmap. An empty file gives n = 0. */
-enum err file_map(const char *path, struct bytes *out, struct note *note) MUST_USE;
-void file_unmap(struct bytes mapped);
-
 #endif

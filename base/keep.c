@@ -60,7 +60,7 @@ static int compare_used(const void *a, const void *b)
 /* Begun by somebody who is no more: nobody has it locked. */
 static void remove_stale(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -147,7 +147,7 @@ static enum err open_or_begin(struct keep_file *f, struct note *note)
 {
     struct stat st;
     f->is_new = false;
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a pipe is refused below, not waited for */
     if (f->fd < 0 && errno == ENOENT)
         return begin(f, note);
     if (f->fd < 0)

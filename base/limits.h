@@ -255,6 +255,9 @@
 #define LOG_RATE_BURST  200 /* a network that starts, or all peers going at once... */
 #define LOG_RATE_SECOND 2   /* ...and for ever: 30 MB a day, whatever they do */
 
+/* -- files -- */
+#define FILE_MAPS_MAX 64 /* at once in a process: threads of a pool, and what tests hold */
+
 /* -- JSON -- */
 #define JSON_BYTES_MAX (16u << 20)
 #define JSON_DEPTH_MAX 512

@@ -4,7 +4,7 @@
  * writes one token for each of 1, 2, 4 ... WIDEST sequences of DEPTH positions. Before a time is printed, the results
  * are compared: a row beside others is the row alone, and a prompt's last row that of the same prompt in small pieces.
  */
-#include "base/file.h"
+#include "base/file_map.h"
 #include "base/mem.h"
 #include "inference/engine.h"
 #include "inference/ops.h"

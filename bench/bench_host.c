@@ -4,7 +4,7 @@
  * is the processor's part, from the batch's rows to the messages. Of one job, eight and 64, greedy and sampled; of
  * prompts; and of an answer that is verified, once by the row and once more for its digest alone. Answers are compared:
  * a job beside others is the job alone. */
-#include "base/file.h"
+#include "base/file_map.h"
 #include "base/mem.h"
 #include "bench/talk.h"
 

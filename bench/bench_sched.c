@@ -3,7 +3,7 @@
  * Somebody writes while somebody else's long prompt is read: the gaps between the writer's tokens with and without the
  * reader, and how long the prompt took. Then the next turn of that talk: how long until its first token, with what is
  * known of its beginning and without. Before a time is printed, the answers are compared: they are the same. */
-#include "base/file.h"
+#include "base/file_map.h"
 #include "base/mem.h"
 #include "bench/talk.h"
 

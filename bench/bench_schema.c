@@ -1,6 +1,6 @@
 /* Masks over a published vocabulary: how long compiling, the tree and each mask take while an answer is written. Each
  * mask is compared with trying tokens one by one first. `bench_schema VOCAB.gguf` */
-#include "base/file.h"
+#include "base/file_map.h"
 #include "base/json.h"
 #include "inference/gguf.h"
 #include "inference/schema.h"

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CACHE_MB_DEFAULT 32768u
 #define ROOTS_MAX        256 /* files remembered */
@@ -138,6 +139,19 @@ static enum err hash_file(int fd, struct stat *st, bool *is_settled, struct hash
     return e;
 }
 
+/* Nothing, where it is no file: a pipe would be waited for. */
+static void read_roots(const char *path, struct buf *lines)
+{
+    int fd;
+    uint64_t size;
+    struct note ignored;
+    if (file_open_regular(path, &fd, &size, &ignored) != ERR_OK)
+        return;
+    close(fd);
+    if (file_read(path, ROOTS_BYTES_MAX, lines, &ignored) != ERR_OK)
+        buf_reset(lines);
+}
+
 enum err cache_root(int fd, struct hash *root, struct note *note)
 {
     struct stat st;
@@ -150,8 +164,8 @@ enum err cache_root(int fd, struct hash *root, struct note *note)
     identify(&st, identity);
     bool may_keep = cache_dir(&path) && file_make_dir(buf_text(&path), &ignored) == ERR_OK;
     buf_add_text(&path, "/roots");
-    if (may_keep && file_read(buf_text(&path), ROOTS_BYTES_MAX, &lines, &ignored) != ERR_OK)
-        buf_reset(&lines);
+    if (may_keep)
+        read_roots(buf_text(&path), &lines);
     enum err e = ERR_OK;
     if (!find_root(&lines, identity, root)) {
         e = hash_file(fd, &st, &is_settled, root, note);

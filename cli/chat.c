@@ -27,7 +27,7 @@ static void print_facts(const struct cli *cli, const json_t *facts)
     if (mote && strcmp(out_text(facts, "cost"), "0") != 0)
         fprintf(stderr, ", %s", out_amount(mote, cost));
     if (json_text(facts, "job"))
-        fprintf(stderr, ", job %s", json_text(facts, "job"));
+        fprintf(stderr, ", job %s", out_text(facts, "job"));
     fprintf(stderr, "]%s\n", out_style(cli, OUT_PLAIN));
 }
 

@@ -162,7 +162,7 @@ static void print_history(const struct cli *cli, const struct accounts *known, c
     size_t i;
     json_array_foreach(json_object_get(r, "entries"), i, e) print_entry(cli, known, e);
     if (json_text(r, "next"))
-        printf("more: --before %s\n", json_text(r, "next"));
+        printf("more: --before %s\n", out_text(r, "next"));
     else if (out_count(r, "from") > 1)
         printf("this node knows of nothing before block %" JSON_INTEGER_FORMAT "\n", out_count(r, "from"));
     else if (i == 0)

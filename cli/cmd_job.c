@@ -1,4 +1,4 @@
-/* job show, job verify. */
+/* job show, job verify, job challenge. */
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/out.h"
@@ -33,6 +33,8 @@ static void print_settlement(const json_t *r)
     if (json_is_object(settlement))
         printf("settled   %s in block %" JSON_INTEGER_FORMAT "  tx %s\n", out_text(settlement, "state"),
                out_count(settlement, "height"), out_text(settlement, "tx"));
+    if (json_text(settlement, "challenger"))
+        printf("challenged by %s\n", json_text(settlement, "challenger"));
     if (json_is_object(audit))
         printf("audit     %s by %s\n", out_text(audit, "verdict"), out_text(audit, "auditor"));
 }
@@ -49,7 +51,7 @@ static void print_job(const struct cli *cli, const json_t *r)
         printf("error     %s\n", out_text(error, "message"));
     printf("model     %s  %s\n", out_text(model, "name"), out_text(model, "root"));
     printf("computed  %s%s%s\n", out_text(r, "route"), json_text(r, "provider") ? " by " : "",
-           json_text(r, "provider") ? json_text(r, "provider") : "");
+           json_text(r, "provider") ? out_text(r, "provider") : "");
     printf("tokens    %" JSON_INTEGER_FORMAT " in, %" JSON_INTEGER_FORMAT " out, stopped by %s\n",
            out_count(r, "tokens_in"), out_count(r, "tokens_out"), out_text(r, "stop"));
     printf("cost      %s\n", json_text(r, "cost") ? out_amount(json_object_get(r, "cost"), cost) : "-");
@@ -128,5 +130,30 @@ int cmd_job_verify(const struct cli *cli, const struct args *args)
         return rc;
     bool same = json_is_true(json_object_get(result, "same"));
     out_reply_take(cli, result, print_verified);
+    if (!same && !cli->json)
+        fprintf(stderr, "`kith job challenge %s` takes it to the ledger\n", args_word(args, 0));
     return same ? CLI_DONE : CLI_REFUSED;
+}
+
+static void print_challenged(const struct cli *cli, const json_t *r)
+{
+    char bond[OUT_AMOUNT_ROOM];
+    (void)cli;
+    if (strcmp(out_text(r, "state"), "sent") == 0)
+        printf("challenged: receipt %" JSON_INTEGER_FORMAT " of settlement %s, bond %s\ntx %s\n", out_count(r, "index"),
+               out_text(r, "settlement"), out_amount(json_object_get(r, "bond"), bond), out_text(r, "tx"));
+    else
+        printf("not settled yet: the node challenges it as soon as it is, bond %s\n",
+               out_amount(json_object_get(r, "bond"), bond));
+}
+
+int cmd_job_challenge(const struct cli *cli, const struct args *args)
+{
+    char path[128];
+    json_t *result;
+    int rc = check_id(cli, args_word(args, 0));
+    snprintf(path, sizeof path, "/kith/v1/jobs/%.64s/challenge", args_word(args, 0));
+    if (rc == CLI_DONE)
+        rc = task_run_take(cli, path, json_object(), "replaying", &result);
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_challenged) : rc;
 }

@@ -20,7 +20,7 @@ static void print_status(const struct cli *cli, const json_t *r)
     printf("peers    %" JSON_INTEGER_FORMAT "\n", out_count(r, "peers"));
     printf("account  %s  %s\n", out_text(r, "address"), out_amount(json_object_get(r, "balance"), room));
     printf("share    %s%s%s\n", out_text(share, "state"), json_text(share, "why") ? ": " : "",
-           json_text(share, "why") ? json_text(share, "why") : "");
+           json_text(share, "why") ? out_text(share, "why") : "");
     json_array_foreach(json_object_get(r, "models"), i, model)
         printf("%s%s  %s (%s)\n", i ? "         " : "models   ", out_text(model, "name"), out_text(model, "root"),
                out_text(model, "state"));

@@ -37,7 +37,7 @@ static void print_share(const struct cli *cli, const json_t *r)
     size_t i;
     char room[OUT_AMOUNT_ROOM];
     printf("%s%s%s%s%s\n", out_style(cli, OUT_BOLD), out_text(r, "state"), out_style(cli, OUT_PLAIN),
-           json_text(r, "why") ? ": " : "", json_text(r, "why") ? json_text(r, "why") : "");
+           json_text(r, "why") ? ": " : "", json_text(r, "why") ? out_text(r, "why") : "");
     if (strcmp(out_text(r, "state"), "off") == 0)
         return;
     printf("owner     %s\n", out_text(r, "owner"));

@@ -50,8 +50,14 @@
     C(data_buy)                                                                                                        \
     C(data_grant)                                                                                                      \
     C(data_get)                                                                                                        \
+    C(bounty_post)                                                                                                     \
+    C(bounty_ls)                                                                                                       \
+    C(bounty_show)                                                                                                     \
+    C(bounty_offer)                                                                                                    \
+    C(bounty_accept)                                                                                                   \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
+    C(job_challenge)                                                                                                   \
     C(share_start)                                                                                                     \
     C(share_stop)                                                                                                      \
     C(share_status)                                                                                                    \
@@ -89,6 +95,10 @@ extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_data_buy_options[];
 extern const struct option_spec cmd_data_grant_options[];
 extern const struct option_spec cmd_data_get_options[];
+extern const struct option_spec cmd_bounty_post_options[];
+extern const struct option_spec cmd_bounty_show_options[];
+extern const struct option_spec cmd_bounty_offer_options[];
+extern const struct option_spec cmd_bounty_accept_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];

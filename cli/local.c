@@ -1,6 +1,7 @@
 /* Starting kith-worker over a socket pair and speaking to it. */
 #include "cli/local.h"
 
+#include "base/file.h"
 #include "base/locate.h"
 #include "base/mem.h"
 #include "cli/cache.h"
@@ -89,19 +90,18 @@ static enum err start(struct local *l, const char *program, int model, struct no
     return ERR_OK;
 }
 
+/* Hashing a large file takes a while: what is none of ours for sure is refused before that. The rest is the worker's.
+ */
 static enum err open_file(const char *path, int *fd, struct note *note)
 {
-    struct stat st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0)
-        return note_set(note, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%.200s cannot be read: %s", path,
-                        strerror(errno));
-    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(*fd);
-        *fd = -1;
-        return note_set(note, ERR_FORMAT, "%.200s is not a file", path);
-    }
-    return ERR_OK;
+    char magic[4];
+    uint64_t size;
+    enum err e = file_open_regular(path, fd, &size, note);
+    if (e == ERR_OK && size >= sizeof magic)
+        e = file_read_at(*fd, path, magic, sizeof magic, 0, note);
+    if (e == ERR_OK && size >= sizeof magic && memcmp(magic, "GGUF", sizeof magic) != 0)
+        e = note_set(note, ERR_FORMAT, "%.200s is no GGUF file: it does not begin with \"GGUF\"", path);
+    return e;
 }
 
 /* What the worker says of a file does not name it. */

@@ -12,6 +12,34 @@
 #include <time.h>
 #include <unistd.h>
 
+static size_t character_length(const uint8_t *u, size_t n)
+{
+    size_t len = *u < 0x80 ? 1 : *u >= 0xF0 ? 4 : *u >= 0xE0 ? 3 : *u >= 0xC2 ? 2 : 0;
+    return len <= n && len > 0 && text_is_clean((const char *)u, len) ? len : 0;
+}
+
+/* U+202A to U+202E and U+2066 to U+2069: what stands behind them is shown in another order. */
+static bool turns_around(const uint8_t *u, size_t len)
+{
+    return len == 3 && u[0] == 0xE2 &&
+           ((u[1] == 0x80 && u[2] >= 0xAA && u[2] <= 0xAE) || (u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9));
+}
+
+void out_plain(struct buf *to, const char *text, size_t n, bool is_line)
+{
+    for (size_t i = 0; i < n;) {
+        const uint8_t *u = (const uint8_t *)text + i;
+        size_t len = character_length(u, n - i);
+        if (!is_line && (*u == '\n' || *u == '\t'))
+            buf_add(to, u, len = 1);
+        else if (len == 0 || (is_line && turns_around(u, len)))
+            buf_add_text(to, "?");
+        else
+            buf_add(to, u, len);
+        i += len ? len : 1;
+    }
+}
+
 static const char *const status_names[] = {"done", "refused", "unreachable", "usage", "late"};
 
 int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ...)
@@ -22,10 +50,10 @@ int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ..
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     fflush(stdout);
-    fputs("kith: ", stderr);
-    for (const char *c = line; *c; c++)
-        fputc((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c, stderr);
-    fputc('\n', stderr);
+    struct buf plain = {0};
+    out_plain(&plain, line, strlen(line), true);
+    fprintf(stderr, "kith: %s\n", buf_text(&plain));
+    buf_clear(&plain);
     if (cli->json)
         out_json_take(json_pack("{s:{s:s, s:s}}", "error", "code", status_names[status], "message", line));
     return (int)status;
@@ -59,15 +87,10 @@ const char *out_style(const struct cli *cli, enum out_style style)
 
 void out_untrusted(const char *text, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-        /* C1 controls are 0xc2 0x80..0x9f in UTF-8. */
-        bool c1 = c == 0xc2 && i + 1 < n && (unsigned char)text[i + 1] < 0xa0;
-        if (c1)
-            i++;
-        putchar(control || c1 ? '?' : c);
-    }
+    struct buf plain = {0};
+    out_plain(&plain, text, n, false);
+    fwrite(plain.p ? plain.p : (const uint8_t *)"", 1, plain.n, stdout);
+    buf_clear(&plain);
 }
 
 int out_reply_take(const struct cli *cli, json_t *reply, out_print_fn print)
@@ -83,8 +106,16 @@ int out_reply_take(const struct cli *cli, json_t *reply, out_print_fn print)
 
 const char *out_text(const json_t *object, const char *key)
 {
+    json_t *value = json_object_get(object, key);
     const char *text = json_text(object, key);
-    return text ? text : "-";
+    if (!text)
+        return "-";
+    struct buf plain = {0};
+    out_plain(&plain, text, strlen(text), true);
+    if (strcmp(buf_text(&plain), text) != 0)
+        (void)json_string_set(value, buf_text(&plain)); /* whoever borrows it wants it plain as well */
+    buf_clear(&plain);
+    return json_text(object, key);
 }
 
 json_int_t out_count(const json_t *object, const char *key)
@@ -139,10 +170,7 @@ void out_table_add(struct out_table *t, const char *format, ...)
     va_start(args, format);
     vsnprintf(cell, sizeof cell, format, args);
     va_end(args);
-    for (char *c = cell; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    buf_add_text(&b, cell);
+    out_plain(&b, cell, strlen(cell), true);
     if (t->n == t->room) {
         t->room = t->room ? 2 * t->room : 64;
         t->cells = mem_resize(t->cells, t->room, sizeof *t->cells);

@@ -17,15 +17,17 @@ void out_json_take(json_t *value);
 /* A daemon's answer: as it is with --json, else through `print`; released. CLI_DONE. */
 typedef void (*out_print_fn)(const struct cli *cli, const json_t *reply);
 int out_reply_take(const struct cli *cli, json_t *reply, out_print_fn print);
-/* Members for printing: text, "-" when absent; whole number, 0 when absent. */
+/* Members for printing: text, made plain as one line, "-" when absent; whole number, 0 when absent. */
 const char *out_text(const json_t *object, const char *key);
 json_int_t out_count(const json_t *object, const char *key);
 
 enum out_style { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_GOOD, OUT_BAD };
 /* The escape that starts a style, "" without colours; OUT_PLAIN ends it. */
 const char *out_style(const struct cli *cli, enum out_style style);
-/* Prints text that others wrote with control characters replaced, so that it cannot steer the terminal;
- * newlines and tabs stay. */
+/* Appends text that others wrote, so that it cannot steer the terminal: controls (also C1) and bytes that are no UTF-8
+ * become '?'. Newlines and tabs stay, but in a line, where also marks that turn the writing around go. */
+void out_plain(struct buf *to, const char *text, size_t n, bool is_line);
+/* Prints it so, over several lines. */
 void out_untrusted(const char *text, size_t n);
 
 /* An amount of a JSON answer (decimal string of mote) as "12.5 KITH"; "?" when it is none. */

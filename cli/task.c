@@ -43,7 +43,9 @@ static int wait_for(const struct cli *cli, const char *id, const char *what, jso
             *result = json_incref(json_object_get(task, "result"));
             if (!*result)
                 *result = json_object();
-        }
+        } else if (rc == CLI_DONE && strcmp(state, "running") != 0) /* or it would be asked for ever */
+            rc = cli_fail(cli, CLI_REFUSED, "the daemon says of its task %s that it is \"%s\": that is no kithd", id,
+                          state);
         json_decref(task);
     }
     return rc;

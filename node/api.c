@@ -74,6 +74,9 @@ static const struct route {
     {"GET", "/kith/v1/keys", api_keys_get, LOCAL},
     {"POST", "/kith/v1/keys", api_key_post, LOCAL},
     {"POST", "/kith/v1/keys/*/remove", api_key_remove, LOCAL},
+    {"GET", "/kith/v1/bounties", api_bounties_get, READ},
+    {"GET", "/kith/v1/bounties/*", api_bounty_get, READ},
+    {"POST", "/kith/v1/jobs/*/challenge", api_job_challenge, LOCAL},
 };
 
 bool api_route(size_t i, const char **method, const char **path)

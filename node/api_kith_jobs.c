@@ -171,23 +171,10 @@ static const char *public_state(const struct job_view *v)
     return v->state == JOB_RUNNING ? "running" : "queued";
 }
 
-/* The settlement that covers the job's receipt: its channel's first one that reaches behind its place. */
+/* The settlement that covers the job's receipt. */
 static bool find_settlement(struct node *n, const struct job_view *v, struct rec_settlement *out)
 {
-    struct rec_settlement rec;
-    struct hash last;
-    bool found = false;
-    if (v->is_local || v->receipt_index == UINT32_MAX)
-        return false;
-    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &rec); after = &last) {
-        last = rec.id;
-        if (hash_equal(&rec.channel, &v->channel) && rec.count > v->receipt_index &&
-            (!found || rec.count < out->count)) {
-            *out = rec;
-            found = true;
-        }
-    }
-    return found;
+    return !v->is_local && jobs_settlement(market_jobs(n->market), &v->channel, v->receipt_index, out);
 }
 
 static void put_settlement(struct buf *b, bool *first, struct node *n, const struct job_view *v)
@@ -206,6 +193,11 @@ static void put_settlement(struct buf *b, bool *first, struct node *n, const str
     api_put_u64(b, &inner, "height", rec.height);
     api_put_text(b, &inner, "state", states[rec.state]);
     api_put_amount(b, &inner, "amount", rec.amount);
+    codec_json_key(b, &inner, "challenger");
+    if (pubkey_equal(&rec.challenger, &(struct pubkey){{0}}))
+        buf_add_text(b, "null");
+    else
+        codec_json_pubkey(b, &rec.challenger);
     buf_add_text(b, "}");
     codec_json_key(b, first, "audit");
     if (settlement_audits(&rec) == 0) {
@@ -551,5 +543,42 @@ void api_job_verify(struct api_call *c)
     *x = (struct verify_task){c->node, id, task_new(c->node->tasks, "verify"), host_now_ms(c->node->host)};
     task_progress(x->task, 0, v.tokens);
     jobs_verify(market_jobs(c->node->market), &id, on_verified, x);
+    task_accepted(x->task, c->request);
+}
+
+static void on_challenged(void *arg, enum err e, const struct job_challenge *ch, const struct note *note)
+{
+    struct verify_task *x = arg;
+    struct buf b = {0};
+    bool first = true;
+    if (e != ERR_OK) {
+        task_fail(x->task, e, note);
+    } else {
+        buf_add_text(&b, "{");
+        api_put_text(&b, &first, "state", ch->is_sent ? "sent" : "waiting");
+        api_put_u64(&b, &first, "index", ch->index);
+        api_put_amount(&b, &first, "bond", ledger_params(x->node->ledger).challenge_bond);
+        codec_json_key(&b, &first, "settlement");
+        if (ch->is_sent) {
+            codec_json_hash(&b, &ch->settlement);
+            api_put_hash(&b, &first, "tx", &ch->tx);
+        } else
+            buf_add_text(&b, "null,\"tx\":null");
+        buf_add_text(&b, "}");
+        task_finish(x->task, bytes_of_buf(&b));
+    }
+    buf_clear(&b);
+    free(x);
+}
+
+void api_job_challenge(struct api_call *c)
+{
+    struct hash id;
+    struct job_view v;
+    if (!job_id_of(c, &id, &v))
+        return;
+    struct verify_task *x = mem_new(sizeof *x);
+    *x = (struct verify_task){c->node, id, task_new(c->node->tasks, "challenge"), host_now_ms(c->node->host)};
+    jobs_challenge(market_jobs(c->node->market), &id, on_challenged, x);
     task_accepted(x->task, c->request);
 }

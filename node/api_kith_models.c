@@ -192,6 +192,8 @@ struct import_task {
     struct buf before; /* roots that were in the store already */
     struct hash root;  /* that the import put there, once is_stored */
     bool is_stored;
+    bool is_check;      /* of the file where it lies */
+    bool is_own_worker; /* none ran for that root before */
 };
 
 static void remember_root(void *arg, const struct blobs_info *info)
@@ -243,6 +245,8 @@ static void on_import_ready(void *arg, enum err e, const struct worker_info *inf
     struct import_task *x = arg;
     if (e == ERR_OK)
         x->facts.context = info->context;
+    if (x->is_check && x->is_own_worker) /* others may change that file: no job may come to it */
+        workers_stop(x->node->workers, x->worker);
     import_end(x, e, note);
 }
 
@@ -254,6 +258,7 @@ static void on_facts(void *arg)
     enum err e = x->facts.e;
     if (e == ERR_OK)
         e = model_facts_open(&x->facts, &fd, &note);
+    x->is_own_worker = !workers_find(x->node->workers, &x->facts.root, WORKER_FULL);
     if (e == ERR_OK)
         e = workers_get(x->node->workers, &x->facts.root, WORKER_FULL, fd, &x->worker, &note);
     if (e == ERR_OK)
@@ -282,6 +287,22 @@ static void on_imported(void *arg, enum err e, const struct hash *root, const st
     host_submit(x->node->host, facts_work, on_facts, x);
 }
 
+/* Copying a large file takes a while, and room: what is no model for sure is refused before that. */
+static void peek_work(void *arg)
+{
+    struct import_task *x = arg;
+    x->facts.e = model_facts_peek(x->given, &x->facts.note);
+}
+
+static void on_peeked(void *arg)
+{
+    struct import_task *x = arg;
+    if (x->facts.e == ERR_OK)
+        blobs_import(x->node->blobs, BLOB_MODEL, x->given, on_imported, x);
+    else
+        import_end(x, x->facts.e, &x->facts.note);
+}
+
 void api_model_import(struct api_call *c)
 {
     json_t *body = api_body(c->request);
@@ -293,14 +314,15 @@ void api_model_import(struct api_call *c)
     } else {
         struct import_task *x = mem_new(sizeof *x);
         bool check = json_is_true(json_object_get(body, "check"));
-        *x = (struct import_task){.node = c->node, .task = task_new(c->node->tasks, check ? "check" : "import")};
+        *x = (struct import_task){
+            .node = c->node, .task = task_new(c->node->tasks, check ? "check" : "import"), .is_check = check};
         x->facts.path = mem_string(path);
         x->given = mem_string(path);
         blobs_list(c->node->blobs, remember_root, &x->before);
         if (check)
             host_submit(c->node->host, facts_work, on_facts, x);
         else
-            blobs_import(c->node->blobs, BLOB_MODEL, path, on_imported, x);
+            host_submit(c->node->host, peek_work, on_peeked, x);
         task_accepted(x->task, c->request);
     }
     json_decref(body);

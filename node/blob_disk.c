@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAGIC        UINT64_C(0x315f736576616c6b) /* "klaves_1" */
@@ -93,8 +94,15 @@ enum err blob_unseal(const char *path, struct note *note)
 
 static enum err copy_bytes(int in, int out, const char *from, const char *to, struct note *note)
 {
+    struct stat st;
+    struct statvfs room_left;
     if (ioctl(out, FICLONE, in) == 0)
         return ERR_OK;
+    if (fstat(in, &st) == 0 && fstatvfs(out, &room_left) == 0 &&
+        (uint64_t)st.st_size / room_left.f_frsize >= (uint64_t)room_left.f_bavail) {
+        errno = ENOSPC; /* said before hours of copying, and before others find the disk full */
+        return file_failed(note, "write", to);
+    }
     uint8_t *room = mem_new(COPY_AT_ONCE);
     enum err e = ERR_OK;
     while (e == ERR_OK) {
@@ -147,17 +155,14 @@ static enum err hash_file(int fd, const char *path, uint64_t *size, struct hash 
 
 enum err blob_copy(const char *from, const char *to, uint64_t *size, struct hash **leaves, struct note *note)
 {
-    struct stat st;
+    int in;
+    uint64_t ignored;
     *leaves = NULL;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return file_failed(note, "open", from);
-    if (fstat(in, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(in);
-        return note_set(note, ERR_FORMAT, "%s is not a regular file", from);
-    }
+    enum err e = file_open_regular(from, &in, &ignored, note);
+    if (e != ERR_OK)
+        return e;
     int out = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    enum err e = out < 0 ? file_failed(note, "create", to) : copy_bytes(in, out, from, to, note);
+    e = out < 0 ? file_failed(note, "create", to) : copy_bytes(in, out, from, to, note);
     if (e == ERR_OK && (fchmod(out, 0400) != 0 || fsync(out) != 0))
         e = file_failed(note, "sync", to);
     if (e == ERR_OK)

@@ -123,52 +123,62 @@ static void finish(struct adding *a)
     free(a);
 }
 
-static enum err write_cipher(struct adding *a, struct bytes plain, struct hash *leaves)
+/* Each piece is read once, into memory of our own: others may change or shorten the file meanwhile. */
+static enum err write_cipher(struct adding *a, int fd, uint64_t size, struct hash *leaves)
 {
-    uint8_t *piece = mem_new(LEAF_SIZE);
+    uint8_t *plain = mem_new(LEAF_SIZE), *piece = mem_new(LEAF_SIZE);
     FILE *f = fopen(a->beside, "wbx");
     enum err e = f ? ERR_OK : file_failed(&a->note, "write", a->beside);
-    for (uint64_t i = 0; e == ERR_OK && i < merkle_leaves(plain.n); i++) {
-        uint32_t n = merkle_leaf_size(plain.n, i);
-        const uint8_t *p = plain.p + i * LEAF_SIZE;
-        leaves[i] = data_leaf_hash(a->key, i, p, n);
-        seal_stream(piece, a->key, i, p, n);
+    for (uint64_t i = 0; e == ERR_OK && i < merkle_leaves(size); i++) {
+        uint32_t n = merkle_leaf_size(size, i);
+        e = file_read_at(fd, a->path, plain, n, i * LEAF_SIZE, &a->note);
+        if (e != ERR_OK)
+            break;
+        leaves[i] = data_leaf_hash(a->key, i, plain, n);
+        seal_stream(piece, a->key, i, plain, n);
         if (fwrite(piece, 1, n, f) != n)
             e = file_failed(&a->note, "write", a->beside);
     }
     if (f && fclose(f) != 0 && e == ERR_OK)
         e = file_failed(&a->note, "write", a->beside);
+    free(plain);
     free(piece);
+    return e;
+}
+
+static enum err add_file(struct adding *a, int fd, uint64_t size)
+{
+    uint64_t n = merkle_leaves(size);
+    struct hash *leaves = mem_array(n, sizeof *leaves);
+    enum err e = write_cipher(a, fd, size, leaves);
+    if (e == ERR_OK) {
+        struct merkle_tree *tree = merkle_tree_new(leaves, n, size);
+        a->facts.plain_root = merkle_tree_root(tree);
+        a->facts.size = size;
+        merkle_tree_free(tree);
+        e = data_key_write(a->home, &a->facts.plain_root, a->key, &a->note);
+    }
+    if (e == ERR_OK)
+        e = data_plain_write(a->home, &a->facts, leaves, &a->note);
+    free(leaves);
     return e;
 }
 
 static void work(void *arg)
 {
     struct adding *a = arg;
-    struct bytes plain;
-    a->e = file_map(a->path, &plain, &a->note);
+    int fd;
+    uint64_t size;
+    a->e = file_open_regular(a->path, &fd, &size, &a->note);
     if (a->e != ERR_OK)
         return;
-    if (plain.n == 0)
+    if (size == 0)
         a->e = note_set(&a->note, ERR_FORMAT, "%s is empty", a->path);
-    if (a->e == ERR_OK && plain.n > BLOB_SIZE_MAX)
+    else if (size > BLOB_SIZE_MAX)
         a->e = note_set(&a->note, ERR_LIMIT, "%s is larger than a blob may be", a->path);
-    if (a->e == ERR_OK) {
-        uint64_t n = merkle_leaves(plain.n);
-        struct hash *leaves = mem_array(n, sizeof *leaves);
-        a->e = write_cipher(a, plain, leaves);
-        if (a->e == ERR_OK) {
-            struct merkle_tree *tree = merkle_tree_new(leaves, n, plain.n);
-            a->facts.plain_root = merkle_tree_root(tree);
-            a->facts.size = plain.n;
-            merkle_tree_free(tree);
-            a->e = data_key_write(a->home, &a->facts.plain_root, a->key, &a->note);
-        }
-        if (a->e == ERR_OK)
-            a->e = data_plain_write(a->home, &a->facts, leaves, &a->note);
-        free(leaves);
-    }
-    file_unmap(plain);
+    else
+        a->e = add_file(a, fd, size);
+    close(fd);
 }
 
 static void on_imported(void *arg, enum err e, const struct hash *root, const struct note *note)

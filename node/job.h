@@ -82,6 +82,8 @@ struct jobs {
     struct channel **channels; /* those we pay through */
     size_t channels_n, channels_room;
     struct job_place *places;
+    struct grievance *grievances; /* job_challenge.c */
+    struct timer grievance_timer;
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
@@ -117,6 +119,12 @@ enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 
 /* -- job_replay.c -- */
 void job_places_clear(struct jobs *jobs);
+
+/* -- job_challenge.c -- */
+/* Behind job_load_all. */
+enum err job_challenge_load(struct jobs *jobs, struct note *note) MUST_USE;
+void job_challenge_clear(struct jobs *jobs);
+void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
 
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */

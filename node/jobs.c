@@ -488,6 +488,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     enum err e = channel_load(s->kv, MARKET_SIDE_REQUESTER, job_remote_add_channel, jobs, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
+    if (e == ERR_OK)
+        e = job_challenge_load(jobs, note);
     if (e != ERR_OK) {
         jobs_close(jobs);
         return e;
@@ -508,6 +510,7 @@ void jobs_close(struct jobs *jobs)
     if (!jobs)
         return;
     job_places_clear(jobs);
+    job_challenge_clear(jobs);
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);

@@ -113,4 +113,19 @@ struct job_verdict {
 typedef void (*job_verified_fn)(void *arg, enum err e, const struct job_verdict *v, const struct note *note);
 void jobs_verify(struct jobs *j, const struct hash *id, job_verified_fn fn, void *arg);
 
+/* The settlement over receipt `index` of a channel: its first one that reaches behind it. False: none yet. */
+struct rec_settlement;
+bool jobs_settlement(const struct jobs *j, const struct hash *channel, uint32_t index, struct rec_settlement *out);
+
+/* Replays, and takes an answer that is not the model's own to the ledger, with a bond of the node's account: now, or
+ * (!is_sent) as soon as its receipt settles, over restarts too. ERR_STATE: it is the model's own, nobody was paid, or
+ * the settlement is over; ERR_DUPLICATE: committees have it already. */
+struct job_challenge {
+    bool is_sent;
+    struct hash tx, settlement;
+    uint32_t index; /* of the receipt */
+};
+typedef void (*job_challenged_fn)(void *arg, enum err e, const struct job_challenge *c, const struct note *note);
+void jobs_challenge(struct jobs *j, const struct hash *id, job_challenged_fn fn, void *arg);
+
 #endif

@@ -241,6 +241,7 @@ void market_on_event(struct market *m, const struct ledger_event *e)
     default:
         break;
     }
+    job_challenge_event(m->jobs, e);
     settle_on_event(m->settle, e);
     if (m->auditor)
         auditor_on_event(m->auditor, e);

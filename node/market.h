@@ -14,6 +14,7 @@
  *     'j' id    a job this node asked for (jobs.c)
  *     't' id    a transcript this node served (provider.c)
  *     'v' root  a channel's receipts as they were settled (settle.c)
+ *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H
 #define KITH_NODE_MARKET_H

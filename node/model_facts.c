@@ -3,17 +3,17 @@
 
 #include "base/codec.h"
 #include "base/file.h"
+#include "base/file_map.h"
 #include "base/merkle.h"
 #include "chain/tx.h"
 #include "inference/gguf.h"
 #include "inference/request.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void take_text(const struct gguf *g, const char *key, char out[65], const char *otherwise)
 {
@@ -64,6 +64,22 @@ static uint32_t find_context(const struct gguf *g, const char *architecture)
     return gguf_find_u32(g, key, &context) ? context : 0;
 }
 
+enum err model_facts_peek(const char *path, struct note *note)
+{
+    char magic[4] = {0};
+    int fd;
+    uint64_t size;
+    enum err e = file_open_regular(path, &fd, &size, note);
+    if (e != ERR_OK)
+        return e;
+    if (size >= sizeof magic)
+        e = file_read_at(fd, path, magic, sizeof magic, 0, note);
+    if (e == ERR_OK && memcmp(magic, "GGUF", sizeof magic) != 0)
+        e = note_set(note, ERR_FORMAT, "GGUF: not a GGUF file: it does not begin with the header of one");
+    close(fd);
+    return e;
+}
+
 uint32_t model_context_read(const char *path)
 {
     struct bytes file;
@@ -100,6 +116,8 @@ void model_facts_read(struct model_facts *f)
         f->context = find_context(g, f->architecture);
         read_tensors(f, g);
     }
+    if (!file_map_is_whole(file))
+        f->e = note_set(&f->note, ERR_IO, "%s became shorter while it was read, or its disk fails", f->path);
     gguf_free(g);
     file_unmap(file);
 }
@@ -112,8 +130,8 @@ void model_facts_clear(struct model_facts *f)
 
 enum err model_facts_open(const struct model_facts *f, int *fd, struct note *note)
 {
-    *fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    return *fd >= 0 ? ERR_OK : note_set(note, ERR_IO, "cannot open %s: %s", f->path, strerror(errno));
+    uint64_t size;
+    return file_open_regular(f->path, fd, &size, note);
 }
 
 void model_facts_json(struct buf *b, const struct model_facts *f)

@@ -18,6 +18,8 @@ struct model_facts {
 };
 
 void model_facts_read(struct model_facts *f);
+/* Whether it can be a model at all: a regular file that begins like one. */
+enum err model_facts_peek(const char *path, struct note *note) MUST_USE;
 /* How many tokens the model of that file attends to; 0 where it does not say. Maps the file and reads its head. */
 uint32_t model_context_read(const char *path);
 void model_facts_clear(struct model_facts *f);

@@ -117,6 +117,7 @@ cheated() {
     k requester chat "$root" --route network --key "$1" --tokens 40 --temp 0.8 -m "Tell me of the ledger" --json >"$NET/answer" ||
         return 1
     job=$(json job <"$NET/answer")
+    [ "$1" != two ] || challenge "$job" || return 1
     over() {
         k requester job show "$job" --json >"$NET/job"
         case "$(json settlement.state <"$NET/job")" in
@@ -127,13 +128,28 @@ cheated() {
     until_done "the settlement" 60 over || return 1
     echo "$(json settlement.state <"$NET/job") $(json audit.verdict <"$NET/job")"
 }
+# Whoever asked replays, sees what it is, and goes to the ledger before the channel settles, and a kill -9 in between.
+challenge() {
+    k requester model pull "$root" >/dev/null || return 1
+    k requester job verify "$1" >"$NET/verified" 2>&1 && return 1
+    grep -q 'DIFFERENT' "$NET/verified" || return 1
+    [ "$(k requester job challenge "$1" --json | json state)" = waiting ] || return 1
+    k requester job challenge "$1" >"$NET/twice" 2>&1 && return 1
+    grep -q 'being challenged already' "$NET/twice" || return 1
+    kill -9 "$(node_pid requester)"
+    until_done "the requester is back" 30 node_is_up requester
+}
 before=$(bond)
 first=$(cheated one) || fail "the first job did not come to an end"
 [ "$first" = "forfeited mismatch" ] || fail "the first audited job ended as: $first"
 # It pays the auditor (a part of what it forfeited), and is not slashed.
 middle=$(bond)
 [ "$middle" -gt $((before / 100 * 99)) ] || fail "one mismatch must not slash: bond $before became $middle"
+purse=$(k requester status --json | json balance)
 second=$(cheated two) || fail "the second job did not come to an end"
+[ "$(json settlement.challenger <"$NET/job")" = "$(node_id requester)" ] || fail "the settlement names no challenger: $(cat "$NET/job")"
+gained=$(($(k requester status --json | json balance) - purse))
+[ "$gained" -gt 0 ] || fail "the challenger gained nothing: $gained"
 [ "$second" = "forfeited mismatch" ] || fail "the second audited job ended as: $second"
 after=$(bond)
 [ "$after" -lt $((middle / 100 * 60)) ] || fail "the second mismatch did not slash: bond $middle became $after"
@@ -141,4 +157,4 @@ k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}
 assert s["balances"] + s["locked"] + s["funds"] + s["burned"] == s["genesis"] + s["issued"], s' || fail "the supply does not add up"
-echo "e2e_cheat: caught at the first job, slashed at the second: bond $before -> $middle -> $after mote"
+echo "e2e_cheat: caught at the first job, challenged and slashed at the second: bond $before -> $middle -> $after mote, challenger +$gained"

@@ -1,6 +1,7 @@
 /* Whole models: the reference text of stories260K, and the same bits for every kernel set, thread count, batch and mix
  * of jobs; resumed, verified, tampered with. */
 #include "base/file.h"
+#include "base/file_map.h"
 #include "base/json.h"
 #include "base/merkle.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* The GGUF view over a real file, and what it and the model say to files that are wrong in one place. */
 #include "tests/support.h"
 
-#include "base/file.h"
+#include "base/file_map.h"
 #include "inference/model.h"
 #include "tests/gguf_make.h"
 

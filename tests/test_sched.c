@@ -2,7 +2,7 @@
  * waits long for others' prompts, everybody gets something of a step, and what else is asked is answered rightly. */
 #include "tests/support.h"
 
-#include "base/file.h"
+#include "base/file_map.h"
 #include "base/mem.h"
 #include "inference/digest.h"
 #include "inference/sched.h"

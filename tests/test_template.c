@@ -2,6 +2,7 @@
  * (tests/template_cases.json, made with jinja2 3.1.6 in the environment that published templates are
  * written for), published templates, the clock, limits, and hostile templates. */
 #include "base/file.h"
+#include "base/file_map.h"
 #include "base/limits.h"
 #include "inference/gguf.h"
 #include "inference/template.h"

@@ -1,7 +1,7 @@
 /* Tokenizers of files made on the spot. */
 #include "tests/tok_file.h"
 
-#include "base/file.h"
+#include "base/file_map.h"
 #include "inference/gguf.h"
 #include "tests/support.h"
 
