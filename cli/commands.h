@@ -16,6 +16,9 @@
     C(chain_testimony)                                                                                                 \
     C(chain_blame)                                                                                                     \
     C(light_only)                                                                                                      \
+    C(key_new)                                                                                                         \
+    C(key_ls)                                                                                                          \
+    C(key_rm)                                                                                                          \
     C(settle)                                                                                                          \
     C(wallet_new)                                                                                                      \
     C(wallet_restore)                                                                                                  \
@@ -73,6 +76,7 @@
 COMMANDS(C)
 #undef C
 
+extern const struct option_spec cmd_key_new_options[];
 extern const struct option_spec cmd_chain_wait_options[];
 extern const struct option_spec cmd_chain_testimony_options[];
 extern const struct option_spec cmd_wallet_new_options[];

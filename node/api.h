@@ -11,11 +11,13 @@
 
 struct node;
 struct job_view;
+struct apikey;
 
 struct api_call {
     struct node *node;
     struct http_request *request;
-    char rest[256]; /* what stands in the path where the route has a '*' */
+    char rest[256];           /* what stands in the path where the route has a '*' */
+    const struct apikey *key; /* that the request came with, or NULL; borrowed for the call */
 };
 typedef void (*api_fn)(struct api_call *call);
 
@@ -36,11 +38,15 @@ void api_put_error(struct buf *b, enum err e, const struct note *note);
 void api_fail(struct http_request *r, enum err e, const struct note *note);
 /* 429: more is under way than we take; `text` says of what. */
 void api_reply_busy(struct http_request *r, const char *text);
+/* False after answering 401 or 403. `scope`: what a key must allow, 0 for what needs none. Sets call->key. */
+bool api_let_in(struct api_call *call, unsigned scope) MUST_USE;
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
  * with the keyword that we do not support. */
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;
+/* An amount in mote as a text of decimal digits. ERR_FORMAT, with the name that the field goes by. */
+enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note) MUST_USE;
 /* Answers and clears the buffer. */
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
@@ -128,5 +134,8 @@ void api_share_post(struct api_call *c);
 void api_share_get(struct api_call *c);
 void api_share_stop(struct api_call *c);
 void api_settle_post(struct api_call *c);
+void api_keys_get(struct api_call *c);
+void api_key_post(struct api_call *c);
+void api_key_remove(struct api_call *c);
 
 #endif
