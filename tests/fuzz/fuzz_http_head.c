@@ -15,16 +15,22 @@ struct field {
 };
 
 /* Lines at LF; one that begins with a blank continues the one before it, as the library has it: in its name. */
-static unsigned take_apart(char *text, size_t n, struct field *fields)
+static unsigned take_apart(char *text, size_t n, struct field *fields, size_t *head_end)
 {
     unsigned found = 0;
+    *head_end = 0;
     for (size_t at = 0; at < n && found < FIELDS_MAX;) {
         char *end = memchr(text + at, '\n', n - at);
         if (!end)
             break;
         size_t stop = (size_t)(end - text), last = stop > at && text[stop - 1] == '\r' ? stop - 1 : stop;
         char *colon = memchr(text + at, ':', last - at);
-        if (last == at || !colon)
+        if (last == at) {
+            text[last] = text[stop] = 0;
+            *head_end = stop + 1;
+            break;
+        }
+        if (!colon)
             break;
         struct field f = {at, (size_t)(colon - text) - at, (size_t)(colon - text) + 1, 0};
         while (f.value < last && (text[f.value] == ' ' || text[f.value] == '\t'))
@@ -39,8 +45,10 @@ static unsigned take_apart(char *text, size_t n, struct field *fields)
     return found;
 }
 
-static void check_again(const uint8_t *came, const char *text, const struct field *fields, unsigned n)
+static void check_again(const uint8_t *came, const char *text, const struct field *fields, unsigned n, size_t head_end)
 {
+    CHECK(n == 0 || memcmp(came + head_end - 2, "\r\n", 2) == 0);
+    CHECK(n == 0 || fields[n - 1].value + fields[n - 1].value_n + 4 == head_end);
     for (unsigned i = 0; i < n; i++) {
         const struct field *f = &fields[i];
         CHECK(i == 0 || f->name == fields[i - 1].value + fields[i - 1].value_n + 2);
@@ -63,12 +71,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_add(&text, data, size);
     buf_add(&text, "\0\0\0", 3); /* the library's buffer goes on */
     char *p = (char *)text.p;
-    unsigned n = take_apart(p, size, fields);
+    size_t head_end;
+    unsigned n = take_apart(p, size, fields, &head_end);
+    if (!head_end) { /* it never ends */
+        buf_clear(&text);
+        return 0;
+    }
     for (unsigned i = 0; i < n; i++)
         http_head_add(&h, p + fields[i].name, fields[i].name_n, p + fields[i].value, fields[i].value_n);
+    http_head_end(&h, p + head_end);
     if (!h.fault)
-        check_again(data, p, fields, n);
-    http_head_end(&h);
+        check_again(data, p, fields, n, head_end);
     buf_clear(&text);
     return 0;
 }
