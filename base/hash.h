@@ -53,6 +53,7 @@ struct hash {
     T(MULTI, "kith.multi")       /* k-of-n accounts */                                                                 \
     T(CONSENT, "kith.consent")   /* a node agrees to its owner */                                                      \
     T(SNAPSHOT, "kith.snapshot") /* the table of a snapshot's leaves */                                                \
+    T(APIKEY, "kith.apikey")     /* keys of the HTTP API */                                                            \
     T(VRF, "kith.vrf")           /* the secret of a validator's random function */                                     \
     T(PAGE, "kith.page")         /* what a page of a cache was made from */
 

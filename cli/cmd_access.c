@@ -2,6 +2,7 @@
  * checks them (docs/api.md); every transaction is signed here. */
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/find.h"
 #include "cli/line.h"
 #include "cli/out.h"
 #include "cli/owner.h"
@@ -37,37 +38,7 @@ const struct option_spec cmd_data_get_options[] = {
     {.name = NULL},
 };
 
-/* -- finding -- */
-
-/* By root or name; *data is the caller's. */
-static int find_data(const struct cli *cli, const char *what, json_t **data)
-{
-    json_t *reply, *one;
-    size_t i, found = 0;
-    *data = NULL;
-    int rc = client_get(cli, &reply, "/kith/v1/data");
-    if (rc != CLI_DONE)
-        return rc;
-    json_array_foreach(json_object_get(reply, "data"), i, one)
-    {
-        bool is_root = strcmp(out_text(one, "plain_root"), what) == 0;
-        if (!is_root && strcmp(out_text(one, "name"), what) != 0)
-            continue;
-        json_decref(*data);
-        *data = json_incref(one);
-        found = is_root ? 1 : found + 1;
-        if (is_root)
-            break;
-    }
-    json_decref(reply);
-    if (found == 1)
-        return CLI_DONE;
-    json_decref(*data);
-    *data = NULL;
-    return found ? cli_fail(cli, CLI_USAGE, "%zu data sets are called \"%.64s\": name the root, see `kith data ls`",
-                            found, what)
-                 : cli_fail(cli, CLI_REFUSED, "no data set \"%.64s\" is on the ledger: see `kith data ls`", what);
-}
+/* -- showing -- */
 
 static void print_one(const struct cli *cli, const json_t *d)
 {

@@ -1,6 +1,7 @@
 /* models, model check, import, publish, pull, show. */
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/find.h"
 #include "cli/out.h"
 #include "cli/owner.h"
 #include "cli/task.h"
@@ -130,29 +131,6 @@ int cmd_model_pull(const struct cli *cli, const struct args *args)
     return rc == CLI_DONE ? out_reply_take(cli, result, print_pulled) : rc;
 }
 
-/* A name as part of a path: anything but letters, digits and - _ . ~ is escaped (RFC 3986). */
-static void add_path_part(struct buf *path, const char *part)
-{
-    for (; *part; part++) {
-        unsigned char c = (unsigned char)*part;
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
-            buf_add(path, part, 1);
-        else
-            buf_add_format(path, "%%%02X", c);
-    }
-}
-
-static int get_model(const struct cli *cli, const char *name, json_t **reply)
-{
-    struct buf path = {0};
-    if (strlen(name) > 100)
-        return cli_fail(cli, CLI_USAGE, "\"%.40s...\" is too long for the name of a model", name);
-    add_path_part(&path, name);
-    int rc = client_get(cli, reply, "/kith/v1/models/%s", buf_text(&path));
-    buf_clear(&path);
-    return rc;
-}
-
 static void print_model(const struct cli *cli, const json_t *r)
 {
     const json_t *published = json_object_get(r, "published"), *lineage = json_object_get(published, "lineage"), *entry;
@@ -178,7 +156,7 @@ static void print_model(const struct cli *cli, const json_t *r)
 int cmd_model_show(const struct cli *cli, const struct args *args)
 {
     json_t *reply;
-    int rc = get_model(cli, args_word(args, 0), &reply);
+    int rc = find_model(cli, args_word(args, 0), &reply);
     return rc == CLI_DONE ? out_reply_take(cli, reply, print_model) : rc;
 }
 

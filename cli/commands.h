@@ -16,6 +16,9 @@
     C(chain_testimony)                                                                                                 \
     C(chain_blame)                                                                                                     \
     C(light_only)                                                                                                      \
+    C(key_new)                                                                                                         \
+    C(key_ls)                                                                                                          \
+    C(key_rm)                                                                                                          \
     C(settle)                                                                                                          \
     C(wallet_new)                                                                                                      \
     C(wallet_restore)                                                                                                  \
@@ -47,6 +50,11 @@
     C(data_buy)                                                                                                        \
     C(data_grant)                                                                                                      \
     C(data_get)                                                                                                        \
+    C(bounty_post)                                                                                                     \
+    C(bounty_ls)                                                                                                       \
+    C(bounty_show)                                                                                                     \
+    C(bounty_offer)                                                                                                    \
+    C(bounty_accept)                                                                                                   \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
     C(job_challenge)                                                                                                   \
@@ -68,6 +76,7 @@
 COMMANDS(C)
 #undef C
 
+extern const struct option_spec cmd_key_new_options[];
 extern const struct option_spec cmd_chain_wait_options[];
 extern const struct option_spec cmd_chain_testimony_options[];
 extern const struct option_spec cmd_wallet_new_options[];
@@ -86,6 +95,10 @@ extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_data_buy_options[];
 extern const struct option_spec cmd_data_grant_options[];
 extern const struct option_spec cmd_data_get_options[];
+extern const struct option_spec cmd_bounty_post_options[];
+extern const struct option_spec cmd_bounty_show_options[];
+extern const struct option_spec cmd_bounty_offer_options[];
+extern const struct option_spec cmd_bounty_accept_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_chat_options[];

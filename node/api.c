@@ -13,62 +13,70 @@
 
 #define WAIT_MAX_S 60
 
-/* method, path ('*' stands for one part, '**' for all that follow), handler, only through the Unix socket */
+/* Who is let in: LOCAL is the Unix socket only; the others need a key with that scope where one is needed. */
+enum who { READ, LOCAL, USE, POST, OPEN };
+
+/* method, path ('*' stands for one part, '**' for all that follow), handler, who */
 static const struct route {
     const char *method, *path;
     api_fn fn;
-    bool local;
+    enum who who;
 } routes[] = {
-    {"GET", "/v1/models", api_openai_models, false},
-    {"GET", "/v1/models/**", api_openai_model, false},
-    {"POST", "/v1/chat/completions", api_openai_chat, false},
-    {"POST", "/v1/completions", api_openai_completion, false},
-    {"POST", "/v1/embeddings", api_openai_embeddings, false},
-    {"GET", "/health", api_health, false},
-    {"GET", "/ready", api_ready, false},
-    {"GET", "/metrics", api_metrics, false},
-    {"GET", "/openapi.json", api_openapi, false},
-    {"GET", "/kith/v1/status", api_status_get, false},
-    {"GET", "/kith/v1/peers", api_peers_get, false},
-    {"GET", "/kith/v1/workers", api_workers_get, false},
-    {"POST", "/kith/v1/peers", api_peers_post, true},
-    {"GET", "/kith/v1/tasks/*", api_task_get, false},
-    {"GET", "/kith/v1/chain/info", api_chain_info, false},
-    {"GET", "/kith/v1/chain/wait", api_chain_wait, false},
-    {"GET", "/kith/v1/chain/blocks/*", api_chain_block, false},
-    {"GET", "/kith/v1/chain/testimonies/*", api_chain_testimony, false},
-    {"GET", "/kith/v1/light/*", api_light_get, false},
-    {"GET", "/kith/v1/proof", api_proof_get, false},
-    {"GET", "/kith/v1/receipt", api_receipt_get, false},
-    {"GET", "/kith/v1/accounts/*", api_account_get, false},
-    {"GET", "/kith/v1/accounts/*/history", api_account_history, false},
-    {"POST", "/kith/v1/tx", api_tx_post, false},
-    {"POST", "/kith/v1/txs", api_txs_post, false},
-    {"GET", "/kith/v1/tx/*", api_tx_get, false},
-    {"GET", "/kith/v1/models", api_models_get, false},
-    {"POST", "/kith/v1/models/import", api_model_import, true},
-    {"POST", "/kith/v1/models/pull", api_model_pull, true},
-    {"GET", "/kith/v1/models/*", api_model_get, false},
-    {"POST", "/kith/v1/data", api_data_post, true},
-    {"GET", "/kith/v1/data", api_data_get, false},
-    {"POST", "/kith/v1/data/*/fetch", api_data_fetch, true},
-    {"POST", "/kith/v1/data/*/key", api_data_key, true},
-    {"POST", "/kith/v1/data/*/open", api_data_open, true},
-    {"GET", "/kith/v1/grants", api_grants_get, false},
-    {"GET", "/kith/v1/grants/*", api_grant_get, false},
-    {"POST", "/kith/v1/grants/*/seal", api_grant_seal, true},
-    {"POST", "/kith/v1/grants/*/check", api_grant_check, true},
-    {"POST", "/kith/v1/jobs", api_job_post, false},
-    {"GET", "/kith/v1/jobs/*", api_job_get, false},
-    {"GET", "/kith/v1/jobs/*/events", api_job_events, false},
-    {"POST", "/kith/v1/jobs/*/cancel", api_job_cancel, false},
-    {"POST", "/kith/v1/jobs/*/verify", api_job_verify, false},
-    {"POST", "/kith/v1/jobs/*/challenge", api_job_challenge, true},
-    {"POST", "/kith/v1/share/prepare", api_share_prepare, true},
-    {"POST", "/kith/v1/share", api_share_post, true},
-    {"GET", "/kith/v1/share", api_share_get, false},
-    {"POST", "/kith/v1/share/stop", api_share_stop, true},
-    {"POST", "/kith/v1/settle", api_settle_post, true},
+    {"GET", "/v1/models", api_openai_models, USE},
+    {"GET", "/v1/models/**", api_openai_model, USE},
+    {"POST", "/v1/chat/completions", api_openai_chat, USE},
+    {"POST", "/v1/completions", api_openai_completion, USE},
+    {"POST", "/v1/embeddings", api_openai_embeddings, USE},
+    {"GET", "/health", api_health, OPEN},
+    {"GET", "/ready", api_ready, OPEN},
+    {"GET", "/metrics", api_metrics, READ},
+    {"GET", "/openapi.json", api_openapi, OPEN},
+    {"GET", "/kith/v1/status", api_status_get, READ},
+    {"GET", "/kith/v1/peers", api_peers_get, READ},
+    {"GET", "/kith/v1/workers", api_workers_get, READ},
+    {"POST", "/kith/v1/peers", api_peers_post, LOCAL},
+    {"GET", "/kith/v1/tasks/*", api_task_get, READ},
+    {"GET", "/kith/v1/chain/info", api_chain_info, READ},
+    {"GET", "/kith/v1/chain/wait", api_chain_wait, READ},
+    {"GET", "/kith/v1/chain/blocks/*", api_chain_block, READ},
+    {"GET", "/kith/v1/chain/testimonies/*", api_chain_testimony, READ},
+    {"GET", "/kith/v1/light/*", api_light_get, READ},
+    {"GET", "/kith/v1/proof", api_proof_get, READ},
+    {"GET", "/kith/v1/receipt", api_receipt_get, READ},
+    {"GET", "/kith/v1/accounts/*", api_account_get, READ},
+    {"GET", "/kith/v1/accounts/*/history", api_account_history, READ},
+    {"POST", "/kith/v1/tx", api_tx_post, POST},
+    {"POST", "/kith/v1/txs", api_txs_post, POST},
+    {"GET", "/kith/v1/tx/*", api_tx_get, READ},
+    {"GET", "/kith/v1/models", api_models_get, READ},
+    {"POST", "/kith/v1/models/import", api_model_import, LOCAL},
+    {"POST", "/kith/v1/models/pull", api_model_pull, LOCAL},
+    {"GET", "/kith/v1/models/*", api_model_get, READ},
+    {"POST", "/kith/v1/data", api_data_post, LOCAL},
+    {"GET", "/kith/v1/data", api_data_get, READ},
+    {"POST", "/kith/v1/data/*/fetch", api_data_fetch, LOCAL},
+    {"POST", "/kith/v1/data/*/key", api_data_key, LOCAL},
+    {"POST", "/kith/v1/data/*/open", api_data_open, LOCAL},
+    {"GET", "/kith/v1/grants", api_grants_get, READ},
+    {"GET", "/kith/v1/grants/*", api_grant_get, READ},
+    {"POST", "/kith/v1/grants/*/seal", api_grant_seal, LOCAL},
+    {"POST", "/kith/v1/grants/*/check", api_grant_check, LOCAL},
+    {"POST", "/kith/v1/jobs", api_job_post, USE},
+    {"GET", "/kith/v1/jobs/*", api_job_get, USE},
+    {"GET", "/kith/v1/jobs/*/events", api_job_events, USE},
+    {"POST", "/kith/v1/jobs/*/cancel", api_job_cancel, USE},
+    {"POST", "/kith/v1/jobs/*/verify", api_job_verify, USE},
+    {"POST", "/kith/v1/share/prepare", api_share_prepare, LOCAL},
+    {"POST", "/kith/v1/share", api_share_post, LOCAL},
+    {"GET", "/kith/v1/share", api_share_get, READ},
+    {"POST", "/kith/v1/share/stop", api_share_stop, LOCAL},
+    {"POST", "/kith/v1/settle", api_settle_post, LOCAL},
+    {"GET", "/kith/v1/keys", api_keys_get, LOCAL},
+    {"POST", "/kith/v1/keys", api_key_post, LOCAL},
+    {"POST", "/kith/v1/keys/*/remove", api_key_remove, LOCAL},
+    {"GET", "/kith/v1/bounties", api_bounties_get, READ},
+    {"GET", "/kith/v1/bounties/*", api_bounty_get, READ},
+    {"POST", "/kith/v1/jobs/*/challenge", api_job_challenge, LOCAL},
 };
 
 bool api_route(size_t i, const char **method, const char **path)
@@ -98,6 +106,11 @@ static bool fits(const char *pattern, const char *path, char *rest, size_t room)
     return true;
 }
 
+static unsigned scope_of(enum who who)
+{
+    return who == READ ? APIKEY_READ : who == USE ? APIKEY_USE : who == POST ? APIKEY_POST : 0;
+}
+
 /* The list of the header Allow; HEAD is answered wherever GET is. */
 static void allow(char *list, size_t room, const char *method)
 {
@@ -118,9 +131,9 @@ void api_handle(void *arg, struct http_request *r)
             allow(allowed, sizeof allowed, o->method);
             continue;
         }
-        if (o->local && !http_is_local(r))
+        if (o->who == LOCAL && !http_is_local(r))
             http_reply_error(r, 403, "forbidden", "this is answered on the node's own Unix socket only");
-        else
+        else if (api_let_in(&call, scope_of(o->who)))
             o->fn(&call);
         return;
     }
@@ -209,6 +222,15 @@ enum err api_read_schema(const json_t *schema, struct buf *out, struct note *not
     return ERR_OK;
 }
 
+enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note)
+{
+    const char *text = json_string_value(v);
+    if (!text || !*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 19)
+        return note_set(note, ERR_FORMAT, "%s must be a text: mote in decimal digits", name);
+    *out = amount_of(strtoull(text, NULL, 10));
+    return ERR_OK;
+}
+
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take)
 {
     http_reply(r, status, "application/json", bytes_of_buf(json_take));
@@ -260,9 +282,46 @@ void api_put_amount(struct buf *b, bool *first, const char *name, struct amount 
     codec_json_amount(b, &a);
 }
 
+void api_put_next(struct buf *b, const struct hash *last)
+{
+    buf_add_text(b, ",\"next\":");
+    if (last)
+        codec_json_hash(b, last);
+    else
+        buf_add_text(b, "null");
+    buf_add_text(b, "}");
+}
+
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k)
 {
     char text[ADDRESS_TEXT_ROOM];
     address_put(node_prefix(n), k, text);
     api_put_text(b, first, name, text);
+}
+
+/* -- fetching -- */
+
+#define PROGRESS_MS 100
+
+static void pull_progress(void *arg)
+{
+    struct api_pull *p = arg;
+    struct blobs_info info;
+    if (blobs_find(p->node->blobs, &p->root, &info)) {
+        uint64_t have = info.leaves_have * LEAF_SIZE;
+        task_progress(p->task, have < info.size ? have : info.size, info.size);
+    }
+    host_timer_set(p->node->host, &p->timer, PROGRESS_MS, pull_progress, p);
+}
+
+void api_pull_begin(struct api_call *c, struct api_pull *p, const char *kind, const struct hash *root)
+{
+    *p = (struct api_pull){.node = c->node, .task = task_new(c->node->tasks, kind), .root = *root};
+    host_timer_set(c->node->host, &p->timer, 0, pull_progress, p);
+    task_accepted(p->task, c->request);
+}
+
+void api_pull_end(struct api_pull *p)
+{
+    host_timer_cancel(p->node->host, &p->timer);
 }

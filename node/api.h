@@ -7,14 +7,17 @@
 #include "base/json.h"
 #include "base/key.h"
 #include "node/http.h"
+#include "node/timer.h"
 
 struct node;
 struct job_view;
+struct apikey;
 
 struct api_call {
     struct node *node;
     struct http_request *request;
-    char rest[256]; /* what stands in the path where the route has a '*' */
+    char rest[256];           /* what stands in the path where the route has a '*' */
+    const struct apikey *key; /* that the request came with, or NULL; borrowed for the call */
 };
 typedef void (*api_fn)(struct api_call *call);
 
@@ -35,11 +38,15 @@ void api_put_error(struct buf *b, enum err e, const struct note *note);
 void api_fail(struct http_request *r, enum err e, const struct note *note);
 /* 429: more is under way than we take; `text` says of what. */
 void api_reply_busy(struct http_request *r, const char *text);
+/* False after answering 401 or 403. `scope`: what a key must allow, 0 for what needs none. Sets call->key. */
+bool api_let_in(struct api_call *call, unsigned scope) MUST_USE;
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
  * with the keyword that we do not support. */
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;
+/* An amount in mote as a text of decimal digits. ERR_FORMAT, with the name that the field goes by. */
+enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note) MUST_USE;
 /* Answers and clears the buffer. */
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
@@ -51,8 +58,22 @@ void api_put_flag(struct buf *b, bool *first, const char *name, bool v);
 void api_put_hash(struct buf *b, bool *first, const char *name, const struct hash *h);
 void api_put_key(struct buf *b, bool *first, const char *name, const struct pubkey *k);
 void api_put_amount(struct buf *b, bool *first, const char *name, struct amount a);
+/* The end of an object that is one page of a list: ,"next":.. and the brace. NULL: there is no more. */
+void api_put_next(struct buf *b, const struct hash *last);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
+
+/* A task that fetches a blob, and tells how far that is. */
+struct task;
+struct api_pull {
+    struct node *node;
+    struct task *task;
+    struct hash root;
+    struct timer timer;
+};
+/* Makes the task and answers the call with it; `kind` is a literal. Until api_pull_end, *p stays where it is. */
+void api_pull_begin(struct api_call *c, struct api_pull *p, const char *kind, const struct hash *root);
+void api_pull_end(struct api_pull *p);
 
 /* 64 hexadecimal digits or an address of this chain. */
 bool api_account_parse(struct node *n, const char *text, struct pubkey *out, struct note *note) MUST_USE;
@@ -96,6 +117,8 @@ void api_data_get(struct api_call *c);
 void api_data_fetch(struct api_call *c);
 void api_data_key(struct api_call *c);
 void api_data_open(struct api_call *c);
+void api_bounties_get(struct api_call *c);
+void api_bounty_get(struct api_call *c);
 void api_grants_get(struct api_call *c);
 void api_grant_get(struct api_call *c);
 void api_grant_seal(struct api_call *c);
@@ -111,5 +134,8 @@ void api_share_post(struct api_call *c);
 void api_share_get(struct api_call *c);
 void api_share_stop(struct api_call *c);
 void api_settle_post(struct api_call *c);
+void api_keys_get(struct api_call *c);
+void api_key_post(struct api_call *c);
+void api_key_remove(struct api_call *c);
 
 #endif

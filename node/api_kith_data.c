@@ -119,33 +119,20 @@ void api_data_get(struct api_call *c)
 /* -- buying -- */
 
 struct fetch_task {
-    struct node *node;
-    struct task *task;
+    struct api_pull pull; /* first */
     struct rec_data data;
-    struct timer timer;
 };
-
-static void fetch_progress(void *arg)
-{
-    struct fetch_task *x = arg;
-    struct blobs_info info;
-    if (blobs_find(x->node->blobs, &x->data.cipher_root, &info)) {
-        uint64_t have = info.leaves_have * LEAF_SIZE;
-        task_progress(x->task, have < info.size ? have : info.size, info.size);
-    }
-    host_timer_set(x->node->host, &x->timer, 100, fetch_progress, x);
-}
 
 static void on_fetched(void *arg, enum err e, const struct note *note)
 {
     struct fetch_task *x = arg;
     struct buf b = {0};
-    host_timer_cancel(x->node->host, &x->timer);
+    api_pull_end(&x->pull);
     if (e == ERR_OK) {
-        put_data(&b, x->node, &x->data);
-        task_finish(x->task, bytes_of_buf(&b));
+        put_data(&b, x->pull.node, &x->data);
+        task_finish(x->pull.task, bytes_of_buf(&b));
     } else
-        task_fail(x->task, e, note);
+        task_fail(x->pull.task, e, note);
     buf_clear(&b);
     free(x);
 }
@@ -157,9 +144,8 @@ void api_data_fetch(struct api_call *c)
         return;
     struct fetch_task *x = mem_new(sizeof *x);
     const struct data_facts f = facts_of(&d);
-    *x = (struct fetch_task){.node = c->node, .task = task_new(c->node->tasks, "fetch"), .data = d};
-    host_timer_set(c->node->host, &x->timer, 0, fetch_progress, x);
-    task_accepted(x->task, c->request);
+    x->data = d;
+    api_pull_begin(c, &x->pull, "fetch", &d.cipher_root);
     access_fetch(c->node->access, &f, on_fetched, x);
 }
 
@@ -305,12 +291,8 @@ void api_grants_get(struct api_call *c)
             buf_add_text(&b, ",");
         put_grant(&b, c->node, &g);
     }
-    buf_add_text(&b, "],\"next\":");
-    if (more)
-        codec_json_hash(&b, &last);
-    else
-        buf_add_text(&b, "null");
-    buf_add_text(&b, "}");
+    buf_add_text(&b, "]");
+    api_put_next(&b, more ? &last : NULL);
     api_reply_json(c->request, 200, &b);
 }
 

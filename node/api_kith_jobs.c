@@ -74,13 +74,8 @@ static enum err read_params(json_t *params, struct job_ask *ask, struct buf *sto
 
 static enum err read_cost(json_t *body, struct job_ask *ask, struct note *note)
 {
-    const char *cost = json_text(body, "max_cost");
-    if (!cost)
-        return ERR_OK;
-    if (!*cost || strspn(cost, "0123456789") != strlen(cost) || strlen(cost) > 19)
-        return note_set(note, ERR_FORMAT, "max_cost must be mote in decimal digits");
-    ask->cost_max = amount_of(strtoull(cost, NULL, 10));
-    return ERR_OK;
+    const json_t *cost = json_object_get(body, "max_cost");
+    return !cost || json_is_null(cost) ? ERR_OK : api_read_mote(cost, "max_cost", &ask->cost_max, note);
 }
 
 /* Any text will do as a key. */
@@ -117,6 +112,22 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
     return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, schema, note) : e;
 }
 
+/* Within what the caller's key may spend. One that was made before is paid for already. */
+static enum err make_job(struct api_call *c, struct job_ask *ask, struct hash *id, struct note *note)
+{
+    struct jobs *jobs = market_jobs(c->node->market);
+    uint64_t before = jobs_made(jobs);
+    if (c->key && amount_compare(ask->cost_max, apikeys_left(c->key)) > 0)
+        ask->cost_max = apikeys_left(c->key);
+    enum err e = jobs_make(jobs, ask, id, note);
+    if (e != ERR_OK || !c->key || jobs_made(jobs) == before)
+        return e;
+    e = apikeys_charge(c->node->apikeys, &c->key->hash, jobs, id, ask->cost_max, note);
+    if (e != ERR_OK)
+        jobs_cancel(jobs, id);
+    return e;
+}
+
 void api_job_post(struct api_call *c)
 {
     struct note note = {{0}};
@@ -130,7 +141,7 @@ void api_job_post(struct api_call *c)
         return;
     enum err e = read_ask(body, &ask, &messages, &stops, &schema, &note);
     if (e == ERR_OK)
-        e = jobs_make(market_jobs(c->node->market), &ask, &id, &note);
+        e = make_job(c, &ask, &id, &note);
     if (e == ERR_BUSY) {
         api_reply_busy(c->request, note.text);
     } else if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {

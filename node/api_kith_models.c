@@ -330,28 +330,11 @@ void api_model_import(struct api_call *c)
 
 /* -- pulling -- */
 
-struct pull_task {
-    struct node *node;
-    struct task *task;
-    struct hash root;
-    struct timer timer;
-};
-
-static void pull_progress(void *arg)
-{
-    struct pull_task *x = arg;
-    struct blobs_info info;
-    if (blobs_find(x->node->blobs, &x->root, &info))
-        task_progress(x->task, info.leaves_have * LEAF_SIZE < info.size ? info.leaves_have * LEAF_SIZE : info.size,
-                      info.size);
-    host_timer_set(x->node->host, &x->timer, 100, pull_progress, x);
-}
-
 static void on_pulled(void *arg, enum err e, const struct hash *root, const struct note *note)
 {
-    struct pull_task *x = arg;
+    struct api_pull *x = arg;
     struct blobs_info info;
-    host_timer_cancel(x->node->host, &x->timer);
+    api_pull_end(x);
     if (e == ERR_OK && blobs_find(x->node->blobs, root, &info)) {
         struct buf b = {0};
         bool first = true;
@@ -380,10 +363,8 @@ void api_model_pull(struct api_call *c)
     if (e != ERR_OK) {
         api_fail(c->request, e, &note);
     } else {
-        struct pull_task *x = mem_new(sizeof *x);
-        *x = (struct pull_task){.node = c->node, .task = task_new(c->node->tasks, "pull"), .root = root};
-        host_timer_set(c->node->host, &x->timer, 0, pull_progress, x);
-        task_accepted(x->task, c->request);
+        struct api_pull *x = mem_new(sizeof *x);
+        api_pull_begin(c, x, "pull", &root);
         blobs_pull(c->node->blobs, BLOB_MODEL, &root, on_pulled, x);
     }
     json_decref(body);

@@ -365,9 +365,19 @@ static void on_client_gone(void *arg, struct http_request *r)
     answer_free(arg);
 }
 
-/* A job for each choice; those that were made are cancelled if one cannot be. */
-static enum err make_jobs(struct answer *a, struct openai_ask *ask, const json_t *body, struct note *note)
+/* Of what the caller's key may still spend, each job's part. */
+static void limit_cost(const struct apikey *key, struct openai_ask *ask)
 {
+    uint64_t most = key ? apikeys_left(key).mote / ((uint64_t)ask->prompts_n * ask->n) : UINT64_MAX;
+    if (ask->job.cost_max.mote > most)
+        ask->job.cost_max.mote = most;
+}
+
+/* A job for each choice; those that were made are cancelled if one cannot be. */
+static enum err make_jobs(struct answer *a, const struct apikey *key, struct openai_ask *ask, const json_t *body,
+                          struct note *note)
+{
+    struct jobs *jobs = node_jobs(a->node);
     a->choice = mem_array((size_t)ask->prompts_n * ask->n, sizeof *a->choice);
     for (uint32_t i = 0; i < ask->prompts_n; i++) {
         openai_set_prompt(body, ask, i);
@@ -375,10 +385,14 @@ static enum err make_jobs(struct answer *a, struct openai_ask *ask, const json_t
             struct choice *c = &a->choice[a->n];
             *c = (struct choice){.answer = a, .index = a->n};
             ask->job.choice = k;
-            enum err e = jobs_make(node_jobs(a->node), &ask->job, &c->job, note);
+            enum err e = jobs_make(jobs, &ask->job, &c->job, note);
             if (e != ERR_OK)
                 return e;
             a->n++;
+            if (key)
+                e = apikeys_charge(a->node->apikeys, &key->hash, jobs, &c->job, ask->job.cost_max, note);
+            if (e != ERR_OK)
+                return e;
         }
     }
     return ERR_OK;
@@ -418,7 +432,8 @@ static void answer_request(struct api_call *call,
                              .one_call = ask.one_call,
                              .tools = ask.tools ? json_deep_copy(ask.tools) : NULL,
                              .model = mem_string(ask.job.model)};
-        e = make_jobs(a, &ask, body, &note);
+        limit_cost(call->key, &ask);
+        e = make_jobs(a, call->key, &ask, body, &note);
         if (e == ERR_OK)
             start(a, body);
         else {

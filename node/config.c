@@ -31,6 +31,8 @@ static const struct setting settings[] = {
     {"listen", KIND_TEXT, offsetof(struct config, listen), false, "HOST:PORT", "for peers (0.0.0.0:7718)"},
     {"announce", KIND_TEXT, offsetof(struct config, announce), false, "HOST:PORT", "where peers reach this node"},
     {"http", KIND_TEXT, offsetof(struct config, http), false, "HOST:PORT", "for the API (127.0.0.1:7717)"},
+    {"http-name", KIND_TEXTS, offsetof(struct config, http_names), false, "NAME",
+     "that the API is called by, besides its address; repeatable"},
     {"peer", KIND_TEXTS, offsetof(struct config, peers), false, "PUBKEY@HOST:PORT", "to keep connected to; repeatable"},
     {"validator", KIND_FLAG, offsetof(struct config, validator), false, "", "take part in deciding blocks"},
     {"block-ms", KIND_NUMBER, offsetof(struct config, block_ms), false, "MS", "least time between two blocks (200)"},
@@ -258,13 +260,19 @@ enum err config_load(struct config *c, int words_n, char **words, bool *help, st
     return e;
 }
 
+static void clear_texts(struct config_texts *list)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        free(list->text[i]);
+}
+
 void config_clear(struct config *c)
 {
     for (size_t i = 0; i < SETTINGS_N; i++)
         if (settings[i].kind == KIND_TEXT)
             free(*(char **)((char *)c + settings[i].at));
-    for (unsigned i = 0; i < c->peers.n; i++)
-        free(c->peers.text[i]);
+    clear_texts(&c->peers);
+    clear_texts(&c->http_names);
     *c = (struct config){0};
 }
 

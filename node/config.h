@@ -32,6 +32,7 @@ struct config {
     char *checkpoint; /* HEIGHT:BLOCK, from where headers are trusted; NULL: the genesis */
     char *backend;    /* of workers: auto, ref, avx2, ... */
     struct config_texts peers;
+    struct config_texts http_names;
     enum log_level log_level;
     bool validator, provide, audit;
     bool fresh; /* dev: begin again */

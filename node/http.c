@@ -153,20 +153,6 @@ void http_suspend(struct http_request *r)
 
 /* -- what is let in -- */
 
-static bool host_is_ours(const char *host)
-{
-    if (!host)
-        return false;
-    char name[64];
-    const char *end = *host == '[' ? strchr(host, ']') : strchr(host, ':');
-    size_t n = end ? (size_t)(end - host) + (*host == '[') : strlen(host);
-    if (n >= sizeof name)
-        return false;
-    memcpy(name, host, n);
-    name[n] = 0;
-    return strcasecmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 || strcmp(name, "[::1]") == 0;
-}
-
 static bool is_type(const char *type, const char *wanted)
 {
     size_t n = strlen(wanted);
@@ -195,8 +181,10 @@ static bool refuse_foreign(struct http_request *r)
 {
     if (r->http->is_unix)
         return false;
-    if (!host_is_ours(http_header(r, "Host"))) {
-        http_reply_error(r, 403, "bad_host", "the Host header does not name this machine: use http://127.0.0.1");
+    if (!http_host_is_ours(r->http, r->link->fd, http_header(r, "Host"))) {
+        http_reply_error(r, 403, "bad_host",
+                         "the Host header does not name this machine: use http://127.0.0.1, or tell it of the name "
+                         "(http-name)");
         return true;
     }
     const char *type = http_header(r, "Content-Type");
@@ -231,6 +219,7 @@ static struct link *link_new(struct http *h, int fd)
     if (l->next)
         l->next->prev = l;
     h->links = l;
+    l->is_loopback = h->is_unix || http_peer_is_loopback(fd);
     watch(l);
     return l;
 }
@@ -489,8 +478,16 @@ void http_close(struct http *h)
         close(h->listen_fd);
     if (h->unix_path)
         unlink(h->unix_path);
+    for (unsigned i = 0; i < h->names_n; i++)
+        free(h->name[i]);
     free(h->unix_path);
     free(h);
+}
+
+void http_add_name(struct http *h, const char *name)
+{
+    CHECK(h->names_n < HTTP_NAMES_MAX);
+    h->name[h->names_n++] = mem_string(name);
 }
 
 unsigned http_connections(const struct http *h)

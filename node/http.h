@@ -15,9 +15,9 @@
  *                             |  \--stream_start--> streaming --stream_end--> answered
  *                             \--client hangs up--> gone <--/
  *
- * Bounds: HTTP_* in base/limits.h. Two doors, one server each: TCP, where the Host header must name
- * this machine and a POST must be application/json (so that no web page can send one unasked), and a
- * Unix socket, where only processes of our own user (or root) are let in.
+ * Bounds: HTTP_* in base/limits.h. Two doors, one server each: TCP, where the Host header must name this machine (a
+ * loopback name, the address that was connected to, or one that it was told of) and a POST must be application/json (so
+ * that no web page can send one unasked), and a Unix socket, where only processes of our own user (or root) are let in.
  */
 #ifndef KITH_NODE_HTTP_H
 #define KITH_NODE_HTTP_H
@@ -37,6 +37,8 @@ enum err http_open_tcp(struct host *host, const char *listen_at, http_handler_fn
 /* Listens on a Unix socket at `path`, replacing a dead one. */
 enum err http_open_unix(struct host *host, const char *path, http_handler_fn handler, void *arg, struct http **out,
                         struct note *note) MUST_USE;
+/* The Host header may also be this name, in any case of letters. At most HTTP_NAMES_MAX. */
+void http_add_name(struct http *h, const char *name);
 /* Ends every connection; `gone` callbacks run. NULL is fine. */
 void http_close(struct http *h);
 unsigned http_connections(const struct http *h);
@@ -52,6 +54,8 @@ const char *http_header(const struct http_request *r, const char *name);
 struct bytes http_body(const struct http_request *r);
 /* Came through the Unix socket: from this machine's own user. */
 bool http_is_local(const struct http_request *r);
+/* Came from this machine by a name of this machine, and by no proxy that says so. */
+bool http_is_near(const struct http_request *r);
 
 void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg);
 /* Before the answer; name and value are copied. */

@@ -4,6 +4,7 @@
 #define KITH_NODE_HTTP_IN_H
 
 #include "node/http.h"
+#include "base/limits.h"
 #include "node/timer.h"
 
 struct MHD_Connection;
@@ -36,6 +37,7 @@ struct link {
     int fd;
     bool is_fresh; /* has not sent a request head yet */
     bool is_watched;
+    bool is_loopback; /* the other end is this machine */
     uint64_t since_ms;
     struct http_request *request; /* the one it is at, or NULL */
     struct link *next, *prev;
@@ -51,6 +53,8 @@ struct http {
     bool is_unix, closing, running, run_again;
     int listen_fd;
     char *unix_path;
+    char *name[HTTP_NAMES_MAX]; /* that the Host header may be, too */
+    unsigned names_n;
     unsigned port;
     struct http_request *requests;
     struct link *links;
@@ -63,6 +67,14 @@ void http_resume(struct http_request *r);
 /* http_listen.c: *port is the one that was given for 0; *fd is to be closed also on an error, if it is not -1. */
 enum err http_listen_tcp(const char *where, int *fd, unsigned *port, struct note *note) MUST_USE;
 enum err http_listen_unix(const char *path, int *fd, struct note *note) MUST_USE;
+/* Of a socket's two ends. */
+bool http_peer_is_loopback(int fd);
+/* The address that was connected to, as a Host header has it: 1.2.3.4 or [::1]. */
+bool http_own_address(int fd, char *out, size_t room);
+/* http_host.c: a host name or address without its port, as the Host header or NULL: this machine's loopback names; any
+ * name that is ours. */
+bool http_host_is_loopback(const char *host);
+bool http_host_is_ours(const struct http *h, int fd, const char *host);
 /* Of the same user, or root. */
 bool http_peer_is_ours(int fd);
 

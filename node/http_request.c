@@ -40,6 +40,12 @@ bool http_is_local(const struct http_request *r)
     return r->http->is_unix;
 }
 
+bool http_is_near(const struct http_request *r)
+{
+    return r->http->is_unix || (r->link->is_loopback && http_host_is_loopback(http_header(r, "Host")) &&
+                                !http_header(r, "X-Forwarded-For") && !http_header(r, "Forwarded"));
+}
+
 void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg)
 {
     r->on_gone = gone;

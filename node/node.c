@@ -400,6 +400,19 @@ static void stop_market(struct node *n)
 
 /* -- the API -- */
 
+static enum err start_apikeys(struct node *n, struct note *note)
+{
+    char *path = config_path(n->config, "keys");
+    enum err e = apikeys_open(n->host, path, &n->apikeys, note);
+    free(path);
+    return e;
+}
+
+static void stop_apikeys(struct node *n)
+{
+    apikeys_close(n->apikeys);
+}
+
 static enum err start_http(struct node *n, struct note *note)
 {
     char *path = config_path(n->config, "kithd.sock");
@@ -407,6 +420,8 @@ static enum err start_http(struct node *n, struct note *note)
     enum err e = http_open_unix(n->host, path, api_handle, n, &n->http_unix, note);
     if (e == ERR_OK && n->config->http[0]) {
         e = http_open_tcp(n->host, n->config->http, api_handle, n, &n->http_tcp, note);
+        for (unsigned i = 0; e == ERR_OK && i < n->config->http_names.n; i++)
+            http_add_name(n->http_tcp, n->config->http_names.text[i]);
         if (e != ERR_OK)
             http_close(n->http_unix);
     }
@@ -456,6 +471,7 @@ static const struct part {
     {"access", start_access, stop_access},
     {"workers", start_workers, stop_workers},
     {"market", start_market, stop_market},
+    {"apikeys", start_apikeys, stop_apikeys},
     {"http", start_http, stop_http},
     {"dialling", start_dialling, NULL},
     {"signals", start_signals, NULL},

@@ -7,6 +7,7 @@
 #define KITH_NODE_NODE_H
 
 #include "node/access.h"
+#include "node/apikeys.h"
 #include "node/config.h"
 #include "node/consensus.h"
 #include "node/http.h"
@@ -40,6 +41,7 @@ struct node {
     struct account *account;
     struct workers *workers;
     struct market *market;
+    struct apikeys *apikeys; /* of the HTTP API */
     struct tasks *tasks;
     struct chain_wait *waits;  /* api_kith_chain.c */
     struct buf model_contexts; /* api_openai_models.c: root and context, u32 little-endian, of files that were read */

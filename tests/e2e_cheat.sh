@@ -4,18 +4,7 @@
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_cheat: models/kith-guide.gguf is not there"; exit 0; }
-NET=$(mktemp -d "${TMPDIR:-/tmp}/kith-cheat.XXXXXX")
-. scripts/private-net
-logs=$NET
-. tests/e2e.sh
-clean() {
-    local status=$?
-    trap - EXIT
-    net_stop
-    [ $status = 0 ] && rm -rf "$NET"
-    exit $status
-}
-trap clean EXIT
+. tests/net.sh cheat
 
 python3 - models/kith-guide.gguf "$NET/cheap.gguf" <<'PY' || fail "cannot make the cheap model"
 import struct, sys
@@ -80,23 +69,13 @@ exec "$PWD/$BUILD/kith-worker"
 CHEAP
 chmod +x "$NET/cheap-worker"
 
-net_password
-genesis=(--out "$NET/genesis.json" --chain kith-cheat)
-for n in v1 cheat auditor requester; do
-    node_new "$n" || fail "cannot make the node $n"
-    k "$n" wallet new --name "$n" --prefix kithdev --json >"$NET/$n.wallet" || fail "no wallet for $n"
-    json address <"$NET/$n.wallet" >"$NET/$n.address"
-    genesis+=(--account "$(cat "$NET/$n.address"):1000" --account "$(node_id "$n"):100")
-done
-genesis+=(--validator "$(node_id v1):1000")
-"$KITHD" genesis "${genesis[@]}" >/dev/null || fail "cannot write the genesis"
+net_people kith-cheat v1 cheat auditor requester
 node_start v1 --validator
 KITH_WORKER=$NET/cheap-worker node_start cheat --provide
 node_start auditor --provide --audit
 node_start requester --no-default-model
-for n in v1 cheat auditor requester; do until_done "$n starts" 30 node_is_up "$n" || fail "$n does not start"; done
+net_is_up v1 cheat auditor requester
 
-quietly() { "$@" >/dev/null; }
 publish() { quietly k v1 model publish models/kith-guide.gguf --name kith-guide --royalty 10; }
 until_done "publish" 30 publish || fail "the model cannot be published"
 root=$(k v1 model show kith-guide --json | json root)

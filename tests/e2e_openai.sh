@@ -24,7 +24,9 @@ if ! cmp -s tests/openai/package.json $cache/package.json || [ ! -d $cache/node_
     }
 fi
 port=$((21000 + $$ % 20000))
-"$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
+export KITH_HOME=$dir/home
+kith=$(realpath "$BUILD/kith")
+"$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --http-name node.example --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
 pid=$!
 for _ in $(seq 100); do
     curl -sf "http://127.0.0.1:$port/ready" >/dev/null && break
@@ -32,8 +34,8 @@ for _ in $(seq 100); do
 done
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more http openapi; do
-    (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1") || {
+for part in shape chat more http openapi keys; do
+    (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1" "$kith") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"
         exit 1
