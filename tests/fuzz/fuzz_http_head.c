@@ -45,10 +45,14 @@ static unsigned take_apart(char *text, size_t n, struct field *fields, size_t *h
     return found;
 }
 
-/* A NUL in place of CR leaves no trace: it is a zero before and after. It hides nothing but itself. */
+/* NULs in place of CR, where a line then ends with LF alone, leave no trace: they are zeros before and after. They hide
+ * nothing but themselves. */
 static bool is_line_end(const uint8_t *p)
 {
-    return (p[0] == '\r' || p[0] == 0) && p[1] == '\n';
+    for (int i = 0; i < 2; i++)
+        if (p[i] != 0 && p[i] != '\r' && p[i] != '\n')
+            return false;
+    return true;
 }
 
 static void check_again(const uint8_t *came, const char *text, const struct field *fields, unsigned n, size_t head_end)
