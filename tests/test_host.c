@@ -224,8 +224,11 @@ static void a_full_disk_is_told_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(callbacks_come_once_and_later),     cmocka_unit_test(descriptors_are_watched),
-        cmocka_unit_test(unfinished_work_ends_before_close), cmocka_unit_test(files),
+        cmocka_unit_test(callbacks_come_once_and_later),
+        cmocka_unit_test(descriptors_are_watched),
+        cmocka_unit_test(unfinished_work_ends_before_close),
+        cmocka_unit_test(settling_waits_for_what_was_submitted),
+        cmocka_unit_test(files),
         cmocka_unit_test(a_full_disk_is_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
