@@ -6,8 +6,8 @@
  * lengths counts. But it cuts its fields out of the bytes as they came, with zeros in place of the colon and of the
  * line's end. So a field must also stand where it does if it is a line of its own: name, colon, blanks, value, CR LF,
  * the next name, and behind the last one the empty line and the head's end: otherwise NULs could stand for line ends,
- * and hide the rest of a line. (NULs in place of CRs, before an LF, leave no trace and hide nothing.) A libmicrohttpd that kept
- * fields elsewhere would have every request refused, never a doubtful one let in. */
+ * and hide the rest of a line. (NULs in place of CRs, before an LF, leave no trace and hide nothing.) A libmicrohttpd
+ * that kept fields elsewhere would have every request refused, never a doubtful one let in. */
 #ifndef KITH_NODE_HTTP_HEAD_H
 #define KITH_NODE_HTTP_HEAD_H
 
