@@ -180,7 +180,7 @@ static void show_end(const struct cli *cli, const struct args *args, const struc
     size_t n = t->tokens.n / 4;
     double seconds = (double)t->decode_us / 1e6;
     if (cli->json) {
-        out_json_take(transcript_json(t));
+        out_json_take(transcript_object(t));
         return;
     }
     printf("\n");

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TASK_WAIT_S = 10 };
+enum { TASK_WAIT_S = 10, NOBODY_MS = 5000 };
 
 static int failed(const struct cli *cli, const json_t *task)
 {
@@ -21,10 +21,24 @@ static int failed(const struct cli *cli, const json_t *task)
                     json_text(error, "message") ? json_text(error, "message") : "the daemon could not do it");
 }
 
+/* Nobody may have what is fetched. That is no failure: whoever has it may come; but whoever waits should know. */
+static void say_nobody(const struct cli *cli, const json_t *task, uint64_t since_ms, bool *has_said)
+{
+    const char *kind = out_text(task, "kind");
+    bool fetches = strcmp(kind, "pull") == 0 || strcmp(kind, "fetch") == 0;
+    if (*has_said || !fetches || out_count(task, "done") > 0 || out_now_ms() - since_ms < NOBODY_MS)
+        return;
+    *has_said = true;
+    if (!cli->json)
+        fprintf(stderr, "no node that this one is connected to has it: waiting for one that does\n");
+}
+
 static int wait_for(const struct cli *cli, const char *id, const char *what, json_t **result)
 {
     struct out_progress progress;
     char path[128];
+    const uint64_t since_ms = out_now_ms();
+    bool has_said = false;
     int rc = CLI_DONE;
     snprintf(path, sizeof path, "/kith/v1/tasks/%.64s?wait=%d", id, TASK_WAIT_S);
     out_progress_start(&progress, cli, what);
@@ -37,6 +51,8 @@ static int wait_for(const struct cli *cli, const char *id, const char *what, jso
             out_progress_set(&progress, (uint64_t)done, (uint64_t)total);
         if (strcmp(state, "running") != 0)
             out_progress_end(&progress);
+        else
+            say_nobody(cli, task, since_ms, &has_said);
         if (strcmp(state, "failed") == 0)
             rc = failed(cli, task);
         else if (strcmp(state, "done") == 0) {

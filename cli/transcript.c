@@ -87,7 +87,7 @@ static json_t *request_members(const struct transcript *t)
                      t->schema.n ? json_parse(bytes_of_buf(&t->schema), NULL) : NULL);
 }
 
-json_t *transcript_json(const struct transcript *t)
+json_t *transcript_object(const struct transcript *t)
 {
     return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:{s:o, s:o}}", "model", hex_json(&t->model),
                      "arith", (json_int_t)t->request.arith, "request", request_members(t), "prompt_tokens",

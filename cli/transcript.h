@@ -17,7 +17,7 @@ struct transcript {
 
 void transcript_clear(struct transcript *t);
 /* The caller's. Bytes of the text that are no UTF-8 become U+FFFD. */
-json_t *transcript_json(const struct transcript *t);
+json_t *transcript_object(const struct transcript *t);
 /* *t zeroed before. ERR_FORMAT and the like with the member's name and what is wrong with it. */
 enum err transcript_read(const json_t *object, struct transcript *t, struct note *note) MUST_USE;
 

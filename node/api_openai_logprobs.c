@@ -80,7 +80,7 @@ static void put_completion(struct buf *b, struct lists *l, unsigned each)
 void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
                          struct openai_place *place)
 {
-    struct bytes rest = bytes_of(blob.p + place->at, blob.n - place->at);
+    struct bytes rest = blob.n ? bytes_of(blob.p + place->at, blob.n - place->at) : blob;
     struct lists l = {0};
     struct buf content = {0};
     uint32_t first = place->tokens;

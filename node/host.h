@@ -123,7 +123,7 @@ enum err host_uv_on_signal(struct host *h, host_fn fn, void *arg, struct note *n
  * host_uv_close, which runs the loop until the last close callback. */
 struct uv_loop_s *host_uv_loop(struct host *h);
 void host_uv_close(struct host *h);
-/* Runs the loop until nothing that was submitted is on a thread any more. */
+/* Runs the loop until what was submitted before is done, and what that submitted, and so on a few times. */
 void host_uv_settle(struct host *h);
 
 #endif

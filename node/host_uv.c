@@ -36,6 +36,7 @@ struct post {
 struct work {
     uv_work_t request;
     struct host_uv *owner;
+    unsigned round;
     host_fn work, done;
     void *arg;
 };
@@ -47,7 +48,7 @@ struct host_uv {
     uv_idle_t idle; /* runs while something is posted */
     uv_signal_t term, interrupt;
     bool signals, closing;
-    unsigned works; /* submitted and not done */
+    unsigned works[2], round; /* submitted in this round of settling and in the one before, and not done */
     struct timer_heap timers;
     struct post *posts, **posts_end;
     struct poll *polls;
@@ -173,7 +174,7 @@ static void work_done(uv_work_t *request, int status)
 {
     struct work *w = request->data;
     (void)status;
-    w->owner->works--;
+    w->owner->works[w->round]--;
     w->done(w->arg);
     free(w);
 }
@@ -186,7 +187,8 @@ static void uv_submit(struct host *h, host_fn work, host_fn done, void *arg)
     w->arg = arg;
     w->request.data = w;
     w->owner = of(h);
-    w->owner->works++;
+    w->round = of(h)->round;
+    of(h)->works[w->round]++;
     CHECK(uv_queue_work(&of(h)->loop, &w->request, work_run, work_done) == 0);
 }
 
@@ -486,10 +488,18 @@ struct uv_loop_s *host_uv_loop(struct host *h)
     return &of(h)->loop;
 }
 
+/* What is done may submit more, as an import behind a check. A few rounds see the end of that, and each has an end,
+ * whatever is submitted beside it all the time. */
+#define SETTLE_ROUNDS 8
 void host_uv_settle(struct host *h)
 {
-    while (of(h)->works)
-        uv_run(&of(h)->loop, UV_RUN_ONCE);
+    struct host_uv *u = of(h);
+    for (unsigned i = 0; i < SETTLE_ROUNDS; i++) {
+        const unsigned old = u->round;
+        u->round ^= 1;
+        while (u->works[old])
+            uv_run(&u->loop, UV_RUN_ONCE);
+    }
 }
 
 void host_uv_close(struct host *h)

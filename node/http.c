@@ -262,11 +262,13 @@ static bool is_hopeless(const struct http_request *r)
 }
 
 /* An answer before the body is read has libmicrohttpd close the connection behind it. */
-static enum MHD_Result on_head(struct http_request *r, const char *version)
+static enum MHD_Result on_head(struct http_request *r, const char *version, const char *start)
 {
     struct http_head head = {0};
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, on_field, &head);
-    http_head_end(&head);
+    http_head_end(&head, info ? start + info->header_size : NULL);
     if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
         head.fault = "Transfer-Encoding needs HTTP/1.1";
     if (!head.fault && !is_hopeless(r))
@@ -289,7 +291,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
         struct link *l = link_of(c);
         l->is_fresh = false;
         *slot = r = request_new(l, c, method, path);
-        return on_head(r, version);
+        return on_head(r, version, method); /* with which the head begins */
     }
     if (*data_n) {
         r->received += *data_n;

@@ -75,8 +75,8 @@ void http_head_add(struct http_head *h, const char *name, size_t name_n, const c
     h->next = value + value_n + 2;
 }
 
-void http_head_end(struct http_head *h)
+void http_head_end(struct http_head *h, const char *end)
 {
-    if (!h->fault && h->next && (h->next[0] || h->next[1]))
+    if (!h->fault && h->next && (h->next + 2 != end || h->next[0] || h->next[1]))
         h->fault = "the head must end with an empty line of CR LF";
 }

@@ -5,8 +5,9 @@
  * added to the other's name, what stands behind a NUL is forgotten, an empty name ends the head, the first of two
  * lengths counts. But it cuts its fields out of the bytes as they came, with zeros in place of the colon and of the
  * line's end. So a field must also stand where it does if it is a line of its own: name, colon, blanks, value, CR LF,
- * the next name. A libmicrohttpd that kept fields elsewhere would have every request refused, never a doubtful one let
- * in. */
+ * the next name, and behind the last one the empty line and the head's end: otherwise NULs could stand for line ends,
+ * and hide the rest of a line. (NULs in place of CRs, before an LF, leave no trace and hide nothing.) A libmicrohttpd
+ * that kept fields elsewhere would have every request refused, never a doubtful one let in. */
 #ifndef KITH_NODE_HTTP_HEAD_H
 #define KITH_NODE_HTTP_HEAD_H
 
@@ -21,7 +22,7 @@ struct http_head {
 
 /* The next field. name[name_n] was the colon; value[value_n] and the byte behind it can be read. */
 void http_head_add(struct http_head *h, const char *name, size_t name_n, const char *value, size_t value_n);
-/* Behind the last one: the bytes of the empty line can be read. */
-void http_head_end(struct http_head *h);
+/* Behind the last one; `end` is behind the empty line, as the server counted the head's bytes. */
+void http_head_end(struct http_head *h, const char *end);
 
 #endif

@@ -231,8 +231,11 @@ static enum err on_addrs(void *arg, const struct pubkey *from, struct bytes body
     struct peers *p = arg;
     struct cursor c = cursor_of(body);
     struct link *l = peers_link_up(p, from);
+    struct endpoint teller;
     if (!l || !l->addrs_asked)
         return ERR_PROTOCOL;
+    if (endpoint_parse(l->endpoint, &teller, NULL) != ERR_OK)
+        return ERR_OK;
     l->addrs_asked = false;
     for (unsigned n = 0; cursor_ok(&c) && c.n > 0; n++) {
         struct addr a;
@@ -240,7 +243,7 @@ static enum err on_addrs(void *arg, const struct pubkey *from, struct bytes body
         if (!cursor_ok(&c) || n == ADDRS_MAX)
             return ERR_FORMAT;
         if (!pubkey_equal(&a.key, &p->self))
-            book_add(p->book, from, &a);
+            book_add(p->book, &teller, &a);
     }
     p->book_changed = true;
     return ERR_OK;
@@ -251,18 +254,19 @@ static void on_change(void *arg, const struct pubkey *key, bool up)
 {
     struct peers *p = arg;
     struct link *l = peers_link_up(p, key);
-    struct endpoint listens, from;
+    struct endpoint listens, from, teller;
     char text[ENDPOINT_TEXT_ROOM];
     if (!up || !l || l->dialled || endpoint_parse(peer_hello(l->peer)->listen.s, &listens, NULL) != ERR_OK ||
         endpoint_parse(l->endpoint, &from, NULL) != ERR_OK)
         return;
+    teller = from;
     if (listens.host[0])
         memcpy(from.host, listens.host, sizeof from.host);
     from.port = listens.port;
     struct addr a = {.key = *key};
     endpoint_print(&from, text);
     if (text255_set(&a.endpoint, text))
-        book_add(p->book, key, &a);
+        book_add(p->book, &teller, &a);
     p->book_changed = true;
 }
 

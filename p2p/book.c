@@ -10,7 +10,7 @@
 #define TRIED_BUCKETS  32
 #define NEW_BUCKETS    (BOOK_MAX / BUCKET_ROOM - TRIED_BUCKETS)
 #define BUCKETS        (TRIED_BUCKETS + NEW_BUCKETS)
-#define SOURCE_BUCKETS 8 /* that one teller reaches */
+#define SOURCE_BUCKETS 8 /* that one network of tellers reaches */
 #define FAILURES_MAX   5
 
 struct entry {
@@ -66,12 +66,12 @@ static struct bucket *tried_bucket(struct book *b, const struct endpoint *e)
     return &b->bucket[keyed(b, group.p, group.n) % TRIED_BUCKETS];
 }
 
-static struct bucket *new_bucket(struct book *b, const struct pubkey *source, const struct endpoint *e)
+static struct bucket *new_bucket(struct book *b, const struct endpoint *teller, const struct endpoint *e)
 {
-    struct bytes group = endpoint_group(e);
-    uint8_t mix[sizeof source->b + 8] = {0};
-    memcpy(mix, source->b, sizeof source->b);
-    mix[sizeof source->b] = (uint8_t)(keyed(b, group.p, group.n) % SOURCE_BUCKETS);
+    struct bytes group = endpoint_group(e), source = endpoint_group(teller);
+    uint8_t mix[9] = {0};
+    store_le64(mix, keyed(b, source.p, source.n));
+    mix[8] = (uint8_t)(keyed(b, group.p, group.n) % SOURCE_BUCKETS);
     return &b->bucket[TRIED_BUCKETS + keyed(b, mix, sizeof mix) % NEW_BUCKETS];
 }
 
@@ -122,7 +122,7 @@ static bool parse(const struct addr *a, struct endpoint *out)
     return endpoint_parse(a->endpoint.s, out, NULL) == ERR_OK && out->port != 0 && out->host[0] != 0;
 }
 
-void book_add(struct book *b, const struct pubkey *source, const struct addr *a)
+void book_add(struct book *b, const struct endpoint *teller, const struct addr *a)
 {
     struct endpoint endpoint;
     unsigned bucket, at;
@@ -130,7 +130,7 @@ void book_add(struct book *b, const struct pubkey *source, const struct addr *a)
         return;
     struct entry *e = mem_new(sizeof *e);
     e->addr = *a;
-    put_in(b, new_bucket(b, source, &endpoint), e);
+    put_in(b, new_bucket(b, teller, &endpoint), e);
 }
 
 void book_good(struct book *b, const struct addr *a, uint64_t wall_ms)
@@ -216,14 +216,15 @@ bool book_get(struct book *b, struct bytes in)
     while (cursor_ok(&c) && c.n > 0) {
         uint64_t good_ms;
         struct addr a;
+        struct endpoint itself;
         codec_get_u64(&c, &good_ms);
         addr_get(&c, &a);
         if (!cursor_ok(&c))
             break;
         if (good_ms)
             book_good(b, &a, good_ms);
-        else
-            book_add(b, &a.key, &a);
+        else if (parse(&a, &itself)) /* who told is forgotten */
+            book_add(b, &itself, &a);
     }
     return cursor_end(&c);
 }

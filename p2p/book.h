@@ -1,9 +1,9 @@
 /* The address book: who can be dialled where, bounded, and hard to fill with one liar's addresses.
  *
- * Addresses that others told lie in the `new` half, in buckets chosen by a keyed hash of (who told,
- * network group of the host): one teller reaches only a few buckets. One that was connected to moves
- * to the `tried` half, bucket by network group, and is not pushed out by any new one. A full bucket gives up
- * the entry that failed most, the oldest of these.
+ * Addresses that others told lie in the `new` half, in buckets chosen by a keyed hash of (network of who told, network
+ * of the host; endpoint_group): keys cost nothing, so a network reaches only a few buckets, with however many keys. One
+ * that was connected to moves to the `tried` half, bucket by network group, and is not pushed out by any new one. A
+ * full bucket gives up the entry that failed most, the oldest of these.
  */
 #ifndef KITH_P2P_BOOK_H
 #define KITH_P2P_BOOK_H
@@ -18,8 +18,8 @@ struct book *book_new(const uint8_t key[32]);
 void book_free(struct book *b);
 unsigned book_count(const struct book *b);
 
-/* Told by `source`; what has no host or port, or is known, is ignored. */
-void book_add(struct book *b, const struct pubkey *source, const struct addr *a);
+/* Told by somebody at `teller`; what has no host or port, or is known, is ignored. */
+void book_add(struct book *b, const struct endpoint *teller, const struct addr *a);
 /* A connection to it stood. */
 void book_good(struct book *b, const struct addr *a, uint64_t wall_ms);
 /* It could not be reached; forgotten after some failures if it is only hearsay. */

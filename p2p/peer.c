@@ -170,7 +170,7 @@ size_t peer_queued(const struct peer *p)
 
 struct bytes peer_output(const struct peer *p)
 {
-    return bytes_of(p->out.p + p->out_used, peer_queued(p));
+    return p->out.n ? bytes_of(p->out.p + p->out_used, peer_queued(p)) : (struct bytes){0};
 }
 
 void peer_output_drop(struct peer *p, size_t n)

@@ -12,8 +12,9 @@
 #include <string.h>
 #include <uv.h>
 
-#define BACKLOG   128
-#define READ_ROOM 65536
+#define BACKLOG      128
+#define READ_ROOM    65536
+#define ACCEPTS_TURN 16 /* connections taken in one turn of the loop: libuv would take all that wait, and come */
 
 /* -- the interface -- */
 
@@ -66,7 +67,10 @@ void conn_close(struct conn *c, struct bytes last)
 struct tcp {
     struct transport base;
     uv_loop_t *loop;
-    uv_tcp_t *listener; /* heap: it closes while another may be opened */
+    uv_tcp_t *listener;  /* heap: it closes while another may be opened */
+    uv_timer_t *accepts; /* the next turn; as the listener */
+    unsigned accepted;   /* in this turn */
+    bool accept_waits;   /* libuv holds one, and looks for no other until it is taken */
     transport_accept_fn accept;
     void *accept_arg;
     struct tcp_conn *first;
@@ -308,12 +312,10 @@ static void print_peer(const uv_tcp_t *handle, char text[ENDPOINT_TEXT_ROOM])
     endpoint_print(&e, text);
 }
 
-static void came_in(uv_stream_t *listener, int status)
+static void take(struct tcp *t)
 {
-    struct tcp *t = listener->data;
+    uv_stream_t *listener = (uv_stream_t *)t->listener;
     char from[ENDPOINT_TEXT_ROOM];
-    if (status < 0)
-        return; /* out of descriptors, or it went away again */
     struct tcp_conn *c = conn_create(t);
     if (uv_accept(listener, (uv_stream_t *)&c->handle) != 0) {
         conn_shut(c);
@@ -324,6 +326,33 @@ static void came_in(uv_stream_t *listener, int status)
     t->accept(t->accept_arg, &c->base, from);
 }
 
+static void next_turn(uv_timer_t *timer)
+{
+    struct tcp *t = timer->data;
+    t->accepted = 0;
+    if (!t->accept_waits)
+        return;
+    t->accept_waits = false;
+    uv_timer_start(timer, next_turn, 0, 0);
+    t->accepted = 1;
+    take(t);
+}
+
+/* After so many the next one is left with libuv, which then comes back to its loop, to timers and to other connections.
+ */
+static void came_in(uv_stream_t *listener, int status)
+{
+    struct tcp *t = listener->data;
+    if (status < 0)
+        return; /* out of descriptors, or it went away again */
+    if (t->accepted++ == 0)
+        uv_timer_start(t->accepts, next_turn, 0, 0);
+    t->accept_waits = t->accepted > ACCEPTS_TURN;
+    if (!t->accept_waits)
+        take(t);
+}
+
+/* Of the listener and of its timer. */
 static void listener_closed(uv_handle_t *handle)
 {
     struct tcp *t = handle->data;
@@ -334,9 +363,14 @@ static void listener_closed(uv_handle_t *handle)
 static void tcp_unlisten(struct transport *base)
 {
     struct tcp *t = (struct tcp *)base;
-    if (t->listener)
+    if (t->listener) {
         uv_close((uv_handle_t *)t->listener, listener_closed);
+        uv_close((uv_handle_t *)t->accepts, listener_closed);
+    }
     t->listener = NULL;
+    t->accepts = NULL;
+    t->accepted = 0;
+    t->accept_waits = false;
 }
 
 static int resolve_here(uv_loop_t *loop, const struct endpoint *at, struct sockaddr_storage *out)
@@ -370,7 +404,10 @@ static enum err tcp_listen(struct transport *base, const struct endpoint *at, tr
     uv_tcp_t *l = mem_new(sizeof *l);
     CHECK(uv_tcp_init(t->loop, l) == 0);
     l->data = t;
-    t->alive++;
+    t->accepts = mem_new(sizeof *t->accepts);
+    CHECK(uv_timer_init(t->loop, t->accepts) == 0);
+    t->accepts->data = t;
+    t->alive += 2;
     t->listener = l;
     t->accept = fn;
     t->accept_arg = arg;

@@ -88,13 +88,15 @@ given() { [ "$(mote seller)" -ge $((had + 7000000000)) ]; }
 until_done "the bounty's money" 20 given || fail "the bounty was not paid"
 [ "$(k buyer bounty show "$bounty" --json | json state)" = paid ] || fail "the bounty is not marked as paid"
 
-# -- no key at all --
+# -- no key at all, and a model that nobody has --
+timeout 9 "$KITH" --home "$NET/buyer" model pull "$(printf '%064d' 7)" >"$NET/nobody" 2>&1 &
 add none 1000
 until_done "the buyer hears of it" 30 is_known none || fail "the data set does not reach the buyer"
 locked=$(mote buyer)
 k buyer data buy none --yes >"$NET/said" 2>&1 && fail "no key came, and yet it was bought"
 said 'came back'
 [ "$(mote buyer)" -gt $((locked - 1000000000)) ] || fail "the price did not come back"
+grep -q 'waiting for one that does' "$NET/nobody" || fail "it is not said that nobody has a model: $(cat "$NET/nobody")"
 until_done "the seller is paid" 60 paid || fail "the seller was not paid for both sales"
 k v1 chain info --json | python3 -c '
 import json, sys

@@ -18,11 +18,11 @@ static struct addr addr_of(uint32_t i, const char *host)
 
 static const uint8_t key[32] = {5};
 
-static void one_teller_reaches_few_buckets(void **state)
+/* However many keys and hosts of its network it tells from. */
+static void one_network_reaches_few_buckets(void **state)
 {
     (void)state;
     struct book *b = book_new(key);
-    struct pubkey liar = {{9}};
     struct addr mine[20];
     for (uint32_t i = 0; i < 20; i++) {
         mine[i] = addr_of(i, "10.1.2.3");
@@ -32,6 +32,8 @@ static void one_teller_reaches_few_buckets(void **state)
         char host[32];
         snprintf(host, sizeof host, "%u.%u.1.1", i % 250, i / 250 % 250);
         struct addr a = addr_of(i, host);
+        struct endpoint liar = {.port = (uint16_t)i};
+        snprintf(liar.host, sizeof liar.host, "66.7.%u.%u", i % 256, i / 256 % 256);
         book_add(b, &liar, &a);
     }
     assert_true(book_count(b) <= 20 + 8 * 32);
@@ -46,7 +48,8 @@ static void it_stays_bounded_and_forgets_the_dead(void **state)
     (void)state;
     struct book *b = book_new(key);
     for (uint32_t i = 0; i < 20000; i++) {
-        struct pubkey teller = {{(uint8_t)i, (uint8_t)(i >> 8), 3}};
+        struct endpoint teller = {.port = 1};
+        snprintf(teller.host, sizeof teller.host, "%u.%u.3.3", i % 256, i / 256);
         char host[32];
         snprintf(host, sizeof host, "%u.%u.9.9", i % 250, i / 250);
         struct addr a = addr_of(i, host);
@@ -69,7 +72,7 @@ static void its_file_brings_it_back(void **state)
 {
     (void)state;
     struct book *b = book_new(key), *again = book_new(key);
-    struct pubkey teller = {{1}};
+    struct endpoint teller = {"1.2.3.4", 5};
     struct buf out = {0};
     struct addr a = addr_of(1, "[::1]"), bad = addr_of(2, "x y"), found;
     struct addr good = addr_of(3, "example.org");
@@ -111,7 +114,7 @@ static void seen_once_within_its_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_teller_reaches_few_buckets),
+        cmocka_unit_test(one_network_reaches_few_buckets),
         cmocka_unit_test(it_stays_bounded_and_forgets_the_dead),
         cmocka_unit_test(its_file_brings_it_back),
         cmocka_unit_test(seen_once_within_its_time),

@@ -115,6 +115,47 @@ static void unfinished_work_ends_before_close(void **state)
     assert_int_equal(s.n, 6);
 }
 
+/* A chain of works, as an import behind a check, beside one that never ends. */
+struct chain {
+    struct host *host;
+    unsigned left, done;
+};
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void chain_done(void *arg)
+{
+    struct chain *c = arg;
+    c->done++;
+    if (c->left && c->left-- > 0)
+        host_submit(c->host, nothing, chain_done, c);
+}
+
+static void endless_done(void *arg)
+{
+    struct chain *c = arg;
+    c->done++;
+    if (c->left)
+        host_submit(c->host, nothing, endless_done, c);
+}
+
+static void settling_waits_for_what_was_submitted(void **state)
+{
+    (void)state;
+    struct host *h = host_uv_open(NULL);
+    struct chain c = {h, 3, 0}, endless = {h, 1, 0};
+    host_submit(h, nothing, endless_done, &endless);
+    host_submit(h, nothing, chain_done, &c);
+    host_uv_settle(h);
+    assert_int_equal(c.done, 4);
+    assert_true(endless.done > 0);
+    endless.left = 0;
+    host_uv_close(h);
+}
+
 static void count_name(void *arg, const char *name)
 {
     struct seen *s = arg;
@@ -183,8 +224,11 @@ static void a_full_disk_is_told_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(callbacks_come_once_and_later),     cmocka_unit_test(descriptors_are_watched),
-        cmocka_unit_test(unfinished_work_ends_before_close), cmocka_unit_test(files),
+        cmocka_unit_test(callbacks_come_once_and_later),
+        cmocka_unit_test(descriptors_are_watched),
+        cmocka_unit_test(unfinished_work_ends_before_close),
+        cmocka_unit_test(settling_waits_for_what_was_submitted),
+        cmocka_unit_test(files),
         cmocka_unit_test(a_full_disk_is_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,17 @@ static void a_head_with_a_nul_is_refused(void **state)
     assert_int_equal(ask(m, bytes_of((const uint8_t *)before, sizeof before - 1)), 400);
     assert_int_equal(ask(m, bytes_of((const uint8_t *)first, sizeof first - 1)), 400);
     assert_int_equal(ask(m, bytes_of((const uint8_t *)within, sizeof within - 1)), 400);
+    /* As many as look like two line ends. */
+    for (unsigned n = 1; n < 12; n++) {
+        static const char name[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3", rest[] = "9\r\n\r\nabc",
+                          zeros[12] = {0};
+        struct buf b = {0};
+        buf_add(&b, name, sizeof name - 1);
+        buf_add(&b, zeros, n);
+        buf_add(&b, rest, sizeof rest - 1);
+        assert_int_equal(ask(m, bytes_of_buf(&b)), 400);
+        buf_clear(&b);
+    }
     assert_int_equal(m->served, 0);
 }
 

@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "tests/net.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,12 +161,22 @@ static void one_that_breaks_the_protocol_is_cut_off(void **state)
     net_close(&net);
 }
 
-static int raw_connection(const char *address)
+/* To where there may be nobody any more. */
+static int try_connection(const char *address)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1))};
     inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int raw_connection(const char *address)
+{
+    int fd = try_connection(address);
+    assert_true(fd >= 0);
     return fd;
 }
 
@@ -246,6 +258,8 @@ struct flooded {
     unsigned handled, handled_at_vote;
     uint64_t last_ms, gap_ms;
     bool has_vote;
+    const char *address;
+    atomic_bool is_over;
 };
 
 static enum err on_slow(void *arg, const struct pubkey *from, struct bytes body)
@@ -306,6 +320,58 @@ static void a_flood_keeps_nobody_waiting(void **state)
     net_close(&net);
 }
 
+static void *dial_and_hang_up(void *arg)
+{
+    struct flooded *f = arg;
+    while (!atomic_load(&f->is_over)) {
+        struct linger at_once = {1, 0}; /* no port is kept */
+        int fd = try_connection(f->address);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void take_slowly(void *arg, struct conn *c, const char *from)
+{
+    struct flooded *f = arg;
+    (void)from;
+    usleep(5000);
+    f->handled++;
+    conn_close(c, (struct bytes){0});
+}
+
+/* Connections that come faster than they are taken: libuv alone would take all that wait, in one turn. */
+static void ever_new_connections_keep_nobody_waiting(void **state)
+{
+    (void)state;
+    struct net net;
+    pthread_t thread[2];
+    char address[32];
+    uint16_t port;
+    struct endpoint at = {"127.0.0.1", 0};
+    net_open(&net);
+    struct flooded f = {.host = net.host, .address = address};
+    struct transport *t = transport_uv_open(host_uv_loop(net.host));
+    assert_int_equal(transport_listen(t, &at, take_slowly, &f, &port, NULL), ERR_OK);
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, dial_and_hang_up, &f), 0);
+    f.last_ms = host_now_ms(f.host);
+    on_tick(&f);
+    net_wait(&net, 1000);
+    on_tick(&f);
+    transport_unlisten(t); /* also ends the threads' waiting */
+    atomic_store(&f.is_over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    assert_true(f.handled > 20);
+    assert_true(f.gap_ms < 400); /* 16 of them take 80 ms, all that the system keeps 640 */
+    host_timer_cancel(f.host, &f.timer);
+    transport_free(t);
+    net_close(&net);
+}
+
 static void what_nobody_asked_for_costs_and_no_more(void **state)
 {
     (void)state;
@@ -339,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_went_is_dialled_again),
         cmocka_unit_test(addresses_spread),
         cmocka_unit_test(a_flood_keeps_nobody_waiting),
+        cmocka_unit_test(ever_new_connections_keep_nobody_waiting),
         cmocka_unit_test(what_nobody_asked_for_costs_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

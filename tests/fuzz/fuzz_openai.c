@@ -1,0 +1,62 @@
+/* Bodies of requests in OpenAI's form, as JSON that a client sends: chats, completions, inputs of embeddings. The first
+ * byte chooses one. What is accepted has as many prompts as it says, and a prompt for each. */
+#include "base/json.h"
+#include "base/limits.h"
+#include "node/api_openai.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define PROMPTS_LOOKED_AT 8
+
+static void try_chat(json_t *body)
+{
+    struct note note = {{0}};
+    struct openai_ask a;
+    openai_ask_init(&a);
+    if (openai_read_chat(body, &a, &note) != ERR_OK)
+        CHECK(note.text[0]);
+    else
+        CHECK(a.n >= 1 && a.n <= CHOICES_MAX);
+    openai_ask_clear(&a);
+}
+
+static void try_completion(json_t *body)
+{
+    struct note note = {{0}};
+    struct openai_ask a;
+    openai_ask_init(&a);
+    if (openai_read_completion(body, &a, &note) != ERR_OK)
+        CHECK(note.text[0]);
+    else
+        for (uint32_t i = 0; i < a.prompts_n && i < PROMPTS_LOOKED_AT; i++)
+            openai_set_prompt(body, &a, i);
+    openai_ask_clear(&a);
+}
+
+static void try_inputs(json_t *body)
+{
+    struct note note = {{0}};
+    struct buf ids = {0};
+    uint32_t n = 0;
+    if (openai_read_inputs(body, "input", EMBED_INPUTS_MAX, &n, &note) != ERR_OK)
+        CHECK(note.text[0]);
+    else
+        for (uint32_t i = 0; i < n && i < PROMPTS_LOOKED_AT; i++) {
+            struct openai_input in = openai_input_at(body, "input", i, &ids);
+            CHECK(in.text || in.ids.n % 4 == 0);
+        }
+    buf_clear(&ids);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static void (*const tries[])(json_t *) = {try_chat, try_completion, try_inputs};
+    struct note note;
+    if (size == 0)
+        return 0;
+    json_t *body = json_parse(bytes_of(data + 1, size - 1), &note);
+    if (json_is_object(body))
+        tries[data[0] % (sizeof tries / sizeof *tries)](body);
+    json_decref(body);
+    return 0;
+}
