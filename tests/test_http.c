@@ -175,7 +175,7 @@ static void who_hangs_up_is_told_of(void **state)
     assert_int_equal(ask_text(m, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
     assert_int_equal(m->gone, 1);
     client_connect(m);
-    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    client_send(m, bytes_of_text("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
     meet(m, 50);
     assert_non_null(m->kept);
     client_close(m);
@@ -190,7 +190,7 @@ static void a_put_calls_nobody_back(void **state)
 {
     struct meeting *m = *state;
     client_connect(m);
-    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    client_send(m, bytes_of_text("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
     meet(m, 50);
     client_close(m);
     http_stream_start(m->kept, 200, "text/plain");
@@ -214,7 +214,7 @@ static void a_long_answer_is_sent_to_its_end(void **state)
     body.n = 4u << 20;
     memset(body.p, 'a', body.n);
     client_connect(m);
-    client_send(m, bytes_of((const uint8_t *)"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n", 33));
+    client_send(m, bytes_of_text("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
     meet(m, 50);
     host_poll_cancel(m->host, m->fd);
     http_reply(m->kept, 200, "text/plain", bytes_of_buf(&body));
