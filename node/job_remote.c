@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_OFFER_TRIES   8     /* 18 s */
 #define STALL_MS         30000 /* no word from the provider for this long: try another */
 #define CHANNEL_JOBS     16    /* a new channel holds this many times the job's greatest cost */
 #define CHANNEL_MIN_MOTE 10000000u
@@ -424,10 +425,38 @@ static void fund(struct job *j, struct amount cost)
     job_changed(j);
 }
 
-static void no_offer(struct job *j)
+/* Offers of a network that was just joined come within seconds; whoever waits for an answer need not wait for minutes
+ * to hear that there is none. A job that began elsewhere, or whose providers are only busy, has the patience of
+ * job_retry. */
+static void no_offer(struct job *j, const struct offer_need *need)
 {
+    struct jobs *jobs = j->jobs;
+    struct amount least;
+    char line[200], want[AMOUNT_TEXT_ROOM], have[AMOUNT_TEXT_ROOM];
+    enum offers_lack lack = offers_lack(jobs->s.offers, need, host_wall_ms(jobs->s.host), &least);
+    bool waits = lack == OFFERS_BUSY || job_tokens_n(j) > 0 || j->tries < NO_OFFER_TRIES;
+    snprintf(line, sizeof line, "no provider offers this model now");
+    enum err e = ERR_BUSY;
+    if (lack == OFFERS_BUSY) {
+        snprintf(line, sizeof line, "no provider of this model is free now");
+    } else if (lack == OFFERS_DEAR) {
+        amount_print(least, want);
+        amount_print(j->r.cost_max, have);
+        snprintf(line, sizeof line,
+                 "the cheapest provider's answer may cost %s KITH, the budget is %s: allow more, or "
+                 "ask for fewer tokens",
+                 want, have);
+        e = ERR_FUNDS;
+    } else if (lack == OFFERS_SMALL) {
+        snprintf(line, sizeof line, "no provider has room for a prompt of %u tokens and an answer of %u",
+                 need->prompt_tokens, need->tokens_max);
+        e = ERR_LIMIT;
+    }
     j->failed_n = 0; /* those that failed may do better after the pause */
-    job_retry(j, ERR_BUSY, "no provider offers this model now at a price within the budget");
+    if (waits)
+        job_retry(j, e, line);
+    else
+        job_finish(j, e, line);
 }
 
 void job_remote_start(struct job *j)
@@ -443,7 +472,7 @@ void job_remote_start(struct job *j)
                               .exclude_n = j->failed_n};
     const struct offer *o = offers_pick(jobs->s.offers, &need, host_wall_ms(jobs->s.host));
     if (!o) {
-        no_offer(j);
+        no_offer(j, &need);
         return;
     }
     j->remote = mem_new(sizeof *j->remote);

@@ -146,13 +146,36 @@ static bool excluded(const struct offer_need *need, const struct pubkey *provide
     return false;
 }
 
-static bool fits(const struct offer *o, const struct offer_need *need, uint64_t wall_ms, struct amount *cost)
+/* What speaks against this one, from the worst; *cost is set from OFFERS_DEAR on. */
+static enum offers_lack lack_of(const struct offer *o, const struct offer_need *need, uint64_t wall_ms,
+                                struct amount *cost)
 {
     uint64_t tokens = (uint64_t)need->prompt_tokens + need->tokens_max;
-    return hash_equal(&o->model, &need->model) && o->arith == need->arith && alive(o, wall_ms) && o->slots_free > 0 &&
-           need->prompt_tokens < o->context && tokens <= (uint64_t)o->context && !excluded(need, &o->provider) &&
-           offer_cost(o->price_in, o->price_out, need->prompt_tokens, need->tokens_max, cost) &&
-           amount_compare(*cost, need->budget) <= 0;
+    if (!hash_equal(&o->model, &need->model) || o->arith != need->arith || !alive(o, wall_ms))
+        return OFFERS_NONE;
+    if (need->prompt_tokens >= o->context || tokens > (uint64_t)o->context ||
+        !offer_cost(o->price_in, o->price_out, need->prompt_tokens, need->tokens_max, cost))
+        return OFFERS_SMALL;
+    if (amount_compare(*cost, need->budget) > 0)
+        return OFFERS_DEAR;
+    return o->slots_free == 0 || excluded(need, &o->provider) ? OFFERS_BUSY : OFFERS_FIT;
+}
+
+enum offers_lack offers_lack(const struct offers *t, const struct offer_need *need, uint64_t wall_ms,
+                             struct amount *least)
+{
+    static const struct pubkey lowest;
+    enum offers_lack best = OFFERS_NONE;
+    *least = amount_of(UINT64_MAX);
+    for (size_t i = place(t, &need->model, &lowest); i < t->n && hash_equal(&t->v[i].model, &need->model); i++) {
+        struct amount cost;
+        enum offers_lack this = lack_of(&t->v[i], need, wall_ms, &cost);
+        if (this > best)
+            best = this;
+        if (this >= OFFERS_DEAR && amount_compare(cost, *least) < 0)
+            *least = cost;
+    }
+    return best;
 }
 
 static uint64_t estimated_ms(const struct offer *o, uint32_t tokens)
@@ -168,7 +191,7 @@ const struct offer *offers_pick(const struct offers *t, const struct offer_need 
     for (size_t i = place(t, &need->model, &lowest); i < t->n && hash_equal(&t->v[i].model, &need->model); i++) {
         const struct offer *o = &t->v[i];
         struct amount cost;
-        if (!fits(o, need, wall_ms, &cost))
+        if (lack_of(o, need, wall_ms, &cost) != OFFERS_FIT)
             continue;
         int by_cost = best ? amount_compare(cost, best_cost) : -1;
         if (by_cost < 0 || (by_cost == 0 && estimated_ms(o, need->tokens_max) < estimated_ms(best, need->tokens_max))) {

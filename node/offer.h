@@ -61,6 +61,18 @@ struct offer_need {
  * this job first, then the sooner estimated end, then the smaller key. Borrowed until the table changes. */
 const struct offer *offers_pick(const struct offers *t, const struct offer_need *need, uint64_t wall_ms);
 
+/* What the best of them lack, from nothing at all to nothing. *least: the lowest cost among those that are dear or
+ * better. */
+enum offers_lack {
+    OFFERS_NONE,  /* nobody offers the model */
+    OFFERS_SMALL, /* nobody has room for so many tokens */
+    OFFERS_DEAR,  /* over the budget */
+    OFFERS_BUSY,  /* no free slot, or excluded */
+    OFFERS_FIT,
+};
+enum offers_lack offers_lack(const struct offers *t, const struct offer_need *need, uint64_t wall_ms,
+                             struct amount *least);
+
 typedef void (*offer_fn)(void *arg, const struct offer *o);
 /* Unexpired ones, in order of (model, provider). */
 void offers_each(const struct offers *t, uint64_t wall_ms, offer_fn fn, void *arg);

@@ -95,12 +95,46 @@ static void newest_is_kept_and_cheapest_that_fits_is_picked(void **state)
     offers_free(t);
 }
 
+/* Why there is none: the nearest to a fit counts. */
+static void what_they_lack_is_told(void **state)
+{
+    (void)state;
+    struct seckey secret;
+    struct amount least;
+    struct offers *t = offers_new();
+    struct offer dear = make(1, 9000000, &secret), cheap = make(2, 4000000, &secret);
+    struct offer_need need = {.model = model, .prompt_tokens = 10, .tokens_max = 100, .budget = amount_of(1000000)};
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_NONE);
+    assert_true(offers_add(t, &dear, NOW) && offers_add(t, &cheap, NOW));
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_FIT);
+    uint64_t cost = least.mote;
+    need.budget = amount_of(cost - 1);
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_DEAR);
+    assert_int_equal(least.mote, cost);
+    need.budget = amount_of(cost);
+    need.exclude = &cheap.provider;
+    need.exclude_n = 1;
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_BUSY);
+    need.exclude_n = 0;
+    cheap.slots_free = 0;
+    cheap.issued_ms++;
+    assert_true(offers_add(t, &cheap, NOW));
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_BUSY);
+    need.tokens_max = 1015;
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_SMALL);
+    assert_int_equal(offers_lack(t, &need, NOW + 60000 + OFFER_SKEW_MS, &least), OFFERS_NONE);
+    need.arith++;
+    assert_int_equal(offers_lack(t, &need, NOW, &least), OFFERS_NONE);
+    offers_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_good_ones_decode),
         cmocka_unit_test(costs_round_up),
         cmocka_unit_test(newest_is_kept_and_cheapest_that_fits_is_picked),
+        cmocka_unit_test(what_they_lack_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
