@@ -12,7 +12,7 @@
 #include <string.h>
 #include <uv.h>
 
-#define BACKLOG      128
+#define BACKLOG      1024 /* where it is full, who comes waits a second until its system asks again */
 #define READ_ROOM    65536
 #define ACCEPTS_TURN 16 /* connections taken in one turn of the loop: libuv would take all that wait, and come */
 

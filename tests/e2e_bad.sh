@@ -182,7 +182,7 @@ for path in chat/completions completions; do
     check "a prompt over the context, $path" answers 400 context_length_exceeded "[0-9]{4} context shorten" $other /v1/$path "$body"
 done
 check "half a body" answers 400 bad_request "json" $other /v1/chat/completions '{"model":"default","mess'
-check "no such model" answers 404 not_found "nonesuch" $other /v1/chat/completions \
+check "no such model" answers 404 model_not_found "nonesuch" $other /v1/chat/completions \
     '{"model":"nonesuch","messages":[{"role":"user","content":"x"}]}'
 check "a bad address" answers 400 bad_request "kithdev1xyz" "$http" /kith/v1/accounts/kithdev1xyz
 check "no transaction" answers 400 bad_request "hex" "$http" /kith/v1/tx '{"tx":"zz"}'

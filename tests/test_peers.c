@@ -366,7 +366,7 @@ static void ever_new_connections_keep_nobody_waiting(void **state)
     for (int i = 0; i < 2; i++)
         pthread_join(thread[i], NULL);
     assert_true(f.handled > 20);
-    assert_true(f.gap_ms < 400); /* 16 of them take 80 ms, all that the system keeps 640 */
+    assert_true(f.gap_ms < 400); /* 16 of them take 80 ms, all that the system keeps seconds */
     host_timer_cancel(f.host, &f.timer);
     transport_free(t);
     net_close(&net);
