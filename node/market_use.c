@@ -8,8 +8,10 @@ enum err market_worker(const struct market_services *s, const struct hash *model
 {
     int fd;
     *out = workers_find(s->workers, model, WORKER_FULL);
-    if (*out)
+    if (*out) {
+        worker_wake(*out);
         return ERR_OK;
+    }
     enum err e = blobs_fd(s->blobs, model, &fd, note);
     return e == ERR_OK ? workers_get(s->workers, model, WORKER_FULL, fd, out, note) : e;
 }

@@ -501,12 +501,19 @@ static bool make_room(struct workers *ws, uint64_t need)
     }
 }
 
+void worker_wake(struct worker *w)
+{
+    if (w->deaths <= WORKER_DEATHS_MAX)
+        worker_start(w);
+}
+
 enum err workers_get(struct workers *ws, const struct hash *root, enum worker_mode mode, int fd_take,
                      struct worker **out, struct note *note)
 {
     struct worker *w = workers_find(ws, root, mode);
     if (w && w->state != WORKER_REFUSED) {
         close(fd_take);
+        worker_wake(w);
         *out = w;
         return ERR_OK;
     }

@@ -47,8 +47,11 @@ struct worker_info {
  * others work. */
 enum err workers_get(struct workers *w, const struct hash *root, enum worker_mode mode, int fd_take,
                      struct worker **out, struct note *note) MUST_USE;
-/* The one that runs already, or NULL. */
+/* The one that runs already, or NULL. It may have died while nobody asked it anything, and waits to be wanted: */
 struct worker *workers_find(struct workers *w, const struct hash *root, enum worker_mode mode);
+/* Starts such a one again, unless it dies every time; else a provider whose idle worker ended would never offer its
+ * model again, and so never be asked. */
+void worker_wake(struct worker *w);
 void workers_stop(struct workers *w, struct worker *one);
 /* The model's file was found damaged: stops who runs it, and forgets the packed weights that were made of it. */
 void workers_drop_model(struct workers *w, const struct hash *root);

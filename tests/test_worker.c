@@ -62,6 +62,53 @@ static void test_killed_in_the_middle(void **state)
     stage_close(&s);
 }
 
+/* Looks every few milliseconds whether the worker is ready, or not, and wants it; fails after ten seconds. */
+struct look {
+    struct stage *stage;
+    struct timer timer;
+    bool until_ready;
+    unsigned left;
+};
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+    struct worker_info info;
+    if (l->until_ready)
+        worker_wake(l->stage->worker);
+    worker_get_info(l->stage->worker, &info);
+    if (info.ready == l->until_ready || --l->left == 0)
+        host_uv_stop(l->stage->host);
+    else
+        host_timer_set(l->stage->host, &l->timer, 5, look, l);
+}
+
+static void wait_ready(struct stage *s, bool until_ready)
+{
+    struct look l = {.stage = s, .until_ready = until_ready, .left = 2000};
+    host_timer_set(s->host, &l.timer, 1, look, &l);
+    host_uv_run(s->host);
+    host_timer_cancel(s->host, &l.timer);
+    assert_true(l.left > 0);
+}
+
+/* A worker that dies with nothing to do stays down until it is wanted, not for ever. */
+static void test_killed_while_idle(void **state)
+{
+    (void)state;
+    TEST_NEEDS(model, "weights/stories260K-F32.gguf");
+    struct run run = {0};
+    struct stage s;
+    stage_open(&s, model, stage_program(), WORKER_FULL);
+    run_start(&s, &run, 0, 8);
+    stage_run(&s);
+    stage_kill();
+    wait_ready(&s, false);
+    wait_ready(&s, true);
+    run_clear(&run, 1);
+    stage_close(&s);
+}
+
 /* The same with jobs that share their beginning, two of them waiting for a third to read it when it dies. */
 static void test_killed_while_sharing(void **state)
 {
@@ -321,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_at_once),
         cmocka_unit_test(test_killed_in_the_middle),
+        cmocka_unit_test(test_killed_while_idle),
         cmocka_unit_test(test_killed_while_sharing),
         cmocka_unit_test(test_known_tokens),
         cmocka_unit_test(test_verify),

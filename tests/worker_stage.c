@@ -99,6 +99,13 @@ static pid_t find_child(void)
     return found;
 }
 
+void stage_kill(void)
+{
+    pid_t child = find_child();
+    assert_true(child > 0);
+    assert_int_equal(kill(child, SIGKILL), 0);
+}
+
 /* -- jobs -- */
 
 static void on_token(void *arg, const struct worker_token *t)
@@ -111,11 +118,8 @@ static void on_token(void *arg, const struct worker_token *t)
     buf_add(&r->tokens, id, sizeof id);
     buf_add(&r->text, t->text.p, t->text.n);
     r->digest = t->digest;
-    if (r->kill_at && t->index == r->kill_at) {
-        pid_t child = find_child();
-        assert_true(child > 0);
-        assert_int_equal(kill(child, SIGKILL), 0);
-    }
+    if (r->kill_at && t->index == r->kill_at)
+        stage_kill();
 }
 
 static void on_done(void *arg, enum err e, const struct worker_done *d, const struct note *note)

@@ -35,6 +35,8 @@ void stage_open(struct stage *s, const char *model, const char *worker_program, 
 void stage_close(struct stage *s);
 /* Until all questions are answered. */
 void stage_run(struct stage *s);
+/* Kills the worker's process. */
+void stage_kill(void);
 /* One of them is. */
 void stage_answered(struct stage *s);
 
