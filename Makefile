@@ -20,6 +20,7 @@
 #   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
 #   make hostile SECONDS=N   hostile peers against a live kithd, each attack for so long
 #   make hostile-models FROM=SEED   thousands of damaged model files against the command
+#   make storm SECONDS=120 SEED=1   many jobs over a network whose processes are killed (tests/storm)
 #   make bench        measuring programs (bench/*.c) into build/release/bench
 #   make deps         only installs what is missing
 #   make install      programs and the default model below DESTDIR and PREFIX; make clean removes build/
@@ -208,6 +209,11 @@ fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all $(B)/hostile
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+
+SEED ?= 1
+.PHONY: storm
+storm: all
+	@BUILD=$(B) tests/storm/run $(if $(filter command line,$(origin SECONDS)),$(SECONDS),120) $(SEED)
 
 # -- other machines: kernels against the reference, and whole models against this machine, in programs without libraries --
 PORTABLE_TARGETS := aarch64 wasm32

@@ -34,7 +34,7 @@ static void print_facts(const struct cli *cli, const json_t *facts)
 void chat_finish(const struct cli *cli, struct chat_answer *out, bool as_json)
 {
     if (as_json) {
-        json_t *text = json_stringn_nocheck((const char *)out->text.p, out->text.n);
+        json_t *text = json_stringn_nocheck(out->text.n ? (const char *)out->text.p : "", out->text.n);
         json_object_set_new(out->facts, "text", text);
         out_json_take(json_incref(out->facts));
     } else if (!cli->json) {
@@ -49,7 +49,7 @@ void chat_finish(const struct cli *cli, struct chat_answer *out, bool as_json)
 
 static bool add_message(json_t *messages, const char *role, const char *text, size_t n)
 {
-    json_t *content = json_stringn(text, n);
+    json_t *content = json_stringn(n ? text : "", n);
     return content && json_array_append_new(messages, json_pack("{s:s, s:o}", "role", role, "content", content)) == 0;
 }
 

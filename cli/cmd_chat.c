@@ -123,6 +123,18 @@ static int post_job(struct chat *c, const json_t *body, json_t **reply)
 
 enum step { STEP_MORE, STEP_DONE, STEP_FAILED };
 
+/* Why nothing comes: for people at once, for programs with the answer. */
+static void take_note(struct chat *c, const char *text, struct chat_answer *out)
+{
+    if (!c->cli->json) {
+        fprintf(stderr, "%skith: %s%s\n", out_style(c->cli, OUT_DIM), text, out_style(c->cli, OUT_PLAIN));
+        return;
+    }
+    if (!json_object_get(out->facts, "notes"))
+        json_object_set_new(out->facts, "notes", json_array());
+    json_array_append_new(json_object_get(out->facts, "notes"), json_string(text));
+}
+
 /* One event of the job's stream. *seen counts the tokens whose text was shown so far. */
 static enum step take_event(struct chat *c, const char *name, json_t *data, json_int_t *seen, struct chat_answer *out)
 {
@@ -133,8 +145,8 @@ static enum step take_event(struct chat *c, const char *name, json_t *data, json
             return STEP_MORE;
         chat_put(c->cli, out, json_string_value(text) ? json_string_value(text) : "", json_string_length(text));
         *seen = i + 1;
-    } else if (strcmp(name, "note") == 0 && !c->cli->json)
-        fprintf(stderr, "kith: %s\n", out_text(data, "text"));
+    } else if (strcmp(name, "note") == 0)
+        take_note(c, out_text(data, "text"), out);
     else if (strcmp(name, "done") == 0) {
         json_object_update(out->facts, data);
         return STEP_DONE;

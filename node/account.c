@@ -119,7 +119,8 @@ static void offer_first(struct account *a)
         if (w->tx.n == 0)
             build(a, w);
         enum err e = a->submit(a->arg, bytes_of_buf(&w->tx), &note);
-        if (e == ERR_OK || e == ERR_DUPLICATE || e == ERR_BUSY || e == ERR_LIMIT || e == ERR_FULL) {
+        /* ERR_NONCE: the pool still holds one of ours from before a restart; a block takes it. */
+        if (e == ERR_OK || e == ERR_DUPLICATE || e == ERR_BUSY || e == ERR_LIMIT || e == ERR_FULL || e == ERR_NONCE) {
             host_timer_set(a->host, &a->timer, OFFER_AGAIN_MS, on_timer, a);
             return;
         }

@@ -247,6 +247,11 @@ static void put_job(struct buf *b, struct node *n, const struct job_view *v)
     else
         codec_json_hash(b, &v->receipt);
     api_put_flag(b, &first, "verified", v->verified);
+    codec_json_key(b, &first, "note");
+    if (v->state < JOB_DONE && v->note)
+        codec_json_string(b, v->note, strlen(v->note));
+    else
+        buf_add_text(b, "null");
     put_settlement(b, &first, n, v);
     codec_json_key(b, &first, "error");
     if (v->state == JOB_FAILED) {
@@ -360,6 +365,7 @@ struct follow {
     struct hash id;
     uint32_t tokens; /* that the client has */
     size_t sent;     /* bytes of the text that the client has */
+    uint32_t notes;  /* of the job, when the client was told the latest */
     struct job_watch *watch;
     struct timer keepalive;
 };
@@ -393,17 +399,31 @@ static bool put_event(struct follow *f, const char *name, struct buf *data)
     return good;
 }
 
+/* The last text, held back until the job is over, may come with no token of its own: it counts as one more. */
 static bool send_text(struct follow *f, const struct job_view *v)
 {
     struct buf b = {0};
-    if (v->text_n <= f->sent || v->text_tokens <= f->tokens)
+    bool over = v->state >= JOB_DONE;
+    if (v->text_n <= f->sent || (!over && v->text_tokens <= f->tokens))
         return true;
-    buf_add_format(&b, "{\"i\":%u,\"text\":", v->text_tokens - 1);
+    f->tokens = over ? v->tokens + 1 : v->text_tokens;
+    buf_add_format(&b, "{\"i\":%u,\"text\":", f->tokens - 1);
     codec_json_string(&b, v->text + f->sent, v->text_n - f->sent);
     buf_add_text(&b, "}");
     f->sent = v->text_n;
-    f->tokens = v->text_tokens;
     return put_event(f, "token", &b);
+}
+
+static bool send_note(struct follow *f, const struct job_view *v)
+{
+    struct buf b = {0};
+    if (v->state >= JOB_DONE || f->notes == v->notes || !v->note)
+        return true;
+    f->notes = v->notes;
+    buf_add_text(&b, "{\"text\":");
+    codec_json_string(&b, v->note, strlen(v->note));
+    buf_add_text(&b, "}");
+    return put_event(f, "note", &b);
 }
 
 static bool send_end(struct follow *f, const struct job_view *v)
@@ -443,10 +463,7 @@ static void follow_step(void *arg, const struct job_view *v)
     bool over = v->state >= JOB_DONE;
     if (over)
         f->watch = NULL;
-    /* The last text may have come with tokens that carried none. */
-    if (over && v->text_n > f->sent && v->text_tokens <= f->tokens)
-        f->tokens = v->text_tokens ? v->text_tokens - 1 : 0;
-    bool good = send_text(f, v) && (!over || send_end(f, v));
+    bool good = send_note(f, v) && send_text(f, v) && (!over || send_end(f, v));
     host_timer_set(f->node->host, &f->keepalive, KEEPALIVE_MS, on_keepalive, f);
     if (good && !over)
         return;

@@ -26,6 +26,7 @@ struct audit {
     struct hash found; /* by our own replay */
     struct worker *worker;
     worker_ask ask;
+    bool was_shown; /* a transcript that fits: it was not withheld */
     struct timer late;
 };
 
@@ -150,8 +151,18 @@ static void on_late(void *arg)
 {
     struct audit *x = arg;
     static const struct hash none;
-    if (x->stage == DRAWN)
+    if (x->stage == DRAWN && !x->was_shown)
         report(x, AUDIT_WITHHELD, &none);
+}
+
+/* Our own trouble: the stream is closed, so that the provider shows it again. */
+static void again(struct audit *x)
+{
+    uint64_t stream = x->stream;
+    x->stage = DRAWN;
+    x->stream = 0;
+    if (stream)
+        streams_close(x->auditor->s.streams, stream, ERR_BUSY, "the auditor cannot replay it now");
 }
 
 /* -- replaying -- */
@@ -166,7 +177,7 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
         if (e == ERR_FORMAT || e == ERR_LIMIT || e == ERR_RANGE || e == ERR_MISMATCH)
             report(x, AUDIT_MISMATCH, &x->digest);
         else
-            x->stage = DRAWN; /* our own trouble: the provider shows it again */
+            again(x);
         return;
     }
     report(x, v->same ? AUDIT_MATCH : AUDIT_MISMATCH, &v->digest);
@@ -178,7 +189,7 @@ static void replay(struct audit *x)
     struct note note = {{0}};
     if (market_worker(&a->s, &x->model, &x->worker, &note) != ERR_OK) {
         log_event(LOG_ODD, "auditor", "no worker", "why=%s", note.text);
-        x->stage = DRAWN;
+        again(x);
         return;
     }
     x->stage = REPLAYING;
@@ -197,7 +208,7 @@ static void on_model(void *arg, enum err e, const struct hash *root, const struc
             replay(x);
         else {
             log_event(LOG_ODD, "auditor", "model not had", "why=%s", note->text);
-            x->stage = DRAWN;
+            again(x);
         }
     }
 }
@@ -247,6 +258,7 @@ static bool take_show(struct audit *x, struct cursor *sealed)
         keep(&x->request, show.request);
         keep(&x->tokens, show.tokens);
         x->digest = show.digest;
+        x->was_shown = true;
     }
     buf_clear(&plain);
     return good;

@@ -36,29 +36,71 @@ static enum err check_growth(const struct receipt *was, const struct receipt *is
     return grows ? ERR_OK : ERR_RANGE;
 }
 
+static void append(struct channel *c)
+{
+    if (c->n == c->room) {
+        c->room = c->room ? 2 * c->room : 8;
+        c->receipts = mem_resize(c->receipts, c->room, sizeof *c->receipts);
+    }
+    c->n++;
+}
+
 enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, uint32_t *index)
 {
+    if (c->pending.is_set)
+        return ERR_BUSY;
     if (!hash_equal(&r->receipt.channel, &c->head.id))
         return ERR_MISMATCH;
     if (!receipt_verify(&r->receipt, &c->head.provider, &r->sig))
         return ERR_AUTH;
     uint32_t i = channel_find_job(c, &r->receipt.job);
-    if (i != CHANNEL_NO_JOB) {
-        enum err e = check_growth(&c->receipts[i].receipt, &r->receipt);
-        if (e != ERR_OK)
-            return e;
-    } else {
-        if (c->n == RECEIPTS_MAX)
-            return ERR_LIMIT;
-        if (c->n == c->room) {
-            c->room = c->room ? 2 * c->room : 8;
-            c->receipts = mem_resize(c->receipts, c->room, sizeof *c->receipts);
-        }
-        i = c->n++;
-    }
-    c->receipts[i] = *r;
-    *index = i;
+    enum err e = i == CHANNEL_NO_JOB ? ERR_OK : check_growth(&c->receipts[i].receipt, &r->receipt);
+    if (e != ERR_OK)
+        return e;
+    if (i == CHANNEL_NO_JOB && c->n == RECEIPTS_MAX)
+        return ERR_LIMIT;
+    c->pending.is_set = true;
+    c->pending.is_new = i == CHANNEL_NO_JOB;
+    c->pending.index = c->pending.is_new ? c->n : i;
+    c->pending.voucher = c->head.voucher;
+    c->pending.payer_sig = c->head.payer_sig;
+    c->pending.promised = c->head.promised;
+    if (c->pending.is_new)
+        append(c);
+    else
+        c->pending.was = c->receipts[i];
+    c->receipts[c->pending.index] = *r;
+    *index = c->pending.index;
     return ERR_OK;
+}
+
+void channel_keep(struct channel *c)
+{
+    c->pending.is_set = false;
+}
+
+void channel_undo(struct channel *c)
+{
+    if (!c->pending.is_set)
+        return;
+    c->pending.is_set = false;
+    c->head.voucher = c->pending.voucher;
+    c->head.payer_sig = c->pending.payer_sig;
+    c->head.promised = c->pending.promised;
+    if (c->pending.is_new)
+        c->n--;
+    else
+        c->receipts[c->pending.index] = c->pending.was;
+}
+
+void channel_copy_kept(const struct channel *c, struct channel *out)
+{
+    *out = *c;
+    out->room = c->n;
+    out->receipts = mem_array(c->n ? c->n : 1, sizeof *out->receipts);
+    if (c->n)
+        memcpy(out->receipts, c->receipts, c->n * sizeof *out->receipts);
+    channel_undo(out);
 }
 
 static struct sum_node *leaves_new(const struct channel *c)
@@ -126,6 +168,99 @@ static struct amount difference(struct amount a, struct amount b)
     return amount_sub(&out, a, b) ? out : amount_of(0);
 }
 
+/* -- a voucher was lost: what one side lacks -- */
+
+#define BEHIND_ENTRY 8 /* u32 place, u32 tokens */
+
+static uint32_t tokens_of(const struct receipt *r)
+{
+    return r->tokens_in + r->tokens_out;
+}
+
+void channel_put_behind(const struct channel *c, struct buf *out)
+{
+    uint32_t n = c->pending.is_set && c->pending.is_new ? c->n - 1 : c->n;
+    codec_put_u32(out, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool pending = c->pending.is_set && c->pending.index == i;
+        const struct receipt *r = pending ? &c->pending.was.receipt : &c->receipts[i].receipt;
+        uint32_t tokens = tokens_of(r);
+        if (r->stop != RECEIPT_OPEN)
+            continue;
+        codec_put_u32(out, &i);
+        codec_put_u32(out, &tokens);
+    }
+}
+
+static void put_one(const struct channel *c, uint32_t i, struct buf *out)
+{
+    codec_put_u32(out, &i);
+    signed_receipt_put(out, &c->receipts[i]);
+}
+
+enum err channel_put_missing(const struct channel *c, struct bytes behind, size_t room, struct buf *out)
+{
+    struct cursor k = cursor_of(behind);
+    size_t start = out->n;
+    uint32_t n, i, tokens;
+    codec_get_u32(&k, &n);
+    if (!cursor_ok(&k) || k.n % BEHIND_ENTRY || n > c->n)
+        return ERR_FORMAT;
+    while (k.n && out->n - start <= room) {
+        codec_get_u32(&k, &i);
+        codec_get_u32(&k, &tokens);
+        if (i >= n)
+            return ERR_FORMAT;
+        const struct receipt *r = &c->receipts[i].receipt;
+        if (r->stop != RECEIPT_OPEN || tokens_of(r) != tokens)
+            put_one(c, i, out);
+    }
+    for (i = n; i < c->n && out->n - start <= room; i++)
+        put_one(c, i, out);
+    return out->n - start <= room ? ERR_OK : ERR_LIMIT;
+}
+
+/* One of the missing into a copy. */
+static bool take_missing(struct channel *c, uint32_t i, const struct signed_receipt *r)
+{
+    if (i > c->n || i >= RECEIPTS_MAX || !hash_equal(&r->receipt.channel, &c->head.id) ||
+        !receipt_verify(&r->receipt, &c->head.provider, &r->sig))
+        return false;
+    if (i < c->n && (!hash_equal(&c->receipts[i].receipt.job, &r->receipt.job) ||
+                     check_growth(&c->receipts[i].receipt, &r->receipt) != ERR_OK))
+        return false;
+    if (i == c->n && channel_find_job(c, &r->receipt.job) != CHANNEL_NO_JOB)
+        return false;
+    if (i == c->n)
+        append(c);
+    c->receipts[i] = *r;
+    return true;
+}
+
+enum err channel_catch_up(struct channel *c, struct bytes missing, const struct voucher *v, const struct sig *sig,
+                          channel_proves_fn proves, void *arg)
+{
+    struct channel copy;
+    struct cursor k = cursor_of(missing);
+    bool good = true;
+    channel_copy_kept(c, &copy);
+    while (good && k.n) {
+        struct signed_receipt r;
+        uint32_t i;
+        codec_get_u32(&k, &i);
+        signed_receipt_get(&k, &r);
+        good = cursor_ok(&k) && take_missing(&copy, i, &r) && proves(arg, &r.receipt);
+    }
+    enum err e = good ? channel_take(&copy, v, sig) : ERR_MISMATCH;
+    if (e != ERR_OK) {
+        channel_clear(&copy);
+        return e == ERR_FUNDS ? e : ERR_MISMATCH;
+    }
+    free(c->receipts);
+    *c = copy;
+    return ERR_OK;
+}
+
 struct amount channel_unsettled(const struct channel *c)
 {
     return c->head.promised ? difference(c->head.voucher.cumulative, c->head.settled) : amount_of(0);
@@ -177,11 +312,12 @@ void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct
     head_key(key, 'h', side, &c->head.id);
     channel_head_put(&value, &c->head);
     kv_batch_put(batch, bytes_of(key, HEAD_KEY_SIZE), bytes_of_buf(&value));
-    if (index != CHANNEL_NO_JOB) {
-        CHECK(index < c->n);
+    uint32_t from = index == CHANNEL_ALL ? 0 : index, to = index == CHANNEL_ALL ? c->n : index + 1;
+    for (uint32_t i = from; index != CHANNEL_NO_JOB && i < to; i++) {
+        CHECK(i < c->n);
         buf_reset(&value);
-        receipt_key(key, side, &c->head.id, index);
-        signed_receipt_put(&value, &c->receipts[index]);
+        receipt_key(key, side, &c->head.id, i);
+        signed_receipt_put(&value, &c->receipts[i]);
         kv_batch_put(batch, bytes_of(key, RECEIPT_KEY_SIZE), bytes_of_buf(&value));
     }
     buf_clear(&value);
@@ -207,6 +343,7 @@ static bool load_receipt(void *arg, struct bytes key, struct bytes value)
     signed_receipt_get(&c, &r);
     if (!cursor_end(&c) || channel_put_receipt(l->channel, &r, &index) != ERR_OK)
         l->e = note_set(l->note, ERR_CORRUPT, "a stored receipt is broken");
+    channel_keep(l->channel);
     return l->e == ERR_OK;
 }
 

@@ -160,7 +160,8 @@ static struct bft_effects step(struct consensus *c, const struct bft_event *e)
     disk_log_write(c, e, effects.news);
     /* Effects may start the next height, which steps again: take them off the machine first. */
     struct bft_effect *copy = mem_array(effects.n + 1, sizeof *copy);
-    memcpy(copy, effects.at, effects.n * sizeof *copy);
+    if (effects.n)
+        memcpy(copy, effects.at, effects.n * sizeof *copy);
     for (uint32_t i = 0; i < effects.n; i++)
         do_or_defer(c, &copy[i]);
     free(copy);

@@ -1,5 +1,6 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
- * to a provider) and job_store.c (its record). Nobody else includes this. */
+ * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for) and job_store.c (its record). Nobody
+ * else includes this, but for the market, which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -11,7 +12,27 @@
 #define JOB_FAILED_PROVIDERS_MAX 8
 #define JOB_STOP_NONE            254 /* r.stop while it runs */
 
-struct job_remote;
+/* Its leg to a provider: from an offer that was picked to the provider's last word. It outlives the job by a moment, so
+ * that a last voucher that the provider cannot follow can be explained. */
+struct job_remote {
+    struct job *job;
+    struct offer offer; /* its terms, fixed when it was picked */
+    struct channel *channel;
+    uint64_t stream;
+    bool accepted;
+    bool funding;           /* a transaction for its channel is on its way */
+    bool waits;             /* for another job's, to the same provider for the same model */
+    bool owes;              /* a voucher that is written waits for credit on the stream */
+    bool told_behind;       /* since the last voucher */
+    struct buf missing;     /* of the voucher that is owed */
+    struct amount cost_max; /* of the job in this channel, when all its tokens come */
+    struct job_accept salts;
+    uint32_t paid;     /* tokens covered by a voucher, or brought along */
+    uint64_t heard_ms; /* when the provider last said something */
+    struct timer stall;
+};
+
+#define JOB_NOTE_ROOM 200
 
 /* What is kept of a job: everything that a restart, a verification or a question about it needs. */
 #define JOB_RECORD_FIELDS(F)                                                                                           \
@@ -62,15 +83,21 @@ struct job {
     struct buf logprobs;    /* of the tokens, where the ask wanted them; not kept over a restart */
     uint8_t logprobs_asked; /* as in the worker's run */
     uint32_t shared;        /* tokens of the prompt that an earlier job had evaluated */
-    struct worker *worker;
+    struct worker *worker;  /* good while an ask of it is out; else job_need_worker looks for it */
     worker_ask ask, text_ask;
     uint32_t texted; /* tokens that `text` will cover when text_ask is answered; r.text_tokens: covers now */
+    unsigned text_tries;
     struct job_remote *remote;
     struct pubkey failed[JOB_FAILED_PROVIDERS_MAX]; /* providers that failed it, to be tried last */
     unsigned failed_n, tries;
     uint64_t head_leaves; /* of the model's file, asked for to have its vocabulary */
     struct job_watch *watches;
-    struct timer timer, turn;
+    struct timer timer, turn, look;
+    uint64_t moved_ms;        /* when it last came forward */
+    char why[JOB_NOTE_ROOM];  /* it was sent back to routing */
+    char note[JOB_NOTE_ROOM]; /* for people: what it waits for, or that it goes on */
+    uint32_t notes;           /* how often that changed */
+    bool is_noted;            /* that it waits */
 };
 
 struct jobs {
@@ -101,6 +128,9 @@ void job_finish(struct job *j, enum err e, const char *why);
 /* Back to routing, after a pause that grows; ends the job when it was tried too often. */
 void job_retry(struct job *j, enum err e, const char *why);
 
+/* The text of all its tokens, for one that is done without it. */
+void job_mend_text(struct job *j);
+
 /* Runs it, here or with a provider. */
 void job_route(struct job *j);
 /* Borrows from j->request. */
@@ -120,6 +150,13 @@ enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 /* -- job_replay.c -- */
 void job_places_clear(struct jobs *jobs);
 
+/* -- job_wait.c -- */
+/* From now on it is looked whether it comes forward, until job_wait_end. */
+void job_wait_start(struct job *j);
+void job_wait_end(struct job *j);
+/* It came forward: nothing is waited for. */
+void job_moved(struct job *j);
+
 /* -- job_challenge.c -- */
 /* Behind job_load_all. */
 enum err job_challenge_load(struct jobs *jobs, struct note *note) MUST_USE;
@@ -129,9 +166,27 @@ void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */
 void job_remote_start(struct job *j);
+/* With the channel that remote has. */
+void job_remote_open(struct job *j);
 /* Lets go of provider and stream, silently. */
 void job_remote_stop(struct job *j);
+/* The job is done: the provider may still say something about its last voucher, for a moment. */
+void job_remote_linger(struct job *j);
 void job_remote_cancel(struct job *j);
+
+/* -- job_fund.c: channels that this node pays through -- */
+/* A channel to the offer's provider that the job has a receipt in, or the one with most left; NULL: none. */
+struct channel *job_channel_for(const struct job *j, const struct offer *o);
+/* What the job will cost in that channel (NULL: a new one) when all its tokens come. False on overflow. */
+bool job_channel_cost(const struct job *j, const struct offer *o, const struct channel *c, struct amount *out) MUST_USE;
+/* What all of this job's receipts cost, but for those in `except` (which may be NULL). */
+struct amount job_cost(const struct job *j, const struct channel *except);
+/* Is there enough in remote->channel for that, beside what other jobs may come to? */
+bool job_is_funded(const struct job *j);
+/* Opens remote->channel, or tops it up, and opens the stream. */
+void job_fund(struct job *j);
+/* The provider cannot follow: no more jobs over it, and what is left in it comes back. */
+void job_give_up_channel(struct job *j);
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);

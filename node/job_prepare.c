@@ -19,6 +19,8 @@ static void on_head(void *arg, enum err e, const struct hash *root, const struct
 enum err job_need_worker(struct job *j, struct note *note)
 {
     struct jobs *jobs = j->jobs;
+    if (j->ask || j->text_ask)
+        return ERR_OK; /* it cannot go while it is asked something */
     j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_FULL);
     if (!j->worker && !j->r.local)
         j->worker = workers_find(jobs->s.workers, &j->r.model, WORKER_VOCAB);

@@ -4,109 +4,23 @@
  *
  * Every receipt is checked against what came: counts, price, and that its commitments hide exactly this request,
  * these tokens and this digest. Then receipts, transcript and voucher are written in one synced batch, and only
- * then the voucher leaves. So after any crash the store holds at least what was promised. */
+ * then the voucher leaves. So after any crash the store holds at least what was promised, and a provider that
+ * lost a voucher is sent the receipts that it lacks. */
 #include "node/job.h"
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_OFFER_TRIES   8     /* 18 s */
-#define STALL_MS         30000 /* no word from the provider for this long: try another */
-#define CHANNEL_JOBS     16    /* a new channel holds this many times the job's greatest cost */
-#define CHANNEL_MIN_MOTE 10000000u
-
-struct job_remote {
-    struct job *job;
-    struct offer offer; /* its terms, fixed when it was picked */
-    struct channel *channel;
-    uint64_t stream;
-    bool accepted, funding;
-    struct job_accept salts;
-    uint32_t paid; /* tokens covered by a voucher, or brought along */
-    struct timer stall;
-};
+#define STALL_MS       30000 /* no word from the provider for this long: try another */
+#define LINGER_MS      5000  /* after the last voucher, for the provider's last word */
+#define NO_OFFER_TRIES 8     /* 18 s */
 
 static const struct stream_calls calls;
-
-/* -- channels -- */
-
-void job_remote_add_channel(void *arg, struct channel *c)
-{
-    struct jobs *jobs = arg;
-    if (jobs->channels_n == jobs->channels_room) {
-        jobs->channels_room = jobs->channels_room ? 2 * jobs->channels_room : 16;
-        jobs->channels = mem_resize(jobs->channels, jobs->channels_room, sizeof *jobs->channels);
-    }
-    jobs->channels[jobs->channels_n++] = c;
-}
-
-static struct channel *find_channel(struct jobs *jobs, const struct hash *id)
-{
-    for (size_t i = 0; i < jobs->channels_n; i++)
-        if (hash_equal(&jobs->channels[i]->head.id, id))
-            return jobs->channels[i];
-    return NULL;
-}
-
-/* The ledger's word on a channel of ours into our copy, which is made if it is missing. */
-static struct channel *refresh(struct jobs *jobs, const struct rec_channel *rec)
-{
-    struct channel *c = find_channel(jobs, &rec->id);
-    if (!c) {
-        struct channel_head head = {
-            .id = rec->id, .chain = jobs->s.chain, .payer = rec->payer, .provider = rec->provider, .model = rec->model};
-        c = mem_new(sizeof *c);
-        channel_init(c, &head);
-        job_remote_add_channel(jobs, c);
-    }
-    c->head.funded = rec->deposit;
-    c->head.settled = rec->settled;
-    c->head.closed = rec->closes_ms != 0;
-    return c;
-}
-
-void job_remote_adopt(struct jobs *jobs)
-{
-    struct rec_channel rec;
-    for (size_t i = 0; i < jobs->channels_n; i++)
-        jobs->channels[i]->head.closed = true; /* unless the ledger still has it */
-    struct hash last;
-    for (const struct hash *after = NULL; ledger_channel_next(jobs->s.ledger, after, &rec); after = &last) {
-        if (pubkey_equal(&rec.payer, &jobs->s.self))
-            refresh(jobs, &rec);
-        last = rec.id;
-    }
-}
-
-void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e)
-{
-    const struct hash *id = e->kind == LEDGER_SETTLED ? &e->other : &e->id;
-    struct rec_channel rec;
-    struct channel *c = find_channel(jobs, id);
-    if (ledger_channel(jobs->s.ledger, id, &rec)) {
-        if (pubkey_equal(&rec.payer, &jobs->s.self))
-            refresh(jobs, &rec);
-    } else if (c)
-        c->head.closed = true;
-}
-
-static struct channel *channel_for(struct jobs *jobs, const struct offer *o)
-{
-    struct channel *best = NULL;
-    for (size_t i = 0; i < jobs->channels_n; i++) {
-        struct channel *c = jobs->channels[i];
-        if (!c->head.closed && pubkey_equal(&c->head.provider, &o->provider) && hash_equal(&c->head.model, &o->model) &&
-            c->n < RECEIPTS_MAX && (!best || amount_compare(channel_left(c), channel_left(best)) > 0))
-            best = c;
-    }
-    return best;
-}
 
 /* -- letting go -- */
 
@@ -119,8 +33,23 @@ void job_remote_stop(struct job *j)
     if (m->stream)
         streams_close(j->jobs->s.streams, m->stream, ERR_OK, "");
     host_timer_cancel(j->jobs->s.host, &m->stall);
+    buf_clear(&m->missing);
     /* A transaction under way finds the job by its id, so m may go. */
     free(m);
+}
+
+static void on_lingered(void *arg)
+{
+    job_remote_stop(arg);
+}
+
+void job_remote_linger(struct job *j)
+{
+    struct job_remote *m = j->remote;
+    if (m && m->stream)
+        host_timer_set(j->jobs->s.host, &m->stall, LINGER_MS, on_lingered, j);
+    else
+        job_remote_stop(j);
 }
 
 void job_remote_cancel(struct job *j)
@@ -146,11 +75,16 @@ static void fail(struct job *j, enum err e, const char *why)
 
 static void on_stall(void *arg)
 {
-    fail(arg, ERR_TIMEOUT, "the provider stalled");
+    struct job *j = arg;
+    if (j->r.stop != JOB_STOP_NONE)
+        job_finish(j, ERR_OK, ""); /* the last voucher is written: it goes with the next job's */
+    else
+        fail(j, ERR_TIMEOUT, "the provider stalled");
 }
 
 static void alive(struct job_remote *m)
 {
+    m->heard_ms = host_now_ms(m->job->jobs->s.host);
     host_timer_set(m->job->jobs->s.host, &m->stall, STALL_MS, on_stall, m->job);
 }
 
@@ -168,8 +102,22 @@ static enum err take_tokens(struct job *j, const struct job_tokens *t)
         buf_add(&j->tokens, t->tokens.p + (size_t)i * JOB_TOKEN_SIZE, 4);
     memcpy(j->r.digest.b, t->tokens.p + (size_t)(n - 1) * JOB_TOKEN_SIZE + 4, 32);
     j->r.state = JOB_RUNNING;
+    job_moved(j);
     job_tokens_came(j);
     return ERR_OK;
+}
+
+/* What a receipt must bill: by the agreed prices, and not less than the job's receipt before it, which may have been at
+ * other ones. */
+static bool price_of(const struct job *j, const struct receipt *r, struct amount *out)
+{
+    const struct job_remote *m = j->remote;
+    uint32_t at = channel_find_job(m->channel, &j->r.paid_id);
+    if (!offer_cost(m->offer.price_in, m->offer.price_out, r->tokens_in, r->tokens_out, out))
+        return false;
+    if (at != CHANNEL_NO_JOB && amount_compare(*out, m->channel->receipts[at].receipt.price) < 0)
+        *out = m->channel->receipts[at].receipt.price;
+    return true;
 }
 
 /* Is this receipt over exactly what came, for exactly the agreed price? */
@@ -181,9 +129,8 @@ static enum err check_receipt(const struct job *j, const struct receipt *r)
     if (!hash_equal(&r->job, &j->r.paid_id) || r->tokens_in < prompt ||
         (uint64_t)r->tokens_in + r->tokens_out != (uint64_t)prompt + n)
         return ERR_MISMATCH;
-    if (!offer_cost(m->offer.price_in, m->offer.price_out, r->tokens_in, r->tokens_out, &price) ||
-        amount_compare(price, r->price) != 0)
-        return ERR_FUNDS;
+    if (!price_of(j, r, &price) || amount_compare(price, r->price) != 0)
+        return ERR_MISMATCH;
     struct hash request = receipt_commit(m->salts.request_salt.b, bytes_of_buf(&j->request));
     struct hash answer = receipt_commit(m->salts.answer_salt.b, bytes_of_buf(&j->tokens));
     struct hash digest = receipt_commit(m->salts.digest_salt.b, bytes_of(j->r.digest.b, sizeof j->r.digest.b));
@@ -193,96 +140,200 @@ static enum err check_receipt(const struct job *j, const struct receipt *r)
                : ERR_MISMATCH;
 }
 
-/* What all of this job's receipts cost, over all channels it ever used. */
-static struct amount job_cost(const struct job *j)
-{
-    struct amount sum = {0};
-    for (size_t i = 0; i < j->jobs->channels_n; i++) {
-        const struct channel *c = j->jobs->channels[i];
-        uint32_t at = channel_find_job(c, &j->r.paid_id);
-        if (at != CHANNEL_NO_JOB)
-            (void)!amount_add(&sum, sum, c->receipts[at].receipt.price);
-    }
-    return sum;
-}
-
-static enum err pay(struct job *j, uint32_t index)
+/* The latest voucher, with what is missing of its receipts; without credit it waits for on_ready. */
+static void send_pay(struct job *j)
 {
     struct job_remote *m = j->remote;
     struct buf message = {0};
-    struct kv_batch batch = {0};
-    enum err e = channel_pay(m->channel, j->jobs->s.key);
-    if (e != ERR_OK)
-        return e;
-    j->r.cost = job_cost(j);
-    channel_store(m->channel, MARKET_SIDE_REQUESTER, index, &batch);
-    job_put(j, &batch);
-    e = kv_write(j->jobs->s.kv, &batch, true, NULL);
-    kv_batch_clear(&batch);
-    if (e != ERR_OK)
-        return e;
-    struct job_pay p = {.voucher = m->channel->head.voucher, .sig = m->channel->head.payer_sig};
+    struct job_pay p = {
+        .voucher = m->channel->head.voucher, .sig = m->channel->head.payer_sig, .missing = bytes_of_buf(&m->missing)};
     job_message_start(&message, JOB_PAY);
     job_pay_put(&message, &p);
-    e = streams_send(j->jobs->s.streams, m->stream, bytes_of_buf(&message));
+    m->owes = streams_send(j->jobs->s.streams, m->stream, bytes_of_buf(&message)) == ERR_BUSY;
     buf_clear(&message);
-    m->paid = job_tokens_n(j);
+    if (!m->owes)
+        buf_clear(&m->missing);
+}
+
+static enum err write_paid(struct job *j, uint32_t index)
+{
+    struct kv_batch batch = {0};
+    channel_store(j->remote->channel, MARKET_SIDE_REQUESTER, index, &batch);
+    job_put(j, &batch);
+    enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
     return e;
 }
 
-static enum err take_receipt(struct job *j, const struct signed_receipt *r)
+/* ERR_FUNDS: the channel does not hold so much. ERR_FULL, ERR_IO: nothing can be written. Then nothing is changed. */
+static enum err pay(struct job *j, uint32_t index, const struct receipt *r)
 {
-    uint32_t index;
-    if (!j->remote->accepted)
-        return ERR_PROTOCOL;
-    enum err e = check_receipt(j, &r->receipt);
-    if (e == ERR_OK)
-        e = channel_put_receipt(j->remote->channel, r, &index);
-    if (e == ERR_OK && amount_compare(job_cost(j), j->r.cost_max) > 0)
-        e = ERR_FUNDS;
-    if (e == ERR_OK && r->receipt.stop != RECEIPT_OPEN) {
-        j->r.stop = r->receipt.stop;
-        j->r.receipt = receipt_hash(&r->receipt);
+    struct job_remote *m = j->remote;
+    struct job_record before = j->r;
+    enum err e = channel_pay(m->channel, j->jobs->s.key);
+    if (e != ERR_OK)
+        return e;
+    j->r.cost = job_cost(j, NULL);
+    if (r->stop != RECEIPT_OPEN) {
+        j->r.stop = r->stop;
+        j->r.receipt = receipt_hash(r);
     }
-    return e == ERR_OK ? pay(j, index) : e;
+    e = write_paid(j, index);
+    if (e != ERR_OK) {
+        j->r.cost = before.cost;
+        j->r.stop = before.stop;
+        j->r.receipt = before.receipt;
+        return e;
+    }
+    channel_keep(m->channel);
+    m->paid = job_tokens_n(j);
+    m->told_behind = false;
+    j->tries = 0; /* it comes forward */
+    send_pay(j);
+    return ERR_OK;
 }
 
-static enum err dispatch(struct job *j, struct bytes message)
+/* In order, and what is to be done about it otherwise; true: it was paid. */
+static bool take_receipt(struct job *j, const struct signed_receipt *r)
+{
+    struct job_remote *m = j->remote;
+    uint32_t index;
+    enum err e = m->accepted ? check_receipt(j, &r->receipt) : ERR_PROTOCOL;
+    if (e == ERR_OK)
+        e = channel_put_receipt(m->channel, r, &index);
+    if (e != ERR_OK) {
+        fail(j, e, "the provider's receipt is not in order");
+        return false;
+    }
+    if (amount_compare(job_cost(j, NULL), j->r.cost_max) > 0) {
+        channel_undo(m->channel);
+        job_finish(j, ERR_FUNDS, "the answer would cost more than the job's max_cost");
+        return false;
+    }
+    e = pay(j, index, &r->receipt);
+    if (e == ERR_OK)
+        return true;
+    channel_undo(m->channel);
+    if (e == ERR_FUNDS)
+        job_retry(j, e, "the payment channel is used up");
+    else
+        job_retry(j, e, "what is paid cannot be written: is the disk full?");
+    return false;
+}
+
+/* The provider lacks receipts that our voucher is over. */
+static void take_behind(struct job *j, struct bytes behind)
+{
+    struct job_remote *m = j->remote;
+    bool again = m->told_behind;
+    m->told_behind = true;
+    buf_reset(&m->missing);
+    if (again || channel_put_missing(m->channel, behind, STREAM_DATA_MAX - 4096, &m->missing) != ERR_OK) {
+        job_give_up_channel(j);
+        if (j->r.state < JOB_DONE)
+            job_retry(j, ERR_MISMATCH, "the provider cannot follow the payments of its channel");
+        else
+            job_remote_stop(j);
+        return;
+    }
+    send_pay(j);
+}
+
+static void dispatch(struct job *j, struct bytes message)
 {
     uint8_t type;
     struct cursor c = job_message_open(message, &type);
     struct job_tokens t;
+    struct job_behind behind;
     struct signed_receipt r;
+    enum err e = ERR_PROTOCOL;
     switch (type) {
     case JOB_ACCEPT:
         job_accept_get(&c, &j->remote->salts);
         j->remote->accepted = true;
-        return cursor_end(&c) ? ERR_OK : ERR_FORMAT;
+        e = cursor_end(&c) ? ERR_OK : ERR_FORMAT;
+        break;
     case JOB_TOKENS:
         job_tokens_get(&c, &t);
-        return cursor_end(&c) ? take_tokens(j, &t) : ERR_FORMAT;
+        e = cursor_end(&c) ? take_tokens(j, &t) : ERR_FORMAT;
+        break;
     case JOB_RECEIPT:
         signed_receipt_get(&c, &r);
-        return cursor_end(&c) ? take_receipt(j, &r) : ERR_FORMAT;
+        e = cursor_end(&c) ? ERR_OK : ERR_FORMAT;
+        if (e == ERR_OK && take_receipt(j, &r) && j->r.stop != JOB_STOP_NONE && !j->remote->owes)
+            job_finish(j, ERR_OK, "");
+        break;
+    case JOB_BEHIND:
+        job_behind_get(&c, &behind);
+        e = cursor_end(&c) ? ERR_OK : ERR_FORMAT;
+        if (e == ERR_OK)
+            take_behind(j, behind.receipts);
+        break;
     default:
-        return ERR_PROTOCOL;
+        break;
     }
+    if (e != ERR_OK)
+        fail(j, e, "the provider's message is not in order");
+}
+
+static bool is_behind(struct bytes message)
+{
+    return message.n && message.p[0] == JOB_BEHIND;
 }
 
 static void on_data(void *arg, uint64_t stream, struct bytes message)
 {
     struct job *j = arg;
     (void)stream;
-    alive(j->remote);
-    bool was_done = j->r.stop != JOB_STOP_NONE;
-    enum err e = dispatch(j, message);
-    if (e == ERR_FUNDS && amount_compare(job_cost(j), j->r.cost_max) > 0)
-        job_finish(j, e, "the answer would cost more than the job's max_cost");
-    else if (e != ERR_OK)
-        fail(j, e, "the provider's message is not in order");
-    else if (!was_done && j->r.stop != JOB_STOP_NONE) {
-        host_timer_cancel(j->jobs->s.host, &j->remote->stall);
+    /* All is paid, and the answer whole: of that only the voucher can still be spoken of. */
+    if (j->r.stop != JOB_STOP_NONE && !is_behind(message))
+        return;
+    if (j->r.state < JOB_DONE)
+        alive(j->remote);
+    dispatch(j, message);
+}
+
+static void on_ready(void *arg, uint64_t stream)
+{
+    struct job *j = arg;
+    (void)stream;
+    if (!j->remote->owes)
+        return;
+    send_pay(j);
+    if (!j->remote->owes && j->r.stop != JOB_STOP_NONE)
         job_finish(j, ERR_OK, "");
+}
+
+/* The same provider again, or another: what its end of the stream means. */
+static void lost(struct job *j, enum err reason, const char *why)
+{
+    struct job_remote *m = j->remote;
+    switch (reason) {
+    case ERR_CLOSED:
+    case ERR_TIMEOUT: /* down: back in a moment, perhaps */
+        if (j->tries >= 1)
+            blame(j);
+        job_retry(j, reason, why);
+        break;
+    case ERR_BUSY: /* others may be free */
+        blame(j);
+        job_retry(j, reason, why);
+        break;
+    case ERR_STATE: /* behind us on the ledger */
+        if (j->tries >= 6)
+            blame(j);
+        job_retry(j, reason, why);
+        break;
+    case ERR_MISMATCH:
+        if (m->accepted && m->channel->head.promised && !m->channel->is_given_up) {
+            job_give_up_channel(j); /* a voucher of ours was not what it has: a new channel has no past */
+            job_retry(j, reason, why);
+            break;
+        }
+        fail(j, reason, why);
+        break;
+    default:
+        fail(j, reason, why);
     }
 }
 
@@ -292,16 +343,17 @@ static void on_closed(void *arg, uint64_t stream, enum err reason, const char *t
     char why[160];
     (void)stream;
     j->remote->stream = 0;
-    if (j->r.stop != JOB_STOP_NONE)
-        return; /* all is paid; only the text is still being made */
+    if (j->r.state >= JOB_DONE) {
+        job_remote_stop(j);
+        return;
+    }
+    if (j->r.stop != JOB_STOP_NONE) { /* all is paid; only the text is still being made, or the voucher goes later */
+        if (j->remote->owes)
+            job_finish(j, ERR_OK, "");
+        return;
+    }
     snprintf(why, sizeof why, "the provider ended the job: %.100s", *text ? text : err_text(reason));
-    if (reason == ERR_CLOSED || reason == ERR_TIMEOUT || reason == ERR_BUSY || reason == ERR_STATE) {
-        /* Down, full, or behind us on the ledger: the same one may do in a moment. */
-        if (j->tries >= 6)
-            blame(j);
-        job_retry(j, reason, why);
-    } else
-        fail(j, reason, why);
+    lost(j, reason, why);
 }
 
 static void on_opened(void *arg, uint64_t stream)
@@ -311,21 +363,27 @@ static void on_opened(void *arg, uint64_t stream)
     alive(j->remote);
 }
 
-static const struct stream_calls calls = {.opened = on_opened, .data = on_data, .closed = on_closed};
+static const struct stream_calls calls = {.opened = on_opened, .data = on_data, .ready = on_ready, .closed = on_closed};
 
 /* -- opening -- */
 
 static bool seal_secret(const struct job *j, struct buf *sealed)
 {
-    struct buf plain = {0};
-    struct job_secret secret = {.request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens)};
+    const struct channel *c = j->remote->channel;
+    uint32_t at = channel_find_job(c, &j->r.paid_id);
+    struct buf plain = {0}, receipt = {0};
+    if (at != CHANNEL_NO_JOB)
+        signed_receipt_put(&receipt, &c->receipts[at]);
+    struct job_secret secret = {
+        .request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens), .receipt = bytes_of_buf(&receipt)};
     job_secret_put(&plain, &secret);
     bool good = market_seal(&j->jobs->s, &j->remote->offer.provider, bytes_of_buf(&plain), sealed);
     buf_clear(&plain);
+    buf_clear(&receipt);
     return good;
 }
 
-static void open_stream(struct job *j)
+void job_remote_open(struct job *j)
 {
     struct job_remote *m = j->remote;
     struct buf sealed = {0}, body = {0};
@@ -358,71 +416,15 @@ static void open_stream(struct job *j)
     job_changed(j);
 }
 
-struct funding {
-    struct jobs *jobs;
-    struct hash job;
-};
+/* -- choosing -- */
 
-static void on_funded(void *arg, enum err e, const struct hash *id, const struct note *note)
+/* What the whole job will have cost if the rest is asked of this one; an offers_cost_fn. */
+static bool whole_cost(void *arg, const struct offer *o, struct amount *out)
 {
-    struct funding *f = arg;
-    struct job *j = f->jobs->first;
-    (void)id;
-    while (j && !hash_equal(&j->r.id, &f->job))
-        j = j->next;
-    free(f);
-    if (!j || !j->remote || !j->remote->funding)
-        return;
-    j->remote->funding = false;
-    if (e != ERR_OK) {
-        job_finish(j, e, note && note->text[0] ? note->text : "the ledger refused to open a channel");
-        return;
-    }
-    job_remote_adopt(j->jobs);
-    j->remote->channel = channel_for(j->jobs, &j->remote->offer);
-    if (j->remote->channel)
-        open_stream(j);
-    else
-        job_retry(j, ERR_STATE, "the channel is not on the ledger yet");
-}
-
-/* A channel with room for this job at its most expensive, and for some more after it. */
-static void fund(struct job *j, struct amount cost)
-{
-    struct job_remote *m = j->remote;
-    struct jobs *jobs = j->jobs;
-    struct buf body = {0};
-    struct amount balance = account_balance(jobs->s.account), want;
-    uint64_t most = cost.mote > UINT64_MAX / CHANNEL_JOBS ? cost.mote : cost.mote * CHANNEL_JOBS;
-    want = amount_of(most > CHANNEL_MIN_MOTE ? most : CHANNEL_MIN_MOTE);
-    if (amount_compare(want, amount_of(balance.mote / 2)) > 0)
-        want = amount_compare(cost, amount_of(balance.mote / 2)) > 0 ? cost : amount_of(balance.mote / 2);
-    if (amount_compare(want, balance) >= 0) {
-        char line[200], need[AMOUNT_TEXT_ROOM], have[AMOUNT_TEXT_ROOM];
-        amount_print(want, need);
-        amount_print(balance, have);
-        snprintf(line, sizeof line,
-                 "this answer may cost %s KITH and the node's account holds %s: send it some (kith status shows its "
-                 "address)",
-                 need, have);
-        job_finish(j, ERR_FUNDS, line);
-        return;
-    }
-    struct funding *f = mem_new(sizeof *f);
-    *f = (struct funding){.jobs = jobs, .job = j->r.id};
-    m->funding = true;
-    j->r.state = JOB_FUNDING;
-    if (m->channel) {
-        struct tx_channel_topup top = {.channel = m->channel->head.id, .amount = want};
-        tx_channel_topup_put(&body, &top);
-        account_send(jobs->s.account, TX_CHANNEL_TOPUP, bytes_of_buf(&body), on_funded, f);
-    } else {
-        struct tx_channel_open open = {.provider = m->offer.provider, .model = j->r.model, .amount = want};
-        tx_channel_open_put(&body, &open);
-        account_send(jobs->s.account, TX_CHANNEL_OPEN, bytes_of_buf(&body), on_funded, f);
-    }
-    buf_clear(&body);
-    job_changed(j);
+    const struct job *j = arg;
+    const struct channel *c = job_channel_for(j, o);
+    struct amount here;
+    return job_channel_cost(j, o, c, &here) && amount_add(out, job_cost(j, c), here);
 }
 
 /* Offers of a network that was just joined come within seconds; whoever waits for an answer need not wait for minutes
@@ -469,18 +471,19 @@ void job_remote_start(struct job *j)
                               .tokens_max = most > have ? most - have : 0,
                               .budget = j->r.cost_max,
                               .exclude = j->failed,
-                              .exclude_n = j->failed_n};
+                              .exclude_n = j->failed_n,
+                              .cost = whole_cost,
+                              .cost_arg = j};
     const struct offer *o = offers_pick(jobs->s.offers, &need, host_wall_ms(jobs->s.host));
     if (!o) {
         no_offer(j, &need);
         return;
     }
     j->remote = mem_new(sizeof *j->remote);
-    *j->remote = (struct job_remote){.job = j, .offer = *o, .channel = channel_for(jobs, o)};
-    struct amount cost;
-    CHECK(offer_cost(o->price_in, o->price_out, need.prompt_tokens, need.tokens_max, &cost));
-    if (j->remote->channel && amount_compare(channel_left(j->remote->channel), cost) >= 0)
-        open_stream(j);
+    *j->remote = (struct job_remote){.job = j, .offer = *o, .channel = job_channel_for(j, o)};
+    CHECK(job_channel_cost(j, o, j->remote->channel, &j->remote->cost_max));
+    if (job_is_funded(j))
+        job_remote_open(j);
     else
-        fund(j, cost);
+        job_fund(j);
 }

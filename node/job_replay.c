@@ -12,6 +12,7 @@ struct job_place {
     struct job_place *next;
     struct hash id;
     uint32_t tokens;
+    unsigned tries;
     job_place_fn fn;
     void *arg;
     struct worker *worker;
@@ -40,6 +41,11 @@ static void place_answer(struct job_place *p, size_t offset)
     fn(arg, offset);
 }
 
+#define PLACE_WAIT_MS   50
+#define PLACE_TRIES_MAX 40 /* at the text of the tokens; then it is what is shown now */
+
+static void place_step(void *arg);
+
 static void on_place_text(void *arg, enum err e, struct bytes text, const struct note *note)
 {
     struct job_place *p = arg;
@@ -47,13 +53,19 @@ static void on_place_text(void *arg, enum err e, struct bytes text, const struct
     struct buf b = {0};
     (void)note;
     p->ask = 0;
-    if (e == ERR_OK)
-        buf_add(&b, text.p, text.n);
+    if (e != ERR_OK) { /* the worker died too often: another is started */
+        p->tries++;
+        host_timer_set(p->jobs->s.host, &p->timer, PLACE_WAIT_MS, place_step, p);
+        return;
+    }
+    buf_add(&b, text.p, text.n);
     size_t offset = j ? job_showable(j, &b, false) : 0;
     buf_clear(&b);
     place_answer(p, offset);
 }
 
+/* What was shown with so many tokens is what may be shown of their text while more could come: also of a job that is
+ * over, whose last text, held back until then, counts as one token more. */
 static void place_step(void *arg)
 {
     struct job_place *p = arg;
@@ -61,15 +73,17 @@ static void place_step(void *arg)
     struct note note = {{0}};
     if (!j || p->tokens == 0) {
         place_answer(p, 0);
-    } else if (j->r.state < JOB_DONE && (job_tokens_n(j) < p->tokens || !j->worker)) {
-        host_timer_set(p->jobs->s.host, &p->timer, 50, place_step, p); /* after a restart it comes again */
-    } else if (p->tokens >= job_tokens_n(j)) {
+    } else if (j->r.state < JOB_DONE && (job_tokens_n(j) < p->tokens || j->r.state == JOB_PREPARING)) {
+        host_timer_set(p->jobs->s.host, &p->timer, PLACE_WAIT_MS, place_step, p); /* after a restart it comes again */
+    } else if (job_tokens_n(j) < p->tokens || p->tries >= PLACE_TRIES_MAX) {
         place_answer(p, j->text_shown);
-    } else if (j->worker || job_need_worker(j, &note) == ERR_OK) {
+    } else if (job_need_worker(j, &note) == ERR_OK) {
         p->worker = j->worker;
         p->ask = worker_detokenize(p->worker, bytes_of(j->tokens.p, (size_t)p->tokens * 4), on_place_text, p);
-    } else
-        place_answer(p, j->text_shown);
+    } else {
+        p->tries++;
+        host_timer_set(p->jobs->s.host, &p->timer, PLACE_WAIT_MS, place_step, p);
+    }
 }
 
 void jobs_place(struct jobs *jobs, const struct hash *id, uint32_t tokens, job_place_fn fn, void *arg)

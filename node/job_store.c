@@ -30,6 +30,7 @@ void job_free(struct job *j)
         }
     host_timer_cancel(j->jobs->s.host, &j->timer);
     host_timer_cancel(j->jobs->s.host, &j->turn);
+    host_timer_cancel(j->jobs->s.host, &j->look);
     buf_clear(&j->input);
     buf_clear(&j->tools);
     buf_clear(&j->request);
@@ -106,7 +107,7 @@ static bool load_one(void *arg, struct bytes key, struct bytes value)
     buf_add(&j->request, r.request.p, r.request.n);
     buf_add(&j->tokens, r.tokens.p, r.tokens.n);
     buf_add(&j->text, r.text.p, r.text.n);
-    j->text_shown = r.state >= JOB_DONE ? j->text.n : 0;
+    j->text_shown = r.state >= JOB_DONE ? job_showable(j, &j->text, true) : 0;
     return true;
 }
 
@@ -147,7 +148,7 @@ void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes)
         next = j->next;
         n++;
         bytes += bytes_of_job(j);
-        bool at_rest = j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask;
+        bool at_rest = j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
         if (!at_rest || (n <= most && bytes <= most_bytes))
             continue;
         job_key(key, &j->r.id);

@@ -7,7 +7,8 @@
  *     P  tokens    JOB_TOKENS: some tokens, each with the running digest
  *     P  receipt   JOB_RECEIPT: signed, open or finished, over what was sent so far
  *     R  pay       JOB_PAY: voucher over the channel with that receipt in it
- *     R  cancel    JOB_CANCEL: P stops and sends its last receipt
+ *     P  behind    JOB_BEHIND: which receipts P has, where the voucher is over others; R pays again and sends those
+ *     R  cancel    JOB_CANCEL: P stops; what is not in a receipt yet is not paid
  *
  * P sends at most STEP_TOKENS tokens beyond what is paid, R pays every receipt at once: so neither side
  * is ever ahead by more than a step. A stream that breaks is opened again (with whichever provider) with
@@ -31,6 +32,7 @@ enum job_message {
     JOB_PAY = 4,
     JOB_CANCEL = 5,
     AUDIT_SHOW = 6,
+    JOB_BEHIND = 7,
 };
 
 /* Body of the stream's opening. `sealed`: job_secret, sealed to the provider's node key. `seed_block` is the block
@@ -47,8 +49,9 @@ enum job_message {
     F(blob, sealed)
 RECORD_DECLARE(job_open, JOB_OPEN_FIELDS)
 
-/* `request`: inference/request.h; `tokens`: u32 little-endian ids that are answered already. */
-#define JOB_SECRET_FIELDS(F) F(blob, request) F(blob, tokens)
+/* `request`: inference/request.h; `tokens`: u32 little-endian ids that are answered already; `receipt`: the
+ * signed_receipt that this channel has of the job already, or empty: P may have lost it. */
+#define JOB_SECRET_FIELDS(F) F(blob, request) F(blob, tokens) F(blob, receipt)
 RECORD_DECLARE(job_secret, JOB_SECRET_FIELDS)
 
 #define JOB_ACCEPT_FIELDS(F) F(hash, request_salt) F(hash, answer_salt) F(hash, digest_salt)
@@ -59,8 +62,13 @@ RECORD_DECLARE(job_accept, JOB_ACCEPT_FIELDS)
 RECORD_DECLARE(job_tokens, JOB_TOKENS_FIELDS)
 #define JOB_TOKEN_SIZE 36 /* u32 token, 32 bytes of digest */
 
-#define JOB_PAY_FIELDS(F) F(voucher, voucher) F(sig, sig)
+/* `missing`: after JOB_BEHIND, as channel_put_missing has it; else empty. */
+#define JOB_PAY_FIELDS(F) F(voucher, voucher) F(sig, sig) F(blob, missing)
 RECORD_DECLARE(job_pay, JOB_PAY_FIELDS)
+
+/* As channel_put_behind has it. */
+#define JOB_BEHIND_FIELDS(F) F(blob, receipts)
+RECORD_DECLARE(job_behind, JOB_BEHIND_FIELDS)
 
 #define AUDIT_OPEN_FIELDS(F) F(hash, settlement) F(u32, index)
 RECORD_DECLARE(audit_open, AUDIT_OPEN_FIELDS)

@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIES_MAX    40
-#define RETRY_MS     500
-#define RETRY_MS_MAX 5000
+#define TRIES_MAX      40
+#define RETRY_MS       500
+#define RETRY_MS_MAX   5000
+#define TEXT_TRIES_MAX 10
 
 struct job_watch {
     struct job *job;
@@ -105,6 +106,8 @@ static void view(const struct job *j, struct job_view *v)
                            .choice = r.choice,
                            .shared = j->shared,
                            .verified = j->r.verified,
+                           .note = j->notes ? j->note : NULL,
+                           .notes = j->notes,
                            .error = j->r.state == JOB_FAILED ? j->r.error.s : NULL,
                            .code = (enum err)j->r.code,
                            .made_ms = j->r.made_ms,
@@ -223,36 +226,93 @@ static void let_go(struct job *j)
     if (j->worker && j->text_ask)
         worker_drop(j->worker, j->text_ask);
     j->ask = j->text_ask = 0;
-    if (j->remote)
-        job_remote_stop(j);
     host_timer_cancel(j->jobs->s.host, &j->timer);
+    job_wait_end(j);
+}
+
+static bool lacks_text(const struct job *j)
+{
+    return !j->r.local && j->r.text_tokens < job_tokens_n(j);
+}
+
+static void set_text(struct job *j, struct bytes text, uint32_t tokens)
+{
+    buf_reset(&j->text);
+    buf_add(&j->text, text.p, text.n);
+    j->r.text_tokens = tokens;
+}
+
+static void on_finish(void *arg)
+{
+    job_finish(arg, ERR_OK, "");
+}
+
+/* Without its text an answer is of no use to anybody: the worker may have died, so it is asked again. */
+static void text_later(struct job *j)
+{
+    j->text_tries++;
+    host_timer_set(j->jobs->s.host, &j->timer, (uint64_t)RETRY_MS * j->text_tries, on_finish, j);
 }
 
 static void on_last_text(void *arg, enum err e, struct bytes text, const struct note *note)
 {
     struct job *j = arg;
-    (void)note;
     j->text_ask = 0;
     if (e == ERR_OK) {
-        buf_reset(&j->text);
-        buf_add(&j->text, text.p, text.n);
+        set_text(j, text, job_tokens_n(j));
+        job_finish(j, ERR_OK, "");
+        return;
     }
-    j->r.text_tokens = j->texted = job_tokens_n(j);
-    job_finish(j, ERR_OK, "");
+    log_event(LOG_ODD, "jobs", "no text", "error=%s why=%s try=%u", err_name(e), note->text, j->text_tries);
+    text_later(j);
+}
+
+/* True while an answer waits for its last text. */
+static bool waits_for_text(struct job *j)
+{
+    struct note note = {{0}};
+    if (!lacks_text(j) || j->text_tries >= TEXT_TRIES_MAX)
+        return false;
+    if (j->text_ask)
+        worker_drop(j->worker, j->text_ask);
+    j->text_ask = 0;
+    if (job_need_worker(j, &note) == ERR_OK)
+        j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_last_text, j);
+    else
+        text_later(j);
+    return true;
+}
+
+static void on_mended(void *arg, enum err e, struct bytes text, const struct note *note)
+{
+    struct job *j = arg;
+    (void)note;
+    j->text_ask = 0;
+    if (e != ERR_OK)
+        return; /* the next start tries again */
+    set_text(j, text, job_tokens_n(j));
+    show(j);
+    (void)!job_save(j);
+}
+
+void job_mend_text(struct job *j)
+{
+    struct note note = {{0}};
+    if (lacks_text(j) && job_need_worker(j, &note) == ERR_OK)
+        j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_mended, j);
 }
 
 void job_finish(struct job *j, enum err e, const char *why)
 {
     if (j->r.state >= JOB_DONE)
         return;
-    /* `texted` says what was asked for: while an ask is out, its text has not come. */
-    if (e == ERR_OK && !j->r.local && j->worker && (j->text_ask || j->texted < job_tokens_n(j))) {
-        if (j->text_ask)
-            worker_drop(j->worker, j->text_ask);
-        j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_last_text, j);
+    if (e == ERR_OK && waits_for_text(j))
         return;
-    }
     let_go(j);
+    if (e == ERR_OK)
+        job_remote_linger(j);
+    else
+        job_remote_stop(j);
     j->r.state = e == ERR_OK ? JOB_DONE : JOB_FAILED;
     j->r.code = (uint8_t)e;
     j->r.done_ms = host_wall_ms(j->jobs->s.host);
@@ -283,6 +343,7 @@ void job_retry(struct job *j, enum err e, const char *why)
     if (j->remote)
         job_remote_stop(j);
     j->r.state = JOB_ROUTING;
+    snprintf(j->why, sizeof j->why, "%s", why);
     uint64_t wait_ms = (uint64_t)RETRY_MS * j->tries;
     log_event(LOG_DEBUG, "jobs", "again", "why=%s try=%u", why, j->tries);
     host_timer_set(j->jobs->s.host, &j->timer, wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX, on_retry, j);
@@ -361,7 +422,8 @@ static void on_text(void *arg, enum err e, struct bytes text, const struct note 
 
 static void ask_text(struct job *j)
 {
-    if (j->text_ask || !j->worker || j->texted == job_tokens_n(j))
+    struct note note = {{0}};
+    if (j->text_ask || j->texted == job_tokens_n(j) || job_need_worker(j, &note) != ERR_OK)
         return;
     j->texted = job_tokens_n(j);
     j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_text, j);
@@ -373,9 +435,7 @@ static void on_text(void *arg, enum err e, struct bytes text, const struct note 
     (void)note;
     j->text_ask = 0;
     if (e == ERR_OK) {
-        buf_reset(&j->text);
-        buf_add(&j->text, text.p, text.n);
-        j->r.text_tokens = j->texted;
+        set_text(j, text, j->texted);
         show(j);
         job_changed(j);
     }
@@ -454,6 +514,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         e == ERR_FULL ? " on the disk of the node: make some" : "");
     }
     *id = j->r.id;
+    job_wait_start(j);
     job_prepare(j);
     return ERR_OK;
 }
@@ -469,11 +530,16 @@ static void on_resume(void *arg)
 {
     struct job *j = arg;
     struct note note = {{0}};
+    if (j->r.state == JOB_DONE) {
+        job_mend_text(j);
+        return;
+    }
+    job_wait_start(j);
     if (j->r.state == JOB_PREPARING) {
         job_prepare(j);
         return;
     }
-    enum err e = job_need_worker(j, &note);
+    enum err e = j->r.local ? job_need_worker(j, &note) : ERR_OK; /* a provider needs none of ours */
     if (e != ERR_OK)
         job_finish(j, e, note.text);
     else
@@ -500,7 +566,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
             log_event(LOG_INFO, "jobs", "goes on", "state=%s tokens=%u", job_state_name((enum job_state)j->r.state),
                       job_tokens_n(j));
             host_timer_set(s->host, &j->timer, 0, on_resume, j);
-        }
+        } else if (j->r.state == JOB_DONE && lacks_text(j))
+            host_timer_set(s->host, &j->timer, 0, on_resume, j);
     *out = jobs;
     return ERR_OK;
 }
@@ -514,6 +581,7 @@ void jobs_close(struct jobs *jobs)
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);
+        job_remote_stop(j);
         while (j->watches)
             jobs_unwatch(j->watches);
         job_free(j);

@@ -76,6 +76,8 @@ struct job_view {
     uint32_t choice;       /* of the ask */
     uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
     bool verified;
+    const char *note;  /* for people: what it waits for, or that it goes on; NULL or empty: nothing */
+    uint32_t notes;    /* how often that changed */
     const char *error; /* of a failed job: one line, and its code */
     enum err code;
     uint64_t made_ms, first_token_ms, done_ms; /* wall clock; 0 = not yet */
@@ -97,7 +99,8 @@ void jobs_cancel(struct jobs *j, const struct hash *id);
 struct job_watch *jobs_watch(struct jobs *j, const struct hash *id, job_fn fn, void *arg);
 void jobs_unwatch(struct job_watch *w);
 
-/* How much of the text could be shown when that many tokens were known: where a client that has seen them goes on.
+/* How much of the text could be shown when that many tokens were known: where a client that has seen them goes on. One
+ * more than there are means the text that was held back until the end, too (a stop text's beginning, half a character).
  * Answered when the job has as many (or is over), in a later turn; `arg` names the question for jobs_drop_place. */
 typedef void (*job_place_fn)(void *arg, size_t offset);
 void jobs_place(struct jobs *j, const struct hash *id, uint32_t tokens, job_place_fn fn, void *arg);

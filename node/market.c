@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define OFFER_EVERY_MS (OFFER_LIFE_MS / 4)
+#define OFFER_SOON_MS  300 /* until others hear that the last slot was taken, or that one is free again */
 #define SLOTS_DEFAULT  4
 
 struct market {
@@ -27,6 +28,7 @@ struct market {
     struct auditor *auditor;
     struct jobs *jobs;
     struct timer offer_timer;
+    bool is_full, is_soon; /* as it was offered last; the timer is set for that */
 };
 
 /* -- offers -- */
@@ -75,6 +77,30 @@ static bool is_registered(const struct market *m, const struct hash *model)
     return false;
 }
 
+static void publish(struct market *m, struct offer *o)
+{
+    struct buf body = {0};
+    offer_sign(o, m->s.key);
+    offer_put(&body, o);
+    if (offers_add(m->s.offers, o, o->issued_ms))
+        peers_broadcast(m->s.peers, MSG_OFFER, bytes_of_buf(&body), NULL);
+    buf_clear(&body);
+}
+
+/* An offer of no slots takes back the one before: else others would try it until it expires. */
+static void withdraw(struct market *m, const struct hash *model)
+{
+    uint64_t now_ms = host_wall_ms(m->s.host);
+    struct offer o = {.chain = m->s.chain,
+                      .provider = m->s.self,
+                      .endpoint = m->endpoint,
+                      .model = *model,
+                      .arith = REQUEST_ARITH,
+                      .issued_ms = now_ms,
+                      .expiry_ms = now_ms + OFFER_LIFE_MS};
+    publish(m, &o);
+}
+
 static bool offer_one(struct market *m, const struct hash *model)
 {
     const struct market_share *share = provider_share(m->provider);
@@ -97,13 +123,13 @@ static bool offer_one(struct market *m, const struct hash *model)
                       .tokens_per_s = provider_tokens_per_s(m->provider),
                       .issued_ms = now_ms,
                       .expiry_ms = now_ms + OFFER_LIFE_MS};
-    struct buf body = {0};
-    offer_sign(&o, m->s.key);
-    offer_put(&body, &o);
-    if (offers_add(m->s.offers, &o, now_ms))
-        peers_broadcast(m->s.peers, MSG_OFFER, bytes_of_buf(&body), NULL);
-    buf_clear(&body);
+    publish(m, &o);
     return true;
+}
+
+static bool is_full(const struct market *m)
+{
+    return provider_running(m->provider) >= provider_share(m->provider)->slots;
 }
 
 static void offer_all(void *arg)
@@ -111,12 +137,23 @@ static void offer_all(void *arg)
     struct market *m = arg;
     const struct market_share *share = provider_share(m->provider);
     bool waiting = false;
+    m->is_soon = false;
+    m->is_full = is_full(m);
     for (unsigned i = 0; share->on && i < share->models_n; i++) {
         warm(m, &share->models[i]);
         waiting |= !offer_one(m, &share->models[i]);
     }
     if (share->on)
         host_timer_set(m->s.host, &m->offer_timer, waiting ? 500 : OFFER_EVERY_MS, offer_all, m);
+}
+
+static void on_slots(void *arg)
+{
+    struct market *m = arg;
+    if (!provider_share(m->provider)->on || m->is_soon || is_full(m) == m->is_full)
+        return;
+    m->is_soon = true;
+    host_timer_set(m->s.host, &m->offer_timer, OFFER_SOON_MS, offer_all, m);
 }
 
 /* A newcomer hears at once what is on offer. */
@@ -167,6 +204,14 @@ static enum err share_load(struct market *m, struct note *note)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+static bool is_shared(const struct market_share *s, const struct hash *model)
+{
+    for (unsigned i = 0; i < s->models_n; i++)
+        if (hash_equal(&s->models[i], model))
+            return true;
+    return false;
+}
+
 enum err market_set_share(struct market *m, const struct market_share *s, struct note *note)
 {
     struct buf path = {0}, content = {0};
@@ -178,8 +223,9 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
     enum err e = host_write(m->s.host, buf_text(&path), 0600, bytes_of_buf(&content), note);
     if (e == ERR_OK) {
         const struct market_share *old = provider_share(m->provider);
-        for (unsigned i = 0; i < old->models_n; i++)
-            offers_remove(m->s.offers, &m->s.self, &old->models[i]);
+        for (unsigned i = 0; old->on && i < old->models_n; i++)
+            if (!share.on || !is_shared(&share, &old->models[i]))
+                withdraw(m, &old->models[i]);
         provider_set_share(m->provider, &share);
         offer_all(m);
     }
@@ -241,6 +287,7 @@ void market_on_event(struct market *m, const struct ledger_event *e)
     default:
         break;
     }
+    provider_on_event(m->provider, e);
     job_challenge_event(m->jobs, e);
     settle_on_event(m->settle, e);
     if (m->auditor)
@@ -273,6 +320,16 @@ enum err market_receipt(struct market *m, const struct hash *settlement, uint32_
 void market_settle(struct market *m, market_settling_fn fn, void *arg)
 {
     settle_now(m->settle, fn, arg);
+}
+
+void market_each_channel(struct market *m, uint8_t side, void (*fn)(void *arg, struct channel *c), void *arg)
+{
+    if (side == MARKET_SIDE_PROVIDER) {
+        provider_each_channel(m->provider, fn, arg);
+        return;
+    }
+    for (size_t i = 0; i < m->jobs->channels_n; i++)
+        fn(arg, m->jobs->channels[i]);
 }
 
 uint64_t market_jobs_served(const struct market *m)
@@ -344,6 +401,7 @@ enum err market_open(const struct market_options *o, struct market **out, struct
         market_close(m);
         return e;
     }
+    provider_on_slots(m->provider, on_slots, m);
     m->settle = settle_new(&m->s, m->provider, o->settle_ms);
     if (o->audits)
         m->auditor = auditor_new(&m->s);
@@ -360,6 +418,8 @@ void market_close(struct market *m)
 {
     if (!m)
         return;
+    if (m->provider)
+        provider_on_slots(m->provider, NULL, NULL);
     host_timer_cancel(m->s.host, &m->offer_timer);
     jobs_close(m->jobs);
     auditor_free(m->auditor);

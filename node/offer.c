@@ -129,15 +129,6 @@ bool offers_add(struct offers *t, const struct offer *o, uint64_t wall_ms)
     return true;
 }
 
-void offers_remove(struct offers *t, const struct pubkey *provider, const struct hash *model)
-{
-    size_t i = place(t, model, provider);
-    if (i == t->n || compare(&t->v[i], model, provider) != 0)
-        return;
-    t->n--;
-    memmove(&t->v[i], &t->v[i + 1], (t->n - i) * sizeof *t->v);
-}
-
 static bool excluded(const struct offer_need *need, const struct pubkey *provider)
 {
     for (unsigned i = 0; i < need->exclude_n; i++)
@@ -146,15 +137,20 @@ static bool excluded(const struct offer_need *need, const struct pubkey *provide
     return false;
 }
 
+static bool cost_of(const struct offer *o, const struct offer_need *need, struct amount *cost)
+{
+    return need->cost ? need->cost(need->cost_arg, o, cost)
+                      : offer_cost(o->price_in, o->price_out, need->prompt_tokens, need->tokens_max, cost);
+}
+
 /* What speaks against this one, from the worst; *cost is set from OFFERS_DEAR on. */
 static enum offers_lack lack_of(const struct offer *o, const struct offer_need *need, uint64_t wall_ms,
                                 struct amount *cost)
 {
     uint64_t tokens = (uint64_t)need->prompt_tokens + need->tokens_max;
-    if (!hash_equal(&o->model, &need->model) || o->arith != need->arith || !alive(o, wall_ms))
+    if (!hash_equal(&o->model, &need->model) || o->arith != need->arith || !alive(o, wall_ms) || o->slots == 0)
         return OFFERS_NONE;
-    if (need->prompt_tokens >= o->context || tokens > (uint64_t)o->context ||
-        !offer_cost(o->price_in, o->price_out, need->prompt_tokens, need->tokens_max, cost))
+    if (need->prompt_tokens >= o->context || tokens > (uint64_t)o->context || !cost_of(o, need, cost))
         return OFFERS_SMALL;
     if (amount_compare(*cost, need->budget) > 0)
         return OFFERS_DEAR;
@@ -205,6 +201,6 @@ const struct offer *offers_pick(const struct offers *t, const struct offer_need 
 void offers_each(const struct offers *t, uint64_t wall_ms, offer_fn fn, void *arg)
 {
     for (size_t i = 0; i < t->n; i++)
-        if (alive(&t->v[i], wall_ms))
+        if (alive(&t->v[i], wall_ms) && t->v[i].slots)
             fn(arg, &t->v[i]);
 }

@@ -9,8 +9,8 @@
 
 #include "base/codec.h"
 
-/* Prices are mote per million tokens. `issued_ms` and `expiry_ms` are wall-clock times of the provider;
- * a reader tolerates OFFER_SKEW_MS. */
+/* Prices are mote per million tokens. `slots` 0: nothing is offered any more. `issued_ms` and `expiry_ms` are
+ * wall-clock times of the provider; a reader tolerates OFFER_SKEW_MS. */
 #define OFFER_FIELDS(F)                                                                                                \
     F(hash, chain)                                                                                                     \
     F(pubkey, provider)                                                                                                \
@@ -46,7 +46,6 @@ struct offers *offers_new(void);
 void offers_free(struct offers *t);
 /* True if it was news (and should be passed on): unknown, or issued later than what was known. */
 bool offers_add(struct offers *t, const struct offer *o, uint64_t wall_ms) MUST_USE;
-void offers_remove(struct offers *t, const struct pubkey *provider, const struct hash *model);
 
 /* What a job needs, to rank the offers for it. */
 struct offer_need {
@@ -56,6 +55,10 @@ struct offer_need {
     struct amount budget;         /* the whole job may cost at most this */
     const struct pubkey *exclude; /* providers that failed this job already */
     unsigned exclude_n;
+    /* What the whole job comes to with that offer, where it has a past; NULL: by the numbers above. False: nothing that
+     * can be paid. */
+    bool (*cost)(void *arg, const struct offer *o, struct amount *out);
+    void *cost_arg;
 };
 /* The best offer, or NULL: it has a free slot, room for the context and fits the budget; cheapest for
  * this job first, then the sooner estimated end, then the smaller key. Borrowed until the table changes. */
@@ -74,7 +77,7 @@ enum offers_lack offers_lack(const struct offers *t, const struct offer_need *ne
                              struct amount *least);
 
 typedef void (*offer_fn)(void *arg, const struct offer *o);
-/* Unexpired ones, in order of (model, provider). */
+/* Unexpired ones that offer something, in order of (model, provider). */
 void offers_each(const struct offers *t, uint64_t wall_ms, offer_fn fn, void *arg);
 
 #endif

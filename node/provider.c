@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "inference/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,15 +74,18 @@ enum err provider_store_channel(struct provider *p, const struct channel *c)
 
 /* -- transcripts -- */
 
-static void transcript_key(uint8_t key[33], const struct hash *job)
+#define TRANSCRIPT_KEY_SIZE 65
+
+static void transcript_key(uint8_t key[TRANSCRIPT_KEY_SIZE], const struct hash *channel, const struct hash *job)
 {
     key[0] = 't';
-    memcpy(key + 1, job->b, sizeof job->b);
+    memcpy(key + 1, channel->b, sizeof channel->b);
+    memcpy(key + 33, job->b, sizeof job->b);
 }
 
 static void put_transcript(const struct serving *v, struct kv_batch *batch)
 {
-    uint8_t key[33];
+    uint8_t key[TRANSCRIPT_KEY_SIZE];
     struct buf value = {0};
     uint32_t n = v->sent;
     struct transcript t = {.job = v->job,
@@ -96,22 +100,32 @@ static void put_transcript(const struct serving *v, struct kv_batch *batch)
                            .digests = bytes_of(v->digests.p, (size_t)n * 32)};
     if (n)
         memcpy(t.digest.b, v->digests.p + (size_t)(n - 1) * 32, 32);
-    transcript_key(key, &v->job);
+    transcript_key(key, &v->channel->head.id, &v->job);
     transcript_put(&value, &t);
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
 }
 
-enum err provider_transcript(struct provider *p, const struct hash *job, struct buf *raw, struct transcript *t)
+enum err provider_transcript(struct provider *p, const struct hash *channel, const struct hash *job, struct buf *raw,
+                             struct transcript *t)
 {
-    uint8_t key[33];
-    transcript_key(key, job);
+    uint8_t key[TRANSCRIPT_KEY_SIZE];
+    transcript_key(key, channel, job);
     enum err e = kv_get(p->s.kv, bytes_of(key, sizeof key), raw, NULL);
     if (e != ERR_OK)
         return e;
     struct cursor c = cursor_of(bytes_of_buf(raw));
     transcript_get(&c, t);
     return cursor_end(&c) ? ERR_OK : ERR_CORRUPT;
+}
+
+uint32_t provider_answered(const struct receipt *r, struct bytes request)
+{
+    struct request q;
+    struct cursor c = cursor_of(request);
+    request_get(&c, &q);
+    uint64_t all = (uint64_t)r->tokens_in + r->tokens_out, prompt = cursor_end(&c) ? q.prompt.n / 4 : all;
+    return all > prompt ? (uint32_t)(all - prompt) : 0;
 }
 
 /* -- ending -- */
@@ -125,13 +139,17 @@ void serving_free(struct serving *v)
             p->serving_n--;
             break;
         }
+    if (v->awaiting_pay)
+        channel_undo(v->channel); /* nobody paid for it: it must not stand in another job's way */
     host_timer_cancel(p->s.host, &v->timer);
     if (v->worker && v->ask)
         worker_drop(v->worker, v->ask);
     buf_clear(&v->request);
     buf_clear(&v->tokens);
     buf_clear(&v->digests);
+    buf_clear(&v->pay);
     free(v);
+    provider_tell_slots(p);
 }
 
 void serving_drop(struct serving *v, enum err e, const char *why)
@@ -217,8 +235,20 @@ static bool make_receipt(const struct serving *v, struct signed_receipt *out)
     r->stop = last ? v->stop : RECEIPT_OPEN;
     if (!offer_cost(v->price_in, v->price_out, r->tokens_in, r->tokens_out, &r->price))
         return false;
+    if (amount_compare(r->price, v->price_least) < 0)
+        r->price = v->price_least;
     receipt_sign(r, v->provider->s.key, &out->sig);
     return true;
+}
+
+/* The transcript first: a receipt that is out may be paid, settled and drawn, whatever happens to this process. */
+static enum err keep_transcript(const struct serving *v)
+{
+    struct kv_batch batch = {0};
+    put_transcript(v, &batch);
+    enum err e = kv_write(v->provider->s.kv, &batch, false, NULL);
+    kv_batch_clear(&batch);
+    return e;
 }
 
 static enum err send_receipt(struct serving *v)
@@ -228,13 +258,17 @@ static enum err send_receipt(struct serving *v)
     uint32_t index;
     if (!make_receipt(v, &r))
         return ERR_RANGE;
-    enum err e = channel_put_receipt(v->channel, &r, &index);
+    enum err e = keep_transcript(v);
+    if (e == ERR_OK)
+        e = channel_put_receipt(v->channel, &r, &index);
     if (e != ERR_OK)
         return e;
     job_message_start(&message, JOB_RECEIPT);
     signed_receipt_put(&message, &r);
-    if (!serving_send(v, &message))
+    if (!serving_send(v, &message)) {
+        channel_undo(v->channel);
         return ERR_BUSY;
+    }
     v->receipted = v->sent;
     v->closed = r.receipt.stop != RECEIPT_OPEN;
     v->awaiting_pay = true;
@@ -301,25 +335,83 @@ const struct worker_calls serving_worker_calls = {.token = on_token, .done = on_
 
 /* -- being paid -- */
 
-static enum err take_pay(struct serving *v, const struct job_pay *pay)
+static bool opens(const struct receipt *r, const struct transcript *t)
+{
+    static const uint8_t none[32];
+    uint32_t n = provider_answered(r, t->request);
+    if (n > t->tokens.n / 4 || n > t->digests.n / 32)
+        return false;
+    struct hash request = receipt_commit(t->request_salt.b, t->request);
+    struct hash answer = receipt_commit(t->answer_salt.b, bytes_of(t->tokens.p, (size_t)n * 4));
+    struct hash digest = receipt_commit(t->digest_salt.b, bytes_of(n ? t->digests.p + (size_t)(n - 1) * 32 : none, 32));
+    return hash_equal(&request, &r->request_commit) && hash_equal(&answer, &r->answer_commit) &&
+           hash_equal(&digest, &r->digest_commit);
+}
+
+/* Can this receipt be shown to auditors, with what it is over? */
+static bool proves(void *arg, const struct receipt *r)
+{
+    struct buf raw = {0};
+    struct transcript t;
+    bool good = provider_transcript(arg, &r->channel, &r->job, &raw, &t) == ERR_OK && opens(r, &t);
+    buf_clear(&raw);
+    return good;
+}
+
+static enum err store_paid(struct serving *v, uint32_t index)
 {
     struct kv_batch batch = {0};
+    channel_store(v->channel, MARKET_SIDE_PROVIDER, index, &batch);
+    put_transcript(v, &batch);
+    enum err e = kv_write(v->provider->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    return e;
+}
+
+/* A voucher of ours was lost, or its job with this process: the payer is asked for what we lack. */
+static enum err tell_behind(struct serving *v)
+{
+    struct buf behind = {0}, message = {0};
+    channel_put_behind(v->channel, &behind);
+    job_message_start(&message, JOB_BEHIND);
+    job_behind_put(&message, &(struct job_behind){bytes_of_buf(&behind)});
+    buf_clear(&behind);
+    v->told_behind = true;
+    log_event(LOG_INFO, "provider", "behind", "receipts=%u", v->channel->n);
+    return serving_send(v, &message) ? ERR_OK : ERR_BUSY;
+}
+
+static enum err take_voucher(struct serving *v, const struct job_pay *pay, uint32_t *index)
+{
+    *index = channel_find_job(v->channel, &v->job);
+    if (!pay->missing.n)
+        return channel_take(v->channel, &pay->voucher, &pay->sig);
+    *index = CHANNEL_ALL;
+    return channel_catch_up(v->channel, pay->missing, &pay->voucher, &pay->sig, proves, v->provider);
+}
+
+/* ERR_FUNDS: the payer's ledger may have a block more than ours, with more in the channel. */
+static enum err take_pay(struct serving *v, const struct job_pay *pay, bool *taken)
+{
+    uint32_t index;
+    *taken = false;
     if (!v->awaiting_pay)
         return ERR_PROTOCOL;
-    enum err e = channel_take(v->channel, &pay->voucher, &pay->sig);
-    if (e != ERR_OK)
-        return e;
-    channel_store(v->channel, MARKET_SIDE_PROVIDER, channel_find_job(v->channel, &v->job), &batch);
-    put_transcript(v, &batch);
-    e = kv_write(v->provider->s.kv, &batch, true, NULL);
-    kv_batch_clear(&batch);
+    (void)provider_channel(v->provider, &v->channel->head.id); /* as much as the ledger says is in it */
+    enum err e = take_voucher(v, pay, &index);
+    if (e == ERR_MISMATCH && !v->told_behind)
+        return tell_behind(v);
+    if (e == ERR_OK)
+        e = store_paid(v, index);
+    *taken = e == ERR_OK;
     return e;
 }
 
 static void paid(struct serving *v)
 {
     struct provider *p = v->provider;
-    v->awaiting_pay = false;
+    channel_keep(v->channel);
+    v->awaiting_pay = v->told_behind = false;
     v->paid = v->receipted;
     host_timer_cancel(p->s.host, &v->timer);
     if (v->closed) {
@@ -329,24 +421,47 @@ static void paid(struct serving *v)
     host_timer_set(p->s.host, &p->timer, 0, on_turn, p);
 }
 
-static void on_data(void *arg, uint64_t stream, struct bytes message)
+static void on_pay(struct serving *v, struct bytes message)
 {
-    struct serving *v = arg;
     struct job_pay pay;
     uint8_t type;
     struct cursor c = job_message_open(message, &type);
+    bool taken = false;
+    job_pay_get(&c, &pay);
+    enum err e = cursor_end(&c) ? take_pay(v, &pay, &taken) : ERR_FORMAT;
+    if (taken)
+        paid(v);
+    else if (e == ERR_FUNDS) {
+        buf_reset(&v->pay);
+        buf_add(&v->pay, message.p, message.n);
+    } else if (e != ERR_OK)
+        serving_drop(v, e, "the voucher is not over what was delivered");
+}
+
+static void on_data(void *arg, uint64_t stream, struct bytes message)
+{
+    struct serving *v = arg;
     (void)stream;
-    if (type == JOB_PAY) {
-        job_pay_get(&c, &pay);
-        enum err e = cursor_end(&c) ? take_pay(v, &pay) : ERR_FORMAT;
-        if (e == ERR_OK)
-            paid(v);
-        else
-            serving_drop(v, e, "the voucher is not over what was delivered");
-    } else if (type == JOB_CANCEL)
+    if (message.n && message.p[0] == JOB_PAY)
+        on_pay(v, message);
+    else if (message.n && message.p[0] == JOB_CANCEL)
         serving_drop(v, ERR_CANCELLED, "cancelled by the requester");
     else
         serving_drop(v, ERR_PROTOCOL, "unknown message");
+}
+
+/* A block has more in a channel: vouchers that waited for it are looked at again. */
+void provider_on_event(struct provider *p, const struct ledger_event *e)
+{
+    for (struct serving *v = p->serving, *next; e->kind == LEDGER_CHANNEL_TOPPED && v; v = next) {
+        next = v->next;
+        if (!v->pay.n || !hash_equal(&v->channel->head.id, &e->id))
+            continue;
+        struct buf pay = v->pay;
+        v->pay = (struct buf){0};
+        on_pay(v, bytes_of_buf(&pay));
+        buf_clear(&pay);
+    }
 }
 
 static void on_ready(void *arg, uint64_t stream)
@@ -419,6 +534,18 @@ const struct market_share *provider_share(const struct provider *p)
 unsigned provider_running(const struct provider *p)
 {
     return p->serving_n;
+}
+
+void provider_on_slots(struct provider *p, void (*fn)(void *arg), void *arg)
+{
+    p->on_slots = fn;
+    p->on_slots_arg = arg;
+}
+
+void provider_tell_slots(struct provider *p)
+{
+    if (p->on_slots)
+        p->on_slots(p->on_slots_arg);
 }
 
 uint64_t provider_served(const struct provider *p)

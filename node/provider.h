@@ -17,9 +17,12 @@ struct provider;
 
 enum err provider_new(const struct market_services *s, struct provider **out, struct note *note) MUST_USE;
 void provider_free(struct provider *p);
+void provider_on_event(struct provider *p, const struct ledger_event *e);
 void provider_set_share(struct provider *p, const struct market_share *s);
 const struct market_share *provider_share(const struct provider *p);
 unsigned provider_running(const struct provider *p);
+/* Called whenever a job was taken or has ended; may be NULL. */
+void provider_on_slots(struct provider *p, void (*fn)(void *arg), void *arg);
 uint64_t provider_served(const struct provider *p);
 
 /* Measured over the jobs served so far; 0 before the first. */
@@ -46,8 +49,11 @@ enum err provider_store_channel(struct provider *p, const struct channel *c) MUS
     F(blob, tokens)                                                                                                    \
     F(blob, digests)
 RECORD_DECLARE(transcript, TRANSCRIPT_FIELDS)
-/* Borrows from *raw. */
-enum err provider_transcript(struct provider *p, const struct hash *job, struct buf *raw,
+/* Of a job in a channel: the payer chooses a job's id, so the same one may be another job in another channel. Borrows
+ * from *raw. */
+enum err provider_transcript(struct provider *p, const struct hash *channel, const struct hash *job, struct buf *raw,
                              struct transcript *t) MUST_USE;
+/* How many tokens of the answer a receipt is over: those it bills, and those that others had answered before. */
+uint32_t provider_answered(const struct receipt *r, struct bytes request);
 
 #endif

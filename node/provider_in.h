@@ -24,9 +24,12 @@ struct serving {
     uint32_t sent, receipted, paid;
     struct job_accept salts;
     struct amount price_in, price_out;
-    bool accepted; /* the acceptance went out: nothing goes before it, however soon the worker answers */
+    struct amount price_least; /* of an earlier receipt of this job: no later one is over less */
+    bool accepted;             /* the acceptance went out: nothing goes before it, however soon the worker answers */
     bool produced_all, awaiting_pay;
-    bool closed; /* the finished receipt went out */
+    struct buf pay;   /* a voucher that waits for our ledger: the channel was topped up a moment ago */
+    bool told_behind; /* the payer was told which receipts are here */
+    bool closed;      /* the finished receipt went out */
     uint8_t stop;
     uint64_t opened_ms, first_ms;
     struct timer timer;
@@ -38,6 +41,8 @@ struct provider {
     struct hash *share_models;
     struct serving *serving;
     unsigned serving_n;
+    void (*on_slots)(void *arg);
+    void *on_slots_arg;
     struct channel **channels;
     size_t channels_n, channels_room;
     struct timer timer;
@@ -55,6 +60,8 @@ bool serving_send(struct serving *v, struct buf *message);
 /* Closes the stream, and frees it. */
 void serving_drop(struct serving *v, enum err e, const char *why);
 void serving_free(struct serving *v);
+/* A job was taken or has ended. */
+void provider_tell_slots(struct provider *p);
 
 /* provider_open.c: a streams_accept_fn. */
 enum err provider_accept(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,

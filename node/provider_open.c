@@ -68,18 +68,59 @@ static struct hash make_salt(const struct provider *p, const struct hash *job, u
     return hash_keyed(HASH_COMMIT, p->s.key->b, message, sizeof message);
 }
 
-/* A job that this channel knows already goes on from its receipt; one that is finished is only shown again. */
-static enum err join_earlier(struct serving *v, uint32_t given)
+/* The receipt that this channel has of the job: ours, or the payer's where ours was lost. None is ERR_NOT_FOUND. */
+static enum err find_earlier(const struct serving *v, struct bytes shown, struct receipt *out)
 {
+    struct signed_receipt r;
     uint32_t i = channel_find_job(v->channel, &v->job);
-    v->base = given;
-    if (i == CHANNEL_NO_JOB)
-        return ERR_OK;
-    const struct receipt *r = &v->channel->receipts[i].receipt;
-    if (r->tokens_in < v->prompt_n || r->tokens_in - v->prompt_n > given)
+    if (i != CHANNEL_NO_JOB)
+        *out = v->channel->receipts[i].receipt;
+    if (!shown.n)
+        return i == CHANNEL_NO_JOB ? ERR_NOT_FOUND : ERR_OK;
+    struct cursor c = cursor_of(shown);
+    signed_receipt_get(&c, &r);
+    if (!cursor_end(&c) || !hash_equal(&r.receipt.job, &v->job) ||
+        !hash_equal(&r.receipt.channel, &v->channel->head.id) ||
+        !receipt_verify(&r.receipt, &v->channel->head.provider, &r.sig))
         return ERR_MISMATCH;
-    v->base = r->tokens_in - v->prompt_n;
+    *out = r.receipt;
     return ERR_OK;
+}
+
+/* A job that this channel knows already goes on from its receipt; one that is finished is only shown again. What the
+ * receipt is over must be what is asked now: the transcript is kept anew, and auditors may be shown that receipt. */
+static enum err join_earlier(struct serving *v, struct bytes given, struct bytes shown)
+{
+    struct receipt r;
+    enum err e = find_earlier(v, shown, &r);
+    v->base = (uint32_t)(given.n / 4);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    uint32_t n = provider_answered(&r, bytes_of_buf(&v->request));
+    if (r.tokens_in < v->prompt_n || r.tokens_in - v->prompt_n > n || n > v->base)
+        return ERR_MISMATCH;
+    struct hash request = receipt_commit(v->salts.request_salt.b, bytes_of_buf(&v->request));
+    struct hash answer = receipt_commit(v->salts.answer_salt.b, bytes_of(given.p, (size_t)n * 4));
+    if (!hash_equal(&request, &r.request_commit) || !hash_equal(&answer, &r.answer_commit))
+        return ERR_MISMATCH;
+    v->base = r.tokens_in - v->prompt_n;
+    v->price_least = r.price;
+    return ERR_OK;
+}
+
+/* Digests of what this node made of the job before: receipts over it may be settled, and are shown with them. */
+static void join_digests(struct serving *v)
+{
+    struct buf raw = {0};
+    struct transcript t;
+    if (provider_transcript(v->provider, &v->channel->head.id, &v->job, &raw, &t) == ERR_OK &&
+        t.digests.n / 32 == t.tokens.n / 4)
+        for (size_t i = 0; i < v->first && i < t.tokens.n / 4; i++) {
+            if (memcmp(v->tokens.p + i * 4, t.tokens.p + i * 4, 4) != 0)
+                break;
+            memcpy(v->digests.p + i * 32, t.digests.p + i * 32, 32);
+        }
+    buf_clear(&raw);
 }
 
 /* What one payer asks is shared with what the same payer asked before, and with nobody else's. */
@@ -130,15 +171,16 @@ static enum err fill(struct serving *v, const struct job_open *o)
         e = ERR_FORMAT;
     if (e == ERR_OK)
         e = check_request(v, o, secret.request);
+    v->salts = (struct job_accept){make_salt(p, &v->job, 0), make_salt(p, &v->job, 1), make_salt(p, &v->job, 2)};
     if (e == ERR_OK)
-        e = join_earlier(v, (uint32_t)(secret.tokens.n / 4));
+        e = join_earlier(v, secret.tokens, secret.receipt);
     if (e == ERR_OK) {
         v->first = v->sent = v->receipted = v->paid = (uint32_t)(secret.tokens.n / 4);
         buf_add(&v->tokens, secret.tokens.p, secret.tokens.n);
         buf_reserve(&v->digests, (size_t)v->first * 32);
         memset(v->digests.p ? v->digests.p : (uint8_t *)"", 0, (size_t)v->first * 32);
         v->digests.n = (size_t)v->first * 32;
-        v->salts = (struct job_accept){make_salt(p, &v->job, 0), make_salt(p, &v->job, 1), make_salt(p, &v->job, 2)};
+        join_digests(v);
         e = start(v, secret.tokens);
     }
     buf_clear(&plain);
@@ -175,6 +217,7 @@ enum err provider_accept(void *arg, uint64_t stream, const struct pubkey *from, 
                           .opened_ms = host_now_ms(p->s.host)};
     p->serving = v;
     p->serving_n++;
+    provider_tell_slots(p);
     e = fill(v, &o);
     if (e != ERR_OK) {
         serving_free(v);

@@ -81,6 +81,7 @@ static enum err snapshot_read(struct settle *t, const struct channel_head *head,
         uint32_t index;
         signed_receipt_get(&c, &r);
         e = cursor_ok(&c) ? channel_put_receipt(out, &r, &index) : ERR_CORRUPT;
+        channel_keep(out);
     }
     buf_clear(&value);
     return e;
@@ -122,21 +123,10 @@ static bool is_going(const struct settle *t, const struct hash *channel)
     return false;
 }
 
-static void settle_one(void *arg, struct channel *c)
+static void settle_channel(struct settle *t, const struct channel *c)
 {
-    struct settle *t = arg;
-    struct rec_channel rec;
     struct buf body = {0};
-    if (is_going(t, &c->head.id) || !ledger_channel(t->s.ledger, &c->head.id, &rec))
-        return;
-    (void)provider_channel(t->provider, &c->head.id);
-    if (channel_unsettled(c).mote == 0)
-        return;
     struct tx_channel_settle tx = {.voucher = c->head.voucher, .payer_sig = c->head.payer_sig};
-    /* A receipt that was issued but not paid yet makes our tree differ from the signed one: next time. */
-    struct voucher now;
-    if (channel_sum(c, &now) != ERR_OK || !voucher_equal(&now, &c->head.voucher))
-        return;
     if (snapshot_write(t, c) != ERR_OK)
         return;
     tx.sum_top = channel_top(c);
@@ -148,6 +138,22 @@ static void settle_one(void *arg, struct channel *c)
         t->on_settling(t->on_settling_arg, &c->head.id, channel_unsettled(c));
     account_send(t->s.account, TX_CHANNEL_SETTLE, bytes_of_buf(&body), on_settled, g);
     buf_clear(&body);
+}
+
+static void settle_one(void *arg, struct channel *c)
+{
+    struct settle *t = arg;
+    struct rec_channel rec;
+    if (is_going(t, &c->head.id) || !ledger_channel(t->s.ledger, &c->head.id, &rec))
+        return;
+    (void)provider_channel(t->provider, &c->head.id);
+    if (channel_unsettled(c).mote == 0)
+        return;
+    /* Without a receipt that waits for its payment: the voucher is not over that one. */
+    struct channel kept;
+    channel_copy_kept(c, &kept);
+    settle_channel(t, &kept);
+    channel_clear(&kept);
 }
 
 void settle_now(struct settle *t, market_settling_fn fn, void *arg)
@@ -200,11 +206,11 @@ static bool put_show(const struct show *x, const struct channel *c, struct buf *
     struct buf raw = {0}, receipt = {0}, proof = {0};
     struct transcript t;
     const struct signed_receipt *r = &c->receipts[x->index];
-    bool good = provider_transcript(x->settle->provider, &r->receipt.job, &raw, &t) == ERR_OK &&
+    bool good = provider_transcript(x->settle->provider, &x->channel, &r->receipt.job, &raw, &t) == ERR_OK &&
                 channel_prove(c, x->index, &proof) == ERR_OK;
     if (good) {
         signed_receipt_put(&receipt, r);
-        uint32_t n = r->receipt.tokens_out + t.base;
+        uint32_t n = provider_answered(&r->receipt, t.request);
         struct audit_show show = {.receipt = bytes_of_buf(&receipt),
                                   .proof = bytes_of_buf(&proof),
                                   .request_salt = t.request_salt,
@@ -212,7 +218,7 @@ static bool put_show(const struct show *x, const struct channel *c, struct buf *
                                   .digest_salt = t.digest_salt,
                                   .request = t.request,
                                   .tokens = bytes_of(t.tokens.p, (size_t)n * 4)};
-        good = (size_t)n * 4 <= t.tokens.n;
+        good = (size_t)n * 4 <= t.tokens.n && (size_t)n * 32 <= t.digests.n;
         if (good && n)
             memcpy(show.digest.b, t.digests.p + (size_t)(n - 1) * 32, 32);
         if (good)
@@ -328,9 +334,13 @@ enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_
     if (!c)
         return note_set(note, ERR_NOT_FOUND, "this node has no receipts of that settlement: ask its provider's node");
     enum err e = snapshot_read(t, &c->head, &rec.receipts_root, &settled);
-    bool is_current = e != ERR_OK && hash_equal(&c->head.voucher.receipts_root, &rec.receipts_root);
-    const struct channel *from = is_current ? c : &settled;
-    if (e != ERR_OK && !is_current)
+    if (e != ERR_OK && hash_equal(&c->head.voucher.receipts_root, &rec.receipts_root)) {
+        channel_clear(&settled);
+        channel_copy_kept(c, &settled);
+        e = ERR_OK;
+    }
+    const struct channel *from = &settled;
+    if (e != ERR_OK)
         e = note_set(note, ERR_NOT_FOUND, "the receipts of that settlement are no longer kept here");
     else if (index >= from->n)
         e = note_set(note, ERR_NOT_FOUND, "the settlement has %u receipts", from->n);

@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(channel_head)                                                                                                    \
     R(history_entry)                                                                                                   \
     R(history_span)                                                                                                    \
-    R(offer)
+    R(offer)                                                                                                           \
+    R(job_behind)
 
 RECORDS(FUZZ_RECORD)
 FUZZ_RECORD(share_file)
