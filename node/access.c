@@ -71,11 +71,6 @@ bool access_has_secret(const struct access *a, const struct pubkey *key)
     return is_there;
 }
 
-static struct data_facts facts_of(const struct rec_data *d)
-{
-    return (struct data_facts){.cipher_root = d->cipher_root, .plain_root = d->plain_root, .size = d->size};
-}
-
 /* Does the key open the first leaf? A disk that changed a key must not cost its owner a bond. */
 static enum err try_key(struct access *a, const struct data_facts *f, const uint8_t key[DATA_KEY_SIZE],
                         struct note *note)
@@ -112,7 +107,7 @@ enum err access_seal(struct access *a, const struct rec_grant *g, struct buf *se
     uint8_t key[DATA_KEY_SIZE];
     if (!ledger_data(a->o.ledger, &g->data, &d))
         return note_set(note, ERR_NOT_FOUND, "the data of this grant is not on the ledger");
-    const struct data_facts f = facts_of(&d);
+    const struct data_facts f = data_facts_of(&d);
     enum err e = data_key_read(a->home, &g->data, key, note);
     if (e == ERR_NOT_FOUND)
         return note_set(note, e, "the key of %s is not on this node: release it from the node that encrypted the data",
@@ -177,7 +172,7 @@ static void open_released(struct checking *x, const struct rec_grant *g, const s
         refuse_sealed(x, g, secret);
         return;
     }
-    struct data_opening o = {.facts = facts_of(d), .proves = true, .grant = g->id, .secret = *secret};
+    struct data_opening o = {.facts = data_facts_of(d), .proves = true, .grant = g->id, .secret = *secret};
     memcpy(x->key, plain.p, sizeof x->key);
     memcpy(o.key, plain.p, sizeof o.key);
     secret_wipe(plain.p, plain.n);

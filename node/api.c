@@ -285,6 +285,29 @@ void api_put_amount(struct buf *b, bool *first, const char *name, struct amount 
     codec_json_amount(b, &a);
 }
 
+void api_put_hex(struct buf *b, bool *first, const char *name, struct bytes v)
+{
+    codec_json_key(b, first, name);
+    codec_json_blob(b, &v);
+}
+
+void api_put_verdict(struct buf *b, bool *first, uint8_t verdict)
+{
+    static const char *const names[] = {"match", "mismatch", "withheld"};
+    codec_json_key(b, first, "verdict");
+    buf_add_format(b, verdict < AUDIT_VERDICTS ? "\"%s\"" : "null", verdict < AUDIT_VERDICTS ? names[verdict] : "");
+}
+
+bool api_rest_hash(struct api_call *c, const char *what, struct hash *out)
+{
+    struct note note;
+    if (strlen(c->rest) == 64 && hex_get(c->rest, out->b, sizeof out->b))
+        return true;
+    api_fail(c->request, note_set(&note, ERR_FORMAT, "\"%.70s\" is not %s: 64 hexadecimal digits", c->rest, what),
+             &note);
+    return false;
+}
+
 void api_put_next(struct buf *b, const struct hash *last)
 {
     buf_add_text(b, ",\"next\":");

@@ -58,6 +58,9 @@ void api_put_flag(struct buf *b, bool *first, const char *name, bool v);
 void api_put_hash(struct buf *b, bool *first, const char *name, const struct hash *h);
 void api_put_key(struct buf *b, bool *first, const char *name, const struct pubkey *k);
 void api_put_amount(struct buf *b, bool *first, const char *name, struct amount a);
+void api_put_hex(struct buf *b, bool *first, const char *name, struct bytes v);
+/* "verdict":"match" and its kin, null for one that is pending. */
+void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 /* The end of an object that is one page of a list: ,"next":.. and the brace. NULL: there is no more. */
 void api_put_next(struct buf *b, const struct hash *last);
 /* As the chain's address. */
@@ -74,6 +77,9 @@ struct api_pull {
 /* Makes the task and answers the call with it; `kind` is a literal. Until api_pull_end, *p stays where it is. */
 void api_pull_begin(struct api_call *c, struct api_pull *p, const char *kind, const struct hash *root);
 void api_pull_end(struct api_pull *p);
+
+/* What stands at the star as a hash; false after answering that it is not `what`, as "the id of a grant". */
+bool api_rest_hash(struct api_call *c, const char *what, struct hash *out) MUST_USE;
 
 /* 64 hexadecimal digits or an address of this chain. */
 bool api_account_parse(struct node *n, const char *text, struct pubkey *out, struct note *note) MUST_USE;

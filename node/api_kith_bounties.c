@@ -101,12 +101,8 @@ void api_bounty_get(struct api_call *c)
     struct rec_bounty r;
     struct note note;
     struct buf b = {0};
-    if (strlen(c->rest) != 64 || !hex_get(c->rest, id.b, sizeof id.b)) {
-        api_fail(c->request,
-                 note_set(&note, ERR_FORMAT, "\"%.70s\" is not the id of a bounty: 64 hexadecimal digits", c->rest),
-                 &note);
+    if (!api_rest_hash(c, "the id of a bounty", &id))
         return;
-    }
     if (!ledger_bounty(c->node->ledger, &id, &r)) {
         api_fail(c->request,
                  note_set(&note, ERR_NOT_FOUND,

@@ -59,21 +59,12 @@ static bool data_of(struct api_call *c, struct rec_data *d)
 {
     struct hash root;
     struct note note;
-    if (strlen(c->rest) != 64 || !hex_get(c->rest, root.b, sizeof root.b)) {
-        api_fail(c->request,
-                 note_set(&note, ERR_FORMAT, "\"%.70s\" is not the root of a data set: 64 hexadecimal digits", c->rest),
-                 &note);
+    if (!api_rest_hash(c, "the root of a data set", &root))
         return false;
-    }
     if (ledger_data(c->node->ledger, &root, d))
         return true;
     api_fail(c->request, note_set(&note, ERR_NOT_FOUND, "no data set %.16s... is on the ledger", c->rest), &note);
     return false;
-}
-
-static struct data_facts facts_of(const struct rec_data *d)
-{
-    return (struct data_facts){.cipher_root = d->cipher_root, .plain_root = d->plain_root, .size = d->size};
 }
 
 static void put_data(struct buf *b, struct node *n, const struct rec_data *d)
@@ -119,7 +110,7 @@ void api_data_get(struct api_call *c)
 /* -- buying -- */
 
 struct fetch_task {
-    struct api_pull pull; /* first */
+    struct api_pull pull;
     struct rec_data data;
 };
 
@@ -143,7 +134,7 @@ void api_data_fetch(struct api_call *c)
     if (!data_of(c, &d))
         return;
     struct fetch_task *x = mem_new(sizeof *x);
-    const struct data_facts f = facts_of(&d);
+    const struct data_facts f = data_facts_of(&d);
     x->data = d;
     api_pull_begin(c, &x->pull, "fetch", &d.cipher_root);
     access_fetch(c->node->access, &f, on_fetched, x);
@@ -215,7 +206,7 @@ void api_data_open(struct api_call *c)
         else {
             struct open_task *x = mem_new(sizeof *x);
             *x = (struct open_task){.task = task_new(c->node->tasks, "open"), .data = d};
-            o.facts = facts_of(&d);
+            o.facts = data_facts_of(&d);
             task_accepted(x->task, c->request);
             data_open(c->node->host, c->node->blobs, c->node->config->home, &o, on_opened, x);
         }
@@ -300,12 +291,8 @@ static bool grant_of(struct api_call *c, struct rec_grant *g)
 {
     struct hash id;
     struct note note;
-    if (strlen(c->rest) != 64 || !hex_get(c->rest, id.b, sizeof id.b)) {
-        api_fail(c->request,
-                 note_set(&note, ERR_FORMAT, "\"%.70s\" is not the id of a grant: 64 hexadecimal digits", c->rest),
-                 &note);
+    if (!api_rest_hash(c, "the id of a grant", &id))
         return false;
-    }
     if (ledger_grant(c->node->ledger, &id, g))
         return true;
     api_fail(c->request,
@@ -325,12 +312,6 @@ void api_grant_get(struct api_call *c)
     api_reply_json(c->request, 200, &b);
 }
 
-static void put_hex(struct buf *b, bool *first, const char *name, struct bytes v)
-{
-    codec_json_key(b, first, name);
-    codec_json_blob(b, &v);
-}
-
 void api_grant_seal(struct api_call *c)
 {
     struct rec_grant g;
@@ -344,7 +325,7 @@ void api_grant_seal(struct api_call *c)
         api_fail(c->request, e, &note);
     else {
         buf_add_text(&b, "{");
-        put_hex(&b, &first, "sealed", bytes_of_buf(&sealed));
+        api_put_hex(&b, &first, "sealed", bytes_of_buf(&sealed));
         buf_add_text(&b, "}");
         api_reply_json(c->request, 200, &b);
     }
@@ -359,7 +340,7 @@ static void on_checked(void *arg, enum err e, bool has_fit, struct bytes dispute
     if (e == ERR_OK) {
         buf_add_text(&b, "{");
         api_put_flag(&b, &first, "fits", has_fit);
-        put_hex(&b, &first, "dispute", dispute);
+        api_put_hex(&b, &first, "dispute", dispute);
         buf_add_text(&b, "}");
         task_finish(task, bytes_of_buf(&b));
     } else

@@ -180,7 +180,6 @@ static bool find_settlement(struct node *n, const struct job_view *v, struct rec
 static void put_settlement(struct buf *b, bool *first, struct node *n, const struct job_view *v)
 {
     static const char *const states[] = {"waiting", "waiting", "waiting", "paid", "forfeited"};
-    static const char *const verdicts[] = {"match", "mismatch", "withheld"};
     struct rec_settlement rec;
     bool inner = true, have = find_settlement(n, v, &rec);
     codec_json_key(b, first, "settlement");
@@ -209,11 +208,8 @@ static void put_settlement(struct buf *b, bool *first, struct node *n, const str
     buf_add_text(b, "{");
     api_put_key(b, &inner, "auditor", &d.auditor);
     api_put_u64(b, &inner, "index", d.index);
-    codec_json_key(b, &inner, "verdict");
-    if (d.verdict < AUDIT_VERDICTS)
-        buf_add_format(b, "\"%s\"}", verdicts[d.verdict]);
-    else
-        buf_add_text(b, "null}");
+    api_put_verdict(b, &inner, d.verdict);
+    buf_add_text(b, "}");
 }
 
 static void put_job(struct buf *b, struct node *n, const struct job_view *v)

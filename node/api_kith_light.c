@@ -7,18 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_hex(struct buf *b, bool *first, const char *name, struct bytes v)
-{
-    char digits[3];
-    codec_json_key(b, first, name);
-    buf_add_text(b, "\"");
-    for (size_t i = 0; i < v.n; i++) {
-        hex_put(digits, v.p + i, 1);
-        buf_add(b, digits, 2);
-    }
-    buf_add_text(b, "\"");
-}
-
 void api_light_get(struct api_call *c)
 {
     struct node *n = c->node;
@@ -32,7 +20,7 @@ void api_light_get(struct api_call *c)
     } else {
         buf_add_text(&b, "{");
         api_put_u64(&b, &first, "height", height);
-        put_hex(&b, &first, "block", bytes_of_buf(&raw));
+        api_put_hex(&b, &first, "block", bytes_of_buf(&raw));
         buf_add_text(&b, "}");
         api_reply_json(c->request, 200, &b);
     }
@@ -58,8 +46,8 @@ void api_proof_get(struct api_call *c)
     api_put_u64(&b, &first, "height", p.height);
     api_put_u64(&b, &first, "header", p.header);
     api_put_flag(&b, &first, "found", p.found);
-    put_hex(&b, &first, "value", bytes_of_buf(&p.value));
-    put_hex(&b, &first, "proof", bytes_of_buf(&p.proof));
+    api_put_hex(&b, &first, "value", bytes_of_buf(&p.value));
+    api_put_hex(&b, &first, "proof", bytes_of_buf(&p.proof));
     buf_add_text(&b, "}");
     api_reply_json(c->request, 200, &b);
     ledger_proof_clear(&p);
@@ -84,8 +72,8 @@ void api_receipt_get(struct api_call *c)
     } else {
         signed_receipt_put(&raw, &r);
         buf_add_text(&b, "{");
-        put_hex(&b, &first, "receipt", bytes_of_buf(&raw));
-        put_hex(&b, &first, "proof", bytes_of_buf(&proof));
+        api_put_hex(&b, &first, "receipt", bytes_of_buf(&raw));
+        api_put_hex(&b, &first, "proof", bytes_of_buf(&proof));
         buf_add_text(&b, "}");
         api_reply_json(c->request, 200, &b);
     }

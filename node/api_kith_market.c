@@ -50,7 +50,6 @@ void api_channels_get(struct api_call *c)
 
 static void put_audits(struct buf *b, const struct rec_settlement *rec)
 {
-    static const char *const verdicts[] = {"match", "mismatch", "withheld"};
     buf_add_text(b, "[");
     for (uint32_t i = 0; i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
@@ -58,9 +57,8 @@ static void put_audits(struct buf *b, const struct rec_settlement *rec)
         next_entry(b);
         api_put_key(b, &first, "auditor", &d.auditor);
         api_put_u64(b, &first, "index", d.index);
-        codec_json_key(b, &first, "verdict");
-        buf_add_format(b, d.verdict < AUDIT_VERDICTS ? "\"%s\"}" : "null}",
-                       d.verdict < AUDIT_VERDICTS ? verdicts[d.verdict] : "");
+        api_put_verdict(b, &first, d.verdict);
+        buf_add_text(b, "}");
     }
     buf_add_text(b, "]");
 }

@@ -7,12 +7,18 @@
 #include "base/seal.h"
 #include "base/secret.h"
 #include "chain/market_records.h"
+#include "chain/records.h"
 #include "chain/tx.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+struct data_facts data_facts_of(const struct rec_data *d)
+{
+    return (struct data_facts){.cipher_root = d->cipher_root, .plain_root = d->plain_root, .size = d->size};
+}
 
 /* -- files beside the blob -- */
 

@@ -24,6 +24,8 @@ struct data_facts {
     struct hash cipher_root, plain_root;
     uint64_t size;
 };
+struct rec_data;
+struct data_facts data_facts_of(const struct rec_data *d);
 typedef void (*data_done_fn)(void *arg, enum err e, const struct data_facts *f, const struct note *note);
 /* Encrypts a file into the store, under a new key. On a thread; `done` on the loop, never within the call. */
 void data_add(struct host *host, struct blobs *blobs, const char *home, const char *path, data_done_fn done, void *arg);
