@@ -170,17 +170,6 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     return e;
 }
 
-/* Between attention and the gate's product memory would have nothing to do. What is asked for must find room in the
- * second cache beside what the products in between ask for. */
-#define LATER_BYTES (16ull << 20)
-static void set_later(struct gpu_layer *l)
-{
-    const struct cuda_matrix *gate = &l->gate.w;
-    uint64_t bytes = repack_bytes(gate->type, gate->n, gate->rows);
-    l->output.w.later = gate->data;
-    l->output.w.later_bytes = bytes < LATER_BYTES ? bytes : LATER_BYTES;
-}
-
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
 {
     const struct model *m = t->d->o.model;
@@ -210,8 +199,6 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < (l->expert ? 4 : sizeof products / sizeof *products) && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
-    if (!l->expert && e == ERR_OK && out->gate.w.data)
-        set_later(out);
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_matrix(t, &l->router, &out->router);

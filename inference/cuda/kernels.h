@@ -80,12 +80,10 @@ void cuda_norm_quantise(void *stream, const float *x, const float *gain, const f
 void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
                             const struct cuda_input *in, float *out, struct cuda_marks marks);
 
-/* A matrix as cuda/repack.h lays it out; type is GGUF's. Weights that a product soon behind it reads, and which its
- * kernel may ask to come nearer while it waits for its input: `later_bytes`, a multiple of 16; 0: none. */
+/* A matrix as cuda/repack.h lays it out; type is GGUF's. */
 struct cuda_matrix {
     uint32_t type, n, rows;
-    const void *data, *later;
-    uint64_t later_bytes;
+    const void *data;
 };
 /* out[c, r] = (w[r] . in[c]) (+ bias[r]) (+ to the stream: out[c, r] itself, after the bias); out is [cols, rows].
  * bias may be NULL. */
@@ -184,6 +182,7 @@ struct cuda_attention {
     /* Tests say less; 0: what a GPU needs. */
     uint32_t walk_queries; /* of long stretches together, from which they walk */
     uint32_t parts_most;   /* (query, chunk) in scratch, if there are not more queries */
+    uint32_t places;       /* for blocks, of which each takes a chunk if there are not more chunks than places */
     struct cuda_plan plan;
     const struct cuda_fresh *fresh; /* NULL: heads are turned already */
 };

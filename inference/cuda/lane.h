@@ -335,6 +335,20 @@ LANE uint4 lane_load_once(const void *global)
 #endif
 }
 
+/* 16 bytes of weights that other blocks read, too: the second cache keeps them. */
+LANE uint4 lane_load_far(const void *global)
+{
+#ifdef __CUDACC__
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(global));
+    return v;
+#else
+    return *(const uint4 *)global;
+#endif
+}
+
 /* From shared memory, where it stands in the code: a compiler that knew that it is there already would keep it in
  * registers. */
 LANE float4 lane_read_shared(const float4 *shared)
@@ -380,6 +394,26 @@ LANE float lane_near_reciprocal(float x)
     y = arith_of_bits(arith_bits(1.0f / x) + (arith_bits(x) & 2) - 1);
 #endif
     return y;
+}
+
+/* The largest of three that are at least +0, whose bits are ordered as they are; where one is NaN, anything. */
+LANE float lane_largest(float a, float b, float c)
+{
+#ifdef __CUDACC__
+    return __int_as_float(__vimax3_s32(__float_as_int(a), __float_as_int(b), __float_as_int(c)));
+#else
+    return fmaxf(fmaxf(a, b), c);
+#endif
+}
+
+/* Of whole numbers. */
+LANE uint32_t lane_largest_bits(uint32_t a, uint32_t b, uint32_t c)
+{
+#ifdef __CUDACC__
+    return __vimax3_u32(a, b, c);
+#else
+    return max(max(a, b), c);
+#endif
 }
 
 /* arith_fold of a stripe a lane, for each half of a warp; the same in all its lanes, since a + b is b + a. */

@@ -11,14 +11,15 @@
 
 /* Warps of a block at most. Blocks that a processor of the GPU has room for, by their registers: 3 of 8 warps have 80 a
  * thread, 2 have 128, 2 of 6 warps 168. A wide block has all of a processor: where there are no more blocks than
- * processors, all runs are on their way at once. */
+ * processors, all runs are on their way at once. Of two formats in one launch the one with less room decides. */
 #define ONE_BLOCKS 3u
 #define ONE_WARPS  8u
-template <class F, bool is_wide> struct one {
-    static constexpr uint32_t room = F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min)
-                                         ? ONE_BLOCKS
-                                         : 2,
-                              blocks = is_wide ? 1 : room, warps = (F::bits < 8 ? ONE_WARPS : 6) * (is_wide ? room : 1);
+template <class F, class G, bool is_wide> struct one {
+    static constexpr bool is_alone = F::type == G::type,
+                          is_small = F::bits < 5 && F::bits != 3 && !F::has_table && !(F::is_narrow && F::has_min);
+    static constexpr uint32_t room = is_alone && is_small ? ONE_BLOCKS : 2, blocks = is_wide ? 1 : room,
+                              each = F::bits == 8 || G::bits == 8 || F::has_table ? 6 : ONE_WARPS,
+                              warps = each * (is_wide ? room : 1);
 };
 #define ROUND 64u /* runs whose sums wait for their addition: 8 KiB of shared memory, and two totals */
 static size_t one_shared(uint32_t warps, uint32_t normed_n)
@@ -119,47 +120,14 @@ LANE float add_sums(const float *sums, uint32_t n, float total)
     return total;
 }
 
-/* What the second cache is asked for ahead, of a block's rows. It has some 50 MB. */
-#define FETCHED_AHEAD (96u << 10)
-#define FETCHED_NEXT  (48u << 10)
-
-/* This warp's share of the runs of a block of rows, from `first` on and below `bytes`, by one lane. */
-template <class F>
-LANE void fetch_runs(const struct product *p, const uint8_t *w, uint32_t block, uint32_t first, uint32_t bytes)
-{
-    const uint32_t warps = blockDim.x / WARP;
-    if (threadIdx.x % WARP == 0)
-        for (uint32_t r = first + threadIdx.x / WARP; r < p->runs && r * F::run_bytes < bytes; r += warps)
-            lane_fetch(w + ((size_t)block * p->runs + r) * F::run_bytes, F::run_bytes);
-}
-
-/* Memory shall not wait while others still write the column: a warp's first run of weights goes into registers, the
- * block's others come to the second cache, then those of the block that will follow when this one has ended, then this
- * block's share of what the next product reads. Of experts nobody knows yet which. */
+/* Memory shall not wait while others still write the column: a warp's first run of weights goes into registers. Of
+ * experts nobody knows yet which. No more is asked for: what the column is read behind would stand in its way. */
 template <class F> LANE void load_ahead(const struct product *p, struct lane_run<F> *w)
 {
     const struct product_matrix m = product_matrix_of(p);
-    const uint32_t warp = threadIdx.x / WARP, warps = blockDim.x / WARP, blocks = gridDim.x * gridDim.z,
-                   at = blockIdx.x + gridDim.x * blockIdx.z, next = at + p->wave, share = p->is_gated ? 2 : 1;
-    if (p->chosen)
-        return;
-    if (blockIdx.x * WARP < m.rows) {
-        if (warp < p->runs)
-            run_load<F>(w, run_at<F>(p, m.w, warp), threadIdx.x % WARP);
-        fetch_runs<F>(p, m.w, blockIdx.x, warps, FETCHED_AHEAD / share);
-        if (p->is_gated)
-            fetch_runs<F>(p, p->more[0].w, blockIdx.x, 0, FETCHED_AHEAD / share);
-    }
-    if (p->wave && next < blocks) {
-        const struct product_matrix follows = product_matrix_at(p, next / gridDim.x);
-        if (next % gridDim.x * WARP < follows.rows)
-            fetch_runs<F>(p, follows.w, next % gridDim.x, 0, FETCHED_NEXT / share);
-        if (p->is_gated)
-            fetch_runs<F>(p, p->more[0].w, next, 0, FETCHED_NEXT / share);
-    }
-    const uint32_t later = (uint32_t)(p->later_bytes / 16 / blocks) * 16;
-    if (later && threadIdx.x == 0)
-        lane_fetch(p->later + (size_t)at * later, later);
+    const uint32_t warp = threadIdx.x / WARP;
+    if (!p->chosen && blockIdx.x * WARP < m.rows && warp < p->runs)
+        run_load<F>(w, run_at<F>(p, m.w, warp), threadIdx.x % WARP);
 }
 
 /* The column of the result. */
@@ -178,39 +146,37 @@ LANE void put_gated(const struct product *p, uint32_t row, float gate, float up)
     p->out[row] = p->kind == CUDA_SILU ? gate_turn<CUDA_SILU>(gate, up) : gate_turn<CUDA_GELU>(gate, up);
 }
 
-template <class F, bool is_wide>
-static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is_wide>::blocks)
-    multiply_one(struct product p)
+template <class F> LANE void multiply_rows(const struct product *p)
 {
     LANE_SHARED(uint8_t, shared);
     const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP,
-                   matrices = p.is_gated ? 2 : 1, round = ROUND / matrices;
+                   matrices = p->is_gated ? 2 : 1, round = ROUND / matrices;
     uint8_t *column = shared + warp * COLUMN_BYTES;
     float *sums = (float *)(shared + warps * COLUMN_BYTES), *total = sums + ROUND * WARP, *row = total + 2 * WARP;
     struct lane_run<F> w;
-    const bool has_rows = blockIdx.x * WARP < product_matrix_of(&p).rows;
-    if (has_rows && p.raw.gain)
-        column_ask_row(p.raw.gain, p.n, row + p.n);
-    load_ahead<F>(&p, &w);
+    const bool has_rows = blockIdx.x * WARP < product_matrix_of(p).rows;
+    if (has_rows && p->raw.gain)
+        column_ask_row(p->raw.gain, p->n, row + p->n);
+    load_ahead<F>(p, &w);
     lane_wait();
     lane_next(); /* what follows finds room only where blocks have ended, or is small */
-    const uint8_t *weights = product_part_of(&p).w;
+    const uint8_t *weights = product_part_of(p).w;
     if (!has_rows)
         return;
-    if (p.raw.gain)
-        column_norm(&p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p.processors);
-    for (uint32_t first = 0; first < p.runs; first += round) {
+    if (p->raw.gain)
+        column_norm(p, row, (blockIdx.x + gridDim.x * blockIdx.z) / p->processors);
+    for (uint32_t first = 0; first < p->runs; first += round) {
         LANE_UNROLL_BY(1)
-        for (uint32_t r = first + warp; r < min(p.runs, first + round); r += warps) {
+        for (uint32_t r = first + warp; r < min(p->runs, first + round); r += warps) {
             LANE_UNROLL_BY(1)
             for (uint32_t m = 0; m < matrices; m++) {
-                if (m || r != warp || p.chosen)
-                    run_load<F>(&w, run_at<F>(&p, m ? p.more[0].w : weights, r), lane);
+                if (m || r != warp || p->chosen)
+                    run_load<F>(&w, run_at<F>(p, m ? p->more[0].w : weights, r), lane);
                 __syncwarp();
-                if (m == 0 && p.raw.is)
-                    column_make<F>(&p, row, r, column);
+                if (m == 0 && p->raw.is)
+                    column_make<F>(p, row, r, column);
                 else if (m == 0)
-                    column_load<F>(&p.in, (size_t)product_from(&p, product_pick(&p)) * p.runs + r, lane, column);
+                    column_load<F>(&p->in, (size_t)product_from(p, product_pick(p)) * p->runs + r, lane, column);
                 __syncwarp();
                 sums[(m * round + r - first) * WARP + lane] = one_run<F>(w, column);
             }
@@ -218,14 +184,25 @@ static __global__ void __launch_bounds__(one<F, is_wide>::warps *WARP, one<F, is
         __syncthreads();
         LANE_UNROLL_BY(1)
         for (uint32_t m = 0; m < matrices && warp == 0; m++)
-            total[m * WARP + lane] = add_sums(sums + m * round * WARP + lane, min(p.runs - first, round),
+            total[m * WARP + lane] = add_sums(sums + m * round * WARP + lane, min(p->runs - first, round),
                                               first ? total[m * WARP + lane] : 0.0f);
         __syncthreads();
     }
     const uint32_t at = blockIdx.x * WARP + lane;
-    if (warp == 0 && at < product_matrix_of(&p).rows)
-        p.is_gated ? put_gated(&p, at, total[lane], total[WARP + lane])
-                   : product_put(&p, product_pick(&p), at, total[lane]);
+    if (warp == 0 && at < product_matrix_of(p).rows)
+        p->is_gated ? put_gated(p, at, total[lane], total[WARP + lane])
+                    : product_put(p, product_pick(p), at, total[lane]);
+}
+
+/* Matrices from number `firsts` on are of format G. */
+template <class F, class G, bool is_wide>
+static __global__ void __launch_bounds__(one<F, G, is_wide>::warps *WARP, one<F, G, is_wide>::blocks)
+    multiply_one(struct product p)
+{
+    if (one<F, G, is_wide>::is_alone || blockIdx.z < p.firsts)
+        multiply_rows<F>(&p);
+    else
+        multiply_rows<G>(&p);
 }
 
 static size_t shared_of(const struct product *p, uint32_t warps)
@@ -234,9 +211,9 @@ static size_t shared_of(const struct product *p, uint32_t warps)
 }
 
 /* Blocks of so many warps that are at work together. */
-template <class F, bool is_wide> static uint32_t wave_of(const struct product *p, uint32_t warps)
+template <class F, class G, bool is_wide> static uint32_t wave_of(const struct product *p, uint32_t warps)
 {
-    const uint32_t by_warps = one<F, is_wide>::warps * one<F, is_wide>::blocks / warps,
+    const uint32_t by_warps = one<F, G, is_wide>::warps * one<F, G, is_wide>::blocks / warps,
                    by_shared =
                        (uint32_t)((lane_shared_most() + LANE_SHARED_KEPT) / (shared_of(p, warps) + LANE_SHARED_KEPT));
     return (by_warps < by_shared ? by_warps : by_shared) * lane_processors();
@@ -245,34 +222,33 @@ template <class F, bool is_wide> static uint32_t wave_of(const struct product *p
 /* Of a block at most. Where gate and up are one, a block that began when the others are nearly done would take long:
  * rather all begin at once, with fewer warps each, where that is possible. */
 #define GATED_WARPS_LEAST 4u
-template <class F, bool is_wide> static uint32_t warps_most(const struct product *p)
+template <class F, class G, bool is_wide> static uint32_t warps_most(const struct product *p)
 {
-    const uint32_t most = one<F, is_wide>::warps;
+    const uint32_t most = one<F, G, is_wide>::warps;
     for (uint32_t warps = most; p->is_gated && warps >= GATED_WARPS_LEAST; warps--)
-        if (wave_of<F, is_wide>(p, warps) >= product_row_blocks(p, WARP))
+        if (wave_of<F, G, is_wide>(p, warps) >= product_row_blocks(p, WARP))
             return warps;
     return most;
 }
 
 /* As many warps as there are runs, or as share them evenly. */
-template <class F, bool is_wide> static void launch_warps(void *stream, const struct product *p)
+template <class F, class G, bool is_wide> static void launch_warps(void *stream, const struct product *p)
 {
-    const uint32_t most = warps_most<F, is_wide>(p), turns = (p->runs + most - 1) / most,
+    const uint32_t most = warps_most<F, G, is_wide>(p), turns = (p->runs + most - 1) / most,
                    warps = (p->runs + turns - 1) / turns;
     dim3 grid((product_rows(p) + WARP - 1) / WARP, 1, p->z);
     struct product all = *p;
-    all.wave = is_wide ? 0 : wave_of<F, is_wide>(p, warps);
     all.processors = lane_processors();
-    launch(multiply_one<F, is_wide>, grid, dim3(warps * WARP), shared_of(p, warps), stream, all);
+    launch(multiply_one<F, G, is_wide>, grid, dim3(warps * WARP), shared_of(p, warps), stream, all);
 }
 
 /* By the room that the blocks find. */
-template <class F> static void launch_one(void *stream, const struct product *p)
+template <class F, class G> static void launch_one(void *stream, const struct product *p)
 {
     if (product_row_blocks(p, WARP) <= lane_processors())
-        launch_warps<F, true>(stream, p);
+        launch_warps<F, G, true>(stream, p);
     else
-        launch_warps<F, false>(stream, p);
+        launch_warps<F, G, false>(stream, p);
 }
 
 /* -- any number of columns -- */
@@ -284,27 +260,37 @@ template <class F> static void multiply(void *stream, const struct product *p)
 {
     const uint32_t cols = p->begin ? 2 * (p->picks / p->z) : p->cols;
     if (p->cols == 1 && !p->begin)
-        launch_one<F>(stream, p);
-    else if (cols <= COLS_SOME)
-        product_some(stream, F::type, p, cols);
-    else if (!product_by_groups(stream, F::type, p))
+        launch_one<F, F>(stream, p);
+    else if (cols <= COLS_SOME) {
+        if (!product_by_strips(stream, F::type, p))
+            product_some(stream, F::type, p, cols);
+    } else if (!product_by_groups(stream, F::type, p))
         product_many(stream, F::type, p);
 }
 
-static void multiply_any(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, struct product *p)
+static bool is_blocked(const struct cuda_matrix *w)
+{
+    return quant_is_blocked((enum gguf_tensor_type)w->type);
+}
+
+static void set_input(struct product *p, const struct cuda_matrix *w, const struct cuda_input *in)
 {
     p->w = (const uint8_t *)w->data;
-    p->later = (const uint8_t *)w->later;
-    p->later_bytes = w->later_bytes;
     p->n = w->n;
     p->rows = w->rows;
     p->runs = (w->n + ARITH_RUN - 1) / ARITH_RUN;
     p->f = in->f;
     p->raw = in->raw;
+    if (is_blocked(w))
+        p->in = quant_format((enum gguf_tensor_type)w->type)->input == QUANT_NARROW ? in->narrow : in->wide;
+}
+
+static void multiply_any(void *stream, const struct cuda_matrix *w, const struct cuda_input *in, struct product *p)
+{
+    set_input(p, w, in);
     switch (w->type) {
-#define E(name, input, ...)                                                                                            \
+#define E(name, ...)                                                                                                   \
     case GGUF_TENSOR_##name:                                                                                           \
-        p->in = input == QUANT_NARROW ? in->narrow : in->wide;                                                         \
         multiply<format_of<GGUF_TENSOR_##name>>(stream, p);                                                            \
         return;
         QUANT_BLOCKED_LIST(E)
@@ -327,15 +313,62 @@ void cuda_multiply(void *stream, const struct cuda_matrix *w, const struct cuda_
         multiply_any(stream, w, in, &p);
 }
 
+/* What files mix: values and some layers are of a better format than the rest. */
+#define PAIRS(P) P(Q4_K, Q6_K) P(Q5_K, Q6_K) P(Q4_K, Q5_K) P(Q3_K, Q5_K) P(Q3_K, Q4_K)
+static bool launch_pair(void *stream, uint32_t type, uint32_t other, const struct product *p)
+{
+#define P(a, b)                                                                                                        \
+    if (type == GGUF_TENSOR_##a && other == GGUF_TENSOR_##b) {                                                         \
+        launch_one<format_of<GGUF_TENSOR_##a>, format_of<GGUF_TENSOR_##b>>(stream, p);                                 \
+        return true;                                                                                                   \
+    }
+    PAIRS(P)
+#undef P
+    return false;
+}
+
+/* One column: matrices of two formats in one launch, if they are of no more; false: they were not multiplied. */
+static bool multiply_two_formats(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
+{
+    const uint32_t type = task[0].w->type;
+    uint32_t other = type;
+    struct product p = {};
+    p.firsts = 1;
+    for (uint32_t others = 0; others < 2; others++)
+        for (uint32_t i = 1; i < n; i++) {
+            const struct cuda_matrix *w = task[i].w;
+            if ((w->type != type) != others)
+                continue;
+            if (others && other != type && other != w->type)
+                return false;
+            other = others ? w->type : other;
+            p.firsts += !others;
+            p.more[p.more_n++] = {(const uint8_t *)w->data, task[i].bias, task[i].out, w->rows};
+        }
+    if (in->cols != 1 || other == type)
+        return false;
+    set_input(&p, task[0].w, in);
+    p.cols = 1;
+    p.bias = task[0].bias;
+    p.out = task[0].out;
+    p.z = 1 + p.more_n;
+    return launch_pair(stream, type, other, &p);
+}
+
 /* Those of one format go together: many small ones fill a GPU, and of many blocks fewer are left over for a last turn.
  */
 void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t n, const struct cuda_input *in)
 {
-    bool is_done[PRODUCTS_MOST] = {false};
+    bool is_done[PRODUCTS_MOST] = {false}, was_wide = false;
+    if (multiply_two_formats(stream, task, n, in))
+        return;
     for (uint32_t i = 0; i < n; i++) {
         if (is_done[i])
             continue;
+        const bool is_wide = quant_format((enum gguf_tensor_type)task[i].w->type)->input == QUANT_WIDE;
         struct product p = {};
+        p.is_beside = was_wide && is_wide;
+        was_wide = is_wide;
         p.cols = in->cols;
         p.bias = task[i].bias;
         p.out = task[i].out;
@@ -348,11 +381,6 @@ void cuda_multiply_together(void *stream, const struct cuda_task *task, uint32_t
         if (p.cols)
             multiply_any(stream, task[i].w, in, &p);
     }
-}
-
-static bool is_blocked(const struct cuda_matrix *w)
-{
-    return quant_is_blocked((enum gguf_tensor_type)w->type);
 }
 
 /* Where the row would leave a processor room for fewer blocks, norms are better apart. */

@@ -31,13 +31,12 @@ struct product {
     /* Further matrices of the same input, of which blockIdx.z is one then, 0 the first. */
     uint32_t more_n;
     struct product_matrix more[PRODUCTS_MOST - 1];
+    bool is_beside; /* the kernel ahead multiplies the same input, and has a wide format as well */
     /* One column: a block has its rows of the first and the second, which gates[kind]. */
     bool is_gated;
     enum cuda_gate kind;
-    /* One column: how many blocks are at work together, if others follow them, else 0; and what is read later. */
-    uint32_t wave, processors;
-    const uint8_t *later;
-    uint64_t later_bytes;
+    uint32_t firsts; /* one column: matrices from this one on are of another format */
+    uint32_t processors;
 };
 
 /* Matrix z of those that go together. */
@@ -117,6 +116,9 @@ static inline uint64_t product_row_blocks(const struct product *p, uint32_t rows
 
 /* -- matmul_some.cu: a blocked format, 2 to 64 columns; of experts any number, of which most have about `cols` -- */
 void product_some(void *stream, uint32_t type, const struct product *p, uint32_t cols);
+
+/* -- matmul_strip.cu: a blocked format, 17 to 64 columns, where the GPU has it; false: it has not, or of experts -- */
+bool product_by_strips(void *stream, uint32_t type, const struct product *p);
 
 /* -- matmul.cu: a blocked format, many columns -- */
 void product_many(void *stream, uint32_t type, const struct product *p);

@@ -24,7 +24,12 @@ struct copy {
     unsigned group;
 };
 
-enum state { READY, WAITS_WARP, WAITS_BLOCK, WAITS_BARRIER, DONE };
+struct later {
+    std::function<void()> work;
+    unsigned batch;
+};
+
+enum state { READY, WAITS_WARP, WAITS_BLOCK, WAITS_BARRIER, LETS_OTHERS, DONE };
 
 struct fiber {
     void *sp; /* where it left off, on its stack */
@@ -36,6 +41,8 @@ struct fiber {
     bool has_waited;          /* for the kernel before */
     std::vector<copy> copies; /* not yet made */
     unsigned groups;          /* of copies, ended */
+    std::vector<later> works; /* in the background, not yet done */
+    unsigned batches;         /* of them, ended */
     unsigned turn;            /* warp operations so far: which half of the warp's slots is written */
 };
 
@@ -237,6 +244,30 @@ void emulate_copy_wait(unsigned left)
     f.copies.erase(f.copies.begin(), f.copies.begin() + (ptrdiff_t)made);
 }
 
+void emulate_later(const std::function<void()> &work)
+{
+    fiber &f = fibers[current];
+    if (run_order == EMULATE_FORWARD)
+        work();
+    else
+        f.works.push_back(later{work, f.batches});
+}
+
+void emulate_later_end(void)
+{
+    fibers[current].batches++;
+}
+
+void emulate_later_wait(unsigned left)
+{
+    size_t done = 0;
+    wait(LETS_OTHERS, "lane_group_wait");
+    fiber &f = fibers[current];
+    while (done < f.works.size() && f.works[done].batch + left < f.batches)
+        f.works[done++].work();
+    f.works.erase(f.works.begin(), f.works.begin() + (ptrdiff_t)done);
+}
+
 void emulate_waited(void)
 {
     fibers[current].has_waited = true;
@@ -319,6 +350,8 @@ static void run_block(size_t n, size_t shared)
         f.has_waited = false;
         f.copies.clear();
         f.groups = 0;
+        f.works.clear();
+        f.batches = 0;
         f.what = nullptr;
         prepare(f, stacks + i * STACK_BYTES);
     }
@@ -331,8 +364,10 @@ static void run_block(size_t n, size_t shared)
             run_warp(first, n - first < 32 ? n - first : 32);
         }
         for (size_t i = 0; i < n; i++) {
+            if (fibers[i].state == LETS_OTHERS)
+                fibers[i].state = READY;
             done += fibers[i].state == DONE;
-            ready += fibers[i].state == READY; /* others came to its barrier behind it */
+            ready += fibers[i].state == READY; /* that, or others came to its barrier behind it */
         }
         if (ready)
             continue;

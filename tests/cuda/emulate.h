@@ -261,6 +261,12 @@ void emulate_copy(void *to, const void *from, size_t bytes);
 void emulate_copy_end(void);
 void emulate_copy_wait(unsigned left);
 
+/* Work of a thread in the background, in batches that are waited for later (lane_group.h): done at once or as late as
+ * it may be, likewise. Who waits lets all others go on first. */
+void emulate_later(const std::function<void()> &work);
+void emulate_later_end(void);
+void emulate_later_wait(unsigned left);
+
 /* The dynamic shared memory of the running block. */
 void *emulate_shared(void);
 /* How much a block may have; tests may say less than the largest GPUs have (emulate_set_shared). */
