@@ -303,7 +303,8 @@ static void attend_once(unsigned round)
                                .cap = draw(3) ? 0.0f : 2.0f + (float)draw(20),
                                .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
                                .pages_most = w.pages_most + draw(3),
-                               .parts_most = PARTS_MOST};
+                               .parts_most = PARTS_MOST,
+                               .places = draw(3) ? 1 + draw(40) : 0}; /* a block takes some chunks or all, or one */
     compare_attention(&w, &a, wild, draw(3) > 0);
     clear_world(&w);
 }
@@ -345,6 +346,43 @@ static void long_stretches_are_alike(void **state)
     assert_true(walked >= case_rounds(6));
 }
 
+/* Rows of all sequences, more than there are places for, so that blocks take several chunks; those of one sequence may
+ * be a stretch. In one wave or some: of each a block has all chunks (one place is enough for that) or a part. */
+static void many_sequences_are_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < case_rounds(60); round++) {
+        struct world w = {0};
+        bool wild = round % 4 == 3;
+        emulate_set_order((enum emulate_order)(round % 3));
+        draw_model(&w);
+        for (uint32_t s = 0; s < SEQUENCES; s++)
+            fill(&w, s, 210 + draw(250), wild);
+        upload(&w);
+        draw_batch(&w, 4 + draw(8));
+        uint32_t window = draw(3) ? 0 : windows[draw(13)];
+        for (uint32_t r = 0; r < w.rows && round % 2; r++)
+            w.position[r] = w.length[w.sequence[r]] - 1 - draw(3);
+        for (uint32_t r = 0; r < w.rows && window && round % 2 == 0; r++) { /* a draft that leaves a chunk behind */
+            w.sequence[r] = 0;
+            w.table[r] = w.first[0];
+            w.position[r] = window + 61 + r;
+        }
+        struct cuda_attention a = {.heads = w.m.heads,
+                                   .head = w.m.head,
+                                   .scale = 0.09f,
+                                   .cap = draw(4) ? 0.0f : 5.0f,
+                                   .window = window,
+                                   .pages_most = w.pages_most,
+                                   .parts_most = w.rows * w.m.heads * (1 + draw(w.pages_most)),
+                                   .places = draw(2) ? 1 : 1 + draw(4 * w.rows)};
+        emulate_set_shared(round % 5 == 4 ? 60u << 10 : 0); /* two chunks of heads of 256 have no room in that */
+        compare_attention(&w, &a, wild, draw(3));
+        emulate_set_shared(0);
+        clear_world(&w);
+    }
+}
+
 /* More chunks than are combined at a time, peaks rising and falling on the way. */
 static void long_contexts_are_alike(void **state)
 {
@@ -366,7 +404,8 @@ static void long_contexts_are_alike(void **state)
                                    .scale = 0.5f,
                                    .window = round < 3 ? 0 : 2000 + draw(5000),
                                    .pages_most = w.pages_most,
-                                   .parts_most = round % 3 ? PARTS_MOST : 0};
+                                   .parts_most = round % 3 ? PARTS_MOST : 0,
+                                   .places = round % 2};
         compare_attention(&w, &a, false, draw(2));
         clear_world(&w);
     }
@@ -599,6 +638,7 @@ int main(void)
         cmocka_unit_test(heads_are_turned_and_kept_alike),
         cmocka_unit_test(fresh_columns_are_alike),
         cmocka_unit_test(attention_is_alike),
+        cmocka_unit_test(many_sequences_are_alike),
         cmocka_unit_test(long_stretches_are_alike),
         cmocka_unit_test(long_contexts_are_alike),
     };

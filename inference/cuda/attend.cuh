@@ -31,7 +31,7 @@ bool attend_many_fits(uint32_t head);
 #define ATTEND_HEAD_MOST 256u
 #define ATTEND_MANY_ROWS 32u /* of a tile */
 
-static inline uint32_t attend_over(uint32_t n, uint32_t by)
+static __host__ __device__ inline uint32_t attend_over(uint32_t n, uint32_t by)
 {
     return (n + by - 1) / by;
 }
@@ -79,11 +79,6 @@ LANE struct tile_view attend_view(const struct attend_sight *s, uint32_t chunk)
     v.from = s->first > start ? (int)(s->first - start) : 0;
     v.to = (int)min(s->end - start, ARITH_CHUNK + 0u);
     return v;
-}
-
-LANE bool attend_sees_all(struct tile_view v)
-{
-    return v.from == 0 && v.to == (int)ARITH_CHUNK;
 }
 
 /* Rows [from, from + n) of a tile into q, by warps that begin at row `first` of them and take each `step`-th; AHEAD are

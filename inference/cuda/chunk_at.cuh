@@ -17,18 +17,25 @@ LANE uint32_t chunk_bytes(uint32_t blocks)
     return (uint32_t)chunk_head_bytes(blocks);
 }
 
-/* Of head `head` of keys, chunk `index` of the sequence whose pages begin at page[first]. */
-LANE struct chunk chunk_at(const struct cuda_cache *c, uint32_t first, uint32_t index, uint32_t head)
+/* The parts of a chunk that begins there. */
+LANE struct chunk chunk_of(uint8_t *at, uint32_t blocks)
 {
-    uint32_t page = c->page[first + index], row = ARITH_CHUNK * c->blocks;
-    uint8_t *at = c->slab[page / CUDA_SLAB_PAGES] + page % CUDA_SLAB_PAGES * c->page_bytes + c->layer_at +
-                  (size_t)head * chunk_bytes(c->blocks);
+    uint32_t row = ARITH_CHUNK * blocks;
     struct chunk out;
     out.k = (int8_t *)at;
     out.v = out.k + row * ARITH_BLOCK;
     out.ks = (float *)(out.v + row * ARITH_BLOCK);
     out.vs = out.ks + row;
     return out;
+}
+
+/* Of head `head` of keys, chunk `index` of the sequence whose pages begin at page[first]. */
+LANE struct chunk chunk_at(const struct cuda_cache *c, uint32_t first, uint32_t index, uint32_t head)
+{
+    uint32_t page = c->page[first + index];
+    uint8_t *at = c->slab[page / CUDA_SLAB_PAGES] + page % CUDA_SLAB_PAGES * c->page_bytes + c->layer_at +
+                  (size_t)head * chunk_bytes(c->blocks);
+    return chunk_of(at, c->blocks);
 }
 
 #endif

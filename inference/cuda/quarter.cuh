@@ -34,39 +34,55 @@ LANE struct chunk quarter_chunk_at(const struct tile_queries *q, uint32_t blocks
     return c;
 }
 
-/* A warp asks for the scales of its keys, and then for its blocks of the values, which change places as tile.cuh has
- * it. */
-LANE void quarter_ask(const struct chunk *from, uint32_t blocks, const struct chunk *to)
+/* A warp asks for the scales of its keys. */
+LANE void quarter_ask_scales(const struct chunk *from, uint32_t blocks, const struct chunk *to)
 {
     uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     for (uint32_t i = lane; i < 4 * blocks; i += WARP) {
         uint32_t at = i / 4 * ARITH_CHUNK + warp * ARITH_LANES + i % 4 * 4;
         lane_copy16(to->ks + at, from->ks + at);
     }
-    lane_copy_end();
+}
+
+/* For its blocks of the values, which change places as tile.cuh has it. */
+LANE void quarter_ask_values(const struct chunk *from, uint32_t blocks, const struct chunk *to)
+{
+    uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, row = lane / 8, four = lane % 8;
+    const int8_t *v = from->v + lane * 16;
+    int8_t *here = to->v + (row * 8 + (four ^ row * 2)) * 16;
     for (uint32_t b = warp; b < blocks; b += QUARTERS) {
         LANE_UNROLL
-        for (uint32_t i = 0; i < ARITH_CHUNK * ARITH_BLOCK / 16; i += WARP) {
-            uint32_t row = b * 16 + (lane + i) / 8, four = lane % 8;
-            lane_copy16(to->v + (row * 8 + (four ^ row % 4 * 2)) * 16, from->v + (row * 8 + four) * 16);
-        }
+        for (uint32_t i = 0; i < ARITH_CHUNK * ARITH_BLOCK; i += WARP * 16)
+            lane_copy16(here + b * ARITH_CHUNK * ARITH_BLOCK + i, v + b * ARITH_CHUNK * ARITH_BLOCK + i);
         if (lane < ARITH_CHUNK / 4)
             lane_copy16(to->vs + b * ARITH_CHUNK + lane * 4, from->vs + b * ARITH_CHUNK + lane * 4);
     }
-    lane_copy_end();
 }
 
-/* Blocks from `first` on, as many as there are. */
-LANE struct quarter_keys quarter_fetch(const struct chunk *c, uint32_t first, uint32_t blocks)
+/* For its keys: in shared memory they stand warp by warp, rows of 16 positions, of which two of every four have their
+ * pieces of 16 bytes changed, so that the 16 lanes that are served together meet no bank twice. */
+LANE void quarter_ask_keys(const struct chunk *from, uint32_t blocks, const struct chunk *to)
+{
+    uint32_t row = threadIdx.x % WARP / 4, piece = threadIdx.x % 4, warp = threadIdx.x / WARP;
+    const int8_t *k = from->k + row * ARITH_CHUNK * 4 + warp * ARITH_LANES * 4 + piece * 16;
+    int8_t *here = to->k + (warp * blocks * 8 + row) * ARITH_LANES * 4 + (piece ^ row / 2 % 2 * 2) * 16;
+    LANE_UNROLL_BY(4)
+    for (uint32_t b = 0; b < blocks; b++)
+        lane_copy16(here + b * 8 * ARITH_LANES * 4, k + b * 8 * ARITH_CHUNK * 4);
+}
+
+/* Blocks from `first` on, as many as there are; `is_here`: in shared memory, as quarter_ask_keys puts them. */
+template <bool is_here> LANE struct quarter_keys quarter_fetch(const struct chunk *c, uint32_t first, uint32_t blocks)
 {
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     struct quarter_keys k;
     LANE_UNROLL
     for (uint32_t i = 0; i < QUARTER_BLOCKS; i++) {
         uint32_t b = min(first + i, blocks - 1);
-        const uint2 *pair = (const uint2 *)c->k + (b * 8 + t) * (ARITH_CHUNK / 2) + 8 * warp + g;
-        k.low[i] = pair[0];
-        k.high[i] = pair[4 * (ARITH_CHUNK / 2)];
+        uint32_t apart = is_here ? ARITH_LANES / 2 : ARITH_CHUNK / 2; /* rows of 4 elements */
+        uint32_t at = is_here ? ((warp * blocks + b) * 8 + t) * apart + (g ^ t / 2 * 4) : (b * 8 + t) * apart + 8 * warp + g;
+        k.low[i] = ((const uint2 *)c->k)[at];
+        k.high[i] = ((const uint2 *)c->k)[at + 4 * apart];
     }
     return k;
 }
@@ -110,14 +126,14 @@ template <int ROWS> struct quarter_board {
 };
 
 /* The largest score that is seen among a lane's four of a query, for its four lanes; the others become -infinity. */
-LANE float quarter_peak(const struct cuda_attention *a, struct tile_view v, float s[4])
+template <bool may_cap> LANE float quarter_peak(const struct cuda_attention *a, struct tile_view v, float s[4])
 {
     int from = (int)(threadIdx.x / WARP * ARITH_LANES + threadIdx.x % 4 * 4);
     float peak = -INFINITY, probe = 0.0f;
     LANE_UNROLL
     for (int j = 0; j < 4; j++)
         s[j] = s[j] * a->scale;
-    if (a->cap != 0.0f)
+    if (may_cap && a->cap != 0.0f)
         tile_cap(s, 4, a->cap);
     LANE_UNROLL
     for (int j = 0; j < 4; j++) {
@@ -134,16 +150,16 @@ LANE float quarter_peak(const struct cuda_attention *a, struct tile_view v, floa
     return probe != probe ? NAN : peak;
 }
 
-/* Scores of a quarter become probabilities of the whole chunk, +0 where a query does not see. */
-template <int ROWS>
-LANE void quarter_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS],
-                                struct quarter_board<ROWS> *board, float s[ROWS][4], float p[ROWS][4][4],
-                                struct tile_sum out[ROWS])
+/* Scores of a quarter become probabilities, +0 where a query does not see; those of the whole chunk are on the board
+ * then, and its peaks known. */
+template <int ROWS, bool may_cap>
+LANE void quarter_share(const struct cuda_attention *a, const struct tile_view v[ROWS],
+                        struct quarter_board<ROWS> *board, float s[ROWS][4], struct tile_sum out[ROWS])
 {
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
-        float peak = quarter_peak(a, v[r], s[r]);
+        float peak = quarter_peak<may_cap>(a, v[r], s[r]);
         if (t == 0)
             ((float *)&board->peak[g + 8 * r])[warp] = peak;
     }
@@ -160,13 +176,29 @@ LANE void quarter_probabilities(const struct cuda_attention *a, const struct til
         out[r].peak = bad ? NAN : peak;
     }
     __syncthreads();
+}
+
+/* A lane's probabilities of row g + 8 r. */
+LANE void quarter_row(const float4 board[][QUARTER_STRIDE], int r, float p[4][4])
+{
+    uint32_t g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+    LANE_UNROLL
+    for (int i = 0; i < 4; i++) {
+        float4 x = lane_read_shared(&board[g + 8 * r][4 * i + t]);
+        p[i][0] = x.x, p[i][1] = x.y, p[i][2] = x.z, p[i][3] = x.w;
+    }
+}
+
+/* All in registers, and their sums. */
+template <int ROWS>
+LANE void quarter_probabilities(const struct cuda_attention *a, const struct tile_view v[ROWS],
+                                struct quarter_board<ROWS> *board, float s[ROWS][4], float p[ROWS][4][4],
+                                struct tile_sum out[ROWS])
+{
+    quarter_share<ROWS, true>(a, v, board, s, out);
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
-        LANE_UNROLL
-        for (int i = 0; i < 4; i++) {
-            float4 x = board->p[g + 8 * r][4 * i + t];
-            p[r][i][0] = x.x, p[r][i][1] = x.y, p[r][i][2] = x.z, p[r][i][3] = x.w;
-        }
+        quarter_row(board->p, r, p[r]);
         out[r].sum = tile_fold(p[r]);
     }
 }

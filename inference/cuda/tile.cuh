@@ -94,11 +94,12 @@ LANE float tile_float(float4 v, int j)
 /* -- scores -- */
 
 /* s[r][i][j] = q[row] . k[position] of half h of the chunk, position 32 h + 16 i + 4 t + j, unscaled. A sum of 32
- * products is under 2^19. */
-template <int ROWS, bool swizzled>
-LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint32_t blocks, uint32_t h,
+ * products is under 2^19. EXACT: so many blocks; 0: `most`. */
+template <int ROWS, bool swizzled, int EXACT>
+LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint32_t most, uint32_t h,
                       float s[ROWS][2][4])
 {
+    const uint32_t blocks = EXACT ? EXACT : most;
     uint32_t lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4, stride = tile_stride(blocks);
     uint32_t four = 8 * h + 4 * (g % 2) + g / 2;
     const uint32_t *row = q->q + g * stride + t;
@@ -139,13 +140,27 @@ LANE void tile_scores(const struct tile_queries *q, const struct chunk *c, uint3
 
 /* arith_fn_exp for x <= 0. n times the first part of ln 2 is exact, so a fused operation rounds the same once; and the
  * result is a normal number, so that its exponent can be added to: where n is -126, x >= -87 leaves r > 0.33. */
-LANE float tile_exp(float x)
+template <bool may_vanish> LANE float tile_exp_of(float x)
 {
     float shifted = x * 1.44269504f + 12582912.0f;
     float n = shifted - 12582912.0f;
     float r = __fmaf_rn(n, -0.693359375f, x) - n * -2.12194440e-4f;
     float y = arith_of_bits(arith_bits(arith_fn_exp_near(r)) + (arith_bits(shifted) << 23));
-    return x < ARITH_EXP_MIN ? 0.0f : y;
+    return may_vanish && x < ARITH_EXP_MIN ? 0.0f : y;
+}
+LANE float tile_exp(float x)
+{
+    return tile_exp_of<true>(x);
+}
+
+/* Whether one of 16 numbers, none above 0, is so low that its e^x is +0: the lowest has the largest bits. */
+LANE bool tile_vanish(const float x[2][2][4])
+{
+    uint32_t lowest = arith_bits(ARITH_EXP_MIN);
+    LANE_UNROLL
+    for (int i = 0; i < 16; i += 2)
+        lowest = lane_largest_bits(lowest, arith_bits(x[i / 8][i / 4 % 2][i % 4]), arith_bits(x[i / 8][i / 4 % 2][i % 4 + 1]));
+    return lowest != arith_bits(ARITH_EXP_MIN);
 }
 
 /* What a query sees of a chunk: positions [from, to); nothing: to is 0. */
@@ -164,32 +179,30 @@ LANE void tile_cap(float *s, int n, float cap)
 }
 
 /* Unscaled scores of half h become scores, what a query does not see -infinity. The largest, in all four lanes of the
- * query: -infinity where it sees nothing; NaN where one that is seen is not finite, since that times 0 is not 0. */
-template <bool sees_all>
+ * query: -infinity where it sees nothing; infinity where one that is seen is not finite, since that times 0 is not 0. */
+template <bool sees_all, bool may_cap>
 LANE float tile_peak(const struct cuda_attention *a, struct tile_view v, uint32_t h, float s[2][4])
 {
     int from = 32 * (int)h + 4 * (int)(threadIdx.x % 4);
-    float peak = -INFINITY, probe = 0.0f;
+    float peak[4], probe[2] = {0.0f, 0.0f};
     LANE_UNROLL
     for (int i = 0; i < 8; i++)
         s[i / 4][i % 4] = s[i / 4][i % 4] * a->scale;
-    if (a->cap != 0.0f)
+    if (may_cap && a->cap != 0.0f)
         tile_cap(s[0], 8, a->cap);
     LANE_UNROLL
     for (int i = 0; i < 8; i++) {
         float *x = &s[i / 4][i % 4];
         int at = from + 16 * (i / 4) + i % 4;
         bool seen = sees_all || (at >= v.from && at < v.to);
-        probe = __fmaf_rn(seen ? *x : 0.0f, 0.0f, probe);
+        probe[i / 4] = __fmaf_rn(seen ? *x : 0.0f, 0.0f, probe[i / 4]);
         *x = seen ? *x : -INFINITY;
-        peak = fmaxf(peak, *x);
+        peak[i % 4] = i < 4 ? *x : fmaxf(peak[i % 4], *x);
     }
-    LANE_UNROLL
-    for (int by = 1; by < 4; by *= 2) {
-        peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, by));
-        probe = probe + __shfl_xor_sync(ALL, probe, by);
-    }
-    return probe != probe ? NAN : peak;
+    float largest = fmaxf(fmaxf(peak[0], peak[1]), fmaxf(peak[2], peak[3])), nothing = probe[0] + probe[1];
+    largest = nothing != nothing ? INFINITY : largest;
+    largest = fmaxf(largest, __shfl_xor_sync(ALL, largest, 1));
+    return fmaxf(largest, __shfl_xor_sync(ALL, largest, 2));
 }
 
 /* The striped sum of p[i][j], for all four lanes of a query. */
@@ -261,7 +274,7 @@ LANE float tile_unit(float peak)
 template <bool sees_all>
 LANE float tile_weights(const float p[4][4], const float4 scale[4], uint32_t low[4], uint32_t high[4])
 {
-    float w[4][4], peak = 0.0f;
+    float w[4][4], of[4];
     LANE_UNROLL
     for (int i = 0; i < 4; i++) {
         LANE_UNROLL
@@ -269,9 +282,11 @@ LANE float tile_weights(const float p[4][4], const float4 scale[4], uint32_t low
             w[i][j] = p[i][j] * tile_float(scale[i], j);
             if (!sees_all)
                 w[i][j] = fmaxf(w[i][j], 0.0f);
-            peak = fmaxf(peak, w[i][j]);
         }
+        of[i] = lane_largest(w[i][0], w[i][1], w[i][2]);
     }
+    float peak = lane_largest(lane_largest(of[0], of[1], w[0][3]), lane_largest(of[2], of[3], w[1][3]),
+                              lane_largest(w[2][3], w[3][3], 0.0f));
     peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 1));
     peak = fmaxf(peak, __shfl_xor_sync(ALL, peak, 2));
     float inverse = peak >= ARITH_TINY ? tile_inverse(peak) : 0.0f;
