@@ -215,6 +215,17 @@ json_t *api_body(struct http_request *r)
     return NULL;
 }
 
+const char *api_path(struct http_request *r, const json_t *body, const char *of)
+{
+    char why[80];
+    const char *path = json_text(body, "path");
+    if (path && *path == '/')
+        return path;
+    CHECK(snprintf(why, sizeof why, "path must be the absolute path of %s", of) < (int)sizeof why);
+    http_reply_error(r, 400, "bad_request", why);
+    return NULL;
+}
+
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note)
 {
     struct grammar *g = NULL;

@@ -42,6 +42,9 @@ void api_reply_busy(struct http_request *r, const char *text);
 bool api_let_in(struct api_call *call, unsigned scope) MUST_USE;
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
+/* The body's "path", which must be absolute: the daemon's directory is not the caller's. NULL: answered, naming what it
+ * should be the path of. */
+const char *api_path(struct http_request *r, const json_t *body, const char *of);
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
  * with the keyword that we do not support. */
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;

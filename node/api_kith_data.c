@@ -40,10 +40,8 @@ void api_data_post(struct api_call *c)
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    const char *path = json_text(body, "path");
-    if (!path || *path != '/') {
-        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
-    } else {
+    const char *path = api_path(c->request, body, "a file");
+    if (path) {
         struct data_task *x = mem_new(sizeof *x);
         *x = (struct data_task){c->node, task_new(c->node->tasks, "data")};
         data_add(c->node->host, c->node->blobs, c->node->config->home, path, on_data_added, x);
@@ -70,7 +68,6 @@ static bool data_of(struct api_call *c, struct rec_data *d)
 static void put_data(struct buf *b, struct node *n, const struct rec_data *d)
 {
     struct blobs_info info;
-    uint8_t key[DATA_KEY_SIZE];
     bool first = true;
     buf_add_text(b, "{");
     api_put_hash(b, &first, "plain_root", &d->plain_root);
@@ -86,8 +83,7 @@ static void put_data(struct buf *b, struct node *n, const struct rec_data *d)
     api_put_u64(b, &first, "disputes", d->disputes);
     api_put_u64(b, &first, "height", d->height);
     api_put_flag(b, &first, "local", blobs_find(n->blobs, &d->cipher_root, &info) && info.whole);
-    api_put_flag(b, &first, "key", data_key_read(n->config->home, &d->plain_root, key, NULL) == ERR_OK);
-    secret_wipe(key, sizeof key);
+    api_put_flag(b, &first, "key", data_has_key(n->config->home, &d->plain_root));
     buf_add_text(b, "}");
 }
 
@@ -193,11 +189,9 @@ void api_data_open(struct api_call *c)
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    const char *path = json_text(body, "path");
+    const char *path = api_path(c->request, body, "a file");
     struct data_opening o = {.to = path};
-    if (!path || *path != '/')
-        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a file");
-    else if (data_of(c, &d)) {
+    if (path && data_of(c, &d)) {
         enum err e = data_key_read(c->node->config->home, &d.plain_root, o.key, &note);
         if (e == ERR_NOT_FOUND)
             (void)note_set(&note, e, "the key of %s is not here: `kith data buy` buys access to it", d.name.s);

@@ -308,10 +308,8 @@ void api_model_import(struct api_call *c)
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    const char *path = json_text(body, "path");
-    if (!path || *path != '/') {
-        http_reply_error(c->request, 400, "bad_request", "path must be the absolute path of a GGUF file");
-    } else {
+    const char *path = api_path(c->request, body, "a GGUF file");
+    if (path) {
         struct import_task *x = mem_new(sizeof *x);
         bool check = json_is_true(json_object_get(body, "check"));
         *x = (struct import_task){

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct data_facts data_facts_of(const struct rec_data *d)
@@ -53,6 +54,15 @@ enum err data_key_read(const char *home, const struct hash *plain_root, uint8_t 
     buf_clear(&raw);
     free(path);
     return e;
+}
+
+bool data_has_key(const char *home, const struct hash *plain_root)
+{
+    struct stat st;
+    char *path = path_of(home, plain_root, "key");
+    bool has = stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == DATA_KEY_SIZE;
+    free(path);
+    return has;
 }
 
 enum err data_key_write(const char *home, const struct hash *plain_root, const uint8_t key[DATA_KEY_SIZE],

@@ -33,6 +33,7 @@ void data_add(struct host *host, struct blobs *blobs, const char *home, const ch
 /* ERR_NOT_FOUND: it is not here. */
 enum err data_key_read(const char *home, const struct hash *plain_root, uint8_t key[DATA_KEY_SIZE],
                        struct note *note) MUST_USE;
+bool data_has_key(const char *home, const struct hash *plain_root); /* without a look at it */
 enum err data_key_write(const char *home, const struct hash *plain_root, const uint8_t key[DATA_KEY_SIZE],
                         struct note *note) MUST_USE;
 
