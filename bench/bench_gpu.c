@@ -3,9 +3,13 @@
  * All layers on the first GPU. How long a prompt takes, in batches as a worker reads it; and how long a step takes that
  * writes one token for each of 1, 2, 4 ... WIDEST sequences of DEPTH positions. Before a time is printed, the results
  * are compared: a row beside others is the row alone, and a prompt's last row that of the same prompt in small pieces.
+ *
+ * bench_gpu_clocks is the same with what each kernel takes where it stands, from its wait to the next one's: kernels of
+ * one file with one grid together, in the order in which they first come (inference/cuda/clocks.h).
  */
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "inference/cuda/clocks.h"
 #include "inference/engine.h"
 #include "inference/ops.h"
 
@@ -53,6 +57,68 @@ static uint32_t token_at(const struct model *m, uint32_t seq, uint32_t i)
     return (uint32_t)((uint64_t)(x ^ x >> 15) * 2246822519u % m->vocab);
 }
 
+/* -- what kernels take -- */
+
+#define CLOCKS_MOST 65536u
+#define KINDS_MOST  256u
+
+struct kind {
+    struct cuda_clock of;
+    double us[CLOCKS_MOST / 16];
+    unsigned n;
+};
+
+static bool is_kind(const struct cuda_clock *a, const struct cuda_clock *b)
+{
+    return a->file == b->file && memcmp(a->grid, b->grid, sizeof a->grid) == 0 && a->threads == b->threads;
+}
+
+static struct cuda_clock *take_clocks(uint32_t *n)
+{
+    struct cuda_clock *all = mem_array(CLOCKS_MOST, sizeof *all);
+    *n = cuda_clocks_take(all, CLOCKS_MOST);
+    return all;
+}
+
+/* What was done before does not count. */
+static void forget_clocks(void)
+{
+    uint32_t n;
+    free(take_clocks(&n));
+}
+
+static void print_clocks(void)
+{
+    uint32_t n, kinds_n = 0;
+    struct cuda_clock *all = take_clocks(&n);
+    struct kind *kinds = mem_array(KINDS_MOST, sizeof *kinds);
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        uint32_t k = 0;
+        while (k < kinds_n && !is_kind(&kinds[k].of, &all[i]))
+            k++;
+        if (k == KINDS_MOST)
+            break;
+        if (k == kinds_n)
+            kinds[kinds_n++] = (struct kind){.of = all[i]};
+        if (kinds[k].n < sizeof kinds[k].us / sizeof *kinds[k].us)
+            kinds[k].us[kinds[k].n++] = (double)(all[i + 1].ns - all[i].ns) / 1e3;
+    }
+    for (uint32_t k = 0; k < kinds_n; k++) {
+        const struct cuda_clock *c = &kinds[k].of;
+        const char *file = strrchr(c->file, '/');
+        double sum = 0;
+        for (unsigned i = 0; i < kinds[k].n; i++)
+            sum += kinds[k].us[i];
+        printf("    %-20s %5u x %5u x %3u blocks of %4u: %4u times, median %8.2f us, together %9.1f\n",
+               file ? file + 1 : c->file, c->grid[0], c->grid[1], c->grid[2], c->threads, kinds[k].n,
+               median(kinds[k].us, kinds[k].n), sum);
+    }
+    free(kinds);
+    free(all);
+}
+
+/* -- what steps and prompts take -- */
+
 /* Positions [from, to) of a sequence, the last one's logits. */
 static const float *read_prompt(struct engine *e, struct engine_seq *s, uint32_t seq, uint32_t from, uint32_t to,
                                 uint32_t batch)
@@ -78,6 +144,7 @@ static void measure_prompt(struct engine *e, uint32_t n)
         struct engine_seq *s = engine_seq_new(e, n);
         if (i == 3)
             (void)cudaProfilerStart();
+        forget_clocks();
         double start = now_ms();
         const float *logits = read_prompt(e, s, 0, 0, n, i ? BATCH : PIECE);
         if (i)
@@ -90,6 +157,7 @@ static void measure_prompt(struct engine *e, uint32_t n)
         engine_seq_free(s);
     }
     printf("prompt   %8.2f ms for %u tokens\n", median(ms, 3), n);
+    print_clocks();
     free(want);
 }
 
@@ -114,6 +182,7 @@ static void measure_steps(struct engine *e, uint32_t depth, uint32_t widest)
             }
             if (i == 0 && 2 * cols > widest) /* recorded kernels are no profiler's */
                 (void)cudaProfilerStart();
+            forget_clocks();
             double start = now_ms();
             engine_eval(e, rows, cols);
             if (i >= 3)
@@ -127,6 +196,7 @@ static void measure_steps(struct engine *e, uint32_t depth, uint32_t widest)
         alone = cols == 1 ? step : alone;
         printf("step     %8.3f ms, %3u sequences of %u: %8.1f tokens/s, %5.2f times one\n", step, cols, depth,
                cols * 1e3 / step, cols * alone / step);
+        print_clocks();
     }
     for (uint32_t c = 0; c < widest; c++)
         engine_seq_free(seq[c]);

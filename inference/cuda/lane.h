@@ -41,6 +41,16 @@
 #define LANE_SHARED(type, name) type *name = (type *)emulate_shared()
 #endif
 
+/* -- when kernels run, where that is wanted -- */
+
+#if defined(__CUDACC__) && defined(LANE_CLOCKS)
+#include "inference/cuda/lane_clock.h"
+#else
+LANE void lane_clock(void)
+{
+}
+#endif
+
 /* -- launching; errors are kept by the runtime (runtime.h) --
  *
  * From sm_90 on a kernel's blocks may start before the kernel ahead has ended (programmatic dependent launch, CUDA C++
@@ -66,6 +76,7 @@ LANE void lane_wait(void)
 #elif __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+    lane_clock();
 }
 LANE void lane_begin(void)
 {
