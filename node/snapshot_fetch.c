@@ -145,6 +145,14 @@ static void finish(struct joining *j)
     joining_again(j, RETRY_MS, NULL);
 }
 
+static bool is_asking(const struct joining *j)
+{
+    for (int i = 0; i < SNAPSHOT_WINDOW; i++)
+        if (j->asks[i].is_on)
+            return true;
+    return false;
+}
+
 void joining_leaves_step(struct joining *j)
 {
     uint32_t leaf;
@@ -159,7 +167,9 @@ void joining_leaves_step(struct joining *j)
     for (int i = 0; i < SNAPSHOT_WINDOW; i++)
         if (!j->asks[i].is_on && (!leaf_missing(j, &leaf) || !ask_leaf(j, &j->asks[i], leaf)))
             break;
-    if (now >= j->news_ms + SNAPSHOT_SILENT_MS)
+    if (j->sources_n > 0 && !is_asking(j)) /* it was dropped while it was fetched */
+        joining_give_up(j, "nobody is left who serves the snapshot");
+    else if (now >= j->news_ms + SNAPSHOT_SILENT_MS)
         joining_give_up(j, "no leaf came for long: other peers, or another snapshot");
 }
 

@@ -166,10 +166,11 @@ static bool is_begun(const struct joining *j, const struct snapshot_offer *o)
            begun->leaves == o->leaves;
 }
 
-/* Who serves the one that was begun may come back: what was fetched is not given up at once. */
+/* Who serves the one that was begun may come back: what was fetched, if anything was, is not given up at once. */
 static bool is_to_wait(struct joining *j)
 {
-    if (!ledger_snapshot_now(j->s->o.ledger) || is_begun(j, &j->chosen)) {
+    const struct ledger *l = j->s->o.ledger;
+    if (!ledger_snapshot_now(l) || ledger_snapshot_count(l) == 0 || is_begun(j, &j->chosen)) {
         j->lost_ms = 0;
         return false;
     }

@@ -68,7 +68,7 @@ struct liar {
     struct cluster *c;
     unsigned self;
     int what;
-    unsigned asked;
+    unsigned asked, leaves; /* leaves that it was asked for */
 };
 
 static void say(struct liar *l, const struct pubkey *to, enum msg_type type, struct buf *take)
@@ -140,6 +140,7 @@ static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body
     struct buf b = {0}, entries = {0}, siblings = {0};
     const struct kept *k = honest(l);
     snapshot_leaf_ask_get(&c, &ask);
+    l->leaves++;
     l->asked++;
     if (l->what == 3) { /* a balance of one's own making */
         struct rec_account rich = {.balance = amount_of(UINT64_C(1) << 60)};
@@ -150,15 +151,31 @@ static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body
         buf_clear(&value);
     }
     snapshot_tree_siblings(k->tree, &k->table.at[ask.leaf], &siblings);
-    snapshot_leaf_answer_put(
-        &b, &(struct snapshot_leaf_answer){
-                ask.height, ask.leaf, true, {siblings.p, (uint32_t)(siblings.n / HASH_SIZE)}, bytes_of_buf(&entries)});
-    if (l->what != 4) /* 4: never answers */
+    snapshot_leaf_answer_put(&b, &(struct snapshot_leaf_answer){ask.height,
+                                                                ask.leaf,
+                                                                l->what != 5,
+                                                                {siblings.p, (uint32_t)(siblings.n / HASH_SIZE)},
+                                                                bytes_of_buf(&entries)});
+    if (l->what != 4) /* 4: never answers, 5: has it no more */
         say(l, from, MSG_SNAPSHOT_LEAF, &b);
     buf_clear(&b);
     buf_clear(&entries);
     buf_clear(&siblings);
     return ERR_OK;
+}
+
+/* The liar shows what there is now. */
+static void liar_start(struct liar *l)
+{
+    struct cluster *c = l->c;
+    for (unsigned i = 0; i < 2; i++)
+        c->m[i].snapshots->o.interval = 0;
+    net_start(&c->net, l->self, c->chain);
+    struct peers *peers = c->net.node[l->self].peers;
+    peers_on(peers, MSG_SNAPSHOT_LIST_GET, lie_list, l);
+    peers_on(peers, MSG_LIGHT_GET, lie_light, l);
+    peers_on(peers, MSG_SNAPSHOT_TABLE_GET, lie_table, l);
+    peers_on(peers, MSG_SNAPSHOT_LEAF_GET, lie_leaf, l);
 }
 
 /* A new node for each lie, beside one honest peer. */
@@ -191,16 +208,40 @@ static void who_lies_is_found_at_once(void **state)
     struct cluster *c = begin(2, 2, 0);
     struct liar l = {.c = c, .self = 3};
     net_run(&c->net, has_snapshot, c, PATIENCE_MS);
-    for (unsigned i = 0; i < 2; i++)
-        c->m[i].snapshots->o.interval = 0; /* the liar shows this one */
-    net_start(&c->net, 3, c->chain);
-    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_LIST_GET, lie_list, &l);
-    peers_on(c->net.node[3].peers, MSG_LIGHT_GET, lie_light, &l);
-    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_TABLE_GET, lie_table, &l);
-    peers_on(c->net.node[3].peers, MSG_SNAPSHOT_LEAF_GET, lie_leaf, &l);
+    liar_start(&l);
     for (l.what = 0; l.what <= 4; l.what++)
         if (getenv("KITH_TEST_LONG") || l.what == 1 || l.what == 3)
             lie_to(c, &l);
+    net_stop(&c->net, 3);
+    cluster_free(c);
+}
+
+/* -- a snapshot that is dropped while it is fetched -- */
+
+static bool gave_up(void *arg)
+{
+    const struct cluster *c = arg;
+    return c->watch[REFUSED].n > 0 || c->watch[UNREADABLE].n > 0;
+}
+
+/* All that are there say so: nobody waits for leaves that will not come, while what is trusted grows old. */
+static void a_dropped_snapshot_is_left_at_once(void **state)
+{
+    (void)state;
+    struct cluster *c = begin(2, 2, 0);
+    struct liar l = {.c = c, .self = 3, .what = 5};
+    c->watch[REFUSED].text = "nobody is left who serves the snapshot";
+    c->watch[UNREADABLE].text = "no leaf came for long";
+    net_run(&c->net, has_snapshot, c, PATIENCE_MS);
+    liar_start(&l);
+    cluster_start(c, 2);
+    net_join(&c->net, 2, 3);
+    net_run(&c->net, gave_up, c, PATIENCE_MS);
+    assert_true(l.leaves > 0);
+    net_join(&c->net, 2, 0);
+    cluster_reach(c, 2, cluster_height(c, 0) + 5, PATIENCE_MS);
+    assert_true(has_state_of(c, 2));
+    assert_int_equal(c->watch[UNREADABLE].n, 0);
     net_stop(&c->net, 3);
     cluster_free(c);
 }
@@ -318,9 +359,9 @@ static void old_blocks_go_and_peers_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_node_joins_and_follows),     cmocka_unit_test(who_lies_is_found_at_once),
-        cmocka_unit_test(changed_leaves_are_not_served),    cmocka_unit_test(changed_indexes_are_dropped),
-        cmocka_unit_test(old_blocks_go_and_peers_are_told),
+        cmocka_unit_test(a_new_node_joins_and_follows),       cmocka_unit_test(who_lies_is_found_at_once),
+        cmocka_unit_test(a_dropped_snapshot_is_left_at_once), cmocka_unit_test(changed_leaves_are_not_served),
+        cmocka_unit_test(changed_indexes_are_dropped),        cmocka_unit_test(old_blocks_go_and_peers_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
