@@ -260,6 +260,11 @@ uint64_t api_wait_ms(const struct http_request *r)
     return (uint64_t)((s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000);
 }
 
+void api_begin_entry(struct buf *b)
+{
+    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+}
+
 void api_put_text(struct buf *b, bool *first, const char *name, const char *text)
 {
     codec_json_key(b, first, name);

@@ -55,6 +55,7 @@ void api_reply_json(struct http_request *r, unsigned status, struct buf *json_ta
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
 uint64_t api_wait_ms(const struct http_request *r);
 /* "name":"text" and its kin, with the comma in front where `first` is false. */
+void api_begin_entry(struct buf *b); /* of a list that ends with its bracket or an entry: the brace, behind a comma */
 void api_put_text(struct buf *b, bool *first, const char *name, const char *text);
 void api_put_u64(struct buf *b, bool *first, const char *name, uint64_t v);
 void api_put_flag(struct buf *b, bool *first, const char *name, bool v);

@@ -58,7 +58,7 @@ static void put_key(void *arg, const struct apikey *k)
     char id[APIKEY_ID_ROOM];
     bool first = true;
     apikeys_id(k, id);
-    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_begin_entry(b);
     api_put_text(b, &first, "id", id);
     api_put_text(b, &first, "name", k->name.s);
     codec_json_key(b, &first, "scopes");

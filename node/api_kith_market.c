@@ -6,16 +6,10 @@
 
 #define JOBS_SHOWN 50
 
-/* One of a list. */
-static void next_entry(struct buf *b)
-{
-    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
-}
-
 static void put_channel(struct buf *b, const char *side, const struct channel *c, const struct pubkey *peer)
 {
     bool first = true;
-    next_entry(b);
+    api_begin_entry(b);
     api_put_hash(b, &first, "channel", &c->head.id);
     api_put_text(b, &first, "side", side);
     api_put_key(b, &first, "peer", peer);
@@ -54,7 +48,7 @@ static void put_audits(struct buf *b, const struct rec_settlement *rec)
     for (uint32_t i = 0; i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
         bool first = true;
-        next_entry(b);
+        api_begin_entry(b);
         api_put_key(b, &first, "auditor", &d.auditor);
         api_put_u64(b, &first, "index", d.index);
         api_put_verdict(b, &first, d.verdict);
@@ -73,7 +67,7 @@ void api_settlements_get(struct api_call *c)
     for (const struct hash *after = NULL; ledger_settlement_next(c->node->ledger, after, &rec); after = &last) {
         bool first = true;
         last = rec.id;
-        next_entry(&b);
+        api_begin_entry(&b);
         api_put_hash(&b, &first, "tx", &rec.id);
         api_put_hash(&b, &first, "channel", &rec.channel);
         api_put_key(&b, &first, "provider", &rec.provider);
@@ -92,7 +86,7 @@ static void put_job(void *arg, const struct job_view *v)
 {
     struct buf *b = arg;
     bool first = true;
-    next_entry(b);
+    api_begin_entry(b);
     api_put_hash(b, &first, "job", &v->id);
     api_put_text(b, &first, "state", job_state_name(v->state));
     api_put_text(b, &first, "model", v->model_name);

@@ -36,7 +36,7 @@ static void put_local_model(void *arg, const struct blobs_info *info)
     bool first = true;
     if (info->kind != BLOB_MODEL || !info->whole)
         return;
-    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_begin_entry(b);
     api_put_hash(b, &first, "root", &info->root);
     api_put_text(b, &first, "name", ledger_model(c->node->ledger, &info->root, &rec) ? rec.name.s : "");
     api_put_text(b, &first, "state", workers_find(c->node->workers, &info->root, WORKER_FULL) ? "ready" : "idle");
@@ -96,7 +96,7 @@ static void put_peer(void *arg, const struct peers_info *info)
 {
     struct buf *b = arg;
     bool first = true;
-    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_begin_entry(b);
     api_put_key(b, &first, "node", &info->key);
     api_put_text(b, &first, "endpoint", info->endpoint);
     api_put_text(b, &first, "direction", info->outgoing ? "out" : "in");
@@ -120,7 +120,7 @@ static void put_worker(void *arg, const struct worker_info *info)
     struct rec_model rec;
     bool first = true;
     bool published = ledger_model(l->node->ledger, &info->root, &rec);
-    buf_add_text(&l->b, l->b.p[l->b.n - 1] == '[' ? "{" : ",{");
+    api_begin_entry(&l->b);
     api_put_hash(&l->b, &first, "root", &info->root);
     api_put_text(&l->b, &first, "name", published ? rec.name.s : "");
     api_put_text(&l->b, &first, "state", info->ready ? "ready" : "loading");

@@ -240,7 +240,7 @@ static void put_settling(void *arg, const struct hash *channel, struct amount am
 {
     struct buf *b = arg;
     bool first = true;
-    buf_add_text(b, b->p[b->n - 1] == '[' ? "{" : ",{");
+    api_begin_entry(b);
     api_put_hash(b, &first, "channel", channel);
     api_put_amount(b, &first, "amount", amount);
     buf_add_text(b, "}");

@@ -71,28 +71,30 @@ LANE uint32_t lane_thread_anew(void)
  * 128-byte swizzling; matrix descriptor.) */
 #define SLAB_BYTES 128u /* of a line */
 
-/* Where a product finds its lines, from where they begin; and `bytes` further, 32 for the next 32 in k. */
-LANE uint64_t slab_at(const void *slab)
+/* Where a product finds lines of `bytes`, one behind the other; `exchange`: the descriptor's word for how pieces are
+ * exchanged. */
+LANE uint64_t lines_at(const void *lines, uint32_t bytes, uint32_t exchange)
 {
 #ifdef __CUDACC__
-    const uint64_t eight_lines = 8 * SLAB_BYTES / 16, is_exchanged = 1;
-    return (__cvta_generic_to_shared(slab) & 0x3FFFFu) / 16 | 1ull << 16 | eight_lines << 32 | is_exchanged << 62;
+    const uint64_t eight_lines = 8 * bytes / 16, how = exchange;
+    return (__cvta_generic_to_shared(lines) & 0x3FFFFu) / 16 | 1ull << 16 | eight_lines << 32 | how << 62;
 #else
-    return (uint64_t)slab;
+    (void)bytes, (void)exchange;
+    return (uint64_t)lines;
 #endif
+}
+LANE uint64_t slab_at(const void *slab)
+{
+    return lines_at(slab, SLAB_BYTES, 1);
 }
 /* The same for sums of a run, of which each column has 32 bytes: from a multiple of 256 bytes on, piece i of column c
  * in place i exclusive-or c / 4 % 2. */
 #define SUMS_BYTES 32u
 LANE uint64_t sums_at(const void *sums)
 {
-#ifdef __CUDACC__
-    const uint64_t eight_columns = 8 * SUMS_BYTES / 16, is_exchanged = 3;
-    return (__cvta_generic_to_shared(sums) & 0x3FFFFu) / 16 | 1ull << 16 | eight_columns << 32 | is_exchanged << 62;
-#else
-    return (uint64_t)sums;
-#endif
+    return lines_at(sums, SUMS_BYTES, 3);
 }
+/* `bytes` further in k of all lines: 32 for the next 32. */
 LANE uint64_t slab_further(uint64_t at, uint32_t bytes)
 {
 #ifdef __CUDACC__

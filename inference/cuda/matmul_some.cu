@@ -280,12 +280,8 @@ static uint32_t phases_of(const struct product *p, struct some_shape shape, uint
     return (p->runs + turns - 1) / turns;
 }
 
-/* What a run of all blocks takes, by three counts of cycles: the second cache for all, which gives each processor
- * CACHE_BYTES a cycle, one processor's way to it, and its issue slots. The slowest decides; of two that are as slow
- * there, the rest. Counts are in docs/cuda.md. */
-#define CACHE_BYTES 24u
-#define OWN_BYTES   36u
-#define ISSUED      3u /* a cycle, of 4 */
+/* Of a run of all blocks. */
+#define ISSUED 3u /* a cycle, of 4 */
 template <class F, uint32_t eights>
 static uint64_t some_cost(const struct product *p, struct some_shape shape, uint32_t cols, uint32_t processors)
 {
@@ -294,8 +290,7 @@ static uint64_t some_cost(const struct product *p, struct some_shape shape, uint
                    turns = (blocks + processors - 1) / processors, bytes = stage_bytes<F>(shape.tiles, wide);
     const uint64_t all = blocks * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
                    issue = turns * slots / ISSUED;
-    const uint64_t slowest = all > own ? (all > issue ? all : issue) : own > issue ? own : issue;
-    return 4 * slowest + all + own + issue;
+    return product_cost(all, own, issue);
 }
 
 template <class F, uint32_t eights> static void launch_some(void *stream, const struct product *p, uint32_t cols)

@@ -383,21 +383,16 @@ template <uint32_t cols> static struct strip_cut cut_of(const struct product *p,
     return cut;
 }
 
-/* What a run of all tiles takes, by three counts of cycles: the second cache for all, which gives each processor
- * CACHE_BYTES a cycle, one processor's way to it, and issue slots of a quarter of it. The slowest decides; of two that
- * are as slow there, the rest. Counts are in docs/cuda.md. */
-#define CACHE_BYTES 24u
-#define OWN_BYTES   36u
-#define SLOTS_ROWS  320u /* of a warp, whatever the columns */
-#define SLOTS_COLS  46u  /* more for each 8 */
+/* Of a run of all tiles; issue slots are of a quarter of a processor. */
+#define SLOTS_ROWS 320u /* of a warp, whatever the columns */
+#define SLOTS_COLS 46u  /* more for each 8 */
 template <class F, uint32_t cols> static uint64_t strip_cost(const struct strip_cut *cut, uint32_t processors)
 {
     const uint64_t all = (uint64_t)cut->end[PRODUCTS_MOST - 1] * cut->spans,
                    turns = (all + processors - 1) / processors, bytes = stage_bytes<F, cols>(cut->tiles);
     const uint64_t cache = all * bytes / (CACHE_BYTES * processors), own = turns * bytes / OWN_BYTES,
                    issue = turns * cut->tiles * (SLOTS_ROWS + SLOTS_COLS * cols / 8) * 4 / 3;
-    const uint64_t slowest = cache > own ? (cache > issue ? cache : issue) : own > issue ? own : issue;
-    return 4 * slowest + cache + own + issue;
+    return product_cost(cache, own, issue);
 }
 
 /* The best of a number of columns, if it is better than *best. */

@@ -333,6 +333,8 @@ static bool multiply_two_formats(void *stream, const struct cuda_task *task, uin
     const uint32_t type = task[0].w->type;
     uint32_t other = type;
     struct product p = {};
+    if (in->cols != 1)
+        return false;
     p.firsts = 1;
     for (uint32_t others = 0; others < 2; others++)
         for (uint32_t i = 1; i < n; i++) {
@@ -345,7 +347,7 @@ static bool multiply_two_formats(void *stream, const struct cuda_task *task, uin
             p.firsts += !others;
             p.more[p.more_n++] = {(const uint8_t *)w->data, task[i].bias, task[i].out, w->rows};
         }
-    if (in->cols != 1 || other == type)
+    if (other == type)
         return false;
     set_input(&p, task[0].w, in);
     p.cols = 1;

@@ -114,6 +114,17 @@ static inline uint64_t product_row_blocks(const struct product *p, uint32_t rows
     return blocks;
 }
 
+/* What a cut of a product costs, by three counts of cycles: the second cache for all, which gives each processor
+ * CACHE_BYTES a cycle, one processor's way to it at OWN_BYTES, and issue slots. The slowest decides; of two that are as
+ * slow there, the rest. Counts are in docs/cuda.md. */
+#define CACHE_BYTES 24u
+#define OWN_BYTES   36u
+static inline uint64_t product_cost(uint64_t cache, uint64_t own, uint64_t issue)
+{
+    const uint64_t slowest = cache > own ? (cache > issue ? cache : issue) : own > issue ? own : issue;
+    return 4 * slowest + cache + own + issue;
+}
+
 /* -- matmul_some.cu: a blocked format, 2 to 64 columns; of experts any number, of which most have about `cols` -- */
 void product_some(void *stream, uint32_t type, const struct product *p, uint32_t cols);
 

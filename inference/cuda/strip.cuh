@@ -44,19 +44,14 @@ LANE void plane_load(const struct place *at, const struct plane_scales *s, uint3
             uint32_t l = plane_scale(s->low[half], b), h = plane_scale(s->high[half], b);
             low[half] = q.x * l, low[2 + half] = q.y * l;
             high[half] = q.x * h, high[2 + half] = q.y * h;
-        } else if constexpr (F::has_table) {
-            uint32_t scale = plane_scale(s->low[half], b);
-            plane_quads<128>(q.x ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[half], &high[half]);
-            plane_quads<128>(q.y ^ 0x80808080u, sub_scale<F>(&scale, 0), &low[2 + half], &high[2 + half]);
         } else {
-            uint32_t scale = scales_of_sixteens<F>(at->run, row, b / 2) >> b % 2 * 16;
-            int first = sub_scale<F>(&scale, 0), second = sub_scale<F>(&scale, 1);
-            if constexpr (planes<F>::is_one) {
-                low[half] = folded_quad<F>(q.x, first), low[2 + half] = folded_quad<F>(q.y, second);
-            } else {
-                plane_quads<F::offset>(q.x, first, &low[half], &high[half]);
-                plane_quads<F::offset>(q.y, second, &low[2 + half], &high[2 + half]);
-            }
+            uint32_t scale;
+            if constexpr (F::sub == 32)
+                scale = plane_scale(s->low[half], b);
+            else
+                scale = scales_of_sixteens<F>(at->run, row, b / 2) >> b % 2 * 16;
+            quad_planes<F>(q.x, sub_scale<F>(&scale, 0), &low[half], &high[half]);
+            quad_planes<F>(q.y, sub_scale<F>(&scale, F::sub == 32 ? 0 : 1), &low[2 + half], &high[2 + half]);
         }
     }
 }
