@@ -54,8 +54,9 @@ enum err api_read_mote(const json_t *v, const char *name, struct amount *out, st
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
 uint64_t api_wait_ms(const struct http_request *r);
+/* The brace of an object in a list, with the comma in front where it is not the first. */
+void api_begin_entry(struct buf *b);
 /* "name":"text" and its kin, with the comma in front where `first` is false. */
-void api_begin_entry(struct buf *b); /* of a list that ends with its bracket or an entry: the brace, behind a comma */
 void api_put_text(struct buf *b, bool *first, const char *name, const char *text);
 void api_put_u64(struct buf *b, bool *first, const char *name, uint64_t v);
 void api_put_flag(struct buf *b, bool *first, const char *name, bool v);
