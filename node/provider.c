@@ -19,48 +19,20 @@ static void on_turn(void *arg);
 
 /* -- channels -- */
 
-static void add_channel(void *arg, struct channel *c)
-{
-    struct provider *p = arg;
-    if (p->channels_n == p->channels_room) {
-        p->channels_room = p->channels_room ? 2 * p->channels_room : 16;
-        p->channels = mem_resize(p->channels, p->channels_room, sizeof *p->channels);
-    }
-    p->channels[p->channels_n++] = c;
-}
-
-static struct channel *find_channel(struct provider *p, const struct hash *id)
-{
-    for (size_t i = 0; i < p->channels_n; i++)
-        if (hash_equal(&p->channels[i]->head.id, id))
-            return p->channels[i];
-    return NULL;
-}
-
 struct channel *provider_channel(struct provider *p, const struct hash *id)
 {
     struct rec_channel rec;
-    struct channel *c = find_channel(p, id);
+    struct channel *c = channel_list_find(&p->channels, id);
     if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
         return c;
-    if (!c) {
-        if (p->channels_n >= CHANNELS_MAX)
-            return NULL;
-        struct channel_head head = {
-            .id = *id, .chain = p->s.chain, .payer = rec.payer, .provider = rec.provider, .model = rec.model};
-        c = mem_new(sizeof *c);
-        channel_init(c, &head);
-        add_channel(p, c);
-    }
-    c->head.funded = rec.deposit;
-    c->head.settled = rec.settled;
-    return c;
+    if (!c && p->channels.n >= CHANNELS_MAX)
+        return NULL;
+    return channel_list_refresh(&p->channels, &p->s.chain, &rec);
 }
 
-void provider_each_channel(struct provider *p, provider_channel_fn fn, void *arg)
+void provider_each_channel(struct provider *p, channel_fn fn, void *arg)
 {
-    for (size_t i = 0; i < p->channels_n; i++)
-        fn(arg, p->channels[i]);
+    channel_list_each(&p->channels, fn, arg);
 }
 
 enum err provider_store_channel(struct provider *p, const struct channel *c)
@@ -488,7 +460,7 @@ enum err provider_new(const struct market_services *s, struct provider **out, st
 {
     struct provider *p = mem_new(sizeof *p);
     p->s = *s;
-    enum err e = channel_load(s->kv, MARKET_SIDE_PROVIDER, add_channel, p, note);
+    enum err e = channel_list_load(&p->channels, s->kv, MARKET_SIDE_PROVIDER, note);
     if (e != ERR_OK) {
         provider_free(p);
         return e;
@@ -507,11 +479,7 @@ void provider_free(struct provider *p)
         serving_free(p->serving);
     }
     host_timer_cancel(p->s.host, &p->timer);
-    for (size_t i = 0; i < p->channels_n; i++) {
-        channel_clear(p->channels[i]);
-        free(p->channels[i]);
-    }
-    free(p->channels);
+    channel_list_clear(&p->channels);
     free(p->share_models);
     free(p);
 }
