@@ -1,5 +1,5 @@
-/* What the files of the API's OpenAI half share: requests as they are read (api_openai_ask.c), answers (api_openai.c),
- * logprobs (api_openai_logprobs.c), embeddings (api_openai_embed.c). */
+/* What the files of the API's OpenAI half share: requests as they are read (api_openai_ask.c), logprobs
+ * (api_openai_logprobs.c), embeddings (api_openai_embed.c). Answers: node/api_openai_answer.h. */
 #ifndef KITH_NODE_API_OPENAI_H
 #define KITH_NODE_API_OPENAI_H
 
