@@ -201,7 +201,7 @@ static enum err make_jobs(struct answer *a, const struct apikey *key, struct ope
 static void start(struct answer *a, json_t *body)
 {
     char hex[65];
-    openai_name_ignored(a->request, body);
+    openai_name_ignored(a->request, body, a->form->kind);
     hex_put(hex, a->choice[0].job.b, sizeof a->choice[0].job.b);
     http_add_header(a->request, "Kith-Job", hex);
     http_add_header(a->request, "X-Request-Id", hex); /* where OpenAI's clients look for it */

@@ -7,6 +7,9 @@
 #include "node/jobs.h"
 #include "node/tool_calls.h"
 
+/* Forms of requests: which fields each has. */
+enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_EMBEDDING = 4 };
+
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
     struct buf messages, stops, schema, tools_text, ids;
@@ -21,12 +24,31 @@ enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note 
 /* The i-th prompt of a completion becomes that of `job`, until the next call. */
 void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i);
 /* Names the fields that nobody reads in a header of the answer. */
-void openai_name_ignored(struct http_request *r, json_t *body);
+void openai_name_ignored(struct http_request *r, json_t *body, unsigned form);
 /* Why there is no answer, of a job that was made. ERR_LIMIT is a prompt that is too long, ERR_NOT_FOUND a model;
  * `prompt`: the field that the prompt is in. A text about a field begins with its name. */
 void openai_fail(struct http_request *r, enum err e, const char *prompt, const char *text);
 /* The same before there is one: ERR_BUSY is that we have too many. */
 void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
+
+/* -- for who reads requests -- */
+/* A member of an object, which may be missing or null: *out stays then (false for a flag). `called`: its name for
+ * people. */
+enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note) MUST_USE;
+enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out,
+                           struct note *note) MUST_USE;
+enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
+                           struct note *note) MUST_USE;
+enum err openai_read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note) MUST_USE;
+/* What all forms have that are answered by jobs: model, stream, sampling, stops, `kith`. One answer to one prompt. */
+enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+/* The form that an answer is to have: {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema"} with the
+ * `schema` in `holder`. Into *schema, which stays empty for text. */
+enum err openai_read_format(const json_t *format, const json_t *holder, const char *called, const char *holder_called,
+                            struct buf *schema, struct note *note) MUST_USE;
+/* `tools` and how they are to be called, of a chat's body, from which is borrowed. A call that has to be made replaces
+ * the schema that was there. */
+enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 
 /* api_openai_messages.c: whether a template can make a prompt of them. */
 enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;

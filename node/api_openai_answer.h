@@ -37,6 +37,7 @@ struct answer {
 };
 
 struct openai_form {
+    unsigned kind;      /* OPENAI_CHAT and its kin */
     const char *prompt; /* the field that it is in */
     enum err (*read)(json_t *body, struct openai_ask *a, struct note *note);
     /* A stream: what the client misses of a choice, of whose text it may have `ready` bytes; what stands behind all

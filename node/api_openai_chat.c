@@ -191,14 +191,16 @@ static void put_whole(struct buf *b, const struct answer *a, uint64_t made_ms)
     buf_add_text(b, "}");
 }
 
-const struct openai_form openai_form_chat = {.prompt = "messages",
+const struct openai_form openai_form_chat = {.kind = OPENAI_CHAT,
+                                             .prompt = "messages",
                                              .read = openai_read_chat,
                                              .send = send,
                                              .send_end = send_end,
                                              .send_error = send_error,
                                              .put_choice = put_choice,
                                              .put_whole = put_whole};
-const struct openai_form openai_form_completion = {.prompt = "prompt",
+const struct openai_form openai_form_completion = {.kind = OPENAI_COMPLETION,
+                                                   .prompt = "prompt",
                                                    .read = openai_read_completion,
                                                    .send = send,
                                                    .send_end = send_end,
