@@ -28,6 +28,7 @@ static void answer_free(struct answer *a)
         buf_clear(&c->json);
     }
     buf_clear(&a->kith);
+    buf_clear(&a->echo);
     json_decref(a->tools);
     free(a->choice);
     free(a->model);
@@ -230,7 +231,9 @@ static void answer_request(struct api_call *call, const struct openai_form *form
                              .include_usage = ask.include_usage,
                              .one_call = ask.one_call,
                              .tools = ask.tools ? json_deep_copy(ask.tools) : NULL,
-                             .model = mem_string(ask.job.model)};
+                             .model = mem_string(ask.job.model),
+                             .echo = ask.echo};
+        ask.echo = (struct buf){0};
         limit_cost(call->key, &ask);
         e = make_jobs(a, call->key, &ask, body, &note);
         if (e == ERR_OK)
@@ -252,4 +255,9 @@ void api_openai_chat(struct api_call *call)
 void api_openai_completion(struct api_call *call)
 {
     answer_request(call, &openai_form_completion);
+}
+
+void api_openai_response(struct api_call *call)
+{
+    answer_request(call, &openai_form_response);
 }

@@ -8,19 +8,23 @@
 #include "node/tool_calls.h"
 
 /* Forms of requests: which fields each has. */
-enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_EMBEDDING = 4 };
+enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_RESPONSE = 4, OPENAI_EMBEDDING = 8 };
 
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
     struct buf messages, stops, schema, tools_text, ids;
     bool is_chat, stream, include_usage, one_call;
     uint32_t prompts_n, n; /* prompts, and answers to each */
-    const json_t *tools;   /* borrowed from the body */
+    const json_t *tools;   /* borrowed from the body, or from: */
+    json_t *chat;          /* what a response's request has otherwise than a chat's, as a chat has it */
+    struct buf echo; /* of a response: the members of the answer that repeat its request, a comma in front of each */
 };
 void openai_ask_init(struct openai_ask *a);
 void openai_ask_clear(struct openai_ask *a);
 enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+/* api_openai_response_ask.c */
+enum err openai_read_response(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 /* The i-th prompt of a completion becomes that of `job`, until the next call. */
 void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i);
 /* Names the fields that nobody reads in a header of the answer. */
@@ -53,6 +57,9 @@ enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note
 /* api_openai_messages.c: whether a template can make a prompt of them. */
 enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;
 
+/* api_openai_items.c: the `instructions` and the `input` of a response as messages, into a list. */
+enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages, struct note *note) MUST_USE;
+
 /* A member that is a text, a list of tokens, or a list of these: checked, counted; and the i-th. */
 struct openai_input {
     const char *text; /* NULL: tokens */
@@ -67,8 +74,8 @@ struct openai_place {
     uint32_t tokens; /* told */
     uint32_t chars;  /* of their texts */
 };
-/* The value of `logprobs` with the next tokens up to `end` of them, or null where there are none. */
-void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
+/* The value of `logprobs` with the next tokens up to `end` of them, as the form has it where there are none. */
+void openai_put_logprobs(struct buf *b, unsigned form, struct bytes blob, unsigned each, uint32_t end,
                          struct openai_place *place);
 
 #endif

@@ -1,5 +1,5 @@
 /* Answers of OpenAI's API while they come: the way of a request (api_openai.c), and the forms in which it is told:
- * chats and completions (api_openai_chat.c). */
+ * chats and completions (api_openai_chat.c), responses (api_openai_response.c). */
 #ifndef KITH_NODE_API_OPENAI_ANSWER_H
 #define KITH_NODE_API_OPENAI_ANSWER_H
 
@@ -34,6 +34,8 @@ struct answer {
         uint64_t prompt, written, cached; /* tokens of the choices that are over */
     } usage;
     struct buf kith; /* of a whole answer's first choice */
+    struct buf echo; /* of a response: see struct openai_ask */
+    uint64_t events; /* of a response that were sent */
 };
 
 struct openai_form {
@@ -49,7 +51,7 @@ struct openai_form {
     void (*put_choice)(struct choice *c, const struct job_view *v);
     void (*put_whole)(struct buf *b, const struct answer *a, uint64_t made_ms);
 };
-extern const struct openai_form openai_form_chat, openai_form_completion;
+extern const struct openai_form openai_form_chat, openai_form_completion, openai_form_response;
 
 /* -- for the forms -- */
 /* As OpenAI calls it. */
@@ -61,5 +63,8 @@ size_t openai_text_ready(struct choice *c, const struct job_view *v);
 /* How many of its tokens are part of the answer: the last one waits for what follows it, since one that only ends the
  * answer is not. */
 uint32_t openai_tokens_told(const struct job_view *v);
+
+/* api_openai_response.c: the events that a client misses of a response, of whose text it may have `ready` bytes. */
+void openai_put_response_events(struct buf *b, struct choice *c, const struct job_view *v, size_t ready);
 
 #endif

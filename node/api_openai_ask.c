@@ -6,43 +6,57 @@
 
 #include <string.h>
 
-/* Fields that are read, or that nothing here depends on, and of which forms. */
-#define BOTH (OPENAI_CHAT | OPENAI_COMPLETION)
+/* Fields that are read, or that nothing here depends on, and of which forms. Of `text` it is its members. */
+#define OLDER  (OPENAI_CHAT | OPENAI_COMPLETION)
+#define TOOLED (OPENAI_CHAT | OPENAI_RESPONSE)
+#define JOBS   (OLDER | OPENAI_RESPONSE)
 static const struct {
     const char *name;
     unsigned forms;
 } fields[] = {
     {"model", ~0u},
-    {"stream", BOTH},
-    {"stream_options", BOTH},
-    {"temperature", BOTH},
-    {"top_p", BOTH},
-    {"presence_penalty", BOTH},
-    {"frequency_penalty", BOTH},
-    {"seed", BOTH},
-    {"stop", BOTH},
     {"user", ~0u},
-    {"store", BOTH},
-    {"metadata", BOTH},
-    {"service_tier", BOTH},
-    {"kith", BOTH},
-    {"n", BOTH},
-    {"max_tokens", BOTH},
-    {"response_format", BOTH},
-    {"logprobs", BOTH},
-    {"logit_bias", BOTH},
-    {"modalities", BOTH},
+    {"stream", JOBS},
+    {"stream_options", JOBS},
+    {"temperature", JOBS},
+    {"top_p", JOBS},
+    {"presence_penalty", JOBS},
+    {"frequency_penalty", JOBS},
+    {"seed", JOBS},
+    {"stop", JOBS},
+    {"store", JOBS},
+    {"metadata", JOBS},
+    {"service_tier", JOBS},
+    {"safety_identifier", JOBS},
+    {"prompt_cache_key", JOBS},
+    {"kith", JOBS},
+    {"n", OLDER},
+    {"max_tokens", OLDER},
+    {"response_format", OLDER},
+    {"logprobs", OLDER},
+    {"logit_bias", OLDER},
+    {"modalities", OLDER},
     {"messages", OPENAI_CHAT},
     {"max_completion_tokens", OPENAI_CHAT},
-    {"top_logprobs", OPENAI_CHAT},
-    {"tools", OPENAI_CHAT},
-    {"tool_choice", OPENAI_CHAT},
-    {"parallel_tool_calls", OPENAI_CHAT},
-    {"prompt", OPENAI_COMPLETION},
+    {"top_logprobs", TOOLED},
+    {"tools", TOOLED},
+    {"tool_choice", TOOLED},
+    {"parallel_tool_calls", TOOLED},
+    {"prompt", OPENAI_COMPLETION | OPENAI_RESPONSE},
     {"echo", OPENAI_COMPLETION},
     {"suffix", OPENAI_COMPLETION},
     {"best_of", OPENAI_COMPLETION},
-    {"input", OPENAI_EMBEDDING},
+    {"input", OPENAI_RESPONSE | OPENAI_EMBEDDING},
+    {"instructions", OPENAI_RESPONSE},
+    {"max_output_tokens", OPENAI_RESPONSE},
+    {"max_tool_calls", OPENAI_RESPONSE}, /* of tools that a server calls: there are none */
+    {"previous_response_id", OPENAI_RESPONSE},
+    {"conversation", OPENAI_RESPONSE},
+    {"background", OPENAI_RESPONSE},
+    {"truncation", OPENAI_RESPONSE},
+    {"include", OPENAI_RESPONSE},
+    {"text", OPENAI_RESPONSE},
+    {"text.format", OPENAI_RESPONSE},
     {"dimensions", OPENAI_EMBEDDING},
     {"encoding_format", OPENAI_EMBEDDING},
 };
@@ -55,17 +69,27 @@ static bool is_field(const char *name, unsigned forms)
     return false;
 }
 
+static void add_ignored(struct buf *names, const char *within, json_t *object, unsigned form)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        struct buf name = {0};
+        buf_add_format(&name, "%s%.64s", within, key);
+        if (!is_field(buf_text(&name), form) && names->n < 400 &&
+            strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key))
+            buf_add_format(names, "%s%s", names->n ? ", " : "", buf_text(&name));
+        buf_clear(&name);
+    }
+}
+
 void openai_name_ignored(struct http_request *r, json_t *body, unsigned form)
 {
     struct buf names = {0};
-    const char *key;
-    json_t *value;
-    json_object_foreach(body, key, value)
-    {
-        if (!is_field(key, form) && strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key) &&
-            names.n < 400)
-            buf_add_format(&names, "%s%.64s", names.n ? ", " : "", key);
-    }
+    add_ignored(&names, "", body, form);
+    if (form == OPENAI_RESPONSE)
+        add_ignored(&names, "text.", json_object_get(body, "text"), form);
     if (names.n)
         http_add_header(r, "Kith-Ignored", buf_text(&names));
     buf_clear(&names);
@@ -320,6 +344,8 @@ void openai_ask_clear(struct openai_ask *a)
     buf_clear(&a->schema);
     buf_clear(&a->tools_text);
     buf_clear(&a->ids);
+    buf_clear(&a->echo);
+    json_decref(a->chat);
 }
 
 /* What several answers may cost together is shared out. */

@@ -35,7 +35,7 @@ static void put_usage(struct buf *b, const struct answer *a)
 static void put_logprobs(struct buf *b, struct choice *c, const struct job_view *v)
 {
     buf_add_text(b, "\"logprobs\":");
-    openai_put_logprobs(b, is_chat(c->answer), v->logprobs, v->logprobs_each, openai_tokens_told(v), &c->logprobs);
+    openai_put_logprobs(b, c->answer->form->kind, v->logprobs, v->logprobs_each, openai_tokens_told(v), &c->logprobs);
 }
 
 /* -- a stream -- */
