@@ -378,6 +378,8 @@ static void streams_nothing(void **state)
     show(&s, "", JOB_DONE, "eos");
     expect_events(&s, "created in_progress " MESSAGE_BEGINS " " MESSAGE_ENDS " completed");
     expect_whole(&s, "completed");
+    const json_t *items = json_object_get(json_object_get(json_array_get(s.events, 7), "response"), "output");
+    assert_int_equal(json_array_size(json_object_get(json_array_get(items, 0), "content")), 1);
     scene_clear(&s);
 }
 
