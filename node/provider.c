@@ -330,10 +330,10 @@ static bool proves(void *arg, const struct receipt *r)
     return good;
 }
 
-static enum err store_paid(struct serving *v, uint32_t index)
+static enum err store_paid(const struct serving *v, const struct channel *c, uint32_t index)
 {
     struct kv_batch batch = {0};
-    channel_store(v->channel, MARKET_SIDE_PROVIDER, index, &batch);
+    channel_store(c, MARKET_SIDE_PROVIDER, index, &batch);
     put_transcript(v, &batch);
     enum err e = kv_write(v->provider->s.kv, &batch, true, NULL);
     kv_batch_clear(&batch);
@@ -353,28 +353,40 @@ static enum err tell_behind(struct serving *v)
     return serving_send(v, &message) ? ERR_OK : ERR_BUSY;
 }
 
-static enum err take_voucher(struct serving *v, const struct job_pay *pay, uint32_t *index)
+/* On the disk before it is the channel: a later voucher is written with its own receipt alone, and would be worth
+ * nothing after a restart without these. */
+static enum err catch_up(struct serving *v, const struct job_pay *pay)
 {
-    *index = channel_find_job(v->channel, &v->job);
-    if (!pay->missing.n)
-        return channel_take(v->channel, &pay->voucher, &pay->sig);
-    *index = CHANNEL_ALL;
-    return channel_catch_up(v->channel, pay->missing, &pay->voucher, &pay->sig, proves, v->provider);
+    struct channel grown;
+    enum err e = channel_catch_up(v->channel, pay->missing, &pay->voucher, &pay->sig, proves, v->provider, &grown);
+    if (e != ERR_OK)
+        return e;
+    e = store_paid(v, &grown, CHANNEL_ALL);
+    if (e == ERR_OK)
+        channel_replace(v->channel, &grown);
+    else
+        channel_clear(&grown);
+    return e;
+}
+
+static enum err take_voucher(struct serving *v, const struct job_pay *pay)
+{
+    if (pay->missing.n)
+        return catch_up(v, pay);
+    enum err e = channel_take(v->channel, &pay->voucher, &pay->sig);
+    return e == ERR_OK ? store_paid(v, v->channel, channel_find_job(v->channel, &v->job)) : e;
 }
 
 /* ERR_FUNDS: the payer's ledger may have a block more than ours, with more in the channel. */
 static enum err take_pay(struct serving *v, const struct job_pay *pay, bool *taken)
 {
-    uint32_t index;
     *taken = false;
     if (!v->awaiting_pay)
         return ERR_PROTOCOL;
     (void)provider_channel(v->provider, &v->channel->head.id); /* as much as the ledger says is in it */
-    enum err e = take_voucher(v, pay, &index);
+    enum err e = take_voucher(v, pay);
     if (e == ERR_MISMATCH && !v->told_behind)
         return tell_behind(v);
-    if (e == ERR_OK)
-        e = store_paid(v, index);
     *taken = e == ERR_OK;
     return e;
 }
@@ -406,7 +418,9 @@ static void on_pay(struct serving *v, struct bytes message)
     else if (e == ERR_FUNDS) {
         buf_reset(&v->pay);
         buf_add(&v->pay, message.p, message.n);
-    } else if (e != ERR_OK)
+    } else if (e == ERR_FULL || e == ERR_IO)
+        serving_drop(v, e, "the provider cannot write what was paid");
+    else if (e != ERR_OK)
         serving_drop(v, e, "the voucher is not over what was delivered");
 }
 
