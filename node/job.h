@@ -5,7 +5,7 @@
 #define KITH_NODE_JOB_H
 
 #include "inference/request.h"
-#include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/job_wire.h"
 #include "node/market.h"
 
@@ -105,9 +105,8 @@ struct jobs {
     struct market *market;
     struct job *first; /* newest first */
     unsigned n;
-    uint64_t made;             /* since the start */
-    struct channel **channels; /* those we pay through */
-    size_t channels_n, channels_room;
+    uint64_t made;                /* since the start */
+    struct channel_list channels; /* those we pay through */
     struct job_place *places;
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
@@ -175,6 +174,8 @@ void job_remote_linger(struct job *j);
 void job_remote_cancel(struct job *j);
 
 /* -- job_fund.c: channels that this node pays through -- */
+/* Where the job's receipt is in its channel; CHANNEL_NO_JOB: there is none, or the channel is not kept. */
+uint32_t job_receipt_index(const struct job *j);
 /* A channel to the offer's provider that the job has a receipt in, or the one with most left; NULL: none. */
 struct channel *job_channel_for(const struct job *j, const struct offer *o);
 /* What the job will cost in that channel (NULL: a new one) when all its tokens come. False on overflow. */
@@ -190,7 +191,6 @@ void job_give_up_channel(struct job *j);
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);
-void job_remote_add_channel(void *jobs, struct channel *take);
 
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */

@@ -16,46 +16,17 @@
 
 /* -- channels -- */
 
-void job_remote_add_channel(void *arg, struct channel *c)
+static void refresh(struct jobs *jobs, const struct rec_channel *rec)
 {
-    struct jobs *jobs = arg;
-    if (jobs->channels_n == jobs->channels_room) {
-        jobs->channels_room = jobs->channels_room ? 2 * jobs->channels_room : 16;
-        jobs->channels = mem_resize(jobs->channels, jobs->channels_room, sizeof *jobs->channels);
-    }
-    jobs->channels[jobs->channels_n++] = c;
-}
-
-static struct channel *find_channel(struct jobs *jobs, const struct hash *id)
-{
-    for (size_t i = 0; i < jobs->channels_n; i++)
-        if (hash_equal(&jobs->channels[i]->head.id, id))
-            return jobs->channels[i];
-    return NULL;
-}
-
-/* The ledger's word on a channel of ours into our copy, which is made if it is missing. */
-static struct channel *refresh(struct jobs *jobs, const struct rec_channel *rec)
-{
-    struct channel *c = find_channel(jobs, &rec->id);
-    if (!c) {
-        struct channel_head head = {
-            .id = rec->id, .chain = jobs->s.chain, .payer = rec->payer, .provider = rec->provider, .model = rec->model};
-        c = mem_new(sizeof *c);
-        channel_init(c, &head);
-        job_remote_add_channel(jobs, c);
-    }
-    c->head.funded = rec->deposit;
-    c->head.settled = rec->settled;
+    struct channel *c = channel_list_refresh(&jobs->channels, &jobs->s.chain, rec);
     c->head.closed = rec->closes_ms != 0;
-    return c;
 }
 
 void job_remote_adopt(struct jobs *jobs)
 {
     struct rec_channel rec;
-    for (size_t i = 0; i < jobs->channels_n; i++)
-        jobs->channels[i]->head.closed = true; /* unless the ledger still has it */
+    for (size_t i = 0; i < jobs->channels.n; i++)
+        jobs->channels.at[i]->head.closed = true; /* unless the ledger still has it */
     struct hash last;
     for (const struct hash *after = NULL; ledger_channel_next(jobs->s.ledger, after, &rec); after = &last) {
         if (pubkey_equal(&rec.payer, &jobs->s.self))
@@ -68,7 +39,7 @@ void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e)
 {
     const struct hash *id = e->kind == LEDGER_SETTLED ? &e->other : &e->id;
     struct rec_channel rec;
-    struct channel *c = find_channel(jobs, id);
+    struct channel *c = channel_list_find(&jobs->channels, id);
     if (ledger_channel(jobs->s.ledger, id, &rec)) {
         if (pubkey_equal(&rec.payer, &jobs->s.self))
             refresh(jobs, &rec);
@@ -79,8 +50,8 @@ void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e)
 struct channel *job_channel_for(const struct job *j, const struct offer *o)
 {
     struct channel *best = NULL;
-    for (size_t i = 0; i < j->jobs->channels_n; i++) {
-        struct channel *c = j->jobs->channels[i];
+    for (size_t i = 0; i < j->jobs->channels.n; i++) {
+        struct channel *c = j->jobs->channels.at[i];
         if (c->head.closed || c->is_given_up || !pubkey_equal(&c->head.provider, &o->provider) ||
             !hash_equal(&c->head.model, &o->model))
             continue;
@@ -92,13 +63,19 @@ struct channel *job_channel_for(const struct job *j, const struct offer *o)
     return best;
 }
 
+uint32_t job_receipt_index(const struct job *j)
+{
+    const struct channel *c = channel_list_find(&j->jobs->channels, &j->r.channel);
+    return c ? channel_find_job(c, &j->r.paid_id) : CHANNEL_NO_JOB;
+}
+
 /* -- costs -- */
 
 struct amount job_cost(const struct job *j, const struct channel *except)
 {
     struct amount sum = {0};
-    for (size_t i = 0; i < j->jobs->channels_n; i++) {
-        const struct channel *c = j->jobs->channels[i];
+    for (size_t i = 0; i < j->jobs->channels.n; i++) {
+        const struct channel *c = j->jobs->channels.at[i];
         uint32_t at = c == except ? CHANNEL_NO_JOB : channel_find_job(c, &j->r.paid_id);
         if (at != CHANNEL_NO_JOB)
             (void)!amount_add(&sum, sum, c->receipts[at].receipt.price);

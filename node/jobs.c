@@ -70,14 +70,6 @@ struct job *job_find(struct jobs *jobs, const struct hash *id)
     return NULL;
 }
 
-static uint32_t receipt_index(const struct job *j)
-{
-    for (size_t i = 0; i < j->jobs->channels_n; i++)
-        if (hash_equal(&j->jobs->channels[i]->head.id, &j->r.channel))
-            return channel_find_job(j->jobs->channels[i], &j->r.paid_id);
-    return CHANNEL_NO_JOB;
-}
-
 static void view(const struct job *j, struct job_view *v)
 {
     struct request r;
@@ -98,7 +90,7 @@ static void view(const struct job *j, struct job_view *v)
                            .stop = j->r.state == JOB_DONE ? request_stop_name(j->r.stop) : NULL,
                            .digest = j->r.digest,
                            .receipt = j->r.receipt,
-                           .receipt_index = receipt_index(j),
+                           .receipt_index = job_receipt_index(j),
                            .text_tokens = j->r.text_tokens,
                            .seed = r.seed,
                            .logprobs = bytes_of_buf(&j->logprobs),
@@ -551,7 +543,7 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     struct jobs *jobs = mem_new(sizeof *jobs);
     jobs->s = *s;
     jobs->market = m;
-    enum err e = channel_load(s->kv, MARKET_SIDE_REQUESTER, job_remote_add_channel, jobs, note);
+    enum err e = channel_list_load(&jobs->channels, s->kv, MARKET_SIDE_REQUESTER, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
     if (e == ERR_OK)
@@ -586,10 +578,6 @@ void jobs_close(struct jobs *jobs)
             jobs_unwatch(j->watches);
         job_free(j);
     }
-    for (size_t i = 0; i < jobs->channels_n; i++) {
-        channel_clear(jobs->channels[i]);
-        free(jobs->channels[i]);
-    }
-    free(jobs->channels);
+    channel_list_clear(&jobs->channels);
     free(jobs);
 }
