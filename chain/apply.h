@@ -85,7 +85,7 @@ void apply_settlement_mature(struct apply *a, const struct hash *settlement);
 /* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
 void apply_settlement_payout(struct apply *a, struct rec_settlement *s);
 void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum settlement_state state);
-/* Of the present round; 1 in the first, then double each time. */
+/* Of a round behind the first: 2, and double with each earlier committee over the same receipt. */
 uint32_t apply_committee_size(const struct rec_settlement *s);
 /* A committee's candidates are used up: the majority by stake of all who were asked decides. */
 void apply_audit_final(struct apply *a, struct rec_settlement *s);
