@@ -46,6 +46,8 @@ enum err apply_authorized(const struct state *s, const struct tx *t, const struc
 /* Charges the fee and applies. *charged false: nothing happened at all (nonce, or not the signatures that the account
  * asks for); else an error means that the fee is paid and nothing else happened. `t` was decoded and checked. */
 enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id, bool *charged) MUST_USE;
+/* The most that a checked transaction may take from its signer beside the fee. */
+struct amount apply_spends(const struct state *s, const struct params *params, const struct tx *t);
 /* The body alone: no nonce, no fee. */
 enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 
