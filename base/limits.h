@@ -242,9 +242,11 @@
 
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX  1024
-#define CHOICES_MAX           128             /* answers to one request: as many as OpenAI's API has */
-#define EMBED_INPUTS_MAX      2048            /* texts of one request, as in OpenAI's API */
-#define APIKEYS_MAX           256             /* keys of the HTTP API: looked through for each request */
+#define CHOICES_MAX           128        /* answers to one request: as many as OpenAI's API has */
+#define EMBED_INPUTS_MAX      2048       /* texts of one request, as in OpenAI's API */
+#define TOOL_NAME_BYTES_MAX   64         /* as in OpenAI's API */
+#define RESPONSE_ECHO_MAX     (1u << 20) /* of a request: a stream repeats it three times, of the 4 MiB that may wait */
+#define APIKEYS_MAX           256        /* keys of the HTTP API: looked through for each request */
 #define HTTP_NAMES_MAX        PEERS_ADDED_MAX /* as many as any list of settings */
 #define HTTP_HEADER_MS        10000
 #define HTTP_BODY_MAX         (8u << 20)
