@@ -128,7 +128,8 @@ struct amount apply_spends(const struct state *s, const struct params *params, c
     CHECK(!"a kind that tx_decode let through");
 }
 
-/* Takes the fee, or what the account has of it: no block that a validator votes for lets it be less (ledger_pool.c). A part burns, the rest waits for the proposer. */
+/* Takes the fee, or what the account has of it: no block that a validator votes for lets it be less (ledger_pool.c). A
+ * part burns, the rest waits for the proposer. */
 static enum err charge(struct apply *a, const struct tx *t, bool *charged)
 {
     struct rec_account account;

@@ -109,7 +109,7 @@ _Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX && BLOCK_TXS_MAX < UINT16_MAX,
 
 struct signer {
     struct pubkey key;
-    bool closed; /* it changed who signs for it: what follows is judged in the next block */
+    bool closed;             /* it changed who signs for it: what follows is judged in the next block */
     struct rec_account left; /* of the balance: what nothing before claims */
 };
 

@@ -122,7 +122,8 @@ static struct signer_queue *signer_find(const struct mempool *m, const struct pu
     return at ? m->signers[at - 1] : NULL;
 }
 
-/* Drops empty queues and makes the table again; once a block, or when many came and went since; linear in the signers. */
+/* Drops empty queues and makes the table again; once a block, or when many came and went since; linear in the signers.
+ */
 static void signers_compact(struct mempool *m)
 {
     uint32_t kept = 0;

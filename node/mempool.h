@@ -4,8 +4,8 @@
  * Invariants: a signer's transactions have consecutive nonces from the ledger's next one on, so each that is offered
  * can follow the ones offered before; none is here twice; count <= MEMPOOL_MAX, bytes <= MEMPOOL_BYTES_MAX and
  * MEMPOOL_SIGNER_MAX for one signer. What each claims (its fee, and what it may spend) is covered behind those before
- * it. Where it is full, what pays least for a byte gives way to what pays a quarter more: else whoever filled it once at
- * the least price would keep everybody out for as long as the price is above that.
+ * it. Where it is full, what pays least for a byte gives way to what pays a quarter more: else whoever filled it once
+ * at the least price would keep everybody out for as long as the price is above that.
  */
 #ifndef KITH_NODE_MEMPOOL_H
 #define KITH_NODE_MEMPOOL_H

@@ -486,12 +486,18 @@ static void nobody_to_look_into_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_more_confirm_it),          cmocka_unit_test(a_lying_auditor_pays),
-        cmocka_unit_test(everyone_is_asked_in_the_end), cmocka_unit_test(stake_decides_in_the_end),
-        cmocka_unit_test(silence_goes_on_to_the_next),  cmocka_unit_test(a_challenge_is_decided_by_a_committee),
-        cmocka_unit_test(a_challenge_shields_nobody),   cmocka_unit_test(a_challenge_outlasts_a_false_alarm),
-        cmocka_unit_test(nobody_to_look_into_it),       cmocka_unit_test(a_false_alarm_shields_nobody),
-        cmocka_unit_test(a_challenge_takes_no_finders_part), cmocka_unit_test(work_costs_at_most_the_stake),
+        cmocka_unit_test(two_more_confirm_it),
+        cmocka_unit_test(a_lying_auditor_pays),
+        cmocka_unit_test(everyone_is_asked_in_the_end),
+        cmocka_unit_test(stake_decides_in_the_end),
+        cmocka_unit_test(silence_goes_on_to_the_next),
+        cmocka_unit_test(a_challenge_is_decided_by_a_committee),
+        cmocka_unit_test(a_challenge_shields_nobody),
+        cmocka_unit_test(a_challenge_outlasts_a_false_alarm),
+        cmocka_unit_test(nobody_to_look_into_it),
+        cmocka_unit_test(a_false_alarm_shields_nobody),
+        cmocka_unit_test(a_challenge_takes_no_finders_part),
+        cmocka_unit_test(work_costs_at_most_the_stake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

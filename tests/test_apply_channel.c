@@ -239,9 +239,8 @@ static void the_provider_closes_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_only_what_is_served),
-        cmocka_unit_test(a_deposit_that_goes_round_is_bounded),
-        cmocka_unit_test(who_has_a_rule_puts_nothing_in),      cmocka_unit_test(pays_out_and_splits),
+        cmocka_unit_test(opens_only_what_is_served),      cmocka_unit_test(a_deposit_that_goes_round_is_bounded),
+        cmocka_unit_test(who_has_a_rule_puts_nothing_in), cmocka_unit_test(pays_out_and_splits),
         cmocka_unit_test(vouchers_that_earn_nothing),     cmocka_unit_test(fewer_receipts_or_tokens_are_refused),
         cmocka_unit_test(a_close_waits_for_the_provider), cmocka_unit_test(the_provider_closes_at_once),
     };

@@ -152,8 +152,8 @@ static void fees_are_covered_behind_what_is_spent(void **state)
     buf_clear(&tx);
 }
 
-/* Who pays a quarter more has the place of the last of those that pay least, however much what stands behind one of them
- * offers. */
+/* Who pays a quarter more has the place of the last of those that pay least, however much what stands behind one of
+ * them offers. */
 static void a_full_pool_gives_way_to_better_fees(void **state)
 {
     struct fixture *f = *state;
@@ -188,9 +188,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(nonces_come_in_order),        T(a_new_rule_empties_the_queue),
-        T(garbage_is_refused),          T(better_fees_go_first_and_nonces_stay_in_order),
-        T(a_block_takes_what_it_holds), T(fees_are_covered_behind_what_is_spent),
+        T(nonces_come_in_order),
+        T(a_new_rule_empties_the_queue),
+        T(garbage_is_refused),
+        T(better_fees_go_first_and_nonces_stay_in_order),
+        T(a_block_takes_what_it_holds),
+        T(fees_are_covered_behind_what_is_spent),
         T(a_full_pool_gives_way_to_better_fees),
         T(one_account_has_its_bound),
     };
