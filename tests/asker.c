@@ -141,15 +141,16 @@ void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
     job_message_start(&message, JOB_TOKENS);
     job_tokens_put(&message, &(struct job_tokens){.first = have, .tokens = bytes_of_buf(&body)});
     send(v, &message);
-    struct signed_receipt r = {.receipt = {.job = v->job,
-                                           .channel = v->channel,
-                                           .request_commit = receipt_commit(salts.request_salt.b, bytes_of_buf(&v->request)),
-                                           .answer_commit = receipt_commit(salts.answer_salt.b, bytes_of_buf(&v->tokens)),
-                                           .digest_commit = receipt_commit(salts.digest_salt.b, bytes_of(digest.b, 32)),
-                                           .tokens_in = PROMPT + v->base,
-                                           .tokens_out = have + n - v->base,
-                                           .price = amount_of((uint64_t)(PROMPT + have + n) * TOKEN_MOTE * v->node),
-                                           .stop = stop}};
+    struct signed_receipt r = {
+        .receipt = {.job = v->job,
+                    .channel = v->channel,
+                    .request_commit = receipt_commit(salts.request_salt.b, bytes_of_buf(&v->request)),
+                    .answer_commit = receipt_commit(salts.answer_salt.b, bytes_of_buf(&v->tokens)),
+                    .digest_commit = receipt_commit(salts.digest_salt.b, bytes_of(digest.b, 32)),
+                    .tokens_in = PROMPT + v->base,
+                    .tokens_out = have + n - v->base,
+                    .price = amount_of((uint64_t)(PROMPT + have + n) * TOKEN_MOTE * v->node),
+                    .stop = stop}};
     receipt_sign(&r.receipt, &v->asker->w->secret[KEY(v->node)], &r.sig);
     job_message_start(&message, JOB_RECEIPT);
     signed_receipt_put(&message, &r);

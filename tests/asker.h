@@ -1,5 +1,6 @@
-/* A node that asks, for the tests of what it pays with: its real jobs, account and channels on a real ledger; at the other
- * end of real streams two providers that do as they are told. Transactions wait for a block that the test makes. */
+/* A node that asks, for the tests of what it pays with: its real jobs, account and channels on a real ledger; at the
+ * other end of real streams two providers that do as they are told. Transactions wait for a block that the test makes.
+ */
 #ifndef KITH_TESTS_ASKER_H
 #define KITH_TESTS_ASKER_H
 

@@ -1,5 +1,5 @@
-/* What pays for jobs: however a job ends, what it held of a channel is free for the next; one transaction at a time funds
- * a channel; and nobody is ever promised more than there is. */
+/* What pays for jobs: however a job ends, what it held of a channel is free for the next; one transaction at a time
+ * funds a channel; and nobody is ever promised more than there is. */
 #include "tests/asker.h"
 #include "tests/sim/random.h"
 
