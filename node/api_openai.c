@@ -433,6 +433,7 @@ static void answer_request(struct api_call *call,
                              .tools = ask.tools ? json_deep_copy(ask.tools) : NULL,
                              .model = mem_string(ask.job.model)};
         limit_cost(call->key, &ask);
+        ask.job.owner = api_owner(call);
         e = make_jobs(a, call->key, &ask, body, &note);
         if (e == ERR_OK)
             start(a, body);
