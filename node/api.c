@@ -26,6 +26,7 @@ static const struct route {
     {"GET", "/v1/models/**", api_openai_model, USE},
     {"POST", "/v1/chat/completions", api_openai_chat, USE},
     {"POST", "/v1/completions", api_openai_completion, USE},
+    {"POST", "/v1/responses", api_openai_response, USE},
     {"POST", "/v1/embeddings", api_openai_embeddings, USE},
     {"GET", "/health", api_health, OPEN},
     {"GET", "/ready", api_ready, OPEN},

@@ -101,6 +101,7 @@ void api_openai_models(struct api_call *c);
 void api_openai_model(struct api_call *c);
 void api_openai_chat(struct api_call *c);
 void api_openai_completion(struct api_call *c);
+void api_openai_response(struct api_call *c);
 void api_openai_embeddings(struct api_call *c);
 void api_health(struct api_call *c);
 void api_ready(struct api_call *c);

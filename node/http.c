@@ -208,6 +208,13 @@ static void reply_too_large(struct http_request *r)
     http_reply_error(r, 413, "too_large", text);
 }
 
+static void reply_long_head(struct http_request *r, size_t n)
+{
+    char text[100];
+    snprintf(text, sizeof text, "the request's line and fields have %zu bytes: at most %u are taken", n, HTTP_HEAD_MAX);
+    http_reply_error(r, 431, "too_large", text);
+}
+
 static void dispatch(struct http_request *r)
 {
     r->phase = WAITING;
@@ -276,10 +283,13 @@ static enum MHD_Result on_head(struct http_request *r, const char *version, cons
     http_head_end(&head, info ? start + info->header_size : NULL);
     if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
         head.fault = "Transfer-Encoding needs HTTP/1.1";
-    if (!head.fault && !is_hopeless(r))
+    bool is_long = info && info->header_size > HTTP_HEAD_MAX;
+    if (!head.fault && !is_long && !is_hopeless(r))
         return MHD_YES;
     r->phase = WAITING;
-    if (head.fault)
+    if (is_long)
+        reply_long_head(r, info->header_size);
+    else if (head.fault)
         http_reply_error(r, 400, "bad_head", head.fault);
     else
         reply_too_large(r);

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #define HTTP_RETRY_AFTER_S "1"        /* of 429: jobs are short, and a slot is soon free */
-#define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting */
+#define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting when more comes */
 
 const char *http_method(const struct http_request *r)
 {
@@ -182,7 +182,7 @@ void http_stream_start(struct http_request *r, unsigned status, const char *type
 bool http_stream_put(struct http_request *r, struct bytes part)
 {
     CHECK(r->phase == STREAMING && !r->ended);
-    if (r->out.n + part.n > STREAM_WAITING_MAX)
+    if (r->out.n > STREAM_WAITING_MAX)
         return false;
     buf_add(&r->out, part.p, part.n);
     http_resume(r);
