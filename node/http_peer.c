@@ -60,8 +60,8 @@ static void put_end(const struct sockaddr_storage *a, uint16_t *port, uint32_t a
         memcpy(address, &six->sin6_addr, sizeof six->sin6_addr);
 }
 
-/* The kernel's answer about the socket whose ends these are, as sock_diag(7) describes, which is left as it is where there
- * is no such socket (any more). False: the kernel does not answer such questions. */
+/* The kernel's answer about the socket whose ends these are, as sock_diag(7) describes, which is left as it is where
+ * there is no such socket (any more). False: the kernel does not answer such questions. */
 static bool look_up(int netlink, const struct sockaddr_storage *from, const struct sockaddr_storage *to,
                     struct inet_diag_msg *found)
 {
@@ -90,9 +90,9 @@ static bool look_up(int netlink, const struct sockaddr_storage *from, const stru
     return true;
 }
 
-/* Whose socket the other end is. Only of one that is open on both sides does the kernel know whose it is: it shows what was
- * closed behind a request as nobody's, which is root's number. Where it does not say (no such service in it), anybody
- * on this machine is taken for its user. */
+/* Whose socket the other end is. Only of one that is open on both sides does the kernel know whose it is: it shows what
+ * was closed behind a request as nobody's, which is root's number. Where it does not say (no such service in it),
+ * anybody on this machine is taken for its user. */
 static bool is_our_users(const struct sockaddr_storage *own, const struct sockaddr_storage *peer)
 {
     struct inet_diag_msg found = {0};
