@@ -237,28 +237,41 @@ static bool take_missing(struct channel *c, uint32_t i, const struct signed_rece
     return true;
 }
 
-enum err channel_catch_up(struct channel *c, struct bytes missing, const struct voucher *v, const struct sig *sig,
-                          channel_proves_fn proves, void *arg)
+/* What waits for its payment is what this payment must be over, as it stands. */
+static bool has_pending(const struct channel *c, const struct channel *grown)
 {
-    struct channel copy;
+    if (!c->pending.is_set)
+        return true;
+    const struct receipt *pending = &c->receipts[c->pending.index].receipt;
+    uint32_t at = channel_find_job(grown, &pending->job);
+    return at != CHANNEL_NO_JOB && receipt_equal(&grown->receipts[at].receipt, pending);
+}
+
+enum err channel_catch_up(const struct channel *c, struct bytes missing, const struct voucher *v, const struct sig *sig,
+                          channel_proves_fn proves, void *arg, struct channel *out)
+{
     struct cursor k = cursor_of(missing);
     bool good = true;
-    channel_copy_kept(c, &copy);
+    channel_copy_kept(c, out);
     while (good && k.n) {
         struct signed_receipt r;
         uint32_t i;
         codec_get_u32(&k, &i);
         signed_receipt_get(&k, &r);
-        good = cursor_ok(&k) && take_missing(&copy, i, &r) && proves(arg, &r.receipt);
+        good = cursor_ok(&k) && take_missing(out, i, &r) && proves(arg, &r.receipt);
     }
-    enum err e = good ? channel_take(&copy, v, sig) : ERR_MISMATCH;
-    if (e != ERR_OK) {
-        channel_clear(&copy);
-        return e == ERR_FUNDS ? e : ERR_MISMATCH;
-    }
+    enum err e = good && has_pending(c, out) ? channel_take(out, v, sig) : ERR_MISMATCH;
+    if (e == ERR_OK)
+        return ERR_OK;
+    channel_clear(out);
+    return e == ERR_FUNDS ? e : ERR_MISMATCH;
+}
+
+void channel_replace(struct channel *c, struct channel *from)
+{
     free(c->receipts);
-    *c = copy;
-    return ERR_OK;
+    *c = *from;
+    *from = (struct channel){0};
 }
 
 struct amount channel_unsettled(const struct channel *c)

@@ -12,7 +12,9 @@
  *
  * A voucher that was lost on its way leaves the provider behind: its receipts are those of an earlier voucher of the
  * payer's. It says which it has (channel_put_behind), the payer sends those that differ (channel_put_missing), and the
- * provider takes them over with the voucher (channel_catch_up).
+ * provider takes them over with the voucher:
+ *
+ *     provider:  channel_catch_up <- voucher and receipts come in -> written -> channel_replace
  *
  * Pure. Persisted by its owner as one header record and one record a receipt (channel_store_*): the
  * owner writes, synced, before a voucher leaves or anything is delivered upon it.
@@ -82,13 +84,15 @@ void channel_put_behind(const struct channel *c, struct buf *out);
 /* Payer: the receipts that somebody lacks who said that, each with its place, appended. ERR_FORMAT: it says what cannot
  * be. ERR_LIMIT: more than `room` bytes of them. */
 enum err channel_put_missing(const struct channel *c, struct bytes behind, size_t room, struct buf *out) MUST_USE;
-/* Provider: its kept receipts with those taken over, and the voucher over them. What was pending is dropped, or among
- * them. `proves` says of each whether it can be shown to auditors. ERR_MISMATCH, with nothing changed: not all are this
- * provider's own, grown from those that are here, provable, and together what the voucher is over. ERR_FUNDS: more than
- * the channel holds. */
+/* Provider: a copy of the channel with those taken over and the voucher over them, for channel_replace once it is
+ * written, or for channel_clear. `proves` says of each whether it can be shown to auditors. ERR_MISMATCH: not all are
+ * this provider's own, grown from those that are here, provable, and together what the voucher is over; or what is
+ * pending is not among them, which would be delivered and never paid. ERR_FUNDS: more than the channel holds. */
 typedef bool (*channel_proves_fn)(void *arg, const struct receipt *r);
-enum err channel_catch_up(struct channel *c, struct bytes missing, const struct voucher *v, const struct sig *sig,
-                          channel_proves_fn proves, void *arg) MUST_USE;
+enum err channel_catch_up(const struct channel *c, struct bytes missing, const struct voucher *v, const struct sig *sig,
+                          channel_proves_fn proves, void *arg, struct channel *out) MUST_USE;
+/* Nothing is pending then. */
+void channel_replace(struct channel *c, struct channel *take);
 /* What the latest voucher promises beyond what was settled. */
 struct amount channel_unsettled(const struct channel *c);
 /* Funded, not yet promised. */

@@ -5,7 +5,7 @@
 #define KITH_NODE_JOB_H
 
 #include "inference/request.h"
-#include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/job_wire.h"
 #include "node/market.h"
 
@@ -20,8 +20,8 @@ struct job_remote {
     struct channel *channel;
     uint64_t stream;
     bool accepted;
-    bool funding;           /* a transaction for its channel is on its way */
-    bool waits;             /* for another job's, to the same provider for the same model */
+    bool funding;           /* a transaction that it sent for its channel is on its way */
+    bool waits;             /* for another's, to the same provider for the same model */
     bool owes;              /* a voucher that is written waits for credit on the stream */
     bool told_behind;       /* since the last voucher */
     struct buf missing;     /* of the voucher that is owed */
@@ -48,6 +48,7 @@ struct job_remote {
     F(amount, cost_max)                                                                                                \
     F(amount, cost)                                                                                                    \
     F(u64, key)                                                                                                        \
+    F(hash, owner)                                                                                                     \
     F(u32, text_tokens)                                                                                                \
     F(u64, nonce)                                                                                                      \
     F(hash, seed_block)                                                                                                \
@@ -105,10 +106,10 @@ struct jobs {
     struct market *market;
     struct job *first; /* newest first */
     unsigned n;
-    uint64_t made;             /* since the start */
-    struct channel **channels; /* those we pay through */
-    size_t channels_n, channels_room;
+    uint64_t made;                /* since the start */
+    struct channel_list channels; /* those we pay through */
     struct job_place *places;
+    struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
 };
@@ -173,8 +174,12 @@ void job_remote_stop(struct job *j);
 /* The job is done: the provider may still say something about its last voucher, for a moment. */
 void job_remote_linger(struct job *j);
 void job_remote_cancel(struct job *j);
+/* Its provider is of no use: back to routing, to others first. */
+void job_remote_fail(struct job *j, enum err e, const char *why);
 
 /* -- job_fund.c: channels that this node pays through -- */
+/* Where the job's receipt is in its channel; CHANNEL_NO_JOB: there is none, or the channel is not kept. */
+uint32_t job_receipt_index(const struct job *j);
 /* A channel to the offer's provider that the job has a receipt in, or the one with most left; NULL: none. */
 struct channel *job_channel_for(const struct job *j, const struct offer *o);
 /* What the job will cost in that channel (NULL: a new one) when all its tokens come. False on overflow. */
@@ -187,10 +192,10 @@ bool job_is_funded(const struct job *j);
 void job_fund(struct job *j);
 /* The provider cannot follow: no more jobs over it, and what is left in it comes back. */
 void job_give_up_channel(struct job *j);
+void job_fund_clear(struct jobs *jobs);
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);
-void job_remote_add_channel(void *jobs, struct channel *take);
 
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */

@@ -40,20 +40,6 @@ static bool settlement_over(const struct jobs *jobs, const struct hash *channel,
     return found;
 }
 
-static const struct channel *channel_of(const struct jobs *jobs, const struct hash *id)
-{
-    for (size_t i = 0; i < jobs->channels_n; i++)
-        if (hash_equal(&jobs->channels[i]->head.id, id))
-            return jobs->channels[i];
-    return NULL;
-}
-
-static uint32_t receipt_of(const struct jobs *jobs, const struct job *j)
-{
-    const struct channel *c = channel_of(jobs, &j->r.channel);
-    return c ? channel_find_job(c, &j->r.paid_id) : CHANNEL_NO_JOB;
-}
-
 bool jobs_settlement(const struct jobs *jobs, const struct hash *channel, uint32_t index, struct rec_settlement *out)
 {
     return index != CHANNEL_NO_JOB && settlement_over(jobs, channel, index, out);
@@ -153,7 +139,7 @@ static void on_sent(void *arg, enum err e, const struct hash *id, const struct n
 static enum err prove(const struct jobs *jobs, const struct rec_settlement *s, uint32_t index, struct buf *receipt,
                       struct buf *proof, struct note *note)
 {
-    const struct channel *c = channel_of(jobs, &s->channel);
+    const struct channel *c = channel_list_find(&jobs->channels, &s->channel);
     if (c && s->count <= c->n) {
         struct channel settled = *c;
         settled.n = s->count;
@@ -195,7 +181,7 @@ static void go_on(struct grievance *g)
     const struct job *j = job_find(g->jobs, &g->job);
     struct rec_settlement s;
     struct note note;
-    const uint32_t index = j ? receipt_of(g->jobs, j) : CHANNEL_NO_JOB;
+    const uint32_t index = j ? job_receipt_index(j) : CHANNEL_NO_JOB;
     if (g->sending)
         return;
     if (index == CHANNEL_NO_JOB)
@@ -280,7 +266,7 @@ void jobs_challenge(struct jobs *jobs, const struct hash *id, job_challenged_fn 
     const struct job *j = job_find(jobs, id);
     struct asking *x = mem_new(sizeof *x);
     *x = (struct asking){.jobs = jobs, .job = *id, .fn = fn, .arg = arg};
-    if (j && (j->r.local || receipt_of(jobs, j) == CHANNEL_NO_JOB)) {
+    if (j && (j->r.local || job_receipt_index(j) == CHANNEL_NO_JOB)) {
         x->e = note_set(&x->note, ERR_STATE, "nobody was paid for this answer: there is no receipt to challenge");
         host_post(jobs->s.host, on_refused, x);
     } else

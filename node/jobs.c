@@ -70,19 +70,12 @@ struct job *job_find(struct jobs *jobs, const struct hash *id)
     return NULL;
 }
 
-static uint32_t receipt_index(const struct job *j)
-{
-    for (size_t i = 0; i < j->jobs->channels_n; i++)
-        if (hash_equal(&j->jobs->channels[i]->head.id, &j->r.channel))
-            return channel_find_job(j->jobs->channels[i], &j->r.paid_id);
-    return CHANNEL_NO_JOB;
-}
-
 static void view(const struct job *j, struct job_view *v)
 {
     struct request r;
     job_get_request(j, &r);
     *v = (struct job_view){.id = j->r.id,
+                           .owner = j->r.owner,
                            .state = (enum job_state)j->r.state,
                            .model = j->r.model,
                            .model_name = j->r.model_name.s,
@@ -98,7 +91,7 @@ static void view(const struct job *j, struct job_view *v)
                            .stop = j->r.state == JOB_DONE ? request_stop_name(j->r.stop) : NULL,
                            .digest = j->r.digest,
                            .receipt = j->r.receipt,
-                           .receipt_index = receipt_index(j),
+                           .receipt_index = job_receipt_index(j),
                            .text_tokens = j->r.text_tokens,
                            .seed = r.seed,
                            .logprobs = bytes_of_buf(&j->logprobs),
@@ -123,10 +116,13 @@ bool jobs_find(struct jobs *jobs, const struct hash *id, struct job_view *out)
     return j != NULL;
 }
 
-void jobs_each(struct jobs *jobs, unsigned most, job_fn fn, void *arg)
+void jobs_each(struct jobs *jobs, const struct hash *owner, unsigned most, job_fn fn, void *arg)
 {
-    for (struct job *j = jobs->first; j && most--; j = j->next) {
+    for (struct job *j = jobs->first; j && most; j = j->next) {
         struct job_view v;
+        if (owner && !hash_equal(&j->r.owner, owner))
+            continue;
+        most--;
         view(j, &v);
         fn(arg, &v);
     }
@@ -392,10 +388,14 @@ static void on_local_done(void *arg, enum err e, const struct worker_done *d, co
     job_finish(j, e, note ? note->text : "");
 }
 
-/* What this node's own jobs share beginnings under. */
-static struct hash job_scope(void)
+/* What jobs share beginnings under: how soon an answer begins tells its owner no more than what he asked himself. */
+static struct hash job_scope(const struct job *j)
 {
-    return hash_once(HASH_PAGE, "own", 3);
+    struct hasher h;
+    hash_start(&h, HASH_PAGE);
+    hash_add(&h, "own", 3);
+    hash_add(&h, j->r.owner.b, sizeof j->r.owner.b);
+    return hash_end(&h);
 }
 
 void job_route(struct job *j)
@@ -414,7 +414,7 @@ void job_route(struct job *j)
     buf_reset(&j->logprobs);
     j->r.state = JOB_RUNNING;
     const struct worker_work work = {
-        .request = bytes_of_buf(&j->request), .scope = job_scope(), .logprobs = j->logprobs_asked};
+        .request = bytes_of_buf(&j->request), .scope = job_scope(j), .logprobs = j->logprobs_asked};
     j->ask = worker_run(j->worker, &work, &calls, j);
 }
 
@@ -456,7 +456,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     unsigned active = 0;
     for (struct job *o = jobs->first; o; o = o->next) {
         active += o->r.state < JOB_DONE;
-        if (ask->key && o->r.key == ask->key) {
+        if (ask->key && o->r.key == ask->key && hash_equal(&o->r.owner, &ask->owner)) {
             *id = o->r.id;
             return ERR_OK;
         }
@@ -497,6 +497,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.chat = ask->messages != NULL;
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
+    j->r.owner = ask->owner;
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
@@ -551,7 +552,7 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     struct jobs *jobs = mem_new(sizeof *jobs);
     jobs->s = *s;
     jobs->market = m;
-    enum err e = channel_load(s->kv, MARKET_SIDE_REQUESTER, job_remote_add_channel, jobs, note);
+    enum err e = channel_list_load(&jobs->channels, s->kv, MARKET_SIDE_REQUESTER, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
     if (e == ERR_OK)
@@ -578,6 +579,7 @@ void jobs_close(struct jobs *jobs)
         return;
     job_places_clear(jobs);
     job_challenge_clear(jobs);
+    job_fund_clear(jobs);
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);
@@ -586,10 +588,6 @@ void jobs_close(struct jobs *jobs)
             jobs_unwatch(j->watches);
         job_free(j);
     }
-    for (size_t i = 0; i < jobs->channels_n; i++) {
-        channel_clear(jobs->channels[i]);
-        free(jobs->channels[i]);
-    }
-    free(jobs->channels);
+    channel_list_clear(&jobs->channels);
     free(jobs);
 }

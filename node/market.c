@@ -322,14 +322,12 @@ void market_settle(struct market *m, market_settling_fn fn, void *arg)
     settle_now(m->settle, fn, arg);
 }
 
-void market_each_channel(struct market *m, uint8_t side, void (*fn)(void *arg, struct channel *c), void *arg)
+void market_each_channel(struct market *m, uint8_t side, channel_fn fn, void *arg)
 {
-    if (side == MARKET_SIDE_PROVIDER) {
+    if (side == MARKET_SIDE_PROVIDER)
         provider_each_channel(m->provider, fn, arg);
-        return;
-    }
-    for (size_t i = 0; i < m->jobs->channels_n; i++)
-        fn(arg, m->jobs->channels[i]);
+    else
+        channel_list_each(&m->jobs->channels, fn, arg);
 }
 
 uint64_t market_jobs_served(const struct market *m)

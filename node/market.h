@@ -21,7 +21,7 @@
 
 #include "node/account.h"
 #include "node/blobs.h"
-#include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/jobs.h"
 #include "node/offer.h"
 #include "node/streams.h"
@@ -92,7 +92,7 @@ void market_settle(struct market *m, market_settling_fn fn, void *arg);
 enum err market_receipt(struct market *m, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
                         struct buf *proof, struct note *note) MUST_USE;
 /* Those that this node pays through (MARKET_SIDE_REQUESTER), or is paid through. */
-void market_each_channel(struct market *m, uint8_t side, void (*fn)(void *arg, struct channel *c), void *arg);
+void market_each_channel(struct market *m, uint8_t side, channel_fn fn, void *arg);
 uint64_t market_jobs_served(const struct market *m);
 /* Vouchers over all channels that pay this node: settled so far, and not yet. */
 struct amount market_earned(const struct market *m);

@@ -19,48 +19,20 @@ static void on_turn(void *arg);
 
 /* -- channels -- */
 
-static void add_channel(void *arg, struct channel *c)
-{
-    struct provider *p = arg;
-    if (p->channels_n == p->channels_room) {
-        p->channels_room = p->channels_room ? 2 * p->channels_room : 16;
-        p->channels = mem_resize(p->channels, p->channels_room, sizeof *p->channels);
-    }
-    p->channels[p->channels_n++] = c;
-}
-
-static struct channel *find_channel(struct provider *p, const struct hash *id)
-{
-    for (size_t i = 0; i < p->channels_n; i++)
-        if (hash_equal(&p->channels[i]->head.id, id))
-            return p->channels[i];
-    return NULL;
-}
-
 struct channel *provider_channel(struct provider *p, const struct hash *id)
 {
     struct rec_channel rec;
-    struct channel *c = find_channel(p, id);
+    struct channel *c = channel_list_find(&p->channels, id);
     if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
         return c;
-    if (!c) {
-        if (p->channels_n >= CHANNELS_MAX)
-            return NULL;
-        struct channel_head head = {
-            .id = *id, .chain = p->s.chain, .payer = rec.payer, .provider = rec.provider, .model = rec.model};
-        c = mem_new(sizeof *c);
-        channel_init(c, &head);
-        add_channel(p, c);
-    }
-    c->head.funded = rec.deposit;
-    c->head.settled = rec.settled;
-    return c;
+    if (!c && p->channels.n >= CHANNELS_MAX)
+        return NULL;
+    return channel_list_refresh(&p->channels, &p->s.chain, &rec);
 }
 
-void provider_each_channel(struct provider *p, provider_channel_fn fn, void *arg)
+void provider_each_channel(struct provider *p, channel_fn fn, void *arg)
 {
-    for (size_t i = 0; i < p->channels_n; i++)
-        fn(arg, p->channels[i]);
+    channel_list_each(&p->channels, fn, arg);
 }
 
 enum err provider_store_channel(struct provider *p, const struct channel *c)
@@ -358,10 +330,10 @@ static bool proves(void *arg, const struct receipt *r)
     return good;
 }
 
-static enum err store_paid(struct serving *v, uint32_t index)
+static enum err store_paid(const struct serving *v, const struct channel *c, uint32_t index)
 {
     struct kv_batch batch = {0};
-    channel_store(v->channel, MARKET_SIDE_PROVIDER, index, &batch);
+    channel_store(c, MARKET_SIDE_PROVIDER, index, &batch);
     put_transcript(v, &batch);
     enum err e = kv_write(v->provider->s.kv, &batch, true, NULL);
     kv_batch_clear(&batch);
@@ -381,28 +353,40 @@ static enum err tell_behind(struct serving *v)
     return serving_send(v, &message) ? ERR_OK : ERR_BUSY;
 }
 
-static enum err take_voucher(struct serving *v, const struct job_pay *pay, uint32_t *index)
+/* On the disk before it is the channel: a later voucher is written with its own receipt alone, and would be worth
+ * nothing after a restart without these. */
+static enum err catch_up(struct serving *v, const struct job_pay *pay)
 {
-    *index = channel_find_job(v->channel, &v->job);
-    if (!pay->missing.n)
-        return channel_take(v->channel, &pay->voucher, &pay->sig);
-    *index = CHANNEL_ALL;
-    return channel_catch_up(v->channel, pay->missing, &pay->voucher, &pay->sig, proves, v->provider);
+    struct channel grown;
+    enum err e = channel_catch_up(v->channel, pay->missing, &pay->voucher, &pay->sig, proves, v->provider, &grown);
+    if (e != ERR_OK)
+        return e;
+    e = store_paid(v, &grown, CHANNEL_ALL);
+    if (e == ERR_OK)
+        channel_replace(v->channel, &grown);
+    else
+        channel_clear(&grown);
+    return e;
+}
+
+static enum err take_voucher(struct serving *v, const struct job_pay *pay)
+{
+    if (pay->missing.n)
+        return catch_up(v, pay);
+    enum err e = channel_take(v->channel, &pay->voucher, &pay->sig);
+    return e == ERR_OK ? store_paid(v, v->channel, channel_find_job(v->channel, &v->job)) : e;
 }
 
 /* ERR_FUNDS: the payer's ledger may have a block more than ours, with more in the channel. */
 static enum err take_pay(struct serving *v, const struct job_pay *pay, bool *taken)
 {
-    uint32_t index;
     *taken = false;
     if (!v->awaiting_pay)
         return ERR_PROTOCOL;
     (void)provider_channel(v->provider, &v->channel->head.id); /* as much as the ledger says is in it */
-    enum err e = take_voucher(v, pay, &index);
+    enum err e = take_voucher(v, pay);
     if (e == ERR_MISMATCH && !v->told_behind)
         return tell_behind(v);
-    if (e == ERR_OK)
-        e = store_paid(v, index);
     *taken = e == ERR_OK;
     return e;
 }
@@ -434,7 +418,9 @@ static void on_pay(struct serving *v, struct bytes message)
     else if (e == ERR_FUNDS) {
         buf_reset(&v->pay);
         buf_add(&v->pay, message.p, message.n);
-    } else if (e != ERR_OK)
+    } else if (e == ERR_FULL || e == ERR_IO)
+        serving_drop(v, e, "the provider cannot write what was paid");
+    else if (e != ERR_OK)
         serving_drop(v, e, "the voucher is not over what was delivered");
 }
 
@@ -488,7 +474,7 @@ enum err provider_new(const struct market_services *s, struct provider **out, st
 {
     struct provider *p = mem_new(sizeof *p);
     p->s = *s;
-    enum err e = channel_load(s->kv, MARKET_SIDE_PROVIDER, add_channel, p, note);
+    enum err e = channel_list_load(&p->channels, s->kv, MARKET_SIDE_PROVIDER, note);
     if (e != ERR_OK) {
         provider_free(p);
         return e;
@@ -507,11 +493,7 @@ void provider_free(struct provider *p)
         serving_free(p->serving);
     }
     host_timer_cancel(p->s.host, &p->timer);
-    for (size_t i = 0; i < p->channels_n; i++) {
-        channel_clear(p->channels[i]);
-        free(p->channels[i]);
-    }
-    free(p->channels);
+    channel_list_clear(&p->channels);
     free(p->share_models);
     free(p);
 }

@@ -9,7 +9,7 @@
 #ifndef KITH_NODE_PROVIDER_H
 #define KITH_NODE_PROVIDER_H
 
-#include "node/channel.h"
+#include "node/channel_list.h"
 #include "node/job_wire.h"
 #include "node/market.h"
 
@@ -31,8 +31,7 @@ uint32_t provider_tokens_per_s(const struct provider *p);
 
 /* A channel that this node is paid through, from the store or the ledger; NULL if there is none. */
 struct channel *provider_channel(struct provider *p, const struct hash *id);
-typedef void (*provider_channel_fn)(void *arg, struct channel *c);
-void provider_each_channel(struct provider *p, provider_channel_fn fn, void *arg);
+void provider_each_channel(struct provider *p, channel_fn fn, void *arg);
 enum err provider_store_channel(struct provider *p, const struct channel *c) MUST_USE;
 
 /* What was served, as kept for audits. */

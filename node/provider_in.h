@@ -43,8 +43,7 @@ struct provider {
     unsigned serving_n;
     void (*on_slots)(void *arg);
     void *on_slots_arg;
-    struct channel **channels;
-    size_t channels_n, channels_room;
+    struct channel_list channels;
     struct timer timer;
     uint64_t served, tokens_made, decode_ms, first_token_ms_sum;
 };

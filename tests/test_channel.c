@@ -167,7 +167,7 @@ static bool proves_none(void *arg, const struct receipt *r)
 static void refuse_changed(struct world *w, const struct buf *missing)
 {
     struct end *e = &w->provider;
-    struct channel before;
+    struct channel before, grown;
     struct buf bad = {0};
     channel_copy_kept(&e->c, &before);
     const struct channel_head *from = &w->payer.c.head;
@@ -193,12 +193,12 @@ static void refuse_changed(struct world *w, const struct buf *missing)
             bad.n -= bad.n ? 1 : 0;
             v.tokens_in += bad.n == 0;
         }
-        assert_int_equal(channel_catch_up(&e->c, bytes_of_buf(&bad), &v, &sig, proves_all, NULL), ERR_MISMATCH);
+        assert_int_equal(channel_catch_up(&e->c, bytes_of_buf(&bad), &v, &sig, proves_all, NULL, &grown), ERR_MISMATCH);
         assert_same_state(&before, &e->c);
     }
     if (missing->n) {
         assert_int_equal(
-            channel_catch_up(&e->c, bytes_of_buf(missing), &from->voucher, &from->payer_sig, proves_none, NULL),
+            channel_catch_up(&e->c, bytes_of_buf(missing), &from->voucher, &from->payer_sig, proves_none, NULL, &grown),
             ERR_MISMATCH);
         assert_same_state(&before, &e->c);
     }
@@ -211,12 +211,17 @@ static void catch_up(struct world *w)
 {
     struct buf behind = {0}, missing = {0};
     const struct channel_head *from = &w->payer.c.head;
+    struct channel before, grown;
     channel_put_behind(&w->provider.c, &behind);
     assert_int_equal(channel_put_missing(&w->payer.c, bytes_of_buf(&behind), ROOM, &missing), ERR_OK);
     refuse_changed(w, &missing);
-    assert_int_equal(
-        channel_catch_up(&w->provider.c, bytes_of_buf(&missing), &from->voucher, &from->payer_sig, proves_all, NULL),
-        ERR_OK);
+    channel_copy_kept(&w->provider.c, &before);
+    assert_int_equal(channel_catch_up(&w->provider.c, bytes_of_buf(&missing), &from->voucher, &from->payer_sig,
+                                      proves_all, NULL, &grown),
+                     ERR_OK);
+    assert_same_state(&before, &w->provider.c); /* until it is written */
+    channel_clear(&before);
+    channel_replace(&w->provider.c, &grown);
     assert_same_state(&w->payer.c, &w->provider.c);
     if (missing.n > 1)
         assert_int_equal(channel_put_missing(&w->payer.c, bytes_of_buf(&behind), 1, &missing), ERR_LIMIT);
@@ -380,7 +385,7 @@ static void nobody_goes_back(void **state)
 {
     (void)state;
     struct world w;
-    struct channel old;
+    struct channel old, grown;
     struct buf missing = {0};
     begin(&w, 1, 1000);
     struct signed_receipt less = receipt_of(&w, 40, 10, 100, RECEIPT_OPEN),
@@ -396,11 +401,50 @@ static void nobody_goes_back(void **state)
     codec_put_u32(&missing, &at);
     signed_receipt_put(&missing, &less);
     assert_int_equal(channel_catch_up(&w.provider.c, bytes_of_buf(&missing), &old.head.voucher, &old.head.payer_sig,
-                                      proves_all, NULL),
+                                      proves_all, NULL, &grown),
                      ERR_MISMATCH);
     assert_int_equal(channel_take(&w.provider.c, &old.head.voucher, &old.head.payer_sig), ERR_MISMATCH);
     assert_same_state(&w.payer.c, &w.provider.c);
     channel_clear(&old);
+    buf_clear(&missing);
+    finish(&w);
+}
+
+/* A payer who would rather not pay for what was delivered last: the voucher before it again, with a receipt that the
+ * provider has already, as if it lacked that one. */
+static void what_is_pending_is_paid(void **state)
+{
+    (void)state;
+    struct world w;
+    struct channel before, grown;
+    struct buf missing = {0};
+    begin(&w, 1, 1000);
+    struct channel *c = &w.provider.c;
+    struct signed_receipt first = receipt_of(&w, 40, 10, 100, 0), second = receipt_of(&w, 41, 10, 100, RECEIPT_OPEN);
+    uint32_t at = 0;
+    assert_int_equal(put(&w.payer.c, &first), ERR_OK);
+    assert_int_equal(channel_pay(&w.payer.c, &w.payer_secret), ERR_OK);
+    assert_int_equal(put(c, &first), ERR_OK);
+    assert_int_equal(channel_take(c, &w.payer.c.head.voucher, &w.payer.c.head.payer_sig), ERR_OK);
+    codec_put_u32(&missing, &at);
+    signed_receipt_put(&missing, &first);
+    for (unsigned i = 0; i < 2; i++) { /* a job that is new to the channel, and one that goes on */
+        assert_int_equal(channel_put_receipt(c, &second, &at), ERR_OK);
+        channel_copy_kept(c, &before);
+        assert_int_equal(channel_catch_up(c, bytes_of_buf(&missing), &w.payer.c.head.voucher, &w.payer.c.head.payer_sig,
+                                          proves_all, NULL, &grown),
+                         ERR_MISMATCH);
+        assert_true(c->pending.is_set);
+        assert_true(signed_receipt_equal(&c->receipts[at], &second));
+        assert_same_state(&before, c);
+        channel_clear(&before);
+        channel_undo(c);
+        assert_int_equal(put(&w.payer.c, &second), ERR_OK);
+        assert_int_equal(channel_pay(&w.payer.c, &w.payer_secret), ERR_OK);
+        assert_int_equal(put(c, &second), ERR_OK);
+        assert_int_equal(channel_take(c, &w.payer.c.head.voucher, &w.payer.c.head.payer_sig), ERR_OK);
+        second = receipt_of(&w, 41, 20, 200, RECEIPT_OPEN);
+    }
     buf_clear(&missing);
     finish(&w);
 }
@@ -415,15 +459,15 @@ static void a_job_has_one_receipt(void **state)
     begin(&w, 1, 1000);
     two[0] = receipt_of(&w, 40, 10, 100, RECEIPT_OPEN);
     two[1] = receipt_of(&w, 40, 20, 200, RECEIPT_OPEN);
-    struct channel *c = &w.provider.c, twice = {.head = w.payer.c.head, .n = 2, .receipts = two};
+    struct channel *c = &w.provider.c, grown, twice = {.head = w.payer.c.head, .n = 2, .receipts = two};
     assert_int_equal(put(c, &two[0]), ERR_OK);
     assert_int_equal(channel_pay(&twice, &w.payer_secret), ERR_OK);
     const uint32_t at = 1;
     codec_put_u32(&missing, &at);
     signed_receipt_put(&missing, &two[1]);
-    assert_int_equal(
-        channel_catch_up(c, bytes_of_buf(&missing), &twice.head.voucher, &twice.head.payer_sig, proves_all, NULL),
-        ERR_MISMATCH);
+    assert_int_equal(channel_catch_up(c, bytes_of_buf(&missing), &twice.head.voucher, &twice.head.payer_sig, proves_all,
+                                      NULL, &grown),
+                     ERR_MISMATCH);
     assert_int_equal(c->n, 1);
     buf_clear(&missing);
     finish(&w);
@@ -473,6 +517,7 @@ int main(void)
         cmocka_unit_test(receipts_only_grow),
         cmocka_unit_test(nobody_promises_more_than_there_is),
         cmocka_unit_test(nobody_goes_back),
+        cmocka_unit_test(what_is_pending_is_paid),
         cmocka_unit_test(a_job_has_one_receipt),
         cmocka_unit_test(what_is_behind_is_checked),
     };
