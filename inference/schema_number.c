@@ -28,11 +28,13 @@ struct range {
 
 void schema_real_text(double value, char text[32])
 {
+    char shortest[32] = ""; /* gcc's undefined-behaviour sanitizer takes a parameter here for NULL, and warns */
     for (int digits = 1; digits <= 17; digits++) {
-        CHECK(snprintf(text, 32, "%.*g", digits, value) < 32);
-        if (strtod(text, NULL) == value)
-            return;
+        CHECK(snprintf(shortest, sizeof shortest, "%.*g", digits, value) < (int)sizeof shortest);
+        if (strtod(shortest, NULL) == value)
+            break;
     }
+    memcpy(text, shortest, sizeof shortest);
 }
 
 /* -- bounds -- */
