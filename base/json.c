@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* jansson bounds its own depth at 2048 when built by Debian; ours is smaller, counted before it runs. */
@@ -59,6 +60,22 @@ static int add_piece(const char *p, size_t n, void *out)
 void json_print(struct buf *out, const json_t *value)
 {
     CHECK(json_dump_callback(value, add_piece, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) == 0);
+}
+
+void json_print_short(struct buf *out, const json_t *value)
+{
+    bool same = false;
+    for (size_t digits = 15; digits <= 17 && !same; digits++) {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        json_t *again = text ? json_parse(bytes_of_text(text), NULL) : NULL;
+        same = json_equal(value, again);
+        if (same)
+            buf_add_text(out, text);
+        json_decref(again);
+        free(text);
+    }
+    if (!same)
+        json_print(out, value);
 }
 
 const char *json_text(const json_t *object, const char *key)

@@ -13,6 +13,8 @@
 json_t *json_parse(struct bytes text, struct note *note) MUST_USE;
 /* Appends the value in compact form, keys in insertion order. */
 void json_print(struct buf *out, const json_t *value);
+/* The same with numbers as short as they can be without becoming others, for people. */
+void json_print_short(struct buf *out, const json_t *value);
 /* Text of a string member, or NULL if it is absent or no string. Borrowed. */
 const char *json_text(const json_t *object, const char *key);
 

@@ -241,15 +241,19 @@
 #define ACCESS_HASHES_MS  60000 /* how long peers are asked for them, over and over */
 
 /* -- HTTP -- */
-#define HTTP_CONNECTIONS_MAX  1024
-#define CHOICES_MAX           128             /* answers to one request: as many as OpenAI's API has */
-#define EMBED_INPUTS_MAX      2048            /* texts of one request, as in OpenAI's API */
-#define APIKEYS_MAX           256             /* keys of the HTTP API: looked through for each request */
-#define HTTP_NAMES_MAX        PEERS_ADDED_MAX /* as many as any list of settings */
-#define HTTP_HEADER_MS        10000
-#define HTTP_BODY_MAX         (8u << 20)
-#define HTTP_DRAIN_MAX        (64u << 20) /* of a body over the limit, read so that the client hears why it is refused */
-#define HTTP_CONNECTION_BYTES (64u << 10)
+#define HTTP_CONNECTIONS_MAX 1024
+#define CHOICES_MAX          128        /* answers to one request: as many as OpenAI's API has */
+#define EMBED_INPUTS_MAX     2048       /* texts of one request, as in OpenAI's API */
+#define TOOL_NAME_BYTES_MAX  64         /* as in OpenAI's API */
+#define RESPONSE_ECHO_MAX    (1u << 20) /* of a request: a stream repeats it three times, of the 4 MiB that may wait */
+#define APIKEYS_MAX          256        /* keys of the HTTP API: looked through for each request */
+#define HTTP_NAMES_MAX       PEERS_ADDED_MAX /* as many as any list of settings */
+#define HTTP_HEADER_MS       10000
+#define HTTP_BODY_MAX        (8u << 20)
+#define HTTP_DRAIN_MAX       (64u << 20) /* of a body over the limit, read so that the client hears why it is refused */
+#define HTTP_HEAD_MAX        (48u << 10)
+#define HTTP_CONNECTION_BYTES                                                                                          \
+    (128u << 10) /* libmicrohttpd's, with room for a head over the limit: past it, it answers by itself */
 
 /* -- the log: lines that strangers can cause -- */
 #define LOG_RATE_BURST  200 /* a network that starts, or all peers going at once... */

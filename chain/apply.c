@@ -77,7 +77,59 @@ enum err apply_body(struct apply *a, const struct tx *t)
     }
 }
 
-/* Takes the fee, or what the account has of it. A part burns, the rest waits for the proposer. */
+static struct amount data_price(const struct state *s, struct bytes body)
+{
+    struct tx_data_grant grant;
+    struct rec_data data;
+    struct cursor c = cursor_of(body);
+    tx_data_grant_get(&c, &grant);
+    return state_get_data(s, &grant.data, &data) ? data.price : amount_of(UINT64_MAX); /* it may yet be registered */
+}
+
+struct amount apply_spends(const struct state *s, const struct params *params, const struct tx *t)
+{
+    struct cursor c = cursor_of(t->body);
+#define AMOUNT_OF(KIND, record)                                                                                        \
+    case KIND: {                                                                                                       \
+        struct record body;                                                                                            \
+        record##_get(&c, &body);                                                                                       \
+        return body.amount;                                                                                            \
+    }
+    switch ((enum tx_kind)t->kind) {
+        AMOUNT_OF(TX_TRANSFER, tx_transfer)
+        AMOUNT_OF(TX_BOND, tx_bond)
+        AMOUNT_OF(TX_CHANNEL_OPEN, tx_channel_open)
+        AMOUNT_OF(TX_CHANNEL_TOPUP, tx_channel_topup)
+        AMOUNT_OF(TX_BOUNTY_POST, tx_bounty_post)
+    case TX_MODEL_PUBLISH:
+        return params->model_bond;
+    case TX_DATA_GRANT:
+        return data_price(s, t->body);
+    case TX_KEY_RELEASE:
+        return params->grant_bond;
+    case TX_CHALLENGE:
+        return params->challenge_bond;
+    case TX_UNBOND:
+    case TX_PROVIDER:
+    case TX_DATA_CONTRIBUTE:
+    case TX_CHANNEL_SETTLE:
+    case TX_CHANNEL_CLOSE:
+    case TX_EVIDENCE:
+    case TX_BEACON_KEY:
+    case TX_ACCOUNT_RULE:
+    case TX_DATA_DISPUTE:
+    case TX_BOUNTY_OFFER:
+    case TX_BOUNTY_ACCEPT:
+    case TX_AUDIT_COMMIT:
+    case TX_AUDIT_REVEAL:
+        return amount_of(0);
+    }
+#undef AMOUNT_OF
+    CHECK(!"a kind that tx_decode let through");
+}
+
+/* Takes the fee, or what the account has of it: no block that a validator votes for lets it be less (ledger_pool.c). A
+ * part burns, the rest waits for the proposer. */
 static enum err charge(struct apply *a, const struct tx *t, bool *charged)
 {
     struct rec_account account;

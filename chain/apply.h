@@ -46,6 +46,8 @@ enum err apply_authorized(const struct state *s, const struct tx *t, const struc
 /* Charges the fee and applies. *charged false: nothing happened at all (nonce, or not the signatures that the account
  * asks for); else an error means that the fee is paid and nothing else happened. `t` was decoded and checked. */
 enum err apply_tx(struct apply *a, const struct tx *t, const struct hash *id, bool *charged) MUST_USE;
+/* The most that a checked transaction may take from its signer beside the fee. */
+struct amount apply_spends(const struct state *s, const struct params *params, const struct tx *t);
 /* The body alone: no nonce, no fee. */
 enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 
@@ -85,7 +87,7 @@ void apply_settlement_mature(struct apply *a, const struct hash *settlement);
 /* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
 void apply_settlement_payout(struct apply *a, struct rec_settlement *s);
 void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum settlement_state state);
-/* Of the present round; 1 in the first, then double each time. */
+/* Of a round behind the first: 2, and double with each earlier committee over the same receipt. */
 uint32_t apply_committee_size(const struct rec_settlement *s);
 /* A committee's candidates are used up: the majority by stake of all who were asked decides. */
 void apply_audit_final(struct apply *a, struct rec_settlement *s);

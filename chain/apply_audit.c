@@ -3,11 +3,13 @@
  * Round 0: one auditor for each drawn receipt. Each commits to verdict and digest, and reveals when the others have
  * committed or their time is over, so that nobody copies. All matches, or silence: the settlement is paid.
  *
- * Anything else is a disagreement with the provider about one receipt. So is a challenge, which waits until the first
- * round is over, so that nobody gets rid of the drawn auditors by challenging himself. A committee of twice the
- * size, of owners that were not asked yet, goes through the same two steps; where it is of one mind, that decides, else
- * the next one does. Once too few are left for a whole one, or AUDITORS_ASKED_MAX were asked, the majority by stake of
- * all who revealed about this receipt decides; a tie is no fault.
+ * Anything else is a disagreement with the provider about a receipt. So is a challenge, which waits until the first
+ * round is over, so that nobody gets rid of the drawn auditors by challenging himself. Receipts that are disputed are
+ * looked into one after the other until one is found at fault, so that nobody shields one by accusing another. A
+ * committee of two, of owners that were not asked about the receipt yet, goes through the same two steps; where it is
+ * of one mind, that decides, else the next one of twice the size does. Once too few are left for a whole one, or
+ * AUDITORS_ASKED_MAX were asked, the majority by stake of all who revealed about this receipt decides; a tie is no
+ * fault.
  *
  * The losers pay: a provider at fault the committee's work out of its bond, an auditor on the wrong side a part of its
  * bond, a challenger his. Of that those on the right side are paid, and the rest burns. Silence costs nothing but the
@@ -135,6 +137,23 @@ static bool is_challenged(const struct rec_settlement *s)
     return s->challenge_bond.mote > 0;
 }
 
+/* The receipt that an auditor of the first round accuses behind the one at `after` (NULL: the first). */
+static bool next_accused(const struct rec_settlement *s, const uint32_t *after, uint32_t *index)
+{
+    bool is_behind = !after;
+    for (uint32_t i = 0; i < settlement_audits(s); i++) {
+        struct audit_draw d = settlement_audit_at(s, i);
+        if (d.round || !has_revealed(&d) || d.verdict == AUDIT_MATCH)
+            continue;
+        if (is_behind) {
+            *index = d.index;
+            return true;
+        }
+        is_behind = d.index == *after;
+    }
+    return false;
+}
+
 /* The next round over the disputed receipt, drawn by a beacon that nobody knows yet. */
 static void next_round(struct apply *a, struct rec_settlement *s)
 {
@@ -144,6 +163,19 @@ static void next_round(struct apply *a, struct rec_settlement *s)
     s->state = SETTLEMENT_WAITING;
     state_put_settlement(a->s, &s->id, s);
     state_put_draw(a->s, a->height + 2, &s->id);
+}
+
+/* What is looked into behind receipt `after`, each in its turn: those that were accused, then the challenged one. Where
+ * there is none the settlement is paid. */
+static void next_dispute(struct apply *a, struct rec_settlement *s, const uint32_t *after)
+{
+    uint32_t index = s->challenged;
+    if (!next_accused(s, after, &index) && !is_challenged(s)) {
+        apply_settlement_payout(a, s);
+        return;
+    }
+    s->disputed = index;
+    next_round(a, s);
 }
 
 /* An exact mismatch is counted; the second within the window costs a part of the bond, of which who found it has a
@@ -182,7 +214,7 @@ static void forfeit(struct apply *a, struct rec_settlement *s, enum audit_verdic
 {
     uint32_t first = 0, n = count_right(s, verdict, &first);
     struct audit_draw d = settlement_audit_at(s, first);
-    bool by_challenge = is_challenged(s) && s->disputed == s->challenged;
+    bool by_challenge = is_challenged(s) && s->disputed == s->challenged && d.round > 0;
     struct pubkey finder = by_challenge ? s->challenger : apply_owner_of(a, &d.auditor);
     struct amount cost, pool = take_wrong(a, s, verdict);
     state_credit(a->s, POT_LOCKED, &s->payer, s->amount);
@@ -194,29 +226,25 @@ static void forfeit(struct apply *a, struct rec_settlement *s, enum audit_verdic
     e->a = s->payer;
     e->b = s->provider;
     e->amount = s->amount;
-    CHECK(amount_scale(&cost, apply_audit_pay(a, s), n, 1));
+    if (!amount_scale(&cost, apply_audit_pay(a, s), n, 1))
+        cost = amount_of(UINT64_MAX); /* it goes as far as the stake does */
     CHECK(amount_add(&pool, pool, apply_take_stake(a, BOND_PROVIDER, &s->owner, cost)));
     pay_right(a, s, verdict, pool);
     punish(a, s, verdict, &finder);
     apply_settlement_finish(a, s, SETTLEMENT_FORFEITED);
 }
 
-/* A receipt was found in order. A challenge of another one is looked into next. */
+/* A receipt was found in order, which says nothing of others. */
 static void acquit(struct apply *a, struct rec_settlement *s)
 {
     struct amount pool = take_wrong(a, s, AUDIT_MATCH);
-    bool more = is_challenged(s) && s->disputed != s->challenged;
-    if (!more) {
+    uint32_t done = s->disputed;
+    if (is_challenged(s) && done == s->challenged) {
         CHECK(amount_add(&pool, pool, s->challenge_bond));
         s->challenge_bond = amount_of(0);
     }
     pay_right(a, s, AUDIT_MATCH, pool);
-    if (more) {
-        s->disputed = s->challenged;
-        next_round(a, s);
-    } else {
-        apply_settlement_payout(a, s);
-    }
+    next_dispute(a, s, &done);
 }
 
 static void decide(struct apply *a, struct rec_settlement *s, enum audit_verdict verdict)
@@ -258,22 +286,11 @@ void apply_audit_final(struct apply *a, struct rec_settlement *s)
 static void resolve(struct apply *a, struct rec_settlement *s)
 {
     struct tally t = tally_of(s);
+    uint32_t accused;
     if (s->round == 0) {
-        for (uint32_t i = 0; i < settlement_audits(s); i++) {
-            struct audit_draw d = settlement_audit_at(s, i);
-            if (has_revealed(&d) && d.verdict != AUDIT_MATCH) {
-                s->disputed = d.index;
-                next_round(a, s);
-                return;
-            }
-        }
-        for (uint32_t i = 0; i < t.by[AUDIT_MATCH]; i++)
+        for (uint32_t i = 0; i < t.by[AUDIT_MATCH] && !next_accused(s, NULL, &accused); i++)
             apply_count_verdict(a, &s->owner, AUDIT_MATCH);
-        s->disputed = s->challenged;
-        if (is_challenged(s))
-            next_round(a, s);
-        else
-            apply_settlement_payout(a, s);
+        next_dispute(a, s, NULL);
         return;
     }
     if (t.asked < apply_committee_size(s)) { /* nobody is left to ask */

@@ -42,6 +42,17 @@ static void event_channel(struct apply *a, enum ledger_event_kind kind, const st
     e->time_ms = time_ms;
 }
 
+/* Vouchers are signed by the payer's own key alone, so what goes into a channel is that key's to promise away. */
+static enum err own_key_check(struct apply *a)
+{
+    struct rec_account payer;
+    state_get_account(a->s, &a->signer, &payer);
+    return payer.k == 0 ? ERR_OK
+                        : note_set(a->note, ERR_STATE,
+                                   "vouchers are signed by the payer's own key alone: pay from an account without a "
+                                   "rule");
+}
+
 enum err apply_tx_channel_open(struct apply *a, const struct tx_channel_open *body)
 {
     struct rec_provider provider;
@@ -56,12 +67,9 @@ enum err apply_tx_channel_open(struct apply *a, const struct tx_channel_open *bo
     if (amount_compare(state_get_bond(a->s, BOND_PROVIDER, &provider.owner), a->params.provider_bond_min) < 0)
         return note_set(a->note, ERR_STATE, "the owner of node %s... has less than the provider bond of %s",
                         apply_text_id(body->provider.b).s, apply_text_amount(a->params.provider_bond_min).s);
-    struct rec_account payer;
-    state_get_account(a->s, &a->signer, &payer);
-    if (payer.k)
-        return note_set(a->note, ERR_STATE,
-                        "vouchers are signed by the payer's own key alone: open the channel from an account without a "
-                        "rule");
+    enum err e = own_key_check(a);
+    if (e)
+        return e;
     if (!state_debit(a->s, &a->signer, POT_LOCKED, body->amount))
         return apply_no_funds(a, body->amount);
     struct rec_channel ch = {
@@ -88,9 +96,12 @@ enum err apply_tx_channel_topup(struct apply *a, const struct tx_channel_topup *
         return note_set(a->note, ERR_STATE, "the channel is closing: open a new one");
     if (body->amount.mote == 0)
         return note_set(a->note, ERR_RANGE, "a top-up of nothing: give an amount");
+    if ((e = own_key_check(a)))
+        return e;
+    if (!amount_add(&ch.deposit, ch.deposit, body->amount)) /* what came back can be put in again, for ever */
+        return note_set(a->note, ERR_RANGE, "more was put into this channel than can be counted: open a new one");
     if (!state_debit(a->s, &a->signer, POT_LOCKED, body->amount))
         return apply_no_funds(a, body->amount);
-    CHECK(amount_add(&ch.deposit, ch.deposit, body->amount));
     state_put_channel(a->s, &ch.id, &ch);
     event_channel(a, LEDGER_CHANNEL_TOPPED, &ch, body->amount, 0);
     return ERR_OK;

@@ -133,13 +133,13 @@ struct candidate {
     struct amount stake;
 };
 
-/* Was a node of this owner asked in an earlier round? */
+/* Was a node of this owner asked about the disputed receipt in an earlier round? */
 static bool was_asked(const struct apply *a, const struct rec_settlement *s, const struct pubkey *owner)
 {
     for (uint32_t i = 0; i < settlement_audits(s); i++) {
         struct audit_draw d = settlement_audit_at(s, i);
         struct pubkey other = apply_owner_of(a, &d.auditor);
-        if (pubkey_equal(&other, owner))
+        if (d.index == s->disputed && pubkey_equal(&other, owner))
             return true;
     }
     return false;
@@ -245,10 +245,18 @@ static void draw_first(struct apply *a, struct rec_settlement *s, struct candida
 
 uint32_t apply_committee_size(const struct rec_settlement *s)
 {
-    return s->round < 7 ? 1u << s->round : AUDITORS_ASKED_MAX + 1;
+    uint32_t size = 2, round = 0;
+    for (uint32_t i = 0; i < settlement_audits(s); i++) {
+        struct audit_draw d = settlement_audit_at(s, i);
+        if (d.index != s->disputed || d.round == round || d.round == s->round)
+            continue;
+        round = d.round;
+        size *= 2;
+    }
+    return size;
 }
 
-/* A later one: a committee of 2, 4, 8... over the one receipt, or all that are left. */
+/* A later one: a committee of 2, 4, 8... over the disputed receipt, or all that are left. */
 static void draw_committee(struct apply *a, struct rec_settlement *s, struct candidate *list, uint32_t n,
                            struct buf *draws)
 {

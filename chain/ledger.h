@@ -47,13 +47,14 @@ const struct genesis *ledger_genesis(const struct ledger *l);
 
 struct ledger_pending { /* what the pool already holds of this signer */
     uint32_t count;
-    struct amount fees;
+    struct amount claims; /* together, or the most that can be counted */
 };
 struct ledger_checked {
     struct hash id;
     struct pubkey signer;
     uint64_t nonce;
     struct amount fee;
+    struct amount claim; /* the fee, and the most that it may spend; at most UINT64_MAX */
 };
 /* May it enter the pool? Form, chain, signature, nonce (the signer's next after its pending ones), fee; and where
  * nothing of the signer is pending, a trial run on the committed state, so that a spend over the balance is refused
@@ -78,7 +79,7 @@ typedef bool (*ledger_next_fn)(void *arg, struct bytes *tx);
  * Fills txs[0..BLOCK_TXS_MAX) with borrowed bytes, returns how many. */
 uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t size_max, struct bytes *txs);
 /* ERR_OK if these may be decided as the next block: sizes, form, chain, signatures, each signer's nonces in sequence,
- * fees covered by balances. */
+ * each fee covered by what its signer has at the start, less what those before it claim. */
 enum err ledger_process(struct ledger *l, const struct bytes *txs, uint32_t n, struct note *note) MUST_USE;
 /* What the block after the next one is likely to hold, where its bytes are at hand: while finalize and commit are at
  * work, processors that they leave idle verify its signatures, so that its own process has less to do. Nothing else

@@ -1,8 +1,9 @@
 /* What comes before a block: checking a transaction for the pool, choosing for a proposal, judging one.
  *
  * A proposal is judged by what can be said without applying it: form, signatures, nonces in sequence, and that what
- * each signer has at the start pays its fees. Whether each does what it says is found in finalize; one that cannot has
- * paid its fee. */
+ * each signer has at the start pays its fees, each behind all that those before it claim: their fees, and the most that
+ * they may spend. So no fee is found spent, and filling a block, or the pool, is paid for in full. Whether each does
+ * what it says is found in finalize; one that cannot has paid its fee. */
 #include "chain/ledger_core.h"
 
 #include "base/mem.h"
@@ -33,6 +34,12 @@ static enum err nonce_check(uint64_t got, uint64_t want, struct note *note)
                     got < want ? "this was sent already" : "send the ones before it first");
 }
 
+static struct amount claim_of(const struct ledger *l, const struct tx *t)
+{
+    struct amount sum;
+    return amount_add(&sum, t->fee, apply_spends(&l->state, &l->genesis.params, t)) ? sum : amount_of(UINT64_MAX);
+}
+
 /* Applies it to the committed state as if it came next, and takes that back. */
 static enum err try_out(struct ledger *l, const struct tx *t, const struct hash *id, struct note *note)
 {
@@ -52,7 +59,7 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
 {
     struct tx t;
     struct rec_account account;
-    struct amount fees;
+    struct amount need;
     enum err e = ledger_verify(l, raw, &t, &out->id, note);
     if (e)
         return e;
@@ -63,14 +70,16 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
         return e;
     if ((e = apply_authorized(&l->state, &t, &account, note)))
         return e;
-    if (!amount_add(&fees, pending->fees, t.fee) || amount_compare(account.balance, fees) < 0)
-        return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s",
-                        apply_text_amount(account.balance).s, apply_text_amount(t.fee).s);
+    if (!amount_add(&need, pending->claims, t.fee) || amount_compare(account.balance, need) < 0)
+        return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s%s",
+                        apply_text_amount(account.balance).s, apply_text_amount(t.fee).s,
+                        pending->count ? " behind what waits: try again after the next block" : "");
     if (pending->count == 0 && (e = try_out(l, &t, &out->id, note)))
         return e;
     out->signer = t.signer;
     out->nonce = t.nonce;
     out->fee = t.fee;
+    out->claim = claim_of(l, &t);
     return ERR_OK;
 }
 
@@ -100,8 +109,8 @@ _Static_assert(SIGNER_SLOTS >= 2 * BLOCK_TXS_MAX && BLOCK_TXS_MAX < UINT16_MAX,
 
 struct signer {
     struct pubkey key;
-    bool closed; /* it changed who signs for it: what follows is judged in the next block */
-    struct rec_account left;
+    bool closed;             /* it changed who signs for it: what follows is judged in the next block */
+    struct rec_account left; /* of the balance: what nothing before claims */
 };
 
 struct signers {
@@ -156,8 +165,11 @@ static enum err admit(struct ledger *l, struct signers *table, struct bytes raw,
         return note_set(note, ERR_STATE, "the account's rule changes in this block: the next one will do");
     if ((e = apply_authorized(&l->state, t, &s->left, note)))
         return e;
-    if (!amount_sub(&s->left.balance, s->left.balance, t->fee))
-        return note_set(note, ERR_FUNDS, "the signer's balance does not cover its fees in this block");
+    if (amount_compare(s->left.balance, t->fee) < 0)
+        return note_set(note, ERR_FUNDS,
+                        "the signer's balance does not cover this fee behind what its others may spend in this block");
+    if (!amount_sub(&s->left.balance, s->left.balance, claim_of(l, t)))
+        s->left.balance = amount_of(0);
     s->left.nonce++;
     *work += tx_work(t);
     s->closed = t->kind == TX_ACCOUNT_RULE;

@@ -117,6 +117,7 @@ static enum err make_job(struct api_call *c, struct job_ask *ask, struct hash *i
 {
     struct jobs *jobs = market_jobs(c->node->market);
     uint64_t before = jobs_made(jobs);
+    ask->owner = api_owner(c);
     if (c->key && amount_compare(ask->cost_max, apikeys_left(c->key)) > 0)
         ask->cost_max = apikeys_left(c->key);
     enum err e = jobs_make(jobs, ask, id, note);
@@ -261,7 +262,8 @@ static void put_job(struct buf *b, struct node *n, const struct job_view *v)
 
 static bool job_id_of(struct api_call *c, struct hash *id, struct job_view *v)
 {
-    if (hex_get(c->rest, id->b, sizeof id->b) && jobs_find(market_jobs(c->node->market), id, v))
+    if (hex_get(c->rest, id->b, sizeof id->b) && jobs_find(market_jobs(c->node->market), id, v) &&
+        api_may_see(c, &v->owner))
         return true;
     http_reply_error(c->request, 404, "not_found", "this node has no such job");
     return false;
@@ -554,6 +556,7 @@ void api_job_verify(struct api_call *c)
         return;
     struct verify_task *x = mem_new(sizeof *x);
     *x = (struct verify_task){c->node, id, task_new(c->node->tasks, "verify"), host_now_ms(c->node->host)};
+    task_give(x->task, api_owner(c));
     task_progress(x->task, 0, v.tokens);
     jobs_verify(market_jobs(c->node->market), &id, on_verified, x);
     task_accepted(x->task, c->request);

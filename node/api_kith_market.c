@@ -102,8 +102,10 @@ void api_jobs_get(struct api_call *c)
 {
     const char *limit = http_query(c->request, "limit");
     struct buf b = {0};
+    struct hash owner = api_owner(c);
     buf_add_text(&b, "{\"jobs\":[");
-    jobs_each(market_jobs(c->node->market), limit ? (unsigned)strtoul(limit, NULL, 10) : JOBS_SHOWN, put_job, &b);
+    jobs_each(market_jobs(c->node->market), c->key ? &owner : NULL,
+              limit ? (unsigned)strtoul(limit, NULL, 10) : JOBS_SHOWN, put_job, &b);
     buf_add_text(&b, "]}");
     api_reply_json(c->request, 200, &b);
 }

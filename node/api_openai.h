@@ -1,5 +1,5 @@
-/* What the files of the API's OpenAI half share: requests as they are read (api_openai_ask.c), answers (api_openai.c),
- * logprobs (api_openai_logprobs.c), embeddings (api_openai_embed.c). */
+/* What the files of the API's OpenAI half share: requests as they are read (api_openai_ask.c), logprobs
+ * (api_openai_logprobs.c), embeddings (api_openai_embed.c). Answers: node/api_openai_answer.h. */
 #ifndef KITH_NODE_API_OPENAI_H
 #define KITH_NODE_API_OPENAI_H
 
@@ -7,29 +7,58 @@
 #include "node/jobs.h"
 #include "node/tool_calls.h"
 
+/* Forms of requests: which fields each has. */
+enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_RESPONSE = 4, OPENAI_EMBEDDING = 8 };
+
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
     struct buf messages, stops, schema, tools_text, ids;
     bool is_chat, stream, include_usage, one_call;
     uint32_t prompts_n, n; /* prompts, and answers to each */
-    const json_t *tools;   /* borrowed from the body */
+    const json_t *tools;   /* borrowed from the body, or from: */
+    json_t *chat;          /* what a response's request has otherwise than a chat's, as a chat has it */
+    struct buf echo; /* of a response: the members of the answer that repeat its request, a comma in front of each */
 };
 void openai_ask_init(struct openai_ask *a);
 void openai_ask_clear(struct openai_ask *a);
 enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+/* api_openai_response_ask.c */
+enum err openai_read_response(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 /* The i-th prompt of a completion becomes that of `job`, until the next call. */
 void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i);
 /* Names the fields that nobody reads in a header of the answer. */
-void openai_name_ignored(struct http_request *r, json_t *body);
+void openai_name_ignored(struct http_request *r, json_t *body, unsigned form);
 /* Why there is no answer, of a job that was made. ERR_LIMIT is a prompt that is too long, ERR_NOT_FOUND a model;
  * `prompt`: the field that the prompt is in. A text about a field begins with its name. */
 void openai_fail(struct http_request *r, enum err e, const char *prompt, const char *text);
 /* The same before there is one: ERR_BUSY is that we have too many. */
 void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
 
+/* -- for who reads requests -- */
+/* A member of an object, which may be missing or null: *out stays then (false for a flag). `called`: its name for
+ * people. */
+enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note) MUST_USE;
+enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out,
+                           struct note *note) MUST_USE;
+enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
+                           struct note *note) MUST_USE;
+enum err openai_read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note) MUST_USE;
+/* What all forms have that are answered by jobs: model, stream, sampling, stops, `kith`. One answer to one prompt. */
+enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+/* The form that an answer is to have: {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema"} with the
+ * `schema` in `holder`. Into *schema, which stays empty for text. */
+enum err openai_read_format(const json_t *format, const json_t *holder, const char *called, const char *holder_called,
+                            struct buf *schema, struct note *note) MUST_USE;
+/* `tools` and how they are to be called, of a chat's body, from which is borrowed. A call that has to be made replaces
+ * the schema that was there. */
+enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+
 /* api_openai_messages.c: whether a template can make a prompt of them. */
 enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;
+
+/* api_openai_items.c: the `instructions` and the `input` of a response as messages, into a list. */
+enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages, struct note *note) MUST_USE;
 
 /* A member that is a text, a list of tokens, or a list of these: checked, counted; and the i-th. */
 struct openai_input {
@@ -45,8 +74,8 @@ struct openai_place {
     uint32_t tokens; /* told */
     uint32_t chars;  /* of their texts */
 };
-/* The value of `logprobs` with the next tokens up to `end` of them, or null where there are none. */
-void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
+/* The value of `logprobs` with the next tokens up to `end` of them, as the form has it where there are none. */
+void openai_put_logprobs(struct buf *b, unsigned form, struct bytes blob, unsigned each, uint32_t end,
                          struct openai_place *place);
 
 #endif

@@ -6,60 +6,90 @@
 
 #include <string.h>
 
-static const char *const known_fields[] = {
-    "model",
-    "messages",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "max_completion_tokens",
-    "seed",
-    "response_format",
-    "stop",
-    "n",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "prompt",
-    "echo",
-    "suffix",
-    "best_of",
-    "user",
-    "store",
-    "metadata",
-    "frequency_penalty",
-    "service_tier",
-    "kith",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "logit_bias",
-    "modalities",
+/* Fields that are read, or that nothing here depends on, and of which forms. Of `text` it is its members. */
+#define OLDER  (OPENAI_CHAT | OPENAI_COMPLETION)
+#define TOOLED (OPENAI_CHAT | OPENAI_RESPONSE)
+#define JOBS   (OLDER | OPENAI_RESPONSE)
+static const struct {
+    const char *name;
+    unsigned forms;
+} fields[] = {
+    {"model", ~0u},
+    {"user", ~0u},
+    {"stream", JOBS},
+    {"stream_options", JOBS},
+    {"temperature", JOBS},
+    {"top_p", JOBS},
+    {"presence_penalty", JOBS},
+    {"frequency_penalty", JOBS},
+    {"seed", JOBS},
+    {"stop", JOBS},
+    {"store", JOBS},
+    {"metadata", JOBS},
+    {"service_tier", JOBS},
+    {"safety_identifier", JOBS},
+    {"prompt_cache_key", JOBS},
+    {"kith", JOBS},
+    {"n", OLDER},
+    {"max_tokens", OLDER},
+    {"response_format", OLDER},
+    {"logprobs", OLDER},
+    {"logit_bias", OLDER},
+    {"modalities", OLDER},
+    {"messages", OPENAI_CHAT},
+    {"max_completion_tokens", OPENAI_CHAT},
+    {"top_logprobs", TOOLED},
+    {"tools", TOOLED},
+    {"tool_choice", TOOLED},
+    {"parallel_tool_calls", TOOLED},
+    {"prompt", OPENAI_COMPLETION | OPENAI_RESPONSE},
+    {"echo", OPENAI_COMPLETION},
+    {"suffix", OPENAI_COMPLETION},
+    {"best_of", OPENAI_COMPLETION},
+    {"input", OPENAI_RESPONSE | OPENAI_EMBEDDING},
+    {"instructions", OPENAI_RESPONSE},
+    {"max_output_tokens", OPENAI_RESPONSE},
+    {"max_tool_calls", OPENAI_RESPONSE}, /* of tools that a server calls: there are none */
+    {"previous_response_id", OPENAI_RESPONSE},
+    {"conversation", OPENAI_RESPONSE},
+    {"background", OPENAI_RESPONSE},
+    {"truncation", OPENAI_RESPONSE},
+    {"include", OPENAI_RESPONSE},
+    {"text", OPENAI_RESPONSE},
+    {"text.format", OPENAI_RESPONSE},
+    {"dimensions", OPENAI_EMBEDDING},
+    {"encoding_format", OPENAI_EMBEDDING},
 };
-/* Only of embeddings. */
-static const char *const embedding_fields[] = {"input", "dimensions", "encoding_format"};
 
-static bool is_among(const char *const *names, size_t n, const char *name)
+static bool is_field(const char *name, unsigned forms)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(name, names[i]) == 0)
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if ((fields[i].forms & forms) && strcmp(fields[i].name, name) == 0)
             return true;
     return false;
 }
 
-void openai_name_ignored(struct http_request *r, json_t *body)
+static void add_ignored(struct buf *names, const char *within, json_t *object, unsigned form)
 {
-    struct buf names = {0};
     const char *key;
     json_t *value;
-    json_object_foreach(body, key, value)
+    json_object_foreach(object, key, value)
     {
-        bool known = is_among(known_fields, sizeof known_fields / sizeof *known_fields, key);
-        if (!known && strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key) && names.n < 400)
-            buf_add_format(&names, "%s%.64s", names.n ? ", " : "", key);
+        struct buf name = {0};
+        buf_add_format(&name, "%s%.64s", within, key);
+        if (!is_field(buf_text(&name), form) && names->n < 400 &&
+            strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key))
+            buf_add_format(names, "%s%s", names->n ? ", " : "", buf_text(&name));
+        buf_clear(&name);
     }
+}
+
+void openai_name_ignored(struct http_request *r, json_t *body, unsigned form)
+{
+    struct buf names = {0};
+    add_ignored(&names, "", body, form);
+    if (form == OPENAI_RESPONSE)
+        add_ignored(&names, "text.", json_object_get(body, "text"), form);
     if (names.n)
         http_add_header(r, "Kith-Ignored", buf_text(&names));
     buf_clear(&names);
@@ -73,9 +103,7 @@ static const char *param_of(const char *text, char room[32])
         return NULL;
     memcpy(room, text, n);
     room[n] = 0;
-    bool known = is_among(known_fields, sizeof known_fields / sizeof *known_fields, room) ||
-                 is_among(embedding_fields, sizeof embedding_fields / sizeof *embedding_fields, room);
-    return known ? room : NULL;
+    return is_field(room, ~0u) ? room : NULL;
 }
 
 void openai_fail(struct http_request *r, enum err e, const char *prompt, const char *text)
@@ -97,7 +125,7 @@ void openai_refuse(struct http_request *r, enum err e, const char *prompt, const
         openai_fail(r, e, prompt, text);
 }
 
-static enum err read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note)
+enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note)
 {
     json_t *v = json_object_get(object, name);
     if (v && !json_is_null(v) && !json_is_boolean(v))
@@ -106,7 +134,7 @@ static enum err read_flag(json_t *object, const char *name, const char *called, 
     return ERR_OK;
 }
 
-static enum err read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
+enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
 {
     json_t *v = json_object_get(body, name);
     if (!v || json_is_null(v))
@@ -118,7 +146,7 @@ static enum err read_float(json_t *body, const char *name, double low, double hi
     return ERR_OK;
 }
 
-static enum err read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
+enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
                            struct note *note)
 {
     json_t *v = json_object_get(body, name);
@@ -133,9 +161,9 @@ static enum err read_whole(json_t *body, const char *name, json_int_t low, json_
     return ERR_OK;
 }
 
-static enum err read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note)
+enum err openai_read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note)
 {
-    return read_whole(body, name, 1, high, out, note);
+    return openai_read_whole(body, name, 1, high, out, note);
 }
 
 static enum err add_stop(struct buf *stops, json_t *v, struct note *note)
@@ -195,20 +223,20 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
         return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
     if (route)
         ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    enum err e = read_flag(k, "private", "kith.private", &ask->is_private, note);
+    enum err e = openai_read_flag(k, "private", "kith.private", &ask->is_private, note);
     if (e == ERR_OK && cost)
         e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
-        e = read_count(k, "top_k", VOCAB_MAX, &ask->top_k, note);
-    return e == ERR_OK ? read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
+        e = openai_read_count(k, "top_k", VOCAB_MAX, &ask->top_k, note);
+    return e == ERR_OK ? openai_read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
 }
 
-/* {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"schema":{..}}}, whose `name` and
- * `strict` make no difference here: a schema is always kept to. */
-static enum err read_format(json_t *body, struct buf *schema, struct note *note)
+/* `name` and `strict` make no difference here: a schema is always kept to. */
+enum err openai_read_format(const json_t *format, const json_t *holder, const char *called, const char *holder_called,
+                            struct buf *schema, struct note *note)
 {
-    json_t *format = json_object_get(body, "response_format"), *given;
     const char *type = json_text(format, "type");
+    const json_t *given = json_object_get(holder, "schema");
     if (!format || json_is_null(format) || (type && strcmp(type, "text") == 0))
         return ERR_OK;
     if (type && strcmp(type, "json_object") == 0) {
@@ -216,21 +244,20 @@ static enum err read_format(json_t *body, struct buf *schema, struct note *note)
         return ERR_OK;
     }
     if (!type || strcmp(type, "json_schema") != 0)
-        return note_set(note, ERR_FORMAT, "response_format.type must be text, json_object or json_schema");
-    given = json_object_get(json_object_get(format, "json_schema"), "schema");
+        return note_set(note, ERR_FORMAT, "%s.type must be text, json_object or json_schema", called);
     if (!given)
-        return note_set(note, ERR_FORMAT, "response_format.json_schema.schema is missing: the schema of the answer");
+        return note_set(note, ERR_FORMAT, "%s.schema is missing: the schema of the answer", holder_called);
     return api_read_schema(given, schema, note);
 }
 
-/* -- what chats and completions have in common -- */
+/* -- what several forms have in common -- */
 
 /* OpenAI's penalties look at all of the text. */
 static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *note)
 {
-    enum err e = read_float(body, "presence_penalty", -2, 2, &ask->presence, note);
+    enum err e = openai_read_float(body, "presence_penalty", -2, 2, &ask->presence, note);
     if (e == ERR_OK)
-        e = read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
+        e = openai_read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
     if (ask->presence != 0.0f || ask->frequency != 0.0f)
         ask->window = CONTEXT_MAX;
     return e;
@@ -255,31 +282,25 @@ static enum err read_stream(json_t *body, struct openai_ask *a, struct note *not
     json_t *options = json_object_get(body, "stream_options");
     if (options && !json_is_null(options) && !json_is_object(options))
         return note_set(note, ERR_FORMAT, "stream_options must be an object");
-    enum err e = read_flag(body, "stream", "stream", &a->stream, note);
+    enum err e = openai_read_flag(body, "stream", "stream", &a->stream, note);
     if (e == ERR_OK)
-        e = read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
+        e = openai_read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
     return e;
 }
 
-static enum err read_common(json_t *body, struct openai_ask *a, struct note *note)
+enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *note)
 {
     struct job_ask *ask = &a->job;
     ask->model = json_text(body, "model");
     ask->temp = 1; /* OpenAI's default */
-    a->n = 1;
+    a->prompts_n = a->n = 1;
     if (!ask->model || !*ask->model)
         return note_set(note, ERR_FORMAT, "model is missing: name one of GET /v1/models");
-    enum err e = refuse_what_changes(body, note);
+    enum err e = read_stream(body, a, note);
     if (e == ERR_OK)
-        e = read_stream(body, a, note);
+        e = openai_read_float(body, "temperature", 0, 2, &ask->temp, note);
     if (e == ERR_OK)
-        e = read_count(body, "n", CHOICES_MAX, &a->n, note);
-    if (e == ERR_OK)
-        e = read_count(body, "max_tokens", CONTEXT_MAX, &ask->tokens_max, note);
-    if (e == ERR_OK)
-        e = read_float(body, "temperature", 0, 2, &ask->temp, note);
-    if (e == ERR_OK)
-        e = read_float(body, "top_p", 0, 1, &ask->top_p, note);
+        e = openai_read_float(body, "top_p", 0, 1, &ask->top_p, note);
     if (e == ERR_OK)
         e = read_penalties(body, ask, note);
     if (e == ERR_OK)
@@ -288,10 +309,25 @@ static enum err read_common(json_t *body, struct openai_ask *a, struct note *not
         e = read_seed(body, ask, note);
     if (e == ERR_OK)
         e = read_extension(body, ask, note);
-    if (e == ERR_OK)
-        e = read_format(body, &a->schema, note);
     ask->stops = bytes_of_buf(&a->stops);
-    ask->schema = bytes_of_buf(&a->schema);
+    return e;
+}
+
+/* What chats and completions have, and later forms of OpenAI's have not. */
+static enum err read_older(json_t *body, struct openai_ask *a, struct note *note)
+{
+    const json_t *format = json_object_get(body, "response_format");
+    enum err e = openai_read_common(body, a, note);
+    if (e == ERR_OK)
+        e = refuse_what_changes(body, note);
+    if (e == ERR_OK)
+        e = openai_read_count(body, "n", CHOICES_MAX, &a->n, note);
+    if (e == ERR_OK)
+        e = openai_read_count(body, "max_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+    if (e == ERR_OK)
+        e = openai_read_format(format, json_object_get(format, "json_schema"), "response_format",
+                               "response_format.json_schema", &a->schema, note);
+    a->job.schema = bytes_of_buf(&a->schema);
     return e;
 }
 
@@ -308,6 +344,8 @@ void openai_ask_clear(struct openai_ask *a)
     buf_clear(&a->schema);
     buf_clear(&a->tools_text);
     buf_clear(&a->ids);
+    buf_clear(&a->echo);
+    json_decref(a->chat);
 }
 
 /* What several answers may cost together is shared out. */
@@ -322,16 +360,16 @@ static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct no
 {
     bool wanted = false;
     uint32_t top = 0;
-    enum err e = read_flag(body, "logprobs", "logprobs", &wanted, note);
+    enum err e = openai_read_flag(body, "logprobs", "logprobs", &wanted, note);
     if (e == ERR_OK)
-        e = read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
+        e = openai_read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e == ERR_OK && top > 0 && !wanted)
         e = note_set(note, ERR_FORMAT, "top_logprobs needs logprobs: true");
     a->job.logprobs = wanted ? (uint8_t)(1 + top) : 0;
     return e;
 }
 
-static enum err read_tools(json_t *body, struct openai_ask *a, struct note *note)
+enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note)
 {
     json_t *forced = NULL;
     enum err e = tool_calls_read(body, &a->tools, &a->one_call, &forced, note);
@@ -352,19 +390,18 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
 {
     json_t *list = json_object_get(body, "messages");
     a->is_chat = true;
-    a->prompts_n = 1;
-    enum err e = read_common(body, a, note);
+    enum err e = read_older(body, a, note);
     if (e == ERR_OK)
         e = openai_check_messages(list, note);
     if (e != ERR_OK)
         return e;
     json_print(&a->messages, list);
     a->job.messages = buf_text(&a->messages);
-    e = read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+    e = openai_read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
     if (e == ERR_OK)
         e = read_chat_logprobs(body, a, note);
     if (e == ERR_OK)
-        e = read_tools(body, a, note);
+        e = openai_read_tools(body, a, note);
     share_cost(a);
     return e;
 }
@@ -378,13 +415,13 @@ static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *
     uint32_t best_of = a->n;
     bool echo = false;
     const char *suffix = json_text(body, "suffix");
-    enum err e = read_flag(body, "echo", "echo", &echo, note);
+    enum err e = openai_read_flag(body, "echo", "echo", &echo, note);
     if (e == ERR_OK && echo)
         e = note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
     if (e == ERR_OK && suffix && *suffix)
         e = note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
     if (e == ERR_OK)
-        e = read_count(body, "best_of", CHOICES_MAX, &best_of, note);
+        e = openai_read_count(body, "best_of", CHOICES_MAX, &best_of, note);
     if (e == ERR_OK && best_of != a->n)
         e = note_set(note, ERR_FORMAT, "best_of %u is not supported: ask for n and choose by their logprobs", best_of);
     return e;
@@ -453,13 +490,13 @@ void openai_set_prompt(const json_t *body, struct openai_ask *a, uint32_t i)
 enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note *note)
 {
     uint32_t top = UINT32_MAX;
-    enum err e = read_common(body, a, note);
+    enum err e = read_older(body, a, note);
     if (e == ERR_OK)
         e = openai_read_inputs(body, "prompt", CHOICES_MAX, &a->prompts_n, note);
     if (e == ERR_OK)
         e = refuse_what_is_not_there(body, a, note);
     if (e == ERR_OK)
-        e = read_whole(body, "logprobs", 0, LOGPROBS_MAX, &top, note);
+        e = openai_read_whole(body, "logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e != ERR_OK)
         return e;
     if (a->prompts_n * a->n > CHOICES_MAX)

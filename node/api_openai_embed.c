@@ -79,6 +79,7 @@ static void put_numbers(struct buf *b, struct bytes raw)
 static void reply(struct embeddings *e)
 {
     struct buf b = {0};
+    openai_name_ignored(e->request, e->body, OPENAI_EMBEDDING);
     buf_add_text(&b, "{\"object\":\"list\",\"data\":[");
     for (uint32_t i = 0; i < e->n; i++) {
         buf_add_format(&b, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":", i ? "," : "", i);

@@ -1,4 +1,5 @@
-/* Logprobs as OpenAI's clients expect them: of chats a list of tokens, of completions four lists side by side. */
+/* Logprobs as OpenAI's clients expect them: of chats and responses a list of tokens, of completions four lists side by
+ * side. */
 #include "node/api_openai.h"
 
 #include "base/codec.h"
@@ -33,7 +34,7 @@ struct lists {
     struct buf tokens, values, top, offsets;
 };
 
-static void add_chat(struct buf *out, struct bytes *rest, unsigned each, bool first)
+static void add_token(struct buf *out, struct bytes *rest, unsigned each, bool first)
 {
     struct wire_logprob p;
     for (unsigned i = 0; i < each && wire_next_logprob(rest, &p); i++) {
@@ -77,7 +78,7 @@ static void put_completion(struct buf *b, struct lists *l, unsigned each)
     buf_add_format(b, ",\"text_offset\":[%s]}", buf_text(&l->offsets));
 }
 
-void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigned each, uint32_t end,
+void openai_put_logprobs(struct buf *b, unsigned form, struct bytes blob, unsigned each, uint32_t end,
                          struct openai_place *place)
 {
     struct bytes rest = blob.n ? bytes_of(blob.p + place->at, blob.n - place->at) : blob;
@@ -85,19 +86,19 @@ void openai_put_logprobs(struct buf *b, bool is_chat, struct bytes blob, unsigne
     struct buf content = {0};
     uint32_t first = place->tokens;
     if (each == 0 || first >= end) {
-        buf_add_text(b, "null");
+        buf_add_text(b, form == OPENAI_RESPONSE ? "[]" : "null");
         return;
     }
     for (; place->tokens < end && rest.n > 0; place->tokens++)
-        if (is_chat)
-            add_chat(&content, &rest, each, place->tokens == first);
-        else
+        if (form == OPENAI_COMPLETION)
             add_completion(&l, &rest, each, place->tokens == first, place);
+        else
+            add_token(&content, &rest, each, place->tokens == first);
     place->at = blob.n - rest.n;
-    if (is_chat)
-        buf_add_format(b, "{\"content\":[%s],\"refusal\":null}", buf_text(&content));
-    else
+    if (form == OPENAI_COMPLETION)
         put_completion(b, &l, each);
+    else
+        buf_add_format(b, form == OPENAI_CHAT ? "{\"content\":[%s],\"refusal\":null}" : "[%s]", buf_text(&content));
     buf_clear(&content);
     buf_clear(&l.tokens);
     buf_clear(&l.values);

@@ -48,6 +48,7 @@ struct job_remote {
     F(amount, cost_max)                                                                                                \
     F(amount, cost)                                                                                                    \
     F(u64, key)                                                                                                        \
+    F(hash, owner)                                                                                                     \
     F(u32, text_tokens)                                                                                                \
     F(u64, nonce)                                                                                                      \
     F(hash, seed_block)                                                                                                \

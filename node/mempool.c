@@ -11,7 +11,7 @@
 struct pooled {
     struct hash id;
     uint64_t nonce;
-    struct amount fee;
+    struct amount fee, claim;
     bool cosigned;    /* by the keys of a rule */
     struct bytes raw; /* owned */
 };
@@ -21,7 +21,7 @@ struct signer_queue {
     struct pubkey signer;
     struct pooled **txs;
     uint32_t n, room;
-    struct amount fees;
+    uint32_t least; /* of those that pay least for a byte: what stands behind it can be in no block before it */
 };
 
 struct mempool {
@@ -31,7 +31,7 @@ struct mempool {
     uint32_t signers_n, signers_room;
     uint32_t *by_signer;   /* hash table: 1 + index into signers, rebuilt when one goes */
     struct pooled **by_id; /* hash table, linear probing, deletion by shifting back */
-    uint32_t count;
+    uint32_t count, count_max;
     size_t bytes;
 };
 
@@ -40,9 +40,16 @@ struct mempool *mempool_new(struct ledger *ledger, const uint8_t key[16])
     struct mempool *m = mem_new(sizeof *m);
     memcpy(m->key, key, sizeof m->key);
     m->ledger = ledger;
+    m->count_max = MEMPOOL_MAX;
     m->by_signer = mem_array(SLOTS, sizeof *m->by_signer);
     m->by_id = mem_array(SLOTS, sizeof(struct pooled *));
     return m;
+}
+
+void mempool_set_max(struct mempool *m, uint32_t count_max)
+{
+    CHECK(count_max <= MEMPOOL_MAX);
+    m->count_max = count_max;
 }
 
 static void pooled_free(struct pooled *p)
@@ -115,24 +122,8 @@ static struct signer_queue *signer_find(const struct mempool *m, const struct pu
     return at ? m->signers[at - 1] : NULL;
 }
 
-static struct signer_queue *signer_get(struct mempool *m, const struct pubkey *signer)
-{
-    struct signer_queue *q = signer_find(m, signer);
-    if (q)
-        return q;
-    if (m->signers_n == m->signers_room) {
-        m->signers_room = m->signers_room ? 2 * m->signers_room : 64;
-        m->signers = mem_resize(m->signers, m->signers_room, sizeof(struct signer_queue *));
-    }
-    q = mem_new(sizeof *q);
-    q->signer = *signer;
-    uint32_t slot = signer_slot(m, signer);
-    m->signers[m->signers_n++] = q;
-    m->by_signer[slot] = m->signers_n;
-    return q;
-}
-
-/* Drops empty queues and makes the table again; once a block, linear in the signers. */
+/* Drops empty queues and makes the table again; once a block, or when many came and went since; linear in the signers.
+ */
 static void signers_compact(struct mempool *m)
 {
     uint32_t kept = 0;
@@ -150,17 +141,155 @@ static void signers_compact(struct mempool *m)
     }
 }
 
+static struct signer_queue *signer_get(struct mempool *m, const struct pubkey *signer)
+{
+    struct signer_queue *q = signer_find(m, signer);
+    if (q)
+        return q;
+    if (m->signers_n == 2 * MEMPOOL_MAX)
+        signers_compact(m);
+    if (m->signers_n == m->signers_room) {
+        m->signers_room = m->signers_room ? 2 * m->signers_room : 64;
+        m->signers = mem_resize(m->signers, m->signers_room, sizeof(struct signer_queue *));
+    }
+    q = mem_new(sizeof *q);
+    q->signer = *signer;
+    uint32_t slot = signer_slot(m, signer);
+    m->signers[m->signers_n++] = q;
+    m->by_signer[slot] = m->signers_n;
+    return q;
+}
+
+/* -- what is worth its place -- */
+
+__extension__ typedef unsigned __int128 wide;
+
+/* What is paid for so many bytes. */
+struct rate {
+    struct amount fee;
+    size_t bytes;
+};
+
+static struct rate rate_of(const struct pooled *p)
+{
+    return (struct rate){p->fee, p->raw.n};
+}
+
+static int rate_compare(struct rate a, struct rate b)
+{
+    wide x = (wide)a.fee.mote * b.bytes, y = (wide)b.fee.mote * a.bytes;
+    return (x > y) - (x < y);
+}
+
+/* b is more than a by a quarter. */
+static bool rate_is_better(struct rate a, struct rate b)
+{
+    return (wide)a.fee.mote * b.bytes * 5 < (wide)b.fee.mote * a.bytes * 4;
+}
+
+static struct rate queue_rate(const struct signer_queue *q)
+{
+    return rate_of(q->txs[q->least]);
+}
+
+/* Entry i came, or those before it did not change: what is least of the first i + 1. */
+static void queue_rate_step(struct signer_queue *q, uint32_t i)
+{
+    if (i == 0 || rate_compare(rate_of(q->txs[i]), queue_rate(q)) < 0)
+        q->least = i;
+}
+
+/* What waits of the account claims together, or the most that can be counted. */
+static struct amount queue_claims(const struct signer_queue *q)
+{
+    struct amount sum = amount_of(0);
+    for (uint32_t i = 0; q && i < q->n; i++)
+        if (!amount_add(&sum, sum, q->txs[i]->claim))
+            return amount_of(UINT64_MAX);
+    return sum;
+}
+
+static bool is_full(const struct mempool *m, size_t size)
+{
+    return m->count >= m->count_max || m->bytes + size > MEMPOOL_BYTES_MAX;
+}
+
+/* The queue that pays least, if one of this rate behind those in `own` would pay better. */
+static struct signer_queue *victim_find(const struct mempool *m, const struct signer_queue *own, struct rate rate)
+{
+    struct signer_queue *worst = NULL;
+    if (own && own->n && rate_compare(queue_rate(own), rate) < 0)
+        rate = queue_rate(own);
+    for (uint32_t i = 0; i < m->signers_n; i++)
+        if (m->signers[i] != own && m->signers[i]->n &&
+            (!worst || rate_compare(queue_rate(m->signers[i]), queue_rate(worst)) < 0))
+            worst = m->signers[i];
+    return worst && rate_is_better(queue_rate(worst), rate) ? worst : NULL;
+}
+
 /* -- in and out -- */
 
-static enum err room_check(const struct mempool *m, const struct signer_queue *q, size_t size, struct note *note)
+/* Takes transactions from..to-1 out of the queue. */
+static void queue_remove(struct mempool *m, struct signer_queue *q, uint32_t from, uint32_t to)
 {
-    if (m->count >= MEMPOOL_MAX || m->bytes + size > MEMPOOL_BYTES_MAX)
-        return note_set(note, ERR_FULL, "the pool is full with %u transactions: try again after the next block",
-                        m->count);
+    for (uint32_t i = from; i < to; i++) {
+        struct pooled *p = q->txs[i];
+        id_remove(m, &p->id);
+        m->count--;
+        m->bytes -= p->raw.n;
+        pooled_free(p);
+    }
+    memmove(q->txs + from, q->txs + to, (q->n - to) * sizeof(struct pooled *));
+    q->n -= to - from;
+    for (uint32_t i = 0; i < q->n; i++)
+        queue_rate_step(q, i);
+}
+
+static enum err room_check(const struct mempool *m, const struct signer_queue *q, struct rate rate, struct note *note)
+{
     if (q && q->n >= MEMPOOL_SIGNER_MAX)
         return note_set(note, ERR_FULL, "%u transactions of this account wait already: try again after the next block",
                         q->n);
+    if (is_full(m, rate.bytes) && !victim_find(m, q, rate))
+        return note_set(note, ERR_FULL,
+                        "the pool is full with %u transactions: offer a higher fee, or try again after the next block",
+                        m->count);
     return ERR_OK;
+}
+
+/* Makes room by letting go of the last of those that pay least. */
+static enum err room_make(struct mempool *m, const struct signer_queue *own, struct rate rate, struct note *note)
+{
+    while (is_full(m, rate.bytes)) {
+        struct signer_queue *victim = victim_find(m, own, rate);
+        if (!victim)
+            return room_check(m, own, rate, note);
+        queue_remove(m, victim, victim->n - 1, victim->n);
+    }
+    return ERR_OK;
+}
+
+static void queue_add(struct mempool *m, struct signer_queue *q, struct bytes raw, bool cosigned,
+                      const struct ledger_checked *checked)
+{
+    if (q->n == q->room) {
+        q->room = q->room ? 2 * q->room : 4;
+        q->txs = mem_resize(q->txs, q->room, sizeof(struct pooled *));
+    }
+    struct pooled *p = mem_new(sizeof *p);
+    uint8_t *copy = mem_new(raw.n);
+    memcpy(copy, raw.p, raw.n);
+    *p = (struct pooled){.id = checked->id,
+                         .nonce = checked->nonce,
+                         .fee = checked->fee,
+                         .claim = checked->claim,
+                         .cosigned = cosigned,
+                         .raw = bytes_of(copy, raw.n)};
+    q->txs[q->n++] = p;
+    queue_rate_step(q, q->n - 1);
+    m->by_id[id_slot(m, &p->id)] = p;
+    m->count++;
+    m->bytes += raw.n;
 }
 
 enum err mempool_add(struct mempool *m, struct bytes raw, struct hash *id, struct note *note)
@@ -175,48 +304,15 @@ enum err mempool_add(struct mempool *m, struct bytes raw, struct hash *id, struc
     if (mempool_has(m, &known))
         return note_set(note, ERR_DUPLICATE, "this transaction waits already");
     struct signer_queue *q = signer_find(m, &t.signer);
-    struct ledger_pending pending = {.count = q ? q->n : 0, .fees = q ? q->fees : amount_of(0)};
+    struct ledger_pending pending = {.count = q ? q->n : 0, .claims = queue_claims(q)};
     struct ledger_checked checked;
-    if ((e = room_check(m, q, raw.n, note)) != ERR_OK ||
-        (e = ledger_check(m->ledger, raw, &pending, &checked, note)) != ERR_OK)
+    struct rate rate = {t.fee, raw.n};
+    if ((e = room_check(m, q, rate, note)) != ERR_OK ||
+        (e = ledger_check(m->ledger, raw, &pending, &checked, note)) != ERR_OK ||
+        (e = room_make(m, q, rate, note)) != ERR_OK)
         return e;
-    q = signer_get(m, &checked.signer);
-    struct amount fees;
-    if (!amount_add(&fees, q->fees, checked.fee))
-        return note_set(note, ERR_RANGE, "the fees of this account's transactions overflow");
-    q->fees = fees;
-    if (q->n == q->room) {
-        q->room = q->room ? 2 * q->room : 4;
-        q->txs = mem_resize(q->txs, q->room, sizeof(struct pooled *));
-    }
-    struct pooled *p = mem_new(sizeof *p);
-    uint8_t *copy = mem_new(raw.n);
-    memcpy(copy, raw.p, raw.n);
-    *p = (struct pooled){.id = checked.id,
-                         .nonce = checked.nonce,
-                         .fee = checked.fee,
-                         .cosigned = t.sigs.n > 0,
-                         .raw = bytes_of(copy, raw.n)};
-    q->txs[q->n++] = p;
-    m->by_id[id_slot(m, &p->id)] = p;
-    m->count++;
-    m->bytes += raw.n;
+    queue_add(m, signer_get(m, &checked.signer), raw, t.sigs.n > 0, &checked);
     return ERR_OK;
-}
-
-/* Takes transactions from..to-1 out of the queue. */
-static void queue_remove(struct mempool *m, struct signer_queue *q, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; i++) {
-        struct pooled *p = q->txs[i];
-        id_remove(m, &p->id);
-        m->count--;
-        m->bytes -= p->raw.n;
-        CHECK(amount_sub(&q->fees, q->fees, p->fee));
-        pooled_free(p);
-    }
-    memmove(q->txs + from, q->txs + to, (q->n - to) * sizeof(struct pooled *));
-    q->n -= to - from;
 }
 
 /* The nonce moved on: what lies before it is gone, and where the sequence or the fees no longer fit, the rest too. */
@@ -233,8 +329,13 @@ static void queue_recheck(struct mempool *m, struct signer_queue *q)
     ledger_account(m->ledger, &q->signer, &account);
     if (q->n && (account.k || q->txs[0]->cosigned) && !ledger_authorized(m->ledger, q->txs[0]->raw))
         queue_remove(m, q, 0, q->n);
-    while (q->n && amount_compare(account.balance, q->fees) < 0)
-        queue_remove(m, q, q->n - 1, q->n);
+    struct amount left = account.balance;
+    for (uint32_t i = 0; i < q->n; i++) {
+        if (amount_compare(left, q->txs[i]->fee) < 0)
+            queue_remove(m, q, i, q->n);
+        else if (!amount_sub(&left, left, q->txs[i]->claim))
+            left = amount_of(0);
+    }
 }
 
 void mempool_step(struct mempool *m)
@@ -291,14 +392,12 @@ struct order {
     uint32_t n;
 };
 
-__extension__ typedef unsigned __int128 wide;
-
 /* a pays more per byte than b; ids break ties, so that the order is one. */
 static bool pays_more(const struct head *a, const struct head *b)
 {
     const struct pooled *x = a->queue->txs[a->at], *y = b->queue->txs[b->at];
-    wide left = (wide)x->fee.mote * y->raw.n, right = (wide)y->fee.mote * x->raw.n;
-    return left != right ? left > right : hash_compare(&x->id, &y->id) < 0;
+    int order = rate_compare(rate_of(x), rate_of(y));
+    return order ? order > 0 : hash_compare(&x->id, &y->id) < 0;
 }
 
 static void heap_sink(struct order *o, uint32_t i)

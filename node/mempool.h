@@ -3,7 +3,9 @@
  *
  * Invariants: a signer's transactions have consecutive nonces from the ledger's next one on, so each that is offered
  * can follow the ones offered before; none is here twice; count <= MEMPOOL_MAX, bytes <= MEMPOOL_BYTES_MAX and
- * MEMPOOL_SIGNER_MAX for one signer. Full means refused: what waits was promised a place.
+ * MEMPOOL_SIGNER_MAX for one signer. What each claims (its fee, and what it may spend) is covered behind those before
+ * it. Where it is full, what pays least for a byte gives way to what pays a quarter more: else whoever filled it once
+ * at the least price would keep everybody out for as long as the price is above that.
  */
 #ifndef KITH_NODE_MEMPOOL_H
 #define KITH_NODE_MEMPOOL_H
@@ -15,6 +17,8 @@ struct mempool;
 /* `key` is random and secret: it says where ids and signers lie in the tables. */
 struct mempool *mempool_new(struct ledger *ledger, const uint8_t key[16]);
 void mempool_free(struct mempool *m);
+/* Fewer than MEMPOOL_MAX. */
+void mempool_set_max(struct mempool *m, uint32_t count_max);
 /* Checks and keeps a copy. ERR_DUPLICATE, ERR_FULL, or what ledger_check says. *id (may be NULL) is set whenever
  * the bytes are a transaction. */
 enum err mempool_add(struct mempool *m, struct bytes tx, struct hash *id, struct note *note) MUST_USE;

@@ -4,10 +4,7 @@
 #include "base/codec.h"
 #include "node/tool_schema.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define NAME_MAX_BYTES 64
 
 static const char open_tag[] = "<tool_call>", close_tag[] = "</tool_call>", mistral_mark[] = "[TOOL_CALLS]",
                   args_mark[] = "[ARGS]", id_mark[] = "[CALL_ID]", python_mark[] = "<|python_tag|>";
@@ -16,14 +13,18 @@ enum choice { CHOICE_AUTO, CHOICE_NONE, CHOICE_REQUIRED, CHOICE_NAMED };
 
 /* -- the request -- */
 
+bool tool_calls_is_name(const char *name)
+{
+    size_t n = name ? strlen(name) : 0;
+    return n > 0 && n <= TOOL_NAME_BYTES_MAX &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
+}
+
 static const char *tool_name(const json_t *tool)
 {
     const char *name = json_text(json_object_get(tool, "function"), "name");
-    size_t n = name ? strlen(name) : 0;
-    bool plain = n > 0 && n <= NAME_MAX_BYTES &&
-                 strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
     const char *type = json_text(tool, "type");
-    return plain && type && strcmp(type, "function") == 0 ? name : NULL;
+    return tool_calls_is_name(name) && type && strcmp(type, "function") == 0 ? name : NULL;
 }
 
 static enum err check_tools(const json_t *list, struct note *note)
@@ -36,7 +37,7 @@ static enum err check_tools(const json_t *list, struct note *note)
                 note, ERR_FORMAT,
                 "tools[%zu] must be {\"type\":\"function\",\"function\":{\"name\":..}} with a name of 1 to %d "
                 "letters, digits, _ and -",
-                i, NAME_MAX_BYTES);
+                i, TOOL_NAME_BYTES_MAX);
     return ERR_OK;
 }
 
@@ -150,23 +151,6 @@ static const char *known_name(const json_t *tools, const char *name)
     return NULL;
 }
 
-/* Numbers as short as they can be without becoming others. */
-static void print_short(struct buf *out, const json_t *value)
-{
-    for (size_t digits = 15; digits <= 17; digits++) {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(digits));
-        json_t *again = text ? json_parse(bytes_of_text(text), NULL) : NULL;
-        bool same = json_equal(value, again);
-        json_decref(again);
-        if (same)
-            buf_add_text(out, text);
-        free(text);
-        if (same)
-            return;
-    }
-    json_print(out, value);
-}
-
 /* Adds a call with arguments that are an object, or the text of one. */
 static bool add_call(json_t *calls, const char *name, const json_t *arguments)
 {
@@ -183,7 +167,7 @@ static bool add_call(json_t *calls, const char *name, const json_t *arguments)
         arguments = inner;
     }
     if (arguments)
-        print_short(&text, arguments);
+        json_print_short(&text, arguments);
     else
         buf_add_text(&text, "{}");
     json_array_append_new(calls, json_pack("{s:s, s:s}", "name", name, "arguments", buf_text(&text)));
@@ -370,7 +354,7 @@ size_t tool_calls_sure(const json_t *tools, struct bytes answer)
 
 /* -- printing -- */
 
-static void print_id(struct buf *out, const struct hash *job, size_t index)
+void tool_calls_print_id(struct buf *out, const struct hash *job, size_t index)
 {
     static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     uint64_t high = load_le64(job->b), low = index;
@@ -392,7 +376,7 @@ void tool_calls_print(struct buf *out, const json_t *calls, const struct hash *j
         if (indexed)
             buf_add_format(out, "\"index\":%zu,", i);
         buf_add_text(out, "\"id\":\"");
-        print_id(out, job, i);
+        tool_calls_print_id(out, job, i);
         buf_add_text(out, "\",\"type\":\"function\",\"function\":{\"name\":");
         codec_json_string(out, name, strlen(name));
         buf_add_text(out, ",\"arguments\":");

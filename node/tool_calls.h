@@ -16,6 +16,9 @@
 #include "base/json.h"
 #include "base/key.h"
 
+/* What a tool may be called. NULL is no name. */
+bool tool_calls_is_name(const char *name);
+
 /* `tools`, `tool_choice` and `parallel_tool_calls` of a request: *tools (borrowed from the body) is what the template
  * and the reading of the answer get, NULL for none. *forced (json_decref): the schema of an answer that has to be one
  * call, of any tool or of the one that is named; NULL where the model is free. A tool whose parameters no schema here
@@ -29,8 +32,9 @@ json_t *tool_calls_find(const json_t *tools, struct bytes answer, size_t *conten
 /* Of an answer that is not over: bytes that will be text for people whatever follows. */
 size_t tool_calls_sure(const json_t *tools, struct bytes answer);
 
-/* Appends the value of OpenAI's `tool_calls`; `indexed`: as in a chunk of a stream. The ids are nine letters and
- * digits, as some templates want them, the same each time for one job. */
+/* The id of a job's call: nine letters and digits, as some templates want them, the same each time for one job. */
+void tool_calls_print_id(struct buf *out, const struct hash *job, size_t index);
+/* Appends the value of OpenAI's `tool_calls`; `indexed`: as in a chunk of a stream. */
 void tool_calls_print(struct buf *out, const json_t *calls, const struct hash *job, bool indexed);
 
 #endif

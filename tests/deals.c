@@ -20,11 +20,21 @@ static unsigned someone(struct deals *r)
     return deals_below(r, WORLD_KEYS);
 }
 
-/* A transaction whose fee its signer cannot pay would not be in a block. */
+/* A transaction whose fee its signer cannot pay would not be in a block, nor would one behind a spend of all he has. */
 static void add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body)
 {
-    if (world_balance(r->w, who) > MOTE_PER_KITH && !r->closed[who])
-        world_add(r->w, who, kind, body);
+    struct world *w = r->w;
+    struct bytes txs[WORLD_TXS];
+    if (world_balance(w, who) <= MOTE_PER_KITH || r->closed[who])
+        return;
+    world_add(w, who, kind, body);
+    for (uint32_t i = 0; i < w->n; i++)
+        txs[i] = bytes_of_buf(&w->txs[i]);
+    if (ledger_process(w->ledger, txs, w->n, NULL) == ERR_FUNDS) {
+        w->n--;
+        w->nonce[who]--;
+        r->closed[who] = true;
+    }
 }
 
 #define ADD(r, who, KIND, record, ...)                                                                                 \

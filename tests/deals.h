@@ -20,7 +20,7 @@ struct deals {
     struct world_data data[DEALS_SETS];
     struct hash grant[DEALS_IDS], bounty[DEALS_IDS];
     unsigned grants, bounties;
-    bool closed[WORLD_KEYS]; /* changed who signs for it in this block: no more of it */
+    bool closed[WORLD_KEYS]; /* changed who signs for it in this block, or may have spent all: no more of it */
 };
 
 /* The next of the seed's numbers, under n. */

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The official openai client completes a chat against `kithd dev`, streamed and whole, and its errors are errors; so does
+# The official openai client completes a chat and a response against `kithd dev`, streamed and whole, and its errors are errors; so does
 # raw HTTP; and /openapi.json says what the API does.
 # Skips out loud where npm or the default model is not there.
 cd "$(dirname "$0")/.." || exit 1
@@ -34,7 +34,7 @@ for _ in $(seq 100); do
 done
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more http openapi keys; do
+for part in shape chat more responses http openapi keys; do
     (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1" "$kith") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"

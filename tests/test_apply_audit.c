@@ -7,10 +7,8 @@
 #define PAYER    2
 #define FIRST    3 /* auditors: keys 3 to 3 + n - 1, each its own owner and node */
 
-/* Everyone has equal stake but the last, who has `last` times as much. */
-static struct world *market(unsigned auditors, uint64_t last)
+static struct world *market_of(struct world *w, unsigned auditors, uint64_t last)
 {
-    struct world *w = world_new(NULL);
     assert_int_equal(WORLD_DO(w, PROVIDER, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(100 * KITH)), ERR_OK);
     assert_int_equal(world_publish(w, 15, 7, 0, 0, NULL, 0), ERR_OK);
     assert_int_equal(world_provide(w, PROVIDER, PROVIDER, 7, false), ERR_OK);
@@ -20,6 +18,12 @@ static struct world *market(unsigned auditors, uint64_t last)
         assert_int_equal(world_provide(w, FIRST + i, FIRST + i, 7, true), ERR_OK);
     }
     return w;
+}
+
+/* Everyone has equal stake but the last, who has `last` times as much. */
+static struct world *market(unsigned auditors, uint64_t last)
+{
+    return market_of(world_new(NULL), auditors, last);
 }
 
 static unsigned key_number(const struct world *w, const struct pubkey *key)
@@ -340,7 +344,7 @@ static void a_challenge_outlasts_a_false_alarm(void **state)
         unsigned who[16], n;
         assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
         n = drawn(w, &id, who);
-        assert_int_equal(n, 1u << round);
+        assert_int_equal(n, round ? 2 : 1);
         enum audit_verdict says = round == 1 ? AUDIT_MATCH : AUDIT_MISMATCH;
         for (unsigned i = 0; i < 2 * n; i++) {
             struct tx_audit_reveal r = world_audit(w, &c, &id, round < 2 ? good : bad, says, room);
@@ -351,6 +355,118 @@ static void a_challenge_outlasts_a_false_alarm(void **state)
     assert_true(world_balance(w, 14) == challenger + bond);
     buf_clear(&room[0]);
     buf_clear(&room[1]);
+    world_free(w);
+}
+
+/* All who were drawn in the present round say this of a receipt. */
+static void round_says(struct world *w, const struct world_channel *c, const struct hash *id, uint32_t index,
+                       enum audit_verdict verdict)
+{
+    unsigned who[16], n;
+    struct buf room[2] = {{0}};
+    assert_int_equal(world_settled(w, id), SETTLEMENT_DRAWN);
+    n = drawn(w, id, who);
+    for (unsigned i = 0; i < 2 * n; i++) {
+        struct tx_audit_reveal r = world_audit(w, c, id, index, verdict, room);
+        assert_int_equal(i < n ? world_commit(w, who[i], &r) : world_reveal(w, who[i - n], &r), ERR_OK);
+    }
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+}
+
+/* Two receipts are drawn, and both auditors find a fault. That the first was wrong says nothing of the second. */
+static void a_false_alarm_shields_nobody(void **state)
+{
+    (void)state;
+    struct params params = params_private();
+    params.audits_per_settlement = 2;
+    struct world *w = market_of(world_new(&params), 11, 1);
+    struct world_channel c;
+    struct rec_settlement s;
+    struct buf room[2] = {{0}};
+    assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, 1000 * KITH), ERR_OK);
+    world_job(&c, 50 * KITH);
+    world_job(&c, 50 * KITH);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    struct hash id = w->last_id;
+    uint64_t payer = world_balance(w, PAYER);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    assert_true(ledger_settlement(w->ledger, &id, &s));
+    struct audit_draw d[2] = {settlement_audit_at(&s, 0), settlement_audit_at(&s, 1)};
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned who = key_number(w, &d[i % 2].auditor);
+        struct tx_audit_reveal r = world_audit(w, &c, &id, d[i % 2].index, AUDIT_MISMATCH, room);
+        assert_int_equal(i < 2 ? world_commit(w, who, &r) : world_reveal(w, who, &r), ERR_OK);
+    }
+    round_says(w, &c, &id, d[0].index, AUDIT_MATCH);
+    round_says(w, &c, &id, d[1].index, AUDIT_MISMATCH);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+    assert_true(world_balance(w, PAYER) == payer + 100 * KITH);
+    assert_true(bond_of(w, BOND_AUDITOR, key_number(w, &d[0].auditor)) == 9 * KITH);
+    assert_true(bond_of(w, BOND_AUDITOR, key_number(w, &d[1].auditor)) == 10 * KITH);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    world_free(w);
+}
+
+/* A challenge that copies what a drawn auditor is about to reveal takes nothing from him. */
+static void a_challenge_takes_no_finders_part(void **state)
+{
+    (void)state;
+    struct world *w = market(11, 1);
+    struct world_channel c;
+    struct rec_settlement s;
+    struct buf room[2] = {{0}};
+    for (unsigned time = 0; time < 2; time++) {
+        struct hash id = settle(w, &c);
+        assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+        assert_true(ledger_settlement(w->ledger, &id, &s));
+        struct audit_draw d = settlement_audit_at(&s, 0);
+        unsigned finder = key_number(w, &d.auditor);
+        struct tx_audit_reveal r = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
+        assert_int_equal(world_commit(w, finder, &r), ERR_OK);
+        uint64_t copier = world_balance(w, 14);
+        struct tx_challenge copy = {id, 0, r.receipt, r.proof};
+        tx_challenge_put(world_body(w), &copy);
+        assert_int_equal(world_do(w, 14, TX_CHALLENGE, bytes_of_buf(&w->body)), ERR_OK);
+        assert_int_equal(world_reveal(w, finder, &r), ERR_OK);
+        round_says(w, &c, &id, 0, AUDIT_MISMATCH);
+        assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+        assert_true(world_balance(w, 14) < copier); /* the bond is back, the fee is not */
+        bool found = false;
+        for (unsigned i = 0; world_event(w, LEDGER_PAYOUT, i); i++)
+            found |= key_number(w, &world_event(w, LEDGER_PAYOUT, i)->a) == finder &&
+                     world_event(w, LEDGER_PAYOUT, i)->amount.mote > 9 * KITH;
+        assert_true(found == (time == 1)); /* a part of the slashed bond */
+    }
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    world_free(w);
+}
+
+/* What the committees' work costs may be more than there is money. */
+static void work_costs_at_most_the_stake(void **state)
+{
+    (void)state;
+    struct params params = params_private();
+    const uint64_t fund = UINT64_MAX / 16;
+    params.audit_bps = 4900; /* the most that burn and royalty leave */
+    struct world *w = market_of(world_new_rich(&params, fund), 8, 1);
+    struct world_channel c;
+    for (unsigned i = 11; i < WORLD_KEYS; i++)
+        assert_int_equal(WORLD_DO(w, i, TX_TRANSFER, tx_transfer, w->key[PAYER], amount_of(fund - 20 * KITH), {0}),
+                         ERR_OK);
+    for (unsigned i = FIRST; i < 11; i++)
+        assert_int_equal(WORLD_DO(w, i, TX_TRANSFER, tx_transfer, w->key[PAYER], amount_of(fund - 20 * KITH), {0}),
+                         ERR_OK);
+    assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, fund * 14 - 1000 * KITH), ERR_OK);
+    world_job(&c, fund * 13);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    struct hash id = w->last_id;
+    for (unsigned round = 0; round < 2; round++)
+        round_says(w, &c, &id, 0, AUDIT_MISMATCH);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+    assert_true(bond_of(w, BOND_PROVIDER, PROVIDER) == 0);
     world_free(w);
 }
 
@@ -370,11 +486,18 @@ static void nobody_to_look_into_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_more_confirm_it),          cmocka_unit_test(a_lying_auditor_pays),
-        cmocka_unit_test(everyone_is_asked_in_the_end), cmocka_unit_test(stake_decides_in_the_end),
-        cmocka_unit_test(silence_goes_on_to_the_next),  cmocka_unit_test(a_challenge_is_decided_by_a_committee),
-        cmocka_unit_test(a_challenge_shields_nobody),   cmocka_unit_test(a_challenge_outlasts_a_false_alarm),
+        cmocka_unit_test(two_more_confirm_it),
+        cmocka_unit_test(a_lying_auditor_pays),
+        cmocka_unit_test(everyone_is_asked_in_the_end),
+        cmocka_unit_test(stake_decides_in_the_end),
+        cmocka_unit_test(silence_goes_on_to_the_next),
+        cmocka_unit_test(a_challenge_is_decided_by_a_committee),
+        cmocka_unit_test(a_challenge_shields_nobody),
+        cmocka_unit_test(a_challenge_outlasts_a_false_alarm),
         cmocka_unit_test(nobody_to_look_into_it),
+        cmocka_unit_test(a_false_alarm_shields_nobody),
+        cmocka_unit_test(a_challenge_takes_no_finders_part),
+        cmocka_unit_test(work_costs_at_most_the_stake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "tests/support.h"
 #include "tests/world.h"
 
+#include <string.h>
+
 #define KITH MOTE_PER_KITH
 
 /* Keys: 1 publisher, 2 owner, 3 node, 4 payer. Model 7 is served by 3 for 2. */
@@ -43,6 +45,45 @@ static void opens_only_what_is_served(void **state)
     /* A provider whose bond is gone gets no new channel. */
     assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(5 * KITH)), ERR_OK);
     assert_int_equal(world_open(w, &c, 4, 3, 7, KITH), ERR_STATE);
+    world_free(w);
+}
+
+/* What goes round is counted each time, so more than there is can have been put in. */
+static void a_deposit_that_goes_round_is_bounded(void **state)
+{
+    (void)state;
+    const uint64_t fund = UINT64_MAX / 16, most = UINT64_MAX / 16 * 10;
+    struct world *w = world_new_rich(NULL, fund);
+    struct world_channel c;
+    for (unsigned i = 5; i < WORLD_KEYS; i++)
+        assert_int_equal(WORLD_DO(w, i, TX_TRANSFER, tx_transfer, w->key[4], amount_of(fund - KITH), {0}), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(5 * KITH)), ERR_OK);
+    assert_int_equal(world_publish(w, 1, 7, 0, 0, NULL, 0), ERR_OK);
+    assert_int_equal(world_provide(w, 2, 3, 7, false), ERR_OK);
+    assert_int_equal(world_open(w, &c, 4, 3, 7, most), ERR_OK);
+    world_job(&c, most);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_int_equal(world_block(w), ERR_OK); /* nobody audits: paid */
+    assert_int_equal(WORLD_DO(w, 2, TX_TRANSFER, tx_transfer, w->key[4], amount_of(most / 10 * 9), {0}), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 4, TX_CHANNEL_TOPUP, tx_channel_topup, c.id, amount_of(most / 10 * 8)), ERR_RANGE);
+    assert_int_equal(WORLD_DO(w, 4, TX_CHANNEL_TOPUP, tx_channel_topup, c.id, amount_of(KITH)), ERR_OK);
+    world_free(w);
+}
+
+/* Its own key alone could promise away what the rule's keys put in. */
+static void who_has_a_rule_puts_nothing_in(void **state)
+{
+    (void)state;
+    struct world *w = market();
+    struct world_channel c;
+    struct hash key;
+    memcpy(key.b, w->key[5].b, sizeof key.b);
+    assert_int_equal(world_open(w, &c, 4, 3, 7, KITH), ERR_OK);
+    struct tx_account_rule rule = {1, {key.b, 1}};
+    tx_account_rule_put(world_body(w), &rule);
+    assert_int_equal(world_do(w, 4, TX_ACCOUNT_RULE, bytes_of_buf(&w->body)), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 4, TX_CHANNEL_TOPUP, tx_channel_topup, c.id, amount_of(KITH)), ERR_STATE);
     world_free(w);
 }
 
@@ -198,7 +239,8 @@ static void the_provider_closes_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_only_what_is_served),      cmocka_unit_test(pays_out_and_splits),
+        cmocka_unit_test(opens_only_what_is_served),      cmocka_unit_test(a_deposit_that_goes_round_is_bounded),
+        cmocka_unit_test(who_has_a_rule_puts_nothing_in), cmocka_unit_test(pays_out_and_splits),
         cmocka_unit_test(vouchers_that_earn_nothing),     cmocka_unit_test(fewer_receipts_or_tokens_are_refused),
         cmocka_unit_test(a_close_waits_for_the_provider), cmocka_unit_test(the_provider_closes_at_once),
     };

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "tests/support.h"
 
@@ -369,6 +370,27 @@ static void a_long_head_comes_in_parts(void **state)
     buf_clear(&b);
 }
 
+/* One that is too long is refused in our words, whether its line is or its fields are; up to the limit it is taken. */
+static void a_head_over_the_limit_is_told_so(void **state)
+{
+    struct meeting *m = *state;
+    static const char *const heads[][2] = {{"GET / HTTP/1.0\r\nX: ", "\r\n\r\n"}, {"GET /?x=", " HTTP/1.0\r\n\r\n"}};
+    static const size_t sizes[] = {HTTP_HEAD_MAX - 1, HTTP_HEAD_MAX, HTTP_HEAD_MAX + 1, 60000, 90000};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        const char *const *head = heads[i % 2];
+        size_t n = sizes[i / 2];
+        struct buf b = {0};
+        buf_add_text(&b, head[0]);
+        while (b.n + strlen(head[1]) < n)
+            buf_add_text(&b, "a");
+        buf_add_text(&b, head[1]);
+        assert_int_equal(ask(m, bytes_of_buf(&b)), n > HTTP_HEAD_MAX ? 431 : 404);
+        if (n > HTTP_HEAD_MAX)
+            assert_non_null(strstr(buf_text(&m->answer), "\r\n\r\n{\"error\":{\"message\":\"the request's line"));
+        buf_clear(&b);
+    }
+}
+
 /* What llhttp refuses because two readers may not agree where a field or the body ends. */
 static bool is_doubtful(int code)
 {
@@ -457,6 +479,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bodies_without_end_are_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(plain_heads_are_answered, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_long_head_comes_in_parts, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(a_head_over_the_limit_is_told_so, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(llhttp_requests, meeting_begin, meeting_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

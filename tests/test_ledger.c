@@ -65,20 +65,39 @@ static void money_is_not_sent_where_nobody_can_be(void **state)
     world_free(w);
 }
 
-static void a_fee_that_was_spent_in_the_block_takes_what_is_left(void **state)
+/* What may spend the money takes it from the fees behind it: else one fee would fill a block. */
+static void a_fee_is_not_spent_before_it_is_paid(void **state)
 {
     (void)state;
     struct world *w = world_new(NULL);
-    struct tx_transfer most = transfer(w, 2, WORLD_FUND - 300000), more = transfer(w, 2, 1);
-    tx_transfer_put(world_body(w), &most);
-    world_add(w, 1, TX_TRANSFER, bytes_of_buf(&w->body));
-    tx_transfer_put(world_body(w), &more);
-    world_add(w, 1, TX_TRANSFER, bytes_of_buf(&w->body));
-    assert_int_equal(world_block(w), ERR_FUNDS);
-    assert_int_equal(w->result->codes[0], ERR_OK);
-    assert_int_equal(w->result->codes[1], ERR_FUNDS);
-    assert_true(world_balance(w, 1) == 0);
-    assert_true(ledger_nonce(w->ledger, &w->key[1]) == 2);
+    struct tx_transfer most = transfer(w, 2, WORLD_FUND - 300000), one = transfer(w, 2, 1);
+    const struct amount all = amount_of(WORLD_FUND - 300000), some = amount_of(MOTE_PER_KITH);
+    struct bytes txs[2];
+    for (unsigned k = 0; k < 6; k++) {
+        struct buf *body = world_body(w);
+        enum tx_kind kind = TX_TRANSFER;
+        if (k == 0)
+            tx_transfer_put(body, &most);
+        else if (k == 1)
+            kind = TX_BOND, tx_bond_put(body, &(struct tx_bond){BOND_AUDITOR, all});
+        else if (k == 2)
+            kind = TX_BOUNTY_POST, tx_bounty_post_put(body, &(struct tx_bounty_post){.amount = all});
+        else if (k == 3)
+            kind = TX_DATA_GRANT, tx_data_grant_put(body, &(struct tx_data_grant){.data = world_root(3)}); /* unknown */
+        else if (k == 4)
+            kind = TX_CHANNEL_TOPUP, tx_channel_topup_put(body, &(struct tx_channel_topup){.amount = all});
+        else
+            kind = TX_BOND, tx_bond_put(body, &(struct tx_bond){BOND_AUDITOR, some}); /* leaves enough */
+        world_add(w, 1, kind, bytes_of_buf(body));
+        tx_transfer_put(world_body(w), &one);
+        world_add(w, 1, TX_TRANSFER, bytes_of_buf(&w->body));
+        for (unsigned i = 0; i < 2; i++)
+            txs[i] = bytes_of_buf(&w->txs[i]);
+        assert_int_equal(ledger_process(w->ledger, txs, 1, NULL), ERR_OK);
+        assert_int_equal(ledger_process(w->ledger, txs, 2, NULL), k < 5 ? ERR_FUNDS : ERR_OK);
+        w->n = 0;
+        w->nonce[1] -= 2;
+    }
     world_free(w);
 }
 
@@ -465,7 +484,7 @@ int main(void)
         cmocka_unit_test(moves_money_and_splits_the_fee),
         cmocka_unit_test(failing_ones_pay_their_fee_alone),
         cmocka_unit_test(money_is_not_sent_where_nobody_can_be),
-        cmocka_unit_test(a_fee_that_was_spent_in_the_block_takes_what_is_left),
+        cmocka_unit_test(a_fee_is_not_spent_before_it_is_paid),
         cmocka_unit_test(check_and_process_refuse),
         cmocka_unit_test(prepares_what_process_accepts),
         cmocka_unit_test(a_trial_leaves_no_trace),

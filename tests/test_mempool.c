@@ -136,6 +136,45 @@ static void a_block_takes_what_it_holds(void **state)
     assert_int_equal(mempool_count(f->pool), 2);
 }
 
+/* Fees behind a spend of all there is will not be paid, and take no room. */
+static void fees_are_covered_behind_what_is_spent(void **state)
+{
+    struct fixture *f = *state;
+    struct buf body = {0}, tx = {0};
+    tx_transfer_put(&body,
+                    &(struct tx_transfer){.to = f->w->key[2], .amount = amount_of(WORLD_FUND - 2 * FEE - FEE / 2)});
+    tx_build(&tx, &f->w->chain, &f->w->secret[1], 0, amount_of(FEE), TX_TRANSFER, bytes_of_buf(&body));
+    assert_int_equal(mempool_add(f->pool, bytes_of_buf(&tx), NULL, NULL), ERR_OK);
+    assert_int_equal(add(f, 1, 1, FEE), ERR_OK);
+    assert_int_equal(add(f, 1, 2, FEE), ERR_FUNDS);
+    assert_int_equal(mempool_count(f->pool), 2);
+    buf_clear(&body);
+    buf_clear(&tx);
+}
+
+/* Who pays a quarter more has the place of the last of those that pay least, however much what stands behind one of
+ * them offers. */
+static void a_full_pool_gives_way_to_better_fees(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t fee = MOTE_PER_KITH / 1000;
+    for (unsigned who = 1; who < WORLD_KEYS; who++)
+        assert_int_equal(WORLD_DO(f->w, who, TX_TRANSFER, tx_transfer, f->w->key[0], amount_of(MOTE_PER_KITH), {0}),
+                         ERR_OK);
+    mempool_set_max(f->pool, 30);
+    for (unsigned k = 0; k < 30; k++)
+        assert_int_equal(add(f, 1 + k % 3, 1 + k / 3, k % 3 == 1 && k / 3 ? 100 * fee : 2 * fee), ERR_OK);
+    assert_int_equal(add(f, 4, 1, 2 * fee), ERR_FULL);
+    assert_int_equal(add(f, 1, 11, 9 * fee), ERR_FULL); /* behind its own cheap ones */
+    assert_int_equal(add(f, 4, 1, 3 * fee), ERR_OK);
+    assert_int_equal(mempool_count(f->pool), 30);
+    for (unsigned k = 0; k < 29; k++) /* until all that pay less are gone, the dear ones behind a cheap one too */
+        assert_int_equal(add(f, 4, 2 + k, 3 * fee), ERR_OK);
+    assert_int_equal(mempool_count(f->pool), 30);
+    assert_int_equal(add(f, 5, 1, 3 * fee), ERR_FULL);
+    assert_int_equal(mempool_nonce(f->pool, &f->w->key[2]), 1);
+}
+
 static void one_account_has_its_bound(void **state)
 {
     struct fixture *f = *state;
@@ -149,9 +188,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(nonces_come_in_order),        T(a_new_rule_empties_the_queue),
-        T(garbage_is_refused),          T(better_fees_go_first_and_nonces_stay_in_order),
-        T(a_block_takes_what_it_holds), T(one_account_has_its_bound),
+        T(nonces_come_in_order),
+        T(a_new_rule_empties_the_queue),
+        T(garbage_is_refused),
+        T(better_fees_go_first_and_nonces_stay_in_order),
+        T(a_block_takes_what_it_holds),
+        T(fees_are_covered_behind_what_is_spent),
+        T(a_full_pool_gives_way_to_better_fees),
+        T(one_account_has_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

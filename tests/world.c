@@ -18,13 +18,13 @@ static void make_keys(struct world *w)
     }
 }
 
-static void make_genesis(struct world *w, const struct params *params)
+static void make_genesis(struct world *w, const struct params *params, uint64_t fund)
 {
     struct genesis_holder holders[WORLD_KEYS], validator = {w->key[0], amount_of(1000 * MOTE_PER_KITH)};
     struct genesis *g = &w->genesis;
     struct note note = {{0}};
     for (unsigned i = 1; i < WORLD_KEYS; i++)
-        holders[i - 1] = (struct genesis_holder){w->key[i], amount_of(WORLD_FUND)};
+        holders[i - 1] = (struct genesis_holder){w->key[i], amount_of(fund)};
     CHECK(genesis_list(holders, WORLD_KEYS - 1, &w->genesis_room, &note) == ERR_OK);
     size_t middle = w->genesis_room.n;
     CHECK(genesis_list(&validator, 1, &w->genesis_room, &note) == ERR_OK);
@@ -39,13 +39,18 @@ static void make_genesis(struct world *w, const struct params *params)
 
 struct world *world_new(const struct params *params)
 {
+    return world_new_rich(params, WORLD_FUND);
+}
+
+struct world *world_new_rich(const struct params *params, uint64_t fund)
+{
     struct world *w = mem_new(sizeof *w);
     struct note note = {{0}};
     w->kv = kv_mem_open();
     w->time_ms = 1000000;
     w->step_ms = 1000;
     make_keys(w);
-    make_genesis(w, params);
+    make_genesis(w, params, fund);
     CHECK(ledger_open(w->kv, &w->genesis, &w->ledger, &note) == ERR_OK);
     supply_check(w->kv);
     return w;

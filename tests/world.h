@@ -31,6 +31,8 @@ struct world {
 
 /* Params may be NULL for the private network's. Free with world_free. */
 struct world *world_new(const struct params *params);
+/* The same with another sum than WORLD_FUND. */
+struct world *world_new_rich(const struct params *params, uint64_t fund);
 void world_free(struct world *w);
 /* Closes the ledger and opens it again over the same store. */
 void world_reopen(struct world *w);

@@ -1,5 +1,6 @@
-/* Bodies of requests in OpenAI's form, as JSON that a client sends: chats, completions, inputs of embeddings. The first
- * byte chooses one. What is accepted has as many prompts as it says, and a prompt for each. */
+/* Bodies of requests in OpenAI's form, as JSON that a client sends: chats, completions, inputs of embeddings,
+ * responses. The first byte chooses one. What is accepted has as many prompts as it says, and a prompt for each; a
+ * response's items are messages that a chat would take. */
 #include "base/json.h"
 #include "base/limits.h"
 #include "node/api_openai.h"
@@ -33,6 +34,22 @@ static void try_completion(json_t *body)
     openai_ask_clear(&a);
 }
 
+static void try_response(json_t *body)
+{
+    struct note note = {{0}};
+    struct openai_ask a;
+    openai_ask_init(&a);
+    if (openai_read_response(body, &a, &note) != ERR_OK)
+        CHECK(note.text[0]);
+    else {
+        json_t *messages = json_parse(bytes_of_text(a.job.messages), &note);
+        CHECK(openai_check_messages(messages, &note) == ERR_OK);
+        CHECK(a.n == 1 && a.prompts_n == 1 && a.echo.n <= RESPONSE_ECHO_MAX);
+        json_decref(messages);
+    }
+    openai_ask_clear(&a);
+}
+
 static void try_inputs(json_t *body)
 {
     struct note note = {{0}};
@@ -50,7 +67,7 @@ static void try_inputs(json_t *body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const tries[])(json_t *) = {try_chat, try_completion, try_inputs};
+    static void (*const tries[])(json_t *) = {try_chat, try_completion, try_inputs, try_response};
     struct note note;
     if (size == 0)
         return 0;

@@ -17,7 +17,7 @@ const post = async (path, request, body) => {
   check(request, body);
   return fetch(base + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 };
-const frames = async (r) => (await r.text()).split("\n\n").filter((f) => f && f !== "data: [DONE]").map((f) => JSON.parse(f.slice(6)));
+const frames = async (r) => (await r.text()).split("\n\n").filter((f) => f && f !== "data: [DONE]").map((f) => JSON.parse(f.replace(/^(event: .*\n)?data: /, "")));
 
 const messages = [{ role: "user", content: [{ type: "text", text: "What is Kith?" }] }];
 const tools = [{ type: "function", function: { name: "now" } }];
@@ -33,6 +33,16 @@ for (const more of [{}, { logprobs: 2, prompt: [[1, 2], "a"], n: 2 }, { prompt: 
   const body = { model: "default", prompt: "Kith is", max_tokens: 4, ...more };
   check("Completion", await (await post("/v1/completions", "CompletionRequest", body)).json());
   for (const f of await frames(await post("/v1/completions", "CompletionRequest", { ...body, stream: true }))) check("Completion", f);
+}
+const now = [{ type: "function", name: "now" }], call = { type: "function_call", call_id: "a", name: "now", arguments: "{}" };
+const turns = [{ role: "user", content: [{ type: "input_text", text: "When?" }] }, call, { type: "function_call_output", call_id: "a", output: "late" }];
+for (const more of [{}, { input: turns, instructions: "Be brief.", store: true, metadata: { a: "b" }, user: "ada" },
+  { tools: now, tool_choice: { type: "function", name: "now" }, parallel_tool_calls: false },
+  { include: ["message.output_text.logprobs"], top_logprobs: 2, seed: 1, stop: ["zz"], temperature: 0.7 },
+  { text: { format: { type: "json_object" } }, max_output_tokens: 5, kith: { route: "local" } }]) {
+  const body = { model: "default", input: "What is Kith?", max_output_tokens: 60, ...more };
+  check("Response", await (await post("/v1/responses", "ResponseRequest", body)).json());
+  for (const f of await frames(await post("/v1/responses", "ResponseRequest", { ...body, stream: true }))) check("ResponseEvent", f);
 }
 for (const encoding_format of ["float", "base64"])
   check("EmbeddingList", await (await post("/v1/embeddings", "EmbeddingRequest", { model: "default", input: ["a", "b"], encoding_format })).json());

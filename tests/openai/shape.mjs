@@ -89,4 +89,12 @@ const used = await frames({ stream_options: { include_usage: true } });
 assert.ok(used.slice(0, -1).every((f) => f.usage === null && f.choices.length === 1));
 assert.ok(used.at(-1).usage.total_tokens > 8 && used.at(-1).choices.length === 0);
 assert.ok((await frames({})).every((f) => !("usage" in f)));
+
+// Fields that nobody reads are named, of each form those that it has not.
+const ignored = async (path, body) =>
+  (await fetch(base + path, { method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ model: "default", max_tokens: 1, ...body }) })).headers.get("kith-ignored");
+assert.equal(await ignored("/chat/completions", { messages, prompt: "x" }), "prompt");
+assert.equal(await ignored("/completions", { prompt: "x", tools: [], seed: 1 }), "tools");
+assert.equal(await ignored("/embeddings", { input: "x", user: "ada" }), "max_tokens");
 console.log("openai client: models, errors, forced calls, usage ok");
