@@ -28,12 +28,11 @@ struct range {
 
 void schema_real_text(double value, char text[32])
 {
-    char shortest[32] = ""; /* gcc's undefined-behaviour sanitizer takes a parameter here for NULL, and warns */
-    for (int digits = 1; digits <= 17; digits++) {
-        CHECK(snprintf(shortest, sizeof shortest, "%.*g", digits, value) < (int)sizeof shortest);
-        if (strtod(shortest, NULL) == value)
-            break;
-    }
+    char shortest[32] = "";
+    int digits = 0;
+    do
+        CHECK(snprintf(shortest, sizeof shortest, "%.*g", ++digits, value) < (int)sizeof shortest);
+    while (digits < 17 && strtod(shortest, NULL) != value);
     memcpy(text, shortest, sizeof shortest);
 }
 
