@@ -36,7 +36,7 @@ static const struct route {
     {"GET", "/kith/v1/peers", api_peers_get, READ},
     {"GET", "/kith/v1/workers", api_workers_get, READ},
     {"POST", "/kith/v1/peers", api_peers_post, LOCAL},
-    {"GET", "/kith/v1/tasks/*", api_task_get, READ},
+    {"GET", "/kith/v1/tasks/*", api_task_get, USE},
     {"GET", "/kith/v1/chain/info", api_chain_info, READ},
     {"GET", "/kith/v1/chain/wait", api_chain_wait, READ},
     {"GET", "/kith/v1/chain/blocks/*", api_chain_block, READ},

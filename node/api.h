@@ -40,6 +40,10 @@ void api_fail(struct http_request *r, enum err e, const struct note *note);
 void api_reply_busy(struct http_request *r, const char *text);
 /* False after answering 401 or 403. `scope`: what a key must allow, 0 for what needs none. Sets call->key. */
 bool api_let_in(struct api_call *call, unsigned scope) MUST_USE;
+/* Of the key that the call came with; zero for the node's own user. */
+struct hash api_owner(const struct api_call *call);
+/* Whether the caller may know of what that one asked for: a key's holder sees his own, the node's user all. */
+bool api_may_see(const struct api_call *call, const struct hash *owner);
 /* The body as a JSON object (an empty body is {}), or NULL after answering 400. The caller owns it. */
 json_t *api_body(struct http_request *r);
 /* The body's "path", which must be absolute: the daemon's directory is not the caller's. NULL: answered, naming what it

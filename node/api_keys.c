@@ -30,8 +30,8 @@ static bool refuse(struct http_request *r, const char *message)
     return false;
 }
 
-/* On this machine no key is needed, and a text that is none of ours is what a client that must have one sends; but
- * whoever sends one of ours means to be held to it. */
+/* For the node's own user on this machine no key is needed, and a text that is none of ours is what a client that must
+ * have one sends; but whoever sends one of ours means to be held to it. */
 bool api_let_in(struct api_call *call, unsigned scope)
 {
     struct http_request *r = call->request;
@@ -42,12 +42,24 @@ bool api_let_in(struct api_call *call, unsigned scope)
     if (!call->key && text && apikeys_looks_like_key(text))
         return refuse(r, "this node knows no such key: `kith key ls` lists those it has");
     if (!call->key && !http_is_near(r))
-        return refuse(r, "from elsewhere a key is needed: `kith key new` makes one, for `Authorization: Bearer KEY`");
+        return refuse(
+            r, "without a key only the node's own user is let in, on this machine and not from another site's page: "
+               "`kith key new` makes one, for `Authorization: Bearer KEY`");
     if (call->key && !(call->key->scopes & scope)) {
         http_reply_error(r, 403, "forbidden", "this key does not allow that: `kith key ls` shows what it is for");
         return false;
     }
     return true;
+}
+
+struct hash api_owner(const struct api_call *call)
+{
+    return call->key ? call->key->hash : (struct hash){{0}};
+}
+
+bool api_may_see(const struct api_call *call, const struct hash *owner)
+{
+    return !call->key || hash_equal(&call->key->hash, owner);
 }
 
 /* -- routes -- */

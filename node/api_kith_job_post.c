@@ -158,6 +158,7 @@ static enum err make_job(struct api_call *c, struct job_ask *ask, struct hash *i
 {
     struct jobs *jobs = market_jobs(c->node->market);
     uint64_t before = jobs_made(jobs);
+    ask->owner = api_owner(c);
     if (c->key && amount_compare(ask->cost_max, apikeys_left(c->key)) > 0)
         ask->cost_max = apikeys_left(c->key);
     enum err e = jobs_make(jobs, ask, id, note);

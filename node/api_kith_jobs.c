@@ -111,7 +111,8 @@ static void put_job(struct buf *b, struct node *n, const struct job_view *v)
 
 static bool job_id_of(struct api_call *c, struct hash *id, struct job_view *v)
 {
-    if (hex_get(c->rest, id->b, sizeof id->b) && jobs_find(market_jobs(c->node->market), id, v))
+    if (hex_get(c->rest, id->b, sizeof id->b) && jobs_find(market_jobs(c->node->market), id, v) &&
+        api_may_see(c, &v->owner))
         return true;
     http_reply_error(c->request, 404, "not_found", "this node has no such job");
     return false;
@@ -408,6 +409,7 @@ void api_job_verify(struct api_call *c)
         return;
     struct verify_task *x = mem_new(sizeof *x);
     *x = (struct verify_task){c->node, id, task_new(c->node->tasks, "verify"), host_now_ms(c->node->host)};
+    task_give(x->task, api_owner(c));
     task_progress(x->task, 0, v.tokens);
     jobs_verify(market_jobs(c->node->market), &id, on_verified, x);
     task_accepted(x->task, c->request);

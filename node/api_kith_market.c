@@ -100,10 +100,11 @@ void api_jobs_get(struct api_call *c)
 {
     uint64_t limit = JOBS_SHOWN;
     struct buf b = {0};
+    struct hash owner = api_owner(c);
     if (!api_query_number(c, "limit", UINT32_MAX, &limit))
         return;
     buf_add_text(&b, "{\"jobs\":[");
-    jobs_each(market_jobs(c->node->market), (unsigned)limit, put_job, &b);
+    jobs_each(market_jobs(c->node->market), c->key ? &owner : NULL, (unsigned)limit, put_job, &b);
     buf_add_text(&b, "]}");
     api_reply_json(c->request, 200, &b);
 }

@@ -177,7 +177,8 @@ void api_peers_post(struct api_call *c)
 void api_task_get(struct api_call *c)
 {
     struct task *t = task_find(c->node->tasks, strtoull(c->rest, NULL, 10));
-    if (t)
+    struct hash owner = t ? task_owner(t) : (struct hash){{0}};
+    if (t && api_may_see(c, &owner))
         task_answer(t, c->request, api_wait_ms(c->request));
     else
         http_reply_error(c->request, 404, "not_found", "no such task (any more)");

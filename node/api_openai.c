@@ -235,6 +235,7 @@ static void answer_request(struct api_call *call, const struct openai_form *form
                              .echo = ask.echo};
         ask.echo = (struct buf){0};
         limit_cost(call->key, &ask);
+        ask.job.owner = api_owner(call);
         e = make_jobs(a, call->key, &ask, body, &note);
         if (e == ERR_OK)
             start(a, body);

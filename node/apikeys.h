@@ -1,4 +1,5 @@
-/* Keys of the HTTP API: who may ask for what from elsewhere than this machine, and for how much.
+/* Keys of the HTTP API: who may ask for what from elsewhere than this machine, and for how much. What one key's holder
+ * asked is nobody else's, but the node's user's.
  *
  * A key is "kith_" and 64 hexadecimal digits, shown once, when it is made; its hash is kept, in HOME/keys (mode 0600,
  * written whole and synced). A key with a cap pays for no more than that in all: what a job may cost at most is taken
@@ -15,7 +16,7 @@
 #define APIKEY_ID_ROOM   (8 + 1)
 
 enum apikeys_scope {
-    APIKEY_USE = 1,  /* ask models: /v1, jobs */
+    APIKEY_USE = 1,  /* ask models: /v1, jobs, tasks */
     APIKEY_READ = 2, /* look: chain, accounts, models, peers, metrics */
     APIKEY_POST = 4, /* hand in signed transactions */
     APIKEY_ALL = 7,

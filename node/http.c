@@ -27,13 +27,17 @@ static void run_soon(struct http *h);
 
 /* -- requests -- */
 
-/* RFC 9112, section 3.2.2: http://HOST/PATH asks for the same as /PATH. */
-static const char *without_origin(const char *path)
+/* RFC 9112, section 3.2.2: http://HOST/PATH asks for the same as /PATH, of HOST, whatever the header says. */
+static void read_target(struct http_request *r, const char *target)
 {
-    if (strncasecmp(path, "http://", 7) != 0)
-        return path;
-    path = strchr(path + 7, '/');
-    return path ? path : "/";
+    if (strncasecmp(target, "http://", 7) == 0) {
+        const char *host = target + 7;
+        size_t n = strcspn(host, "/?#");
+        r->authority = mem_string(host);
+        r->authority[n] = 0;
+        target = host[n] == '/' ? host + n : "/";
+    }
+    r->path = mem_string(target);
 }
 
 static struct http_request *request_new(struct link *l, struct MHD_Connection *c, const char *method, const char *path)
@@ -45,7 +49,7 @@ static struct http_request *request_new(struct link *l, struct MHD_Connection *c
     l->request = r;
     r->connection = c;
     r->method = mem_string(method);
-    r->path = mem_string(without_origin(path));
+    read_target(r, path);
     r->next = h->requests;
     if (r->next)
         r->next->prev = r;
@@ -69,6 +73,7 @@ static void request_free(struct http_request *r)
     buf_clear(&r->out);
     free(r->method);
     free(r->path);
+    free(r->authority);
     free(r);
 }
 
@@ -181,7 +186,7 @@ static bool refuse_foreign(struct http_request *r)
 {
     if (r->http->is_unix)
         return false;
-    if (!http_host_is_ours(r->http, r->link->fd, http_header(r, "Host"))) {
+    if (!http_host_is_ours(r->http, r->link->fd, http_request_host(r))) {
         http_reply_error(r, 403, "bad_host",
                          "the Host header does not name this machine: use http://127.0.0.1, or tell it of the name "
                          "(http-name)");
@@ -226,7 +231,7 @@ static struct link *link_new(struct http *h, int fd)
     if (l->next)
         l->next->prev = l;
     h->links = l;
-    l->is_loopback = h->is_unix || http_peer_is_loopback(fd);
+    l->is_near = h->is_unix || http_peer_is_near(fd);
     watch(l);
     return l;
 }

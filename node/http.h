@@ -54,7 +54,8 @@ const char *http_header(const struct http_request *r, const char *name);
 struct bytes http_body(const struct http_request *r);
 /* Came through the Unix socket: from this machine's own user. */
 bool http_is_local(const struct http_request *r);
-/* Came from this machine by a name of this machine, and by no proxy that says so. */
+/* Came from this node's own user, on this machine by a name of this machine, and by no proxy or page of another site
+ * that says so. */
 bool http_is_near(const struct http_request *r);
 
 void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg);

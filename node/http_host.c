@@ -7,14 +7,16 @@
 
 #define NAME_ROOM 256
 
-/* Without the port. */
+/* Without the port. What is neither of these nor followed by a port is no name, however it begins. */
 static bool name_of(const char *host, char name[NAME_ROOM])
 {
     if (!host)
         return false;
-    const char *end = *host == '[' ? strchr(host, ']') : strchr(host, ':');
-    size_t n = end ? (size_t)(end - host) + (*host == '[') : strlen(host);
-    if (n == 0 || n >= NAME_ROOM)
+    size_t n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    if (n == 0 || n >= NAME_ROOM || n > strlen(host))
+        return false;
+    const char *port = host + n + 1;
+    if (host[n] && (host[n] != ':' || strspn(port, "0123456789") != strlen(port)))
         return false;
     memcpy(name, host, n);
     name[n] = 0;

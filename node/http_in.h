@@ -1,5 +1,5 @@
 /* Inside the HTTP server: shared by http.c (connections and the loop), http_request.c (a request as its handler sees
- * it) and http_listen.c (sockets). Nobody else includes it. */
+ * it), http_listen.c, http_peer.c (sockets) and http_host.c (names). Nobody else includes it. */
 #ifndef KITH_NODE_HTTP_IN_H
 #define KITH_NODE_HTTP_IN_H
 
@@ -21,6 +21,7 @@ struct http_request {
     enum phase phase;
     bool suspended, too_large, ended, gone, queued;
     char *method, *path;
+    char *authority; /* of the request line, or NULL */
     struct buf body;
     uint64_t received; /* bytes of the body, kept or not */
     struct MHD_Response *response;
@@ -37,7 +38,7 @@ struct link {
     int fd;
     bool is_fresh; /* has not sent a request head yet */
     bool is_watched;
-    bool is_loopback; /* the other end is this machine */
+    bool is_near; /* the other end is this node's user, on this machine */
     uint64_t since_ms;
     struct http_request *request; /* the one it is at, or NULL */
     struct link *next, *prev;
@@ -67,15 +68,16 @@ void http_resume(struct http_request *r);
 /* http_listen.c: *port is the one that was given for 0; *fd is to be closed also on an error, if it is not -1. */
 enum err http_listen_tcp(const char *where, int *fd, unsigned *port, struct note *note) MUST_USE;
 enum err http_listen_unix(const char *path, int *fd, struct note *note) MUST_USE;
-/* Of a socket's two ends. */
-bool http_peer_is_loopback(int fd);
+/* http_peer.c: of a socket's other end. A TCP one on this machine: of this user, or root. */
+bool http_peer_is_near(int fd);
+/* Of a Unix one the same. */
+bool http_peer_is_ours(int fd);
 /* The address that was connected to, as a Host header has it: 1.2.3.4 or [::1]. */
 bool http_own_address(int fd, char *out, size_t room);
-/* http_host.c: a host name or address without its port, as the Host header or NULL: this machine's loopback names; any
- * name that is ours. */
+/* http_request.c: whom the request means, or NULL. */
+const char *http_request_host(const struct http_request *r);
+/* http_host.c: HOST or HOST:PORT, or NULL: this machine's loopback names; any name that is ours. */
 bool http_host_is_loopback(const char *host);
 bool http_host_is_ours(const struct http *h, int fd, const char *host);
-/* Of the same user, or root. */
-bool http_peer_is_ours(int fd);
 
 #endif

@@ -14,47 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-bool http_peer_is_ours(int fd)
-{
-    struct ucred peer;
-    socklen_t n = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == getuid() || peer.uid == 0);
-}
-
-static bool is_loopback(const struct sockaddr_storage *a)
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
-    if (a->ss_family == AF_INET)
-        return ntohl(four->sin_addr.s_addr) >> 24 == 127;
-    if (a->ss_family != AF_INET6)
-        return false;
-    if (memcmp(six->sin6_addr.s6_addr, mapped, sizeof mapped) == 0)
-        return six->sin6_addr.s6_addr[12] == 127;
-    return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
-}
-
-bool http_peer_is_loopback(int fd)
-{
-    struct sockaddr_storage a;
-    socklen_t n = sizeof a;
-    return getpeername(fd, (struct sockaddr *)&a, &n) == 0 && is_loopback(&a);
-}
-
-bool http_own_address(int fd, char *out, size_t room)
-{
-    struct sockaddr_storage a;
-    socklen_t n = sizeof a;
-    char text[64];
-    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0 ||
-        getnameinfo((struct sockaddr *)&a, n, text, sizeof text, NULL, 0, NI_NUMERICHOST) != 0)
-        return false;
-    const char *four = strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
-    const char *form = strchr(four, ':') ? "[%s]" : "%s";
-    return snprintf(out, room, form, four) < (int)room;
-}
-
 enum err http_listen_tcp(const char *where, int *fd, unsigned *port, struct note *note)
 {
     const char *colon = strrchr(where, ':');

@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 #include <string.h>
+#include <strings.h>
 
 #define STREAM_WAITING_MAX (4u << 20) /* bytes a slow reader may leave waiting when more comes */
 
@@ -38,10 +39,36 @@ bool http_is_local(const struct http_request *r)
     return r->http->is_unix;
 }
 
+const char *http_request_host(const struct http_request *r)
+{
+    return r->authority ? r->authority : http_header(r, "Host");
+}
+
+/* What proxies put in, so that we do not take what they pass on for their own. Some do so only when told to. */
+static bool is_from_proxy(const struct http_request *r)
+{
+    static const char *const names[] = {"X-Forwarded-For",   "Forwarded", "X-Real-IP",        "X-Forwarded-Host",
+                                        "X-Forwarded-Proto", "Via",       "CF-Connecting-IP", "True-Client-IP"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (http_header(r, names[i]))
+            return true;
+    return false;
+}
+
+/* Browsers say of a request which page it is made for. What pages may send without asking, they would send to us. */
+static bool is_from_foreign_page(const struct http_request *r)
+{
+    const char *origin = http_header(r, "Origin"), *site = http_header(r, "Sec-Fetch-Site");
+    const char *host = origin ? strstr(origin, "://") : NULL;
+    if (origin && !(host && http_host_is_ours(r->http, r->link->fd, host + 3)))
+        return true;
+    return site && strcasecmp(site, "cross-site") == 0;
+}
+
 bool http_is_near(const struct http_request *r)
 {
-    return r->http->is_unix || (r->link->is_loopback && http_host_is_loopback(http_header(r, "Host")) &&
-                                !http_header(r, "X-Forwarded-For") && !http_header(r, "Forwarded"));
+    return r->http->is_unix || (r->link->is_near && http_host_is_loopback(http_request_host(r)) && !is_from_proxy(r) &&
+                                !is_from_foreign_page(r));
 }
 
 void http_on_gone(struct http_request *r, http_gone_fn gone, void *arg)

@@ -75,6 +75,7 @@ static void view(const struct job *j, struct job_view *v)
     struct request r;
     job_get_request(j, &r);
     *v = (struct job_view){.id = j->r.id,
+                           .owner = j->r.owner,
                            .state = (enum job_state)j->r.state,
                            .model = j->r.model,
                            .model_name = j->r.model_name.s,
@@ -115,10 +116,13 @@ bool jobs_find(struct jobs *jobs, const struct hash *id, struct job_view *out)
     return j != NULL;
 }
 
-void jobs_each(struct jobs *jobs, unsigned most, job_fn fn, void *arg)
+void jobs_each(struct jobs *jobs, const struct hash *owner, unsigned most, job_fn fn, void *arg)
 {
-    for (struct job *j = jobs->first; j && most--; j = j->next) {
+    for (struct job *j = jobs->first; j && most; j = j->next) {
         struct job_view v;
+        if (owner && !hash_equal(&j->r.owner, owner))
+            continue;
+        most--;
         view(j, &v);
         fn(arg, &v);
     }
@@ -384,10 +388,14 @@ static void on_local_done(void *arg, enum err e, const struct worker_done *d, co
     job_finish(j, e, note ? note->text : "");
 }
 
-/* What this node's own jobs share beginnings under. */
-static struct hash job_scope(void)
+/* What jobs share beginnings under: how soon an answer begins tells its owner no more than what he asked himself. */
+static struct hash job_scope(const struct job *j)
 {
-    return hash_once(HASH_PAGE, "own", 3);
+    struct hasher h;
+    hash_start(&h, HASH_PAGE);
+    hash_add(&h, "own", 3);
+    hash_add(&h, j->r.owner.b, sizeof j->r.owner.b);
+    return hash_end(&h);
 }
 
 void job_route(struct job *j)
@@ -406,7 +414,7 @@ void job_route(struct job *j)
     buf_reset(&j->logprobs);
     j->r.state = JOB_RUNNING;
     const struct worker_work work = {
-        .request = bytes_of_buf(&j->request), .scope = job_scope(), .logprobs = j->logprobs_asked};
+        .request = bytes_of_buf(&j->request), .scope = job_scope(j), .logprobs = j->logprobs_asked};
     j->ask = worker_run(j->worker, &work, &calls, j);
 }
 
@@ -448,7 +456,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     unsigned active = 0;
     for (struct job *o = jobs->first; o; o = o->next) {
         active += o->r.state < JOB_DONE;
-        if (ask->key && o->r.key == ask->key) {
+        if (ask->key && o->r.key == ask->key && hash_equal(&o->r.owner, &ask->owner)) {
             *id = o->r.id;
             return ERR_OK;
         }
@@ -489,6 +497,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.chat = ask->messages != NULL;
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
+    j->r.owner = ask->owner;
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
@@ -570,6 +579,7 @@ void jobs_close(struct jobs *jobs)
         return;
     job_places_clear(jobs);
     job_challenge_clear(jobs);
+    job_fund_clear(jobs);
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);

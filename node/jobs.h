@@ -42,10 +42,11 @@ struct job_ask {
     struct bytes schema; /* as in a request: canonical JSON, checked by the caller; empty: none */
     enum job_route route;
     struct amount cost_max;
-    bool is_private;  /* only on this machine, shown to nobody */
-    uint32_t choice;  /* which of several answers to one question this is to be, from 0 */
-    uint8_t logprobs; /* 0, or 1 and how many of the likeliest tokens beside each: local models only */
-    uint64_t key;     /* drawn by the client; asking again with the same one gives the same job; 0: none */
+    bool is_private;   /* only on this machine, shown to nobody */
+    uint32_t choice;   /* which of several answers to one question this is to be, from 0 */
+    uint8_t logprobs;  /* 0, or 1 and how many of the likeliest tokens beside each: local models only */
+    uint64_t key;      /* drawn by the client; asking again with the same one gives the same job; 0: none */
+    struct hash owner; /* whose it is: of the key that the request came with, zero for the node's own user */
 };
 #define JOB_TOKENS_DEFAULT 512
 /* Greedy, no penalties, everything else at its default. */
@@ -53,7 +54,7 @@ void job_ask_init(struct job_ask *a);
 
 /* A snapshot; pointers are borrowed until the loop's next turn. */
 struct job_view {
-    struct hash id;
+    struct hash id, owner;
     enum job_state state;
     struct hash model;
     const char *model_name;
@@ -89,8 +90,8 @@ enum err jobs_make(struct jobs *j, const struct job_ask *ask, struct hash *id, s
 uint64_t jobs_made(const struct jobs *j);
 bool jobs_find(struct jobs *j, const struct hash *id, struct job_view *out) MUST_USE;
 typedef void (*job_fn)(void *arg, const struct job_view *v);
-/* Newest first, at most `most`. */
-void jobs_each(struct jobs *j, unsigned most, job_fn fn, void *arg);
+/* Newest first, at most `most`; of that owner, or (NULL) of all. */
+void jobs_each(struct jobs *j, const struct hash *owner, unsigned most, job_fn fn, void *arg);
 /* A provider that runs is told; what was delivered is paid. */
 void jobs_cancel(struct jobs *j, const struct hash *id);
 

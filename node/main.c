@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG_USAGE = 3 };
 
@@ -89,6 +90,7 @@ static int with_config(const struct command *command, int words_n, char **words)
     struct config config;
     struct note note = {{0}};
     bool wants_help;
+    umask(077); /* what libraries make under the home is nobody else's either, wherever the home lies */
     enum err e = config_load(&config, words_n, words, &wants_help, &note);
     int status = wants_help ? help() : e != ERR_OK ? fail(e, &note) : command->run(&config, &note);
     config_clear(&config);

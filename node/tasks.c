@@ -25,6 +25,7 @@ struct task {
     struct task *next;
     uint64_t number;
     const char *kind;
+    struct hash owner;
     enum task_state state;
     uint64_t done, total;
     struct buf result;
@@ -148,6 +149,16 @@ struct task *task_new(struct tasks *t, const char *kind)
     t->first = x;
     t->n++;
     return x;
+}
+
+void task_give(struct task *t, struct hash owner)
+{
+    t->owner = owner;
+}
+
+struct hash task_owner(const struct task *t)
+{
+    return t->owner;
 }
 
 uint64_t task_number(const struct task *t)

@@ -3,6 +3,7 @@
 #ifndef KITH_NODE_TASKS_H
 #define KITH_NODE_TASKS_H
 
+#include "base/hash.h"
 #include "node/http.h"
 
 struct tasks;
@@ -13,6 +14,9 @@ void tasks_free(struct tasks *t);
 
 /* `kind` is a literal. The task is running until it is finished or failed, which exactly one of happens. */
 struct task *task_new(struct tasks *t, const char *kind);
+/* Whose it is; the node's own user's, whose hash is zero, unless given. */
+void task_give(struct task *t, struct hash owner);
+struct hash task_owner(const struct task *t);
 uint64_t task_number(const struct task *t);
 void task_progress(struct task *t, uint64_t done, uint64_t total);
 /* `result`: one JSON object. */
