@@ -20,8 +20,8 @@ struct job_remote {
     struct channel *channel;
     uint64_t stream;
     bool accepted;
-    bool funding;           /* a transaction for its channel is on its way */
-    bool waits;             /* for another job's, to the same provider for the same model */
+    bool funding;           /* a transaction that it sent for its channel is on its way */
+    bool waits;             /* for another's, to the same provider for the same model */
     bool owes;              /* a voucher that is written waits for credit on the stream */
     bool told_behind;       /* since the last voucher */
     struct buf missing;     /* of the voucher that is owed */
@@ -109,6 +109,7 @@ struct jobs {
     uint64_t made;                /* since the start */
     struct channel_list channels; /* those we pay through */
     struct job_place *places;
+    struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
 };
@@ -173,6 +174,8 @@ void job_remote_stop(struct job *j);
 /* The job is done: the provider may still say something about its last voucher, for a moment. */
 void job_remote_linger(struct job *j);
 void job_remote_cancel(struct job *j);
+/* Its provider is of no use: back to routing, to others first. */
+void job_remote_fail(struct job *j, enum err e, const char *why);
 
 /* -- job_fund.c: channels that this node pays through -- */
 /* Where the job's receipt is in its channel; CHANNEL_NO_JOB: there is none, or the channel is not kept. */
@@ -189,6 +192,7 @@ bool job_is_funded(const struct job *j);
 void job_fund(struct job *j);
 /* The provider cannot follow: no more jobs over it, and what is left in it comes back. */
 void job_give_up_channel(struct job *j);
+void job_fund_clear(struct jobs *jobs);
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);

@@ -13,6 +13,8 @@
 
 #define CHANNEL_JOBS     16 /* a new channel holds this many times the job's greatest cost */
 #define CHANNEL_MIN_MOTE 10000000u
+#define FUND_TX_SIZE     256 /* opening a channel takes a little less, and so does a top-up */
+#define FUND_TX_WORK     4
 
 /* -- channels -- */
 
@@ -96,10 +98,12 @@ bool job_channel_cost(const struct job *j, const struct offer *o, const struct c
     return true;
 }
 
-/* What a job may still take from a channel. */
+/* What a job may still take from a channel: nothing where all of it is paid, and only its text is still made. */
 static struct amount reserve(const struct job *j, const struct channel *c)
 {
     struct amount left = {0};
+    if (j->r.stop != JOB_STOP_NONE)
+        return left;
     uint32_t at = channel_find_job(c, &j->r.paid_id);
     struct amount paid = at == CHANNEL_NO_JOB ? left : c->receipts[at].receipt.price;
     return amount_sub(&left, j->remote->cost_max, paid) ? left : amount_of(0);
@@ -111,7 +115,7 @@ static struct amount reserved(const struct job *j)
     struct amount sum = {0};
     for (const struct job *o = j->jobs->first; o; o = o->next)
         if (o != j && o->remote && o->remote->channel == j->remote->channel && o->remote->stream &&
-            o->r.state < JOB_DONE && !amount_add(&sum, sum, reserve(o, j->remote->channel)))
+            !amount_add(&sum, sum, reserve(o, j->remote->channel)))
             return amount_of(UINT64_MAX);
     return sum;
 }
@@ -132,23 +136,51 @@ bool job_is_funded(const struct job *j)
 
 /* -- funding -- */
 
+/* A transaction that is on its way. It may outlive the job that it was sent for. */
 struct funding {
     struct jobs *jobs;
+    struct funding *next;
     struct hash job, model;
     struct pubkey provider;
+    bool is_topup;
 };
 
-static bool same_channel(const struct job *j, const struct hash *model, const struct pubkey *provider)
+static bool is_for(const struct funding *f, const struct job *j)
 {
-    return j->remote && hash_equal(&j->r.model, model) && pubkey_equal(&j->remote->offer.provider, provider);
+    return j->remote && hash_equal(&j->r.model, &f->model) && pubkey_equal(&j->remote->offer.provider, &f->provider);
+}
+
+static bool is_under_way(const struct job *j)
+{
+    for (const struct funding *f = j->jobs->fundings; f; f = f->next)
+        if (is_for(f, j))
+            return true;
+    return false;
+}
+
+static void funding_free(struct funding *f)
+{
+    for (struct funding **at = &f->jobs->fundings; *at; at = &(*at)->next)
+        if (*at == f) {
+            *at = f->next;
+            break;
+        }
+    free(f);
+}
+
+void job_fund_clear(struct jobs *jobs)
+{
+    while (jobs->fundings)
+        funding_free(jobs->fundings);
 }
 
 /* Those who waited for that transaction look again. */
-static void wake(struct jobs *jobs, const struct funding *f)
+static void wake(const struct funding *f)
 {
+    struct jobs *jobs = f->jobs;
     for (struct job *j = jobs->first, *next; j; j = next) {
         next = j->next;
-        if (!same_channel(j, &f->model, &f->provider) || !j->remote->waits)
+        if (!is_for(f, j) || !j->remote->waits)
             continue;
         job_remote_stop(j);
         job_route(j);
@@ -165,20 +197,31 @@ static void go_on(struct job *j)
         job_retry(j, ERR_STATE, "the channel is not on the ledger yet");
 }
 
+/* Why the ledger did not take it says what else there is: an account that others emptied may do with less, in the place
+ * of a channel that ended is another, and in that of a provider that is none any more. */
+static void refused(struct job *j, const struct funding *f, enum err e, const char *why)
+{
+    if (e == ERR_FUNDS || (f->is_topup && (e == ERR_NOT_FOUND || e == ERR_STATE)))
+        job_retry(j, e, why);
+    else if (e == ERR_NOT_FOUND)
+        job_remote_fail(j, e, why);
+    else
+        job_finish(j, e, why);
+}
+
 static void on_funded(void *arg, enum err e, const struct hash *id, const struct note *note)
 {
-    struct funding *f = arg;
-    struct jobs *jobs = f->jobs;
-    struct job *j = job_find(jobs, &f->job);
+    const struct funding f = *(struct funding *)arg;
+    struct job *j = job_find(f.jobs, &f.job);
     (void)id;
-    job_remote_adopt(jobs);
+    funding_free(arg);
+    job_remote_adopt(f.jobs);
     bool waited = j && j->remote && j->remote->funding;
     if (waited && e == ERR_OK)
         go_on(j);
     else if (waited)
-        job_finish(j, e, note && note->text[0] ? note->text : "the ledger refused to open a channel");
-    wake(jobs, f);
-    free(f);
+        refused(j, &f, e, note && note->text[0] ? note->text : "the ledger refused to open a channel");
+    wake(&f);
 }
 
 static void send_funds(struct job *j, struct amount amount)
@@ -186,7 +229,13 @@ static void send_funds(struct job *j, struct amount amount)
     struct job_remote *m = j->remote;
     struct buf body = {0};
     struct funding *f = mem_new(sizeof *f);
-    *f = (struct funding){.jobs = j->jobs, .job = j->r.id, .model = j->r.model, .provider = m->offer.provider};
+    *f = (struct funding){.jobs = j->jobs,
+                          .next = j->jobs->fundings,
+                          .job = j->r.id,
+                          .model = j->r.model,
+                          .provider = m->offer.provider,
+                          .is_topup = m->channel != NULL};
+    j->jobs->fundings = f;
     m->funding = true;
     if (m->channel) {
         struct tx_channel_topup top = {.channel = m->channel->head.id, .amount = amount};
@@ -200,12 +249,11 @@ static void send_funds(struct job *j, struct amount amount)
     buf_clear(&body);
 }
 
-static bool is_under_way(const struct job *j)
+/* What the account can put into a channel: the transaction costs something, too. */
+static struct amount spendable(const struct jobs *jobs)
 {
-    for (const struct job *o = j->jobs->first; o; o = o->next)
-        if (o != j && same_channel(o, &j->r.model, &j->remote->offer.provider) && o->remote->funding)
-            return true;
-    return false;
+    struct amount out = {0}, fee = tx_fee_offer(ledger_fee(jobs->s.ledger, FUND_TX_SIZE, FUND_TX_WORK));
+    return amount_sub(&out, account_balance(jobs->s.account), fee) ? out : amount_of(0);
 }
 
 static void refuse(struct job *j, struct amount want, struct amount balance)
@@ -224,7 +272,7 @@ static void refuse(struct job *j, struct amount want, struct amount balance)
 void job_fund(struct job *j)
 {
     struct job_remote *m = j->remote;
-    struct amount cost = m->channel ? lack(j) : m->cost_max, balance = account_balance(j->jobs->s.account), want;
+    struct amount cost = m->channel ? lack(j) : m->cost_max, balance = spendable(j->jobs), want;
     j->r.state = JOB_FUNDING;
     if (is_under_way(j)) {
         m->waits = true;
@@ -235,7 +283,7 @@ void job_fund(struct job *j)
     want = amount_of(most > CHANNEL_MIN_MOTE ? most : CHANNEL_MIN_MOTE);
     if (amount_compare(want, amount_of(balance.mote / 2)) > 0)
         want = amount_compare(cost, amount_of(balance.mote / 2)) > 0 ? cost : amount_of(balance.mote / 2);
-    if (amount_compare(want, balance) >= 0) {
+    if (amount_compare(want, balance) > 0) {
         refuse(j, want, balance);
         return;
     }
@@ -247,6 +295,8 @@ void job_give_up_channel(struct job *j)
 {
     struct channel *c = j->remote->channel;
     struct buf body = {0};
+    if (c->is_given_up)
+        return;
     log_event(LOG_ODD, "jobs", "channel given up", "receipts=%u", c->n);
     c->is_given_up = true;
     tx_channel_close_put(&body, &(struct tx_channel_close){.channel = c->head.id});

@@ -66,7 +66,7 @@ static void blame(struct job *j)
     j->failed[j->failed_n++] = j->remote->offer.provider;
 }
 
-static void fail(struct job *j, enum err e, const char *why)
+void job_remote_fail(struct job *j, enum err e, const char *why)
 {
     log_event(LOG_ODD, "jobs", "provider failed", "error=%s why=%s", err_name(e), why);
     blame(j);
@@ -79,7 +79,7 @@ static void on_stall(void *arg)
     if (j->r.stop != JOB_STOP_NONE)
         job_finish(j, ERR_OK, ""); /* the last voucher is written: it goes with the next job's */
     else
-        fail(j, ERR_TIMEOUT, "the provider stalled");
+        job_remote_fail(j, ERR_TIMEOUT, "the provider stalled");
 }
 
 static void alive(struct job_remote *m)
@@ -202,7 +202,7 @@ static bool take_receipt(struct job *j, const struct signed_receipt *r)
     if (e == ERR_OK)
         e = channel_put_receipt(m->channel, r, &index);
     if (e != ERR_OK) {
-        fail(j, e, "the provider's receipt is not in order");
+        job_remote_fail(j, e, "the provider's receipt is not in order");
         return false;
     }
     if (amount_compare(job_cost(j, NULL), j->r.cost_max) > 0) {
@@ -273,7 +273,7 @@ static void dispatch(struct job *j, struct bytes message)
         break;
     }
     if (e != ERR_OK)
-        fail(j, e, "the provider's message is not in order");
+        job_remote_fail(j, e, "the provider's message is not in order");
 }
 
 static bool is_behind(struct bytes message)
@@ -330,10 +330,10 @@ static void lost(struct job *j, enum err reason, const char *why)
             job_retry(j, reason, why);
             break;
         }
-        fail(j, reason, why);
+        job_remote_fail(j, reason, why);
         break;
     default:
-        fail(j, reason, why);
+        job_remote_fail(j, reason, why);
     }
 }
 
@@ -392,7 +392,7 @@ void job_remote_open(struct job *j)
     j->r.provider = m->offer.provider;
     j->r.channel = m->channel->head.id;
     if (!seal_secret(j, &sealed)) {
-        fail(j, ERR_AUTH, "the provider's key is no key");
+        job_remote_fail(j, ERR_AUTH, "the provider's key is no key");
         return;
     }
     struct job_open o = {.job = j->r.paid_id,
@@ -410,7 +410,7 @@ void job_remote_open(struct job *j)
     buf_clear(&sealed);
     buf_clear(&body);
     if (e != ERR_OK)
-        fail(j, e, "the provider cannot be reached");
+        job_remote_fail(j, e, "the provider cannot be reached");
     else
         alive(m);
     job_changed(j);

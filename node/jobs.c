@@ -579,6 +579,7 @@ void jobs_close(struct jobs *jobs)
         return;
     job_places_clear(jobs);
     job_challenge_clear(jobs);
+    job_fund_clear(jobs);
     while (jobs->first) {
         struct job *j = jobs->first;
         let_go(j);
