@@ -73,10 +73,12 @@
 #define PAUSE_OWNERS_LEAST                                                                                             \
     3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
                                 */
-#define OFFICE_MARKS      64   /* of the heights of an unbonding period, in equal parts of it */
-#define PUNISHED_MAX      64   /* heights for which one key is punished: by then little is left of its stake */
-#define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
-#define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
+#define OFFICE_MARKS        64 /* of the heights of an unbonding period, in equal parts of it */
+#define PUNISHED_MAX        64 /* heights for which one key is punished: by then little is left of its stake */
+#define DRAWS_PER_BLOCK_MAX 1000 /* of auditors: as many settlements as half a block's work holds; the rest waits */
+#define DUE_PER_BLOCK_MAX   4000 /* timed effects: up to four of each settlement; the rest waits for the next block */
+#define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
+#define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */

@@ -125,22 +125,43 @@ static int compare_flat(const void *x, const void *y)
     return a->type != b->type ? (a->type > b->type) - (a->type < b->type) : hash_compare(&a->id, &b->id);
 }
 
-static bool names_parent(const struct lineage_entry *direct, uint32_t n, const struct flat *f, const struct hash *root)
+static bool names_parent(const struct lineage_entry *direct, uint32_t n, const struct hash *root)
 {
     for (uint32_t i = 0; i < n; i++)
         if (direct[i].type == LINEAGE_MODEL && hash_equal(&direct[i].id, root))
             return true;
-    for (uint32_t i = 0; i < f->n; i++)
-        if (f->at[i].type == LINEAGE_MODEL && hash_equal(&f->at[i].id, root))
-            return true;
     return false;
 }
 
-/* A model that holds many tensors of one earlier model is derived from it, and must say so. */
+static uint32_t share_of(const struct flat *f, const struct flat_entry *e)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->at[i].type == e->type && hash_equal(&f->at[i].id, &e->id))
+            return f->at[i].share;
+    return 0;
+}
+
+/* Is this model an ancestor through others, and has it, with all that have a part in it, what a child would owe it? */
+static bool has_its_due(struct apply *a, const struct tx_model_publish *body, const struct flat *f,
+                        const struct rec_model *model)
+{
+    struct flat due = {.n = 0};
+    struct flat_entry itself = {LINEAGE_MODEL, model->root, model->publisher, 0};
+    bool has = share_of(f, &itself) > 0 && (model->derive_bps == 0 || body->royalty_bps >= model->royalty_bps);
+    if (flat_add_model(a, &due, model, model->derive_bps * (LINEAGE_WHOLE / BPS_ALL)) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < due.n && has; i++)
+        has = share_of(f, &due.at[i]) >= due.at[i].share;
+    return has;
+}
+
+/* A model that holds many tensors of one earlier model is derived from it, and must say so: as its child, or as one of
+ * its descendants that gives it as much. Through a child that asks for nothing it would give next to nothing. */
 static enum err overlap_check(struct apply *a, const struct tx_model_publish *body, const struct lineage_entry *direct,
                               uint32_t direct_n, const struct flat *f)
 {
     struct hash *seen = mem_array(body->tensors.n, sizeof *seen);
+    struct rec_model model;
     uint32_t n = 0;
     enum err e = ERR_OK;
     for (uint32_t i = 0; i < body->tensors.n; i++) {
@@ -153,9 +174,12 @@ static enum err overlap_check(struct apply *a, const struct tx_model_publish *bo
         if (i + 1 < n && hash_equal(&seen[i], &seen[i + 1]))
             continue;
         if ((uint64_t)run * BPS_ALL > (uint64_t)a->params.overlap_bps * body->tensors.n &&
-            !names_parent(direct, direct_n, f, &seen[i]))
-            e = note_set(a->note, ERR_REFUSED, "%u of %u tensors are those of model %s...: name it as a parent", run,
-                         body->tensors.n, apply_text_id(seen[i].b).s);
+            !names_parent(direct, direct_n, &seen[i])) {
+            CHECK(state_get_model(a->s, &seen[i], &model));
+            if (!has_its_due(a, body, f, &model))
+                e = note_set(a->note, ERR_REFUSED, "%u of %u tensors are those of model %s...: name it as a parent",
+                             run, body->tensors.n, apply_text_id(seen[i].b).s);
+        }
         run = 0;
     }
     free(seen);

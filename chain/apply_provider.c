@@ -1,4 +1,5 @@
-/* Providers: which node serves what, for which owner, and the index of auditors by model. */
+/* Providers: which node serves what, for which owner, and the index of auditors by model: of an owner's nodes
+ * the last that said so. */
 #include "chain/apply.h"
 
 #include <string.h>
@@ -57,13 +58,13 @@ enum err apply_tx_provider(struct apply *a, const struct tx_provider *body)
                         apply_text_amount(a->params.provider_bond_min).s);
     for (uint32_t i = 0; old.audits && i < old.models.n; i++) {
         struct hash root = hashes_at(&old.models, i);
-        state_remove_auditor(a->s, &root, &body->node);
+        state_remove_auditor(a->s, &root, &a->signer, &body->node);
     }
     struct rec_provider p = {body->node, a->signer, body->endpoint, body->models, body->audits};
     state_put_provider(a->s, &body->node, &p);
     for (uint32_t i = 0; body->audits && i < body->models.n; i++) {
         struct hash root = hashes_at(&body->models, i);
-        state_put_auditor(a->s, &root, &body->node);
+        state_put_auditor(a->s, &root, &a->signer, &body->node);
     }
     struct ledger_event *ev = apply_event(a, LEDGER_PROVIDER);
     ev->a = body->node;

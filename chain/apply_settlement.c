@@ -133,37 +133,53 @@ struct candidate {
     struct amount stake;
 };
 
-/* Was a node of this owner asked about the disputed receipt in an earlier round? */
-static bool was_asked(const struct apply *a, const struct rec_settlement *s, const struct pubkey *owner)
+/* The owners that were asked about the disputed receipt in earlier rounds. */
+struct asked {
+    struct pubkey owner[AUDITORS_ASKED_MAX];
+    uint32_t n;
+};
+
+static void asked_find(const struct apply *a, const struct rec_settlement *s, struct asked *out)
 {
+    out->n = 0;
     for (uint32_t i = 0; i < settlement_audits(s); i++) {
         struct audit_draw d = settlement_audit_at(s, i);
-        struct pubkey other = apply_owner_of(a, &d.auditor);
-        if (d.index == s->disputed && pubkey_equal(&other, owner))
-            return true;
+        if (d.index == s->disputed)
+            out->owner[out->n++] = apply_owner_of(a, &d.auditor);
     }
+}
+
+static bool was_asked(const struct asked *asked, const struct pubkey *owner)
+{
+    for (uint32_t i = 0; i < asked->n; i++)
+        if (pubkey_equal(&asked->owner[i], owner))
+            return true;
     return false;
+}
+
+static bool is_party(const struct rec_settlement *s, const struct pubkey *key)
+{
+    return pubkey_equal(key, &s->challenger) || pubkey_equal(key, &s->owner) || pubkey_equal(key, &s->payer);
 }
 
 /* Nodes that audit this model, one per owner, bonded, no party to the settlement, and not asked before. */
 static struct candidate *candidates_new(struct apply *a, const struct rec_settlement *s, uint32_t *n)
 {
-    struct candidate *list = NULL;
-    struct pubkey node;
+    struct candidate *list = NULL, c;
+    struct asked asked;
+    uint32_t room = 0;
     *n = 0;
-    for (bool more = state_next_auditor(a->s, &s->model, NULL, &node); more;
-         more = state_next_auditor(a->s, &s->model, &node, &node)) {
-        struct candidate c = {node, apply_owner_of(a, &node), amount_of(0)};
+    asked_find(a, s, &asked);
+    for (bool more = state_next_auditor(a->s, &s->model, NULL, &c.owner, &c.node); more;
+         more = state_next_auditor(a->s, &s->model, &c.owner, &c.owner, &c.node)) {
         c.stake = state_get_bond(a->s, BOND_AUDITOR, &c.owner);
-        bool out = was_asked(a, s, &c.owner) || pubkey_equal(&c.owner, &s->challenger) ||
-                   pubkey_equal(&c.node, &s->challenger) || pubkey_equal(&c.owner, &s->owner) ||
-                   pubkey_equal(&c.owner, &s->payer) || pubkey_equal(&c.node, &s->payer) || c.stake.mote == 0 ||
-                   amount_compare(c.stake, a->params.auditor_bond_min) < 0;
-        for (uint32_t i = 0; i < *n && !out; i++)
-            out = pubkey_equal(&list[i].owner, &c.owner);
-        if (out)
+        if (c.stake.mote == 0 || amount_compare(c.stake, a->params.auditor_bond_min) < 0 || is_party(s, &c.owner) ||
+            is_party(s, &c.node) || was_asked(&asked, &c.owner))
             continue;
-        list = mem_resize(list, *n + 1, sizeof *list);
+        if (*n == room) {
+            room = room ? 2 * room : 64;
+            list = mem_resize(list, room, sizeof *list);
+        }
         list[(*n)++] = c;
     }
     return list;

@@ -16,7 +16,7 @@
     C('f', FAULT, false)      /* owner -> rec_fault */                                                                 \
     C('g', GRANT, true)       /* grant -> rec_grant */                                                                 \
     C('h', CHANNEL, true)     /* channel -> rec_channel */                                                             \
-    C('i', AUDITOR, true)     /* model, node -> nothing: nodes that audit this model */                                \
+    C('i', AUDITOR, true)     /* model, owner -> the owner's node that audits this model */                            \
     C('j', MARKS, false)      /* -> rec_marks */                                                                       \
     C('k', BEACON_KEY, false) /* validator -> rec_beacon_key */                                                        \
     C('l', RULE, false)       /* account -> rec_rule */                                                                \

@@ -406,28 +406,30 @@ bool state_first_draw(const struct state *s, uint64_t *height, struct hash *sett
 
 /* -- indexes -- */
 
-static struct key auditor_key(const struct hash *model, const struct pubkey *node)
+static struct key auditor_key(const struct hash *model, const struct pubkey *owner)
 {
     struct key k = key_one(STATE_AUDITOR, model->b);
-    if (node)
-        key_add(&k, node->b, sizeof node->b);
+    if (owner)
+        key_add(&k, owner->b, sizeof owner->b);
     return k;
 }
 
-void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *node)
+void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *owner, const struct pubkey *node)
 {
-    struct key k = auditor_key(model, node);
-    store(s, &k, bytes_of("", 0));
+    struct key k = auditor_key(model, owner);
+    store(s, &k, bytes_of(node->b, sizeof node->b));
 }
 
-void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *node)
+void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,
+                          const struct pubkey *node)
 {
-    struct key k = auditor_key(model, node);
-    drop(s, &k);
+    struct key k = auditor_key(model, owner);
+    if (bytes_equal(lookup(s, &k), bytes_of(node->b, sizeof node->b)))
+        drop(s, &k);
 }
 
 bool state_next_auditor(const struct state *s, const struct hash *model, const struct pubkey *after,
-                        struct pubkey *node)
+                        struct pubkey *owner, struct pubkey *node)
 {
     struct key prefix = auditor_key(model, NULL), from = {0};
     struct bytes key, value;
@@ -435,7 +437,9 @@ bool state_next_auditor(const struct state *s, const struct hash *model, const s
         from = auditor_key(model, after);
     if (!walk(s, &prefix, after ? &from : NULL, &key, &value))
         return false;
-    memcpy(node->b, key.p + prefix.n, sizeof node->b);
+    CHECK(value.n == sizeof node->b);
+    memcpy(owner->b, key.p + prefix.n, sizeof owner->b);
+    memcpy(node->b, value.p, sizeof node->b);
     return true;
 }
 

@@ -119,10 +119,15 @@ void state_put_draw(struct state *s, uint64_t height, const struct hash *settlem
 void state_remove_draw(struct state *s, uint64_t height, const struct hash *settlement);
 bool state_first_draw(const struct state *s, uint64_t *height, struct hash *settlement);
 
-void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *node);
-void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *node);
+/* Which node of an owner audits a model: one, or a draw would walk through as many as he cares to register. */
+void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,
+                       const struct pubkey *node);
+/* If it is this node. */
+void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,
+                          const struct pubkey *node);
+/* The first owner behind `after` (NULL: of all); *owner may be *after. */
 bool state_next_auditor(const struct state *s, const struct hash *model, const struct pubkey *after,
-                        struct pubkey *node);
+                        struct pubkey *owner, struct pubkey *node);
 
 /* All zero before the first audit. */
 struct rec_epoch state_get_epoch(const struct state *s);

@@ -34,7 +34,7 @@ static void print_settlement(const json_t *r)
         printf("settled   %s in block %" JSON_INTEGER_FORMAT "  tx %s\n", out_text(settlement, "state"),
                out_count(settlement, "height"), out_text(settlement, "tx"));
     if (json_text(settlement, "challenger"))
-        printf("challenged by %s\n", json_text(settlement, "challenger"));
+        printf("challenged by %s\n", out_text(settlement, "challenger"));
     if (json_is_object(audit))
         printf("audit     %s by %s\n", out_text(audit, "verdict"), out_text(audit, "auditor"));
 }

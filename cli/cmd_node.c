@@ -91,7 +91,11 @@ static void print_amounts(const json_t *object)
     const char *key;
     json_t *value;
     char room[OUT_AMOUNT_ROOM];
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) printf("  %-12s %s\n", key, out_amount(value, room));
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        out_name(key, 12);
+        printf("%s\n", out_amount(value, room));
+    }
 }
 
 static void print_time(const char *label, json_int_t time_ms)

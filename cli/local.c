@@ -5,6 +5,7 @@
 #include "base/locate.h"
 #include "base/mem.h"
 #include "cli/cache.h"
+#include "cli/out.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ static enum err prepare(struct local *l, int model, struct wire_open *how, struc
         return e;
     cache_pack(&how->root, (uint64_t)st.st_size, &l->pack, &remark);
     if (remark.text[0])
-        fprintf(stderr, "kith: %s\n", remark.text);
+        cli_remark("%s", remark.text);
     how->pack = l->pack.fd < 0 ? WIRE_PACK_NONE : l->pack.is_new ? WIRE_PACK_NEW : WIRE_PACK_KEPT;
     return ERR_OK;
 }
@@ -138,7 +139,7 @@ static enum err take_opened(struct local *l, const char *path, const char *progr
     if (e != ERR_OK)
         return e == ERR_CLOSED ? e : name_file(path, e, note);
     if (l->opened.remark.n)
-        fprintf(stderr, "kith: %s\n", l->opened.remark.s);
+        cli_remark("%s", l->opened.remark.s);
     if (l->opened.packed == WIRE_PACKED_BAD)
         keep_remove(&l->pack);
     else if (l->opened.packed == WIRE_PACKED_MADE)
@@ -186,7 +187,7 @@ static void settle_pack(struct local *l)
 {
     struct note note;
     if (l->pack.fd >= 0 && l->opened.packed == WIRE_PACKED_MADE && keep_finish(&l->pack, &note) != ERR_OK)
-        fprintf(stderr, "kith: %s\n", note.text);
+        cli_remark("%s", note.text);
     keep_clear(&l->pack);
 }
 
@@ -274,7 +275,7 @@ static void say_device(struct local *l, const struct wire_frame *frame)
     if (!wire_read_device(frame->body, &m))
         return;
     l->opened.device = m.device;
-    fprintf(stderr, "kith: %s\n", m.device.s);
+    cli_remark("%s", m.device.s);
 }
 
 enum err local_next(struct local *l, struct wire_frame *frame, struct note *note)

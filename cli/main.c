@@ -186,6 +186,13 @@ static void print_command(const struct command *c)
     print_options(global_options);
 }
 
+/* Whether it is one of several under that word. */
+static bool is_of(const struct command *c, const char *group)
+{
+    size_t n = strlen(group);
+    return strncmp(c->name, group, n) == 0 && c->name[n] == ' ';
+}
+
 /* All commands, or those whose first word is `first`. */
 static void print_list(const struct cli *cli, const char *first)
 {
@@ -193,8 +200,7 @@ static void print_list(const struct cli *cli, const char *first)
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const struct command *c = &commands[i];
         char left[128];
-        size_t n = first ? strlen(first) : 0;
-        if (first && (strncmp(c->name, first, n) != 0 || c->name[n] != ' '))
+        if (first && !is_of(c, first))
             continue;
         if (!first && strcmp(group, c->group) != 0)
             printf("%s%s%s%s\n", *group ? "\n" : "", out_style(cli, OUT_BOLD), c->group, out_style(cli, OUT_PLAIN));
@@ -219,9 +225,8 @@ static const struct command *find_command(const char *first, const char *second)
 
 static bool is_group(const char *first)
 {
-    size_t n = strlen(first);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strncmp(commands[i].name, first, n) == 0 && commands[i].name[n] == ' ')
+        if (is_of(&commands[i], first))
             return true;
     return false;
 }
@@ -272,28 +277,37 @@ static json_t *command_json(const struct command *c)
                      c->help, "options", options);
 }
 
+/* One, or those of a group, or all. */
+static void show_commands(const struct cli *cli, const struct command *one, const char *group)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < COMMAND_COUNT && cli->json; i++)
+        if (one ? one == &commands[i] : !group || is_of(&commands[i], group))
+            json_array_append_new(list, command_json(&commands[i]));
+    if (cli->json)
+        out_json_take(json_pack("{s:O}", "commands", list));
+    else if (one)
+        print_command(one);
+    else if (group)
+        print_list(cli, group);
+    else {
+        printf("kith: ask open models, lend a machine to others, be paid for it.\n\n");
+        print_list(cli, NULL);
+        printf("\nfor every command:\n");
+        print_options(global_options);
+        printf(
+            "\nexit status: 0 done, 1 refused or failed, 2 no daemon was reached, 3 wrong usage, 4 waited too long\n");
+    }
+    json_decref(list);
+}
+
 static int cmd_help(const struct cli *cli, const struct args *args)
 {
     const char *first = args_word(args, 0), *second = args_word(args, 1);
     const struct command *c = first ? find_command(first, second) : NULL;
     if (first && !c && (second || !is_group(first)))
         return unknown_command(cli, first, second);
-    if (cli->json) {
-        json_t *list = json_array();
-        for (int i = 0; i < COMMAND_COUNT; i++)
-            if (!c || c == &commands[i])
-                json_array_append_new(list, command_json(&commands[i]));
-        out_json_take(json_pack("{s:o}", "commands", list));
-    } else if (c)
-        print_command(c);
-    else if (first)
-        print_list(cli, first);
-    else {
-        printf("kith: ask open models, lend a machine to others, be paid for it.\n\n");
-        print_list(cli, NULL);
-        printf("\nfor every command:\n");
-        print_options(global_options);
-    }
+    show_commands(cli, c, first);
     return CLI_DONE;
 }
 
@@ -351,10 +365,10 @@ static int run(struct cli *cli, int argc, char **argv)
     int first = args_next_word(global_options, argc, argv, 0);
     int second = first < argc ? args_next_word(global_options, argc, argv, first + 1) : argc;
     const struct command *c = NULL;
+    for (int i = 0; i < argc; i++)
+        cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* so that a usage error is JSON too */
     if (first < argc) {
         const char *follows = second < argc ? argv[second] : NULL;
-        for (int i = 0; i < argc; i++)
-            cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* so that a usage error is JSON too */
         c = find_command(argv[first], follows);
         if (!c)
             return unknown_command(cli, argv[first], follows);
@@ -376,7 +390,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return args_has(&args, "help") ? CLI_DONE : CLI_USAGE;
     }
     if (args_has(&args, "help")) {
-        print_command(c);
+        show_commands(cli, c, NULL);
         return CLI_DONE;
     }
     int rc = check_words(cli, c, &args);
@@ -393,7 +407,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int rc = run(&cli, argc - 1, argv + 1);
     buf_clear(&home);
-    if (fflush(stdout) != 0 && rc == CLI_DONE)
-        rc = CLI_REFUSED;
-    return rc;
+    return !out_end() && rc == CLI_DONE ? CLI_REFUSED : rc;
 }

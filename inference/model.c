@@ -50,6 +50,16 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
+/* The chosen experts' weights are a softmax over their scores, which sum to one: other ways are not run. */
+static void read_weighing(struct model_reader *r)
+{
+    uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, 1);
+    if (gating != 1)
+        model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only 1, a softmax, runs here");
+    if (!model_flag(r, "expert_weights_norm", true))
+        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", 0, "weights that do not sum to one are not run");
+}
+
 static void read_experts(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -65,6 +75,7 @@ static void read_experts(struct model_reader *r)
         model_number(r, "expert_used_count", m->experts < EXPERTS_USED_MAX ? m->experts : EXPERTS_USED_MAX, 0);
     m->expert_mix =
         model_number(r, "expert_feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 0 : m->mix);
+    read_weighing(r);
 }
 
 static void read_scales(struct model_reader *r)

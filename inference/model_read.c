@@ -88,16 +88,14 @@ bool model_flag(struct model_reader *r, const char *key, bool otherwise)
     return v;
 }
 
-/* Keys that say how a model came about, or that only matter together with one that is asked for. */
+/* Keys that say how a model came about, or that only matter together with one that is asked for, or with a classifier's
+ * tensors, which are refused. */
 static bool is_harmless(struct bytes key)
 {
-    static const char *const list[] = {"rope.scaling.finetuned",
-                                       "rope.scaling.original_context_length",
-                                       "attention.layer_norm_epsilon",
-                                       "attention.layer_norm_rms_epsilon",
-                                       "rope.dimension_count",
-                                       "rope.freq_base",
-                                       "tensor_data_layout"};
+    static const char *const list[] = {"rope.scaling.finetuned",       "rope.scaling.original_context_length",
+                                       "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon",
+                                       "rope.dimension_count",         "rope.freq_base",
+                                       "classifier.output_labels",     "tensor_data_layout"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (bytes_equal(key, bytes_of_text(list[i])))
             return true;

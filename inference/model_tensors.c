@@ -157,6 +157,9 @@ static void read_windows(struct model_reader *r)
     if (window == 0)
         return;
     uint32_t period = model_number(r, "attention.sliding_window_pattern", LAYERS_MAX, (uint32_t)k->window_period);
+    if (period == 1 && k->window_period != 1) /* its makers mean that no layer has one, `llama` would mean all */
+        model_fail(r, ERR_UNSUPPORTED, "attention.sliding_window_pattern", 1,
+                   "a file whose layers all see everything names no window");
     for (uint32_t i = 0; i < m->layers; i++)
         if (period == 1 || i % period < period - 1)
             m->layer[i].window = window;

@@ -28,11 +28,12 @@ struct range {
 
 void schema_real_text(double value, char text[32])
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        CHECK(snprintf(text, 32, "%.*g", digits, value) < 32);
-        if (strtod(text, NULL) == value)
-            return;
-    }
+    char shortest[32] = "";
+    int digits = 0;
+    do
+        CHECK(snprintf(shortest, sizeof shortest, "%.*g", ++digits, value) < (int)sizeof shortest);
+    while (digits < 17 && strtod(shortest, NULL) != value);
+    memcpy(text, shortest, sizeof shortest);
 }
 
 /* -- bounds -- */

@@ -249,22 +249,22 @@ uint32_t session_shared_n(const struct session *s)
 
 /* -- text -- */
 
-/* The answer's text has ended with a stop text: it is cut there. */
+/* The answer's text has ended with a stop text: it is cut where the first one begins. It may have begun in any token;
+ * only a match that ends in new text is new, but all of it is short to search. */
 static bool ends_with_stop(struct session *s)
 {
+    size_t first = s->text.n;
     for (size_t at = 0; at < s->request.stops.n;) {
         size_t n = s->request.stops.p[at++];
         const uint8_t *stop = s->request.stops.p + at;
         at += n;
-        /* It may have begun in any token; only a match that ends in new text is new, but all of it is short to search.
-         */
-        for (size_t i = s->shown; i + n <= s->text.n; i++)
-            if (memcmp(s->text.p + i, stop, n) == 0) {
-                s->text.n = i;
-                return true;
-            }
+        for (size_t i = s->shown; i < first && i + n <= s->text.n; i++)
+            if (memcmp(s->text.p + i, stop, n) == 0)
+                first = i;
     }
-    return false;
+    bool ends = first < s->text.n;
+    s->text.n = first;
+    return ends;
 }
 
 /* Bytes at the end that may still become a stop text or a whole character. */

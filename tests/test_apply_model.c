@@ -151,6 +151,59 @@ static void lineage_is_flattened_and_paid(void **state)
     world_free(w);
 }
 
+/* Model b with the tensors of model 7 and one of its own. */
+static enum err publish_copy(struct world *w, uint8_t b, uint16_t royalty_bps, const struct lineage_entry *parents,
+                             unsigned n)
+{
+    struct hash tensors[3] = {world_root(7), world_root(b), world_root(70)};
+    struct buf lineage = {0};
+    struct tx_model_publish body = {
+        .root = world_root(b), .size = 1000, .royalty_bps = royalty_bps, .tensors = {tensors[0].b, 3}};
+    char name[16];
+    for (unsigned i = 0; i < n; i++)
+        lineage_entry_put(&lineage, &parents[i]);
+    body.lineage = bytes_of_buf(&lineage);
+    body.tensors_root = tx_tensors_root(&body.tensors);
+    snprintf(name, sizeof name, "model-%u", b);
+    assert_true(text64_set(&body.name, name));
+    tx_model_publish_put(world_body(w), &body);
+    buf_clear(&lineage);
+    return world_do(w, 2, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
+}
+
+/* A copy owes what it would as a child, whatever stands between: model 8 asks its children for nothing. */
+static void a_child_of_ones_own_shields_no_copy(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct hash tensors[2] = {world_root(7), world_root(70)};
+    struct tx_model_publish first = {
+        .root = world_root(7), .size = 1, .royalty_bps = 1000, .derive_bps = 5000, .tensors = {tensors[0].b, 2}};
+    struct lineage_entry data = {LINEAGE_DATA, world_root(20), 4000};
+    struct buf lineage = {0};
+    lineage_entry_put(&lineage, &data);
+    first.lineage = bytes_of_buf(&lineage);
+    first.tensors_root = tx_tensors_root(&first.tensors);
+    assert_true(text64_set(&first.name, "first"));
+    assert_int_equal(world_contribute(w, 3, 20, true, 4000), ERR_OK);
+    tx_model_publish_put(world_body(w), &first);
+    assert_int_equal(world_do(w, 1, TX_MODEL_PUBLISH, bytes_of_buf(&w->body)), ERR_OK);
+    buf_clear(&lineage);
+    struct lineage_entry parent = {LINEAGE_MODEL, world_root(7), 5000}, child = {LINEAGE_MODEL, world_root(8), 1};
+    assert_int_equal(publish_copy(w, 8, 1000, NULL, 0), ERR_REFUSED);
+    assert_int_equal(publish_copy(w, 8, 1000, &parent, 1), ERR_OK);
+    assert_int_equal(publish_copy(w, 9, 100, &child, 1), ERR_REFUSED);  /* its parent's parent has next to nothing */
+    assert_int_equal(publish_copy(w, 9, 1000, &child, 1), ERR_REFUSED); /* of a larger royalty too */
+    child.bps = 9999;
+    assert_int_equal(publish_copy(w, 9, 1000, &child, 1), ERR_REFUSED);
+    child.bps = 10000;
+    assert_int_equal(publish_copy(w, 9, 999, &child, 1), ERR_REFUSED); /* of a smaller royalty */
+    assert_int_equal(publish_copy(w, 9, 1000, &child, 1), ERR_OK);
+    struct lineage_entry both[] = {{LINEAGE_MODEL, world_root(8), 100}, parent};
+    assert_int_equal(publish_copy(w, 10, 1000, both, 2), ERR_OK);
+    world_free(w);
+}
+
 static void too_many_ancestors_are_refused(void **state)
 {
     (void)state;
@@ -220,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_name_belongs_to_its_publisher),
         cmocka_unit_test(parents_terms_are_met),
         cmocka_unit_test(lineage_is_flattened_and_paid),
+        cmocka_unit_test(a_child_of_ones_own_shields_no_copy),
         cmocka_unit_test(too_many_ancestors_are_refused),
         cmocka_unit_test(providers_agree_with_their_owners),
     };

@@ -1,4 +1,5 @@
 /* Settlements: draws, verdicts, payout, forfeit, slashing. */
+#include "chain/ledger_core.h"
 #include "tests/support.h"
 #include "tests/world.h"
 
@@ -292,6 +293,29 @@ static void nobody_audits_himself(void **state)
     world_free(w);
 }
 
+/* Or every draw would walk through all the nodes that one bond can register. */
+static void an_owner_audits_with_one_node(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct hash model = world_root(7);
+    struct pubkey owner, node;
+    assert_int_equal(world_publish(w, 1, 7, 1000, 0, NULL, 0), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(KITH)), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(KITH)), ERR_OK);
+    for (unsigned i = 5; i < 10; i++)
+        assert_int_equal(world_provide(w, 2, i, 7, true), ERR_OK);
+    struct state *s = &w->ledger->state;
+    assert_true(state_next_auditor(s, &model, NULL, &owner, &node));
+    assert_true(pubkey_equal(&owner, &w->key[2]) && pubkey_equal(&node, &w->key[9]));
+    assert_false(state_next_auditor(s, &model, &owner, &owner, &node));
+    assert_int_equal(world_provide(w, 2, 5, 7, false), ERR_OK); /* another than the one that does */
+    assert_true(state_next_auditor(s, &model, NULL, &owner, &node) && pubkey_equal(&node, &w->key[9]));
+    assert_int_equal(world_provide(w, 2, 9, 7, false), ERR_OK);
+    assert_false(state_next_auditor(s, &model, NULL, &owner, &node));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +325,7 @@ int main(void)
         cmocka_unit_test(withheld_forfeits_and_is_not_slashed),
         cmocka_unit_test(full_audit_waits_for_all),
         cmocka_unit_test(nobody_audits_himself),
+        cmocka_unit_test(an_owner_audits_with_one_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -370,7 +370,41 @@ static void an_encoder_sees_all_and_writes_nothing(void **state)
     unload(&l);
 }
 
-/* -- refusals -- */
+/* -- what a file may say, and what is refused -- */
+
+static void name_classes(struct gguf_make *m, const struct model_make *s)
+{
+    static const uint8_t one_text[] = {GGUF_TEXT, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'A'};
+    (void)s;
+    gguf_make_raw(m, "bert.classifier.output_labels", GGUF_ARRAY, one_text, sizeof one_text);
+}
+
+static void say_norm(struct gguf_make *m, uint8_t flag)
+{
+    gguf_make_raw(m, "qwen3moe.expert_weights_norm", GGUF_FLAG, &flag, 1);
+    gguf_make_u32(m, "qwen3moe.expert_gating_func", 1);
+}
+
+static void norm_of_experts(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_norm(m, 1);
+}
+
+/* Names of classes without a classifier, and experts weighed as we do it. */
+static void what_changes_nothing_is_taken(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct model_make s = *shape_of("bert");
+    s.more = name_classes;
+    load(&l, &s);
+    unload(&l);
+    s = *shape_of("qwen3moe");
+    s.more = norm_of_experts;
+    load(&l, &s);
+    unload(&l);
+}
 
 static void expect_refusal(const struct model_make *s, const char *word)
 {
@@ -405,6 +439,23 @@ static void causal_encoder(struct gguf_make *m, const struct model_make *s)
     gguf_make_raw(m, "bert.rope.scaling.attn_factor", GGUF_F32, "\0\0\x80\x3f", 4);
 }
 
+static void no_norm_of_experts(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_norm(m, 0);
+}
+
+static void other_gate_of_experts(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 2);
+}
+
+static void period_of_one(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    model_make_say(m, s, "attention.sliding_window_pattern", 1);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -426,6 +477,14 @@ static void strangers_are_named(void **state)
     s = *shape_of("qwen3moe");
     s.experts = 0;
     expect_refusal(&s, "expert_count");
+    s = *shape_of("qwen3moe");
+    s.more = no_norm_of_experts;
+    expect_refusal(&s, "expert_weights_norm");
+    s.more = other_gate_of_experts;
+    expect_refusal(&s, "expert_gating_func");
+    s = *shape_of("gemma3");
+    s.more = period_of_one;
+    expect_refusal(&s, "sliding_window_pattern");
     s = *shape_of("phi3");
     s.head = 20; /* 4 x 20 rows of queries and keys are whole tiles, 3 x 20 are not */
     s.heads = s.heads_kv = 3;
@@ -446,6 +505,7 @@ int main(void)
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(pooled_as_the_file_says),
         cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
+        cmocka_unit_test(what_changes_nothing_is_taken),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
