@@ -36,9 +36,7 @@ void openai_fail(struct http_request *r, enum err e, const char *prompt, const c
 void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
 
 /* -- for who reads requests -- */
-/* A member of an object, which may be missing or null: *out stays then (false for a flag). `called`: its name for
- * people. */
-enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note) MUST_USE;
+/* A member of the body, which may be missing or null: *out stays then. */
 enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out,
                            struct note *note) MUST_USE;
 enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,

@@ -125,15 +125,6 @@ void openai_refuse(struct http_request *r, enum err e, const char *prompt, const
         openai_fail(r, e, prompt, text);
 }
 
-enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note)
-{
-    json_t *v = json_object_get(object, name);
-    if (v && !json_is_null(v) && !json_is_boolean(v))
-        return note_set(note, ERR_FORMAT, "%s must be true or false", called);
-    *out = json_is_true(v);
-    return ERR_OK;
-}
-
 enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
 {
     json_t *v = json_object_get(body, name);
@@ -223,7 +214,7 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
         return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
     if (route)
         ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    enum err e = openai_read_flag(k, "private", "kith.private", &ask->is_private, note);
+    enum err e = api_read_flag(k, "private", "kith.private", &ask->is_private, note);
     if (e == ERR_OK && cost)
         e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
@@ -282,9 +273,9 @@ static enum err read_stream(json_t *body, struct openai_ask *a, struct note *not
     json_t *options = json_object_get(body, "stream_options");
     if (options && !json_is_null(options) && !json_is_object(options))
         return note_set(note, ERR_FORMAT, "stream_options must be an object");
-    enum err e = openai_read_flag(body, "stream", "stream", &a->stream, note);
+    enum err e = api_read_flag(body, "stream", "stream", &a->stream, note);
     if (e == ERR_OK)
-        e = openai_read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
+        e = api_read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
     return e;
 }
 
@@ -360,7 +351,7 @@ static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct no
 {
     bool wanted = false;
     uint32_t top = 0;
-    enum err e = openai_read_flag(body, "logprobs", "logprobs", &wanted, note);
+    enum err e = api_read_flag(body, "logprobs", "logprobs", &wanted, note);
     if (e == ERR_OK)
         e = openai_read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e == ERR_OK && top > 0 && !wanted)
@@ -415,7 +406,7 @@ static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *
     uint32_t best_of = a->n;
     bool echo = false;
     const char *suffix = json_text(body, "suffix");
-    enum err e = openai_read_flag(body, "echo", "echo", &echo, note);
+    enum err e = api_read_flag(body, "echo", "echo", &echo, note);
     if (e == ERR_OK && echo)
         e = note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
     if (e == ERR_OK && suffix && *suffix)

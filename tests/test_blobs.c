@@ -503,6 +503,31 @@ static void cancelled_is_told_once(void **state)
     fixture_close(&f);
 }
 
+/* More pulls than there may be are told so, and begin when there is room. */
+static void too_many_pulls_are_told_so(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d[BLOB_PULLS_MAX + 1] = {{0}};
+    struct hash root = {{7}};
+    fixture_open(&f, 1);
+    for (unsigned i = 0; i <= BLOB_PULLS_MAX; i++) {
+        root.b[1] = (uint8_t)i;
+        blobs_pull(f.blobs[0], BLOB_MODEL, &root, on_done, &d[i]);
+    }
+    net_run(&f.net, is_done, &d[BLOB_PULLS_MAX], 1000);
+    assert_int_equal(d[BLOB_PULLS_MAX].e, ERR_BUSY);
+    assert_false(d[0].called);
+    root.b[1] = 0;
+    blobs_pull_cancel(f.blobs[0], &root);
+    root.b[1] = BLOB_PULLS_MAX;
+    d[BLOB_PULLS_MAX] = (struct done){0};
+    blobs_pull(f.blobs[0], BLOB_MODEL, &root, on_done, &d[BLOB_PULLS_MAX]);
+    net_wait(&f.net, 50);
+    assert_false(d[BLOB_PULLS_MAX].called);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
@@ -517,6 +542,7 @@ int main(void)
         cmocka_unit_test(damaged_lists_are_found_at_start),
         cmocka_unit_test(a_full_disk_ends_the_pull_and_loses_nothing),
         cmocka_unit_test(cancelled_is_told_once),
+        cmocka_unit_test(too_many_pulls_are_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
