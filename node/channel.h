@@ -51,7 +51,8 @@ struct channel {
         struct sig payer_sig;
         bool promised;
     } pending;
-    bool is_given_up; /* the provider cannot follow our vouchers any more: no new jobs over it; not stored */
+    uint64_t past_next; /* payer: node/channel_past.h's next number */
+    bool is_given_up;   /* the provider cannot follow our vouchers any more: no new jobs over it; not stored */
 };
 
 /* Of a channel that the ledger has: its terms go into head, the rest of *c is made. */

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/channel_past.h"
 #include "node/job.h"
 
 #include <inttypes.h>
@@ -554,6 +555,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     jobs->s = *s;
     jobs->market = m;
     enum err e = channel_list_load(&jobs->channels, s->kv, MARKET_SIDE_REQUESTER, note);
+    if (e == ERR_OK)
+        e = channel_past_load(s->kv, &jobs->channels, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
     if (e == ERR_OK)

@@ -60,5 +60,23 @@ for words in version help 'doctor --json' 'help --json' 'wallet labels --json' '
 done
 "$kith" help 2>"$H/err" | head -n 1 >/dev/null
 check "a closed pipe is not spoken of" test ! -s "$H/err"
+# A worker that is not itself any more reaches neither what is typed nor what is shown; what it said is told, made plain.
+cat >"$H/foe" <<'P'
+#!/bin/bash
+echo 'a forged answer'
+read -r -t 1 line && echo "heard $line"
+printf '\033]0;owned\007\xc2\x9b2J\nso it goes\n' >&2
+exit 1
+P
+chmod 755 "$H/foe"
+{
+    KITH_WORKER=$H/foe "$kith" run default hi >"$H/out" 2>"$H/err"
+    check "a dead worker: status" same $? 1
+    read -r line
+    check "a worker does not hear what is typed" same "$line" 'a secret'
+} <<<'a secret'
+check "nor answers past its socket" test ! -s "$H/out"
+check "nor steers the terminal" test -z "$(LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f-\xff]' "$H/err")"
+check "what it said last is told" grep -q 'kith: the worker said: .*so it goes' "$H/err"
 [ $failed = 0 ] && echo "e2e_command: $checks checks"
 exit $failed

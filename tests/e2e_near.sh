@@ -102,6 +102,25 @@ fi
 kill $pid
 wait $pid
 check "it stops cleanly" same $? 0
+
+# What a worker that is not itself any more says goes into the log as one line that names it, wherever the log goes.
+cat >"$H/foe" <<'P'
+#!/bin/bash
+printf '1795795563.997 broken node forged\n\033]0;owned\007\xc2\x9b2J\n' >&2
+exit 1
+P
+chmod 755 "$H/foe"
+KITH_WORKER=$H/foe "$B/kithd" dev --home "$H/home" --http "127.0.0.1:$W" --listen "127.0.0.1:0" >"$H/out" 2>"$H/said.log" &
+pid=$!
+for _ in $(seq 200); do curl -sf -o /dev/null "$A/ready" && break; sleep 0.1; done
+curl -s -H 'Content-Type: application/json' "$A/kith/v1/jobs" -d '{"prompt":"Once","route":"local"}' >/dev/null
+for _ in $(seq 50); do grep -q forged "$H/said.log" && break; sleep 0.1; done
+check "a worker's words are in the log" grep -q ' odd worker said .*forged' "$H/said.log"
+check "as one line" test -z "$(grep -a '^1795795563' "$H/said.log")"
+check "that steers no terminal" test -z "$(LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f-\xff]' "$H/said.log")"
+kill $pid
+wait $pid
+check "it stops cleanly beside it" same $? 0
 pid=
 check "nothing broke" test -z "$(grep ' broken ' "$H/node.log")"
 [ $failed = 0 ] && echo "e2e_near: $checks checks"
