@@ -184,6 +184,7 @@
 #define LOGITS_ROWS         64 /* logits that are kept at once beside those of who writes: half a MiB a row */
 #define THREADS_MAX         256
 #define STOPS_MAX           16
+#define BIASES_MAX          1024 /* tokens of a request whose logits are moved: more is a vocabulary of its own */
 #define STOP_BYTES_MAX      256
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
 #define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */

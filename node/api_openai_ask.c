@@ -257,9 +257,7 @@ static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *n
 /* What we do not do, and what would change the answer if it was left out. */
 static enum err refuse_what_changes(const json_t *body, struct note *note)
 {
-    const json_t *bias = json_object_get(body, "logit_bias"), *kinds = json_object_get(body, "modalities");
-    if (bias && !json_is_null(bias) && !(json_is_object(bias) && json_object_size(bias) == 0))
-        return note_set(note, ERR_FORMAT, "logit_bias is not supported: leave it out, or constrain by response_format");
+    const json_t *kinds = json_object_get(body, "modalities");
     for (size_t i = 0; i < json_array_size(kinds); i++) {
         const char *kind = json_string_value(json_array_get(kinds, i));
         if (!kind || strcmp(kind, "text") != 0)
@@ -312,6 +310,9 @@ static enum err read_older(json_t *body, struct openai_ask *a, struct note *note
     if (e == ERR_OK)
         e = refuse_what_changes(body, note);
     if (e == ERR_OK)
+        e = openai_read_biases(json_object_get(body, "logit_bias"), &a->biases, note);
+    a->job.biases = bytes_of_buf(&a->biases);
+    if (e == ERR_OK)
         e = openai_read_count(body, "n", CHOICES_MAX, &a->n, note);
     if (e == ERR_OK)
         e = openai_read_count(body, "max_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
@@ -333,6 +334,7 @@ void openai_ask_clear(struct openai_ask *a)
     buf_clear(&a->messages);
     buf_clear(&a->stops);
     buf_clear(&a->schema);
+    buf_clear(&a->biases);
     buf_clear(&a->tools_text);
     buf_clear(&a->ids);
     buf_clear(&a->echo);

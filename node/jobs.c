@@ -480,7 +480,8 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .stops = ask->stops,
                         .schema = ask->schema,
                         .choice = ask->choice,
-                        .seed = ask->seed};
+                        .seed = ask->seed,
+                        .biases = ask->biases};
     if (jobs->made++ % JOBS_DROP_EVERY == 0)
         job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
     struct job *j = job_new(jobs);
