@@ -44,7 +44,7 @@ enum err local_find_model(const char *model, struct buf *path, struct note *note
     struct note ignored;
     struct buf file = {0};
     buf_reset(path);
-    if (access(model, F_OK) == 0) {
+    if (access(model, F_OK) == 0 || errno == EACCES) {
         buf_add_text(path, model);
         return ERR_OK;
     }

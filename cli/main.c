@@ -19,6 +19,11 @@ static int cmd_version(const struct cli *cli, const struct args *args);
 
 static const struct option_spec no_options[] = {{.name = NULL}};
 
+static const struct option_spec help_options[] = {
+    {.name = "man", .type = OPTION_FLAG, .help = "all of it as a man page: kith help --man >kith.1"},
+    {.name = NULL},
+};
+
 static const struct option_spec global_options[] = {
     {.name = "json", .type = OPTION_FLAG, .help = "one JSON object instead of lines for people"},
     {.name = "home", .type = OPTION_TEXT, .value = "DIR", .help = "where wallet and daemon live (KITH_HOME)"},
@@ -48,13 +53,15 @@ static const struct command commands[] = {
     {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
     {"doctor", "", 0, 0, "start", "this machine: kernels, GPUs, walls around workers, room", no_options, cmd_doctor},
     {"ps", "", 0, 0, "start", "models that are loaded: where they run, and on what", no_options, cmd_ps},
-    {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", no_options, cmd_help},
+    {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", help_options, cmd_help},
+    {"completion", "", 0, 0, "start", "for bash: eval \"$(kith completion)\"", no_options, cmd_completion},
     {"version", "", 0, 0, "start", "the version of kith", no_options, cmd_version},
     {"chat", "[MODEL]", 0, 1, "use", "talk to a model, here or in the network", cmd_chat_options, cmd_chat},
     {"run", "[MODEL] [PROMPT]", 0, 2, "use", "a model file on this machine continues a text", cmd_run_options, cmd_run},
     {"verify", "", 0, 0, "use", "replay what `kith run --json` printed: the same, or not", cmd_verify_options,
      cmd_verify},
     {"models", "", 0, 0, "use", "models on this machine and on offer, with prices", no_options, cmd_models},
+    {"jobs", "", 0, 0, "use", "what was asked, newest first: state, model, tokens, cost", cmd_jobs_options, cmd_jobs},
     {"job show", "ID", 1, 1, "use", "state, answer, cost, receipt, settlement, audit", cmd_job_show_options,
      cmd_job_show},
     {"job verify", "ID", 1, 1, "use", "replay an answer here: the same, or not", no_options, cmd_job_verify},
@@ -153,6 +160,16 @@ static const struct command commands[] = {
      no_options, cmd_light_only},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+const struct command *commands_at(unsigned i)
+{
+    return i < COMMAND_COUNT ? &commands[i] : NULL;
+}
+
+const struct option_spec *commands_globals(void)
+{
+    return global_options;
+}
 
 static void print_options(const struct option_spec *table)
 {
@@ -295,8 +312,7 @@ static void show_commands(const struct cli *cli, const struct command *one, cons
         print_list(cli, NULL);
         printf("\nfor every command:\n");
         print_options(global_options);
-        printf(
-            "\nexit status: 0 done, 1 refused or failed, 2 no daemon was reached, 3 wrong usage, 4 waited too long\n");
+        printf("\nexit status: %s\n", COMMANDS_EXIT_TEXT);
     }
     json_decref(list);
 }
@@ -307,7 +323,12 @@ static int cmd_help(const struct cli *cli, const struct args *args)
     const struct command *c = first ? find_command(first, second) : NULL;
     if (first && !c && (second || !is_group(first)))
         return unknown_command(cli, first, second);
-    show_commands(cli, c, first);
+    if (args_has(args, "man") && !cli->json && !first)
+        print_man();
+    else if (args_has(args, "man"))
+        return cli_fail(cli, CLI_USAGE, "`kith help --man` is one page of all commands, and no JSON");
+    else
+        show_commands(cli, c, first);
     return CLI_DONE;
 }
 
@@ -385,8 +406,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (args_has(&args, "version"))
         return cmd_version(cli, &args);
     if (!c) {
-        args.words_n = 0;
-        cmd_help(cli, &args);
+        show_commands(cli, NULL, NULL);
         return args_has(&args, "help") ? CLI_DONE : CLI_USAGE;
     }
     if (args_has(&args, "help")) {

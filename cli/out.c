@@ -181,6 +181,15 @@ const char *out_amount(const json_t *mote, char text[OUT_AMOUNT_ROOM])
     return text;
 }
 
+const char *out_time(json_int_t ms, char text[OUT_TIME_ROOM])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    if (!gmtime_r(&seconds, &utc) || strftime(text, OUT_TIME_ROOM, "%Y-%m-%d %H:%M:%S", &utc) == 0)
+        *text = 0;
+    return text;
+}
+
 struct out_table {
     unsigned columns;
     char **cells;

@@ -39,6 +39,9 @@ void out_name(const char *name, unsigned columns);
 /* An amount of a JSON answer (decimal string of mote) as "12.5 KITH"; "?" when it is none. */
 #define OUT_AMOUNT_ROOM 32
 const char *out_amount(const json_t *mote, char text[OUT_AMOUNT_ROOM]);
+/* A time of a JSON answer, milliseconds since 1970, as UTC to the second; empty for none that has a date. */
+#define OUT_TIME_ROOM 32
+const char *out_time(json_int_t ms, char text[OUT_TIME_ROOM]);
 bool out_amount_get(const json_t *mote, struct amount *amount) MUST_USE;
 
 /* Rows aligned by the widest cell. */

@@ -80,6 +80,8 @@ void api_put_hex(struct buf *b, bool *first, const char *name, struct bytes v);
 void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 /* The end of an object that is one page of a list: ,"next":.. and the brace. NULL: there is no more. */
 void api_put_next(struct buf *b, const struct hash *last);
+/* "name": what people call a model, on the ledger or as `default`; empty for others. */
+void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 

@@ -76,6 +76,8 @@ for what in cancel verify; do
     got "another's job: $what" 404 -H "$(as "$two")" -H 'Content-Type: application/json' -d '{}' "$A/kith/v1/jobs/$job/$what"
 done
 check "only its own are listed" same "$(curl -s -H "$(as "$one")" "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 1
+check "also by the command" same "$(kith jobs | grep -c ' done .* default ')" 3
+check "the default model has a name, also while nothing has it loaded" grep -q '^default ' <(kith models)
 check "the owner sees all" same "$(curl -s "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 3
 got "it is verified by who asked" 202 -H "$(as "$one")" -H 'Content-Type: application/json' -d '{}' "$A/kith/v1/jobs/$job/verify"
 task=$(sed 's/.*"task":"\([0-9]*\)".*/\1/' "$H/said")
@@ -94,6 +96,10 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         printf 'POST /kith/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"prompt\":\"x\",\"params\":{\"tokens\":1}}' >&3
         exec 3>&-; done"; sleep 1; curl -s "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 3
     check "but by a key" same "$(as_nobody curl -s -o /dev/null -w '%{http_code}' -H "$(as "$one")" "$A/kith/v1/jobs")" 200
+    if as_nobody test -x "$B/kith"; then
+        as_nobody "$B/kith" --home "$H/home" status 2>"$H/err"
+        check "the command says whose it is" grep -q "kithd.sock is another user's" "$H/err"
+    fi
     chmod 666 "$H/home/kithd.sock"
     check "the socket asks who it is" same "$(as_nobody curl -s -o /dev/null -w '%{http_code}' --unix-socket "$H/home/kithd.sock" "$A/kith/v1/jobs")" 000
 else
