@@ -155,6 +155,7 @@ static void nothing_else_is_shown(void **state)
     s.count = p.c->n + 1;
     assert_int_equal(channel_past_find(p.kv, p.c, &s, 0, &r, &proof), ERR_MISMATCH);
     assert_int_equal(proof.n, 0);
+    buf_clear(&proof);
     finish(&p);
 }
 
@@ -195,6 +196,7 @@ static void what_is_over_is_forgotten(void **state)
     assert_true(stored(&p) > 0);
     channel_past_drop(p.kv, &id, UINT64_MAX);
     assert_int_equal(stored(&p), 0);
+    buf_clear(&proof);
     finish(&p);
 }
 
