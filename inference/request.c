@@ -71,6 +71,11 @@ uint32_t request_biases_n(const struct request *r)
     return (uint32_t)(r->biases.n / BIAS_BYTES);
 }
 
+bool request_travels(const struct request *r)
+{
+    return r->biases.n == 0;
+}
+
 struct request_bias request_bias_at(const struct request *r, uint32_t i)
 {
     const uint8_t *p = r->biases.p + (size_t)i * BIAS_BYTES;

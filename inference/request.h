@@ -56,6 +56,9 @@ struct hash request_hash(const struct request *r);
  * prompt ids under `vocab`, prompt and answer within `context`, the arithmetic ours. The note names the value. */
 enum err request_check(const struct request *r, uint32_t vocab, uint32_t context, struct note *note) MUST_USE;
 
+/* Whether providers may be asked for its answer: what has biases stays at home. */
+bool request_travels(const struct request *r);
+
 /* The i-th of the biases. */
 struct request_bias {
     uint32_t token;

@@ -145,7 +145,7 @@ void job_prepare(struct job *j)
     }
     struct request r;
     job_get_request(j, &r);
-    if (r.biases.n && !j->r.local) {
+    if (!request_travels(&r) && !j->r.local) {
         job_finish(j, ERR_USAGE,
                    "logit_bias is for models on this machine only: kith model pull gets this one, or ask without");
         return;

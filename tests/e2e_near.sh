@@ -109,6 +109,21 @@ kill $pid
 wait $pid
 check "it stops cleanly" same $? 0
 
+# A home that others may write into is none: keys, settings and the socket in it could be anybody's.
+mkdir "$H/open"
+chmod 777 "$H/open"
+"$B/kithd" init --home "$H/open" >"$H/said" 2>&1
+check "a home that all may write into is refused" same $? 1
+check "and it is said what to do" grep -q "$H/open.*chmod" "$H/said"
+check "nothing was put there" test -z "$(ls "$H/open")"
+if [ "$(id -u)" = 0 ]; then
+    mkdir -m 700 "$H/other"
+    chown 65534 "$H/other"
+    "$B/kithd" init --home "$H/other" >"$H/said" 2>&1
+    check "nor is another user's one" same $? 1
+    check "and it is said whose it is" grep -q "$H/other.*another user" "$H/said"
+fi
+
 # What a worker that is not itself any more says goes into the log as one line that names it, wherever the log goes.
 cat >"$H/foe" <<'P'
 #!/bin/bash

@@ -148,12 +148,13 @@ static void biases_are_an_addition(void **state)
                     "020000000000c03f"
                     "05000000000020c1");
     assert_true(bytes_equal(bytes_of_buf(&b), bytes_of_buf(&want)));
+    assert_false(request_travels(&r));
     assert_true(decodes(BARE "10000000"
                              "020000000000c03f"
                              "05000000000020c1",
                         &again) &&
                 request_equal(&again, &r));
-    assert_true(decodes(BARE, &again) && again.biases.n == 0);
+    assert_true(decodes(BARE, &again) && again.biases.n == 0 && request_travels(&again));
     assert_false(decodes(BARE "00000000", &again)); /* none has one encoding */
     assert_false(decodes(BARE "00", &again));
     assert_false(decodes(BARE "10000000"
