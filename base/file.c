@@ -79,16 +79,27 @@ enum err file_sync_parent(const char *path, struct note *note)
     return e;
 }
 
+/* A new file for what is to become `path`. One of that name is of a process that had our number, or of somebody who
+ * waits for us to write into his. */
+static enum err open_beside(const char *path, const char *temp, unsigned mode, int *fd, struct note *note)
+{
+    struct stat st;
+    *fd = -1;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return note_set(note, ERR_EXISTS, "%s is not a regular file: it is left as it is", path);
+    unlink(temp);
+    *fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return *fd < 0 ? file_failed(note, "create", temp) : ERR_OK;
+}
+
 enum err file_write(const char *path, unsigned mode, struct bytes content, struct note *note)
 {
     struct buf beside = {0};
     buf_add_format(&beside, "%s.%ld.new", path, (long)getpid());
     const char *temp = buf_text(&beside);
-    enum err e = ERR_OK;
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    if (fd < 0)
-        e = file_failed(note, "create", temp);
-    else if (!write_all(fd, content) || fsync(fd) != 0)
+    int fd;
+    enum err e = open_beside(path, temp, mode, &fd, note);
+    if (e == ERR_OK && (!write_all(fd, content) || fsync(fd) != 0))
         e = file_failed(note, "write", temp);
     if (fd >= 0 && close(fd) != 0 && e == ERR_OK)
         e = file_failed(note, "close", temp);

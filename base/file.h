@@ -12,7 +12,8 @@
 enum err file_failed(struct note *note, const char *what, const char *path);
 /* Reads all of it, at most `max` bytes, behind what `out` holds. */
 enum err file_read(const char *path, size_t max, struct buf *out, struct note *note) MUST_USE;
-/* New content or the old, never a mixture: written beside, synced, renamed, the directory synced. */
+/* New content or the old, never a mixture: written beside, synced, renamed, the directory synced. ERR_EXISTS for a path
+ * that is no regular file, which would be replaced by one. */
 enum err file_write(const char *path, unsigned mode, struct bytes content, struct note *note) MUST_USE;
 /* Makes the name of a file or directory survive a power cut: syncs the directory that it is in. */
 enum err file_sync_parent(const char *path, struct note *note) MUST_USE;

@@ -73,10 +73,13 @@
 #define PAUSE_OWNERS_LEAST                                                                                             \
     3                          /* with a mismatch in one epoch: of fewer, one may own both, and no backend is to blame \
                                 */
-#define OFFICE_MARKS      64   /* of the heights of an unbonding period, in equal parts of it */
-#define PUNISHED_MAX      64   /* heights for which one key is punished: by then little is left of its stake */
-#define DUE_PER_BLOCK_MAX 1000 /* timed effects applied in one block; the rest waits for the next */
-#define BEACON_EPOCH_MAX  1000000u /* blocks; nobody waits longer for a key to hold */
+#define OFFICE_MARKS        64 /* of the heights of an unbonding period, in equal parts of it */
+#define PUNISHED_MAX        64 /* heights for which one key is punished: by then little is left of its stake */
+#define AUDIT_DRAW_BLOCKS   5  /* behind a settlement: makers in a row who must conspire to choose who audits it */
+#define DRAWS_PER_BLOCK_MAX 1000 /* of auditors: as many settlements as half a block's work holds; the rest waits */
+#define DUE_PER_BLOCK_MAX   4000 /* timed effects: up to four of each settlement; the rest waits for the next block */
+#define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
+#define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
@@ -182,6 +185,7 @@
 #define LOGITS_ROWS         64 /* logits that are kept at once beside those of who writes: half a MiB a row */
 #define THREADS_MAX         256
 #define STOPS_MAX           16
+#define BIASES_MAX          1024 /* tokens of a request whose logits are moved: more is a vocabulary of its own */
 #define STOP_BYTES_MAX      256
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
 #define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */
@@ -221,6 +225,7 @@
 #define OFFERS_MAX         4096
 #define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */
 #define CHANNELS_MAX       4096         /* open channels that one node follows */
+#define CHANNEL_PAST_MAX   16384        /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
 #define JOBS_MAX           1024         /* jobs that one node runs or asks for at once */
 #define JOBS_KEPT_MAX      4096         /* that one asked for and can look at: a day of one every 20 s... */
 #define JOBS_KEPT_BYTES    (256u << 20) /* ...but of long ones fewer */

@@ -55,7 +55,7 @@ enum err apply_body(struct apply *a, const struct tx *t) MUST_USE;
 TX_KIND_LIST(K)
 #undef K
 
-/* Draws and timed effects that are due at this block, at most DUE_PER_BLOCK_MAX in all. */
+/* Draws and timed effects that are due at this block, at most DRAWS_PER_BLOCK_MAX and DUE_PER_BLOCK_MAX. */
 void apply_due(struct apply *a);
 /* Fees and new money to the proposer; `busy`: the block had transactions. */
 void apply_reward(struct apply *a, bool busy);

@@ -162,7 +162,7 @@ static void next_round(struct apply *a, struct rec_settlement *s)
     s->round++;
     s->state = SETTLEMENT_WAITING;
     state_put_settlement(a->s, &s->id, s);
-    state_put_draw(a->s, a->height + 2, &s->id);
+    state_put_draw(a->s, a->height + AUDIT_DRAW_BLOCKS, &s->id);
 }
 
 /* What is looked into behind receipt `after`, each in its turn: those that were accused, then the challenged one. Where

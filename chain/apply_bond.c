@@ -56,6 +56,16 @@ static bool is_last_validator(const struct state *s, const struct pubkey *owner)
            !state_next_bond(s, BOND_VALIDATOR, &first, &second, &amount);
 }
 
+static bool has_many_withdrawals(const struct state *s, enum bond_role role, const struct pubkey *owner)
+{
+    struct hash id;
+    struct rec_unbonding u;
+    uint32_t n = 0;
+    for (bool more = state_next_unbonding(s, role, owner, NULL, &id, &u); more && n < UNBONDINGS_MAX; n++)
+        more = state_next_unbonding(s, role, owner, &id, &id, &u);
+    return n == UNBONDINGS_MAX;
+}
+
 enum err apply_tx_unbond(struct apply *a, const struct tx_unbond *body)
 {
     enum err e = role_check(a, body->role, body->amount);
@@ -72,6 +82,9 @@ enum err apply_tx_unbond(struct apply *a, const struct tx_unbond *body)
                         apply_text_amount(left).s, apply_text_amount(min).s);
     if (role == BOND_VALIDATOR && left.mote == 0 && is_last_validator(a->s, &a->signer))
         return note_set(a->note, ERR_STATE, "the last validator cannot leave: the chain would stand still");
+    if (has_many_withdrawals(a->s, role, &a->signer))
+        return note_set(a->note, ERR_LIMIT, "%d withdrawals are under way already: wait until one has returned",
+                        UNBONDINGS_MAX);
     struct rec_unbonding u = {a->signer, body->role, body->amount, a->time_ms + a->params.unbonding_ms};
     state_put_bond(a->s, role, &a->signer, left);
     state_put_unbonding(a->s, &a->id, &u);

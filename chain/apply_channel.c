@@ -199,7 +199,7 @@ enum err apply_tx_channel_settle(struct apply *a, const struct tx_channel_settle
     };
     CHECK(amount_sub(&s.amount, v->cumulative, ch.settled));
     state_put_settlement(a->s, &s.id, &s);
-    state_put_draw(a->s, a->height + 2, &s.id);
+    state_put_draw(a->s, a->height + AUDIT_DRAW_BLOCKS, &s.id);
     ch.settled = v->cumulative;
     ch.tokens_in = v->tokens_in;
     ch.tokens_out = v->tokens_out;

@@ -1,5 +1,6 @@
 /* What happens by itself, in the order of its time: first the draws whose height has come, then timed effects whose
- * block time has. A block does at most DUE_PER_BLOCK_MAX of them; the next goes on where it stopped. */
+ * block time has. A block does at most DRAWS_PER_BLOCK_MAX and DUE_PER_BLOCK_MAX of them; the next goes on where it
+ * stopped. Each has its own measure, so that settlements without end keep no money from coming back. */
 #include "chain/apply.h"
 
 static void end_unbonding(struct apply *a, const struct due *d)
@@ -66,15 +67,15 @@ static void happen(struct apply *a, const struct due *d)
 
 void apply_due(struct apply *a)
 {
-    uint32_t done = 0;
     uint64_t height;
     struct hash settlement;
     struct due d;
-    for (; done < DUE_PER_BLOCK_MAX && state_first_draw(a->s, &height, &settlement) && height <= a->height; done++) {
+    for (uint32_t n = 0; n < DRAWS_PER_BLOCK_MAX && state_first_draw(a->s, &height, &settlement) && height <= a->height;
+         n++) {
         state_remove_draw(a->s, height, &settlement);
         apply_settlement_draw(a, &settlement);
     }
-    for (; done < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->time_ms; done++) {
+    for (uint32_t n = 0; n < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->time_ms; n++) {
         state_remove_due(a->s, &d);
         happen(a, &d);
     }

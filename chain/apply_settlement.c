@@ -1,10 +1,10 @@
 /* Settlements from escrow to their end; what auditors and challengers do in between is in apply_audit.c.
  *
- *              at height + 2: draw          all committed, or the window over     all revealed, or the window over
+ *    AUDIT_DRAW_BLOCKS on: draw              all committed, or the window over     all revealed, or the window over
  *     WAITING --------------------> DRAWN ----------------------------------> REVEALING ---------------> decision
  *        |  nobody can audit: PAID    `--- nobody committed ------------------------------------------------^
  *        |
- *        `<--- a committee is wanted (apply_audit.c): the next round's draw, two blocks later
+ *        `<--- a committee is wanted (apply_audit.c): the next round's draw, as far on
  *
  *     decision: no fault ---> PAID        a fault ---> FORFEITED
  *

@@ -92,7 +92,7 @@ struct ledger_block {
     uint64_t height;    /* last committed + 1 */
     uint64_t time_ms;   /* not before the last block's */
     struct hash id;     /* of this block */
-    struct hash beacon; /* for draws due in this block: known to nobody two blocks ago (the previous block's id) */
+    struct hash beacon; /* for draws due in this block: the makers of the blocks since each put a value in */
     struct pubkey proposer;
     const struct bytes *txs;
     uint32_t n;

@@ -233,6 +233,7 @@ enum err ledger_snapshot_end(struct ledger *l, const struct kv_batch *extra, str
     fetch_clear(&l->fetch);
     l->validators_n = ledger_validators(l, l->validators);
     l->state.validators_changed = false;
+    l->office_moves = true; /* not known, as when it was opened */
     return ERR_OK;
 }
 

@@ -68,6 +68,8 @@ RECORD_AS_FIELD(receipt)
 /* A receipt with the provider's signature over receipt_hash. */
 #define SIGNED_RECEIPT_FIELDS(F) F(receipt, receipt) F(sig, sig)
 RECORD_DECLARE(signed_receipt, SIGNED_RECEIPT_FIELDS)
+#define CODEC_TYPE_signed_receipt struct signed_receipt
+RECORD_AS_FIELD(signed_receipt)
 
 struct hash receipt_hash(const struct receipt *r); /* H[kith.receipt](encoding) */
 void receipt_sign(const struct receipt *r, const struct seckey *node, struct sig *out);

@@ -12,7 +12,7 @@ struct tree *tree_new(const char *listed)
 {
     struct tree *t = mem_new(sizeof *t);
     t->leaves = (struct pool){.item = sizeof(struct leaf), .used = 1};
-    t->order.nodes = (struct pool){.item = sizeof(struct order_node), .used = 1};
+    order_init(t);
     t->top = mem_new(sizeof *t->top);
     t->epoch = 1;
     t->loading = mem_array(TREE_LOAD, sizeof *t->loading);

@@ -96,10 +96,12 @@ struct fan {
 
 struct order_node {
     uint32_t leaf, before, after;
+    uint32_t rank; /* by a secret of this process: who chooses keys does not choose where they stand */
 };
 struct order {
     struct pool nodes;
     uint32_t root;
+    uint8_t secret[16];
 };
 
 /* What a key was before a change. */
@@ -235,6 +237,7 @@ struct hash tree_lift(struct hash h, const struct hash *path, unsigned from, uns
 
 /* -- tree_order.c -- */
 
+void order_init(struct tree *t);
 void order_add(struct tree *t, uint32_t leaf);
 void order_remove(struct tree *t, uint32_t leaf);
 void order_clear(struct tree *t);

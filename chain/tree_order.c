@@ -1,6 +1,10 @@
-/* Entries of listed classes in the order of their keys: a treap whose priorities are the paths, which are as good as
- * random and the same on every machine. */
+/* Entries of listed classes in the order of their keys: a treap whose priorities are hashes of the paths under a
+ * secret. Its shape is another one on every machine, and nothing else depends on it. By the paths alone it would be
+ * chosen by strangers: who registers under roots of his own finds keys whose paths rise with them, and all walks go
+ * past each. */
 #include "chain/tree_core.h"
+
+#include "base/secret.h"
 
 #include <string.h>
 
@@ -46,16 +50,24 @@ static uint32_t *way_down(struct tree *t, uint32_t at, struct bytes key)
     return compare_keys(key, leaf_key(leaf_of(t, at))) < 0 ? &n->before : &n->after;
 }
 
+void order_init(struct tree *t)
+{
+    t->order = (struct order){.nodes = {.item = sizeof(struct order_node), .used = 1}};
+    secret_random(t->order.secret, sizeof t->order.secret); /* of nothing that can be seen */
+}
+
 void order_add(struct tree *t, uint32_t leaf)
 {
     struct bytes key = leaf_key(tree_leaf(t, leaf));
     const struct hash *path = &tree_leaf(t, leaf)->path;
     uint32_t i = pool_take(&t->order.nodes), *slot = &t->order.root;
-    while (*slot && hash_compare(&leaf_of(t, *slot)->path, path) < 0)
+    uint32_t rank = (uint32_t)hash_place(t->order.secret, path->b, sizeof path->b);
+    while (*slot && node_at(t, *slot)->rank < rank)
         slot = way_down(t, *slot, key);
     uint32_t below = *slot;
     struct order_node *n = node_at(t, i);
     n->leaf = leaf;
+    n->rank = rank;
     *slot = i;
     split(t, below, key, &n->before, &n->after);
 }
@@ -69,8 +81,8 @@ void order_remove(struct tree *t, uint32_t leaf)
         CHECK(*slot);
     }
     uint32_t gone = *slot, a = node_at(t, gone)->before, b = node_at(t, gone)->after;
-    while (a && b) { /* join: the smaller path stands above */
-        if (hash_compare(&leaf_of(t, a)->path, &leaf_of(t, b)->path) < 0) {
+    while (a && b) { /* join: the smaller rank stands above */
+        if (node_at(t, a)->rank < node_at(t, b)->rank) {
             *slot = a;
             slot = &node_at(t, a)->after;
             a = *slot;

@@ -30,10 +30,11 @@ static const struct option_spec *find(const struct args *a, const char *name)
     return spec ? spec : find_in(a->tables[1], name, strlen(name));
 }
 
-/* A word that begins with a dash and is more than one; "-" alone stands for standard input. */
+/* A word that begins with a dash and is more than one; "-" alone stands for standard input, "-5" for a number that
+ * whoever reads it refuses. */
 static bool is_option(const char *word)
 {
-    return word[0] == '-' && word[1];
+    return word[0] == '-' && word[1] && !(word[1] >= '0' && word[1] <= '9');
 }
 
 /* Finds the option of a word and, for `--name=value`, its value. */

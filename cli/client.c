@@ -28,6 +28,10 @@ static enum err connect_unix(const struct cli *cli, int *fd, struct note *note)
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (*fd >= 0 && connect(*fd, (struct sockaddr *)&to, sizeof to) == 0)
         return ERR_OK;
+    if (errno == EACCES)
+        return note_set(note, ERR_NOT_FOUND,
+                        "%s is another user's: ask for a key (`kith key new`), and use --url with KITH_API_KEY",
+                        to.sun_path);
     return note_set(note, ERR_NOT_FOUND,
                     "no kithd answers at %s (%s): start one with `kithd --home %s`, or `kithd dev`", to.sun_path,
                     strerror(errno), cli->home);

@@ -34,7 +34,7 @@ static void print_settlement(const json_t *r)
         printf("settled   %s in block %" JSON_INTEGER_FORMAT "  tx %s\n", out_text(settlement, "state"),
                out_count(settlement, "height"), out_text(settlement, "tx"));
     if (json_text(settlement, "challenger"))
-        printf("challenged by %s\n", json_text(settlement, "challenger"));
+        printf("challenged by %s\n", out_text(settlement, "challenger"));
     if (json_is_object(audit))
         printf("audit     %s by %s\n", out_text(audit, "verdict"), out_text(audit, "auditor"));
 }
@@ -156,4 +156,49 @@ int cmd_job_challenge(const struct cli *cli, const struct args *args)
     if (rc == CLI_DONE)
         rc = task_run_take(cli, path, json_object(), "replaying", &result);
     return rc == CLI_DONE ? out_reply_take(cli, result, print_challenged) : rc;
+}
+
+/* -- all of them -- */
+
+const struct option_spec cmd_jobs_options[] = {
+    {.name = "limit",
+     .type = OPTION_COUNT,
+     .value = "N",
+     .preset = "20",
+     .least = 1,
+     .most = 100000,
+     .help = "at most so many"},
+    {.name = NULL},
+};
+
+static void print_jobs(const struct cli *cli, const json_t *r)
+{
+    static const char *const titles[] = {"TIME (UTC)", "STATE", "MODEL", "ROUTE", "IN", "OUT", "COST", "JOB"};
+    const json_t *list = json_object_get(r, "jobs"), *j;
+    size_t i;
+    if (json_array_size(list) == 0) {
+        printf("nothing was asked yet: `kith chat` asks\n");
+        return;
+    }
+    struct out_table *t = out_table_new(titles, sizeof titles / sizeof *titles);
+    json_array_foreach(list, i, j)
+    {
+        char cost[OUT_AMOUNT_ROOM], when[OUT_TIME_ROOM];
+        out_table_add(t, "%s", out_time(out_count(j, "created_ms"), when));
+        out_table_add(t, "%s", out_text(j, "state"));
+        out_table_add(t, "%.24s", out_text(j, "model"));
+        out_table_add(t, "%s", out_text(j, "route"));
+        out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(j, "tokens_in"));
+        out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(j, "tokens_out"));
+        out_table_add(t, "%s", out_amount(json_object_get(j, "cost"), cost));
+        out_table_add(t, "%s", out_text(j, "job"));
+    }
+    out_table_print_free(cli, t);
+}
+
+int cmd_jobs(const struct cli *cli, const struct args *args)
+{
+    json_t *reply = NULL;
+    int rc = client_get(cli, &reply, "/kith/v1/jobs?limit=%s", args_text(args, "limit"));
+    return rc == CLI_DONE ? out_reply_take(cli, reply, print_jobs) : rc;
 }

@@ -91,17 +91,17 @@ static void print_amounts(const json_t *object)
     const char *key;
     json_t *value;
     char room[OUT_AMOUNT_ROOM];
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) printf("  %-12s %s\n", key, out_amount(value, room));
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        out_name(key, 12);
+        printf("%s\n", out_amount(value, room));
+    }
 }
 
 static void print_time(const char *label, json_int_t time_ms)
 {
-    char text[64] = "";
-    time_t seconds = (time_t)(time_ms / 1000);
-    struct tm utc;
-    if (gmtime_r(&seconds, &utc))
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
-    printf("%s%s\n", label, text);
+    char text[OUT_TIME_ROOM];
+    printf("%s%s UTC\n", label, out_time(time_ms, text));
 }
 
 static void print_chain(const struct cli *cli, const json_t *r)

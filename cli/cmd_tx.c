@@ -115,7 +115,7 @@ static void print_tx(const struct cli *cli, const json_t *r)
             buf_add_text(&text, json_string_value(value));
         else
             json_print(&text, value);
-        printf("  %-14s ", key);
+        out_name(key, 14);
         out_untrusted(buf_text(&text), text.n);
         printf("\n");
         buf_clear(&text);

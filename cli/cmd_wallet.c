@@ -323,16 +323,16 @@ int cmd_wallet_ls(const struct cli *cli, const struct args *args)
 
 static void print_account(const struct cli *cli, const json_t *r)
 {
+    static const char *const roles[] = {"validator", "provider", "auditor"};
     const json_t *bonds = json_object_get(r, "bonds"), *u;
-    const char *role;
-    json_t *value;
     size_t i;
     char room[OUT_AMOUNT_ROOM];
     struct amount at_stake;
     (void)cli;
     printf("%s  %s\n", out_text(r, "address"), out_amount(json_object_get(r, "balance"), room));
-    json_object_foreach((json_t *)(uintptr_t)bonds, role, value) if (out_amount_get(value, &at_stake) && at_stake.mote)
-        printf("  at stake as %s: %s\n", role, out_amount(value, room));
+    for (i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (out_amount_get(json_object_get(bonds, roles[i]), &at_stake) && at_stake.mote)
+            printf("  at stake as %s: %s\n", roles[i], out_amount(json_object_get(bonds, roles[i]), room));
     json_array_foreach(json_object_get(r, "unbonding"), i, u)
         printf("  returns at height %" JSON_INTEGER_FORMAT ": %s\n", out_count(u, "height"),
                out_amount(json_object_get(u, "amount"), room));

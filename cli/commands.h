@@ -55,6 +55,8 @@
     C(bounty_show)                                                                                                     \
     C(bounty_offer)                                                                                                    \
     C(bounty_accept)                                                                                                   \
+    C(completion)                                                                                                      \
+    C(jobs)                                                                                                            \
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
     C(job_challenge)                                                                                                   \
@@ -76,6 +78,14 @@
 COMMANDS(C)
 #undef C
 
+/* The table, for what is made of it. NULL behind the last. */
+const struct command *commands_at(unsigned i);
+const struct option_spec *commands_globals(void);
+#define COMMANDS_EXIT_TEXT "0 done, 1 refused or failed, 2 no daemon was reached, 3 wrong usage, 4 waited too long"
+/* cmd_completion.c: all of it as a man page, in roff. */
+void print_man(void);
+
+extern const struct option_spec cmd_jobs_options[];
 extern const struct option_spec cmd_key_new_options[];
 extern const struct option_spec cmd_chain_wait_options[];
 extern const struct option_spec cmd_chain_testimony_options[];

@@ -162,7 +162,7 @@ static enum err follow_newest(struct session *s, const struct cli *peer, struct 
 
 static void say_of(const struct cli *peer, const struct note *note)
 {
-    fprintf(stderr, "kith: %s is not believed: %s\n", peer->url ? peer->url : "the daemon", note->text);
+    cli_remark("%s is not believed: %s", peer->url ? peer->url : "the daemon", note->text);
 }
 
 /* -- records -- */
@@ -328,7 +328,7 @@ int light_question(struct session *s, question_fn fn, void *arg)
     if (rc == CLI_DONE) {
         light_store(s->light, &raw);
         if (file_keep(s, "trust", bytes_of_buf(&raw), &note) != ERR_OK)
-            fprintf(stderr, "kith: %s\n", note.text);
+            cli_remark("%s", note.text);
     }
     buf_clear(&raw);
     return rc;

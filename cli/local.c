@@ -2,9 +2,11 @@
 #include "cli/local.h"
 
 #include "base/file.h"
+#include "base/last_words.h"
 #include "base/locate.h"
 #include "base/mem.h"
 #include "cli/cache.h"
+#include "cli/out.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +24,7 @@
 #define READ_SIZE (64u << 10)
 
 struct local {
-    int fd;
+    int fd, said; /* its socket, its last words */
     pid_t pid;
     struct keep_file pack;
     struct buf in;
@@ -42,7 +44,7 @@ enum err local_find_model(const char *model, struct buf *path, struct note *note
     struct note ignored;
     struct buf file = {0};
     buf_reset(path);
-    if (access(model, F_OK) == 0) {
+    if (access(model, F_OK) == 0 || errno == EACCES) {
         buf_add_text(path, model);
         return ERR_OK;
     }
@@ -60,15 +62,18 @@ enum err local_find_model(const char *model, struct buf *path, struct note *note
     return e;
 }
 
-/* In the child: nothing but these descriptors, no environment but what locate_environment names, no terminal's signals.
- * Only calls that are safe between fork and exec. */
-static _Noreturn void become_worker(const char *program, int socket, int model, int pack)
+/* In the child: nothing but these descriptors (nothing that is typed, nothing that is shown), no environment but what
+ * locate_environment names, no terminal's signals. Only calls that are safe between fork and exec. */
+static _Noreturn void become_worker(const char *program, int socket, int model, int pack, int says)
 {
     char *argv[] = {"kith-worker", NULL}, *environment[LOCATE_ENVIRONMENT_MAX];
     locate_environment(environment);
     setsid();
     /* Out of the way of all targets first. */
     int s = fcntl(socket, F_DUPFD, 10), m = fcntl(model, F_DUPFD, 10), p = pack < 0 ? -1 : fcntl(pack, F_DUPFD, 10);
+    int none = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (none < 0 || dup2(none, STDIN_FILENO) < 0 || dup2(none, STDOUT_FILENO) < 0 || dup2(says, STDERR_FILENO) < 0)
+        _exit(127);
     if (s >= 0 && m >= 0 && dup2(s, WORKER_FD_SOCKET) >= 0 && dup2(m, WORKER_FD_MODEL) >= 0 &&
         (pack < 0 || (p >= 0 && dup2(p, WORKER_FD_PACK) >= 0)))
         execve(program, argv, environment);
@@ -77,13 +82,15 @@ static _Noreturn void become_worker(const char *program, int socket, int model, 
 
 static enum err start(struct local *l, const char *program, int model, struct note *note)
 {
-    int pair[2];
+    int pair[2], says;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return note_set(note, ERR_IO, "no socket for the worker: %s", strerror(errno));
+    l->said = last_words_open(&says);
     l->pid = fork();
     if (l->pid == 0)
-        become_worker(program, pair[1], model, l->pack.fd);
+        become_worker(program, pair[1], model, l->pack.fd, says);
     close(pair[1]);
+    last_words_start(says);
     l->fd = pair[0];
     if (l->pid < 0)
         return note_set(note, ERR_IO, "the worker cannot be started: %s", strerror(errno));
@@ -123,7 +130,7 @@ static enum err prepare(struct local *l, int model, struct wire_open *how, struc
         return e;
     cache_pack(&how->root, (uint64_t)st.st_size, &l->pack, &remark);
     if (remark.text[0])
-        fprintf(stderr, "kith: %s\n", remark.text);
+        cli_remark("%s", remark.text);
     how->pack = l->pack.fd < 0 ? WIRE_PACK_NONE : l->pack.is_new ? WIRE_PACK_NEW : WIRE_PACK_KEPT;
     return ERR_OK;
 }
@@ -138,7 +145,7 @@ static enum err take_opened(struct local *l, const char *path, const char *progr
     if (e != ERR_OK)
         return e == ERR_CLOSED ? e : name_file(path, e, note);
     if (l->opened.remark.n)
-        fprintf(stderr, "kith: %s\n", l->opened.remark.s);
+        cli_remark("%s", l->opened.remark.s);
     if (l->opened.packed == WIRE_PACKED_BAD)
         keep_remove(&l->pack);
     else if (l->opened.packed == WIRE_PACKED_MADE)
@@ -154,7 +161,7 @@ enum err local_open(const char *path, const struct wire_open *how, struct local 
     struct buf program = {0}, frames = {0};
     struct wire_open open = *how;
     int model = -1;
-    l->fd = -1;
+    l->fd = l->said = -1;
     l->pack.fd = -1;
     enum err e = locate_worker(&program, note);
     if (e == ERR_OK)
@@ -186,13 +193,14 @@ static void settle_pack(struct local *l)
 {
     struct note note;
     if (l->pack.fd >= 0 && l->opened.packed == WIRE_PACKED_MADE && keep_finish(&l->pack, &note) != ERR_OK)
-        fprintf(stderr, "kith: %s\n", note.text);
+        cli_remark("%s", note.text);
     keep_clear(&l->pack);
 }
 
 uint64_t local_close(struct local *l)
 {
     struct rusage use = {0};
+    char said[LAST_WORDS_ROOM];
     if (!l)
         return 0;
     if (l->fd >= 0)
@@ -202,6 +210,9 @@ uint64_t local_close(struct local *l)
         while (wait4(l->pid, NULL, 0, &use) < 0 && errno == EINTR)
             ;
     }
+    last_words_take(l->said, said);
+    if (said[0])
+        cli_remark("the worker said: %s", said);
     settle_pack(l);
     buf_clear(&l->in);
     free(l);
@@ -274,7 +285,7 @@ static void say_device(struct local *l, const struct wire_frame *frame)
     if (!wire_read_device(frame->body, &m))
         return;
     l->opened.device = m.device;
-    fprintf(stderr, "kith: %s\n", m.device.s);
+    cli_remark("%s", m.device.s);
 }
 
 enum err local_next(struct local *l, struct wire_frame *frame, struct note *note)

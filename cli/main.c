@@ -19,6 +19,11 @@ static int cmd_version(const struct cli *cli, const struct args *args);
 
 static const struct option_spec no_options[] = {{.name = NULL}};
 
+static const struct option_spec help_options[] = {
+    {.name = "man", .type = OPTION_FLAG, .help = "all of it as a man page: kith help --man >kith.1"},
+    {.name = NULL},
+};
+
 static const struct option_spec global_options[] = {
     {.name = "json", .type = OPTION_FLAG, .help = "one JSON object instead of lines for people"},
     {.name = "home", .type = OPTION_TEXT, .value = "DIR", .help = "where wallet and daemon live (KITH_HOME)"},
@@ -48,13 +53,15 @@ static const struct command commands[] = {
     {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
     {"doctor", "", 0, 0, "start", "this machine: kernels, GPUs, walls around workers, room", no_options, cmd_doctor},
     {"ps", "", 0, 0, "start", "models that are loaded: where they run, and on what", no_options, cmd_ps},
-    {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", no_options, cmd_help},
+    {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", help_options, cmd_help},
+    {"completion", "", 0, 0, "start", "for bash: eval \"$(kith completion)\"", no_options, cmd_completion},
     {"version", "", 0, 0, "start", "the version of kith", no_options, cmd_version},
     {"chat", "[MODEL]", 0, 1, "use", "talk to a model, here or in the network", cmd_chat_options, cmd_chat},
     {"run", "[MODEL] [PROMPT]", 0, 2, "use", "a model file on this machine continues a text", cmd_run_options, cmd_run},
     {"verify", "", 0, 0, "use", "replay what `kith run --json` printed: the same, or not", cmd_verify_options,
      cmd_verify},
     {"models", "", 0, 0, "use", "models on this machine and on offer, with prices", no_options, cmd_models},
+    {"jobs", "", 0, 0, "use", "what was asked, newest first: state, model, tokens, cost", cmd_jobs_options, cmd_jobs},
     {"job show", "ID", 1, 1, "use", "state, answer, cost, receipt, settlement, audit", cmd_job_show_options,
      cmd_job_show},
     {"job verify", "ID", 1, 1, "use", "replay an answer here: the same, or not", no_options, cmd_job_verify},
@@ -154,6 +161,16 @@ static const struct command commands[] = {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
+const struct command *commands_at(unsigned i)
+{
+    return i < COMMAND_COUNT ? &commands[i] : NULL;
+}
+
+const struct option_spec *commands_globals(void)
+{
+    return global_options;
+}
+
 static void print_options(const struct option_spec *table)
 {
     for (; table->name; table++) {
@@ -186,6 +203,13 @@ static void print_command(const struct command *c)
     print_options(global_options);
 }
 
+/* Whether it is one of several under that word. */
+static bool is_of(const struct command *c, const char *group)
+{
+    size_t n = strlen(group);
+    return strncmp(c->name, group, n) == 0 && c->name[n] == ' ';
+}
+
 /* All commands, or those whose first word is `first`. */
 static void print_list(const struct cli *cli, const char *first)
 {
@@ -193,8 +217,7 @@ static void print_list(const struct cli *cli, const char *first)
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const struct command *c = &commands[i];
         char left[128];
-        size_t n = first ? strlen(first) : 0;
-        if (first && (strncmp(c->name, first, n) != 0 || c->name[n] != ' '))
+        if (first && !is_of(c, first))
             continue;
         if (!first && strcmp(group, c->group) != 0)
             printf("%s%s%s%s\n", *group ? "\n" : "", out_style(cli, OUT_BOLD), c->group, out_style(cli, OUT_PLAIN));
@@ -219,9 +242,8 @@ static const struct command *find_command(const char *first, const char *second)
 
 static bool is_group(const char *first)
 {
-    size_t n = strlen(first);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strncmp(commands[i].name, first, n) == 0 && commands[i].name[n] == ' ')
+        if (is_of(&commands[i], first))
             return true;
     return false;
 }
@@ -272,28 +294,41 @@ static json_t *command_json(const struct command *c)
                      c->help, "options", options);
 }
 
+/* One, or those of a group, or all. */
+static void show_commands(const struct cli *cli, const struct command *one, const char *group)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < COMMAND_COUNT && cli->json; i++)
+        if (one ? one == &commands[i] : !group || is_of(&commands[i], group))
+            json_array_append_new(list, command_json(&commands[i]));
+    if (cli->json)
+        out_json_take(json_pack("{s:O}", "commands", list));
+    else if (one)
+        print_command(one);
+    else if (group)
+        print_list(cli, group);
+    else {
+        printf("kith: ask open models, lend a machine to others, be paid for it.\n\n");
+        print_list(cli, NULL);
+        printf("\nfor every command:\n");
+        print_options(global_options);
+        printf("\nexit status: %s\n", COMMANDS_EXIT_TEXT);
+    }
+    json_decref(list);
+}
+
 static int cmd_help(const struct cli *cli, const struct args *args)
 {
     const char *first = args_word(args, 0), *second = args_word(args, 1);
     const struct command *c = first ? find_command(first, second) : NULL;
     if (first && !c && (second || !is_group(first)))
         return unknown_command(cli, first, second);
-    if (cli->json) {
-        json_t *list = json_array();
-        for (int i = 0; i < COMMAND_COUNT; i++)
-            if (!c || c == &commands[i])
-                json_array_append_new(list, command_json(&commands[i]));
-        out_json_take(json_pack("{s:o}", "commands", list));
-    } else if (c)
-        print_command(c);
-    else if (first)
-        print_list(cli, first);
-    else {
-        printf("kith: ask open models, lend a machine to others, be paid for it.\n\n");
-        print_list(cli, NULL);
-        printf("\nfor every command:\n");
-        print_options(global_options);
-    }
+    if (args_has(args, "man") && !cli->json && !first)
+        print_man();
+    else if (args_has(args, "man"))
+        return cli_fail(cli, CLI_USAGE, "`kith help --man` is one page of all commands, and no JSON");
+    else
+        show_commands(cli, c, first);
     return CLI_DONE;
 }
 
@@ -351,10 +386,10 @@ static int run(struct cli *cli, int argc, char **argv)
     int first = args_next_word(global_options, argc, argv, 0);
     int second = first < argc ? args_next_word(global_options, argc, argv, first + 1) : argc;
     const struct command *c = NULL;
+    for (int i = 0; i < argc; i++)
+        cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* so that a usage error is JSON too */
     if (first < argc) {
         const char *follows = second < argc ? argv[second] : NULL;
-        for (int i = 0; i < argc; i++)
-            cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* so that a usage error is JSON too */
         c = find_command(argv[first], follows);
         if (!c)
             return unknown_command(cli, argv[first], follows);
@@ -371,12 +406,11 @@ static int run(struct cli *cli, int argc, char **argv)
     if (args_has(&args, "version"))
         return cmd_version(cli, &args);
     if (!c) {
-        args.words_n = 0;
-        cmd_help(cli, &args);
+        show_commands(cli, NULL, NULL);
         return args_has(&args, "help") ? CLI_DONE : CLI_USAGE;
     }
     if (args_has(&args, "help")) {
-        print_command(c);
+        show_commands(cli, c, NULL);
         return CLI_DONE;
     }
     int rc = check_words(cli, c, &args);
@@ -393,7 +427,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int rc = run(&cli, argc - 1, argv + 1);
     buf_clear(&home);
-    if (fflush(stdout) != 0 && rc == CLI_DONE)
-        rc = CLI_REFUSED;
-    return rc;
+    return !out_end() && rc == CLI_DONE ? CLI_REFUSED : rc;
 }

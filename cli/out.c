@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +43,24 @@ void out_plain(struct buf *to, const char *text, size_t n, bool is_line)
 
 static const char *const status_names[] = {"done", "refused", "unreachable", "usage", "late"};
 
+static void remark(const char *line)
+{
+    struct buf plain = {0};
+    out_plain(&plain, line, strlen(line), true);
+    fprintf(stderr, "kith: %s\n", buf_text(&plain));
+    buf_clear(&plain);
+}
+
+void cli_remark(const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    remark(line);
+}
+
 int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ...)
 {
     char line[1024];
@@ -50,10 +69,7 @@ int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ..
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     fflush(stdout);
-    struct buf plain = {0};
-    out_plain(&plain, line, strlen(line), true);
-    fprintf(stderr, "kith: %s\n", buf_text(&plain));
-    buf_clear(&plain);
+    remark(line);
     if (cli->json)
         out_json_take(json_pack("{s:{s:s, s:s}}", "error", "code", status_names[status], "message", line));
     return (int)status;
@@ -61,9 +77,9 @@ int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ..
 
 int cli_fail_note(const struct cli *cli, enum err e, const struct note *note)
 {
-    enum cli_exit status = e == ERR_TIMEOUT                                                         ? CLI_LATE
-                           : e == ERR_CLOSED || e == ERR_REFUSED || e == ERR_BUSY || e == ERR_STATE ? CLI_REFUSED
-                                                                                                    : CLI_USAGE;
+    bool is_refused =
+        e == ERR_CLOSED || e == ERR_REFUSED || e == ERR_BUSY || e == ERR_STATE || e == ERR_FULL || e == ERR_FUNDS;
+    enum cli_exit status = e == ERR_TIMEOUT ? CLI_LATE : is_refused ? CLI_REFUSED : CLI_USAGE;
     return cli_fail(cli, status, "%s", note->text[0] ? note->text : err_text(e));
 }
 
@@ -79,6 +95,16 @@ void out_json_take(json_t *value)
     json_decref(value);
 }
 
+bool out_end(void)
+{
+    struct stat st;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (fstat(STDOUT_FILENO, &st) != 0 || (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)))
+        cli_remark("standard output did not take all of this: make room where it goes, and ask again");
+    return false;
+}
+
 const char *out_style(const struct cli *cli, enum out_style style)
 {
     static const char *const escapes[] = {"\033[0m", "\033[1m", "\033[2m", "\033[32m", "\033[31m"};
@@ -90,6 +116,14 @@ void out_untrusted(const char *text, size_t n)
     struct buf plain = {0};
     out_plain(&plain, text, n, false);
     fwrite(plain.p ? plain.p : (const uint8_t *)"", 1, plain.n, stdout);
+    buf_clear(&plain);
+}
+
+void out_name(const char *name, unsigned columns)
+{
+    struct buf plain = {0};
+    out_plain(&plain, name, strlen(name), true);
+    printf("  %-*s ", (int)columns, buf_text(&plain));
     buf_clear(&plain);
 }
 
@@ -144,6 +178,15 @@ const char *out_amount(const json_t *mote, char text[OUT_AMOUNT_ROOM])
         return "?";
     amount_print(a, digits);
     snprintf(text, OUT_AMOUNT_ROOM, "%s KITH", digits);
+    return text;
+}
+
+const char *out_time(json_int_t ms, char text[OUT_TIME_ROOM])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    if (!gmtime_r(&seconds, &utc) || strftime(text, OUT_TIME_ROOM, "%Y-%m-%d %H:%M:%S", &utc) == 0)
+        *text = 0;
     return text;
 }
 

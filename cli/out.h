@@ -9,7 +9,10 @@
 
 /* Says why and returns `status`. The line needs no newline and no program name. */
 int cli_fail(const struct cli *cli, enum cli_exit status, const char *format, ...) PRINTF_LIKE(3, 4);
-/* The status that an error of our own libraries deserves: USAGE for bad input, LATE for a timeout, else REFUSED. */
+/* A line on standard error beside the work, made plain. */
+void cli_remark(const char *format, ...) PRINTF_LIKE(1, 2);
+/* The status that an error of our own libraries deserves: LATE for a timeout, REFUSED for what is not
+ * the caller's words (a full disk, too little money, a connection), else USAGE. */
 int cli_fail_note(const struct cli *cli, enum err e, const struct note *note);
 
 /* Prints the value on its line and releases it. */
@@ -30,9 +33,15 @@ void out_plain(struct buf *to, const char *text, size_t n, bool is_line);
 /* Prints it so, over several lines. */
 void out_untrusted(const char *text, size_t n);
 
+/* The name of a member, made plain, in so many columns. */
+void out_name(const char *name, unsigned columns);
+
 /* An amount of a JSON answer (decimal string of mote) as "12.5 KITH"; "?" when it is none. */
 #define OUT_AMOUNT_ROOM 32
 const char *out_amount(const json_t *mote, char text[OUT_AMOUNT_ROOM]);
+/* A time of a JSON answer, milliseconds since 1970, as UTC to the second; empty for none that has a date. */
+#define OUT_TIME_ROOM 32
+const char *out_time(json_int_t ms, char text[OUT_TIME_ROOM]);
 bool out_amount_get(const json_t *mote, struct amount *amount) MUST_USE;
 
 /* Rows aligned by the widest cell. */
@@ -53,6 +62,8 @@ struct out_progress {
 void out_progress_start(struct out_progress *p, const struct cli *cli, const char *what);
 void out_progress_set(struct out_progress *p, uint64_t done, uint64_t total);
 void out_progress_end(struct out_progress *p);
+/* At the end: false, and said, where standard output did not take all; a reader that closed its pipe had enough. */
+bool out_end(void);
 uint64_t out_now_ms(void); /* steady, from any start */
 
 #endif

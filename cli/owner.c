@@ -161,7 +161,7 @@ int owner_check_funds(struct owner *o, struct amount spend, struct amount fees)
     amount_print(o->balance, have);
     amount_print(spend, need);
     amount_print(fees, fee);
-    return cli_fail(o->cli, CLI_USAGE,
+    return cli_fail(o->cli, CLI_REFUSED,
                     "not enough money: %s KITH and fees of %s KITH are needed, account \"%s\" (%s) has %s", need, fee,
                     o->account->name, o->address, have);
 }

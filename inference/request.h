@@ -8,11 +8,21 @@
 
 #define REQUEST_ARITH ARITH_VERSION
 
+/* What a request ends with if it has any biases, and has no byte of if not: requests without are encoded as they were
+ * before there were any. A record that ends with it is a whole message. */
+#define CODEC_TYPE_biases struct bytes
+void codec_put_biases(struct buf *b, const struct bytes *v);
+void codec_get_biases(struct cursor *c, struct bytes *v);
+bool codec_equal_biases(const struct bytes *a, const struct bytes *b);
+void codec_json_biases(struct buf *b, const struct bytes *v);
+
 /* `prompt`: token ids, u32 little-endian each. `tokens_max`: of the answer. temp 0: the likeliest token. top_k 0, top_p
  * 1, min_p 0, repeat_penalty 1, presence 0, frequency 0: off. `window`: how many of the last tokens, prompt included,
  * the penalties look at. `stops`: texts that end the answer, u8 length and bytes, each. `schema`: the JSON schema that
  * the answer satisfies, as json_print writes it; empty: none. `choice`: which of several answers to
- * one question with one seed this is, from 0. */
+ * one question with one seed this is, from 0. `biases`: token u32 and what is added to its logit f32, little-endian
+ * each, tokens rising. Only for models on one's own machine: providers refuse them, since auditors that are older could
+ * not read the request and would take the answer for another. */
 #define REQUEST_FIELDS(F)                                                                                              \
     F(u32, arith)                                                                                                      \
     F(blob, prompt)                                                                                                    \
@@ -28,7 +38,8 @@
     F(blob, stops)                                                                                                     \
     F(blob, schema)                                                                                                    \
     F(u32, choice)                                                                                                     \
-    F(hash, seed)
+    F(hash, seed)                                                                                                      \
+    F(biases, biases)
 RECORD_DECLARE(request, REQUEST_FIELDS)
 
 /* Why an answer ended. The numbers are in receipts. SCHEMA: no token can go on as the schema demands, and the text is
@@ -44,6 +55,19 @@ struct hash request_hash(const struct request *r);
 /* Numbers in their ranges, stops well-formed, the schema within its bytes (what it says is read where it is used),
  * prompt ids under `vocab`, prompt and answer within `context`, the arithmetic ours. The note names the value. */
 enum err request_check(const struct request *r, uint32_t vocab, uint32_t context, struct note *note) MUST_USE;
+
+/* Whether providers may be asked for its answer: what has biases stays at home. */
+bool request_travels(const struct request *r);
+
+/* The i-th of the biases. */
+struct request_bias {
+    uint32_t token;
+    float add;
+};
+uint32_t request_biases_n(const struct request *r);
+struct request_bias request_bias_at(const struct request *r, uint32_t i);
+/* As the record has them; the caller keeps tokens rising. */
+void request_bias_put(struct buf *b, struct request_bias bias);
 
 uint32_t request_prompt_n(const struct request *r);
 uint32_t request_prompt_at(const struct request *r, uint32_t i);

@@ -37,7 +37,16 @@ static bool has_penalties(const struct request *r)
 
 bool sampler_is_plain(const struct request *r)
 {
-    return r->temp == 0 && !has_penalties(r);
+    return r->temp == 0 && !has_penalties(r) && r->biases.n == 0;
+}
+
+/* Of rule 0. */
+static void add_biases(const struct request *r, float *logits)
+{
+    for (uint32_t i = 0; i < request_biases_n(r); i++) {
+        struct request_bias b = request_bias_at(r, i);
+        logits[b.token] = logits[b.token] + b.add;
+    }
 }
 
 /* Rule 1. */
@@ -107,6 +116,7 @@ static uint64_t draw(uint64_t sum, const struct request *r, uint32_t choice, uin
 uint32_t sampler_pick(struct sampler *s, const struct request *r, const uint32_t *mask, float *logits,
                       const uint32_t *recent, size_t recent_n, uint32_t choice, uint32_t position)
 {
+    add_biases(r, logits);
     penalise(s, r, logits, recent, recent_n);
     uint32_t best = largest(s, mask, logits);
     if (r->temp == 0 || !arith_is_finite(logits[best])) /* a penalty may overflow */

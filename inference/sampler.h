@@ -1,6 +1,6 @@
 /* From logits to a token, by rules that leave nothing to the machine (docs/arithmetic.md, Sampling):
  *
- *   0. tokens that a mask does not allow are out: nothing below sees them;
+ *   0. tokens that a mask does not allow are out: nothing below sees them; a token's bias is added to its logit;
  *   1. penalties over the last `window` tokens: a token that occurs c > 0 times has its logit divided by repeat_penalty
  * if positive, else multiplied; then presence and c x frequency are taken off;
  *   2. temp 0: the largest logit, the smaller id where equal. Otherwise

@@ -216,12 +216,18 @@ static void on_own(void *arg, enum err e, bool fits, struct bytes dispute, const
                   "remedy=`kith data get` disputes it, while there is time");
 }
 
+static bool is_here(const struct access *a, const struct rec_grant *g)
+{
+    uint8_t key[DATA_KEY_SIZE];
+    bool here = data_key_read(a->home, &g->data, key, NULL) == ERR_OK;
+    secret_wipe(key, sizeof key);
+    return here;
+}
+
 /* If it is for us. */
 static void take_released(struct access *a, const struct rec_grant *g)
 {
-    uint8_t key[DATA_KEY_SIZE];
-    if (g->state != GRANT_RELEASED || !access_has_secret(a, &g->key) ||
-        data_key_read(a->home, &g->data, key, NULL) == ERR_OK)
+    if (g->state != GRANT_RELEASED || !access_has_secret(a, &g->key) || is_here(a, g))
         return;
     access_check(a, g, on_own, NULL);
 }
@@ -231,6 +237,18 @@ void access_on_event(struct access *a, const struct ledger_event *e)
     struct rec_grant g;
     if (e->kind == LEDGER_KEY_RELEASED && ledger_grant(a->o.ledger, &e->id, &g))
         take_released(a, &g);
+}
+
+bool access_waits(const struct access *a)
+{
+    struct rec_grant g;
+    struct hash last;
+    for (const struct hash *after = NULL; ledger_grant_next(a->o.ledger, after, &g); after = &last) {
+        last = g.id;
+        if (g.state == GRANT_OPEN && access_has_secret(a, &g.key) && !is_here(a, &g))
+            return true;
+    }
+    return false;
 }
 
 /* -- the whole -- */

@@ -6,8 +6,9 @@
  *     seller                                                  key_release <- sealed, once it is known to open leaf 0
  *     buyer    the released key opens every leaf: it is kept, or a data_dispute proves the one that it does not
  *
- * A key is kept as soon as the block with its release comes, or at the next start within its dispute time: the sealed
- * key leaves the ledger when that is over.
+ * A key is kept as soon as the block with its release comes, however late it comes, or at the next start within its
+ * dispute time: the sealed key leaves the ledger when that is over. So while one is waited for, blocks are not passed
+ * over by a snapshot (access_waits).
  *
  *     HOME/data/KEY.once    the secret (0600) of a grant's key, by that key */
 #ifndef KITH_NODE_ACCESS_H
@@ -31,6 +32,8 @@ struct access_options {
 struct access *access_new(const struct access_options *o);
 void access_free(struct access *a);
 void access_on_event(struct access *a, const struct ledger_event *e);
+/* A key that was paid for is still to come, and comes in a block: a state from after its dispute time is without it. */
+bool access_waits(const struct access *a);
 
 typedef void (*access_done_fn)(void *arg, enum err e, const struct note *note);
 /* Until both are here and are what the roots say: the blob, from whoever has it, and the hashes of the plain leaves,

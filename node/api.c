@@ -237,6 +237,24 @@ enum err api_read_schema(const json_t *schema, struct buf *out, struct note *not
     return ERR_OK;
 }
 
+enum err api_read_flag(const json_t *object, const char *name, const char *called, bool *out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (v && !json_is_null(v) && !json_is_boolean(v))
+        return note_set(note, ERR_FORMAT, "%s must be true or false", called);
+    *out = json_is_true(v);
+    return ERR_OK;
+}
+
+enum err api_read_text(const json_t *object, const char *name, const char *called, const char **out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (v && !json_is_null(v) && !json_is_string(v))
+        return note_set(note, ERR_FORMAT, "%s must be a text", called);
+    *out = json_string_value(v);
+    return ERR_OK;
+}
+
 enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note)
 {
     const char *text = json_string_value(v);
@@ -250,6 +268,23 @@ void api_reply_json(struct http_request *r, unsigned status, struct buf *json_ta
 {
     http_reply(r, status, "application/json", bytes_of_buf(json_take));
     buf_clear(json_take);
+}
+
+bool api_query_number(const struct api_call *c, const char *name, uint64_t most, uint64_t *out)
+{
+    struct note note;
+    const char *text = http_query(c->request, name);
+    if (!text)
+        return true;
+    uint64_t v = strtoull(text, NULL, 10);
+    bool good = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20 && v <= most;
+    if (good)
+        *out = v;
+    else
+        api_fail(c->request,
+                 note_set(&note, ERR_RANGE, "%s=%.40s must be a whole number, at most %" PRIu64, name, text, most),
+                 &note);
+    return good;
 }
 
 uint64_t api_wait_ms(const struct http_request *r)

@@ -52,10 +52,18 @@ const char *api_path(struct http_request *r, const json_t *body, const char *of)
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
  * with the keyword that we do not support. */
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;
+/* Members of an object that may be missing or null: false and NULL then. ERR_FORMAT where they are something else.
+ * `called`: the name for people. */
+enum err api_read_flag(const json_t *object, const char *name, const char *called, bool *out,
+                       struct note *note) MUST_USE;
+enum err api_read_text(const json_t *object, const char *name, const char *called, const char **out,
+                       struct note *note) MUST_USE;
 /* An amount in mote as a text of decimal digits. ERR_FORMAT, with the name that the field goes by. */
 enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note) MUST_USE;
 /* Answers and clears the buffer. */
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
+/* ?NAME=N, a whole number of at most `most`; *out stays where it is absent. False after answering 400. */
+bool api_query_number(const struct api_call *c, const char *name, uint64_t most, uint64_t *out) MUST_USE;
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
 uint64_t api_wait_ms(const struct http_request *r);
 /* The brace of an object in a list, with the comma in front where it is not the first. */
@@ -72,6 +80,8 @@ void api_put_hex(struct buf *b, bool *first, const char *name, struct bytes v);
 void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 /* The end of an object that is one page of a list: ,"next":.. and the brace. NULL: there is no more. */
 void api_put_next(struct buf *b, const struct hash *last);
+/* "name": what people call a model, on the ledger or as `default`; empty for others. */
+void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 

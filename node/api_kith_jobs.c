@@ -1,4 +1,4 @@
-/* Jobs over HTTP: made, shown, followed token by token, cancelled, verified. */
+/* Jobs over HTTP that were made (api_kith_job_post.c): shown, followed token by token, cancelled, verified. */
 #include "base/mem.h"
 #include "node/api.h"
 #include "node/node.h"
@@ -9,157 +9,6 @@
 #include <string.h>
 
 #define KEEPALIVE_MS 10000
-
-/* -- making -- */
-
-static enum err read_number(json_t *params, const char *name, double high, double *out, struct note *note)
-{
-    json_t *v = json_object_get(params, name);
-    if (!v || json_is_null(v))
-        return ERR_OK;
-    double x = json_number_value(v);
-    if (!json_is_number(v) || !(x >= 0 && x <= high))
-        return note_set(note, ERR_RANGE, "params.%s must be a number from 0 to %g", name, high);
-    *out = x;
-    return ERR_OK;
-}
-
-static enum err read_stops(json_t *params, struct buf *stops, struct note *note)
-{
-    json_t *list = json_object_get(params, "stop");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *v = json_array_get(list, i);
-        size_t n = json_string_length(v);
-        if (n == 0 || n >= STOP_BYTES_MAX || i >= STOPS_MAX)
-            return note_set(note, ERR_RANGE, "params.stop must be at most %d texts of 1 to %d bytes", STOPS_MAX,
-                            STOP_BYTES_MAX - 1);
-        uint8_t length = (uint8_t)n;
-        buf_add(stops, &length, 1);
-        buf_add(stops, json_string_value(v), n);
-    }
-    return ERR_OK;
-}
-
-static enum err read_params(json_t *params, struct job_ask *ask, struct buf *stops, struct buf *schema,
-                            struct note *note)
-{
-    double tokens = ask->tokens_max, temp = (double)ask->temp, top_k = ask->top_k, top_p = (double)ask->top_p,
-           min_p = (double)ask->min_p;
-    enum err e = read_number(params, "tokens", CONTEXT_MAX, &tokens, note);
-    if (e == ERR_OK)
-        e = read_number(params, "temp", 100, &temp, note);
-    if (e == ERR_OK)
-        e = read_number(params, "top_k", VOCAB_MAX, &top_k, note);
-    if (e == ERR_OK)
-        e = read_number(params, "top_p", 1, &top_p, note);
-    if (e == ERR_OK)
-        e = read_number(params, "min_p", 1, &min_p, note);
-    if (e == ERR_OK)
-        e = read_stops(params, stops, note);
-    if (e == ERR_OK && json_object_get(params, "schema"))
-        e = api_read_schema(json_object_get(params, "schema"), schema, note);
-    ask->tokens_max = (uint32_t)tokens;
-    ask->temp = (float)temp;
-    ask->top_k = (uint32_t)top_k;
-    ask->top_p = (float)top_p;
-    ask->min_p = (float)min_p;
-    ask->stops = bytes_of_buf(stops);
-    ask->schema = bytes_of_buf(schema);
-    const char *seed = json_text(params, "seed");
-    ask->has_seed = seed != NULL;
-    if (e == ERR_OK && seed && !hex_get(seed, ask->seed.b, sizeof ask->seed.b))
-        e = note_set(note, ERR_FORMAT, "params.seed must be 64 hexadecimal digits");
-    return e;
-}
-
-static enum err read_cost(json_t *body, struct job_ask *ask, struct note *note)
-{
-    const json_t *cost = json_object_get(body, "max_cost");
-    return !cost || json_is_null(cost) ? ERR_OK : api_read_mote(cost, "max_cost", &ask->cost_max, note);
-}
-
-/* Any text will do as a key. */
-static uint64_t key_of_text(const char *text)
-{
-    struct hash h = hash_once(HASH_REQUEST, text, strlen(text));
-    return load_le64(h.b) | 1;
-}
-
-static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct buf *schema,
-                         struct note *note)
-{
-    const char *route = json_text(body, "route"), *model = json_text(body, "model");
-    json_t *list = json_object_get(body, "messages"), *key = json_object_get(body, "key");
-    job_ask_init(ask);
-    ask->model = model ? model : "default";
-    ask->prompt = json_text(body, "prompt");
-    if (list) {
-        json_print(messages, list);
-        ask->messages = buf_text(messages);
-    }
-    if ((!list || !json_is_array(list) || json_array_size(list) == 0) && !ask->prompt)
-        return note_set(note, ERR_FORMAT, "messages (a list) or prompt (a text) is missing");
-    if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
-        return note_set(note, ERR_FORMAT, "route \"%.20s\" must be auto, local or network", route);
-    if (route)
-        ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    ask->is_private = json_is_true(json_object_get(body, "private"));
-    if (json_is_integer(key))
-        ask->key = (uint64_t)json_integer_value(key);
-    else if (json_is_string(key))
-        ask->key = key_of_text(json_string_value(key));
-    enum err e = read_cost(body, ask, note);
-    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, schema, note) : e;
-}
-
-/* Within what the caller's key may spend. One that was made before is paid for already. */
-static enum err make_job(struct api_call *c, struct job_ask *ask, struct hash *id, struct note *note)
-{
-    struct jobs *jobs = market_jobs(c->node->market);
-    uint64_t before = jobs_made(jobs);
-    ask->owner = api_owner(c);
-    if (c->key && amount_compare(ask->cost_max, apikeys_left(c->key)) > 0)
-        ask->cost_max = apikeys_left(c->key);
-    enum err e = jobs_make(jobs, ask, id, note);
-    if (e != ERR_OK || !c->key || jobs_made(jobs) == before)
-        return e;
-    e = apikeys_charge(c->node->apikeys, &c->key->hash, jobs, id, ask->cost_max, note);
-    if (e != ERR_OK)
-        jobs_cancel(jobs, id);
-    return e;
-}
-
-void api_job_post(struct api_call *c)
-{
-    struct note note = {{0}};
-    struct job_ask ask;
-    struct job_view v;
-    struct hash id;
-    struct buf messages = {0}, stops = {0}, schema = {0}, b = {0};
-    bool first = true;
-    json_t *body = api_body(c->request);
-    if (!body)
-        return;
-    enum err e = read_ask(body, &ask, &messages, &stops, &schema, &note);
-    if (e == ERR_OK)
-        e = make_job(c, &ask, &id, &note);
-    if (e == ERR_BUSY) {
-        api_reply_busy(c->request, note.text);
-    } else if (e != ERR_OK || !jobs_find(market_jobs(c->node->market), &id, &v)) {
-        api_fail(c->request, e, &note);
-    } else {
-        buf_add_text(&b, "{");
-        api_put_hash(&b, &first, "job", &id);
-        api_put_hash(&b, &first, "model", &v.model);
-        api_put_text(&b, &first, "route", v.is_local ? "local" : "network");
-        buf_add_text(&b, "}");
-        api_reply_json(c->request, 201, &b);
-    }
-    buf_clear(&messages);
-    buf_clear(&stops);
-    buf_clear(&schema);
-    json_decref(body);
-}
 
 /* -- showing -- */
 
@@ -340,6 +189,10 @@ void api_job_get(struct api_call *c)
     const char *until = http_query(c->request, "until");
     bool settled = until && strcmp(until, "settled") == 0;
     uint64_t wait_ms = api_wait_ms(c->request);
+    if (until && !settled && strcmp(until, "done") != 0) {
+        http_reply_error(c->request, 400, "bad_request", "until must be done or settled");
+        return;
+    }
     if (!job_id_of(c, &id, &v))
         return;
     bool ready = settled ? is_settled(c->node, &v) : v.state >= JOB_DONE;
@@ -487,12 +340,12 @@ void api_job_events(struct api_call *c)
 {
     struct hash id;
     struct job_view v;
-    const char *from = http_query(c->request, "from");
-    if (!job_id_of(c, &id, &v))
+    uint64_t from = 0;
+    if (!job_id_of(c, &id, &v) || !api_query_number(c, "from", UINT32_MAX, &from))
         return;
     struct follow *f = mem_new(sizeof *f);
     *f = (struct follow){.node = c->node, .request = c->request, .id = id};
-    f->tokens = from ? (uint32_t)strtoul(from, NULL, 10) : 0;
+    f->tokens = (uint32_t)from;
     http_on_gone(c->request, follow_gone, f);
     http_stream_start(c->request, 200, "text/event-stream");
     host_timer_set(c->node->host, &f->keepalive, KEEPALIVE_MS, on_keepalive, f);

@@ -2,8 +2,6 @@
 #include "node/api.h"
 #include "node/node.h"
 
-#include <stdlib.h>
-
 #define JOBS_SHOWN 50
 
 static void put_channel(struct buf *b, const char *side, const struct channel *c, const struct pubkey *peer)
@@ -100,12 +98,13 @@ static void put_job(void *arg, const struct job_view *v)
 
 void api_jobs_get(struct api_call *c)
 {
-    const char *limit = http_query(c->request, "limit");
+    uint64_t limit = JOBS_SHOWN;
     struct buf b = {0};
     struct hash owner = api_owner(c);
+    if (!api_query_number(c, "limit", UINT32_MAX, &limit))
+        return;
     buf_add_text(&b, "{\"jobs\":[");
-    jobs_each(market_jobs(c->node->market), c->key ? &owner : NULL,
-              limit ? (unsigned)strtoul(limit, NULL, 10) : JOBS_SHOWN, put_job, &b);
+    jobs_each(market_jobs(c->node->market), c->key ? &owner : NULL, (unsigned)limit, put_job, &b);
     buf_add_text(&b, "]}");
     api_reply_json(c->request, 200, &b);
 }

@@ -39,6 +39,17 @@ static void put_worker_facts(struct buf *b, bool *first, struct node *n, const s
     }
 }
 
+void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root)
+{
+    struct rec_model rec;
+    struct hash usual;
+    bool has_usual = market_find_model(n->market, "default", &usual, NULL) == ERR_OK;
+    api_put_text(b, first, "name",
+                 ledger_model(n->ledger, root, &rec)     ? rec.name.s
+                 : has_usual && hash_equal(&usual, root) ? "default"
+                                                         : "");
+}
+
 static void put_local(void *arg, const struct blobs_info *info)
 {
     struct listing *l = arg;
@@ -49,7 +60,7 @@ static void put_local(void *arg, const struct blobs_info *info)
     bool published = ledger_model(l->node->ledger, &info->root, &rec);
     next_item(l);
     api_put_hash(l->b, &first, "root", &info->root);
-    api_put_text(l->b, &first, "name", published ? rec.name.s : "");
+    api_put_model_name(l->b, &first, l->node, &info->root);
     api_put_u64(l->b, &first, "size", info->size);
     put_worker_facts(l->b, &first, l->node, &info->root);
     api_put_flag(l->b, &first, "published", published);
@@ -160,7 +171,7 @@ void api_model_get(struct api_call *c)
     }
     buf_add_text(&b, "{");
     api_put_hash(&b, &first, "root", &root);
-    api_put_text(&b, &first, "name", published ? m.name.s : "");
+    api_put_model_name(&b, &first, c->node, &root);
     api_put_u64(&b, &first, "size", published ? m.size : info.size);
     if (published) {
         api_put_text(&b, &first, "architecture", m.architecture.s);

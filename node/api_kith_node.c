@@ -32,13 +32,12 @@ static void put_local_model(void *arg, const struct blobs_info *info)
 {
     struct api_call *c = ((void **)arg)[0];
     struct buf *b = ((void **)arg)[1];
-    struct rec_model rec;
     bool first = true;
     if (info->kind != BLOB_MODEL || !info->whole)
         return;
     api_begin_entry(b);
     api_put_hash(b, &first, "root", &info->root);
-    api_put_text(b, &first, "name", ledger_model(c->node->ledger, &info->root, &rec) ? rec.name.s : "");
+    api_put_model_name(b, &first, c->node, &info->root);
     api_put_text(b, &first, "state", workers_find(c->node->workers, &info->root, WORKER_FULL) ? "ready" : "idle");
     buf_add_text(b, "}");
 }
@@ -117,12 +116,10 @@ struct worker_list {
 static void put_worker(void *arg, const struct worker_info *info)
 {
     struct worker_list *l = arg;
-    struct rec_model rec;
     bool first = true;
-    bool published = ledger_model(l->node->ledger, &info->root, &rec);
     api_begin_entry(&l->b);
     api_put_hash(&l->b, &first, "root", &info->root);
-    api_put_text(&l->b, &first, "name", published ? rec.name.s : "");
+    api_put_model_name(&l->b, &first, l->node, &info->root);
     api_put_text(&l->b, &first, "state", info->ready ? "ready" : "loading");
     api_put_text(&l->b, &first, "purpose", info->mode == WORKER_FULL ? "answers" : "tokens");
     api_put_text(&l->b, &first, "backend", info->backend);

@@ -12,7 +12,7 @@ enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_RESPONSE = 4, OPENAI_EMBED
 
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
-    struct buf messages, stops, schema, tools_text, ids;
+    struct buf messages, stops, schema, biases, tools_text, ids;
     bool is_chat, stream, include_usage, one_call;
     uint32_t prompts_n, n; /* prompts, and answers to each */
     const json_t *tools;   /* borrowed from the body, or from: */
@@ -36,9 +36,7 @@ void openai_fail(struct http_request *r, enum err e, const char *prompt, const c
 void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
 
 /* -- for who reads requests -- */
-/* A member of an object, which may be missing or null: *out stays then (false for a flag). `called`: its name for
- * people. */
-enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note) MUST_USE;
+/* A member of the body, which may be missing or null: *out stays then. */
 enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out,
                            struct note *note) MUST_USE;
 enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
@@ -59,6 +57,9 @@ enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;
 
 /* api_openai_items.c: the `instructions` and the `input` of a response as messages, into a list. */
 enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages, struct note *note) MUST_USE;
+
+/* api_openai_bias.c: {"TOKEN":NUMBER,..} as a request has them; what is null or zero is left out. */
+enum err openai_read_biases(json_t *object, struct buf *out, struct note *note) MUST_USE;
 
 /* A member that is a text, a list of tokens, or a list of these: checked, counted; and the i-th. */
 struct openai_input {

@@ -125,15 +125,6 @@ void openai_refuse(struct http_request *r, enum err e, const char *prompt, const
         openai_fail(r, e, prompt, text);
 }
 
-enum err openai_read_flag(json_t *object, const char *name, const char *called, bool *out, struct note *note)
-{
-    json_t *v = json_object_get(object, name);
-    if (v && !json_is_null(v) && !json_is_boolean(v))
-        return note_set(note, ERR_FORMAT, "%s must be true or false", called);
-    *out = json_is_true(v);
-    return ERR_OK;
-}
-
 enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
 {
     json_t *v = json_object_get(body, name);
@@ -223,7 +214,7 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
         return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
     if (route)
         ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    enum err e = openai_read_flag(k, "private", "kith.private", &ask->is_private, note);
+    enum err e = api_read_flag(k, "private", "kith.private", &ask->is_private, note);
     if (e == ERR_OK && cost)
         e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
@@ -266,9 +257,7 @@ static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *n
 /* What we do not do, and what would change the answer if it was left out. */
 static enum err refuse_what_changes(const json_t *body, struct note *note)
 {
-    const json_t *bias = json_object_get(body, "logit_bias"), *kinds = json_object_get(body, "modalities");
-    if (bias && !json_is_null(bias) && !(json_is_object(bias) && json_object_size(bias) == 0))
-        return note_set(note, ERR_FORMAT, "logit_bias is not supported: leave it out, or constrain by response_format");
+    const json_t *kinds = json_object_get(body, "modalities");
     for (size_t i = 0; i < json_array_size(kinds); i++) {
         const char *kind = json_string_value(json_array_get(kinds, i));
         if (!kind || strcmp(kind, "text") != 0)
@@ -282,9 +271,9 @@ static enum err read_stream(json_t *body, struct openai_ask *a, struct note *not
     json_t *options = json_object_get(body, "stream_options");
     if (options && !json_is_null(options) && !json_is_object(options))
         return note_set(note, ERR_FORMAT, "stream_options must be an object");
-    enum err e = openai_read_flag(body, "stream", "stream", &a->stream, note);
+    enum err e = api_read_flag(body, "stream", "stream", &a->stream, note);
     if (e == ERR_OK)
-        e = openai_read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
+        e = api_read_flag(options, "include_usage", "stream_options.include_usage", &a->include_usage, note);
     return e;
 }
 
@@ -321,6 +310,9 @@ static enum err read_older(json_t *body, struct openai_ask *a, struct note *note
     if (e == ERR_OK)
         e = refuse_what_changes(body, note);
     if (e == ERR_OK)
+        e = openai_read_biases(json_object_get(body, "logit_bias"), &a->biases, note);
+    a->job.biases = bytes_of_buf(&a->biases);
+    if (e == ERR_OK)
         e = openai_read_count(body, "n", CHOICES_MAX, &a->n, note);
     if (e == ERR_OK)
         e = openai_read_count(body, "max_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
@@ -342,6 +334,7 @@ void openai_ask_clear(struct openai_ask *a)
     buf_clear(&a->messages);
     buf_clear(&a->stops);
     buf_clear(&a->schema);
+    buf_clear(&a->biases);
     buf_clear(&a->tools_text);
     buf_clear(&a->ids);
     buf_clear(&a->echo);
@@ -360,7 +353,7 @@ static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct no
 {
     bool wanted = false;
     uint32_t top = 0;
-    enum err e = openai_read_flag(body, "logprobs", "logprobs", &wanted, note);
+    enum err e = api_read_flag(body, "logprobs", "logprobs", &wanted, note);
     if (e == ERR_OK)
         e = openai_read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e == ERR_OK && top > 0 && !wanted)
@@ -415,7 +408,7 @@ static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *
     uint32_t best_of = a->n;
     bool echo = false;
     const char *suffix = json_text(body, "suffix");
-    enum err e = openai_read_flag(body, "echo", "echo", &echo, note);
+    enum err e = api_read_flag(body, "echo", "echo", &echo, note);
     if (e == ERR_OK && echo)
         e = note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
     if (e == ERR_OK && suffix && *suffix)

@@ -27,12 +27,12 @@ static enum err refuse_what_is_not_kept(json_t *body, struct note *note)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (is_there(json_object_get(body, fields[i].name)))
             return note_set(note, ERR_FORMAT, "%s is not supported: %s", fields[i].name, fields[i].remedy);
-    enum err e = openai_read_flag(body, "background", "background", &background, note);
+    enum err e = api_read_flag(body, "background", "background", &background, note);
     if (e == ERR_OK && background)
         e = note_set(note, ERR_FORMAT,
                      "background is not supported: ask with stream, or make a job that goes on by itself: POST "
                      "/kith/v1/jobs");
-    return e == ERR_OK ? openai_read_flag(body, "store", "store", &store, note) : e;
+    return e == ERR_OK ? api_read_flag(body, "store", "store", &store, note) : e;
 }
 
 static enum err refuse_what_changes(json_t *body, struct note *note)
@@ -44,8 +44,7 @@ static enum err refuse_what_changes(json_t *body, struct note *note)
         return note_set(note, ERR_FORMAT,
                         "truncation must be disabled: an input that is too long is refused and never cut, so leave "
                         "old items out yourself");
-    enum err e =
-        openai_read_flag(options, "include_obfuscation", "stream_options.include_obfuscation", &obfuscate, note);
+    enum err e = api_read_flag(options, "include_obfuscation", "stream_options.include_obfuscation", &obfuscate, note);
     if (e == ERR_OK && obfuscate)
         e = note_set(note, ERR_FORMAT, "stream_options.include_obfuscation is not supported: leave it out");
     return e;

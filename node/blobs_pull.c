@@ -332,9 +332,10 @@ static void want(struct blobs *b, enum blob_kind kind, const struct hash *root, 
         it->head = !it->pulling ? head : head == 0 || it->head == 0 ? 0 : head > it->head ? head : it->head;
         if (!it->pulling)
             e = pull(it, &note);
-        blob_fetch_set_limit(it->fetch, it->head ? it->head : UINT64_MAX);
-        if (e == ERR_OK)
+        if (e == ERR_OK) {
+            blob_fetch_set_limit(it->fetch, it->head ? it->head : UINT64_MAX);
             pull_pump(it);
+        }
     }
     if (e != ERR_OK || it->whole)
         blobs_item_tell(it, e, &note);

@@ -51,7 +51,8 @@ struct channel {
         struct sig payer_sig;
         bool promised;
     } pending;
-    bool is_given_up; /* the provider cannot follow our vouchers any more: no new jobs over it; not stored */
+    uint64_t past_next; /* payer: node/channel_past.h's next number */
+    bool is_given_up;   /* the provider cannot follow our vouchers any more: no new jobs over it; not stored */
 };
 
 /* Of a channel that the ledger has: its terms go into head, the rest of *c is made. */
@@ -105,6 +106,8 @@ enum err channel_prove(const struct channel *c, uint32_t index, struct buf *proo
 /* Puts the header and receipt `index` (CHANNEL_NO_JOB: header only; CHANNEL_ALL: every one) into the batch. */
 #define CHANNEL_ALL (UINT32_MAX - 1)
 void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct kv_batch *batch);
+/* Takes it and its receipts out of the store, with the batch. */
+void channel_forget(const struct channel *c, uint8_t side, struct kv_batch *batch);
 /* Every stored channel of a side ('P' provider, 'R' requester), with its receipts. Broken records are
  * ERR_CORRUPT. */
 typedef void (*channel_loaded_fn)(void *arg, struct channel *loaded_take);

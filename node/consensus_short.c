@@ -195,6 +195,16 @@ static void on_late(void *arg)
     buf_clear(&block);
 }
 
+/* What is being fetched is of the round that we are in: another one has to wait, or whoever has a later turn would take
+ * its place again and again, with a block that nobody has. */
+static bool is_displaced(struct consensus *c, const struct proposal *p)
+{
+    const struct partial *t = c->partial;
+    bool is_present =
+        t->message.n && t->p.height == c->height && t->p.round == bft_view(c->bft).round && wire_is_wanted(c, &t->p);
+    return !is_present || (p->height == t->p.height && p->round == t->p.round);
+}
+
 static void partial_start(struct consensus *c, const struct pubkey *from, const struct short_proposal *m,
                           struct bytes body)
 {
@@ -229,7 +239,7 @@ static enum err on_short(void *arg, const struct pubkey *from, struct bytes body
     enum err e = ERR_OK;
     if (put_together(c, &m, (struct bytes){0}, NULL, &block))
         e = wire_take_block(c, from, p, bytes_of_buf(&block));
-    else
+    else if (is_displaced(c, p))
         partial_start(c, from, &m, body);
     buf_clear(&block);
     return e;

@@ -15,11 +15,27 @@
 
 #define GENESIS_BYTES_MAX (16u << 20)
 
+/* Whoever may write into it puts keys, settings and a socket there. A group is left out: many users have one of their
+ * own. */
+static enum err check_ours(const char *home, struct note *note)
+{
+    struct stat st;
+    if (stat(home, &st) != 0)
+        return note_set(note, ERR_IO, "cannot look at %s: %s", home, strerror(errno));
+    if (st.st_uid != getuid() && st.st_uid != 0)
+        return note_set(note, ERR_AUTH, "%s is another user's", home);
+    if (st.st_mode & S_IWOTH)
+        return note_set(note, ERR_AUTH, "others may write into %s: chmod o-w it, once what is there is yours", home);
+    return ERR_OK;
+}
+
 enum err home_open(const struct config *c, int *lock_fd, struct note *note)
 {
     *lock_fd = -1;
     struct note why = {{0}};
     enum err e = file_make_dir(c->home, &why);
+    if (e == ERR_OK)
+        e = check_ours(c->home, &why);
     if (e != ERR_OK)
         return note_set(note, e, "%s (choose another directory with --home)", why.text);
     char *path = config_path(c, "kithd.lock");

@@ -1,14 +1,16 @@
 /* Going to the ledger with an answer that is not the model's own: the receipt that the provider signed for it is
  * challenged before its settlement pays. The node's account puts up the bond.
  *
- *     asked -> replayed: the same? then no; else kept under 'g' and the job's id
- *           -> its channel settles (or has)  -> the receipt and its place in the settled tree -> challenge -> forgotten
+ *     asked -> replayed: the same? then no; else kept under 'g' and the job's id, with where it differs
+ *           -> its channel settles (or has)  -> the receipt as it was settled, and its place in that tree
+ *           -> is what differs in it?        -> challenge -> forgotten; else the next settlement is waited for
  *
  * A settlement may pay within seconds, so the event of it is what is waited for, over restarts too. */
 #include "node/job.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/channel_past.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +19,19 @@ struct grievance {
     struct jobs *jobs;
     struct grievance *next;
     struct hash job, channel;
+    uint32_t position; /* of the first token that differs; behind the last one: of the digest alone */
     bool sending;
     job_challenged_fn fn; /* who waits for an answer; NULL: nobody any more */
     void *arg;
 };
 
 /* -- settlements -- */
+
+/* May it be challenged for that receipt? */
+static bool is_over(const struct rec_settlement *s, const struct hash *channel, uint32_t index)
+{
+    return hash_equal(&s->channel, channel) && s->from <= index && index < s->count;
+}
 
 static bool settlement_over(const struct jobs *jobs, const struct hash *channel, uint32_t index,
                             struct rec_settlement *out)
@@ -32,7 +41,7 @@ static bool settlement_over(const struct jobs *jobs, const struct hash *channel,
     bool found = false;
     for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &rec); after = &last) {
         last = rec.id;
-        if (hash_equal(&rec.channel, channel) && rec.count > index && (!found || rec.count < out->count)) {
+        if (is_over(&rec, channel, index) && (!found || rec.count < out->count)) {
             *out = rec;
             found = true;
         }
@@ -56,11 +65,12 @@ static void key_of(uint8_t key[KEY_SIZE], const struct hash *job)
 
 static enum err keep(struct grievance *g, bool is_kept)
 {
-    uint8_t key[KEY_SIZE];
+    uint8_t key[KEY_SIZE], position[4];
     struct kv_batch batch = {0};
     key_of(key, &g->job);
+    store_le32(position, g->position);
     if (is_kept)
-        kv_batch_put(&batch, bytes_of(key, sizeof key), (struct bytes){0});
+        kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of(position, sizeof position));
     else
         kv_batch_delete(&batch, bytes_of(key, sizeof key));
     enum err e = kv_write(g->jobs->s.kv, &batch, true, NULL);
@@ -76,10 +86,11 @@ static struct grievance *grievance_find(struct jobs *jobs, const struct hash *jo
     return g;
 }
 
-static struct grievance *grievance_new(struct jobs *jobs, const struct job *j)
+static struct grievance *grievance_new(struct jobs *jobs, const struct job *j, uint32_t position)
 {
     struct grievance *g = mem_new(sizeof *g);
-    *g = (struct grievance){.jobs = jobs, .next = jobs->grievances, .job = j->r.id, .channel = j->r.channel};
+    *g = (struct grievance){
+        .jobs = jobs, .next = jobs->grievances, .job = j->r.id, .channel = j->r.channel, .position = position};
     jobs->grievances = g;
     return g;
 }
@@ -134,78 +145,136 @@ static void on_sent(void *arg, enum err e, const struct hash *id, const struct n
     free(x);
 }
 
-/* The receipt and its place in the tree that was settled. The channel may have grown since; a receipt that was open
- * then and went on has another leaf now, and the tree cannot be made again. */
-static enum err prove(const struct jobs *jobs, const struct rec_settlement *s, uint32_t index, struct buf *receipt,
-                      struct buf *proof, struct note *note)
-{
-    const struct channel *c = channel_list_find(&jobs->channels, &s->channel);
-    if (c && s->count <= c->n) {
-        struct channel settled = *c;
-        settled.n = s->count;
-        const struct sum_node leaf = sum_leaf(&c->receipts[index].receipt);
-        if (channel_prove(&settled, index, proof) == ERR_OK &&
-            sum_tree_verify(&s->receipts_root, s->count, index, &leaf, bytes_of_buf(proof))) {
-            signed_receipt_put(receipt, &c->receipts[index]);
-            return ERR_OK;
-        }
-    }
-    return note_set(note, ERR_MISMATCH,
-                    "the channel's receipts have changed since it was settled: their tree cannot be made again");
-}
-
-static void challenge(struct grievance *g, const struct rec_settlement *s, uint32_t index)
+static void challenge(struct grievance *g, const struct rec_settlement *s, uint32_t index,
+                      const struct signed_receipt *r, struct bytes proof)
 {
     struct jobs *jobs = g->jobs;
-    struct buf receipt = {0}, proof = {0}, body = {0};
-    struct note note = {{0}};
-    enum err e = prove(jobs, s, index, &receipt, &proof, &note);
-    if (e != ERR_OK)
-        end(g, e, NULL, &note);
-    else {
-        struct sending *x = mem_new(sizeof *x);
-        *x = (struct sending){jobs, g->job, {.is_sent = true, .settlement = s->id, .index = index}};
-        const struct tx_challenge t = {s->id, index, bytes_of_buf(&receipt), bytes_of_buf(&proof)};
-        tx_challenge_put(&body, &t);
-        g->sending = true;
-        account_send(jobs->s.account, TX_CHALLENGE, bytes_of_buf(&body), on_sent, x);
-    }
+    struct buf receipt = {0}, body = {0};
+    struct sending *x = mem_new(sizeof *x);
+    signed_receipt_put(&receipt, r);
+    *x = (struct sending){jobs, g->job, {.is_sent = true, .settlement = s->id, .index = index}};
+    const struct tx_challenge t = {s->id, index, bytes_of_buf(&receipt), proof};
+    tx_challenge_put(&body, &t);
+    g->sending = true;
+    account_send(jobs->s.account, TX_CHALLENGE, bytes_of_buf(&body), on_sent, x);
     buf_clear(&receipt);
-    buf_clear(&proof);
     buf_clear(&body);
+}
+
+/* A grievance against all settlements that its receipt is in: as it was then, since it may have been open. */
+struct hearing {
+    struct grievance *g;
+    const struct job *job;
+    const struct channel *channel;
+    uint32_t index;
+    bool is_whole; /* one was over the receipt as it is now: nothing more comes */
+    enum err e;    /* why not, of the last one that was no use */
+    struct note note;
+};
+
+/* Is what differs in that part of the answer? A digest that differs by itself is seen in the whole alone. */
+static bool shows_fault(const struct hearing *h, const struct receipt *r)
+{
+    const uint64_t all = (uint64_t)r->tokens_in + r->tokens_out, prompt = job_prompt_n(h->job);
+    return (all > prompt && all - prompt > h->g->position) || receipt_equal(r, &h->channel->receipts[h->index].receipt);
+}
+
+/* True: challenged. */
+static bool hear(struct hearing *h, const struct rec_settlement *s)
+{
+    struct signed_receipt r;
+    struct buf proof = {0};
+    enum err e = channel_past_find(h->g->jobs->s.kv, h->channel, s, h->index, &r, &proof);
+    bool shown = e == ERR_OK && shows_fault(h, &r.receipt), challenged = false;
+    h->is_whole |= e == ERR_OK && receipt_equal(&r.receipt, &h->channel->receipts[h->index].receipt);
+    if (e == ERR_OK && !shown)
+        h->e = note_set(&h->note, ERR_STATE, "what was settled of this answer is the model's own");
+    else if (s->state >= SETTLEMENT_PAID)
+        h->e = note_set(&h->note, ERR_STATE, "its settlement is %s already: too late for a challenge",
+                        s->state == SETTLEMENT_PAID ? "paid" : "forfeited");
+    else if (s->round || s->challenge_bond.mote)
+        h->e = note_set(&h->note, ERR_DUPLICATE, "its settlement is before the committees already");
+    else if (e != ERR_OK)
+        h->e = note_set(&h->note, ERR_MISMATCH,
+                        "the tree that was settled is older than what is remembered of the channel's receipts");
+    else {
+        challenge(h->g, s, h->index, &r, bytes_of_buf(&proof));
+        challenged = true;
+    }
+    buf_clear(&proof);
+    return challenged;
+}
+
+/* Each settlement begins with the last receipt of the one before. */
+static bool may_settle(const struct jobs *jobs, const struct hash *channel, uint32_t index)
+{
+    struct rec_channel rec;
+    return ledger_channel(jobs->s.ledger, channel, &rec) && index + 1 >= rec.receipts;
 }
 
 /* As far as it can go now. */
 static void go_on(struct grievance *g)
 {
-    const struct job *j = job_find(g->jobs, &g->job);
+    struct jobs *jobs = g->jobs;
     struct rec_settlement s;
-    struct note note;
-    const uint32_t index = j ? job_receipt_index(j) : CHANNEL_NO_JOB;
+    struct hash last;
+    struct hearing h = {.g = g, .job = job_find(jobs, &g->job), .index = CHANNEL_NO_JOB};
     if (g->sending)
         return;
-    if (index == CHANNEL_NO_JOB)
-        end(g, note_set(&note, ERR_NOT_FOUND, "the job or its channel is not kept any more"), NULL, &note);
-    else if (!settlement_over(g->jobs, &g->channel, index, &s))
-        answer(g, ERR_OK, &(struct job_challenge){.index = index}, NULL);
-    else if (s.state >= SETTLEMENT_PAID)
-        end(g,
-            note_set(&note, ERR_STATE, "its settlement is %s already: too late for a challenge",
-                     s.state == SETTLEMENT_PAID ? "paid" : "forfeited"),
-            NULL, &note);
-    else if (s.round || s.challenge_bond.mote)
-        end(g, note_set(&note, ERR_DUPLICATE, "its settlement is before the committees already"), NULL, &note);
+    if (h.job)
+        h.index = job_receipt_index(h.job);
+    if (h.index == CHANNEL_NO_JOB) {
+        end(g, note_set(&h.note, ERR_NOT_FOUND, "the job or its channel is not kept any more"), NULL, &h.note);
+        return;
+    }
+    h.channel = channel_list_find(&jobs->channels, &g->channel);
+    for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &s); after = &last) {
+        last = s.id;
+        if (is_over(&s, &g->channel, h.index) && hear(&h, &s))
+            return;
+    }
+    if (!h.is_whole && may_settle(jobs, &g->channel, h.index))
+        answer(g, ERR_OK, &(struct job_challenge){.index = h.index}, NULL);
+    else if (h.e != ERR_OK)
+        end(g, h.e, NULL, &h.note);
     else
-        challenge(g, &s, index);
+        end(g, note_set(&h.note, ERR_STATE, "its channel ended, and nothing was settled for this answer"), NULL,
+            &h.note);
+}
+
+/* What nothing can be challenged with any more: nothing of the channel is in escrow, and older vouchers settle nothing.
+ */
+static void forget(struct jobs *jobs, const struct hash *channel)
+{
+    struct rec_settlement s;
+    struct rec_channel rec;
+    struct hash last;
+    if (!channel_list_find(&jobs->channels, channel))
+        return;
+    for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &s); after = &last) {
+        last = s.id;
+        if (hash_equal(&s.channel, channel) && s.state < SETTLEMENT_PAID)
+            return;
+    }
+    bool is_there = ledger_channel(jobs->s.ledger, channel, &rec);
+    channel_past_drop(jobs->s.kv, channel, is_there ? rec.tokens_in + rec.tokens_out : UINT64_MAX);
 }
 
 void job_challenge_event(struct jobs *jobs, const struct ledger_event *e)
 {
-    for (struct grievance *g = jobs->grievances, *next; g && e->kind == LEDGER_SETTLED; g = next) {
+    struct rec_settlement s;
+    bool settled = e->kind == LEDGER_SETTLED || e->kind == LEDGER_CHANNEL_CLOSED;
+    const struct hash *channel = e->kind == LEDGER_SETTLED ? &e->other : &e->id;
+    for (struct grievance *g = jobs->grievances, *next; settled && g; g = next) {
         next = g->next;
-        if (hash_equal(&g->channel, &e->other))
+        if (hash_equal(&g->channel, channel))
             go_on(g);
     }
+    bool over = e->kind == LEDGER_FORFEITED || (e->kind == LEDGER_PAYOUT && e->code == PAYOUT_PROVIDER);
+    if (over && ledger_settlement(jobs->s.ledger, &e->id, &s))
+        forget(jobs, &s.channel);
+    else if (e->kind == LEDGER_CHANNEL_CLOSED)
+        forget(jobs, &e->id);
 }
 
 /* -- asking for it -- */
@@ -242,7 +311,7 @@ static void on_replayed(void *arg, enum err e, const struct job_verdict *v, cons
     else if (g)
         refuse(x, note_set(&why, ERR_DUPLICATE, "it is being challenged already"), &why);
     else {
-        g = grievance_new(x->jobs, j);
+        g = grievance_new(x->jobs, j, v->position);
         g->fn = x->fn;
         g->arg = x->arg;
         e = keep(g, true);
@@ -279,12 +348,11 @@ static bool load_one(void *arg, struct bytes key, struct bytes value)
 {
     struct jobs *jobs = arg;
     struct hash id;
-    (void)value;
-    if (key.n == KEY_SIZE) {
+    if (key.n == KEY_SIZE && value.n == 4) {
         memcpy(id.b, key.p + 1, sizeof id.b);
         struct job *j = job_find(jobs, &id);
         if (j)
-            (void)grievance_new(jobs, j);
+            (void)grievance_new(jobs, j, load_le32(value.p));
     }
     return true;
 }

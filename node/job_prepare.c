@@ -143,6 +143,13 @@ void job_prepare(struct job *j)
                    "logprobs come from models on this machine only: kith model pull gets this one, or ask without");
         return;
     }
+    struct request r;
+    job_get_request(j, &r);
+    if (!request_travels(&r) && !j->r.local) {
+        job_finish(j, ERR_USAGE,
+                   "logit_bias is for models on this machine only: kith model pull gets this one, or ask without");
+        return;
+    }
     enum err e = job_need_worker(j, &note);
     if (e == ERR_NOT_FOUND) {
         host_timer_set(j->jobs->s.host, &j->timer, HEAD_WAIT_MS, on_no_head, j);

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/channel_past.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static enum err write_paid(struct job *j, uint32_t index)
 {
     struct kv_batch batch = {0};
     channel_store(j->remote->channel, MARKET_SIDE_REQUESTER, index, &batch);
+    channel_past_add(j->remote->channel, &batch);
     job_put(j, &batch);
     enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
     kv_batch_clear(&batch);

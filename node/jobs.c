@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/channel_past.h"
 #include "node/job.h"
 
 #include <inttypes.h>
@@ -479,7 +480,8 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .stops = ask->stops,
                         .schema = ask->schema,
                         .choice = ask->choice,
-                        .seed = ask->seed};
+                        .seed = ask->seed,
+                        .biases = ask->biases};
     if (jobs->made++ % JOBS_DROP_EVERY == 0)
         job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
     struct job *j = job_new(jobs);
@@ -553,6 +555,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
     jobs->s = *s;
     jobs->market = m;
     enum err e = channel_list_load(&jobs->channels, s->kv, MARKET_SIDE_REQUESTER, note);
+    if (e == ERR_OK)
+        e = channel_past_load(s->kv, &jobs->channels, note);
     if (e == ERR_OK)
         e = job_load_all(jobs, note);
     if (e == ERR_OK)

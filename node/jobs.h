@@ -39,6 +39,7 @@ struct job_ask {
     bool has_seed;
     struct hash seed;
     struct bytes stops;  /* as in a request: u8 length and bytes, each */
+    struct bytes biases; /* as in a request: of local models only */
     struct bytes schema; /* as in a request: canonical JSON, checked by the caller; empty: none */
     enum job_route route;
     struct amount cost_max;

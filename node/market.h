@@ -13,6 +13,7 @@
  *     'h' 'r'   channels and their receipts (node/channel.h), sides 'P' and 'R'
  *     'j' id    a job this node asked for (jobs.c)
  *     't' id    a transcript this node served (provider.c)
+ *     'p' id n  what a receipt was before it grew (channel_past.c)
  *     'v' root  a channel's receipts as they were settled (settle.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */

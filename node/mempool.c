@@ -8,6 +8,14 @@
 
 #define SLOTS (4u * MEMPOOL_MAX) /* of each table: at most a quarter full */
 
+__extension__ typedef unsigned __int128 wide;
+
+/* What is paid for so many bytes. */
+struct rate {
+    struct amount fee;
+    size_t bytes;
+};
+
 struct pooled {
     struct hash id;
     uint64_t nonce;
@@ -16,18 +24,20 @@ struct pooled {
     struct bytes raw; /* owned */
 };
 
-/* queue[0] is the next; consecutive nonces. Empty queues are dropped. */
+/* txs[0] is the next; consecutive nonces. Empty queues are dropped. `least` is what is paid for the cheapest: what
+ * stands behind that one can be in no block before it. */
 struct signer_queue {
-    struct pubkey signer;
-    struct pooled **txs;
+    struct rate least;
     uint32_t n, room;
-    uint32_t least; /* of those that pay least for a byte: what stands behind it can be in no block before it */
+    struct pooled **txs;
+    struct pubkey signer;
 };
 
 struct mempool {
     uint8_t key[16];
     struct ledger *ledger;
     struct signer_queue **signers; /* dense */
+    struct signer_queue *worst;    /* that pays least, if it is known */
     uint32_t signers_n, signers_room;
     uint32_t *by_signer;   /* hash table: 1 + index into signers, rebuilt when one goes */
     struct pooled **by_id; /* hash table, linear probing, deletion by shifting back */
@@ -133,6 +143,7 @@ static void signers_compact(struct mempool *m)
         else
             queue_free(m->signers[i]);
     m->signers_n = 0;
+    m->worst = NULL;
     memset(m->by_signer, 0, SLOTS * sizeof *m->by_signer);
     for (uint32_t i = 0; i < kept; i++) {
         uint32_t slot = signer_slot(m, &m->signers[i]->signer);
@@ -162,14 +173,6 @@ static struct signer_queue *signer_get(struct mempool *m, const struct pubkey *s
 
 /* -- what is worth its place -- */
 
-__extension__ typedef unsigned __int128 wide;
-
-/* What is paid for so many bytes. */
-struct rate {
-    struct amount fee;
-    size_t bytes;
-};
-
 static struct rate rate_of(const struct pooled *p)
 {
     return (struct rate){p->fee, p->raw.n};
@@ -187,16 +190,12 @@ static bool rate_is_better(struct rate a, struct rate b)
     return (wide)a.fee.mote * b.bytes * 5 < (wide)b.fee.mote * a.bytes * 4;
 }
 
-static struct rate queue_rate(const struct signer_queue *q)
-{
-    return rate_of(q->txs[q->least]);
-}
-
 /* Entry i came, or those before it did not change: what is least of the first i + 1. */
 static void queue_rate_step(struct signer_queue *q, uint32_t i)
 {
-    if (i == 0 || rate_compare(rate_of(q->txs[i]), queue_rate(q)) < 0)
-        q->least = i;
+    struct rate rate = rate_of(q->txs[i]);
+    if (i == 0 || rate_compare(rate, q->least) < 0)
+        q->least = rate;
 }
 
 /* What waits of the account claims together, or the most that can be counted. */
@@ -214,17 +213,21 @@ static bool is_full(const struct mempool *m, size_t size)
     return m->count >= m->count_max || m->bytes + size > MEMPOOL_BYTES_MAX;
 }
 
-/* The queue that pays least, if one of this rate behind those in `own` would pay better. */
-static struct signer_queue *victim_find(const struct mempool *m, const struct signer_queue *own, struct rate rate)
+static struct signer_queue *worst_find(struct mempool *m)
 {
-    struct signer_queue *worst = NULL;
-    if (own && own->n && rate_compare(queue_rate(own), rate) < 0)
-        rate = queue_rate(own);
-    for (uint32_t i = 0; i < m->signers_n; i++)
-        if (m->signers[i] != own && m->signers[i]->n &&
-            (!worst || rate_compare(queue_rate(m->signers[i]), queue_rate(worst)) < 0))
-            worst = m->signers[i];
-    return worst && rate_is_better(queue_rate(worst), rate) ? worst : NULL;
+    for (uint32_t i = 0, known = m->worst != NULL; i < m->signers_n && !known; i++)
+        if (m->signers[i]->n && (!m->worst || rate_compare(m->signers[i]->least, m->worst->least) < 0))
+            m->worst = m->signers[i];
+    return m->worst;
+}
+
+/* The queue that pays least, if one of this rate behind those in `own` would pay better; never `own`. */
+static struct signer_queue *victim_find(struct mempool *m, const struct signer_queue *own, struct rate rate)
+{
+    struct signer_queue *worst = worst_find(m);
+    if (own && own->n && rate_compare(own->least, rate) < 0)
+        rate = own->least;
+    return worst && rate_is_better(worst->least, rate) ? worst : NULL;
 }
 
 /* -- in and out -- */
@@ -241,11 +244,12 @@ static void queue_remove(struct mempool *m, struct signer_queue *q, uint32_t fro
     }
     memmove(q->txs + from, q->txs + to, (q->n - to) * sizeof(struct pooled *));
     q->n -= to - from;
+    m->worst = NULL;
     for (uint32_t i = 0; i < q->n; i++)
         queue_rate_step(q, i);
 }
 
-static enum err room_check(const struct mempool *m, const struct signer_queue *q, struct rate rate, struct note *note)
+static enum err room_check(struct mempool *m, const struct signer_queue *q, struct rate rate, struct note *note)
 {
     if (q && q->n >= MEMPOOL_SIGNER_MAX)
         return note_set(note, ERR_FULL, "%u transactions of this account wait already: try again after the next block",
@@ -287,6 +291,8 @@ static void queue_add(struct mempool *m, struct signer_queue *q, struct bytes ra
                          .raw = bytes_of(copy, raw.n)};
     q->txs[q->n++] = p;
     queue_rate_step(q, q->n - 1);
+    if (m->worst && rate_compare(q->least, m->worst->least) < 0)
+        m->worst = q;
     m->by_id[id_slot(m, &p->id)] = p;
     m->count++;
     m->bytes += raw.n;

@@ -190,6 +190,12 @@ static enum err checkpoint_parse(const char *text, uint64_t *height, struct hash
                     text);
 }
 
+static bool needs_blocks(void *arg)
+{
+    const struct node *n = arg;
+    return n->access && access_waits(n->access);
+}
+
 static enum err start_snapshots(struct node *n, struct note *note)
 {
     char *dir = config_path(n->config, "snapshots");
@@ -198,7 +204,9 @@ static enum err start_snapshots(struct node *n, struct note *note)
                                   .ledger = n->ledger,
                                   .consensus = n->consensus,
                                   .dir = dir,
-                                  .interval = (uint32_t)n->config->snapshot_blocks};
+                                  .interval = (uint32_t)n->config->snapshot_blocks,
+                                  .needs_blocks = needs_blocks,
+                                  .needs_arg = n};
     enum err e = checkpoint_parse(n->config->checkpoint, &o.checkpoint_height, &o.checkpoint_id, note);
     if (e == ERR_OK && n->config->sync && !snapshot_sync_parse(n->config->sync, &o.sync))
         e = note_set(note, ERR_USAGE, "sync = %.60s: auto, snapshot or blocks is needed", n->config->sync);

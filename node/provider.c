@@ -17,33 +17,6 @@ RECORD_DEFINE(transcript, TRANSCRIPT_FIELDS)
 
 static void on_turn(void *arg);
 
-/* -- channels -- */
-
-struct channel *provider_channel(struct provider *p, const struct hash *id)
-{
-    struct rec_channel rec;
-    struct channel *c = channel_list_find(&p->channels, id);
-    if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
-        return c;
-    if (!c && p->channels.n >= CHANNELS_MAX)
-        return NULL;
-    return channel_list_refresh(&p->channels, &p->s.chain, &rec);
-}
-
-void provider_each_channel(struct provider *p, channel_fn fn, void *arg)
-{
-    channel_list_each(&p->channels, fn, arg);
-}
-
-enum err provider_store_channel(struct provider *p, const struct channel *c)
-{
-    struct kv_batch batch = {0};
-    channel_store(c, MARKET_SIDE_PROVIDER, CHANNEL_NO_JOB, &batch);
-    enum err e = kv_write(p->s.kv, &batch, true, NULL);
-    kv_batch_clear(&batch);
-    return e;
-}
-
 /* -- transcripts -- */
 
 #define TRANSCRIPT_KEY_SIZE 65
@@ -436,17 +409,31 @@ static void on_data(void *arg, uint64_t stream, struct bytes message)
         serving_drop(v, ERR_PROTOCOL, "unknown message");
 }
 
-/* A block has more in a channel: vouchers that waited for it are looked at again. */
+/* Vouchers that waited for more in their channel are looked at again. */
+static void pay_again(struct serving *v)
+{
+    struct buf pay = v->pay;
+    v->pay = (struct buf){0};
+    if (pay.n)
+        on_pay(v, bytes_of_buf(&pay));
+    buf_clear(&pay);
+}
+
+/* What is in a channel that closes is the payer's again soon, whatever vouchers say: nothing more is delivered for it.
+ */
 void provider_on_event(struct provider *p, const struct ledger_event *e)
 {
-    for (struct serving *v = p->serving, *next; e->kind == LEDGER_CHANNEL_TOPPED && v; v = next) {
+    const bool ends = e->kind == LEDGER_CHANNEL_CLOSING || e->kind == LEDGER_CHANNEL_CLOSED;
+    if (!ends && e->kind != LEDGER_CHANNEL_TOPPED)
+        return;
+    for (struct serving *v = p->serving, *next; v; v = next) {
         next = v->next;
-        if (!v->pay.n || !hash_equal(&v->channel->head.id, &e->id))
+        if (!hash_equal(&v->channel->head.id, &e->id))
             continue;
-        struct buf pay = v->pay;
-        v->pay = (struct buf){0};
-        on_pay(v, bytes_of_buf(&pay));
-        buf_clear(&pay);
+        if (ends)
+            serving_drop(v, ERR_STATE, "the payment channel is being closed");
+        else
+            pay_again(v);
     }
 }
 

@@ -45,6 +45,8 @@ static enum err check_request(struct serving *v, const struct job_open *o, struc
     request_get(&c, &r);
     if (!cursor_end(&c))
         return ERR_FORMAT;
+    if (!request_travels(&r))
+        return ERR_UNSUPPORTED;
     struct hash h = request_hash(&r);
     struct hash job = job_id(&v->provider->s.chain, &v->from, o->nonce, &o->model, &h);
     if (!hash_equal(&job, &o->job))

@@ -100,6 +100,18 @@ static void snapshot_drop(struct settle *t, const struct hash *receipts_root)
 
 /* -- settling -- */
 
+static void settle_one(void *arg, struct channel *c);
+
+/* Takes over what the ledger says is settled. Of a channel that is about to end the voucher may have grown while this
+ * settlement was on its way, and later is too late. */
+static void take_settled(struct settle *t, const struct hash *channel, bool good)
+{
+    struct rec_channel rec;
+    struct channel *c = provider_channel(t->provider, channel);
+    if (good && c && ledger_channel(t->s.ledger, channel, &rec) && rec.closes_ms)
+        settle_one(t, c);
+}
+
 static void on_settled(void *arg, enum err e, const struct hash *id, const struct note *note)
 {
     struct going *g = arg;
@@ -111,7 +123,7 @@ static void on_settled(void *arg, enum err e, const struct hash *id, const struc
             *at = g->next;
             break;
         }
-    (void)provider_channel(g->settle->provider, &g->channel); /* takes over what the ledger says is settled */
+    take_settled(g->settle, &g->channel, e == ERR_OK);
     free(g);
 }
 

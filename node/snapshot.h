@@ -37,6 +37,10 @@ struct snapshots_options {
     const char *dir;
     uint32_t interval; /* blocks between two snapshots; 0 makes none */
     enum snapshot_sync sync;
+    /* Auto: something here waits for what the blocks in between say and no state does; a snapshot is then taken only
+     * where they are gone. NULL: never. */
+    bool (*needs_blocks)(void *arg);
+    void *needs_arg;
     uint64_t checkpoint_height; /* where trust begins instead of the genesis; 0: none */
     struct hash checkpoint_id;
 };

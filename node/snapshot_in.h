@@ -71,6 +71,8 @@ void making_on_block(struct making *m, uint64_t height);
 bool making_is_on(const struct making *m);
 
 /* snapshot_join.c */
+/* Rather than blocks, where peers are at that height. `are_gone`: they dropped the next one. */
+bool snapshot_is_wanted(const struct snapshots_options *o, uint64_t height, uint64_t peer_height, bool are_gone);
 struct joining *joining_new(struct snapshots *s);
 void joining_free(struct joining *j);
 void joining_status(const struct joining *j, struct snapshots_status *out);

@@ -121,18 +121,23 @@ bool joining_send(struct joining *j, const struct pubkey *to, enum msg_type type
 /* -- when, and which -- */
 
 /* Far enough behind, or behind what peers still have, that blocks are not the way. */
+bool snapshot_is_wanted(const struct snapshots_options *o, uint64_t height, uint64_t peer_height, bool are_gone)
+{
+    if (o->sync == SNAPSHOT_SYNC_BLOCKS)
+        return false;
+    if (are_gone || (o->sync == SNAPSHOT_SYNC_SNAPSHOT && height == 0))
+        return true;
+    bool needed = o->sync == SNAPSHOT_SYNC_AUTO && o->needs_blocks && o->needs_blocks(o->needs_arg);
+    return peer_height > height + SNAPSHOT_BEHIND && !needed;
+}
+
 static bool is_wanted(const struct joining *j)
 {
     const struct snapshots_options *o = &j->s->o;
-    uint64_t height = ledger_info(o->ledger).height;
     if (ledger_snapshot_now(o->ledger))
         return true; /* begun before: there is no way back */
-    if (o->sync == SNAPSHOT_SYNC_BLOCKS)
-        return false;
-    if (o->sync == SNAPSHOT_SYNC_SNAPSHOT && height == 0)
-        return true;
-    struct consensus_status status = consensus_status(o->consensus);
-    return consensus_is_pruned(o->consensus) || status.peer_height > height + SNAPSHOT_BEHIND;
+    return snapshot_is_wanted(o, ledger_info(o->ledger).height, consensus_status(o->consensus).peer_height,
+                              consensus_is_pruned(o->consensus));
 }
 
 static void ask_list(void *arg, const struct peers_info *info)

@@ -1,6 +1,7 @@
 /* Processes of workers: started, spoken to, buried, started again; and the pool of them. */
 #include "node/worker_in.h"
 
+#include "base/last_words.h"
 #include "base/locate.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,6 +26,7 @@ struct worker_proc {
     struct worker *worker; /* NULL once nobody listens any more */
     uv_process_t process;
     uv_pipe_t pipe;
+    int said; /* base/last_words.h */
     bool has_process, is_pipe_closed;
     struct buf in;
 };
@@ -35,8 +37,10 @@ static void proc_died(struct worker_proc *p, const char *why);
 
 static void proc_release(struct worker_proc *p)
 {
+    char ignored[LAST_WORDS_ROOM];
     if (p->has_process || !p->is_pipe_closed)
         return;
+    last_words_take(p->said, ignored); /* of one that never started */
     buf_clear(&p->in);
     free(p);
 }
@@ -59,7 +63,11 @@ static void on_process_closed(uv_handle_t *h)
 static void on_exit_status(uv_process_t *process, int64_t status, int signal)
 {
     struct worker_proc *p = process->data;
-    char why[64];
+    char why[64], said[LAST_WORDS_ROOM];
+    last_words_take(p->said, said);
+    p->said = -1;
+    if (said[0])
+        log_event(LOG_ODD, "worker", "said", "text=\"%s\"", said);
     snprintf(why, sizeof why, "status=%" PRId64 " signal=%d", status, signal);
     uv_close((uv_handle_t *)process, on_process_closed);
     proc_died(p, why);
@@ -292,10 +300,12 @@ static void say_open(struct worker *w)
 static int spawn(struct worker *w, struct worker_proc *p)
 {
     uv_stdio_container_t stdio[WORKER_FD_PACK + 1];
+    int says;
+    p->said = last_words_open(&says);
     memset(stdio, 0, sizeof stdio);
     stdio[0].flags = stdio[1].flags = UV_IGNORE;
     stdio[2].flags = UV_INHERIT_FD;
-    stdio[2].data.fd = 2;
+    stdio[2].data.fd = says;
     stdio[WORKER_FD_SOCKET].flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE;
     stdio[WORKER_FD_SOCKET].data.stream = (uv_stream_t *)&p->pipe;
     stdio[WORKER_FD_MODEL].flags = UV_INHERIT_FD;
@@ -312,7 +322,9 @@ static int spawn(struct worker *w, struct worker_proc *p)
     o.env = environment;
     o.stdio = stdio;
     o.stdio_count = w->pack.fd < 0 ? WORKER_FD_PACK : WORKER_FD_PACK + 1;
-    return uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
+    int rc = uv_spawn(host_uv_loop(w->owner->o.host), &p->process, &o);
+    last_words_start(says);
+    return rc;
 }
 
 void worker_start(struct worker *w)
@@ -322,6 +334,7 @@ void worker_start(struct worker *w)
     struct worker_proc *p = mem_new(sizeof *p);
     p->worker = w;
     p->process.data = p->pipe.data = p;
+    p->said = -1;
     uv_pipe_init(host_uv_loop(w->owner->o.host), &p->pipe, 0);
     w->proc = p;
     w->state = WORKER_STARTING;

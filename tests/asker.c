@@ -25,6 +25,7 @@ static enum err submit(void *arg, struct bytes raw, struct note *note)
     s->opens += t.kind == TX_CHANNEL_OPEN;
     s->topups += t.kind == TX_CHANNEL_TOPUP;
     s->closes += t.kind == TX_CHANNEL_CLOSE;
+    s->challenges += t.kind == TX_CHALLENGE;
     world_add_raw(s->w, raw);
     return ERR_OK;
 }
@@ -34,11 +35,18 @@ void asker_block_alone(struct asker *s)
     (void)!world_block(s->w);
 }
 
+/* As the market does. */
+static void hear(struct asker *s, const struct ledger_event *e)
+{
+    job_remote_channel_event(s->jobs, e);
+    job_challenge_event(s->jobs, e);
+}
+
 void asker_block(struct asker *s)
 {
     asker_block_alone(s);
     for (uint32_t i = 0; i < s->w->result->events_n; i++)
-        job_remote_channel_event(s->jobs, &s->w->result->events[i]);
+        hear(s, &s->w->result->events[i]);
     account_step(s->s.account);
 }
 

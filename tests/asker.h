@@ -36,8 +36,8 @@ struct asker {
     char *dir;
     struct served served[SERVED_MAX], provider[NODES]; /* the latter: who serves */
     unsigned served_n;
-    unsigned opens, topups, closes; /* transactions that were sent */
-    uint64_t made;                  /* jobs */
+    unsigned opens, topups, closes, challenges; /* transactions that were sent */
+    uint64_t made;                              /* jobs */
 };
 
 /* A cmocka setup and its teardown: the cheap one offers, nothing is asked yet. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Data for money, between three nodes: an honest sale, over kill -9 of both sides, ends with the file as it was; a seller's node
-# refuses to release a key that its disk changed (tests/test_access.c has one that is released all the same); a price for which
-# no key comes returns. And a bounty.
+# refuses to release a key that its disk changed (tests/test_access.c has one that is released all the same); a buyer that comes
+# late has its key from the blocks; a price for which no key comes returns. And a bounty.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
 . tests/net.sh data
@@ -63,7 +63,12 @@ mv "$NET/seller/data/$root.plain" "$NET/kept.plain"
 k seller data grant >"$NET/said" 2>&1 && fail "a key was released unchecked"
 mv "$NET/kept.plain" "$NET/seller/data/$root.plain"
 cp "$NET/kept.key" "$NET/seller/data/$root.key"
+# The buyer's node is down for all of the dispute time: the key left the state, and comes with the blocks in between.
+kill -STOP "$(node_pid buyer)"
 k seller data grant >/dev/null || fail "the right key was refused"
+until_done "the seller is paid" 90 paid || fail "the seller was not paid for both sales"
+kill -9 "$(node_pid buyer)"
+until_done "the buyer is back" 30 node_is_up buyer || fail "the buyer does not come back"
 got_bad() { k buyer data get bad --out "$NET/bad.got" >"$NET/said" 2>&1; }
 until_done "the data" 20 got_bad || fail "the data cannot be got: $(cat "$NET/said")"
 cmp "$NET/bad.bin" "$NET/bad.got" || fail "the data is another"
@@ -97,7 +102,6 @@ k buyer data buy none --yes >"$NET/said" 2>&1 && fail "no key came, and yet it w
 said 'came back'
 [ "$(mote buyer)" -gt $((locked - 1000000000)) ] || fail "the price did not come back"
 grep -q 'waiting for one that does' "$NET/nobody" || fail "it is not said that nobody has a model: $(cat "$NET/nobody")"
-until_done "the seller is paid" 60 paid || fail "the seller was not paid for both sales"
 k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}

@@ -76,6 +76,8 @@ for what in cancel verify; do
     got "another's job: $what" 404 -H "$(as "$two")" -H 'Content-Type: application/json' -d '{}' "$A/kith/v1/jobs/$job/$what"
 done
 check "only its own are listed" same "$(curl -s -H "$(as "$one")" "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 1
+check "also by the command" same "$(kith jobs | grep -c ' done .* default ')" 3
+check "the default model has a name, also while nothing has it loaded" grep -q '^default ' <(kith models)
 check "the owner sees all" same "$(curl -s "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 3
 got "it is verified by who asked" 202 -H "$(as "$one")" -H 'Content-Type: application/json' -d '{}' "$A/kith/v1/jobs/$job/verify"
 task=$(sed 's/.*"task":"\([0-9]*\)".*/\1/' "$H/said")
@@ -94,6 +96,10 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         printf 'POST /kith/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"prompt\":\"x\",\"params\":{\"tokens\":1}}' >&3
         exec 3>&-; done"; sleep 1; curl -s "$A/kith/v1/jobs" | grep -o '"job":' | wc -l)" 3
     check "but by a key" same "$(as_nobody curl -s -o /dev/null -w '%{http_code}' -H "$(as "$one")" "$A/kith/v1/jobs")" 200
+    if as_nobody test -x "$B/kith"; then
+        as_nobody "$B/kith" --home "$H/home" status 2>"$H/err"
+        check "the command says whose it is" grep -q "kithd.sock is another user's" "$H/err"
+    fi
     chmod 666 "$H/home/kithd.sock"
     check "the socket asks who it is" same "$(as_nobody curl -s -o /dev/null -w '%{http_code}' --unix-socket "$H/home/kithd.sock" "$A/kith/v1/jobs")" 000
 else
@@ -102,6 +108,40 @@ fi
 kill $pid
 wait $pid
 check "it stops cleanly" same $? 0
+
+# A home that others may write into is none: keys, settings and the socket in it could be anybody's.
+mkdir "$H/open"
+chmod 777 "$H/open"
+"$B/kithd" init --home "$H/open" >"$H/said" 2>&1
+check "a home that all may write into is refused" same $? 1
+check "and it is said what to do" grep -q "$H/open.*chmod" "$H/said"
+check "nothing was put there" test -z "$(ls "$H/open")"
+if [ "$(id -u)" = 0 ]; then
+    mkdir -m 700 "$H/other"
+    chown 65534 "$H/other"
+    "$B/kithd" init --home "$H/other" >"$H/said" 2>&1
+    check "nor is another user's one" same $? 1
+    check "and it is said whose it is" grep -q "$H/other.*another user" "$H/said"
+fi
+
+# What a worker that is not itself any more says goes into the log as one line that names it, wherever the log goes.
+cat >"$H/foe" <<'P'
+#!/bin/bash
+printf '1795795563.997 broken node forged\n\033]0;owned\007\xc2\x9b2J\n' >&2
+exit 1
+P
+chmod 755 "$H/foe"
+KITH_WORKER=$H/foe "$B/kithd" dev --home "$H/home" --http "127.0.0.1:$W" --listen "127.0.0.1:0" >"$H/out" 2>"$H/said.log" &
+pid=$!
+for _ in $(seq 200); do curl -sf -o /dev/null "$A/ready" && break; sleep 0.1; done
+curl -s -H 'Content-Type: application/json' "$A/kith/v1/jobs" -d '{"prompt":"Once","route":"local"}' >/dev/null
+for _ in $(seq 50); do grep -q forged "$H/said.log" && break; sleep 0.1; done
+check "a worker's words are in the log" grep -q ' odd worker said .*forged' "$H/said.log"
+check "as one line" test -z "$(grep -a '^1795795563' "$H/said.log")"
+check "that steers no terminal" test -z "$(LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f-\xff]' "$H/said.log")"
+kill $pid
+wait $pid
+check "it stops cleanly beside it" same $? 0
 pid=
 check "nothing broke" test -z "$(grep ' broken ' "$H/node.log")"
 [ $failed = 0 ] && echo "e2e_near: $checks checks"

@@ -29,7 +29,7 @@ BAD = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\n\u202enuf\x7f"
 def spoil(v):
     if isinstance(v, str): return BAD + v + BAD if sys.argv[2] == "around" else v + BAD
     if isinstance(v, list): return [spoil(x) for x in v]
-    if isinstance(v, dict): return {k: spoil(x) for k, x in v.items()}
+    if isinstance(v, dict): return {k: spoil(x) for k, x in v.items()} | {k + BAD: spoil(x) for k, x in v.items()}
     return v
 class Liar(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass

@@ -282,12 +282,38 @@ static void a_restart_takes_what_was_released(void **state)
     struct buf sealed = {0};
     net_join(&s->net, BUYER, SELLER);
     assert_int_equal(fetch(s, BUYER).e, ERR_OK);
+    assert_false(access_waits(s->access[BUYER]));
     grant(s);
+    assert_true(access_waits(s->access[BUYER]));
+    assert_false(access_waits(s->access[SELLER]));
     stop(s, BUYER);
     struct rec_grant g = grant_now(s);
     assert_int_equal(access_seal(s->access[SELLER], &g, &sealed, NULL), ERR_OK);
     release(s, bytes_of_buf(&sealed));
     start(s, BUYER);
+    assert_false(access_waits(s->access[BUYER])); /* the state has it */
+    net_run(&s->net, key_is_here, s, 10000);
+    buf_clear(&sealed);
+    sale_free(s);
+}
+
+/* It was down for the whole dispute time: the key is paid and not in the state any more, and the block has it still. */
+static void blocks_bring_what_the_state_lost(void **state)
+{
+    (void)state;
+    struct sale *s = sale_new(false);
+    struct buf sealed = {0};
+    net_join(&s->net, BUYER, SELLER);
+    assert_int_equal(fetch(s, BUYER).e, ERR_OK);
+    grant(s);
+    struct rec_grant g = grant_now(s);
+    assert_int_equal(access_seal(s->access[SELLER], &g, &sealed, NULL), ERR_OK);
+    release(s, bytes_of_buf(&sealed));
+    access_on_event(s->access[BUYER], world_event(s->w, LEDGER_KEY_RELEASED, 0));
+    s->w->step_ms = s->w->genesis.params.grant_dispute_ms + 1;
+    while (grant_now(s).state != GRANT_PAID) /* all of them at once, as a node that catches up has them */
+        assert_int_equal(world_block(s->w), ERR_OK);
+    assert_false(key_is_here(s));
     net_run(&s->net, key_is_here, s, 10000);
     buf_clear(&sealed);
     sale_free(s);
@@ -426,13 +452,10 @@ int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sale_ends_with_the_file),
-        cmocka_unit_test(a_restart_takes_what_was_released),
-        cmocka_unit_test(another_key_is_proven),
-        cmocka_unit_test(one_leaf_that_lies_is_proven),
-        cmocka_unit_test(what_opens_not_at_all_is_proven),
-        cmocka_unit_test(a_changed_disk_is_said),
-        cmocka_unit_test(lying_hashes_are_asked_of_the_next),
+        cmocka_unit_test(a_sale_ends_with_the_file),        cmocka_unit_test(a_restart_takes_what_was_released),
+        cmocka_unit_test(blocks_bring_what_the_state_lost), cmocka_unit_test(another_key_is_proven),
+        cmocka_unit_test(one_leaf_that_lies_is_proven),     cmocka_unit_test(what_opens_not_at_all_is_proven),
+        cmocka_unit_test(a_changed_disk_is_said),           cmocka_unit_test(lying_hashes_are_asked_of_the_next),
         cmocka_unit_test(a_false_size_is_not_bought),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

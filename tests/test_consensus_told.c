@@ -553,6 +553,34 @@ static void others_than_were_asked_for_cut_off(void **state)
     made_clear(&m);
 }
 
+/* A validator whose turn comes later proposes for that turn what nobody has: what is being fetched of this round stays.
+ */
+static void a_later_round_takes_no_place(void **state)
+{
+    struct scene *s = *state;
+    struct made m, later;
+    struct buf b = {0};
+    make_block(s, &m, 30);
+    make_block(s, &later, 40);
+    later.p.round = 1;
+    struct hash h = proposal_hash(&later.p, &s->chain);
+    key_sign_hash(&s->net.node[1].key, &h, NULL, &later.p.sig);
+    say_short(s, 1, &m);
+    hear_ask(s, 1, 30);
+    for (unsigned i = 0; i < 3; i++) {
+        say_short(s, 2, &later);
+        net_wait(&s->net, 50);
+    }
+    say_proposal_txs(s, 1, &m, 0, 30);
+    struct vote v = precommit(s, &m);
+    vote_put(&b, &v);
+    say_buf(s, 1, MSG_VOTE, &b);
+    net_run(&s->net, is_decided, s, 2000);
+    assert_true(is_decided(s));
+    made_clear(&m);
+    made_clear(&later);
+}
+
 /* -- the bytes -- */
 
 static void is_hex(struct buf *b, const char *hex)
@@ -602,6 +630,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_block_is_decided_that_it_was_only_told_of, setup, teardown),
         cmocka_unit_test_setup_teardown(other_signatures_are_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(others_than_were_asked_for_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_later_round_takes_no_place, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

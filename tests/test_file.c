@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "tests/support.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,46 @@ static void what_is_no_file_is_refused_at_once(void **state)
     assert_int_equal(file_open_regular("/dev/zero", &fd, &size, &note), ERR_FORMAT);
     assert_int_equal(file_open_regular(at("none"), &fd, &size, &note), ERR_NOT_FOUND);
     unlink(at("pipe"));
+}
+
+static void writing_replaces_files_only(void **state)
+{
+    (void)state;
+    struct note note;
+    struct stat st;
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(file_write(at("pipe"), 0600, bytes_of("x", 1), &note), ERR_EXISTS);
+    assert_non_null(strstr(note.text, "pipe"));
+    assert_int_equal(stat(at("pipe"), &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(file_write(at("."), 0600, bytes_of("x", 1), &note), ERR_EXISTS);
+    unlink(at("pipe"));
+}
+
+/* A link, or a file that others may read, where we are about to write beside the path. */
+static void nobody_waits_beside_the_path(void **state)
+{
+    (void)state;
+    char beside[200], victim[200];
+    struct stat st;
+    make("victim", 7);
+    snprintf(victim, sizeof victim, "%s", at("victim"));
+    snprintf(beside, sizeof beside, "%s.%ld.new", at("secret"), (long)getpid());
+    assert_int_equal(symlink(victim, beside), 0);
+    make("secret", 3);
+    assert_int_equal(stat(victim, &st), 0);
+    assert_int_equal(st.st_size, 7);
+    snprintf(beside, sizeof beside, "%s.%ld.new", at("secret"), (long)getpid());
+    int fd = open(beside, O_RDWR | O_CREAT, 0666);
+    assert_true(fd >= 0);
+    make("secret", 3);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    close(fd);
+    assert_int_equal(lstat(at("secret"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    unlink(at("secret"));
+    unlink(victim);
 }
 
 static void reading_beyond_the_end_is_an_error(void **state)
@@ -114,6 +155,8 @@ static void so_many_at_once_and_no_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writing_replaces_files_only),
+        cmocka_unit_test(nobody_waits_beside_the_path),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
         cmocka_unit_test(reading_beyond_the_end_is_an_error),
         cmocka_unit_test(a_mapped_file_that_shrinks_harms_nobody),

@@ -229,6 +229,32 @@ static void a_long_answer_is_sent_to_its_end(void **state)
     buf_clear(&body);
 }
 
+/* One piece may be long where nothing waits; what comes while much waits ends the stream, whose reader is too slow, and
+ * what was put before is sent. */
+static void a_slow_reader_is_given_up(void **state)
+{
+    struct meeting *m = *state;
+    struct buf part = {0};
+    buf_reserve(&part, 6u << 20);
+    part.n = 6u << 20;
+    memset(part.p, 'a', part.n);
+    client_connect(m);
+    client_send(m, bytes_of_text("GET /wait HTTP/1.0\r\nHost: x\r\n\r\n"));
+    meet(m, 50);
+    host_poll_cancel(m->host, m->fd);
+    http_stream_start(m->kept, 200, "text/plain");
+    assert_true(http_stream_put(m->kept, bytes_of_buf(&part)));
+    meet(m, 50);
+    assert_false(http_stream_put(m->kept, bytes_of_text("b")));
+    http_stream_end(m->kept);
+    assert_int_equal(host_poll_set(m->host, m->fd, HOST_READABLE, client_reads, m), ERR_OK);
+    meet(m, LATE_MS);
+    assert_true(m->is_closed);
+    assert_true(m->answer.n > part.n && m->answer.p[m->answer.n - 1] == 'a');
+    client_close(m);
+    buf_clear(&part);
+}
+
 /* RFC 9112: what leaves a doubt about where a field or the body ends is refused, and no handler sees it, nor what
  * another reader would take for the next request. */
 static void doubtful_heads_are_refused(void **state)
@@ -474,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_hangs_up_is_told_of, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_put_calls_nobody_back, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_long_answer_is_sent_to_its_end, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(a_slow_reader_is_given_up, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(doubtful_heads_are_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_head_with_a_nul_is_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(bodies_without_end_are_refused, meeting_begin, meeting_end),

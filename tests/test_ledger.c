@@ -1,5 +1,5 @@
 /* The ledger: blocks, fees, transfers, bonds, what process and check refuse, crashes and full disks. */
-#include "chain/ledger.h"
+#include "chain/ledger_core.h"
 #include "node/helpers.h"
 #include "tests/support.h"
 #include "tests/world.h"
@@ -248,6 +248,41 @@ static void bonds_and_unbonds(void **state)
     world_free(w);
 }
 
+/* What answers for a fault is walked through with each: dust would make that long. */
+static void few_withdrawals_at_a_time(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct amount one = amount_of(1);
+    assert_int_equal(WORLD_DO(w, 1, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(9 * MOTE_PER_KITH)), ERR_OK);
+    for (unsigned i = 0; i < UNBONDINGS_MAX; i++)
+        WORLD_ADD(w, 1, TX_UNBOND, tx_unbond, BOND_AUDITOR, one);
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 1, TX_UNBOND, tx_unbond, BOND_AUDITOR, one), ERR_LIMIT);
+    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    assert_int_equal(WORLD_DO(w, 1, TX_UNBOND, tx_unbond, BOND_AUDITOR, one), ERR_OK);
+    world_free(w);
+}
+
+/* A chain that settles as much as half-full blocks hold draws as much in each, and money comes back all the same. */
+static void draws_hold_nothing_else_up(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct state *s = &w->ledger->state;
+    assert_int_equal(WORLD_DO(w, 1, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(2 * MOTE_PER_KITH)), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 1, TX_UNBOND, tx_unbond, BOND_AUDITOR, amount_of(2 * MOTE_PER_KITH)), ERR_OK);
+    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    for (uint32_t i = 0; i < 3000; i++) {
+        struct hash id = hash_once(HASH_TX, &i, sizeof i);
+        state_put_draw(s, 1, &id);
+    }
+    uint64_t before = world_balance(w, 1);
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_true(world_balance(w, 1) == before + 2 * MOTE_PER_KITH);
+    world_free(w);
+}
+
 static void validators_come_and_go(void **state)
 {
     (void)state;
@@ -489,6 +524,8 @@ int main(void)
         cmocka_unit_test(prepares_what_process_accepts),
         cmocka_unit_test(a_trial_leaves_no_trace),
         cmocka_unit_test(bonds_and_unbonds),
+        cmocka_unit_test(few_withdrawals_at_a_time),
+        cmocka_unit_test(draws_hold_nothing_else_up),
         cmocka_unit_test(validators_come_and_go),
         cmocka_unit_test(reopens_at_the_committed_height),
         cmocka_unit_test(a_commit_that_fails_can_be_tried_again),

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define SEEDS  20
-#define BLOCKS 120
+#define BLOCKS 160
 
 /* How often each was seen: codes, events, kinds that had an effect and that had none. */
 struct seen {
@@ -150,6 +150,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     params.pause_bps = seed % 2 ? params.pause_bps : BPS_ALL; /* in every other run slashing never pauses... */
     params.audit_epoch_ms = 100000000;                        /* ...in the rest it soon does, for good */
     params.audit_window_ms = params.audit_reveal_ms = 100000; /* time enough for most */
+    params.audits_per_settlement = (uint8_t)(1 + seed % 3);
     r->d.w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->d.w->genesis, &r->second, &note), ERR_OK);

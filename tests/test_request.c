@@ -99,6 +99,107 @@ static void the_hash_covers_all_but_the_seed(void **state)
     assert_false(hash_equal(&h, &g));
 }
 
+#define BARE                                                                                                           \
+    "01000000"                                                                                                         \
+    "080000000100000007000000"                                                                                         \
+    "08000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "0000803f"                                                                                                         \
+    "00000000"                                                                                                         \
+    "0000803f"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "00000000"                                                                                                         \
+    "0500000000000000000000000000000000000000000000000000000000000000"
+
+static bool decodes(const char *hex, struct request *r)
+{
+    static struct buf b;
+    buf_reset(&b);
+    test_hex(&b, hex);
+    struct cursor c = cursor_of(bytes_of_buf(&b));
+    request_get(&c, r);
+    return cursor_end(&c);
+}
+
+/* Without biases a request's bytes are those that it had before there were any; with them they stand behind. */
+static void biases_are_an_addition(void **state)
+{
+    (void)state;
+    struct request r = sound(), again;
+    struct buf b = {0}, want = {0}, biases = {0};
+    r.seed.b[0] = 5;
+    request_put(&b, &r);
+    test_hex(&want, BARE);
+    assert_true(bytes_equal(bytes_of_buf(&b), bytes_of_buf(&want)));
+    struct hash bare = request_hash(&r);
+    request_bias_put(&biases, (struct request_bias){2, 1.5f});
+    request_bias_put(&biases, (struct request_bias){5, -10});
+    r.biases = bytes_of_buf(&biases);
+    struct hash biased = request_hash(&r);
+    assert_false(hash_equal(&bare, &biased));
+    buf_reset(&b);
+    request_put(&b, &r);
+    test_hex(&want, "10000000"
+                    "020000000000c03f"
+                    "05000000000020c1");
+    assert_true(bytes_equal(bytes_of_buf(&b), bytes_of_buf(&want)));
+    assert_false(request_travels(&r));
+    assert_true(decodes(BARE "10000000"
+                             "020000000000c03f"
+                             "05000000000020c1",
+                        &again) &&
+                request_equal(&again, &r));
+    assert_true(decodes(BARE, &again) && again.biases.n == 0 && request_travels(&again));
+    assert_false(decodes(BARE "00000000", &again)); /* none has one encoding */
+    assert_false(decodes(BARE "00", &again));
+    assert_false(decodes(BARE "10000000"
+                              "020000000000c03f",
+                         &again));
+    buf_clear(&b);
+    buf_clear(&want);
+    buf_clear(&biases);
+}
+
+static void biases_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        struct request_bias first, second;
+        enum err e;
+        const char *word;
+    } cases[] = {
+        {{2, 100}, {7, -100}, ERR_OK, ""},         {{2, 1}, {8, 1}, ERR_RANGE, "token 8"},
+        {{2, 1}, {2, 1}, ERR_FORMAT, "must rise"}, {{3, 1}, {2, 1}, ERR_FORMAT, "must rise"},
+        {{2, 1}, {3, 100.5f}, ERR_RANGE, "100.5"}, {{2, 0}, {3, 1}, ERR_RANGE, "token 2"},
+    };
+    struct note note = {""};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct request r = sound();
+        struct buf b = {0};
+        request_bias_put(&b, cases[i].first);
+        request_bias_put(&b, cases[i].second);
+        r.biases = bytes_of_buf(&b);
+        if (cases[i].e == ERR_OK)
+            assert_int_equal(request_check(&r, 8, 10, &note), ERR_OK);
+        else
+            assert_refused(&r, cases[i].e, cases[i].word);
+        buf_clear(&b);
+    }
+    struct request r = sound();
+    r.biases = bytes_of("\2\0\0\0\0\0\300\177", 8); /* no number */
+    assert_refused(&r, ERR_RANGE, "nan");
+    r.biases.n = 7;
+    assert_refused(&r, ERR_FORMAT, "7 bytes");
+    static uint8_t many[(BIASES_MAX + 1) * 8];
+    r.biases = bytes_of(many, sizeof many);
+    assert_refused(&r, ERR_FORMAT, "1024");
+}
+
 /* Written out, as docs/arithmetic.md has it. */
 static void the_digest_is_what_is_documented(void **state)
 {
@@ -152,6 +253,8 @@ int main(void)
         cmocka_unit_test(sound_ones_pass_to_the_edge),
         cmocka_unit_test(wrong_ones_are_named),
         cmocka_unit_test(the_hash_covers_all_but_the_seed),
+        cmocka_unit_test(biases_are_an_addition),
+        cmocka_unit_test(biases_are_checked),
         cmocka_unit_test(the_digest_is_what_is_documented),
         cmocka_unit_test(stops_have_names),
     };

@@ -131,6 +131,35 @@ static void penalties_look_back_so_far(void **state)
     sampler_free(s);
 }
 
+/* In front of the penalties, and only where a mask lets the token be; the largest is no longer the plain one. */
+static void biases_move_logits(void **state)
+{
+    (void)state;
+    const uint32_t recent[] = {3}, mask[] = {1u << 1 | 1u << 3};
+    struct sampler *s = sampler_new(&ops_ref, VOCAB);
+    struct request r = request_at(0);
+    struct buf biases = {0};
+    float logits[VOCAB] = {3, 8, -4, 2.5f, 0, 0, 0, 0}, again[VOCAB] = {0, 1, 0, 0, 0, 9, 0, 0};
+    assert_true(sampler_is_plain(&r));
+    request_bias_put(&biases, (struct request_bias){1, -6});
+    request_bias_put(&biases, (struct request_bias){3, 1.5f});
+    request_bias_put(&biases, (struct request_bias){5, 100});
+    r.biases = bytes_of_buf(&biases);
+    assert_false(sampler_is_plain(&r));
+    r.repeat_penalty = 2;
+    r.window = 1;
+    assert_int_equal(sampler_pick(s, &r, NULL, logits, recent, 1, 0, 0), 5);
+    assert_true(logits[1] == 2 && logits[3] == (2.5f + 1.5f) / 2 && logits[5] == 100 && logits[0] == 3);
+    assert_int_equal(sampler_pick(s, &r, mask, again, recent, 1, 0, 0), 3); /* 1 is at -5 */
+    r.temp = 1;
+    unsigned counts[VOCAB];
+    const float even[VOCAB] = {0};
+    count(&r, even, counts);
+    assert_int_equal(counts[5], DRAWS);
+    buf_clear(&biases);
+    sampler_free(s);
+}
+
 static void seed_choice_and_position_decide(void **state)
 {
     (void)state;
@@ -319,6 +348,7 @@ int main(void)
         cmocka_unit_test(cuts_keep_the_likely),
         cmocka_unit_test(enough_is_enough),
         cmocka_unit_test(penalties_look_back_so_far),
+        cmocka_unit_test(biases_move_logits),
         cmocka_unit_test(seed_choice_and_position_decide),
         cmocka_unit_test(the_ends_of_the_range_are_no_trap),
         cmocka_unit_test(nothing_sorted_is_everything_sorted),

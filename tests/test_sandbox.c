@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define OUTCOME_ODD    2
 
 static int pair[2];
+static pid_t parent; /* whom it may not ask for inside */
 
 /* A process that has started GPUs, or has tried to and found none. */
 enum devices { NOT_TRIED, NONE_FOUND, STARTED };
@@ -29,6 +31,7 @@ enum devices { NOT_TRIED, NONE_FOUND, STARTED };
 static int run_with(enum devices devices, int (*what)(void), uint64_t memory_bytes)
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    parent = getpid();
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -88,7 +91,16 @@ static int try_process(void)
 
 static int try_kill_parent(void)
 {
-    return outcome_of(kill(getppid(), 0) == 0);
+    return outcome_of(kill(parent, 0) == 0);
+}
+
+/* Which processors the parent may use is no business of a worker's. */
+static int try_bind_parent(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    return outcome_of(sched_setaffinity(parent, sizeof set, &set) == 0);
 }
 
 static int try_code(void)
@@ -152,6 +164,11 @@ static void test_network_programs_processes_kill(void **state)
     assert_int_equal(run_inside(try_program, 0), -SIGSYS);
     assert_int_not_equal(run_inside(try_process, 0), OUTCOME_FINE);
     assert_int_equal(run_inside(try_kill_parent, 0), OUTCOME_DENIED);
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    int outcome = run_inside(try_bind_parent, 0);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    assert_int_equal(outcome, OUTCOME_DENIED);
     assert_int_equal(run_inside(try_code, 0), OUTCOME_DENIED);
 }
 

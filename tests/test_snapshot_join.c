@@ -62,6 +62,42 @@ static void a_new_node_joins_and_follows(void **state)
     cluster_free(c);
 }
 
+static bool yes(void *arg)
+{
+    (void)arg;
+    return true;
+}
+static bool no(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* Far behind, a state is quicker than blocks; but who waits for something in them takes them, while they are there. */
+static void who_needs_the_blocks_takes_them(void **state)
+{
+    (void)state;
+    const uint64_t far = SNAPSHOT_BEHIND + 11;
+    const struct {
+        enum snapshot_sync sync;
+        bool (*needs)(void *arg);
+        uint64_t height, peers;
+        bool are_gone, is_wanted;
+    } cases[] = {
+        {SNAPSHOT_SYNC_AUTO, NULL, 10, far, false, true},    {SNAPSHOT_SYNC_AUTO, NULL, 10, far - 1, false, false},
+        {SNAPSHOT_SYNC_AUTO, NULL, 10, 11, true, true},      {SNAPSHOT_SYNC_AUTO, no, 10, far, false, true},
+        {SNAPSHOT_SYNC_AUTO, yes, 10, far, false, false},    {SNAPSHOT_SYNC_AUTO, yes, 10, far, true, true},
+        {SNAPSHOT_SYNC_SNAPSHOT, yes, 10, far, false, true}, /* it was asked for */
+        {SNAPSHOT_SYNC_SNAPSHOT, NULL, 0, 0, false, true},   {SNAPSHOT_SYNC_SNAPSHOT, NULL, 10, 11, false, false},
+        {SNAPSHOT_SYNC_BLOCKS, NULL, 10, far, true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct snapshots_options o = {.sync = cases[i].sync, .needs_blocks = cases[i].needs};
+        assert_int_equal(snapshot_is_wanted(&o, cases[i].height, cases[i].peers, cases[i].are_gone),
+                         cases[i].is_wanted);
+    }
+}
+
 /* -- a peer that offers what the honest have, and sends something else -- */
 
 struct liar {
@@ -359,9 +395,10 @@ static void old_blocks_go_and_peers_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_node_joins_and_follows),       cmocka_unit_test(who_lies_is_found_at_once),
-        cmocka_unit_test(a_dropped_snapshot_is_left_at_once), cmocka_unit_test(changed_leaves_are_not_served),
-        cmocka_unit_test(changed_indexes_are_dropped),        cmocka_unit_test(old_blocks_go_and_peers_are_told),
+        cmocka_unit_test(who_needs_the_blocks_takes_them),  cmocka_unit_test(a_new_node_joins_and_follows),
+        cmocka_unit_test(who_lies_is_found_at_once),        cmocka_unit_test(a_dropped_snapshot_is_left_at_once),
+        cmocka_unit_test(changed_leaves_are_not_served),    cmocka_unit_test(changed_indexes_are_dropped),
+        cmocka_unit_test(old_blocks_go_and_peers_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

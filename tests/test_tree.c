@@ -181,6 +181,38 @@ struct seen {
     unsigned puts, removes;
 };
 
+static unsigned order_height(const struct tree *t, uint32_t at)
+{
+    if (!at)
+        return 0;
+    const struct order_node *n = pool_at(&t->order.nodes, at);
+    unsigned before = order_height(t, n->before), after = order_height(t, n->after);
+    return 1 + (before > after ? before : after);
+}
+
+/* Keys whose paths rise with them, as a stranger can choose them who registers under roots of his own. */
+static void chosen_keys_make_no_long_way(void **state)
+{
+    (void)state;
+    enum { KEYS = 1000 };
+    struct tree *t = tree_new("d");
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint8_t key[9] = {'d', (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
+        struct hash path;
+        do {
+            store_le32(key + 5, load_le32(key + 5) + 1);
+            path = hash_once(HASH_STATE_KEY, key, sizeof key);
+        } while (
+            (uint32_t)(((uint64_t)path.b[0] << 24 | (uint64_t)path.b[1] << 16 | (uint64_t)path.b[2] << 8 | path.b[3]) *
+                           KEYS >>
+                       32) != i);
+        tree_put(t, bytes_of(key, sizeof key), bytes_of_text("x"));
+    }
+    unsigned height = order_height(t, t->order.root);
+    assert_true(height < 100); /* of 1000 in chance order 22 or so, of these 1000 */
+    tree_free(t);
+}
+
 static void count_change(void *arg, struct bytes key, struct bytes value)
 {
     struct seen *s = arg;
@@ -483,6 +515,7 @@ int main(void)
         cmocka_unit_test(root_is_that_of_the_content),
         cmocka_unit_test(undo_brings_everything_back),
         cmocka_unit_test(walks_in_order),
+        cmocka_unit_test(chosen_keys_make_no_long_way),
         cmocka_unit_test(tells_what_changed),
         cmocka_unit_test(proofs_hold_and_forged_ones_do_not),
         cmocka_unit_test(random_histories_have_the_defined_root),

@@ -311,10 +311,16 @@ enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reve
     return e ? e : world_reveal(w, who, r);
 }
 
+void world_draw(struct world *w)
+{
+    for (unsigned i = 0; i < AUDIT_DRAW_BLOCKS; i++)
+        CHECK(world_block(w) == ERR_OK);
+}
+
 enum settlement_state world_settled(struct world *w, const struct hash *settlement)
 {
     struct rec_settlement s;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < AUDIT_DRAW_BLOCKS + 2; i++) {
         CHECK(ledger_settlement(w->ledger, settlement, &s));
         if (s.state != SETTLEMENT_WAITING)
             break;

@@ -89,6 +89,8 @@ struct tx_audit_reveal world_audit(const struct world *w, const struct world_cha
 enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r);
 enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r);
 enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r);
+/* Empty blocks until what was just settled is drawn. */
+void world_draw(struct world *w);
 /* Empty blocks until the settlement waits for somebody, or is over; its state. */
 enum settlement_state world_settled(struct world *w, const struct hash *settlement);
 

@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "wallet/bip32.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -248,7 +249,7 @@ enum err keystore_read(const char *path, struct keystore *ks, struct note *note)
 {
     struct buf file = {0};
     struct note why = {{0}};
-    if (access(path, F_OK) != 0)
+    if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return note_set(note, ERR_NOT_FOUND, "there is no wallet at %s: `kith wallet new` makes one", path);
     enum err e = file_read(path, WALLET_FILE_MAX, &file, note);
     if (e == ERR_OK) {

@@ -63,6 +63,17 @@ assert.deepEqual(statuses(await raw(get + get, head("GET /none"), get)), [200, 2
 assert.deepEqual(statuses(await raw(head("GET http://127.0.0.1/health"))), [200]);
 error(await ask("GET", "/health", { Host: "kith.example" }), 403, "bad_host");
 
+// A job's fields are of the form they should have, or it is not made; so are the members of queries.
+const wrong = (more) => ask("POST", "/kith/v1/jobs", json, JSON.stringify({ prompt: "x", params: { tokens: 1 }, ...more }));
+for (const more of [{ private: "yes" }, { route: 5 }, { route: "far" }, { model: 7 }, { key: [1] }, { max_cost: 5 }, { prompt: 5 }, { messages: "x" },
+  { params: [] }, { params: { tokens: 1.5 } }, { params: { top_k: -1 } }, { params: { seed: 7 } }, { params: { stop: "x" } }, { params: { temp: "1" } }])
+  error(await wrong(more), 400, "bad_request");
+const { job: made } = JSON.parse((await wrong({ private: true, model: null, key: null, route: null, params: null })).text);
+for (const query of ["/events?from=-1", "/events?from=x", "?until=paid", "/events?from=4294967296"])
+  error(await ask("GET", `/kith/v1/jobs/${made}${query}`), 400, "bad_request");
+error(await ask("GET", "/kith/v1/jobs?limit=many"), 400, "bad_request");
+assert.equal(JSON.parse((await ask("GET", "/kith/v1/jobs?limit=1")).text).jobs.length, 1);
+
 // A stream of a job that only its head was asked for leaves nothing behind.
 const job = (await post(json, body)).headers["kith-job"];
 assert.equal((await ask("HEAD", `/kith/v1/jobs/${job}/events`)).status, 200);

@@ -78,6 +78,25 @@ assert.ok((await complete({ prompt: [5, 6, 7] })).usage.prompt_tokens === 3);
 for (const bad of [{ echo: true }, { suffix: "end" }, { best_of: 3 }, { prompt: [] }, { prompt: [1, "a"] }])
   await assert.rejects(complete({ prompt: "x", ...bad }), (e) => e.status === 400);
 
+// Biases: a token is made certain, or gone; the answer is verified with them; none is as none at all.
+const told3 = (params) => complete({ prompt: "Kith is", max_tokens: 3, seed: 7, logprobs: 0, ...params });
+const sure = await told3({ logit_bias: { 300: 100 } }), free = await told3({}), none = await told3({ logit_bias: { 300: 0 } });
+const [piece] = sure.choices[0].logprobs.tokens;
+assert.deepEqual(sure.choices[0].logprobs.tokens, [piece, piece, piece]);
+assert.ok(sure.choices[0].logprobs.token_logprobs[0] < -1, "logprobs are the model's own");
+assert.deepEqual([none.choices[0].text, none.kith.digest], [free.choices[0].text, free.kith.digest]);
+assert.notEqual(free.kith.digest, sure.kith.digest);
+const other = await told3({ logit_bias: { 301: 5, 300: 100, 12: -100 } });
+assert.equal(other.choices[0].logprobs.tokens[0], piece);
+const drawn = await client.chat.completions.create({ model: "default", messages, max_tokens: 3, temperature: 1, logit_bias: { 300: 100 } });
+assert.equal(drawn.choices[0].message.content.trim(), (piece + piece + piece).trim());
+const root = process.argv[2].replace(/\/v1$/, "/kith/v1");
+const post = async (path) => (await fetch(root + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" })).json();
+const { task } = await post(`/jobs/${sure.kith.job}/verify`);
+let replayed;
+do replayed = await (await fetch(`${root}/tasks/${task}?wait=5`)).json(); while (replayed.state === "running");
+assert.equal(replayed.result.same, true);
+
 // Embeddings: the client asks for base64 by itself; the same as numbers; of unit length; alike texts are closer.
 const embed = (params) => client.embeddings.create({ model: "default", ...params });
 const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);

@@ -29,7 +29,10 @@ await fails({ temperature: 3 }, 400, "temperature");
 await fails({ stream: "yes" }, 400, "stream");
 await fails({ stream_options: { include_usage: 1 } }, 400, "stream_options");
 await fails({ stop: Array(17).fill("a") }, 400, "stop", "bad_request");
-await fails({ logit_bias: { 5: -100 } }, 400, "logit_bias");
+for (const bad of [{ 5: -101 }, { 5: "1" }, { x: 1 }, { "05": 1 }, { "-1": 1 }, [1], Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, 1]))])
+  await fails({ logit_bias: bad }, 400, "logit_bias");
+await fails({ logit_bias: { 999999: 1 } }, 400, null); // no token of this model
+await fails({ logit_bias: { 5: 1 }, kith: { route: "network" } }, 400, "logit_bias");
 await fails({ modalities: ["text", "audio"] }, 400, "modalities");
 await fails({ kith: { max_cost: 5 } }, 400, "kith");
 await fails({ messages: [{ role: "user", content: "long ".repeat(4000) }] }, 400, "messages", "context_length_exceeded");
