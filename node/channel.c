@@ -336,6 +336,17 @@ void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct
     buf_clear(&value);
 }
 
+void channel_forget(const struct channel *c, uint8_t side, struct kv_batch *batch)
+{
+    uint8_t key[RECEIPT_KEY_SIZE];
+    head_key(key, 'h', side, &c->head.id);
+    kv_batch_delete(batch, bytes_of(key, HEAD_KEY_SIZE));
+    for (uint32_t i = 0; i < c->n; i++) {
+        receipt_key(key, side, &c->head.id, i);
+        kv_batch_delete(batch, bytes_of(key, RECEIPT_KEY_SIZE));
+    }
+}
+
 struct load {
     struct kv *kv;
     uint8_t side;

@@ -106,6 +106,8 @@ enum err channel_prove(const struct channel *c, uint32_t index, struct buf *proo
 /* Puts the header and receipt `index` (CHANNEL_NO_JOB: header only; CHANNEL_ALL: every one) into the batch. */
 #define CHANNEL_ALL (UINT32_MAX - 1)
 void channel_store(const struct channel *c, uint8_t side, uint32_t index, struct kv_batch *batch);
+/* Takes it and its receipts out of the store, with the batch. */
+void channel_forget(const struct channel *c, uint8_t side, struct kv_batch *batch);
 /* Every stored channel of a side ('P' provider, 'R' requester), with its receipts. Broken records are
  * ERR_CORRUPT. */
 typedef void (*channel_loaded_fn)(void *arg, struct channel *loaded_take);

@@ -34,6 +34,17 @@ void channel_list_add(struct channel_list *l, struct channel *c)
     l->at[l->n++] = c;
 }
 
+void channel_list_remove(struct channel_list *l, struct channel *c)
+{
+    size_t i = 0;
+    while (i < l->n && l->at[i] != c)
+        i++;
+    CHECK(i < l->n);
+    l->at[i] = l->at[--l->n];
+    channel_clear(c);
+    free(c);
+}
+
 struct channel *channel_list_find(const struct channel_list *l, const struct hash *id)
 {
     for (size_t i = 0; i < l->n; i++)

@@ -17,33 +17,6 @@ RECORD_DEFINE(transcript, TRANSCRIPT_FIELDS)
 
 static void on_turn(void *arg);
 
-/* -- channels -- */
-
-struct channel *provider_channel(struct provider *p, const struct hash *id)
-{
-    struct rec_channel rec;
-    struct channel *c = channel_list_find(&p->channels, id);
-    if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
-        return c;
-    if (!c && p->channels.n >= CHANNELS_MAX)
-        return NULL;
-    return channel_list_refresh(&p->channels, &p->s.chain, &rec);
-}
-
-void provider_each_channel(struct provider *p, channel_fn fn, void *arg)
-{
-    channel_list_each(&p->channels, fn, arg);
-}
-
-enum err provider_store_channel(struct provider *p, const struct channel *c)
-{
-    struct kv_batch batch = {0};
-    channel_store(c, MARKET_SIDE_PROVIDER, CHANNEL_NO_JOB, &batch);
-    enum err e = kv_write(p->s.kv, &batch, true, NULL);
-    kv_batch_clear(&batch);
-    return e;
-}
-
 /* -- transcripts -- */
 
 #define TRANSCRIPT_KEY_SIZE 65

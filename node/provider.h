@@ -29,7 +29,8 @@ uint64_t provider_served(const struct provider *p);
 uint32_t provider_first_token_ms(const struct provider *p);
 uint32_t provider_tokens_per_s(const struct provider *p);
 
-/* A channel that this node is paid through, from the store or the ledger; NULL if there is none. */
+/* A channel that this node is paid through, from the store or the ledger; NULL if there is none, or no room: where all
+ * CHANNELS_MAX are in use. */
 struct channel *provider_channel(struct provider *p, const struct hash *id);
 void provider_each_channel(struct provider *p, channel_fn fn, void *arg);
 enum err provider_store_channel(struct provider *p, const struct channel *c) MUST_USE;

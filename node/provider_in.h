@@ -1,5 +1,5 @@
-/* Inside the serving side: shared by provider.c (delivering and being paid) and provider_open.c (taking a job). Nobody
- * else includes it. */
+/* Inside the serving side: shared by provider.c (delivering and being paid), provider_open.c (taking a job) and
+ * provider_channels.c. Nobody else includes it. */
 #ifndef KITH_NODE_PROVIDER_IN_H
 #define KITH_NODE_PROVIDER_IN_H
 

@@ -325,9 +325,10 @@ static void extremes_do_not_saturate(void **state)
             size_t rows = p.w.rows, cols = p.in.cols;
             for (size_t i = 0; i < rows * p.w.row_bytes; i += f->bytes) {
                 uint8_t half[4];
-                memcpy(half, p.data + 1 + i + quant_scale_at(f), 4);
+                const size_t scales = f->has_min ? 4 : 2;
+                memcpy(half, p.data + 1 + i + quant_scale_at(f), scales);
                 memset(p.data + 1 + i, kind & 1 ? 0xFF : f->bits == 8 ? 0x80 : 0, f->bytes);
-                memcpy(p.data + 1 + i + quant_scale_at(f), half, f->has_min ? 4 : 2);
+                memcpy(p.data + 1 + i + quant_scale_at(f), half, scales);
             }
             pack_matrix(f, p.data + 1, p.in.n, rows, p.packed + 1);
             for (size_t i = 0; i < p.in.n * cols; i++)

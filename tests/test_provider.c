@@ -1,8 +1,10 @@
 /* The serving side with a real worker, over real streams, paid by somebody who does as the test says: who pays is
  * served, who passes over what was delivered is not, and what was paid is settled before the payer's money goes. */
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/seal.h"
 #include "inference/request.h"
+#include "node/provider_in.h"
 #include "node/settle.h"
 #include "tests/net.h"
 #include "tests/worker_stage.h"
@@ -355,12 +357,51 @@ static void what_came_last_is_settled_before_the_end(void **state)
     assert_int_equal(s->w->n, 0);
 }
 
+/* The list is full of channels that others opened, and of those that came to their end; the one that is used stays. */
+static void there_is_always_room_for_who_pays(void **state)
+{
+    struct shop *s = *state;
+    struct kv_batch batch = {0};
+    NEEDS_MODEL();
+    who_pays_is_served_to_the_end(s, 8);
+    for (uint32_t i = 1; i < CHANNELS_MAX; i++) {
+        struct channel *c = mem_new(sizeof *c);
+        struct channel_head head = s->channel.head;
+        store_le32(head.id.b, i);
+        channel_init(c, &head);
+        if (i % 2) {
+            struct signed_receipt r = {.receipt = {.channel = head.id, .tokens_in = 1, .stop = REQUEST_EOS}};
+            uint32_t at;
+            receipt_sign(&r.receipt, s->s.key, &r.sig);
+            assert_int_equal(channel_put_receipt(c, &r, &at), ERR_OK);
+            channel_keep(c);
+        }
+        channel_store(c, MARKET_SIDE_PROVIDER, CHANNEL_ALL, &batch);
+        channel_list_add(&s->provider->channels, c);
+    }
+    assert_int_equal(kv_write(s->s.kv, &batch, true, NULL), ERR_OK);
+    kv_batch_clear(&batch);
+    for (unsigned i = 0; i < 3; i++) { /* others open more */
+        struct world_channel c;
+        assert_int_equal(world_open(s->w, &c, 5, KEY(PROVIDER), MODEL, 1000), ERR_OK);
+        assert_non_null(provider_channel(s->provider, &c.id));
+    }
+    assert_int_equal(s->provider->channels.n, CHANNELS_MAX);
+    assert_non_null(channel_list_find(&s->provider->channels, &s->channel.head.id));
+    who_pays_is_served_to_the_end(s, 8);
+    struct channel_list stored = {0};
+    assert_int_equal(channel_list_load(&stored, s->s.kv, MARKET_SIDE_PROVIDER, NULL), ERR_OK);
+    assert_true(stored.n <= CHANNELS_MAX - 2);
+    channel_list_clear(&stored);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_served_is_paid_and_settled, begin, end),
         cmocka_unit_test_setup_teardown(who_passes_over_what_was_delivered_is_left, begin, end),
         cmocka_unit_test_setup_teardown(who_closes_is_not_served_further, begin, end),
+        cmocka_unit_test_setup_teardown(there_is_always_room_for_who_pays, begin, end),
         cmocka_unit_test_setup_teardown(what_came_last_is_settled_before_the_end, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

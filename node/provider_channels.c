@@ -1,0 +1,76 @@
+/* The channels that a provider is paid through: as the ledger has them, and room for one more. */
+#include "node/provider_in.h"
+
+#include "base/limits.h"
+
+/* Has it come to its end, with nothing in escrow for which somebody may ask for its receipts? */
+static bool is_over(const struct provider *p, const struct channel *c)
+{
+    struct rec_channel rec;
+    struct rec_settlement s;
+    struct hash last;
+    if (ledger_channel(p->s.ledger, &c->head.id, &rec))
+        return false;
+    for (const struct hash *after = NULL; ledger_settlement_next(p->s.ledger, after, &s); after = &last) {
+        last = s.id;
+        if (hash_equal(&s.channel, &c->head.id) && s.state < SETTLEMENT_PAID)
+            return false;
+    }
+    return true;
+}
+
+static bool is_served(const struct provider *p, const struct channel *c)
+{
+    const struct serving *v = p->serving;
+    while (v && v->channel != c)
+        v = v->next;
+    return v != NULL;
+}
+
+static bool forget(struct provider *p, struct channel *c)
+{
+    struct kv_batch batch = {0};
+    channel_forget(c, MARKET_SIDE_PROVIDER, &batch);
+    bool good = kv_write(p->s.kv, &batch, false, NULL) == ERR_OK;
+    kv_batch_clear(&batch);
+    if (good)
+        channel_list_remove(&p->channels, c);
+    return good;
+}
+
+/* For one more: in the place of one that was never used, which the ledger remembers, or of one that is over. Others
+ * could else fill the list for the price of opening channels, and years would. */
+static bool make_room(struct provider *p)
+{
+    for (size_t i = 0; p->channels.n >= CHANNELS_MAX && i < p->channels.n; i++) {
+        struct channel *c = p->channels.at[i];
+        if (!is_served(p, c) && (c->n == 0 || is_over(p, c)))
+            return forget(p, c);
+    }
+    return p->channels.n < CHANNELS_MAX;
+}
+
+struct channel *provider_channel(struct provider *p, const struct hash *id)
+{
+    struct rec_channel rec;
+    struct channel *c = channel_list_find(&p->channels, id);
+    if (!ledger_channel(p->s.ledger, id, &rec) || !pubkey_equal(&rec.provider, &p->s.self))
+        return c;
+    if (!c && !make_room(p))
+        return NULL;
+    return channel_list_refresh(&p->channels, &p->s.chain, &rec);
+}
+
+void provider_each_channel(struct provider *p, channel_fn fn, void *arg)
+{
+    channel_list_each(&p->channels, fn, arg);
+}
+
+enum err provider_store_channel(struct provider *p, const struct channel *c)
+{
+    struct kv_batch batch = {0};
+    channel_store(c, MARKET_SIDE_PROVIDER, CHANNEL_NO_JOB, &batch);
+    enum err e = kv_write(p->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    return e;
+}
