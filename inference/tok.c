@@ -207,6 +207,17 @@ static enum err read_ends(const struct gguf *file, struct tok *t, int32_t *eot, 
     return err;
 }
 
+/* Tokens that a file forbids: no sampler here leaves them out. */
+static enum err refuse_forbidden(const struct gguf *file, struct note *note)
+{
+    struct gguf_array ids;
+    if (gguf_has(file, KEY("suppress_tokens")) &&
+        (!gguf_find_array(file, KEY("suppress_tokens"), &ids) || ids.count > 0))
+        return note_set(note, ERR_UNSUPPORTED,
+                        "the file forbids tokens (" KEY("suppress_tokens") "), which this version does not do");
+    return ERR_OK;
+}
+
 /* Phi-3's files do not say that its control tokens swallow the white space behind them. */
 static bool is_phi3(const struct gguf *file)
 {
@@ -219,6 +230,8 @@ static enum err read_all(const struct gguf *file, struct tok *t, struct note *no
 {
     int32_t eot, eom;
     enum err err = find_kind(file, t, note);
+    if (err == ERR_OK)
+        err = refuse_forbidden(file, note);
     t->add_bos = t->add_space = t->kind == TOK_SPM;
     if (err == ERR_OK && t->kind == TOK_BPE)
         err = find_pretok(file, t, note);

@@ -411,6 +411,23 @@ static void ids_are_checked(void **state)
     tok_file_refused(&f, ERR_FORMAT, "add_bos_token is neither true nor false");
 }
 
+/* Tokens that the file forbids would be chosen. */
+static void forbidden_tokens_are_refused(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {3};
+    struct gguf_file f;
+    struct note note = {{0}};
+    start_spm(&f);
+    gguf_file_ints(&f, KEY("suppress_tokens"), ids, 1);
+    tok_file_refused(&f, ERR_UNSUPPORTED, "suppress_tokens");
+    start_spm(&f);
+    gguf_file_ints(&f, KEY("suppress_tokens"), ids, 0);
+    struct tok *t = tok_file_open(&f, &note);
+    assert_non_null(t);
+    tok_free(t);
+}
+
 static void bpe_files_are_checked(void **state)
 {
     (void)state;
@@ -498,12 +515,19 @@ static void long_texts_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors),         cmocka_unit_test(stories_prompt),
-        cmocka_unit_test(published_special_tokens),  cmocka_unit_test(many_languages_come_back),
-        cmocka_unit_test(spm_merges_and_falls_back), cmocka_unit_test(ends_follow_the_file),
-        cmocka_unit_test(bpe_merges_by_rank),        cmocka_unit_test(spm_files_are_checked),
-        cmocka_unit_test(ids_are_checked),           cmocka_unit_test(bpe_files_are_checked),
-        cmocka_unit_test(long_tokens_are_refused),   cmocka_unit_test(long_texts_end),
+        cmocka_unit_test(published_vectors),
+        cmocka_unit_test(stories_prompt),
+        cmocka_unit_test(published_special_tokens),
+        cmocka_unit_test(many_languages_come_back),
+        cmocka_unit_test(spm_merges_and_falls_back),
+        cmocka_unit_test(ends_follow_the_file),
+        cmocka_unit_test(bpe_merges_by_rank),
+        cmocka_unit_test(spm_files_are_checked),
+        cmocka_unit_test(ids_are_checked),
+        cmocka_unit_test(forbidden_tokens_are_refused),
+        cmocka_unit_test(bpe_files_are_checked),
+        cmocka_unit_test(long_tokens_are_refused),
+        cmocka_unit_test(long_texts_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
