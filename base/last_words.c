@@ -43,6 +43,6 @@ void last_words_take(int fd, char out[LAST_WORDS_ROOM])
     while (n > 0 && keep[n - 1] == '\n')
         n--;
     for (size_t i = 0; i < n; i++)
-        out[i] = keep[i] >= ' ' && keep[i] < 127 ? keep[i] : keep[i] == '\n' ? ' ' : '?';
+        out[i] = keep[i] == '"' ? '\'' : keep[i] >= ' ' && keep[i] < 127 ? keep[i] : keep[i] == '\n' ? ' ' : '?';
     out[n] = 0;
 }

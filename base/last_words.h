@@ -11,7 +11,8 @@
 int last_words_open(int *child);
 /* Closes the child's end on our side. */
 void last_words_start(int child);
-/* Closes ours. The end of what was said as one line of plain ASCII, "" for nothing. */
+/* Closes ours. The end of what was said as one line of plain ASCII without quotation marks, so that it can stand
+ * between those of a log line; "" for nothing. */
 void last_words_take(int fd, char out[LAST_WORDS_ROOM]);
 
 #endif

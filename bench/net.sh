@@ -17,7 +17,7 @@ finish() {
 trap finish EXIT
 
 id=() port=() http=()
-base=$((20000 + (RANDOM % 2000) * 10))
+base=$((20000 + (RANDOM % 1200) * 10))
 for i in 1 2 3 4; do
     id[i]=$($kithd init --home "$dir/$i") || exit 1
     port[i]=$((base + i))

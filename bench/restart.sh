@@ -9,7 +9,7 @@ kithd=$BUILD/kithd accounts=${1:-1000000}
 dir=$(mktemp -d)
 pid=
 trap 'kill -9 $pid 2>/dev/null; wait 2>/dev/null; rm -rf "$dir"' EXIT
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 
 id=$($kithd init --home "$dir/home") || exit 1
 $kithd genesis --out "$dir/genesis.json" --chain bench --validator "$id:100" >/dev/null || exit 1

@@ -122,9 +122,9 @@ if mount -t tmpfs -o size=56m,mode=700 none "$NET/other" 2>/dev/null; then disk=
 "$KITHD" genesis --out "$NET/other/genesis.json" --chain kith-other --account "$address:1000" --account "$(cat "$NET/other.id"):1000" \
     --validator "$(cat "$NET/other.id"):1000" >/dev/null || fail "no other genesis"
 cp -r "$NET/v1/wallet" "$NET/other/"
-other=127.0.0.1:$((PORT + 600))
+other=127.0.0.1:$((PORT + 63))
 start_other() {
-    "$KITHD" dev --home "$NET/other" --heartbeat-ms 500 --http $other --listen "127.0.0.1:$((PORT + 100))" --log-file "$NET/other.log" >>"$NET/other.out" 2>&1 &
+    "$KITHD" dev --home "$NET/other" --heartbeat-ms 500 --http $other --listen "127.0.0.1:$((PORT + 31))" --log-file "$NET/other.log" >>"$NET/other.out" 2>&1 &
     pids+=($!)
     await "the other chain answers" 200 curl -sf -o "$NET/reply" "http://$other/ready"
 }

@@ -18,7 +18,7 @@ trap finish EXIT
 id=() port=()
 for i in 1 2 3 4 5; do
     id[i]=$($kithd init --home "$dir/$i") || fail "init"
-    port[i]=$((20000 + (RANDOM % 2000) * 10 + i))
+    port[i]=$((20000 + (RANDOM % 1200) * 10 + i)) # below those that the system gives to others
 done
 peers() { for k in 1 2 3 4 5; do [ "$k" = "$1" ] || echo "--peer ${id[k]}@127.0.0.1:${port[k]}"; done; }
 start() { # I GENESIS OPTIONS...

@@ -23,7 +23,7 @@ if ! cmp -s tests/openai/package.json $cache/package.json || [ ! -d $cache/node_
         exit 0
     }
 fi
-port=$((21000 + $$ % 20000))
+port=$((21000 + $$ % 11000)) # below those that the system gives to others
 export KITH_HOME=$dir/home
 kith=$(realpath "$BUILD/kith")
 "$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --http-name node.example --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
