@@ -248,7 +248,9 @@ void consensus_wake_soon(struct consensus *c)
 void consensus_wake(struct consensus *c)
 {
     struct bft_view view = bft_view(c->bft);
-    if (view.step != BFT_WAIT || view.height != c->height || c->is_committing || ledger_snapshot_now(c->o.ledger))
+    bool is_starting = timer_is_set(&c->start_timer); /* which ends with this */
+    if (is_starting || view.step != BFT_WAIT || view.height != c->height || c->is_committing ||
+        ledger_snapshot_now(c->o.ledger))
         return;
     struct ledger_info info = ledger_info(c->o.ledger);
     uint64_t now = host_now_ms(c->o.host), wall = host_wall_ms(c->o.host);
@@ -386,7 +388,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
             sync_new(&(struct sync_options){o->host, o->peers, sync_apply, sync_load, sync_first, c}, info.height);
         wire_open(c);
     }
-    host_timer_set(o->host, &c->go_timer, 0, on_started, c);
+    host_timer_set(o->host, &c->start_timer, 0, on_started, c);
     *out = c;
     return ERR_OK;
 }
@@ -395,7 +397,7 @@ void consensus_close(struct consensus *c)
 {
     if (!c)
         return;
-    struct timer *timers[] = {&c->go_timer, &c->resend_timer, &c->retry_timer, &c->wait_timer};
+    struct timer *timers[] = {&c->start_timer, &c->go_timer, &c->resend_timer, &c->retry_timer, &c->wait_timer};
     for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
         host_timer_cancel(c->o.host, timers[i]);
     for (int i = 0; i < BFT_DECIDED; i++)

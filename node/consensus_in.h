@@ -109,6 +109,7 @@ struct consensus {
     uint32_t deferred_n, deferred_room;
 
     struct step_timer step_timers[BFT_DECIDED];
+    struct timer start_timer; /* set until the loop turns for the first time: nothing begins before */
     struct timer go_timer, resend_timer, retry_timer, wait_timer;
     bool is_committing; /* finalized; the store refused the batch so far */
     bool is_stuck;

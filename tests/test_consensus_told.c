@@ -63,8 +63,8 @@ static enum err on_message(void *arg, const struct pubkey *from, struct bytes bo
 
 static void mute_open(struct scene *s, unsigned i)
 {
-    static const enum msg_type types[] = {MSG_TX,       MSG_TXS,          MSG_TX_IDS,       MSG_TX_GET,    MSG_TX_NONE,
-                                          MSG_PROPOSAL, MSG_PROPOSAL_GET, MSG_PROPOSAL_TXS, MSG_BALLOT_GET};
+    static const enum msg_type types[] = {MSG_TX,       MSG_TXS,          MSG_TX_IDS,       MSG_TX_GET,     MSG_TX_NONE,
+                                          MSG_PROPOSAL, MSG_PROPOSAL_GET, MSG_PROPOSAL_TXS, MSG_BALLOT_GET, MSG_STATUS};
     s->mute[i] = (struct mute){.s = s, .i = i};
     for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
         heard_at[i][types[k]] = (struct heard_at){&s->mute[i], types[k]};
@@ -105,9 +105,9 @@ static void make_txs(struct scene *s)
     }
 }
 
-static int setup(void **state)
+/* `hurry`: it has something to do before its loop turns for the first time. */
+static void scene_open(struct scene *s, bool hurry)
 {
-    struct scene *s = mem_new(sizeof *s);
     char dir[256];
     s->dir = test_dir_new();
     log_open(LOG_DEBUG, on_line, NULL, s);
@@ -122,11 +122,25 @@ static int setup(void **state)
     struct consensus_options o = {
         .host = s->net.host, .kv = s->kv, .ledger = s->ledger, .peers = s->net.node[0].peers, .dir = dir};
     assert_int_equal(consensus_open(&o, &s->consensus, NULL), ERR_OK);
+    if (hurry)
+        assert_int_equal(consensus_submit(s->consensus, bytes_of_buf(&s->tx[0]), &s->id[0], NULL), ERR_OK);
     mute_open(s, 1);
     mute_open(s, 2);
     net_join(&s->net, 1, 0);
     net_join(&s->net, 2, 0);
-    *state = s;
+}
+
+static int setup(void **state)
+{
+    *state = mem_new(sizeof(struct scene));
+    scene_open(*state, false);
+    return 0;
+}
+
+static int setup_hurry(void **state)
+{
+    *state = mem_new(sizeof(struct scene));
+    scene_open(*state, true);
     return 0;
 }
 
@@ -581,6 +595,14 @@ static void a_later_round_takes_no_place(void **state)
     made_clear(&later);
 }
 
+/* A node that is told to begin before it has started starts all the same: it says again where it is. */
+static void a_hurry_is_no_reason_to_be_mute(void **state)
+{
+    struct scene *s = *state;
+    hear(s, 1, MSG_STATUS, 3);
+    hear(s, 2, MSG_STATUS, 3);
+}
+
 /* -- the bytes -- */
 
 static void is_hex(struct buf *b, const char *hex)
@@ -631,6 +653,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_signatures_are_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(others_than_were_asked_for_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(a_later_round_takes_no_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hurry_is_no_reason_to_be_mute, setup_hurry, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
