@@ -287,13 +287,21 @@ bool api_query_number(const struct api_call *c, const char *name, uint64_t most,
     return good;
 }
 
-uint64_t api_wait_ms(const struct http_request *r)
+bool api_wait_ms(const struct api_call *c, uint64_t *ms)
 {
-    const char *text = http_query(r, "wait");
-    if (!text || strspn(text, "0123456789.") != strlen(text))
-        return 0;
-    double s = strtod(text, NULL);
-    return (uint64_t)((s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000);
+    struct note note;
+    const char *text = http_query(c->request, "wait");
+    char *end = NULL;
+    *ms = 0;
+    if (!text)
+        return true;
+    double s = strtod(text, &end);
+    if (!*text || *end || strspn(text, "0123456789.") != strlen(text)) {
+        api_fail(c->request, note_set(&note, ERR_RANGE, "wait=%.40s must be a number of seconds", text), &note);
+        return false;
+    }
+    *ms = (uint64_t)((s < WAIT_MAX_S ? s : WAIT_MAX_S) * 1000);
+    return true;
 }
 
 void api_begin_entry(struct buf *b)

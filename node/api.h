@@ -64,8 +64,8 @@ enum err api_read_mote(const json_t *v, const char *name, struct amount *out, st
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?NAME=N, a whole number of at most `most`; *out stays where it is absent. False after answering 400. */
 bool api_query_number(const struct api_call *c, const char *name, uint64_t most, uint64_t *out) MUST_USE;
-/* ?wait=S in milliseconds, at most 60 s; 0 when absent. */
-uint64_t api_wait_ms(const struct http_request *r);
+/* ?wait=S in milliseconds, at most 60 s; 0 when absent. False after answering 400: no number of seconds. */
+bool api_wait_ms(const struct api_call *c, uint64_t *ms) MUST_USE;
 /* The brace of an object in a list, with the comma in front where it is not the first. */
 void api_begin_entry(struct buf *b);
 /* "name":"text" and its kin, with the comma in front where `first` is false. */

@@ -185,9 +185,11 @@ void api_drop_waits(struct node *n)
         wait_gone(n->waits, NULL);
 }
 
-static void wait_for(const struct chain_wait *template)
+static void wait_for(const struct api_call *c, const struct chain_wait *template)
 {
-    uint64_t wait_ms = api_wait_ms(template->request);
+    uint64_t wait_ms;
+    if (!api_wait_ms(c, &wait_ms))
+        return;
     if (wait_ms == 0 || template->ready(template)) {
         template->answer(template);
         return;
@@ -224,7 +226,7 @@ void api_chain_wait(struct api_call *c)
                            .ready = height_ready,
                            .answer = height_answer,
                            .height = strtoull(height, NULL, 10)};
-    wait_for(&w);
+    wait_for(c, &w);
 }
 
 /* -- accounts -- */
@@ -440,5 +442,5 @@ void api_tx_get(struct api_call *c)
     if (!hex_get(c->rest, w.id.b, sizeof w.id.b))
         http_reply_error(c->request, 400, "bad_request", "a transaction's id is 64 hexadecimal digits");
     else
-        wait_for(&w);
+        wait_for(c, &w);
 }

@@ -188,12 +188,12 @@ void api_job_get(struct api_call *c)
     struct buf b = {0};
     const char *until = http_query(c->request, "until");
     bool settled = until && strcmp(until, "settled") == 0;
-    uint64_t wait_ms = api_wait_ms(c->request);
+    uint64_t wait_ms;
     if (until && !settled && strcmp(until, "done") != 0) {
         http_reply_error(c->request, 400, "bad_request", "until must be done or settled");
         return;
     }
-    if (!job_id_of(c, &id, &v))
+    if (!api_wait_ms(c, &wait_ms) || !job_id_of(c, &id, &v))
         return;
     bool ready = settled ? is_settled(c->node, &v) : v.state >= JOB_DONE;
     if (ready || wait_ms == 0) {

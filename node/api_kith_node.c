@@ -175,8 +175,11 @@ void api_task_get(struct api_call *c)
 {
     struct task *t = task_find(c->node->tasks, strtoull(c->rest, NULL, 10));
     struct hash owner = t ? task_owner(t) : (struct hash){{0}};
+    uint64_t wait_ms;
+    if (!api_wait_ms(c, &wait_ms))
+        return;
     if (t && api_may_see(c, &owner))
-        task_answer(t, c->request, api_wait_ms(c->request));
+        task_answer(t, c->request, wait_ms);
     else
         http_reply_error(c->request, 404, "not_found", "no such task (any more)");
 }

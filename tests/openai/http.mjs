@@ -69,9 +69,11 @@ for (const more of [{ private: "yes" }, { route: 5 }, { route: "far" }, { model:
   { params: [] }, { params: { tokens: 1.5 } }, { params: { top_k: -1 } }, { params: { seed: 7 } }, { params: { stop: "x" } }, { params: { temp: "1" } }])
   error(await wrong(more), 400, "bad_request");
 const { job: made } = JSON.parse((await wrong({ private: true, model: null, key: null, route: null, params: null })).text);
-for (const query of ["/events?from=-1", "/events?from=x", "?until=paid", "/events?from=4294967296"])
+for (const query of ["/events?from=-1", "/events?from=x", "?until=paid", "/events?from=4294967296", "?wait=soon", "?wait=", "?wait=1.2.3", "?wait=-1"])
   error(await ask("GET", `/kith/v1/jobs/${made}${query}`), 400, "bad_request");
 error(await ask("GET", "/kith/v1/jobs?limit=many"), 400, "bad_request");
+for (const path of [`tx/${"00".repeat(32)}?wait=x`, "chain/wait?height=0&wait=x", "tasks/1?wait=x"])
+  error(await ask("GET", `/kith/v1/${path}`), 400, "bad_request");
 assert.equal(JSON.parse((await ask("GET", "/kith/v1/jobs?limit=1")).text).jobs.length, 1);
 
 // A stream of a job that only its head was asked for leaves nothing behind.
