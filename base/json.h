@@ -15,6 +15,11 @@ json_t *json_parse(struct bytes text, struct note *note) MUST_USE;
 void json_print(struct buf *out, const json_t *value);
 /* The same with numbers as short as they can be without becoming others, for people. */
 void json_print_short(struct buf *out, const json_t *value);
+/* A member that was given: not absent, and not null. */
+static inline bool json_is_given(const json_t *value)
+{
+    return value && !json_is_null(value);
+}
 /* Text of a string member, or NULL if it is absent or no string. Borrowed. */
 const char *json_text(const json_t *object, const char *key);
 

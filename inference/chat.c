@@ -79,7 +79,7 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     json_t *joined = json_array_size(content) ? join_parts(content) : NULL;
     if (joined)
         json_object_set_new(converted, "content", joined);
-    else if (form == CHAT_TEXTS && (!content || json_is_null(content)))
+    else if (form == CHAT_TEXTS && (!json_is_given(content)))
         json_object_set_new(converted, "content", json_string(""));
     if (json_array_size(calls))
         json_object_set_new(converted, "tool_calls", convert_calls(calls, form == CHAT_OBJECTS));

@@ -240,7 +240,7 @@ enum err api_read_schema(const json_t *schema, struct buf *out, struct note *not
 enum err api_read_flag(const json_t *object, const char *name, const char *called, bool *out, struct note *note)
 {
     const json_t *v = json_object_get(object, name);
-    if (v && !json_is_null(v) && !json_is_boolean(v))
+    if (json_is_given(v) && !json_is_boolean(v))
         return note_set(note, ERR_FORMAT, "%s must be true or false", called);
     *out = json_is_true(v);
     return ERR_OK;
@@ -249,7 +249,7 @@ enum err api_read_flag(const json_t *object, const char *name, const char *calle
 enum err api_read_text(const json_t *object, const char *name, const char *called, const char **out, struct note *note)
 {
     const json_t *v = json_object_get(object, name);
-    if (v && !json_is_null(v) && !json_is_string(v))
+    if (json_is_given(v) && !json_is_string(v))
         return note_set(note, ERR_FORMAT, "%s must be a text", called);
     *out = json_string_value(v);
     return ERR_OK;

@@ -7,7 +7,7 @@
 static enum err read_number(json_t *params, const char *name, double high, double *out, struct note *note)
 {
     json_t *v = json_object_get(params, name);
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     double x = json_number_value(v);
     if (!json_is_number(v) || !(x >= 0 && x <= high))
@@ -29,7 +29,7 @@ static enum err read_count(json_t *params, const char *name, uint32_t high, uint
 static enum err read_stops(json_t *params, struct buf *stops, struct note *note)
 {
     json_t *list = json_object_get(params, "stop");
-    if (list && !json_is_null(list) && !json_is_array(list))
+    if (json_is_given(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "params.stop must be a list of texts");
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_t *v = json_array_get(list, i);
@@ -58,7 +58,7 @@ static enum err read_params(json_t *params, struct job_ask *ask, struct buf *sto
                             struct note *note)
 {
     double temp = (double)ask->temp, top_p = (double)ask->top_p, min_p = (double)ask->min_p;
-    if (params && !json_is_null(params) && !json_is_object(params))
+    if (json_is_given(params) && !json_is_object(params))
         return note_set(note, ERR_FORMAT, "params must be an object");
     enum err e = read_count(params, "tokens", CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
@@ -84,7 +84,7 @@ static enum err read_params(json_t *params, struct job_ask *ask, struct buf *sto
 static enum err read_cost(json_t *body, struct job_ask *ask, struct note *note)
 {
     const json_t *cost = json_object_get(body, "max_cost");
-    return !cost || json_is_null(cost) ? ERR_OK : api_read_mote(cost, "max_cost", &ask->cost_max, note);
+    return !json_is_given(cost) ? ERR_OK : api_read_mote(cost, "max_cost", &ask->cost_max, note);
 }
 
 /* Any text will do as a key. */
@@ -101,7 +101,7 @@ static enum err read_key(const json_t *body, uint64_t *out, struct note *note)
         *out = (uint64_t)json_integer_value(key);
     else if (json_is_string(key))
         *out = key_of_text(json_string_value(key));
-    else if (key && !json_is_null(key))
+    else if (json_is_given(key))
         return note_set(note, ERR_FORMAT, "key must be a whole number or a text");
     return ERR_OK;
 }
@@ -122,7 +122,7 @@ static enum err read_prompt(const json_t *body, struct job_ask *ask, struct buf 
 {
     const json_t *list = json_object_get(body, "messages");
     enum err e = api_read_text(body, "prompt", "prompt", &ask->prompt, note);
-    if (list && !json_is_null(list) && !json_is_array(list))
+    if (json_is_given(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "messages must be a list");
     if (json_is_array(list)) {
         json_print(messages, list);

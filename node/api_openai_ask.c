@@ -128,7 +128,7 @@ void openai_refuse(struct http_request *r, enum err e, const char *prompt, const
 enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
 {
     json_t *v = json_object_get(body, name);
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     double x = json_number_value(v);
     if (!json_is_number(v) || !(x >= low && x <= high))
@@ -141,7 +141,7 @@ enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_
                            struct note *note)
 {
     json_t *v = json_object_get(body, name);
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     json_int_t x = json_integer_value(v);
     if (!json_is_integer(v) || x < low || x > high)
@@ -173,7 +173,7 @@ static enum err add_stop(struct buf *stops, json_t *v, struct note *note)
 static enum err read_stops(json_t *body, struct buf *stops, struct note *note)
 {
     json_t *v = json_object_get(body, "stop");
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     if (!json_is_array(v))
         return add_stop(stops, v, note);
@@ -189,7 +189,7 @@ static enum err read_stops(json_t *body, struct buf *stops, struct note *note)
 static enum err read_seed(json_t *body, struct job_ask *ask, struct note *note)
 {
     json_t *v = json_object_get(body, "seed");
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     ask->has_seed = true;
     if (json_is_integer(v))
@@ -203,11 +203,11 @@ static enum err read_seed(json_t *body, struct job_ask *ask, struct note *note)
 static enum err read_extension(json_t *body, struct job_ask *ask, struct note *note)
 {
     json_t *k = json_object_get(body, "kith"), *limit = json_object_get(k, "max_cost");
-    if (!k || json_is_null(k))
+    if (!json_is_given(k))
         return ERR_OK;
     if (!json_is_object(k))
         return note_set(note, ERR_FORMAT, "kith must be an object");
-    if (limit && !json_is_null(limit) && !json_is_string(limit))
+    if (json_is_given(limit) && !json_is_string(limit))
         return note_set(note, ERR_FORMAT, "kith.max_cost must be a text, an amount of KITH as in \"0.25\"");
     const char *route = json_text(k, "route"), *cost = json_text(k, "max_cost");
     if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
@@ -228,7 +228,7 @@ enum err openai_read_format(const json_t *format, const json_t *holder, const ch
 {
     const char *type = json_text(format, "type");
     const json_t *given = json_object_get(holder, "schema");
-    if (!format || json_is_null(format) || (type && strcmp(type, "text") == 0))
+    if (!json_is_given(format) || (type && strcmp(type, "text") == 0))
         return ERR_OK;
     if (type && strcmp(type, "json_object") == 0) {
         buf_add_text(schema, "{\"type\":\"object\"}");
@@ -269,7 +269,7 @@ static enum err refuse_what_changes(const json_t *body, struct note *note)
 static enum err read_stream(json_t *body, struct openai_ask *a, struct note *note)
 {
     json_t *options = json_object_get(body, "stream_options");
-    if (options && !json_is_null(options) && !json_is_object(options))
+    if (json_is_given(options) && !json_is_object(options))
         return note_set(note, ERR_FORMAT, "stream_options must be an object");
     enum err e = api_read_flag(body, "stream", "stream", &a->stream, note);
     if (e == ERR_OK)

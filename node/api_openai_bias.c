@@ -41,7 +41,7 @@ enum err openai_read_biases(json_t *object, struct buf *out, struct note *note)
     json_t *value;
     size_t n = 0;
     enum err e = ERR_OK;
-    if (!object || json_is_null(object))
+    if (!json_is_given(object))
         return ERR_OK;
     if (!json_is_object(object))
         return note_set(note, ERR_FORMAT, "logit_bias must be an object: token numbers, and what to add to each");

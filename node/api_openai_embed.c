@@ -173,7 +173,7 @@ static enum err read_format(json_t *body, bool *is_base64, struct note *note)
     json_t *v = json_object_get(body, "encoding_format");
     const char *format = json_string_value(v);
     *is_base64 = format && strcmp(format, "base64") == 0;
-    if (v && !json_is_null(v) && !*is_base64 && (!format || strcmp(format, "float") != 0))
+    if (json_is_given(v) && !*is_base64 && (!format || strcmp(format, "float") != 0))
         return note_set(note, ERR_FORMAT, "encoding_format must be float or base64");
     return ERR_OK;
 }
@@ -181,7 +181,7 @@ static enum err read_format(json_t *body, bool *is_base64, struct note *note)
 static enum err read_dimensions(json_t *body, uint32_t *out, struct note *note)
 {
     json_t *v = json_object_get(body, "dimensions");
-    if (!v || json_is_null(v))
+    if (!json_is_given(v))
         return ERR_OK;
     if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > EMBED_MAX)
         return note_set(note, ERR_RANGE, "dimensions must be a whole number from 1 to those that the model has");

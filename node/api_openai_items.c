@@ -16,11 +16,6 @@ struct items {
     json_t *called; /* call_id of each call: true */
 };
 
-static bool is_there(const json_t *v)
-{
-    return v && !json_is_null(v);
-}
-
 static bool is_among(const char *text, const char *const *names, size_t n)
 {
     for (size_t i = 0; text && i < n; i++)
@@ -138,7 +133,7 @@ static enum err add_item(struct items *all, const json_t *item, size_t i, struct
                  {"function_call", add_call},
                  {"function_call_output", add_output}};
     const json_t *given = json_object_get(item, "type");
-    const char *type = is_there(given) ? json_string_value(given) : "message";
+    const char *type = json_is_given(given) ? json_string_value(given) : "message";
     if (!json_is_object(item))
         return note_set(note, ERR_FORMAT, "input[%zu] must be an object: a message, a call or its output", i);
     for (size_t k = 0; type && k < sizeof kinds / sizeof *kinds; k++)
@@ -155,7 +150,7 @@ enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages
     enum err e = ERR_OK;
     if (json_is_string(instructions))
         json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "system", "content", instructions));
-    else if (is_there(instructions))
+    else if (json_is_given(instructions))
         e = note_set(note, ERR_FORMAT, "instructions must be a text");
     if (json_is_string(input))
         json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "user", "content", input));

@@ -45,19 +45,14 @@ static enum err check_calls(const json_t *calls, size_t i, struct note *note)
     return ERR_OK;
 }
 
-static bool is_there(const json_t *v)
-{
-    return v && !json_is_null(v);
-}
-
 /* An assistant that only called tools said nothing. */
 static enum err check_content(const json_t *message, const char *role, size_t i, struct note *note)
 {
     const json_t *content = json_object_get(message, "content"), *calls = json_object_get(message, "tool_calls");
-    bool called = json_array_size(calls) || is_there(json_object_get(message, "function_call"));
+    bool called = json_array_size(calls) || json_is_given(json_object_get(message, "function_call"));
     if (json_is_array(content))
         return check_parts(content, i, note);
-    if (json_is_string(content) || (!is_there(content) && called && strcmp(role, "assistant") == 0))
+    if (json_is_string(content) || (!json_is_given(content) && called && strcmp(role, "assistant") == 0))
         return ERR_OK;
     return note_set(note, ERR_FORMAT, "messages[%zu].content must be a text or a list of parts", i);
 }
@@ -72,7 +67,7 @@ static enum err check_message(const json_t *message, size_t i, struct note *note
         return note_set(note, ERR_FORMAT,
                         "messages[%zu].role is %.32s: it must be system, developer, user, assistant or tool", i,
                         role ? role : "(none)");
-    enum err e = is_there(calls) ? check_calls(calls, i, note) : ERR_OK;
+    enum err e = json_is_given(calls) ? check_calls(calls, i, note) : ERR_OK;
     return e == ERR_OK ? check_content(message, role, i, note) : e;
 }
 

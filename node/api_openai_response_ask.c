@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static bool is_there(const json_t *v)
-{
-    return v && !json_is_null(v);
-}
-
 /* -- what is refused -- */
 
 static enum err refuse_what_is_not_kept(json_t *body, struct note *note)
@@ -25,7 +20,7 @@ static enum err refuse_what_is_not_kept(json_t *body, struct note *note)
     };
     bool background = false, store;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (is_there(json_object_get(body, fields[i].name)))
+        if (json_is_given(json_object_get(body, fields[i].name)))
             return note_set(note, ERR_FORMAT, "%s is not supported: %s", fields[i].name, fields[i].remedy);
     enum err e = api_read_flag(body, "background", "background", &background, note);
     if (e == ERR_OK && background)
@@ -40,7 +35,7 @@ static enum err refuse_what_changes(json_t *body, struct note *note)
     json_t *cut = json_object_get(body, "truncation"), *options = json_object_get(body, "stream_options");
     const char *how = json_string_value(cut);
     bool obfuscate = false;
-    if (is_there(cut) && (!how || strcmp(how, "disabled") != 0))
+    if (json_is_given(cut) && (!how || strcmp(how, "disabled") != 0))
         return note_set(note, ERR_FORMAT,
                         "truncation must be disabled: an input that is too long is refused and never cut, so leave "
                         "old items out yourself");
@@ -68,7 +63,7 @@ static enum err read_input(json_t *body, struct openai_ask *a, struct note *note
 static enum err read_text(json_t *body, struct openai_ask *a, struct note *note)
 {
     const json_t *text = json_object_get(body, "text"), *format = json_object_get(text, "format");
-    if (is_there(text) && !json_is_object(text))
+    if (json_is_given(text) && !json_is_object(text))
         return note_set(note, ERR_FORMAT, "text must be an object");
     enum err e = openai_read_format(format, format, "text.format", "text.format", &a->schema, note);
     a->job.schema = bytes_of_buf(&a->schema);
@@ -83,7 +78,7 @@ static enum err read_include(json_t *body, bool *logprobs, struct note *note)
                                         "message.input_image.image_url", "computer_call_output.output.image_url",
                                         "code_interpreter_call.outputs"};
     const json_t *list = json_object_get(body, "include");
-    if (is_there(list) && !json_is_array(list))
+    if (json_is_given(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "include must be a list");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *what = json_string_value(json_array_get(list, i));
@@ -120,7 +115,7 @@ static json_t *convert_tool(const json_t *tool)
     json_t *function = json_object();
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *v = json_object_get(tool, members[i]);
-        if (is_there(v))
+        if (json_is_given(v))
             json_object_set(function, members[i], v);
     }
     return json_pack("{s:s, s:o}", "type", "function", "function", function);
@@ -135,7 +130,7 @@ static bool is_function(const json_t *v)
 /* Into the list *out. */
 static enum err convert_tools(const json_t *list, json_t *out, struct note *note)
 {
-    if (is_there(list) && !json_is_array(list))
+    if (json_is_given(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "tools must be a list");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *tool = json_array_get(list, i);
@@ -158,7 +153,7 @@ static enum err convert_choice(json_t *choice, json_t *chat, struct note *note)
 {
     static const char *const words[] = {"auto", "none", "required"};
     const char *name = json_text(choice, "name"), *word = json_string_value(choice);
-    bool known = !is_there(choice);
+    bool known = !json_is_given(choice);
     if (is_function(choice) && tool_calls_is_name(name)) {
         known = true;
         json_object_set_new(chat, "tool_choice",
@@ -193,7 +188,7 @@ static enum err check_metadata(json_t *body, struct note *note)
 {
     json_t *metadata = json_object_get(body, "metadata"), *value;
     const char *key;
-    if (is_there(metadata) && !json_is_object(metadata))
+    if (json_is_given(metadata) && !json_is_object(metadata))
         return note_set(note, ERR_FORMAT, "metadata must be an object");
     json_object_foreach(metadata, key, value)
     {
@@ -208,7 +203,7 @@ static void put_given(struct buf *b, const json_t *object, const char *name, con
 {
     const json_t *v = json_object_get(object, name);
     buf_add_format(b, ",\"%s\":", name);
-    if (is_there(v))
+    if (json_is_given(v))
         json_print_short(b, v);
     else
         buf_add_text(b, otherwise);
@@ -229,7 +224,7 @@ static enum err put_echo(json_t *body, struct openai_ask *a, struct note *note)
     put_given(b, body, "user", "null");
     buf_add_text(b, ",\"text\":{\"format\":");
     const json_t *format = json_object_get(json_object_get(body, "text"), "format");
-    if (is_there(format))
+    if (json_is_given(format))
         json_print_short(b, format);
     else
         buf_add_text(b, "{\"type\":\"text\"}");

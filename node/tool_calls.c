@@ -29,7 +29,7 @@ static const char *tool_name(const json_t *tool)
 
 static enum err check_tools(const json_t *list, struct note *note)
 {
-    if (list && !json_is_null(list) && !json_is_array(list))
+    if (json_is_given(list) && !json_is_array(list))
         return note_set(note, ERR_FORMAT, "tools must be a list");
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!tool_name(json_array_get(list, i)))
@@ -49,7 +49,7 @@ static enum err read_choice(const json_t *body, size_t tools_n, enum choice *out
     const char *word = json_string_value(choice);
     *named = tool_name(choice);
     *out = *named ? CHOICE_NAMED : CHOICE_AUTO;
-    if (!choice || json_is_null(choice))
+    if (!json_is_given(choice))
         return ERR_OK;
     bool known = *named != NULL;
     for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
@@ -74,7 +74,7 @@ enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_onl
     *tools = NULL;
     *forced = NULL;
     *one_only = json_is_false(parallel);
-    if (parallel && !json_is_null(parallel) && !json_is_boolean(parallel))
+    if (json_is_given(parallel) && !json_is_boolean(parallel))
         return note_set(note, ERR_FORMAT, "parallel_tool_calls must be true or false");
     enum err e = check_tools(list, note);
     if (e == ERR_OK)

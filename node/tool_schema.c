@@ -65,7 +65,7 @@ static bool can_be_kept_to(const json_t *schema)
 static json_t *schema_of_arguments(const json_t *function, const char *place)
 {
     const json_t *parameters = json_object_get(function, "parameters");
-    if (!parameters || json_is_null(parameters))
+    if (!json_is_given(parameters))
         return json_pack("{s:s, s:{}}", "type", "object", "properties");
     if (!json_is_true(json_object_get(function, "strict")) && !can_be_kept_to(parameters))
         return json_pack("{s:s}", "type", "object");
