@@ -262,6 +262,9 @@ bool ledger_data_next(const struct ledger *l, const struct hash *after, struct r
 bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out);
 bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out);
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
+/* Whether a settlement of this channel is in escrow, so that its receipts may be asked for. Looks at all that are kept.
+ */
+bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel);
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out);
 bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out);
 bool ledger_offer_next(const struct ledger *l, const struct hash *after, struct rec_offer *out); /* after: its id */

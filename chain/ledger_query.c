@@ -163,6 +163,18 @@ bool ledger_settlement_next(const struct ledger *l, const struct hash *after, st
     return state_next_settlement(&l->state, after, out);
 }
 
+bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel)
+{
+    struct rec_settlement s;
+    struct hash last;
+    for (const struct hash *after = NULL; ledger_settlement_next(l, after, &s); after = &last) {
+        last = s.id;
+        if (hash_equal(&s.channel, channel) && s.state < SETTLEMENT_PAID)
+            return true;
+    }
+    return false;
+}
+
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out)
 {
     return state_next_grant(&l->state, after, out);

@@ -246,16 +246,9 @@ static void go_on(struct grievance *g)
  */
 static void forget(struct jobs *jobs, const struct hash *channel)
 {
-    struct rec_settlement s;
     struct rec_channel rec;
-    struct hash last;
-    if (!channel_list_find(&jobs->channels, channel))
+    if (!channel_list_find(&jobs->channels, channel) || ledger_channel_in_escrow(jobs->s.ledger, channel))
         return;
-    for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &s); after = &last) {
-        last = s.id;
-        if (hash_equal(&s.channel, channel) && s.state < SETTLEMENT_PAID)
-            return;
-    }
     bool is_there = ledger_channel(jobs->s.ledger, channel, &rec);
     channel_past_drop(jobs->s.kv, channel, is_there ? rec.tokens_in + rec.tokens_out : UINT64_MAX);
 }

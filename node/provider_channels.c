@@ -7,16 +7,7 @@
 static bool is_over(const struct provider *p, const struct channel *c)
 {
     struct rec_channel rec;
-    struct rec_settlement s;
-    struct hash last;
-    if (ledger_channel(p->s.ledger, &c->head.id, &rec))
-        return false;
-    for (const struct hash *after = NULL; ledger_settlement_next(p->s.ledger, after, &s); after = &last) {
-        last = s.id;
-        if (hash_equal(&s.channel, &c->head.id) && s.state < SETTLEMENT_PAID)
-            return false;
-    }
-    return true;
+    return !ledger_channel(p->s.ledger, &c->head.id, &rec) && !ledger_channel_in_escrow(p->s.ledger, &c->head.id);
 }
 
 static bool is_served(const struct provider *p, const struct channel *c)
