@@ -255,6 +255,16 @@ enum err api_read_text(const json_t *object, const char *name, const char *calle
     return ERR_OK;
 }
 
+enum err api_read_route(const char *text, const char *called, enum job_route *out, struct note *note)
+{
+    if (!text)
+        return ERR_OK;
+    if (strcmp(text, "auto") != 0 && strcmp(text, "local") != 0 && strcmp(text, "network") != 0)
+        return note_set(note, ERR_FORMAT, "%s \"%.20s\" must be auto, local or network", called, text);
+    *out = *text == 'l' ? ROUTE_LOCAL : *text == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
+    return ERR_OK;
+}
+
 enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note)
 {
     const char *text = json_string_value(v);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/key.h"
 #include "node/http.h"
+#include "node/jobs.h"
 #include "node/timer.h"
 
 struct node;
@@ -58,6 +59,8 @@ enum err api_read_flag(const json_t *object, const char *name, const char *calle
                        struct note *note) MUST_USE;
 enum err api_read_text(const json_t *object, const char *name, const char *called, const char **out,
                        struct note *note) MUST_USE;
+/* auto, local or network; *out stays where `text` is NULL. ERR_FORMAT. */
+enum err api_read_route(const char *text, const char *called, enum job_route *out, struct note *note) MUST_USE;
 /* An amount in mote as a text of decimal digits. ERR_FORMAT, with the name that the field goes by. */
 enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note) MUST_USE;
 /* Answers and clears the buffer. */

@@ -110,12 +110,7 @@ static enum err read_route(const json_t *body, enum job_route *out, struct note 
 {
     const char *route = NULL;
     enum err e = api_read_text(body, "route", "route", &route, note);
-    if (e != ERR_OK || !route)
-        return e;
-    if (strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
-        return note_set(note, ERR_FORMAT, "route \"%.20s\" must be auto, local or network", route);
-    *out = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    return ERR_OK;
+    return e == ERR_OK ? api_read_route(route, "route", out, note) : e;
 }
 
 static enum err read_prompt(const json_t *body, struct job_ask *ask, struct buf *messages, struct note *note)

@@ -209,12 +209,10 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
         return note_set(note, ERR_FORMAT, "kith must be an object");
     if (json_is_given(limit) && !json_is_string(limit))
         return note_set(note, ERR_FORMAT, "kith.max_cost must be a text, an amount of KITH as in \"0.25\"");
-    const char *route = json_text(k, "route"), *cost = json_text(k, "max_cost");
-    if (route && strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
-        return note_set(note, ERR_FORMAT, "kith.route \"%.20s\" must be auto, local or network", route);
-    if (route)
-        ask->route = *route == 'l' ? ROUTE_LOCAL : *route == 'n' ? ROUTE_NETWORK : ROUTE_AUTO;
-    enum err e = api_read_flag(k, "private", "kith.private", &ask->is_private, note);
+    const char *cost = json_text(k, "max_cost");
+    enum err e = api_read_route(json_text(k, "route"), "kith.route", &ask->route, note);
+    if (e == ERR_OK)
+        e = api_read_flag(k, "private", "kith.private", &ask->is_private, note);
     if (e == ERR_OK && cost)
         e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
