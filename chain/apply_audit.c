@@ -288,7 +288,8 @@ static void resolve(struct apply *a, struct rec_settlement *s)
     struct tally t = tally_of(s);
     uint32_t accused;
     if (s->round == 0) {
-        for (uint32_t i = 0; i < t.by[AUDIT_MATCH] && !next_accused(s, NULL, &accused); i++)
+        bool clean = !next_accused(s, NULL, &accused);
+        for (uint32_t i = 0; clean && i < t.by[AUDIT_MATCH]; i++)
             apply_count_verdict(a, &s->owner, AUDIT_MATCH);
         next_dispute(a, s, NULL);
         return;
