@@ -48,6 +48,9 @@ SHAPES = {
     "phi3": dict(arch="phi3", vocab=512, context=512, embed=384, layers=4, heads=4, heads_kv=4, head=96, mix=512),
     "phi4-mini": dict(arch="phi3", vocab=512, context=512, embed=512, layers=4, heads=4, heads_kv=2, head=128, mix=512,
                       rope_dims=96, tied=True),
+    "olmo2": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512),
+    "olmo3": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=4, head=64, mix=512,
+                  window=100),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -67,7 +70,9 @@ SHAPES = {
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
-BPE = {"qwen2", "qwen3", "qwen3moe"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+NO_PRE_NORMS = {"bert", "olmo2"}
+BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx"}
 
 # -- values --
 
@@ -382,7 +387,7 @@ def add_tensors(f, s, source):
 
     def layer(i):
         p = "blk.%d." % i
-        if a != "bert":
+        if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
         if a == "phi3":
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
@@ -394,8 +399,14 @@ def add_tensors(f, s, source):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
         matrix(p + "attn_output", q, e, bias=a != "qwen2", layer=i)
-        norm(p + ("attn_output_norm" if a == "bert" else "ffn_norm"), e)
-        if a in ("gemma2", "gemma3"):
+        if a == "olmo2":
+            norm(p + "attn_q_norm", q)
+            norm(p + "attn_k_norm", kv)
+        if a not in NO_PRE_NORMS:
+            norm(p + "ffn_norm", e)
+        elif a == "bert":
+            norm(p + "attn_output_norm", e)
+        if a in POST_NORMS:
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
         if s.get("experts"):
@@ -454,7 +465,7 @@ def main():
     if s["arch"] == "bert":
         add_wpm(f, s["vocab"])
     elif s["arch"] in BPE or s.get("tokens") == "bpe":
-        add_bpe(f, s["vocab"], s.get("pre", "qwen2"))
+        add_bpe(f, s["vocab"], s.get("pre") or BPE[s["arch"]])
     else:
         add_spm(f, s["vocab"])
     add_tensors(f, s, Source(args.seed))

@@ -34,7 +34,7 @@ static void new_ropes(struct engine *e)
     e->rope[MODEL_ROPE] = rope_new(&m->rope[MODEL_ROPE], m->rope_pairs, e->context);
     if (m->rope_long_from && m->rope_long_from < m->context)
         e->rope[MODEL_ROPE_LONG] = rope_new(&m->rope[MODEL_ROPE_LONG], m->rope_pairs, e->context);
-    if (m->kind->base_local != 0.0 && windows)
+    if ((m->kind->has & HAS_LOCAL_TURNS) && windows)
         e->rope[MODEL_ROPE_LOCAL] = rope_new(&m->rope[MODEL_ROPE_LOCAL], m->rope_pairs, e->context);
 }
 

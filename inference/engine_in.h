@@ -117,8 +117,8 @@ bool engine_devices_encode(struct engine *e, float *x);
 struct moe *moe_new(const struct model *m, uint32_t batch);
 void moe_free(struct moe *m);
 uint64_t moe_bytes(const struct model *m, uint32_t batch);
-/* e->back[cols, embed] = what the experts of a layer make of e->h[cols, embed]; rows are e->slot's. */
-void moe_run(struct engine *e, const struct model_layer *l, size_t cols);
+/* e->back[cols, embed] = what the experts of a layer make of x[cols, embed]; rows are e->slot's. */
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
 
 /* -- encoder.c -- */
 /* The hidden states of a whole text, [n, embed], by a model that does not write. rows[batch_max]: scratch, the first

@@ -140,19 +140,24 @@ struct heads_step {
     unsigned what;
 };
 
-/* One head of a row: normed and rotated. */
-static void turn_head(const struct engine *e, const struct model_norm *norm, float *x, const float *cosine,
-                      const float *sine)
+/* n heads of a row: normed, each by itself or all together, and rotated. */
+static void turn_heads(const struct engine *e, const struct model_norm *norm, float *x, size_t n, const float *cosine,
+                       const float *sine)
 {
     const struct model *m = e->m;
-    if (norm->gain)
-        e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
-    if (!cosine)
-        return;
-    if (m->kind->has & HAS_HALVES)
-        e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
-    else
-        e->ops->rotate(x, cosine, sine, m->rope_pairs);
+    const bool together = m->kind->has & HAS_ROW_NORMS;
+    if (together)
+        e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
+    for (size_t i = 0; i < n; i++, x += m->head) {
+        if (norm->gain && !together)
+            e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
+        if (!cosine)
+            continue;
+        if (m->kind->has & HAS_HALVES)
+            e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
+        else
+            e->ops->rotate(x, cosine, sine, m->rope_pairs);
+    }
 }
 
 const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local)
@@ -178,15 +183,16 @@ static void heads_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         const float *sine, *cosine = angles_of(e, t->l, c, &sine);
         struct cache *cache = &e->rows[c].seq->cache;
-        for (uint32_t i = 0; (t->what & ENGINE_QUERIES) && i < m->heads; i++)
-            turn_head(e, &t->l->query_norm, e->q + (c * m->heads + i) * m->head, cosine, sine);
-        for (uint32_t i = 0; (t->what & ENGINE_KEYS) && i < m->heads_kv; i++) {
-            float *key = e->k + (c * m->heads_kv + i) * m->head;
-            const float *value = e->v + (c * m->heads_kv + i) * m->head;
-            turn_head(e, &t->l->key_norm, key, cosine, sine);
+        float *key = e->k + c * m->heads_kv * m->head;
+        const float *value = e->v + c * m->heads_kv * m->head;
+        if (t->what & ENGINE_QUERIES)
+            turn_heads(e, &t->l->query_norm, e->q + c * m->heads * m->head, m->heads, cosine, sine);
+        if (!(t->what & ENGINE_KEYS))
+            continue;
+        turn_heads(e, &t->l->key_norm, key, m->heads_kv, cosine, sine);
+        for (uint32_t i = 0; i < m->heads_kv; i++, key += m->head, value += m->head)
             if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value, m->head))
                 e->finite[c] = false;
-        }
     }
 }
 
@@ -335,6 +341,15 @@ static size_t pack_wanted(struct engine *e)
     return kept;
 }
 
+/* The stream as it enters a branch. */
+static const float *enter_branch(struct engine *e, const struct model_norm *norm, size_t cols)
+{
+    if (!norm->gain)
+        return e->x;
+    engine_norm(e, norm, e->x, e->m->embed, e->h, cols);
+    return e->h;
+}
+
 /* The stream plus what a branch left in e->back, normed first where the architecture has it so. */
 static void add_branch(struct engine *e, const struct model_norm *post, size_t cols)
 {
@@ -348,8 +363,7 @@ size_t engine_layer(struct engine *e, uint32_t index)
     const struct model *m = e->m;
     const struct model_layer *l = &m->layer[index];
     size_t cols = e->n;
-    engine_norm(e, &l->attention_norm, e->x, m->embed, e->h, cols);
-    engine_project(e, index, e->h, cols, ENGINE_QUERIES | ENGINE_KEYS);
+    engine_project(e, index, enter_branch(e, &l->attention_norm, cols), cols, ENGINE_QUERIES | ENGINE_KEYS);
     if (index + 1 == m->layers)
         cols = pack_wanted(e);
     if (cols == 0)
@@ -358,11 +372,11 @@ size_t engine_layer(struct engine *e, uint32_t index)
     engine_attention_output(e, l, cols);
     add_branch(e, &l->attention_post, cols);
 
-    engine_norm(e, &l->mix_norm, e->x, m->embed, e->h, cols);
+    const float *h = enter_branch(e, &l->mix_norm, cols);
     if (l->expert)
-        moe_run(e, l, cols);
+        moe_run(e, l, h, cols);
     else
-        engine_mix(e, l, e->h, cols);
+        engine_mix(e, l, h, cols);
     add_branch(e, &l->mix_post, cols);
     return cols;
 }

@@ -15,18 +15,21 @@
 
 /* What an architecture has, or may have where the file says so. */
 enum model_has {
-    HAS_HALVES = 1u << 0,       /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
-    HAS_HEAD_NORMS = 1u << 1,   /* a norm of every query's and key's head before the rotation */
-    HAS_POST_NORMS = 1u << 2,   /* a norm of what a branch adds to the stream */
-    HAS_EMBED_SCALE = 1u << 3,  /* embeddings times the root of their length */
-    HAS_GELU = 1u << 4,         /* the gate is a GELU, not a SiLU */
-    HAS_SOFT_CAPS = 1u << 5,    /* of scores and of logits */
-    HAS_ENCODER = 1u << 6,      /* sees all positions, norms behind its branches, positions learned; writes no text */
-    MAY_BIASES = 1u << 7,       /* products plus a vector */
-    MAY_FUSED = 1u << 8,        /* queries, keys and values in one tensor, gate and up in one tensor */
-    MAY_EXPERTS = 1u << 9,      /* a mixture of experts instead of one gate, up and down */
-    MUST_EXPERTS = 1u << 10,    /* ... always */
-    MAY_ROPE_FACTORS = 1u << 11 /* a tensor of divisors of the rotation's frequencies */
+    HAS_HALVES = 1u << 0,        /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
+    HAS_HEAD_NORMS = 1u << 1,    /* a norm of every query's and key's head before the rotation */
+    HAS_POST_NORMS = 1u << 2,    /* a norm of what a branch adds to the stream */
+    HAS_EMBED_SCALE = 1u << 3,   /* embeddings times the root of their length */
+    HAS_GELU = 1u << 4,          /* the gate is a GELU, not a SiLU */
+    HAS_SOFT_CAPS = 1u << 5,     /* of scores and of logits */
+    HAS_ENCODER = 1u << 6,       /* sees all positions, norms behind its branches, positions learned; writes no text */
+    MAY_BIASES = 1u << 7,        /* products plus a vector */
+    MAY_FUSED = 1u << 8,         /* queries, keys and values in one tensor, gate and up in one tensor */
+    MAY_EXPERTS = 1u << 9,       /* a mixture of experts instead of one gate, up and down */
+    MUST_EXPERTS = 1u << 10,     /* ... always */
+    MAY_ROPE_FACTORS = 1u << 11, /* a tensor of divisors of the rotation's frequencies */
+    HAS_ROW_NORMS = 1u << 12, /* a norm of all queries of a position together, and of its keys, before the rotation */
+    HAS_NO_PRE_NORMS = 1u << 13, /* what enters a branch is not normed */
+    HAS_LOCAL_TURNS = 1u << 14   /* layers with a window are not scaled, and may have a base of their own */
 };
 
 struct model_kind {
@@ -35,7 +38,7 @@ struct model_kind {
     int window_period; /* of so many layers the last sees all positions, the others a window; 1: all see a window;
                           0: windows are not for this architecture */
     uint32_t window;   /* where the file names none; 0: then there is none */
-    double base_local; /* of the rotation in layers with a window; 0: that of the others */
+    double base_local; /* of the rotation in layers with a window, with HAS_LOCAL_TURNS; 0: that of the others */
     float cap_scores, cap_logits; /* where the file names none */
     uint32_t
         scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
@@ -60,12 +63,12 @@ struct model_expert {
 };
 
 struct model_layer {
-    struct model_norm attention_norm;       /* [embed]; none in an encoder */
+    struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
-    struct model_norm query_norm, key_norm; /* [head] */
+    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
     struct model_product output;            /* [embed, heads x head] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
-    struct model_norm mix_norm;             /* [embed]; none in an encoder */
+    struct model_norm mix_norm;             /* as attention_norm */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
     struct ops_weight router;               /* [experts, embed], where there are experts */
     struct model_expert *expert;            /* [experts], or NULL: gate, up and down as above */

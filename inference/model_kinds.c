@@ -17,8 +17,11 @@ static const struct model_kind kinds[] = {
     { "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,                       0, 0,     0,     0,     0,     0 },
     { "gemma",    GEMMA,                                                            0, 0,     0,     0,     0,     0 },
     { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 46 },
-    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS,          6, 0,     10000, 0,     0,     62 },
+    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS | HAS_LOCAL_TURNS,
+                                                                                    6, 0,     10000, 0,     0,     62 },
     { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0 },
+    { "olmo2",    HAS_HALVES | HAS_ROW_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_LOCAL_TURNS,
+                                                                                    4, 0,     0,     0,     0,     0 },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0 },
 };
 /* clang-format on */

@@ -88,6 +88,24 @@ bool model_flag(struct model_reader *r, const char *key, bool otherwise)
     return v;
 }
 
+bool model_has_list(struct model_reader *r, const char *key)
+{
+    char room[128];
+    struct gguf_array list;
+    return gguf_find_array(r->file, ask(r, key, room), &list);
+}
+
+bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t n)
+{
+    char room[128];
+    struct gguf_array list = {.count = 0};
+    ask(r, key, room);
+    if (gguf_find_array(r->file, room, &list) && list.type == GGUF_FLAG && list.count == n && list.data.p[i] <= 1)
+        return list.data.p[i];
+    model_fail(r, ERR_FORMAT, room, list.count, "a list of this has a flag for each layer");
+    return false;
+}
+
 /* Keys that say how a model came about, or that only matter together with one that is asked for, or with a classifier's
  * tensors, which are refused. */
 static bool is_harmless(struct bytes key)

@@ -102,9 +102,8 @@ void model_read_rope(struct model_reader *r)
     if (m->kind->has & MAY_ROPE_FACTORS)
         read_all_factors(r);
     m->rope[MODEL_ROPE_LOCAL] = m->rope[MODEL_ROPE];
-    if (m->kind->base_local != 0.0)
-        m->rope[MODEL_ROPE_LOCAL] =
-            (struct model_rope){.base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, m->kind->base_local),
-                                .scale = 1.0,
-                                .magnitude = 1.0};
+    double local = m->kind->base_local != 0.0 ? m->kind->base_local : m->rope[MODEL_ROPE].base;
+    if (m->kind->has & HAS_LOCAL_TURNS)
+        m->rope[MODEL_ROPE_LOCAL] = (struct model_rope){
+            .base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, local), .scale = 1.0, .magnitude = 1.0};
 }

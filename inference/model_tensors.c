@@ -82,9 +82,9 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->value = product_of(r, i, "attn_v", m->embed, kv);
     }
     l->output = product_of(r, i, "attn_output", q, m->embed);
-    if (has(r, HAS_HEAD_NORMS)) {
-        l->query_norm = layer_norm(r, i, "attn_q_norm", m->head);
-        l->key_norm = layer_norm(r, i, "attn_k_norm", m->head);
+    if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS)) {
+        l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
+        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
 }
 
@@ -135,8 +135,10 @@ static void read_layer(struct model_reader *r, uint32_t i)
         l->mix_post = layer_norm(r, i, "layer_output_norm", m->embed);
         return;
     }
-    l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-    l->mix_norm = layer_norm(r, i, "ffn_norm", m->embed);
+    if (!has(r, HAS_NO_PRE_NORMS)) {
+        l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
+        l->mix_norm = layer_norm(r, i, "ffn_norm", m->embed);
+    }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);
         l->mix_post = layer_norm(r, i, "post_ffw_norm", m->embed);
@@ -144,6 +146,15 @@ static void read_layer(struct model_reader *r, uint32_t i)
 }
 
 /* -- the rest -- */
+
+/* Layer by layer, where the file says it so. */
+static void read_window_flags(struct model_reader *r, uint32_t window)
+{
+    struct model *m = r->m;
+    for (uint32_t i = 0; i < m->layers; i++)
+        if (model_flag_at(r, "attention.sliding_window_pattern", i, m->layers))
+            m->layer[i].window = window;
+}
 
 static void read_windows(struct model_reader *r)
 {
@@ -154,8 +165,13 @@ static void read_windows(struct model_reader *r)
     uint32_t window = k->window;
     if (model_has_key(r, "attention.sliding_window"))
         window = model_number_or_none(r, "attention.sliding_window", UINT32_MAX);
+    bool by_layer = model_has_list(r, "attention.sliding_window_pattern");
     if (window == 0)
         return;
+    if (by_layer) {
+        read_window_flags(r, window);
+        return;
+    }
     uint32_t period = model_number(r, "attention.sliding_window_pattern", LAYERS_MAX, (uint32_t)k->window_period);
     if (period == 1 && k->window_period != 1) /* its makers mean that no layer has one, `llama` would mean all */
         model_fail(r, ERR_UNSUPPORTED, "attention.sliding_window_pattern", 1,

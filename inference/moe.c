@@ -91,15 +91,15 @@ static void route_part(void *arg, size_t first, size_t end)
     }
 }
 
-/* The rows of an expert into t->gathered; how many there are. */
-static size_t gather(struct engine *e, uint32_t expert, size_t cols)
+/* The rows of x that go to an expert into t->gathered; how many there are. */
+static size_t gather(struct engine *e, uint32_t expert, const float *x, size_t cols)
 {
     struct moe *t = e->moe;
     size_t n = 0, embed = e->m->embed, used = e->m->experts_used;
     for (size_t c = 0; c < cols; c++)
         for (size_t i = 0; i < used; i++)
             if (t->chosen[c * used + i] == expert) {
-                memcpy(t->gathered + n * embed, e->h + c * embed, embed * sizeof(float));
+                memcpy(t->gathered + n * embed, x + c * embed, embed * sizeof(float));
                 t->slot[n] = e->slot[c];
                 t->row[n++] = (uint32_t)(c * used + i);
             }
@@ -132,14 +132,14 @@ static void sum_part(void *arg, size_t first, size_t end)
     }
 }
 
-void moe_run(struct engine *e, const struct model_layer *l, size_t cols)
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
     const struct model *m = e->m;
-    struct ops_input in = engine_input(e, e->h, m->embed, cols, e->slot, &l->router, NULL, NULL);
+    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router, NULL, NULL);
     engine_multiply(e, &l->router, &in, e->moe->score);
     pool_run(e->pool, cols, 1, route_part, e);
     for (uint32_t i = 0; i < m->experts; i++) {
-        size_t n = gather(e, i, cols);
+        size_t n = gather(e, i, x, cols);
         if (n)
             run_expert(e, &l->expert[i], n);
     }

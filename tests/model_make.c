@@ -124,9 +124,14 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
-    add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
-    if (is(s, "gemma2") || is(s, "gemma3")) {
+    if (is(s, "olmo2")) {
+        add_norm(m, s, i, "attn_q_norm", all);
+        add_norm(m, s, i, "attn_k_norm", kv);
+    } else {
+        add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
+        add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
+    }
+    if (is(s, "gemma2") || is(s, "gemma3") || is(s, "olmo2")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
         add_norm(m, s, i, "post_ffw_norm", s->embed);
     }
@@ -218,6 +223,18 @@ static void yarn(struct gguf_make *m, const struct model_make *s)
     scaling(m, s, "yarn");
 }
 
+/* As files have it: a flag for each layer. */
+static void window_by_layer(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 4] = {GGUF_FLAG, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1};
+    char room[96];
+    CHECK(s->layers == 4);
+    snprintf(room, sizeof room, "%s.attention.sliding_window_pattern", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+    model_make_window(m, s);
+    scaling(m, s, "yarn");
+}
+
 static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
 {
     float f[128];
@@ -261,6 +278,10 @@ static const struct model_make shapes[] = {
     {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, false, true, model_make_window},
     {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, false, false, NULL},
     {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, false, true, long_and_short},
+    {"olmo2", "olmo2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, false, false, NULL},
+    {"olmo2, floats, a head of keys for each", "olmo2", GGUF_TENSOR_F32, 64, 2, 4, 4, 16, 96, 0, 0, false, true, NULL},
+    {"olmo2, windows by layer, yarn", "olmo2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, false, false,
+     window_by_layer},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, true, false, NULL},
 };
 

@@ -456,6 +456,48 @@ static void period_of_one(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "attention.sliding_window_pattern", 1);
 }
 
+static void norm_before(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "blk.0.attn_norm.weight", s->embed, 1);
+}
+
+static void say_windows(struct gguf_make *m, const struct model_make *s, uint8_t type, uint8_t count)
+{
+    uint8_t list[12 + 4] = {type, 0, 0, 0, count, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1};
+    char room[96];
+    snprintf(room, sizeof room, "%s.attention.sliding_window_pattern", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12u + count);
+    model_make_window(m, s);
+}
+
+static void windows_of_three(struct gguf_make *m, const struct model_make *s)
+{
+    say_windows(m, s, GGUF_FLAG, 3);
+}
+
+static void windows_by_number(struct gguf_make *m, const struct model_make *s)
+{
+    say_windows(m, s, GGUF_U8, 4);
+}
+
+/* A list says which layers have the window, whatever the period would be. */
+static void a_list_names_the_windows(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct model_make s = *shape_of("olmo2, windows by layer, yarn");
+    load(&l, &s);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(l.model->layer[i].window, i == 2 ? 0 : 70);
+    assert_true(l.model->rope[MODEL_ROPE].yarn);
+    assert_false(l.model->rope[MODEL_ROPE_LOCAL].yarn);
+    unload(&l);
+    s.more = windows_of_three;
+    expect_refusal(&s, "sliding_window_pattern");
+    s.more = windows_by_number;
+    expect_refusal(&s, "sliding_window_pattern");
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -489,6 +531,9 @@ static void strangers_are_named(void **state)
     s.head = 20; /* 4 x 20 rows of queries and keys are whole tiles, 3 x 20 are not */
     s.heads = s.heads_kv = 3;
     expect_refusal(&s, "row 60");
+    s = *shape_of("olmo2");
+    s.more = norm_before;
+    expect_refusal(&s, "blk.0.attn_norm.weight");
     s = *shape_of("llama");
     s.architecture = "mamba";
     expect_refusal(&s, "gemma3");
@@ -506,6 +551,7 @@ int main(void)
         cmocka_unit_test(pooled_as_the_file_says),
         cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
         cmocka_unit_test(what_changes_nothing_is_taken),
+        cmocka_unit_test(a_list_names_the_windows),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

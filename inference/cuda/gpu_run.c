@@ -60,17 +60,29 @@ static struct cuda_input raw_input(const struct pass *t, const float *x, uint32_
         .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
 }
 
+/* The stream as it is as input of products with up to three matrices. */
+static struct cuda_input stream_input(const struct pass *t, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                      const struct cuda_matrix *c)
+{
+    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, a, b, c);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, marks_of(t));
+    return in;
+}
+
 static bool takes_normed(const struct cuda_matrix *w)
 {
     return !w || !w->data || cuda_takes_normed(w);
 }
 
-/* The norm of the stream as input; the floats, where they are wanted, are in b.h. */
+/* The norm of the stream as input, or where there is none the stream; the floats, where they are wanted, are in b.h. */
 static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
                                       const struct cuda_matrix *b, const struct cuda_matrix *c)
 {
     const struct model *m = t->m;
     float *h = t->d->b.h;
+    if (!n->gain)
+        return t->cols == 1 ? raw_input(t, t->x, m->embed, NULL) : stream_input(t, a, b, c);
     if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
         return raw_input(t, t->x, m->embed, n->gain);
     struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
@@ -143,8 +155,9 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const ui
 
 static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
 {
-    return (struct cuda_turn){.query_gain = l->query_norm.gain,
-                              .key_gain = l->key_norm.gain,
+    const bool together = t->m->kind->has & HAS_ROW_NORMS; /* then they are normed already */
+    return (struct cuda_turn){.query_gain = together ? NULL : l->query_norm.gain,
+                              .key_gain = together ? NULL : l->key_norm.gain,
                               .epsilon = t->m->epsilon,
                               .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
                               .pairs = t->m->rope_pairs,
@@ -159,6 +172,11 @@ static bool is_fresh(const struct pass *t, uint32_t cols)
     return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
 }
 
+static void norm_rows(const struct pass *t, const struct gpu_norm *n, float *x, uint32_t length)
+{
+    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, length, t->rows, x);
+}
+
 /* Queries, keys and values, of which `cols` meet the cache. */
 static void project(const struct pass *t, uint32_t index, const struct cuda_input *in, uint32_t cols)
 {
@@ -169,6 +187,10 @@ static void project(const struct pass *t, uint32_t index, const struct cuda_inpu
     const struct cuda_task tasks[] = {
         {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
+    if (m->kind->has & HAS_ROW_NORMS) {
+        norm_rows(t, &l->query_norm, b->q, m->heads * m->head);
+        norm_rows(t, &l->key_norm, b->k, m->heads_kv * m->head);
+    }
     const struct cuda_turn turn = turn_of(t, l);
     if (!is_fresh(t, cols))
         cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
@@ -283,8 +305,7 @@ static void encoder_layer(const struct pass *t, uint32_t index)
 {
     const struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, &l->query.w, &l->key.w, &l->value.w);
-    cuda_quantise(d->stream, &in, marks_of(t));
+    struct cuda_input in = stream_input(t, &l->query.w, &l->key.w, &l->value.w);
     project(t, index, &in, t->cols);
     in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);

@@ -21,10 +21,20 @@ static uint64_t product_bytes(const struct model_product *p)
     return matrix_bytes(&p->w) + (p->bias ? p->w.rows * sizeof(float) : 0);
 }
 
+/* Elements of the gains of queries and keys. */
+static size_t query_norm_n(const struct model *m)
+{
+    return m->kind->has & HAS_ROW_NORMS ? m->heads * m->head : m->head;
+}
+static size_t key_norm_n(const struct model *m)
+{
+    return m->kind->has & HAS_ROW_NORMS ? m->heads_kv * m->head : m->head;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
-    uint64_t all = matrix_bytes(&l->router) + 4ull * m->embed * sizeof(float);
+    uint64_t all = matrix_bytes(&l->router) + (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += l->expert && i >= 4 ? 0 : product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
@@ -179,8 +189,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         size_t n;
     } norms[] = {
         {&l->attention_norm, &out->attention_norm, m->embed},
-        {&l->query_norm, &out->query_norm, m->head},
-        {&l->key_norm, &out->key_norm, m->head},
+        {&l->query_norm, &out->query_norm, query_norm_n(m)},
+        {&l->key_norm, &out->key_norm, key_norm_n(m)},
         {&l->attention_post, &out->attention_post, m->embed},
         {&l->mix_norm, &out->mix_norm, m->embed},
         {&l->mix_post, &out->mix_post, m->embed},
