@@ -51,6 +51,15 @@ SHAPES = {
     "olmo2": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512),
     "olmo3": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=4, head=64, mix=512,
                   window=100),
+    "granite": dict(arch="granite", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, scales=(12.0, 0.22, 1 / 64, 8.0)),
+    "granite-biases": dict(arch="granite", vocab=512, context=512, embed=256, layers=3, heads=4, heads_kv=4, head=64, mix=512,
+                           biases=True, scales=(6.0, 0.5, 1 / 32, 4.0)),
+    "granitemoe": dict(arch="granitemoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=256,
+                       experts=16, experts_used=4, expert_mix=256, tied=True, scales=(12.0, 0.22, 1 / 64, 6.0)),
+    "granitemoe-shared": dict(arch="granitemoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32,
+                              mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, tied=True,
+                              scales=(12.0, 0.22, 1 / 64, 6.0)),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -71,8 +80,9 @@ SHAPES = {
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+MIX_BIASES = {"llama", "granite"}
 NO_PRE_NORMS = {"bert", "olmo2"}
-BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx"}
+BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact"}
 
 # -- values --
 
@@ -321,10 +331,15 @@ def add_numbers(f, s):
     if s.get("caps"):
         f.key(a + ".attn_logit_softcapping", "f32", s["caps"][0])
         f.key(a + ".final_logit_softcapping", "f32", s["caps"][1])
+    if s.get("scales"):
+        for name, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), s["scales"]):
+            f.key(a + "." + name, "f32", v)
     if s.get("experts"):
         f.key(a + ".expert_count", "u32", s["experts"])
         f.key(a + ".expert_used_count", "u32", s["experts_used"])
-        if a != "llama":
+        if s.get("shared"):
+            f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
+        if a not in ("llama", "granitemoe"):
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
 
 
@@ -414,11 +429,15 @@ def add_tensors(f, s, source):
             matrix(p + "ffn_gate_exps", e, s["expert_mix"], count=s["experts"], layer=i)
             matrix(p + "ffn_up_exps", e, s["expert_mix"], count=s["experts"], layer=i)
             matrix(p + "ffn_down_exps", s["expert_mix"], e, count=s["experts"], role="last", layer=i)
+            if s.get("shared"):
+                matrix(p + "ffn_gate_shexp", e, s["shared"], layer=i)
+                matrix(p + "ffn_up_shexp", e, s["shared"], layer=i)
+                matrix(p + "ffn_down_shexp", s["shared"], e, role="last", layer=i)
         else:
             if a not in ("phi3", "bert"):
-                matrix(p + "ffn_gate", e, mix, bias=a == "llama", layer=i)
-            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in ("llama", "bert"), layer=i)
-            matrix(p + "ffn_down", mix, e, role="last", bias=a in ("llama", "bert"), layer=i)
+                matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)
+            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
+            matrix(p + "ffn_down", mix, e, role="last", bias=a in MIX_BIASES | {"bert"}, layer=i)
         if a == "bert":
             norm(p + "layer_output_norm", e)
 

@@ -100,7 +100,11 @@ void engine_norm(struct engine *e, const struct model_norm *norm, const float *x
 static void add_part(void *arg, size_t first, size_t end)
 {
     struct row_step *t = arg;
-    t->e->ops->add(t->to + first * t->n, t->x + first * t->n, (end - first) * t->n);
+    float by = t->e->m->branch_scale;
+    if (by == 1.0f)
+        t->e->ops->add(t->to + first * t->n, t->x + first * t->n, (end - first) * t->n);
+    else
+        t->e->ops->add_scaled(t->to + first * t->n, t->x + first * t->n, by, (end - first) * t->n);
 }
 
 void engine_add(struct engine *e, float *x, const float *y, size_t cols)
@@ -308,17 +312,18 @@ void engine_attend(struct engine *e, uint32_t layer, size_t cols)
 
 /* -- the whole -- */
 
-void engine_mix(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
+void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols)
 {
     const struct model *m = e->m;
+    const size_t mix = l->down.w.n;
     const struct model_product *first = model_writes(m) ? &l->gate : &l->up;
     struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &first->w, &l->up.w, NULL);
     engine_product(e, first, &in, e->gate);
     if (first != &l->up)
         engine_product(e, &l->up, &in, e->up);
-    engine_activate(e, e->gate, e->up, m->mix, cols);
-    in = engine_input(e, e->gate, m->mix, cols, e->slot, &l->down.w, NULL, NULL);
-    engine_product(e, &l->down, &in, e->back);
+    engine_activate(e, e->gate, e->up, mix, cols);
+    in = engine_input(e, e->gate, mix, cols, e->slot, &l->down.w, NULL, NULL);
+    engine_product(e, &l->down, &in, out);
 }
 
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
@@ -376,7 +381,7 @@ size_t engine_layer(struct engine *e, uint32_t index)
     if (l->expert)
         moe_run(e, l, h, cols);
     else
-        engine_mix(e, l, h, cols);
+        engine_mix(e, l, h, e->back, cols);
     add_branch(e, &l->mix_post, cols);
     return cols;
 }

@@ -29,7 +29,9 @@ enum model_has {
     MAY_ROPE_FACTORS = 1u << 11, /* a tensor of divisors of the rotation's frequencies */
     HAS_ROW_NORMS = 1u << 12, /* a norm of all queries of a position together, and of its keys, before the rotation */
     HAS_NO_PRE_NORMS = 1u << 13, /* what enters a branch is not normed */
-    HAS_LOCAL_TURNS = 1u << 14   /* layers with a window are not scaled, and may have a base of their own */
+    HAS_LOCAL_TURNS = 1u << 14,  /* layers with a window are not scaled, and may have a base of their own */
+    HAS_SCALES = 1u << 15,       /* of embeddings, of what branches add, of logits: by the file's numbers */
+    MAY_SHARED = 1u << 16        /* beside the experts one that all rows go to */
 };
 
 struct model_kind {
@@ -71,7 +73,8 @@ struct model_layer {
     struct model_norm mix_norm;             /* as attention_norm */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
     struct ops_weight router;               /* [experts, embed], where there are experts */
-    struct model_expert *expert;            /* [experts], or NULL: gate, up and down as above */
+    struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
+                                               the shared expert, [shared_mix, embed] ..., or nothing */
     struct model_norm mix_post;             /* as attention_post */
     uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
 };
@@ -93,13 +96,13 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    uint32_t experts, experts_used, expert_mix; /* 0: none */
-    float epsilon;                              /* of the norms */
-    float embed_scale;                          /* 1: none */
-    float score_scale;                          /* of the attention's scores */
-    float cap_scores, cap_logits;               /* 0: none */
-    uint32_t rope_pairs;                        /* 0 in an encoder */
-    struct model_rope rope[MODEL_ROPE_COUNT];   /* LOCAL in layers with a window */
+    uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
+    float epsilon;                                          /* of the norms */
+    float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
+    float score_scale;                            /* of the attention's scores */
+    float cap_scores, cap_logits;                 /* 0: none */
+    uint32_t rope_pairs;                          /* 0 in an encoder */
+    struct model_rope rope[MODEL_ROPE_COUNT];     /* LOCAL in layers with a window */
     uint32_t rope_long_from; /* requests of more tokens (prompt and limit) rotate by LONG; 0: none do */
     enum model_pooling pooling;
     uint64_t parameters;
@@ -111,6 +114,13 @@ struct model {
     float **vectors; /* what gains, biases and factors point to: copies, so that their pages of the file can go */
     size_t vectors_n;
 };
+
+/* The longest row between gate and down. */
+static inline uint32_t model_mix_most(const struct model *m)
+{
+    uint32_t most = m->mix > m->expert_mix ? m->mix : m->expert_mix;
+    return most > m->shared_mix ? most : m->shared_mix;
+}
 
 /* It continues texts; if not, it only makes vectors of them (engine_embed). */
 static inline bool model_writes(const struct model *m)

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GEMMA (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GEMMA   (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GRANITE (HAS_SCALES | MAY_BIASES | MAY_EXPERTS | MAY_SHARED | MAY_ROPE_FACTORS)
 
 /* clang-format off */
 static const struct model_kind kinds[] = {
@@ -22,6 +23,8 @@ static const struct model_kind kinds[] = {
     { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0 },
     { "olmo2",    HAS_HALVES | HAS_ROW_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_LOCAL_TURNS,
                                                                                     4, 0,     0,     0,     0,     0 },
+    { "granite",  GRANITE,                                                          0, 0,     0,     0,     0,     0 },
+    { "granitemoe", GRANITE,                                                        0, 0,     0,     0,     0,     0 },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0 },
 };
 /* clang-format on */

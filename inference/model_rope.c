@@ -91,6 +91,8 @@ void model_read_rope(struct model_reader *r)
     struct model *m = r->m;
     if (!model_writes(m))
         return;
+    if ((m->kind->has & HAS_SCALES) && !model_flag(r, "rope.scaling.finetuned", true))
+        return; /* how these files say that nothing is rotated */
     uint32_t dims = model_number(r, "rope.dimension_count", m->head, m->head);
     m->rope_pairs = dims / 2;
     if (dims % 2)

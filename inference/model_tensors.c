@@ -101,6 +101,11 @@ static void read_experts(struct model_reader *r, uint32_t i)
                    sizeof *l->expert);
     model_matrices(r, layer_name(room, i, "ffn_down_exps", "weight"), m->expert_mix, m->embed, m->experts,
                    &l->expert->down, sizeof *l->expert);
+    if (!m->shared_mix)
+        return;
+    l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
+    l->up = product_of(r, i, "ffn_up_shexp", m->embed, m->shared_mix);
+    l->down = product_of(r, i, "ffn_down_shexp", m->shared_mix, m->embed);
 }
 
 static void read_mix(struct model_reader *r, uint32_t i)

@@ -1,6 +1,6 @@
 /* A mixture of experts: each row of the batch goes to the few experts that its router likes best. Rows of one expert
  * are gathered and multiplied together; what comes back is put aside by row and rank, and added rank by rank, so the
- * order of the sum is a row's own. */
+ * order of the sum is a row's own. An expert that all rows share is added behind. */
 #include "inference/engine_in.h"
 
 #include "base/mem.h"
@@ -132,6 +132,14 @@ static void sum_part(void *arg, size_t first, size_t end)
     }
 }
 
+/* What the shared expert made, which is in t->made, joins what the chosen ones did. */
+static void join_part(void *arg, size_t first, size_t end)
+{
+    struct engine *e = arg;
+    size_t embed = e->m->embed;
+    e->ops->add(e->back + first * embed, e->moe->made + first * embed, (end - first) * embed);
+}
+
 void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
     const struct model *m = e->m;
@@ -144,4 +152,8 @@ void moe_run(struct engine *e, const struct model_layer *l, const float *x, size
             run_expert(e, &l->expert[i], n);
     }
     pool_run(e->pool, cols, 1, sum_part, e);
+    if (!m->shared_mix)
+        return;
+    engine_mix(e, l, x, e->moe->made, cols);
+    pool_run(e->pool, cols, 1, join_part, e);
 }

@@ -498,6 +498,78 @@ static void a_list_names_the_windows(void **state)
     expect_refusal(&s, "sliding_window_pattern");
 }
 
+static void say_list(struct gguf_make *m, const char *key, uint32_t first, uint32_t second)
+{
+    uint8_t list[12 + 8] = {GGUF_I32, 0, 0, 0, 2};
+    store_le32(list + 12, first);
+    store_le32(list + 16, second);
+    gguf_make_raw(m, key, GGUF_ARRAY, list, sizeof list);
+}
+
+static void same_for_all(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_list(m, "llama.rope.dimension_count", 8, 8);
+}
+
+static void another_in_the_second(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_list(m, "llama.rope.dimension_count", 8, 16);
+}
+
+/* Some files say a number once for each layer. */
+static void numbers_by_layer(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct model_make s = *shape_of("llama");
+    s.more = same_for_all;
+    load(&l, &s);
+    assert_int_equal(l.model->rope_pairs, 4);
+    unload(&l);
+    s.more = another_in_the_second;
+    expect_refusal(&s, "rope.dimension_count = 1");
+    s.layers = 3;
+    expect_refusal(&s, "rope.dimension_count");
+}
+
+/* Powers of two, so that nothing is rounded: what is scaled up on the way in and down on the way out is as it was. */
+static void scales_of_the_stream(void **state)
+{
+    (void)state;
+    static float plain[20 * 512], scaled[20 * 512];
+    struct model_make s = *shape_of("granite, biases");
+    struct loaded l;
+    s.biases = false;
+    load(&l, &s);
+    l.model->logit_scale = 1.0f;
+    l.model->epsilon = 0;
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+    everything(e, 20, 20, plain);
+    l.model->embed_scale = l.model->branch_scale = 4.0f; /* the stream is four times what it was: norms do not see it */
+    l.model->logit_scale = 0.125f;
+    everything(e, 20, 20, scaled);
+    for (uint32_t i = 0; i < 20; i++)
+        for (uint32_t j = 0; j < VOCAB; j++)
+            assert_true(scaled[i * (VOCAB + s.embed) + j] == plain[i * (VOCAB + s.embed) + j] * 0.125f);
+    l.model->branch_scale = 2.0f;
+    everything(e, 20, 20, scaled);
+    assert_true(scaled[0] != plain[0] * 0.125f);
+    engine_free(e);
+    unload(&l);
+}
+
+static void no_scale_of_logits(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "residual_scale", 0.22f);
+}
+
+static void logits_by_nothing(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 0.0f);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -534,6 +606,11 @@ static void strangers_are_named(void **state)
     s = *shape_of("olmo2");
     s.more = norm_before;
     expect_refusal(&s, "blk.0.attn_norm.weight");
+    s = *shape_of("granite");
+    s.more = no_scale_of_logits;
+    expect_refusal(&s, "granite.logit_scale");
+    s.more = logits_by_nothing;
+    expect_refusal(&s, "granite.logit_scale");
     s = *shape_of("llama");
     s.architecture = "mamba";
     expect_refusal(&s, "gemma3");
@@ -552,6 +629,8 @@ int main(void)
         cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
         cmocka_unit_test(what_changes_nothing_is_taken),
         cmocka_unit_test(a_list_names_the_windows),
+        cmocka_unit_test(numbers_by_layer),
+        cmocka_unit_test(scales_of_the_stream),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,8 +68,9 @@ static void elements_once(void)
     uint32_t n = draw_length();
     float *x = gpu_floats(n, draw(8) == 0), *y = gpu_floats(n, false), *expected = mem_array(n, sizeof *expected);
     memcpy(expected, x, n * sizeof *x);
-    ops_ref.add(expected, y, n);
-    cuda_add(NULL, x, y, n);
+    const float by = draw(2) ? 1.0f : 0.22f;
+    ops_ref.add_scaled(expected, y, by, n);
+    cuda_add(NULL, x, y, by, n);
     assert_same_bits(x, expected, n, "rows");
     ops_ref.gated_silu(x, y, n, expected);
     cuda_activate(NULL, CUDA_SILU, x, y, n);
@@ -123,7 +124,7 @@ static void tell_once(void)
 {
     uint32_t n = draw_length(), cols = 1 + draw(5);
     float *x = gpu_floats((size_t)n * cols, false), *expected = mem_array((size_t)n * cols, sizeof *expected);
-    float cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f;
+    float cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f, by = draw(2) ? 1.0f : 0.125f;
     uint64_t *best = gpu_new(cols * sizeof *best);
     uint8_t *finite = gpu_new(cols), *fine = mem_new(cols);
     uint32_t *at = mem_array(cols, sizeof *at);
@@ -136,11 +137,13 @@ static void tell_once(void)
             row[draw(n)] = draw(2) ? NAN : -INFINITY;
         best[c] = 0;
         memcpy(want, row, n * sizeof *row);
+        if (by != 1.0f)
+            ops_ref.scale(want, by, n);
         if (cap != 0.0f)
             ops_ref.soft_cap(want, cap, n);
         fine[c] = ops_largest(&ops_ref, want, n, &at[c]);
     }
-    cuda_tell(NULL, x, cap, n, cols, (struct cuda_marks){NULL, finite}, best);
+    cuda_tell(NULL, x, by, cap, n, cols, (struct cuda_marks){NULL, finite}, best);
     gpu_wait();
     assert_same_bits(x, expected, (size_t)n * cols, "logits");
     assert_memory_equal(finite, fine, cols);

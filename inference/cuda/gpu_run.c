@@ -124,17 +124,25 @@ static void norm(const struct pass *t, const struct gpu_norm *n, const float *x,
     cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, t->m->embed, t->cols, out);
 }
 
-/* What a branch's last product makes of `in` is added to the stream; normed first where the architecture has it so. */
+/* b.back is added to the stream; normed or scaled first where the architecture has it so. */
+static void add_back(const struct pass *t, const struct gpu_norm *post)
+{
+    float *back = t->d->b.back;
+    if (post->gain)
+        norm(t, post, back, back);
+    cuda_add(t->d->stream, t->x, back, t->m->branch_scale, (uint64_t)t->cols * t->m->embed);
+}
+
+/* The same of what a branch's last product makes of `in`. */
 static void add_branch(const struct pass *t, const struct gpu_product *p, const struct cuda_input *in,
                        const struct gpu_norm *post)
 {
-    if (!post->gain) {
+    if (!post->gain && t->m->branch_scale == 1.0f) {
         cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
         return;
     }
     product(t, p, in, t->d->b.back);
-    norm(t, post, t->d->b.back, t->d->b.back);
-    cuda_add(t->d->stream, t->x, t->d->b.back, (uint64_t)t->cols * t->m->embed);
+    add_back(t, post);
 }
 
 /* -- attention -- */
@@ -225,19 +233,33 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
 
 /* -- the branch behind it -- */
 
-static void mix(const struct pass *t, const struct gpu_layer *l)
+/* What gate and up make of the stream, as input of down. */
+static struct cuda_input mixed(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
     const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
     if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
         cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
-        in = raw_input(t, b->gate, t->m->mix, NULL);
-    } else {
-        cuda_multiply_together(t->d->stream, tasks, 2, &in);
-        in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+        return raw_input(t, b->gate, l->down.w.n, NULL);
     }
+    cuda_multiply_together(t->d->stream, tasks, 2, &in);
+    return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+}
+
+static void mix(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct cuda_input in = mixed(t, l);
     add_branch(t, &l->down, &in, &l->mix_post);
+}
+
+/* What the expert that all rows share makes of them joins what is in b.back; b.aside is free again. */
+static void mix_shared(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_input in = mixed(t, l);
+    product(t, &l->down, &in, b->aside);
+    cuda_add(t->d->stream, b->back, b->aside, 1.0f, (uint64_t)t->cols * t->m->embed);
 }
 
 static void picked(const struct pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
@@ -262,9 +284,9 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     in = gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
     picked(t, &l->expert_down, 1, &in, picks, b->aside);
     cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
-    if (l->mix_post.gain)
-        norm(t, &l->mix_post, b->back, b->back);
-    cuda_add(stream, t->x, b->back, (uint64_t)t->cols * m->embed);
+    if (l->down.w.data)
+        mix_shared(t, l);
+    add_back(t, &l->mix_post);
 }
 
 /* -- the whole -- */
@@ -326,7 +348,8 @@ static void tell(const struct pass *t, uint32_t first, uint32_t end)
     part.slot += first;
     struct cuda_input in = input_of(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
     product(&part, &d->output, &in, d->logits);
-    cuda_tell(d->stream, d->logits, m->cap_logits, m->vocab, end - first, marks_of(&part), t->f.best + first);
+    cuda_tell(d->stream, d->logits, m->logit_scale, m->cap_logits, m->vocab, end - first, marks_of(&part),
+              t->f.best + first);
 }
 
 static void output(struct pass *t, uint32_t told)

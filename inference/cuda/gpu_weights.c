@@ -36,7 +36,7 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
     uint64_t all = matrix_bytes(&l->router) + (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
-        all += l->expert && i >= 4 ? 0 : product_bytes(product[i]);
+        all += product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += matrix_bytes(&l->expert[i].gate) + matrix_bytes(&l->expert[i].up) + matrix_bytes(&l->expert[i].down);
     return all;
@@ -207,7 +207,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     out->has_experts = l->expert != NULL;
     for (size_t i = 0; i < sizeof norms / sizeof *norms && e == ERR_OK; i++)
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
-    for (size_t i = 0; i < (l->expert ? 4 : sizeof products / sizeof *products) && e == ERR_OK; i++)
+    for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
     if (!l->expert || e != ERR_OK)
         return e;
@@ -224,9 +224,9 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
 static uint64_t widest_tile(const struct device_options *o)
 {
     const struct model *m = o->model;
-    uint64_t widest = m->mix > m->embed ? m->mix : m->embed, all = (uint64_t)m->heads * m->head;
+    uint64_t widest = model_mix_most(m), all = (uint64_t)m->heads * m->head;
+    widest = widest > m->embed ? widest : m->embed;
     widest = widest > all ? widest : all;
-    widest = widest > m->expert_mix ? widest : m->expert_mix;
     return repack_bytes(GGUF_TENSOR_F32, (uint32_t)widest, REPACK_ROWS);
 }
 

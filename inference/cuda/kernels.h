@@ -27,8 +27,8 @@ struct cuda_marks {
 /* out[c] = the norm of x[c], [cols, n]; by the mean square, or with a bias a layer norm. out may be x. */
 void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                uint32_t cols, float *out);
-/* x[i] += y[i], i < count. */
-void cuda_add(void *stream, float *x, const float *y, uint64_t count);
+/* x[i] += y[i] * by, i < count. */
+void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
 enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: the GELU by erf, and no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
@@ -39,10 +39,11 @@ void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, s
 
 /* -- best.cu -- */
 
-/* cuda_finish of logits x[cols, n], n > 0, which also finds the first of the largest of each row: best[cols], which
- * were zeros, have it as CUDA_BEST_LAST less their lower half. Of a row that is not finite it means nothing. */
+/* cuda_finish of logits x[cols, n] * by, n > 0, which also finds the first of the largest of each row: best[cols],
+ * which were zeros, have it as CUDA_BEST_LAST less their lower half. Of a row that is not finite it means nothing. */
 #define CUDA_BEST_LAST 0xFFFFFFFFu
-void cuda_tell(void *stream, float *x, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks, uint64_t *best);
+void cuda_tell(void *stream, float *x, float by, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks,
+               uint64_t *best);
 
 /* -- products.cu -- */
 
