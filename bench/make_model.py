@@ -35,6 +35,8 @@ SHAPES = {
                     experts=8, experts_used=2, expert_mix=512),
     "qwen2": dict(arch="qwen2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                   biases=True, tied=True),
+    "qwen2moe": dict(arch="qwen2moe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=768,
+                     experts=16, experts_used=4, expert_mix=128, shared=512, biases=True),
     "qwen3": dict(arch="qwen3", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
                   tied=True),
     "qwen3moe": dict(arch="qwen3moe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
@@ -51,6 +53,10 @@ SHAPES = {
     "olmo2": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512),
     "olmo3": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=4, head=64, mix=512,
                   window=100),
+    "smollm3": dict(arch="smollm3", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=1, head=64, mix=512,
+                    tied=True, base=5e6),
+    "exaone": dict(arch="exaone", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                   rope="llama3"),
     "granite": dict(arch="granite", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                     tied=True, scales=(12.0, 0.22, 1 / 64, 8.0)),
     "granite-biases": dict(arch="granite", vocab=512, context=512, embed=256, layers=3, heads=4, heads_kv=4, head=64, mix=512,
@@ -82,7 +88,8 @@ HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2"}
 MIX_BIASES = {"llama", "granite"}
 NO_PRE_NORMS = {"bert", "olmo2"}
-BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact"}
+BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
+       "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone"}
 
 # -- values --
 
@@ -413,7 +420,7 @@ def add_tensors(f, s, source):
         if a in HEAD_NORMS:
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", q, e, bias=a != "qwen2", layer=i)
+        matrix(p + "attn_output", q, e, bias=not a.startswith("qwen2"), layer=i)
         if a == "olmo2":
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
@@ -433,6 +440,8 @@ def add_tensors(f, s, source):
                 matrix(p + "ffn_gate_shexp", e, s["shared"], layer=i)
                 matrix(p + "ffn_up_shexp", e, s["shared"], layer=i)
                 matrix(p + "ffn_down_shexp", s["shared"], e, role="last", layer=i)
+            if a == "qwen2moe":
+                vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
             if a not in ("phi3", "bert"):
                 matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)

@@ -176,7 +176,7 @@ static const float *angles_of(const struct engine *e, const struct model_layer *
 {
     const struct rope *r = engine_rope(e, row, l->window != 0);
     *sine = NULL;
-    return r ? rope_at(r, e->position[row], sine) : NULL;
+    return r && !l->is_still ? rope_at(r, e->position[row], sine) : NULL;
 }
 
 static void heads_part(void *arg, size_t first, size_t end)

@@ -50,14 +50,18 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
-/* The chosen experts' weights are a softmax over their scores, which sum to one: other ways are not run. */
+/* The chosen experts' weights are a softmax over their scores, which sum to one, or over all scores: as the
+ * architecture has it. Other ways are not run. */
 static void read_weighing(struct model_reader *r)
 {
     uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, 1);
     if (gating != 1)
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only 1, a softmax, runs here");
-    if (!model_flag(r, "expert_weights_norm", true))
-        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", 0, "weights that do not sum to one are not run");
+    bool sum_to_one = !(r->m->kind->has & HAS_PARTS_OF_ALL);
+    if (model_flag(r, "expert_weights_norm", sum_to_one) != sum_to_one)
+        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", !sum_to_one,
+                   sum_to_one ? "weights that do not sum to one are not run"
+                              : "of this architecture only weights that do not sum to one are run");
 }
 
 static void read_experts(struct model_reader *r)
@@ -78,7 +82,9 @@ static void read_experts(struct model_reader *r)
     m->expert_mix =
         model_number(r, "expert_feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 0 : m->mix);
     read_weighing(r);
-    if (m->kind->has & MAY_SHARED)
+    if (m->kind->has & MUST_SHARED)
+        m->shared_mix = model_number(r, "expert_shared_feed_forward_length", EMBED_MAX * 8, 0);
+    else if (m->kind->has & MAY_SHARED)
         m->shared_mix = model_number_or_none(r, "expert_shared_feed_forward_length", EMBED_MAX * 8);
 }
 

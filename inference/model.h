@@ -31,7 +31,9 @@ enum model_has {
     HAS_NO_PRE_NORMS = 1u << 13, /* what enters a branch is not normed */
     HAS_LOCAL_TURNS = 1u << 14,  /* layers with a window are not scaled, and may have a base of their own */
     HAS_SCALES = 1u << 15,       /* of embeddings, of what branches add, of logits: by the file's numbers */
-    MAY_SHARED = 1u << 16        /* beside the experts one that all rows go to */
+    MAY_SHARED = 1u << 16,       /* beside the experts one that all rows go to */
+    MUST_SHARED = 1u << 17,      /* ... always, weighed by a gate of its own */
+    HAS_PARTS_OF_ALL = 1u << 18  /* the chosen experts' weights are parts of the sum over all, not over the chosen */
 };
 
 struct model_kind {
@@ -42,6 +44,7 @@ struct model_kind {
     uint32_t window;   /* where the file names none; 0: then there is none */
     double base_local; /* of the rotation in layers with a window, with HAS_LOCAL_TURNS; 0: that of the others */
     float cap_scores, cap_logits; /* where the file names none */
+    uint32_t still_period;        /* of so many layers the last is not rotated; 0: all are */
     uint32_t
         scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
 };
@@ -73,9 +76,11 @@ struct model_layer {
     struct model_norm mix_norm;             /* as attention_norm */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
     struct ops_weight router;               /* [experts, embed], where there are experts */
+    struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
                                                the shared expert, [shared_mix, embed] ..., or nothing */
     struct model_norm mix_post;             /* as attention_post */
+    bool is_still;                          /* queries and keys are not rotated */
     uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
 };
 

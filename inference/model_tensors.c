@@ -106,6 +106,8 @@ static void read_experts(struct model_reader *r, uint32_t i)
     l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
     l->up = product_of(r, i, "ffn_up_shexp", m->embed, m->shared_mix);
     l->down = product_of(r, i, "ffn_down_shexp", m->shared_mix, m->embed);
+    if (has(r, MUST_SHARED))
+        l->shared_gate = model_matrix(r, layer_name(room, i, "ffn_gate_inp_shexp", "weight"), m->embed, 1);
 }
 
 static void read_mix(struct model_reader *r, uint32_t i)
@@ -133,6 +135,8 @@ static void read_layer(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
+    uint32_t still = m->kind->still_period;
+    l->is_still = still && i % still == still - 1;
     read_attention(r, i);
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct moe {
-    float *score;     /* [batch, experts] of the router, then e^score */
+    float *score;     /* [batch, experts] of the router, then e^score; then [batch] of the shared expert's gate */
     uint32_t *chosen; /* [batch, used] experts, by rank */
     float *weight;    /* [batch, used] */
     float *gathered;  /* [batch, embed] rows of one expert */
@@ -68,7 +68,7 @@ static void choose(const float *score, uint32_t experts, uint32_t used, uint32_t
     }
 }
 
-/* Softmax over all experts; of the chosen ones, divided by their sum. */
+/* Softmax over all experts; of the chosen ones, divided by their sum or by that of all. */
 static void route_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
@@ -83,9 +83,11 @@ static void route_part(void *arg, size_t first, size_t end)
             peak = 0.0f;
         }
         choose(score, experts, used, chosen);
-        e->ops->exponentials(score, experts, peak);
+        float all = e->ops->exponentials(score, experts, peak);
         for (uint32_t i = 0; i < used; i++)
             sum = sum + score[chosen[i]];
+        if (e->m->kind->has & HAS_PARTS_OF_ALL)
+            sum = all;
         for (uint32_t i = 0; i < used; i++)
             weight[i] = score[chosen[i]] / sum;
     }
@@ -132,12 +134,16 @@ static void sum_part(void *arg, size_t first, size_t end)
     }
 }
 
-/* What the shared expert made, which is in t->made, joins what the chosen ones did. */
+/* What the shared expert made, which is in t->made, joins what the chosen ones did; its gates are in t->score. */
 static void join_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
     size_t embed = e->m->embed;
-    e->ops->add(e->back + first * embed, e->moe->made + first * embed, (end - first) * embed);
+    bool gated = e->m->kind->has & MUST_SHARED;
+    for (size_t c = first; c < end; c++) {
+        float weight = gated ? 1.0f / (1.0f + arith_exp(-e->moe->score[c])) : 1.0f;
+        e->ops->add_scaled(e->back + c * embed, e->moe->made + c * embed, weight, embed);
+    }
 }
 
 void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
@@ -154,6 +160,10 @@ void moe_run(struct engine *e, const struct model_layer *l, const float *x, size
     pool_run(e->pool, cols, 1, sum_part, e);
     if (!m->shared_mix)
         return;
+    if (l->shared_gate.data) {
+        in = engine_input(e, x, m->embed, cols, e->slot, &l->shared_gate, NULL, NULL);
+        engine_multiply(e, &l->shared_gate, &in, e->moe->score);
+    }
     engine_mix(e, l, x, e->moe->made, cols);
     pool_run(e->pool, cols, 1, join_part, e);
 }

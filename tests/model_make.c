@@ -105,6 +105,8 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
             add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_up_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_down_shexp", s->shared, s->embed);
+            if (is(s, "qwen2moe"))
+                add_matrices(m, &floats, in_layer(i, "ffn_gate_inp_shexp", "weight"), s->embed, 1, 1, 1);
         }
         return;
     }
@@ -302,6 +304,8 @@ static const struct model_make shapes[] = {
     {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, 0, false, false, NULL},
     {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, NULL},
     {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, yarn},
+    {"qwen2moe", "qwen2moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 96, true, false, NULL},
+    {"qwen2moe, blocks of 256", "qwen2moe", GGUF_TENSOR_Q4_K, 256, 2, 4, 4, 64, 256, 20, 2, 512, false, false, NULL},
     {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, 0, false, true, NULL},
     {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, NULL},
     {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, 0, false, true, NULL},
@@ -320,6 +324,9 @@ static const struct model_make shapes[] = {
     {"granitemoe", "granitemoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 64, 6, 2, 0, false, true, scales},
     {"granitemoe, a shared expert", "granitemoe", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 5, 3, 512, false, false,
      scales},
+    {"smollm3", "smollm3", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, false, true, NULL},
+    {"smollm3, yarn", "smollm3", GGUF_TENSOR_F32, 64, 4, 4, 1, 16, 96, 0, 0, 0, false, true, yarn},
+    {"exaone", "exaone", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, one_set_of_factors},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

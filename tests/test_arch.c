@@ -560,6 +560,11 @@ static void scales_of_the_stream(void **state)
     unload(&l);
 }
 
+static void one_factor(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "rope_freqs.weight", s->head / 2, 1);
+}
+
 static void no_scale_of_logits(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say_real(m, s, "residual_scale", 0.22f);
@@ -568,6 +573,67 @@ static void no_scale_of_logits(struct gguf_make *m, const struct model_make *s)
 static void logits_by_nothing(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say_real(m, s, "logit_scale", 0.0f);
+}
+
+/* The fourth layer of each four sees where tokens stand only by what others left: alone it would take any order. */
+static void some_layers_are_not_rotated(void **state)
+{
+    (void)state;
+    static float first[3 * 512], second[3 * 512];
+    static const uint32_t ids[] = {5, 17, 40}, swapped[] = {17, 5, 40};
+    struct model_make s = *shape_of("smollm3");
+    struct loaded l;
+    size_t last = 2 * (VOCAB + (size_t)s.embed);
+    load(&l, &s);
+    for (uint32_t i = 0; i < s.layers; i++)
+        assert_true(l.model->layer[i].is_still == (i == 3));
+    l.model->layers = 1; /* rotated: the order of what came before counts */
+    struct engine *e = engine_for(&l, &ops_ref, 1, 3);
+    eval_all(e, ids, 3, 3, 3, first);
+    eval_all(e, swapped, 3, 3, 3, second);
+    assert_memory_not_equal(first + last, second + last, VOCAB * sizeof *first);
+    l.model->layer[0].is_still = true;
+    eval_all(e, ids, 3, 3, 3, first);
+    eval_all(e, swapped, 3, 3, 3, second);
+    for (uint32_t j = 0; j < VOCAB; j++) /* but for the order in which floats are added */
+        assert_true(fabsf(first[last + j] - second[last + j]) < 1e-3f);
+    engine_free(e);
+    l.model->layers = s.layers;
+    unload(&l);
+}
+
+/* With one expert for each token its weight is its part of all experts, not 1; a gate that is shut leaves the shared
+ * expert out. */
+static void experts_beside_one_that_all_share(void **state)
+{
+    (void)state;
+    static float out[3][20 * 512];
+    struct model_make s = *shape_of("qwen2moe");
+    struct loaded l;
+    s.used = 1;
+    for (unsigned way = 0; way < 3; way++) {
+        load(&l, &s);
+        for (uint32_t i = 0; i < s.layers; i++) {
+            struct model_layer *layer = &l.model->layer[i];
+            const struct ops_weight *w = way == 1 ? &layer->router : &layer->shared_gate;
+            for (size_t j = 0; way && j < w->rows * w->n; j++) /* router: all alike; gate: one half, whatever comes */
+                store_le32((uint8_t *)(uintptr_t)w->data + 4 * j, 0);
+        }
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[way]);
+        engine_free(e);
+        unload(&l);
+    }
+    assert_memory_not_equal(out[0], out[1], VOCAB * sizeof **out);
+    assert_memory_not_equal(out[0], out[2], VOCAB * sizeof **out);
+    s.shared = 0;
+    expect_refusal(&s, "expert_shared_feed_forward_length");
+}
+
+static void sum_to_one(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    gguf_make_raw(m, "qwen2moe.expert_weights_norm", GGUF_FLAG, "\1", 1);
 }
 
 static void strangers_are_named(void **state)
@@ -606,6 +672,12 @@ static void strangers_are_named(void **state)
     s = *shape_of("olmo2");
     s.more = norm_before;
     expect_refusal(&s, "blk.0.attn_norm.weight");
+    s = *shape_of("qwen2moe");
+    s.more = sum_to_one;
+    expect_refusal(&s, "expert_weights_norm");
+    s = *shape_of("smollm3");
+    s.more = one_factor;
+    expect_refusal(&s, "rope_freqs.weight");
     s = *shape_of("granite");
     s.more = no_scale_of_logits;
     expect_refusal(&s, "granite.logit_scale");
@@ -631,6 +703,8 @@ int main(void)
         cmocka_unit_test(a_list_names_the_windows),
         cmocka_unit_test(numbers_by_layer),
         cmocka_unit_test(scales_of_the_stream),
+        cmocka_unit_test(some_layers_are_not_rotated),
+        cmocka_unit_test(experts_beside_one_that_all_share),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

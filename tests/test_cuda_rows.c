@@ -161,7 +161,7 @@ static void tell_once(void)
 /* -- experts -- */
 
 /* The definition, by looking for the largest again and again. */
-static bool route(float *score, uint32_t experts, uint32_t used, uint32_t *chosen, float *weight)
+static bool route(float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t *chosen, float *weight)
 {
     bool finite = ops_ref.finite(score, experts);
     float sum = 0.0f;
@@ -180,6 +180,8 @@ static bool route(float *score, uint32_t experts, uint32_t used, uint32_t *chose
         weight[r] = arith_exp(score[best] - score[chosen[0]]);
         sum = sum + weight[r];
     }
+    if (of_all)
+        sum = ops_ref.exponentials(score, experts, score[chosen[0]]);
     for (uint32_t r = 0; r < used; r++)
         weight[r] = weight[r] / sum;
     return finite;
@@ -189,6 +191,7 @@ static void route_once(void)
 {
     uint32_t experts = 1 + draw(draw(4) ? 130 : 1024), used = 1 + draw(experts < 12 ? experts : 12);
     uint32_t cols = 1 + draw(40), picks = cols * used;
+    const bool of_all = draw(2);
     float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
     uint32_t *chosen = mem_array(picks, sizeof *chosen);
     struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4),
@@ -200,8 +203,8 @@ static void route_once(void)
     float *copy = mem_array((size_t)cols * experts, sizeof *copy);
     memcpy(copy, score, (size_t)cols * experts * sizeof *copy);
     for (uint32_t c = 0; c < cols; c++)
-        fine[c] = route(copy + (size_t)c * experts, experts, used, chosen + c * used, expected + c * used);
-    cuda_route(NULL, score, experts, used, cols, (struct cuda_marks){NULL, finite}, p);
+        fine[c] = route(copy + (size_t)c * experts, experts, used, of_all, chosen + c * used, expected + c * used);
+    cuda_route(NULL, score, experts, used, of_all, cols, (struct cuda_marks){NULL, finite}, p);
     gpu_wait();
     assert_memory_equal(p.chosen, chosen, picks * sizeof *chosen);
     assert_same_bits(p.weight, expected, picks, "rows");
@@ -236,6 +239,10 @@ static void sum_once(void)
     for (uint32_t i = 0; i < picks; i++)
         ops_ref.add_scaled(expected + (size_t)(i / used) * n, y + (size_t)i * n, p.weight[i], n);
     cuda_sum_picked(NULL, y, p, used, n, cols, out);
+    assert_same_bits(out, expected, (size_t)cols * n, "rows");
+    for (uint32_t c = 0; c < cols; c++)
+        ops_ref.add_scaled(expected + (size_t)c * n, y + (size_t)c * n, 1.0f / (1.0f + arith_exp(-p.weight[c])), n);
+    cuda_add_gated(NULL, out, y, p.weight, n, cols);
     assert_same_bits(out, expected, (size_t)cols * n, "rows");
     for (uint32_t c = 0; c < cols; c++)
         slot[c] = 100 - c;

@@ -24,9 +24,9 @@ struct gpu_experts {
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
-    struct cuda_matrix router;
+    struct cuda_matrix router, shared_gate;
     struct gpu_experts expert_gate, expert_up, expert_down;
-    bool has_experts;
+    bool has_experts, is_still;
     uint32_t window;
 };
 

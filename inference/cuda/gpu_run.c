@@ -168,7 +168,7 @@ static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
                               .key_gain = together ? NULL : l->key_norm.gain,
                               .epsilon = t->m->epsilon,
                               .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
-                              .pairs = t->m->rope_pairs,
+                              .pairs = l->is_still ? 0 : t->m->rope_pairs,
                               .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
 }
 
@@ -253,13 +253,22 @@ static void mix(const struct pass *t, const struct gpu_layer *l)
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
-/* What the expert that all rows share makes of them joins what is in b.back; b.aside is free again. */
+/* What the expert that all rows share makes of them joins what is in b.back; b.aside and b.score are free again. */
 static void mix_shared(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
-    const struct cuda_input in = mixed(t, l);
+    const uint32_t embed = t->m->embed;
+    struct cuda_input in;
+    if (l->shared_gate.data) {
+        in = normed_input(t, &l->mix_norm, &l->shared_gate, NULL, NULL);
+        cuda_multiply(t->d->stream, &l->shared_gate, &in, NULL, false, b->score);
+    }
+    in = mixed(t, l);
     product(t, &l->down, &in, b->aside);
-    cuda_add(t->d->stream, b->back, b->aside, 1.0f, (uint64_t)t->cols * t->m->embed);
+    if (l->shared_gate.data)
+        cuda_add_gated(t->d->stream, b->back, b->aside, b->score, embed, t->cols);
+    else
+        cuda_add(t->d->stream, b->back, b->aside, 1.0f, (uint64_t)t->cols * embed);
 }
 
 static void picked(const struct pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
@@ -277,7 +286,8 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
-    cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);
+    cuda_route(stream, b->score, m->experts, m->experts_used, (m->kind->has & HAS_PARTS_OF_ALL) != 0, t->cols,
+               marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);

@@ -34,7 +34,8 @@ static size_t key_norm_n(const struct model *m)
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
-    uint64_t all = matrix_bytes(&l->router) + (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
+    uint64_t all = matrix_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
+                   (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
@@ -205,6 +206,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     enum err e = ERR_OK;
     out->window = l->window;
     out->has_experts = l->expert != NULL;
+    out->is_still = l->is_still;
     for (size_t i = 0; i < sizeof norms / sizeof *norms && e == ERR_OK; i++)
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
@@ -212,6 +214,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_matrix(t, &l->router, &out->router);
+    if (e == ERR_OK)
+        e = load_matrix(t, &l->shared_gate, &out->shared_gate);
     if (e == ERR_OK)
         e = load_experts(t, l, offsetof(struct model_expert, gate), &out->expert_gate);
     if (e == ERR_OK)

@@ -115,9 +115,9 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
     uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
     uint32_t cols;    /* an expert has at most one pick of each row */
 };
-/* moe.c's routing: score[cols, experts] is scratch then. */
-void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
-                struct cuda_picks out);
+/* moe.c's routing: score[cols, experts] is scratch then. `of_all`: weights are parts of the sum over all experts. */
+void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
+                struct cuda_marks marks, struct cuda_picks out);
 /* out[P, rows]: pick p = row x used + rank times the matrix of its expert; the input of pick p is column p / share:
  * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
  * to the next. */
@@ -126,6 +126,8 @@ void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t st
 /* out[c] = ((+0 + y[c, 0] w[c, 0]) + y[c, 1] w[c, 1]) ..., y[P, n]. */
 void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint32_t used, uint32_t n, uint32_t cols,
                      float *out);
+/* x[c, i] += y[c, i] * s, s = 1 / (1 + e^-gate[c]), [cols, n]: a shared expert joins. */
+void cuda_add_gated(void *stream, float *x, const float *y, const float *gate, uint32_t n, uint32_t cols);
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
 
