@@ -1,6 +1,6 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
- * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for) and job_store.c (its record). Nobody
- * else includes this, but for the market, which opens it. */
+ * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for), job_view.c (what others see of it) and
+ * job_store.c (its record). Nobody else includes this, but for the market, which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -117,9 +117,6 @@ struct jobs {
 /* -- jobs.c, for the remote leg and the market -- */
 enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note) MUST_USE;
 void jobs_close(struct jobs *jobs);
-uint32_t job_prompt_n(const struct job *j);
-uint32_t job_tokens_n(const struct job *j);
-uint32_t job_tokens_max(const struct job *j);
 /* New tokens were added, or the state changed: watchers are told in the loop's next turn. */
 void job_changed(struct job *j);
 /* The same, and their text is asked for. */
@@ -134,11 +131,17 @@ void job_mend_text(struct job *j);
 
 /* Runs it, here or with a provider. */
 void job_route(struct job *j);
-/* Borrows from j->request. */
-void job_get_request(const struct job *j, struct request *r);
-struct job *job_find(struct jobs *jobs, const struct hash *id);
 /* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
+
+/* -- job_view.c -- */
+/* Borrows from j->request. */
+void job_get_request(const struct job *j, struct request *r);
+uint32_t job_prompt_n(const struct job *j);
+uint32_t job_tokens_n(const struct job *j);
+uint32_t job_tokens_max(const struct job *j);
+struct job *job_find(struct jobs *jobs, const struct hash *id);
+void job_get_view(const struct job *j, struct job_view *v);
 
 /* -- job_prepare.c -- */
 /* Whether it is for this machine: its route, and whether the model is here. */
