@@ -63,7 +63,7 @@ archives = $(foreach l,$(1),$(if $(call sources,$l),$(B)/lib$l.a))
 GEN     := $(B)/gen
 
 LIBS_BASE := -lsodium -lsecp256k1 -ljansson -lpthread -lm
-LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih $(LIBS_BASE)
+LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih -lqrencode $(LIBS_BASE)
 LIBS_CLI  := -ledit -lqrencode $(LIBS_BASE)
 LIBS_WORKER := -lseccomp $(LIBS_BASE)
 

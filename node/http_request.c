@@ -92,13 +92,17 @@ static void set_response(struct http_request *r, struct MHD_Response *response, 
     r->status = status;
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    bool is_cached = false;
     for (size_t at = 0; at < r->headers.n;) {
         const char *name = (const char *)r->headers.p + at;
         const char *value = name + strlen(name) + 1;
         MHD_add_response_header(response, name, value);
+        is_cached |= strcasecmp(name, "Cache-Control") == 0;
         at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
     }
+    if (!is_cached)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
 }
 
 void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)

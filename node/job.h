@@ -49,6 +49,8 @@ struct job_remote {
     F(amount, cost)                                                                                                    \
     F(u64, key)                                                                                                        \
     F(hash, owner)                                                                                                     \
+    F(hash, talk)                                                                                                      \
+    F(text255, title)                                                                                                  \
     F(u32, text_tokens)                                                                                                \
     F(u64, nonce)                                                                                                      \
     F(hash, seed_block)                                                                                                \

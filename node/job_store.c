@@ -138,23 +138,61 @@ static size_t bytes_of_job(const struct job *j)
     return sizeof *j + j->input.n + j->tools.n + j->request.n + j->tokens.n + j->text.n + j->logprobs.n;
 }
 
+static bool is_at_rest(const struct job *j)
+{
+    return j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
+}
+
+static void drop(const struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[33];
+    job_key(key, &j->r.id);
+    kv_batch_delete(batch, bytes_of(key, sizeof key));
+}
+
+static bool is_of_talk(const struct job *j, const struct hash *owner, const struct hash *talk)
+{
+    return hash_equal(&j->r.talk, talk) && (!owner || hash_equal(&j->r.owner, owner));
+}
+
+enum err jobs_forget_talk(struct jobs *jobs, const struct hash *owner, const struct hash *talk, struct note *note)
+{
+    struct kv_batch batch = {0};
+    enum err e = ERR_OK;
+    for (const struct job *j = jobs->first; j; j = j->next) {
+        if (!is_of_talk(j, owner, talk))
+            continue;
+        drop(j, &batch);
+        if (!is_at_rest(j))
+            e = note_set(note, ERR_STATE, "an answer of this conversation is under way: stop it, or wait for it");
+    }
+    if (hash_is_zero(talk) || batch.count == 0)
+        e = note_set(note, ERR_NOT_FOUND, "this node has no such conversation (any more)");
+    if (e == ERR_OK)
+        e = kv_write(jobs->s.kv, &batch, true, note);
+    kv_batch_clear(&batch);
+    for (struct job *j = jobs->first, *next; e == ERR_OK && j; j = next) {
+        next = j->next;
+        if (is_of_talk(j, owner, talk))
+            job_free(j);
+    }
+    return e;
+}
+
 void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes)
 {
     struct kv_batch batch = {0};
     unsigned n = 0;
     size_t bytes = 0;
     for (struct job *j = jobs->first, *next; j; j = next) {
-        uint8_t key[33];
         next = j->next;
         n++;
         bytes += bytes_of_job(j);
-        bool at_rest = j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
-        if (!at_rest || (n <= most && bytes <= most_bytes))
+        if (!is_at_rest(j) || (n <= most && bytes <= most_bytes))
             continue;
-        job_key(key, &j->r.id);
-        kv_batch_delete(&batch, bytes_of(key, sizeof key));
         n--;
         bytes -= bytes_of_job(j);
+        drop(j, &batch);
         job_free(j);
     }
     if (batch.count && kv_write(jobs->s.kv, &batch, false, NULL) != ERR_OK)

@@ -392,9 +392,9 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
         job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
     struct job *j = job_new(jobs);
     j->r.model = model;
-    if (!text255_set(&j->r.model_name, ask->model)) {
+    if (!text255_set(&j->r.model_name, ask->model) || !text255_set(&j->r.title, ask->title ? ask->title : "")) {
         job_free(j);
-        return note_set(note, ERR_FORMAT, "the model's name is too long or not plain text");
+        return note_set(note, ERR_FORMAT, "the name of the model, or the title, is too long or not plain text");
     }
     host_random(jobs->s.host, j->r.id.b, sizeof j->r.id.b);
     host_random(jobs->s.host, &j->r.nonce, sizeof j->r.nonce);
@@ -406,6 +406,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
     j->r.owner = ask->owner;
+    j->r.talk = ask->talk;
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
