@@ -126,6 +126,39 @@ static void a_start_has_them_by_age(void **state)
         assert_int_equal(j->r.id.b[0], age--);
 }
 
+/* Of the owner and of nobody else, unless one of them is in use; from the disk, too. */
+static void a_talk_is_forgotten(void **state)
+{
+    struct kept *k = *state;
+    struct note note = {{0}};
+    const struct hash talk = {{7}}, other = {{8}}, anna = {{1}}, ben = {{2}};
+    for (uint8_t i = 1; i <= 6; i++) {
+        struct job *j = make(k, i, JOB_DONE, 10);
+        j->r.owner = i == 5 ? ben : anna;
+        j->r.talk = i == 6 ? other : talk;
+        j->text_ask = i == 4;
+    }
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_STATE);
+    expect(k, 6);
+    job_find(&k->jobs, &(struct hash){{4}})->text_ask = 0;
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_OK);
+    expect(k, 2);
+    assert_true(is_there(k, 5) && is_there(k, 6));
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_NOT_FOUND);
+    assert_int_equal(jobs_forget_talk(&k->jobs, NULL, &talk, &note), ERR_OK);
+    expect(k, 1);
+}
+
+/* No conversation is what jobs outside of them are in. */
+static void no_talk_is_not_forgotten(void **state)
+{
+    struct kept *k = *state;
+    struct note note = {{0}};
+    make(k, 1, JOB_DONE, 10);
+    assert_int_equal(jobs_forget_talk(&k->jobs, NULL, &(struct hash){{0}}, &note), ERR_NOT_FOUND);
+    expect(k, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +166,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(those_in_use_stay, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(long_ones_are_fewer, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(a_start_has_them_by_age, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(a_talk_is_forgotten, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(no_talk_is_not_forgotten, kept_begin, kept_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

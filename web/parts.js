@@ -12,10 +12,10 @@ export function facts(entries) {
 export function table(caption, columns, rows, empty = "None yet.") {
     if (rows.length === 0)
         return el("p", {class: "small"}, empty);
-    return el("table", null, el("caption", {class: "hidden"}, caption),
+    return el("div", {class: "wide"}, el("table", null, el("caption", {class: "hidden"}, caption),
               el("thead", null, el("tr", null, columns.map((name) => el("th", {scope: "col"}, name)))),
               el("tbody", null, rows.map((cells) => el("tr", null, cells.map((cell, i) =>
-                  el("td", {"data-name": columns[i]}, cell ?? "–"))))));
+                  el("td", {"data-name": columns[i]}, cell ?? "–")))))));
 }
 
 export function section(title, ...children) {

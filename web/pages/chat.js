@@ -45,7 +45,7 @@ async function modelChoice(view, wanted) {
 function settings() {
     const where = el("select", {id: "where"}, el("option", {value: "auto"}, "Here if the model is, else a provider"),
                      el("option", {value: "private"}, "Private: this machine only"), el("option", {value: "network"}, "A provider of the network"));
-    const tokens = el("input", {id: "tokens", type: "number", min: 1, max: 1000000, value: 512, inputmode: "numeric"});
+    const tokens = el("input", {id: "tokens", type: "number", min: 1, max: 1000000, placeholder: "as there is room for", inputmode: "numeric"});
     const cost = el("input", {id: "cost", type: "number", min: 0, step: "any", value: 1, inputmode: "decimal"});
     const temp = el("input", {id: "temp", type: "number", min: 0, max: 5, step: 0.1, value: 0, inputmode: "decimal"});
     const field = (label, input) => el("div", null, el("label", {for: input.id}, label), input);
@@ -54,7 +54,7 @@ function settings() {
             field("Where", where), field("At most, tokens", tokens), field("At most, KITH", cost), field("Temperature", temp)),
             el("p", {class: "small"}, "What this machine answers costs nothing. Whoever computes an answer sees the question; private is seen by nobody.")),
         read: () => ({route: where.value === "network" ? "network" : "auto", private: where.value === "private",
-                      max_cost: mote(cost.value || "0"), params: {tokens: Number(tokens.value) || 512, temp: Number(temp.value) || 0}}),
+                      max_cost: mote(cost.value || "0"), params: {...tokens.value ? {tokens: Number(tokens.value)} : {}, temp: Number(temp.value) || 0}}),
     };
 }
 
@@ -111,7 +111,7 @@ function composer(view, talk, model, onAsked) {
     const send = el("button", {type: "submit"}, "Send"), stop = el("button", {type: "button", class: "quiet", hidden: true}, "Stop");
     const form = el("form", {class: "ask"}, el("label", {for: "question", class: "hidden"}, "Your question"), box,
                     el("div", {class: "row"}, el("label", {for: "model", class: "hidden"}, "Model"), model, el("span", {class: "row"}, stop, send)), more.node,
-                    el("p", {class: "small"}, "Enter sends, Shift+Enter begins a new line."));
+                    el("p", {class: "small hint"}, "Enter sends, Shift+Enter begins a new line."));
     const busy = (on) => {
         send.disabled = on;
         stop.hidden = !on;
@@ -128,8 +128,9 @@ function composer(view, talk, model, onAsked) {
     const ask = (question) => {
         const body = {model: model.value, messages: talk.messages(question), chat: talk.id, key: api.draw(), ...more.read()};
         const turn = Turn.ofQuestion(view, talk, question, body, () => go(turn));
+        talk.intro?.remove();
         talk.add(turn);
-        turn.node.scrollIntoView({block: "nearest"});
+        scrollTo(0, document.documentElement.scrollHeight);
         return go(turn);
     };
     view.listen(form, "submit", (event) => {
@@ -174,12 +175,14 @@ export async function show(view, [id]) {
     if (id)
         offerRemoval();
     else
-        add(talk.log, el("p", {class: "small"}, "Ask the default model, or choose another below. The conversation is kept by your node, not by this browser."));
+        add(talk.log, talk.intro = el("p", {class: "small"}, "Ask the default model, or choose another below. The conversation is kept by your node, not by this browser."));
     add(view.root, el("div", {class: "chat"},
-        el("aside", {class: "talks", "aria-label": "Conversations"}, el("a", {class: "button", href: "#/chat"}, "New conversation"), talks),
+        el("aside", {class: "talks", "aria-label": "Conversations"}, el("a", {class: "button", href: "#/chat"}, "New conversation"),
+           el("details", {open: matchMedia("(min-width: 761px)").matches}, el("summary", null, "Conversations"), talks)),
         el("div", null, talk.log, talk.status, form, remove)));
     await showTalks(view, talks, id);
-    talk.last()?.node.scrollIntoView({block: "end"});
+    if (talk.last())
+        scrollTo(0, document.documentElement.scrollHeight);
     const last = talk.last();
     if (last?.isRunning())
         go(last);

@@ -10,7 +10,7 @@ function metrics(text) {
     for (const line of text.split("\n")) {
         const said = /^# HELP (\S+) (.*)$/.exec(line), value = /^([a-z_]+) (\S+)$/.exec(line);
         if (said)
-            help.set(said[1], said[2]);
+            help.set(said[1], said[2].replace(/\.$/, ""));
         else if (value)
             rows.push([help.get(value[1]) ?? value[1], shown(value[1], Number(value[2]))]);
     }
@@ -22,7 +22,7 @@ function shown(name, n) {
         return n ? new Date(n * 1000).toLocaleString() : "never";
     if (name.endsWith("_bytes"))
         return bytes(n);
-    return Number.isInteger(n) ? count(n) : n.toLocaleString(undefined, {maximumFractionDigits: 4});
+    return count(Math.trunc(n)) + (Number.isInteger(n) ? "" : (n % 1).toFixed(4).slice(1));
 }
 
 function checks({health, ready}) {

@@ -24,9 +24,9 @@ function about(j) {
                    ["Tokens", `${count(j.tokens_in)} in, ${count(j.tokens_out)} out`], ["Ended by", j.stop], ["Cost", j.route === "local" ? "free" : amount(j.cost)],
                    ["Receipt", isZero(j.receipt) ? null : el("code", null, j.receipt)], ["Channel", isZero(j.channel) ? null : el("code", null, j.channel)],
                    ["Settlement", settled(j)], ["Audit", j.audit ? [state(j.audit.verdict ?? "asked"), " by ", id(j.audit.auditor)] : null],
-                   ["Seed", el("code", null, j.seed)], ["Digest", isZero(j.digest) ? null : el("code", null, j.digest)],
+                   ["Seed", isZero(j.seed) ? null : el("code", null, j.seed)], ["Digest", isZero(j.digest) ? null : el("code", null, j.digest)],
                    ["Verified", j.verified ? state("ok") : "not on this machine"]]),
-            j.error ? notice("bad", j.error.message) : null, el("h3", null, "Answer"), el("div", {class: "answer"}, j.text)];
+            j.error ? notice("bad", j.error.message) : null, j.text ? [el("h3", null, "Answer"), el("div", {class: "answer"}, j.text)] : null];
 }
 
 function verifier(view, job) {

@@ -61,12 +61,11 @@ const fund = (address) => section("This node's own account",
 
 export async function show(view, [current]) {
     const {address, node, list, form} = await chooser(view, current);
-    const at = el("div");
+    const at = el("div"), receive = el("div");
     add(view.root, form, section("Accounts", list), at);
-    const a = await showAccount(view, at, address);
+    const a = await showAccount(view, at, address, receive);
     if (current)
         remember(a.address);
-    const receive = el("div");
-    add(view.root, section("Receive", receive), send(), a.address === node ? fund(node) : null);
-    fill(receive, await code(view, a.address), el("p", {class: "row"}, el("code", null, a.address), copyButton(a.address, "the address")));
+    add(view.root, send(), a.address === node ? fund(node) : null);
+    fill(receive, await code(view, a.address), el("p", null, copyButton(a.address, "the address")));
 }
