@@ -55,14 +55,15 @@ static bool is_from_proxy(const struct http_request *r)
     return false;
 }
 
-/* Browsers say of a request which page it is made for. What pages may send without asking, they would send to us. */
+/* Browsers say of a request which page it is made for. What pages may send without asking, they would send to us; to
+ * them another port of this machine is the same site, and another user of it may serve there. */
 static bool is_from_foreign_page(const struct http_request *r)
 {
     const char *origin = http_header(r, "Origin"), *site = http_header(r, "Sec-Fetch-Site");
     const char *host = origin ? strstr(origin, "://") : NULL;
     if (origin && !(host && http_host_is_ours(r->http, r->link->fd, host + 3)))
         return true;
-    return site && strcasecmp(site, "cross-site") == 0;
+    return site && strcasecmp(site, "same-origin") != 0 && strcasecmp(site, "none") != 0;
 }
 
 bool http_is_near(const struct http_request *r)
