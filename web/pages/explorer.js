@@ -89,7 +89,7 @@ async function showBlock(view, height) {
         facts([["Id", el("code", null, b.id)], ["Time", el("span", null, time(b.time_ms))], ["Proposer", el("code", null, b.proposer)],
                ["Round", count(b.round)], ["State root", el("code", null, b.state_root)], ["Root of transactions", el("code", null, b.txs_root)]]),
         el("p", {class: "row"}, b.height > 1 ? link(["explorer", "block", b.height - 1], "Block before") : null, link(["explorer", "block", b.height + 1], "Block after"))),
-        section("Transactions", table("Transactions", ["Id", "Kind", "Signer", "Fee", ""],
+        section("Transactions", table("Transactions", ["Id", "Kind", "Signer", "Fee", "Result"],
             b.txs.map((t) => [tx(t.id), t.kind.replaceAll("_", " "), account(t.signer), amount(t.fee, 6), t.ok ? state("ok") : [state("failed"), " ", t.error]]), "None.")));
 }
 

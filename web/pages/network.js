@@ -1,6 +1,6 @@
 // Who this node is connected to, and the chain as it grows: the height is waited for, not asked for over and over.
 import {add, el, place} from "../dom.js";
-import {count} from "../format.js";
+import {count, span} from "../format.js";
 import {amount, block, command, facts, id, section, state, table, when} from "../parts.js";
 
 function chain(info) {
@@ -15,9 +15,9 @@ function supply(s) {
 }
 
 function peers(list) {
-    return table("Peers", ["Node", "At", "", "Roles", "Height", "Round trip", "Since"],
+    return table("Peers", ["Node", "At", "State", "Roles", "Height", "Round trip", "For"],
                  list.map((p) => [id(p.node), el("code", null, p.endpoint), [state(p.up ? "connected" : "away"), " ", p.direction],
-                                  p.roles.join(", ") || "none", count(p.height), p.up ? `${p.rtt_ms} ms` : "–", when(p.connected_ms)]),
+                                  p.roles.join(", ") || "none", count(p.height), p.up ? `${p.rtt_ms} ms` : "–", p.up ? span(p.connected_ms) : "–"]),
                  "No peers. A chain of one (kithd dev) has none; otherwise give kithd one with --peer KEY@HOST:PORT.");
 }
 

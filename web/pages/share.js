@@ -12,7 +12,7 @@ function sharing(s) {
 
 // Those in which this node is paid.
 function channels(list) {
-    return table("Channels", ["Channel", "From", "Model", "Promised", "Settled", "Receipts", ""],
+    return table("Channels", ["Channel", "From", "Model", "Promised", "Settled", "Receipts", "State"],
                  list.filter((c) => c.side === "provider").map((c) => [id(c.channel), id(c.peer), model(c.model), amount(c.promised, 6), amount(c.settled, 6),
                                                                      count(c.receipts), state(c.closed ? "closed" : "open")]), "Nobody pays this node yet.");
 }
