@@ -219,8 +219,9 @@
 #define GRAMMAR_CACHE_MASKS   32
 
 /* -- market (protocol) -- */
-#define STEP_TOKENS        16  /* tokens between two vouchers: what one side may lose */
-#define PROMPT_STEP_TOKENS 512 /* prompt tokens paid at a time */
+#define STEP_TOKENS        16   /* tokens between two vouchers: what one side may lose */
+#define PROMPT_STEP_TOKENS 512  /* prompt tokens paid at a time */
+#define SHARE_SLOTS_MAX    1024 /* jobs at once that a provider may offer: beyond what any one machine does */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096
 #define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */

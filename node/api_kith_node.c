@@ -47,13 +47,12 @@ void api_status_get(struct api_call *c)
     struct node *n = c->node;
     struct ledger_info info = ledger_info(n->ledger);
     const struct genesis *g = ledger_genesis(n->ledger);
-    struct market_share share;
-    char why[200], peer[400], node_hex[65];
-    struct buf b = {0};
+    char peer[400], node_hex[65];
+    struct buf b = {0}, why = {0};
     bool first = true, chain_first = true, jobs_first = true, share_first = true;
     hex_put(node_hex, n->id.b, sizeof n->id.b);
     snprintf(peer, sizeof peer, "%s@%.300s", node_hex, node_endpoint(n));
-    market_share_state(n->market, &share, why, sizeof why);
+    const char *share = market_share_state(n->market, &why);
     buf_add_text(&b, "{");
     api_put_text(&b, &first, "version", NODE_VERSION);
     api_put_key(&b, &first, "node", &n->id);
@@ -75,8 +74,9 @@ void api_status_get(struct api_call *c)
     api_put_amount(&b, &first, "balance", account_balance(n->account));
     codec_json_key(&b, &first, "share");
     buf_add_text(&b, "{");
-    api_put_text(&b, &share_first, "state", share.on ? "on" : "off");
-    api_put_text(&b, &share_first, "why", why);
+    api_put_text(&b, &share_first, "state", share);
+    api_put_text(&b, &share_first, "why", buf_text(&why));
+    buf_clear(&why);
     buf_add_text(&b, "}");
     codec_json_key(&b, &first, "models");
     buf_add_text(&b, "[");

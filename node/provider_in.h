@@ -38,6 +38,7 @@ struct serving {
 struct provider {
     struct market_services s;
     struct market_share share;
+    bool closed;
     struct hash *share_models;
     struct serving *serving;
     unsigned serving_n;
