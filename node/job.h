@@ -103,6 +103,8 @@ struct job {
 
 struct jobs {
     struct market_services s;
+    struct job_limits most; /* of what is kept */
+    struct timer keep_timer;
     struct market *market;
     struct job *first; /* newest first */
     unsigned n;
@@ -115,7 +117,8 @@ struct jobs {
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
-enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note) MUST_USE;
+enum err jobs_open(struct market *m, const struct market_services *s, const struct job_limits *most, struct jobs **out,
+                   struct note *note) MUST_USE;
 void jobs_close(struct jobs *jobs);
 uint32_t job_prompt_n(const struct job *j);
 uint32_t job_tokens_n(const struct job *j);
@@ -197,6 +200,9 @@ void job_fund_clear(struct jobs *jobs);
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);
 
+/* Waits for a settlement to be challenged. */
+bool job_is_challenged(const struct job *j);
+
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */
 void job_put(struct job *j, struct kv_batch *batch);
@@ -204,9 +210,11 @@ void job_put(struct job *j, struct kv_batch *batch);
  * each would hold up everybody. */
 enum err job_save(struct job *j) MUST_USE;
 enum err job_load_all(struct jobs *jobs, struct note *note) MUST_USE;
-/* Of those that are finished and looked at by nobody, from memory and disk, oldest first, until no more than so many
- * jobs are left, and bytes of them. */
-void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes);
+/* Of those that are finished and looked at by nobody, from memory and disk, oldest first: those that are beyond. */
+void job_drop_old(struct jobs *jobs, const struct job_limits *most);
+/* The same, and one channel that is over; every minute once it is started. */
+void job_keep_step(struct jobs *jobs);
+void job_keep_start(struct jobs *jobs);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
 

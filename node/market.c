@@ -253,6 +253,15 @@ uint64_t market_jobs_served(const struct market *m)
     return provider_served(m->provider);
 }
 
+struct market_kept market_kept(const struct market *m)
+{
+    const struct provider_kept p = provider_kept(m->provider);
+    struct market_kept k = {
+        .transcripts = p.transcripts, .transcripts_bytes = p.bytes, .transcripts_dropped = p.dropped};
+    jobs_kept(m->jobs, &k.jobs, &k.jobs_bytes);
+    return k;
+}
+
 static void add_settled(void *sum, struct channel *c)
 {
     struct amount *a = sum;
@@ -269,6 +278,7 @@ struct amount market_earned(const struct market *m)
 {
     struct amount sum = {0};
     provider_each_channel(m->provider, add_settled, &sum);
+    (void)!amount_add(&sum, sum, provider_earned_before(m->provider));
     return sum;
 }
 
@@ -312,7 +322,7 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     if (e == ERR_OK)
         e = share_open(m, note);
     if (e == ERR_OK)
-        e = jobs_open(m, &m->s, &m->jobs, note);
+        e = jobs_open(m, &m->s, &o->keep, &m->jobs, note);
     if (e != ERR_OK) {
         market_close(m);
         return e;

@@ -16,6 +16,7 @@
  *     't' id    a transcript this node served (provider.c)
  *     'p' id n  what a receipt was before it grew (channel_past.c)
  *     'v' root  a channel's receipts as they were settled (settle.c)
+ *     'k' 'e'   a height that the ledger had, and what forgotten channels earned (provider_retain.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H
@@ -82,6 +83,7 @@ struct market_options {
     const char *default_model; /* path of the GGUF that "default" means; NULL: none */
     bool audits;               /* take part as an auditor when drawn */
     uint64_t settle_ms;        /* how often a provider settles; 0: only when asked */
+    struct job_limits keep;    /* of the jobs that this node asked for */
 };
 enum err market_open(const struct market_options *o, struct market **out, struct note *note) MUST_USE;
 void market_close(struct market *m);
@@ -92,6 +94,12 @@ void market_on_block(struct market *m);
 
 struct jobs *market_jobs(struct market *m);
 struct offers *market_offers(struct market *m);
+/* What is kept of jobs: those asked for, and the transcripts of those served, as the last look found them. */
+struct market_kept {
+    uint64_t jobs, jobs_bytes;
+    uint64_t transcripts, transcripts_bytes, transcripts_dropped;
+};
+struct market_kept market_kept(const struct market *m);
 /* The terms as they are; models are borrowed until they are set again. */
 struct market_share market_share(const struct market *m);
 /* They are kept in HOME/share and hold over restarts. Where they are no reason to serve, offers are withdrawn first,
