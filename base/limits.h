@@ -219,12 +219,14 @@
 #define GRAMMAR_CACHE_MASKS   32
 
 /* -- market (protocol) -- */
-#define STEP_TOKENS        16  /* tokens between two vouchers: what one side may lose */
-#define PROMPT_STEP_TOKENS 512 /* prompt tokens paid at a time */
+#define STEP_TOKENS        16   /* tokens between two vouchers: what one side may lose */
+#define PROMPT_STEP_TOKENS 512  /* prompt tokens paid at a time */
+#define SHARE_SLOTS_MAX    1024 /* jobs at once that a provider may offer: beyond what any one machine does */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096
 #define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */
 #define CHANNELS_MAX       4096         /* open channels that one node follows */
+#define CHANNELS_OVER_KEPT 64           /* of one side that are over: to look at, what they came to is added up */
 #define CHANNEL_PAST_MAX   16384        /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
 #define JOBS_MAX           1024         /* jobs that one node runs or asks for at once */
 #define JOBS_KEPT_MAX      4096         /* that one asked for and can look at: a day of one every 20 s... */

@@ -41,8 +41,8 @@ void job_get_view(const struct job *j, struct job_view *v)
     job_get_request(j, &r);
     *v = (struct job_view){.id = j->r.id,
                            .owner = j->r.owner,
-                           .talk = j->r.talk,
-                           .title = j->r.title.s,
+                           .talk = j->talk,
+                           .title = j->title.s,
                            .messages = j->r.chat ? bytes_of_buf(&j->input) : (struct bytes){0},
                            .state = (enum job_state)j->r.state,
                            .model = j->r.model,

@@ -389,10 +389,10 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
                         .seed = ask->seed,
                         .biases = ask->biases};
     if (jobs->made++ % JOBS_DROP_EVERY == 0)
-        job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
+        job_drop_old(jobs, &jobs->most);
     struct job *j = job_new(jobs);
     j->r.model = model;
-    if (!text255_set(&j->r.model_name, ask->model) || !text255_set(&j->r.title, ask->title ? ask->title : "")) {
+    if (!text255_set(&j->r.model_name, ask->model) || !text255_set(&j->title, ask->title ? ask->title : "")) {
         job_free(j);
         return note_set(note, ERR_FORMAT, "the name of the model, or the title, is too long or not plain text");
     }
@@ -406,7 +406,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
     j->r.owner = ask->owner;
-    j->r.talk = ask->talk;
+    j->talk = ask->talk;
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
@@ -456,11 +456,13 @@ static void on_resume(void *arg)
         job_route(j);
 }
 
-enum err jobs_open(struct market *m, const struct market_services *s, struct jobs **out, struct note *note)
+enum err jobs_open(struct market *m, const struct market_services *s, const struct job_limits *most, struct jobs **out,
+                   struct note *note)
 {
     struct jobs *jobs = mem_new(sizeof *jobs);
     jobs->s = *s;
     jobs->market = m;
+    jobs->most = *most;
     enum err e = channel_list_load(&jobs->channels, s->kv, MARKET_SIDE_REQUESTER, note);
     if (e == ERR_OK)
         e = channel_past_load(s->kv, &jobs->channels, note);
@@ -473,6 +475,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, struct job
         return e;
     }
     job_remote_adopt(jobs);
+    job_drop_old(jobs, &jobs->most);
+    job_keep_start(jobs);
     for (struct job *j = jobs->first; j; j = j->next)
         if (j->r.state < JOB_DONE) {
             log_event(LOG_INFO, "jobs", "goes on", "state=%s tokens=%u", job_state_name((enum job_state)j->r.state),
@@ -488,6 +492,7 @@ void jobs_close(struct jobs *jobs)
 {
     if (!jobs)
         return;
+    host_timer_cancel(jobs->s.host, &jobs->keep_timer);
     job_places_clear(jobs);
     job_challenge_clear(jobs);
     job_fund_clear(jobs);

@@ -89,6 +89,13 @@ struct job_view {
     uint64_t made_ms, first_token_ms, done_ms; /* wall clock; 0 = not yet */
 };
 
+/* How many jobs are kept, how large together, and how long after they were made. */
+struct job_limits {
+    uint64_t jobs, bytes, age_ms; /* age_ms 0: as long as there is room */
+};
+/* Those that are kept now. */
+void jobs_kept(const struct jobs *j, uint64_t *n, uint64_t *bytes);
+
 /* Starts it; *id is known at once and stays valid over restarts. */
 enum err jobs_make(struct jobs *j, const struct job_ask *ask, struct hash *id, struct note *note) MUST_USE;
 /* Made since the node started. */
