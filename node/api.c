@@ -46,6 +46,7 @@ static const struct route {
     {"GET", "/kith/v1/receipt", api_receipt_get, READ},
     {"GET", "/kith/v1/accounts/*", api_account_get, READ},
     {"GET", "/kith/v1/accounts/*/history", api_account_history, READ},
+    {"POST", "/kith/v1/accounts/*/publication", api_account_publication, LOCAL},
     {"POST", "/kith/v1/tx", api_tx_post, POST},
     {"POST", "/kith/v1/txs", api_txs_post, POST},
     {"GET", "/kith/v1/tx/*", api_tx_get, READ},
