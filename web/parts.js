@@ -75,9 +75,6 @@ export function command(text) {
     return el("div", {class: "command"}, el("code", null, text), copyButton(text, "the command"));
 }
 
-// A text for a shell, as one word of it.
-export const quoted = (text) => /^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
-
 // A button whose deed takes a second click.
 export function sureButton(label, question, deed) {
     let sure = false;
