@@ -37,6 +37,7 @@ static const struct route {
     {"GET", "/kith/v1/workers", api_workers_get, READ},
     {"POST", "/kith/v1/peers", api_peers_post, LOCAL},
     {"GET", "/kith/v1/tasks/*", api_task_get, USE},
+    {"DELETE", "/kith/v1/tasks/*", api_task_cancel, USE},
     {"GET", "/kith/v1/chain/info", api_chain_info, READ},
     {"GET", "/kith/v1/chain/wait", api_chain_wait, READ},
     {"GET", "/kith/v1/chain/blocks/*", api_chain_block, READ},
@@ -399,6 +400,18 @@ void api_put_address(struct buf *b, bool *first, const char *name, const struct 
 
 #define PROGRESS_MS 100
 
+static void say_pull(struct task *t, const struct blobs_info *info)
+{
+    char line[120] = "";
+    if (info->pulling && !info->sources)
+        snprintf(line, sizeof line, "nobody has it yet; %u peers were asked, %" PRIu64 " s ago", info->asked,
+                 info->asked_ago_ms / 1000);
+    else if (info->pulling && info->waits)
+        snprintf(line, sizeof line, "%u peers have it; waits for its turn: %u others are being pulled", info->sources,
+                 BLOB_PULLS_MAX);
+    task_say(t, line);
+}
+
 static void pull_progress(void *arg)
 {
     struct api_pull *p = arg;
@@ -406,6 +419,7 @@ static void pull_progress(void *arg)
     if (blobs_find(p->node->blobs, &p->root, &info)) {
         uint64_t have = info.leaves_have * LEAF_SIZE;
         task_progress(p->task, have < info.size ? have : info.size, info.size);
+        say_pull(p->task, &info);
     }
     host_timer_set(p->node->host, &p->timer, PROGRESS_MS, pull_progress, p);
 }

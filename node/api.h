@@ -125,6 +125,7 @@ void api_peers_get(struct api_call *c);
 void api_workers_get(struct api_call *c);
 void api_peers_post(struct api_call *c);
 void api_task_get(struct api_call *c);
+void api_task_cancel(struct api_call *c);
 void api_chain_info(struct api_call *c);
 void api_chain_block(struct api_call *c);
 void api_chain_testimony(struct api_call *c);

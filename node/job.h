@@ -92,6 +92,7 @@ struct job {
     struct pubkey failed[JOB_FAILED_PROVIDERS_MAX]; /* providers that failed it, to be tried last */
     unsigned failed_n, tries;
     uint64_t head_leaves; /* of the model's file, asked for to have its vocabulary */
+    bool waits_for_head;  /* they are being pulled */
     struct job_watch *watches;
     struct timer timer, turn, look;
     uint64_t moved_ms;        /* when it last came forward */
@@ -148,6 +149,8 @@ size_t job_showable(const struct job *j, const struct buf *text, bool over);
 bool job_is_local(const struct job *j);
 /* In the end it is routed, or finished with an error. */
 void job_prepare(struct job *j);
+/* It waits for the head of its model's file no more. */
+void job_leave_head(struct job *j);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
 enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 

@@ -223,6 +223,7 @@ static void let_go(struct job *j)
     if (j->worker && j->text_ask)
         worker_drop(j->worker, j->text_ask);
     j->ask = j->text_ask = 0;
+    job_leave_head(j);
     host_timer_cancel(j->jobs->s.host, &j->timer);
     job_wait_end(j);
 }
