@@ -256,6 +256,32 @@ enum err api_read_text(const json_t *object, const char *name, const char *calle
     return ERR_OK;
 }
 
+enum err api_read_number(const json_t *object, const char *name, const char *called, double low, double high,
+                         float *out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_given(v))
+        return ERR_OK;
+    double x = json_number_value(v);
+    if (!json_is_number(v) || !(x >= low && x <= high))
+        return note_set(note, ERR_RANGE, "%s must be a number from %g to %g", called, low, high);
+    *out = (float)x;
+    return ERR_OK;
+}
+
+enum err api_read_whole(const json_t *object, const char *name, const char *called, uint32_t low, uint32_t high,
+                        uint32_t *out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_given(v))
+        return ERR_OK;
+    double x = json_number_value(v); /* 5.0 is whole, too */
+    if (!json_is_number(v) || !(x >= low && x <= high) || (double)(uint32_t)x != x)
+        return note_set(note, ERR_RANGE, "%s must be a whole number from %u to %u", called, low, high);
+    *out = (uint32_t)x;
+    return ERR_OK;
+}
+
 enum err api_read_route(const char *text, const char *called, enum job_route *out, struct note *note)
 {
     if (!text)
