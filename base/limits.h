@@ -30,9 +30,11 @@
 #define PEER_BANS_MAX       256
 #define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
 #define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
-#define PEER_USELESS_KIB    4     /* cost of each KiB that nobody asked for: like transactions */
-#define PEER_TURN_MS        2     /* of handling what one peer sent, then others are looked at... */
-#define PEERS_TURN_MS       20    /* ...and of handling what many sent, before timers and clients of the API are */
+#define PEER_ANSWER_UNIT                                                                                               \
+    (16u << 10) /* bytes of an answer that cost 1 where its size is not known beforehand, as a proposal's */
+#define PEER_USELESS_KIB    4  /* cost of each KiB that nobody asked for: like transactions */
+#define PEER_TURN_MS        2  /* of handling what one peer sent, then others are looked at... */
+#define PEERS_TURN_MS       20 /* ...and of handling what many sent, before timers and clients of the API are */
 #define PEER_HELD_MAX       (128u << 10) /* bytes of one peer that wait for its turn; beyond, it is read no further */
 #define STREAM_DATA_MAX     (1u << 20)
 #define STREAM_WINDOW       (4u << 20) /* bytes of one stream on the way: a voucher never waits for long */
