@@ -199,6 +199,8 @@ void job_fund(struct job *j);
 /* The provider cannot follow: no more jobs over it, and what is left in it comes back. */
 void job_give_up_channel(struct job *j);
 void job_fund_clear(struct jobs *jobs);
+/* Goes on with transactions that were on their way when the process ended. */
+enum err job_fund_load(struct jobs *jobs, struct note *note) MUST_USE;
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);

@@ -564,6 +564,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, const stru
         e = job_load_all(jobs, note);
     if (e == ERR_OK)
         e = job_challenge_load(jobs, note);
+    if (e == ERR_OK)
+        e = job_fund_load(jobs, note);
     if (e != ERR_OK) {
         jobs_close(jobs);
         return e;

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS  20u /* more than are remembered */
-#define OWNERS  60u
-#define DRAWS   1200u
-#define PICKS   4u
+#define MODELS 20u /* more than are remembered */
+#define OWNERS 60u
+#define DRAWS  1200u
+#define PICKS  4u
 
 struct stage {
     struct state s;

@@ -10,8 +10,8 @@
 static enum err read_chat(const char *members, struct openai_ask *a, struct note *note)
 {
     struct buf text = {0};
-    buf_add_format(&text, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]%s%s}", *members ? "," : "",
-                   members);
+    buf_add_format(&text, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]%s%s}",
+                   *members ? "," : "", members);
     json_t *body = json_parse(bytes_of_buf(&text), note);
     assert_non_null(body);
     openai_ask_init(a);
@@ -57,9 +57,9 @@ static void what_can_be_is_read(void **state)
     (void)state;
     struct openai_ask a;
     struct note note = {{0}};
-    assert_int_equal(read_chat("\"n\":2.0,\"temperature\":0.5,\"kith\":{\"route\":\"local\",\"top_k\":7,\"min_p\":0.25}", &a,
-                               &note),
-                     ERR_OK);
+    assert_int_equal(
+        read_chat("\"n\":2.0,\"temperature\":0.5,\"kith\":{\"route\":\"local\",\"top_k\":7,\"min_p\":0.25}", &a, &note),
+        ERR_OK);
     assert_int_equal(a.n, 2);
     assert_int_equal(a.job.route, ROUTE_LOCAL);
     assert_int_equal(a.job.top_k, 7);

@@ -40,8 +40,8 @@ static enum err apply(void *arg, struct bytes block, struct bytes commit, struct
 static void ask(struct asking *a)
 {
     const uint8_t height[8] = {1};
-    assert_int_equal(peers_send(a->net.node[1].peers, &a->net.node[0].id, MSG_BLOCK_GET, bytes_of(height, sizeof height)),
-                     ERR_OK);
+    assert_int_equal(
+        peers_send(a->net.node[1].peers, &a->net.node[0].id, MSG_BLOCK_GET, bytes_of(height, sizeof height)), ERR_OK);
 }
 
 static enum err on_block(void *arg, const struct pubkey *from, struct bytes body)
