@@ -497,6 +497,11 @@ void provider_set_share(struct provider *p, const struct market_share *s)
     p->share.models = p->share_models = models;
 }
 
+void provider_set_closed(struct provider *p, bool closed)
+{
+    p->closed = closed;
+}
+
 const struct market_share *provider_share(const struct provider *p)
 {
     return &p->share;

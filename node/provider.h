@@ -20,6 +20,8 @@ void provider_free(struct provider *p);
 void provider_on_event(struct provider *p, const struct ledger_event *e);
 void provider_set_share(struct provider *p, const struct market_share *s);
 const struct market_share *provider_share(const struct provider *p);
+/* While it is closed it takes no job; those that run are finished. */
+void provider_set_closed(struct provider *p, bool closed);
 unsigned provider_running(const struct provider *p);
 /* Called whenever a job was taken or has ended; may be NULL. */
 void provider_on_slots(struct provider *p, void (*fn)(void *arg), void *arg);

@@ -52,6 +52,7 @@ struct provider_retain {
 struct provider {
     struct market_services s;
     struct market_share share;
+    bool closed;
     struct hash *share_models;
     struct serving *serving;
     unsigned serving_n;
