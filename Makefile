@@ -16,7 +16,7 @@
 #   make fuzz-run SECONDS=N   each of them in turn for so long
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
 #   make sim-bugs     plants bugs one by one and says which of them the simulator sees (tests/sim/bugs; hours)
-#   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory (nvcc)
+#   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory, opened without a driver (nvcc)
 #   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
 #   make hostile SECONDS=N   hostile peers against a live kithd, each attack for so long
 #   make hostile-models FROM=SEED   thousands of damaged model files against the command
