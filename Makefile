@@ -10,6 +10,7 @@
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
 #   make model        installs spin, searches every interleaving of the consensus rules (tests/model; ROUNDS=3, minutes)
+#   make web-check    installs Chromium and what drives it, tries the pages in it (tests/web); make check does where it is there
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make format       the format that tidy asks for
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
@@ -65,7 +66,7 @@ archives = $(foreach l,$(1),$(if $(call sources,$l),$(B)/lib$l.a))
 GEN     := $(B)/gen
 
 LIBS_BASE := -lsodium -lsecp256k1 -ljansson -lpthread -lm
-LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih $(LIBS_BASE)
+LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih -lqrencode $(LIBS_BASE)
 LIBS_CLI  := -ledit -lqrencode $(LIBS_BASE)
 LIBS_WORKER := -lseccomp $(LIBS_BASE)
 
@@ -212,6 +213,13 @@ fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all $(B)/hostile
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+
+# The pages in a browser. PARTS=chat,look,names,access for some of them.
+.PHONY: web-check
+web-check:
+	@scripts/deps web
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(B) bash tests/e2e_web.sh
 
 SEED ?= 1
 .PHONY: storm

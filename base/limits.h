@@ -219,12 +219,14 @@
 #define GRAMMAR_CACHE_MASKS   32
 
 /* -- market (protocol) -- */
-#define STEP_TOKENS        16  /* tokens between two vouchers: what one side may lose */
-#define PROMPT_STEP_TOKENS 512 /* prompt tokens paid at a time */
+#define STEP_TOKENS        16   /* tokens between two vouchers: what one side may lose */
+#define PROMPT_STEP_TOKENS 512  /* prompt tokens paid at a time */
+#define SHARE_SLOTS_MAX    1024 /* jobs at once that a provider may offer: beyond what any one machine does */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096
 #define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */
 #define CHANNELS_MAX       4096         /* open channels that one node follows */
+#define CHANNELS_OVER_KEPT 64           /* of one side that are over: to look at, what they came to is added up */
 #define CHANNEL_PAST_MAX   16384        /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
 #define JOBS_MAX           1024         /* jobs that one node runs or asks for at once */
 #define JOBS_KEPT_MAX      4096         /* that one asked for and can look at: a day of one every 20 s... */
@@ -248,6 +250,9 @@
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX 1024
 #define CHOICES_MAX          128        /* answers to one request: as many as OpenAI's API has */
+#define CHATS_SHOWN_MAX      500        /* conversations in one list */
+#define CHAT_TURNS_MAX       200        /* of a conversation in one answer... */
+#define CHAT_BYTES_MAX       (4u << 20) /* ...and bytes of what they hold: each has all questions before it */
 #define EMBED_INPUTS_MAX     2048       /* texts of one request, as in OpenAI's API */
 #define TOOL_NAME_BYTES_MAX  64         /* as in OpenAI's API */
 #define RESPONSE_ECHO_MAX    (1u << 20) /* of a request: a stream repeats it three times, of the 4 MiB that may wait */

@@ -285,3 +285,22 @@ unsigned args_distance(const char *a, const char *b)
     }
     return row[m];
 }
+
+bool args_duration(const char *text, uint64_t *ms)
+{
+    static const struct {
+        char unit;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    const uint64_t most_ms = 366 * units[3].ms;
+    size_t n = strspn(text, "0123456789");
+    uint64_t v = strtoull(text, NULL, 10);
+    if (n == 0 || n > 8 || v == 0 || strlen(text) != n + 1)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (text[n] == units[i].unit && v <= most_ms / units[i].ms) {
+            *ms = v * units[i].ms;
+            return true;
+        }
+    return false;
+}

@@ -1,7 +1,8 @@
-/* share start, stop, status: lending this machine. The owner's wallet signs what puts money at stake; the node serves.
- */
+/* share start: lending this machine. The owner's wallet signs what puts money at stake; the node serves. The rest of
+ * the group is in cmd_lend.c. */
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/lend.h"
 #include "cli/out.h"
 #include "cli/owner.h"
 
@@ -16,12 +17,7 @@ const struct option_spec cmd_share_start_options[] = {
      .value = "ROOT|NAME",
      .many = true,
      .help = "which to serve (all that are here and on the ledger)"},
-    {.name = "price-in", .type = OPTION_AMOUNT, .value = "KITH", .preset = "0.1", .help = "per million tokens read"},
-    {.name = "price-out",
-     .type = OPTION_AMOUNT,
-     .value = "KITH",
-     .preset = "0.4",
-     .help = "per million tokens written"},
+    LEND_TERMS_OPTIONS,
     {.name = "bond",
      .type = OPTION_AMOUNT,
      .value = "KITH",
@@ -30,41 +26,6 @@ const struct option_spec cmd_share_start_options[] = {
     OWNER_ACCOUNT_OPTION,
     {.name = NULL},
 };
-
-static void print_share(const struct cli *cli, const json_t *r)
-{
-    const json_t *m;
-    size_t i;
-    char room[OUT_AMOUNT_ROOM];
-    printf("%s%s%s%s%s\n", out_style(cli, OUT_BOLD), out_text(r, "state"), out_style(cli, OUT_PLAIN),
-           json_text(r, "why") ? ": " : "", json_text(r, "why") ? out_text(r, "why") : "");
-    if (strcmp(out_text(r, "state"), "off") == 0)
-        return;
-    printf("owner     %s\n", out_text(r, "owner"));
-    json_array_foreach(json_object_get(r, "models"), i, m)
-        printf("model     %s  %s\n", out_text(m, "name"), out_text(m, "root"));
-    printf("prices    %s in, ", out_amount(json_object_get(r, "price_in"), room));
-    printf("%s out, per million tokens\n", out_amount(json_object_get(r, "price_out"), room));
-    printf("jobs      %" JSON_INTEGER_FORMAT "\n", out_count(r, "jobs"));
-    printf("earned    %s, ", out_amount(json_object_get(r, "earned"), room));
-    printf("not yet settled %s\n", out_amount(json_object_get(r, "unsettled"), room));
-}
-
-int cmd_share_status(const struct cli *cli, const struct args *args)
-{
-    json_t *reply;
-    (void)args;
-    int rc = client_get(cli, &reply, "/kith/v1/share");
-    return rc == CLI_DONE ? out_reply_take(cli, reply, print_share) : rc;
-}
-
-int cmd_share_stop(const struct cli *cli, const struct args *args)
-{
-    json_t *reply;
-    (void)args;
-    int rc = client_post_take(cli, "/kith/v1/share/stop", json_object(), &reply);
-    return rc == CLI_DONE ? out_reply_take(cli, reply, print_share) : rc;
-}
 
 /* What has to go on the ledger before the node may serve. */
 struct plan {
@@ -200,22 +161,19 @@ static int carry_out(struct owner *o, const struct plan *p, struct buf *body)
     return rc;
 }
 
-static int start(struct owner *o, const struct args *args, const struct plan *p)
+static int start(struct owner *o, json_t *terms, const struct plan *p)
 {
     json_t *models = json_array(), *reply;
-    char in[24], out[24], hex[65];
-    snprintf(in, sizeof in, "%" PRIu64, args_amount(args, "price-in").mote);
-    snprintf(out, sizeof out, "%" PRIu64, args_amount(args, "price-out").mote);
+    char hex[65];
     for (uint32_t i = 0; i < p->provider.models.n; i++) {
         struct hash root = hashes_at(&p->provider.models, i);
         hex_put(hex, root.b, HASH_SIZE);
         json_array_append_new(models, json_string(hex));
     }
-    int rc = client_post_take(
-        o->cli, "/kith/v1/share",
-        json_pack("{s:s, s:o, s:s, s:s}", "owner", o->address, "models", models, "price_in", in, "price_out", out),
-        &reply);
-    return rc == CLI_DONE ? out_reply_take(o->cli, reply, print_share) : rc;
+    json_object_set_new(terms, "owner", json_string(o->address));
+    json_object_set_new(terms, "models", models);
+    int rc = client_post_take(o->cli, "/kith/v1/share", json_incref(terms), &reply);
+    return rc == CLI_DONE ? out_reply_take(o->cli, reply, lend_print) : rc;
 }
 
 int cmd_share_start(const struct cli *cli, const struct args *args)
@@ -223,7 +181,10 @@ int cmd_share_start(const struct cli *cli, const struct args *args)
     struct owner o = {0};
     struct plan p = {0};
     struct buf body = {0};
-    int rc = owner_open(&o, cli, args_text(args, "account"));
+    json_t *terms = json_object();
+    int rc = lend_terms(cli, args, terms); /* before anything is bonded */
+    if (rc == CLI_DONE)
+        rc = owner_open(&o, cli, args_text(args, "account"));
     if (rc == CLI_DONE)
         rc = prepare(&o, args, &p);
     if (rc == CLI_DONE)
@@ -231,7 +192,8 @@ int cmd_share_start(const struct cli *cli, const struct args *args)
     if (rc == CLI_DONE)
         rc = carry_out(&o, &p, &body);
     if (rc == CLI_DONE)
-        rc = start(&o, args, &p);
+        rc = start(&o, terms, &p);
+    json_decref(terms);
     buf_clear(&body);
     buf_clear(&p.roots);
     owner_close(&o);

@@ -61,7 +61,13 @@
     C(job_verify)                                                                                                      \
     C(job_challenge)                                                                                                   \
     C(share_start)                                                                                                     \
+    C(share_set)                                                                                                       \
+    C(share_pause)                                                                                                     \
+    C(share_resume)                                                                                                    \
+    C(share_finish)                                                                                                    \
     C(share_stop)                                                                                                      \
+    C(earn)                                                                                                            \
+    C(share_why)                                                                                                       \
     C(share_status)                                                                                                    \
     C(chat)                                                                                                            \
     C(run)                                                                                                             \
@@ -111,6 +117,9 @@ extern const struct option_spec cmd_bounty_offer_options[];
 extern const struct option_spec cmd_bounty_accept_options[];
 extern const struct option_spec cmd_job_show_options[];
 extern const struct option_spec cmd_share_start_options[];
+extern const struct option_spec cmd_share_set_options[];
+extern const struct option_spec cmd_earn_options[];
+extern const struct option_spec cmd_share_finish_options[];
 extern const struct option_spec cmd_chat_options[];
 extern const struct option_spec cmd_run_options[];
 extern const struct option_spec cmd_embed_options[];

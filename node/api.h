@@ -85,8 +85,16 @@ void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 void api_put_next(struct buf *b, const struct hash *last);
 /* "name": what people call a model, on the ledger or as `default`; empty for others. */
 void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root);
+/* A job with all that is known of it, an object. */
+void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
+
+/* Answers with whether this machine is lent, and why. */
+void api_reply_share(struct api_call *c);
+/* The terms that the body names, into *s. ERR_FORMAT names what is wrong. */
+struct market_share;
+enum err api_read_terms(const json_t *body, struct market_share *s, struct note *note) MUST_USE;
 
 /* A task that fetches a blob, and tells how far that is. */
 struct task;
@@ -134,6 +142,7 @@ void api_proof_get(struct api_call *c);
 void api_receipt_get(struct api_call *c);
 void api_account_get(struct api_call *c);
 void api_account_history(struct api_call *c);
+void api_earnings_get(struct api_call *c);
 void api_tx_post(struct api_call *c);
 void api_txs_post(struct api_call *c);
 void api_tx_get(struct api_call *c);
@@ -161,9 +170,18 @@ void api_job_challenge(struct api_call *c);
 void api_share_prepare(struct api_call *c);
 void api_share_post(struct api_call *c);
 void api_share_get(struct api_call *c);
+void api_share_set(struct api_call *c);
+void api_share_pause(struct api_call *c);
+void api_share_resume(struct api_call *c);
+void api_share_finish(struct api_call *c);
 void api_share_stop(struct api_call *c);
 void api_settle_post(struct api_call *c);
 void api_jobs_get(struct api_call *c);
+void api_chats_get(struct api_call *c);
+void api_chat_get(struct api_call *c);
+void api_chat_remove(struct api_call *c);
+void api_qr_get(struct api_call *c);
+void api_page_get(struct api_call *c);
 void api_channels_get(struct api_call *c);
 void api_settlements_get(struct api_call *c);
 void api_keys_get(struct api_call *c);

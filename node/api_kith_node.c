@@ -47,13 +47,13 @@ void api_status_get(struct api_call *c)
     struct node *n = c->node;
     struct ledger_info info = ledger_info(n->ledger);
     const struct genesis *g = ledger_genesis(n->ledger);
-    struct market_share share;
-    char why[200], peer[400], node_hex[65];
-    struct buf b = {0};
+    const struct market_kept kept = market_kept(n->market);
+    char peer[400], node_hex[65];
+    struct buf b = {0}, why = {0};
     bool first = true, chain_first = true, jobs_first = true, share_first = true;
     hex_put(node_hex, n->id.b, sizeof n->id.b);
     snprintf(peer, sizeof peer, "%s@%.300s", node_hex, node_endpoint(n));
-    market_share_state(n->market, &share, why, sizeof why);
+    const char *share = market_share_state(n->market, &why);
     buf_add_text(&b, "{");
     api_put_text(&b, &first, "version", NODE_VERSION);
     api_put_key(&b, &first, "node", &n->id);
@@ -75,8 +75,9 @@ void api_status_get(struct api_call *c)
     api_put_amount(&b, &first, "balance", account_balance(n->account));
     codec_json_key(&b, &first, "share");
     buf_add_text(&b, "{");
-    api_put_text(&b, &share_first, "state", share.on ? "on" : "off");
-    api_put_text(&b, &share_first, "why", why);
+    api_put_text(&b, &share_first, "state", share);
+    api_put_text(&b, &share_first, "why", buf_text(&why));
+    buf_clear(&why);
     buf_add_text(&b, "}");
     codec_json_key(&b, &first, "models");
     buf_add_text(&b, "[");
@@ -87,6 +88,10 @@ void api_status_get(struct api_call *c)
     buf_add_text(&b, "{");
     api_put_u64(&b, &jobs_first, "asked", jobs_made(market_jobs(n->market)));
     api_put_u64(&b, &jobs_first, "served", market_jobs_served(n->market));
+    api_put_u64(&b, &jobs_first, "kept", kept.jobs);
+    api_put_u64(&b, &jobs_first, "kept_bytes", kept.jobs_bytes);
+    api_put_u64(&b, &jobs_first, "transcripts", kept.transcripts);
+    api_put_u64(&b, &jobs_first, "transcripts_bytes", kept.transcripts_bytes);
     buf_add_text(&b, "}}");
     api_reply_json(c->request, 200, &b);
 }
@@ -207,6 +212,7 @@ void api_metrics(struct api_call *c)
     struct node *n = c->node;
     struct ledger_info info = ledger_info(n->ledger);
     struct rec_totals t = ledger_totals(n->ledger);
+    const struct market_kept kept = market_kept(n->market);
     struct buf b = {0};
     metric(&b, "kith_chain_height", "gauge", "Height of the last committed block.", (double)info.height);
     metric(&b, "kith_chain_time_seconds", "gauge", "Time of the last committed block.", (double)info.time_ms / 1000);
@@ -217,6 +223,13 @@ void api_metrics(struct api_call *c)
            (double)jobs_made(market_jobs(n->market)));
     metric(&b, "kith_jobs_served_total", "counter", "Jobs that this node served since its start.",
            (double)market_jobs_served(n->market));
+    metric(&b, "kith_jobs_kept", "gauge", "Jobs that this node asked for and can look at.", (double)kept.jobs);
+    metric(&b, "kith_jobs_kept_bytes", "gauge", "Those together.", (double)kept.jobs_bytes);
+    metric(&b, "kith_transcripts", "gauge", "Transcripts of served jobs that auditors may ask for.",
+           (double)kept.transcripts);
+    metric(&b, "kith_transcripts_bytes", "gauge", "Those together.", (double)kept.transcripts_bytes);
+    metric(&b, "kith_transcripts_dropped_total", "counter",
+           "Transcripts dropped since the start: nobody may ask for them.", (double)kept.transcripts_dropped);
     metric(&b, "kith_account_balance_kith", "gauge", "Balance of the node's own account.",
            (double)account_balance(n->account).mote / (double)MOTE_PER_KITH);
     metric(&b, "kith_supply_burned_kith", "gauge", "KITH burned so far.",

@@ -1,4 +1,5 @@
-/* Sharing this machine, over HTTP: what the owner is to sign, starting, stopping, settling. */
+/* Sharing this machine, over HTTP: what the owner is to sign, starting, settling. What the owner says of it afterwards
+ * is in api_kith_terms.c. */
 #include "base/mem.h"
 #include "node/api.h"
 #include "node/node.h"
@@ -146,94 +147,37 @@ void api_share_prepare(struct api_call *c)
     json_decref(body);
 }
 
-static void reply_state(struct api_call *c)
-{
-    struct market_share s;
-    struct rec_provider provider;
-    char why[200];
-    struct buf b = {0};
-    bool first = true;
-    market_share_state(c->node->market, &s, why, sizeof why);
-    buf_add_text(&b, "{");
-    api_put_text(&b, &first, "state", s.on ? "on" : "off");
-    api_put_text(&b, &first, "why", why);
-    if (ledger_provider(c->node->ledger, &c->node->id, &provider))
-        api_put_address(&b, &first, "owner", c->node, &provider.owner);
-    api_put_amount(&b, &first, "price_in", s.price_in);
-    api_put_amount(&b, &first, "price_out", s.price_out);
-    codec_json_key(&b, &first, "models");
-    buf_add_text(&b, "[");
-    for (unsigned i = 0; i < s.models_n; i++) {
-        struct rec_model rec;
-        bool inner = true;
-        buf_add_text(&b, i ? ",{" : "{");
-        api_put_hash(&b, &inner, "root", &s.models[i]);
-        api_put_text(&b, &inner, "name", ledger_model(c->node->ledger, &s.models[i], &rec) ? rec.name.s : "");
-        buf_add_text(&b, "}");
-    }
-    buf_add_text(&b, "]");
-    api_put_u64(&b, &first, "jobs", market_jobs_served(c->node->market));
-    api_put_amount(&b, &first, "earned", market_earned(c->node->market));
-    api_put_amount(&b, &first, "unsettled", market_unsettled(c->node->market));
-    buf_add_text(&b, "}");
-    api_reply_json(c->request, 200, &b);
-}
-
-static enum err read_price(json_t *body, const char *name, struct amount *out, struct note *note)
-{
-    const char *text = json_text(body, name);
-    if (!text || !*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 19)
-        return note_set(note, ERR_FORMAT, "%s must be mote per million tokens, in decimal digits", name);
-    *out = amount_of(strtoull(text, NULL, 10));
-    return ERR_OK;
-}
-
+/* What is not named stays as it was; who never named a price asks the usual one. */
 void api_share_post(struct api_call *c)
 {
     struct note note = {{0}};
     struct model_list *l = mem_new(sizeof *l);
-    struct market_share s = {.on = true};
+    struct market_share s = market_share(c->node->market);
     json_t *body = api_body(c->request);
     if (!body) {
         free(l);
         return;
     }
+    if (s.models_n == 0 && s.price_in.mote == 0 && s.price_out.mote == 0) {
+        s.price_in = amount_of(SHARE_PRICE_IN);
+        s.price_out = amount_of(SHARE_PRICE_OUT);
+    }
+    s.on = true;
+    s.finishing = false;
+    s.paused_until_ms = 0;
     enum err e = read_models(c, body, l, &note);
     if (e == ERR_OK)
-        e = read_price(body, "price_in", &s.price_in, &note);
-    if (e == ERR_OK)
-        e = read_price(body, "price_out", &s.price_out, &note);
+        e = api_read_terms(body, &s, &note);
     s.models = l->roots;
     s.models_n = l->n;
-    s.slots = (uint32_t)json_integer_value(json_object_get(body, "slots"));
     if (e == ERR_OK)
         e = market_set_share(c->node->market, &s, &note);
     if (e == ERR_OK)
-        reply_state(c);
+        api_reply_share(c);
     else
         api_fail(c->request, e, &note);
     free(l);
     json_decref(body);
-}
-
-void api_share_get(struct api_call *c)
-{
-    reply_state(c);
-}
-
-void api_share_stop(struct api_call *c)
-{
-    struct note note = {{0}};
-    struct market_share s;
-    char why[200];
-    market_share_state(c->node->market, &s, why, sizeof why);
-    s.on = false;
-    enum err e = market_set_share(c->node->market, &s, &note);
-    market_settle(c->node->market, NULL, NULL);
-    if (e == ERR_OK)
-        reply_state(c);
-    else
-        api_fail(c->request, e, &note);
 }
 
 static void put_settling(void *arg, const struct hash *channel, struct amount amount)

@@ -1,6 +1,7 @@
 /* Both ends of a payment channel. */
 #include "node/channel.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -16,16 +17,48 @@ void channel_init(struct channel *c, const struct channel_head *head)
 void channel_clear(struct channel *c)
 {
     free(c->receipts);
+    free(c->jobs.slot);
+    receipt_tree_clear(&c->tree);
     *c = (struct channel){0};
+}
+
+/* -- where a job's receipt stands -- */
+
+/* The job's slot, or the free one where it would be. */
+static uint32_t slot_of(const struct channel *c, const struct hash *job)
+{
+    uint32_t at = load_le32(job->b);
+    for (;; at++) {
+        uint32_t found = c->jobs.slot[at &= c->jobs.room - 1];
+        if (!found || hash_equal(&c->receipts[found - 1].receipt.job, job))
+            return at;
+    }
+}
+
+static void index_job(struct channel *c, uint32_t i)
+{
+    c->jobs.slot[slot_of(c, &c->receipts[i].receipt.job)] = i + 1;
+}
+
+/* Slots for as many receipts as there is room for, with those that are there. */
+static void index_all(struct channel *c)
+{
+    free(c->jobs.slot);
+    c->jobs.room = 1;
+    while (c->jobs.room <= 2 * c->room)
+        c->jobs.room *= 2;
+    c->jobs.slot = mem_array(c->jobs.room, sizeof *c->jobs.slot);
+    for (uint32_t i = 0; i < c->n; i++)
+        index_job(c, i);
 }
 
 uint32_t channel_find_job(const struct channel *c, const struct hash *job)
 {
-    for (uint32_t i = c->n; i-- > 0;) /* the running ones are the last */
-        if (hash_equal(&c->receipts[i].receipt.job, job))
-            return i;
-    return CHANNEL_NO_JOB;
+    uint32_t found = c->n ? c->jobs.slot[slot_of(c, job)] : 0;
+    return found ? found - 1 : CHANNEL_NO_JOB;
 }
+
+/* -- the receipts, and the tree over them -- */
 
 static enum err check_growth(const struct receipt *was, const struct receipt *is)
 {
@@ -36,13 +69,36 @@ static enum err check_growth(const struct receipt *was, const struct receipt *is
     return grows ? ERR_OK : ERR_RANGE;
 }
 
-static void append(struct channel *c)
+void channel_set_receipt(struct channel *c, uint32_t index, const struct signed_receipt *r)
+{
+    CHECK(index < c->n);
+    const struct sum_node leaf = sum_leaf(&r->receipt);
+    c->receipts[index] = *r;
+    receipt_tree_put(&c->tree, index, &leaf);
+}
+
+/* Of a job that has none. */
+static void append(struct channel *c, const struct signed_receipt *r)
 {
     if (c->n == c->room) {
         c->room = c->room ? 2 * c->room : 8;
         c->receipts = mem_resize(c->receipts, c->room, sizeof *c->receipts);
+        index_all(c);
     }
     c->n++;
+    channel_set_receipt(c, c->n - 1, r);
+    index_job(c, c->n - 1);
+}
+
+/* From the last on: nobody behind it looked past its slot. */
+void channel_cut(struct channel *c, uint32_t n)
+{
+    CHECK(n <= c->n);
+    while (c->n > n) {
+        c->jobs.slot[slot_of(c, &c->receipts[c->n - 1].receipt.job)] = 0;
+        c->n--;
+    }
+    receipt_tree_cut(&c->tree, n);
 }
 
 enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, uint32_t *index)
@@ -65,11 +121,12 @@ enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, 
     c->pending.voucher = c->head.voucher;
     c->pending.payer_sig = c->head.payer_sig;
     c->pending.promised = c->head.promised;
-    if (c->pending.is_new)
-        append(c);
-    else
+    if (c->pending.is_new) {
+        append(c, r);
+    } else {
         c->pending.was = c->receipts[i];
-    c->receipts[c->pending.index] = *r;
+        channel_set_receipt(c, i, r);
+    }
     *index = c->pending.index;
     return ERR_OK;
 }
@@ -88,9 +145,9 @@ void channel_undo(struct channel *c)
     c->head.payer_sig = c->pending.payer_sig;
     c->head.promised = c->pending.promised;
     if (c->pending.is_new)
-        c->n--;
+        channel_cut(c, c->n - 1);
     else
-        c->receipts[c->pending.index] = c->pending.was;
+        channel_set_receipt(c, c->pending.index, &c->pending.was);
 }
 
 void channel_copy_kept(const struct channel *c, struct channel *out)
@@ -100,29 +157,16 @@ void channel_copy_kept(const struct channel *c, struct channel *out)
     out->receipts = mem_array(c->n ? c->n : 1, sizeof *out->receipts);
     if (c->n)
         memcpy(out->receipts, c->receipts, c->n * sizeof *out->receipts);
+    receipt_tree_copy(&c->tree, &out->tree);
+    out->jobs.slot = NULL;
+    index_all(out);
     channel_undo(out);
-}
-
-static struct sum_node *leaves_new(const struct channel *c)
-{
-    struct sum_node *leaves = mem_array(c->n, sizeof *leaves);
-    for (uint32_t i = 0; i < c->n; i++)
-        leaves[i] = sum_leaf(&c->receipts[i].receipt);
-    return leaves;
-}
-
-static bool tree_top(const struct channel *c, struct sum_node *top)
-{
-    struct sum_node *leaves = leaves_new(c);
-    bool good = sum_tree_top(leaves, c->n, top);
-    free(leaves);
-    return good;
 }
 
 enum err channel_sum(const struct channel *c, struct voucher *out)
 {
     struct sum_node top;
-    if (!tree_top(c, &top))
+    if (!receipt_tree_top(&c->tree, &top))
         return ERR_RANGE;
     *out = (struct voucher){.chain = c->head.chain,
                             .channel = c->head.id,
@@ -232,8 +276,9 @@ static bool take_missing(struct channel *c, uint32_t i, const struct signed_rece
     if (i == c->n && channel_find_job(c, &r->receipt.job) != CHANNEL_NO_JOB)
         return false;
     if (i == c->n)
-        append(c);
-    c->receipts[i] = *r;
+        append(c, r);
+    else
+        channel_set_receipt(c, i, r);
     return true;
 }
 
@@ -269,7 +314,7 @@ enum err channel_catch_up(const struct channel *c, struct bytes missing, const s
 
 void channel_replace(struct channel *c, struct channel *from)
 {
-    free(c->receipts);
+    channel_clear(c);
     *c = *from;
     *from = (struct channel){0};
 }
@@ -287,16 +332,13 @@ struct amount channel_left(const struct channel *c)
 struct hash channel_top(const struct channel *c)
 {
     struct sum_node top = {0};
-    CHECK(tree_top(c, &top));
+    CHECK(receipt_tree_top(&c->tree, &top));
     return top.hash;
 }
 
 enum err channel_prove(const struct channel *c, uint32_t index, struct buf *proof)
 {
-    struct sum_node *leaves = leaves_new(c);
-    bool good = sum_tree_prove(leaves, c->n, index, proof);
-    free(leaves);
-    return good ? ERR_OK : ERR_RANGE;
+    return receipt_tree_prove(&c->tree, index, proof) ? ERR_OK : ERR_RANGE;
 }
 
 /* -- on disk: 'h' SIDE id -> head, 'r' SIDE id index (big-endian, so that a scan is in order) -> receipt -- */

@@ -23,7 +23,7 @@
 #define KITH_NODE_CHANNEL_H
 
 #include "chain/kv.h"
-#include "chain/market_records.h"
+#include "chain/receipt_tree.h"
 
 #define CHANNEL_HEAD_FIELDS(F)                                                                                         \
     F(hash, id)                                                                                                        \
@@ -42,7 +42,12 @@ RECORD_DECLARE(channel_head, CHANNEL_HEAD_FIELDS)
 struct channel {
     struct channel_head head; /* `promised`: voucher and payer_sig are there */
     uint32_t n, room;
-    struct signed_receipt *receipts;
+    struct signed_receipt *receipts; /* changed by this file alone: the tree is over them */
+    struct receipt_tree tree;
+    struct {
+        uint32_t *slot; /* 0: free; else a receipt's index and 1, in the place that its job says or behind it */
+        uint32_t room;  /* a power of two, twice as many as receipts and more */
+    } jobs;
     struct {
         bool is_set, is_new; /* is_new: the receipt is the list's last, and `was` is nothing */
         uint32_t index;
@@ -68,6 +73,9 @@ enum err channel_put_receipt(struct channel *c, const struct signed_receipt *r, 
 void channel_keep(struct channel *c);
 /* As it was before channel_put_receipt; nothing where none is pending. */
 void channel_undo(struct channel *c);
+/* The first n of its receipts stay, or one of them becomes another: for who goes back to what a copy once was. */
+void channel_cut(struct channel *c, uint32_t n);
+void channel_set_receipt(struct channel *c, uint32_t index, const struct signed_receipt *r);
 /* Without the pending one, for who needs what the latest voucher is over; cleared by the caller. */
 void channel_copy_kept(const struct channel *c, struct channel *out);
 

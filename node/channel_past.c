@@ -111,7 +111,7 @@ static bool go_back(struct channel *c, const struct past *p, uint32_t index, con
     for (size_t i = p->n; !found && i-- > 0 && p->at[i].receipts >= s->count;) {
         const struct past_receipt *was = &p->at[i];
         if (was->index < s->count)
-            c->receipts[was->index] = was->was;
+            channel_set_receipt(c, was->index, &was->was);
         bool is_later = i > 0 && p->at[i - 1].receipts > s->count;
         found = !is_later && is_settled(c, index, s, proof);
     }
@@ -132,7 +132,7 @@ enum err channel_past_find(struct kv *kv, const struct channel *c, const struct 
     if (e == ERR_OK && (index >= s->count || s->count > then.n))
         e = ERR_MISMATCH;
     if (e == ERR_OK) {
-        then.n = s->count;
+        channel_cut(&then, s->count);
         e = go_back(&then, &past, index, s, proof) ? ERR_OK : ERR_MISMATCH;
     }
     if (e == ERR_OK)

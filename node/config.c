@@ -51,6 +51,11 @@ static const struct setting settings[] = {
     {"memory-mb", KIND_NUMBER, offsetof(struct config, memory_mb), false, "N", "for all workers (no limit)"},
     {"packs-mb", KIND_NUMBER, offsetof(struct config, packs_mb), false, "N",
      "of packed weights kept for quick starts (32768; 0: none)"},
+    {"keep-jobs", KIND_NUMBER, offsetof(struct config, keep_jobs), false, "N",
+     "of those asked for and over, the youngest (4096)"},
+    {"keep-jobs-mb", KIND_NUMBER, offsetof(struct config, keep_jobs_mb), false, "N", "of them together (256)"},
+    {"keep-jobs-days", KIND_NUMBER, offsetof(struct config, keep_jobs_days), false, "N",
+     "and they go when they are that old (0: as long as there is room)"},
     {"history", KIND_FLAG, offsetof(struct config, history), false, "",
      "keep what happened to each account, for `kith tx history` (yes)"},
     {"no-default-model", KIND_FLAG, offsetof(struct config, no_default_model), false, "",
@@ -213,8 +218,12 @@ static enum err take_file(struct config *c, struct note *note)
 
 static void take_defaults(struct config *c)
 {
-    *c = (struct config){
-        .log_level = LOG_INFO, .packs_mb = 32768, .snapshot_blocks = SNAPSHOT_INTERVAL, .history = true};
+    *c = (struct config){.log_level = LOG_INFO,
+                         .packs_mb = 32768,
+                         .keep_jobs = JOBS_KEPT_MAX,
+                         .keep_jobs_mb = JOBS_KEPT_BYTES >> 20,
+                         .snapshot_blocks = SNAPSHOT_INTERVAL,
+                         .history = true};
     c->listen = mem_string("0.0.0.0:7718");
     c->http = mem_string("127.0.0.1:7717");
     c->backend = mem_string("auto");

@@ -38,13 +38,15 @@ struct config {
     bool fresh; /* dev: begin again */
     bool dev;   /* not a setting: kithd dev sets it */
     bool no_default_model;
-    bool history;                    /* of accounts is kept */
-    uint64_t keep_blocks;            /* 0: all */
-    uint64_t snapshot_blocks;        /* between two snapshots; 0: none */
-    uint64_t block_ms, heartbeat_ms; /* of blocks; 0: as limits.h says */
-    uint64_t threads;                /* of a worker; 0: one per processor */
-    uint64_t memory_mb;              /* for all workers; 0: no limit */
-    uint64_t packs_mb;               /* of packed weights kept in HOME/packs; 0: none */
+    bool history;                     /* of accounts is kept */
+    uint64_t keep_blocks;             /* 0: all */
+    uint64_t snapshot_blocks;         /* between two snapshots; 0: none */
+    uint64_t block_ms, heartbeat_ms;  /* of blocks; 0: as limits.h says */
+    uint64_t threads;                 /* of a worker; 0: one per processor */
+    uint64_t memory_mb;               /* for all workers; 0: no limit */
+    uint64_t keep_jobs, keep_jobs_mb; /* that this node asked for */
+    uint64_t keep_jobs_days;          /* 0: as long as there is room */
+    uint64_t packs_mb;                /* of packed weights kept in HOME/packs; 0: none */
 };
 
 /* `home` may be set by the options or KITH_HOME; otherwise it is $XDG_DATA_HOME/kith or ~/.local/share/kith.

@@ -16,6 +16,11 @@ void host_random(struct host *h, void *p, size_t n)
     h->ops->random(h, p, n);
 }
 
+void host_machine(struct host *h, struct machine *out)
+{
+    h->ops->machine(h, out);
+}
+
 void host_timer_set(struct host *h, struct timer *t, uint64_t delay_ms, timer_fn fn, void *arg)
 {
     h->ops->timer_set(h, t, delay_ms, fn, arg);

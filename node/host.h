@@ -1,4 +1,4 @@
-/* The outside world, as the daemon sees it: time, chance, timers, threads, file descriptors and
+/* The outside world, as the daemon sees it: time, chance, the machine, timers, threads, file descriptors and
  * files. Two implementations: host_uv.c for the real thing, a simulator's for tests. Whatever a module
  * takes from here a run can repeat, and whatever it writes through here a test can tear.
  *
@@ -9,6 +9,7 @@
 #define KITH_NODE_HOST_H
 
 #include "base/bytes.h"
+#include "node/machine.h"
 #include "node/timer.h"
 
 struct host;
@@ -33,6 +34,7 @@ struct host_ops {
     uint64_t (*now_ms)(struct host *);
     uint64_t (*wall_ms)(struct host *);
     void (*random)(struct host *, void *p, size_t n);
+    void (*machine)(struct host *, struct machine *out);
     void (*timer_set)(struct host *, struct timer *t, uint64_t delay_ms, timer_fn fn, void *arg);
     void (*timer_cancel)(struct host *, struct timer *t);
     void (*post)(struct host *, host_fn fn, void *arg);
@@ -69,6 +71,9 @@ struct host_file {
 uint64_t host_now_ms(struct host *h);
 uint64_t host_wall_ms(struct host *h);
 void host_random(struct host *h, void *p, size_t n);
+/* What the rules for lending ask of the machine. Takes milliseconds; alone of all calls it may be made by the `work` of
+ * a submitted job. */
+void host_machine(struct host *h, struct machine *out);
 
 /* The timer is a member of whoever uses it (node/timer.h) and zeroed before its first use. Setting one that
  * is set moves it. It fires once; fn may set it again. Cancel it before its memory goes. */

@@ -88,6 +88,11 @@ static void uv_random_bytes(struct host *h, void *p, size_t n)
     secret_random(p, n);
 }
 
+static void uv_machine(struct host *h, struct machine *out)
+{
+    machine_read("", uv_wall_ms(h), out);
+}
+
 /* -- timers -- */
 
 static void timers_due(uv_timer_t *clock);
@@ -409,6 +414,7 @@ static const struct host_ops uv_ops = {
     .now_ms = uv_now_ms,
     .wall_ms = uv_wall_ms,
     .random = uv_random_bytes,
+    .machine = uv_machine,
     .timer_set = uv_set_timer,
     .timer_cancel = uv_cancel_timer,
     .post = uv_post,

@@ -242,6 +242,14 @@ static void go_on(struct grievance *g)
             &h.note);
 }
 
+bool job_is_challenged(const struct job *j)
+{
+    const struct grievance *g = j->jobs->grievances;
+    while (g && !hash_equal(&g->job, &j->r.id))
+        g = g->next;
+    return g != NULL;
+}
+
 /* What nothing can be challenged with any more: nothing of the channel is in escrow, and older vouchers settle nothing.
  */
 static void forget(struct jobs *jobs, const struct hash *channel)

@@ -1,12 +1,19 @@
 /* Jobs on disk: one record each under 'j' and the id, written whole, and all of them in memory. The oldest finished
- * ones beyond JOBS_KEPT_MAX, or beyond JOBS_KEPT_BYTES together, are dropped: at the start, and as others are made. */
+ * ones beyond what is to be kept (struct job_limits) are dropped: at the start, as others are made, and every minute.
+ * One whose answer may still be challenged stays, up to twice the limits: whoever never settles shall not fill the
+ * disk. */
 #include "node/job.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/channel_past.h"
+#include "node/escrow.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define KEEP_EVERY_MS 60000
 
 RECORD_DEFINE(job_record, JOB_RECORD_FIELDS)
 
@@ -59,6 +66,15 @@ void job_put(struct job *j, struct kv_batch *batch)
     job_record_put(&value, &j->r);
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
+    job_talk_put(j, batch);
+}
+
+void job_delete(const struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[33];
+    job_key(key, &j->r.id);
+    kv_batch_delete(batch, bytes_of(key, sizeof key));
+    job_talk_delete(j, batch);
 }
 
 enum err job_save(struct job *j)
@@ -138,21 +154,52 @@ static size_t bytes_of_job(const struct job *j)
     return sizeof *j + j->input.n + j->tools.n + j->request.n + j->tokens.n + j->text.n + j->logprobs.n;
 }
 
-void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes)
+/* What is in escrow, read when somebody first asks. */
+struct dropping {
+    struct jobs *jobs;
+    struct escrow escrow;
+    bool is_read;
+};
+
+static bool may_be_challenged(struct dropping *d, const struct job *j)
 {
+    uint32_t at = hash_is_zero(&j->r.channel) ? CHANNEL_NO_JOB : job_receipt_index(j);
+    if (job_is_challenged(j))
+        return true;
+    if (at == CHANNEL_NO_JOB)
+        return false;
+    if (!d->is_read)
+        escrow_read(&d->escrow, d->jobs->s.ledger, &d->jobs->s.self);
+    d->is_read = true;
+    return escrow_may_ask(&d->escrow, d->jobs->s.ledger, &j->r.channel, at);
+}
+
+bool job_is_at_rest(const struct job *j)
+{
+    return j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
+}
+
+static bool is_old(const struct job *j, uint64_t age_ms, uint64_t now_ms)
+{
+    return age_ms && now_ms > j->r.made_ms && now_ms - j->r.made_ms > age_ms;
+}
+
+void job_drop_old(struct jobs *jobs, const struct job_limits *most)
+{
+    struct dropping d = {.jobs = jobs};
     struct kv_batch batch = {0};
-    unsigned n = 0;
-    size_t bytes = 0;
+    const uint64_t now_ms = host_wall_ms(jobs->s.host);
+    uint64_t n = 0, bytes = 0;
     for (struct job *j = jobs->first, *next; j; j = next) {
-        uint8_t key[33];
         next = j->next;
         n++;
         bytes += bytes_of_job(j);
-        bool at_rest = j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
-        if (!at_rest || (n <= most && bytes <= most_bytes))
+        bool is_over = n > most->jobs || bytes > most->bytes;
+        if (!job_is_at_rest(j) || !(is_over || is_old(j, most->age_ms, now_ms)))
             continue;
-        job_key(key, &j->r.id);
-        kv_batch_delete(&batch, bytes_of(key, sizeof key));
+        if ((n + 1) / 2 <= most->jobs && bytes / 2 <= most->bytes && may_be_challenged(&d, j))
+            continue;
+        job_delete(j, &batch);
         n--;
         bytes -= bytes_of_job(j);
         job_free(j);
@@ -160,6 +207,76 @@ void job_drop_old(struct jobs *jobs, unsigned most, size_t most_bytes)
     if (batch.count && kv_write(jobs->s.kv, &batch, false, NULL) != ERR_OK)
         log_event(LOG_ODD, "jobs", "old jobs stay", "the store refused to drop them");
     kv_batch_clear(&batch);
+    escrow_clear(&d.escrow);
+}
+
+/* -- channels that are over -- */
+
+static bool is_used(const struct jobs *jobs, const struct channel *c)
+{
+    for (const struct job *j = jobs->first; j; j = j->next)
+        if ((j->remote && j->remote->channel == c) || channel_find_job(c, &j->r.paid_id) != CHANNEL_NO_JOB)
+            return true;
+    return false;
+}
+
+static void forget_channel(struct jobs *jobs, struct channel *c)
+{
+    struct kv_batch batch = {0};
+    channel_past_drop(jobs->s.kv, &c->head.id, UINT64_MAX);
+    channel_forget(c, MARKET_SIDE_REQUESTER, &batch);
+    if (kv_write(jobs->s.kv, &batch, false, NULL) == ERR_OK)
+        channel_list_remove(&jobs->channels, c);
+    kv_batch_clear(&batch);
+}
+
+/* One a call: where more than CHANNELS_OVER_KEPT have come to their end, with nothing in escrow, one that no job that
+ * is kept was paid over. */
+static void drop_channel(struct jobs *jobs)
+{
+    struct rec_channel rec;
+    struct escrow escrow = {0};
+    struct channel *found = NULL;
+    size_t over = 0;
+    escrow_read(&escrow, jobs->s.ledger, &jobs->s.self);
+    for (size_t i = 0; i < jobs->channels.n; i++) {
+        struct channel *c = jobs->channels.at[i];
+        if (!c->head.closed || ledger_channel(jobs->s.ledger, &c->head.id, &rec) ||
+            escrow_has_channel(&escrow, &c->head.id) || is_used(jobs, c))
+            continue;
+        over++;
+        found = c;
+    }
+    if (over > CHANNELS_OVER_KEPT)
+        forget_channel(jobs, found);
+    escrow_clear(&escrow);
+}
+
+void job_keep_step(struct jobs *jobs)
+{
+    job_drop_old(jobs, &jobs->most);
+    if (jobs->channels.n > CHANNELS_OVER_KEPT)
+        drop_channel(jobs);
+}
+
+static void on_keep(void *arg)
+{
+    struct jobs *jobs = arg;
+    job_keep_step(jobs);
+    host_timer_set(jobs->s.host, &jobs->keep_timer, KEEP_EVERY_MS, on_keep, jobs);
+}
+
+void job_keep_start(struct jobs *jobs)
+{
+    host_timer_set(jobs->s.host, &jobs->keep_timer, KEEP_EVERY_MS, on_keep, jobs);
+}
+
+void jobs_kept(const struct jobs *jobs, uint64_t *n, uint64_t *bytes)
+{
+    *n = jobs->n;
+    *bytes = 0;
+    for (const struct job *j = jobs->first; j; j = j->next)
+        *bytes += bytes_of_job(j);
 }
 
 enum err job_load_all(struct jobs *jobs, struct note *note)
@@ -168,9 +285,9 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
     enum err e = kv_scan(jobs->s.kv, bytes_of("j", 1), load_one, &l, note);
     if (e == ERR_OK)
         e = l.e;
-    if (e == ERR_OK) {
+    if (e == ERR_OK)
+        e = job_talk_load(jobs, note);
+    if (e == ERR_OK)
         sort_by_age(jobs);
-        job_drop_old(jobs, JOBS_KEPT_MAX, JOBS_KEPT_BYTES);
-    }
     return e;
 }

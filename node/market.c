@@ -1,6 +1,6 @@
 /* Opens the market's store and pieces, offers what this node serves, keeps what others offer, and hands
  * the ledger's events to whom they concern. */
-#include "node/market.h"
+#include "node/market_in.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -8,28 +8,12 @@
 #include "node/auditor.h"
 #include "node/job.h"
 #include "node/settle.h"
-#include "node/share_file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define OFFER_EVERY_MS (OFFER_LIFE_MS / 4)
 #define OFFER_SOON_MS  300 /* until others hear that the last slot was taken, or that one is free again */
-#define SLOTS_DEFAULT  4
-
-struct market {
-    struct market_services s;
-    char *home;
-    struct text255 endpoint;
-    struct hash default_model; /* zero: none */
-    struct provider *provider;
-    struct settle *settle;
-    struct auditor *auditor;
-    struct jobs *jobs;
-    struct timer offer_timer;
-    bool is_full, is_soon; /* as it was offered last; the timer is set for that */
-};
 
 /* -- offers -- */
 
@@ -64,7 +48,7 @@ static void warm(struct market *m, const struct hash *model)
         log_event(LOG_ODD, "market", "model not served", "why=%s", note.text);
 }
 
-static bool is_registered(const struct market *m, const struct hash *model)
+bool market_is_registered(const struct market *m, const struct hash *model)
 {
     struct rec_provider rec;
     if (!ledger_provider(m->s.ledger, &m->s.self, &rec))
@@ -87,8 +71,7 @@ static void publish(struct market *m, struct offer *o)
     buf_clear(&body);
 }
 
-/* An offer of no slots takes back the one before: else others would try it until it expires. */
-static void withdraw(struct market *m, const struct hash *model)
+void market_withdraw(struct market *m, const struct hash *model)
 {
     uint64_t now_ms = host_wall_ms(m->s.host);
     struct offer o = {.chain = m->s.chain,
@@ -107,7 +90,7 @@ static bool offer_one(struct market *m, const struct hash *model)
     uint32_t context = context_of(m, model);
     uint64_t now_ms = host_wall_ms(m->s.host);
     unsigned running = provider_running(m->provider);
-    if (!context || !is_registered(m, model))
+    if (!context || !market_is_registered(m, model))
         return false;
     struct offer o = {.chain = m->s.chain,
                       .provider = m->s.self,
@@ -132,28 +115,31 @@ static bool is_full(const struct market *m)
     return provider_running(m->provider) >= provider_share(m->provider)->slots;
 }
 
-static void offer_all(void *arg)
+void market_offer_all(void *market)
 {
-    struct market *m = arg;
+    struct market *m = market;
     const struct market_share *share = provider_share(m->provider);
     bool waiting = false;
     m->is_soon = false;
     m->is_full = is_full(m);
-    for (unsigned i = 0; share->on && i < share->models_n; i++) {
+    for (unsigned i = 0; m->is_lent && i < share->models_n; i++) {
         warm(m, &share->models[i]);
         waiting |= !offer_one(m, &share->models[i]);
     }
-    if (share->on)
-        host_timer_set(m->s.host, &m->offer_timer, waiting ? 500 : OFFER_EVERY_MS, offer_all, m);
+    if (m->is_lent)
+        host_timer_set(m->s.host, &m->offer_timer, waiting ? 500 : OFFER_EVERY_MS, market_offer_all, m);
+    else
+        host_timer_cancel(m->s.host, &m->offer_timer);
 }
 
 static void on_slots(void *arg)
 {
     struct market *m = arg;
-    if (!provider_share(m->provider)->on || m->is_soon || is_full(m) == m->is_full)
+    share_on_slots(m);
+    if (!m->is_lent || m->is_soon || is_full(m) == m->is_full)
         return;
     m->is_soon = true;
-    host_timer_set(m->s.host, &m->offer_timer, OFFER_SOON_MS, offer_all, m);
+    host_timer_set(m->s.host, &m->offer_timer, OFFER_SOON_MS, market_offer_all, m);
 }
 
 /* A newcomer hears at once what is on offer. */
@@ -177,79 +163,6 @@ static void on_peer(void *arg, const struct pubkey *peer, bool up)
     struct greeting g = {m, peer};
     if (up)
         offers_each(m->s.offers, host_wall_ms(m->s.host), send_offer, &g);
-}
-
-/* -- what is shared -- */
-
-static void share_path(const struct market *m, struct buf *path)
-{
-    buf_add_format(path, "%s/share", m->home);
-}
-
-static enum err share_load(struct market *m, struct note *note)
-{
-    struct buf path = {0}, content = {0};
-    struct market_share share;
-    share_path(m, &path);
-    enum err e = host_read(m->s.host, buf_text(&path), SHARE_FILE_MAX, &content, note);
-    if (e == ERR_OK && !share_file_load(bytes_of_buf(&content), &share))
-        e = note_set(note, ERR_CORRUPT, "%s is damaged: remove it, and give the terms again with kith share start",
-                     buf_text(&path));
-    if (e == ERR_OK) {
-        provider_set_share(m->provider, &share);
-        free((void *)(uintptr_t)share.models);
-    }
-    buf_clear(&path);
-    buf_clear(&content);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
-}
-
-static bool is_shared(const struct market_share *s, const struct hash *model)
-{
-    for (unsigned i = 0; i < s->models_n; i++)
-        if (hash_equal(&s->models[i], model))
-            return true;
-    return false;
-}
-
-enum err market_set_share(struct market *m, const struct market_share *s, struct note *note)
-{
-    struct buf path = {0}, content = {0};
-    struct market_share share = *s;
-    if (share.slots == 0)
-        share.slots = SLOTS_DEFAULT;
-    share_path(m, &path);
-    share_file_store(&content, &share);
-    enum err e = host_write(m->s.host, buf_text(&path), 0600, bytes_of_buf(&content), note);
-    if (e == ERR_OK) {
-        const struct market_share *old = provider_share(m->provider);
-        for (unsigned i = 0; old->on && i < old->models_n; i++)
-            if (!share.on || !is_shared(&share, &old->models[i]))
-                withdraw(m, &old->models[i]);
-        provider_set_share(m->provider, &share);
-        offer_all(m);
-    }
-    buf_clear(&path);
-    buf_clear(&content);
-    return e;
-}
-
-void market_share_state(const struct market *m, struct market_share *s, char *why, size_t why_room)
-{
-    unsigned waiting = 0;
-    *s = *provider_share(m->provider);
-    for (unsigned i = 0; i < s->models_n; i++)
-        waiting += workers_find(m->s.workers, &s->models[i], WORKER_FULL) == NULL || !is_registered(m, &s->models[i]);
-    if (!s->on)
-        snprintf(why, why_room, "sharing is off: kith share start turns it on");
-    else if (s->models_n == 0)
-        snprintf(why, why_room, "no model is shared: kith share start --model NAME");
-    else if (waiting)
-        snprintf(why, why_room, "%u of %u models are not served yet: not on this machine, loading, or not registered",
-                 waiting, s->models_n);
-    else
-        snprintf(why, why_room, "serving %u models, %u of %u slots busy", s->models_n, provider_running(m->provider),
-                 s->slots);
 }
 
 /* -- names -- */
@@ -330,9 +243,23 @@ void market_each_channel(struct market *m, uint8_t side, channel_fn fn, void *ar
         channel_list_each(&m->jobs->channels, fn, arg);
 }
 
+unsigned market_jobs_running(const struct market *m)
+{
+    return provider_running(m->provider);
+}
+
 uint64_t market_jobs_served(const struct market *m)
 {
     return provider_served(m->provider);
+}
+
+struct market_kept market_kept(const struct market *m)
+{
+    const struct provider_kept p = provider_kept(m->provider);
+    struct market_kept k = {
+        .transcripts = p.transcripts, .transcripts_bytes = p.bytes, .transcripts_dropped = p.dropped};
+    jobs_kept(m->jobs, &k.jobs, &k.jobs_bytes);
+    return k;
 }
 
 static void add_settled(void *sum, struct channel *c)
@@ -351,6 +278,7 @@ struct amount market_earned(const struct market *m)
 {
     struct amount sum = {0};
     provider_each_channel(m->provider, add_settled, &sum);
+    (void)!amount_add(&sum, sum, provider_earned_before(m->provider));
     return sum;
 }
 
@@ -392,9 +320,9 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     if (e == ERR_OK)
         e = provider_new(&m->s, &m->provider, note);
     if (e == ERR_OK)
-        e = share_load(m, note);
+        e = share_open(m, note);
     if (e == ERR_OK)
-        e = jobs_open(m, &m->s, &m->jobs, note);
+        e = jobs_open(m, &m->s, &o->keep, &m->jobs, note);
     if (e != ERR_OK) {
         market_close(m);
         return e;
@@ -407,7 +335,7 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     peers_on_change(m->s.peers, on_peer, m);
     if (o->default_model)
         blobs_import(m->s.blobs, BLOB_MODEL, o->default_model, on_default_imported, m);
-    offer_all(m);
+    market_offer_all(m);
     *out = m;
     return ERR_OK;
 }
@@ -419,6 +347,7 @@ void market_close(struct market *m)
     if (m->provider)
         provider_on_slots(m->provider, NULL, NULL);
     host_timer_cancel(m->s.host, &m->offer_timer);
+    share_close(m);
     jobs_close(m->jobs);
     auditor_free(m->auditor);
     settle_free(m->settle);

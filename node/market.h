@@ -6,6 +6,7 @@
  *     settle.c     the provider's money: settlements, and transcripts for auditors
  *     auditor.c    replays drawn receipts and reports
  *     market_use.c what they all do with what they share
+ *     market_share.c whether this machine is lent now: the owner's word, his rules, what the machine says
  *     market.c     opens the store, gossips offers, hands ledger events around
  *
  * One store (HOME/market) for all of it, written in synced batches before anything that depends on it leaves:
@@ -15,6 +16,7 @@
  *     't' id    a transcript this node served (provider.c)
  *     'p' id n  what a receipt was before it grew (channel_past.c)
  *     'v' root  a channel's receipts as they were settled (settle.c)
+ *     'k' 'e'   a height that the ledger had, and what forgotten channels earned (provider_retain.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H
@@ -25,6 +27,7 @@
 #include "node/channel_list.h"
 #include "node/jobs.h"
 #include "node/offer.h"
+#include "node/share_rules.h"
 #include "node/streams.h"
 #include "node/worker.h"
 
@@ -56,13 +59,21 @@ bool market_seal(const struct market_services *s, const struct pubkey *to, struc
                  struct buf *out) MUST_USE;
 
 /* This node's terms as a provider; a model not in the list is not served. */
+#define MARKET_PAUSED_FOREVER UINT64_MAX /* until somebody says otherwise */
 struct market_share {
     bool on;
+    bool finishing;                    /* on until the jobs that run are over */
     struct amount price_in, price_out; /* mote per million tokens */
     uint32_t slots;                    /* jobs at once, over all models */
+    uint64_t paused_until_ms;          /* wall clock */
+    struct share_rules rules;
     const struct hash *models;
     unsigned models_n;
 };
+
+/* What is asked where the owner names no price: 0.1 KITH for a million tokens read, 0.4 for a million written. */
+#define SHARE_PRICE_IN  (MOTE_PER_KITH / 10)
+#define SHARE_PRICE_OUT (MOTE_PER_KITH / 10 * 4)
 
 struct market;
 struct market_options {
@@ -72,6 +83,7 @@ struct market_options {
     const char *default_model; /* path of the GGUF that "default" means; NULL: none */
     bool audits;               /* take part as an auditor when drawn */
     uint64_t settle_ms;        /* how often a provider settles; 0: only when asked */
+    struct job_limits keep;    /* of the jobs that this node asked for */
 };
 enum err market_open(const struct market_options *o, struct market **out, struct note *note) MUST_USE;
 void market_close(struct market *m);
@@ -82,10 +94,23 @@ void market_on_block(struct market *m);
 
 struct jobs *market_jobs(struct market *m);
 struct offers *market_offers(struct market *m);
-/* Terms are kept in HOME/share and hold over restarts. */
+/* What is kept of jobs: those asked for, and the transcripts of those served, as the last look found them. */
+struct market_kept {
+    uint64_t jobs, jobs_bytes;
+    uint64_t transcripts, transcripts_bytes, transcripts_dropped;
+};
+struct market_kept market_kept(const struct market *m);
+/* The terms as they are; models are borrowed until they are set again. */
+struct market_share market_share(const struct market *m);
+/* They are kept in HOME/share and hold over restarts. Where they are no reason to serve, offers are withdrawn first,
+ * and the jobs that run are finished. */
 enum err market_set_share(struct market *m, const struct market_share *s, struct note *note) MUST_USE;
-/* One line: why this machine is or is not working. */
-void market_share_state(const struct market *m, struct market_share *s, char *why, size_t why_room);
+/* Appends one line: why this machine is or is not working. The result is off, on, waiting (a rule says no), paused or
+ * finishing. */
+const char *market_share_state(struct market *m, struct buf *why);
+/* What the last decision was made from. */
+const struct share_readings *market_share_readings(const struct market *m);
+unsigned market_jobs_running(const struct market *m);
 /* Settles every channel with something unsettled; `fn` (may be NULL) hears of each. */
 typedef void (*market_settling_fn)(void *arg, const struct hash *channel, struct amount amount);
 void market_settle(struct market *m, market_settling_fn fn, void *arg);

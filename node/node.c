@@ -392,7 +392,10 @@ static enum err start_market(struct node *n, struct note *note)
                                .endpoint = n->endpoint,
                                .default_model = has_model ? buf_text(&model) : NULL,
                                .audits = n->config->audit,
-                               .settle_ms = SETTLE_MS};
+                               .settle_ms = SETTLE_MS,
+                               .keep = {.jobs = n->config->keep_jobs,
+                                        .bytes = n->config->keep_jobs_mb << 20,
+                                        .age_ms = n->config->keep_jobs_days * 86400000}};
     enum err e = market_open(&o, &n->market, note);
     if (e == ERR_OK)
         consensus_on_block(n->consensus, on_block, n);

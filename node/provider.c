@@ -467,6 +467,7 @@ enum err provider_new(const struct market_services *s, struct provider **out, st
         return e;
     }
     streams_on(s->streams, STREAM_JOB, provider_accept, p);
+    provider_retain_start(p);
     *out = p;
     return ERR_OK;
 }
@@ -480,6 +481,7 @@ void provider_free(struct provider *p)
         serving_free(p->serving);
     }
     host_timer_cancel(p->s.host, &p->timer);
+    provider_retain_stop(p);
     channel_list_clear(&p->channels);
     free(p->share_models);
     free(p);
@@ -493,6 +495,11 @@ void provider_set_share(struct provider *p, const struct market_share *s)
     free(p->share_models);
     p->share = *s;
     p->share.models = p->share_models = models;
+}
+
+void provider_set_closed(struct provider *p, bool closed)
+{
+    p->closed = closed;
 }
 
 const struct market_share *provider_share(const struct provider *p)

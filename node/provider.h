@@ -20,6 +20,8 @@ void provider_free(struct provider *p);
 void provider_on_event(struct provider *p, const struct ledger_event *e);
 void provider_set_share(struct provider *p, const struct market_share *s);
 const struct market_share *provider_share(const struct provider *p);
+/* While it is closed it takes no job; those that run are finished. */
+void provider_set_closed(struct provider *p, bool closed);
 unsigned provider_running(const struct provider *p);
 /* Called whenever a job was taken or has ended; may be NULL. */
 void provider_on_slots(struct provider *p, void (*fn)(void *arg), void *arg);
@@ -33,6 +35,13 @@ uint32_t provider_tokens_per_s(const struct provider *p);
  * CHANNELS_MAX are in use. */
 struct channel *provider_channel(struct provider *p, const struct hash *id);
 void provider_each_channel(struct provider *p, channel_fn fn, void *arg);
+/* What was earned over channels that are remembered no more. */
+struct amount provider_earned_before(const struct provider *p);
+/* What is kept for auditors, as the last look found it; dropped since the start. */
+struct provider_kept {
+    uint64_t transcripts, bytes, dropped;
+};
+struct provider_kept provider_kept(const struct provider *p);
 enum err provider_store_channel(struct provider *p, const struct channel *c) MUST_USE;
 
 /* What was served, as kept for audits. */

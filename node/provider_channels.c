@@ -10,7 +10,7 @@ static bool is_over(const struct provider *p, const struct channel *c)
     return !ledger_channel(p->s.ledger, &c->head.id, &rec) && !ledger_channel_in_escrow(p->s.ledger, &c->head.id);
 }
 
-static bool is_served(const struct provider *p, const struct channel *c)
+bool provider_serves(const struct provider *p, const struct channel *c)
 {
     const struct serving *v = p->serving;
     while (v && v->channel != c)
@@ -18,14 +18,18 @@ static bool is_served(const struct provider *p, const struct channel *c)
     return v != NULL;
 }
 
-static bool forget(struct provider *p, struct channel *c)
+bool provider_forget(struct provider *p, struct channel *c)
 {
     struct kv_batch batch = {0};
+    struct amount before = p->retain.earned;
     channel_forget(c, MARKET_SIDE_PROVIDER, &batch);
+    provider_put_earned(p, c, &batch);
     bool good = kv_write(p->s.kv, &batch, false, NULL) == ERR_OK;
     kv_batch_clear(&batch);
     if (good)
         channel_list_remove(&p->channels, c);
+    else
+        p->retain.earned = before;
     return good;
 }
 
@@ -35,8 +39,8 @@ static bool make_room(struct provider *p)
 {
     for (size_t i = 0; p->channels.n >= CHANNELS_MAX && i < p->channels.n; i++) {
         struct channel *c = p->channels.at[i];
-        if (!is_served(p, c) && (c->n == 0 || is_over(p, c)))
-            return forget(p, c);
+        if (!provider_serves(p, c) && (c->n == 0 || is_over(p, c)))
+            return provider_forget(p, c);
     }
     return p->channels.n < CHANNELS_MAX;
 }

@@ -3,6 +3,7 @@
 #ifndef KITH_NODE_PROVIDER_IN_H
 #define KITH_NODE_PROVIDER_IN_H
 
+#include "node/escrow.h"
 #include "node/provider.h"
 #include "node/timer.h"
 
@@ -35,9 +36,23 @@ struct serving {
     struct timer timer;
 };
 
+/* provider_retain.c: a pass through what is kept. */
+struct provider_retain {
+    struct timer timer;
+    struct buf from; /* the key where the pass goes on; empty: at the start */
+    uint64_t mark;   /* a height that the ledger had */
+    struct escrow escrow;
+    uint64_t escrow_height; /* what it was read at */
+    bool has_escrow;
+    struct provider_kept pass, kept; /* this one so far, and the last whole one */
+    uint64_t dropped;
+    struct amount earned; /* over channels that are forgotten */
+};
+
 struct provider {
     struct market_services s;
     struct market_share share;
+    bool closed;
     struct hash *share_models;
     struct serving *serving;
     unsigned serving_n;
@@ -45,6 +60,7 @@ struct provider {
     void *on_slots_arg;
     struct channel_list channels;
     struct timer timer;
+    struct provider_retain retain;
     uint64_t served, tokens_made, decode_ms, first_token_ms_sum;
 };
 
@@ -61,6 +77,19 @@ void serving_drop(struct serving *v, enum err e, const char *why);
 void serving_free(struct serving *v);
 /* A job was taken or has ended. */
 void provider_tell_slots(struct provider *p);
+
+/* provider_channels.c */
+bool provider_serves(const struct provider *p, const struct channel *c);
+/* Out of list and store, and frees it. False: the store refused. */
+bool provider_forget(struct provider *p, struct channel *c);
+
+/* provider_retain.c */
+void provider_retain_start(struct provider *p);
+void provider_retain_stop(struct provider *p);
+/* False: the pass is over, or must wait for the ledger. */
+bool provider_retain_step(struct provider *p);
+/* Counts what a channel earned that is taken out with the batch. */
+void provider_put_earned(struct provider *p, const struct channel *c, struct kv_batch *batch);
 
 /* provider_open.c: a streams_accept_fn. */
 enum err provider_accept(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,

@@ -25,7 +25,7 @@ static enum err check_terms(struct provider *p, const struct pubkey *from, const
     struct rec_channel rec;
     if (!serves(p, &o->model))
         return ERR_NOT_FOUND;
-    if (p->serving_n >= p->share.slots)
+    if (p->closed || p->serving_n >= p->share.slots)
         return ERR_BUSY;
     if (amount_compare(o->price_in, p->share.price_in) < 0 || amount_compare(o->price_out, p->share.price_out) < 0)
         return ERR_FUNDS;

@@ -172,7 +172,8 @@ void asker_start(struct asker *s)
 {
     struct note note;
     s->s.account = account_new(s->net.host, s->w->ledger, &s->w->secret[KEY(PAYER)], submit, s);
-    assert_int_equal(jobs_open(NULL, &s->s, &s->jobs, &note), ERR_OK);
+    const struct job_limits most = {JOBS_KEPT_MAX, JOBS_KEPT_BYTES, 0};
+    assert_int_equal(jobs_open(NULL, &s->s, &most, &s->jobs, &note), ERR_OK);
 }
 
 void asker_stop(struct asker *s)

@@ -1,6 +1,7 @@
 /* A payment channel's two ends over a wire that loses what it likes and processes that end at any time: whatever was
  * kept on the provider's side was once the payer's, what is taken back leaves nothing behind, and who lacks a voucher
  * gets to where the other is. */
+#include "base/mem.h"
 #include "chain/kv.h"
 #include "node/channel.h"
 #include "tests/sim/random.h"
@@ -36,10 +37,38 @@ struct world {
     uint32_t lost, caught_up, undone; /* how often */
 };
 
+/* The tree and the places of jobs, which are kept, are those of the receipts as they are. */
+static void assert_whole(const struct channel *c)
+{
+    struct sum_node *leaves = mem_array(c->n, sizeof *leaves), top;
+    struct voucher v;
+    struct buf kept = {0}, made = {0};
+    for (uint32_t i = 0; i < c->n; i++) {
+        leaves[i] = sum_leaf(&c->receipts[i].receipt);
+        assert_int_equal(channel_find_job(c, &c->receipts[i].receipt.job), i);
+    }
+    assert_int_equal(channel_find_job(c, &(struct hash){{0xee}}), CHANNEL_NO_JOB);
+    assert_true(sum_tree_top(leaves, c->n, &top));
+    const struct hash root = sum_root(&top, c->n);
+    (void)!channel_sum(c, &v);
+    assert_true(hash_equal(&v.receipts_root, &root));
+    for (uint32_t i = 0; i < c->n; i++) {
+        assert_int_equal(channel_prove(c, i, &kept), ERR_OK);
+        assert_true(sum_tree_prove(leaves, c->n, i, &made));
+    }
+    assert_int_equal(channel_prove(c, c->n, &kept), ERR_RANGE);
+    assert_true(kept.n == made.n && (!kept.n || memcmp(kept.p, made.p, kept.n) == 0));
+    buf_clear(&kept);
+    buf_clear(&made);
+    free(leaves);
+}
+
 static void state_of(const struct channel *c, struct buf *out)
 {
+    assert_whole(c);
     struct channel kept;
     channel_copy_kept(c, &kept);
+    assert_whole(&kept);
     channel_head_put(out, &kept.head);
     for (uint32_t i = 0; i < kept.n; i++)
         signed_receipt_put(out, &kept.receipts[i]);
@@ -459,15 +488,23 @@ static void a_job_has_one_receipt(void **state)
     begin(&w, 1, 1000);
     two[0] = receipt_of(&w, 40, 10, 100, RECEIPT_OPEN);
     two[1] = receipt_of(&w, 40, 20, 200, RECEIPT_OPEN);
-    struct channel *c = &w.provider.c, grown, twice = {.head = w.payer.c.head, .n = 2, .receipts = two};
+    struct channel *c = &w.provider.c, grown;
+    struct sum_node leaves[2] = {sum_leaf(&two[0].receipt), sum_leaf(&two[1].receipt)}, top;
+    struct sig sig;
     assert_int_equal(put(c, &two[0]), ERR_OK);
-    assert_int_equal(channel_pay(&twice, &w.payer_secret), ERR_OK);
+    assert_true(sum_tree_top(leaves, 2, &top));
+    const struct voucher twice = {.chain = chain,
+                                  .channel = id,
+                                  .cumulative = top.amount,
+                                  .tokens_in = top.tokens_in,
+                                  .tokens_out = top.tokens_out,
+                                  .receipts = 2,
+                                  .receipts_root = sum_root(&top, 2)};
+    voucher_sign(&twice, &w.payer_secret, &sig);
     const uint32_t at = 1;
     codec_put_u32(&missing, &at);
     signed_receipt_put(&missing, &two[1]);
-    assert_int_equal(channel_catch_up(c, bytes_of_buf(&missing), &twice.head.voucher, &twice.head.payer_sig, proves_all,
-                                      NULL, &grown),
-                     ERR_MISMATCH);
+    assert_int_equal(channel_catch_up(c, bytes_of_buf(&missing), &twice, &sig, proves_all, NULL, &grown), ERR_MISMATCH);
     assert_int_equal(c->n, 1);
     buf_clear(&missing);
     finish(&w);

@@ -39,6 +39,15 @@ static void sim_random(struct host *h, void *p, size_t n)
     random_bytes(&node_of(h)->random, p, n);
 }
 
+/* One on the mains in Greenwich, with nobody at it. */
+static void sim_machine(struct host *h, struct machine *out)
+{
+    *out = (struct machine){.local_min = (uint32_t)(sim_wall_ms(h) / 60000 % 1440),
+                            .power = MACHINE_MAINS,
+                            .has_input = true,
+                            .input_ms = MACHINE_NOBODY};
+}
+
 static void sim_timer_set(struct host *h, struct timer *t, uint64_t delay_ms, timer_fn fn, void *arg)
 {
     struct sim_host *s = (struct sim_host *)h;
@@ -243,6 +252,7 @@ static const struct host_ops ops = {
     .now_ms = sim_now_ms,
     .wall_ms = sim_wall_ms,
     .random = sim_random,
+    .machine = sim_machine,
     .timer_set = sim_timer_set,
     .timer_cancel = sim_timer_cancel,
     .post = sim_post,

@@ -1,0 +1,158 @@
+/* What an account earned, over HTTP: what was paid, by reason, day and model, and what is still on its way. */
+#include "node/api.h"
+#include "node/consensus.h"
+#include "node/earnings.h"
+#include "node/node.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static bool sum_of(const struct amount sums[EARNINGS], struct amount *out)
+{
+    *out = amount_of(0);
+    for (int i = 0; i < EARNINGS; i++)
+        if (!amount_add(out, *out, sums[i]))
+            return false;
+    return true;
+}
+
+static void put_sums(struct buf *b, bool *outer, const struct amount sums[EARNINGS])
+{
+    struct amount total;
+    bool first = true;
+    CHECK(sum_of(sums, &total)); /* all money there is fits */
+    api_put_amount(b, outer, "total", total);
+    codec_json_key(b, outer, "reasons");
+    buf_add_text(b, "{");
+    for (int i = 0; i < EARNINGS; i++)
+        api_put_amount(b, &first, earning_name((enum earning)i), sums[i]);
+    buf_add_text(b, "}");
+}
+
+static void put_days(struct buf *b, bool *outer, const struct earnings *e)
+{
+    codec_json_key(b, outer, "days");
+    buf_add_text(b, "[");
+    for (unsigned i = 0; i < e->days_n; i++) {
+        char text[32] = "";
+        struct tm utc;
+        time_t seconds = (time_t)(e->days[i].day * DAY_MS / 1000);
+        bool first = true;
+        if (gmtime_r(&seconds, &utc))
+            (void)strftime(text, sizeof text, "%Y-%m-%d", &utc);
+        api_begin_entry(b);
+        api_put_text(b, &first, "day", text);
+        api_put_u64(b, &first, "start_ms", e->days[i].day * DAY_MS);
+        put_sums(b, &first, e->days[i].sums);
+        buf_add_text(b, "}");
+    }
+    buf_add_text(b, "]");
+}
+
+static void put_sources(struct buf *b, bool *outer, struct node *n, const struct earnings *e)
+{
+    codec_json_key(b, outer, "models");
+    buf_add_text(b, "[");
+    for (unsigned i = 0; i < e->sources_n; i++) {
+        const struct earnings_source *s = &e->sources[i];
+        struct rec_model model;
+        struct rec_data data;
+        bool first = true;
+        api_begin_entry(b);
+        api_put_hash(b, &first, "root", &s->root);
+        api_put_text(b, &first, "name",
+                     ledger_model(n->ledger, &s->root, &model) ? model.name.s
+                     : ledger_data(n->ledger, &s->root, &data) ? data.name.s
+                                                               : "");
+        api_put_amount(b, &first, "amount", s->sum);
+        api_put_u64(b, &first, "payouts", s->payouts);
+        buf_add_text(b, "}");
+    }
+    buf_add_text(b, "]");
+}
+
+/* On its way: what payers promised this node, if it is his, and settlements whose audits are not over. Royalties are
+ * not taken off either yet. */
+static void put_pending(struct buf *b, bool *first, struct node *n, const struct pubkey *account)
+{
+    struct rec_provider provider;
+    struct rec_settlement rec;
+    struct hash last;
+    struct amount unsettled = {0}, audited = {0};
+    if (ledger_provider(n->ledger, &n->id, &provider) && pubkey_equal(&provider.owner, account))
+        unsettled = market_unsettled(n->market);
+    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &rec); after = &last) {
+        last = rec.id;
+        if (pubkey_equal(&rec.owner, account) && rec.state < SETTLEMENT_PAID)
+            CHECK(amount_add(&audited, audited, rec.amount));
+    }
+    api_put_amount(b, first, "unsettled", unsettled);
+    api_put_amount(b, first, "in_audit", audited);
+}
+
+/* The history may begin later than the chain and still hold all that was asked for. */
+static bool begins_before(struct node *n, uint64_t height, uint64_t since_ms)
+{
+    struct buf raw = {0}, commit = {0};
+    struct header h;
+    bool good = consensus_block_get(n->consensus, height, &raw, &commit, NULL) == ERR_OK;
+    struct cursor c = cursor_of(bytes_of_buf(&raw));
+    if (good)
+        header_get(&c, &h);
+    good = good && cursor_ok(&c) && h.time_ms <= since_ms;
+    buf_clear(&raw);
+    buf_clear(&commit);
+    return good;
+}
+
+static enum err read_account(struct api_call *c, struct pubkey *account, struct note *note)
+{
+    struct rec_provider provider;
+    const char *text = http_query(c->request, "account");
+    if (text && *text)
+        return api_account_parse(c->node, text, account, note) ? ERR_OK : ERR_FORMAT;
+    *account = ledger_provider(c->node->ledger, &c->node->id, &provider) ? provider.owner : c->node->id;
+    return ERR_OK;
+}
+
+static void reply(struct api_call *c, const struct pubkey *account, uint64_t since_ms, const struct earnings *e)
+{
+    struct buf b = {0};
+    bool first = true;
+    struct ledger_info info = ledger_info(c->node->ledger);
+    buf_add_text(&b, "{");
+    api_put_address(&b, &first, "address", c->node, account);
+    api_put_u64(&b, &first, "since_ms", since_ms);
+    api_put_u64(&b, &first, "from", e->from);
+    api_put_u64(&b, &first, "height", info.height);
+    api_put_u64(&b, &first, "time_ms", info.time_ms);
+    api_put_flag(&b, &first, "complete", e->is_whole || begins_before(c->node, e->from, since_ms));
+    api_put_u64(&b, &first, "payouts", e->payouts);
+    put_sums(&b, &first, e->sums);
+    put_days(&b, &first, e);
+    put_sources(&b, &first, c->node, e);
+    put_pending(&b, &first, c->node, account);
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
+void api_earnings_get(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct pubkey account;
+    struct earnings sum = {0};
+    uint64_t since_ms = 0;
+    if (!api_query_number(c, "since", UINT64_C(1) << 53, &since_ms))
+        return;
+    enum err e = read_account(c, &account, &note);
+    if (e == ERR_OK && !c->node->history)
+        e = note_set(&note, ERR_STATE, "this node keeps no history of accounts: start kithd without history = no");
+    if (e == ERR_OK)
+        e = earnings_read(c->node->history, &account, since_ms, &sum, &note);
+    if (e == ERR_OK)
+        reply(c, &account, since_ms, &sum);
+    else
+        api_fail(c->request, e, &note);
+    earnings_clear(&sum);
+}

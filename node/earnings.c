@@ -1,0 +1,106 @@
+#include "node/earnings.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 500u
+
+const char *earning_name(enum earning e)
+{
+    if (e < (enum earning)PAYOUT_REASONS)
+        return ledger_payout_name((enum payout_reason)e);
+    return e == EARNED_GRANT ? "grant" : "bounty";
+}
+
+static bool earning_of(const struct history_entry *h, enum earning *out)
+{
+    if (h->what == HISTORY_PAYOUT && h->code < PAYOUT_REASONS)
+        *out = (enum earning)h->code;
+    else if (h->what == HISTORY_GRANT_PAID)
+        *out = EARNED_GRANT;
+    else if (h->what == HISTORY_BOUNTY_PAID)
+        *out = EARNED_BOUNTY;
+    else
+        return false;
+    return true;
+}
+
+/* Entries come newest first, so that a day's stand together. */
+static struct earnings_day *day_of(struct earnings *e, uint64_t day)
+{
+    if (e->days_n && e->days[e->days_n - 1].day == day)
+        return &e->days[e->days_n - 1];
+    if (e->days_n == EARNINGS_DAYS_MAX)
+        return NULL;
+    e->days = mem_resize(e->days, e->days_n + 1, sizeof *e->days);
+    e->days[e->days_n] = (struct earnings_day){.day = day};
+    return &e->days[e->days_n++];
+}
+
+static struct earnings_source *source_of(struct earnings *e, const struct hash *root)
+{
+    for (unsigned i = 0; i < e->sources_n; i++)
+        if (hash_equal(&e->sources[i].root, root))
+            return &e->sources[i];
+    if (e->sources_n == EARNINGS_MODELS_MAX)
+        return NULL;
+    e->sources = mem_resize(e->sources, e->sources_n + 1, sizeof *e->sources);
+    e->sources[e->sources_n] = (struct earnings_source){.root = *root};
+    return &e->sources[e->sources_n++];
+}
+
+static void count(struct earnings *e, const struct history_entry *h)
+{
+    enum earning kind;
+    if (!earning_of(h, &kind))
+        return;
+    struct earnings_day *day = day_of(e, h->time_ms / DAY_MS);
+    struct earnings_source *source = source_of(e, &h->subject);
+    e->payouts++;
+    CHECK(amount_add(&e->sums[kind], e->sums[kind], h->amount)); /* all money there is fits */
+    if (day)
+        CHECK(amount_add(&day->sums[kind], day->sums[kind], h->amount));
+    if (source) {
+        source->payouts++;
+        CHECK(amount_add(&source->sum, source->sum, h->amount));
+    }
+}
+
+enum err earnings_read(const struct history *h, const struct pubkey *account, uint64_t since_ms, struct earnings *out,
+                       struct note *note)
+{
+    struct history_entry *page = mem_array(PAGE, sizeof *page);
+    struct history_place at = {UINT64_MAX, UINT32_MAX};
+    bool reached = false, passed = false; /* passed: by an entry of before since_ms, so that nothing older counts */
+    uint32_t n = PAGE, read = 0;
+    enum err e = ERR_OK;
+    *out = (struct earnings){.from = history_from(h)};
+    while (e == ERR_OK && n == PAGE && !reached && read < EARNINGS_READ_MAX) {
+        e = history_read(h, account, at, page, PAGE, &n, note);
+        for (uint32_t i = 0; e == ERR_OK && i < n && !reached; i++) {
+            /* Entries of before a gap are history, but no part of a sum that is whole from a height on. */
+            passed = page[i].time_ms < since_ms && page[i].height >= out->from;
+            reached = passed || page[i].height < out->from;
+            if (!reached)
+                count(out, &page[i]);
+        }
+        if (e == ERR_OK && n)
+            at = (struct history_place){page[n - 1].height, page[n - 1].place};
+        read += n;
+    }
+    const bool cut = e == ERR_OK && !reached && n == PAGE;
+    if (cut) /* of the last height read, some may be missing */
+        out->from = at.height + 1;
+    out->is_whole = !cut && (out->from <= 1 || passed);
+    free(page);
+    return e;
+}
+
+void earnings_clear(struct earnings *e)
+{
+    free(e->days);
+    free(e->sources);
+    *e = (struct earnings){0};
+}

@@ -1,0 +1,44 @@
+/* Inside the market: shared by market.c (store, offers, events) and market_share.c (is this machine lent now?). Nobody
+ * else includes it. */
+#ifndef KITH_NODE_MARKET_IN_H
+#define KITH_NODE_MARKET_IN_H
+
+#include "node/market.h"
+#include "node/provider.h"
+
+struct share_look; /* readings that a thread is taking */
+
+struct market {
+    struct market_services s;
+    char *home;
+    struct text255 endpoint;
+    struct hash default_model; /* zero: none */
+    struct provider *provider;
+    struct settle *settle;
+    struct auditor *auditor;
+    struct jobs *jobs;
+    struct timer offer_timer;
+    bool is_full, is_soon; /* as it was offered last; the timer is set for that */
+
+    /* whether this machine is lent: market_share.c */
+    bool is_lent;      /* offers stand, and jobs are taken */
+    bool holds_models; /* it was, and the workers for it may still be there */
+    struct share_readings readings;
+    struct share_state decided;
+    struct share_look *look;
+    struct timer share_timer;
+};
+
+/* market.c */
+void market_offer_all(void *market);
+/* An offer of no slots takes back the one before: else others would try it until it expires. */
+void market_withdraw(struct market *m, const struct hash *model);
+bool market_is_registered(const struct market *m, const struct hash *model);
+
+/* market_share.c: from HOME/share, before the first offer. */
+enum err share_open(struct market *m, struct note *note) MUST_USE;
+void share_close(struct market *m);
+/* A job was taken or has ended. */
+void share_on_slots(struct market *m);
+
+#endif
