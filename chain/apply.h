@@ -82,7 +82,20 @@ struct amount apply_stake(const struct state *s, enum bond_role role, const stru
 struct amount apply_take_stake(struct apply *a, enum bond_role role, const struct pubkey *owner, struct amount amount);
 /* The channel ends: what is left returns to the payer. */
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
-void apply_settlement_draw(struct apply *a, const struct hash *settlement);
+/* Who audits which model, as it was looked up for the last draws: a block has up to DRAWS_PER_BLOCK_MAX of them.
+ * Zeroed: nothing yet. Good as long as the state's auditors_version stays. */
+#define APPLY_AUDITED_MAX 16
+struct apply_auditors {
+    uint64_t version;
+    uint32_t n, next; /* next: whose place another model takes */
+    struct apply_audited {
+        struct hash model;
+        struct candidate *list; /* bonded, one an owner, in the order of owners */
+        uint32_t n;
+    } at[APPLY_AUDITED_MAX];
+};
+void apply_auditors_clear(struct apply_auditors *k);
+void apply_settlement_draw(struct apply *a, const struct hash *settlement, struct apply_auditors *known);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
 /* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
 void apply_settlement_payout(struct apply *a, struct rec_settlement *s);

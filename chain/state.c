@@ -216,6 +216,7 @@ struct amount state_get_bond(const struct state *s, enum bond_role role, const s
 
 void state_put_bond(struct state *s, enum bond_role role, const struct pubkey *owner, struct amount a)
 {
+    s->auditors_version += role == BOND_AUDITOR;
     struct key k = bond_key(role, owner);
     struct rec_bond bond = {a};
     struct buf b = {0};
@@ -418,6 +419,7 @@ static struct key auditor_key(const struct hash *model, const struct pubkey *own
 
 void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *owner, const struct pubkey *node)
 {
+    s->auditors_version++;
     struct key k = auditor_key(model, owner);
     store(s, &k, bytes_of(node->b, sizeof node->b));
 }
@@ -425,6 +427,7 @@ void state_put_auditor(struct state *s, const struct hash *model, const struct p
 void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,
                           const struct pubkey *node)
 {
+    s->auditors_version++;
     struct key k = auditor_key(model, owner);
     if (bytes_equal(lookup(s, &k), bytes_of(node->b, sizeof node->b)))
         drop(s, &k);
@@ -609,6 +612,7 @@ struct state_mark state_mark(const struct state *s)
 
 void state_undo(struct state *s, const struct state_mark *mark)
 {
+    s->auditors_version++;
     tree_undo(s->tree, mark->tree);
     s->totals = mark->totals;
     s->fees = mark->fees;

@@ -14,9 +14,10 @@
 struct state {
     struct tree *tree;
     struct rec_totals totals;
-    struct buf scratch;      /* the record that is being encoded */
-    struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
-    bool validators_changed; /* a validator's bond or ban did, since state_init or the last clearing */
+    struct buf scratch;        /* the record that is being encoded */
+    struct rec_fees fees;      /* of the next block; in the tree from the seal on, like the totals */
+    uint64_t auditors_version; /* another whenever who audits a model, or an auditor's bond, may have changed */
+    bool validators_changed;   /* a validator's bond or ban did, since state_init or the last clearing */
 };
 
 struct state_mark {

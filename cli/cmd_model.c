@@ -122,12 +122,29 @@ static void print_pulled(const struct cli *cli, const json_t *r)
     printf("here, every leaf checked: %s, %" JSON_INTEGER_FORMAT " bytes\n", out_text(r, "root"), out_count(r, "size"));
 }
 
+const struct option_spec cmd_model_pull_options[] = {
+    {.name = "cancel", .type = OPTION_FLAG, .help = "end the pull that is under way; what came is kept"},
+    {.name = NULL},
+};
+
+static void print_cancelled(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("%s\n", json_is_true(json_object_get(r, "cancelled")) ? "the pull has ended; what came of it is kept"
+                                                                 : "it was not being pulled");
+}
+
 int cmd_model_pull(const struct cli *cli, const struct args *args)
 {
-    json_t *result;
-    json_t *body = json_pack("{s:s}", "model", args_word(args, 0));
+    json_t *result = NULL;
+    bool cancels = args_has(args, "cancel");
+    json_t *body = json_pack("{s:s,s:b}", "model", args_word(args, 0), "cancel", cancels);
     if (!body)
         return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
+    if (cancels) {
+        int done = client_post_take(cli, "/kith/v1/models/pull", body, &result);
+        return done == CLI_DONE ? out_reply_take(cli, result, print_cancelled) : done;
+    }
     int rc = task_run_take(cli, "/kith/v1/models/pull", body, "fetching", &result);
     return rc == CLI_DONE ? out_reply_take(cli, result, print_pulled) : rc;
 }

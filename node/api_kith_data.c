@@ -142,6 +142,12 @@ static void on_fetched(void *arg, enum err e, const struct note *note)
     free(x);
 }
 
+static void cancel_fetch(void *arg)
+{
+    struct fetch_task *x = arg;
+    blobs_pull_cancel(x->pull.node->blobs, &x->data.cipher_root); /* on_fetched hears of it */
+}
+
 void api_data_fetch(struct api_call *c)
 {
     struct rec_data d;
@@ -151,6 +157,7 @@ void api_data_fetch(struct api_call *c)
     const struct data_facts f = data_facts_of(&d);
     x->data = d;
     api_pull_begin(c, &x->pull, "fetch", &d.cipher_root);
+    task_on_cancel(x->pull.task, cancel_fetch, x);
     access_fetch(c->node->access, &f, on_fetched, x);
 }
 
