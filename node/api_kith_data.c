@@ -44,7 +44,7 @@ void api_data_post(struct api_call *c)
     if (path) {
         struct data_task *x = mem_new(sizeof *x);
         *x = (struct data_task){c->node, task_new(c->node->tasks, "data")};
-        data_add(c->node->host, c->node->blobs, c->node->config->home, path, on_data_added, x);
+        data_add(c->node->host, c->node->blobs, c->node->ledger, c->node->config->home, path, on_data_added, x);
         task_accepted(x->task, c->request);
     }
     json_decref(body);
