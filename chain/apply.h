@@ -1,7 +1,7 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_grant.c
- * (access to data), apply_bounty.c, apply_rule.c (who signs for an account), apply_beacon.c,
+ * (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an account), apply_beacon.c,
  * apply_evidence.c, apply_office.c (who validates), apply_fee.c,
  * apply_pause.c, apply_due.c.
  *
@@ -116,6 +116,11 @@ void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit
 bool apply_slashing_paused(const struct apply *a);
 void apply_grant_end(struct apply *a, const struct hash *grant);
 void apply_bounty_end(struct apply *a, const struct hash *bounty);
+
+/* Takes the claim of a publication that it may follow; what needs none, it lets pass. */
+enum err apply_claim_use(struct apply *a, const struct tx *t) MUST_USE;
+/* The first block that may hold it, where its claim stands and that block is still to come; else 0. */
+uint64_t apply_claim_waits(const struct apply *a, const struct tx *t);
 
 /* "0.25 KITH" and the first digits of an id, for notes. */
 struct apply_text {

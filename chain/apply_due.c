@@ -61,6 +61,9 @@ static void happen(struct apply *a, const struct due *d)
     case DUE_OFFER:
         state_remove_offer(a->s, &d->id);
         return;
+    case DUE_CLAIM:
+        state_remove_claim(a->s, &d->id);
+        return;
     }
     CHECK(!"a kind of due effect");
 }

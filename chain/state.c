@@ -20,6 +20,8 @@ RECORD_DEFINE(rec_data, REC_DATA_FIELDS)
 RECORD_DEFINE(rec_grant, REC_GRANT_FIELDS)
 RECORD_DEFINE(rec_bounty, REC_BOUNTY_FIELDS)
 RECORD_DEFINE(rec_offer, REC_OFFER_FIELDS)
+RECORD_DEFINE(rec_claim, REC_CLAIM_FIELDS)
+RECORD_DEFINE(rec_young, REC_YOUNG_FIELDS)
 RECORD_DEFINE(rec_channel, REC_CHANNEL_FIELDS)
 RECORD_DEFINE(rec_settlement, REC_SETTLEMENT_FIELDS)
 RECORD_DEFINE(audit_draw, AUDIT_DRAW_FIELDS)
@@ -517,6 +519,26 @@ void state_put_epoch(struct state *s, const struct rec_epoch *e)
     struct key k = key_class(STATE_EPOCH);
     struct buf b = {0};
     rec_epoch_put(&b, e);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+struct rec_young state_get_young(const struct state *s)
+{
+    struct key k = key_class(STATE_YOUNG);
+    struct bytes value = lookup(s, &k);
+    struct rec_young y = {0};
+    struct cursor c = cursor_of(value);
+    if (value.p)
+        rec_young_get(&c, &y);
+    return y;
+}
+
+void state_put_young(struct state *s, const struct rec_young *y)
+{
+    struct key k = key_class(STATE_YOUNG);
+    struct buf b = {0};
+    rec_young_put(&b, y);
     store(s, &k, bytes_of_buf(&b));
     buf_clear(&b);
 }

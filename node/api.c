@@ -49,6 +49,7 @@ static const struct route {
     {"GET", "/kith/v1/receipt", api_receipt_get, READ},
     {"GET", "/kith/v1/accounts/*", api_account_get, READ},
     {"GET", "/kith/v1/accounts/*/history", api_account_history, READ},
+    {"POST", "/kith/v1/accounts/*/publication", api_account_publication, LOCAL},
     {"GET", "/kith/v1/accounts/*/qr", api_qr_get, READ},
     {"GET", "/kith/v1/earnings", api_earnings_get, READ},
     {"POST", "/kith/v1/tx", api_tx_post, POST},

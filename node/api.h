@@ -148,6 +148,7 @@ void api_proof_get(struct api_call *c);
 void api_receipt_get(struct api_call *c);
 void api_account_get(struct api_call *c);
 void api_account_history(struct api_call *c);
+void api_account_publication(struct api_call *c);
 void api_earnings_get(struct api_call *c);
 void api_tx_post(struct api_call *c);
 void api_txs_post(struct api_call *c);

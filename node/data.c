@@ -9,7 +9,6 @@
 #include "chain/market_records.h"
 #include "chain/records.h"
 #include "chain/tx.h"
-#include "node/blob_disk.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -117,16 +116,10 @@ enum err data_plain_write(const char *home, const struct data_facts *f, const st
 
 /* -- adding -- */
 
-/* The cipher root, and the file as it was. */
-#define FROM_SIZE (HASH_SIZE + BLOB_HEAD_SIZE)
-
 struct adding {
     struct host *host;
     struct blobs *blobs;
-    const struct ledger *ledger;
-    struct blob_head stamp; /* of the file */
-    bool is_found;          /* facts are of an earlier time */
-    bool is_new;            /* files beside the blob were begun */
+    bool is_new; /* files beside the blob were begun */
     char *home, *path, *beside;
     data_done_fn done;
     void *arg;
@@ -145,7 +138,6 @@ static void remove_one(const char *home, const struct hash *plain_root, const ch
 
 static void remove_beside(const char *home, const struct hash *plain_root)
 {
-    remove_one(home, plain_root, "from");
     remove_one(home, plain_root, "plain");
     remove_one(home, plain_root, "key");
 }
@@ -154,6 +146,8 @@ static void finish(struct adding *a)
 {
     if (a->e != ERR_OK && a->is_new) /* a key that nobody else has, of bytes that are nowhere */
         remove_beside(a->home, &a->facts.plain_root);
+    if (a->is_new)
+        remove_one(a->home, &a->facts.plain_root, "adding");
     a->done(a->arg, a->e, &a->facts, &a->note);
     if (a->beside)
         unlink(a->beside);
@@ -196,13 +190,11 @@ static struct hash root_of(const struct hash *leaves, uint64_t size)
     return root;
 }
 
-static enum err from_write(struct adding *a)
+/* Says whose key and hashes come next, for data_clean. */
+static enum err journal_write(struct adding *a)
 {
-    uint8_t raw[FROM_SIZE];
-    char *path = path_of(a->home, &a->facts.plain_root, "from");
-    memcpy(raw, a->facts.cipher_root.b, HASH_SIZE);
-    blob_head_put(raw + HASH_SIZE, &a->stamp);
-    enum err e = file_write(path, 0600, bytes_of(raw, sizeof raw), &a->note);
+    char *path = path_of(a->home, &a->facts.plain_root, "adding");
+    enum err e = file_write(path, 0600, bytes_of(a->facts.cipher_root.b, HASH_SIZE), &a->note);
     free(path);
     return e;
 }
@@ -215,7 +207,7 @@ static enum err add_file(struct adding *a, int fd, uint64_t size)
     if (e == ERR_OK) {
         a->facts = (struct data_facts){root_of(sealed, size), root_of(leaves, size), size};
         a->is_new = true;
-        e = from_write(a);
+        e = journal_write(a);
     }
     free(sealed);
     if (e == ERR_OK)
@@ -263,79 +255,34 @@ static void on_worked(void *arg)
         blobs_import(a->blobs, BLOB_DATA, a->beside, on_imported, a);
 }
 
-/* -- what an earlier time left -- */
+/* -- what a process left that ended meanwhile -- */
 
-/* Is that of this file as it is now? Fills the facts. */
-static bool is_from(struct adding *a, const char *name)
+/* ROOT.adding: key and hashes stay only where the blob that they are of is there. */
+static void clean_one(const char *home, const char *name)
 {
+    struct hash plain_root;
     struct buf raw = {0}, path = {0};
-    struct blob_head was;
-    const size_t n = strlen(name);
-    bool good = n == 2 * HASH_SIZE + 5 && strcmp(name + 2 * HASH_SIZE, ".from") == 0;
     char hex[2 * HASH_SIZE + 1] = {0};
-    memcpy(hex, name, good ? 2 * HASH_SIZE : 0);
-    good = good && hex_get(hex, a->facts.plain_root.b, HASH_SIZE);
-    buf_add_format(&path, "%s/data/%s", a->home, name);
-    good = good && file_read(buf_text(&path), FROM_SIZE, &raw, NULL) == ERR_OK && raw.n == FROM_SIZE;
-    if (good) {
-        memcpy(a->facts.cipher_root.b, raw.p, HASH_SIZE);
-        good = blob_head_get(raw.p + HASH_SIZE, &was) && was.size == a->stamp.size && was.time_ns == a->stamp.time_ns &&
-               was.inode == a->stamp.inode;
-        a->facts.size = was.size;
+    memcpy(hex, name, 2 * HASH_SIZE);
+    if (!hex_get(hex, plain_root.b, HASH_SIZE))
+        return;
+    buf_add_format(&path, "%s/data/%s", home, name);
+    bool is_read = file_read(buf_text(&path), HASH_SIZE, &raw, NULL) == ERR_OK && raw.n == HASH_SIZE;
+    if (is_read) {
+        hex_put(hex, raw.p, HASH_SIZE);
+        buf_reset(&path);
+        buf_add_format(&path, "%s/data/%s.blob", home, hex);
     }
+    if (!is_read || access(buf_text(&path), F_OK) != 0)
+        remove_beside(home, &plain_root);
+    remove_one(home, &plain_root, "adding");
     buf_clear(&raw);
     buf_clear(&path);
-    return good;
 }
 
-static void search(void *arg)
+static bool is_journal(const char *name)
 {
-    struct adding *a = arg;
-    struct buf dir = {0};
-    a->is_found = false;
-    a->e = blob_stamp(a->path, &a->stamp, &a->note);
-    buf_add_format(&dir, "%s/data", a->home);
-    DIR *d = a->e == ERR_OK ? opendir(buf_text(&dir)) : NULL;
-    for (const struct dirent *entry; d && !a->is_found && (entry = readdir(d));)
-        a->is_found = is_from(a, entry->d_name);
-    if (d)
-        closedir(d);
-    buf_clear(&dir);
-}
-
-/* Is all of it here still? */
-static bool is_whole(struct adding *a)
-{
-    struct hash *leaves;
-    if (!blobs_path(a->blobs, &a->facts.cipher_root) || !data_has_key(a->home, &a->facts.plain_root) ||
-        data_plain_read(a->home, &a->facts, &leaves, NULL) != ERR_OK)
-        return false;
-    free(leaves);
-    return true;
-}
-
-/* One that the ledger has is no rest; another is gone on with, or taken away. Then the search goes on. */
-static void on_searched(void *arg)
-{
-    struct adding *a = arg;
-    struct rec_data rec;
-    if (a->e != ERR_OK) {
-        finish(a);
-    } else if (!a->is_found) {
-        a->facts = (struct data_facts){0};
-        host_submit(a->host, work, on_worked, a);
-    } else if (a->ledger && ledger_data(a->ledger, &a->facts.plain_root, &rec)) {
-        remove_one(a->home, &a->facts.plain_root, "from");
-        host_submit(a->host, search, on_searched, a);
-    } else if (is_whole(a)) {
-        finish(a);
-    } else {
-        if (blobs_path(a->blobs, &a->facts.cipher_root) &&
-            blobs_remove(a->blobs, &a->facts.cipher_root, &a->note) != ERR_OK)
-            log_event(LOG_ODD, "data", "a rest stays", "why=%s", a->note.text);
-        remove_beside(a->home, &a->facts.plain_root);
-        host_submit(a->host, search, on_searched, a);
-    }
+    return strlen(name) == 2 * HASH_SIZE + 7 && strcmp(name + 2 * HASH_SIZE, ".adding") == 0;
 }
 
 void data_clean(const char *home)
@@ -344,6 +291,8 @@ void data_clean(const char *home)
     buf_add_format(&path, "%s/data", home);
     DIR *d = opendir(buf_text(&path));
     for (const struct dirent *entry; d && (entry = readdir(d));) {
+        if (is_journal(entry->d_name))
+            clean_one(home, entry->d_name);
         if (strncmp(entry->d_name, "adding-", 7) != 0)
             continue;
         buf_reset(&path);
@@ -355,25 +304,19 @@ void data_clean(const char *home)
     buf_clear(&path);
 }
 
-void data_add(struct host *host, struct blobs *blobs, const struct ledger *ledger, const char *home, const char *path,
-              data_done_fn done, void *arg)
+void data_add(struct host *host, struct blobs *blobs, const char *home, const char *path, data_done_fn done, void *arg)
 {
     struct adding *a = mem_new(sizeof *a);
     struct buf beside = {0};
     uint64_t number;
-    *a = (struct adding){.host = host,
-                         .blobs = blobs,
-                         .ledger = ledger,
-                         .home = mem_string(home),
-                         .path = mem_string(path),
-                         .done = done,
-                         .arg = arg};
+    *a = (struct adding){
+        .host = host, .blobs = blobs, .home = mem_string(home), .path = mem_string(path), .done = done, .arg = arg};
     host_random(host, a->key, sizeof a->key);
     host_random(host, &number, sizeof number);
     buf_add_format(&beside, "%s/data/adding-%016llx", home, (unsigned long long)number);
     a->beside = mem_string(buf_text(&beside));
     buf_clear(&beside);
-    host_submit(host, search, on_searched, a);
+    host_submit(host, work, on_worked, a);
 }
 
 /* -- opening -- */

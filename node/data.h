@@ -11,14 +11,12 @@
  *
  *     ROOT.key    the key (0600), of sets that are ours or were bought; it never leaves but sealed to a buyer's
  *     ROOT.plain  the hashes of the plain leaves, one behind the other; anybody may have them
- *     ROOT.from   the cipher root, and the stamp of the file that it was made of, until the ledger has the set: who
- * adds the same file again, since registering it failed, goes on with that
+ *     ROOT.adding the cipher root, while the two above are written and their blob is not in the store
  */
 #ifndef KITH_NODE_DATA_H
 #define KITH_NODE_DATA_H
 
 #include "base/key.h"
-#include "chain/ledger.h"
 #include "node/blobs.h"
 
 #define DATA_KEY_SIZE 32
@@ -30,10 +28,9 @@ struct data_facts {
 struct rec_data;
 struct data_facts data_facts_of(const struct rec_data *d);
 typedef void (*data_done_fn)(void *arg, enum err e, const struct data_facts *f, const struct note *note);
-/* Encrypts a file into the store, under a new key, or finds what it was encrypted to before, unchanged and not on the
- * ledger (NULL: there is none). What fails leaves nothing. On threads; `done` on the loop, never within the call. */
-void data_add(struct host *host, struct blobs *blobs, const struct ledger *ledger, const char *home, const char *path,
-              data_done_fn done, void *arg);
+/* Encrypts a file into the store, under a new key. What fails leaves nothing. On a thread; `done` on the loop, never
+ * within the call. */
+void data_add(struct host *host, struct blobs *blobs, const char *home, const char *path, data_done_fn done, void *arg);
 /* At the start: what processes left that ended while they encrypted. */
 void data_clean(const char *home);
 

@@ -130,7 +130,7 @@ static struct sale *sale_new(bool lies)
         s->content[i] = (uint8_t)(i * 89 + i / 555);
     snprintf(path, sizeof path, "%s/plain", s->dir[SELLER]);
     assert_int_equal(file_write(path, 0600, bytes_of(s->content, SIZE), NULL), ERR_OK);
-    data_add(s->net.host, s->blobs[SELLER], NULL, s->dir[SELLER], path, on_added, &d);
+    data_add(s->net.host, s->blobs[SELLER], s->dir[SELLER], path, on_added, &d);
     net_run(&s->net, is_done, &d, 10000);
     assert_int_equal(d.e, ERR_OK);
     s->facts = d.facts;

@@ -1,4 +1,4 @@
-/* Adding a data set: what fails leaves nothing behind, and what was stored and never registered is gone on with. */
+/* Adding a data set: what fails leaves nothing behind, and neither does a process that ends in the middle. */
 #include "base/file.h"
 #include "node/data.h"
 #include "tests/net.h"
@@ -41,7 +41,7 @@ static bool is_done(void *arg)
 static struct done add(struct store *s)
 {
     struct done d = {0};
-    data_add(s->net.host, s->blobs, s->w->ledger, s->dir, s->file, on_done, &d);
+    data_add(s->net.host, s->blobs, s->dir, s->file, on_done, &d);
     net_run(&s->net, is_done, &d, 20000);
     return d;
 }
@@ -103,42 +103,6 @@ static int end(void **state)
     return 0;
 }
 
-/* Registering it failed, and its owner tries again. */
-static void what_was_stored_is_gone_on_with(void **state)
-{
-    struct store *s = *state;
-    struct done first = add(s), again = add(s);
-    assert_int_equal(first.e, ERR_OK);
-    assert_int_equal(again.e, ERR_OK);
-    assert_memory_equal(&first.facts, &again.facts, sizeof first.facts);
-    assert_int_equal(count(s, ".key"), 1);
-    assert_int_equal(count(s, ".blob"), 1);
-    write_content(s, 2); /* another file, another set */
-    struct done other = add(s);
-    assert_int_equal(other.e, ERR_OK);
-    assert_false(hash_equal(&other.facts.plain_root, &first.facts.plain_root));
-    assert_int_equal(count(s, ".blob"), 2);
-}
-
-/* What the ledger has is not a rest: the same file may be another set, under another key. */
-static void what_is_registered_is_not(void **state)
-{
-    struct store *s = *state;
-    struct done first = add(s);
-    struct tx_data_contribute c = {.plain_root = first.facts.plain_root,
-                                   .cipher_root = first.facts.cipher_root,
-                                   .size = first.facts.size,
-                                   .train = true};
-    assert_true(text64_set(&c.name, "d"));
-    tx_data_contribute_put(world_body(s->w), &c);
-    assert_int_equal(world_do(s->w, 2, TX_DATA_CONTRIBUTE, bytes_of_buf(&s->w->body)), ERR_OK);
-    struct done again = add(s);
-    assert_int_equal(again.e, ERR_OK);
-    assert_false(hash_equal(&again.facts.plain_root, &first.facts.plain_root));
-    assert_true(data_has_key(s->dir, &first.facts.plain_root));
-    assert_int_equal(count(s, ".from"), 1);
-}
-
 static const struct host_ops *real;
 static struct host_ops full;
 
@@ -158,40 +122,45 @@ static void what_fails_leaves_nothing(void **state)
     struct done d = add(s);
     s->net.host->ops = real;
     assert_int_equal(d.e, ERR_FULL);
-    assert_int_equal(count(s, ".key") + count(s, ".plain") + count(s, ".from") + count(s, ".blob"), 0);
+    assert_int_equal(count(s, ".key") + count(s, ".plain") + count(s, ".adding") + count(s, ".blob"), 0);
     assert_int_equal(add(s).e, ERR_OK);
 }
 
-/* The process ended in the middle: of encrypting, and behind it. */
+static void put(struct store *s, const struct hash *root, const char *ending, struct bytes content)
+{
+    char path[400], hex[65];
+    hex_put(hex, root->b, HASH_SIZE);
+    snprintf(path, sizeof path, "%s/data/%s.%s", s->dir, hex, ending);
+    assert_int_equal(file_write(path, 0600, content, NULL), ERR_OK);
+}
+
+/* The process ended in the middle: of encrypting, before the blob was in the store, and behind that. */
 static void what_a_kill_left_goes(void **state)
 {
     struct store *s = *state;
-    char path[400], hex[65];
+    const struct hash lost = {{7}}, nowhere = {{8}};
+    char path[400];
     struct done first = add(s);
-    hex_put(hex, first.facts.cipher_root.b, HASH_SIZE);
+    assert_int_equal(first.e, ERR_OK);
+    assert_int_equal(count(s, ".adding"), 0);
     snprintf(path, sizeof path, "%s/data/adding-00112233", s->dir);
     assert_int_equal(file_write(path, 0600, bytes_of("x", 1), NULL), ERR_OK);
-    blobs_close(s->blobs);
-    net_stop(&s->net, 0);
-    snprintf(path, sizeof path, "%s/data/%s.blob", s->dir, hex); /* it had not come so far */
-    assert_int_equal(unlink(path), 0);
+    put(s, &lost, "adding", bytes_of(nowhere.b, HASH_SIZE));
+    put(s, &lost, "key", bytes_of("k", 1));
+    put(s, &lost, "plain", bytes_of("p", 1));
+    put(s, &first.facts.plain_root, "adding", bytes_of(first.facts.cipher_root.b, HASH_SIZE));
     data_clean(s->dir);
-    net_start(&s->net, 0, s->w->chain);
-    open_store(s);
-    assert_int_equal(count(s, "112233"), 0);
-    struct done again = add(s);
-    assert_int_equal(again.e, ERR_OK);
-    assert_false(hash_equal(&again.facts.plain_root, &first.facts.plain_root));
+    assert_int_equal(count(s, "112233") + count(s, ".adding"), 0);
     assert_int_equal(count(s, ".key"), 1);
     assert_int_equal(count(s, ".plain"), 1);
-    assert_int_equal(count(s, ".from"), 1);
+    assert_true(data_has_key(s->dir, &first.facts.plain_root));
+    data_clean(s->dir); /* of nothing */
+    assert_int_equal(count(s, ".key"), 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_was_stored_is_gone_on_with, begin, end),
-        cmocka_unit_test_setup_teardown(what_is_registered_is_not, begin, end),
         cmocka_unit_test_setup_teardown(what_fails_leaves_nothing, begin, end),
         cmocka_unit_test_setup_teardown(what_a_kill_left_goes, begin, end),
     };
