@@ -11,6 +11,7 @@
 #include "chain/tx.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,12 +143,22 @@ static void remove_beside(const char *home, const struct hash *plain_root)
     remove_one(home, plain_root, "key");
 }
 
+/* Synced: one that came back after a power cut would speak of a set that is long registered. */
+static void journal_remove(const char *home, const struct hash *plain_root)
+{
+    char *path = path_of(home, plain_root, "adding");
+    struct note note;
+    if (unlink(path) == 0 && file_sync_parent(path, &note) != ERR_OK)
+        log_event(LOG_ODD, "data", "not synced", "why=%s", note.text);
+    free(path);
+}
+
 static void finish(struct adding *a)
 {
     if (a->e != ERR_OK && a->is_new) /* a key that nobody else has, of bytes that are nowhere */
         remove_beside(a->home, &a->facts.plain_root);
     if (a->is_new)
-        remove_one(a->home, &a->facts.plain_root, "adding");
+        journal_remove(a->home, &a->facts.plain_root);
     a->done(a->arg, a->e, &a->facts, &a->note);
     if (a->beside)
         unlink(a->beside);
@@ -257,25 +268,30 @@ static void on_worked(void *arg)
 
 /* -- what a process left that ended meanwhile -- */
 
-/* ROOT.adding: key and hashes stay only where the blob that they are of is there. */
+static bool is_there(const char *home, const struct hash *root, const char *ending)
+{
+    char *path = path_of(home, root, ending);
+    bool there = access(path, F_OK) == 0 || errno != ENOENT;
+    free(path);
+    return there;
+}
+
+/* ROOT.adding: key and hashes go only where nothing is of the blob that they are of, for sure. */
 static void clean_one(const char *home, const char *name)
 {
-    struct hash plain_root;
+    struct hash plain_root, cipher_root;
     struct buf raw = {0}, path = {0};
     char hex[2 * HASH_SIZE + 1] = {0};
     memcpy(hex, name, 2 * HASH_SIZE);
     if (!hex_get(hex, plain_root.b, HASH_SIZE))
         return;
     buf_add_format(&path, "%s/data/%s", home, name);
-    bool is_read = file_read(buf_text(&path), HASH_SIZE, &raw, NULL) == ERR_OK && raw.n == HASH_SIZE;
-    if (is_read) {
-        hex_put(hex, raw.p, HASH_SIZE);
-        buf_reset(&path);
-        buf_add_format(&path, "%s/data/%s.blob", home, hex);
+    if (file_read(buf_text(&path), HASH_SIZE, &raw, NULL) == ERR_OK && raw.n == HASH_SIZE) {
+        memcpy(cipher_root.b, raw.p, HASH_SIZE);
+        if (!is_there(home, &cipher_root, "blob") && !is_there(home, &cipher_root, "part"))
+            remove_beside(home, &plain_root);
+        journal_remove(home, &plain_root);
     }
-    if (!is_read || access(buf_text(&path), F_OK) != 0)
-        remove_beside(home, &plain_root);
-    remove_one(home, &plain_root, "adding");
     buf_clear(&raw);
     buf_clear(&path);
 }
