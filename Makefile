@@ -10,13 +10,14 @@
 #   make crash        crashes a validator at each write, sync and rename, also while it recovers, and starts it again (minutes)
 #   make ctime        keys and signing under valgrind: no branch and no address depends on a secret
 #   make model        installs spin, searches every interleaving of the consensus rules (tests/model; ROUNDS=3, minutes)
+#   make web-check    installs Chromium and what drives it, tries the pages in it (tests/web); make check does where it is there
 #   make tidy         layers, header owners, banned calls, format, dead files
 #   make format       the format that tidy asks for
 #   make fuzz         libFuzzer targets (clang) into build/fuzz, everything they link with sanitizers
 #   make fuzz-run SECONDS=N   each of them in turn for so long
 #   make sim SEEDS=N  whole nodes on virtual time, N runs, each from its own seed (tests/sim)
 #   make sim-bugs     plants bugs one by one and says which of them the simulator sees (tests/sim/bugs; hours)
-#   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory (nvcc)
+#   make cuda-check   kernels for NVIDIA GPUs: compiled for all generations, no warnings, no registers in memory, opened without a driver (nvcc)
 #   make gpu-check    on a machine with a GPU: the tests of equality on it; make gpu-bench: how fast it is
 #   make hostile SECONDS=N   hostile peers against a live kithd, each attack for so long
 #   make hostile-models FROM=SEED   thousands of damaged model files against the command
@@ -33,6 +34,8 @@ ifdef SAN
 MODE := san-$(subst $(comma),-,$(SAN))
 endif
 B := build/$(MODE)
+# For what calls make again: all processors, but where whoever called make has said how many.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 CC       ?= gcc
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -63,7 +66,7 @@ archives = $(foreach l,$(1),$(if $(call sources,$l),$(B)/lib$l.a))
 GEN     := $(B)/gen
 
 LIBS_BASE := -lsodium -lsecp256k1 -ljansson -lpthread -lm
-LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih $(LIBS_BASE)
+LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih -lqrencode $(LIBS_BASE)
 LIBS_CLI  := -ledit -lqrencode $(LIBS_BASE)
 LIBS_WORKER := -lseccomp $(LIBS_BASE)
 
@@ -127,7 +130,8 @@ TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lsec
 ifneq ($(and $(filter release,$(MODE)),$(NVCC)),)
 all: gpus
 gpus:
-	@$(MAKE) --no-print-directory -j$(shell nproc) $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)"
+	@$(if $(CUDA_LIB),$(MAKE) --no-print-directory $(PARALLEL) $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)",\
+		echo "skip: no kith-cuda.so, GPUs are not used: $(NVCC) is there, libcudart_static.a is not ($(or $(CUDA_DIRS),it names no folder))")
 endif
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
@@ -210,6 +214,13 @@ fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 e2e: all $(B)/hostile
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
+# The pages in a browser. PARTS=chat,look,names,access for some of them.
+.PHONY: web-check
+web-check:
+	@scripts/deps web
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(B) bash tests/e2e_web.sh
+
 SEED ?= 1
 .PHONY: storm
 storm: all
@@ -260,16 +271,11 @@ bench: $(BENCHES)
 
 deps:
 	@scripts/deps
+# Without the kernels for GPUs, which take minutes to compile: their tests run them emulated (make cuda-check has the real ones).
 check: deps
-	@$(MAKE) --no-print-directory tidy
-	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory fuzz-replay
-	@$(MAKE) --no-print-directory crash-sample ctime
-	@$(MAKE) --no-print-directory e2e
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory sim
+	@scripts/phases "$(MAKE) --no-print-directory NVCC=" tidy "$(PARALLEL) all" "$(PARALLEL) fuzz-replay" "$(PARALLEL) crash-sample ctime" e2e "$(PARALLEL) unit" sim
 demo: deps
-	@$(MAKE) --no-print-directory NVCC= all
+	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all
 	@BUILD=$(B) scripts/demo
 
 debug:

@@ -35,6 +35,8 @@ SHAPES = {
                     experts=8, experts_used=2, expert_mix=512),
     "qwen2": dict(arch="qwen2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                   biases=True, tied=True),
+    "qwen2moe": dict(arch="qwen2moe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=768,
+                     experts=16, experts_used=4, expert_mix=128, shared=512, biases=True),
     "qwen3": dict(arch="qwen3", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
                   tied=True),
     "qwen3moe": dict(arch="qwen3moe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
@@ -48,6 +50,22 @@ SHAPES = {
     "phi3": dict(arch="phi3", vocab=512, context=512, embed=384, layers=4, heads=4, heads_kv=4, head=96, mix=512),
     "phi4-mini": dict(arch="phi3", vocab=512, context=512, embed=512, layers=4, heads=4, heads_kv=2, head=128, mix=512,
                       rope_dims=96, tied=True),
+    "olmo2": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512),
+    "olmo3": dict(arch="olmo2", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=4, head=64, mix=512,
+                  window=100),
+    "smollm3": dict(arch="smollm3", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=1, head=64, mix=512,
+                    tied=True, base=5e6),
+    "exaone": dict(arch="exaone", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                   rope="llama3"),
+    "granite": dict(arch="granite", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, scales=(12.0, 0.22, 1 / 64, 8.0)),
+    "granite-biases": dict(arch="granite", vocab=512, context=512, embed=256, layers=3, heads=4, heads_kv=4, head=64, mix=512,
+                           biases=True, scales=(6.0, 0.5, 1 / 32, 4.0)),
+    "granitemoe": dict(arch="granitemoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=256,
+                       experts=16, experts_used=4, expert_mix=256, tied=True, scales=(12.0, 0.22, 1 / 64, 6.0)),
+    "granitemoe-shared": dict(arch="granitemoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32,
+                              mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, tied=True,
+                              scales=(12.0, 0.22, 1 / 64, 6.0)),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -67,7 +85,11 @@ SHAPES = {
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
-BPE = {"qwen2", "qwen3", "qwen3moe"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+MIX_BIASES = {"llama", "granite"}
+NO_PRE_NORMS = {"bert", "olmo2"}
+BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
+       "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone"}
 
 # -- values --
 
@@ -316,10 +338,15 @@ def add_numbers(f, s):
     if s.get("caps"):
         f.key(a + ".attn_logit_softcapping", "f32", s["caps"][0])
         f.key(a + ".final_logit_softcapping", "f32", s["caps"][1])
+    if s.get("scales"):
+        for name, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), s["scales"]):
+            f.key(a + "." + name, "f32", v)
     if s.get("experts"):
         f.key(a + ".expert_count", "u32", s["experts"])
         f.key(a + ".expert_used_count", "u32", s["experts_used"])
-        if a != "llama":
+        if s.get("shared"):
+            f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
+        if a not in ("llama", "granitemoe"):
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
 
 
@@ -382,7 +409,7 @@ def add_tensors(f, s, source):
 
     def layer(i):
         p = "blk.%d." % i
-        if a != "bert":
+        if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
         if a == "phi3":
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
@@ -393,9 +420,15 @@ def add_tensors(f, s, source):
         if a in HEAD_NORMS:
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", q, e, bias=a != "qwen2", layer=i)
-        norm(p + ("attn_output_norm" if a == "bert" else "ffn_norm"), e)
-        if a in ("gemma2", "gemma3"):
+        matrix(p + "attn_output", q, e, bias=not a.startswith("qwen2"), layer=i)
+        if a == "olmo2":
+            norm(p + "attn_q_norm", q)
+            norm(p + "attn_k_norm", kv)
+        if a not in NO_PRE_NORMS:
+            norm(p + "ffn_norm", e)
+        elif a == "bert":
+            norm(p + "attn_output_norm", e)
+        if a in POST_NORMS:
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
         if s.get("experts"):
@@ -403,11 +436,17 @@ def add_tensors(f, s, source):
             matrix(p + "ffn_gate_exps", e, s["expert_mix"], count=s["experts"], layer=i)
             matrix(p + "ffn_up_exps", e, s["expert_mix"], count=s["experts"], layer=i)
             matrix(p + "ffn_down_exps", s["expert_mix"], e, count=s["experts"], role="last", layer=i)
+            if s.get("shared"):
+                matrix(p + "ffn_gate_shexp", e, s["shared"], layer=i)
+                matrix(p + "ffn_up_shexp", e, s["shared"], layer=i)
+                matrix(p + "ffn_down_shexp", s["shared"], e, role="last", layer=i)
+            if a == "qwen2moe":
+                vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
             if a not in ("phi3", "bert"):
-                matrix(p + "ffn_gate", e, mix, bias=a == "llama", layer=i)
-            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in ("llama", "bert"), layer=i)
-            matrix(p + "ffn_down", mix, e, role="last", bias=a in ("llama", "bert"), layer=i)
+                matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)
+            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
+            matrix(p + "ffn_down", mix, e, role="last", bias=a in MIX_BIASES | {"bert"}, layer=i)
         if a == "bert":
             norm(p + "layer_output_norm", e)
 
@@ -454,7 +493,7 @@ def main():
     if s["arch"] == "bert":
         add_wpm(f, s["vocab"])
     elif s["arch"] in BPE or s.get("tokens") == "bpe":
-        add_bpe(f, s["vocab"], s.get("pre", "qwen2"))
+        add_bpe(f, s["vocab"], s.get("pre") or BPE[s["arch"]])
     else:
         add_spm(f, s["vocab"])
     add_tensors(f, s, Source(args.seed))

@@ -43,7 +43,7 @@ static void rest_of_layer(struct engine *e, const struct model_layer *l, uint32_
     engine_attention_output(e, l, cols);
     engine_add(e, x, e->back, cols);
     engine_norm(e, &l->attention_post, x, embed, x, cols);
-    engine_mix(e, l, x, cols);
+    engine_mix(e, l, x, e->back, cols);
     engine_add(e, x, e->back, cols);
     engine_norm(e, &l->mix_post, x, embed, x, cols);
 }

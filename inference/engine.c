@@ -34,7 +34,7 @@ static void new_ropes(struct engine *e)
     e->rope[MODEL_ROPE] = rope_new(&m->rope[MODEL_ROPE], m->rope_pairs, e->context);
     if (m->rope_long_from && m->rope_long_from < m->context)
         e->rope[MODEL_ROPE_LONG] = rope_new(&m->rope[MODEL_ROPE_LONG], m->rope_pairs, e->context);
-    if (m->kind->base_local != 0.0 && windows)
+    if ((m->kind->has & HAS_LOCAL_TURNS) && windows)
         e->rope[MODEL_ROPE_LOCAL] = rope_new(&m->rope[MODEL_ROPE_LOCAL], m->rope_pairs, e->context);
 }
 
@@ -43,7 +43,7 @@ struct engine *engine_new(const struct engine_options *o)
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
     size_t n = o->batch_max, all = (size_t)m->heads * m->head, kv = (size_t)m->heads_kv * m->head;
-    size_t mix = max_of(m->mix, m->expert_mix);
+    size_t mix = model_mix_most(m);
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
     e->ops = o->ops;
@@ -124,7 +124,7 @@ uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
     uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
-    uint64_t mix = max_of(m->mix, m->expert_mix), vocab = model_writes(m) ? m->vocab : 0;
+    uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max);
@@ -218,7 +218,7 @@ static void enter_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         float *x = e->x + c * m->embed;
         engine_read_row(e, &m->embedding, e->rows[c].token, x);
-        if (m->kind->has & HAS_EMBED_SCALE)
+        if (m->embed_scale != 1.0f)
             e->ops->scale(x, m->embed_scale, m->embed);
         e->slot[c] = (uint32_t)c;
         e->finite[c] = true;
@@ -299,7 +299,7 @@ struct looking {
     float *logits;
 };
 
-/* Capped where the model has it so; whether they are finite, and which is the largest where that is all. */
+/* Scaled and capped where the model has it so; whether they are finite, and which is the largest where that is all. */
 static void look_part(void *arg, size_t first, size_t end)
 {
     const struct looking *t = arg;
@@ -309,6 +309,8 @@ static void look_part(void *arg, size_t first, size_t end)
         uint32_t row = e->slot[t->first + c];
         struct engine_row *r = &e->rows[row];
         float *logits = t->logits + c * vocab;
+        if (e->m->logit_scale != 1.0f)
+            e->ops->scale(logits, e->m->logit_scale, vocab);
         if (e->m->cap_logits != 0.0f)
             e->ops->soft_cap(logits, e->m->cap_logits, vocab);
         bool finite = r->best_only ? ops_largest(e->ops, logits, vocab, &r->best) : e->ops->finite(logits, vocab);

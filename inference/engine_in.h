@@ -30,7 +30,7 @@ struct engine {
     float *x;             /* [embed] the residual stream */
     float *h;             /* [embed] after a norm */
     float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head] */
-    float *gate, *up;     /* [mix], or [expert_mix] */
+    float *gate, *up;     /* [model_mix_most] */
     float *back;          /* [embed] what a branch adds */
     float *hidden;
     float *logits;        /* [logits_rows, vocab] */
@@ -62,7 +62,7 @@ void engine_multiply(struct engine *e, const struct ops_weight *w, const struct 
 void engine_product(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out);
 /* out[cols, n] = norm of x[cols, n]; out may be x. */
 void engine_norm(struct engine *e, const struct model_norm *norm, const float *x, size_t n, float *out, size_t cols);
-/* x[cols, embed] += y */
+/* x[cols, embed] += y, which is scaled where the model has it so. */
 void engine_add(struct engine *e, float *x, const float *y, size_t cols);
 /* gate[cols, n] = activation of gate, times up; in an encoder the activation alone. */
 void engine_activate(struct engine *e, float *gate, const float *up, size_t n, size_t cols);
@@ -77,10 +77,10 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
 size_t engine_attend_scratch(const struct model *m, size_t cols);
 /* e->o[cols, heads head] = attention; row c is row e->slot[c] of the batch, and its query there in e->q. */
 void engine_attend(struct engine *e, uint32_t layer, size_t cols);
-/* e->back[cols, embed] = what the layer's output makes of e->o, and what its gate, up and down make of x[cols, embed];
- * rows are e->slot's. */
+/* e->back[cols, embed] = what the layer's output makes of e->o; out[cols, embed] = what its gate, up and down make of
+ * x[cols, embed]. Rows are e->slot's. */
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols);
-void engine_mix(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
+void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols);
 /* One layer of a model that writes, over the batch. Returns how many rows go on. */
 size_t engine_layer(struct engine *e, uint32_t layer);
 
@@ -117,8 +117,8 @@ bool engine_devices_encode(struct engine *e, float *x);
 struct moe *moe_new(const struct model *m, uint32_t batch);
 void moe_free(struct moe *m);
 uint64_t moe_bytes(const struct model *m, uint32_t batch);
-/* e->back[cols, embed] = what the experts of a layer make of e->h[cols, embed]; rows are e->slot's. */
-void moe_run(struct engine *e, const struct model_layer *l, size_t cols);
+/* e->back[cols, embed] = what the experts of a layer make of x[cols, embed]; rows are e->slot's. */
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
 
 /* -- encoder.c -- */
 /* The hidden states of a whole text, [n, embed], by a model that does not write. rows[batch_max]: scratch, the first

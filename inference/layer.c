@@ -100,7 +100,11 @@ void engine_norm(struct engine *e, const struct model_norm *norm, const float *x
 static void add_part(void *arg, size_t first, size_t end)
 {
     struct row_step *t = arg;
-    t->e->ops->add(t->to + first * t->n, t->x + first * t->n, (end - first) * t->n);
+    float by = t->e->m->branch_scale;
+    if (by == 1.0f)
+        t->e->ops->add(t->to + first * t->n, t->x + first * t->n, (end - first) * t->n);
+    else
+        t->e->ops->add_scaled(t->to + first * t->n, t->x + first * t->n, by, (end - first) * t->n);
 }
 
 void engine_add(struct engine *e, float *x, const float *y, size_t cols)
@@ -140,19 +144,24 @@ struct heads_step {
     unsigned what;
 };
 
-/* One head of a row: normed and rotated. */
-static void turn_head(const struct engine *e, const struct model_norm *norm, float *x, const float *cosine,
-                      const float *sine)
+/* n heads of a row: normed, each by itself or all together, and rotated. */
+static void turn_heads(const struct engine *e, const struct model_norm *norm, float *x, size_t n, const float *cosine,
+                       const float *sine)
 {
     const struct model *m = e->m;
-    if (norm->gain)
-        e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
-    if (!cosine)
-        return;
-    if (m->kind->has & HAS_HALVES)
-        e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
-    else
-        e->ops->rotate(x, cosine, sine, m->rope_pairs);
+    const bool together = m->kind->has & HAS_ROW_NORMS;
+    if (together)
+        e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
+    for (size_t i = 0; i < n; i++, x += m->head) {
+        if (norm->gain && !together)
+            e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
+        if (!cosine)
+            continue;
+        if (m->kind->has & HAS_HALVES)
+            e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
+        else
+            e->ops->rotate(x, cosine, sine, m->rope_pairs);
+    }
 }
 
 const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local)
@@ -167,7 +176,7 @@ static const float *angles_of(const struct engine *e, const struct model_layer *
 {
     const struct rope *r = engine_rope(e, row, l->window != 0);
     *sine = NULL;
-    return r ? rope_at(r, e->position[row], sine) : NULL;
+    return r && !l->is_still ? rope_at(r, e->position[row], sine) : NULL;
 }
 
 static void heads_part(void *arg, size_t first, size_t end)
@@ -178,15 +187,16 @@ static void heads_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         const float *sine, *cosine = angles_of(e, t->l, c, &sine);
         struct cache *cache = &e->rows[c].seq->cache;
-        for (uint32_t i = 0; (t->what & ENGINE_QUERIES) && i < m->heads; i++)
-            turn_head(e, &t->l->query_norm, e->q + (c * m->heads + i) * m->head, cosine, sine);
-        for (uint32_t i = 0; (t->what & ENGINE_KEYS) && i < m->heads_kv; i++) {
-            float *key = e->k + (c * m->heads_kv + i) * m->head;
-            const float *value = e->v + (c * m->heads_kv + i) * m->head;
-            turn_head(e, &t->l->key_norm, key, cosine, sine);
+        float *key = e->k + c * m->heads_kv * m->head;
+        const float *value = e->v + c * m->heads_kv * m->head;
+        if (t->what & ENGINE_QUERIES)
+            turn_heads(e, &t->l->query_norm, e->q + c * m->heads * m->head, m->heads, cosine, sine);
+        if (!(t->what & ENGINE_KEYS))
+            continue;
+        turn_heads(e, &t->l->key_norm, key, m->heads_kv, cosine, sine);
+        for (uint32_t i = 0; i < m->heads_kv; i++, key += m->head, value += m->head)
             if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value, m->head))
                 e->finite[c] = false;
-        }
     }
 }
 
@@ -302,17 +312,18 @@ void engine_attend(struct engine *e, uint32_t layer, size_t cols)
 
 /* -- the whole -- */
 
-void engine_mix(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
+void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols)
 {
     const struct model *m = e->m;
+    const size_t mix = l->down.w.n;
     const struct model_product *first = model_writes(m) ? &l->gate : &l->up;
     struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &first->w, &l->up.w, NULL);
     engine_product(e, first, &in, e->gate);
     if (first != &l->up)
         engine_product(e, &l->up, &in, e->up);
-    engine_activate(e, e->gate, e->up, m->mix, cols);
-    in = engine_input(e, e->gate, m->mix, cols, e->slot, &l->down.w, NULL, NULL);
-    engine_product(e, &l->down, &in, e->back);
+    engine_activate(e, e->gate, e->up, mix, cols);
+    in = engine_input(e, e->gate, mix, cols, e->slot, &l->down.w, NULL, NULL);
+    engine_product(e, &l->down, &in, out);
 }
 
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
@@ -335,6 +346,15 @@ static size_t pack_wanted(struct engine *e)
     return kept;
 }
 
+/* The stream as it enters a branch. */
+static const float *enter_branch(struct engine *e, const struct model_norm *norm, size_t cols)
+{
+    if (!norm->gain)
+        return e->x;
+    engine_norm(e, norm, e->x, e->m->embed, e->h, cols);
+    return e->h;
+}
+
 /* The stream plus what a branch left in e->back, normed first where the architecture has it so. */
 static void add_branch(struct engine *e, const struct model_norm *post, size_t cols)
 {
@@ -348,8 +368,7 @@ size_t engine_layer(struct engine *e, uint32_t index)
     const struct model *m = e->m;
     const struct model_layer *l = &m->layer[index];
     size_t cols = e->n;
-    engine_norm(e, &l->attention_norm, e->x, m->embed, e->h, cols);
-    engine_project(e, index, e->h, cols, ENGINE_QUERIES | ENGINE_KEYS);
+    engine_project(e, index, enter_branch(e, &l->attention_norm, cols), cols, ENGINE_QUERIES | ENGINE_KEYS);
     if (index + 1 == m->layers)
         cols = pack_wanted(e);
     if (cols == 0)
@@ -358,11 +377,11 @@ size_t engine_layer(struct engine *e, uint32_t index)
     engine_attention_output(e, l, cols);
     add_branch(e, &l->attention_post, cols);
 
-    engine_norm(e, &l->mix_norm, e->x, m->embed, e->h, cols);
+    const float *h = enter_branch(e, &l->mix_norm, cols);
     if (l->expert)
-        moe_run(e, l, cols);
+        moe_run(e, l, h, cols);
     else
-        engine_mix(e, l, e->h, cols);
+        engine_mix(e, l, h, e->back, cols);
     add_branch(e, &l->mix_post, cols);
     return cols;
 }

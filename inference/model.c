@@ -21,7 +21,7 @@ static void read_kind(struct model_reader *r)
     memcpy(m->architecture, text.p, text.n);
     m->kind = model_kind_find(m->architecture);
     if (!m->kind) {
-        char names[128];
+        char names[256];
         model_kind_names(names, sizeof names);
         r->e = note_set(r->note, ERR_UNSUPPORTED, "the architecture \"%s\" is not supported: this version runs %s",
                         m->architecture, names);
@@ -50,14 +50,18 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
-/* The chosen experts' weights are a softmax over their scores, which sum to one: other ways are not run. */
+/* The chosen experts' weights are a softmax over their scores, which sum to one, or over all scores: as the
+ * architecture has it. Other ways are not run. */
 static void read_weighing(struct model_reader *r)
 {
     uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, 1);
     if (gating != 1)
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only 1, a softmax, runs here");
-    if (!model_flag(r, "expert_weights_norm", true))
-        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", 0, "weights that do not sum to one are not run");
+    bool sum_to_one = !(r->m->kind->has & HAS_PARTS_OF_ALL);
+    if (model_flag(r, "expert_weights_norm", sum_to_one) != sum_to_one)
+        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", !sum_to_one,
+                   sum_to_one ? "weights that do not sum to one are not run"
+                              : "of this architecture only weights that do not sum to one are run");
 }
 
 static void read_experts(struct model_reader *r)
@@ -69,6 +73,8 @@ static void read_experts(struct model_reader *r)
     if (m->experts == 0) {
         if (m->kind->has & MUST_EXPERTS)
             model_number(r, "expert_count", EXPERTS_MAX, 0);
+        if (m->kind->has & MAY_SHARED) /* said by files without experts too */
+            (void)model_has_key(r, "expert_shared_feed_forward_length");
         return;
     }
     m->experts_used =
@@ -76,6 +82,28 @@ static void read_experts(struct model_reader *r)
     m->expert_mix =
         model_number(r, "expert_feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 0 : m->mix);
     read_weighing(r);
+    if (m->kind->has & MUST_SHARED)
+        m->shared_mix = model_number(r, "expert_shared_feed_forward_length", EMBED_MAX * 8, 0);
+    else if (m->kind->has & MAY_SHARED)
+        m->shared_mix = model_number_or_none(r, "expert_shared_feed_forward_length", EMBED_MAX * 8);
+}
+
+/* 0, as where it is absent: none. */
+static float scale_of(struct model_reader *r, const char *key)
+{
+    float scale = (float)model_real(r, key, 0, 1e6, 0);
+    return scale == 0.0f ? 1.0f : scale;
+}
+
+/* Embeddings and branches are multiplied by theirs, logits divided. */
+static void read_stream_scales(struct model_reader *r)
+{
+    struct model *m = r->m;
+    m->embed_scale = scale_of(r, "embedding_scale");
+    m->branch_scale = scale_of(r, "residual_scale");
+    if (!model_has_key(r, "logit_scale") && r->e == ERR_OK)
+        r->e = note_set(r->note, ERR_FORMAT, "the file does not say %s.logit_scale", m->architecture);
+    m->logit_scale = 1.0f / (float)model_real(r, "logit_scale", 1e-3, 1e6, 1);
 }
 
 static void read_scales(struct model_reader *r)
@@ -83,6 +111,9 @@ static void read_scales(struct model_reader *r)
     struct model *m = r->m;
     const struct model_kind *k = m->kind;
     m->embed_scale = k->has & HAS_EMBED_SCALE ? sqrtf((float)(int32_t)m->embed) : 1.0f;
+    m->branch_scale = m->logit_scale = 1.0f;
+    if (k->has & HAS_SCALES)
+        read_stream_scales(r);
     uint32_t n = k->scale_layers && k->scale_layers == m->layers ? m->embed / m->heads : m->head;
     m->score_scale = (float)model_real(r, "attention.scale", 0, 1e6, 0);
     if (m->score_scale == 0.0f)

@@ -15,18 +15,25 @@
 
 /* What an architecture has, or may have where the file says so. */
 enum model_has {
-    HAS_HALVES = 1u << 0,       /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
-    HAS_HEAD_NORMS = 1u << 1,   /* a norm of every query's and key's head before the rotation */
-    HAS_POST_NORMS = 1u << 2,   /* a norm of what a branch adds to the stream */
-    HAS_EMBED_SCALE = 1u << 3,  /* embeddings times the root of their length */
-    HAS_GELU = 1u << 4,         /* the gate is a GELU, not a SiLU */
-    HAS_SOFT_CAPS = 1u << 5,    /* of scores and of logits */
-    HAS_ENCODER = 1u << 6,      /* sees all positions, norms behind its branches, positions learned; writes no text */
-    MAY_BIASES = 1u << 7,       /* products plus a vector */
-    MAY_FUSED = 1u << 8,        /* queries, keys and values in one tensor, gate and up in one tensor */
-    MAY_EXPERTS = 1u << 9,      /* a mixture of experts instead of one gate, up and down */
-    MUST_EXPERTS = 1u << 10,    /* ... always */
-    MAY_ROPE_FACTORS = 1u << 11 /* a tensor of divisors of the rotation's frequencies */
+    HAS_HALVES = 1u << 0,        /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
+    HAS_HEAD_NORMS = 1u << 1,    /* a norm of every query's and key's head before the rotation */
+    HAS_POST_NORMS = 1u << 2,    /* a norm of what a branch adds to the stream */
+    HAS_EMBED_SCALE = 1u << 3,   /* embeddings times the root of their length */
+    HAS_GELU = 1u << 4,          /* the gate is a GELU, not a SiLU */
+    HAS_SOFT_CAPS = 1u << 5,     /* of scores and of logits */
+    HAS_ENCODER = 1u << 6,       /* sees all positions, norms behind its branches, positions learned; writes no text */
+    MAY_BIASES = 1u << 7,        /* products plus a vector */
+    MAY_FUSED = 1u << 8,         /* queries, keys and values in one tensor, gate and up in one tensor */
+    MAY_EXPERTS = 1u << 9,       /* a mixture of experts instead of one gate, up and down */
+    MUST_EXPERTS = 1u << 10,     /* ... always */
+    MAY_ROPE_FACTORS = 1u << 11, /* a tensor of divisors of the rotation's frequencies */
+    HAS_ROW_NORMS = 1u << 12, /* a norm of all queries of a position together, and of its keys, before the rotation */
+    HAS_NO_PRE_NORMS = 1u << 13, /* what enters a branch is not normed */
+    HAS_LOCAL_TURNS = 1u << 14,  /* layers with a window are not scaled, and may have a base of their own */
+    HAS_SCALES = 1u << 15,       /* of embeddings, of what branches add, of logits: by the file's numbers */
+    MAY_SHARED = 1u << 16,       /* beside the experts one that all rows go to */
+    MUST_SHARED = 1u << 17,      /* ... always, weighed by a gate of its own */
+    HAS_PARTS_OF_ALL = 1u << 18  /* the chosen experts' weights are parts of the sum over all, not over the chosen */
 };
 
 struct model_kind {
@@ -35,8 +42,9 @@ struct model_kind {
     int window_period; /* of so many layers the last sees all positions, the others a window; 1: all see a window;
                           0: windows are not for this architecture */
     uint32_t window;   /* where the file names none; 0: then there is none */
-    double base_local; /* of the rotation in layers with a window; 0: that of the others */
+    double base_local; /* of the rotation in layers with a window, with HAS_LOCAL_TURNS; 0: that of the others */
     float cap_scores, cap_logits; /* where the file names none */
+    uint32_t still_period;        /* of so many layers the last is not rotated; 0: all are */
     uint32_t
         scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
 };
@@ -60,16 +68,19 @@ struct model_expert {
 };
 
 struct model_layer {
-    struct model_norm attention_norm;       /* [embed]; none in an encoder */
+    struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
-    struct model_norm query_norm, key_norm; /* [head] */
+    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
     struct model_product output;            /* [embed, heads x head] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
-    struct model_norm mix_norm;             /* [embed]; none in an encoder */
+    struct model_norm mix_norm;             /* as attention_norm */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
     struct ops_weight router;               /* [experts, embed], where there are experts */
-    struct model_expert *expert;            /* [experts], or NULL: gate, up and down as above */
+    struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
+    struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
+                                               the shared expert, [shared_mix, embed] ..., or nothing */
     struct model_norm mix_post;             /* as attention_post */
+    bool is_still;                          /* queries and keys are not rotated */
     uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
 };
 
@@ -90,13 +101,13 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    uint32_t experts, experts_used, expert_mix; /* 0: none */
-    float epsilon;                              /* of the norms */
-    float embed_scale;                          /* 1: none */
-    float score_scale;                          /* of the attention's scores */
-    float cap_scores, cap_logits;               /* 0: none */
-    uint32_t rope_pairs;                        /* 0 in an encoder */
-    struct model_rope rope[MODEL_ROPE_COUNT];   /* LOCAL in layers with a window */
+    uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
+    float epsilon;                                          /* of the norms */
+    float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
+    float score_scale;                            /* of the attention's scores */
+    float cap_scores, cap_logits;                 /* 0: none */
+    uint32_t rope_pairs;                          /* 0 in an encoder */
+    struct model_rope rope[MODEL_ROPE_COUNT];     /* LOCAL in layers with a window */
     uint32_t rope_long_from; /* requests of more tokens (prompt and limit) rotate by LONG; 0: none do */
     enum model_pooling pooling;
     uint64_t parameters;
@@ -108,6 +119,13 @@ struct model {
     float **vectors; /* what gains, biases and factors point to: copies, so that their pages of the file can go */
     size_t vectors_n;
 };
+
+/* The longest row between gate and down. */
+static inline uint32_t model_mix_most(const struct model *m)
+{
+    uint32_t most = m->mix > m->expert_mix ? m->mix : m->expert_mix;
+    return most > m->shared_mix ? most : m->shared_mix;
+}
 
 /* It continues texts; if not, it only makes vectors of them (engine_embed). */
 static inline bool model_writes(const struct model *m)

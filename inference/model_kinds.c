@@ -5,21 +5,31 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GEMMA (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GEMMA   (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GRANITE (HAS_SCALES | MAY_BIASES | MAY_EXPERTS | MAY_SHARED | MAY_ROPE_FACTORS)
 
 /* clang-format off */
 static const struct model_kind kinds[] = {
-    /*                                                                         window:       base   caps: scores, scale_
-      name        has                                                          period, size  local        logits  layers */
-    { "llama",    MAY_BIASES | MAY_EXPERTS | MAY_ROPE_FACTORS,                      1, 0,     0,     0,     0,     0 },
-    { "qwen2",    HAS_HALVES | MAY_BIASES,                                          0, 0,     0,     0,     0,     0 },
-    { "qwen3",    HAS_HALVES | HAS_HEAD_NORMS,                                      0, 0,     0,     0,     0,     0 },
-    { "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,                       0, 0,     0,     0,     0,     0 },
-    { "gemma",    GEMMA,                                                            0, 0,     0,     0,     0,     0 },
-    { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 46 },
-    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS,          6, 0,     10000, 0,     0,     62 },
-    { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0 },
-    { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0 },
+    /*                                                                         window:       base   caps: scores, still   scale_
+      name        has                                                          period, size  local        logits  period layers */
+    { "llama",    MAY_BIASES | MAY_EXPERTS | MAY_ROPE_FACTORS,                      1, 0,     0,     0,     0,     0,     0 },
+    { "qwen2",    HAS_HALVES | MAY_BIASES,                                          0, 0,     0,     0,     0,     0,     0 },
+    { "qwen2moe", HAS_HALVES | MAY_BIASES | MUST_EXPERTS | MUST_SHARED | HAS_PARTS_OF_ALL,
+                                                                                    0, 0,     0,     0,     0,     0,     0 },
+    { "qwen3",    HAS_HALVES | HAS_HEAD_NORMS,                                      0, 0,     0,     0,     0,     0,     0 },
+    { "qwen3moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,                       0, 0,     0,     0,     0,     0,     0 },
+    { "gemma",    GEMMA,                                                            0, 0,     0,     0,     0,     0,     0 },
+    { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 0,     46 },
+    { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS | HAS_LOCAL_TURNS,
+                                                                                    6, 0,     10000, 0,     0,     0,     62 },
+    { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0,     0 },
+    { "olmo2",    HAS_HALVES | HAS_ROW_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_LOCAL_TURNS,
+                                                                                    4, 0,     0,     0,     0,     0,     0 },
+    { "granite",  GRANITE,                                                          0, 0,     0,     0,     0,     0,     0 },
+    { "granitemoe", GRANITE,                                                        0, 0,     0,     0,     0,     0,     0 },
+    { "smollm3",  0,                                                                0, 0,     0,     0,     0,     4,     0 },
+    { "exaone",   HAS_HALVES | MAY_ROPE_FACTORS,                                    0, 0,     0,     0,     0,     0,     0 },
+    { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */
 

@@ -33,6 +33,25 @@ bool model_has_key(struct model_reader *r, const char *key)
     return gguf_has(r->file, ask(r, key, room));
 }
 
+/* A number, or as some files have it a list of one for each layer, all alike. */
+static bool find_number(struct model_reader *r, const char *name, uint32_t *out)
+{
+    struct gguf_array list;
+    int64_t first, other;
+    if (!gguf_find_array(r->file, name, &list))
+        return gguf_find_u32(r->file, name, out);
+    if (list.count == 0 || list.count != r->m->layers || !gguf_array_i64(&list, 0, &first))
+        return false;
+    for (uint64_t i = 1; i < list.count; i++)
+        if (!gguf_array_i64(&list, i, &other) || other != first) {
+            model_fail(r, ERR_UNSUPPORTED, name, i,
+                       "in this layer it is another than in the first: they must be alike");
+            return false;
+        }
+    *out = (uint32_t)first;
+    return first >= 0 && first <= UINT32_MAX;
+}
+
 uint32_t model_number(struct model_reader *r, const char *key, uint32_t most, uint32_t otherwise)
 {
     char room[128];
@@ -43,7 +62,7 @@ uint32_t model_number(struct model_reader *r, const char *key, uint32_t most, ui
             r->e = note_set(r->note, ERR_FORMAT, "the file does not say %s", room);
         return otherwise;
     }
-    if (!gguf_find_u32(r->file, room, &v) || v == 0 || v > most)
+    if (!find_number(r, room, &v) || v == 0 || v > most)
         model_fail(r, ERR_RANGE, room, v, "not a number that a model can have");
     return v;
 }
@@ -53,7 +72,7 @@ uint32_t model_number_or_none(struct model_reader *r, const char *key, uint32_t 
     char room[128];
     uint32_t v = 0;
     ask(r, key, room);
-    if (gguf_has(r->file, room) && (!gguf_find_u32(r->file, room, &v) || v > most))
+    if (gguf_has(r->file, room) && (!find_number(r, room, &v) || v > most))
         model_fail(r, ERR_RANGE, room, v, "not a number that a model can have");
     return v;
 }
@@ -86,6 +105,24 @@ bool model_flag(struct model_reader *r, const char *key, bool otherwise)
     if (gguf_has(r->file, room) && !gguf_find_flag(r->file, room, &v) && r->e == ERR_OK)
         r->e = note_set(r->note, ERR_FORMAT, "%s is neither true nor false", room);
     return v;
+}
+
+bool model_has_list(struct model_reader *r, const char *key)
+{
+    char room[128];
+    struct gguf_array list;
+    return gguf_find_array(r->file, ask(r, key, room), &list);
+}
+
+bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t n)
+{
+    char room[128];
+    struct gguf_array list = {.count = 0};
+    ask(r, key, room);
+    if (gguf_find_array(r->file, room, &list) && list.type == GGUF_FLAG && list.count == n && list.data.p[i] <= 1)
+        return list.data.p[i];
+    model_fail(r, ERR_FORMAT, room, list.count, "a list of this has a flag for each layer");
+    return false;
 }
 
 /* Keys that say how a model came about, or that only matter together with one that is asked for, or with a classifier's

@@ -91,6 +91,8 @@ void model_read_rope(struct model_reader *r)
     struct model *m = r->m;
     if (!model_writes(m))
         return;
+    if ((m->kind->has & HAS_SCALES) && !model_flag(r, "rope.scaling.finetuned", true))
+        return; /* how these files say that nothing is rotated */
     uint32_t dims = model_number(r, "rope.dimension_count", m->head, m->head);
     m->rope_pairs = dims / 2;
     if (dims % 2)
@@ -102,9 +104,8 @@ void model_read_rope(struct model_reader *r)
     if (m->kind->has & MAY_ROPE_FACTORS)
         read_all_factors(r);
     m->rope[MODEL_ROPE_LOCAL] = m->rope[MODEL_ROPE];
-    if (m->kind->base_local != 0.0)
-        m->rope[MODEL_ROPE_LOCAL] =
-            (struct model_rope){.base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, m->kind->base_local),
-                                .scale = 1.0,
-                                .magnitude = 1.0};
+    double local = m->kind->base_local != 0.0 ? m->kind->base_local : m->rope[MODEL_ROPE].base;
+    if (m->kind->has & HAS_LOCAL_TURNS)
+        m->rope[MODEL_ROPE_LOCAL] = (struct model_rope){
+            .base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, local), .scale = 1.0, .magnitude = 1.0};
 }

@@ -82,9 +82,9 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->value = product_of(r, i, "attn_v", m->embed, kv);
     }
     l->output = product_of(r, i, "attn_output", q, m->embed);
-    if (has(r, HAS_HEAD_NORMS)) {
-        l->query_norm = layer_norm(r, i, "attn_q_norm", m->head);
-        l->key_norm = layer_norm(r, i, "attn_k_norm", m->head);
+    if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS)) {
+        l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
+        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
 }
 
@@ -101,6 +101,13 @@ static void read_experts(struct model_reader *r, uint32_t i)
                    sizeof *l->expert);
     model_matrices(r, layer_name(room, i, "ffn_down_exps", "weight"), m->expert_mix, m->embed, m->experts,
                    &l->expert->down, sizeof *l->expert);
+    if (!m->shared_mix)
+        return;
+    l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
+    l->up = product_of(r, i, "ffn_up_shexp", m->embed, m->shared_mix);
+    l->down = product_of(r, i, "ffn_down_shexp", m->shared_mix, m->embed);
+    if (has(r, MUST_SHARED))
+        l->shared_gate = model_matrix(r, layer_name(room, i, "ffn_gate_inp_shexp", "weight"), m->embed, 1);
 }
 
 static void read_mix(struct model_reader *r, uint32_t i)
@@ -128,6 +135,8 @@ static void read_layer(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
+    uint32_t still = m->kind->still_period;
+    l->is_still = still && i % still == still - 1;
     read_attention(r, i);
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {
@@ -135,8 +144,10 @@ static void read_layer(struct model_reader *r, uint32_t i)
         l->mix_post = layer_norm(r, i, "layer_output_norm", m->embed);
         return;
     }
-    l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-    l->mix_norm = layer_norm(r, i, "ffn_norm", m->embed);
+    if (!has(r, HAS_NO_PRE_NORMS)) {
+        l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
+        l->mix_norm = layer_norm(r, i, "ffn_norm", m->embed);
+    }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);
         l->mix_post = layer_norm(r, i, "post_ffw_norm", m->embed);
@@ -144,6 +155,15 @@ static void read_layer(struct model_reader *r, uint32_t i)
 }
 
 /* -- the rest -- */
+
+/* Layer by layer, where the file says it so. */
+static void read_window_flags(struct model_reader *r, uint32_t window)
+{
+    struct model *m = r->m;
+    for (uint32_t i = 0; i < m->layers; i++)
+        if (model_flag_at(r, "attention.sliding_window_pattern", i, m->layers))
+            m->layer[i].window = window;
+}
 
 static void read_windows(struct model_reader *r)
 {
@@ -154,8 +174,13 @@ static void read_windows(struct model_reader *r)
     uint32_t window = k->window;
     if (model_has_key(r, "attention.sliding_window"))
         window = model_number_or_none(r, "attention.sliding_window", UINT32_MAX);
+    bool by_layer = model_has_list(r, "attention.sliding_window_pattern");
     if (window == 0)
         return;
+    if (by_layer) {
+        read_window_flags(r, window);
+        return;
+    }
     uint32_t period = model_number(r, "attention.sliding_window_pattern", LAYERS_MAX, (uint32_t)k->window_period);
     if (period == 1 && k->window_period != 1) /* its makers mean that no layer has one, `llama` would mean all */
         model_fail(r, ERR_UNSUPPORTED, "attention.sliding_window_pattern", 1,

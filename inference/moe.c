@@ -1,6 +1,6 @@
 /* A mixture of experts: each row of the batch goes to the few experts that its router likes best. Rows of one expert
  * are gathered and multiplied together; what comes back is put aside by row and rank, and added rank by rank, so the
- * order of the sum is a row's own. */
+ * order of the sum is a row's own. An expert that all rows share is added behind. */
 #include "inference/engine_in.h"
 
 #include "base/mem.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct moe {
-    float *score;     /* [batch, experts] of the router, then e^score */
+    float *score;     /* [batch, experts] of the router, then e^score; then [batch] of the shared expert's gate */
     uint32_t *chosen; /* [batch, used] experts, by rank */
     float *weight;    /* [batch, used] */
     float *gathered;  /* [batch, embed] rows of one expert */
@@ -68,7 +68,7 @@ static void choose(const float *score, uint32_t experts, uint32_t used, uint32_t
     }
 }
 
-/* Softmax over all experts; of the chosen ones, divided by their sum. */
+/* Softmax over all experts; of the chosen ones, divided by their sum or by that of all. */
 static void route_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
@@ -83,23 +83,25 @@ static void route_part(void *arg, size_t first, size_t end)
             peak = 0.0f;
         }
         choose(score, experts, used, chosen);
-        e->ops->exponentials(score, experts, peak);
+        float all = e->ops->exponentials(score, experts, peak);
         for (uint32_t i = 0; i < used; i++)
             sum = sum + score[chosen[i]];
+        if (e->m->kind->has & HAS_PARTS_OF_ALL)
+            sum = all;
         for (uint32_t i = 0; i < used; i++)
             weight[i] = score[chosen[i]] / sum;
     }
 }
 
-/* The rows of an expert into t->gathered; how many there are. */
-static size_t gather(struct engine *e, uint32_t expert, size_t cols)
+/* The rows of x that go to an expert into t->gathered; how many there are. */
+static size_t gather(struct engine *e, uint32_t expert, const float *x, size_t cols)
 {
     struct moe *t = e->moe;
     size_t n = 0, embed = e->m->embed, used = e->m->experts_used;
     for (size_t c = 0; c < cols; c++)
         for (size_t i = 0; i < used; i++)
             if (t->chosen[c * used + i] == expert) {
-                memcpy(t->gathered + n * embed, e->h + c * embed, embed * sizeof(float));
+                memcpy(t->gathered + n * embed, x + c * embed, embed * sizeof(float));
                 t->slot[n] = e->slot[c];
                 t->row[n++] = (uint32_t)(c * used + i);
             }
@@ -132,16 +134,36 @@ static void sum_part(void *arg, size_t first, size_t end)
     }
 }
 
-void moe_run(struct engine *e, const struct model_layer *l, size_t cols)
+/* What the shared expert made, which is in t->made, joins what the chosen ones did; its gates are in t->score. */
+static void join_part(void *arg, size_t first, size_t end)
+{
+    struct engine *e = arg;
+    size_t embed = e->m->embed;
+    bool gated = e->m->kind->has & MUST_SHARED;
+    for (size_t c = first; c < end; c++) {
+        float weight = gated ? 1.0f / (1.0f + arith_exp(-e->moe->score[c])) : 1.0f;
+        e->ops->add_scaled(e->back + c * embed, e->moe->made + c * embed, weight, embed);
+    }
+}
+
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
     const struct model *m = e->m;
-    struct ops_input in = engine_input(e, e->h, m->embed, cols, e->slot, &l->router, NULL, NULL);
+    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router, NULL, NULL);
     engine_multiply(e, &l->router, &in, e->moe->score);
     pool_run(e->pool, cols, 1, route_part, e);
     for (uint32_t i = 0; i < m->experts; i++) {
-        size_t n = gather(e, i, cols);
+        size_t n = gather(e, i, x, cols);
         if (n)
             run_expert(e, &l->expert[i], n);
     }
     pool_run(e->pool, cols, 1, sum_part, e);
+    if (!m->shared_mix)
+        return;
+    if (l->shared_gate.data) {
+        in = engine_input(e, x, m->embed, cols, e->slot, &l->shared_gate, NULL, NULL);
+        engine_multiply(e, &l->shared_gate, &in, e->moe->score);
+    }
+    engine_mix(e, l, x, e->moe->made, cols);
+    pool_run(e->pool, cols, 1, join_part, e);
 }

@@ -85,6 +85,8 @@ void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 void api_put_next(struct buf *b, const struct hash *last);
 /* "name": what people call a model, on the ledger or as `default`; empty for others. */
 void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root);
+/* A job with all that is known of it, an object. */
+void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 
@@ -181,6 +183,11 @@ void api_share_finish(struct api_call *c);
 void api_share_stop(struct api_call *c);
 void api_settle_post(struct api_call *c);
 void api_jobs_get(struct api_call *c);
+void api_chats_get(struct api_call *c);
+void api_chat_get(struct api_call *c);
+void api_chat_remove(struct api_call *c);
+void api_qr_get(struct api_call *c);
+void api_page_get(struct api_call *c);
 void api_channels_get(struct api_call *c);
 void api_settlements_get(struct api_call *c);
 void api_keys_get(struct api_call *c);

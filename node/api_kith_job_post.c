@@ -1,8 +1,11 @@
 /* Jobs over HTTP: made. A field of another form than it should have is refused, never left out: "private" above all. */
+#include "base/codec.h"
 #include "node/api.h"
 #include "node/node.h"
 
 #include <string.h>
+
+#define TITLE_BYTES 160
 
 static enum err read_number(json_t *params, const char *name, double high, double *out, struct note *note)
 {
@@ -128,13 +131,58 @@ static enum err read_prompt(const json_t *body, struct job_ask *ask, struct buf 
     return e;
 }
 
-static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages, struct buf *stops, struct buf *schema,
-                         struct note *note)
+/* The head of a question, on one line, whole characters only. */
+static void put_title(struct buf *title, const char *question)
+{
+    size_t n = strnlen(question, TITLE_BYTES);
+    n -= question[n] ? text_half_character(bytes_of(question, n)) : 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)question[i], next = (unsigned char)question[i + 1];
+        bool is_late_control = c == 0xC2 && next < 0xA0; /* U+0080 to U+009F */
+        buf_add(title, c < ' ' || c == 0x7F || is_late_control ? " " : question + i, 1);
+        i += is_late_control;
+    }
+}
+
+/* The conversation that it is to belong to. */
+static enum err read_talk(const json_t *body, struct job_ask *ask, struct buf *title, struct note *note)
+{
+    const char *talk = NULL, *question;
+    const json_t *list = json_object_get(body, "messages");
+    enum err e = api_read_text(body, "chat", "chat", &talk, note);
+    if (e != ERR_OK || !talk)
+        return e;
+    if (!hex_get(talk, ask->talk.b, sizeof ask->talk.b) || hash_is_zero(&ask->talk))
+        return note_set(note, ERR_FORMAT, "chat must be 64 hexadecimal digits, drawn at random, not all of them 0");
+    if (!ask->messages)
+        return note_set(note, ERR_FORMAT, "chat goes with messages, not with prompt");
+    question = json_text(json_array_get(list, json_array_size(list) - 1), "content");
+    put_title(title, question ? question : "");
+    ask->title = buf_text(title);
+    return ERR_OK;
+}
+
+/* What an ask borrows from. */
+struct texts {
+    struct buf messages, stops, schema, title;
+};
+
+static void texts_clear(struct texts *t)
+{
+    buf_clear(&t->messages);
+    buf_clear(&t->stops);
+    buf_clear(&t->schema);
+    buf_clear(&t->title);
+}
+
+static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *t, struct note *note)
 {
     job_ask_init(ask);
     enum err e = api_read_text(body, "model", "model", &ask->model, note);
     if (e == ERR_OK)
-        e = read_prompt(body, ask, messages, note);
+        e = read_prompt(body, ask, &t->messages, note);
+    if (e == ERR_OK)
+        e = read_talk(body, ask, &t->title, note);
     if (e == ERR_OK)
         e = read_route(body, &ask->route, note);
     if (e == ERR_OK)
@@ -145,7 +193,7 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct buf *messages
         e = read_cost(body, ask, note);
     if (!ask->model)
         ask->model = "default";
-    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, stops, schema, note) : e;
+    return e == ERR_OK ? read_params(json_object_get(body, "params"), ask, &t->stops, &t->schema, note) : e;
 }
 
 /* Within what the caller's key may spend. One that was made before is paid for already. */
@@ -171,12 +219,13 @@ void api_job_post(struct api_call *c)
     struct job_ask ask;
     struct job_view v;
     struct hash id;
-    struct buf messages = {0}, stops = {0}, schema = {0}, b = {0};
+    struct texts texts = {0};
+    struct buf b = {0};
     bool first = true;
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    enum err e = read_ask(body, &ask, &messages, &stops, &schema, &note);
+    enum err e = read_ask(body, &ask, &texts, &note);
     if (e == ERR_OK)
         e = make_job(c, &ask, &id, &note);
     if (e == ERR_BUSY) {
@@ -191,8 +240,6 @@ void api_job_post(struct api_call *c)
         buf_add_text(&b, "}");
         api_reply_json(c->request, 201, &b);
     }
-    buf_clear(&messages);
-    buf_clear(&stops);
-    buf_clear(&schema);
+    texts_clear(&texts);
     json_decref(body);
 }

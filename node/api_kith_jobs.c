@@ -62,7 +62,7 @@ static void put_settlement(struct buf *b, bool *first, struct node *n, const str
     buf_add_text(b, "}");
 }
 
-static void put_job(struct buf *b, struct node *n, const struct job_view *v)
+void api_put_job(struct buf *b, struct node *n, const struct job_view *v)
 {
     bool first = true, inner = true;
     buf_add_text(b, "{");
@@ -141,7 +141,7 @@ static void job_wait_over(void *arg)
     struct job_view v;
     struct buf b = {0};
     if (jobs_find(market_jobs(w->node->market), &w->id, &v)) {
-        put_job(&b, w->node, &v);
+        api_put_job(&b, w->node, &v);
         api_reply_json(w->request, 200, &b);
     } else
         http_reply_error(w->request, 404, "not_found", "the job is gone");
@@ -197,7 +197,7 @@ void api_job_get(struct api_call *c)
         return;
     bool ready = settled ? is_settled(c->node, &v) : v.state >= JOB_DONE;
     if (ready || wait_ms == 0) {
-        put_job(&b, c->node, &v);
+        api_put_job(&b, c->node, &v);
         api_reply_json(c->request, 200, &b);
         return;
     }
@@ -363,7 +363,7 @@ void api_job_cancel(struct api_call *c)
         return;
     jobs_cancel(market_jobs(c->node->market), &id);
     if (jobs_find(market_jobs(c->node->market), &id, &v))
-        put_job(&b, c->node, &v);
+        api_put_job(&b, c->node, &v);
     api_reply_json(c->request, 200, &b);
 }
 

@@ -55,14 +55,15 @@ static bool is_from_proxy(const struct http_request *r)
     return false;
 }
 
-/* Browsers say of a request which page it is made for. What pages may send without asking, they would send to us. */
+/* Browsers say of a request which page it is made for. What pages may send without asking, they would send to us; to
+ * them another port of this machine is the same site, and another user of it may serve there. */
 static bool is_from_foreign_page(const struct http_request *r)
 {
     const char *origin = http_header(r, "Origin"), *site = http_header(r, "Sec-Fetch-Site");
     const char *host = origin ? strstr(origin, "://") : NULL;
     if (origin && !(host && http_host_is_ours(r->http, r->link->fd, host + 3)))
         return true;
-    return site && strcasecmp(site, "cross-site") == 0;
+    return site && strcasecmp(site, "same-origin") != 0 && strcasecmp(site, "none") != 0;
 }
 
 bool http_is_near(const struct http_request *r)
@@ -92,13 +93,17 @@ static void set_response(struct http_request *r, struct MHD_Response *response, 
     r->status = status;
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    bool is_cached = false;
     for (size_t at = 0; at < r->headers.n;) {
         const char *name = (const char *)r->headers.p + at;
         const char *value = name + strlen(name) + 1;
         MHD_add_response_header(response, name, value);
+        is_cached |= strcasecmp(name, "Cache-Control") == 0;
         at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
     }
+    if (!is_cached)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
 }
 
 void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)

@@ -1,6 +1,7 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
- * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for) and job_store.c (its record). Nobody
- * else includes this, but for the market, which opens it. */
+ * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for), job_view.c (what others see of it),
+ * job_talk.c (the conversation it is in) and job_store.c (its record). Nobody else includes this, but for the market,
+ * which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -77,6 +78,8 @@ struct job {
     struct job_record r;    /* its blobs point into the buffers below */
     struct buf input;       /* messages as JSON, the raw prompt, or its tokens, u32 each (r.ids) */
     struct buf tools;       /* as JSON, empty: none */
+    struct hash talk;       /* the conversation that it is in; zero: none */
+    struct text255 title;   /* its question in short, in a conversation */
     struct buf request;     /* request.h's encoding; prompt and seed empty until prepared */
     struct buf tokens;      /* u32 each */
     struct buf text;        /* of all tokens, stop texts and half characters still on it */
@@ -120,9 +123,6 @@ struct jobs {
 enum err jobs_open(struct market *m, const struct market_services *s, const struct job_limits *most, struct jobs **out,
                    struct note *note) MUST_USE;
 void jobs_close(struct jobs *jobs);
-uint32_t job_prompt_n(const struct job *j);
-uint32_t job_tokens_n(const struct job *j);
-uint32_t job_tokens_max(const struct job *j);
 /* New tokens were added, or the state changed: watchers are told in the loop's next turn. */
 void job_changed(struct job *j);
 /* The same, and their text is asked for. */
@@ -137,11 +137,17 @@ void job_mend_text(struct job *j);
 
 /* Runs it, here or with a provider. */
 void job_route(struct job *j);
-/* Borrows from j->request. */
-void job_get_request(const struct job *j, struct request *r);
-struct job *job_find(struct jobs *jobs, const struct hash *id);
 /* How much of `text` (of all tokens so far, or of the first of them) may be shown. */
 size_t job_showable(const struct job *j, const struct buf *text, bool over);
+
+/* -- job_view.c -- */
+/* Borrows from j->request. */
+void job_get_request(const struct job *j, struct request *r);
+uint32_t job_prompt_n(const struct job *j);
+uint32_t job_tokens_n(const struct job *j);
+uint32_t job_tokens_max(const struct job *j);
+struct job *job_find(struct jobs *jobs, const struct hash *id);
+void job_get_view(const struct job *j, struct job_view *v);
 
 /* -- job_prepare.c -- */
 /* Whether it is for this machine: its route, and whether the model is here. */
@@ -206,6 +212,10 @@ bool job_is_challenged(const struct job *j);
 /* -- job_store.c -- */
 /* Puts the job's record into the batch; synced by whoever writes the batch. */
 void job_put(struct job *j, struct kv_batch *batch);
+/* What job_put put. */
+void job_delete(const struct job *j, struct kv_batch *batch);
+/* It is over, and nobody looks at it. */
+bool job_is_at_rest(const struct job *j);
 /* Synced, but for a local job: that costs nothing and comes to the same again, and a wait for the disk in front of
  * each would hold up everybody. */
 enum err job_save(struct job *j) MUST_USE;
@@ -217,5 +227,12 @@ void job_keep_step(struct jobs *jobs);
 void job_keep_start(struct jobs *jobs);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
+
+/* -- job_talk.c -- */
+/* Beside the job's record: nothing where it is in no conversation. */
+void job_talk_put(const struct job *j, struct kv_batch *batch);
+void job_talk_delete(const struct job *j, struct kv_batch *batch);
+/* Behind the jobs themselves. */
+enum err job_talk_load(struct jobs *jobs, struct note *note) MUST_USE;
 
 #endif

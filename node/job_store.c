@@ -66,6 +66,15 @@ void job_put(struct job *j, struct kv_batch *batch)
     job_record_put(&value, &j->r);
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
+    job_talk_put(j, batch);
+}
+
+void job_delete(const struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[33];
+    job_key(key, &j->r.id);
+    kv_batch_delete(batch, bytes_of(key, sizeof key));
+    job_talk_delete(j, batch);
 }
 
 enum err job_save(struct job *j)
@@ -165,7 +174,7 @@ static bool may_be_challenged(struct dropping *d, const struct job *j)
     return escrow_may_ask(&d->escrow, d->jobs->s.ledger, &j->r.channel, at);
 }
 
-static bool is_at_rest(const struct job *j)
+bool job_is_at_rest(const struct job *j)
 {
     return j->r.state >= JOB_DONE && !j->watches && !j->ask && !j->text_ask && !j->remote;
 }
@@ -182,17 +191,15 @@ void job_drop_old(struct jobs *jobs, const struct job_limits *most)
     const uint64_t now_ms = host_wall_ms(jobs->s.host);
     uint64_t n = 0, bytes = 0;
     for (struct job *j = jobs->first, *next; j; j = next) {
-        uint8_t key[33];
         next = j->next;
         n++;
         bytes += bytes_of_job(j);
         bool is_over = n > most->jobs || bytes > most->bytes;
-        if (!is_at_rest(j) || !(is_over || is_old(j, most->age_ms, now_ms)))
+        if (!job_is_at_rest(j) || !(is_over || is_old(j, most->age_ms, now_ms)))
             continue;
         if ((n + 1) / 2 <= most->jobs && bytes / 2 <= most->bytes && may_be_challenged(&d, j))
             continue;
-        job_key(key, &j->r.id);
-        kv_batch_delete(&batch, bytes_of(key, sizeof key));
+        job_delete(j, &batch);
         n--;
         bytes -= bytes_of_job(j);
         job_free(j);
@@ -278,6 +285,8 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
     enum err e = kv_scan(jobs->s.kv, bytes_of("j", 1), load_one, &l, note);
     if (e == ERR_OK)
         e = l.e;
+    if (e == ERR_OK)
+        e = job_talk_load(jobs, note);
     if (e == ERR_OK)
         sort_by_age(jobs);
     return e;

@@ -35,107 +35,13 @@ void job_ask_init(struct job_ask *a)
     *a = (struct job_ask){.top_p = 1, .repeat_penalty = 1, .cost_max = {MOTE_PER_KITH}};
 }
 
-/* -- reading a job -- */
-
-void job_get_request(const struct job *j, struct request *r)
-{
-    struct cursor c = cursor_of(bytes_of_buf(&j->request));
-    request_get(&c, r);
-    CHECK(cursor_end(&c));
-}
-
-uint32_t job_prompt_n(const struct job *j)
-{
-    struct request r;
-    job_get_request(j, &r);
-    return (uint32_t)(r.prompt.n / 4);
-}
-
-uint32_t job_tokens_max(const struct job *j)
-{
-    struct request r;
-    job_get_request(j, &r);
-    return r.tokens_max;
-}
-
-uint32_t job_tokens_n(const struct job *j)
-{
-    return (uint32_t)(j->tokens.n / 4);
-}
-
-struct job *job_find(struct jobs *jobs, const struct hash *id)
-{
-    for (struct job *j = jobs->first; j; j = j->next)
-        if (hash_equal(&j->r.id, id))
-            return j;
-    return NULL;
-}
-
-static void view(const struct job *j, struct job_view *v)
-{
-    struct request r;
-    job_get_request(j, &r);
-    *v = (struct job_view){.id = j->r.id,
-                           .owner = j->r.owner,
-                           .state = (enum job_state)j->r.state,
-                           .model = j->r.model,
-                           .model_name = j->r.model_name.s,
-                           .is_local = j->r.local,
-                           .is_private = j->r.route == ROUTE_LOCAL,
-                           .provider = j->r.provider,
-                           .channel = j->r.channel,
-                           .prompt_tokens = (uint32_t)(r.prompt.n / 4),
-                           .tokens = job_tokens_n(j),
-                           .text = (const char *)j->text.p,
-                           .text_n = j->text_shown,
-                           .cost = j->r.cost,
-                           .stop = j->r.state == JOB_DONE ? request_stop_name(j->r.stop) : NULL,
-                           .digest = j->r.digest,
-                           .receipt = j->r.receipt,
-                           .receipt_index = job_receipt_index(j),
-                           .text_tokens = j->r.text_tokens,
-                           .seed = r.seed,
-                           .logprobs = bytes_of_buf(&j->logprobs),
-                           .logprobs_each = j->logprobs_asked,
-                           .choice = r.choice,
-                           .shared = j->shared,
-                           .verified = j->r.verified,
-                           .note = j->notes ? j->note : NULL,
-                           .notes = j->notes,
-                           .error = j->r.state == JOB_FAILED ? j->r.error.s : NULL,
-                           .code = (enum err)j->r.code,
-                           .made_ms = j->r.made_ms,
-                           .first_token_ms = j->r.first_token_ms,
-                           .done_ms = j->r.done_ms};
-}
-
-bool jobs_find(struct jobs *jobs, const struct hash *id, struct job_view *out)
-{
-    struct job *j = job_find(jobs, id);
-    if (j)
-        view(j, out);
-    return j != NULL;
-}
-
-void jobs_each(struct jobs *jobs, const struct hash *owner, unsigned most, job_fn fn, void *arg)
-{
-    for (struct job *j = jobs->first; j && most; j = j->next) {
-        struct job_view v;
-        if (owner && !hash_equal(&j->r.owner, owner))
-            continue;
-        most--;
-        view(j, &v);
-        fn(arg, &v);
-    }
-}
-
 /* -- watching -- */
 
 static void tell(void *arg)
 {
     struct job *j = arg;
     struct job_view v;
-    view(j, &v);
+    job_get_view(j, &v);
     bool over = v.state >= JOB_DONE;
     /* A callback may unwatch itself or others: start again from what is left, each told once. */
     struct job_watch *told = j->watches;
@@ -486,9 +392,9 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
         job_drop_old(jobs, &jobs->most);
     struct job *j = job_new(jobs);
     j->r.model = model;
-    if (!text255_set(&j->r.model_name, ask->model)) {
+    if (!text255_set(&j->r.model_name, ask->model) || !text255_set(&j->title, ask->title ? ask->title : "")) {
         job_free(j);
-        return note_set(note, ERR_FORMAT, "the model's name is too long or not plain text");
+        return note_set(note, ERR_FORMAT, "the name of the model, or the title, is too long or not plain text");
     }
     host_random(jobs->s.host, j->r.id.b, sizeof j->r.id.b);
     host_random(jobs->s.host, &j->r.nonce, sizeof j->r.nonce);
@@ -500,6 +406,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.cost_max = ask->cost_max;
     j->r.key = ask->key;
     j->r.owner = ask->owner;
+    j->talk = ask->talk;
     j->logprobs_asked = ask->logprobs;
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);

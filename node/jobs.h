@@ -48,6 +48,8 @@ struct job_ask {
     uint8_t logprobs;  /* 0, or 1 and how many of the likeliest tokens beside each: local models only */
     uint64_t key;      /* drawn by the client; asking again with the same one gives the same job; 0: none */
     struct hash owner; /* whose it is: of the key that the request came with, zero for the node's own user */
+    struct hash talk;  /* the conversation of that owner that it belongs to, drawn by the client; zero: none */
+    const char *title; /* with talk: its question in short, of at most 255 bytes */
 };
 #define JOB_TOKENS_DEFAULT 512
 /* Greedy, no penalties, everything else at its default. */
@@ -55,7 +57,9 @@ void job_ask_init(struct job_ask *a);
 
 /* A snapshot; pointers are borrowed until the loop's next turn. */
 struct job_view {
-    struct hash id, owner;
+    struct hash id, owner, talk;
+    const char *title;     /* of a question in a talk; otherwise empty */
+    struct bytes messages; /* as JSON; empty where it was no chat that was asked for */
     enum job_state state;
     struct hash model;
     const char *model_name;
@@ -102,6 +106,10 @@ typedef void (*job_fn)(void *arg, const struct job_view *v);
 void jobs_each(struct jobs *j, const struct hash *owner, unsigned most, job_fn fn, void *arg);
 /* A provider that runs is told; what was delivered is paid. */
 void jobs_cancel(struct jobs *j, const struct hash *id);
+/* Forgets the jobs of a conversation, of that owner or (NULL) of any. ERR_NOT_FOUND; ERR_STATE: one is under way, or
+ * looked at. */
+enum err jobs_forget_talk(struct jobs *j, const struct hash *owner, const struct hash *talk,
+                          struct note *note) MUST_USE;
 
 /* Called in the loop's next turn and then after every change (new text, new state) until unwatched.
  * The watch ends itself after the call that shows JOB_DONE or JOB_FAILED. */

@@ -53,7 +53,8 @@ static int dev(struct config *c, struct note *note)
     enum err e = dev_prepare(c, note);
     if (e != ERR_OK)
         return fail(e, note);
-    printf("kithd dev: API at http://%s/v1, model \"default\", home %s\n", c->http, c->home);
+    printf("kithd dev: pages at http://%s, API at http://%s/v1, model \"default\", home %s\n", c->http, c->http,
+           c->home);
     fflush(stdout);
     return run(c, note);
 }

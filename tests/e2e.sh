@@ -5,6 +5,8 @@ fail() { # the rest cannot be tried
     tail -n 15 "$logs"/*.log >&2
     exit 1
 }
+# As in scripts/private-net.
+[ -x /usr/bin/python3 ] && hash -p /usr/bin/python3 python3
 checks=0 failed=0
 check() { # WHAT CONDITION...: the rest is tried all the same
     local what=$1

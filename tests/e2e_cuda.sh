@@ -58,7 +58,7 @@ if [ -e "$real" ] && [ ! -e /dev/nvidiactl ]; then
     check "and leaves the walls as they are" grep -q '^sandbox .*system calls filtered' "$dir/doctor"
     check "and answers come without it" same "$(KITH_CUDA=$real ask | member digest)" "$here"
 else
-    echo "e2e_cuda: skip: what the real kith-cuda.so says without a driver (no nvcc, or there is a driver)"
+    echo "e2e_cuda: skip: what the real kith-cuda.so says without a driver (make cuda-check builds it; or there is a driver)"
 fi
 check "cuda alone must have one" sh -c "! KITH_CUDA= $kith run --model models/kith-guide.gguf --prompt x --backend cuda >/dev/null 2>&1"
 [ $failed = 0 ] && echo "e2e_cuda: $checks checks ok"

@@ -47,12 +47,18 @@ for header in X-Forwarded-For: Forwarded: X-Real-IP: Via: X-Forwarded-Host: X-Fo
 done
 
 # Pages of other sites may send plain requests without asking; a tool on this machine names no page, or one of here.
-for header in 'Origin: http://evil.example' 'Origin: null' 'Origin: http://localhost.evil.example' 'Sec-Fetch-Site: cross-site'; do
+for header in 'Origin: http://evil.example' 'Origin: null' 'Origin: http://localhost.evil.example' 'Sec-Fetch-Site: cross-site' \
+    'Sec-Fetch-Site: same-site'; do
     got "$header" 401 -H "$header" "$A/kith/v1/jobs"
 done
 for header in 'Origin: http://localhost:3000' "Origin: $A" 'Sec-Fetch-Site: none' 'Sec-Fetch-Site: same-origin'; do
     got "$header" 200 -H "$header" "$A/kith/v1/jobs"
 done
+# The pages hold no data: whoever may connect gets them, but under no name that is not ours, and framed by nobody.
+got "a page for a stranger" 200 -H 'X-Forwarded-For: 192.0.2.1' "$A/"
+got "a page under a rebound name" 403 -H 'Host: evil.example' "$A/"
+got "a script under a rebound name" 403 -H 'Host: evil.example' "$A/web/app.js"
+check "no page is framed" grep -q "frame-ancestors 'none'" <(curl -si "$A/")
 for type in '' text/plain application/x-www-form-urlencoded 'text/plain; application/json' application/jsonp; do
     got "a form's type \"$type\"" 415 -H "Content-Type: $type" -d '{}' "$A/v1/completions"
 done

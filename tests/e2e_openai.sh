@@ -17,7 +17,8 @@ cache=build/npm
 if ! cmp -s tests/openai/package.json $cache/package.json || [ ! -d $cache/node_modules/openai ]; then
     mkdir -p $cache
     cp tests/openai/package.json $cache/package.json
-    (cd $cache && npm install --no-audit --no-fund --silent >npm.log 2>&1) || {
+    # By itself npm waits for a registry that says nothing for a quarter of an hour, and that for each package.
+    (cd $cache && timeout 180 npm install --no-audit --no-fund --silent --fetch-timeout=20000 --fetch-retries=2 >npm.log 2>&1) || {
         rm $cache/package.json
         echo "skip: e2e_openai: npm cannot install the openai client ($(tail -1 $cache/npm.log))"
         exit 0

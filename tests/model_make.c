@@ -101,6 +101,13 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, s, in_layer(i, "ffn_gate_exps", "weight"), s->embed, s->mix, s->experts, 1);
         add_matrices(m, s, in_layer(i, "ffn_up_exps", "weight"), s->embed, s->mix, s->experts, 1);
         add_matrices(m, s, in_layer(i, "ffn_down_exps", "weight"), s->mix, s->embed, s->experts, 1);
+        if (s->shared) {
+            add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
+            add_product(m, s, i, "ffn_up_shexp", s->embed, s->shared);
+            add_product(m, s, i, "ffn_down_shexp", s->shared, s->embed);
+            if (is(s, "qwen2moe"))
+                add_matrices(m, &floats, in_layer(i, "ffn_gate_inp_shexp", "weight"), s->embed, 1, 1, 1);
+        }
         return;
     }
     if (!is(s, "phi3") && !is(s, "bert"))
@@ -124,9 +131,14 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
-    add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
-    if (is(s, "gemma2") || is(s, "gemma3")) {
+    if (is(s, "olmo2")) {
+        add_norm(m, s, i, "attn_q_norm", all);
+        add_norm(m, s, i, "attn_k_norm", kv);
+    } else {
+        add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
+        add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
+    }
+    if (is(s, "gemma2") || is(s, "gemma3") || is(s, "olmo2")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
         add_norm(m, s, i, "post_ffw_norm", s->embed);
     }
@@ -181,6 +193,8 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "expert_used_count", s->used);
         model_make_say(&m, s, "expert_feed_forward_length", s->mix);
     }
+    if (s->shared)
+        model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
     if (is(s, "bert"))
         gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
     if (s->more)
@@ -218,6 +232,41 @@ static void yarn(struct gguf_make *m, const struct model_make *s)
     scaling(m, s, "yarn");
 }
 
+/* As files have it: a flag for each layer. */
+static void window_by_layer(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 4] = {GGUF_FLAG, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1};
+    char room[96];
+    CHECK(s->layers == 4);
+    snprintf(room, sizeof room, "%s.attention.sliding_window_pattern", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+    model_make_window(m, s);
+    scaling(m, s, "yarn");
+}
+
+static void scales(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "embedding_scale", 12.0f);
+    model_make_say_real(m, s, "residual_scale", 0.22f);
+    model_make_say_real(m, s, "attention.scale", 0.0625f);
+    model_make_say_real(m, s, "logit_scale", 8.0f);
+}
+
+/* Granite 4 without experts: numbers that only mean something with them. */
+static void scales_only(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 6.0f);
+    model_make_say(m, s, "expert_shared_feed_forward_length", s->mix);
+    model_make_say(m, s, "expert_count", 0);
+    model_make_say(m, s, "expert_used_count", 0);
+}
+
+static void scales_still(struct gguf_make *m, const struct model_make *s)
+{
+    scales(m, s);
+    gguf_make_raw(m, "granite.rope.scaling.finetuned", GGUF_FLAG, "", 1);
+}
+
 static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
 {
     float f[128];
@@ -240,28 +289,45 @@ static void long_and_short(struct gguf_make *m, const struct model_make *s)
     add_factors(m, "rope_factors_long.weight", s->head / 4, 6.0f);
 }
 
-/*   label               architecture          type             embed lay heads kv head  mix  experts biases tied more
+/*   label               architecture          type             embed lay heads kv head  mix  experts used shared biases
+ * tied more
  */
 static const struct model_make shapes[] = {
-    {"llama", "llama", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, false, false, NULL},
-    {"llama, heads of 24", "llama", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 128, 0, 0, false, false, NULL},
-    {"llama, heads of 8, biases", "llama", GGUF_TENSOR_F16, 64, 2, 8, 2, 8, 96, 0, 0, true, false, NULL},
-    {"llama, divided frequencies", "llama", GGUF_TENSOR_Q4_0, 64, 2, 2, 1, 32, 96, 0, 0, false, true,
+    {"llama", "llama", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, NULL},
+    {"llama, heads of 24", "llama", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 128, 0, 0, 0, false, false, NULL},
+    {"llama, heads of 8, biases", "llama", GGUF_TENSOR_F16, 64, 2, 8, 2, 8, 96, 0, 0, 0, true, false, NULL},
+    {"llama, divided frequencies", "llama", GGUF_TENSOR_Q4_0, 64, 2, 2, 1, 32, 96, 0, 0, 0, false, true,
      one_set_of_factors},
-    {"llama, window", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, model_make_window},
-    {"llama, linear", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, false, false, linear},
-    {"llama, experts", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 6, 2, false, false, NULL},
-    {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, false, false, NULL},
-    {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, true, true, NULL},
-    {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, true, true, yarn},
-    {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, false, true, NULL},
-    {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, false, false, NULL},
-    {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, false, true, NULL},
-    {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, false, true, model_make_window},
-    {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, false, true, model_make_window},
-    {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, false, false, NULL},
-    {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, false, true, long_and_short},
-    {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, true, false, NULL},
+    {"llama, window", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, model_make_window},
+    {"llama, linear", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, linear},
+    {"llama, experts", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 6, 2, 0, false, false, NULL},
+    {"llama, experts, blocks of 256", "llama", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 4, 2, 0, false, false, NULL},
+    {"qwen2", "qwen2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, NULL},
+    {"qwen2, yarn", "qwen2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, yarn},
+    {"qwen2moe", "qwen2moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 96, true, false, NULL},
+    {"qwen2moe, blocks of 256", "qwen2moe", GGUF_TENSOR_Q4_K, 256, 2, 4, 4, 64, 256, 20, 2, 512, false, false, NULL},
+    {"qwen3", "qwen3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, 0, false, true, NULL},
+    {"qwen3moe", "qwen3moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, NULL},
+    {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, 0, false, true, NULL},
+    {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, 0, false, true, model_make_window},
+    {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, 0, false, true, model_make_window},
+    {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, 0, false, false, NULL},
+    {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, 0, false, true, long_and_short},
+    {"olmo2", "olmo2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, false, NULL},
+    {"olmo2, floats, a head of keys for each", "olmo2", GGUF_TENSOR_F32, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true,
+     NULL},
+    {"olmo2, windows by layer, yarn", "olmo2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, false,
+     window_by_layer},
+    {"granite", "granite", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, true, scales},
+    {"granite, biases", "granite", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, false, scales_only},
+    {"granite, not rotated", "granite", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, 0, false, true, scales_still},
+    {"granitemoe", "granitemoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 64, 6, 2, 0, false, true, scales},
+    {"granitemoe, a shared expert", "granitemoe", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 5, 3, 512, false, false,
+     scales},
+    {"smollm3", "smollm3", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, false, true, NULL},
+    {"smollm3, yarn", "smollm3", GGUF_TENSOR_F32, 64, 4, 4, 1, 16, 96, 0, 0, 0, false, true, yarn},
+    {"exaone", "exaone", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, one_set_of_factors},
+    {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 
 const struct model_make *model_make_at(size_t i)

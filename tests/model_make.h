@@ -13,6 +13,7 @@ struct model_make {
     const char *label, *architecture;
     enum gguf_tensor_type type;
     uint32_t embed, layers, heads, heads_kv, head, mix, experts, used;
+    uint32_t shared; /* length of the expert that all rows share; 0: none */
     bool biases, tied;
     void (*more)(struct gguf_make *m, const struct model_make *s);
 };

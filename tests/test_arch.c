@@ -456,6 +456,186 @@ static void period_of_one(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "attention.sliding_window_pattern", 1);
 }
 
+static void norm_before(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "blk.0.attn_norm.weight", s->embed, 1);
+}
+
+static void say_windows(struct gguf_make *m, const struct model_make *s, uint8_t type, uint8_t count)
+{
+    uint8_t list[12 + 4] = {type, 0, 0, 0, count, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1};
+    char room[96];
+    snprintf(room, sizeof room, "%s.attention.sliding_window_pattern", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12u + count);
+    model_make_window(m, s);
+}
+
+static void windows_of_three(struct gguf_make *m, const struct model_make *s)
+{
+    say_windows(m, s, GGUF_FLAG, 3);
+}
+
+static void windows_by_number(struct gguf_make *m, const struct model_make *s)
+{
+    say_windows(m, s, GGUF_U8, 4);
+}
+
+/* A list says which layers have the window, whatever the period would be. */
+static void a_list_names_the_windows(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct model_make s = *shape_of("olmo2, windows by layer, yarn");
+    load(&l, &s);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(l.model->layer[i].window, i == 2 ? 0 : 70);
+    assert_true(l.model->rope[MODEL_ROPE].yarn);
+    assert_false(l.model->rope[MODEL_ROPE_LOCAL].yarn);
+    unload(&l);
+    s.more = windows_of_three;
+    expect_refusal(&s, "sliding_window_pattern");
+    s.more = windows_by_number;
+    expect_refusal(&s, "sliding_window_pattern");
+}
+
+static void say_list(struct gguf_make *m, const char *key, uint32_t first, uint32_t second)
+{
+    uint8_t list[12 + 8] = {GGUF_I32, 0, 0, 0, 2};
+    store_le32(list + 12, first);
+    store_le32(list + 16, second);
+    gguf_make_raw(m, key, GGUF_ARRAY, list, sizeof list);
+}
+
+static void same_for_all(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_list(m, "llama.rope.dimension_count", 8, 8);
+}
+
+static void another_in_the_second(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    say_list(m, "llama.rope.dimension_count", 8, 16);
+}
+
+/* Some files say a number once for each layer. */
+static void numbers_by_layer(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct model_make s = *shape_of("llama");
+    s.more = same_for_all;
+    load(&l, &s);
+    assert_int_equal(l.model->rope_pairs, 4);
+    unload(&l);
+    s.more = another_in_the_second;
+    expect_refusal(&s, "rope.dimension_count = 1");
+    s.layers = 3;
+    expect_refusal(&s, "rope.dimension_count");
+}
+
+/* Powers of two, so that nothing is rounded: what is scaled up on the way in and down on the way out is as it was. */
+static void scales_of_the_stream(void **state)
+{
+    (void)state;
+    static float plain[20 * 512], scaled[20 * 512];
+    struct model_make s = *shape_of("granite, biases");
+    struct loaded l;
+    s.biases = false;
+    load(&l, &s);
+    l.model->logit_scale = 1.0f;
+    l.model->epsilon = 0;
+    struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+    everything(e, 20, 20, plain);
+    l.model->embed_scale = l.model->branch_scale = 4.0f; /* the stream is four times what it was: norms do not see it */
+    l.model->logit_scale = 0.125f;
+    everything(e, 20, 20, scaled);
+    for (uint32_t i = 0; i < 20; i++)
+        for (uint32_t j = 0; j < VOCAB; j++)
+            assert_true(scaled[i * (VOCAB + s.embed) + j] == plain[i * (VOCAB + s.embed) + j] * 0.125f);
+    l.model->branch_scale = 2.0f;
+    everything(e, 20, 20, scaled);
+    assert_true(scaled[0] != plain[0] * 0.125f);
+    engine_free(e);
+    unload(&l);
+}
+
+static void one_factor(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "rope_freqs.weight", s->head / 2, 1);
+}
+
+static void no_scale_of_logits(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "residual_scale", 0.22f);
+}
+
+static void logits_by_nothing(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 0.0f);
+}
+
+/* The fourth layer of each four sees where tokens stand only by what others left: alone it would take any order. */
+static void some_layers_are_not_rotated(void **state)
+{
+    (void)state;
+    static float first[3 * 512], second[3 * 512];
+    static const uint32_t ids[] = {5, 17, 40}, swapped[] = {17, 5, 40};
+    struct model_make s = *shape_of("smollm3");
+    struct loaded l;
+    size_t last = 2 * (VOCAB + (size_t)s.embed);
+    load(&l, &s);
+    for (uint32_t i = 0; i < s.layers; i++)
+        assert_true(l.model->layer[i].is_still == (i == 3));
+    l.model->layers = 1; /* rotated: the order of what came before counts */
+    struct engine *e = engine_for(&l, &ops_ref, 1, 3);
+    eval_all(e, ids, 3, 3, 3, first);
+    eval_all(e, swapped, 3, 3, 3, second);
+    assert_memory_not_equal(first + last, second + last, VOCAB * sizeof *first);
+    l.model->layer[0].is_still = true;
+    eval_all(e, ids, 3, 3, 3, first);
+    eval_all(e, swapped, 3, 3, 3, second);
+    for (uint32_t j = 0; j < VOCAB; j++) /* but for the order in which floats are added */
+        assert_true(fabsf(first[last + j] - second[last + j]) < 1e-3f);
+    engine_free(e);
+    l.model->layers = s.layers;
+    unload(&l);
+}
+
+/* With one expert for each token its weight is its part of all experts, not 1; a gate that is shut leaves the shared
+ * expert out. */
+static void experts_beside_one_that_all_share(void **state)
+{
+    (void)state;
+    static float out[3][20 * 512];
+    struct model_make s = *shape_of("qwen2moe");
+    struct loaded l;
+    s.used = 1;
+    for (unsigned way = 0; way < 3; way++) {
+        load(&l, &s);
+        for (uint32_t i = 0; i < s.layers; i++) {
+            struct model_layer *layer = &l.model->layer[i];
+            const struct ops_weight *w = way == 1 ? &layer->router : &layer->shared_gate;
+            for (size_t j = 0; way && j < w->rows * w->n; j++) /* router: all alike; gate: one half, whatever comes */
+                store_le32((uint8_t *)(uintptr_t)w->data + 4 * j, 0);
+        }
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[way]);
+        engine_free(e);
+        unload(&l);
+    }
+    assert_memory_not_equal(out[0], out[1], VOCAB * sizeof **out);
+    assert_memory_not_equal(out[0], out[2], VOCAB * sizeof **out);
+    s.shared = 0;
+    expect_refusal(&s, "expert_shared_feed_forward_length");
+}
+
+static void sum_to_one(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    gguf_make_raw(m, "qwen2moe.expert_weights_norm", GGUF_FLAG, "\1", 1);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -489,6 +669,20 @@ static void strangers_are_named(void **state)
     s.head = 20; /* 4 x 20 rows of queries and keys are whole tiles, 3 x 20 are not */
     s.heads = s.heads_kv = 3;
     expect_refusal(&s, "row 60");
+    s = *shape_of("olmo2");
+    s.more = norm_before;
+    expect_refusal(&s, "blk.0.attn_norm.weight");
+    s = *shape_of("qwen2moe");
+    s.more = sum_to_one;
+    expect_refusal(&s, "expert_weights_norm");
+    s = *shape_of("smollm3");
+    s.more = one_factor;
+    expect_refusal(&s, "rope_freqs.weight");
+    s = *shape_of("granite");
+    s.more = no_scale_of_logits;
+    expect_refusal(&s, "granite.logit_scale");
+    s.more = logits_by_nothing;
+    expect_refusal(&s, "granite.logit_scale");
     s = *shape_of("llama");
     s.architecture = "mamba";
     expect_refusal(&s, "gemma3");
@@ -506,6 +700,11 @@ int main(void)
         cmocka_unit_test(pooled_as_the_file_says),
         cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
         cmocka_unit_test(what_changes_nothing_is_taken),
+        cmocka_unit_test(a_list_names_the_windows),
+        cmocka_unit_test(numbers_by_layer),
+        cmocka_unit_test(scales_of_the_stream),
+        cmocka_unit_test(some_layers_are_not_rotated),
+        cmocka_unit_test(experts_beside_one_that_all_share),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,8 +68,9 @@ static void elements_once(void)
     uint32_t n = draw_length();
     float *x = gpu_floats(n, draw(8) == 0), *y = gpu_floats(n, false), *expected = mem_array(n, sizeof *expected);
     memcpy(expected, x, n * sizeof *x);
-    ops_ref.add(expected, y, n);
-    cuda_add(NULL, x, y, n);
+    const float by = draw(2) ? 1.0f : 0.22f;
+    ops_ref.add_scaled(expected, y, by, n);
+    cuda_add(NULL, x, y, by, n);
     assert_same_bits(x, expected, n, "rows");
     ops_ref.gated_silu(x, y, n, expected);
     cuda_activate(NULL, CUDA_SILU, x, y, n);
@@ -123,7 +124,7 @@ static void tell_once(void)
 {
     uint32_t n = draw_length(), cols = 1 + draw(5);
     float *x = gpu_floats((size_t)n * cols, false), *expected = mem_array((size_t)n * cols, sizeof *expected);
-    float cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f;
+    float cap = draw(2) ? 0.5f + (float)draw(30) : 0.0f, by = draw(2) ? 1.0f : 0.125f;
     uint64_t *best = gpu_new(cols * sizeof *best);
     uint8_t *finite = gpu_new(cols), *fine = mem_new(cols);
     uint32_t *at = mem_array(cols, sizeof *at);
@@ -136,11 +137,13 @@ static void tell_once(void)
             row[draw(n)] = draw(2) ? NAN : -INFINITY;
         best[c] = 0;
         memcpy(want, row, n * sizeof *row);
+        if (by != 1.0f)
+            ops_ref.scale(want, by, n);
         if (cap != 0.0f)
             ops_ref.soft_cap(want, cap, n);
         fine[c] = ops_largest(&ops_ref, want, n, &at[c]);
     }
-    cuda_tell(NULL, x, cap, n, cols, (struct cuda_marks){NULL, finite}, best);
+    cuda_tell(NULL, x, by, cap, n, cols, (struct cuda_marks){NULL, finite}, best);
     gpu_wait();
     assert_same_bits(x, expected, (size_t)n * cols, "logits");
     assert_memory_equal(finite, fine, cols);
@@ -158,7 +161,7 @@ static void tell_once(void)
 /* -- experts -- */
 
 /* The definition, by looking for the largest again and again. */
-static bool route(float *score, uint32_t experts, uint32_t used, uint32_t *chosen, float *weight)
+static bool route(float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t *chosen, float *weight)
 {
     bool finite = ops_ref.finite(score, experts);
     float sum = 0.0f;
@@ -177,6 +180,8 @@ static bool route(float *score, uint32_t experts, uint32_t used, uint32_t *chose
         weight[r] = arith_exp(score[best] - score[chosen[0]]);
         sum = sum + weight[r];
     }
+    if (of_all)
+        sum = ops_ref.exponentials(score, experts, score[chosen[0]]);
     for (uint32_t r = 0; r < used; r++)
         weight[r] = weight[r] / sum;
     return finite;
@@ -186,6 +191,7 @@ static void route_once(void)
 {
     uint32_t experts = 1 + draw(draw(4) ? 130 : 1024), used = 1 + draw(experts < 12 ? experts : 12);
     uint32_t cols = 1 + draw(40), picks = cols * used;
+    const bool of_all = draw(2);
     float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
     uint32_t *chosen = mem_array(picks, sizeof *chosen);
     struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4),
@@ -197,8 +203,8 @@ static void route_once(void)
     float *copy = mem_array((size_t)cols * experts, sizeof *copy);
     memcpy(copy, score, (size_t)cols * experts * sizeof *copy);
     for (uint32_t c = 0; c < cols; c++)
-        fine[c] = route(copy + (size_t)c * experts, experts, used, chosen + c * used, expected + c * used);
-    cuda_route(NULL, score, experts, used, cols, (struct cuda_marks){NULL, finite}, p);
+        fine[c] = route(copy + (size_t)c * experts, experts, used, of_all, chosen + c * used, expected + c * used);
+    cuda_route(NULL, score, experts, used, of_all, cols, (struct cuda_marks){NULL, finite}, p);
     gpu_wait();
     assert_memory_equal(p.chosen, chosen, picks * sizeof *chosen);
     assert_same_bits(p.weight, expected, picks, "rows");
@@ -233,6 +239,10 @@ static void sum_once(void)
     for (uint32_t i = 0; i < picks; i++)
         ops_ref.add_scaled(expected + (size_t)(i / used) * n, y + (size_t)i * n, p.weight[i], n);
     cuda_sum_picked(NULL, y, p, used, n, cols, out);
+    assert_same_bits(out, expected, (size_t)cols * n, "rows");
+    for (uint32_t c = 0; c < cols; c++)
+        ops_ref.add_scaled(expected + (size_t)c * n, y + (size_t)c * n, 1.0f / (1.0f + arith_exp(-p.weight[c])), n);
+    cuda_add_gated(NULL, out, y, p.weight, n, cols);
     assert_same_bits(out, expected, (size_t)cols * n, "rows");
     for (uint32_t c = 0; c < cols; c++)
         slot[c] = 100 - c;

@@ -228,6 +228,63 @@ static void a_start_has_them_by_age(void **state)
         assert_int_equal(j->r.id.b[0], age--);
 }
 
+/* Of the owner and of nobody else, unless one of them is in use; from the disk, too. */
+static void a_talk_is_forgotten(void **state)
+{
+    struct kept *k = *state;
+    struct note note = {{0}};
+    const struct hash talk = {{7}}, other = {{8}}, anna = {{1}}, ben = {{2}};
+    for (uint8_t i = 1; i <= 6; i++) {
+        struct job *j = make(k, i, JOB_DONE, 10);
+        j->r.owner = i == 5 ? ben : anna;
+        j->talk = i == 6 ? other : talk;
+        j->text_ask = i == 4;
+    }
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_STATE);
+    expect(k, 6);
+    job_find(&k->jobs, &(struct hash){{4}})->text_ask = 0;
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_OK);
+    expect(k, 2);
+    assert_true(is_there(k, 5) && is_there(k, 6));
+    assert_int_equal(jobs_forget_talk(&k->jobs, &anna, &talk, &note), ERR_NOT_FOUND);
+    assert_int_equal(jobs_forget_talk(&k->jobs, NULL, &talk, &note), ERR_OK);
+    expect(k, 1);
+}
+
+/* What lies beside the jobs comes back with them, and goes with them. */
+static void a_start_has_talks(void **state)
+{
+    struct kept *k = *state;
+    struct note note;
+    unsigned talks = 0;
+    make(k, 1, JOB_DONE, 10);
+    struct job *j = make(k, 2, JOB_DONE, 10);
+    j->talk = (struct hash){{7}};
+    assert_true(text255_set(&j->title, "What?"));
+    assert_int_equal(job_save(j), ERR_OK);
+    while (k->jobs.first)
+        job_free(k->jobs.first);
+    assert_int_equal(job_load_all(&k->jobs, &note), ERR_OK);
+    j = job_find(&k->jobs, &(struct hash){{2}});
+    assert_true(hash_equal(&j->talk, &(struct hash){{7}}));
+    assert_string_equal(j->title.s, "What?");
+    assert_true(hash_is_zero(&job_find(&k->jobs, &(struct hash){{1}})->talk));
+    job_drop_old(&k->jobs, &(struct job_limits){.jobs = 0, .bytes = 0});
+    expect(k, 0);
+    assert_int_equal(kv_scan(k->jobs.s.kv, bytes_of("c", 1), count, &talks, NULL), ERR_OK);
+    assert_int_equal(talks, 0);
+}
+
+/* No conversation is what jobs outside of them are in. */
+static void no_talk_is_not_forgotten(void **state)
+{
+    struct kept *k = *state;
+    struct note note = {{0}};
+    make(k, 1, JOB_DONE, 10);
+    assert_int_equal(jobs_forget_talk(&k->jobs, NULL, &(struct hash){{0}}, &note), ERR_NOT_FOUND);
+    expect(k, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +295,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_may_be_challenged_stays, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(old_channels_go, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(a_start_has_them_by_age, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(a_start_has_talks, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(a_talk_is_forgotten, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(no_talk_is_not_forgotten, kept_begin, kept_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

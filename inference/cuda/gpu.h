@@ -24,9 +24,9 @@ struct gpu_experts {
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
-    struct cuda_matrix router;
+    struct cuda_matrix router, shared_gate;
     struct gpu_experts expert_gate, expert_up, expert_down;
-    bool has_experts;
+    bool has_experts, is_still;
     uint32_t window;
 };
 
@@ -42,7 +42,7 @@ struct gpu_layer {
     B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
     B(gate, float, gpu_mix_rows(m, n))                                                                                 \
     B(up, float, gpu_mix_rows(m, n))                                                                                   \
-    B(back, float, n * m->embed)                    /* what a branch adds, where it is normed first */                 \
+    B(back, float, n * m->embed)                    /* what a branch adds, where it is not added as it is */           \
     B(aside, float, n * m->experts_used * m->embed) /* what experts made, by pick */                                   \
     B(score, float, n * m->experts)                                                                                    \
     B(chosen, uint32_t, n * m->experts_used)                                                                           \
@@ -55,15 +55,15 @@ struct gpu_layer {
 
 static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
 {
-    uint64_t picked = (uint64_t)m->experts_used * m->expert_mix;
-    return n * (m->mix > picked ? m->mix : picked);
+    uint64_t picked = (uint64_t)m->experts_used * m->expert_mix, most = model_mix_most(m);
+    return n * (most > picked ? most : picked);
 }
 
 /* The widest input of a product, for as many columns as it may have. */
 static inline uint64_t gpu_blocks_bytes(const struct model *m, uint64_t n)
 {
     uint32_t all = m->heads * m->head, widest = m->embed > all ? m->embed : all;
-    uint64_t bytes = cuda_blocks_bytes(widest > m->mix ? widest : m->mix, (uint32_t)n);
+    uint64_t bytes = cuda_blocks_bytes(widest > model_mix_most(m) ? widest : model_mix_most(m), (uint32_t)n);
     uint64_t picked = m->experts ? cuda_blocks_bytes(m->expert_mix, (uint32_t)n * m->experts_used) : 0;
     return bytes > picked ? bytes : picked;
 }

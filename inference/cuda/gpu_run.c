@@ -60,17 +60,29 @@ static struct cuda_input raw_input(const struct pass *t, const float *x, uint32_
         .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
 }
 
+/* The stream as it is as input of products with up to three matrices. */
+static struct cuda_input stream_input(const struct pass *t, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                      const struct cuda_matrix *c)
+{
+    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, a, b, c);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, marks_of(t));
+    return in;
+}
+
 static bool takes_normed(const struct cuda_matrix *w)
 {
     return !w || !w->data || cuda_takes_normed(w);
 }
 
-/* The norm of the stream as input; the floats, where they are wanted, are in b.h. */
+/* The norm of the stream as input, or where there is none the stream; the floats, where they are wanted, are in b.h. */
 static struct cuda_input normed_input(const struct pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
                                       const struct cuda_matrix *b, const struct cuda_matrix *c)
 {
     const struct model *m = t->m;
     float *h = t->d->b.h;
+    if (!n->gain)
+        return t->cols == 1 ? raw_input(t, t->x, m->embed, NULL) : stream_input(t, a, b, c);
     if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
         return raw_input(t, t->x, m->embed, n->gain);
     struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
@@ -112,17 +124,25 @@ static void norm(const struct pass *t, const struct gpu_norm *n, const float *x,
     cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, t->m->embed, t->cols, out);
 }
 
-/* What a branch's last product makes of `in` is added to the stream; normed first where the architecture has it so. */
+/* b.back is added to the stream; normed or scaled first where the architecture has it so. */
+static void add_back(const struct pass *t, const struct gpu_norm *post)
+{
+    float *back = t->d->b.back;
+    if (post->gain)
+        norm(t, post, back, back);
+    cuda_add(t->d->stream, t->x, back, t->m->branch_scale, (uint64_t)t->cols * t->m->embed);
+}
+
+/* The same of what a branch's last product makes of `in`. */
 static void add_branch(const struct pass *t, const struct gpu_product *p, const struct cuda_input *in,
                        const struct gpu_norm *post)
 {
-    if (!post->gain) {
+    if (!post->gain && t->m->branch_scale == 1.0f) {
         cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
         return;
     }
     product(t, p, in, t->d->b.back);
-    norm(t, post, t->d->b.back, t->d->b.back);
-    cuda_add(t->d->stream, t->x, t->d->b.back, (uint64_t)t->cols * t->m->embed);
+    add_back(t, post);
 }
 
 /* -- attention -- */
@@ -143,11 +163,12 @@ static struct cuda_cache cache_of(const struct pass *t, uint32_t index, const ui
 
 static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
 {
-    return (struct cuda_turn){.query_gain = l->query_norm.gain,
-                              .key_gain = l->key_norm.gain,
+    const bool together = t->m->kind->has & HAS_ROW_NORMS; /* then they are normed already */
+    return (struct cuda_turn){.query_gain = together ? NULL : l->query_norm.gain,
+                              .key_gain = together ? NULL : l->key_norm.gain,
                               .epsilon = t->m->epsilon,
                               .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
-                              .pairs = t->m->rope_pairs,
+                              .pairs = l->is_still ? 0 : t->m->rope_pairs,
                               .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
 }
 
@@ -157,6 +178,11 @@ static struct cuda_turn turn_of(const struct pass *t, const struct gpu_layer *l)
 static bool is_fresh(const struct pass *t, uint32_t cols)
 {
     return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
+}
+
+static void norm_rows(const struct pass *t, const struct gpu_norm *n, float *x, uint32_t length)
+{
+    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, length, t->rows, x);
 }
 
 /* Queries, keys and values, of which `cols` meet the cache. */
@@ -169,6 +195,10 @@ static void project(const struct pass *t, uint32_t index, const struct cuda_inpu
     const struct cuda_task tasks[] = {
         {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
+    if (m->kind->has & HAS_ROW_NORMS) {
+        norm_rows(t, &l->query_norm, b->q, m->heads * m->head);
+        norm_rows(t, &l->key_norm, b->k, m->heads_kv * m->head);
+    }
     const struct cuda_turn turn = turn_of(t, l);
     if (!is_fresh(t, cols))
         cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
@@ -203,19 +233,42 @@ static struct cuda_input attend(const struct pass *t, uint32_t index)
 
 /* -- the branch behind it -- */
 
-static void mix(const struct pass *t, const struct gpu_layer *l)
+/* What gate and up make of the stream, as input of down. */
+static struct cuda_input mixed(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
     const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
     if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
         cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
-        in = raw_input(t, b->gate, t->m->mix, NULL);
-    } else {
-        cuda_multiply_together(t->d->stream, tasks, 2, &in);
-        in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+        return raw_input(t, b->gate, l->down.w.n, NULL);
     }
+    cuda_multiply_together(t->d->stream, tasks, 2, &in);
+    return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+}
+
+static void mix(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct cuda_input in = mixed(t, l);
     add_branch(t, &l->down, &in, &l->mix_post);
+}
+
+/* What the expert that all rows share makes of them joins what is in b.back; b.aside and b.score are free again. */
+static void mix_shared(const struct pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const uint32_t embed = t->m->embed;
+    struct cuda_input in;
+    if (l->shared_gate.data) {
+        in = normed_input(t, &l->mix_norm, &l->shared_gate, NULL, NULL);
+        cuda_multiply(t->d->stream, &l->shared_gate, &in, NULL, false, b->score);
+    }
+    in = mixed(t, l);
+    product(t, &l->down, &in, b->aside);
+    if (l->shared_gate.data)
+        cuda_add_gated(t->d->stream, b->back, b->aside, b->score, embed, t->cols);
+    else
+        cuda_add(t->d->stream, b->back, b->aside, 1.0f, (uint64_t)t->cols * embed);
 }
 
 static void picked(const struct pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
@@ -233,16 +286,17 @@ static void mix_experts(const struct pass *t, const struct gpu_layer *l)
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
     cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
-    cuda_route(stream, b->score, m->experts, m->experts_used, t->cols, marks_of(t), picks);
+    cuda_route(stream, b->score, m->experts, m->experts_used, (m->kind->has & HAS_PARTS_OF_ALL) != 0, t->cols,
+               marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
     in = gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
     picked(t, &l->expert_down, 1, &in, picks, b->aside);
     cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
-    if (l->mix_post.gain)
-        norm(t, &l->mix_post, b->back, b->back);
-    cuda_add(stream, t->x, b->back, (uint64_t)t->cols * m->embed);
+    if (l->down.w.data)
+        mix_shared(t, l);
+    add_back(t, &l->mix_post);
 }
 
 /* -- the whole -- */
@@ -283,8 +337,7 @@ static void encoder_layer(const struct pass *t, uint32_t index)
 {
     const struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, &l->query.w, &l->key.w, &l->value.w);
-    cuda_quantise(d->stream, &in, marks_of(t));
+    struct cuda_input in = stream_input(t, &l->query.w, &l->key.w, &l->value.w);
     project(t, index, &in, t->cols);
     in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);
@@ -305,7 +358,8 @@ static void tell(const struct pass *t, uint32_t first, uint32_t end)
     part.slot += first;
     struct cuda_input in = input_of(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
     product(&part, &d->output, &in, d->logits);
-    cuda_tell(d->stream, d->logits, m->cap_logits, m->vocab, end - first, marks_of(&part), t->f.best + first);
+    cuda_tell(d->stream, d->logits, m->logit_scale, m->cap_logits, m->vocab, end - first, marks_of(&part),
+              t->f.best + first);
 }
 
 static void output(struct pass *t, uint32_t told)

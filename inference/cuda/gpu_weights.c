@@ -21,12 +21,23 @@ static uint64_t product_bytes(const struct model_product *p)
     return matrix_bytes(&p->w) + (p->bias ? p->w.rows * sizeof(float) : 0);
 }
 
+/* Elements of the gains of queries and keys. */
+static size_t query_norm_n(const struct model *m)
+{
+    return m->kind->has & HAS_ROW_NORMS ? m->heads * m->head : m->head;
+}
+static size_t key_norm_n(const struct model *m)
+{
+    return m->kind->has & HAS_ROW_NORMS ? m->heads_kv * m->head : m->head;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
-    uint64_t all = matrix_bytes(&l->router) + 4ull * m->embed * sizeof(float);
+    uint64_t all = matrix_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
+                   (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
-        all += l->expert && i >= 4 ? 0 : product_bytes(product[i]);
+        all += product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += matrix_bytes(&l->expert[i].gate) + matrix_bytes(&l->expert[i].up) + matrix_bytes(&l->expert[i].down);
     return all;
@@ -179,8 +190,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         size_t n;
     } norms[] = {
         {&l->attention_norm, &out->attention_norm, m->embed},
-        {&l->query_norm, &out->query_norm, m->head},
-        {&l->key_norm, &out->key_norm, m->head},
+        {&l->query_norm, &out->query_norm, query_norm_n(m)},
+        {&l->key_norm, &out->key_norm, key_norm_n(m)},
         {&l->attention_post, &out->attention_post, m->embed},
         {&l->mix_norm, &out->mix_norm, m->embed},
         {&l->mix_post, &out->mix_post, m->embed},
@@ -195,13 +206,16 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     enum err e = ERR_OK;
     out->window = l->window;
     out->has_experts = l->expert != NULL;
+    out->is_still = l->is_still;
     for (size_t i = 0; i < sizeof norms / sizeof *norms && e == ERR_OK; i++)
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
-    for (size_t i = 0; i < (l->expert ? 4 : sizeof products / sizeof *products) && e == ERR_OK; i++)
+    for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_matrix(t, &l->router, &out->router);
+    if (e == ERR_OK)
+        e = load_matrix(t, &l->shared_gate, &out->shared_gate);
     if (e == ERR_OK)
         e = load_experts(t, l, offsetof(struct model_expert, gate), &out->expert_gate);
     if (e == ERR_OK)
@@ -214,9 +228,9 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
 static uint64_t widest_tile(const struct device_options *o)
 {
     const struct model *m = o->model;
-    uint64_t widest = m->mix > m->embed ? m->mix : m->embed, all = (uint64_t)m->heads * m->head;
+    uint64_t widest = model_mix_most(m), all = (uint64_t)m->heads * m->head;
+    widest = widest > m->embed ? widest : m->embed;
     widest = widest > all ? widest : all;
-    widest = widest > m->expert_mix ? widest : m->expert_mix;
     return repack_bytes(GGUF_TENSOR_F32, (uint32_t)widest, REPACK_ROWS);
 }
 

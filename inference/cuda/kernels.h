@@ -27,8 +27,8 @@ struct cuda_marks {
 /* out[c] = the norm of x[c], [cols, n]; by the mean square, or with a bias a layer norm. out may be x. */
 void cuda_norm(void *stream, const float *x, const float *gain, const float *bias, float epsilon, uint32_t n,
                uint32_t cols, float *out);
-/* x[i] += y[i], i < count. */
-void cuda_add(void *stream, float *x, const float *y, uint64_t count);
+/* x[i] += y[i] * by, i < count. */
+void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
 enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: the GELU by erf, and no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
@@ -39,10 +39,11 @@ void cuda_finish(void *stream, float *x, float cap, uint32_t n, uint32_t cols, s
 
 /* -- best.cu -- */
 
-/* cuda_finish of logits x[cols, n], n > 0, which also finds the first of the largest of each row: best[cols], which
- * were zeros, have it as CUDA_BEST_LAST less their lower half. Of a row that is not finite it means nothing. */
+/* cuda_finish of logits x[cols, n] * by, n > 0, which also finds the first of the largest of each row: best[cols],
+ * which were zeros, have it as CUDA_BEST_LAST less their lower half. Of a row that is not finite it means nothing. */
 #define CUDA_BEST_LAST 0xFFFFFFFFu
-void cuda_tell(void *stream, float *x, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks, uint64_t *best);
+void cuda_tell(void *stream, float *x, float by, float cap, uint32_t n, uint32_t cols, struct cuda_marks marks,
+               uint64_t *best);
 
 /* -- products.cu -- */
 
@@ -114,9 +115,9 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
     uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
     uint32_t cols;    /* an expert has at most one pick of each row */
 };
-/* moe.c's routing: score[cols, experts] is scratch then. */
-void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
-                struct cuda_picks out);
+/* moe.c's routing: score[cols, experts] is scratch then. `of_all`: weights are parts of the sum over all experts. */
+void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
+                struct cuda_marks marks, struct cuda_picks out);
 /* out[P, rows]: pick p = row x used + rank times the matrix of its expert; the input of pick p is column p / share:
  * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
  * to the next. */
@@ -125,6 +126,8 @@ void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t st
 /* out[c] = ((+0 + y[c, 0] w[c, 0]) + y[c, 1] w[c, 1]) ..., y[P, n]. */
 void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint32_t used, uint32_t n, uint32_t cols,
                      float *out);
+/* x[c, i] += y[c, i] * s, s = 1 / (1 + e^-gate[c]), [cols, n]: a shared expert joins. */
+void cuda_add_gated(void *stream, float *x, const float *y, const float *gate, uint32_t n, uint32_t cols);
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
 

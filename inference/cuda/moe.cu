@@ -42,9 +42,19 @@ LANE bool row_is_finite(const float *score, uint32_t experts)
     return __all_sync(ALL, finite);
 }
 
-/* Weights are the chosen's exponentials, which all lanes hold in turn, divided by their sum by rising rank. */
-__global__ static void route_rows(float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
-                                  uint32_t *chosen, float *weight)
+/* The striped sum of e^(score - peak) over all experts, both halves of the warp alike. */
+LANE float sum_of_all(const float *score, uint32_t experts, float peak)
+{
+    float stripe = 0.0f;
+    for (uint32_t i = threadIdx.x % ARITH_LANES; i < experts; i += ARITH_LANES)
+        stripe = stripe + arith_fn_exp(score[i] - peak);
+    return lane_fold(stripe);
+}
+
+/* Weights are the chosen's exponentials, which all lanes hold in turn, divided by their sum by rising rank, or by the
+ * sum of all. */
+__global__ static void route_rows(float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
+                                  struct cuda_marks marks, uint32_t *chosen, float *weight)
 {
     lane_begin();
     uint32_t c = blockIdx.x * ROUTE_WARPS + threadIdx.x / WARP, lane = threadIdx.x % WARP, taken = 0;
@@ -74,6 +84,8 @@ __global__ static void route_rows(float *score, uint32_t experts, uint32_t used,
         }
     }
     __syncwarp();
+    if (of_all)
+        sum = sum_of_all(score, experts, peak);
     for (uint32_t r = lane; r < used; r += WARP)
         weight[r] = weight[r] / sum;
 }
@@ -120,11 +132,11 @@ __global__ static void list_picks(const uint32_t *chosen, uint32_t picks, uint32
     }
 }
 
-void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, uint32_t cols, struct cuda_marks marks,
-                struct cuda_picks out)
+void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
+                struct cuda_marks marks, struct cuda_picks out)
 {
     launch(route_rows, (cols + ROUTE_WARPS - 1) / ROUTE_WARPS, ROUTE_WARPS * WARP, 0, stream, score, experts, used,
-           cols, marks, out.chosen, out.weight);
+           of_all, cols, marks, out.chosen, out.weight);
     launch(list_picks, experts + 1, THREADS, 0, stream, out.chosen, cols * used, out.begin, out.pick);
 }
 
@@ -148,6 +160,22 @@ void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint
                      float *out)
 {
     launch(sum_picked, dim3((n + THREADS - 1) / THREADS, cols), THREADS, 0, stream, y, picks.weight, used, n, out);
+}
+
+__global__ static void add_gated(float *x, const float *y, const float *gate, uint32_t n)
+{
+    lane_begin();
+    uint32_t c = blockIdx.y, i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n)
+        return;
+    float weight = 1.0f / (1.0f + arith_fn_exp(-gate[c]));
+    x += (size_t)c * n;
+    x[i] = x[i] + y[(size_t)c * n + i] * weight;
+}
+
+void cuda_add_gated(void *stream, float *x, const float *y, const float *gate, uint32_t n, uint32_t cols)
+{
+    launch(add_gated, dim3((n + THREADS - 1) / THREADS, cols), THREADS, 0, stream, x, y, gate, n);
 }
 
 __global__ static void spread_slots(const uint32_t *slot, uint32_t used, uint32_t picks, uint32_t *out)

@@ -51,15 +51,15 @@ template <typename F> LANE void each_pair(float *a, const float *b, uint64_t cou
         a[i] = f(a[i], b[i]);
 }
 
-__global__ static void add_rows(float *x, const float *y, uint64_t count)
+__global__ static void add_rows(float *x, const float *y, float by, uint64_t count)
 {
     lane_begin();
-    each_pair(x, y, count, [](float a, float b) { return a + b; });
+    each_pair(x, y, count, [by](float a, float b) { return a + b * by; });
 }
 
-void cuda_add(void *stream, float *x, const float *y, uint64_t count)
+void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count)
 {
-    launch(add_rows, blocks_for(count, 4 * THREADS), THREADS, 0, stream, x, y, count);
+    launch(add_rows, blocks_for(count, 4 * THREADS), THREADS, 0, stream, x, y, by, count);
 }
 
 template <enum cuda_gate kind> __global__ static void activate(float *gate, const float *up, uint64_t count)

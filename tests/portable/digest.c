@@ -218,7 +218,7 @@ int main(int argc, char **argv)
         run_made(s);
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         struct model_make of = {
-            formats[i].label, "llama", formats[i].type, 256, 1, 4, 2, 64, 256, 0, 0, false, false, NULL};
+            formats[i].label, "llama", formats[i].type, 256, 1, 4, 2, 64, 256, 0, 0, 0, false, false, NULL};
         run_made(&of);
     }
     if (argc > 1)

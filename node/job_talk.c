@@ -1,0 +1,104 @@
+/* Conversations: which jobs belong together, by an id that their client drew. It is kept under 'c' and the job's id,
+ * beside the job's own record and in the same batch, so that jobs of before there were any are read as they are. */
+#include "node/job.h"
+
+#include <string.h>
+
+#define TALK_FIELDS(F)                                                                                                 \
+    F(hash, talk)                                                                                                      \
+    F(text255, title)
+RECORD_DECLARE(talk_record, TALK_FIELDS)
+RECORD_DEFINE(talk_record, TALK_FIELDS)
+
+#define KEY_SIZE (1 + HASH_SIZE)
+
+static void key_of(uint8_t key[KEY_SIZE], const struct hash *job)
+{
+    key[0] = 'c';
+    memcpy(key + 1, job->b, HASH_SIZE);
+}
+
+void job_talk_put(const struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[KEY_SIZE];
+    struct buf value = {0};
+    const struct talk_record r = {.talk = j->talk, .title = j->title};
+    if (hash_is_zero(&j->talk))
+        return;
+    key_of(key, &j->r.id);
+    talk_record_put(&value, &r);
+    kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
+    buf_clear(&value);
+}
+
+void job_talk_delete(const struct job *j, struct kv_batch *batch)
+{
+    uint8_t key[KEY_SIZE];
+    key_of(key, &j->r.id);
+    if (!hash_is_zero(&j->talk))
+        kv_batch_delete(batch, bytes_of(key, sizeof key));
+}
+
+struct load {
+    struct jobs *jobs;
+    struct note *note;
+    enum err e;
+};
+
+static bool load_one(void *arg, struct bytes key, struct bytes value)
+{
+    struct load *l = arg;
+    struct talk_record r;
+    struct hash id;
+    struct cursor c = cursor_of(value);
+    talk_record_get(&c, &r);
+    if (!cursor_end(&c) || key.n != KEY_SIZE) {
+        l->e = note_set(l->note, ERR_CORRUPT, "a stored conversation is broken");
+        return false;
+    }
+    memcpy(id.b, key.p + 1, sizeof id.b);
+    struct job *j = job_find(l->jobs, &id);
+    if (j) {
+        j->talk = r.talk;
+        j->title = r.title;
+    }
+    return true;
+}
+
+enum err job_talk_load(struct jobs *jobs, struct note *note)
+{
+    struct load l = {.jobs = jobs, .note = note};
+    enum err e = kv_scan(jobs->s.kv, bytes_of("c", 1), load_one, &l, note);
+    return e == ERR_OK ? l.e : e;
+}
+
+static bool is_of(const struct job *j, const struct hash *owner, const struct hash *talk)
+{
+    return hash_equal(&j->talk, talk) && (!owner || hash_equal(&j->r.owner, owner));
+}
+
+enum err jobs_forget_talk(struct jobs *jobs, const struct hash *owner, const struct hash *talk, struct note *note)
+{
+    struct kv_batch batch = {0};
+    enum err e = ERR_OK;
+    for (const struct job *j = jobs->first; j; j = j->next) {
+        if (!is_of(j, owner, talk))
+            continue;
+        job_delete(j, &batch);
+        if (!job_is_at_rest(j))
+            e = note_set(note, ERR_STATE, "an answer of this conversation is under way: stop it, or wait for it");
+        else if (job_is_challenged(j))
+            e = note_set(note, ERR_STATE, "an answer of this conversation is being challenged, with what it says");
+    }
+    if (hash_is_zero(talk) || batch.count == 0)
+        e = note_set(note, ERR_NOT_FOUND, "this node has no such conversation (any more)");
+    if (e == ERR_OK)
+        e = kv_write(jobs->s.kv, &batch, true, note);
+    kv_batch_clear(&batch);
+    for (struct job *j = jobs->first, *next; e == ERR_OK && j; j = next) {
+        next = j->next;
+        if (is_of(j, owner, talk))
+            job_free(j);
+    }
+    return e;
+}

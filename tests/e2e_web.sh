@@ -1,0 +1,36 @@
+#!/bin/bash
+# The pages in headless Chromium (tests/web), before two nodes: one that serves a model under a hostile name, one that asks it over
+# the network. Skips out loud where npm, Chromium or the default model is not there; `make web-check` installs them.
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build/release}
+command -v npm >/dev/null && command -v node >/dev/null || { echo "skip: e2e_web: no npm on this machine (make web-check installs it)"; exit 0; }
+export CHROMIUM=${CHROMIUM:-$(command -v chromium)}
+[ -n "$CHROMIUM" ] || { echo "skip: e2e_web: no chromium on this machine (make web-check installs it)"; exit 0; }
+[ -f models/kith-guide.gguf ] || { echo "skip: e2e_web: models/kith-guide.gguf is not there"; exit 0; }
+cache=build/npm-web
+if ! cmp -s tests/web/package.json $cache/package.json || [ ! -d $cache/node_modules/playwright-core ]; then
+    mkdir -p $cache
+    cp tests/web/package.json $cache/package.json
+    (cd $cache && npm install --no-audit --no-fund --silent >npm.log 2>&1) || {
+        rm $cache/package.json
+        echo "skip: e2e_web: npm cannot install playwright-core ($(tail -1 $cache/npm.log))"
+        exit 0
+    }
+fi
+. tests/net.sh web
+hostile='<img src=x onerror=globalThis.harmed=1>'
+
+net_people web host asker
+node_start host --validator --heartbeat-ms 2000 --provide --no-default-model --http-name node.example
+node_start asker --no-default-model
+net_is_up host asker
+until_done "publish" 60 quietly k host model publish models/kith-guide.gguf --name "$hostile" || fail "cannot publish"
+root=$(k host model show "$hostile" --json | json root)
+until_done "share" 60 quietly k host share start --model "$root" --price-in 100 --price-out 400 || fail "cannot share"
+offered() { [ "$(k asker models --json | json offers.0.model)" = "$root" ]; }
+until_done "an offer reaches the asker" 60 offered 2>/dev/null || fail "no offer"
+key=$(k host key new --scope use --scope read --json | json key)
+cp tests/web/*.mjs $cache/
+(cd $cache && timeout 150 node run.mjs "http://$(node_http host)" "http://$(node_http asker)" "$(node_pid host)" "$key" "$root" "$(cat "$NET/host.address")" "$hostile") ||
+    fail "the pages"
+echo "e2e_web: the pages are well"

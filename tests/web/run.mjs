@@ -1,0 +1,29 @@
+// node run.mjs HOST-URL ASKER-URL KITHD-PID KEY ROOT ADDRESS NAME: all parts, or those named in PARTS, in one browser.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { api, launch } from "./lib.mjs";
+import access from "./access.mjs";
+import chat from "./chat.mjs";
+import look from "./look.mjs";
+import names from "./names.mjs";
+
+const [base, asker, pid, key, root, address, hostile] = process.argv.slice(2);
+
+// The worker that answers: the one child of kithd.
+async function workers() {
+  const children = fs.readdirSync(`/proc/${pid}/task`).flatMap((t) => fs.readFileSync(`/proc/${pid}/task/${t}/children`, "utf8").trim().split(" ").filter(Boolean));
+  assert.equal(children.length, 1, "one worker");
+  return Number(children[0]);
+}
+
+const { job } = await api(base, "/kith/v1/jobs", { model: root, messages: [{ role: "user", content: "What is Kith?" }] });
+await api(base, `/kith/v1/jobs/${job}?wait=30&until=done`);
+const world = { base, asker, port: new URL(base).port, key, root, address, hostile, job, workers };
+const browser = await launch();
+for (const [name, part] of Object.entries({ chat, look, names, access })) {
+  if (process.env.PARTS && !process.env.PARTS.split(",").includes(name)) continue;
+  const since = Date.now();
+  await part(browser, world);
+  console.log(`${name}: ${((Date.now() - since) / 1000).toFixed(1)} s`);
+}
+await browser.close();

@@ -1,0 +1,116 @@
+// The node's API, as any other client has it (docs/api.md). The key, where one is needed, is in the tab's own storage and
+// in the header Authorization: never in an address, which browsers remember.
+const KEY = "kith.key";
+
+export class ApiError extends Error {
+    constructor(status, code, message) {
+        super(message);
+        this.status = status;
+        this.code = code;
+    }
+}
+
+let onLocked = async () => false;
+let asking = null;
+
+// `fn(why)` asks for a key and answers whether there is a new one.
+export function whenLocked(fn) {
+    onLocked = fn;
+}
+
+export function setKey(text) {
+    if (text)
+        sessionStorage.setItem(KEY, text);
+    else
+        sessionStorage.removeItem(KEY);
+}
+
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
+// Many requests meet a 401 at the same time; the question is asked once.
+function unlock(why) {
+    asking ??= onLocked(why).finally(() => { asking = null; });
+    return asking;
+}
+
+async function failure(response) {
+    try {
+        const {error} = await response.json();
+        return new ApiError(response.status, error.code, error.message);
+    } catch {
+        return new ApiError(response.status, "unknown", `the node answered with status ${response.status}`);
+    }
+}
+
+async function send(path, {signal, body, quiet} = {}) {
+    for (;;) {
+        const key = sessionStorage.getItem(KEY);
+        const headers = key ? {Authorization: "Bearer " + key} : {};
+        if (body)
+            headers["Content-Type"] = "application/json";
+        let response;
+        try {
+            response = await fetch(path, {method: body ? "POST" : "GET", headers, signal, body: body && JSON.stringify(body),
+                                          cache: "no-store", credentials: "omit", redirect: "error"});
+        } catch (e) {
+            if (e.name === "AbortError")
+                throw e;
+            throw new ApiError(0, "unreachable", "the node does not answer: is kithd running?");
+        }
+        if (response.ok)
+            return response;
+        const error = await failure(response);
+        // Another question may have brought one meanwhile.
+        if (error.status !== 401 || quiet || (sessionStorage.getItem(KEY) === key && !await unlock(error.message)))
+            throw error;
+    }
+}
+
+export const get = async (path, options) => (await send(path, options)).json();
+export const text = async (path, options) => (await send(path, options)).text();
+export const post = async (path, body, options) => (await send(path, {...options, body})).json();
+
+// {status, body} also where the status is an error: for /ready, which says so.
+export async function probe(path, signal) {
+    try {
+        return {good: true, body: await get(path, {signal, quiet: true})};
+    } catch (e) {
+        if (e.name === "AbortError")
+            throw e;
+        return {good: false, why: e.message};
+    }
+}
+
+// Server-sent events: calls on(name, data) for each, and returns when the stream ends. The browser's own EventSource
+// cannot send a key.
+export async function events(path, on, {signal} = {}) {
+    const response = await send(path, {signal});
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+        const {done, value} = await reader.read();
+        if (done)
+            return;
+        const frames = (rest + value).split("\n\n");
+        rest = frames.pop();
+        for (const frame of frames) {
+            const name = /^event: (.*)$/m.exec(frame)?.[1], data = /^data: (.*)$/m.exec(frame)?.[1];
+            if (name && data)
+                on(name, JSON.parse(data));
+        }
+    }
+}
+
+// A task until it is over; its result, or its error thrown.
+export async function task(id, onProgress, {signal} = {}) {
+    for (;;) {
+        const t = await get(`/kith/v1/tasks/${encodeURIComponent(id)}?wait=20`, {signal});
+        if (t.state === "done")
+            return t.result;
+        if (t.state === "failed")
+            throw new ApiError(0, t.error.code, t.error.message);
+        onProgress?.(t.done, t.total);
+    }
+}
+
+export const draw = () => Array.from(crypto.getRandomValues(new Uint8Array(32)), (b) => b.toString(16).padStart(2, "0")).join("");

@@ -1,0 +1,171 @@
+// A question and its answer, as it is asked, streamed, and afterwards: what it cost, who gave it, whether it is the
+// model's own.
+//
+//     asked -> followed, from the token that is not here yet, over lost connections -> over
+//
+// Leaving the page stops the following; the job goes on, and is followed again from its beginning.
+import * as api from "../api.js";
+import {add, el, fill, link} from "../dom.js";
+import {count, isZero, kith, short, span} from "../format.js";
+import {copyButton} from "../parts.js";
+
+const RETRY_MS = 1000, RETRY_MAX_MS = 15000, NEAR_END_PX = 160;
+const OVER = ["done", "failed", "cancelled"];
+
+const STOPS = {length: "cut at its limit of tokens", numeric: "the model ran out of numbers", schema: "cut by its schema"};
+
+export class Turn {
+    constructor(view, talk, question) {
+        this.view = view;
+        this.talk = talk;
+        this.question = question;
+        this.words = document.createTextNode("");
+        this.text = el("div", {class: "answer"}, this.words);
+        this.meta = el("div", {class: "meta"});
+        this.node = el("article", {class: "turn"}, el("h3", {class: "hidden"}, "You"), el("div", {class: "question"}, question),
+                       el("h3", {class: "hidden"}, "Answer"), this.text, this.meta);
+        this.job = null;
+    }
+
+    static ofJob(view, talk, question, job) {
+        const turn = new Turn(view, talk, question);
+        turn.job = job;
+        if (turn.isRunning())
+            return turn;
+        turn.words.data = job.text;
+        turn.showMeta();
+        return turn;
+    }
+
+    static ofQuestion(view, talk, question, body, onAgain) {
+        const turn = new Turn(view, talk, question);
+        turn.body = body;
+        turn.onAgain = onAgain;
+        return turn;
+    }
+
+    isRunning() {
+        return this.job !== null && !OVER.includes(this.job.state);
+    }
+
+    isAnswered() {
+        return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.words.data !== ""));
+    }
+
+    answer() {
+        return this.words.data;
+    }
+
+    // To its end. Errors are shown where the answer would be.
+    async run() {
+        this.text.setAttribute("aria-busy", "true");
+        this.words.data = "";
+        fill(this.meta, "Waiting for the first words…");
+        this.talk.say("Asking.");
+        try {
+            if (!this.job) {
+                const {job} = await this.view.post("/kith/v1/jobs", this.body);
+                this.job = {job, state: "queued"};
+                history.replaceState(null, "", "#/chat/" + this.talk.id); // a reload comes back to it
+            }
+            await this.follow();
+            this.job = await this.view.get(`/kith/v1/jobs/${this.job.job}`);
+            this.words.data = this.job.text;
+            this.showMeta();
+            this.talk.say(this.job.state === "done" ? "The answer is complete." : "The answer ended early.");
+        } catch (e) {
+            if (!this.view.signal.aborted)
+                this.showFailure(e);
+        } finally {
+            this.text.removeAttribute("aria-busy");
+        }
+    }
+
+    async follow() {
+        let next = 0, pause = RETRY_MS, isOver = false;
+        const on = (name, data) => {
+            pause = RETRY_MS;
+            if (name === "token") {
+                next = data.i + 1;
+                this.grow(data.text);
+            } else if (name === "note")
+                fill(this.meta, data.text);
+            else
+                isOver = true;
+        };
+        while (!isOver) {
+            try {
+                await api.events(`/kith/v1/jobs/${this.job.job}/events?from=${next}`, on, {signal: this.view.signal});
+            } catch (e) {
+                if (this.view.signal.aborted || e.status >= 400)
+                    throw e;
+            }
+            if (isOver)
+                return;
+            fill(this.meta, "The connection to the node is lost: trying again. The answer goes on without it.");
+            if (!await this.view.sleep(pause))
+                throw new DOMException("left", "AbortError");
+            pause = Math.min(pause * 2, RETRY_MAX_MS);
+        }
+    }
+
+    grow(text) {
+        const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR_END_PX;
+        if (this.words.data === "")
+            fill(this.meta, "Answering…");
+        this.words.appendData(text);
+        if (isAtEnd)
+            scrollTo(0, document.documentElement.scrollHeight);
+    }
+
+    async stop() {
+        if (!this.isRunning())
+            return;
+        try {
+            await this.view.post(`/kith/v1/jobs/${this.job.job}/cancel`);
+        } catch (e) {
+            if (!this.view.signal.aborted)
+                fill(this.meta, e.message);
+        }
+    }
+
+    showFailure(e) {
+        const again = this.onAgain && !this.job ? el("button", {type: "button", class: "quiet", onclick: this.onAgain}, "Ask again") : null;
+        fill(this.meta, el("span", {class: "state bad"}, "failed"), e.message, again);
+        this.talk.say("The question failed: " + e.message);
+    }
+
+    showMeta() {
+        const j = this.job;
+        const failed = j.state === "failed" || j.state === "cancelled";
+        const cost = j.route === "local" ? "free" : kith(j.cost, 6);
+        this.verdict = el("span", {role: "status"}, j.verified ? el("span", {class: "state good"}, "verified") : null);
+        fill(this.meta, failed ? [el("span", {class: "state bad"}, j.state), j.state === "cancelled" ? "stopped" : j.error?.message] : null,
+             el("span", null, j.model.name.length > 40 ? short(j.model.name) : j.model.name),
+             el("span", null, j.route === "local" ? (j.private ? "private, on this machine" : "on this machine") : ["by ", el("code", {title: j.provider}, short(j.provider))]),
+             el("span", null, `${count(j.tokens_out)} tokens`), el("span", null, cost), STOPS[j.stop] ?? null,
+             isZero(j.receipt) ? null : el("span", null, "receipt ", el("code", {title: j.receipt}, short(j.receipt))), this.verdict,
+             j.state === "done" && !j.verified ? this.verifyButton() : null, link(["jobs", j.job], "details"),
+             this.words.data ? copyButton(() => this.words.data, "the answer") : null);
+    }
+
+    verifyButton() {
+        const button = el("button", {type: "button", class: "quiet", onclick: async () => {
+            button.disabled = true;
+            fill(this.verdict, "replaying…");
+            try {
+                const {task} = await this.view.post(`/kith/v1/jobs/${this.job.job}/verify`);
+                const r = await api.task(task, null, {signal: this.view.signal});
+                fill(this.verdict, el("span", {class: r.same ? "state good" : "state bad"}, r.same ? "verified" : "not the model's own"),
+                     r.same ? ` the same bits again, in ${r.replay_ms < 1000 ? r.replay_ms + " ms" : span(r.replay_ms)}` : ` it differs at token ${r.position}`);
+                button.remove();
+            } catch (e) {
+                if (this.view.signal.aborted)
+                    return;
+                fill(this.verdict, e.message);
+                button.disabled = false;
+            }
+        }}, "Verify");
+        return button;
+    }
+}
