@@ -1,5 +1,5 @@
-/* share plan: before lending, what this machine could serve, how fast, what that costs and what it would earn. Speeds are
- * measured by asking the daemon for a short text; prices are those that others ask now. */
+/* share plan: before lending, what this machine could serve, how fast, what that costs and what it would earn. Speeds
+ * are measured by asking the daemon for a short text; prices are those that others ask now. */
 #include "base/mem.h"
 #include "cli/accounts.h"
 #include "cli/client.h"
@@ -14,10 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MODELS_SHOWN     8
-#define MEASURE_MS       180000 /* loading a large model takes its time */
-#define MEASURE_TOKENS   48
-#define PRICE_OUT_USUAL  (MOTE_PER_KITH / 10 * 4) /* what `share start` asks by itself */
+#define MODELS_SHOWN    8
+#define MEASURE_MS      180000 /* loading a large model takes its time */
+#define MEASURE_TOKENS  48
+#define PRICE_OUT_USUAL (MOTE_PER_KITH / 10 * 4) /* what `share start` asks by itself */
 
 const struct option_spec cmd_share_plan_options[] = {
     {.name = "model",
@@ -25,8 +25,15 @@ const struct option_spec cmd_share_plan_options[] = {
      .value = "ROOT|NAME",
      .many = true,
      .help = "only these (all that are here and on the ledger)"},
-    {.name = "bench", .type = OPTION_TEXT, .value = "yes|no", .preset = "yes", .help = "measure; no: prices and costs alone"},
-    {.name = "bond", .type = OPTION_AMOUNT, .value = "KITH", .help = "to have at stake (the least the ledger asks for)"},
+    {.name = "bench",
+     .type = OPTION_TEXT,
+     .value = "yes|no",
+     .preset = "yes",
+     .help = "measure; no: prices and costs alone"},
+    {.name = "bond",
+     .type = OPTION_AMOUNT,
+     .value = "KITH",
+     .help = "to have at stake (the least the ledger asks for)"},
     {.name = "audit", .type = OPTION_FLAG, .help = "with what checking others' work needs at stake"},
     OWNER_ACCOUNT_OPTION,
     {.name = NULL},
@@ -37,8 +44,9 @@ const struct option_spec cmd_share_plan_options[] = {
 /* A text of so many tokens on this machine. NULL with the reason in the note. */
 static json_t *write_text(const struct cli *cli, const char *root, int tokens, uint64_t *ms, struct note *note)
 {
-    json_t *reply = NULL, *body = json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "model", root, "prompt", "Once upon a time",
-                                            "max_tokens", tokens, "temperature", 0, "kith", "route", "local");
+    json_t *reply = NULL,
+           *body = json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "model", root, "prompt", "Once upon a time", "max_tokens",
+                             tokens, "temperature", 0, "kith", "route", "local");
     int status = 0;
     uint64_t start_ms = out_now_ms();
     enum err e = client_try(cli, "POST", "/v1/completions", body, MEASURE_MS, &status, &reply, note);
@@ -132,8 +140,8 @@ static json_t *plan_model(const struct cli *cli, const json_t *m, const json_t *
     json_int_t royalty = royalty_of(cli, root);
     double speed = bench ? measure(cli, root, &note) : 0;
     double day = speed * 86400 * (double)median / 1e6 * (double)(10000 - royalty) / 10000;
-    json_t *out = json_pack("{s:s, s:s, s:O, s:f, s:i, s:o, s:b, s:I, s:o}", "root", root, "name", out_text(m, "name"), "size",
-                            json_object_get(m, "size"), "speed", speed, "offers", (int)n, "price_out",
+    json_t *out = json_pack("{s:s, s:s, s:O, s:f, s:i, s:o, s:b, s:I, s:o}", "root", root, "name", out_text(m, "name"),
+                            "size", json_object_get(m, "size"), "speed", speed, "offers", (int)n, "price_out",
                             amount_json(median), "price_of_others", (int)offered, "royalty_bps", royalty, "day",
                             amount_json(day < 1e18 ? (uint64_t)day : 0));
     if (bench && speed == 0)
@@ -160,11 +168,11 @@ static int plan_models(const struct cli *cli, const struct args *args, bool benc
     if (rc == CLI_DONE)
         rc = client_get(cli, &status, "/kith/v1/status");
     if (rc == CLI_DONE)
-        json_array_foreach(json_object_get(models, "local"), i, m)
-            if (json_is_true(json_object_get(m, "published")) && is_wanted(args, m) &&
-                json_array_size(list) < MODELS_SHOWN)
-                json_array_append_new(
-                    list, plan_model(cli, m, json_object_get(models, "offers"), out_text(status, "node"), bench));
+        json_array_foreach(json_object_get(models, "local"), i, m) if (json_is_true(json_object_get(m, "published")) &&
+                                                                       is_wanted(args, m) &&
+                                                                       json_array_size(list) < MODELS_SHOWN)
+            json_array_append_new(
+                list, plan_model(cli, m, json_object_get(models, "offers"), out_text(status, "node"), bench));
     json_decref(models);
     json_decref(status);
     return rc;
@@ -201,8 +209,8 @@ static void print_plan(const struct cli *cli, const json_t *r)
         printf("the account has %s\n", out_amount(json_object_get(r, "balance"), room));
     } else
         printf("\nto begin  a wallet is needed for what is put at stake: `kith wallet new`\n");
-    json_array_foreach(json_object_get(r, "assumes"), i, line) printf("%s%s\n", i ? "          " : "assumes   ",
-                                                                     json_string_value(line));
+    json_array_foreach(json_object_get(r, "assumes"), i, line)
+        printf("%s%s\n", i ? "          " : "assumes   ", json_string_value(line));
 }
 
 int cmd_share_plan(const struct cli *cli, const struct args *args)
@@ -223,8 +231,9 @@ int cmd_share_plan(const struct cli *cli, const struct args *args)
     }
     json_object_set_new(
         plan, "assumes",
-        json_pack("[s, s, s, s]", "each model alone, one job at a time, writing all day: what comes is less, and several jobs "
-                                  "at a time write more together",
+        json_pack("[s, s, s, s]",
+                  "each model alone, one job at a time, writing all day: what comes is less, and several jobs "
+                  "at a time write more together",
                   "the middle of the prices that other providers ask now, or 0.4 KITH where nobody offers it",
                   "royalties taken off, fees of settlements, audits and electricity not",
                   bench ? "the speed of 48 tokens now, with whatever else this machine does" : "no speed: --bench no"));

@@ -99,8 +99,10 @@ static bool is_private(const char *host)
     if (sscanf(host, "%u.%u.", &a, &b) == 2)
         return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) ||
                (a == 169 && b == 254) || (a == 100 && b >= 64 && b < 128);
-    return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 || strncmp(host, "fe80:", 5) == 0 ||
-           strncmp(host, "fc", 2) == 0 || (strncmp(host, "fd", 2) == 0 && strchr(host, ':'));
+    if (!strchr(host, ':'))
+        return strcmp(host, "localhost") == 0;
+    return strcmp(host, "::1") == 0 || strncmp(host, "fe80:", 5) == 0 || strncmp(host, "fc", 2) == 0 ||
+           strncmp(host, "fd", 2) == 0;
 }
 
 struct met {

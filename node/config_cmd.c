@@ -6,6 +6,7 @@
 #include "node/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORDS_MAX 300
