@@ -121,7 +121,7 @@ share stop >/dev/null
 
 # What it would be, and the model itself.
 share plan --json >"$NET/plan" || fail "no plan"
-check "a plan has the model's speed" test "$(json models.0.speed <"$NET/plan" | cut -d. -f1)" -gt 0
+check "a plan has the model's speed: $(cat "$NET/plan")" test "$(json models.0.speed <"$NET/plan" | cut -d. -f1)" -gt 0
 check "and what a day would bring" test "$(json models.0.day <"$NET/plan")" -gt 0
 check "nothing more is to be bonded" same "$(json bond <"$NET/plan")" 0
 check "the model is as its root says" quietly k provider model verify "$root"
@@ -167,7 +167,7 @@ if is_removed; then
 else
     check "the default model stays" grep -q 'no-default-model' "$NET/err"
 fi
-k requester model rm "$root" 2>"$NET/err"
+k requester model rm "$(printf %064d 0)" 2>"$NET/err"
 check "what is not here cannot be removed" grep -q 'not on this machine' "$NET/err"
 grep -q ' broken ' "$NET"/*.log && fail "something broke"
 [ $failed = 0 ] && echo "e2e_share: $checks checks"
