@@ -31,19 +31,24 @@
 #define PEERS_KEPT_OUT_MAX  1024  /* by the owner */
 #define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
 #define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
-#define PEER_USELESS_KIB    4     /* cost of each KiB that nobody asked for: like transactions */
-#define PEER_TURN_MS        2     /* of handling what one peer sent, then others are looked at... */
-#define PEERS_TURN_MS       20    /* ...and of handling what many sent, before timers and clients of the API are */
+#define PEER_ANSWER_UNIT                                                                                               \
+    (16u << 10) /* bytes of an answer that cost 1 where its size is not known beforehand, as a proposal's */
+#define PEER_USELESS_KIB    4  /* cost of each KiB that nobody asked for: like transactions */
+#define PEER_TURN_MS        2  /* of handling what one peer sent, then others are looked at... */
+#define PEERS_TURN_MS       20 /* ...and of handling what many sent, before timers and clients of the API are */
 #define PEER_HELD_MAX       (128u << 10) /* bytes of one peer that wait for its turn; beyond, it is read no further */
 #define STREAM_DATA_MAX     (1u << 20)
 #define STREAM_WINDOW       (4u << 20) /* bytes of one stream on the way: a voucher never waits for long */
 #define STREAMS_MAX         1024       /* on one connection: as many as a node runs jobs */
 #define STREAMS_PENDING_MAX (2u << 20) /* body of an opening that waits for its connection */
 #define BLOB_SOURCES_MAX    16
-#define BLOB_WINDOW         8    /* leaves asked of one peer at a time: 256 KiB keep 100 Mbit/s at 20 ms busy */
-#define BLOB_LEAF_MS        5000 /* until a leaf is asked for elsewhere */
-#define BLOB_STRIKES_MAX    3    /* unanswered leaves until a source is given up for this blob */
-#define BLOB_PULLS_MAX      16
+#define BLOB_WINDOW         8       /* leaves asked of one peer at a time: 256 KiB keep 100 Mbit/s at 20 ms busy */
+#define BLOB_LEAF_MS        5000    /* until a leaf is asked for elsewhere */
+#define BLOB_STRIKES_MAX    3       /* unanswered leaves until a source is given up for this blob */
+#define BLOB_PULLS_MAX      16      /* that take leaves at once */
+#define BLOB_WANTED_MAX     256     /* with those that wait for a place, or for somebody who has it */
+#define BLOB_TURN_MS        30000   /* after which a pull leaves its place to one that waits */
+#define BLOB_NOBODY_MS      3600000 /* in reach has it for so long: the pull ends */
 #define BLOB_CHECK_LEAVES   8       /* read again at once: a millisecond of hashing... */
 #define BLOB_CHECK_MS       50      /* ...each so often: 5 MB/s, a model of 4 GB in a quarter of an hour */
 #define BLOB_REST_MS        3600000 /* when all were read */
@@ -81,6 +86,8 @@
 #define DUE_PER_BLOCK_MAX   4000 /* timed effects: up to four of each settlement; the rest waits for the next block */
 #define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
 #define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
+#define CLAIM_BLOCKS_MAX    10000u   /* between a claim and its publication: hours; each claim brings so many blocks */
+#define CLAIM_POOL_BLOCKS   4u /* before its time a publication may wait in the pool: peers are some blocks behind */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */

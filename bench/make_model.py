@@ -57,6 +57,8 @@ SHAPES = {
                     tied=True, base=5e6),
     "exaone": dict(arch="exaone", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                    rope="llama3"),
+    "starcoder2": dict(arch="starcoder2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=1024,
+                       biases=True, tied=True),
     "granite": dict(arch="granite", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                     tied=True, scales=(12.0, 0.22, 1 / 64, 8.0)),
     "granite-biases": dict(arch="granite", vocab=512, context=512, embed=256, layers=3, heads=4, heads_kv=4, head=64, mix=512,
@@ -86,10 +88,11 @@ SHAPES = {
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2"}
-MIX_BIASES = {"llama", "granite"}
+MIX_BIASES = {"llama", "granite", "starcoder2"}
+LAYER_NORMS = {"bert", "starcoder2"}
 NO_PRE_NORMS = {"bert", "olmo2"}
 BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
-       "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone"}
+       "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder"}
 
 # -- values --
 
@@ -325,7 +328,7 @@ def add_numbers(f, s):
         f.key("bert.attention.causal", "flag", 0)
         f.key("bert.pooling_type", "u32", s.get("pooling", 1))
         return
-    f.key(a + ".attention.layer_norm_rms_epsilon", "f32", 1e-6)
+    f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS else "rms_"), "f32", 1e-6)
     f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
     f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
     if s["head"] * s["heads"] != s["embed"] or a.startswith("gemma"):
@@ -404,7 +407,7 @@ def add_tensors(f, s, source):
 
     def norm(name, n, mean=1.0):
         vector(name + ".weight", n, mean, 0.2 * mean)
-        if a == "bert":
+        if a in LAYER_NORMS:
             vector(name + ".bias", n, 0.0, 0.2)
 
     def layer(i):
@@ -443,7 +446,7 @@ def add_tensors(f, s, source):
             if a == "qwen2moe":
                 vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
-            if a not in ("phi3", "bert"):
+            if a not in ("phi3", "bert", "starcoder2"):
                 matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)
             matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
             matrix(p + "ffn_down", mix, e, role="last", bias=a in MIX_BIASES | {"bert"}, layer=i)

@@ -62,6 +62,9 @@ enum err apply_tx_transfer(struct apply *a, const struct tx_transfer *body)
 enum err apply_body(struct apply *a, const struct tx *t)
 {
     struct cursor c = cursor_of(t->body);
+    enum err e = apply_claim_use(a, t);
+    if (e)
+        return e;
     switch (t->kind) {
 #define K(number, name, record, work)                                                                                  \
     case TX_##name: {                                                                                                  \
@@ -122,6 +125,7 @@ struct amount apply_spends(const struct state *s, const struct params *params, c
     case TX_BOUNTY_ACCEPT:
     case TX_AUDIT_COMMIT:
     case TX_AUDIT_REVEAL:
+    case TX_CLAIM:
         return amount_of(0);
     }
 #undef AMOUNT_OF

@@ -1,7 +1,7 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_grant.c
- * (access to data), apply_bounty.c, apply_rule.c (who signs for an account), apply_beacon.c,
+ * (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an account), apply_beacon.c,
  * apply_evidence.c, apply_office.c (who validates), apply_fee.c,
  * apply_pause.c, apply_due.c.
  *
@@ -82,7 +82,20 @@ struct amount apply_stake(const struct state *s, enum bond_role role, const stru
 struct amount apply_take_stake(struct apply *a, enum bond_role role, const struct pubkey *owner, struct amount amount);
 /* The channel ends: what is left returns to the payer. */
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
-void apply_settlement_draw(struct apply *a, const struct hash *settlement);
+/* Who audits which model, as it was looked up for the last draws: a block has up to DRAWS_PER_BLOCK_MAX of them.
+ * Zeroed: nothing yet. Good as long as the state's auditors_version stays. */
+#define APPLY_AUDITED_MAX 16
+struct apply_auditors {
+    uint64_t version;
+    uint32_t n, next; /* next: whose place another model takes */
+    struct apply_audited {
+        struct hash model;
+        struct candidate *list; /* bonded, one an owner, in the order of owners */
+        uint32_t n;
+    } at[APPLY_AUDITED_MAX];
+};
+void apply_auditors_clear(struct apply_auditors *k);
+void apply_settlement_draw(struct apply *a, const struct hash *settlement, struct apply_auditors *known);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
 /* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
 void apply_settlement_payout(struct apply *a, struct rec_settlement *s);
@@ -103,6 +116,11 @@ void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit
 bool apply_slashing_paused(const struct apply *a);
 void apply_grant_end(struct apply *a, const struct hash *grant);
 void apply_bounty_end(struct apply *a, const struct hash *bounty);
+
+/* Takes the claim of a publication that it may follow; what needs none, it lets pass. */
+enum err apply_claim_use(struct apply *a, const struct tx *t) MUST_USE;
+/* The first block that may hold it, where its claim stands and that block is still to come; else 0. */
+uint64_t apply_claim_waits(const struct apply *a, const struct tx *t);
 
 /* "0.25 KITH" and the first digits of an id, for notes. */
 struct apply_text {

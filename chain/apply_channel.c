@@ -170,6 +170,19 @@ static uint32_t first_drawable(const struct rec_channel *ch)
     return ch->receipts ? ch->receipts - 1 : 0;
 }
 
+/* What is settled answers with the bond for as long as it is in escrow. One that is withdrawn from now on answers for
+ * the unbonding period, which is longer; one that was before may be gone by then, so it does not count. A bond that was
+ * slashed does, whatever is left of it. */
+static enum err bond_check(struct apply *a, const struct rec_provider *provider)
+{
+    if (state_get_bond(a->s, BOND_PROVIDER, &provider->owner).mote)
+        return ERR_OK;
+    return note_set(a->note, ERR_STATE,
+                    "the owner of node %s... has withdrawn the provider bond, which answers for what is settled: put "
+                    "one up again, settle, and withdraw it then",
+                    apply_text_id(provider->node.b).s);
+}
+
 enum err apply_tx_channel_settle(struct apply *a, const struct tx_channel_settle *body)
 {
     const struct voucher *v = &body->voucher;
@@ -183,6 +196,8 @@ enum err apply_tx_channel_settle(struct apply *a, const struct tx_channel_settle
     if ((e = voucher_check(a, body, &ch)))
         return e;
     CHECK(state_get_provider(a->s, &ch.provider, &provider));
+    if ((e = bond_check(a, &provider)))
+        return e;
     struct rec_settlement s = {
         .id = a->id,
         .channel = ch.id,

@@ -61,6 +61,9 @@ static void happen(struct apply *a, const struct due *d)
     case DUE_OFFER:
         state_remove_offer(a->s, &d->id);
         return;
+    case DUE_CLAIM:
+        state_remove_claim(a->s, &d->id);
+        return;
     }
     CHECK(!"a kind of due effect");
 }
@@ -70,11 +73,13 @@ void apply_due(struct apply *a)
     uint64_t height;
     struct hash settlement;
     struct due d;
+    struct apply_auditors known = {0};
     for (uint32_t n = 0; n < DRAWS_PER_BLOCK_MAX && state_first_draw(a->s, &height, &settlement) && height <= a->height;
          n++) {
         state_remove_draw(a->s, height, &settlement);
-        apply_settlement_draw(a, &settlement);
+        apply_settlement_draw(a, &settlement, &known);
     }
+    apply_auditors_clear(&known);
     for (uint32_t n = 0; n < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->time_ms; n++) {
         state_remove_due(a->s, &d);
         happen(a, &d);

@@ -198,10 +198,8 @@ static enum err manifest_check(struct apply *a, const struct tx_model_publish *b
     if (state_get_model(a->s, &body->root, &other))
         return note_set(a->note, ERR_EXISTS, "model %s... is registered already, as %.64s",
                         apply_text_id(body->root.b).s, other.name.s);
-    if (state_get_name(a->s, &body->name, &named) && state_get_model(a->s, &named, &other) &&
-        !pubkey_equal(&other.publisher, &a->signer))
-        return note_set(a->note, ERR_EXISTS, "the name %.64s belongs to another publisher: choose a different one",
-                        body->name.s);
+    if (body->name.n == 2 * HASH_SIZE && hex_get(body->name.s, named.b, HASH_SIZE))
+        return note_set(a->note, ERR_FORMAT, "64 hexadecimal digits are the root of a model, and no name");
     if (body->royalty_bps > a->params.royalty_max_bps)
         return note_set(a->note, ERR_RANGE, "a royalty of %u bps: at most %u", body->royalty_bps,
                         a->params.royalty_max_bps);
@@ -211,6 +209,22 @@ static enum err manifest_check(struct apply *a, const struct tx_model_publish *b
     if (body->tensors.n == 0 || body->tensors.n > TENSORS_MAX || !hash_equal(&tensors, &body->tensors_root))
         return note_set(a->note, ERR_FORMAT, "the tensors' roots do not give the manifest's root over them");
     return ERR_OK;
+}
+
+/* One that belongs to another publisher is left to him, and the model's root stands for it. It is no failure: a
+ * publication that fails has shown its root, and whoever took the name in time would be the next to claim that. */
+static struct text64 name_for(struct apply *a, const struct tx_model_publish *body)
+{
+    struct rec_model other;
+    struct hash named;
+    struct text64 name = body->name;
+    if (state_get_name(a->s, &body->name, &named) && state_get_model(a->s, &named, &other) &&
+        !pubkey_equal(&other.publisher, &a->signer)) {
+        char digits[2 * HASH_SIZE + 1];
+        hex_put(digits, body->root.b, HASH_SIZE);
+        CHECK(text64_set(&name, digits));
+    }
+    return name;
 }
 
 static void model_store(struct apply *a, const struct tx_model_publish *body, struct flat *f)
@@ -223,7 +237,7 @@ static void model_store(struct apply *a, const struct tx_model_publish *body, st
         .root = body->root,
         .publisher = a->signer,
         .size = body->size,
-        .name = body->name,
+        .name = name_for(a, body),
         .licence = body->licence,
         .architecture = body->architecture,
         .format = body->format,

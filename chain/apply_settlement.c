@@ -162,25 +162,59 @@ static bool is_party(const struct rec_settlement *s, const struct pubkey *key)
     return pubkey_equal(key, &s->challenger) || pubkey_equal(key, &s->owner) || pubkey_equal(key, &s->payer);
 }
 
-/* Nodes that audit this model, one per owner, bonded, no party to the settlement, and not asked before. */
-static struct candidate *candidates_new(struct apply *a, const struct rec_settlement *s, uint32_t *n)
+void apply_auditors_clear(struct apply_auditors *k)
 {
-    struct candidate *list = NULL, c;
-    struct asked asked;
+    for (uint32_t i = 0; i < k->n; i++)
+        free(k->at[i].list);
+    *k = (struct apply_auditors){0};
+}
+
+/* Nodes that audit this model, one per owner, bonded. */
+static void look_up(const struct apply *a, const struct hash *model, struct apply_audited *out)
+{
+    struct candidate c;
     uint32_t room = 0;
+    *out = (struct apply_audited){.model = *model};
+    for (bool more = state_next_auditor(a->s, model, NULL, &c.owner, &c.node); more;
+         more = state_next_auditor(a->s, model, &c.owner, &c.owner, &c.node)) {
+        c.stake = state_get_bond(a->s, BOND_AUDITOR, &c.owner);
+        if (c.stake.mote == 0 || amount_compare(c.stake, a->params.auditor_bond_min) < 0)
+            continue;
+        if (out->n == room) {
+            room = room ? 2 * room : 64;
+            out->list = mem_resize(out->list, room, sizeof *out->list);
+        }
+        out->list[out->n++] = c;
+    }
+}
+
+static const struct apply_audited *audited(const struct apply *a, const struct hash *model, struct apply_auditors *k)
+{
+    if (k->version != a->s->auditors_version)
+        apply_auditors_clear(k);
+    k->version = a->s->auditors_version;
+    for (uint32_t i = 0; i < k->n; i++)
+        if (hash_equal(&k->at[i].model, model))
+            return &k->at[i];
+    struct apply_audited *at = &k->at[k->n < APPLY_AUDITED_MAX ? k->n++ : k->next++ % APPLY_AUDITED_MAX];
+    free(at->list);
+    look_up(a, model, at);
+    return at;
+}
+
+/* Of those, who is no party to the settlement, and not asked before. */
+static struct candidate *candidates_new(struct apply *a, const struct rec_settlement *s, struct apply_auditors *known,
+                                        uint32_t *n)
+{
+    struct asked asked;
+    const struct apply_audited *all = audited(a, &s->model, known);
+    struct candidate *list = mem_array(all->n ? all->n : 1, sizeof *list);
     *n = 0;
     asked_find(a, s, &asked);
-    for (bool more = state_next_auditor(a->s, &s->model, NULL, &c.owner, &c.node); more;
-         more = state_next_auditor(a->s, &s->model, &c.owner, &c.owner, &c.node)) {
-        c.stake = state_get_bond(a->s, BOND_AUDITOR, &c.owner);
-        if (c.stake.mote == 0 || amount_compare(c.stake, a->params.auditor_bond_min) < 0 || is_party(s, &c.owner) ||
-            is_party(s, &c.node) || was_asked(&asked, &c.owner))
-            continue;
-        if (*n == room) {
-            room = room ? 2 * room : 64;
-            list = mem_resize(list, room, sizeof *list);
-        }
-        list[(*n)++] = c;
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct candidate *c = &all->list[i];
+        if (!is_party(s, &c->owner) && !is_party(s, &c->node) && !was_asked(&asked, &c->owner))
+            list[(*n)++] = *c;
     }
     return list;
 }
@@ -287,14 +321,14 @@ static void draw_committee(struct apply *a, struct rec_settlement *s, struct can
     }
 }
 
-void apply_settlement_draw(struct apply *a, const struct hash *id)
+void apply_settlement_draw(struct apply *a, const struct hash *id, struct apply_auditors *known)
 {
     struct rec_settlement s;
     struct buf draws = {0};
     uint32_t n = 0;
     if (!state_get_settlement(a->s, id, &s) || s.state != SETTLEMENT_WAITING)
         return;
-    struct candidate *list = candidates_new(a, &s, &n);
+    struct candidate *list = candidates_new(a, &s, known, &n);
     uint32_t before = settlement_audits(&s);
     s.deadline_ms = a->time_ms + a->params.audit_window_ms;
     if (s.round == 0)

@@ -55,6 +55,8 @@ struct params params_default(void)
         .issue_block = amount_of(MOTE_PER_KITH / 1000),
         .issue_halving = 10000000,
         .beacon_epoch = 100,
+        .claim_blocks = 200,
+        .claim_ms = 7 * DAY_MS,
     };
 }
 
@@ -75,6 +77,8 @@ struct params params_private(void)
     p.grant_bond = amount_of(MOTE_PER_KITH / 10);
     p.grant_release_ms = p.grant_dispute_ms = 30 * SECOND_MS;
     p.beacon_epoch = 5;
+    p.claim_blocks = 5;
+    p.claim_ms = 3600 * SECOND_MS;
     return p;
 }
 
@@ -114,9 +118,9 @@ enum err params_check(const struct params *p, struct note *note)
                         (unsigned long long)FEE_PRICE_MAX);
     if (p->validator_bond_min.mote < GENESIS_STAKE_LEAST)
         return note_set(note, ERR_RANGE, "genesis: validator_bond_min must be at least %u mote", GENESIS_STAKE_LEAST);
-    const uint64_t windows[] = {p->model_bond_ms,    p->unbonding_ms,    p->dispute_ms,     p->audit_window_ms,
-                                p->fault_window_ms,  p->keep_ms,         p->audit_epoch_ms, p->audit_reveal_ms,
-                                p->grant_release_ms, p->grant_dispute_ms};
+    const uint64_t windows[] = {p->model_bond_ms,    p->unbonding_ms,     p->dispute_ms,     p->audit_window_ms,
+                                p->fault_window_ms,  p->keep_ms,          p->audit_epoch_ms, p->audit_reveal_ms,
+                                p->grant_release_ms, p->grant_dispute_ms, p->claim_ms};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (windows[i] > 3650 * DAY_MS)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");
@@ -126,6 +130,9 @@ enum err params_check(const struct params *p, struct note *note)
         return note_set(note, ERR_RANGE, "genesis: issue_halving must be at least 1");
     if (p->beacon_epoch == 0 || p->beacon_epoch > BEACON_EPOCH_MAX)
         return note_set(note, ERR_RANGE, "genesis: beacon_epoch must be 1 to %u blocks", BEACON_EPOCH_MAX);
+    if (p->claim_blocks > CLAIM_BLOCKS_MAX || p->claim_ms < p->claim_blocks * SECOND_MS)
+        return note_set(note, ERR_RANGE, "genesis: claim_blocks is at most %u, and claim_ms at least a second for each",
+                        CLAIM_BLOCKS_MAX);
     return ERR_OK;
 }
 

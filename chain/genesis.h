@@ -53,7 +53,9 @@
     F(u64, grant_dispute_ms)      /* between a key's release and its payment */                                        \
     F(amount, issue_block)        /* new money for the proposer of a block with transactions... */                     \
     F(u64, issue_halving)         /* ...which halves after this many blocks */                                         \
-    F(u64, beacon_epoch)          /* blocks; a key of the beacon holds two of these after it was registered */
+    F(u64, beacon_epoch)          /* blocks; a key of the beacon holds two of these after it was registered */         \
+    F(u64, claim_blocks)          /* a publication is claimed so many blocks ahead; 0: it needs no claim */            \
+    F(u64, claim_ms)              /* a claim that is not used is forgotten after this long */
 RECORD_DECLARE(params, PARAMS_FIELDS)
 #define CODEC_TYPE_params struct params
 RECORD_AS_FIELD(params)

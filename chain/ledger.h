@@ -37,8 +37,8 @@ struct ledger_info {
     uint64_t time_ms;       /* of that block; genesis time at height 0 */
     struct hash block;      /* id of that block; zero at height 0 */
     struct hash state_root; /* after it: what the next header carries */
-    bool wants_block;       /* the last block changed the state, or draws wait: a block should follow at once */
-    uint64_t next_due_ms;   /* something happens by itself at this block time; 0: nothing */
+    bool wants_block;     /* the last block changed the state, or draws or claims wait: a block should follow at once */
+    uint64_t next_due_ms; /* something happens by itself at this block time; 0: nothing */
 };
 struct ledger_info ledger_info(const struct ledger *l);
 const struct genesis *ledger_genesis(const struct ledger *l);
@@ -61,6 +61,10 @@ struct ledger_checked {
  * here. */
 enum err ledger_check(struct ledger *l, struct bytes tx, const struct ledger_pending *pending,
                       struct ledger_checked *out, struct note *note) MUST_USE;
+/* What keeps this publication, whose content was checked, from being registered now? Its claim aside, and other than
+ * ledger_check it does not let a name pass that belongs to somebody else: for whoever has not claimed it yet. */
+enum err ledger_try_publication(struct ledger *l, const struct pubkey *signer, uint8_t kind, struct bytes body,
+                                struct note *note) MUST_USE;
 /* This transaction decodes, and tx_check was seen to accept it (elsewhere, on another thread): it is not verified
  * again.
  */
@@ -239,6 +243,7 @@ bool ledger_channel(const struct ledger *l, const struct hash *channel, struct r
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
 bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out);
 bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out);
+bool ledger_claim(const struct ledger *l, const struct pubkey *by, const struct hash *commit, struct rec_claim *out);
 bool ledger_offer(const struct ledger *l, const struct hash *bounty, const struct hash *root, struct rec_offer *out);
 /* The key whose proof a block of this validator must carry at this height, which is the next or one of the next two
  * epochs; false: none holds, and there must be no proof. */

@@ -40,15 +40,54 @@ static struct amount claim_of(const struct ledger *l, const struct tx *t)
     return amount_add(&sum, t->fee, apply_spends(&l->state, &l->genesis.params, t)) ? sum : amount_of(UINT64_MAX);
 }
 
-/* Applies it to the committed state as if it came next, and takes that back. */
-static enum err try_out(struct ledger *l, const struct tx *t, const struct hash *id, struct note *note)
+/* Applies it to the committed state as if it came next, and takes that back; where others of its signer come before it,
+ * its body alone. A publication may come a little early: it waits for its block here. */
+static enum err try_out(struct ledger *l, const struct tx *t, const struct hash *id, bool is_next, struct note *note)
 {
     struct apply_events events = {0};
-    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, &events);
+    uint64_t early = tx_is_claimed(t->kind) ? CLAIM_POOL_BLOCKS : 0;
+    struct apply a = ledger_apply(l, l->head.height + 1 + early, l->head.time_ms, &events);
     struct state_mark mark = state_mark(&l->state);
     a.note = note;
+    a.id = *id;
+    a.signer = t->signer;
     bool charged;
-    enum err e = apply_tx(&a, t, id, &charged);
+    enum err e = is_next ? apply_tx(&a, t, id, &charged) : apply_body(&a, t);
+    state_undo(&l->state, &mark);
+    free(events.at);
+    return e;
+}
+
+/* Would it be known by the name that it asks for? In the state behind it. */
+static enum err name_check(const struct ledger *l, const struct tx *t, struct note *note)
+{
+    struct tx_model_publish body;
+    struct rec_model model;
+    struct cursor c = cursor_of(t->body);
+    if (t->kind != TX_MODEL_PUBLISH)
+        return ERR_OK;
+    tx_model_publish_get(&c, &body);
+    CHECK(state_get_model(&l->state, &body.root, &model));
+    if (strcmp(model.name.s, body.name.s) == 0)
+        return ERR_OK;
+    return note_set(note, ERR_EXISTS, "the name %.64s belongs to another publisher: choose a different one",
+                    body.name.s);
+}
+
+enum err ledger_try_publication(struct ledger *l, const struct pubkey *signer, uint8_t kind, struct bytes body,
+                                struct note *note)
+{
+    struct apply_events events = {0};
+    struct tx t = {.chain = l->chain, .signer = *signer, .kind = kind, .body = body};
+    struct apply a = ledger_apply(l, l->head.height + 1, l->head.time_ms, &events);
+    struct state_mark mark = state_mark(&l->state);
+    CHECK(tx_is_claimed(kind));
+    a.note = note;
+    a.signer = *signer;
+    a.params.claim_blocks = 0;
+    enum err e = apply_body(&a, &t);
+    if (e == ERR_OK)
+        e = name_check(l, &t, note);
     state_undo(&l->state, &mark);
     free(events.at);
     return e;
@@ -74,7 +113,8 @@ enum err ledger_check(struct ledger *l, struct bytes raw, const struct ledger_pe
         return note_set(note, ERR_FUNDS, "the account holds %s, which does not cover the fee of %s%s",
                         apply_text_amount(account.balance).s, apply_text_amount(t.fee).s,
                         pending->count ? " behind what waits: try again after the next block" : "");
-    if (pending->count == 0 && (e = try_out(l, &t, &out->id, note)))
+    /* A publication that will fail must not be seen by anybody, whatever waits before it. */
+    if ((pending->count == 0 || tx_is_claimed(t.kind)) && (e = try_out(l, &t, &out->id, pending->count == 0, note)))
         return e;
     out->signer = t.signer;
     out->nonce = t.nonce;
@@ -185,9 +225,10 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
     size_t size = 0;
     uint64_t work = 0;
     uint32_t n = 0;
+    struct apply next_block = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
         if (raw.n > size_max - size || ledger_verify(l, raw, &t, &id, NULL) != ERR_OK ||
-            admit(l, table, raw, &t, &work, NULL) != ERR_OK)
+            apply_claim_waits(&next_block, &t) || admit(l, table, raw, &t, &work, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;

@@ -12,6 +12,7 @@ struct ledger_info ledger_info(const struct ledger *l)
     struct hash settlement;
     uint64_t draw_height;
     bool is_due = state_first_due(&l->state, &due);
+    struct rec_young young = state_get_young(&l->state);
     return (struct ledger_info){
         .chain = l->chain,
         .height = l->head.height,
@@ -20,6 +21,7 @@ struct ledger_info ledger_info(const struct ledger *l)
         .state_root = l->head.state_root,
         .wants_block = !hash_equal(&l->head.state_root, &l->head.previous_root) ||
                        state_first_draw(&l->state, &draw_height, &settlement) ||
+                       (young.height && l->head.height + 1 < young.height + l->genesis.params.claim_blocks) ||
                        (is_due && due.time_ms <= l->head.time_ms),
         .next_due_ms = is_due ? due.time_ms : 0,
     };
@@ -110,6 +112,12 @@ bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_g
 bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out)
 {
     return state_get_bounty(&l->state, bounty, out);
+}
+
+bool ledger_claim(const struct ledger *l, const struct pubkey *by, const struct hash *commit, struct rec_claim *out)
+{
+    struct hash id = rec_claim_id(by, commit);
+    return state_get_claim(&l->state, &id, out);
 }
 
 bool ledger_offer(const struct ledger *l, const struct hash *bounty, const struct hash *root, struct rec_offer *out)

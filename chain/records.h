@@ -33,7 +33,9 @@
     C('w', DRAW, true)        /* height (big-endian), settlement -> nothing: draws to be made */                       \
     C('x', EPOCH, false)      /* -> rec_epoch */                                                                       \
     C('y', BOUNTY, true)      /* bounty -> rec_bounty */                                                               \
-    C('z', OFFICE, true)      /* validator -> rec_office */
+    C('z', OFFICE, true)      /* validator -> rec_office */                                                            \
+    C('C', CLAIM, false)      /* rec_claim_id -> rec_claim */                                                          \
+    C('Y', YOUNG, false)      /* -> rec_young */
 
 enum state_class {
 #define C(byte, name, listed) STATE_##name = byte,
@@ -168,6 +170,16 @@ RECORD_DECLARE(rec_bounty, REC_BOUNTY_FIELDS)
 RECORD_DECLARE(rec_offer, REC_OFFER_FIELDS)
 struct hash rec_offer_id(const struct hash *bounty, const struct hash *root);
 
+/* What `by` is about to publish, until it does or the time is up. */
+#define REC_CLAIM_FIELDS(F) F(pubkey, by) F(hash, commit) F(u64, height) F(u64, until_ms)
+RECORD_DECLARE(rec_claim, REC_CLAIM_FIELDS)
+/* Of the signer too: whoever copies a commitment on its way into a block makes a claim of his own, and worth nothing.
+ */
+struct hash rec_claim_id(const struct pubkey *by, const struct hash *commit);
+/* The block of the newest claim. */
+#define REC_YOUNG_FIELDS(F) F(u64, height)
+RECORD_DECLARE(rec_young, REC_YOUNG_FIELDS)
+
 /* `deposit` is all that was ever put in, `settled` what vouchers took out of it (paid or in escrow); the
  * difference is locked here. closes_ms is 0 while open. A closed channel has no record. */
 #define REC_CHANNEL_FIELDS(F)                                                                                          \
@@ -254,7 +266,8 @@ enum due_kind {
     DUE_MODEL_BOND,
     DUE_GRANT,
     DUE_BOUNTY,
-    DUE_OFFER
+    DUE_OFFER,
+    DUE_CLAIM
 };
 #define REC_DUE_FIELDS(F) F(pubkey, owner) F(u8, role)
 RECORD_DECLARE(rec_due, REC_DUE_FIELDS)

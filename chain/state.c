@@ -20,6 +20,8 @@ RECORD_DEFINE(rec_data, REC_DATA_FIELDS)
 RECORD_DEFINE(rec_grant, REC_GRANT_FIELDS)
 RECORD_DEFINE(rec_bounty, REC_BOUNTY_FIELDS)
 RECORD_DEFINE(rec_offer, REC_OFFER_FIELDS)
+RECORD_DEFINE(rec_claim, REC_CLAIM_FIELDS)
+RECORD_DEFINE(rec_young, REC_YOUNG_FIELDS)
 RECORD_DEFINE(rec_channel, REC_CHANNEL_FIELDS)
 RECORD_DEFINE(rec_settlement, REC_SETTLEMENT_FIELDS)
 RECORD_DEFINE(audit_draw, AUDIT_DRAW_FIELDS)
@@ -214,6 +216,7 @@ struct amount state_get_bond(const struct state *s, enum bond_role role, const s
 
 void state_put_bond(struct state *s, enum bond_role role, const struct pubkey *owner, struct amount a)
 {
+    s->auditors_version += role == BOND_AUDITOR;
     struct key k = bond_key(role, owner);
     struct rec_bond bond = {a};
     struct buf b = {0};
@@ -416,6 +419,7 @@ static struct key auditor_key(const struct hash *model, const struct pubkey *own
 
 void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *owner, const struct pubkey *node)
 {
+    s->auditors_version++;
     struct key k = auditor_key(model, owner);
     store(s, &k, bytes_of(node->b, sizeof node->b));
 }
@@ -423,6 +427,7 @@ void state_put_auditor(struct state *s, const struct hash *model, const struct p
 void state_remove_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,
                           const struct pubkey *node)
 {
+    s->auditors_version++;
     struct key k = auditor_key(model, owner);
     if (bytes_equal(lookup(s, &k), bytes_of(node->b, sizeof node->b)))
         drop(s, &k);
@@ -518,6 +523,26 @@ void state_put_epoch(struct state *s, const struct rec_epoch *e)
     buf_clear(&b);
 }
 
+struct rec_young state_get_young(const struct state *s)
+{
+    struct key k = key_class(STATE_YOUNG);
+    struct bytes value = lookup(s, &k);
+    struct rec_young y = {0};
+    struct cursor c = cursor_of(value);
+    if (value.p)
+        rec_young_get(&c, &y);
+    return y;
+}
+
+void state_put_young(struct state *s, const struct rec_young *y)
+{
+    struct key k = key_class(STATE_YOUNG);
+    struct buf b = {0};
+    rec_young_put(&b, y);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
 /* -- the whole -- */
 
 const char *state_listed(void)
@@ -587,6 +612,7 @@ struct state_mark state_mark(const struct state *s)
 
 void state_undo(struct state *s, const struct state_mark *mark)
 {
+    s->auditors_version++;
     tree_undo(s->tree, mark->tree);
     s->totals = mark->totals;
     s->fees = mark->fees;

@@ -14,9 +14,10 @@
 struct state {
     struct tree *tree;
     struct rec_totals totals;
-    struct buf scratch;      /* the record that is being encoded */
-    struct rec_fees fees;    /* of the next block; in the tree from the seal on, like the totals */
-    bool validators_changed; /* a validator's bond or ban did, since state_init or the last clearing */
+    struct buf scratch;        /* the record that is being encoded */
+    struct rec_fees fees;      /* of the next block; in the tree from the seal on, like the totals */
+    uint64_t auditors_version; /* another whenever who audits a model, or an auditor's bond, may have changed */
+    bool validators_changed;   /* a validator's bond or ban did, since state_init or the last clearing */
 };
 
 struct state_mark {
@@ -72,7 +73,8 @@ void state_prime_account(struct state *s, const struct pubkey *key, const struct
     R(settlement, SETTLEMENT, hash, rec_settlement)                                                                    \
     R(grant, GRANT, hash, rec_grant)                                                                                   \
     R(bounty, BOUNTY, hash, rec_bounty)                                                                                \
-    R(offer, OFFER, hash, rec_offer)
+    R(offer, OFFER, hash, rec_offer)                                                                                   \
+    R(claim, CLAIM, hash, rec_claim)
 
 /* get and next: false, and *out zeroed, where there is none. What *out borrows holds until the record's next change
  * is settled. next: the first behind `after` (NULL: of all) in a listed class. */
@@ -132,6 +134,10 @@ bool state_next_auditor(const struct state *s, const struct hash *model, const s
 /* All zero before the first audit. */
 struct rec_epoch state_get_epoch(const struct state *s);
 void state_put_epoch(struct state *s, const struct rec_epoch *e);
+
+/* Zero before the first claim. */
+struct rec_young state_get_young(const struct state *s);
+void state_put_young(struct state *s, const struct rec_young *y);
 
 /* Indexes from one hash, or a name, to the root of a model or data set. */
 bool state_get_name(const struct state *s, const struct text64 *name, struct hash *root);

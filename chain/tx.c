@@ -12,6 +12,7 @@ RECORD_DEFINE(tx_provider, TX_PROVIDER_FIELDS)
 RECORD_DEFINE(tx_model_publish, TX_MODEL_PUBLISH_FIELDS)
 RECORD_DEFINE(lineage_entry, LINEAGE_ENTRY_FIELDS)
 RECORD_DEFINE(tx_data_contribute, TX_DATA_CONTRIBUTE_FIELDS)
+RECORD_DEFINE(tx_claim, TX_CLAIM_FIELDS)
 RECORD_DEFINE(tx_channel_open, TX_CHANNEL_OPEN_FIELDS)
 RECORD_DEFINE(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS)
 RECORD_DEFINE(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS)
@@ -178,6 +179,22 @@ enum err tx_check_id(const struct tx *t, const struct hash *id, const struct has
         if (!key_verify_hash(&all[i].key, &all[i].message, &all[i].sig))
             return note_set(note, ERR_AUTH, "the signature does not fit the transaction and its signer");
     return ERR_OK;
+}
+
+bool tx_is_claimed(uint8_t kind)
+{
+    return kind == TX_MODEL_PUBLISH || kind == TX_DATA_CONTRIBUTE;
+}
+
+struct hash tx_claim_commitment(const struct hash *chain, const struct pubkey *signer, uint8_t kind, struct bytes body)
+{
+    struct hasher h;
+    hash_start(&h, HASH_CLAIM);
+    hash_add(&h, chain->b, sizeof chain->b);
+    hash_add(&h, signer->b, sizeof signer->b);
+    hash_add(&h, &kind, sizeof kind);
+    hash_add(&h, body.p, body.n);
+    return hash_end(&h);
 }
 
 static uint64_t body_work(const struct tx *t)

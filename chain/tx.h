@@ -73,7 +73,8 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(20, BOUNTY_ACCEPT, tx_bounty_accept, 3)                                                                          \
     K(21, AUDIT_COMMIT, tx_audit_commit, 3)                                                                            \
     K(22, AUDIT_REVEAL, tx_audit_reveal, 10)                                                                           \
-    K(23, CHALLENGE, tx_challenge, 10)
+    K(23, CHALLENGE, tx_challenge, 10)                                                                                 \
+    K(24, CLAIM, tx_claim, 100)
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
     TX_KIND_LIST(K)
@@ -103,7 +104,16 @@ RECORD_DECLARE(tx_unbond, TX_UNBOND_FIELDS)
     F(sig, node_sig)
 RECORD_DECLARE(tx_provider, TX_PROVIDER_FIELDS)
 
-/* `lineage` is direct parents: entries of lineage_entry one behind the other. */
+/* By whoever is about to publish a model or a data set: tx_claim_commitment of that publication. Who sees one on its
+ * way into a block can copy it, but has no claim for his copy that is old enough (apply_claim.c). */
+#define TX_CLAIM_FIELDS(F) F(hash, commit)
+RECORD_DECLARE(tx_claim, TX_CLAIM_FIELDS)
+/* Is a transaction of this kind claimed ahead? */
+bool tx_is_claimed(uint8_t kind);
+/* H[kith.claim](chain | signer | kind | body). The body's salt keeps others from guessing the rest. */
+struct hash tx_claim_commitment(const struct hash *chain, const struct pubkey *signer, uint8_t kind, struct bytes body);
+
+/* `lineage` is direct parents: entries of lineage_entry one behind the other. `salt`: of the claim. */
 #define TX_MODEL_PUBLISH_FIELDS(F)                                                                                     \
     F(hash, root)                                                                                                      \
     F(u64, size)                                                                                                       \
@@ -116,7 +126,8 @@ RECORD_DECLARE(tx_provider, TX_PROVIDER_FIELDS)
     F(u16, derive_bps)                                                                                                 \
     F(hash, tensors_root)                                                                                              \
     F(hashes, tensors)                                                                                                 \
-    F(blob, lineage)
+    F(blob, lineage)                                                                                                   \
+    F(hash, salt)
 RECORD_DECLARE(tx_model_publish, TX_MODEL_PUBLISH_FIELDS)
 
 enum lineage_type { LINEAGE_MODEL, LINEAGE_DATA };
@@ -127,7 +138,7 @@ RECORD_DECLARE(lineage_entry, LINEAGE_ENTRY_FIELDS)
 /* Root over the tensors' roots, as tensors_root must be: H[kith.tensor](their concatenation). */
 struct hash tx_tensors_root(const struct hashes *tensors);
 
-/* A data set is known by its plain root. */
+/* A data set is known by its plain root. `salt`: of the claim. */
 #define TX_DATA_CONTRIBUTE_FIELDS(F)                                                                                   \
     F(hash, cipher_root)                                                                                               \
     F(hash, plain_root)                                                                                                \
@@ -137,7 +148,8 @@ struct hash tx_tensors_root(const struct hashes *tensors);
     F(text64, licence)                                                                                                 \
     F(flag, train)                                                                                                     \
     F(u16, share_bps)                                                                                                  \
-    F(amount, price)
+    F(amount, price)                                                                                                   \
+    F(hash, salt)
 RECORD_DECLARE(tx_data_contribute, TX_DATA_CONTRIBUTE_FIELDS)
 
 /* By the payer, to a provider's node key. The channel's id is tx_channel_id of this transaction. */

@@ -1,14 +1,17 @@
 /* data add, data ls. */
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/find.h"
 #include "cli/out.h"
 #include "cli/owner.h"
+#include "cli/publish.h"
 #include "cli/task.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const struct option_spec cmd_data_add_options[] = {
     {.name = "name", .type = OPTION_TEXT, .value = "NAME", .help = "under which it is known (needed)"},
@@ -21,6 +24,7 @@ const struct option_spec cmd_data_add_options[] = {
      .preset = "5",
      .help = "least part of the royalty of a model that was"},
     {.name = "price", .type = OPTION_AMOUNT, .value = "KITH", .preset = "0", .help = "of access to it"},
+    PUBLISH_OUT_OPTION,
     OWNER_ACCOUNT_OPTION,
     {.name = NULL},
 };
@@ -60,20 +64,15 @@ static void print_added(const struct cli *cli, const json_t *r)
         printf("buyers wait for its key: `kith data grant --follow` releases it to each that paid\n");
 }
 
-static int contribute(struct owner *o, const struct tx_data_contribute *d, const json_t *stored)
+static int contribute(struct owner *o, const struct tx_data_contribute *d, const json_t *stored, const char *out)
 {
     struct buf body = {0};
-    struct amount fee;
     char price[24];
     json_t *reply = NULL;
     snprintf(price, sizeof price, "%" PRIu64, d->price.mote);
     tx_data_contribute_put(&body, d);
-    int rc = owner_fee(o, TX_DATA_CONTRIBUTE, bytes_of_buf(&body), &fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_funds(o, amount_of(0), fee);
-    if (rc == CLI_DONE)
-        rc = owner_send(o, TX_DATA_CONTRIBUTE, bytes_of_buf(&body), &reply);
-    if (rc == CLI_DONE)
+    int rc = publish(o, TX_DATA_CONTRIBUTE, &body, out, &reply);
+    if (rc == CLI_DONE && reply)
         rc = out_reply_take(o->cli,
                             json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "plain_root", out_text(stored, "plain_root"),
                                       "cipher_root", out_text(stored, "cipher_root"), "name", d->name.s, "price", price,
@@ -92,26 +91,101 @@ static bool read_stored(const json_t *r, struct tx_data_contribute *d)
            strlen(cipher) == 64 && hex_get(cipher, d->cipher_root.b, HASH_SIZE);
 }
 
+/* -- what was encrypted before: each time it would be under another key, with other roots, which nobody has claimed --
+ */
+
+#define STORED_FIELDS(F) F(hash, plain_root) F(hash, cipher_root) F(u64, size)
+RECORD_DECLARE(stored, STORED_FIELDS)
+RECORD_DEFINE(stored, STORED_FIELDS)
+
+/* By the file as it is now: where it is, its size, its time. NULL: it is gone. */
+static char *stored_path(const struct cli *cli, const char *path)
+{
+    struct stat st;
+    struct hasher h;
+    if (stat(path, &st) != 0)
+        return NULL;
+    hash_start(&h, HASH_FILE);
+    hash_add(&h, path, strlen(path));
+    hash_add_u64(&h, (uint64_t)st.st_size);
+    hash_add_u64(&h, (uint64_t)st.st_ino);
+    hash_add_u64(&h, (uint64_t)st.st_mtim.tv_sec);
+    hash_add_u64(&h, (uint64_t)st.st_mtim.tv_nsec);
+    struct hash id = hash_end(&h);
+    return publish_path(cli, "file", &id);
+}
+
+/* The roots that the daemon gave for this file, where what these words say of it was not published otherwise. */
+static json_t *find_earlier(const struct owner *o, const char *at, const struct tx_data_contribute *terms)
+{
+    struct buf raw = {0}, body = {0};
+    struct stored s;
+    char plain[65], cipher[65];
+    json_t *earlier = NULL;
+    bool good = publish_read(at, &raw);
+    struct cursor c = cursor_of(bytes_of_buf(&raw));
+    stored_get(&c, &s);
+    if (good && cursor_end(&c)) {
+        struct tx_data_contribute d = *terms;
+        d.plain_root = s.plain_root;
+        d.cipher_root = s.cipher_root;
+        d.size = s.size;
+        tx_data_contribute_put(&body, &d);
+        hex_put(plain, s.plain_root.b, HASH_SIZE);
+        hex_put(cipher, s.cipher_root.b, HASH_SIZE);
+        if (publish_has_begun(o, TX_DATA_CONTRIBUTE, bytes_of_buf(&body)) || !find_is_data(o->cli, plain))
+            earlier = json_pack("{s:s, s:s}", "plain_root", plain, "cipher_root", cipher);
+    }
+    buf_clear(&body);
+    buf_clear(&raw);
+    return earlier;
+}
+
+static int remember(const struct cli *cli, const char *at, const struct tx_data_contribute *d)
+{
+    struct buf raw = {0};
+    stored_put(&raw, &(struct stored){d->plain_root, d->cipher_root, d->size});
+    int rc = publish_write(cli, at, bytes_of_buf(&raw));
+    buf_clear(&raw);
+    return rc;
+}
+
+/* Has the daemon encrypt the file, or find what it made of it. */
+static int store(struct owner *o, const char *path, struct tx_data_contribute *d, json_t **stored)
+{
+    char *at = stored_path(o->cli, path);
+    json_t *body = json_pack("{s:s}", "path", path), *earlier = at ? find_earlier(o, at, d) : NULL;
+    int rc = body ? CLI_DONE : cli_fail(o->cli, CLI_USAGE, "the path of %s is not UTF-8", path);
+    if (rc == CLI_DONE && earlier)
+        json_object_set(body, "earlier", earlier);
+    if (rc == CLI_DONE)
+        rc = task_run_take(o->cli, "/kith/v1/data", body, "encrypting", stored);
+    if (rc == CLI_DONE && !read_stored(*stored, d))
+        rc = cli_fail(o->cli, CLI_REFUSED, "the daemon did not give the roots of the data");
+    if (rc == CLI_DONE && at)
+        rc = remember(o->cli, at, d);
+    json_decref(earlier);
+    free(at);
+    return rc;
+}
+
 int cmd_data_add(const struct cli *cli, const struct args *args)
 {
     struct owner o = {0};
     struct tx_data_contribute d = {0};
     char *path = NULL;
-    json_t *stored = NULL, *body = NULL;
+    json_t *stored = NULL;
     int rc = read_terms(cli, args, &d);
     if (rc == CLI_DONE)
         rc = task_file(cli, args_word(args, 0), &path);
     if (rc == CLI_DONE)
         rc = owner_open(&o, cli, args_text(args, "account"));
-    if (rc == CLI_DONE)
+    if (rc == CLI_DONE && !args_has(args, "out"))
         rc = owner_unlock(&o);
-    if (rc == CLI_DONE && !(body = json_pack("{s:s}", "path", path)))
-        rc = cli_fail(cli, CLI_USAGE, "the path of %s is not UTF-8", args_word(args, 0));
     if (rc == CLI_DONE)
-        rc = task_run_take(cli, "/kith/v1/data", body, "encrypting", &stored);
+        rc = store(&o, path, &d, &stored);
     if (rc == CLI_DONE)
-        rc = read_stored(stored, &d) ? contribute(&o, &d, stored)
-                                     : cli_fail(cli, CLI_REFUSED, "the daemon did not give the roots of the data");
+        rc = contribute(&o, &d, stored, args_text(args, "out"));
     json_decref(stored);
     free(path);
     owner_close(&o);

@@ -4,6 +4,7 @@
 #include "cli/find.h"
 #include "cli/out.h"
 #include "cli/owner.h"
+#include "cli/publish.h"
 #include "cli/task.h"
 
 #include <inttypes.h>
@@ -121,12 +122,29 @@ static void print_pulled(const struct cli *cli, const json_t *r)
     printf("here, every leaf checked: %s, %" JSON_INTEGER_FORMAT " bytes\n", out_text(r, "root"), out_count(r, "size"));
 }
 
+const struct option_spec cmd_model_pull_options[] = {
+    {.name = "cancel", .type = OPTION_FLAG, .help = "end the pull that is under way; what came is kept"},
+    {.name = NULL},
+};
+
+static void print_cancelled(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("%s\n", json_is_true(json_object_get(r, "cancelled")) ? "the pull has ended; what came of it is kept"
+                                                                 : "it was not being pulled");
+}
+
 int cmd_model_pull(const struct cli *cli, const struct args *args)
 {
-    json_t *result;
-    json_t *body = json_pack("{s:s}", "model", args_word(args, 0));
+    json_t *result = NULL;
+    bool cancels = args_has(args, "cancel");
+    json_t *body = json_pack("{s:s,s:b}", "model", args_word(args, 0), "cancel", cancels);
     if (!body)
         return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
+    if (cancels) {
+        int done = client_post_take(cli, "/kith/v1/models/pull", body, &result);
+        return done == CLI_DONE ? out_reply_take(cli, result, print_cancelled) : done;
+    }
     int rc = task_run_take(cli, "/kith/v1/models/pull", body, "fetching", &result);
     return rc == CLI_DONE ? out_reply_take(cli, result, print_pulled) : rc;
 }
@@ -213,6 +231,7 @@ const struct option_spec cmd_model_publish_options[] = {
      .value = "ROOT:PERCENT",
      .many = true,
      .help = "a data set it was trained on, and that one's part of the royalty"},
+    PUBLISH_OUT_OPTION,
     OWNER_ACCOUNT_OPTION,
     {.name = NULL},
 };
@@ -302,20 +321,15 @@ static void print_published(const struct cli *cli, const json_t *r)
            out_count(r, "height"), out_text(r, "root"), out_text(r, "id"));
 }
 
-static int publish(struct owner *o, struct tx_model_publish *m)
+static int publish_model(struct owner *o, struct tx_model_publish *m, const char *out)
 {
     struct buf body = {0};
-    struct amount fee;
     char root[65];
     json_t *reply = NULL;
     tx_model_publish_put(&body, m);
-    int rc = owner_fee(o, TX_MODEL_PUBLISH, bytes_of_buf(&body), &fee);
-    if (rc == CLI_DONE)
-        rc = owner_check_funds(o, amount_of(0), fee);
-    if (rc == CLI_DONE)
-        rc = owner_send(o, TX_MODEL_PUBLISH, bytes_of_buf(&body), &reply);
+    int rc = publish(o, TX_MODEL_PUBLISH, &body, out, &reply);
     hex_put(root, m->root.b, HASH_SIZE);
-    if (rc == CLI_DONE)
+    if (rc == CLI_DONE && reply)
         rc = out_reply_take(o->cli,
                             json_pack("{s:s, s:s, s:s, s:I}", "root", root, "name", m->name.s, "id",
                                       out_text(reply, "id"), "height", out_count(reply, "height")),
@@ -334,13 +348,13 @@ int cmd_model_publish(const struct cli *cli, const struct args *args)
     int rc = read_manifest(cli, args, &m, &lineage);
     if (rc == CLI_DONE)
         rc = owner_open(&o, cli, args_text(args, "account"));
-    if (rc == CLI_DONE)
+    if (rc == CLI_DONE && !args_has(args, "out"))
         rc = owner_unlock(&o);
     if (rc == CLI_DONE)
         rc = import(cli, args_word(args, 0), m.name.s, false, &result);
     if (rc == CLI_DONE)
         rc = read_import(result, &m, &tensors)
-                 ? publish(&o, &m)
+                 ? publish_model(&o, &m, args_text(args, "out"))
                  : cli_fail(cli, CLI_REFUSED, "the daemon did not give the roots of the model: is it of this version?");
     json_decref(result);
     buf_clear(&lineage);

@@ -117,6 +117,7 @@ extern const struct option_spec cmd_tx_build_options[];
 extern const struct option_spec cmd_tx_sign_options[];
 extern const struct option_spec cmd_tx_spend_options[];
 extern const struct option_spec cmd_model_import_options[];
+extern const struct option_spec cmd_model_pull_options[];
 extern const struct option_spec cmd_model_publish_options[];
 extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_data_buy_options[];

@@ -36,6 +36,18 @@ int find_data(const struct cli *cli, const char *what, json_t **data)
                  : cli_fail(cli, CLI_REFUSED, "no data set \"%.64s\" is on the ledger: see `kith data ls`", what);
 }
 
+bool find_is_data(const struct cli *cli, const char *root)
+{
+    json_t *reply, *one;
+    size_t i;
+    bool found = false;
+    if (client_get(cli, &reply, "/kith/v1/data") != CLI_DONE)
+        return false;
+    json_array_foreach(json_object_get(reply, "data"), i, one) found |= strcmp(out_text(one, "plain_root"), root) == 0;
+    json_decref(reply);
+    return found;
+}
+
 /* A name as part of a path: anything but letters, digits and - _ . ~ is escaped (RFC 3986). */
 static void add_path_part(struct buf *path, const char *part)
 {

@@ -79,7 +79,7 @@ static const struct command commands[] = {
      cmd_model_import},
     {"model publish", "FILE", 1, 1, "model", "import it, register it on the ledger, serve it to the network",
      cmd_model_publish_options, cmd_model_publish},
-    {"model pull", "MODEL", 1, 1, "model", "fetch a model by root or name, every leaf checked", no_options,
+    {"model pull", "MODEL", 1, 1, "model", "fetch a model by root or name, every leaf checked", cmd_model_pull_options,
      cmd_model_pull},
     {"model verify", "MODEL", 1, 1, "model", "read every leaf of a model on this machine again", no_options,
      cmd_model_verify},

@@ -79,6 +79,15 @@ static int read_account(struct owner *o)
     return rc;
 }
 
+int owner_refresh(struct owner *o)
+{
+    buf_reset(&o->rule.room);
+    o->rule.k = 0;
+    o->rule.keys = (struct hashes){0};
+    int rc = read_terms(o);
+    return rc == CLI_DONE ? read_account(o) : rc;
+}
+
 int owner_open(struct owner *o, const struct cli *cli, const char *account)
 {
     struct note note = {{0}};
@@ -89,8 +98,7 @@ int owner_open(struct owner *o, const struct cli *cli, const char *account)
     o->account = accounts_find(&o->accounts, account, &note);
     if (!o->account)
         return cli_fail(cli, CLI_USAGE, "%s", note.text);
-    rc = read_terms(o);
-    return rc == CLI_DONE ? read_account(o) : rc;
+    return owner_refresh(o);
 }
 
 void owner_close(struct owner *o)
@@ -126,14 +134,15 @@ int owner_check_key(const struct owner *o)
 {
     if (o->rule.k)
         return cli_fail(o->cli, CLI_USAGE,
-                        "%u of %u keys sign for account \"%.40s\": `kith tx build` writes a file for them to sign",
+                        "%u of %u keys sign for account \"%.40s\": `kith tx build`, or --out of what publishes, writes "
+                        "a file for them to sign",
                         o->rule.k, o->rule.keys.n, o->account->name);
     if (!o->account->own)
-        return cli_fail(
-            o->cli, CLI_USAGE,
-            "account \"%.40s\" is only watched, its key is elsewhere: `kith tx build` writes a file to be signed "
-            "there with `kith tx sign`",
-            o->account->name);
+        return cli_fail(o->cli, CLI_USAGE,
+                        "account \"%.40s\" is only watched, its key is elsewhere: `kith tx build`, or --out of what "
+                        "publishes, writes "
+                        "a file to be signed there with `kith tx sign`",
+                        o->account->name);
     return CLI_DONE;
 }
 

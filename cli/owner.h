@@ -33,6 +33,8 @@ struct owner {
 /* Reads the wallet, then asks the daemon for the chain's terms and this account's nonce and balance. */
 int owner_open(struct owner *o, const struct cli *cli, const char *account);
 void owner_close(struct owner *o);
+/* Asks again for terms, nonce and balance. */
+int owner_refresh(struct owner *o);
 /* Can this wallet sign for the account alone? Else says what to do. */
 int owner_check_key(const struct owner *o);
 /* Asks the password, once. */

@@ -24,13 +24,12 @@ static int failed(const struct cli *cli, const json_t *task)
 /* Nobody may have what is fetched. That is no failure: whoever has it may come; but whoever waits should know. */
 static void say_nobody(const struct cli *cli, const json_t *task, uint64_t since_ms, bool *has_said)
 {
-    const char *kind = out_text(task, "kind");
-    bool fetches = strcmp(kind, "pull") == 0 || strcmp(kind, "fetch") == 0;
-    if (*has_said || !fetches || out_count(task, "done") > 0 || out_now_ms() - since_ms < NOBODY_MS)
+    const char *note = json_text(task, "note");
+    if (*has_said || !note || out_now_ms() - since_ms < NOBODY_MS)
         return;
     *has_said = true;
     if (!cli->json)
-        fprintf(stderr, "no node that this one is connected to has it: waiting for one that does\n");
+        fprintf(stderr, "%s: waiting (the daemon goes on with it if you do not; --cancel ends it)\n", note);
 }
 
 static int wait_for(const struct cli *cli, const char *id, const char *what, json_t **result)

@@ -64,7 +64,7 @@ void engine_product(struct engine *e, const struct model_product *p, const struc
 void engine_norm(struct engine *e, const struct model_norm *norm, const float *x, size_t n, float *out, size_t cols);
 /* x[cols, embed] += y, which is scaled where the model has it so. */
 void engine_add(struct engine *e, float *x, const float *y, size_t cols);
-/* gate[cols, n] = activation of gate, times up; in an encoder the activation alone. */
+/* gate[cols, n] = activation of gate, times up; where there is no gate, of up alone. */
 void engine_activate(struct engine *e, float *gate, const float *up, size_t n, size_t cols);
 
 /* How a row of the batch is turned, in layers with a window (`is_local`) or others; NULL: not at all. */

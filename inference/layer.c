@@ -123,6 +123,8 @@ static void activate_part(void *arg, size_t first, size_t end)
     size_t n = (end - first) * t->n;
     if (has & HAS_ENCODER)
         ops->gelu(to, n);
+    else if (has & HAS_NO_GATE)
+        ops->gelu_tanh(to, n);
     else if (has & HAS_GELU)
         ops->gated_gelu(to, up, n, to);
     else
@@ -316,7 +318,7 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, f
 {
     const struct model *m = e->m;
     const size_t mix = l->down.w.n;
-    const struct model_product *first = model_writes(m) ? &l->gate : &l->up;
+    const struct model_product *first = l->gate.w.data ? &l->gate : &l->up;
     struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &first->w, &l->up.w, NULL);
     engine_product(e, first, &in, e->gate);
     if (first != &l->up)

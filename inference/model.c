@@ -140,7 +140,7 @@ static void read_pooling(struct model_reader *r)
 static void read_numbers(struct model_reader *r)
 {
     struct model *m = r->m;
-    bool encodes = !model_writes(m);
+    bool encodes = !model_writes(m), by_layer = encodes || (m->kind->has & HAS_LAYER_NORMS);
     m->context = model_number(r, "context_length", CONTEXT_MAX, 0);
     m->embed = model_number(r, "embedding_length", EMBED_MAX, 0);
     m->layers = model_number(r, "block_count", LAYERS_MAX, 0);
@@ -149,7 +149,7 @@ static void read_numbers(struct model_reader *r)
         read_heads(r);
     if (r->e != ERR_OK)
         return;
-    m->epsilon = (float)model_real(r, encodes ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+    m->epsilon = (float)model_real(r, by_layer ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
                                    1e-20, 0.999, encodes ? 1e-12 : 1e-5);
     read_experts(r);
     read_scales(r);

@@ -33,7 +33,9 @@ enum model_has {
     HAS_SCALES = 1u << 15,       /* of embeddings, of what branches add, of logits: by the file's numbers */
     MAY_SHARED = 1u << 16,       /* beside the experts one that all rows go to */
     MUST_SHARED = 1u << 17,      /* ... always, weighed by a gate of its own */
-    HAS_PARTS_OF_ALL = 1u << 18  /* the chosen experts' weights are parts of the sum over all, not over the chosen */
+    HAS_PARTS_OF_ALL = 1u << 18, /* the chosen experts' weights are parts of the sum over all, not over the chosen */
+    HAS_LAYER_NORMS = 1u << 19,  /* norms have biases, as an encoder's */
+    HAS_NO_GATE = 1u << 20       /* down takes the GELU of up */
 };
 
 struct model_kind {
@@ -74,7 +76,7 @@ struct model_layer {
     struct model_product output;            /* [embed, heads x head] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm */
-    struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; an encoder has no gate */
+    struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
     struct ops_weight router;               /* [experts, embed], where there are experts */
     struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of

@@ -29,6 +29,7 @@ static const struct model_kind kinds[] = {
     { "granitemoe", GRANITE,                                                        0, 0,     0,     0,     0,     0,     0 },
     { "smollm3",  0,                                                                0, 0,     0,     0,     0,     4,     0 },
     { "exaone",   HAS_HALVES | MAY_ROPE_FACTORS,                                    0, 0,     0,     0,     0,     0,     0 },
+    { "starcoder2", HAS_HALVES | HAS_LAYER_NORMS | HAS_NO_GATE | MAY_BIASES,        0, 0,     0,     0,     0,     0,     0 },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

@@ -125,14 +125,23 @@ bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t
     return false;
 }
 
-/* Keys that say how a model came about, or that only matter together with one that is asked for, or with a classifier's
- * tensors, which are refused. */
+/* Keys that say how a model came about, or that only matter together with one that is asked for, or with tensors of a
+ * classifier or of state spaces, which are refused. */
 static bool is_harmless(struct bytes key)
 {
-    static const char *const list[] = {"rope.scaling.finetuned",       "rope.scaling.original_context_length",
-                                       "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon",
-                                       "rope.dimension_count",         "rope.freq_base",
-                                       "classifier.output_labels",     "tensor_data_layout"};
+    static const char *const list[] = {"rope.scaling.finetuned",
+                                       "rope.scaling.original_context_length",
+                                       "attention.layer_norm_epsilon",
+                                       "attention.layer_norm_rms_epsilon",
+                                       "rope.dimension_count",
+                                       "rope.freq_base",
+                                       "classifier.output_labels",
+                                       "tensor_data_layout",
+                                       "ssm.conv_kernel",
+                                       "ssm.state_size",
+                                       "ssm.group_count",
+                                       "ssm.inner_size",
+                                       "ssm.time_step_rank"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (bytes_equal(key, bytes_of_text(list[i])))
             return true;

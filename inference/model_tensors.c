@@ -25,7 +25,7 @@ static struct model_norm norm_of(struct model_reader *r, const char *name, uint6
     struct model_norm norm = {0};
     snprintf(room, sizeof room, "%s.weight", name);
     norm.gain = model_vector(r, room, n);
-    if (has(r, HAS_ENCODER)) {
+    if (has(r, HAS_ENCODER | HAS_LAYER_NORMS)) {
         snprintf(room, sizeof room, "%s.bias", name);
         norm.bias = model_vector(r, room, n);
     }
@@ -119,7 +119,7 @@ static void read_mix(struct model_reader *r, uint32_t i)
         read_experts(r, i);
         return;
     }
-    if (has(r, HAS_ENCODER)) {
+    if (has(r, HAS_ENCODER | HAS_NO_GATE)) {
         l->up = product_of(r, i, "ffn_up", m->embed, m->mix);
     } else if (has(r, MAY_FUSED) && !model_has_tensor(r, layer_name(room, i, "ffn_gate", "weight"))) {
         l->gate = part_of(r, i, "ffn_up", m->embed, 2 * (uint64_t)m->mix, 0, m->mix);

@@ -63,6 +63,8 @@ struct ops {
     void (*gated_gelu)(const float *gate, const float *up, size_t n, float *out);
     /* x[i] = GELU of x[i], the one that is written with an error function, i < n. */
     void (*gelu)(float *x, size_t n);
+    /* The same by the one that is written with a hyperbolic tangent. */
+    void (*gelu_tanh)(float *x, size_t n);
     /* Rotates the adjacent pairs (x[2i], x[2i+1]) by the angles whose cosines and sines are given, i < pairs. */
     void (*rotate)(float *x, const float *cosine, const float *sine, size_t pairs);
     /* The same with the pairs (x[i], x[i+pairs]). */

@@ -404,6 +404,7 @@ const struct ops ops_avx2 = {
     .gated_silu = avx2_gated_silu,
     .gated_gelu = avx2_gated_gelu,
     .gelu = avx2_gelu,
+    .gelu_tanh = avx2_gelu_tanh,
     .rotate = avx2_rotate,
     .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,

@@ -163,6 +163,12 @@ static void ref_gelu(float *x, size_t n)
         x[i] = arith_gelu_erf(x[i]);
 }
 
+static void ref_gelu_tanh(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = arith_gelu_tanh(x[i]);
+}
+
 static void ref_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
 {
     for (size_t i = 0; i < pairs; i++) {
@@ -290,6 +296,7 @@ const struct ops ops_ref = {
     .gated_silu = ref_gated_silu,
     .gated_gelu = ref_gated_gelu,
     .gelu = ref_gelu,
+    .gelu_tanh = ref_gelu_tanh,
     .rotate = ref_rotate,
     .rotate_halves = ref_rotate_halves,
     .add = ref_add,

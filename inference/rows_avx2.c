@@ -106,6 +106,15 @@ void avx2_gelu(float *x, size_t n)
         store_part(x + i, gelu_erf8(load_part(x + i, n - i)), n - i);
 }
 
+void avx2_gelu_tanh(float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(x + i, gelu_tanh8(_mm256_loadu_ps(x + i)));
+    if (i < n)
+        store_part(x + i, gelu_tanh8(load_part(x + i, n - i)), n - i);
+}
+
 void avx2_soft_cap(float *x, float cap, size_t n)
 {
     size_t i = 0;

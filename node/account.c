@@ -15,6 +15,7 @@ struct waiting {
     struct waiting *next;
     enum tx_kind kind;
     struct buf body;
+    account_keep_fn keep; /* NULL: nobody does */
     account_done_fn done;
     void *arg;
     struct buf tx; /* encoded; empty before it was offered */
@@ -116,9 +117,17 @@ static void offer_first(struct account *a)
     while (a->first) {
         struct note note = {{0}};
         struct waiting *w = a->first;
-        if (w->tx.n == 0)
+        enum err e = ERR_OK;
+        if (w->tx.n == 0) {
             build(a, w);
-        enum err e = a->submit(a->arg, bytes_of_buf(&w->tx), &note);
+            e = w->keep ? w->keep(w->arg, bytes_of_buf(&w->tx)) : ERR_OK;
+        }
+        if (e != ERR_OK) {
+            (void)note_set(&note, e, "the transaction cannot be kept: %s", err_text(e));
+            finish(a, e, &note);
+            continue;
+        }
+        e = a->submit(a->arg, bytes_of_buf(&w->tx), &note);
         /* ERR_NONCE: the pool still holds one of ours from before a restart; a block takes it. */
         if (e == ERR_OK || e == ERR_DUPLICATE || e == ERR_BUSY || e == ERR_LIMIT || e == ERR_FULL || e == ERR_NONCE) {
             host_timer_set(a->host, &a->timer, OFFER_AGAIN_MS, on_timer, a);
@@ -168,13 +177,46 @@ void account_step(struct account *a)
         step(a);
 }
 
-void account_send(struct account *a, enum tx_kind kind, struct bytes body, account_done_fn done, void *arg)
+static struct waiting *add(struct account *a, enum tx_kind kind, struct bytes body)
 {
     struct waiting *w = mem_new(sizeof *w);
-    *w = (struct waiting){.kind = kind, .done = done, .arg = arg};
+    w->kind = kind;
     buf_add(&w->body, body.p, body.n);
     *a->last = w;
     a->last = &w->next;
     if (a->n++ == 0)
         host_timer_set(a->host, &a->timer, 0, on_timer, a);
+    return w;
+}
+
+void account_send(struct account *a, enum tx_kind kind, struct bytes body, account_done_fn done, void *arg)
+{
+    account_send_kept(a, kind, body, NULL, done, arg);
+}
+
+void account_send_kept(struct account *a, enum tx_kind kind, struct bytes body, account_keep_fn keep,
+                       account_done_fn done, void *arg)
+{
+    struct waiting *w = add(a, kind, body);
+    w->keep = keep;
+    w->done = done;
+    w->arg = arg;
+}
+
+enum err account_resume(struct account *a, struct bytes tx, account_keep_fn keep, account_done_fn done, void *arg)
+{
+    struct rec_result result;
+    struct tx t;
+    if (tx_decode(tx, &t, NULL) != ERR_OK || !pubkey_equal(&t.signer, &a->key))
+        return ERR_FORMAT;
+    struct hash id = tx_id(&t);
+    if (t.nonce < ledger_nonce(a->ledger, &a->key) && ledger_tx_result(a->ledger, &id, &result, NULL) != ERR_OK)
+        return ERR_STATE;
+    struct waiting *w = add(a, (enum tx_kind)t.kind, t.body);
+    buf_add(&w->tx, tx.p, tx.n);
+    w->id = id;
+    w->keep = keep;
+    w->done = done;
+    w->arg = arg;
+    return ERR_OK;
 }

@@ -43,6 +43,7 @@ static const struct route {
     {"POST", "/kith/v1/peers/unban", api_peer_unban, LOCAL},
     {"GET", "/kith/v1/net/check", api_net_check, READ},
     {"GET", "/kith/v1/tasks/*", api_task_get, USE},
+    {"DELETE", "/kith/v1/tasks/*", api_task_cancel, USE},
     {"GET", "/kith/v1/chain/info", api_chain_info, READ},
     {"GET", "/kith/v1/chain/wait", api_chain_wait, READ},
     {"GET", "/kith/v1/chain/blocks/*", api_chain_block, READ},
@@ -52,6 +53,7 @@ static const struct route {
     {"GET", "/kith/v1/receipt", api_receipt_get, READ},
     {"GET", "/kith/v1/accounts/*", api_account_get, READ},
     {"GET", "/kith/v1/accounts/*/history", api_account_history, READ},
+    {"POST", "/kith/v1/accounts/*/publication", api_account_publication, LOCAL},
     {"GET", "/kith/v1/accounts/*/qr", api_qr_get, READ},
     {"GET", "/kith/v1/earnings", api_earnings_get, READ},
     {"POST", "/kith/v1/tx", api_tx_post, POST},
@@ -272,6 +274,32 @@ enum err api_read_text(const json_t *object, const char *name, const char *calle
     return ERR_OK;
 }
 
+enum err api_read_number(const json_t *object, const char *name, const char *called, double low, double high,
+                         float *out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_given(v))
+        return ERR_OK;
+    double x = json_number_value(v);
+    if (!json_is_number(v) || !(x >= low && x <= high))
+        return note_set(note, ERR_RANGE, "%s must be a number from %g to %g", called, low, high);
+    *out = (float)x;
+    return ERR_OK;
+}
+
+enum err api_read_whole(const json_t *object, const char *name, const char *called, uint32_t low, uint32_t high,
+                        uint32_t *out, struct note *note)
+{
+    const json_t *v = json_object_get(object, name);
+    if (!json_is_given(v))
+        return ERR_OK;
+    double x = json_number_value(v); /* 5.0 is whole, too */
+    if (!json_is_number(v) || !(x >= low && x <= high) || (double)(uint32_t)x != x)
+        return note_set(note, ERR_RANGE, "%s must be a whole number from %u to %u", called, low, high);
+    *out = (uint32_t)x;
+    return ERR_OK;
+}
+
 enum err api_read_route(const char *text, const char *called, enum job_route *out, struct note *note)
 {
     if (!text)
@@ -416,6 +444,18 @@ void api_put_address(struct buf *b, bool *first, const char *name, const struct 
 
 #define PROGRESS_MS 100
 
+static void say_pull(struct task *t, const struct blobs_info *info)
+{
+    char line[120] = "";
+    if (info->pulling && !info->sources)
+        snprintf(line, sizeof line, "nobody has it yet; %u peers were asked, %" PRIu64 " s ago", info->asked,
+                 info->asked_ago_ms / 1000);
+    else if (info->pulling && info->waits)
+        snprintf(line, sizeof line, "%u peers have it; waits for its turn: %u others are being pulled", info->sources,
+                 BLOB_PULLS_MAX);
+    task_say(t, line);
+}
+
 static void pull_progress(void *arg)
 {
     struct api_pull *p = arg;
@@ -423,6 +463,7 @@ static void pull_progress(void *arg)
     if (blobs_find(p->node->blobs, &p->root, &info)) {
         uint64_t have = info.leaves_have * LEAF_SIZE;
         task_progress(p->task, have < info.size ? have : info.size, info.size);
+        say_pull(p->task, &info);
     }
     host_timer_set(p->node->host, &p->timer, PROGRESS_MS, pull_progress, p);
 }

@@ -60,6 +60,11 @@ enum err api_read_flag(const json_t *object, const char *name, const char *calle
 enum err api_read_text(const json_t *object, const char *name, const char *called, const char **out,
                        struct note *note) MUST_USE;
 /* auto, local or network; *out stays where `text` is NULL. ERR_FORMAT. */
+/* A member that may be missing or null: *out stays then. ERR_RANGE: it is no number, or not within. */
+enum err api_read_number(const json_t *object, const char *name, const char *called, double low, double high,
+                         float *out, struct note *note) MUST_USE;
+enum err api_read_whole(const json_t *object, const char *name, const char *called, uint32_t low, uint32_t high,
+                        uint32_t *out, struct note *note) MUST_USE;
 enum err api_read_route(const char *text, const char *called, enum job_route *out, struct note *note) MUST_USE;
 /* An amount in mote as a text of decimal digits. ERR_FORMAT, with the name that the field goes by. */
 enum err api_read_mote(const json_t *v, const char *name, struct amount *out, struct note *note) MUST_USE;
@@ -137,6 +142,7 @@ void api_peer_ban(struct api_call *c);
 void api_peer_unban(struct api_call *c);
 void api_net_check(struct api_call *c);
 void api_task_get(struct api_call *c);
+void api_task_cancel(struct api_call *c);
 void api_chain_info(struct api_call *c);
 void api_chain_block(struct api_call *c);
 void api_chain_testimony(struct api_call *c);
@@ -146,6 +152,7 @@ void api_proof_get(struct api_call *c);
 void api_receipt_get(struct api_call *c);
 void api_account_get(struct api_call *c);
 void api_account_history(struct api_call *c);
+void api_account_publication(struct api_call *c);
 void api_earnings_get(struct api_call *c);
 void api_tx_post(struct api_call *c);
 void api_txs_post(struct api_call *c);

@@ -7,28 +7,6 @@
 
 #define TITLE_BYTES 160
 
-static enum err read_number(json_t *params, const char *name, double high, double *out, struct note *note)
-{
-    json_t *v = json_object_get(params, name);
-    if (!json_is_given(v))
-        return ERR_OK;
-    double x = json_number_value(v);
-    if (!json_is_number(v) || !(x >= 0 && x <= high))
-        return note_set(note, ERR_RANGE, "params.%s must be a number from 0 to %g", name, high);
-    *out = x;
-    return ERR_OK;
-}
-
-static enum err read_count(json_t *params, const char *name, uint32_t high, uint32_t *out, struct note *note)
-{
-    double x = *out;
-    enum err e = read_number(params, name, high, &x, note);
-    *out = (uint32_t)x;
-    if (e == ERR_OK && (double)*out != x)
-        e = note_set(note, ERR_RANGE, "params.%s must be a whole number", name);
-    return e;
-}
-
 static enum err read_stops(json_t *params, struct buf *stops, struct note *note)
 {
     json_t *list = json_object_get(params, "stop");
@@ -60,25 +38,21 @@ static enum err read_seed(const json_t *params, struct job_ask *ask, struct note
 static enum err read_params(json_t *params, struct job_ask *ask, struct buf *stops, struct buf *schema,
                             struct note *note)
 {
-    double temp = (double)ask->temp, top_p = (double)ask->top_p, min_p = (double)ask->min_p;
     if (json_is_given(params) && !json_is_object(params))
         return note_set(note, ERR_FORMAT, "params must be an object");
-    enum err e = read_count(params, "tokens", CONTEXT_MAX, &ask->tokens_max, note);
+    enum err e = api_read_whole(params, "tokens", "params.tokens", 0, CONTEXT_MAX, &ask->tokens_max, note);
     if (e == ERR_OK)
-        e = read_number(params, "temp", 100, &temp, note);
+        e = api_read_number(params, "temp", "params.temp", 0, 100, &ask->temp, note);
     if (e == ERR_OK)
-        e = read_count(params, "top_k", VOCAB_MAX, &ask->top_k, note);
+        e = api_read_whole(params, "top_k", "params.top_k", 0, VOCAB_MAX, &ask->top_k, note);
     if (e == ERR_OK)
-        e = read_number(params, "top_p", 1, &top_p, note);
+        e = api_read_number(params, "top_p", "params.top_p", 0, 1, &ask->top_p, note);
     if (e == ERR_OK)
-        e = read_number(params, "min_p", 1, &min_p, note);
+        e = api_read_number(params, "min_p", "params.min_p", 0, 1, &ask->min_p, note);
     if (e == ERR_OK)
         e = read_stops(params, stops, note);
     if (e == ERR_OK && json_object_get(params, "schema"))
         e = api_read_schema(json_object_get(params, "schema"), schema, note);
-    ask->temp = (float)temp;
-    ask->top_p = (float)top_p;
-    ask->min_p = (float)min_p;
     ask->stops = bytes_of_buf(stops);
     ask->schema = bytes_of_buf(schema);
     return e == ERR_OK ? read_seed(params, ask, note) : e;

@@ -359,6 +359,31 @@ static void on_pulled(void *arg, enum err e, const struct hash *root, const stru
     free(x);
 }
 
+/* Others may wait for the same bytes: they go on. */
+static void cancel_pull(void *arg)
+{
+    struct api_pull *x = arg;
+    struct note note;
+    (void)note_set(&note, ERR_CANCELLED, "cancelled: what came so far is kept for the next pull");
+    blobs_pull_leave(x->node->blobs, &x->root, on_pulled, x);
+    api_pull_end(x);
+    task_fail(x->task, ERR_CANCELLED, &note);
+    free(x);
+}
+
+static void reply_cancelled(struct api_call *c, const struct hash *root)
+{
+    struct blobs_info info;
+    struct buf b = {0};
+    bool first = true, was_pulled = blobs_find(c->node->blobs, root, &info) && info.pulling;
+    blobs_pull_cancel(c->node->blobs, root);
+    buf_add_text(&b, "{");
+    api_put_hash(&b, &first, "root", root);
+    api_put_flag(&b, &first, "cancelled", was_pulled);
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
+
 void api_model_pull(struct api_call *c)
 {
     struct note note = {{0}};
@@ -371,9 +396,12 @@ void api_model_pull(struct api_call *c)
                        : note_set(&note, ERR_FORMAT, "model is missing: a name or a root");
     if (e != ERR_OK) {
         api_fail(c->request, e, &note);
+    } else if (json_is_true(json_object_get(body, "cancel"))) {
+        reply_cancelled(c, &root);
     } else {
         struct api_pull *x = mem_new(sizeof *x);
         api_pull_begin(c, x, "pull", &root);
+        task_on_cancel(x->task, cancel_pull, x);
         blobs_pull(c->node->blobs, BLOB_MODEL, &root, on_pulled, x);
     }
     json_decref(body);

@@ -189,6 +189,18 @@ void api_task_get(struct api_call *c)
         http_reply_error(c->request, 404, "not_found", "no such task (any more)");
 }
 
+void api_task_cancel(struct api_call *c)
+{
+    struct task *t = task_find(c->node->tasks, strtoull(c->rest, NULL, 10));
+    struct hash owner = t ? task_owner(t) : (struct hash){{0}};
+    if (!t || !api_may_see(c, &owner))
+        http_reply_error(c->request, 404, "not_found", "no such task (any more)");
+    else if (task_cancel(t) != ERR_OK)
+        http_reply_error(c->request, 409, "state", "the task is over, or of a kind that cannot be cancelled");
+    else
+        task_answer(t, c->request, 0);
+}
+
 void api_health(struct api_call *c)
 {
     http_reply(c->request, 200, "application/json", bytes_of_text("{\"status\":\"ok\"}"));

@@ -36,12 +36,6 @@ void openai_fail(struct http_request *r, enum err e, const char *prompt, const c
 void openai_refuse(struct http_request *r, enum err e, const char *prompt, const char *text);
 
 /* -- for who reads requests -- */
-/* A member of the body, which may be missing or null: *out stays then. */
-enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out,
-                           struct note *note) MUST_USE;
-enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
-                           struct note *note) MUST_USE;
-enum err openai_read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note) MUST_USE;
 /* What all forms have that are answered by jobs: model, stream, sampling, stops, `kith`. One answer to one prompt. */
 enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 /* The form that an answer is to have: {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema"} with the

@@ -125,38 +125,6 @@ void openai_refuse(struct http_request *r, enum err e, const char *prompt, const
         openai_fail(r, e, prompt, text);
 }
 
-enum err openai_read_float(json_t *body, const char *name, double low, double high, float *out, struct note *note)
-{
-    json_t *v = json_object_get(body, name);
-    if (!json_is_given(v))
-        return ERR_OK;
-    double x = json_number_value(v);
-    if (!json_is_number(v) || !(x >= low && x <= high))
-        return note_set(note, ERR_RANGE, "%s must be a number from %g to %g", name, low, high);
-    *out = (float)x;
-    return ERR_OK;
-}
-
-enum err openai_read_whole(json_t *body, const char *name, json_int_t low, json_int_t high, uint32_t *out,
-                           struct note *note)
-{
-    json_t *v = json_object_get(body, name);
-    if (!json_is_given(v))
-        return ERR_OK;
-    json_int_t x = json_integer_value(v);
-    if (!json_is_integer(v) || x < low || x > high)
-        return note_set(note, ERR_RANGE,
-                        "%s must be a whole number from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, name, low,
-                        high);
-    *out = (uint32_t)x;
-    return ERR_OK;
-}
-
-enum err openai_read_count(json_t *body, const char *name, json_int_t high, uint32_t *out, struct note *note)
-{
-    return openai_read_whole(body, name, 1, high, out, note);
-}
-
 static enum err add_stop(struct buf *stops, json_t *v, struct note *note)
 {
     const char *s = json_string_value(v);
@@ -210,14 +178,17 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
     if (json_is_given(limit) && !json_is_string(limit))
         return note_set(note, ERR_FORMAT, "kith.max_cost must be a text, an amount of KITH as in \"0.25\"");
     const char *cost = json_text(k, "max_cost");
-    enum err e = api_read_route(json_text(k, "route"), "kith.route", &ask->route, note);
+    const char *route = NULL;
+    enum err e = api_read_text(k, "route", "kith.route", &route, note);
+    if (e == ERR_OK)
+        e = api_read_route(route, "kith.route", &ask->route, note);
     if (e == ERR_OK)
         e = api_read_flag(k, "private", "kith.private", &ask->is_private, note);
     if (e == ERR_OK && cost)
         e = amount_parse(cost, &ask->cost_max, note);
     if (e == ERR_OK)
-        e = openai_read_count(k, "top_k", VOCAB_MAX, &ask->top_k, note);
-    return e == ERR_OK ? openai_read_float(k, "min_p", 0, 1, &ask->min_p, note) : e;
+        e = api_read_whole(k, "top_k", "kith.top_k", 1, VOCAB_MAX, &ask->top_k, note);
+    return e == ERR_OK ? api_read_number(k, "min_p", "kith.min_p", 0, 1, &ask->min_p, note) : e;
 }
 
 /* `name` and `strict` make no difference here: a schema is always kept to. */
@@ -244,9 +215,9 @@ enum err openai_read_format(const json_t *format, const json_t *holder, const ch
 /* OpenAI's penalties look at all of the text. */
 static enum err read_penalties(json_t *body, struct job_ask *ask, struct note *note)
 {
-    enum err e = openai_read_float(body, "presence_penalty", -2, 2, &ask->presence, note);
+    enum err e = api_read_number(body, "presence_penalty", "presence_penalty", -2, 2, &ask->presence, note);
     if (e == ERR_OK)
-        e = openai_read_float(body, "frequency_penalty", -2, 2, &ask->frequency, note);
+        e = api_read_number(body, "frequency_penalty", "frequency_penalty", -2, 2, &ask->frequency, note);
     if (ask->presence != 0.0f || ask->frequency != 0.0f)
         ask->window = CONTEXT_MAX;
     return e;
@@ -285,9 +256,9 @@ enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *not
         return note_set(note, ERR_FORMAT, "model is missing: name one of GET /v1/models");
     enum err e = read_stream(body, a, note);
     if (e == ERR_OK)
-        e = openai_read_float(body, "temperature", 0, 2, &ask->temp, note);
+        e = api_read_number(body, "temperature", "temperature", 0, 2, &ask->temp, note);
     if (e == ERR_OK)
-        e = openai_read_float(body, "top_p", 0, 1, &ask->top_p, note);
+        e = api_read_number(body, "top_p", "top_p", 0, 1, &ask->top_p, note);
     if (e == ERR_OK)
         e = read_penalties(body, ask, note);
     if (e == ERR_OK)
@@ -311,9 +282,9 @@ static enum err read_older(json_t *body, struct openai_ask *a, struct note *note
         e = openai_read_biases(json_object_get(body, "logit_bias"), &a->biases, note);
     a->job.biases = bytes_of_buf(&a->biases);
     if (e == ERR_OK)
-        e = openai_read_count(body, "n", CHOICES_MAX, &a->n, note);
+        e = api_read_whole(body, "n", "n", 1, CHOICES_MAX, &a->n, note);
     if (e == ERR_OK)
-        e = openai_read_count(body, "max_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+        e = api_read_whole(body, "max_tokens", "max_tokens", 1, CONTEXT_MAX, &a->job.tokens_max, note);
     if (e == ERR_OK)
         e = openai_read_format(format, json_object_get(format, "json_schema"), "response_format",
                                "response_format.json_schema", &a->schema, note);
@@ -353,7 +324,7 @@ static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct no
     uint32_t top = 0;
     enum err e = api_read_flag(body, "logprobs", "logprobs", &wanted, note);
     if (e == ERR_OK)
-        e = openai_read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
+        e = api_read_whole(body, "top_logprobs", "top_logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e == ERR_OK && top > 0 && !wanted)
         e = note_set(note, ERR_FORMAT, "top_logprobs needs logprobs: true");
     a->job.logprobs = wanted ? (uint8_t)(1 + top) : 0;
@@ -388,7 +359,8 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
         return e;
     json_print(&a->messages, list);
     a->job.messages = buf_text(&a->messages);
-    e = openai_read_count(body, "max_completion_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+    e = api_read_whole(body, "max_completion_tokens", "max_completion_tokens", 1, CONTEXT_MAX, &a->job.tokens_max,
+                       note);
     if (e == ERR_OK)
         e = read_chat_logprobs(body, a, note);
     if (e == ERR_OK)
@@ -412,7 +384,7 @@ static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *
     if (e == ERR_OK && suffix && *suffix)
         e = note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
     if (e == ERR_OK)
-        e = openai_read_count(body, "best_of", CHOICES_MAX, &best_of, note);
+        e = api_read_whole(body, "best_of", "best_of", 1, CHOICES_MAX, &best_of, note);
     if (e == ERR_OK && best_of != a->n)
         e = note_set(note, ERR_FORMAT, "best_of %u is not supported: ask for n and choose by their logprobs", best_of);
     return e;
@@ -487,7 +459,7 @@ enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note 
     if (e == ERR_OK)
         e = refuse_what_is_not_there(body, a, note);
     if (e == ERR_OK)
-        e = openai_read_whole(body, "logprobs", 0, LOGPROBS_MAX, &top, note);
+        e = api_read_whole(body, "logprobs", "logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e != ERR_OK)
         return e;
     if (a->prompts_n * a->n > CHOICES_MAX)

@@ -99,7 +99,7 @@ static enum err read_logprobs(json_t *body, struct openai_ask *a, struct note *n
     uint32_t top = 0;
     enum err e = read_include(body, &wanted, note);
     if (e == ERR_OK)
-        e = openai_read_whole(body, "top_logprobs", 0, LOGPROBS_MAX, &top, note);
+        e = api_read_whole(body, "top_logprobs", "top_logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e == ERR_OK && top > 0 && !wanted)
         e = note_set(note, ERR_FORMAT, "top_logprobs needs include: [\"message.output_text.logprobs\"]");
     a->job.logprobs = wanted ? (uint8_t)(1 + top) : 0;
@@ -249,7 +249,7 @@ enum err openai_read_response(json_t *body, struct openai_ask *a, struct note *n
     if (e == ERR_OK)
         e = read_input(body, a, note);
     if (e == ERR_OK)
-        e = openai_read_count(body, "max_output_tokens", CONTEXT_MAX, &a->job.tokens_max, note);
+        e = api_read_whole(body, "max_output_tokens", "max_output_tokens", 1, CONTEXT_MAX, &a->job.tokens_max, note);
     if (e == ERR_OK)
         e = read_text(body, a, note);
     if (e == ERR_OK)

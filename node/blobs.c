@@ -296,6 +296,9 @@ static void fill_info(const struct item *it, struct blobs_info *out)
     out->leaves = merkle_leaves(it->size);
     out->leaves_have = it->whole ? out->leaves : it->fetch ? blob_fetch_here(it->fetch) : it->kept;
     out->sources = it->pulling && it->fetch ? blob_fetch_sources(it->fetch) : 0;
+    out->waits = out->sources && !it->placed;
+    out->asked = it->asked;
+    out->asked_ago_ms = it->pulling && it->asked_ms ? host_now_ms(it->owner->host) - it->asked_ms : 0;
 }
 
 bool blobs_find(const struct blobs *b, const struct hash *root, struct blobs_info *out)
@@ -476,6 +479,7 @@ void blobs_close(struct blobs *b)
         t->owner = NULL;
     while (b->items)
         blobs_item_remove(b->items);
+    blobs_pull_stop(b);
     for (unsigned k = 0; k < BLOB_KIND_COUNT; k++)
         free(b->dir[k]);
     free(b);

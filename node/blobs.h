@@ -26,7 +26,10 @@ struct blobs_info {
     uint64_t leaves, leaves_have;
     bool whole;
     bool pulling;
-    unsigned sources; /* peers that a pull takes leaves from */
+    unsigned sources;      /* peers that a pull takes leaves from, or would */
+    bool waits;            /* for a place: others are pulled */
+    unsigned asked;        /* peers that were asked last who has it */
+    uint64_t asked_ago_ms; /* when */
 };
 
 /* Makes the two directories under `home`, drops what does not match its stamp or root (an `odd` line). */
@@ -52,8 +55,9 @@ typedef void (*blobs_done_fn)(void *arg, enum err e, const struct hash *root, co
 /* Copies (or reflinks) a file into the store and hashes it, on a thread. A blob that is there already is
  * ERR_OK too. The file at `path` is not kept open. */
 void blobs_import(struct blobs *b, enum blob_kind kind, const char *path, blobs_done_fn done, void *arg);
-/* Fetches by root from connected peers, and from peers that connect later, until it is whole or cancelled.
- * A second pull of the same root waits for the same fetch. */
+/* Fetches by root from connected peers, and from peers that connect later, until it is whole or cancelled, or nobody
+ * has had it for BLOB_NOBODY_MS (ERR_NOT_FOUND; one that nobody waits for goes on). A second pull of the same root
+ * waits for the same fetch. ERR_BUSY: BLOB_WANTED_MAX are wanted. */
 void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, blobs_done_fn done, void *arg);
 /* The same for the first `leaves` only (all of a smaller blob): a model's metadata and vocabulary. When a pull of the
  * whole runs already, done waits for that. */
@@ -64,6 +68,12 @@ void blobs_pull_head(struct blobs *b, enum blob_kind kind, const struct hash *ro
 enum err blobs_head_fd(const struct blobs *b, const struct hash *root, int *fd, struct note *note) MUST_USE;
 /* Ends a pull (done gets ERR_CANCELLED); what came so far stays for the next one. */
 void blobs_pull_cancel(struct blobs *b, const struct hash *root);
+
+/* One who waits for a pull (with this fn and arg) does so no more, and is not told. The pull ends if that was the last.
+ */
+void blobs_pull_leave(struct blobs *b, const struct hash *root, blobs_done_fn done, void *arg);
+/* Instead of BLOB_NOBODY_MS. */
+void blobs_set_nobody_ms(struct blobs *b, uint64_t ms);
 
 /* False if nothing of it is here. */
 bool blobs_find(const struct blobs *b, const struct hash *root, struct blobs_info *out) MUST_USE;

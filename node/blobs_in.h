@@ -1,6 +1,13 @@
 /* Inside of blobs: blobs.c (the store), blobs_pull.c (fetching and serving), blobs_check.c and blobs_verify.c (reading
  * again). Nobody else includes this.
  *
+ * A pull takes leaves only in a place of its own, of which there are few. It has none while nobody has the blob, and
+ * gives it up for a while to others who wait:
+ *
+ *     asking --somebody has it--> in line --a place is free, least number first--> placed
+ *        ^------ nobody has it any more ------'----------------------'              | others wait, BLOB_TURN_MS are
+ * over nobody for BLOB_NOBODY_MS, and somebody waits: told so, ends      ^-----------' a new number
+ *
  *     (nothing) --pull--> PART --all leaves here, root checked--> WHOLE
  *     PART at start: CHECKING (each leaf is hashed again, a few in a turn of the loop), then PART or WHOLE
  *     WHOLE at start whose stamp is another, or later with a leaf that is: becomes PART, CHECKING
@@ -33,6 +40,14 @@ struct item {
     struct hash *leaves;      /* a part's, once the size is known; zero: not here */
     struct blob_fetch *fetch; /* a part's */
     uint64_t head;            /* leaves that the pull is for; 0: all */
+    bool own;                 /* the pull mends what a disk damaged: it has no end */
+    bool placed;              /* the pull may ask for leaves: one of BLOB_PULLS_MAX */
+    uint64_t placed_ms;
+    uint64_t line;     /* whose is least has the next place */
+    uint64_t since_ms; /* the pull began, or had somebody who has it */
+    uint64_t asked_ms; /* who has it; 0: not yet */
+    unsigned asked;    /* so many peers, then */
+    unsigned in_vain;  /* how often since */
     uint64_t check_next;
     uint64_t kept;      /* leaves of a part at rest */
     struct timer timer; /* a pull's questions, or the next turn of a check */
@@ -51,6 +66,9 @@ struct blobs {
     uint64_t check_leaf;
     struct timer check_timer;
     struct verify *verifies;
+    uint64_t line; /* the last number that was given */
+    struct timer place_timer;
+    uint64_t nobody_ms;
     blobs_damage_fn on_damage;
     void *damage_arg;
 };
@@ -72,6 +90,7 @@ enum err blobs_item_demote(struct item *it, struct note *note) MUST_USE;
 
 /* blobs_pull.c */
 void blobs_pull_start(struct blobs *b);
+void blobs_pull_stop(struct blobs *b);
 /* Opens the files of a part and hashes what is in it again. */
 void blobs_part_check(struct item *it);
 void blobs_part_close(struct item *it);

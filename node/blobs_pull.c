@@ -1,6 +1,7 @@
 /* Parts of blobs: checking what is there, asking peers for the rest; and answering peers. */
 #include "node/blobs_in.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -11,10 +12,12 @@
 #include <string.h>
 
 #define CHECK_AT_ONCE 64u                       /* leaves hashed in one turn of the loop: about 2 ms */
-#define ASK_AGAIN_MS  3000                      /* while nobody has it */
+#define ASK_AGAIN_MS  3000                      /* while nobody has it, at first... */
+#define ASK_AGAIN_MAX 5u                        /* ...twice as long each time, so often */
 #define SERVE_QUEUE   (PEER_SEND_QUEUE_MAX / 2) /* over this a peer's questions go unanswered: it is too slow */
 
 static void pull_pump(struct item *it);
+static void give_places_soon(struct blobs *b);
 static void check_turn(void *arg);
 
 static void log_item(enum log_level level, const struct item *it, const char *event, const char *why)
@@ -42,7 +45,10 @@ void blobs_part_close(struct item *it)
     it->fetch = NULL;
     free(it->leaves);
     it->leaves = NULL;
-    it->pulling = it->checking = false;
+    it->pulling = it->checking = it->own = false;
+    if (it->placed)
+        give_places_soon(it->owner);
+    it->placed = false;
 }
 
 static enum err open_files(struct item *it, struct note *note)
@@ -167,21 +173,105 @@ static void ask_who_has(struct item *it, const struct pubkey *one)
 {
     struct buf body = {0};
     blob_have_get_put(&body, &(struct blob_have_get){it->root});
+    it->asked_ms = host_now_ms(it->owner->host);
     if (one) {
+        it->asked++;
         send_body(it->owner, one, MSG_BLOB_HAVE_GET, &body);
         return;
     }
-    peers_broadcast(it->owner->peers, MSG_BLOB_HAVE_GET, bytes_of_buf(&body), NULL);
+    it->asked = peers_broadcast(it->owner->peers, MSG_BLOB_HAVE_GET, bytes_of_buf(&body), NULL);
+    it->in_vain++;
     buf_clear(&body);
+}
+
+/* -- places -- */
+
+static bool waits_for_place(const struct item *it)
+{
+    return it->pulling && !it->checking && !it->placed && blob_fetch_sources(it->fetch) > 0;
+}
+
+static struct item *first_in_line(const struct blobs *b)
+{
+    struct item *first = NULL;
+    for (struct item *it = b->items; it; it = it->next)
+        if (waits_for_place(it) && (!first || it->line < first->line))
+            first = it;
+    return first;
+}
+
+static unsigned count_places(const struct blobs *b)
+{
+    unsigned n = 0;
+    for (const struct item *it = b->items; it; it = it->next)
+        n += it->placed;
+    return n;
+}
+
+static void give_places(void *arg)
+{
+    struct blobs *b = arg;
+    struct item *it;
+    for (unsigned n = count_places(b); n < BLOB_PULLS_MAX && (it = first_in_line(b)); n++) {
+        it->placed = true;
+        it->placed_ms = host_now_ms(b->host);
+        pull_pump(it);
+    }
+}
+
+static void give_places_soon(struct blobs *b)
+{
+    host_timer_set(b->host, &b->place_timer, 0, give_places, b);
+}
+
+/* Somebody who has it came, or went; others wait longer than it has been placed. What it has asked for still comes. */
+static void find_place(struct item *it)
+{
+    struct blobs *b = it->owner;
+    const bool has_source = blob_fetch_sources(it->fetch) > 0;
+    if (it->placed && (!has_source || (host_now_ms(b->host) - it->placed_ms >= BLOB_TURN_MS && first_in_line(b)))) {
+        it->placed = false;
+        it->line = ++b->line;
+        give_places_soon(b);
+    } else if (!it->placed && has_source && count_places(b) < BLOB_PULLS_MAX) {
+        give_places_soon(b);
+    }
+}
+
+/* Too long for whoever waits. True: it is over. */
+static bool nobody_has_it(struct item *it)
+{
+    struct note note = {{0}};
+    const uint64_t ms = it->owner->nobody_ms;
+    if (!it->waiters || host_now_ms(it->owner->host) - it->since_ms < ms)
+        return false;
+    (void)note_set(&note, ERR_NOT_FOUND,
+                   "nobody in reach has had it for %" PRIu64 " s (%u peers were asked last): what came so far is kept, "
+                   "pull it again when somebody has it",
+                   ms / 1000, it->asked);
+    if (it->own)
+        blobs_item_tell(it, ERR_NOT_FOUND, &note);
+    else
+        pull_fail(it, ERR_NOT_FOUND, &note);
+    return !it->pulling;
 }
 
 static void pull_timer(void *arg)
 {
     struct item *it = arg;
     blob_fetch_tick(it->fetch, host_now_ms(it->owner->host));
-    if (blob_fetch_sources(it->fetch) == 0)
+    if (blob_fetch_sources(it->fetch) == 0) {
+        if (nobody_has_it(it))
+            return;
         ask_who_has(it, NULL);
+    }
     pull_pump(it);
+}
+
+static uint64_t ask_again_ms(const struct item *it)
+{
+    uint64_t in_vain = it->in_vain > 1 ? it->in_vain - 1 : 0;
+    return (uint64_t)ASK_AGAIN_MS << (in_vain < ASK_AGAIN_MAX ? in_vain : ASK_AGAIN_MAX);
 }
 
 /* Sends the questions that may be sent now, and sets the timer for what may come late. */
@@ -191,13 +281,14 @@ static void pull_pump(struct item *it)
     struct blob_ask ask;
     if (!it->pulling || it->checking)
         return;
-    while (blob_fetch_next(it->fetch, host_now_ms(host), &ask)) {
+    find_place(it);
+    while (it->placed && blob_fetch_next(it->fetch, host_now_ms(host), &ask)) {
         struct buf body = {0};
         leaf_get_put(&body, &(struct leaf_get){it->root, ask.index});
         send_body(it->owner, &ask.source, MSG_LEAF_GET, &body);
     }
     uint64_t at_ms = blob_fetch_timeout_ms(it->fetch), now_ms = host_now_ms(host);
-    uint64_t wait_ms = at_ms == UINT64_MAX ? ASK_AGAIN_MS : at_ms > now_ms ? at_ms - now_ms : 0;
+    uint64_t wait_ms = at_ms == UINT64_MAX ? ask_again_ms(it) : at_ms > now_ms ? at_ms - now_ms : 0;
     host_timer_set(host, &it->timer, wait_ms, pull_timer, it);
 }
 
@@ -229,8 +320,9 @@ static enum err store_leaf(struct item *it, const struct leaf *m, struct note *n
 static void head_is_here(struct item *it)
 {
     blobs_item_tell(it, ERR_OK, NULL);
-    it->pulling = false;
+    it->pulling = it->placed = false;
     host_timer_cancel(it->owner->host, &it->timer);
+    give_places_soon(it->owner);
 }
 
 static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
@@ -275,6 +367,8 @@ static enum err on_blob_have(void *arg, const struct pubkey *from, struct bytes 
     if (!m.have)
         return ERR_OK;
     enum err e = blob_fetch_add(it->fetch, from, m.size);
+    it->since_ms = host_now_ms(b->host);
+    it->in_vain = 0;
     if (e == ERR_OK && blob_fetch_is_done(it->fetch)) { /* empty */
         struct note note = {{0}};
         it->leaves = it->leaves ? it->leaves : mem_new(sizeof *it->leaves);
@@ -300,14 +394,17 @@ static unsigned count_pulls(const struct blobs *b)
 
 static enum err pull(struct item *it, struct note *note)
 {
-    if (count_pulls(it->owner) >= BLOB_PULLS_MAX)
-        return note_set(note, ERR_BUSY, "%u pulls are under way: wait for one of them", BLOB_PULLS_MAX);
+    if (count_pulls(it->owner) >= BLOB_WANTED_MAX)
+        return note_set(note, ERR_BUSY, "%u pulls are under way: wait for one of them, or cancel one", BLOB_WANTED_MAX);
     if (!it->fetch)
         blobs_part_check(it);
     enum err e = it->file && it->have ? ERR_OK : open_files(it, note);
     if (e != ERR_OK)
         return e;
     it->pulling = true;
+    it->since_ms = host_now_ms(it->owner->host);
+    it->line = ++it->owner->line;
+    it->in_vain = 0;
     ask_who_has(it, NULL);
     pull_pump(it);
     return ERR_OK;
@@ -328,6 +425,7 @@ static void want(struct blobs *b, enum blob_kind kind, const struct hash *root, 
         it = &none;
     }
     blobs_item_wait(it, done, arg);
+    it->own |= !done;
     if (e == ERR_OK && !it->whole) {
         it->head = !it->pulling ? head : head == 0 || it->head == 0 ? 0 : head > it->head ? head : it->head;
         if (!it->pulling)
@@ -376,6 +474,26 @@ void blobs_pull_cancel(struct blobs *b, const struct hash *root)
         return;
     blobs_item_tell(it, ERR_CANCELLED, NULL);
     blobs_part_close(it);
+}
+
+void blobs_pull_leave(struct blobs *b, const struct hash *root, blobs_done_fn done, void *arg)
+{
+    struct item *it = blobs_item(b, root);
+    struct waiter **at = it ? &it->waiters : NULL;
+    while (at && *at && ((*at)->fn != done || (*at)->arg != arg))
+        at = &(*at)->next;
+    if (!at || !*at)
+        return;
+    struct waiter *gone = *at;
+    *at = gone->next;
+    free(gone);
+    if (!it->waiters && it->pulling && !it->own)
+        blobs_part_close(it);
+}
+
+void blobs_set_nobody_ms(struct blobs *b, uint64_t ms)
+{
+    b->nobody_ms = ms;
 }
 
 static void on_change(void *arg, const struct pubkey *peer, bool up)
@@ -433,8 +551,14 @@ static enum err on_leaf_get(void *arg, const struct pubkey *from, struct bytes b
     return ERR_OK;
 }
 
+void blobs_pull_stop(struct blobs *b)
+{
+    host_timer_cancel(b->host, &b->place_timer);
+}
+
 void blobs_pull_start(struct blobs *b)
 {
+    b->nobody_ms = BLOB_NOBODY_MS;
     peers_on(b->peers, MSG_BLOB_HAVE_GET, on_blob_have_get, b);
     peers_on(b->peers, MSG_BLOB_HAVE, on_blob_have, b);
     peers_on(b->peers, MSG_LEAF_GET, on_leaf_get, b);

@@ -95,6 +95,7 @@ struct job {
     struct pubkey failed[JOB_FAILED_PROVIDERS_MAX]; /* providers that failed it, to be tried last */
     unsigned failed_n, tries;
     uint64_t head_leaves; /* of the model's file, asked for to have its vocabulary */
+    bool waits_for_head;  /* they are being pulled */
     struct job_watch *watches;
     struct timer timer, turn, look;
     uint64_t moved_ms;        /* when it last came forward */
@@ -154,6 +155,8 @@ void job_get_view(const struct job *j, struct job_view *v);
 bool job_is_local(const struct job *j);
 /* In the end it is routed, or finished with an error. */
 void job_prepare(struct job *j);
+/* It waits for the head of its model's file no more. */
+void job_leave_head(struct job *j);
 /* j->worker: one that knows the model's vocabulary. ERR_NOT_FOUND when not even the head of the file is here. */
 enum err job_need_worker(struct job *j, struct note *note) MUST_USE;
 
@@ -202,6 +205,8 @@ void job_fund(struct job *j);
 /* The provider cannot follow: no more jobs over it, and what is left in it comes back. */
 void job_give_up_channel(struct job *j);
 void job_fund_clear(struct jobs *jobs);
+/* Goes on with transactions that were on their way when the process ended. */
+enum err job_fund_load(struct jobs *jobs, struct note *note) MUST_USE;
 /* Channels of this payer that the ledger has and the store has not. */
 void job_remote_adopt(struct jobs *jobs);
 void job_remote_channel_event(struct jobs *jobs, const struct ledger_event *e);

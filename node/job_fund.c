@@ -136,7 +136,14 @@ bool job_is_funded(const struct job *j)
 
 /* -- funding -- */
 
-/* A transaction that is on its way. It may outlive the job that it was sent for. */
+/* A transaction that is on its way. It may outlive the job that it was sent for, and this process: its bytes are on the
+ * disk before they leave, and a start goes on with them. Else others would have the first one in their pools still,
+ * while this node opens a second channel. */
+#define FUNDING_FIELDS(F) F(hash, job) F(hash, model) F(pubkey, provider) F(flag, is_topup) F(blob, tx)
+RECORD_DECLARE(funding_record, FUNDING_FIELDS)
+RECORD_DEFINE(funding_record, FUNDING_FIELDS)
+#define FUNDING_KEY_SIZE (1 + sizeof(struct pubkey) + HASH_SIZE)
+
 struct funding {
     struct jobs *jobs;
     struct funding *next;
@@ -209,11 +216,48 @@ static void refused(struct job *j, const struct funding *f, enum err e, const ch
         job_finish(j, e, why);
 }
 
+/* There is one at a time to each provider for each model. */
+static void funding_key(const struct funding *f, uint8_t key[FUNDING_KEY_SIZE])
+{
+    key[0] = 'f';
+    memcpy(key + 1, f->provider.b, sizeof f->provider.b);
+    memcpy(key + 1 + sizeof f->provider.b, f->model.b, sizeof f->model.b);
+}
+
+static enum err keep_funding(void *arg, struct bytes tx)
+{
+    const struct funding *f = arg;
+    const struct funding_record r = {f->job, f->model, f->provider, f->is_topup, tx};
+    uint8_t key[FUNDING_KEY_SIZE];
+    struct kv_batch batch = {0};
+    struct buf value = {0};
+    funding_key(f, key);
+    funding_record_put(&value, &r);
+    kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
+    enum err e = kv_write(f->jobs->s.kv, &batch, true, NULL);
+    kv_batch_clear(&batch);
+    buf_clear(&value);
+    return e;
+}
+
+/* Where it stays after all, a start finds that the ledger has it. */
+static void forget_funding(const struct funding *f)
+{
+    uint8_t key[FUNDING_KEY_SIZE];
+    struct kv_batch batch = {0};
+    funding_key(f, key);
+    kv_batch_delete(&batch, bytes_of(key, sizeof key));
+    if (kv_write(f->jobs->s.kv, &batch, false, NULL) != ERR_OK)
+        log_event(LOG_ODD, "jobs", "a funding stays", "the store refused to drop it");
+    kv_batch_clear(&batch);
+}
+
 static void on_funded(void *arg, enum err e, const struct hash *id, const struct note *note)
 {
     const struct funding f = *(struct funding *)arg;
     struct job *j = job_find(f.jobs, &f.job);
     (void)id;
+    forget_funding(&f);
     funding_free(arg);
     job_remote_adopt(f.jobs);
     bool waited = j && j->remote && j->remote->funding;
@@ -224,29 +268,78 @@ static void on_funded(void *arg, enum err e, const struct hash *id, const struct
     wake(&f);
 }
 
+static struct funding *funding_add(struct jobs *jobs, const struct funding *from)
+{
+    struct funding *f = mem_new(sizeof *f);
+    *f = *from;
+    f->jobs = jobs;
+    f->next = jobs->fundings;
+    return jobs->fundings = f;
+}
+
 static void send_funds(struct job *j, struct amount amount)
 {
     struct job_remote *m = j->remote;
     struct buf body = {0};
-    struct funding *f = mem_new(sizeof *f);
-    *f = (struct funding){.jobs = j->jobs,
-                          .next = j->jobs->fundings,
-                          .job = j->r.id,
-                          .model = j->r.model,
-                          .provider = m->offer.provider,
-                          .is_topup = m->channel != NULL};
-    j->jobs->fundings = f;
+    struct funding *f = funding_add(j->jobs, &(struct funding){.job = j->r.id,
+                                                               .model = j->r.model,
+                                                               .provider = m->offer.provider,
+                                                               .is_topup = m->channel != NULL});
     m->funding = true;
     if (m->channel) {
         struct tx_channel_topup top = {.channel = m->channel->head.id, .amount = amount};
         tx_channel_topup_put(&body, &top);
-        account_send(j->jobs->s.account, TX_CHANNEL_TOPUP, bytes_of_buf(&body), on_funded, f);
+        account_send_kept(j->jobs->s.account, TX_CHANNEL_TOPUP, bytes_of_buf(&body), keep_funding, on_funded, f);
     } else {
         struct tx_channel_open open = {.provider = m->offer.provider, .model = j->r.model, .amount = amount};
         tx_channel_open_put(&body, &open);
-        account_send(j->jobs->s.account, TX_CHANNEL_OPEN, bytes_of_buf(&body), on_funded, f);
+        account_send_kept(j->jobs->s.account, TX_CHANNEL_OPEN, bytes_of_buf(&body), keep_funding, on_funded, f);
     }
     buf_clear(&body);
+}
+
+/* Into a list first: the store is not written while it is scanned. */
+struct resumed {
+    struct jobs *jobs;
+    struct buf records;
+};
+
+static bool read_funding(void *arg, struct bytes key, struct bytes value)
+{
+    struct resumed *l = arg;
+    uint32_t n = (uint32_t)value.n;
+    (void)key;
+    codec_put_u32(&l->records, &n);
+    buf_add(&l->records, value.p, value.n);
+    return true;
+}
+
+enum err job_fund_load(struct jobs *jobs, struct note *note)
+{
+    struct resumed l = {.jobs = jobs};
+    enum err e = kv_scan(jobs->s.kv, bytes_of("f", 1), read_funding, &l, note);
+    struct cursor all = cursor_of(bytes_of_buf(&l.records));
+    while (e == ERR_OK && all.n) {
+        struct funding_record r;
+        uint32_t n;
+        codec_get_u32(&all, &n);
+        struct cursor c = cursor_of(bytes_of(all.p, n));
+        all.p += n;
+        all.n -= n;
+        funding_record_get(&c, &r);
+        if (!cursor_end(&c)) {
+            e = note_set(note, ERR_CORRUPT, "a stored transaction for a channel is broken");
+            break;
+        }
+        struct funding *f = funding_add(
+            jobs, &(struct funding){.job = r.job, .model = r.model, .provider = r.provider, .is_topup = r.is_topup});
+        if (account_resume(jobs->s.account, r.tx, keep_funding, on_funded, f) != ERR_OK) {
+            forget_funding(f);
+            funding_free(f);
+        }
+    }
+    buf_clear(&l.records);
+    return e;
 }
 
 /* What the account can put into a channel: the transaction costs something, too. */

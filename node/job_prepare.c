@@ -83,6 +83,19 @@ static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note
         job_route(j);
 }
 
+static void pull_head(struct job *j)
+{
+    j->waits_for_head = true;
+    blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
+}
+
+void job_leave_head(struct job *j)
+{
+    if (j->waits_for_head)
+        blobs_pull_leave(j->jobs->s.blobs, &j->r.model, on_head, j->jobs);
+    j->waits_for_head = false;
+}
+
 static void on_ready(void *arg, enum err e, const struct worker_info *info, const struct note *note)
 {
     struct job *j = arg;
@@ -93,7 +106,7 @@ static void on_ready(void *arg, enum err e, const struct worker_info *info, cons
         workers_stop(j->jobs->s.workers, j->worker);
         j->worker = NULL;
         j->head_leaves *= 2;
-        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
+        pull_head(j);
     } else if (e != ERR_OK)
         job_finish(j, e, note->text);
     else if (j->r.ids)
@@ -109,7 +122,10 @@ static void on_head(void *arg, enum err e, const struct hash *root, const struct
     struct jobs *jobs = arg;
     for (struct job *j = jobs->first, *next; j; j = next) {
         next = j->next;
-        if (j->r.state != JOB_PREPARING || j->worker || !hash_equal(&j->r.model, root))
+        if (!hash_equal(&j->r.model, root))
+            continue;
+        j->waits_for_head = false;
+        if (j->r.state != JOB_PREPARING || j->worker)
             continue;
         if (e == ERR_OK)
             job_prepare(j);
@@ -153,7 +169,7 @@ void job_prepare(struct job *j)
     enum err e = job_need_worker(j, &note);
     if (e == ERR_NOT_FOUND) {
         host_timer_set(j->jobs->s.host, &j->timer, HEAD_WAIT_MS, on_no_head, j);
-        blobs_pull_head(j->jobs->s.blobs, BLOB_MODEL, &j->r.model, j->head_leaves, on_head, j->jobs);
+        pull_head(j);
         return;
     }
     host_timer_cancel(j->jobs->s.host, &j->timer);

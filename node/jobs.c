@@ -129,6 +129,7 @@ static void let_go(struct job *j)
     if (j->worker && j->text_ask)
         worker_drop(j->worker, j->text_ask);
     j->ask = j->text_ask = 0;
+    job_leave_head(j);
     host_timer_cancel(j->jobs->s.host, &j->timer);
     job_wait_end(j);
 }
@@ -470,6 +471,8 @@ enum err jobs_open(struct market *m, const struct market_services *s, const stru
         e = job_load_all(jobs, note);
     if (e == ERR_OK)
         e = job_challenge_load(jobs, note);
+    if (e == ERR_OK)
+        e = job_fund_load(jobs, note);
     if (e != ERR_OK) {
         jobs_close(jobs);
         return e;

@@ -17,6 +17,7 @@
  *     'p' id n  what a receipt was before it grew (channel_past.c)
  *     'v' root  a channel's receipts as they were settled (settle.c)
  *     'k' 'e'   a height that the ledger had, and what forgotten channels earned (provider_retain.c)
+ *     'f' provider model   a transaction for a channel that is on its way (job_fund.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H

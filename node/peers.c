@@ -358,6 +358,13 @@ enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type
     return e == ERR_STATE ? ERR_NOT_FOUND : e;
 }
 
+void peers_charge(struct peers *p, const struct pubkey *peer, uint32_t cost)
+{
+    struct link *l = peers_link_up(p, peer);
+    if (l)
+        peer_charge(l->peer, cost);
+}
+
 unsigned peers_send_some(struct peers *p, enum msg_type type, struct bytes body, peers_pick_fn pick, void *arg)
 {
     unsigned n = 0;

@@ -45,6 +45,9 @@ void peers_on_change(struct peers *p, peers_change_fn fn, void *arg);
 /* ERR_NOT_FOUND when there is no such peer, ERR_LIMIT for a body over the type's bound; a peer whose
  * queue is full is dropped (ERR_FULL). */
 enum err peers_send(struct peers *p, const struct pubkey *to, enum msg_type type, struct bytes body) MUST_USE;
+/* Takes this off the peer's allowance, beside what its messages cost: for answers whose size only their sender knows.
+ */
+void peers_charge(struct peers *p, const struct pubkey *peer, uint32_t cost);
 /* To all but `except` (may be NULL); returns how many. */
 unsigned peers_broadcast(struct peers *p, enum msg_type type, struct bytes body, const struct pubkey *except);
 /* To those that pick() names. */

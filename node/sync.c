@@ -1,6 +1,7 @@
 /* Catching up block by block. */
 #include "node/sync.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -183,6 +184,7 @@ static enum err on_block_get(void *arg, const struct pubkey *from, struct bytes 
     }
     block_answer_put(
         &out, &(struct block_answer){get.height, s->o.first(s->o.arg), bytes_of_buf(&block), bytes_of_buf(&commit)});
+    peers_charge(s->o.peers, from, (uint32_t)(out.n / PEER_ANSWER_UNIT));
     enum err e = peers_send(s->o.peers, from, MSG_BLOCK, bytes_of_buf(&out));
     if (e != ERR_OK)
         log_event(LOG_DEBUG, "sync", "unsent", "height=%" PRIu64 " why=%s", get.height, err_name(e));

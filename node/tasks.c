@@ -6,6 +6,7 @@
 #include "node/api.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TASKS_MAX   256
@@ -31,6 +32,9 @@ struct task {
     struct buf result;
     enum err code;
     struct note note;
+    char says[160]; /* what it waits for */
+    void (*on_cancel)(void *arg);
+    void *cancel_arg;
     struct waiter *waiters;
 };
 
@@ -45,6 +49,7 @@ static void answer(struct task *t, struct http_request *r)
 {
     static const char *const names[] = {"running", "done", "failed"};
     struct buf b = {0};
+    bool first = false;
     buf_add_format(&b,
                    "{\"task\":\"%" PRIu64 "\",\"kind\":\"%s\",\"state\":\"%s\",\"done\":%" PRIu64 ",\"total\":%" PRIu64
                    ",\"result\":",
@@ -58,6 +63,8 @@ static void answer(struct task *t, struct http_request *r)
         api_put_error(&b, t->code, &t->note);
     else
         buf_add_text(&b, "null");
+    if (t->state == TASK_RUNNING && t->says[0])
+        api_put_text(&b, &first, "note", t->says);
     buf_add_text(&b, "}");
     api_reply_json(r, 200, &b);
 }
@@ -172,9 +179,29 @@ void task_progress(struct task *t, uint64_t done, uint64_t total)
     t->total = total;
 }
 
+void task_say(struct task *t, const char *what)
+{
+    snprintf(t->says, sizeof t->says, "%s", what);
+}
+
+void task_on_cancel(struct task *t, void (*fn)(void *arg), void *arg)
+{
+    t->on_cancel = fn;
+    t->cancel_arg = arg;
+}
+
+enum err task_cancel(struct task *t)
+{
+    if (t->state != TASK_RUNNING || !t->on_cancel)
+        return ERR_STATE;
+    t->on_cancel(t->cancel_arg);
+    return ERR_OK;
+}
+
 void task_finish(struct task *t, struct bytes result)
 {
     CHECK(t->state == TASK_RUNNING);
+    t->on_cancel = NULL;
     t->state = TASK_DONE;
     buf_add(&t->result, result.p, result.n);
     wake_all(t);
@@ -184,6 +211,7 @@ void task_fail(struct task *t, enum err e, const struct note *note)
 {
     CHECK(t->state == TASK_RUNNING);
     t->state = TASK_FAILED;
+    t->on_cancel = NULL;
     t->code = e;
     if (note)
         t->note = *note;

@@ -19,6 +19,12 @@ void task_give(struct task *t, struct hash owner);
 struct hash task_owner(const struct task *t);
 uint64_t task_number(const struct task *t);
 void task_progress(struct task *t, uint64_t done, uint64_t total);
+/* For people: what it waits for; "" for nothing. */
+void task_say(struct task *t, const char *what);
+/* How it is cancelled, by whoever asks; `fn` sees to it that it fails. NULL: it cannot be any more. */
+void task_on_cancel(struct task *t, void (*fn)(void *arg), void *arg);
+/* ERR_STATE: it is over, or nothing that can be cancelled. */
+enum err task_cancel(struct task *t) MUST_USE;
 /* `result`: one JSON object. */
 void task_finish(struct task *t, struct bytes result);
 void task_fail(struct task *t, enum err e, const struct note *note);

@@ -35,7 +35,7 @@ enum msg_phase { MSG_PHASE_HELLO, MSG_PHASE_READY };
     M(STATUS, 17, 256, 1, READY) /* own height, after each block */                                                    \
     M(PROPOSAL, 18, BLOCK_SIZE_MAX + 65536, 8, READY)                                                                  \
     M(VOTE, 19, 1024, 1, READY)                                                                                        \
-    M(BLOCK_GET, 20, 64, 4, READY)                                                                                     \
+    M(BLOCK_GET, 20, 64, 4, READY)                  /* and 1 for each PEER_ANSWER_UNIT of the answer */                \
     M(BLOCK, 21, BLOCK_SIZE_MAX + 262144, 0, READY) /* with its commit */                                              \
     M(EVIDENCE, 22, 8192, 8, READY)                                                                                    \
     M(PROPOSAL_SHORT, 25, BLOCK_TXS_MAX * 32 + 4096, 4, READY) /* transactions by their ids */                         \

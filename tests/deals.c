@@ -20,8 +20,27 @@ static unsigned someone(struct deals *r)
     return deals_below(r, WORLD_KEYS);
 }
 
+static void try_add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body);
+
+/* Most publications are claimed, and one that is made up again at random would never fit its claim: so what was claimed
+ * is kept for as long. */
+static void claim_first(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body)
+{
+    struct world *w = r->w;
+    struct deals_claim *c = &r->claim[r->claims++ % DEALS_CLAIMS];
+    struct tx_claim t = {tx_claim_commitment(&w->chain, &w->key[who], (uint8_t)kind, body)};
+    struct buf b = {0};
+    c->who = who;
+    c->kind = kind;
+    buf_reset(&c->body);
+    buf_add(&c->body, body.p, body.n);
+    tx_claim_put(&b, &t);
+    try_add(r, who, TX_CLAIM, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
 /* A transaction whose fee its signer cannot pay would not be in a block, nor would one behind a spend of all he has. */
-static void add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body)
+static void try_add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body)
 {
     struct world *w = r->w;
     struct bytes txs[WORLD_TXS];
@@ -37,8 +56,32 @@ static void add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes b
     }
 }
 
+static void add(struct deals *r, unsigned who, enum tx_kind kind, struct bytes body)
+{
+    if (tx_is_claimed((uint8_t)kind) && deals_below(r, 16))
+        claim_first(r, who, kind, body);
+    else
+        try_add(r, who, kind, body);
+}
+
 #define ADD(r, who, KIND, record, ...)                                                                                 \
     (record##_put(world_body((r)->w), &(struct record){__VA_ARGS__}), add(r, who, KIND, bytes_of_buf(&(r)->w->body)))
+
+/* One of those that were claimed, by now and then somebody else. */
+static void add_claimed(struct deals *r)
+{
+    unsigned n = r->claims < DEALS_CLAIMS ? r->claims : DEALS_CLAIMS;
+    if (n == 0)
+        return;
+    const struct deals_claim *c = &r->claim[deals_below(r, n)];
+    if (deals_below(r, 8) == 0) { /* once more */
+        struct hash commit =
+            tx_claim_commitment(&r->w->chain, &r->w->key[c->who], (uint8_t)c->kind, bytes_of_buf(&c->body));
+        ADD(r, c->who, TX_CLAIM, tx_claim, commit);
+        return;
+    }
+    try_add(r, deals_below(r, 16) ? c->who : someone(r), c->kind, bytes_of_buf(&c->body));
+}
 
 static struct amount some_money(struct deals *r)
 {
@@ -383,10 +426,16 @@ static void add_rule(struct deals *r)
 }
 
 static void (*const add_kind[])(struct deals *r) = {
-    add_audit,        add_audit,   add_audit,      add_audit,   add_money,   add_money, add_registration,
-    add_registration, add_channel, add_channel,    add_channel, add_channel, add_audit, add_audit,
-    add_grant,        add_grant,   add_beacon_key, add_bounty,  add_bounty,  add_rule,
+    add_audit,      add_audit,   add_audit,   add_audit,   add_money,   add_money,   add_registration, add_registration,
+    add_channel,    add_channel, add_channel, add_channel, add_audit,   add_audit,   add_grant,        add_grant,
+    add_beacon_key, add_bounty,  add_bounty,  add_rule,    add_claimed, add_claimed,
 };
+
+void deals_clear(struct deals *r)
+{
+    for (unsigned i = 0; i < DEALS_CLAIMS; i++)
+        buf_clear(&r->claim[i].body);
+}
 
 void deals_add(struct deals *r)
 {

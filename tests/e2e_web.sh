@@ -30,7 +30,9 @@ until_done "share" 60 quietly k host share start --model "$root" --price-in 100 
 offered() { [ "$(k asker models --json | json offers.0.model)" = "$root" ]; }
 until_done "an offer reaches the asker" 60 offered 2>/dev/null || fail "no offer"
 key=$(k host key new --scope use --scope read --json | json key)
+# What is earned is on the pages once it is settled and paid, while the rest is tried.
+quietly k asker chat "$root" --route network -m "What is Kith?" && quietly k host settle || fail "nothing is earned"
 cp tests/web/*.mjs $cache/
-(cd $cache && timeout 150 node run.mjs "http://$(node_http host)" "http://$(node_http asker)" "$(node_pid host)" "$key" "$root" "$(cat "$NET/host.address")" "$hostile") ||
+(cd $cache && timeout 300 node run.mjs "http://$(node_http host)" "http://$(node_http asker)" "$(node_pid host)" "$key" "$root" "$(cat "$NET/host.address")" "$hostile") ||
     fail "the pages"
 echo "e2e_web: the pages are well"

@@ -88,7 +88,7 @@ static void add_product(struct gguf_make *m, const struct model_make *s, uint32_
 static void add_norm(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n)
 {
     model_make_vector(m, in_layer(i, name, "weight"), n, 1);
-    if (is(s, "bert"))
+    if (is(s, "bert") || is(s, "starcoder2"))
         model_make_vector(m, in_layer(i, name, "bias"), n, 0);
 }
 
@@ -110,7 +110,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         }
         return;
     }
-    if (!is(s, "phi3") && !is(s, "bert"))
+    if (!is(s, "phi3") && !is(s, "bert") && !is(s, "starcoder2"))
         add_product(m, s, i, "ffn_gate", s->embed, s->mix);
     add_product(m, s, i, "ffn_up", s->embed, is(s, "phi3") ? 2 * s->mix : s->mix);
     add_product(m, s, i, "ffn_down", s->mix, s->embed);
@@ -170,6 +170,8 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
         return;
     }
     model_make_vector(m, "output_norm.weight", s->embed, 1);
+    if (is(s, "starcoder2"))
+        model_make_vector(m, "output_norm.bias", s->embed, 0);
     if (!s->tied)
         add_matrices(m, s, "output.weight", s->embed, MODEL_MAKE_VOCAB, 1, 3.0f);
 }
@@ -252,13 +254,18 @@ static void scales(struct gguf_make *m, const struct model_make *s)
     model_make_say_real(m, s, "logit_scale", 8.0f);
 }
 
-/* Granite 4 without experts: numbers that only mean something with them. */
+/* Granite 4 without experts or state spaces says the numbers of both. */
 static void scales_only(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say_real(m, s, "logit_scale", 6.0f);
     model_make_say(m, s, "expert_shared_feed_forward_length", s->mix);
     model_make_say(m, s, "expert_count", 0);
     model_make_say(m, s, "expert_used_count", 0);
+    model_make_say(m, s, "ssm.conv_kernel", 4);
+    model_make_say(m, s, "ssm.state_size", 128);
+    model_make_say(m, s, "ssm.group_count", 1);
+    model_make_say(m, s, "ssm.inner_size", 128);
+    model_make_say(m, s, "ssm.time_step_rank", 8);
 }
 
 static void scales_still(struct gguf_make *m, const struct model_make *s)
@@ -327,6 +334,9 @@ static const struct model_make shapes[] = {
     {"smollm3", "smollm3", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, false, true, NULL},
     {"smollm3, yarn", "smollm3", GGUF_TENSOR_F32, 64, 4, 4, 1, 16, 96, 0, 0, 0, false, true, yarn},
     {"exaone", "exaone", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, one_set_of_factors},
+    {"starcoder2", "starcoder2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 160, 0, 0, 0, true, true, NULL},
+    {"starcoder2, floats", "starcoder2", GGUF_TENSOR_F32, 64, 2, 4, 1, 16, 96, 0, 0, 0, true, false, NULL},
+    {"starcoder2, blocks of 256", "starcoder2", GGUF_TENSOR_Q4_K, 256, 2, 4, 4, 64, 512, 0, 0, 0, true, false, linear},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

@@ -152,7 +152,7 @@ static void everyone_is_asked_in_the_end(void **state)
     unsigned all_asked = 0, agreed = 0;
     for (unsigned i = 0; i < 16; i++)
         says[i] = i % 2 ? AUDIT_MATCH : AUDIT_MISMATCH;
-    for (unsigned tries = 0; tries < 12 || (tries < 100 && !all_asked); tries++) {
+    for (unsigned tries = 0; tries < 12 || (tries < 100 && !(all_asked && agreed)); tries++) {
         struct hash id = settle(w, &c);
         unsigned who[16], n, want = 1, asked = 0;
         bool fault = false, one_mind = false;

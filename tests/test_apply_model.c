@@ -24,7 +24,8 @@ static void publishes_once(void **state)
     uint64_t balance = world_balance(w, 1);
     assert_int_equal(world_publish(w, 1, 7, 1000, 100, NULL, 0), ERR_OK);
     assert_true(ledger_model_by_name(w->ledger, "model-7", &m));
-    assert_true(m.royalty_bps == 1000 && m.tensors == 1 && m.bond.mote == KITH && m.height == 1);
+    assert_true(m.royalty_bps == 1000 && m.tensors == 1 && m.bond.mote == KITH &&
+                m.height == 1 + ledger_params(w->ledger).claim_blocks);
     assert_true(world_balance(w, 1) < balance - KITH);
     assert_int_equal(world_publish(w, 1, 7, 1000, 100, NULL, 0), ERR_EXISTS);
     assert_int_equal(world_publish(w, 2, 7, 1000, 100, NULL, 0), ERR_EXISTS);
@@ -54,13 +55,19 @@ static void a_name_belongs_to_its_publisher(void **state)
         unsigned who;
         uint8_t root;
         enum err want;
-    } cases[] = {{1, 1, ERR_OK}, {2, 2, ERR_EXISTS}, {1, 3, ERR_REFUSED}};
+    } cases[] = {{1, 1, ERR_OK}, {2, 2, ERR_OK}, {1, 3, ERR_REFUSED}};
     for (size_t i = 0; i < 3; i++) {
         body.root = world_root(cases[i].root);
+        tensor = world_root((uint8_t)cases[i].who); /* the third's is the first one's */
+        body.tensors_root = tx_tensors_root(&body.tensors);
         tx_model_publish_put(world_body(w), &body);
         assert_int_equal(world_do(w, cases[i].who, TX_MODEL_PUBLISH, bytes_of_buf(&w->body)), cases[i].want);
     }
-    tensor = world_root(4); /* another tensor: no overlap any more */
+    struct hash second = world_root(2);
+    assert_true(ledger_model_by_name(w->ledger, "alpha", &m) && pubkey_equal(&m.publisher, &w->key[1]));
+    assert_true(ledger_model(w->ledger, &second, &m) && pubkey_equal(&m.publisher, &w->key[2]));
+    assert_int_equal(m.name.n, 2 * HASH_SIZE); /* the digits of its root stand for the name that was taken */
+    tensor = world_root(4);                    /* another tensor: no overlap any more */
     body.tensors_root = tx_tensors_root(&body.tensors);
     tx_model_publish_put(world_body(w), &body);
     assert_int_equal(world_do(w, 1, TX_MODEL_PUBLISH, bytes_of_buf(&w->body)), ERR_OK);

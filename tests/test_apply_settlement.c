@@ -158,10 +158,10 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
     assert_null(world_event(w, LEDGER_SLASHED, 0));
     assert_true(ledger_fault(w->ledger, &w->key[2], &fault) && fault.mismatches == 1);
 
-    /* Again: a part of the bond goes, also of what was withdrawn in between. */
-    assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(bond - pay)), ERR_OK);
+    /* Again: a part of the bond goes, all of which was withdrawn since. */
     world_job(&c, KITH);
     id = drawn(w, &c);
+    assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(bond - pay)), ERR_OK);
     assert_true(ledger_settlement(w->ledger, &id, &s));
     assert_int_equal(settlement_audits(&s), 2); /* full audit: all that there is */
     struct audit_draw d = settlement_audit_at(&s, 0);
@@ -184,6 +184,36 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
         buf_clear(&room[i]);
         buf_clear(&other[i]);
     }
+    world_free(w);
+}
+
+/* A bond that was withdrawn before may be back with its owner before a mismatch is decided. */
+static void nothing_is_settled_without_a_bond(void **state)
+{
+    (void)state;
+    struct world *w = market(1);
+    struct world_channel c;
+    struct buf room[2] = {{0}};
+    assert_int_equal(world_open(w, &c, 4, 3, 7, 10 * KITH), ERR_OK);
+    world_job(&c, KITH);
+    assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(100 * KITH)), ERR_OK);
+    assert_int_equal(world_settle(w, &c), ERR_STATE);
+    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_int_equal(world_settle(w, &c), ERR_STATE);
+    w->step_ms = 1000;
+    assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(KITH)), ERR_OK);
+    struct hash id = drawn(w, &c);
+    assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(KITH)), ERR_OK);
+    struct tx_audit_reveal found = world_audit(w, &c, &id, 0, AUDIT_MISMATCH, room);
+    assert_int_equal(world_verdict(w, 6, &found), ERR_OK);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+    uint64_t owner = world_balance(w, 2);
+    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_true(world_balance(w, 2) == owner + KITH - KITH / 100); /* the audit, of what was withdrawn */
+    for (unsigned i = 0; i < 2; i++)
+        buf_clear(&room[i]);
     world_free(w);
 }
 
@@ -321,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_match_pays_at_once),
         cmocka_unit_test(silence_of_the_auditor_pays_after_the_window),
         cmocka_unit_test(a_mismatch_forfeits_and_the_second_is_slashed),
+        cmocka_unit_test(nothing_is_settled_without_a_bond),
         cmocka_unit_test(withheld_forfeits_and_is_not_slashed),
         cmocka_unit_test(full_audit_waits_for_all),
         cmocka_unit_test(nobody_audits_himself),

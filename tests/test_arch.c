@@ -636,6 +636,17 @@ static void sum_to_one(struct gguf_make *m, const struct model_make *s)
     gguf_make_raw(m, "qwen2moe.expert_weights_norm", GGUF_FLAG, "\1", 1);
 }
 
+static void state_space(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 6.0f);
+    model_make_vector(m, "blk.1.ssm_a", 8, 0);
+}
+
+static void gate_too(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "blk.0.ffn_gate.bias", s->mix, 0);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -675,10 +686,17 @@ static void strangers_are_named(void **state)
     s = *shape_of("qwen2moe");
     s.more = sum_to_one;
     expect_refusal(&s, "expert_weights_norm");
+    s = *shape_of("starcoder2");
+    s.more = gate_too;
+    expect_refusal(&s, "blk.0.ffn_gate.bias");
+    s.more = model_make_window;
+    expect_refusal(&s, "sliding_window");
     s = *shape_of("smollm3");
     s.more = one_factor;
     expect_refusal(&s, "rope_freqs.weight");
     s = *shape_of("granite");
+    s.more = state_space;
+    expect_refusal(&s, "blk.1.ssm_a");
     s.more = no_scale_of_logits;
     expect_refusal(&s, "granite.logit_scale");
     s.more = logits_by_nothing;

@@ -503,28 +503,117 @@ static void cancelled_is_told_once(void **state)
     fixture_close(&f);
 }
 
-/* More pulls than there may be are told so, and begin when there is room. */
-static void too_many_pulls_are_told_so(void **state)
+static struct hash unknown(unsigned i)
+{
+    return (struct hash){{7, (uint8_t)i, (uint8_t)(i >> 8)}};
+}
+
+/* What nobody has is in nobody's way; of that, too, there is an end, which is told. */
+static void pulls_of_nothing_hold_no_place(void **state)
 {
     (void)state;
     struct fixture f;
-    struct done d[BLOB_PULLS_MAX + 1] = {{0}};
-    struct hash root = {{7}};
-    fixture_open(&f, 1);
-    for (unsigned i = 0; i <= BLOB_PULLS_MAX; i++) {
-        root.b[1] = (uint8_t)i;
-        blobs_pull(f.blobs[0], BLOB_MODEL, &root, on_done, &d[i]);
+    struct done none[BLOB_WANTED_MAX] = {{0}}, d = {0}, more = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    import(&f, 0);
+    net_join(&f.net, 1, 0);
+    for (unsigned i = 0; i < BLOB_WANTED_MAX - 1; i++) {
+        const struct hash root = unknown(i);
+        blobs_pull(f.blobs[1], BLOB_MODEL, &root, on_done, &none[i]);
     }
-    net_run(&f.net, is_done, &d[BLOB_PULLS_MAX], 1000);
-    assert_int_equal(d[BLOB_PULLS_MAX].e, ERR_BUSY);
-    assert_false(d[0].called);
-    root.b[1] = 0;
-    blobs_pull_cancel(f.blobs[0], &root);
-    root.b[1] = BLOB_PULLS_MAX;
-    d[BLOB_PULLS_MAX] = (struct done){0};
-    blobs_pull(f.blobs[0], BLOB_MODEL, &root, on_done, &d[BLOB_PULLS_MAX]);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    const struct hash last = unknown(BLOB_WANTED_MAX);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &last, on_done, &more);
+    net_run(&f.net, is_done, &more, 1000);
+    assert_int_equal(more.e, ERR_BUSY);
+    net_run(&f.net, is_done, &d, 10000);
+    assert_int_equal(d.e, ERR_OK);
+    const struct hash first = unknown(0);
+    assert_true(blobs_find(f.blobs[1], &first, &info) && info.pulling);
+    assert_true(info.asked == 1 && info.sources == 0 && !info.waits && info.asked_ago_ms < 20000);
+    assert_false(none[0].called);
+    blobs_pull_cancel(f.blobs[1], &first);
+    more = (struct done){0};
+    blobs_pull(f.blobs[1], BLOB_MODEL, &last, on_done, &more);
     net_wait(&f.net, 50);
-    assert_false(d[BLOB_PULLS_MAX].called);
+    assert_true(none[0].called && none[0].e == ERR_CANCELLED && !more.called);
+    fixture_close(&f);
+}
+
+static void nobody_has_it_in_the_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0}, other = {0};
+    struct blobs_info info;
+    fixture_open(&f, 2);
+    net_join(&f.net, 1, 0);
+    blobs_set_nobody_ms(f.blobs[1], 1000);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    const struct hash own = unknown(1);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &own, NULL, NULL); /* as node/blobs_check.c does */
+    blobs_pull(f.blobs[1], BLOB_MODEL, &own, on_done, &other);
+    net_run(&f.net, is_done, &d, 10000);
+    assert_int_equal(d.e, ERR_NOT_FOUND);
+    assert_non_null(strstr(d.note.text, "nobody in reach has had it for 1 s (1 peers were asked last)"));
+    net_run(&f.net, is_done, &other, 10000);
+    assert_int_equal(other.e, ERR_NOT_FOUND);
+    assert_true(blobs_find(f.blobs[1], &f.root, &info) && !info.pulling);
+    assert_true(blobs_find(f.blobs[1], &own, &info) && info.pulling);
+    import(&f, 0); /* and it can be pulled after all */
+    d = (struct done){0};
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    net_run(&f.net, is_done, &d, 10000);
+    assert_int_equal(d.e, ERR_OK);
+    fixture_close(&f);
+}
+
+static void who_leaves_is_not_told(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done a = {0}, b = {0};
+    struct blobs_info info;
+    fixture_open(&f, 1);
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &a);
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &b);
+    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a);
+    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a); /* no more */
+    assert_true(blobs_find(f.blobs[0], &f.root, &info) && info.pulling);
+    blobs_pull_leave(f.blobs[0], &f.root, on_done, &b);
+    assert_true(blobs_find(f.blobs[0], &f.root, &info) && !info.pulling);
+    net_wait(&f.net, 50);
+    assert_false(a.called || b.called);
+    fixture_close(&f);
+}
+
+/* More than there are places, all to be had. */
+static void places_go_round(void **state)
+{
+    (void)state;
+    enum { BLOBS = 2 * BLOB_PULLS_MAX + 3 };
+    struct fixture f;
+    static struct done d[BLOBS], imported;
+    fixture_open(&f, 2);
+    for (unsigned i = 0; i < BLOBS; i++) {
+        memset(f.content, (int)i + 1, 9 * LEAF_SIZE);
+        assert_int_equal(file_write(f.file, 0644, bytes_of(f.content, 9 * LEAF_SIZE + i), NULL), ERR_OK);
+        imported = (struct done){0};
+        blobs_import(f.blobs[0], BLOB_MODEL, f.file, on_done, &imported);
+        net_run(&f.net, is_done, &imported, 10000);
+        assert_int_equal(imported.e, ERR_OK);
+        d[i] = (struct done){.root = imported.root};
+    }
+    net_join(&f.net, 1, 0);
+    for (unsigned i = 0; i < BLOBS; i++) {
+        const struct hash root = d[i].root;
+        blobs_pull(f.blobs[1], BLOB_MODEL, &root, on_done, &d[i]);
+    }
+    for (unsigned i = 0; i < BLOBS; i++) {
+        net_run(&f.net, is_done, &d[i], 20000);
+        assert_int_equal(d[i].e, ERR_OK);
+    }
     fixture_close(&f);
 }
 
@@ -542,7 +631,10 @@ int main(void)
         cmocka_unit_test(damaged_lists_are_found_at_start),
         cmocka_unit_test(a_full_disk_ends_the_pull_and_loses_nothing),
         cmocka_unit_test(cancelled_is_told_once),
-        cmocka_unit_test(too_many_pulls_are_told_so),
+        cmocka_unit_test(pulls_of_nothing_hold_no_place),
+        cmocka_unit_test(nobody_has_it_in_the_end),
+        cmocka_unit_test(who_leaves_is_not_told),
+        cmocka_unit_test(places_go_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

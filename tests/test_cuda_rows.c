@@ -78,6 +78,12 @@ static void elements_once(void)
     ops_ref.gated_gelu(x, y, n, expected);
     cuda_activate(NULL, CUDA_GELU, x, y, n);
     assert_same_bits(x, expected, n, "rows");
+    ops_ref.gelu_tanh(expected, n);
+    cuda_activate(NULL, CUDA_GELU_ALONE, x, NULL, n);
+    assert_same_bits(x, expected, n, "rows");
+    ops_ref.gelu(expected, n);
+    cuda_activate(NULL, CUDA_GELU_ERF_ALONE, x, NULL, n);
+    assert_same_bits(x, expected, n, "rows");
     gpu_free(x);
     gpu_free(y);
     free(expected);

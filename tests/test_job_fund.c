@@ -165,6 +165,97 @@ static void a_transaction_outlives_its_job(void **state)
     assert_int_equal(s->jobs->channels.n, 1);
 }
 
+static unsigned channels_on_ledger(struct asker *s)
+{
+    struct rec_channel rec;
+    struct hash last;
+    unsigned n = 0;
+    for (const struct hash *after = NULL; ledger_channel_next(s->w->ledger, after, &rec); after = &last) {
+        last = rec.id;
+        n++;
+    }
+    return n;
+}
+
+static void restart(struct asker *s)
+{
+    asker_stop(s);
+    kv_mem_crash(s->s.kv);
+    asker_start(s);
+    net_wait(&s->net, 20);
+    if (s->jobs->first->r.state < JOB_DONE && !asker_runs(s->jobs->first))
+        asker_try_again(s->jobs->first);
+    net_wait(&s->net, 20);
+}
+
+/* The process is killed, and its transaction lives on in others' pools. Whoever asks next needs another sum, so other
+ * bytes would go out for it: nowhere may a second channel come of it. */
+static void a_channel_is_opened_once(void **state)
+{
+    struct asker *s = *state;
+    (void)asker_ask(s, 90);
+    asker_wait_sent(s, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        asker_stop(s);
+        kv_mem_crash(s->s.kv);
+        asker_start(s);
+        jobs_cancel(s->jobs, &s->jobs->first->r.id);
+        (void)asker_ask(s, 200 + i);
+        net_wait(&s->net, 50);
+    }
+    assert_int_equal(s->w->n, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        asker_block(s);
+        net_wait(&s->net, 50);
+    }
+    assert_int_equal(channels_on_ledger(s), 1);
+    assert_true(asker_runs(s->jobs->first));
+    asker_stop(s); /* and it is forgotten: another start looks for nothing */
+    asker_start(s);
+    assert_null(s->jobs->fundings);
+    assert_int_equal(s->opens, 1);
+}
+
+/* Killed once it is in a block and before anybody noted it; and while it lay nowhere but here. */
+static void a_channel_that_is_there_is_found(void **state)
+{
+    struct asker *s = *state;
+    (void)asker_ask(s, 90);
+    asker_wait_sent(s, 1);
+    asker_block_alone(s);
+    restart(s);
+    assert_int_equal(channels_on_ledger(s), 1);
+    assert_true(asker_runs(s->jobs->first));
+    assert_int_equal(s->w->n, 0);
+    assert_null(s->jobs->fundings);
+}
+
+static void what_nobody_heard_of_is_sent_again(void **state)
+{
+    struct asker *s = *state;
+    (void)asker_ask(s, 90);
+    asker_wait_sent(s, 1);
+    s->w->n = 0; /* the pools were lost with their nodes */
+    restart(s);
+    asker_wait_sent(s, 1);
+    asker_block(s);
+    net_wait(&s->net, 50);
+    assert_int_equal(channels_on_ledger(s), 1);
+    assert_true(asker_runs(s->jobs->first));
+}
+
+/* A disk that takes nothing: no transaction leaves that would be forgotten. */
+static void what_cannot_be_kept_does_not_leave(void **state)
+{
+    struct asker *s = *state;
+    struct job *j = asker_ask(s, 90);
+    kv_mem_fail(s->s.kv, 1, ERR_FULL);
+    net_wait(&s->net, 50);
+    assert_int_equal(s->w->n, 0);
+    assert_int_equal(j->r.state, JOB_FAILED);
+    kv_mem_fail(s->s.kv, 0, ERR_OK);
+}
+
 /* One is on its way as the node ends. */
 static void what_is_under_way_ends_with_the_node(void **state)
 {
@@ -386,6 +477,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_job_held_is_free_when_it_ends, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(who_comes_meanwhile_waits, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_transaction_outlives_its_job, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(a_channel_is_opened_once, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(a_channel_that_is_there_is_found, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(what_nobody_heard_of_is_sent_again, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(what_cannot_be_kept_does_not_leave, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_is_under_way_ends_with_the_node, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_channel_that_ended_is_opened_anew, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_provider_that_cannot_be_paid_is_left, asker_begin, asker_end),

@@ -106,16 +106,11 @@ static void undo_is_exact(struct run *r, struct bytes raw)
     free(events.at);
 }
 
+/* What was added, on both. */
 static void one_block(struct run *r)
 {
     struct world *w = r->d.w;
     struct bytes txs[WORLD_TXS];
-    for (unsigned n = deals_below(&r->d, 8); n > 0; n--)
-        deals_add(&r->d);
-    uint64_t seed = r->d.seed; /* beside the others, whose sequence is as if there were none */
-    if (deals_below(&r->d, 4) == 0)
-        deals_add_evidence(&r->d);
-    r->d.seed = seed;
     memset(r->d.closed, 0, sizeof r->d.closed);
     struct ledger_info before = ledger_info(w->ledger);
     uint32_t count = w->n;
@@ -139,6 +134,52 @@ static void one_block(struct run *r)
     mirror(r, &block);
 }
 
+static void random_block(struct run *r)
+{
+    for (unsigned n = deals_below(&r->d, 8); n > 0; n--)
+        deals_add(&r->d);
+    uint64_t seed = r->d.seed; /* beside the others, whose sequence is as if there were none */
+    if (deals_below(&r->d, 4) == 0)
+        deals_add_evidence(&r->d);
+    r->d.seed = seed;
+    one_block(r);
+}
+
+/* What key 1 + i publishes at the start: i under 3 a model, then a data set. */
+static enum tx_kind put_first(struct run *r, unsigned i)
+{
+    struct buf *out = world_body(r->d.w);
+    if (i >= 3) {
+        struct tx_data_contribute body = world_data_body(&r->d.data[i - 3], (i - 3) * MOTE_PER_KITH);
+        tx_data_contribute_put(out, &body);
+        return TX_DATA_CONTRIBUTE;
+    }
+    struct hash root = world_root((uint8_t)(1 + i));
+    struct tx_model_publish body = {.root = root, .size = 1, .tensors = {root.b, 1}};
+    body.tensors_root = tx_tensors_root(&body.tensors);
+    body.royalty_bps = 777;
+    body.name = (struct text64){1, {(char)('B' + i)}};
+    tx_model_publish_put(out, &body);
+    return TX_MODEL_PUBLISH;
+}
+
+static void publish_first(struct run *r)
+{
+    struct world *w = r->d.w;
+    _Static_assert(DEALS_SETS == 3, "as many as models");
+    for (unsigned i = 0; i < 2 * DEALS_SETS; i++) {
+        uint8_t kind = (uint8_t)put_first(r, i);
+        struct hash commit = tx_claim_commitment(&w->chain, &w->key[1 + i % 3], kind, bytes_of_buf(&w->body));
+        WORLD_ADD(w, 1 + i % 3, TX_CLAIM, tx_claim, commit);
+    }
+    for (uint64_t i = ledger_params(w->ledger).claim_blocks; i > 0; i--)
+        one_block(r);
+    for (unsigned i = 0; i < 2 * DEALS_SETS; i++) {
+        enum tx_kind kind = put_first(r, i);
+        world_add(w, 1 + i % 3, kind, bytes_of_buf(&w->body));
+    }
+}
+
 static void run_seed(uint64_t seed, struct seen *seen)
 {
     struct run *r = mem_new(sizeof *r);
@@ -154,35 +195,22 @@ static void run_seed(uint64_t seed, struct seen *seen)
     r->d.w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->d.w->genesis, &r->second, &note), ERR_OK);
+    for (unsigned i = 0; i < DEALS_SETS; i++)
+        world_data_new(&r->d.data[i], (uint8_t)(50 + i));
+    publish_first(r);
     /* A start that gives the market someone to deal with: five owners that serve and audit models 1 to 3. */
     for (unsigned i = 1; i <= 5; i++) {
         struct hash models[3] = {world_root(1), world_root(2), world_root(3)};
         WORLD_ADD(r->d.w, i, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(50 * MOTE_PER_KITH));
         WORLD_ADD(r->d.w, i, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(i * MOTE_PER_KITH));
-        if (i <= 3) {
-            struct tx_model_publish body = {.root = models[i - 1], .size = 1, .tensors = {models[i - 1].b, 1}};
-            body.tensors_root = tx_tensors_root(&body.tensors);
-            body.royalty_bps = 777;
-            body.name = (struct text64){1, {(char)('A' + i)}};
-            tx_model_publish_put(world_body(r->d.w), &body);
-            world_add(r->d.w, i, TX_MODEL_PUBLISH, bytes_of_buf(&r->d.w->body));
-        }
-    }
-    for (unsigned i = 1; i <= 5; i++) {
-        struct hash models[3] = {world_root(1), world_root(2), world_root(3)};
         WORLD_ADD(r->d.w, i, TX_PROVIDER, tx_provider, .node = r->d.w->key[i], .models = {models[0].b, 3},
                   .audits = true);
     }
-    for (unsigned i = 0; i < DEALS_SETS; i++) {
-        world_data_new(&r->d.data[i], (uint8_t)(50 + i));
-        struct tx_data_contribute body = world_data_body(&r->d.data[i], i * MOTE_PER_KITH);
-        tx_data_contribute_put(world_body(r->d.w), &body);
-        world_add(r->d.w, 1 + i, TX_DATA_CONTRIBUTE, bytes_of_buf(&r->d.w->body));
-    }
     for (unsigned i = 0; i < BLOCKS; i++)
-        one_block(r);
+        random_block(r);
     for (unsigned i = 0; i < DEALS_SETS; i++)
         world_data_clear(&r->d.data[i]);
+    deals_clear(&r->d);
     ledger_close(r->second);
     kv_close(r->kv);
     world_free(r->d.w);

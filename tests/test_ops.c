@@ -137,6 +137,11 @@ static void row_once(const struct ops *o)
     ops_ref.gelu(out[0], n);
     o->gelu(out[1], n);
     assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    ops_ref.gelu_tanh(out[0], n);
+    o->gelu_tanh(out[1], n);
+    assert_same_bits(out[0], out[1], n);
 }
 
 /* -- products -- */

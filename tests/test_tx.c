@@ -97,14 +97,14 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "196 f4cf321f60a1893e")                                                                   \
+    G(params, PARAMS_FIELDS, "212 57119e8c0e2ffd56")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
     G(tx_unbond, TX_UNBOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                               \
     G(tx_provider, TX_PROVIDER_FIELDS, "168 b5c2c83fefec7e2f")                                                         \
-    G(tx_model_publish, TX_MODEL_PUBLISH_FIELDS, "172 6d59fc994a60549c")                                               \
-    G(tx_data_contribute, TX_DATA_CONTRIBUTE_FIELDS, "95 26ca1ab14478855b")                                            \
+    G(tx_model_publish, TX_MODEL_PUBLISH_FIELDS, "204 3c8031a6b24a61f4")                                               \
+    G(tx_data_contribute, TX_DATA_CONTRIBUTE_FIELDS, "127 e7716fa65f7f0095")                                           \
     G(tx_channel_open, TX_CHANNEL_OPEN_FIELDS, "72 aacd8898d29c5cef")                                                  \
     G(tx_channel_topup, TX_CHANNEL_TOPUP_FIELDS, "40 3b0a3011dd9524ee")                                                \
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
@@ -131,6 +131,9 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_grant, REC_GRANT_FIELDS, "201 926595c45ec513ba")                                                             \
     G(rec_bounty, REC_BOUNTY_FIELDS, "189 a8106e256eeb5430")                                                           \
     G(rec_offer, REC_OFFER_FIELDS, "136 029d4d2b71cb4857")                                                             \
+    G(tx_claim, TX_CLAIM_FIELDS, "32 35e12d81b631963c")                                                                \
+    G(rec_claim, REC_CLAIM_FIELDS, "80 1f12e5dd1c80c6d2")                                                              \
+    G(rec_young, REC_YOUNG_FIELDS, "8 83c8b42beed81ab0")                                                               \
     G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
     G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
     G(rec_beacon_key, REC_BEACON_KEY_FIELDS, "80 bfa0dcf32b1e187a")                                                    \
@@ -168,7 +171,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_head, REC_HEAD_FIELDS, "112 f557bbc4da1e4eea")                                                               \
     G(ledger_base, LEDGER_BASE_FIELDS, "116 c0ba93373e6bd4e8")                                                         \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "228 30f93c0ace5d8eca")
+    G(genesis, GENESIS_FIELDS, "244 186319f8e0fae6d7")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \

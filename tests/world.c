@@ -156,8 +156,25 @@ enum err world_block(struct world *w)
     return ERR_OK;
 }
 
+void world_claim(struct world *w, unsigned who, enum tx_kind kind, struct bytes body)
+{
+    struct tx_claim claim = {tx_claim_commitment(&w->chain, &w->key[who], (uint8_t)kind, body)};
+    struct buf b = {0};
+    struct rec_claim known;
+    if (!ledger_claim(w->ledger, &w->key[who], &claim.commit, &known)) {
+        tx_claim_put(&b, &claim);
+        world_add(w, who, TX_CLAIM, bytes_of_buf(&b));
+        CHECK(world_block(w) == ERR_OK && ledger_claim(w->ledger, &w->key[who], &claim.commit, &known));
+        buf_clear(&b);
+    }
+    while (ledger_info(w->ledger).height + 1 < known.height + w->genesis.params.claim_blocks)
+        CHECK(world_block(w) == ERR_OK);
+}
+
 enum err world_do(struct world *w, unsigned who, enum tx_kind kind, struct bytes body)
 {
+    if (tx_is_claimed((uint8_t)kind) && w->genesis.params.claim_blocks)
+        world_claim(w, who, kind, body);
     world_add(w, who, kind, body);
     return world_block(w);
 }
@@ -410,6 +427,14 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
     case STATE_UNBONDING: {
         READ(rec_unbonding)
         s->locked += r.amount.mote;
+        break;
+    }
+    case STATE_CLAIM: {
+        READ(rec_claim)
+        break;
+    }
+    case STATE_YOUNG: {
+        READ(rec_young)
         break;
     }
     case STATE_MODEL: {

@@ -47,7 +47,9 @@ void world_add_raw(struct world *w, struct bytes raw);
 /* Processes, finalizes and commits what was added; checks supply and root. Returns the first code that is not ERR_OK.
  */
 enum err world_block(struct world *w);
-/* Adds and makes a block at once; its code. */
+/* A block with the claim of this publication, and empty ones until the next may hold it. */
+void world_claim(struct world *w, unsigned who, enum tx_kind kind, struct bytes body);
+/* Adds and makes a block at once; its code. A publication is claimed first. */
 enum err world_do(struct world *w, unsigned who, enum tx_kind kind, struct bytes body);
 #define WORLD_DO(w, who, KIND, record, ...)                                                                            \
     (record##_put(world_body(w), &(struct record){__VA_ARGS__}), world_do(w, who, KIND, bytes_of_buf(&(w)->body)))

@@ -12,6 +12,7 @@ export class ApiError extends Error {
 
 let onLocked = async () => false;
 let asking = null;
+let declined; // the key that was in use when the question for another was waved away: not asked again by itself
 
 // `fn(why)` asks for a key and answers whether there is a new one.
 export function whenLocked(fn) {
@@ -25,11 +26,23 @@ export function setKey(text) {
         sessionStorage.removeItem(KEY);
 }
 
-export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+export const currentKey = () => sessionStorage.getItem(KEY);
+
+// Somebody turned to a page: that may ask.
+export function mayAsk() {
+    declined = undefined;
+}
 
 // Many requests meet a 401 at the same time; the question is asked once.
 function unlock(why) {
-    asking ??= onLocked(why).finally(() => { asking = null; });
+    const key = currentKey();
+    if (!asking && declined === key)
+        return false;
+    asking ??= onLocked(why).then((isNew) => {
+        if (!isNew)
+            declined = key;
+        return isNew;
+    }).finally(() => { asking = null; });
     return asking;
 }
 
@@ -44,7 +57,7 @@ async function failure(response) {
 
 async function send(path, {signal, body, quiet} = {}) {
     for (;;) {
-        const key = sessionStorage.getItem(KEY);
+        const key = currentKey();
         const headers = key ? {Authorization: "Bearer " + key} : {};
         if (body)
             headers["Content-Type"] = "application/json";
@@ -61,7 +74,7 @@ async function send(path, {signal, body, quiet} = {}) {
             return response;
         const error = await failure(response);
         // Another question may have brought one meanwhile.
-        if (error.status !== 401 || quiet || (sessionStorage.getItem(KEY) === key && !await unlock(error.message)))
+        if (error.status !== 401 || quiet || (currentKey() === key && !await unlock(error.message)))
             throw error;
     }
 }

@@ -46,6 +46,7 @@ function explain(error, view) {
 
 async function show(isFirst = false) {
     leave.abort();
+    api.mayAsk();
     leave = new AbortController();
     const {signal} = leave;
     let [name, ...rest] = parts();
@@ -109,17 +110,22 @@ function askKey(why) {
 async function pulse() {
     const text = document.getElementById("pulse");
     const view = new View(text, new AbortController().signal);
-    let shown = "";
+    let shown = "", locked;
     const say = (now) => {
         if (now !== shown)
             text.textContent = shown = now;
     };
     await view.every(PULSE_MS, async () => {
+        if (locked !== undefined && locked === api.currentKey())
+            return; // it would be refused again
         try {
+            locked = undefined;
             const s = await api.get("/kith/v1/status", {quiet: true});
             say(`${s.chain.name}, block ${s.chain.height}${s.chain.syncing ? ", catching up" : ""}, ` +
                 `${s.peers} ${s.peers === 1 ? "peer" : "peers"}`);
         } catch (e) {
+            if (e.status === 401 || e.status === 403)
+                locked = api.currentKey();
             say(e.code === "unreachable" ? "The node does not answer." : "");
         }
         for (const t of main.querySelectorAll("time"))

@@ -25,7 +25,7 @@ export function section(title, ...children) {
 export const notice = (kind, ...children) => el("p", {class: "notice " + kind, role: kind === "bad" ? "alert" : null}, ...children);
 
 const GOOD = ["on", "ready", "done", "paid", "match", "ok", "included", "connected"];
-const BAD = ["failed", "mismatch", "forfeited", "withheld"];
+const BAD = ["failed", "cancelled", "mismatch", "forfeited", "withheld"];
 
 export function state(word) {
     const kind = GOOD.includes(word) ? "good" : BAD.includes(word) ? "bad" : "idle";
@@ -74,9 +74,6 @@ export function copyButton(text, what) {
 export function command(text) {
     return el("div", {class: "command"}, el("code", null, text), copyButton(text, "the command"));
 }
-
-// A text for a shell, as one word of it.
-export const quoted = (text) => /^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 
 // A button whose deed takes a second click.
 export function sureButton(label, question, deed) {

@@ -48,7 +48,8 @@ export class View {
     }
 
     // fn now, and again `ms` after it is done; not while the tab is hidden. The first failure is the page's own; later
-    // ones are told to onTrouble (with null once it is well again), and tried again more slowly.
+    // ones are told to onTrouble (with null once it is well again), and tried again more slowly, but for those that a key
+    // would have to mend.
     async every(ms, fn, onTrouble = () => {}) {
         await fn();
         this.again(ms, fn, onTrouble).catch(() => {});
@@ -63,7 +64,7 @@ export class View {
                     onTrouble(null);
                 failures = 0;
             } catch (e) {
-                if (this.signal.aborted)
+                if (this.signal.aborted || e.status === 401 || e.status === 403)
                     return;
                 failures = Math.min(failures + 1, 4);
                 onTrouble(e);

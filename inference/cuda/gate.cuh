@@ -5,12 +5,20 @@
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/lane.h"
 
+/* Whether there is an up. */
+LANE constexpr bool gate_is_pair(enum cuda_gate kind)
+{
+    return kind == CUDA_SILU || kind == CUDA_GELU;
+}
+
 template <enum cuda_gate kind> LANE float gate_turn(float g, float u)
 {
     if constexpr (kind == CUDA_SILU)
         return (g / (1.0f + arith_fn_exp(-g))) * u;
     if constexpr (kind == CUDA_GELU)
         return arith_fn_gelu_tanh(g) * u;
+    if constexpr (kind == CUDA_GELU_ALONE)
+        return arith_fn_gelu_tanh(g);
     return arith_fn_gelu_erf(g);
 }
 

@@ -97,7 +97,11 @@ static struct cuda_input normed_input(const struct pass *t, const struct gpu_nor
 static enum cuda_gate gate_of(const struct pass *t)
 {
     const unsigned has = t->m->kind->has;
-    return has & HAS_ENCODER ? CUDA_GELU_ALONE : has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+    if (has & HAS_ENCODER)
+        return CUDA_GELU_ERF_ALONE;
+    if (has & HAS_NO_GATE)
+        return CUDA_GELU_ALONE;
+    return has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
 }
 
 /* What gate and up, [cols, n], come to as input of `w`. */
@@ -238,6 +242,10 @@ static struct cuda_input mixed(const struct pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
+    if (!l->gate.w.data) {
+        product(t, &l->up, &in, b->gate);
+        return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+    }
     const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
     if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
         cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);

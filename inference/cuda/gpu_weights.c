@@ -34,8 +34,9 @@ static size_t key_norm_n(const struct model *m)
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
+    const uint64_t of_norms = l->mix_norm.bias ? 8 : 4;
     uint64_t all = matrix_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
-                   (4ull * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
+                   (of_norms * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
@@ -50,7 +51,7 @@ uint64_t gpu_weight_bytes(const struct device_options *o)
     for (uint32_t i = o->first; i < o->end; i++)
         all += layer_bytes(m, &m->layer[i]);
     if (o->has_output)
-        all += product_bytes(&m->output) + m->embed * sizeof(float);
+        all += product_bytes(&m->output) + (m->output_norm.bias ? 2 : 1) * m->embed * sizeof(float);
     return all;
 }
 

@@ -29,8 +29,8 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i] * by, i < count. */
 void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
-enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE };
-/* gate[i] = activation of gate[i], times up[i], i < count; alone: the GELU by erf, and no up. */
+enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE, CUDA_GELU_ERF_ALONE };
+/* gate[i] = activation of gate[i], times up[i], i < count; alone: no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
 /* out[c] = x[slot[c]], [cols, n]; out is not x. */
 void cuda_gather(void *stream, const float *x, const uint32_t *slot, uint32_t n, uint32_t cols, float *out);

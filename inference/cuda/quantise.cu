@@ -201,11 +201,11 @@ static __global__ void __launch_bounds__(WARPS *WARP)
     size_t at = (size_t)col * in.n + from;
     float v[LANE_ELEMENTS], u[LANE_ELEMENTS];
     load_elements(gate + at, left, in.n % 4 == 0, v);
-    if (kind != CUDA_GELU_ALONE)
+    if (gate_is_pair(kind))
         load_elements(up + at, left, in.n % 4 == 0, u);
     LANE_UNROLL
     for (uint32_t i = 0; i < LANE_ELEMENTS; i++)
-        v[i] = i < left ? gate_turn<kind>(v[i], kind == CUDA_GELU_ALONE ? 0.0f : u[i]) : 0.0f;
+        v[i] = i < left ? gate_turn<kind>(v[i], gate_is_pair(kind) ? u[i] : 0.0f) : 0.0f;
     if (out)
         store_elements(out + at, left, v);
     put_run(v, &in, col, run, runs, lane, &marks);
@@ -220,6 +220,8 @@ void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate
         launch(activate_quantise<CUDA_SILU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else if (kind == CUDA_GELU)
         launch(activate_quantise<CUDA_GELU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
-    else
+    else if (kind == CUDA_GELU_ALONE)
         launch(activate_quantise<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
+    else
+        launch(activate_quantise<CUDA_GELU_ERF_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
 }

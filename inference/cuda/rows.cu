@@ -75,8 +75,10 @@ void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *
         launch(activate<CUDA_SILU>, grid, block, 0, stream, gate, up, count);
     else if (kind == CUDA_GELU)
         launch(activate<CUDA_GELU>, grid, block, 0, stream, gate, up, count);
-    else
+    else if (kind == CUDA_GELU_ALONE)
         launch(activate<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
+    else
+        launch(activate<CUDA_GELU_ERF_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
 }
 
 __global__ static void gather_rows(const float *x, const uint32_t *slot, uint32_t n, float *out)

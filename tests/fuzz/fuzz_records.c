@@ -67,6 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_due)                                                                                                         \
     R(rec_result)                                                                                                      \
     R(params)                                                                                                          \
+    R(tx_claim)                                                                                                        \
+    R(rec_claim)                                                                                                       \
+    R(rec_young)                                                                                                       \
     R(genesis_holder)                                                                                                  \
     R(genesis)
 

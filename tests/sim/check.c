@@ -14,6 +14,7 @@ struct checks {
     struct signing *signing;
     struct headers *headers;
     struct accuse *accuse;
+    struct claims *claims;
     uint64_t healed_height;
     uint64_t blocks;
 };
@@ -25,6 +26,7 @@ void checks_open(struct sim *s)
     s->checks->signing = signing_new(s);
     s->checks->headers = headers_new(s);
     s->checks->accuse = accuse_new(s);
+    s->checks->claims = claims_new(s);
 }
 
 void checks_close(struct sim *s)
@@ -33,6 +35,7 @@ void checks_close(struct sim *s)
     signing_free(s->checks->signing);
     headers_free(s->checks->headers);
     accuse_free(s->checks->accuse);
+    claims_free(s->checks->claims);
     free(s->checks);
 }
 
@@ -50,6 +53,7 @@ void check_block(void *arg, const struct consensus_block *block)
         return;
     headers_block(c->headers, n, block);
     accuse_block(c->accuse, n, block);
+    claims_block(c->claims, n, block);
     if (c->blocks++ % SUPPLY_EVERY == 0)
         supply_look(n->sim, n);
 }

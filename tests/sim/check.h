@@ -9,6 +9,7 @@
  *     validators   a height's validators are those that the ledger made two heights before
  *     clock        no block is far in the future
  *     payload      a block holds what its signers signed, nonces one after the other
+ *     claims       what was published was claimed by its publisher, so many blocks before
  *     framing      no evidence, and no slash, against an honest key
  *     impunity     whoever showed one honest node two contradicting signatures is found and slashed
  *     progress     after healing all honest nodes get on, and to the same height
@@ -70,6 +71,11 @@ void accuse_sent(struct accuse *a, const struct sim_node *n, struct bytes eviden
 void accuse_delivered(struct accuse *a, const struct sim_node *n, struct bytes vote);
 /* Somebody who showed himself and keeps his stake; NULL if there is none. */
 const struct sim_node *accuse_missing(const struct accuse *a);
+
+struct claims;
+struct claims *claims_new(struct sim *s);
+void claims_free(struct claims *c);
+void claims_block(struct claims *c, const struct sim_node *n, const struct consensus_block *block);
 
 void supply_look(struct sim *s, struct sim_node *n);
 

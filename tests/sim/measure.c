@@ -192,7 +192,8 @@ static bool all_in(struct sim *s)
 bool measure_run(const struct measure_options *o, bool is_logged)
 {
     struct measure m = {.o = o};
-    struct sim_options so = {.seed = o->seed, .nodes = o->nodes, .is_logged = is_logged, .links = o->links};
+    struct sim_options so = {
+        .seed = o->seed, .nodes = o->nodes, .is_logged = is_logged, .links = o->links, .is_unclaimed = true};
     struct sim *s = m.sim = sim_new(&so);
     s->measure = &m;
     s->is_charged = s->is_open = true;

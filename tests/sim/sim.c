@@ -249,6 +249,7 @@ static void make_genesis(struct sim *s)
     for (unsigned i = 0; i < s->o.nodes; i++)
         validators[i] = (struct genesis_holder){s->node[i].id, amount_of(SIM_STAKE)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private(), .time_ms = SIM_EPOCH_MS};
+    g->params.claim_blocks = s->o.is_unclaimed ? 0 : 2; /* a run has some ten heights */
     CHECK(text64_set(&g->name, "sim") && text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     CHECK(genesis_list(holders, n, &s->genesis_room, NULL) == ERR_OK);
     size_t middle = s->genesis_room.n;

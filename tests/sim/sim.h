@@ -26,8 +26,11 @@
 
 #define SIM_NODES_MAX 256
 #define SIM_WALLETS   8
-#define SIM_SECOND    UINT64_C(1000000)
-#define SIM_EPOCH_MS  UINT64_C(1800000000000) /* 2027: where the clocks begin */
+#define SIM_COPYCAT                                                                                                    \
+    (SIM_WALLETS - 1) /* the wallet of one who makes nothing, and publishes what others are about to                   \
+                       */
+#define SIM_SECOND   UINT64_C(1000000)
+#define SIM_EPOCH_MS UINT64_C(1800000000000) /* 2027: where the clocks begin */
 /* Stakes are equal in the beginning, so `byzantine` of `nodes` hold under a third. */
 #define SIM_STAKE       (100 * MOTE_PER_KITH)
 #define SIM_NODE_FUND   (1000 * MOTE_PER_KITH)
@@ -121,7 +124,8 @@ struct sim_options {
     uint64_t heal_ms;   /* how long the healed network has to show progress */
     bool is_logged;     /* every line to standard output */
     bool has_faults;
-    unsigned links; /* others that each node is configured to dial; 0: all */
+    bool is_unclaimed; /* publications need no claim: for what measures how much passes */
+    unsigned links;    /* others that each node is configured to dial; 0: all */
 };
 
 struct sim {

@@ -32,6 +32,7 @@ async function plain(browser, { base }) {
   assert.equal(job.state, "done");
   assert.equal(await answer(page).textContent(), job.text);
   assert.ok(job.text.length > 20);
+  assert.equal((await api(base, "/kith/v1/chats")).chats.find((c) => c.job === job.job).title, "What is Kith?");
   assert.equal(began.length, 1, "it was streamed");
   assert.match(await page.locator(".meta").last().textContent(), /on this machine.*tokens.*free/);
   assert.equal(await page.locator(".log").getAttribute("role"), "log");

@@ -18,7 +18,7 @@ export async function open(browser, { width = 1280, height = 900, expected = nul
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && fault(`console: ${m.text()} (${m.location().url})`));
   page.on("pageerror", (e) => fault(`error: ${e.stack}`));
   page.on("dialog", (d) => { fault(`dialog: ${d.message()}`); d.dismiss(); });
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(40000); // on a machine that is busy with other tests, too
   return page;
 }
 

@@ -1,6 +1,6 @@
 // Strangers choose the names of models, memos and questions. One that is a tag is shown as what it is.
 import assert from "node:assert/strict";
-import { close, goTo, open, until } from "./lib.mjs";
+import { api, close, goTo, open, until } from "./lib.mjs";
 
 export default async function names(browser, { base, asker, root, address, hostile }) {
   const page = await open(browser);
@@ -9,10 +9,13 @@ export default async function names(browser, { base, asker, root, address, hosti
     assert.equal(await page.locator("main img:not(.qr), main script, main [onerror]").count(), 0, where);
     assert.equal(await page.evaluate(() => globalThis.harmed), undefined, where);
   };
-  for (const hash of ["#/home", "#/models", `#/models/${root}`, "#/share", `#/wallet/${address}`]) {
+  await until("a payout", async () => (await api(base, "/kith/v1/earnings")).payouts > 0, 60000);
+  for (const hash of ["#/home", "#/models", `#/models/${root}`, "#/share", "#/earnings", `#/wallet/${address}`]) {
     await goTo(page, base, hash);
     await isText(hash);
   }
+  await goTo(page, base, "#/earnings");
+  await page.locator(".plot canvas").waitFor();
   await goTo(page, asker, "#/chat");
   await page.getByLabel("Your question").fill(hostile);
   await page.keyboard.press("Enter");

@@ -20,10 +20,12 @@ const { job } = await api(base, "/kith/v1/jobs", { model: root, messages: [{ rol
 await api(base, `/kith/v1/jobs/${job}?wait=30&until=done`);
 const world = { base, asker, port: new URL(base).port, key, root, address, hostile, job, workers };
 const browser = await launch();
-for (const [name, part] of Object.entries({ chat, look, names, access })) {
-  if (process.env.PARTS && !process.env.PARTS.split(",").includes(name)) continue;
+const run = (parts) => Promise.all(Object.entries(parts).map(async ([name, part]) => {
+  if (process.env.PARTS && !process.env.PARTS.split(",").includes(name)) return;
   const since = Date.now();
   await part(browser, world);
   console.log(`${name}: ${((Date.now() - since) / 1000).toFixed(1)} s`);
-}
+}));
+await run({ chat, look, access });
+await run({ names }); // behind the others, since it waits for what was paid to be paid out
 await browser.close();

@@ -114,6 +114,8 @@ function composer(view, talk, model, onAsked) {
                     el("p", {class: "small hint"}, "Enter sends, Shift+Enter begins a new line."));
     const busy = (on) => {
         send.disabled = on;
+        if (!on && document.activeElement === stop)
+            box.focus();
         stop.hidden = !on;
     };
     const go = async (turn) => {

@@ -1,80 +1,57 @@
-// What came in, over time and by reason: for answers, royalties of models and data, audits.
+// What came in, by day and by reason: for answers, royalties of models and data, audits.
 import {add, el, fill, link} from "../dom.js";
-import {kithNumber} from "../format.js";
-import {amount, facts, notice, section, table} from "../parts.js";
-import {plot} from "../plot.js";
+import {count, kithNumber} from "../format.js";
+import {account as accountLink, amount, command, facts, id, model, notice, section, table} from "../parts.js";
+import {bars} from "../plot.js";
 
-const REASONS = {provider: "Answers given", publisher: "Royalties of models", parent: "Royalties of models made from yours", data: "Royalties of data", auditor: "Audits"};
-const SPANS = [["day", "A day", 86400e3], ["week", "A week", 7 * 86400e3], ["month", "30 days", 30 * 86400e3], ["all", "All", Infinity]];
-const PAGES_MAX = 8, PAGE = 500; // of the history, newest first: what is older is said to be left out
+const REASONS = {provider: "Answers given", publisher: "Royalties of models", parent: "Royalties of models made from yours", data: "Royalties of data",
+                 auditor: "Audits", grant: "Data sold", bounty: "Bounties"};
+const DAY_MS = 86400e3, DAYS_MAX = 366;
+const SPANS = [["week", "7 days", 7], ["month", "30 days", 30], ["all", "All", null]];
 
-async function payouts(view, address, since) {
-    const list = [];
-    let before = "";
-    for (let i = 0; i < PAGES_MAX; i++) {
-        const page = await view.get(`/kith/v1/accounts/${encodeURIComponent(address)}/history?limit=${PAGE}${before && "&before=" + encodeURIComponent(before)}`);
-        list.push(...page.entries.filter((e) => e.what === "payout" && e.time_ms >= since));
-        if (!page.next || page.entries.at(-1).time_ms < since)
-            return {list: list.reverse(), isWhole: true};
-        before = page.next;
-    }
-    return {list: list.reverse(), isWhole: false};
-}
-
-const sum = (list) => list.reduce((all, e) => all + BigInt(e.amount), 0n);
-
-// The sums so far at each payout, a line a reason.
-function lines(list) {
-    const reasons = Object.keys(REASONS).filter((r) => list.some((e) => e.code === r));
-    const so_far = Object.fromEntries(reasons.map((r) => [r, 0n]));
-    const values = reasons.map(() => []), times = [];
-    for (const e of list) {
-        so_far[e.code] += BigInt(e.amount);
-        const t = e.time_ms / 1000;
-        if (times.at(-1) === t) // several in one block: one point
-            values.forEach((v) => v.pop());
-        else
-            times.push(t);
-        reasons.forEach((r, i) => values[i].push(kithNumber(so_far[r])));
-    }
-    return {times, lines: reasons.map((r, i) => ({name: REASONS[r], values: values[i]}))};
+// All days from the first to today, those without anything too: as bars they would else stand too close.
+function byDay(days, span, now) {
+    const today = Math.floor(now / DAY_MS), found = new Map(days.map((d) => [Math.floor(d.start_ms / DAY_MS), d.reasons]));
+    const first = span ? today - span + 1 : Math.max(Math.min(...found.keys()), today - DAYS_MAX + 1);
+    const list = Array.from({length: today - first + 1}, (_, i) => first + i);
+    const reasons = Object.keys(REASONS).filter((r) => days.some((d) => d.reasons[r] && d.reasons[r] !== "0"));
+    return {times: list.map((day) => day * DAY_MS / 1000), lines: reasons.map((r) => ({name: REASONS[r], values: list.map((day) => kithNumber(found.get(day)?.[r]))}))};
 }
 
 function byName(list) {
-    const names = new Map();
-    for (const e of list) {
-        const name = e.name ?? e.subject ?? "";
-        names.set(name, (names.get(name) ?? 0n) + BigInt(e.amount));
-    }
-    return table("By model or data", ["Model or data", "Amount"], [...names].sort((a, b) => (a[1] < b[1] ? 1 : -1)).slice(0, 50).map(([name, mote]) => [name || "–", amount(mote.toString(), 6)]));
+    return table("From what", ["Model or data", "Amount", "Payouts"], list.slice(0, 50).map((m) => [m.name ? model(m.root, m.name) : id(m.root, ["models", m.root]), amount(m.amount, 6), count(m.payouts)]));
 }
 
-async function draw(view, at, address, [, label, ms]) {
-    const {list, isWhole} = await payouts(view, address, ms === Infinity ? 0 : Date.now() - ms);
-    const total = amount(sum(list).toString());
-    const chart = el("div");
-    fill(at, section(`${label}: what came in`, el("p", {class: "big"}, total), isWhole ? null : notice("", "There is more than is added up here: the oldest is left out."),
-                     facts(Object.entries(REASONS).map(([r, name]) => [name, amount(sum(list.filter((e) => e.code === r)).toString())]))),
-         list.length ? [section("Over time", chart), section("From what", byName(list))] : el("p", null, "Nothing came in. ", link(["share"], "Share"), " says how to lend this machine."));
-    if (list.length > 1) {
-        const {times, lines: series} = lines(list);
-        await plot(view, chart, times, series, (v) => v.toPrecision(3).replace(/\.?0+$/, ""), `KITH that came in, added up over time: ${total.textContent} in all`);
-    } else
-        fill(chart, el("p", {class: "small"}, "A plot needs two payouts."));
+function sums(e, label) {
+    const more = Object.keys(e.reasons).filter((r) => !REASONS[r]);
+    return section(`${label}: what came in`, el("p", {class: "big"}, amount(e.total)),
+        e.complete ? null : notice("", `This node knows what was paid from block ${count(e.from)} on: earlier payouts are not in these sums.`),
+        facts([...Object.entries(REASONS), ...more.map((r) => [r, r])].filter(([r]) => e.reasons[r] !== undefined).map(([r, name]) => [name, amount(e.reasons[r])])),
+        el("p", {class: "small"}, "On its way, before royalties: ", amount(e.unsettled), " not settled yet, ", amount(e.in_audit), " in audit."));
 }
 
 export async function show(view, [chosen, wanted]) {
-    const [status, share] = await Promise.all([view.get("/kith/v1/status"), view.get("/kith/v1/share")]);
-    const address = wanted || share.owner || status.address;
-    const period = SPANS.find(([name]) => name === chosen) ?? SPANS[1];
-    const at = el("div");
-    const tabs = SPANS.map(([name, label]) => {
-        const a = link(["earnings", name, ...wanted ? [wanted] : []], label);
-        if (name === period[0])
+    const [name, label, span] = SPANS.find(([known]) => known === chosen) ?? SPANS[0];
+    const since = span ? (Math.floor(Date.now() / DAY_MS) - span + 1) * DAY_MS : 0;
+    const e = await view.get(`/kith/v1/earnings?since=${since}` + (wanted ? `&account=${encodeURIComponent(wanted)}` : ""));
+    const tabs = SPANS.map(([known, text]) => {
+        const a = link(["earnings", known, ...wanted ? [wanted] : []], text);
+        if (known === name)
             a.setAttribute("aria-current", "true");
         return a;
     });
-    add(view.root, el("p", {class: "row tabs", role: "group", "aria-label": "Since"}, tabs),
-        el("p", {class: "small"}, share.owner ? "Of the owner of this node, " : "Of this node's own account, ", link(["explorer", "account", address], address)), at);
-    await draw(view, at, address, period);
+    const chart = el("div");
+    add(view.root, el("p", {class: "row tabs", role: "group", "aria-label": "Since"}, tabs), el("p", {class: "small"}, "Account ", accountLink(e.address)),
+        sums(e, label), e.days.length ? [section("By day", chart), section("From what", byName(e.models))]
+            : el("p", null, "Nothing was paid in that time. ", link(["share"], "Share"), " says how to lend this machine."),
+        section("In a terminal", command("kith earn --since 7d")));
+    if (e.days.length === 0)
+        return;
+    const {times, lines} = byDay(e.days, span, Math.max(Date.now(), e.days[0].start_ms));
+    try {
+        await bars(view, chart, times, lines, `KITH that came in by day: ${e.days.slice(0, 31).map((d) => `${d.day} ${kithNumber(d.total)}`).join(", ")}`);
+    } catch (error) {
+        if (!view.signal.aborted)
+            fill(chart, notice("bad", error.message));
+    }
 }

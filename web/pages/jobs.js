@@ -52,7 +52,7 @@ function verifier(view, job) {
 
 async function showOne(view, job) {
     const at = place();
-    let isOver = false;
+    let isOver = false, canVerify = false;
     add(view.root, el("p", null, link(["jobs"], "All jobs")));
     await view.every(1500, async () => {
         if (isOver)
@@ -61,8 +61,9 @@ async function showOne(view, job) {
         at.show(j, about);
         if (!at.isConnected)
             add(view.root, section("Job", at));
-        if (j.state === "done" && !isOver)
+        if (j.state === "done" && !canVerify)
             add(view.root, section("Is it the model's own?", verifier(view, j.job)));
+        canVerify = j.state === "done";
         isOver = ["done", "failed", "cancelled"].includes(j.state) && (isZero(j.receipt) || (j.settlement && j.settlement.state !== "waiting"));
     });
 }

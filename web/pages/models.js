@@ -52,7 +52,7 @@ export async function show(view, [which]) {
         there.show(all.offers, offers);
         if (!here.isConnected)
             add(view.root, section("On this machine", here, command("kith model pull MODEL"), command("kith model import FILE.gguf")),
-                section("Offered by others", there),
+                section("On offer", there),
                 section("Publish your own", el("p", null, "You earn a royalty each time it is used; your wallet signs:"), command("kith model publish FILE.gguf")));
     });
 }

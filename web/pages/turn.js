@@ -25,6 +25,7 @@ export class Turn {
         this.node = el("article", {class: "turn"}, el("h3", {class: "hidden"}, "You"), el("div", {class: "question"}, question),
                        el("h3", {class: "hidden"}, "Answer"), this.text, this.meta);
         this.job = null;
+        this.isStopped = false;
     }
 
     static ofJob(view, talk, question, job) {
@@ -67,6 +68,8 @@ export class Turn {
                 const {job} = await this.view.post("/kith/v1/jobs", this.body);
                 this.job = {job, state: "queued"};
                 history.replaceState(null, "", "#/chat/" + this.talk.id); // a reload comes back to it
+                if (this.isStopped)
+                    await this.stop();
             }
             await this.follow();
             this.job = await this.view.get(`/kith/v1/jobs/${this.job.job}`);
@@ -118,7 +121,9 @@ export class Turn {
             scrollTo(0, document.documentElement.scrollHeight);
     }
 
+    // Also before there is a job to stop.
     async stop() {
+        this.isStopped = true;
         if (!this.isRunning())
             return;
         try {
