@@ -7,6 +7,7 @@
 #include "chain/genesis.h"
 #include "node/api.h"
 #include "node/consensus.h"
+#include "node/data.h"
 #include "node/helpers.h"
 #include "node/history.h"
 #include "node/home.h"
@@ -272,6 +273,7 @@ static void stop_streams(struct node *n)
 
 static enum err start_blobs(struct node *n, struct note *note)
 {
+    data_clean(n->config->home);
     return blobs_open(n->host, n->peers, n->config->home, &n->blobs, note);
 }
 

@@ -11,7 +11,7 @@ cache=build/npm-web
 if ! cmp -s tests/web/package.json $cache/package.json || [ ! -d $cache/node_modules/playwright-core ]; then
     mkdir -p $cache
     cp tests/web/package.json $cache/package.json
-    (cd $cache && npm install --no-audit --no-fund --silent >npm.log 2>&1) || {
+    (cd $cache && timeout 180 npm install --no-audit --no-fund --silent --fetch-timeout=20000 --fetch-retries=2 >npm.log 2>&1) || {
         rm $cache/package.json
         echo "skip: e2e_web: npm cannot install playwright-core ($(tail -1 $cache/npm.log))"
         exit 0
