@@ -232,7 +232,7 @@ static uint32_t features(const struct config *c)
 
 static enum err start_peers(struct node *n, struct note *note)
 {
-    char *book = config_path(n->config, "peers.book");
+    char *book = config_path(n->config, "peers.book"), *bans = config_path(n->config, "peers.bans");
     n->transport = transport_uv_open(host_uv_loop(n->host));
     struct peers_options o = {
         .host = n->host,
@@ -243,9 +243,11 @@ static enum err start_peers(struct node *n, struct note *note)
         .listen = n->config->listen,
         .announce = n->config->announce,
         .book_path = book,
+        .bans_path = bans,
     };
     enum err e = peers_open(&o, &n->peers, note);
     free(book);
+    free(bans);
     if (e != ERR_OK)
         transport_free(n->transport);
     return e;
