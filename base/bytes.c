@@ -189,3 +189,23 @@ bool hex_get(const char *text, void *out, size_t n)
     }
     return text[2 * n] == 0;
 }
+
+unsigned text_distance(const char *a, const char *b)
+{
+    enum { LETTERS_MAX = 64 };
+    unsigned row[LETTERS_MAX + 1];
+    size_t n = strnlen(a, LETTERS_MAX), m = strnlen(b, LETTERS_MAX);
+    for (unsigned j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= m; j++) {
+            unsigned change = diagonal + (a[i - 1] != b[j - 1]), above = row[j] + 1, left = row[j - 1] + 1;
+            diagonal = row[j];
+            unsigned best = change < above ? change : above;
+            row[j] = best < left ? best : left;
+        }
+    }
+    return row[m];
+}

@@ -53,4 +53,7 @@ void hex_put(char *text, const void *p, size_t n);
 /* Exactly 2 n digits of either case and nothing else; false leaves `out` unspecified. */
 bool hex_get(const char *text, void *out, size_t n) MUST_USE;
 
+/* Of two spellings, how many letters must change, 64 at most compared; for "did you mean". */
+unsigned text_distance(const char *a, const char *b);
+
 #endif

@@ -28,6 +28,7 @@
 #define PEERS_ADDED_MAX     256   /* configured addresses */
 #define PEER_BAN_MS         30000 /* for which one that broke the protocol is kept out */
 #define PEER_BANS_MAX       256
+#define PEERS_KEPT_OUT_MAX  1024  /* by the owner */
 #define PEER_RATE_SECOND    4000  /* message cost (p2p/msg.h) that one peer may cause a second ... */
 #define PEER_RATE_BURST     16000 /* ... and at once; beyond it is read no further until there is room */
 #define PEER_ANSWER_UNIT                                                                                               \

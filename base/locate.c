@@ -52,6 +52,14 @@ enum err locate_worker(struct buf *path, struct note *note)
         "is with KITH_WORKER");
 }
 
+enum err locate_daemon(struct buf *path, struct note *note)
+{
+    static const char *const folders[] = {"", "../", NULL}; /* the last: programs of the tests */
+    if (find_in(path, folders, "kithd", X_OK))
+        return ERR_OK;
+    return note_set(note, ERR_NOT_FOUND, "kithd is not beside this program: build it with `make`");
+}
+
 enum err locate_model(const char *file, struct buf *path, struct note *note)
 {
     static const char *const folders[] = {"../models/", "../../models/", "../../../models/", "../share/kith/models/",

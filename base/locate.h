@@ -6,6 +6,8 @@
 
 /* The program kith-worker: $KITH_WORKER, else beside this program, else in ../libexec. Sets *path (cleared first). */
 enum err locate_worker(struct buf *path, struct note *note) MUST_USE;
+/* The program kithd, beside this one. Sets *path (cleared first). */
+enum err locate_daemon(struct buf *path, struct note *note) MUST_USE;
 /* What a worker is told of this process's environment: which GPUs to use (KITH_CUDA, CUDA_VISIBLE_DEVICES), and nothing
  * else. Points into it; NULL behind the last. */
 #define LOCATE_ENVIRONMENT_MAX 3

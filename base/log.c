@@ -36,6 +36,11 @@ bool log_level_parse(const char *name, enum log_level *out)
     return false;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 bool log_is_on(enum log_level level)
 {
     return level >= state.least;

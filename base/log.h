@@ -20,6 +20,7 @@ typedef uint64_t (*log_clock_fn)(void *arg);
  * sink or clock may be NULL for the default. */
 void log_open(enum log_level least, log_sink_fn sink, log_clock_fn clock, void *arg);
 bool log_level_parse(const char *name, enum log_level *out) MUST_USE;
+const char *log_level_name(enum log_level level);
 bool log_is_on(enum log_level level);
 
 /* log_event(LOG_INFO, "peer", "connected", "id=%s port=%d", ...): `details` may be "". Control characters

@@ -131,8 +131,8 @@ static enum err unknown(const struct args *a, const char *word, struct note *not
     const char *name = word + strspn(word, "-");
     for (int t = 0; t < 2; t++)
         for (const struct option_spec *s = a->tables[t]; s && s->name; s++)
-            if (args_distance(s->name, name) < least) {
-                least = args_distance(s->name, name);
+            if (text_distance(s->name, name) < least) {
+                least = text_distance(s->name, name);
                 best = s->name;
             }
     if (best)
@@ -264,26 +264,6 @@ void args_hex32(const struct args *a, const char *name, uint8_t out[32])
 const char *args_word(const struct args *a, unsigned i)
 {
     return i < a->words_n ? a->words[i] : NULL;
-}
-
-unsigned args_distance(const char *a, const char *b)
-{
-    enum { LETTERS_MAX = 64 };
-    unsigned row[LETTERS_MAX + 1];
-    size_t n = strnlen(a, LETTERS_MAX), m = strnlen(b, LETTERS_MAX);
-    for (unsigned j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned change = diagonal + (a[i - 1] != b[j - 1]), above = row[j] + 1, left = row[j - 1] + 1;
-            diagonal = row[j];
-            unsigned best = change < above ? change : above;
-            row[j] = best < left ? best : left;
-        }
-    }
-    return row[m];
 }
 
 bool args_duration(const char *text, uint64_t *ms)

@@ -66,7 +66,5 @@ const char *args_word(const struct args *a, unsigned i);
 
 /* "90s", "30m", "2h" or "7d" in milliseconds; a year at most. */
 bool args_duration(const char *text, uint64_t *ms) MUST_USE;
-/* Of two spellings, how many letters must change, 64 at most compared; for "did you mean". */
-unsigned args_distance(const char *a, const char *b);
 
 #endif

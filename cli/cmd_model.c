@@ -149,6 +149,40 @@ int cmd_model_pull(const struct cli *cli, const struct args *args)
     return rc == CLI_DONE ? out_reply_take(cli, result, print_pulled) : rc;
 }
 
+static void print_verified(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("every one of %" JSON_INTEGER_FORMAT " leaves is as its root says\n", out_count(r, "leaves"));
+}
+
+int cmd_model_verify(const struct cli *cli, const struct args *args)
+{
+    json_t *result;
+    json_t *body = json_pack("{s:s}", "model", args_word(args, 0));
+    if (!body)
+        return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
+    int rc = task_run_take(cli, "/kith/v1/models/verify", body, "reading", &result);
+    return rc == CLI_DONE ? out_reply_take(cli, result, print_verified) : rc;
+}
+
+static void print_removed(const struct cli *cli, const json_t *r)
+{
+    (void)cli;
+    printf("%s: %" JSON_INTEGER_FORMAT " bytes freed\n", out_text(r, "root"), out_count(r, "bytes"));
+    if (json_is_true(json_object_get(r, "published")))
+        printf("it is on the ledger: kith model pull fetches it again, while others keep it\n");
+}
+
+int cmd_model_rm(const struct cli *cli, const struct args *args)
+{
+    json_t *reply;
+    json_t *body = json_pack("{s:s}", "model", args_word(args, 0));
+    if (!body)
+        return cli_fail(cli, CLI_USAGE, "that is not the name of a model");
+    int rc = client_post_take(cli, "/kith/v1/models/remove", body, &reply);
+    return rc == CLI_DONE ? out_reply_take(cli, reply, print_removed) : rc;
+}
+
 static void print_model(const struct cli *cli, const json_t *r)
 {
     const json_t *published = json_object_get(r, "published"), *lineage = json_object_get(published, "lineage"), *entry;

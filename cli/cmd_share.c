@@ -120,25 +120,50 @@ static void bond_body(struct buf *body, enum bond_role role, struct amount amoun
     tx_bond_put(body, &bond);
 }
 
-/* The whole plan is paid for, or nothing of it is begun. */
-static int check_funds(struct owner *o, const struct plan *p, struct buf *body)
+static int sum_costs(struct owner *o, const struct plan *p, struct buf *body, struct amount *bonds, struct amount *fees)
 {
-    struct amount spend = {0}, fees = {0};
     int rc = CLI_DONE;
+    *bonds = *fees = amount_of(0);
     for (int i = 0; rc == CLI_DONE && i < 2; i++) {
         if (p->bonds[i].mote == 0)
             continue;
         bond_body(body, plan_roles[i], p->bonds[i]);
-        rc = add_fee(o, TX_BOND, body, &fees);
-        if (rc == CLI_DONE && !amount_add(&spend, spend, p->bonds[i]))
+        rc = add_fee(o, TX_BOND, body, fees);
+        if (rc == CLI_DONE && !amount_add(bonds, *bonds, p->bonds[i]))
             rc = cli_fail(o->cli, CLI_USAGE, "the bonds are more than can exist");
     }
     if (rc == CLI_DONE && !p->registered) {
         buf_reset(body);
         tx_provider_put(body, &p->provider);
-        rc = add_fee(o, TX_PROVIDER, body, &fees);
+        rc = add_fee(o, TX_PROVIDER, body, fees);
     }
-    return rc == CLI_DONE ? owner_check_funds(o, spend, fees) : rc;
+    return rc;
+}
+
+/* The whole plan is paid for, or nothing of it is begun. */
+static int check_funds(struct owner *o, const struct plan *p, struct buf *body)
+{
+    struct amount bonds, fees;
+    int rc = sum_costs(o, p, body, &bonds, &fees);
+    return rc == CLI_DONE ? owner_check_funds(o, bonds, fees) : rc;
+}
+
+int lend_costs(const struct cli *cli, const struct args *args, struct amount *bonds, struct amount *fees,
+               struct amount *balance)
+{
+    struct owner o = {0};
+    struct plan p = {0};
+    struct buf body = {0};
+    int rc = owner_open(&o, cli, args_text(args, "account"));
+    if (rc == CLI_DONE)
+        rc = prepare(&o, args, &p);
+    if (rc == CLI_DONE)
+        rc = sum_costs(&o, &p, &body, bonds, fees);
+    *balance = o.balance;
+    buf_clear(&body);
+    buf_clear(&p.roots);
+    owner_close(&o);
+    return rc;
 }
 
 static int carry_out(struct owner *o, const struct plan *p, struct buf *body)

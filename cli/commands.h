@@ -5,11 +5,18 @@
 #include "cli/cli.h"
 
 #define COMMANDS(C)                                                                                                    \
+    C(init)                                                                                                            \
+    C(config_show)                                                                                                     \
+    C(config_set)                                                                                                      \
     C(status)                                                                                                          \
     C(doctor)                                                                                                          \
     C(ps)                                                                                                              \
     C(peers)                                                                                                           \
     C(peer_add)                                                                                                        \
+    C(peer_ban)                                                                                                        \
+    C(peer_unban)                                                                                                      \
+    C(peer_ls)                                                                                                         \
+    C(net_check)                                                                                                       \
     C(chain_info)                                                                                                      \
     C(chain_block)                                                                                                     \
     C(chain_wait)                                                                                                      \
@@ -43,6 +50,8 @@
     C(model_import)                                                                                                    \
     C(model_publish)                                                                                                   \
     C(model_pull)                                                                                                      \
+    C(model_verify)                                                                                                    \
+    C(model_rm)                                                                                                        \
     C(model_show)                                                                                                      \
     C(data_add)                                                                                                        \
     C(data_ls)                                                                                                         \
@@ -60,6 +69,7 @@
     C(job_show)                                                                                                        \
     C(job_verify)                                                                                                      \
     C(job_challenge)                                                                                                   \
+    C(share_plan)                                                                                                      \
     C(share_start)                                                                                                     \
     C(share_set)                                                                                                       \
     C(share_pause)                                                                                                     \
@@ -93,6 +103,7 @@ void print_man(void);
 
 extern const struct option_spec cmd_jobs_options[];
 extern const struct option_spec cmd_key_new_options[];
+extern const struct option_spec cmd_peer_ban_options[];
 extern const struct option_spec cmd_chain_wait_options[];
 extern const struct option_spec cmd_chain_testimony_options[];
 extern const struct option_spec cmd_wallet_new_options[];
@@ -117,6 +128,7 @@ extern const struct option_spec cmd_bounty_show_options[];
 extern const struct option_spec cmd_bounty_offer_options[];
 extern const struct option_spec cmd_bounty_accept_options[];
 extern const struct option_spec cmd_job_show_options[];
+extern const struct option_spec cmd_share_plan_options[];
 extern const struct option_spec cmd_share_start_options[];
 extern const struct option_spec cmd_share_set_options[];
 extern const struct option_spec cmd_earn_options[];

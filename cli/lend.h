@@ -43,6 +43,10 @@
 
 /* Adds what was given on the command line to the body of a request. A cli_exit. */
 int lend_terms(const struct cli *cli, const struct args *args, json_t *body);
+/* What `share start` with these options (model, bond, audit, account) would put at stake in addition, and pay in fees,
+ * and what the account has. Needs a wallet. A cli_exit. */
+int lend_costs(const struct cli *cli, const struct args *args, struct amount *bonds, struct amount *fees,
+               struct amount *balance);
 /* The state of lending, as `share status` shows it. */
 void lend_print(const struct cli *cli, const json_t *reply);
 

@@ -50,9 +50,14 @@ static const struct option_spec global_options[] = {
 
 /* Commands of a group stand together, in the order in which help shows them. */
 static const struct command commands[] = {
+    {"init", "", 0, 0, "start", "make a home for a node, and say what comes next", no_options, cmd_init},
     {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
     {"doctor", "", 0, 0, "start", "this machine: kernels, GPUs, walls around workers, room", no_options, cmd_doctor},
     {"ps", "", 0, 0, "start", "models that are loaded: where they run, and on what", no_options, cmd_ps},
+    {"config show", "", 0, 0, "start", "every setting of kithd as a start would read it, and where it comes from",
+     no_options, cmd_config_show},
+    {"config set", "NAME [VALUE..]", 1, ARGS_MAX, "start", "write a setting into HOME/kith.conf; no value: its default",
+     no_options, cmd_config_set},
     {"help", "[COMMAND]", 0, 2, "start", "this list, or all about one command", help_options, cmd_help},
     {"completion", "", 0, 0, "start", "for bash: eval \"$(kith completion)\"", no_options, cmd_completion},
     {"version", "", 0, 0, "start", "the version of kith", no_options, cmd_version},
@@ -76,6 +81,9 @@ static const struct command commands[] = {
      cmd_model_publish_options, cmd_model_publish},
     {"model pull", "MODEL", 1, 1, "model", "fetch a model by root or name, every leaf checked", cmd_model_pull_options,
      cmd_model_pull},
+    {"model verify", "MODEL", 1, 1, "model", "read every leaf of a model on this machine again", no_options,
+     cmd_model_verify},
+    {"model rm", "MODEL", 1, 1, "model", "take a model off this machine's disk", no_options, cmd_model_rm},
     {"model show", "MODEL", 1, 1, "model", "one model: size, publisher, royalty, lineage, offers", no_options,
      cmd_model_show},
     {"logits", "", 0, 0, "model", "every position's logits, into a file", cmd_logits_options, cmd_logits},
@@ -104,6 +112,9 @@ static const struct command commands[] = {
      cmd_bounty_offer_options, cmd_bounty_offer},
     {"bounty accept", "BOUNTY MODEL|DATA", 2, 2, "data", "pay your bounty to who offered this",
      cmd_bounty_accept_options, cmd_bounty_accept},
+    {"share plan", "", 0, 0, "share",
+     "before lending: what this machine could serve, how fast, what it costs and earns", cmd_share_plan_options,
+     cmd_share_plan},
     {"share start", "", 0, 0, "share", "lend this machine: bond, register, offer", cmd_share_start_options,
      cmd_share_start},
     {"share set", "", 0, 0, "share", "change the terms: hours, battery, idle only, temperature, prices",
@@ -158,6 +169,12 @@ static const struct command commands[] = {
     {"key rm", "ID", 1, 1, "network", "take a key back", no_options, cmd_key_rm},
     {"peers", "", 0, 0, "network", "who this node is connected to", no_options, cmd_peers},
     {"peer add", "PUBKEY@HOST:PORT", 1, 1, "network", "connect to a node and remember it", no_options, cmd_peer_add},
+    {"peer ban", "NODE", 1, 1, "network", "keep a node out: not dialled, and hung up on", cmd_peer_ban_options,
+     cmd_peer_ban},
+    {"peer unban", "NODE", 1, 1, "network", "let it in again", no_options, cmd_peer_unban},
+    {"peer ls", "", 0, 0, "network", "whom you keep out, and why", no_options, cmd_peer_ls},
+    {"net check", "", 0, 0, "network",
+     "can others reach this node? peers, ports, chain, clock; 1 where something is bad", no_options, cmd_net_check},
     {"chain info", "", 0, 0, "network", "height, fees, money in existence", no_options, cmd_chain_info},
     {"chain block", "HEIGHT", 1, 1, "network", "one block and its transactions", no_options, cmd_chain_block},
     {"chain wait", "HEIGHT", 1, 1, "network", "until the chain is that high", cmd_chain_wait_options, cmd_chain_wait},
@@ -270,7 +287,7 @@ static const char *nearest_command(const char *first, const char *second)
     for (int i = 0; i < COMMAND_COUNT; i++) {
         bool two = second && strchr(commands[i].name, ' ');
         const char *typed = two ? both : first;
-        unsigned distance = args_distance(commands[i].name, typed), cost = 2 * distance + !two;
+        unsigned distance = text_distance(commands[i].name, typed), cost = 2 * distance + !two;
         if (strncmp(commands[i].name, typed, strlen(typed)) == 0)
             return commands[i].name;
         if (cost < least && distance <= strlen(typed) / 2) {

@@ -28,8 +28,9 @@ static void say_nobody(const struct cli *cli, const json_t *task, uint64_t since
     if (*has_said || !note || out_now_ms() - since_ms < NOBODY_MS)
         return;
     *has_said = true;
+    const char *end = strcmp(out_text(task, "kind"), "pull") == 0 ? "; kith model pull --cancel ends it" : "";
     if (!cli->json)
-        fprintf(stderr, "%s: waiting (the daemon goes on with it if you do not; --cancel ends it)\n", note);
+        fprintf(stderr, "%s: waiting (the daemon goes on with it if you do not%s)\n", note, end);
 }
 
 static int wait_for(const struct cli *cli, const char *id, const char *what, json_t **result)

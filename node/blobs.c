@@ -472,6 +472,7 @@ void blobs_close(struct blobs *b)
     if (!b)
         return;
     blobs_check_stop(b);
+    blobs_verify_stop(b);
     for (struct import *i = b->imports; i; i = i->next)
         i->owner = NULL;
     for (struct telling *t = b->tellings; t; t = t->next)

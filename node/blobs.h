@@ -42,6 +42,13 @@ void blobs_close(struct blobs *b);
 typedef void (*blobs_damage_fn)(void *arg, const struct hash *root);
 void blobs_on_damage(struct blobs *b, blobs_damage_fn fn, void *arg);
 
+/* Reads and hashes every leaf of a whole blob again. fn is called now and again with the bytes done, and once at the
+ * end, whatever becomes of the blob (not when the store is closed); ERR_CORRUPT names the leaf, in the note. */
+typedef void (*blobs_verify_fn)(void *arg, bool is_end, enum err e, uint64_t done, uint64_t total,
+                                const struct note *note);
+enum err blobs_verify(struct blobs *b, const struct hash *root, blobs_verify_fn fn, void *arg,
+                      struct note *note) MUST_USE;
+
 /* e is ERR_OK when the blob is whole; otherwise the note says why. On the loop, never within the call. */
 typedef void (*blobs_done_fn)(void *arg, enum err e, const struct hash *root, const struct note *note);
 

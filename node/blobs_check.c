@@ -16,8 +16,9 @@ static void go_on_in(struct blobs *b, uint64_t delay_ms)
     host_timer_set(b->host, &b->check_timer, delay_ms, turn, b);
 }
 
-static void found(struct blobs *b, struct item *it, uint64_t leaf)
+void blobs_found_damaged(struct item *it, uint64_t leaf)
 {
+    struct blobs *b = it->owner;
     struct note note = {{0}};
     struct hash root = it->root;
     enum blob_kind kind = it->kind;
@@ -36,8 +37,7 @@ static void found(struct blobs *b, struct item *it, uint64_t leaf)
         blobs_pull(b, kind, &root, NULL, NULL);
 }
 
-/* False if it is not what it should be, or cannot be read. */
-static bool is_right(struct item *it, uint64_t leaf)
+bool blobs_leaf_is_right(struct item *it, uint64_t leaf)
 {
     uint8_t bytes[LEAF_SIZE];
     uint32_t n = merkle_leaf_size(it->size, leaf);
@@ -52,8 +52,8 @@ static void turn(void *arg)
     struct blobs *b = arg;
     struct item *it = b->check_at;
     for (unsigned i = 0; it && it->whole && i < BLOB_CHECK_LEAVES && b->check_leaf < merkle_leaves(it->size); i++) {
-        if (!is_right(it, b->check_leaf)) {
-            found(b, it, b->check_leaf);
+        if (!blobs_leaf_is_right(it, b->check_leaf)) {
+            blobs_found_damaged(it, b->check_leaf);
             break;
         }
         b->check_leaf++;

@@ -1,5 +1,5 @@
-/* Inside of blobs: blobs.c (the store), blobs_pull.c (fetching and serving) and blobs_check.c (reading again). Nobody
- * else includes this.
+/* Inside of blobs: blobs.c (the store), blobs_pull.c (fetching and serving), blobs_check.c and blobs_verify.c (reading
+ * again). Nobody else includes this.
  *
  * A pull takes leaves only in a place of its own, of which there are few. It has none while nobody has the blob, and
  * gives it up for a while to others who wait:
@@ -65,6 +65,7 @@ struct blobs {
     struct item *check_at;    /* whose leaf is read again next; NULL: none is there */
     uint64_t check_leaf;
     struct timer check_timer;
+    struct verify *verifies;
     uint64_t line; /* the last number that was given */
     struct timer place_timer;
     uint64_t nobody_ms;
@@ -99,5 +100,12 @@ bool blobs_item_read(void *item, uint64_t at, void *p, size_t n);
 /* blobs_check.c */
 void blobs_check_start(struct blobs *b);
 void blobs_check_stop(struct blobs *b);
+/* Of a whole one: false if the leaf is not what it should be, or cannot be read. */
+bool blobs_leaf_is_right(struct item *it, uint64_t leaf);
+/* Makes it a part, tells its users, and fetches what is wrong. */
+void blobs_found_damaged(struct item *it, uint64_t leaf);
+
+/* blobs_verify.c */
+void blobs_verify_stop(struct blobs *b);
 
 #endif

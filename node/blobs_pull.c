@@ -229,6 +229,8 @@ static void find_place(struct item *it)
 {
     struct blobs *b = it->owner;
     const bool has_source = blob_fetch_sources(it->fetch) > 0;
+    if (has_source)
+        it->since_ms = host_now_ms(b->host);
     if (it->placed && (!has_source || (host_now_ms(b->host) - it->placed_ms >= BLOB_TURN_MS && first_in_line(b)))) {
         it->placed = false;
         it->line = ++b->line;

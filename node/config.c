@@ -66,6 +66,7 @@ static const struct setting settings[] = {
     {"fresh", KIND_FLAG, offsetof(struct config, fresh), true, "", "dev: begin with a new chain"},
 };
 #define SETTINGS_N (sizeof settings / sizeof *settings)
+_Static_assert(SETTINGS_N <= CONFIG_SETTINGS_MAX, "a source for each");
 
 static const struct setting *find(const char *name, size_t n)
 {
@@ -98,9 +99,11 @@ static enum err set_flag(const struct setting *s, bool *out, const char *value, 
     return note_set(note, ERR_USAGE, "%s = %.100s: yes or no is needed", s->name, value);
 }
 
-static enum err set(struct config *c, const struct setting *s, const char *value, struct note *note)
+static enum err set(struct config *c, const struct setting *s, enum config_source from, const char *value,
+                    struct note *note)
 {
     void *at = (char *)c + s->at;
+    c->from[s - settings] = (uint8_t)from;
     switch (s->kind) {
     case KIND_TEXT: {
         char **text = at;
@@ -149,7 +152,7 @@ static enum err take_words(struct config *c, int n, char **words, const char *on
             return note_set(note, ERR_USAGE, "--%s needs a value: %s", s->name, s->words);
         if (only && strcmp(only, s->name) != 0)
             continue;
-        enum err e = set(c, s, value, note);
+        enum err e = set(c, s, CONFIG_OPTION, value, note);
         if (e != ERR_OK)
             return e;
     }
@@ -168,7 +171,7 @@ static enum err take_environment(struct config *c, const char *only, struct note
         const char *value = getenv(name);
         if (!value || (only && strcmp(only, s->name) != 0))
             continue;
-        enum err e = set(c, s, value, note);
+        enum err e = set(c, s, CONFIG_ENVIRONMENT, value, note);
         if (e != ERR_OK)
             return e;
     }
@@ -192,24 +195,195 @@ static int take_line(void *arg, const char *section, const char *name, const cha
         r->e = note_set(r->note, ERR_USAGE, "%.150s: %.80s%s%.80s is no setting", r->path, section, *section ? "." : "",
                         name);
     else
-        r->e = set(r->c, s, value, r->note);
+        r->e = set(r->c, s, CONFIG_FILE, value, r->note);
     return r->e == ERR_OK;
+}
+
+static enum err take_text(struct config *c, const char *path, const char *text, struct note *note)
+{
+    struct reading r = {c, path, note, ERR_OK};
+    int line = ini_parse_string(text, take_line, &r);
+    if (line != 0 && r.e == ERR_OK)
+        return note_set(note, ERR_USAGE, "%.200s: line %d is no `name = value`", path, line);
+    return r.e;
+}
+
+static char *path_of_file(const struct config *c)
+{
+    return c->file ? mem_string(c->file) : config_path(c, "kith.conf");
 }
 
 static enum err take_file(struct config *c, struct note *note)
 {
     struct buf text = {0};
-    char *path = c->file ? mem_string(c->file) : config_path(c, "kith.conf");
+    char *path = path_of_file(c);
     enum err e = file_read(path, FILE_BYTES_MAX, &text, note);
-    if (e == ERR_NOT_FOUND && !c->file) {
+    if (e == ERR_NOT_FOUND && !c->file)
         e = ERR_OK;
-    } else if (e == ERR_OK) {
-        struct reading r = {c, path, note, ERR_OK};
-        int line = ini_parse_string(buf_text(&text), take_line, &r);
-        e = r.e;
-        if (line != 0 && e == ERR_OK)
-            e = note_set(note, ERR_USAGE, "%.200s: line %d is no `name = value`", path, line);
+    else if (e == ERR_OK)
+        e = take_text(c, path, buf_text(&text), note);
+    buf_clear(&text);
+    free(path);
+    return e;
+}
+
+/* -- showing and writing -- */
+
+const char *config_source_text(enum config_source from)
+{
+    static const char *const texts[] = {"default", "file", "environment", "option"};
+    return texts[from];
+}
+
+static void put_value(struct buf *b, const struct config *c, const struct setting *s)
+{
+    const void *at = (const char *)c + s->at;
+    const struct config_texts *list = at;
+    switch (s->kind) {
+    case KIND_TEXT:
+        if (*(char *const *)at)
+            buf_add_text(b, *(char *const *)at);
+        break;
+    case KIND_TEXTS:
+        for (unsigned i = 0; i < list->n; i++)
+            buf_add_format(b, "%s%s", i ? ", " : "", list->text[i]);
+        break;
+    case KIND_FLAG:
+        buf_add_text(b, *(const bool *)at ? "yes" : "no");
+        break;
+    case KIND_NUMBER:
+        buf_add_format(b, "%llu", (unsigned long long)*(const uint64_t *)at);
+        break;
+    case KIND_LEVEL:
+        buf_add_text(b, log_level_name(*(const enum log_level *)at));
+        break;
     }
+}
+
+void config_each(const struct config *c, config_setting_fn fn, void *arg)
+{
+    for (size_t i = 0; i < SETTINGS_N; i++) {
+        struct buf value = {0};
+        put_value(&value, c, &settings[i]);
+        fn(arg, settings[i].name, buf_text(&value), (enum config_source)c->from[i], settings[i].help);
+        buf_clear(&value);
+    }
+}
+
+static enum err unknown(const char *name, struct note *note)
+{
+    const struct setting *best = NULL;
+    unsigned least = 4;
+    for (size_t i = 0; i < SETTINGS_N; i++) {
+        unsigned d = text_distance(settings[i].name, name);
+        if (!settings[i].only_option && (d < least || strncmp(settings[i].name, name, strlen(name)) == 0)) {
+            least = d < least ? d : least;
+            best = &settings[i];
+        }
+    }
+    return best ? note_set(note, ERR_USAGE, "%.60s is no setting: did you mean %s?", name, best->name)
+                : note_set(note, ERR_USAGE, "%.60s is no setting: kith config show lists them", name);
+}
+
+/* Whether the line sets that name; comments do not. */
+static bool sets(const char *line, size_t n, const char *name)
+{
+    size_t i = 0, k = strlen(name);
+    while (i < n && (line[i] == ' ' || line[i] == '\t'))
+        i++;
+    if (n - i < k || memcmp(line + i, name, k) != 0)
+        return false;
+    for (i += k; i < n && (line[i] == ' ' || line[i] == '\t'); i++)
+        continue;
+    return i < n && (line[i] == '=' || line[i] == ':');
+}
+
+static void put_lines(struct buf *out, const char *name, char **values, int n)
+{
+    if (out->n && out->p[out->n - 1] != '\n')
+        buf_add_text(out, "\n");
+    for (int i = 0; i < n; i++)
+        buf_add_format(out, "%s = %s\n", name, values[i]);
+}
+
+/* The first line that sets it gives way to the new ones, others that do go; a comment behind a value goes with it. */
+static void rewrite(struct buf *out, const char *text, const char *name, char **values, int n)
+{
+    bool done = false;
+    while (*text) {
+        size_t line = strcspn(text, "\n"), whole = line + (text[line] == '\n');
+        if (!sets(text, line, name)) {
+            buf_add(out, text, whole);
+        } else if (!done) {
+            put_lines(out, name, values, n);
+            done = true;
+        }
+        text += whole;
+    }
+    if (!done)
+        put_lines(out, name, values, n);
+}
+
+static enum err check_values(const struct setting *s, char **values, int n, struct note *note)
+{
+    struct config scratch = {0};
+    enum err e = ERR_OK;
+    if (n > 1 && s->kind != KIND_TEXTS)
+        return note_set(note, ERR_USAGE, "%s takes one value", s->name);
+    for (int i = 0; i < n && e == ERR_OK; i++) {
+        size_t size = strlen(values[i]);
+        bool plain =
+            size && size < 150 && !strpbrk(values[i], "\n\r;#\"") && values[i][0] != ' ' && values[i][size - 1] != ' ';
+        e = plain ? set(&scratch, s, CONFIG_FILE, values[i], note)
+                  : note_set(note, ERR_USAGE, "%s = %.60s: that cannot stand in a file", s->name, values[i]);
+    }
+    config_clear(&scratch);
+    return e;
+}
+
+/* What was written is read back as it would be at a start: an old file may hold what hides it. */
+static enum err check_text(const struct setting *s, const char *path, const char *text, char **values, int n,
+                           struct note *note)
+{
+    struct config got = {0};
+    struct buf is = {0}, want = {0};
+    enum err e = take_text(&got, path, text, note);
+    put_value(&is, &got, s);
+    config_clear(&got);
+    for (int i = 0; i < n && e == ERR_OK; i++)
+        e = set(&got, s, CONFIG_FILE, values[i], note);
+    put_value(&want, &got, s);
+    config_clear(&got);
+    if (e == ERR_OK && !bytes_equal(bytes_of_buf(&is), bytes_of_buf(&want)))
+        e = note_set(note, ERR_USAGE, "%.150s: %s would not be read back as it was set: change it by hand", path,
+                     s->name);
+    buf_clear(&is);
+    buf_clear(&want);
+    return e;
+}
+
+enum err config_write(const struct config *c, const char *name, char **values, int values_n, struct note *note)
+{
+    const struct setting *s = find(name, strlen(name));
+    struct buf old = {0}, text = {0};
+    if (!s)
+        return unknown(name, note);
+    if (s->only_option)
+        return note_set(note, ERR_USAGE, "%s can be an option of kithd only, and not stand in a file", name);
+    enum err e = check_values(s, values, values_n, note);
+    if (e != ERR_OK)
+        return e;
+    char *path = path_of_file(c);
+    e = file_read(path, FILE_BYTES_MAX, &old, note);
+    if (e == ERR_NOT_FOUND)
+        e = ERR_OK;
+    if (e == ERR_OK)
+        rewrite(&text, buf_text(&old), name, values, values_n);
+    if (e == ERR_OK)
+        e = check_text(s, path, buf_text(&text), values, values_n, note);
+    if (e == ERR_OK)
+        e = file_write(path, 0600, bytes_of_buf(&text), note);
+    buf_clear(&old);
     buf_clear(&text);
     free(path);
     return e;

@@ -20,17 +20,22 @@ struct config_texts {
     unsigned n;
 };
 
+/* Where a value comes from; the later wins. */
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_OPTION };
+#define CONFIG_SETTINGS_MAX 48
+
 struct config {
-    char *home;       /* never NULL; absolute or as given */
-    char *file;       /* kith.conf; NULL: HOME/kith.conf if there is one */
-    char *genesis;    /* file to begin from; NULL: HOME/genesis.json */
-    char *listen;     /* p2p, "HOST:PORT"; "" does not listen */
-    char *announce;   /* what is told to others instead of listen's port; or NULL */
-    char *http;       /* API, "HOST:PORT"; "" does not listen on TCP */
-    char *log_file;   /* NULL: standard error */
-    char *sync;       /* auto, snapshot, blocks; NULL: auto */
-    char *checkpoint; /* HEIGHT:BLOCK, from where headers are trusted; NULL: the genesis */
-    char *backend;    /* of workers: auto, ref, avx2, ... */
+    uint8_t from[CONFIG_SETTINGS_MAX]; /* enum config_source of each setting, in the order of the table */
+    char *home;                        /* never NULL; absolute or as given */
+    char *file;                        /* kith.conf; NULL: HOME/kith.conf if there is one */
+    char *genesis;                     /* file to begin from; NULL: HOME/genesis.json */
+    char *listen;                      /* p2p, "HOST:PORT"; "" does not listen */
+    char *announce;                    /* what is told to others instead of listen's port; or NULL */
+    char *http;                        /* API, "HOST:PORT"; "" does not listen on TCP */
+    char *log_file;                    /* NULL: standard error */
+    char *sync;                        /* auto, snapshot, blocks; NULL: auto */
+    char *checkpoint;                  /* HEIGHT:BLOCK, from where headers are trusted; NULL: the genesis */
+    char *backend;                     /* of workers: auto, ref, avx2, ... */
     struct config_texts peers;
     struct config_texts http_names;
     enum log_level log_level;
@@ -54,6 +59,17 @@ struct config {
  * ERR_USAGE or what reading the file gave, with a note. Clear it in either case. */
 enum err config_load(struct config *c, int words_n, char **words, bool *help, struct note *note) MUST_USE;
 void config_clear(struct config *c);
+/* Every setting with its value as it would stand in a file (of a list, one after the other with a comma) and where that
+ * comes from. */
+typedef void (*config_setting_fn)(void *arg, const char *name, const char *value, enum config_source from,
+                                  const char *help);
+void config_each(const struct config *c, config_setting_fn fn, void *arg);
+const char *config_source_text(enum config_source from);
+/* Writes the setting into the file that `c` was read from: each value a line (none: back to the default), comments and
+ * other lines stay, and the file is replaced at once or not at all. ERR_USAGE names what is no setting, and the nearest
+ * that is one. */
+enum err config_write(const struct config *c, const char *name, char **values, int values_n,
+                      struct note *note) MUST_USE;
 /* The options, one a line, for --help. */
 void config_print_help(void);
 /* A path under home; the caller frees. */

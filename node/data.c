@@ -10,6 +10,8 @@
 #include "chain/records.h"
 #include "chain/tx.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +120,7 @@ enum err data_plain_write(const char *home, const struct data_facts *f, const st
 struct adding {
     struct host *host;
     struct blobs *blobs;
+    bool is_new; /* files beside the blob were begun */
     char *home, *path, *beside;
     data_done_fn done;
     void *arg;
@@ -127,8 +130,35 @@ struct adding {
     struct note note;
 };
 
+static void remove_one(const char *home, const struct hash *plain_root, const char *ending)
+{
+    char *path = path_of(home, plain_root, ending);
+    unlink(path);
+    free(path);
+}
+
+static void remove_beside(const char *home, const struct hash *plain_root)
+{
+    remove_one(home, plain_root, "plain");
+    remove_one(home, plain_root, "key");
+}
+
+/* Synced: one that came back after a power cut would speak of a set that is long registered. */
+static void journal_remove(const char *home, const struct hash *plain_root)
+{
+    char *path = path_of(home, plain_root, "adding");
+    struct note note;
+    if (unlink(path) == 0 && file_sync_parent(path, &note) != ERR_OK)
+        log_event(LOG_ODD, "data", "not synced", "why=%s", note.text);
+    free(path);
+}
+
 static void finish(struct adding *a)
 {
+    if (a->e != ERR_OK && a->is_new) /* a key that nobody else has, of bytes that are nowhere */
+        remove_beside(a->home, &a->facts.plain_root);
+    if (a->is_new)
+        journal_remove(a->home, &a->facts.plain_root);
     a->done(a->arg, a->e, &a->facts, &a->note);
     if (a->beside)
         unlink(a->beside);
@@ -140,7 +170,7 @@ static void finish(struct adding *a)
 }
 
 /* Each piece is read once, into memory of our own: others may change or shorten the file meanwhile. */
-static enum err write_cipher(struct adding *a, int fd, uint64_t size, struct hash *leaves)
+static enum err write_cipher(struct adding *a, int fd, uint64_t size, struct hash *leaves, struct hash *sealed)
 {
     uint8_t *plain = mem_new(LEAF_SIZE), *piece = mem_new(LEAF_SIZE);
     FILE *f = fopen(a->beside, "wbx");
@@ -152,6 +182,7 @@ static enum err write_cipher(struct adding *a, int fd, uint64_t size, struct has
             break;
         leaves[i] = data_leaf_hash(a->key, i, plain, n);
         seal_stream(piece, a->key, i, plain, n);
+        sealed[i] = merkle_leaf_hash(piece, n);
         if (fwrite(piece, 1, n, f) != n)
             e = file_failed(&a->note, "write", a->beside);
     }
@@ -162,18 +193,36 @@ static enum err write_cipher(struct adding *a, int fd, uint64_t size, struct has
     return e;
 }
 
+static struct hash root_of(const struct hash *leaves, uint64_t size)
+{
+    struct merkle_tree *tree = merkle_tree_new(leaves, merkle_leaves(size), size);
+    struct hash root = merkle_tree_root(tree);
+    merkle_tree_free(tree);
+    return root;
+}
+
+/* Says whose key and hashes come next, for data_clean. */
+static enum err journal_write(struct adding *a)
+{
+    char *path = path_of(a->home, &a->facts.plain_root, "adding");
+    enum err e = file_write(path, 0600, bytes_of(a->facts.cipher_root.b, HASH_SIZE), &a->note);
+    free(path);
+    return e;
+}
+
 static enum err add_file(struct adding *a, int fd, uint64_t size)
 {
     uint64_t n = merkle_leaves(size);
-    struct hash *leaves = mem_array(n, sizeof *leaves);
-    enum err e = write_cipher(a, fd, size, leaves);
+    struct hash *leaves = mem_array(n, sizeof *leaves), *sealed = mem_array(n, sizeof *sealed);
+    enum err e = write_cipher(a, fd, size, leaves, sealed);
     if (e == ERR_OK) {
-        struct merkle_tree *tree = merkle_tree_new(leaves, n, size);
-        a->facts.plain_root = merkle_tree_root(tree);
-        a->facts.size = size;
-        merkle_tree_free(tree);
-        e = data_key_write(a->home, &a->facts.plain_root, a->key, &a->note);
+        a->facts = (struct data_facts){root_of(sealed, size), root_of(leaves, size), size};
+        a->is_new = true;
+        e = journal_write(a);
     }
+    free(sealed);
+    if (e == ERR_OK)
+        e = data_key_write(a->home, &a->facts.plain_root, a->key, &a->note);
     if (e == ERR_OK)
         e = data_plain_write(a->home, &a->facts, leaves, &a->note);
     free(leaves);
@@ -201,10 +250,10 @@ static void on_imported(void *arg, enum err e, const struct hash *root, const st
 {
     struct adding *a = arg;
     a->e = e;
-    if (e == ERR_OK)
-        a->facts.cipher_root = *root;
-    else
+    if (e != ERR_OK)
         a->note = *note;
+    else if (!hash_equal(root, &a->facts.cipher_root))
+        a->e = note_set(&a->note, ERR_CORRUPT, "the disk gave back other bytes than were written: add it again");
     finish(a);
 }
 
@@ -215,6 +264,60 @@ static void on_worked(void *arg)
         finish(a);
     else
         blobs_import(a->blobs, BLOB_DATA, a->beside, on_imported, a);
+}
+
+/* -- what a process left that ended meanwhile -- */
+
+static bool is_there(const char *home, const struct hash *root, const char *ending)
+{
+    char *path = path_of(home, root, ending);
+    bool there = access(path, F_OK) == 0 || errno != ENOENT;
+    free(path);
+    return there;
+}
+
+/* ROOT.adding: key and hashes go only where nothing is of the blob that they are of, for sure. */
+static void clean_one(const char *home, const char *name)
+{
+    struct hash plain_root, cipher_root;
+    struct buf raw = {0}, path = {0};
+    char hex[2 * HASH_SIZE + 1] = {0};
+    memcpy(hex, name, 2 * HASH_SIZE);
+    if (!hex_get(hex, plain_root.b, HASH_SIZE))
+        return;
+    buf_add_format(&path, "%s/data/%s", home, name);
+    if (file_read(buf_text(&path), HASH_SIZE, &raw, NULL) == ERR_OK && raw.n == HASH_SIZE) {
+        memcpy(cipher_root.b, raw.p, HASH_SIZE);
+        if (!is_there(home, &cipher_root, "blob") && !is_there(home, &cipher_root, "part"))
+            remove_beside(home, &plain_root);
+        journal_remove(home, &plain_root);
+    }
+    buf_clear(&raw);
+    buf_clear(&path);
+}
+
+static bool is_journal(const char *name)
+{
+    return strlen(name) == 2 * HASH_SIZE + 7 && strcmp(name + 2 * HASH_SIZE, ".adding") == 0;
+}
+
+void data_clean(const char *home)
+{
+    struct buf path = {0};
+    buf_add_format(&path, "%s/data", home);
+    DIR *d = opendir(buf_text(&path));
+    for (const struct dirent *entry; d && (entry = readdir(d));) {
+        if (is_journal(entry->d_name))
+            clean_one(home, entry->d_name);
+        if (strncmp(entry->d_name, "adding-", 7) != 0)
+            continue;
+        buf_reset(&path);
+        buf_add_format(&path, "%s/data/%s", home, entry->d_name);
+        unlink(buf_text(&path));
+    }
+    if (d)
+        closedir(d);
+    buf_clear(&path);
 }
 
 void data_add(struct host *host, struct blobs *blobs, const char *home, const char *path, data_done_fn done, void *arg)

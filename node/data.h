@@ -11,6 +11,7 @@
  *
  *     ROOT.key    the key (0600), of sets that are ours or were bought; it never leaves but sealed to a buyer's
  *     ROOT.plain  the hashes of the plain leaves, one behind the other; anybody may have them
+ *     ROOT.adding the cipher root, while the two above are written and their blob is not in the store
  */
 #ifndef KITH_NODE_DATA_H
 #define KITH_NODE_DATA_H
@@ -27,8 +28,11 @@ struct data_facts {
 struct rec_data;
 struct data_facts data_facts_of(const struct rec_data *d);
 typedef void (*data_done_fn)(void *arg, enum err e, const struct data_facts *f, const struct note *note);
-/* Encrypts a file into the store, under a new key. On a thread; `done` on the loop, never within the call. */
+/* Encrypts a file into the store, under a new key. What fails leaves nothing. On a thread; `done` on the loop, never
+ * within the call. */
 void data_add(struct host *host, struct blobs *blobs, const char *home, const char *path, data_done_fn done, void *arg);
+/* At the start: what processes left that ended while they encrypted. */
+void data_clean(const char *home);
 
 /* ERR_NOT_FOUND: it is not here. */
 enum err data_key_read(const char *home, const struct hash *plain_root, uint8_t key[DATA_KEY_SIZE],

@@ -1,5 +1,6 @@
 /* kithd: one table of commands. Exit status: 0 done, 1 could not start, 3 wrong usage. */
 #include "base/secret.h"
+#include "node/config_cmd.h"
 #include "node/dev.h"
 #include "node/genesis_cmd.h"
 #include "node/home.h"
@@ -60,13 +61,17 @@ static int dev(struct config *c, struct note *note)
 
 static const struct command {
     const char *name;                                /* "" runs the node */
-    int (*run)(struct config *c, struct note *note); /* NULL: has words of its own */
+    int (*run)(struct config *c, struct note *note); /* NULL: has words of its own: */
     const char *help;
+    enum err (*words)(int words_n, char **words, struct note *note);
 } commands[] = {
-    {"", run, "run a node until SIGTERM or SIGINT"},
-    {"init", init, "make the node's key and print the node's id"},
-    {"dev", dev, "a chain of its own in one process, for building on Kith (--fresh begins again)"},
-    {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT..."},
+    {"", run, "run a node until SIGTERM or SIGINT", NULL},
+    {"init", init, "make the node's key and print the node's id", NULL},
+    {"dev", dev, "a chain of its own in one process, for building on Kith (--fresh begins again)", NULL},
+    {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT...",
+     genesis_cmd},
+    {"config", NULL, "show [--json]: every setting and where it comes from; set NAME [VALUE]: write it into the file",
+     config_cmd},
 };
 
 static int help(void)
@@ -79,10 +84,10 @@ static int help(void)
     return EXIT_DONE;
 }
 
-static int genesis(int words_n, char **words)
+static int with_words(const struct command *command, int words_n, char **words)
 {
     struct note note = {{0}};
-    enum err e = genesis_cmd(words_n, words, &note);
+    enum err e = command->words(words_n, words, &note);
     return e == ERR_OK ? EXIT_DONE : fail(e, &note);
 }
 
@@ -105,7 +110,7 @@ int main(int argc, char **argv)
     int used = *name ? 2 : 1;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0 && !commands[i].run)
-            return genesis(argc - used, argv + used);
+            return with_words(&commands[i], argc - used, argv + used);
         else if (strcmp(commands[i].name, name) == 0)
             return with_config(&commands[i], argc - used, argv + used);
     fprintf(stderr, "kithd: %.60s is no command: see kithd --help\n", name);

@@ -7,6 +7,7 @@
 #include "chain/genesis.h"
 #include "node/api.h"
 #include "node/consensus.h"
+#include "node/data.h"
 #include "node/helpers.h"
 #include "node/history.h"
 #include "node/home.h"
@@ -231,7 +232,7 @@ static uint32_t features(const struct config *c)
 
 static enum err start_peers(struct node *n, struct note *note)
 {
-    char *book = config_path(n->config, "peers.book");
+    char *book = config_path(n->config, "peers.book"), *bans = config_path(n->config, "peers.bans");
     n->transport = transport_uv_open(host_uv_loop(n->host));
     struct peers_options o = {
         .host = n->host,
@@ -242,9 +243,11 @@ static enum err start_peers(struct node *n, struct note *note)
         .listen = n->config->listen,
         .announce = n->config->announce,
         .book_path = book,
+        .bans_path = bans,
     };
     enum err e = peers_open(&o, &n->peers, note);
     free(book);
+    free(bans);
     if (e != ERR_OK)
         transport_free(n->transport);
     return e;
@@ -270,6 +273,7 @@ static void stop_streams(struct node *n)
 
 static enum err start_blobs(struct node *n, struct note *note)
 {
+    data_clean(n->config->home);
     return blobs_open(n->host, n->peers, n->config->home, &n->blobs, note);
 }
 

@@ -73,24 +73,6 @@ static struct peer_setup setup(struct peers *p)
     return s;
 }
 
-/* -- who is kept out -- */
-
-bool peers_is_banned(const struct peers *p, const struct pubkey *key)
-{
-    uint64_t now_ms = host_now_ms(p->host);
-    for (unsigned i = 0; i < PEER_BANS_MAX; i++)
-        if (p->bans[i].until_ms > now_ms && pubkey_equal(&p->bans[i].key, key))
-            return true;
-    return false;
-}
-
-static void ban(struct peers *p, const struct pubkey *key)
-{
-    struct ban *b = &p->bans[p->bans_next];
-    p->bans_next = (p->bans_next + 1) % PEER_BANS_MAX;
-    *b = (struct ban){*key, host_now_ms(p->host) + PEER_BAN_MS};
-}
-
 /* -- a link's bytes and time -- */
 
 static void link_timer(void *arg);
@@ -185,6 +167,10 @@ void peers_link_ready(struct link *l)
     struct peers *p = l->owner;
     const struct pubkey *key = peer_key(l->peer);
     struct link *other = peers_link_up(p, key);
+    if (peers_is_kept_out(p, key)) {
+        peer_end(l->peer, ERR_REFUSED, "kept out by the owner of this node");
+        return;
+    }
     if (peers_is_banned(p, key)) {
         peer_end(l->peer, ERR_REFUSED, "kept out for a while after breaking the protocol");
         return;
@@ -327,7 +313,7 @@ static void link_free(struct link *l)
 static void bury(struct peers *p, struct link *l)
 {
     if (l->peer && peer_is_faulty(l->peer) && (l->up || l->dialled))
-        ban(p, peer_key(l->peer));
+        peers_ban_for_a_while(p, peer_key(l->peer));
     peers_log_down(l);
     tell_down(l);
     if (l->dialled)
@@ -535,12 +521,15 @@ enum err peers_open(const struct peers_options *o, struct peers **out, struct no
     p->hello = (struct hello){.version = PROTOCOL_VERSION, .chain = o->chain, .features = o->features};
     CHECK(text64_set(&p->hello.agent, "kith/1"));
     p->book_path = o->book_path ? mem_string(o->book_path) : NULL;
+    p->bans_path = o->bans_path ? mem_string(o->bans_path) : NULL;
     host_random(p->host, p->place, sizeof p->place);
     host_random(p->host, secret, sizeof secret);
     p->gossip = gossip_new(secret);
     p->book = book_new(secret);
     *out = NULL;
-    enum err e = listen_at(p, o, note);
+    enum err e = peers_bans_load(p, note);
+    if (e == ERR_OK)
+        e = listen_at(p, o, note);
     if (e != ERR_OK) {
         peers_close(p);
         return e;
@@ -556,6 +545,7 @@ static void peers_bury(void *arg)
     struct peers *p = arg;
     secret_wipe(&p->key, sizeof p->key);
     free(p->book_path);
+    peers_bans_clear(p);
     free(p);
 }
 

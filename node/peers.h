@@ -23,6 +23,7 @@ struct peers_options {
     const char *listen;       /* "HOST:PORT"; "" does not listen; port 0 takes a free one */
     const char *announce;     /* endpoint told to others; "" means ":PORT" of listen */
     const char *book_path;    /* where the address book is kept; NULL does not keep it */
+    const char *bans_path;    /* the same for whom the owner keeps out */
 };
 
 /* Listens. A taken port or a bad address is one clear line in the note. */
@@ -70,6 +71,15 @@ void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, cons
 /* What hello says of us to peers that come from now on. */
 void peers_set_height(struct peers *p, uint64_t height);
 void peers_set_features(struct peers *p, uint32_t features);
+
+/* Whom the owner of this node keeps out: never dialled, and hung up on once it says who it is. Kept over restarts, and
+ * on the disk when the call returns ERR_OK. Banning again gives another reason. */
+#define PEER_KEPT_OUT_FIELDS(F) F(pubkey, key) F(u64, since_ms) F(text64, reason)
+RECORD_DECLARE(peer_kept_out, PEER_KEPT_OUT_FIELDS)
+enum err peers_ban(struct peers *p, const struct pubkey *key, const char *reason, struct note *note) MUST_USE;
+enum err peers_unban(struct peers *p, const struct pubkey *key, struct note *note) MUST_USE;
+typedef void (*peers_ban_fn)(void *arg, const struct peer_kept_out *out);
+void peers_bans(const struct peers *p, peers_ban_fn fn, void *arg);
 
 struct peers_info {
     struct pubkey key;

@@ -1,5 +1,5 @@
-/* Inside of peers: peers.c (connections), peers_pump.c (their messages), peers_log.c and peers_dial.c (whom to dial,
- * when). Nobody else includes this.
+/* Inside of peers: peers.c (connections), peers_pump.c (their messages), peers_log.c, peers_ban.c and peers_dial.c
+ * (whom to dial, when). Nobody else includes this.
  *
  * A link is one connection. It is freed only by peers_sweep, which runs by itself in a turn of the
  * loop: whatever a handler does (send, drop, reach), no link goes away under it.
@@ -77,6 +77,9 @@ struct peers {
     uint64_t stranger_odd_ms; /* when a stranger last had an `odd` line: one a second, so that none fills the disk */
     struct ban bans[PEER_BANS_MAX];
     unsigned bans_next;
+    char *bans_path;
+    struct peer_kept_out *kept_out; /* by the owner */
+    unsigned kept_out_n;
 
     struct {
         peers_message_fn fn;
@@ -99,8 +102,14 @@ struct link *peers_link_any(const struct peers *p, const struct pubkey *key);
 void peers_link_ready(struct link *l);
 /* Writes what the transport takes, notices the end, sets the timer, reads on or not. */
 void peers_link_flush(struct link *l);
-bool peers_is_banned(const struct peers *p, const struct pubkey *key);
 extern const struct conn_calls peers_conn_calls;
+
+/* peers_ban.c */
+bool peers_is_banned(const struct peers *p, const struct pubkey *key);   /* for a while, or by the owner */
+bool peers_is_kept_out(const struct peers *p, const struct pubkey *key); /* by the owner */
+void peers_ban_for_a_while(struct peers *p, const struct pubkey *key);
+enum err peers_bans_load(struct peers *p, struct note *note) MUST_USE;
+void peers_bans_clear(struct peers *p);
 
 /* peers_log.c */
 void peers_log_up(const struct link *l);

@@ -62,6 +62,24 @@ command -v groff >/dev/null && check "and is roff without faults" test -z "$(gro
 check "a negative number is a word" grep -q '"-1" is not a height' "$H/err"
 check "help has the exit statuses" grep -q '^exit status' <("$kith" help)
 
+# A home and its settings.
+check "init makes a home" same "$("$kith" --home "$H/new" init --json | grep -oE '"node":"[0-9a-f]{64}"' | wc -l)" 1
+check "and again is no harm" same "$("$kith" --home "$H/new" init --json)" "$("$kith" --home "$H/new" init --json)"
+check "it says what comes next" grep -q 'kith wallet new' <("$kith" --home "$H/new" init)
+echo '# mine' >"$H/new/kith.conf"
+"$kith" --home "$H/new" config set block-ms 500 >/dev/null
+check "a setting is written, and comments stay" same "$(cat "$H/new/kith.conf")" "$(printf '# mine\nblock-ms = 500')"
+check "the file is the user's alone" same "$(stat -c %a "$H/new/kith.conf")" 600
+from() { KITH_LOG=odd "$kith" --home "$H/new" config show --json | python3 -c 'import json,sys; print(*[s["value"] + " " + s["from"] for s in json.load(sys.stdin)["settings"] if s["name"] == sys.argv[1]])' "$1"; }
+check "from the file" same "$(from block-ms)" '500 file'
+check "from the environment" same "$(from log)" 'odd environment'
+check "from nowhere" same "$(from http)" '127.0.0.1:7717 default'
+"$kith" --home "$H/new" config set blok-ms 5 2>"$H/err"
+check "what is no setting is refused: status" same $? 3
+check "and the nearest named" grep -q '^kith: blok-ms is no setting: did you mean block-ms?' "$H/err"
+"$kith" --home "$H/new" config set block-ms >/dev/null
+check "without a value it is the default again" same "$(from block-ms)" '0 default'
+
 # Output that is lost is no success; a pipe that was closed is nothing to speak of.
 for words in version help 'doctor --json' 'help --json' 'wallet labels --json' 'run default hi --tokens 3' 'run default hi --tokens 3 --json'; do
     # shellcheck disable=SC2086

@@ -57,6 +57,30 @@ start a --listen "127.0.0.1:$PA" --validator
 a=$last
 await b "peers up peer=${A:0:16}" 2
 
+# Kept out by its owner: hung up on, not let in again, also after a restart; then let in. What a check says of it.
+kb() { "$B/kith" --home "$H/b" "$@"; }
+kb peer ban nobody 2>"$H/err" && fail "a node without a key was banned"
+grep -q '64 digits' "$H/err" || fail "no word on how a node is named: $(cat "$H/err")"
+checked() { kb net check --json | python3 -c 'import json,sys; print(next(c["result"] for c in json.load(sys.stdin)["checks"] if c["check"] == sys.argv[1]))' "$1"; }
+[ "$(checked peers)$(checked genesis)$(checked listening)" = okokok ] || fail "net check: $(kb net check)"
+[ "$(checked reachable)" = unknown ] || fail "nobody dialled b, and it says that it can be reached"
+kb peer ban "$A" --reason 'sends too much' >/dev/null || fail "a cannot be banned"
+await b 'peers down' 2
+[ "$(kb peer ls --json | grep -o 'sends too much')" ] || fail "the reason is lost"
+[ "$(checked peers)" = bad ] || fail "without a peer all is well"
+{ kill -9 "$b" && wait "$b"; } 2>/dev/null
+start b --listen 127.0.0.1:0 --peer "$A@127.0.0.1:$PA"
+b=$last
+for _ in $(seq 100); do kb status >/dev/null 2>&1 && break; sleep 0.1; done
+sleep 2
+[ "$(grep -c "peers up peer=${A:0:16}" "$H/b.log")" = 2 ] || fail "a node that is kept out was dialled"
+"$B/kith" --home "$H/a" peer add "$C@127.0.0.1:$(kb net check --json | grep -o 'port [0-9]*' | head -n 1 | grep -o '[0-9]*')" >/dev/null
+sleep 2
+"$B/kith" --home "$H/a" peers --json | grep -q '"up":true' && fail "a node that is kept out came in"
+kb peer unban "$C" 2>/dev/null && fail "one that is not kept out was let in"
+kb peer unban "$A" >/dev/null || fail "a cannot be let in"
+await b "peers up peer=${A:0:16}" 3
+
 refused 'another kithd runs' "$B/kithd" --home "$H/a" --http 127.0.0.1:0
 refused "cannot listen on 127.0.0.1:$PA" "$B/kithd" --home "$H/c" --genesis "$H/genesis.json" --listen "127.0.0.1:$PA" --http 127.0.0.1:0
 refused 'genesis.json is not there' "$B/kithd" --home "$H/d" --http 127.0.0.1:0

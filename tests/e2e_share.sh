@@ -8,7 +8,7 @@ BUILD=${BUILD:-build/release}
 
 net_people kith-share v1 provider requester
 node_start v1 --validator
-node_start provider --provide
+node_start provider --provide --no-default-model
 node_start requester --no-default-model
 net_is_up v1 provider requester
 publish() { quietly k v1 model publish models/kith-guide.gguf --name kith-guide --royalty 10; }
@@ -35,6 +35,9 @@ share start --idle-only maybe 2>"$NET/err"
 check "a rule is yes or no" same $? 3
 share set --hours 22-07 2>"$NET/err"
 check "hours are hours" grep -q '22:00-07:00' "$NET/err"
+
+k provider share plan --json >"$NET/plan" || fail "no plan"
+check "a plan before there is a model" same "$(json models <"$NET/plan")" '[]'
 
 serve() { quietly k provider model pull "$root" && quietly share start --model "$root" --price-in 100 --price-out 400 --slots 2; }
 until_done "the provider shares" 30 serve || fail "the provider cannot share"
@@ -116,6 +119,26 @@ crash || fail "the provider does not come back"
 check "off it stays" is_state off
 share stop >/dev/null
 
+# What it would be, and the model itself.
+share plan --json >"$NET/plan" || fail "no plan"
+check "a plan has the model's speed: $(cat "$NET/plan")" test "$(json models.0.speed <"$NET/plan" | cut -d. -f1)" -gt 0
+check "and what a day would bring" test "$(json models.0.day <"$NET/plan")" -gt 0
+check "nothing more is to be bonded" same "$(json bond <"$NET/plan")" 0
+check "the model is as its root says" quietly k provider model verify "$root"
+share start --model "$root" >/dev/null || fail "it cannot be lent again"
+k provider model rm "$root" 2>"$NET/err"
+check "a model that is lent stays" grep -q 'share finish' "$NET/err"
+share finish >/dev/null || fail "it does not finish"
+blob=$(find "$NET/provider" -name "$root.blob")
+size=$(stat -c %s "$blob")
+cp "$blob" "$NET/keep" && chmod 600 "$blob"
+printf 'x' | dd of="$blob" bs=1 seek=70000 conv=notrunc status=none # in the third leaf
+k provider model verify "$root" 2>"$NET/err"
+check "a changed byte is found" grep -q 'leaf 2 of' "$NET/err"
+heal() { quietly k provider model pull "$root" && quietly k provider model verify "$root"; }
+until_done "it is fetched again" 30 heal || fail "the model is not fetched again"
+cmp -s "$(find "$NET/provider" -name "$root.blob")" "$NET/keep" || fail "what was fetched again is another"
+
 # What was earned: as the ledger's own history has it.
 k provider settle >/dev/null
 is_paid() { k provider earn --json >"$NET/earn" && [ "$(json in_audit <"$NET/earn")" = 0 ] && [ "$(json unsettled <"$NET/earn")" = 0 ]; }
@@ -137,6 +160,15 @@ check "since a moment ago, nothing" same "$(k provider earn --since 1s --json | 
 check "a royalty is the publisher's" test "$(k v1 earn --json | json reasons.publisher)" -gt 0
 k provider earn --since yesterday 2>"$NET/err"
 check "a time is a time" same $? 3
+is_removed() { k provider model rm "$root" --json >"$NET/removed" 2>"$NET/err"; }
+if is_removed; then
+    check "its bytes are free" same "$(json bytes <"$NET/removed")" "$size"
+    check "and it is gone" test -z "$(find "$NET/provider" -name "$root.*")"
+else
+    check "the default model stays" grep -q 'no-default-model' "$NET/err"
+fi
+k requester model rm "$(printf %064d 0)" 2>"$NET/err"
+check "what is not here cannot be removed" grep -q 'not on this machine' "$NET/err"
 grep -q ' broken ' "$NET"/*.log && fail "something broke"
 [ $failed = 0 ] && echo "e2e_share: $checks checks"
 exit $failed

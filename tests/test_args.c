@@ -112,11 +112,11 @@ static void finds_the_command_between_options(void **state)
 static void distances(void **state)
 {
     (void)state;
-    assert_int_equal(args_distance("status", "status"), 0);
-    assert_int_equal(args_distance("statsu", "status"), 2);
-    assert_int_equal(args_distance("", "abc"), 3);
-    assert_int_equal(args_distance("abc", ""), 3);
-    assert_int_equal(args_distance("kitten", "sitting"), 3);
+    assert_int_equal(text_distance("status", "status"), 0);
+    assert_int_equal(text_distance("statsu", "status"), 2);
+    assert_int_equal(text_distance("", "abc"), 3);
+    assert_int_equal(text_distance("abc", ""), 3);
+    assert_int_equal(text_distance("kitten", "sitting"), 3);
 }
 
 int main(void)

@@ -169,11 +169,130 @@ static void the_genesis_file_is_kept(void **state)
     test_dir_remove(dir);
 }
 
+static char *read_conf(const char *home)
+{
+    char conf[512];
+    struct buf text = {0};
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    assert_int_equal(file_read(conf, 1 << 16, &text, NULL), ERR_OK);
+    char *copy = strdup(buf_text(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+static enum err write_setting(const char *home, const char *name, const char *first, const char *second,
+                              struct note *note)
+{
+    struct config c;
+    char *words[] = {"--home", (char *)(uintptr_t)home},
+         *values[] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second};
+    assert_int_equal(load(&c, note, words, 2), ERR_OK);
+    enum err e = config_write(&c, name, values, !first ? 0 : !second ? 1 : 2, note);
+    config_clear(&c);
+    return e;
+}
+
+static void a_setting_is_written_and_the_rest_stays(void **state)
+{
+    (void)state;
+    char *home = test_dir_new(), conf[512], *text;
+    struct note note = {{0}};
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    assert_int_equal(write_setting(home, "log", "debug", NULL, &note), ERR_OK); /* there was no file */
+    text = read_conf(home);
+    assert_string_equal(text, "log = debug\n");
+    free(text);
+    assert_int_equal(
+        file_write(conf, 0600,
+                   bytes_of_text("# mine\n  log=odd\nlog-file = /x ; why\n\npeer = a\n# log = info\npeer = b"), NULL),
+        ERR_OK);
+    assert_int_equal(write_setting(home, "log", "trace", NULL, &note), ERR_OK);
+    assert_int_equal(write_setting(home, "peer", "c", "d", &note), ERR_OK);
+    assert_int_equal(write_setting(home, "threads", "3", NULL, &note), ERR_OK);
+    text = read_conf(home);
+    assert_string_equal(text,
+                        "# mine\nlog = trace\nlog-file = /x ; why\n\npeer = c\npeer = d\n# log = info\nthreads = 3\n");
+    free(text);
+    assert_int_equal(write_setting(home, "peer", NULL, NULL, &note), ERR_OK);
+    assert_int_equal(write_setting(home, "log", NULL, NULL, &note), ERR_OK);
+    text = read_conf(home);
+    assert_string_equal(text, "# mine\nlog-file = /x ; why\n\n# log = info\nthreads = 3\n");
+    free(text);
+    test_dir_remove(home);
+}
+
+static void what_is_no_setting_is_not_written(void **state)
+{
+    (void)state;
+    char *home = test_dir_new(), *text;
+    static const struct {
+        const char *name, *value, *says;
+    } bad[] = {
+        {"lsten", "x:1", "did you mean listen"},
+        {"colour", "red", "kith config show"},
+        {"home", "/x", "option of kithd only"},
+        {"log", "loud", "loud"},
+        {"threads", "x", "threads"},
+        {"log-file", "a ; b", "cannot stand"},
+        {"log-file", "a\nlog = odd", "cannot stand"},
+    };
+    struct note note = {{0}};
+    assert_int_equal(write_setting(home, "log", "debug", NULL, &note), ERR_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(write_setting(home, bad[i].name, bad[i].value, NULL, &note), ERR_USAGE);
+        if (!strstr(note.text, bad[i].says))
+            fail_msg("%s: %s", bad[i].name, note.text);
+    }
+    assert_int_equal(write_setting(home, "log", "odd", "info", &note), ERR_USAGE);
+    text = read_conf(home);
+    assert_string_equal(text, "log = debug\n");
+    free(text);
+    test_dir_remove(home);
+}
+
+static void look_at(void *arg, const char *name, const char *value, enum config_source from, const char *help)
+{
+    struct buf *b = arg;
+    (void)help;
+    if (from != CONFIG_DEFAULT || strcmp(name, "listen") == 0)
+        buf_add_format(b, "%s=%s (%s)\n", name, value, config_source_text(from));
+}
+
+static void it_is_known_where_a_value_comes_from(void **state)
+{
+    (void)state;
+    char *home = test_dir_new(), conf[512], want[700];
+    struct config c;
+    struct note note = {{0}};
+    struct buf seen = {0};
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    assert_int_equal(file_write(conf, 0600, bytes_of_text("http = 2.2.2.2:2\nlog = debug\npeer = a\npeer = b\n"), NULL),
+                     ERR_OK);
+    setenv("KITH_LOG", "trace", 1);
+    char *words[] = {"--home", home, "--audit"};
+    assert_int_equal(load(&c, &note, words, 3), ERR_OK);
+    config_each(&c, look_at, &seen);
+    snprintf(want, sizeof want,
+             "home=%s (option)\nlisten=0.0.0.0:7718 (default)\nhttp=2.2.2.2:2 (file)\npeer=a, b (file)\naudit=yes "
+             "(option)\nlog=trace (environment)\n",
+             home);
+    assert_string_equal(buf_text(&seen), want);
+    unsetenv("KITH_LOG");
+    buf_clear(&seen);
+    config_clear(&c);
+    test_dir_remove(home);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(later_sources_win),        cmocka_unit_test(bad_settings_are_named),
-        cmocka_unit_test(one_node_a_home),          cmocka_unit_test(a_changed_key_is_found),
+        cmocka_unit_test(a_setting_is_written_and_the_rest_stays),
+        cmocka_unit_test(what_is_no_setting_is_not_written),
+        cmocka_unit_test(it_is_known_where_a_value_comes_from),
+        cmocka_unit_test(later_sources_win),
+        cmocka_unit_test(bad_settings_are_named),
+        cmocka_unit_test(one_node_a_home),
+        cmocka_unit_test(a_changed_key_is_found),
         cmocka_unit_test(the_genesis_file_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ export function describe(e) {
 
 function row(e) {
     return [when(e.time_ms), describe(e), e.amount ? amount(e.amount, 6) : "–", e.other ? accountLink(e.other) : "–",
-            [e.name ?? "", e.name && e.memo ? ": " : "", e.memo ?? ""].join("") || "–", e.tx ? tx(e.tx) : block(e.height)];
+            [e.name, e.memo === e.name ? "" : e.memo].filter(Boolean).join(": ") || "–", e.tx ? tx(e.tx) : block(e.height)];
 }
 
 function holdings(a) {

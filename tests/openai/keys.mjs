@@ -66,6 +66,29 @@ const paid = await fetch(base + "/chat/completions", { method: "POST",
   body: JSON.stringify({ model: "default", messages, kith: { route: "network" } }) });
 assert.deepEqual([paid.status, (await paid.json()).error.code], [402, "budget"]);
 
+// A conversation is its key's and the node's user's: another key neither sees nor forgets it, whatever its id.
+const talk = "5".repeat(64), api = base.replace(/v1$/, "kith/v1");
+const kithApi = async (path, key, said) => {
+  const r = await fetch(api + path, { method: said ? "POST" : "GET", body: said && JSON.stringify(said), headers: { "Content-Type": "application/json", ...(key && { Authorization: "Bearer " + key }) } });
+  return { status: r.status, ...(await r.json()) };
+};
+const question = "a long question,\n" + "ä".repeat(200);
+for (const chat of [5, "5", "0".repeat(64), "g".repeat(64)]) assert.equal((await kithApi("/jobs", use, { messages, chat })).status, 400, `chat ${chat}`);
+assert.equal((await kithApi("/jobs", use, { prompt: "x", chat: talk })).status, 400);
+const { job } = await kithApi("/jobs", use, { messages: [{ role: "user", content: question }], chat: talk, params: { tokens: 3 } });
+await kithApi(`/jobs/${job}?wait=20&until=done`, use);
+const [mine] = (await kithApi("/chats", use)).chats;
+assert.deepEqual([mine.chat, mine.job, mine.jobs], [talk, job, 1]);
+assert.ok(question.replace("\n", " ").startsWith(mine.title) && mine.title.length > 60 && mine.title.length < question.length, mine.title);
+assert.equal((await kithApi("/chats/" + talk, use)).turns[0].question, question);
+assert.deepEqual((await kithApi("/chats", capped)).chats, []);
+assert.equal((await kithApi("/chats/" + talk, capped)).status, 404);
+assert.equal((await kithApi(`/chats/${talk}/remove`, capped, {})).status, 404);
+assert.equal((await kithApi("/chats", read)).status, 403);
+assert.equal((await kithApi("/chats")).chats.length, 1);
+assert.equal((await kithApi(`/chats/${talk}/remove`, use, {})).status, 200);
+assert.equal((await kithApi("/chats/" + talk)).status, 404);
+
 // Listed without the key itself; gone when taken back.
 const { keys } = JSON.parse(run("--json", "key", "ls"));
 assert.deepEqual(keys.map((k) => [k.name, k.scopes, k.cap ?? null, k.spent]),

@@ -111,6 +111,29 @@ async function reloaded(browser, { base, workers }) {
   await close(page, "reload");
 }
 
+// A private conversation stays so, also after a reload: what comes next takes what came before along.
+async function kept(browser, { base }) {
+  const page = await open(browser);
+  const where = page.getByLabel("Where", { exact: true });
+  const isKept = async () => (await where.inputValue()) === "private" && where.isDisabled();
+  await goTo(page, base, "#/chat");
+  await page.getByText("Where, how long, at what cost").click();
+  assert.equal(await where.inputValue(), "auto");
+  await where.selectOption("private");
+  await ask(page, "What is Kith?");
+  await page.getByText("details").waitFor();
+  assert.equal((await jobOf(base, page)).private, true);
+  assert.ok(await isKept());
+  await page.reload();
+  await page.getByText("details").waitFor();
+  await page.getByText("Where, how long, at what cost").click();
+  assert.ok(await isKept());
+  await ask(page, "And a receipt?");
+  await page.getByText("details").nth(1).waitFor();
+  assert.equal((await jobOf(base, page)).private, true);
+  await close(page, "private");
+}
+
 // The API's own words, and what to do: nothing was asked, so it can be asked again.
 async function refused(browser, { base }) {
   const page = await open(browser);
@@ -140,6 +163,7 @@ export default async function chat(browser, world) {
   const overNetwork = paid(browser, world);
   await plain(browser, world);
   await reloaded(browser, world);
+  await kept(browser, world);
   await refused(browser, world);
   await overNetwork;
 }

@@ -33,9 +33,14 @@ export async function api(base, path, body) {
   return r.json();
 }
 
+// Another part of the same address is no load: the page that was there is marked, so that it is not taken for the new one.
 export const goTo = async (page, base, hash) => {
-  await page.goto(`${base}/${hash}`);
-  await page.waitForFunction(() => document.querySelector(".page") && !document.querySelector(".page[aria-busy]"));
+  if (page.url() === `${base}/${hash}`) await page.reload();
+  else {
+    await page.evaluate(() => document.querySelector(".page")?.setAttribute("data-old", ""));
+    await page.goto(`${base}/${hash}`);
+  }
+  await page.locator(".page:not([data-old]):not([aria-busy])").waitFor();
 };
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -5,7 +5,7 @@ import {add, el, fill, link} from "../dom.js";
 import {notice, sureButton} from "../parts.js";
 import {Turn} from "./turn.js";
 
-const TALKS_SHOWN = 100;
+const TALKS_SHOWN = 100, COST_MAX = 1000000;
 
 // -- the list of conversations --
 
@@ -46,22 +46,23 @@ function settings() {
     const where = el("select", {id: "where"}, el("option", {value: "auto"}, "Here if the model is, else a provider"),
                      el("option", {value: "private"}, "Private: this machine only"), el("option", {value: "network"}, "A provider of the network"));
     const tokens = el("input", {id: "tokens", type: "number", min: 1, max: 1000000, placeholder: "as there is room for", inputmode: "numeric"});
-    const cost = el("input", {id: "cost", type: "number", min: 0, step: "any", value: 1, inputmode: "decimal"});
+    const cost = el("input", {id: "cost", type: "number", min: 0, max: COST_MAX, step: "any", value: 1, inputmode: "decimal"});
     const temp = el("input", {id: "temp", type: "number", min: 0, max: 5, step: 0.1, value: 0, inputmode: "decimal"});
     const field = (label, input) => el("div", null, el("label", {for: input.id}, label), input);
     return {
         node: el("details", null, el("summary", null, "Where, how long, at what cost"), el("div", {class: "settings"},
             field("Where", where), field("At most, tokens", tokens), field("At most, KITH", cost), field("Temperature", temp)),
-            el("p", {class: "small"}, "What this machine answers costs nothing. Whoever computes an answer sees the question; private is seen by nobody.")),
+            el("p", {class: "small"}, "What this machine answers costs nothing. Whoever computes an answer sees the question and what was said before it; private is seen by nobody, and a conversation stays so.")),
+        keepPrivate: () => { where.value = "private"; where.disabled = true; },
         read: () => ({route: where.value === "network" ? "network" : "auto", private: where.value === "private",
-                      max_cost: mote(cost.value || "0"), params: {...tokens.value ? {tokens: Number(tokens.value)} : {}, temp: Number(temp.value) || 0}}),
+                      max_cost: mote(Math.min(Math.max(Number(cost.value) || 0, 0), COST_MAX)), params: {...tokens.value ? {tokens: Number(tokens.value)} : {}, temp: Number(temp.value) || 0}}),
     };
 }
 
-// "1.5" as mote, without passing through floating point.
-function mote(text) {
-    const [whole, part = ""] = Number(text).toFixed(9).split(".");
-    return (BigInt(whole) * 1000000000n + BigInt(part.padEnd(9, "0"))).toString();
+// 1.5 KITH as mote.
+function mote(kith) {
+    const [whole, part] = kith.toFixed(9).split(".");
+    return (BigInt(whole) * 1000000000n + BigInt(part)).toString();
 }
 
 // -- one conversation --
@@ -83,6 +84,11 @@ class Talk {
     messages(question) {
         const before = this.turns.filter((t) => t.isAnswered()).flatMap((t) => [{role: "user", content: t.question}, {role: "assistant", content: t.answer()}]);
         return [...before, {role: "user", content: question}];
+    }
+
+    // What was said to nobody must not go along with a later question that others answer.
+    isPrivate() {
+        return this.turns.some((t) => t.isPrivate());
     }
 
     add(turn) {
@@ -109,10 +115,12 @@ function composer(view, talk, model, onAsked) {
     const more = settings();
     const box = el("textarea", {id: "question", rows: 2, placeholder: "Ask something", enterkeyhint: "send", autocomplete: "off"});
     const send = el("button", {type: "submit"}, "Send"), stop = el("button", {type: "button", class: "quiet", hidden: true}, "Stop");
-    const form = el("form", {class: "ask"}, el("label", {for: "question", class: "hidden"}, "Your question"), box,
+    const form = el("form", {class: "ask", novalidate: true}, el("label", {for: "question", class: "hidden"}, "Your question"), box,
                     el("div", {class: "row"}, el("label", {for: "model", class: "hidden"}, "Model"), model, el("span", {class: "row"}, stop, send)), more.node,
                     el("p", {class: "small hint"}, "Enter sends, Shift+Enter begins a new line."));
     const busy = (on) => {
+        if (talk.isPrivate())
+            more.keepPrivate();
         send.disabled = on;
         if (!on && document.activeElement === stop)
             box.focus();
@@ -150,6 +158,7 @@ function composer(view, talk, model, onAsked) {
         form.requestSubmit();
     });
     view.listen(stop, "click", () => talk.last()?.stop());
+    busy(false);
     return {form, box, go};
 }
 

@@ -93,6 +93,9 @@ async function showBlock(view, height) {
             b.txs.map((t) => [tx(t.id), t.kind.replaceAll("_", " "), account(t.signer), amount(t.fee, 6), t.ok ? state("ok") : [state("failed"), " ", t.error]]), "None.")));
 }
 
+const fields = (object) => facts(Object.entries(object).map(([name, v]) => [name.replaceAll("_", " "), value(name, v)]));
+
+// Whatever a kind of transaction has: pages need not know each of them.
 function value(name, v) {
     if (v === null || v === undefined || v === "")
         return "–";
@@ -100,10 +103,15 @@ function value(name, v) {
         return amount(v);
     if (typeof v === "string" && /^[0-9a-f]{64}$/.test(v))
         return isZero(v) ? "–" : el("code", null, v);
+    if (Array.isArray(v))
+        return v.length ? v.map((one) => el("div", null, value(name, one))) : "–";
     if (typeof v === "object")
-        return el("code", null, JSON.stringify(v));
-    return String(v);
+        return fields(v);
+    return typeof v === "string" && /^[0-9a-f]{32,}$/.test(v) ? el("code", null, v) : String(v);
 }
+
+// By its key, which the account's page takes as well as an address.
+const accountOrCode = (key) => link(["explorer", "account", key], el("code", null, key));
 
 async function showTx(view, hex) {
     const t = await view.get(`/kith/v1/tx/${encodeURIComponent(hex)}`);
@@ -111,7 +119,8 @@ async function showTx(view, hex) {
     add(view.root, section(`Transaction: ${(body.kind ?? "?").replaceAll("_", " ")}`,
         facts([["Id", el("code", null, t.id)], ["State", state(t.state)], ["Block", t.height ? block(t.height) : null],
                ["Result", t.state !== "included" ? null : t.ok ? state("ok") : [state("failed"), " ", t.error]],
-               ...Object.entries(body).filter(([name]) => name !== "kind").map(([name, v]) => [name.replaceAll("_", " "), value(name, v)])])));
+               ["Signer", body.signer ? accountOrCode(body.signer) : null], ["Nonce", body.nonce ?? null], ["Fee", body.fee ? amount(body.fee) : null]])),
+        section("What it says", fields(body.body ?? {})));
 }
 
 export async function show(view, [what, which]) {

@@ -1,7 +1,7 @@
 // Models that are here, and those that others offer; one of them with its licence and what it was made from.
 import {add, el, link, place} from "../dom.js";
 import {bytes, count, percent, short} from "../format.js";
-import {account, amount, command, facts, id, model, section, state, table, tx} from "../parts.js";
+import {account, amount, block, command, facts, id, model, section, state, table, tx} from "../parts.js";
 
 const million = (mote) => [amount(mote, 6)];
 
@@ -27,10 +27,10 @@ function lineage(list) {
 
 function about(m) {
     const p = m.published;
-    return [section(m.name || short(m.root), facts([["Root", el("code", null, m.root)], ["Here", m.local ? state(m.state) : "no"], ["Size", m.size ? bytes(m.size) : null],
+    return [section(m.name || short(m.root), facts([["Root", el("code", null, m.root)], ["Here", m.local ? (m.state ? state(m.state) : "yes") : "no"], ["Size", m.size ? bytes(m.size) : null],
                 ["Form", m.architecture ? `${m.architecture} ${m.format ?? ""}` : null], ["Context", m.context ? `${count(m.context)} tokens` : null],
                 ["Licence", p?.licence], ["Publisher", p ? account(p.publisher) : "not on the ledger"], ["Royalty", p ? percent(p.royalty_bps) : null],
-                ["To be paid by models made from it", p ? percent(p.derive_bps) : null], ["Published", p ? [tx(p.tx), ` in block ${count(p.height)}`] : null]]),
+                ["To be paid by models made from it", p ? percent(p.derive_bps) : null], ["Published", p ? [p.tx ? [tx(p.tx), " "] : "", "in block ", block(p.height)] : null]]),
                 m.local ? null : [el("p", null, "To have it on this machine:"), command(`kith model pull ${m.root}`)]),
             p ? section("Lineage", lineage(p.lineage)) : null,
             section("Offers", offers(m.offers))];

@@ -49,6 +49,10 @@ export class Turn {
         return this.job !== null && !OVER.includes(this.job.state);
     }
 
+    isPrivate() {
+        return Boolean(this.job?.private || this.body?.private);
+    }
+
     isAnswered() {
         return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.words.data !== ""));
     }
@@ -59,6 +63,7 @@ export class Turn {
 
     // To its end. Errors are shown where the answer would be.
     async run() {
+        this.isStopped = false;
         this.text.setAttribute("aria-busy", "true");
         this.words.data = "";
         fill(this.meta, "Waiting for the first words…");
@@ -67,6 +72,7 @@ export class Turn {
             if (!this.job) {
                 const {job} = await this.view.post("/kith/v1/jobs", this.body);
                 this.job = {job, state: "queued"};
+                this.body = {private: this.body.private}; // it holds all that was said before
                 history.replaceState(null, "", "#/chat/" + this.talk.id); // a reload comes back to it
                 if (this.isStopped)
                     await this.stop();

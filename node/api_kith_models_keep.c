@@ -1,0 +1,156 @@
+/* Models on this machine, over HTTP: reading one again, and taking one off the disk. */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "node/api.h"
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The body's "model"; false after answering. */
+static bool read_model(struct api_call *c, struct hash *root)
+{
+    struct note note = {{0}};
+    json_t *body = api_body(c->request);
+    if (!body)
+        return false;
+    const char *model = json_text(body, "model");
+    enum err e = model ? market_find_model(c->node->market, model, root, &note)
+                       : note_set(&note, ERR_FORMAT, "model is missing: a name or a root");
+    if (e != ERR_OK)
+        api_fail(c->request, e, &note);
+    json_decref(body);
+    return e == ERR_OK;
+}
+
+/* -- verifying -- */
+
+static void on_verified(void *arg, bool is_end, enum err e, uint64_t done, uint64_t total, const struct note *note)
+{
+    struct task *t = arg;
+    struct buf b = {0};
+    task_progress(t, done, total);
+    if (is_end && e != ERR_OK)
+        task_fail(t, e, note);
+    if (!is_end || e != ERR_OK)
+        return;
+    bool first = true;
+    buf_add_text(&b, "{");
+    api_put_u64(&b, &first, "size", total);
+    api_put_u64(&b, &first, "leaves", (total + LEAF_SIZE - 1) / LEAF_SIZE);
+    buf_add_text(&b, "}");
+    task_finish(t, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+void api_model_verify(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct hash root;
+    struct blobs_info info;
+    if (!read_model(c, &root))
+        return;
+    if (!blobs_find(c->node->blobs, &root, &info) || !info.whole) {
+        enum err e = note_set(&note, ERR_STATE,
+                              "it is not whole on this machine: kith model pull fetches what is "
+                              "missing, and checks each leaf");
+        api_fail(c->request, e, &note);
+        return;
+    }
+    struct task *t = task_new(c->node->tasks, "verify");
+    enum err e = blobs_verify(c->node->blobs, &root, on_verified, t, &note);
+    if (e != ERR_OK)
+        task_fail(t, e, &note);
+    task_accepted(t, c->request);
+}
+
+/* -- removing -- */
+
+static bool is_lent(const struct market *m, const struct hash *root)
+{
+    const struct market_share s = market_share(m);
+    for (unsigned i = 0; s.on && i < s.models_n; i++)
+        if (hash_equal(&s.models[i], root))
+            return true;
+    return false;
+}
+
+/* Who is drawn and has not got the model loses a part of his bond. */
+static bool is_audited(const struct node *n, const struct hash *root)
+{
+    struct rec_provider rec;
+    struct rec_settlement s;
+    struct hash last;
+    if (ledger_provider(n->ledger, &n->id, &rec) && rec.audits)
+        for (uint32_t i = 0; i < rec.models.n; i++) {
+            struct hash h = hashes_at(&rec.models, i);
+            if (hash_equal(&h, root))
+                return true;
+        }
+    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &s); after = &last) {
+        last = s.id;
+        for (uint32_t i = 0; s.state < SETTLEMENT_PAID && hash_equal(&s.model, root) && i < settlement_audits(&s);
+             i++) {
+            struct audit_draw d = settlement_audit_at(&s, i);
+            if (pubkey_equal(&d.auditor, &n->id) && d.round == s.round)
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum err may_remove(struct node *n, const struct hash *root, struct note *note)
+{
+    struct hash standard;
+    struct worker_info info = {0};
+    struct worker *w = workers_find(n->workers, root, WORKER_FULL);
+    if (w)
+        worker_get_info(w, &info);
+    if (is_lent(n->market, root))
+        return note_set(note, ERR_STATE, "it is lent: kith share finish, or kith share start --model with the others");
+    if (is_audited(n, root))
+        return note_set(
+            note, ERR_STATE,
+            "this node may be drawn to audit it, and would lose a part of its bond: kith share start without "
+            "--audit, then kith share finish, and wait until the audits that were drawn are over");
+    if (info.jobs)
+        return note_set(note, ERR_STATE,
+                        "%u questions are being answered with it: try again when they are over "
+                        "(kith ps)",
+                        info.jobs);
+    if (market_find_model(n->market, "default", &standard, NULL) == ERR_OK && hash_equal(&standard, root))
+        return note_set(note, ERR_STATE,
+                        "it is the default model, which a start would bring back: start kithd with "
+                        "--no-default-model");
+    return ERR_OK;
+}
+
+void api_model_remove(struct api_call *c)
+{
+    struct note note = {{0}};
+    struct hash root;
+    struct blobs_info info;
+    struct rec_model rec;
+    struct buf b = {0};
+    bool first = true;
+    if (!read_model(c, &root))
+        return;
+    enum err e = blobs_find(c->node->blobs, &root, &info) && info.kind == BLOB_MODEL
+                     ? may_remove(c->node, &root, &note)
+                     : note_set(&note, ERR_NOT_FOUND, "it is not on this machine, so nothing of it can be removed");
+    if (e == ERR_OK) {
+        workers_drop_model(c->node->workers, &root);
+        e = blobs_remove(c->node->blobs, &root, &note);
+    }
+    if (e != ERR_OK) {
+        api_fail(c->request, e, &note);
+        return;
+    }
+    uint64_t part = info.leaves_have * LEAF_SIZE;
+    buf_add_text(&b, "{");
+    api_put_hash(&b, &first, "root", &root);
+    api_put_u64(&b, &first, "bytes", info.whole || part > info.size ? info.size : part);
+    api_put_flag(&b, &first, "published", ledger_model(c->node->ledger, &root, &rec));
+    buf_add_text(&b, "}");
+    api_reply_json(c->request, 200, &b);
+}
