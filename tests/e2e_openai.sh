@@ -4,7 +4,6 @@
 # Skips out loud where npm or the default model is not there.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
-command -v npm >/dev/null && command -v node >/dev/null || { echo "skip: e2e_openai: no npm on this machine"; exit 0; }
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_openai: models/kith-guide.gguf is not there"; exit 0; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/kith-openai.XXXXXX")
 pid=""
@@ -14,16 +13,8 @@ clean() {
 }
 trap clean EXIT
 cache=build/npm
-if ! cmp -s tests/openai/package.json $cache/package.json || [ ! -d $cache/node_modules/openai ]; then
-    mkdir -p $cache
-    cp tests/openai/package.json $cache/package.json
-    # By itself npm waits for a registry that says nothing for a quarter of an hour, and that for each package.
-    (cd $cache && timeout 180 npm install --no-audit --no-fund --silent --fetch-timeout=20000 --fetch-retries=2 >npm.log 2>&1) || {
-        rm $cache/package.json
-        echo "skip: e2e_openai: npm cannot install the openai client ($(tail -1 $cache/npm.log))"
-        exit 0
-    }
-fi
+. tests/npm.sh
+npm_has e2e_openai tests/openai $cache openai
 port=$((21000 + $$ % 11000)) # below those that the system gives to others
 export KITH_HOME=$dir/home
 kith=$(realpath "$BUILD/kith")

@@ -3,20 +3,12 @@
 # the network. Skips out loud where npm, Chromium or the default model is not there; `make web-check` installs them.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
-command -v npm >/dev/null && command -v node >/dev/null || { echo "skip: e2e_web: no npm on this machine (make web-check installs it)"; exit 0; }
 export CHROMIUM=${CHROMIUM:-$(command -v chromium)}
 [ -n "$CHROMIUM" ] || { echo "skip: e2e_web: no chromium on this machine (make web-check installs it)"; exit 0; }
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_web: models/kith-guide.gguf is not there"; exit 0; }
 cache=build/npm-web
-if ! cmp -s tests/web/package.json $cache/package.json || [ ! -d $cache/node_modules/playwright-core ]; then
-    mkdir -p $cache
-    cp tests/web/package.json $cache/package.json
-    (cd $cache && timeout 180 npm install --no-audit --no-fund --silent --fetch-timeout=20000 --fetch-retries=2 >npm.log 2>&1) || {
-        rm $cache/package.json
-        echo "skip: e2e_web: npm cannot install playwright-core ($(tail -1 $cache/npm.log))"
-        exit 0
-    }
-fi
+. tests/npm.sh
+npm_has e2e_web tests/web $cache playwright-core
 . tests/net.sh web
 hostile='<img src=x onerror=globalThis.harmed=1>'
 
