@@ -271,7 +271,8 @@ static void put_running(const struct market *m, struct buf *why)
 
 static const char *put_pause(const struct market *m, const struct market_share *s, struct buf *why)
 {
-    uint64_t left_s = (s->paused_until_ms - host_wall_ms(m->s.host) + 999) / 1000;
+    uint64_t now_ms = host_wall_ms(m->s.host); /* it may end between two looks at the clock */
+    uint64_t left_s = s->paused_until_ms > now_ms ? (s->paused_until_ms - now_ms) / 1000 + 1 : 0;
     if (s->paused_until_ms == MARKET_PAUSED_FOREVER)
         buf_add_text(why, "until kith share resume");
     else if (left_s >= 120)

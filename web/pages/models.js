@@ -31,7 +31,7 @@ function about(m) {
                 ["Form", m.architecture ? `${m.architecture} ${m.format ?? ""}` : null], ["Context", m.context ? `${count(m.context)} tokens` : null],
                 ["Licence", p?.licence], ["Publisher", p ? account(p.publisher) : "not on the ledger"], ["Royalty", p ? percent(p.royalty_bps) : null],
                 ["To be paid by models made from it", p ? percent(p.derive_bps) : null], ["Published", p ? [p.tx ? [tx(p.tx), " "] : "", "in block ", block(p.height)] : null]]),
-                m.local ? null : [el("p", null, "To have it on this machine:"), command(`kith model pull ${m.root}`)]),
+                m.local ? [el("p", null, "To make room on this machine:"), command(`kith model rm ${m.root}`)] : [el("p", null, "To have it on this machine:"), command(`kith model pull ${m.root}`)]),
             p ? section("Lineage", lineage(p.lineage)) : null,
             section("Offers", offers(m.offers))];
 }

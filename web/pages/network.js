@@ -31,7 +31,7 @@ export async function show(view) {
         money.show(info.supply, supply);
     };
     await look();
-    add(view.root, section("Chain", head), section("Peers", list, command("kith peer add PUBKEY@HOST:PORT")), section("Money", money));
+    add(view.root, section("Chain", head), section("Peers", list, command("kith peer add PUBKEY@HOST:PORT"), command("kith net check")), section("Money", money));
     await view.every(4000, async () => list.show((await view.get("/kith/v1/peers")).peers, peers));
     view.again(300, async () => {
         const {height: now} = await view.get(`/kith/v1/chain/wait?height=${height + 1}&wait=25`);

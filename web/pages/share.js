@@ -39,7 +39,7 @@ function channels(list) {
 
 const how = () => section("To change it",
     el("p", null, "Lending puts a bond at stake, which your wallet signs, and it takes this machine, so it is told in a terminal:"),
-    command("kith share start"), command("kith share pause 2h"), command("kith share resume"), command("kith share set --hours 22:00-07:00 --idle-only yes"),
+    command("kith share plan"), command("kith share start"), command("kith share pause 2h"), command("kith share resume"), command("kith share set --hours 22:00-07:00 --idle-only yes"),
     command("kith share finish"), command("kith share stop"), command("kith settle"));
 
 export async function show(view) {
