@@ -2,7 +2,7 @@
  * hash of the canonical record, so two chains that differ in anything have different ids.
  *
  * As a file it is JSON:
- *   {"version":1,"name":"kith-dev","prefix":"kithdev","time_ms":0,
+ *   {"version":2,"name":"kith-dev","prefix":"kithdev","time_ms":0,
  *    "params":{"fee_byte":"1000",...},                       amounts are decimal strings of mote; what is absent is
  *    "accounts":[{"key":"<hex64>","amount":"1000000000"}],   the private network's value
  *    "validators":[{"key":"<hex64>","amount":"1000000000"}]}
@@ -12,7 +12,7 @@
 
 #include "base/codec.h"
 
-#define GENESIS_VERSION      1
+#define GENESIS_VERSION      2        /* of the rules, too: another where a record or a rule of the ledger changes */
 #define GENESIS_ACCOUNTS_MAX 100000   /* a genesis file of about 10 MiB */
 #define GENESIS_STAKE_LEAST  1000000u /* mote: one unit of voting power, so that every validator has some */
 

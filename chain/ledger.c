@@ -29,6 +29,13 @@ static enum err read_genesis(struct ledger *l, const struct genesis *given, stru
         return e;
     struct cursor c = cursor_of(bytes_of_buf(&l->genesis_room));
     genesis_get(&c, &l->genesis);
+    /* The version stands first, so it is known of records that are not. */
+    if (l->genesis_room.n >= 2 && load_le16(l->genesis_room.p) != GENESIS_VERSION)
+        return note_set(
+            note, ERR_UNSUPPORTED,
+            "the store's chain has rules of version %u, this program knows version %d: use the kithd that made "
+            "it, or begin in another home",
+            load_le16(l->genesis_room.p), GENESIS_VERSION);
     if (!cursor_end(&c) || genesis_check(&l->genesis, NULL) != ERR_OK)
         return note_set(note, ERR_CORRUPT, "the store's genesis is damaged: let the node fetch the chain again");
     l->chain = genesis_chain_id(&l->genesis);

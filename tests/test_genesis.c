@@ -8,7 +8,7 @@
 #define KEY_A "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #define KEY_B "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
 
-static const char good[] = "{\"version\":1,\"name\":\"kith-test\",\"prefix\":\"kithdev\",\"time_ms\":1700000000000,"
+static const char good[] = "{\"version\":2,\"name\":\"kith-test\",\"prefix\":\"kithdev\",\"time_ms\":1700000000000,"
                            "\"params\":{\"fee_byte\":\"7\",\"audits_full\":3},"
                            "\"accounts\":[{\"key\":\"" KEY_B "\",\"amount\":\"5\"},{\"key\":\"" KEY_A
                            "\",\"amount\":\"18446744072709551610\"}],"
@@ -81,8 +81,8 @@ static void refuses_and_names_the_fault(void **state)
         enum err want;
         const char *said;
     } cases[] = {
-        {"\"version\":1", "\"version\":2", ERR_UNSUPPORTED, "version 2"},
-        {"\"version\":1,", "", ERR_FORMAT, "version"},
+        {"\"version\":2", "\"version\":1", ERR_UNSUPPORTED, "version 1"},
+        {"\"version\":2,", "", ERR_FORMAT, "version"},
         {"kith-test", "", ERR_FORMAT, "name"},
         {"kithdev", "btc", ERR_FORMAT, "btc"},
         {"\"fee_byte\":\"7\"", "\"fee_byte\":7", ERR_FORMAT, "fee_byte"},
