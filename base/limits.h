@@ -87,7 +87,8 @@
 #define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
 #define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
 #define CLAIM_BLOCKS_MAX    10000u   /* between a claim and its publication: hours; each claim brings so many blocks */
-#define CLAIM_POOL_BLOCKS   4u /* before its time a publication may wait in the pool: peers are some blocks behind */
+#define CLAIM_LAST_BLOCKS   16u /* a claim whose time is up holds so many more: what waits in a pool by then was seen */
+#define CLAIM_POOL_BLOCKS   4u  /* before its time a publication may wait in the pool: peers are some blocks behind */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */
