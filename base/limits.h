@@ -48,7 +48,7 @@
 #define BLOB_PULLS_MAX      16      /* that take leaves at once */
 #define BLOB_WANTED_MAX     256     /* with those that wait for a place, or for somebody who has it */
 #define BLOB_TURN_MS        30000   /* after which a pull leaves its place to one that waits */
-#define BLOB_NOBODY_MS      3600000 /* in reach has it for so long: the pull ends */
+#define BLOB_NOBODY_MS      3600000 /* in reach gave any of it for so long: the pull ends */
 #define BLOB_CHECK_LEAVES   8       /* read again at once: a millisecond of hashing... */
 #define BLOB_CHECK_MS       50      /* ...each so often: 5 MB/s, a model of 4 GB in a quarter of an hour */
 #define BLOB_REST_MS        3600000 /* when all were read */
