@@ -353,8 +353,13 @@ int publish(struct owner *o, enum tx_kind kind, struct buf *body, const char *ou
     p.path = path_of(o, kind, bytes_of_buf(body));
     int rc = CLI_DONE;
     if (!load(p.path, &p.made)) {
+        if (access(p.path, F_OK) == 0) /* another salt would need another claim, and forget what was sent */
+            rc = cli_fail(
+                o->cli, CLI_REFUSED,
+                "%.400s is damaged: put a copy of it back, or remove it, and what was claimed is claimed anew", p.path);
         secret_random(p.made.salt.b, sizeof p.made.salt.b);
-        rc = save(&p);
+        if (rc == CLI_DONE)
+            rc = save(&p);
     }
     *salt_in(body) = p.made.salt;
     if (rc == CLI_DONE)

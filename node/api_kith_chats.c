@@ -53,7 +53,7 @@ static void gather(void *arg, const struct job_view *v)
     c->title = v->title;
     c->made_ms = v->made_ms;
     if (!amount_add(&c->cost, c->cost, v->cost))
-        c->cost = v->cost;
+        c->cost = amount_of(UINT64_MAX);
     c->jobs++;
 }
 

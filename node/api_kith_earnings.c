@@ -8,21 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-static bool sum_of(const struct amount sums[EARNINGS], struct amount *out)
-{
-    *out = amount_of(0);
-    for (int i = 0; i < EARNINGS; i++)
-        if (!amount_add(out, *out, sums[i]))
-            return false;
-    return true;
-}
-
 static void put_sums(struct buf *b, bool *outer, const struct amount sums[EARNINGS])
 {
-    struct amount total;
     bool first = true;
-    CHECK(sum_of(sums, &total)); /* all money there is fits */
-    api_put_amount(b, outer, "total", total);
+    api_put_amount(b, outer, "total", earnings_total(sums));
     codec_json_key(b, outer, "reasons");
     buf_add_text(b, "{");
     for (int i = 0; i < EARNINGS; i++)
@@ -85,7 +74,7 @@ static void put_pending(struct buf *b, bool *first, struct node *n, const struct
     for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &rec); after = &last) {
         last = rec.id;
         if (pubkey_equal(&rec.owner, account) && rec.state < SETTLEMENT_PAID)
-            CHECK(amount_add(&audited, audited, rec.amount));
+            earnings_add(&audited, rec.amount);
     }
     api_put_amount(b, first, "unsettled", unsettled);
     api_put_amount(b, first, "in_audit", audited);

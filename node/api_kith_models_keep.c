@@ -66,13 +66,27 @@ void api_model_verify(struct api_call *c)
 
 /* -- removing -- */
 
+/* Also while jobs that were taken before it was turned off still run. */
 static bool is_lent(const struct market *m, const struct hash *root)
 {
     const struct market_share s = market_share(m);
-    for (unsigned i = 0; s.on && i < s.models_n; i++)
+    for (unsigned i = 0; (s.on || market_jobs_running(m)) && i < s.models_n; i++)
         if (hash_equal(&s.models[i], root))
             return true;
     return false;
+}
+
+struct asked {
+    const struct hash *root;
+    unsigned n;
+};
+
+/* A job of this node's own needs the model even while its worker has nothing to do for it: to know the words of tokens
+ * that a provider sends. */
+static void count_asked(void *arg, const struct job_view *v)
+{
+    struct asked *a = arg;
+    a->n += v->state < JOB_DONE && hash_equal(&v->model, a->root);
 }
 
 /* Who is drawn and has not got the model loses a part of his bond. */
@@ -103,7 +117,9 @@ static enum err may_remove(struct node *n, const struct hash *root, struct note 
 {
     struct hash standard;
     struct worker_info info = {0};
+    struct asked asked = {.root = root};
     struct worker *w = workers_find(n->workers, root, WORKER_FULL);
+    jobs_each(market_jobs(n->market), NULL, UINT32_MAX, count_asked, &asked);
     if (w)
         worker_get_info(w, &info);
     if (is_lent(n->market, root))
@@ -113,11 +129,11 @@ static enum err may_remove(struct node *n, const struct hash *root, struct note 
             note, ERR_STATE,
             "this node may be drawn to audit it, and would lose a part of its bond: kith share start without "
             "--audit, then kith share finish, and wait until the audits that were drawn are over");
-    if (info.jobs)
+    if (info.jobs || asked.n)
         return note_set(note, ERR_STATE,
                         "%u questions are being answered with it: try again when they are over "
                         "(kith ps)",
-                        info.jobs);
+                        info.jobs > asked.n ? info.jobs : asked.n);
     if (market_find_model(n->market, "default", &standard, NULL) == ERR_OK && hash_equal(&standard, root))
         return note_set(note, ERR_STATE,
                         "it is the default model, which a start would bring back: start kithd with "

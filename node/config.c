@@ -341,24 +341,38 @@ static enum err check_values(const struct setting *s, char **values, int n, stru
     return e;
 }
 
-/* What was written is read back as it would be at a start: an old file may hold what hides it. */
-static enum err check_text(const struct setting *s, const char *path, const char *text, char **values, int n,
-                           struct note *note)
+static bool is_same(const struct config *a, const struct config *b, const struct setting *s)
 {
-    struct config got = {0};
-    struct buf is = {0}, want = {0};
-    enum err e = take_text(&got, path, text, note);
-    put_value(&is, &got, s);
-    config_clear(&got);
+    struct buf x = {0}, y = {0};
+    put_value(&x, a, s);
+    put_value(&y, b, s);
+    bool same = bytes_equal(bytes_of_buf(&x), bytes_of_buf(&y));
+    buf_clear(&x);
+    buf_clear(&y);
+    return same;
+}
+
+/* What was written is read back as it would be at a start: an old file may hold what hides it, or what goes on with the
+ * line before, and so falls to another setting when its own is taken away. */
+static enum err check_text(const struct setting *s, const char *path, const char *old, const char *text, char **values,
+                           int n, struct note *note)
+{
+    struct config was = {0}, is = {0}, want = {0};
+    enum err e = take_text(&was, path, old, note);
+    if (e == ERR_OK)
+        e = take_text(&is, path, text, note);
     for (int i = 0; i < n && e == ERR_OK; i++)
-        e = set(&got, s, CONFIG_FILE, values[i], note);
-    put_value(&want, &got, s);
-    config_clear(&got);
-    if (e == ERR_OK && !bytes_equal(bytes_of_buf(&is), bytes_of_buf(&want)))
+        e = set(&want, s, CONFIG_FILE, values[i], note);
+    if (e == ERR_OK && !is_same(&is, &want, s))
         e = note_set(note, ERR_USAGE, "%.150s: %s would not be read back as it was set: change it by hand", path,
                      s->name);
-    buf_clear(&is);
-    buf_clear(&want);
+    for (size_t i = 0; i < SETTINGS_N && e == ERR_OK; i++)
+        if (&settings[i] != s && !is_same(&was, &is, &settings[i]))
+            e = note_set(note, ERR_USAGE, "%.150s: with %s, %s would change as well: change it by hand", path, s->name,
+                         settings[i].name);
+    config_clear(&was);
+    config_clear(&is);
+    config_clear(&want);
     return e;
 }
 
@@ -380,7 +394,7 @@ enum err config_write(const struct config *c, const char *name, char **values, i
     if (e == ERR_OK)
         rewrite(&text, buf_text(&old), name, values, values_n);
     if (e == ERR_OK)
-        e = check_text(s, path, buf_text(&text), values, values_n, note);
+        e = check_text(s, path, buf_text(&old), buf_text(&text), values, values_n, note);
     if (e == ERR_OK)
         e = file_write(path, 0600, bytes_of_buf(&text), note);
     buf_clear(&old);

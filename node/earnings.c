@@ -14,6 +14,20 @@ const char *earning_name(enum earning e)
     return e == EARNED_GRANT ? "grant" : "bounty";
 }
 
+void earnings_add(struct amount *sum, struct amount more)
+{
+    if (!amount_add(sum, *sum, more))
+        *sum = amount_of(UINT64_MAX);
+}
+
+struct amount earnings_total(const struct amount sums[EARNINGS])
+{
+    struct amount total = {0};
+    for (int i = 0; i < EARNINGS; i++)
+        earnings_add(&total, sums[i]);
+    return total;
+}
+
 static bool earning_of(const struct history_entry *h, enum earning *out)
 {
     if (h->what == HISTORY_PAYOUT && h->code < PAYOUT_REASONS)
@@ -59,12 +73,12 @@ static void count(struct earnings *e, const struct history_entry *h)
     struct earnings_day *day = day_of(e, h->time_ms / DAY_MS);
     struct earnings_source *source = source_of(e, &h->subject);
     e->payouts++;
-    CHECK(amount_add(&e->sums[kind], e->sums[kind], h->amount)); /* all money there is fits */
+    earnings_add(&e->sums[kind], h->amount);
     if (day)
-        CHECK(amount_add(&day->sums[kind], day->sums[kind], h->amount));
+        earnings_add(&day->sums[kind], h->amount);
     if (source) {
         source->payouts++;
-        CHECK(amount_add(&source->sum, source->sum, h->amount));
+        earnings_add(&source->sum, h->amount);
     }
 }
 

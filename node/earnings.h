@@ -45,6 +45,10 @@ struct earnings {
     unsigned sources_n;
 };
 
+/* Sums stay at the most that an amount can be: money goes round, and who pays himself earns more than there is. */
+void earnings_add(struct amount *sum, struct amount more);
+struct amount earnings_total(const struct amount sums[EARNINGS]);
+
 /* All that was earned in blocks of since_ms or later. */
 enum err earnings_read(const struct history *h, const struct pubkey *account, uint64_t since_ms, struct earnings *out,
                        struct note *note) MUST_USE;

@@ -39,37 +39,32 @@ void job_talk_delete(const struct job *j, struct kv_batch *batch)
         kv_batch_delete(batch, bytes_of(key, sizeof key));
 }
 
-struct load {
-    struct jobs *jobs;
-    struct note *note;
-    enum err e;
-};
-
-static bool load_one(void *arg, struct bytes key, struct bytes value)
+static enum err load_one(struct job *j, struct buf *value, struct note *note)
 {
-    struct load *l = arg;
+    uint8_t key[KEY_SIZE];
     struct talk_record r;
-    struct hash id;
-    struct cursor c = cursor_of(value);
+    key_of(key, &j->r.id);
+    buf_reset(value);
+    enum err e = kv_get(j->jobs->s.kv, bytes_of(key, sizeof key), value, note);
+    if (e != ERR_OK) /* it belongs to none */
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    struct cursor c = cursor_of(bytes_of_buf(value));
     talk_record_get(&c, &r);
-    if (!cursor_end(&c) || key.n != KEY_SIZE) {
-        l->e = note_set(l->note, ERR_CORRUPT, "a stored conversation is broken");
-        return false;
-    }
-    memcpy(id.b, key.p + 1, sizeof id.b);
-    struct job *j = job_find(l->jobs, &id);
-    if (j) {
-        j->talk = r.talk;
-        j->title = r.title;
-    }
-    return true;
+    if (!cursor_end(&c))
+        return note_set(note, ERR_CORRUPT, "a stored conversation is broken");
+    j->talk = r.talk;
+    j->title = r.title;
+    return ERR_OK;
 }
 
 enum err job_talk_load(struct jobs *jobs, struct note *note)
 {
-    struct load l = {.jobs = jobs, .note = note};
-    enum err e = kv_scan(jobs->s.kv, bytes_of("c", 1), load_one, &l, note);
-    return e == ERR_OK ? l.e : e;
+    struct buf value = {0};
+    enum err e = ERR_OK;
+    for (struct job *j = jobs->first; j && e == ERR_OK; j = j->next)
+        e = load_one(j, &value, note);
+    buf_clear(&value);
+    return e;
 }
 
 static bool is_of(const struct job *j, const struct hash *owner, const struct hash *talk)

@@ -118,8 +118,10 @@ static void end_finishing(struct market *m)
     s.on = s.finishing = false;
     if (store(m, &s, &note) != ERR_OK) /* the next look tries again; started anew it is off as well */
         log_event(LOG_ODD, "share", "finished, but not kept", "why=%s", note.text);
-    else
+    else {
         provider_set_share(m->provider, &s);
+        settle_now(m->settle, NULL, NULL); /* also where a rule or a pause had held it, and its models are put down */
+    }
 }
 
 static void withdraw_all(struct market *m)
@@ -156,7 +158,12 @@ static void decide(struct market *m)
     m->holds_models |= lent;
     end_finishing(m);
     go_quiet(m);
-    if (s->on)
+}
+
+/* Not by whoever asks how it is: one who asks often would put off each look at the machine, and its rules with it. */
+static void look_later(struct market *m)
+{
+    if (provider_share(m->provider)->on)
         host_timer_set(m->s.host, &m->share_timer, until_next(m), on_timer, m);
 }
 
@@ -188,6 +195,7 @@ static void looked(void *arg)
         m->look = NULL;
         take(m, &l->found);
         decide(m);
+        look_later(m);
     }
     free(l);
 }
@@ -246,6 +254,7 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
     m->readings.memory_bytes = 0;
     look_at_once(m, was_on);
     decide(m);
+    look_later(m);
     market_offer_all(m);
     return ERR_OK;
 }
@@ -371,6 +380,7 @@ enum err share_open(struct market *m, struct note *note)
     host_machine(m->s.host, &m->readings.machine);
     provider_set_closed(m->provider, true);
     decide(m);
+    look_later(m);
     return ERR_OK;
 }
 

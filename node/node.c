@@ -377,6 +377,12 @@ static void set_endpoint(struct node *n)
         snprintf(n->endpoint, sizeof n->endpoint, "127.0.0.1:%u", peers_port(n->peers));
 }
 
+/* A limit that is too large for its unit is none. */
+static uint64_t times(uint64_t n, uint64_t unit)
+{
+    return n > UINT64_MAX / unit ? UINT64_MAX : n * unit;
+}
+
 static enum err start_market(struct node *n, struct note *note)
 {
     struct buf model = {0};
@@ -398,8 +404,8 @@ static enum err start_market(struct node *n, struct note *note)
                                .audits = n->config->audit,
                                .settle_ms = SETTLE_MS,
                                .keep = {.jobs = n->config->keep_jobs,
-                                        .bytes = n->config->keep_jobs_mb << 20,
-                                        .age_ms = n->config->keep_jobs_days * 86400000}};
+                                        .bytes = times(n->config->keep_jobs_mb, 1 << 20),
+                                        .age_ms = times(n->config->keep_jobs_days, 86400000)}};
     enum err e = market_open(&o, &n->market, note);
     if (e == ERR_OK)
         consensus_on_block(n->consensus, on_block, n);

@@ -1,5 +1,6 @@
 /* Whom this node has nothing to do with: peers that broke the protocol, for a while, and those that its owner keeps
- * out, until he says otherwise. The owner's are in HOME/peers.bans, written before they hold. */
+ * out, until he says otherwise. The owner's are in HOME/peers.bans, a checksum behind them, written before they hold.
+ */
 #include "node/peers_in.h"
 
 #include "base/limits.h"
@@ -8,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 RECORD_DEFINE(peer_kept_out, PEER_KEPT_OUT_FIELDS)
 
@@ -51,9 +53,28 @@ static enum err store(struct peers *p, const struct peer_kept_out *list, unsigne
         return ERR_OK;
     for (unsigned i = 0; i < n; i++)
         peer_kept_out_put(&out, &list[i]);
+    const struct hash sum = hash_once(HASH_FILE, out.p, out.n);
+    buf_add(&out, sum.b, sizeof sum.b);
     enum err e = host_write(p->host, p->bans_path, 0600, bytes_of_buf(&out), note);
     buf_clear(&out);
     return e;
+}
+
+/* The list in what was stored; false: it is no such, whole. */
+static bool take(struct peers *p, struct bytes raw)
+{
+    if (raw.n < HASH_SIZE)
+        return false;
+    struct cursor c = cursor_of(bytes_of(raw.p, raw.n - HASH_SIZE));
+    const struct hash sum = hash_once(HASH_FILE, c.p, c.n);
+    if (memcmp(sum.b, raw.p + c.n, HASH_SIZE) != 0)
+        return false;
+    while (cursor_ok(&c) && c.n && p->kept_out_n < PEERS_KEPT_OUT_MAX) {
+        p->kept_out = mem_resize(p->kept_out, p->kept_out_n + 1, sizeof *p->kept_out);
+        peer_kept_out_get(&c, &p->kept_out[p->kept_out_n]);
+        p->kept_out_n += cursor_ok(&c);
+    }
+    return cursor_end(&c);
 }
 
 /* What cannot be read is not started with: whoever was kept out would be let in. */
@@ -63,13 +84,7 @@ enum err peers_bans_load(struct peers *p, struct note *note)
     if (!p->bans_path)
         return ERR_OK;
     enum err e = host_read(p->host, p->bans_path, FILE_MAX, &in, note);
-    struct cursor c = cursor_of(bytes_of_buf(&in));
-    while (e == ERR_OK && cursor_ok(&c) && c.n && p->kept_out_n < PEERS_KEPT_OUT_MAX) {
-        p->kept_out = mem_resize(p->kept_out, p->kept_out_n + 1, sizeof *p->kept_out);
-        peer_kept_out_get(&c, &p->kept_out[p->kept_out_n]);
-        p->kept_out_n += cursor_ok(&c);
-    }
-    if (e == ERR_OK && !cursor_end(&c))
+    if (e == ERR_OK && !take(p, bytes_of_buf(&in)))
         e = note_set(note, ERR_CORRUPT, "%s is damaged: remove it, and say again who is kept out with kith peer ban",
                      p->bans_path);
     buf_clear(&in);

@@ -61,6 +61,12 @@ k maker "${publish[@]}" --json >"$NET/again" || fail "the same command again fai
 cmp "$NET/first" "$NET/again" || fail "the same command again says \"$(cat "$NET/again")\""
 [ "$(nonce)" = 2 ] || fail "the same command again cost a transaction"
 
+kept=$(echo "$NET"/maker/claims/model_publish-*)
+cp "$kept" "$NET/kept"
+head -c 40 "$NET/kept" >"$kept"
+refuses "$kept is damaged" k maker "${publish[@]}"
+cp "$NET/kept" "$kept"
+
 # -- what cannot succeed is not claimed --
 refuses 'registered already' k maker model publish models/kith-guide.gguf --name other-guide
 cp models/kith-guide.gguf "$NET/changed.gguf"

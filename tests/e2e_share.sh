@@ -44,6 +44,11 @@ until_done "the provider shares" 30 serve || fail "the provider cannot share"
 until_done "an offer" 30 is_offered || fail "no offer reached the requester"
 check "it is lent" is_state on
 check "and says so" why_has 'serving 1 of 1 models, 0 of 2 slots busy'
+reading() { share status --json | json machine.memory_free_bytes; }
+before=$(reading)
+is_looked_at() { [ "$(reading)" != "$before" ]; }
+until_done "another look at the machine" 30 is_looked_at
+check "whoever asks often how it is does not put off the looks at the machine" test "$(reading)" != "$before"
 ask() { k requester chat "$root" --route network --key "$1" --tokens "${2:-8}" --temp 0 -m "What is Kith?" --json; }
 ask 1 >"$NET/answer" || fail "no answer"
 
@@ -103,8 +108,20 @@ share pause >/dev/null
 check "without a time it has no end" same "$(share status --json | json paused_until_ms)" ""
 share resume >/dev/null
 
-# Finishing: what runs is finished, then it is off and settled.
+# Finishing: what runs is finished, then it is off and settled; also what was paused before.
 until_done "an offer" 60 is_offered || fail "no offer after the pause"
+ask 6 >/dev/null || fail "no answer after the pause"
+is_earned() { [ "$(share status --json | json unsettled)" != 0 ]; }
+until_done "something to settle" 20 is_earned || fail "nothing was earned by an answer"
+share pause >/dev/null
+is_put_down() { [ "$(k provider ps --json | json workers)" = "[]" ]; }
+until_done "the model is put down" 20 is_put_down
+share finish >/dev/null
+is_settled() { [ "$(share status --json | json unsettled)" = 0 ]; }
+until_done "it is settled" 20 is_settled
+check "what was paused is settled when it is finished" is_settled
+share start --model "$root" >/dev/null || fail "it cannot be lent again"
+until_done "an offer" 60 is_offered || fail "no offer after it was finished"
 ask 5 200 >"$NET/last" &
 last=$!
 for _ in $(seq 20); do is_running && break; done

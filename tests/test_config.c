@@ -221,6 +221,25 @@ static void a_setting_is_written_and_the_rest_stays(void **state)
     test_dir_remove(home);
 }
 
+/* An indented line goes on with the value before it: taken from its own, it would fall to another. */
+static void what_would_change_another_setting_is_not_written(void **state)
+{
+    (void)state;
+    char *home = test_dir_new(), conf[512], *text;
+    const char *was = "http = 1.1.1.1:1\npeer = a\n    b\n";
+    struct note note = {{0}};
+    snprintf(conf, sizeof conf, "%s/kith.conf", home);
+    assert_int_equal(file_write(conf, 0600, bytes_of_text(was), NULL), ERR_OK);
+    assert_int_equal(write_setting(home, "peer", NULL, NULL, &note), ERR_USAGE);
+    assert_non_null(strstr(note.text, "http"));
+    assert_non_null(strstr(note.text, conf));
+    text = read_conf(home);
+    assert_string_equal(text, was);
+    free(text);
+    assert_int_equal(write_setting(home, "threads", "3", NULL, &note), ERR_OK);
+    test_dir_remove(home);
+}
+
 static void what_is_no_setting_is_not_written(void **state)
 {
     (void)state;
@@ -287,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_setting_is_written_and_the_rest_stays),
+        cmocka_unit_test(what_would_change_another_setting_is_not_written),
         cmocka_unit_test(what_is_no_setting_is_not_written),
         cmocka_unit_test(it_is_known_where_a_value_comes_from),
         cmocka_unit_test(later_sources_win),

@@ -153,12 +153,31 @@ static void it_says_from_where_it_is_whole(void **state)
     chain_close(&c);
 }
 
+/* Money goes round: who pays himself again and again earns more than there is. */
+static void a_sum_of_more_than_there_is_stays_at_the_most(void **state)
+{
+    (void)state;
+    struct chain c;
+    chain_open(&c, 0);
+    for (int i = 0; i < 3; i++)
+        pay(&c, LEDGER_GRANT_PAID, 1, 0, 5, UINT64_MAX / 2);
+    pay(&c, LEDGER_PAYOUT, 1, PAYOUT_PROVIDER, 5, UINT64_MAX / 2);
+    block(&c, DAY0 * DAY_MS);
+    struct earnings e = earned(&c, 1, 0);
+    assert_true(e.payouts == 4 && e.sums[EARNED_GRANT].mote == UINT64_MAX);
+    assert_true(e.days[0].sums[EARNED_GRANT].mote == UINT64_MAX && e.sources[0].sum.mote == UINT64_MAX);
+    assert_true(earnings_total(e.sums).mote == UINT64_MAX);
+    earnings_clear(&e);
+    chain_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_payout_counts_once),
         cmocka_unit_test(many_pages_are_one_sum),
         cmocka_unit_test(it_says_from_where_it_is_whole),
+        cmocka_unit_test(a_sum_of_more_than_there_is_stays_at_the_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Nodes' connections over real sockets: hello, dispatch, duplicates, wrong chain, self, garbage,
  * reconnecting. */
+#include "base/file.h"
 #include "base/log.h"
 #include "tests/net.h"
 
@@ -140,6 +141,70 @@ static void a_taken_port_is_one_clear_line(void **state)
     assert_non_null(strstr(note.text, listen_at));
     transport_free(t);
     net_close(&net);
+}
+
+static enum err reopen(struct net *net, const char *bans, struct peers **out, struct note *note)
+{
+    struct transport *t = transport_uv_open(host_uv_loop(net->host));
+    struct peers_options o = {.host = net->host,
+                              .transport = t,
+                              .key = &net->node[0].key,
+                              .chain = chain_of(1),
+                              .listen = "",
+                              .bans_path = bans};
+    enum err e = peers_open(&o, out, note);
+    if (e == ERR_OK) {
+        peers_close(*out);
+        net_wait(net, 1);
+    }
+    transport_free(t);
+    return e;
+}
+
+/* Whoever was kept out is not let in because a file was cut, even where a node ends in it, or changed. */
+static void a_damaged_list_of_those_kept_out_is_named(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new(), path[512];
+    struct net net;
+    struct note note;
+    struct buf whole = {0};
+    struct pubkey key[2] = {{{1}}, {{2}}};
+    net_open(&net);
+    net_start(&net, 0, chain_of(1));
+    snprintf(path, sizeof path, "%s/peers.bans", dir);
+    struct transport *t = transport_uv_open(host_uv_loop(net.host));
+    struct peers *p;
+    struct peers_options o = {.host = net.host,
+                              .transport = t,
+                              .key = &net.node[0].key,
+                              .chain = chain_of(1),
+                              .listen = "",
+                              .bans_path = path};
+    assert_int_equal(peers_open(&o, &p, &note), ERR_OK);
+    assert_int_equal(peers_ban(p, &key[0], "", &note), ERR_OK);
+    assert_int_equal(peers_ban(p, &key[1], "spam", &note), ERR_OK);
+    assert_int_equal(file_read(path, 4096, &whole, NULL), ERR_OK);
+    for (size_t n = 0; n < whole.n; n++) {
+        struct peers *other;
+        assert_int_equal(file_write(path, 0600, bytes_of(whole.p, n), NULL), ERR_OK);
+        assert_int_equal(reopen(&net, path, &other, &note), ERR_CORRUPT);
+        assert_non_null(strstr(note.text, path));
+        whole.p[n] ^= 1;
+        assert_int_equal(file_write(path, 0600, bytes_of_buf(&whole), NULL), ERR_OK);
+        assert_int_equal(reopen(&net, path, &other, &note), ERR_CORRUPT);
+        whole.p[n] ^= 1;
+    }
+    assert_int_equal(file_write(path, 0600, bytes_of_buf(&whole), NULL), ERR_OK);
+    assert_int_equal(peers_unban(p, &key[0], &note), ERR_OK);
+    assert_int_equal(peers_unban(p, &key[1], &note), ERR_OK); /* an empty list is one, too */
+    peers_close(p);
+    net_wait(&net, 1);
+    transport_free(t);
+    assert_int_equal(reopen(&net, path, &p, &note), ERR_OK);
+    net_close(&net);
+    buf_clear(&whole);
+    test_dir_remove(dir);
 }
 
 static void one_that_breaks_the_protocol_is_cut_off(void **state)
@@ -400,6 +465,7 @@ int main(void)
         cmocka_unit_test(both_dial_and_one_connection_stays),
         cmocka_unit_test(other_chain_and_own_address_are_refused),
         cmocka_unit_test(a_taken_port_is_one_clear_line),
+        cmocka_unit_test(a_damaged_list_of_those_kept_out_is_named),
         cmocka_unit_test(one_that_breaks_the_protocol_is_cut_off),
         cmocka_unit_test(garbage_harms_nobody),
         cmocka_unit_test(a_peer_that_went_is_dialled_again),

@@ -98,7 +98,15 @@ function askKey(why) {
             input.value = "";
             resolve(Boolean(key));
         };
-        on(dialog.querySelector("form"), "submit", (event) => { event.preventDefault(); end(input.value.trim()); });
+        on(dialog.querySelector("form"), "submit", (event) => {
+            event.preventDefault();
+            const text = input.value.trim();
+            if (/^[!-~]+$/.test(text))
+                return end(text);
+            // It could stand in no header, and nothing could be asked with it, not even for another.
+            fill(document.getElementById("key-why"), "A key is plain letters, digits and _: copy all that kith key new printed.");
+            input.select();
+        });
         on(cancel, "click", () => end(null));
         on(dialog, "cancel", (event) => { event.preventDefault(); end(null); });
         dialog.showModal();

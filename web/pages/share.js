@@ -17,7 +17,7 @@ function sharing(s) {
 function terms({rules: r, ...s}) {
     return facts([["Price of a million tokens read", amount(s.price_in)], ["and written", amount(s.price_out)], ["Jobs at a time", count(s.slots)],
                   ["Hours", r.hours === "any" ? "at any time" : r.hours], ["Only while nobody works here", r.idle_only ? "yes" : "no"], ["Also on battery", r.on_battery ? "yes" : "no"],
-                  ["Hottest", r.temperature_max ? `${r.temperature_max} °C` : "any"], ["Memory for models", r.memory_max_mb ? bytes(r.memory_max_mb * 1e6) : "any"]]);
+                  ["Hottest", r.temperature_max ? `${r.temperature_max} °C` : "any"], ["Memory for models", r.memory_max_mb ? bytes(r.memory_max_mb * 1048576) : "any"]]);
 }
 
 // What the last decision was made from; null is unknown.
