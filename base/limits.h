@@ -48,7 +48,7 @@
 #define BLOB_PULLS_MAX      16      /* that take leaves at once */
 #define BLOB_WANTED_MAX     256     /* with those that wait for a place, or for somebody who has it */
 #define BLOB_TURN_MS        30000   /* after which a pull leaves its place to one that waits */
-#define BLOB_NOBODY_MS      3600000 /* in reach has it for so long: the pull ends */
+#define BLOB_NOBODY_MS      3600000 /* in reach gave any of it for so long: the pull ends */
 #define BLOB_CHECK_LEAVES   8       /* read again at once: a millisecond of hashing... */
 #define BLOB_CHECK_MS       50      /* ...each so often: 5 MB/s, a model of 4 GB in a quarter of an hour */
 #define BLOB_REST_MS        3600000 /* when all were read */
@@ -87,7 +87,8 @@
 #define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
 #define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
 #define CLAIM_BLOCKS_MAX    10000u   /* between a claim and its publication: hours; each claim brings so many blocks */
-#define CLAIM_POOL_BLOCKS   4u /* before its time a publication may wait in the pool: peers are some blocks behind */
+#define CLAIM_LAST_BLOCKS   16u /* a claim whose time is up holds so many more: what waits in a pool by then was seen */
+#define CLAIM_POOL_BLOCKS   4u  /* before its time a publication may wait in the pool: peers are some blocks behind */
 
 /* -- consensus -- */
 #define BFT_ROUND_MAX           (1u << 20) /* protocol; with growing timeouts, centuries */

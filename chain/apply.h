@@ -119,6 +119,8 @@ void apply_bounty_end(struct apply *a, const struct hash *bounty);
 
 /* Takes the claim of a publication that it may follow; what needs none, it lets pass. */
 enum err apply_claim_use(struct apply *a, const struct tx *t) MUST_USE;
+/* Its time is up: it ends, or stays for its last blocks. */
+void apply_claim_due(struct apply *a, const struct hash *id);
 /* The first block that may hold it, where its claim stands and that block is still to come; else 0. */
 uint64_t apply_claim_waits(const struct apply *a, const struct tx *t);
 

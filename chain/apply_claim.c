@@ -11,6 +11,9 @@
  * no pool when it was claimed; and an older claim would not have to win, since who publishes as soon as his claim
  * allows is behind nobody who learned of it later.
  *
+ * A claim's time is up by the clock, but it ends by the blocks after that. What waits in a pool is seen already; were
+ * it refused because the chain stood still meanwhile, its publisher and whoever copied it would claim side by side.
+ *
  * The hash covers the whole body and not the root alone: under a root of no worth, claimed in time, one could otherwise
  * register the tensors or take the name that somebody else's publication shows. For the same reason a name that was
  * taken meanwhile is no failure (apply_model.c): a publication that fails has shown everything for nothing. */
@@ -29,7 +32,7 @@ struct hash rec_claim_id(const struct pubkey *by, const struct hash *commit)
 
 enum err apply_tx_claim(struct apply *a, const struct tx_claim *body)
 {
-    struct rec_claim known, c = {a->signer, body->commit, a->height, a->time_ms + a->params.claim_ms};
+    struct rec_claim known, c = {a->signer, body->commit, a->height, a->time_ms + a->params.claim_ms, 0};
     struct hash id = rec_claim_id(&a->signer, &body->commit);
     if (a->params.claim_blocks == 0)
         return note_set(a->note, ERR_STATE, "publications need no claim on this chain");
@@ -59,7 +62,7 @@ enum err apply_claim_use(struct apply *a, const struct tx *t)
                         "this publication was not claimed by its signer, or its claim is over: claim it as it is, and "
                         "publish it %" PRIu64 " blocks later",
                         a->params.claim_blocks);
-    if (a->time_ms > c.until_ms) /* its end may wait for its turn */
+    if (c.last && a->height > c.last) /* its end may wait for its turn */
         return note_set(a->note, ERR_EXPIRED, "the claim of block %" PRIu64 " is over: claim it again", c.height);
     if (a->height - c.height < a->params.claim_blocks)
         return note_set(a->note, ERR_STATE,
@@ -68,6 +71,22 @@ enum err apply_claim_use(struct apply *a, const struct tx *t)
     state_remove_claim(a->s, &id);
     state_remove_due(a->s, &(struct due){c.until_ms, DUE_CLAIM, id, {c.by, 0}});
     return ERR_OK;
+}
+
+void apply_claim_due(struct apply *a, const struct hash *id)
+{
+    struct rec_claim c;
+    CHECK(state_get_claim(a->s, id, &c));
+    uint64_t from = c.height + a->params.claim_blocks;
+    if (c.last == 0)
+        c.last = (from > a->height ? from : a->height) + CLAIM_LAST_BLOCKS;
+    if (a->height > c.last) {
+        state_remove_claim(a->s, id);
+        return;
+    }
+    c.until_ms = a->time_ms + (c.last + 1 - a->height) * 1000; /* to be looked at again */
+    state_put_claim(a->s, id, &c);
+    state_put_due(a->s, &(struct due){c.until_ms, DUE_CLAIM, *id, {c.by, 0}});
 }
 
 uint64_t apply_claim_waits(const struct apply *a, const struct tx *t)

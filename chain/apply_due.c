@@ -62,7 +62,7 @@ static void happen(struct apply *a, const struct due *d)
         state_remove_offer(a->s, &d->id);
         return;
     case DUE_CLAIM:
-        state_remove_claim(a->s, &d->id);
+        apply_claim_due(a, &d->id);
         return;
     }
     CHECK(!"a kind of due effect");

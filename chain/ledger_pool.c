@@ -2,8 +2,9 @@
  *
  * A proposal is judged by what can be said without applying it: form, signatures, nonces in sequence, and that what
  * each signer has at the start pays its fees, each behind all that those before it claim: their fees, and the most that
- * they may spend. So no fee is found spent, and filling a block, or the pool, is paid for in full. Whether each does
- * what it says is found in finalize; one that cannot has paid its fee. */
+ * they may spend. So no fee is found spent, and filling a block, or the pool, is paid for in full. Nor is a publication
+ * in it before its claim lets it. Whether each does what it says is found in finalize; one that cannot has paid its
+ * fee. */
 #include "chain/ledger_core.h"
 
 #include "base/mem.h"
@@ -189,15 +190,25 @@ static struct signer *signer_find(const struct ledger *l, struct signers *s, con
     return found;
 }
 
+/* Pools have a publication before its time. Who proposed it then would make its signer pay for nothing. */
+static uint64_t claim_wait(struct ledger *l, const struct tx *t)
+{
+    struct apply next_block = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
+    return apply_claim_waits(&next_block, t);
+}
+
 /* May this one, which is verified, follow those before it? Counts it, and its work, if so. */
 static enum err admit(struct ledger *l, struct signers *table, struct bytes raw, const struct tx *t, uint64_t *work,
                       struct note *note)
 {
+    uint64_t from;
     enum err e = fee_check(l, raw, t, note);
     if (e)
         return e;
     if (tx_work(t) > BLOCK_WORK_MAX - *work)
         return note_set(note, ERR_LIMIT, "more than %u units of work in a block", BLOCK_WORK_MAX);
+    if ((from = claim_wait(l, t)))
+        return note_set(note, ERR_STATE, "by its claim it may be published from block %" PRIu64 " on", from);
     struct signer *s = signer_find(l, table, &t->signer);
     if ((e = nonce_check(t->nonce, s->left.nonce, note)))
         return e;
@@ -225,10 +236,9 @@ uint32_t ledger_prepare(struct ledger *l, ledger_next_fn next, void *arg, size_t
     size_t size = 0;
     uint64_t work = 0;
     uint32_t n = 0;
-    struct apply next_block = ledger_apply(l, l->head.height + 1, l->head.time_ms, NULL);
     while (n < BLOCK_TXS_MAX && next(arg, &raw)) {
         if (raw.n > size_max - size || ledger_verify(l, raw, &t, &id, NULL) != ERR_OK ||
-            apply_claim_waits(&next_block, &t) || admit(l, table, raw, &t, &work, NULL) != ERR_OK)
+            admit(l, table, raw, &t, &work, NULL) != ERR_OK)
             continue;
         size += raw.n;
         txs[n++] = raw;

@@ -170,8 +170,9 @@ RECORD_DECLARE(rec_bounty, REC_BOUNTY_FIELDS)
 RECORD_DECLARE(rec_offer, REC_OFFER_FIELDS)
 struct hash rec_offer_id(const struct hash *bounty, const struct hash *root);
 
-/* What `by` is about to publish, until it does or the time is up. */
-#define REC_CLAIM_FIELDS(F) F(pubkey, by) F(hash, commit) F(u64, height) F(u64, until_ms)
+/* What `by` is about to publish, until it does or the time is up: some blocks after until_ms, `last` is the one that
+ * may still hold it, known once that time came. */
+#define REC_CLAIM_FIELDS(F) F(pubkey, by) F(hash, commit) F(u64, height) F(u64, until_ms) F(u64, last)
 RECORD_DECLARE(rec_claim, REC_CLAIM_FIELDS)
 /* Of the signer too: whoever copies a commitment on its way into a block makes a claim of his own, and worth nothing.
  */

@@ -56,7 +56,7 @@ typedef void (*blobs_done_fn)(void *arg, enum err e, const struct hash *root, co
  * ERR_OK too. The file at `path` is not kept open. */
 void blobs_import(struct blobs *b, enum blob_kind kind, const char *path, blobs_done_fn done, void *arg);
 /* Fetches by root from connected peers, and from peers that connect later, until it is whole or cancelled, or nobody
- * has had it for BLOB_NOBODY_MS (ERR_NOT_FOUND; one that nobody waits for goes on). A second pull of the same root
+ * gave any of it for BLOB_NOBODY_MS (ERR_NOT_FOUND; one that nobody waits for goes on). A second pull of the same root
  * waits for the same fetch. ERR_BUSY: BLOB_WANTED_MAX are wanted. */
 void blobs_pull(struct blobs *b, enum blob_kind kind, const struct hash *root, blobs_done_fn done, void *arg);
 /* The same for the first `leaves` only (all of a smaller blob): a model's metadata and vocabulary. When a pull of the

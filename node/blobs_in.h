@@ -44,7 +44,7 @@ struct item {
     bool placed;              /* the pull may ask for leaves: one of BLOB_PULLS_MAX */
     uint64_t placed_ms;
     uint64_t line;     /* whose is least has the next place */
-    uint64_t since_ms; /* the pull began, or had somebody who has it */
+    uint64_t since_ms; /* the pull began, or was given a leaf */
     uint64_t asked_ms; /* who has it; 0: not yet */
     unsigned asked;    /* so many peers, then */
     unsigned in_vain;  /* how often since */

@@ -14,6 +14,7 @@
 #define CHECK_AT_ONCE 64u                       /* leaves hashed in one turn of the loop: about 2 ms */
 #define ASK_AGAIN_MS  3000                      /* while nobody has it, at first... */
 #define ASK_AGAIN_MAX 5u                        /* ...twice as long each time, so often */
+#define STALLED_MS    60000                     /* nothing came, whoever says that he has it: others are asked, too */
 #define SERVE_QUEUE   (PEER_SEND_QUEUE_MAX / 2) /* over this a peer's questions go unanswered: it is too slow */
 
 static void pull_pump(struct item *it);
@@ -229,8 +230,6 @@ static void find_place(struct item *it)
 {
     struct blobs *b = it->owner;
     const bool has_source = blob_fetch_sources(it->fetch) > 0;
-    if (has_source)
-        it->since_ms = host_now_ms(b->host);
     if (it->placed && (!has_source || (host_now_ms(b->host) - it->placed_ms >= BLOB_TURN_MS && first_in_line(b)))) {
         it->placed = false;
         it->line = ++b->line;
@@ -240,15 +239,16 @@ static void find_place(struct item *it)
     }
 }
 
-/* Too long for whoever waits. True: it is over. */
-static bool nobody_has_it(struct item *it)
+/* Too long for whoever waits. Who says that he has it and gives nothing does not count. True: it is over. */
+static bool nobody_gives_it(struct item *it)
 {
     struct note note = {{0}};
     const uint64_t ms = it->owner->nobody_ms;
     if (!it->waiters || host_now_ms(it->owner->host) - it->since_ms < ms)
         return false;
     (void)note_set(&note, ERR_NOT_FOUND,
-                   "nobody in reach has had it for %" PRIu64 " s (%u peers were asked last): what came so far is kept, "
+                   "nobody in reach gave any of it for %" PRIu64
+                   " s (%u peers were asked last): what came so far is kept, "
                    "pull it again when somebody has it",
                    ms / 1000, it->asked);
     if (it->own)
@@ -261,12 +261,13 @@ static bool nobody_has_it(struct item *it)
 static void pull_timer(void *arg)
 {
     struct item *it = arg;
-    blob_fetch_tick(it->fetch, host_now_ms(it->owner->host));
-    if (blob_fetch_sources(it->fetch) == 0) {
-        if (nobody_has_it(it))
-            return;
+    const uint64_t now_ms = host_now_ms(it->owner->host);
+    blob_fetch_tick(it->fetch, now_ms);
+    if (nobody_gives_it(it))
+        return;
+    bool stalls = now_ms - it->since_ms >= STALLED_MS && now_ms - it->asked_ms >= STALLED_MS;
+    if (stalls || blob_fetch_sources(it->fetch) == 0)
         ask_who_has(it, NULL);
-    }
     pull_pump(it);
 }
 
@@ -339,6 +340,7 @@ static enum err on_leaf(void *arg, const struct pubkey *from, struct bytes body)
         return ERR_DUPLICATE; /* of a pull that has ended */
     enum err e = blob_fetch_step(it->fetch, from, &m);
     if (e == ERR_OK) {
+        it->since_ms = host_now_ms(b->host);
         e = store_leaf(it, &m, &note);
         if (e != ERR_OK) {
             pull_fail(it, e, &note);
@@ -369,8 +371,8 @@ static enum err on_blob_have(void *arg, const struct pubkey *from, struct bytes 
     if (!m.have)
         return ERR_OK;
     enum err e = blob_fetch_add(it->fetch, from, m.size);
-    it->since_ms = host_now_ms(b->host);
-    it->in_vain = 0;
+    if (e == ERR_OK)
+        it->in_vain = 0;
     if (e == ERR_OK && blob_fetch_is_done(it->fetch)) { /* empty */
         struct note note = {{0}};
         it->leaves = it->leaves ? it->leaves : mem_new(sizeof *it->leaves);

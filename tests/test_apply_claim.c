@@ -55,6 +55,18 @@ static enum err publish(struct world *w, unsigned who, enum tx_kind kind)
     return world_block(w);
 }
 
+/* So, too young for its claim: nobody votes for a block with it. What does it in one? */
+static enum err publish_early(struct world *w, unsigned who, enum tx_kind kind)
+{
+    world_add(w, who, kind, bytes_of_buf(&w->body));
+    struct bytes tx = bytes_of_buf(&w->txs[0]);
+    assert_int_equal(ledger_process(w->ledger, &tx, 1, NULL), ERR_STATE);
+    w->unjudged = true;
+    enum err e = world_block(w);
+    w->unjudged = false;
+    return e;
+}
+
 static void blocks(struct world *w, uint64_t n)
 {
     for (; n > 0; n--)
@@ -78,7 +90,7 @@ static void a_publication_waits_for_its_claim(void **state)
                 rec.until_ms == w->time_ms + ledger_params(w->ledger).claim_ms);
     assert_int_equal(claim(w, MAKER, TX_MODEL_PUBLISH), ERR_DUPLICATE);
     for (uint64_t age = 2; age < n; age++) {
-        assert_int_equal(publish(w, MAKER, TX_MODEL_PUBLISH), ERR_STATE);
+        assert_int_equal(publish_early(w, MAKER, TX_MODEL_PUBLISH), ERR_STATE);
         char from[32];
         snprintf(from, sizeof from, "from block %u on", (unsigned)(rec.height + n));
         assert_non_null(strstr(w->result->notes[0].text, from));
@@ -92,7 +104,7 @@ static void a_publication_waits_for_its_claim(void **state)
     assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_NOT_FOUND);
     assert_int_equal(claim(w, MAKER, TX_DATA_CONTRIBUTE), ERR_OK);
     blocks(w, n - 2);
-    assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_STATE);
+    assert_int_equal(publish_early(w, MAKER, TX_DATA_CONTRIBUTE), ERR_STATE);
     assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_OK);
     world_free(w);
 }
@@ -148,6 +160,10 @@ static void an_old_claim_is_forgotten(void **state)
     blocks(w, 1);
     assert_true(ledger_claim(w->ledger, &w->key[MAKER], &commit, &rec));
     w->step_ms = 1;
+    blocks(w, 1 + CLAIM_LAST_BLOCKS);
+    assert_true(ledger_claim(w->ledger, &w->key[MAKER], &commit, &rec));
+    assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_EXPIRED); /* its end waits for its turn */
+    w->step_ms = 1000 * (2 + CLAIM_LAST_BLOCKS);
     assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_NOT_FOUND);
     assert_false(ledger_claim(w->ledger, &w->key[MAKER], &commit, &rec));
     assert_int_equal(ledger_info(w->ledger).next_due_ms, 0);
@@ -156,6 +172,31 @@ static void an_old_claim_is_forgotten(void **state)
     blocks(w, age_asked(w) - 1);
     assert_int_equal(publish(w, MAKER, TX_DATA_CONTRIBUTE), ERR_OK);
     world_free(w);
+}
+
+/* A chain stands still until the claims of what was to be in its next block are over by the clock. Then whoever copied
+ * one has no older claim than its publisher. Of both kinds: one could have been in a block for long, one was too young.
+ */
+static void a_chain_that_stood_still_takes_what_was_seen(void **state)
+{
+    (void)state;
+    for (unsigned is_young = 0; is_young < 2; is_young++) {
+        struct world *w = world_new(NULL);
+        put_model(w, 7, 7, the_name, 1);
+        assert_int_equal(claim(w, MAKER, TX_MODEL_PUBLISH), ERR_OK);
+        blocks(w, is_young ? 1 : 4 * age_asked(w));
+        w->step_ms = 10 * ledger_params(w->ledger).claim_ms;
+        if (is_young)
+            blocks(w, 1);
+        else
+            assert_int_equal(publish(w, MAKER, TX_MODEL_PUBLISH), ERR_OK);
+        w->step_ms = 1000;
+        if (is_young) {
+            blocks(w, age_asked(w) + CLAIM_LAST_BLOCKS - 3);
+            assert_int_equal(publish(w, MAKER, TX_MODEL_PUBLISH), ERR_OK);
+        }
+        world_free(w);
+    }
 }
 
 /* The maker's publication waits in the pool. The copycat, who pays more, makes the same one his own, and has it before
@@ -172,7 +213,9 @@ static unsigned publisher_of_copied(struct world *w)
     }
     world_add(w, COPYCAT, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
     world_add(w, MAKER, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
+    w->unjudged = true; /* the copy is too young to be voted for */
     (void)world_block(w);
+    w->unjudged = false;
     assert_true(ledger_model(w->ledger, &root, &m));
     return pubkey_equal(&m.publisher, &w->key[MAKER]) ? MAKER : COPYCAT;
 }
@@ -202,7 +245,7 @@ static void a_copys_claim_is_too_young_for_as_long_as_is_asked(void **state)
     blocks(w, n - 1);
     assert_int_equal(claim(w, COPYCAT, TX_MODEL_PUBLISH), ERR_OK); /* in the first block that could have held it */
     for (uint64_t i = 1; i < n; i++)
-        assert_int_equal(publish(w, COPYCAT, TX_MODEL_PUBLISH), ERR_STATE);
+        assert_int_equal(publish_early(w, COPYCAT, TX_MODEL_PUBLISH), ERR_STATE);
     world_add(w, MAKER, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
     world_add(w, COPYCAT, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
     (void)world_block(w);
@@ -222,7 +265,9 @@ static void of_two_old_claims_the_first_publication_wins(void **state)
     blocks(w, age_asked(w) - 2);
     world_add(w, MAKER, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));   /* who does so at once is before */
     world_add(w, COPYCAT, TX_MODEL_PUBLISH, bytes_of_buf(&w->body)); /* all who claimed later */
+    w->unjudged = true;
     (void)world_block(w);
+    w->unjudged = false;
     assert_true(w->result->codes[0] == ERR_OK && w->result->codes[1] == ERR_STATE);
     put_model(w, 8, 8, the_name, 2);
     assert_int_equal(claim(w, MAKER, TX_MODEL_PUBLISH), ERR_OK);
@@ -362,7 +407,10 @@ static void the_pool_takes_no_publication_that_would_fail(void **state)
         for (uint32_t pending = 0; pending < 2; pending++)
             assert_int_equal(check(w, MAKER, pending, &note), is_near ? ERR_OK : ERR_STATE);
         world_add(w, MAKER, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
-        assert_int_equal(prepared(w), next >= from); /* there it waits for its block */
+        assert_int_equal(prepared(w), next >= from); /* there it waits for its block... */
+        struct bytes early = bytes_of_buf(&w->txs[0]);
+        if (next < from) /* ...and who proposes it before makes its signer pay for nothing */
+            assert_int_equal(ledger_process(w->ledger, &early, 1, NULL), ERR_STATE);
         if (next >= from)
             break;
         w->n = 0;
@@ -393,7 +441,12 @@ static void a_block_holds_so_many_claims(void **state)
     w->n--;
     w->nonce[MAKER]--;
     assert_int_equal(world_block(w), ERR_OK);
+    blocks(w, age_asked(w));
     w->step_ms = ledger_params(w->ledger).claim_ms;
+    blocks(w, 1);
+    w->step_ms = 1000;
+    blocks(w, CLAIM_LAST_BLOCKS);
+    assert_int_equal(ledger_info(w->ledger).next_due_ms, w->time_ms + 1000);
     blocks(w, 1);
     assert_int_equal(ledger_info(w->ledger).next_due_ms, 0);
     world_free(w);
@@ -405,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_publication_waits_for_its_claim),
         cmocka_unit_test(a_claim_is_for_one_publication_of_its_signer),
         cmocka_unit_test(an_old_claim_is_forgotten),
+        cmocka_unit_test(a_chain_that_stood_still_takes_what_was_seen),
         cmocka_unit_test(a_copy_that_pays_more_comes_too_late),
         cmocka_unit_test(a_copys_claim_is_too_young_for_as_long_as_is_asked),
         cmocka_unit_test(of_two_old_claims_the_first_publication_wins),

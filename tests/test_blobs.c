@@ -556,7 +556,7 @@ static void nobody_has_it_in_the_end(void **state)
     blobs_pull(f.blobs[1], BLOB_MODEL, &own, on_done, &other);
     net_run(&f.net, is_done, &d, 10000);
     assert_int_equal(d.e, ERR_NOT_FOUND);
-    assert_non_null(strstr(d.note.text, "nobody in reach has had it for 1 s (1 peers were asked last)"));
+    assert_non_null(strstr(d.note.text, "nobody in reach gave any of it for 1 s (1 peers were asked last)"));
     net_run(&f.net, is_done, &other, 10000);
     assert_int_equal(other.e, ERR_NOT_FOUND);
     assert_true(blobs_find(f.blobs[1], &f.root, &info) && !info.pulling);
@@ -566,6 +566,53 @@ static void nobody_has_it_in_the_end(void **state)
     blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
     net_run(&f.net, is_done, &d, 10000);
     assert_int_equal(d.e, ERR_OK);
+    fixture_close(&f);
+}
+
+/* A peer that says that it has whatever it is asked for, again and again, and gives nothing. */
+struct boaster {
+    struct fixture *f;
+    struct hash root;
+    struct timer timer;
+};
+
+static void boast(void *arg)
+{
+    struct boaster *x = arg;
+    struct buf out = {0};
+    blob_have_put(&out, &(struct blob_have){.root = x->root, .have = true, .size = SIZE});
+    (void)peers_broadcast(x->f->net.node[2].peers, MSG_BLOB_HAVE, bytes_of_buf(&out), NULL);
+    buf_clear(&out);
+    host_timer_set(x->f->net.host, &x->timer, 200, boast, x);
+}
+
+static enum err give_nothing(void *arg, const struct pubkey *from, struct bytes body)
+{
+    (void)arg;
+    (void)from;
+    (void)body;
+    return ERR_OK;
+}
+
+static void a_boaster_keeps_no_pull_alive(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct done d = {0};
+    fixture_open(&f, 2);
+    net_start(&f.net, 2, chain_of(1));
+    struct boaster x = {.f = &f, .root = f.root};
+    peers_on(f.net.node[2].peers, MSG_BLOB_HAVE_GET, give_nothing, NULL);
+    peers_on(f.net.node[2].peers, MSG_LEAF_GET, give_nothing, NULL);
+    net_join(&f.net, 1, 2);
+    blobs_set_nobody_ms(f.blobs[1], 1000);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    boast(&x);
+    net_run(&f.net, is_done, &d, 2 * BLOB_LEAF_MS);
+    assert_true(d.called && d.e == ERR_NOT_FOUND);
+    assert_non_null(strstr(d.note.text, "nobody in reach gave any of it for 1 s"));
+    host_timer_cancel(f.net.host, &x.timer);
+    net_stop(&f.net, 2);
     fixture_close(&f);
 }
 
@@ -638,6 +685,7 @@ int main(void)
         cmocka_unit_test(cancelled_is_told_once),
         cmocka_unit_test(pulls_of_nothing_hold_no_place),
         cmocka_unit_test(nobody_has_it_in_the_end),
+        cmocka_unit_test(a_boaster_keeps_no_pull_alive),
         cmocka_unit_test(who_leaves_is_not_told),
         cmocka_unit_test(places_go_round),
     };

@@ -142,7 +142,7 @@ enum err world_block(struct world *w)
     block.time_ms = w->time_ms += w->step_ms;
     block.beacon = before.block;
     block.id = hash_once(HASH_HEADER, &block.time_ms, sizeof block.time_ms);
-    if (ledger_process(w->ledger, txs, w->n, &note) != ERR_OK ||
+    if ((!w->unjudged && ledger_process(w->ledger, txs, w->n, &note) != ERR_OK) ||
         ledger_finalize(w->ledger, &block, &w->result, &note) != ERR_OK ||
         ledger_commit(w->ledger, NULL, &note) != ERR_OK) {
         fprintf(stderr, "block: %s\n", note.text);

@@ -21,6 +21,7 @@ struct world {
     uint64_t nonce[WORLD_KEYS];
     uint64_t time_ms;
     uint64_t step_ms; /* between blocks */
+    bool unjudged;    /* blocks are applied that nobody honest would vote for */
     /* of the block being filled, then of the last one */
     struct buf txs[WORLD_TXS];
     uint32_t n;
