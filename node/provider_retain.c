@@ -1,9 +1,9 @@
 /* What a provider keeps, and until when. Nothing goes that a dispute may still need:
  *
- *     a transcript            while its job is served; while its channel is on the ledger, but for a finished receipt
- * that was settled and lies before the last of those; while a settlement in escrow is over it receipts as settled while
- * that settlement is in escrow, or may still get into a block a channel that is over  CHANNELS_OVER_KEPT of them, for
- * their owner to look at; what they earned is added up
+ * - A transcript stays while its job is served; while its channel is on the ledger, but for a finished receipt that was
+ * settled and lies before the last of those; and while a settlement in escrow is over it.
+ * - Receipts as settled stay while that settlement is in escrow, or may still get into a block.
+ * - Of channels that are over CHANNELS_OVER_KEPT stay, for their owner to look at; what the others earned is added up.
  *
  * All else of a transcript is of no use but to a thief. A pass through all of them is made in steps, in the loop's
  * turns between others' work. A step decides by the ledger as it is then, whose blocks are final, and what it takes out
