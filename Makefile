@@ -211,7 +211,7 @@ unit: all $(TESTS)
 	@BUILD=$(B) scripts/run-tests $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
-e2e: all $(B)/hostile
+e2e: all $(B)/hostile $(B)/tests/kith-cuda.so
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.
@@ -273,7 +273,7 @@ deps:
 	@scripts/deps
 # Without the kernels for GPUs, which take minutes to compile: their tests run them emulated (make cuda-check has the real ones).
 check: deps
-	@scripts/phases "$(MAKE) --no-print-directory NVCC=" tidy "$(PARALLEL) all" "$(PARALLEL) fuzz-replay" "$(PARALLEL) crash-sample ctime" e2e "$(PARALLEL) unit" sim
+	@scripts/phases "$(MAKE) --no-print-directory NVCC=" tidy "$(PARALLEL) all" "$(PARALLEL) fuzz-replay" "$(PARALLEL) crash-sample ctime" "$(PARALLEL) e2e" "$(PARALLEL) unit" sim
 demo: deps
 	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all
 	@BUILD=$(B) scripts/demo

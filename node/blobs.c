@@ -93,7 +93,7 @@ void blobs_item_remove(struct item *it)
 struct telling {
     struct telling *next;
     struct blobs *owner; /* NULL: the store is gone, and so may be whoever waited */
-    blobs_done_fn fn;
+    blobs_done_fn fn;    /* NULL: who waited has left */
     void *arg;
     enum err e;
     struct hash root;
@@ -108,9 +108,19 @@ static void tell(void *arg)
         while (*at != t)
             at = &(*at)->next;
         *at = t->next;
-        t->fn(t->arg, t->e, &t->root, &t->note);
+        if (t->fn)
+            t->fn(t->arg, t->e, &t->root, &t->note);
     }
     free(t);
+}
+
+void blobs_untell(struct blobs *b, const struct hash *root, blobs_done_fn fn, const void *arg)
+{
+    for (struct telling *t = b->tellings; t; t = t->next)
+        if (t->fn == fn && t->arg == arg && hash_equal(&t->root, root)) {
+            t->fn = NULL;
+            return;
+        }
 }
 
 static void tell_soon(struct blobs *b, const struct waiter *w, enum err e, const struct hash *root,

@@ -83,6 +83,8 @@ char *blobs_item_path(const struct item *it, const char *ext);
 enum err blobs_item_finish(struct item *it, struct note *note) MUST_USE;
 /* Tells everybody who waits, in the loop's next turn. */
 void blobs_item_tell(struct item *it, enum err e, const struct note *note);
+/* Who was to be told that left meanwhile: one of those with this fn and arg is not. */
+void blobs_untell(struct blobs *b, const struct hash *root, blobs_done_fn fn, const void *arg);
 void blobs_item_wait(struct item *it, blobs_done_fn fn, void *arg);
 void blobs_item_remove(struct item *it);
 /* A whole one becomes a part whose leaves are hashed again. */

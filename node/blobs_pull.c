@@ -486,8 +486,10 @@ void blobs_pull_leave(struct blobs *b, const struct hash *root, blobs_done_fn do
     struct waiter **at = it ? &it->waiters : NULL;
     while (at && *at && ((*at)->fn != done || (*at)->arg != arg))
         at = &(*at)->next;
-    if (!at || !*at)
+    if (!at || !*at) {
+        blobs_untell(b, root, done, arg); /* the pull may be over, and that on its way */
         return;
+    }
     struct waiter *gone = *at;
     *at = gone->next;
     free(gone);

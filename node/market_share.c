@@ -237,6 +237,7 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
 {
     const struct market_share *old = provider_share(m->provider);
     struct market_share share = *s;
+    const struct share_rules was = old->rules;
     const bool was_on = old->on;
     if (share.slots == 0)
         share.slots = SLOTS_DEFAULT;
@@ -252,6 +253,9 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
     }
     provider_set_share(m->provider, &share);
     m->readings.memory_bytes = 0;
+    if (was.on_battery != share.rules.on_battery || was.temperature_max != share.rules.temperature_max ||
+        was.idle_only != share.rules.idle_only)
+        m->decided = (struct share_state){0}; /* what the rules of before held counts no more */
     look_at_once(m, was_on);
     decide(m);
     look_later(m);

@@ -47,10 +47,17 @@ static enum share_reason measure(const struct share_rules *r, const struct share
     return r->idle_only ? use_of(now, s) : SHARE_MAY;
 }
 
+/* What moves, and what some machines tell only now and then. */
+static bool is_held(enum share_reason measured)
+{
+    return measured == SHARE_BATTERY || measured == SHARE_POWER_UNKNOWN || measured == SHARE_WARM ||
+           measured == SHARE_TEMPERATURE_UNKNOWN || measured == SHARE_BUSY;
+}
+
 enum share_reason share_decide(const struct share_rules *r, const struct share_readings *now, struct share_state *s)
 {
     enum share_reason measured = measure(r, now, s);
-    if (measured == SHARE_BATTERY || measured == SHARE_WARM || measured == SHARE_BUSY) {
+    if (is_held(measured)) {
         s->held = measured;
         s->held_ms = now->now_ms;
     } else if (s->held != SHARE_MAY && now->now_ms - s->held_ms >= SHARE_CALM_MS) {
@@ -92,6 +99,10 @@ static const char *cause_of(enum share_reason held)
         return "it ran on battery";
     case SHARE_WARM:
         return "it was too warm";
+    case SHARE_POWER_UNKNOWN:
+        return "it did not say whether it ran on battery";
+    case SHARE_TEMPERATURE_UNKNOWN:
+        return "it did not say how warm it was";
     default:
         return "other programs kept it busy";
     }

@@ -55,7 +55,7 @@ enum share_reason {
 /* Between decisions; zeroed before the first. */
 struct share_state {
     enum share_reason reason; /* the last decision */
-    enum share_reason held;   /* of battery, warm and busy, what last said no; SHARE_MAY: that is long past */
+    enum share_reason held;   /* of power, warmth and business, what last said no; SHARE_MAY: that is long past */
     uint64_t held_ms;         /* when it last did */
 };
 

@@ -620,7 +620,7 @@ static void who_leaves_is_not_told(void **state)
 {
     (void)state;
     struct fixture f;
-    struct done a = {0}, b = {0};
+    struct done a = {0}, b = {0}, other = {0};
     struct blobs_info info;
     fixture_open(&f, 1);
     blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &a);
@@ -630,8 +630,13 @@ static void who_leaves_is_not_told(void **state)
     assert_true(blobs_find(f.blobs[0], &f.root, &info) && info.pulling);
     blobs_pull_leave(f.blobs[0], &f.root, on_done, &b);
     assert_true(blobs_find(f.blobs[0], &f.root, &info) && !info.pulling);
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &a);
+    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &other);
+    blobs_pull_cancel(f.blobs[0], &f.root); /* which they hear of in the next turn */
+    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a);
     net_wait(&f.net, 50);
     assert_false(a.called || b.called);
+    assert_true(other.called);
     fixture_close(&f);
 }
 

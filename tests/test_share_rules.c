@@ -223,6 +223,28 @@ static void it_does_not_flap(void **state)
     assert_int_equal(share_decide(&r, &now, &s), SHARE_MAY);
 }
 
+/* Some batteries and sensors say nothing now and then. */
+static void what_is_told_now_and_then_does_not_flap(void **state)
+{
+    (void)state;
+    const struct share_rules r = {.temperature_max = 80};
+    for (int which = 0; which < 2; which++) {
+        struct share_readings now = fine;
+        struct share_state s = {0};
+        unsigned may = 0;
+        for (unsigned i = 0; i < 60; i++) {
+            now.now_ms += 10000;
+            now.machine.power = which == 0 && i % 2 == 0 ? MACHINE_POWER_UNKNOWN : MACHINE_MAINS;
+            now.machine.has_temperature = which == 0 || i % 2 != 0;
+            may += share_decide(&r, &now, &s) == SHARE_MAY;
+        }
+        assert_int_equal(may, 0);
+        now.machine.has_temperature = true;
+        now.now_ms += SHARE_CALM_MS;
+        assert_int_equal(share_decide(&r, &now, &s), SHARE_MAY);
+    }
+}
+
 static void memory_of_the_models_has_a_limit(void **state)
 {
     (void)state;
@@ -259,6 +281,7 @@ int main(void)
         cmocka_unit_test(warmth_has_two_thresholds),
         cmocka_unit_test(use_by_somebody_is_seen),
         cmocka_unit_test(it_does_not_flap),
+        cmocka_unit_test(what_is_told_now_and_then_does_not_flap),
         cmocka_unit_test(memory_of_the_models_has_a_limit),
         cmocka_unit_test(every_reason_has_words),
     };

@@ -147,6 +147,26 @@ void gpu_graph_keep(struct device *d, const struct gpu_shape *shape, struct cuda
 /* Memory that graphs know has moved. */
 void gpu_graph_forget(struct device *d);
 
+/* -- gpu_pass.c -- */
+/* The batch as the steps see it. */
+struct gpu_pass {
+    struct device *d;
+    const struct model *m;
+    struct gpu_facts f;
+    float *x;      /* the stream */
+    uint32_t rows; /* of the batch */
+    uint32_t cols; /* that go on */
+    const uint32_t *slot;
+    struct cuda_plan plan; /* of those that go on */
+    uint32_t pages_most;
+};
+/* A layer's attention, but for the plan of a batch. */
+struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most);
+/* All kernels of a batch. */
+void gpu_pass_queue(struct gpu_pass *t, const struct gpu_shape *shape);
+/* Logits of the rows [first, end) of those that are told, and which is the largest of each. */
+void gpu_pass_tell(const struct gpu_pass *t, uint32_t first, uint32_t end);
+
 /* -- gpu_run.c -- */
 enum err gpu_run(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;
 

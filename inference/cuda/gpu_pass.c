@@ -1,0 +1,378 @@
+/* What a pass of a batch through a device's layers is: which kernels, in which order. The steps are layer.c's. Nothing
+ * waits here: kernels are queued, or recorded as a graph. */
+#include "inference/cuda/gpu.h"
+
+static struct cuda_marks marks_of(const struct gpu_pass *t)
+{
+    return (struct cuda_marks){t->slot, t->f.finite};
+}
+
+static bool asks(const struct cuda_matrix *w, enum quant_input input)
+{
+    return w && w->data && quant_format((enum gguf_tensor_type)w->type)->input == input;
+}
+
+/* Where x[cols, n] as input of products with up to three matrices (NULL: none) has its blocks. */
+static struct cuda_input blocks_of(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                                   const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                   const struct cuda_matrix *c)
+{
+    struct cuda_input in = {.n = n, .cols = cols, .f = x};
+    if (asks(a, QUANT_NARROW) || asks(b, QUANT_NARROW) || asks(c, QUANT_NARROW))
+        in.narrow = cuda_blocks_at(t->d->b.narrow, n, cols, false);
+    if (asks(a, QUANT_WIDE) || asks(b, QUANT_WIDE) || asks(c, QUANT_WIDE))
+        in.wide = cuda_blocks_at(t->d->b.wide, n, cols, true);
+    return in;
+}
+
+static bool has_blocks(const struct cuda_input *in)
+{
+    return in->narrow.q || in->wide.q;
+}
+
+static struct cuda_input input_of(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                                  const struct cuda_matrix *w)
+{
+    struct cuda_input in = blocks_of(t, x, n, cols, w, NULL, NULL);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, marks_of(t));
+    return in;
+}
+
+/* One column of which products make what they need themselves. */
+static struct cuda_input raw_input(const struct gpu_pass *t, const float *x, uint32_t n, const float *gain)
+{
+    return (struct cuda_input){
+        .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
+}
+
+/* The stream as it is as input of products with up to three matrices. */
+static struct cuda_input stream_input(const struct gpu_pass *t, const struct cuda_matrix *a,
+                                      const struct cuda_matrix *b, const struct cuda_matrix *c)
+{
+    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, a, b, c);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, marks_of(t));
+    return in;
+}
+
+static bool takes_normed(const struct cuda_matrix *w)
+{
+    return !w || !w->data || cuda_takes_normed(w);
+}
+
+/* The norm of the stream as input, or where there is none the stream; the floats, where they are wanted, are in b.h. */
+static struct cuda_input normed_input(const struct gpu_pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
+                                      const struct cuda_matrix *b, const struct cuda_matrix *c)
+{
+    const struct model *m = t->m;
+    float *h = t->d->b.h;
+    if (!n->gain)
+        return t->cols == 1 ? raw_input(t, t->x, m->embed, NULL) : stream_input(t, a, b, c);
+    if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
+        return raw_input(t, t->x, m->embed, n->gain);
+    struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
+    const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
+    if (has_blocks(&in))
+        cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, wants_floats ? h : NULL, marks_of(t));
+    else
+        cuda_norm(t->d->stream, t->x, n->gain, n->bias, m->epsilon, m->embed, t->cols, h);
+    return in;
+}
+
+static enum cuda_gate gate_of(const struct gpu_pass *t)
+{
+    const unsigned has = t->m->kind->has;
+    if (has & HAS_ENCODER)
+        return CUDA_GELU_ERF_ALONE;
+    if (has & HAS_NO_GATE)
+        return CUDA_GELU_ALONE;
+    return has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
+}
+
+/* What gate and up, [cols, n], come to as input of `w`. */
+static struct cuda_input gated_input(const struct gpu_pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
+                                     const struct cuda_matrix *w)
+{
+    const enum cuda_gate kind = gate_of(t);
+    const struct gpu_buffers *b = &t->d->b;
+    struct cuda_input in = blocks_of(t, b->gate, n, cols, w, NULL, NULL);
+    if (has_blocks(&in))
+        cuda_activate_quantise(t->d->stream, kind, b->gate, b->up, &in, NULL, marks);
+    else
+        cuda_activate(t->d->stream, kind, b->gate, b->up, (uint64_t)cols * n);
+    return in;
+}
+
+static void product(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out)
+{
+    cuda_multiply(t->d->stream, &p->w, in, p->bias, false, out);
+}
+
+static void norm(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out)
+{
+    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, t->m->embed, t->cols, out);
+}
+
+/* b.back is added to the stream; normed or scaled first where the architecture has it so. */
+static void add_back(const struct gpu_pass *t, const struct gpu_norm *post)
+{
+    float *back = t->d->b.back;
+    if (post->gain)
+        norm(t, post, back, back);
+    cuda_add(t->d->stream, t->x, back, t->m->branch_scale, (uint64_t)t->cols * t->m->embed);
+}
+
+/* The same of what a branch's last product makes of `in`. */
+static void add_branch(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                       const struct gpu_norm *post)
+{
+    if (!post->gain && t->m->branch_scale == 1.0f) {
+        cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
+        return;
+    }
+    product(t, p, in, t->d->b.back);
+    add_back(t, post);
+}
+
+/* -- attention -- */
+
+/* `position`: where rows are, or what they see. */
+static struct cuda_cache cache_of(const struct gpu_pass *t, uint32_t index, const uint32_t *position)
+{
+    const struct device *d = t->d;
+    return (struct cuda_cache){.slab = d->slab_list,
+                               .page_bytes = d->page_bytes,
+                               .layer_at = (index - d->o.first) * d->layer_bytes,
+                               .heads_kv = t->m->heads_kv,
+                               .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
+                               .position = position,
+                               .table = t->f.table,
+                               .page = t->f.page};
+}
+
+static struct cuda_turn turn_of(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const bool together = t->m->kind->has & HAS_ROW_NORMS; /* then they are normed already */
+    return (struct cuda_turn){.query_gain = together ? NULL : l->query_norm.gain,
+                              .key_gain = together ? NULL : l->key_norm.gain,
+                              .epsilon = t->m->epsilon,
+                              .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
+                              .pairs = l->is_still ? 0 : t->m->rope_pairs,
+                              .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
+}
+
+/* Whether attention turns the batch's heads itself; `cols` of it go on. Each of its blocks does, so that over long
+ * contexts it would be work for more than it saves. */
+#define FRESH_PAGES 1024u
+static bool is_fresh(const struct gpu_pass *t, uint32_t cols)
+{
+    return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
+}
+
+static void norm_rows(const struct gpu_pass *t, const struct gpu_norm *n, float *x, uint32_t length)
+{
+    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, length, t->rows, x);
+}
+
+/* Queries, keys and values, of which `cols` meet the cache. */
+static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_input *in, uint32_t cols)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_cache cache = cache_of(t, index, t->f.position);
+    const struct gpu_buffers *b = &t->d->b;
+    const struct model *m = t->m;
+    const struct cuda_task tasks[] = {
+        {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
+    cuda_multiply_together(t->d->stream, tasks, 3, in);
+    if (m->kind->has & HAS_ROW_NORMS) {
+        norm_rows(t, &l->query_norm, b->q, m->heads * m->head);
+        norm_rows(t, &l->key_norm, b->k, m->heads_kv * m->head);
+    }
+    const struct cuda_turn turn = turn_of(t, l);
+    if (!is_fresh(t, cols))
+        cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
+}
+
+struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
+{
+    return (struct cuda_attention){.heads = m->heads,
+                                   .head = m->head,
+                                   .window = l->window,
+                                   .scale = m->score_scale,
+                                   .cap = m->cap_scores,
+                                   .pages_most = pages_most};
+}
+
+/* b.o, and as input of the output's product. */
+static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_cache cache = cache_of(t, index, t->f.sees);
+    struct cuda_attention a = gpu_pass_attention(t->m, l, t->pages_most);
+    const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_turn turn = turn_of(t, l);
+    const struct cuda_fresh fresh = {b->k, b->v, &turn};
+    a.plan = t->plan;
+    a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
+    const struct cuda_room room = {t->d->scratch, b->arrived};
+    const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
+    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
+    return in;
+}
+
+/* -- the branch behind it -- */
+
+/* What gate and up make of the stream, as input of down. */
+static struct cuda_input mixed(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
+    if (!l->gate.w.data) {
+        product(t, &l->up, &in, b->gate);
+        return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+    }
+    const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
+    if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
+        cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
+        return raw_input(t, b->gate, l->down.w.n, NULL);
+    }
+    cuda_multiply_together(t->d->stream, tasks, 2, &in);
+    return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+}
+
+static void mix(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct cuda_input in = mixed(t, l);
+    add_branch(t, &l->down, &in, &l->mix_post);
+}
+
+/* What the expert that all rows share makes of them joins what is in b.back; b.aside and b.score are free again. */
+static void mix_shared(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const uint32_t embed = t->m->embed;
+    struct cuda_input in;
+    if (l->shared_gate.data) {
+        in = normed_input(t, &l->mix_norm, &l->shared_gate, NULL, NULL);
+        cuda_multiply(t->d->stream, &l->shared_gate, &in, NULL, false, b->score);
+    }
+    in = mixed(t, l);
+    product(t, &l->down, &in, b->aside);
+    if (l->shared_gate.data)
+        cuda_add_gated(t->d->stream, b->back, b->aside, b->score, embed, t->cols);
+    else
+        cuda_add(t->d->stream, b->back, b->aside, 1.0f, (uint64_t)t->cols * embed);
+}
+
+static void picked(const struct gpu_pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
+                   struct cuda_picks picks, float *out)
+{
+    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, share, in, picks, out);
+}
+
+static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct model *m = t->m;
+    void *stream = t->d->stream;
+    uint32_t picks_n = t->cols * m->experts_used;
+    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
+    struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
+    cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
+    cuda_route(stream, b->score, m->experts, m->experts_used, (m->kind->has & HAS_PARTS_OF_ALL) != 0, t->cols,
+               marks_of(t), picks);
+    picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
+    picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
+    cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
+    in = gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
+    picked(t, &l->expert_down, 1, &in, picks, b->aside);
+    cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
+    if (l->down.w.data)
+        mix_shared(t, l);
+    add_back(t, &l->mix_post);
+}
+
+/* -- the whole -- */
+
+static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
+{
+    struct device *d = t->d;
+    const struct gpu_layer *l = &d->layer[index - d->o.first];
+    struct cuda_input in = normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
+    project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
+    if (index + 1 == t->m->layers) {
+        t->slot = t->f.slot;
+        t->plan = t->f.slot_plan;
+        t->cols = wanted;
+        if (wanted)
+            cuda_gather(d->stream, t->x, t->slot, t->m->embed, wanted, d->b.packed);
+        t->x = d->b.packed;
+    }
+    if (t->cols == 0)
+        return;
+    in = attend(t, index);
+    add_branch(t, &l->output, &in, &l->attention_post);
+    if (l->has_experts)
+        mix_experts(t, l);
+    else
+        mix(t, l);
+}
+
+/* x plus what a product makes of `in`, normed. */
+static void add_and_norm(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                         const struct gpu_norm *n)
+{
+    cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
+    norm(t, n, t->x, t->x);
+}
+
+static void encoder_layer(const struct gpu_pass *t, uint32_t index)
+{
+    const struct device *d = t->d;
+    const struct gpu_layer *l = &d->layer[index - d->o.first];
+    struct cuda_input in = stream_input(t, &l->query.w, &l->key.w, &l->value.w);
+    project(t, index, &in, t->cols);
+    in = attend(t, index);
+    add_and_norm(t, &l->output, &in, &l->attention_post);
+    in = input_of(t, t->x, t->m->embed, t->cols, &l->up.w);
+    product(t, &l->up, &in, d->b.gate);
+    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    add_and_norm(t, &l->down, &in, &l->mix_post);
+}
+
+_Static_assert(GPU_GRAPH_ROWS <= GPU_TOLD_ROWS, "what is recorded tells all rows at once");
+
+void gpu_pass_tell(const struct gpu_pass *t, uint32_t first, uint32_t end)
+{
+    const struct device *d = t->d;
+    const struct model *m = t->m;
+    struct gpu_pass part = *t;
+    part.slot += first;
+    struct cuda_input in = input_of(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
+    product(&part, &d->output, &in, d->logits);
+    cuda_tell(d->stream, d->logits, m->logit_scale, m->cap_logits, m->vocab, end - first, marks_of(&part),
+              t->f.best + first);
+}
+
+static void output(struct gpu_pass *t, uint32_t told)
+{
+    struct device *d = t->d;
+    const struct model *m = t->m;
+    norm(t, &d->output_norm, t->x, d->hidden);
+    cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, marks_of(t));
+    if (told)
+        gpu_pass_tell(t, 0, told < GPU_TOLD_ROWS ? told : GPU_TOLD_ROWS);
+}
+
+void gpu_pass_queue(struct gpu_pass *t, const struct gpu_shape *shape)
+{
+    const struct device *d = t->d;
+    for (uint32_t i = d->o.first; i < d->o.end; i++)
+        if (model_writes(t->m))
+            layer(t, i, shape->wanted);
+        else
+            encoder_layer(t, i);
+    if (d->o.has_output && t->cols)
+        output(t, shape->told);
+}
