@@ -130,8 +130,11 @@ TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lsec
 ifneq ($(and $(filter release,$(MODE)),$(NVCC)),)
 all: gpus
 gpus:
-	@$(if $(CUDA_LIB),$(MAKE) --no-print-directory $(PARALLEL) $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)",\
-		echo "skip: no kith-cuda.so, GPUs are not used: $(NVCC) is there, libcudart_static.a is not ($(or $(CUDA_DIRS),it names no folder))")
+	@if [ -z "$(CUDA_LIB)" ]; then \
+		echo "skip: no kith-cuda.so, GPUs are not used: $(NVCC) is there, libcudart_static.a is not ($(or $(CUDA_DIRS),it names no folder))"; \
+	else \
+		$(MAKE) --no-print-directory $(PARALLEL) $(B)/kith-cuda.so || echo "skip: no kith-cuda.so, GPUs are not used (make cuda-check says why)"; \
+	fi
 endif
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(ARCHIVES)
