@@ -137,12 +137,24 @@ static void offer_first(struct account *a)
     }
 }
 
+/* A ledger that came as a snapshot has no results of the blocks before it; but a channel says itself that it is there.
+ */
+static bool find_result(const struct account *a, const struct waiting *w, struct rec_result *result)
+{
+    struct rec_channel rec;
+    struct hash channel = tx_channel_id(&w->id);
+    if (ledger_tx_result(a->ledger, &w->id, result, NULL) == ERR_OK)
+        return true;
+    *result = (struct rec_result){.code = ERR_OK};
+    return w->kind == TX_CHANNEL_OPEN && ledger_channel(a->ledger, &channel, &rec);
+}
+
 /* In a block already? Then its asker is told. */
 static bool settle_first(struct account *a)
 {
     struct rec_result result;
     struct waiting *w = a->first;
-    if (!w || w->tx.n == 0 || ledger_tx_result(a->ledger, &w->id, &result, NULL) != ERR_OK)
+    if (!w || w->tx.n == 0 || !find_result(a, w, &result))
         return false;
     struct note note;
     note_set(&note, (enum err)result.code, "the transaction was refused in its block: %s",
@@ -207,7 +219,8 @@ enum err account_resume(struct account *a, struct bytes tx, account_keep_fn keep
 {
     struct rec_result result;
     struct tx t;
-    if (tx_decode(tx, &t, NULL) != ERR_OK || !pubkey_equal(&t.signer, &a->key))
+    const struct hash chain = ledger_info(a->ledger).chain;
+    if (tx_decode(tx, &t, NULL) != ERR_OK || !pubkey_equal(&t.signer, &a->key) || !hash_equal(&t.chain, &chain))
         return ERR_FORMAT;
     struct hash id = tx_id(&t);
     if (t.nonce < ledger_nonce(a->ledger, &a->key) && ledger_tx_result(a->ledger, &id, &result, NULL) != ERR_OK)

@@ -183,7 +183,7 @@ static void restart(struct asker *s)
     kv_mem_crash(s->s.kv);
     asker_start(s);
     net_wait(&s->net, 20);
-    if (s->jobs->first->r.state < JOB_DONE && !asker_runs(s->jobs->first))
+    if (s->jobs->first->r.state < JOB_DONE && !asker_runs(s->jobs->first) && !s->jobs->first->remote)
         asker_try_again(s->jobs->first);
     net_wait(&s->net, 20);
 }
@@ -228,6 +228,54 @@ static void a_channel_that_is_there_is_found(void **state)
     assert_true(asker_runs(s->jobs->first));
     assert_int_equal(s->w->n, 0);
     assert_null(s->jobs->fundings);
+}
+
+/* While it waits, the ledger goes on with a snapshot, which says nothing of what was in the blocks before it. */
+static void a_channel_of_a_snapshot_is_opened_once(void **state)
+{
+    struct asker *s = *state;
+    struct kv_batch batch = {0};
+    (void)asker_ask(s, 90);
+    asker_wait_sent(s, 1);
+    struct hash id = tx_id_of(bytes_of_buf(&s->w->txs[0]));
+    asker_block_alone(s);
+    ledger_drop_result(&batch, &id);
+    assert_int_equal(kv_write(s->w->kv, &batch, true, NULL), ERR_OK);
+    kv_batch_clear(&batch);
+    account_step(s->s.account);
+    net_wait(&s->net, 50);
+    assert_int_equal(s->w->n, 0); /* no other one was sent */
+    assert_int_equal(channels_on_ledger(s), 1);
+    assert_true(asker_runs(s->jobs->first));
+    assert_null(s->jobs->fundings);
+}
+
+static bool is_kept(void *arg, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(unsigned *)arg;
+    return true;
+}
+
+/* The home goes on with another chain, whose account is at the same nonce. */
+static void what_was_for_another_chain_is_forgotten(void **state)
+{
+    struct asker *s = *state;
+    unsigned kept = 0;
+    (void)asker_ask(s, 90);
+    asker_wait_sent(s, 1);
+    asker_stop(s);
+    struct params params = params_private();
+    params.claim_ms++;
+    struct world *first = s->w;
+    s->w = world_new(&params);
+    s->s.ledger = s->w->ledger;
+    asker_start(s);
+    assert_null(s->jobs->fundings);
+    assert_int_equal(kv_scan(s->s.kv, bytes_of("f", 1), is_kept, &kept, NULL), ERR_OK);
+    assert_int_equal(kept, 0);
+    world_free(first);
 }
 
 static void what_nobody_heard_of_is_sent_again(void **state)
@@ -479,6 +527,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_transaction_outlives_its_job, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_channel_is_opened_once, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_channel_that_is_there_is_found, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(a_channel_of_a_snapshot_is_opened_once, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(what_was_for_another_chain_is_forgotten, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_nobody_heard_of_is_sent_again, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_cannot_be_kept_does_not_leave, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_is_under_way_ends_with_the_node, asker_begin, asker_end),
