@@ -132,7 +132,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_bounty, REC_BOUNTY_FIELDS, "189 a8106e256eeb5430")                                                           \
     G(rec_offer, REC_OFFER_FIELDS, "136 029d4d2b71cb4857")                                                             \
     G(tx_claim, TX_CLAIM_FIELDS, "32 35e12d81b631963c")                                                                \
-    G(rec_claim, REC_CLAIM_FIELDS, "80 1f12e5dd1c80c6d2")                                                              \
+    G(rec_claim, REC_CLAIM_FIELDS, "88 92f8dbd984ecad42")                                                              \
     G(rec_young, REC_YOUNG_FIELDS, "8 83c8b42beed81ab0")                                                               \
     G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
     G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
