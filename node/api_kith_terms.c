@@ -110,13 +110,7 @@ void api_share_get(struct api_call *c)
 static enum err read_price(const json_t *body, const char *name, struct amount *out, struct note *note)
 {
     const json_t *v = json_object_get(body, name);
-    const char *text = json_text(body, name);
-    if (!json_is_given(v))
-        return ERR_OK;
-    if (!text || !*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 19)
-        return note_set(note, ERR_FORMAT, "%s must be mote per million tokens, in decimal digits", name);
-    *out = amount_of(strtoull(text, NULL, 10));
-    return ERR_OK;
+    return json_is_given(v) ? api_read_mote(v, name, out, note) : ERR_OK;
 }
 
 static enum err read_count(const json_t *body, const char *name, uint32_t least, uint32_t most, uint32_t *out,
