@@ -132,7 +132,8 @@ static void one_block(struct run *r)
     uint32_t count = w->n;
     for (uint32_t i = 0; i < count; i++)
         undo_is_exact(r, txs[i] = bytes_of_buf(&w->txs[i]));
-    w->step_ms = deals_below(&r->d, 12) ? deals_below(&r->d, 3000) : deals_below(&r->d, 200000);
+    uint32_t longest = deals_below(&r->d, 4) ? 200000 : (uint32_t)ledger_params(w->ledger).unbonding_ms;
+    w->step_ms = deals_below(&r->d, deals_below(&r->d, 12) ? 3000 : longest);
     w->unjudged = has_early(w);
     enum err judged = ledger_process(w->ledger, txs, count, NULL);
     assert_int_equal(judged, w->unjudged ? ERR_STATE : ERR_OK);
@@ -211,6 +212,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     params.audit_epoch_ms = 100000000;                        /* ...in the rest it soon does, for good */
     params.audit_window_ms = params.audit_reveal_ms = 100000; /* time enough for most */
     params.audits_per_settlement = (uint8_t)(1 + seed % 3);
+    params.unbonding_ms = params_verdict_ms(&params);
     r->d.w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->d.w->genesis, &r->second, &note), ERR_OK);
