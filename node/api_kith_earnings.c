@@ -95,13 +95,18 @@ static bool begins_before(struct node *n, uint64_t height, uint64_t since_ms)
     return good;
 }
 
-static enum err read_account(struct api_call *c, struct pubkey *account, struct note *note)
+struct pubkey api_earner(struct node *n)
 {
     struct rec_provider provider;
+    return ledger_provider(n->ledger, &n->id, &provider) ? provider.owner : n->id;
+}
+
+static enum err read_account(struct api_call *c, struct pubkey *account, struct note *note)
+{
     const char *text = http_query(c->request, "account");
     if (text && *text)
         return api_account_parse(c->node, text, account, note) ? ERR_OK : ERR_FORMAT;
-    *account = ledger_provider(c->node->ledger, &c->node->id, &provider) ? provider.owner : c->node->id;
+    *account = api_earner(c->node);
     return ERR_OK;
 }
 
