@@ -28,11 +28,13 @@ void state_remove_due(struct state *s, const struct due *d)
     drop(s, &k);
 }
 
-bool state_first_due(const struct state *s, struct due *out)
+bool state_next_due(const struct state *s, const struct due *after, struct due *out)
 {
-    struct key prefix = key_class(STATE_DUE);
+    struct key prefix = key_class(STATE_DUE), from = {0};
     struct bytes key, value;
-    if (!walk(s, &prefix, NULL, &key, &value))
+    if (after)
+        from = due_key(after);
+    if (!walk(s, &prefix, after ? &from : NULL, &key, &value))
         return false;
     struct cursor c = cursor_of(value);
     out->time_ms = load_be64(key.p + 1);
@@ -41,6 +43,11 @@ bool state_first_due(const struct state *s, struct due *out)
     rec_due_get(&c, &out->rec);
     CHECK(cursor_end(&c));
     return true;
+}
+
+bool state_first_due(const struct state *s, struct due *out)
+{
+    return state_next_due(s, NULL, out);
 }
 
 static struct key draw_key(uint64_t height, const struct hash *settlement)
@@ -63,15 +70,22 @@ void state_remove_draw(struct state *s, uint64_t height, const struct hash *sett
     drop(s, &k);
 }
 
-bool state_first_draw(const struct state *s, uint64_t *height, struct hash *settlement)
+bool state_next_draw(const struct state *s, const struct hash *after, uint64_t *height, struct hash *settlement)
 {
-    struct key prefix = key_class(STATE_DRAW);
+    struct key prefix = key_class(STATE_DRAW), from = {0};
     struct bytes key, value;
-    if (!walk(s, &prefix, NULL, &key, &value))
+    if (after)
+        from = draw_key(*height, after);
+    if (!walk(s, &prefix, after ? &from : NULL, &key, &value))
         return false;
     *height = load_be64(key.p + 1);
     memcpy(settlement->b, key.p + 9, sizeof settlement->b);
     return true;
+}
+
+bool state_first_draw(const struct state *s, uint64_t *height, struct hash *settlement)
+{
+    return state_next_draw(s, NULL, height, settlement);
 }
 
 /* -- indexes -- */

@@ -154,6 +154,36 @@ static void one_block(struct run *r)
     mirror(r, &block);
 }
 
+/* What is in escrow by the queues, and by a look at all settlements: the same, each once. */
+struct escrows {
+    uint32_t n;
+    struct hash sum; /* of their ids */
+};
+
+static bool add_escrow(void *arg, const struct rec_settlement *s)
+{
+    struct escrows *e = arg;
+    assert_true(s->state < SETTLEMENT_PAID);
+    e->n++;
+    for (size_t i = 0; i < sizeof s->id.b; i++)
+        e->sum.b[i] = (uint8_t)(e->sum.b[i] + s->id.b[i]);
+    return true;
+}
+
+static void check_escrow(const struct ledger *l)
+{
+    struct escrows queued = {0}, all = {0};
+    struct rec_settlement s;
+    struct hash last;
+    ledger_escrow_each(l, add_escrow, &queued);
+    for (const struct hash *after = NULL; ledger_settlement_next(l, after, &s); after = &last) {
+        last = s.id;
+        if (s.state < SETTLEMENT_PAID)
+            (void)add_escrow(&all, &s);
+    }
+    assert_true(queued.n == all.n && hash_equal(&queued.sum, &all.sum));
+}
+
 static void random_block(struct run *r)
 {
     for (unsigned n = deals_below(&r->d, 8); n > 0; n--)
@@ -163,6 +193,7 @@ static void random_block(struct run *r)
         deals_add_evidence(&r->d);
     r->d.seed = seed;
     one_block(r);
+    check_escrow(r->d.w->ledger);
 }
 
 /* What key 1 + i publishes at the start: i under 3 a model, then a data set. */
