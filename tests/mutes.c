@@ -13,6 +13,39 @@ struct heard_at {
 };
 static struct heard_at heard_at[3][MSG_TYPE_END];
 
+/* -- the clock -- */
+
+#define TICK_MS 5
+
+static struct mutes *timed; /* one at a time */
+
+static uint64_t our_now_ms(struct host *host)
+{
+    (void)host;
+    return timed->now_ms;
+}
+
+static void on_tick(void *arg)
+{
+    struct mutes *s = arg;
+    const uint64_t seen = s->real.now_ms(s->net.host), by = seen - s->seen_ms;
+    s->now_ms += by < 2 * TICK_MS ? by : 2 * TICK_MS;
+    s->seen_ms = seen;
+    host_timer_set(s->net.host, &s->tick, TICK_MS, on_tick, s);
+}
+
+static void clock_start(struct mutes *s)
+{
+    timed = s;
+    s->real = s->ops = *s->net.host->ops;
+    s->ops.now_ms = our_now_ms;
+    s->now_ms = s->seen_ms = host_now_ms(s->net.host);
+    s->net.host->ops = &s->ops;
+    host_timer_set(s->net.host, &s->tick, TICK_MS, on_tick, s);
+}
+
+/* -- the scene -- */
+
 static void on_line(void *arg, enum log_level level, const char *line)
 {
     struct mutes *s = arg;
@@ -82,6 +115,7 @@ static void scene_open(struct mutes *s, bool hurry)
     s->dir = test_dir_new();
     log_open(LOG_DEBUG, on_line, NULL, s);
     net_open(&s->net);
+    clock_start(s);
     make_genesis(s);
     make_txs(s);
     s->kv = kv_mem_open();
@@ -117,6 +151,7 @@ int mutes_begin_in_a_hurry(void **state)
 int mutes_end(void **state)
 {
     struct mutes *s = *state;
+    host_timer_cancel(s->net.host, &s->tick);
     consensus_close(s->consensus);
     for (unsigned i = 0; i < 3; i++)
         net_stop(&s->net, i);

@@ -29,11 +29,16 @@ struct mutes {
     struct buf tx[MUTES_TXS]; /* of rich, by nonce */
     struct hash id[MUTES_TXS];
     unsigned misbehaved;
+    struct host_ops ops, real; /* of the host: its clock is ours */
+    uint64_t seen_ms, now_ms;  /* of the real clock, and of ours */
+    struct timer tick;
     /* for conditions */
     unsigned who, type, count;
 };
 
-/* Setup and teardown of cmocka. In a hurry: it has something to do before its loop turns for the first time. */
+/* Setup and teardown of cmocka. The node's clock goes at most some milliseconds further at a time, and only while its
+ * loop turns: a machine that stands still is not taken for a peer that does not answer, and what comes together is due
+ * together. In a hurry: it has something to do before its loop turns for the first time. */
 int mutes_begin(void **state);
 int mutes_begin_in_a_hurry(void **state);
 int mutes_end(void **state);
