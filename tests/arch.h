@@ -58,7 +58,8 @@ static inline uint32_t token_at(uint32_t i)
 }
 
 /* out[n, vocab + embed]: logits and hidden state of every position of a request of `length` tokens. */
-static inline void eval_all(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t length, uint32_t batch, float *out)
+static inline void eval_all(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t length, uint32_t batch,
+                            float *out)
 {
     const struct model *m = engine_model(e);
     struct engine_seq *s = engine_seq_new(e, length);

@@ -157,7 +157,7 @@ static void ties_between_experts_go_to_the_lower(void **state)
         load(&l, s);
         for (uint32_t i = 0; i < s->layers; i++) {
             struct model_layer *layer = &l.model->layer[i];
-            memset((void *)(uintptr_t)layer->router.data, 0, layer->router.row_bytes * layer->router.rows);
+            memset((void *)(uintptr_t)layer->router.w.data, 0, layer->router.w.row_bytes * layer->router.w.rows);
             for (uint32_t x = 2; spoil && x < s->experts; x++)
                 layer->expert[x] = layer->expert[0];
         }
@@ -325,7 +325,7 @@ static void experts_beside_one_that_all_share(void **state)
         load(&l, &s);
         for (uint32_t i = 0; i < s.layers; i++) {
             struct model_layer *layer = &l.model->layer[i];
-            const struct ops_weight *w = way == 1 ? &layer->router : &layer->shared_gate;
+            const struct ops_weight *w = way == 1 ? &layer->router.w : &layer->shared_gate;
             for (size_t j = 0; way && j < w->rows * w->n; j++) /* router: all alike; gate: one half, whatever comes */
                 store_le32((uint8_t *)(uintptr_t)w->data + 4 * j, 0);
         }
@@ -338,6 +338,72 @@ static void experts_beside_one_that_all_share(void **state)
     assert_memory_not_equal(out[0], out[2], VOCAB * sizeof **out);
     s.shared = 0;
     expect_refusal(&s, "expert_shared_feed_forward_length");
+}
+
+/* Hidden states and logits of 20 positions by a gpt-oss of one layer, its sinks as given; NAN: none. */
+static void run_with_sinks(float sink, float *out)
+{
+    struct model_make s = *shape_of("gpt-oss");
+    struct loaded l;
+    float sinks[8];
+    s.layers = 1;
+    load(&l, &s);
+    for (uint32_t h = 0; h < s.heads; h++)
+        sinks[h] = sink;
+    l.model->layer[0].sinks = sink == sink ? sinks : NULL;
+    if (sink == INFINITY) { /* as if attention gave nothing */
+        l.model->layer[0].sinks = NULL;
+        memset((void *)(uintptr_t)l.model->layer[0].output.w.data, 0,
+               l.model->layer[0].output.w.row_bytes * l.model->layer[0].output.w.rows);
+    }
+    struct engine *e = engine_for(&l, &ops_ref, 1, 20);
+    everything(e, 20, 20, out);
+    engine_free(e);
+    unload(&l);
+}
+
+/* One far below all scores is none, bit by bit; one far above leaves nothing of the values; between, each counts. */
+static void a_sink_takes_its_part(void **state)
+{
+    (void)state;
+    static float none[20 * 512], low[20 * 512], high[20 * 512], nothing[20 * 512], some[20 * 512];
+    const size_t n = 20 * (VOCAB + 64);
+    run_with_sinks(NAN, none);
+    run_with_sinks(-1000.0f, low);
+    run_with_sinks(1000.0f, high);
+    run_with_sinks(INFINITY, nothing);
+    run_with_sinks(1.0f, some);
+    assert_memory_equal(none, low, n * sizeof *none);
+    assert_memory_equal(high, nothing, n * sizeof *none);
+    assert_memory_not_equal(none, some, VOCAB * sizeof *none);
+    assert_memory_not_equal(high, some, VOCAB * sizeof *none);
+}
+
+/* Every bias of the experts, and the router's, changes what comes out. */
+static void experts_have_biases(void **state)
+{
+    (void)state;
+    static float out[5][20 * 512];
+    static const float zeros[256];
+    const struct model_make *s = shape_of("gpt-oss");
+    for (unsigned way = 0; way < 5; way++) {
+        struct loaded l;
+        load(&l, s);
+        for (uint32_t i = 0; way && i < s->layers; i++) {
+            struct model_layer *layer = &l.model->layer[i];
+            layer->router.bias = way == 4 ? zeros : layer->router.bias;
+            for (uint32_t x = 0; way < 4 && x < s->experts; x++)
+                *(way == 1   ? &layer->expert[x].gate.bias
+                  : way == 2 ? &layer->expert[x].up.bias
+                             : &layer->expert[x].down.bias) = zeros;
+        }
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[way]);
+        engine_free(e);
+        unload(&l);
+    }
+    for (unsigned way = 1; way < 5; way++)
+        assert_memory_not_equal(out[0], out[way], VOCAB * sizeof **out);
 }
 
 int main(void)
@@ -354,6 +420,8 @@ int main(void)
         cmocka_unit_test(scales_of_the_stream),
         cmocka_unit_test(some_layers_are_not_rotated),
         cmocka_unit_test(experts_beside_one_that_all_share),
+        cmocka_unit_test(a_sink_takes_its_part),
+        cmocka_unit_test(experts_have_biases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,11 @@ static void norm_of_experts(struct gguf_make *m, const struct model_make *s)
     say_norm(m, 1);
 }
 
+static void softmax_of_the_chosen(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 3);
+}
+
 /* Names of classes without a classifier, and experts weighed as we do it. */
 static void what_changes_nothing_is_taken(void **state)
 {
@@ -33,6 +38,9 @@ static void what_changes_nothing_is_taken(void **state)
     unload(&l);
     s = *shape_of("qwen3moe");
     s.more = norm_of_experts;
+    load(&l, &s);
+    unload(&l);
+    s.more = softmax_of_the_chosen;
     load(&l, &s);
     unload(&l);
 }
@@ -181,6 +189,21 @@ static void gate_too(struct gguf_make *m, const struct model_make *s)
     model_make_vector(m, "blk.0.ffn_gate.bias", s->mix, 0);
 }
 
+static void norm_behind(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "blk.0.ffn_norm.weight", s->embed, 1);
+}
+
+static void weighed_otherwise(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 4);
+}
+
+static void sink(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_vector(m, "blk.1.attn_sinks.weight", s->heads, 1);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -235,6 +258,14 @@ static void strangers_are_named(void **state)
     expect_refusal(&s, "granite.logit_scale");
     s.more = logits_by_nothing;
     expect_refusal(&s, "granite.logit_scale");
+    s = *shape_of("gpt-oss");
+    s.more = norm_behind;
+    expect_refusal(&s, "blk.0.ffn_norm.weight");
+    s.more = weighed_otherwise;
+    expect_refusal(&s, "expert_gating_func");
+    s = *shape_of("llama");
+    s.more = sink;
+    expect_refusal(&s, "blk.1.attn_sinks.weight");
     s = *shape_of("llama");
     s.architecture = "mamba";
     expect_refusal(&s, "gemma3");
