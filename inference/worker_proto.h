@@ -13,7 +13,7 @@
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
  *     embed    -> embedding             one vector for a whole text
- *     score    -> scores                how likely each token was behind those before it
+ *     score    -> scored ... scores     how likely each token was behind those before it
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
  * verify, a logits or an embed question early: it is answered by `failed` with ERR_CANCELLED unless it had ended
@@ -98,8 +98,9 @@ enum wire_ends {
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
-/* Of the ids behind position `from`, each. */
-#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(blob, ids)
+/* Of the ids behind position `from`, each. `logprobs`: 0, or as in a run: then each is told in a `scored`, and `scores`
+ * has no values. */
+#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F) F(u64, ask)
 
 /* -- from the worker -- */
@@ -154,6 +155,9 @@ enum wire_ends {
 /* `values`: natural logarithms of the probabilities of ids[from + 1], ids[from + 2] ..., the bits of binary64,
  * little-endian. */
 #define WIRE_SCORES_FIELDS(F) F(u64, ask) F(blob, values)
+/* One of the ids, in their order: `logprobs` as in `token`. The one at `from` comes first, alone and with 0: nothing
+ * was before it that was asked about, and it is told for its text. */
+#define WIRE_SCORED_FIELDS(F) F(u64, ask) F(u32, position) F(blob, logprobs)
 
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
 #define WIRE_BODY_SMALL    2048u
@@ -182,7 +186,8 @@ enum wire_ends {
     M(row, ROW, 73, false, 4u * VOCAB_MAX + 256u)                                                                      \
     M(device, DEVICE, 75, false, WIRE_BODY_SMALL)                                                                      \
     M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)                                                          \
-    M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)
+    M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)                                                              \
+    M(scored, SCORED, 85, false, WIRE_BODY_LOGPROBS + WIRE_BODY_SMALL)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -212,6 +217,7 @@ RECORD_DECLARE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DECLARE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 RECORD_DECLARE(wire_score, WIRE_SCORE_FIELDS)
 RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
+RECORD_DECLARE(wire_scored, WIRE_SCORED_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */
@@ -252,7 +258,7 @@ struct wire_logprob {
     float value;
     struct bytes text; /* borrowed; may be a part of a character, or nothing */
 };
-/* Takes the first off a blob that wire_read_token has let through; false when it is empty. */
+/* Takes the first off a blob that wire_read_token or wire_read_scored has let through; false when it is empty. */
 bool wire_next_logprob(struct bytes *blob, struct wire_logprob *out);
 
 #endif
