@@ -25,11 +25,28 @@ RECORD_DEFINE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 RECORD_DEFINE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DEFINE(wire_score, WIRE_SCORE_FIELDS)
 RECORD_DEFINE(wire_scores, WIRE_SCORES_FIELDS)
+RECORD_DEFINE(wire_hop_call, WIRE_HOP_CALL_FIELDS)
+RECORD_DEFINE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
+RECORD_DEFINE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
+RECORD_DEFINE(wire_far_call, WIRE_FAR_CALL_FIELDS)
+RECORD_DEFINE(wire_scored, WIRE_SCORED_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
 {
-    return m->mode <= WIRE_VOCAB && m->pack <= WIRE_PACK_NEW;
+    uint32_t before = 0;
+    if (m->mode > WIRE_LAYERS || m->pack > WIRE_PACK_NEW || m->hops.n % 8 || m->hops.n / 8 > HOPS_MAX)
+        return false;
+    for (size_t i = 0; i < m->hops.n / 4; i += 2) {
+        const uint32_t first = wire_id_at(m->hops, i), end = wire_id_at(m->hops, i + 1);
+        if (first < before || first >= end)
+            return false;
+        before = end;
+    }
+    if (m->mode == WIRE_LAYERS)
+        return m->first < m->end && m->hops.n == 0;
+    return m->first == 0 && m->end == 0 && (m->hops.n == 0 || m->mode == WIRE_FULL) &&
+           (m->pages > 0) == (m->hops.n > 0);
 }
 
 static bool tokenize_is_right(const struct wire_tokenize *m)
@@ -97,14 +114,18 @@ static bool templated_is_right(const struct wire_templated *m)
     return m->ask != 0 && m->ids.n % 4 == 0;
 }
 
-static bool token_is_right(const struct wire_token *m)
+static bool are_logprobs(struct bytes blob)
 {
-    struct bytes rest = m->logprobs;
     struct wire_logprob one;
-    while (wire_next_logprob(&rest, &one))
+    while (wire_next_logprob(&blob, &one))
         if (one.text.n > TOKEN_PIECE_MAX || !arith_is_finite(one.value))
             return false;
-    return m->ask != 0 && rest.n == 0;
+    return blob.n == 0;
+}
+
+static bool token_is_right(const struct wire_token *m)
+{
+    return m->ask != 0 && are_logprobs(m->logprobs);
 }
 
 static bool done_is_right(const struct wire_done *m)
@@ -124,7 +145,12 @@ static bool row_is_right(const struct wire_row *m)
 
 static bool score_is_right(const struct wire_score *m)
 {
-    return m->ask != 0 && m->ids.n % 4 == 0;
+    return m->ask != 0 && m->ids.n % 4 == 0 && m->logprobs <= 1 + LOGPROBS_MAX;
+}
+
+static bool scored_is_right(const struct wire_scored *m)
+{
+    return m->ask != 0 && m->logprobs.n > 0 && are_logprobs(m->logprobs);
 }
 
 static bool scores_is_right(const struct wire_scores *m)
@@ -135,6 +161,26 @@ static bool scores_is_right(const struct wire_scores *m)
 static bool embedding_is_right(const struct wire_embedding *m)
 {
     return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+static bool hop_call_is_right(const struct wire_hop_call *m)
+{
+    return m->ask != 0;
+}
+
+static bool hop_answer_is_right(const struct wire_hop_answer *m)
+{
+    return m->ask != 0;
+}
+
+static bool far_call_is_right(const struct wire_far_call *m)
+{
+    return m->hop < HOPS_MAX;
+}
+
+static bool far_answer_is_right(const struct wire_far_answer *m)
+{
+    return m->hop < HOPS_MAX && m->code < ERR_COUNT && (m->code == ERR_OK || m->answer.n == 0);
 }
 
 static bool device_is_right(const struct wire_device *m)

@@ -26,7 +26,7 @@ for _ in $(seq 100); do
 done
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more responses http openapi keys events; do
+for part in shape chat more echo responses http openapi keys events; do
     (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1" "$kith") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"
