@@ -127,6 +127,8 @@ static void activate_part(void *arg, size_t first, size_t end)
         ops->gelu_tanh(to, n);
     else if (has & HAS_GELU)
         ops->gated_gelu(to, up, n, to);
+    else if (has & HAS_CLAMPED_GATE)
+        ops->gated_clamped(to, up, n, to);
     else
         ops->gated_silu(to, up, n, to);
 }
@@ -176,9 +178,16 @@ const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local
 /* The angles of a row in a layer; NULL where nothing is rotated. */
 static const float *angles_of(const struct engine *e, const struct model_layer *l, size_t row, const float **sine)
 {
-    const struct rope *r = engine_rope(e, row, l->window != 0);
+    const size_t pairs = e->m->rope_pairs;
     *sine = NULL;
-    return r && !l->is_still ? rope_at(r, e->position[row], sine) : NULL;
+    if (l->is_still || pairs == 0)
+        return NULL;
+    if (e->angles[0]) {
+        const float *given = e->angles[l->window && e->angles[1]] + 2 * row * pairs;
+        *sine = given + pairs;
+        return given;
+    }
+    return rope_at(engine_rope(e, row, l->window != 0), e->position[row], sine);
 }
 
 static void heads_part(void *arg, size_t first, size_t end)
@@ -254,6 +263,7 @@ static struct attention_query query_of(const struct attend_step *t, size_t c, si
     uint32_t row = e->slot[c];
     struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * m->head,
                                 .out = e->o + (c * m->heads + head) * m->head,
+                                .sink = t->l->sinks ? t->l->sinks + head : NULL,
                                 .end = model_writes(m) ? e->position[row] + 1 : e->rows[row].seq->length};
     if (t->l->window && q.end > t->l->window)
         q.first = q.end - t->l->window;

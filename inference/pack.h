@@ -3,10 +3,9 @@
  * 16 rows form a tile. A tile is a sequence of runs (256 elements; the last may be short, in whole blocks of 32), and
  * a run of 8 blocks of 32 is
  *
- *     narrow formats:  d[blocks][16], m[blocks][16]            binary16; m only where the format has minimums
- *     wide formats:    d[16], m[16], scales, minimums          m is as in the file, to be negated
- *     zeros up to a multiple of 64
- *     slab[blocks]                                             32 elements of 16 rows
+ *     narrow formats:  d[blocks][16], m[blocks][16]            in 16 bits (quant_scale_bits); m only where there are
+ * minimums wide formats:    d[16], m[16], scales, minimums          m is as in the file, to be negated zeros up to a
+ * multiple of 64 slab[blocks]                                             32 elements of 16 rows
  *
  * Byte 4 r + j of a register of 64 bytes belongs to row r, so a register of codes is 4 neighbouring elements (a
  * quad) of 16 rows, and a slab has 8 quads:
@@ -20,7 +19,7 @@
  * scale_under: low[subs / 2][16]: low four bits of s[p] and, above, of s[p + subs / 2]; high[subs / 4][16]: the
  * upper two bits of s[4 h + i] in bits 2 i; minimums the same way behind. Rows behind the last are zeros.
  *
- * So a packed tensor takes what it takes in the file, to a per cent or two (padding). */
+ * So a packed tensor takes what it takes in the file, to a per cent or two (padding; 16 bits for an exponent of 8). */
 #ifndef KITH_INFERENCE_PACK_H
 #define KITH_INFERENCE_PACK_H
 
@@ -63,6 +62,14 @@ struct pack;
 struct pack *pack_new(const struct gguf *file);
 void pack_free(struct pack *p);
 uint64_t pack_bytes(const struct pack *p);
+/* Layers [first, end) are evaluated elsewhere, or with `ends` what belongs to no layer is: in memory their weights are
+ * left out until somebody needs them after all. In a file all are kept. */
+void pack_leave(struct pack *p, uint32_t first, uint32_t end);
+void pack_leave_ends(struct pack *p);
+bool pack_is_left(const struct pack *p, const struct gguf_tensor *t);
+/* Of pack_bytes what is not left out; and of the file, tensors that are. */
+uint64_t pack_bytes_here(const struct pack *p);
+uint64_t pack_left_source_bytes(const struct pack *p);
 /* Memory of pack_bytes, aligned to 64: made by pack_fill, or kept from an earlier time. Borrowed until pack_free. */
 void pack_set_memory(struct pack *p, uint8_t *base);
 void pack_fill(struct pack *p);
@@ -75,7 +82,7 @@ void pack_tensor_fill(const struct gguf_tensor *t, uint64_t first, uint64_t end,
 /* Whether every weight of the file was found finite when the memory was filled, so that nobody need look again. */
 void pack_set_checked(struct pack *p, bool is_checked);
 bool pack_is_checked(const struct pack *p);
-/* Bytes of the file that need not be read any more. */
+/* Bytes of the file that need not be read any more; of what is not left out. */
 uint64_t pack_source_bytes(const struct pack *p);
 /* Where a tensor's packed form begins; NULL where it is used as it is in the file, as formats of floats are. */
 const uint8_t *pack_find(const struct pack *p, const struct gguf_tensor *t);
