@@ -237,6 +237,8 @@
 #define BIASES_MAX          1024 /* tokens of a request whose logits are moved: more is a vocabulary of its own */
 #define STOP_BYTES_MAX      256
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
+#define HOPS_MAX            8           /* machines that have layers of one model, beside the one that asks them */
+#define FAR_CALL_MAX        (32u << 20) /* a call of layers elsewhere: within a frame, and some seconds of a slow line */
 #define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */
 #define WORKER_BACKOFF_MS   100         /* before a worker is started again; doubles with each death */
 #define PROMPT_BYTES_MAX    (8u << 20)

@@ -8,20 +8,31 @@
 
 #define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
 
-void cache_init(struct cache *c, const struct model *m, struct pages *store)
+void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store)
 {
     uint32_t blocks = (uint32_t)(quant_padded(m->head) / ARITH_BLOCK);
     *c = (struct cache){.blocks = blocks,
                         .heads_kv = m->heads_kv,
-                        .layers = m->layers,
+                        .first = first,
+                        .layers = end - first,
                         .head_bytes = chunk_head_bytes(blocks),
                         .store = store};
     c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
 }
 
+void cache_init(struct cache *c, const struct model *m, struct pages *store)
+{
+    cache_init_layers(c, m, 0, m->layers, store);
+}
+
+size_t cache_layers_bytes(const struct model *m, uint32_t layers)
+{
+    return chunk_head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * layers;
+}
+
 size_t cache_page_bytes(const struct model *m)
 {
-    return chunk_head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * m->layers;
+    return cache_layers_bytes(m, m->layers);
 }
 
 /* The last page first: pages.h, 3. */
@@ -99,7 +110,7 @@ bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *toke
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
 {
     size_t row = (size_t)ARITH_CHUNK * c->blocks;
-    uint8_t *at = c->page[page]->data + ((size_t)layer * c->heads_kv + head) * c->head_bytes;
+    uint8_t *at = c->page[page]->data + ((size_t)(layer - c->first) * c->heads_kv + head) * c->head_bytes;
     struct cache_part p;
     p.k = (int8_t *)at;
     p.v = p.k + row * ARITH_BLOCK;

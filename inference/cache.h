@@ -13,7 +13,8 @@
 #include "inference/pages.h"
 
 struct cache {
-    uint32_t blocks, heads_kv, layers;
+    uint32_t blocks, heads_kv;
+    uint32_t first, layers; /* it holds so many from `first` on */
     size_t head_bytes, page_bytes;
     struct pages *store; /* of the engine */
     struct page **page;
@@ -29,11 +30,14 @@ struct cache_part { /* one layer's and head's part of a page */
 };
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store);
+/* Of layers [first, end) only. */
+void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store);
 void cache_clear(struct cache *c);
 /* A page for position `position`, the next one, which will hold what this token makes. */
 void cache_reserve(struct cache *c, uint32_t position, uint32_t token);
-/* Bytes of a page without its head. */
+/* Bytes of a page without its head, of all layers or of so many. */
 size_t cache_page_bytes(const struct model *m);
+size_t cache_layers_bytes(const struct model *m, uint32_t layers);
 
 /* From now on whole pages are shared with those of the same root (pages_root); for an empty cache. */
 void cache_share(struct cache *c, const struct hash *root);

@@ -50,7 +50,8 @@ struct engine *engine_new(const struct engine_options *o)
     e->batch_max = o->batch_max;
     e->logits_most = o->logits_max ? (uint32_t)min_of(o->logits_max + LOGITS_ROWS, n) : o->batch_max;
     e->context = o->context && o->context < m->context ? o->context : m->context;
-    e->pool = pool_new(o->threads);
+    e->is_pool_shared = o->pool != NULL;
+    e->pool = o->pool ? o->pool : pool_new(o->threads);
     e->pages = pages_new(cache_page_bytes(m));
     new_ropes(e);
     e->widest = max_of(max_of(m->embed, mix), all);
@@ -83,7 +84,8 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     engine_devices_free(e->devices);
-    pool_free(e->pool);
+    if (!e->is_pool_shared)
+        pool_free(e->pool);
     pages_free(e->pages);
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(e->rope[i]);
@@ -362,6 +364,14 @@ static void tell(struct engine *e, size_t told)
     }
 }
 
+void engine_leave(struct engine *e, size_t cols)
+{
+    const struct model *m = e->m;
+    engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
+    mark(e, e->hidden, m->embed, cols);
+    tell(e, engine_told(e, cols));
+}
+
 /* All layers, then hidden states and logits; how many rows went on to them. */
 static size_t run_here(struct engine *e)
 {
@@ -371,9 +381,7 @@ static size_t run_here(struct engine *e)
         cols = engine_layer(e, i);
     if (!cols)
         return 0;
-    engine_norm(e, &m->output_norm, e->x, m->embed, e->hidden, cols);
-    mark(e, e->hidden, m->embed, cols);
-    tell(e, engine_told(e, cols));
+    engine_leave(e, cols);
     return cols;
 }
 

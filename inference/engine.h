@@ -30,6 +30,7 @@ struct engine_options {
     const struct model *model; /* outlives the engine */
     const struct ops *ops;
     unsigned threads;    /* 1..THREADS_MAX */
+    struct pool *pool;   /* outlives the engine; NULL: its own, of so many threads */
     uint32_t batch_max;  /* rows of a call, 1..BATCH_MAX */
     uint32_t logits_max; /* ... of which so many keep their logits at most (neither no_logits nor best_only); 0: all */
     uint32_t context;    /* positions of a sequence at most; 0: the model's */

@@ -23,8 +23,10 @@ struct engine {
     const struct model *m;
     const struct ops *ops;
     struct pool *pool;
+    bool is_pool_shared;
     struct pages *pages;
     struct rope *rope[MODEL_ROPE_COUNT]; /* NULL where nothing is rotated so */
+    const float *angles[2]; /* of the batch's rows, where they are given (device.h): then no table counts */
     uint32_t batch_max, context;
     /* scratch; [rows of the batch, ...] */
     float *x;             /* [embed] the residual stream */
@@ -90,6 +92,8 @@ size_t engine_layer(struct engine *e, uint32_t layer);
 void engine_read_row(const struct engine *e, const struct ops_weight *w, uint32_t row, float *out);
 /* The embeddings of the batch's tokens into e->x. */
 void engine_enter(struct engine *e);
+/* The `cols` rows that go on behind the last layer: their hidden states, and the logits of those that want them. */
+void engine_leave(struct engine *e, size_t cols);
 /* Of the `cols` rows that go on, how many want logits, too: the others stand behind them. */
 size_t engine_told(const struct engine *e, size_t cols);
 

@@ -178,9 +178,16 @@ const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local
 /* The angles of a row in a layer; NULL where nothing is rotated. */
 static const float *angles_of(const struct engine *e, const struct model_layer *l, size_t row, const float **sine)
 {
-    const struct rope *r = engine_rope(e, row, l->window != 0);
+    const size_t pairs = e->m->rope_pairs;
     *sine = NULL;
-    return r && !l->is_still ? rope_at(r, e->position[row], sine) : NULL;
+    if (l->is_still || pairs == 0)
+        return NULL;
+    if (e->angles[0]) {
+        const float *given = e->angles[l->window && e->angles[1]] + 2 * row * pairs;
+        *sine = given + pairs;
+        return given;
+    }
+    return rope_at(engine_rope(e, row, l->window != 0), e->position[row], sine);
 }
 
 static void heads_part(void *arg, size_t first, size_t end)

@@ -25,12 +25,28 @@ RECORD_DEFINE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 RECORD_DEFINE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DEFINE(wire_score, WIRE_SCORE_FIELDS)
 RECORD_DEFINE(wire_scores, WIRE_SCORES_FIELDS)
+RECORD_DEFINE(wire_hop_call, WIRE_HOP_CALL_FIELDS)
+RECORD_DEFINE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
+RECORD_DEFINE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
+RECORD_DEFINE(wire_far_call, WIRE_FAR_CALL_FIELDS)
 RECORD_DEFINE(wire_scored, WIRE_SCORED_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
 {
-    return m->mode <= WIRE_VOCAB && m->pack <= WIRE_PACK_NEW;
+    uint32_t before = 0;
+    if (m->mode > WIRE_LAYERS || m->pack > WIRE_PACK_NEW || m->hops.n % 8 || m->hops.n / 8 > HOPS_MAX)
+        return false;
+    for (size_t i = 0; i < m->hops.n / 4; i += 2) {
+        const uint32_t first = wire_id_at(m->hops, i), end = wire_id_at(m->hops, i + 1);
+        if (first < before || first >= end)
+            return false;
+        before = end;
+    }
+    if (m->mode == WIRE_LAYERS)
+        return m->first < m->end && m->hops.n == 0;
+    return m->first == 0 && m->end == 0 && (m->hops.n == 0 || m->mode == WIRE_FULL) &&
+           (m->pages > 0) == (m->hops.n > 0);
 }
 
 static bool tokenize_is_right(const struct wire_tokenize *m)
@@ -145,6 +161,26 @@ static bool scores_is_right(const struct wire_scores *m)
 static bool embedding_is_right(const struct wire_embedding *m)
 {
     return m->ask != 0 && m->values.n % 4 == 0;
+}
+
+static bool hop_call_is_right(const struct wire_hop_call *m)
+{
+    return m->ask != 0;
+}
+
+static bool hop_answer_is_right(const struct wire_hop_answer *m)
+{
+    return m->ask != 0;
+}
+
+static bool far_call_is_right(const struct wire_far_call *m)
+{
+    return m->hop < HOPS_MAX;
+}
+
+static bool far_answer_is_right(const struct wire_far_answer *m)
+{
+    return m->hop < HOPS_MAX && m->code < ERR_COUNT && (m->code == ERR_OK || m->answer.n == 0);
 }
 
 static bool device_is_right(const struct wire_device *m)

@@ -14,10 +14,16 @@
  *     logits   -> row ... done          one row a position
  *     embed    -> embedding             one vector for a whole text
  *     score    -> scored ... scores     how likely each token was behind those before it
+ *     hop_call -> hop_answer            a batch through the worker's layers, in the mode for that alone
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
  * verify, a logits or an embed question early: it is answered by `failed` with ERR_CANCELLED unless it had ended
  * already.
+ *
+ * A worker some of whose model's layers are evaluated elsewhere (`hops` of `open`) asks, too: each `far_call` is waited
+ * for until its `far_answer` comes, and nothing else is done meanwhile; so there is one on the way at a time. An answer
+ * that says that it failed loses the hops for good: the worker evaluates all layers itself, says so (`device`), and the
+ * jobs go on. What the calls are is in inference/far.h.
  *
  * Both sides check everything: the worker because a bug in kithd must not become one in the engine, kithd
  * because the worker has read a stranger's model file.
@@ -42,7 +48,8 @@
 
 enum wire_mode {
     WIRE_FULL = 0,
-    WIRE_VOCAB = 1, /* tokenizer and template only; the file may end behind the tensor infos */
+    WIRE_VOCAB = 1,  /* tokenizer and template only; the file may end behind the tensor infos */
+    WIRE_LAYERS = 2, /* layers [first, end) only, for whoever has the others: only `hop_call` is answered */
 };
 
 /* What descriptor WORKER_FD_PACK is. */
@@ -72,11 +79,18 @@ enum wire_ends {
 /* `root` zero: the worker hashes the file itself. Zero elsewhere: as many threads as processors, as many
  * jobs and rows at once as the worker thinks fit, the model's own context, no limit of memory. `backend`: "auto" takes
  * a GPU where there is one, and the fastest kernels; "cuda" must have one; another name: that kernel set, and no GPU.
+ * `first`, `end`: layers of the mode LAYERS, none of them the model's last; else 0. `hops`: of the mode FULL, layers
+ * that are evaluated elsewhere: u32 first, u32 end of each of at most HOPS_MAX, in rising order, none of them the last;
+ * `pages`: of the cache that all of these have room for.
  */
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
     F(u8, pack)                                                                                                        \
-    F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)
+    F(hash, root)                                                                                                      \
+    F(text64, backend)                                                                                                 \
+    F(u32, threads)                                                                                                    \
+    F(u32, batch)                                                                                                      \
+    F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first) F(u32, end) F(u32, pages) F(blob, hops)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
  * they go on with one, as an answer does, and their pieces are joined. */
@@ -100,14 +114,17 @@ enum wire_ends {
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
 /* Of the ids behind position `from`, each. `logprobs`: 0, or as in a run: then each is told in a `scored`, and `scores`
  * has no values. */
-#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
-#define WIRE_CANCEL_FIELDS(F) F(u64, ask)
+#define WIRE_SCORE_FIELDS(F)    F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
+#define WIRE_CANCEL_FIELDS(F)   F(u64, ask)
+#define WIRE_HOP_CALL_FIELDS(F) F(u64, ask) F(blob, call)
+/* `code`: enum err; with ERR_OK the answer, else why there is none. */
+#define WIRE_FAR_ANSWER_FIELDS(F) F(u32, hop) F(u8, code) F(text255, text) F(blob, answer)
 
 /* -- from the worker -- */
 
 /* `bos`, `eos`: WIRE_NO_TOKEN if there is none; `slots`: jobs at once; `memory_bytes`: what model and caches take at
  * most; `packed`: enum wire_packed; `remark`: a line for a person, mostly empty; `device`: which layers a GPU has, or
- * why none does; empty where none was to. */
+ * why none does; empty where none was to. `pages`: in the mode LAYERS, of the cache that there is room for. */
 #define WIRE_OPENED_FIELDS(F)                                                                                          \
     F(hash, root)                                                                                                      \
     F(text64, architecture)                                                                                            \
@@ -123,7 +140,8 @@ enum wire_ends {
     F(u32, eos)                                                                                                        \
     F(flag, has_template)                                                                                              \
     F(u64, parameters)                                                                                                 \
-    F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u32, batch) F(u8, packed) F(text255, remark) F(text255, device)
+    F(u64, memory_bytes)                                                                                               \
+    F(u32, slots) F(u32, threads) F(u32, batch) F(u8, packed) F(text255, remark) F(text255, device) F(u32, pages)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F) F(u64, ask) F(u8, code) F(text255, text)
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */
@@ -159,6 +177,10 @@ enum wire_ends {
  * was before it that was asked about, and it is told for its text. */
 #define WIRE_SCORED_FIELDS(F) F(u64, ask) F(u32, position) F(blob, logprobs)
 
+#define WIRE_HOP_ANSWER_FIELDS(F) F(u64, ask) F(blob, answer)
+/* To hop `hop` of those that `open` named, from 0. */
+#define WIRE_FAR_CALL_FIELDS(F) F(u32, hop) F(blob, call)
+
 /* Every message in one table: name, NAME, type, sent to the worker, most bytes of its body. */
 #define WIRE_BODY_SMALL    2048u
 #define WIRE_BODY_IDS      (4u * PROMPT_BYTES_MAX + 256u) /* a token a byte at worst */
@@ -175,6 +197,8 @@ enum wire_ends {
     M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
     M(embed, EMBED, 9, true, WIRE_BODY_IDS)                                                                            \
     M(score, SCORE, 20, true, WIRE_BODY_IDS)                                                                           \
+    M(hop_call, HOP_CALL, 21, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                    \
+    M(far_answer, FAR_ANSWER, 22, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                \
     M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
     M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
     M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
@@ -187,7 +211,9 @@ enum wire_ends {
     M(device, DEVICE, 75, false, WIRE_BODY_SMALL)                                                                      \
     M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)                                                          \
     M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)                                                              \
-    M(scored, SCORED, 85, false, WIRE_BODY_LOGPROBS + WIRE_BODY_SMALL)
+    M(scored, SCORED, 85, false, WIRE_BODY_LOGPROBS + WIRE_BODY_SMALL)                                                 \
+    M(hop_answer, HOP_ANSWER, 86, false, FAR_CALL_MAX + WIRE_BODY_SMALL)                                               \
+    M(far_call, FAR_CALL, 87, false, FAR_CALL_MAX + WIRE_BODY_SMALL)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -216,6 +242,10 @@ RECORD_DECLARE(wire_row, WIRE_ROW_FIELDS)
 RECORD_DECLARE(wire_device, WIRE_DEVICE_FIELDS)
 RECORD_DECLARE(wire_embedding, WIRE_EMBEDDING_FIELDS)
 RECORD_DECLARE(wire_score, WIRE_SCORE_FIELDS)
+RECORD_DECLARE(wire_hop_call, WIRE_HOP_CALL_FIELDS)
+RECORD_DECLARE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
+RECORD_DECLARE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
+RECORD_DECLARE(wire_far_call, WIRE_FAR_CALL_FIELDS)
 RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
 RECORD_DECLARE(wire_scored, WIRE_SCORED_FIELDS)
 

@@ -108,6 +108,35 @@ static struct bytes body_of(struct buf *b)
     return bytes_of(b->p + WIRE_HEAD, b->n - WIRE_HEAD);
 }
 
+static void test_refused_layers(void)
+{
+    static const uint32_t rising[] = {1, 2, 2, 4}, crossed[] = {1, 3, 2, 4}, empty[] = {1, 1};
+    static const uint32_t many[2 * (HOPS_MAX + 1)];
+    const struct {
+        struct wire_open m;
+        bool is_right;
+    } cases[] = {{{.mode = WIRE_LAYERS, .first = 1, .end = 2}, true},
+                 {{.mode = WIRE_LAYERS, .first = 2, .end = 2}, false},
+                 {{.mode = WIRE_FULL, .first = 1, .end = 2}, false},
+                 {{.mode = WIRE_FULL, .pages = 9, .hops = bytes_of(rising, sizeof rising)}, true},
+                 {{.mode = WIRE_FULL, .hops = bytes_of(rising, sizeof rising)}, false},
+                 {{.mode = WIRE_FULL, .pages = 9}, false},
+                 {{.mode = WIRE_VOCAB, .pages = 9, .hops = bytes_of(rising, sizeof rising)}, false},
+                 {{.mode = WIRE_LAYERS, .first = 5, .end = 6, .pages = 9, .hops = bytes_of(rising, 8)}, false},
+                 {{.mode = WIRE_FULL, .pages = 9, .hops = bytes_of(rising, 12)}, false},
+                 {{.mode = WIRE_FULL, .pages = 9, .hops = bytes_of(crossed, sizeof crossed)}, false},
+                 {{.mode = WIRE_FULL, .pages = 9, .hops = bytes_of(empty, sizeof empty)}, false},
+                 {{.mode = WIRE_FULL, .pages = 9, .hops = bytes_of(many, sizeof many)}, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out = {0};
+        struct wire_open back;
+        wire_add_open(&out, &cases[i].m);
+        if (wire_read_open(body_of(&out), &back) != cases[i].is_right)
+            fail_msg("open message %zu is taken wrongly", i);
+        buf_clear(&out);
+    }
+}
+
 static void test_refused_bodies(void **state)
 {
     (void)state;
@@ -122,9 +151,10 @@ static void test_refused_bodies(void **state)
     wire_add_run(&out, &(struct wire_run){.ask = 1, .tokens = bytes_of("abc", 3)});
     assert_false(wire_read_run(body_of(&out), &run)); /* part of an id */
     buf_reset(&out);
-    wire_add_open(&out, &(struct wire_open){.mode = WIRE_VOCAB + 1});
+    wire_add_open(&out, &(struct wire_open){.mode = WIRE_LAYERS + 1});
     assert_false(wire_read_open(body_of(&out), &open));
     buf_reset(&out);
+    test_refused_layers();
     wire_add_tokenize(&out, &(struct wire_tokenize){.ask = 1, .ends = WIRE_ENDS_BOS + 1});
     assert_false(wire_read_tokenize(body_of(&out), &tokenize));
     buf_reset(&out);

@@ -1,0 +1,411 @@
+/* A model cut over several devices that are processors (inference/layers.h), and over machines (inference/far.h): the
+ * bits that it has in one piece, for every architecture, at any cut and in any batches; and calls that no engine makes.
+ */
+#include "base/codec.h"
+#include "base/mem.h"
+#include "inference/far.h"
+#include "inference/layers.h"
+#include "inference/ops.h"
+#include "inference/pool.h"
+#include "tests/model_make.h"
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKENS 70 /* two pages of the cache */
+
+struct loaded {
+    struct buf file;
+    struct gguf *gguf;
+    struct model *model;
+    struct pool *pool;
+    /* the machine elsewhere */
+    struct engine_device there;
+    struct far_bounds bounds;
+    uint32_t calls, calls_until; /* it is lost after so many; 0: never */
+};
+
+static void load(struct loaded *l, const struct model_make *s)
+{
+    struct note note = {{0}};
+    *l = (struct loaded){.pool = pool_new(2)};
+    model_make(&l->file, s);
+    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK ||
+        model_open(l->gguf, NULL, &l->model, &note) != ERR_OK)
+        fail_msg("%s: %s", s->label, note.text);
+}
+
+static void unload(struct loaded *l)
+{
+    if (l->there.table)
+        l->there.table->close(l->there.device_take);
+    model_free(l->model);
+    gguf_free(l->gguf);
+    buf_clear(&l->file);
+    pool_free(l->pool);
+}
+
+static void be_lost(void *arg, const struct note *why)
+{
+    *(struct note *)arg = *why;
+}
+
+static struct engine_device device_of(const struct loaded *l, uint32_t first, uint32_t end)
+{
+    return layers_device(&(struct layers_options){
+        .model = l->model, .ops = &ops_ref, .pool = l->pool, .batch_max = TOKENS, .first = first, .end = end});
+}
+
+static enum err carry(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note)
+{
+    struct loaded *l = arg;
+    assert_int_equal(hop, 7);
+    if (l->calls_until && l->calls++ == l->calls_until)
+        return note_set(note, ERR_CLOSED, "the line is cut");
+    struct note odd = {{0}};
+    enum err e = far_serve(&l->bounds, &l->there, call, answer, &odd);
+    if (e != ERR_OK)
+        fail_msg("%s", odd.text);
+    return e;
+}
+
+/* Layers [first, end) elsewhere. */
+static struct engine_device far_of(struct loaded *l, uint32_t first, uint32_t end)
+{
+    l->there = device_of(l, first, end);
+    l->bounds =
+        (struct far_bounds){.model = l->model, .rows_max = TOKENS, .context = l->model->context, .numbers_max = 64};
+    return far_device(
+        &(struct far_options){.model = l->model, .hop = 7, .first = first, .end = end, .call = carry, .arg = l});
+}
+
+static struct engine *engine_of(struct loaded *l, const struct engine_device *at, uint32_t n, struct note *lost)
+{
+    return engine_new(&(struct engine_options){.model = l->model,
+                                               .ops = &ops_ref,
+                                               .pool = l->pool,
+                                               .batch_max = TOKENS,
+                                               .devices = at,
+                                               .devices_n = n,
+                                               .lost = be_lost,
+                                               .lost_arg = lost});
+}
+
+static uint32_t token_at(uint32_t i)
+{
+    return (i * 31 + i * i * 7 + 3) % MODEL_MAKE_VOCAB;
+}
+
+static float want[TOKENS * 512], got[TOKENS * 512];
+
+/* Rows [from, to) of a sequence, in batches; out[i, vocab + embed] for each that wants. */
+static void eval(struct engine *e, struct engine_seq *s, uint32_t from, uint32_t to, uint32_t batch, float *out)
+{
+    const struct model *m = engine_model(e);
+    struct engine_row rows[TOKENS];
+    const size_t width = m->vocab + m->embed;
+    for (; from < to; from += batch) {
+        uint32_t cols = to - from < batch ? to - from : batch;
+        for (uint32_t c = 0; c < cols; c++)
+            rows[c] = (struct engine_row){.seq = s, .token = token_at(from + c), .wants = (from + c) % 5 != 1};
+        engine_eval(e, rows, cols);
+        for (uint32_t c = 0; c < cols; c++) {
+            float *x = out + (from + c) * width;
+            assert_true(rows[c].finite);
+            memset(x, 0, width * sizeof *x);
+            if (!rows[c].wants)
+                continue;
+            memcpy(x, rows[c].logits, m->vocab * sizeof *x);
+            memcpy(x + m->vocab, rows[c].hidden, m->embed * sizeof *x);
+        }
+    }
+}
+
+static void eval_all(struct engine *e, uint32_t batch, float *out)
+{
+    struct engine_seq *s = engine_seq_new(e, TOKENS);
+    eval(e, s, 0, TOKENS, batch, out);
+    engine_seq_free(s);
+}
+
+static void compare(const struct loaded *l, const char *label, const char *way)
+{
+    const size_t width = l->model->vocab + l->model->embed;
+    for (size_t i = 0; i < TOKENS * width; i++)
+        if (memcmp(&want[i], &got[i], sizeof *got) != 0)
+            fail_msg("%s, %s: position %zu, value %zu is %a instead of %a", label, way, i / width, i % width,
+                     (double)got[i], (double)want[i]);
+}
+
+static void want_in_one_piece(struct loaded *l)
+{
+    struct engine *e = engine_of(l, NULL, 0, NULL);
+    eval_all(e, 16, want);
+    engine_free(e);
+}
+
+/* -- the same bits -- */
+
+static void every_architecture_in_three(void **state)
+{
+    (void)state;
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
+        struct loaded l;
+        struct note lost = {{0}};
+        struct model_make s = *shape;
+        s.layers = s.layers < 3 ? 3 : s.layers;
+        load(&l, &s);
+        if (model_writes(l.model)) {
+            want_in_one_piece(&l);
+            struct engine_device at[] = {far_of(&l, 1, s.layers - 1), device_of(&l, s.layers - 1, s.layers)};
+            struct engine *e = engine_of(&l, at, 2, &lost);
+            eval_all(e, 33, got);
+            compare(&l, s.label, "in three pieces");
+            assert_string_equal(lost.text, "");
+            engine_free(e);
+        }
+        unload(&l);
+    }
+}
+
+static void any_cut_and_any_batch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t cut[4], pieces, batch; /* pieces [cut[i], cut[i + 1]) on devices, those before the first here */
+        const char *way;
+    } ways[] = {{{0, 4}, 1, 1, "one token at a time on one device"},
+                {{0, 4}, 1, 70, "one batch on one device"},
+                {{3, 4}, 1, 9, "the last layer on a device"},
+                {{0, 1, 4}, 2, 23, "two devices"},
+                {{1, 2, 3, 4}, 3, 33, "one here and each of the others on a device"}};
+    struct model_make s = *model_make_at(0);
+    struct loaded l;
+    s.layers = 4;
+    load(&l, &s);
+    want_in_one_piece(&l);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct engine_device at[3];
+        for (uint32_t k = 0; k < ways[i].pieces; k++)
+            at[k] = device_of(&l, ways[i].cut[k], ways[i].cut[k + 1]);
+        struct engine *e = engine_of(&l, at, ways[i].pieces, NULL);
+        eval_all(e, ways[i].batch, got);
+        compare(&l, s.label, ways[i].way);
+        engine_free(e);
+    }
+    unload(&l);
+}
+
+/* Two sequences in one batch, one of which goes on from pages that a third left; then one is cut back. */
+static void sequences_mix_share_and_are_cut(void **state)
+{
+    (void)state;
+    struct model_make s = *model_make_at(0);
+    struct loaded l;
+    const struct hash scope = {{1}};
+    uint32_t ids[TOKENS];
+    struct engine_row rows[2];
+    s.layers = 3;
+    load(&l, &s);
+    want_in_one_piece(&l);
+    struct engine_device at[] = {far_of(&l, 0, 2), device_of(&l, 2, 3)};
+    struct engine *e = engine_of(&l, at, 2, NULL);
+    const size_t width = l.model->vocab + l.model->embed;
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = token_at(i);
+    struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS), *third;
+    engine_seq_share(first, &scope);
+    eval(e, first, 0, 66, 16, got);
+    engine_seq_free(first);
+    eval(e, second, 0, 30, 16, got);
+    engine_seq_cut(second, 20);
+    third = engine_seq_new(e, TOKENS);
+    engine_seq_share(third, &scope);
+    assert_int_equal(engine_seq_reuse(third, ids, TOKENS), 64);
+    for (uint32_t i = 0; i < 6; i++) {
+        rows[0] = (struct engine_row){.seq = second, .token = token_at(20 + i), .wants = true};
+        rows[1] = (struct engine_row){.seq = third, .token = token_at(64 + i), .wants = true};
+        engine_eval(e, rows, 2);
+        for (unsigned k = 0; k < 2; k++)
+            if ((k ? 64 + i : 20 + i) % 5 != 1) /* which `want` does not have */
+                assert_memory_equal(rows[k].logits, want + (k ? 64 + i : 20 + i) * width, l.model->vocab * 4);
+    }
+    engine_seq_free(second);
+    engine_seq_free(third);
+    engine_free(e);
+    unload(&l);
+}
+
+/* Some rows want all logits, some only the largest, some the hidden state alone. */
+static void rows_want_different_things(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct engine_row rows[2][12];
+    load(&l, model_make_at(0));
+    struct engine_device at = device_of(&l, 0, l.model->layers);
+    struct engine *e[2] = {engine_of(&l, NULL, 0, NULL), engine_of(&l, &at, 1, NULL)};
+    struct engine_seq *s[2];
+    for (unsigned k = 0; k < 2; k++) {
+        s[k] = engine_seq_new(e[k], TOKENS);
+        for (uint32_t i = 0; i < 12; i++)
+            rows[k][i] = (struct engine_row){
+                .seq = s[k], .token = token_at(i), .wants = i % 3 != 1, .best_only = i % 3 == 2, .no_logits = i >= 9};
+        engine_eval(e[k], rows[k], 12);
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        const struct engine_row *here = &rows[0][i], *there = &rows[1][i];
+        assert_int_equal(here->logits != NULL, there->logits != NULL);
+        assert_int_equal(here->hidden != NULL, there->hidden != NULL);
+        if (here->logits)
+            assert_memory_equal(here->logits, there->logits, l.model->vocab * sizeof(float));
+        if (here->hidden)
+            assert_memory_equal(here->hidden, there->hidden, l.model->embed * sizeof(float));
+        if (here->wants && here->best_only && !here->no_logits)
+            assert_int_equal(here->best, there->best);
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        engine_seq_free(s[k]);
+        engine_free(e[k]);
+    }
+    unload(&l);
+}
+
+/* -- a line that is cut, and calls that no engine makes -- */
+
+static void a_cut_line_loses_nothing(void **state)
+{
+    (void)state;
+    struct model_make s = *model_make_at(0);
+    s.layers = 3;
+    for (uint32_t until = 1; until < 8; until++) {
+        struct loaded l;
+        struct note lost = {{0}};
+        load(&l, &s);
+        want_in_one_piece(&l);
+        l.calls_until = until;
+        struct engine_device at[] = {far_of(&l, 1, 2), device_of(&l, 2, 3)};
+        struct engine *e = engine_of(&l, at, 2, &lost);
+        eval_all(e, 9, got);
+        compare(&l, s.label, "after the line was cut");
+        assert_string_equal(lost.text, "the line is cut");
+        engine_free(e);
+        unload(&l);
+    }
+}
+
+struct call {
+    uint32_t rows, pages, pages_most, number_end;
+    uint8_t sets;
+    uint32_t position, table, page;
+    size_t short_by;
+};
+
+static enum err serve(const struct loaded *l, const struct call *c, struct buf *answer)
+{
+    const struct model *m = l->model;
+    struct buf b = {0};
+    struct note note;
+    codec_put_u32(&b, &c->rows);
+    codec_put_u32(&b, &c->pages);
+    codec_put_u32(&b, &c->pages_most);
+    codec_put_u32(&b, &c->number_end);
+    codec_put_u8(&b, &c->sets);
+    for (uint32_t i = 0; i < c->rows && i < 100; i++)
+        codec_put_u32(&b, &c->position);
+    for (uint32_t i = 0; i < c->rows && i < 100; i++)
+        codec_put_u32(&b, &c->table);
+    for (uint32_t i = 0; i < c->pages && i < 100; i++)
+        codec_put_u32(&b, &c->page);
+    const size_t floats = (c->rows < 100 ? c->rows : 100) * (m->embed + c->sets * 2u * m->rope_pairs);
+    for (size_t i = 0; i < floats; i++)
+        codec_put_u32(&b, &(uint32_t){0x3f000000});
+    b.n -= c->short_by;
+    enum err e = far_serve(&l->bounds, &l->there, bytes_of_buf(&b), answer, &note);
+    buf_clear(&b);
+    return e;
+}
+
+static void calls_out_of_bounds_are_refused(void **state)
+{
+    (void)state;
+    const struct call good = {.rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63};
+    struct model_make s = *model_make_at(0);
+    struct loaded l;
+    struct buf answer = {0};
+    s.layers = 3;
+    load(&l, &s);
+    struct engine_device unused = far_of(&l, 1, 2);
+    struct call c[12];
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+        c[i] = good;
+    c[0].rows = 0;
+    c[1].rows = TOKENS + 1;
+    c[2].number_end = 65;
+    c[3].page = 64;
+    c[4].table = 1;
+    c[5].position = ARITH_CHUNK; /* its table has one page */
+    c[6].position = UINT32_MAX;
+    c[7].pages_most = UINT32_MAX;
+    c[8].sets = 0;
+    c[9].sets = 3;
+    c[10].short_by = 1;
+    c[11].table = UINT32_MAX;
+    assert_int_equal(serve(&l, &good, &answer), ERR_OK);
+    assert_int_equal(answer.n, 1 + l.model->embed * sizeof(float));
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+        if (serve(&l, &c[i], &answer) != ERR_PROTOCOL)
+            fail_msg("call %zu was taken", i);
+    unused.table->close(unused.device_take);
+    buf_clear(&answer);
+    unload(&l);
+}
+
+/* What comes back is not believed either. */
+static enum err answer_badly(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note)
+{
+    struct loaded *l = arg;
+    enum err e = carry(arg, hop, call, answer, note);
+    if (l->calls == 0)
+        answer->n--;
+    else
+        answer->p[0] = 2;
+    return e;
+}
+
+static void answers_out_of_bounds_are_refused(void **state)
+{
+    (void)state;
+    struct model_make s = *model_make_at(0);
+    s.layers = 3;
+    for (uint32_t kind = 0; kind < 2; kind++) {
+        struct loaded l;
+        struct note lost = {{0}};
+        load(&l, &s);
+        want_in_one_piece(&l);
+        struct engine_device at[] = {far_of(&l, 1, 2), device_of(&l, 2, 3)};
+        at[0].table->close(at[0].device_take);
+        l.calls = kind;
+        at[0] = far_device(
+            &(struct far_options){.model = l.model, .hop = 7, .first = 1, .end = 2, .call = answer_badly, .arg = &l});
+        struct engine *e = engine_of(&l, at, 2, &lost);
+        eval_all(e, 9, got);
+        compare(&l, s.label, "after an answer that is none");
+        assert_string_not_equal(lost.text, "");
+        engine_free(e);
+        unload(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_architecture_in_three),       cmocka_unit_test(any_cut_and_any_batch),
+        cmocka_unit_test(sequences_mix_share_and_are_cut),   cmocka_unit_test(rows_want_different_things),
+        cmocka_unit_test(a_cut_line_loses_nothing),          cmocka_unit_test(calls_out_of_bounds_are_refused),
+        cmocka_unit_test(answers_out_of_bounds_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
