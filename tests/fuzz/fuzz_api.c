@@ -176,6 +176,20 @@ bool http_stream_put(struct http_request *r, struct bytes part)
     return r->answer.n <= STREAM_MAX;
 }
 
+/* Its client takes everything at once. */
+size_t http_stream_waiting(const struct http_request *r)
+{
+    CHECK(r->is_stream && !r->is_over);
+    return 0;
+}
+
+void http_on_drained(struct http_request *r, http_gone_fn drained, void *arg)
+{
+    (void)r;
+    (void)drained;
+    (void)arg;
+}
+
 void http_stream_end(struct http_request *r)
 {
     CHECK(r->is_stream && !r->is_over);
