@@ -1,4 +1,4 @@
-/* Inside the daemon's workers: what worker.c (processes, messages) and worker_ask.c (questions) share. */
+/* Inside the daemon's workers: what worker.c (processes, messages), worker_ask.c (questions) and worker_pool.c share. */
 #ifndef KITH_NODE_WORKER_IN_H
 #define KITH_NODE_WORKER_IN_H
 
@@ -7,6 +7,12 @@
 #include "node/worker.h"
 
 struct worker_proc;
+
+struct workers {
+    struct workers_options o;
+    struct buf program, packs;
+    struct worker *list, *gone;
+};
 
 enum ask_kind { ASK_READY, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_TEMPLATE, ASK_RUN, ASK_VERIFY, ASK_EMBED };
 
@@ -65,6 +71,10 @@ struct worker {
 /* worker.c */
 void worker_start(struct worker *w); /* if it is down */
 void worker_send_take(struct worker *w, struct buf *frames);
+/* Kills its process, if there is one. */
+void worker_drop_process(struct worker *w);
+/* Name of the file of packed weights. */
+void worker_pack_name(const struct hash *root, struct buf *out);
 
 /* worker_ask.c */
 struct ask *ask_find(struct worker *w, uint64_t id);
