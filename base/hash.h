@@ -56,7 +56,9 @@ struct hash {
     T(APIKEY, "kith.apikey")     /* keys of the HTTP API */                                                            \
     T(VRF, "kith.vrf")           /* the secret of a validator's random function */                                     \
     T(CLAIM, "kith.claim")       /* what a claim promises to publish */                                                \
-    T(PAGE, "kith.page")         /* what a page of a cache was made from */
+    T(PAGE, "kith.page")         /* what a page of a cache was made from */                                            \
+    T(HOP, "kith.hop")           /* what a device says its layers made of a call, and the calls before */              \
+    T(HOP_BYTES, "kith.hopbytes") /* a call of layers, or its answer */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

@@ -1,4 +1,4 @@
-/* Streams between two nodes for the market: a job, an audit, hashes of a data set. Each is an ordered pair of
+/* Streams between two nodes for the market: a job, an audit, hashes of a data set, layers of a model. Each is an ordered pair of
  * byte-message queues over the connection to one peer, with bounded credit (STREAM_WINDOW bytes on the way), and dies
  * with the connection. What the messages say is the business of their two ends.
  *
@@ -11,7 +11,7 @@
 
 struct streams;
 
-enum stream_kind { STREAM_JOB = 1, STREAM_AUDIT = 2, STREAM_HASHES = 3, STREAM_KIND_COUNT };
+enum stream_kind { STREAM_JOB = 1, STREAM_AUDIT = 2, STREAM_HASHES = 3, STREAM_LAYERS = 4, STREAM_KIND_COUNT };
 
 /* Calls of one stream; any may be NULL. After `closed` nothing more comes and the number is void. A
  * stream that this side closes gets no call. Every call may use streams_send and streams_close. */

@@ -188,7 +188,10 @@ static void take_refusal(struct worker *w, const struct wire_failed *m)
     w->state = WORKER_REFUSED;
     log_event(LOG_ODD, "worker", "refused", "%s", note.text);
     worker_drop_process(w);
-    ask_fail_all(w, w->refusal, &note);
+    if (w->mode == WORKER_LAYERS)
+        worker_end_layers(w);
+    else
+        ask_fail_all(w, w->refusal, &note);
 }
 
 /* A GPU failed; what it was asked goes on. */
@@ -214,6 +217,8 @@ static enum err take_frame(struct worker *w, const struct wire_frame *frame)
     }
     if (w->state == WORKER_READY && frame->type == WIRE_DEVICE)
         return take_device(w, frame);
+    if (w->state == WORKER_READY && frame->type == WIRE_FAR_CALL)
+        return worker_take_far_call(w, frame);
     if (w->state == WORKER_READY)
         return ask_take(w, frame);
     if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
@@ -269,7 +274,7 @@ static void open_pack(struct worker *w)
     struct note note;
     struct buf name = {0};
     keep_clear(&w->pack);
-    if (!o->packs || o->packs_bytes == 0 || w->mode != WORKER_FULL)
+    if (!o->packs || o->packs_bytes == 0 || w->mode == WORKER_VOCAB)
         return;
     worker_pack_name(&w->root, &name);
     enum err e = keep_open(o->packs, o->packs_bytes, buf_text(&name), w->file_bytes, &w->pack, &note);
@@ -281,13 +286,20 @@ static void open_pack(struct worker *w)
 static void say_open(struct worker *w)
 {
     const struct workers_options *o = &w->owner->o;
-    struct wire_open m = {.mode = w->mode == WORKER_VOCAB ? WIRE_VOCAB : WIRE_FULL,
+    struct wire_open m = {.mode = w->mode == WORKER_VOCAB    ? WIRE_VOCAB
+                                  : w->mode == WORKER_LAYERS ? WIRE_LAYERS
+                                                             : WIRE_FULL,
                           .root = w->root,
                           .pack = w->pack.fd < 0   ? WIRE_PACK_NONE
                                   : w->pack.is_new ? WIRE_PACK_NEW
                                                    : WIRE_PACK_KEPT,
                           .threads = o->threads,
+                          .batch = w->batch,
                           .jobs = o->jobs_max,
+                          .first = w->layers.first,
+                          .end = w->layers.end,
+                          .pages = w->pages,
+                          .hops = bytes_of_buf(&w->hops),
                           .memory_bytes = o->memory_bytes};
     struct buf out = {0};
     if (!o->backend || !text64_set(&m.backend, o->backend))
@@ -328,8 +340,12 @@ static int spawn(struct worker *w, struct worker_proc *p)
 
 void worker_start(struct worker *w)
 {
-    if (w->state != WORKER_DOWN)
-        return;
+    if (w->state == WORKER_DOWN && worker_may_start(w))
+        worker_spawn(w);
+}
+
+void worker_spawn(struct worker *w)
+{
     struct worker_proc *p = mem_new(sizeof *p);
     p->worker = w;
     p->process.data = p->pipe.data = p;
@@ -355,6 +371,10 @@ static void on_restart(void *arg)
 {
     struct worker *w = arg;
     w->state = WORKER_DOWN;
+    if (w->mode == WORKER_LAYERS) {
+        worker_end_layers(w);
+        return;
+    }
     if (w->deaths > WORKER_DEATHS_MAX) {
         struct note note;
         note_set(&note, ERR_CLOSED, "kith-worker ended %u times in a row; the log says how (%.150s)", w->deaths,
@@ -376,7 +396,9 @@ static void proc_died(struct worker_proc *p, const char *why)
     w->proc = NULL;
     w->state = WORKER_WAITING;
     w->deaths++;
+    worker_tell_ended(w, false);
     log_event(LOG_ODD, "worker", "died", "deaths=%u jobs=%u why=%s", w->deaths, w->asks_n, why);
     uint64_t pause_ms = (uint64_t)WORKER_BACKOFF_MS << (w->deaths < 8 ? w->deaths - 1 : 7);
-    host_timer_set(w->owner->o.host, &w->restart, w->deaths > WORKER_DEATHS_MAX ? 0 : pause_ms, on_restart, w);
+    host_timer_set(w->owner->o.host, &w->restart, w->deaths > WORKER_DEATHS_MAX || w->mode == WORKER_LAYERS ? 0 : pause_ms,
+                   on_restart, w);
 }

@@ -33,6 +33,7 @@ static void worker_free(struct worker *w)
     host_timer_cancel(w->owner->o.host, &w->late);
     worker_drop_process(w);
     ask_free_all(w);
+    buf_clear(&w->hops);
     keep_clear(&w->pack);
     close(w->fd);
     free(w);
@@ -80,6 +81,7 @@ void workers_stop(struct workers *ws, struct worker *one)
 {
     if (one->is_gone)
         return;
+    worker_tell_ended(one, true);
     unlink_from(&ws->list, one);
     one->next = ws->gone;
     ws->gone = one;
@@ -109,25 +111,31 @@ void workers_drop_model(struct workers *ws, const struct hash *root)
 struct worker *workers_find(struct workers *ws, const struct hash *root, enum worker_mode mode)
 {
     for (struct worker *w = ws->list; w; w = w->next)
-        if (hash_equal(&w->root, root) && (w->mode == mode || w->mode == WORKER_FULL))
+        if (hash_equal(&w->root, root) && w->mode != WORKER_LAYERS && (w->mode == mode || w->mode == WORKER_FULL))
             return w;
     return NULL;
 }
 
 static uint64_t bytes_of_worker(const struct worker *w)
 {
-    return w->mode == WORKER_VOCAB ? 0 : w->state == WORKER_READY ? w->opened.memory_bytes : w->file_bytes;
+    if (w->mode == WORKER_VOCAB)
+        return 0;
+    if (w->state == WORKER_READY)
+        return w->opened.memory_bytes;
+    return w->mode == WORKER_LAYERS ? w->layers.bytes : w->file_bytes - w->elsewhere_bytes;
 }
 
-/* Stops idle workers until there is room; false if those that work fill it. */
-static bool make_room(struct workers *ws, uint64_t need)
+bool workers_make_room(struct workers *ws, const struct worker *except, uint64_t need)
 {
     for (;;) {
         struct worker *idlest = NULL;
         uint64_t sum = need;
         for (struct worker *w = ws->list; w; w = w->next) {
+            if (w == except)
+                continue;
             sum += bytes_of_worker(w);
-            if (!w->asks && bytes_of_worker(w) > 0 && (!idlest || w->used_ms < idlest->used_ms))
+            if (!w->asks && w->mode != WORKER_LAYERS && bytes_of_worker(w) > 0 &&
+                (!idlest || w->used_ms < idlest->used_ms))
                 idlest = w;
         }
         if (ws->o.memory_bytes == 0 || sum <= ws->o.memory_bytes)
@@ -158,24 +166,36 @@ enum err workers_get(struct workers *ws, const struct hash *root, enum worker_mo
         workers_stop(ws, w); /* another file may do better */
     struct stat st;
     uint64_t size = fstat(fd_take, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    if (mode == WORKER_FULL && !make_room(ws, size)) {
+    uint64_t elsewhere = mode == WORKER_FULL && ws->far ? ws->far->elsewhere(ws->far_arg, root) : 0;
+    if (elsewhere > size)
+        elsewhere = size;
+    if (mode == WORKER_FULL && !workers_make_room(ws, NULL, size - elsewhere)) {
         close(fd_take);
-        return note_set(note, ERR_FULL, "no memory for another model of %" PRIu64 " MiB while others work", size >> 20);
+        return note_set(note, ERR_FULL, "no memory for another model of %" PRIu64 " MiB while others work",
+                        (size - elsewhere) >> 20);
     }
-    w = mem_new(sizeof *w);
+    w = worker_new(ws, root, mode, fd_take, size);
+    w->elsewhere_bytes = elsewhere;
+    worker_start(w);
+    *out = w;
+    return ERR_OK;
+}
+
+struct worker *worker_new(struct workers *ws, const struct hash *root, enum worker_mode mode, int fd_take,
+                          uint64_t file_bytes)
+{
+    struct worker *w = mem_new(sizeof *w);
     w->owner = ws;
     w->host = ws->o.host;
     w->root = *root;
     w->mode = mode;
     w->fd = fd_take;
     w->pack.fd = -1;
-    w->file_bytes = size;
+    w->file_bytes = file_bytes;
     w->used_ms = host_now_ms(ws->o.host);
     w->next = ws->list;
     ws->list = w;
-    worker_start(w);
-    *out = w;
-    return ERR_OK;
+    return w;
 }
 
 void worker_get_info(const struct worker *w, struct worker_info *out)
@@ -191,7 +211,14 @@ void worker_get_info(const struct worker *w, struct worker_info *out)
                                 .eos = o->eos == WIRE_NO_TOKEN ? -1 : (int32_t)o->eos,
                                 .parameters = o->parameters,
                                 .memory_bytes = bytes_of_worker(w),
-                                .deaths = w->deaths};
+                                .deaths = w->deaths,
+                                .layers = o->layers,
+                                .elsewhere = worker_elsewhere(w),
+                                .first = w->layers.first,
+                                .end = w->layers.end,
+                                .batch = o->batch,
+                                .pages = o->pages,
+                                .is_held = w->state == WORKER_HELD};
     snprintf(out->architecture, sizeof out->architecture, "%.63s", o->architecture.s);
     snprintf(out->format, sizeof out->format, "%.31s", o->format.s);
     snprintf(out->backend, sizeof out->backend, "%.31s", o->backend.s);
