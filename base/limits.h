@@ -197,7 +197,7 @@
 #define BIASES_MAX          1024 /* tokens of a request whose logits are moved: more is a vocabulary of its own */
 #define STOP_BYTES_MAX      256
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
-#define HOPS_MAX            8 /* machines that have layers of one model, beside the one that asks them */
+#define HOPS_MAX            8           /* machines that have layers of one model, beside the one that asks them */
 #define FAR_CALL_MAX        (32u << 20) /* a call of layers elsewhere: within a frame, and some seconds of a slow line */
 #define HOP_PART_MAX        (256u << 10) /* of a call or answer, in one message: others of the connection take turns */
 #define HOP_STATEMENTS      64           /* signed answers of a hop that are kept: who was wrong is asked soon after */

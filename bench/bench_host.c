@@ -241,7 +241,9 @@ int main(int argc, char **argv)
     enum err e = file_map(argv[1], &file, &note);
     uint64_t start_us = talk_now_us();
     if (e == ERR_OK)
-        e = sched_open(&o, file, -1, &devices, talk_now_us, &out, &s->talk.sched, &note);
+        e = sched_open(&o,
+                       &(struct sched_options){.file = file, .pack_fd = -1, .devices = &devices, .clock = talk_now_us},
+                       &out, &s->talk.sched, &note);
     if (e != ERR_OK)
         give_up(note.text);
     printf("open     %8.1f ms for %.0f MB\n", (double)(talk_now_us() - start_us) / 1e3, (double)file.n / 1e6);

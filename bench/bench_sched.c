@@ -126,7 +126,8 @@ int main(int argc, char **argv)
     }
     enum err e = file_map(argv[1], &file, &note);
     if (e == ERR_OK)
-        e = sched_open(&o, file, -1, NULL, talk_now_us, &out, &s->talk.sched, &note);
+        e = sched_open(&o, &(struct sched_options){.file = file, .pack_fd = -1, .clock = talk_now_us}, &out,
+                       &s->talk.sched, &note);
     if (e != ERR_OK) {
         fprintf(stderr, "bench_sched: %s\n", note.text);
         return 1;

@@ -26,7 +26,7 @@ struct engine {
     bool is_pool_shared;
     struct pages *pages;
     struct rope *rope[MODEL_ROPE_COUNT]; /* NULL where nothing is rotated so */
-    const float *angles[2];              /* of the batch's rows, where they are given (device.h): then no table counts */
+    const float *angles[2]; /* of the batch's rows, where they are given (device.h): then no table counts */
     uint32_t batch_max, context;
     /* scratch; [rows of the batch, ...] */
     float *x;             /* [embed] the residual stream */

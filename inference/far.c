@@ -139,7 +139,8 @@ static bool get_call(const struct far_bounds *k, struct bytes call, struct serve
     codec_get_u32(&c, &b->pages_most);
     codec_get_u32(&c, &b->number_end);
     codec_get_u8(&c, &s->sets);
-    if (!cursor_ok(&c) || b->n == 0 || b->n > k->rows_max || s->sets > 2 || (s->sets == 0) != (k->model->rope_pairs == 0))
+    if (!cursor_ok(&c) || b->n == 0 || b->n > k->rows_max || s->sets > 2 ||
+        (s->sets == 0) != (k->model->rope_pairs == 0))
         return false;
     s->position = get_words(&c, b->n);
     s->table = get_words(&c, b->n);

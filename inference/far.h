@@ -1,5 +1,5 @@
-/* Layers that another machine evaluates. To the engine they are a device (device.h) whose calls go out as bytes and come
- * back as bytes; on the other machine the same bytes drive a device that has the layers.
+/* Layers that another machine evaluates. To the engine they are a device (device.h) whose calls go out as bytes and
+ * come back as bytes; on the other machine the same bytes drive a device that has the layers.
  *
  *     engine -> far_device -> call ........ far_serve -> layers_device, or a GPU
  *                          <- answer ......
@@ -39,8 +39,8 @@ struct far_bounds {
     uint32_t context;     /* positions of a sequence at most */
     uint32_t numbers_max; /* pages of the cache */
 };
-/* Evaluates a call by a device that has the layers. ERR_PROTOCOL: it is malformed, or asks for more than the bounds; what
- * the device says otherwise. */
+/* Evaluates a call by a device that has the layers. ERR_PROTOCOL: it is malformed, or asks for more than the bounds;
+ * what the device says otherwise. */
 enum err far_serve(const struct far_bounds *bounds, const struct engine_device *device, struct bytes call,
                    struct buf *answer, struct note *note) MUST_USE;
 

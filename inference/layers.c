@@ -1,5 +1,5 @@
-/* Layers on the processor, driven by a device's batches. An engine of its own lends its steps; sequences are made up for
- * each batch out of the pages that it names. */
+/* Layers on the processor, driven by a device's batches. An engine of its own lends its steps; sequences are made up
+ * for each batch out of the pages that it names. */
 #include "inference/layers.h"
 
 #include "base/mem.h"
@@ -178,8 +178,12 @@ static const struct device_table table = {
 struct engine_device layers_device(const struct layers_options *o)
 {
     CHECK(model_writes(o->model) && o->first < o->end && o->end <= o->model->layers);
-    const struct engine_options eo = {
-        .model = o->model, .ops = o->ops, .pool = o->pool, .threads = o->threads, .batch_max = o->batch_max};
+    const struct engine_options eo = {.model = o->model,
+                                      .ops = o->ops,
+                                      .pool = o->pool,
+                                      .threads = o->threads,
+                                      .batch_max = o->batch_max,
+                                      .logits_max = o->end == o->model->layers ? 0 : 1};
     struct device *d = mem_new(sizeof *d);
     d->e = engine_new(&eo);
     d->rows = mem_array(o->batch_max, sizeof *d->rows);

@@ -1,5 +1,5 @@
-/* Some of a model's layers as a device (device.h) that is this machine's processor. With it the layers of one model can be
- * cut at any place: the first and the last may be evaluated here while others are evaluated elsewhere (far.h). */
+/* Some of a model's layers as a device (device.h) that is this machine's processor. With it the layers of one model can
+ * be cut at any place: the first and the last may be evaluated here while others are evaluated elsewhere (far.h). */
 #ifndef KITH_INFERENCE_LAYERS_H
 #define KITH_INFERENCE_LAYERS_H
 
@@ -8,7 +8,7 @@
 struct layers_options {
     const struct model *model; /* one that writes; outlives the device */
     const struct ops *ops;
-    struct pool *pool;   /* outlives it, too; nobody else uses it during a run; NULL: its own, of `threads` */
+    struct pool *pool; /* outlives it, too; nobody else uses it during a run; NULL: its own, of `threads` */
     unsigned threads;
     uint32_t batch_max;  /* rows of a call */
     uint32_t first, end; /* first < end; if end is the model's last layer, the output norm and product belong to it */

@@ -230,8 +230,9 @@ uint64_t pack_tensor_tiles(const struct gguf_tensor *t)
 
 struct pack {
     const struct gguf *file;
-    uint64_t *at; /* [tensors], PACK_NOWHERE: not packed */
-    uint64_t bytes, source_bytes;
+    uint64_t *at;  /* [tensors], PACK_NOWHERE: not packed */
+    bool *is_left; /* [tensors] */
+    uint64_t bytes, source_bytes, left_bytes, left_source_bytes;
     uint8_t *base;
     bool is_checked;
 };
@@ -242,6 +243,7 @@ struct pack *pack_new(const struct gguf *file)
     struct pack *p = mem_new(sizeof *p);
     p->file = file;
     p->at = mem_array(n ? n : 1, sizeof *p->at);
+    p->is_left = mem_array(n ? n : 1, sizeof *p->is_left);
     for (size_t i = 0; i < n; i++) {
         const struct gguf_tensor *t = gguf_tensor(file, i);
         const struct quant_format *f = packed_format(file, t);
@@ -259,7 +261,63 @@ void pack_free(struct pack *p)
     if (!p)
         return;
     free(p->at);
+    free(p->is_left);
     free(p);
+}
+
+/* The layer of a tensor "blk.N.what"; false of one that belongs to none. */
+static bool layer_of(const struct gguf_tensor *t, uint32_t *layer)
+{
+    char *rest;
+    if (strncmp(t->name, "blk.", 4) != 0 || t->name[4] < '0' || t->name[4] > '9')
+        return false;
+    unsigned long n = strtoul(t->name + 4, &rest, 10);
+    *layer = n < LAYERS_MAX ? (uint32_t)n : LAYERS_MAX;
+    return *rest == '.';
+}
+
+static void leave(struct pack *p, size_t i)
+{
+    const struct gguf_tensor *t = gguf_tensor(p->file, i);
+    if (p->is_left[i])
+        return;
+    p->is_left[i] = true;
+    p->left_source_bytes += t->size;
+    if (p->at[i] == PACK_NOWHERE)
+        return;
+    p->left_bytes += pack_tensor_tiles(t) * pack_tile_bytes(quant_format(t->type), (size_t)t->dims[0]);
+    p->source_bytes -= t->size;
+}
+
+void pack_leave(struct pack *p, uint32_t first, uint32_t end)
+{
+    uint32_t layer;
+    for (size_t i = 0; i < gguf_tensor_count(p->file); i++)
+        if (layer_of(gguf_tensor(p->file, i), &layer) && layer >= first && layer < end)
+            leave(p, i);
+}
+
+void pack_leave_ends(struct pack *p)
+{
+    uint32_t layer;
+    for (size_t i = 0; i < gguf_tensor_count(p->file); i++)
+        if (!layer_of(gguf_tensor(p->file, i), &layer))
+            leave(p, i);
+}
+
+bool pack_is_left(const struct pack *p, const struct gguf_tensor *t)
+{
+    return p->is_left[t - gguf_tensor(p->file, 0)];
+}
+
+uint64_t pack_bytes_here(const struct pack *p)
+{
+    return p->bytes - p->left_bytes;
+}
+
+uint64_t pack_left_source_bytes(const struct pack *p)
+{
+    return p->left_source_bytes;
 }
 
 uint64_t pack_bytes(const struct pack *p)

@@ -63,6 +63,14 @@ struct pack;
 struct pack *pack_new(const struct gguf *file);
 void pack_free(struct pack *p);
 uint64_t pack_bytes(const struct pack *p);
+/* Layers [first, end) are evaluated elsewhere, or with `ends` what belongs to no layer is: in memory their weights are
+ * left out until somebody needs them after all. In a file all are kept. */
+void pack_leave(struct pack *p, uint32_t first, uint32_t end);
+void pack_leave_ends(struct pack *p);
+bool pack_is_left(const struct pack *p, const struct gguf_tensor *t);
+/* Of pack_bytes what is not left out; and of the file, tensors that are. */
+uint64_t pack_bytes_here(const struct pack *p);
+uint64_t pack_left_source_bytes(const struct pack *p);
 /* Memory of pack_bytes, aligned to 64: made by pack_fill, or kept from an earlier time. Borrowed until pack_free. */
 void pack_set_memory(struct pack *p, uint8_t *base);
 void pack_fill(struct pack *p);
@@ -75,7 +83,7 @@ void pack_tensor_fill(const struct gguf_tensor *t, uint64_t first, uint64_t end,
 /* Whether every weight of the file was found finite when the memory was filled, so that nobody need look again. */
 void pack_set_checked(struct pack *p, bool is_checked);
 bool pack_is_checked(const struct pack *p);
-/* Bytes of the file that need not be read any more. */
+/* Bytes of the file that need not be read any more; of what is not left out. */
 uint64_t pack_source_bytes(const struct pack *p);
 /* Where a tensor's packed form begins; NULL where it is used as it is in the file, as formats of floats are. */
 const uint8_t *pack_find(const struct pack *p, const struct gguf_tensor *t);

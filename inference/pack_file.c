@@ -38,6 +38,7 @@ struct pack_file {
     uint8_t *memory;
     uint64_t memory_bytes;
     bool is_empty;                   /* that memory is only set aside */
+    bool is_partial;                 /* what the pack leaves out (pack_leave) is not in it */
     uint64_t leaves, first, checked; /* leaves compared, from `first` on */
 };
 
@@ -95,6 +96,7 @@ struct filling {
     int fd;         /* where tiles are written, or -1: into memory, */
     uint64_t place; /* ... from here on */
     size_t tile_bytes;
+    bool only_left;
     atomic_bool is_odd;
     atomic_int error; /* of a write */
 };
@@ -153,11 +155,15 @@ static enum err fill(struct filling *w, uint64_t from, struct note *note)
     for (size_t i = 0; i < gguf_tensor_count(f->file); i++) {
         w->t = gguf_tensor(f->file, i);
         uint64_t place = pack_place(f->pack, w->t);
-        if (place == PACK_NOWHERE)
+        if (place == PACK_NOWHERE || (w->only_left && !pack_is_left(f->pack, w->t)))
             continue;
-        enum err e = pack_is_checked(f->pack) ? ERR_OK : look(w, note);
+        enum err e = pack_is_checked(f->pack) || w->only_left ? ERR_OK : look(w, note);
         if (e != ERR_OK)
             return e;
+        if (f->is_partial && !w->only_left && pack_is_left(f->pack, w->t)) {
+            let_go(w->t); /* looked at, since it may be needed after all */
+            continue;
+        }
         w->place = from + place;
         w->tile_bytes = pack_tile_bytes(quant_format(w->t->type), (size_t)w->t->dims[0]);
         pool_run(f->pool, (size_t)pack_tensor_tiles(w->t), GRAIN, fill_part, w);
@@ -190,9 +196,10 @@ static bool set_aside(struct pack_file *f)
 
 static enum err pack_in_memory(struct pack_file *f, uint64_t memory_bytes, struct note *note)
 {
-    if ((memory_bytes && pack_bytes(f->pack) > memory_bytes) || !set_aside(f))
+    if ((memory_bytes && pack_bytes_here(f->pack) > memory_bytes) || !set_aside(f))
         return note_set(note, ERR_FULL, "the model's weights need %llu MiB: raise the limit or take a smaller model",
-                        (unsigned long long)(pack_bytes(f->pack) >> 20));
+                        (unsigned long long)(pack_bytes_here(f->pack) >> 20));
+    f->is_partial = pack_bytes_here(f->pack) < pack_bytes(f->pack);
     return fill_memory(f, note);
 }
 
@@ -312,7 +319,7 @@ enum err pack_file_open(const struct pack_file_options *o, struct pack_file **ou
     f->pool = o->pool;
     f->file = o->file;
     enum err e = ERR_OK;
-    bool fits = !o->memory_bytes || pack_bytes(o->pack) <= o->memory_bytes;
+    bool fits = !o->memory_bytes || pack_bytes_here(o->pack) <= o->memory_bytes;
     if (o->given == WIRE_PACK_KEPT && fits && use_kept(f, o))
         ;
     else if (o->given == WIRE_PACK_NEW && fits && pack_bytes(o->pack) > 0 && begin_file(f, o->fd))
@@ -360,9 +367,14 @@ enum err pack_file_look(struct pack_file *f, struct pool *pool, struct note *not
 
 enum err pack_file_fill(struct pack_file *f, struct pool *pool, struct note *note)
 {
+    struct filling rest = {.f = f, .fd = -1, .only_left = true};
+    f->pool = pool;
+    if (f->is_partial) {
+        f->is_partial = false;
+        return fill(&rest, 0, note);
+    }
     if (!f->is_empty)
         return ERR_OK;
-    f->pool = pool;
     f->is_empty = false;
     return fill_memory(f, note);
 }

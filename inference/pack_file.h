@@ -44,7 +44,7 @@ enum err pack_file_open(const struct pack_file_options *o, struct pack_file **ou
 enum err pack_file_reserve(const struct pack_file_options *o, struct pack_file **out, struct note *note) MUST_USE;
 /* Looks at all weights of the file, those that are not packed, too (pack_is_checked). ERR_NUMERIC as above. */
 enum err pack_file_look(struct pack_file *f, struct pool *pool, struct note *note) MUST_USE;
-/* Packs into what was reserved, if that was not done before. */
+/* Packs what is not yet there: into what was reserved, or what the pack left out (pack_leave). */
 enum err pack_file_fill(struct pack_file *f, struct pool *pool, struct note *note) MUST_USE;
 void pack_file_close(struct pack_file *f);
 

@@ -146,7 +146,8 @@ static void say_opened(const struct sched *s, struct buf *out)
     if (!gguf_find_u32(s->file, key, &o.context)) /* an engine's own follows below */
         o.context = 0;
     if (m) {
-        CHECK(text64_set(&o.format, m->format) && text64_set(&o.backend, s->has_device ? "cuda" : s->ops->name));
+        CHECK(text64_set(&o.format, m->format) &&
+              text64_set(&o.backend, s->has_device && !s->has_hops ? "cuda" : s->ops->name));
         o.device = s->device;
         o.vocab = m->vocab;
         o.context = engine_context(s->engine);
@@ -206,6 +207,7 @@ static enum err open_pack(struct sched *s, const struct wire_open *o, int pack_f
 {
     struct pool *pool = pool_new(o->threads);
     s->pack = pack_new(s->file);
+    sched_leave_hops(s, o);
     struct pack_file_options po = pack_options(s, o, pack_fd);
     po.pool = pool;
     enum err e = pack_file_open(&po, &s->pack_file, note);
@@ -278,16 +280,19 @@ static enum err open_model(struct sched *s, const struct wire_open *o, int pack_
 /* What is in memory whatever the jobs: of the file, what is not packed. */
 static uint64_t fixed_bytes(const struct sched *s, struct bytes file)
 {
-    uint64_t weights = file.n + (s->pack ? pack_bytes(s->pack) - pack_source_bytes(s->pack) : 0);
+    uint64_t weights = file.n;
+    if (s->pack)
+        weights += pack_bytes_here(s->pack) - pack_source_bytes(s->pack) - pack_left_source_bytes(s->pack);
     return weights + engine_bytes(s->engine);
 }
 
-static enum err make_engine(struct sched *s, const struct wire_open *o, const struct devices *devices,
+static enum err make_engine(struct sched *s, const struct wire_open *o, const struct sched_options *so,
                             struct devices_plan *plan, struct engine_options *eo, struct note *note)
 {
     struct engine_device at[DEVICES_MAX];
     eo->model = s->model;
-    enum err e = sched_place(s, o, devices, plan, eo, at, note);
+    enum err e =
+        o->hops.n ? sched_place_hops(s, o, so, eo, at, note) : sched_place(s, o, so->devices, plan, eo, at, note);
     if (e != ERR_OK)
         return e;
     if (!s->has_device)
@@ -300,9 +305,10 @@ static enum err make_engine(struct sched *s, const struct wire_open *o, const st
     return e;
 }
 
-static enum err open_engine(struct sched *s, const struct wire_open *o, struct bytes file, int pack_fd,
-                            const struct devices *devices, struct note *note)
+static enum err open_engine(struct sched *s, const struct wire_open *o, const struct sched_options *so,
+                            struct note *note)
 {
+    const struct devices *devices = o->hops.n ? NULL : so->devices;
     if (o->batch > BATCH_MAX)
         return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", o->batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)
@@ -314,13 +320,13 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, struct b
     s->threads = o->threads;
     set_sizes(s, o, has_devices(o, devices) ? devices : NULL, &eo);
     struct devices_plan plan;
-    enum err e = open_model(s, o, pack_fd, devices, &eo, &plan, note);
+    enum err e = open_model(s, o, so->pack_fd, devices, &eo, &plan, note);
     if (e == ERR_OK)
-        e = make_engine(s, o, devices, &plan, &eo, note);
+        e = make_engine(s, o, so, &plan, &eo, note);
     if (e != ERR_OK)
         return e;
     s->memory_bytes = o->memory_bytes;
-    s->fixed_bytes = fixed_bytes(s, file);
+    s->fixed_bytes = fixed_bytes(s, so->file);
     if (s->memory_bytes && s->fixed_bytes > s->memory_bytes)
         return note_set(note, ERR_FULL, "the model needs %llu MiB, and the limit is %llu MiB",
                         (unsigned long long)(s->fixed_bytes >> 20), (unsigned long long)(s->memory_bytes >> 20));
@@ -334,20 +340,20 @@ static void find_root(struct sched *s, struct bytes file)
     merkle_tree_free(tree);
 }
 
-enum err sched_open(const struct wire_open *o, struct bytes file, int pack_fd, const struct devices *devices,
-                    sched_clock_fn clock, struct buf *out, struct sched **sched, struct note *note)
+enum err sched_open(const struct wire_open *o, const struct sched_options *so, struct buf *out, struct sched **sched,
+                    struct note *note)
 {
     struct sched *s = mem_new(sizeof *s);
     s->pages_max = UINT32_MAX;
-    s->clock = clock;
+    s->clock = so->clock;
     s->root = o->root;
-    enum err e = o->mode == WIRE_VOCAB ? gguf_open_head(file, &s->file, note) : gguf_open(file, &s->file, note);
+    enum err e = o->mode == WIRE_VOCAB ? gguf_open_head(so->file, &s->file, note) : gguf_open(so->file, &s->file, note);
     if (e == ERR_OK)
         e = tok_open(s->file, &s->tok, note);
     if (e == ERR_OK && o->mode == WIRE_FULL && hash_is_zero(&s->root))
-        find_root(s, file);
+        find_root(s, so->file);
     if (e == ERR_OK && o->mode == WIRE_FULL)
-        e = open_engine(s, o, file, pack_fd, devices, note);
+        e = open_engine(s, o, so, note);
     if (e != ERR_OK) {
         sched_close(s);
         return e;
@@ -369,6 +375,8 @@ void sched_close(struct sched *s)
         remove_job(s, s->jobs_n - 1);
     if (s->engine)
         engine_free(s->engine);
+    if (s->pool)
+        pool_free(s->pool);
     if (s->model)
         model_free(s->model);
     pack_file_close(s->pack_file);

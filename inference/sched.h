@@ -12,6 +12,7 @@
 #define KITH_INFERENCE_SCHED_H
 
 #include "inference/devices.h"
+#include "inference/far.h"
 #include "inference/worker_proto.h"
 
 struct sched;
@@ -19,13 +20,20 @@ struct sched;
 /* Steady microseconds, for the times in `done`; asked by any of the engine's threads. */
 typedef uint64_t (*sched_clock_fn)(void);
 
-/* The backend of the message takes devices where there are some: they are to be started first. */
+/* The backend of the message takes devices where there are some: they are to be started first. Beside layers of other
+ * machines none is used. */
 bool sched_wants_devices(const struct wire_open *open);
-/* Parses the file, which is a stranger's and must outlive the scheduler, and starts the engine. `threads` of the
- * message must be given; `pack_fd` is what its `pack` says, or -1. `devices` (NULL: none) are used as its `backend`
- * says. On success `opened` is appended. */
-enum err sched_open(const struct wire_open *open, struct bytes file, int pack_fd, const struct devices *devices,
-                    sched_clock_fn clock, struct buf *out, struct sched **sched, struct note *note) MUST_USE;
+struct sched_options {
+    struct bytes file;             /* the model's; a stranger's, and outlives the scheduler */
+    int pack_fd;                   /* what `pack` of the message says, or -1 */
+    const struct devices *devices; /* used as its `backend` says; NULL: none */
+    sched_clock_fn clock;
+    far_call_fn call; /* carries calls to its `hops`, where it names some */
+    void *call_arg;
+};
+/* Parses the file and starts the engine. `threads` of the message must be given. On success `opened` is appended. */
+enum err sched_open(const struct wire_open *open, const struct sched_options *options, struct buf *out,
+                    struct sched **sched, struct note *note) MUST_USE;
 void sched_close(struct sched *s);
 
 /* Takes a message; answers are appended. ERR_PROTOCOL: it was malformed, and the worker had better end. */

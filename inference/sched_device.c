@@ -6,20 +6,22 @@
 
 #define PAGES_CONTEXT 8192u /* positions of a job that the cache is laid out for, where there is room */
 
-static void set_device(struct sched *s, const char *text)
+void sched_set_device(struct sched *s, const char *text)
 {
     wire_set_text(&s->device, text);
     s->is_told = false;
 }
 
-/* From inside engine_eval. */
-static void be_lost(void *arg, const struct note *why)
+void sched_be_lost(void *arg, const struct note *why)
 {
     struct sched *s = arg;
     char text[512];
-    snprintf(text, sizeof text, "no GPU: %.300s; the processor goes on", why->text);
-    set_device(s, text);
-    s->has_device = false;
+    if (s->has_hops)
+        snprintf(text, sizeof text, "all layers here again: %.300s", why->text);
+    else
+        snprintf(text, sizeof text, "no GPU: %.300s; the processor goes on", why->text);
+    sched_set_device(s, text);
+    s->has_device = s->has_hops = false;
     s->pages_max = UINT32_MAX;
     s->row_ns = 0;
     s->draft_cost = (struct draft_cost){0};
@@ -39,7 +41,8 @@ void sched_tell_device(struct sched *s, struct buf *out)
 bool sched_wants_devices(const struct wire_open *open)
 {
     const char *backend = open->backend.s;
-    return open->mode == WIRE_FULL && (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, SCHED_DEVICE) == 0);
+    return open->mode != WIRE_VOCAB && open->hops.n == 0 &&
+           (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, SCHED_DEVICE) == 0);
 }
 
 static uint32_t pages_of(uint32_t positions)
@@ -90,7 +93,7 @@ enum err sched_place(struct sched *s, const struct wire_open *open, const struct
         if (plan->n && open_all(devices, plan, at, &plan->why) != ERR_OK)
             plan->n = 0;
         devices_say(plan, text, sizeof text);
-        set_device(s, text);
+        sched_set_device(s, text);
     }
     if (must && plan->n == 0)
         return note_set(note, ERR_UNSUPPORTED, "the backend %s was asked for: %s", SCHED_DEVICE,
@@ -100,7 +103,7 @@ enum err sched_place(struct sched *s, const struct wire_open *open, const struct
         s->pages_max = plan->pages_max;
     o->devices = at;
     o->devices_n = plan->n;
-    o->lost = be_lost;
+    o->lost = sched_be_lost;
     o->lost_arg = s;
     return ERR_OK;
 }

@@ -58,7 +58,9 @@ struct sched {
     uint32_t pages_max;    /* of their cache; UINT32_MAX without */
     struct text255 device; /* for `opened` */
     bool is_told;          /* ... and nothing has changed since */
-    bool has_device;
+    bool has_device;       /* some layers are not evaluated by the engine itself, */
+    bool has_hops;         /* ... but by other machines; and the last ones by a device on the same threads: */
+    struct pool *pool;     /* NULL: the engine's own */
 };
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */
@@ -87,8 +89,20 @@ void sched_plan(const struct sched *s, const struct wire_open *open, const struc
 enum err sched_place(struct sched *s, const struct wire_open *open, const struct devices *devices,
                      struct devices_plan *plan, struct engine_options *o, struct engine_device *at,
                      struct note *note) MUST_USE;
+/* What a worker says of its devices, from now on. */
+void sched_set_device(struct sched *s, const char *text);
+/* An engine_lost_fn. */
+void sched_be_lost(void *arg, const struct note *why);
 /* Says it if a device was lost. */
 void sched_tell_device(struct sched *s, struct buf *out);
+
+/* -- sched_hops.c -- */
+/* Their weights are not needed in memory. */
+void sched_leave_hops(struct sched *s, const struct wire_open *open);
+/* As sched_place: the layers of other machines, and on this one those between and behind them. ERR_RANGE: they are not
+ * this model's. */
+enum err sched_place_hops(struct sched *s, const struct wire_open *open, const struct sched_options *so,
+                          struct engine_options *o, struct engine_device *at, struct note *note) MUST_USE;
 
 /* -- sched_embed.c -- */
 /* An embedding's rows of this batch. True when it is over. */

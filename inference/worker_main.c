@@ -6,6 +6,7 @@
  * 2 started wrongly.
  */
 #include "inference/doctor.h"
+#include "inference/hop.h"
 #include "inference/sandbox.h"
 #include "inference/sched.h"
 
@@ -70,8 +71,8 @@ static bool fill(struct buf *in, bool may_wait)
     return n > 0;
 }
 
-/* The first message, which must be `open`. */
-static bool read_open(struct buf *in, struct wire_open *open)
+/* The first message, which must be `open`; *hops takes over what it says of them. */
+static bool read_open(struct buf *in, struct wire_open *open, struct buf *hops)
 {
     struct wire_frame frame;
     size_t used = 0;
@@ -82,6 +83,10 @@ static bool read_open(struct buf *in, struct wire_open *open)
             continue;
         }
         bool is_right = frame.type == WIRE_OPEN && wire_read_open(frame.body, open);
+        if (is_right) {
+            buf_add(hops, open->hops.p, open->hops.n);
+            open->hops = bytes_of_buf(hops);
+        }
         buf_drop(in, used);
         return is_right;
     }
@@ -100,7 +105,10 @@ static uint32_t count_processors(void)
 static uint64_t address_space(const struct wire_open *open, uint64_t file_bytes)
 {
     const uint64_t program = (uint64_t)512 << 20, thread = (uint64_t)160 << 20;
-    return open->memory_bytes ? open->memory_bytes + file_bytes + program + thread * open->threads : 0;
+    const bool is_part =
+        open->mode == WIRE_LAYERS || open->hops.n; /* room for all packed weights, most of it never used */
+    const uint64_t packed = is_part ? PACK_FILE_FACTOR * file_bytes + PACK_FILE_MORE : 0;
+    return open->memory_bytes ? open->memory_bytes + file_bytes + packed + program + thread * open->threads : 0;
 }
 
 static enum err map_model(struct bytes *file, struct note *note)
@@ -115,6 +123,69 @@ static enum err map_model(struct bytes *file, struct note *note)
         return note_set(note, ERR_IO, "the model cannot be mapped: %s", strerror(errno));
     *file = bytes_of(p, (size_t)st.st_size);
     return ERR_OK;
+}
+
+/* -- layers elsewhere -- */
+
+struct line {
+    struct buf in, out;
+};
+
+/* Our call's answer, which may stand behind other messages: those wait. False when the other side is gone or odd. */
+static bool find_answer(struct buf *in, uint32_t hop, struct wire_far_answer *m, size_t *at, size_t *used)
+{
+    struct wire_frame frame;
+    for (*at = 0;; *at += *used) {
+        while (wire_next(bytes_of(in->p + *at, in->n - *at), true, &frame, used) == ERR_OK && *used == 0)
+            if (!fill(in, true))
+                return false;
+        if (*used == 0)
+            return false;
+        if (frame.type == WIRE_FAR_ANSWER)
+            return wire_read_far_answer(frame.body, m) && m->hop == hop;
+    }
+}
+
+/* A far_call_fn. Nothing else is done until the answer is there: the batch needs it. Who gives up waiting is kithd. */
+static enum err call_far(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note)
+{
+    struct line *line = arg;
+    struct wire_far_answer m;
+    size_t at, used = 0;
+    wire_add_far_call(&line->out, &(struct wire_far_call){.hop = hop, .call = call});
+    if (!flush(&line->out) || !find_answer(&line->in, hop, &m, &at, &used))
+        return note_set(note, ERR_CLOSED, "nobody carries calls to layers elsewhere any more");
+    enum err e = (enum err)m.code;
+    if (e == ERR_OK)
+        buf_add(answer, m.answer.p, m.answer.n);
+    else
+        note_set(note, e, "%s", m.text.s);
+    memmove(line->in.p + at, line->in.p + at + used, line->in.n - at - used);
+    line->in.n -= used;
+    return e;
+}
+
+/* -- serving -- */
+
+/* A worker that has layers for others: a call at a time. */
+static int serve_hop(struct hop *h, struct buf *in, struct buf *out)
+{
+    struct note note;
+    for (;;) {
+        struct wire_frame frame;
+        size_t used;
+        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        if (e == ERR_OK && used > 0)
+            e = hop_take(h, &frame, out, &note);
+        else if (e != ERR_OK)
+            note_set(&note, e, "what came over the socket is no message");
+        if (e == ERR_OK)
+            buf_drop(in, used);
+        else
+            wire_add_failure(out, 0, e, &note);
+        if (!flush(out) || e != ERR_OK || (used == 0 && !fill(in, true)))
+            return e == ERR_OK ? 0 : 1;
+    }
 }
 
 /* Every message that is there, then a batch, until the other side goes. */
@@ -145,27 +216,55 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
     }
 }
 
+/* What was read until now and is asked for again comes back from the page cache; the rest is there only packed. */
+static void let_go(struct bytes file)
+{
+    madvise((void *)(uintptr_t)file.p, file.n, MADV_DONTNEED);
+}
+
+/* The model is opened behind the walls, and served; a status of the process. */
+static int run_model(const struct wire_open *open, const struct sched_options *o, struct line *line)
+{
+    struct sched *s = NULL;
+    struct hop *h = NULL;
+    struct note note = {{0}};
+    const struct hop_options ho = {.file = o->file, .pack_fd = o->pack_fd, .devices = o->devices};
+    enum err e = open->mode == WIRE_LAYERS ? hop_open(open, &ho, &line->out, &h, &note)
+                                           : sched_open(open, o, &line->out, &s, &note);
+    if (e != ERR_OK) {
+        wire_add_failure(&line->out, 0, e, &note);
+        flush(&line->out);
+        return 1;
+    }
+    let_go(o->file);
+    int status = h ? serve_hop(h, &line->in, &line->out) : serve(s, &line->in, &line->out);
+    hop_close(h);
+    sched_close(s);
+    return status;
+}
+
 static int run(void)
 {
-    struct buf in = {0}, out = {0};
+    struct line line = {{0}, {0}};
+    struct buf hops = {0};
     struct wire_open open;
-    struct bytes file;
     struct sandbox_state walls = {0};
     struct devices devices = {0};
-    struct sched *s = NULL;
     struct note note = {{0}};
-    if (!read_open(&in, &open))
+    struct sched_options so = {.devices = &devices, .clock = now_us, .call = call_far, .call_arg = &line};
+    if (!read_open(&line.in, &open, &hops))
         return 2;
     signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error like others */
     if (open.threads == 0)
         open.threads = count_processors();
     /* Mapped before the walls go up, since the limits depend on its size; not a byte of it is read. */
-    enum err e = map_model(&file, &note);
+    enum err e = map_model(&so.file, &note);
     const bool has_pack = open.pack != WIRE_PACK_NONE;
+    so.pack_fd = has_pack ? WORKER_FD_PACK : -1;
     struct sandbox_options o = {.fd_last = has_pack ? WORKER_FD_PACK : WORKER_FD_MODEL,
                                 .fd_written = open.pack == WIRE_PACK_NEW ? WORKER_FD_PACK : -1,
-                                .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * file.n + PACK_FILE_MORE : 0,
-                                .memory_bytes = e == ERR_OK ? address_space(&open, file.n) : 0};
+                                .written_bytes = e == ERR_OK ? PACK_FILE_FACTOR * so.file.n + PACK_FILE_MORE : 0,
+                                .memory_bytes = e == ERR_OK ? address_space(&open, so.file.n) : 0};
     if (e == ERR_OK && sched_wants_devices(&open) && devices_possible(&devices)) {
         sandbox_before_devices(&o, &walls);
         devices_start(&devices);
@@ -173,19 +272,16 @@ static int run(void)
     }
     if (e == ERR_OK)
         e = sandbox_enter(&o, &walls, &note);
-    if (e == ERR_OK)
-        e = sched_open(&open, file, has_pack ? WORKER_FD_PACK : -1, &devices, now_us, &out, &s, &note);
-    if (e != ERR_OK) {
-        wire_add_failure(&out, 0, e, &note);
-        flush(&out);
-        return 1;
+    int status = 1;
+    if (e == ERR_OK) {
+        status = run_model(&open, &so, &line);
+    } else {
+        wire_add_failure(&line.out, 0, e, &note);
+        flush(&line.out);
     }
-    /* What was read until now and is asked for again comes back from the page cache; the rest is there only packed. */
-    madvise((void *)(uintptr_t)file.p, file.n, MADV_DONTNEED);
-    int status = serve(s, &in, &out);
-    sched_close(s);
-    buf_clear(&in);
-    buf_clear(&out);
+    buf_clear(&line.in);
+    buf_clear(&line.out);
+    buf_clear(&hops);
     return status;
 }
 

@@ -44,7 +44,8 @@ static bool open_is_right(const struct wire_open *m)
     }
     if (m->mode == WIRE_LAYERS)
         return m->first < m->end && m->hops.n == 0;
-    return m->first == 0 && m->end == 0 && (m->hops.n == 0 || m->mode == WIRE_FULL) && (m->pages > 0) == (m->hops.n > 0);
+    return m->first == 0 && m->end == 0 && (m->hops.n == 0 || m->mode == WIRE_FULL) &&
+           (m->pages > 0) == (m->hops.n > 0);
 }
 
 static bool tokenize_is_right(const struct wire_tokenize *m)

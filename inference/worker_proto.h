@@ -48,7 +48,7 @@
 
 enum wire_mode {
     WIRE_FULL = 0,
-    WIRE_VOCAB = 1, /* tokenizer and template only; the file may end behind the tensor infos */
+    WIRE_VOCAB = 1,  /* tokenizer and template only; the file may end behind the tensor infos */
     WIRE_LAYERS = 2, /* layers [first, end) only, for whoever has the others: only `hop_call` is answered */
 };
 
@@ -79,15 +79,16 @@ enum wire_ends {
 /* `root` zero: the worker hashes the file itself. Zero elsewhere: as many threads as processors, as many
  * jobs and rows at once as the worker thinks fit, the model's own context, no limit of memory. `backend`: "auto" takes
  * a GPU where there is one, and the fastest kernels; "cuda" must have one; another name: that kernel set, and no GPU.
- * `first`, `end`: layers of the mode LAYERS, none of them the model's last; else 0. `hops`: of the mode FULL, layers that
- * are evaluated elsewhere: u32 first, u32 end of each of at most HOPS_MAX, in rising order, none of them the last;
+ * `first`, `end`: layers of the mode LAYERS, none of them the model's last; else 0. `hops`: of the mode FULL, layers
+ * that are evaluated elsewhere: u32 first, u32 end of each of at most HOPS_MAX, in rising order, none of them the last;
  * `pages`: of the cache that all of these have room for.
  */
 #define WIRE_OPEN_FIELDS(F)                                                                                            \
     F(u8, mode)                                                                                                        \
     F(u8, pack)                                                                                                        \
-    F(hash, root) F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes)         \
-    F(u32, first) F(u32, end) F(u32, pages) F(blob, hops)
+    F(hash, root)                                                                                                      \
+    F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first)   \
+        F(u32, end) F(u32, pages) F(blob, hops)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
  * they go on with one, as an answer does, and their pieces are joined. */
@@ -110,8 +111,8 @@ enum wire_ends {
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
 /* Of the ids behind position `from`, each. */
-#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(blob, ids)
-#define WIRE_CANCEL_FIELDS(F) F(u64, ask)
+#define WIRE_SCORE_FIELDS(F)    F(u64, ask) F(u32, from) F(blob, ids)
+#define WIRE_CANCEL_FIELDS(F)   F(u64, ask)
 #define WIRE_HOP_CALL_FIELDS(F) F(u64, ask) F(blob, call)
 /* `code`: enum err; with ERR_OK the answer, else why there is none. */
 #define WIRE_FAR_ANSWER_FIELDS(F) F(u32, hop) F(u8, code) F(text255, text) F(blob, answer)
@@ -136,8 +137,8 @@ enum wire_ends {
     F(u32, eos)                                                                                                        \
     F(flag, has_template)                                                                                              \
     F(u64, parameters)                                                                                                 \
-    F(u64, memory_bytes) F(u32, slots) F(u32, threads) F(u32, batch) F(u8, packed) F(text255, remark) F(text255, device) \
-    F(u32, pages)
+    F(u64, memory_bytes)                                                                                               \
+    F(u32, slots) F(u32, threads) F(u32, batch) F(u8, packed) F(text255, remark) F(text255, device) F(u32, pages)
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F) F(u64, ask) F(u8, code) F(text255, text)
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */

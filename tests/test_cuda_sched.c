@@ -65,7 +65,8 @@ static enum err open_with(const char *backend, const struct devices *devices, st
     struct wire_open o = {.root = {{3}}, .threads = 3, .batch = 32, .jobs = 4};
     assert_true(text64_set(&o.backend, backend));
     assert_int_equal(file_map(MODEL, file, note), ERR_OK);
-    return sched_open(&o, *file, -1, devices, no_clock, out, s, note);
+    return sched_open(&o, &(struct sched_options){.file = *file, .pack_fd = -1, .devices = devices, .clock = no_clock},
+                      out, s, note);
 }
 
 /* One question's whole life. */
@@ -167,7 +168,8 @@ static void a_batch_goes_by_the_gpu(void **state)
         struct note note = {{0}};
         struct heard h = {.is_done = false};
         emulated_gpus(1, cases[i].bytes);
-        if (sched_open(&o, file, -1, &d, no_clock, &out, &s, &note) != ERR_OK)
+        if (sched_open(&o, &(struct sched_options){.file = file, .pack_fd = -1, .devices = &d, .clock = no_clock}, &out,
+                       &s, &note) != ERR_OK)
             fail_msg("%s", note.text);
         hear(&out, &h);
         assert_int_equal(h.opened.batch, cases[i].want);
@@ -199,7 +201,8 @@ static void weights_that_are_not_finite_are_refused(void **state)
         assert_non_null(t);
         memset((uint8_t *)(uintptr_t)t->data.p + t->data.n / 2, 0xFF, 256);
         gguf_free(gguf);
-        assert_int_equal(sched_open(&o, bytes_of_buf(&copy), -1, &d, no_clock, &out, &s, &note), ERR_NUMERIC);
+        const struct sched_options so = {.file = bytes_of_buf(&copy), .pack_fd = -1, .devices = &d, .clock = no_clock};
+        assert_int_equal(sched_open(&o, &so, &out, &s, &note), ERR_NUMERIC);
         assert_non_null(strstr(note.text, names[i]));
         buf_clear(&copy);
         buf_clear(&out);

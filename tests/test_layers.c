@@ -1,5 +1,6 @@
-/* A model cut over several devices that are processors (inference/layers.h), and over machines (inference/far.h): the bits
- * that it has in one piece, for every architecture, at any cut and in any batches; and calls that no engine makes. */
+/* A model cut over several devices that are processors (inference/layers.h), and over machines (inference/far.h): the
+ * bits that it has in one piece, for every architecture, at any cut and in any batches; and calls that no engine makes.
+ */
 #include "base/codec.h"
 #include "base/mem.h"
 #include "inference/far.h"
@@ -73,10 +74,10 @@ static enum err carry(void *arg, uint32_t hop, struct bytes call, struct buf *an
 static struct engine_device far_of(struct loaded *l, uint32_t first, uint32_t end)
 {
     l->there = device_of(l, first, end);
-    l->bounds = (struct far_bounds){
-        .model = l->model, .rows_max = TOKENS, .context = l->model->context, .numbers_max = 64};
-    return far_device(&(struct far_options){
-        .model = l->model, .hop = 7, .first = first, .end = end, .call = carry, .arg = l});
+    l->bounds =
+        (struct far_bounds){.model = l->model, .rows_max = TOKENS, .context = l->model->context, .numbers_max = 64};
+    return far_device(
+        &(struct far_options){.model = l->model, .hop = 7, .first = first, .end = end, .call = carry, .arg = l});
 }
 
 static struct engine *engine_of(struct loaded *l, const struct engine_device *at, uint32_t n, struct note *lost)
@@ -250,11 +251,8 @@ static void rows_want_different_things(void **state)
     for (unsigned k = 0; k < 2; k++) {
         s[k] = engine_seq_new(e[k], TOKENS);
         for (uint32_t i = 0; i < 12; i++)
-            rows[k][i] = (struct engine_row){.seq = s[k],
-                                             .token = token_at(i),
-                                             .wants = i % 3 != 1,
-                                             .best_only = i % 3 == 2,
-                                             .no_logits = i >= 9};
+            rows[k][i] = (struct engine_row){
+                .seq = s[k], .token = token_at(i), .wants = i % 3 != 1, .best_only = i % 3 == 2, .no_logits = i >= 9};
         engine_eval(e[k], rows[k], 12);
     }
     for (uint32_t i = 0; i < 12; i++) {
@@ -390,8 +388,8 @@ static void answers_out_of_bounds_are_refused(void **state)
         struct engine_device at[] = {far_of(&l, 1, 2), device_of(&l, 2, 3)};
         at[0].table->close(at[0].device_take);
         l.calls = kind;
-        at[0] = far_device(&(struct far_options){
-            .model = l.model, .hop = 7, .first = 1, .end = 2, .call = answer_badly, .arg = &l});
+        at[0] = far_device(
+            &(struct far_options){.model = l.model, .hop = 7, .first = 1, .end = 2, .call = answer_badly, .arg = &l});
         struct engine *e = engine_of(&l, at, 2, &lost);
         eval_all(e, 9, got);
         compare(&l, s.label, "after an answer that is none");

@@ -46,7 +46,8 @@ static void open_with(struct stage *s, const char *path, uint32_t batch, uint64_
     step_us = 1;
     assert_true(text64_set(&o.backend, "auto"));
     assert_int_equal(file_map(path, &s->file, &note), ERR_OK);
-    if (sched_open(&o, s->file, -1, NULL, fake_clock, &out, &s->sched, &note) != ERR_OK)
+    if (sched_open(&o, &(struct sched_options){.file = s->file, .pack_fd = -1, .clock = fake_clock}, &out, &s->sched,
+                   &note) != ERR_OK)
         fail_msg("%s", note.text);
     buf_clear(&out);
 }
@@ -322,7 +323,8 @@ static void memory_is_given_back(void **state)
         struct sched *x;
         struct wire_open open = {.root = {{3}}, .threads = 3, .batch = 64, .jobs = 8, .memory_bytes = memory};
         assert_true(text64_set(&open.backend, "auto"));
-        enum err e = sched_open(&open, s.file, -1, NULL, fake_clock, &out, &x, &note);
+        enum err e = sched_open(&open, &(struct sched_options){.file = s.file, .pack_fd = -1, .clock = fake_clock},
+                                &out, &x, &note);
         buf_clear(&out);
         if (e == ERR_OK) {
             sched_close(x);
