@@ -201,6 +201,8 @@
 #define FAR_CALL_MAX        (32u << 20) /* a call of layers elsewhere: within a frame, and some seconds of a slow line */
 #define HOP_PART_MAX        (256u << 10) /* of a call or answer, in one message: others of the connection take turns */
 #define HOP_STATEMENTS      64           /* signed answers of a hop that are kept: who was wrong is asked soon after */
+#define HOP_CHECK_CALLS     64           /* of a hop, evaluated again by kith hop check: a prompt and some tokens */
+#define HOP_CHECK_BYTES     (64u << 20)  /* and of all hops together */
 #define HOP_PLACES_MAX      64           /* ranges of layers that are elsewhere, of all models of a device */
 #define HOP_ALLOWED_MAX     64           /* devices that may borrow layers: one owner's */
 #define HOP_CALL_MS         30000        /* without a byte of an answer, then the layers are evaluated here */

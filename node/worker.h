@@ -177,7 +177,8 @@ void worker_release(struct worker *w, const struct worker_cut *cut);
 void worker_refuse(struct worker *w, enum err e, const char *text);
 /* Would it have room with all layers here? Stops idle workers for that. */
 bool worker_has_room(struct worker *w);
-/* Its process ends and another starts; what it was asked goes on. Not within a callback of its own. */
+/* Its process ends and another starts, or a held one is looked at anew; what it was asked goes on. Not within a callback
+ * of its own. */
 void worker_again(struct worker *w);
 /* `e` ERR_OK: the answer; else the worker evaluates all layers itself from now on. Dropped if it asked nothing. */
 void worker_far_answer(struct worker *w, uint32_t hop, enum err e, struct bytes answer, const char *text);

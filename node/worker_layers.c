@@ -113,7 +113,7 @@ bool worker_has_room(struct worker *w)
 
 void worker_again(struct worker *w)
 {
-    if (w->is_gone || (w->state != WORKER_READY && w->state != WORKER_STARTING))
+    if (w->is_gone || (w->state != WORKER_READY && w->state != WORKER_STARTING && w->state != WORKER_HELD))
         return;
     worker_drop_process(w);
     w->state = WORKER_DOWN;

@@ -97,8 +97,15 @@ void workers_drop_model(struct workers *ws, const struct hash *root)
     struct buf path = {0};
     for (struct worker *w = ws->list, *next; w; w = next) {
         next = w->next;
-        if (hash_equal(&w->root, root))
+        if (!hash_equal(&w->root, root))
+            continue;
+        if (w->mode != WORKER_LAYERS)
             workers_stop(ws, w);
+        else if (w->state != WORKER_REFUSED) {
+            worker_drop_process(w);
+            w->refusal = note_set(&w->refusal_note, ERR_CORRUPT, "the model's file was found damaged on that device");
+            worker_end_layers(w);
+        }
     }
     if (!ws->o.packs)
         return;
