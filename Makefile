@@ -120,7 +120,7 @@ $(B)/obj/%.o: %.c $(GENERATED)
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SUPPORT := $(call objects,tests/world.c)
+FUZZ_SUPPORT := $(call objects,tests/world.c tests/gguf_make.c tests/model_make.c)
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
 -include Makefile.cuda

@@ -1,6 +1,6 @@
 /* What a worker does that has some of a model's layers for another machine (the mode LAYERS of worker_proto.h): it
  * reads their weights, keeps their part of the cache, and answers calls (far.h) one by one. It sees no token, no text,
- * and no logits. */
+ * and no logits; but the stream is no cipher: who has the model can guess much of a text from it. */
 #ifndef KITH_INFERENCE_HOP_H
 #define KITH_INFERENCE_HOP_H
 

@@ -313,7 +313,10 @@ static enum err open_engine(struct sched *s, const struct wire_open *o, const st
         return note_set(note, ERR_RANGE, "a batch of %u rows is over the most of %u", o->batch, (unsigned)BATCH_MAX);
     if (o->threads == 0 || o->threads > THREADS_MAX)
         return note_set(note, ERR_RANGE, "%u threads are out of range: 1 to %u", o->threads, (unsigned)THREADS_MAX);
-    s->ops = ops_pick(sched_wants_devices(o) ? "auto" : o->backend.s, note);
+    if (o->hops.n && strcmp(o->backend.s, SCHED_DEVICE) == 0)
+        return note_set(note, ERR_UNSUPPORTED,
+                        "the backend %s was asked for, and no GPU is used beside layers elsewhere", SCHED_DEVICE);
+    s->ops = ops_pick(sched_wants_devices(o) || !*o->backend.s ? "auto" : o->backend.s, note);
     if (!s->ops)
         return ERR_UNSUPPORTED;
     struct engine_options eo = {.ops = s->ops, .threads = o->threads, .context = o->context};

@@ -87,8 +87,10 @@ enum wire_ends {
     F(u8, mode)                                                                                                        \
     F(u8, pack)                                                                                                        \
     F(hash, root)                                                                                                      \
-    F(text64, backend) F(u32, threads) F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first)   \
-        F(u32, end) F(u32, pages) F(blob, hops)
+    F(text64, backend)                                                                                                 \
+    F(u32, threads)                                                                                                    \
+    F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first) F(u32, end) F(u32, pages)            \
+        F(blob, hops)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
  * they go on with one, as an answer does, and their pieces are joined. */
