@@ -174,7 +174,6 @@ static void keep(struct hop_link *l)
     l->kept[l->kept_n++ % HOP_STATEMENTS] = l->statement;
     l->answered++;
     l->failures = 0;
-    l->why[0] = '\0';
 }
 
 static void log_wrong(const struct hop_link *l)
@@ -232,6 +231,7 @@ static enum err take_ready(struct hop_link *l, struct cursor c)
     if (!cursor_end(&c) || l->state != HOP_LOADING || m.batch == 0 || m.pages == 0)
         return ERR_PROTOCOL;
     l->ready = m;
+    l->why[0] = '\0';
     set_state(l, HOP_IS_READY);
     log_event(LOG_INFO, "hop", "ready", "node=%s layers=%u-%u batch=%u pages=%u backend=%s", short_name(l, node),
               l->o.of.first, l->o.of.end - 1, m.batch, m.pages, m.backend.s);
@@ -273,7 +273,10 @@ static void on_ready(void *arg, uint64_t stream)
 static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)
 {
     (void)stream;
-    give_up(arg, reason == ERR_OK ? ERR_CLOSED : reason, text && *text ? text : err_text(reason));
+    static const char *const unreached = "it cannot be reached: is kithd running there?";
+    const struct hop_link *l = arg;
+    const bool is_unreached = l->state == HOP_CONNECTING && reason == ERR_TIMEOUT;
+    give_up(arg, reason == ERR_OK ? ERR_CLOSED : reason, is_unreached ? unreached : *text ? text : err_text(reason));
 }
 
 static const struct stream_calls link_calls = {on_opened, on_data, on_ready, on_closed};

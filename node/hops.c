@@ -114,8 +114,8 @@ static void put_missing(const struct span *s, struct buf *b)
         if (info.state == HOP_LOADING)
             buf_add_text(b, "still loads them: ask again");
         else
-            buf_add_format(b, "is not there (%.90s): start kithd there, or kith hop rm",
-                           info.why[0] ? info.why : "no answer yet");
+            buf_add_format(b, "has not got them (%.90s); kith hop rm takes them back",
+                           info.why[0] ? info.why : "no answer yet: is kithd running there?");
         return;
     }
 }
@@ -154,7 +154,7 @@ static void gather(struct span *s)
         worker_release(s->worker, &whole);
     } else {
         struct buf why = {0};
-        buf_add_format(&why, "not all of the model fits in this device's memory, and %s", buf_text(&missing));
+        buf_add_format(&why, "the whole model does not fit here, and %s", buf_text(&missing));
         s->state = SPAN_REST; /* the next question gathers anew; until then they are tried again */
         worker_refuse(s->worker, ERR_FULL, buf_text(&why));
         buf_clear(&why);

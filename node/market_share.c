@@ -417,6 +417,8 @@ static void put_name(const struct market *m, const struct hash *model, struct bu
     hex_put(hex, model->b, HASH_SIZE);
     if (ledger_model(m->s.ledger, model, &rec))
         buf_add_text(b, rec.name.s);
+    else if (hash_equal(model, &m->default_model))
+        buf_add_text(b, "default");
     else
         buf_add_format(b, "%.16s", hex);
 }
