@@ -100,7 +100,7 @@ static void on_late(void *arg)
 
 static void moved(struct hop_link *l)
 {
-    host_timer_set(l->o.host, &l->timer, HOP_CALL_MS, on_late, l);
+    host_timer_set(l->o.host, &l->timer, l->o.call_ms, on_late, l);
 }
 
 static void pump(struct hop_link *l)
@@ -353,6 +353,7 @@ struct hop_link *hop_link_new(const struct hop_link_options *o, const struct hop
     l->arg = arg;
     l->endpoint = o->endpoint && *o->endpoint ? mem_string(o->endpoint) : NULL;
     l->o.endpoint = NULL;
+    l->o.call_ms = o->call_ms ? o->call_ms : HOP_CALL_MS;
     return l;
 }
 

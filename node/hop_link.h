@@ -25,6 +25,7 @@ struct hop_link_options {
     struct pubkey node;
     const char *endpoint; /* "" or NULL: as the address book knows it; copied */
     struct hop_open of;
+    uint64_t call_ms; /* for tests; 0: HOP_CALL_MS */
 };
 struct hop_link_calls {
     void (*changed)(void *arg); /* it is ready, or is no more; the latter not beside an answer that says so */
