@@ -66,7 +66,7 @@ struct params params_private(void)
     p.model_bond = amount_of(MOTE_PER_KITH);
     p.model_bond_ms = 600 * SECOND_MS;
     p.validator_bond_min = p.provider_bond_min = p.auditor_bond_min = amount_of(MOTE_PER_KITH);
-    p.unbonding_ms = 60 * SECOND_MS;
+    p.unbonding_ms = 1800 * SECOND_MS;
     p.dispute_ms = 10 * SECOND_MS;
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
@@ -80,6 +80,38 @@ struct params params_private(void)
     p.claim_blocks = 5;
     p.claim_ms = 3600 * SECOND_MS;
     return p;
+}
+
+/* The most rounds of a settlement: that of the drawn receipts, and of each of these and of a challenged one a
+ * committee, one of twice the size where that was divided, and so on, the smallest first, until AUDITORS_ASKED_MAX were
+ * asked; and a last draw, which finds nobody. */
+static uint32_t audit_rounds_max(uint32_t drawn)
+{
+    uint32_t rounds = 2, room = AUDITORS_ASKED_MAX - drawn;
+    for (uint32_t size = 2; room; size *= 2)
+        for (uint32_t i = 0; i <= drawn && room; i++) {
+            room -= size < room ? size : room;
+            rounds++;
+        }
+    return rounds;
+}
+
+uint64_t params_verdict_ms(const struct params *p)
+{
+    uint32_t drawn = p->audits_per_settlement > p->audits_full ? p->audits_per_settlement : p->audits_full;
+    return audit_rounds_max(drawn) * (AUDIT_DRAW_BLOCKS * SECOND_MS + p->audit_window_ms + p->audit_reveal_ms);
+}
+
+/* What answers for a settlement must still be there when the last committee has been heard. */
+static enum err unbonding_check(const struct params *p, struct note *note)
+{
+    uint64_t least = params_verdict_ms(p);
+    if (p->audits_per_settlement == 0 || p->unbonding_ms >= least)
+        return ERR_OK;
+    return note_set(note, ERR_RANGE,
+                    "genesis: unbonding_ms is %" PRIu64 ", and a settlement may be decided after %" PRIu64
+                    " (audit_window_ms, audit_reveal_ms and a draw for each committee): make it that at least",
+                    p->unbonding_ms, least);
 }
 
 enum err params_check(const struct params *p, struct note *note)
@@ -133,7 +165,7 @@ enum err params_check(const struct params *p, struct note *note)
     if (p->claim_blocks > CLAIM_BLOCKS_MAX || p->claim_ms < p->claim_blocks * SECOND_MS)
         return note_set(note, ERR_RANGE, "genesis: claim_blocks is at most %u, and claim_ms at least a second for each",
                         CLAIM_BLOCKS_MAX);
-    return ERR_OK;
+    return unbonding_check(p, note);
 }
 
 uint32_t genesis_holders(struct bytes list)

@@ -82,7 +82,11 @@ RECORD_DECLARE(genesis, GENESIS_FIELDS)
 /* Values for a lasting network, and for a private one, whose windows are seconds. */
 struct params params_default(void);
 struct params params_private(void);
-/* False with a note where a share is over the whole, a count over its limit, or shares leave nothing. */
+/* The longest that a settlement waits for its verdict, all committees and each to its last moment, where a block takes
+ * a second at most. */
+uint64_t params_verdict_ms(const struct params *p);
+/* Refused with a note where a share is over the whole, a count over its limit, shares leave nothing, or a withdrawn
+ * bond is back before the verdict. */
 enum err params_check(const struct params *p, struct note *note) MUST_USE;
 
 uint32_t genesis_holders(struct bytes list);

@@ -36,8 +36,15 @@ static enum err read_genesis(struct ledger *l, const struct genesis *given, stru
             "the store's chain has rules of version %u, this program knows version %d: use the kithd that made "
             "it, or begin in another home",
             load_le16(l->genesis_room.p), GENESIS_VERSION);
-    if (!cursor_end(&c) || genesis_check(&l->genesis, NULL) != ERR_OK)
+    if (!cursor_end(&c))
         return note_set(note, ERR_CORRUPT, "the store's genesis is damaged: let the node fetch the chain again");
+    struct note why = {{0}};
+    if (genesis_check(&l->genesis, &why) != ERR_OK)
+        return note_set(
+            note, ERR_UNSUPPORTED,
+            "the store's chain has rules that this program refuses (%s): use the kithd that made it, or begin in "
+            "another home",
+            why.text);
     l->chain = genesis_chain_id(&l->genesis);
     struct hash other = given ? genesis_chain_id(given) : l->chain;
     if (!hash_equal(&other, &l->chain))

@@ -267,8 +267,10 @@ bool ledger_data_next(const struct ledger *l, const struct hash *after, struct r
 bool ledger_provider_next(const struct ledger *l, const struct pubkey *after, struct rec_provider *out);
 bool ledger_channel_next(const struct ledger *l, const struct hash *after, struct rec_channel *out);
 bool ledger_settlement_next(const struct ledger *l, const struct hash *after, struct rec_settlement *out);
-/* Whether a settlement of this channel is in escrow, so that its receipts may be asked for. Looks at all that are kept.
- */
+/* Those in escrow, in the order in which they wait; fn returns false to stop. Looks at no settlement that is over. */
+typedef bool (*ledger_escrow_fn)(void *arg, const struct rec_settlement *s);
+void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg);
+/* Whether a settlement of this channel is in escrow, so that its receipts may be asked for. */
 bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel);
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out);
 bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out);

@@ -171,16 +171,45 @@ bool ledger_settlement_next(const struct ledger *l, const struct hash *after, st
     return state_next_settlement(&l->state, after, out);
 }
 
+/* A settlement in escrow waits for its draw, or for the end of a window: it stands in one of two queues. That of times
+ * has much else, but nothing of those beyond the longest window. */
+void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg)
+{
+    const struct params *p = &l->genesis.params;
+    const uint64_t window = p->audit_window_ms > p->audit_reveal_ms ? p->audit_window_ms : p->audit_reveal_ms;
+    struct rec_settlement s;
+    struct hash id;
+    struct due d;
+    uint64_t height;
+    for (bool more = state_next_draw(&l->state, NULL, &height, &id); more;
+         more = state_next_draw(&l->state, &id, &height, &id)) {
+        CHECK(state_get_settlement(&l->state, &id, &s));
+        if (!fn(arg, &s))
+            return;
+    }
+    for (bool more = state_next_due(&l->state, NULL, &d); more && d.time_ms <= l->head.time_ms + window;
+         more = state_next_due(&l->state, &d, &d))
+        if (d.kind == DUE_SETTLEMENT_MATURE && state_get_settlement(&l->state, &d.id, &s) && !fn(arg, &s))
+            return;
+}
+
+struct wanted_channel {
+    const struct hash *id;
+    bool found;
+};
+
+static bool is_other_channel(void *arg, const struct rec_settlement *s)
+{
+    struct wanted_channel *w = arg;
+    w->found = hash_equal(&s->channel, w->id);
+    return !w->found;
+}
+
 bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel)
 {
-    struct rec_settlement s;
-    struct hash last;
-    for (const struct hash *after = NULL; ledger_settlement_next(l, after, &s); after = &last) {
-        last = s.id;
-        if (hash_equal(&s.channel, channel) && s.state < SETTLEMENT_PAID)
-            return true;
-    }
-    return false;
+    struct wanted_channel w = {.id = channel};
+    ledger_escrow_each(l, is_other_channel, &w);
+    return w.found;
 }
 
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out)

@@ -116,10 +116,14 @@ struct due {
 void state_put_due(struct state *s, const struct due *d);
 void state_remove_due(struct state *s, const struct due *d);
 bool state_first_due(const struct state *s, struct due *out);
+/* Behind `after` (NULL: the first), in the order of times; *out may be *after. */
+bool state_next_due(const struct state *s, const struct due *after, struct due *out);
 
 void state_put_draw(struct state *s, uint64_t height, const struct hash *settlement);
 void state_remove_draw(struct state *s, uint64_t height, const struct hash *settlement);
 bool state_first_draw(const struct state *s, uint64_t *height, struct hash *settlement);
+/* Behind that of `after` at *height (NULL: the first), in the order of heights; *settlement may be *after. */
+bool state_next_draw(const struct state *s, const struct hash *after, uint64_t *height, struct hash *settlement);
 
 /* Which node of an owner audits a model: one, or a draw would walk through as many as he cares to register. */
 void state_put_auditor(struct state *s, const struct hash *model, const struct pubkey *owner,

@@ -101,9 +101,9 @@ static enum err send_all(int fd, struct bytes b, struct note *note)
     return ERR_OK;
 }
 
-/* Connects and sends the request. */
-static enum err send_request(const struct cli *cli, const char *method, const char *path, const json_t *body, int *fd,
-                             struct note *note)
+/* Connects and sends the request. `last_id`: of a stream that is gone on with, or NULL. */
+static enum err send_request(const struct cli *cli, const char *method, const char *path, const json_t *body,
+                             const char *last_id, int *fd, struct note *note)
 {
     struct buf request = {0}, content = {0};
     const char *key = getenv("KITH_API_KEY");
@@ -117,6 +117,8 @@ static enum err send_request(const struct cli *cli, const char *method, const ch
                    method, path);
     if (key && !strpbrk(key, "\r\n"))
         buf_add_format(&request, "Authorization: Bearer %s\r\n", key);
+    if (last_id && *last_id && !strpbrk(last_id, "\r\n"))
+        buf_add_format(&request, "Last-Event-ID: %s\r\n", last_id);
     if (body)
         buf_add_format(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n", content.n);
     buf_add_text(&request, "\r\n");
@@ -204,7 +206,7 @@ enum err client_try(const struct cli *cli, const char *method, const char *path,
     struct http_reader r;
     int fd;
     *reply = NULL;
-    enum err e = send_request(cli, method, path, body, &fd, note);
+    enum err e = send_request(cli, method, path, body, NULL, &fd, note);
     if (e != ERR_OK)
         return e;
     http_reader_init(&r, cli->answer_max ? cli->answer_max : JSON_BYTES_MAX);
@@ -282,7 +284,7 @@ static enum err get_bytes(const struct cli *cli, const char *path, struct http_r
                           struct note *note)
 {
     int fd;
-    enum err e = send_request(cli, "GET", path, NULL, &fd, note);
+    enum err e = send_request(cli, "GET", path, NULL, NULL, &fd, note);
     if (e != ERR_OK)
         return e;
     e = receive_all(fd, r, CLIENT_TIMEOUT_MS, note);
@@ -322,16 +324,17 @@ int client_get_patiently(const struct cli *cli, uint64_t timeout_ms, json_t **re
 struct client_stream {
     int fd;
     struct http_reader reader;
+    char id[48];
 };
 
-enum err client_stream_open(const struct cli *cli, const char *path, struct client_stream **out, int *status,
-                            json_t **reply, struct note *note)
+enum err client_stream_open(const struct cli *cli, const char *path, const char *last_id, struct client_stream **out,
+                            int *status, json_t **reply, struct note *note)
 {
     struct client_stream *s = mem_new(sizeof *s);
     uint64_t deadline = out_now_ms() + CLIENT_TIMEOUT_MS;
     *out = NULL;
     *reply = NULL;
-    enum err e = send_request(cli, "GET", path, NULL, &s->fd, note);
+    enum err e = send_request(cli, "GET", path, NULL, last_id, &s->fd, note);
     if (e != ERR_OK) {
         free(s);
         return e;
@@ -356,7 +359,12 @@ enum err client_stream_next(struct client_stream *s, uint64_t timeout_ms, char n
                             struct note *note)
 {
     struct http_event event;
-    while (!http_event_take(&s->reader.body, &event)) {
+    for (;;) {
+        bool is_whole = http_event_take(&s->reader.body, &event);
+        if (event.id[0])
+            snprintf(s->id, sizeof s->id, "%s", event.id);
+        if (is_whole)
+            break;
         if (s->reader.state == HTTP_DONE)
             return note_set(note, ERR_CLOSED, "kithd ended the stream");
         enum err e = receive_some(s->fd, &s->reader, out_now_ms() + timeout_ms, note);
@@ -367,6 +375,11 @@ enum err client_stream_next(struct client_stream *s, uint64_t timeout_ms, char n
     *data = json_parse(bytes_of_buf(&event.data), note);
     buf_clear(&event.data);
     return *data ? ERR_OK : ERR_PROTOCOL;
+}
+
+const char *client_stream_id(const struct client_stream *s)
+{
+    return s->id;
 }
 
 void client_stream_close(struct client_stream *s)

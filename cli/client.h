@@ -30,14 +30,17 @@ int client_refusal(const struct cli *cli, int status, const json_t *reply);
 
 /* A stream of server-sent events. */
 struct client_stream;
-/* As client_try; *out is NULL and *reply set when the status is not 200. */
-enum err client_stream_open(const struct cli *cli, const char *path, struct client_stream **out, int *status,
-                            json_t **reply, struct note *note) MUST_USE;
+/* As client_try; *out is NULL and *reply set when the status is not 200. `last_id`: of an earlier one, to go on behind
+ * it; or NULL. */
+enum err client_stream_open(const struct cli *cli, const char *path, const char *last_id, struct client_stream **out,
+                            int *status, json_t **reply, struct note *note) MUST_USE;
 /* Waits for the next event: its name and its data as JSON (the caller's). ERR_TIMEOUT when nothing came for that
  * long, not even a sign of life, ERR_CANCELLED on an interrupt that is watched for, ERR_CLOSED at the end or when the
  * connection broke. */
 enum err client_stream_next(struct client_stream *s, uint64_t timeout_ms, char name[32], json_t **data,
                             struct note *note) MUST_USE;
+/* How far it came; "" where it says no ids. Borrowed. */
+const char *client_stream_id(const struct client_stream *s);
 void client_stream_close(struct client_stream *s);
 
 /* Between these, Ctrl-C ends the wait for an answer with ERR_CANCELLED instead of the process. */

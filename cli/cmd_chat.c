@@ -200,7 +200,7 @@ static int follow(struct chat *c, const char *job, struct chat_answer *out)
         int status = 0;
         enum step step = STEP_MORE;
         snprintf(path, sizeof path, "/kith/v1/jobs/%.64s/events?from=%" JSON_INTEGER_FORMAT, job, seen);
-        enum err e = client_stream_open(c->cli, path, &stream, &status, &reply, &note);
+        enum err e = client_stream_open(c->cli, path, NULL, &stream, &status, &reply, &note);
         if (stream) {
             e = follow_once(c, stream, &seen, out, &step, &note);
             client_stream_close(stream);

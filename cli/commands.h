@@ -10,6 +10,7 @@
     C(config_set)                                                                                                      \
     C(status)                                                                                                          \
     C(doctor)                                                                                                          \
+    C(events)                                                                                                          \
     C(ps)                                                                                                              \
     C(peers)                                                                                                           \
     C(peer_add)                                                                                                        \
@@ -107,6 +108,7 @@ const struct option_spec *commands_globals(void);
 /* cmd_completion.c: all of it as a man page, in roff. */
 void print_man(void);
 
+extern const struct option_spec cmd_events_options[];
 extern const struct option_spec cmd_jobs_options[];
 extern const struct option_spec cmd_key_new_options[];
 extern const struct option_spec cmd_peer_ban_options[];

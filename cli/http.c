@@ -204,6 +204,8 @@ static void event_line(struct http_event *e, const char *line, size_t n)
     if (name == 5 && memcmp(line, "event", 5) == 0)
         snprintf(e->name, sizeof e->name, "%.*s", (int)(value_n < sizeof e->name ? value_n : sizeof e->name - 1),
                  value);
+    else if (name == 2 && memcmp(line, "id", 2) == 0 && value_n < sizeof e->id)
+        snprintf(e->id, sizeof e->id, "%.*s", (int)value_n, value);
     else if (name == 4 && memcmp(line, "data", 4) == 0) {
         if (e->data.n)
             buf_add_text(&e->data, "\n");

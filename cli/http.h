@@ -43,9 +43,11 @@ enum err http_reader_end(struct http_reader *r, struct note *note) MUST_USE;
 
 struct http_event {
     char name[32];   /* "message" when the event has none */
+    char id[48];     /* the last that was said up to here, also by one without data; empty: none */
     struct buf data; /* lines joined by newlines */
 };
-/* Takes the next complete event off the front of `body`; false if there is none yet. Clear with buf_clear(&e->data). */
+/* Takes the next complete event off the front of `body`; false if there is none yet, and only its id is set. Clear with
+ * buf_clear(&e->data). */
 bool http_event_take(struct buf *body, struct http_event *e) MUST_USE;
 
 #endif

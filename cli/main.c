@@ -54,6 +54,8 @@ static const struct command commands[] = {
     {"status", "", 0, 0, "start", "the daemon: chain, peers, balance, sharing, models", no_options, cmd_status},
     {"doctor", "", 0, 0, "start", "this machine: kernels, GPUs, walls around workers, room", no_options, cmd_doctor},
     {"ps", "", 0, 0, "start", "models that are loaded: where they run, and on what", no_options, cmd_ps},
+    {"events", "", 0, 0, "start", "what happens to the node, as it happens: blocks, jobs, earnings, peers, pulls",
+     cmd_events_options, cmd_events},
     {"config show", "", 0, 0, "start", "every setting of kithd as a start would read it, and where it comes from",
      no_options, cmd_config_show},
     {"config set", "NAME [VALUE..]", 1, ARGS_MAX, "start", "write a setting into HOME/kith.conf; no value: its default",

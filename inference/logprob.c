@@ -1,6 +1,8 @@
 /* Logarithms of probabilities; see the header. */
 #include "inference/logprob.h"
 
+#include "base/limits.h"
+
 #include <string.h>
 
 #define PIECE 256u /* exponentials at once */
@@ -38,5 +40,21 @@ void logprob_all(const struct ops *ops, const float *logits, uint32_t n, uint32_
     for (uint32_t i = 0; i <= top_n; i++) {
         double value = (double)out[i].value - (double)peak - z;
         out[i].value = value > LOGPROB_LEAST ? (float)value : (float)LOGPROB_LEAST;
+    }
+}
+
+void logprob_put(struct buf *out, const struct tok *tok, const struct logprob *all, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t head[10];
+        size_t at = out->n;
+        store_le32(head, all[i].token);
+        store_le32(head + 4, arith_bits(all[i].value));
+        buf_add(out, head, sizeof head);
+        if (tok)
+            tok_piece(tok, (int32_t)all[i].token, true, out);
+        if (out->n - at > sizeof head + TOKEN_PIECE_MAX)
+            out->n = at + sizeof head + TOKEN_PIECE_MAX;
+        store_le16(out->p + at + 8, (uint16_t)(out->n - at - sizeof head));
     }
 }

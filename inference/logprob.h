@@ -7,6 +7,7 @@
 #define KITH_INFERENCE_LOGPROB_H
 
 #include "inference/ops.h"
+#include "inference/tok.h"
 
 #define LOGPROB_LEAST (-9999.0) /* OpenAI's way to say never */
 
@@ -18,5 +19,8 @@ struct logprob {
  * n. */
 void logprob_all(const struct ops *ops, const float *logits, uint32_t n, uint32_t token, uint32_t top_n,
                  struct logprob *out);
+/* Appends them as a worker tells them (wire_next_logprob, inference/worker_proto.h), with their texts; `tok` may be
+ * NULL: without. */
+void logprob_put(struct buf *out, const struct tok *tok, const struct logprob *all, uint32_t n);
 
 #endif

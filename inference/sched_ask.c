@@ -239,12 +239,14 @@ static enum err take_score(struct sched *s, const struct wire_score *m, struct b
     struct sched_job *j;
     (void)out;
     size_t n = wire_id_count(m->ids);
-    if (n < 2 || m->from > n - 2)
+    size_t least = m->logprobs ? 1 : 2; /* the first is told, too */
+    if (n < least || m->from > n - least)
         return note_set(note, ERR_RANGE, "scores from position %u on, of %zu tokens: there is none", m->from, n);
     enum err e = add_ids(s, m->ask, m->ids, &j, note);
     if (e == ERR_OK) {
         j->is_score = true;
         j->from = m->from;
+        j->logprobs = m->logprobs;
     }
     return e;
 }

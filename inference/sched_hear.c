@@ -2,6 +2,7 @@
  * other: which token a row chooses, the hash of its hidden state, how likely the next token was. Then every job hears
  * its own rows in order. Both are shared out among the engine's threads; what is said is the same in any case. */
 #include "base/mem.h"
+#include "inference/logprob.h"
 #include "inference/pool.h"
 #include "inference/sched_in.h"
 #include "inference/score.h"
@@ -20,8 +21,9 @@ struct sched_hearing {
     unsigned threads;
     struct sampler **sampler; /* [threads] */
     atomic_flag *is_used;
-    double *score;       /* [batch] of rows that are scored */
-    struct row_of *rows; /* [batch] to be looked at first */
+    double *score;          /* [batch] of rows that are scored, */
+    struct logprob *likely; /* [batch, 1 + LOGPROBS_MAX] or with the likeliest */
+    struct row_of *rows;    /* [batch] to be looked at first */
     uint32_t rows_n;
 };
 
@@ -37,6 +39,7 @@ struct sched_hearing *sched_hearing_new(const struct sched *s)
         atomic_flag_clear(&h->is_used[i]);
     }
     h->score = mem_array(batch, sizeof *h->score);
+    h->likely = mem_array((size_t)batch * (1 + LOGPROBS_MAX), sizeof *h->likely);
     h->rows = mem_array(batch, sizeof *h->rows);
     return h;
 }
@@ -50,6 +53,7 @@ void sched_hearing_free(struct sched_hearing *h)
     free(h->sampler);
     free(h->is_used);
     free(h->score);
+    free(h->likely);
     free(h->rows);
     free(h);
 }
@@ -65,6 +69,23 @@ static unsigned find_sampler(struct sched_hearing *h)
     return i;
 }
 
+/* A job's logprobs, of a vocabulary that may be smaller. */
+static uint32_t likely_n(const struct sched *s, const struct sched_job *j)
+{
+    return j->logprobs < s->model->vocab ? j->logprobs : s->model->vocab;
+}
+
+static void score_row(const struct sched *s, const struct sched_job *j, uint32_t i)
+{
+    struct sched_hearing *h = s->hearing;
+    uint32_t row = j->first_row + i, token = wire_id_at(bytes_of_buf(&j->ids), j->at + i + 1);
+    if (j->logprobs)
+        logprob_all(engine_ops(s->engine), s->rows[row].logits, s->model->vocab, token, likely_n(s, j) - 1,
+                    h->likely + (size_t)row * (1 + LOGPROBS_MAX));
+    else
+        h->score[row] = score_token(s->rows[row].logits, s->model->vocab, token);
+}
+
 static void look_part(void *arg, size_t first, size_t end)
 {
     const struct sched *s = arg;
@@ -72,12 +93,10 @@ static void look_part(void *arg, size_t first, size_t end)
     unsigned mine = find_sampler(h);
     for (size_t k = first; k < end; k++) {
         const struct sched_job *j = h->rows[k].job;
-        uint32_t i = h->rows[k].i, row = j->first_row + i;
         if (j->session)
-            session_look(j->session, i, h->sampler[mine]);
+            session_look(j->session, h->rows[k].i, h->sampler[mine]);
         else
-            h->score[row] =
-                score_token(s->rows[row].logits, s->model->vocab, wire_id_at(bytes_of_buf(&j->ids), j->at + i + 1));
+            score_row(s, j, h->rows[k].i);
     }
     atomic_flag_clear_explicit(&h->is_used[mine], memory_order_release);
 }
@@ -145,9 +164,31 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
     }
 }
 
+static void add_scored(const struct sched *s, const struct sched_job *j, uint32_t position,
+                       const struct logprob *likely, uint32_t n, struct buf *out)
+{
+    struct buf logprobs = {0};
+    logprob_put(&logprobs, s->tok, likely, n);
+    wire_add_scored(out, &(struct wire_scored){j->ask, position, bytes_of_buf(&logprobs)});
+    buf_clear(&logprobs);
+}
+
+/* The one that the first score is about stands behind it. */
+static void add_first(const struct sched *s, const struct sched_job *j, struct buf *out)
+{
+    const struct logprob first = {wire_id_at(bytes_of_buf(&j->ids), j->at), 0};
+    if (j->logprobs && j->at == j->from)
+        add_scored(s, j, j->at, &first, 1, out);
+}
+
 static void add_row(const struct sched *s, struct sched_job *j, const struct engine_row *r, struct buf *out)
 {
     const uint32_t vocab = engine_model(s->engine)->vocab;
+    if (j->logprobs) {
+        add_scored(s, j, j->at + 1, s->hearing->likely + (size_t)(r - s->rows) * (1 + LOGPROBS_MAX), likely_n(s, j),
+                   out);
+        return;
+    }
     if (j->is_score) {
         wire_put_score(&j->scores, s->hearing->score[r - s->rows]);
         return;
@@ -165,6 +206,7 @@ static bool logits_speak(struct sched *s, struct sched_job *j, struct buf *out)
             wire_add_failure(out, j->ask, ERR_NUMERIC, &note);
             return true;
         }
+        add_first(s, j, out);
         if (r->wants)
             add_row(s, j, r, out);
     }

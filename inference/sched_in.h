@@ -22,6 +22,7 @@ struct sched_job {
     bool is_score;               /* of the positions from `from` on */
     uint32_t from;               /* logits: 0 */
     struct buf scores;           /* so far */
+    uint8_t logprobs;            /* scores: 0, or 1 and how many of the likeliest are told beside each */
     uint64_t bytes;              /* of its cache at most */
     uint32_t first_row, rows_n;  /* in the present batch */
     struct buf out;              /* what the job has to say about it */

@@ -444,18 +444,7 @@ static void tell_logprobs(struct session *s, uint32_t token)
     struct logprob all[1 + LOGPROBS_MAX];
     logprob_all(engine_ops(s->engine), s->raw_logits, vocab, token, n - 1, all);
     buf_reset(&s->event_logprobs);
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t head[10];
-        size_t at = s->event_logprobs.n;
-        store_le32(head, all[i].token);
-        store_le32(head + 4, arith_bits(all[i].value));
-        buf_add(&s->event_logprobs, head, sizeof head);
-        if (s->tok)
-            tok_piece(s->tok, (int32_t)all[i].token, true, &s->event_logprobs);
-        if (s->event_logprobs.n - at > sizeof head + TOKEN_PIECE_MAX)
-            s->event_logprobs.n = at + sizeof head + TOKEN_PIECE_MAX;
-        store_le16(s->event_logprobs.p + at + 8, (uint16_t)(s->event_logprobs.n - at - sizeof head));
-    }
+    logprob_put(&s->event_logprobs, s->tok, all, n);
 }
 
 /* The token that follows the first `position` of them, by the row of the last; they are those that were given where

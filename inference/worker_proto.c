@@ -29,6 +29,7 @@ RECORD_DEFINE(wire_hop_call, WIRE_HOP_CALL_FIELDS)
 RECORD_DEFINE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
 RECORD_DEFINE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
 RECORD_DEFINE(wire_far_call, WIRE_FAR_CALL_FIELDS)
+RECORD_DEFINE(wire_scored, WIRE_SCORED_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
@@ -113,14 +114,18 @@ static bool templated_is_right(const struct wire_templated *m)
     return m->ask != 0 && m->ids.n % 4 == 0;
 }
 
-static bool token_is_right(const struct wire_token *m)
+static bool are_logprobs(struct bytes blob)
 {
-    struct bytes rest = m->logprobs;
     struct wire_logprob one;
-    while (wire_next_logprob(&rest, &one))
+    while (wire_next_logprob(&blob, &one))
         if (one.text.n > TOKEN_PIECE_MAX || !arith_is_finite(one.value))
             return false;
-    return m->ask != 0 && rest.n == 0;
+    return blob.n == 0;
+}
+
+static bool token_is_right(const struct wire_token *m)
+{
+    return m->ask != 0 && are_logprobs(m->logprobs);
 }
 
 static bool done_is_right(const struct wire_done *m)
@@ -140,7 +145,12 @@ static bool row_is_right(const struct wire_row *m)
 
 static bool score_is_right(const struct wire_score *m)
 {
-    return m->ask != 0 && m->ids.n % 4 == 0;
+    return m->ask != 0 && m->ids.n % 4 == 0 && m->logprobs <= 1 + LOGPROBS_MAX;
+}
+
+static bool scored_is_right(const struct wire_scored *m)
+{
+    return m->ask != 0 && m->logprobs.n > 0 && are_logprobs(m->logprobs);
 }
 
 static bool scores_is_right(const struct wire_scores *m)

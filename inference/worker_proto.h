@@ -13,7 +13,7 @@
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
  *     embed    -> embedding             one vector for a whole text
- *     score    -> scores                how likely each token was behind those before it
+ *     score    -> scored ... scores     how likely each token was behind those before it
  *     hop_call -> hop_answer            a batch through the worker's layers, in the mode for that alone
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
@@ -89,8 +89,8 @@ enum wire_ends {
     F(hash, root)                                                                                                      \
     F(text64, backend)                                                                                                 \
     F(u32, threads)                                                                                                    \
-    F(u32, batch) F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first) F(u32, end) F(u32, pages)            \
-        F(blob, hops)
+    F(u32, batch)                                                                                                      \
+    F(u32, jobs) F(u32, context) F(u64, memory_bytes) F(u32, first) F(u32, end) F(u32, pages) F(blob, hops)
 #define WIRE_TOKENIZE_FIELDS(F) F(u64, ask) F(u8, ends) F(flag, special) F(blob, text)
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
  * they go on with one, as an answer does, and their pieces are joined. */
@@ -112,8 +112,9 @@ enum wire_ends {
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
-/* Of the ids behind position `from`, each. */
-#define WIRE_SCORE_FIELDS(F)    F(u64, ask) F(u32, from) F(blob, ids)
+/* Of the ids behind position `from`, each. `logprobs`: 0, or as in a run: then each is told in a `scored`, and `scores`
+ * has no values. */
+#define WIRE_SCORE_FIELDS(F)    F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
 #define WIRE_CANCEL_FIELDS(F)   F(u64, ask)
 #define WIRE_HOP_CALL_FIELDS(F) F(u64, ask) F(blob, call)
 /* `code`: enum err; with ERR_OK the answer, else why there is none. */
@@ -172,6 +173,9 @@ enum wire_ends {
 /* `values`: natural logarithms of the probabilities of ids[from + 1], ids[from + 2] ..., the bits of binary64,
  * little-endian. */
 #define WIRE_SCORES_FIELDS(F) F(u64, ask) F(blob, values)
+/* One of the ids, in their order: `logprobs` as in `token`. The one at `from` comes first, alone and with 0: nothing
+ * was before it that was asked about, and it is told for its text. */
+#define WIRE_SCORED_FIELDS(F) F(u64, ask) F(u32, position) F(blob, logprobs)
 
 #define WIRE_HOP_ANSWER_FIELDS(F) F(u64, ask) F(blob, answer)
 /* To hop `hop` of those that `open` named, from 0. */
@@ -207,8 +211,9 @@ enum wire_ends {
     M(device, DEVICE, 75, false, WIRE_BODY_SMALL)                                                                      \
     M(embedding, EMBEDDING, 74, false, 4u * EMBED_MAX + 256u)                                                          \
     M(scores, SCORES, 84, false, 8u * CONTEXT_MAX + 256u)                                                              \
-    M(hop_answer, HOP_ANSWER, 85, false, FAR_CALL_MAX + WIRE_BODY_SMALL)                                               \
-    M(far_call, FAR_CALL, 86, false, FAR_CALL_MAX + WIRE_BODY_SMALL)
+    M(scored, SCORED, 85, false, WIRE_BODY_LOGPROBS + WIRE_BODY_SMALL)                                                 \
+    M(hop_answer, HOP_ANSWER, 86, false, FAR_CALL_MAX + WIRE_BODY_SMALL)                                               \
+    M(far_call, FAR_CALL, 87, false, FAR_CALL_MAX + WIRE_BODY_SMALL)
 
 enum wire_type {
 #define M(name, NAME, number, to_worker, body_max) WIRE_##NAME = (number),
@@ -242,6 +247,7 @@ RECORD_DECLARE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
 RECORD_DECLARE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
 RECORD_DECLARE(wire_far_call, WIRE_FAR_CALL_FIELDS)
 RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
+RECORD_DECLARE(wire_scored, WIRE_SCORED_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */
@@ -282,7 +288,7 @@ struct wire_logprob {
     float value;
     struct bytes text; /* borrowed; may be a part of a character, or nothing */
 };
-/* Takes the first off a blob that wire_read_token has let through; false when it is empty. */
+/* Takes the first off a blob that wire_read_token or wire_read_scored has let through; false when it is empty. */
 bool wire_next_logprob(struct bytes *blob, struct wire_logprob *out);
 
 #endif

@@ -163,18 +163,32 @@ static bool settle_first(struct account *a)
     return true;
 }
 
+/* Its nonce went by and its result is nowhere: another process with this key took the nonce, or the result was in
+ * blocks that a snapshot passed over. So the bytes are worthless, and it is made anew; but not a top-up, whose money
+ * may be in the channel: whoever sent it looks at what is there. False: it may still come into a block. */
+static bool pass_by_first(struct account *a)
+{
+    struct waiting *w = a->first;
+    struct note note;
+    struct tx t;
+    if (!w || w->tx.n == 0)
+        return false;
+    CHECK(tx_decode(bytes_of_buf(&w->tx), &t, NULL) == ERR_OK);
+    if (t.nonce >= ledger_nonce(a->ledger, &a->key))
+        return false;
+    buf_reset(&w->tx);
+    if (w->kind != TX_CHANNEL_TOPUP)
+        return false;
+    note_set(&note, ERR_STATE, "whether the channel was topped up went with a snapshot: look at the channel");
+    finish(a, ERR_STATE, &note);
+    return true;
+}
+
 static void step(void *arg)
 {
     struct account *a = arg;
-    while (settle_first(a))
+    while (settle_first(a) || pass_by_first(a))
         ;
-    /* A nonce that went by (another process with this key, say) makes the bytes worthless. */
-    if (a->first && a->first->tx.n) {
-        struct tx t;
-        CHECK(tx_decode(bytes_of_buf(&a->first->tx), &t, NULL) == ERR_OK);
-        if (t.nonce < ledger_nonce(a->ledger, &a->key))
-            buf_reset(&a->first->tx);
-    }
     offer_first(a);
 }
 

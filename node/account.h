@@ -14,7 +14,8 @@ struct account;
 
 /* Offers a transaction to the pool and the network. */
 typedef enum err (*account_submit_fn)(void *arg, struct bytes tx, struct note *note);
-/* e: ERR_OK when it is in a block and had its effect; otherwise why not. Never within account_send. */
+/* e: ERR_OK when it is in a block and had its effect; otherwise why not. Never within account_send. ERR_STATE of a
+ * top-up may mean that it had its effect, and that a snapshot took the word of it: the channel says what it holds. */
 typedef void (*account_done_fn)(void *arg, enum err e, const struct hash *id, const struct note *note);
 
 struct account *account_new(struct host *host, struct ledger *ledger, const struct seckey *key,

@@ -13,8 +13,9 @@
 
 #define WAIT_MAX_S 60
 
-/* Who is let in: LOCAL is the Unix socket only; the others need a key with that scope where one is needed. */
-enum who { READ, LOCAL, USE, POST, OPEN };
+/* Who is let in: LOCAL is the Unix socket only; the others need a key with that scope where one is needed, LOOK with
+ * one of READ and USE. */
+enum who { READ, LOCAL, USE, POST, LOOK, OPEN };
 
 /* method, path ('*' stands for one part, '**' for all that follow), handler, who */
 static const struct route {
@@ -35,6 +36,7 @@ static const struct route {
     {"GET", "/metrics", api_metrics, READ},
     {"GET", "/openapi.json", api_openapi, OPEN},
     {"GET", "/kith/v1/status", api_status_get, READ},
+    {"GET", "/kith/v1/events", api_events_get, LOOK},
     {"GET", "/kith/v1/peers", api_peers_get, READ},
     {"GET", "/kith/v1/workers", api_workers_get, READ},
     {"POST", "/kith/v1/peers", api_peers_post, LOCAL},
@@ -137,7 +139,9 @@ static bool fits(const char *pattern, const char *path, char *rest, size_t room)
 
 static unsigned scope_of(enum who who)
 {
-    return who == READ ? APIKEY_READ : who == USE ? APIKEY_USE : who == POST ? APIKEY_POST : 0;
+    static const unsigned scopes[] = {
+        [READ] = APIKEY_READ, [USE] = APIKEY_USE, [POST] = APIKEY_POST, [LOOK] = APIKEY_READ | APIKEY_USE, [OPEN] = 0};
+    return scopes[who];
 }
 
 /* The list of the header Allow; HEAD is answered wherever GET is. */

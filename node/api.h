@@ -39,7 +39,8 @@ void api_put_error(struct buf *b, enum err e, const struct note *note);
 void api_fail(struct http_request *r, enum err e, const struct note *note);
 /* 429: more is under way than we take; `text` says of what. */
 void api_reply_busy(struct http_request *r, const char *text);
-/* False after answering 401 or 403. `scope`: what a key must allow, 0 for what needs none. Sets call->key. */
+/* False after answering 401 or 403. `scope`: what a key must allow, one of them at least, 0 for what needs none. Sets
+ * call->key. */
 bool api_let_in(struct api_call *call, unsigned scope) MUST_USE;
 /* Of the key that the call came with; zero for the node's own user. */
 struct hash api_owner(const struct api_call *call);
@@ -90,6 +91,10 @@ void api_put_verdict(struct buf *b, bool *first, uint8_t verdict);
 void api_put_next(struct buf *b, const struct hash *last);
 /* "name": what people call a model, on the ledger or as `default`; empty for others. */
 void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root);
+/* queued, running, done, failed or cancelled. */
+const char *api_job_state(const struct job_view *v);
+/* Whose earnings this node's are: its owner's, where it is lent by one, else its own. */
+struct pubkey api_earner(struct node *n);
 /* A job with all that is known of it, an object. */
 void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
@@ -123,6 +128,9 @@ bool api_account_parse(struct node *n, const char *text, struct pubkey *out, str
 /* Whoever waits for the chain is looked after: after each block, and at the end. */
 void api_on_block(struct node *n);
 void api_drop_waits(struct node *n);
+/* Who follows the node's events (api_kith_events.c), with n->feed made and unmade. */
+void api_events_open(struct node *n);
+void api_events_close(struct node *n);
 
 /* Routes. */
 void api_openai_models(struct api_call *c);
@@ -136,6 +144,7 @@ void api_ready(struct api_call *c);
 void api_metrics(struct api_call *c);
 void api_openapi(struct api_call *c);
 void api_status_get(struct api_call *c);
+void api_events_get(struct api_call *c);
 void api_peers_get(struct api_call *c);
 void api_workers_get(struct api_call *c);
 void api_peers_post(struct api_call *c);

@@ -1,10 +1,12 @@
 /* What an account earned, over HTTP: what was paid, by reason, day and model, and what is still on its way. */
+#include "base/mem.h"
 #include "node/api.h"
 #include "node/consensus.h"
 #include "node/earnings.h"
 #include "node/node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -61,23 +63,31 @@ static void put_sources(struct buf *b, bool *outer, struct node *n, const struct
     buf_add_text(b, "]");
 }
 
+struct audited {
+    const struct pubkey *owner;
+    struct amount sum;
+};
+
+static bool add_audited(void *arg, const struct rec_settlement *s)
+{
+    struct audited *a = arg;
+    if (pubkey_equal(&s->owner, a->owner))
+        earnings_add(&a->sum, s->amount);
+    return true;
+}
+
 /* On its way: what payers promised this node, if it is his, and settlements whose audits are not over. Royalties are
  * not taken off either yet. */
 static void put_pending(struct buf *b, bool *first, struct node *n, const struct pubkey *account)
 {
     struct rec_provider provider;
-    struct rec_settlement rec;
-    struct hash last;
-    struct amount unsettled = {0}, audited = {0};
+    struct amount unsettled = {0};
+    struct audited audited = {.owner = account};
     if (ledger_provider(n->ledger, &n->id, &provider) && pubkey_equal(&provider.owner, account))
         unsettled = market_unsettled(n->market);
-    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &rec); after = &last) {
-        last = rec.id;
-        if (pubkey_equal(&rec.owner, account) && rec.state < SETTLEMENT_PAID)
-            earnings_add(&audited, rec.amount);
-    }
+    ledger_escrow_each(n->ledger, add_audited, &audited);
     api_put_amount(b, first, "unsettled", unsettled);
-    api_put_amount(b, first, "in_audit", audited);
+    api_put_amount(b, first, "in_audit", audited.sum);
 }
 
 /* The history may begin later than the chain and still hold all that was asked for. */
@@ -95,53 +105,99 @@ static bool begins_before(struct node *n, uint64_t height, uint64_t since_ms)
     return good;
 }
 
-static enum err read_account(struct api_call *c, struct pubkey *account, struct note *note)
+struct pubkey api_earner(struct node *n)
 {
     struct rec_provider provider;
+    return ledger_provider(n->ledger, &n->id, &provider) ? provider.owner : n->id;
+}
+
+static enum err read_account(struct api_call *c, struct pubkey *account, struct note *note)
+{
     const char *text = http_query(c->request, "account");
     if (text && *text)
         return api_account_parse(c->node, text, account, note) ? ERR_OK : ERR_FORMAT;
-    *account = ledger_provider(c->node->ledger, &c->node->id, &provider) ? provider.owner : c->node->id;
+    *account = api_earner(c->node);
     return ERR_OK;
 }
 
-static void reply(struct api_call *c, const struct pubkey *account, uint64_t since_ms, const struct earnings *e)
+/* A question whose answer is summed in the loop's turns between others' work. */
+struct asking {
+    struct node *node;
+    struct http_request *request;
+    struct timer timer;
+    struct ledger_info info; /* as it was when the sum was begun */
+    struct earnings_reading reading;
+};
+
+static void asking_free(struct asking *a)
+{
+    host_timer_cancel(a->node->host, &a->timer);
+    earnings_clear(&a->reading.sum);
+    free(a);
+}
+
+static void on_client_gone(void *arg, struct http_request *r)
+{
+    (void)r;
+    asking_free(arg);
+}
+
+static void reply(struct asking *a)
 {
     struct buf b = {0};
     bool first = true;
-    struct ledger_info info = ledger_info(c->node->ledger);
+    const struct earnings *e = &a->reading.sum;
+    const uint64_t since_ms = a->reading.since_ms;
     buf_add_text(&b, "{");
-    api_put_address(&b, &first, "address", c->node, account);
+    api_put_address(&b, &first, "address", a->node, &a->reading.account);
     api_put_u64(&b, &first, "since_ms", since_ms);
     api_put_u64(&b, &first, "from", e->from);
-    api_put_u64(&b, &first, "height", info.height);
-    api_put_u64(&b, &first, "time_ms", info.time_ms);
-    api_put_flag(&b, &first, "complete", e->is_whole || begins_before(c->node, e->from, since_ms));
+    api_put_u64(&b, &first, "height", a->info.height);
+    api_put_u64(&b, &first, "time_ms", a->info.time_ms);
+    api_put_flag(&b, &first, "complete", e->is_whole || begins_before(a->node, e->from, since_ms));
     api_put_u64(&b, &first, "payouts", e->payouts);
     put_sums(&b, &first, e->sums);
     put_days(&b, &first, e);
-    put_sources(&b, &first, c->node, e);
-    put_pending(&b, &first, c->node, account);
+    put_sources(&b, &first, a->node, e);
+    put_pending(&b, &first, a->node, &a->reading.account);
     buf_add_text(&b, "}");
-    api_reply_json(c->request, 200, &b);
+    api_reply_json(a->request, 200, &b);
+}
+
+static void go_on(void *arg)
+{
+    struct asking *a = arg;
+    struct note note = {{0}};
+    enum err e = earnings_step(&a->reading, &note);
+    if (e == ERR_OK && !a->reading.is_done) {
+        host_timer_set(a->node->host, &a->timer, 0, go_on, a);
+        return;
+    }
+    http_on_gone(a->request, NULL, NULL);
+    if (e == ERR_OK)
+        reply(a);
+    else
+        api_fail(a->request, e, &note);
+    asking_free(a);
 }
 
 void api_earnings_get(struct api_call *c)
 {
     struct note note = {{0}};
     struct pubkey account;
-    struct earnings sum = {0};
     uint64_t since_ms = 0;
     if (!api_query_number(c, "since", UINT64_C(1) << 53, &since_ms))
         return;
     enum err e = read_account(c, &account, &note);
     if (e == ERR_OK && !c->node->history)
         e = note_set(&note, ERR_STATE, "this node keeps no history of accounts: start kithd without history = no");
-    if (e == ERR_OK)
-        e = earnings_read(c->node->history, &account, since_ms, &sum, &note);
-    if (e == ERR_OK)
-        reply(c, &account, since_ms, &sum);
-    else
+    if (e != ERR_OK) {
         api_fail(c->request, e, &note);
-    earnings_clear(&sum);
+        return;
+    }
+    struct asking *a = mem_new(sizeof *a);
+    *a = (struct asking){.node = c->node, .request = c->request, .info = ledger_info(c->node->ledger)};
+    earnings_begin(&a->reading, c->node->history, &account, since_ms);
+    http_on_gone(a->request, on_client_gone, a);
+    go_on(a);
 }

@@ -12,7 +12,7 @@
 
 /* -- showing -- */
 
-static const char *public_state(const struct job_view *v)
+const char *api_job_state(const struct job_view *v)
 {
     if (v->state == JOB_DONE)
         return "done";
@@ -67,7 +67,7 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v)
     bool first = true, inner = true;
     buf_add_text(b, "{");
     api_put_hash(b, &first, "job", &v->id);
-    api_put_text(b, &first, "state", public_state(v));
+    api_put_text(b, &first, "state", api_job_state(v));
     codec_json_key(b, &first, "model");
     buf_add_text(b, "{");
     api_put_hash(b, &inner, "root", &v->model);

@@ -161,6 +161,15 @@ void api_peers_get(struct api_call *c)
     api_reply_json(c->request, 200, &b);
 }
 
+/* Of one whose address was taken: the key stands in front. */
+static bool is_connected(struct node *n, const char *peer)
+{
+    struct pubkey key;
+    char hex[65];
+    snprintf(hex, sizeof hex, "%.64s", peer);
+    return hex_get(hex, key.b, sizeof key.b) && peers_is_up(n->peers, &key);
+}
+
 void api_peers_post(struct api_call *c)
 {
     struct note note = {{0}};
@@ -177,7 +186,7 @@ void api_peers_post(struct api_call *c)
         bool first = true;
         buf_add_text(&b, "{");
         api_put_text(&b, &first, "peer", peer);
-        api_put_text(&b, &first, "state", "connecting");
+        api_put_text(&b, &first, "state", is_connected(c->node, peer) ? "connected" : "connecting");
         buf_add_text(&b, "}");
         api_reply_json(c->request, 200, &b);
     }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* Jobs that are not over go with it. */
-static void answer_free(struct answer *a)
+void openai_answer_free(struct answer *a)
 {
     for (unsigned i = 0; i < a->n; i++) {
         struct choice *c = &a->choice[i];
@@ -27,6 +27,9 @@ static void answer_free(struct answer *a)
         json_decref(c->calls);
         buf_clear(&c->json);
     }
+    for (unsigned i = 0; i < a->told_n; i++)
+        openai_told_clear(&a->told[i]);
+    free(a->told);
     buf_clear(&a->kith);
     buf_clear(&a->echo);
     json_decref(a->tools);
@@ -104,6 +107,15 @@ static void count_usage(struct answer *a, const struct job_view *v)
     a->usage.cached += v->shared;
 }
 
+void openai_start_stream(struct answer *a)
+{
+    if (a->started)
+        return;
+    http_add_header(a->request, "X-Accel-Buffering", "no");
+    http_stream_start(a->request, 200, "text/event-stream");
+    a->started = true;
+}
+
 /* True when the answer is at its end. */
 static bool stream_progress(struct choice *c, const struct job_view *v)
 {
@@ -111,11 +123,7 @@ static bool stream_progress(struct choice *c, const struct job_view *v)
     size_t ready = openai_text_ready(c, v);
     if (v->state != JOB_DONE && ready <= c->sent)
         return false;
-    if (!a->started) {
-        http_add_header(a->request, "X-Accel-Buffering", "no");
-        http_stream_start(a->request, 200, "text/event-stream");
-        a->started = true;
-    }
+    openai_start_stream(a);
     if (!a->form->send(c, v, ready))
         return true;
     if (a->over_n < a->n)
@@ -157,13 +165,13 @@ static void on_progress(void *arg, const struct job_view *v)
             return;
         whole_answer(a, v->made_ms);
     }
-    answer_free(a);
+    openai_answer_free(a);
 }
 
 static void on_client_gone(void *arg, struct http_request *r)
 {
     (void)r;
-    answer_free(arg);
+    openai_answer_free(arg);
 }
 
 /* Of what the caller's key may still spend, each job's part. */
@@ -184,7 +192,7 @@ static enum err make_jobs(struct answer *a, const struct apikey *key, struct ope
         openai_set_prompt(body, ask, i);
         for (uint32_t k = 0; k < ask->n; k++) {
             struct choice *c = &a->choice[a->n];
-            *c = (struct choice){.answer = a, .index = a->n};
+            *c = (struct choice){.answer = a, .index = a->n, .told = a->told ? &a->told[i] : NULL};
             ask->job.choice = k;
             enum err e = jobs_make(jobs, &ask->job, &c->job, note);
             if (e != ERR_OK)
@@ -211,41 +219,71 @@ static void start(struct answer *a, json_t *body)
         a->choice[i].watch = jobs_watch(node_jobs(a->node), &a->choice[i].job, on_progress, &a->choice[i]);
 }
 
+static struct answer *answer_new(struct api_call *call, const struct openai_form *form, struct openai_ask *ask)
+{
+    struct answer *a = mem_new(sizeof *a);
+    *a = (struct answer){.form = form,
+                         .node = call->node,
+                         .request = call->request,
+                         .stream = ask->stream,
+                         .include_usage = ask->include_usage,
+                         .one_call = ask->one_call,
+                         .tools = ask->tools ? json_deep_copy(ask->tools) : NULL,
+                         .model = mem_string(ask->job.model),
+                         .logprobs_each = ask->job.logprobs,
+                         .echo = ask->echo};
+    ask->echo = (struct buf){0};
+    ask->job.owner = api_owner(call);
+    return a;
+}
+
+/* The key may have been removed since the question came. */
+static enum err find_key(const struct answer *a, const struct hash *owner, const struct apikey **key, struct note *note)
+{
+    *key = apikeys_get(a->node->apikeys, owner);
+    return *key || hash_is_zero(owner) ? ERR_OK
+                                       : note_set(note, ERR_AUTH, "the key of this question was removed meanwhile");
+}
+
+void openai_go_take(struct answer *a, struct openai_ask *ask, json_t *body)
+{
+    struct note note = {{0}};
+    const struct apikey *key = NULL;
+    enum err e = find_key(a, &ask->job.owner, &key, &note);
+    if (e == ERR_OK) {
+        limit_cost(key, ask);
+        e = make_jobs(a, key, ask, body, &note);
+    }
+    if (e == ERR_OK)
+        start(a, body);
+    else {
+        openai_refuse(a->request, e, "model", note.text);
+        openai_answer_free(a);
+    }
+    openai_ask_clear(ask);
+    free(ask);
+    json_decref(body);
+}
+
 static void answer_request(struct api_call *call, const struct openai_form *form)
 {
     struct note note = {{0}};
-    struct openai_ask ask;
     json_t *body = api_body(call->request);
     if (!body)
         return;
-    openai_ask_init(&ask);
-    enum err e = form->read(body, &ask, &note);
-    if (e != ERR_OK) {
-        openai_refuse(call->request, e, form->prompt, note.text);
+    struct openai_ask *ask = mem_new(sizeof *ask);
+    openai_ask_init(ask);
+    enum err e = form->read(body, ask, &note);
+    if (e == ERR_OK && (ask->echo_prompt || ask->no_answer)) {
+        openai_echo_take(answer_new(call, form, ask), ask, body);
+    } else if (e == ERR_OK) {
+        openai_go_take(answer_new(call, form, ask), ask, body);
     } else {
-        struct answer *a = mem_new(sizeof *a);
-        *a = (struct answer){.form = form,
-                             .node = call->node,
-                             .request = call->request,
-                             .stream = ask.stream,
-                             .include_usage = ask.include_usage,
-                             .one_call = ask.one_call,
-                             .tools = ask.tools ? json_deep_copy(ask.tools) : NULL,
-                             .model = mem_string(ask.job.model),
-                             .echo = ask.echo};
-        ask.echo = (struct buf){0};
-        limit_cost(call->key, &ask);
-        ask.job.owner = api_owner(call);
-        e = make_jobs(a, call->key, &ask, body, &note);
-        if (e == ERR_OK)
-            start(a, body);
-        else {
-            openai_refuse(call->request, e, "model", note.text);
-            answer_free(a);
-        }
+        openai_refuse(call->request, e, form->prompt, note.text);
+        openai_ask_clear(ask);
+        free(ask);
+        json_decref(body);
     }
-    openai_ask_clear(&ask);
-    json_decref(body);
 }
 
 void api_openai_chat(struct api_call *call)

@@ -10,13 +10,16 @@
 /* Forms of requests: which fields each has. */
 enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_RESPONSE = 4, OPENAI_EMBEDDING = 8 };
 
+struct worker;
+
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
     struct buf messages, stops, schema, biases, tools_text, ids;
     bool is_chat, stream, include_usage, one_call;
-    uint32_t prompts_n, n; /* prompts, and answers to each */
-    const json_t *tools;   /* borrowed from the body, or from: */
-    json_t *chat;          /* what a response's request has otherwise than a chat's, as a chat has it */
+    bool echo_prompt, no_answer; /* of a completion: the prompt is told again; no token is asked for */
+    uint32_t prompts_n, n;       /* prompts, and answers to each */
+    const json_t *tools;         /* borrowed from the body, or from: */
+    json_t *chat;                /* what a response's request has otherwise than a chat's, as a chat has it */
     struct buf echo; /* of a response: the members of the answer that repeat its request, a comma in front of each */
 };
 void openai_ask_init(struct openai_ask *a);
@@ -63,14 +66,26 @@ struct openai_input {
 enum err openai_read_inputs(json_t *body, const char *name, uint32_t most, uint32_t *n, struct note *note) MUST_USE;
 struct openai_input openai_input_at(const json_t *body, const char *name, uint32_t i, struct buf *ids);
 
+/* A prompt that is told again (api_openai_echo.c). */
+struct openai_told {
+    struct buf text, ids;
+    struct buf logprobs; /* of each of the ids, where they are asked for; the first has none but its text */
+};
+void openai_told_clear(struct openai_told *t);
+
 /* Where a client stands in the logprobs of an answer. */
 struct openai_place {
     size_t at;       /* in the blob */
     uint32_t tokens; /* told */
-    uint32_t chars;  /* of their texts */
+    uint32_t chars;  /* of their texts, behind those of the prompt that was told */
 };
-/* The value of `logprobs` with the next tokens up to `end` of them, as the form has it where there are none. */
+/* The value of `logprobs` with the next tokens up to `end` of them, as the form has it where there are none. `told`: of
+ * a completion whose prompt is told now, in front; or NULL. */
 void openai_put_logprobs(struct buf *b, unsigned form, struct bytes blob, unsigned each, uint32_t end,
-                         struct openai_place *place);
+                         struct openai_place *place, const struct openai_told *told);
+
+/* The worker of a model that is on this machine, and what a name means. ERR_NOT_FOUND: it is not; `what` needs it. */
+enum err openai_find_worker(struct node *n, const char *model, const char *what, struct hash *root, struct worker **out,
+                            struct note *note) MUST_USE;
 
 #endif

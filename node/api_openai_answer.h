@@ -15,8 +15,9 @@ struct choice {
     bool is_over, started; /* started: the client knows of it */
     size_t sent;           /* bytes of the text that the client has */
     struct openai_place logprobs;
-    json_t *calls;   /* of the whole answer, once it is over */
-    struct buf json; /* of a whole answer's choice that is over */
+    const struct openai_told *told; /* of a completion: the prompt in front of it, or NULL */
+    json_t *calls;                  /* of the whole answer, once it is over */
+    struct buf json;                /* of a whole answer's choice that is over */
 };
 
 /* What one request is answered with. */
@@ -30,6 +31,8 @@ struct answer {
     json_t *tools; /* that the answer may call, or NULL */
     struct choice *choice;
     unsigned n, over_n;
+    struct openai_told *told; /* [told_n] prompts that are told again */
+    unsigned told_n, logprobs_each;
     struct {
         uint64_t prompt, written, cached; /* tokens of the choices that are over */
     } usage;
@@ -63,6 +66,18 @@ size_t openai_text_ready(struct choice *c, const struct job_view *v);
 /* How many of its tokens are part of the answer: the last one waits for what follows it, since one that only ends the
  * answer is not. */
 uint32_t openai_tokens_told(const struct job_view *v);
+
+/* api_openai_echo.c: a completion of which more is asked than jobs answer: reads the prompts, then answers or goes on
+ * with openai_go_take. All three are taken. */
+void openai_echo_take(struct answer *a, struct openai_ask *ask, json_t *body);
+
+/* -- api_openai.c, for those who begin answers elsewhere -- */
+/* Its jobs are made, and it is answered as they come. `ask` and `body` are taken, too. */
+void openai_go_take(struct answer *a, struct openai_ask *ask, json_t *body);
+/* Before it has jobs. */
+void openai_answer_free(struct answer *a);
+/* The client has a status, of a stream. */
+void openai_start_stream(struct answer *a);
 
 /* api_openai_response.c: the events that a client misses of a response, of whose text it may have `ready` bytes. */
 void openai_put_response_events(struct buf *b, struct choice *c, const struct job_view *v, size_t ready);

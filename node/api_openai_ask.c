@@ -271,6 +271,17 @@ enum err openai_read_common(json_t *body, struct openai_ask *a, struct note *not
     return e;
 }
 
+/* None is a question about the prompt alone, which a completion may be. */
+static enum err read_max_tokens(json_t *body, struct openai_ask *a, struct note *note)
+{
+    uint32_t n = UINT32_MAX;
+    enum err e = api_read_whole(body, "max_tokens", "max_tokens", a->is_chat, CONTEXT_MAX, &n, note);
+    a->no_answer = n == 0;
+    if (n != UINT32_MAX)
+        a->job.tokens_max = n;
+    return e;
+}
+
 /* What chats and completions have, and later forms of OpenAI's have not. */
 static enum err read_older(json_t *body, struct openai_ask *a, struct note *note)
 {
@@ -284,7 +295,7 @@ static enum err read_older(json_t *body, struct openai_ask *a, struct note *note
     if (e == ERR_OK)
         e = api_read_whole(body, "n", "n", 1, CHOICES_MAX, &a->n, note);
     if (e == ERR_OK)
-        e = api_read_whole(body, "max_tokens", "max_tokens", 1, CONTEXT_MAX, &a->job.tokens_max, note);
+        e = read_max_tokens(body, a, note);
     if (e == ERR_OK)
         e = openai_read_format(format, json_object_get(format, "json_schema"), "response_format",
                                "response_format.json_schema", &a->schema, note);
@@ -376,12 +387,9 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
 static enum err refuse_what_is_not_there(json_t *body, const struct openai_ask *a, struct note *note)
 {
     uint32_t best_of = a->n;
-    bool echo = false;
     const char *suffix = json_text(body, "suffix");
-    enum err e = api_read_flag(body, "echo", "echo", &echo, note);
-    if (e == ERR_OK && echo)
-        e = note_set(note, ERR_FORMAT, "echo is not supported: put the prompt in front of the answer yourself");
-    if (e == ERR_OK && suffix && *suffix)
+    enum err e = ERR_OK;
+    if (suffix && *suffix)
         e = note_set(note, ERR_FORMAT, "suffix is not supported: the models here only continue a text");
     if (e == ERR_OK)
         e = api_read_whole(body, "best_of", "best_of", 1, CHOICES_MAX, &best_of, note);
@@ -458,6 +466,8 @@ enum err openai_read_completion(json_t *body, struct openai_ask *a, struct note 
         e = openai_read_inputs(body, "prompt", CHOICES_MAX, &a->prompts_n, note);
     if (e == ERR_OK)
         e = refuse_what_is_not_there(body, a, note);
+    if (e == ERR_OK)
+        e = api_read_flag(body, "echo", "echo", &a->echo_prompt, note);
     if (e == ERR_OK)
         e = api_read_whole(body, "logprobs", "logprobs", 0, LOGPROBS_MAX, &top, note);
     if (e != ERR_OK)

@@ -35,7 +35,8 @@ static void put_usage(struct buf *b, const struct answer *a)
 static void put_logprobs(struct buf *b, struct choice *c, const struct job_view *v)
 {
     buf_add_text(b, "\"logprobs\":");
-    openai_put_logprobs(b, c->answer->form->kind, v->logprobs, v->logprobs_each, openai_tokens_told(v), &c->logprobs);
+    openai_put_logprobs(b, c->answer->form->kind, v->logprobs, v->logprobs_each, openai_tokens_told(v), &c->logprobs,
+                        NULL);
 }
 
 /* -- a stream -- */
@@ -84,7 +85,7 @@ static bool send_chunk(struct choice *c, const struct job_view *v, const char *t
                    last ? openai_finish_reason(c, v) : "");
     if (a->include_usage)
         buf_add_text(&b, no_usage);
-    if (last)
+    if (last && !hash_is_zero(&v->id))
         openai_put_kith(&b, v);
     buf_add_text(&b, "}");
     c->started = true;
@@ -129,8 +130,25 @@ static bool send_error(struct answer *a, const struct job_view *v)
     return send_event(a, &b);
 }
 
+/* The prompt, where it is told again: a chunk in front of all others. */
+static bool send_told(struct choice *c, const struct job_view *v)
+{
+    struct answer *a = c->answer;
+    struct buf b = {0};
+    put_head(&b, a, v->made_ms, true);
+    buf_add_format(&b, ",\"choices\":[{\"index\":%u,\"text\":", c->index);
+    codec_json_string(&b, (const char *)c->told->text.p, c->told->text.n);
+    buf_add_text(&b, ",\"logprobs\":");
+    openai_put_logprobs(&b, OPENAI_COMPLETION, v->logprobs, a->logprobs_each, 0, &c->logprobs, c->told);
+    buf_add_format(&b, ",\"finish_reason\":null}]%s}", a->include_usage ? no_usage : "");
+    c->started = true;
+    return send_event(a, &b);
+}
+
 static bool send(struct choice *c, const struct job_view *v, size_t ready)
 {
+    if (c->told && !c->started && !send_told(c, v))
+        return false;
     if (ready > c->sent) {
         bool good = send_chunk(c, v, v->text + c->sent, ready - c->sent, false);
         c->sent = ready;
@@ -159,23 +177,36 @@ static void put_message(struct buf *b, struct choice *c, const struct job_view *
     buf_add_text(b, ",\"refusal\":null},");
 }
 
+/* With the prompt in front, where it is told again. */
+static void put_text(struct buf *b, struct choice *c, const struct job_view *v)
+{
+    struct buf all = {0};
+    if (c->told)
+        buf_add(&all, c->told->text.p, c->told->text.n);
+    buf_add(&all, v->text, v->text_n);
+    buf_add_text(b, "\"text\":");
+    codec_json_string(b, (const char *)all.p, all.n);
+    buf_add_text(b, ",\"logprobs\":");
+    openai_put_logprobs(b, OPENAI_COMPLETION, v->logprobs, c->answer->logprobs_each, openai_tokens_told(v),
+                        &c->logprobs, c->told);
+    buf_clear(&all);
+}
+
 static void put_choice(struct choice *c, const struct job_view *v)
 {
     struct buf *b = &c->json;
     buf_add_format(b, "%s{\"index\":%u,", c->index ? "," : "", c->index);
     if (is_chat(c->answer)) {
         put_message(b, c, v);
-    } else {
-        buf_add_text(b, "\"text\":");
-        codec_json_string(b, v->text, v->text_n);
-        buf_add_text(b, ",");
-    }
-    put_logprobs(b, c, v);
+        put_logprobs(b, c, v);
+    } else
+        put_text(b, c, v);
     buf_add_format(b, ",\"finish_reason\":\"%s\"", openai_finish_reason(c, v));
-    if (c->answer->n > 1)
+    bool has_job = !hash_is_zero(&v->id);
+    if (c->answer->n > 1 && has_job)
         openai_put_kith(b, v);
     buf_add_text(b, "}");
-    if (c->index == 0)
+    if (c->index == 0 && has_job)
         openai_put_kith(&c->answer->kith, v);
 }
 

@@ -189,22 +189,6 @@ static enum err read_dimensions(json_t *body, uint32_t *out, struct note *note)
     return ERR_OK;
 }
 
-static enum err find_worker(struct embeddings *e, struct note *note)
-{
-    enum err error = market_find_model(e->node->market, e->model, &e->root, note);
-    int fd;
-    if (error != ERR_OK)
-        return error;
-    if (!blobs_path(e->node->blobs, &e->root))
-        return note_set(note, ERR_NOT_FOUND, "embeddings come from models on this machine: kith model pull %.100s",
-                        e->model);
-    e->worker = workers_find(e->node->workers, &e->root, WORKER_FULL);
-    if (e->worker)
-        return ERR_OK;
-    error = blobs_fd(e->node->blobs, &e->root, &fd, note);
-    return error == ERR_OK ? workers_get(e->node->workers, &e->root, WORKER_FULL, fd, &e->worker, note) : error;
-}
-
 static enum err read_request(struct embeddings *e, struct note *note)
 {
     const char *model = json_text(e->body, "model");
@@ -218,7 +202,7 @@ static enum err read_request(struct embeddings *e, struct note *note)
     if (error == ERR_OK)
         error = read_dimensions(e->body, &e->dimensions, note);
     if (error == ERR_OK)
-        error = find_worker(e, note);
+        error = openai_find_worker(e->node, e->model, "embeddings", &e->root, &e->worker, note);
     if (error != ERR_OK)
         return error;
     e->n = n;

@@ -36,7 +36,7 @@ static void put_text(struct buf *b, const char *name, const char *text, size_t n
 static void put_logprobs(struct buf *b, const struct job_view *v, struct openai_place *place)
 {
     buf_add_text(b, ",\"logprobs\":");
-    openai_put_logprobs(b, OPENAI_RESPONSE, v->logprobs, v->logprobs_each, openai_tokens_told(v), place);
+    openai_put_logprobs(b, OPENAI_RESPONSE, v->logprobs, v->logprobs_each, openai_tokens_told(v), place, NULL);
 }
 
 static void put_part(struct buf *b, const struct job_view *v, size_t n)

@@ -151,13 +151,18 @@ enum err apikeys_remove(struct apikeys *a, const char *id, struct note *note)
     return e;
 }
 
+const struct apikey *apikeys_get(const struct apikeys *a, const struct hash *hash)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (hash_equal(&a->key[i].hash, hash))
+            return &a->key[i];
+    return NULL;
+}
+
 const struct apikey *apikeys_find(const struct apikeys *a, const char *text)
 {
     struct hash h = hash_of(text);
-    for (size_t i = 0; i < a->n; i++)
-        if (hash_equal(&a->key[i].hash, &h))
-            return &a->key[i];
-    return NULL;
+    return apikeys_get(a, &h);
 }
 
 bool apikeys_looks_like_key(const char *text)

@@ -40,6 +40,8 @@ enum err apikeys_add(struct apikeys *a, const char *name, unsigned scopes, const
 enum err apikeys_remove(struct apikeys *a, const char *id, struct note *note) MUST_USE;
 /* The key with that text, or NULL. Borrowed until keys come or go. */
 const struct apikey *apikeys_find(const struct apikeys *a, const char *text);
+/* The key with that hash, or NULL, borrowed the same. */
+const struct apikey *apikeys_get(const struct apikeys *a, const struct hash *hash);
 bool apikeys_looks_like_key(const char *text);
 /* The first digits of its hash, by which people name it. */
 void apikeys_id(const struct apikey *k, char id[APIKEY_ID_ROOM]);

@@ -338,8 +338,9 @@ static void add(struct auditor *a, const struct rec_settlement *rec, uint32_t in
     host_timer_set(a->s.host, &x->late, left_ms - left_ms / 4, on_late, x);
 }
 
-static void add_ours(struct auditor *a, const struct rec_settlement *rec)
+static bool add_ours(void *arg, const struct rec_settlement *rec)
 {
+    struct auditor *a = arg;
     bool commits = rec->state == SETTLEMENT_DRAWN, reveals = rec->state == SETTLEMENT_REVEALING;
     for (uint32_t i = 0; (commits || reveals) && i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
@@ -347,6 +348,7 @@ static void add_ours(struct auditor *a, const struct rec_settlement *rec)
             (commits || !hash_is_zero(&d.commit)))
             add(a, rec, d.index);
     }
+    return true;
 }
 
 static void reveal_all_of(struct auditor *a, const struct hash *settlement)
@@ -370,7 +372,7 @@ void auditor_on_event(struct auditor *a, const struct ledger_event *e)
     struct rec_settlement rec;
     if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->a, &a->s.self) &&
         ledger_settlement(a->s.ledger, &e->id, &rec))
-        add_ours(a, &rec);
+        (void)add_ours(a, &rec);
     else if (e->kind == LEDGER_AUDIT_REVEALING)
         reveal_all_of(a, &e->id);
     else if (e->kind == LEDGER_FORFEITED || e->kind == LEDGER_PAYOUT ||
@@ -386,13 +388,8 @@ void auditor_counts(const struct auditor *a, uint64_t counts[AUDIT_VERDICTS])
 struct auditor *auditor_new(const struct market_services *s)
 {
     struct auditor *a = mem_new(sizeof *a);
-    struct rec_settlement rec;
-    struct hash last;
     a->s = *s;
-    for (const struct hash *after = NULL; ledger_settlement_next(s->ledger, after, &rec); after = &last) {
-        last = rec.id;
-        add_ours(a, &rec);
-    }
+    ledger_escrow_each(s->ledger, add_ours, a);
     streams_on(s->streams, STREAM_AUDIT, accept_audit, a);
     return a;
 }

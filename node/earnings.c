@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 500u
-
 const char *earning_name(enum earning e)
 {
     if (e < (enum earning)PAYOUT_REASONS)
@@ -82,32 +80,48 @@ static void count(struct earnings *e, const struct history_entry *h)
     }
 }
 
-enum err earnings_read(const struct history *h, const struct pubkey *account, uint64_t since_ms, struct earnings *out,
-                       struct note *note)
+void earnings_begin(struct earnings_reading *r, const struct history *h, const struct pubkey *account,
+                    uint64_t since_ms)
 {
-    struct history_entry *page = mem_array(PAGE, sizeof *page);
-    struct history_place at = {UINT64_MAX, UINT32_MAX};
-    bool reached = false, passed = false; /* passed: by an entry of before since_ms, so that nothing older counts */
-    uint32_t n = PAGE, read = 0;
-    enum err e = ERR_OK;
-    *out = (struct earnings){.from = history_from(h)};
-    while (e == ERR_OK && n == PAGE && !reached && read < EARNINGS_READ_MAX) {
-        e = history_read(h, account, at, page, PAGE, &n, note);
-        for (uint32_t i = 0; e == ERR_OK && i < n && !reached; i++) {
-            /* Entries of before a gap are history, but no part of a sum that is whole from a height on. */
-            passed = page[i].time_ms < since_ms && page[i].height >= out->from;
-            reached = passed || page[i].height < out->from;
-            if (!reached)
-                count(out, &page[i]);
-        }
-        if (e == ERR_OK && n)
-            at = (struct history_place){page[n - 1].height, page[n - 1].place};
-        read += n;
+    *r = (struct earnings_reading){.history = h,
+                                   .account = *account,
+                                   .since_ms = since_ms,
+                                   .at = {UINT64_MAX, UINT32_MAX},
+                                   .sum = {.from = history_from(h)}};
+}
+
+/* False: nothing older counts. `passed`: by an entry of before since_ms. */
+static bool count_page(struct earnings_reading *r, const struct history_entry *page, uint32_t n, bool *passed)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        /* Entries of before a gap are history, but no part of a sum that is whole from a height on. */
+        *passed = page[i].time_ms < r->since_ms && page[i].height >= r->sum.from;
+        if (*passed || page[i].height < r->sum.from)
+            return false;
+        count(&r->sum, &page[i]);
     }
-    const bool cut = e == ERR_OK && !reached && n == PAGE;
-    if (cut) /* of the last height read, some may be missing */
-        out->from = at.height + 1;
-    out->is_whole = !cut && (out->from <= 1 || passed);
+    return true;
+}
+
+enum err earnings_step(struct earnings_reading *r, struct note *note)
+{
+    struct history_entry *page = mem_array(EARNINGS_STEP, sizeof *page);
+    struct earnings *out = &r->sum;
+    bool passed = false;
+    uint32_t n = 0;
+    CHECK(!r->is_done);
+    enum err e = history_read(r->history, &r->account, r->at, page, EARNINGS_STEP, &n, note);
+    if (e == ERR_OK) {
+        const bool more = count_page(r, page, n, &passed) && n == EARNINGS_STEP;
+        if (n)
+            r->at = (struct history_place){page[n - 1].height, page[n - 1].place};
+        r->read += n;
+        const bool cut = more && r->read >= EARNINGS_READ_MAX;
+        if (cut) /* of the last height read, some may be missing */
+            out->from = r->at.height + 1;
+        r->is_done = !more || cut;
+        out->is_whole = r->is_done && !cut && (out->from <= 1 || passed);
+    }
     free(page);
     return e;
 }

@@ -19,7 +19,7 @@ enum earning {
 const char *earning_name(enum earning e);
 
 #define DAY_MS              UINT64_C(86400000)
-#define EARNINGS_READ_MAX   100000u /* entries of the history in one sum: some tenths of a second */
+#define EARNINGS_READ_MAX   100000u /* entries of the history in one sum: some tenths of a second, in steps */
 #define EARNINGS_DAYS_MAX   3660u
 #define EARNINGS_MODELS_MAX 1000u /* beyond these they are in the sums alone */
 
@@ -49,9 +49,21 @@ struct earnings {
 void earnings_add(struct amount *sum, struct amount more);
 struct amount earnings_total(const struct amount sums[EARNINGS]);
 
-/* All that was earned in blocks of since_ms or later. */
-enum err earnings_read(const struct history *h, const struct pubkey *account, uint64_t since_ms, struct earnings *out,
-                       struct note *note) MUST_USE;
+/* All that was earned in blocks of since_ms or later, summed in steps, so that others have their turn in between.
+ * Begin, then step until is_done; what comes into the history meanwhile is in no sum. */
+#define EARNINGS_STEP 500u /* entries: about a millisecond */
+struct earnings_reading {
+    const struct history *history;
+    struct pubkey account;
+    uint64_t since_ms;
+    struct history_place at; /* of the last entry that was read */
+    uint32_t read;
+    bool is_done;
+    struct earnings sum; /* the caller clears it */
+};
+void earnings_begin(struct earnings_reading *r, const struct history *h, const struct pubkey *account,
+                    uint64_t since_ms);
+enum err earnings_step(struct earnings_reading *r, struct note *note) MUST_USE;
 void earnings_clear(struct earnings *e);
 
 #endif

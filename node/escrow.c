@@ -11,21 +11,30 @@ void escrow_clear(struct escrow *e)
     *e = (struct escrow){0};
 }
 
+struct reading {
+    struct escrow *e;
+    const struct pubkey *self;
+};
+
+static bool add_ours(void *arg, const struct rec_settlement *s)
+{
+    const struct reading *r = arg;
+    struct escrow *e = r->e;
+    if (!pubkey_equal(&s->provider, r->self) && !pubkey_equal(&s->payer, r->self))
+        return true;
+    if (e->n == e->room) {
+        e->room = e->room ? 2 * e->room : 16;
+        e->at = mem_resize(e->at, e->room, sizeof *e->at);
+    }
+    e->at[e->n++] = (struct escrow_entry){s->channel, s->receipts_root, s->from, s->count};
+    return true;
+}
+
 void escrow_read(struct escrow *e, const struct ledger *l, const struct pubkey *self)
 {
-    struct rec_settlement s;
-    struct hash last;
+    struct reading r = {e, self};
     e->n = 0;
-    for (const struct hash *after = NULL; ledger_settlement_next(l, after, &s); after = &last) {
-        last = s.id;
-        if (s.state >= SETTLEMENT_PAID || (!pubkey_equal(&s.provider, self) && !pubkey_equal(&s.payer, self)))
-            continue;
-        if (e->n == e->room) {
-            e->room = e->room ? 2 * e->room : 16;
-            e->at = mem_resize(e->at, e->room, sizeof *e->at);
-        }
-        e->at[e->n++] = (struct escrow_entry){s.channel, s.receipts_root, s.from, s.count};
-    }
+    ledger_escrow_each(l, add_ours, &r);
 }
 
 bool escrow_has_root(const struct escrow *e, const struct hash *receipts_root)

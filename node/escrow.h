@@ -15,7 +15,8 @@ struct escrow {
     size_t n, room;
 };
 
-/* Those that `self` provided for, or pays, as the ledger is now. Looks at all that the ledger has. */
+/* Those that `self` provided for, or pays, as the ledger is now. Looks at everybody's that are in escrow, and at none
+ * that is over. */
 void escrow_read(struct escrow *e, const struct ledger *l, const struct pubkey *self);
 void escrow_clear(struct escrow *e);
 bool escrow_has_root(const struct escrow *e, const struct hash *receipts_root);

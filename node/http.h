@@ -74,5 +74,8 @@ void http_stream_start(struct http_request *r, unsigned status, const char *type
 /* False when the client reads so slowly that its bound on waiting bytes is passed: end the stream. */
 bool http_stream_put(struct http_request *r, struct bytes part) MUST_USE;
 void http_stream_end(struct http_request *r);
+/* Bytes that the client has not taken yet; and whom to ask for more when it has them all (put or end, or neither). */
+size_t http_stream_waiting(const struct http_request *r);
+void http_on_drained(struct http_request *r, http_gone_fn drained, void *arg);
 
 #endif

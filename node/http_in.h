@@ -28,8 +28,8 @@ struct http_request {
     unsigned status;
     struct buf headers; /* name NUL value NUL ... for the answer */
     struct buf out;     /* stream bytes not yet taken */
-    http_gone_fn on_gone;
-    void *gone_arg;
+    http_gone_fn on_gone, on_drained;
+    void *gone_arg, *drained_arg;
 };
 
 /* An accepted connection. */

@@ -122,6 +122,8 @@ static ssize_t stream_read(void *arg, uint64_t at, char *to, size_t room)
     (void)at;
     if (r->gone)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (r->out.n == 0 && !r->ended && r->on_drained)
+        r->on_drained(r->drained_arg, r);
     if (r->out.n == 0) {
         if (r->ended)
             return MHD_CONTENT_READER_END_OF_STREAM;
@@ -162,4 +164,15 @@ void http_stream_end(struct http_request *r)
     CHECK(r->phase == STREAMING && !r->ended);
     r->ended = true;
     http_resume(r);
+}
+
+size_t http_stream_waiting(const struct http_request *r)
+{
+    return r->out.n;
+}
+
+void http_on_drained(struct http_request *r, http_gone_fn drained, void *arg)
+{
+    r->on_drained = drained;
+    r->drained_arg = arg;
 }

@@ -12,6 +12,7 @@
 
 #define JOB_FAILED_PROVIDERS_MAX 8
 #define JOB_STOP_NONE            254 /* r.stop while it runs */
+#define JOB_STATE_NONE           255 /* told_state before anything was told */
 
 /* Its leg to a provider: from an offer that was picked to the provider's last word. It outlives the job by a moment, so
  * that a last voucher that the provider cannot follow can be explained. */
@@ -98,6 +99,7 @@ struct job {
     bool waits_for_head;  /* they are being pulled */
     struct job_watch *watches;
     struct timer timer, turn, look;
+    uint8_t told_state;       /* to who hears of all of them */
     uint64_t moved_ms;        /* when it last came forward */
     char why[JOB_NOTE_ROOM];  /* it was sent back to routing */
     char note[JOB_NOTE_ROOM]; /* for people: what it waits for, or that it goes on */
@@ -112,7 +114,9 @@ struct jobs {
     struct market *market;
     struct job *first; /* newest first */
     unsigned n;
-    uint64_t made;                /* since the start */
+    uint64_t made;   /* since the start */
+    job_fn on_state; /* NULL: nobody hears of all of them */
+    void *state_arg;
     struct channel_list channels; /* those we pay through */
     struct job_place *places;
     struct funding *fundings;     /* job_fund.c */

@@ -21,6 +21,7 @@ struct job *job_new(struct jobs *jobs)
 {
     struct job *j = mem_new(sizeof *j);
     j->jobs = jobs;
+    j->told_state = JOB_STATE_NONE;
     j->next = jobs->first;
     jobs->first = j;
     jobs->n++;
@@ -123,6 +124,7 @@ static bool load_one(void *arg, struct bytes key, struct bytes value)
     buf_add(&j->request, r.request.p, r.request.n);
     buf_add(&j->tokens, r.tokens.p, r.tokens.n);
     buf_add(&j->text, r.text.p, r.text.n);
+    j->told_state = r.state; /* before the last start */
     j->text_shown = r.state >= JOB_DONE ? job_showable(j, &j->text, true) : 0;
     return true;
 }

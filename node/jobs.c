@@ -60,8 +60,31 @@ static void tell(void *arg)
         buf_clear(&j->logprobs); /* who wanted them has them */
 }
 
+/* Before it runs all is one: it waits. */
+static uint8_t told_of(uint8_t state)
+{
+    return state < JOB_RUNNING ? JOB_PREPARING : state;
+}
+
+static void tell_state(struct job *j)
+{
+    struct job_view v;
+    if (j->told_state == told_of(j->r.state) || !j->jobs->on_state)
+        return;
+    j->told_state = told_of(j->r.state);
+    job_get_view(j, &v);
+    j->jobs->on_state(j->jobs->state_arg, &v);
+}
+
+void jobs_on_state(struct jobs *jobs, job_fn fn, void *arg)
+{
+    jobs->on_state = fn;
+    jobs->state_arg = arg;
+}
+
 void job_changed(struct job *j)
 {
+    tell_state(j);
     if (j->watches)
         host_timer_set(j->jobs->s.host, &j->turn, 0, tell, j);
 }
@@ -426,6 +449,7 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     }
     *id = j->r.id;
     job_wait_start(j);
+    job_changed(j);
     job_prepare(j);
     return ERR_OK;
 }

@@ -116,6 +116,10 @@ enum err jobs_forget_talk(struct jobs *j, const struct hash *owner, const struct
 struct job_watch *jobs_watch(struct jobs *j, const struct hash *id, job_fn fn, void *arg);
 void jobs_unwatch(struct job_watch *w);
 
+/* One who hears of every job: when it is made, runs, waits again, is over. Within the call that changes it: to look,
+ * and no more. NULL: nobody. */
+void jobs_on_state(struct jobs *j, job_fn fn, void *arg);
+
 /* How much of the text could be shown when that many tokens were known: where a client that has seen them goes on. One
  * more than there are means the text that was held back until the end, too (a stop text's beginning, half a character).
  * Answered when the job has as many (or is over), in a later turn; `arg` names the question for jobs_drop_place. */

@@ -230,6 +230,13 @@ static uint32_t features(const struct config *c)
            (c->audit ? FEATURE_AUDITOR : 0u) | FEATURE_KEEPER;
 }
 
+static void on_peer(void *arg, const struct pubkey *peer, bool is_up)
+{
+    struct node *n = arg;
+    if (n->feed)
+        feed_on_peer(n->feed, peer, is_up);
+}
+
 static enum err start_peers(struct node *n, struct note *note)
 {
     char *book = config_path(n->config, "peers.book"), *bans = config_path(n->config, "peers.bans");
@@ -248,7 +255,9 @@ static enum err start_peers(struct node *n, struct note *note)
     enum err e = peers_open(&o, &n->peers, note);
     free(book);
     free(bans);
-    if (e != ERR_OK)
+    if (e == ERR_OK)
+        peers_on_change(n->peers, on_peer, n);
+    else
         transport_free(n->transport);
     return e;
 }
@@ -295,6 +304,8 @@ static void on_block(void *arg, const struct consensus_block *block)
     }
     if (n->market)
         market_on_block(n->market);
+    if (n->feed)
+        feed_on_block(n->feed, block);
     api_on_block(n);
 }
 
@@ -438,6 +449,7 @@ static enum err start_http(struct node *n, struct note *note)
 {
     char *path = config_path(n->config, "kithd.sock");
     n->tasks = tasks_new(n->host);
+    api_events_open(n);
     enum err e = http_open_unix(n->host, path, api_handle, n, &n->http_unix, note);
     if (e == ERR_OK && n->config->http[0]) {
         e = http_open_tcp(n->host, n->config->http, api_handle, n, &n->http_tcp, note);
@@ -447,8 +459,10 @@ static enum err start_http(struct node *n, struct note *note)
             http_close(n->http_unix);
     }
     free(path);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        api_events_close(n);
         tasks_free(n->tasks);
+    }
     return e;
 }
 
@@ -458,6 +472,7 @@ static void stop_http(struct node *n)
     http_close(n->http_unix);
     api_drop_waits(n);
     host_uv_settle(n->host); /* what threads do for tasks ends while the parts that it is for are there */
+    api_events_close(n);
     tasks_free(n->tasks);
 }
 

@@ -10,6 +10,7 @@
 #include "node/apikeys.h"
 #include "node/config.h"
 #include "node/consensus.h"
+#include "node/feed.h"
 #include "node/http.h"
 #include "node/market.h"
 #include "node/snapshot.h"
@@ -43,8 +44,10 @@ struct node {
     struct market *market;
     struct apikeys *apikeys; /* of the HTTP API */
     struct tasks *tasks;
-    struct chain_wait *waits;  /* api_kith_chain.c */
-    struct buf model_contexts; /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
+    struct feed *feed;           /* events of this node; NULL before the API is there */
+    struct followers *followers; /* of them: api_kith_events.c */
+    struct chain_wait *waits;    /* api_kith_chain.c */
+    struct buf model_contexts;   /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
     struct http *http_unix, *http_tcp;
     char endpoint[300]; /* HOST:PORT that others reach us at */
 };

@@ -374,20 +374,15 @@ void settle_on_event(struct settle *t, const struct ledger_event *e)
         settle_now(t, NULL, NULL); /* the payer leaves: take what is ours before the window ends */
 }
 
-static void owed_from_ledger(struct settle *t)
+static bool add_owed(void *arg, const struct rec_settlement *rec)
 {
-    struct rec_settlement rec;
-    struct hash last;
-    for (const struct hash *after = NULL; ledger_settlement_next(t->s.ledger, after, &rec); after = &last) {
-        last = rec.id;
-        for (uint32_t i = 0; rec.state <= SETTLEMENT_REVEALING && pubkey_equal(&rec.provider, &t->s.self) &&
-                             i < settlement_audits(&rec);
-             i++) {
-            struct audit_draw d = settlement_audit_at(&rec, i);
-            if (d.verdict == AUDIT_PENDING && d.round == rec.round)
-                add_show(t, &rec.id, &rec.channel, &d.auditor, d.index);
-        }
+    struct settle *t = arg;
+    for (uint32_t i = 0; pubkey_equal(&rec->provider, &t->s.self) && i < settlement_audits(rec); i++) {
+        struct audit_draw d = settlement_audit_at(rec, i);
+        if (d.verdict == AUDIT_PENDING && d.round == rec->round)
+            add_show(t, &rec->id, &rec->channel, &d.auditor, d.index);
     }
+    return true;
 }
 
 struct settle *settle_new(const struct market_services *s, struct provider *provider, uint64_t every_ms)
@@ -396,7 +391,7 @@ struct settle *settle_new(const struct market_services *s, struct provider *prov
     *t = (struct settle){.s = *s, .provider = provider, .every_ms = every_ms};
     if (every_ms)
         host_timer_set(s->host, &t->timer, every_ms, on_timer, t);
-    owed_from_ledger(t);
+    ledger_escrow_each(s->ledger, add_owed, t);
     return t;
 }
 

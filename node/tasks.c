@@ -43,17 +43,34 @@ struct tasks {
     struct task *first; /* newest first */
     uint64_t last_number;
     unsigned n;
+    task_fn on_change;
+    void *change_arg;
 };
+
+static const char *state_name(const struct task *t)
+{
+    static const char *const names[] = {"running", "done", "failed"};
+    return names[t->state];
+}
+
+void task_put_state(const struct task *t, struct buf *b)
+{
+    buf_add_format(b, "\"task\":\"%" PRIu64 "\",\"kind\":\"%s\",\"state\":\"%s\",\"error\":", t->number, t->kind,
+                   state_name(t));
+    if (t->state == TASK_FAILED)
+        api_put_error(b, t->code, &t->note);
+    else
+        buf_add_text(b, "null");
+}
 
 static void answer(struct task *t, struct http_request *r)
 {
-    static const char *const names[] = {"running", "done", "failed"};
     struct buf b = {0};
     bool first = false;
     buf_add_format(&b,
                    "{\"task\":\"%" PRIu64 "\",\"kind\":\"%s\",\"state\":\"%s\",\"done\":%" PRIu64 ",\"total\":%" PRIu64
                    ",\"result\":",
-                   t->number, t->kind, names[t->state], t->done, t->total);
+                   t->number, t->kind, state_name(t), t->done, t->total);
     if (t->state == TASK_DONE)
         buf_add(&b, t->result.p, t->result.n);
     else
@@ -99,8 +116,15 @@ static void on_gone(void *arg, struct http_request *r)
     waiter_free(arg);
 }
 
+static void changed(struct task *t)
+{
+    if (t->tasks->on_change)
+        t->tasks->on_change(t->tasks->change_arg, t);
+}
+
 static void wake_all(struct task *t)
 {
+    changed(t);
     while (t->waiters)
         wake(t->waiters);
 }
@@ -118,6 +142,12 @@ struct tasks *tasks_new(struct host *host)
     struct tasks *t = mem_new(sizeof *t);
     t->host = host;
     return t;
+}
+
+void tasks_on_change(struct tasks *t, task_fn fn, void *arg)
+{
+    t->on_change = fn;
+    t->change_arg = arg;
 }
 
 void tasks_free(struct tasks *t)
@@ -242,6 +272,8 @@ void task_answer(struct task *t, struct http_request *r, uint64_t wait_ms)
 void task_accepted(struct task *t, struct http_request *r)
 {
     struct buf b = {0};
+    if (t->state == TASK_RUNNING)
+        changed(t); /* now it is known whose it is */
     buf_add_format(&b, "{\"task\":\"%" PRIu64 "\"}", t->number);
     api_reply_json(r, 202, &b);
 }

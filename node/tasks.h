@@ -28,6 +28,11 @@ enum err task_cancel(struct task *t) MUST_USE;
 /* `result`: one JSON object. */
 void task_finish(struct task *t, struct bytes result);
 void task_fail(struct task *t, enum err e, const struct note *note);
+/* One who hears of every task: when it is accepted, and is over. Within the call that changes it. NULL: nobody. */
+typedef void (*task_fn)(void *arg, const struct task *t);
+void tasks_on_change(struct tasks *t, task_fn fn, void *arg);
+/* The members of an object, without its braces: which task, its kind and state, and its error. */
+void task_put_state(const struct task *t, struct buf *b);
 /* False if there is no such task (any more). */
 struct task *task_find(struct tasks *t, uint64_t number);
 /* Answers now or within wait_ms, when the state changes, and at least once a second of progress. */

@@ -84,6 +84,8 @@ worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, wo
 worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
                            void *arg);
 worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
+/* Of ids that begin a text, special tokens included. */
+worker_ask worker_detokenize_prompt(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
 
 struct worker_token {
     uint32_t index; /* in the answer, from 0; after the tokens that were given */
@@ -132,6 +134,10 @@ struct worker_embedding {
 typedef void (*worker_embedding_fn)(void *arg, enum err e, const struct worker_embedding *v, const struct note *note);
 /* `dimensions`: only the first so many; 0: all. */
 worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions, worker_embedding_fn fn, void *arg);
+
+/* How likely each of the ids is behind those before it: their logprobs (wire_next_logprob), as of a run with
+ * `logprobs`, of which the first has only one, and 0. ERR_LIMIT: over WORKER_SCORED_MAX bytes. */
+worker_ask worker_score(struct worker *w, struct bytes ids, uint8_t logprobs, worker_text_fn fn, void *arg);
 
 /* -- layers that another device evaluates (node/worker_layers.c) -- */
 

@@ -11,6 +11,7 @@ static void ask_free(struct ask *a)
     buf_clear(&a->frame);
     buf_clear(&a->request);
     buf_clear(&a->tokens);
+    buf_clear(&a->scored);
     free(a);
 }
 
@@ -76,6 +77,7 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
             a->fn.ids(a->arg, e, bytes_of(NULL, 0), note);
         break;
     case ASK_DETOKENIZE:
+    case ASK_SCORE:
         if (a->fn.text)
             a->fn.text(a->arg, e, bytes_of(NULL, 0), note);
         break;
@@ -142,6 +144,17 @@ void ask_free_all(struct worker *w)
         struct ask *next = w->asks->next;
         ask_free(w->asks);
         w->asks = next;
+    }
+}
+
+/* Has the process end its work on it. */
+static void cancel(struct worker *w, const struct ask *a)
+{
+    bool can = a->kind == ASK_RUN || a->kind == ASK_VERIFY || a->kind == ASK_EMBED || a->kind == ASK_SCORE;
+    if (w->state == WORKER_READY && can && a->failed == ERR_OK) {
+        struct buf out = {0};
+        wire_add_cancel(&out, &(struct wire_cancel){.ask = a->id});
+        worker_send_take(w, &out);
     }
 }
 
@@ -235,6 +248,40 @@ static enum err take_text(struct worker *w, struct ask *a, struct bytes text)
     return ERR_OK;
 }
 
+/* A process that was started anew begins anew. */
+static enum err take_scored(struct worker *w, struct ask *a, const struct wire_scored *m)
+{
+    if (a->kind == ASK_SCORE && m->position == 0) {
+        a->scored_n = 0;
+        buf_reset(&a->scored);
+    }
+    if (a->kind != ASK_SCORE || m->position != a->scored_n)
+        return ERR_PROTOCOL;
+    a->scored_n++;
+    buf_add(&a->scored, m->logprobs.p, m->logprobs.n);
+    if (a->scored.n > WORKER_SCORED_MAX) {
+        struct note note;
+        cancel(w, a);
+        ask_end(w, a,
+                note_set(&note, ERR_LIMIT,
+                         "the prompt with its logprobs is over %u bytes: ask for fewer of them, or a part of it",
+                         WORKER_SCORED_MAX),
+                &note);
+    }
+    return ERR_OK;
+}
+
+static enum err take_scores(struct worker *w, struct ask *a)
+{
+    if (a->kind != ASK_SCORE || a->scored_n == 0)
+        return ERR_PROTOCOL;
+    ask_unlink(w, a);
+    if (a->fn.text)
+        a->fn.text(a->arg, ERR_OK, bytes_of_buf(&a->scored), &no_note);
+    ask_free(a);
+    return ERR_OK;
+}
+
 static enum err take_failed(struct worker *w, struct ask *a, const struct wire_failed *m)
 {
     struct note note;
@@ -266,6 +313,8 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(TOKENS, tokens, take_ids(w, a, ASK_TOKENIZE, m.ids))
         TAKE(TEMPLATED, templated, take_ids(w, a, ASK_TEMPLATE, m.ids))
         TAKE(TEXT, text, take_text(w, a, m.text))
+        TAKE(SCORED, scored, take_scored(w, a, &m))
+        TAKE(SCORES, scores, take_scores(w, a))
         TAKE(HOP_ANSWER, hop_answer, take_hop_answer(w, a, &m))
         TAKE(FAILED, failed, take_failed(w, a, &m))
     default:
@@ -363,13 +412,34 @@ worker_ask worker_template(struct worker *w, struct bytes messages_json, struct 
     return ask_go(w, a);
 }
 
-worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg)
+static worker_ask detokenize(struct worker *w, struct bytes ids, bool begins, worker_text_fn fn, void *arg)
 {
     struct ask *a = ask_new(w, ASK_DETOKENIZE, arg);
     a->fn.text = fn;
     if (ids.n > WIRE_BODY_IDS - 64)
         return too_long(w, a);
-    wire_add_detokenize(&a->frame, &(struct wire_detokenize){.ask = a->id, .ids = ids});
+    wire_add_detokenize(&a->frame,
+                        &(struct wire_detokenize){.ask = a->id, .special = begins, .begins = begins, .ids = ids});
+    return ask_go(w, a);
+}
+
+worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg)
+{
+    return detokenize(w, ids, false, fn, arg);
+}
+
+worker_ask worker_detokenize_prompt(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg)
+{
+    return detokenize(w, ids, true, fn, arg);
+}
+
+worker_ask worker_score(struct worker *w, struct bytes ids, uint8_t logprobs, worker_text_fn fn, void *arg)
+{
+    struct ask *a = ask_new(w, ASK_SCORE, arg);
+    a->fn.text = fn;
+    if (ids.n > WIRE_BODY_IDS - 64)
+        return too_long(w, a);
+    wire_add_score(&a->frame, &(struct wire_score){.ask = a->id, .logprobs = logprobs, .ids = ids});
     return ask_go(w, a);
 }
 
@@ -414,21 +484,12 @@ worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions,
     return ask_go(w, a);
 }
 
-static bool can_cancel(enum ask_kind kind)
-{
-    return kind == ASK_RUN || kind == ASK_VERIFY || kind == ASK_EMBED;
-}
-
 void worker_drop(struct worker *w, worker_ask id)
 {
     struct ask *a = ask_find(w, id);
     if (!a)
         return;
-    if (w->state == WORKER_READY && can_cancel(a->kind) && a->failed == ERR_OK) {
-        struct buf out = {0};
-        wire_add_cancel(&out, &(struct wire_cancel){.ask = id});
-        worker_send_take(w, &out);
-    }
+    cancel(w, a);
     ask_unlink(w, a);
     ask_free(a);
 }

@@ -16,7 +16,8 @@ struct workers {
     void *far_arg;
 };
 
-enum ask_kind { ASK_READY, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_TEMPLATE, ASK_RUN, ASK_VERIFY, ASK_EMBED, ASK_HOP };
+enum ask_kind { ASK_READY, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_TEMPLATE, ASK_RUN, ASK_VERIFY, ASK_EMBED,
+    ASK_SCORE, ASK_HOP };
 
 /* A question that is not answered yet. It is kept whole, so that it can be asked again of the next process. */
 struct ask {
@@ -25,12 +26,14 @@ struct ask {
     enum ask_kind kind;
     struct buf frame; /* all but ASK_RUN, which is encoded anew with the tokens so far */
     struct buf request, tokens;
+    struct buf scored; /* logprobs that came, of so many ids */
+    uint32_t scored_n;
     struct hash scope;
     uint8_t logprobs;
     union {
         worker_ready_fn ready;
         worker_ids_fn ids;
-        worker_text_fn text;
+        worker_text_fn text; /* and scores */
         worker_verdict_fn verdict;
         worker_embedding_fn embedding;
         worker_answer_fn answer;

@@ -18,7 +18,7 @@ npm_has e2e_openai tests/openai $cache openai
 port=$((21000 + $$ % 11000)) # below those that the system gives to others
 export KITH_HOME=$dir/home
 kith=$(realpath "$BUILD/kith")
-"$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --http-name node.example --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
+"$BUILD/kithd" dev --home "$dir/home" --http "127.0.0.1:$port" --http-name node.example --listen 127.0.0.1:0 --heartbeat-ms 2000 --log-file "$dir/log" >"$dir/out" 2>&1 &
 pid=$!
 for _ in $(seq 100); do
     curl -sf "http://127.0.0.1:$port/ready" >/dev/null && break
@@ -26,7 +26,7 @@ for _ in $(seq 100); do
 done
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more responses http openapi keys; do
+for part in shape chat more echo responses http openapi keys events; do
     (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1" "$kith") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"

@@ -470,6 +470,59 @@ static void work_costs_at_most_the_stake(void **state)
     world_free(w);
 }
 
+/* All at the last moment: who is drawn commits, and reveals, in the last block that takes it. */
+static unsigned slow_round(struct world *w, const struct world_channel *c, const struct hash *id,
+                           const enum audit_verdict says[16])
+{
+    struct params p = ledger_params(w->ledger);
+    unsigned who[16], n;
+    struct buf room[2] = {{0}};
+    assert_int_equal(world_settled(w, id), SETTLEMENT_DRAWN);
+    n = drawn(w, id, who);
+    for (unsigned step = 0; step < 2; step++) {
+        w->step_ms = (step ? p.audit_reveal_ms : p.audit_window_ms) - 1;
+        for (unsigned i = 0; i < n; i++) {
+            struct tx_audit_reveal r = world_audit(w, c, id, 0, says[who[i]], room);
+            assert_int_equal(step ? world_reveal(w, who[i], &r) : world_commit(w, who[i], &r), ERR_OK);
+            w->step_ms = 0;
+        }
+    }
+    w->step_ms = 1000;
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    return n;
+}
+
+/* A bond that is withdrawn right behind the settlement still answers when the largest committee has been heard. */
+static void a_withdrawn_bond_outlasts_the_committees(void **state)
+{
+    (void)state;
+    struct world *w = market(15 - FIRST, 1);
+    struct world_channel c;
+    enum audit_verdict says[16];
+    struct hash id = settle(w, &c);
+    assert_int_equal(WORLD_DO(w, PROVIDER, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(100 * KITH)), ERR_OK);
+    uint64_t owner = world_balance(w, PROVIDER);
+    for (unsigned round = 0, asked = 1; asked; round++) { /* each committee but the last is divided */
+        unsigned who[16], n;
+        enum settlement_state at = world_settled(w, &id);
+        if (at != SETTLEMENT_DRAWN) {
+            assert_int_equal(at, SETTLEMENT_FORFEITED);
+            assert_true(round > 2);
+            break;
+        }
+        n = drawn(w, &id, who);
+        for (unsigned i = 0; i < n; i++)
+            says[who[i]] = i == 1 ? AUDIT_MATCH : AUDIT_MISMATCH;
+        asked = slow_round(w, &c, &id, says);
+    }
+    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    assert_int_equal(world_block(w), ERR_OK);
+    uint64_t back = world_balance(w, PROVIDER) - owner;
+    assert_true(back > 0 && back < 95 * KITH); /* the committees' work is paid out of it */
+    world_free(w);
+}
+
 static void nobody_to_look_into_it(void **state)
 {
     (void)state;
@@ -498,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_false_alarm_shields_nobody),
         cmocka_unit_test(a_challenge_takes_no_finders_part),
         cmocka_unit_test(work_costs_at_most_the_stake),
+        cmocka_unit_test(a_withdrawn_bond_outlasts_the_committees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ static struct world *four(void)
 {
     struct params p = params_private();
     p.unbonding_ms = 100000;
+    p.audits_per_settlement = 0;
     struct world *w = world_new(&p);
     for (unsigned i = 1; i < 4; i++)
         assert_int_equal(WORLD_DO(w, i, TX_BOND, tx_bond, BOND_VALIDATOR, amount_of(1000 * KITH)), ERR_OK);

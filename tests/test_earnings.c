@@ -64,10 +64,16 @@ static struct pubkey account(uint8_t b)
 
 static struct earnings earned(const struct chain *c, uint8_t who, uint64_t since_ms)
 {
-    struct earnings e;
+    struct earnings_reading r;
     struct pubkey k = account(who);
-    assert_int_equal(earnings_read(c->h, &k, since_ms, &e, NULL), ERR_OK);
-    return e;
+    uint64_t before = 0;
+    earnings_begin(&r, c->h, &k, since_ms);
+    while (!r.is_done) { /* never more than a step at a time */
+        assert_int_equal(earnings_step(&r, NULL), ERR_OK);
+        assert_true(r.sum.payouts - before <= EARNINGS_STEP && r.read <= EARNINGS_READ_MAX);
+        before = r.sum.payouts;
+    }
+    return r.sum;
 }
 
 static void each_payout_counts_once(void **state)
@@ -128,6 +134,32 @@ static void many_pages_are_one_sum(void **state)
     chain_close(&c);
 }
 
+/* What is paid while a sum is made belongs to the next one. */
+static void what_comes_meanwhile_is_not_in_it(void **state)
+{
+    (void)state;
+    struct chain c;
+    struct earnings_reading r;
+    struct pubkey k = account(1);
+    chain_open(&c, 0);
+    for (uint32_t i = 1; i <= 2 * EARNINGS_STEP; i++) {
+        pay(&c, LEDGER_PAYOUT, 1, PAYOUT_PROVIDER, 7, 1);
+        if (i % 100 == 0)
+            block(&c, DAY0 * DAY_MS + i);
+    }
+    earnings_begin(&r, c.h, &k, 0);
+    unsigned steps = 0;
+    for (; !r.is_done; steps++) {
+        assert_int_equal(earnings_step(&r, NULL), ERR_OK);
+        pay(&c, LEDGER_PAYOUT, 1, PAYOUT_PROVIDER, 7, 1000000);
+        block(&c, DAY0 * DAY_MS + 2000 + steps);
+    }
+    assert_int_equal(steps, 3); /* the last finds nothing */
+    assert_true(r.sum.sums[EARNED_PROVIDER].mote == 2 * EARNINGS_STEP && r.sum.is_whole);
+    earnings_clear(&r.sum);
+    chain_close(&c);
+}
+
 /* A history that began with a snapshot, and one with a gap: what is from before is in no sum, and that is said. */
 static void it_says_from_where_it_is_whole(void **state)
 {
@@ -176,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_payout_counts_once),
         cmocka_unit_test(many_pages_are_one_sum),
+        cmocka_unit_test(what_comes_meanwhile_is_not_in_it),
         cmocka_unit_test(it_says_from_where_it_is_whole),
         cmocka_unit_test(a_sum_of_more_than_there_is_stays_at_the_most),
     };

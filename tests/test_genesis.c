@@ -115,6 +115,28 @@ static void refuses_and_names_the_fault(void **state)
     }
 }
 
+/* The longest way of a settlement, by hand: of 4 drawn receipts one challenged beside them, committees of 2, 4, 8, 16
+ * over each until 127 were asked, and a draw that finds nobody. */
+static void a_bond_outlasts_the_verdict(void **state)
+{
+    (void)state;
+    struct params p = params_private();
+    struct note note = {{0}};
+    assert_true(params_verdict_ms(&p) == (1 + 5 + 5 + 5 + 3 + 1 + 1) * (5 + 30 + 15) * UINT64_C(1000));
+    p.unbonding_ms = params_verdict_ms(&p);
+    assert_int_equal(params_check(&p, &note), ERR_OK);
+    p.unbonding_ms--;
+    assert_int_equal(params_check(&p, &note), ERR_RANGE);
+    assert_non_null(strstr(note.text, "unbonding_ms is 1049999"));
+    p.audits_per_settlement = 0; /* nobody gives a verdict */
+    assert_int_equal(params_check(&p, &note), ERR_OK);
+    p = params_default();
+    p.audits_full = SETTLEMENT_AUDITS_MAX;
+    assert_int_equal(params_check(&p, &note), ERR_OK);
+    p.audit_window_ms = p.unbonding_ms / 20;
+    assert_int_equal(params_check(&p, &note), ERR_RANGE);
+}
+
 static void records_out_of_order_are_refused(void **state)
 {
     (void)state;
@@ -137,6 +159,7 @@ int main(void)
         cmocka_unit_test(reads_and_prints),
         cmocka_unit_test(writes_a_file),
         cmocka_unit_test(refuses_and_names_the_fault),
+        cmocka_unit_test(a_bond_outlasts_the_verdict),
         cmocka_unit_test(records_out_of_order_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

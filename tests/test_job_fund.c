@@ -250,6 +250,36 @@ static void a_channel_of_a_snapshot_is_opened_once(void **state)
     assert_null(s->jobs->fundings);
 }
 
+/* The same of a top-up: what it brought stands in the channel, and is not put in once more. */
+static void a_topup_of_a_snapshot_is_made_once(void **state)
+{
+    struct asker *s = *state;
+    struct kv_batch batch = {0};
+    struct rec_channel before, after;
+    struct channel *c = open_channel(s, 90);
+    for (unsigned i = 1; i < ROOM_JOBS; i++)
+        (void)asker_ask(s, 90);
+    assert_true(ledger_channel(s->w->ledger, &c->head.id, &before));
+    struct job *large = asker_ask(s, 200);
+    asker_wait_sent(s, 1);
+    assert_int_equal(s->topups, 1);
+    struct hash id = tx_id_of(bytes_of_buf(&s->w->txs[0]));
+    asker_block_alone(s);
+    ledger_drop_result(&batch, &id);
+    assert_int_equal(kv_write(s->w->kv, &batch, true, NULL), ERR_OK);
+    kv_batch_clear(&batch);
+    account_step(s->s.account);
+    net_wait(&s->net, 50);
+    if (!asker_runs(large))
+        asker_try_again(large);
+    net_wait(&s->net, 50);
+    assert_int_equal(s->w->n, 0); /* no other one was sent */
+    assert_true(ledger_channel(s->w->ledger, &c->head.id, &after));
+    assert_true(amount_compare(after.deposit, before.deposit) > 0);
+    assert_true(asker_runs(large) && large->remote->channel == c);
+    assert_null(s->jobs->fundings);
+}
+
 static bool is_kept(void *arg, struct bytes key, struct bytes value)
 {
     (void)key;
@@ -528,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_channel_is_opened_once, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_channel_that_is_there_is_found, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(a_channel_of_a_snapshot_is_opened_once, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(a_topup_of_a_snapshot_is_made_once, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_was_for_another_chain_is_forgotten, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_nobody_heard_of_is_sent_again, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_cannot_be_kept_does_not_leave, asker_begin, asker_end),

@@ -368,6 +368,28 @@ static void a_chain_of_other_rules_is_named(void **state)
     world_free(w);
 }
 
+/* The same record, and a value that was allowed when the chain was begun. */
+static void a_chain_of_refused_rules_is_named(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct ledger *other = NULL;
+    struct note note;
+    static const char key[] = {KV_META, 'g', 'e', 'n', 'e', 's', 'i', 's'};
+    struct kv_batch batch = {0};
+    struct buf raw = {0};
+    struct genesis g = w->genesis;
+    g.params.unbonding_ms = 60000;
+    genesis_put(&raw, &g);
+    kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of_buf(&raw));
+    assert_int_equal(kv_write(w->kv, &batch, true, NULL), ERR_OK);
+    assert_int_equal(ledger_open(w->kv, NULL, &other, &note), ERR_UNSUPPORTED);
+    assert_non_null(strstr(note.text, "unbonding_ms is 60000"));
+    buf_clear(&raw);
+    kv_batch_clear(&batch);
+    world_free(w);
+}
+
 static void a_commit_that_fails_can_be_tried_again(void **state)
 {
     (void)state;
@@ -546,6 +568,7 @@ int main(void)
         cmocka_unit_test(validators_come_and_go),
         cmocka_unit_test(reopens_at_the_committed_height),
         cmocka_unit_test(a_chain_of_other_rules_is_named),
+        cmocka_unit_test(a_chain_of_refused_rules_is_named),
         cmocka_unit_test(a_commit_that_fails_can_be_tried_again),
         cmocka_unit_test(a_block_must_follow),
         cmocka_unit_test(what_is_expected_is_judged_by_its_own_bytes),

@@ -132,7 +132,8 @@ static void one_block(struct run *r)
     uint32_t count = w->n;
     for (uint32_t i = 0; i < count; i++)
         undo_is_exact(r, txs[i] = bytes_of_buf(&w->txs[i]));
-    w->step_ms = deals_below(&r->d, 12) ? deals_below(&r->d, 3000) : deals_below(&r->d, 200000);
+    uint32_t longest = deals_below(&r->d, 4) ? 200000 : (uint32_t)ledger_params(w->ledger).unbonding_ms;
+    w->step_ms = deals_below(&r->d, deals_below(&r->d, 12) ? 3000 : longest);
     w->unjudged = has_early(w);
     enum err judged = ledger_process(w->ledger, txs, count, NULL);
     assert_int_equal(judged, w->unjudged ? ERR_STATE : ERR_OK);
@@ -153,6 +154,36 @@ static void one_block(struct run *r)
     mirror(r, &block);
 }
 
+/* What is in escrow by the queues, and by a look at all settlements: the same, each once. */
+struct escrows {
+    uint32_t n;
+    struct hash sum; /* of their ids */
+};
+
+static bool add_escrow(void *arg, const struct rec_settlement *s)
+{
+    struct escrows *e = arg;
+    assert_true(s->state < SETTLEMENT_PAID);
+    e->n++;
+    for (size_t i = 0; i < sizeof s->id.b; i++)
+        e->sum.b[i] = (uint8_t)(e->sum.b[i] + s->id.b[i]);
+    return true;
+}
+
+static void check_escrow(const struct ledger *l)
+{
+    struct escrows queued = {0}, all = {0};
+    struct rec_settlement s;
+    struct hash last;
+    ledger_escrow_each(l, add_escrow, &queued);
+    for (const struct hash *after = NULL; ledger_settlement_next(l, after, &s); after = &last) {
+        last = s.id;
+        if (s.state < SETTLEMENT_PAID)
+            (void)add_escrow(&all, &s);
+    }
+    assert_true(queued.n == all.n && hash_equal(&queued.sum, &all.sum));
+}
+
 static void random_block(struct run *r)
 {
     for (unsigned n = deals_below(&r->d, 8); n > 0; n--)
@@ -162,6 +193,7 @@ static void random_block(struct run *r)
         deals_add_evidence(&r->d);
     r->d.seed = seed;
     one_block(r);
+    check_escrow(r->d.w->ledger);
 }
 
 /* What key 1 + i publishes at the start: i under 3 a model, then a data set. */
@@ -211,6 +243,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     params.audit_epoch_ms = 100000000;                        /* ...in the rest it soon does, for good */
     params.audit_window_ms = params.audit_reveal_ms = 100000; /* time enough for most */
     params.audits_per_settlement = (uint8_t)(1 + seed % 3);
+    params.unbonding_ms = params_verdict_ms(&params);
     r->d.w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->d.w->genesis, &r->second, &note), ERR_OK);

@@ -77,12 +77,22 @@ static void hear_token(struct stage *s, const struct wire_frame *f)
     buf_add(&x->text, m.text.p, m.text.n);
 }
 
+static void hear_scored(struct stage *s, const struct wire_frame *f)
+{
+    struct wire_scored m;
+    assert_true(wire_read_scored(f->body, &m) && m.ask < ASKS);
+    struct said *x = &s->said[m.ask];
+    assert_int_equal(m.position, x->n++); /* each, in order */
+    buf_add(&x->logprobs, m.logprobs.p, m.logprobs.n);
+}
+
 static void hear(struct stage *s, const struct wire_frame *f)
 {
     struct wire_done done;
     struct wire_failed failed;
     struct wire_verified verified;
     struct wire_embedding vector;
+    struct wire_scores scores;
     struct said *x = NULL;
     if (f->type == WIRE_TOKEN) {
         hear_token(s, f);
@@ -108,6 +118,13 @@ static void hear(struct stage *s, const struct wire_frame *f)
         x = &s->said[vector.ask];
         x->digest = vector.digest;
         buf_add(&x->vector, vector.values.p, vector.values.n);
+    } else if (f->type == WIRE_SCORED) {
+        hear_scored(s, f);
+        return;
+    } else if (f->type == WIRE_SCORES) {
+        assert_true(wire_read_scores(f->body, &scores));
+        x = &s->said[scores.ask];
+        assert_int_equal(scores.values.n, 0);
     } else {
         return;
     }
@@ -566,14 +583,73 @@ static void embeddings(void **state)
     close_stage(&s);
 }
 
+static void ask_scores(struct stage *s, uint64_t number, uint8_t logprobs, struct bytes ids)
+{
+    struct buf frames = {0};
+    wire_add_score(&frames, &(struct wire_score){.ask = number, .logprobs = logprobs, .ids = ids});
+    send(s, &frames);
+}
+
+/* What a text is said to be as likely as is what writing it said: prompt and answer scored together end with the bytes
+ * that the run told, whoever else is in the batch. */
+static void texts_are_scored(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    const struct work wrote = {.prompt_n = 40, .fork = 40, .tokens = 30, .logprobs = 4};
+    const struct work beside = {.prompt_n = 90, .fork = 1, .way = 2, .tokens = 40};
+    struct stage s;
+    struct buf ids = {0};
+    struct wire_logprob p;
+    open_with(&s, path, 16, 0);
+    ask(&s, 1, &wrote);
+    finish(&s);
+    put_prompt(&ids, 40, 40, 0);
+    for (uint32_t i = 0; i < s.said[1].n; i++)
+        wire_put_id(&ids, s.said[1].tokens[i]);
+    ask(&s, 2, &beside);
+    ask_scores(&s, 3, 4, bytes_of_buf(&ids));
+    ask_scores(&s, 4, 1, bytes_of(ids.p, 4)); /* one token: nothing is before it */
+    finish(&s);
+    const struct said *all = &s.said[3];
+    const struct buf *told = &s.said[1].logprobs;
+    assert_true(all->is_over && all->failed == ERR_OK && s.said[4].is_over);
+    assert_int_equal(all->n, ids.n / 4);
+    assert_memory_equal(all->logprobs.p + all->logprobs.n - told->n, told->p, told->n);
+    struct bytes rest = bytes_of_buf(&all->logprobs);
+    assert_true(wire_next_logprob(&rest, &p) && p.token == 1 && p.value == 0);
+    for (size_t i = 1; i < ids.n / 4; i++) {
+        assert_true(wire_next_logprob(&rest, &p) && p.token == wire_id_at(bytes_of_buf(&ids), i));
+        float own = p.value, most = 0;
+        for (unsigned k = 0; k < 3; k++) {
+            assert_true(wire_next_logprob(&rest, &p) && (k == 0 || p.value <= most));
+            most = p.value;
+        }
+        assert_true(own < 0);
+    }
+    assert_int_equal(rest.n, 0);
+    rest = bytes_of_buf(&s.said[4].logprobs);
+    assert_true(wire_next_logprob(&rest, &p) && p.value == 0 && rest.n == 0);
+    ask_scores(&s, 5, 2, (struct bytes){0});
+    assert_int_equal(s.said[5].failed, ERR_RANGE);
+    buf_clear(&ids);
+    close_stage(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(beginnings_change_nothing),   cmocka_unit_test(a_talk_goes_on),
-        cmocka_unit_test(choices_read_once),           cmocka_unit_test(memory_is_given_back),
-        cmocka_unit_test(verification_shares),         cmocka_unit_test(nobody_waits_for_a_prompt),
-        cmocka_unit_test(short_prompts_do_not_starve), cmocka_unit_test(the_one_that_reads_is_cancelled),
-        cmocka_unit_test(logprobs_are_told),           cmocka_unit_test(embeddings),
+        cmocka_unit_test(beginnings_change_nothing),
+        cmocka_unit_test(a_talk_goes_on),
+        cmocka_unit_test(choices_read_once),
+        cmocka_unit_test(memory_is_given_back),
+        cmocka_unit_test(verification_shares),
+        cmocka_unit_test(nobody_waits_for_a_prompt),
+        cmocka_unit_test(short_prompts_do_not_starve),
+        cmocka_unit_test(the_one_that_reads_is_cancelled),
+        cmocka_unit_test(logprobs_are_told),
+        cmocka_unit_test(texts_are_scored),
+        cmocka_unit_test(embeddings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ let completed = "";
 for await (const chunk of await complete({ prompt: "Kith is", stream: true })) completed += chunk.choices[0]?.text ?? "";
 assert.equal(completed, c1.choices[0].text);
 assert.ok((await complete({ prompt: [5, 6, 7] })).usage.prompt_tokens === 3);
-for (const bad of [{ echo: true }, { suffix: "end" }, { best_of: 3 }, { prompt: [] }, { prompt: [1, "a"] }])
+for (const bad of [{ suffix: "end" }, { best_of: 3 }, { prompt: [] }, { prompt: [1, "a"] }])
   await assert.rejects(complete({ prompt: "x", ...bad }), (e) => e.status === 400);
 
 // Biases: a token is made certain, or gone; the answer is verified with them; none is as none at all.

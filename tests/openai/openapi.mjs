@@ -29,7 +29,7 @@ for (const more of [{}, { n: 2, logprobs: true, top_logprobs: 2, stop: ["zz"], s
   const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
   for (const f of await frames(await post("/v1/chat/completions", "ChatRequest", streamed))) check("ChatChunk", f);
 }
-for (const more of [{}, { logprobs: 2, prompt: [[1, 2], "a"], n: 2 }, { prompt: [1, 2], logprobs: 0 }]) {
+for (const more of [{}, { logprobs: 2, prompt: [[1, 2], "a"], n: 2 }, { prompt: [1, 2], logprobs: 0 }, { echo: true, logprobs: 2 }, { echo: true, max_tokens: 0, logprobs: 0 }]) {
   const body = { model: "default", prompt: "Kith is", max_tokens: 4, ...more };
   check("Completion", await (await post("/v1/completions", "CompletionRequest", body)).json());
   for (const f of await frames(await post("/v1/completions", "CompletionRequest", { ...body, stream: true }))) check("Completion", f);
