@@ -210,8 +210,8 @@
 #define HOP_LOAD_MS         120000       /* ...and for one that was, to load its layers */
 #define HOP_PAUSE_MS        1000         /* before a hop is tried again; doubles... */
 #define HOP_PAUSE_MAX_MS    60000        /* ...up to this */
-#define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */
-#define WORKER_BACKOFF_MS   100         /* before a worker is started again; doubles with each death */
+#define WORKER_DEATHS_MAX   3            /* in a row: by then the model or a job is the cause, not chance */
+#define WORKER_BACKOFF_MS   100          /* before a worker is started again; doubles with each death */
 #define PROMPT_BYTES_MAX    (8u << 20)
 #define TEMPLATE_BYTES_MAX  (256u << 10)
 #define TEMPLATE_STEPS_MAX  2000000u /* a published template needs a few thousand for a long chat */

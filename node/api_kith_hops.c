@@ -1,5 +1,5 @@
-/* Layers of models on other devices of the same owner, over HTTP: which are where, who may borrow some of this device's,
- * and whether what they answer is right. */
+/* Layers of models on other devices of the same owner, over HTTP: which are where, who may borrow some of this
+ * device's, and whether what they answer is right. */
 #include "node/api.h"
 #include "node/node.h"
 
@@ -104,8 +104,8 @@ static enum err read_node(struct api_call *c, const json_t *body, struct pubkey 
     if (n == sizeof hex - 1)
         memcpy(hex, text, n);
     if (!hex_get(hex, node->b, sizeof node->b) || !key_public_is_valid(node))
-        return note_set(note, ERR_FORMAT, "%.80s is no node: 64 hexadecimal digits are, as kith status shows them there",
-                        text);
+        return note_set(note, ERR_FORMAT,
+                        "%.80s is no node: 64 hexadecimal digits are, as kith status shows them there", text);
     if (pubkey_equal(node, &c->node->id))
         return note_set(note, ERR_FORMAT, "that is this node itself: name another of your devices");
     *endpoint = (struct text255){0};

@@ -76,8 +76,7 @@ static bool send_record(struct lent *t, const struct buf *message)
 static bool send_signed(struct lent *t)
 {
     struct buf b = {0};
-    const struct hop_signed m = {
-        .number = t->statement.number, .answer = t->statement.answer, .sig = t->statement.sig};
+    const struct hop_signed m = {.number = t->statement.number, .answer = t->statement.answer, .sig = t->statement.sig};
     hop_message_start(&b, HOP_SIGNED);
     hop_signed_put(&b, &m);
     bool sent = send_record(t, &b);
@@ -249,12 +248,8 @@ static enum err begin(struct hop_lender *l, uint64_t stream, const struct pubkey
     t->node = *from;
     t->of = *m;
     t->taking.number = 1;
-    t->statement = (struct hop_statement){.chain = l->o.chain,
-                                          .node = l->o.self,
-                                          .model = m->model,
-                                          .arith = m->arith,
-                                          .first = m->first,
-                                          .end = m->end};
+    t->statement = (struct hop_statement){
+        .chain = l->o.chain, .node = l->o.self, .model = m->model, .arith = m->arith, .first = m->first, .end = m->end};
     t->next = l->list;
     l->list = t;
     enum err e = blobs_fd(l->o.blobs, &m->model, &fd, note);

@@ -1,13 +1,13 @@
 /* Lending layers of a model to other devices of the same owner (node/hop_wire.h): the hop's side.
  *
- *     opened --allowed, whole, may--> LOADING --opened--> READY --parts--> READY --whole--> WORKING --answer--> ANSWERING
- *                                                           ^                                                      |
+ *     opened --allowed, whole, may--> LOADING --opened--> READY --parts--> READY --whole--> WORKING --answer-->
+ * ANSWERING ^                                                      |
  *                                                           '------------------------ all sent, signed ------------'
  *     any --against the protocol, the worker ended, a rule of the owner says no, denied, closed--> gone
  *
- * A head is a node key that the owner allowed; nobody else gets further than its opening. One head has layers of a model
- * at a time, and one stream for it: opening another takes the place of the first, whose connection may be dead unseen.
- * What a stream can make this device hold: the worker's memory, one call, one answer.
+ * A head is a node key that the owner allowed; nobody else gets further than its opening. One head has layers of a
+ * model at a time, and one stream for it: opening another takes the place of the first, whose connection may be dead
+ * unseen. What a stream can make this device hold: the worker's memory, one call, one answer.
  */
 #ifndef KITH_NODE_HOP_LEND_H
 #define KITH_NODE_HOP_LEND_H

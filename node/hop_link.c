@@ -294,8 +294,8 @@ static void connect_now(void *arg)
                                           .end = of->end};
     hop_open_put(&body, of);
     set_state(l, peers_is_up(l->o.peers, &l->o.node) ? HOP_LOADING : HOP_CONNECTING);
-    enum err e = streams_open(l->o.streams, &l->o.node, l->endpoint, STREAM_LAYERS, bytes_of_buf(&body), &link_calls,
-                              l, &l->stream);
+    enum err e = streams_open(l->o.streams, &l->o.node, l->endpoint, STREAM_LAYERS, bytes_of_buf(&body), &link_calls, l,
+                              &l->stream);
     buf_clear(&body);
     if (e == ERR_NOT_FOUND)
         give_up(l, e, "nobody knows where that device is: name it as NODE@HOST:PORT");

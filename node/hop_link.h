@@ -45,9 +45,9 @@ void hop_link_forget(struct hop_link *l);
 enum hop_link_state { HOP_REST, HOP_CONNECTING, HOP_LOADING, HOP_IS_READY, HOP_CALLING, HOP_PAUSED };
 struct hop_link_info {
     enum hop_link_state state;
-    struct hop_ready ready;  /* in HOP_IS_READY and HOP_CALLING */
-    uint64_t since_ms;       /* the state, on the host's clock */
-    uint64_t calls;          /* answered, since it was made */
+    struct hop_ready ready; /* in HOP_IS_READY and HOP_CALLING */
+    uint64_t since_ms;      /* the state, on the host's clock */
+    uint64_t calls;         /* answered, since it was made */
     uint64_t bytes_out, bytes_in;
     const char *why; /* it was given up last; "" */
 };

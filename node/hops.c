@@ -235,7 +235,8 @@ static void call(void *arg, struct worker *w, uint32_t hop, struct bytes bytes)
     while (s && s->worker != w)
         s = s->next;
     if (!s || hop >= s->n || s->state != SPAN_TOGETHER) {
-        worker_far_answer(w, hop, ERR_CLOSED, bytes_of(NULL, 0), "a device with layers was lost: all are evaluated here");
+        worker_far_answer(w, hop, ERR_CLOSED, bytes_of(NULL, 0),
+                          "a device with layers was lost: all are evaluated here");
         return;
     }
     if (h->check)
@@ -406,9 +407,9 @@ const struct hops_settings *hops_settings(const struct hops *h)
 
 static const char *state_of(const struct hop_link_info *info)
 {
-    static const char *const names[] = {[HOP_REST] = "rest",      [HOP_CONNECTING] = "connecting",
-                                        [HOP_LOADING] = "loading", [HOP_IS_READY] = "ready",
-                                        [HOP_CALLING] = "ready",  [HOP_PAUSED] = "lost"};
+    static const char *const names[] = {
+        [HOP_REST] = "rest",      [HOP_CONNECTING] = "connecting", [HOP_LOADING] = "loading",
+        [HOP_IS_READY] = "ready", [HOP_CALLING] = "ready",         [HOP_PAUSED] = "lost"};
     return names[info->state];
 }
 

@@ -27,7 +27,7 @@ struct hops_options {
     struct workers *workers;
     struct hash chain;
     const char *home;
-    uint64_t wait_ms; /* for tests; 0: HOP_WAIT_MS */
+    uint64_t wait_ms;           /* for tests; 0: HOP_WAIT_MS */
     void (*changed)(void *arg); /* whom this device lends to; may be NULL */
     void *arg;
 };
@@ -52,7 +52,8 @@ void hops_each(const struct hops *h, hops_info_fn fn, void *arg);
 
 /* Is every hop's work right? Runs a short, fixed request through new streams, evaluates the same calls with this
  * device's own copy of the model, and compares with what the hops signed. fn is called once, on the loop, never within
- * the call, and not when all is closed; `result` is an object as docs/api.md has it for /kith/v1/share/hops/check. ERR_BUSY: the model is answering. */
+ * the call, and not when all is closed; `result` is an object as docs/api.md has it for /kith/v1/share/hops/check.
+ * ERR_BUSY: the model is answering. */
 typedef void (*hops_check_fn)(void *arg, enum err e, struct bytes result, const struct note *note);
 enum err hops_check(struct hops *h, const struct hash *model, hops_check_fn fn, void *arg, struct note *note) MUST_USE;
 

@@ -1,7 +1,7 @@
 /* Is what the hops of a model say right?
  *
- *     new streams -> the head's worker runs a request, the calls are kept -> for each hop: a worker of this device's own
- *     with the same layers gets the same calls -> the first answer that is not what the hop signed names the hop
+ *     new streams -> the head's worker runs a request, the calls are kept -> for each hop: a worker of this device's
+ * own with the same layers gets the same calls -> the first answer that is not what the hop signed names the hop
  *
  * New streams, because an answer depends on all calls before it, and these must be had to be made again.
  */
@@ -284,8 +284,9 @@ enum err hops_check(struct hops *h, const struct hash *model, hops_check_fn fn, 
     if (w)
         worker_get_info(w, &info);
     if (h->check || info.jobs)
-        return note_set(note, ERR_BUSY, "%s", h->check ? "another check is under way: try again when it is over"
-                                                       : "answers are being written with it: try again after them");
+        return note_set(note, ERR_BUSY, "%s",
+                        h->check ? "another check is under way: try again when it is over"
+                                 : "answers are being written with it: try again after them");
     enum err e = blobs_fd(h->o.blobs, model, &fd, note);
     if (e != ERR_OK)
         return e;

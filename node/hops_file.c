@@ -1,7 +1,6 @@
 /* The file of hops, and changes to what is in it. */
 #include "node/hops_file.h"
 
-
 #include <string.h>
 
 RECORD_DEFINE(hop_place, HOP_PLACE_FIELDS)
@@ -95,14 +94,16 @@ static enum err check_range(const struct hop_place *p, uint32_t layers, struct n
 {
     const char *stays = "stays with whoever asks, since it sees the tokens";
     if (p->first >= p->end)
-        return note_set(note, ERR_RANGE, "layers %u-%u: the first of them stands in front, as 4-11", p->first, p->end - 1);
+        return note_set(note, ERR_RANGE, "layers %u-%u: the first of them stands in front, as 4-11", p->first,
+                        p->end - 1);
     if (layers < 3)
-        return note_set(note, ERR_RANGE, "the model has %u layers: there is none between its first and its last", layers);
+        return note_set(note, ERR_RANGE, "the model has %u layers: there is none between its first and its last",
+                        layers);
     if (p->first == 0)
         return note_set(note, ERR_RANGE, "layer 0 %s: 1-%u can be elsewhere", stays, layers - 2);
     if (p->end >= layers)
-        return note_set(note, ERR_RANGE, "layer %u, the last of this model, %s: 1-%u can be elsewhere", layers - 1, stays,
-                        layers - 2);
+        return note_set(note, ERR_RANGE, "layer %u, the last of this model, %s: 1-%u can be elsewhere", layers - 1,
+                        stays, layers - 2);
     return ERR_OK;
 }
 

@@ -399,6 +399,6 @@ static void proc_died(struct worker_proc *p, const char *why)
     worker_tell_ended(w, false);
     log_event(LOG_ODD, "worker", "died", "deaths=%u jobs=%u why=%s", w->deaths, w->asks_n, why);
     uint64_t pause_ms = (uint64_t)WORKER_BACKOFF_MS << (w->deaths < 8 ? w->deaths - 1 : 7);
-    host_timer_set(w->owner->o.host, &w->restart, w->deaths > WORKER_DEATHS_MAX || w->mode == WORKER_LAYERS ? 0 : pause_ms,
-                   on_restart, w);
+    host_timer_set(w->owner->o.host, &w->restart,
+                   w->deaths > WORKER_DEATHS_MAX || w->mode == WORKER_LAYERS ? 0 : pause_ms, on_restart, w);
 }

@@ -141,9 +141,9 @@ worker_ask worker_score(struct worker *w, struct bytes ids, uint8_t logprobs, wo
 
 /* -- layers that another device evaluates (node/worker_layers.c) -- */
 
-/* Some layers of a model, for a head on another device. workers_find never finds it and nothing evicts it: it is whoever
- * got it who stops it. What its layers keep between calls dies with its process, so it is not started again: all that it
- * was asked fails, then `ended` comes, once and never within the call; only workers_stop is left to do. */
+/* Some layers of a model, for a head on another device. workers_find never finds it and nothing evicts it: it is
+ * whoever got it who stops it. What its layers keep between calls dies with its process, so it is not started again:
+ * all that it was asked fails, then `ended` comes, once and never within the call; only workers_stop is left to do. */
 struct worker_layers {
     struct hash root;
     uint32_t first, end;
@@ -183,8 +183,8 @@ void worker_release(struct worker *w, const struct worker_cut *cut);
 void worker_refuse(struct worker *w, enum err e, const char *text);
 /* Would it have room with all layers here? Stops idle workers for that. */
 bool worker_has_room(struct worker *w);
-/* Its process ends and another starts, or a held one is looked at anew; what it was asked goes on. Not within a callback
- * of its own. */
+/* Its process ends and another starts, or a held one is looked at anew; what it was asked goes on. Not within a
+ * callback of its own. */
 void worker_again(struct worker *w);
 /* `e` ERR_OK: the answer; else the worker evaluates all layers itself from now on. Dropped if it asked nothing. */
 void worker_far_answer(struct worker *w, uint32_t hop, enum err e, struct bytes answer, const char *text);

@@ -1,4 +1,5 @@
-/* Inside the daemon's workers: what worker.c (processes, messages), worker_ask.c (questions) and worker_pool.c share. */
+/* Inside the daemon's workers: what worker.c (processes, messages), worker_ask.c (questions) and worker_pool.c share.
+ */
 #ifndef KITH_NODE_WORKER_IN_H
 #define KITH_NODE_WORKER_IN_H
 
@@ -16,8 +17,17 @@ struct workers {
     void *far_arg;
 };
 
-enum ask_kind { ASK_READY, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_TEMPLATE, ASK_RUN, ASK_VERIFY, ASK_EMBED,
-    ASK_SCORE, ASK_HOP };
+enum ask_kind {
+    ASK_READY,
+    ASK_TOKENIZE,
+    ASK_DETOKENIZE,
+    ASK_TEMPLATE,
+    ASK_RUN,
+    ASK_VERIFY,
+    ASK_EMBED,
+    ASK_SCORE,
+    ASK_HOP
+};
 
 /* A question that is not answered yet. It is kept whole, so that it can be asked again of the next process. */
 struct ask {

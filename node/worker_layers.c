@@ -35,7 +35,8 @@ enum err workers_get_layers(struct workers *ws, const struct worker_layers *of, 
     if (!workers_make_room(ws, NULL, of->bytes)) {
         close(fd_take);
         return note_set(note, ERR_FULL,
-                        "no memory here for layers of %" PRIu64 " MiB while others work: raise memory-mb, or lend fewer",
+                        "no memory here for layers of %" PRIu64
+                        " MiB while others work: raise memory-mb, or lend fewer",
                         of->bytes >> 20);
     }
     const uint64_t size = fstat(fd_take, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;

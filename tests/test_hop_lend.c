@@ -1,5 +1,5 @@
-/* Lending layers: heads that do what they should not get nothing, and a head that does gets the layers' own answers. Real
- * workers, on both sides of a connection over loopback. */
+/* Lending layers: heads that do what they should not get nothing, and a head that does gets the layers' own answers.
+ * Real workers, on both sides of a connection over loopback. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "inference/request.h"
@@ -99,8 +99,11 @@ static void side_open(struct setup *s, unsigned i, uint64_t memory_bytes)
     d->dir = test_dir_new();
     d->streams = streams_new(s->net.host, s->net.node[i].peers);
     assert_int_equal(blobs_open(s->net.host, s->net.node[i].peers, d->dir, &d->blobs, NULL), ERR_OK);
-    d->workers = workers_new(&(struct workers_options){
-        .host = s->net.host, .program = stage_program(), .backend = "auto", .threads = 1, .memory_bytes = memory_bytes});
+    d->workers = workers_new(&(struct workers_options){.host = s->net.host,
+                                                       .program = stage_program(),
+                                                       .backend = "auto",
+                                                       .threads = 1,
+                                                       .memory_bytes = memory_bytes});
 }
 
 static void import(struct setup *s, unsigned i)

@@ -67,12 +67,8 @@ static enum err on_hop_open(void *arg, uint64_t stream, const struct pubkey *fro
     assert_true(cursor_end(&c));
     s->stream = stream;
     s->opened++;
-    s->statement = (struct hop_statement){.chain = chain,
-                                          .node = s->net.node[1].id,
-                                          .model = m.model,
-                                          .arith = m.arith,
-                                          .first = m.first,
-                                          .end = m.end};
+    s->statement = (struct hop_statement){
+        .chain = chain, .node = s->net.node[1].id, .model = m.model, .arith = m.arith, .first = m.first, .end = m.end};
     *calls = &hop_calls;
     *calls_arg = s;
     return s->accept_as;
