@@ -201,8 +201,7 @@ static void lost(struct span *s, unsigned hop, enum err e, const char *text)
     struct note note;
     char node[17];
     hex_put(node, p->node.b, 8);
-    note_set(&note, e, "layers %u-%u at the node %s: %.160s; all layers are evaluated here", p->first, p->end - 1, node,
-             text);
+    note_set(&note, e, "layers %u-%u at the node %s: %.180s", p->first, p->end - 1, node, text);
     s->state = SPAN_ALONE;
     worker_far_answer(s->worker, hop, e, bytes_of(NULL, 0), note.text);
     look_in(s, LOOK_MS);
@@ -236,7 +235,7 @@ static void call(void *arg, struct worker *w, uint32_t hop, struct bytes bytes)
         s = s->next;
     if (!s || hop >= s->n || s->state != SPAN_TOGETHER) {
         worker_far_answer(w, hop, ERR_CLOSED, bytes_of(NULL, 0),
-                          "a device with layers was lost: all are evaluated here");
+                          "a device with layers was lost");
         return;
     }
     if (h->check)
@@ -266,7 +265,24 @@ static void ended(void *arg, struct worker *w, bool for_good)
     }
 }
 
-static const struct workers_far far = {elsewhere, start, call, ended};
+/* A model that does not fit is one that lacks a hop, if it does. */
+static void refused(void *arg, struct worker *w, enum err e, struct note *note)
+{
+    struct hops *h = arg;
+    struct span *s = h->spans;
+    struct buf missing = {0};
+    while (s && s->worker != w)
+        s = s->next;
+    if (!s || e != ERR_FULL || s->state != SPAN_ALONE)
+        return;
+    put_missing(s, &missing);
+    const struct note said = *note;
+    if (missing.n)
+        note_set(note, e, "%.90s, and %s", said.text, buf_text(&missing));
+    buf_clear(&missing);
+}
+
+static const struct workers_far far = {elsewhere, start, call, refused, ended};
 
 /* -- settings -- */
 

@@ -184,6 +184,8 @@ static void take_refusal(struct worker *w, const struct wire_failed *m)
 {
     struct note note;
     w->refusal = wire_failure(m, &note);
+    if (w->mode == WORKER_FULL && w->owner->far)
+        w->owner->far->refused(w->owner->far_arg, w, w->refusal, &note);
     w->refusal_note = note;
     w->state = WORKER_REFUSED;
     log_event(LOG_ODD, "worker", "refused", "%s", note.text);

@@ -172,6 +172,8 @@ struct workers_far {
     bool (*start)(void *arg, struct worker *w, struct worker_cut *cut);
     /* The worker asks hop `hop` of the cut, and does nothing else until worker_far_answer. */
     void (*call)(void *arg, struct worker *w, uint32_t hop, struct bytes call);
+    /* It says that it cannot run the model, and why: more may be known of it. */
+    void (*refused)(void *arg, struct worker *w, enum err e, struct note *note);
     /* Its process ended, and waits for no answer any more; `for_good`: the worker goes. */
     void (*ended)(void *arg, struct worker *w, bool for_good);
 };

@@ -90,7 +90,7 @@ kill -9 "$victim"
 check "it was killed in mid-answer" kill -0 $asking
 wait $asking
 check "the answer goes on" same "$(streamed)" "$long"
-check "the head says what happened" grep -q 'all layers are evaluated here' "$NET/head.log"
+check "the head says what happened" grep -q 'all layers here again: layers 1-2 at the node' "$NET/head.log"
 until_done "the hop is used again" 60 is_used || fail "the hop is not used again: $(hops)"
 check "with the same answer" same "$(ask 40 "Kith is")" "$short"
 

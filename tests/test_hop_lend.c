@@ -519,6 +519,41 @@ static void too_large_for_the_head_alone(void **state)
     setup_close(&s);
 }
 
+/* With them it fits; and what was begun with them is finished without. */
+static void large_enough_for_both(void **state)
+{
+    (void)state;
+    struct setup s;
+    char node[65];
+    setup_open(&s, (uint64_t)7 << 20); /* of 8 that the whole takes with these kernels' packed weights */
+    import(&s, LENDER);
+    import(&s, HEAD);
+    struct hops *h = open_hops(&s, 200);
+    s.allow[HEAD] = false;
+    set_hop(&s, h, 1, 3);
+    run(&s);
+    if (s.e == ERR_OK) {
+        hops_close(h);
+        setup_close(&s);
+        print_message("skip: with the kernels of this machine the model fits into 7 MiB\n");
+        skip();
+    }
+    hex_put(node, s.net.node[LENDER].id.b, 32);
+    if (s.e != ERR_FULL || !strstr(s.note.text, "the limit is 7 MiB") || !strstr(s.note.text, node))
+        fail_msg("%s", s.note.text); /* the worker knows better than the file's size what it takes */
+    s.allow[HEAD] = true;
+    for (unsigned i = 0; i < 20 && s.e != ERR_OK; i++)
+        run(&s);
+    assert_int_equal(s.e, ERR_OK);
+    assert_int_equal(elsewhere(&s), 2);
+    s.may = false;
+    hop_lender_look(s.lender);
+    run(&s);
+    assert_int_equal(s.e, ERR_OK);
+    hops_close(h);
+    setup_close(&s);
+}
+
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
@@ -534,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_call_without_end),
         cmocka_unit_test(the_same_answer_over_two_devices),
         cmocka_unit_test(too_large_for_the_head_alone),
+        cmocka_unit_test(large_enough_for_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
