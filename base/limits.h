@@ -38,9 +38,10 @@
 #define PEERS_TURN_MS       20 /* ...and of handling what many sent, before timers and clients of the API are */
 #define PEER_HELD_MAX       (128u << 10) /* bytes of one peer that wait for its turn; beyond, it is read no further */
 #define STREAM_DATA_MAX     (1u << 20)
-#define STREAM_WINDOW       (4u << 20) /* bytes of one stream on the way: a voucher never waits for long */
-#define STREAMS_MAX         1024       /* on one connection: as many as a node runs jobs */
-#define STREAMS_PENDING_MAX (2u << 20) /* body of an opening that waits for its connection */
+#define STREAM_WINDOW       (4u << 20)   /* bytes of one stream on the way: a voucher never waits for long */
+#define CIRCUIT_WINDOW      (256u << 10) /* the same of a circuit: what its relay may have to keep, each way */
+#define STREAMS_MAX         1024         /* on one connection: as many as a node runs jobs */
+#define STREAMS_PENDING_MAX (2u << 20)   /* body of an opening that waits for its connection */
 #define BLOB_SOURCES_MAX    16
 #define BLOB_WINDOW         8       /* leaves asked of one peer at a time: 256 KiB keep 100 Mbit/s at 20 ms busy */
 #define BLOB_LEAF_MS        5000    /* until a leaf is asked for elsewhere */
@@ -53,6 +54,37 @@
 #define BLOB_CHECK_MS       50      /* ...each so often: 5 MB/s, a model of 4 GB in a quarter of an hour */
 #define BLOB_REST_MS        3600000 /* when all were read */
 #define BLOBS_MAX           4096
+
+/* -- being reached: dialling back -- */
+#define DIALBACK_MS        5000    /* for the connection and the first half of the handshake */
+#define DIALBACKS_MAX      4       /* at once, for others */
+#define DIALBACK_EVERY_MS  60000   /* for one network of askers; others are soon served */
+#define DIALBACKS_KEPT     64      /* networks that were served of late; when all were, more have to wait */
+#define REACH_ASKED        3       /* networks whose word is wanted: one may lie */
+#define REACH_AGAIN_MS     900000  /* until a network is asked again... */
+#define REACH_NOT_AGAIN_MS 120000  /* ...while this node does not seem to be reachable: ports are opened by people */
+#define REACH_TRUST_MS     3600000 /* what was seen longer ago counts no more */
+#define REACH_WITNESSES    16
+#define REACH_LOOK_MS      1000
+
+/* -- relays: a job's tokens and vouchers are some KiB a second, blocks and votes of a busy network some hundred -- */
+#define RELAY_CLIENTS_MAX     32 /* whom a node promised */
+#define RELAY_CLIENTS_NETWORK 16 /* of one network */
+#define CIRCUITS_MAX          64 /* that a relay passes on, or that a node behind relays takes; at most 32 MiB of windows */
+#define CIRCUITS_TO           24 /* to one client */
+#define CIRCUITS_FROM         4  /* from one peer */
+#define CIRCUITS_NETWORK      32 /* from one network */
+#define CIRCUIT_PART          (16u << 10)
+#define CIRCUIT_BYTES_MAX     (UINT64_C(1) << 30) /* both ways; then it is dialled again, maybe through another relay */
+#define CIRCUIT_RATE          (1u << 20)          /* bytes a second of one circuit, and as much at once */
+#define RELAY_RATE            (4u << 20)          /* of all of them */
+#define RELAY_TICK_MS         50
+#define CIRCUIT_SILENT_MS     60000 /* its ends ping each other every 15 s, and give up after 45 */
+#define CIRCUIT_REFUSED_COST  200   /* of an allowance of 4000 a second */
+#define RELAYS_TRIED          64    /* peers remembered that were asked for a promise */
+#define RELAYS_TRY_MS         1000  /* between looks for a relay... */
+#define RELAYS_AGAIN_MS       60000 /* ...and until the same one is asked again */
+#define RELAYS_ANSWER_MS      10000
 
 /* -- ledger (protocol) -- */
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */

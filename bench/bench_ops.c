@@ -60,8 +60,8 @@ static void make_product(struct product *p, enum gguf_tensor_type type, size_t r
     size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0;
     for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes) /* scales and weights that are ordinary numbers */
         for (size_t h = 0; h <= f->has_min; h++) {
-            uint8_t *high = p->weights + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
-            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+            uint8_t *high = p->weights + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : !f->has_exponent);
+            *high = f->has_exponent ? (uint8_t)(124 + (*high & 3)) : (uint8_t)((*high & 0x83u) | 0x30u);
         }
     p->f = mem_array(COLS_MAX * n, sizeof(float));
     p->out = mem_array(COLS_MAX * rows, sizeof(float));

@@ -68,6 +68,8 @@ SHAPES = {
     "granitemoe-shared": dict(arch="granitemoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32,
                               mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, tied=True,
                               scales=(12.0, 0.22, 1 / 64, 6.0)),
+    "gpt-oss": dict(arch="gpt-oss", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=256,
+                    window=128, experts=8, experts_used=4, expert_mix=256, biases=True, base=150000.0),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -83,21 +85,25 @@ SHAPES = {
                        mix=3072, base=1e6, tied=True),
     "gemma3-1b": dict(arch="gemma3", vocab=262144, context=32768, embed=1152, layers=26, heads=4, heads_kv=1, head=256,
                       mix=6912, base=1e6, window=512, tied=True),
+    "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
+                        mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
+MIX_NORM = {"gpt-oss": "post_attention_norm"}
 LAYER_NORMS = {"bert", "starcoder2"}
 NO_PRE_NORMS = {"bert", "olmo2"}
 BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
-       "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder"}
+       "gpt-oss": "gpt-4o", "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder"}
 
 # -- values --
 
-TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q6_K": 14}
-BLOCK = {"F32": (1, 4), "F16": (1, 2), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q4_K": (256, 144), "Q6_K": (256, 210)}
+TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q6_K": 14, "BF16": 30, "MXFP4": 39}
+BLOCK = {"F32": (1, 4), "F16": (1, 2), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q4_K": (256, 144), "Q6_K": (256, 210),
+         "BF16": (1, 2), "MXFP4": (32, 17)}
 
 
 class Source:
@@ -116,6 +122,11 @@ class Source:
 
 
 def floats(values, code):
+    if code == "b":  # BF16: the upper halves
+        if numpy:
+            return (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+        raw = struct.pack("<%df" % len(values), *values)
+        return b"".join(raw[i + 2 : i + 4] for i in range(0, len(raw), 4))
     if numpy:
         return values.astype("<f4" if code == "f" else "<f2").tobytes()
     return struct.pack("<%d%s" % (len(values), code), *values)
@@ -145,6 +156,8 @@ def blocks(source, kind, n, rows, want):
         head, tail = half(want / 73.9), b""
     elif kind == "Q4_0":
         head, tail = half(want / 4.61), b""
+    elif kind == "MXFP4":  # 2^(e - 127) times what has a deviation of 2.93: of two exponents the nearer one
+        head, tail = bytes([127 + round(math.log2(want / 2.93))]), b""
     elif kind == "Q4_K":  # weight = d s q - dm s with dm = 7.5 d, s about 52
         d = want / (4.61 * 52)
         head, tail = half(d) + half(7.5 * d) + q4_k_scales(0), b""
@@ -166,13 +179,13 @@ def blocks(source, kind, n, rows, want):
 
 
 def weights(source, kind, n, rows, mean, deviation):
-    if kind not in ("F32", "F16"):
+    if kind not in ("F32", "F16", "BF16"):
         yield from blocks(source, kind, n, rows, deviation)
         return
     step = max(1, (1 << 22) // n)
     for first in range(0, rows, step):
         count = min(step, rows - first) * n
-        yield floats(source.normal(count, mean, deviation), "f" if kind == "F32" else "e")
+        yield floats(source.normal(count, mean, deviation), {"F32": "f", "F16": "e", "BF16": "b"}[kind])
 
 
 # -- the file --
@@ -349,7 +362,7 @@ def add_numbers(f, s):
         f.key(a + ".expert_used_count", "u32", s["experts_used"])
         if s.get("shared"):
             f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
-        if a not in ("llama", "granitemoe"):
+        if a not in ("llama", "granitemoe"):  # these have it as feed_forward_length
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
 
 
@@ -378,12 +391,17 @@ def add_rope(f, s):
                      lambda out=out: [struct.pack("<%df" % pairs, *out)])
 
 
+MXFP4 = {"MXFP4": "Q8_0", "MXFP4-BF16": "BF16"}  # experts, and what the rest is in then
+
+
 def format_of(s, name, layer, n):
     """Which format a tensor gets; for Q4_K_M as llama.cpp's quantiser mixes it: more bits for the values and the last
     products of some layers and for the output."""
     kind = s["format"]
     if name in ("router", "place"):
         return "F32"
+    if kind in MXFP4:
+        kind = "MXFP4" if name == "expert" else MXFP4[kind]
     if kind == "Q4_K_M":
         count = s["layers"]
         more = layer is not None and (layer < count // 8 or layer >= 7 * count // 8 or (layer - count // 8) % 3 == 2)
@@ -400,10 +418,11 @@ def add_tensors(f, s, source):
         dims = [n, rows] + ([count] if count else [])
         f.tensor(name + ".weight", dims, kind, lambda: weights(source, kind, n, rows * (count or 1), 0.0, gain / math.sqrt(n)))
         if bias and s.get("biases"):
-            vector(name + ".bias", rows, 0.0, 0.5)
+            vector(name + ".bias", [rows, count] if count else rows, 0.0, 0.5)
 
     def vector(name, n, mean, deviation):
-        f.tensor(name, [n], "F32", lambda: weights(source, "F32", n, 1, mean, deviation))
+        dims = n if isinstance(n, list) else [n]
+        f.tensor(name, dims, "F32", lambda: weights(source, "F32", math.prod(dims), 1, mean, deviation))
 
     def norm(name, n, mean=1.0):
         vector(name + ".weight", n, mean, 0.2 * mean)
@@ -427,18 +446,22 @@ def add_tensors(f, s, source):
         if a == "olmo2":
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
+        if a == "gpt-oss":
+            vector(p + "attn_sinks.weight", s["heads"], 1.0, 1.0)
         if a not in NO_PRE_NORMS:
-            norm(p + "ffn_norm", e)
+            norm(p + MIX_NORM.get(a, "ffn_norm"), e)
         elif a == "bert":
             norm(p + "attn_output_norm", e)
         if a in POST_NORMS:
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
         if s.get("experts"):
-            matrix(p + "ffn_gate_inp", e, s["experts"], role="router")
-            matrix(p + "ffn_gate_exps", e, s["expert_mix"], count=s["experts"], layer=i)
-            matrix(p + "ffn_up_exps", e, s["expert_mix"], count=s["experts"], layer=i)
-            matrix(p + "ffn_down_exps", s["expert_mix"], e, count=s["experts"], role="last", layer=i)
+            biased = a == "gpt-oss"
+            matrix(p + "ffn_gate_inp", e, s["experts"], role="router", bias=biased)
+            expert = dict(count=s["experts"], bias=biased, layer=i)
+            matrix(p + "ffn_gate_exps", e, s["expert_mix"], role="expert", **expert)
+            matrix(p + "ffn_up_exps", e, s["expert_mix"], role="expert", **expert)
+            matrix(p + "ffn_down_exps", s["expert_mix"], e, role="expert" if biased else "last", **expert)
             if s.get("shared"):
                 matrix(p + "ffn_gate_shexp", e, s["shared"], layer=i)
                 matrix(p + "ffn_up_shexp", e, s["shared"], layer=i)
@@ -474,7 +497,7 @@ def main():
     p.add_argument("out", nargs="?")
     p.add_argument("--list", action="store_true", help="the shapes")
     p.add_argument("--shape", default="llama", choices=SHAPES, metavar="SHAPE")
-    p.add_argument("--format", default="F32", choices=["F32", "F16", "Q8_0", "Q4_0", "Q4_K_M"])
+    p.add_argument("--format", default="F32", choices=["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M", *MXFP4])
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rope", choices=["linear", "yarn", "llama3", "longrope"], help="scaling of the rotation")
     for number in ("context", "layers", "vocab", "window", "pooling"):

@@ -1,6 +1,7 @@
 /* The loop of a conversation. */
 #include "cli/chat.h"
 
+#include "base/harmony.h"
 #include "cli/line.h"
 #include "cli/out.h"
 
@@ -8,13 +9,73 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of the next n bytes that are shown, those that were not yet. *at: how many stand before them. */
+static void show_piece(struct chat_answer *out, const char *text, size_t n, size_t *at)
+{
+    size_t from = out->shown > *at ? out->shown - *at : 0;
+    *at += n;
+    if (from >= n)
+        return;
+    out_untrusted(text + from, n - from);
+    out->shown = *at;
+}
+
+/* Thoughts are shown on a terminal only, and dimmed: what goes to a file or another program is the answer. */
+static void show_parts(const struct cli *cli, struct chat_answer *out)
+{
+    struct bytes rest = bytes_of_buf(&out->text);
+    struct harmony_part part;
+    const bool all = isatty(STDOUT_FILENO);
+    size_t at = 0;
+    while (harmony_next(&rest, &part)) {
+        bool dim = part.kind == HARMONY_THOUGHT;
+        if (part.text.n == 0 || (dim && !all))
+            continue;
+        if (at)
+            show_piece(out, "\n\n", 2, &at);
+        if (dim)
+            printf("%s", out_style(cli, OUT_DIM));
+        show_piece(out, (const char *)part.text.p, part.text.n, &at);
+        if (dim)
+            printf("%s", out_style(cli, OUT_PLAIN));
+    }
+}
+
+static void show(const struct cli *cli, struct chat_answer *out, bool is_over)
+{
+    size_t at = 0;
+    if (cli->json)
+        return;
+    if (harmony_is(bytes_of_buf(&out->text), is_over))
+        show_parts(cli, out);
+    else
+        show_piece(out, (const char *)out->text.p, out->text.n, &at);
+    fflush(stdout);
+}
+
 void chat_put(const struct cli *cli, struct chat_answer *out, const char *text, size_t n)
 {
     buf_add(&out->text, text, n);
-    if (cli->json)
-        return;
-    out_untrusted(text, n);
-    fflush(stdout);
+    show(cli, out, false);
+}
+
+/* What a person is told of an answer, and with `kind` a thought what led to it; appended. */
+static void join(const struct chat_answer *a, enum harmony_kind kind, struct buf *out)
+{
+    struct bytes all = bytes_of_buf(&a->text);
+    if (harmony_is(all, true))
+        harmony_join(all, kind, out);
+    else if (kind == HARMONY_ANSWER)
+        buf_add(out, all.p, all.n);
+}
+
+static void set_text(const struct chat_answer *a, enum harmony_kind kind, const char *member)
+{
+    struct buf text = {0};
+    join(a, kind, &text);
+    if (text.n || kind == HARMONY_ANSWER)
+        json_object_set_new(a->facts, member, json_stringn_nocheck(buf_text(&text), text.n));
+    buf_clear(&text);
 }
 
 static void print_facts(const struct cli *cli, const json_t *facts)
@@ -34,10 +95,11 @@ static void print_facts(const struct cli *cli, const json_t *facts)
 void chat_finish(const struct cli *cli, struct chat_answer *out, bool as_json)
 {
     if (as_json) {
-        json_t *text = json_stringn_nocheck(out->text.n ? (const char *)out->text.p : "", out->text.n);
-        json_object_set_new(out->facts, "text", text);
+        set_text(out, HARMONY_ANSWER, "text");
+        set_text(out, HARMONY_THOUGHT, "thought");
         out_json_take(json_incref(out->facts));
     } else if (!cli->json) {
+        show(cli, out, true);
         printf("\n");
         fflush(stdout);
         print_facts(cli, out->facts);
@@ -63,7 +125,10 @@ static int ask_one(const struct cli *cli, chat_ask_fn ask, void *arg, json_t *me
     }
     int rc = ask(arg, messages, &answer);
     if (rc == CLI_DONE) {
-        add_message(messages, "assistant", (const char *)answer.text.p, answer.text.n);
+        struct buf said = {0};
+        join(&answer, HARMONY_ANSWER, &said);
+        add_message(messages, "assistant", (const char *)said.p, said.n);
+        buf_clear(&said);
         chat_finish(cli, &answer, cli->json);
     } else {
         json_array_remove(messages, json_array_size(messages) - 1);

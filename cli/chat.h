@@ -8,6 +8,7 @@
 
 struct chat_answer {
     struct buf text; /* what chat_put was given */
+    size_t shown;    /* of it, or of what is shown of it where it is in parts (base/harmony.h) */
     json_t *facts;   /* tokens_in, tokens_out, stop...: members for --json and the closing line; an object */
 };
 

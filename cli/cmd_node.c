@@ -18,6 +18,10 @@ static void print_status(const struct cli *cli, const json_t *r)
            out_style(cli, OUT_PLAIN), out_count(chain, "height"),
            json_is_true(json_object_get(chain, "syncing")) ? ", catching up" : "");
     printf("peers    %" JSON_INTEGER_FORMAT "\n", out_count(r, "peers"));
+    const json_t *reach = json_object_get(r, "reach");
+    printf("reach    %s%s%s%s\n", out_text(reach, "reachable"), out_count(reach, "relays") ? ", through relays: " : "",
+           out_count(reach, "relays") ? out_text(reach, "way") : "",
+           json_is_true(json_object_get(reach, "relaying")) ? ", relays for others" : "");
     printf("account  %s  %s\n", out_text(r, "address"), out_amount(json_object_get(r, "balance"), room));
     printf("share    %s%s%s\n", out_text(share, "state"), json_text(share, "why") ? ": " : "",
            json_text(share, "why") ? out_text(share, "why") : "");

@@ -80,6 +80,10 @@ float arith_gelu_tanh(float x);
 float arith_gelu_erf(float x);
 /* binary16 to binary32, exact. */
 float arith_half(uint16_t h);
+/* gate and up between their limits, gated: docs/arithmetic.md, Gate. */
+#define ARITH_CLAMP       7.0f
+#define ARITH_CLAMP_SLOPE 1.702f
+float arith_gate_clamped(float gate, float up);
 
 /* For rotary tables. log: x > 0 and normal. exp: |x| < 700. sin_cos: |x| < 2^30. */
 double arith_log_f64(double x);

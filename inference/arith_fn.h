@@ -50,6 +50,14 @@ ARITH_INLINE float arith_fn_tanh(float x)
     return x < 0.0f ? -t : t;
 }
 
+/* A SiLU of 1.702 times the gate, times up plus 1, both at most 7 and up at least -7; NaN stays. */
+ARITH_INLINE float arith_fn_gate_clamped(float gate, float up)
+{
+    gate = gate > ARITH_CLAMP ? ARITH_CLAMP : gate;
+    up = up > ARITH_CLAMP ? ARITH_CLAMP : up < -ARITH_CLAMP ? -ARITH_CLAMP : up;
+    return (gate / (1.0f + arith_fn_exp(-(ARITH_CLAMP_SLOPE * gate)))) * (up + 1.0f);
+}
+
 /* x/2 (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3) is x / (1 + e^-2u): no cancellation for negative x. */
 ARITH_INLINE float arith_fn_gelu_tanh(float x)
 {

@@ -2,7 +2,8 @@
  *
  *     for each chunk: s = scores, m = max s, p = e^(s - m), l = sum p, o = sum p v
  *         M' = max(M, m);  a = e^(M - M'), b = e^(m - M')
- *         L = L a + l b;   O = O a + o b;   M = M'          (before the first chunk M = m, L = +0, O = +0)
+ *         L = L a + l b;   O = O a + o b;   M = M'          (before the first chunk M = m, L = +0, O = +0;
+ *                                                            with a sink M = sink, L = 1, O = +0)
  *     out = O / L
  *
  * A chunk without a position that is seen is skipped; "first" is the first that is not. So a chunk may be computed
@@ -138,6 +139,11 @@ void attention_run(const struct attention *a, struct attention_query *q, size_t 
     uint32_t first = q->first, end = q->end;
     memset(w.sum, 0, n * padded * sizeof *w.sum);
     for (size_t i = 0; i < n; i++) {
+        if (q[i].sink) {
+            w.top[i] = *q[i].sink;
+            w.total[i] = 1.0f;
+            w.begun[i] = true;
+        }
         q[i].finite = a->ops->quantise(q[i].x, a->head_n, w.q + i * padded, w.qs + i * blocks);
         first = q[i].first < first ? q[i].first : first;
         end = q[i].end > end ? q[i].end : end;

@@ -21,6 +21,7 @@ struct attention {
 struct attention_query {
     const float *x;      /* [head_n] */
     float *out;          /* [head_n] */
+    const float *sink;   /* what joins the scores as if one more position had it, whose value is zeros; NULL: none */
     uint32_t first, end; /* first < end; keys and values of [first, end) are in the cache */
     bool finite;         /* set: whether all numbers on the way were; out is zero if not */
 };

@@ -79,10 +79,13 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     json_t *joined = json_array_size(content) ? join_parts(content) : NULL;
     if (joined)
         json_object_set_new(converted, "content", joined);
-    else if (form == CHAT_TEXTS && (!json_is_given(content)))
+    else if (form != CHAT_OBJECTS && !json_is_given(content))
         json_object_set_new(converted, "content", json_string(""));
     if (json_array_size(calls))
-        json_object_set_new(converted, "tool_calls", convert_calls(calls, form == CHAT_OBJECTS));
+        json_object_set_new(converted, "tool_calls", convert_calls(calls, form != CHAT_TEXTS));
+    json_t *thought = json_object_get(message, "reasoning_content");
+    if (json_is_string(thought) && !json_object_get(message, "thinking"))
+        json_object_set(converted, "thinking", thought);
     if (role && strcmp(role, "developer") == 0)
         json_object_set_new(converted, "role", json_string("system"));
     return converted;

@@ -2,8 +2,9 @@
  *
  * Templates are written for messages whose `content` is a text and whose calls' `arguments` are an object, with no
  * role but system, user, assistant and tool; clients send lists of text parts, arguments as a text of JSON, null for no
- * content, and `developer`. Some templates know one form only. So a chat is rendered in the form that most are
- * written for, and where the template fails on that, in the next: a function of template and chat alone. */
+ * content, `reasoning_content` where some have `thinking`, and `developer`. Some templates know one form only. So a
+ * chat is rendered in the form that most are written for, and where the template fails on that, in the next: a function
+ * of template and chat alone. */
 #ifndef KITH_INFERENCE_CHAT_H
 #define KITH_INFERENCE_CHAT_H
 
@@ -11,7 +12,8 @@
 
 enum chat_form {
     CHAT_OBJECTS, /* text parts joined by newlines; arguments as objects; developer as system */
-    CHAT_TEXTS,   /* the same, but arguments as texts, and an empty text where there is no content */
+    CHAT_FILLED,  /* the same, and an empty text where there is no content */
+    CHAT_TEXTS,   /* the same, but arguments as texts */
     CHAT_AS_SENT,
     CHAT_FORMS
 };

@@ -56,7 +56,13 @@ ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
 /* The products are of signed weights. */
 ALWAYS bool is_signed(const struct quant_format *f)
 {
-    return f->bits == 8 || f->has_table;
+    return f->bits == 8 || (f->has_table && !f->has_exponent);
+}
+
+/* What codes are less; weights of a table with small ones are made codes of 5 bits. */
+ALWAYS int offset_of(const struct quant_format *f)
+{
+    return f->has_exponent ? QUANT_E2M1_MOST : f->offset;
 }
 
 /* Half h of quad g of a slab: codes, or weights where they are signed. */
@@ -72,7 +78,9 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
     else
         v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
     if (f->has_table)
-        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16(quant_iq4)), v);
+        return _mm256_shuffle_epi8(
+            _mm256_add_epi8(_mm256_broadcastsi128_si256(load16(quant_table(f))), _mm256_set1_epi8((char)offset_of(f))),
+            v);
     if (bits == 6)
         v = _mm256_or_si256(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
     if (bits == 5)
@@ -85,7 +93,7 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
 /* Quads that are added in int16. */
 ALWAYS unsigned stretch_of(const struct quant_format *f)
 {
-    unsigned room = is_signed(f) ? 1 : f->bits >= 5 ? 4 : 8, quads = f->sub / 4u;
+    unsigned room = is_signed(f) ? 1 : f->bits >= 5 || f->has_exponent ? 4 : 8, quads = f->sub / 4u;
     return room < quads ? room : quads;
 }
 
@@ -106,6 +114,14 @@ struct head {
 ALWAYS __m256 halves(const uint8_t *p)
 {
     return _mm256_cvtph_ps(load16(p));
+}
+
+/* d of 8 rows. */
+ALWAYS __m256 scales8(const struct quant_format *f, const uint8_t *p)
+{
+    if (!f->has_exponent)
+        return halves(p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(p)), 16));
 }
 
 /* Value j of `subs` values of 6 bits: [16] bytes. */
@@ -146,7 +162,7 @@ ALWAYS void read_narrow_head(const struct quant_format *f, const uint8_t *p, siz
 {
     for (size_t b = 0; b < blocks; b++)
         for (size_t h = 0; h < 2; h++) {
-            head[h].d[b] = halves(p + 32 * b + 16 * h);
+            head[h].d[b] = scales8(f, p + 32 * b + 16 * h);
             if (f->has_min)
                 head[h].m[b] = halves(p + 32 * (blocks + b) + 16 * h);
         }
@@ -231,7 +247,7 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
     else if (f->has_min)
         _mm256_storeu_ps(c->sum, _mm256_cvtepi32_ps(both));
     else
-        _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(f->offset)));
+        _mm256_storeu_si256((__m256i *)(void *)c->less, _mm256_mullo_epi32(both, _mm256_set1_epi32(offset_of(f))));
 }
 
 /* Bytes as int16, those at even and those at odd places: by shifts alone. */

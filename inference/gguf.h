@@ -50,7 +50,8 @@ enum gguf_type {
     E(Q8_K, 15, 256, 292)                                                                                              \
     E(IQ4_NL, 20, 32, 18)                                                                                              \
     E(IQ4_XS, 23, 256, 136)                                                                                            \
-    E(BF16, 30, 1, 2)
+    E(BF16, 30, 1, 2)                                                                                                  \
+    E(MXFP4, 39, 32, 17)
 
 enum gguf_tensor_type {
 #define E(name, number, elements, bytes) GGUF_TENSOR_##name = (number),

@@ -127,6 +127,8 @@ static void activate_part(void *arg, size_t first, size_t end)
         ops->gelu_tanh(to, n);
     else if (has & HAS_GELU)
         ops->gated_gelu(to, up, n, to);
+    else if (has & HAS_CLAMPED_GATE)
+        ops->gated_clamped(to, up, n, to);
     else
         ops->gated_silu(to, up, n, to);
 }
@@ -261,6 +263,7 @@ static struct attention_query query_of(const struct attend_step *t, size_t c, si
     uint32_t row = e->slot[c];
     struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * m->head,
                                 .out = e->o + (c * m->heads + head) * m->head,
+                                .sink = t->l->sinks ? t->l->sinks + head : NULL,
                                 .end = model_writes(m) ? e->position[row] + 1 : e->rows[row].seq->length};
     if (t->l->window && q.end > t->l->window)
         q.first = q.end - t->l->window;

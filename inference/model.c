@@ -55,9 +55,9 @@ static void read_heads(struct model_reader *r)
 static void read_weighing(struct model_reader *r)
 {
     uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, 1);
-    if (gating != 1)
-        model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only 1, a softmax, runs here");
     bool sum_to_one = !(r->m->kind->has & HAS_PARTS_OF_ALL);
+    if (gating != 1 && !(gating == 3 && sum_to_one)) /* 3: a softmax over the chosen, which is what runs */
+        model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1, 3) runs here");
     if (model_flag(r, "expert_weights_norm", sum_to_one) != sum_to_one)
         model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", !sum_to_one,
                    sum_to_one ? "weights that do not sum to one are not run"

@@ -28,14 +28,18 @@ enum model_has {
     MUST_EXPERTS = 1u << 10,     /* ... always */
     MAY_ROPE_FACTORS = 1u << 11, /* a tensor of divisors of the rotation's frequencies */
     HAS_ROW_NORMS = 1u << 12, /* a norm of all queries of a position together, and of its keys, before the rotation */
-    HAS_NO_PRE_NORMS = 1u << 13, /* what enters a branch is not normed */
-    HAS_LOCAL_TURNS = 1u << 14,  /* layers with a window are not scaled, and may have a base of their own */
-    HAS_SCALES = 1u << 15,       /* of embeddings, of what branches add, of logits: by the file's numbers */
-    MAY_SHARED = 1u << 16,       /* beside the experts one that all rows go to */
-    MUST_SHARED = 1u << 17,      /* ... always, weighed by a gate of its own */
-    HAS_PARTS_OF_ALL = 1u << 18, /* the chosen experts' weights are parts of the sum over all, not over the chosen */
-    HAS_LAYER_NORMS = 1u << 19,  /* norms have biases, as an encoder's */
-    HAS_NO_GATE = 1u << 20       /* down takes the GELU of up */
+    HAS_NO_PRE_NORMS = 1u << 13,  /* what enters a branch is not normed */
+    HAS_LOCAL_TURNS = 1u << 14,   /* layers with a window are not scaled, and may have a base of their own */
+    HAS_SCALES = 1u << 15,        /* of embeddings, of what branches add, of logits: by the file's numbers */
+    MAY_SHARED = 1u << 16,        /* beside the experts one that all rows go to */
+    MUST_SHARED = 1u << 17,       /* ... always, weighed by a gate of its own */
+    HAS_PARTS_OF_ALL = 1u << 18,  /* the chosen experts' weights are parts of the sum over all, not over the chosen */
+    HAS_LAYER_NORMS = 1u << 19,   /* norms have biases, as an encoder's */
+    HAS_NO_GATE = 1u << 20,       /* down takes the GELU of up */
+    HAS_SINKS = 1u << 21,         /* a logit of each head joins the sum of its scores */
+    HAS_CLAMPED_GATE = 1u << 22,  /* the gate is arith_gate_clamped */
+    MAY_EXPERT_BIASES = 1u << 23, /* with MAY_BIASES: the router and experts as well */
+    HAS_POST_NAME = 1u << 24      /* the norm of the second branch's input is called post_attention_norm */
 };
 
 struct model_kind {
@@ -66,7 +70,7 @@ struct model_product {
 };
 
 struct model_expert {
-    struct ops_weight gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
+    struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
 };
 
 struct model_layer {
@@ -77,7 +81,8 @@ struct model_layer {
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
-    struct ops_weight router;               /* [experts, embed], where there are experts */
+    const float *sinks;                     /* [heads], or NULL */
+    struct model_product router;            /* [experts, embed], where there are experts */
     struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
                                                the shared expert, [shared_mix, embed] ..., or nothing */

@@ -30,6 +30,8 @@ static const struct model_kind kinds[] = {
     { "smollm3",  0,                                                                0, 0,     0,     0,     0,     4,     0 },
     { "exaone",   HAS_HALVES | MAY_ROPE_FACTORS,                                    0, 0,     0,     0,     0,     0,     0 },
     { "starcoder2", HAS_HALVES | HAS_LAYER_NORMS | HAS_NO_GATE | MAY_BIASES,        0, 0,     0,     0,     0,     0,     0 },
+    { "gpt-oss",  HAS_HALVES | MAY_BIASES | MUST_EXPERTS | MAY_EXPERT_BIASES | HAS_SINKS | HAS_CLAMPED_GATE | HAS_POST_NAME,
+                                                                                    2, 128,   0,     0,     0,     0,     0 },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

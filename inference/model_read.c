@@ -289,26 +289,31 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
     }
 }
 
-const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
+const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count)
 {
     const struct gguf_tensor *t = find(r, name);
-    if (!t || !has_shape(r, t, n, 1, 1))
+    if (!t || !has_shape(r, t, n, count, 1))
         return NULL;
     if (t->type != GGUF_TENSOR_F32) {
         r->e = note_set(r->note, ERR_UNSUPPORTED, "tensor %s is %s, only F32 runs here", t->name,
                         gguf_tensor_type_name(t->type));
         return NULL;
     }
-    if (!is_finite(r, t, t->data.p, (size_t)n)) {
+    if (!is_finite(r, t, t->data.p, (size_t)(n * count))) {
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
         return NULL;
     }
-    float *copy = mem_array((size_t)n, sizeof *copy);
-    quant_read_row(t->type, t->data.p, (size_t)n, copy);
+    float *copy = mem_array((size_t)(n * count), sizeof *copy);
+    quant_read_row(t->type, t->data.p, (size_t)(n * count), copy);
     r->m->vectors = mem_resize(r->m->vectors, r->m->vectors_n + 1, sizeof *r->m->vectors);
     r->m->vectors[r->m->vectors_n++] = copy;
-    r->m->parameters += n;
+    r->m->parameters += n * count;
     return copy;
+}
+
+const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
+{
+    return model_vectors(r, name, n, 1);
 }
 
 /* A tensor that was not asked for (a bias, a norm, a feature of another family) would have changed the answer: better

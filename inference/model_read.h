@@ -48,6 +48,8 @@ struct ops_weight model_matrix_part(struct model_reader *r, const char *name, ui
 void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64_t rows, uint64_t count, void *to,
                     size_t step);
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
+/* [count, n] */
+const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
 /* Refuses a file with a tensor that nobody asked for. */
 void model_refuse_tensors(struct model_reader *r);
 

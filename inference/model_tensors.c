@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,10 +83,28 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->value = product_of(r, i, "attn_v", m->embed, kv);
     }
     l->output = product_of(r, i, "attn_output", q, m->embed);
+    if (has(r, HAS_SINKS))
+        l->sinks = model_vector(r, layer_name(room, i, "attn_sinks", "weight"), m->heads);
     if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS)) {
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
         l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
+}
+
+/* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
+static void read_expert_products(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t rows,
+                                 size_t at)
+{
+    const uint64_t experts = r->m->experts;
+    uint8_t *to = (uint8_t *)r->m->layer[i].expert + at;
+    char room[96];
+    model_matrices(r, layer_name(room, i, name, "weight"), n, rows, experts, to + offsetof(struct model_product, w),
+                   sizeof(struct model_expert));
+    if (!has(r, MAY_EXPERT_BIASES) || !model_has_tensor(r, layer_name(room, i, name, "bias")))
+        return;
+    const float *bias = model_vectors(r, room, rows, experts);
+    for (uint64_t j = 0; bias && j < experts; j++, to += sizeof(struct model_expert))
+        ((struct model_product *)(void *)to)->bias = bias + j * rows;
 }
 
 static void read_experts(struct model_reader *r, uint32_t i)
@@ -93,14 +112,13 @@ static void read_experts(struct model_reader *r, uint32_t i)
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
     char room[96];
-    l->router = model_matrix(r, layer_name(room, i, "ffn_gate_inp", "weight"), m->embed, m->experts);
+    l->router.w = model_matrix(r, layer_name(room, i, "ffn_gate_inp", "weight"), m->embed, m->experts);
+    if (has(r, MAY_EXPERT_BIASES))
+        l->router.bias = bias_of(r, layer_name(room, i, "ffn_gate_inp", "bias"), m->experts, 0);
     l->expert = mem_array(m->experts, sizeof *l->expert);
-    model_matrices(r, layer_name(room, i, "ffn_gate_exps", "weight"), m->embed, m->expert_mix, m->experts,
-                   &l->expert->gate, sizeof *l->expert);
-    model_matrices(r, layer_name(room, i, "ffn_up_exps", "weight"), m->embed, m->expert_mix, m->experts, &l->expert->up,
-                   sizeof *l->expert);
-    model_matrices(r, layer_name(room, i, "ffn_down_exps", "weight"), m->expert_mix, m->embed, m->experts,
-                   &l->expert->down, sizeof *l->expert);
+    read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
+    read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
+    read_expert_products(r, i, "ffn_down_exps", m->expert_mix, m->embed, offsetof(struct model_expert, down));
     if (!m->shared_mix)
         return;
     l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
@@ -146,7 +164,7 @@ static void read_layer(struct model_reader *r, uint32_t i)
     }
     if (!has(r, HAS_NO_PRE_NORMS)) {
         l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-        l->mix_norm = layer_norm(r, i, "ffn_norm", m->embed);
+        l->mix_norm = layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
     }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);

@@ -112,12 +112,12 @@ static void run_expert(struct engine *e, const struct model_expert *x, size_t n)
 {
     const struct model *m = e->m;
     struct moe *t = e->moe;
-    struct ops_input in = engine_input(e, t->gathered, m->embed, n, t->slot, &x->gate, &x->up, NULL);
-    engine_multiply(e, &x->gate, &in, e->gate);
-    engine_multiply(e, &x->up, &in, e->up);
+    struct ops_input in = engine_input(e, t->gathered, m->embed, n, t->slot, &x->gate.w, &x->up.w, NULL);
+    engine_product(e, &x->gate, &in, e->gate);
+    engine_product(e, &x->up, &in, e->up);
     engine_activate(e, e->gate, e->up, m->expert_mix, n);
-    in = engine_input(e, e->gate, m->expert_mix, n, t->slot, &x->down, NULL, NULL);
-    engine_multiply(e, &x->down, &in, t->made);
+    in = engine_input(e, e->gate, m->expert_mix, n, t->slot, &x->down.w, NULL, NULL);
+    engine_product(e, &x->down, &in, t->made);
     for (size_t i = 0; i < n; i++)
         memcpy(t->aside + t->row[i] * (size_t)m->embed, t->made + i * m->embed, m->embed * sizeof(float));
 }
@@ -149,8 +149,8 @@ static void join_part(void *arg, size_t first, size_t end)
 void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
     const struct model *m = e->m;
-    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router, NULL, NULL);
-    engine_multiply(e, &l->router, &in, e->moe->score);
+    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router.w, NULL, NULL);
+    engine_product(e, &l->router, &in, e->moe->score);
     pool_run(e->pool, cols, 1, route_part, e);
     for (uint32_t i = 0; i < m->experts; i++) {
         size_t n = gather(e, i, x, cols);

@@ -61,6 +61,8 @@ struct ops {
     void (*gated_silu)(const float *gate, const float *up, size_t n, float *out);
     /* The same with the GELU that is written with a hyperbolic tangent. */
     void (*gated_gelu)(const float *gate, const float *up, size_t n, float *out);
+    /* The same with both between limits: arith_gate_clamped. */
+    void (*gated_clamped)(const float *gate, const float *up, size_t n, float *out);
     /* x[i] = GELU of x[i], the one that is written with an error function, i < n. */
     void (*gelu)(float *x, size_t n);
     /* The same by the one that is written with a hyperbolic tangent. */

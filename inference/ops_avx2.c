@@ -403,6 +403,7 @@ const struct ops ops_avx2 = {
     .layer_norm = avx2_layer_norm,
     .gated_silu = avx2_gated_silu,
     .gated_gelu = avx2_gated_gelu,
+    .gated_clamped = avx2_gated_clamped,
     .gelu = avx2_gelu,
     .gelu_tanh = avx2_gelu_tanh,
     .rotate = avx2_rotate,

@@ -157,6 +157,12 @@ static void ref_gated_gelu(const float *gate, const float *up, size_t n, float *
         out[i] = arith_gelu_tanh(gate[i]) * up[i];
 }
 
+static void ref_gated_clamped(const float *gate, const float *up, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = arith_gate_clamped(gate[i], up[i]);
+}
+
 static void ref_gelu(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -295,6 +301,7 @@ const struct ops ops_ref = {
     .layer_norm = ref_layer_norm,
     .gated_silu = ref_gated_silu,
     .gated_gelu = ref_gated_gelu,
+    .gated_clamped = ref_gated_clamped,
     .gelu = ref_gelu,
     .gelu_tanh = ref_gelu_tanh,
     .rotate = ref_rotate,

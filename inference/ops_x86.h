@@ -11,6 +11,7 @@ bool avx2_finite(const float *x, size_t n);
 void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out);
 void avx2_layer_norm(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out);
 void avx2_gated_gelu(const float *gate, const float *up, size_t n, float *out);
+void avx2_gated_clamped(const float *gate, const float *up, size_t n, float *out);
 void avx2_gelu(float *x, size_t n);
 void avx2_gelu_tanh(float *x, size_t n);
 void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs);

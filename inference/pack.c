@@ -96,7 +96,7 @@ static void put_run(const struct quant_format *f, const uint8_t *row, size_t blo
     for (size_t i = 0; i < halves; i++, row += f->bytes) {
         const uint8_t *half = row + quant_scale_at(f);
         quant_read_block(f, row, &b);
-        memcpy(out + 32 * i + 2 * r, half, 2);
+        store_le16(out + 32 * i + 2 * r, quant_scale_bits(f, half));
         if (f->has_min)
             memcpy(m + 32 * i + 2 * r, half + 2, 2);
         if (f->scale_bits)
@@ -170,7 +170,7 @@ static void read_run(const struct quant_format *f, const uint8_t *run, size_t bl
     memset(b.scale, 1, sizeof b.scale);
     memset(b.min, f->has_min, sizeof b.min);
     for (size_t i = 0; i < halves; i++, out += f->block) {
-        b.d = arith_half(load_le16(run + 32 * i + 2 * r));
+        b.d = quant_scale(f, load_le16(run + 32 * i + 2 * r));
         if (f->has_min)
             b.m = narrow ? arith_half(load_le16(m + 32 * i + 2 * r)) : -arith_half(load_le16(m + 2 * r));
         if (f->scale_bits)

@@ -3,10 +3,9 @@
  * 16 rows form a tile. A tile is a sequence of runs (256 elements; the last may be short, in whole blocks of 32), and
  * a run of 8 blocks of 32 is
  *
- *     narrow formats:  d[blocks][16], m[blocks][16]            binary16; m only where the format has minimums
- *     wide formats:    d[16], m[16], scales, minimums          m is as in the file, to be negated
- *     zeros up to a multiple of 64
- *     slab[blocks]                                             32 elements of 16 rows
+ *     narrow formats:  d[blocks][16], m[blocks][16]            in 16 bits (quant_scale_bits); m only where there are
+ * minimums wide formats:    d[16], m[16], scales, minimums          m is as in the file, to be negated zeros up to a
+ * multiple of 64 slab[blocks]                                             32 elements of 16 rows
  *
  * Byte 4 r + j of a register of 64 bytes belongs to row r, so a register of codes is 4 neighbouring elements (a
  * quad) of 16 rows, and a slab has 8 quads:
@@ -20,7 +19,7 @@
  * scale_under: low[subs / 2][16]: low four bits of s[p] and, above, of s[p + subs / 2]; high[subs / 4][16]: the
  * upper two bits of s[4 h + i] in bits 2 i; minimums the same way behind. Rows behind the last are zeros.
  *
- * So a packed tensor takes what it takes in the file, to a per cent or two (padding). */
+ * So a packed tensor takes what it takes in the file, to a per cent or two (padding; 16 bits for an exponent of 8). */
 #ifndef KITH_INFERENCE_PACK_H
 #define KITH_INFERENCE_PACK_H
 

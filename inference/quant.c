@@ -5,12 +5,15 @@
 #include <string.h>
 
 const int8_t quant_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+/* Twice the floats of 4 bits: a sign, two bits of exponent, one of mantissa. */
+const int8_t quant_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-static const struct quant_format formats[] = {{GGUF_TENSOR_F32, QUANT_FLOATS, 1, 4, 32, 1, 0, 0, 0, false, false},
-                                              {GGUF_TENSOR_F16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false},
-                                              {GGUF_TENSOR_BF16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false},
+static const struct quant_format formats[] = {
+    {GGUF_TENSOR_F32, QUANT_FLOATS, 1, 4, 32, 1, 0, 0, 0, false, false, false},
+    {GGUF_TENSOR_F16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false, false},
+    {GGUF_TENSOR_BF16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false, false},
 #define E(name, ...) QUANT_FORMAT(name, __VA_ARGS__),
-                                              QUANT_BLOCKED_LIST(E)
+    QUANT_BLOCKED_LIST(E)
 #undef E
 };
 
@@ -67,8 +70,8 @@ static void add_fifth_bits(uint32_t bits, uint8_t code[ARITH_BLOCK])
 static void read_narrow(const struct quant_format *f, const uint8_t *p, struct quant_block *out)
 {
     const uint8_t *end = p + f->bytes;
-    out->d = arith_half(load_le16(p));
-    p += 2;
+    out->d = quant_scale(f, quant_scale_bits(f, p));
+    p += quant_scale_bytes(f);
     if (f->has_min) {
         out->m = arith_half(load_le16(p));
         p += 2;
@@ -205,7 +208,7 @@ static void scale_codes(const struct quant_format *f, const struct quant_block *
     int32_t weight[16];
     if (f->has_table)
         for (size_t i = 0; i < 16; i++)
-            weight[i] = scale * quant_iq4[code[i]];
+            weight[i] = scale * quant_table(f)[code[i]];
     else
         for (size_t i = 0; i < 16; i++)
             weight[i] = scale * (code[i] - offset);
@@ -274,6 +277,23 @@ size_t quant_scale_at(const struct quant_format *f)
     }
 }
 
+uint16_t quant_scale_bits(const struct quant_format *f, const uint8_t *scale)
+{
+    if (!f->has_exponent)
+        return load_le16(scale);
+    /* 2^(e - 128), half of what the format says, as weights are doubled; below 2^-126 by bits of the fraction */
+    return (uint16_t)(*scale < 2 ? 0x20u << *scale : (*scale - 1u) << 7);
+}
+
+/* An exponent of 255 is not a number. */
+static bool exponents_are_finite(const uint8_t *p, size_t n, size_t step)
+{
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i++)
+        bad |= p[i * step] == 255;
+    return !bad;
+}
+
 bool quant_is_finite(enum gguf_tensor_type type, const uint8_t *p, size_t n)
 {
     const struct quant_format *f = known(type);
@@ -287,6 +307,8 @@ bool quant_is_finite(enum gguf_tensor_type type, const uint8_t *p, size_t n)
         return halves_are_finite(p, n, 2, 0x7C00u);
     case GGUF_TENSOR_BF16:
         return halves_are_finite(p, n, 2, 0x7F80u);
+    case GGUF_TENSOR_MXFP4:
+        return exponents_are_finite(p, n / f->block, f->bytes);
     default:
         return halves_are_finite(p + quant_scale_at(f), n / f->block, f->bytes, 0x7C00u) &&
                (!f->has_min || halves_are_finite(p + quant_scale_at(f) + 2, n / f->block, f->bytes, 0x7C00u));

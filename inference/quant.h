@@ -33,22 +33,24 @@ struct quant_format {
     uint8_t scale_under; /* what a packed scale of 6 bits is less */
     uint8_t offset;      /* what a code is less; not with a table */
     bool has_min, has_table;
+    bool has_exponent; /* d is a power of two, by its exponent in a byte (E8M0), not a binary16 */
 };
 
-/* E(name, input, block, bytes, bits, sub, scale_bits, scale_under, offset, has_min, has_table) */
+/* E(name, input, block, bytes, bits, sub, scale_bits, scale_under, offset, has_min, has_table, has_exponent) */
 #define QUANT_BLOCKED_LIST(E)                                                                                          \
-    E(Q8_0, QUANT_NARROW, 32, 34, 8, 32, 0, 0, 128, false, false)                                                      \
-    E(Q4_0, QUANT_NARROW, 32, 18, 4, 32, 0, 0, 8, false, false)                                                        \
-    E(Q4_1, QUANT_NARROW, 32, 20, 4, 32, 0, 0, 0, true, false)                                                         \
-    E(Q5_0, QUANT_NARROW, 32, 22, 5, 32, 0, 0, 16, false, false)                                                       \
-    E(Q5_1, QUANT_NARROW, 32, 24, 5, 32, 0, 0, 0, true, false)                                                         \
-    E(IQ4_NL, QUANT_NARROW, 32, 18, 4, 32, 0, 0, 0, false, true)                                                       \
-    E(Q2_K, QUANT_WIDE, 256, 84, 2, 16, 4, 0, 0, true, false)                                                          \
-    E(Q3_K, QUANT_WIDE, 256, 110, 3, 16, 6, 32, 4, false, false)                                                       \
-    E(Q4_K, QUANT_WIDE, 256, 144, 4, 32, 6, 0, 0, true, false)                                                         \
-    E(Q5_K, QUANT_WIDE, 256, 176, 5, 32, 6, 0, 0, true, false)                                                         \
-    E(Q6_K, QUANT_WIDE, 256, 210, 6, 16, 8, 0, 32, false, false)                                                       \
-    E(IQ4_XS, QUANT_WIDE, 256, 136, 4, 32, 6, 32, 0, false, true)
+    E(Q8_0, QUANT_NARROW, 32, 34, 8, 32, 0, 0, 128, false, false, false)                                               \
+    E(Q4_0, QUANT_NARROW, 32, 18, 4, 32, 0, 0, 8, false, false, false)                                                 \
+    E(Q4_1, QUANT_NARROW, 32, 20, 4, 32, 0, 0, 0, true, false, false)                                                  \
+    E(Q5_0, QUANT_NARROW, 32, 22, 5, 32, 0, 0, 16, false, false, false)                                                \
+    E(Q5_1, QUANT_NARROW, 32, 24, 5, 32, 0, 0, 0, true, false, false)                                                  \
+    E(IQ4_NL, QUANT_NARROW, 32, 18, 4, 32, 0, 0, 0, false, true, false)                                                \
+    E(MXFP4, QUANT_NARROW, 32, 17, 4, 32, 0, 0, 0, false, true, true)                                                  \
+    E(Q2_K, QUANT_WIDE, 256, 84, 2, 16, 4, 0, 0, true, false, false)                                                   \
+    E(Q3_K, QUANT_WIDE, 256, 110, 3, 16, 6, 32, 4, false, false, false)                                                \
+    E(Q4_K, QUANT_WIDE, 256, 144, 4, 32, 6, 0, 0, true, false, false)                                                  \
+    E(Q5_K, QUANT_WIDE, 256, 176, 5, 32, 6, 0, 0, true, false, false)                                                  \
+    E(Q6_K, QUANT_WIDE, 256, 210, 6, 16, 8, 0, 32, false, false, false)                                                \
+    E(IQ4_XS, QUANT_WIDE, 256, 136, 4, 32, 6, 32, 0, false, true, false)
 /* An entry as initialiser of a struct quant_format: a kernel that is made for one format keeps it as a constant. */
 #define QUANT_FORMAT(name, ...)                                                                                        \
     {                                                                                                                  \
@@ -66,18 +68,34 @@ struct quant_block {
 extern "C" {
 #endif
 
-/* The 16 weights that IQ4 codes mean. */
-extern const int8_t quant_iq4[16];
+/* The 16 weights that the codes of a format with a table mean. */
+extern const int8_t quant_iq4[16], quant_e2m1[16];
+#define QUANT_E2M1_MOST 12 /* so that a weight of it plus this is not negative, and has 5 bits */
+static inline const int8_t *quant_table(const struct quant_format *f)
+{
+    return f->has_exponent ? quant_e2m1 : quant_iq4;
+}
 
 /* NULL for a format without kernels. */
 const struct quant_format *quant_format(enum gguf_tensor_type type);
-/* Where in a block of a blocked format its binary16 scale stands; a minimum's stands behind it. */
+/* Where in a block of a blocked format its scale stands, a binary16 or an exponent; a minimum's stands behind it. */
 size_t quant_scale_at(const struct quant_format *f);
+static inline size_t quant_scale_bytes(const struct quant_format *f)
+{
+    return f->has_exponent ? 1 : 2;
+}
+/* d of a block at its scale, in 16 bits from which quant_scale makes it: the binary16, or of an exponent the upper half
+ * of d's binary32, of which the lower is 0. */
+uint16_t quant_scale_bits(const struct quant_format *f, const uint8_t *scale);
+static inline float quant_scale(const struct quant_format *f, uint16_t bits)
+{
+    return f->has_exponent ? arith_of_bits((uint32_t)bits << 16) : arith_half(bits);
+}
 /* A block of a blocked format from its bytes in the file. */
 void quant_read_block(const struct quant_format *f, const uint8_t *p, struct quant_block *out);
 static inline int32_t quant_weight(const struct quant_format *f, uint8_t code)
 {
-    return f->has_table ? quant_iq4[code] : (int32_t)code - f->offset;
+    return f->has_table ? quant_table(f)[code] : (int32_t)code - f->offset;
 }
 
 /* Elements of a row as the cache stores them: up to whole blocks of 32, the rest zero. */

@@ -97,6 +97,26 @@ void avx2_gated_gelu(const float *gate, const float *up, size_t n, float *out)
         store_part(out + i, _mm256_mul_ps(gelu_tanh8(load_part(gate + i, n - i)), load_part(up + i, n - i)), n - i);
 }
 
+/* arith_gate_clamped of eight. The least and the largest of two are the second where one is NaN. */
+static inline __m256 clamped8(__m256 gate, __m256 up)
+{
+    const __m256 most = _mm256_set1_ps(ARITH_CLAMP), least = _mm256_set1_ps(-ARITH_CLAMP), one = _mm256_set1_ps(1.0f);
+    gate = _mm256_min_ps(most, gate);
+    up = _mm256_max_ps(least, _mm256_min_ps(most, up));
+    __m256 turned = _mm256_mul_ps(_mm256_set1_ps(ARITH_CLAMP_SLOPE), gate);
+    __m256 below = _mm256_add_ps(one, exp8(_mm256_xor_ps(turned, _mm256_set1_ps(-0.0f))));
+    return _mm256_mul_ps(_mm256_div_ps(gate, below), _mm256_add_ps(up, one));
+}
+
+void avx2_gated_clamped(const float *gate, const float *up, size_t n, float *out)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, clamped8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
+    if (i < n)
+        store_part(out + i, clamped8(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
+}
+
 void avx2_gelu(float *x, size_t n)
 {
     size_t i = 0;

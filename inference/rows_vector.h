@@ -160,6 +160,24 @@ static void vector_gated_gelu(const float *gate, const float *up, size_t n, floa
         store_part(out + i, gelu4(load_part(gate + i, n - i)) * load_part(up + i, n - i), n - i);
 }
 
+/* arith_gate_clamped of four. What is not more or less, NaN too, stays. */
+ALWAYS v_f32 clamped4(v_f32 gate, v_f32 up)
+{
+    const v_f32 most = v_splat(ARITH_CLAMP), least = v_splat(-ARITH_CLAMP), one = v_splat(1.0f);
+    gate = (v_f32)v_select(gate > most, (v_i32)most, (v_i32)gate);
+    up = (v_f32)v_select(up > most, (v_i32)most, v_select(up < least, (v_i32)least, (v_i32)up));
+    return (gate / (one + exp4(-(v_splat(ARITH_CLAMP_SLOPE) * gate)))) * (up + one);
+}
+
+static void vector_gated_clamped(const float *gate, const float *up, size_t n, float *out)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        v_store(out + i, clamped4(v_load(gate + i), v_load(up + i)));
+    if (i < n)
+        store_part(out + i, clamped4(load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
+}
+
 static void vector_gelu_tanh(float *x, size_t n)
 {
     size_t i = 0;
@@ -308,7 +326,7 @@ FROM_REF(soft_cap, (float *x, float cap, size_t n), (x, cap, n))
     {                                                                                                                  \
         .name = text, .wants_packed = true, .quantise = vector_quantise, .quantise_wide = vector_quantise_wide,        \
         .sum_run = vector_sum_run, .finite = vector_finite, .multiply = vector_multiply, .norm = vector_norm,          \
-        .layer_norm = vector_layer_norm, .gated_silu = vector_gated_silu, .gated_gelu = vector_gated_gelu,             \
+        .layer_norm = vector_layer_norm, .gated_silu = vector_gated_silu, .gated_gelu = vector_gated_gelu, .gated_clamped = vector_gated_clamped,             \
         .gelu = vector_gelu, .gelu_tanh = vector_gelu_tanh, .rotate = vector_rotate,                                   \
         .rotate_halves = vector_rotate_halves, .add = vector_add,                                                      \
         .add_scaled = vector_add_scaled, .scale = vector_scale, .soft_cap = vector_soft_cap,                           \

@@ -8,6 +8,7 @@
  *     4 bits    2 x 15 x 127          8 (a block of 32)
  *     5 bits    2 x 31 x 127          4
  *     6 bits    2 x 63 x 127          2; 4 with their offset, see below
+ *     MXFP4     2 x 24 x 127          4; weights are -12..12, and made codes by 12 more
  *     8 bits    2 x 128 x 127         1; weights are signed there: |w| times x, which takes w's sign
  *
  * Going to int32 is a product with pairs of int16, so integer scales cost nothing: it is with the scale instead of 1.
@@ -156,7 +157,7 @@ ALWAYS void narrow_runs(const struct quant_format *f, const struct codes *w, enu
         run[0][i] = run[1][i] = _mm256_setzero_ps();
 #pragma GCC unroll 1
     for (size_t b = 0; b < blocks; b++) {
-        bool less = f->offset && !is_signed(f);
+        bool less = offset_of(f) && !is_signed(f);
         if (from == STREAMED)
             ask_ahead(f, w, b);
 #pragma GCC unroll 4

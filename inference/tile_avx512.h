@@ -44,9 +44,16 @@ ALWAYS __m512i bits_of(__m512i v, unsigned at, unsigned width, unsigned to)
     return _mm512_and_si512(v, mask);
 }
 
-/* Quad g of a slab: codes 0..255. A table's weights are given 128 more, so that they too are unsigned. */
-ALWAYS __m512i quad(unsigned bits, bool has_table, const uint8_t *slab, unsigned g)
+/* What codes are less, with a table's included. */
+ALWAYS int offset_of(const struct quant_format *f)
 {
+    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? 128 : f->offset;
+}
+
+/* Quad g of a slab: codes 0..255. A table's weights are given their offset more, so that they too are unsigned. */
+ALWAYS __m512i quad(const struct quant_format *f, const uint8_t *slab, unsigned g)
+{
+    const unsigned bits = f->bits;
     const uint8_t *pairs = slab + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
     __m512i v;
     if (bits == 8)
@@ -55,10 +62,10 @@ ALWAYS __m512i quad(unsigned bits, bool has_table, const uint8_t *slab, unsigned
         v = bits_of(load(slab + 64 * (g % 4)), g / 4 * 4, 4, 0);
     else
         v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
-    if (has_table)
+    if (f->has_table)
         return _mm512_shuffle_epi8(
-            _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)quant_iq4)),
-                             _mm512_set1_epi8(-128)),
+            _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)quant_table(f))),
+                            _mm512_set1_epi8((char)offset_of(f))),
             v);
     if (bits == 6)
         v = _mm512_or_si512(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
@@ -120,6 +127,15 @@ ALWAYS __m512 halves(const uint8_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
+/* d of 16 rows. */
+ALWAYS __m512 scales16(const struct quant_format *f, const uint8_t *p)
+{
+    if (!f->has_exponent)
+        return halves(p);
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+}
+
 /* Value j of `subs` values of 6 bits: [16] bytes. */
 ALWAYS __m128i six(const uint8_t *p, unsigned subs, unsigned j)
 {
@@ -152,7 +168,7 @@ ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blo
 {
     if (f->input == QUANT_NARROW) {
         for (size_t b = 0; b < blocks; b++) {
-            h->d[b] = halves(p + 32 * b);
+            h->d[b] = scales16(f, p + 32 * b);
             if (f->has_min)
                 h->m[b] = halves(p + 32 * (blocks + b));
         }
@@ -180,12 +196,6 @@ struct column {
     int32_t start[QUANT_SUBS_MAX]; /* where the sum of a sub begins */
     int32_t sums[BLOCKS];          /* narrow: of a block's activations; wide: pairs of int16, of the subs' */
 };
-
-/* What codes are less, with a table's included. */
-ALWAYS int offset_of(const struct quant_format *f)
-{
-    return f->has_table ? 128 : f->offset;
-}
 
 ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x, size_t run, size_t c, struct column *o)
 {
@@ -245,7 +255,7 @@ ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks
     for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f))
 #pragma GCC unroll 8
         for (unsigned g = 0; g < QUADS; g++)
-            u->code[t][b * QUADS + g] = quad(f->bits, f->has_table, slab, g);
+            u->code[t][b * QUADS + g] = quad(f, slab, g);
 }
 
 /* A stretch of quads of a run against `cols` columns, from where the columns say. */
@@ -406,7 +416,7 @@ ALWAYS void dot_slab(const struct quant_format *f, const uint8_t *slab, const in
     }
 #pragma GCC unroll 8
     for (unsigned g = from; g < from + quads; g++) {
-        __m512i w = quad(f->bits, f->has_table, slab, g);
+        __m512i w = quad(f, slab, g);
 #pragma GCC unroll 8
         for (size_t i = 0; i < cols; i++) {
             __m512i *to = has_two && g % 2 ? &odd[i] : &sum[i];

@@ -374,7 +374,7 @@ void tok_piece(const struct tok *t, int32_t id, bool special, struct buf *out)
     switch (t->vocab.types[id]) {
     case VOCAB_CONTROL:
     case VOCAB_UNKNOWN:
-        if (special)
+        if (special || tok_special_is_mark(t, (uint32_t)id))
             buf_add(out, text.p, text.n);
         break;
     case VOCAB_USER:
@@ -412,7 +412,7 @@ static struct trie *make_trie(const struct tok *t)
     struct buf pieces = {0};
     uint32_t *starts = mem_array(t->vocab.count + 1u, sizeof *starts);
     for (uint32_t i = 0; i < t->vocab.count; i++) {
-        if (!t->eog[i])
+        if (!t->eog[i] && t->vocab.types[i] != VOCAB_CONTROL)
             tok_piece(t, (int32_t)i, false, &pieces);
         starts[i + 1] = (uint32_t)pieces.n;
     }

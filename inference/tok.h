@@ -44,7 +44,8 @@ void tok_free(struct tok *t);
 enum err tok_encode(const struct tok *t, struct bytes text, struct tok_options options, struct tok_ids *out,
                     struct note *note) MUST_USE;
 /* Appends the bytes that a token stands for, which may be a part of a character: how an answer is
- * put together token by token. With `special`, control tokens give their text, else nothing. Nothing is
+ * put together token by token. With `special`, control tokens give their text, else nothing but those that begin the
+ * parts of an answer (<|channel|> and its kin, where <|return|> and <|call|> end it). Nothing is
  * appended for an id that is not in the vocabulary. */
 void tok_piece(const struct tok *t, int32_t id, bool special, struct buf *out);
 /* Appends the text of tokens that begin a text: the pieces, less a beginning-of-text token in front

@@ -39,6 +39,7 @@ struct tok {
     bool words_apart;  /* no token spans two words (SPM) */
     bool strips_right; /* control tokens swallow white space behind them (phi-3) */
     bool *eog;         /* [count] */
+    bool shows_marks;  /* control tokens that begin the parts of an answer are text of it (tok_special.c) */
     struct tok_lazy *lazy;
     uint32_t *specials; /* tokens looked for in a text, sorted by their text */
     uint32_t specials_n;
@@ -58,6 +59,8 @@ struct tok {
 
 /* With the vocabulary filled and indexed: marks what ends an answer, and prepares tok_special_match. */
 void tok_special_open(struct tok *t);
+/* A control token that is text of an answer. */
+bool tok_special_is_mark(const struct tok *t, uint32_t id);
 /* The longest special token that begins at `at`, or -1. Control tokens only with `all`. */
 int32_t tok_special_match(const struct tok *t, struct bytes text, size_t at, bool all);
 

@@ -44,9 +44,24 @@ static void find_eog(struct tok *t)
     }
     if (t->eos >= 0)
         t->eog[t->eos] = true;
-    /* Where <|return|> and <|call|> end an answer, <|end|> only separates its parts. */
-    if (tok_find(t, "<|return|>") >= 0 && tok_find(t, "<|call|>") >= 0 && tok_find(t, "<|end|>") >= 0)
+    /* Where <|return|> and <|call|> end an answer, <|end|> only separates its parts, */
+    bool parts = tok_find(t, "<|return|>") >= 0 && tok_find(t, "<|call|>") >= 0;
+    if (parts && tok_find(t, "<|end|>") >= 0)
         t->eog[tok_find(t, "<|end|>")] = false;
+    t->shows_marks = parts && tok_find(t, "<|channel|>") >= 0;
+}
+
+/* ... of which these tell what the next one is: without them nobody could tell thoughts, calls and the answer apart. */
+static const char *const mark_names[] = {"<|start|>", "<|channel|>", "<|constrain|>", "<|message|>"};
+
+bool tok_special_is_mark(const struct tok *t, uint32_t id)
+{
+    if (!t->shows_marks || t->vocab.types[id] != VOCAB_CONTROL)
+        return false;
+    for (size_t i = 0; i < sizeof mark_names / sizeof *mark_names; i++)
+        if (bytes_equal(vocab_text(&t->vocab, id), bytes_of_text(mark_names[i])))
+            return true;
+    return false;
 }
 
 void tok_special_open(struct tok *t)

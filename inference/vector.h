@@ -76,6 +76,14 @@ ALWAYS v_f32 v_halves(const uint8_t *p)
     return (v_f32)((v_u32)magnitude | (wide & 0x8000) << 16);
 }
 
+/* Four binary32 from their upper 16 bits. */
+ALWAYS v_f32 v_upper_halves(const uint8_t *p)
+{
+    v_u16x4 raw;
+    memcpy(&raw, p, sizeof raw);
+    return (v_f32)(__builtin_convertvector(raw, v_u32) << 16);
+}
+
 #if defined(__aarch64__)
 
 /* Products of bytes 0..7 and 8..15, as int16. */

@@ -3,7 +3,8 @@
 #include "node/api.h"
 #include "node/consensus.h"
 #include "node/node.h"
-#include "p2p/endpoint.h"
+#include "node/outside.h"
+#include "p2p/way.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,35 +93,20 @@ void api_peer_unban(struct api_call *c)
 
 /* -- checking -- */
 
-/* Addresses that only this machine or its own network reaches (RFC 1122, 1918, 3927, 4193, 4291, 6598). */
-static bool is_private(const char *host)
-{
-    unsigned a, b;
-    if (sscanf(host, "%u.%u.", &a, &b) == 2)
-        return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) ||
-               (a == 169 && b == 254) || (a == 100 && b >= 64 && b < 128);
-    if (!strchr(host, ':'))
-        return strcmp(host, "localhost") == 0;
-    return strcmp(host, "::1") == 0 || strncmp(host, "fe80:", 5) == 0 || strncmp(host, "fc", 2) == 0 ||
-           strncmp(host, "fd", 2) == 0;
-}
-
 struct met {
-    unsigned up, dialled, came, came_from_outside;
+    unsigned up, dialled, came, relayed;
     uint64_t highest;
 };
 
 static void meet(void *arg, const struct peers_info *info)
 {
     struct met *m = arg;
-    struct endpoint e;
     if (!info->up)
         return;
     m->up++;
     m->dialled += info->outgoing;
     m->came += !info->outgoing;
-    if (!info->outgoing && endpoint_parse(info->endpoint, &e, NULL) == ERR_OK)
-        m->came_from_outside += !is_private(e.host);
+    m->relayed += info->relayed;
     if (info->height > m->highest)
         m->highest = info->height;
 }
@@ -144,47 +130,93 @@ static void check_peers(struct buf *b, const struct met *m)
                   "no peer is connected: kith peer add PUBKEY@HOST:PORT, or another network in between "
                   "does not let this node out");
     else {
-        snprintf(text, sizeof text, "%u connected: %u that this node dialled, %u that dialled it", m->up, m->dialled,
-                 m->came);
+        snprintf(text, sizeof text,
+                 "%u connected: %u that this node dialled, %u that dialled it; %u of them through relays", m->up,
+                 m->dialled, m->came, m->relayed);
         put_check(b, "peers", "ok", text);
     }
 }
 
-static void check_ports(struct buf *b, const struct node *n, const struct met *m)
+static void check_ports(struct buf *b, const struct node *n)
 {
     char text[800];
     struct endpoint e;
     const char *told = node_endpoint(n);
-    if (!n->config->listen[0]) {
-        put_check(b, "listening", "bad", "this node does not listen, so nobody can dial it: set listen");
-        return;
+    if (!peers_port(n->peers)) {
+        put_check(b, "listening", "unknown", "this node does not listen, so nobody can dial it but through relays");
+    } else {
+        snprintf(text, sizeof text, "on %.200s, port %u for peers", n->config->listen, peers_port(n->peers));
+        put_check(b, "listening", "ok", text);
     }
-    snprintf(text, sizeof text, "on %.200s, port %u for peers", n->config->listen, peers_port(n->peers));
-    put_check(b, "listening", "ok", text);
-    bool good = endpoint_parse(told, &e, NULL) == ERR_OK && e.host[0];
+    bool relayed = way_is_relayed(told);
+    bool good = relayed || (endpoint_parse(told, &e, NULL) == ERR_OK && e.host[0] && e.port);
+    bool is_private = !relayed && good && endpoint_is_private(&e);
     if (!good)
         snprintf(text, sizeof text, "others are told no host, and take the one that they see: set announce if lending");
     else
         snprintf(text, sizeof text, "others are told %.300s%s", told,
-                 is_private(e.host)
-                     ? ", which only this machine or its own network reaches: set announce to an address "
-                       "that the world reaches, unless the network is a private one"
-                     : "");
-    put_check(b, "address", !good || is_private(e.host) ? "unknown" : "ok", text);
-    if (m->came_from_outside)
-        snprintf(text, sizeof text, "yes: %u peers of other networks dialled it", m->came_from_outside);
-    else if (m->came)
-        snprintf(text, sizeof text,
-                 "from its own network: %u peers dialled it. Nobody from outside has, and the protocol "
-                 "has no question by which a peer would dial back, so that was not tested",
-                 m->came);
+                 is_private ? ", which only this machine or its own network reaches: set announce to an address "
+                              "that the world reaches, unless the network is a private one"
+                            : "");
+    put_check(b, "address", !good || is_private ? "unknown" : "ok", text);
+}
+
+/* What helps one that cannot be dialled, in one sentence. */
+static void add_help(struct buf *b, const struct node *n, const struct reach_info *r)
+{
+    const struct circuits_info c = outside_circuits(n->outside);
+    if (c.relays > 0)
+        buf_add_format(b, ". Others reach it through %u relay%s; ", c.relays, c.relays > 1 ? "s" : "");
     else
-        snprintf(text, sizeof text,
-                 "nobody dialled it since it started, and the protocol has no question by which a peer "
-                 "would dial back, so this was not tested: open port %u in router and firewall, and see "
-                 "whether peers come",
-                 peers_port(n->peers));
-    put_check(b, "reachable", m->came_from_outside ? "ok" : "unknown", text);
+        buf_add_text(b, ". No relay has promised yet, so nobody but those whom it dials deals with it; ");
+    if (!r->listens)
+        buf_add_text(b, "to be dialled directly it must listen: set listen");
+    else
+        buf_add_format(
+            b, "to be dialled directly: open TCP port %u in router and firewall, towards port %u of this machine",
+            r->port ? r->port : peers_port(n->peers), peers_port(n->peers));
+}
+
+static void check_reachable(struct buf *b, const struct node *n)
+{
+    struct reach_info r = outside_reach(n->outside);
+    struct buf text = {0};
+    const char *whose = r.outside ? "outside" : "its own network, since nobody outside was asked";
+    if (r.state == REACH_YES) {
+        buf_add_format(&text, "yes, from %s: %u of %u networks reached it", whose, r.yes, r.yes + r.no);
+        if (r.at[0])
+            buf_add_format(&text, " at %.200s", r.at);
+        buf_add_format(&text, ", the last %u s ago", (unsigned)(r.age_ms / 1000));
+    } else if (r.state == REACH_NO) {
+        if (!r.listens)
+            buf_add_text(&text, "no: it does not listen");
+        else
+            buf_add_format(&text, "no: %u of %u networks of %s that were asked to dial it could not (%s)", r.no,
+                           r.yes + r.no, whose, err_text(r.why));
+        add_help(&text, n, &r);
+    } else {
+        buf_add_text(&text, "nobody has dialled this node, and no peer that it dialled has tried yet: they are asked "
+                            "within seconds of connecting, and by the minute where they are busy");
+    }
+    put_check(b, "reachable",
+              r.state == REACH_YES                                              ? "ok"
+              : r.state == REACH_NO && outside_circuits(n->outside).relays == 0 ? "bad"
+                                                                                : "unknown",
+              buf_text(&text));
+    buf_clear(&text);
+}
+
+static void check_relaying(struct buf *b, const struct node *n)
+{
+    char text[300];
+    const struct circuits_info c = outside_circuits(n->outside);
+    if (c.relaying)
+        snprintf(text, sizeof text, "for %u nodes, %u connections, %llu bytes so far (relay = no ends it)", c.clients,
+                 c.passing, (unsigned long long)c.passed_bytes);
+    else
+        snprintf(text, sizeof text, "%s",
+                 n->config->relay ? "for nobody: only a node that is reachable itself can" : "for nobody: relay = no");
+    put_check(b, "relaying", c.relaying ? "ok" : "unknown", text);
 }
 
 static void check_chain(struct buf *b, struct node *n, const struct met *m)
@@ -235,7 +267,9 @@ void api_net_check(struct api_call *c)
     peers_list(c->node->peers, meet, &m);
     buf_add_text(&b, "{\"checks\":[");
     check_peers(&b, &m);
-    check_ports(&b, c->node, &m);
+    check_ports(&b, c->node);
+    check_reachable(&b, c->node);
+    check_relaying(&b, c->node);
     check_chain(&b, c->node, &m);
     check_clock(&b, c->node);
     buf_add_text(&b, "]}");

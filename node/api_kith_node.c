@@ -2,6 +2,7 @@
 #include "node/api.h"
 #include "node/consensus.h"
 #include "node/node.h"
+#include "node/outside.h"
 #include "wallet/address.h"
 
 #include <inttypes.h>
@@ -26,6 +27,25 @@ static void put_roles(struct buf *b, uint32_t features)
             first = false;
         }
     buf_add_text(b, "]");
+}
+
+static void put_reach(struct buf *b, bool *outer, const struct node *n)
+{
+    const struct reach_info r = outside_reach(n->outside);
+    const struct circuits_info c = outside_circuits(n->outside);
+    bool first = true;
+    codec_json_key(b, outer, "reach");
+    buf_add_text(b, "{");
+    api_put_text(b, &first, "reachable", reach_state_name(r.state));
+    api_put_text(b, &first, "seen_from", r.yes + r.no == 0 ? "" : r.outside ? "outside" : "own network");
+    api_put_text(b, &first, "at", r.at);
+    api_put_text(b, &first, "way", node_endpoint(n));
+    api_put_u64(b, &first, "relays", c.relays);
+    api_put_flag(b, &first, "relaying", c.relaying);
+    api_put_u64(b, &first, "relaying_for", c.clients);
+    api_put_u64(b, &first, "circuits", c.dialled + c.accepted);
+    api_put_u64(b, &first, "circuits_passed", c.passing);
+    buf_add_text(b, "}");
 }
 
 static void put_local_model(void *arg, const struct blobs_info *info)
@@ -70,6 +90,7 @@ void api_status_get(struct api_call *c)
     api_put_flag(&b, &chain_first, "syncing", consensus_status(n->consensus).is_syncing);
     buf_add_text(&b, "}");
     api_put_u64(&b, &first, "peers", peers_count(n->peers));
+    put_reach(&b, &first, n);
     codec_json_key(&b, &first, "roles");
     put_roles(&b, node_features(n));
     api_put_amount(&b, &first, "balance", account_balance(n->account));
@@ -105,6 +126,7 @@ static void put_peer(void *arg, const struct peers_info *info)
     api_put_key(b, &first, "node", &info->key);
     api_put_text(b, &first, "endpoint", info->endpoint);
     api_put_text(b, &first, "direction", info->outgoing ? "out" : "in");
+    api_put_flag(b, &first, "relayed", info->relayed);
     api_put_flag(b, &first, "up", info->up);
     api_put_u64(b, &first, "height", info->height);
     api_put_u64(b, &first, "connected_ms", info->up_ms);
@@ -236,6 +258,22 @@ static void metric(struct buf *b, const char *name, const char *type, const char
     buf_add_format(b, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, v);
 }
 
+static void metric_reach(struct buf *b, const struct node *n)
+{
+    const struct reach_info r = outside_reach(n->outside);
+    const struct circuits_info c = outside_circuits(n->outside);
+    metric(b, "kith_reachable", "gauge", "Others can dial this node: 1; they cannot: 0; not known: -1.",
+           r.state == REACH_YES  ? 1
+           : r.state == REACH_NO ? 0
+                                 : -1);
+    metric(b, "kith_relays", "gauge", "Relays through which others reach this node.", c.relays);
+    metric(b, "kith_relay_clients", "gauge", "Nodes that this one promised to relay for.", c.clients);
+    metric(b, "kith_relay_circuits", "gauge", "Connections of others that this node passes on.", c.passing);
+    metric(b, "kith_relay_bytes_total", "counter", "Bytes passed on for others since the start.",
+           (double)c.passed_bytes);
+    metric(b, "kith_relay_refused_total", "counter", "Circuits refused to others since the start.", (double)c.refused);
+}
+
 void api_metrics(struct api_call *c)
 {
     struct node *n = c->node;
@@ -246,6 +284,7 @@ void api_metrics(struct api_call *c)
     metric(&b, "kith_chain_height", "gauge", "Height of the last committed block.", (double)info.height);
     metric(&b, "kith_chain_time_seconds", "gauge", "Time of the last committed block.", (double)info.time_ms / 1000);
     metric(&b, "kith_peers", "gauge", "Connected peers.", peers_count(n->peers));
+    metric_reach(&b, n);
     metric(&b, "kith_mempool_transactions", "gauge", "Transactions that wait for a block.",
            consensus_status(n->consensus).pool);
     metric(&b, "kith_jobs_asked_total", "counter", "Jobs that this node asked for since its start.",

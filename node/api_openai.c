@@ -25,6 +25,7 @@ void openai_answer_free(struct answer *a)
         if (!c->is_over)
             jobs_cancel(node_jobs(a->node), &c->job);
         json_decref(c->calls);
+        answer_parts_clear(&c->parts);
         buf_clear(&c->json);
     }
     for (unsigned i = 0; i < a->told_n; i++)
@@ -87,9 +88,9 @@ size_t openai_text_ready(struct choice *c, const struct job_view *v)
     if (!a->tools)
         return n;
     if (v->state != JOB_DONE)
-        return tool_calls_sure(a->tools, bytes_of(v->text, n));
+        return c->parts.are ? n : tool_calls_sure(a->tools, bytes_of(v->text, n));
     json_decref(c->calls);
-    c->calls = tool_calls_find(a->tools, bytes_of(v->text, n), &n);
+    c->calls = c->parts.are ? json_incref(c->parts.calls) : tool_calls_find(a->tools, bytes_of(v->text, n), &n);
     while (a->one_call && json_array_size(c->calls) > 1)
         json_array_remove(c->calls, 1);
     return n;
@@ -116,12 +117,28 @@ void openai_start_stream(struct answer *a)
     a->started = true;
 }
 
+/* The job as a form sees it: of an answer in parts, what is said. */
+static struct job_view said_of(struct choice *c, const struct job_view *v)
+{
+    struct job_view said = *v;
+    bool is_over = v->state == JOB_DONE;
+    if (c->answer->form->kind == OPENAI_COMPLETION)
+        return said;
+    answer_parts_read(&c->parts, c->answer->tools, bytes_of(v->text, v->text_n), is_over);
+    if (c->parts.are) {
+        said.text = buf_text(&c->parts.said);
+        said.text_n = c->parts.said.n;
+    }
+    return said;
+}
+
 /* True when the answer is at its end. */
 static bool stream_progress(struct choice *c, const struct job_view *v)
 {
     struct answer *a = c->answer;
     size_t ready = openai_text_ready(c, v);
-    if (v->state != JOB_DONE && ready <= c->sent)
+    bool thinks = a->form->kind == OPENAI_CHAT && c->parts.thought.n > c->thought_sent;
+    if (v->state != JOB_DONE && ready <= c->sent && !thinks)
         return false;
     openai_start_stream(a);
     if (!a->form->send(c, v, ready))
@@ -139,10 +156,11 @@ static void whole_answer(struct answer *a, uint64_t made_ms)
     api_reply_json(a->request, 200, &b);
 }
 
-static void on_progress(void *arg, const struct job_view *v)
+static void on_progress(void *arg, const struct job_view *whole)
 {
     struct choice *c = arg;
     struct answer *a = c->answer;
+    const struct job_view said = said_of(c, whole), *v = &said;
     if (v->state == JOB_DONE || v->state == JOB_FAILED) {
         c->watch = NULL; /* it ends itself */
         c->is_over = true;

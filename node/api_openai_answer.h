@@ -3,6 +3,7 @@
 #ifndef KITH_NODE_API_OPENAI_ANSWER_H
 #define KITH_NODE_API_OPENAI_ANSWER_H
 
+#include "node/answer_parts.h"
 #include "node/api_openai.h"
 
 struct answer;
@@ -12,8 +13,10 @@ struct choice {
     unsigned index;
     struct hash job;
     struct job_watch *watch;
-    bool is_over, started; /* started: the client knows of it */
-    size_t sent;           /* bytes of the text that the client has */
+    bool is_over, started;     /* started: the client knows of it */
+    size_t sent;               /* bytes of the text that the client has */
+    struct answer_parts parts; /* of a chat or a response; a form sees what is said as the text */
+    size_t thought_sent;
     struct openai_place logprobs;
     const struct openai_told *told; /* of a completion: the prompt in front of it, or NULL */
     json_t *calls;                  /* of the whole answer, once it is over */

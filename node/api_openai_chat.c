@@ -54,27 +54,29 @@ static bool send_event(struct answer *a, struct buf *json)
     return good;
 }
 
-static void put_delta(struct buf *b, const struct choice *c, const char *text, size_t n, bool last)
+/* `member`: what of the message the text is. */
+static void put_delta(struct buf *b, const struct choice *c, const char *member, const char *text, size_t n, bool last)
 {
     buf_add_text(b, "\"delta\":{");
     if (!c->started)
         buf_add_text(b, "\"role\":\"assistant\",");
     if (!last) {
-        buf_add_text(b, "\"content\":");
+        buf_add_format(b, "\"%s\":", member);
         codec_json_string(b, text, n);
     } else if (!c->started)
         buf_add_text(b, "\"content\":\"\"");
     buf_add_text(b, "},");
 }
 
-static bool send_chunk(struct choice *c, const struct job_view *v, const char *text, size_t n, bool last)
+static bool send_chunk(struct choice *c, const struct job_view *v, const char *member, const char *text, size_t n,
+                       bool last)
 {
     struct answer *a = c->answer;
     struct buf b = {0};
     put_head(&b, a, v->made_ms, true);
     buf_add_format(&b, ",\"choices\":[{\"index\":%u,", c->index);
     if (is_chat(a)) {
-        put_delta(&b, c, text, n, last);
+        put_delta(&b, c, member, text, n, last);
     } else {
         buf_add_text(&b, "\"text\":");
         codec_json_string(&b, text, n);
@@ -145,19 +147,29 @@ static bool send_told(struct choice *c, const struct job_view *v)
     return send_event(a, &b);
 }
 
+static bool send_thought(struct choice *c, const struct job_view *v)
+{
+    const struct buf *thought = &c->parts.thought;
+    size_t from = c->thought_sent;
+    c->thought_sent = thought->n;
+    return send_chunk(c, v, "reasoning_content", (const char *)thought->p + from, thought->n - from, false);
+}
+
 static bool send(struct choice *c, const struct job_view *v, size_t ready)
 {
+    if (is_chat(c->answer) && c->parts.thought.n > c->thought_sent && !send_thought(c, v))
+        return false;
     if (c->told && !c->started && !send_told(c, v))
         return false;
     if (ready > c->sent) {
-        bool good = send_chunk(c, v, v->text + c->sent, ready - c->sent, false);
+        bool good = send_chunk(c, v, "content", v->text + c->sent, ready - c->sent, false);
         c->sent = ready;
         if (!good)
             return false;
     }
     if (v->state != JOB_DONE)
         return true;
-    return (!c->calls || send_calls(c, v)) && send_chunk(c, v, "", 0, true);
+    return (!c->calls || send_calls(c, v)) && send_chunk(c, v, "content", "", 0, true);
 }
 
 /* -- a whole answer -- */
@@ -170,6 +182,10 @@ static void put_message(struct buf *b, struct choice *c, const struct job_view *
         codec_json_string(b, v->text, n);
     else
         buf_add_text(b, "null");
+    if (c->parts.thought.n) {
+        buf_add_text(b, ",\"reasoning_content\":");
+        codec_json_string(b, buf_text(&c->parts.thought), c->parts.thought.n);
+    }
     if (c->calls) {
         buf_add_text(b, ",\"tool_calls\":");
         tool_calls_print(b, c->calls, &c->job, false);

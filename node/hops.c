@@ -234,8 +234,7 @@ static void call(void *arg, struct worker *w, uint32_t hop, struct bytes bytes)
     while (s && s->worker != w)
         s = s->next;
     if (!s || hop >= s->n || s->state != SPAN_TOGETHER) {
-        worker_far_answer(w, hop, ERR_CLOSED, bytes_of(NULL, 0),
-                          "a device with layers was lost");
+        worker_far_answer(w, hop, ERR_CLOSED, bytes_of(NULL, 0), "a device with layers was lost");
         return;
     }
     if (h->check)

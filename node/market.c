@@ -386,6 +386,15 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     return ERR_OK;
 }
 
+/* Who has an offer with the old way would try that until it expires: a new one follows soon. */
+void market_set_endpoint(struct market *m, const char *endpoint)
+{
+    if (!text255_set(&m->endpoint, endpoint) || !m->is_lent || m->is_soon)
+        return;
+    m->is_soon = true;
+    host_timer_set(m->s.host, &m->offer_timer, OFFER_SOON_MS, market_offer_all, m);
+}
+
 void market_close(struct market *m)
 {
     if (!m)

@@ -90,6 +90,8 @@ struct market_options {
     struct job_limits keep;    /* of the jobs that this node asked for */
 };
 enum err market_open(const struct market_options *o, struct market **out, struct note *note) MUST_USE;
+/* The way that is told from now on (p2p/way.h). */
+void market_set_endpoint(struct market *m, const char *endpoint);
 void market_close(struct market *m);
 
 /* After every committed block, with its events, in order. */

@@ -11,6 +11,7 @@
 #include "node/helpers.h"
 #include "node/history.h"
 #include "node/home.h"
+#include "node/outside.h"
 #include "p2p/transport.h"
 
 #include <errno.h>
@@ -280,6 +281,33 @@ static void stop_streams(struct node *n)
     streams_free(n->streams);
 }
 
+static void way_changed(void *arg)
+{
+    struct node *n = arg;
+    if (n->market)
+        market_set_endpoint(n->market, node_endpoint(n));
+}
+
+static enum err start_outside(struct node *n, struct note *note)
+{
+    struct outside_options o = {.host = n->host,
+                                .peers = n->peers,
+                                .streams = n->streams,
+                                .transport = n->transport,
+                                .listen = n->config->listen,
+                                .announce = n->config->announce,
+                                .relay = n->config->relay};
+    (void)note;
+    n->outside = outside_new(&o);
+    outside_on_change(n->outside, way_changed, n);
+    return ERR_OK;
+}
+
+static void stop_outside(struct node *n)
+{
+    outside_free(n->outside);
+}
+
 static enum err start_blobs(struct node *n, struct note *note)
 {
     data_clean(n->config->home);
@@ -374,20 +402,6 @@ static void stop_workers(struct node *n)
     workers_free(n->workers);
 }
 
-/* HOST:PORT that others reach this node at: what was announced, or the listening host with the real port. */
-static void set_endpoint(struct node *n)
-{
-    const char *listen = n->config->announce ? n->config->announce : n->config->listen;
-    const char *colon = strrchr(listen, ':');
-    size_t host_n = colon ? (size_t)(colon - listen) : 0;
-    if (n->config->announce)
-        snprintf(n->endpoint, sizeof n->endpoint, "%s", n->config->announce);
-    else if (host_n && host_n < 256 && strncmp(listen, "0.0.0.0", 7) != 0)
-        snprintf(n->endpoint, sizeof n->endpoint, "%.*s:%u", (int)host_n, listen, peers_port(n->peers));
-    else
-        snprintf(n->endpoint, sizeof n->endpoint, "127.0.0.1:%u", peers_port(n->peers));
-}
-
 /* A limit that is too large for its unit is none. */
 static uint64_t times(uint64_t n, uint64_t unit)
 {
@@ -398,7 +412,6 @@ static enum err start_market(struct node *n, struct note *note)
 {
     struct buf model = {0};
     bool has_model = !n->config->no_default_model && locate_model("kith-guide.gguf", &model, NULL) == ERR_OK;
-    set_endpoint(n);
     struct market_options o = {.services = {.host = n->host,
                                             .ledger = n->ledger,
                                             .account = n->account,
@@ -410,7 +423,7 @@ static enum err start_market(struct node *n, struct note *note)
                                             .self = n->id,
                                             .chain = n->chain},
                                .home = n->config->home,
-                               .endpoint = n->endpoint,
+                               .endpoint = node_endpoint(n),
                                .default_model = has_model ? buf_text(&model) : NULL,
                                .audits = n->config->audit,
                                .settle_ms = SETTLE_MS,
@@ -501,6 +514,7 @@ static const struct part {
     {"ledger", start_ledger, stop_ledger},
     {"peers", start_peers, stop_peers},
     {"streams", start_streams, stop_streams},
+    {"outside", start_outside, stop_outside},
     {"blobs", start_blobs, stop_blobs},
     {"consensus", start_consensus, stop_consensus},
     {"snapshots", start_snapshots, stop_snapshots},
@@ -562,7 +576,7 @@ void node_close(struct node *n)
 
 const char *node_endpoint(const struct node *n)
 {
-    return n->endpoint;
+    return outside_endpoint(n->outside);
 }
 
 const char *node_prefix(const struct node *n)

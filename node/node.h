@@ -19,6 +19,7 @@
 #define NODE_VERSION "0.1.0"
 
 struct chain_wait;
+struct outside;
 struct history;
 
 struct node {
@@ -34,6 +35,7 @@ struct node {
     struct transport *transport;
     struct peers *peers;
     struct streams *streams;
+    struct outside *outside; /* how others reach this node */
     struct blobs *blobs;
     struct history *history; /* NULL: not kept */
     struct consensus *consensus;
@@ -49,7 +51,6 @@ struct node {
     struct chain_wait *waits;    /* api_kith_chain.c */
     struct buf model_contexts;   /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
     struct http *http_unix, *http_tcp;
-    char endpoint[300]; /* HOST:PORT that others reach us at */
 };
 
 /* Starts every part; on failure those that had started are stopped again, and the note says why.
@@ -61,9 +62,9 @@ void node_stop(struct node *n);
 void node_close(struct node *n);
 
 /* For the API. */
-const char *node_endpoint(const struct node *n);
-const char *node_prefix(const struct node *n); /* of addresses on this chain */
-uint32_t node_features(const struct node *n);  /* enum msg_feature */
+const char *node_endpoint(const struct node *n); /* the way that others are told: p2p/way.h */
+const char *node_prefix(const struct node *n);   /* of addresses on this chain */
+uint32_t node_features(const struct node *n);    /* enum msg_feature */
 struct jobs *node_jobs(const struct node *n);
 
 #endif

@@ -32,6 +32,7 @@ struct link *peers_link_new(struct peers *p, const char *endpoint)
     l->owner = p;
     l->order = ++p->orders;
     snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
+    l->relayed = way_is_relayed(endpoint);
     l->next = p->links;
     p->links = l;
     return l;
@@ -100,13 +101,13 @@ void peers_link_flush(struct link *l)
     host_timer_set(l->owner->host, &l->timer, at_ms > now_ms ? at_ms - now_ms : 0, link_timer, l);
 }
 
-/* Two connections to one peer: both sides keep the one that the smaller key dialled, or the newer
- * one when the same side dialled both or the older is older than any dialling takes: then the other side has
- * lost the older, or it would not have dialled. True if `l` is the one. */
+/* Two connections to one peer: both sides keep the one that goes through no relay if that is the newer one, else the
+ * one that the smaller key dialled, or the newer one when the same side dialled both or the older is older than any
+ * dialling takes: then the other side has lost the older, or it would not have dialled. True if `l` is the one. */
 static bool wins(const struct link *l, const struct link *other)
 {
     uint64_t up_ms = host_now_ms(l->owner->host) - other->up_at_ms;
-    if (l->dialled == other->dialled || up_ms > PEER_DIAL_MS + PEER_HANDSHAKE_MS)
+    if (l->dialled == other->dialled || (other->relayed && !l->relayed) || up_ms > PEER_DIAL_MS + PEER_HANDSHAKE_MS)
         return true;
     bool self_is_smaller = pubkey_compare(&l->owner->self, peer_key(l->peer)) < 0;
     return l->dialled == self_is_smaller;
@@ -255,7 +256,7 @@ void peers_link_dialled(struct link *l, struct conn *c)
 {
     l->conn = c;
     l->dialled = true;
-    host_timer_set(l->owner->host, &l->timer, PEER_DIAL_MS, link_timer, l);
+    host_timer_set(l->owner->host, &l->timer, l->relayed ? 2 * PEER_DIAL_MS : PEER_DIAL_MS, link_timer, l);
 }
 
 /* The oldest of the network that has the most makes room: handshakes take a few round trips, floods hold their place.
@@ -276,16 +277,15 @@ static void make_room_for_stranger(struct peers *p, uint64_t network)
 
 static uint64_t network_of(const struct peers *p, const char *endpoint)
 {
-    struct endpoint e;
-    if (endpoint_parse(endpoint, &e, NULL) != ERR_OK)
+    struct way way;
+    if (way_parse(endpoint, &way, NULL) != ERR_OK)
         return 0;
-    struct bytes group = endpoint_group(&e);
+    struct bytes group = endpoint_group(&way.at[0]); /* of a relayed one: its relay's */
     return hash_place(p->place, group.p, group.n);
 }
 
-static void accepted(void *arg, struct conn *c, const char *from)
+void peers_accept(struct peers *p, struct conn *c, const char *from)
 {
-    struct peers *p = arg;
     uint64_t network = network_of(p, from);
     make_room_for_stranger(p, network);
     struct link *l = peers_link_new(p, from);
@@ -296,6 +296,11 @@ static void accepted(void *arg, struct conn *c, const char *from)
     secret_wipe(&s.ephemeral, sizeof s.ephemeral);
     conn_own(c, &peers_conn_calls, l);
     peers_link_flush(l);
+}
+
+static void accepted(void *arg, struct conn *c, const char *from)
+{
+    peers_accept(arg, c, from);
 }
 
 /* -- sweeping -- */
@@ -421,6 +426,16 @@ bool peers_is_dialled(const struct peers *p, const struct pubkey *key)
     return l && l->dialled;
 }
 
+bool peers_endpoint(const struct peers *p, const struct pubkey *key, const char **endpoint, bool *relayed)
+{
+    const struct link *l = peers_link_up(p, key);
+    if (l) {
+        *endpoint = l->endpoint;
+        *relayed = l->relayed;
+    }
+    return l != NULL;
+}
+
 void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text)
 {
     struct link *l = peers_link_up(p, key);
@@ -438,6 +453,18 @@ void peers_set_height(struct peers *p, uint64_t height)
 void peers_set_features(struct peers *p, uint32_t features)
 {
     p->hello.features = features;
+}
+
+void peers_set_listen(struct peers *p, const char *way)
+{
+    if (!text255_set(&p->hello.listen, way ? way : p->listen))
+        p->hello.listen = (struct text255){0};
+}
+
+void peers_on_circuit(struct peers *p, peers_circuit_fn fn, void *arg)
+{
+    p->circuit = fn;
+    p->circuit_arg = arg;
 }
 
 void peers_note_height(struct peers *p, const struct pubkey *key, uint64_t height)
@@ -461,6 +488,7 @@ void peers_list(const struct peers *p, peers_info_fn fn, void *arg)
             .key = *peer_key(l->peer),
             .up = true,
             .outgoing = l->dialled,
+            .relayed = l->relayed,
             .features = peer_hello(l->peer)->features,
             .height = l->height,
             .up_ms = host_now_ms(p->host) - l->up_at_ms,
@@ -506,6 +534,7 @@ static enum err listen_at(struct peers *p, const struct peers_options *o, struct
     snprintf(port, sizeof port, ":%u", p->port);
     if (!text255_set(&p->hello.listen, o->announce && o->announce[0] ? o->announce : port))
         return note_set(note, ERR_FORMAT, "%.200s cannot be announced", o->announce);
+    snprintf(p->listen, sizeof p->listen, "%s", p->hello.listen.s);
     return ERR_OK;
 }
 

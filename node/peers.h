@@ -11,6 +11,8 @@
 #include "node/host.h"
 #include "p2p/msg.h"
 
+struct conn;
+struct conn_calls;
 struct peers;
 struct transport;
 
@@ -58,19 +60,31 @@ size_t peers_queued(const struct peers *p, const struct pubkey *to);
 /* True the first time that this body of this type is shown within SEEN_MS: relay it then. */
 bool peers_seen_first(struct peers *p, enum msg_type type, struct bytes body) MUST_USE;
 
-/* "PUBKEY@HOST:PORT": dialled now and again whenever it is gone (`kith peer add`, --peer). */
+/* "PUBKEY@WAY" (p2p/way.h): dialled now and again whenever it is gone (`kith peer add`, --peer). */
 enum err peers_add(struct peers *p, const char *address, struct note *note) MUST_USE;
-/* Makes sure that there is, or soon is, a connection to this key; endpoint "HOST:PORT" may be NULL when the
+/* Makes sure that there is, or soon is, a connection to this key; its way (p2p/way.h) may be NULL when the
  * address book knows it. ERR_NOT_FOUND when nobody knows where it is. Its coming is told by on_change. */
 enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endpoint) MUST_USE;
 bool peers_is_up(const struct peers *p, const struct pubkey *key);
 /* Of one that is up: did we dial it? Both sides answer the opposite. */
 bool peers_is_dialled(const struct peers *p, const struct pubkey *key);
+/* Of one that is up: where the bytes go (of a relayed one: RELAY@HOST:PORT), and does it go through a relay? */
+bool peers_endpoint(const struct peers *p, const struct pubkey *key, const char **endpoint, bool *relayed) MUST_USE;
 /* Hangs up with a reason; a configured peer is dialled again after a pause. */
 void peers_drop(struct peers *p, const struct pubkey *key, enum err reason, const char *text);
 /* What hello says of us to peers that come from now on. */
 void peers_set_height(struct peers *p, uint64_t height);
 void peers_set_features(struct peers *p, uint32_t features);
+/* The way that is told to others; NULL: as at the start. */
+void peers_set_listen(struct peers *p, const char *way);
+
+/* Connections through relays (node/circuits.h): `fn` makes one to `to`, its calls come as a transport's do. Without it
+ * nobody is dialled through relays. */
+typedef struct conn *(*peers_circuit_fn)(void *arg, const struct pubkey *relay, const char *relay_at,
+                                         const struct pubkey *to, const struct conn_calls *calls, void *calls_arg);
+void peers_on_circuit(struct peers *p, peers_circuit_fn fn, void *arg);
+/* One came: it is as one that the transport accepted. `from` is "RELAY@HOST:PORT". */
+void peers_accept(struct peers *p, struct conn *c, const char *from);
 
 /* Whom the owner of this node keeps out: never dialled, and hung up on once it says who it is. Kept over restarts, and
  * on the disk when the call returns ERR_OK. Banning again gives another reason. */
@@ -85,7 +99,7 @@ struct peers_info {
     struct pubkey key;
     char endpoint[256]; /* where the bytes go */
     bool up;            /* false: configured, being dialled */
-    bool outgoing;
+    bool outgoing, relayed;
     uint32_t features;
     uint64_t height; /* as hello or its last STATUS handler said, see peers_note_height */
     uint64_t up_ms;  /* how long */

@@ -12,7 +12,7 @@
 #define LOOK_MS      5000  /* between looks into the address book */
 #define BOOK_SAVE_MS 60000 /* between saves of a book that changed */
 #define BOOK_BYTES   (BOOK_MAX * 300u)
-#define WANTED_TRIES 2 /* for peers that are not configured */
+#define WANTED_TRIES 3 /* for peers that are not configured; the last where the book says */
 
 static void look(void *arg);
 
@@ -30,14 +30,21 @@ bool peers_is_configured(const struct peers *p, const struct pubkey *key)
     return t && t->keep;
 }
 
-static void dial(struct peers *p, const struct pubkey *key, const char *text)
+/* Through relays, each try through the next of them. */
+static bool dial(struct peers *p, const struct pubkey *key, const char *text, unsigned try)
 {
-    struct endpoint endpoint;
-    if (endpoint_parse(text, &endpoint, NULL) != ERR_OK)
-        return;
-    struct link *l = peers_link_new(p, text);
+    struct way way;
+    char at[ENDPOINT_TEXT_ROOM];
+    if (way_parse(text, &way, NULL) != ERR_OK || (way.relays > 0 && !p->circuit))
+        return false;
+    way = way_only(&way, way.relays > 0 ? try % way.relays : 0);
+    way_print(&way, at);
+    struct link *l = peers_link_new(p, at);
     l->expected = *key;
-    peers_link_dialled(l, transport_dial(p->transport, &endpoint, &peers_conn_calls, l));
+    endpoint_print(&way.at[0], at);
+    peers_link_dialled(l, way.relays > 0 ? p->circuit(p->circuit_arg, &way.relay[0], at, key, &peers_conn_calls, l)
+                                         : transport_dial(p->transport, &way.at[0], &peers_conn_calls, l));
+    return true;
 }
 
 /* The pause before another try: doubles, and differs between nodes so that they do not dial in step. */
@@ -58,14 +65,24 @@ void peers_dial_soon(struct peers *p)
     host_timer_set(p->host, &p->dial_timer, 0, look, p);
 }
 
+static bool dial_target(struct peers *p, struct target *t)
+{
+    struct addr known;
+    char at[ENDPOINT_TEXT_ROOM];
+    bool by_book = !t->keep && t->failures + 1 == WANTED_TRIES && book_find(p->book, &t->key, &known);
+    snprintf(at, sizeof at, "%s", t->once[0] ? t->once : by_book ? known.endpoint.s : t->endpoint);
+    t->once[0] = 0;
+    return dial(p, &t->key, at, t->failures);
+}
+
 static void dial_targets(struct peers *p, uint64_t now_ms, uint64_t *next_ms)
 {
     for (struct target *t = p->targets; t; t = t->next) {
         if (peers_link_any(p, &t->key))
             continue;
-        if (t->retry_at_ms <= now_ms && !peers_is_banned(p, &t->key))
-            dial(p, &t->key, t->endpoint);
-        else if (t->retry_at_ms < *next_ms)
+        if (t->retry_at_ms <= now_ms && !peers_is_banned(p, &t->key) && dial_target(p, t))
+            continue;
+        if (t->retry_at_ms < *next_ms)
             *next_ms = t->retry_at_ms > now_ms ? t->retry_at_ms : now_ms + PEER_BACKOFF_MS;
     }
 }
@@ -81,7 +98,9 @@ static void dial_book(struct peers *p)
     if (outgoing >= PEERS_WANT || !book_pick(p->book, chance, &a) || pubkey_equal(&a.key, &p->self) ||
         peers_link_any(p, &a.key) || peers_is_banned(p, &a.key) || find_target(p, &a.key))
         return;
-    dial(p, &a.key, a.endpoint.s);
+    /* Relays are for those who want something of this one: connections that only pass news on are had without. */
+    if (!way_is_relayed(a.endpoint.s))
+        (void)dial(p, &a.key, a.endpoint.s, 0);
 }
 
 static void look(void *arg)
@@ -123,14 +142,14 @@ static struct target *add_target(struct peers *p, const struct pubkey *key, cons
 enum err peers_add(struct peers *p, const char *address, struct note *note)
 {
     struct pubkey key;
-    struct endpoint endpoint;
+    struct way way;
     char text[ENDPOINT_TEXT_ROOM];
-    enum err e = endpoint_parse_peer(address, &key, &endpoint, note);
+    enum err e = way_parse_peer(address, &key, &way, note);
     if (e != ERR_OK)
         return e;
     if (pubkey_equal(&key, &p->self))
         return note_set(note, ERR_DUPLICATE, "%.80s is this node itself: name another one", address);
-    endpoint_print(&endpoint, text);
+    way_print(&way, text);
     struct target *t = add_target(p, &key, text);
     if (!t)
         return note_set(note, ERR_FULL, "%u peers are configured already, no more are kept", PEERS_ADDED_MAX);
@@ -142,7 +161,7 @@ enum err peers_add(struct peers *p, const char *address, struct note *note)
 enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endpoint)
 {
     struct addr known;
-    struct endpoint parsed;
+    struct way parsed;
     if (pubkey_equal(key, &p->self))
         return ERR_DUPLICATE;
     if (peers_link_up(p, key))
@@ -150,13 +169,15 @@ enum err peers_reach(struct peers *p, const struct pubkey *key, const char *endp
     const struct target *t = find_target(p, key);
     if (!endpoint || !endpoint[0])
         endpoint = t ? t->endpoint : book_find(p->book, key, &known) ? known.endpoint.s : NULL;
-    if (!endpoint || endpoint_parse(endpoint, &parsed, NULL) != ERR_OK || !parsed.host[0] || !parsed.port)
+    if (!endpoint || way_parse(endpoint, &parsed, NULL) != ERR_OK || (parsed.relays > 0 && !p->circuit))
         return ERR_NOT_FOUND;
     if (peers_is_banned(p, key))
         return ERR_REFUSED;
     if (!(t && t->keep) && !add_target(p, key, endpoint))
         return ERR_FULL;
     struct target *again = find_target(p, key);
+    if (again->keep && strcmp(again->endpoint, endpoint) != 0)
+        snprintf(again->once, sizeof again->once, "%s", endpoint);
     again->retry_at_ms = 0;
     peers_dial_soon(p);
     return ERR_OK;
@@ -231,10 +252,10 @@ static enum err on_addrs(void *arg, const struct pubkey *from, struct bytes body
     struct peers *p = arg;
     struct cursor c = cursor_of(body);
     struct link *l = peers_link_up(p, from);
-    struct endpoint teller;
+    struct way teller;
     if (!l || !l->addrs_asked)
         return ERR_PROTOCOL;
-    if (endpoint_parse(l->endpoint, &teller, NULL) != ERR_OK)
+    if (way_parse(l->endpoint, &teller, NULL) != ERR_OK)
         return ERR_OK;
     l->addrs_asked = false;
     for (unsigned n = 0; cursor_ok(&c) && c.n > 0; n++) {
@@ -243,10 +264,28 @@ static enum err on_addrs(void *arg, const struct pubkey *from, struct bytes body
         if (!cursor_ok(&c) || n == ADDRS_MAX)
             return ERR_FORMAT;
         if (!pubkey_equal(&a.key, &p->self))
-            book_add(p->book, &teller, &a);
+            book_add(p->book, &teller.at[0], &a);
     }
     p->book_changed = true;
     return ERR_OK;
+}
+
+/* The way that one who dialled us told; of ":PORT" the host is the one that it came from. */
+static bool told_way(const struct link *l, const struct endpoint *from, char text[ENDPOINT_TEXT_ROOM])
+{
+    struct endpoint listens;
+    struct way way;
+    const char *told = peer_hello(l->peer)->listen.s;
+    if (way_is_relayed(told)) {
+        snprintf(text, ENDPOINT_TEXT_ROOM, "%s", told);
+        return way_parse(told, &way, NULL) == ERR_OK;
+    }
+    if (endpoint_parse(told, &listens, NULL) != ERR_OK || (l->relayed && !listens.host[0]))
+        return false;
+    if (!listens.host[0])
+        memcpy(listens.host, from->host, sizeof listens.host);
+    endpoint_print(&listens, text);
+    return true;
 }
 
 /* One that dialled us says where it listens: hearsay of its own. */
@@ -254,19 +293,13 @@ static void on_change(void *arg, const struct pubkey *key, bool up)
 {
     struct peers *p = arg;
     struct link *l = peers_link_up(p, key);
-    struct endpoint listens, from, teller;
+    struct way from;
     char text[ENDPOINT_TEXT_ROOM];
-    if (!up || !l || l->dialled || endpoint_parse(peer_hello(l->peer)->listen.s, &listens, NULL) != ERR_OK ||
-        endpoint_parse(l->endpoint, &from, NULL) != ERR_OK)
+    if (!up || !l || l->dialled || way_parse(l->endpoint, &from, NULL) != ERR_OK || !told_way(l, &from.at[0], text))
         return;
-    teller = from;
-    if (listens.host[0])
-        memcpy(from.host, listens.host, sizeof from.host);
-    from.port = listens.port;
     struct addr a = {.key = *key};
-    endpoint_print(&from, text);
     if (text255_set(&a.endpoint, text))
-        book_add(p->book, &teller, &a);
+        book_add(p->book, &from.at[0], &a);
     p->book_changed = true;
 }
 

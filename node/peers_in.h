@@ -18,8 +18,9 @@
 #include "p2p/gossip.h"
 #include "p2p/peer.h"
 #include "p2p/transport.h"
+#include "p2p/way.h"
 
-#define PEERS_CHANGES_MAX 8
+#define PEERS_CHANGES_MAX 12
 
 struct link {
     struct peers *owner;
@@ -29,7 +30,7 @@ struct link {
     struct timer timer;
     struct pubkey expected; /* dialled: whom */
     char endpoint[ENDPOINT_TEXT_ROOM];
-    bool dialled, up, told_up, gone, addrs_asked;
+    bool dialled, relayed, up, told_up, gone, addrs_asked;
     bool waits;              /* more of its messages are here */
     bool had_turn;           /* in this turn of the loop, and may be read again in it */
     uint64_t turn;           /* number of its latest turn */
@@ -45,6 +46,7 @@ struct target {
     struct target *next;
     struct pubkey key;
     char endpoint[ENDPOINT_TEXT_ROOM];
+    char once[ENDPOINT_TEXT_ROOM]; /* of a configured one: another way, that somebody named: for the next try; or "" */
     bool keep;
     uint32_t failures;
     uint64_t retry_at_ms;
@@ -62,6 +64,7 @@ struct peers {
     struct pubkey self;
     struct hello hello;
     uint16_t port;
+    char listen[ENDPOINT_TEXT_ROOM]; /* told at the start */
     bool closing, sweep_is_posted, pump_is_posted, book_changed;
     uint64_t turns, orders;
     uint8_t place[16]; /* secret of numbers for networks */
@@ -90,6 +93,8 @@ struct peers {
         void *arg;
     } change[PEERS_CHANGES_MAX];
     unsigned changes_n;
+    peers_circuit_fn circuit;
+    void *circuit_arg;
 };
 
 /* peers.c */

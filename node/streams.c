@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/stream.h"
+#include "p2p/way.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,9 +112,14 @@ static void send_close(struct streams *s, const struct pubkey *to, uint32_t id, 
     buf_clear(&body);
 }
 
+static uint32_t window_of(enum stream_kind kind)
+{
+    return kind == STREAM_CIRCUIT ? CIRCUIT_WINDOW : STREAM_WINDOW;
+}
+
 static bool send_open(struct streams *s, struct one *o, struct bytes content)
 {
-    struct stream *st = stream_open_out(&o->line->table, o->number);
+    struct stream *st = stream_open_out(&o->line->table, o->number, window_of(o->kind));
     if (!st)
         return false;
     o->id = st->id;
@@ -237,7 +243,7 @@ static enum err on_open(void *arg, const struct pubkey *from, struct bytes body)
     enum err e;
     if (!l || !MSG_GET(stream_open, body, &m))
         return ERR_FORMAT;
-    struct stream *st = stream_open_in(&l->table, m.id, 0, &e);
+    struct stream *st = stream_open_in(&l->table, m.id, 0, window_of(m.kind), &e);
     if (!st && e == ERR_PROTOCOL)
         return e;
     if (!st) {
@@ -268,6 +274,18 @@ static enum err on_open(void *arg, const struct pubkey *from, struct bytes body)
     return ERR_OK;
 }
 
+/* False: the connection is ending. */
+static bool give_credit(struct streams *s, const struct pubkey *to, uint32_t id, uint32_t give)
+{
+    if (give == 0)
+        return true;
+    struct buf credit = {0};
+    stream_credit_put(&credit, &(struct stream_credit){id, give});
+    enum err e = peers_send(s->peers, to, MSG_STREAM_CREDIT, bytes_of_buf(&credit));
+    buf_clear(&credit);
+    return e == ERR_OK;
+}
+
 /* The stream that a message is about. NULL with ERR_DUPLICATE: closed here already. */
 static struct stream *lookup(struct line *l, uint32_t id, enum err *e)
 {
@@ -290,14 +308,8 @@ static enum err on_data(void *arg, const struct pubkey *from, struct bytes body)
     if (!stream_take(st, m.body.n, &give))
         return ERR_PROTOCOL;
     uint64_t number = st->user;
-    if (give) {
-        struct buf credit = {0};
-        stream_credit_put(&credit, &(struct stream_credit){m.id, give});
-        e = peers_send(s->peers, from, MSG_STREAM_CREDIT, bytes_of_buf(&credit));
-        buf_clear(&credit);
-        if (e != ERR_OK)
-            return ERR_OK; /* the connection is ending */
-    }
+    if (!give_credit(s, from, m.id, give))
+        return ERR_OK;
     struct one *o = find_one(s, number);
     if (o && o->calls && o->calls->data)
         o->calls->data(o->arg, number, m.body);
@@ -393,7 +405,7 @@ enum err streams_open(struct streams *s, const struct pubkey *to, const char *en
     o->line = l;
     if (!l) {
         buf_add(&o->body, body.p, body.n);
-        o->deadline_ms = host_now_ms(s->host) + PEER_DIAL_MS;
+        o->deadline_ms = host_now_ms(s->host) + (endpoint && way_is_relayed(endpoint) ? 2u : 1u) * PEER_DIAL_MS;
         look_later(s);
     } else if (!send_open(s, o, body)) {
         remove_one(s, o);
@@ -426,6 +438,17 @@ enum err streams_send(struct streams *s, uint64_t stream, struct bytes message)
     enum err e = peers_send(s->peers, &o->peer, MSG_STREAM_DATA, bytes_of_buf(&body));
     buf_clear(&body);
     return e == ERR_OK ? ERR_OK : ERR_NOT_FOUND; /* the connection is ending: `closed` comes */
+}
+
+void streams_hold(struct streams *s, uint64_t stream, bool held)
+{
+    struct one *o = find_one(s, stream);
+    struct stream *st = o && o->line ? stream_find(&o->line->table, o->id) : NULL;
+    uint32_t give;
+    if (!st || st->held == held)
+        return;
+    stream_hold(st, held, &give);
+    (void)give_credit(s, &o->peer, o->id, give); /* where not, `closed` comes */
 }
 
 void streams_close(struct streams *s, uint64_t stream, enum err reason, const char *text)

@@ -176,6 +176,18 @@ static bool add_call(json_t *calls, const char *name, const json_t *arguments)
     return true;
 }
 
+bool tool_calls_add(json_t *calls, const json_t *tools, struct bytes name, struct bytes arguments)
+{
+    char room[TOOL_NAME_BYTES_MAX + 1] = {0};
+    json_t *value = json_parse(arguments, NULL);
+    bool good = name.n < sizeof room && json_is_object(value);
+    if (good)
+        memcpy(room, name.p, name.n);
+    good = good && add_call(calls, known_name(tools, room), value);
+    json_decref(value);
+    return good;
+}
+
 /* {"name":..,"arguments" or "parameters":..}, bare or within {"type":"function","function":..}. */
 static bool add_object(const json_t *tools, json_t *calls, const json_t *object)
 {

@@ -6,6 +6,8 @@
  *     {"name":..,"parameters":{..}}; ...                            Llama 3, <|python_tag|> may stand in front
  *     [TOOL_CALLS][{"name":..,"arguments":{..}}, ..]                Mistral; also NAME{..} and NAME[ARGS]{..}
  *
+ * gpt-oss says calls in channels (base/harmony.h), which are told apart first (node/answer_parts.h).
+ *
  * Marks that are control tokens of a vocabulary leave no text, so the last two are known by their form alone. A call is
  * one only of a tool that the request has, and only where all that looks like calls can be read; anything else
  * is text. A call that is to be forced is a schema that the answer keeps to, of the second form. Pure: no state, no
@@ -29,6 +31,8 @@ enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_onl
 /* The calls of a whole answer as [{"name":..,"arguments":"TEXT OF JSON"}, ..], or NULL (json_decref). *content_n: bytes
  * of the answer in front of them that are text for people, all of it without calls. */
 json_t *tool_calls_find(const json_t *tools, struct bytes answer, size_t *content_n);
+/* Adds a call to a list of that form, of one of the tools, with the text of an object; false where it is none. */
+bool tool_calls_add(json_t *calls, const json_t *tools, struct bytes name, struct bytes arguments);
 /* Of an answer that is not over: bytes that will be text for people whatever follows. */
 size_t tool_calls_sure(const json_t *tools, struct bytes answer);
 

@@ -117,9 +117,14 @@ static void put_in(struct book *b, struct bucket *k, struct entry *e)
     b->count++;
 }
 
+/* Where it is dialled; of one behind a relay that is the relay, whose network counts. */
 static bool parse(const struct addr *a, struct endpoint *out)
 {
-    return endpoint_parse(a->endpoint.s, out, NULL) == ERR_OK && out->port != 0 && out->host[0] != 0;
+    struct way way;
+    if (way_parse(a->endpoint.s, &way, NULL) != ERR_OK)
+        return false;
+    *out = way.at[0];
+    return true;
 }
 
 void book_add(struct book *b, const struct endpoint *teller, const struct addr *a)

@@ -10,6 +10,7 @@
 
 #include "p2p/endpoint.h"
 #include "p2p/msg.h"
+#include "p2p/way.h"
 
 struct book;
 

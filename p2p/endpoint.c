@@ -1,4 +1,4 @@
-/* Endpoints and addresses, both ways. */
+/* Endpoints, both ways. */
 #include "p2p/endpoint.h"
 
 #include <stdio.h>
@@ -52,21 +52,6 @@ void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM])
     snprintf(text, ENDPOINT_TEXT_ROOM, "%s%.247s%s:%u", bracket ? "[" : "", e->host, bracket ? "]" : "", e->port);
 }
 
-enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint, struct note *note)
-{
-    char hex[2 * sizeof key->b + 1] = {0};
-    const char *at = strchr(text, '@');
-    if (!at || at - text != (ptrdiff_t)sizeof hex - 1)
-        return note_set(note, ERR_FORMAT, "%.200s is no PUBKEY@HOST:PORT with a key of 64 hexadecimal digits", text);
-    memcpy(hex, text, sizeof hex - 1);
-    if (!hex_get(hex, key->b, sizeof key->b) || !key_public_is_valid(key))
-        return note_set(note, ERR_FORMAT, "%s is no public key", hex);
-    enum err e = endpoint_parse(at + 1, endpoint, note);
-    if (e == ERR_OK && (endpoint->port == 0 || endpoint->host[0] == 0))
-        return note_set(note, ERR_FORMAT, "%.200s names no host or no port to dial", at + 1);
-    return e;
-}
-
 struct bytes endpoint_group(const struct endpoint *e)
 {
     size_t n = strlen(e->host), dots = 0;
@@ -82,4 +67,16 @@ struct bytes endpoint_group(const struct endpoint *e)
                 return bytes_of(e->host + i, n - i);
     }
     return bytes_of(e->host, n);
+}
+
+bool endpoint_is_private(const struct endpoint *e)
+{
+    unsigned a, b;
+    if (sscanf(e->host, "%u.%u.", &a, &b) == 2)
+        return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) ||
+               (a == 169 && b == 254) || (a == 100 && b >= 64 && b < 128);
+    if (!strchr(e->host, ':'))
+        return strcmp(e->host, "localhost") == 0;
+    return strcmp(e->host, "::1") == 0 || strncmp(e->host, "fe80:", 5) == 0 || strncmp(e->host, "fc", 2) == 0 ||
+           strncmp(e->host, "fd", 2) == 0;
 }

@@ -1,5 +1,4 @@
-/* Where a node is: "HOST:PORT" (an IPv6 host in brackets), and who: "PUBKEY@HOST:PORT" with 64
- * hexadecimal digits. */
+/* Where a node is: "HOST:PORT" (an IPv6 host in brackets). How it is dialled, and who it is: p2p/way.h. */
 #ifndef KITH_P2P_ENDPOINT_H
 #define KITH_P2P_ENDPOINT_H
 
@@ -16,11 +15,11 @@ struct endpoint {
 enum err endpoint_parse(const char *text, struct endpoint *out, struct note *note) MUST_USE;
 /* Cut off if the host is too long for it, which endpoint_parse does not let happen. */
 void endpoint_print(const struct endpoint *e, char text[ENDPOINT_TEXT_ROOM]);
-enum err endpoint_parse_peer(const char *text, struct pubkey *key, struct endpoint *endpoint,
-                             struct note *note) MUST_USE;
 
 /* The part of a host that costs money to have many of: the first two numbers of an IPv4 address, the first two groups
  * of an IPv6 address, the last two labels of a name. Borrowed from `e`. */
 struct bytes endpoint_group(const struct endpoint *e);
+/* Only this machine or its own network reaches it (RFC 1122, 1918, 3927, 4193, 4291, 6598). */
+bool endpoint_is_private(const struct endpoint *e);
 
 #endif

@@ -13,6 +13,10 @@ RECORD_DEFINE(stream_open, STREAM_OPEN_FIELDS)
 RECORD_DEFINE(stream_data, STREAM_DATA_FIELDS)
 RECORD_DEFINE(stream_credit, STREAM_CREDIT_FIELDS)
 RECORD_DEFINE(stream_close, STREAM_CLOSE_FIELDS)
+RECORD_DEFINE(dialback_ask, DIALBACK_ASK_FIELDS)
+RECORD_DEFINE(dialback_said, DIALBACK_SAID_FIELDS)
+RECORD_DEFINE(circuit_ask, CIRCUIT_ASK_FIELDS)
+RECORD_DEFINE(relay_terms, RELAY_TERMS_FIELDS)
 
 static const struct msg_rule rules[MSG_TYPE_END] = {
 #define M(name, number, max, cost, phase) [number] = {#name, number, max, cost, MSG_PHASE_##phase},

@@ -131,6 +131,21 @@ RECORD_DECLARE(stream_credit, STREAM_CREDIT_FIELDS)
 #define STREAM_CLOSE_FIELDS(F) F(u32, id) F(u8, reason) F(text255, text) /* an enum err */
 RECORD_DECLARE(stream_close, STREAM_CLOSE_FIELDS)
 
+/* Dialling back (node/dialback.h): at this port of where the connection comes from; and what came of it. */
+#define DIALBACK_ASK_FIELDS(F) F(u16, port)
+RECORD_DECLARE(dialback_ask, DIALBACK_ASK_FIELDS)
+#define DIALBACK_SAID_FIELDS(F) F(flag, reached) F(u8, reason) F(text255, at) /* an enum err; "HOST:PORT" */
+RECORD_DECLARE(dialback_said, DIALBACK_SAID_FIELDS)
+
+/* Circuits through relays (node/circuits.h): RELAY asks for a connection to `peer`, of whom it keeps one; STOP tells
+ * that one that `peer` asked for it. */
+enum circuit_what { CIRCUIT_RELAY = 1, CIRCUIT_STOP };
+#define CIRCUIT_ASK_FIELDS(F) F(u8, what) F(pubkey, peer)
+RECORD_DECLARE(circuit_ask, CIRCUIT_ASK_FIELDS)
+/* What a relay promises: circuits at once, KiB a second and bytes of each. */
+#define RELAY_TERMS_FIELDS(F) F(u32, circuits) F(u32, rate_kib) F(u64, bytes_max)
+RECORD_DECLARE(relay_terms, RELAY_TERMS_FIELDS)
+
 /* Decodes a whole body, every byte used: `if (!MSG_GET(leaf_get, body, &ask)) return ERR_PROTOCOL;` */
 #define MSG_GET(record, body, out) msg_decode_##record(body, out)
 #define MSG_DECODER(record)                                                                                            \
@@ -145,7 +160,12 @@ RECORD_DECLARE(stream_close, STREAM_CLOSE_FIELDS)
     R(ping)                                                                                                            \
     R(bye)                                                                                                             \
     R(addr)                                                                                                            \
-    R(blob_have_get) R(blob_have) R(leaf_get) R(leaf) R(stream_open) R(stream_data) R(stream_credit) R(stream_close)
+    R(blob_have_get)                                                                                                   \
+    R(blob_have)                                                                                                       \
+    R(leaf_get)                                                                                                        \
+    R(leaf)                                                                                                            \
+    R(stream_open)                                                                                                     \
+    R(stream_data) R(stream_credit) R(stream_close) R(dialback_ask) R(dialback_said) R(circuit_ask) R(relay_terms)
 MSG_RECORDS(MSG_DECODER)
 
 #endif

@@ -24,27 +24,27 @@ struct stream *stream_find(struct stream_table *t, uint32_t id)
     return NULL;
 }
 
-static struct stream *add(struct stream_table *t, uint32_t id, uint64_t user)
+static struct stream *add(struct stream_table *t, uint32_t id, uint64_t user, uint32_t window)
 {
     if (t->n == t->room) {
         t->room = t->room ? 2 * t->room : 8;
         t->open = mem_resize(t->open, t->room, sizeof *t->open);
     }
     struct stream *s = &t->open[t->n++];
-    *s = (struct stream){.id = id, .user = user, .credit = STREAM_WINDOW, .in_flight = STREAM_WINDOW};
+    *s = (struct stream){.id = id, .user = user, .window = window, .credit = window, .in_flight = window};
     return s;
 }
 
-struct stream *stream_open_out(struct stream_table *t, uint64_t user)
+struct stream *stream_open_out(struct stream_table *t, uint64_t user, uint32_t window)
 {
     if (t->n >= STREAMS_MAX || t->next_out > UINT32_MAX - 2)
         return NULL;
     uint32_t id = t->next_out;
     t->next_out += 2;
-    return add(t, id, user);
+    return add(t, id, user, window);
 }
 
-struct stream *stream_open_in(struct stream_table *t, uint32_t id, uint64_t user, enum err *e)
+struct stream *stream_open_in(struct stream_table *t, uint32_t id, uint64_t user, uint32_t window, enum err *e)
 {
     /* In order without gaps: a number that is skipped could never be told from one of the future. */
     if (id != t->next_in || id > UINT32_MAX - 2) {
@@ -57,7 +57,7 @@ struct stream *stream_open_in(struct stream_table *t, uint32_t id, uint64_t user
         return NULL;
     }
     *e = ERR_OK;
-    return add(t, id, user);
+    return add(t, id, user, window);
 }
 
 void stream_remove(struct stream_table *t, uint32_t id)
@@ -76,6 +76,15 @@ bool stream_spend(struct stream *s, size_t n)
     return true;
 }
 
+static void give_back(struct stream *s, uint32_t *give)
+{
+    if (s->held || s->taken < s->window / 4)
+        return; /* not for every small message a message back */
+    *give = s->taken;
+    s->in_flight += s->taken;
+    s->taken = 0;
+}
+
 bool stream_take(struct stream *s, size_t n, uint32_t *give)
 {
     *give = 0;
@@ -83,18 +92,21 @@ bool stream_take(struct stream *s, size_t n, uint32_t *give)
         return false;
     s->in_flight -= (uint32_t)n;
     s->taken += (uint32_t)n;
-    if (s->taken < STREAM_WINDOW / 4)
-        return true; /* not for every small message a message back */
-    *give = s->taken;
-    s->in_flight += s->taken;
-    s->taken = 0;
+    give_back(s, give);
     return true;
+}
+
+void stream_hold(struct stream *s, bool held, uint32_t *give)
+{
+    *give = 0;
+    s->held = held;
+    give_back(s, give);
 }
 
 bool stream_refill(struct stream *s, uint32_t n, bool *ready)
 {
     *ready = false;
-    if (n == 0 || n > STREAM_WINDOW - s->credit)
+    if (n == 0 || n > s->window - s->credit)
         return false;
     s->credit += n;
     *ready = s->starved;

@@ -63,7 +63,10 @@ kb peer ban nobody 2>"$H/err" && fail "a node without a key was banned"
 grep -q '64 digits' "$H/err" || fail "no word on how a node is named: $(cat "$H/err")"
 checked() { kb net check --json | python3 -c 'import json,sys; print(next(c["result"] for c in json.load(sys.stdin)["checks"] if c["check"] == sys.argv[1]))' "$1"; }
 [ "$(checked peers)$(checked genesis)$(checked listening)" = okokok ] || fail "net check: $(kb net check)"
-[ "$(checked reachable)" = unknown ] || fail "nobody dialled b, and it says that it can be reached"
+until_said() { for _ in $(seq 100); do [ "$(checked "$1")" = "$2" ] && return; sleep 0.1; done; fail "$1 is $(checked "$1"), not $2: $(kb net check)"; }
+until_said reachable ok # a dialled it back
+kb net check | grep -q '^reachable.*its own network.* at 127.0.0.1:' || fail "no word on who reached it: $(kb net check)"
+[ "$("$B/kith" --home "$H/a" status --json | python3 -c 'import json,sys; r=json.load(sys.stdin)["reach"]; print(r["reachable"], r["relaying"])')" = "yes True" ] || fail "b dialled a, which does not know that it can be reached"
 kb peer ban "$A" --reason 'sends too much' >/dev/null || fail "a cannot be banned"
 await b 'peers down' 2
 [ "$(kb peer ls --json | grep -o 'sends too much')" ] || fail "the reason is lost"

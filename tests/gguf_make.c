@@ -120,8 +120,8 @@ void gguf_make_rows(uint32_t (*draw)(uint32_t below), enum gguf_tensor_type type
     size_t at = quant_is_blocked(type) ? quant_scale_at(f) : 0, halves = f->has_min ? 2 : 1;
     for (size_t i = 0; i + f->bytes <= bytes; i += f->bytes)
         for (size_t h = 0; h < halves; h++) {
-            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : 1);
-            *high = (uint8_t)((*high & 0x83u) | 0x30u);
+            uint8_t *high = p + i + at + 2 * h + (type == GGUF_TENSOR_F32 ? 3 : !f->has_exponent);
+            *high = f->has_exponent ? (uint8_t)(124 + (*high & 3)) : (uint8_t)((*high & 0x83u) | 0x30u);
         }
 }
 

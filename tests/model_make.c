@@ -37,7 +37,9 @@ static void add_blocks(struct buf *b, const struct quant_format *f, size_t count
         uint32_t least = f->type == GGUF_TENSOR_BF16 ? 0x3B00 : f->block == 256 ? 0x0500 : 0x1800;
         for (size_t j = 0; j < f->bytes; j++)
             raw[j] = (uint8_t)draw(256);
-        for (size_t j = 0; j < (f->has_min ? 2 : 1); j++)
+        if (f->has_exponent)
+            raw[scale] = (uint8_t)(122 + draw(3));
+        for (size_t j = 0; !f->has_exponent && j < (f->has_min ? 2 : 1); j++)
             store_le16(raw + scale + 2 * j, (uint16_t)(least + draw(f->block == 256 ? 64 : 256)));
         buf_add(b, raw, f->bytes);
     }
@@ -92,15 +94,33 @@ static void add_norm(struct gguf_make *m, const struct model_make *s, uint32_t i
         model_make_vector(m, in_layer(i, name, "bias"), n, 0);
 }
 
+/* In gpt-oss they have biases, and as its files have it MXFP4 beside other blocks of 32. */
+static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
+                        size_t rows)
+{
+    struct model_make own = *s;
+    if (is(s, "gpt-oss") && s->type == GGUF_TENSOR_Q8_0)
+        own.type = GGUF_TENSOR_MXFP4;
+    add_matrices(m, &own, in_layer(i, name, "weight"), n, rows, s->experts, 1);
+    if (!is(s, "gpt-oss"))
+        return;
+    struct buf data = {0};
+    add_values(&data, rows * s->experts, 0, 0.2f);
+    gguf_make_tensor(m, in_layer(i, name, "bias"), rows, s->experts, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     if (s->experts) {
         struct model_make floats = *s;
         floats.type = GGUF_TENSOR_F32;
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
-        add_matrices(m, s, in_layer(i, "ffn_gate_exps", "weight"), s->embed, s->mix, s->experts, 1);
-        add_matrices(m, s, in_layer(i, "ffn_up_exps", "weight"), s->embed, s->mix, s->experts, 1);
-        add_matrices(m, s, in_layer(i, "ffn_down_exps", "weight"), s->mix, s->embed, s->experts, 1);
+        if (is(s, "gpt-oss"))
+            model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
+        add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
+        add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
+        add_experts(m, s, i, "ffn_down_exps", s->mix, s->embed);
         if (s->shared) {
             add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_up_shexp", s->embed, s->shared);
@@ -136,8 +156,14 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "attn_k_norm", kv);
     } else {
         add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
-        add_norm(m, s, i, is(s, "bert") ? "layer_output_norm" : "ffn_norm", s->embed);
+        add_norm(m, s, i,
+                 is(s, "bert")      ? "layer_output_norm"
+                 : is(s, "gpt-oss") ? "post_attention_norm"
+                                    : "ffn_norm",
+                 s->embed);
     }
+    if (is(s, "gpt-oss"))
+        model_make_vector(m, in_layer(i, "attn_sinks", "weight"), s->heads, 1);
     if (is(s, "gemma2") || is(s, "gemma3") || is(s, "olmo2")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
         add_norm(m, s, i, "post_ffw_norm", s->embed);
@@ -232,6 +258,12 @@ static void linear(struct gguf_make *m, const struct model_make *s)
 static void yarn(struct gguf_make *m, const struct model_make *s)
 {
     scaling(m, s, "yarn");
+}
+
+static void window_and_yarn(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    yarn(m, s);
 }
 
 /* As files have it: a flag for each layer. */
@@ -337,6 +369,13 @@ static const struct model_make shapes[] = {
     {"starcoder2", "starcoder2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 160, 0, 0, 0, true, true, NULL},
     {"starcoder2, floats", "starcoder2", GGUF_TENSOR_F32, 64, 2, 4, 1, 16, 96, 0, 0, 0, true, false, NULL},
     {"starcoder2, blocks of 256", "starcoder2", GGUF_TENSOR_Q4_K, 256, 2, 4, 4, 64, 512, 0, 0, 0, true, false, linear},
+    {"gpt-oss", "gpt-oss", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 16, 96, 8, 4, 0, true, false, model_make_window},
+    {"gpt-oss, heads of 64, yarn", "gpt-oss", GGUF_TENSOR_MXFP4, 128, 2, 8, 1, 64, 64, 6, 2, 0, true, false,
+     window_and_yarn},
+    {"gpt-oss, floats, a head of keys for each", "gpt-oss", GGUF_TENSOR_F32, 64, 2, 4, 4, 24, 48, 5, 3, 0, true, true,
+     NULL},
+    {"gpt-oss, blocks of 256", "gpt-oss", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 128, 256, 34, 4, 0, true, false,
+     model_make_window},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

@@ -14,6 +14,7 @@ struct net_node {
     struct pubkey id;
     struct transport *transport;
     struct peers *peers;
+    bool is_deaf;      /* listens nowhere */
     char address[160]; /* id@127.0.0.1:port */
 };
 

@@ -1,107 +1,6 @@
 /* Small random models of every architecture: the same bits for every kernel set, batch and number of threads, one token
  * at a time and in one pass; and what is special to each: windows, experts, caps, long requests, encoders. */
-#include "base/mem.h"
-#include "inference/session.h"
-#include "tests/model_make.h"
-#include "tests/support.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define VOCAB  MODEL_MAKE_VOCAB
-#define TOKENS 150 /* three chunks of the cache, and over every window below */
-
-struct loaded {
-    struct buf file;
-    struct gguf *gguf;
-    struct pack *pack;
-    void *pack_memory;
-    struct model *model;
-};
-
-static void load(struct loaded *l, const struct model_make *s)
-{
-    struct note note = {{0}};
-    *l = (struct loaded){0};
-    model_make(&l->file, s);
-    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK)
-        fail_msg("%s: %s", s->label, note.text);
-    l->pack = pack_new(l->gguf);
-    l->pack_memory = aligned_alloc(64, (size_t)pack_bytes(l->pack) / 64 * 64 + 64);
-    pack_set_memory(l->pack, l->pack_memory);
-    pack_fill(l->pack);
-    if (model_open(l->gguf, l->pack, &l->model, &note) != ERR_OK)
-        fail_msg("%s: %s", s->label, note.text);
-}
-
-static void unload(struct loaded *l)
-{
-    model_free(l->model);
-    pack_free(l->pack);
-    free(l->pack_memory);
-    gguf_free(l->gguf);
-    buf_clear(&l->file);
-}
-
-static struct engine *engine_for(const struct loaded *l, const struct ops *ops, unsigned threads, uint32_t batch)
-{
-    struct engine_options o = {.model = l->model, .ops = ops, .threads = threads, .batch_max = batch};
-    return engine_new(&o);
-}
-
-static uint32_t token_at(uint32_t i)
-{
-    return (i * 31 + i * i * 7 + 3) % VOCAB;
-}
-
-/* -- running -- */
-
-/* out[n, vocab + embed]: logits and hidden state of every position of a request of `length` tokens. */
-static void eval_all(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t length, uint32_t batch, float *out)
-{
-    const struct model *m = engine_model(e);
-    struct engine_seq *s = engine_seq_new(e, length);
-    struct engine_row rows[TOKENS];
-    size_t width = m->vocab + m->embed;
-    for (uint32_t from = 0; from < n; from += batch) {
-        uint32_t cols = n - from < batch ? n - from : batch;
-        for (uint32_t c = 0; c < cols; c++)
-            rows[c] = (struct engine_row){.seq = s, .token = ids[from + c], .wants = true};
-        engine_eval(e, rows, cols);
-        for (uint32_t c = 0; c < cols; c++) {
-            float *to = out + (from + c) * width;
-            assert_true(rows[c].finite);
-            memcpy(to, rows[c].logits, m->vocab * sizeof *to);
-            memcpy(to + m->vocab, rows[c].hidden, m->embed * sizeof *to);
-        }
-    }
-    engine_seq_free(s);
-}
-
-/* All the model has to say about a text of n tokens: logits and hidden states, or the vector of an encoder. */
-static size_t everything(struct engine *e, uint32_t n, uint32_t batch, float *out)
-{
-    const struct model *m = engine_model(e);
-    uint32_t ids[TOKENS];
-    for (uint32_t i = 0; i < n; i++)
-        ids[i] = token_at(i);
-    if (!model_writes(m)) {
-        assert_true(engine_embed(e, ids, n, out));
-        return m->embed;
-    }
-    eval_all(e, ids, n, n, batch, out);
-    return (size_t)n * (m->vocab + m->embed);
-}
-
-static float spread(const float *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return (float)sqrt(sum / (double)n);
-}
+#include "tests/arch.h"
 
 static void every_way_gives_the_same_bits(void **state)
 {
@@ -193,16 +92,6 @@ static void beginnings_are_shared_by_those_alike(void **state)
     }
 }
 
-static const struct model_make *shape_of(const char *label)
-{
-    const struct model_make *shape;
-    for (size_t k = 0; (shape = model_make_at(k)); k++)
-        if (strcmp(shape->label, label) == 0)
-            return shape;
-    fail_msg("no shape %s", label);
-    return NULL;
-}
-
 /* With one layer, position i sees i - 69 and not i - 70. */
 static void a_window_ends_where_it_should(void **state)
 {
@@ -268,7 +157,7 @@ static void ties_between_experts_go_to_the_lower(void **state)
         load(&l, s);
         for (uint32_t i = 0; i < s->layers; i++) {
             struct model_layer *layer = &l.model->layer[i];
-            memset((void *)(uintptr_t)layer->router.data, 0, layer->router.row_bytes * layer->router.rows);
+            memset((void *)(uintptr_t)layer->router.w.data, 0, layer->router.w.row_bytes * layer->router.w.rows);
             for (uint32_t x = 2; spoil && x < s->experts; x++)
                 layer->expert[x] = layer->expert[0];
         }
@@ -370,170 +259,6 @@ static void an_encoder_sees_all_and_writes_nothing(void **state)
     unload(&l);
 }
 
-/* -- what a file may say, and what is refused -- */
-
-static void name_classes(struct gguf_make *m, const struct model_make *s)
-{
-    static const uint8_t one_text[] = {GGUF_TEXT, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'A'};
-    (void)s;
-    gguf_make_raw(m, "bert.classifier.output_labels", GGUF_ARRAY, one_text, sizeof one_text);
-}
-
-static void say_norm(struct gguf_make *m, uint8_t flag)
-{
-    gguf_make_raw(m, "qwen3moe.expert_weights_norm", GGUF_FLAG, &flag, 1);
-    gguf_make_u32(m, "qwen3moe.expert_gating_func", 1);
-}
-
-static void norm_of_experts(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    say_norm(m, 1);
-}
-
-/* Names of classes without a classifier, and experts weighed as we do it. */
-static void what_changes_nothing_is_taken(void **state)
-{
-    (void)state;
-    struct loaded l;
-    struct model_make s = *shape_of("bert");
-    s.more = name_classes;
-    load(&l, &s);
-    unload(&l);
-    s = *shape_of("qwen3moe");
-    s.more = norm_of_experts;
-    load(&l, &s);
-    unload(&l);
-}
-
-static void expect_refusal(const struct model_make *s, const char *word)
-{
-    struct buf file = {0};
-    struct gguf *g;
-    struct model *m;
-    struct note note = {{0}};
-    model_make(&file, s);
-    assert_int_equal(gguf_open(bytes_of_buf(&file), &g, &note), ERR_OK);
-    if (model_open(g, NULL, &m, &note) == ERR_OK)
-        fail_msg("%s with %s was taken", s->label, word);
-    if (!strstr(note.text, word))
-        fail_msg("%s: \"%s\" does not name %s", s->label, note.text, word);
-    gguf_free(g);
-    buf_clear(&file);
-}
-
-static void no_head_norms(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    model_make_vector(m, "blk.0.attn_q_norm.weight", 16, 1);
-}
-
-static void tiny_cap(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_say_real(m, s, "final_logit_softcapping", 1e-5f);
-}
-
-static void causal_encoder(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    gguf_make_raw(m, "bert.rope.scaling.attn_factor", GGUF_F32, "\0\0\x80\x3f", 4);
-}
-
-static void no_norm_of_experts(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    say_norm(m, 0);
-}
-
-static void other_gate_of_experts(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_say(m, s, "expert_gating_func", 2);
-}
-
-static void period_of_one(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_window(m, s);
-    model_make_say(m, s, "attention.sliding_window_pattern", 1);
-}
-
-static void norm_before(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_vector(m, "blk.0.attn_norm.weight", s->embed, 1);
-}
-
-static void say_windows(struct gguf_make *m, const struct model_make *s, uint8_t type, uint8_t count)
-{
-    uint8_t list[12 + 4] = {type, 0, 0, 0, count, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1};
-    char room[96];
-    snprintf(room, sizeof room, "%s.attention.sliding_window_pattern", s->architecture);
-    gguf_make_raw(m, room, GGUF_ARRAY, list, 12u + count);
-    model_make_window(m, s);
-}
-
-static void windows_of_three(struct gguf_make *m, const struct model_make *s)
-{
-    say_windows(m, s, GGUF_FLAG, 3);
-}
-
-static void windows_by_number(struct gguf_make *m, const struct model_make *s)
-{
-    say_windows(m, s, GGUF_U8, 4);
-}
-
-/* A list says which layers have the window, whatever the period would be. */
-static void a_list_names_the_windows(void **state)
-{
-    (void)state;
-    struct loaded l;
-    struct model_make s = *shape_of("olmo2, windows by layer, yarn");
-    load(&l, &s);
-    for (uint32_t i = 0; i < 4; i++)
-        assert_int_equal(l.model->layer[i].window, i == 2 ? 0 : 70);
-    assert_true(l.model->rope[MODEL_ROPE].yarn);
-    assert_false(l.model->rope[MODEL_ROPE_LOCAL].yarn);
-    unload(&l);
-    s.more = windows_of_three;
-    expect_refusal(&s, "sliding_window_pattern");
-    s.more = windows_by_number;
-    expect_refusal(&s, "sliding_window_pattern");
-}
-
-static void say_list(struct gguf_make *m, const char *key, uint32_t first, uint32_t second)
-{
-    uint8_t list[12 + 8] = {GGUF_I32, 0, 0, 0, 2};
-    store_le32(list + 12, first);
-    store_le32(list + 16, second);
-    gguf_make_raw(m, key, GGUF_ARRAY, list, sizeof list);
-}
-
-static void same_for_all(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    say_list(m, "llama.rope.dimension_count", 8, 8);
-}
-
-static void another_in_the_second(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    say_list(m, "llama.rope.dimension_count", 8, 16);
-}
-
-/* Some files say a number once for each layer. */
-static void numbers_by_layer(void **state)
-{
-    (void)state;
-    struct loaded l;
-    struct model_make s = *shape_of("llama");
-    s.more = same_for_all;
-    load(&l, &s);
-    assert_int_equal(l.model->rope_pairs, 4);
-    unload(&l);
-    s.more = another_in_the_second;
-    expect_refusal(&s, "rope.dimension_count = 1");
-    s.layers = 3;
-    expect_refusal(&s, "rope.dimension_count");
-}
-
 /* Powers of two, so that nothing is rounded: what is scaled up on the way in and down on the way out is as it was. */
 static void scales_of_the_stream(void **state)
 {
@@ -558,21 +283,6 @@ static void scales_of_the_stream(void **state)
     assert_true(scaled[0] != plain[0] * 0.125f);
     engine_free(e);
     unload(&l);
-}
-
-static void one_factor(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_vector(m, "rope_freqs.weight", s->head / 2, 1);
-}
-
-static void no_scale_of_logits(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_say_real(m, s, "residual_scale", 0.22f);
-}
-
-static void logits_by_nothing(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_say_real(m, s, "logit_scale", 0.0f);
 }
 
 /* The fourth layer of each four sees where tokens stand only by what others left: alone it would take any order. */
@@ -615,7 +325,7 @@ static void experts_beside_one_that_all_share(void **state)
         load(&l, &s);
         for (uint32_t i = 0; i < s.layers; i++) {
             struct model_layer *layer = &l.model->layer[i];
-            const struct ops_weight *w = way == 1 ? &layer->router : &layer->shared_gate;
+            const struct ops_weight *w = way == 1 ? &layer->router.w : &layer->shared_gate;
             for (size_t j = 0; way && j < w->rows * w->n; j++) /* router: all alike; gate: one half, whatever comes */
                 store_le32((uint8_t *)(uintptr_t)w->data + 4 * j, 0);
         }
@@ -630,80 +340,70 @@ static void experts_beside_one_that_all_share(void **state)
     expect_refusal(&s, "expert_shared_feed_forward_length");
 }
 
-static void sum_to_one(struct gguf_make *m, const struct model_make *s)
+/* Hidden states and logits of 20 positions by a gpt-oss of one layer, its sinks as given; NAN: none. */
+static void run_with_sinks(float sink, float *out)
 {
-    (void)s;
-    gguf_make_raw(m, "qwen2moe.expert_weights_norm", GGUF_FLAG, "\1", 1);
+    struct model_make s = *shape_of("gpt-oss");
+    struct loaded l;
+    float sinks[8];
+    s.layers = 1;
+    load(&l, &s);
+    for (uint32_t h = 0; h < s.heads; h++)
+        sinks[h] = sink;
+    l.model->layer[0].sinks = sink == sink ? sinks : NULL;
+    if (sink == INFINITY) { /* as if attention gave nothing */
+        l.model->layer[0].sinks = NULL;
+        memset((void *)(uintptr_t)l.model->layer[0].output.w.data, 0,
+               l.model->layer[0].output.w.row_bytes * l.model->layer[0].output.w.rows);
+    }
+    struct engine *e = engine_for(&l, &ops_ref, 1, 20);
+    everything(e, 20, 20, out);
+    engine_free(e);
+    unload(&l);
 }
 
-static void state_space(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_say_real(m, s, "logit_scale", 6.0f);
-    model_make_vector(m, "blk.1.ssm_a", 8, 0);
-}
-
-static void gate_too(struct gguf_make *m, const struct model_make *s)
-{
-    model_make_vector(m, "blk.0.ffn_gate.bias", s->mix, 0);
-}
-
-static void strangers_are_named(void **state)
+/* One far below all scores is none, bit by bit; one far above leaves nothing of the values; between, each counts. */
+static void a_sink_takes_its_part(void **state)
 {
     (void)state;
-    struct model_make s = *shape_of("llama");
-    s.more = no_head_norms;
-    expect_refusal(&s, "blk.0.attn_q_norm.weight");
-    s = *shape_of("qwen3");
-    s.biases = true; /* it has none */
-    expect_refusal(&s, ".bias");
-    s = *shape_of("gemma2");
-    s.more = tiny_cap;
-    expect_refusal(&s, "cap");
-    s = *shape_of("bert");
-    s.more = causal_encoder;
-    expect_refusal(&s, "attn_factor");
-    s = *shape_of("qwen2");
-    s.more = model_make_window; /* its layers have none */
-    expect_refusal(&s, "sliding_window");
-    s = *shape_of("qwen3moe");
-    s.experts = 0;
-    expect_refusal(&s, "expert_count");
-    s = *shape_of("qwen3moe");
-    s.more = no_norm_of_experts;
-    expect_refusal(&s, "expert_weights_norm");
-    s.more = other_gate_of_experts;
-    expect_refusal(&s, "expert_gating_func");
-    s = *shape_of("gemma3");
-    s.more = period_of_one;
-    expect_refusal(&s, "sliding_window_pattern");
-    s = *shape_of("phi3");
-    s.head = 20; /* 4 x 20 rows of queries and keys are whole tiles, 3 x 20 are not */
-    s.heads = s.heads_kv = 3;
-    expect_refusal(&s, "row 60");
-    s = *shape_of("olmo2");
-    s.more = norm_before;
-    expect_refusal(&s, "blk.0.attn_norm.weight");
-    s = *shape_of("qwen2moe");
-    s.more = sum_to_one;
-    expect_refusal(&s, "expert_weights_norm");
-    s = *shape_of("starcoder2");
-    s.more = gate_too;
-    expect_refusal(&s, "blk.0.ffn_gate.bias");
-    s.more = model_make_window;
-    expect_refusal(&s, "sliding_window");
-    s = *shape_of("smollm3");
-    s.more = one_factor;
-    expect_refusal(&s, "rope_freqs.weight");
-    s = *shape_of("granite");
-    s.more = state_space;
-    expect_refusal(&s, "blk.1.ssm_a");
-    s.more = no_scale_of_logits;
-    expect_refusal(&s, "granite.logit_scale");
-    s.more = logits_by_nothing;
-    expect_refusal(&s, "granite.logit_scale");
-    s = *shape_of("llama");
-    s.architecture = "mamba";
-    expect_refusal(&s, "gemma3");
+    static float none[20 * 512], low[20 * 512], high[20 * 512], nothing[20 * 512], some[20 * 512];
+    const size_t n = 20 * (VOCAB + 64);
+    run_with_sinks(NAN, none);
+    run_with_sinks(-1000.0f, low);
+    run_with_sinks(1000.0f, high);
+    run_with_sinks(INFINITY, nothing);
+    run_with_sinks(1.0f, some);
+    assert_memory_equal(none, low, n * sizeof *none);
+    assert_memory_equal(high, nothing, n * sizeof *none);
+    assert_memory_not_equal(none, some, VOCAB * sizeof *none);
+    assert_memory_not_equal(high, some, VOCAB * sizeof *none);
+}
+
+/* Every bias of the experts, and the router's, changes what comes out. */
+static void experts_have_biases(void **state)
+{
+    (void)state;
+    static float out[5][20 * 512];
+    static const float zeros[256];
+    const struct model_make *s = shape_of("gpt-oss");
+    for (unsigned way = 0; way < 5; way++) {
+        struct loaded l;
+        load(&l, s);
+        for (uint32_t i = 0; way && i < s->layers; i++) {
+            struct model_layer *layer = &l.model->layer[i];
+            layer->router.bias = way == 4 ? zeros : layer->router.bias;
+            for (uint32_t x = 0; way < 4 && x < s->experts; x++)
+                *(way == 1   ? &layer->expert[x].gate.bias
+                  : way == 2 ? &layer->expert[x].up.bias
+                             : &layer->expert[x].down.bias) = zeros;
+        }
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[way]);
+        engine_free(e);
+        unload(&l);
+    }
+    for (unsigned way = 1; way < 5; way++)
+        assert_memory_not_equal(out[0], out[way], VOCAB * sizeof **out);
 }
 
 int main(void)
@@ -717,13 +417,11 @@ int main(void)
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(pooled_as_the_file_says),
         cmocka_unit_test(an_encoder_sees_all_and_writes_nothing),
-        cmocka_unit_test(what_changes_nothing_is_taken),
-        cmocka_unit_test(a_list_names_the_windows),
-        cmocka_unit_test(numbers_by_layer),
         cmocka_unit_test(scales_of_the_stream),
         cmocka_unit_test(some_layers_are_not_rotated),
         cmocka_unit_test(experts_beside_one_that_all_share),
-        cmocka_unit_test(strangers_are_named),
+        cmocka_unit_test(a_sink_takes_its_part),
+        cmocka_unit_test(experts_have_biases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,37 @@ static void one_network_reaches_few_buckets(void **state)
     book_free(b);
 }
 
+/* One who runs relays in two networks tells of thousands of nodes behind them, in networks that he does not have. */
+static void nodes_behind_relays_count_as_their_relay(void **state)
+{
+    (void)state;
+    struct book *b = book_new(key);
+    struct addr honest[64], found;
+    for (uint32_t i = 0; i < 5000; i++) {
+        struct addr a = {.key = {{(uint8_t)i, (uint8_t)(i >> 8), 9}}};
+        struct endpoint liar = {.host = "66.7.1.1", .port = 1};
+        char text[200];
+        snprintf(text, sizeof text, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798@66.%u.1.1:%u",
+                 i % 2, 1 + i);
+        assert_true(text255_set(&a.endpoint, text));
+        book_add(b, &liar, &a);
+    }
+    assert_in_range(book_count(b), 1, 2 * 32);
+    for (uint32_t i = 0; i < 64; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "%u.9.9.9", i);
+        honest[i] = addr_of(100000 + i, host);
+        struct endpoint teller = {.port = 1};
+        snprintf(teller.host, sizeof teller.host, "%u.8.8.8", i);
+        book_add(b, &teller, &honest[i]);
+    }
+    unsigned kept = 0;
+    for (uint32_t i = 0; i < 64; i++)
+        kept += book_find(b, &honest[i].key, &found);
+    assert_int_equal(kept, 64);
+    book_free(b);
+}
+
 static void it_stays_bounded_and_forgets_the_dead(void **state)
 {
     (void)state;
@@ -115,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_network_reaches_few_buckets),
+        cmocka_unit_test(nodes_behind_relays_count_as_their_relay),
         cmocka_unit_test(it_stays_bounded_and_forgets_the_dead),
         cmocka_unit_test(its_file_brings_it_back),
         cmocka_unit_test(seen_once_within_its_time),

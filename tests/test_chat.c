@@ -30,6 +30,9 @@ static void converts_to_each_form(void **state)
         "{\"name\":\"f\",\"arguments\":{\"n\":1}}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"2\"}]",
         "[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"a\\nb\"},"
         "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"x\",\"type\":\"function\",\"function\":"
+        "{\"name\":\"f\",\"arguments\":{\"n\":1}}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"2\"}]",
+        "[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"a\\nb\"},"
+        "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"x\",\"type\":\"function\",\"function\":"
         "{\"name\":\"f\",\"arguments\":\"{\\\"n\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":"
         "\"2\"}]",
         chat,
@@ -44,6 +47,22 @@ static void converts_to_each_form(void **state)
     json_t *same = parse(chat); /* the original is untouched */
     assert_true(json_equal(messages, same));
     json_decref(same);
+    json_decref(messages);
+}
+
+/* What a model thought has two names among templates; the one that is given stays. */
+static void thoughts_have_both_names(void **state)
+{
+    (void)state;
+    json_t *messages = parse("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"},{\"role\":"
+                             "\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\",\"thinking\":\"t\"},"
+                             "{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":1}]");
+    json_t *got = chat_convert(messages, CHAT_OBJECTS);
+    assert_string_equal(json_text(json_array_get(got, 0), "thinking"), "r");
+    assert_string_equal(json_text(json_array_get(got, 1), "thinking"), "t");
+    assert_null(json_object_get(json_array_get(got, 2), "thinking"));
+    assert_null(json_object_get(json_array_get(messages, 0), "thinking"));
+    json_decref(got);
     json_decref(messages);
 }
 
@@ -88,6 +107,9 @@ static void renders_in_the_form_that_fits(void **state)
          "A{\"n\": 1}", ERR_OK},
         {"{% for m in messages %}{{ m.role[0] + m.content }};{% endfor %}", "sBe kind.;ua\nb;a;t2;", ERR_OK},
         {"{% for p in messages[1].content %}{{ p.text + '/' }}{% endfor %}", "a/b/", ERR_OK},
+        {"{% for m in messages %}{% if m.role == 'assistant' and not '<|' in m.content %}{{ m.tool_calls[0].function."
+         "arguments | tojson }}{% endif %}{% endfor %}",
+         "{\"n\": 1}", ERR_OK},
         {"{{ messages[0].role }}", "system", ERR_OK},
         {"{% if messages[2].content is none %}{{ raise_exception('no content') }}{% endif %}", NULL, ERR_REFUSED},
         {"{{ messages[0].nothing.more }}", NULL, ERR_FORMAT},
@@ -110,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(converts_to_each_form),
+        cmocka_unit_test(thoughts_have_both_names),
         cmocka_unit_test(odd_messages_stay),
         cmocka_unit_test(renders_in_the_form_that_fits),
     };

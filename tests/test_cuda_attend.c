@@ -39,6 +39,8 @@ static void compare_blocks(const struct cuda_input *in, uint32_t rows, const uin
 
 static void compare_attention(struct world *w, const struct cuda_attention *a, bool wild, bool planned)
 {
+    float *sinks = draw_sinks(w);
+    struct cuda_attention way = *a;
     uint32_t cols = 0, n = w->m.heads * w->m.head, *slot = gpu_new(w->rows * sizeof *slot);
     float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
     float *expected = mem_array((size_t)w->rows * n, sizeof *expected);
@@ -47,19 +49,19 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     draw_floats(q, (size_t)w->rows * n);
     for (size_t i = 0; wild && i < (size_t)w->rows * n; i++)
         q[i] *= draw(3 * n) ? 1.0f : (float[]){0x1p50f, INFINITY, NAN, 0.0f}[draw(4)];
+    way.sinks = sinks;
     memset(finite, 1, w->rows);
     memset(fine, 1, w->rows);
     for (uint32_t r = 0; r < w->rows; r++)
         if (draw(w->leaves_out) || w->rows == 1) {
             slot[cols] = r;
             for (uint32_t h = 0; h < w->m.heads; h++)
-                if (!attend_one(w, a, r, h, q + (size_t)r * n + h * w->m.head,
+                if (!attend_one(w, &way, r, h, q + (size_t)r * n + h * w->m.head,
                                 expected + (size_t)cols * n + h * w->m.head, host))
                     fine[r] = 0;
             cols++;
         }
     struct cuda_stretch *stretch = gpu_new(cols * sizeof *stretch);
-    struct cuda_attention way = *a;
     if (planned)
         way.plan = cuda_attend_plan(a, w->m.heads_kv, w->position, w->table, slot, cols, stretch);
     size_t scratch_bytes = cuda_attend_scratch(a, cols), blocks_bytes = cuda_blocks_bytes(n, cols);
@@ -88,10 +90,12 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     walked += way.plan.long_n > 0;
     gpu_free(stretch);
     char what[128];
-    snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, %u columns", w->m.head, w->m.heads_kv,
-             w->m.heads, a->window, (double)a->cap, cols);
+    snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, sinks %d, %u columns", w->m.head,
+             w->m.heads_kv, w->m.heads, a->window, (double)a->cap, sinks != NULL, cols);
     assert_same_bits(out, expected, (size_t)cols * n, what);
     assert_memory_equal(finite, fine, w->rows);
+    if (sinks)
+        gpu_free(sinks);
     gpu_free(slot);
     gpu_free(q);
     gpu_free(out);

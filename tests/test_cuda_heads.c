@@ -186,12 +186,14 @@ static void fresh_once(void)
     struct cuda_stretch *stretch = gpu_new(sizeof *stretch);
     void *host = mem_new(attention_scratch(head));
     const struct cuda_fresh fresh = {k, h.v, h.way};
+    float *sinks = draw_sinks(&w);
     struct cuda_attention a = {.heads = w.m.heads,
                                .head = head,
                                .scale = 0.11f,
                                .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
                                .pages_most = w.pages_most + draw(3),
                                .parts_most = draw(2) ? PARTS_MOST : w.m.heads,
+                               .sinks = sinks,
                                .fresh = &fresh};
     finite[0] = 1;
     slot[0] = 0;
@@ -207,6 +209,8 @@ static void fresh_once(void)
     assert_same_bits(out, expected, h.nq, "a fresh column");
     assert_same_position(&w, s, w.position[0]);
     assert_int_equal(finite[0], fine);
+    if (sinks)
+        gpu_free(sinks);
     gpu_free(room.scratch);
     gpu_free(room.arrived);
     gpu_free(q);

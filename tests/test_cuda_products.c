@@ -362,7 +362,10 @@ static void products_go_together(void **state)
 /* Gate and up as one product of one column, and what the gate lets through. */
 static void gate_once(enum gguf_tensor_type type)
 {
-    const bool is_long = draw(6) == 0, is_gelu = draw(2);
+    void (*const turns[])(const float *gate, const float *up, size_t n, float *out) = {
+        [CUDA_SILU] = ops_ref.gated_silu, [CUDA_GELU] = ops_ref.gated_gelu, [CUDA_CLAMPED] = ops_ref.gated_clamped};
+    const bool is_long = draw(6) == 0;
+    const enum cuda_gate kind = (enum cuda_gate)draw(3);
     const size_t n = 256 * (is_long ? 33 + draw(40) : 1 + draw(4)), rows = 1 + draw(is_long ? 5 : 300);
     struct side gate, up;
     struct batch b;
@@ -373,14 +376,14 @@ static void gate_once(enum gguf_tensor_type type)
     put_input(&b, &gate.m, true);
     multiply_ref(&gate.w, &b.cpu, gate.bias, false, gate.out[0]);
     multiply_ref(&up.w, &b.cpu, up.bias, false, up.out[0]);
-    (is_gelu ? ops_ref.gated_gelu : ops_ref.gated_silu)(gate.out[0], up.out[0], rows, gate.out[0]);
-    cuda_multiply_gated(NULL, is_gelu ? CUDA_GELU : CUDA_SILU, &(struct cuda_task){&gate.m, gate.bias, gate.out[1]},
+    turns[kind](gate.out[0], up.out[0], rows, gate.out[0]);
+    cuda_multiply_gated(NULL, kind, &(struct cuda_task){&gate.m, gate.bias, gate.out[1]},
                         &(struct cuda_task){&up.m, up.bias, up.out[1]}, &b.gpu);
     gpu_wait();
     for (size_t i = 0; i < rows; i++)
         if (arith_bits(gate.out[0][i]) != arith_bits(gate.out[1][i]))
-            fail_msg("%s: gate and up of %zu rows and %zu, gelu %d: row %zu is %a, not %a", gguf_tensor_type_name(type),
-                     rows, n, is_gelu, i, (double)gate.out[1][i], (double)gate.out[0][i]);
+            fail_msg("%s: gate and up of %zu rows and %zu, kind %d: row %zu is %a, not %a", gguf_tensor_type_name(type),
+                     rows, n, (int)kind, i, (double)gate.out[1][i], (double)gate.out[0][i]);
     assert_int_equal(b.finite[0], b.finite_raw);
     side_clear(&gate);
     side_clear(&up);
@@ -469,10 +472,15 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     put_input(&b, &m, false);
     float *out = gpu_new(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
-    cuda_multiply_picked(NULL, &m, stride, experts, share, &b.gpu, picks, out);
+    float *bias = draw(2) ? gpu_new(experts * rows * sizeof *bias) : NULL;
+    for (size_t i = 0; bias && i < experts * rows; i++)
+        bias[i] = draw_float();
+    cuda_multiply_picked(NULL, &m, stride, experts, share, &b.gpu, picks, bias, out);
     gpu_wait();
     for (uint32_t p = 0; p < rows_of_batch * used; p++) {
         multiply_pick(&w, picks.chosen[p], (b.normed ? b.normed : b.x) + p / share * n, expected);
+        if (bias)
+            ops_ref.add(expected, bias + picks.chosen[p] * rows, rows);
         for (size_t r = 0; r < rows; r++)
             if (arith_bits(expected[r]) != arith_bits(out[p * rows + r]))
                 fail_msg("%s: %u experts, %u of each of %u rows, pick %u, row %zu of %zu: %a, not %a",
@@ -482,6 +490,8 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     gpu_free(picks.chosen);
     gpu_free(picks.begin);
     gpu_free(picks.pick);
+    if (bias)
+        gpu_free(bias);
     gpu_free(out);
     free(expected);
     free(data);

@@ -78,6 +78,12 @@ static void elements_once(void)
     ops_ref.gated_gelu(x, y, n, expected);
     cuda_activate(NULL, CUDA_GELU, x, y, n);
     assert_same_bits(x, expected, n, "rows");
+    for (uint32_t i = 0; i < n; i++) /* some beyond the limits */
+        x[i] = x[i] * 6.0f, expected[i] = x[i], y[i] = y[i] * 6.0f;
+    ops_ref.gated_clamped(expected, y, n, expected);
+    cuda_activate(NULL, CUDA_CLAMPED, x, y, n);
+    gpu_wait();
+    assert_same_bits(x, expected, n, "rows");
     ops_ref.gelu_tanh(expected, n);
     cuda_activate(NULL, CUDA_GELU_ALONE, x, NULL, n);
     assert_same_bits(x, expected, n, "rows");

@@ -1,5 +1,5 @@
-/* "HOST:PORT" and "PUBKEY@HOST:PORT". */
-#include "p2p/endpoint.h"
+/* "HOST:PORT", and what is behind the key in "PUBKEY@WAY". */
+#include "p2p/way.h"
 #include "tests/support.h"
 
 #include <string.h>
@@ -45,24 +45,76 @@ static void peers_need_a_key_a_host_and_a_port(void **state)
 {
     (void)state;
     struct pubkey key;
-    struct endpoint e;
+    struct way e;
     struct note note;
 #define KEY "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
-    assert_int_equal(endpoint_parse_peer(KEY "@h:1", &key, &e, &note), ERR_OK);
+    assert_int_equal(way_parse_peer(KEY "@h:1", &key, &e, &note), ERR_OK);
     assert_int_equal(key.b[0], 0x79);
     static const char *const bad[] = {
         "h:1",     KEY "@:1", KEY "@h:0",
         KEY "h:1", "79@h:1",  "0000000000000000000000000000000000000000000000000000000000000005@h:1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(endpoint_parse_peer(bad[i], &key, &e, &note), ERR_FORMAT);
+        assert_int_equal(way_parse_peer(bad[i], &key, &e, &note), ERR_FORMAT);
+}
+
+#define OTHER "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9"
+
+static void a_way_through_relays_has_one_text(void **state)
+{
+    (void)state;
+    struct way w;
+    struct note note;
+    char text[ENDPOINT_TEXT_ROOM];
+    static const char *const good[] = {"127.0.0.1:7718", KEY "@h:1", KEY "@[::1]:65535," OTHER "@example.org:7718"};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(way_parse(good[i], &w, &note), ERR_OK);
+        assert_int_equal(w.relays, i);
+        assert_int_equal(way_is_relayed(good[i]), i > 0);
+        assert_int_equal(way_print(&w, text), i);
+        assert_string_equal(text, good[i]);
+    }
+    struct way second = way_only(&w, 1);
+    assert_int_equal(way_print(&second, text), 1);
+    assert_string_equal(text, OTHER "@example.org:7718");
+    static const char *const bad[] = {":1",
+                                      "h:0",
+                                      "@h:1",
+                                      KEY "@h:0",
+                                      KEY "@:5",
+                                      KEY "@h:01",
+                                      KEY "@h:1,",
+                                      "," KEY "@h:1",
+                                      KEY "@h:1," KEY "@g:1",               /* one relay twice */
+                                      KEY "@h:1,h:2",                       /* directly and not */
+                                      KEY "@" OTHER "@h:1",                 /* a relay behind a relay */
+                                      KEY "@h:1," OTHER "@h:1," KEY "@h:2", /* too many */
+                                      "79BE667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798@h:1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(way_parse(bad[i], &w, &note), ERR_FORMAT);
+}
+
+/* With hosts so long that two have no room, the first is told alone. */
+static void what_has_no_room_is_left_out(void **state)
+{
+    (void)state;
+    struct way w = {.relays = 2}, again;
+    struct note note;
+    char text[ENDPOINT_TEXT_ROOM];
+    assert_true(hex_get(KEY, w.relay[0].b, 32) && hex_get(OTHER, w.relay[1].b, 32));
+    memset(w.at[0].host, 'a', 100);
+    memset(w.at[1].host, 'b', 100);
+    w.at[0].port = w.at[1].port = 9;
+    assert_int_equal(way_print(&w, text), 1);
+    assert_int_equal(way_parse(text, &again, &note), ERR_OK);
+    assert_int_equal(again.relays, 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_ones_print_as_they_were),
-        cmocka_unit_test(bad_ones_are_named),
-        cmocka_unit_test(peers_need_a_key_a_host_and_a_port),
+        cmocka_unit_test(good_ones_print_as_they_were),       cmocka_unit_test(bad_ones_are_named),
+        cmocka_unit_test(peers_need_a_key_a_host_and_a_port), cmocka_unit_test(a_way_through_relays_has_one_text),
+        cmocka_unit_test(what_has_no_room_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

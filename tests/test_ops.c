@@ -106,6 +106,15 @@ static void row_once(const struct ops *o)
     ops_ref.gated_gelu(x, y, n, out[0]);
     o->gated_gelu(x, y, n, out[1]);
     assert_same_bits(out[0], out[1], n);
+    for (size_t i = 0; i < n; i++) {
+        out[0][i] = 8.0f * x[i]; /* some of them beyond the limits */
+        out[1][i] = 8.0f * x[n - 1 - i];
+    }
+    static float wide[2][MOST], clamped[2][MOST];
+    memcpy(wide, out, sizeof wide);
+    ops_ref.gated_clamped(wide[0], wide[1], n, clamped[0]);
+    o->gated_clamped(wide[0], wide[1], n, clamped[1]);
+    assert_same_bits(clamped[0], clamped[1], n);
     ops_ref.layer_norm(x, y, x, 1e-5f, n, out[0]);
     o->layer_norm(x, y, x, 1e-5f, n, out[1]);
     assert_same_bits(out[0], out[1], n);
@@ -330,7 +339,7 @@ static void extremes_do_not_saturate(void **state)
             size_t rows = p.w.rows, cols = p.in.cols;
             for (size_t i = 0; i < rows * p.w.row_bytes; i += f->bytes) {
                 uint8_t half[4];
-                const size_t scales = f->has_min ? 4 : 2;
+                const size_t scales = quant_scale_bytes(f) * (f->has_min ? 2 : 1);
                 memcpy(half, p.data + 1 + i + quant_scale_at(f), scales);
                 memset(p.data + 1 + i, kind & 1 ? 0xFF : f->bits == 8 ? 0x80 : 0, f->bytes);
                 memcpy(p.data + 1 + i + quant_scale_at(f), half, scales);
@@ -349,6 +358,55 @@ static void extremes_do_not_saturate(void **state)
             free(out[0]);
             free(out[1]);
         }
+}
+
+/* MXFP4 as its specification has it: 2^(exponent - 127) times 0, 0.5, 1, 1.5, 2, 3, 4, 6, for every exponent that is a
+ * number, in the file and packed; and so are products, whose scales may be as small or as large as binary32 has them.
+ */
+static void exponents_of_a_byte_are_exact(void **state)
+{
+    (void)state;
+    static const double values[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    enum { ROWS = 255, N = 32 };
+    const struct quant_format *f = quant_format(GGUF_TENSOR_MXFP4);
+    uint8_t file[ROWS * 17], *packed = mem_new((size_t)pack_matrix_bytes(f, N, ROWS));
+    float out[2][N], made[2][ROWS];
+    struct product p = {.data = file, .packed = packed};
+    for (size_t row = 0; row < ROWS; row++) {
+        file[row * 17] = (uint8_t)row;
+        for (size_t i = 0; i < 16; i++)
+            file[row * 17 + 1 + i] = (uint8_t)(i | (15 - i) << 4);
+    }
+    assert_true(quant_is_finite(GGUF_TENSOR_MXFP4, file, (size_t)ROWS * N));
+    pack_matrix(f, file, N, ROWS, packed);
+    for (size_t row = 0; row < ROWS; row++) {
+        quant_read_row(GGUF_TENSOR_MXFP4, file + row * 17, N, out[0]);
+        pack_read_row(f, packed, N, row, out[1]);
+        for (size_t i = 0; i < N; i++) {
+            const size_t code = i < 16 ? i : 31 - i;
+            const double exact = ldexp(code & 8 ? -values[code & 7] : values[code & 7], (int)row - 127);
+            assert_true(out[0][i] == (float)exact && out[1][i] == (float)exact);
+        }
+    }
+    p.w = (struct ops_weight){
+        .type = GGUF_TENSOR_MXFP4, .n = N, .rows = ROWS, .row_bytes = 17, .data = file, .packed = packed};
+    p.in = (struct ops_input){.n = N, .cols = 1, .f = out[0]};
+    p.x = out[0];
+    p.blocks[0] = mem_new(ops_blocks_bytes(N, 1));
+    p.in.narrow = ops_blocks_at(p.blocks[0], N, 1);
+    for (size_t i = 0; i < N; i++)
+        out[0][i] = (float)draw(100) - 20.0f;
+    put_columns(&p, &ops_ref);
+    ops_ref.multiply(&p.w, 0, ROWS, &p.in, made[0], ROWS);
+    assert_true(made[0][0] != 0.0f);
+    for (size_t i = 1; ops_at(i); i++) {
+        ops_at(i)->multiply(&p.w, 0, ROWS, &p.in, made[1], ROWS);
+        assert_same_bits(made[0], made[1], ROWS);
+    }
+    file[17 * 7] = 255;
+    assert_false(quant_is_finite(GGUF_TENSOR_MXFP4, file, (size_t)ROWS * N));
+    free(p.blocks[0]);
+    free(packed);
 }
 
 static void the_exponential_is_close_everywhere(void **state)
@@ -408,6 +466,14 @@ static void caps_and_gates_are_close_everywhere(void **state)
                 all < 256.0); /* rounding the exponent costs what it is large: the value is small there */
     assert_true(arith_tanh(INFINITY) == 1.0f && arith_tanh(-INFINITY) == -1.0f && arith_tanh(1e30f) == 1.0f);
     assert_true(isnan(arith_tanh(NAN)) && isnan(arith_gelu_tanh(NAN)) && isnan(arith_gelu_erf(NAN)));
+    for (float g = -30.0f; g < 10.0f; g += 0.37f)
+        for (float u = -9.0f; u < 9.0f; u += 0.7f) {
+            const double x = (double)fminf(g, 7.0f), y = (double)fmaxf(fminf(u, 7.0f), -7.0f);
+            const double exact = x / (1.0 + exp(-1.702 * x)) * (y + 1.0);
+            assert_true(fabs((double)arith_gate_clamped(g, u) - exact) <= 4e-6 * fabs(exact));
+        }
+    assert_true(isnan(arith_gate_clamped(NAN, 1.0f)) && isnan(arith_gate_clamped(1.0f, NAN)));
+    assert_true(arith_gate_clamped(INFINITY, INFINITY) == arith_gate_clamped(7.0f, 7.0f));
     assert_true(arith_gelu_tanh(100.0f) == 100.0f && arith_gelu_erf(100.0f) == 100.0f);
     assert_true(arith_gelu_erf(-100.0f) == 0.0f && fabsf(arith_gelu_tanh(-100.0f)) < 1e-30f);
 }
@@ -460,6 +526,7 @@ int main(void)
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(attention_is_alike),
         cmocka_unit_test(extremes_do_not_saturate),
+        cmocka_unit_test(exponents_of_a_byte_are_exact),
         cmocka_unit_test(packed_rows_are_the_files),
         cmocka_unit_test(the_exponential_is_close_everywhere),
         cmocka_unit_test(caps_and_gates_are_close_everywhere),

@@ -16,14 +16,14 @@ static void numbers_and_credit(void **state)
     bool ready;
     stream_table_init(&a, true);
     stream_table_init(&b, false);
-    struct stream *out = stream_open_out(&a, 7);
+    struct stream *out = stream_open_out(&a, 7, STREAM_WINDOW);
     assert_int_equal(out->id, 2);
-    assert_null(stream_open_in(&b, 3, 1, &e)); /* the wrong parity */
+    assert_null(stream_open_in(&b, 3, 1, STREAM_WINDOW, &e)); /* the wrong parity */
     assert_int_equal(e, ERR_PROTOCOL);
-    assert_null(stream_open_in(&b, 4, 1, &e)); /* a gap */
-    struct stream *in = stream_open_in(&b, 2, 1, &e);
+    assert_null(stream_open_in(&b, 4, 1, STREAM_WINDOW, &e)); /* a gap */
+    struct stream *in = stream_open_in(&b, 2, 1, STREAM_WINDOW, &e);
     assert_non_null(in);
-    assert_null(stream_open_in(&b, 2, 1, &e)); /* twice */
+    assert_null(stream_open_in(&b, 2, 1, STREAM_WINDOW, &e)); /* twice */
     assert_true(stream_spend(out, STREAM_WINDOW - 1));
     assert_false(stream_spend(out, 2));
     assert_false(stream_take(in, STREAM_WINDOW + 1, &give));
@@ -37,12 +37,18 @@ static void numbers_and_credit(void **state)
     assert_true(stream_was_open(&b, 2));
     assert_false(stream_was_open(&b, 4));
     assert_false(stream_was_open(&b, 1));
+    stream_hold(in, true, &give);
+    assert_int_equal(give, 0);
+    assert_true(stream_take(in, STREAM_WINDOW / 2, &give));
+    assert_int_equal(give, 0); /* held: no credit... */
+    stream_hold(in, false, &give);
+    assert_int_equal(give, STREAM_WINDOW / 2); /* ...until it is not */
     stream_remove(&b, 2);
     assert_null(stream_find(&b, 2));
     assert_true(stream_was_open(&b, 2));
     for (unsigned i = 1; i < STREAMS_MAX; i++)
-        assert_non_null(stream_open_out(&a, i));
-    assert_null(stream_open_out(&a, 0));
+        assert_non_null(stream_open_out(&a, i, STREAM_WINDOW));
+    assert_null(stream_open_out(&a, 0, STREAM_WINDOW));
     stream_table_clear(&a);
     stream_table_clear(&b);
 }

@@ -280,6 +280,47 @@ static void ends_follow_the_file(void **state)
     tok_free(t);
 }
 
+/* Where <|return|> and <|call|> end an answer, <|end|> ends a part of it, and the marks that begin parts are text. */
+static void marks_of_parts_are_text(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"a",         "<|start|>",     "<|channel|>", "<|message|>",
+                                         "<|end|>",   "<|constrain|>", "<|return|>",  "<|call|>",
+                                         "<|other|>", "<|endoftext|>"};
+    enum { N = sizeof tokens / sizeof *tokens, CALL = 7 };
+    static const int32_t ids[] = {2, 0, 3, 0, 4, 1, 5, 8};
+    for (unsigned without = 0; without < 2; without++) {
+        struct gguf_file f;
+        struct note note = {{0}};
+        const char *texts[N];
+        int32_t types[N];
+        for (size_t i = 0; i < N; i++) {
+            texts[i] = without && i == CALL ? "<|cull|>" : tokens[i];
+            types[i] = i ? 3 : 1;
+        }
+        f = (struct gguf_file){0};
+        gguf_file_text(&f, KEY("model"), "gpt2");
+        gguf_file_text(&f, KEY("pre"), "gpt-4o");
+        gguf_file_texts(&f, KEY("tokens"), texts, N);
+        gguf_file_ints(&f, KEY("token_type"), types, N);
+        gguf_file_texts(&f, KEY("merges"), tokens, 0);
+        struct tok *t = tok_file_open(&f, &note);
+        if (!t)
+            fail_msg("%s", note.text);
+        struct buf out = {0};
+        tok_decode(t, ids, sizeof ids / sizeof *ids, false, &out);
+        assert_string_equal(buf_text(&out), without ? "aa" : "<|channel|>a<|message|>a<|start|><|constrain|>");
+        buf_clear(&out);
+        assert_true(tok_is_eog(t, 6) && tok_is_eog(t, CALL) == !without && tok_is_eog(t, 4) == (without != 0));
+        assert_true(tok_is_control(t, 2)); /* and what is typed stays text */
+        struct tok_ids typed = {0};
+        enum err e = tok_encode(t, bytes_of_text("<|channel|>"), plain, &typed, &note);
+        assert_true(e != ERR_OK || typed.n != 1 || typed.p[0] != 2);
+        tok_ids_clear(&typed);
+        tok_free(t);
+    }
+}
+
 static const char *const bpe_tokens[] = {"a",
                                          "b",
                                          "c",
@@ -521,6 +562,7 @@ int main(void)
         cmocka_unit_test(many_languages_come_back),
         cmocka_unit_test(spm_merges_and_falls_back),
         cmocka_unit_test(ends_follow_the_file),
+        cmocka_unit_test(marks_of_parts_are_text),
         cmocka_unit_test(bpe_merges_by_rank),
         cmocka_unit_test(spm_files_are_checked),
         cmocka_unit_test(ids_are_checked),

@@ -54,6 +54,12 @@ LANE struct attend_heads attend_heads_of(const struct attend_call *a, uint32_t i
     return h;
 }
 
+/* Of a head before the first chunk. */
+LANE struct tile_sum attend_begin(const struct attend_call *a, uint32_t head)
+{
+    return a->a.sinks ? tile_sum{a->a.sinks[head], 1.0f} : tile_sum{-INFINITY, 0.0f};
+}
+
 /* Positions [first, end) that column c sees, and chunks [first_chunk, end_chunk). */
 struct attend_sight {
     uint32_t row, first, end, first_chunk, end_chunk;

@@ -55,8 +55,9 @@ LANE void begin_sums(const struct few_call *a, const struct tile_queries *q, con
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
         uint32_t g = threadIdx.x % WARP / 4 + 8 * r;
-        all->peak[r] = -INFINITY;
-        all->sum[r] = q->fine[g] ? 0.0f : NAN;
+        const struct tile_sum begin = attend_begin(&a->all, tile->heads.head + g % tile->heads.count);
+        all->peak[r] = begin.peak;
+        all->sum[r] = q->fine[g] ? begin.sum : NAN;
         if (g >= rows)
             continue;
         struct few_row row = row_of(a, tile, g);

@@ -191,6 +191,19 @@ LANE void meet(const struct attend_call *a, const struct tile_queries *q, const 
     }
 }
 
+/* Before the first chunk. Rows behind the last count as if they were heads. */
+template <int BLOCKS>
+LANE void begin_sums(const struct attend_call *a, struct attend_heads h, uint32_t from, struct sums<BLOCKS> *all)
+{
+    LANE_UNROLL
+    for (uint32_t r = 0; r < 2; r++) {
+        const struct tile_sum begin = attend_begin(a, h.head + (from + threadIdx.x % WARP / 4 + 8 * r) % h.count);
+        all->peak[r] = begin.peak;
+        if (r == side_of())
+            all->sum = begin.sum;
+    }
+}
+
 template <int BLOCKS>
 LANE void put_out(const struct attend_call *a, struct cuda_stretch s, struct attend_heads h, struct board *board,
                   const struct sums<BLOCKS> *all)
@@ -301,7 +314,7 @@ __global__ static void __launch_bounds__(THREADS, blocks_of(BUFFERS, exact)) wal
     const uint8_t *next = place_of(&a, table, min(begin + 1, end - 1), head_kv);
     attend_put_queries<4>(&a, &q, s, h, from, TILE_ROWS, side_of(), 2);
     meet_pair();
-    all.peak[0] = all.peak[1] = -INFINITY;
+    begin_sums<BLOCKS>(&a, h, from, &all);
     if (!q.fine[threadIdx.x % WARP / 4 + 8 * side_of()])
         all.sum = NAN;
     for (uint32_t chunk = begin; chunk < end; chunk++) {

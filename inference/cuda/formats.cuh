@@ -20,7 +20,8 @@ QUANT_BLOCKED_LIST(E)
 template <enum gguf_tensor_type type_> struct format_of {
     static constexpr struct quant_format f = facts_of<type_>::all;
     static constexpr enum gguf_tensor_type type = type_;
-    static constexpr bool is_narrow = f.input == QUANT_NARROW, has_min = f.has_min, has_table = f.has_table;
+    static constexpr bool is_narrow = f.input == QUANT_NARROW, has_min = f.has_min, has_table = f.has_table,
+                          has_exponent = f.has_exponent;
     static constexpr uint32_t bits = f.bits, sub = f.sub, subs = is_narrow ? 0 : ARITH_RUN / f.sub,
                               scale_bits = f.scale_bits;
     static constexpr int offset = bits == 8 ? 0 : f.offset, scale_under = f.scale_under;
@@ -62,11 +63,13 @@ template <class F> LANE void run_load(struct lane_run<F> *w, const uint8_t *run,
 
 /* -- codes -- */
 
-/* Eight IQ4 codes, in the nibbles of a word, to the weights that they mean: quads of the low and of the high nibbles.
- */
-LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32_t *high)
+/* Eight codes of a format with a table, in the nibbles of a word, to the weights that they mean: quads of the low and
+ * of the high nibbles. */
+template <class F> LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32_t *high)
 {
-    const uint32_t table[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* quant_iq4 */
+    const uint32_t iq4[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* quant_iq4 */
+    const uint32_t e2m1[4] = {0x03020100u, 0x0C080604u, 0xFDFEFF00u, 0xF4F8FAFCu}; /* quant_e2m1 */
+    const uint32_t *table = F::has_exponent ? e2m1 : iq4;
     uint32_t pick = nibbles & 0x77777777u, upper = (nibbles & 0x88888888u) >> 1 | 0x32103210u;
     uint32_t first = __byte_perm(__byte_perm(table[0], table[1], pick), __byte_perm(table[2], table[3], pick), upper);
     uint32_t second = __byte_perm(__byte_perm(table[0], table[1], pick >> 16),
@@ -85,7 +88,7 @@ template <class F> LANE void run_quads(const struct lane_run<F> *w, uint32_t b, 
             quad[g] = w->code[8 * b + g];
         } else if constexpr (F::has_table) {
             if (g < 4)
-                table_quads(w->code[4 * b + g], &quad[g], &quad[g + 4]);
+                table_quads<F>(w->code[4 * b + g], &quad[g], &quad[g + 4]);
         } else {
             uint32_t q = 0;
             if constexpr (F::bits >= 4)
@@ -111,11 +114,17 @@ LANE float half_of(uint32_t word, uint32_t h)
     return lane_half((uint16_t)(h ? word >> 16 : word & 0xFFFFu));
 }
 
+/* d of a narrow block from its 16 bits (quant_scale). */
+template <class F> LANE float narrow_scale(uint32_t bits)
+{
+    return F::has_exponent ? arith_of_bits(bits << 16) : lane_half((uint16_t)bits);
+}
+
 /* d of block b (narrow) or of the run. */
 template <class F> LANE float run_scale(const struct lane_run<F> *w, uint32_t b)
 {
     if constexpr (F::is_narrow)
-        return half_of(w->head[b / 2], b % 2);
+        return narrow_scale<F>(w->head[b / 2] >> b % 2 * 16 & 0xFFFFu);
     if constexpr (F::tail)
         return half_of(w->tail[0], 0);
     return half_of(w->head[F::has_min ? 0 : 3], 0);

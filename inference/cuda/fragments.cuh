@@ -38,7 +38,7 @@ template <class F> LANE uint2 code_quads(const uint8_t *run, uint32_t row, uint3
     if constexpr (F::bits == 8)
         return make_uint2(*run_word(run, row, 8 * b + t), *run_word(run, row, 8 * b + 4 + t));
     if constexpr (F::has_table) {
-        table_quads(*run_word(run, row, 4 * b + t), &q.x, &q.y);
+        table_quads<F>(*run_word(run, row, 4 * b + t), &q.x, &q.y);
         return q;
     }
     if constexpr (F::bits >= 4) {
@@ -105,7 +105,7 @@ template <class F> LANE uint2 mins_of_sixteens(const uint8_t *run, uint32_t row,
 template <class F> LANE float row_scale(const uint8_t *run, uint32_t row, uint32_t b)
 {
     if constexpr (F::is_narrow)
-        return lane_half(((const uint16_t *)run_word(run, row, 4 * F::codes))[b]);
+        return narrow_scale<F>(((const uint16_t *)run_word(run, row, 4 * F::codes))[b]);
     if constexpr (F::tail != 0)
         return lane_half(*(const uint16_t *)(run + (F::codes + F::heads) * WARP * 16 + row * F::tail));
     return lane_half(*(const uint16_t *)run_word(run, row, 4 * F::codes + (F::has_min ? 0 : 3)));

@@ -8,7 +8,7 @@
 /* Whether there is an up. */
 LANE constexpr bool gate_is_pair(enum cuda_gate kind)
 {
-    return kind == CUDA_SILU || kind == CUDA_GELU;
+    return kind == CUDA_SILU || kind == CUDA_GELU || kind == CUDA_CLAMPED;
 }
 
 template <enum cuda_gate kind> LANE float gate_turn(float g, float u)
@@ -17,6 +17,8 @@ template <enum cuda_gate kind> LANE float gate_turn(float g, float u)
         return (g / (1.0f + arith_fn_exp(-g))) * u;
     if constexpr (kind == CUDA_GELU)
         return arith_fn_gelu_tanh(g) * u;
+    if constexpr (kind == CUDA_CLAMPED)
+        return arith_fn_gate_clamped(g, u);
     if constexpr (kind == CUDA_GELU_ALONE)
         return arith_fn_gelu_tanh(g);
     return arith_fn_gelu_erf(g);

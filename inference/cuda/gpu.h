@@ -19,12 +19,15 @@ struct gpu_product {
 struct gpu_experts {
     struct cuda_matrix w;
     uint64_t stride;
+    const float *bias; /* [experts, rows]; NULL: none */
 };
 
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
-    struct cuda_matrix router, shared_gate;
+    struct gpu_product router;
+    struct cuda_matrix shared_gate;
+    const float *sinks; /* NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
     bool has_experts, is_still;
     uint32_t window;

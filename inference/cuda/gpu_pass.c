@@ -87,6 +87,8 @@ static enum cuda_gate gate_of(const struct gpu_pass *t)
         return CUDA_GELU_ERF_ALONE;
     if (has & HAS_NO_GATE)
         return CUDA_GELU_ALONE;
+    if (has & HAS_CLAMPED_GATE)
+        return CUDA_CLAMPED;
     return has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
 }
 
@@ -201,6 +203,7 @@ struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu
                                    .window = l->window,
                                    .scale = m->score_scale,
                                    .cap = m->cap_scores,
+                                   .sinks = l->sinks,
                                    .pages_most = pages_most};
 }
 
@@ -268,7 +271,7 @@ static void mix_shared(const struct gpu_pass *t, const struct gpu_layer *l)
 static void picked(const struct gpu_pass *t, const struct gpu_experts *x, uint32_t share, const struct cuda_input *in,
                    struct cuda_picks picks, float *out)
 {
-    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, share, in, picks, out);
+    cuda_multiply_picked(t->d->stream, &x->w, x->stride, t->m->experts, share, in, picks, x->bias, out);
 }
 
 static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
@@ -278,8 +281,8 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     void *stream = t->d->stream;
     uint32_t picks_n = t->cols * m->experts_used;
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
-    struct cuda_input in = normed_input(t, &l->mix_norm, &l->router, &l->expert_gate.w, &l->expert_up.w);
-    cuda_multiply(stream, &l->router, &in, NULL, false, b->score);
+    struct cuda_input in = normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
+    product(t, &l->router, &in, b->score);
     cuda_route(stream, b->score, m->experts, m->experts_used, (m->kind->has & HAS_PARTS_OF_ALL) != 0, t->cols,
                marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);

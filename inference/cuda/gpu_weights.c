@@ -35,12 +35,13 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
     const uint64_t of_norms = l->mix_norm.bias ? 8 : 4;
-    uint64_t all = matrix_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
+    uint64_t all = product_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
+                   (l->sinks ? m->heads * sizeof(float) : 0) +
                    (of_norms * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
-        all += matrix_bytes(&l->expert[i].gate) + matrix_bytes(&l->expert[i].up) + matrix_bytes(&l->expert[i].down);
+        all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
 }
 
@@ -166,11 +167,12 @@ static enum err load_product(struct loading *t, const struct model_product *p, s
     return e == ERR_OK ? load_floats(t, p->bias, p->w.rows, &out->bias) : e;
 }
 
-/* The same matrix of all experts. `at`: where in struct model_expert it stands. */
+/* The same product of all experts. `at`: where in struct model_expert it stands; biases of all are one piece. */
 static enum err load_experts(struct loading *t, const struct model_layer *l, size_t at, struct gpu_experts *out)
 {
     uint32_t experts = t->d->o.model->experts;
-    const struct ops_weight *w = (const void *)((const uint8_t *)&l->expert[0] + at);
+    const struct model_product *first = (const void *)((const uint8_t *)&l->expert[0] + at);
+    const struct ops_weight *w = &first->w;
     out->stride = matrix_bytes(w);
     uint8_t *p = keep(t, out->stride * experts);
     if (!p)
@@ -178,8 +180,9 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     out->w = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
     enum err e = ERR_OK;
     for (uint32_t i = 0; i < experts && e == ERR_OK; i++)
-        e = put_matrix(t, (const void *)((const uint8_t *)&l->expert[i] + at), p + i * out->stride);
-    return e;
+        e = put_matrix(t, &((const struct model_product *)(const void *)((const uint8_t *)&l->expert[i] + at))->w,
+                       p + i * out->stride);
+    return e == ERR_OK ? load_floats(t, first->bias, experts * w->rows, &out->bias) : e;
 }
 
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
@@ -212,9 +215,11 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
+    if (e == ERR_OK)
+        e = load_floats(t, l->sinks, m->heads, &out->sinks);
     if (!l->expert || e != ERR_OK)
         return e;
-    e = load_matrix(t, &l->router, &out->router);
+    e = load_product(t, &l->router, &out->router);
     if (e == ERR_OK)
         e = load_matrix(t, &l->shared_gate, &out->shared_gate);
     if (e == ERR_OK)

@@ -29,7 +29,7 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i] * by, i < count. */
 void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
-enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_GELU_ALONE, CUDA_GELU_ERF_ALONE };
+enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_CLAMPED, CUDA_GELU_ALONE, CUDA_GELU_ERF_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
 /* out[c] = x[slot[c]], [cols, n]; out is not x. */
@@ -118,11 +118,12 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
 /* moe.c's routing: score[cols, experts] is scratch then. `of_all`: weights are parts of the sum over all experts. */
 void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
                 struct cuda_marks marks, struct cuda_picks out);
-/* out[P, rows]: pick p = row x used + rank times the matrix of its expert; the input of pick p is column p / share:
+/* out[P, rows]: pick p = row x used + rank times the matrix of its expert, plus its bias, bias[experts, rows] (NULL:
+ * none); the input of pick p is column p / share:
  * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
  * to the next. */
 void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
-                          const struct cuda_input *in, struct cuda_picks picks, float *out);
+                          const struct cuda_input *in, struct cuda_picks picks, const float *bias, float *out);
 /* out[c] = ((+0 + y[c, 0] w[c, 0]) + y[c, 1] w[c, 1]) ..., y[P, n]. */
 void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint32_t used, uint32_t n, uint32_t cols,
                      float *out);
@@ -181,6 +182,7 @@ struct cuda_fresh {
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
+    const float *sinks;           /* [heads], in the GPU's memory; NULL: none (inference/attention.h) */
     uint32_t pages_most;          /* no column sees more pages */
     /* Tests say less; 0: what a GPU needs. */
     uint32_t walk_queries; /* of long stretches together, from which they walk */

@@ -107,7 +107,7 @@ LANE void put_part(const struct few_call *a, uint32_t rows, uint32_t b, const ui
 
 /* A row of a tile: chunks [from, to) of the wave that it sees. */
 struct few_row {
-    uint32_t row, column; /* of the batch, of those that attend */
+    uint32_t row, column, head; /* of the batch, of those that attend, of the queries' */
     uint32_t from, to;
     bool begins, ends;  /* with this wave */
     uint32_t query, at; /* its place among queries, of its first part among parts */
@@ -122,6 +122,7 @@ LANE struct few_row row_of(const struct few_call *a, const struct few_tile *tile
     struct few_row r;
     r.row = s.row;
     r.column = column;
+    r.head = head;
     r.from = max(s.first_chunk, tile->first);
     r.to = min(s.end_chunk, tile->first + a->wave);
     r.begins = r.from == s.first_chunk;
@@ -177,7 +178,7 @@ LANE void take_chunks(const struct few_call *a, const struct few_row *row, const
         float2 mine = lane_load_new((const float2 *)(sum + min(lane, n - 1)));
         ask_parts(part, padded, n, p);
         __syncwarp();
-        step[lane] = make_step({mine.x, mine.y}, n, k > row->from || !row->begins, &all->peak);
+        step[lane] = make_step({mine.x, mine.y}, n, k > row->from || !row->begins || a->all.a.sinks, &all->peak);
         __syncwarp();
         for (uint32_t i = 0; i < n; i += AHEAD) {
             LANE_UNROLL
@@ -201,7 +202,7 @@ LANE void take_chunks(const struct few_call *a, const struct few_row *row, const
 LANE void combine_row(const struct few_call *a, const struct few_row *row, float4 *step, float *done)
 {
     uint32_t head = a->all.a.head, padded = a->all.blocks * ARITH_BLOCK, lane = threadIdx.x % WARP;
-    const struct tile_sum before = row->begins ? tile_sum{0.0f, 0.0f} : a->before[row->query];
+    const struct tile_sum before = row->begins ? attend_begin(&a->all, row->head) : a->before[row->query];
     struct tile_sum all = before;
     for (uint32_t first = 0; first < head; first += 4 * WARP) {
         uint32_t e = first + 4 * lane;

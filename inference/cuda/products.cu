@@ -143,7 +143,9 @@ LANE void put_gated(const struct product *p, uint32_t row, float gate, float up)
         gate = gate + p->bias[row];
     if (p->more[0].bias)
         up = up + p->more[0].bias[row];
-    p->out[row] = p->kind == CUDA_SILU ? gate_turn<CUDA_SILU>(gate, up) : gate_turn<CUDA_GELU>(gate, up);
+    p->out[row] = p->kind == CUDA_SILU   ? gate_turn<CUDA_SILU>(gate, up)
+                  : p->kind == CUDA_GELU ? gate_turn<CUDA_GELU>(gate, up)
+                                         : gate_turn<CUDA_CLAMPED>(gate, up);
 }
 
 template <class F> LANE void multiply_rows(const struct product *p)
@@ -415,7 +417,7 @@ void cuda_multiply_gated(void *stream, enum cuda_gate kind, const struct cuda_ta
 /* The picks of few rows are each multiplied by themselves, since hardly any share an expert, and of one none do; those
  * of more rows expert by expert, of which each has at most one pick of a row. */
 void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t stride, uint32_t experts, uint32_t share,
-                          const struct cuda_input *in, struct cuda_picks picks, float *out)
+                          const struct cuda_input *in, struct cuda_picks picks, const float *bias, float *out)
 {
     struct product p = {};
     uint32_t all = in->cols * share;
@@ -424,6 +426,7 @@ void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t st
     p.chosen = picks.chosen;
     p.begin = is_alone ? nullptr : picks.begin;
     p.pick = picks.pick;
+    p.bias = bias;
     p.stride = stride;
     p.share = share;
     p.picks = all;

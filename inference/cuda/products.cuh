@@ -20,7 +20,7 @@ struct product {
     const float *f;               /* formats of floats: [cols, n] */
     struct cuda_blocks in;        /* the others: of the format's width, or from f itself */
     struct cuda_raw raw;
-    const float *bias;
+    const float *bias; /* [rows]; of experts [experts, rows] */
     bool adds;
     float *out; /* [cols or picks, rows] */
     /* Experts, else NULL: blockIdx.z is a pick, or where `begin` is given an expert with all its picks. */
@@ -42,6 +42,8 @@ struct product {
 /* Matrix z of those that go together. */
 LANE struct product_matrix product_matrix_at(const struct product *p, uint32_t z)
 {
+    if (p->bias && p->chosen)
+        return product_matrix{p->w, p->bias + (size_t)(p->begin ? z : p->chosen[z]) * p->rows, p->out, p->rows};
     if (p->more_n == 0 || z == 0)
         return product_matrix{p->w, p->bias, p->out, p->rows};
     return z == 1 ? p->more[0] : p->more[1];

@@ -220,6 +220,8 @@ void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate
         launch(activate_quantise<CUDA_SILU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else if (kind == CUDA_GELU)
         launch(activate_quantise<CUDA_GELU>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
+    else if (kind == CUDA_CLAMPED)
+        launch(activate_quantise<CUDA_CLAMPED>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else if (kind == CUDA_GELU_ALONE)
         launch(activate_quantise<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else

@@ -102,7 +102,7 @@ static void put_narrow(const struct quant_format *f, const uint8_t *block, size_
     for (size_t i = 0; i < blocks; i++, block += f->bytes) {
         quant_read_block(f, block, &b);
         put_codes(f->bits, b.code, i, word);
-        memcpy(head + 2 * i, block, 2);
+        store_le16(head + 2 * i, quant_scale_bits(f, block));
         if (f->has_min)
             memcpy(head + LANES * 16u + 2 * i, block + 2, 2);
     }

@@ -16,9 +16,9 @@
  *     2, 3, 6:  pair[8][2]: quad g in bits 2 (g % 4) and the next of pair[g / 4]; then
  *     5, 3:     one[8]: quad g in bit g
  *
- * Narrow formats have heads of 8 binary16: d of the blocks, and m where there are minimums. Wide ones keep the bytes of
- * the file: Q4_K and Q5_K d, m, scales[12]; Q3_K scales[12], d, 2 zeros; Q6_K scales[16], tail d; Q2_K scales[16],
- * tail d, m; IQ4_XS only a tail of 8.
+ * Narrow formats have heads of 8 of 16 bits (quant_scale_bits): d of the blocks, and m where there are minimums. Wide
+ * ones keep the bytes of the file: Q4_K and Q5_K d, m, scales[12]; Q3_K scales[12], d, 2 zeros; Q6_K scales[16], tail
+ * d; Q2_K scales[16], tail d, m; IQ4_XS only a tail of 8.
  *
  * Formats of floats: 4 rows and groups of 128 bytes of a row form a piece of 32 lanes; see repack_float_at. */
 #ifndef KITH_INFERENCE_CUDA_REPACK_H

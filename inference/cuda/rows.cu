@@ -75,6 +75,8 @@ void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *
         launch(activate<CUDA_SILU>, grid, block, 0, stream, gate, up, count);
     else if (kind == CUDA_GELU)
         launch(activate<CUDA_GELU>, grid, block, 0, stream, gate, up, count);
+    else if (kind == CUDA_CLAMPED)
+        launch(activate<CUDA_CLAMPED>, grid, block, 0, stream, gate, up, count);
     else if (kind == CUDA_GELU_ALONE)
         launch(activate<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
     else

@@ -171,6 +171,16 @@ static inline void clear_world(struct world *w)
 /* Around the edges of chunks. */
 static const uint32_t windows[] = {1, 2, 3, 63, 64, 65, 66, 100, 127, 128, 129, 130, 200, 1000};
 
+/* A sink for each head, in the GPU's memory, or none: as large as scores, or so far from them that one side vanishes.
+ */
+static inline float *draw_sinks(const struct world *w)
+{
+    float *sinks = draw(2) ? gpu_new(w->m.heads * sizeof *sinks) : NULL;
+    for (uint32_t h = 0; sinks && h < w->m.heads; h++)
+        sinks[h] = ((float)draw(4001) - 2000.0f) * (draw(4) ? 0.002f : 0.2f);
+    return sinks;
+}
+
 /* The reference for head `head` of a row; false if not finite. */
 static inline bool attend_one(struct world *w, const struct cuda_attention *a, uint32_t row, uint32_t head,
                               const float *q, float *out, void *scratch)
@@ -182,7 +192,8 @@ static inline bool attend_one(struct world *w, const struct cuda_attention *a, u
                             .head_n = w->m.head,
                             .scale = a->scale,
                             .cap = a->cap};
-    struct attention_query query = {.x = q, .out = out, .end = w->position[row] + 1};
+    struct attention_query query = {
+        .x = q, .out = out, .sink = a->sinks ? a->sinks + head : NULL, .end = w->position[row] + 1};
     if (a->window && query.end > a->window)
         query.first = query.end - a->window;
     attention_run(&ref, &query, 1, scratch);

@@ -9,7 +9,7 @@
 #include "tests/hostile/friend.h"
 
 #include "base/mem.h"
-#include "p2p/endpoint.h"
+#include "p2p/way.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -223,7 +223,7 @@ static void listen_here(struct run *r)
 static bool take_option(struct options *o, const char *name, const char *value)
 {
     static struct note note;
-    struct endpoint at;
+    struct way way;
     uint64_t *number = strcmp(name, "--seed") == 0      ? &o->seed
                        : strcmp(name, "--ms") == 0      ? &o->ms
                        : strcmp(name, "--wait-ms") == 0 ? &o->wait_ms
@@ -238,9 +238,9 @@ static bool take_option(struct options *o, const char *name, const char *value)
         o->http_port = (uint16_t)strtoul(value, NULL, 10);
     else if (strcmp(name, "--pid") == 0)
         o->pid = (pid_t)strtol(value, NULL, 10);
-    else if (strcmp(name, "--node") == 0 && endpoint_parse_peer(value, &o->field.node, &at, &note) == ERR_OK)
+    else if (strcmp(name, "--node") == 0 && way_parse_peer(value, &o->field.node, &way, &note) == ERR_OK)
         o->field.at = (struct sockaddr_in){
-            .sin_family = AF_INET, .sin_port = htons(at.port), .sin_addr.s_addr = inet_addr(at.host)};
+            .sin_family = AF_INET, .sin_port = htons(way.at[0].port), .sin_addr.s_addr = inet_addr(way.at[0].host)};
     else
         return false;
     return true;

@@ -1,0 +1,35 @@
+/* This node as others see it from outside: whether they reach it (node/reach.h), its relays if not, relaying for others
+ * if so (node/circuits.h), and the way that they are told.
+ *
+ *     reachable       relays for others; tells what `announce` says, or the address that was reached
+ *     not reachable   has relays of its own, and tells the way through them
+ *     unknown         neither; tells `announce`, or where it listens
+ */
+#ifndef KITH_NODE_OUTSIDE_H
+#define KITH_NODE_OUTSIDE_H
+
+#include "node/circuits.h"
+#include "node/reach.h"
+
+struct outside;
+
+struct outside_options {
+    struct host *host;
+    struct peers *peers;
+    struct streams *streams;
+    struct transport *transport;
+    const char *listen, *announce; /* as configured; announce may be NULL */
+    bool relay;                    /* for others, while reachable */
+};
+
+struct outside *outside_new(const struct outside_options *o);
+void outside_free(struct outside *s);
+/* The way that others are told (p2p/way.h). */
+const char *outside_endpoint(const struct outside *s);
+/* Called when that became another. */
+typedef void (*outside_fn)(void *arg);
+void outside_on_change(struct outside *s, outside_fn fn, void *arg);
+struct reach_info outside_reach(const struct outside *s);
+struct circuits_info outside_circuits(const struct outside *s);
+
+#endif

@@ -1,0 +1,413 @@
+/* Circuits through relays: what passes, whom they serve, and those who would misuse them. Node 0 is the relay; 1 and 2
+ * listen nowhere; 3 is a stranger. */
+#include "base/limits.h"
+#include "node/circuits.h"
+#include "tests/net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RELAY, CLIENT, DIALLER, STRANGER, SIDES };
+
+struct fixture {
+    struct net net;
+    struct streams *streams[SIDES];
+    struct circuits *circuits[SIDES];
+    size_t got[SIDES];
+    struct buf body[SIDES];
+    uint64_t far; /* the stranger's own end of a circuit */
+};
+
+static enum err on_message(void *arg, const struct pubkey *from, struct bytes body)
+{
+    struct buf *out = arg;
+    (void)from;
+    buf_add(out, body.p, body.n);
+    return ERR_OK;
+}
+
+static void fixture_open(struct fixture *f)
+{
+    struct hash chain = {{1}};
+    *f = (struct fixture){0};
+    net_open(&f->net);
+    for (unsigned i = 0; i < SIDES; i++) {
+        f->net.node[i].is_deaf = i != RELAY;
+        net_start(&f->net, i, chain);
+        f->streams[i] = streams_new(f->net.host, f->net.node[i].peers);
+        peers_on(f->net.node[i].peers, MSG_BLOCK, on_message, &f->body[i]);
+        if (i != STRANGER)
+            f->circuits[i] = circuits_new(f->net.host, f->net.node[i].peers, f->streams[i]);
+    }
+    for (unsigned i = 1; i < SIDES; i++)
+        net_join(&f->net, i, RELAY);
+}
+
+static void stop_side(struct fixture *f, unsigned i)
+{
+    circuits_free(f->circuits[i]);
+    streams_free(f->streams[i]);
+    net_stop(&f->net, i);
+    f->circuits[i] = NULL;
+    f->streams[i] = NULL;
+}
+
+static void fixture_close(struct fixture *f)
+{
+    for (unsigned i = 0; i < SIDES; i++) {
+        circuits_free(f->circuits[i]);
+        streams_free(f->streams[i]);
+        buf_clear(&f->body[i]);
+    }
+    net_close(&f->net);
+}
+
+static bool is_promised(void *arg)
+{
+    struct fixture *f = arg;
+    return circuits_info(f->circuits[CLIENT]).relays == 1 && circuits_info(f->circuits[RELAY]).clients == 1;
+}
+
+static void promise(struct fixture *f)
+{
+    circuits_set_relaying(f->circuits[RELAY], true);
+    circuits_set_wanted(f->circuits[CLIENT], true);
+    net_run(&f->net, is_promised, f, 5000);
+    assert_true(strstr(circuits_way(f->circuits[CLIENT]), "@127.0.0.1:"));
+}
+
+static bool are_joined(void *arg)
+{
+    struct fixture *f = arg;
+    struct net_node *n = f->net.node;
+    return peers_is_up(n[CLIENT].peers, &n[DIALLER].id) && peers_is_up(n[DIALLER].peers, &n[CLIENT].id);
+}
+
+static void join_through(struct fixture *f)
+{
+    promise(f);
+    assert_int_equal(
+        peers_reach(f->net.node[DIALLER].peers, &f->net.node[CLIENT].id, circuits_way(f->circuits[CLIENT])), ERR_OK);
+    net_run(&f->net, are_joined, f, 5000);
+}
+
+static bool blocks_came(void *arg)
+{
+    struct fixture *f = arg;
+    return f->body[CLIENT].n == BLOCK_SIZE_MAX && f->body[DIALLER].n == BLOCK_SIZE_MAX;
+}
+
+static bool are_parted(void *arg)
+{
+    struct fixture *f = arg;
+    struct net_node *n = f->net.node;
+    return !peers_is_up(n[CLIENT].peers, &n[DIALLER].id) && !peers_is_up(n[DIALLER].peers, &n[CLIENT].id);
+}
+
+static void what_passes_is_whole_both_ways(void **state)
+{
+    static uint8_t block[BLOCK_SIZE_MAX];
+    struct fixture f;
+    struct net_node *n = f.net.node;
+    const char *endpoint;
+    bool relayed;
+    (void)state;
+    fixture_open(&f);
+    join_through(&f);
+    assert_true(peers_endpoint(n[CLIENT].peers, &n[DIALLER].id, &endpoint, &relayed) && relayed);
+    assert_string_equal(endpoint, circuits_way(f.circuits[CLIENT]));
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = (uint8_t)(i * 7 + i / 256);
+    assert_int_equal(peers_send(n[CLIENT].peers, &n[DIALLER].id, MSG_BLOCK, bytes_of(block, sizeof block)), ERR_OK);
+    assert_int_equal(peers_send(n[DIALLER].peers, &n[CLIENT].id, MSG_BLOCK, bytes_of(block, sizeof block)), ERR_OK);
+    net_run(&f.net, blocks_came, &f, 10000);
+    assert_memory_equal(f.body[CLIENT].p, block, sizeof block);
+    assert_memory_equal(f.body[DIALLER].p, block, sizeof block);
+    struct circuits_info relay = circuits_info(f.circuits[RELAY]);
+    assert_int_equal(relay.passing, 1);
+    assert_true(relay.passed_bytes > 2 * sizeof block);
+    stop_side(&f, RELAY);
+    net_run(&f.net, are_parted, &f, 5000);
+    assert_string_equal(circuits_way(f.circuits[CLIENT]), "");
+    fixture_close(&f);
+}
+
+static bool a_while(void *arg)
+{
+    struct fixture *f = arg;
+    return circuits_info(f->circuits[RELAY]).refused > 0;
+}
+
+static void who_does_not_relay_promises_nothing(void **state)
+{
+    struct fixture f;
+    (void)state;
+    fixture_open(&f);
+    circuits_set_wanted(f.circuits[CLIENT], true);
+    net_wait(&f.net, 500);
+    assert_int_equal(circuits_info(f.circuits[CLIENT]).relays, 0);
+    assert_string_equal(circuits_way(f.circuits[CLIENT]), "");
+    fixture_close(&f);
+}
+
+static bool is_given_up(void *arg)
+{
+    struct fixture *f = arg;
+    return circuits_info(f->circuits[RELAY]).refused >= 1 && circuits_info(f->circuits[DIALLER]).dialled == 0;
+}
+
+static void circuits_to_nobody_end_at_once(void **state)
+{
+    struct fixture f;
+    struct pubkey nobody = {{0x79, 1}};
+    (void)state;
+    fixture_open(&f);
+    promise(&f);
+    /* The stranger is connected to the relay, which promised it nothing. */
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &f.net.node[STRANGER].id, circuits_way(f.circuits[CLIENT])),
+                     ERR_OK);
+    net_run(&f.net, is_given_up, &f, 5000);
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &nobody, circuits_way(f.circuits[CLIENT])), ERR_OK);
+    net_wait(&f.net, 200);
+    assert_int_equal(circuits_info(f.circuits[RELAY]).passing, 0);
+    assert_int_equal(peers_count(f.net.node[DIALLER].peers), 1);
+    fixture_close(&f);
+}
+
+/* -- the stranger speaks to the relay by streams of its own making -- */
+
+struct tally {
+    unsigned closed;
+    enum err reason;
+    size_t got;
+};
+
+static void tally_data(void *arg, uint64_t stream, struct bytes message)
+{
+    (void)stream;
+    ((struct tally *)arg)->got += message.n;
+}
+
+static void tally_closed(void *arg, uint64_t stream, enum err reason, const char *text)
+{
+    struct tally *t = arg;
+    (void)stream;
+    (void)text;
+    t->closed++;
+    t->reason = reason;
+}
+
+static const struct stream_calls tally_calls = {.data = tally_data, .closed = tally_closed};
+
+static enum err open_circuit(struct fixture *f, enum circuit_what what, const struct pubkey *to, struct tally *t,
+                             uint64_t *stream)
+{
+    struct buf body = {0};
+    circuit_ask_put(&body, &(struct circuit_ask){(uint8_t)what, *to});
+    enum err e = streams_open(f->streams[STRANGER], &f->net.node[RELAY].id, NULL, STREAM_CIRCUIT, bytes_of_buf(&body),
+                              &tally_calls, t, stream);
+    buf_clear(&body);
+    return e;
+}
+
+static void thousands_of_circuits_are_four(void **state)
+{
+    struct fixture f;
+    struct tally t = {0};
+    uint64_t stream;
+    (void)state;
+    fixture_open(&f);
+    promise(&f);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(open_circuit(&f, CIRCUIT_RELAY, &f.net.node[CLIENT].id, &t, &stream), ERR_OK);
+    net_run(&f.net, a_while, &f, 5000);
+    net_wait(&f.net, 300);
+    struct circuits_info relay = circuits_info(f.circuits[RELAY]);
+    assert_int_equal(relay.passing, CIRCUITS_FROM);
+    assert_int_equal(t.reason, ERR_FULL);
+    /* Refused ones cost it its allowance, so that it is not even asked all of them; and others are served meanwhile. */
+    assert_in_range(relay.refused, 50, 200);
+    join_through(&f);
+    fixture_close(&f);
+}
+
+static bool has_refused(void *arg)
+{
+    return ((struct tally *)arg)->closed > 0;
+}
+
+static void a_loop_and_a_stop_out_of_nowhere_are_refused(void **state)
+{
+    struct fixture f;
+    struct tally loop = {0}, self = {0}, stop = {0}, odd = {0};
+    uint64_t stream;
+    (void)state;
+    fixture_open(&f);
+    promise(&f);
+    assert_int_equal(open_circuit(&f, CIRCUIT_RELAY, &f.net.node[RELAY].id, &loop, &stream), ERR_OK);
+    net_run(&f.net, has_refused, &loop, 5000);
+    assert_int_equal(loop.reason, ERR_NOT_FOUND);
+    assert_int_equal(open_circuit(&f, CIRCUIT_RELAY, &f.net.node[STRANGER].id, &self, &stream), ERR_OK);
+    net_run(&f.net, has_refused, &self, 5000);
+    assert_int_equal(self.reason, ERR_NOT_FOUND);
+    /* It is no relay of the one that it says this to. */
+    assert_int_equal(open_circuit(&f, CIRCUIT_STOP, &f.net.node[CLIENT].id, &stop, &stream), ERR_OK);
+    net_run(&f.net, has_refused, &stop, 5000);
+    assert_int_equal(stop.reason, ERR_REFUSED);
+    assert_int_equal(open_circuit(&f, (enum circuit_what)9, &f.net.node[CLIENT].id, &odd, &stream), ERR_OK);
+    net_run(&f.net, has_refused, &odd, 5000);
+    assert_int_equal(odd.reason, ERR_UNSUPPORTED);
+    assert_int_equal(circuits_info(f.circuits[RELAY]).passing, 0);
+    fixture_close(&f);
+}
+
+/* The far end of a circuit that never takes what comes: it holds its stream, so that no credit goes back. */
+static struct tally reader;
+static enum err accept_and_hold(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                                const struct stream_calls **calls, void **calls_arg)
+{
+    struct fixture *f = arg;
+    (void)from;
+    (void)body;
+    *calls = &tally_calls;
+    *calls_arg = &reader;
+    f->far = stream;
+    streams_hold(f->streams[STRANGER], stream, true);
+    return ERR_OK;
+}
+
+static bool has_far(void *arg)
+{
+    return ((struct fixture *)arg)->far != 0;
+}
+
+static void one_that_never_reads_holds_two_windows(void **state)
+{
+    struct fixture f;
+    struct tally promised = {0}, sender = {0};
+    struct buf body = {0};
+    static uint8_t part[CIRCUIT_PART];
+    uint64_t stream;
+    size_t sent = 0;
+    (void)state;
+    reader = (struct tally){0};
+    fixture_open(&f);
+    promise(&f);
+    streams_on(f.streams[STRANGER], STREAM_CIRCUIT, accept_and_hold, &f);
+    assert_int_equal(streams_open(f.streams[STRANGER], &f.net.node[RELAY].id, NULL, STREAM_RELAY, (struct bytes){0},
+                                  &tally_calls, &promised, &stream),
+                     ERR_OK);
+    net_wait(&f.net, 100);
+    assert_true(promised.got > 0);
+    circuits_free(f.circuits[DIALLER]);
+    f.circuits[DIALLER] = NULL;
+    circuit_ask_put(&body, &(struct circuit_ask){CIRCUIT_RELAY, f.net.node[STRANGER].id});
+    assert_int_equal(streams_open(f.streams[DIALLER], &f.net.node[RELAY].id, NULL, STREAM_CIRCUIT, bytes_of_buf(&body),
+                                  &tally_calls, &sender, &stream),
+                     ERR_OK);
+    buf_clear(&body);
+    for (unsigned i = 0; i < 40; i++) {
+        while (streams_send(f.streams[DIALLER], stream, bytes_of(part, sizeof part)) == ERR_OK)
+            sent += sizeof part;
+        net_wait(&f.net, 20);
+    }
+    net_run(&f.net, has_far, &f, 5000);
+    assert_in_range(sent, CIRCUIT_WINDOW, 2 * CIRCUIT_WINDOW);
+    assert_in_range(reader.got, 1, CIRCUIT_WINDOW);
+    streams_hold(f.streams[STRANGER], f.far, false); /* and once it does, the rest comes */
+    net_wait(&f.net, 500);
+    assert_int_equal(reader.got, sent);
+    fixture_close(&f);
+}
+
+/* A relay that leads elsewhere: the handshake is to the key that was wanted, and another one does not pass it. */
+static struct hijack {
+    struct fixture *f;
+    uint64_t in, out;
+} hijack;
+
+static void to_out(void *arg, uint64_t stream, struct bytes message)
+{
+    (void)arg;
+    (void)stream;
+    assert_int_equal(streams_send(hijack.f->streams[STRANGER], hijack.out, message), ERR_OK);
+}
+
+static void to_in(void *arg, uint64_t stream, struct bytes message)
+{
+    struct fixture *f = hijack.f;
+    (void)arg;
+    (void)stream;
+    f->got[STRANGER] += message.n;
+    if (streams_send(f->streams[STRANGER], hijack.in, message) != ERR_OK)
+        return;
+}
+
+static const struct stream_calls in_calls = {.data = to_out}, out_calls = {.data = to_in};
+
+static enum err lead_elsewhere(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                               const struct stream_calls **calls, void **calls_arg)
+{
+    struct fixture *f = arg;
+    struct buf ask = {0};
+    (void)from;
+    (void)body;
+    hijack = (struct hijack){f, stream, 0};
+    circuit_ask_put(&ask, &(struct circuit_ask){CIRCUIT_RELAY, f->net.node[CLIENT].id});
+    assert_int_equal(streams_open(f->streams[STRANGER], &f->net.node[RELAY].id, NULL, STREAM_CIRCUIT,
+                                  bytes_of_buf(&ask), &out_calls, f, &hijack.out),
+                     ERR_OK);
+    buf_clear(&ask);
+    *calls = &in_calls;
+    *calls_arg = f;
+    return ERR_OK;
+}
+
+static void a_relay_cannot_pretend(void **state)
+{
+    struct fixture f;
+    struct hash chain = {{1}};
+    struct seckey wanted;
+    struct pubkey wanted_id;
+    char way[256];
+    (void)state;
+    key_new(&wanted);
+    key_derive(&wanted, &wanted_id);
+    fixture_open(&f);
+    promise(&f);
+    /* The stranger, listening now, is the dialler's relay. */
+    streams_free(f.streams[STRANGER]);
+    net_stop(&f.net, STRANGER);
+    f.net.node[STRANGER].is_deaf = false;
+    net_start(&f.net, STRANGER, chain);
+    f.streams[STRANGER] = streams_new(f.net.host, f.net.node[STRANGER].peers);
+    streams_on(f.streams[STRANGER], STREAM_CIRCUIT, lead_elsewhere, &f);
+    net_join(&f.net, STRANGER, RELAY);
+    net_join(&f.net, DIALLER, STRANGER);
+    snprintf(way, sizeof way, "%s", f.net.node[STRANGER].address);
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &wanted_id, way), ERR_OK);
+    net_wait(&f.net, 1000);
+    assert_non_null(hijack.f); /* it was asked, and led to the client */
+    assert_false(peers_is_up(f.net.node[DIALLER].peers, &wanted_id));
+    assert_false(peers_is_up(f.net.node[DIALLER].peers, &f.net.node[CLIENT].id));
+    /* To the client itself it may lead, by two relays in a row that neither end asked for: it is still the client. */
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &f.net.node[CLIENT].id, way), ERR_OK);
+    net_run(&f.net, are_joined, &f, 10000);
+    assert_true(f.got[STRANGER] > 0);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_passes_is_whole_both_ways),
+        cmocka_unit_test(who_does_not_relay_promises_nothing),
+        cmocka_unit_test(circuits_to_nobody_end_at_once),
+        cmocka_unit_test(thousands_of_circuits_are_four),
+        cmocka_unit_test(a_loop_and_a_stop_out_of_nowhere_are_refused),
+        cmocka_unit_test(one_that_never_reads_holds_two_windows),
+        cmocka_unit_test(a_relay_cannot_pretend),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
