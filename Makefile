@@ -66,7 +66,7 @@ archives = $(foreach l,$(1),$(if $(call sources,$l),$(B)/lib$l.a))
 GEN     := $(B)/gen
 
 LIBS_BASE := -lsodium -lsecp256k1 -ljansson -lpthread -lm
-LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih -lqrencode $(LIBS_BASE)
+LIBS_NODE := -lleveldb -luv -lmicrohttpd -linih -lminiupnpc -lnatpmp -lqrencode $(LIBS_BASE)
 LIBS_CLI  := -ledit -lqrencode $(LIBS_BASE)
 LIBS_WORKER := -lseccomp $(LIBS_BASE)
 
@@ -122,7 +122,7 @@ TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SUPPORT := $(call objects,tests/world.c tests/gguf_make.c tests/model_make.c)
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
-TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -ledit -lqrencode -lseccomp $(LIBS_BASE)
+TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -lminiupnpc -lnatpmp -ledit -lqrencode -lseccomp $(LIBS_BASE)
 -include Makefile.cuda
 
 # GPUs, where nvcc is found: beside the programs, opened where there is one. A build goes on without.
@@ -193,7 +193,7 @@ hostile: all $(B)/hostile
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
-	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o %/cluster.o %/asker.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
+	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o %/cluster.o %/asker.o %/mutes.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
 
 # A sweep without one of our syncs must find what it costs. The log's and the signer's stand in for each other: without both a vote is
 # cast twice.

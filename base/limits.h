@@ -24,6 +24,7 @@
 #define PEER_BACKOFF_MS     500 /* first pause before dialling again; doubles up to: */
 #define PEER_BACKOFF_MAX_MS 30000
 #define PEERS_WANT          8     /* outgoing ones that are looked for in the address book */
+#define PEERS_ANCHORS       2     /* of those, dialled first after a restart: the two that stood longest */
 #define PEERS_STRANGERS_MAX 64    /* connections whose handshake is under way */
 #define PEERS_ADDED_MAX     256   /* configured addresses */
 #define PEER_BAN_MS         30000 /* for which one that broke the protocol is kept out */
@@ -66,6 +67,13 @@
 #define REACH_TRUST_MS     3600000 /* what was seen longer ago counts no more */
 #define REACH_WITNESSES    16
 #define REACH_LOOK_MS      1000
+
+/* -- being reached: a router's port -- */
+#define PORTMAP_LEASE_S     3600    /* renewed at half of it; a node that was killed leaves its port open for so long */
+#define PORTMAP_AGAIN_MS    1800000 /* routers are replaced, and set up */
+#define PORTMAP_TRIES       3       /* of NAT-PMP: 250, 500 and 1000 ms */
+#define PORTMAP_DISCOVER_MS 2000    /* UPnP's own default */
+#define PORTMAP_PORTS       4       /* tried in turn where one is another machine's */
 
 /* -- relays: a job's tokens and vouchers are some KiB a second, blocks and votes of a busy network some hundred -- */
 #define RELAY_CLIENTS_MAX     32 /* whom a node promised */

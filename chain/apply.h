@@ -102,6 +102,8 @@ void apply_settlement_payout(struct apply *a, struct rec_settlement *s);
 void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum settlement_state state);
 /* Of a round behind the first: 2, and double with each earlier committee over the same receipt. */
 uint32_t apply_committee_size(const struct rec_settlement *s);
+/* How many may be asked about the disputed receipt, so that those that wait for their turn have as many. */
+uint32_t apply_committee_room(const struct rec_settlement *s);
 /* A committee's candidates are used up: the majority by stake of all who were asked decides. */
 void apply_audit_final(struct apply *a, struct rec_settlement *s);
 void apply_pay(struct apply *a, const struct hash *settlement, const struct hash *source, enum pot from,

@@ -7,9 +7,10 @@
  * round is over, so that nobody gets rid of the drawn auditors by challenging himself. Receipts that are disputed are
  * looked into one after the other until one is found at fault, so that nobody shields one by accusing another. A
  * committee of two, of owners that were not asked about the receipt yet, goes through the same two steps; where it is
- * of one mind, that decides, else the next one of twice the size does. Once too few are left for a whole one, or
- * AUDITORS_ASKED_MAX were asked, the majority by stake of all who revealed about this receipt decides; a tie is no
- * fault.
+ * of one mind, that decides, else the next one of twice the size does. Once too few are left for a whole one, or this
+ * receipt's part of AUDITORS_ASKED_MAX were asked, the majority by stake of all who revealed about it decides; a tie is
+ * no fault. Each receipt that is still to be looked into has an equal part of the places that are left, so that none is
+ * decided by its accuser alone.
  *
  * The losers pay: a provider at fault the committee's work out of its bond, an auditor on the wrong side a part of its
  * bond, a challenger his. Of that those on the right side are paid, and the rest burns. Silence costs nothing but the
@@ -152,6 +153,17 @@ static bool next_accused(const struct rec_settlement *s, const uint32_t *after, 
         is_behind = d.index == *after;
     }
     return false;
+}
+
+uint32_t apply_committee_room(const struct rec_settlement *s)
+{
+    uint32_t receipts = 1, index = s->disputed;
+    bool waits = is_challenged(s) && s->challenged != index;
+    while (next_accused(s, &index, &index)) {
+        waits = waits && s->challenged != index;
+        receipts++;
+    }
+    return (AUDITORS_ASKED_MAX - settlement_audits(s)) / (receipts + waits);
 }
 
 /* The next round over the disputed receipt, drawn by a beacon that nobody knows yet. */

@@ -310,7 +310,7 @@ uint32_t apply_committee_size(const struct rec_settlement *s)
 static void draw_committee(struct apply *a, struct rec_settlement *s, struct candidate *list, uint32_t n,
                            struct buf *draws)
 {
-    uint32_t room = AUDITORS_ASKED_MAX - settlement_audits(s), want = apply_committee_size(s);
+    uint32_t room = apply_committee_room(s), want = apply_committee_size(s);
     want = want < room ? want : room;
     buf_add(draws, s->audits.p, s->audits.n);
     for (uint32_t k = 0; k < want && k < n; k++) {

@@ -82,15 +82,15 @@ struct params params_private(void)
     return p;
 }
 
-/* The most rounds of a settlement: that of the drawn receipts, and of each of these and of a challenged one a
- * committee, one of twice the size where that was divided, and so on, the smallest first, until AUDITORS_ASKED_MAX were
- * asked; and a last draw, which finds nobody. */
+/* The most rounds of a settlement: that of the drawn receipts; then, for each of these and a challenged one, a
+ * committee, one of twice the size where that was divided, and so on, the smallest first, as long as AUDITORS_ASKED_MAX
+ * allows; and for each a last one that is not whole. */
 static uint32_t audit_rounds_max(uint32_t drawn)
 {
-    uint32_t rounds = 2, room = AUDITORS_ASKED_MAX - drawn;
-    for (uint32_t size = 2; room; size *= 2)
-        for (uint32_t i = 0; i <= drawn && room; i++) {
-            room -= size < room ? size : room;
+    uint32_t rounds = 1 + drawn + 1, room = AUDITORS_ASKED_MAX - drawn;
+    for (uint32_t size = 2; size <= room; size *= 2)
+        for (uint32_t i = 0; i <= drawn && size <= room; i++) {
+            room -= size;
             rounds++;
         }
     return rounds;

@@ -9,14 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of the next n bytes that are shown, those that were not yet. *at: how many stand before them. */
-static void show_piece(struct chat_answer *out, const char *text, size_t n, size_t *at)
+/* Of the next n bytes that are shown, those that were not yet. *at: how many stand before them. `dim`: how they begin
+ * and end, or NULL. */
+static void show_piece(struct chat_answer *out, const char *text, size_t n, size_t *at, const char *const dim[2])
 {
     size_t from = out->shown > *at ? out->shown - *at : 0;
     *at += n;
     if (from >= n)
         return;
+    fputs(dim ? dim[0] : "", stdout);
     out_untrusted(text + from, n - from);
+    fputs(dim ? dim[1] : "", stdout);
     out->shown = *at;
 }
 
@@ -25,19 +28,16 @@ static void show_parts(const struct cli *cli, struct chat_answer *out)
 {
     struct bytes rest = bytes_of_buf(&out->text);
     struct harmony_part part;
+    const char *const dim[2] = {out_style(cli, OUT_DIM), out_style(cli, OUT_PLAIN)};
     const bool all = isatty(STDOUT_FILENO);
     size_t at = 0;
     while (harmony_next(&rest, &part)) {
-        bool dim = part.kind == HARMONY_THOUGHT;
-        if (part.text.n == 0 || (dim && !all))
+        bool is_thought = part.kind == HARMONY_THOUGHT;
+        if (part.text.n == 0 || (is_thought && !all))
             continue;
         if (at)
-            show_piece(out, "\n\n", 2, &at);
-        if (dim)
-            printf("%s", out_style(cli, OUT_DIM));
-        show_piece(out, (const char *)part.text.p, part.text.n, &at);
-        if (dim)
-            printf("%s", out_style(cli, OUT_PLAIN));
+            show_piece(out, "\n\n", 2, &at, NULL);
+        show_piece(out, (const char *)part.text.p, part.text.n, &at, is_thought ? dim : NULL);
     }
 }
 
@@ -49,7 +49,7 @@ static void show(const struct cli *cli, struct chat_answer *out, bool is_over)
     if (harmony_is(bytes_of_buf(&out->text), is_over))
         show_parts(cli, out);
     else
-        show_piece(out, (const char *)out->text.p, out->text.n, &at);
+        show_piece(out, (const char *)out->text.p, out->text.n, &at, NULL);
     fflush(stdout);
 }
 

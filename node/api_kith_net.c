@@ -206,6 +206,32 @@ static void check_reachable(struct buf *b, const struct node *n)
     buf_clear(&text);
 }
 
+static void check_router(struct buf *b, const struct node *n)
+{
+    char text[500];
+    struct portmap_info m;
+    struct endpoint outside = {.port = 0};
+    if (!outside_portmap(n->outside, &m)) {
+        put_check(b, "router", "unknown",
+                  n->config->portmap ? "not asked: this node listens for this machine alone, or is a chain of one"
+                                     : "not asked: portmap = no");
+        return;
+    }
+    if (m.state == PORTMAP_TRYING)
+        snprintf(text, sizeof text, "is being asked to pass the port on");
+    else if (m.state == PORTMAP_NONE)
+        snprintf(text, sizeof text, "none passes the port on (%s): switch UPnP or NAT-PMP on in the router", m.why);
+    else
+        snprintf(text, sizeof text, "passes its port %u on, by %s; outside it is %s", m.port, m.by,
+                 m.host[0] ? m.host : "at an address that it does not say");
+    snprintf(outside.host, sizeof outside.host, "%s", m.host);
+    bool again = m.state == PORTMAP_MAPPED && m.host[0] && endpoint_is_private(&outside);
+    if (again)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 ", a private address: another router stands before it, which must pass the port on, too");
+    put_check(b, "router", m.state == PORTMAP_MAPPED && !again ? "ok" : "unknown", text);
+}
+
 static void check_relaying(struct buf *b, const struct node *n)
 {
     char text[300];
@@ -269,6 +295,7 @@ void api_net_check(struct api_call *c)
     check_peers(&b, &m);
     check_ports(&b, c->node);
     check_reachable(&b, c->node);
+    check_router(&b, c->node);
     check_relaying(&b, c->node);
     check_chain(&b, c->node, &m);
     check_clock(&b, c->node);

@@ -28,6 +28,7 @@ struct audit {
     worker_ask ask;
     bool was_shown; /* a transcript that fits: it was not withheld */
     struct timer late;
+    uint64_t late_ms; /* when it should fire, by the wall clock */
 };
 
 struct auditor {
@@ -147,11 +148,19 @@ static void report(struct audit *x, enum audit_verdict verdict, const struct has
     x->stream = 0;
 }
 
+static uint64_t window_ms(const struct auditor *a)
+{
+    return ledger_params(a->s.ledger).audit_window_ms;
+}
+
+/* Far too late it is a machine that stood still, and the provider may have knocked all the while. */
 static void on_late(void *arg)
 {
     struct audit *x = arg;
     static const struct hash none;
-    if (x->stage == DRAWN && !x->was_shown)
+    if (host_wall_ms(x->auditor->s.host) > x->late_ms + window_ms(x->auditor) / 8)
+        log_event(LOG_ODD, "auditor", "says nothing", "index=%u why=\"this machine stood still\"", x->index);
+    else if (x->stage == DRAWN && !x->was_shown)
         report(x, AUDIT_WITHHELD, &none);
 }
 
@@ -319,8 +328,9 @@ static enum err accept_audit(void *arg, uint64_t stream, const struct pubkey *fr
 
 /* -- what the ledger says -- */
 
-static void add(struct auditor *a, const struct rec_settlement *rec, uint32_t index)
+static void add(struct auditor *a, const struct rec_settlement *rec, const struct audit_draw *d)
 {
+    const uint32_t index = d->index;
     if (find(a, &rec->id, index))
         return;
     struct audit *x = mem_new(sizeof *x);
@@ -332,10 +342,15 @@ static void add(struct auditor *a, const struct rec_settlement *rec, uint32_t in
                         .model = rec->model,
                         .deadline_ms = rec->deadline_ms};
     a->audits = x;
-    /* The report must be in a block before the deadline: the last quarter of the window is for that. */
+    /* The report must be in a block before the deadline: the last quarter of the window is for that. Who was not there
+     * for half of it cannot say that nothing was shown: a committee would find the transcript, and he would pay for his
+     * word. What was committed before a restart is revealed all the same. */
     uint64_t now_ms = host_wall_ms(a->s.host);
     uint64_t left_ms = rec->deadline_ms > now_ms ? rec->deadline_ms - now_ms : 0;
-    host_timer_set(a->s.host, &x->late, left_ms - left_ms / 4, on_late, x);
+    uint64_t wait_ms = left_ms - left_ms / 4;
+    x->late_ms = now_ms + wait_ms;
+    if (left_ms >= window_ms(a) / 2 || !hash_is_zero(&d->commit))
+        host_timer_set(a->s.host, &x->late, wait_ms, on_late, x);
 }
 
 static bool add_ours(void *arg, const struct rec_settlement *rec)
@@ -346,7 +361,7 @@ static bool add_ours(void *arg, const struct rec_settlement *rec)
         struct audit_draw d = settlement_audit_at(rec, i);
         if (pubkey_equal(&d.auditor, &a->s.self) && d.round == rec->round && d.verdict == AUDIT_PENDING &&
             (commits || !hash_is_zero(&d.commit)))
-            add(a, rec, d.index);
+            add(a, rec, &d);
     }
     return true;
 }

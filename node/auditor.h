@@ -2,7 +2,8 @@
  * one the receipt commits to, replays it in one prefill pass and reports to the ledger.
  *
  *     drawn -> shown -> replaying -> reported
- *         \-> late: the deadline is near and nothing fitting was shown: reported as withheld
+ *         \-> late: the deadline is near and nothing fitting was shown: reported as withheld, by one who was there
+ *             for half of the window, awake
  */
 #ifndef KITH_NODE_AUDITOR_H
 #define KITH_NODE_AUDITOR_H

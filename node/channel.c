@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "node/stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -405,10 +406,9 @@ static bool load_receipt(void *arg, struct bytes key, struct bytes value)
     struct signed_receipt r;
     struct cursor c = cursor_of(value);
     uint32_t index;
-    (void)key;
     signed_receipt_get(&c, &r);
     if (!cursor_end(&c) || channel_put_receipt(l->channel, &r, &index) != ERR_OK)
-        l->e = note_set(l->note, ERR_CORRUPT, "a stored receipt is broken");
+        l->e = stored_broken(l->note, "receipt of channel", bytes_of(key.p + 2, key.n - 2));
     channel_keep(l->channel);
     return l->e == ERR_OK;
 }
@@ -419,10 +419,9 @@ static bool load_channel(void *arg, struct bytes key, struct bytes value)
     struct channel_head head;
     uint8_t prefix[HEAD_KEY_SIZE];
     struct cursor c = cursor_of(value);
-    (void)key;
     channel_head_get(&c, &head);
     if (!cursor_end(&c)) {
-        l->e = note_set(l->note, ERR_CORRUPT, "a stored channel is broken");
+        l->e = stored_broken(l->note, "channel", bytes_of(key.p + 2, key.n - 2));
         return false;
     }
     l->channel = mem_new(sizeof *l->channel);

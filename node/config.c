@@ -35,6 +35,8 @@ static const struct setting settings[] = {
     {"http-name", KIND_TEXTS, offsetof(struct config, http_names), false, "NAME",
      "that the API is called by, besides its address; repeatable"},
     {"peer", KIND_TEXTS, offsetof(struct config, peers), false, "PUBKEY@HOST:PORT", "to keep connected to; repeatable"},
+    {"portmap", KIND_FLAG, offsetof(struct config, portmap), false, "",
+     "ask the router to pass the port for peers on (yes)"},
     {"relay", KIND_FLAG, offsetof(struct config, relay), false, "",
      "while it is reachable itself, pass a bounded number of bytes on for nodes that are not (yes)"},
     {"validator", KIND_FLAG, offsetof(struct config, validator), false, "", "take part in deciding blocks"},
@@ -415,7 +417,8 @@ static void take_defaults(struct config *c)
                          .keep_jobs_mb = JOBS_KEPT_BYTES >> 20,
                          .snapshot_blocks = SNAPSHOT_INTERVAL,
                          .history = true,
-                         .relay = true};
+                         .relay = true,
+                         .portmap = true};
     c->listen = mem_string("0.0.0.0:7718");
     c->http = mem_string("127.0.0.1:7717");
     c->backend = mem_string("auto");

@@ -40,6 +40,7 @@ struct config {
     struct config_texts http_names;
     enum log_level log_level;
     bool validator, provide, audit;
+    bool portmap;
     bool relay; /* for nodes that nobody can dial */
     bool fresh; /* dev: begin again */
     bool dev;   /* not a setting: kithd dev sets it */

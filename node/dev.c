@@ -22,7 +22,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 /* Everything that belongs to a chain. */
 static void begin_again(const struct config *c)
 {
-    static const char *const names[] = {"chain", "consensus", "market", "genesis.json", "share", "peers.book"};
+    static const char *const names[] = {"chain", "consensus",  "market",       "genesis.json",
+                                        "share", "peers.book", "peers.anchors"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = config_path(c, names[i]);
         nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);

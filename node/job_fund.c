@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/stored.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -328,7 +329,7 @@ enum err job_fund_load(struct jobs *jobs, struct note *note)
         all.n -= n;
         funding_record_get(&c, &r);
         if (!cursor_end(&c)) {
-            e = note_set(note, ERR_CORRUPT, "a stored transaction for a channel is broken");
+            e = stored_broken(note, "transaction for a channel to", bytes_of(r.provider.b, sizeof r.provider.b));
             break;
         }
         struct funding *f = funding_add(

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "node/channel_past.h"
 #include "node/escrow.h"
+#include "node/stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -112,9 +113,8 @@ static bool load_one(void *arg, struct bytes key, struct bytes value)
 {
     struct load *l = arg;
     struct job_record r;
-    (void)key;
     if (!is_whole(value, &r)) {
-        l->e = note_set(l->note, ERR_CORRUPT, "a stored job is broken");
+        l->e = stored_broken(l->note, "job", bytes_of(key.p + 1, key.n - 1));
         return false;
     }
     struct job *j = job_new(l->jobs);

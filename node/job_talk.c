@@ -1,6 +1,7 @@
 /* Conversations: which jobs belong together, by an id that their client drew. It is kept under 'c' and the job's id,
  * beside the job's own record and in the same batch, so that jobs of before there were any are read as they are. */
 #include "node/job.h"
+#include "node/stored.h"
 
 #include <string.h>
 
@@ -51,7 +52,7 @@ static enum err load_one(struct job *j, struct buf *value, struct note *note)
     struct cursor c = cursor_of(bytes_of_buf(value));
     talk_record_get(&c, &r);
     if (!cursor_end(&c))
-        return note_set(note, ERR_CORRUPT, "a stored conversation is broken");
+        return stored_broken(note, "conversation of job", bytes_of(j->r.id.b, sizeof j->r.id.b));
     j->talk = r.talk;
     j->title = r.title;
     return ERR_OK;

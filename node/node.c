@@ -240,7 +240,8 @@ static void on_peer(void *arg, const struct pubkey *peer, bool is_up)
 
 static enum err start_peers(struct node *n, struct note *note)
 {
-    char *book = config_path(n->config, "peers.book"), *bans = config_path(n->config, "peers.bans");
+    char *book = config_path(n->config, "peers.book"), *bans = config_path(n->config, "peers.bans"),
+         *anchors = config_path(n->config, "peers.anchors");
     n->transport = transport_uv_open(host_uv_loop(n->host));
     struct peers_options o = {
         .host = n->host,
@@ -251,10 +252,12 @@ static enum err start_peers(struct node *n, struct note *note)
         .listen = n->config->listen,
         .announce = n->config->announce,
         .book_path = book,
+        .anchors_path = anchors,
         .bans_path = bans,
     };
     enum err e = peers_open(&o, &n->peers, note);
     free(book);
+    free(anchors);
     free(bans);
     if (e == ERR_OK)
         peers_on_change(n->peers, on_peer, n);
@@ -296,7 +299,8 @@ static enum err start_outside(struct node *n, struct note *note)
                                 .transport = n->transport,
                                 .listen = n->config->listen,
                                 .announce = n->config->announce,
-                                .relay = n->config->relay};
+                                .relay = n->config->relay,
+                                .portmap = n->config->portmap && !n->config->dev};
     (void)note;
     n->outside = outside_new(&o);
     outside_on_change(n->outside, way_changed, n);
@@ -500,6 +504,12 @@ static enum err start_dialling(struct node *n, struct note *note)
     return ERR_OK;
 }
 
+/* What a thread then tells the router is waited for with the tasks' threads. */
+static void stop_dialling(struct node *n)
+{
+    outside_give_back(n->outside);
+}
+
 /* -- the order -- */
 
 static const struct part {
@@ -523,7 +533,7 @@ static const struct part {
     {"market", start_market, stop_market},
     {"apikeys", start_apikeys, stop_apikeys},
     {"http", start_http, stop_http},
-    {"dialling", start_dialling, NULL},
+    {"dialling", start_dialling, stop_dialling},
     {"signals", start_signals, NULL},
 };
 #define PARTS_N (sizeof parts / sizeof *parts)

@@ -13,6 +13,7 @@ struct outside {
     struct dialbacks *dialbacks;
     struct reach *reach;
     struct circuits *circuits;
+    struct portmap *portmap; /* NULL: not asked */
     char *listen, *announce;
     bool relay;
     char endpoint[ENDPOINT_TEXT_ROOM];
@@ -44,6 +45,16 @@ static void choose(const struct outside *s, const struct reach_info *r, char tex
     }
 }
 
+/* What hello says: the way through relays, else the port where the router has another one. */
+static void tell_port(struct outside *s, const char *way)
+{
+    struct portmap_info m = {.port = 0};
+    char port[16];
+    bool mapped = outside_portmap(s, &m) && m.state == PORTMAP_MAPPED && !s->announce;
+    snprintf(port, sizeof port, ":%u", m.port);
+    peers_set_listen(s->peers, way_is_relayed(way) ? way : mapped ? port : NULL);
+}
+
 static void look(void *arg)
 {
     struct outside *s = arg;
@@ -52,13 +63,29 @@ static void look(void *arg)
     circuits_set_relaying(s->circuits, s->relay && r.state == REACH_YES);
     circuits_set_wanted(s->circuits, r.state == REACH_NO);
     choose(s, &r, text);
+    tell_port(s, text);
     if (strcmp(text, s->endpoint) == 0)
         return;
     snprintf(s->endpoint, sizeof s->endpoint, "%s", text);
-    peers_set_listen(s->peers, way_is_relayed(text) ? text : NULL);
     log_event(LOG_INFO, "reach", "told", "way=%s", text);
     if (s->fn)
         s->fn(s->fn_arg);
+}
+
+static void port_changed(void *arg)
+{
+    struct outside *s = arg;
+    struct portmap_info m = portmap_info(s->portmap);
+    reach_set_port(s->reach, m.state == PORTMAP_MAPPED ? m.port : 0);
+    look(s);
+}
+
+/* For this machine alone no router needs to do anything. */
+static bool listens_for_others(const struct outside *s)
+{
+    struct endpoint at;
+    bool good = peers_port(s->peers) != 0 && endpoint_parse(s->listen, &at, NULL) == ERR_OK;
+    return good && strncmp(at.host, "127.", 4) != 0 && strcmp(at.host, "::1") != 0 && strcmp(at.host, "localhost") != 0;
 }
 
 struct outside *outside_new(const struct outside_options *o)
@@ -73,14 +100,23 @@ struct outside *outside_new(const struct outside_options *o)
     s->circuits = circuits_new(o->host, o->peers, o->streams);
     reach_on_change(s->reach, look, s);
     circuits_on_change(s->circuits, look, s);
+    if (o->portmap && listens_for_others(s))
+        s->portmap = portmap_new(o->host, peers_port(o->peers), port_changed, s);
     look(s);
     return s;
+}
+
+void outside_give_back(struct outside *s)
+{
+    portmap_free(s->portmap);
+    s->portmap = NULL;
 }
 
 void outside_free(struct outside *s)
 {
     if (!s)
         return;
+    outside_give_back(s);
     circuits_free(s->circuits);
     reach_free(s->reach);
     dialbacks_free(s->dialbacks);
@@ -103,6 +139,13 @@ void outside_on_change(struct outside *s, outside_fn fn, void *arg)
 struct reach_info outside_reach(const struct outside *s)
 {
     return reach_info(s->reach);
+}
+
+bool outside_portmap(const struct outside *s, struct portmap_info *out)
+{
+    if (s->portmap)
+        *out = portmap_info(s->portmap);
+    return s->portmap != NULL;
 }
 
 struct circuits_info outside_circuits(const struct outside *s)

@@ -550,6 +550,7 @@ enum err peers_open(const struct peers_options *o, struct peers **out, struct no
     p->hello = (struct hello){.version = PROTOCOL_VERSION, .chain = o->chain, .features = o->features};
     CHECK(text64_set(&p->hello.agent, "kith/1"));
     p->book_path = o->book_path ? mem_string(o->book_path) : NULL;
+    p->anchors_path = o->anchors_path ? mem_string(o->anchors_path) : NULL;
     p->bans_path = o->bans_path ? mem_string(o->bans_path) : NULL;
     host_random(p->host, p->place, sizeof p->place);
     host_random(p->host, secret, sizeof secret);
@@ -574,6 +575,7 @@ static void peers_bury(void *arg)
     struct peers *p = arg;
     secret_wipe(&p->key, sizeof p->key);
     free(p->book_path);
+    free(p->anchors_path);
     peers_bans_clear(p);
     free(p);
 }

@@ -25,6 +25,7 @@ struct peers_options {
     const char *listen;       /* "HOST:PORT"; "" does not listen; port 0 takes a free one */
     const char *announce;     /* endpoint told to others; "" means ":PORT" of listen */
     const char *book_path;    /* where the address book is kept; NULL does not keep it */
+    const char *anchors_path; /* where the peers are kept that are dialled first at the next start; NULL: none are */
     const char *bans_path;    /* the same for whom the owner keeps out */
 };
 

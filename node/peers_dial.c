@@ -87,10 +87,25 @@ static void dial_targets(struct peers *p, uint64_t now_ms, uint64_t *next_ms)
     }
 }
 
+/* One outgoing connection for a network of the world: networks cost money, addresses in them do not. */
+static bool network_is_dialled(const struct peers *p, const struct endpoint *to)
+{
+    struct way way;
+    struct bytes group = endpoint_group(to);
+    if (endpoint_is_private(to))
+        return false;
+    for (const struct link *l = p->links; l; l = l->next)
+        if (l->dialled && !l->gone && way_parse(l->endpoint, &way, NULL) == ERR_OK &&
+            bytes_equal(endpoint_group(&way.at[0]), group))
+            return true;
+    return false;
+}
+
 static void dial_book(struct peers *p)
 {
     unsigned outgoing = 0;
     struct addr a;
+    struct way way;
     uint64_t chance;
     for (const struct link *l = p->links; l; l = l->next)
         outgoing += l->dialled && !l->gone;
@@ -99,7 +114,7 @@ static void dial_book(struct peers *p)
         peers_link_any(p, &a.key) || peers_is_banned(p, &a.key) || find_target(p, &a.key))
         return;
     /* Relays are for those who want something of this one: connections that only pass news on are had without. */
-    if (!way_is_relayed(a.endpoint.s))
+    if (way_parse(a.endpoint.s, &way, NULL) == ERR_OK && way.relays == 0 && !network_is_dialled(p, &way.at[0]))
         (void)dial(p, &a.key, a.endpoint.s, 0);
 }
 
@@ -319,9 +334,66 @@ static void save_book(struct peers *p)
     buf_clear(&out);
 }
 
+/* -- anchors: who surrounds a node with his own while it is away would have to have been among these before -- */
+
+static bool is_anchor(const struct link *l)
+{
+    return l->up && !l->gone && l->dialled && !l->relayed && !peers_is_configured(l->owner, &l->expected);
+}
+
+/* That stood longest, but those that are in the list. */
+static const struct link *next_anchor(const struct peers *p, const struct link *const *taken, unsigned n)
+{
+    const struct link *best = NULL;
+    for (const struct link *l = p->links; l; l = l->next) {
+        bool is_taken = false;
+        for (unsigned i = 0; i < n; i++)
+            is_taken |= taken[i] == l;
+        if (is_anchor(l) && !is_taken && (!best || l->up_at_ms < best->up_at_ms))
+            best = l;
+    }
+    return best;
+}
+
+/* None, as while the network is away, leaves those of before. */
+static void save_anchors(struct peers *p)
+{
+    const struct link *anchors[PEERS_ANCHORS];
+    struct note note;
+    struct buf out = {0};
+    unsigned n = 0;
+    while (p->anchors_path && n < PEERS_ANCHORS && (anchors[n] = next_anchor(p, anchors, n))) {
+        struct addr a = addr_of(anchors[n++]);
+        addr_put(&out, &a);
+    }
+    if (n > 0 && host_write(p->host, p->anchors_path, 0600, bytes_of_buf(&out), &note) != ERR_OK)
+        log_event(LOG_ODD, "peers", "anchors not saved", "why=%s", note.text);
+    buf_clear(&out);
+}
+
+static void dial_anchors(struct peers *p)
+{
+    struct note note;
+    struct buf in = {0};
+    if (!p->anchors_path)
+        return;
+    enum err e = host_read(p->host, p->anchors_path, 4096, &in, &note);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        log_event(LOG_ODD, "peers", "anchors not read", "why=%s", note.text);
+    struct cursor c = cursor_of(bytes_of_buf(&in));
+    for (unsigned n = 0; e == ERR_OK && c.n > 0 && n < PEERS_ANCHORS; n++) {
+        struct addr a;
+        addr_get(&c, &a);
+        if (!cursor_ok(&c) || peers_reach(p, &a.key, a.endpoint.s) != ERR_OK)
+            log_event(LOG_ODD, "peers", "anchor not dialled", "path=%s", p->anchors_path);
+    }
+    buf_clear(&in);
+}
+
 static void save_due(void *arg)
 {
     struct peers *p = arg;
+    save_anchors(p);
     save_book(p);
     host_timer_set(p->host, &p->book_timer, BOOK_SAVE_MS, save_due, p);
 }
@@ -346,12 +418,14 @@ void peers_dial_start(struct peers *p)
     peers_on(p, MSG_ADDRS_GET, on_addrs_get, p);
     peers_on(p, MSG_ADDRS, on_addrs, p);
     peers_on_change(p, on_change, p);
+    dial_anchors(p);
     host_timer_set(p->host, &p->dial_timer, 0, look, p);
     host_timer_set(p->host, &p->book_timer, BOOK_SAVE_MS, save_due, p);
 }
 
 void peers_dial_stop(struct peers *p)
 {
+    save_anchors(p);
     save_book(p);
     host_timer_cancel(p->host, &p->dial_timer);
     host_timer_cancel(p->host, &p->book_timer);

@@ -74,7 +74,7 @@ struct peers {
     unsigned targets_n;
     struct book *book;
     struct gossip *gossip;
-    char *book_path;
+    char *book_path, *anchors_path;
     struct timer dial_timer, book_timer;
     struct log_rate lines;    /* about peers that came and went */
     uint64_t stranger_odd_ms; /* when a stranger last had an `odd` line: one a second, so that none fills the disk */

@@ -12,6 +12,8 @@
 #define BUCKETS        (TRIED_BUCKETS + NEW_BUCKETS)
 #define SOURCE_BUCKETS 8 /* that one network of tellers reaches */
 #define FAILURES_MAX   5
+#define MAGIC          "KITHBK2\n"
+#define MAGIC_SIZE     8
 
 struct entry {
     struct addr addr;
@@ -205,31 +207,53 @@ unsigned book_sample(const struct book *b, uint64_t random, struct addr *out, un
     return n;
 }
 
-/* In the file each entry is (time of its last connection, address). */
+/* In the file: MAGIC, the key, and for each entry (time of its last connection, bucket, address). With its key and
+ * buckets hearsay stays where its teller could put it: were it spread anew, a liar would reach other buckets with each
+ * restart. */
 void book_put(const struct book *b, struct buf *out)
 {
+    buf_add(out, MAGIC, MAGIC_SIZE);
+    buf_add(out, b->key, sizeof b->key);
     for (unsigned i = 0; i < BUCKETS; i++)
         for (unsigned j = 0; j < b->bucket[i].n; j++) {
             codec_put_u64(out, &b->bucket[i].entry[j]->good_ms);
+            codec_put_u16(out, &(uint16_t){(uint16_t)i});
             addr_put(out, &b->bucket[i].entry[j]->addr);
         }
+}
+
+static void put_back(struct book *b, unsigned bucket, const struct addr *a)
+{
+    struct endpoint endpoint;
+    unsigned known_bucket, at;
+    if (!parse(a, &endpoint) || find(b, &a->key, &known_bucket, &at))
+        return;
+    struct entry *e = mem_new(sizeof *e);
+    e->addr = *a;
+    put_in(b, &b->bucket[bucket], e);
 }
 
 bool book_get(struct book *b, struct bytes in)
 {
     struct cursor c = cursor_of(in);
+    const uint8_t *magic = cursor_take(&c, MAGIC_SIZE), *key = cursor_take(&c, sizeof b->key);
+    if (!key || memcmp(magic, MAGIC, MAGIC_SIZE) != 0)
+        return false;
+    if (b->count == 0)
+        memcpy(b->key, key, sizeof b->key);
     while (cursor_ok(&c) && c.n > 0) {
         uint64_t good_ms;
+        uint16_t bucket;
         struct addr a;
-        struct endpoint itself;
         codec_get_u64(&c, &good_ms);
+        codec_get_u16(&c, &bucket);
         addr_get(&c, &a);
-        if (!cursor_ok(&c))
-            break;
+        if (!cursor_ok(&c) || bucket >= BUCKETS || (good_ms == 0 && bucket < TRIED_BUCKETS))
+            return false;
         if (good_ms)
             book_good(b, &a, good_ms);
-        else if (parse(&a, &itself)) /* who told is forgotten */
-            book_add(b, &itself, &a);
+        else
+            put_back(b, bucket, &a);
     }
     return cursor_end(&c);
 }

@@ -32,7 +32,8 @@ bool book_pick(const struct book *b, uint64_t random, struct addr *out) MUST_USE
 /* Up to `max` different ones in an order that the random number shuffles; tried first. */
 unsigned book_sample(const struct book *b, uint64_t random, struct addr *out, unsigned max);
 
-/* For the file that keeps it. Reading adds what is well formed and returns false at the first that is not. */
+/* For the file that keeps it. Reading takes its key, if the book is empty, adds what is well formed and returns false
+ * at the first that is not. */
 void book_put(const struct book *b, struct buf *out);
 bool book_get(struct book *b, struct bytes in) MUST_USE;
 

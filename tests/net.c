@@ -26,6 +26,7 @@ void net_start(struct net *net, unsigned i, struct hash chain)
         .transport = n->transport,
         .key = &n->key,
         .chain = chain,
+        .anchors_path = n->anchors,
         .listen = n->is_deaf ? "" : "127.0.0.1:0",
     };
     assert_int_equal(peers_open(&o, &n->peers, &note), ERR_OK);

@@ -14,8 +14,9 @@ struct net_node {
     struct pubkey id;
     struct transport *transport;
     struct peers *peers;
-    bool is_deaf;      /* listens nowhere */
-    char address[160]; /* id@127.0.0.1:port */
+    const char *anchors; /* where they are kept; NULL: nowhere */
+    bool is_deaf;        /* listens nowhere */
+    char address[160];   /* id@127.0.0.1:port */
 };
 
 struct net {

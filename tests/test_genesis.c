@@ -115,19 +115,19 @@ static void refuses_and_names_the_fault(void **state)
     }
 }
 
-/* The longest way of a settlement, by hand: of 4 drawn receipts one challenged beside them, committees of 2, 4, 8, 16
- * over each until 127 were asked, and a draw that finds nobody. */
+/* The longest way of a settlement, by hand: of 4 drawn receipts and one challenged beside them, committees of 2, 4, 8
+ * and 16 over each as long as no more than 127 are asked, and for each one that is not whole. */
 static void a_bond_outlasts_the_verdict(void **state)
 {
     (void)state;
     struct params p = params_private();
     struct note note = {{0}};
-    assert_true(params_verdict_ms(&p) == (1 + 5 + 5 + 5 + 3 + 1 + 1) * (5 + 30 + 15) * UINT64_C(1000));
+    assert_true(params_verdict_ms(&p) == (1 + 5 + 5 + 5 + 3 + 5) * (5 + 30 + 15) * UINT64_C(1000));
     p.unbonding_ms = params_verdict_ms(&p);
     assert_int_equal(params_check(&p, &note), ERR_OK);
     p.unbonding_ms--;
     assert_int_equal(params_check(&p, &note), ERR_RANGE);
-    assert_non_null(strstr(note.text, "unbonding_ms is 1049999"));
+    assert_non_null(strstr(note.text, "unbonding_ms is 1199999"));
     p.audits_per_settlement = 0; /* nobody gives a verdict */
     assert_int_equal(params_check(&p, &note), ERR_OK);
     p = params_default();

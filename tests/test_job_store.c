@@ -285,9 +285,27 @@ static void no_talk_is_not_forgotten(void **state)
     expect(k, 1);
 }
 
+/* It says which, where, what that costs and what helps. */
+static void what_does_not_decode_is_named(void **state)
+{
+    struct kept *k = *state;
+    struct kv_batch batch = {0};
+    struct note note = {{0}};
+    const uint8_t key[33] = {'j', 0xab, 0xcd};
+    kv_batch_put(&batch, bytes_of(key, sizeof key), bytes_of("?", 1));
+    assert_int_equal(kv_write(k->jobs.s.kv, &batch, true, NULL), ERR_OK);
+    assert_int_equal(job_load_all(&k->jobs, &note), ERR_CORRUPT);
+    static const char *const says[] = {"the job abcd00", "folder market", "from a copy", "kith settle",
+                                       "on the ledger"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        assert_non_null(strstr(note.text, says[i]));
+    kv_batch_clear(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_does_not_decode_is_named, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(the_oldest_go, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(those_in_use_stay, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(long_ones_are_fewer, kept_begin, kept_end),

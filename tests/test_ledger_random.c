@@ -132,7 +132,7 @@ static void one_block(struct run *r)
     uint32_t count = w->n;
     for (uint32_t i = 0; i < count; i++)
         undo_is_exact(r, txs[i] = bytes_of_buf(&w->txs[i]));
-    uint32_t longest = deals_below(&r->d, 4) ? 200000 : (uint32_t)ledger_params(w->ledger).unbonding_ms;
+    uint32_t longest = deals_below(&r->d, 8) ? 200000 : (uint32_t)ledger_params(w->ledger).unbonding_ms;
     w->step_ms = deals_below(&r->d, deals_below(&r->d, 12) ? 3000 : longest);
     w->unjudged = has_early(w);
     enum err judged = ledger_process(w->ledger, txs, count, NULL);

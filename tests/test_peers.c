@@ -207,6 +207,38 @@ static void a_damaged_list_of_those_kept_out_is_named(void **state)
     test_dir_remove(dir);
 }
 
+static bool is_joined(void *arg)
+{
+    struct net *net = arg;
+    return peers_is_up(net->node[0].peers, &net->node[1].id) && peers_is_up(net->node[1].peers, &net->node[0].id);
+}
+
+/* Whom a node dialled by its own choice it dials again after a restart, and be the address book gone. */
+static void anchors_are_dialled_after_a_restart(void **state)
+{
+    (void)state;
+    char *dir = test_dir_new(), path[512];
+    struct net net;
+    net_open(&net);
+    snprintf(path, sizeof path, "%s/peers.anchors", dir);
+    net.node[0].anchors = path;
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    assert_int_equal(peers_reach(net.node[0].peers, &net.node[1].id, strchr(net.node[1].address, '@') + 1), ERR_OK);
+    net_run(&net, is_joined, &net, 5000);
+    net_stop(&net, 0);
+    net_start(&net, 0, chain_of(1));
+    net_run(&net, is_joined, &net, 5000);
+    net_stop(&net, 0);
+    /* A file that is none harms nobody. */
+    assert_int_equal(file_write(path, 0600, bytes_of_text("garbage"), NULL), ERR_OK);
+    net_start(&net, 0, chain_of(1));
+    net_wait(&net, 100);
+    assert_int_equal(peers_count(net.node[0].peers), 0);
+    net_close(&net);
+    test_dir_remove(dir);
+}
+
 static void one_that_breaks_the_protocol_is_cut_off(void **state)
 {
     (void)state;
@@ -466,6 +498,7 @@ int main(void)
         cmocka_unit_test(other_chain_and_own_address_are_refused),
         cmocka_unit_test(a_taken_port_is_one_clear_line),
         cmocka_unit_test(a_damaged_list_of_those_kept_out_is_named),
+        cmocka_unit_test(anchors_are_dialled_after_a_restart),
         cmocka_unit_test(one_that_breaks_the_protocol_is_cut_off),
         cmocka_unit_test(garbage_harms_nobody),
         cmocka_unit_test(a_peer_that_went_is_dialled_again),

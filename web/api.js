@@ -55,10 +55,12 @@ async function failure(response) {
     }
 }
 
-async function send(path, {signal, body, quiet} = {}) {
+async function send(path, {signal, body, quiet, last} = {}) {
     for (;;) {
         const key = currentKey();
         const headers = key ? {Authorization: "Bearer " + key} : {};
+        if (last)
+            headers["Last-Event-ID"] = last;
         if (body)
             headers["Content-Type"] = "application/json";
         let response;
@@ -94,10 +96,10 @@ export async function probe(path, signal) {
     }
 }
 
-// Server-sent events: calls on(name, data) for each, and returns when the stream ends. The browser's own EventSource
-// cannot send a key.
-export async function events(path, on, {signal} = {}) {
-    const response = await send(path, {signal});
+// Server-sent events: calls on(name, data, id) for each, without a name where there is only an id, and returns when the stream
+// ends. The browser's own EventSource cannot send a key.
+export async function events(path, on, options = {}) {
+    const response = await send(path, options);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
@@ -107,9 +109,12 @@ export async function events(path, on, {signal} = {}) {
         const frames = (rest + value).split("\n\n");
         rest = frames.pop();
         for (const frame of frames) {
-            const name = /^event: (.*)$/m.exec(frame)?.[1], data = /^data: (.*)$/m.exec(frame)?.[1];
+            const field = (name) => new RegExp(`^${name}: (.*)$`, "m").exec(frame)?.[1];
+            const name = field("event"), data = field("data"), id = field("id");
             if (name && data)
-                on(name, JSON.parse(data));
+                on(name, JSON.parse(data), id);
+            else if (id)
+                on(undefined, undefined, id);
         }
     }
 }

@@ -138,7 +138,7 @@ async function pulse() {
         }
         for (const t of main.querySelectorAll("time"))
             t.textContent = ago(Date.parse(t.dateTime));
-    });
+    }, {kinds: ["block", "peer"]});
 }
 
 api.whenLocked(askKey);

@@ -100,7 +100,7 @@ async function quiet(browser, { base }) {
   await page.locator("h1", { hasText: "Models" }).waitFor();
   page.on("request", (r) => asked.push(r.url().slice(base.length)));
   await page.waitForTimeout(5600);
-  const others = asked.filter((path) => !/^\/kith\/v1\/(status|models)$/.test(path));
+  const others = asked.filter((path) => !/^\/kith\/v1\/(status|models|events)$/.test(path));
   assert.deepEqual(others, [], "requests of pages that were left");
   assert.ok(asked.length >= 2, "the page that is shown is kept up to date");
   await close(page, "quiet");

@@ -4,7 +4,9 @@ import fs from "node:fs";
 import { api, launch } from "./lib.mjs";
 import access from "./access.mjs";
 import chat from "./chat.mjs";
+import live from "./live.mjs";
 import look from "./look.mjs";
+import markdown from "./markdown.mjs";
 import names from "./names.mjs";
 
 const [base, asker, pid, key, root, address, hostile] = process.argv.slice(2);
@@ -27,5 +29,6 @@ const run = (parts) => Promise.all(Object.entries(parts).map(async ([name, part]
   console.log(`${name}: ${((Date.now() - since) / 1000).toFixed(1)} s`);
 }));
 await run({ chat, look, access });
-await run({ names }); // behind the others, since it waits for what was paid to be paid out
+// Behind the others: one waits for what was paid to be paid out, the other for nothing to happen.
+await run({ names, live, markdown });
 await browser.close();

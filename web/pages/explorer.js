@@ -78,7 +78,7 @@ async function overview(view) {
         open.show((await view.get("/kith/v1/settlements")).settlements.slice(-20).reverse(), settlements);
         return height;
     };
-    await view.every(3000, look);
+    await view.every(3000, look, {kinds: ["block"]});
 }
 
 // -- one of them --

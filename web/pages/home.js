@@ -37,5 +37,5 @@ export async function show(view) {
         if (!top.isConnected)
             add(view.root, top, section("Models on this machine", own), section("This node", about),
                 section("In a terminal", command("kith chat"), command("kith status"), command("kith help")));
-    });
+    }, {kinds: ["block", "job", "share", "peer", "pull", "task"]});
 }

@@ -65,7 +65,7 @@ async function showOne(view, job) {
             add(view.root, section("Is it the model's own?", verifier(view, j.job)));
         canVerify = j.state === "done";
         isOver = ["done", "failed", "cancelled"].includes(j.state) && (isZero(j.receipt) || (j.settlement && j.settlement.state !== "waiting"));
-    });
+    }, {kinds: ["job", "block"]});
 }
 
 export async function show(view, [job]) {
@@ -76,5 +76,5 @@ export async function show(view, [job]) {
         at.show((await view.get(`/kith/v1/jobs?limit=${SHOWN}`)).jobs, list);
         if (!at.isConnected)
             add(view.root, section("Asked through this node", at));
-    });
+    }, {kinds: ["job"]});
 }

@@ -23,19 +23,11 @@ function peers(list) {
 
 export async function show(view) {
     const head = place(), money = place(), list = place();
-    let height = 0;
-    const look = async () => {
+    await view.every(4000, async () => {
         const info = await view.get("/kith/v1/chain/info");
-        height = info.height;
         head.show(info, chain);
         money.show(info.supply, supply);
-    };
-    await look();
+    }, {kinds: ["block"]});
     add(view.root, section("Chain", head), section("Peers", list, command("kith peer add PUBKEY@HOST:PORT"), command("kith net check")), section("Money", money));
-    await view.every(4000, async () => list.show((await view.get("/kith/v1/peers")).peers, peers));
-    view.again(300, async () => {
-        const {height: now} = await view.get(`/kith/v1/chain/wait?height=${height + 1}&wait=25`);
-        if (now > height)
-            await look();
-    }, () => {});
+    await view.every(4000, async () => list.show((await view.get("/kith/v1/peers")).peers, peers), {kinds: ["peer", "block"]});
 }

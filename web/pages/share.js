@@ -52,5 +52,5 @@ export async function show(view) {
         paying.show(c.channels, channels);
         if (!top.isConnected)
             add(view.root, section("This machine", top), section("Terms", rules), section("The machine now", now), how(), section("Channels that pay it", paying));
-    });
+    }, {kinds: ["share", "earned"]});
 }

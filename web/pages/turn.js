@@ -7,6 +7,7 @@
 import * as api from "../api.js";
 import {add, el, fill, link} from "../dom.js";
 import {count, isZero, kith, short, span} from "../format.js";
+import {Markdown} from "../markdown.js";
 import {copyButton} from "../parts.js";
 
 const RETRY_MS = 1000, RETRY_MAX_MS = 15000, NEAR_END_PX = 160;
@@ -19,8 +20,9 @@ export class Turn {
         this.view = view;
         this.talk = talk;
         this.question = question;
-        this.words = document.createTextNode("");
-        this.text = el("div", {class: "answer"}, this.words);
+        this.words = ""; // as the model wrote them
+        this.text = el("div", {class: "answer"});
+        this.shown = new Markdown(this.text);
         this.meta = el("div", {class: "meta"});
         this.node = el("article", {class: "turn"}, el("h3", {class: "hidden"}, "You"), el("div", {class: "question"}, question),
                        el("h3", {class: "hidden"}, "Answer"), this.text, this.meta);
@@ -33,7 +35,7 @@ export class Turn {
         turn.job = job;
         if (turn.isRunning())
             return turn;
-        turn.words.data = job.text;
+        turn.setWords(job.text);
         turn.showMeta();
         return turn;
     }
@@ -54,18 +56,23 @@ export class Turn {
     }
 
     isAnswered() {
-        return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.words.data !== ""));
+        return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.words !== ""));
     }
 
     answer() {
-        return this.words.data;
+        return this.words;
+    }
+
+    setWords(text) {
+        this.words = text;
+        this.shown.show(text);
     }
 
     // To its end. Errors are shown where the answer would be.
     async run() {
         this.isStopped = false;
         this.text.setAttribute("aria-busy", "true");
-        this.words.data = "";
+        this.setWords("");
         fill(this.meta, "Waiting for the first words…");
         this.talk.say("Asking.");
         try {
@@ -79,7 +86,7 @@ export class Turn {
             }
             await this.follow();
             this.job = await this.view.get(`/kith/v1/jobs/${this.job.job}`);
-            this.words.data = this.job.text;
+            this.setWords(this.job.text);
             this.showMeta();
             this.talk.say(this.job.state === "done" ? "The answer is complete." : "The answer ended early.");
         } catch (e) {
@@ -119,12 +126,14 @@ export class Turn {
     }
 
     grow(text) {
-        const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR_END_PX;
-        if (this.words.data === "")
+        if (this.words === "")
             fill(this.meta, "Answering…");
-        this.words.appendData(text);
-        if (isAtEnd)
-            scrollTo(0, document.documentElement.scrollHeight);
+        this.words += text;
+        const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR_END_PX;
+        this.shown.grow(text, () => {
+            if (isAtEnd && !this.view.signal.aborted)
+                scrollTo(0, document.documentElement.scrollHeight);
+        });
     }
 
     // Also before there is a job to stop.
@@ -157,7 +166,7 @@ export class Turn {
              el("span", null, `${count(j.tokens_out)} tokens`), el("span", null, cost), STOPS[j.stop] ?? null,
              isZero(j.receipt) ? null : el("span", null, "receipt ", el("code", {title: j.receipt}, short(j.receipt))), this.verdict,
              j.state === "done" && !j.verified ? this.verifyButton() : null, link(["jobs", j.job], "details"),
-             this.words.data ? copyButton(() => this.words.data, "the answer") : null);
+             this.words ? copyButton(() => this.words, "the answer") : null);
     }
 
     verifyButton() {
