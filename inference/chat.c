@@ -1,6 +1,8 @@
 /* Forms of a chat; see the header. Members that do not change are shared with the original, not copied. */
 #include "inference/chat.h"
 
+#include "base/harmony.h"
+
 #include <string.h>
 
 /* The parts' texts, or NULL if there is another part than text. */
@@ -69,6 +71,23 @@ static json_t *convert_calls(const json_t *calls, bool objects)
     return list;
 }
 
+/* An assistant's content as it was written, in parts, becomes what was said and what was thought. */
+static void take_apart(json_t *converted)
+{
+    json_t *content = json_object_get(converted, "content");
+    struct bytes all = bytes_of(json_string_value(content), json_string_length(content));
+    struct buf said = {0}, thought = {0};
+    if (!json_is_string(content) || !harmony_is(all, true))
+        return;
+    harmony_join(all, HARMONY_ANSWER, &said);
+    harmony_join(all, HARMONY_THOUGHT, &thought);
+    json_object_set_new(converted, "content", json_stringn(buf_text(&said), said.n));
+    if (thought.n && !json_object_get(converted, "thinking"))
+        json_object_set_new(converted, "thinking", json_stringn(buf_text(&thought), thought.n));
+    buf_clear(&said);
+    buf_clear(&thought);
+}
+
 static json_t *convert_message(json_t *message, enum chat_form form)
 {
     const json_t *content = json_object_get(message, "content"), *calls = json_object_get(message, "tool_calls");
@@ -86,6 +105,8 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     json_t *thought = json_object_get(message, "reasoning_content");
     if (json_is_string(thought) && !json_object_get(message, "thinking"))
         json_object_set(converted, "thinking", thought);
+    if (role && strcmp(role, "assistant") == 0)
+        take_apart(converted);
     if (role && strcmp(role, "developer") == 0)
         json_object_set_new(converted, "role", json_string("system"));
     return converted;

@@ -2,9 +2,10 @@
  *
  * Templates are written for messages whose `content` is a text and whose calls' `arguments` are an object, with no
  * role but system, user, assistant and tool; clients send lists of text parts, arguments as a text of JSON, null for no
- * content, `reasoning_content` where some have `thinking`, and `developer`. Some templates know one form only. So a
- * chat is rendered in the form that most are written for, and where the template fails on that, in the next: a function
- * of template and chat alone. */
+ * content, `reasoning_content` where some have `thinking`, and `developer`. An answer in parts (base/harmony.h) may
+ * come back as it was written: its `content` is what was said then, its `thinking` what was thought. Some templates
+ * know one form only. So a chat is rendered in the form that most are written for, and where the template fails on
+ * that, in the next: a function of template and chat alone. */
 #ifndef KITH_INFERENCE_CHAT_H
 #define KITH_INFERENCE_CHAT_H
 

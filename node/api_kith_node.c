@@ -1,4 +1,4 @@
-/* The node itself over HTTP: status, peers, tasks, health, metrics. */
+/* The node itself over HTTP: status, peers, tasks, health. */
 #include "node/api.h"
 #include "node/consensus.h"
 #include "node/node.h"
@@ -251,60 +251,4 @@ void api_ready(struct api_call *c)
         http_reply_error(c->request, 503, "syncing", "the chain is being caught up");
     else
         http_reply(c->request, 200, "application/json", bytes_of_text("{\"status\":\"ready\"}"));
-}
-
-static void metric(struct buf *b, const char *name, const char *type, const char *help, double v)
-{
-    buf_add_format(b, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, v);
-}
-
-static void metric_reach(struct buf *b, const struct node *n)
-{
-    const struct reach_info r = outside_reach(n->outside);
-    const struct circuits_info c = outside_circuits(n->outside);
-    metric(b, "kith_reachable", "gauge", "Others can dial this node: 1; they cannot: 0; not known: -1.",
-           r.state == REACH_YES  ? 1
-           : r.state == REACH_NO ? 0
-                                 : -1);
-    metric(b, "kith_relays", "gauge", "Relays through which others reach this node.", c.relays);
-    metric(b, "kith_relay_clients", "gauge", "Nodes that this one promised to relay for.", c.clients);
-    metric(b, "kith_relay_circuits", "gauge", "Connections of others that this node passes on.", c.passing);
-    metric(b, "kith_relay_bytes_total", "counter", "Bytes passed on for others since the start.",
-           (double)c.passed_bytes);
-    metric(b, "kith_relay_refused_total", "counter", "Circuits refused to others since the start.", (double)c.refused);
-}
-
-void api_metrics(struct api_call *c)
-{
-    struct node *n = c->node;
-    struct ledger_info info = ledger_info(n->ledger);
-    struct rec_totals t = ledger_totals(n->ledger);
-    const struct market_kept kept = market_kept(n->market);
-    struct buf b = {0};
-    metric(&b, "kith_chain_height", "gauge", "Height of the last committed block.", (double)info.height);
-    metric(&b, "kith_chain_time_seconds", "gauge", "Time of the last committed block.", (double)info.time_ms / 1000);
-    metric(&b, "kith_peers", "gauge", "Connected peers.", peers_count(n->peers));
-    metric_reach(&b, n);
-    metric(&b, "kith_mempool_transactions", "gauge", "Transactions that wait for a block.",
-           consensus_status(n->consensus).pool);
-    metric(&b, "kith_jobs_asked_total", "counter", "Jobs that this node asked for since its start.",
-           (double)jobs_made(market_jobs(n->market)));
-    metric(&b, "kith_jobs_served_total", "counter", "Jobs that this node served since its start.",
-           (double)market_jobs_served(n->market));
-    metric(&b, "kith_jobs_kept", "gauge", "Jobs that this node asked for and can look at.", (double)kept.jobs);
-    metric(&b, "kith_jobs_kept_bytes", "gauge", "Those together.", (double)kept.jobs_bytes);
-    metric(&b, "kith_transcripts", "gauge", "Transcripts of served jobs that auditors may ask for.",
-           (double)kept.transcripts);
-    metric(&b, "kith_transcripts_bytes", "gauge", "Those together.", (double)kept.transcripts_bytes);
-    metric(&b, "kith_transcripts_dropped_total", "counter",
-           "Transcripts dropped since the start: nobody may ask for them.", (double)kept.transcripts_dropped);
-    metric(&b, "kith_account_balance_kith", "gauge", "Balance of the node's own account.",
-           (double)account_balance(n->account).mote / (double)MOTE_PER_KITH);
-    metric(&b, "kith_supply_burned_kith", "gauge", "KITH burned so far.",
-           (double)t.burned.mote / (double)MOTE_PER_KITH);
-    metric(&b, "kith_supply_locked_kith", "gauge", "KITH in bonds, channels and escrow.",
-           (double)t.locked.mote / (double)MOTE_PER_KITH);
-    metric(&b, "kith_http_connections", "gauge", "Open HTTP connections.", http_connections(n->http_tcp));
-    http_reply(c->request, 200, "text/plain; version=0.0.4", bytes_of_buf(&b));
-    buf_clear(&b);
 }

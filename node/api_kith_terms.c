@@ -113,18 +113,6 @@ static enum err read_price(const json_t *body, const char *name, struct amount *
     return json_is_given(v) ? api_read_mote(v, name, out, note) : ERR_OK;
 }
 
-static enum err read_count(const json_t *body, const char *name, uint32_t least, uint32_t most, uint32_t *out,
-                           struct note *note)
-{
-    const json_t *v = json_object_get(body, name);
-    if (!json_is_given(v))
-        return ERR_OK;
-    if (!json_is_integer(v) || json_integer_value(v) < least || json_integer_value(v) > most)
-        return note_set(note, ERR_FORMAT, "%s must be a whole number from %u to %u", name, least, most);
-    *out = (uint32_t)json_integer_value(v);
-    return ERR_OK;
-}
-
 static enum err read_flag(const json_t *body, const char *name, bool *out, struct note *note)
 {
     return json_is_given(json_object_get(body, name)) ? api_read_flag(body, name, name, out, note) : ERR_OK;
@@ -148,7 +136,7 @@ enum err api_read_terms(const json_t *body, struct market_share *s, struct note 
     if (e == ERR_OK)
         e = read_price(body, "price_out", &s->price_out, note);
     if (e == ERR_OK)
-        e = read_count(body, "slots", 1, SHARE_SLOTS_MAX, &s->slots, note);
+        e = api_read_whole(body, "slots", "slots", 1, SHARE_SLOTS_MAX, &s->slots, note);
     if (e == ERR_OK)
         e = read_hours(body, r, note);
     if (e == ERR_OK)
@@ -156,9 +144,9 @@ enum err api_read_terms(const json_t *body, struct market_share *s, struct note 
     if (e == ERR_OK)
         e = read_flag(body, "on_battery", &r->on_battery, note);
     if (e == ERR_OK)
-        e = read_count(body, "temperature_max", 0, 150, &r->temperature_max, note);
+        e = api_read_whole(body, "temperature_max", "temperature_max", 0, 150, &r->temperature_max, note);
     if (e == ERR_OK)
-        e = read_count(body, "memory_max_mb", 0, UINT32_MAX, &r->memory_max_mb, note);
+        e = api_read_whole(body, "memory_max_mb", "memory_max_mb", 0, UINT32_MAX, &r->memory_max_mb, note);
     return e;
 }
 

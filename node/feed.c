@@ -28,7 +28,8 @@ struct feed {
     feed_fn on_event;
     void *arg;
     uint64_t block_ms; /* when one was told */
-    struct buf share;  /* what was told of lending */
+    struct feed_counts counts;
+    struct buf share; /* what was told of lending */
     struct told_pull pull[BLOB_WANTED_MAX];
     unsigned pulls_n;
 };
@@ -121,11 +122,28 @@ void feed_on_block(struct feed *f, const struct consensus_block *block)
 
 /* -- jobs and tasks -- */
 
+static void count_job(struct feed_counts *c, const struct job_view *v)
+{
+    if (v->state < JOB_DONE)
+        return;
+    c->done += v->state == JOB_DONE;
+    c->cancelled += v->state == JOB_FAILED && v->code == ERR_CANCELLED;
+    c->failed += v->state == JOB_FAILED && v->code != ERR_CANCELLED;
+    c->tokens_in += v->prompt_tokens;
+    c->tokens_out += v->tokens;
+}
+
+struct feed_counts feed_counts(const struct feed *f)
+{
+    return f->counts;
+}
+
 static void on_job(void *arg, const struct job_view *v)
 {
     struct feed *f = arg;
     struct buf b = {0};
     bool first = true;
+    count_job(&f->counts, v);
     begin(&b);
     api_put_hash(&b, &first, "job", &v->id);
     api_put_text(&b, &first, "state", api_job_state(v));

@@ -18,6 +18,11 @@ struct feed *feed_open(struct node *n, feed_fn on_event, void *arg);
 /* NULL is fine. Before the market is closed. */
 void feed_close(struct feed *f);
 const struct events *feed_events(const struct feed *f);
+/* Jobs that were over since the start, and their tokens. */
+struct feed_counts {
+    uint64_t done, failed, cancelled, tokens_in, tokens_out;
+};
+struct feed_counts feed_counts(const struct feed *f);
 /* Of this start: numbers of events mean nothing beyond it. */
 uint32_t feed_start(const struct feed *f);
 void feed_on_block(struct feed *f, const struct consensus_block *block);

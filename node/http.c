@@ -507,7 +507,7 @@ void http_add_name(struct http *h, const char *name)
 
 unsigned http_connections(const struct http *h)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    const union MHD_DaemonInfo *info = h ? MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS) : NULL;
     return info ? info->num_connections : 0;
 }
 

@@ -41,6 +41,7 @@ enum err http_open_unix(struct host *host, const char *path, http_handler_fn han
 void http_add_name(struct http *h, const char *name);
 /* Ends every connection; `gone` callbacks run. NULL is fine. */
 void http_close(struct http *h);
+/* NULL has none. */
 unsigned http_connections(const struct http *h);
 /* The TCP port that was bound, or 0. */
 unsigned http_port(const struct http *h);

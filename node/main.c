@@ -53,8 +53,11 @@ static int dev(struct config *c, struct note *note)
     enum err e = dev_prepare(c, note);
     if (e != ERR_OK)
         return fail(e, note);
-    printf("kithd dev: pages at http://%s, API at http://%s/v1, model \"default\", home %s\n", c->http, c->http,
-           c->home);
+    if (c->http[0])
+        printf("kithd dev: pages at http://%s, API at http://%s/v1, model \"default\", home %s\n", c->http, c->http,
+               c->home);
+    else
+        printf("kithd dev: API at %s/kithd.sock alone, model \"default\", home %s\n", c->home, c->home);
     fflush(stdout);
     return run(c, note);
 }

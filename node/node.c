@@ -564,6 +564,7 @@ enum err node_open(const struct config *config, struct node **out, struct note *
     hex_put(chain, n->chain.b, sizeof n->chain.b);
     log_event(LOG_INFO, "node", "started", "id=%s chain=%s port=%u home=%s", hex, chain, peers_port(n->peers),
               config->home);
+    n->started_ms = host_wall_ms(n->host);
     *out = n;
     return ERR_OK;
 }

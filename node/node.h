@@ -25,6 +25,7 @@ struct history;
 struct node {
     const struct config *config;
     int lock_fd, log_fd;
+    uint64_t started_ms; /* wall clock */
     struct host *host;
     struct seckey key; /* as key_derive left it */
     struct pubkey id;

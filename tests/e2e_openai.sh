@@ -1,6 +1,6 @@
 #!/bin/bash
-# The official openai client completes a chat and a response against `kithd dev`, streamed and whole, and its errors are errors; so does
-# raw HTTP; and /openapi.json says what the API does.
+# The official openai client completes a chat and a response against `kithd dev`, streamed and whole, and its errors are errors; so do
+# other clients that people use, and raw HTTP; /openapi.json says what the API does, and /kith/v1/events what happens.
 # Skips out loud where npm or the default model is not there.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
@@ -24,9 +24,19 @@ for _ in $(seq 100); do
     curl -sf "http://127.0.0.1:$port/ready" >/dev/null && break
     sleep 0.1
 done
+# A node without HTTP answers on its socket all the same: /metrics ended it, looking for the connections that it has not.
+"$BUILD/kithd" dev --home "$dir/quiet" --http "" --listen 127.0.0.1:0 --log-file "$dir/log" >"$dir/out" 2>&1 &
+quiet=$!
+for path in ready metrics kith/v1/status kith/v1/net/check; do
+    curl -sf --retry 40 --retry-delay 0 --retry-all-errors --unix-socket "$dir/quiet/kithd.sock" "http://localhost/$path" >/dev/null || {
+        echo "FAILED: e2e_openai (/$path of a node without HTTP)"
+        exit 1
+    }
+done
+kill $quiet && wait $quiet
 cp tests/openai/*.mjs $cache/
 # shape.mjs first: it looks at models of which no worker runs yet.
-for part in shape chat more echo responses http openapi keys events; do
+for part in shape chat more echo responses clients http openapi keys events; do
     (cd $cache && timeout 120 node $part.mjs "http://127.0.0.1:$port/v1" "$kith") || {
         echo "FAILED: e2e_openai ($part.mjs)"
         cat "$dir/out" "$dir/log"

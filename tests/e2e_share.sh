@@ -35,6 +35,11 @@ share start --idle-only maybe 2>"$NET/err"
 check "a rule is yes or no" same $? 3
 share set --hours 22-07 2>"$NET/err"
 check "hours are hours" grep -q '22:00-07:00' "$NET/err"
+by_hand() { curl -s -m 5 --unix-socket "$NET/provider/kithd.sock" -H 'Content-Type: application/json' -d "$1" http://kith/kith/v1/share/set >"$NET/err"; }
+by_hand '{"slots":2.0}'
+check "2.0 is whole, as everywhere" same "$(grep -c '"error"' "$NET/err")" 0
+by_hand '{"slots":2.5}'
+check "2.5 is not" grep -q 'slots must be a whole number from 1' "$NET/err"
 
 k provider share plan --json >"$NET/plan" || fail "no plan"
 check "a plan before there is a model" same "$(json models <"$NET/plan")" '[]'

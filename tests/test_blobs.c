@@ -2,9 +2,8 @@
  * middle, damage found at start. */
 #include "base/file.h"
 #include "base/log.h"
-#include "node/blobs.h"
 #include "p2p/blob.h"
-#include "tests/net.h"
+#include "tests/blobs_stage.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,112 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIZE (300u * LEAF_SIZE + 5u)
-
-struct done {
-    bool called;
-    enum err e;
-    struct hash root;
-    struct note note;
-};
-
-static void on_done(void *arg, enum err e, const struct hash *root, const struct note *note)
-{
-    struct done *d = arg;
-    d->called = true;
-    d->e = e;
-    d->root = *root;
-    d->note = *note;
-}
-
-static bool is_done(void *arg)
-{
-    return ((struct done *)arg)->called;
-}
-
-static struct hash chain_of(uint8_t b)
-{
-    struct hash h = {{b}};
-    return h;
-}
-
-struct fixture {
-    struct net net;
-    char *dir[4];
-    struct blobs *blobs[4];
-    char *file;
-    uint8_t *content;
-    struct hash root;
-};
-
-static void start(struct fixture *f, unsigned i)
-{
-    net_start(&f->net, i, chain_of(1));
-    assert_int_equal(blobs_open(f->net.host, f->net.node[i].peers, f->dir[i], &f->blobs[i], NULL), ERR_OK);
-}
-
-static void stop(struct fixture *f, unsigned i)
-{
-    blobs_close(f->blobs[i]);
-    f->blobs[i] = NULL;
-    net_stop(&f->net, i);
-}
-
-static void fixture_open(struct fixture *f, unsigned n)
-{
-    *f = (struct fixture){0};
-    net_open(&f->net);
-    for (unsigned i = 0; i < n; i++) {
-        f->dir[i] = test_dir_new();
-        start(f, i);
-    }
-    f->content = malloc(SIZE);
-    for (size_t i = 0; i < SIZE; i++)
-        f->content[i] = (uint8_t)(i * 131 + i / 777);
-    struct merkle_tree *tree = merkle_tree_of(f->content, SIZE);
-    f->root = merkle_tree_root(tree);
-    merkle_tree_free(tree);
-    struct buf path = {0};
-    buf_add_format(&path, "%s/model.gguf", f->dir[0]);
-    f->file = strdup(buf_text(&path));
-    buf_clear(&path);
-    assert_int_equal(file_write(f->file, 0644, bytes_of(f->content, SIZE), NULL), ERR_OK);
-}
-
-static void fixture_close(struct fixture *f)
-{
-    for (unsigned i = 0; i < 4; i++)
-        if (f->blobs[i])
-            stop(f, i);
-    net_close(&f->net);
-    for (unsigned i = 0; i < 4; i++)
-        if (f->dir[i])
-            test_dir_remove(f->dir[i]);
-    free(f->file);
-    free(f->content);
-}
-
-static void import(struct fixture *f, unsigned i)
-{
-    struct done d = {0};
-    blobs_import(f->blobs[i], BLOB_MODEL, f->file, on_done, &d);
-    assert_false(d.called);
-    net_run(&f->net, is_done, &d, 10000);
-    assert_int_equal(d.e, ERR_OK);
-    assert_true(hash_equal(&d.root, &f->root));
-}
-
-static void check_content(struct fixture *f, unsigned i)
+static void check_content(struct blobs_stage *f, unsigned i)
 {
     int fd;
     struct stat st;
-    uint8_t *got = malloc(SIZE);
+    uint8_t *got = malloc(BLOBS_SIZE);
     assert_int_equal(blobs_fd(f->blobs[i], &f->root, &fd, NULL), ERR_OK);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0400);
-    assert_int_equal(st.st_size, SIZE);
-    assert_int_equal(read(fd, got, SIZE), SIZE);
-    assert_memory_equal(got, f->content, SIZE);
+    assert_int_equal(st.st_size, BLOBS_SIZE);
+    assert_int_equal(read(fd, got, BLOBS_SIZE), BLOBS_SIZE);
+    assert_memory_equal(got, f->content, BLOBS_SIZE);
     close(fd);
     free(got);
 }
@@ -126,65 +30,65 @@ static void check_content(struct fixture *f, unsigned i)
 static void import_copies_and_survives(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct blobs_stage f;
     struct blobs_info info;
-    struct done d = {0};
-    fixture_open(&f, 1);
-    import(&f, 0);
-    import(&f, 0); /* again is fine */
+    struct blobs_done d = {0};
+    blobs_stage_open(&f, 1);
+    blobs_stage_import(&f, 0);
+    blobs_stage_import(&f, 0); /* again is fine */
     check_content(&f, 0);
     /* The original may change: the copy does not. */
     assert_int_equal(truncate(f.file, 10), 0);
     check_content(&f, 0);
-    stop(&f, 0);
-    start(&f, 0);
+    blobs_stage_stop(&f, 0);
+    blobs_stage_start(&f, 0);
     assert_true(blobs_find(f.blobs[0], &f.root, &info));
     assert_true(info.whole);
     assert_int_equal(info.leaves_have, 301);
-    blobs_import(f.blobs[0], BLOB_MODEL, "/nonexistent/model", on_done, &d);
-    net_run(&f.net, is_done, &d, 5000);
+    blobs_import(f.blobs[0], BLOB_MODEL, "/nonexistent/model", blobs_stage_done, &d);
+    net_run(&f.net, blobs_stage_is_done, &d, 5000);
     assert_int_equal(d.e, ERR_NOT_FOUND);
     assert_non_null(strstr(d.note.text, "/nonexistent/model"));
     assert_int_equal(blobs_remove(f.blobs[0], &f.root, NULL), ERR_OK);
     assert_false(blobs_find(f.blobs[0], &f.root, &info));
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 static void pulled_from_two_at_once(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0}, again = {0};
-    fixture_open(&f, 3);
-    import(&f, 0);
-    import(&f, 1);
+    struct blobs_stage f;
+    struct blobs_done d = {0}, again = {0};
+    blobs_stage_open(&f, 3);
+    blobs_stage_import(&f, 0);
+    blobs_stage_import(&f, 1);
     net_join(&f.net, 2, 0);
     net_join(&f.net, 2, 1);
-    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, on_done, &d);
-    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, on_done, &again);
-    net_run(&f.net, is_done, &d, 10000);
+    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, blobs_stage_done, &d);
+    blobs_pull(f.blobs[2], BLOB_MODEL, &f.root, blobs_stage_done, &again);
+    net_run(&f.net, blobs_stage_is_done, &d, 10000);
     assert_int_equal(d.e, ERR_OK);
-    net_run(&f.net, is_done, &again, 1000);
+    net_run(&f.net, blobs_stage_is_done, &again, 1000);
     assert_int_equal(again.e, ERR_OK);
     check_content(&f, 2);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 static void waits_for_a_peer_that_has_it(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0};
-    fixture_open(&f, 2);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    struct blobs_stage f;
+    struct blobs_done d = {0};
+    blobs_stage_open(&f, 2);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
     net_join(&f.net, 1, 0);
     net_wait(&f.net, 100);
     assert_false(d.called);
-    import(&f, 0); /* it has it only now: the next question finds it */
-    net_run(&f.net, is_done, &d, 8000);
+    blobs_stage_import(&f, 0); /* it has it only now: the next question finds it */
+    net_run(&f.net, blobs_stage_is_done, &d, 8000);
     assert_int_equal(d.e, ERR_OK);
     check_content(&f, 1);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 /* A peer that has the blob's name but answers with other bytes. */
@@ -200,7 +104,7 @@ static enum err lie_have(void *arg, const struct pubkey *from, struct bytes body
     struct blob_have_get ask;
     struct buf out = {0};
     assert_true(MSG_GET(blob_have_get, body, &ask));
-    blob_have_put(&out, &(struct blob_have){ask.root, true, SIZE});
+    blob_have_put(&out, &(struct blob_have){ask.root, true, BLOBS_SIZE});
     assert_int_equal(peers_send(l->peers, from, MSG_BLOB_HAVE, bytes_of_buf(&out)), ERR_OK);
     buf_clear(&out);
     return ERR_OK;
@@ -229,31 +133,31 @@ static enum err lie_leaf(void *arg, const struct pubkey *from, struct bytes body
 
 static bool is_cut_off(void *arg)
 {
-    struct fixture *f = arg;
+    struct blobs_stage *f = arg;
     return !peers_is_up(f->net.node[1].peers, &f->net.node[2].id);
 }
 
 static void a_liar_is_cut_off_and_the_pull_goes_on(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0};
-    fixture_open(&f, 2);
-    import(&f, 0);
-    net_start(&f.net, 2, chain_of(1));
-    struct liar l = {f.net.node[2].peers, merkle_tree_of(f.content, SIZE), 0};
+    struct blobs_stage f;
+    struct blobs_done d = {0};
+    blobs_stage_open(&f, 2);
+    blobs_stage_import(&f, 0);
+    net_start(&f.net, 2, blobs_stage_chain(1));
+    struct liar l = {f.net.node[2].peers, merkle_tree_of(f.content, BLOBS_SIZE), 0};
     peers_on(l.peers, MSG_BLOB_HAVE_GET, lie_have, &l);
     peers_on(l.peers, MSG_LEAF_GET, lie_leaf, &l);
     net_join(&f.net, 1, 2);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
     net_run(&f.net, is_cut_off, &f, 8000);
     assert_true(l.asked > 0);
     net_join(&f.net, 1, 0);
-    net_run(&f.net, is_done, &d, 8000);
+    net_run(&f.net, blobs_stage_is_done, &d, 8000);
     assert_int_equal(d.e, ERR_OK);
     check_content(&f, 1);
     merkle_tree_free(l.tree);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 struct part_way {
@@ -272,48 +176,48 @@ static bool is_part_way(void *arg)
 static void resumes_after_a_restart(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0};
+    struct blobs_stage f;
+    struct blobs_done d = {0};
     struct blobs_info info;
-    fixture_open(&f, 2);
-    import(&f, 0);
+    blobs_stage_open(&f, 2);
+    blobs_stage_import(&f, 0);
     net_join(&f.net, 1, 0);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
     struct part_way part = {f.blobs[1], f.root, 21};
     net_run(&f.net, is_part_way, &part, 5000);
     if (d.called)
         skip(); /* too quick to be caught in the middle */
-    stop(&f, 1);
-    start(&f, 1);
+    blobs_stage_stop(&f, 1);
+    blobs_stage_start(&f, 1);
     part.blobs = f.blobs[1];
     net_run(&f.net, is_part_way, &part, 8000);
     assert_true(blobs_find(f.blobs[1], &f.root, &info));
     assert_false(info.whole);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
     net_join(&f.net, 1, 0);
-    net_run(&f.net, is_done, &d, 8000);
+    net_run(&f.net, blobs_stage_is_done, &d, 8000);
     assert_int_equal(d.e, ERR_OK);
     check_content(&f, 1);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 static void damage_is_found_at_start_and_healed(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0};
+    struct blobs_stage f;
+    struct blobs_done d = {0};
     struct blobs_info info;
-    fixture_open(&f, 2);
-    import(&f, 0);
-    import(&f, 1);
+    blobs_stage_open(&f, 2);
+    blobs_stage_import(&f, 0);
+    blobs_stage_import(&f, 1);
     char *path = strdup(blobs_path(f.blobs[1], &f.root));
-    stop(&f, 1);
+    blobs_stage_stop(&f, 1);
     assert_int_equal(chmod(path, 0600), 0);
     int fd = open(path, O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 100 * LEAF_SIZE), 1);
     close(fd);
     free(path);
-    start(&f, 1);
+    blobs_stage_start(&f, 1);
     struct part_way part = {f.blobs[1], f.root, 300};
     net_run(&f.net, is_part_way, &part, 8000);
     net_wait(&f.net, 100); /* the damaged one might still be taken for whole */
@@ -321,11 +225,11 @@ static void damage_is_found_at_start_and_healed(void **state)
     assert_false(info.whole);
     assert_int_equal(info.leaves_have, 300);
     net_join(&f.net, 1, 0);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    net_run(&f.net, is_done, &d, 8000);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
+    net_run(&f.net, blobs_stage_is_done, &d, 8000);
     assert_int_equal(d.e, ERR_OK);
     check_content(&f, 1);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 struct damage {
@@ -347,7 +251,7 @@ static bool is_heard(void *arg)
 
 static bool is_whole_again(void *arg)
 {
-    struct fixture *f = arg;
+    struct blobs_stage *f = arg;
     struct blobs_info info;
     return blobs_find(f->blobs[1], &f->root, &info) && info.whole;
 }
@@ -372,16 +276,16 @@ static void change_byte(const char *path, off_t at)
 static void silent_damage_is_found_and_healed(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct blobs_stage f;
     struct damage heard = {0};
     struct blobs_info info;
-    fixture_open(&f, 2);
-    import(&f, 0);
-    import(&f, 1);
+    blobs_stage_open(&f, 2);
+    blobs_stage_import(&f, 0);
+    blobs_stage_import(&f, 1);
     char *path = strdup(blobs_path(f.blobs[1], &f.root));
-    stop(&f, 1);
+    blobs_stage_stop(&f, 1);
     change_byte(path, 100 * LEAF_SIZE + 5);
-    start(&f, 1);
+    blobs_stage_start(&f, 1);
     blobs_on_damage(f.blobs[1], on_damage, &heard);
     assert_true(blobs_find(f.blobs[1], &f.root, &info) && info.whole); /* its stamp is as it was */
     net_run(&f.net, is_heard, &heard, 8000);
@@ -392,26 +296,26 @@ static void silent_damage_is_found_and_healed(void **state)
     check_content(&f, 1);
     assert_int_equal(heard.heard, 1);
     free(path);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 /* The lists of leaves: whatever bit of them a disk changes, no other bytes are taken for the blob. */
 static void damaged_lists_are_found_at_start(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct blobs_stage f;
     struct blobs_info info;
-    fixture_open(&f, 1);
-    import(&f, 0);
+    blobs_stage_open(&f, 1);
+    blobs_stage_import(&f, 0);
     char *path = strdup(blobs_path(f.blobs[0], &f.root));
     size_t n = strlen(path);
     char *list = malloc(n + 8);
     memcpy(list, path, n - 4);
     memcpy(list + n - 4, "leaves", 7);
     for (unsigned i = 0; i < 24; i++) {
-        stop(&f, 0);
+        blobs_stage_stop(&f, 0);
         change_byte(list, i < 16 ? 2 * (off_t)i : 32 + 32 * (off_t)(i - 16) * 40);
-        start(&f, 0);
+        blobs_stage_start(&f, 0);
         net_wait(&f.net, 60);
         /* A head that fits no more: nothing is known of it, or all leaves are read again. A leaf's hash: that leaf is
          * missing until it is fetched. */
@@ -421,11 +325,11 @@ static void damaged_lists_are_found_at_start(void **state)
             check_content(&f, 0);
         if (is_there)
             assert_int_equal(blobs_remove(f.blobs[0], &f.root, NULL), ERR_OK);
-        import(&f, 0);
+        blobs_stage_import(&f, 0);
     }
     free(list);
     free(path);
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 /* The disk of every file that is opened from now on takes so many more writes. */
@@ -453,11 +357,11 @@ static enum err open_on_full_disk(struct host *host, const char *path, enum host
 static void a_full_disk_ends_the_pull_and_loses_nothing(void **state)
 {
     (void)state;
-    struct fixture f;
-    struct done d = {0};
+    struct blobs_stage f;
+    struct blobs_done d = {0};
     struct blobs_info info;
-    fixture_open(&f, 2);
-    import(&f, 0);
+    blobs_stage_open(&f, 2);
+    blobs_stage_import(&f, 0);
     real = f.net.host->ops;
     full = *real;
     full.put = put_until_full;
@@ -465,208 +369,20 @@ static void a_full_disk_ends_the_pull_and_loses_nothing(void **state)
     puts_left = 101;
     f.net.host->ops = &full;
     net_join(&f.net, 1, 0);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    net_run(&f.net, is_done, &d, 5000);
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
+    net_run(&f.net, blobs_stage_is_done, &d, 5000);
     assert_int_equal(d.e, ERR_FULL);
     assert_non_null(strstr(d.note.text, "models: no room left"));
     assert_true(peers_is_up(f.net.node[1].peers, &f.net.node[0].id)); /* it is not the peer's fault */
     assert_true(blobs_find(f.blobs[1], &f.root, &info));
     assert_int_equal(info.leaves_have, 50);
     f.net.host->ops = real;
-    d = (struct done){0};
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    net_run(&f.net, is_done, &d, 5000);
+    d = (struct blobs_done){0};
+    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
+    net_run(&f.net, blobs_stage_is_done, &d, 5000);
     assert_int_equal(d.e, ERR_OK);
     check_content(&f, 1);
-    fixture_close(&f);
-}
-
-static void cancelled_is_told_once(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct done d = {0};
-    fixture_open(&f, 1);
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &d);
-    blobs_pull_cancel(f.blobs[0], &f.root);
-    assert_false(d.called);
-    net_run(&f.net, is_done, &d, 1000);
-    assert_int_equal(d.e, ERR_CANCELLED);
-    d.called = false;
-    blobs_pull_cancel(f.blobs[0], &f.root);
-    /* The store closes with an import under way and a pull that waits: nobody is called any more. */
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &d);
-    blobs_import(f.blobs[0], BLOB_MODEL, f.file, on_done, &d);
-    stop(&f, 0);
-    net_wait(&f.net, 200);
-    assert_false(d.called);
-    fixture_close(&f);
-}
-
-static struct hash unknown(unsigned i)
-{
-    return (struct hash){{7, (uint8_t)i, (uint8_t)(i >> 8)}};
-}
-
-/* What nobody has is in nobody's way; of that, too, there is an end, which is told. */
-static void pulls_of_nothing_hold_no_place(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct done none[BLOB_WANTED_MAX] = {{0}}, d = {0}, more = {0};
-    struct blobs_info info;
-    fixture_open(&f, 2);
-    import(&f, 0);
-    net_join(&f.net, 1, 0);
-    for (unsigned i = 0; i < BLOB_WANTED_MAX - 1; i++) {
-        const struct hash root = unknown(i);
-        blobs_pull(f.blobs[1], BLOB_MODEL, &root, on_done, &none[i]);
-    }
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    const struct hash last = unknown(BLOB_WANTED_MAX);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &last, on_done, &more);
-    net_run(&f.net, is_done, &more, 1000);
-    assert_int_equal(more.e, ERR_BUSY);
-    net_run(&f.net, is_done, &d, 10000);
-    assert_int_equal(d.e, ERR_OK);
-    const struct hash first = unknown(0);
-    assert_true(blobs_find(f.blobs[1], &first, &info) && info.pulling);
-    assert_true(info.asked == 1 && info.sources == 0 && !info.waits && info.asked_ago_ms < 20000);
-    assert_false(none[0].called);
-    blobs_pull_cancel(f.blobs[1], &first);
-    more = (struct done){0};
-    blobs_pull(f.blobs[1], BLOB_MODEL, &last, on_done, &more);
-    net_wait(&f.net, 50);
-    assert_true(none[0].called && none[0].e == ERR_CANCELLED && !more.called);
-    fixture_close(&f);
-}
-
-static void nobody_has_it_in_the_end(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct done d = {0}, other = {0};
-    struct blobs_info info;
-    fixture_open(&f, 2);
-    net_join(&f.net, 1, 0);
-    blobs_set_nobody_ms(f.blobs[1], 1000);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    const struct hash own = unknown(1);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &own, NULL, NULL); /* as node/blobs_check.c does */
-    blobs_pull(f.blobs[1], BLOB_MODEL, &own, on_done, &other);
-    net_run(&f.net, is_done, &d, 10000);
-    assert_int_equal(d.e, ERR_NOT_FOUND);
-    assert_non_null(strstr(d.note.text, "nobody in reach gave any of it for 1 s (1 peers were asked last)"));
-    net_run(&f.net, is_done, &other, 10000);
-    assert_int_equal(other.e, ERR_NOT_FOUND);
-    assert_true(blobs_find(f.blobs[1], &f.root, &info) && !info.pulling);
-    assert_true(blobs_find(f.blobs[1], &own, &info) && info.pulling);
-    import(&f, 0); /* and it can be pulled after all */
-    d = (struct done){0};
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    net_run(&f.net, is_done, &d, 10000);
-    assert_int_equal(d.e, ERR_OK);
-    fixture_close(&f);
-}
-
-/* A peer that says that it has whatever it is asked for, again and again, and gives nothing. */
-struct boaster {
-    struct fixture *f;
-    struct hash root;
-    struct timer timer;
-};
-
-static void boast(void *arg)
-{
-    struct boaster *x = arg;
-    struct buf out = {0};
-    blob_have_put(&out, &(struct blob_have){.root = x->root, .have = true, .size = SIZE});
-    (void)peers_broadcast(x->f->net.node[2].peers, MSG_BLOB_HAVE, bytes_of_buf(&out), NULL);
-    buf_clear(&out);
-    host_timer_set(x->f->net.host, &x->timer, 200, boast, x);
-}
-
-static enum err give_nothing(void *arg, const struct pubkey *from, struct bytes body)
-{
-    (void)arg;
-    (void)from;
-    (void)body;
-    return ERR_OK;
-}
-
-static void a_boaster_keeps_no_pull_alive(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct done d = {0};
-    fixture_open(&f, 2);
-    net_start(&f.net, 2, chain_of(1));
-    struct boaster x = {.f = &f, .root = f.root};
-    peers_on(f.net.node[2].peers, MSG_BLOB_HAVE_GET, give_nothing, NULL);
-    peers_on(f.net.node[2].peers, MSG_LEAF_GET, give_nothing, NULL);
-    net_join(&f.net, 1, 2);
-    blobs_set_nobody_ms(f.blobs[1], 1000);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, on_done, &d);
-    boast(&x);
-    net_run(&f.net, is_done, &d, 2 * BLOB_LEAF_MS);
-    assert_true(d.called && d.e == ERR_NOT_FOUND);
-    assert_non_null(strstr(d.note.text, "nobody in reach gave any of it for 1 s"));
-    host_timer_cancel(f.net.host, &x.timer);
-    net_stop(&f.net, 2);
-    fixture_close(&f);
-}
-
-static void who_leaves_is_not_told(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct done a = {0}, b = {0}, other = {0};
-    struct blobs_info info;
-    fixture_open(&f, 1);
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &a);
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &b);
-    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a);
-    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a); /* no more */
-    assert_true(blobs_find(f.blobs[0], &f.root, &info) && info.pulling);
-    blobs_pull_leave(f.blobs[0], &f.root, on_done, &b);
-    assert_true(blobs_find(f.blobs[0], &f.root, &info) && !info.pulling);
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &a);
-    blobs_pull(f.blobs[0], BLOB_MODEL, &f.root, on_done, &other);
-    blobs_pull_cancel(f.blobs[0], &f.root); /* which they hear of in the next turn */
-    blobs_pull_leave(f.blobs[0], &f.root, on_done, &a);
-    net_wait(&f.net, 50);
-    assert_false(a.called || b.called);
-    assert_true(other.called);
-    fixture_close(&f);
-}
-
-/* More than there are places, all to be had. */
-static void places_go_round(void **state)
-{
-    (void)state;
-    enum { BLOBS = 2 * BLOB_PULLS_MAX + 3 };
-    struct fixture f;
-    static struct done d[BLOBS], imported;
-    fixture_open(&f, 2);
-    for (unsigned i = 0; i < BLOBS; i++) {
-        memset(f.content, (int)i + 1, 9 * LEAF_SIZE);
-        assert_int_equal(file_write(f.file, 0644, bytes_of(f.content, 9 * LEAF_SIZE + i), NULL), ERR_OK);
-        imported = (struct done){0};
-        blobs_import(f.blobs[0], BLOB_MODEL, f.file, on_done, &imported);
-        net_run(&f.net, is_done, &imported, 10000);
-        assert_int_equal(imported.e, ERR_OK);
-        d[i] = (struct done){.root = imported.root};
-    }
-    net_join(&f.net, 1, 0);
-    for (unsigned i = 0; i < BLOBS; i++) {
-        const struct hash root = d[i].root;
-        blobs_pull(f.blobs[1], BLOB_MODEL, &root, on_done, &d[i]);
-    }
-    for (unsigned i = 0; i < BLOBS; i++) {
-        net_run(&f.net, is_done, &d[i], 20000);
-        assert_int_equal(d[i].e, ERR_OK);
-    }
-    fixture_close(&f);
+    blobs_stage_close(&f);
 }
 
 int main(void)
@@ -682,12 +398,6 @@ int main(void)
         cmocka_unit_test(silent_damage_is_found_and_healed),
         cmocka_unit_test(damaged_lists_are_found_at_start),
         cmocka_unit_test(a_full_disk_ends_the_pull_and_loses_nothing),
-        cmocka_unit_test(cancelled_is_told_once),
-        cmocka_unit_test(pulls_of_nothing_hold_no_place),
-        cmocka_unit_test(nobody_has_it_in_the_end),
-        cmocka_unit_test(a_boaster_keeps_no_pull_alive),
-        cmocka_unit_test(who_leaves_is_not_told),
-        cmocka_unit_test(places_go_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

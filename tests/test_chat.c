@@ -66,6 +66,22 @@ static void thoughts_have_both_names(void **state)
     json_decref(messages);
 }
 
+/* An answer in channels that comes back as it was written. */
+static void answers_are_taken_apart(void **state)
+{
+    (void)state;
+    json_t *messages = parse("[{\"role\":\"assistant\",\"content\":\"<|channel|>analysis<|message|>hm<|start|>assistant"
+                             "<|channel|>final<|message|>Four\"},{\"role\":\"user\",\"content\":\"<|channel|>final"
+                             "<|message|>x\"},{\"role\":\"assistant\",\"content\":\"Four <|channel|>\"}]");
+    json_t *got = chat_convert(messages, CHAT_OBJECTS);
+    assert_string_equal(json_text(json_array_get(got, 0), "content"), "Four");
+    assert_string_equal(json_text(json_array_get(got, 0), "thinking"), "hm");
+    assert_true(json_equal(json_array_get(got, 1), json_array_get(messages, 1)));
+    assert_true(json_equal(json_array_get(got, 2), json_array_get(messages, 2)));
+    json_decref(got);
+    json_decref(messages);
+}
+
 static void odd_messages_stay(void **state)
 {
     (void)state;
@@ -131,9 +147,8 @@ static void renders_in_the_form_that_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converts_to_each_form),
-        cmocka_unit_test(thoughts_have_both_names),
-        cmocka_unit_test(odd_messages_stay),
+        cmocka_unit_test(converts_to_each_form),         cmocka_unit_test(thoughts_have_both_names),
+        cmocka_unit_test(answers_are_taken_apart),       cmocka_unit_test(odd_messages_stay),
         cmocka_unit_test(renders_in_the_form_that_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -408,27 +408,64 @@ struct sums {
     CHECK(bytes_equal(bytes_of_buf(&again), value));                                                                   \
     buf_clear(&again);
 
-static bool add_one(void *arg, struct bytes key, struct bytes value)
+/* Of records that hold money, what is balance and what is locked. False: none of these. */
+static bool add_money(struct sums *s, uint8_t cls, struct cursor c, struct bytes value)
 {
-    struct sums *s = arg;
-    struct cursor c = cursor_of(value);
-    tree_put(s->tree, bytes_of(key.p + 1, key.n - 1), value);
-    switch (key.p[1]) {
+    switch (cls) {
     case STATE_ACCOUNT: {
         READ(rec_account)
         s->balances += r.balance.mote;
-        break;
+        return true;
     }
     case STATE_BOND: {
         READ(rec_bond)
         s->locked += r.amount.mote;
-        break;
+        return true;
     }
     case STATE_UNBONDING: {
         READ(rec_unbonding)
         s->locked += r.amount.mote;
-        break;
+        return true;
     }
+    case STATE_MODEL: {
+        READ(rec_model)
+        s->locked += r.bond.mote;
+        return true;
+    }
+    case STATE_CHANNEL: {
+        READ(rec_channel)
+        s->locked += r.deposit.mote - r.settled.mote;
+        return true;
+    }
+    case STATE_GRANT: {
+        READ(rec_grant)
+        s->locked += (r.state == GRANT_PAID ? 0 : r.price.mote) + r.bond.mote;
+        return true;
+    }
+    case STATE_BOUNTY: {
+        READ(rec_bounty)
+        s->locked += r.state == BOUNTY_OPEN ? r.amount.mote : 0;
+        return true;
+    }
+    case STATE_SETTLEMENT: {
+        READ(rec_settlement)
+        s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
+        return true;
+    }
+    case STATE_TOTALS: {
+        READ(rec_totals)
+        s->totals = r;
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+/* Of the others, that they are what they encode to. */
+static void check_one(uint8_t cls, struct cursor c, struct bytes value)
+{
+    switch (cls) {
     case STATE_CLAIM: {
         READ(rec_claim)
         break;
@@ -437,37 +474,12 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         READ(rec_young)
         break;
     }
-    case STATE_MODEL: {
-        READ(rec_model)
-        s->locked += r.bond.mote;
-        break;
-    }
-    case STATE_CHANNEL: {
-        READ(rec_channel)
-        s->locked += r.deposit.mote - r.settled.mote;
-        break;
-    }
-    case STATE_GRANT: {
-        READ(rec_grant)
-        s->locked += (r.state == GRANT_PAID ? 0 : r.price.mote) + r.bond.mote;
-        break;
-    }
-    case STATE_BOUNTY: {
-        READ(rec_bounty)
-        s->locked += r.state == BOUNTY_OPEN ? r.amount.mote : 0;
-        break;
-    }
     case STATE_OFFER: {
         READ(rec_offer)
         break;
     }
     case STATE_RULE: {
         READ(rec_rule)
-        break;
-    }
-    case STATE_SETTLEMENT: {
-        READ(rec_settlement)
-        s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
         break;
     }
     case STATE_OFFICE: {
@@ -483,14 +495,17 @@ static bool add_one(void *arg, struct bytes key, struct bytes value)
         READ(rec_fees)
         break;
     }
-    case STATE_TOTALS: {
-        READ(rec_totals)
-        s->totals = r;
-        break;
-    }
     default:
         break;
     }
+}
+
+static bool add_one(void *arg, struct bytes key, struct bytes value)
+{
+    struct sums *s = arg;
+    tree_put(s->tree, bytes_of(key.p + 1, key.n - 1), value);
+    if (!add_money(s, key.p[1], cursor_of(value), value))
+        check_one(key.p[1], cursor_of(value), value);
     return true;
 }
 

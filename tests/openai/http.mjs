@@ -92,4 +92,28 @@ await Promise.allSettled(crowd);
 let freed;
 for (let i = 0; i < 50 && freed?.status !== 200; i++) freed = await post(json, body);
 assert.equal(freed.status, 200);
+// What Prometheus reads: a head in front of each name, once; base units; the counters move.
+const metrics = async () => {
+  const r = await ask("GET", "/metrics"), found = new Map(), heads = new Set();
+  assert.equal(r.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+  let name;
+  for (const line of r.text.trimEnd().split("\n")) {
+    const head = /^# (HELP|TYPE) ([a-z_]+) (.+)$/.exec(line), value = /^([a-z_]+)(\{[a-z]+="[^"\\]*"(,[a-z]+="[^"\\]*")*\})? (-?[0-9.e+-]+)$/.exec(line);
+    assert.ok(head || value, line);
+    if (head?.[1] === "HELP") assert.ok(!heads.has(head[2]) && heads.add(head[2]), line);
+    if (head?.[1] === "TYPE") assert.ok(head[2].endsWith("_total") === (head[3] === "counter"), line);
+    if (head) name = head[2];
+    else assert.equal(value[1], name, "under its own head");
+    if (value) found.set(value[1] + (value[2] ?? ""), Number(value[4]));
+  }
+  return found;
+};
+const at = await metrics();
+assert.equal((await post(json, body)).status, 200);
+const then = await metrics();
+const grew = (name) => then.get(name) - at.get(name);
+assert.deepEqual([grew("kith_jobs_asked_total"), grew('kith_jobs_ended_total{state="done"}'), grew("kith_tokens_written_total")], [1, 1, 4]);
+assert.ok(grew("kith_tokens_read_total") > 0 && then.get("process_resident_memory_bytes") > 1e6 && then.get("process_open_fds") > 3);
+assert.ok(Math.abs(then.get("process_start_time_seconds") - Date.now() / 1000) < 3600);
+assert.ok([...then.keys()].some((k) => k.startsWith("kith_worker_memory_bytes{model=")) && then.has('kith_build_info{version="0.1.0"}'));
 console.log("raw HTTP: methods, bodies, connections ok");
