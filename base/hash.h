@@ -27,36 +27,38 @@ struct hash {
     T(STATE, "kith.state")       /* nodes of the state tree */                                                         \
     T(STATE_LEAF, "kith.stateleaf")                                                                                    \
     T(STATE_KEY, "kith.statekey")                                                                                      \
-    T(GENESIS, "kith.genesis")   /* chain id */                                                                        \
-    T(CHANNEL, "kith.channel")   /* channel id */                                                                      \
-    T(VOUCHER, "kith.voucher")   /* a payer's promise */                                                               \
-    T(STEP, "kith.step")         /* a provider's signed progress */                                                    \
-    T(RECEIPT, "kith.receipt")   /* a finished job */                                                                  \
-    T(SUM, "kith.sum")           /* nodes of the receipts' Merkle-sum tree */                                          \
-    T(JOB, "kith.job")           /* job id */                                                                          \
-    T(REQUEST, "kith.request")   /* a request without its seed */                                                      \
-    T(SEED, "kith.seed")         /* a job's drawn seed */                                                              \
-    T(COMMIT, "kith.commit")     /* salted commitments in receipts */                                                  \
-    T(OFFER, "kith.offer")       /* a provider's offer */                                                              \
-    T(AUDIT, "kith.audit")       /* an auditor's report */                                                             \
-    T(BEACON, "kith.beacon")     /* draws */                                                                           \
-    T(DIGEST, "kith.digest")     /* the running digest of an answer */                                                 \
-    T(SAMPLE, "kith.sample")     /* the sampler's random numbers */                                                    \
-    T(TOKENS, "kith.tokens")     /* a prompt's token ids */                                                            \
-    T(HIDDEN, "kith.hidden")     /* a position's final hidden state, for the digest */                                 \
-    T(TENSOR, "kith.tensor")     /* one tensor's bytes */                                                              \
-    T(SEAL, "kith.seal")         /* key derivation of sealed messages */                                               \
-    T(DATA, "kith.data")         /* salted data leaves */                                                              \
-    T(KEYSTORE, "kith.keystore") /* wallet files */                                                                    \
-    T(FILE, "kith.file")         /* checksums of our own files */                                                      \
-    T(GOSSIP, "kith.gossip")     /* ids of gossiped messages */                                                        \
-    T(MULTI, "kith.multi")       /* k-of-n accounts */                                                                 \
-    T(CONSENT, "kith.consent")   /* a node agrees to its owner */                                                      \
-    T(SNAPSHOT, "kith.snapshot") /* the table of a snapshot's leaves */                                                \
-    T(APIKEY, "kith.apikey")     /* keys of the HTTP API */                                                            \
-    T(VRF, "kith.vrf")           /* the secret of a validator's random function */                                     \
-    T(CLAIM, "kith.claim")       /* what a claim promises to publish */                                                \
-    T(PAGE, "kith.page")         /* what a page of a cache was made from */
+    T(GENESIS, "kith.genesis")    /* chain id */                                                                       \
+    T(CHANNEL, "kith.channel")    /* channel id */                                                                     \
+    T(VOUCHER, "kith.voucher")    /* a payer's promise */                                                              \
+    T(STEP, "kith.step")          /* a provider's signed progress */                                                   \
+    T(RECEIPT, "kith.receipt")    /* a finished job */                                                                 \
+    T(SUM, "kith.sum")            /* nodes of the receipts' Merkle-sum tree */                                         \
+    T(JOB, "kith.job")            /* job id */                                                                         \
+    T(REQUEST, "kith.request")    /* a request without its seed */                                                     \
+    T(SEED, "kith.seed")          /* a job's drawn seed */                                                             \
+    T(COMMIT, "kith.commit")      /* salted commitments in receipts */                                                 \
+    T(OFFER, "kith.offer")        /* a provider's offer */                                                             \
+    T(AUDIT, "kith.audit")        /* an auditor's report */                                                            \
+    T(BEACON, "kith.beacon")      /* draws */                                                                          \
+    T(DIGEST, "kith.digest")      /* the running digest of an answer */                                                \
+    T(SAMPLE, "kith.sample")      /* the sampler's random numbers */                                                   \
+    T(TOKENS, "kith.tokens")      /* a prompt's token ids */                                                           \
+    T(HIDDEN, "kith.hidden")      /* a position's final hidden state, for the digest */                                \
+    T(TENSOR, "kith.tensor")      /* one tensor's bytes */                                                             \
+    T(SEAL, "kith.seal")          /* key derivation of sealed messages */                                              \
+    T(DATA, "kith.data")          /* salted data leaves */                                                             \
+    T(KEYSTORE, "kith.keystore")  /* wallet files */                                                                   \
+    T(FILE, "kith.file")          /* checksums of our own files */                                                     \
+    T(GOSSIP, "kith.gossip")      /* ids of gossiped messages */                                                       \
+    T(MULTI, "kith.multi")        /* k-of-n accounts */                                                                \
+    T(CONSENT, "kith.consent")    /* a node agrees to its owner */                                                     \
+    T(SNAPSHOT, "kith.snapshot")  /* the table of a snapshot's leaves */                                               \
+    T(APIKEY, "kith.apikey")      /* keys of the HTTP API */                                                           \
+    T(VRF, "kith.vrf")            /* the secret of a validator's random function */                                    \
+    T(CLAIM, "kith.claim")        /* what a claim promises to publish */                                               \
+    T(PAGE, "kith.page")          /* what a page of a cache was made from */                                           \
+    T(HOP, "kith.hop")            /* what a device says its layers made of a call, and the calls before */             \
+    T(HOP_BYTES, "kith.hopbytes") /* a call of layers, or its answer */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

@@ -239,8 +239,19 @@
 #define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
 #define HOPS_MAX            8           /* machines that have layers of one model, beside the one that asks them */
 #define FAR_CALL_MAX        (32u << 20) /* a call of layers elsewhere: within a frame, and some seconds of a slow line */
-#define WORKER_DEATHS_MAX   3           /* in a row: by then the model or a job is the cause, not chance */
-#define WORKER_BACKOFF_MS   100         /* before a worker is started again; doubles with each death */
+#define HOP_PART_MAX        (256u << 10) /* of a call or answer, in one message: others of the connection take turns */
+#define HOP_STATEMENTS      64           /* signed answers of a hop that are kept: who was wrong is asked soon after */
+#define HOP_CHECK_CALLS     64           /* of a hop, evaluated again by kith hop check: a prompt and some tokens */
+#define HOP_CHECK_BYTES     (64u << 20)  /* and of all hops together */
+#define HOP_PLACES_MAX      64           /* ranges of layers that are elsewhere, of all models of a device */
+#define HOP_ALLOWED_MAX     64           /* devices that may borrow layers: one owner's */
+#define HOP_CALL_MS         30000        /* without a byte of an answer, then the layers are evaluated here */
+#define HOP_WAIT_MS         10000        /* that jobs wait for a device to be reached... */
+#define HOP_LOAD_MS         120000       /* ...and for one that was, to load its layers */
+#define HOP_PAUSE_MS        1000         /* before a hop is tried again; doubles... */
+#define HOP_PAUSE_MAX_MS    60000        /* ...up to this */
+#define WORKER_DEATHS_MAX   3            /* in a row: by then the model or a job is the cause, not chance */
+#define WORKER_BACKOFF_MS   100          /* before a worker is started again; doubles with each death */
 #define PROMPT_BYTES_MAX    (8u << 20)
 #define TEMPLATE_BYTES_MAX  (256u << 10)
 #define TEMPLATE_STEPS_MAX  2000000u /* a published template needs a few thousand for a long chat */

@@ -148,6 +148,22 @@ int cmd_doctor(const struct cli *cli, const struct args *args)
 
 /* -- ps -- */
 
+/* With what is not the usual: only tokens, layers that it lends, layers that others have. */
+static void put_state(struct out_table *t, const json_t *w)
+{
+    const char *state = out_text(w, "state"), *purpose = out_text(w, "purpose");
+    if (strcmp(purpose, "tokens") == 0)
+        out_table_add(t, "%s (tokens)", state);
+    else if (strcmp(purpose, "layers") == 0)
+        out_table_add(t, "%s (lends layers %" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT ")", state,
+                      out_count(w, "first"), out_count(w, "last"));
+    else if (out_count(w, "elsewhere"))
+        out_table_add(t, "%s (%" JSON_INTEGER_FORMAT " layers elsewhere: kith hop ls)", state,
+                      out_count(w, "elsewhere"));
+    else
+        out_table_add(t, "%s%s", state, strcmp(state, "waiting") == 0 ? " (for devices: kith hop ls)" : "");
+}
+
 static void print_workers(const struct cli *cli, const json_t *reply)
 {
     static const char *const titles[] = {"MODEL", "STATE", "JOBS", "MEMORY", "KERNELS", "GPU"};
@@ -162,8 +178,7 @@ static void print_workers(const struct cli *cli, const json_t *reply)
     {
         const char *name = out_text(w, "name"), *device = out_text(w, "device");
         out_table_add(t, "%.24s", *name && strcmp(name, "-") != 0 ? name : out_text(w, "root"));
-        out_table_add(t, "%s%s", out_text(w, "state"),
-                      strcmp(out_text(w, "purpose"), "tokens") == 0 ? " (tokens)" : "");
+        put_state(t, w);
         out_table_add(t, "%" JSON_INTEGER_FORMAT, out_count(w, "jobs"));
         out_table_add(t, "%" JSON_INTEGER_FORMAT " MiB", out_count(w, "memory_bytes") >> 20);
         out_table_add(t, "%s", out_text(w, "backend"));

@@ -80,6 +80,12 @@
     C(earn)                                                                                                            \
     C(share_why)                                                                                                       \
     C(share_status)                                                                                                    \
+    C(hop_set)                                                                                                         \
+    C(hop_rm)                                                                                                          \
+    C(hop_ls)                                                                                                          \
+    C(hop_allow)                                                                                                       \
+    C(hop_deny)                                                                                                        \
+    C(hop_check)                                                                                                       \
     C(chat)                                                                                                            \
     C(run)                                                                                                             \
     C(embed)                                                                                                           \

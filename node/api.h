@@ -100,6 +100,8 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 
+/* The lists "hops", "lent" and "allowed", members of an object (docs/api.md, layers elsewhere). */
+void api_put_hops(struct buf *b, bool *first, struct node *n);
 /* Answers with whether this machine is lent, and why. */
 void api_reply_share(struct api_call *c);
 /* The terms that the body names, into *s. ERR_FORMAT names what is wrong. */
@@ -197,6 +199,12 @@ void api_share_pause(struct api_call *c);
 void api_share_resume(struct api_call *c);
 void api_share_finish(struct api_call *c);
 void api_share_stop(struct api_call *c);
+void api_hops_get(struct api_call *c);
+void api_hops_set(struct api_call *c);
+void api_hops_remove(struct api_call *c);
+void api_hops_allow(struct api_call *c);
+void api_hops_deny(struct api_call *c);
+void api_hops_check(struct api_call *c);
 void api_settle_post(struct api_call *c);
 void api_jobs_get(struct api_call *c);
 void api_chats_get(struct api_call *c);

@@ -98,6 +98,7 @@ void api_status_get(struct api_call *c)
     buf_add_text(&b, "{");
     api_put_text(&b, &share_first, "state", share);
     api_put_text(&b, &share_first, "why", buf_text(&why));
+    api_put_hops(&b, &share_first, n);
     buf_clear(&why);
     buf_add_text(&b, "}");
     codec_json_key(&b, &first, "models");
@@ -142,18 +143,25 @@ struct worker_list {
 
 static void put_worker(void *arg, const struct worker_info *info)
 {
+    static const char *const purposes[] = {
+        [WORKER_FULL] = "answers", [WORKER_VOCAB] = "tokens", [WORKER_LAYERS] = "layers"};
     struct worker_list *l = arg;
     bool first = true;
     api_begin_entry(&l->b);
     api_put_hash(&l->b, &first, "root", &info->root);
     api_put_model_name(&l->b, &first, l->node, &info->root);
-    api_put_text(&l->b, &first, "state", info->ready ? "ready" : "loading");
-    api_put_text(&l->b, &first, "purpose", info->mode == WORKER_FULL ? "answers" : "tokens");
+    api_put_text(&l->b, &first, "state", info->ready ? "ready" : info->is_held ? "waiting" : "loading");
+    api_put_text(&l->b, &first, "purpose", purposes[info->mode]);
     api_put_text(&l->b, &first, "backend", info->backend);
     api_put_text(&l->b, &first, "device", info->device);
     api_put_u64(&l->b, &first, "jobs", info->jobs);
     api_put_u64(&l->b, &first, "memory_bytes", info->memory_bytes);
     api_put_u64(&l->b, &first, "deaths", info->deaths);
+    api_put_u64(&l->b, &first, "elsewhere", info->elsewhere);
+    if (info->mode == WORKER_LAYERS) {
+        api_put_u64(&l->b, &first, "first", info->first);
+        api_put_u64(&l->b, &first, "last", info->end - 1);
+    }
     buf_add_text(&l->b, "}");
 }
 

@@ -219,6 +219,16 @@ struct jobs *market_jobs(struct market *m)
     return m->jobs;
 }
 
+struct hops *market_hops(struct market *m)
+{
+    return m->hops;
+}
+
+struct hop_lender *market_lender(struct market *m)
+{
+    return m->lender;
+}
+
 struct offers *market_offers(struct market *m)
 {
     return m->s.offers;
@@ -307,6 +317,40 @@ static enum err open_store(struct market *m, struct note *note)
     return e;
 }
 
+static bool is_hop_allowed(void *arg, const struct pubkey *node)
+{
+    const struct market *m = arg;
+    return hops_settings_is_allowed(hops_settings(m->hops), node);
+}
+
+static enum err open_hops(struct market *m, struct note *note)
+{
+    const struct hops_options o = {.host = m->s.host,
+                                   .peers = m->s.peers,
+                                   .streams = m->s.streams,
+                                   .blobs = m->s.blobs,
+                                   .workers = m->s.workers,
+                                   .chain = m->s.chain,
+                                   .home = m->home,
+                                   .changed = share_on_hops,
+                                   .arg = m};
+    const struct hop_lender_options l = {.host = m->s.host,
+                                         .streams = m->s.streams,
+                                         .blobs = m->s.blobs,
+                                         .workers = m->s.workers,
+                                         .key = m->s.key,
+                                         .self = m->s.self,
+                                         .chain = m->s.chain,
+                                         .is_allowed = is_hop_allowed,
+                                         .may = share_may_hop,
+                                         .changed = share_on_hops,
+                                         .arg = m};
+    enum err e = hops_open(&o, &m->hops, note);
+    if (e == ERR_OK)
+        m->lender = hop_lender_new(&l);
+    return e;
+}
+
 enum err market_open(const struct market_options *o, struct market **out, struct note *note)
 {
     struct market *m = mem_new(sizeof *m);
@@ -319,6 +363,8 @@ enum err market_open(const struct market_options *o, struct market **out, struct
                      : note_set(note, ERR_FORMAT, "the endpoint to announce is too long or not plain text");
     if (e == ERR_OK)
         e = provider_new(&m->s, &m->provider, note);
+    if (e == ERR_OK)
+        e = open_hops(m, note);
     if (e == ERR_OK)
         e = share_open(m, note);
     if (e == ERR_OK)
@@ -357,10 +403,12 @@ void market_close(struct market *m)
         provider_on_slots(m->provider, NULL, NULL);
     host_timer_cancel(m->s.host, &m->offer_timer);
     share_close(m);
+    hop_lender_free(m->lender);
     jobs_close(m->jobs);
     auditor_free(m->auditor);
     settle_free(m->settle);
     provider_free(m->provider);
+    hops_close(m->hops);
     offers_free(m->s.offers);
     if (m->s.kv)
         kv_close(m->s.kv);

@@ -6,6 +6,7 @@
  *     settle.c     the provider's money: settlements, and transcripts for auditors
  *     auditor.c    replays drawn receipts and reports
  *     market_use.c what they all do with what they share
+ *     hops.c       models that are cut over several devices of one owner; hop_lend.c lends layers to one
  *     market_share.c whether this machine is lent now: the owner's word, his rules, what the machine says
  *     market.c     opens the store, gossips offers, hands ledger events around
  *
@@ -26,6 +27,8 @@
 #include "node/account.h"
 #include "node/blobs.h"
 #include "node/channel_list.h"
+#include "node/hop_lend.h"
+#include "node/hops.h"
 #include "node/jobs.h"
 #include "node/offer.h"
 #include "node/share_rules.h"
@@ -97,6 +100,8 @@ void market_on_block(struct market *m);
 
 struct jobs *market_jobs(struct market *m);
 struct offers *market_offers(struct market *m);
+struct hops *market_hops(struct market *m);
+struct hop_lender *market_lender(struct market *m);
 /* What is kept of jobs: those asked for, and the transcripts of those served, as the last look found them. */
 struct market_kept {
     uint64_t jobs, jobs_bytes;

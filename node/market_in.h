@@ -17,6 +17,8 @@ struct market {
     struct settle *settle;
     struct auditor *auditor;
     struct jobs *jobs;
+    struct hops *hops;
+    struct hop_lender *lender;
     struct timer offer_timer;
     bool is_full, is_soon; /* as it was offered last; the timer is set for that */
 
@@ -25,8 +27,10 @@ struct market {
     bool holds_models; /* it was, and the workers for it may still be there */
     struct share_readings readings;
     struct share_state decided;
+    uint64_t models_bytes; /* that the lent models take; layers come on top */
+    uint64_t hop_asked_ms; /* when layers were last asked for; 0: never */
     struct share_look *look;
-    struct timer share_timer;
+    struct timer share_timer, hops_timer;
 };
 
 /* market.c */
@@ -38,6 +42,11 @@ bool market_is_registered(const struct market *m, const struct hash *model);
 /* market_share.c: from HOME/share, before the first offer. */
 enum err share_open(struct market *m, struct note *note) MUST_USE;
 void share_close(struct market *m);
+/* May `more` bytes of layers be lent, by the owner's rules? Also while no model is: layers are his other devices'.
+ * Appends why not. */
+bool share_may_hop(void *market, uint64_t more, struct buf *why);
+/* Layers are lent that were not, or no more; or somebody may have none any more. */
+void share_on_hops(void *market);
 /* A job was taken or has ended. */
 void share_on_slots(struct market *m);
 

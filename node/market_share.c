@@ -20,6 +20,7 @@
 
 #define LOOK_EVERY_MS 10000
 #define SLOTS_DEFAULT 4
+#define HOPS_ASKED_MS 180000 /* after somebody asked for layers: he tries again within this */
 
 static void on_timer(void *arg);
 static const char *put_state(const struct market *m, struct buf *why);
@@ -85,8 +86,9 @@ static void measure_models(struct market *m)
         else if (blobs_find(m->s.blobs, &s->models[i], &blob))
             sum += blob.size;
     }
-    if (sum > m->readings.memory_bytes)
-        m->readings.memory_bytes = sum;
+    if (sum > m->models_bytes)
+        m->models_bytes = sum;
+    m->readings.memory_bytes = (s->on ? m->models_bytes : 0) + hop_lender_bytes(m->lender);
 }
 
 /* Once after it stopped being lent, when the last job is over: workers that nobody asks anything give their memory back
@@ -158,12 +160,14 @@ static void decide(struct market *m)
     m->holds_models |= lent;
     end_finishing(m);
     go_quiet(m);
+    hop_lender_look(m->lender);
 }
 
 /* Not by whoever asks how it is: one who asks often would put off each look at the machine, and its rules with it. */
 static void look_later(struct market *m)
 {
-    if (provider_share(m->provider)->on)
+    const bool is_asked = m->hop_asked_ms && host_now_ms(m->s.host) - m->hop_asked_ms < HOPS_ASKED_MS;
+    if (provider_share(m->provider)->on || is_asked || hop_lender_count(m->lender))
         host_timer_set(m->s.host, &m->share_timer, until_next(m), on_timer, m);
 }
 
@@ -252,7 +256,7 @@ enum err market_set_share(struct market *m, const struct market_share *s, struct
             market_withdraw(m, &old->models[i]);
     }
     provider_set_share(m->provider, &share);
-    m->readings.memory_bytes = 0;
+    m->models_bytes = 0;
     if (was.on_battery != share.rules.on_battery || was.temperature_max != share.rules.temperature_max ||
         was.idle_only != share.rules.idle_only)
         m->decided = (struct share_state){0}; /* what the rules of before held counts no more */
@@ -271,6 +275,44 @@ struct market_share market_share(const struct market *m)
 const struct share_readings *market_share_readings(const struct market *m)
 {
     return &m->readings;
+}
+
+/* -- layers for other devices of the owner -- */
+
+bool share_may_hop(void *market, uint64_t more, struct buf *why)
+{
+    struct market *m = market;
+    const struct share_rules *rules = &provider_share(m->provider)->rules;
+    m->hop_asked_ms = host_now_ms(m->s.host);
+    if (!timer_is_set(&m->share_timer) && !m->look) { /* nothing was lent, so nobody looked */
+        look_at_once(m, false);
+        look_later(m);
+    }
+    struct share_readings now = m->readings;
+    struct share_state decided = m->decided;
+    now.now_ms = m->hop_asked_ms;
+    now.memory_bytes += more;
+    if (is_paused(m)) {
+        buf_add_text(why, "it is paused: kith share resume, there");
+        return false;
+    }
+    if (share_decide(rules, &now, &decided) == SHARE_MAY)
+        return true;
+    share_reason_put(why, rules, &now, &decided);
+    return false;
+}
+
+static void on_hops(void *arg)
+{
+    struct market *m = arg;
+    decide(m);
+    look_later(m);
+}
+
+void share_on_hops(void *market)
+{
+    struct market *m = market;
+    host_timer_set(m->s.host, &m->hops_timer, 0, on_hops, m);
 }
 
 /* -- in words -- */
@@ -341,7 +383,7 @@ static void put_served(const struct market *m, const struct market_share *s, str
         buf_add_text(why, "; no peer is connected, so nobody hears of it");
 }
 
-static const char *put_state(const struct market *m, struct buf *why)
+static const char *put_sharing(const struct market *m, struct buf *why)
 {
     const struct market_share *s = provider_share(m->provider);
     if (!s->on) {
@@ -368,6 +410,55 @@ static const char *put_state(const struct market *m, struct buf *why)
     return "on";
 }
 
+static void put_name(const struct market *m, const struct hash *model, struct buf *b)
+{
+    struct rec_model rec;
+    char hex[2 * HASH_SIZE + 1];
+    hex_put(hex, model->b, HASH_SIZE);
+    if (ledger_model(m->s.ledger, model, &rec))
+        buf_add_text(b, rec.name.s);
+    else if (hash_equal(model, &m->default_model))
+        buf_add_text(b, "default");
+    else
+        buf_add_format(b, "%.16s", hex);
+}
+
+struct words {
+    const struct market *market;
+    struct buf *b;
+};
+
+static void put_range(struct words *w, uint32_t first, uint32_t end, const struct hash *model, const char *where,
+                      const struct pubkey *node)
+{
+    char hex[17];
+    hex_put(hex, node->b, 8);
+    buf_add_format(w->b, "; layers %u-%u of ", first, end - 1);
+    put_name(w->market, model, w->b);
+    buf_add_format(w->b, " %s the node %s", where, hex);
+}
+
+static void put_lent(void *arg, const struct hop_lent *t)
+{
+    put_range(arg, t->first, t->end, &t->model, t->ready ? "are lent to" : "are being loaded for", &t->node);
+}
+
+static void put_hop(void *arg, const struct hops_info *h)
+{
+    struct words *w = arg;
+    put_range(w, h->place->first, h->place->end, &h->place->model, "are at", &h->place->node);
+    buf_add_format(w->b, ": %s", h->state);
+}
+
+static const char *put_state(const struct market *m, struct buf *why)
+{
+    struct words w = {m, why};
+    const char *state = put_sharing(m, why);
+    hop_lender_each(m->lender, put_lent, &w);
+    hops_each(m->hops, put_hop, &w);
+    return state;
+}
+
 const char *market_share_state(struct market *m, struct buf *why)
 {
     decide(m);
@@ -391,6 +482,7 @@ enum err share_open(struct market *m, struct note *note)
 void share_close(struct market *m)
 {
     host_timer_cancel(m->s.host, &m->share_timer);
+    host_timer_cancel(m->s.host, &m->hops_timer);
     if (m->look)
         m->look->market = NULL;
 }

@@ -97,6 +97,42 @@ uint32_t model_context_read(const char *path)
     return context;
 }
 
+/* The layer that a tensor is of; UINT32_MAX: of none. */
+static uint32_t layer_of(const struct gguf_tensor *t)
+{
+    unsigned layer;
+    int used = 0;
+    return sscanf(t->name, "blk.%9u.%n", &layer, &used) == 1 && used > 0 ? layer : UINT32_MAX;
+}
+
+enum err model_layers_read(const char *path, uint32_t first, uint32_t end, uint32_t *layers, uint64_t *bytes,
+                           struct note *note)
+{
+    struct bytes file;
+    struct gguf *g = NULL;
+    char architecture[65], key[96];
+    enum err e = file_map(path, &file, note);
+    if (e != ERR_OK)
+        return e;
+    *layers = 0;
+    *bytes = 0;
+    e = gguf_open(file, &g, note);
+    if (e == ERR_OK) {
+        take_text(g, "general.architecture", architecture, "?");
+        snprintf(key, sizeof key, "%s.block_count", architecture);
+        if (!gguf_find_u32(g, key, layers))
+            e = note_set(note, ERR_FORMAT, "%s does not say how many layers it has (%s)", path, key);
+    }
+    for (size_t i = 0; e == ERR_OK && i < gguf_tensor_count(g); i++) {
+        uint32_t layer = layer_of(gguf_tensor(g, i));
+        if (layer >= first && layer < end)
+            *bytes += gguf_tensor(g, i)->size;
+    }
+    gguf_free(g);
+    file_unmap(file);
+    return e;
+}
+
 void model_facts_read(struct model_facts *f)
 {
     struct bytes file;

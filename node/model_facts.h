@@ -22,6 +22,10 @@ void model_facts_read(struct model_facts *f);
 enum err model_facts_peek(const char *path, struct note *note) MUST_USE;
 /* How many tokens the model of that file attends to; 0 where it does not say. Maps the file and reads its head. */
 uint32_t model_context_read(const char *path);
+/* How many layers the model of that file has, and how many bytes of the file are layers [first, end). Maps the file and
+ * reads its head. */
+enum err model_layers_read(const char *path, uint32_t first, uint32_t end, uint32_t *layers, uint64_t *bytes,
+                           struct note *note) MUST_USE;
 void model_facts_clear(struct model_facts *f);
 /* A read-only descriptor of the file. */
 enum err model_facts_open(const struct model_facts *f, int *fd, struct note *note) MUST_USE;

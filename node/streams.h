@@ -1,7 +1,7 @@
-/* Streams between two nodes: for the market a job, an audit, hashes of a data set; for the network dialling back, a
- * relay's promise, a circuit through one. Each is an ordered pair of
- * byte-message queues over the connection to one peer, with bounded credit (STREAM_WINDOW bytes on the way,
- * CIRCUIT_WINDOW of a circuit), and dies with the connection. What the messages say is the business of their two ends.
+/* Streams between two nodes: for the market a job, an audit, hashes of a data set, layers of a model; for the network
+ * dialling back, a relay's promise, a circuit through one. Each is an ordered pair of byte-message queues over the
+ * connection to one peer, with bounded credit (STREAM_WINDOW bytes on the way, CIRCUIT_WINDOW of a circuit), and dies
+ * with the connection. What the messages say is the business of their two ends.
  *
  * Identified by a number that is unique in this process and never 0.
  */
@@ -19,6 +19,7 @@ enum stream_kind {
     STREAM_DIALBACK = 4,
     STREAM_RELAY = 5,
     STREAM_CIRCUIT = 6,
+    STREAM_LAYERS = 7,
     STREAM_KIND_COUNT
 };
 

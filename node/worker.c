@@ -1,4 +1,4 @@
-/* Processes of workers: started, spoken to, buried, started again; and the pool of them. */
+/* Processes of workers: started, spoken to, buried, started again. */
 #include "node/worker_in.h"
 
 #include "base/last_words.h"
@@ -11,15 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
-
-struct workers {
-    struct workers_options o;
-    struct buf program, packs;
-    struct worker *list, *gone;
-};
 
 /* A process and our end of its socket. It lives until libuv has closed both handles, and outlives its worker. */
 struct worker_proc {
@@ -81,6 +74,13 @@ static void proc_drop(struct worker_proc *p)
         uv_process_kill(&p->process, SIGKILL);
     if (!uv_is_closing((uv_handle_t *)&p->pipe))
         uv_close((uv_handle_t *)&p->pipe, on_pipe_closed);
+}
+
+void worker_drop_process(struct worker *w)
+{
+    if (w->proc)
+        proc_drop(w->proc);
+    w->proc = NULL;
 }
 
 static void on_room(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -184,12 +184,16 @@ static void take_refusal(struct worker *w, const struct wire_failed *m)
 {
     struct note note;
     w->refusal = wire_failure(m, &note);
+    if (w->mode == WORKER_FULL && w->owner->far)
+        w->owner->far->refused(w->owner->far_arg, w, w->refusal, &note);
     w->refusal_note = note;
     w->state = WORKER_REFUSED;
     log_event(LOG_ODD, "worker", "refused", "%s", note.text);
-    proc_drop(w->proc);
-    w->proc = NULL;
-    ask_fail_all(w, w->refusal, &note);
+    worker_drop_process(w);
+    if (w->mode == WORKER_LAYERS)
+        worker_end_layers(w);
+    else
+        ask_fail_all(w, w->refusal, &note);
 }
 
 /* A GPU failed; what it was asked goes on. */
@@ -215,6 +219,8 @@ static enum err take_frame(struct worker *w, const struct wire_frame *frame)
     }
     if (w->state == WORKER_READY && frame->type == WIRE_DEVICE)
         return take_device(w, frame);
+    if (w->state == WORKER_READY && frame->type == WIRE_FAR_CALL)
+        return worker_take_far_call(w, frame);
     if (w->state == WORKER_READY)
         return ask_take(w, frame);
     if (frame->type == WIRE_OPENED && wire_read_opened(frame->body, &opened))
@@ -256,7 +262,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 /* -- starting -- */
 
-static void pack_name(const struct hash *root, struct buf *out)
+void worker_pack_name(const struct hash *root, struct buf *out)
 {
     char hex[2 * HASH_SIZE + 1];
     hex_put(hex, root->b, HASH_SIZE);
@@ -270,9 +276,9 @@ static void open_pack(struct worker *w)
     struct note note;
     struct buf name = {0};
     keep_clear(&w->pack);
-    if (!o->packs || o->packs_bytes == 0 || w->mode != WORKER_FULL)
+    if (!o->packs || o->packs_bytes == 0 || w->mode == WORKER_VOCAB)
         return;
-    pack_name(&w->root, &name);
+    worker_pack_name(&w->root, &name);
     enum err e = keep_open(o->packs, o->packs_bytes, buf_text(&name), w->file_bytes, &w->pack, &note);
     if (e != ERR_OK)
         log_event(e == ERR_BUSY || e == ERR_LIMIT ? LOG_DEBUG : LOG_ODD, "worker", "pack", "%s", note.text);
@@ -282,13 +288,20 @@ static void open_pack(struct worker *w)
 static void say_open(struct worker *w)
 {
     const struct workers_options *o = &w->owner->o;
-    struct wire_open m = {.mode = w->mode == WORKER_VOCAB ? WIRE_VOCAB : WIRE_FULL,
+    struct wire_open m = {.mode = w->mode == WORKER_VOCAB    ? WIRE_VOCAB
+                                  : w->mode == WORKER_LAYERS ? WIRE_LAYERS
+                                                             : WIRE_FULL,
                           .root = w->root,
                           .pack = w->pack.fd < 0   ? WIRE_PACK_NONE
                                   : w->pack.is_new ? WIRE_PACK_NEW
                                                    : WIRE_PACK_KEPT,
                           .threads = o->threads,
+                          .batch = w->batch,
                           .jobs = o->jobs_max,
+                          .first = w->layers.first,
+                          .end = w->layers.end,
+                          .pages = w->pages,
+                          .hops = bytes_of_buf(&w->hops),
                           .memory_bytes = o->memory_bytes};
     struct buf out = {0};
     if (!o->backend || !text64_set(&m.backend, o->backend))
@@ -329,8 +342,12 @@ static int spawn(struct worker *w, struct worker_proc *p)
 
 void worker_start(struct worker *w)
 {
-    if (w->state != WORKER_DOWN)
-        return;
+    if (w->state == WORKER_DOWN && worker_may_start(w))
+        worker_spawn(w);
+}
+
+void worker_spawn(struct worker *w)
+{
     struct worker_proc *p = mem_new(sizeof *p);
     p->worker = w;
     p->process.data = p->pipe.data = p;
@@ -356,6 +373,10 @@ static void on_restart(void *arg)
 {
     struct worker *w = arg;
     w->state = WORKER_DOWN;
+    if (w->mode == WORKER_LAYERS) {
+        worker_end_layers(w);
+        return;
+    }
     if (w->deaths > WORKER_DEATHS_MAX) {
         struct note note;
         note_set(&note, ERR_CLOSED, "kith-worker ended %u times in a row; the log says how (%.150s)", w->deaths,
@@ -377,209 +398,9 @@ static void proc_died(struct worker_proc *p, const char *why)
     w->proc = NULL;
     w->state = WORKER_WAITING;
     w->deaths++;
+    worker_tell_ended(w, false);
     log_event(LOG_ODD, "worker", "died", "deaths=%u jobs=%u why=%s", w->deaths, w->asks_n, why);
     uint64_t pause_ms = (uint64_t)WORKER_BACKOFF_MS << (w->deaths < 8 ? w->deaths - 1 : 7);
-    host_timer_set(w->owner->o.host, &w->restart, w->deaths > WORKER_DEATHS_MAX ? 0 : pause_ms, on_restart, w);
-}
-
-/* -- the pool -- */
-
-struct workers *workers_new(const struct workers_options *o)
-{
-    struct workers *ws = mem_new(sizeof *ws);
-    struct note note;
-    ws->o = *o;
-    if (o->program)
-        buf_add_text(&ws->program, o->program);
-    else if (locate_worker(&ws->program, &note) != ERR_OK)
-        log_event(LOG_ODD, "worker", "missing", "%s", note.text); /* starting one will say so again */
-    ws->o.program = buf_text(&ws->program);
-    if (o->packs)
-        buf_add_text(&ws->packs, o->packs);
-    ws->o.packs = o->packs ? buf_text(&ws->packs) : NULL;
-    return ws;
-}
-
-static void worker_free(struct worker *w)
-{
-    host_timer_cancel(w->owner->o.host, &w->restart);
-    host_timer_cancel(w->owner->o.host, &w->late);
-    if (w->proc)
-        proc_drop(w->proc);
-    ask_free_all(w);
-    keep_clear(&w->pack);
-    close(w->fd);
-    free(w);
-}
-
-static void free_list(struct worker *w)
-{
-    while (w) {
-        struct worker *next = w->next;
-        worker_free(w);
-        w = next;
-    }
-}
-
-void workers_free(struct workers *ws)
-{
-    if (!ws)
-        return;
-    free_list(ws->list);
-    free_list(ws->gone);
-    buf_clear(&ws->program);
-    buf_clear(&ws->packs);
-    free(ws);
-}
-
-static void unlink_from(struct worker **list, const struct worker *one)
-{
-    while (*list && *list != one)
-        list = &(*list)->next;
-    CHECK(*list);
-    *list = one->next;
-}
-
-static void on_gone(void *arg)
-{
-    struct worker *w = arg;
-    struct note note;
-    note_set(&note, ERR_CANCELLED, "the model was unloaded");
-    ask_fail_all(w, ERR_CANCELLED, &note);
-    unlink_from(&w->owner->gone, w);
-    worker_free(w);
-}
-
-void workers_stop(struct workers *ws, struct worker *one)
-{
-    if (one->is_gone)
-        return;
-    unlink_from(&ws->list, one);
-    one->next = ws->gone;
-    ws->gone = one;
-    one->is_gone = true;
-    if (one->proc)
-        proc_drop(one->proc);
-    one->proc = NULL;
-    one->state = WORKER_DOWN;
-    host_timer_cancel(ws->o.host, &one->restart);
-    host_timer_set(ws->o.host, &one->late, 0, on_gone, one);
-}
-
-void workers_drop_model(struct workers *ws, const struct hash *root)
-{
-    struct buf path = {0};
-    for (struct worker *w = ws->list, *next; w; w = next) {
-        next = w->next;
-        if (hash_equal(&w->root, root))
-            workers_stop(ws, w);
-    }
-    if (!ws->o.packs)
-        return;
-    buf_add_format(&path, "%s/", ws->o.packs);
-    pack_name(root, &path);
-    (void)!host_remove(ws->o.host, buf_text(&path), NULL); /* there may be none */
-    buf_clear(&path);
-}
-
-struct worker *workers_find(struct workers *ws, const struct hash *root, enum worker_mode mode)
-{
-    for (struct worker *w = ws->list; w; w = w->next)
-        if (hash_equal(&w->root, root) && (w->mode == mode || w->mode == WORKER_FULL))
-            return w;
-    return NULL;
-}
-
-static uint64_t bytes_of_worker(const struct worker *w)
-{
-    return w->mode == WORKER_VOCAB ? 0 : w->state == WORKER_READY ? w->opened.memory_bytes : w->file_bytes;
-}
-
-/* Stops idle workers until there is room; false if those that work fill it. */
-static bool make_room(struct workers *ws, uint64_t need)
-{
-    for (;;) {
-        struct worker *idlest = NULL;
-        uint64_t sum = need;
-        for (struct worker *w = ws->list; w; w = w->next) {
-            sum += bytes_of_worker(w);
-            if (!w->asks && bytes_of_worker(w) > 0 && (!idlest || w->used_ms < idlest->used_ms))
-                idlest = w;
-        }
-        if (ws->o.memory_bytes == 0 || sum <= ws->o.memory_bytes)
-            return true;
-        if (!idlest)
-            return false;
-        workers_stop(ws, idlest);
-    }
-}
-
-void worker_wake(struct worker *w)
-{
-    if (w->deaths <= WORKER_DEATHS_MAX)
-        worker_start(w);
-}
-
-enum err workers_get(struct workers *ws, const struct hash *root, enum worker_mode mode, int fd_take,
-                     struct worker **out, struct note *note)
-{
-    struct worker *w = workers_find(ws, root, mode);
-    if (w && w->state != WORKER_REFUSED) {
-        close(fd_take);
-        worker_wake(w);
-        *out = w;
-        return ERR_OK;
-    }
-    if (w)
-        workers_stop(ws, w); /* another file may do better */
-    struct stat st;
-    uint64_t size = fstat(fd_take, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    if (mode == WORKER_FULL && !make_room(ws, size)) {
-        close(fd_take);
-        return note_set(note, ERR_FULL, "no memory for another model of %" PRIu64 " MiB while others work", size >> 20);
-    }
-    w = mem_new(sizeof *w);
-    w->owner = ws;
-    w->host = ws->o.host;
-    w->root = *root;
-    w->mode = mode;
-    w->fd = fd_take;
-    w->pack.fd = -1;
-    w->file_bytes = size;
-    w->used_ms = host_now_ms(ws->o.host);
-    w->next = ws->list;
-    ws->list = w;
-    worker_start(w);
-    *out = w;
-    return ERR_OK;
-}
-
-void worker_get_info(const struct worker *w, struct worker_info *out)
-{
-    const struct wire_opened *o = &w->opened;
-    *out = (struct worker_info){.root = w->root,
-                                .mode = w->mode,
-                                .ready = w->state == WORKER_READY,
-                                .vocab = o->vocab,
-                                .context = o->context,
-                                .jobs = w->asks_n,
-                                .bos = o->bos == WIRE_NO_TOKEN ? -1 : (int32_t)o->bos,
-                                .eos = o->eos == WIRE_NO_TOKEN ? -1 : (int32_t)o->eos,
-                                .parameters = o->parameters,
-                                .memory_bytes = bytes_of_worker(w),
-                                .deaths = w->deaths};
-    snprintf(out->architecture, sizeof out->architecture, "%.63s", o->architecture.s);
-    snprintf(out->format, sizeof out->format, "%.31s", o->format.s);
-    snprintf(out->backend, sizeof out->backend, "%.31s", o->backend.s);
-    snprintf(out->device, sizeof out->device, "%.255s", o->device.s);
-}
-
-void workers_each(struct workers *ws, worker_info_fn fn, void *arg)
-{
-    for (struct worker *w = ws->list, *next; w; w = next) {
-        struct worker_info info;
-        next = w->next;
-        worker_get_info(w, &info);
-        fn(arg, &info);
-    }
+    host_timer_set(w->owner->o.host, &w->restart,
+                   w->deaths > WORKER_DEATHS_MAX || w->mode == WORKER_LAYERS ? 0 : pause_ms, on_restart, w);
 }

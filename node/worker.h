@@ -29,7 +29,11 @@ struct workers *workers_new(const struct workers_options *o);
 /* Kills all; no callback comes any more. */
 void workers_free(struct workers *w);
 
-enum worker_mode { WORKER_FULL, WORKER_VOCAB }; /* vocab: tokenizer and template only, from the head of a file */
+enum worker_mode {
+    WORKER_FULL,
+    WORKER_VOCAB,  /* tokenizer and template only, from the head of a file */
+    WORKER_LAYERS, /* some layers, for whoever has the others: see below */
+};
 
 struct worker_info {
     struct hash root;
@@ -40,6 +44,11 @@ struct worker_info {
     int32_t bos, eos; /* -1: none */
     uint64_t parameters, memory_bytes;
     unsigned deaths;
+    uint32_t layers;       /* of the model */
+    uint32_t elsewhere;    /* of them, that other devices evaluate now */
+    uint32_t first, end;   /* of WORKER_LAYERS, with ... */
+    uint32_t batch, pages; /* ... rows of a call, and pages of the cache that there is room for */
+    bool is_held;          /* it waits for other devices */
 };
 
 /* The worker for this model, started if there is none. `fd` (a read-only file with the model, or its head)
@@ -129,6 +138,58 @@ worker_ask worker_embed(struct worker *w, struct bytes ids, uint32_t dimensions,
 /* How likely each of the ids is behind those before it: their logprobs (wire_next_logprob), as of a run with
  * `logprobs`, of which the first has only one, and 0. ERR_LIMIT: over WORKER_SCORED_MAX bytes. */
 worker_ask worker_score(struct worker *w, struct bytes ids, uint8_t logprobs, worker_text_fn fn, void *arg);
+
+/* -- layers that another device evaluates (node/worker_layers.c) -- */
+
+/* Some layers of a model, for a head on another device. workers_find never finds it and nothing evicts it: it is
+ * whoever got it who stops it. What its layers keep between calls dies with its process, so it is not started again:
+ * all that it was asked fails, then `ended` comes, once and never within the call; only workers_stop is left to do. */
+struct worker_layers {
+    struct hash root;
+    uint32_t first, end;
+    uint64_t bytes; /* of the file that these are; until the worker says what it takes */
+};
+typedef void (*worker_ended_fn)(void *arg, enum err e, const struct note *note);
+enum err workers_get_layers(struct workers *w, const struct worker_layers *of, int fd_take, worker_ended_fn ended,
+                            void *arg, struct worker **out, struct note *note) MUST_USE;
+/* A batch through them (inference/far.h); at most FAR_CALL_MAX bytes. */
+typedef void (*worker_answer_fn)(void *arg, enum err e, struct bytes answer, const struct note *note);
+worker_ask worker_hop_call(struct worker *w, struct bytes call, worker_answer_fn fn, void *arg);
+
+/* What a worker of a whole model is started with. */
+struct worker_cut {
+    struct bytes hops;     /* u32 first, u32 end of each range that is evaluated elsewhere; empty: all is here */
+    uint32_t batch, pages; /* that all of them take */
+    uint64_t bytes;        /* of the file that need not be in memory here */
+};
+/* Who knows which layers are elsewhere (node/hops.h). It may call back into none of this file within a call, but for
+ * worker_far_answer within `call`. */
+struct workers_far {
+    /* Bytes of the file that other devices are to have; 0: this model is not cut. */
+    uint64_t (*elsewhere)(void *arg, const struct hash *root);
+    /* A process is to be started. True: at once, with *cut. False: its questions wait for worker_release or
+     * worker_refuse. */
+    bool (*start)(void *arg, struct worker *w, struct worker_cut *cut);
+    /* The worker asks hop `hop` of the cut, and does nothing else until worker_far_answer. */
+    void (*call)(void *arg, struct worker *w, uint32_t hop, struct bytes call);
+    /* It says that it cannot run the model, and why: more may be known of it. */
+    void (*refused)(void *arg, struct worker *w, enum err e, struct note *note);
+    /* Its process ended, and waits for no answer any more; `for_good`: the worker goes. */
+    void (*ended)(void *arg, struct worker *w, bool for_good);
+};
+/* `far` outlives its use; NULL: nobody. */
+void workers_set_far(struct workers *w, const struct workers_far *far, void *arg);
+/* The held one starts with this, which may be zero. */
+void worker_release(struct worker *w, const struct worker_cut *cut);
+/* The held one does not: what it was asked fails, what it is asked next starts it anew. */
+void worker_refuse(struct worker *w, enum err e, const char *text);
+/* Would it have room with all layers here? Stops idle workers for that. */
+bool worker_has_room(struct worker *w);
+/* Its process ends and another starts, or a held one is looked at anew; what it was asked goes on. Not within a
+ * callback of its own. */
+void worker_again(struct worker *w);
+/* `e` ERR_OK: the answer; else the worker evaluates all layers itself from now on. Dropped if it asked nothing. */
+void worker_far_answer(struct worker *w, uint32_t hop, enum err e, struct bytes answer, const char *text);
 
 /* Takes a question back; a running job is cancelled at once. Unknown numbers are fine. */
 void worker_drop(struct worker *w, worker_ask ask);

@@ -93,6 +93,10 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
         if (a->fn.embedding)
             a->fn.embedding(a->arg, e, NULL, note);
         break;
+    case ASK_HOP:
+        if (a->fn.answer)
+            a->fn.answer(a->arg, e, bytes_of(NULL, 0), note);
+        break;
     }
     ask_free(a);
 }
@@ -211,6 +215,17 @@ static enum err take_embedding(struct worker *w, struct ask *a, const struct wir
     return ERR_OK;
 }
 
+static enum err take_hop_answer(struct worker *w, struct ask *a, const struct wire_hop_answer *m)
+{
+    if (a->kind != ASK_HOP || m->answer.n > FAR_CALL_MAX)
+        return ERR_PROTOCOL;
+    ask_unlink(w, a);
+    if (a->fn.answer)
+        a->fn.answer(a->arg, ERR_OK, m->answer, &no_note);
+    ask_free(a);
+    return ERR_OK;
+}
+
 static enum err take_ids(struct worker *w, struct ask *a, enum ask_kind kind, struct bytes ids)
 {
     if (a->kind != kind)
@@ -300,6 +315,7 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(TEXT, text, take_text(w, a, m.text))
         TAKE(SCORED, scored, take_scored(w, a, &m))
         TAKE(SCORES, scores, take_scores(w, a))
+        TAKE(HOP_ANSWER, hop_answer, take_hop_answer(w, a, &m))
         TAKE(FAILED, failed, take_failed(w, a, &m))
     default:
         return ERR_PROTOCOL;
@@ -317,7 +333,7 @@ static void on_late(void *arg)
         ask_tell_ready(w);
 }
 
-static struct ask *ask_new(struct worker *w, enum ask_kind kind, void *arg)
+struct ask *ask_new(struct worker *w, enum ask_kind kind, void *arg)
 {
     struct ask *a = mem_new(sizeof *a), **end = &w->asks;
     a->id = ++w->next_id;
@@ -338,7 +354,7 @@ static void ask_fail_late(struct worker *w, struct ask *a, enum err e, const cha
 }
 
 /* Sends it, starts the process, or fails it; whatever the worker's state asks for. */
-static worker_ask ask_go(struct worker *w, struct ask *a)
+worker_ask ask_go(struct worker *w, struct ask *a)
 {
     if (w->asks_n > JOBS_MAX)
         ask_fail_late(w, a, ERR_BUSY, "this model has as many jobs waiting as it may have: ask again later");

@@ -2,6 +2,8 @@
  * same bytes, and decoding that gives an equal record. Offers are judged as well. */
 #include "node/channel.h"
 #include "node/history.h"
+#include "node/hop_wire.h"
+#include "node/hops_file.h"
 #include "node/job.h"
 #include "node/job_wire.h"
 #include "node/offer.h"
@@ -33,6 +35,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 RECORDS(FUZZ_RECORD)
 FUZZ_RECORD(share_file)
 
+#define HOP_RECORDS(R)                                                                                                 \
+    R(hop_open)                                                                                                        \
+    R(hop_ready)                                                                                                       \
+    R(hop_part)                                                                                                        \
+    R(hop_statement)                                                                                                   \
+    R(hop_signed)                                                                                                      \
+    R(hop_place)                                                                                                       \
+    R(hops_file)
+
+HOP_RECORDS(FUZZ_RECORD)
+
 /* No signature is found by chance. */
 static void judge_offer(struct bytes raw)
 {
@@ -63,6 +76,46 @@ static void try_share(struct bytes raw)
     buf_clear(&again);
 }
 
+/* Who has which layers, its checksum mended in the same way. What is read holds what every setting does. */
+static void try_hops(struct bytes raw)
+{
+    struct hops_settings s;
+    struct buf file = {0}, again = {0};
+    buf_add(&file, raw.p, raw.n);
+    if (file.n >= HASH_SIZE) {
+        memset(file.p + file.n - HASH_SIZE, 0, HASH_SIZE);
+        struct hash check = hash_once(HASH_FILE, file.p, file.n);
+        memcpy(file.p + file.n - HASH_SIZE, check.b, HASH_SIZE);
+    }
+    if (hops_file_load(bytes_of_buf(&file), &s)) {
+        hops_file_store(&again, &s);
+        CHECK(bytes_equal(bytes_of_buf(&again), bytes_of_buf(&file)));
+        for (unsigned i = 1; i < s.places_n; i++)
+            CHECK(!hash_equal(&s.places[i].model, &s.places[i - 1].model) || s.places[i].first >= s.places[i - 1].end);
+    }
+    buf_clear(&file);
+    buf_clear(&again);
+}
+
+/* Parts as they come: the first byte of each is how long it is, and whether it is the last. Never more than a call. */
+static void try_parts(struct bytes raw)
+{
+    static const uint8_t zeros[128];
+    struct hop_taking t = {.number = 1};
+    size_t sum = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        const struct hop_part part = {1, raw.p[i] & 1, {zeros, raw.p[i] >> 1}};
+        bool whole;
+        if (hop_taking_add(&t, &part, &whole) != ERR_OK) {
+            CHECK(part.bytes.n == 0 && !part.last);
+            continue;
+        }
+        sum += part.bytes.n;
+        CHECK(t.bytes.n == sum && sum <= FAR_CALL_MAX && whole == part.last);
+    }
+    hop_taking_clear(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(struct bytes) = {
@@ -72,6 +125,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             judge_offer,
         try_share_file,
         try_share,
+#define R(name) try_##name,
+        HOP_RECORDS(R)
+#undef R
+            try_hops,
+        try_parts,
     };
     if (size > 0)
         tries[data[0] % (sizeof tries / sizeof *tries)](bytes_of(data + 1, size - 1));
