@@ -56,7 +56,7 @@ static void make_call(const uint8_t *data, size_t size, struct buf *out)
     codec_put_u32(out, &end);
     codec_put_u8(out, &sets);
     for (uint32_t i = 0; i < 2 * rows + pages; i++) { /* positions, tables, pages: small, mostly */
-        const uint32_t small = data[(5 + i) % size] % (i < rows ? 256 : PAGES + 1);
+        const uint32_t small = (uint32_t)data[(5 + i) % size] % (i < rows ? 256u : PAGES + 1u);
         codec_put_u32(out, &small);
     }
     put_words(out, data, size, (size_t)rows * (sets * 2 * m->rope_pairs + m->embed));
