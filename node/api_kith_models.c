@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "node/api.h"
 #include "node/model_facts.h"
+#include "node/model_names.h"
 #include "node/node.h"
 #include "wallet/address.h"
 
@@ -41,13 +42,10 @@ static void put_worker_facts(struct buf *b, bool *first, struct node *n, const s
 
 void api_put_model_name(struct buf *b, bool *first, struct node *n, const struct hash *root)
 {
-    struct rec_model rec;
     struct hash usual;
-    bool has_usual = market_find_model(n->market, "default", &usual, NULL) == ERR_OK;
-    api_put_text(b, first, "name",
-                 ledger_model(n->ledger, root, &rec)     ? rec.name.s
-                 : has_usual && hash_equal(&usual, root) ? "default"
-                                                         : "");
+    const char *name = market_model_name(n->market, root);
+    bool is_usual = market_find_model(n->market, "default", &usual, NULL) == ERR_OK && hash_equal(&usual, root);
+    api_put_text(b, first, "name", *name ? name : is_usual ? "default" : "");
 }
 
 static void put_local(void *arg, const struct blobs_info *info)
@@ -198,6 +196,7 @@ struct import_task {
     struct node *node;
     struct task *task;
     char *given; /* the path in the request */
+    char *name;  /* what it is to be called here; NULL: as the file says, if that is free */
     struct model_facts facts;
     struct worker *worker;
     struct buf before; /* roots that were in the store already */
@@ -248,7 +247,24 @@ static void import_end(struct import_task *x, enum err e, const struct note *not
     buf_clear(&x->before);
     model_facts_clear(&x->facts);
     free(x->given);
+    free(x->name);
     free(x);
+}
+
+/* A name that was asked for has to be given; one that only the file says is given where nobody has it. Without its name
+ * the model stays all the same. */
+static enum err name_import(struct import_task *x, struct note *note)
+{
+    struct market *m = x->node->market;
+    struct note why = {{0}};
+    struct hash taken;
+    if (x->name && market_name_model(m, &x->facts.root, x->name, &why) != ERR_OK)
+        return note_set(note, ERR_STATE, "the model is here now, but not under that name: %s", why.text);
+    if (x->name)
+        snprintf(x->facts.name, sizeof x->facts.name, "%s", x->name);
+    else if (!*market_model_name(m, &x->facts.root) && market_find_model(m, x->facts.name, &taken, &why) != ERR_OK)
+        (void)!market_name_model(m, &x->facts.root, x->facts.name, &why);
+    return ERR_OK;
 }
 
 static void on_import_ready(void *arg, enum err e, const struct worker_info *info, const struct note *note)
@@ -258,6 +274,9 @@ static void on_import_ready(void *arg, enum err e, const struct worker_info *inf
         x->facts.context = info->context;
     if (x->is_check && x->is_own_worker) /* others may change that file: no job may come to it */
         workers_stop(x->node->workers, x->worker);
+    struct note why = {{0}};
+    if (e == ERR_OK && !x->is_check && (e = name_import(x, &why)) != ERR_OK)
+        note = &why;
     import_end(x, e, note);
 }
 
@@ -319,14 +338,19 @@ void api_model_import(struct api_call *c)
     json_t *body = api_body(c->request);
     if (!body)
         return;
-    const char *path = api_path(c->request, body, "a GGUF file");
-    if (path) {
+    const char *path = api_path(c->request, body, "a GGUF file"), *name = json_text(body, "name");
+    struct note note = {{0}};
+    enum err e = path && name ? model_names_check(name, &note) : ERR_OK;
+    if (e != ERR_OK) {
+        api_fail(c->request, e, &note);
+    } else if (path) {
         struct import_task *x = mem_new(sizeof *x);
         bool check = json_is_true(json_object_get(body, "check"));
         *x = (struct import_task){
             .node = c->node, .task = task_new(c->node->tasks, check ? "check" : "import"), .is_check = check};
         x->facts.path = mem_string(path);
         x->given = mem_string(path);
+        x->name = name ? mem_string(name) : NULL;
         blobs_list(c->node->blobs, remember_root, &x->before);
         if (check)
             host_submit(c->node->host, facts_work, on_facts, x);

@@ -157,6 +157,8 @@ void api_model_remove(struct api_call *c)
     if (e == ERR_OK) {
         workers_drop_model(c->node->workers, &root);
         e = blobs_remove(c->node->blobs, &root, &note);
+        if (e == ERR_OK)
+            e = market_forget_name(c->node->market, &root, &note);
     }
     if (e != ERR_OK) {
         api_fail(c->request, e, &note);

@@ -119,11 +119,10 @@ static void reply_all(struct listing *l)
         comma = true;
     }
     for (size_t i = 0; i < l->n; i++) {
-        struct rec_model rec;
         char hex[65];
-        bool published = ledger_model(l->node->ledger, &l->entry[i].root, &rec);
+        const char *name = market_model_name(l->node->market, &l->entry[i].root);
         hex_put(hex, l->entry[i].root.b, HASH_SIZE);
-        put_entry(&b, comma, published ? rec.name.s : hex, &l->entry[i]);
+        put_entry(&b, comma, *name ? name : hex, &l->entry[i]);
         comma = true;
     }
     buf_add_text(&b, "]}");

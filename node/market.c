@@ -176,13 +176,41 @@ enum err market_find_model(struct market *m, const char *name, struct hash *root
                    ? note_set(note, ERR_NOT_FOUND, "this node has no default model: name one of kith models")
                    : ERR_OK;
     }
-    if (hex_get(name, root->b, sizeof root->b))
+    if (hex_get(name, root->b, sizeof root->b) || model_names_find(m->names, name, root))
         return ERR_OK;
     if (ledger_model_by_name(m->s.ledger, name, &rec)) {
         *root = rec.root;
         return ERR_OK;
     }
     return note_set(note, ERR_NOT_FOUND, "no model is called \"%.64s\": kith models lists them", name);
+}
+
+const char *market_model_name(struct market *m, const struct hash *root)
+{
+    struct rec_model rec;
+    if (!ledger_model(m->s.ledger, root, &rec))
+        return model_names_of(m->names, root);
+    m->said = rec.name;
+    return m->said.s;
+}
+
+enum err market_may_name(struct market *m, const struct hash *root, const char *name, struct note *note)
+{
+    struct rec_model rec;
+    if (ledger_model_by_name(m->s.ledger, name, &rec) && !(root && hash_equal(&rec.root, root)))
+        return note_set(note, ERR_DUPLICATE, "another model is published as \"%.64s\": choose another name", name);
+    return model_names_check(name, note);
+}
+
+enum err market_name_model(struct market *m, const struct hash *root, const char *name, struct note *note)
+{
+    enum err e = market_may_name(m, root, name, note);
+    return e == ERR_OK ? model_names_set(m->names, root, name, note) : e;
+}
+
+enum err market_forget_name(struct market *m, const struct hash *root, struct note *note)
+{
+    return model_names_remove(m->names, root, note);
 }
 
 /* -- events -- */
@@ -362,6 +390,8 @@ enum err market_open(const struct market_options *o, struct market **out, struct
                      ? open_store(m, note)
                      : note_set(note, ERR_FORMAT, "the endpoint to announce is too long or not plain text");
     if (e == ERR_OK)
+        e = model_names_open(m->s.kv, &m->names, note);
+    if (e == ERR_OK)
         e = provider_new(&m->s, &m->provider, note);
     if (e == ERR_OK)
         e = open_hops(m, note);
@@ -410,6 +440,7 @@ void market_close(struct market *m)
     provider_free(m->provider);
     hops_close(m->hops);
     offers_free(m->s.offers);
+    model_names_close(m->names);
     if (m->s.kv)
         kv_close(m->s.kv);
     free(m->home);

@@ -19,6 +19,7 @@
  *     'v' root  a channel's receipts as they were settled (settle.c)
  *     'k' 'e'   a height that the ledger had, and what forgotten channels earned (provider_retain.c)
  *     'f' provider model   a transaction for a channel that is on its way (job_fund.c)
+ *     'n' root  what a model is called here (model_names.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H
@@ -132,7 +133,15 @@ uint64_t market_jobs_served(const struct market *m);
 struct amount market_earned(const struct market *m);
 struct amount market_unsettled(const struct market *m);
 
-/* Root of a model by name, by hexadecimal root, or "default"; ERR_NOT_FOUND names what was asked. */
+/* Root of a model: "default", a hexadecimal root, the name that it has here, or under which it is published, in that
+ * order: who publishes later takes nobody's names over. ERR_NOT_FOUND names what was asked. */
 enum err market_find_model(struct market *m, const char *name, struct hash *root, struct note *note) MUST_USE;
+/* What people call it: as it is published, else as it is called here, else "". Valid until the next call. */
+const char *market_model_name(struct market *m, const struct hash *root);
+/* What it is to be called here (node/model_names.h). ERR_DUPLICATE: another model is published under that name; `root`
+ * NULL: it is not known yet which it is. */
+enum err market_may_name(struct market *m, const struct hash *root, const char *name, struct note *note) MUST_USE;
+enum err market_name_model(struct market *m, const struct hash *root, const char *name, struct note *note) MUST_USE;
+enum err market_forget_name(struct market *m, const struct hash *root, struct note *note) MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@
 #define KITH_NODE_MARKET_IN_H
 
 #include "node/market.h"
+#include "node/model_names.h"
 #include "node/provider.h"
 
 struct share_look; /* readings that a thread is taking */
@@ -13,6 +14,8 @@ struct market {
     char *home;
     struct text255 endpoint;
     struct hash default_model; /* zero: none */
+    struct model_names *names;
+    struct text64 said; /* market_model_name's */
     struct provider *provider;
     struct settle *settle;
     struct auditor *auditor;

@@ -124,9 +124,39 @@ long() { timeout 20 "${k[@]}" model import "$H/long.gguf" >"$H/said" 2>"$H/err" 
 check "nor what does not fit" long
 check "nothing of it stays" same "$(find "$H/home/models" -name '*.import' | wc -l)" 0
 check "the daemon lives" alive
+
+# -- what models are called here --
+root() { python3 -c 'import json, sys; print(json.load(sys.stdin)["root"])'; }
+named() { # NAME: the root of the model that this machine knows under it; a 404's body has none
+    "${k[@]}" models --json | python3 -c 'import json, sys; print(*[m["root"] for m in json.load(sys.stdin)["local"] if m["name"] == sys.argv[1]])' "$1"
+}
+f32=$("${k[@]}" model import models/kith-guide-f32.gguf --name "my own" --json | root)
+check "a model is called as its owner says" same "$(named "my own")" "$f32"
+served() { curl -sf -m 5 "http://127.0.0.1:$W/v1/models" | grep -q '"id":"my own"'; }
+check "also where clients look" served
+check "and is found by it" same "$("${k[@]}" model show "my own" --json | root)" "$f32"
+answers() { timeout 20 "${k[@]}" chat "my own" -m hello >"$H/said" 2>"$H/err" </dev/null; }
+check "and answers" answers
+cp $guide "$H/other.gguf"
+printf x >>"$H/other.gguf"
+other=$("${k[@]}" model import "$H/other.gguf" --name "my own" --json 2>"$H/err" | root)
+check "a name goes to who is given it last" same "$(named "my own")" "$other"
+check "the other one stays, without it" "${k[@]}" model show "$f32" >"$H/said"
+for name in default "$f32" "" "$(printf 'n%.0s' $(seq 65))"; do
+    check "no model is called '${name:0:16}'" refuses 'choose another name\|1 to 64 bytes' "${k[@]}" model import "$H/other.gguf" --name "$name"
+done
 kill $pid
 wait $pid
 check "it stops cleanly" same $? 0
+"$B/kithd" dev --home "$H/home" --http "127.0.0.1:$W" --listen 127.0.0.1:0 --log-file "$H/node.log" >"$H/out" 2>&1 &
+pid=$!
+for _ in $(seq 200); do curl -sf -o /dev/null "http://127.0.0.1:$W/ready" && break; sleep 0.1; done
+check "names outlast a restart" same "$(named "my own")" "$other"
+check "a model goes with its name" "${k[@]}" model rm "my own" >"$H/said"
+check "and nothing is called so" same "$("${k[@]}" model show "my own" 2>&1 | grep -o 'no model is called "my own"')" 'no model is called "my own"'
+kill $pid
+wait $pid
+check "it stops cleanly again" same $? 0
 pid=
 check "nothing broke" test -z "$(grep ' broken ' "$H/node.log")"
 [ $failed = 0 ] && echo "e2e_models: $checks checks; $(tail -n 1 "$H/models")"
