@@ -9,6 +9,7 @@ import {add, el, fill, link} from "../dom.js";
 import {count, isZero, kith, short, span} from "../format.js";
 import {Markdown} from "../markdown.js";
 import {copyButton} from "../parts.js";
+import {partsOf} from "../thoughts.js";
 
 const RETRY_MS = 1000, RETRY_MAX_MS = 15000, NEAR_END_PX = 160;
 const OVER = ["done", "failed", "cancelled"];
@@ -21,11 +22,14 @@ export class Turn {
         this.talk = talk;
         this.question = question;
         this.words = ""; // as the model wrote them
+        this.said = "";  // of them what is no thought
+        this.thought = el("div", {class: "as-it-is"});
+        this.thoughts = el("details", {class: "thought", hidden: true}, el("summary", null, "Thoughts"), this.thought);
         this.text = el("div", {class: "answer"});
         this.shown = new Markdown(this.text);
         this.meta = el("div", {class: "meta"});
         this.node = el("article", {class: "turn"}, el("h3", {class: "hidden"}, "You"), el("div", {class: "question"}, question),
-                       el("h3", {class: "hidden"}, "Answer"), this.text, this.meta);
+                       el("h3", {class: "hidden"}, "Answer"), this.thoughts, this.text, this.meta);
         this.job = null;
         this.isStopped = false;
     }
@@ -65,7 +69,17 @@ export class Turn {
 
     setWords(text) {
         this.words = text;
-        this.shown.show(text);
+        this.said = this.showThought();
+        this.shown.show(this.said);
+    }
+
+    // Shows what is thought, and returns what is said.
+    showThought() {
+        const {thought, answer} = partsOf(this.words);
+        this.thoughts.hidden = thought === "";
+        if (this.thought.textContent !== thought)
+            this.thought.textContent = thought;
+        return answer;
     }
 
     // To its end. Errors are shown where the answer would be.
@@ -129,8 +143,16 @@ export class Turn {
         if (this.words === "")
             fill(this.meta, "Answering…");
         this.words += text;
+        const said = this.showThought(), more = said.slice(this.said.length);
+        if (!said.startsWith(this.said)) { // it turned out to be a thought
+            this.setWords(this.words);
+            return;
+        }
+        this.said = said;
+        if (more === "")
+            return;
         const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR_END_PX;
-        this.shown.grow(text, () => {
+        this.shown.grow(more, () => {
             if (isAtEnd && !this.view.signal.aborted)
                 scrollTo(0, document.documentElement.scrollHeight);
         });
@@ -166,7 +188,7 @@ export class Turn {
              el("span", null, `${count(j.tokens_out)} tokens`), el("span", null, cost), STOPS[j.stop] ?? null,
              isZero(j.receipt) ? null : el("span", null, "receipt ", el("code", {title: j.receipt}, short(j.receipt))), this.verdict,
              j.state === "done" && !j.verified ? this.verifyButton() : null, link(["jobs", j.job], "details"),
-             this.words ? copyButton(() => this.words, "the answer") : null);
+             this.said ? copyButton(() => this.said, "the answer") : null);
     }
 
     verifyButton() {
