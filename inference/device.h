@@ -78,7 +78,7 @@ struct device_table {
     enum err (*open)(const struct device_options *o, struct device **out, struct note *note);
     void (*close)(struct device *d);
     /* Memory of this machine's that many runs will name, until unpin: copies of it need no detour. Nothing is lost but
-     * speed where that cannot be. */
+     * speed where that cannot be; both NULL where there is nothing to gain. */
     void (*pin)(struct device *d, void *p, uint64_t bytes);
     void (*unpin)(struct device *d, void *p);
     /* ERR_FULL: the cache found no room; ERR_IO: the device is lost. */

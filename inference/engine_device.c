@@ -49,7 +49,7 @@ struct engine_devices *engine_devices_new(const struct engine_options *o)
 static void pin(struct engine_devices *d, unsigned which, void *p, uint64_t bytes)
 {
     const struct engine_device *last = &d->at[d->n - 1];
-    if (d->pinned[which] == p)
+    if (d->pinned[which] == p || !last->table->pin)
         return;
     if (d->pinned[which])
         last->table->unpin(last->device_take, d->pinned[which]);

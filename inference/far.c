@@ -73,21 +73,7 @@ static void close_far(struct device *d)
     free(d);
 }
 
-static void pin(struct device *d, void *p, uint64_t bytes)
-{
-    (void)d;
-    (void)p;
-    (void)bytes;
-}
-
-static void unpin(struct device *d, void *p)
-{
-    (void)d;
-    (void)p;
-}
-
-static const struct device_table table = {
-    .abi = DEVICE_ABI, .close = close_far, .pin = pin, .unpin = unpin, .run = run};
+static const struct device_table table = {.abi = DEVICE_ABI, .close = close_far, .run = run};
 
 struct engine_device far_device(const struct far_options *o)
 {

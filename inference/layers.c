@@ -158,22 +158,7 @@ static void close_layers(struct device *d)
     free(d);
 }
 
-/* Its memory is this process' own. */
-static void pin(struct device *d, void *p, uint64_t bytes)
-{
-    (void)d;
-    (void)p;
-    (void)bytes;
-}
-
-static void unpin(struct device *d, void *p)
-{
-    (void)d;
-    (void)p;
-}
-
-static const struct device_table table = {
-    .abi = DEVICE_ABI, .close = close_layers, .pin = pin, .unpin = unpin, .run = run};
+static const struct device_table table = {.abi = DEVICE_ABI, .close = close_layers, .run = run};
 
 struct engine_device layers_device(const struct layers_options *o)
 {

@@ -19,7 +19,7 @@ struct run {
     struct stage *stage;
     struct buf tokens, text;
     struct hash digest;
-    uint32_t kill_at; /* token at which the process is killed; 0: none */
+    uint32_t kill_at; /* token at which, or behind which, the process is killed; 0: none, or it was */
     worker_ask ask;
     bool is_over;
     enum err e;
