@@ -189,7 +189,9 @@ static void wait_end(struct pool *p, size_t n)
         relax();
     }
     CHECK(pthread_mutex_lock(&p->lock) == 0);
-    atomic_store(&p->waits, true);
+    /* Whoever is done last sees it, or is seen below. A store and then a load would say that, too, but qemu lets them
+     * pass each other (ARM's stlr and ldar on x86); an exchange it does not. */
+    (void)atomic_exchange(&p->waits, true);
     while (atomic_load(&p->done) != n)
         CHECK(pthread_cond_wait(&p->ended, &p->lock) == 0);
     atomic_store(&p->waits, false);
