@@ -351,7 +351,7 @@ int cmd_model_publish(const struct cli *cli, const struct args *args)
     if (rc == CLI_DONE && !args_has(args, "out"))
         rc = owner_unlock(&o);
     if (rc == CLI_DONE)
-        rc = import(cli, args_word(args, 0), m.name.s, false, &result);
+        rc = import(cli, args_word(args, 0), NULL, false, &result);
     if (rc == CLI_DONE)
         rc = read_import(result, &m, &tensors)
                  ? publish_model(&o, &m, args_text(args, "out"))

@@ -407,7 +407,7 @@ static void load_book(struct peers *p)
     enum err e = host_read(p->host, p->book_path, BOOK_BYTES, &in, &note);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         log_event(LOG_ODD, "peers", "book not read", "why=%s", note.text);
-    else if (!book_get(p->book, bytes_of_buf(&in)))
+    else if (e == ERR_OK && !book_get(p->book, bytes_of_buf(&in)))
         log_event(LOG_ODD, "peers", "book malformed", "path=%s kept=%u", p->book_path, book_count(p->book));
     buf_clear(&in);
 }

@@ -61,6 +61,7 @@ await b "peers up peer=${A:0:16}" 2
 kb() { "$B/kith" --home "$H/b" "$@"; }
 kb peer ban nobody 2>"$H/err" && fail "a node without a key was banned"
 grep -q '64 digits' "$H/err" || fail "no word on how a node is named: $(cat "$H/err")"
+grep -l 'book malformed' "$H"/*.log && fail "a node that had no book yet says that it is malformed"
 checked() { kb net check --json | python3 -c 'import json,sys; print(next(c["result"] for c in json.load(sys.stdin)["checks"] if c["check"] == sys.argv[1]))' "$1"; }
 [ "$(checked peers)$(checked genesis)$(checked listening)" = okokok ] || fail "net check: $(kb net check)"
 until_said() { for _ in $(seq 100); do [ "$(checked "$1")" = "$2" ] && return; sleep 0.1; done; fail "$1 is $(checked "$1"), not $2: $(kb net check)"; }
