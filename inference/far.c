@@ -3,6 +3,7 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
+#include "inference/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,15 +84,10 @@ struct engine_device far_device(const struct far_options *o)
     return (struct engine_device){.table = &table, .device_take = d, .first = o->first, .end = o->end};
 }
 
-static uint32_t pages_of(uint32_t positions)
-{
-    return (positions + ARITH_CHUNK - 1) / ARITH_CHUNK;
-}
-
 /* A row at most: its words, a table of its own, all angles, its stretch of the stream. */
 uint32_t far_rows_max(const struct model *m, uint32_t context)
 {
-    const uint64_t row = (uint64_t)WORD * (2 + pages_of(context) + 4ull * m->rope_pairs + m->embed);
+    const uint64_t row = (uint64_t)WORD * (2 + pages_for(context) + 4ull * m->rope_pairs + m->embed);
     const uint64_t n = (FAR_CALL_MAX - 64) / row;
     return n < BATCH_MAX ? (uint32_t)n : BATCH_MAX;
 }
@@ -141,7 +137,7 @@ static bool get_call(const struct far_bounds *k, struct bytes call, struct serve
 static bool is_within(const struct far_bounds *k, const struct served *s)
 {
     const struct device_batch *b = &s->b;
-    if (b->number_end > k->numbers_max || b->pages_most > pages_of(k->context))
+    if (b->number_end > k->numbers_max || b->pages_most > pages_for(k->context))
         return false;
     for (uint32_t i = 0; i < b->pages; i++)
         if (s->page[i] >= b->number_end)

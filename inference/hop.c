@@ -5,10 +5,11 @@
 #include "inference/far.h"
 #include "inference/layers.h"
 #include "inference/pack_file.h"
+#include "inference/pages.h"
+#include "inference/sched.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BATCH_DEFAULT 252u  /* rows: as a scheduler's */
 #define JOBS_DEFAULT  16u   /* whose caches there is room for, where no limit says so, */
@@ -74,22 +75,11 @@ static uint64_t weight_bytes(const struct hop *h, const struct hop_options *o)
 
 /* -- the device -- */
 
-static uint32_t pages_of(uint32_t positions)
-{
-    return (positions + ARITH_CHUNK - 1) / ARITH_CHUNK;
-}
-
 static uint32_t pages_wanted(const struct hop *h)
 {
     const uint32_t each = h->bounds.context < JOB_POSITIONS ? h->bounds.context : JOB_POSITIONS;
-    const uint32_t least = pages_of(h->bounds.context);
-    return JOBS_DEFAULT * pages_of(each) > least ? JOBS_DEFAULT * pages_of(each) : least;
-}
-
-static bool may_have_gpu(const struct wire_open *open, const struct hop_options *o)
-{
-    const char *backend = open->backend.s;
-    return o->devices && o->devices->n && (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, "cuda") == 0);
+    const uint32_t least = pages_for(h->bounds.context);
+    return JOBS_DEFAULT * pages_for(each) > least ? JOBS_DEFAULT * pages_for(each) : least;
 }
 
 /* The first GPU that takes them beside the whole cache. */
@@ -136,7 +126,7 @@ static void place_here(struct hop *h, const struct wire_open *open)
 static enum err bound_pages(struct hop *h, const struct wire_open *open, uint64_t fixed, struct note *note)
 {
     const uint64_t page = layers_page_bytes(h->model, open->first, open->end);
-    const uint32_t least = pages_of(h->bounds.context);
+    const uint32_t least = pages_for(h->bounds.context);
     uint64_t pages = pages_wanted(h);
     if (open->memory_bytes) {
         const uint64_t room = open->memory_bytes > fixed ? (open->memory_bytes - fixed) / page : 0;
@@ -165,7 +155,7 @@ static enum err place(struct hop *h, const struct wire_open *open, const struct 
     if (h->bounds.rows_max > batch)
         h->bounds.rows_max = batch;
     h->bounds.numbers_max = pages_wanted(h);
-    if (may_have_gpu(open, o) && place_on_gpu(h, open, o))
+    if (o->devices && o->devices->n && sched_wants_devices(open) && place_on_gpu(h, open, o))
         return ERR_OK;
     if (strcmp(open->backend.s, "cuda") == 0)
         return note_set(note, ERR_UNSUPPORTED, "the backend cuda was asked for: %s",

@@ -16,6 +16,12 @@
 
 struct pages;
 
+/* How many hold so many positions. */
+static inline uint32_t pages_for(uint32_t positions)
+{
+    return (positions + ARITH_CHUNK - 1) / ARITH_CHUNK;
+}
+
 struct page {
     uint32_t refs;
     uint32_t number; /* of no other page that exists, and below pages_number_end: where a device keeps its part */

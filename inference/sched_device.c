@@ -1,4 +1,5 @@
 /* Which layers of a worker's model are on devices, and what is said of it. */
+#include "inference/pages.h"
 #include "inference/sched_in.h"
 
 #include <stdio.h>
@@ -45,11 +46,6 @@ bool sched_wants_devices(const struct wire_open *open)
            (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, SCHED_DEVICE) == 0);
 }
 
-static uint32_t pages_of(uint32_t positions)
-{
-    return (positions + ARITH_CHUNK - 1) / ARITH_CHUNK;
-}
-
 /* The weights of one of them, copied. */
 static enum err open_one(const struct devices *devices, const struct device_options *o, struct engine_device *at,
                          struct note *note)
@@ -76,7 +72,7 @@ void sched_plan(const struct sched *s, const struct wire_open *open, const struc
                 const struct engine_options *o, struct devices_plan *plan)
 {
     const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
-    uint32_t each = pages_of(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_of(context);
+    uint32_t each = pages_for(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_for(context);
     *plan = (struct devices_plan){0};
     if (devices && sched_wants_devices(open))
         devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, plan);
