@@ -105,9 +105,9 @@ static bool pass(struct side *to, struct bytes part)
     }
     if (streams_send(c->streams, to->stream, part) != ERR_OK)
         return false; /* no credit: `ready` comes; or the connection is ending: `closed` does */
-    p->allowance -= (int64_t)part.n;
-    c->allowance -= (int64_t)part.n;
-    p->bytes += part.n;
+    p->allowance -= (int64_t)part.n + CIRCUIT_FRAME;
+    c->allowance -= (int64_t)part.n + CIRCUIT_FRAME;
+    p->bytes += part.n + CIRCUIT_FRAME;
     c->passed_bytes += part.n;
     p->moved_ms = host_now_ms(c->host);
     return true;
@@ -216,10 +216,9 @@ static enum err may_open(const struct circuits *c, const struct pubkey *from, co
     return room ? ERR_OK : ERR_FULL;
 }
 
-static enum err refuse(struct circuits *c, const struct pubkey *from, enum err e)
+static enum err refuse(struct circuits *c, enum err e)
 {
     c->refused++;
-    peers_charge(c->peers, from, CIRCUIT_REFUSED_COST);
     return e;
 }
 
@@ -228,11 +227,12 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
 {
     struct buf body = {0};
     uint64_t network, now_ms = host_now_ms(c->host);
+    peers_charge(c->peers, from, CIRCUIT_COST);
     if (!circuits_network(c, from, &network))
-        return refuse(c, from, ERR_REFUSED); /* it comes through a relay itself */
+        return refuse(c, ERR_REFUSED); /* it comes through a relay itself */
     enum err e = may_open(c, from, to, network);
     if (e != ERR_OK)
-        return refuse(c, from, e);
+        return refuse(c, e);
     struct passing *p = mem_new(sizeof *p);
     *p = (struct passing){.owner = c,
                           .next = c->passing,
@@ -250,7 +250,7 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
     buf_clear(&body);
     if (e != ERR_OK) {
         free(p);
-        return refuse(c, from, e);
+        return refuse(c, e);
     }
     c->passing = p;
     c->passing_n++;

@@ -1,5 +1,5 @@
-/* Streams that ask for a favour: to be dialled back, to be promised circuits, to have bytes passed on, to borrow layers.
- * Those who were promised know of each other, so that circuits between them stand. */
+/* Streams that ask for a favour: to be dialled back, to be promised circuits, to have bytes passed on, to borrow
+ * layers. Those who were promised know of each other, so that circuits between them stand. */
 #include "tests/hostile/bodies.h"
 
 #include "inference/request.h"
@@ -49,8 +49,8 @@ void body_promise(struct foe *f)
 void body_circuit(struct foe *f)
 {
     struct buf content = {0};
-    struct circuit_ask ask = {.what = random_chance(&f->random, 90) ? CIRCUIT_RELAY
-                                                                    : (uint8_t)random_below(&f->random, 4)};
+    struct circuit_ask ask = {.what =
+                                  random_chance(&f->random, 90) ? CIRCUIT_RELAY : (uint8_t)random_below(&f->random, 4)};
     const unsigned known = promised_n < PROMISED_KNOWN ? promised_n : PROMISED_KNOWN;
     if (known > 0 && random_chance(&f->random, 90))
         ask.peer = promised[random_below(&f->random, known)];
