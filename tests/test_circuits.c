@@ -4,9 +4,12 @@
 #include "node/circuits.h"
 #include "tests/net.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { RELAY, CLIENT, DIALLER, STRANGER, SIDES };
 
@@ -130,6 +133,74 @@ static void what_passes_is_whole_both_ways(void **state)
     stop_side(&f, RELAY);
     net_run(&f.net, are_parted, &f, 5000);
     assert_string_equal(circuits_way(f.circuits[CLIENT]), "");
+    fixture_close(&f);
+}
+
+/* -- places -- */
+
+enum { HOARDERS = CIRCUITS_TO / CIRCUITS_FROM };
+
+static const struct stream_calls no_calls;
+
+static void hoard(struct streams *from, const struct pubkey *relay, const struct pubkey *to)
+{
+    struct buf body = {0};
+    circuit_ask_put(&body, &(struct circuit_ask){CIRCUIT_RELAY, *to});
+    for (unsigned i = 0; i < CIRCUITS_FROM; i++) {
+        uint64_t stream;
+        assert_int_equal(streams_open(from, relay, NULL, STREAM_CIRCUIT, bytes_of_buf(&body), &no_calls, NULL, &stream),
+                         ERR_OK);
+    }
+    buf_clear(&body);
+}
+
+static bool has_ipv6(void)
+{
+    const struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), bound = bind(fd, (const struct sockaddr *)&any, sizeof any);
+    close(fd);
+    return bound == 0;
+}
+
+/* Keys cost nothing: whoever takes all of a client's circuits with some from one network makes room for who comes from
+ * another, as it is among peers (node/room.h). Those that come by IPv6 are of another network. */
+static void one_network_does_not_hold_all_places(void **state)
+{
+    struct fixture f;
+    struct streams *hoarder[HOARDERS];
+    struct hash chain = {{1}};
+    char address[200], hex[65];
+    (void)state;
+    if (!has_ipv6())
+        skip();
+    fixture_open(&f);
+    stop_side(&f, RELAY);
+    f.net.node[RELAY].listen = "[::]:0";
+    net_start(&f.net, RELAY, chain);
+    f.streams[RELAY] = streams_new(f.net.host, f.net.node[RELAY].peers);
+    f.circuits[RELAY] = circuits_new(f.net.host, f.net.node[RELAY].peers, f.streams[RELAY]);
+    net_join(&f.net, CLIENT, RELAY);
+    promise(&f);
+    const struct pubkey relay = f.net.node[RELAY].id, client = f.net.node[CLIENT].id;
+    hex_put(hex, relay.b, 32);
+    snprintf(address, sizeof address, "%s@[::1]:%u", hex, peers_port(f.net.node[RELAY].peers));
+    for (unsigned i = 0; i < HOARDERS; i++) {
+        struct net_node *n = &f.net.node[SIDES + i];
+        struct note note;
+        n->is_deaf = true;
+        net_start(&f.net, SIDES + i, chain);
+        hoarder[i] = streams_new(f.net.host, n->peers);
+        assert_int_equal(peers_add(n->peers, address, &note), ERR_OK);
+    }
+    net_wait(&f.net, 500);
+    for (unsigned i = 0; i < HOARDERS; i++)
+        hoard(hoarder[i], &relay, &client);
+    net_wait(&f.net, 200);
+    assert_int_equal(circuits_info(f.circuits[RELAY]).passing, CIRCUITS_TO);
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &client, circuits_way(f.circuits[CLIENT])), ERR_OK);
+    net_run(&f.net, are_joined, &f, 5000);
+    for (unsigned i = 0; i < HOARDERS; i++)
+        streams_free(hoarder[i]);
     fixture_close(&f);
 }
 
@@ -499,6 +570,7 @@ int main(void)
         cmocka_unit_test(who_does_not_relay_promises_nothing),
         cmocka_unit_test(circuits_to_nobody_end_at_once),
         cmocka_unit_test(thousands_of_circuits_are_four),
+        cmocka_unit_test(one_network_does_not_hold_all_places),
         cmocka_unit_test(ever_new_circuits_reach_a_client_seldom),
         cmocka_unit_test(no_circuit_goes_through_two),
         cmocka_unit_test(a_loop_and_a_stop_out_of_nowhere_are_refused),
