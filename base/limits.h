@@ -260,6 +260,10 @@
 #define TEMPLATE_MEMORY_MAX (64u << 20) /* all values made while rendering; it bounds the copying too */
 #define TEMPLATE_DEPTH_MAX  200         /* nested blocks, operands of one expression, macro calls: the C stack */
 #define TEMPLATE_ARGS_MAX   16          /* of one call */
+/* Variables that a request sets of a template: published ones know one to five. */
+#define TEMPLATE_VARIABLES_MAX       32
+#define TEMPLATE_VARIABLES_BYTES_MAX 8192 /* as JSON */
+#define TEMPLATE_VARIABLE_NAME_MAX   64
 
 /* -- constraints: they decide which tokens are allowed, so they are part of the arithmetic -- */
 #define SCHEMA_BYTES_MAX      (128u << 10) /* OpenAI takes 120,000 characters of names and values */
