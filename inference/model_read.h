@@ -50,6 +50,8 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
 /* [count, n] */
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
+/* [n] of +0, where an architecture has none of what it is computed with. */
+const float *model_zeros(struct model_reader *r, uint64_t n);
 /* Refuses a file with a tensor that nobody asked for. */
 void model_refuse_tensors(struct model_reader *r);
 
