@@ -1,9 +1,9 @@
-/* Schemas: which texts they take, byte by byte; which they refuse to read, and with which word; random answers against
- * a validator that shares nothing with them; masks against trying every token; the public JSON test suite. */
+/* Schemas: which texts they take, byte by byte; random answers against a validator that shares nothing with them; masks
+ * against trying every token; the public JSON test suite. What they refuse is in test_schema_refused.c. */
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "inference/schema.h"
+#include "tests/grammars.h"
 #include "tests/support.h"
 #include "tests/validate.h"
 
@@ -11,36 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct grammar *compiled(const char *schema)
-{
-    struct note note = {{0}};
-    struct grammar *g = NULL;
-    struct buf text = {0};
-    json_t *v = json_parse(bytes_of_text(schema), &note);
-    if (!v)
-        fail_msg("%s: %s", schema, note.text);
-    json_print(&text, v);
-    if (schema_compile(bytes_of_buf(&text), &g, &note) != ERR_OK)
-        fail_msg("%s: %s", schema, note.text);
-    json_decref(v);
-    buf_clear(&text);
-    return g;
-}
-
-/* Byte by byte, and at once. */
-static bool takes(const struct grammar *g, struct bytes text)
-{
-    struct matcher *one = matcher_new(g), *all = matcher_new(g);
-    bool good = true;
-    for (size_t i = 0; i < text.n && good; i++)
-        good = matcher_take(one, bytes_of(text.p + i, 1));
-    assert_int_equal(matcher_take(all, text), good);
-    good = good && matcher_is_complete(one);
-    matcher_free(one);
-    matcher_free(all);
-    return good;
-}
 
 /* -- which texts -- */
 
@@ -146,12 +116,12 @@ static void texts_are_taken_or_not(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
         const struct example *e = &examples[i];
-        struct grammar *g = compiled(e->schema);
+        struct grammar *g = grammar_compiled(e->schema);
         for (unsigned k = 0; k < 8 && e->good[k]; k++)
-            if (!takes(g, bytes_of_text(e->good[k])))
+            if (!grammar_takes(g, bytes_of_text(e->good[k])))
                 fail_msg("%s does not take %s", e->schema, e->good[k]);
         for (unsigned k = 0; k < 8 && e->bad[k]; k++)
-            if (takes(g, bytes_of_text(e->bad[k])))
+            if (grammar_takes(g, bytes_of_text(e->bad[k])))
                 fail_msg("%s takes %s", e->schema, e->bad[k]);
         grammar_free(g);
     }
@@ -164,7 +134,7 @@ static void check_range(const char *type, double min, double max, bool exclusive
     char schema[200], text[64];
     snprintf(schema, sizeof schema, "{\"type\":\"%s\",\"%s\":%.6g,\"%s\":%.6g}", type,
              exclusive ? "exclusiveMinimum" : "minimum", min, exclusive ? "exclusiveMaximum" : "maximum", max);
-    struct grammar *g = compiled(schema);
+    struct grammar *g = grammar_compiled(schema);
     int from = (int)(min / step) - 200, to = (int)(max / step) + 200;
     for (int i = from; i <= to; i++) {
         double x = i * step;
@@ -173,7 +143,7 @@ static void check_range(const char *type, double min, double max, bool exclusive
         bool in = exclusive ? x > min && x < max : x >= min && x <= max;
         if (*text == '-' && x == 0)
             in = false;
-        if (takes(g, bytes_of_text(text)) != in)
+        if (grammar_takes(g, bytes_of_text(text)) != in)
             fail_msg("%s and %s: %d is wrong", schema, text, !in);
     }
     grammar_free(g);
@@ -195,153 +165,11 @@ static void numbers_keep_to_their_bounds(void **state)
         check_range("number", 9.99, 100.01, exclusive, 2, 0.01);
     }
     struct grammar *g =
-        compiled("{\"minimum\":-9223372036854775808,\"maximum\":9223372036854775807,\"type\":\"integer\"}");
-    assert_true(takes(g, bytes_of_text("9223372036854775807")));
-    assert_true(takes(g, bytes_of_text("-9223372036854775808")));
-    assert_false(takes(g, bytes_of_text("9223372036854775808")));
-    assert_false(takes(g, bytes_of_text("-9223372036854775809")));
-    grammar_free(g);
-}
-
-/* -- what is refused -- */
-
-static void assert_refused(const char *schema, enum err e, const char *word)
-{
-    struct note note = {{0}};
-    struct grammar *g = NULL;
-    enum err got = schema_compile(bytes_of_text(schema), &g, &note);
-    if (got != e || !strstr(note.text, word))
-        fail_msg("%.100s: error %d \"%s\", not %d with %s", schema, got, note.text, e, word);
-}
-
-static void what_is_not_supported_is_named(void **state)
-{
-    (void)state;
-    static const char *const unsupported[][2] = {
-        {"{\"not\":{}}", "\"not\""},
-        {"{\"multipleOf\":2}", "\"multipleOf\""},
-        {"{\"patternProperties\":{}}", "\"patternProperties\""},
-        {"{\"type\":\"array\",\"uniqueItems\":true}", "\"uniqueItems\""},
-        {"{\"properties\":{\"a\":{\"contains\":{}}}}", "\"contains\""},
-        {"{\"unevaluatedProperties\":false}", "\"unevaluatedProperties\""},
-        {"{\"type\":\"strin\"}", "\"type\""},
-        {"{\"type\":[]}", "\"type\""},
-        {"{\"format\":\"regex\"}", "regex"},
-        {"{\"pattern\":\"(?=a)b\"}", "(?:"},
-        {"{\"pattern\":\"a\\\\b\"}", "escapes"},
-        {"{\"pattern\":\"(a)\\\\1\"}", "escapes"},
-        {"{\"pattern\":\"(a\"}", "( without )"},
-        {"{\"pattern\":\"a)\"}", ") without ("},
-        {"{\"pattern\":\"[b-a]\"}", "range"},
-        {"{\"pattern\":\"[a\"}", "[ without ]"},
-        {"{\"pattern\":\"a{2,1}\"}", "{n,m}"},
-        {"{\"pattern\":\"a{1001}\"}", "1000"},
-        {"{\"pattern\":\"a**\"}", "two repetitions"},
-        {"{\"pattern\":\"*\"}", "backslash"},
-        {"{\"pattern\":\"(^a)\"}", "backslash"},
-        {"{\"pattern\":\"\\\\\"}", "ends with a backslash"},
-        {"{\"pattern\":\"\\\\ud83d\"}", "half a character"},
-        {"{\"pattern\":\"a\",\"maxLength\":3}", "only one of"},
-        {"{\"$ref\":\"http://example.org/x\"}", "\"$ref\""},
-        {"{\"$ref\":\"#/$defs/x\"}", "#/$defs/x"},
-        {"{\"items\":[{}]}", "\"items\""},
-        {"{\"minItems\":-1}", "\"minItems\""},
-        {"{\"minLength\":\"3\"}", "\"minLength\""},
-        {"{\"minimum\":\"3\"}", "\"minimum\""},
-        {"{\"minimum\":1e-30}", "too many digits"},
-        {"{\"properties\":{\"a\":3}}", "object, true or false"},
-        {"{\"properties\":[]}", "\"properties\""},
-        {"{\"required\":\"a\"}", "\"required\""},
-        {"{\"enum\":3}", "\"enum\""},
-        {"{\"enum\":[\"a\"],\"minLength\":2}", "\"enum\""},
-        {"{\"enum\":[1,500],\"type\":\"integer\",\"maximum\":5}", "\"enum\""},
-        {"{\"allOf\":[{\"const\":9},{\"type\":\"integer\",\"maximum\":5}]}", "\"enum\""},
-        {"{\"anyOf\":[]}", "\"anyOf\""},
-        {"{\"allOf\":{}}", "\"allOf\""},
-        {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", "\"pattern\""},
-        {"{\"properties\":{\"a\":{}},\"maxProperties\":3}", "\"maxProperties\""},
-        {"3", "object, true or false"},
-    };
-    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
-        struct buf text = {0};
-        json_t *v = json_parse(bytes_of_text(unsupported[i][0]), NULL);
-        assert_non_null(v);
-        json_print(&text, v);
-        assert_refused(buf_text(&text), ERR_UNSUPPORTED, unsupported[i][1]);
-        buf_clear(&text);
-        json_decref(v);
-    }
-}
-
-static void what_nothing_satisfies_is_refused(void **state)
-{
-    (void)state;
-    assert_refused("false", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"enum\":[]}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"$ref\":\"#\"}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"anyOf\":[{\"$ref\":\"#\"}]}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"minItems\":3,\"maxItems\":2}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"minLength\":3,\"maxLength\":2}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"minimum\":3,\"maximum\":2}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"type\":\"integer\",\"exclusiveMinimum\":1,\"exclusiveMaximum\":2}", ERR_RANGE,
-                   "nothing satisfies");
-    assert_refused("{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"required\":[\"a\"],\"additionalProperties\":false}", ERR_RANGE, "nothing satisfies");
-    assert_refused("{\"pattern\":\"^[]$\"}", ERR_RANGE, "nothing satisfies");
-}
-
-static void form_and_size_are_checked(void **state)
-{
-    (void)state;
-    assert_refused("{\"type\" :\"null\"}", ERR_FORMAT, "canonical");
-    assert_refused("{\"type\":", ERR_FORMAT, "not JSON");
-    assert_refused("", ERR_FORMAT, "not JSON");
-    assert_refused("{\"$ref\":\"#/$defs/a\",\"x-a\":1,\"$defs\":{\"a\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}}}",
-                   ERR_LIMIT, "circle");
-    struct buf b = {0};
-    for (unsigned i = 0; i < SCHEMA_DEPTH_MAX + 1; i++)
-        buf_add_text(&b, "{\"not\":");
-    buf_add_text(&b, "{}");
-    for (unsigned i = 0; i < SCHEMA_DEPTH_MAX + 1; i++)
-        buf_add_text(&b, "}");
-    assert_refused(buf_text(&b), ERR_LIMIT, "nested");
-    buf_reset(&b);
-    buf_add_text(&b, "{\"title\":\"");
-    while (b.n <= SCHEMA_BYTES_MAX)
-        buf_add_text(&b, "0123456789abcdef");
-    buf_add_text(&b, "\"}");
-    assert_refused(buf_text(&b), ERR_LIMIT, "bytes");
-    buf_reset(&b);
-    buf_add_text(&b, "{\"pattern\":\"((((a{1000}){1000}){1000}){1000})\"}");
-    assert_refused(buf_text(&b), ERR_LIMIT, "pattern");
-    buf_reset(&b);
-    buf_add_text(&b, "{\"pattern\":\"(((((){1000}){1000}){1000}){1000})\"}");
-    assert_refused(buf_text(&b), ERR_LIMIT, "pattern");
-    buf_reset(&b);
-    buf_add_text(&b, "{\"properties\":{");
-    for (unsigned i = 0; i <= SCHEMA_PROPERTIES_MAX; i++)
-        buf_add_format(&b, "%s\"p%u\":true", i ? "," : "", i);
-    buf_add_text(&b, "}}");
-    assert_refused(buf_text(&b), ERR_LIMIT, "properties");
-    buf_clear(&b);
-}
-
-/* As deep as it goes, but never where it could not be closed. */
-static void depth_ends_in_what_can_be_closed(void **state)
-{
-    (void)state;
-    struct grammar *g = compiled("{\"type\":\"array\",\"items\":{\"$ref\":\"#\"},\"minItems\":0}");
-    struct matcher *m = matcher_new(g);
-    unsigned depth = 0;
-    while (matcher_take(m, bytes_of("[", 1)))
-        depth++;
-    assert_in_range(depth, GRAMMAR_DEPTH_MAX - 1, GRAMMAR_DEPTH_MAX + 1);
-    for (unsigned i = 0; i < depth; i++)
-        assert_true(matcher_take(m, bytes_of("]", 1)));
-    assert_true(matcher_is_complete(m));
-    assert_false(matcher_goes_on(m));
-    matcher_free(m);
+        grammar_compiled("{\"minimum\":-9223372036854775808,\"maximum\":9223372036854775807,\"type\":\"integer\"}");
+    assert_true(grammar_takes(g, bytes_of_text("9223372036854775807")));
+    assert_true(grammar_takes(g, bytes_of_text("-9223372036854775808")));
+    assert_false(grammar_takes(g, bytes_of_text("9223372036854775808")));
+    assert_false(grammar_takes(g, bytes_of_text("-9223372036854775809")));
     grammar_free(g);
 }
 
@@ -435,7 +263,7 @@ static void answer_often(const char *schema, unsigned times)
     uint32_t starts[VOCAB + 1];
     struct buf text = {0}, out = {0};
     struct trie *t = small_vocabulary(&text, starts);
-    struct grammar *g = compiled(schema);
+    struct grammar *g = grammar_compiled(schema);
     json_t *root = json_parse(bytes_of_text(schema), NULL);
     random_state = 20260729;
     for (unsigned i = 0; i < times; i++) {
@@ -496,7 +324,7 @@ static void a_full_cache_changes_nothing(void **state)
     uint32_t starts[VOCAB + 1], bits[VOCAB / 32 + 1], again[VOCAB / 32 + 1];
     struct buf text = {0};
     struct trie *t = small_vocabulary(&text, starts);
-    struct grammar *g = compiled("{\"type\":\"string\",\"pattern\":\"^(?:[a-e]|ab|abc)*a[a-e]{200}x$\"}");
+    struct grammar *g = grammar_compiled("{\"type\":\"string\",\"pattern\":\"^(?:[a-e]|ab|abc)*a[a-e]{200}x$\"}");
     struct matcher *m = matcher_new(g);
     struct buf so_far = {0};
     random_state = 5;
@@ -537,8 +365,8 @@ static void a_mask_has_a_bound(void **state)
         }
     struct trie *t = trie_new(&text, starts, TOKENS);
     struct grammar *g =
-        compiled("{\"pattern\":\"^(?:[a-e]{0,900}a[a-e]{900}|[a-e]{0,900}b[a-e]{901}|[a-e]{0,900}c[a-e]{902}|"
-                 "[a-e]{0,900}d[a-e]{903})$\"}");
+        grammar_compiled("{\"pattern\":\"^(?:[a-e]{0,900}a[a-e]{900}|[a-e]{0,900}b[a-e]{901}|[a-e]{0,900}c[a-e]{902}|"
+                         "[a-e]{0,900}d[a-e]{903})$\"}");
     struct matcher *m = matcher_new(g);
     random_state = 9;
     buf_add_text(&so_far, "\"");
@@ -576,11 +404,11 @@ static void optional_properties_up_to_the_bound(void **state)
     for (unsigned i = 0; i < SCHEMA_PROPERTIES_MAX; i++)
         buf_add_format(&b, "%s\"p%u\":true", i ? "," : "", i);
     buf_add_text(&b, "}}");
-    struct grammar *g = compiled(buf_text(&b));
-    assert_true(takes(g, bytes_of_text("{}")));
-    assert_true(takes(g, bytes_of_text("{\"p999\":1}")));
-    assert_true(takes(g, bytes_of_text("{\"p0\":1,\"p500\": 2, \"p999\":3}")));
-    assert_false(takes(g, bytes_of_text("{\"p500\":1,\"p0\":2}")));
+    struct grammar *g = grammar_compiled(buf_text(&b));
+    assert_true(grammar_takes(g, bytes_of_text("{}")));
+    assert_true(grammar_takes(g, bytes_of_text("{\"p999\":1}")));
+    assert_true(grammar_takes(g, bytes_of_text("{\"p0\":1,\"p500\": 2, \"p999\":3}")));
+    assert_false(grammar_takes(g, bytes_of_text("{\"p500\":1,\"p0\":2}")));
     grammar_free(g);
     buf_clear(&b);
 }
@@ -611,7 +439,7 @@ static void the_json_suite(void **state)
     char *dir_path = mem_string(found);
     DIR *dir = opendir(dir_path);
     assert_non_null(dir);
-    struct grammar *g = compiled("true");
+    struct grammar *g = grammar_compiled("true");
     unsigned good = 0, bad = 0;
     for (struct dirent *entry; (entry = readdir(dir));) {
         struct buf path = {0}, content = {0}, text = {0};
@@ -621,9 +449,9 @@ static void the_json_suite(void **state)
             squeeze(&content, &text);
             /* 78 digits behind the point are more than we write */
             bool want = yes && !strstr(entry->d_name, "double_close_to_zero");
-            if (yes && takes(g, bytes_of_buf(&text)) != want)
+            if (yes && grammar_takes(g, bytes_of_buf(&text)) != want)
                 fail_msg("%s", entry->d_name);
-            if (no && takes(g, bytes_of_buf(&content)))
+            if (no && grammar_takes(g, bytes_of_buf(&content)))
                 fail_msg("%s", entry->d_name);
             good += yes;
             bad += no;
@@ -642,16 +470,9 @@ static void the_json_suite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_taken_or_not),
-        cmocka_unit_test(numbers_keep_to_their_bounds),
-        cmocka_unit_test(what_is_not_supported_is_named),
-        cmocka_unit_test(what_nothing_satisfies_is_refused),
-        cmocka_unit_test(form_and_size_are_checked),
-        cmocka_unit_test(depth_ends_in_what_can_be_closed),
-        cmocka_unit_test(random_answers_satisfy),
-        cmocka_unit_test(a_full_cache_changes_nothing),
-        cmocka_unit_test(a_mask_has_a_bound),
-        cmocka_unit_test(optional_properties_up_to_the_bound),
+        cmocka_unit_test(texts_are_taken_or_not), cmocka_unit_test(numbers_keep_to_their_bounds),
+        cmocka_unit_test(random_answers_satisfy), cmocka_unit_test(a_full_cache_changes_nothing),
+        cmocka_unit_test(a_mask_has_a_bound),     cmocka_unit_test(optional_properties_up_to_the_bound),
         cmocka_unit_test(the_json_suite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
