@@ -101,6 +101,22 @@ SHAPES = {
                         experts=16, experts_used=4, expert_mix=256, shared=256, tied=True),
     "olmoe": dict(arch="olmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=128,
                   experts=16, experts_used=4, expert_mix=128),
+    "qwen2.5-vl": dict(arch="qwen2vl", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                       biases=True, tied=True, sections=(4, 6, 6, 0)),
+    "qwen3-vl": dict(arch="qwen3vl", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
+                     tied=True, sections=(16, 16, 16, 0), deepstack=3),
+    "qwen3-vl-moe": dict(arch="qwen3vlmoe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
+                         experts=16, experts_used=4, expert_mix=128, sections=(16, 16, 16, 0), deepstack=3),
+    "ministral3": dict(arch="mistral3", vocab=512, context=2048, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=512,
+                       tied=True, base=1e6, rope="yarn", temper=(0.1, 1.0)),
+    "internlm2": dict(arch="internlm2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                      base=1e6),
+    "chatglm": dict(arch="chatglm", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    rope_dims=16, biases=True),
+    "minicpm": dict(arch="minicpm", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                    tied=True, scales=(3.0, 0.7, None, 1.25)),
+    "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                       experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -121,21 +137,22 @@ SHAPES = {
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
-HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe"}
+HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
 LAYER_NORMS = {"bert", "starcoder2", "nemotron"}
 FLAT_NORMS = {"command-r", "cohere2"}  # layer norms without biases, and one for both branches
 NO_PRE_NORMS = {"bert", "olmo2", "exaone4"}
-FUSED = {"phi3", "glm4"}
-NO_GATE = {"phi3", "glm4", "bert", "starcoder2", "nemotron", "arcee"}  # or one tensor with up
-QKV_BIASES = {"qwen2", "qwen2moe", "seed_oss", "glm4", "glm4moe"}  # and none of attention's output
+FUSED = {"phi3", "glm4", "chatglm"}
+NO_GATE = {"phi3", "glm4", "chatglm", "bert", "starcoder2", "nemotron", "arcee"}  # or one tensor with up
+QKV_BIASES = {"qwen2", "qwen2moe", "qwen2vl", "chatglm", "seed_oss", "glm4", "glm4moe"}  # and none of attention's output
 BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
        "gpt-oss": "gpt-4o", "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder",
        "seed_oss": "seed-coder", "hunyuan-dense": "hunyuan-dense", "glm4": "glm4", "exaone4": "exaone4", "command-r": "command-r",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
-       "olmoe": "olmo"}
+       "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
+       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe"}
 
 # -- values --
 
@@ -394,9 +411,17 @@ def add_numbers(f, s):
         f.key(a + ".final_logit_softcapping", "f32", s["caps"][1])
     if s.get("scales"):
         for name, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), s["scales"]):
-            f.key(a + "." + name, "f32", v)
+            if v is not None:
+                f.key(a + "." + name, "f32", v)
     if s.get("logit_scale"):
         f.key(a + ".logit_scale", "f32", s["logit_scale"])
+    if s.get("sections"):
+        f.key(a + ".rope.dimension_sections", "i32s", s["sections"])
+    if s.get("deepstack"):
+        f.key(a + ".n_deepstack_layers", "u32", s["deepstack"])
+    if s.get("temper"):
+        f.key(a + ".attention.temperature_scale", "f32", s["temper"][0])
+        f.key(a + ".rope.scaling.yarn_log_multiplier", "f32", s["temper"][1])
     if s.get("experts"):
         f.key(a + ".expert_count", "u32", s["experts"])
         f.key(a + ".expert_used_count", "u32", s["experts_used"])

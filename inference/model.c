@@ -206,6 +206,16 @@ static void read_looks_ahead(struct model_reader *r)
         m->layers -= m->layers_ahead;
 }
 
+/* Up to the original context the factor is 1: further no position is run. */
+static void read_tempering(struct model_reader *r)
+{
+    struct model *m = r->m;
+    if (!(m->kind->more & MAY_TEMPER) || model_real(r, "attention.temperature_scale", 0, 1e3, 0) == 0)
+        return;
+    uint32_t original = model_number(r, "rope.scaling.original_context_length", CONTEXT_MAX, m->context);
+    m->context = original < m->context ? original : m->context;
+}
+
 static void read_numbers(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -225,6 +235,7 @@ static void read_numbers(struct model_reader *r)
     read_scales(r);
     read_pooling(r);
     model_read_rope(r);
+    read_tempering(r);
 }
 
 /* -- */

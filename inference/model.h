@@ -55,7 +55,10 @@ enum model_more {
     MAY_PREFER = 1u << 2,     /* a vector is added to what experts are chosen by */
     MAY_LEAD = 1u << 3,       /* the first layers have none; the shared one's length may follow from a count */
     MAY_LOOK_AHEAD = 1u << 4, /* the last layers are for guessing what comes next: they are not read */
-    MAY_HEAD_NORMS = 1u << 5  /* HAS_HEAD_NORMS where the file has their tensors */
+    MAY_HEAD_NORMS = 1u << 5, /* HAS_HEAD_NORMS where the file has their tensors */
+    MAY_SECTIONS = 1u << 6,   /* parts of a rotation that go by time, height and width: of a text all by its position */
+    MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
+    MAY_STILL = 1u << 8       /* the file may say that nothing is rotated */
 };
 
 struct model_kind {

@@ -114,6 +114,18 @@ bool model_has_list(struct model_reader *r, const char *key)
     return gguf_find_array(r->file, ask(r, key, room), &list);
 }
 
+uint32_t model_number_at(struct model_reader *r, const char *key, uint32_t i)
+{
+    struct gguf_array list;
+    int64_t v = 0;
+    char room[128];
+    if (!gguf_find_array(r->file, ask(r, key, room), &list) || i >= list.count)
+        return 0;
+    if (!gguf_array_i64(&list, i, &v) || v < 0 || v > UINT32_MAX)
+        model_fail(r, ERR_RANGE, room, i, "this element is not a number that a model can have");
+    return (uint32_t)v;
+}
+
 bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t n)
 {
     char room[128];

@@ -92,7 +92,7 @@ static bool is_of(const struct model_make *s, const char *architectures)
 /* One tensor for gate and up. */
 static bool is_fused(const struct model_make *s)
 {
-    return is_of(s, "phi3 glm4 ");
+    return is_of(s, "phi3 glm4 chatglm ");
 }
 
 static bool is_cohere(const struct model_make *s)
@@ -193,7 +193,7 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is_of(s, "qwen3 qwen3moe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 ")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
@@ -267,7 +267,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "leading_dense_block_count", leads(s));
     if (ahead(s))
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
-    if (s->shared && is_of(s, "glm4moe dots1 "))
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
     else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
@@ -395,6 +395,23 @@ static void parts_by_softmax(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "expert_gating_func", 1);
 }
 
+/* Of a text all go by its positions. */
+static void sections(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 16] = {GGUF_I32, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4};
+    char room[96];
+    snprintf(room, sizeof room, "%s.rope.dimension_sections", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+    model_make_say(m, s, "n_deepstack_layers", 2);
+}
+
+/* As Ministral 3 says it; the test's context is the original one. */
+static void tempered(struct gguf_make *m, const struct model_make *s)
+{
+    scaling(m, s, "yarn");
+    model_make_say_real(m, s, "rope.scaling.yarn_log_multiplier", 1.0f);
+}
+
 static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
 {
     float f[128];
@@ -497,6 +514,14 @@ static const struct model_make shapes[] = {
      parts_by_softmax},
     {"hunyuan-moe", "hunyuan-moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 64, 6, 2, 96, false, true, NULL},
     {"olmoe", "olmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 64, 8, 3, 0, false, false, NULL},
+    {"qwen2vl", "qwen2vl", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, sections},
+    {"qwen3vl", "qwen3vl", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, 0, false, true, sections},
+    {"qwen3vlmoe", "qwen3vlmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, sections},
+    {"mistral3", "mistral3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, tempered},
+    {"internlm2", "internlm2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, NULL},
+    {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
+    {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
+    {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

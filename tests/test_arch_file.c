@@ -275,6 +275,46 @@ static void strangers_of_later_architectures(void **state)
     expect_refusal(&s, "nextn_predict_layers");
 }
 
+static void tempered(struct gguf_make *m, const struct model_make *s)
+{
+    shape_of("mistral3")->more(m, s);
+    model_make_say_real(m, s, "attention.temperature_scale", 0.1f);
+}
+
+static void four_sections(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 16] = {GGUF_I32, 0, 0, 0, 4};
+    char room[96];
+    list[24] = 2; /* the fourth */
+    snprintf(room, sizeof room, "%s.rope.dimension_sections", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+}
+
+/* Where scores would be scaled, or pairs go by what a text has none of. */
+static void what_a_text_or_a_context_rules_out(void **state)
+{
+    (void)state;
+    struct model_make s = *shape_of("mistral3");
+    struct loaded l;
+    load(&l, &s);
+    assert_int_equal(l.model->context, MODEL_MAKE_CONTEXT);
+    assert_true(l.model->rope[MODEL_ROPE].yarn && l.model->rope[MODEL_ROPE].magnitude == 1.0);
+    unload(&l);
+    s.more = tempered;
+    load(&l, &s);
+    assert_int_equal(l.model->context, 64); /* the original one */
+    unload(&l);
+    s = *shape_of("arcee"); /* says yarn, and no multiplier */
+    load(&l, &s);
+    assert_true(l.model->rope[MODEL_ROPE].magnitude > 1.1);
+    unload(&l);
+    s = *shape_of("qwen3vl");
+    s.more = four_sections;
+    expect_refusal(&s, "rope.dimension_sections");
+    s.architecture = "qwen3";
+    expect_refusal(&s, "rope.dimension_sections");
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -348,6 +388,7 @@ int main(void)
         cmocka_unit_test(what_changes_nothing_is_taken),
         cmocka_unit_test(a_list_names_the_windows),
         cmocka_unit_test(numbers_by_layer),
+        cmocka_unit_test(what_a_text_or_a_context_rules_out),
         cmocka_unit_test(strangers_are_named),
         cmocka_unit_test(strangers_of_later_architectures),
     };
