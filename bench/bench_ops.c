@@ -1,8 +1,8 @@
 /* How fast the kernels are, one thread: bench_ops [ROWS [LENGTH [SET [FORMAT]]]].
  *
- * For every set of kernels and every format, or those named: a matrix of ROWS rows of LENGTH against 1, 2, 8 and 120 columns, in G
- * multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted sum of
- * attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
+ * For every set of kernels and every format, or those named: a matrix of ROWS rows of LENGTH against 1, 2, 8 and 120
+ * columns, in G multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted
+ * sum of attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
 #include "base/mem.h"
 #include "inference/ops.h"
 #include "inference/pack.h"
