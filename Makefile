@@ -190,6 +190,10 @@ hostile-models: all
 hostile: all $(B)/hostile
 	@BUILD=$(B) HOSTILE_MS=$(SECONDS)000 HOSTILE_SEED=$(FROM) bash tests/e2e_hostile.sh
 
+# Models that can read and write, for tests over processes (tests/talker/talker.c).
+$(B)/talker: $(call objects,tests/talker/talker.c tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
+
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
@@ -215,7 +219,7 @@ unit: all $(TESTS)
 	@BUILD=$(B) scripts/run-tests $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
-e2e: all $(B)/hostile $(B)/tests/kith-cuda.so
+e2e: all $(B)/hostile $(B)/talker $(B)/tests/kith-cuda.so
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.

@@ -63,6 +63,17 @@ static void read_head(struct bytes head, struct harmony_part *out)
     }
 }
 
+/* How long a part's text is. In one pass: who wrote the answer may have made thousands of parts. */
+static size_t text_length(struct bytes body)
+{
+    size_t at = find(body, "<|");
+    while (at < body.n && !begins(from(body, at), start_mark) && !begins(from(body, at), channel_mark)) {
+        at += 2;
+        at += find(from(body, at), "<|");
+    }
+    return at;
+}
+
 bool harmony_next(struct bytes *rest, struct harmony_part *out)
 {
     size_t at = find(*rest, message_mark);
@@ -70,7 +81,7 @@ bool harmony_next(struct bytes *rest, struct harmony_part *out)
         return false;
     read_head(bytes_of(rest->p, at), out);
     struct bytes body = from(*rest, at + strlen(message_mark));
-    size_t start = find(body, start_mark), channel = find(body, channel_mark), n = start < channel ? start : channel;
+    size_t n = text_length(body);
     out->text = bytes_of(body.p, n);
     *rest = from(body, n);
     return true;

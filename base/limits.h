@@ -88,11 +88,14 @@
 #define RELAY_RATE            (4u << 20)          /* of all of them */
 #define RELAY_TICK_MS         50
 #define CIRCUIT_SILENT_MS     60000 /* its ends ping each other every 15 s, and give up after 45 */
-#define CIRCUIT_REFUSED_COST  200   /* of an allowance of 4000 a second */
-#define RELAYS_TRIED          64    /* peers remembered that were asked for a promise */
-#define RELAYS_TRY_MS         1000  /* between looks for a relay... */
-#define RELAYS_AGAIN_MS       60000 /* ...and until the same one is asked again */
-#define RELAYS_ANSWER_MS      10000
+#define CIRCUIT_FRAME         64 /* counted for each message, however short: what it takes on the line beside its bytes */
+#define CIRCUIT_COST                                                                                                   \
+    200 /* of an allowance of 4000 a second, for each that is asked for: its client has to pay, too                    \
+         */
+#define RELAYS_TRIED     64    /* peers remembered that were asked for a promise */
+#define RELAYS_TRY_MS    1000  /* between looks for a relay... */
+#define RELAYS_AGAIN_MS  60000 /* ...and until the same one is asked again */
+#define RELAYS_ANSWER_MS 10000
 
 /* -- ledger (protocol) -- */
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */
@@ -260,6 +263,10 @@
 #define TEMPLATE_MEMORY_MAX (64u << 20) /* all values made while rendering; it bounds the copying too */
 #define TEMPLATE_DEPTH_MAX  200         /* nested blocks, operands of one expression, macro calls: the C stack */
 #define TEMPLATE_ARGS_MAX   16          /* of one call */
+/* Variables that a request sets of a template: published ones know one to five. */
+#define TEMPLATE_VARIABLES_MAX       32
+#define TEMPLATE_VARIABLES_BYTES_MAX 8192 /* as JSON */
+#define TEMPLATE_VARIABLE_NAME_MAX   64
 
 /* -- constraints: they decide which tokens are allowed, so they are part of the arithmetic -- */
 #define SCHEMA_BYTES_MAX      (128u << 10) /* OpenAI takes 120,000 characters of names and values */

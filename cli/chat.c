@@ -175,3 +175,8 @@ int chat_run(const struct cli *cli, const struct args *args, chat_ask_fn ask, vo
     json_decref(messages);
     return rc;
 }
+
+const char *chat_effort(const struct args *args)
+{
+    return args_has(args, "no-think") ? "none" : args_text(args, "effort");
+}

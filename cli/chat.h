@@ -22,5 +22,7 @@ void chat_put(const struct cli *cli, struct chat_answer *out, const char *text, 
 int chat_run(const struct cli *cli, const struct args *args, chat_ask_fn ask, void *arg);
 /* The end of one answer: newline and closing line for people, all of it as JSON otherwise. Clears *out. */
 void chat_finish(const struct cli *cli, struct chat_answer *out, bool as_json);
+/* How much the model is to think, as --effort and --no-think say; NULL: as it likes. */
+const char *chat_effort(const struct args *args);
 
 #endif

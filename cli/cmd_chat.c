@@ -1,6 +1,7 @@
 /* chat, through a daemon: a job is posted, and its events are followed by their number, so that a daemon that dies in
  * the middle and is started again goes on where it was: nothing is lost, repeated, or paid twice. */
 #include "base/secret.h"
+#include "base/variables.h"
 #include "cli/chat.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -30,6 +31,11 @@ const struct option_spec cmd_chat_options[] = {
      .most = 100,
      .help = "0: always the likeliest word"},
     {.name = "seed", .type = OPTION_HEX32, .value = "HEX", .help = "for the same answer again (drawn)"},
+    {.name = "effort",
+     .type = OPTION_TEXT,
+     .value = "LEVEL",
+     .help = "how much the model is to think: none, minimal, low, medium, high, xhigh, max"},
+    {.name = "no-think", .type = OPTION_FLAG, .help = "the same as --effort none"},
     {.name = "max-cost", .type = OPTION_AMOUNT, .value = "KITH", .help = "most to pay for an answer"},
     {.name = "private", .type = OPTION_FLAG, .help = "only on this machine, shown to nobody"},
     {.name = "key", .type = OPTION_TEXT, .value = "TEXT", .help = "for scripts: the same key gives the same job again"},
@@ -90,6 +96,8 @@ static json_t *job_body(const struct chat *c, const json_t *messages)
     json_t *body = json_pack("{s:s, s:O, s:o, s:b, s:s, s:s}", "model", c->model, "messages", messages, "params",
                              params, "private", (int)args_has(a, "private"), "route", args_text(a, "route"), "key",
                              args_has(a, "key") ? args_text(a, "key") : hex);
+    if (body && chat_effort(a))
+        json_object_set_new(body, "reasoning_effort", json_string(chat_effort(a)));
     if (body && args_has(a, "max-cost")) {
         snprintf(cost, sizeof cost, "%" PRIu64, args_amount(a, "max-cost").mote);
         json_object_set_new(body, "max_cost", json_string(cost));
@@ -261,10 +269,27 @@ static int resume(struct chat *c, const char *job)
     return rc;
 }
 
+static int check_effort(const struct cli *cli, const struct args *args)
+{
+    const char *effort = args_text(args, "effort");
+    json_t *variables = json_object();
+    struct note note = {{0}};
+    enum err e = effort ? variables_set_effort(variables, effort, "--effort", &note) : ERR_OK;
+    json_decref(variables);
+    if (e != ERR_OK)
+        return cli_fail(cli, CLI_USAGE, "%s", note.text);
+    if (effort && args_has(args, "no-think") && strcmp(effort, "none") != 0)
+        return cli_fail(cli, CLI_USAGE, "--effort %s and --no-think contradict each other", effort);
+    return CLI_DONE;
+}
+
 int cmd_chat(const struct cli *cli, const struct args *args)
 {
     const char *route = args_text(args, "route"), *job = args_text(args, "resume");
     struct chat c = {.cli = cli, .args = args, .model = args_word(args, 0) ? args_word(args, 0) : "default"};
+    int rc = check_effort(cli, args);
+    if (rc != CLI_DONE)
+        return rc;
     if (strcmp(route, "auto") != 0 && strcmp(route, "local") != 0 && strcmp(route, "network") != 0)
         return cli_fail(cli, CLI_USAGE, "--route \"%.40s\" is none of auto, local, network", route);
     if (job)

@@ -1,5 +1,6 @@
 /* tokenize, detokenize, template, logits: what a model's file makes of texts and tokens, without a daemon. */
 #include "base/file.h"
+#include "base/variables.h"
 #include "cli/commands.h"
 #include "cli/how.h"
 #include "cli/out.h"
@@ -29,6 +30,14 @@ const struct option_spec cmd_detokenize_options[] = {
 const struct option_spec cmd_template_options[] = {
     HOW_MODEL_OPTION,
     {.name = "messages", .type = OPTION_TEXT, .value = "FILE.json", .help = "[{\"role\":..,\"content\":..},..]"},
+    {.name = "vars",
+     .type = OPTION_TEXT,
+     .value = "JSON",
+     .help = "variables of the template, as in {\"enable_thinking\":false}"},
+    {.name = "effort",
+     .type = OPTION_TEXT,
+     .value = "LEVEL",
+     .help = "how much it is to think: none, minimal, low, medium, high, xhigh, max"},
     {.name = NULL},
 };
 const struct option_spec cmd_logits_options[] = {
@@ -152,9 +161,46 @@ int cmd_detokenize(const struct cli *cli, const struct args *args)
     return rc;
 }
 
+/* What --vars and --effort say, checked here as a node checks it. */
+static enum err read_variables(const struct args *args, struct buf *out, struct note *note)
+{
+    const char *given = args_text(args, "vars"), *effort = args_text(args, "effort");
+    json_t *all = given ? json_parse(bytes_of_text(given), note) : json_object();
+    enum err e = all ? variables_check(all, "--vars", note) : ERR_FORMAT;
+    if (e == ERR_OK && effort)
+        e = variables_set_effort(all, effort, "--effort", note);
+    if (e == ERR_OK && json_object_size(all))
+        json_print(out, all);
+    json_decref(all);
+    return e == ERR_OK ? e : ERR_USAGE;
+}
+
+static enum err render(const struct args *args, struct local **l, struct wire_templated *m, struct wire_frame *answer,
+                       struct note *note)
+{
+    struct buf question = {0}, messages = {0}, variables = {0};
+    enum err e = file_read(args_text(args, "messages"), PROMPT_BYTES_MAX, &messages, note);
+    if (e == ERR_OK)
+        e = read_variables(args, &variables, note);
+    if (e == ERR_OK) {
+        const struct wire_template q = {.ask = 1,
+                                        .answer = true,
+                                        .clock_ms = (uint64_t)time(NULL) * 1000,
+                                        .messages = bytes_of_buf(&messages),
+                                        .variables = bytes_of_buf(&variables)};
+        wire_add_template(&question, &q);
+        e = ask_vocabulary(args, &question, WIRE_TEMPLATED, l, answer, note);
+    }
+    if (e == ERR_OK && !wire_read_templated(answer->body, m))
+        e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+    buf_clear(&messages);
+    buf_clear(&variables);
+    buf_clear(&question);
+    return e;
+}
+
 int cmd_template(const struct cli *cli, const struct args *args)
 {
-    struct buf question = {0}, messages = {0};
     struct local *l = NULL;
     struct wire_frame answer;
     struct wire_templated m;
@@ -162,15 +208,7 @@ int cmd_template(const struct cli *cli, const struct args *args)
     int rc = need(cli, args, "messages");
     if (rc != CLI_DONE)
         return rc;
-    enum err e = file_read(args_text(args, "messages"), PROMPT_BYTES_MAX, &messages, &note);
-    if (e == ERR_OK) {
-        const struct wire_template q = {
-            .ask = 1, .answer = true, .clock_ms = (uint64_t)time(NULL) * 1000, .messages = bytes_of_buf(&messages)};
-        wire_add_template(&question, &q);
-        e = ask_vocabulary(args, &question, WIRE_TEMPLATED, &l, &answer, &note);
-    }
-    if (e == ERR_OK && !wire_read_templated(answer.body, &m))
-        e = note_set(&note, ERR_PROTOCOL, "the worker spoke against the protocol");
+    enum err e = render(args, &l, &m, &answer, &note);
     if (e != ERR_OK)
         rc = cli_fail_note(cli, e, &note);
     else if (cli->json)
@@ -179,8 +217,6 @@ int cmd_template(const struct cli *cli, const struct args *args)
     else
         out_untrusted((const char *)m.text.p, m.text.n);
     local_close(l);
-    buf_clear(&messages);
-    buf_clear(&question);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/local_chat.h"
 
 #include "base/secret.h"
+#include "base/variables.h"
 #include "cli/chat.h"
 #include "cli/local.h"
 #include "cli/out.h"
@@ -31,18 +32,31 @@ static void watch_interrupt(bool is_on)
     sigaction(SIGINT, &action, NULL);
 }
 
+/* cmd_chat has checked the word. */
+static void put_variables(const struct args *args, struct buf *out)
+{
+    json_t *all = json_object();
+    if (chat_effort(args) && variables_set_effort(all, chat_effort(args), "--effort", NULL) == ERR_OK)
+        json_print(out, all);
+    json_decref(all);
+}
+
 static enum err render(struct talk *t, const json_t *messages, struct buf *ids, struct note *note)
 {
-    struct buf json = {0}, out = {0};
+    struct buf json = {0}, variables = {0}, out = {0};
     struct wire_frame frame;
     struct wire_templated m;
     enum err e = ERR_OK;
     json_print(&json, messages);
+    put_variables(t->args, &variables);
     if (json.n > PROMPT_BYTES_MAX)
         e = note_set(note, ERR_LIMIT, "the conversation has grown too long: start a new one");
     if (e == ERR_OK) {
-        const struct wire_template q = {
-            .ask = ++t->ask, .answer = true, .clock_ms = (uint64_t)time(NULL) * 1000, .messages = bytes_of_buf(&json)};
+        const struct wire_template q = {.ask = ++t->ask,
+                                        .answer = true,
+                                        .clock_ms = (uint64_t)time(NULL) * 1000,
+                                        .messages = bytes_of_buf(&json),
+                                        .variables = bytes_of_buf(&variables)};
         wire_add_template(&out, &q);
         e = local_send(t->local, &out, note);
     }
@@ -53,6 +67,7 @@ static enum err render(struct talk *t, const json_t *messages, struct buf *ids, 
     if (e == ERR_OK)
         buf_add(ids, m.ids.p, m.ids.n);
     buf_clear(&json);
+    buf_clear(&variables);
     buf_clear(&out);
     return e;
 }

@@ -88,6 +88,14 @@ static void take_apart(json_t *converted)
     buf_clear(&thought);
 }
 
+/* Calls behind something that was said: the template that knows `thinking` refuses both in front of calls, and shows
+ * what was said in its place. */
+static bool has_preamble(const json_t *message)
+{
+    return json_array_size(json_object_get(message, "tool_calls")) &&
+           json_string_length(json_object_get(message, "content"));
+}
+
 static json_t *convert_message(json_t *message, enum chat_form form)
 {
     const json_t *content = json_object_get(message, "content"), *calls = json_object_get(message, "tool_calls");
@@ -103,7 +111,7 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     if (json_array_size(calls))
         json_object_set_new(converted, "tool_calls", convert_calls(calls, form != CHAT_TEXTS));
     json_t *thought = json_object_get(message, "reasoning_content");
-    if (json_is_string(thought) && !json_object_get(message, "thinking"))
+    if (json_is_string(thought) && !json_object_get(message, "thinking") && !has_preamble(converted))
         json_object_set(converted, "thinking", thought);
     if (role && strcmp(role, "assistant") == 0)
         take_apart(converted);
@@ -121,6 +129,43 @@ json_t *chat_convert(const json_t *messages, enum chat_form form)
         json_array_append_new(list, form == CHAT_AS_SENT ? json_incref(message) : convert_message(message, form));
     }
     return list;
+}
+
+static bool ends_with(struct bytes text, const char *end)
+{
+    size_t n = strlen(end);
+    return text.n >= n && memcmp(text.p + text.n - n, end, n) == 0;
+}
+
+static struct bytes without_spaces(struct bytes text)
+{
+    while (text.n && strchr(" \n", text.p[text.n - 1]))
+        text.n--;
+    return text;
+}
+
+bool chat_begin(struct buf *prompt, bool has_channels, const char *function)
+{
+    static const char *const thoughts[][2] = {{"<think>", "</think>"},
+                                              {"<seed:think>", "</seed:think>"},
+                                              {"[THINK]", "[/THINK]"},
+                                              {"<|START_THINKING|>", "<|END_THINKING|>"}};
+    struct bytes text = without_spaces(bytes_of_buf(prompt));
+    if (has_channels && ends_with(text, "<|start|>assistant")) {
+        prompt->n = text.n;
+        if (function)
+            buf_add_format(prompt, "<|channel|>commentary to=functions.%s <|constrain|>json<|message|>", function);
+        else
+            buf_add_text(prompt, "<|channel|>final<|message|>");
+        return function != NULL;
+    }
+    for (size_t i = 0; i < sizeof thoughts / sizeof *thoughts; i++)
+        if (ends_with(text, thoughts[i][0])) {
+            prompt->n = text.n;
+            buf_add_format(prompt, "\n\n%s\n\n", thoughts[i][1]);
+            break;
+        }
+    return false;
 }
 
 enum err chat_render(const struct template_input *input, struct buf *out, struct note *note)

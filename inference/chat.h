@@ -24,5 +24,9 @@ json_t *chat_convert(const json_t *messages, enum chat_form form);
 /* template_render with the first form that the template does not fail on. What the template itself refuses
  * (raise_exception), and limits, are final. On failure the note is of the first form. */
 enum err chat_render(const struct template_input *input, struct buf *out, struct note *note) MUST_USE;
+/* Ends a prompt so that what follows is said and nothing else, as an answer that keeps to a schema is: in channels
+ * (tok_has_channels) with the head of the final one, or with that of a call of `function` where there is one; a thought
+ * that the template left open is closed, empty. True: `function` is called, and what follows are its arguments. */
+bool chat_begin(struct buf *prompt, bool has_channels, const char *function);
 
 #endif

@@ -2,8 +2,9 @@
  * become jobs of the scheduler. */
 #include "base/json.h"
 #include "base/mem.h"
-#include "inference/sched_in.h"
+#include "base/variables.h"
 #include "inference/chat.h"
+#include "inference/sched_in.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,16 +70,29 @@ static struct bytes end_text(const struct sched *s, int32_t id)
     return id < 0 ? bytes_of(NULL, 0) : tok_text(s->tok, id);
 }
 
+/* An answer that keeps to a schema has no room for thoughts: templates that can do without are told so, unless the
+ * request says otherwise. */
+static void set_thinking(const struct wire_template *m, json_t *variables)
+{
+    if (m->begins != WIRE_BEGINS_ANY && !json_object_get(variables, "enable_thinking"))
+        json_object_set_new(variables, "enable_thinking", json_false());
+}
+
 static enum err render(const struct sched *s, const struct wire_template *m, const json_t *messages,
-                       const json_t *tools, struct buf *text, struct note *note)
+                       const json_t *tools, json_t *variables, struct buf *text, struct note *note)
 {
     if (!json_is_array(messages))
         return note_set(note, ERR_FORMAT, "messages must be a JSON array of {\"role\":..,\"content\":..}");
     if (tools && !json_is_array(tools))
         return note_set(note, ERR_FORMAT, "tools must be a JSON array");
+    enum err e = variables_check(variables, "variables", note);
+    if (e != ERR_OK)
+        return e;
+    set_thinking(m, variables);
     const struct template_input in = {.source = s->template,
                                       .messages = messages,
                                       .tools = tools,
+                                      .variables = variables,
                                       .bos = end_text(s, tok_bos(s->tok)),
                                       .eos = end_text(s, tok_eos(s->tok)),
                                       .add_generation_prompt = m->answer,
@@ -94,38 +108,52 @@ static enum tok_ends ends_of(const struct sched *s, const struct buf *text)
     return has ? TOK_ENDS_NONE : TOK_ENDS_FILE;
 }
 
-static enum err take_template(struct sched *s, const struct wire_template *m, struct buf *out, struct note *note)
+/* What is empty is `otherwise` (taken). */
+static json_t *parse_or(struct bytes text, json_t *otherwise_take, struct note *note)
 {
-    json_t *messages = NULL, *tools = NULL;
-    struct buf text = {0}, blob = {0};
+    if (text.n == 0)
+        return otherwise_take;
+    json_decref(otherwise_take);
+    return json_parse(text, note);
+}
+
+static enum err put_templated(const struct sched *s, const struct wire_template *m, struct buf *text, struct buf *out,
+                              struct note *note)
+{
+    struct buf blob = {0};
     struct tok_ids ids = {0};
-    enum err e = ERR_FORMAT;
-    if (s->template.n == 0) {
-        e = note_set(note, ERR_UNSUPPORTED, "this model has no chat template: give it raw text with `kith run`");
-        goto out;
-    }
-    messages = json_parse(m->messages, note);
-    if (!messages)
-        goto out;
-    if (m->tools.n > 0 && !(tools = json_parse(m->tools, note)))
-        goto out;
-    e = render(s, m, messages, tools, &text, note);
-    if (e != ERR_OK)
-        goto out;
-    e = tok_encode(s->tok, bytes_of_buf(&text), (struct tok_options){ends_of(s, &text), true}, &ids, note);
-    if (e != ERR_OK)
-        goto out;
-    put_ids(&ids, &blob);
-    if (text.n + blob.n > WORKER_FRAME_MAX - 256)
-        e = note_set(note, ERR_LIMIT, "the prompt has %zu bytes, which is too much", text.n);
-    else
-        wire_add_templated(out, &(struct wire_templated){m->ask, bytes_of_buf(&text), bytes_of_buf(&blob)});
-out:
-    json_decref(messages);
-    json_decref(tools);
-    buf_clear(&text);
+    bool called = false;
+    if (m->answer && m->begins != WIRE_BEGINS_ANY)
+        called = chat_begin(text, tok_has_channels(s->tok), m->begins == WIRE_BEGINS_CALL ? m->function.s : NULL);
+    enum err e = tok_encode(s->tok, bytes_of_buf(text), (struct tok_options){ends_of(s, text), true}, &ids, note);
+    if (e == ERR_OK)
+        put_ids(&ids, &blob);
+    if (e == ERR_OK && text->n + blob.n > WORKER_FRAME_MAX - 256)
+        e = note_set(note, ERR_LIMIT, "the prompt has %zu bytes, which is too much", text->n);
+    if (e == ERR_OK)
+        wire_add_templated(out, &(struct wire_templated){m->ask, called, bytes_of_buf(text), bytes_of_buf(&blob)});
     buf_clear(&blob);
     tok_ids_clear(&ids);
+    return e;
+}
+
+static enum err take_template(struct sched *s, const struct wire_template *m, struct buf *out, struct note *note)
+{
+    struct buf text = {0};
+    if (s->template.n == 0)
+        return note_set(note, ERR_UNSUPPORTED, "this model has no chat template: give it raw text with `kith run`");
+    enum err e = ERR_FORMAT;
+    json_t *messages = json_parse(m->messages, note);
+    json_t *tools = messages ? parse_or(m->tools, json_null(), note) : NULL;
+    json_t *variables = tools ? parse_or(m->variables, json_object(), note) : NULL;
+    if (variables)
+        e = render(s, m, messages, json_is_null(tools) ? NULL : tools, variables, &text, note);
+    if (e == ERR_OK)
+        e = put_templated(s, m, &text, out, note);
+    json_decref(messages);
+    json_decref(tools);
+    json_decref(variables);
+    buf_clear(&text);
     return e;
 }
 

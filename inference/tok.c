@@ -457,6 +457,11 @@ bool tok_is_eog(const struct tok *t, int32_t id)
     return is_known(t, id) && t->eog[id];
 }
 
+bool tok_has_channels(const struct tok *t)
+{
+    return t->shows_marks;
+}
+
 bool tok_is_control(const struct tok *t, int32_t id)
 {
     return is_known(t, id) && t->vocab.types[id] == VOCAB_CONTROL;

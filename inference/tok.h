@@ -60,6 +60,8 @@ int32_t tok_eos(const struct tok *t);
 bool tok_adds_bos(const struct tok *t);
 /* Ends an answer: end of text, end of turn, and those known by their published names. */
 bool tok_is_eog(const struct tok *t, int32_t id);
+/* Answers are in parts, each with the head of its channel in front (base/harmony.h). */
+bool tok_has_channels(const struct tok *t);
 /* A control token: no part of a text. */
 bool tok_is_control(const struct tok *t, int32_t id);
 /* A token's text as the vocabulary has it (borrowed), empty for an id that is not in it. */

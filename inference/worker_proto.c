@@ -61,7 +61,7 @@ static bool detokenize_is_right(const struct wire_detokenize *m)
 
 static bool template_is_right(const struct wire_template *m)
 {
-    return m->ask != 0;
+    return m->ask != 0 && m->begins < WIRE_BEGINS_N && (m->begins == WIRE_BEGINS_CALL) == (m->function.n > 0);
 }
 
 static bool run_is_right(const struct wire_run *m)

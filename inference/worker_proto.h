@@ -74,6 +74,14 @@ enum wire_ends {
     WIRE_ENDS_BOS = 2, /* beginning of text in any case */
 };
 
+/* What kind of answer a prompt is made for. */
+enum wire_begins {
+    WIRE_BEGINS_ANY = 0,
+    WIRE_BEGINS_SAID = 1, /* only what is said, as where it must keep to a schema: no thought, no head of a channel */
+    WIRE_BEGINS_CALL = 2, /* a call of one function, where prompts of this model can say so; otherwise as SAID */
+    WIRE_BEGINS_N
+};
+
 /* -- to the worker; ids are u32 little-endian, one behind the other -- */
 
 /* `root` zero: the worker hashes the file itself. Zero elsewhere: as many threads as processors, as many
@@ -95,8 +103,13 @@ enum wire_ends {
 /* `begins`: the ids begin a text, so that a beginning-of-text token and the space that encoding put in front go; else
  * they go on with one, as an answer does, and their pieces are joined. */
 #define WIRE_DETOKENIZE_FIELDS(F) F(u64, ask) F(flag, special) F(flag, begins) F(blob, ids)
-/* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty. `clock_ms`: what the template takes for now. */
-#define WIRE_TEMPLATE_FIELDS(F) F(u64, ask) F(flag, answer) F(u64, clock_ms) F(blob, messages) F(blob, tools)
+/* `messages`, `tools`: JSON as in OpenAI's API, tools may be empty; `variables`: a JSON object (base/variables.h), may
+ * be empty. `clock_ms`: what the template takes for now. With `answer` the prompt ends where an answer begins; `begins`
+ * (enum wire_begins): which kind, a call that of `function`. */
+#define WIRE_TEMPLATE_FIELDS(F)                                                                                        \
+    F(u64, ask)                                                                                                        \
+    F(flag, answer)                                                                                                    \
+    F(u8, begins) F(text64, function) F(u64, clock_ms) F(blob, messages) F(blob, tools) F(blob, variables)
 /* `request`: inference/request.h; `tokens`: ids of the answer that are known already. They are checked on the way:
  * the first that the model would not have chosen fails the run with ERR_MISMATCH. `scope`: whoever asks, or what else
  * may know of it: questions of one scope share what their beginnings came to; zero: shared with nobody. `logprobs`: 0,
@@ -145,10 +158,11 @@ enum wire_ends {
 /* `code`: enum err, never ERR_OK. */
 #define WIRE_FAILED_FIELDS(F) F(u64, ask) F(u8, code) F(text255, text)
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */
-#define WIRE_DEVICE_FIELDS(F)    F(text255, device)
-#define WIRE_TOKENS_FIELDS(F)    F(u64, ask) F(blob, ids)
-#define WIRE_TEXT_FIELDS(F)      F(u64, ask) F(blob, text)
-#define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(blob, text) F(blob, ids)
+#define WIRE_DEVICE_FIELDS(F) F(text255, device)
+#define WIRE_TOKENS_FIELDS(F) F(u64, ask) F(blob, ids)
+#define WIRE_TEXT_FIELDS(F)   F(u64, ask) F(blob, text)
+/* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments. */
+#define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(flag, called) F(blob, text) F(blob, ids)
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
  * that may still turn out to belong to a stop text; may be empty. `logprobs`: of the token, then of the likeliest, each
  * as u32 token, f32 logprob, u16 bytes of its text, text (wire_next_logprob). */
@@ -190,7 +204,7 @@ enum wire_ends {
     M(open, OPEN, 1, true, WIRE_BODY_SMALL)                                                                            \
     M(tokenize, TOKENIZE, 2, true, PROMPT_BYTES_MAX + 256u)                                                            \
     M(detokenize, DETOKENIZE, 3, true, WIRE_BODY_IDS)                                                                  \
-    M(template, TEMPLATE, 4, true, 2u * PROMPT_BYTES_MAX + 256u)                                                       \
+    M(template, TEMPLATE, 4, true, 2u * PROMPT_BYTES_MAX + TEMPLATE_VARIABLES_BYTES_MAX + 512u)                        \
     M(run, RUN, 5, true, 2u * WIRE_BODY_IDS)                                                                           \
     M(verify, VERIFY, 6, true, 2u * WIRE_BODY_IDS)                                                                     \
     M(logits, LOGITS, 7, true, WIRE_BODY_IDS)                                                                          \

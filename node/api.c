@@ -2,6 +2,7 @@
 #include "node/api.h"
 
 #include "base/codec.h"
+#include "base/variables.h"
 #include "inference/schema.h"
 #include "node/node.h"
 #include "wallet/address.h"
@@ -264,6 +265,19 @@ enum err api_read_schema(const json_t *schema, struct buf *out, struct note *not
         return ERR_FORMAT;
     grammar_free(g);
     return ERR_OK;
+}
+
+enum err api_read_variables(const json_t *given, const char *called, const char *effort, const char *effort_called,
+                            struct buf *out, struct note *note)
+{
+    json_t *all = json_is_object(given) ? json_copy((json_t *)given) : json_object();
+    enum err e = variables_check(given, called, note);
+    if (e == ERR_OK && effort)
+        e = variables_set_effort(all, effort, effort_called, note);
+    if (e == ERR_OK && json_object_size(all))
+        json_print(out, all);
+    json_decref(all);
+    return e;
 }
 
 enum err api_read_flag(const json_t *object, const char *name, const char *called, bool *out, struct note *note)

@@ -54,6 +54,10 @@ const char *api_path(struct http_request *r, const json_t *body, const char *of)
 /* A schema that an answer is to satisfy, in its canonical form into *out, which is empty. ERR_FORMAT, which is 400,
  * with the keyword that we do not support. */
 enum err api_read_schema(const json_t *schema, struct buf *out, struct note *note) MUST_USE;
+/* Variables of a chat template (base/variables.h), an object or nothing, with how much it is to think (NULL: not said):
+ * into *out, which stays empty where there are none. `called`, `effort_called`: the names for people. */
+enum err api_read_variables(const json_t *given, const char *called, const char *effort, const char *effort_called,
+                            struct buf *out, struct note *note) MUST_USE;
 /* Members of an object that may be missing or null: false and NULL then. ERR_FORMAT where they are something else.
  * `called`: the name for people. */
 enum err api_read_flag(const json_t *object, const char *name, const char *called, bool *out,

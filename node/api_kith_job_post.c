@@ -138,15 +138,31 @@ static enum err read_talk(const json_t *body, struct job_ask *ask, struct buf *t
 
 /* What an ask borrows from. */
 struct texts {
-    struct buf messages, stops, schema, title;
+    struct buf messages, variables, stops, schema, title;
 };
 
 static void texts_clear(struct texts *t)
 {
     buf_clear(&t->messages);
+    buf_clear(&t->variables);
     buf_clear(&t->stops);
     buf_clear(&t->schema);
     buf_clear(&t->title);
+}
+
+/* How a chat is put to the model: as in OpenAI's half. */
+static enum err read_variables(const json_t *body, struct job_ask *ask, struct buf *variables, struct note *note)
+{
+    const json_t *given = json_object_get(body, "chat_template_kwargs");
+    const char *effort = NULL;
+    enum err e = api_read_text(body, "reasoning_effort", "reasoning_effort", &effort, note);
+    if (e == ERR_OK)
+        e = api_read_variables(given, "chat_template_kwargs", effort, "reasoning_effort", variables, note);
+    if (e == ERR_OK && variables->n && !ask->messages)
+        e = note_set(note, ERR_FORMAT, "%s goes with messages: a prompt passes through no chat template",
+                     effort ? "reasoning_effort" : "chat_template_kwargs");
+    ask->variables = variables->n ? buf_text(variables) : NULL;
+    return e;
 }
 
 static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *t, struct note *note)
@@ -155,6 +171,8 @@ static enum err read_ask(json_t *body, struct job_ask *ask, struct texts *t, str
     enum err e = api_read_text(body, "model", "model", &ask->model, note);
     if (e == ERR_OK)
         e = read_prompt(body, ask, &t->messages, note);
+    if (e == ERR_OK)
+        e = read_variables(body, ask, &t->variables, note);
     if (e == ERR_OK)
         e = read_talk(body, ask, &t->title, note);
     if (e == ERR_OK)

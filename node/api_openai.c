@@ -124,7 +124,11 @@ static struct job_view said_of(struct choice *c, const struct job_view *v)
     bool is_over = v->state == JOB_DONE;
     if (c->answer->form->kind == OPENAI_COMPLETION)
         return said;
-    answer_parts_read(&c->parts, c->answer->tools, bytes_of(v->text, v->text_n), is_over);
+    const struct bytes text = bytes_of(v->text, v->text_n);
+    if (v->called)
+        answer_parts_call(&c->parts, c->answer->tools, v->called, text, is_over);
+    else
+        answer_parts_read(&c->parts, c->answer->tools, text, is_over);
     if (c->parts.are) {
         said.text = buf_text(&c->parts.said);
         said.text_n = c->parts.said.n;
@@ -132,12 +136,19 @@ static struct job_view said_of(struct choice *c, const struct job_view *v)
     return said;
 }
 
+/* Bytes of what was thought that a client hears as they come. */
+static size_t thought_ready(const struct choice *c)
+{
+    const unsigned form = c->answer->form->kind;
+    return form == OPENAI_CHAT ? c->parts.thought.n : form == OPENAI_RESPONSE ? c->parts.thought_first : 0;
+}
+
 /* True when the answer is at its end. */
 static bool stream_progress(struct choice *c, const struct job_view *v)
 {
     struct answer *a = c->answer;
     size_t ready = openai_text_ready(c, v);
-    bool thinks = a->form->kind == OPENAI_CHAT && c->parts.thought.n > c->thought_sent;
+    bool thinks = thought_ready(c) > c->thought_sent;
     if (v->state != JOB_DONE && ready <= c->sent && !thinks)
         return false;
     openai_start_stream(a);

@@ -14,7 +14,8 @@ struct worker;
 
 struct openai_ask {
     struct job_ask job; /* borrows from the body and from here; its prompt is set by openai_set_prompt */
-    struct buf messages, stops, schema, biases, tools_text, ids;
+    struct buf messages, stops, schema, biases, tools_text, variables, call_schema, ids;
+    char *call;
     bool is_chat, stream, include_usage, one_call;
     bool echo_prompt, no_answer; /* of a completion: the prompt is told again; no token is asked for */
     uint32_t prompts_n, n;       /* prompts, and answers to each */
@@ -48,6 +49,10 @@ enum err openai_read_format(const json_t *format, const json_t *holder, const ch
 /* `tools` and how they are to be called, of a chat's body, from which is borrowed. A call that has to be made replaces
  * the schema that was there. */
 enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+
+/* What the template is told beside messages and tools: `chat_template_kwargs`, and how much it is to think, or NULL. */
+enum err openai_read_variables(const json_t *body, const char *effort, const char *effort_called, struct openai_ask *a,
+                               struct note *note) MUST_USE;
 
 /* api_openai_messages.c: whether a template can make a prompt of them. */
 enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;

@@ -17,6 +17,7 @@ struct choice {
     size_t sent;               /* bytes of the text that the client has */
     struct answer_parts parts; /* of a chat or a response; a form sees what is said as the text */
     size_t thought_sent;
+    bool thought_over; /* of a response: the client knows all that was thought in front of what is said */
     struct openai_place logprobs;
     const struct openai_told *told; /* of a completion: the prompt in front of it, or NULL */
     json_t *calls;                  /* of the whole answer, once it is over */

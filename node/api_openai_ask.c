@@ -3,7 +3,9 @@
 #include "node/api_openai.h"
 
 #include "base/codec.h"
+#include "base/mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Fields that are read, or that nothing here depends on, and of which forms. Of `text` it is its members. */
@@ -42,6 +44,10 @@ static const struct {
     {"tools", TOOLED},
     {"tool_choice", TOOLED},
     {"parallel_tool_calls", TOOLED},
+    {"chat_template_kwargs", TOOLED},
+    {"reasoning_effort", OPENAI_CHAT},
+    {"reasoning", OPENAI_RESPONSE},
+    {"reasoning.effort", OPENAI_RESPONSE},
     {"prompt", OPENAI_COMPLETION | OPENAI_RESPONSE},
     {"echo", OPENAI_COMPLETION},
     {"suffix", OPENAI_COMPLETION},
@@ -90,6 +96,8 @@ void openai_name_ignored(struct http_request *r, json_t *body, unsigned form)
     add_ignored(&names, "", body, form);
     if (form == OPENAI_RESPONSE)
         add_ignored(&names, "text.", json_object_get(body, "text"), form);
+    if (form == OPENAI_RESPONSE)
+        add_ignored(&names, "reasoning.", json_object_get(body, "reasoning"), form);
     if (names.n)
         http_add_header(r, "Kith-Ignored", buf_text(&names));
     buf_clear(&names);
@@ -316,6 +324,9 @@ void openai_ask_clear(struct openai_ask *a)
     buf_clear(&a->schema);
     buf_clear(&a->biases);
     buf_clear(&a->tools_text);
+    buf_clear(&a->variables);
+    buf_clear(&a->call_schema);
+    free(a->call);
     buf_clear(&a->ids);
     buf_clear(&a->echo);
     json_decref(a->chat);
@@ -342,20 +353,41 @@ static enum err read_chat_logprobs(json_t *body, struct openai_ask *a, struct no
     return e;
 }
 
+static enum err force(const struct tool_forced *forced, struct openai_ask *a, struct note *note)
+{
+    if (!forced->call)
+        return ERR_OK;
+    buf_reset(&a->schema);
+    enum err e = api_read_schema(forced->call, &a->schema, note);
+    a->job.schema = bytes_of_buf(&a->schema);
+    if (e == ERR_OK && forced->name) {
+        e = api_read_schema(forced->arguments, &a->call_schema, note);
+        a->job.call = a->call = mem_string(forced->name);
+        a->job.call_schema = bytes_of_buf(&a->call_schema);
+    }
+    return e;
+}
+
 enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note)
 {
-    json_t *forced = NULL;
+    struct tool_forced forced = {0};
     enum err e = tool_calls_read(body, &a->tools, &a->one_call, &forced, note);
     if (a->tools) {
         json_print(&a->tools_text, a->tools);
         a->job.tools = buf_text(&a->tools_text);
     }
-    if (forced) {
-        buf_reset(&a->schema);
-        e = api_read_schema(forced, &a->schema, note);
-        a->job.schema = bytes_of_buf(&a->schema);
-    }
-    json_decref(forced);
+    if (e == ERR_OK)
+        e = force(&forced, a, note);
+    tool_forced_clear(&forced);
+    return e;
+}
+
+enum err openai_read_variables(const json_t *body, const char *effort, const char *effort_called, struct openai_ask *a,
+                               struct note *note)
+{
+    enum err e = api_read_variables(json_object_get(body, "chat_template_kwargs"), "chat_template_kwargs", effort,
+                                    effort_called, &a->variables, note);
+    a->job.variables = a->variables.n ? buf_text(&a->variables) : NULL;
     return e;
 }
 
@@ -376,6 +408,11 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
         e = read_chat_logprobs(body, a, note);
     if (e == ERR_OK)
         e = openai_read_tools(body, a, note);
+    const char *effort = NULL;
+    if (e == ERR_OK)
+        e = api_read_text(body, "reasoning_effort", "reasoning_effort", &effort, note);
+    if (e == ERR_OK)
+        e = openai_read_variables(body, effort, "reasoning_effort", a, note);
     share_cost(a);
     return e;
 }

@@ -4,6 +4,8 @@
  *     {"type":"function_call","call_id","name","arguments"}   goes to the assistant's message in front of it, as
  *                                                             templates want the calls of one turn
  *     {"type":"function_call_output","call_id","output"}      a message of the tool
+ *     {"type":"reasoning","content":[reasoning_text]}         what the assistant thought on the way to what follows, in
+ * its message's `reasoning_content`; without content, nothing
  *
  * Anything else is refused with its place: a template would leave it out. */
 #include "node/api_openai.h"
@@ -13,7 +15,8 @@
 /* What was read so far. */
 struct items {
     json_t *messages;
-    json_t *called; /* call_id of each call: true */
+    json_t *called;     /* call_id of each call: true */
+    struct buf thought; /* that stands in front of the assistant's next message */
 };
 
 static bool is_among(const char *text, const char *const *names, size_t n)
@@ -57,6 +60,22 @@ static json_t *convert_content(json_t *content, size_t i, const char *member, st
     return NULL;
 }
 
+static bool is_assistant(const char *role)
+{
+    return role && strcmp(role, "assistant") == 0;
+}
+
+/* A new message; the assistant's has what was thought in front of it. */
+static json_t *append(struct items *all, const char *role, json_t *content_take)
+{
+    json_t *message = json_pack("{s:s, s:o}", "role", role, "content", content_take);
+    if (is_assistant(role) && all->thought.n)
+        json_object_set_new(message, "reasoning_content", json_stringn((const char *)all->thought.p, all->thought.n));
+    buf_reset(&all->thought);
+    json_array_append_new(all->messages, message);
+    return message;
+}
+
 static enum err add_message(struct items *all, const json_t *item, size_t i, struct note *note)
 {
     static const char *const roles[] = {"system", "developer", "user", "assistant"};
@@ -72,7 +91,22 @@ static enum err add_message(struct items *all, const json_t *item, size_t i, str
     json_t *content = convert_content(json_object_get(item, "content"), i, "content", note);
     if (!content)
         return ERR_FORMAT;
-    json_array_append_new(all->messages, json_pack("{s:s, s:o}", "role", role, "content", content));
+    (void)append(all, role, content);
+    return ERR_OK;
+}
+
+static enum err add_thought(struct items *all, const json_t *item, size_t i, struct note *note)
+{
+    const json_t *parts = json_object_get(item, "content");
+    for (size_t k = 0; k < json_array_size(parts); k++) {
+        const json_t *part = json_array_get(parts, k), *text = json_object_get(part, "text");
+        const char *type = json_text(part, "type");
+        if (!type || strcmp(type, "reasoning_text") != 0 || !json_is_string(text))
+            return note_set(note, ERR_FORMAT,
+                            "input[%zu].content[%zu] must be {\"type\":\"reasoning_text\",\"text\":..}", i, k);
+        buf_add_text(&all->thought, all->thought.n ? "\n\n" : "");
+        buf_add(&all->thought, json_string_value(text), json_string_length(text));
+    }
     return ERR_OK;
 }
 
@@ -81,11 +115,8 @@ static json_t *calls_of_turn(struct items *all)
 {
     size_t n = json_array_size(all->messages);
     json_t *last = n ? json_array_get(all->messages, n - 1) : NULL;
-    const char *role = json_text(last, "role");
-    if (!role || strcmp(role, "assistant") != 0) {
-        last = json_pack("{s:s, s:n}", "role", "assistant", "content");
-        json_array_append_new(all->messages, last);
-    }
+    if (!is_assistant(json_text(last, "role")) || all->thought.n)
+        last = append(all, "assistant", json_null());
     if (!json_object_get(last, "tool_calls"))
         json_object_set_new(last, "tool_calls", json_array());
     return json_object_get(last, "tool_calls");
@@ -130,6 +161,7 @@ static enum err add_item(struct items *all, const json_t *item, size_t i, struct
         enum err (*add)(struct items *all, const json_t *item, size_t i, struct note *note);
     } kinds[] = {{"message", add_message},
                  {"item_reference", add_message},
+                 {"reasoning", add_thought},
                  {"function_call", add_call},
                  {"function_call_output", add_output}};
     const json_t *given = json_object_get(item, "type");
@@ -139,14 +171,15 @@ static enum err add_item(struct items *all, const json_t *item, size_t i, struct
     for (size_t k = 0; type && k < sizeof kinds / sizeof *kinds; k++)
         if (strcmp(type, kinds[k].type) == 0)
             return kinds[k].add(all, item, i, note);
-    return note_set(note, ERR_FORMAT,
-                    "input[%zu] is of type %.32s: only message, function_call and function_call_output are supported",
-                    i, type ? type : "(none)");
+    return note_set(
+        note, ERR_FORMAT,
+        "input[%zu] is of type %.32s: only message, reasoning, function_call and function_call_output are supported", i,
+        type ? type : "(none)");
 }
 
 enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages, struct note *note)
 {
-    struct items all = {messages, json_object()};
+    struct items all = {.messages = messages, .called = json_object()};
     enum err e = ERR_OK;
     if (json_is_string(instructions))
         json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "system", "content", instructions));
@@ -159,5 +192,6 @@ enum err openai_read_items(json_t *instructions, json_t *input, json_t *messages
     for (size_t i = 0; e == ERR_OK && i < json_array_size(input); i++)
         e = add_item(&all, json_array_get(input, i), i, note);
     json_decref(all.called);
+    buf_clear(&all.thought);
     return e;
 }

@@ -1,7 +1,11 @@
-/* Answers to /v1/responses, as OpenAI's clients expect them: one object with its items (a message, calls of tools), or
- * events that say how it comes to be. Each event has its type and its number in the stream:
+/* Answers to /v1/responses, as OpenAI's clients expect them: one object with its items (what was thought, a message,
+ * what was thought behind its beginning, calls of tools), or events that say how it comes to be. Each event has its
+ * type and its number in the stream:
  *
  *     response.created, response.in_progress
+ *     response.output_item.added, response.content_part.added       what was thought, with its first text
+ *         response.reasoning_text.delta ...
+ *     response.reasoning_text.done, response.content_part.done, response.output_item.done
  *     response.output_item.added, response.content_part.added       the message, with its first text or at its end
  *         response.output_text.delta ...
  *     response.output_text.done, response.content_part.done, response.output_item.done
@@ -62,6 +66,42 @@ static void put_message(struct buf *b, const struct choice *c, const struct job_
     buf_add_text(b, "]}");
 }
 
+/* -- what was thought: in front of the message, and, where it went on behind its beginning, once more -- */
+
+static struct bytes thought_of(const struct choice *c, unsigned which)
+{
+    const struct answer_parts *p = &c->parts;
+    const size_t first = p->thought_first, between = first ? strlen("\n\n") : 0; /* as they are joined */
+    if (which == 0)
+        return bytes_of(p->thought.p, first);
+    return p->thought.n > first ? bytes_of(p->thought.p + first + between, p->thought.n - first - between)
+                                : bytes_of(NULL, 0);
+}
+
+static void put_thought_id(struct buf *b, const struct choice *c, unsigned which)
+{
+    buf_add_text(b, "rs_");
+    put_job(b, &c->job);
+    buf_add_text(b, which ? "_1" : "");
+}
+
+static void put_thought_part(struct buf *b, struct bytes text)
+{
+    buf_add_text(b, "{\"type\":\"reasoning_text\"");
+    put_text(b, "text", (const char *)text.p, text.n);
+    buf_add_text(b, "}");
+}
+
+static void put_thought(struct buf *b, const struct choice *c, unsigned which, const char *status)
+{
+    buf_add_text(b, "{\"id\":\"");
+    put_thought_id(b, c, which);
+    buf_add_format(b, "\",\"type\":\"reasoning\",\"status\":\"%s\",\"summary\":[],\"content\":[", status);
+    if (strcmp(status, "in_progress") != 0)
+        put_thought_part(b, thought_of(c, which));
+    buf_add_text(b, "]}");
+}
+
 static void put_call_id(struct buf *b, const struct choice *c, size_t i)
 {
     buf_add_text(b, "fc_");
@@ -98,19 +138,47 @@ static const char *status_of(const struct choice *c, const struct job_view *v)
                                           : "completed";
 }
 
-/* A call alone is no message. */
+/* A call or a thought alone is no message. */
 static bool has_message(const struct choice *c, size_t ready)
 {
-    return ready > 0 || !c->calls;
+    return ready > 0 || (!c->calls && c->parts.thought.n == 0);
+}
+
+/* Where the items are, of those that there are. */
+struct places {
+    bool message;
+    size_t message_at, late_at, calls_at;
+};
+
+static struct places places_of(const struct choice *c, size_t ready)
+{
+    struct places p = {.message = has_message(c, ready), .message_at = thought_of(c, 0).n > 0};
+    p.late_at = p.message_at + p.message;
+    p.calls_at = p.late_at + (thought_of(c, 1).n > 0);
+    return p;
+}
+
+/* A thought that nothing followed ended as the answer did. */
+static const char *thought_status(const struct choice *c, const struct job_view *v, size_t ready)
+{
+    return ready == 0 && !c->calls ? status_of(c, v) : "completed";
 }
 
 static void put_output(struct buf *b, const struct choice *c, const struct job_view *v, size_t ready)
 {
-    bool message = has_message(c, ready);
-    if (message)
+    const struct places p = places_of(c, ready);
+    if (p.message_at)
+        put_thought(b, c, 0, thought_status(c, v, ready));
+    if (p.message) {
+        buf_add_text(b, p.message_at ? "," : "");
         put_message(b, c, v, status_of(c, v), ready);
+    }
+    if (p.calls_at > p.late_at) {
+        buf_add_text(b, p.late_at ? "," : "");
+        put_thought(b, c, 1, "completed");
+    }
     for (size_t i = 0; i < json_array_size(c->calls); i++) {
-        buf_add_text(b, message || i ? "," : "");
+        buf_add_text(b, p.calls_at + i ? "," : "");
         put_call(b, c, i, true);
     }
 }
@@ -194,14 +262,14 @@ static void begin_text_event(struct buf *b, struct choice *c, const char *type)
     begin_event(b, c->answer, type);
     buf_add_text(b, ",\"item_id\":\"msg_");
     put_job(b, &c->job);
-    buf_add_text(b, "\",\"output_index\":0,\"content_index\":0");
+    buf_add_format(b, "\",\"output_index\":%zu,\"content_index\":0", places_of(c, 1).message_at);
 }
 
 static void add_message_item(struct buf *b, struct choice *c, const struct job_view *v, const char *type,
                              const char *status, size_t n)
 {
     begin_event(b, c->answer, type);
-    buf_add_text(b, ",\"output_index\":0,\"item\":");
+    buf_add_format(b, ",\"output_index\":%zu,\"item\":", places_of(c, 1).message_at);
     put_message(b, c, v, status, n);
     end_event(b);
 }
@@ -241,6 +309,71 @@ static void end_message(struct buf *b, struct choice *c, const struct job_view *
     add_message_item(b, c, v, "response.output_item.done", status_of(c, v), n);
 }
 
+static void begin_thought_event(struct buf *b, struct choice *c, unsigned which, size_t place, const char *type)
+{
+    begin_event(b, c->answer, type);
+    buf_add_text(b, ",\"item_id\":\"");
+    put_thought_id(b, c, which);
+    buf_add_format(b, "\",\"output_index\":%zu,\"content_index\":0", place);
+}
+
+static void add_thought_item(struct buf *b, struct choice *c, unsigned which, size_t place, const char *type,
+                             const char *status)
+{
+    begin_event(b, c->answer, type);
+    buf_add_format(b, ",\"output_index\":%zu,\"item\":", place);
+    put_thought(b, c, which, status);
+    end_event(b);
+}
+
+static void add_thought_part(struct buf *b, struct choice *c, unsigned which, size_t place, const char *type,
+                             struct bytes text)
+{
+    begin_thought_event(b, c, which, place, type);
+    buf_add_text(b, ",\"part\":");
+    put_thought_part(b, text);
+    end_event(b);
+}
+
+static void begin_thought(struct buf *b, struct choice *c, unsigned which, size_t place)
+{
+    add_thought_item(b, c, which, place, "response.output_item.added", "in_progress");
+    add_thought_part(b, c, which, place, "response.content_part.added", bytes_of(NULL, 0));
+}
+
+static void add_thought_delta(struct buf *b, struct choice *c, unsigned which, size_t place, struct bytes text)
+{
+    begin_thought_event(b, c, which, place, "response.reasoning_text.delta");
+    put_text(b, "delta", (const char *)text.p, text.n);
+    end_event(b);
+}
+
+static void end_thought(struct buf *b, struct choice *c, unsigned which, size_t place, const char *status)
+{
+    const struct bytes all = thought_of(c, which);
+    begin_thought_event(b, c, which, place, "response.reasoning_text.done");
+    put_text(b, "text", (const char *)all.p, all.n);
+    end_event(b);
+    add_thought_part(b, c, which, place, "response.content_part.done", all);
+    add_thought_item(b, c, which, place, "response.output_item.done", status);
+}
+
+/* What was thought in front of the message, as it comes; it is over when something is said. */
+static void add_first_thought(struct buf *b, struct choice *c, const struct job_view *v, size_t ready)
+{
+    const struct bytes all = thought_of(c, 0);
+    if (all.n > c->thought_sent) {
+        if (c->thought_sent == 0)
+            begin_thought(b, c, 0, 0);
+        add_thought_delta(b, c, 0, 0, bytes_of(all.p + c->thought_sent, all.n - c->thought_sent));
+        c->thought_sent = all.n;
+    }
+    if (all.n == 0 || c->thought_over || (ready == 0 && v->state != JOB_DONE))
+        return;
+    c->thought_over = true;
+    end_thought(b, c, 0, 0, thought_status(c, v, ready));
+}
+
 static void begin_call_event(struct buf *b, struct choice *c, size_t i, size_t place, const char *type)
 {
     begin_event(b, c->answer, type);
@@ -274,13 +407,18 @@ static void add_call(struct buf *b, struct choice *c, size_t i, size_t place)
 
 static void add_end(struct buf *b, struct choice *c, const struct job_view *v, size_t ready)
 {
-    bool message = has_message(c, ready);
-    if (message && !c->started)
+    const struct places p = places_of(c, ready);
+    if (p.message && !c->started)
         begin_message(b, c, v);
-    if (message)
+    if (p.message)
         end_message(b, c, v, ready);
+    if (p.calls_at > p.late_at) {
+        begin_thought(b, c, 1, p.late_at);
+        add_thought_delta(b, c, 1, p.late_at, thought_of(c, 1));
+        end_thought(b, c, 1, p.late_at, "completed");
+    }
     for (size_t i = 0; i < json_array_size(c->calls); i++)
-        add_call(b, c, i, message + i);
+        add_call(b, c, i, p.calls_at + i);
     add_response(b, c, v, why_incomplete(c, v) ? "response.incomplete" : "response.completed", status_of(c, v), ready);
 }
 
@@ -290,6 +428,7 @@ void openai_put_response_events(struct buf *b, struct choice *c, const struct jo
         add_response(b, c, v, "response.created", "in_progress", 0);
         add_response(b, c, v, "response.in_progress", "in_progress", 0);
     }
+    add_first_thought(b, c, v, ready);
     if (ready > c->sent && !c->started)
         begin_message(b, c, v);
     if (ready > c->sent)

@@ -184,6 +184,17 @@ static enum err read_tools(json_t *body, struct openai_ask *a, struct note *note
 
 /* -- what the answer says of its request -- */
 
+/* "reasoning": {"effort": ..}; a summary is another model's work, which is not done here. */
+static enum err read_reasoning(json_t *body, struct openai_ask *a, struct note *note)
+{
+    const json_t *reasoning = json_object_get(body, "reasoning");
+    const char *effort = NULL;
+    if (json_is_given(reasoning) && !json_is_object(reasoning))
+        return note_set(note, ERR_FORMAT, "reasoning must be an object");
+    enum err e = api_read_text(reasoning, "effort", "reasoning.effort", &effort, note);
+    return e == ERR_OK ? openai_read_variables(body, effort, "reasoning.effort", a, note) : e;
+}
+
 static enum err check_metadata(json_t *body, struct note *note)
 {
     json_t *metadata = json_object_get(body, "metadata"), *value;
@@ -209,6 +220,15 @@ static void put_given(struct buf *b, const json_t *object, const char *name, con
         buf_add_text(b, otherwise);
 }
 
+static void put_reasoning(struct buf *b, const json_t *reasoning)
+{
+    const char *effort = json_text(reasoning, "effort");
+    if (effort)
+        buf_add_format(b, ",\"reasoning\":{\"effort\":\"%s\",\"summary\":null}", effort);
+    else
+        buf_add_text(b, ",\"reasoning\":null");
+}
+
 static enum err put_echo(json_t *body, struct openai_ask *a, struct note *note)
 {
     struct buf *b = &a->echo;
@@ -228,8 +248,8 @@ static enum err put_echo(json_t *body, struct openai_ask *a, struct note *note)
         json_print_short(b, format);
     else
         buf_add_text(b, "{\"type\":\"text\"}");
-    buf_add_text(b, "},\"background\":false,\"previous_response_id\":null,\"reasoning\":null,\"store\":false,"
-                    "\"truncation\":\"disabled\"");
+    buf_add_text(b, "},\"background\":false,\"previous_response_id\":null,\"store\":false,\"truncation\":\"disabled\"");
+    put_reasoning(b, json_object_get(body, "reasoning"));
     if (b->n <= RESPONSE_ECHO_MAX)
         return ERR_OK;
     return note_set(note, ERR_RANGE,
@@ -256,6 +276,8 @@ enum err openai_read_response(json_t *body, struct openai_ask *a, struct note *n
         e = read_logprobs(body, a, note);
     if (e == ERR_OK)
         e = read_tools(body, a, note);
+    if (e == ERR_OK)
+        e = read_reasoning(body, a, note);
     if (e == ERR_OK)
         e = check_metadata(body, note);
     return e == ERR_OK ? put_echo(body, a, note) : e;

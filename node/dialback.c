@@ -41,6 +41,7 @@ struct dialbacks {
 
     /* the question that is out */
     uint64_t asking;
+    uint16_t port;
     struct pubkey helper;
     struct timer asking_timer;
     struct dialback_result result;
@@ -233,10 +234,11 @@ static void on_said(void *arg, uint64_t stream, struct bytes message)
     struct dialback_said said;
     struct endpoint at;
     d->result.asked = ERR_FORMAT;
-    if (MSG_GET(dialback_said, message, &said) && endpoint_parse(said.at.s, &at, NULL) == ERR_OK &&
-        said.reason < ERR_COUNT) {
+    /* Others are told where that is: the port is known here, and what it saw has an address. */
+    if (MSG_GET(dialback_said, message, &said) && said.reason < ERR_COUNT &&
+        endpoint_parse(said.at.s, &at, NULL) == ERR_OK && endpoint_is_address(&at) && at.port == d->port) {
         d->result = (struct dialback_result){.reached = said.reached, .why = (enum err)said.reason};
-        snprintf(d->result.at, sizeof d->result.at, "%s", said.at.s);
+        endpoint_print(&at, d->result.at);
     }
     streams_close(d->streams, stream, ERR_OK, "");
     answered(d);
@@ -277,6 +279,7 @@ enum err dialback_ask(struct dialbacks *d, const struct pubkey *helper, uint16_t
         return e;
     }
     d->helper = *helper;
+    d->port = port;
     d->fn = fn;
     d->fn_arg = arg;
     d->result = (struct dialback_result){0};

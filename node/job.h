@@ -1,7 +1,7 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
  * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for), job_view.c (what others see of it),
- * job_talk.c (the conversation it is in) and job_store.c (its record). Nobody else includes this, but for the market,
- * which opens it. */
+ * job_talk.c (the conversation it is in), job_how.c (how it becomes a prompt) and job_store.c (its record). Nobody else
+ * includes this, but for the market, which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -9,6 +9,7 @@
 #include "node/channel_list.h"
 #include "node/job_wire.h"
 #include "node/market.h"
+#include "node/settled.h"
 
 #define JOB_FAILED_PROVIDERS_MAX 8
 #define JOB_STOP_NONE            254 /* r.stop while it runs */
@@ -79,6 +80,10 @@ struct job {
     struct job_record r;    /* its blobs point into the buffers below */
     struct buf input;       /* messages as JSON, the raw prompt, or its tokens, u32 each (r.ids) */
     struct buf tools;       /* as JSON, empty: none */
+    struct buf variables;   /* of the template, as JSON, empty: none */
+    struct text64 call;     /* the function that the answer has to call; empty: none */
+    struct buf call_schema; /* of its arguments, in place of the request's where the prompt calls it already: */
+    bool called;
     struct hash talk;       /* the conversation that it is in; zero: none */
     struct text255 title;   /* its question in short, in a conversation */
     struct buf request;     /* request.h's encoding; prompt and seed empty until prepared */
@@ -122,6 +127,7 @@ struct jobs {
     struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
+    struct settled settled; /* what we pay */
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
@@ -179,6 +185,8 @@ void job_moved(struct job *j);
 enum err job_challenge_load(struct jobs *jobs, struct note *note) MUST_USE;
 void job_challenge_clear(struct jobs *jobs);
 void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
+/* Behind the events of each block. */
+void job_challenge_block(struct jobs *jobs);
 
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */
@@ -236,6 +244,11 @@ void job_keep_step(struct jobs *jobs);
 void job_keep_start(struct jobs *jobs);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
+
+/* -- job_how.c -- */
+void job_how_put(const struct job *j, struct kv_batch *batch);
+void job_how_delete(const struct job *j, struct kv_batch *batch);
+enum err job_how_load(struct jobs *jobs, struct note *note) MUST_USE;
 
 /* -- job_talk.c -- */
 /* Beside the job's record: nothing where it is in no conversation. */

@@ -3,6 +3,7 @@
 #include "node/job.h"
 
 #include "base/limits.h"
+#include "inference/worker_proto.h"
 #include "node/jobs.h"
 
 #include <stdio.h>
@@ -40,6 +41,8 @@ static void set_prompt(struct job *j, struct bytes ids, uint32_t context)
     struct buf old = j->request;
     job_get_request(j, &r);
     r.prompt = ids;
+    if (j->called)
+        r.schema = bytes_of_buf(&j->call_schema);
     uint32_t room = context - (uint32_t)(ids.n / 4);
     if (r.tokens_max == 0)
         r.tokens_max = room < JOB_TOKENS_DEFAULT ? room : JOB_TOKENS_DEFAULT;
@@ -55,11 +58,12 @@ static void set_prompt(struct job *j, struct bytes ids, uint32_t context)
     buf_clear(&old);
 }
 
-static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note *note)
+static void on_prompt(void *arg, enum err e, struct bytes ids, bool called, const struct note *note)
 {
     struct job *j = arg;
     struct worker_info info;
     j->ask = 0;
+    j->called = called;
     if (e != ERR_OK) {
         job_finish(j, e, note->text);
         return;
@@ -81,6 +85,26 @@ static void on_prompt(void *arg, enum err e, struct bytes ids, const struct note
         job_finish(j, ERR_FULL, "the job cannot be kept: is the disk full?");
     else
         job_route(j);
+}
+
+static void on_ids(void *arg, enum err e, struct bytes ids, const struct note *note)
+{
+    on_prompt(arg, e, ids, false, note);
+}
+
+/* An answer to a schema is said and nothing else, and where it has to be a call, it is one. */
+static worker_ask ask_template(struct job *j)
+{
+    struct request r;
+    job_get_request(j, &r);
+    const struct worker_chat chat = {.messages = bytes_of_buf(&j->input),
+                                     .tools = bytes_of_buf(&j->tools),
+                                     .variables = bytes_of_buf(&j->variables),
+                                     .begins = j->call.n    ? WIRE_BEGINS_CALL
+                                               : r.schema.n ? WIRE_BEGINS_SAID
+                                                            : WIRE_BEGINS_ANY,
+                                     .function = j->call};
+    return worker_template(j->worker, &chat, on_prompt, j);
 }
 
 static void pull_head(struct job *j)
@@ -110,11 +134,11 @@ static void on_ready(void *arg, enum err e, const struct worker_info *info, cons
     } else if (e != ERR_OK)
         job_finish(j, e, note->text);
     else if (j->r.ids)
-        on_prompt(j, ERR_OK, bytes_of_buf(&j->input), NULL);
+        on_ids(j, ERR_OK, bytes_of_buf(&j->input), NULL);
     else if (j->r.chat)
-        j->ask = worker_template(j->worker, bytes_of_buf(&j->input), bytes_of_buf(&j->tools), on_prompt, j);
+        j->ask = ask_template(j);
     else
-        j->ask = worker_tokenize(j->worker, bytes_of_buf(&j->input), false, on_prompt, j);
+        j->ask = worker_tokenize(j->worker, bytes_of_buf(&j->input), false, on_ids, j);
 }
 
 static void on_head(void *arg, enum err e, const struct hash *root, const struct note *note)

@@ -42,6 +42,8 @@ void job_free(struct job *j)
     host_timer_cancel(j->jobs->s.host, &j->look);
     buf_clear(&j->input);
     buf_clear(&j->tools);
+    buf_clear(&j->variables);
+    buf_clear(&j->call_schema);
     buf_clear(&j->request);
     buf_clear(&j->tokens);
     buf_clear(&j->text);
@@ -69,6 +71,7 @@ void job_put(struct job *j, struct kv_batch *batch)
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
     job_talk_put(j, batch);
+    job_how_put(j, batch);
 }
 
 void job_delete(const struct job *j, struct kv_batch *batch)
@@ -77,6 +80,7 @@ void job_delete(const struct job *j, struct kv_batch *batch)
     job_key(key, &j->r.id);
     kv_batch_delete(batch, bytes_of(key, sizeof key));
     job_talk_delete(j, batch);
+    job_how_delete(j, batch);
 }
 
 enum err job_save(struct job *j)
@@ -153,7 +157,8 @@ static void sort_by_age(struct jobs *jobs)
 
 static size_t bytes_of_job(const struct job *j)
 {
-    return sizeof *j + j->input.n + j->tools.n + j->request.n + j->tokens.n + j->text.n + j->logprobs.n;
+    return sizeof *j + j->input.n + j->tools.n + j->variables.n + j->call_schema.n + j->request.n + j->tokens.n +
+           j->text.n + j->logprobs.n;
 }
 
 /* What is in escrow, read when somebody first asks. */
@@ -289,6 +294,8 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
         e = l.e;
     if (e == ERR_OK)
         e = job_talk_load(jobs, note);
+    if (e == ERR_OK)
+        e = job_how_load(jobs, note);
     if (e == ERR_OK)
         sort_by_age(jobs);
     return e;

@@ -44,6 +44,7 @@ void job_get_view(const struct job *j, struct job_view *v)
                            .talk = j->talk,
                            .title = j->title.s,
                            .messages = j->r.chat ? bytes_of_buf(&j->input) : (struct bytes){0},
+                           .called = j->called ? j->call.s : NULL,
                            .state = (enum job_state)j->r.state,
                            .model = j->r.model,
                            .model_name = j->r.model_name.s,

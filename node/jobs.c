@@ -381,6 +381,15 @@ void job_tokens_came(struct job *j)
 
 /* -- making -- */
 
+static void set_how(struct job *j, const struct job_ask *ask)
+{
+    buf_add_text(&j->tools, ask->tools ? ask->tools : "");
+    buf_add_text(&j->variables, ask->variables ? ask->variables : "");
+    if (ask->call)
+        CHECK(text64_set(&j->call, ask->call)); /* tool_calls_is_name */
+    buf_add(&j->call_schema, ask->call_schema.p, ask->call_schema.n);
+}
+
 enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id, struct note *note)
 {
     struct hash model;
@@ -435,11 +444,12 @@ enum err jobs_make(struct jobs *jobs, const struct job_ask *ask, struct hash *id
     j->r.stop = JOB_STOP_NONE;
     j->r.made_ms = host_wall_ms(jobs->s.host);
     j->r.ids = !ask->messages && !ask->prompt;
+    if (j->r.chat)
+        set_how(j, ask);
     if (j->r.ids)
         buf_add(&j->input, ask->prompt_ids.p, ask->prompt_ids.n);
     else
         buf_add_text(&j->input, ask->messages ? ask->messages : ask->prompt);
-    buf_add_text(&j->tools, ask->messages && ask->tools ? ask->tools : "");
     request_put(&j->request, &r);
     e = job_save(j);
     if (e != ERR_OK) {

@@ -28,12 +28,15 @@ const char *job_state_name(enum job_state s);
 
 /* What somebody asks. Texts are borrowed for the call. */
 struct job_ask {
-    const char *model;       /* name or root in hexadecimal */
-    const char *messages;    /* OpenAI's message list as JSON; or NULL: */
-    const char *tools;       /* with messages: OpenAI's list of tools as JSON, or NULL for none */
-    const char *prompt;      /* raw text, BOS as the model's file says; or NULL: */
-    struct bytes prompt_ids; /* tokens, u32 little-endian each */
-    uint32_t tokens_max;     /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
+    const char *model;        /* name or root in hexadecimal */
+    const char *messages;     /* OpenAI's message list as JSON; or NULL: */
+    const char *tools;        /* with messages: OpenAI's list of tools as JSON, or NULL for none */
+    const char *variables;    /* with messages: of the template, a checked JSON object (base/variables.h), or NULL */
+    const char *call;         /* with messages: the function that the answer has to call, or NULL. Where the model's */
+    struct bytes call_schema; /* prompts can call it themselves, the answer keeps to this instead of to `schema` */
+    const char *prompt;       /* raw text, BOS as the model's file says; or NULL: */
+    struct bytes prompt_ids;  /* tokens, u32 little-endian each */
+    uint32_t tokens_max;      /* 0: as many as the context has room for, at most JOB_TOKENS_DEFAULT */
     float temp, top_p, min_p, repeat_penalty, presence, frequency;
     uint32_t top_k, window;
     bool has_seed;
@@ -60,6 +63,7 @@ struct job_view {
     struct hash id, owner, talk;
     const char *title;     /* of a question in a talk; otherwise empty */
     struct bytes messages; /* as JSON; empty where it was no chat that was asked for */
+    const char *called;    /* the function that the text is the arguments of, or NULL: it is a text */
     enum job_state state;
     struct hash model;
     const char *model_name;

@@ -66,25 +66,41 @@ static enum err read_choice(const json_t *body, size_t tools_n, enum choice *out
     return ERR_OK;
 }
 
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, json_t **forced, struct note *note)
+void tool_forced_clear(struct tool_forced *f)
+{
+    json_decref(f->call);
+    json_decref(f->arguments);
+    *f = (struct tool_forced){0};
+}
+
+static enum err force(const json_t *list, const char *named, struct tool_forced *out, struct note *note)
+{
+    out->call = tool_schema_of_call(list, named);
+    if (!out->call)
+        return note_set(note, ERR_FORMAT, "tool_choice names %.64s, which is not among the tools", named);
+    out->name = named ? named : json_array_size(list) == 1 ? tool_name(json_array_get(list, 0)) : NULL;
+    out->arguments = out->name ? tool_schema_of_arguments(list, out->name) : NULL;
+    return ERR_OK;
+}
+
+enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
+                         struct note *note)
 {
     const json_t *list = json_object_get(body, "tools"), *parallel = json_object_get(body, "parallel_tool_calls");
     enum choice choice = CHOICE_AUTO;
     const char *named = NULL;
     *tools = NULL;
-    *forced = NULL;
+    *forced = (struct tool_forced){0};
     *one_only = json_is_false(parallel);
     if (json_is_given(parallel) && !json_is_boolean(parallel))
         return note_set(note, ERR_FORMAT, "parallel_tool_calls must be true or false");
     enum err e = check_tools(list, note);
     if (e == ERR_OK)
         e = read_choice(body, json_array_size(list), &choice, &named, note);
+    if (e == ERR_OK && choice >= CHOICE_REQUIRED)
+        e = force(list, named, forced, note);
     if (e != ERR_OK)
         return e;
-    if (choice >= CHOICE_REQUIRED)
-        *forced = tool_schema_of_call(list, named);
-    if (choice >= CHOICE_REQUIRED && !*forced)
-        return note_set(note, ERR_FORMAT, "tool_choice names %.64s, which is not among the tools", named);
     if (json_array_size(list) && choice != CHOICE_NONE)
         *tools = list;
     return ERR_OK;

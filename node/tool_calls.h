@@ -21,11 +21,17 @@
 /* What a tool may be called. NULL is no name. */
 bool tool_calls_is_name(const char *name);
 
+/* An answer that has to be one call. */
+struct tool_forced {
+    json_t *call;      /* the schema of an answer that says which; NULL where the model is free */
+    const char *name;  /* where it can be only one (borrowed from the body), else NULL, */
+    json_t *arguments; /* and the schema of its arguments alone */
+};
+void tool_forced_clear(struct tool_forced *f);
 /* `tools`, `tool_choice` and `parallel_tool_calls` of a request: *tools (borrowed from the body) is what the template
- * and the reading of the answer get, NULL for none. *forced (json_decref): the schema of an answer that has to be one
- * call, of any tool or of the one that is named; NULL where the model is free. A tool whose parameters no schema here
- * can state is called with any object, unless it is `strict`. */
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, json_t **forced,
+ * and the reading of the answer get, NULL for none. *forced (tool_forced_clear): of any tool or of the one that is
+ * named. A tool whose parameters no schema here can state is called with any object, unless it is `strict`. */
+enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
                          struct note *note) MUST_USE;
 
 /* The calls of a whole answer as [{"name":..,"arguments":"TEXT OF JSON"}, ..], or NULL (json_decref). *content_n: bytes

@@ -97,3 +97,13 @@ json_t *tool_schema_of_call(const json_t *tools, const char *named)
     json_decref(any);
     return NULL;
 }
+
+json_t *tool_schema_of_arguments(const json_t *tools, const char *named)
+{
+    for (size_t i = 0; i < json_array_size(tools); i++) {
+        const json_t *function = json_object_get(json_array_get(tools, i), "function");
+        if (strcmp(json_text(function, "name"), named) == 0)
+            return schema_of_arguments(function, "");
+    }
+    return NULL;
+}

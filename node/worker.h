@@ -9,6 +9,7 @@
 #ifndef KITH_NODE_WORKER_H
 #define KITH_NODE_WORKER_H
 
+#include "base/codec.h"
 #include "base/hash.h"
 #include "node/host.h"
 
@@ -79,10 +80,18 @@ typedef void (*worker_ids_fn)(void *arg, enum err e, struct bytes ids, const str
 typedef void (*worker_text_fn)(void *arg, enum err e, struct bytes text, const struct note *note);
 /* Raw text, with BOS as the file says; `special` parses special tokens in it. */
 worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, worker_ids_fn fn, void *arg);
-/* OpenAI's message list and list of tools (JSON, or empty) through the model's chat template to ids, ready to be
- * answered. */
-worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
-                           void *arg);
+/* A chat, borrowed for the call: OpenAI's message list and list of tools, variables of the template (base/variables.h),
+ * as JSON each, the last two may be empty; which kind of answer it is to have (enum wire_begins), and of what function.
+ */
+struct worker_chat {
+    struct bytes messages, tools, variables;
+    uint8_t begins;
+    struct text64 function;
+};
+/* `called`: the prompt calls the function already, and its answer will be the arguments. */
+typedef void (*worker_prompt_fn)(void *arg, enum err e, struct bytes ids, bool called, const struct note *note);
+/* Through the model's chat template to ids, ready to be answered. */
+worker_ask worker_template(struct worker *w, const struct worker_chat *chat, worker_prompt_fn fn, void *arg);
 worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
 /* Of ids that begin a text, special tokens included. */
 worker_ask worker_detokenize_prompt(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);

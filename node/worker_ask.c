@@ -72,9 +72,12 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
         }
         break;
     case ASK_TOKENIZE:
-    case ASK_TEMPLATE:
         if (a->fn.ids)
             a->fn.ids(a->arg, e, bytes_of(NULL, 0), note);
+        break;
+    case ASK_TEMPLATE:
+        if (a->fn.prompt)
+            a->fn.prompt(a->arg, e, bytes_of(NULL, 0), false, note);
         break;
     case ASK_DETOKENIZE:
     case ASK_SCORE:
@@ -226,13 +229,24 @@ static enum err take_hop_answer(struct worker *w, struct ask *a, const struct wi
     return ERR_OK;
 }
 
-static enum err take_ids(struct worker *w, struct ask *a, enum ask_kind kind, struct bytes ids)
+static enum err take_ids(struct worker *w, struct ask *a, struct bytes ids)
 {
-    if (a->kind != kind)
+    if (a->kind != ASK_TOKENIZE)
         return ERR_PROTOCOL;
     ask_unlink(w, a);
     if (a->fn.ids)
         a->fn.ids(a->arg, ERR_OK, ids, &no_note);
+    ask_free(a);
+    return ERR_OK;
+}
+
+static enum err take_prompt(struct worker *w, struct ask *a, const struct wire_templated *m)
+{
+    if (a->kind != ASK_TEMPLATE)
+        return ERR_PROTOCOL;
+    ask_unlink(w, a);
+    if (a->fn.prompt)
+        a->fn.prompt(a->arg, ERR_OK, m->ids, m->called, &no_note);
     ask_free(a);
     return ERR_OK;
 }
@@ -310,8 +324,8 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(DONE, done, take_done(w, a, &m))
         TAKE(VERIFIED, verified, take_verified(w, a, &m))
         TAKE(EMBEDDING, embedding, take_embedding(w, a, &m))
-        TAKE(TOKENS, tokens, take_ids(w, a, ASK_TOKENIZE, m.ids))
-        TAKE(TEMPLATED, templated, take_ids(w, a, ASK_TEMPLATE, m.ids))
+        TAKE(TOKENS, tokens, take_ids(w, a, m.ids))
+        TAKE(TEMPLATED, templated, take_prompt(w, a, &m))
         TAKE(TEXT, text, take_text(w, a, m.text))
         TAKE(SCORED, scored, take_scored(w, a, &m))
         TAKE(SCORES, scores, take_scores(w, a))
@@ -396,18 +410,21 @@ worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, wo
     return ask_go(w, a);
 }
 
-worker_ask worker_template(struct worker *w, struct bytes messages_json, struct bytes tools_json, worker_ids_fn fn,
-                           void *arg)
+worker_ask worker_template(struct worker *w, const struct worker_chat *chat, worker_prompt_fn fn, void *arg)
 {
     struct ask *a = ask_new(w, ASK_TEMPLATE, arg);
-    a->fn.ids = fn;
-    if (messages_json.n > PROMPT_BYTES_MAX || tools_json.n > PROMPT_BYTES_MAX)
+    a->fn.prompt = fn;
+    if (chat->messages.n > PROMPT_BYTES_MAX || chat->tools.n > PROMPT_BYTES_MAX ||
+        chat->variables.n > TEMPLATE_VARIABLES_BYTES_MAX)
         return too_long(w, a);
     const struct wire_template m = {.ask = a->id,
                                     .answer = true,
+                                    .begins = chat->begins,
+                                    .function = chat->function,
                                     .clock_ms = host_wall_ms(w->host),
-                                    .messages = messages_json,
-                                    .tools = tools_json};
+                                    .messages = chat->messages,
+                                    .tools = chat->tools,
+                                    .variables = chat->variables};
     wire_add_template(&a->frame, &m);
     return ask_go(w, a);
 }

@@ -43,6 +43,7 @@ struct ask {
     union {
         worker_ready_fn ready;
         worker_ids_fn ids;
+        worker_prompt_fn prompt;
         worker_text_fn text; /* and scores */
         worker_verdict_fn verdict;
         worker_embedding_fn embedding;

@@ -133,7 +133,8 @@ void book_add(struct book *b, const struct endpoint *teller, const struct addr *
 {
     struct endpoint endpoint;
     unsigned bucket, at;
-    if (!parse(a, &endpoint) || find(b, &a->key, &bucket, &at))
+    if (!parse(a, &endpoint) || (endpoint_is_private(&endpoint) && !endpoint_is_private(teller)) ||
+        find(b, &a->key, &bucket, &at))
         return;
     struct entry *e = mem_new(sizeof *e);
     e->addr = *a;

@@ -19,7 +19,8 @@ struct book *book_new(const uint8_t key[32]);
 void book_free(struct book *b);
 unsigned book_count(const struct book *b);
 
-/* Told by somebody at `teller`; what has no host or port, or is known, is ignored. */
+/* Told by somebody at `teller`; what has no host or port, or is known, is ignored, and so is what only a private
+ * network reaches, told by one who is outside: nobody there can know it, and might want it dialled. */
 void book_add(struct book *b, const struct endpoint *teller, const struct addr *a);
 /* A connection to it stood. */
 void book_good(struct book *b, const struct addr *a, uint64_t wall_ms);

@@ -1,8 +1,11 @@
 /* Endpoints, both ways. */
 #include "p2p/endpoint.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+
+#define HOST_MAX (ENDPOINT_TEXT_ROOM - 9) /* with brackets and a port it has room */
 
 static bool parse_port(const char *text, uint16_t *port)
 {
@@ -27,6 +30,54 @@ static bool host_is_clean(const char *host, size_t n)
     return true;
 }
 
+/* -- one spelling -- */
+
+/* Both of an address within IPv6: one of IPv4 comes so to a socket that listens for both. False: it is none. */
+static bool read_six(const struct endpoint *e, struct in6_addr *six)
+{
+    char text[INET6_ADDRSTRLEN];
+    size_t n = strcspn(e->host, "%");
+    if (n >= sizeof text || !strchr(e->host, ':'))
+        return false;
+    memcpy(text, e->host, n);
+    text[n] = 0;
+    return inet_pton(AF_INET6, text, six) == 1;
+}
+
+static void settle_six(struct endpoint *e)
+{
+    struct in6_addr six;
+    char text[INET6_ADDRSTRLEN], again[2 * ENDPOINT_TEXT_ROOM];
+    if (!read_six(e, &six))
+        return;
+    if (IN6_IS_ADDR_V4MAPPED(&six))
+        inet_ntop(AF_INET, six.s6_addr + 12, again, sizeof again);
+    else
+        snprintf(again, sizeof again, "%s%s", inet_ntop(AF_INET6, &six, text, sizeof text),
+                 e->host + strcspn(e->host, "%"));
+    if (strlen(again) <= HOST_MAX)
+        memcpy(e->host, again, strlen(again) + 1);
+}
+
+/* A host has one text, or one network could be called by as many as there are ways to write it: names in small letters
+ * and without a dot behind, addresses as inet_ntop has them, whichever of inet_aton's numbers they were said in. */
+static void settle(struct endpoint *e)
+{
+    struct in_addr four;
+    size_t n = strlen(e->host);
+    while (n > 1 && e->host[n - 1] == '.')
+        e->host[--n] = 0;
+    if (strchr(e->host, ':')) {
+        settle_six(e);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (e->host[i] >= 'A' && e->host[i] <= 'Z')
+            e->host[i] = (char)(e->host[i] - 'A' + 'a');
+    if (n > 0 && inet_aton(e->host, &four))
+        inet_ntop(AF_INET, &four, e->host, sizeof e->host);
+}
+
 enum err endpoint_parse(const char *text, struct endpoint *out, struct note *note)
 {
     const char *colon = strrchr(text, ':');
@@ -40,9 +91,10 @@ enum err endpoint_parse(const char *text, struct endpoint *out, struct note *not
         host++;
         n -= 2;
     }
-    if (n > sizeof out->host - 9 || !host_is_clean(host, n) || (!bracket && memchr(host, ':', n)))
+    if (n > HOST_MAX || !host_is_clean(host, n) || (!bracket && memchr(host, ':', n)))
         return note_set(note, ERR_FORMAT, "%.200s is no HOST:PORT: write an IPv6 address in [brackets]", text);
     memcpy(out->host, host, n);
+    settle(out);
     return ERR_OK;
 }
 
@@ -69,14 +121,30 @@ struct bytes endpoint_group(const struct endpoint *e)
     return bytes_of(e->host, n);
 }
 
+bool endpoint_is_address(const struct endpoint *e)
+{
+    struct in6_addr six;
+    struct in_addr four;
+    return read_six(e, &six) || inet_pton(AF_INET, e->host, &four) == 1;
+}
+
+static bool is_private_four(const uint8_t b[4])
+{
+    return b[0] == 0 || b[0] == 10 || b[0] == 127 || (b[0] == 172 && b[1] >= 16 && b[1] < 32) ||
+           (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254) || (b[0] == 100 && b[1] >= 64 && b[1] < 128);
+}
+
 bool endpoint_is_private(const struct endpoint *e)
 {
-    unsigned a, b;
-    if (sscanf(e->host, "%u.%u.", &a, &b) == 2)
-        return a == 0 || a == 10 || a == 127 || (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) ||
-               (a == 169 && b == 254) || (a == 100 && b >= 64 && b < 128);
-    if (!strchr(e->host, ':'))
-        return strcmp(e->host, "localhost") == 0;
-    return strcmp(e->host, "::1") == 0 || strncmp(e->host, "fe80:", 5) == 0 || strncmp(e->host, "fc", 2) == 0 ||
-           strncmp(e->host, "fd", 2) == 0;
+    static const char name[] = "localhost";
+    struct in6_addr six;
+    struct in_addr four;
+    size_t n = strlen(e->host), behind = sizeof name - 1;
+    if (inet_aton(e->host, &four))
+        return is_private_four((const uint8_t *)&four);
+    if (read_six(e, &six))
+        return IN6_IS_ADDR_V4MAPPED(&six) ? is_private_four(six.s6_addr + 12)
+                                          : IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_UNSPECIFIED(&six) ||
+                                                IN6_IS_ADDR_LINKLOCAL(&six) || (six.s6_addr[0] & 0xfe) == 0xfc;
+    return n >= behind && strcmp(e->host + n - behind, name) == 0 && (n == behind || e->host[n - behind - 1] == '.');
 }

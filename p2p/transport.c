@@ -303,13 +303,15 @@ static void print_peer(const uv_tcp_t *handle, char text[ENDPOINT_TEXT_ROOM])
 {
     struct sockaddr_storage a;
     int n = sizeof a;
-    struct endpoint e = {.host = "?"};
+    struct endpoint e = {.host = "?"}, settled;
     if (uv_tcp_getpeername(handle, (struct sockaddr *)&a, &n) == 0) {
         uv_ip_name((struct sockaddr *)&a, e.host, sizeof e.host);
         e.port = ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
                                                : ((struct sockaddr_in *)&a)->sin_port);
     }
     endpoint_print(&e, text);
+    if (endpoint_parse(text, &settled, NULL) == ERR_OK) /* an address of IPv4 comes as one within IPv6 */
+        endpoint_print(&settled, text);
 }
 
 static void take(struct tcp *t)

@@ -27,7 +27,9 @@ void net_start(struct net *net, unsigned i, struct hash chain)
         .key = &n->key,
         .chain = chain,
         .anchors_path = n->anchors,
-        .listen = n->is_deaf ? "" : "127.0.0.1:0",
+        .listen = n->is_deaf  ? ""
+                  : n->listen ? n->listen
+                              : "127.0.0.1:0",
     };
     assert_int_equal(peers_open(&o, &n->peers, &note), ERR_OK);
     hex_put(hex, n->id.b, 32);

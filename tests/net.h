@@ -7,7 +7,7 @@
 #include "p2p/transport.h"
 #include "tests/support.h"
 
-#define NET_MAX 8
+#define NET_MAX 12
 
 struct net_node {
     struct seckey key;
@@ -16,6 +16,7 @@ struct net_node {
     struct peers *peers;
     const char *anchors; /* where they are kept; NULL: nowhere */
     bool is_deaf;        /* listens nowhere */
+    const char *listen;  /* NULL: 127.0.0.1:0 */
     char address[160];   /* id@127.0.0.1:port */
 };
 

@@ -36,6 +36,51 @@ static const struct {
     {THOUGHT("x") CALL("get", "{\"a\":") FINAL("so"), "so\n\n{\"a\":", "x", NULL},
 };
 
+/* What was thought in front of the first that is said: the rest came later, and is told later. */
+static void thoughts_come_before_or_after(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *first, *rest;
+    } cases[] = {
+        {THOUGHT("a") FINAL("so"), "a", ""},
+        {THOUGHT("a") A THOUGHT("b") FINAL("so"), "a\n\nb", ""},
+        {THOUGHT("a") FINAL("so") A THOUGHT("b"), "a", "\n\nb"},
+        {"<|channel|>final<|message|>so" A THOUGHT("b"), "", "b"},
+        {THOUGHT("a") FINAL(""), "a", ""},
+        {THOUGHT("a") CALL("get", "{}") A THOUGHT("b"), "a\n\nb", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct answer_parts p = {0};
+        struct buf both = {0};
+        answer_parts_read(&p, NULL, bytes_of_text(cases[i].answer), true);
+        assert_int_equal(p.thought_first, strlen(cases[i].first));
+        buf_add_format(&both, "%s%s", cases[i].first, cases[i].rest);
+        assert_string_equal(buf_text(&p.thought), buf_text(&both));
+        buf_clear(&both);
+        answer_parts_clear(&p);
+    }
+}
+
+/* The prompt called the function, and the answer is its arguments. */
+static void arguments_alone_are_a_call(void **state)
+{
+    (void)state;
+    json_t *list = parse(tools);
+    struct answer_parts p = {0};
+    answer_parts_call(&p, list, "get", bytes_of_text("{\"a\":"), false);
+    assert_true(p.are && !p.calls && p.said.n == 0);
+    answer_parts_call(&p, list, "get", bytes_of_text("{\"a\": 1}"), true);
+    json_t *wanted = parse("[{\"name\":\"get\",\"arguments\":\"{\\\"a\\\":1}\"}]");
+    assert_true(json_equal(p.calls, wanted) && p.said.n == 0);
+    answer_parts_call(&p, list, "get", bytes_of_text("{\"a\":"), true);
+    assert_true(p.are && !p.calls);
+    assert_string_equal(buf_text(&p.said), "{\"a\":");
+    answer_parts_clear(&p);
+    json_decref(wanted);
+    json_decref(list);
+}
+
 static void calls_are_of_the_tools(void **state)
 {
     (void)state;
@@ -106,6 +151,8 @@ static void messages_have_what_was_thought(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thoughts_come_before_or_after),
+        cmocka_unit_test(arguments_alone_are_a_call),
         cmocka_unit_test(calls_are_of_the_tools),
         cmocka_unit_test(messages_have_what_was_thought),
     };

@@ -74,6 +74,27 @@ static void nodes_behind_relays_count_as_their_relay(void **state)
     book_free(b);
 }
 
+/* Who is outside cannot have this node dial into its own network; who is in it may tell of others there. */
+static void who_is_outside_tells_of_nobody_near(void **state)
+{
+    (void)state;
+    static const char *const near[] = {"127.0.0.1", "192.168.1.1", "[::ffff:10.0.0.1]",
+                                       "0x7f.1",    "localhost",   "[fe80::1]"};
+    struct endpoint outside = {"66.7.1.1", 1}, inside = {"192.168.1.7", 1};
+    struct book *b = book_new(key);
+    for (uint32_t i = 0; i < sizeof near / sizeof *near; i++) {
+        struct addr a = addr_of(i, near[i]);
+        book_add(b, &outside, &a);
+    }
+    assert_int_equal(book_count(b), 0);
+    for (uint32_t i = 0; i < sizeof near / sizeof *near; i++) {
+        struct addr a = addr_of(i, near[i]);
+        book_add(b, &inside, &a);
+    }
+    assert_int_equal(book_count(b), sizeof near / sizeof *near);
+    book_free(b);
+}
+
 static void it_stays_bounded_and_forgets_the_dead(void **state)
 {
     (void)state;
@@ -103,7 +124,7 @@ static void its_file_brings_it_back(void **state)
 {
     (void)state;
     struct book *b = book_new(key), *again = book_new(key);
-    struct endpoint teller = {"1.2.3.4", 5};
+    struct endpoint teller = {"::1", 5};
     struct buf out = {0};
     struct addr a = addr_of(1, "[::1]"), bad = addr_of(2, "x y"), found;
     struct addr good = addr_of(3, "example.org");
@@ -147,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_network_reaches_few_buckets),
         cmocka_unit_test(nodes_behind_relays_count_as_their_relay),
+        cmocka_unit_test(who_is_outside_tells_of_nobody_near),
         cmocka_unit_test(it_stays_bounded_and_forgets_the_dead),
         cmocka_unit_test(its_file_brings_it_back),
         cmocka_unit_test(seen_once_within_its_time),

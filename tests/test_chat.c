@@ -144,12 +144,44 @@ static void renders_in_the_form_that_fits(void **state)
     json_decref(messages);
 }
 
+/* Where an answer is to be said and nothing else, its prompt ends behind the head, or behind a thought of nothing. */
+static void begins_what_is_said(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prompt, *function, *ends;
+        bool has_channels, called;
+    } cases[] = {
+        {"a<|start|>assistant", NULL, "a<|start|>assistant<|channel|>final<|message|>", true, false},
+        {"a<|start|>assistant\n", NULL, "a<|start|>assistant<|channel|>final<|message|>", true, false},
+        {"a<|start|>assistant", "get",
+         "a<|start|>assistant<|channel|>commentary to=functions.get <|constrain|>json<|message|>", true, true},
+        {"a<|start|>assistant<|channel|>analysis<|message|>", "get",
+         "a<|start|>assistant<|channel|>analysis<|message|>", true, false},
+        {"a<|start|>assistant", "get", "a<|start|>assistant", false, false}, /* only a text here */
+        {"a<|im_start|>assistant\n", "get", "a<|im_start|>assistant\n", false, false},
+        {"a<think>", NULL, "a<think>\n\n</think>\n\n", false, false},
+        {"a<think>\n", "get", "a<think>\n\n</think>\n\n", false, false},
+        {"a<think>\n\n</think>\n\n", NULL, "a<think>\n\n</think>\n\n", false, false},
+        {"a[THINK]", NULL, "a[THINK]\n\n[/THINK]\n\n", false, false},
+        {"<think", NULL, "<think", false, false},
+        {"", NULL, "", true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf prompt = {0};
+        buf_add_text(&prompt, cases[i].prompt);
+        assert_int_equal(chat_begin(&prompt, cases[i].has_channels, cases[i].function), cases[i].called);
+        assert_string_equal(buf_text(&prompt), cases[i].ends);
+        buf_clear(&prompt);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(converts_to_each_form),         cmocka_unit_test(thoughts_have_both_names),
         cmocka_unit_test(answers_are_taken_apart),       cmocka_unit_test(odd_messages_stay),
-        cmocka_unit_test(renders_in_the_form_that_fits),
+        cmocka_unit_test(renders_in_the_form_that_fits), cmocka_unit_test(begins_what_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "p2p/way.h"
 #include "tests/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void good_ones_print_as_they_were(void **state)
@@ -26,6 +27,52 @@ static void good_ones_print_as_they_were(void **state)
     assert_string_equal(text, longest);
     memmove(longest + 1, longest, 254);
     assert_int_equal(endpoint_parse(longest, &e, NULL), ERR_FORMAT);
+}
+
+/* As many networks as there are spellings of one host would be had for nothing: there is one of each. */
+static void a_host_has_one_spelling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said, *is;
+    } hosts[] = {{"Example.ORG:1", "example.org:1"},
+                 {"example.org.:1", "example.org:1"},
+                 {"0102.0x7.1.1:5", "66.7.1.1:5"},
+                 {"1107755265:5", "66.7.1.1:5"},
+                 {"0X42.460033:5", "66.7.5.1:5"},
+                 {"127.1:5", "127.0.0.1:5"},
+                 {"[2001:0DB8:0::1]:5", "[2001:db8::1]:5"},
+                 {"[::ffff:66.7.1.1]:5", "66.7.1.1:5"},
+                 {"[0:0:0:0:0:FFFF:7f00:1]:5", "127.0.0.1:5"},
+                 {"[FE80:0::1%eth0]:5", "[fe80::1%eth0]:5"}};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        struct endpoint e;
+        char text[ENDPOINT_TEXT_ROOM];
+        assert_int_equal(endpoint_parse(hosts[i].said, &e, NULL), ERR_OK);
+        endpoint_print(&e, text);
+        assert_string_equal(text, hosts[i].is);
+    }
+}
+
+static void this_network_is_known_by_its_addresses(void **state)
+{
+    (void)state;
+    static const char *const near[] = {
+        "0.0.0.0",   "10.1.2.3",  "100.64.0.1",     "127.1", "0x7f000001", "169.254.1.1",  "172.31.0.1",
+        "192.168.7", "localhost", "LocalHost",      "::",    "::1",        "FE80::1%eth0", "febf::1",
+        "fc00::1",   "fdff::1",   "::ffff:10.0.0.1"};
+    static const char *const far[] = {"1.1.1.1",     "100.128.0.1", "172.32.0.1",     "192.169.1.1", "example.org",
+                                      "2001:db8::1", "fec0::1",     "::ffff:8.8.8.8", "fcdomain.org"};
+    for (size_t i = 0; i < sizeof near / sizeof *near + sizeof far / sizeof *far; i++) {
+        const bool is_near = i < sizeof near / sizeof *near;
+        const char *host = is_near ? near[i] : far[i - sizeof near / sizeof *near];
+        struct endpoint e;
+        char text[64];
+        snprintf(text, sizeof text, strchr(host, ':') ? "[%s]:1" : "%s:1", host);
+        assert_int_equal(endpoint_parse(text, &e, NULL), ERR_OK);
+        if (endpoint_is_private(&e) != is_near)
+            fail_msg("%s is %s", host, is_near ? "near" : "far");
+    }
 }
 
 static void bad_ones_are_named(void **state)
@@ -112,8 +159,12 @@ static void what_has_no_room_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_ones_print_as_they_were),       cmocka_unit_test(bad_ones_are_named),
-        cmocka_unit_test(peers_need_a_key_a_host_and_a_port), cmocka_unit_test(a_way_through_relays_has_one_text),
+        cmocka_unit_test(a_host_has_one_spelling),
+        cmocka_unit_test(this_network_is_known_by_its_addresses),
+        cmocka_unit_test(good_ones_print_as_they_were),
+        cmocka_unit_test(bad_ones_are_named),
+        cmocka_unit_test(peers_need_a_key_a_host_and_a_port),
+        cmocka_unit_test(a_way_through_relays_has_one_text),
         cmocka_unit_test(what_has_no_room_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

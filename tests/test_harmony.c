@@ -4,6 +4,7 @@
 #include "tests/support.h"
 
 #include <string.h>
+#include <time.h>
 
 #define A "<|start|>assistant"
 
@@ -104,10 +105,30 @@ static void other_texts_have_none(void **state)
     assert_false(harmony_is(bytes_of_text(""), false));
 }
 
+/* Whoever answers for others chooses the text, which is read anew with each token: parts by the thousand cost as much
+ * as so many bytes, not their square. */
+static void many_short_parts_are_read_in_passing(void **state)
+{
+    enum { PARTS = 200000 };
+    struct buf answer = {0}, said = {0};
+    struct timespec start, end;
+    (void)state;
+    for (unsigned i = 0; i < PARTS; i++)
+        buf_add_text(&answer, "<|channel|>final<|message|>x");
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+    harmony_join(bytes_of_buf(&answer), HARMONY_ANSWER, &said);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    assert_int_equal(said.n, 3 * PARTS - 2);
+    assert_true(end.tv_sec - start.tv_sec < 5); /* 6 MB: a hundredth of a second; the square of it took minutes */
+    buf_clear(&answer);
+    buf_clear(&said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_told_apart),
+        cmocka_unit_test(many_short_parts_are_read_in_passing),
         cmocka_unit_test(streams_only_grow),
         cmocka_unit_test(other_texts_have_none),
     };

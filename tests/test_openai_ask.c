@@ -40,6 +40,10 @@ static void what_cannot_be_is_named(void **state)
         {"\"n\":1.5", "n must be a whole number from 1 to 128"},
         {"\"n\":-1", "n must be a whole number from 1 to 128"},
         {"\"n\":1e300", "n must be a whole number from 1 to 128"},
+        {"\"reasoning_effort\":\"much\"", "reasoning_effort is \"much\""},
+        {"\"reasoning_effort\":3", "reasoning_effort must be a text"},
+        {"\"chat_template_kwargs\":[]", "chat_template_kwargs must be an object"},
+        {"\"chat_template_kwargs\":{\"a\":[]}", "chat_template_kwargs.a is a list"},
         {"\"presence_penalty\":3", "presence_penalty must be a number from -2 to 2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -71,11 +75,38 @@ static void what_can_be_is_read(void **state)
     openai_ask_clear(&a);
 }
 
+/* A call that can only be one is asked for as a call, and as the text that says which where prompts cannot do that. */
+static void one_call_has_its_name(void **state)
+{
+    (void)state;
+    struct openai_ask a;
+    struct note note = {{0}};
+    assert_int_equal(
+        read_chat("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":"
+                  "\"object\",\"properties\":{}}}}],\"tool_choice\":\"required\","
+                  "\"chat_template_kwargs\":{\"b\":true},\"reasoning_effort\":\"high\"",
+                  &a, &note),
+        ERR_OK);
+    assert_string_equal(a.job.call, "f");
+    assert_non_null(strstr(buf_text(&a.schema), "\"const\":\"f\""));
+    assert_true(bytes_equal(a.job.call_schema, bytes_of_text("{\"type\":\"object\",\"properties\":{}}")));
+    assert_string_equal(a.job.variables, "{\"b\":true,\"reasoning_effort\":\"high\"}");
+    openai_ask_clear(&a);
+    assert_int_equal(
+        read_chat("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":\"function\","
+                  "\"function\":{\"name\":\"g\"}}],\"tool_choice\":\"required\"",
+                  &a, &note),
+        ERR_OK);
+    assert_true(!a.job.call && a.schema.n && !a.job.variables);
+    openai_ask_clear(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_is_named),
         cmocka_unit_test(what_can_be_is_read),
+        cmocka_unit_test(one_call_has_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

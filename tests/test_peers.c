@@ -489,11 +489,35 @@ static void what_nobody_asked_for_costs_and_no_more(void **state)
     net_close(&net);
 }
 
+/* Whoever comes by IPv4 to one that listens for both comes from an address of IPv4: within IPv6 all of the world would
+ * be one network, and the nearest of it a stranger. */
+static void who_comes_by_ipv4_is_of_an_ipv4_network(void **state)
+{
+    struct net net;
+    const char *endpoint;
+    bool relayed;
+    const struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), bound = bind(fd, (const struct sockaddr *)&any, sizeof any);
+    (void)state;
+    close(fd);
+    if (bound != 0)
+        skip(); /* this machine has no IPv6 */
+    net_open(&net);
+    net.node[0].listen = "[::]:0";
+    net_start(&net, 0, chain_of(1));
+    net_start(&net, 1, chain_of(1));
+    net_join(&net, 1, 0);
+    assert_true(peers_endpoint(net.node[0].peers, &net.node[1].id, &endpoint, &relayed));
+    assert_memory_equal(endpoint, "127.0.0.1:", 10);
+    net_close(&net);
+}
+
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_reach_their_handler),
+        cmocka_unit_test(who_comes_by_ipv4_is_of_an_ipv4_network),
         cmocka_unit_test(both_dial_and_one_connection_stays),
         cmocka_unit_test(other_chain_and_own_address_are_refused),
         cmocka_unit_test(a_taken_port_is_one_clear_line),

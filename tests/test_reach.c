@@ -152,6 +152,54 @@ static void changed(void *arg)
     (*(unsigned *)arg)++;
 }
 
+/* -- a helper that lies -- */
+
+static char lie[64];
+
+static enum err on_lie(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                       const struct stream_calls **calls, void **calls_arg)
+{
+    static const struct stream_calls none;
+    struct fixture *f = arg;
+    struct dialback_said said = {.reached = true};
+    struct buf out = {0};
+    (void)from;
+    (void)body;
+    assert_true(text255_set(&said.at, lie));
+    dialback_said_put(&out, &said);
+    assert_int_equal(streams_send(f->side[1].streams, stream, bytes_of_buf(&out)), ERR_OK);
+    buf_clear(&out);
+    *calls = &none;
+    *calls_arg = NULL;
+    return ERR_OK;
+}
+
+/* What it says goes to others as this node's own address: a name, which leads where its owner likes, another port than
+ * was asked for, or nothing that can be dialled. */
+static void a_helper_names_the_address_that_it_saw(void **state)
+{
+    static const char *const lies[] = {"victim.example:7718", "198.51.100.7:1", ":7718", "nonsense"};
+    struct fixture f;
+    (void)state;
+    fixture_open(&f, 1);
+    struct hash chain = {{1}};
+    net_start(&f.net, 1, chain);
+    f.side[1].streams = streams_new(f.net.host, f.net.node[1].peers);
+    streams_on(f.side[1].streams, STREAM_DIALBACK, on_lie, &f);
+    net_join(&f.net, 0, 1);
+    snprintf(lie, sizeof lie, "198.51.100.7:7718");
+    ask(&f, 7718);
+    assert_int_equal(f.got.asked, ERR_OK);
+    assert_string_equal(f.got.at, "198.51.100.7:7718");
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        snprintf(lie, sizeof lie, "%s", lies[i]);
+        ask(&f, 7718);
+        if (f.got.asked != ERR_FORMAT)
+            fail_msg("%s was believed", lies[i]);
+    }
+    fixture_close(&f);
+}
+
 static void a_node_learns_where_it_is_reached(void **state)
 {
     struct fixture f;
@@ -204,6 +252,7 @@ int main(void)
         cmocka_unit_test(nobody_listens_there),
         cmocka_unit_test(no_port_is_no_question),
         cmocka_unit_test(a_helper_that_dialled_refuses),
+        cmocka_unit_test(a_helper_names_the_address_that_it_saw),
         cmocka_unit_test(a_node_learns_where_it_is_reached),
         cmocka_unit_test(a_port_that_does_not_answer_is_not_reachable),
     };

@@ -54,6 +54,22 @@ static const struct {
      "\"content\":\"2\"},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":[{\"type\":\"text\",\"text\":\"1\"}]},"
      "{\"role\":\"assistant\",\"content\":\"so\",\"tool_calls\":[{\"id\":\"c3\",\"type\":\"function\",\"function\":{"
      "\"name\":\"f\",\"arguments\":\"{}\"}}]}]"},
+    /* what was thought goes to what follows it of the assistant */
+    {"\"input\":[{\"role\":\"user\",\"content\":\"q\"},{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],"
+     "\"content\":[{"
+     "\"type\":\"reasoning_text\",\"text\":\"a\"},{\"type\":\"reasoning_text\",\"text\":\"b\"}]},{\"role\":"
+     "\"assistant\","
+     "\"content\":\"so\"},{\"type\":\"reasoning\",\"summary\":[],\"content\":[{\"type\":\"reasoning_text\",\"text\":"
+     "\"c\"}]},"
+     "{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"f\",\"arguments\":\"{}\"},{\"type\":\"reasoning\","
+     "\"summary\":[{\"type\":\"summary_text\",\"text\":\"s\"}],\"encrypted_content\":\"x\"},{\"type\":\"reasoning\","
+     "\"content\":[{\"type\":\"reasoning_text\",\"text\":\"lost\"}]},{\"role\":\"user\",\"content\":\"r\"},"
+     "{\"role\":\"assistant\",\"content\":\"x\"}]",
+     "[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"so\",\"reasoning_content\":"
+     "\"a\\n\\nb\"},"
+     "{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"c\",\"tool_calls\":[{\"id\":\"c1\",\"type\":"
+     "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"user\",\"content\":\"r\"},"
+     "{\"role\":\"assistant\",\"content\":\"x\"}]"},
 };
 
 static enum err read_members(const char *members, struct openai_ask *a, json_t **body, struct note *note)
@@ -92,8 +108,10 @@ static const struct {
     {"\"input\":5", "input must be"},
     {"\"input\":\"x\",\"instructions\":[]", "instructions must be"},
     {INPUT("\"x\""), "input[0] must be an object"},
-    {INPUT("{\"role\":\"user\",\"content\":\"x\"},{\"type\":\"reasoning\",\"summary\":[]}"),
-     "input[1] is of type reasoning"},
+    {INPUT("{\"role\":\"user\",\"content\":\"x\"},{\"type\":\"compaction\",\"summary\":[]}"),
+     "input[1] is of type compaction"},
+    {INPUT("{\"type\":\"reasoning\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}"), "input[0].content[0] must be"},
+    {INPUT("{\"type\":\"reasoning\",\"content\":[{\"type\":\"reasoning_text\"}]}"), "input[0].content[0] must be"},
     {INPUT("{\"type\":5}"), "input[0] is of type (none)"},
     {INPUT("{\"role\":\"tool\",\"content\":\"x\"}"), "input[0].role is tool"},
     {INPUT("{\"content\":\"x\"}"), "input[0].role is (none)"},
@@ -246,6 +264,7 @@ static void scene_clear(struct scene *s)
     json_decref(s->events);
     json_decref(s->answer.tools);
     json_decref(s->choice.calls);
+    answer_parts_clear(&s->choice.parts);
     buf_clear(&s->choice.json);
     buf_clear(&s->answer.echo);
 }
@@ -276,6 +295,13 @@ static void show(struct scene *s, const char *text, enum job_state state, const 
     buf_add(&frames, "", 1);
     take_frames(s, (char *)frames.p);
     buf_clear(&frames);
+}
+
+/* The same of an answer in channels. */
+static void think(struct scene *s, const char *whole, enum job_state state, const char *stop)
+{
+    answer_parts_read(&s->choice.parts, NULL, bytes_of_text(whole), state == JOB_DONE);
+    show(s, buf_text(&s->choice.parts.said), state, stop);
 }
 
 /* Types without their beginning, in a row; numbers are the places. */
@@ -369,6 +395,41 @@ static void streams_an_end_that_came_early(void **state)
     }
 }
 
+/* What was thought is an item in front of the message; what is thought behind its beginning one behind it. */
+static void streams_thoughts(void **state)
+{
+    (void)state;
+#define THOUGHT_BEGINS "output_item.added content_part.added reasoning_text.delta"
+#define THOUGHT_ENDS   "reasoning_text.done content_part.done output_item.done"
+    static const char mark[] = "<|channel|>analysis<|message|>",
+                      next[] = "<|start|>assistant<|channel|>final<|message|>";
+    struct scene s;
+    struct buf text = {0};
+    scene_init(&s, NULL);
+    buf_add_format(&text, "%sLet", mark);
+    think(&s, buf_text(&text), JOB_RUNNING, NULL);
+    buf_add_format(&text, " me see.%s", next);
+    think(&s, buf_text(&text), JOB_RUNNING, NULL);
+    buf_add_text(&text, "It");
+    think(&s, buf_text(&text), JOB_RUNNING, NULL);
+    buf_add_format(&text, " is.<|start|>assistant%sGood.", mark);
+    think(&s, buf_text(&text), JOB_DONE, "eos");
+    expect_events(&s, "created in_progress " THOUGHT_BEGINS " reasoning_text.delta " THOUGHT_ENDS " " MESSAGE_BEGINS
+                      " output_text.delta output_text.delta " MESSAGE_ENDS " " THOUGHT_BEGINS " " THOUGHT_ENDS
+                      " completed");
+    expect_whole(&s, "completed");
+    scene_clear(&s);
+
+    buf_reset(&text); /* cut off while it thinks: no message */
+    scene_init(&s, NULL);
+    buf_add_format(&text, "%sLet", mark);
+    think(&s, buf_text(&text), JOB_DONE, "length");
+    expect_events(&s, "created in_progress " THOUGHT_BEGINS " " THOUGHT_ENDS " incomplete");
+    expect_whole(&s, "incomplete");
+    scene_clear(&s);
+    buf_clear(&text);
+}
+
 /* An empty answer is a message still, since clients look for one. */
 static void streams_nothing(void **state)
 {
@@ -430,7 +491,7 @@ int main(void)
         cmocka_unit_test(reads_what_is_asked),   cmocka_unit_test(long_requests_are_refused),
         cmocka_unit_test(streams_a_text),        cmocka_unit_test(streams_an_end_that_came_early),
         cmocka_unit_test(streams_nothing),       cmocka_unit_test(streams_calls),
-        cmocka_unit_test(streams_a_failure),
+        cmocka_unit_test(streams_a_failure),     cmocka_unit_test(streams_thoughts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

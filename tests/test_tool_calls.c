@@ -161,15 +161,17 @@ static void requests_are_checked(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *body = parse(cases[i].body);
         const json_t *tools;
-        json_t *forced;
+        struct tool_forced forced;
         bool one_only;
         struct note note = {{0}};
         assert_int_equal(tool_calls_read(body, &tools, &one_only, &forced, &note), cases[i].err);
         assert_int_equal(json_array_size(tools), cases[i].tools);
         assert_int_equal(!tools, cases[i].tools == 0);
         assert_true((note.text[0] != 0) == (cases[i].err != ERR_OK));
-        assert_int_equal(forced != NULL, cases[i].forced);
-        json_decref(forced);
+        assert_int_equal(forced.call != NULL, cases[i].forced);
+        assert_int_equal(forced.name != NULL, cases[i].forced && cases[i].tools == 1);
+        assert_int_equal(forced.name != NULL, forced.arguments != NULL);
+        tool_forced_clear(&forced);
         if (cases[i].err == ERR_OK)
             assert_int_equal(one_only, cases[i].one_only);
         json_decref(body);
@@ -204,6 +206,12 @@ static void forces_calls_by_a_schema(void **state)
     json_t *one = tool_schema_of_call(tools, "c");
     assert_int_equal(json_array_size(json_object_get(one, "anyOf")), 1);
     assert_null(tool_schema_of_call(tools, "e"));
+    /* of the arguments alone, references are where they were */
+    json_t *arguments = tool_schema_of_arguments(tools, "b");
+    assert_true(
+        json_equal(arguments, json_object_get(json_object_get(json_array_get(tools, 1), "function"), "parameters")));
+    json_decref(arguments);
+    assert_null(tool_schema_of_arguments(tools, "e"));
     json_decref(one);
     json_decref(wanted);
     json_decref(all);

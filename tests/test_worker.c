@@ -238,6 +238,12 @@ static void on_bytes(void *arg, enum err e, struct bytes b, const struct note *n
     stage_answered(w->stage);
 }
 
+static void on_prompt(void *arg, enum err e, struct bytes b, bool called, const struct note *note)
+{
+    assert_false(called);
+    on_bytes(arg, e, b, note);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -248,8 +254,9 @@ static void test_text(void **state)
     struct words ids = {.stage = &s}, text = {.stage = &s}, chat = {.stage = &s};
     s.waiting = 2;
     worker_tokenize(s.worker, bytes_of_text("Once upon a time"), false, on_bytes, &ids);
-    worker_template(s.worker, bytes_of_text("[{\"role\":\"user\",\"content\":\"hi\"}]"), (struct bytes){0}, on_bytes,
-                    &chat);
+    worker_template(s.worker,
+                    &(struct worker_chat){.messages = bytes_of_text("[{\"role\":\"user\",\"content\":\"hi\"}]")},
+                    on_prompt, &chat);
     stage_run(&s);
     assert_int_equal(ids.e, ERR_OK);
     assert_int_equal(ids.bytes.n, 20);

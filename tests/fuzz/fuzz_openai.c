@@ -3,11 +3,22 @@
  * response's items are messages that a chat would take. */
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/variables.h"
 #include "node/api_openai.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PROMPTS_LOOKED_AT 8
+
+/* What the template is to be told is within bounds, and a call that can only be one has its schemas. */
+static void check_how(const struct openai_ask *a)
+{
+    struct note note = {{0}};
+    json_t *variables = a->job.variables ? json_parse(bytes_of_text(a->job.variables), &note) : NULL;
+    CHECK(!a->job.variables || variables_check(variables, "variables", &note) == ERR_OK);
+    CHECK(!a->job.call || (tool_calls_is_name(a->job.call) && a->job.call_schema.n && a->job.schema.n));
+    json_decref(variables);
+}
 
 static void try_chat(json_t *body)
 {
@@ -16,8 +27,10 @@ static void try_chat(json_t *body)
     openai_ask_init(&a);
     if (openai_read_chat(body, &a, &note) != ERR_OK)
         CHECK(note.text[0]);
-    else
+    else {
         CHECK(a.n >= 1 && a.n <= CHOICES_MAX);
+        check_how(&a);
+    }
     openai_ask_clear(&a);
 }
 
@@ -45,6 +58,7 @@ static void try_response(json_t *body)
         json_t *messages = json_parse(bytes_of_text(a.job.messages), &note);
         CHECK(openai_check_messages(messages, &note) == ERR_OK);
         CHECK(a.n == 1 && a.prompts_n == 1 && a.echo.n <= RESPONSE_ECHO_MAX);
+        check_how(&a);
         json_decref(messages);
     }
     openai_ask_clear(&a);

@@ -124,8 +124,8 @@ await assert.rejects(client.responses.retrieve(whole.id), (e) => e.status === 40
 // Fields that nobody reads are named, also within text.
 const raw = (body) => fetch(base + "/responses", { method: "POST", headers: { "Content-Type": "application/json" },
   body: JSON.stringify({ model: "default", input: "x", max_output_tokens: 1, ...body }) });
-const named = await raw({ reasoning: { effort: "low" }, max_tokens: 5, text: { verbosity: "low", format: { type: "text" } } });
-assert.equal(named.headers.get("kith-ignored"), "reasoning, max_tokens, text.verbosity");
+const named = await raw({ reasoning: { effort: "low", summary: "auto" }, max_tokens: 5, text: { verbosity: "low", format: { type: "text" } } });
+assert.equal(named.headers.get("kith-ignored"), "max_tokens, text.verbosity, reasoning.summary");
 assert.equal(named.headers.get("kith-job"), (await named.json()).kith.job);
 
 // A client that hangs up in the middle leaves the server well.
