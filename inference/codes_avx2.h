@@ -48,7 +48,14 @@ ALWAYS __m256i add32(__m256i a, __m256i b)
     return sum;
 }
 
-/* sum + the four products of each dword: w unsigned, x signed. Asked for where HAS_DOTS only. */
+/* Four products are added at once. Where a sum meets a scale every 16 or 32 elements there are not registers enough for
+ * that: products are added by pairs there, as without. */
+ALWAYS bool has_dots(const struct quant_format *f)
+{
+    return HAS_DOTS && (f->input == QUANT_NARROW || f->has_table);
+}
+
+/* sum + the four products of each dword: w unsigned, x signed. Asked for where has_dots only. */
 ALWAYS __m256i dot4(__m256i sum, __m256i w, __m256i x)
 {
 #ifdef TILE_VNNI
@@ -57,6 +64,16 @@ ALWAYS __m256i dot4(__m256i sum, __m256i w, __m256i x)
     (void)w;
     (void)x;
     return sum;
+#endif
+}
+
+/* sum + pairs of products of int16. */
+ALWAYS __m256i dot2(__m256i sum, __m256i a, __m256i b)
+{
+#ifdef TILE_VNNI
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+    return add32(sum, _mm256_madd_epi16(a, b));
 #endif
 }
 
@@ -74,14 +91,14 @@ ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
 /* The products are of signed weights. */
 ALWAYS bool is_signed(const struct quant_format *f)
 {
-    return !HAS_DOTS && (f->bits == 8 || (f->has_table && !f->has_exponent));
+    return !has_dots(f) && (f->bits == 8 || (f->has_table && !f->has_exponent));
 }
 
 /* What codes are less; weights of a table with small ones are made codes of 5 bits, where there are no signed ones
  * those of any table codes of 8. */
 ALWAYS int offset_of(const struct quant_format *f)
 {
-    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? (HAS_DOTS ? 128 : 0) : f->offset;
+    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? (has_dots(f) ? 128 : 0) : f->offset;
 }
 
 /* Half h of quad g of a slab: codes, or weights where they are signed. */
@@ -112,21 +129,21 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
 /* Quads that are added before their sum meets a scale: in int16, where products are added by pairs. */
 ALWAYS unsigned stretch_of(const struct quant_format *f)
 {
-    unsigned room = HAS_DOTS ? 8 : is_signed(f) ? 1 : f->bits >= 5 || f->has_exponent ? 4 : 8, quads = f->sub / 4u;
+    unsigned room = has_dots(f) ? 8 : is_signed(f) ? 1 : f->bits >= 5 || f->has_exponent ? 4 : 8, quads = f->sub / 4u;
     return room < quads ? room : quads;
 }
 
 /* Sums begin at -offset times the activations: in int16 those of the same places, or in int32 those of the sub. */
 ALWAYS bool has_start(const struct quant_format *f)
 {
-    return HAS_DOTS ? f->input == QUANT_WIDE && offset_of(f) : f->sub == 16 && f->offset;
+    return has_dots(f) ? f->input == QUANT_WIDE && offset_of(f) : f->sub == 16 && f->offset;
 }
 
 /* -- the head of a run -- */
 
 struct head {
     __m256 d[BLOCKS], m[BLOCKS];      /* wide formats: the first only */
-    __m256i scale[QUANT_SUBS_MAX];    /* HAS_DOTS: int32; else a row's twice, as int16 */
+    __m256i scale[QUANT_SUBS_MAX];    /* has_dots: int32; else a row's twice, as int16 */
     __m256i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
 };
 
@@ -177,12 +194,13 @@ ALWAYS void put_pairs(__m128i a, __m128i b, __m256i *low, __m256i *high)
     *high = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
 }
 
-ALWAYS void put_scales(__m128i v, __m256i *low, __m256i *high)
+ALWAYS void put_scales(const struct quant_format *f, __m128i v, __m256i *low, __m256i *high)
 {
-    put_pairs(v, v, low, high);
-    if (HAS_DOTS) {
+    if (has_dots(f)) {
         *low = _mm256_cvtepi8_epi32(v);
         *high = _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8));
+    } else {
+        put_pairs(v, v, low, high);
     }
 }
 
@@ -207,8 +225,8 @@ ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struc
 #pragma GCC unroll 8
     for (unsigned j = 0; j < f->block / f->sub; j += 2) {
         __m128i a = scale_of(f, scales, j), b = scale_of(f, scales, j + 1);
-        put_scales(a, &head[0].scale[j], &head[1].scale[j]);
-        put_scales(b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
+        put_scales(f, a, &head[0].scale[j], &head[1].scale[j]);
+        put_scales(f, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
         if (f->has_min)
             put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].mins[j / 2],
                       &head[1].mins[j / 2]);
@@ -275,7 +293,7 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
     size_t at = run * x->cols + col;
     c->q = in->q + at * ARITH_RUN;
     c->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
-    if (has_start(f) && HAS_DOTS)
+    if (has_start(f) && has_dots(f))
         put_starts(f, load(in->sums + at * 16), c);
     else if (has_start(f))
         put_start(f, c);

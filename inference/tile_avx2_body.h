@@ -3,9 +3,9 @@
  * A register is half of a packed one: 4 neighbouring elements (a quad) of 8 rows. With 4 activations broadcast, the
  * sums of 8 rows appear side by side, and nothing is added across lanes.
  *
- * With TILE_VNNI the processor adds four products of bytes, unsigned by signed, to int32 in one instruction. All codes
- * are unsigned then (signed weights are given 128 more), quads are added until their scale changes, and offsets are
- * taken off by the activations' sums. What follows is about a processor that cannot.
+ * With TILE_VNNI the processor adds four products of bytes, unsigned by signed, to int32 in one instruction. Where that
+ * is used (has_dots), codes are unsigned (signed weights are given 128 more), quads are added until their scale
+ * changes, and offsets are taken off by the activations' sums. What follows is about the rest.
  *
  * The processor multiplies bytes, unsigned by signed, and adds pairs of products in int16, saturating. How many quads
  * may be added in int16 before they go to int32 depends on the codes:
@@ -67,10 +67,10 @@ ALWAYS void add_pairs(const __m256i *code, const struct pairs *x, size_t cols, s
 #pragma GCC unroll 4
         for (size_t i = 0; i < cols; i++) {
             __m256i even = spread(&x[i].x[0][g]), odd = spread(&x[i].x[1][g]);
-            sum[0][i] = add32(sum[0][i], _mm256_madd_epi16(w[0], even));
-            sum[1][i] = add32(sum[1][i], _mm256_madd_epi16(w[2], even));
-            sum[0][i] = add32(sum[0][i], _mm256_madd_epi16(w[1], odd));
-            sum[1][i] = add32(sum[1][i], _mm256_madd_epi16(w[3], odd));
+            sum[0][i] = dot2(sum[0][i], w[0], even);
+            sum[1][i] = dot2(sum[1][i], w[2], even);
+            sum[0][i] = dot2(sum[0][i], w[1], odd);
+            sum[1][i] = dot2(sum[1][i], w[3], odd);
         }
     }
 }
@@ -131,7 +131,7 @@ ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, enu
 {
     unsigned stretch = stretch_of(f);
     __m256i part[2][COLS];
-    if (HAS_DOTS) {
+    if (has_dots(f)) {
         add_dots(f, w, from, c, cols, b, first, factor, sum);
         return;
     }
@@ -157,7 +157,7 @@ ALWAYS void add_stretch(const struct quant_format *f, const struct codes *w, enu
 #pragma GCC unroll 4
     for (size_t i = 0; i < cols; i++)
         for (size_t h = 0; h < 2; h++)
-            sum[h][i] = add32(sum[h][i], _mm256_madd_epi16(part[h][i], factor[h]));
+            sum[h][i] = dot2(sum[h][i], part[h][i], factor[h]);
 }
 
 /* run + d s sum (+ m (s x)) of a narrow block. */
@@ -218,7 +218,7 @@ ALWAYS __m256i dot_mins(const struct quant_format *f, const struct head *h, cons
     __m256i all = _mm256_setzero_si256();
 #pragma GCC unroll 8
     for (unsigned j = 0; j < f->block / f->sub; j += 2)
-        all = add32(all, _mm256_madd_epi16(h->mins[j / 2], spread(&c->start[j / 2])));
+        all = dot2(all, h->mins[j / 2], spread(&c->start[j / 2]));
     return all;
 }
 
