@@ -88,11 +88,14 @@
 #define RELAY_RATE            (4u << 20)          /* of all of them */
 #define RELAY_TICK_MS         50
 #define CIRCUIT_SILENT_MS     60000 /* its ends ping each other every 15 s, and give up after 45 */
-#define CIRCUIT_REFUSED_COST  200   /* of an allowance of 4000 a second */
-#define RELAYS_TRIED          64    /* peers remembered that were asked for a promise */
-#define RELAYS_TRY_MS         1000  /* between looks for a relay... */
-#define RELAYS_AGAIN_MS       60000 /* ...and until the same one is asked again */
-#define RELAYS_ANSWER_MS      10000
+#define CIRCUIT_FRAME         64 /* counted for each message, however short: what it takes on the line beside its bytes */
+#define CIRCUIT_COST                                                                                                   \
+    200 /* of an allowance of 4000 a second, for each that is asked for: its client has to pay, too                    \
+         */
+#define RELAYS_TRIED     64    /* peers remembered that were asked for a promise */
+#define RELAYS_TRY_MS    1000  /* between looks for a relay... */
+#define RELAYS_AGAIN_MS  60000 /* ...and until the same one is asked again */
+#define RELAYS_ANSWER_MS 10000
 
 /* -- ledger (protocol) -- */
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */

@@ -70,6 +70,53 @@ SHAPES = {
                               scales=(12.0, 0.22, 1 / 64, 6.0)),
     "gpt-oss": dict(arch="gpt-oss", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=256,
                     window=128, experts=8, experts_used=4, expert_mix=256, biases=True, base=150000.0),
+    "seed-oss": dict(arch="seed_oss", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                     biases=True),
+    "ernie4.5": dict(arch="ernie4_5", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                     tied=True, base=5e5),
+    "hunyuan-dense": dict(arch="hunyuan-dense", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96,
+                          mix=512, tied=True),
+    "glm4": dict(arch="glm4", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                 rope_dims=16, biases=True),
+    "exaone4": dict(arch="exaone4", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, base=1e6, rope="llama3"),
+    "exaone4-windows": dict(arch="exaone4", vocab=512, context=512, embed=64, layers=64, heads=4, heads_kv=2, head=16, mix=96,
+                            window=100, base=1e6),
+    "command-r": dict(arch="command-r", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                      tied=True, logit_scale=0.75),
+    "cohere2": dict(arch="cohere2", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, logit_scale=0.75, window=100),
+    "nemotron": dict(arch="nemotron", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=1024,
+                     rope_dims=16),
+    "arcee": dict(arch="arcee", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=1024),
+    "ernie4.5-moe": dict(arch="ernie4_5-moe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32,
+                         mix=512, experts=16, experts_used=4, expert_mix=128, shared=256, lead=1, prefer=0.02, tied=True),
+    "glm4moe": dict(arch="glm4moe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    rope_dims=16, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                    norm=True, weights_scale=1.5, biases=True, ahead=1),
+    "dots1": dict(arch="dots1", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=4, head=64, mix=512,
+                  experts=16, experts_used=4, expert_mix=128, shared_count=2, lead=1, prefer=0.1, sigmoid=True, norm=True,
+                  weights_scale=2.5),
+    "hunyuan-moe": dict(arch="hunyuan-moe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=256,
+                        experts=16, experts_used=4, expert_mix=256, shared=256, tied=True),
+    "olmoe": dict(arch="olmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=128,
+                  experts=16, experts_used=4, expert_mix=128),
+    "qwen2.5-vl": dict(arch="qwen2vl", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                       biases=True, tied=True, sections=(4, 6, 6, 0)),
+    "qwen3-vl": dict(arch="qwen3vl", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
+                     tied=True, sections=(16, 16, 16, 0), deepstack=3),
+    "qwen3-vl-moe": dict(arch="qwen3vlmoe", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=768,
+                         experts=16, experts_used=4, expert_mix=128, sections=(16, 16, 16, 0), deepstack=3),
+    "ministral3": dict(arch="mistral3", vocab=512, context=2048, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=512,
+                       tied=True, base=1e6, rope="yarn", temper=(0.1, 1.0)),
+    "internlm2": dict(arch="internlm2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                      base=1e6),
+    "chatglm": dict(arch="chatglm", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                    rope_dims=16, biases=True),
+    "minicpm": dict(arch="minicpm", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                    tied=True, scales=(3.0, 0.7, None, 1.25)),
+    "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                       experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -90,14 +137,22 @@ SHAPES = {
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
-HEAD_NORMS = {"qwen3", "qwen3moe", "gemma3"}
-POST_NORMS = {"gemma2", "gemma3", "olmo2"}
+HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe"}
+POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
-MIX_NORM = {"gpt-oss": "post_attention_norm"}
-LAYER_NORMS = {"bert", "starcoder2"}
-NO_PRE_NORMS = {"bert", "olmo2"}
+MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
+LAYER_NORMS = {"bert", "starcoder2", "nemotron"}
+FLAT_NORMS = {"command-r", "cohere2"}  # layer norms without biases, and one for both branches
+NO_PRE_NORMS = {"bert", "olmo2", "exaone4"}
+FUSED = {"phi3", "glm4", "chatglm"}
+NO_GATE = {"phi3", "glm4", "chatglm", "bert", "starcoder2", "nemotron", "arcee"}  # or one tensor with up
+QKV_BIASES = {"qwen2", "qwen2moe", "qwen2vl", "chatglm", "seed_oss", "glm4", "glm4moe"}  # and none of attention's output
 BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
-       "gpt-oss": "gpt-4o", "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder"}
+       "gpt-oss": "gpt-4o", "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder",
+       "seed_oss": "seed-coder", "hunyuan-dense": "hunyuan-dense", "glm4": "glm4", "exaone4": "exaone4", "command-r": "command-r",
+       "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
+       "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
+       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe"}
 
 # -- values --
 
@@ -335,13 +390,13 @@ def add_numbers(f, s):
     for name, what in (("context_length", "context"), ("embedding_length", "embed"), ("block_count", "layers"),
                        ("feed_forward_length", "mix"), ("attention.head_count", "heads"),
                        ("attention.head_count_kv", "heads_kv")):
-        f.key("%s.%s" % (a, name), "u32", s[what])
+        f.key("%s.%s" % (a, name), "u32", s[what] + (s.get("ahead", 0) if what == "layers" else 0))
     if a == "bert":
         f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
         f.key("bert.attention.causal", "flag", 0)
         f.key("bert.pooling_type", "u32", s.get("pooling", 1))
         return
-    f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS else "rms_"), "f32", 1e-6)
+    f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS | FLAT_NORMS else "rms_"), "f32", 1e-6)
     f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
     f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
     if s["head"] * s["heads"] != s["embed"] or a.startswith("gemma"):
@@ -356,10 +411,30 @@ def add_numbers(f, s):
         f.key(a + ".final_logit_softcapping", "f32", s["caps"][1])
     if s.get("scales"):
         for name, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), s["scales"]):
-            f.key(a + "." + name, "f32", v)
+            if v is not None:
+                f.key(a + "." + name, "f32", v)
+    if s.get("logit_scale"):
+        f.key(a + ".logit_scale", "f32", s["logit_scale"])
+    if s.get("sections"):
+        f.key(a + ".rope.dimension_sections", "i32s", s["sections"])
+    if s.get("deepstack"):
+        f.key(a + ".n_deepstack_layers", "u32", s["deepstack"])
+    if s.get("temper"):
+        f.key(a + ".attention.temperature_scale", "f32", s["temper"][0])
+        f.key(a + ".rope.scaling.yarn_log_multiplier", "f32", s["temper"][1])
     if s.get("experts"):
         f.key(a + ".expert_count", "u32", s["experts"])
         f.key(a + ".expert_used_count", "u32", s["experts_used"])
+        for name, what, kind in (("leading_dense_block_count", "lead", "u32"), ("expert_shared_count", "shared_count", "u32"),
+                                 ("expert_weights_scale", "weights_scale", "f32"), ("expert_weights_norm", "norm", "flag")):
+            if what in s:
+                f.key("%s.%s" % (a, name), kind, s[what])
+        if s.get("sigmoid"):
+            f.key(a + ".expert_gating_func", "u32", 2)
+        if "lead" in s and a.startswith("ernie"):
+            f.key(a + ".interleave_moe_layer_step", "u32", 1)
+        if s.get("ahead"):
+            f.key(a + ".nextn_predict_layers", "u32", s["ahead"])
         if s.get("shared"):
             f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
         if a not in ("llama", "granitemoe"):  # these have it as feed_forward_length
@@ -442,36 +517,39 @@ def add_tensors(f, s, source):
         if a in HEAD_NORMS:
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", q, e, bias=not a.startswith("qwen2"), layer=i)
-        if a == "olmo2":
+        matrix(p + "attn_output", q, e, bias=a not in QKV_BIASES, layer=i)
+        if a in ("olmo2", "olmoe"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
         if a == "gpt-oss":
             vector(p + "attn_sinks.weight", s["heads"], 1.0, 1.0)
-        if a not in NO_PRE_NORMS:
+        if a not in NO_PRE_NORMS | FLAT_NORMS:
             norm(p + MIX_NORM.get(a, "ffn_norm"), e)
         elif a == "bert":
             norm(p + "attn_output_norm", e)
         if a in POST_NORMS:
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
-        if s.get("experts"):
+        if s.get("experts") and i >= s.get("lead", 0):
             biased = a == "gpt-oss"
             matrix(p + "ffn_gate_inp", e, s["experts"], role="router", bias=biased)
+            if s.get("prefer"):
+                vector(p + "exp_probs_b.bias", s["experts"], 0.0, s["prefer"])
             expert = dict(count=s["experts"], bias=biased, layer=i)
             matrix(p + "ffn_gate_exps", e, s["expert_mix"], role="expert", **expert)
             matrix(p + "ffn_up_exps", e, s["expert_mix"], role="expert", **expert)
             matrix(p + "ffn_down_exps", s["expert_mix"], e, role="expert" if biased else "last", **expert)
-            if s.get("shared"):
-                matrix(p + "ffn_gate_shexp", e, s["shared"], layer=i)
-                matrix(p + "ffn_up_shexp", e, s["shared"], layer=i)
-                matrix(p + "ffn_down_shexp", s["shared"], e, role="last", layer=i)
+            shared = s.get("shared") or s.get("shared_count", 0) * s["expert_mix"]
+            if shared:
+                matrix(p + "ffn_gate_shexp", e, shared, layer=i)
+                matrix(p + "ffn_up_shexp", e, shared, layer=i)
+                matrix(p + "ffn_down_shexp", shared, e, role="last", layer=i)
             if a == "qwen2moe":
                 vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
-            if a not in ("phi3", "bert", "starcoder2"):
+            if a not in NO_GATE:
                 matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)
-            matrix(p + "ffn_up", e, 2 * mix if a == "phi3" else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
+            matrix(p + "ffn_up", e, 2 * mix if a in FUSED else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
             matrix(p + "ffn_down", mix, e, role="last", bias=a in MIX_BIASES | {"bert"}, layer=i)
         if a == "bert":
             norm(p + "layer_output_norm", e)
@@ -490,6 +568,11 @@ def add_tensors(f, s, source):
             matrix("output", e, s["vocab"], role="output", gain=2.5)
     for i in range(s["layers"]):
         layer(i)
+    for i in range(s["layers"], s["layers"] + s.get("ahead", 0)):  # as files have them that guess ahead: not run
+        layer(i)
+        matrix("blk.%d.nextn.eh_proj" % i, 2 * e, e)
+        norm("blk.%d.nextn.enorm" % i, e)
+        norm("blk.%d.nextn.hnorm" % i, e)
 
 
 def main():

@@ -21,6 +21,11 @@ float arith_gelu_erf(float x)
     return arith_fn_gelu_erf(x);
 }
 
+float arith_square(float x)
+{
+    return arith_fn_square(x);
+}
+
 float arith_gate_clamped(float gate, float up)
 {
     return arith_fn_gate_clamped(gate, up);

@@ -78,6 +78,8 @@ float arith_tanh(float x);
  * and with Phi itself. */
 float arith_gelu_tanh(float x);
 float arith_gelu_erf(float x);
+/* The square of what is positive. */
+float arith_square(float x);
 /* binary16 to binary32, exact. */
 float arith_half(uint16_t h);
 /* gate and up between their limits, gated: docs/arithmetic.md, Gate. */

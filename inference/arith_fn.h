@@ -58,6 +58,13 @@ ARITH_INLINE float arith_fn_gate_clamped(float gate, float up)
     return (gate / (1.0f + arith_fn_exp(-(ARITH_CLAMP_SLOPE * gate)))) * (up + 1.0f);
 }
 
+/* NaN stays. */
+ARITH_INLINE float arith_fn_square(float x)
+{
+    float above = x < 0.0f ? 0.0f : x;
+    return above * above;
+}
+
 /* x/2 (1 + tanh u) with u = sqrt(2/pi) (x + 0.044715 x^3) is x / (1 + e^-2u): no cancellation for negative x. */
 ARITH_INLINE float arith_fn_gelu_tanh(float x)
 {

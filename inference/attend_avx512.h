@@ -196,8 +196,8 @@ static void tile_gated_silu(const float *gate, const float *up, size_t n, float 
         .name = (text), .wants_packed = true, .quantise = avx2_quantise, .quantise_wide = avx2_quantise_wide,          \
         .sum_run = avx2_sum_run, .finite = avx2_finite, .multiply = tile_multiply, .norm = avx2_norm,                  \
         .layer_norm = avx2_layer_norm, .gated_silu = tile_gated_silu, .gated_gelu = avx2_gated_gelu,                   \
-        .gated_clamped = avx2_gated_clamped, .gelu = avx2_gelu, .gelu_tanh = avx2_gelu_tanh, .rotate = avx2_rotate,    \
-        .rotate_halves = avx2_rotate_halves, .add = avx2_add, .add_scaled = avx2_add_scaled, .scale = avx2_scale,      \
-        .soft_cap = avx2_soft_cap, .scores = tile_scores, .peak = tile_peak, .exponentials = tile_exponentials,        \
-        .weigh = tile_weigh,                                                                                           \
+        .gated_clamped = avx2_gated_clamped, .gelu = avx2_gelu, .gelu_tanh = avx2_gelu_tanh, .squares = avx2_squares,  \
+        .rotate = avx2_rotate, .rotate_halves = avx2_rotate_halves, .add = avx2_add, .add_scaled = avx2_add_scaled,    \
+        .scale = avx2_scale, .soft_cap = avx2_soft_cap, .scores = tile_scores, .peak = tile_peak,                      \
+        .exponentials = tile_exponentials, .weigh = tile_weigh,                                                        \
     }

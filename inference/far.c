@@ -3,6 +3,7 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
+#include "inference/arith.h"
 #include "inference/pages.h"
 
 #include <stdlib.h>
@@ -167,6 +168,42 @@ static bool is_within(const struct far_bounds *k, const struct served *s)
     return true;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* No two rows put their keys at one place of one page: which of them stays there is for the threads to decide, so an
+ * answer, which is signed, would not be the only right one. */
+static bool are_places_apart(const struct served *s)
+{
+    const uint32_t n = s->b.n;
+    uint64_t *place = mem_array(n, sizeof *place);
+    bool apart = true;
+    for (uint32_t c = 0; c < n; c++) {
+        const uint32_t at = s->position[c];
+        place[c] = (uint64_t)s->page[s->table[c] + at / ARITH_CHUNK] * ARITH_CHUNK + at % ARITH_CHUNK;
+    }
+    qsort(place, n, sizeof *place, by_value);
+    for (uint32_t c = 1; c < n; c++)
+        apart = apart && place[c] != place[c - 1];
+    free(place);
+    return apart;
+}
+
+/* Of a row that is not finite processors differ in the bits: it has none. */
+static void clear_rows(const struct far_bounds *k, struct served *s)
+{
+    for (uint32_t c = 0; c < s->b.n; c++) {
+        float *x = s->x + (size_t)c * k->model->embed;
+        for (uint32_t i = 0; i < k->model->embed && s->finite[c]; i++)
+            s->finite[c] = arith_is_finite(x[i]);
+        if (!s->finite[c])
+            memset(x, 0, k->model->embed * sizeof *x);
+    }
+}
+
 static void point(struct served *s)
 {
     struct device_batch *b = &s->b;
@@ -193,7 +230,7 @@ enum err far_serve(const struct far_bounds *k, const struct engine_device *devic
 {
     struct served s = {.sets = 0};
     enum err e = ERR_OK;
-    if (!get_call(k, call, &s) || !is_within(k, &s))
+    if (!get_call(k, call, &s) || !is_within(k, &s) || !are_places_apart(&s))
         e = note_set(note, ERR_PROTOCOL, "a call of %zu bytes for %u rows is malformed, or asks for more than there is",
                      call.n, s.b.n);
     if (e == ERR_OK) {
@@ -201,6 +238,7 @@ enum err far_serve(const struct far_bounds *k, const struct engine_device *devic
         e = device->table->run(device->device_take, &s.b, note);
     }
     if (e == ERR_OK) {
+        clear_rows(k, &s);
         buf_add(answer, s.finite, s.b.n);
         buf_add(answer, s.x, (size_t)s.b.n * k->model->embed * WORD);
     }

@@ -6,7 +6,7 @@
  *
  *     call   = u32 rows, u32 pages, u32 pages_most, u32 number_end, u8 angle sets (0 to 2),
  *              position[rows], table[rows], page[pages] u32, angles[sets][rows, 2, rope_pairs], x[rows, embed] binary32
- *     answer = u8 finite[rows], x[rows, embed] binary32
+ *     answer = u8 finite[rows], x[rows, embed] binary32; x of a row that is not finite is zeros
  *
  * all little-endian; the words are device.h's. The layers are never a model's last, so that only the stream leaves: a
  * row of it is much shorter than a row of logits, and which token is chosen is decided where the request is. Pure: who
@@ -45,8 +45,8 @@ struct far_bounds {
     uint32_t context;     /* positions of a sequence at most */
     uint32_t numbers_max; /* pages of the cache */
 };
-/* Evaluates a call by a device that has the layers. ERR_PROTOCOL: it is malformed, or asks for more than the bounds;
- * what the device says otherwise. */
+/* Evaluates a call by a device that has the layers. ERR_PROTOCOL: it is malformed, asks for more than the bounds, or
+ * has more than one right answer (two rows at one place of a page); what the device says otherwise. */
 enum err far_serve(const struct far_bounds *bounds, const struct engine_device *device, struct bytes call,
                    struct buf *answer, struct note *note) MUST_USE;
 

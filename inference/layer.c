@@ -123,6 +123,8 @@ static void activate_part(void *arg, size_t first, size_t end)
     size_t n = (end - first) * t->n;
     if (has & HAS_ENCODER)
         ops->gelu(to, n);
+    else if (has & HAS_SQUARES)
+        ops->squares(to, n);
     else if (has & HAS_NO_GATE)
         ops->gelu_tanh(to, n);
     else if (has & HAS_GELU)
@@ -153,18 +155,18 @@ static void turn_heads(const struct engine *e, const struct model_norm *norm, fl
                        const float *sine)
 {
     const struct model *m = e->m;
-    const bool together = m->kind->has & HAS_ROW_NORMS;
+    const bool together = m->kind->has & HAS_ROW_NORMS, late = m->kind->has & HAS_LATE_NORMS;
     if (together)
         e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
     for (size_t i = 0; i < n; i++, x += m->head) {
-        if (norm->gain && !together)
+        if (norm->gain && !together && !late)
             e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
-        if (!cosine)
-            continue;
-        if (m->kind->has & HAS_HALVES)
+        if (cosine && m->kind->has & HAS_HALVES)
             e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
-        else
+        else if (cosine)
             e->ops->rotate(x, cosine, sine, m->rope_pairs);
+        if (late && norm->gain)
+            e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
     }
 }
 
@@ -387,9 +389,12 @@ size_t engine_layer(struct engine *e, uint32_t index)
         return 0;
     engine_attend(e, index, cols);
     engine_attention_output(e, l, cols);
+    const bool is_entered = m->kind->has & HAS_ONE_NORM;
+    if (is_entered)
+        (void)enter_branch(e, &l->mix_norm, cols);
     add_branch(e, &l->attention_post, cols);
 
-    const float *h = enter_branch(e, &l->mix_norm, cols);
+    const float *h = is_entered ? e->h : enter_branch(e, &l->mix_norm, cols);
     if (l->expert)
         moe_run(e, l, h, cols);
     else

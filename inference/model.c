@@ -21,7 +21,7 @@ static void read_kind(struct model_reader *r)
     memcpy(m->architecture, text.p, text.n);
     m->kind = model_kind_find(m->architecture);
     if (!m->kind) {
-        char names[256];
+        char names[512];
         model_kind_names(names, sizeof names);
         r->e = note_set(r->note, ERR_UNSUPPORTED, "the architecture \"%s\" is not supported: this version runs %s",
                         m->architecture, names);
@@ -50,18 +50,75 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
+/* 0, as where it is absent: none. */
+static float scale_of(struct model_reader *r, const char *key)
+{
+    float scale = (float)model_real(r, key, 0, 1e6, 0);
+    return scale == 0.0f ? 1.0f : scale;
+}
+
+/* As the file says it. */
+static void read_way_of_weighing(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const uint32_t softmax = 1, sigmoid = 2;
+    uint32_t gating =
+        model_number(r, "expert_gating_func", UINT32_MAX, m->kind->more & HAS_SIGMOIDS ? sigmoid : softmax);
+    if (gating != softmax && gating != sigmoid)
+        model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1) and sigmoids (2) run here");
+    m->by_sigmoid = gating == sigmoid;
+    m->parts_of_all = !model_flag(r, "expert_weights_norm", false);
+    m->expert_scale = scale_of(r, "expert_weights_scale");
+    uint32_t groups = model_number(r, "expert_group_count", UINT32_MAX, 1);
+    (void)model_has_key(r, "expert_group_used_count");
+    if (groups != 1)
+        model_fail(r, ERR_UNSUPPORTED, "expert_group_count", groups, "experts that are chosen by groups are not run");
+}
+
 /* The chosen experts' weights are a softmax over their scores, which sum to one, or over all scores: as the
- * architecture has it. Other ways are not run. */
+ * architecture has it. Other ways are not run, but where the file may say them. */
 static void read_weighing(struct model_reader *r)
 {
+    struct model *m = r->m;
+    m->parts_of_all = m->kind->has & HAS_PARTS_OF_ALL;
+    m->expert_scale = 1.0f;
+    if (m->kind->more & MAY_WEIGH) {
+        read_way_of_weighing(r);
+        return;
+    }
     uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, 1);
-    bool sum_to_one = !(r->m->kind->has & HAS_PARTS_OF_ALL);
+    bool sum_to_one = !m->parts_of_all;
     if (gating != 1 && !(gating == 3 && sum_to_one)) /* 3: a softmax over the chosen, which is what runs */
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1, 3) runs here");
     if (model_flag(r, "expert_weights_norm", sum_to_one) != sum_to_one)
         model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", !sum_to_one,
                    sum_to_one ? "weights that do not sum to one are not run"
                               : "of this architecture only weights that do not sum to one are run");
+}
+
+/* How long the expert is that all rows share: as the file says it, or so many of the others. */
+static void read_shared(struct model_reader *r)
+{
+    struct model *m = r->m;
+    if (m->kind->has & MUST_SHARED)
+        m->shared_mix = model_number(r, "expert_shared_feed_forward_length", EMBED_MAX * 8, 0);
+    else if (m->kind->has & MAY_SHARED)
+        m->shared_mix = model_number_or_none(r, "expert_shared_feed_forward_length", EMBED_MAX * 8);
+    if (!(m->kind->more & MAY_LEAD))
+        return;
+    uint64_t count = model_number_or_none(r, "expert_shared_count", EXPERTS_MAX);
+    if (m->shared_mix == 0 && count * m->expert_mix <= EMBED_MAX * 8)
+        m->shared_mix = (uint32_t)(count * m->expert_mix);
+    else if (m->shared_mix == 0)
+        model_fail(r, ERR_RANGE, "expert_shared_count", count, "together they are over the limit");
+}
+
+static void read_lead(struct model_reader *r)
+{
+    uint32_t step = model_number(r, "interleave_moe_layer_step", LAYERS_MAX, 1);
+    r->m->experts_from = model_number_or_none(r, "leading_dense_block_count", LAYERS_MAX);
+    if (step != 1)
+        model_fail(r, ERR_UNSUPPORTED, "interleave_moe_layer_step", step, "only every layer (1) runs here");
 }
 
 static void read_experts(struct model_reader *r)
@@ -82,17 +139,16 @@ static void read_experts(struct model_reader *r)
     m->expert_mix =
         model_number(r, "expert_feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 0 : m->mix);
     read_weighing(r);
-    if (m->kind->has & MUST_SHARED)
-        m->shared_mix = model_number(r, "expert_shared_feed_forward_length", EMBED_MAX * 8, 0);
-    else if (m->kind->has & MAY_SHARED)
-        m->shared_mix = model_number_or_none(r, "expert_shared_feed_forward_length", EMBED_MAX * 8);
+    read_shared(r);
+    if (m->kind->more & MAY_LEAD)
+        read_lead(r);
 }
 
-/* 0, as where it is absent: none. */
-static float scale_of(struct model_reader *r, const char *key)
+static float logit_scale(struct model_reader *r)
 {
-    float scale = (float)model_real(r, key, 0, 1e6, 0);
-    return scale == 0.0f ? 1.0f : scale;
+    if (!model_has_key(r, "logit_scale") && r->e == ERR_OK)
+        r->e = note_set(r->note, ERR_FORMAT, "the file does not say %s.logit_scale", r->m->architecture);
+    return (float)model_real(r, "logit_scale", 1e-3, 1e6, 1);
 }
 
 /* Embeddings and branches are multiplied by theirs, logits divided. */
@@ -101,9 +157,7 @@ static void read_stream_scales(struct model_reader *r)
     struct model *m = r->m;
     m->embed_scale = scale_of(r, "embedding_scale");
     m->branch_scale = scale_of(r, "residual_scale");
-    if (!model_has_key(r, "logit_scale") && r->e == ERR_OK)
-        r->e = note_set(r->note, ERR_FORMAT, "the file does not say %s.logit_scale", m->architecture);
-    m->logit_scale = 1.0f / (float)model_real(r, "logit_scale", 1e-3, 1e6, 1);
+    m->logit_scale = 1.0f / logit_scale(r);
 }
 
 static void read_scales(struct model_reader *r)
@@ -114,6 +168,8 @@ static void read_scales(struct model_reader *r)
     m->branch_scale = m->logit_scale = 1.0f;
     if (k->has & HAS_SCALES)
         read_stream_scales(r);
+    if (k->has & HAS_LOGIT_FACTOR)
+        m->logit_scale = logit_scale(r);
     uint32_t n = k->scale_layers && k->scale_layers == m->layers ? m->embed / m->heads : m->head;
     m->score_scale = (float)model_real(r, "attention.scale", 0, 1e6, 0);
     if (m->score_scale == 0.0f)
@@ -137,13 +193,37 @@ static void read_pooling(struct model_reader *r)
                         m->architecture, encodes ? "without" : "with");
 }
 
+/* Layers that are counted and not run. */
+static void read_looks_ahead(struct model_reader *r)
+{
+    struct model *m = r->m;
+    if (!(m->kind->more & MAY_LOOK_AHEAD))
+        return;
+    m->layers_ahead = model_number_or_none(r, "nextn_predict_layers", LAYERS_MAX);
+    if (r->e == ERR_OK && m->layers_ahead >= m->layers)
+        model_fail(r, ERR_RANGE, "nextn_predict_layers", m->layers_ahead, "as many as there are layers, or more");
+    else
+        m->layers -= m->layers_ahead;
+}
+
+/* Up to the original context the factor is 1: further no position is run. */
+static void read_tempering(struct model_reader *r)
+{
+    struct model *m = r->m;
+    if (!(m->kind->more & MAY_TEMPER) || model_real(r, "attention.temperature_scale", 0, 1e3, 0) == 0)
+        return;
+    uint32_t original = model_number(r, "rope.scaling.original_context_length", CONTEXT_MAX, m->context);
+    m->context = original < m->context ? original : m->context;
+}
+
 static void read_numbers(struct model_reader *r)
 {
     struct model *m = r->m;
-    bool encodes = !model_writes(m), by_layer = encodes || (m->kind->has & HAS_LAYER_NORMS);
+    bool encodes = !model_writes(m), by_layer = encodes || (m->kind->has & (HAS_LAYER_NORMS | HAS_FLAT_NORMS));
     m->context = model_number(r, "context_length", CONTEXT_MAX, 0);
     m->embed = model_number(r, "embedding_length", EMBED_MAX, 0);
     m->layers = model_number(r, "block_count", LAYERS_MAX, 0);
+    read_looks_ahead(r);
     m->mix = model_number(r, "feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
     if (r->e == ERR_OK)
         read_heads(r);
@@ -155,6 +235,7 @@ static void read_numbers(struct model_reader *r)
     read_scales(r);
     read_pooling(r);
     model_read_rope(r);
+    read_tempering(r);
 }
 
 /* -- */

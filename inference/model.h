@@ -39,7 +39,26 @@ enum model_has {
     HAS_SINKS = 1u << 21,         /* a logit of each head joins the sum of its scores */
     HAS_CLAMPED_GATE = 1u << 22,  /* the gate is arith_gate_clamped */
     MAY_EXPERT_BIASES = 1u << 23, /* with MAY_BIASES: the router and experts as well */
-    HAS_POST_NAME = 1u << 24      /* the norm of the second branch's input is called post_attention_norm */
+    HAS_POST_NAME = 1u << 24,     /* the norm of the second branch's input is called post_attention_norm */
+    HAS_LATE_NORMS = 1u << 25,    /* with HAS_HEAD_NORMS: heads are normed behind the rotation */
+    HAS_SQUARES = 1u << 26,       /* with HAS_NO_GATE: down takes the squares of what is positive of up, not a GELU */
+    HAS_FLAT_NORMS = 1u << 27,    /* layer norms without biases */
+    HAS_ONE_NORM = 1u << 28,      /* both branches enter by one norm of the stream as it was before the first */
+    HAS_STILL_WIDE = 1u << 29,    /* where some layers have a window, those without are not rotated */
+    HAS_LOGIT_FACTOR = 1u << 30   /* logits times the file's logit_scale */
+};
+
+/* The rest of it. */
+enum model_more {
+    MAY_WEIGH = 1u << 0,      /* the file says whether weights are sigmoids, whether they sum to one, and a scale */
+    HAS_SIGMOIDS = 1u << 1,   /* ... and where it says no gating they are sigmoids */
+    MAY_PREFER = 1u << 2,     /* a vector is added to what experts are chosen by */
+    MAY_LEAD = 1u << 3,       /* the first layers have none; the shared one's length may follow from a count */
+    MAY_LOOK_AHEAD = 1u << 4, /* the last layers are for guessing what comes next: they are not read */
+    MAY_HEAD_NORMS = 1u << 5, /* HAS_HEAD_NORMS where the file has their tensors */
+    MAY_SECTIONS = 1u << 6,   /* parts of a rotation that go by time, height and width: of a text all by its position */
+    MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
+    MAY_STILL = 1u << 8       /* the file may say that nothing is rotated */
 };
 
 struct model_kind {
@@ -53,6 +72,7 @@ struct model_kind {
     uint32_t still_period;        /* of so many layers the last is not rotated; 0: all are */
     uint32_t
         scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
+    unsigned more;    /* of enum model_more */
 };
 /* NULL where there is none of that name. */
 const struct model_kind *model_kind_find(const char *name);
@@ -79,10 +99,11 @@ struct model_layer {
     struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
     struct model_product output;            /* [embed, heads x head] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
-    struct model_norm mix_norm;             /* as attention_norm */
+    struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
     const float *sinks;                     /* [heads], or NULL */
     struct model_product router;            /* [experts, embed], where there are experts */
+    const float *preference;                /* [experts] added to what they are chosen by, or NULL */
     struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
                                                the shared expert, [shared_mix, embed] ..., or nothing */
@@ -108,8 +129,13 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
+    uint32_t layers_ahead; /* that the file has behind them, for guessing, which nobody reads */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
-    float epsilon;                                          /* of the norms */
+    uint32_t experts_from;                                  /* layers before it have none */
+    bool by_sigmoid;    /* experts are weighed by sigmoids of their scores, not by a softmax */
+    bool parts_of_all;  /* the weights of the chosen do not sum to one */
+    float expert_scale; /* of their weights; 1: none */
+    float epsilon;      /* of the norms */
     float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
     float score_scale;                            /* of the attention's scores */
     float cap_scores, cap_logits;                 /* 0: none */

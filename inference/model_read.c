@@ -40,7 +40,7 @@ static bool find_number(struct model_reader *r, const char *name, uint32_t *out)
     int64_t first, other;
     if (!gguf_find_array(r->file, name, &list))
         return gguf_find_u32(r->file, name, out);
-    if (list.count == 0 || list.count != r->m->layers || !gguf_array_i64(&list, 0, &first))
+    if (list.count == 0 || list.count != r->m->layers + r->m->layers_ahead || !gguf_array_i64(&list, 0, &first))
         return false;
     for (uint64_t i = 1; i < list.count; i++)
         if (!gguf_array_i64(&list, i, &other) || other != first) {
@@ -112,6 +112,18 @@ bool model_has_list(struct model_reader *r, const char *key)
     char room[128];
     struct gguf_array list;
     return gguf_find_array(r->file, ask(r, key, room), &list);
+}
+
+uint32_t model_number_at(struct model_reader *r, const char *key, uint32_t i)
+{
+    struct gguf_array list;
+    int64_t v = 0;
+    char room[128];
+    if (!gguf_find_array(r->file, ask(r, key, room), &list) || i >= list.count)
+        return 0;
+    if (!gguf_array_i64(&list, i, &v) || v < 0 || v > UINT32_MAX)
+        model_fail(r, ERR_RANGE, room, i, "this element is not a number that a model can have");
+    return (uint32_t)v;
 }
 
 bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t n)
@@ -289,6 +301,15 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
     }
 }
 
+/* [n], which live as long as the model. */
+static float *keep_floats(struct model *m, uint64_t n)
+{
+    float *copy = mem_array((size_t)n, sizeof *copy);
+    m->vectors = mem_resize(m->vectors, m->vectors_n + 1, sizeof *m->vectors);
+    m->vectors[m->vectors_n++] = copy;
+    return copy;
+}
+
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count)
 {
     const struct gguf_tensor *t = find(r, name);
@@ -303,10 +324,8 @@ const float *model_vectors(struct model_reader *r, const char *name, uint64_t n,
         r->e = note_set(r->note, ERR_NUMERIC, "tensor %s holds a value that is not finite", t->name);
         return NULL;
     }
-    float *copy = mem_array((size_t)(n * count), sizeof *copy);
+    float *copy = keep_floats(r->m, n * count);
     quant_read_row(t->type, t->data.p, (size_t)(n * count), copy);
-    r->m->vectors = mem_resize(r->m->vectors, r->m->vectors_n + 1, sizeof *r->m->vectors);
-    r->m->vectors[r->m->vectors_n++] = copy;
     r->m->parameters += n * count;
     return copy;
 }
@@ -316,12 +335,26 @@ const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
     return model_vectors(r, name, n, 1);
 }
 
+const float *model_zeros(struct model_reader *r, uint64_t n)
+{
+    return r->e == ERR_OK ? keep_floats(r->m, n) : NULL;
+}
+
+/* Of a layer behind those that are run. */
+static bool is_ahead(const struct model *m, const char *name)
+{
+    unsigned layer;
+    int end = 0;
+    return m->layers_ahead && sscanf(name, "blk.%u.%n", &layer, &end) == 1 && end > 0 && layer >= m->layers &&
+           layer < m->layers + m->layers_ahead;
+}
+
 /* A tensor that was not asked for (a bias, a norm, a feature of another family) would have changed the answer: better
  * refused than ignored. */
 void model_refuse_tensors(struct model_reader *r)
 {
     for (size_t i = 0; r->e == ERR_OK && i < gguf_tensor_count(r->file); i++)
-        if (!r->used[i])
+        if (!r->used[i] && !is_ahead(r->m, gguf_tensor(r->file, i)->name))
             r->e = note_set(r->note, ERR_UNSUPPORTED,
                             "the file has a tensor %s, which this version does not know for %s: it might change the "
                             "answer",

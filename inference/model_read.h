@@ -30,8 +30,10 @@ uint32_t model_number_or_none(struct model_reader *r, const char *key, uint32_t 
 double model_real(struct model_reader *r, const char *key, double least, double most, double otherwise);
 bool model_text(struct model_reader *r, const char *key, struct bytes *out);
 bool model_flag(struct model_reader *r, const char *key, bool otherwise);
-/* Whether the key is there as a list; element i of a list that has to be of n flags. */
+/* Whether the key is there as a list; element i of one, 0 where it has not so many; of one that has to be of n flags.
+ */
 bool model_has_list(struct model_reader *r, const char *key);
+uint32_t model_number_at(struct model_reader *r, const char *key, uint32_t i);
 bool model_flag_at(struct model_reader *r, const char *key, uint32_t i, uint32_t n);
 /* Refuses a file with a key of the architecture that nobody asked for and that asks for something. */
 void model_refuse_keys(struct model_reader *r);
@@ -50,6 +52,8 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
 /* [count, n] */
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
+/* [n] of +0, where an architecture has none of what it is computed with. */
+const float *model_zeros(struct model_reader *r, uint64_t n);
 /* Refuses a file with a tensor that nobody asked for. */
 void model_refuse_tensors(struct model_reader *r);
 

@@ -22,13 +22,21 @@ static double floor_of(double x)
     return n > x ? n - 1.0 : n;
 }
 
+/* How yarn makes up for positions that stand closer. */
+static double magnitude_of(double scale, double by)
+{
+    return scale > 1.0 ? 1.0 + 0.1 * by * arith_log_f64(scale) : 1.0;
+}
+
 static void read_yarn(struct model_reader *r, struct model_rope *rope)
 {
     struct model *m = r->m;
     double original = model_number(r, "rope.scaling.original_context_length", CONTEXT_MAX, m->context);
     double fast = model_real(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
     double slow = model_real(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
-    double magnitude = rope->scale > 1.0 ? 1.0 + 0.1 * arith_log_f64(rope->scale) : 1.0;
+    double magnitude = magnitude_of(rope->scale, 1.0);
+    if (m->kind->more & MAY_TEMPER)
+        magnitude = magnitude / magnitude_of(rope->scale, model_real(r, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0));
     rope->yarn = true;
     rope->extrapolation = model_real(r, "rope.scaling.yarn_ext_factor", 0, 1, 1.0);
     rope->magnitude = rope->magnitude * model_real(r, "rope.scaling.yarn_attn_factor", 1e-3, 1e3, magnitude);
@@ -86,12 +94,20 @@ static void read_all_factors(struct model_reader *r)
     m->rope_long_from = model_number(r, "rope.scaling.original_context_length", CONTEXT_MAX, m->context);
 }
 
+/* Pairs go by time, height, width or a fourth number, which in a text are its position thrice, and 0. */
+static void read_sections(struct model_reader *r)
+{
+    (void)model_has_key(r, "n_deepstack_layers"); /* what pictures add to the first layers */
+    if (model_has_list(r, "rope.dimension_sections") && model_number_at(r, "rope.dimension_sections", 3) != 0)
+        model_fail(r, ERR_UNSUPPORTED, "rope.dimension_sections", 3, "only the first three parts run here");
+}
+
 void model_read_rope(struct model_reader *r)
 {
     struct model *m = r->m;
     if (!model_writes(m))
         return;
-    if ((m->kind->has & HAS_SCALES) && !model_flag(r, "rope.scaling.finetuned", true))
+    if ((m->kind->more & MAY_STILL) && !model_flag(r, "rope.scaling.finetuned", true))
         return; /* how these files say that nothing is rotated */
     uint32_t dims = model_number(r, "rope.dimension_count", m->head, m->head);
     m->rope_pairs = dims / 2;
@@ -101,6 +117,8 @@ void model_read_rope(struct model_reader *r)
         return;
     m->rope[MODEL_ROPE].base = model_real(r, "rope.freq_base", 1.001, 1e12, 10000.0);
     read_scaling(r, &m->rope[MODEL_ROPE]);
+    if (m->kind->more & MAY_SECTIONS)
+        read_sections(r);
     if (m->kind->has & MAY_ROPE_FACTORS)
         read_all_factors(r);
     m->rope[MODEL_ROPE_LOCAL] = m->rope[MODEL_ROPE];

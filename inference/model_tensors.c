@@ -30,6 +30,8 @@ static struct model_norm norm_of(struct model_reader *r, const char *name, uint6
         snprintf(room, sizeof room, "%s.bias", name);
         norm.bias = model_vector(r, room, n);
     }
+    if (has(r, HAS_FLAT_NORMS))
+        norm.bias = model_zeros(r, n);
     return norm;
 }
 
@@ -67,6 +69,12 @@ static struct model_product product_of(struct model_reader *r, uint32_t i, const
 
 /* -- a layer -- */
 
+static bool may_norm_heads(const struct model_reader *r, uint32_t i)
+{
+    char room[96];
+    return r->m->kind->more & MAY_HEAD_NORMS && model_has_tensor(r, layer_name(room, i, "attn_q_norm", "weight"));
+}
+
 static void read_attention(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
@@ -85,7 +93,7 @@ static void read_attention(struct model_reader *r, uint32_t i)
     l->output = product_of(r, i, "attn_output", q, m->embed);
     if (has(r, HAS_SINKS))
         l->sinks = model_vector(r, layer_name(room, i, "attn_sinks", "weight"), m->heads);
-    if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS)) {
+    if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
         l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
@@ -115,6 +123,8 @@ static void read_experts(struct model_reader *r, uint32_t i)
     l->router.w = model_matrix(r, layer_name(room, i, "ffn_gate_inp", "weight"), m->embed, m->experts);
     if (has(r, MAY_EXPERT_BIASES))
         l->router.bias = bias_of(r, layer_name(room, i, "ffn_gate_inp", "bias"), m->experts, 0);
+    if (m->kind->more & MAY_PREFER && model_has_tensor(r, layer_name(room, i, "exp_probs_b", "bias")))
+        l->preference = model_vector(r, room, m->experts);
     l->expert = mem_array(m->experts, sizeof *l->expert);
     read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
     read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
@@ -133,7 +143,7 @@ static void read_mix(struct model_reader *r, uint32_t i)
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
     char room[96];
-    if (m->experts) {
+    if (m->experts && i >= m->experts_from) {
         read_experts(r, i);
         return;
     }
@@ -149,12 +159,20 @@ static void read_mix(struct model_reader *r, uint32_t i)
     l->down = product_of(r, i, "ffn_down", m->mix, m->embed);
 }
 
+static bool has_windows(const struct model *m)
+{
+    uint32_t i = 0;
+    while (i < m->layers && !m->layer[i].window)
+        i++;
+    return i < m->layers;
+}
+
 static void read_layer(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
-    l->is_still = still && i % still == still - 1;
+    l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
     read_attention(r, i);
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {
@@ -164,7 +182,9 @@ static void read_layer(struct model_reader *r, uint32_t i)
     }
     if (!has(r, HAS_NO_PRE_NORMS)) {
         l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-        l->mix_norm = layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
+        l->mix_norm = has(r, HAS_ONE_NORM)
+                          ? l->attention_norm
+                          : layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
     }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);

@@ -9,7 +9,9 @@
 #include <string.h>
 
 struct moe {
-    float *score;     /* [batch, experts] of the router, then e^score; then [batch] of the shared expert's gate */
+    float *score;     /* [batch, experts] of the router, then what weights are made of; then [batch] of the shared
+                         expert's gate */
+    float *liking;    /* [batch, experts] what experts are chosen by, where that is not the score */
     uint32_t *chosen; /* [batch, used] experts, by rank */
     float *weight;    /* [batch, used] */
     float *gathered;  /* [batch, embed] rows of one expert */
@@ -26,6 +28,7 @@ struct moe *moe_new(const struct model *m, uint32_t batch)
     struct moe *t = mem_new(sizeof *t);
     size_t n = batch, picks = n * m->experts_used;
     t->score = mem_array(n * m->experts, sizeof(float));
+    t->liking = mem_array(n * m->experts, sizeof(float));
     t->chosen = mem_array(picks, sizeof *t->chosen);
     t->weight = mem_array(picks, sizeof(float));
     t->gathered = mem_array(n * m->embed, sizeof(float));
@@ -40,7 +43,7 @@ void moe_free(struct moe *t)
 {
     if (!t)
         return;
-    void *all[] = {t->score, t->chosen, t->weight, t->gathered, t->made, t->aside, t->row, t->slot};
+    void *all[] = {t->score, t->liking, t->chosen, t->weight, t->gathered, t->made, t->aside, t->row, t->slot};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -49,7 +52,7 @@ void moe_free(struct moe *t)
 uint64_t moe_bytes(const struct model *m, uint32_t batch)
 {
     uint64_t picks = m->experts_used;
-    return m->experts ? batch * 4 * (m->experts + 2 * picks + 2ull * m->embed + picks * m->embed + 2) : 0;
+    return m->experts ? batch * 4 * (2ull * m->experts + 2 * picks + 2ull * m->embed + picks * m->embed + 2) : 0;
 }
 
 /* The `used` best of score[experts], best first, the lower index first where two are equal. Finite scores. */
@@ -68,10 +71,36 @@ static void choose(const float *score, uint32_t experts, uint32_t used, uint32_t
     }
 }
 
-/* Softmax over all experts; of the chosen ones, divided by their sum or by that of all. */
+/* Finite scores become sigmoids, or e^(score - peak); the chosen ones, and the sum of all (1 for sigmoids). */
+static float like(const struct engine *e, const float *preference, float *score, float peak, float *liking,
+                  uint32_t *chosen)
+{
+    const struct model *m = e->m;
+    float all = 1.0f;
+    if (!m->by_sigmoid && !preference)
+        choose(score, m->experts, m->experts_used, chosen);
+    if (m->by_sigmoid)
+        for (uint32_t i = 0; i < m->experts; i++)
+            score[i] = 1.0f / (1.0f + arith_exp(-score[i]));
+    else
+        all = e->ops->exponentials(score, m->experts, peak);
+    for (uint32_t i = 0; preference && i < m->experts; i++)
+        liking[i] = (m->by_sigmoid ? score[i] : score[i] / all) + preference[i];
+    if (m->by_sigmoid || preference)
+        choose(preference ? liking : score, m->experts, m->experts_used, chosen);
+    return all;
+}
+
+struct route_step {
+    struct engine *e;
+    const float *preference;
+};
+
+/* Of the chosen ones, divided by their sum or by that of all. */
 static void route_part(void *arg, size_t first, size_t end)
 {
-    struct engine *e = arg;
+    struct route_step *r = arg;
+    struct engine *e = r->e;
     struct moe *t = e->moe;
     uint32_t experts = e->m->experts, used = e->m->experts_used;
     for (size_t c = first; c < end; c++) {
@@ -82,14 +111,13 @@ static void route_part(void *arg, size_t first, size_t end)
             memset(score, 0, experts * sizeof *score);
             peak = 0.0f;
         }
-        choose(score, experts, used, chosen);
-        float all = e->ops->exponentials(score, experts, peak);
+        float all = like(e, r->preference, score, peak, t->liking + c * experts, chosen);
         for (uint32_t i = 0; i < used; i++)
             sum = sum + score[chosen[i]];
-        if (e->m->kind->has & HAS_PARTS_OF_ALL)
+        if (e->m->parts_of_all)
             sum = all;
         for (uint32_t i = 0; i < used; i++)
-            weight[i] = score[chosen[i]] / sum;
+            weight[i] = (score[chosen[i]] / sum) * e->m->expert_scale;
     }
 }
 
@@ -151,7 +179,8 @@ void moe_run(struct engine *e, const struct model_layer *l, const float *x, size
     const struct model *m = e->m;
     struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router.w, NULL, NULL);
     engine_product(e, &l->router, &in, e->moe->score);
-    pool_run(e->pool, cols, 1, route_part, e);
+    struct route_step r = {e, l->preference};
+    pool_run(e->pool, cols, 1, route_part, &r);
     for (uint32_t i = 0; i < m->experts; i++) {
         size_t n = gather(e, i, x, cols);
         if (n)

@@ -67,6 +67,8 @@ struct ops {
     void (*gelu)(float *x, size_t n);
     /* The same by the one that is written with a hyperbolic tangent. */
     void (*gelu_tanh)(float *x, size_t n);
+    /* x[i] = the square of x[i] where it is positive, else 0, i < n. */
+    void (*squares)(float *x, size_t n);
     /* Rotates the adjacent pairs (x[2i], x[2i+1]) by the angles whose cosines and sines are given, i < pairs. */
     void (*rotate)(float *x, const float *cosine, const float *sine, size_t pairs);
     /* The same with the pairs (x[i], x[i+pairs]). */

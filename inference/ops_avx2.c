@@ -406,6 +406,7 @@ const struct ops ops_avx2 = {
     .gated_clamped = avx2_gated_clamped,
     .gelu = avx2_gelu,
     .gelu_tanh = avx2_gelu_tanh,
+    .squares = avx2_squares,
     .rotate = avx2_rotate,
     .rotate_halves = avx2_rotate_halves,
     .add = avx2_add,

@@ -175,6 +175,12 @@ static void ref_gelu_tanh(float *x, size_t n)
         x[i] = arith_gelu_tanh(x[i]);
 }
 
+static void ref_squares(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = arith_square(x[i]);
+}
+
 static void ref_rotate(float *x, const float *cosine, const float *sine, size_t pairs)
 {
     for (size_t i = 0; i < pairs; i++) {
@@ -304,6 +310,7 @@ const struct ops ops_ref = {
     .gated_clamped = ref_gated_clamped,
     .gelu = ref_gelu,
     .gelu_tanh = ref_gelu_tanh,
+    .squares = ref_squares,
     .rotate = ref_rotate,
     .rotate_halves = ref_rotate_halves,
     .add = ref_add,

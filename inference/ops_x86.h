@@ -14,6 +14,7 @@ void avx2_gated_gelu(const float *gate, const float *up, size_t n, float *out);
 void avx2_gated_clamped(const float *gate, const float *up, size_t n, float *out);
 void avx2_gelu(float *x, size_t n);
 void avx2_gelu_tanh(float *x, size_t n);
+void avx2_squares(float *x, size_t n);
 void avx2_rotate(float *x, const float *cosine, const float *sine, size_t pairs);
 void avx2_rotate_halves(float *x, const float *cosine, const float *sine, size_t pairs);
 void avx2_add(float *x, const float *y, size_t n);

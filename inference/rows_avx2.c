@@ -135,6 +135,22 @@ void avx2_gelu_tanh(float *x, size_t n)
         store_part(x + i, gelu_tanh8(load_part(x + i, n - i)), n - i);
 }
 
+/* arith_square of eight. The largest of two is the second where one is NaN. */
+static inline __m256 squares8(__m256 x)
+{
+    __m256 above = _mm256_max_ps(_mm256_setzero_ps(), x);
+    return _mm256_mul_ps(above, above);
+}
+
+void avx2_squares(float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(x + i, squares8(_mm256_loadu_ps(x + i)));
+    if (i < n)
+        store_part(x + i, squares8(load_part(x + i, n - i)), n - i);
+}
+
 void avx2_soft_cap(float *x, float cap, size_t n)
 {
     size_t i = 0;

@@ -187,6 +187,22 @@ static void vector_gelu_tanh(float *x, size_t n)
         store_part(x + i, gelu4(load_part(x + i, n - i)), n - i);
 }
 
+/* arith_square of four. */
+ALWAYS v_f32 squares4(v_f32 x)
+{
+    v_f32 above = (v_f32)v_select(x < v_splat(0.0f), (v_i32)v_splat(0.0f), (v_i32)x);
+    return above * above;
+}
+
+static void vector_squares(float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        v_store(x + i, squares4(v_load(x + i)));
+    if (i < n)
+        store_part(x + i, squares4(load_part(x + i, n - i)), n - i);
+}
+
 /* -- attention: lanes are positions. A chunk always has memory for 64, so groups of 4 read no further. -- */
 
 /* sum + the four products of each dword, of bytes in -127..127. */
@@ -327,7 +343,7 @@ FROM_REF(soft_cap, (float *x, float cap, size_t n), (x, cap, n))
         .name = text, .wants_packed = true, .quantise = vector_quantise, .quantise_wide = vector_quantise_wide,        \
         .sum_run = vector_sum_run, .finite = vector_finite, .multiply = vector_multiply, .norm = vector_norm,          \
         .layer_norm = vector_layer_norm, .gated_silu = vector_gated_silu, .gated_gelu = vector_gated_gelu, .gated_clamped = vector_gated_clamped,             \
-        .gelu = vector_gelu, .gelu_tanh = vector_gelu_tanh, .rotate = vector_rotate,                                   \
+        .gelu = vector_gelu, .gelu_tanh = vector_gelu_tanh, .squares = vector_squares, .rotate = vector_rotate,        \
         .rotate_halves = vector_rotate_halves, .add = vector_add,                                                      \
         .add_scaled = vector_add_scaled, .scale = vector_scale, .soft_cap = vector_soft_cap,                           \
         .scores = vector_scores, .peak = vector_peak, .exponentials = vector_exponentials, .weigh = vector_weigh       \

@@ -42,6 +42,7 @@ struct circuits {
     struct client *clients;
     struct passing *passing;
     unsigned clients_n, passing_n;
+    uint64_t orders;   /* of circuits passed on, ever */
     int64_t allowance; /* bytes that may pass now, of all circuits */
     uint64_t allowance_ms;
     struct timer pass_timer;

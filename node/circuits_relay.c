@@ -6,6 +6,7 @@
 #include "node/circuits_in.h"
 
 #include "base/mem.h"
+#include "node/room.h"
 
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ struct passing {
     struct passing *next;
     struct pubkey from, to;
     uint64_t network; /* of `from` */
+    uint64_t order;   /* rising */
     struct side side[2];
     int64_t allowance;
     uint64_t allowance_ms, moved_ms, bytes;
@@ -105,9 +107,9 @@ static bool pass(struct side *to, struct bytes part)
     }
     if (streams_send(c->streams, to->stream, part) != ERR_OK)
         return false; /* no credit: `ready` comes; or the connection is ending: `closed` does */
-    p->allowance -= (int64_t)part.n;
-    c->allowance -= (int64_t)part.n;
-    p->bytes += part.n;
+    p->allowance -= (int64_t)part.n + CIRCUIT_FRAME;
+    c->allowance -= (int64_t)part.n + CIRCUIT_FRAME;
+    p->bytes += part.n + CIRCUIT_FRAME;
     c->passed_bytes += part.n;
     p->moved_ms = host_now_ms(c->host);
     return true;
@@ -199,27 +201,46 @@ static struct client *find_client(const struct circuits *c, const struct pubkey 
     return k;
 }
 
-static enum err may_open(const struct circuits *c, const struct pubkey *from, const struct pubkey *to, uint64_t network)
+/* A place among those of a client (NULL: among all). Where they are taken, the network that has the most of them gives
+ * up its youngest, as among peers. */
+static bool make_room(struct circuits *c, const struct pubkey *to, size_t places, uint64_t network)
 {
-    unsigned from_n = 0, to_n = 0, network_n = 0, all = 0;
+    struct room_guest guests[CIRCUITS_MAX];
+    struct passing *all[CIRCUITS_MAX];
+    size_t n = 0, gone = 0;
+    for (struct passing *p = c->passing; p && n < CIRCUITS_MAX; p = p->next)
+        if (!p->over && (!to || pubkey_equal(&p->to, to))) {
+            all[n] = p;
+            guests[n++] = (struct room_guest){.network = p->network, .since = p->order};
+        }
+    if (n < places)
+        return true;
+    if (!room_of_peers(guests, n, network, &gone))
+        return false;
+    passing_end(all[gone], ERR_FULL, "makes room for a circuit from another network");
+    return true;
+}
+
+static enum err may_open(struct circuits *c, const struct pubkey *from, const struct pubkey *to, uint64_t network)
+{
+    unsigned from_n = 0, network_n = 0;
     if (pubkey_equal(from, to) || !find_client(c, to))
         return ERR_NOT_FOUND;
     for (const struct passing *p = c->passing; p; p = p->next) {
         if (p->over)
             continue;
-        all++;
         from_n += pubkey_equal(&p->from, from);
-        to_n += pubkey_equal(&p->to, to);
         network_n += p->network == network;
     }
-    bool room = all < CIRCUITS_MAX && from_n < CIRCUITS_FROM && to_n < CIRCUITS_TO && network_n < CIRCUITS_NETWORK;
-    return room ? ERR_OK : ERR_FULL;
+    if (from_n >= CIRCUITS_FROM || network_n >= CIRCUITS_NETWORK || !make_room(c, to, CIRCUITS_TO, network) ||
+        !make_room(c, NULL, CIRCUITS_MAX, network))
+        return ERR_FULL;
+    return ERR_OK;
 }
 
-static enum err refuse(struct circuits *c, const struct pubkey *from, enum err e)
+static enum err refuse(struct circuits *c, enum err e)
 {
     c->refused++;
-    peers_charge(c->peers, from, CIRCUIT_REFUSED_COST);
     return e;
 }
 
@@ -228,17 +249,19 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
 {
     struct buf body = {0};
     uint64_t network, now_ms = host_now_ms(c->host);
+    peers_charge(c->peers, from, CIRCUIT_COST);
     if (!circuits_network(c, from, &network))
-        return refuse(c, from, ERR_REFUSED); /* it comes through a relay itself */
+        return refuse(c, ERR_REFUSED); /* it comes through a relay itself */
     enum err e = may_open(c, from, to, network);
     if (e != ERR_OK)
-        return refuse(c, from, e);
+        return refuse(c, e);
     struct passing *p = mem_new(sizeof *p);
     *p = (struct passing){.owner = c,
                           .next = c->passing,
                           .from = *from,
                           .to = *to,
                           .network = network,
+                          .order = ++c->orders,
                           .allowance = CIRCUIT_RATE,
                           .allowance_ms = now_ms,
                           .moved_ms = now_ms};
@@ -250,7 +273,7 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
     buf_clear(&body);
     if (e != ERR_OK) {
         free(p);
-        return refuse(c, from, e);
+        return refuse(c, e);
     }
     c->passing = p;
     c->passing_n++;

@@ -29,6 +29,7 @@ struct lent {
 struct hop_lender {
     struct hop_lender_options o;
     struct lent *list;
+    struct log_rate lines; /* about openings that were refused: who is connected makes thousands a second */
 };
 
 /* Off the list, with its worker; nobody on the stream is told. */
@@ -269,7 +270,8 @@ static enum err refuse(struct hop_lender *l, uint64_t stream, const struct pubke
 {
     char node[17];
     hex_put(node, from->b, 8);
-    log_event(LOG_ODD, "hop", "refused", "to=%s why=%s", node, text);
+    if (log_rate_take(&l->lines, host_now_ms(l->o.host)))
+        log_event(LOG_ODD, "hop", "refused", "to=%s why=%s", node, text);
     streams_close(l->o.streams, stream, e, text);
     return e;
 }

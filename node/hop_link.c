@@ -228,7 +228,7 @@ static enum err take_ready(struct hop_link *l, struct cursor c)
     struct hop_ready m;
     char node[17];
     hop_ready_get(&c, &m);
-    if (!cursor_end(&c) || l->state != HOP_LOADING || m.batch == 0 || m.pages == 0)
+    if (!cursor_end(&c) || l->state != HOP_LOADING || m.batch == 0 || m.batch > BATCH_MAX || m.pages == 0)
         return ERR_PROTOCOL;
     l->ready = m;
     l->why[0] = '\0';

@@ -19,7 +19,8 @@
 struct checked {
     struct hop_place place;
     struct buf calls[HOP_CHECK_CALLS];
-    struct hop_statement said[HOP_CHECK_CALLS]; /* number 0: nothing, nobody waited for it */
+    struct hash hash[HOP_CHECK_CALLS], before[HOP_CHECK_CALLS], all; /* of them, as statements name them */
+    struct hop_statement said[HOP_CHECK_CALLS];                      /* number 0: nothing, nobody waited for it */
     unsigned calls_n, compared;
     bool differs;
     unsigned wrong;   /* call that was answered otherwise here, from 0 */
@@ -36,6 +37,7 @@ struct hops_check {
     struct timer timer;
     enum err e; /* of the run */
     struct note note;
+    bool is_broken; /* a hop said something of other calls than those that are kept: its stream began anew */
     size_t bytes;
     unsigned n, at, call; /* hops; the one that is compared, and its call */
     struct checked hop[HOPS_MAX];
@@ -216,15 +218,26 @@ void hops_check_call(struct hops_check *c, const struct span *s, unsigned hop, s
     if (x->calls_n == HOP_CHECK_CALLS || call.n > HOP_CHECK_BYTES - c->bytes)
         c->bytes = HOP_CHECK_BYTES; /* what comes after a gap is of no use */
     else {
-        buf_add(&x->calls[x->calls_n++], call.p, call.n);
+        const unsigned i = x->calls_n++;
+        buf_add(&x->calls[i], call.p, call.n);
+        x->hash[i] = hop_bytes_hash(call);
+        x->before[i] = x->all;
+        x->all = hop_calls_hash(&x->all, &x->hash[i]);
         c->bytes += call.n;
     }
 }
 
+/* What is signed is compared only with what is made of the very calls that it names. */
 void hops_check_answer(struct hops_check *c, const struct span *s, unsigned hop, const struct hop_statement *said)
 {
-    if (hash_equal(&s->model, &c->model) && hop < c->n && said->number <= c->hop[hop].calls_n)
-        c->hop[hop].said[said->number - 1] = *said;
+    if (!hash_equal(&s->model, &c->model) || hop >= c->n || said->number > c->hop[hop].calls_n)
+        return;
+    struct checked *x = &c->hop[hop];
+    const unsigned i = (unsigned)said->number - 1;
+    if (hash_equal(&said->before, &x->before[i]) && hash_equal(&said->call, &x->hash[i]))
+        x->said[i] = *said;
+    else
+        c->is_broken = true;
 }
 
 /* A hop that computes nonsense may fail the run; what it signed is compared all the same. */
@@ -237,7 +250,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
     c->e = e;
     c->note = *note;
     worker_get_info(c->head, &info);
-    if (e == ERR_OK && info.elsewhere == 0)
+    if (e == ERR_OK && (info.elsewhere == 0 || c->is_broken))
         c->e = note_set(&c->note, ERR_CLOSED, "a hop was lost while it was asked: try again (kith hop ls)");
     host_timer_set(c->hops->o.host, &c->timer, 0, next_hop, c);
 }

@@ -184,6 +184,15 @@ static struct one *next_waiting(struct streams *s, const struct line *l)
     return found;
 }
 
+/* No circuit goes through a connection that itself goes through one: each would be read within the one that carries it.
+ */
+static bool may_carry(const struct streams *s, const struct one *o)
+{
+    const char *endpoint;
+    bool relayed;
+    return o->kind != STREAM_CIRCUIT || (peers_endpoint(s->peers, &o->peer, &endpoint, &relayed) && !relayed);
+}
+
 static void peer_came(struct streams *s, const struct pubkey *peer)
 {
     struct line *l = mem_new(sizeof *l);
@@ -193,6 +202,10 @@ static void peer_came(struct streams *s, const struct pubkey *peer)
     l->next = s->lines;
     s->lines = l;
     while ((o = next_waiting(s, l))) {
+        if (!may_carry(s, o)) {
+            fail_one(s, o, ERR_REFUSED, "the relay is itself reached through one");
+            continue;
+        }
         o->line = l;
         if (!send_open(s, o, bytes_of_buf(&o->body))) {
             fail_one(s, o, ERR_FULL, "the connection takes no more streams");

@@ -79,6 +79,27 @@ static bool is(const struct model_make *s, const char *architecture)
     return strcmp(s->architecture, architecture) == 0;
 }
 
+/* One of several, each with a space behind. */
+static bool is_of(const struct model_make *s, const char *architectures)
+{
+    const size_t n = strlen(s->architecture);
+    for (const char *at = architectures; (at = strstr(at, s->architecture)); at++)
+        if ((at == architectures || at[-1] == ' ') && at[n] == ' ')
+            return true;
+    return false;
+}
+
+/* One tensor for gate and up. */
+static bool is_fused(const struct model_make *s)
+{
+    return is_of(s, "phi3 glm4 chatglm ");
+}
+
+static bool is_cohere(const struct model_make *s)
+{
+    return is_of(s, "command-r cohere2 ");
+}
+
 static void add_product(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
                         size_t rows)
 {
@@ -90,7 +111,7 @@ static void add_product(struct gguf_make *m, const struct model_make *s, uint32_
 static void add_norm(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n)
 {
     model_make_vector(m, in_layer(i, name, "weight"), n, 1);
-    if (is(s, "bert") || is(s, "starcoder2"))
+    if (is_of(s, "bert starcoder2 nemotron "))
         model_make_vector(m, in_layer(i, name, "bias"), n, 0);
 }
 
@@ -110,14 +131,22 @@ static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_
     buf_clear(&data);
 }
 
+/* So many layers come before those with experts. */
+static uint32_t leads(const struct model_make *s)
+{
+    return is_of(s, "ernie4_5-moe glm4moe dots1 ") ? 1 : 0;
+}
+
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
-    if (s->experts) {
+    if (s->experts && i >= leads(s)) {
         struct model_make floats = *s;
         floats.type = GGUF_TENSOR_F32;
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 "))
+            model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
         add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_down_exps", s->mix, s->embed);
@@ -130,10 +159,27 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         }
         return;
     }
-    if (!is(s, "phi3") && !is(s, "bert") && !is(s, "starcoder2"))
+    if (!is_fused(s) && !is_of(s, "bert starcoder2 nemotron arcee "))
         add_product(m, s, i, "ffn_gate", s->embed, s->mix);
-    add_product(m, s, i, "ffn_up", s->embed, is(s, "phi3") ? 2 * s->mix : s->mix);
+    add_product(m, s, i, "ffn_up", s->embed, is_fused(s) ? 2 * s->mix : s->mix);
     add_product(m, s, i, "ffn_down", s->mix, s->embed);
+}
+
+/* Before and behind branches. */
+static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    if (!is_of(s, "olmo2 exaone4 "))
+        add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
+    if (is(s, "bert"))
+        add_norm(m, s, i, "layer_output_norm", s->embed);
+    else if (is_of(s, "gpt-oss seed_oss glm4moe "))
+        add_norm(m, s, i, "post_attention_norm", s->embed);
+    else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 "))
+        add_norm(m, s, i, "ffn_norm", s->embed);
+    if (is_of(s, "gemma2 gemma3 olmo2 glm4 exaone4 ")) {
+        add_norm(m, s, i, "post_attention_norm", s->embed);
+        add_norm(m, s, i, "post_ffw_norm", s->embed);
+    }
 }
 
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
@@ -147,27 +193,17 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is(s, "qwen3") || is(s, "qwen3moe") || is(s, "gemma3")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    if (is(s, "olmo2")) {
+    if (is_of(s, "olmo2 olmoe ")) {
         add_norm(m, s, i, "attn_q_norm", all);
         add_norm(m, s, i, "attn_k_norm", kv);
-    } else {
-        add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
-        add_norm(m, s, i,
-                 is(s, "bert")      ? "layer_output_norm"
-                 : is(s, "gpt-oss") ? "post_attention_norm"
-                                    : "ffn_norm",
-                 s->embed);
     }
     if (is(s, "gpt-oss"))
         model_make_vector(m, in_layer(i, "attn_sinks", "weight"), s->heads, 1);
-    if (is(s, "gemma2") || is(s, "gemma3") || is(s, "olmo2")) {
-        add_norm(m, s, i, "post_attention_norm", s->embed);
-        add_norm(m, s, i, "post_ffw_norm", s->embed);
-    }
+    add_norms(m, s, i);
     add_mix(m, s, i);
 }
 
@@ -196,10 +232,16 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
         return;
     }
     model_make_vector(m, "output_norm.weight", s->embed, 1);
-    if (is(s, "starcoder2"))
+    if (is_of(s, "starcoder2 nemotron "))
         model_make_vector(m, "output_norm.bias", s->embed, 0);
     if (!s->tied)
         add_matrices(m, s, "output.weight", s->embed, MODEL_MAKE_VOCAB, 1, 3.0f);
+}
+
+/* Layers behind the last that a file has and nobody runs. */
+static uint32_t ahead(const struct model_make *s)
+{
+    return is(s, "glm4moe") ? 1 : 0;
 }
 
 void model_make(struct buf *out, const struct model_make *s)
@@ -210,7 +252,7 @@ void model_make(struct buf *out, const struct model_make *s)
     gguf_make_text(&m, "general.architecture", s->architecture);
     model_make_say(&m, s, "context_length", MODEL_MAKE_CONTEXT);
     model_make_say(&m, s, "embedding_length", s->embed);
-    model_make_say(&m, s, "block_count", s->layers);
+    model_make_say(&m, s, "block_count", s->layers + ahead(s));
     model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
     model_make_say(&m, s, "attention.head_count_kv", s->heads_kv);
@@ -221,14 +263,20 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "expert_used_count", s->used);
         model_make_say(&m, s, "expert_feed_forward_length", s->mix);
     }
-    if (s->shared)
+    if (leads(s))
+        model_make_say(&m, s, "leading_dense_block_count", leads(s));
+    if (ahead(s))
+        model_make_say(&m, s, "nextn_predict_layers", ahead(s));
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe "))
+        model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
+    else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
     if (is(s, "bert"))
         gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
     if (s->more)
         s->more(&m, s);
     add_ends(&m, s);
-    for (uint32_t i = 0; i < s->layers; i++)
+    for (uint32_t i = 0; i < s->layers + ahead(s); i++)
         add_layer(&m, s, i);
     gguf_make_end(&m, out);
     gguf_make_clear(&m);
@@ -306,6 +354,64 @@ static void scales_still(struct gguf_make *m, const struct model_make *s)
     gguf_make_raw(m, "granite.rope.scaling.finetuned", GGUF_FLAG, "", 1);
 }
 
+static void logits_by_half(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 0.5f);
+}
+
+static void window_and_half(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    logits_by_half(m, s);
+}
+
+/* Of each head only so many are turned. */
+static void partly_rotated(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "rope.dimension_count", s->head / 2);
+}
+
+/* As files have it: sigmoids that sum to one, and a scale. */
+static void weighed(struct gguf_make *m, const struct model_make *s)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.expert_weights_norm", s->architecture);
+    gguf_make_raw(m, room, GGUF_FLAG, "\1", 1);
+    model_make_say_real(m, s, "expert_weights_scale", 2.5f);
+    model_make_say(m, s, "expert_gating_func", 2);
+    model_make_say(m, s, "expert_group_count", 1);
+    model_make_say(m, s, "expert_group_used_count", 1);
+}
+
+static void weighed_partly_rotated(struct gguf_make *m, const struct model_make *s)
+{
+    weighed(m, s);
+    partly_rotated(m, s);
+}
+
+/* A softmax whose chosen parts do not sum to one. */
+static void parts_by_softmax(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 1);
+}
+
+/* Of a text all go by its positions. */
+static void sections(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 16] = {GGUF_I32, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4};
+    char room[96];
+    snprintf(room, sizeof room, "%s.rope.dimension_sections", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+    model_make_say(m, s, "n_deepstack_layers", 2);
+}
+
+/* As Ministral 3 says it; the test's context is the original one. */
+static void tempered(struct gguf_make *m, const struct model_make *s)
+{
+    scaling(m, s, "yarn");
+    model_make_say_real(m, s, "rope.scaling.yarn_log_multiplier", 1.0f);
+}
+
 static void add_factors(struct gguf_make *m, const char *name, uint32_t n, float most)
 {
     float f[128];
@@ -376,6 +482,46 @@ static const struct model_make shapes[] = {
      NULL},
     {"gpt-oss, blocks of 256", "gpt-oss", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 128, 256, 34, 4, 0, true, false,
      model_make_window},
+    {"seed_oss", "seed_oss", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, NULL},
+    {"ernie4_5", "ernie4_5", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, NULL},
+    {"hunyuan-dense", "hunyuan-dense", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, 0, false, true, NULL},
+    {"hunyuan-dense, blocks of 256", "hunyuan-dense", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 128, 256, 0, 0, 0, false, true,
+     NULL},
+    {"glm4", "glm4", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
+    {"glm4, blocks of 256", "glm4", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 0, 0, 0, false, false, partly_rotated},
+    {"exaone4", "exaone4", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, one_set_of_factors},
+    {"exaone4, windows", "exaone4", GGUF_TENSOR_Q4_K, 256, 5, 4, 2, 64, 256, 0, 0, 0, false, false, model_make_window},
+    {"command-r", "command-r", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, true, logits_by_half},
+    {"cohere2", "cohere2", GGUF_TENSOR_Q8_0, 64, 5, 4, 1, 16, 96, 0, 0, 0, false, true, window_and_half},
+    {"cohere2, floats", "cohere2", GGUF_TENSOR_F32, 64, 4, 4, 4, 16, 96, 0, 0, 0, false, true, window_and_half},
+    {"cohere2, blocks of 256", "cohere2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, true,
+     window_and_half},
+    {"nemotron", "nemotron", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 160, 0, 0, 0, false, false, partly_rotated},
+    {"nemotron, floats, biases", "nemotron", GGUF_TENSOR_F32, 64, 2, 4, 1, 16, 96, 0, 0, 0, true, false, linear},
+    {"arcee", "arcee", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 160, 0, 0, 0, false, false, yarn},
+    {"arcee, blocks of 256", "arcee", GGUF_TENSOR_Q4_K, 256, 2, 4, 4, 64, 512, 0, 0, 0, false, true,
+     one_set_of_factors},
+    {"ernie4_5-moe", "ernie4_5-moe", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 24, 96, 8, 3, 64, false, true, NULL},
+    {"ernie4_5-moe, blocks of 256", "ernie4_5-moe", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 35, 6, 256, false, true,
+     NULL},
+    {"glm4moe", "glm4moe", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 24, 32, 8, 3, 32, true, false, weighed_partly_rotated},
+    {"glm4moe, blocks of 256", "glm4moe", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 20, 4, 256, false, false,
+     weighed_partly_rotated},
+    {"dots1", "dots1", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 24, 32, 8, 3, 64, false, false, weighed},
+    {"dots1, weights that do not sum to one", "dots1", GGUF_TENSOR_F32, 64, 2, 4, 4, 16, 32, 8, 3, 32, false, false,
+     NULL},
+    {"dots1, parts of a softmax", "dots1", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 32, 8, 3, 32, false, false,
+     parts_by_softmax},
+    {"hunyuan-moe", "hunyuan-moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 64, 6, 2, 96, false, true, NULL},
+    {"olmoe", "olmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 64, 8, 3, 0, false, false, NULL},
+    {"qwen2vl", "qwen2vl", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, sections},
+    {"qwen3vl", "qwen3vl", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 40, 96, 0, 0, 0, false, true, sections},
+    {"qwen3vlmoe", "qwen3vlmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, sections},
+    {"mistral3", "mistral3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, tempered},
+    {"internlm2", "internlm2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, false, NULL},
+    {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
+    {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
+    {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

@@ -7,7 +7,7 @@
 #include "p2p/transport.h"
 #include "tests/support.h"
 
-#define NET_MAX 8
+#define NET_MAX 12
 
 struct net_node {
     struct seckey key;

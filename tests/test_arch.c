@@ -406,6 +406,86 @@ static void experts_have_biases(void **state)
         assert_memory_not_equal(out[0], out[way], VOCAB * sizeof **out);
 }
 
+/* 20 positions by an architecture that lacks some of what it has. */
+static void run_without(const struct model_make *s, unsigned has, void (*spoil)(struct model *m), float *out)
+{
+    struct loaded l;
+    load(&l, s);
+    struct model_kind kind = *l.model->kind;
+    kind.has &= ~has;
+    l.model->kind = &kind;
+    if (spoil)
+        spoil(l.model);
+    struct engine *e = engine_for(&l, &ops_ref, 1, 20);
+    everything(e, 20, 20, out);
+    engine_free(e);
+    unload(&l);
+}
+
+static void even_gains(struct model *m)
+{
+    for (uint32_t i = 0; i < m->layers; i++)
+        for (uint32_t j = 0; j < m->head; j++) {
+            ((float *)(uintptr_t)m->layer[i].query_norm.gain)[j] = 1.0f;
+            ((float *)(uintptr_t)m->layer[i].key_norm.gain)[j] = 1.0f;
+        }
+}
+
+/* A rotation leaves the length of a head as it is: only where gains differ it counts which of both comes first. */
+static void heads_are_normed_behind_the_rotation(void **state)
+{
+    (void)state;
+    static float late[20 * 512], early[20 * 512];
+    const struct model_make *s = shape_of("hunyuan-dense");
+    const size_t n = 20 * (VOCAB + (size_t)s->embed);
+    for (unsigned even = 0; even < 2; even++) {
+        run_without(s, 0, even ? even_gains : NULL, late);
+        run_without(s, HAS_LATE_NORMS, even ? even_gains : NULL, early);
+        const float all = spread(late, n);
+        for (size_t i = 0; i < n; i++)
+            late[i] -= early[i];
+        assert_true((spread(late, n) < 0.02f * all) == (even == 1));
+    }
+}
+
+static void silence_attention(struct model *m)
+{
+    for (uint32_t i = 0; i < m->layers; i++) {
+        const struct ops_weight *w = &m->layer[i].output.w;
+        memset((void *)(uintptr_t)w->data, 0, w->row_bytes * w->rows);
+    }
+}
+
+/* The second branch does not see what the first adds: with nothing added it cannot be told. */
+static void both_branches_enter_by_one_norm(void **state)
+{
+    (void)state;
+    static float beside[20 * 512], behind[20 * 512];
+    const struct model_make *s = shape_of("command-r");
+    const size_t n = 20 * (VOCAB + (size_t)s->embed);
+    run_without(s, 0, NULL, beside);
+    run_without(s, HAS_ONE_NORM, NULL, behind);
+    assert_memory_not_equal(beside, behind, n * sizeof *beside);
+    run_without(s, 0, silence_attention, beside);
+    run_without(s, HAS_ONE_NORM, silence_attention, behind);
+    assert_memory_equal(beside, behind, n * sizeof *beside);
+}
+
+static void wide_layers_beside_windows_are_not_rotated(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"exaone4", "exaone4, windows", "cohere2", "gemma3"};
+    for (size_t k = 0; k < sizeof labels / sizeof *labels; k++) {
+        struct loaded l;
+        load(&l, shape_of(labels[k]));
+        for (uint32_t i = 0; i < l.model->layers; i++) {
+            assert_true((l.model->layer[i].window == 0) == (k == 0 || i % (k == 3 ? 6 : 4) == (k == 3 ? 5 : 3)));
+            assert_true(l.model->layer[i].is_still == ((k == 1 || k == 2) && l.model->layer[i].window == 0));
+        }
+        unload(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +502,9 @@ int main(void)
         cmocka_unit_test(experts_beside_one_that_all_share),
         cmocka_unit_test(a_sink_takes_its_part),
         cmocka_unit_test(experts_have_biases),
+        cmocka_unit_test(heads_are_normed_behind_the_rotation),
+        cmocka_unit_test(both_branches_enter_by_one_norm),
+        cmocka_unit_test(wide_layers_beside_windows_are_not_rotated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

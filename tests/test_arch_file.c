@@ -204,6 +204,117 @@ static void sink(struct gguf_make *m, const struct model_make *s)
     model_make_vector(m, "blk.1.attn_sinks.weight", s->heads, 1);
 }
 
+static void groups(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_group_count", 8);
+}
+
+static void every_second(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "interleave_moe_layer_step", 2);
+}
+
+static void square_roots(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 4);
+}
+
+static void guesses(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "nextn_predict_layers", 1);
+}
+
+static void sections(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "rope.dimension_sections", 8);
+}
+
+static void nothing_more(struct gguf_make *m, const struct model_make *s)
+{
+    (void)m;
+    (void)s;
+}
+
+static void a_norm_too_many(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say_real(m, s, "logit_scale", 0.5f);
+    model_make_vector(m, "blk.0.ffn_norm.weight", s->embed, 1);
+}
+
+/* The same of the later ones. */
+static void strangers_of_later_architectures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *label;
+        void (*more)(struct gguf_make *m, const struct model_make *s);
+        const char *word;
+    } cases[] = {
+        {"glm4moe", groups, "expert_group_count"},
+        {"dots1", square_roots, "expert_gating_func"},
+        {"ernie4_5-moe", every_second, "interleave"},
+        {"ernie4_5-moe", groups, "expert_group_count"},
+        {"dots1", guesses, "nextn_predict_layers"},
+        {"glm4", sections, "rope.dimension_sections"},
+        {"cohere2", nothing_more, "cohere2.logit_scale"},
+        {"cohere2", a_norm_too_many, "blk.0.ffn_norm.weight"},
+        {"command-r", a_norm_too_many, "blk.0.ffn_norm.weight"},
+        {"hunyuan-moe", square_roots, "expert_gating_func"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_make s = *shape_of(cases[i].label);
+        s.more = cases[i].more;
+        expect_refusal(&s, cases[i].word);
+    }
+    struct model_make s = *shape_of("ernie4_5");
+    s.biases = true;
+    expect_refusal(&s, ".bias");
+    s = *shape_of("hunyuan-dense");
+    s.architecture = "qwen3";
+    s.more = guesses;
+    expect_refusal(&s, "nextn_predict_layers");
+}
+
+static void tempered(struct gguf_make *m, const struct model_make *s)
+{
+    shape_of("mistral3")->more(m, s);
+    model_make_say_real(m, s, "attention.temperature_scale", 0.1f);
+}
+
+static void four_sections(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 16] = {GGUF_I32, 0, 0, 0, 4};
+    char room[96];
+    list[24] = 2; /* the fourth */
+    snprintf(room, sizeof room, "%s.rope.dimension_sections", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, sizeof list);
+}
+
+/* Where scores would be scaled, or pairs go by what a text has none of. */
+static void what_a_text_or_a_context_rules_out(void **state)
+{
+    (void)state;
+    struct model_make s = *shape_of("mistral3");
+    struct loaded l;
+    load(&l, &s);
+    assert_int_equal(l.model->context, MODEL_MAKE_CONTEXT);
+    assert_true(l.model->rope[MODEL_ROPE].yarn && l.model->rope[MODEL_ROPE].magnitude == 1.0);
+    unload(&l);
+    s.more = tempered;
+    load(&l, &s);
+    assert_int_equal(l.model->context, 64); /* the original one */
+    unload(&l);
+    s = *shape_of("arcee"); /* says yarn, and no multiplier */
+    load(&l, &s);
+    assert_true(l.model->rope[MODEL_ROPE].magnitude > 1.1);
+    unload(&l);
+    s = *shape_of("qwen3vl");
+    s.more = four_sections;
+    expect_refusal(&s, "rope.dimension_sections");
+    s.architecture = "qwen3";
+    expect_refusal(&s, "rope.dimension_sections");
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -277,7 +388,9 @@ int main(void)
         cmocka_unit_test(what_changes_nothing_is_taken),
         cmocka_unit_test(a_list_names_the_windows),
         cmocka_unit_test(numbers_by_layer),
+        cmocka_unit_test(what_a_text_or_a_context_rules_out),
         cmocka_unit_test(strangers_are_named),
+        cmocka_unit_test(strangers_of_later_architectures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

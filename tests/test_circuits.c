@@ -4,9 +4,12 @@
 #include "node/circuits.h"
 #include "tests/net.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { RELAY, CLIENT, DIALLER, STRANGER, SIDES };
 
@@ -133,6 +136,74 @@ static void what_passes_is_whole_both_ways(void **state)
     fixture_close(&f);
 }
 
+/* -- places -- */
+
+enum { HOARDERS = CIRCUITS_TO / CIRCUITS_FROM };
+
+static const struct stream_calls no_calls;
+
+static void hoard(struct streams *from, const struct pubkey *relay, const struct pubkey *to)
+{
+    struct buf body = {0};
+    circuit_ask_put(&body, &(struct circuit_ask){CIRCUIT_RELAY, *to});
+    for (unsigned i = 0; i < CIRCUITS_FROM; i++) {
+        uint64_t stream;
+        assert_int_equal(streams_open(from, relay, NULL, STREAM_CIRCUIT, bytes_of_buf(&body), &no_calls, NULL, &stream),
+                         ERR_OK);
+    }
+    buf_clear(&body);
+}
+
+static bool has_ipv6(void)
+{
+    const struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), bound = bind(fd, (const struct sockaddr *)&any, sizeof any);
+    close(fd);
+    return bound == 0;
+}
+
+/* Keys cost nothing: whoever takes all of a client's circuits with some from one network makes room for who comes from
+ * another, as it is among peers (node/room.h). Those that come by IPv6 are of another network. */
+static void one_network_does_not_hold_all_places(void **state)
+{
+    struct fixture f;
+    struct streams *hoarder[HOARDERS];
+    struct hash chain = {{1}};
+    char address[200], hex[65];
+    (void)state;
+    if (!has_ipv6())
+        skip();
+    fixture_open(&f);
+    stop_side(&f, RELAY);
+    f.net.node[RELAY].listen = "[::]:0";
+    net_start(&f.net, RELAY, chain);
+    f.streams[RELAY] = streams_new(f.net.host, f.net.node[RELAY].peers);
+    f.circuits[RELAY] = circuits_new(f.net.host, f.net.node[RELAY].peers, f.streams[RELAY]);
+    net_join(&f.net, CLIENT, RELAY);
+    promise(&f);
+    const struct pubkey relay = f.net.node[RELAY].id, client = f.net.node[CLIENT].id;
+    hex_put(hex, relay.b, 32);
+    snprintf(address, sizeof address, "%s@[::1]:%u", hex, peers_port(f.net.node[RELAY].peers));
+    for (unsigned i = 0; i < HOARDERS; i++) {
+        struct net_node *n = &f.net.node[SIDES + i];
+        struct note note;
+        n->is_deaf = true;
+        net_start(&f.net, SIDES + i, chain);
+        hoarder[i] = streams_new(f.net.host, n->peers);
+        assert_int_equal(peers_add(n->peers, address, &note), ERR_OK);
+    }
+    net_wait(&f.net, 500);
+    for (unsigned i = 0; i < HOARDERS; i++)
+        hoard(hoarder[i], &relay, &client);
+    net_wait(&f.net, 200);
+    assert_int_equal(circuits_info(f.circuits[RELAY]).passing, CIRCUITS_TO);
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &client, circuits_way(f.circuits[CLIENT])), ERR_OK);
+    net_run(&f.net, are_joined, &f, 5000);
+    for (unsigned i = 0; i < HOARDERS; i++)
+        streams_free(hoarder[i]);
+    fixture_close(&f);
+}
+
 static bool a_while(void *arg)
 {
     struct fixture *f = arg;
@@ -232,6 +303,65 @@ static void thousands_of_circuits_are_four(void **state)
     fixture_close(&f);
 }
 
+static void on_info(void *arg, const struct peers_info *info)
+{
+    *(uint64_t *)arg += info->bytes_in;
+}
+
+/* Each circuit is heard of by the client, too, at the cost of all others that its relay leads there. */
+static void ever_new_circuits_reach_a_client_seldom(void **state)
+{
+    struct fixture f;
+    struct tally t = {0};
+    uint64_t stream, before = 0, behind = 0;
+    (void)state;
+    fixture_open(&f);
+    promise(&f);
+    peers_list(f.net.node[CLIENT].peers, on_info, &before);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(open_circuit(&f, CIRCUIT_RELAY, &f.net.node[CLIENT].id, &t, &stream), ERR_OK);
+        streams_close(f.streams[STRANGER], stream, ERR_OK, "");
+    }
+    net_wait(&f.net, 500);
+    peers_list(f.net.node[CLIENT].peers, on_info, &behind);
+    assert_in_range(behind - before, 1000, 30000); /* some 100 of 160 bytes: PEER_RATE_BURST of them, and a few */
+    join_through(&f);
+    fixture_close(&f);
+}
+
+static bool is_reached_by_stranger(void *arg)
+{
+    struct fixture *f = arg;
+    return peers_is_up(f->net.node[DIALLER].peers, &f->net.node[STRANGER].id);
+}
+
+/* The dialler waits for its relay's connection, and what comes is one through another relay. */
+static void no_circuit_goes_through_two(void **state)
+{
+    struct fixture f;
+    struct pubkey nobody = {{0x79, 1}};
+    char hex[65], way[256];
+    (void)state;
+    fixture_open(&f);
+    f.circuits[STRANGER] = circuits_new(f.net.host, f.net.node[STRANGER].peers, f.streams[STRANGER]);
+    circuits_set_relaying(f.circuits[RELAY], true);
+    circuits_set_relaying(f.circuits[STRANGER], true);
+    circuits_set_wanted(f.circuits[DIALLER], true);
+    net_wait(&f.net, 300);
+    assert_int_equal(circuits_info(f.circuits[DIALLER]).relays, 1);
+    hex_put(hex, f.net.node[STRANGER].id.b, 32);
+    snprintf(way, sizeof way, "%s@127.0.0.1:1", hex);
+    assert_int_equal(peers_reach(f.net.node[DIALLER].peers, &nobody, way), ERR_OK);
+    net_wait(&f.net, 100);
+    assert_int_equal(circuits_info(f.circuits[DIALLER]).dialled, 1);
+    assert_int_equal(
+        peers_reach(f.net.node[STRANGER].peers, &f.net.node[DIALLER].id, circuits_way(f.circuits[DIALLER])), ERR_OK);
+    net_run(&f.net, is_reached_by_stranger, &f, 5000);
+    net_wait(&f.net, 300);
+    assert_int_equal(circuits_info(f.circuits[STRANGER]).refused, 0); /* it was not even asked */
+    fixture_close(&f);
+}
+
 static bool has_refused(void *arg)
 {
     return ((struct tally *)arg)->closed > 0;
@@ -321,6 +451,41 @@ static void one_that_never_reads_holds_two_windows(void **state)
     fixture_close(&f);
 }
 
+/* A message of one byte is some fifty on the line: what a relay gives away is counted in those. */
+static void bytes_one_by_one_cost_what_they_take(void **state)
+{
+    struct fixture f;
+    struct tally promised = {0}, sender = {0};
+    struct buf body = {0};
+    uint64_t stream;
+    (void)state;
+    reader = (struct tally){0};
+    fixture_open(&f);
+    promise(&f);
+    streams_on(f.streams[STRANGER], STREAM_CIRCUIT, accept_and_hold, &f);
+    assert_int_equal(streams_open(f.streams[STRANGER], &f.net.node[RELAY].id, NULL, STREAM_RELAY, (struct bytes){0},
+                                  &tally_calls, &promised, &stream),
+                     ERR_OK);
+    net_wait(&f.net, 100);
+    circuits_free(f.circuits[DIALLER]);
+    f.circuits[DIALLER] = NULL;
+    circuit_ask_put(&body, &(struct circuit_ask){CIRCUIT_RELAY, f.net.node[STRANGER].id});
+    assert_int_equal(streams_open(f.streams[DIALLER], &f.net.node[RELAY].id, NULL, STREAM_CIRCUIT, bytes_of_buf(&body),
+                                  &tally_calls, &sender, &stream),
+                     ERR_OK);
+    buf_clear(&body);
+    uint64_t start_ms = host_now_ms(f.net.host), bytes = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        while (streams_send(f.streams[DIALLER], stream, bytes_of("", 1)) == ERR_OK)
+            continue;
+        net_wait(&f.net, 20);
+    }
+    peers_list(f.net.node[STRANGER].peers, on_info, &bytes);
+    assert_true(reader.got > CIRCUIT_WINDOW / 2);
+    assert_in_range(bytes, reader.got, CIRCUIT_RATE * (1000 + host_now_ms(f.net.host) - start_ms) / 1000);
+    fixture_close(&f);
+}
+
 /* A relay that leads elsewhere: the handshake is to the key that was wanted, and another one does not pass it. */
 static struct hijack {
     struct fixture *f;
@@ -405,8 +570,12 @@ int main(void)
         cmocka_unit_test(who_does_not_relay_promises_nothing),
         cmocka_unit_test(circuits_to_nobody_end_at_once),
         cmocka_unit_test(thousands_of_circuits_are_four),
+        cmocka_unit_test(one_network_does_not_hold_all_places),
+        cmocka_unit_test(ever_new_circuits_reach_a_client_seldom),
+        cmocka_unit_test(no_circuit_goes_through_two),
         cmocka_unit_test(a_loop_and_a_stop_out_of_nowhere_are_refused),
         cmocka_unit_test(one_that_never_reads_holds_two_windows),
+        cmocka_unit_test(bytes_one_by_one_cost_what_they_take),
         cmocka_unit_test(a_relay_cannot_pretend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

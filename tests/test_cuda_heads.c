@@ -15,10 +15,12 @@
 static void turn(const struct world *w, const struct cuda_turn *t, const float *gain, float *x, uint32_t row)
 {
     const float *cosine = t ? t->angles + (size_t)row * 2 * t->pairs : NULL;
-    if (t && gain)
+    if (t && gain && !t->is_late)
         ops_ref.norm(x, gain, t->epsilon, w->m.head, x);
     if (t && t->pairs)
         (t->is_halves ? ops_ref.rotate_halves : ops_ref.rotate)(x, cosine, cosine + t->pairs, t->pairs);
+    if (t && gain && t->is_late)
+        ops_ref.norm(x, gain, t->epsilon, w->m.head, x);
 }
 
 /* All rows' heads by the reference, keys and values into the caches. */
@@ -84,7 +86,8 @@ static void draw_heads(const struct world *w, struct heads *h)
                                  .epsilon = 1e-6f,
                                  .angles = h->angles,
                                  .pairs = draw(4) ? pairs : 0,
-                                 .is_halves = draw(2)};
+                                 .is_halves = draw(2),
+                                 .is_late = draw(3) == 0};
     h->way = draw(5) ? &h->turn : NULL;
 }
 

@@ -87,6 +87,12 @@ static void elements_once(void)
     ops_ref.gelu_tanh(expected, n);
     cuda_activate(NULL, CUDA_GELU_ALONE, x, NULL, n);
     assert_same_bits(x, expected, n, "rows");
+    gpu_wait();
+    for (uint32_t i = 0; i < n; i++) /* some below 0 */
+        expected[i] = x[i] = x[i] - 0.5f;
+    ops_ref.squares(expected, n);
+    cuda_activate(NULL, CUDA_SQUARES_ALONE, x, NULL, n);
+    assert_same_bits(x, expected, n, "rows");
     ops_ref.gelu(expected, n);
     cuda_activate(NULL, CUDA_GELU_ERF_ALONE, x, NULL, n);
     assert_same_bits(x, expected, n, "rows");
@@ -169,33 +175,38 @@ static void tell_once(void)
     free(fine);
     free(at);
 }
-
 /* -- experts -- */
 
-/* The definition, by looking for the largest again and again. */
-static bool route(float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t *chosen, float *weight)
+/* moe.c's routing of a row, in the plainest words; score is scratch. False if a score is not finite. */
+static bool route(float *score, const struct cuda_routes *how, uint32_t *chosen, float *weight)
 {
-    bool finite = ops_ref.finite(score, experts);
-    float sum = 0.0f;
-    for (uint32_t i = 0; !finite && i < experts; i++)
-        score[i] = 0.0f;
-    for (uint32_t r = 0; r < used; r++) {
+    float liking[1024], all = 1.0f, sum = 0.0f, peak;
+    const bool finite = ops_ref.peak(score, how->experts, &peak);
+    for (uint32_t i = 0; !finite && i < how->experts; i++)
+        score[i] = peak = 0.0f;
+    memcpy(liking, score, how->experts * sizeof *score);
+    if (!how->by_sigmoid)
+        all = ops_ref.exponentials(score, how->experts, peak);
+    for (uint32_t i = 0; i < how->experts; i++) {
+        if (how->by_sigmoid)
+            liking[i] = score[i] = 1.0f / (1.0f + arith_exp(-score[i]));
+        if (how->preference)
+            liking[i] = score[i] / all + how->preference[i];
+    }
+    for (uint32_t r = 0; r < how->used; r++) {
         uint32_t best = UINT32_MAX;
-        for (uint32_t i = 0; i < experts; i++) {
+        for (uint32_t i = 0; i < how->experts; i++) {
             bool taken = false;
             for (uint32_t k = 0; k < r; k++)
                 taken = taken || chosen[k] == i;
-            if (!taken && (best == UINT32_MAX || score[i] > score[best]))
+            if (!taken && (best == UINT32_MAX || liking[i] > liking[best]))
                 best = i;
         }
         chosen[r] = best;
-        weight[r] = arith_exp(score[best] - score[chosen[0]]);
-        sum = sum + weight[r];
+        sum = sum + score[best];
     }
-    if (of_all)
-        sum = ops_ref.exponentials(score, experts, score[chosen[0]]);
-    for (uint32_t r = 0; r < used; r++)
-        weight[r] = weight[r] / sum;
+    for (uint32_t r = 0; r < how->used; r++)
+        weight[r] = score[chosen[r]] / (how->of_all ? all : sum) * how->scale;
     return finite;
 }
 
@@ -203,7 +214,9 @@ static void route_once(void)
 {
     uint32_t experts = 1 + draw(draw(4) ? 130 : 1024), used = 1 + draw(experts < 12 ? experts : 12);
     uint32_t cols = 1 + draw(40), picks = cols * used;
-    const bool of_all = draw(2);
+    float *preference = gpu_floats(experts, false);
+    const struct cuda_routes how = {
+        experts, used, draw(2), draw(2), draw(2) ? 1.0f : 2.5f, draw(2) ? preference : NULL};
     float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
     uint32_t *chosen = mem_array(picks, sizeof *chosen);
     struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4),
@@ -215,8 +228,8 @@ static void route_once(void)
     float *copy = mem_array((size_t)cols * experts, sizeof *copy);
     memcpy(copy, score, (size_t)cols * experts * sizeof *copy);
     for (uint32_t c = 0; c < cols; c++)
-        fine[c] = route(copy + (size_t)c * experts, experts, used, of_all, chosen + c * used, expected + c * used);
-    cuda_route(NULL, score, experts, used, of_all, cols, (struct cuda_marks){NULL, finite}, p);
+        fine[c] = route(copy + (size_t)c * experts, &how, chosen + c * used, expected + c * used);
+    cuda_route(NULL, score, &how, cols, (struct cuda_marks){NULL, finite}, p);
     gpu_wait();
     assert_memory_equal(p.chosen, chosen, picks * sizeof *chosen);
     assert_same_bits(p.weight, expected, picks, "rows");
@@ -230,6 +243,7 @@ static void route_once(void)
     }
     assert_int_equal(p.begin[experts], picks);
     gpu_free(score);
+    gpu_free(preference);
     free(copy);
     free(expected);
     free(chosen);

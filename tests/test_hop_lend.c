@@ -9,6 +9,7 @@
 #include "tests/net.h"
 #include "tests/worker_stage.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -494,6 +495,84 @@ static void the_same_answer_over_two_devices(void **state)
     setup_close(&s);
 }
 
+/* -- checking -- */
+
+struct checking {
+    struct setup *s;
+    bool is_over, is_killed;
+    enum err e;
+    struct buf result;
+};
+
+static void on_checked(void *arg, enum err e, struct bytes result, const struct note *note)
+{
+    struct checking *c = arg;
+    (void)note;
+    c->e = e;
+    c->is_over = true;
+    buf_add(&c->result, result.p, result.n);
+}
+
+static void kill_workers(void)
+{
+    char path[64], line[4096] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    (void)!fgets(line, sizeof line, f);
+    fclose(f);
+    for (char *at = line, *end; *at; at = end + strspn(end, " ")) {
+        const long pid = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+    }
+}
+
+static void take_calls(void *arg, const struct hop_lent *t)
+{
+    *(uint64_t *)arg += t->calls;
+}
+
+/* All workers are killed once the hop answered some calls: the head's begins anew, on a new stream. */
+static bool is_checked(void *arg)
+{
+    struct checking *c = arg;
+    uint64_t calls = 0;
+    hop_lender_each(c->s->lender, take_calls, &calls);
+    if (calls >= 2 && !c->is_killed && !c->is_over) {
+        kill_workers();
+        c->is_killed = true;
+    }
+    return c->is_over;
+}
+
+/* Whatever dies while a hop is checked, one that answered rightly is not said to be wrong; and one that nobody kills is
+ * right. */
+static void a_check_that_is_cut_off_blames_nobody(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct note note;
+    setup_open(&s, 0);
+    import(&s, LENDER);
+    import(&s, HEAD);
+    struct hops *h = open_hops(&s, 5000);
+    set_hop(&s, h, 1, 3);
+    for (unsigned i = 0; i < 4; i++) {
+        struct checking c = {.s = &s, .is_killed = i == 3};
+        assert_int_equal(hops_check(h, &s.root, on_checked, &c, &note), ERR_OK);
+        net_run(&s.net, is_checked, &c, 20000);
+        if (strstr(buf_text(&c.result), "\"agree\":false"))
+            fail_msg("%s", buf_text(&c.result));
+        assert_true(i < 3 || c.e == ERR_OK);
+        assert_true(c.is_killed);
+        buf_clear(&c.result);
+    }
+    hops_close(h);
+    setup_close(&s);
+}
+
 /* What is not here and does not fit is said with the device that lacks, and with what to do. */
 static void too_large_for_the_head_alone(void **state)
 {
@@ -568,6 +647,7 @@ int main(void)
         cmocka_unit_test(calls_that_cannot_be),
         cmocka_unit_test(a_call_without_end),
         cmocka_unit_test(the_same_answer_over_two_devices),
+        cmocka_unit_test(a_check_that_is_cut_off_blames_nobody),
         cmocka_unit_test(too_large_for_the_head_alone),
         cmocka_unit_test(large_enough_for_both),
     };

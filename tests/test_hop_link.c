@@ -377,7 +377,7 @@ static void no_wrong_answer_is_taken(void **state)
 static void unasked_words_end_it(void **state)
 {
     (void)state;
-    for (unsigned how = 0; how < 4; how++) {
+    for (unsigned how = 0; how < 5; how++) {
         struct stage s;
         stage_open_net(&s, 0);
         hop_link_want(s.link, true);
@@ -389,6 +389,8 @@ static void unasked_words_end_it(void **state)
             say_ready(&s, 0, 8);
         else if (how == 2)
             say_ready(&s, 16, 0);
+        else if (how == 4)
+            say_ready(&s, BATCH_MAX + 1, 8); /* no worker starts with that, and no job would go on */
         else {
             say_ready(&s, 16, 8);
             wait_for(&s, HOP_IS_READY);

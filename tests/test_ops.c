@@ -151,6 +151,11 @@ static void row_once(const struct ops *o)
     ops_ref.gelu_tanh(out[0], n);
     o->gelu_tanh(out[1], n);
     assert_same_bits(out[0], out[1], n);
+    memcpy(out[0], x, n * sizeof *x);
+    memcpy(out[1], x, n * sizeof *x);
+    ops_ref.squares(out[0], n);
+    o->squares(out[1], n);
+    assert_same_bits(out[0], out[1], n);
 }
 
 /* -- products -- */
@@ -474,6 +479,7 @@ static void caps_and_gates_are_close_everywhere(void **state)
         }
     assert_true(isnan(arith_gate_clamped(NAN, 1.0f)) && isnan(arith_gate_clamped(1.0f, NAN)));
     assert_true(arith_gate_clamped(INFINITY, INFINITY) == arith_gate_clamped(7.0f, 7.0f));
+    assert_true(arith_square(3.0f) == 9.0f && arith_square(-3.0f) == 0.0f && isnan(arith_square(NAN)));
     assert_true(arith_gelu_tanh(100.0f) == 100.0f && arith_gelu_erf(100.0f) == 100.0f);
     assert_true(arith_gelu_erf(-100.0f) == 0.0f && fabsf(arith_gelu_tanh(-100.0f)) < 1e-30f);
 }

@@ -21,6 +21,8 @@ template <enum cuda_gate kind> LANE float gate_turn(float g, float u)
         return arith_fn_gate_clamped(g, u);
     if constexpr (kind == CUDA_GELU_ALONE)
         return arith_fn_gelu_tanh(g);
+    if constexpr (kind == CUDA_SQUARES_ALONE)
+        return arith_fn_square(g);
     return arith_fn_gelu_erf(g);
 }
 

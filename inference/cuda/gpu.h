@@ -27,7 +27,8 @@ struct gpu_layer {
     struct gpu_product query, key, value, output, gate, up, down;
     struct gpu_product router;
     struct cuda_matrix shared_gate;
-    const float *sinks; /* NULL: none */
+    const float *sinks;      /* NULL: none */
+    const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
     bool has_experts, is_still;
     uint32_t window;

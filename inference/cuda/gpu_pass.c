@@ -85,6 +85,8 @@ static enum cuda_gate gate_of(const struct gpu_pass *t)
     const unsigned has = t->m->kind->has;
     if (has & HAS_ENCODER)
         return CUDA_GELU_ERF_ALONE;
+    if (has & HAS_SQUARES)
+        return CUDA_SQUARES_ALONE;
     if (has & HAS_NO_GATE)
         return CUDA_GELU_ALONE;
     if (has & HAS_CLAMPED_GATE)
@@ -161,7 +163,8 @@ static struct cuda_turn turn_of(const struct gpu_pass *t, const struct gpu_layer
                               .epsilon = t->m->epsilon,
                               .angles = l->window && t->f.angles[1] ? t->f.angles[1] : t->f.angles[0],
                               .pairs = l->is_still ? 0 : t->m->rope_pairs,
-                              .is_halves = (t->m->kind->has & HAS_HALVES) != 0};
+                              .is_halves = (t->m->kind->has & HAS_HALVES) != 0,
+                              .is_late = (t->m->kind->has & HAS_LATE_NORMS) != 0};
 }
 
 /* Whether attention turns the batch's heads itself; `cols` of it go on. Each of its blocks does, so that over long
@@ -250,6 +253,16 @@ static void mix(const struct gpu_pass *t, const struct gpu_layer *l)
     add_branch(t, &l->down, &in, &l->mix_post);
 }
 
+/* Both branches by one norm: `heads` is the input of attention's product, and the stream is read before that is added.
+ */
+static void mix_beside(const struct gpu_pass *t, const struct gpu_layer *l, const struct cuda_input *heads)
+{
+    product(t, &l->output, heads, t->d->b.back);
+    const struct cuda_input in = mixed(t, l);
+    add_back(t, &l->attention_post);
+    add_branch(t, &l->down, &in, &l->mix_post);
+}
+
 /* What the expert that all rows share makes of them joins what is in b.back; b.aside and b.score are free again. */
 static void mix_shared(const struct gpu_pass *t, const struct gpu_layer *l)
 {
@@ -283,8 +296,9 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
     product(t, &l->router, &in, b->score);
-    cuda_route(stream, b->score, m->experts, m->experts_used, (m->kind->has & HAS_PARTS_OF_ALL) != 0, t->cols,
-               marks_of(t), picks);
+    const struct cuda_routes how = {m->experts,    m->experts_used, m->parts_of_all,
+                                    m->by_sigmoid, m->expert_scale, l->preference};
+    cuda_route(stream, b->score, &how, t->cols, marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
@@ -315,6 +329,10 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
     if (t->cols == 0)
         return;
     in = attend(t, index);
+    if (t->m->kind->has & HAS_ONE_NORM) {
+        mix_beside(t, l, &in);
+        return;
+    }
     add_branch(t, &l->output, &in, &l->attention_post);
     if (l->has_experts)
         mix_experts(t, l);

@@ -36,7 +36,7 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
     const uint64_t of_norms = l->mix_norm.bias ? 8 : 4;
     uint64_t all = product_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
-                   (l->sinks ? m->heads * sizeof(float) : 0) +
+                   ((l->sinks ? m->heads : 0) + (l->preference ? m->experts : 0)) * sizeof(float) +
                    (of_norms * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
@@ -220,6 +220,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_product(t, &l->router, &out->router);
+    if (e == ERR_OK)
+        e = load_floats(t, l->preference, m->experts, &out->preference);
     if (e == ERR_OK)
         e = load_matrix(t, &l->shared_gate, &out->shared_gate);
     if (e == ERR_OK)

@@ -29,7 +29,7 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i] * by, i < count. */
 void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
-enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_CLAMPED, CUDA_GELU_ALONE, CUDA_GELU_ERF_ALONE };
+enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_CLAMPED, CUDA_GELU_ALONE, CUDA_SQUARES_ALONE, CUDA_GELU_ERF_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
 /* out[c] = x[slot[c]], [cols, n]; out is not x. */
@@ -115,9 +115,16 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
     uint32_t *pick;   /* [P] picks (row x used + rank), in order of experts, rising within one */
     uint32_t cols;    /* an expert has at most one pick of each row */
 };
-/* moe.c's routing: score[cols, experts] is scratch then. `of_all`: weights are parts of the sum over all experts. */
-void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
-                struct cuda_marks marks, struct cuda_picks out);
+/* moe.c's routing: score[cols, experts] is scratch then. */
+struct cuda_routes {
+    uint32_t experts, used;
+    bool of_all;             /* weights do not sum to one */
+    bool by_sigmoid;         /* ... and are sigmoids, not a softmax */
+    float scale;             /* of the weights */
+    const float *preference; /* [experts] added to what they are chosen by; NULL: none */
+};
+void cuda_route(void *stream, float *score, const struct cuda_routes *how, uint32_t cols, struct cuda_marks marks,
+                struct cuda_picks out);
 /* out[P, rows]: pick p = row x used + rank times the matrix of its expert, plus its bias, bias[experts, rows] (NULL:
  * none); the input of pick p is column p / share:
  * `used` picks share a row's, or each has its own (1). in->cols x share = P. `stride`: bytes from one expert's matrix
@@ -153,6 +160,7 @@ struct cuda_turn {                      /* how heads are normed and rotated; NUL
     const float *angles; /* [rows, 2, pairs]: cosines, sines */
     uint32_t pairs;
     bool is_halves;
+    bool is_late; /* normed behind the rotation */
 };
 /* layer.c's heads_part: q[rows, heads, head] is turned in place; k and v [rows, heads_kv, head] are turned and go into
  * the cache as int8, and mark what is not finite. */

@@ -21,14 +21,27 @@ LANE struct candidate better(struct candidate a, struct candidate b)
     return first ? a : b;
 }
 
+/* What experts are chosen by: their scores, or what weights are made of and a preference. */
+struct liking {
+    const float *score, *preference;
+    bool by_parts; /* of `all` */
+    float all;
+};
+
+LANE float liking_of(const struct liking *l, uint32_t i)
+{
+    float v = l->by_parts ? l->score[i] / l->all : l->score[i];
+    return l->preference ? v + l->preference[i] : v;
+}
+
 /* The best of a row that is not taken, for all lanes. Lane l looks at experts l, l + 32...; taken: a bit for each. */
-LANE struct candidate best_left(const float *score, uint32_t experts, uint32_t taken)
+LANE struct candidate best_left(const struct liking *l, uint32_t experts, uint32_t taken)
 {
     unsigned lane = threadIdx.x % WARP;
     struct candidate best = {0.0f, UINT32_MAX};
     for (uint32_t i = lane, bit = 0; i < experts; i += WARP, bit++)
         if (!(taken >> bit & 1u))
-            best = better(best, candidate{score[i], i});
+            best = better(best, candidate{liking_of(l, i), i});
     for (int by = WARP / 2; by; by /= 2)
         best = better(best, candidate{__shfl_xor_sync(ALL, best.score, by), __shfl_xor_sync(ALL, best.whose, by)});
     return best;
@@ -51,12 +64,35 @@ LANE float sum_of_all(const float *score, uint32_t experts, float peak)
     return lane_fold(stripe);
 }
 
-/* Weights are the chosen's exponentials, which all lanes hold in turn, divided by their sum by rising rank, or by the
- * sum of all. */
-__global__ static void route_rows(float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
-                                  struct cuda_marks marks, uint32_t *chosen, float *weight)
+/* Before anything is chosen: scores become sigmoids, or with a preference their exponentials. */
+LANE struct liking prepare(const struct cuda_routes *how, float *score)
+{
+    struct liking l = {score, how->preference, false, 1.0f};
+    const uint32_t lane = threadIdx.x % WARP;
+    if (how->by_sigmoid) {
+        for (uint32_t i = lane; i < how->experts; i += WARP)
+            score[i] = 1.0f / (1.0f + arith_fn_exp(-score[i]));
+    } else if (how->preference) {
+        const struct liking plain = {score, nullptr, false, 1.0f};
+        const float peak = best_left(&plain, how->experts, 0).score;
+        l.all = sum_of_all(score, how->experts, peak);
+        l.by_parts = true;
+        __syncwarp();
+        for (uint32_t i = lane; i < how->experts; i += WARP)
+            score[i] = arith_fn_exp(score[i] - peak);
+    }
+    __syncwarp();
+    return l;
+}
+
+/* Weights are made of the chosen's exponentials or sigmoids, which all lanes hold in turn: divided by their sum by
+ * rising rank, or by the sum of all. */
+__global__ static void route_rows(float *score, struct cuda_routes how, uint32_t cols, struct cuda_marks marks,
+                                  uint32_t *chosen, float *weight)
 {
     lane_begin();
+    const uint32_t experts = how.experts, used = how.used;
+    const bool is_plain = !how.by_sigmoid && !how.preference;
     uint32_t c = blockIdx.x * ROUTE_WARPS + threadIdx.x / WARP, lane = threadIdx.x % WARP, taken = 0;
     float peak = 0.0f, sum = 0.0f;
     if (c >= cols)
@@ -71,10 +107,11 @@ __global__ static void route_rows(float *score, uint32_t experts, uint32_t used,
             lane_mark(marks.finite, marks.slot, c);
     }
     __syncwarp();
+    const struct liking l = prepare(&how, score);
     for (uint32_t r = 0; r < used; r++) {
-        struct candidate best = best_left(score, experts, taken);
+        struct candidate best = best_left(&l, experts, taken);
         peak = r ? peak : best.score;
-        float e = arith_fn_exp(best.score - peak);
+        float e = is_plain ? arith_fn_exp(best.score - peak) : score[best.whose];
         sum = sum + e;
         if (best.whose % WARP == lane)
             taken |= 1u << best.whose / WARP;
@@ -84,10 +121,10 @@ __global__ static void route_rows(float *score, uint32_t experts, uint32_t used,
         }
     }
     __syncwarp();
-    if (of_all)
-        sum = sum_of_all(score, experts, peak);
+    if (how.of_all)
+        sum = is_plain ? sum_of_all(score, experts, peak) : l.all;
     for (uint32_t r = lane; r < used; r += WARP)
-        weight[r] = weight[r] / sum;
+        weight[r] = (weight[r] / sum) * how.scale;
 }
 
 /* -- listing -- */
@@ -132,12 +169,12 @@ __global__ static void list_picks(const uint32_t *chosen, uint32_t picks, uint32
     }
 }
 
-void cuda_route(void *stream, float *score, uint32_t experts, uint32_t used, bool of_all, uint32_t cols,
-                struct cuda_marks marks, struct cuda_picks out)
+void cuda_route(void *stream, float *score, const struct cuda_routes *how, uint32_t cols, struct cuda_marks marks,
+                struct cuda_picks out)
 {
-    launch(route_rows, (cols + ROUTE_WARPS - 1) / ROUTE_WARPS, ROUTE_WARPS * WARP, 0, stream, score, experts, used,
-           of_all, cols, marks, out.chosen, out.weight);
-    launch(list_picks, experts + 1, THREADS, 0, stream, out.chosen, cols * used, out.begin, out.pick);
+    launch(route_rows, (cols + ROUTE_WARPS - 1) / ROUTE_WARPS, ROUTE_WARPS * WARP, 0, stream, score, *how, cols, marks,
+           out.chosen, out.weight);
+    launch(list_picks, how->experts + 1, THREADS, 0, stream, out.chosen, cols * how->used, out.begin, out.pick);
 }
 
 /* -- what comes back -- */

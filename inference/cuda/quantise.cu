@@ -224,6 +224,8 @@ void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate
         launch(activate_quantise<CUDA_CLAMPED>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else if (kind == CUDA_GELU_ALONE)
         launch(activate_quantise<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
+    else if (kind == CUDA_SQUARES_ALONE)
+        launch(activate_quantise<CUDA_SQUARES_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
     else
         launch(activate_quantise<CUDA_GELU_ERF_ALONE>, grid, block, 0, stream, gate, up, *in, out, runs, marks);
 }

@@ -79,6 +79,8 @@ void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *
         launch(activate<CUDA_CLAMPED>, grid, block, 0, stream, gate, up, count);
     else if (kind == CUDA_GELU_ALONE)
         launch(activate<CUDA_GELU_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
+    else if (kind == CUDA_SQUARES_ALONE)
+        launch(activate<CUDA_SQUARES_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
     else
         launch(activate<CUDA_GELU_ERF_ALONE>, grid, block, 0, stream, gate, (const float *)gate, count);
 }

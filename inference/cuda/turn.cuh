@@ -108,10 +108,12 @@ LANE void turn_unit(const struct heads_call *a, const struct unit *u, const stru
     const float *from = u->what == QUERY ? a->q : u->what == KEY ? a->k : a->v;
     const uint32_t heads = u->what == QUERY ? a->heads : a->cache.heads_kv;
     take_head(from + ((size_t)u->row * heads + u->index) * a->head, a->head, a->cache.blocks * ARITH_BLOCK, x);
-    if (u->gain)
+    if (u->gain && !a->turn.is_late)
         norm_head(a, u->gain, x);
     if (u->turns)
         rotate_head(a, u->row, early, x);
+    if (u->gain && a->turn.is_late)
+        norm_head(a, u->gain, x);
 }
 
 /* x as int8 into the cache, position t of a chunk; zeros with scale 0 where a value is not finite, which marks the row.

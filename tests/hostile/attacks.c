@@ -195,6 +195,38 @@ static void turn_jobs(struct foe *f, uint64_t now_ms)
         body_job(f);
 }
 
+/* -- favours -- */
+
+static void turn_probes(struct foe *f, uint64_t now_ms)
+{
+    (void)now_ms;
+    for (int i = 0; i < 16; i++)
+        body_probe(f);
+}
+
+/* One in three is a client. The others pour into circuits, leave them, come again; now and then one is gone in the
+ * middle of it. */
+static void turn_circuits(struct foe *f, uint64_t now_ms)
+{
+    if (f->turns++ == 0 && random_chance(&f->random, 33))
+        body_promise(f);
+    if (now_ms < f->next_ms)
+        return;
+    f->next_ms = now_ms + 2;
+    body_circuit(f);
+    for (int i = 0; i < 8; i++)
+        body_stream_message(f, 1 + (unsigned)random_below(&f->random, random_chance(&f->random, 80) ? 1 : 3));
+    if (random_chance(&f->random, 1))
+        foe_close(f);
+}
+
+static void turn_layers(struct foe *f, uint64_t now_ms)
+{
+    (void)now_ms;
+    for (int i = 0; i < 16; i++)
+        body_layers(f);
+}
+
 /* -- lies -- */
 
 static void begin_book(struct foe *f)
@@ -249,6 +281,10 @@ const struct attack attacks[] = {
     {"streams", "streams opened, overdrawn, garbled and left", 30, false, false, NULL, turn_streams, NULL,
      body_heard_stream},
     {"jobs", "jobs and audits with bad seals, amounts and models", 30, false, false, NULL, turn_jobs, NULL, NULL},
+    {"probes", "asks to be dialled back, at any port", 60, false, false, NULL, turn_probes, NULL, NULL},
+    {"circuits", "circuits to each other, overdrawn, cut off, again and again", 60, false, false, NULL, turn_circuits,
+     NULL, body_heard_favours},
+    {"layers", "asks for layers that nobody lends to it", 30, false, false, NULL, turn_layers, NULL, NULL},
     {"book", "addresses that lead nowhere, from ever new keys", 30, false, false, begin_book, turn_book, NULL, NULL},
     {"lies", "heights, snapshots and blobs that are not there", 30, false, false, NULL, turn_lies, NULL,
      body_heard_lies},

@@ -24,10 +24,18 @@ void body_stream_message(struct foe *f, unsigned what);
 /* Opens a job or an audit, or says something on one. */
 void body_job(struct foe *f);
 
+/* Streams that ask for something (tests/hostile/favours.c): to be dialled back, to be promised circuits, for a circuit
+ * to one who was promised some, for layers. */
+void body_probe(struct foe *f);
+void body_promise(struct foe *f);
+void body_circuit(struct foe *f);
+void body_layers(struct foe *f);
+
 /* For the next hello. */
 void body_set_listen(struct foe *f);
 void body_set_texts(struct foe *f);
 
+void body_heard_favours(struct foe *f, uint8_t type, struct bytes body);
 void body_heard_stream(struct foe *f, uint8_t type, struct bytes body);
 /* Whatever is asked is answered with a lie. */
 void body_heard_lies(struct foe *f, uint8_t type, struct bytes body);
