@@ -33,7 +33,7 @@
 #define TILES        2          /* unpacked at once */
 #define COLS         4          /* columns that meet a register of codes */
 #define COLS_FEW     (2 * COLS) /* at most, that meet weights as they are packed */
-#define COLS_STRIP   128        /* columns whose totals are kept at once: 16 KiB */
+#define COLS_STRIP   252        /* columns whose totals are kept at once: 31.5 KiB */
 #define STREAM_AHEAD 4096       /* bytes that few columns ask for before they get to them, past the end of a page */
 
 /* -- signed weights of narrow blocks against many columns -- */
@@ -374,6 +374,16 @@ ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct 
 
 /* -- a matrix -- */
 
+/* The first `count` rows of two tiles. A copy whose length the compiler knows is a few moves, any other a loop of the
+ * processor's own that takes longer than the products of a column. */
+ALWAYS void put_rows(float *out, const float *total, size_t count)
+{
+    if (count == TILES * PACK_ROWS)
+        memcpy(out, total, TILES * PACK_ROWS * sizeof *out);
+    else
+        memcpy(out, total, count * sizeof *out);
+}
+
 ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
                             const struct ops_input *x, float *out, size_t stride)
 {
@@ -391,7 +401,7 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
             for (size_t t = 0; x->cols <= few_most(f) && t < (other ? 2 : 1); t++)
                 few(f, t ? other : tile, x, total + t * PACK_ROWS);
             for (size_t i = 0; i < cols; i++)
-                memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
+                put_rows(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count);
         }
     }
 }

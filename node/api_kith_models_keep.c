@@ -89,28 +89,35 @@ static void count_asked(void *arg, const struct job_view *v)
     a->n += v->state < JOB_DONE && hash_equal(&v->model, a->root);
 }
 
+struct drawing {
+    const struct pubkey *self;
+    const struct hash *root;
+    bool is_drawn;
+};
+
+static bool is_not_drawn(void *arg, const struct rec_settlement *s)
+{
+    struct drawing *x = arg;
+    for (uint32_t i = 0; hash_equal(&s->model, x->root) && i < settlement_audits(s); i++) {
+        struct audit_draw d = settlement_audit_at(s, i);
+        x->is_drawn |= pubkey_equal(&d.auditor, x->self) && d.round == s->round;
+    }
+    return !x->is_drawn;
+}
+
 /* Who is drawn and has not got the model loses a part of his bond. */
 static bool is_audited(const struct node *n, const struct hash *root)
 {
     struct rec_provider rec;
-    struct rec_settlement s;
-    struct hash last;
+    struct drawing x = {.self = &n->id, .root = root};
     if (ledger_provider(n->ledger, &n->id, &rec) && rec.audits)
         for (uint32_t i = 0; i < rec.models.n; i++) {
             struct hash h = hashes_at(&rec.models, i);
             if (hash_equal(&h, root))
                 return true;
         }
-    for (const struct hash *after = NULL; ledger_settlement_next(n->ledger, after, &s); after = &last) {
-        last = s.id;
-        for (uint32_t i = 0; s.state < SETTLEMENT_PAID && hash_equal(&s.model, root) && i < settlement_audits(&s);
-             i++) {
-            struct audit_draw d = settlement_audit_at(&s, i);
-            if (pubkey_equal(&d.auditor, &n->id) && d.round == s.round)
-                return true;
-        }
-    }
-    return false;
+    ledger_escrow_each(n->ledger, is_not_drawn, &x);
+    return x.is_drawn;
 }
 
 static enum err may_remove(struct node *n, const struct hash *root, struct note *note)

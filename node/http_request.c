@@ -1,6 +1,7 @@
 /* A request as its handler sees it: what it asks, and its answer, whole or as a stream. */
 #include "node/http_in.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <microhttpd.h>
@@ -86,6 +87,18 @@ void http_add_header(struct http_request *r, const char *name, const char *value
     buf_add(&r->headers, value, strlen(value) + 1);
 }
 
+/* Who has a job's id has given that; else a number for this answer alone, with which the log names a failure. */
+static void name_response(const struct http_request *r, struct MHD_Response *response, unsigned status)
+{
+    uint8_t raw[16];
+    char id[2 * sizeof raw + 1];
+    host_random(r->http->host, raw, sizeof raw);
+    hex_put(id, raw, sizeof raw);
+    MHD_add_response_header(response, "X-Request-Id", id);
+    if (status >= 400)
+        log_event(LOG_DEBUG, "http", "refused", "status=%u request=%s", status, id);
+}
+
 static void set_response(struct http_request *r, struct MHD_Response *response, unsigned status, const char *type)
 {
     CHECK(response && !r->response);
@@ -94,16 +107,19 @@ static void set_response(struct http_request *r, struct MHD_Response *response, 
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    bool is_cached = false;
+    bool is_cached = false, is_named = false;
     for (size_t at = 0; at < r->headers.n;) {
         const char *name = (const char *)r->headers.p + at;
         const char *value = name + strlen(name) + 1;
         MHD_add_response_header(response, name, value);
         is_cached |= strcasecmp(name, "Cache-Control") == 0;
+        is_named |= strcasecmp(name, "X-Request-Id") == 0;
         at = (size_t)(value + strlen(value) + 1 - (const char *)r->headers.p);
     }
     if (!is_cached)
         MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (!is_named)
+        name_response(r, response, status);
 }
 
 void http_reply(struct http_request *r, unsigned status, const char *type, struct bytes body)

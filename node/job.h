@@ -9,6 +9,7 @@
 #include "node/channel_list.h"
 #include "node/job_wire.h"
 #include "node/market.h"
+#include "node/settled.h"
 
 #define JOB_FAILED_PROVIDERS_MAX 8
 #define JOB_STOP_NONE            254 /* r.stop while it runs */
@@ -126,6 +127,7 @@ struct jobs {
     struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
+    struct settled settled; /* what we pay */
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
@@ -183,6 +185,8 @@ void job_moved(struct job *j);
 enum err job_challenge_load(struct jobs *jobs, struct note *note) MUST_USE;
 void job_challenge_clear(struct jobs *jobs);
 void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
+/* Behind the events of each block. */
+void job_challenge_block(struct jobs *jobs);
 
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */

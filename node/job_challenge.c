@@ -27,31 +27,10 @@ struct grievance {
 
 /* -- settlements -- */
 
-/* May it be challenged for that receipt? */
-static bool is_over(const struct rec_settlement *s, const struct hash *channel, uint32_t index)
-{
-    return hash_equal(&s->channel, channel) && s->from <= index && index < s->count;
-}
-
-static bool settlement_over(const struct jobs *jobs, const struct hash *channel, uint32_t index,
-                            struct rec_settlement *out)
-{
-    struct rec_settlement rec;
-    struct hash last;
-    bool found = false;
-    for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &rec); after = &last) {
-        last = rec.id;
-        if (is_over(&rec, channel, index) && (!found || rec.count < out->count)) {
-            *out = rec;
-            found = true;
-        }
-    }
-    return found;
-}
-
 bool jobs_settlement(const struct jobs *jobs, const struct hash *channel, uint32_t index, struct rec_settlement *out)
 {
-    return index != CHANNEL_NO_JOB && settlement_over(jobs, channel, index, out);
+    size_t at = 0;
+    return index != CHANNEL_NO_JOB && settled_next(&jobs->settled, jobs->s.ledger, channel, index, &at, out);
 }
 
 /* -- what is kept -- */
@@ -217,7 +196,7 @@ static void go_on(struct grievance *g)
 {
     struct jobs *jobs = g->jobs;
     struct rec_settlement s;
-    struct hash last;
+    size_t at = 0;
     struct hearing h = {.g = g, .job = job_find(jobs, &g->job), .index = CHANNEL_NO_JOB};
     if (g->sending)
         return;
@@ -228,11 +207,9 @@ static void go_on(struct grievance *g)
         return;
     }
     h.channel = channel_list_find(&jobs->channels, &g->channel);
-    for (const struct hash *after = NULL; ledger_settlement_next(jobs->s.ledger, after, &s); after = &last) {
-        last = s.id;
-        if (is_over(&s, &g->channel, h.index) && hear(&h, &s))
+    while (settled_next(&jobs->settled, jobs->s.ledger, &g->channel, h.index, &at, &s))
+        if (hear(&h, &s))
             return;
-    }
     if (!h.is_whole && may_settle(jobs, &g->channel, h.index))
         answer(g, ERR_OK, &(struct job_challenge){.index = h.index}, NULL);
     else if (h.e != ERR_OK)
@@ -264,6 +241,8 @@ static void forget(struct jobs *jobs, const struct hash *channel)
 void job_challenge_event(struct jobs *jobs, const struct ledger_event *e)
 {
     struct rec_settlement s;
+    if (e->kind == LEDGER_SETTLED)
+        settled_add(&jobs->settled, jobs->s.ledger, &jobs->s.self, &e->id);
     bool settled = e->kind == LEDGER_SETTLED || e->kind == LEDGER_CHANNEL_CLOSED;
     const struct hash *channel = e->kind == LEDGER_SETTLED ? &e->other : &e->id;
     for (struct grievance *g = jobs->grievances, *next; settled && g; g = next) {
@@ -370,14 +349,21 @@ static void on_start(void *arg)
 enum err job_challenge_load(struct jobs *jobs, struct note *note)
 {
     enum err e = kv_scan(jobs->s.kv, bytes_of("g", 1), load_one, jobs, note);
+    settled_read(&jobs->settled, jobs->s.ledger, &jobs->s.self);
     if (jobs->grievances)
         host_timer_set(jobs->s.host, &jobs->grievance_timer, 0, on_start, jobs);
     return e;
 }
 
+void job_challenge_block(struct jobs *jobs)
+{
+    settled_block(&jobs->settled, jobs->s.ledger, &jobs->s.self);
+}
+
 void job_challenge_clear(struct jobs *jobs)
 {
     host_timer_cancel(jobs->s.host, &jobs->grievance_timer);
+    settled_clear(&jobs->settled);
     while (jobs->grievances)
         grievance_free(jobs->grievances);
 }

@@ -237,6 +237,7 @@ void market_on_event(struct market *m, const struct ledger_event *e)
 
 void market_on_block(struct market *m)
 {
+    job_challenge_block(m->jobs);
     account_step(m->s.account);
 }
 

@@ -47,6 +47,7 @@ void asker_block(struct asker *s)
     asker_block_alone(s);
     for (uint32_t i = 0; i < s->w->result->events_n; i++)
         hear(s, &s->w->result->events[i]);
+    job_challenge_block(s->jobs);
     account_step(s->s.account);
 }
 

@@ -78,7 +78,7 @@ static void callbacks_come_once_and_later(void **state)
     host_timer_set(s.host, &s.stop, 100, stop, &s);
     host_submit(s.host, work, work_done, &s);
     host_uv_run(s.host);
-    assert_string_equal(s.order, "wb");
+    assert_true(strcmp(s.order, "wb") == 0 || strcmp(s.order, "bw") == 0); /* work waits for no timer */
     assert_int_equal(s.worked, 1);
     assert_true(host_wall_ms(s.host) > 1600000000000u);
     host_uv_close(s.host);

@@ -44,8 +44,11 @@ static void serve(void *arg, struct http_request *r)
     if (strcmp(http_path(r), "/wait") == 0) {
         m->kept = r;
         http_on_gone(r, was_gone, m);
-    } else
-        http_reply_error(r, 404, "not_found", "there is nothing here");
+        return;
+    }
+    if (strcmp(http_path(r), "/named") == 0)
+        http_add_header(r, "X-Request-Id", "abc");
+    http_reply_error(r, 404, "not_found", "there is nothing here");
 }
 
 static int meeting_begin(void **state)
@@ -396,6 +399,38 @@ static void a_long_head_comes_in_parts(void **state)
     buf_clear(&b);
 }
 
+/* The text behind "NAME: " in the answer's head; empty: it has no such field. */
+static void answer_field(struct meeting *m, const char *name, char *out, size_t room)
+{
+    const char *at = strstr(buf_text(&m->answer), name);
+    size_t n = at ? strcspn(at + strlen(name) + 2, "\r") : 0;
+    assert_true(n < room);
+    memcpy(out, at ? at + strlen(name) + 2 : "", n);
+    out[n] = 0;
+}
+
+/* Also one that no handler saw: whoever reports a failure can say which. */
+static void each_answer_has_a_number(void **state)
+{
+    struct meeting *m = *state;
+    static const char *const requests[] = {
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "GET /named HTTP/1.0\r\n\r\n",
+    };
+    char id[4][80];
+    for (size_t i = 0; i < 4; i++) {
+        assert_in_range(ask_text(m, requests[i]), 400, 404);
+        answer_field(m, "X-Request-Id", id[i], sizeof id[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(id[i], id[j]);
+        assert_int_equal(strspn(id[i], "0123456789abcdef"), i == 3 ? 3 : 32);
+    }
+    assert_string_equal(id[3], "abc");
+    assert_null(strstr(strstr(buf_text(&m->answer), "X-Request-Id") + 1, "X-Request-Id"));
+}
+
 /* One that is too long is refused in our words, whether its line is or its fields are; up to the limit it is taken. */
 static void a_head_over_the_limit_is_told_so(void **state)
 {
@@ -507,6 +542,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(plain_heads_are_answered, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_long_head_comes_in_parts, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_head_over_the_limit_is_told_so, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(each_answer_has_a_number, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(llhttp_requests, meeting_begin, meeting_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

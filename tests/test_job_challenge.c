@@ -203,6 +203,92 @@ static void what_is_paid_is_forgotten(void **state)
     buf_clear(&proof);
 }
 
+/* By a look at all of them. */
+static bool walked(const struct asker *s, const struct hash *channel, uint32_t index, struct rec_settlement *out)
+{
+    struct rec_settlement rec;
+    struct hash last;
+    bool found = false;
+    for (const struct hash *after = NULL; ledger_settlement_next(s->w->ledger, after, &rec); after = &last) {
+        last = rec.id;
+        bool is_over = hash_equal(&rec.channel, channel) && rec.from <= index && index < rec.count;
+        bool is_before = found && (rec.count < out->count || (rec.count == out->count && rec.height < out->height));
+        if (is_over && (!found || is_before)) {
+            *out = rec;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static unsigned check_found(struct asker *s, const struct hash *channel, uint32_t most)
+{
+    struct rec_settlement a, b;
+    unsigned n = 0;
+    for (uint32_t i = 0; i < most; i++) {
+        bool found = jobs_settlement(s->jobs, channel, i, &a);
+        assert_int_equal(found, walked(s, channel, i, &b));
+        n += found;
+        if (found)
+            assert_true(hash_equal(&a.id, &b.id));
+    }
+    assert_false(jobs_settlement(s->jobs, channel, CHANNEL_NO_JOB, &a));
+    assert_false(jobs_settlement(s->jobs, &(struct hash){{7}}, 0, &a));
+    return n;
+}
+
+/* Receipts that grew between two settlements, some that grew in none, blocks of which nobody told, a restart: what is
+ * found is what a look at all of them finds. */
+static void settlements_are_found_by_receipt(void **state)
+{
+    struct asker *s = *state;
+    struct hash channel = {{0}};
+    for (unsigned i = 0; i < 20; i++) {
+        struct job *j = ask(s);
+        asker_pay(s, j, STEP, RECEIPT_OPEN);
+        if (i % 3 == 0) {
+            settle(s, keep(j));
+            asker_block(s);
+        }
+        asker_pay(s, j, STEP, REQUEST_LENGTH);
+        asker_wait_over(s, j);
+        channel = j->r.channel;
+        if (i % 2)
+            settle(s, keep(j));
+        if (i % 2 && i < 10)
+            asker_block(s);
+        else
+            asker_block_alone(s);
+        if (i < 10)
+            assert_int_equal(check_found(s, &channel, 30), i + (i % 2 || i % 3 == 0));
+    }
+    asker_block(s); /* there were blocks before it, as behind a snapshot */
+    assert_int_equal(check_found(s, &channel, 30), 20);
+    asker_stop(s);
+    asker_start(s);
+    assert_int_equal(check_found(s, &channel, 30), 20);
+}
+
+/* A settlement that the ledger has forgotten is none, and holds no room. */
+static void what_the_ledger_forgot_is_not_found(void **state)
+{
+    struct asker *s = *state;
+    struct rec_settlement rec;
+    struct job *j = ask(s);
+    asker_pay(s, j, STEP, REQUEST_LENGTH);
+    asker_wait_over(s, j);
+    const struct hash channel = j->r.channel;
+    settle(s, keep(j));
+    asker_block(s);
+    assert_int_equal(check_found(s, &channel, 1), 1);
+    pay_out(s);
+    s->w->time_ms += ledger_params(s->w->ledger).keep_ms;
+    for (unsigned i = 0; i < 3; i++)
+        asker_block(s);
+    assert_false(ledger_settlement_next(s->w->ledger, NULL, &rec));
+    assert_int_equal(check_found(s, &channel, 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +297,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(after_a_restart, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_cannot_come_is_not_waited_for, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(too_late_is_said, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(settlements_are_found_by_receipt, asker_begin, asker_end),
+        cmocka_unit_test_setup_teardown(what_the_ledger_forgot_is_not_found, asker_begin, asker_end),
         cmocka_unit_test_setup_teardown(what_is_paid_is_forgotten, asker_begin, asker_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

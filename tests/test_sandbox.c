@@ -200,7 +200,7 @@ static void test_memory_is_limited(void **state)
 {
     (void)state;
     assert_int_equal(run_inside(try_much_memory, 0), OUTCOME_FINE);
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     print_message("skip: under a sanitizer address space has no limit\n");
     skip();
 #else

@@ -18,6 +18,7 @@ const ask = (method, path, headers = {}, content) =>
   });
 const error = (answer, status, code) => {
   assert.equal(answer.status, status, answer.text);
+  assert.match(answer.headers["x-request-id"], /^[0-9a-f]{32}$/);
   const e = JSON.parse(answer.text).error;
   assert.deepEqual(Object.keys(e), ["message", "type", "param", "code"]);
   assert.equal(e.code, code);
