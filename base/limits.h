@@ -42,7 +42,8 @@
 #define STREAM_WINDOW       (4u << 20)   /* bytes of one stream on the way: a voucher never waits for long */
 #define CIRCUIT_WINDOW      (256u << 10) /* the same of a circuit: what its relay may have to keep, each way */
 #define STREAMS_MAX         1024         /* on one connection: as many as a node runs jobs */
-#define STREAMS_PENDING_MAX (2u << 20)   /* body of an opening that waits for its connection */
+#define STREAM_REFUSED_COST 200 /* of an allowance of 4000 a second: who asks and is refused asks 20 times a second */
+#define STREAMS_PENDING_MAX (2u << 20) /* body of an opening that waits for its connection */
 #define BLOB_SOURCES_MAX    16
 #define BLOB_WINDOW         8       /* leaves asked of one peer at a time: 256 KiB keep 100 Mbit/s at 20 ms busy */
 #define BLOB_LEAF_MS        5000    /* until a leaf is asked for elsewhere */
@@ -89,13 +90,11 @@
 #define RELAY_TICK_MS         50
 #define CIRCUIT_SILENT_MS     60000 /* its ends ping each other every 15 s, and give up after 45 */
 #define CIRCUIT_FRAME         64 /* counted for each message, however short: what it takes on the line beside its bytes */
-#define CIRCUIT_COST                                                                                                   \
-    200 /* of an allowance of 4000 a second, for each that is asked for: its client has to pay, too                    \
-         */
-#define RELAYS_TRIED     64    /* peers remembered that were asked for a promise */
-#define RELAYS_TRY_MS    1000  /* between looks for a relay... */
-#define RELAYS_AGAIN_MS  60000 /* ...and until the same one is asked again */
-#define RELAYS_ANSWER_MS 10000
+#define CIRCUIT_COST          200   /* of an allowance of 4000 a second, for each: its client pays, too */
+#define RELAYS_TRIED          64    /* peers remembered that were asked for a promise */
+#define RELAYS_TRY_MS         1000  /* between looks for a relay... */
+#define RELAYS_AGAIN_MS       60000 /* ...and until the same one is asked again */
+#define RELAYS_ANSWER_MS      10000
 
 /* -- ledger (protocol) -- */
 #define TX_SIZE_MAX           65536u /* a publish record with thousands of tensor roots fits */

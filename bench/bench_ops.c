@@ -1,8 +1,8 @@
-/* How fast the kernels are, one thread: bench_ops [ROWS [LENGTH]].
+/* How fast the kernels are, one thread: bench_ops [ROWS [LENGTH [SET [FORMAT]]]].
  *
- * For every set of kernels and every format: a matrix of ROWS rows of LENGTH against 1, 2, 8 and 120 columns, in G
- * multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted sum of
- * attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
+ * For every set of kernels and every format, or those named: a matrix of ROWS rows of LENGTH against 1, 2, 8 and 120
+ * columns, in G multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted
+ * sum of attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
 #include "base/mem.h"
 #include "inference/ops.h"
 #include "inference/pack.h"
@@ -174,6 +174,11 @@ static void time_attention(const struct ops *o, size_t n)
         free(all[i]);
 }
 
+static bool is_asked(const char *wanted, const char *name)
+{
+    return !wanted || strcmp(wanted, name) == 0;
+}
+
 int main(int argc, char **argv)
 {
     static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
@@ -183,20 +188,24 @@ int main(int argc, char **argv)
     };
     size_t rows = argc > 1 ? strtoul(argv[1], NULL, 10) : 2048, n = argc > 2 ? strtoul(argv[2], NULL, 10) : 2048;
     if (rows == 0 || n == 0 || n % ARITH_RUN || rows > (1u << 20) || n > (1u << 20)) {
-        fprintf(stderr, "usage: bench_ops [ROWS [LENGTH]], LENGTH a multiple of %d\n", ARITH_RUN);
+        fprintf(stderr, "usage: bench_ops [ROWS [LENGTH [SET [FORMAT]]]], LENGTH a multiple of %d\n", ARITH_RUN);
         return 3;
     }
+    const char *set = argc > 3 ? argv[3] : NULL, *format = argc > 4 ? argv[4] : NULL;
     const struct ops *o;
     printf("%zu rows of %zu, one thread; multiply-adds a second by columns\n", rows, n);
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         struct product p;
+        if (!is_asked(format, gguf_tensor_type_name(types[t])))
+            continue;
         make_product(&p, types[t], rows, n);
         for (size_t i = 0; (o = ops_at(i)); i++)
-            time_product(o, &p);
+            if (is_asked(set, o->name))
+                time_product(o, &p);
         free_product(&p);
     }
     for (size_t i = 0; (o = ops_at(i)); i++)
-        for (size_t queries = 1; queries <= OPS_QUERIES; queries *= OPS_QUERIES)
+        for (size_t queries = 1; !format && is_asked(set, o->name) && queries <= OPS_QUERIES; queries *= OPS_QUERIES)
             time_attention(o, queries);
     return 0;
 }

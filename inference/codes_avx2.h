@@ -1,4 +1,4 @@
-/* What tile_avx2.c reads: codes of packed weights, the numbers in front of a run, and a run of a column. How many
+/* What tile_avx2_body.h reads: codes of packed weights, the numbers in front of a run, and a run of a column. How many
  * products of a code are added in int16, and where sums begin, stands there. */
 #ifndef KITH_INFERENCE_CODES_AVX2_H
 #define KITH_INFERENCE_CODES_AVX2_H
@@ -12,6 +12,12 @@
 #define QUADS  8 /* of a slab */
 #define HALF   8 /* rows of a register */
 #define ALWAYS static inline __attribute__((always_inline))
+
+#ifdef TILE_VNNI
+#define HAS_DOTS true
+#else
+#define HAS_DOTS false
+#endif
 
 /* -- codes -- */
 
@@ -42,6 +48,35 @@ ALWAYS __m256i add32(__m256i a, __m256i b)
     return sum;
 }
 
+/* Four products are added at once. Where a sum meets a scale every 16 or 32 elements there are not registers enough for
+ * that: products are added by pairs there, as without. */
+ALWAYS bool has_dots(const struct quant_format *f)
+{
+    return HAS_DOTS && (f->input == QUANT_NARROW || f->has_table);
+}
+
+/* sum + the four products of each dword: w unsigned, x signed. Asked for where has_dots only. */
+ALWAYS __m256i dot4(__m256i sum, __m256i w, __m256i x)
+{
+#ifdef TILE_VNNI
+    return _mm256_dpbusd_avx_epi32(sum, w, x);
+#else
+    (void)w;
+    (void)x;
+    return sum;
+#endif
+}
+
+/* sum + pairs of products of int16. */
+ALWAYS __m256i dot2(__m256i sum, __m256i a, __m256i b)
+{
+#ifdef TILE_VNNI
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+    return add32(sum, _mm256_madd_epi16(a, b));
+#endif
+}
+
 /* Bits [at, at + width) of every byte, moved to `to`. Shifts are of 16 bits; the mask takes what crossed a byte. */
 ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
 {
@@ -56,13 +91,14 @@ ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
 /* The products are of signed weights. */
 ALWAYS bool is_signed(const struct quant_format *f)
 {
-    return f->bits == 8 || (f->has_table && !f->has_exponent);
+    return !has_dots(f) && (f->bits == 8 || (f->has_table && !f->has_exponent));
 }
 
-/* What codes are less; weights of a table with small ones are made codes of 5 bits. */
+/* What codes are less; weights of a table with small ones are made codes of 5 bits, where there are no signed ones
+ * those of any table codes of 8. */
 ALWAYS int offset_of(const struct quant_format *f)
 {
-    return f->has_exponent ? QUANT_E2M1_MOST : f->offset;
+    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? (has_dots(f) ? 128 : 0) : f->offset;
 }
 
 /* Half h of quad g of a slab: codes, or weights where they are signed. */
@@ -72,7 +108,7 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
     const uint8_t *half = slab + 32 * h, *pairs = half + (bits >= 4 ? 256 : 0), *ones = pairs + (bits == 3 ? 128 : 0);
     __m256i v;
     if (bits == 8)
-        return _mm256_xor_si256(load(half + 64 * g), _mm256_set1_epi8(-128));
+        return is_signed(f) ? _mm256_xor_si256(load(half + 64 * g), _mm256_set1_epi8(-128)) : load(half + 64 * g);
     if (bits >= 4)
         v = bits_of(load(half + 64 * (g % 4)), g / 4 * 4, 4, 0);
     else
@@ -90,24 +126,24 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
     return v;
 }
 
-/* Quads that are added in int16. */
+/* Quads that are added before their sum meets a scale: in int16, where products are added by pairs. */
 ALWAYS unsigned stretch_of(const struct quant_format *f)
 {
-    unsigned room = is_signed(f) ? 1 : f->bits >= 5 || f->has_exponent ? 4 : 8, quads = f->sub / 4u;
+    unsigned room = has_dots(f) ? 8 : is_signed(f) ? 1 : f->bits >= 5 || f->has_exponent ? 4 : 8, quads = f->sub / 4u;
     return room < quads ? room : quads;
 }
 
-/* Sums begin at the activations' places times -offset, in int16. */
+/* Sums begin at -offset times the activations: in int16 those of the same places, or in int32 those of the sub. */
 ALWAYS bool has_start(const struct quant_format *f)
 {
-    return f->sub == 16 && f->offset;
+    return has_dots(f) ? f->input == QUANT_WIDE && offset_of(f) : f->sub == 16 && f->offset;
 }
 
 /* -- the head of a run -- */
 
 struct head {
     __m256 d[BLOCKS], m[BLOCKS];      /* wide formats: the first only */
-    __m256i scale[QUANT_SUBS_MAX];    /* a row's twice, as int16 */
+    __m256i scale[QUANT_SUBS_MAX];    /* has_dots: int32; else a row's twice, as int16 */
     __m256i mins[QUANT_SUBS_MAX / 2]; /* of two neighbouring subs, as pairs of int16 */
 };
 
@@ -158,6 +194,16 @@ ALWAYS void put_pairs(__m128i a, __m128i b, __m256i *low, __m256i *high)
     *high = _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b));
 }
 
+ALWAYS void put_scales(const struct quant_format *f, __m128i v, __m256i *low, __m256i *high)
+{
+    if (has_dots(f)) {
+        *low = _mm256_cvtepi8_epi32(v);
+        *high = _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8));
+    } else {
+        put_pairs(v, v, low, high);
+    }
+}
+
 ALWAYS void read_narrow_head(const struct quant_format *f, const uint8_t *p, size_t blocks, struct head head[2])
 {
     for (size_t b = 0; b < blocks; b++)
@@ -179,8 +225,8 @@ ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struc
 #pragma GCC unroll 8
     for (unsigned j = 0; j < f->block / f->sub; j += 2) {
         __m128i a = scale_of(f, scales, j), b = scale_of(f, scales, j + 1);
-        put_pairs(a, a, &head[0].scale[j], &head[1].scale[j]);
-        put_pairs(b, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
+        put_scales(f, a, &head[0].scale[j], &head[1].scale[j]);
+        put_scales(f, b, &head[0].scale[j + 1], &head[1].scale[j + 1]);
         if (f->has_min)
             put_pairs(min_of_sub(f, scales, j), min_of_sub(f, scales, j + 1), &head[0].mins[j / 2],
                       &head[1].mins[j / 2]);
@@ -200,7 +246,7 @@ ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blo
 struct column {
     const int8_t *q;
     const float *s;
-    int32_t start[QUANT_SUBS_MAX]; /* pairs of int16: where a sub begins; or sums of two subs, for minimums */
+    int32_t start[QUANT_SUBS_MAX]; /* where a sub begins (has_start); or sums of two subs, for minimums */
     int32_t less[BLOCKS];          /* narrow: what a block's sum is to lose */
     float sum[BLOCKS];             /* narrow, with minimums: of a block's activations */
 };
@@ -212,7 +258,20 @@ ALWAYS __m256i spread(const void *p)
     return _mm256_set1_epi32(v);
 }
 
-/* -offset times the sums of a sub's activations, of those that meet the low and the high int16 of a row. */
+/* -offset times the sums of a sub's activations, `sums` of 16 each. */
+ALWAYS void put_starts(const struct quant_format *f, __m256i sums, struct column *c)
+{
+    const __m256i by = _mm256_set1_epi32(-offset_of(f));
+    __m256i low = f->sub == 16 ? _mm256_cvtepi16_epi32(_mm256_castsi256_si128(sums))
+                               : _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+    _mm256_storeu_si256((__m256i *)(void *)c->start, _mm256_mullo_epi32(low, by));
+    if (f->sub == 16) {
+        __m256i high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(sums, 1));
+        _mm256_storeu_si256((__m256i *)(void *)(c->start + 8), _mm256_mullo_epi32(high, by));
+    }
+}
+
+/* The same for sums of int16, of those that meet the low and the high int16 of a row. */
 ALWAYS void put_start(const struct quant_format *f, struct column *c)
 {
     for (size_t i = 0; i < 4; i++) { /* 64 elements: 4 subs of 16, which are 4 pairs of int16 each */
@@ -234,7 +293,9 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
     size_t at = run * x->cols + col;
     c->q = in->q + at * ARITH_RUN;
     c->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
-    if (has_start(f))
+    if (has_start(f) && has_dots(f))
+        put_starts(f, load(in->sums + at * 16), c);
+    else if (has_start(f))
         put_start(f, c);
     if (is_signed(f) || (f->input == QUANT_WIDE && !f->has_min))
         return;

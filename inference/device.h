@@ -18,9 +18,9 @@
 extern "C" {
 #endif
 
-#define DEVICE_ABI      4u /* of this file and of struct model: a shared object of another is not used */
+#define DEVICE_ABI      5u /* of this file and of struct model: a shared object of another is not used */
 #define DEVICE_SYMBOL   "kith_device_table"
-#define DEVICES_MAX     16u
+#define DEVICES_MAX     20u
 #define DEVICE_NAME_MAX 64u
 
 struct model;
@@ -83,6 +83,10 @@ struct device_table {
     void (*unpin)(struct device *d, void *p);
     /* ERR_FULL: the cache found no room; ERR_IO: the device is lost. */
     enum err (*run)(struct device *d, const struct device_batch *b, struct note *note);
+    /* The same in two: what `begin` was given stays as it is until `end`, which waits for it and must come, also where
+     * nobody wants the rows any more. Both NULL where a run keeps this machine busy. */
+    enum err (*begin)(struct device *d, const struct device_batch *b, struct note *note);
+    enum err (*end)(struct device *d, const struct device_batch *b, struct note *note);
 };
 
 /* What the shared object offers by this name. */

@@ -141,12 +141,103 @@ static uint32_t list_wanted(struct engine *e)
     return n;
 }
 
+/* -- a batch in parts: while one device evaluates one of them somewhere else, the next one is evaluated here --
+ *
+ *     layers here     1   2   3   4
+ *     elsewhere           1   2   3   4          a call at a time; what it answers is taken when the next one goes out
+ *     layers here                 1   2   3   4
+ *     the last layer                              all
+ *
+ * Rows depend on earlier rows of their sequence alone, and each device has them in their order, so that these are the
+ * bits of the batch in one piece. The last device has them whole: what is wanted of a batch is put together there. */
+
+#define PART_ROWS 16u /* fewer gain nothing: weights are read once for as many */
+#define PARTS_MAX 4u
+
+struct parts {
+    struct engine *e;
+    const struct device_batch *b;
+    float *x;
+    uint32_t n;
+    struct device_batch part;   /* on its way */
+    struct engine_device *away; /* where it is; NULL: nowhere */
+};
+
+static uint32_t parts_of(const struct engine_devices *d, uint32_t rows)
+{
+    bool is_any_away = false;
+    for (unsigned i = 0; i + 1 < d->n; i++)
+        is_any_away |= d->at[i].table->begin != NULL;
+    const uint32_t n = rows / PART_ROWS < PARTS_MAX ? rows / PART_ROWS : PARTS_MAX;
+    return is_any_away && n > 1 ? n : 1;
+}
+
+/* The k-th part's rows, for a device that has no output. */
+static struct device_batch part_at(const struct parts *p, uint32_t k)
+{
+    const struct model *m = p->e->m;
+    const uint32_t from = (uint32_t)((uint64_t)p->b->n * k / p->n), to = (uint32_t)((uint64_t)p->b->n * (k + 1) / p->n);
+    struct device_batch b = *p->b;
+    b.n = to - from;
+    b.position += from;
+    b.table += from;
+    for (unsigned i = 0; i < 2; i++)
+        if (b.angles[i])
+            b.angles[i] += (size_t)from * 2 * m->rope_pairs;
+    b.x = b.out = p->x + (size_t)from * m->embed;
+    b.finite += from;
+    b.wanted = b.told = b.kept = 0;
+    return b;
+}
+
+static enum err come_back(struct parts *p, struct note *note)
+{
+    const struct engine_device *away = p->away;
+    p->away = NULL;
+    return away ? away->table->end(away->device_take, &p->part, note) : ERR_OK;
+}
+
+static enum err step_part(struct parts *p, unsigned device, uint32_t k, struct note *note)
+{
+    struct engine_device *at = &p->e->devices->at[device];
+    const struct device_batch b = part_at(p, k);
+    if (!at->table->begin)
+        return at->table->run(at->device_take, &b, note);
+    enum err e = come_back(p, note);
+    if (e == ERR_OK)
+        e = at->table->begin(at->device_take, &b, note);
+    if (e == ERR_OK) {
+        p->part = b;
+        p->away = at;
+    }
+    return e;
+}
+
+/* All devices but the last. In step t device i has part t - i: first those that go away, then those here. */
+static enum err run_parts(struct engine *e, const struct device_batch *b, float *x, uint32_t n, struct note *note)
+{
+    const struct engine_devices *d = e->devices;
+    struct parts p = {.e = e, .b = b, .x = x, .n = n};
+    enum err err = ERR_OK;
+    for (uint32_t t = 0; t + 2 < n + d->n && err == ERR_OK; t++) {
+        err = come_back(&p, note);
+        for (int is_here = 0; is_here < 2; is_here++)
+            for (unsigned i = d->n - 1; i-- > 0;)
+                if (err == ERR_OK && i <= t && t - i < n && (d->at[i].table->begin == NULL) == is_here)
+                    err = step_part(&p, i, t - i, note);
+    }
+    struct note ignored;
+    enum err last = come_back(&p, err == ERR_OK ? note : &ignored);
+    return err == ERR_OK ? last : err;
+}
+
 /* Through all devices; x takes what leaves one, and `out` what leaves the last where it has no output. */
 static enum err run_all(struct engine *e, struct device_batch *b, float *x, float *out, struct note *note)
 {
     const struct engine_devices *d = e->devices;
-    enum err err = ERR_OK;
-    for (unsigned i = 0; i < d->n && err == ERR_OK; i++) {
+    const uint32_t parts = x == out ? 1 : parts_of(d, b->n); /* an encoder's text is one piece */
+    enum err err = parts > 1 ? run_parts(e, b, x, parts, note) : ERR_OK;
+    for (unsigned i = parts > 1 ? d->n - 1 : 0; i < d->n && err == ERR_OK; i++) {
         b->x = x;
         b->out = i + 1 < d->n ? x : out;
         err = d->at[i].table->run(d->at[i].device_take, b, note);

@@ -66,6 +66,20 @@ static enum err run(struct device *d, const struct device_batch *b, struct note 
     return e == ERR_OK ? get_answer(d->o.model, b, bytes_of_buf(&d->answer), note) : e;
 }
 
+static enum err begin(struct device *d, const struct device_batch *b, struct note *note)
+{
+    buf_reset(&d->call);
+    buf_reset(&d->answer);
+    put_call(d->o.model, b, &d->call);
+    return d->o.send(d->o.arg, d->o.hop, bytes_of_buf(&d->call), note);
+}
+
+static enum err end(struct device *d, const struct device_batch *b, struct note *note)
+{
+    enum err e = d->o.receive(d->o.arg, d->o.hop, &d->answer, note);
+    return e == ERR_OK ? get_answer(d->o.model, b, bytes_of_buf(&d->answer), note) : e;
+}
+
 static void close_far(struct device *d)
 {
     if (!d)
@@ -75,14 +89,17 @@ static void close_far(struct device *d)
     free(d);
 }
 
-static const struct device_table table = {.abi = DEVICE_ABI, .close = close_far, .run = run};
+static const struct device_table waits = {.abi = DEVICE_ABI, .close = close_far, .run = run},
+                                 goes_on = {
+                                     .abi = DEVICE_ABI, .close = close_far, .run = run, .begin = begin, .end = end};
 
 struct engine_device far_device(const struct far_options *o)
 {
     CHECK(model_writes(o->model) && o->first < o->end && o->end < o->model->layers);
     struct device *d = mem_new(sizeof *d);
     d->o = *o;
-    return (struct engine_device){.table = &table, .device_take = d, .first = o->first, .end = o->end};
+    return (struct engine_device){
+        .table = o->send ? &goes_on : &waits, .device_take = d, .first = o->first, .end = o->end};
 }
 
 /* A row at most: its words, a table of its own, all angles, its stretch of the stream. */

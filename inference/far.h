@@ -19,11 +19,17 @@
 /* Carries a call to hop `hop`, and waits for its answer. Whatever it returns but ERR_OK loses the device. */
 typedef enum err (*far_call_fn)(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note);
 
+/* The same in two, for whoever has something else to do meanwhile: at most one call of all hops is on its way. */
+typedef enum err (*far_send_fn)(void *arg, uint32_t hop, struct bytes call, struct note *note);
+typedef enum err (*far_receive_fn)(void *arg, uint32_t hop, struct buf *answer, struct note *note);
+
 struct far_options {
     const struct model *model; /* outlives the device */
     uint32_t hop;
     uint32_t first, end; /* first < end < the model's layers */
     far_call_fn call;
+    far_send_fn send; /* with `receive`; both NULL: calls are waited for */
+    far_receive_fn receive;
     void *arg;
 };
 /* `device_take` of the result belongs to whoever takes it. */

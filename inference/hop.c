@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_DEFAULT 252u  /* rows: as a scheduler's */
-#define JOBS_DEFAULT  16u   /* whose caches there is room for, where no limit says so, */
-#define JOB_POSITIONS 8192u /* ... each of so many positions */
-
 struct hop {
     struct gguf *file;
     struct pack *pack;
@@ -75,13 +71,6 @@ static uint64_t weight_bytes(const struct hop *h, const struct hop_options *o)
 
 /* -- the device -- */
 
-static uint32_t pages_wanted(const struct hop *h)
-{
-    const uint32_t each = h->bounds.context < JOB_POSITIONS ? h->bounds.context : JOB_POSITIONS;
-    const uint32_t least = pages_for(h->bounds.context);
-    return JOBS_DEFAULT * pages_for(each) > least ? JOBS_DEFAULT * pages_for(each) : least;
-}
-
 /* The first GPU that takes them beside the whole cache. */
 static bool place_on_gpu(struct hop *h, const struct wire_open *open, const struct hop_options *o)
 {
@@ -127,7 +116,7 @@ static enum err bound_pages(struct hop *h, const struct wire_open *open, uint64_
 {
     const uint64_t page = layers_page_bytes(h->model, open->first, open->end);
     const uint32_t least = pages_for(h->bounds.context);
-    uint64_t pages = pages_wanted(h);
+    uint64_t pages = sched_pages(SCHED_JOBS, h->bounds.context);
     if (open->memory_bytes) {
         const uint64_t room = open->memory_bytes > fixed ? (open->memory_bytes - fixed) / page : 0;
         if (room < least)
@@ -151,10 +140,10 @@ static enum err place(struct hop *h, const struct wire_open *open, const struct 
     if (h->bounds.rows_max == 0)
         return note_set(note, ERR_UNSUPPORTED, "a row of this model, with a context of %u, is too long to be sent",
                         h->bounds.context);
-    const uint32_t batch = open->batch ? open->batch : BATCH_DEFAULT;
+    const uint32_t batch = open->batch ? open->batch : SCHED_BATCH;
     if (h->bounds.rows_max > batch)
         h->bounds.rows_max = batch;
-    h->bounds.numbers_max = pages_wanted(h);
+    h->bounds.numbers_max = sched_pages(SCHED_JOBS, h->bounds.context);
     if (o->devices && o->devices->n && sched_wants_devices(open) && place_on_gpu(h, open, o))
         return ERR_OK;
     if (strcmp(open->backend.s, "cuda") == 0)

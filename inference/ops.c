@@ -76,6 +76,13 @@ static bool has_f16c(void)
     return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1u);
 }
 
+/* CPUID leaf 7.1, EAX bit 4: products of four bytes in registers of 32 bytes, in the encoding of AVX2. */
+static bool has_avx_vnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1u);
+}
+
 static bool has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -94,12 +101,14 @@ static bool has_dot_products(void)
 
 const struct ops *ops_at(size_t i)
 {
-    const struct ops *found[5] = {&ops_ref};
+    const struct ops *found[6] = {&ops_ref};
     size_t n = 1;
 #if defined(__x86_64__)
     bool avx2 = __builtin_cpu_supports("avx2") && has_f16c(), avx512 = avx2 && has_avx512();
     if (avx2)
         found[n++] = &ops_avx2;
+    if (avx2 && has_avx_vnni())
+        found[n++] = &ops_avxvnni;
     if (avx512)
         found[n++] = &ops_avx512;
     if (avx512 && __builtin_cpu_supports("avx512vnni"))

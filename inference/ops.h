@@ -109,7 +109,7 @@ struct ops_blocks ops_blocks_at(void *memory, size_t n, size_t cols);
 
 extern const struct ops ops_ref;
 #if defined(__x86_64__)
-extern const struct ops ops_avx2, ops_avx512, ops_avx512_vnni;
+extern const struct ops ops_avx2, ops_avxvnni, ops_avx512, ops_avx512_vnni;
 #elif defined(__aarch64__)
 extern const struct ops ops_neon, ops_neon_dot;
 #elif defined(__wasm_simd128__)

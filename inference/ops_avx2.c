@@ -185,6 +185,15 @@ static void avx2_multiply(const struct ops_weight *w, size_t first, size_t rows,
         multiply_floats(w, first, rows, x, out, stride);
 }
 
+static void avxvnni_multiply(const struct ops_weight *w, size_t first, size_t rows, const struct ops_input *x,
+                             float *out, size_t stride)
+{
+    if (quant_is_blocked(w->type))
+        tile_avxvnni_multiply(w, first, rows, x, out, stride);
+    else
+        multiply_floats(w, first, rows, x, out, stride);
+}
+
 /* -- rows -- */
 
 void avx2_norm(const float *x, const float *gain, float epsilon, size_t n, float *out)
@@ -391,32 +400,19 @@ static void avx2_weigh(const float *p, size_t n, const int8_t *v, const float *v
     }
 }
 
-const struct ops ops_avx2 = {
-    .name = "avx2",
-    .wants_packed = true,
-    .quantise = avx2_quantise,
-    .quantise_wide = avx2_quantise_wide,
-    .sum_run = avx2_sum_run,
-    .finite = avx2_finite,
-    .multiply = avx2_multiply,
-    .norm = avx2_norm,
-    .layer_norm = avx2_layer_norm,
-    .gated_silu = avx2_gated_silu,
-    .gated_gelu = avx2_gated_gelu,
-    .gated_clamped = avx2_gated_clamped,
-    .gelu = avx2_gelu,
-    .gelu_tanh = avx2_gelu_tanh,
-    .squares = avx2_squares,
-    .rotate = avx2_rotate,
-    .rotate_halves = avx2_rotate_halves,
-    .add = avx2_add,
-    .add_scaled = avx2_add_scaled,
-    .scale = avx2_scale,
-    .soft_cap = avx2_soft_cap,
-    .scores = avx2_scores,
-    .peak = avx2_peak,
-    .exponentials = avx2_exponentials,
-    .weigh = avx2_weigh,
-};
+/* The set as both processors have it: they differ in products of packed weights. */
+#define AVX2_OPS(text, product)                                                                                        \
+    {                                                                                                                  \
+        .name = (text), .multiply = (product), .wants_packed = true, .quantise = avx2_quantise,                        \
+        .quantise_wide = avx2_quantise_wide, .sum_run = avx2_sum_run, .finite = avx2_finite, .norm = avx2_norm,        \
+        .layer_norm = avx2_layer_norm, .gated_silu = avx2_gated_silu, .gated_gelu = avx2_gated_gelu,                   \
+        .gated_clamped = avx2_gated_clamped, .gelu = avx2_gelu, .gelu_tanh = avx2_gelu_tanh, .squares = avx2_squares,  \
+        .rotate = avx2_rotate, .rotate_halves = avx2_rotate_halves, .add = avx2_add, .add_scaled = avx2_add_scaled,    \
+        .scale = avx2_scale, .soft_cap = avx2_soft_cap, .scores = avx2_scores, .peak = avx2_peak,                      \
+        .exponentials = avx2_exponentials, .weigh = avx2_weigh,                                                        \
+    }
+
+const struct ops ops_avx2 = AVX2_OPS("avx2", avx2_multiply);
+const struct ops ops_avxvnni = AVX2_OPS("avxvnni", avxvnni_multiply);
 
 #endif

@@ -11,10 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOTS_DEFAULT 16u /* jobs at once: beyond it a CPU writes no more tokens a second in all */
-#define BATCH_DEFAULT                                                                                                  \
-    252u /* rows at once: two strips of columns of the fastest kernels; prompts gain little beyond it */
-
 #define LOGITS_DEVICE 256u /* rows that keep their logits: 128 MiB of a large vocabulary's */
 
 #define SLOTS_DEVICE 64u   /* a GPU reads its weights once for as many */
@@ -184,8 +180,8 @@ static void set_sizes(struct sched *s, const struct wire_open *o, const struct d
                       struct engine_options *eo)
 {
     const uint32_t drafts = DRAFT_MAX + 1;
-    eo->batch_max = o->batch ? o->batch : devices ? device_batch(devices) : BATCH_DEFAULT;
-    s->slots = o->jobs ? o->jobs : devices ? SLOTS_DEVICE : SLOTS_DEFAULT;
+    eo->batch_max = o->batch ? o->batch : devices ? device_batch(devices) : SCHED_BATCH;
+    s->slots = o->jobs ? o->jobs : devices ? SLOTS_DEVICE : SCHED_JOBS;
     if (s->slots > eo->batch_max)
         s->slots = eo->batch_max; /* every job that writes gets its row */
     s->logits_max = devices ? LOGITS_DEVICE : LOGITS_ROWS;

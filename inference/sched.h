@@ -15,6 +15,13 @@
 #include "inference/far.h"
 #include "inference/worker_proto.h"
 
+#define SCHED_JOBS      16u   /* at once on a CPU: beyond it that writes no more tokens a second in all */
+#define SCHED_BATCH     252u  /* rows: two strips of columns of the fastest kernels; prompts gain little beyond it */
+#define SCHED_POSITIONS 8192u /* of a job that the cache of a device is laid out for, where there is room */
+
+/* Pages of such a cache, for so many jobs of a context: one whole context at least. */
+uint32_t sched_pages(uint32_t jobs, uint32_t context);
+
 struct sched;
 
 /* Steady microseconds, for the times in `done`; asked by any of the engine's threads. */
@@ -29,6 +36,8 @@ struct sched_options {
     const struct devices *devices; /* used as its `backend` says; NULL: none */
     sched_clock_fn clock;
     far_call_fn call; /* carries calls to its `hops`, where it names some */
+    far_send_fn send; /* the same in two, or NULL */
+    far_receive_fn receive;
     void *call_arg;
 };
 /* Parses the file and starts the engine. `threads` of the message must be given. On success `opened` is appended. */

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGES_CONTEXT 8192u /* positions of a job that the cache is laid out for, where there is room */
-
 void sched_set_device(struct sched *s, const char *text)
 {
     wire_set_text(&s->device, text);
@@ -68,14 +66,19 @@ static enum err open_all(const struct devices *devices, const struct devices_pla
     return ERR_OK;
 }
 
+uint32_t sched_pages(uint32_t jobs, uint32_t context)
+{
+    const uint32_t each = pages_for(context < SCHED_POSITIONS ? context : SCHED_POSITIONS), least = pages_for(context);
+    return jobs * each > least ? jobs * each : least;
+}
+
 void sched_plan(const struct sched *s, const struct wire_open *open, const struct devices *devices,
                 const struct engine_options *o, struct devices_plan *plan)
 {
     const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
-    uint32_t each = pages_for(context < PAGES_CONTEXT ? context : PAGES_CONTEXT), least = pages_for(context);
     *plan = (struct devices_plan){0};
     if (devices && sched_wants_devices(open))
-        devices_plan(devices, s->model, o->batch_max, s->slots * each > least ? s->slots * each : least, least, plan);
+        devices_plan(devices, s->model, o->batch_max, sched_pages(s->slots, context), pages_for(context), plan);
     for (uint32_t i = 0; i < plan->n; i++)
         plan->at[i].threads = o->threads;
 }

@@ -66,7 +66,7 @@ enum err sched_place_hops(struct sched *s, const struct wire_open *open, const s
                           struct engine_options *o, struct engine_device *at, struct note *note)
 {
     const uint32_t n = hops_n(open), end = hop_at(open, n - 1).end;
-    _Static_assert(2 * HOPS_MAX <= DEVICES_MAX, "hops, and the layers between and behind them, are devices");
+    _Static_assert(2 * HOPS_MAX + 2 <= DEVICES_MAX, "hops, and the layers in front, between and behind, are devices");
     if (!model_writes(s->model))
         return note_set(note, ERR_UNSUPPORTED, "a model of architecture %s is not cut over machines",
                         s->model->architecture);
@@ -82,13 +82,22 @@ enum err sched_place_hops(struct sched *s, const struct wire_open *open, const s
     o->devices_n = 0;
     for (uint32_t i = 0, before = 0; i < n; i++) {
         struct hop h = hop_at(open, i);
-        if (i > 0 && h.first > before)
+        if (h.first > before)
             at[o->devices_n++] = here(s, o, before, h.first);
-        at[o->devices_n++] = far_device(&(struct far_options){
-            .model = s->model, .hop = i, .first = h.first, .end = h.end, .call = so->call, .arg = so->call_arg});
+        at[o->devices_n++] = far_device(&(struct far_options){.model = s->model,
+                                                              .hop = i,
+                                                              .first = h.first,
+                                                              .end = h.end,
+                                                              .call = so->call,
+                                                              .send = so->send,
+                                                              .receive = so->receive,
+                                                              .arg = so->call_arg});
         before = h.end;
     }
-    at[o->devices_n++] = here(s, o, end, s->model->layers);
+    /* The last layer by itself: only it is evaluated for all of a batch at once (engine_device.c). */
+    if (end + 1 < s->model->layers)
+        at[o->devices_n++] = here(s, o, end, s->model->layers - 1);
+    at[o->devices_n++] = here(s, o, s->model->layers - 1, s->model->layers);
     o->devices = at;
     o->lost = sched_be_lost;
     o->lost_arg = s;

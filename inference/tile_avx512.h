@@ -5,8 +5,9 @@
  * side, and nothing is added across lanes. Codes are unsigned and activations signed, which is what the processor's
  * instruction takes; a code's offset is folded into where the sum starts: -offset times the sum of the activations.
  *
- * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once, then meets all
- * columns, six at a time: 12 sums, 12 running totals, 2 registers of codes and the broadcasts fill the 32 registers.
+ * Many columns: a run of two tiles (32 rows x 256 elements) is unpacked into 8 KiB of codes once (codes of 8 bits are
+ * read where they are), then meets all columns, six at a time: 12 sums, 12 running totals, 2 registers of codes and the
+ * broadcasts fill the 32 registers.
  * Up to eight columns: codes of one tile are unpacked in registers on their way, once for all of them.
  *
  * Everything is inlined into functions that know the format, so that no branch on it is left. */
@@ -20,7 +21,7 @@
 #define TILES        2   /* of PACK_ROWS rows, side by side */
 #define COLS         6   /* columns that meet a register of codes */
 #define COLS_FEW     8   /* at most, that meet weights as they are packed */
-#define COLS_STRIP   126 /* columns whose totals are kept at once: 16 KiB */
+#define COLS_STRIP   252 /* columns whose totals are kept at once: 31.5 KiB */
 #define BLOCKS       (ARITH_RUN / ARITH_BLOCK)
 #define QUADS        8    /* of a slab */
 #define STREAM_AHEAD 4096 /* bytes that few columns ask for before they get to them, past the end of a page */
@@ -243,19 +244,36 @@ ALWAYS __m512 wide_terms(const struct quant_format *f, const struct head *h, con
 
 /* -- many columns -- */
 
+/* Where the totals of a group of columns are and go: behind the first run there are none yet, the last ones go out.
+ * Each column's lies TILES x PACK_ROWS behind the one before in `before`, `stride` in `to`. */
+struct totals {
+    const float *before; /* NULL: +0 */
+    float *to;
+    size_t stride;
+};
+
+ALWAYS void put_total(const struct totals *o, size_t col, size_t tile, __m512 run)
+{
+    size_t at = (col * TILES + tile) * PACK_ROWS;
+    __m512 before = o->before ? _mm512_loadu_ps(o->before + at) : _mm512_setzero_ps();
+    _mm512_storeu_ps(o->to + col * o->stride + tile * PACK_ROWS, _mm512_add_ps(before, run));
+}
+
 struct unpacked {
     struct head head[TILES];
-    __m512i code[TILES][BLOCKS * QUADS];
+    const uint8_t *code[TILES]; /* [BLOCKS x QUADS][64], in `room` or in the tile itself */
+    __m512i room[TILES][BLOCKS * QUADS];
 };
 
 ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks, struct unpacked *u, size_t t)
 {
     const uint8_t *slab = p + pack_head_bytes(f, blocks);
     read_head(f, p, blocks, &u->head[t]);
-    for (size_t b = 0; b < blocks; b++, slab += pack_slab_bytes(f))
+    u->code[t] = f->bits == 8 ? slab : (const uint8_t *)u->room[t];
+    for (size_t b = 0; f->bits != 8 && b < blocks; b++, slab += pack_slab_bytes(f))
 #pragma GCC unroll 8
         for (unsigned g = 0; g < QUADS; g++)
-            u->code[t][b * QUADS + g] = quad(f, slab, g);
+            u->room[t][b * QUADS + g] = quad(f, slab, g);
 }
 
 /* A stretch of quads of a run against `cols` columns, from where the columns say. */
@@ -268,7 +286,7 @@ ALWAYS void dot_quads(const struct quant_format *f, const struct unpacked *u, co
         sum[0][i] = sum[1][i] = _mm512_set1_epi32(c[i].start[sub]);
 #pragma GCC unroll 8
     for (size_t g = from; g < from + quads; g++) {
-        __m512i w0 = u->code[0][g], w1 = u->code[1][g];
+        __m512i w0 = load(u->code[0] + 64 * g), w1 = load(u->code[1] + 64 * g);
 #pragma GCC unroll 6
         for (size_t i = 0; i < cols; i++) {
             __m512i x = spread4(c[i].q + 4 * g);
@@ -279,7 +297,7 @@ ALWAYS void dot_quads(const struct quant_format *f, const struct unpacked *u, co
 }
 
 ALWAYS void narrow_group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
-                         size_t blocks, float *total)
+                         size_t blocks, const struct totals *o)
 {
     __m512 run[TILES][COLS];
     __m512i sum[TILES][COLS];
@@ -294,14 +312,12 @@ ALWAYS void narrow_group(const struct quant_format *f, const struct unpacked *u,
                 run[t][i] = narrow_terms(f, &u->head[t], b, &c[i], sum[t][i], run[t][i]);
     }
     for (size_t i = 0; i < cols; i++)
-        for (size_t t = 0; t < TILES; t++) {
-            float *at = total + (i * TILES + t) * PACK_ROWS;
-            _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), run[t][i]));
-        }
+        for (size_t t = 0; t < TILES; t++)
+            put_total(o, i, t, run[t][i]);
 }
 
 ALWAYS void wide_group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
-                       float *total)
+                       const struct totals *o)
 {
     size_t quads = f->sub / 4u;
     __m512i all[TILES][COLS], sum[TILES][COLS];
@@ -316,20 +332,17 @@ ALWAYS void wide_group(const struct quant_format *f, const struct unpacked *u, c
                 all[t][i] = _mm512_add_epi32(all[t][i], _mm512_mullo_epi32(sum[t][i], u->head[t].scale[j]));
     }
     for (size_t i = 0; i < cols; i++)
-        for (size_t t = 0; t < TILES; t++) {
-            float *at = total + (i * TILES + t) * PACK_ROWS;
-            __m512 run = wide_terms(f, &u->head[t], &c[i], all[t][i]);
-            _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), run));
-        }
+        for (size_t t = 0; t < TILES; t++)
+            put_total(o, i, t, wide_terms(f, &u->head[t], &c[i], all[t][i]));
 }
 
 ALWAYS void group(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
-                  size_t blocks, float *total)
+                  size_t blocks, const struct totals *o)
 {
     if (f->input == QUANT_NARROW)
-        narrow_group(f, u, c, cols, blocks, total);
+        narrow_group(f, u, c, cols, blocks, o);
     else
-        wide_group(f, u, c, cols, total);
+        wide_group(f, u, c, cols, o);
 }
 
 /* What comes next of two tiles, asked for while a strip is at work: else its first bytes are waited for. */
@@ -346,13 +359,13 @@ ALWAYS void ask_ahead(const struct ahead *a, size_t from, size_t end)
     }
 }
 
-/* One run of two tiles against a strip of columns; total is [cols, TILES x 16]. */
+/* One run of two tiles against a strip of columns. */
 ALWAYS void run_strip(const struct quant_format *f, const struct unpacked *u, const struct ops_input *x, size_t run,
-                      size_t blocks, size_t first, size_t cols, float *total, const struct ahead *ahead)
+                      size_t blocks, size_t first, size_t cols, struct totals o, const struct ahead *ahead)
 {
     size_t groups = (cols + COLS - 1) / COLS, step = (ahead->bytes / groups + 64) / 64 * 64, asked = 0;
     struct column c[COLS];
-    for (size_t at = 0; at < cols; at += COLS, total += COLS * TILES * PACK_ROWS) {
+    for (size_t at = 0; at < cols; at += COLS, o.to += COLS * o.stride) {
         size_t n = cols - at < COLS ? cols - at : COLS;
         ask_ahead(ahead, asked, asked + step);
         asked += step;
@@ -360,31 +373,35 @@ ALWAYS void run_strip(const struct quant_format *f, const struct unpacked *u, co
             read_column(f, x, run, first + at + i, &c[i]);
         switch (n) {
         case 6:
-            group(f, u, c, 6, blocks, total);
+            group(f, u, c, 6, blocks, &o);
             break;
         case 5:
-            group(f, u, c, 5, blocks, total);
+            group(f, u, c, 5, blocks, &o);
             break;
         case 4:
-            group(f, u, c, 4, blocks, total);
+            group(f, u, c, 4, blocks, &o);
             break;
         case 3:
-            group(f, u, c, 3, blocks, total);
+            group(f, u, c, 3, blocks, &o);
             break;
         case 2:
-            group(f, u, c, 2, blocks, total);
+            group(f, u, c, 2, blocks, &o);
             break;
         default:
-            group(f, u, c, 1, blocks, total);
+            group(f, u, c, 1, blocks, &o);
         }
+        if (o.before)
+            o.before += COLS * TILES * PACK_ROWS;
     }
 }
 
-/* Two tiles against a strip of columns. `other`: the second tile, or the first again where there is none. */
+/* Two tiles against a strip of columns, to out[cols, stride]. `other`: the second tile, or the first again where there
+ * is none. */
 ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8_t *other, const struct ops_input *x,
-                  size_t first, size_t cols, float *total)
+                  size_t first, size_t cols, float *out, size_t stride)
 {
     struct unpacked u;
+    float total[COLS_STRIP * TILES * PACK_ROWS];
     size_t runs = quant_runs(x->n);
     const uint8_t *behind = tile + TILES * pack_tile_bytes(f, x->n); /* where the next two tiles begin */
     for (size_t run = 0; run < runs; run++) {
@@ -396,7 +413,10 @@ ALWAYS void strip(const struct quant_format *f, const uint8_t *tile, const uint8
         struct ahead ahead = {tile, other, pack_run_bytes(f, blocks)};
         if (run + 1 == runs)
             ahead = (struct ahead){behind, behind + pack_tile_bytes(f, x->n), ahead.bytes};
-        run_strip(f, &u, x, run, blocks, first, cols, total, &ahead);
+        struct totals o = {run ? total : NULL, total, TILES * PACK_ROWS};
+        if (run + 1 == runs)
+            o = (struct totals){o.before, out, stride};
+        run_strip(f, &u, x, run, blocks, first, cols, o, &ahead);
     }
 }
 
@@ -428,9 +448,9 @@ ALWAYS void dot_slab(const struct quant_format *f, const uint8_t *slab, const in
         sum[i] = _mm512_add_epi32(sum[i], odd[i]);
 }
 
-/* A run of a tile as it is packed, added to total[cols, TILES x 16]. What stands STREAM_AHEAD behind is asked for. */
+/* A run of a tile as it is packed, added to total[cols]. What stands STREAM_AHEAD behind is asked for. */
 ALWAYS void few_run(const struct quant_format *f, const uint8_t *p, const struct column *c, size_t cols, size_t blocks,
-                    float *total)
+                    __m512 total[COLS_FEW])
 {
     struct head h;
     const uint8_t *slab = p + pack_head_bytes(f, blocks);
@@ -460,17 +480,19 @@ ALWAYS void few_run(const struct quant_format *f, const uint8_t *p, const struct
         }
     }
 #pragma GCC unroll 8
-    for (size_t i = 0; i < cols; i++, total += TILES * PACK_ROWS) {
+    for (size_t i = 0; i < cols; i++) {
         if (f->input == QUANT_WIDE)
             run[i] = wide_terms(f, &h, &c[i], all[i]);
-        _mm512_storeu_ps(total, _mm512_add_ps(_mm512_loadu_ps(total), run[i]));
+        total[i] = _mm512_add_ps(total[i], run[i]);
     }
 }
 
 /* One tile against up to COLS_FEW columns. Tiles follow each other in memory, and one at a time is one stream. */
-ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, float *total)
+ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct ops_input *x, __m512 total[COLS_FEW])
 {
     struct column c[COLS_FEW];
+    for (size_t i = 0; i < x->cols; i++)
+        total[i] = _mm512_setzero_ps();
     for (size_t run = 0; run < quant_runs(x->n); run++) {
         size_t left = (x->n - run * ARITH_RUN) / ARITH_BLOCK, blocks = left < BLOCKS ? left : BLOCKS;
         for (size_t i = 0; i < x->cols; i++)
@@ -489,26 +511,56 @@ ALWAYS void few(const struct quant_format *f, const uint8_t *tile, const struct 
 
 /* -- a matrix -- */
 
-ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
-                            const struct ops_input *x, float *out, size_t stride)
+/* Many columns: rows of two tiles at a time go straight to where they belong, but for the last if there are fewer. */
+ALWAYS void multiply_many(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
+                          const struct ops_input *x, float *out, size_t stride)
 {
-    float total[COLS_STRIP * TILES * PACK_ROWS];
-    size_t tile_bytes = pack_tile_bytes(f, w->n);
-    for (size_t done = 0; done < rows; done += TILES * PACK_ROWS) {
-        size_t count = rows - done < TILES * PACK_ROWS ? rows - done : TILES * PACK_ROWS;
+    const size_t both = TILES * PACK_ROWS, tile_bytes = pack_tile_bytes(f, w->n);
+    for (size_t done = 0; done < rows; done += both) {
+        size_t count = rows - done < both ? rows - done : both;
         const uint8_t *tile = w->packed + (first + done) / PACK_ROWS * tile_bytes;
         const uint8_t *other = count > PACK_ROWS ? tile + tile_bytes : tile;
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
-            memset(total, 0, cols * TILES * PACK_ROWS * sizeof *total);
-            if (x->cols > COLS_FEW)
-                strip(f, tile, other, x, c, cols, total);
-            for (size_t t = 0; x->cols <= COLS_FEW && t < (other == tile ? 1 : 2); t++)
-                few(f, t ? other : tile, x, total + t * PACK_ROWS);
+            float *to = out + c * stride + first + done, part[COLS_STRIP * TILES * PACK_ROWS];
+            if (count == both) {
+                strip(f, tile, other, x, c, cols, to, stride);
+                continue;
+            }
+            strip(f, tile, other, x, c, cols, part, both);
             for (size_t i = 0; i < cols; i++)
-                memcpy(out + (c + i) * stride + first + done, total + i * TILES * PACK_ROWS, count * sizeof *out);
+                memcpy(to + i * stride, part + i * both, count * sizeof *out);
         }
     }
+}
+
+ALWAYS void multiply_few(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
+                         const struct ops_input *x, float *out, size_t stride)
+{
+    size_t tile_bytes = pack_tile_bytes(f, w->n);
+    for (size_t done = 0; done < rows; done += PACK_ROWS) {
+        size_t count = rows - done < PACK_ROWS ? rows - done : PACK_ROWS;
+        __m512 total[COLS_FEW];
+        float *to = out + first + done;
+        few(f, w->packed + (first + done) / PACK_ROWS * tile_bytes, x, total);
+        for (size_t i = 0; i < x->cols; i++)
+            if (count == PACK_ROWS) {
+                _mm512_storeu_ps(to + i * stride, total[i]);
+            } else {
+                float part[PACK_ROWS];
+                _mm512_storeu_ps(part, total[i]);
+                memcpy(to + i * stride, part, count * sizeof *out);
+            }
+    }
+}
+
+ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weight *w, size_t first, size_t rows,
+                            const struct ops_input *x, float *out, size_t stride)
+{
+    if (x->cols > COLS_FEW)
+        multiply_many(f, w, first, rows, x, out, stride);
+    else
+        multiply_few(f, w, first, rows, x, out, stride);
 }
 
 #include "inference/tile_formats.h"

@@ -364,8 +364,13 @@ ALWAYS void multiply_packed(const struct quant_format *f, const struct ops_weigh
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
             strip(f, tile, x, c, cols, total);
-            for (size_t i = 0; i < cols; i++)
-                memcpy(out + (c + i) * stride + first + done, total + i * PACK_ROWS, count * sizeof *out);
+            for (size_t i = 0; i < cols; i++) {
+                float *to = out + (c + i) * stride + first + done, *from = total + i * PACK_ROWS;
+                if (count == PACK_ROWS)
+                    memcpy(to, from, PACK_ROWS * sizeof *out); /* of a length that the compiler knows: a few moves */
+                else
+                    memcpy(to, from, count * sizeof *out);
+            }
         }
     }
 }

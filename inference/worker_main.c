@@ -146,15 +146,26 @@ static bool find_answer(struct buf *in, uint32_t hop, struct wire_far_answer *m,
     }
 }
 
-/* A far_call_fn. Nothing else is done until the answer is there: the batch needs it. Who gives up waiting is kithd. */
-static enum err call_far(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note)
+static enum err nobody_carries(struct note *note)
+{
+    return note_set(note, ERR_CLOSED, "nobody carries calls to layers elsewhere any more");
+}
+
+static enum err send_far(void *arg, uint32_t hop, struct bytes call, struct note *note)
+{
+    struct line *line = arg;
+    wire_add_far_call(&line->out, &(struct wire_far_call){.hop = hop, .call = call});
+    return flush(&line->out) ? ERR_OK : nobody_carries(note);
+}
+
+/* Nothing else is done until the answer is there: the batch needs it. Who gives up waiting is kithd. */
+static enum err receive_far(void *arg, uint32_t hop, struct buf *answer, struct note *note)
 {
     struct line *line = arg;
     struct wire_far_answer m;
     size_t at, used = 0;
-    wire_add_far_call(&line->out, &(struct wire_far_call){.hop = hop, .call = call});
-    if (!flush(&line->out) || !find_answer(&line->in, hop, &m, &at, &used))
-        return note_set(note, ERR_CLOSED, "nobody carries calls to layers elsewhere any more");
+    if (!find_answer(&line->in, hop, &m, &at, &used))
+        return nobody_carries(note);
     enum err e = (enum err)m.code;
     if (e == ERR_OK)
         buf_add(answer, m.answer.p, m.answer.n);
@@ -163,6 +174,12 @@ static enum err call_far(void *arg, uint32_t hop, struct bytes call, struct buf 
     memmove(line->in.p + at, line->in.p + at + used, line->in.n - at - used);
     line->in.n -= used;
     return e;
+}
+
+static enum err call_far(void *arg, uint32_t hop, struct bytes call, struct buf *answer, struct note *note)
+{
+    enum err e = send_far(arg, hop, call, note);
+    return e == ERR_OK ? receive_far(arg, hop, answer, note) : e;
 }
 
 /* -- serving -- */
@@ -251,7 +268,12 @@ static int run(void)
     struct sandbox_state walls = {0};
     struct devices devices = {0};
     struct note note = {{0}};
-    struct sched_options so = {.devices = &devices, .clock = now_us, .call = call_far, .call_arg = &line};
+    struct sched_options so = {.devices = &devices,
+                               .clock = now_us,
+                               .call = call_far,
+                               .send = send_far,
+                               .receive = receive_far,
+                               .call_arg = &line};
     if (!read_open(&line.in, &open, &hops))
         return 2;
     signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error like others */

@@ -21,9 +21,10 @@
  * already.
  *
  * A worker some of whose model's layers are evaluated elsewhere (`hops` of `open`) asks, too: each `far_call` is waited
- * for until its `far_answer` comes, and nothing else is done meanwhile; so there is one on the way at a time. An answer
- * that says that it failed loses the hops for good: the worker evaluates all layers itself, says so (`device`), and the
- * jobs go on. What the calls are is in inference/far.h.
+ * for until its `far_answer` comes, at most while other rows of the same batch are evaluated; so there is one on the
+ * way at a time. An answer that says that it failed loses the hops for good: the worker evaluates all layers itself,
+ * says so
+ * (`device`), and the jobs go on. What the calls are is in inference/far.h.
  *
  * Both sides check everything: the worker because a bug in kithd must not become one in the engine, kithd
  * because the worker has read a stranger's model file.

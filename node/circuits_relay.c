@@ -249,7 +249,6 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
 {
     struct buf body = {0};
     uint64_t network, now_ms = host_now_ms(c->host);
-    peers_charge(c->peers, from, CIRCUIT_COST);
     if (!circuits_network(c, from, &network))
         return refuse(c, ERR_REFUSED); /* it comes through a relay itself */
     enum err e = may_open(c, from, to, network);
@@ -275,6 +274,7 @@ enum err circuits_relay_accept(struct circuits *c, uint64_t stream, const struct
         free(p);
         return refuse(c, e);
     }
+    peers_charge(c->peers, from, CIRCUIT_COST);
     c->passing = p;
     c->passing_n++;
     *calls = &pass_calls;

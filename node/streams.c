@@ -275,6 +275,8 @@ static enum err on_open(void *arg, const struct pubkey *from, struct bytes body)
     if (m.kind < STREAM_KIND_COUNT && s->accept[m.kind].fn)
         e = s->accept[m.kind].fn(s->accept[m.kind].arg, number, from, m.body, &calls, &calls_arg);
     o = find_one(s, number);
+    if (e != ERR_OK)
+        peers_charge(s->peers, from, STREAM_REFUSED_COST);
     if (!o)
         return ERR_OK; /* the handler closed it */
     if (e != ERR_OK) {

@@ -7,46 +7,17 @@
 #include "inference/ops.h"
 #include "tests/cuda/order.h"
 #include "tests/cuda/runtime_emulated.h"
-#include "tests/model_make.h"
+#include "tests/model_eval.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define VOCAB  MODEL_MAKE_VOCAB
-#define TOKENS 70 /* two chunks of the cache */
-#define MIXED  5  /* sequences: more rows than logits are made at once, here or on a GPU */
-
-struct loaded {
-    struct buf file;
-    struct gguf *gguf;
-    struct model *model;
-};
-
-static void load(struct loaded *l, const struct model_make *s)
-{
-    struct note note = {{0}};
-    *l = (struct loaded){0};
-    model_make(&l->file, s);
-    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK ||
-        model_open(l->gguf, NULL, &l->model, &note) != ERR_OK)
-        fail_msg("%s: %s", s->label, note.text);
-}
-
-static void unload(struct loaded *l)
-{
-    model_free(l->model);
-    gguf_free(l->gguf);
-    buf_clear(&l->file);
-}
-
-static void be_lost(void *arg, const struct note *why)
-{
-    *(struct note *)arg = *why;
-}
+#define TOKENS MODEL_EVAL_TOKENS
+#define MIXED  5 /* sequences: more rows than logits are made at once, here or on a GPU */
 
 /* Layers from `first` on on devices, cut at `cut` (0: one device); first == layers: all here. */
-static struct engine *engine_for(const struct loaded *l, uint32_t first, uint32_t cut, uint32_t batch,
+static struct engine *engine_for(const struct model_eval *l, uint32_t first, uint32_t cut, uint32_t batch,
                                  struct note *lost)
 {
     const struct device_table *t = kith_device_table();
@@ -70,7 +41,7 @@ static struct engine *engine_for(const struct loaded *l, uint32_t first, uint32_
                                      .batch_max = batch,
                                      .devices = at,
                                      .devices_n = first < l->model->layers ? n : 0,
-                                     .lost = be_lost,
+                                     .lost = model_eval_lost,
                                      .lost_arg = lost};
     return engine_new(&o);
 }
@@ -90,62 +61,11 @@ static void needs_emulation(void)
     skip();
 }
 
-static uint32_t token_at(uint32_t i)
-{
-    return (i * 31 + i * i * 7 + 3) % VOCAB;
-}
-
-/* Rows [from, to) of a sequence, in batches; out[i, vocab + embed] for each. */
-static void eval(struct engine *e, struct engine_seq *s, uint32_t from, uint32_t to, uint32_t batch, float *out)
-{
-    const struct model *m = engine_model(e);
-    struct engine_row rows[TOKENS];
-    size_t width = m->vocab + m->embed;
-    for (; from < to; from += batch) {
-        uint32_t cols = to - from < batch ? to - from : batch;
-        for (uint32_t c = 0; c < cols; c++)
-            rows[c] = (struct engine_row){.seq = s, .token = token_at(from + c), .wants = (from + c) % 5 != 1};
-        engine_eval(e, rows, cols);
-        for (uint32_t c = 0; c < cols; c++) {
-            float *x = out + (from + c) * width;
-            assert_true(rows[c].finite);
-            memset(x, 0, width * sizeof *x);
-            if (!rows[c].wants)
-                continue;
-            memcpy(x, rows[c].logits, m->vocab * sizeof *x);
-            memcpy(x + m->vocab, rows[c].hidden, m->embed * sizeof *x);
-        }
-    }
-}
-
-static void eval_all(struct engine *e, uint32_t batch, float *out)
-{
-    struct engine_seq *s = engine_seq_new(e, TOKENS);
-    eval(e, s, 0, TOKENS, batch, out);
-    engine_seq_free(s);
-}
-
-static float want[TOKENS * 512], got[TOKENS * 512];
-
-static size_t values_of(const struct loaded *l)
-{
-    return TOKENS * (size_t)(l->model->vocab + l->model->embed);
-}
-
-static void compare(const struct loaded *l, const char *label, const char *way)
-{
-    size_t n = values_of(l), width = l->model->vocab + l->model->embed;
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&want[i], &got[i], sizeof *got) != 0)
-            fail_msg("%s, %s: position %zu, value %zu is %a, and %a here", label, way, i / width, i % width,
-                     (double)got[i], (double)want[i]);
-}
-
 static void encode(struct engine *e, uint32_t n, float *out)
 {
     uint32_t ids[TOKENS];
     for (uint32_t i = 0; i < n; i++)
-        ids[i] = token_at(i);
+        ids[i] = model_eval_token(i);
     assert_true(engine_embed(e, ids, n, out));
 }
 
@@ -156,24 +76,24 @@ static void every_architecture(void **state)
     (void)state;
     const struct model_make *shape;
     for (size_t k = 0; (shape = model_make_at(k)); k++) {
-        struct loaded l;
+        struct model_eval l;
         struct note lost = {{0}};
-        load(&l, shape);
+        model_eval_open(&l, shape);
         struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
         struct engine *there = engine_for(&l, 0, 0, TOKENS, &lost);
         if (model_writes(l.model)) {
-            eval_all(here, 7, want);
-            eval_all(there, TOKENS - 1, got);
-            compare(&l, shape->label, "in one batch, and a token");
+            model_eval_all(here, 7, model_eval_want);
+            model_eval_all(there, TOKENS - 1, model_eval_got);
+            model_eval_compare(l.model, shape->label, "in one batch, and a token");
         } else {
-            encode(here, TOKENS, want);
-            encode(there, TOKENS, got);
-            assert_memory_equal(want, got, l.model->embed * sizeof *want);
+            encode(here, TOKENS, model_eval_want);
+            encode(there, TOKENS, model_eval_got);
+            assert_memory_equal(model_eval_want, model_eval_got, l.model->embed * sizeof *model_eval_want);
         }
         assert_string_equal(lost.text, "");
         engine_free(here);
         engine_free(there);
-        unload(&l);
+        model_eval_close(&l);
     }
     assert_int_equal(emulated_bytes(), 0);
     assert_int_equal(emulated_pinned(), 0);
@@ -196,15 +116,15 @@ static void every_format(void **state)
                                      .heads_kv = 2,
                                      .head = 64,
                                      .mix = 512};
-        struct loaded l;
-        load(&l, &s);
+        struct model_eval l;
+        model_eval_open(&l, &s);
         struct engine *here = engine_for(&l, 1, 0, 16, NULL), *there = engine_for(&l, 0, 0, 23, NULL);
-        eval_all(here, 16, want);
-        eval_all(there, 23, got); /* a token is left over */
-        compare(&l, s.label, "on a GPU");
+        model_eval_all(here, 16, model_eval_want);
+        model_eval_all(there, 23, model_eval_got); /* a token is left over */
+        model_eval_compare(l.model, s.label, "on a GPU");
         engine_free(here);
         engine_free(there);
-        unload(&l);
+        model_eval_close(&l);
     }
 }
 
@@ -224,8 +144,8 @@ static void one_column_takes_few_kernels(void **state)
                                  .mix = 512};
     const uint32_t few = 5, all = 9, last = 6; /* of a layer; and once: those that go on, the output's */
     struct engine_row rows[2];
-    struct loaded l;
-    load(&l, &s);
+    struct model_eval l;
+    model_eval_open(&l, &s);
     struct engine *e = engine_for(&l, 0, 0, 16, NULL);
     for (uint32_t n = 1; n <= 2; n++) {
         struct engine_seq *seq[2];
@@ -240,7 +160,7 @@ static void one_column_takes_few_kernels(void **state)
             engine_seq_free(seq[i]);
     }
     engine_free(e);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* Of three layers: none, one or two here, the others on one device or cut over two. */
@@ -256,23 +176,23 @@ static void any_cut_and_any_batch(void **state)
                 {0, 1, 23, "two devices, a token left over"},
                 {1, 2, 23, "here and two devices"}};
     struct model_make s = *model_make_at(0);
-    struct loaded l;
+    struct model_eval l;
     s.layers = 3;
     emulated_gpus(2, (uint64_t)1 << 30);
-    load(&l, &s);
+    model_eval_open(&l, &s);
     struct engine *here = engine_for(&l, 3, 0, 16, NULL);
-    eval_all(here, 16, want);
+    model_eval_all(here, 16, model_eval_want);
     engine_free(here);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         if (ways[i].cut && gpus_n() < 2)
             continue;
         struct engine *e = engine_for(&l, ways[i].first, ways[i].cut, ways[i].batch, NULL);
-        eval_all(e, ways[i].batch, got);
-        compare(&l, s.label, ways[i].way);
+        model_eval_all(e, ways[i].batch, model_eval_got);
+        model_eval_compare(l.model, s.label, ways[i].way);
         engine_free(e);
     }
     assert_true(!emulated_is() || emulated_graphs_run() > 0);
-    unload(&l);
+    model_eval_close(&l);
     emulated_gpus(1, (uint64_t)1 << 30);
 }
 
@@ -280,37 +200,38 @@ static void any_cut_and_any_batch(void **state)
 static void sequences_mix_and_share(void **state)
 {
     (void)state;
-    struct loaded l;
+    struct model_eval l;
     const struct hash scope = {{1}};
     uint32_t ids[TOKENS];
     struct engine_row rows[2];
-    load(&l, model_make_at(0));
+    model_eval_open(&l, model_make_at(0));
     size_t width = l.model->vocab + l.model->embed;
     struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, NULL);
-    eval_all(here, 16, want);
+    model_eval_all(here, 16, model_eval_want);
     for (uint32_t i = 0; i < TOKENS; i++)
-        ids[i] = token_at(i);
+        ids[i] = model_eval_token(i);
     struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS), *third;
     engine_seq_share(first, &scope);
-    eval(e, first, 0, 66, 16, got);
+    model_eval_rows(e, first, 0, 66, 16, model_eval_got);
     engine_seq_free(first);
-    eval(e, second, 0, 20, 16, got);
+    model_eval_rows(e, second, 0, 20, 16, model_eval_got);
     third = engine_seq_new(e, TOKENS);
     engine_seq_share(third, &scope);
     assert_int_equal(engine_seq_reuse(third, ids, TOKENS), 64);
     for (uint32_t i = 0; i < 6; i++) {
-        rows[0] = (struct engine_row){.seq = second, .token = token_at(20 + i), .wants = true};
-        rows[1] = (struct engine_row){.seq = third, .token = token_at(64 + i), .wants = true};
+        rows[0] = (struct engine_row){.seq = second, .token = model_eval_token(20 + i), .wants = true};
+        rows[1] = (struct engine_row){.seq = third, .token = model_eval_token(64 + i), .wants = true};
         engine_eval(e, rows, 2);
         for (unsigned k = 0; k < 2; k++)
             if ((k ? 64 + i : 20 + i) % 5 != 1) /* which `want` does not have */
-                assert_memory_equal(rows[k].logits, want + (k ? 64 + i : 20 + i) * width, l.model->vocab * 4);
+                assert_memory_equal(rows[k].logits, model_eval_want + (k ? 64 + i : 20 + i) * width,
+                                    l.model->vocab * 4);
     }
     engine_seq_free(second);
     engine_seq_free(third);
     engine_free(here);
     engine_free(e);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 static uint32_t largest_of(const float *x, uint32_t n)
@@ -321,11 +242,14 @@ static uint32_t largest_of(const float *x, uint32_t n)
     return best;
 }
 
-/* Row i of a sequence: some want the largest logit alone, some all of them, some nothing; or none wants all. */
+/* Row i of a sequence: some model_eval_want the largest logit alone, some all of them, some nothing; or none wants all.
+ */
 static struct engine_row mixed_row(struct engine_seq *s, uint32_t i, bool best_only)
 {
-    return (struct engine_row){
-        .seq = s, .token = token_at(i), .wants = i % 5 != 1, .best_only = i % 5 != 1 && (best_only || i % 5 > 2)};
+    return (struct engine_row){.seq = s,
+                               .token = model_eval_token(i),
+                               .wants = i % 5 != 1,
+                               .best_only = i % 5 != 1 && (best_only || i % 5 > 2)};
 }
 
 static void compare_mixed(const struct engine_row *r, const float *values, const struct model *m)
@@ -351,7 +275,7 @@ static void eval_mixed(struct engine *e, struct engine_seq **s, uint32_t from, u
         rows[c] = mixed_row(s[c / n], from + c % n, c / n > 0 && c / n + 1 < MIXED);
     engine_eval(e, rows, MIXED * n);
     for (uint32_t c = 0; c < MIXED * n; c++)
-        compare_mixed(&rows[c], want + (from + c % n) * (m->vocab + m->embed), m);
+        compare_mixed(&rows[c], model_eval_want + (from + c % n) * (m->vocab + m->embed), m);
 }
 
 /* Here and on a GPU, in long batches and in short ones. Each token has a neighbour with the same logit. */
@@ -359,14 +283,14 @@ static void only_the_best_is_told(void **state)
 {
     (void)state;
     static const uint32_t batches[] = {TOKENS, 7, 1};
-    struct loaded l;
-    load(&l, model_make_at(0));
+    struct model_eval l;
+    model_eval_open(&l, model_make_at(0));
     const struct ops_weight *w = &l.model->output.w;
-    for (uint32_t token = 0; token < VOCAB; token += 2)
+    for (uint32_t token = 0; token < MODEL_MAKE_VOCAB; token += 2)
         memcpy((uint8_t *)(uintptr_t)w->data + (token + 1) * w->row_bytes, w->data + token * w->row_bytes,
                w->row_bytes);
     struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
-    eval_all(here, 7, want);
+    model_eval_all(here, 7, model_eval_want);
     engine_free(here);
     for (unsigned way = 0; way < 6; way++) {
         struct engine *e = engine_for(&l, way < 3 ? l.model->layers : 0, 0, MIXED * TOKENS, NULL);
@@ -379,28 +303,28 @@ static void only_the_best_is_told(void **state)
             engine_seq_free(s[i]);
         engine_free(e);
     }
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* A value that is not finite ends its own position, and no other's. */
 static void not_a_number(void **state)
 {
     (void)state;
-    struct loaded l;
+    struct model_eval l;
     struct engine_row rows[3];
-    load(&l, model_make_at(0));
+    model_eval_open(&l, model_make_at(0));
     assert_int_equal(l.model->embedding.type, GGUF_TENSOR_F32);
     /* The first element of the stream is zero but for one token, whose norm is then times a number too large. */
-    for (uint32_t token = 0; token < VOCAB; token++)
+    for (uint32_t token = 0; token < MODEL_MAKE_VOCAB; token++)
         store_le32((uint8_t *)(uintptr_t)l.model->embedding.data + token * l.model->embedding.row_bytes,
-                   arith_bits(token == token_at(1) ? 100.0f : 0.0f));
+                   arith_bits(token == model_eval_token(1) ? 100.0f : 0.0f));
     ((float *)(uintptr_t)l.model->layer[0].attention_norm.gain)[0] = 3e38f;
     for (unsigned k = 0; k < 4; k++) {
         struct engine *e = engine_for(&l, k % 2 ? 0 : l.model->layers, 0, 3, NULL);
         struct engine_seq *a = engine_seq_new(e, 3), *b = engine_seq_new(e, 3);
-        rows[0] = (struct engine_row){.seq = a, .token = token_at(0), .wants = true};
-        rows[1] = (struct engine_row){.seq = a, .token = token_at(1), .wants = true};
-        rows[2] = (struct engine_row){.seq = b, .token = token_at(2), .wants = true};
+        rows[0] = (struct engine_row){.seq = a, .token = model_eval_token(0), .wants = true};
+        rows[1] = (struct engine_row){.seq = a, .token = model_eval_token(1), .wants = true};
+        rows[2] = (struct engine_row){.seq = b, .token = model_eval_token(2), .wants = true};
         for (unsigned i = 0; i < 3; i++)
             rows[i].best_only = k >= 2;
         engine_eval(e, rows, 3);
@@ -410,7 +334,7 @@ static void not_a_number(void **state)
         engine_seq_free(b);
         engine_free(e);
     }
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* -- what fails -- */
@@ -421,11 +345,11 @@ static void a_lost_device_costs_no_answer(void **state)
     (void)state;
     needs_emulation();
     struct model_make s = *model_make_at(0);
-    struct loaded l;
+    struct model_eval l;
     s.layers = 2;
-    load(&l, &s);
+    model_eval_open(&l, &s);
     struct engine *here = engine_for(&l, 2, 0, 16, NULL);
-    eval_all(here, 16, want);
+    model_eval_all(here, 16, model_eval_want);
     engine_free(here);
     for (uint32_t at = 1; at <= 7; at += 2)
         for (uint32_t first = 0; first < 2; first++) {
@@ -433,11 +357,11 @@ static void a_lost_device_costs_no_answer(void **state)
             struct engine *e = engine_for(&l, first, 0, 16, &lost);
             struct engine_seq *a = engine_seq_new(e, TOKENS), *b = engine_seq_new(e, TOKENS);
             emulated_lose_at(at);
-            eval(e, a, 0, 40, 16, got);
-            eval(e, b, 0, TOKENS, 16, got);
-            compare(&l, "the second sequence", "lost");
-            eval(e, a, 40, TOKENS, 16, got);
-            compare(&l, "the first sequence", "lost");
+            model_eval_rows(e, a, 0, 40, 16, model_eval_got);
+            model_eval_rows(e, b, 0, TOKENS, 16, model_eval_got);
+            model_eval_compare(l.model, "the second sequence", "lost");
+            model_eval_rows(e, a, 40, TOKENS, 16, model_eval_got);
+            model_eval_compare(l.model, "the first sequence", "lost");
             assert_non_null(strstr(lost.text, "lost"));
             assert_int_equal(emulated_bytes(), 0);
             assert_int_equal(emulated_pinned(), 0);
@@ -446,7 +370,7 @@ static void a_lost_device_costs_no_answer(void **state)
             engine_free(e);
         }
     emulated_lose_at(0);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* An encoder: partly here, on two devices, in texts that are no single batch, and on a device that is lost. */
@@ -454,18 +378,18 @@ static void encoders(void **state)
 {
     (void)state;
     const struct model_make *shape = NULL;
-    struct loaded l;
+    struct model_eval l;
     for (size_t k = 0; (shape = model_make_at(k)); k++) {
-        load(&l, shape);
+        model_eval_open(&l, shape);
         if (!model_writes(l.model))
             break;
-        unload(&l);
+        model_eval_close(&l);
     }
     assert_non_null(shape);
     assert_true(l.model->layers >= 2);
     emulated_gpus(2, (uint64_t)1 << 30);
     struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
-    encode(here, TOKENS, want);
+    encode(here, TOKENS, model_eval_want);
     engine_free(here);
     for (unsigned way = 0; way < 4; way++) {
         if (way == 2 ? gpus_n() < 2 : way == 0 && !emulated_is())
@@ -474,15 +398,15 @@ static void encoders(void **state)
         struct engine *e = engine_for(&l, way == 1, way == 2, way == 3 ? 16 : TOKENS, &lost);
         emulated_lose_at(way == 0 ? 2 : 0);
         for (unsigned i = 0; i < 2; i++) {
-            encode(e, TOKENS, got);
-            assert_memory_equal(want, got, l.model->embed * sizeof *want);
+            encode(e, TOKENS, model_eval_got);
+            assert_memory_equal(model_eval_want, model_eval_got, l.model->embed * sizeof *model_eval_want);
         }
         assert_int_equal(lost.text[0] != 0, way == 0);
         engine_free(e);
     }
     emulated_lose_at(0);
     emulated_gpus(1, (uint64_t)1 << 30);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* No room: a model does not open, with a reason; a cache that outgrows a device goes on here. */
@@ -491,10 +415,10 @@ static void a_full_device(void **state)
     (void)state;
     needs_emulation();
     const struct device_table *t = kith_device_table();
-    struct loaded l;
+    struct model_eval l;
     struct note note = {{0}}, lost = {{0}};
     struct device *d;
-    load(&l, model_make_at(0));
+    model_eval_open(&l, model_make_at(0));
     struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
     uint64_t bytes = t->bytes(&o);
     emulated_gpus(1, bytes / 2);
@@ -503,14 +427,14 @@ static void a_full_device(void **state)
     assert_int_equal(emulated_bytes(), 0);
     emulated_gpus(1, bytes + (64 << 10));
     struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, &lost);
-    eval_all(here, 16, want);
-    eval_all(e, 16, got);
-    compare(&l, "a full device", "here");
+    model_eval_all(here, 16, model_eval_want);
+    model_eval_all(e, 16, model_eval_got);
+    model_eval_compare(l.model, "a full device", "here");
     assert_non_null(strstr(lost.text, "no room"));
     engine_free(here);
     engine_free(e);
     emulated_gpus(1, (uint64_t)1 << 30);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 /* Heads that a GPU has no shared memory for: the model does not open there, instead of a device lost at its first
@@ -521,11 +445,11 @@ static void heads_that_find_no_room(void **state)
     (void)state;
     needs_emulation();
     const struct device_table *t = kith_device_table();
-    struct loaded l;
+    struct model_eval l;
     struct note note = {{0}};
     struct device *d;
     size_t needs, has;
-    load(&l, model_make_at(0));
+    model_eval_open(&l, model_make_at(0));
     const struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
     assert_true(cuda_attend_fits(l.model->head, &needs, &has));
     emulate_set_shared(needs - 1);
@@ -536,7 +460,7 @@ static void heads_that_find_no_room(void **state)
     assert_int_equal(t->open(&o, &d, &note), ERR_OK);
     t->close(d);
     emulate_set_shared(0);
-    unload(&l);
+    model_eval_close(&l);
 }
 
 static void devices_are_described(void **state)

@@ -97,7 +97,7 @@ static void every_way_gives_the_same_bits(void **state)
         static const struct {
             const char *ops;
             unsigned threads, batch;
-        } ways[] = {{"ref", 2, 64}, {"ref", 1, 7}, {"avx2", 1, 1}, {"avx2", 2, 7}, {"avx2", 2, 128}};
+        } ways[] = {{"ref", 2, 64}, {"ref", 1, 7}, {"avx2", 1, 1}, {"avx2", 2, 7}, {"avx2", 2, 128}, {"avxvnni", 2, 7}};
         for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++) {
             e = engine_for(&l, ways[w].ops, ways[w].threads, ways[w].batch);
             if (!e)

@@ -7,48 +7,41 @@
 #include "inference/layers.h"
 #include "inference/ops.h"
 #include "inference/pool.h"
-#include "tests/model_make.h"
+#include "tests/model_eval.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKENS 70 /* two pages of the cache */
+#define TOKENS MODEL_EVAL_TOKENS
 
 struct loaded {
-    struct buf file;
-    struct gguf *gguf;
-    struct model *model;
+    struct model_eval made;
+    const struct model *model;
     struct pool *pool;
     /* the machine elsewhere */
     struct engine_device there;
     struct far_bounds bounds;
     uint32_t calls, calls_until; /* it is lost after so many; 0: never */
+    struct buf sent;             /* a call that is on its way, until somebody waits for it */
+    bool is_away;
+    uint32_t sent_n, most_rows, meanwhile; /* so many calls, and rows in one; how often layers here ran meanwhile */
 };
 
 static void load(struct loaded *l, const struct model_make *s)
 {
-    struct note note = {{0}};
     *l = (struct loaded){.pool = pool_new(2)};
-    model_make(&l->file, s);
-    if (gguf_open(bytes_of_buf(&l->file), &l->gguf, &note) != ERR_OK ||
-        model_open(l->gguf, NULL, &l->model, &note) != ERR_OK)
-        fail_msg("%s: %s", s->label, note.text);
+    model_eval_open(&l->made, s);
+    l->model = l->made.model;
 }
 
 static void unload(struct loaded *l)
 {
     if (l->there.table)
         l->there.table->close(l->there.device_take);
-    model_free(l->model);
-    gguf_free(l->gguf);
-    buf_clear(&l->file);
+    model_eval_close(&l->made);
+    buf_clear(&l->sent);
     pool_free(l->pool);
-}
-
-static void be_lost(void *arg, const struct note *why)
-{
-    *(struct note *)arg = *why;
 }
 
 static struct engine_device device_of(const struct loaded *l, uint32_t first, uint32_t end)
@@ -70,14 +63,43 @@ static enum err carry(void *arg, uint32_t hop, struct bytes call, struct buf *an
     return e;
 }
 
+/* The same, looked at only when it is waited for. */
+static enum err send(void *arg, uint32_t hop, struct bytes call, struct note *note)
+{
+    struct loaded *l = arg;
+    uint32_t rows = load_le32(call.p);
+    (void)note;
+    assert_true(hop == 7 && !l->is_away);
+    buf_reset(&l->sent);
+    buf_add(&l->sent, call.p, call.n);
+    l->is_away = true;
+    l->sent_n++;
+    l->most_rows = rows > l->most_rows ? rows : l->most_rows;
+    return ERR_OK;
+}
+
+static enum err receive(void *arg, uint32_t hop, struct buf *answer, struct note *note)
+{
+    struct loaded *l = arg;
+    assert_true(l->is_away);
+    l->is_away = false;
+    return carry(l, hop, bytes_of_buf(&l->sent), answer, note);
+}
+
 /* Layers [first, end) elsewhere. */
 static struct engine_device far_of(struct loaded *l, uint32_t first, uint32_t end)
 {
     l->there = device_of(l, first, end);
     l->bounds =
         (struct far_bounds){.model = l->model, .rows_max = TOKENS, .context = l->model->context, .numbers_max = 64};
-    return far_device(
-        &(struct far_options){.model = l->model, .hop = 7, .first = first, .end = end, .call = carry, .arg = l});
+    return far_device(&(struct far_options){.model = l->model,
+                                            .hop = 7,
+                                            .first = first,
+                                            .end = end,
+                                            .call = carry,
+                                            .send = send,
+                                            .receive = receive,
+                                            .arg = l});
 }
 
 static struct engine *engine_of(struct loaded *l, const struct engine_device *at, uint32_t n, struct note *lost)
@@ -88,60 +110,14 @@ static struct engine *engine_of(struct loaded *l, const struct engine_device *at
                                                .batch_max = TOKENS,
                                                .devices = at,
                                                .devices_n = n,
-                                               .lost = be_lost,
+                                               .lost = model_eval_lost,
                                                .lost_arg = lost});
-}
-
-static uint32_t token_at(uint32_t i)
-{
-    return (i * 31 + i * i * 7 + 3) % MODEL_MAKE_VOCAB;
-}
-
-static float want[TOKENS * 512], got[TOKENS * 512];
-
-/* Rows [from, to) of a sequence, in batches; out[i, vocab + embed] for each that wants. */
-static void eval(struct engine *e, struct engine_seq *s, uint32_t from, uint32_t to, uint32_t batch, float *out)
-{
-    const struct model *m = engine_model(e);
-    struct engine_row rows[TOKENS];
-    const size_t width = m->vocab + m->embed;
-    for (; from < to; from += batch) {
-        uint32_t cols = to - from < batch ? to - from : batch;
-        for (uint32_t c = 0; c < cols; c++)
-            rows[c] = (struct engine_row){.seq = s, .token = token_at(from + c), .wants = (from + c) % 5 != 1};
-        engine_eval(e, rows, cols);
-        for (uint32_t c = 0; c < cols; c++) {
-            float *x = out + (from + c) * width;
-            assert_true(rows[c].finite);
-            memset(x, 0, width * sizeof *x);
-            if (!rows[c].wants)
-                continue;
-            memcpy(x, rows[c].logits, m->vocab * sizeof *x);
-            memcpy(x + m->vocab, rows[c].hidden, m->embed * sizeof *x);
-        }
-    }
-}
-
-static void eval_all(struct engine *e, uint32_t batch, float *out)
-{
-    struct engine_seq *s = engine_seq_new(e, TOKENS);
-    eval(e, s, 0, TOKENS, batch, out);
-    engine_seq_free(s);
-}
-
-static void compare(const struct loaded *l, const char *label, const char *way)
-{
-    const size_t width = l->model->vocab + l->model->embed;
-    for (size_t i = 0; i < TOKENS * width; i++)
-        if (memcmp(&want[i], &got[i], sizeof *got) != 0)
-            fail_msg("%s, %s: position %zu, value %zu is %a instead of %a", label, way, i / width, i % width,
-                     (double)got[i], (double)want[i]);
 }
 
 static void want_in_one_piece(struct loaded *l)
 {
     struct engine *e = engine_of(l, NULL, 0, NULL);
-    eval_all(e, 16, want);
+    model_eval_all(e, 16, model_eval_want);
     engine_free(e);
 }
 
@@ -161,8 +137,8 @@ static void every_architecture_in_three(void **state)
             want_in_one_piece(&l);
             struct engine_device at[] = {far_of(&l, 1, s.layers - 1), device_of(&l, s.layers - 1, s.layers)};
             struct engine *e = engine_of(&l, at, 2, &lost);
-            eval_all(e, 33, got);
-            compare(&l, s.label, "in three pieces");
+            model_eval_all(e, 33, model_eval_got);
+            model_eval_compare(l.model, s.label, "in three pieces");
             assert_string_equal(lost.text, "");
             engine_free(e);
         }
@@ -191,8 +167,8 @@ static void any_cut_and_any_batch(void **state)
         for (uint32_t k = 0; k < ways[i].pieces; k++)
             at[k] = device_of(&l, ways[i].cut[k], ways[i].cut[k + 1]);
         struct engine *e = engine_of(&l, at, ways[i].pieces, NULL);
-        eval_all(e, ways[i].batch, got);
-        compare(&l, s.label, ways[i].way);
+        model_eval_all(e, ways[i].batch, model_eval_got);
+        model_eval_compare(l.model, s.label, ways[i].way);
         engine_free(e);
     }
     unload(&l);
@@ -214,23 +190,24 @@ static void sequences_mix_share_and_are_cut(void **state)
     struct engine *e = engine_of(&l, at, 2, NULL);
     const size_t width = l.model->vocab + l.model->embed;
     for (uint32_t i = 0; i < TOKENS; i++)
-        ids[i] = token_at(i);
+        ids[i] = model_eval_token(i);
     struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS), *third;
     engine_seq_share(first, &scope);
-    eval(e, first, 0, 66, 16, got);
+    model_eval_rows(e, first, 0, 66, 16, model_eval_got);
     engine_seq_free(first);
-    eval(e, second, 0, 30, 16, got);
+    model_eval_rows(e, second, 0, 30, 16, model_eval_got);
     engine_seq_cut(second, 20);
     third = engine_seq_new(e, TOKENS);
     engine_seq_share(third, &scope);
     assert_int_equal(engine_seq_reuse(third, ids, TOKENS), 64);
     for (uint32_t i = 0; i < 6; i++) {
-        rows[0] = (struct engine_row){.seq = second, .token = token_at(20 + i), .wants = true};
-        rows[1] = (struct engine_row){.seq = third, .token = token_at(64 + i), .wants = true};
+        rows[0] = (struct engine_row){.seq = second, .token = model_eval_token(20 + i), .wants = true};
+        rows[1] = (struct engine_row){.seq = third, .token = model_eval_token(64 + i), .wants = true};
         engine_eval(e, rows, 2);
         for (unsigned k = 0; k < 2; k++)
             if ((k ? 64 + i : 20 + i) % 5 != 1) /* which `want` does not have */
-                assert_memory_equal(rows[k].logits, want + (k ? 64 + i : 20 + i) * width, l.model->vocab * 4);
+                assert_memory_equal(rows[k].logits, model_eval_want + (k ? 64 + i : 20 + i) * width,
+                                    l.model->vocab * 4);
     }
     engine_seq_free(second);
     engine_seq_free(third);
@@ -238,7 +215,7 @@ static void sequences_mix_share_and_are_cut(void **state)
     unload(&l);
 }
 
-/* Some rows want all logits, some only the largest, some the hidden state alone. */
+/* Some rows model_eval_want all logits, some only the largest, some the hidden state alone. */
 static void rows_want_different_things(void **state)
 {
     (void)state;
@@ -251,8 +228,11 @@ static void rows_want_different_things(void **state)
     for (unsigned k = 0; k < 2; k++) {
         s[k] = engine_seq_new(e[k], TOKENS);
         for (uint32_t i = 0; i < 12; i++)
-            rows[k][i] = (struct engine_row){
-                .seq = s[k], .token = token_at(i), .wants = i % 3 != 1, .best_only = i % 3 == 2, .no_logits = i >= 9};
+            rows[k][i] = (struct engine_row){.seq = s[k],
+                                             .token = model_eval_token(i),
+                                             .wants = i % 3 != 1,
+                                             .best_only = i % 3 == 2,
+                                             .no_logits = i >= 9};
         engine_eval(e[k], rows[k], 12);
     }
     for (uint32_t i = 0; i < 12; i++) {
@@ -288,9 +268,84 @@ static void a_cut_line_loses_nothing(void **state)
         l.calls_until = until;
         struct engine_device at[] = {far_of(&l, 1, 2), device_of(&l, 2, 3)};
         struct engine *e = engine_of(&l, at, 2, &lost);
-        eval_all(e, 9, got);
-        compare(&l, s.label, "after the line was cut");
+        model_eval_all(e, 9, model_eval_got);
+        model_eval_compare(l.model, s.label, "after the line was cut");
         assert_string_equal(lost.text, "the line is cut");
+        engine_free(e);
+        unload(&l);
+    }
+}
+
+/* -- parts of a batch -- */
+
+static struct loaded *watched;
+static const struct device_table *watched_table;
+
+static enum err run_watched(struct device *d, const struct device_batch *b, struct note *note)
+{
+    watched->meanwhile += watched->is_away;
+    return watched_table->run(d, b, note);
+}
+
+/* A long batch goes in parts, so that layers here have something to do while others are elsewhere; a short one in one
+ * piece. Never two calls at once. */
+static void long_batches_go_in_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t batch, calls, most, meanwhile;
+    } cases[] = {
+        {TOKENS, 4, 18, 6}, /* 17, 18, 17, 18 rows; both pieces here run beside three of the calls */
+        {35, 4, 18, 4},     /* twice 17 and 18 */
+        {31, 0, 0, 0},      /* in one piece each, that is waited for */
+    };
+    struct model_make s = *model_make_at(0);
+    s.layers = 4;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loaded l;
+        struct note lost = {{0}};
+        load(&l, &s);
+        want_in_one_piece(&l);
+        struct engine_device at[] = {device_of(&l, 0, 1), far_of(&l, 1, 2), device_of(&l, 2, 3), device_of(&l, 3, 4)};
+        watched = &l;
+        watched_table = at[0].table;
+        struct device_table table = *watched_table;
+        table.run = run_watched;
+        at[0].table = at[2].table = at[3].table = &table;
+        struct engine *e = engine_of(&l, at, 4, &lost);
+        model_eval_all(e, cases[i].batch, model_eval_got);
+        model_eval_compare(l.model, s.label, "in parts");
+        assert_string_equal(lost.text, "");
+        assert_int_equal(l.sent_n, cases[i].calls);
+        assert_int_equal(l.most_rows, cases[i].most);
+        assert_int_equal(l.meanwhile, cases[i].meanwhile);
+        engine_free(e);
+        unload(&l);
+    }
+}
+
+/* Cut at each call of a batch in parts, nothing is lost, and nobody waits for what is not on its way. */
+static void parts_that_are_cut_lose_nothing(void **state)
+{
+    (void)state;
+    struct model_make s = *model_make_at(0);
+    s.layers = 4;
+    for (uint32_t until = 1; until < 5; until++) {
+        struct loaded l;
+        struct note lost = {{0}};
+        load(&l, &s);
+        want_in_one_piece(&l);
+        l.calls_until = until;
+        struct engine_device at[] = {device_of(&l, 0, 1), far_of(&l, 1, 2), device_of(&l, 2, 4)};
+        struct engine *e = engine_of(&l, at, 3, &lost);
+        struct engine_seq *before = engine_seq_new(e, TOKENS);
+        model_eval_rows(e, before, 0, 5, 5, model_eval_got); /* by a call of its own */
+        model_eval_all(e, TOKENS, model_eval_got);
+        model_eval_compare(l.model, s.label, "after the line was cut");
+        assert_string_equal(lost.text, "the line is cut");
+        assert_false(l.is_away);
+        model_eval_rows(e, before, 5, TOKENS, 33, model_eval_got);
+        engine_seq_free(before);
         engine_free(e);
         unload(&l);
     }
@@ -420,8 +475,8 @@ static void answers_out_of_bounds_are_refused(void **state)
         at[0] = far_device(
             &(struct far_options){.model = l.model, .hop = 7, .first = 1, .end = 2, .call = answer_badly, .arg = &l});
         struct engine *e = engine_of(&l, at, 2, &lost);
-        eval_all(e, 9, got);
-        compare(&l, s.label, "after an answer that is none");
+        model_eval_all(e, 9, model_eval_got);
+        model_eval_compare(l.model, s.label, "after an answer that is none");
         assert_string_not_equal(lost.text, "");
         engine_free(e);
         unload(&l);
@@ -433,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_architecture_in_three),       cmocka_unit_test(any_cut_and_any_batch),
         cmocka_unit_test(sequences_mix_share_and_are_cut),   cmocka_unit_test(rows_want_different_things),
+        cmocka_unit_test(long_batches_go_in_parts),          cmocka_unit_test(parts_that_are_cut_lose_nothing),
         cmocka_unit_test(a_cut_line_loses_nothing),          cmocka_unit_test(calls_out_of_bounds_are_refused),
         cmocka_unit_test(answers_out_of_bounds_are_refused), cmocka_unit_test(what_is_not_finite_has_one_answer),
     };

@@ -180,7 +180,7 @@ static void make_product(struct product *p, enum gguf_tensor_type type)
 {
     const struct quant_format *f = quant_format(type);
     size_t n = f->block > 1 ? f->block * (1 + draw(f->block == 32 ? 20 : 3)) : 1 + draw(300);
-    size_t rows = 1 + draw(90), cols = draw(3) ? 1 + draw(20) : 1 + draw(300);
+    size_t rows = 1 + draw(90), cols = draw(3) ? 1 + draw(20) : 1 + draw(560);
     size_t row_bytes = quant_row_bytes(type, n);
     p->data = mem_new(rows * row_bytes + 1);
     p->x = mem_array(cols * n, sizeof *p->x);

@@ -236,6 +236,21 @@ static void refused_unknown_and_lost(void **state)
     fixture_close(&f);
 }
 
+/* Being refused costs nothing else: thousands of openings that come to nothing would keep all others waiting. */
+static void refusals_cost_who_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    net_join(&f.net, 0, 1);
+    f.b.accept_as = ERR_FULL;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(open_to_b(&f, STREAM_JOB, NULL, "x"), ERR_OK);
+    net_wait(&f.net, 500);
+    assert_in_range(f.a.closed, PEER_RATE_BURST / 250, PEER_RATE_BURST / 150);
+    fixture_close(&f);
+}
+
 static void gives_up_on_one_that_is_not_there(void **state)
 {
     (void)state;
@@ -261,6 +276,7 @@ int main(void)
         cmocka_unit_test(dials_waits_and_opens),
         cmocka_unit_test(credit_carries_much_both_ways),
         cmocka_unit_test(refused_unknown_and_lost),
+        cmocka_unit_test(refusals_cost_who_is_refused),
         cmocka_unit_test(gives_up_on_one_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Calls to layers that are lent (inference/far.h): whatever comes, nothing outside of the batch and of the pages that
- * there are is touched, and an answer is as long as its call has rows. The first byte says how many rows a call is
- * claimed to have in front of the rest; 0: all is as it comes. */
+ * there are is touched, an answer is as long as its call has rows, and the same call has the same answer again: it puts
+ * the same keys where they are. The first byte says how many rows a call is claimed to have in front of the rest; 0:
+ * all is as it comes. */
 #include "base/codec.h"
 #include "base/mem.h"
 #include "inference/far.h"
@@ -64,7 +65,7 @@ static void make_call(const uint8_t *data, size_t size, struct buf *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf call = {0}, answer = {0};
+    struct buf call = {0}, answer = {0}, again = {0};
     struct note note;
     make_once();
     if (size < 8)
@@ -74,10 +75,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         make_call(data + 1, size - 1, &call);
     enum err e = far_serve(&bounds, &device, bytes_of_buf(&call), &answer, &note);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         CHECK(answer.n == load_le32(call.p) * (1 + bounds.model->embed * sizeof(float)));
-    else
+        CHECK(far_serve(&bounds, &device, bytes_of_buf(&call), &again, &note) == ERR_OK);
+        CHECK(bytes_equal(bytes_of_buf(&answer), bytes_of_buf(&again)));
+    } else {
         CHECK(e == ERR_PROTOCOL && answer.n == 0);
+    }
+    buf_clear(&again);
     buf_clear(&call);
     buf_clear(&answer);
     return 0;

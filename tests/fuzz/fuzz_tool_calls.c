@@ -1,5 +1,6 @@
 /* Answers are a stranger's text: calls found in them are of tools that exist, their arguments are JSON objects, and a
  * stream of any part of the answer sends nothing that turns out to be a call. */
+#include "node/answer_parts.h"
 #include "node/tool_calls.h"
 
 #include <string.h>
@@ -9,16 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char two_tools[] = "[{\"type\":\"function\",\"function\":{\"name\":\"get\"}},"
                                 "{\"type\":\"function\",\"function\":{\"name\":\"get_it\"}}]";
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_calls(const json_t *calls)
 {
-    json_t *tools = json_parse(bytes_of_text(two_tools), NULL), *one;
-    struct hash job = {{7}};
-    struct buf out = {0};
-    size_t content_n, i;
-    if (size > 4096)
-        size = 4096;
-    json_t *calls = tool_calls_find(tools, bytes_of(data, size), &content_n);
-    CHECK(content_n <= size && (calls || content_n == size));
+    json_t *one;
+    size_t i;
     json_array_foreach(calls, i, one)
     {
         const char *name = json_text(one, "name"), *arguments = json_text(one, "arguments");
@@ -27,6 +22,57 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(json_is_object(object));
         json_decref(object);
     }
+}
+
+/* Marks come whole: an answer so far does not end within one. */
+static bool ends_in_mark(struct bytes text)
+{
+    size_t at = text.n;
+    while (at > 0 && text.n - at < 40 && text.p[at - 1] != '<' && text.p[at - 1] != '>')
+        at--;
+    return at > 0 && text.p[at - 1] == '<';
+}
+
+static void check_grows(const struct buf *before, const struct buf *now)
+{
+    CHECK(now->n >= before->n && (before->n == 0 || memcmp(now->p, before->p, before->n) == 0));
+}
+
+/* The same of answers in parts: what was told of one so far is never taken back. */
+static void try_parts(const json_t *tools, struct bytes answer)
+{
+    struct answer_parts last = {0}, now = {0};
+    if (answer.n > 1024)
+        answer.n = 1024;
+    for (size_t n = 1; n <= answer.n; n++) {
+        const struct bytes text = bytes_of(answer.p, n);
+        if (ends_in_mark(text))
+            continue;
+        answer_parts_read(&now, tools, text, false);
+        CHECK(!now.calls && now.said.n + now.thought.n <= n);
+        check_grows(&last.thought, &now.thought);
+        check_grows(&last.said, &now.said);
+        answer_parts_clear(&last);
+        last = now;
+        now = (struct answer_parts){0};
+    }
+    answer_parts_read(&now, tools, answer, true);
+    check_calls(now.calls);
+    answer_parts_clear(&last);
+    answer_parts_clear(&now);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    json_t *tools = json_parse(bytes_of_text(two_tools), NULL);
+    struct hash job = {{7}};
+    struct buf out = {0};
+    size_t content_n;
+    if (size > 4096)
+        size = 4096;
+    json_t *calls = tool_calls_find(tools, bytes_of(data, size), &content_n);
+    CHECK(content_n <= size && (calls || content_n == size));
+    check_calls(calls);
     for (size_t n = 0, before = 0; n <= size; n++) {
         size_t sure = tool_calls_sure(tools, bytes_of(data, n));
         CHECK(sure >= before && sure <= n && sure <= content_n);
@@ -39,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_decref(again);
     }
     buf_clear(&out);
+    try_parts(tools, bytes_of(data, size));
     json_decref(calls);
     json_decref(tools);
     return 0;
