@@ -523,12 +523,8 @@ ALWAYS void multiply_many(const struct quant_format *f, const struct ops_weight 
         for (size_t c = 0; c < x->cols; c += COLS_STRIP) {
             size_t cols = x->cols - c < COLS_STRIP ? x->cols - c : COLS_STRIP;
             float *to = out + c * stride + first + done, part[COLS_STRIP * TILES * PACK_ROWS];
-            if (count == both) {
-                strip(f, tile, other, x, c, cols, to, stride);
-                continue;
-            }
-            strip(f, tile, other, x, c, cols, part, both);
-            for (size_t i = 0; i < cols; i++)
+            strip(f, tile, other, x, c, cols, count == both ? to : part, count == both ? stride : both);
+            for (size_t i = 0; count < both && i < cols; i++)
                 memcpy(to + i * stride, part + i * both, count * sizeof *out);
         }
     }
