@@ -16,7 +16,7 @@
 #include "inference/worker_proto.h"
 
 #define SCHED_JOBS      16u   /* at once on a CPU: beyond it that writes no more tokens a second in all */
-#define SCHED_BATCH     252u  /* rows: two strips of columns of the fastest kernels; prompts gain little beyond it */
+#define SCHED_BATCH     252u  /* rows: a strip of columns of the fastest kernels; prompts gain little beyond it */
 #define SCHED_POSITIONS 8192u /* of a job that the cache of a device is laid out for, where there is room */
 
 /* Pages of such a cache, for so many jobs of a context: one whole context at least. */

@@ -245,6 +245,17 @@ void job_keep_start(struct jobs *jobs);
 struct job *job_new(struct jobs *jobs);
 void job_free(struct job *j);
 
+/* What is kept of a job stands under a letter and its id: its record under 'j', and in the same batch, beside it, what
+ * only some jobs have, so that those of before it was there are read as they are. */
+#define JOB_KEY_SIZE (1 + HASH_SIZE)
+void job_key(uint8_t key[JOB_KEY_SIZE], char letter, const struct hash *id);
+struct job_beside {
+    char letter;
+    const char *called;                             /* by an error */
+    bool (*get)(struct job *j, struct bytes value); /* false: it is damaged, and nothing was taken */
+};
+enum err job_load_beside(struct jobs *jobs, const struct job_beside *what, struct note *note) MUST_USE;
+
 /* -- job_how.c -- */
 void job_how_put(const struct job *j, struct kv_batch *batch);
 void job_how_delete(const struct job *j, struct kv_batch *batch);

@@ -51,22 +51,22 @@ void job_free(struct job *j)
     free(j);
 }
 
-static void job_key(uint8_t key[33], const struct hash *id)
+void job_key(uint8_t key[JOB_KEY_SIZE], char letter, const struct hash *id)
 {
-    key[0] = 'j';
+    key[0] = (uint8_t)letter;
     memcpy(key + 1, id->b, sizeof id->b);
 }
 
 void job_put(struct job *j, struct kv_batch *batch)
 {
-    uint8_t key[33];
+    uint8_t key[JOB_KEY_SIZE];
     struct buf value = {0};
     j->r.input = bytes_of_buf(&j->input);
     j->r.tools = bytes_of_buf(&j->tools);
     j->r.request = bytes_of_buf(&j->request);
     j->r.tokens = bytes_of_buf(&j->tokens);
     j->r.text = bytes_of_buf(&j->text);
-    job_key(key, &j->r.id);
+    job_key(key, 'j', &j->r.id);
     job_record_put(&value, &j->r);
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
@@ -76,8 +76,8 @@ void job_put(struct job *j, struct kv_batch *batch)
 
 void job_delete(const struct job *j, struct kv_batch *batch)
 {
-    uint8_t key[33];
-    job_key(key, &j->r.id);
+    uint8_t key[JOB_KEY_SIZE];
+    job_key(key, 'j', &j->r.id);
     kv_batch_delete(batch, bytes_of(key, sizeof key));
     job_talk_delete(j, batch);
     job_how_delete(j, batch);
@@ -284,6 +284,29 @@ void jobs_kept(const struct jobs *jobs, uint64_t *n, uint64_t *bytes)
     *bytes = 0;
     for (const struct job *j = jobs->first; j; j = j->next)
         *bytes += bytes_of_job(j);
+}
+
+static enum err load_beside(struct job *j, const struct job_beside *what, struct buf *value, struct note *note)
+{
+    uint8_t key[JOB_KEY_SIZE];
+    job_key(key, what->letter, &j->r.id);
+    buf_reset(value);
+    enum err e = kv_get(j->jobs->s.kv, bytes_of(key, sizeof key), value, note);
+    if (e != ERR_OK) /* it has none */
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (!what->get(j, bytes_of_buf(value)))
+        return stored_broken(note, what->called, bytes_of(j->r.id.b, sizeof j->r.id.b));
+    return ERR_OK;
+}
+
+enum err job_load_beside(struct jobs *jobs, const struct job_beside *what, struct note *note)
+{
+    struct buf value = {0};
+    enum err e = ERR_OK;
+    for (struct job *j = jobs->first; j && e == ERR_OK; j = j->next)
+        e = load_beside(j, what, &value, note);
+    buf_clear(&value);
+    return e;
 }
 
 enum err job_load_all(struct jobs *jobs, struct note *note)

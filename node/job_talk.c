@@ -1,9 +1,5 @@
-/* Conversations: which jobs belong together, by an id that their client drew. It is kept under 'c' and the job's id,
- * beside the job's own record and in the same batch, so that jobs of before there were any are read as they are. */
+/* Conversations: which jobs belong together, by an id that their client drew, kept beside the record of each. */
 #include "node/job.h"
-#include "node/stored.h"
-
-#include <string.h>
 
 #define TALK_FIELDS(F)                                                                                                 \
     F(hash, talk)                                                                                                      \
@@ -11,22 +7,16 @@
 RECORD_DECLARE(talk_record, TALK_FIELDS)
 RECORD_DEFINE(talk_record, TALK_FIELDS)
 
-#define KEY_SIZE (1 + HASH_SIZE)
-
-static void key_of(uint8_t key[KEY_SIZE], const struct hash *job)
-{
-    key[0] = 'c';
-    memcpy(key + 1, job->b, HASH_SIZE);
-}
+#define LETTER 'c'
 
 void job_talk_put(const struct job *j, struct kv_batch *batch)
 {
-    uint8_t key[KEY_SIZE];
+    uint8_t key[JOB_KEY_SIZE];
     struct buf value = {0};
     const struct talk_record r = {.talk = j->talk, .title = j->title};
     if (hash_is_zero(&j->talk))
         return;
-    key_of(key, &j->r.id);
+    job_key(key, LETTER, &j->r.id);
     talk_record_put(&value, &r);
     kv_batch_put(batch, bytes_of(key, sizeof key), bytes_of_buf(&value));
     buf_clear(&value);
@@ -34,38 +24,27 @@ void job_talk_put(const struct job *j, struct kv_batch *batch)
 
 void job_talk_delete(const struct job *j, struct kv_batch *batch)
 {
-    uint8_t key[KEY_SIZE];
-    key_of(key, &j->r.id);
+    uint8_t key[JOB_KEY_SIZE];
+    job_key(key, LETTER, &j->r.id);
     if (!hash_is_zero(&j->talk))
         kv_batch_delete(batch, bytes_of(key, sizeof key));
 }
 
-static enum err load_one(struct job *j, struct buf *value, struct note *note)
+static bool get(struct job *j, struct bytes value)
 {
-    uint8_t key[KEY_SIZE];
     struct talk_record r;
-    key_of(key, &j->r.id);
-    buf_reset(value);
-    enum err e = kv_get(j->jobs->s.kv, bytes_of(key, sizeof key), value, note);
-    if (e != ERR_OK) /* it belongs to none */
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    struct cursor c = cursor_of(bytes_of_buf(value));
+    struct cursor c = cursor_of(value);
     talk_record_get(&c, &r);
     if (!cursor_end(&c))
-        return stored_broken(note, "conversation of job", bytes_of(j->r.id.b, sizeof j->r.id.b));
+        return false;
     j->talk = r.talk;
     j->title = r.title;
-    return ERR_OK;
+    return true;
 }
 
 enum err job_talk_load(struct jobs *jobs, struct note *note)
 {
-    struct buf value = {0};
-    enum err e = ERR_OK;
-    for (struct job *j = jobs->first; j && e == ERR_OK; j = j->next)
-        e = load_one(j, &value, note);
-    buf_clear(&value);
-    return e;
+    return job_load_beside(jobs, &(struct job_beside){LETTER, "conversation of job", get}, note);
 }
 
 static bool is_of(const struct job *j, const struct hash *owner, const struct hash *talk)
