@@ -58,7 +58,9 @@ enum model_more {
     MAY_HEAD_NORMS = 1u << 5, /* HAS_HEAD_NORMS where the file has their tensors */
     MAY_SECTIONS = 1u << 6,   /* parts of a rotation that go by time, height and width: of a text all by its position */
     MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
-    MAY_STILL = 1u << 8       /* the file may say that nothing is rotated */
+    MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
+    HAS_SHORT_CONVS = 1u << 16, /* layers without heads of keys convolve their last positions instead (recur.h) */
+    HAS_WHOLE_SUMS = 1u << 17   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
 };
 
 struct model_kind {
@@ -93,9 +95,18 @@ struct model_expert {
     struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
 };
 
+/* What a layer has that carries a state from position to position instead of attention; recur.h has the steps. */
+struct model_recurrent {
+    struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is */
+    const float *taps;        /* [taps, channels], the oldest position's first */
+    struct model_product out; /* [embed, channels] */
+};
+
 struct model_layer {
     struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_recurrent *recurrent;      /* instead of attention; or NULL */
+    uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
     struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
     struct model_product output;            /* [embed, heads x head] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
@@ -129,7 +140,9 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    uint32_t layers_ahead; /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_recurrent; /* that carry a state; 0: none */
+    uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
     bool by_sigmoid;    /* experts are weighed by sigmoids of their scores, not by a softmax */

@@ -68,6 +68,10 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     0 },
     { "bailingmoe", MUST_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
+    { "lfm2", HAS_HALVES | HAS_HEAD_NORMS,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS },
+    { "lfm2moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS | SIGMOIDS | HAS_WHOLE_SUMS },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */
