@@ -1,6 +1,6 @@
 /* Small random models of every architecture: the same bits for every kernel set, batch and number of threads, one token
  * at a time and in one pass; and what is special to each: windows, experts, caps, long requests, encoders. */
-#include "inference/recur.h"
+#include "inference/engine/recur.h"
 #include "tests/arch.h"
 
 static void every_way_gives_the_same_bits(void **state)

@@ -1,6 +1,6 @@
 /* Layers that carry a state: it belongs to its sequence, guesses that are taken back leave nothing of it, and a
  * sequence goes on only from where it was kept. */
-#include "inference/recur.h"
+#include "inference/engine/recur.h"
 #include "tests/arch.h"
 
 #define WIDE 512
@@ -103,14 +103,14 @@ static void what_is_cut_never_was(void **state)
     const struct model_make *shape;
     struct loaded l;
     for (size_t k = 0; (shape = recurrent_at(&k, &l)); unload(&l)) {
-        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 2 + DRAFT_MAX);
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 2 + GUESSES_MAX);
         struct engine_seq *s = engine_seq_new(e, TOKENS), *beside = engine_seq_new(e, TOKENS);
         want_text(&l, 0, TOKENS, want);
         want_text(&l, 1, TOKENS, other);
         for (uint32_t at = 0, step = 0; at < TOKENS; step++) {
-            uint32_t page = ARITH_CHUNK - 1 - at % ARITH_CHUNK, most = step * 7 % (DRAFT_MAX + 1), n = 0;
+            uint32_t page = ARITH_CHUNK - 1 - at % ARITH_CHUNK, most = step * 7 % (GUESSES_MAX + 1), n = 0;
             uint32_t guesses = most < page ? most : page ? page - 1 : 0, right = guesses ? step * 5 % (guesses + 1) : 0;
-            struct engine_row rows[2 + DRAFT_MAX];
+            struct engine_row rows[2 + GUESSES_MAX];
             if (at + guesses >= TOKENS)
                 guesses = right = 0;
             if (step % 2)
@@ -304,7 +304,7 @@ static void drafts_change_nothing(void **state)
         request_put(&request, &r);
         struct hash want = answer_of(e, bytes_of_buf(&request), 0, 64, &none);
         for (uint32_t batch = 2; batch <= 64; batch *= 2) {
-            struct hash got = answer_of(e, bytes_of_buf(&request), DRAFT_MAX, batch, &came);
+            struct hash got = answer_of(e, bytes_of_buf(&request), GUESSES_MAX, batch, &came);
             if (!hash_equal(&got, &want))
                 fail_msg("%s: with drafts in batches of %u the answer is another", shape->label, batch);
         }
@@ -318,9 +318,35 @@ static void drafts_change_nothing(void **state)
 
 /* -- files -- */
 
-static void one_tap(struct gguf_make *m, const struct model_make *s)
+/* The file says another number, and is not taken; no matter which it is, nothing else happens. */
+static void expect_number_refused(const char *label, const char *key, uint32_t value)
 {
-    model_make_say(m, s, "shortconv.l_cache", 1);
+    struct buf file = {0};
+    struct gguf *g;
+    struct model *m = NULL;
+    struct note note = {{0}};
+    const size_t n = strlen(key);
+    model_make(&file, shape_of(label));
+    uint8_t *at = file.p;
+    while (at + n + 8 < file.p + file.n && memcmp(at, key, n) != 0)
+        at++;
+    assert_memory_equal(at, key, n);
+    store_le32(at + n + 4, value); /* behind its type */
+    if (gguf_open(bytes_of_buf(&file), &g, &note) == ERR_OK) {
+        if (model_open(g, NULL, &m, &note) == ERR_OK)
+            fail_msg("%s with %s = %u was taken", label, key, value);
+        assert_true(strlen(note.text) > 0);
+        gguf_free(g);
+    }
+    buf_clear(&file);
+}
+
+static void numbers_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const uint32_t odd[] = {0, 1, 2, 5, 64, 65, 1u << 20, UINT32_MAX};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        expect_number_refused("lfm2", "lfm2.shortconv.l_cache", odd[i]);
 }
 
 static void window(struct gguf_make *m, const struct model_make *s)
@@ -344,7 +370,6 @@ static void strangers_are_named(void **state)
 {
     (void)state;
     struct model_make s = *shape_of("lfm2");
-    (void)one_tap;
     s.more = window;
     expect_refusal(&s, "sliding_window");
     s.more = not_causal;
@@ -365,6 +390,7 @@ int main(void)
         cmocka_unit_test(states_are_bounded),
         cmocka_unit_test(who_asks_alike_waits),
         cmocka_unit_test(drafts_change_nothing),
+        cmocka_unit_test(numbers_that_do_not_fit),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

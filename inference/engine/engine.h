@@ -86,7 +86,7 @@ struct engine_row {
     bool no_logits; /* ... the hidden state only; such rows stand behind all others of a batch */
     bool best_only; /* ... of the logits only which is the largest: cheaper, in a long batch by far */
     bool guessed; /* it may be taken back (engine_seq_cut). Such rows are the last of their sequence in a batch, at most
-                     DRAFT_MAX, and none is the last of a page */
+                     GUESSES_MAX, and none is the last of a page */
     /* results of rows that want them, valid until the next call */
     const float *hidden; /* [embed], after the output norm */
     float *logits;       /* [vocab], NULL of best_only; the caller may change them */

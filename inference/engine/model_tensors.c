@@ -2,6 +2,7 @@
 #include "inference/engine/model_read.h"
 
 #include "base/mem.h"
+#include "inference/engine/recur.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -295,4 +296,7 @@ void model_read_tensors(struct model_reader *r)
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
+    if (recur_state_bytes(m) > STATE_BYTES_MAX)
+        model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
+                   "bytes for each job are over the limit");
 }

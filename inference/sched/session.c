@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(DRAFT_MAX <= GUESSES_MAX, "every row of a draft may be taken back");
+
 #define EVENTS_MAX 4 /* a result makes a token and an end at most */
 
 struct session {

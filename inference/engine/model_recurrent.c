@@ -1,6 +1,6 @@
 /* Which layers of a model are recurrent, and how long their parts are. */
 #include "base/limits.h"
-#include "inference/model_read.h"
+#include "inference/engine/model_read.h"
 
 /* Layers without heads of keys convolve. */
 static void read_short_convolution(struct model_reader *r)

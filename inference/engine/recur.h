@@ -12,14 +12,14 @@
 #define KITH_INFERENCE_RECUR_H
 
 #include "base/hash.h"
-#include "inference/draft.h"
-#include "inference/model.h"
+#include "base/limits.h"
+#include "inference/engine/model.h"
 
 struct engine_seq;
 
 struct state {
     float *now;     /* [layers_recurrent, recur_floats] behind all positions but those that are guessed; NULL: zeros */
-    float *guesses; /* [layers_recurrent, DRAFT_MAX, recur_guess_floats] what they bring; NULL: none so far */
+    float *guesses; /* [layers_recurrent, GUESSES_MAX, recur_guess_floats] what they bring; NULL: none so far */
     uint32_t guessed;                   /* positions behind `now` */
     uint32_t guessing;                  /* in the batch that is evaluated */
     uint32_t prompt_pages, known_pages; /* a large state is kept behind so many pages; 0: not */

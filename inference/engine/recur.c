@@ -1,9 +1,9 @@
 /* Layers that carry a state: short convolutions. Rows of a sequence depend on each other, so a batch is a few chains of
  * rows; what depends only on inputs of earlier rows is done row by row, by all threads. */
-#include "inference/recur.h"
+#include "inference/engine/recur.h"
 
 #include "base/mem.h"
-#include "inference/engine_in.h"
+#include "inference/engine/engine_in.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void reserve(struct engine *e, struct state *s, bool guessed)
     if (!s->now)
         s->now = mem_new(recur_state_bytes(m));
     if (guessed && !s->guesses)
-        s->guesses = mem_array((size_t)m->layers_recurrent * DRAFT_MAX * recur_guess_floats(m), sizeof(float));
+        s->guesses = mem_array((size_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m), sizeof(float));
 }
 
 void recur_begin(struct engine *e)
@@ -86,7 +86,7 @@ void recur_begin(struct engine *e)
         const bool guessed = e->rows[c].guessed;
         CHECK(guessed || s->guessing == 0);
         s->guessing += guessed;
-        CHECK(s->guessing <= DRAFT_MAX);
+        CHECK(s->guessing <= GUESSES_MAX);
         link_row(e, c);
         reserve(e, s, guessed);
         t->kept[c] = guessed ? NULL : recur_keep(e->rows[c].seq, e->position[c]);
@@ -123,7 +123,7 @@ static float *state_of(const struct recur_step *t, float *state)
 /* What the layer's i-th guessed position of a sequence brought. */
 static float *guess_of(const struct recur_step *t, const struct state *s, uint32_t i)
 {
-    return s->guesses + ((size_t)t->l->place * DRAFT_MAX + i) * recur_guess_floats(t->e->m);
+    return s->guesses + ((size_t)t->l->place * GUESSES_MAX + i) * recur_guess_floats(t->e->m);
 }
 
 /* What enters the convolution of row c. */

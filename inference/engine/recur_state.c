@@ -1,6 +1,6 @@
 /* The memory of recurrent layers: a sequence's, and what of it is kept. */
 #include "base/mem.h"
-#include "inference/engine_in.h"
+#include "inference/engine/engine_in.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ size_t recur_state_bytes(const struct model *m)
 
 uint64_t recur_seq_bytes(const struct model *m)
 {
-    return recur_state_bytes(m) + (uint64_t)m->layers_recurrent * DRAFT_MAX * recur_guess_floats(m) * sizeof(float);
+    return recur_state_bytes(m) + (uint64_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m) * sizeof(float);
 }
 
 void recur_state_clear(struct state *s)
