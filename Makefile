@@ -243,7 +243,7 @@ PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
 # All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
 PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
-  $(wildcard $(addprefix inference/,arith.c attention.c cache.c candidates.c digest.c encoder.c engine*.c gguf.c layer.c model*.c moe.c \
+  $(wildcard $(addprefix inference/,arith.c attention.c cache.c candidates.c digest.c encoder.c engine*.c gguf.c latent.c layer.c model*.c moe.c \
   ops*.c pack.c pages.c pool.c quant.c request.c rope.c sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
