@@ -1,6 +1,6 @@
 /* Heads that share one row of the cache, and experts that are chosen by groups: what files say of both, and what it
  * does. That every set of kernels, batch and number of threads gives the same bits is test_arch.c's. */
-#include "inference/devices.h"
+#include "inference/engine/devices.h"
 #include "tests/arch.h"
 
 #include <stdio.h>
