@@ -58,7 +58,7 @@ endif
 
 # Layers, lowest first; a program links the archives it may use. Mains stay out of the archives.
 MAINS   := node/main.c inference/worker_main.c cli/main.c
-sources  = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+sources  = $(filter-out $(MAINS) inference/cuda/%,$(wildcard $(1)/*.c $(1)/*/*.c))
 objects  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LAYERS  := base chain p2p inference wallet node cli
 ARCHIVES := $(foreach l,$(LAYERS),$(if $(call sources,$l),$(B)/lib$l.a))
