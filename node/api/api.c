@@ -3,7 +3,7 @@
 
 #include "base/codec.h"
 #include "base/variables.h"
-#include "inference/schema.h"
+#include "inference/schema/schema.h"
 #include "node/node.h"
 #include "wallet/address.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
-#include "inference/arith.h"
+#include "inference/kernels/arith.h"
 #include "node/node.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "node/api/tool_schema.h"
 
-#include "inference/schema.h"
+#include "inference/schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>

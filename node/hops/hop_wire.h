@@ -8,11 +8,11 @@
  *     D  answer   HOP_ANSWER in parts, the last of them marked
  *     D  signed   HOP_SIGNED: the statement over it
  *
- * One call is on the way at a time; calls count from 1. What is in them is inference/far.h's, and nobody's business
- * here but that it is FAR_CALL_MAX bytes at most. Layers are a pure function of all calls since the stream was opened,
- * since what they keep between calls was made by calls alone. So a statement names these by a running hash, and with
- * the calls in hand anybody who has the model can say whether the answer is right: whoever signed a wrong one is to
- * blame.
+ * One call is on the way at a time; calls count from 1. What is in them is inference/engine/far.h's, and nobody's
+ * business here but that it is FAR_CALL_MAX bytes at most. Layers are a pure function of all calls since the stream was
+ * opened, since what they keep between calls was made by calls alone. So a statement names these by a running hash, and
+ * with the calls in hand anybody who has the model can say whether the answer is right: whoever signed a wrong one is
+ * to blame.
  *
  * Pure: bytes and messages.
  */

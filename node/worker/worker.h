@@ -23,7 +23,7 @@ struct workers_options {
     uint32_t threads;      /* a worker; 0: as many as there are processors */
     uint32_t jobs_max;     /* at once, a worker */
     uint64_t memory_bytes; /* all of them together; 0: no limit. One over it stops the idlest. */
-    const char *packs;     /* directory where packed weights are kept (inference/pack_file.h); NULL: not kept */
+    const char *packs;     /* directory where packed weights are kept (inference/engine/pack_file.h); NULL: not kept */
     uint64_t packs_bytes;  /* of it at most */
 };
 struct workers *workers_new(const struct workers_options *o);
@@ -161,7 +161,7 @@ struct worker_layers {
 typedef void (*worker_ended_fn)(void *arg, enum err e, const struct note *note);
 enum err workers_get_layers(struct workers *w, const struct worker_layers *of, int fd_take, worker_ended_fn ended,
                             void *arg, struct worker **out, struct note *note) MUST_USE;
-/* A batch through them (inference/far.h); at most FAR_CALL_MAX bytes. */
+/* A batch through them (inference/engine/far.h); at most FAR_CALL_MAX bytes. */
 typedef void (*worker_answer_fn)(void *arg, enum err e, struct bytes answer, const struct note *note);
 worker_ask worker_hop_call(struct worker *w, struct bytes call, worker_answer_fn fn, void *arg);
 
