@@ -104,7 +104,10 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 
-/* The lists "hops", "lent" and "allowed", members of an object (docs/api.md, layers elsewhere). */
+/* Layers elsewhere (docs/api.md): the lists "hops" and "lent", members of an object; `counted`: with what moves at
+ * every call. */
+void api_put_layers(struct buf *b, bool *first, struct node *n, bool counted);
+/* Those, counted, and "allowed". */
 void api_put_hops(struct buf *b, bool *first, struct node *n);
 /* Answers with whether this machine is lent, and why. */
 void api_reply_share(struct api_call *c);

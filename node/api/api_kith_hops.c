@@ -10,6 +10,7 @@
 struct list {
     struct node *node;
     struct buf *b;
+    bool counted; /* with what moves at every call */
 };
 
 static void put_range(struct list *l, bool *first, const struct hash *model, const struct pubkey *node, uint32_t from,
@@ -32,12 +33,14 @@ static void put_hop(void *arg, const struct hops_info *h)
     api_put_text(l->b, &first, "state", h->state);
     api_put_text(l->b, &first, "why", h->link.why);
     api_put_flag(l->b, &first, "used", h->used);
-    api_put_text(l->b, &first, "backend", h->link.ready.backend.s);
-    api_put_u64(l->b, &first, "batch", h->link.ready.batch);
-    api_put_u64(l->b, &first, "pages", h->link.ready.pages);
-    api_put_u64(l->b, &first, "calls", h->link.calls);
-    api_put_u64(l->b, &first, "bytes_out", h->link.bytes_out);
-    api_put_u64(l->b, &first, "bytes_in", h->link.bytes_in);
+    if (l->counted) {
+        api_put_text(l->b, &first, "backend", h->link.ready.backend.s);
+        api_put_u64(l->b, &first, "batch", h->link.ready.batch);
+        api_put_u64(l->b, &first, "pages", h->link.ready.pages);
+        api_put_u64(l->b, &first, "calls", h->link.calls);
+        api_put_u64(l->b, &first, "bytes_out", h->link.bytes_out);
+        api_put_u64(l->b, &first, "bytes_in", h->link.bytes_in);
+    }
     buf_add_text(l->b, "}");
 }
 
@@ -47,15 +50,16 @@ static void put_lent(void *arg, const struct hop_lent *t)
     bool first = true;
     put_range(l, &first, &t->model, &t->node, t->first, t->end);
     api_put_text(l->b, &first, "state", t->ready ? "ready" : "loading");
-    api_put_u64(l->b, &first, "calls", t->calls);
-    api_put_u64(l->b, &first, "memory_bytes", t->memory_bytes);
+    if (l->counted) {
+        api_put_u64(l->b, &first, "calls", t->calls);
+        api_put_u64(l->b, &first, "memory_bytes", t->memory_bytes);
+    }
     buf_add_text(l->b, "}");
 }
 
-void api_put_hops(struct buf *b, bool *first, struct node *n)
+void api_put_layers(struct buf *b, bool *first, struct node *n, bool counted)
 {
-    const struct hops_settings *s = hops_settings(market_hops(n->market));
-    struct list l = {n, b};
+    struct list l = {n, b, counted};
     codec_json_key(b, first, "hops");
     buf_add_text(b, "[");
     hops_each(market_hops(n->market), put_hop, &l);
@@ -64,6 +68,12 @@ void api_put_hops(struct buf *b, bool *first, struct node *n)
     buf_add_text(b, "[");
     hop_lender_each(market_lender(n->market), put_lent, &l);
     buf_add_text(b, "]");
+}
+
+void api_put_hops(struct buf *b, bool *first, struct node *n)
+{
+    const struct hops_settings *s = hops_settings(market_hops(n->market));
+    api_put_layers(b, first, n, true);
     codec_json_key(b, first, "allowed");
     buf_add_text(b, "[");
     for (unsigned i = 0; i < s->allowed_n; i++) {

@@ -138,6 +138,65 @@ static void put_workers(struct buf *b, struct node *n)
     workers_each(n->workers, put_worker, &c);
 }
 
+/* -- layers on other devices, and of others here: a line each -- */
+
+struct hop_column {
+    struct buf *b;
+    const char *name;
+    double (*of)(const struct hops_info *info);
+};
+
+static double used_of(const struct hops_info *info)
+{
+    return info->used;
+}
+
+static double calls_of(const struct hops_info *info)
+{
+    return (double)info->link.calls;
+}
+
+static double sent_of(const struct hops_info *info)
+{
+    return (double)info->link.bytes_out;
+}
+
+static double received_of(const struct hops_info *info)
+{
+    return (double)info->link.bytes_in;
+}
+
+static void put_hop(void *arg, const struct hops_info *info)
+{
+    const struct hop_column *c = arg;
+    char root[65], node[65];
+    hex_put(root, info->place->model.b, sizeof info->place->model.b);
+    hex_put(node, info->place->node.b, sizeof info->place->node.b);
+    buf_add_format(c->b, "%s{model=\"%s\",node=\"%s\"} %.17g\n", c->name, root, node, c->of(info));
+}
+
+static void put_hops(struct buf *b, struct node *n)
+{
+    static const struct {
+        const char *name, *type, *help;
+        double (*of)(const struct hops_info *info);
+    } columns[] = {
+        {"kith_hop_used", "gauge", "1 while a model's worker evaluates layers at that device.", used_of},
+        {"kith_hop_calls_total", "counter", "Batches that the device answered.", calls_of},
+        {"kith_hop_sent_bytes_total", "counter", "Sent to the device.", sent_of},
+        {"kith_hop_received_bytes_total", "counter", "Received from it.", received_of},
+    };
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        struct hop_column c = {b, columns[i].name, columns[i].of};
+        head(b, c.name, columns[i].type, columns[i].help);
+        hops_each(market_hops(n->market), put_hop, &c);
+    }
+    metric(b, "kith_layers_lent", "gauge", "Heads that have layers of this device's.",
+           hop_lender_count(market_lender(n->market)));
+    metric(b, "kith_layers_lent_bytes", "gauge", "Memory of those layers.",
+           (double)hop_lender_bytes(market_lender(n->market)));
+}
+
 /* -- the process -- */
 
 static unsigned count_descriptors(void)
@@ -184,6 +243,7 @@ void api_metrics(struct api_call *c)
     metric_reach(&b, n);
     put_jobs(&b, n);
     put_workers(&b, n);
+    put_hops(&b, n);
     metric(&b, "kith_http_connections", "gauge", "Open HTTP connections.", http_connections(n->http_tcp));
     put_process(&b, n);
     http_reply(c->request, 200, "text/plain; version=0.0.4; charset=utf-8", bytes_of_buf(&b));

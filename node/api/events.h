@@ -15,6 +15,7 @@
     E(EARNED, "earned", READ)                                                                                          \
     E(SHARE, "share", READ)                                                                                            \
     E(PEER, "peer", READ)                                                                                              \
+    E(HOPS, "hops", READ)                                                                                              \
     E(PULL, "pull", READ)                                                                                              \
     E(JOB, "job", USE)                                                                                                 \
     E(TASK, "task", USE)

@@ -30,6 +30,7 @@ struct feed {
     uint64_t block_ms; /* when one was told */
     struct feed_counts counts;
     struct buf share; /* what was told of lending */
+    struct buf hops;  /* ... of layers that are elsewhere, or lent */
     struct told_pull pull[BLOB_WANTED_MAX];
     unsigned pulls_n;
 };
@@ -226,6 +227,23 @@ static void look_at_share(struct feed *f)
     buf_clear(&why);
 }
 
+/* Where layers are. How many calls went there is no news. */
+static void look_at_hops(struct feed *f)
+{
+    struct buf now = {0}, b = {0};
+    bool first = true;
+    api_put_layers(&now, &first, f->node, false);
+    if (bytes_equal(bytes_of_buf(&now), bytes_of_buf(&f->hops))) {
+        buf_clear(&now);
+        return;
+    }
+    begin(&b);
+    buf_add(&b, now.p, now.n);
+    buf_clear(&f->hops);
+    f->hops = now;
+    end(f, EVENT_HOPS, NULL, &b);
+}
+
 static struct told_pull *find_pull(struct feed *f, const struct hash *root)
 {
     for (unsigned i = 0; i < f->pulls_n; i++)
@@ -294,6 +312,7 @@ static void look_at_pulls(struct feed *f)
 void feed_look(struct feed *f)
 {
     look_at_share(f);
+    look_at_hops(f);
     look_at_pulls(f);
 }
 
@@ -318,6 +337,7 @@ void feed_close(struct feed *f)
     tasks_on_change(f->node->tasks, NULL, NULL);
     events_free(f->events);
     buf_clear(&f->share);
+    buf_clear(&f->hops);
     free(f);
 }
 

@@ -1,5 +1,6 @@
 /* What becomes an event of this node (node/api/events.h), in JSON: blocks, earnings, jobs, tasks and peers when they
- * say so; how lending is, and how far pulls are, when they are looked at: each second while somebody follows.
+ * say so; how lending is, where layers are, and how far pulls are, when they are looked at: each second while somebody
+ * follows.
  *
  * No event holds what was asked or answered. */
 #ifndef KITH_NODE_FEED_H
