@@ -1,5 +1,6 @@
 /* How the answers of a model are written: which marks stand around a thought (base/thought.h) and in front of calls of
- * tools. A vocabulary and a template show it (inference/answer_form.h); who tells an answer to people reads it by that.
+ * tools. A vocabulary and a template show it (inference/template/answer_form.h); who tells an answer to people reads it
+ * by that.
  *
  * Some marks are control tokens, which leave no text: stop texts, digests and transcripts know nothing of them. They
  * travel beside the text, each with the number of the token that it is, and are put back where an answer is split. */

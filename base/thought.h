@@ -1,8 +1,8 @@
 /* An answer that begins with what was thought on the way to it, between two marks: <think>..</think>ANSWER.
  *
- * Which marks a model has, its vocabulary or its template shows (inference/answer_form.h); a prompt may end with the
- * first mark, so that the answer begins within the thought. Only a thought in front of the answer is one: what stands
- * between such marks later is what the model says of them. Answers in channels have base/harmony.h. Pure. */
+ * Which marks a model has, its vocabulary or its template shows (inference/template/answer_form.h); a prompt may end
+ * with the first mark, so that the answer begins within the thought. Only a thought in front of the answer is one: what
+ * stands between such marks later is what the model says of them. Answers in channels have base/harmony.h. Pure. */
 #ifndef KITH_BASE_THOUGHT_H
 #define KITH_BASE_THOUGHT_H
 

@@ -65,6 +65,8 @@ check "without leave the answer is the same" same "$(ask 40 "Kith is")" "$short"
 check "the device was asked" grep -q "hop allow" <(hops | json hops.0.why)
 check "and lent nothing" same "$(lent | json lent)" '[]'
 check "all layers are here" same "$(elsewhere)" 0
+k head events --only hops >"$NET/events" &
+following=$!
 k lender hop allow "$head" >/dev/null || fail "no head can be allowed"
 
 # Allowed: it is tried again by itself, and the idle worker starts with it.
@@ -81,6 +83,11 @@ check "and the head where they are" grep -q 'layers 1-2 of default are at the no
 check "also in its status" same "$(k head status --json | json share.hops.0.state)" ready
 check "ps on the lending side" grep -q 'lends layers 1-2' <(k lender ps)
 check "ps on the head" grep -q '2 layers elsewhere' <(k head ps)
+told() { grep -q "default 1-2 at ${lender:0:12}: $1" "$NET/events"; }
+until_done "the event" 10 told used
+check "an event tells it" told used
+metrics() { curl -s "http://$(node_http head)/metrics"; }
+check "metrics count the calls" grep -q "^kith_hop_calls_total{.*node=\"$lender\"} $(hops | json hops.0.calls)\$" <(metrics)
 check "the head needs less memory" test "$(k head ps --json | json workers.0.memory_bytes)" -gt 0
 
 # Its worker dies in the middle of an answer.
@@ -118,6 +125,9 @@ not_now=$(date -d '+2 hours' +%H:%M)-$(date -d '+3 hours' +%H:%M)
 k lender share set --hours "$not_now" >/dev/null
 is_lost() { [ "$(state)" = lost ]; }
 until_done "the rule ends it" 20 is_lost
+until_done "the event" 10 told "lost (.*$not_now"
+check "an event tells why" told "lost (.*$not_now"
+kill $following
 check "out of its hours nothing is lent" grep -q "$not_now" <(hops | json hops.0.why)
 check "and the answer comes all the same" same "$(ask 40 "Kith is")" "$short"
 k lender share set --hours any >/dev/null

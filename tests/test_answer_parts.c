@@ -1,6 +1,6 @@
 /* Answers in channels through OpenAI's API: what is said, what was thought and what is called stand each in its place.
  */
-#include "node/api_openai_answer.h"
+#include "node/api/api_openai_answer.h"
 #include "tests/support.h"
 
 #include <string.h>

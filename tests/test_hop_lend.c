@@ -3,9 +3,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "inference/request.h"
-#include "node/hop_lend.h"
-#include "node/hop_wire.h"
-#include "node/hops.h"
+#include "node/hops/hop_lend.h"
+#include "node/hops/hop_wire.h"
+#include "node/hops/hops.h"
 #include "tests/net.h"
 #include "tests/worker_stage.h"
 

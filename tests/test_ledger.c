@@ -1,6 +1,6 @@
 /* The ledger: blocks, fees, transfers, bonds, what process and check refuse, crashes and full disks. */
 #include "chain/ledger_core.h"
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 #include "tests/support.h"
 #include "tests/world.h"
 

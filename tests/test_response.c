@@ -1,7 +1,7 @@
 /* Responses of OpenAI's API: items as the messages of a chat, tools as a chat has them, what is refused with which
  * words, and the events of a stream against the whole answer. */
 #include "base/limits.h"
-#include "node/api_openai_answer.h"
+#include "node/api/api_openai_answer.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * and what a vocabulary and a template show. */
 #include "base/answer_form.h"
 #include "base/thought.h"
-#include "inference/answer_form.h"
-#include "node/answer_parts.h"
+#include "inference/template/answer_form.h"
+#include "node/api/answer_parts.h"
 #include "tests/support.h"
 #include "tests/tok_file.h"
 

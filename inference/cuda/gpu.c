@@ -1,4 +1,4 @@
-/* The device for NVIDIA's GPUs: what kith-cuda.so offers (inference/device.h). */
+/* The device for NVIDIA's GPUs: what kith-cuda.so offers (inference/engine/device.h). */
 #include "inference/cuda/gpu.h"
 
 #include "base/limits.h"

@@ -4,7 +4,7 @@
 #define KITH_TESTS_CUDA_SEQUENCES_H
 
 #include "base/mem.h"
-#include "inference/attention.h"
+#include "inference/engine/attention.h"
 #include "inference/cuda/kernels.h"
 #include "tests/cuda/case.h"
 

@@ -1,7 +1,7 @@
 /* A GGUF file from a stranger: whatever the bytes are, what the view hands out lies within them, and a model that
  * is taken can be run. */
 #include "base/mem.h"
-#include "inference/engine.h"
+#include "inference/engine/engine.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Answers are a stranger's text: calls found in them are of tools that exist, their arguments are JSON objects, and a
  * stream of any part of the answer sends nothing that turns out to be a call. */
-#include "node/answer_parts.h"
-#include "node/tool_calls.h"
+#include "node/api/answer_parts.h"
+#include "node/api/tool_calls.h"
 
 #include <string.h>
 

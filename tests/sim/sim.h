@@ -2,7 +2,7 @@
  * drawn from one seed.
  *
  *     sim.c     time, events, the log and its digest        disk.c, store.c   what a node has written
- *     host.c    node/host.h for one node                    net.c             p2p/transport.h for all
+ *     host.c    node/host/host.h for one node                    net.c             p2p/transport.h for all
  *     wire.c    messages lost, repeated, looked at          role_*.c          Byzantine wrappers
  *     node.c    a node's start, kill and return             fault.c, load.c   what happens to the network
  *     check_*.c what must hold: each knows nothing of how the nodes do it
@@ -18,9 +18,9 @@
 
 #include "chain/genesis.h"
 #include "chain/ledger.h"
-#include "node/consensus.h"
-#include "node/host.h"
-#include "node/peers.h"
+#include "node/consensus/consensus.h"
+#include "node/host/host.h"
+#include "node/net/peers.h"
 #include "p2p/transport.h"
 #include "tests/sim/random.h"
 
