@@ -49,7 +49,7 @@ while len(accounts) < 20000:
     x = int.from_bytes(hashlib.sha256(n.to_bytes(4, 'big')).digest(), 'big') % p
     if pow((pow(x, 3, p) + 7) % p, (p - 1) // 2, p) == 1:
         accounts.append({"key": "%064x" % x, "amount": str(1000 + n)})
-json.dump({"version": 2, "name": "snap", "prefix": "kithdev", "time_ms": 0, "params": {},
+json.dump({"version": 3, "name": "snap", "prefix": "kithdev", "time_ms": 0, "params": {},
            "accounts": accounts + [{"key": i, "amount": "5000000000"} for i in ids],
            "validators": [{"key": i, "amount": "100000000000"} for i in ids]}, open(dir + '/genesis.json', 'w'))
 open(dir + '/account', 'w').write(accounts[7]["key"] + " " + accounts[7]["amount"])

@@ -40,7 +40,7 @@ static void rest_of_layer(struct engine *e, const struct model_layer *l, uint32_
     size_t embed = e->m->embed;
     engine_project(e, index, x, cols, ENGINE_QUERIES);
     engine_attend(e, index, cols);
-    engine_branch_output(e, &l->output, cols);
+    engine_attention_output(e, l, cols);
     engine_add(e, x, e->back, cols);
     engine_norm(e, &l->attention_post, x, embed, x, cols);
     engine_mix(e, l, x, e->back, cols);

@@ -72,6 +72,8 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS },
     { "lfm2moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS | SIGMOIDS | HAS_WHOLE_SUMS },
+    { "deepseek2", MAY_EXPERTS | MAY_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_LATENT | MAY_WEIGH | MAY_PREFER | MAY_LEAD | MAY_GROUPS | MAY_LOOK_AHEAD | MAY_TEMPER },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

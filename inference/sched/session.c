@@ -397,6 +397,8 @@ static void take_choice(struct session *s, uint32_t token)
         e->index = i;
         e->token = token;
         e->text = text;
+        e->reach = (uint32_t)s->text.n;
+        e->mark = s->tok ? tok_mark(s->tok, (int32_t)token) : bytes_of(NULL, 0);
         e->logprobs = bytes_of_buf(&s->event_logprobs);
     }
     if (over)
