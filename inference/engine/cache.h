@@ -3,9 +3,10 @@
  * with other sequences (pages.h): then they are only read.
  *
  *     page = for each layer, for each of heads_kv:
- *                k, v: CHUNK x 32 B int8 each, in the order of ops_key_at and ops_value_at;
- *                ks[B, CHUNK], vs[B, CHUNK] binary32
- *     B = blocks along a head, the last one padded with zeros. A page begins as zeros. */
+ *                k: CHUNK x 32 B int8, v: CHUNK x 32 V int8, in the order of ops_key_at and ops_value_at;
+ *                ks[B, CHUNK], vs[V, CHUNK] binary32
+ *     B = blocks along a key, V along a value (fewer with a latent), the last one padded with zeros. A page begins as
+ *     zeros. */
 #ifndef KITH_INFERENCE_CACHE_H
 #define KITH_INFERENCE_CACHE_H
 
@@ -13,7 +14,9 @@
 #include "inference/engine/pages.h"
 
 struct cache {
-    uint32_t blocks, heads_kv;
+    uint32_t key_n, value_n;   /* lengths */
+    uint32_t blocks, blocks_v; /* of them */
+    uint32_t heads_kv;
     uint32_t first, layers; /* it holds so many from `first` on */
     size_t head_bytes, page_bytes;
     struct pages *store; /* of the engine */
@@ -50,8 +53,8 @@ uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n);
 bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key);
 
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head);
-/* Writes head `head` of position t: key[head_n] and value[head_n] through ops->quantise. False if one is not finite. */
+/* Writes head `head` of position t: key[key_n] and value[value_n] through ops->quantise. False if one is not finite. */
 bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,
-               const float *key, const float *value, size_t head_n);
+               const float *key, const float *value);
 
 #endif

@@ -38,11 +38,17 @@ static void new_ropes(struct engine *e)
         e->rope[MODEL_ROPE_LOCAL] = rope_new(&m->rope[MODEL_ROPE_LOCAL], m->rope_pairs, e->context);
 }
 
+/* Floats of a row of queries, and of what attention makes of them. */
+static size_t queries_n(const struct model *m)
+{
+    return m->latent ? latent_queries_n(m) : (size_t)m->heads * m->head;
+}
+
 struct engine *engine_new(const struct engine_options *o)
 {
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
-    size_t n = o->batch_max, all = (size_t)m->heads * m->head, kv = (size_t)m->heads_kv * m->head;
+    size_t n = o->batch_max, all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
     size_t mix = model_mix_most(m);
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
@@ -55,7 +61,6 @@ struct engine *engine_new(const struct engine_options *o)
     e->pages = pages_new(cache_page_bytes(m));
     new_ropes(e);
     e->widest = max_of(max_of(m->embed, mix), all);
-    e->scratch_bytes = (attention_scratch(m->head) + 63) / 64 * 64;
     e->x = mem_array(n * m->embed, sizeof(float));
     e->h = mem_array(n * m->embed, sizeof(float));
     e->q = mem_array(n * all, sizeof(float));
@@ -73,6 +78,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->finite = mem_array(n, sizeof *e->finite);
     e->scratch = mem_new(engine_attend_scratch(m, n));
     e->moe = moe_new(m, o->batch_max);
+    e->latent = latent_new(m, o->batch_max);
     e->devices = engine_devices_new(o);
     if (e->devices)
         engine_devices_pin(e);
@@ -90,6 +96,7 @@ void engine_free(struct engine *e)
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(e->rope[i]);
     moe_free(e->moe);
+    latent_free(e->latent);
     void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
                    e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -125,11 +132,11 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    uint64_t all = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head;
+    uint64_t all = queries_n(m), kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
-           engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max);
+           engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)

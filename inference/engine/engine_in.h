@@ -17,7 +17,8 @@ struct engine_seq {
     struct engine_seq *before, *after; /* of all of the engine */
 };
 
-struct moe; /* scratch of a mixture of experts */
+struct moe;    /* scratch of a mixture of experts */
+struct latent; /* scratch of heads that share one row */
 
 struct engine {
     const struct model *m;
@@ -31,7 +32,7 @@ struct engine {
     /* scratch; [rows of the batch, ...] */
     float *x;             /* [embed] the residual stream */
     float *h;             /* [embed] after a norm */
-    float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head] */
+    float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head]; with a latent: latent_queries_n */
     float *gate, *up;     /* [model_mix_most] */
     float *back;          /* [embed] what a branch adds */
     float *hidden;
@@ -43,9 +44,9 @@ struct engine {
     uint32_t *slot;       /* rows of the batch that still go on, in the last layer */
     bool *finite;         /* of each row in this batch */
     uint8_t *scratch;     /* of attention: engine_attend_scratch */
-    size_t scratch_bytes;
     size_t widest;
-    struct moe *moe; /* NULL without experts */
+    struct moe *moe;       /* NULL without experts */
+    struct latent *latent; /* NULL where the model has none */
     struct engine_row *rows;
     uint32_t n;
     struct engine_seq *seqs;        /* all, in no order */
@@ -71,6 +72,8 @@ void engine_activate(struct engine *e, float *gate, const float *up, size_t n, s
 
 /* How a row of the batch is turned, in layers with a window (`is_local`) or others; NULL: not at all. */
 const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local);
+/* The angles of a row in a layer: cosines, and *sine; NULL where nothing is rotated. */
+const float *engine_angles(const struct engine *e, const struct model_layer *l, size_t row, const float **sine);
 /* Queries of x[cols, embed] into e->q, and keys and values into the caches by way of e->k and e->v: normed and rotated
  * as the architecture has it. Rows are those of the batch. */
 enum { ENGINE_QUERIES = 1, ENGINE_KEYS = 2 };
@@ -116,6 +119,17 @@ void engine_devices_unpin_logits(struct engine *e);
 /* The same for an encoder: x[n, embed] of a whole text, as it leaves the layers that are evaluated here, through the
  * others. False: x is to be made again, here. */
 bool engine_devices_encode(struct engine *e, float *x);
+
+/* -- latent.c -- */
+struct latent *latent_new(const struct model *m, uint32_t batch);
+void latent_free(struct latent *t);
+uint64_t latent_bytes(const struct model *m, uint32_t batch);
+/* How many floats a row of e->q and one of e->o take. */
+size_t latent_queries_n(const struct model *m);
+/* engine_project of a layer with a latent. */
+void latent_project(struct engine *e, uint32_t layer, const float *x, size_t cols);
+/* What the layer's output takes, [cols, heads value], of what attention left in e->o; rows are e->slot's. */
+const float *latent_values(struct engine *e, const struct model_layer *l, size_t cols);
 
 /* -- moe.c -- */
 struct moe *moe_new(const struct model *m, uint32_t batch);

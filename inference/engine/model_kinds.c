@@ -68,6 +68,8 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     0 },
     { "bailingmoe", MUST_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
+    { "deepseek2", MAY_EXPERTS | MAY_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_LATENT | MAY_WEIGH | MAY_PREFER | MAY_LEAD | MAY_GROUPS | MAY_LOOK_AHEAD | MAY_TEMPER },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void model_fail(struct model_reader *r, enum err e, const char *what, uint64_t value, const char *why)
@@ -308,6 +309,26 @@ static float *keep_floats(struct model *m, uint64_t n)
     m->vectors = mem_resize(m->vectors, m->vectors_n + 1, sizeof *m->vectors);
     m->vectors[m->vectors_n++] = copy;
     return copy;
+}
+
+struct ops_weight model_matrix_turned(struct model_reader *r, const char *name, uint64_t n, uint64_t all,
+                                      uint64_t first, uint64_t rows)
+{
+    struct ops_weight w = model_matrix_part(r, name, n, all, first, rows);
+    if (r->e != ERR_OK)
+        return (struct ops_weight){0};
+    float *turned = keep_floats(r->m, n * rows), *row = mem_array((size_t)n, sizeof *row);
+    for (uint64_t i = 0; i < rows; i++) {
+        quant_read_row(w.type, w.data + i * w.row_bytes, (size_t)n, row);
+        for (uint64_t j = 0; j < n; j++)
+            turned[j * rows + i] = row[j];
+    }
+    free(row);
+    return (struct ops_weight){.type = GGUF_TENSOR_F32,
+                               .n = (size_t)rows,
+                               .rows = (size_t)n,
+                               .row_bytes = (size_t)rows * sizeof(float),
+                               .data = (const uint8_t *)turned};
 }
 
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count)

@@ -5,7 +5,7 @@
 
 #include "inference/engine/model.h"
 
-#define MODEL_KEYS_MAX 64 /* keys of an architecture that are asked for */
+#define MODEL_KEYS_MAX 96 /* keys of an architecture that are asked for */
 
 struct model_reader {
     const struct gguf *file;
@@ -45,6 +45,9 @@ bool model_has_tensor(const struct model_reader *r, const char *name);
 struct ops_weight model_matrix(struct model_reader *r, const char *name, uint64_t n, uint64_t rows);
 struct ops_weight model_matrix_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
                                     uint64_t rows);
+/* Rows [first, first + rows) of a tensor with `all` the other way round: [n, rows] of binary32, a copy. */
+struct ops_weight model_matrix_turned(struct model_reader *r, const char *name, uint64_t n, uint64_t all,
+                                      uint64_t first, uint64_t rows);
 /* count matrices [rows, n] that stand one behind the other in a tensor [count, rows, n]: the i-th goes to
  * *(struct ops_weight *)(to + i * step). */
 void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64_t rows, uint64_t count, void *to,
