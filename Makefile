@@ -58,7 +58,7 @@ endif
 
 # Layers, lowest first; a program links the archives it may use. Mains stay out of the archives.
 MAINS   := node/main.c inference/worker_main.c cli/main.c
-sources  = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+sources  = $(filter-out $(MAINS) inference/cuda/%,$(wildcard $(1)/*.c $(1)/*/*.c))
 objects  = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LAYERS  := base chain p2p inference wallet node cli
 ARCHIVES := $(foreach l,$(LAYERS),$(if $(call sources,$l),$(B)/lib$l.a))
@@ -108,7 +108,7 @@ FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
 FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
 PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
-KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/ops_ref.c,$(wildcard inference/ops_*.c inference/tile_*.c inference/rows_*.c)))
+KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/kernels/ops_ref.c,$(wildcard $(addprefix inference/kernels/,ops_*.c tile_*.c rows_*.c))))
 $(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)
 
@@ -181,6 +181,7 @@ sim-bugs:
 sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --halt
 
 # Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
 $(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)
@@ -247,8 +248,9 @@ PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
 # All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
 PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
-  $(wildcard $(addprefix inference/,arith.c attention.c cache.c candidates.c digest.c encoder.c engine*.c gguf.c layer.c model*.c moe.c \
-  ops*.c pack.c pages.c pool.c quant.c request.c rope.c sampler.c))
+  $(wildcard $(addprefix inference/,kernels/arith.c engine/attention.c engine/cache.c sched/candidates.c sched/digest.c \
+  engine/encoder.c engine/engine*.c gguf.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
+  kernels/pack.c engine/pages.c engine/pool.c kernels/quant.c request.c engine/rope.c sched/sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
 build/portable/$(1)/obj/%.o: %.c

@@ -124,9 +124,10 @@
 #define OFFICE_MARKS        64 /* of the heights of an unbonding period, in equal parts of it */
 #define PUNISHED_MAX        64 /* heights for which one key is punished: by then little is left of its stake */
 #define AUDIT_DRAW_BLOCKS   5  /* behind a settlement: makers in a row who must conspire to choose who audits it */
-#define DRAWS_PER_BLOCK_MAX 1000 /* of auditors: as many settlements as half a block's work holds; the rest waits */
-#define DUE_PER_BLOCK_MAX   4000 /* timed effects: up to four of each settlement; the rest waits for the next block */
-#define UNBONDINGS_MAX      64   /* under way for one owner and role: all of them answer for a fault, one by one */
+#define BLOCK_LATE_MS       1000u /* that a block may be behind what waits for it; beyond, the chain stood still */
+#define DRAWS_PER_BLOCK_MAX 1000  /* of auditors: as many settlements as half a block's work holds; the rest waits */
+#define DUE_PER_BLOCK_MAX   4000  /* timed effects: up to four of each settlement; the rest waits for the next block */
+#define UNBONDINGS_MAX      64    /* under way for one owner and role: all of them answer for a fault, one by one */
 #define BEACON_EPOCH_MAX    1000000u /* blocks; nobody waits longer for a key to hold */
 #define CLAIM_BLOCKS_MAX    10000u   /* between a claim and its publication: hours; each claim brings so many blocks */
 #define CLAIM_LAST_BLOCKS   16u /* a claim whose time is up holds so many more: what waits in a pool by then was seen */

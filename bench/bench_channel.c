@@ -6,7 +6,7 @@
  * From 10 receipts on. Checked before anything counts: the last voucher is over the tree as chain/market_records.h
  * makes it from all receipts. */
 #include "base/mem.h"
-#include "node/channel.h"
+#include "node/pay/channel.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "inference/cuda/clocks.h"
-#include "inference/engine.h"
-#include "inference/ops.h"
+#include "inference/engine/engine.h"
+#include "inference/kernels/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>

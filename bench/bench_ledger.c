@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "chain/ledger.h"
 #include "chain/tree.h"
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  * counts for nothing. Latency is from the post until a node says that the height with the transaction is committed. */
 #include "base/mem.h"
 #include "chain/tx.h"
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>

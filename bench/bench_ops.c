@@ -4,8 +4,8 @@
  * columns, in G multiply-adds a second, and for one column the bytes of weights read a second; then scores and weighted
  * sum of attention over full chunks. Before anything is timed its result is compared with the reference, bit by bit. */
 #include "base/mem.h"
-#include "inference/ops.h"
-#include "inference/pack.h"
+#include "inference/kernels/ops.h"
+#include "inference/kernels/pack.h"
 
 #include <inttypes.h>
 #include <stdio.h>

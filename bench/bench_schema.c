@@ -3,8 +3,8 @@
 #include "base/file_map.h"
 #include "base/json.h"
 #include "inference/gguf.h"
-#include "inference/schema.h"
-#include "inference/tok.h"
+#include "inference/schema/schema.h"
+#include "inference/tok/tok.h"
 
 #include <stdio.h>
 #include <stdlib.h>

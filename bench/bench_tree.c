@@ -6,7 +6,7 @@
  * that of a tree which is filled with the accounts as they are now. */
 #include "base/mem.h"
 #include "chain/tree.h"
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

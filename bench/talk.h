@@ -2,7 +2,7 @@
 #ifndef KITH_BENCH_TALK_H
 #define KITH_BENCH_TALK_H
 
-#include "inference/sched.h"
+#include "inference/sched/sched.h"
 
 #include <time.h>
 

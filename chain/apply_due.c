@@ -9,6 +9,11 @@ static void end_unbonding(struct apply *a, const struct due *d)
     enum bond_role role = (enum bond_role)d->rec.role;
     if (!state_get_unbonding(a->s, role, &d->rec.owner, &d->id, &u))
         return;
+    if (apply_unbonding_held(a, &u)) {
+        state_put_unbonding(a->s, &d->id, &u);
+        state_put_due(a->s, &(struct due){u.until_ms, DUE_UNBOND, d->id, d->rec});
+        return;
+    }
     state_remove_unbonding(a->s, &d->id, &u);
     state_credit(a->s, POT_LOCKED, &u.owner, u.amount);
     struct ledger_event *e = apply_event(a, LEDGER_UNBONDED);

@@ -99,7 +99,8 @@ static uint32_t audit_rounds_max(uint32_t drawn)
 uint64_t params_verdict_ms(const struct params *p)
 {
     uint32_t drawn = p->audits_per_settlement > p->audits_full ? p->audits_per_settlement : p->audits_full;
-    return audit_rounds_max(drawn) * (AUDIT_DRAW_BLOCKS * SECOND_MS + p->audit_window_ms + p->audit_reveal_ms);
+    uint64_t late_ms = (AUDIT_DRAW_BLOCKS + 2) * BLOCK_LATE_MS; /* those until a draw, and at the end of each window */
+    return audit_rounds_max(drawn) * (late_ms + p->audit_window_ms + p->audit_reveal_ms);
 }
 
 /* What answers for a settlement must still be there when the last committee has been heard. */

@@ -2,7 +2,7 @@
  * hash of the canonical record, so two chains that differ in anything have different ids.
  *
  * As a file it is JSON:
- *   {"version":2,"name":"kith-dev","prefix":"kithdev","time_ms":0,
+ *   {"version":3,"name":"kith-dev","prefix":"kithdev","time_ms":0,
  *    "params":{"fee_byte":"1000",...},                       amounts are decimal strings of mote; what is absent is
  *    "accounts":[{"key":"<hex64>","amount":"1000000000"}],   the private network's value
  *    "validators":[{"key":"<hex64>","amount":"1000000000"}]}
@@ -12,7 +12,7 @@
 
 #include "base/codec.h"
 
-#define GENESIS_VERSION      2        /* of the rules, too: another where a record or a rule of the ledger changes */
+#define GENESIS_VERSION      3        /* of the rules, too: another where a record or a rule of the ledger changes */
 #define GENESIS_ACCOUNTS_MAX 100000   /* a genesis file of about 10 MiB */
 #define GENESIS_STAKE_LEAST  1000000u /* mote: one unit of voting power, so that every validator has some */
 
@@ -82,8 +82,8 @@ RECORD_DECLARE(genesis, GENESIS_FIELDS)
 /* Values for a lasting network, and for a private one, whose windows are seconds. */
 struct params params_default(void);
 struct params params_private(void);
-/* The longest that a settlement waits for its verdict, all committees and each to its last moment, where a block takes
- * a second at most. */
+/* The longest that a settlement waits for its verdict, all committees and each to its last moment, in time for which
+ * the chain runs: where no block that is waited for is later than BLOCK_LATE_MS. */
 uint64_t params_verdict_ms(const struct params *p);
 /* Refused with a note where a share is over the whole, a count over its limit, shares leave nothing, or a withdrawn
  * bond is back before the verdict. */

@@ -17,7 +17,7 @@
 #define KV_TX        'x' /* ledger: what became of a transaction, by its id */
 #define KV_BLOCK     'b' /* consensus: blocks and their commits */
 #define KV_CONSENSUS 'c' /* consensus: anything else */
-#define KV_HISTORY   'h' /* node: what happened to each account (node/history.h) */
+#define KV_HISTORY   'h' /* node: what happened to each account (node/consensus/history.h) */
 
 /* Puts and deletes in order; the last one to a key wins. {0} is empty. */
 struct kv_batch {

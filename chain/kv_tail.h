@@ -8,7 +8,7 @@
  * What was synced and damaged later looks different: whole, and nowhere zero for a sector's length. That is an error;
  * LevelDB would take a damaged length in a log's last block for its end, and silently forget all that stands behind. (A
  * disk that loses a log's end, or returns zeros for what was synced, cannot be told from a power cut here; a
- * validator's signer knows better: node/consensus.c.) */
+ * validator's signer knows better: node/consensus/consensus.c.) */
 #ifndef KITH_CHAIN_KV_TAIL_H
 #define KITH_CHAIN_KV_TAIL_H
 

@@ -35,6 +35,7 @@
     C('y', BOUNTY, true)      /* bounty -> rec_bounty */                                                               \
     C('z', OFFICE, true)      /* validator -> rec_office */                                                            \
     C('C', CLAIM, false)      /* rec_claim_id -> rec_claim */                                                          \
+    C('S', STOOD, false)      /* -> rec_stood */                                                                       \
     C('Y', YOUNG, false)      /* -> rec_young */
 
 enum state_class {
@@ -56,7 +57,8 @@ RECORD_DECLARE(rec_rule, REC_RULE_FIELDS)
 #define REC_BOND_FIELDS(F) F(amount, amount)
 RECORD_DECLARE(rec_bond, REC_BOND_FIELDS)
 
-#define REC_UNBONDING_FIELDS(F) F(pubkey, owner) F(u8, role) F(amount, amount) F(u64, until_ms)
+/* stood_ms: rec_stood's when it began. */
+#define REC_UNBONDING_FIELDS(F) F(pubkey, owner) F(u8, role) F(amount, amount) F(u64, until_ms) F(u64, stood_ms)
 RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
 
 /* The key of a validator's random function, from a height on, and the one that takes its place from a later height;
@@ -248,6 +250,10 @@ RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
     F(amount, funds)                                                                                                   \
     F(amount, burned)
 RECORD_DECLARE(rec_totals, REC_TOTALS_FIELDS)
+
+/* All time for which the chain stood still while something waited: apply_stood.c. */
+#define REC_STOOD_FIELDS(F) F(u64, stood_ms)
+RECORD_DECLARE(rec_stood, REC_STOOD_FIELDS)
 
 /* The verdicts of audits since began_ms: matches and mismatches together, the mismatches alone, and the owners that had
  * some. Nobody is slashed until paused_until_ms: apply_pause.c. */

@@ -10,7 +10,7 @@
  * space exactly. The anchor is what else the next height needs and headers only name by hash: the two next sets of
  * validators with their turns.
  *
- * Pure. Who makes snapshots, keeps, sends and fetches them is node/snapshot*.c.
+ * Pure. Who makes snapshots, keeps, sends and fetches them is node/consensus/snapshot*.c.
  */
 #ifndef KITH_CHAIN_SNAPSHOT_H
 #define KITH_CHAIN_SNAPSHOT_H

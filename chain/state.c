@@ -22,6 +22,7 @@ RECORD_DEFINE(rec_bounty, REC_BOUNTY_FIELDS)
 RECORD_DEFINE(rec_offer, REC_OFFER_FIELDS)
 RECORD_DEFINE(rec_claim, REC_CLAIM_FIELDS)
 RECORD_DEFINE(rec_young, REC_YOUNG_FIELDS)
+RECORD_DEFINE(rec_stood, REC_STOOD_FIELDS)
 RECORD_DEFINE(rec_channel, REC_CHANNEL_FIELDS)
 RECORD_DEFINE(rec_settlement, REC_SETTLEMENT_FIELDS)
 RECORD_DEFINE(audit_draw, AUDIT_DRAW_FIELDS)
@@ -296,6 +297,26 @@ void state_put_young(struct state *s, const struct rec_young *y)
     struct key k = key_class(STATE_YOUNG);
     struct buf b = {0};
     rec_young_put(&b, y);
+    store(s, &k, bytes_of_buf(&b));
+    buf_clear(&b);
+}
+
+struct rec_stood state_get_stood(const struct state *s)
+{
+    struct key k = key_class(STATE_STOOD);
+    struct bytes value = lookup(s, &k);
+    struct rec_stood v = {0};
+    struct cursor c = cursor_of(value);
+    if (value.p)
+        rec_stood_get(&c, &v);
+    return v;
+}
+
+void state_put_stood(struct state *s, const struct rec_stood *v)
+{
+    struct key k = key_class(STATE_STOOD);
+    struct buf b = {0};
+    rec_stood_put(&b, v);
     store(s, &k, bytes_of_buf(&b));
     buf_clear(&b);
 }

@@ -143,6 +143,10 @@ void state_put_epoch(struct state *s, const struct rec_epoch *e);
 struct rec_young state_get_young(const struct state *s);
 void state_put_young(struct state *s, const struct rec_young *y);
 
+/* Zero on a chain that never stood still. */
+struct rec_stood state_get_stood(const struct state *s);
+void state_put_stood(struct state *s, const struct rec_stood *v);
+
 /* Indexes from one hash, or a name, to the root of a model or data set. */
 bool state_get_name(const struct state *s, const struct text64 *name, struct hash *root);
 void state_put_name(struct state *s, const struct text64 *name, const struct hash *root);

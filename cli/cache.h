@@ -1,6 +1,6 @@
 /* What commands that start their own worker keep between them, in $KITH_CACHE (`off`: nothing), $XDG_CACHE_HOME/kith or
  * ~/.cache/kith: the roots of model files, so that a file that did not change is not hashed anew, and packed weights
- * (inference/pack_file.h), at most $KITH_CACHE_MB MiB of them. All of it may be deleted at any time. */
+ * (inference/engine/pack_file.h), at most $KITH_CACHE_MB MiB of them. All of it may be deleted at any time. */
 #ifndef KITH_CLI_CACHE_H
 #define KITH_CLI_CACHE_H
 

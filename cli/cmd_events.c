@@ -19,7 +19,7 @@ const struct option_spec cmd_events_options[] = {
     {.name = "only",
      .type = OPTION_TEXT,
      .value = "KIND,..",
-     .help = "of block, earned, share, peer, pull, job, task; all unless given"},
+     .help = "of block, earned, share, peer, hops, pull, job, task; all unless given"},
     {.name = "count", .type = OPTION_COUNT, .value = "N", .preset = "0", .help = "end after so many; 0: go on"},
     {.name = NULL},
 };
@@ -65,6 +65,32 @@ static void say_peer(const json_t *e)
     printf("%s %s", short_id(e, "node", node), out_text(e, "state"));
     if (json_text(e, "endpoint"))
         printf("  %s", out_text(e, "endpoint"));
+}
+
+static void say_layers(const json_t *list, const char *where, const char *none)
+{
+    const json_t *h;
+    size_t i;
+    json_array_foreach(list, i, h)
+    {
+        char node[13], model[13];
+        printf("%s%s ", i ? "; " : "", called(h, "model", model));
+        printf("%" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT " %s ", out_count(h, "first"), out_count(h, "last"),
+               where);
+        printf("%s: ", short_id(h, "node", node));
+        printf("%s", json_is_true(json_object_get(h, "used")) ? "used" : out_text(h, "state"));
+        if (json_text(h, "why") && *out_text(h, "why"))
+            printf(" (%s)", out_text(h, "why"));
+    }
+    if (json_array_size(list) == 0)
+        printf("%s", none);
+}
+
+static void say_hops(const json_t *e)
+{
+    say_layers(json_object_get(e, "hops"), "at", "none elsewhere");
+    printf("; ");
+    say_layers(json_object_get(e, "lent"), "lent to", "none lent");
 }
 
 static void say_pull(const json_t *e)
@@ -118,7 +144,7 @@ static const struct {
     const char *name;
     void (*say)(const json_t *e);
 } kinds[] = {
-    {"block", say_block}, {"earned", say_earned}, {"share", say_share}, {"peer", say_peer},
+    {"block", say_block}, {"earned", say_earned}, {"share", say_share}, {"peer", say_peer},     {"hops", say_hops},
     {"pull", say_pull},   {"job", say_job},       {"task", say_task},   {"missed", say_missed},
 };
 

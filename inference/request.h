@@ -4,7 +4,7 @@
 #define KITH_INFERENCE_REQUEST_H
 
 #include "base/codec.h"
-#include "inference/arith.h"
+#include "inference/kernels/arith.h"
 
 #define REQUEST_ARITH ARITH_VERSION
 

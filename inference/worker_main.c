@@ -5,10 +5,10 @@
  * Exit status: 0 closed by the other side, 1 the model cannot be run or its packed weights went bad (said as `failed`),
  * 2 started wrongly.
  */
-#include "inference/doctor.h"
-#include "inference/hop.h"
+#include "inference/sched/doctor.h"
+#include "inference/sched/hop.h"
 #include "inference/sandbox.h"
-#include "inference/sched.h"
+#include "inference/sched/sched.h"
 
 #include <errno.h>
 #include <poll.h>

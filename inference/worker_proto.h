@@ -24,7 +24,7 @@
  * for until its `far_answer` comes, at most while other rows of the same batch are evaluated; so there is one on the
  * way at a time. An answer that says that it failed loses the hops for good: the worker evaluates all layers itself,
  * says so
- * (`device`), and the jobs go on. What the calls are is in inference/far.h.
+ * (`device`), and the jobs go on. What the calls are is in inference/engine/far.h.
  *
  * Both sides check everything: the worker because a bug in kithd must not become one in the engine, kithd
  * because the worker has read a stranger's model file.
@@ -32,15 +32,18 @@
 #ifndef KITH_INFERENCE_WORKER_PROTO_H
 #define KITH_INFERENCE_WORKER_PROTO_H
 
+#include "base/answer_form.h"
 #include "inference/request.h"
 
 #define WORKER_FD_SOCKET 3
 #define WORKER_FD_MODEL  4
-#define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/pack_file.h) */
+#define WORKER_FD_PACK   5 /* where `open` says so: packed weights (inference/engine/pack_file.h) */
 
-#define WORKER_DOCTOR "doctor" /* its argument to print what it finds on this machine (inference/doctor.h), and end */
+#define WORKER_DOCTOR                                                                                                  \
+    "doctor" /* its argument to print what it finds on this machine (inference/sched/doctor.h), and end */
 
-#define WIRE_PACK_VERSION 1 /* of files of packed weights: part of their names; inference/pack.h's PACK_VERSION */
+#define WIRE_PACK_VERSION                                                                                              \
+    1 /* of files of packed weights: part of their names; inference/kernels/pack.h's PACK_VERSION */
 
 #define WIRE_HEAD 5 /* bytes in front of a body */
 
@@ -115,8 +118,8 @@ enum wire_begins {
  * the first that the model would not have chosen fails the run with ERR_MISMATCH. `scope`: whoever asks, or what else
  * may know of it: questions of one scope share what their beginnings came to; zero: shared with nobody. `logprobs`: 0,
  * or 1 and how many of the likeliest tokens are wanted beside each token, up to LOGPROBS_MAX. `draft`: 0 as long a
- * draft as pays (inference/draft.h), else tokens of one at most, plus 1. For measuring: `endless`: nothing but their
- * number ends the tokens, and there is no text; `forced`: `tokens` are what it chooses, one after the other. */
+ * draft as pays (inference/sched/draft.h), else tokens of one at most, plus 1. For measuring: `endless`: nothing but
+ * their number ends the tokens, and there is no text; `forced`: `tokens` are what it chooses, one after the other. */
 #define WIRE_RUN_FIELDS(F)                                                                                             \
     F(u64, ask)                                                                                                        \
     F(hash, scope)                                                                                                     \
@@ -161,13 +164,21 @@ enum wire_begins {
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */
 #define WIRE_DEVICE_FIELDS(F) F(text255, device)
 #define WIRE_TOKENS_FIELDS(F) F(u64, ask) F(blob, ids)
-#define WIRE_TEXT_FIELDS(F)   F(u64, ask) F(blob, text)
-/* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments. */
-#define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(flag, called) F(blob, text) F(blob, ids)
+/* Of ids that go on with a text: where each ends in it, u32 little-endian, and the marks among them
+ * (answer_marks_add). */
+#define WIRE_TEXT_FIELDS(F) F(u64, ask) F(blob, text) F(blob, reaches) F(blob, marks)
+/* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments.
+ * `thought`, `within`, `calls`: struct answer_form, of the answer to it. */
+#define WIRE_TEMPLATED_FIELDS(F)                                                                                       \
+    F(u64, ask) F(flag, called) F(u8, thought) F(flag, within) F(u32, calls) F(blob, text) F(blob, ids)
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
- * that may still turn out to belong to a stop text; may be empty. `logprobs`: of the token, then of the likeliest, each
+ * that may still turn out to belong to a stop text; may be empty. `reach`: bytes of the answer's text with this token,
+ * those held back included; `mark`: its own text where it is a control token that tells thoughts and calls apart, and
+ * no part of that text (base/answer_form.h). `logprobs`: of the token, then of the likeliest, each
  * as u32 token, f32 logprob, u16 bytes of its text, text (wire_next_logprob). */
-#define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(blob, logprobs)
+#define WIRE_TOKEN_FIELDS(F)                                                                                           \
+    F(u64, ask)                                                                                                        \
+    F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(u32, reach) F(blob, mark) F(blob, logprobs)
 /* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `shared`: tokens of the prompt that were not
  * evaluated, since a question of the same scope had begun alike; `drafted`: guessed, of which `accepted` came; `text`:
  * what was still held back. */
@@ -182,8 +193,8 @@ enum wire_begins {
 #define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
-/* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/digest.h), of the whole
- * pooled vector whatever is told of it. */
+/* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/sched/digest.h), of the
+ * whole pooled vector whatever is told of it. */
 #define WIRE_EMBEDDING_FIELDS(F) F(u64, ask) F(u32, tokens) F(hash, digest) F(u64, us) F(blob, values)
 /* `values`: natural logarithms of the probabilities of ids[from + 1], ids[from + 2] ..., the bits of binary64,
  * little-endian. */

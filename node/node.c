@@ -4,11 +4,11 @@
 #include "base/locate.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "node/api.h"
-#include "node/consensus.h"
-#include "node/data.h"
+#include "node/api/api.h"
+#include "node/consensus/consensus.h"
+#include "node/data/data.h"
 #include "node/home.h"
-#include "node/outside.h"
+#include "node/net/outside.h"
 #include "p2p/transport.h"
 
 #include <errno.h>

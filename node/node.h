@@ -7,15 +7,15 @@
 #ifndef KITH_NODE_NODE_H
 #define KITH_NODE_NODE_H
 
-#include "node/access.h"
-#include "node/apikeys.h"
+#include "node/data/access.h"
+#include "node/api/apikeys.h"
 #include "node/config.h"
-#include "node/consensus.h"
-#include "node/feed.h"
-#include "node/http.h"
-#include "node/market.h"
-#include "node/snapshot.h"
-#include "node/tasks.h"
+#include "node/consensus/consensus.h"
+#include "node/api/feed.h"
+#include "node/http/http.h"
+#include "node/market/market.h"
+#include "node/consensus/snapshot.h"
+#include "node/api/tasks.h"
 
 #define NODE_VERSION "0.1.0"
 

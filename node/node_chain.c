@@ -2,8 +2,8 @@
 #include "node/node_in.h"
 
 #include "chain/genesis.h"
-#include "node/helpers.h"
-#include "node/history.h"
+#include "node/host/helpers.h"
+#include "node/consensus/history.h"
 #include "node/home.h"
 
 #include <stdlib.h>

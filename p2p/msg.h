@@ -131,14 +131,14 @@ RECORD_DECLARE(stream_credit, STREAM_CREDIT_FIELDS)
 #define STREAM_CLOSE_FIELDS(F) F(u32, id) F(u8, reason) F(text255, text) /* an enum err */
 RECORD_DECLARE(stream_close, STREAM_CLOSE_FIELDS)
 
-/* Dialling back (node/dialback.h): at this port of where the connection comes from; and what came of it. */
+/* Dialling back (node/net/dialback.h): at this port of where the connection comes from; and what came of it. */
 #define DIALBACK_ASK_FIELDS(F) F(u16, port)
 RECORD_DECLARE(dialback_ask, DIALBACK_ASK_FIELDS)
 #define DIALBACK_SAID_FIELDS(F) F(flag, reached) F(u8, reason) F(text255, at) /* an enum err; "HOST:PORT" */
 RECORD_DECLARE(dialback_said, DIALBACK_SAID_FIELDS)
 
-/* Circuits through relays (node/circuits.h): RELAY asks for a connection to `peer`, of whom it keeps one; STOP tells
- * that one that `peer` asked for it. */
+/* Circuits through relays (node/net/circuits.h): RELAY asks for a connection to `peer`, of whom it keeps one; STOP
+ * tells that one that `peer` asked for it. */
 enum circuit_what { CIRCUIT_RELAY = 1, CIRCUIT_STOP };
 #define CIRCUIT_ASK_FIELDS(F) F(u8, what) F(pubkey, peer)
 RECORD_DECLARE(circuit_ask, CIRCUIT_ASK_FIELDS)

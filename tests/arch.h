@@ -3,7 +3,7 @@
 #define KITH_TESTS_ARCH_H
 
 #include "base/mem.h"
-#include "inference/session.h"
+#include "inference/sched/session.h"
 #include "tests/model_make.h"
 #include "tests/support.h"
 

@@ -4,7 +4,7 @@
 #ifndef KITH_TESTS_ASKER_H
 #define KITH_TESTS_ASKER_H
 
-#include "node/job.h"
+#include "node/market/job.h"
 #include "tests/net.h"
 #include "tests/world.h"
 

@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_BLOBS_STAGE_H
 #define KITH_TESTS_BLOBS_STAGE_H
 
-#include "node/blobs.h"
+#include "node/blobs/blobs.h"
 #include "tests/net.h"
 
 #define BLOBS_SIZE (300u * LEAF_SIZE + 5u)

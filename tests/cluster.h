@@ -3,8 +3,8 @@
 #ifndef KITH_TESTS_CLUSTER_H
 #define KITH_TESTS_CLUSTER_H
 
-#include "node/consensus.h"
-#include "node/snapshot.h"
+#include "node/consensus/consensus.h"
+#include "node/consensus/snapshot.h"
 #include "tests/net.h"
 
 #define CLUSTER_FUND (UINT64_C(1000) * MOTE_PER_KITH) /* of the rich key, and a little more of each account */

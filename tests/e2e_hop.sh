@@ -6,7 +6,7 @@ BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_hop: models/kith-guide.gguf is not there"; exit 0; }
 . tests/net.sh hop
 
-net_people kith-hop head lender
+net_people kith-hop head lender second
 node_start head --validator
 node_start lender
 net_is_up head lender
@@ -65,6 +65,8 @@ check "without leave the answer is the same" same "$(ask 40 "Kith is")" "$short"
 check "the device was asked" grep -q "hop allow" <(hops | json hops.0.why)
 check "and lent nothing" same "$(lent | json lent)" '[]'
 check "all layers are here" same "$(elsewhere)" 0
+k head events --only hops >"$NET/events" &
+following=$!
 k lender hop allow "$head" >/dev/null || fail "no head can be allowed"
 
 # Allowed: it is tried again by itself, and the idle worker starts with it.
@@ -81,6 +83,11 @@ check "and the head where they are" grep -q 'layers 1-2 of default are at the no
 check "also in its status" same "$(k head status --json | json share.hops.0.state)" ready
 check "ps on the lending side" grep -q 'lends layers 1-2' <(k lender ps)
 check "ps on the head" grep -q '2 layers elsewhere' <(k head ps)
+told() { grep -q "default 1-2 at ${lender:0:12}: $1" "$NET/events"; }
+until_done "the event" 10 told used
+check "an event tells it" told used
+metrics() { curl -s "http://$(node_http head)/metrics"; }
+check "metrics count the calls" grep -q "^kith_hop_calls_total{.*node=\"$lender\"} $(hops | json hops.0.calls)\$" <(metrics)
 check "the head needs less memory" test "$(k head ps --json | json workers.0.memory_bytes)" -gt 0
 
 # Its worker dies in the middle of an answer.
@@ -118,6 +125,9 @@ not_now=$(date -d '+2 hours' +%H:%M)-$(date -d '+3 hours' +%H:%M)
 k lender share set --hours "$not_now" >/dev/null
 is_lost() { [ "$(state)" = lost ]; }
 until_done "the rule ends it" 20 is_lost
+until_done "the event" 10 told "lost (.*$not_now"
+check "an event tells why" told "lost (.*$not_now"
+pkill -P $following -f events
 check "out of its hours nothing is lent" grep -q "$not_now" <(hops | json hops.0.why)
 check "and the answer comes all the same" same "$(ask 40 "Kith is")" "$short"
 k lender share set --hours any >/dev/null
@@ -167,6 +177,26 @@ P
 else
     echo "skip: e2e_hop: the kernels of this machine do not pack, so nothing can be spoilt"
 fi
+
+# Two devices with a layer each, and one of them is killed in the middle of an answer.
+node_start second
+net_is_up second head
+second=$(node_id second)
+until_done "the model is there" 30 has_model second || fail "no default model"
+k second hop allow "$head" >/dev/null || fail "no head can be allowed"
+k head hop rm default "$lender" >/dev/null && k head hop set default "$lender@127.0.0.1:$(cat "$NET/lender.p2p")" 1-1 >/dev/null &&
+    k head hop set default "$second@127.0.0.1:$(cat "$NET/second.p2p")" 2-2 >/dev/null || fail "no second hop can be set"
+are_used() { is_used && [ "$(hops | json hops.1.used)" = true ]; }
+until_done "both are used" 90 are_used || fail "two hops are not used: $(hops)"
+check "the same answer over three devices" same "$(ask 40 "Kith is")" "$short"
+victim=$(pgrep -P "$(node_pid second)" -f kith-worker | head -1)
+begin 400 "Once upon a time"
+kill -9 "$victim"
+wait $asking
+check "it goes on without one of them" same "$(streamed)" "$long"
+until_done "both are used again" 90 are_used || fail "two hops are not used again: $(hops)"
+check "both are right" quietly k head hop check default
+k head hop rm default "$second" >/dev/null || fail "the layers cannot be taken back"
 
 k head hop rm default "$lender" >/dev/null || fail "the layers cannot be taken back"
 check "taken back the answer is the same" same "$(ask 40 "Kith is")" "$short"

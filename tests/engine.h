@@ -5,7 +5,7 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/merkle.h"
-#include "inference/session.h"
+#include "inference/sched/session.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

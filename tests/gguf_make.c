@@ -1,7 +1,7 @@
 /* Writes GGUF files for tests. */
 #include "tests/gguf_make.h"
 
-#include "inference/quant.h"
+#include "inference/kernels/quant.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #ifndef KITH_TESTS_HOP_STAGE_H
 #define KITH_TESTS_HOP_STAGE_H
 
-#include "node/hop_lend.h"
+#include "node/hops/hop_lend.h"
 #include "tests/net.h"
 
 #define HOP_MODEL "models/kith-guide.gguf" /* of four layers: 1 and 2 can be elsewhere */

@@ -3,7 +3,7 @@
 #ifndef KITH_TESTS_MODEL_EVAL_H
 #define KITH_TESTS_MODEL_EVAL_H
 
-#include "inference/engine.h"
+#include "inference/engine/engine.h"
 #include "tests/model_make.h"
 
 #define MODEL_EVAL_TOKENS 70 /* two pages of the cache */

@@ -134,7 +134,19 @@ static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_
 /* So many layers come before those with experts. */
 static uint32_t leads(const struct model_make *s)
 {
-    return is_of(s, "ernie4_5-moe glm4moe dots1 ") ? 1 : 0;
+    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 ") ? 1 : 0;
+}
+
+/* Heads share a row that is as long as the stream, and a third of them is turned. Newer files count one head of keys
+ * and values; the older kind is made as its models were: queries in one step, experts without preferences. */
+static bool has_row(const struct model_make *s)
+{
+    return is(s, "deepseek2");
+}
+
+static bool shares_row(const struct model_make *s)
+{
+    return has_row(s) && s->heads_kv == 1;
 }
 
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
@@ -145,7 +157,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
-        if (is_of(s, "ernie4_5-moe glm4moe dots1 "))
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 ") || shares_row(s))
             model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
         add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
@@ -182,9 +194,48 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
     }
 }
 
+/* [plain, turned] of a head of keys; half as long as the former are values. */
+static void add_row_attention(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    const size_t turned = s->head / 3, plain = s->head - turned, value = plain / 2, low = s->embed / 2;
+    if (shares_row(s)) {
+        add_product(m, s, i, "attn_q_a", s->embed, low);
+        add_norm(m, s, i, "attn_q_a_norm", low);
+        add_product(m, s, i, "attn_q_b", low, s->heads * s->head);
+        add_matrices(m, s, in_layer(i, "attn_k_b", "weight"), plain, s->embed, s->heads, 1.5f);
+        add_matrices(m, s, in_layer(i, "attn_v_b", "weight"), s->embed, value, s->heads, 1.5f);
+    } else {
+        add_product(m, s, i, "attn_q", s->embed, s->heads * s->head);
+        add_product(m, s, i, "attn_kv_b", s->embed, s->heads * (plain + value));
+    }
+    add_product(m, s, i, "attn_kv_a_mqa", s->embed, s->embed + turned);
+    add_norm(m, s, i, "attn_kv_a_norm", s->embed);
+    add_product(m, s, i, "attn_output", s->heads * value, s->embed);
+}
+
+static void add_row_numbers(struct gguf_make *m, const struct model_make *s)
+{
+    const uint32_t turned = s->head / 3, value = (s->head - turned) / 2;
+    model_make_say(m, s, "attention.kv_lora_rank", s->embed);
+    model_make_say(m, s, "rope.dimension_count", turned);
+    model_make_say(m, s, "attention.key_length", shares_row(s) ? s->embed + turned : s->head);
+    model_make_say(m, s, "attention.value_length", shares_row(s) ? s->embed : value);
+    if (!shares_row(s))
+        return;
+    model_make_say(m, s, "attention.q_lora_rank", s->embed / 2);
+    model_make_say(m, s, "attention.key_length_mla", s->head);
+    model_make_say(m, s, "attention.value_length_mla", value);
+}
+
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
+    if (has_row(s)) {
+        add_row_attention(m, s, i);
+        add_norms(m, s, i);
+        add_mix(m, s, i);
+        return;
+    }
     if (is(s, "phi3"))
         add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
     else {
@@ -256,8 +307,12 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
     model_make_say(&m, s, "attention.head_count_kv", s->heads_kv);
-    model_make_say(&m, s, "attention.key_length", s->head);
-    model_make_say(&m, s, "attention.value_length", s->head);
+    if (has_row(s)) {
+        add_row_numbers(&m, s);
+    } else {
+        model_make_say(&m, s, "attention.key_length", s->head);
+        model_make_say(&m, s, "attention.value_length", s->head);
+    }
     if (s->experts) {
         model_make_say(&m, s, "expert_count", s->experts);
         model_make_say(&m, s, "expert_used_count", s->used);
@@ -267,7 +322,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "leading_dense_block_count", leads(s));
     if (ahead(s))
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
-    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe "))
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
     else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
@@ -387,6 +442,32 @@ static void weighed_partly_rotated(struct gguf_make *m, const struct model_make 
 {
     weighed(m, s);
     partly_rotated(m, s);
+}
+
+/* From the best groups, as DeepSeek V3 has it. */
+static void by_groups(struct gguf_make *m, const struct model_make *s)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.expert_weights_norm", s->architecture);
+    gguf_make_raw(m, room, GGUF_FLAG, "\1", 1);
+    model_make_say_real(m, s, "expert_weights_scale", 2.5f);
+    model_make_say(m, s, "expert_group_count", 4);
+    model_make_say(m, s, "expert_group_used_count", 2);
+}
+
+static void by_groups_and_yarn(struct gguf_make *m, const struct model_make *s)
+{
+    by_groups(m, s);
+    scaling(m, s, "yarn");
+    model_make_say_real(m, s, "rope.scaling.yarn_log_multiplier", 0.1f);
+}
+
+/* ... and as V2 has it. */
+static void by_groups_of_a_softmax(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 1);
+    model_make_say(m, s, "expert_group_count", 3);
+    model_make_say(m, s, "expert_group_used_count", 1);
 }
 
 /* A softmax whose chosen parts do not sum to one. */
@@ -522,6 +603,14 @@ static const struct model_make shapes[] = {
     {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
     {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
     {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
+    {"deepseek2", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 1, 48, 32, 16, 3, 64, false, false, by_groups},
+    {"deepseek2, yarn, more heads than go together", "deepseek2", GGUF_TENSOR_F32, 64, 2, 11, 1, 48, 32, 16, 4, 32,
+     false, true, by_groups_and_yarn},
+    {"deepseek2, blocks of 256", "deepseek2", GGUF_TENSOR_Q4_K, 256, 2, 4, 1, 96, 256, 16, 3, 256, false, false,
+     by_groups},
+    {"deepseek2, as older files", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 48, 32, 9, 3, 64, false, false,
+     by_groups_of_a_softmax},
+    {"deepseek2, without experts", "deepseek2", GGUF_TENSOR_F16, 64, 2, 3, 1, 24, 96, 0, 0, 0, false, true, NULL},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_MODEL_MAKE_H
 #define KITH_TESTS_MODEL_MAKE_H
 
-#include "inference/quant.h"
+#include "inference/kernels/quant.h"
 #include "tests/gguf_make.h"
 
 #define MODEL_MAKE_VOCAB   96

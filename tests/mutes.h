@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_MUTES_H
 #define KITH_TESTS_MUTES_H
 
-#include "node/consensus_in.h"
+#include "node/consensus/consensus_in.h"
 #include "tests/net.h"
 
 #define MUTES_TXS 64

@@ -3,7 +3,7 @@
 #ifndef KITH_TESTS_NET_H
 #define KITH_TESTS_NET_H
 
-#include "node/peers.h"
+#include "node/net/peers.h"
 #include "p2p/transport.h"
 #include "tests/support.h"
 

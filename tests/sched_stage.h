@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "inference/request.h"
-#include "inference/sched.h"
+#include "inference/sched/sched.h"
 
 #define SCHED_STAGE_ASKS 24
 

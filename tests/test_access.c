@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/seal.h"
-#include "node/access.h"
+#include "node/data/access.h"
 #include "tests/net.h"
 #include "tests/world.h"
 

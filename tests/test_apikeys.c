@@ -1,8 +1,8 @@
 /* Keys of the API: kept over a restart, gone when removed, and no more spent than their cap. */
-#include "node/apikeys.h"
+#include "node/api/apikeys.h"
 
 #include "base/mem.h"
-#include "node/job.h"
+#include "node/market/job.h"
 #include "tests/support.h"
 
 #include <stdio.h>

@@ -516,8 +516,7 @@ static void a_withdrawn_bond_outlasts_the_committees(void **state)
             says[who[i]] = i == 1 ? AUDIT_MATCH : AUDIT_MISMATCH;
         asked = slow_round(w, &c, &id, says);
     }
-    w->step_ms = ledger_params(w->ledger).unbonding_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).unbonding_ms);
     uint64_t back = world_balance(w, PROVIDER) - owner;
     assert_true(back > 0 && back < 95 * KITH); /* the committees' work is paid out of it */
     world_free(w);

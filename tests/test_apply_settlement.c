@@ -177,8 +177,7 @@ static void a_mismatch_forfeits_and_the_second_is_slashed(void **state)
     assert_true(e && e->amount.mote == slash && pubkey_equal(&e->a, &w->key[2]));
     assert_true(world_balance(w, 5) == auditor + pay / 2 + slash / 5);
     owner = world_balance(w, 2);
-    w->step_ms = ledger_params(w->ledger).unbonding_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).unbonding_ms);
     assert_true(world_balance(w, 2) == owner + left - slash);
     for (unsigned i = 0; i < 2; i++) {
         buf_clear(&room[i]);
@@ -198,10 +197,8 @@ static void nothing_is_settled_without_a_bond(void **state)
     world_job(&c, KITH);
     assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(100 * KITH)), ERR_OK);
     assert_int_equal(world_settle(w, &c), ERR_STATE);
-    w->step_ms = ledger_params(w->ledger).unbonding_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).unbonding_ms);
     assert_int_equal(world_settle(w, &c), ERR_STATE);
-    w->step_ms = 1000;
     assert_int_equal(WORLD_DO(w, 2, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(KITH)), ERR_OK);
     struct hash id = drawn(w, &c);
     assert_int_equal(WORLD_DO(w, 2, TX_UNBOND, tx_unbond, BOND_PROVIDER, amount_of(KITH)), ERR_OK);
@@ -209,8 +206,7 @@ static void nothing_is_settled_without_a_bond(void **state)
     assert_int_equal(world_verdict(w, 6, &found), ERR_OK);
     assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
     uint64_t owner = world_balance(w, 2);
-    w->step_ms = ledger_params(w->ledger).unbonding_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).unbonding_ms);
     assert_true(world_balance(w, 2) == owner + KITH - KITH / 100); /* the audit, of what was withdrawn */
     for (unsigned i = 0; i < 2; i++)
         buf_clear(&room[i]);

@@ -1,7 +1,7 @@
 /* When an auditor says that it was shown nothing: only if it could have been shown something. */
-#include "node/account.h"
-#include "node/auditor.h"
-#include "node/streams.h"
+#include "node/pay/account.h"
+#include "node/market/auditor.h"
+#include "node/net/streams.h"
 #include "tests/net.h"
 #include "tests/world.h"
 

@@ -77,7 +77,7 @@ static void nobody_has_it_in_the_end(void **state)
     blobs_set_nobody_ms(f.blobs[1], 1000);
     blobs_pull(f.blobs[1], BLOB_MODEL, &f.root, blobs_stage_done, &d);
     const struct hash own = unknown(1);
-    blobs_pull(f.blobs[1], BLOB_MODEL, &own, NULL, NULL); /* as node/blobs_check.c does */
+    blobs_pull(f.blobs[1], BLOB_MODEL, &own, NULL, NULL); /* as node/blobs/blobs_check.c does */
     blobs_pull(f.blobs[1], BLOB_MODEL, &own, blobs_stage_done, &other);
     net_run(&f.net, blobs_stage_is_done, &d, 10000);
     assert_int_equal(d.e, ERR_NOT_FOUND);

@@ -3,7 +3,7 @@
  * gets to where the other is. */
 #include "base/mem.h"
 #include "chain/kv.h"
-#include "node/channel.h"
+#include "node/pay/channel.h"
 #include "tests/sim/random.h"
 #include "tests/support.h"
 

@@ -2,7 +2,7 @@
  * its place in that tree; and what can be asked for no more is forgotten. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "node/channel_past.h"
+#include "node/pay/channel_past.h"
 #include "tests/sim/random.h"
 #include "tests/support.h"
 

@@ -1,5 +1,5 @@
 /* Chats as clients send them, through templates that know one form only. */
-#include "inference/chat.h"
+#include "inference/template/chat.h"
 
 #include "tests/support.h"
 

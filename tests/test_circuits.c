@@ -1,7 +1,7 @@
 /* Circuits through relays: what passes, whom they serve, and those who would misuse them. Node 0 is the relay; 1 and 2
  * listen nowhere; 3 is a stranger. */
 #include "base/limits.h"
-#include "node/circuits.h"
+#include "node/net/circuits.h"
 #include "tests/net.h"
 
 #include <netinet/in.h>
@@ -163,7 +163,7 @@ static bool has_ipv6(void)
 }
 
 /* Keys cost nothing: whoever takes all of a client's circuits with some from one network makes room for who comes from
- * another, as it is among peers (node/room.h). Those that come by IPv6 are of another network. */
+ * another, as it is among peers (node/host/room.h). Those that come by IPv6 are of another network. */
 static void one_network_does_not_hold_all_places(void **state)
 {
     struct fixture f;

@@ -45,7 +45,7 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
     float *expected = mem_array((size_t)w->rows * n, sizeof *expected);
     uint8_t *finite = gpu_new(w->rows), *fine = mem_new(w->rows);
-    void *host = mem_new(attention_scratch(w->m.head));
+    void *host = mem_new(attention_scratch(w->m.head, w->m.head));
     draw_floats(q, (size_t)w->rows * n);
     for (size_t i = 0; wild && i < (size_t)w->rows * n; i++)
         q[i] *= draw(3 * n) ? 1.0f : (float[]){0x1p50f, INFINITY, NAN, 0.0f}[draw(4)];

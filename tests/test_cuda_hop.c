@@ -1,8 +1,8 @@
 /* Layers for another machine on an emulated GPU: the answer is the processor's; a GPU without room, or that is lost, is
  * said, and the one who asks goes on alone. */
 #include "base/file_map.h"
-#include "inference/hop.h"
-#include "inference/sched.h"
+#include "inference/sched/hop.h"
+#include "inference/sched/sched.h"
 #include "tests/cuda/runtime_emulated.h"
 #include "tests/support.h"
 

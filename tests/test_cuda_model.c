@@ -3,8 +3,8 @@
  */
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
-#include "inference/engine.h"
-#include "inference/ops.h"
+#include "inference/engine/engine.h"
+#include "inference/kernels/ops.h"
 #include "tests/cuda/order.h"
 #include "tests/cuda/runtime_emulated.h"
 #include "tests/model_eval.h"

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/repack.h"
-#include "inference/ops.h"
+#include "inference/kernels/ops.h"
 #include "tests/cuda/memory.h"
 #include "tests/cuda/order.h"
 

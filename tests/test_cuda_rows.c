@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
-#include "inference/ops.h"
+#include "inference/kernels/ops.h"
 #include "tests/cuda/case.h"
 #include "tests/cuda/order.h"
 

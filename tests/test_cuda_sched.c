@@ -1,7 +1,7 @@
 /* A worker's scheduler with emulated GPUs: which backend takes them, what is said of it, and an answer with the
  * processor's digest, also when the GPU is lost in the middle of it. */
 #include "base/file_map.h"
-#include "inference/sched.h"
+#include "inference/sched/sched.h"
 #include "tests/cuda/runtime_emulated.h"
 #include "tests/support.h"
 

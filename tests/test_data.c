@@ -1,6 +1,6 @@
 /* Adding a data set: what fails leaves nothing behind, and neither does a process that ends in the middle. */
 #include "base/file.h"
-#include "node/data.h"
+#include "node/data/data.h"
 #include "tests/net.h"
 #include "tests/world.h"
 

@@ -1,7 +1,7 @@
 /* Guesses, and how many of them pay. */
 #include "tests/support.h"
 
-#include "inference/draft.h"
+#include "inference/sched/draft.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Transactions that came before the one they follow. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "node/early.h"
+#include "node/consensus/early.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What an account earned: each payout of its history once, by reason, day and model; from which height that is whole.
  */
-#include "node/earnings.h"
+#include "node/api/earnings.h"
 #include "base/mem.h"
 #include "tests/support.h"
 #include "tests/world.h"

@@ -1,6 +1,6 @@
 /* An attacker who wants to be all the peers that a victim dials: the real address book and the rules of
- * node/peers_dial.c (one outgoing connection for a network, anchors first after a restart), against a world of honest
- * nodes and of one who has as many keys and addresses as he likes, in a few networks. Everything from one seed.
+ * node/net/peers_dial.c (one outgoing connection for a network, anchors first after a restart), against a world of
+ * honest nodes and of one who has as many keys and addresses as he likes, in a few networks. Everything from one seed.
  *
  * The attacker dials the victim from all his networks all the time and tells of his nodes and of addresses in other
  * networks that lead nowhere; of his the victim's questions are answered in the same way. He makes it restart as often
@@ -106,7 +106,7 @@ static bool may_dial(const struct world *w, const struct addr *a)
     return true;
 }
 
-/* One look of node/peers_dial.c: 5 seconds. */
+/* One look of node/net/peers_dial.c: 5 seconds. */
 static void look(struct world *w)
 {
     struct addr a;

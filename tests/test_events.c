@@ -1,5 +1,5 @@
 /* The ring of a node's events: read in order, by several, each at its own pace; what is written over is counted. */
-#include "node/events.h"
+#include "node/api/events.h"
 
 #include "base/limits.h"
 #include "tests/support.h"

@@ -2,7 +2,7 @@
 #include "tests/support.h"
 
 #include "base/file_map.h"
-#include "inference/model.h"
+#include "inference/engine/model.h"
 #include "tests/gguf_make.h"
 
 #include <math.h>

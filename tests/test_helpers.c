@@ -1,5 +1,5 @@
 /* Work in parts: every part once, job after job, with and without helpers. */
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 #include "tests/support.h"
 
 #include <stdatomic.h>

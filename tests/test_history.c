@@ -1,5 +1,5 @@
 /* The history of accounts: what each entry says, order and pages, blocks applied twice, gaps. */
-#include "node/history.h"
+#include "node/consensus/history.h"
 #include "tests/support.h"
 #include "tests/world.h"
 

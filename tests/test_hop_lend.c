@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "inference/request.h"
-#include "node/hop_wire.h"
+#include "node/hops/hop_wire.h"
 #include "tests/hop_stage.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * hop signed, or is told that there is none. */
 #include "base/log.h"
 #include "base/mem.h"
-#include "node/hop_link.h"
+#include "node/hops/hop_link.h"
 #include "tests/net.h"
 
 #include <stdlib.h>

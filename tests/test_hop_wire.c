@@ -1,7 +1,7 @@
 /* What a head and a hop say to each other, and the file of who has which layers: nothing but bytes. */
 #include "base/mem.h"
-#include "node/hop_wire.h"
-#include "node/hops_file.h"
+#include "node/hops/hop_wire.h"
+#include "node/hops/hops_file.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* A model cut over two devices: a head gets the layers' own answers, a check blames nobody wrongly, and what does not
  * fit on one machine fits on both. Real workers, on both sides of a connection over loopback. */
 #include "base/log.h"
-#include "node/hops.h"
+#include "node/hops/hops.h"
 #include "tests/hop_stage.h"
 #include "tests/worker_stage.h"
 

@@ -1,6 +1,6 @@
 /* The real host: timers, posts, threads, descriptors, files. */
 #include "base/file.h"
-#include "node/host.h"
+#include "node/host/host.h"
 #include "tests/support.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* The server of the API before strangers' bytes: llhttp's requests, and clients that close their writing side. */
-#include "node/http.h"
+#include "node/http/http.h"
 
 #include "base/file.h"
 #include "base/json.h"

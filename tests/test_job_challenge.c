@@ -1,6 +1,6 @@
 /* An answer that is not the model's own goes to the ledger with the receipt as it was settled: also where it was open
  * then and has grown since, and only if what differs is in it. */
-#include "node/channel_past.h"
+#include "node/pay/channel_past.h"
 #include "tests/asker.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Jobs that are kept: the newest, as many as there may be and as long as they may be together, on disk as in memory. */
-#include "node/job.h"
+#include "node/market/job.h"
 
 #include "base/limits.h"
 #include "base/mem.h"

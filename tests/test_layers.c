@@ -1,12 +1,13 @@
-/* A model cut over several devices that are processors (inference/layers.h), and over machines (inference/far.h): the
- * bits that it has in one piece, for every architecture, at any cut and in any batches; and calls that no engine makes.
+/* A model cut over several devices that are processors (inference/engine/layers.h), and over machines
+ * (inference/engine/far.h): the bits that it has in one piece, for every architecture, at any cut and in any batches;
+ * and calls that no engine makes.
  */
 #include "base/codec.h"
 #include "base/mem.h"
-#include "inference/far.h"
-#include "inference/layers.h"
-#include "inference/ops.h"
-#include "inference/pool.h"
+#include "inference/engine/far.h"
+#include "inference/engine/layers.h"
+#include "inference/kernels/ops.h"
+#include "inference/engine/pool.h"
 #include "tests/model_eval.h"
 #include "tests/support.h"
 

@@ -1,6 +1,6 @@
 /* The ledger: blocks, fees, transfers, bonds, what process and check refuse, crashes and full disks. */
 #include "chain/ledger_core.h"
-#include "node/helpers.h"
+#include "node/host/helpers.h"
 #include "tests/support.h"
 #include "tests/world.h"
 
@@ -272,7 +272,7 @@ static void draws_hold_nothing_else_up(void **state)
     struct state *s = &w->ledger->state;
     assert_int_equal(WORLD_DO(w, 1, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(2 * MOTE_PER_KITH)), ERR_OK);
     assert_int_equal(WORLD_DO(w, 1, TX_UNBOND, tx_unbond, BOND_AUDITOR, amount_of(2 * MOTE_PER_KITH)), ERR_OK);
-    w->step_ms = ledger_params(w->ledger).unbonding_ms;
+    world_wait(w, ledger_params(w->ledger).unbonding_ms - w->step_ms);
     for (uint32_t i = 0; i < 3000; i++) {
         struct hash id = hash_once(HASH_TX, &i, sizeof i);
         state_put_draw(s, 1, &id);

@@ -1,7 +1,7 @@
 /* What this machine says of itself, read from directories as Linux has them: laptops, desktops, servers, and ones that
  * tell nothing. */
 #include "base/file.h"
-#include "node/machine.h"
+#include "node/host/machine.h"
 #include "tests/support.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The pool over a real ledger: nonces in order, fees in order, bounds, what a block takes away. */
-#include "node/mempool.h"
+#include "node/consensus/mempool.h"
 #include "tests/support.h"
 #include "tests/world.h"
 

@@ -1,6 +1,6 @@
-/* What models are called here (node/model_names.h): one name a model and one model a name, also behind a restart, and
- * nothing of a change that the disk refused. */
-#include "node/model_names.h"
+/* What models are called here (node/blobs/model_names.h): one name a model and one model a name, also behind a restart,
+ * and nothing of a change that the disk refused. */
+#include "node/blobs/model_names.h"
 
 #include "base/limits.h"
 #include "tests/support.h"

@@ -1,5 +1,5 @@
 /* Offers: only signed, fresh ones of this chain decode; the table keeps the newest; the cheapest that fits wins. */
-#include "node/offer.h"
+#include "node/market/offer.h"
 #include "tests/support.h"
 
 #include <string.h>

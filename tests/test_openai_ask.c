@@ -1,7 +1,7 @@
 /* What a request in OpenAI's form says that it must not: each is refused by its name, and what is in range is read. */
 #include "base/json.h"
 #include "base/limits.h"
-#include "node/api_openai.h"
+#include "node/api/api_openai.h"
 #include "tests/support.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* The description of the API has the routes that there are, and no others. */
-#include "node/api.h"
+#include "node/api/api.h"
 
 #include "tests/support.h"
 
@@ -55,7 +55,7 @@ static void every_route_is_described(void **state)
     while (api_route(routes, &method, &path))
         routes++;
     if (described != routes)
-        fail_msg("%zu routes, but node/openapi.json describes %zu", routes, described);
+        fail_msg("%zu routes, but node/api/openapi.json describes %zu", routes, described);
     json_decref(doc);
 }
 

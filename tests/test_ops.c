@@ -4,8 +4,8 @@
 #include "tests/support.h"
 
 #include "base/mem.h"
-#include "inference/ops.h"
-#include "inference/pack.h"
+#include "inference/kernels/ops.h"
+#include "inference/kernels/pack.h"
 
 #include <math.h>
 #include <stdlib.h>

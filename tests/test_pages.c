@@ -1,5 +1,5 @@
 /* The pages that kithd serves: what is sent with them, and when nothing is sent at all. */
-#include "node/api.h"
+#include "node/api/api.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -180,8 +180,8 @@ static void head_has_no_body(void **state)
 
 static void other_paths_are_not_there(void **state)
 {
-    static const char *const paths[] = {"/web/none.js", "/web/../node/pages.c", "/web/%2e%2e/Makefile",
-                                        "/web/pages",   "/web/pages/",          "/web/APP.js"};
+    static const char *const paths[] = {
+        "/web/none.js", "/web/../node/api/pages.c", "/web/%2e%2e/Makefile", "/web/pages", "/web/pages/", "/web/APP.js"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         assert_int_equal(status_of(ask(*state, "GET", paths[i], "")), 404);
 }

@@ -1,5 +1,5 @@
 /* Pieces of work over several threads: every element exactly once, whatever the sizes, and however late a thread is. */
-#include "inference/pool.h"
+#include "inference/engine/pool.h"
 #include "tests/support.h"
 
 #include <sched.h>

@@ -2,8 +2,8 @@
  * engine over texts of many scripts (tests/pretok_cases.json holds the words' lengths); time. */
 #include "base/file.h"
 #include "base/json.h"
-#include "inference/pretok.h"
-#include "inference/unicode.h"
+#include "inference/tok/pretok.h"
+#include "inference/tok/unicode.h"
 #include "tests/support.h"
 
 #include <string.h>

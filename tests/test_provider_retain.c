@@ -1,7 +1,7 @@
 /* What a provider keeps: nothing that the ledger may still ask for goes, all else does, whatever ends in between. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "node/provider_in.h"
+#include "node/market/provider_in.h"
 #include "tests/support.h"
 #include "tests/world.h"
 
@@ -84,7 +84,7 @@ static void serve(struct keep *k, uint8_t stop)
     put(k, 't', &k->c.id, &r->job, bytes_of("a transcript", 12));
 }
 
-/* The receipts as they are settled, as node/settle.c keeps them. */
+/* The receipts as they are settled, as node/market/settle.c keeps them. */
 static struct hash settle(struct keep *k, bool in_block)
 {
     struct buf all = {0};

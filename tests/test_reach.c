@@ -1,5 +1,5 @@
 /* Dialling back, and what a node concludes from it. */
-#include "node/reach.h"
+#include "node/net/reach.h"
 #include "tests/net.h"
 
 #include <stdio.h>

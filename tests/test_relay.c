@@ -1,5 +1,5 @@
 /* Who sends news whole and who only tells of it, over real sockets: one node in the middle, the others around it. */
-#include "node/relay.h"
+#include "node/consensus/relay.h"
 #include "tests/net.h"
 
 #include <string.h>

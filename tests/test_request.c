@@ -1,7 +1,7 @@
 /* Requests: what is refused and with which word, the hash, and the digest that grows from it. */
 #include "tests/support.h"
 
-#include "inference/digest.h"
+#include "inference/sched/digest.h"
 
 #include <math.h>
 #include <string.h>

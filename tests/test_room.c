@@ -1,5 +1,5 @@
 /* Who makes room for whom. */
-#include "node/room.h"
+#include "node/host/room.h"
 #include "tests/support.h"
 
 static void a_flood_of_strangers_pushes_out_itself(void **state)

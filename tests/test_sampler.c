@@ -1,7 +1,7 @@
 /* The sampler's rules one by one, on distributions that can be computed by hand. */
 #include "tests/support.h"
 
-#include "inference/sampler.h"
+#include "inference/sched/sampler.h"
 
 #include <float.h>
 #include <math.h>

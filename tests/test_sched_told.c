@@ -1,6 +1,6 @@
 /* What a scheduler tells beside tokens, and to those who ask for none: logarithms of probabilities, scores, vectors. */
 #include "base/mem.h"
-#include "inference/digest.h"
+#include "inference/sched/digest.h"
 #include "tests/sched_stage.h"
 #include "tests/support.h"
 

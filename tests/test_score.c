@@ -1,7 +1,7 @@
 /* Log-probabilities against the C library's own functions. */
 #include "tests/support.h"
 
-#include "inference/score.h"
+#include "inference/sched/score.h"
 
 #include <math.h>
 

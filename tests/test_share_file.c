@@ -1,5 +1,5 @@
 /* HOME/share: what was stored is loaded, and nothing else is: a changed bit is another price. */
-#include "node/share_file.h"
+#include "node/market/share_file.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* The owner's rules for lending: each says no where it should, at its edges too, says so in words, and does not flap.
  */
-#include "node/share_rules.h"
+#include "node/market/share_rules.h"
 #include "tests/support.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Joining by snapshots over real sockets: from peers that lie, are killed, or have dropped what came before. */
 #include "base/file.h"
-#include "node/snapshot_in.h"
+#include "node/consensus/snapshot_in.h"
 #include "tests/cluster.h"
 
 #include <inttypes.h>

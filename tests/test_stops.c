@@ -2,7 +2,7 @@
  * token is compared with looking for the stop texts in the whole answer. */
 #include "base/file_map.h"
 #include "base/mem.h"
-#include "inference/session.h"
+#include "inference/sched/session.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

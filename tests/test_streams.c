@@ -1,6 +1,6 @@
 /* Streams: the table of numbers and credit, and two nodes that talk through them. */
 #include "base/log.h"
-#include "node/streams.h"
+#include "node/net/streams.h"
 #include "p2p/stream.h"
 #include "tests/net.h"
 

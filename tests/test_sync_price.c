@@ -1,7 +1,7 @@
 /* A question of a few bytes has a block sent: it costs who asks what the answer weighs. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "node/sync.h"
+#include "node/consensus/sync.h"
 #include "tests/net.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "base/file_map.h"
 #include "base/limits.h"
 #include "inference/gguf.h"
-#include "inference/template.h"
+#include "inference/template/template.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

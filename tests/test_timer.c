@@ -1,5 +1,5 @@
 /* The heap of timers against a plain list, under random settings, moves and cancellations. */
-#include "node/timer.h"
+#include "node/host/timer.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Calls of tools: what requests may say, every form of answer, what is no call, and how much of a stream is sure. */
-#include "node/tool_calls.h"
+#include "node/api/tool_calls.h"
 
-#include "node/tool_schema.h"
+#include "node/api/tool_schema.h"
 #include "tests/support.h"
 
 #include <stdlib.h>

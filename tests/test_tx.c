@@ -134,6 +134,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(tx_claim, TX_CLAIM_FIELDS, "32 35e12d81b631963c")                                                                \
     G(rec_claim, REC_CLAIM_FIELDS, "88 92f8dbd984ecad42")                                                              \
     G(rec_young, REC_YOUNG_FIELDS, "8 83c8b42beed81ab0")                                                               \
+    G(rec_stood, REC_STOOD_FIELDS, "8 83c8b42beed81ab0")                                                               \
     G(rec_rule, REC_RULE_FIELDS, "69 ea3165e97dc01224")                                                                \
     G(tx_beacon_key, TX_BEACON_KEY_FIELDS, "32 35e12d81b631963c")                                                      \
     G(rec_beacon_key, REC_BEACON_KEY_FIELDS, "80 bfa0dcf32b1e187a")                                                    \
@@ -142,7 +143,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
     G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
-    G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
+    G(rec_unbonding, REC_UNBONDING_FIELDS, "57 ee0844777e122cc8")                                                      \
     G(rec_fault, REC_FAULT_FIELDS, "28 51ef85b754b5513a")                                                              \
     G(rec_provider, REC_PROVIDER_FIELDS, "136 246986f3435b3820")                                                       \
     G(flat_entry, FLAT_ENTRY_FIELDS, "69 607760b2789c2130")                                                            \

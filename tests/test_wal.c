@@ -1,6 +1,6 @@
 /* The log of a height: entries come back whole and in order whatever prefix of the file was written. */
 #include "base/file.h"
-#include "node/wal.h"
+#include "node/consensus/wal.h"
 #include "tests/support.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Transactions that peers told of: whom to ask, when, and what liars can do. */
 #include "base/limits.h"
-#include "node/wanted.h"
+#include "node/consensus/wanted.h"
 #include "tests/support.h"
 
 #include <string.h>

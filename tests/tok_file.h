@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_TOK_FILE_H
 #define KITH_TESTS_TOK_FILE_H
 
-#include "inference/tok.h"
+#include "inference/tok/tok.h"
 #include "tests/gguf_file.h"
 
 #define KEY(name) "tokenizer.ggml." name

@@ -1,5 +1,5 @@
 /* A second opinion on JSON schemas: whether a value satisfies one, read from the keywords' definitions, sharing nothing
- * with inference/schema.c. */
+ * with inference/schema/schema.c. */
 #ifndef KITH_TESTS_VALIDATE_H
 #define KITH_TESTS_VALIDATE_H
 

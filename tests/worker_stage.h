@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_WORKER_STAGE_H
 #define KITH_TESTS_WORKER_STAGE_H
 
-#include "node/worker.h"
+#include "node/worker/worker.h"
 #include "tests/support.h"
 
 #define STAGE_JOBS_MAX 6 /* at once */

@@ -334,6 +334,18 @@ void world_draw(struct world *w)
         CHECK(world_block(w) == ERR_OK);
 }
 
+void world_wait(struct world *w, uint64_t ms)
+{
+    uint64_t until_ms = w->time_ms + ms, step_ms = w->step_ms;
+    while (w->time_ms < until_ms) {
+        uint64_t due_ms = ledger_info(w->ledger).next_due_ms;
+        uint64_t next_ms = due_ms && due_ms < until_ms ? due_ms : until_ms;
+        w->step_ms = next_ms > w->time_ms ? next_ms - w->time_ms : 1;
+        CHECK(world_block(w) == ERR_OK);
+    }
+    w->step_ms = step_ms;
+}
+
 enum settlement_state world_settled(struct world *w, const struct hash *settlement)
 {
     struct rec_settlement s;
@@ -472,6 +484,10 @@ static void check_one(uint8_t cls, struct cursor c, struct bytes value)
     }
     case STATE_YOUNG: {
         READ(rec_young)
+        break;
+    }
+    case STATE_STOOD: {
+        READ(rec_stood)
         break;
     }
     case STATE_OFFER: {

@@ -94,6 +94,8 @@ enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_revea
 enum err world_verdict(struct world *w, unsigned who, const struct tx_audit_reveal *r);
 /* Empty blocks until what was just settled is drawn. */
 void world_draw(struct world *w);
+/* Empty blocks, each when something is due, until so much time has passed: as on a chain where nothing else happens. */
+void world_wait(struct world *w, uint64_t ms);
 /* Empty blocks until the settlement waits for somebody, or is over; its state. */
 enum settlement_state world_settled(struct world *w, const struct hash *settlement);
 

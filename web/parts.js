@@ -24,7 +24,7 @@ export function section(title, ...children) {
 
 export const notice = (kind, ...children) => el("p", {class: "notice " + kind, role: kind === "bad" ? "alert" : null}, ...children);
 
-const GOOD = ["on", "ready", "done", "paid", "match", "ok", "included", "connected"];
+const GOOD = ["on", "ready", "done", "paid", "match", "ok", "included", "connected", "used"];
 const BAD = ["failed", "cancelled", "mismatch", "forfeited", "withheld"];
 
 export function state(word) {

@@ -1,8 +1,8 @@
-/* Where the chunks of the cache are in the GPU's memory (kernels.h, struct cuda_cache; inference/cache.h). */
+/* Where the chunks of the cache are in the GPU's memory (kernels.h, struct cuda_cache; inference/engine/cache.h). */
 #ifndef KITH_INFERENCE_CUDA_CHUNK_AT_CUH
 #define KITH_INFERENCE_CUDA_CHUNK_AT_CUH
 
-#include "inference/chunk.h"
+#include "inference/kernels/chunk.h"
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/lane.h"
 

@@ -4,7 +4,7 @@
 
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/runtime.h"
-#include "inference/model.h"
+#include "inference/engine/model.h"
 
 struct gpu_norm {
     const float *gain, *bias; /* NULL: none */

@@ -1,7 +1,7 @@
 /* Weights of a device: from the file, repacked, to the GPU. */
 #include "inference/cuda/gpu.h"
 #include "inference/cuda/repack.h"
-#include "inference/pool.h"
+#include "inference/engine/pool.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
-/* The kernels of a GPU, as calls that queue them. Each gives the bits of its namesake in inference/ops.h or of the step
- * in layer.c, moe.c and attention.c that it names; docs/arithmetic.md is the definition.
+/* The kernels of a GPU, as calls that queue them. Each gives the bits of its namesake in inference/kernels/ops.h or of
+ * the step in layer.c, moe.c and attention.c that it names; docs/arithmetic.md is the definition.
  *
  * All pointers but those of structs are into the GPU's memory; `stream` is a CUDA stream. Shapes stand beside the
  * pointers, the last index running fastest. `cols` are rows of the batch. Pointers are aligned to 16, and so are rows
@@ -141,8 +141,8 @@ void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32
 
 /* -- heads.cu, attend.cu -- */
 
-/* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/cache.h has it for the layers that
- * are here. Page number i begins at slab[i / CUDA_SLAB_PAGES] + i % CUDA_SLAB_PAGES x page_bytes. */
+/* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/engine/cache.h has it for the layers
+ * that are here. Page number i begins at slab[i / CUDA_SLAB_PAGES] + i % CUDA_SLAB_PAGES x page_bytes. */
 #define CUDA_SLAB_PAGES 32u
 struct cuda_cache {
     uint8_t *const *slab; /* array in the GPU's memory */
@@ -190,7 +190,7 @@ struct cuda_fresh {
 struct cuda_attention {
     uint32_t heads, head, window; /* 0: sees all before it */
     float scale, cap;             /* cap 0: none */
-    const float *sinks;           /* [heads], in the GPU's memory; NULL: none (inference/attention.h) */
+    const float *sinks;           /* [heads], in the GPU's memory; NULL: none (inference/engine/attention.h) */
     uint32_t pages_most;          /* no column sees more pages */
     /* Tests say less; 0: what a GPU needs. */
     uint32_t walk_queries; /* of long stretches together, from which they walk */

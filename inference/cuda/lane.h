@@ -14,7 +14,7 @@
 #error "kernels are compiled by nvcc, or behind tests/cuda/emulate.h"
 #endif
 
-#include "inference/arith_fn.h"
+#include "inference/kernels/arith_fn.h"
 
 #define LANE __device__ static __forceinline__
 #define WARP 32u

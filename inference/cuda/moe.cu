@@ -1,5 +1,5 @@
-/* Routing of a mixture of experts (inference/moe.c): a warp for each row chooses, a block for each expert lists its
- * picks. Nothing is counted by atomic operations, so lists are in order. */
+/* Routing of a mixture of experts (inference/engine/moe.c): a warp for each row chooses, a block for each expert lists
+ * its picks. Nothing is counted by atomic operations, so lists are in order. */
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/lane.h"
 

@@ -1,5 +1,5 @@
 /* Attention of few queries: what its ways share (attend_few.cu says which there are). Parts of chunks in scratch, and how
- * a block that is the last of a tile to be done combines them, in increasing order (inference/attention.c has the
+ * a block that is the last of a tile to be done combines them, in increasing order (inference/engine/attention.c has the
  * recurrence). So which block combines depends on time, and nothing of what it computes does. */
 #ifndef KITH_INFERENCE_CUDA_PARTS_CUH
 #define KITH_INFERENCE_CUDA_PARTS_CUH

@@ -24,7 +24,7 @@
 #ifndef KITH_INFERENCE_CUDA_REPACK_H
 #define KITH_INFERENCE_CUDA_REPACK_H
 
-#include "inference/quant.h"
+#include "inference/kernels/quant.h"
 
 #ifdef __cplusplus
 #define REPACK_FACT static constexpr

@@ -7,7 +7,7 @@
 #define KITH_INFERENCE_CUDA_RUNTIME_H
 
 #include "base/err.h"
-#include "inference/device.h"
+#include "inference/engine/device.h"
 
 #ifdef __cplusplus
 extern "C" {

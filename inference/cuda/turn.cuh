@@ -1,4 +1,4 @@
-/* A head of a query, key or value behind its product (inference/layer.c, heads_part), a warp's work: normed and rotated
+/* A head of a query, key or value behind its product (inference/engine/layer.c, heads_part), a warp's work: normed and rotated
  * in shared memory, and into the cache as int8. What it turns by no kernel writes: that is asked for before the products
  * are there. */
 #ifndef KITH_INFERENCE_CUDA_TURN_CUH

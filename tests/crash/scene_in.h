@@ -2,10 +2,10 @@
 #ifndef KITH_TESTS_CRASH_SCENE_IN_H
 #define KITH_TESTS_CRASH_SCENE_IN_H
 
-#include "node/consensus.h"
+#include "node/consensus/consensus.h"
 #include "tests/crash/scene.h"
 
-/* In place of node/peers.c. */
+/* In place of node/net/peers.c. */
 struct peers {
     struct scene *scene;
     unsigned self;

@@ -1,8 +1,8 @@
-/* The network of a scene, in place of node/peers.c: what is sent arrives later, or is lost. */
+/* The network of a scene, in place of node/net/peers.c: what is sent arrives later, or is lost. */
 #include "tests/crash/scene_in.h"
 
 #include "base/mem.h"
-#include "node/sync.h"
+#include "node/consensus/sync.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef KITH_TESTS_CUDA_CASE_H
 #define KITH_TESTS_CUDA_CASE_H
 
-#include "inference/arith.h"
+#include "inference/kernels/arith.h"
 #include "tests/cuda/memory.h"
 #include "tests/support.h"
 

@@ -1,13 +1,13 @@
 /* Requests to the API of a whole node (kithd dev, without a model), all routes: the first line is method, path and
  * query, the rest the body. The HTTP server is replaced by one that only hands them over and takes the answer, so this
- * file has the functions of node/http.h, and neither sockets nor libmicrohttpd are there.
+ * file has the functions of node/http/http.h, and neither sockets nor libmicrohttpd are there.
  *
  * A request is answered once, or kept by who wants to hear that its client hangs up, which the client then does. An
  * answer is JSON where it says so, a failure is of OpenAI's form, and none is 500, which is a fault of ours. */
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "node/api.h"
+#include "node/api/api.h"
 #include "node/dev.h"
 #include "node/node.h"
 

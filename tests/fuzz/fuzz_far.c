@@ -1,11 +1,11 @@
-/* Calls to layers that are lent (inference/far.h): whatever comes, nothing outside of the batch and of the pages that
- * there are is touched, an answer is as long as its call has rows, and the same call has the same answer again: it puts
- * the same keys where they are. The first byte says how many rows a call is claimed to have in front of the rest; 0:
- * all is as it comes. */
+/* Calls to layers that are lent (inference/engine/far.h): whatever comes, nothing outside of the batch and of the pages
+ * that there are is touched, an answer is as long as its call has rows, and the same call has the same answer again: it
+ * puts the same keys where they are. The first byte says how many rows a call is claimed to have in front of the rest;
+ * 0: all is as it comes. */
 #include "base/codec.h"
 #include "base/mem.h"
-#include "inference/far.h"
-#include "inference/layers.h"
+#include "inference/engine/far.h"
+#include "inference/engine/layers.h"
 #include "tests/model_make.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * opens them, the signer's file, the head of a list of leaves, the address book. The first byte chooses one. */
 #include "chain/kv_tail.h"
 #include "chain/signer.h"
-#include "node/blob_disk.h"
-#include "node/wal.h"
+#include "node/blobs/blob_disk.h"
+#include "node/consensus/wal.h"
 #include "p2p/book.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
  * colons and line ends, some of them skipped, joined or shortened. What has no fault reads one way: put together again
  * from its fields, it is the bytes that came. */
 #include "base/bytes.h"
-#include "node/http_head.h"
+#include "node/http/http_head.h"
 
 #include <string.h>
 

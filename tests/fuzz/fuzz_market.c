@@ -1,14 +1,14 @@
 /* Records of the market between nodes and in their files: the first byte chooses one. What decodes is encoded to the
  * same bytes, and decoding that gives an equal record. Offers are judged as well. */
-#include "node/channel.h"
-#include "node/history.h"
-#include "node/hop_wire.h"
-#include "node/hops_file.h"
-#include "node/job.h"
-#include "node/job_wire.h"
-#include "node/offer.h"
-#include "node/provider.h"
-#include "node/share_file.h"
+#include "node/pay/channel.h"
+#include "node/consensus/history.h"
+#include "node/hops/hop_wire.h"
+#include "node/hops/hops_file.h"
+#include "node/market/job.h"
+#include "node/market/job_wire.h"
+#include "node/market/offer.h"
+#include "node/market/provider.h"
+#include "node/market/share_file.h"
 #include "tests/fuzz/record.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Messages between nodes about blocks, proposals and snapshots, and the index of a snapshot on disk: the first byte
  * chooses one. What decodes is encoded to the same bytes, and decoding that gives an equal record. */
-#include "node/consensus_in.h"
-#include "node/snapshot_in.h"
-#include "node/sync.h"
+#include "node/consensus/consensus_in.h"
+#include "node/consensus/snapshot_in.h"
+#include "node/consensus/sync.h"
 #include "tests/fuzz/record.h"
 
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/variables.h"
-#include "node/api_openai.h"
+#include "node/api/api_openai.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

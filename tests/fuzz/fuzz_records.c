@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_claim)                                                                                                        \
     R(rec_claim)                                                                                                       \
     R(rec_young)                                                                                                       \
+    R(rec_stood)                                                                                                       \
     R(genesis_holder)                                                                                                  \
     R(genesis)
 

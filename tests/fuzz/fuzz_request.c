@@ -1,6 +1,6 @@
 /* A request from a stranger: what decodes encodes to the same bytes, and one that passes its check can be sampled with.
  */
-#include "inference/sampler.h"
+#include "inference/sched/sampler.h"
 
 #include <string.h>
 

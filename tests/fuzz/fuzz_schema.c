@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "inference/schema.h"
+#include "inference/schema/schema.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,9 +4,9 @@
 #include "base/mem.h"
 #include "chain/ledger_core.h"
 #include "chain/light.h"
-#include "node/consensus_in.h"
-#include "node/history.h"
-#include "node/job.h"
+#include "node/consensus/consensus_in.h"
+#include "node/consensus/history.h"
+#include "node/market/job.h"
 #include "tests/world.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* A template from a stranger: whatever it is, rendering ends, within its limits, and twice the same. */
-#include "inference/template.h"
+#include "inference/template/template.h"
 
 #include <stdlib.h>
 

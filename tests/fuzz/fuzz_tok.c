@@ -1,7 +1,7 @@
 /* A vocabulary and a text from strangers: u32 length of a GGUF file | the file | the text. What opens gives
  * tokens of that vocabulary, twice the same, and takes any of them back. */
 #include "inference/gguf.h"
-#include "inference/tok.h"
+#include "inference/tok/tok.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

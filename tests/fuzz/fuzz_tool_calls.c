@@ -1,7 +1,7 @@
 /* Answers are a stranger's text: calls found in them are of tools that exist, their arguments are JSON objects, and a
  * stream of any part of the answer sends nothing that turns out to be a call. */
-#include "node/answer_parts.h"
-#include "node/tool_calls.h"
+#include "node/api/answer_parts.h"
+#include "node/api/tool_calls.h"
 
 #include <string.h>
 
@@ -48,7 +48,7 @@ static void try_parts(const json_t *tools, struct bytes answer)
         const struct bytes text = bytes_of(answer.p, n);
         if (ends_in_mark(text))
             continue;
-        answer_parts_read(&now, tools, text, false);
+        answer_parts_read(&now, (struct thought_form){.kind = THOUGHT_NONE}, tools, text, false);
         CHECK(!now.calls && now.said.n + now.thought.n <= n);
         check_grows(&last.thought, &now.thought);
         check_grows(&last.said, &now.said);
@@ -56,7 +56,7 @@ static void try_parts(const json_t *tools, struct bytes answer)
         last = now;
         now = (struct answer_parts){0};
     }
-    answer_parts_read(&now, tools, answer, true);
+    answer_parts_read(&now, (struct thought_form){.kind = THOUGHT_NONE}, tools, answer, true);
     check_calls(now.calls);
     answer_parts_clear(&last);
     answer_parts_clear(&now);

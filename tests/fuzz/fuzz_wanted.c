@@ -2,7 +2,7 @@
  * is asked told of it and is asked once for each telling; in the end nothing is left. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "node/wanted.h"
+#include "node/consensus/wanted.h"
 
 #include <stddef.h>
 #include <string.h>

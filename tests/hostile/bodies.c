@@ -2,11 +2,11 @@
 
 #include "base/seal.h"
 #include "chain/vote.h"
-#include "node/consensus_in.h"
-#include "node/job_wire.h"
-#include "node/snapshot_in.h"
-#include "node/streams.h"
-#include "node/sync.h"
+#include "node/consensus/consensus_in.h"
+#include "node/market/job_wire.h"
+#include "node/consensus/snapshot_in.h"
+#include "node/net/streams.h"
+#include "node/consensus/sync.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "tests/hostile/bodies.h"
 
 #include "inference/request.h"
-#include "node/hop_wire.h"
-#include "node/streams.h"
+#include "node/hops/hop_wire.h"
+#include "node/net/streams.h"
 
 #include <string.h>
 

@@ -5,9 +5,9 @@
  * of cutting the text into batches; one line a model is printed, the same on every machine (`make portable` compares).
  * The closing line counts evaluations. */
 #include "base/mem.h"
-#include "inference/digest.h"
-#include "inference/engine.h"
-#include "inference/sampler.h"
+#include "inference/sched/digest.h"
+#include "inference/engine/engine.h"
+#include "inference/sched/sampler.h"
 #include "tests/model_make.h"
 
 #include <stdio.h>

@@ -15,6 +15,7 @@ struct checks {
     struct headers *headers;
     struct accuse *accuse;
     struct claims *claims;
+    struct answers *answers; /* NULL: there is no market */
     uint64_t healed_height;
     uint64_t blocks;
 };
@@ -27,6 +28,7 @@ void checks_open(struct sim *s)
     s->checks->headers = headers_new(s);
     s->checks->accuse = accuse_new(s);
     s->checks->claims = claims_new(s);
+    s->checks->answers = s->o.is_halting ? answers_new(s) : NULL;
 }
 
 void checks_close(struct sim *s)
@@ -36,6 +38,7 @@ void checks_close(struct sim *s)
     headers_free(s->checks->headers);
     accuse_free(s->checks->accuse);
     claims_free(s->checks->claims);
+    answers_free(s->checks->answers);
     free(s->checks);
 }
 
@@ -54,6 +57,8 @@ void check_block(void *arg, const struct consensus_block *block)
     headers_block(c->headers, n, block);
     accuse_block(c->accuse, n, block);
     claims_block(c->claims, n, block);
+    if (c->answers)
+        answers_block(c->answers, n, block);
     if (c->blocks++ % SUPPLY_EVERY == 0)
         supply_look(n->sim, n);
 }
@@ -116,7 +121,8 @@ static uint64_t least_height(const struct sim *s)
 
 bool check_progress_done(struct sim *s)
 {
-    return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS && !accuse_missing(s->checks->accuse);
+    return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS && !accuse_missing(s->checks->accuse) &&
+           (!s->checks->answers || answers_done(s->checks->answers));
 }
 
 /* Where everybody stands, for whoever reads the log of a run that got stuck. */
@@ -150,6 +156,8 @@ void check_end(struct sim *s)
         if (n->is_up)
             supply_look(s, n);
     }
+    if (s->checks->answers)
+        answers_end(s->checks->answers);
     const struct sim_node *free_rider = accuse_missing(s->checks->accuse);
     if (free_rider)
         sim_violated(s, "impunity", "node %s showed honest nodes contradicting votes and keeps its stake",

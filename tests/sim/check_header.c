@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define SIGNERS_MAX (SIM_NODES_MAX + SIM_WALLETS)
+#define SIGNERS_MAX (SIM_NODES_MAX + SIM_WALLETS + SIM_DEALERS)
 #define FUTURE_MS   120000 /* a quorum's clocks are right, and a block may wait; an hour is what fate turns clocks by */
 
 struct after { /* what a block left */

@@ -9,7 +9,7 @@
 #define KITH_TESTS_SIM_DISK_H
 
 #include "base/bytes.h"
-#include "node/host.h"
+#include "node/host/host.h"
 #include "tests/sim/random.h"
 
 struct sim_disk;

@@ -1,4 +1,4 @@
-/* node/host.h for one simulated node: virtual time, chance from the seed, files of disk.c. */
+/* node/host/host.h for one simulated node: virtual time, chance from the seed, files of disk.c. */
 #include "base/mem.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/sim.h"

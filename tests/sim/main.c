@@ -41,6 +41,7 @@ static const char usage[] =
     "  --fault-ms N    how long there are faults; default 20000\n"
     "  --heal-ms N     how long the healed network has to show progress; default 180000\n"
     "  --calm          no faults\n"
+    "  --halt          instead of faults: a market, and a halt of the chain longer than bonds take to return\n"
     "  --twice         each seed twice, and compared\n"
     "  --stop          at the first seed that fails\n"
     "  --quiet         only the sum, and what failed\n"
@@ -64,14 +65,25 @@ static struct sim_options options_of(const struct run *r, uint64_t seed)
     return o;
 }
 
+static void run_halt(struct sim *s)
+{
+    deal_open(s);
+    sim_run(s, s->o.heal_ms * 1000, deal_before_committee);
+    if (!s->is_violated)
+        deal_halt(s);
+}
+
 /* Writes the seed's line; false if something did not hold. */
 static bool run_seed(const struct sim_options *o, char line[LINE_ROOM], uint64_t *digest)
 {
     struct sim *s = sim_new(o);
-    if (o->has_faults)
+    if (o->has_faults && !o->is_halting)
         fault_open(s);
     load_open(s);
-    sim_run(s, o->fault_ms * 1000, NULL);
+    if (o->is_halting)
+        run_halt(s);
+    else
+        sim_run(s, o->fault_ms * 1000, NULL);
     fault_heal(s);
     sim_run(s, s->now_us + o->heal_ms * 1000, check_progress_done);
     check_end(s);
@@ -254,6 +266,8 @@ static bool take_flag(const char *name, struct run *r)
         r->is_light = true;
     else if (strcmp(name, "--calm") == 0)
         r->o.has_faults = false;
+    else if (strcmp(name, "--halt") == 0)
+        r->o.is_halting = true;
     else
         return false;
     return true;

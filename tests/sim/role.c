@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "chain/block.h"
 #include "chain/signer.h"
-#include "node/consensus_in.h"
-#include "node/sync.h"
+#include "node/consensus/consensus_in.h"
+#include "node/consensus/sync.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/wire.h"
 

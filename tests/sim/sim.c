@@ -239,17 +239,24 @@ void sim_run(struct sim *s, uint64_t until_us, bool (*until)(struct sim *s))
 
 static void make_genesis(struct sim *s)
 {
-    struct genesis_holder holders[SIM_NODES_MAX + SIM_WALLETS], validators[SIM_NODES_MAX];
+    struct genesis_holder holders[SIM_NODES_MAX + SIM_WALLETS + SIM_DEALERS], validators[SIM_NODES_MAX];
     struct genesis *g = &s->genesis;
     unsigned n = 0;
     for (unsigned i = 0; i < s->o.nodes + s->o.followers; i++)
         holders[n++] = (struct genesis_holder){s->node[i].id, amount_of(SIM_NODE_FUND)};
     for (unsigned i = 0; i < SIM_WALLETS; i++)
         holders[n++] = (struct genesis_holder){s->wallet_id[i], amount_of(SIM_WALLET_FUND)};
+    for (unsigned i = 0; i < SIM_DEALERS && s->o.is_halting; i++)
+        holders[n++] = (struct genesis_holder){s->dealer_id[i], amount_of(SIM_WALLET_FUND)};
     for (unsigned i = 0; i < s->o.nodes; i++)
         validators[i] = (struct genesis_holder){s->node[i].id, amount_of(SIM_STAKE)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private(), .time_ms = SIM_EPOCH_MS};
     g->params.claim_blocks = s->o.is_unclaimed ? 0 : 2; /* a run has some ten heights */
+    if (s->o.is_halting) { /* windows of seconds, and a bond that returns as soon as it may */
+        g->params.audits_per_settlement = g->params.audits_full = 1;
+        g->params.audit_window_ms = g->params.audit_reveal_ms = 5000;
+        g->params.unbonding_ms = params_verdict_ms(&g->params);
+    }
     CHECK(text64_set(&g->name, "sim") && text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     CHECK(genesis_list(holders, n, &s->genesis_room, NULL) == ERR_OK);
     size_t middle = s->genesis_room.n;
@@ -305,6 +312,9 @@ struct sim *sim_new(const struct sim_options *o)
             node_create_twin(s, &s->node[i]);
     for (unsigned i = 0; i < SIM_WALLETS; i++)
         sim_key(&s->random, &s->wallet[i], &s->wallet_id[i]);
+    struct random dealers = {s->o.seed ^ UINT64_C(0xDEA15)};
+    for (unsigned i = 0; i < SIM_DEALERS; i++)
+        sim_key(&dealers, &s->dealer[i], &s->dealer_id[i]);
     make_genesis(s);
     sim_net_open(s);
     sim_wire_open(s);
@@ -320,6 +330,7 @@ void sim_free(struct sim *s)
         node_destroy(&s->node[i]);
     fault_close(s);
     load_close(s);
+    deal_close(s);
     checks_close(s);
     sim_wire_close(s);
     sim_net_close(s);

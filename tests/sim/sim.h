@@ -2,9 +2,10 @@
  * drawn from one seed.
  *
  *     sim.c     time, events, the log and its digest        disk.c, store.c   what a node has written
- *     host.c    node/host.h for one node                    net.c             p2p/transport.h for all
+ *     host.c    node/host/host.h for one node                    net.c             p2p/transport.h for all
  *     wire.c    messages lost, repeated, looked at          role_*.c          Byzantine wrappers
  *     node.c    a node's start, kill and return             fault.c, load.c   what happens to the network
+ *     deal.c    a market that cheats, and a halt
  *     check_*.c what must hold: each knows nothing of how the nodes do it
  *
  * A node runs only inside sim_enter .. sim_leave, so that whatever calls out (log, disk, network, signatures) knows
@@ -18,19 +19,21 @@
 
 #include "chain/genesis.h"
 #include "chain/ledger.h"
-#include "node/consensus.h"
-#include "node/host.h"
-#include "node/peers.h"
+#include "node/consensus/consensus.h"
+#include "node/host/host.h"
+#include "node/net/peers.h"
 #include "p2p/transport.h"
 #include "tests/sim/random.h"
 
 #define SIM_NODES_MAX 256
 #define SIM_WALLETS   8
 #define SIM_COPYCAT                                                                                                    \
-    (SIM_WALLETS - 1) /* the wallet of one who makes nothing, and publishes what others are about to                   \
-                       */
-#define SIM_SECOND   UINT64_C(1000000)
-#define SIM_EPOCH_MS UINT64_C(1800000000000) /* 2027: where the clocks begin */
+    (SIM_WALLETS - 1)         /* the wallet of one who makes nothing, and publishes what others are about to           \
+                               */
+#define SIM_DEALERS         6 /* keys of deal.c: a payer, a provider, auditors */
+#define SIM_DEALER_PROVIDER 1
+#define SIM_SECOND          UINT64_C(1000000)
+#define SIM_EPOCH_MS        UINT64_C(1800000000000) /* 2027: where the clocks begin */
 /* Stakes are equal in the beginning, so `byzantine` of `nodes` hold under a third. */
 #define SIM_STAKE       (100 * MOTE_PER_KITH)
 #define SIM_NODE_FUND   (1000 * MOTE_PER_KITH)
@@ -125,6 +128,7 @@ struct sim_options {
     bool is_logged;     /* every line to standard output */
     bool has_faults;
     bool is_unclaimed; /* publications need no claim: for what measures how much passes */
+    bool is_halting;   /* there is a market, and the chain halts in it for longer than bonds take to return */
     unsigned links;    /* others that each node is configured to dial; 0: all */
 };
 
@@ -144,10 +148,13 @@ struct sim {
     struct hash chain;
     struct seckey wallet[SIM_WALLETS];
     struct pubkey wallet_id[SIM_WALLETS];
+    struct seckey dealer[SIM_DEALERS];
+    struct pubkey dealer_id[SIM_DEALERS];
     struct net *net;
     struct wire *wire;
     struct fault *fault;
     struct load *load;
+    struct deal *deal;
     struct checks *checks;
     struct measure *measure;
     bool is_charged; /* processor time counts */
@@ -210,5 +217,13 @@ void fault_heal(struct sim *s);
 void fault_close(struct sim *s);
 void load_open(struct sim *s);
 void load_close(struct sim *s);
+
+/* deal.c */
+void deal_open(struct sim *s);
+/* The provider withdrew its bond, and waits for the committee over its second fraud. */
+bool deal_before_committee(struct sim *s);
+/* More than a third of the power stops, until a withdrawal would have returned. */
+void deal_halt(struct sim *s);
+void deal_close(struct sim *s);
 
 #endif

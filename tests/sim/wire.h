@@ -1,4 +1,4 @@
-/* Messages between node/peers.c and p2p/peer.c, which the linker leads through here (--wrap): lost, repeated, held
+/* Messages between node/net/peers.c and p2p/peer.c, which the linker leads through here (--wrap): lost, repeated, held
  * back, looked at.
  *
  * Above the noise layer, because below it a lost or repeated byte only ends the connection, which sim_net_reset does; a

@@ -37,20 +37,33 @@ function channels(list) {
                                                                      count(c.receipts), state(c.closed ? "closed" : "open")]), "Nobody pays this node yet.");
 }
 
+// Layers of models on other devices of this owner, and those of this one that others have.
+function layers({hops, lent}) {
+    if (hops.length + lent.length === 0)
+        return el("p", {class: "small"}, "A model that is too large for one of your devices can be cut over several: ", el("code", null, "kith help hop"), " says how.");
+    const range = (h) => h.first === h.last ? `${h.first}` : `${h.first}–${h.last}`;
+    return el("div", null,
+        hops.length ? table("Layers elsewhere", ["Model", "Layers", "Device", "State", "Sent", "Received", "Why lost"],
+                            hops.map((h) => [model(h.model, h.name), range(h), id(h.node), state(h.used ? "used" : h.state), bytes(h.bytes_out), bytes(h.bytes_in), h.why || null])) : null,
+        lent.length ? table("Layers lent", ["Model", "Layers", "To", "State", "Memory", "Batches"],
+                            lent.map((t) => [model(t.model, t.name), range(t), id(t.node), state(t.state), bytes(t.memory_bytes), count(t.calls)])) : null);
+}
+
 const how = () => section("To change it",
     el("p", null, "Lending puts a bond at stake, which your wallet signs, and it takes this machine, so it is told in a terminal:"),
     command("kith share plan"), command("kith share start"), command("kith share pause 2h"), command("kith share resume"), command("kith share set --hours 22:00-07:00 --idle-only yes"),
     command("kith share finish"), command("kith share stop"), command("kith settle"));
 
 export async function show(view) {
-    const top = place(), rules = place(), now = place(), paying = place();
+    const top = place(), rules = place(), now = place(), paying = place(), cut = place();
     await view.every(3000, async () => {
-        const [{machine: m, ...s}, c] = await Promise.all([view.get("/kith/v1/share"), view.get("/kith/v1/channels")]);
+        const [{machine: m, ...s}, c, h] = await Promise.all([view.get("/kith/v1/share"), view.get("/kith/v1/channels"), view.get("/kith/v1/share/hops")]);
         top.show(s, sharing);
         rules.show(s, terms);
         now.show(m ?? null, machine);
         paying.show(c.channels, channels);
+        cut.show(h, layers);
         if (!top.isConnected)
-            add(view.root, section("This machine", top), section("Terms", rules), section("The machine now", now), how(), section("Channels that pay it", paying));
-    }, {kinds: ["share", "earned"]});
+            add(view.root, section("This machine", top), section("Terms", rules), section("The machine now", now), how(), section("Channels that pay it", paying), section("Models over several devices", cut));
+    }, {kinds: ["share", "earned", "hops"]});
 }

@@ -1,0 +1,159 @@
+/* Pages of keys and values. */
+#include "inference/engine/cache.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
+
+static uint32_t blocks_of(uint32_t n)
+{
+    return (uint32_t)(quant_padded(n) / ARITH_BLOCK);
+}
+
+static size_t head_bytes(const struct model *m)
+{
+    return chunk_part_bytes(blocks_of(m->head)) + chunk_part_bytes(blocks_of(model_value_length(m)));
+}
+
+void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store)
+{
+    *c = (struct cache){.key_n = m->head,
+                        .value_n = model_value_length(m),
+                        .blocks = blocks_of(m->head),
+                        .blocks_v = blocks_of(model_value_length(m)),
+                        .heads_kv = m->heads_kv,
+                        .first = first,
+                        .layers = end - first,
+                        .head_bytes = head_bytes(m),
+                        .store = store};
+    c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
+}
+
+void cache_init(struct cache *c, const struct model *m, struct pages *store)
+{
+    cache_init_layers(c, m, 0, m->layers, store);
+}
+
+size_t cache_layers_bytes(const struct model *m, uint32_t layers)
+{
+    return head_bytes(m) * m->heads_kv * layers;
+}
+
+size_t cache_page_bytes(const struct model *m)
+{
+    return cache_layers_bytes(m, m->layers);
+}
+
+/* The last page first: pages.h, 3. */
+void cache_clear(struct cache *c)
+{
+    while (c->pages > 0)
+        pages_drop(c->store, c->page[--c->pages]);
+    free(c->page);
+    c->page = NULL;
+    c->room = 0;
+}
+
+static void add_page(struct cache *c, struct page *page)
+{
+    if (c->pages == c->room) {
+        c->room = c->room ? 2 * c->room : 8;
+        c->page = mem_resize(c->page, c->room, sizeof *c->page);
+    }
+    c->page[c->pages++] = page;
+}
+
+void cache_reserve(struct cache *c, uint32_t position, uint32_t token)
+{
+    while (c->pages <= position / ARITH_CHUNK)
+        add_page(c, pages_take(c->store));
+    c->page[position / ARITH_CHUNK]->tokens[position % ARITH_CHUNK] = token;
+}
+
+/* -- sharing -- */
+
+void cache_share(struct cache *c, const struct hash *root)
+{
+    CHECK(c->pages == 0);
+    c->is_shared = true;
+    c->key = *root;
+}
+
+void cache_settle(struct cache *c, uint32_t position, bool finite)
+{
+    if (!c->is_shared || position % ARITH_CHUNK != ARITH_CHUNK - 1)
+        return;
+    CHECK(c->whole == position / ARITH_CHUNK);
+    if (!finite) {
+        c->is_shared = false; /* nor is what comes behind it */
+        return;
+    }
+    struct page **page = &c->page[c->whole++];
+    c->key = pages_key(&c->key, (*page)->tokens);
+    *page = pages_publish(c->store, *page, &c->key);
+}
+
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n)
+{
+    while (c->is_shared && c->whole == c->pages && n / ARITH_CHUNK > c->whole) {
+        const uint32_t *next = tokens + (size_t)c->whole * ARITH_CHUNK;
+        struct hash key = pages_key(&c->key, next);
+        struct page *page = pages_find(c->store, &key, next);
+        if (!page)
+            break;
+        add_page(c, page);
+        c->key = key;
+        c->whole++;
+    }
+    return c->whole * ARITH_CHUNK;
+}
+
+bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key)
+{
+    if (!c->is_shared || length / ARITH_CHUNK != c->whole || n / ARITH_CHUNK <= c->whole)
+        return false;
+    *key = pages_key(&c->key, tokens + (size_t)c->whole * ARITH_CHUNK);
+    return true;
+}
+
+struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
+{
+    size_t row = (size_t)ARITH_CHUNK * c->blocks, row_v = (size_t)ARITH_CHUNK * c->blocks_v;
+    uint8_t *at = c->page[page]->data + ((size_t)(layer - c->first) * c->heads_kv + head) * c->head_bytes;
+    struct cache_part p;
+    p.k = (int8_t *)at;
+    p.v = p.k + row * ARITH_BLOCK;
+    p.ks = (float *)(void *)(p.v + row_v * ARITH_BLOCK);
+    p.vs = p.ks + row;
+    return p;
+}
+
+/* x[n] as int8 in q[32 blocks]; its scales go to position t of s. */
+static bool quantise(const struct ops *ops, const float *x, size_t n, int8_t *q, float *s, uint32_t blocks, uint32_t t)
+{
+    float scales[HEAD_BLOCKS_MAX];
+    bool finite = ops->quantise(x, n, q, scales);
+    for (uint32_t b = 0; b < blocks; b++)
+        s[(size_t)b * ARITH_CHUNK + t] = scales[b];
+    return finite;
+}
+
+bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,
+               const float *key, const float *value)
+{
+    struct cache_part p = cache_at(c, position / ARITH_CHUNK, layer, head);
+    uint32_t t = position % ARITH_CHUNK;
+    int8_t k[EMBED_MAX], v[EMBED_MAX];
+    bool k_fine = quantise(ops, key, c->key_n, k, p.ks, c->blocks, t);
+    bool v_fine = quantise(ops, value, c->value_n, v, p.vs, c->blocks_v, t);
+    for (size_t b = 0; b < c->blocks; b++)
+        for (size_t i = 0; i < ARITH_BLOCK; i += 4)
+            memcpy(p.k + ops_key_at(b, t, i), k + b * ARITH_BLOCK + i, 4);
+    for (size_t b = 0; b < c->blocks_v; b++)
+        for (size_t i = 0; i < ARITH_BLOCK; i++)
+            p.v[ops_value_at(b, t, i)] = v[b * ARITH_BLOCK + i];
+    return k_fine && v_fine;
+}

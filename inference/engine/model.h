@@ -1,0 +1,205 @@
+/* A model as the engine sees it: numbers from the metadata, and every weight in its place in the mapped file, checked
+ * against them. What an architecture has stands in one row of a table (model_kinds.c); the reading, the engine and
+ * docs/arithmetic.md go by what a row says, never by a name.
+ *
+ * What holds for every model that model_open returned:
+ *   1. each matrix has exactly the shape that the numbers ask for, a format that the kernels have, rows of whole
+ *      blocks, and only finite scales and weights;
+ *   2. no tensor and no key of its architecture was left unread that would have changed the answer;
+ *   3. heads is a multiple of heads_kv, 2 rope_pairs <= head, 1 <= experts_used <= experts where there are experts. */
+#ifndef KITH_INFERENCE_MODEL_H
+#define KITH_INFERENCE_MODEL_H
+
+#include "inference/kernels/ops.h"
+#include "inference/kernels/pack.h"
+
+/* What an architecture has, or may have where the file says so. */
+enum model_has {
+    HAS_HALVES = 1u << 0,        /* heads are rotated in pairs (i, i + d/2) instead of (2i, 2i + 1) */
+    HAS_HEAD_NORMS = 1u << 1,    /* a norm of every query's and key's head before the rotation */
+    HAS_POST_NORMS = 1u << 2,    /* a norm of what a branch adds to the stream */
+    HAS_EMBED_SCALE = 1u << 3,   /* embeddings times the root of their length */
+    HAS_GELU = 1u << 4,          /* the gate is a GELU, not a SiLU */
+    HAS_SOFT_CAPS = 1u << 5,     /* of scores and of logits */
+    HAS_ENCODER = 1u << 6,       /* sees all positions, norms behind its branches, positions learned; writes no text */
+    MAY_BIASES = 1u << 7,        /* products plus a vector */
+    MAY_FUSED = 1u << 8,         /* queries, keys and values in one tensor, gate and up in one tensor */
+    MAY_EXPERTS = 1u << 9,       /* a mixture of experts instead of one gate, up and down */
+    MUST_EXPERTS = 1u << 10,     /* ... always */
+    MAY_ROPE_FACTORS = 1u << 11, /* a tensor of divisors of the rotation's frequencies */
+    HAS_ROW_NORMS = 1u << 12, /* a norm of all queries of a position together, and of its keys, before the rotation */
+    HAS_NO_PRE_NORMS = 1u << 13,  /* what enters a branch is not normed */
+    HAS_LOCAL_TURNS = 1u << 14,   /* layers with a window are not scaled, and may have a base of their own */
+    HAS_SCALES = 1u << 15,        /* of embeddings, of what branches add, of logits: by the file's numbers */
+    MAY_SHARED = 1u << 16,        /* beside the experts one that all rows go to */
+    MUST_SHARED = 1u << 17,       /* ... always, weighed by a gate of its own */
+    HAS_PARTS_OF_ALL = 1u << 18,  /* the chosen experts' weights are parts of the sum over all, not over the chosen */
+    HAS_LAYER_NORMS = 1u << 19,   /* norms have biases, as an encoder's */
+    HAS_NO_GATE = 1u << 20,       /* down takes the GELU of up */
+    HAS_SINKS = 1u << 21,         /* a logit of each head joins the sum of its scores */
+    HAS_CLAMPED_GATE = 1u << 22,  /* the gate is arith_gate_clamped */
+    MAY_EXPERT_BIASES = 1u << 23, /* with MAY_BIASES: the router and experts as well */
+    HAS_POST_NAME = 1u << 24,     /* the norm of the second branch's input is called post_attention_norm */
+    HAS_LATE_NORMS = 1u << 25,    /* with HAS_HEAD_NORMS: heads are normed behind the rotation */
+    HAS_SQUARES = 1u << 26,       /* with HAS_NO_GATE: down takes the squares of what is positive of up, not a GELU */
+    HAS_FLAT_NORMS = 1u << 27,    /* layer norms without biases */
+    HAS_ONE_NORM = 1u << 28,      /* both branches enter by one norm of the stream as it was before the first */
+    HAS_STILL_WIDE = 1u << 29,    /* where some layers have a window, those without are not rotated */
+    HAS_LOGIT_FACTOR = 1u << 30   /* logits times the file's logit_scale */
+};
+
+/* The rest of it. */
+enum model_more {
+    MAY_WEIGH = 1u << 0,      /* the file says whether weights are sigmoids, whether they sum to one, and a scale */
+    HAS_SIGMOIDS = 1u << 1,   /* ... and where it says no gating they are sigmoids */
+    MAY_PREFER = 1u << 2,     /* a vector is added to what experts are chosen by */
+    MAY_LEAD = 1u << 3,       /* the first layers have none; the shared one's length may follow from a count */
+    MAY_LOOK_AHEAD = 1u << 4, /* the last layers are for guessing what comes next: they are not read */
+    MAY_HEAD_NORMS = 1u << 5, /* HAS_HEAD_NORMS where the file has their tensors */
+    MAY_SECTIONS = 1u << 6,   /* parts of a rotation that go by time, height and width: of a text all by its position */
+    MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
+    MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
+    HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
+    MAY_GROUPS = 1u << 10     /* experts are chosen from the best groups of them */
+};
+
+struct model_kind {
+    const char *name;
+    unsigned has;      /* of enum model_has */
+    int window_period; /* of so many layers the last sees all positions, the others a window; 1: all see a window;
+                          0: windows are not for this architecture */
+    uint32_t window;   /* where the file names none; 0: then there is none */
+    double base_local; /* of the rotation in layers with a window, with HAS_LOCAL_TURNS; 0: that of the others */
+    float cap_scores, cap_logits; /* where the file names none */
+    uint32_t still_period;        /* of so many layers the last is not rotated; 0: all are */
+    uint32_t
+        scale_layers; /* a model of so many layers scales its scores by embed / heads instead of the head's length */
+    unsigned more;    /* of enum model_more */
+};
+/* NULL where there is none of that name. */
+const struct model_kind *model_kind_find(const char *name);
+/* "llama, qwen2, ..." for messages. */
+void model_kind_names(char *out, size_t room);
+
+struct model_norm {
+    const float *gain; /* [n], or NULL: no norm */
+    const float *bias; /* [n]: a layer norm; NULL: by the root of the mean square */
+};
+
+struct model_product {
+    struct ops_weight w;
+    const float *bias; /* [rows], or NULL */
+};
+
+struct model_expert {
+    struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
+};
+
+/* Attention over one row for all heads: key and value are up . row, each head's own; latent.c has the steps. */
+struct model_latent {
+    struct model_product query_low; /* [query_low, embed], or none: queries are made of the stream itself */
+    struct model_norm query_norm;   /* [query_low] */
+    struct model_product query;     /* [heads x (plain + 2 rope_pairs), query_low or embed] */
+    struct model_product row;       /* [latent + 2 rope_pairs, embed] */
+    struct model_norm row_norm;     /* [latent] */
+    struct ops_weight *key_up;      /* [heads] of [latent, plain]: a query's plain part as it meets the row */
+    struct ops_weight *value_up;    /* [heads] of [value, latent]: a value of what attention makes of rows */
+};
+
+struct model_layer {
+    struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
+    struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_latent *latent;            /* instead of the three; or NULL */
+    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
+    struct model_product output;            /* [embed, heads x head], or with a latent [embed, heads x value] */
+    struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
+    struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
+    struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
+    const float *sinks;                     /* [heads], or NULL */
+    struct model_product router;            /* [experts, embed], where there are experts */
+    const float *preference;                /* [experts] added to what they are chosen by, or NULL */
+    struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
+    struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
+                                               the shared expert, [shared_mix, embed] ..., or nothing */
+    struct model_norm mix_post;             /* as attention_post */
+    bool is_still;                          /* queries and keys are not rotated */
+    uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
+};
+
+/* One way to rotate: of pair i at position t by the angle that docs/arithmetic.md gives. */
+struct model_rope {
+    double base, scale;   /* positions are divided by scale */
+    const float *factors; /* [rope_pairs] divisors of the frequencies, or NULL */
+    double magnitude;     /* cosines and sines are multiplied by it */
+    bool yarn;            /* pairs up to `low` are not scaled, from `high` on they are, mixed between */
+    double low, high, extrapolation;
+};
+enum { MODEL_ROPE, MODEL_ROPE_LONG, MODEL_ROPE_LOCAL, MODEL_ROPE_COUNT };
+
+enum model_pooling { MODEL_POOL_MEAN = 1, MODEL_POOL_FIRST = 2, MODEL_POOL_LAST = 3 }; /* as GGUF numbers them */
+
+struct model {
+    const struct model_kind *kind;
+    char architecture[64];
+    char format[32]; /* of most of its bytes: "Q8_0" */
+    uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
+    uint32_t layers_ahead; /* that the file has behind them, for guessing, which nobody reads */
+    /* With a latent (0: none) heads_kv is 1 and head is latent + 2 rope_pairs: a key is the row and what of it is
+     * rotated, a value the row. Of each head's query `plain` elements are not rotated; its value is `value` long. */
+    uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */
+    uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
+    uint32_t experts_from;                                  /* layers before it have none */
+    uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
+    bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
+    bool parts_of_all;            /* the weights of the chosen do not sum to one */
+    float expert_scale;           /* of their weights; 1: none */
+    float epsilon;                /* of the norms */
+    float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
+    float score_scale;                            /* of the attention's scores */
+    float cap_scores, cap_logits;                 /* 0: none */
+    uint32_t rope_pairs;                          /* 0 in an encoder */
+    struct model_rope rope[MODEL_ROPE_COUNT];     /* LOCAL in layers with a window */
+    uint32_t rope_long_from; /* requests of more tokens (prompt and limit) rotate by LONG; 0: none do */
+    enum model_pooling pooling;
+    uint64_t parameters;
+    struct ops_weight embedding, positions, types; /* [vocab, embed]; in an encoder [context, embed], [types, embed] */
+    struct model_norm embedding_norm;              /* of an encoder */
+    struct model_product output;   /* [vocab, embed]; the embedding where the file has none; nothing in an encoder */
+    struct model_norm output_norm; /* [embed]; none in an encoder */
+    struct model_layer *layer;     /* [layers] */
+    float **vectors; /* what gains, biases and factors point to: copies, so that their pages of the file can go */
+    size_t vectors_n;
+};
+
+/* The length of a value in the cache; of keys it is m->head. */
+static inline uint32_t model_value_length(const struct model *m)
+{
+    return m->latent ? m->latent : m->head;
+}
+
+/* The length of a head's value behind the cache: what `output` takes. */
+static inline uint32_t model_out_length(const struct model *m)
+{
+    return m->latent ? m->value : m->head;
+}
+
+/* The longest row between gate and down. */
+static inline uint32_t model_mix_most(const struct model *m)
+{
+    uint32_t most = m->mix > m->expert_mix ? m->mix : m->expert_mix;
+    return most > m->shared_mix ? most : m->shared_mix;
+}
+
+/* It continues texts; if not, it only makes vectors of them (engine_embed). */
+static inline bool model_writes(const struct model *m)
+{
+    return !(m->kind->has & HAS_ENCODER);
+}
+
+/* Reads a parsed file; the file's bytes must outlive the model. `pack`: the weights once more, for kernels that want
+ * them packed (struct ops), each found finite when it was packed; or NULL. Looks at every byte of the other tensors
+ * once, unless the pack says that this was done (pack_is_checked). */
+enum err model_open(const struct gguf *file, const struct pack *pack, struct model **out, struct note *note) MUST_USE;
+void model_free(struct model *m);
+
+#endif

@@ -1,0 +1,328 @@
+/* The tensors of a model, by what its architecture has. */
+#include "inference/engine/model_read.h"
+
+#include "base/mem.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool has(const struct model_reader *r, unsigned what)
+{
+    return r->m->kind->has & what;
+}
+
+static const char *layer_name(char room[96], uint32_t i, const char *name, const char *end)
+{
+    snprintf(room, 96, "blk.%u.%s.%s", i, name, end);
+    return room;
+}
+
+/* -- parts -- */
+
+static struct model_norm norm_of(struct model_reader *r, const char *name, uint64_t n)
+{
+    char room[112];
+    struct model_norm norm = {0};
+    snprintf(room, sizeof room, "%s.weight", name);
+    norm.gain = model_vector(r, room, n);
+    if (has(r, HAS_ENCODER | HAS_LAYER_NORMS)) {
+        snprintf(room, sizeof room, "%s.bias", name);
+        norm.bias = model_vector(r, room, n);
+    }
+    if (has(r, HAS_FLAT_NORMS))
+        norm.bias = model_zeros(r, n);
+    return norm;
+}
+
+static struct model_norm layer_norm(struct model_reader *r, uint32_t i, const char *name, uint64_t n)
+{
+    char room[96];
+    snprintf(room, sizeof room, "blk.%u.%s", i, name);
+    return norm_of(r, room, n);
+}
+
+/* Elements [first, first + rows) of the bias of a tensor with `all` rows; NULL where the file has none. */
+static const float *bias_of(struct model_reader *r, const char *name, uint64_t all, uint64_t first)
+{
+    if (!has(r, MAY_BIASES) || !model_has_tensor(r, name))
+        return NULL;
+    const float *b = model_vector(r, name, all);
+    return b ? b + first : NULL;
+}
+
+/* Rows [first, first + rows) of a tensor with `all`. */
+static struct model_product part_of(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t all,
+                                    uint64_t first, uint64_t rows)
+{
+    char room[96];
+    struct model_product p;
+    p.w = model_matrix_part(r, layer_name(room, i, name, "weight"), n, all, first, rows);
+    p.bias = bias_of(r, layer_name(room, i, name, "bias"), all, first);
+    return p;
+}
+
+static struct model_product product_of(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t rows)
+{
+    return part_of(r, i, name, n, rows, 0, rows);
+}
+
+/* -- a layer -- */
+
+static bool may_norm_heads(const struct model_reader *r, uint32_t i)
+{
+    char room[96];
+    return r->m->kind->more & MAY_HEAD_NORMS && model_has_tensor(r, layer_name(room, i, "attn_q_norm", "weight"));
+}
+
+/* Of each head the matrices that stand between its own numbers and the row: as the file has them, or older files in
+ * one tensor, head by head rows that make keys, then rows that make values, of which the former are turned round. */
+static void read_ups(struct model_reader *r, uint32_t i, struct model_latent *a)
+{
+    const struct model *m = r->m;
+    char room[96];
+    a->key_up = mem_array(m->heads, sizeof *a->key_up);
+    a->value_up = mem_array(m->heads, sizeof *a->value_up);
+    if (!model_has_tensor(r, layer_name(room, i, "attn_kv_b", "weight"))) {
+        model_matrices(r, layer_name(room, i, "attn_k_b", "weight"), m->plain, m->latent, m->heads, a->key_up,
+                       sizeof *a->key_up);
+        model_matrices(r, layer_name(room, i, "attn_v_b", "weight"), m->latent, m->value, m->heads, a->value_up,
+                       sizeof *a->value_up);
+        return;
+    }
+    const uint64_t each = (uint64_t)m->plain + m->value, all = m->heads * each;
+    for (uint64_t h = 0; r->e == ERR_OK && h < m->heads; h++) {
+        a->key_up[h] = model_matrix_turned(r, room, m->latent, all, h * each, m->plain);
+        a->value_up[h] = model_matrix_part(r, room, m->latent, all, h * each + m->plain, m->value);
+    }
+}
+
+static void read_latent(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    const uint64_t turned = 2ull * m->rope_pairs, queries = m->heads * (m->plain + turned);
+    struct model_latent *a = l->latent = mem_new(sizeof *a);
+    if (m->query_low) {
+        a->query_low = product_of(r, i, "attn_q_a", m->embed, m->query_low);
+        a->query_norm = layer_norm(r, i, "attn_q_a_norm", m->query_low);
+        a->query = product_of(r, i, "attn_q_b", m->query_low, queries);
+    } else {
+        a->query = product_of(r, i, "attn_q", m->embed, queries);
+    }
+    a->row = product_of(r, i, "attn_kv_a_mqa", m->embed, m->latent + turned);
+    a->row_norm = layer_norm(r, i, "attn_kv_a_norm", m->latent);
+    read_ups(r, i, a);
+    l->output = product_of(r, i, "attn_output", (uint64_t)m->heads * m->value, m->embed);
+}
+
+static void read_attention(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    uint64_t q = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head, all = q + 2 * kv;
+    char room[96];
+    if (m->latent) {
+        read_latent(r, i);
+        return;
+    }
+    if (has(r, MAY_FUSED) && model_has_tensor(r, layer_name(room, i, "attn_qkv", "weight"))) {
+        l->query = part_of(r, i, "attn_qkv", m->embed, all, 0, q);
+        l->key = part_of(r, i, "attn_qkv", m->embed, all, q, kv);
+        l->value = part_of(r, i, "attn_qkv", m->embed, all, q + kv, kv);
+    } else {
+        l->query = product_of(r, i, "attn_q", m->embed, q);
+        l->key = product_of(r, i, "attn_k", m->embed, kv);
+        l->value = product_of(r, i, "attn_v", m->embed, kv);
+    }
+    l->output = product_of(r, i, "attn_output", q, m->embed);
+    if (has(r, HAS_SINKS))
+        l->sinks = model_vector(r, layer_name(room, i, "attn_sinks", "weight"), m->heads);
+    if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
+        l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
+        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
+    }
+}
+
+/* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
+static void read_expert_products(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t rows,
+                                 size_t at)
+{
+    const uint64_t experts = r->m->experts;
+    uint8_t *to = (uint8_t *)r->m->layer[i].expert + at;
+    char room[96];
+    model_matrices(r, layer_name(room, i, name, "weight"), n, rows, experts, to + offsetof(struct model_product, w),
+                   sizeof(struct model_expert));
+    if (!has(r, MAY_EXPERT_BIASES) || !model_has_tensor(r, layer_name(room, i, name, "bias")))
+        return;
+    const float *bias = model_vectors(r, room, rows, experts);
+    for (uint64_t j = 0; bias && j < experts; j++, to += sizeof(struct model_expert))
+        ((struct model_product *)(void *)to)->bias = bias + j * rows;
+}
+
+static void read_experts(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    char room[96];
+    l->router.w = model_matrix(r, layer_name(room, i, "ffn_gate_inp", "weight"), m->embed, m->experts);
+    if (has(r, MAY_EXPERT_BIASES))
+        l->router.bias = bias_of(r, layer_name(room, i, "ffn_gate_inp", "bias"), m->experts, 0);
+    if (m->kind->more & MAY_PREFER && model_has_tensor(r, layer_name(room, i, "exp_probs_b", "bias")))
+        l->preference = model_vector(r, room, m->experts);
+    l->expert = mem_array(m->experts, sizeof *l->expert);
+    read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
+    read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
+    read_expert_products(r, i, "ffn_down_exps", m->expert_mix, m->embed, offsetof(struct model_expert, down));
+    if (!m->shared_mix)
+        return;
+    l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
+    l->up = product_of(r, i, "ffn_up_shexp", m->embed, m->shared_mix);
+    l->down = product_of(r, i, "ffn_down_shexp", m->shared_mix, m->embed);
+    if (has(r, MUST_SHARED))
+        l->shared_gate = model_matrix(r, layer_name(room, i, "ffn_gate_inp_shexp", "weight"), m->embed, 1);
+}
+
+static void read_mix(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    char room[96];
+    if (m->experts && i >= m->experts_from) {
+        read_experts(r, i);
+        return;
+    }
+    if (has(r, HAS_ENCODER | HAS_NO_GATE)) {
+        l->up = product_of(r, i, "ffn_up", m->embed, m->mix);
+    } else if (has(r, MAY_FUSED) && !model_has_tensor(r, layer_name(room, i, "ffn_gate", "weight"))) {
+        l->gate = part_of(r, i, "ffn_up", m->embed, 2 * (uint64_t)m->mix, 0, m->mix);
+        l->up = part_of(r, i, "ffn_up", m->embed, 2 * (uint64_t)m->mix, m->mix, m->mix);
+    } else {
+        l->gate = product_of(r, i, "ffn_gate", m->embed, m->mix);
+        l->up = product_of(r, i, "ffn_up", m->embed, m->mix);
+    }
+    l->down = product_of(r, i, "ffn_down", m->mix, m->embed);
+}
+
+static bool has_windows(const struct model *m)
+{
+    uint32_t i = 0;
+    while (i < m->layers && !m->layer[i].window)
+        i++;
+    return i < m->layers;
+}
+
+static void read_layer(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    uint32_t still = m->kind->still_period;
+    l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
+    read_attention(r, i);
+    read_mix(r, i);
+    if (has(r, HAS_ENCODER)) {
+        l->attention_post = layer_norm(r, i, "attn_output_norm", m->embed);
+        l->mix_post = layer_norm(r, i, "layer_output_norm", m->embed);
+        return;
+    }
+    if (!has(r, HAS_NO_PRE_NORMS)) {
+        l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
+        l->mix_norm = has(r, HAS_ONE_NORM)
+                          ? l->attention_norm
+                          : layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
+    }
+    if (has(r, HAS_POST_NORMS)) {
+        l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);
+        l->mix_post = layer_norm(r, i, "post_ffw_norm", m->embed);
+    }
+}
+
+/* -- the rest -- */
+
+/* Layer by layer, where the file says it so. */
+static void read_window_flags(struct model_reader *r, uint32_t window)
+{
+    struct model *m = r->m;
+    for (uint32_t i = 0; i < m->layers; i++)
+        if (model_flag_at(r, "attention.sliding_window_pattern", i, m->layers))
+            m->layer[i].window = window;
+}
+
+static void read_windows(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const struct model_kind *k = m->kind;
+    if (k->window_period == 0)
+        return;
+    uint32_t window = k->window;
+    if (model_has_key(r, "attention.sliding_window"))
+        window = model_number_or_none(r, "attention.sliding_window", UINT32_MAX);
+    bool by_layer = model_has_list(r, "attention.sliding_window_pattern");
+    if (window == 0)
+        return;
+    if (by_layer) {
+        read_window_flags(r, window);
+        return;
+    }
+    uint32_t period = model_number(r, "attention.sliding_window_pattern", LAYERS_MAX, (uint32_t)k->window_period);
+    if (period == 1 && k->window_period != 1) /* its makers mean that no layer has one, `llama` would mean all */
+        model_fail(r, ERR_UNSUPPORTED, "attention.sliding_window_pattern", 1,
+                   "a file whose layers all see everything names no window");
+    for (uint32_t i = 0; i < m->layers; i++)
+        if (period == 1 || i % period < period - 1)
+            m->layer[i].window = window;
+}
+
+static void read_vocab(struct model_reader *r)
+{
+    const struct gguf_tensor *t = gguf_find_tensor(r->file, "token_embd.weight");
+    if (!t)
+        return; /* said when it is read */
+    if (t->dims[1] == 0 || t->dims[1] > VOCAB_MAX)
+        model_fail(r, ERR_RANGE, "vocabulary", t->dims[1], "over the limit");
+    else
+        r->m->vocab = (uint32_t)t->dims[1];
+    uint32_t said = model_number(r, "vocab_size", VOCAB_MAX, r->m->vocab ? r->m->vocab : 1);
+    struct gguf_array tokens;
+    if (r->e == ERR_OK && said != r->m->vocab)
+        model_fail(r, ERR_FORMAT, "vocab_size", said, "token_embd.weight has another number of rows");
+    if (gguf_find_array(r->file, "tokenizer.ggml.tokens", &tokens) && tokens.count != r->m->vocab)
+        model_fail(r, ERR_FORMAT, "tokenizer.ggml.tokens", tokens.count,
+                   "token_embd.weight has another number of rows");
+}
+
+static void read_encoder(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const struct gguf_tensor *types = gguf_find_tensor(r->file, "token_types.weight");
+    m->positions = model_matrix(r, "position_embd.weight", m->embed, m->context);
+    if (types) /* all tokens are of the first type */
+        m->types = model_matrix(r, "token_types.weight", m->embed, types->dims[1]);
+    m->embedding_norm = norm_of(r, "token_embd_norm", m->embed);
+}
+
+static void read_output(struct model_reader *r)
+{
+    struct model *m = r->m;
+    m->output_norm = norm_of(r, "output_norm", m->embed);
+    if (model_has_tensor(r, "output.weight"))
+        m->output.w = model_matrix(r, "output.weight", m->embed, m->vocab);
+    else
+        m->output.w = m->embedding;
+    m->output.bias = bias_of(r, "output.bias", m->vocab, 0);
+}
+
+void model_read_tensors(struct model_reader *r)
+{
+    struct model *m = r->m;
+    m->layer = mem_array(m->layers, sizeof *m->layer);
+    read_vocab(r);
+    m->embedding = model_matrix(r, "token_embd.weight", m->embed, m->vocab);
+    if (has(r, HAS_ENCODER))
+        read_encoder(r);
+    else
+        read_output(r);
+    read_windows(r);
+    for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
+        read_layer(r, i);
+}

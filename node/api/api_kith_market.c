@@ -1,0 +1,110 @@
+/* What this node and the ledger hold of the market, over HTTP: its jobs, its payment channels, settlements. */
+#include "node/api/api.h"
+#include "node/node.h"
+
+#define JOBS_SHOWN 50
+
+static void put_channel(struct buf *b, const char *side, const struct channel *c, const struct pubkey *peer)
+{
+    bool first = true;
+    api_begin_entry(b);
+    api_put_hash(b, &first, "channel", &c->head.id);
+    api_put_text(b, &first, "side", side);
+    api_put_key(b, &first, "peer", peer);
+    api_put_hash(b, &first, "model", &c->head.model);
+    api_put_amount(b, &first, "funded", c->head.funded);
+    api_put_amount(b, &first, "promised", c->head.promised ? c->head.voucher.cumulative : amount_of(0));
+    api_put_amount(b, &first, "settled", c->head.settled);
+    api_put_u64(b, &first, "receipts", c->head.promised ? c->head.voucher.receipts : 0);
+    api_put_flag(b, &first, "closed", c->head.closed);
+    buf_add_text(b, "}");
+}
+
+static void put_paying(void *arg, struct channel *c)
+{
+    put_channel(arg, "payer", c, &c->head.provider);
+}
+
+static void put_earning(void *arg, struct channel *c)
+{
+    put_channel(arg, "provider", c, &c->head.payer);
+}
+
+void api_channels_get(struct api_call *c)
+{
+    struct buf b = {0};
+    buf_add_text(&b, "{\"channels\":[");
+    market_each_channel(c->node->market, MARKET_SIDE_REQUESTER, put_paying, &b);
+    market_each_channel(c->node->market, MARKET_SIDE_PROVIDER, put_earning, &b);
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+static void put_audits(struct buf *b, const struct rec_settlement *rec)
+{
+    buf_add_text(b, "[");
+    for (uint32_t i = 0; i < settlement_audits(rec); i++) {
+        struct audit_draw d = settlement_audit_at(rec, i);
+        bool first = true;
+        api_begin_entry(b);
+        api_put_key(b, &first, "auditor", &d.auditor);
+        api_put_u64(b, &first, "index", d.index);
+        api_put_verdict(b, &first, d.verdict);
+        buf_add_text(b, "}");
+    }
+    buf_add_text(b, "]");
+}
+
+void api_settlements_get(struct api_call *c)
+{
+    static const char *const states[] = {"waiting", "drawn", "revealing", "paid", "forfeited"};
+    struct rec_settlement rec;
+    struct hash last;
+    struct buf b = {0};
+    buf_add_text(&b, "{\"settlements\":[");
+    for (const struct hash *after = NULL; ledger_settlement_next(c->node->ledger, after, &rec); after = &last) {
+        bool first = true;
+        last = rec.id;
+        api_begin_entry(&b);
+        api_put_hash(&b, &first, "tx", &rec.id);
+        api_put_hash(&b, &first, "channel", &rec.channel);
+        api_put_key(&b, &first, "provider", &rec.provider);
+        api_put_u64(&b, &first, "height", rec.height);
+        api_put_text(&b, &first, "state", states[rec.state]);
+        api_put_amount(&b, &first, "amount", rec.amount);
+        codec_json_key(&b, &first, "audits");
+        put_audits(&b, &rec);
+        buf_add_text(&b, "}");
+    }
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+static void put_job(void *arg, const struct job_view *v)
+{
+    struct buf *b = arg;
+    bool first = true;
+    api_begin_entry(b);
+    api_put_hash(b, &first, "job", &v->id);
+    api_put_text(b, &first, "state", job_state_name(v->state));
+    api_put_text(b, &first, "model", v->model_name);
+    api_put_text(b, &first, "route", v->is_local ? "local" : "network");
+    api_put_u64(b, &first, "created_ms", v->made_ms);
+    api_put_u64(b, &first, "tokens_in", v->prompt_tokens);
+    api_put_u64(b, &first, "tokens_out", v->tokens);
+    api_put_amount(b, &first, "cost", v->cost);
+    buf_add_text(b, "}");
+}
+
+void api_jobs_get(struct api_call *c)
+{
+    uint64_t limit = JOBS_SHOWN;
+    struct buf b = {0};
+    struct hash owner = api_owner(c);
+    if (!api_query_number(c, "limit", UINT32_MAX, &limit))
+        return;
+    buf_add_text(&b, "{\"jobs\":[");
+    jobs_each(market_jobs(c->node->market), c->key ? &owner : NULL, (unsigned)limit, put_job, &b);
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}

@@ -1,0 +1,419 @@
+/* Replaying what others served. */
+#include "node/market/auditor.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/seal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum stage { DRAWN, FETCHING, REPLAYING, COMMITTED, REPORTED };
+
+struct audit {
+    struct auditor *auditor;
+    struct audit *next;
+    struct hash settlement;
+    uint32_t index;
+    struct pubkey provider;
+    struct hash model;
+    uint64_t deadline_ms; /* wall clock, as block times are */
+    enum stage stage;
+    uint64_t stream; /* the provider's, while it waits for us */
+    struct buf receipt, proof, request, tokens;
+    struct hash digest; /* as the provider showed it */
+    enum audit_verdict verdict;
+    struct hash found; /* by our own replay */
+    struct worker *worker;
+    worker_ask ask;
+    bool was_shown; /* a transcript that fits: it was not withheld */
+    struct timer late;
+    uint64_t late_ms; /* when it should fire, by the wall clock */
+};
+
+struct auditor {
+    struct market_services s;
+    struct audit *audits;
+    uint64_t counts[AUDIT_VERDICTS];
+};
+
+static const struct stream_calls calls;
+
+static void audit_free(struct audit *x)
+{
+    for (struct audit **at = &x->auditor->audits; *at; at = &(*at)->next)
+        if (*at == x) {
+            *at = x->next;
+            break;
+        }
+    if (x->stream)
+        streams_close(x->auditor->s.streams, x->stream, ERR_OK, "");
+    if (x->worker && x->ask)
+        worker_drop(x->worker, x->ask);
+    host_timer_cancel(x->auditor->s.host, &x->late);
+    buf_clear(&x->receipt);
+    buf_clear(&x->proof);
+    buf_clear(&x->request);
+    buf_clear(&x->tokens);
+    free(x);
+}
+
+static struct audit *find(struct auditor *a, const struct hash *settlement, uint32_t index)
+{
+    for (struct audit *x = a->audits; x; x = x->next)
+        if (x->index == index && hash_equal(&x->settlement, settlement))
+            return x;
+    return NULL;
+}
+
+/* -- reporting: a commitment, then what it was to -- */
+
+/* Our draw in the present round. */
+static bool draw_of(const struct audit *x, struct rec_settlement *rec, struct audit_draw *d)
+{
+    if (!ledger_settlement(x->auditor->s.ledger, &x->settlement, rec))
+        return false;
+    for (uint32_t i = 0; i < settlement_audits(rec); i++) {
+        *d = settlement_audit_at(rec, i);
+        if (d->round == rec->round && d->index == x->index && pubkey_equal(&d->auditor, &x->auditor->s.self))
+            return true;
+    }
+    return false;
+}
+
+/* The salt comes from the node's key, so that one who restarts between the two can still reveal. */
+static struct tx_audit_reveal reveal_of(const struct audit *x)
+{
+    struct tx_audit_reveal t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)x->verdict};
+    uint8_t what[HASH_SIZE + 4];
+    memcpy(what, x->settlement.b, HASH_SIZE);
+    store_le32(what + HASH_SIZE, x->index);
+    t.salt = hash_keyed(HASH_AUDIT, x->auditor->s.key->b, what, sizeof what);
+    if (x->verdict != AUDIT_WITHHELD) {
+        t.receipt = bytes_of_buf(&x->receipt);
+        t.proof = bytes_of_buf(&x->proof);
+        t.digest = x->found;
+    }
+    return t;
+}
+
+static void reveal(struct audit *x)
+{
+    struct auditor *a = x->auditor;
+    struct rec_settlement rec;
+    struct audit_draw d;
+    struct buf body = {0};
+    struct tx_audit_reveal t = reveal_of(x);
+    struct hash commit = tx_audit_commitment(&t, &a->s.self);
+    if (x->stage != COMMITTED || !draw_of(x, &rec, &d) || rec.state != SETTLEMENT_REVEALING ||
+        !hash_equal(&commit, &d.commit))
+        return;
+    x->stage = REPORTED;
+    tx_audit_reveal_put(&body, &t);
+    account_send(a->s.account, TX_AUDIT_REVEAL, bytes_of_buf(&body), NULL, NULL);
+    buf_clear(&body);
+}
+
+static void commit(struct audit *x)
+{
+    struct auditor *a = x->auditor;
+    struct tx_audit_reveal t = reveal_of(x);
+    struct tx_audit_commit c = {.settlement = x->settlement, .index = x->index};
+    struct buf body = {0};
+    c.commit = tx_audit_commitment(&t, &a->s.self);
+    tx_audit_commit_put(&body, &c);
+    account_send(a->s.account, TX_AUDIT_COMMIT, bytes_of_buf(&body), NULL, NULL);
+    buf_clear(&body);
+}
+
+static void report(struct audit *x, enum audit_verdict verdict, const struct hash *digest)
+{
+    static const char *const names[] = {"match", "mismatch", "withheld"};
+    struct auditor *a = x->auditor;
+    struct rec_settlement rec;
+    struct audit_draw d;
+    x->stage = COMMITTED;
+    x->verdict = verdict;
+    x->found = *digest;
+    a->counts[verdict]++;
+    host_timer_cancel(a->s.host, &x->late);
+    log_event(verdict == AUDIT_MATCH ? LOG_INFO : LOG_ODD, "auditor", "verdict", "verdict=%s index=%u", names[verdict],
+              x->index);
+    if (draw_of(x, &rec, &d) && hash_is_zero(&d.commit))
+        commit(x);
+    else
+        reveal(x); /* it was committed before a restart */
+    if (x->stream)
+        streams_close(a->s.streams, x->stream, ERR_OK, "reported");
+    x->stream = 0;
+}
+
+static uint64_t window_ms(const struct auditor *a)
+{
+    return ledger_params(a->s.ledger).audit_window_ms;
+}
+
+/* Far too late it is a machine that stood still, and the provider may have knocked all the while. */
+static void on_late(void *arg)
+{
+    struct audit *x = arg;
+    static const struct hash none;
+    if (host_wall_ms(x->auditor->s.host) > x->late_ms + window_ms(x->auditor) / 8)
+        log_event(LOG_ODD, "auditor", "says nothing", "index=%u why=\"this machine stood still\"", x->index);
+    else if (x->stage == DRAWN && !x->was_shown)
+        report(x, AUDIT_WITHHELD, &none);
+}
+
+/* Our own trouble: the stream is closed, so that the provider shows it again. */
+static void again(struct audit *x)
+{
+    uint64_t stream = x->stream;
+    x->stage = DRAWN;
+    x->stream = 0;
+    if (stream)
+        streams_close(x->auditor->s.streams, stream, ERR_BUSY, "the auditor cannot replay it now");
+}
+
+/* -- replaying -- */
+
+static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, const struct note *note)
+{
+    struct audit *x = arg;
+    x->ask = 0;
+    if (e != ERR_OK) {
+        /* A request that the model itself refuses was never answered by it. */
+        log_event(LOG_ODD, "auditor", "replay failed", "error=%s why=%s", err_name(e), note->text);
+        if (e == ERR_FORMAT || e == ERR_LIMIT || e == ERR_RANGE || e == ERR_MISMATCH)
+            report(x, AUDIT_MISMATCH, &x->digest);
+        else
+            again(x);
+        return;
+    }
+    report(x, v->same ? AUDIT_MATCH : AUDIT_MISMATCH, &v->digest);
+}
+
+static void replay(struct audit *x)
+{
+    struct auditor *a = x->auditor;
+    struct note note = {{0}};
+    if (market_worker(&a->s, &x->model, &x->worker, &note) != ERR_OK) {
+        log_event(LOG_ODD, "auditor", "no worker", "why=%s", note.text);
+        again(x);
+        return;
+    }
+    x->stage = REPLAYING;
+    const struct worker_work work = {.request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens)};
+    x->ask = worker_verify(x->worker, &work, &x->digest, on_verdict, x);
+}
+
+static void on_model(void *arg, enum err e, const struct hash *root, const struct note *note)
+{
+    struct auditor *a = arg;
+    for (struct audit *x = a->audits, *next; x; x = next) {
+        next = x->next;
+        if (x->stage != FETCHING || !hash_equal(&x->model, root))
+            continue;
+        if (e == ERR_OK)
+            replay(x);
+        else {
+            log_event(LOG_ODD, "auditor", "model not had", "why=%s", note->text);
+            again(x);
+        }
+    }
+}
+
+/* -- being shown -- */
+
+/* Does the transcript open the commitments of the provider's own receipt, at the drawn place? */
+static bool fits(const struct audit *x, const struct audit_show *show)
+{
+    struct signed_receipt r;
+    struct rec_settlement rec;
+    struct cursor c = cursor_of(show->receipt);
+    signed_receipt_get(&c, &r);
+    if (!cursor_end(&c) || !receipt_verify(&r.receipt, &x->provider, &r.sig) ||
+        !ledger_settlement(x->auditor->s.ledger, &x->settlement, &rec))
+        return false;
+    struct sum_node leaf = sum_leaf(&r.receipt);
+    if (!sum_tree_verify(&rec.receipts_root, rec.count, x->index, &leaf, show->proof))
+        return false;
+    struct hash request = receipt_commit(show->request_salt.b, show->request);
+    struct hash answer = receipt_commit(show->answer_salt.b, show->tokens);
+    struct hash digest = receipt_commit(show->digest_salt.b, bytes_of(show->digest.b, sizeof show->digest.b));
+    return hash_equal(&request, &r.receipt.request_commit) && hash_equal(&answer, &r.receipt.answer_commit) &&
+           hash_equal(&digest, &r.receipt.digest_commit);
+}
+
+static void keep(struct buf *to, struct bytes from)
+{
+    buf_reset(to);
+    buf_add(to, from.p, from.n);
+}
+
+static bool take_show(struct audit *x, struct cursor *sealed)
+{
+    struct auditor *a = x->auditor;
+    struct buf plain = {0};
+    struct audit_show show;
+    bool good = seal_open(&plain, a->s.key, sealed->p, sealed->n);
+    struct cursor c = cursor_of(bytes_of_buf(&plain));
+    if (good) {
+        audit_show_get(&c, &show);
+        good = cursor_end(&c) && fits(x, &show);
+    }
+    if (good) {
+        keep(&x->receipt, show.receipt);
+        keep(&x->proof, show.proof);
+        keep(&x->request, show.request);
+        keep(&x->tokens, show.tokens);
+        x->digest = show.digest;
+        x->was_shown = true;
+    }
+    buf_clear(&plain);
+    return good;
+}
+
+static void on_data(void *arg, uint64_t stream, struct bytes message)
+{
+    struct audit *x = arg;
+    uint8_t type;
+    struct cursor c = job_message_open(message, &type);
+    if (x->stage != DRAWN)
+        return;
+    if (type != AUDIT_SHOW || !take_show(x, &c)) {
+        x->stream = 0;
+        streams_close(x->auditor->s.streams, stream, ERR_MISMATCH, "the transcript does not fit the receipt");
+        return;
+    }
+    if (blobs_path(x->auditor->s.blobs, &x->model)) {
+        replay(x);
+        return;
+    }
+    x->stage = FETCHING;
+    blobs_pull(x->auditor->s.blobs, BLOB_MODEL, &x->model, on_model, x->auditor);
+}
+
+static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)
+{
+    struct audit *x = arg;
+    (void)stream;
+    (void)reason;
+    (void)text;
+    x->stream = 0;
+}
+
+static const struct stream_calls calls = {.data = on_data, .closed = on_closed};
+
+static enum err accept_audit(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
+                             const struct stream_calls **out, void **out_arg)
+{
+    struct auditor *a = arg;
+    struct audit_open o;
+    struct cursor c = cursor_of(body);
+    audit_open_get(&c, &o);
+    if (!cursor_end(&c))
+        return ERR_FORMAT;
+    struct audit *x = find(a, &o.settlement, o.index);
+    if (!x || !pubkey_equal(&x->provider, from))
+        return ERR_NOT_FOUND; /* perhaps our ledger is a block behind: the provider asks again */
+    if (x->stage >= COMMITTED)
+        return ERR_DUPLICATE;
+    if (x->stream)
+        streams_close(a->s.streams, x->stream, ERR_OK, "opened again");
+    x->stream = stream;
+    *out = &calls;
+    *out_arg = x;
+    return ERR_OK;
+}
+
+/* -- what the ledger says -- */
+
+static void add(struct auditor *a, const struct rec_settlement *rec, const struct audit_draw *d)
+{
+    const uint32_t index = d->index;
+    if (find(a, &rec->id, index))
+        return;
+    struct audit *x = mem_new(sizeof *x);
+    *x = (struct audit){.auditor = a,
+                        .next = a->audits,
+                        .settlement = rec->id,
+                        .index = index,
+                        .provider = rec->provider,
+                        .model = rec->model,
+                        .deadline_ms = rec->deadline_ms};
+    a->audits = x;
+    /* The report must be in a block before the deadline: the last quarter of the window is for that. Who was not there
+     * for half of it cannot say that nothing was shown: a committee would find the transcript, and he would pay for his
+     * word. What was committed before a restart is revealed all the same. */
+    uint64_t now_ms = host_wall_ms(a->s.host);
+    uint64_t left_ms = rec->deadline_ms > now_ms ? rec->deadline_ms - now_ms : 0;
+    uint64_t wait_ms = left_ms - left_ms / 4;
+    x->late_ms = now_ms + wait_ms;
+    if (left_ms >= window_ms(a) / 2 || !hash_is_zero(&d->commit))
+        host_timer_set(a->s.host, &x->late, wait_ms, on_late, x);
+}
+
+static bool add_ours(void *arg, const struct rec_settlement *rec)
+{
+    struct auditor *a = arg;
+    bool commits = rec->state == SETTLEMENT_DRAWN, reveals = rec->state == SETTLEMENT_REVEALING;
+    for (uint32_t i = 0; (commits || reveals) && i < settlement_audits(rec); i++) {
+        struct audit_draw d = settlement_audit_at(rec, i);
+        if (pubkey_equal(&d.auditor, &a->s.self) && d.round == rec->round && d.verdict == AUDIT_PENDING &&
+            (commits || !hash_is_zero(&d.commit)))
+            add(a, rec, &d);
+    }
+    return true;
+}
+
+static void reveal_all_of(struct auditor *a, const struct hash *settlement)
+{
+    for (struct audit *x = a->audits; x; x = x->next)
+        if (hash_equal(&x->settlement, settlement))
+            reveal(x);
+}
+
+static void drop_all_of(struct auditor *a, const struct hash *settlement)
+{
+    for (struct audit *x = a->audits, *next; x; x = next) {
+        next = x->next;
+        if (hash_equal(&x->settlement, settlement))
+            audit_free(x);
+    }
+}
+
+void auditor_on_event(struct auditor *a, const struct ledger_event *e)
+{
+    struct rec_settlement rec;
+    if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->a, &a->s.self) &&
+        ledger_settlement(a->s.ledger, &e->id, &rec))
+        (void)add_ours(a, &rec);
+    else if (e->kind == LEDGER_AUDIT_REVEALING)
+        reveal_all_of(a, &e->id);
+    else if (e->kind == LEDGER_FORFEITED || e->kind == LEDGER_PAYOUT ||
+             (e->kind == LEDGER_AUDIT_VERDICT && pubkey_equal(&e->a, &a->s.self)))
+        drop_all_of(a, &e->id);
+}
+
+void auditor_counts(const struct auditor *a, uint64_t counts[AUDIT_VERDICTS])
+{
+    memcpy(counts, a->counts, sizeof a->counts);
+}
+
+struct auditor *auditor_new(const struct market_services *s)
+{
+    struct auditor *a = mem_new(sizeof *a);
+    a->s = *s;
+    ledger_escrow_each(s->ledger, add_ours, a);
+    streams_on(s->streams, STREAM_AUDIT, accept_audit, a);
+    return a;
+}
+
+void auditor_free(struct auditor *a)
+{
+    if (!a)
+        return;
+    while (a->audits)
+        audit_free(a->audits);
+    free(a);
+}

@@ -1,0 +1,285 @@
+/* A market among keys of its own, for runs with --halt: one publishes a model and pays, one provides it and cheats, and
+ * the others audit, each by what a node's ledger says. The provider withdraws its bond behind its second settlement.
+ * When the committee over that is about to be drawn, all machines of more than a third of the power stop for longer
+ * than a withdrawal takes. */
+#include "base/mem.h"
+#include "tests/sim/check.h"
+#include "tests/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { PAYER, PROVIDER, AUDITORS };
+
+#define TICK_US     (200 * 1000)
+#define SETTLEMENTS 2 /* the first mismatch is forgiven */
+#define STAKE       (100 * MOTE_PER_KITH)
+
+struct deal {
+    struct sim *sim;
+    struct random random;
+    struct timer timer;
+    struct hash model;
+    struct buf publication;
+    struct hash commit;
+    struct receipt receipt[SETTLEMENTS];
+    struct sum_node leaf[SETTLEMENTS];
+    uint32_t receipts;
+};
+
+struct draft {
+    enum tx_kind kind;
+    struct buf body;
+};
+
+static const struct pubkey *id_of(const struct deal *d, unsigned who)
+{
+    return &d->sim->dealer_id[who];
+}
+
+static void make_publication(struct deal *d)
+{
+    struct hash tensor = hash_once(HASH_LEAF, "dealt", 5);
+    struct tx_model_publish p = {.root = hash_once(HASH_LEAF, "deal", 4), .size = 1, .tensors = {tensor.b, 1}};
+    p.tensors_root = tx_tensors_root(&p.tensors);
+    CHECK(text64_set(&p.name, "deal"));
+    d->model = p.root;
+    tx_model_publish_put(&d->publication, &p);
+    d->commit = tx_claim_commitment(&d->sim->chain, id_of(d, PAYER), TX_MODEL_PUBLISH, bytes_of_buf(&d->publication));
+}
+
+/* -- what there is -- */
+
+static bool find_channel(const struct deal *d, const struct ledger *l, struct rec_channel *out)
+{
+    struct hash last;
+    bool more = ledger_channel_next(l, NULL, out);
+    for (; more && !pubkey_equal(&out->payer, id_of(d, PAYER)); more = ledger_channel_next(l, &last, out))
+        last = out->id;
+    return more;
+}
+
+/* Their number; *newest is the one over the most receipts. */
+static unsigned find_settlements(const struct ledger *l, struct rec_settlement *newest)
+{
+    struct rec_settlement s;
+    struct hash last;
+    unsigned n = 0;
+    for (bool more = ledger_settlement_next(l, NULL, &s); more; more = ledger_settlement_next(l, &last, &s)) {
+        last = s.id;
+        if (n++ == 0 || s.count > newest->count)
+            *newest = s;
+    }
+    return n;
+}
+
+/* -- what each does next; false: nothing -- */
+
+static bool bond(struct deal *d, const struct ledger *l, unsigned who, enum bond_role role, struct draft *out)
+{
+    struct rec_provider p;
+    if (!ledger_provider(l, id_of(d, who), &p) && ledger_bond(l, role, id_of(d, who)).mote == 0) {
+        out->kind = TX_BOND;
+        tx_bond_put(&out->body, &(struct tx_bond){(uint8_t)role, amount_of(STAKE)});
+        return true;
+    }
+    return false;
+}
+
+static bool serve(struct deal *d, const struct ledger *l, unsigned who, struct draft *out)
+{
+    struct rec_provider p;
+    struct rec_model m;
+    if (ledger_provider(l, id_of(d, who), &p) || !ledger_model(l, &d->model, &m))
+        return false;
+    struct tx_provider body = {.node = *id_of(d, who), .models = {d->model.b, 1}, .audits = who >= AUDITORS};
+    CHECK(text255_set(&body.endpoint, "127.0.0.1:7718"));
+    out->kind = TX_PROVIDER;
+    tx_provider_put(&out->body, &body);
+    return true;
+}
+
+static bool pay(struct deal *d, const struct ledger *l, struct draft *out)
+{
+    struct rec_model m;
+    struct rec_claim c;
+    struct rec_provider p;
+    struct rec_channel ch;
+    if (ledger_model(l, &d->model, &m)) {
+        if (find_channel(d, l, &ch) || !ledger_provider(l, id_of(d, PROVIDER), &p))
+            return false;
+        out->kind = TX_CHANNEL_OPEN;
+        tx_channel_open_put(&out->body, &(struct tx_channel_open){p.node, d->model, amount_of(STAKE)});
+    } else if (!ledger_claim(l, id_of(d, PAYER), &d->commit, &c)) {
+        out->kind = TX_CLAIM;
+        tx_claim_put(&out->body, &(struct tx_claim){d->commit});
+    } else {
+        out->kind = TX_MODEL_PUBLISH;
+        buf_add(&out->body, d->publication.p, d->publication.n);
+        return ledger_info(l).height + 1 >= c.height + d->sim->genesis.params.claim_blocks;
+    }
+    return true;
+}
+
+static void settle(struct deal *d, const struct rec_channel *ch, uint32_t receipts, struct draft *out)
+{
+    struct tx_channel_settle body = {0};
+    struct sum_node top;
+    for (; d->receipts < receipts; d->receipts++) {
+        struct receipt *r = &d->receipt[d->receipts];
+        *r = (struct receipt){.channel = ch->id, .tokens_in = 1, .tokens_out = 1, .price = amount_of(MOTE_PER_KITH)};
+        random_bytes(&d->random, r->job.b, sizeof r->job.b);
+        d->leaf[d->receipts] = sum_leaf(r);
+    }
+    CHECK(sum_tree_top(d->leaf, receipts, &top));
+    body.voucher = (struct voucher){
+        d->sim->chain, ch->id, top.amount, top.tokens_in, top.tokens_out, receipts, sum_root(&top, receipts)};
+    body.sum_top = top.hash;
+    voucher_sign(&body.voucher, &d->sim->dealer[PAYER], &body.payer_sig);
+    out->kind = TX_CHANNEL_SETTLE;
+    tx_channel_settle_put(&out->body, &body);
+}
+
+static bool provide(struct deal *d, const struct ledger *l, struct draft *out)
+{
+    struct rec_channel ch;
+    struct rec_settlement newest;
+    struct amount stake = ledger_bond(l, BOND_PROVIDER, id_of(d, PROVIDER));
+    if (!find_channel(d, l, &ch))
+        return bond(d, l, PROVIDER, BOND_PROVIDER, out) || serve(d, l, PROVIDER, out);
+    unsigned n = find_settlements(l, &newest);
+    if (n < SETTLEMENTS && (n == 0 || newest.state >= SETTLEMENT_PAID)) {
+        settle(d, &ch, n + 1, out);
+        return true;
+    }
+    out->kind = TX_UNBOND;
+    tx_unbond_put(&out->body, &(struct tx_unbond){BOND_PROVIDER, stake});
+    return n == SETTLEMENTS && stake.mote > 0;
+}
+
+/* All that the provider sold is wrong, and an auditor says so. */
+static void say(struct deal *d, const struct rec_settlement *s, const struct audit_draw *draw, struct draft *out)
+{
+    struct tx_audit_reveal r = {.settlement = s->id, .index = draw->index, .verdict = AUDIT_MISMATCH};
+    struct buf receipt = {0}, proof = {0};
+    struct hash commit = tx_audit_commitment(&r, &draw->auditor);
+    if (s->state == SETTLEMENT_DRAWN) {
+        out->kind = TX_AUDIT_COMMIT;
+        tx_audit_commit_put(&out->body, &(struct tx_audit_commit){s->id, draw->index, commit});
+        return;
+    }
+    struct signed_receipt shown = {.receipt = d->receipt[draw->index]};
+    receipt_sign(&shown.receipt, &d->sim->dealer[PROVIDER], &shown.sig);
+    signed_receipt_put(&receipt, &shown);
+    CHECK(sum_tree_prove(d->leaf, s->count, draw->index, &proof));
+    r.receipt = bytes_of_buf(&receipt);
+    r.proof = bytes_of_buf(&proof);
+    out->kind = TX_AUDIT_REVEAL;
+    tx_audit_reveal_put(&out->body, &r);
+    buf_clear(&receipt);
+    buf_clear(&proof);
+}
+
+static bool audit(struct deal *d, const struct ledger *l, unsigned who, struct draft *out)
+{
+    struct rec_settlement s;
+    if (bond(d, l, who, BOND_AUDITOR, out) || serve(d, l, who, out))
+        return true;
+    if (!find_settlements(l, &s) || (s.state != SETTLEMENT_DRAWN && s.state != SETTLEMENT_REVEALING))
+        return false;
+    for (uint32_t i = 0; i < settlement_audits(&s); i++) {
+        struct audit_draw draw = settlement_audit_at(&s, i);
+        bool is_open = s.state == SETTLEMENT_DRAWN ? hash_is_zero(&draw.commit)
+                                                   : !hash_is_zero(&draw.commit) && draw.verdict == AUDIT_PENDING;
+        if (draw.round != s.round || !pubkey_equal(&draw.auditor, id_of(d, who)) || !is_open)
+            continue;
+        say(d, &s, &draw, out);
+        return true;
+    }
+    return false;
+}
+
+/* -- through a node -- */
+
+/* Nothing of the dealer's waits there, or what is said now would be said twice. */
+static void act(struct deal *d, struct sim_node *n, unsigned who)
+{
+    struct draft out = {0};
+    struct rec_account account;
+    struct buf tx = {0};
+    struct note note;
+    bool acts = who == PAYER      ? pay(d, n->ledger, &out)
+                : who == PROVIDER ? provide(d, n->ledger, &out)
+                                  : audit(d, n->ledger, who, &out);
+    (void)ledger_account(n->ledger, id_of(d, who), &account);
+    if (acts && consensus_nonce(n->consensus, id_of(d, who)) == account.nonce) {
+        tx_build(&tx, &d->sim->chain, &d->sim->dealer[who], account.nonce, amount_of(MOTE_PER_KITH / 10), out.kind,
+                 bytes_of_buf(&out.body));
+        sim_enter(n);
+        enum err e = consensus_submit(n->consensus, bytes_of_buf(&tx), NULL, &note);
+        (void)e; /* it is tried again */
+        sim_leave(n);
+        if (n->is_dead)
+            node_bury(n);
+    }
+    buf_clear(&tx);
+    buf_clear(&out.body);
+}
+
+static void tick(void *arg)
+{
+    struct deal *d = arg;
+    for (unsigned who = 0; who < SIM_DEALERS; who++) {
+        struct sim_node *n = &d->sim->node[random_below(&d->random, d->sim->nodes)];
+        if (n->is_up)
+            act(d, n, who);
+    }
+    sim_at(d->sim, &d->timer, d->sim->now_us + TICK_US, tick, d);
+}
+
+bool deal_before_committee(struct sim *s)
+{
+    struct rec_settlement newest;
+    for (unsigned i = 0; i < s->nodes; i++) {
+        const struct sim_node *n = &s->node[i];
+        if (n->is_up && find_settlements(n->ledger, &newest) == SETTLEMENTS && newest.round > 0 &&
+            newest.state == SETTLEMENT_WAITING &&
+            ledger_bond(n->ledger, BOND_PROVIDER, &s->dealer_id[PROVIDER]).mote == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of honest ones: they are all up, and no other machine has their keys. */
+void deal_halt(struct sim *s)
+{
+    uint64_t halt_ms = s->genesis.params.unbonding_ms + random_between(&s->deal->random, 5, 60) * 1000;
+    unsigned first = (unsigned)random_below(&s->deal->random, s->o.nodes), left = s->o.nodes / 3 + 1;
+    sim_note(s, "halt of %u nodes for %" PRIu64 " ms", left, halt_ms);
+    for (unsigned k = 0; k < s->o.nodes && left > 0; k++) {
+        struct sim_node *n = &s->node[(first + k) % s->o.nodes];
+        if (!sim_is_honest(n))
+            continue;
+        node_kill(n, 0, random_chance(&s->deal->random, 50), halt_ms);
+        left--;
+    }
+    sim_run(s, s->now_us + halt_ms * 1000, NULL);
+}
+
+void deal_open(struct sim *s)
+{
+    struct deal *d = s->deal = mem_new(sizeof *d);
+    d->sim = s;
+    d->random = (struct random){s->o.seed ^ UINT64_C(0xDEA1)};
+    make_publication(d);
+    sim_at(s, &d->timer, s->now_us + TICK_US, tick, d);
+}
+
+void deal_close(struct sim *s)
+{
+    if (!s->deal)
+        return;
+    timer_remove(&s->events, &s->deal->timer);
+    buf_clear(&s->deal->publication);
+    free(s->deal);
+}
