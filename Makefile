@@ -196,6 +196,10 @@ hostile: all $(B)/hostile
 $(B)/talker: $(call objects,tests/talker/talker.c tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
 
+# Members of JSON, for the shell of tests and of the demonstration (scripts/json).
+$(B)/json: $(call objects,tests/json/json.c) $(call archives,base)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
+
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
@@ -221,7 +225,7 @@ unit: all $(TESTS)
 	@BUILD=$(B) scripts/run-tests $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
-e2e: all $(B)/hostile $(B)/talker $(B)/tests/kith-cuda.so
+e2e: all $(B)/hostile $(B)/talker $(B)/json $(B)/tests/kith-cuda.so
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.
@@ -286,7 +290,7 @@ deps:
 check: deps
 	@scripts/phases "$(MAKE) --no-print-directory NVCC=" tidy "$(PARALLEL) all" "$(PARALLEL) fuzz-replay" "$(PARALLEL) crash-sample ctime" "$(PARALLEL) e2e" "$(PARALLEL) unit" sim
 demo: deps
-	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all
+	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all $(B)/json
 	@BUILD=$(B) scripts/demo
 
 debug:
