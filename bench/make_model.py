@@ -117,6 +117,14 @@ SHAPES = {
                     tied=True, scales=(3.0, 0.7, None, 1.25)),
     "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                        experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
+    "qwen3-next": dict(arch="qwen3next", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=2, head=64, mix=512,
+                       rope_dims=16, base=1e7, experts=16, experts_used=4, expert_mix=128, shared=128, delta=(4, 8, 32),
+                       taps=4, ahead=1),
+    "qwen3.5": dict(arch="qwen35", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=2, head=64, mix=512,
+                    rope_dims=16, base=1e7, tied=True, delta=(4, 8, 32), taps=4, sections=(3, 3, 2, 0)),
+    "qwen3.5-moe": dict(arch="qwen35moe", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=2, head=64, mix=512,
+                        rope_dims=16, base=1e7, experts=16, experts_used=4, expert_mix=128, shared=128, delta=(4, 4, 64),
+                        taps=4, sections=(3, 3, 2, 0)),
     "lfm2": dict(arch="lfm2", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
                  tied=True, base=1e6, convs=(0, 1, 3, 4), taps=3),
     "lfm2moe": dict(arch="lfm2moe", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
@@ -150,16 +158,20 @@ SHAPES = {
                       mix=6912, base=1e6, window=512, tied=True),
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
                         mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
+    "qwen3.5-0.8b": dict(arch="qwen35", vocab=248320, context=262144, embed=1024, layers=24, heads=8, heads_kv=2, head=256,
+                         mix=3584, rope_dims=64, base=1e7, tied=True, delta=(16, 16, 128), taps=4,
+                         sections=(11, 11, 10, 0)),
     "lfm2-1.2b": dict(arch="lfm2", vocab=65536, context=128000, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
                       mix=8192, tied=True, base=1e6, convs=(0, 1, 3, 4, 6, 7, 9, 11, 13, 15), taps=3),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
-              "lfm2", "lfm2moe"}
+              "lfm2", "lfm2moe", "qwen3next", "qwen35", "qwen35moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
-MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
+MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm",
+            "qwen3next": "post_attention_norm", "qwen35": "post_attention_norm", "qwen35moe": "post_attention_norm"}
 LAYER_NORMS = {"bert", "starcoder2", "nemotron"}
 FLAT_NORMS = {"command-r", "cohere2"}  # layer norms without biases, and one for both branches
 NO_PRE_NORMS = {"bert", "olmo2", "exaone4"}
@@ -172,7 +184,7 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
        "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
-       "lfm2": "lfm2", "lfm2moe": "lfm2"}
+       "lfm2": "lfm2", "lfm2moe": "lfm2", "qwen3next": "qwen2", "qwen35": "qwen35", "qwen35moe": "qwen35"}
 
 # -- values --
 
@@ -441,6 +453,12 @@ def add_numbers(f, s):
                 f.key(a + "." + name, "f32", v)
     if s.get("logit_scale"):
         f.key(a + ".logit_scale", "f32", s["logit_scale"])
+    if s.get("delta"):
+        keys, values, side = s["delta"]
+        for name, v in (("conv_kernel", s["taps"]), ("state_size", side), ("group_count", keys), ("time_step_rank", values),
+                        ("inner_size", values * side)):
+            f.key("%s.ssm.%s" % (a, name), "u32", v)
+        f.key(a + ".full_attention_interval", "u32", 4)
     if s.get("sections"):
         f.key(a + ".rope.dimension_sections", "i32s", s["sections"])
     if s.get("deepstack"):
@@ -566,6 +584,25 @@ def add_tensors(f, s, source):
             matrix(p + "attn_kv_b", s["latent"], s["heads"] * (plain + s["value"]), gain=1.5, layer=i)
         return s["heads"] * s["value"]
 
+    def is_delta(i):
+        return "delta" in s and i < s["layers"] and (i + 1) % 4 != 0
+
+    def delta(p, i):
+        keys, values, side = s["delta"]
+        channels = (2 * keys + values) * side
+        matrix(p + "attn_qkv", e, channels, gain=1.5, layer=i)
+        matrix(p + "attn_gate", e, values * side, layer=i)
+        vector(p + "ssm_conv1d.weight", [s["taps"], channels], 0.1, 0.5)
+        if a == "qwen3next":
+            matrix(p + "ssm_ba", e, 2 * values, layer=i)
+        else:
+            matrix(p + "ssm_alpha", e, values, layer=i)
+            matrix(p + "ssm_beta", e, values, layer=i)
+        vector(p + "ssm_dt.bias", values, -2.0, 2.0)
+        vector(p + "ssm_a", values, -1.0, 0.3)
+        norm(p + "ssm_norm", side)
+        matrix(p + "ssm_out", values * side, e, layer=i)
+
     def layer(i):
         p = "blk.%d." % i
         if a not in NO_PRE_NORMS:
@@ -575,18 +612,20 @@ def add_tensors(f, s, source):
             matrix(p + "shortconv.in_proj", e, 3 * e, gain=1.5, layer=i)
             vector(p + "shortconv.conv.weight", [s["taps"], e], 0.1, 0.5)
             matrix(p + "shortconv.out_proj", e, e, layer=i)
+        elif is_delta(i):
+            delta(p, i)
         elif s.get("latent"):
             out = latent(p, i)
         elif a == "phi3":
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
         else:
-            matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
+            matrix(p + "attn_q", e, 2 * q if s.get("delta") else q, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_k", e, kv, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_v", e, kv, role="last", bias=True, layer=i)
-        if a in HEAD_NORMS and i not in s.get("convs", ()):
+        if a in HEAD_NORMS and i not in s.get("convs", ()) and not is_delta(i):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        if i not in s.get("convs", ()):
+        if i not in s.get("convs", ()) and not is_delta(i):
             matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
         if a in ("olmo2", "olmoe"):
             norm(p + "attn_q_norm", q)
@@ -614,7 +653,7 @@ def add_tensors(f, s, source):
                 matrix(p + "ffn_gate_shexp", e, shared, layer=i)
                 matrix(p + "ffn_up_shexp", e, shared, layer=i)
                 matrix(p + "ffn_down_shexp", shared, e, role="last", layer=i)
-            if a == "qwen2moe":
+            if a in ("qwen2moe", "qwen3next", "qwen35moe"):
                 vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
             if a not in NO_GATE:

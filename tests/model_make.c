@@ -166,7 +166,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
             add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_up_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_down_shexp", s->shared, s->embed);
-            if (is(s, "qwen2moe"))
+            if (is_of(s, "qwen2moe qwen3next qwen35moe "))
                 add_matrices(m, &floats, in_layer(i, "ffn_gate_inp_shexp", "weight"), s->embed, 1, 1, 1);
         }
         return;
@@ -184,7 +184,7 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, is(s, "bert") ? "attn_output_norm" : "attn_norm", s->embed);
     if (is(s, "bert"))
         add_norm(m, s, i, "layer_output_norm", s->embed);
-    else if (is_of(s, "gpt-oss seed_oss glm4moe "))
+    else if (is_of(s, "gpt-oss seed_oss glm4moe qwen3next qwen35 qwen35moe "))
         add_norm(m, s, i, "post_attention_norm", s->embed);
     else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 "))
         add_norm(m, s, i, "ffn_norm", s->embed);
@@ -210,6 +210,56 @@ static void add_short_convolution(struct gguf_make *m, const struct model_make *
     add_product(m, s, i, "shortconv.out_proj", s->embed, s->embed);
     add_norms(m, s, i);
     add_mix(m, s, i);
+}
+
+static bool has_delta_net(const struct model_make *s)
+{
+    return is_of(s, "qwen3next qwen35 qwen35moe ");
+}
+
+/* Of two layers the second has attention. */
+static bool is_delta_net(const struct model_make *s, uint32_t i)
+{
+    return has_delta_net(s) && i < s->layers && i % 2 == 0;
+}
+
+/* Twice as many heads of values as of keys, of states of 16. */
+static void add_delta_net(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    const size_t values = s->heads, inner = values * 16, channels = 2 * inner;
+    struct buf data = {0};
+    add_product(m, s, i, "attn_qkv", s->embed, channels);
+    add_product(m, s, i, "attn_gate", s->embed, inner);
+    add_values(&data, 4 * channels, 0.1f, 0.5f);
+    gguf_make_tensor(m, in_layer(i, "ssm_conv1d", "weight"), 4, channels, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+    if (is(s, "qwen3next")) {
+        add_product(m, s, i, "ssm_ba", s->embed, 2 * values);
+    } else {
+        add_product(m, s, i, "ssm_alpha", s->embed, values);
+        add_product(m, s, i, "ssm_beta", s->embed, values);
+    }
+    model_make_vector(m, in_layer(i, "ssm_dt", "bias"), values, -1);
+    add_values(&data, values, -0.5f, 0.1f);
+    char room[96];
+    snprintf(room, sizeof room, "blk.%u.ssm_a", i);
+    gguf_make_tensor(m, room, values, 1, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+    add_norm(m, s, i, "ssm_norm", 16);
+    add_product(m, s, i, "ssm_out", inner, s->embed);
+    add_norms(m, s, i);
+    add_mix(m, s, i);
+}
+
+static void say_delta_net(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "ssm.conv_kernel", 4);
+    model_make_say(m, s, "ssm.state_size", 16);
+    model_make_say(m, s, "ssm.group_count", s->heads / 2);
+    model_make_say(m, s, "ssm.time_step_rank", s->heads);
+    model_make_say(m, s, "ssm.inner_size", s->heads * 16);
+    model_make_say(m, s, "full_attention_interval", 2);
+    model_make_say(m, s, "rope.dimension_count", s->head / 2);
 }
 
 /* Layers without attention have none. */
@@ -269,6 +319,10 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_short_convolution(m, s, i);
         return;
     }
+    if (is_delta_net(s, i)) {
+        add_delta_net(m, s, i);
+        return;
+    }
     if (has_row(s)) {
         add_row_attention(m, s, i);
         add_norms(m, s, i);
@@ -278,12 +332,13 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
     if (is(s, "phi3"))
         add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
     else {
-        add_product(m, s, i, "attn_q", s->embed, all);
+        add_product(m, s, i, "attn_q", s->embed, has_delta_net(s) ? 2 * all : all);
         add_product(m, s, i, "attn_k", s->embed, kv);
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 lfm2 lfm2moe ")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 lfm2 lfm2moe "
+                 "qwen3next qwen35 qwen35moe ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
@@ -331,7 +386,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
 /* Layers behind the last that a file has and nobody runs. */
 static uint32_t ahead(const struct model_make *s)
 {
-    return is(s, "glm4moe") ? 1 : 0;
+    return is_of(s, "glm4moe qwen3next ") ? 1 : 0;
 }
 
 void model_make(struct buf *out, const struct model_make *s)
@@ -346,6 +401,8 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
     say_heads_kv(&m, s);
+    if (has_delta_net(s))
+        say_delta_net(&m, s);
     if (has_row(s)) {
         add_row_numbers(&m, s);
     } else {
@@ -642,6 +699,11 @@ static const struct model_make shapes[] = {
     {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
     {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
     {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
+    {"qwen3next", "qwen3next", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 32, 8, 3, 32, false, false, NULL},
+    {"qwen35", "qwen35", GGUF_TENSOR_F32, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, NULL},
+    {"qwen35, a state last", "qwen35", GGUF_TENSOR_Q8_0, 64, 5, 6, 1, 16, 96, 0, 0, 0, false, true, NULL},
+    {"qwen35, blocks of 256", "qwen35", GGUF_TENSOR_Q4_K, 256, 2, 16, 4, 32, 256, 0, 0, 0, false, true, NULL},
+    {"qwen35moe", "qwen35moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 32, false, false, NULL},
     {"lfm2", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, NULL},
     {"lfm2, floats, attention last", "lfm2", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, false, false, NULL},
     {"lfm2, blocks of 256", "lfm2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, true, NULL},

@@ -158,6 +158,23 @@ static void row_once(const struct ops *o)
     assert_same_bits(out[0], out[1], n);
 }
 
+static void delta_once(const struct ops *o)
+{
+    static float state[2][128 * 128], x[3][128], out[2][128];
+    const size_t n = ARITH_LANES * (1 + draw(8));
+    draw_floats(state[0], n * n, draw(8) == 0);
+    memcpy(state[1], state[0], sizeof state[0]);
+    for (unsigned step = 0; step < 3; step++) {
+        const float decay = draw_float(), beta = draw_float(), *q = step < 2 ? x[0] : NULL;
+        for (unsigned i = 0; i < 3; i++)
+            draw_floats(x[i], n, false);
+        ops_ref.delta(state[0], n, q, x[1], x[2], decay, beta, out[0]);
+        o->delta(state[1], n, q, x[1], x[2], decay, beta, out[1]);
+        assert_same_bits(out[0], out[1], n);
+        assert_same_bits(state[0], state[1], n * n);
+    }
+}
+
 /* -- products -- */
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
@@ -295,6 +312,12 @@ static void rows_are_normed_gated_added_rotated_alike(void **state)
 {
     (void)state;
     each(row_once);
+}
+
+static void deltas_are_alike(void **state)
+{
+    (void)state;
+    each(delta_once);
 }
 
 static void products_are_alike(void **state)
@@ -529,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_quantised_alike),
         cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
+        cmocka_unit_test(deltas_are_alike),
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(attention_is_alike),
         cmocka_unit_test(extremes_do_not_saturate),

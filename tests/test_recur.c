@@ -132,6 +132,39 @@ static void what_is_cut_never_was(void **state)
     }
 }
 
+/* One position after another, and yet the decay of a head is its own: with a rate of nothing it forgets nothing, and
+ * with a rate of far below nothing all of it. */
+static void heads_forget_by_their_rates(void **state)
+{
+    (void)state;
+    static float out[3][40 * WIDE];
+    struct model_make s = *shape_of("qwen35");
+    s.layers = 2;
+    for (unsigned way = 0; way < 3; way++) {
+        struct loaded l;
+        uint32_t ids[40];
+        load(&l, &s);
+        float *rate = (float *)(uintptr_t)l.model->layer[0].recurrent->rate;
+        for (uint32_t h = 0; h < l.model->values_n; h++)
+            rate[h] = way == 0 ? rate[h] : way == 1 ? 0.0f : -1e6f;
+        for (uint32_t i = 0; i < 40; i++)
+            ids[i] = text_at(0, i);
+        struct engine *e = engine_for(&l, &ops_ref, 1, 40);
+        const struct ops_weight *w = &l.model->layer[1].output.w; /* only the state is to remember */
+        memset((void *)(uintptr_t)w->data, 0, w->rows * w->row_bytes);
+        eval_all(e, ids, 40, 40, 40, out[way]);
+        ids[30] = (ids[30] + 1) % VOCAB; /* four positions of the convolution see it, then it is forgotten or not */
+        static float changed[40 * WIDE];
+        eval_all(e, ids, 40, 40, 40, changed);
+        const size_t width = l.model->vocab + l.model->embed;
+        bool same = memcmp(out[way] + 35 * width, changed + 35 * width, width * sizeof **out) == 0;
+        assert_int_equal(same, way == 2);
+        engine_free(e);
+        unload(&l);
+    }
+    assert_memory_not_equal(out[0], out[1], sizeof out[0]);
+}
+
 /* -- beginnings -- */
 
 /* A text whose first `same` tokens are text 0's, the others text `which`'s, is read from where it is known, in batches
@@ -176,20 +209,19 @@ static uint64_t states_n(const struct engine *e, const struct loaded *l, uint32_
 }
 
 /* More than a page's keys and values. */
-static void load_large(struct loaded *l)
+static void load_large(struct loaded *l, bool is_delta_net)
 {
-    struct model_make s = *shape_of("lfm2, floats, attention last");
-    s.embed = 256;
-    s.layers = 4;
+    struct model_make s = *shape_of(is_delta_net ? "qwen35, a state last" : "lfm2, floats, attention last");
+    s.embed = is_delta_net ? s.embed : 256;
+    s.layers = is_delta_net ? s.layers : 4;
     load(l, &s);
     assert_false(recur_keeps_all(l->model));
 }
 
-static void large_states_are_kept_where_texts_go_on(void **state)
+static void keeps_where_texts_go_on(bool is_delta_net)
 {
-    (void)state;
     struct loaded l;
-    load_large(&l);
+    load_large(&l, is_delta_net);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 50);
     assert_int_equal(read_text(&l, e, 1, 64, 150, 150), 0); /* behind the second page, the prompt's last */
     assert_int_equal(states_n(e, &l, 2), 1);
@@ -207,12 +239,19 @@ static void large_states_are_kept_where_texts_go_on(void **state)
     unload(&l);
 }
 
+static void large_states_are_kept_where_texts_go_on(void **state)
+{
+    (void)state;
+    keeps_where_texts_go_on(false);
+    keeps_where_texts_go_on(true);
+}
+
 /* States take half of what may be kept; none fits into less, and then all is evaluated. */
 static void states_are_bounded(void **state)
 {
     (void)state;
     struct loaded l;
-    load_large(&l);
+    load_large(&l, true);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 50);
     const uint64_t one = recur_state_bytes(l.model), pages = 64 * engine_seq_bytes(e, ARITH_CHUNK);
     assert_int_equal(read_text(&l, e, 1, 0, 70, 150), 0);
@@ -237,7 +276,7 @@ static void who_asks_alike_waits(void **state)
     uint32_t ids[TOKENS];
     struct hash a, b;
     struct loaded l;
-    load_large(&l);
+    load_large(&l, true);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, TOKENS);
     struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS);
     struct engine_row rows[TOKENS];
@@ -344,9 +383,19 @@ static void expect_number_refused(const char *label, const char *key, uint32_t v
 static void numbers_that_do_not_fit(void **state)
 {
     (void)state;
-    static const uint32_t odd[] = {0, 1, 2, 5, 64, 65, 1u << 20, UINT32_MAX};
-    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
-        expect_number_refused("lfm2", "lfm2.shortconv.l_cache", odd[i]);
+    static const uint32_t odd[] = {0, 1, 2, 4, 5, 8, 17, 32, 64, 65, 256, 257, 1024, 1u << 20, UINT32_MAX};
+    static const struct {
+        const char *label, *key;
+        uint32_t right;
+    } numbers[] = {{"lfm2", "lfm2.shortconv.l_cache", 3},          {"qwen35", "qwen35.ssm.conv_kernel", 4},
+                   {"qwen35", "qwen35.ssm.state_size", 16},        {"qwen35", "qwen35.ssm.group_count", 2},
+                   {"qwen35", "qwen35.ssm.time_step_rank", 4},     {"qwen35", "qwen35.ssm.inner_size", 64},
+                   {"qwen3next", "qwen3next.ssm.group_count", 2},  {"qwen3next", "qwen3next.ssm.time_step_rank", 4},
+                   {"qwen35", "qwen35.full_attention_interval", 2}};
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+        for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+            if (odd[i] != numbers[k].right)
+                expect_number_refused(numbers[k].label, numbers[k].key, odd[i]);
 }
 
 static void window(struct gguf_make *m, const struct model_make *s)
@@ -384,13 +433,10 @@ static void strangers_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sequences_do_not_meet),
-        cmocka_unit_test(what_is_cut_never_was),
-        cmocka_unit_test(large_states_are_kept_where_texts_go_on),
-        cmocka_unit_test(states_are_bounded),
-        cmocka_unit_test(who_asks_alike_waits),
-        cmocka_unit_test(drafts_change_nothing),
-        cmocka_unit_test(numbers_that_do_not_fit),
+        cmocka_unit_test(sequences_do_not_meet),       cmocka_unit_test(what_is_cut_never_was),
+        cmocka_unit_test(heads_forget_by_their_rates), cmocka_unit_test(large_states_are_kept_where_texts_go_on),
+        cmocka_unit_test(states_are_bounded),          cmocka_unit_test(who_asks_alike_waits),
+        cmocka_unit_test(drafts_change_nothing),       cmocka_unit_test(numbers_that_do_not_fit),
         cmocka_unit_test(strangers_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

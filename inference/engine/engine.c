@@ -49,7 +49,7 @@ struct engine *engine_new(const struct engine_options *o)
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
     size_t n = o->batch_max, all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
-    size_t mix = model_mix_most(m), inner = max_of(all, m->channels);
+    size_t mix = model_mix_most(m), inner = max_of(all, recur_inner(m));
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
     e->ops = o->ops;
@@ -137,7 +137,7 @@ uint64_t engine_bytes(const struct engine *e)
     const struct model *m = e->m;
     uint64_t all = queries_n(m), kv = (uint64_t)m->heads_kv * m->head;
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
-    uint64_t floats = 4ull * m->embed + all + max_of(all, m->channels) + 2 * kv + 2 * mix;
+    uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max) +
            recur_bytes(m, e->batch_max);

@@ -155,6 +155,11 @@ void recur_settle(struct engine *e, uint32_t c);
  * takes it. The states of the sequences go on. */
 void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
 
+/* Attention's queries[cols, heads, 2, head], each with its gate behind it, part to e->q and to what recur_gate takes:
+ * e->o[cols, heads head] times sigmoids of the gates of the rows e->slot. */
+float *recur_queries(struct engine *e);
+void recur_part_queries(struct engine *e, size_t cols);
+void recur_gate(struct engine *e, size_t cols);
 /* Of e->o only what e->slot names, the first `cols` of it. Returns cols. */
 size_t recur_pack(struct engine *e, size_t cols);
 

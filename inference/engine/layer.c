@@ -212,6 +212,14 @@ static void heads_part(void *arg, size_t first, size_t end)
     }
 }
 
+static void project_queries(struct engine *e, const struct model_layer *l, const struct ops_input *in)
+{
+    const bool has_gates = e->m->kind->more & HAS_DELTA_NET;
+    engine_product(e, &l->query, in, has_gates ? recur_queries(e) : e->q);
+    if (has_gates)
+        recur_part_queries(e, in->cols);
+}
+
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what)
 {
     const struct model_layer *l = &e->m->layer[layer];
@@ -223,7 +231,7 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, what & ENGINE_QUERIES ? &l->query.w : NULL,
                                        what & ENGINE_KEYS ? &l->key.w : NULL, what & ENGINE_KEYS ? &l->value.w : NULL);
     if (what & ENGINE_QUERIES)
-        engine_product(e, &l->query, &in, e->q);
+        project_queries(e, l, &in);
     if (what & ENGINE_KEYS) {
         engine_product(e, &l->key, &in, e->k);
         engine_product(e, &l->value, &in, e->v);
@@ -406,6 +414,8 @@ static size_t run_first_branch(struct engine *e, uint32_t index)
     if (cols == 0)
         return 0;
     engine_attend(e, index, cols);
+    if (e->m->kind->more & HAS_DELTA_NET)
+        recur_gate(e, cols);
     engine_attention_output(e, l, cols);
     return cols;
 }

@@ -62,7 +62,9 @@ enum model_more {
     HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
     MAY_GROUPS = 1u << 10,    /* experts are chosen from the best groups of them */
     HAS_SHORT_CONVS = 1u << 11, /* layers without heads of keys convolve their last positions instead (recur.h) */
-    HAS_WHOLE_SUMS = 1u << 12   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
+    HAS_WHOLE_SUMS = 1u << 12,  /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
+    HAS_DELTA_NET = 1u << 13,   /* most layers have a gated delta net instead of attention, whose queries have gates */
+    HAS_TILED_HEADS = 1u << 14  /* with it: head h of values belongs to head h mod of keys, not to h div */
 };
 
 struct model_kind {
@@ -99,9 +101,15 @@ struct model_expert {
 
 /* What a layer has that carries a state from position to position instead of attention; recur.h has the steps. */
 struct model_recurrent {
-    struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is */
+    struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is; of a
+                                 delta net [channels, embed]: queries, keys, values */
     const float *taps;        /* [taps, channels], the oldest position's first */
-    struct model_product out; /* [embed, channels] */
+    struct model_product out; /* [embed, channels], or [embed, values_n side] */
+    /* a delta net's */
+    struct model_product gate;        /* [values_n side, embed] of the result */
+    struct model_product alpha, beta; /* [values_n, embed] each; or no alpha, and beta is both, [2 values_n, embed] */
+    const float *rate, *bias;         /* [values_n] of the decay */
+    struct model_norm norm;           /* [side] */
 };
 
 /* Attention over one row for all heads: key and value are up . row, each head's own; latent.c has the steps. */
@@ -157,6 +165,8 @@ struct model {
     uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
     uint32_t layers_recurrent; /* that carry a state; 0: none */
     uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
+    uint32_t keys_n, values_n; /* heads of a delta net; 0: it is none */
+    uint32_t side;             /* of its states, one for each head of values */
     /* With a latent (0: none) heads_kv is 1 and head is latent + 2 rope_pairs: a key is the row and what of it is
      * rotated, a value the row. Of each head's query `plain` elements are not rotated; its value is `value` long. */
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */

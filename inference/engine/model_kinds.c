@@ -74,6 +74,12 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS | SIGMOIDS | HAS_WHOLE_SUMS },
     { "deepseek2", MAY_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_LATENT | MAY_WEIGH | MAY_PREFER | MAY_LEAD | MAY_GROUPS | MAY_LOOK_AHEAD | MAY_TEMPER },
+    { "qwen3next", HAS_HALVES | HAS_HEAD_NORMS | HAS_POST_NAME | MUST_EXPERTS | MUST_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_DELTA_NET | MAY_LOOK_AHEAD },
+    { "qwen35", HAS_HALVES | HAS_HEAD_NORMS | HAS_POST_NAME,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_DELTA_NET | HAS_TILED_HEADS | MAY_SECTIONS | MAY_LOOK_AHEAD },
+    { "qwen35moe", HAS_HALVES | HAS_HEAD_NORMS | HAS_POST_NAME | MUST_EXPERTS | MUST_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_DELTA_NET | HAS_TILED_HEADS | MAY_SECTIONS | MAY_LOOK_AHEAD },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

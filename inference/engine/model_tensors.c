@@ -132,7 +132,8 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->key = part_of(r, i, "attn_qkv", m->embed, all, q, kv);
         l->value = part_of(r, i, "attn_qkv", m->embed, all, q + kv, kv);
     } else {
-        l->query = product_of(r, i, "attn_q", m->embed, q);
+        const bool has_gates = m->kind->more & HAS_DELTA_NET; /* behind each head's query */
+        l->query = product_of(r, i, "attn_q", m->embed, has_gates ? 2 * q : q);
         l->key = product_of(r, i, "attn_k", m->embed, kv);
         l->value = product_of(r, i, "attn_v", m->embed, kv);
     }
@@ -145,11 +146,37 @@ static void read_attention(struct model_reader *r, uint32_t i)
     }
 }
 
+/* `qwen3next` has both rates in one tensor, by heads of keys. */
+static void read_delta_net(struct model_reader *r, uint32_t i, struct model_recurrent *l)
+{
+    struct model *m = r->m;
+    const uint64_t inner = (uint64_t)m->values_n * m->side;
+    char room[96];
+    l->in = product_of(r, i, "attn_qkv", m->embed, m->channels);
+    l->gate = product_of(r, i, "attn_gate", m->embed, inner);
+    l->taps = model_columns(r, layer_name(room, i, "ssm_conv1d", "weight"), m->taps, m->channels);
+    if (m->kind->more & HAS_TILED_HEADS) {
+        l->alpha = product_of(r, i, "ssm_alpha", m->embed, m->values_n);
+        l->beta = product_of(r, i, "ssm_beta", m->embed, m->values_n);
+    } else {
+        l->beta = product_of(r, i, "ssm_ba", m->embed, 2 * (uint64_t)m->values_n);
+    }
+    l->bias = model_vector(r, layer_name(room, i, "ssm_dt", "bias"), m->values_n);
+    snprintf(room, sizeof room, "blk.%u.ssm_a", i);
+    l->rate = model_vector(r, room, m->values_n);
+    l->norm = layer_norm(r, i, "ssm_norm", m->side);
+    l->out = product_of(r, i, "ssm_out", inner, m->embed);
+}
+
 static void read_recurrent(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_recurrent *l = m->layer[i].recurrent = mem_new(sizeof *l);
     char room[96];
+    if (m->values_n) {
+        read_delta_net(r, i, l);
+        return;
+    }
     l->in = product_of(r, i, "shortconv.in_proj", m->embed, 3 * (uint64_t)m->channels);
     l->taps = model_columns(r, layer_name(room, i, "shortconv.conv", "weight"), m->taps, m->channels);
     l->out = product_of(r, i, "shortconv.out_proj", m->channels, m->embed);

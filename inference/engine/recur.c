@@ -1,31 +1,42 @@
-/* Layers that carry a state: short convolutions. Rows of a sequence depend on each other, so a batch is a few chains of
- * rows; what depends only on inputs of earlier rows is done row by row, by all threads. */
+/* Layers that carry a state: what they share, and short convolutions. Rows of a sequence depend on each other, so a
+ * batch is a few chains of rows; what depends only on inputs of earlier rows is done row by row, by all threads. */
 #include "inference/engine/recur.h"
 
 #include "base/mem.h"
-#include "inference/engine/engine_in.h"
+#include "inference/engine/recur_in.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE UINT32_MAX
+static size_t max_of(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
-struct recur {
-    float *in;        /* [batch, 3 channels] the two gates and what is convolved; what enters the convolution stands
-                         where the first gate was */
-    float **kept;     /* [batch] where the state behind a row is to be kept, or NULL */
-    uint32_t *before; /* [batch] the row before in the same sequence, or NONE */
-    uint32_t *after;
-    uint32_t *first; /* [chains] */
-    uint32_t chains;
-};
+/* Of a batch's row: what enters, and gates. */
+static size_t in_floats(const struct model *m)
+{
+    return m->values_n ? max_of(m->channels, 2 * (size_t)m->heads * m->head) : 3 * (size_t)m->channels;
+}
+
+static size_t gate_floats(const struct model *m)
+{
+    return m->values_n ? max_of((size_t)m->values_n * m->side, (size_t)m->heads * m->head) : 0;
+}
 
 struct recur *recur_new(const struct model *m, uint32_t batch)
 {
     if (!m->layers_recurrent)
         return NULL;
     struct recur *t = mem_new(sizeof *t);
-    t->in = mem_array((size_t)batch * 3 * m->channels, sizeof(float));
+    t->in_n = m->values_n ? m->channels : 3 * (size_t)m->channels;
+    t->in = mem_array(batch * in_floats(m), sizeof(float));
+    if (m->values_n) {
+        t->mixed = mem_array((size_t)batch * m->channels, sizeof(float));
+        t->gate = mem_array(batch * gate_floats(m), sizeof(float));
+        t->raw = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
+        t->rates = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
+    }
     t->kept = mem_array(batch, sizeof *t->kept);
     t->before = mem_array(batch, sizeof *t->before);
     t->after = mem_array(batch, sizeof *t->after);
@@ -37,7 +48,7 @@ void recur_free(struct recur *t)
 {
     if (!t)
         return;
-    void *all[] = {t->in, t->kept, t->before, t->after, t->first};
+    void *all[] = {t->in, t->mixed, t->gate, t->raw, t->rates, t->kept, t->before, t->after, t->first};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -46,7 +57,8 @@ void recur_free(struct recur *t)
 uint64_t recur_bytes(const struct model *m, uint32_t batch)
 {
     const uint64_t links = sizeof(float *) + 3 * sizeof(uint32_t);
-    return m->layers_recurrent ? batch * (3ull * m->channels * sizeof(float) + links) : 0;
+    uint64_t floats = in_floats(m) + gate_floats(m) + (m->values_n ? m->channels + 4ull * m->values_n : 0);
+    return m->layers_recurrent ? batch * (floats * sizeof(float) + links) : 0;
 }
 
 /* -- a batch -- */
@@ -69,8 +81,10 @@ static void reserve(struct engine *e, struct state *s, bool guessed)
     const struct model *m = e->m;
     if (!s->now)
         s->now = mem_new(recur_state_bytes(m));
-    if (guessed && !s->guesses)
-        s->guesses = mem_array((size_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m), sizeof(float));
+    if (!guessed || s->guesses)
+        return;
+    s->guesses = mem_array((size_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m), sizeof(float));
+    s->ahead = m->values_n ? mem_new(recur_heads_bytes(m)) : NULL;
 }
 
 void recur_begin(struct engine *e)
@@ -109,40 +123,32 @@ void recur_settle(struct engine *e, uint32_t c)
 
 /* -- a layer -- */
 
-struct recur_step {
-    struct engine *e;
-    const struct model_layer *l;
-};
-
-/* The layer's part of a state. */
-static float *state_of(const struct recur_step *t, float *state)
+float *recur_state_of(const struct recur_step *t, float *state)
 {
     return state + t->l->place * recur_floats(t->e->m);
 }
 
-/* What the layer's i-th guessed position of a sequence brought. */
-static float *guess_of(const struct recur_step *t, const struct state *s, uint32_t i)
+float *recur_guess_of(const struct recur_step *t, const struct state *s, uint32_t i)
 {
     return s->guesses + ((size_t)t->l->place * GUESSES_MAX + i) * recur_guess_floats(t->e->m);
 }
 
-/* What enters the convolution of row c. */
-static float *entry_of(const struct engine *e, uint32_t c)
+float *recur_entry_of(const struct engine *e, uint32_t c)
 {
-    return e->recur->in + (size_t)c * 3 * e->m->channels;
+    return e->recur->in + (size_t)c * e->recur->in_n;
 }
 
 /* What entered it `back` positions before row c. The state has what stands before the batch, the oldest first. */
 static const float *entry_before(const struct recur_step *t, uint32_t c, uint32_t back)
 {
     const struct model *m = t->e->m;
-    float *history = state_of(t, t->e->rows[c].seq->state.now);
+    float *history = recur_state_of(t, t->e->rows[c].seq->state.now);
     for (; back > 0; back--) {
         if (t->e->recur->before[c] == NONE)
             return history + (size_t)(m->taps - 1 - back) * m->channels;
         c = t->e->recur->before[c];
     }
-    return entry_of(t->e, c);
+    return recur_entry_of(t->e, c);
 }
 
 /* out[taps - 1, channels] = the last entries up to row c. `out` may be the history itself. */
@@ -157,19 +163,30 @@ static void write_history(const struct recur_step *t, uint32_t c, float *out)
 static void take_guesses(const struct recur_step *t, struct state *s)
 {
     const uint32_t kept = t->e->m->taps - 1, n = t->e->m->channels;
-    float *history = state_of(t, s->now);
+    float *history = recur_state_of(t, s->now);
     for (uint32_t i = 0; i < s->guessed; i++) {
         memmove(history, history + n, (size_t)(kept - 1) * n * sizeof *history);
-        memcpy(history + (size_t)(kept - 1) * n, guess_of(t, s, i), n * sizeof *history);
+        memcpy(history + (size_t)(kept - 1) * n, recur_guess_of(t, s, i), n * sizeof *history);
     }
 }
 
 /* By chains. */
-static void take_part(void *arg, size_t first, size_t end)
+void recur_take_part(void *arg, size_t first, size_t end)
 {
     const struct recur_step *t = arg;
     for (size_t i = first; i < end; i++)
         take_guesses(t, &t->e->rows[t->e->recur->first[i]].seq->state);
+}
+
+static void put_guess(const struct recur_step *t, uint32_t c, float *out)
+{
+    const struct recur *r = t->e->recur;
+    const size_t n = t->e->m->channels, rates = 2 * (size_t)t->e->m->values_n;
+    memcpy(out, recur_entry_of(t->e, c), n * sizeof *out);
+    if (rates == 0)
+        return;
+    memcpy(out + n, r->mixed + c * n, n * sizeof *out);
+    memcpy(out + 2 * n, r->rates + c * rates, rates * sizeof *out);
 }
 
 static void leave_chain(const struct recur_step *t, uint32_t c)
@@ -179,18 +196,18 @@ static void leave_chain(const struct recur_step *t, uint32_t c)
     uint32_t last = NONE, guessed = 0;
     for (; c != NONE; c = r->after[c]) {
         if (t->e->rows[c].guessed) {
-            memcpy(guess_of(t, s, guessed++), entry_of(t->e, c), t->e->m->channels * sizeof(float));
+            put_guess(t, c, recur_guess_of(t, s, guessed++));
             continue;
         }
         if (r->kept[c])
-            write_history(t, c, state_of(t, r->kept[c]));
+            write_history(t, c, recur_state_of(t, r->kept[c]));
         last = c;
     }
     if (last != NONE)
-        write_history(t, last, state_of(t, s->now));
+        write_history(t, last, recur_state_of(t, s->now));
 }
 
-static void leave_part(void *arg, size_t first, size_t end)
+void recur_leave_part(void *arg, size_t first, size_t end)
 {
     const struct recur_step *t = arg;
     for (size_t i = first; i < end; i++)
@@ -204,7 +221,7 @@ static void enter_part(void *arg, size_t first, size_t end)
     struct engine *e = t->e;
     const size_t n = e->m->channels;
     for (size_t c = first; c < end; c++) {
-        float *x = entry_of(e, (uint32_t)c);
+        float *x = recur_entry_of(e, (uint32_t)c);
         for (size_t i = 0; i < n; i++)
             x[i] = x[i] * x[2 * n + i];
         if (!e->ops->finite(x, n))
@@ -212,8 +229,7 @@ static void enter_part(void *arg, size_t first, size_t end)
     }
 }
 
-/* out[channels] = the convolution up to row c. */
-static void convolve(const struct recur_step *t, uint32_t c, float *restrict out)
+void recur_convolve(const struct recur_step *t, uint32_t c, float *out)
 {
     const uint32_t taps = t->e->m->taps, n = t->e->m->channels;
     memset(out, 0, n * sizeof *out);
@@ -231,8 +247,8 @@ static void convolve_part(void *arg, size_t first, size_t end)
     const size_t n = t->e->m->channels;
     for (size_t c = first; c < end; c++) {
         float *out = t->e->o + c * n;
-        const float *gate = entry_of(t->e, (uint32_t)c) + n;
-        convolve(t, (uint32_t)c, out);
+        const float *gate = recur_entry_of(t->e, (uint32_t)c) + n;
+        recur_convolve(t, (uint32_t)c, out);
         for (size_t i = 0; i < n; i++)
             out[i] = gate[i] * out[i];
     }
@@ -241,17 +257,21 @@ static void convolve_part(void *arg, size_t first, size_t end)
 void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
     struct recur_step t = {e, l};
+    if (e->m->values_n) {
+        delta_run(&t, x, cols);
+        return;
+    }
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->recurrent->in.w, NULL, NULL);
     engine_product(e, &l->recurrent->in, &in, e->recur->in);
     pool_run(e->pool, cols, 1, enter_part, &t);
-    pool_run(e->pool, e->recur->chains, 1, take_part, &t);
+    pool_run(e->pool, e->recur->chains, 1, recur_take_part, &t);
     pool_run(e->pool, cols, 1, convolve_part, &t);
-    pool_run(e->pool, e->recur->chains, 1, leave_part, &t);
+    pool_run(e->pool, e->recur->chains, 1, recur_leave_part, &t);
 }
 
 size_t recur_pack(struct engine *e, size_t cols)
 {
-    const size_t n = e->m->channels;
+    const size_t n = recur_inner(e->m);
     for (size_t c = 0; c < cols; c++)
         if (e->slot[c] != c)
             memmove(e->o + c * n, e->o + e->slot[c] * n, n * sizeof *e->o);

@@ -5,14 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t recur_inner(const struct model *m)
+{
+    return m->values_n ? (size_t)m->values_n * m->side : m->channels;
+}
+
+size_t recur_history_floats(const struct model *m)
+{
+    return (size_t)(m->taps - 1) * m->channels;
+}
+
+size_t recur_heads_bytes(const struct model *m)
+{
+    return (size_t)m->values_n * m->side * m->side * sizeof(float);
+}
+
 size_t recur_floats(const struct model *m)
 {
-    return m->layers_recurrent ? (size_t)(m->taps - 1) * m->channels : 0;
+    return m->layers_recurrent ? recur_history_floats(m) + (size_t)m->values_n * m->side * m->side : 0;
 }
 
 size_t recur_guess_floats(const struct model *m)
 {
-    return m->channels;
+    return m->channels + (m->values_n ? m->channels + 2 * (size_t)m->values_n : 0);
 }
 
 size_t recur_state_bytes(const struct model *m)
@@ -22,13 +37,15 @@ size_t recur_state_bytes(const struct model *m)
 
 uint64_t recur_seq_bytes(const struct model *m)
 {
-    return recur_state_bytes(m) + (uint64_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m) * sizeof(float);
+    const uint64_t guesses = (uint64_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m) * sizeof(float);
+    return m->layers_recurrent ? recur_state_bytes(m) + guesses + recur_heads_bytes(m) : 0;
 }
 
 void recur_state_clear(struct state *s)
 {
     free(s->now);
     free(s->guesses);
+    free(s->ahead);
 }
 
 void recur_cut(struct state *s, uint32_t count)

@@ -101,3 +101,13 @@ void arith_sin_cos_f64(double x, double *sine, double *cosine)
         *sine = -c, *cosine = s;
     }
 }
+
+float arith_softplus(float x)
+{
+    const double limit = 20.0; /* beyond it one of the two is all that a float holds */
+    if (!arith_is_finite(x) || (double)x > limit)
+        return x;
+    if ((double)x < -limit)
+        return (double)x < -200.0 ? 0.0f : (float)arith_exp_f64((double)x);
+    return (float)arith_log_f64(1.0 + arith_exp_f64((double)x));
+}

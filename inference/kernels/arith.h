@@ -92,4 +92,7 @@ double arith_log_f64(double x);
 double arith_exp_f64(double x);
 void arith_sin_cos_f64(double x, double *sine, double *cosine);
 
+/* log(1 + e^x) by the functions above, rounded once; what is not finite stays as it is. */
+float arith_softplus(float x);
+
 #endif

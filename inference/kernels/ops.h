@@ -83,6 +83,12 @@ struct ops {
     /* x[i] = cap * tanh(x[i] / cap), i < n. */
     void (*soft_cap)(float *x, float cap, size_t n);
 
+    /* One position of a gated delta net's head: s[n, n] decays and learns that k is to give v, and is asked q. With u =
+     * s'k: d = (v - u decay) beta, s = s decay + k d', out[n] = s'q. n is a multiple of ARITH_LANES; q NULL: nobody
+     * asks. */
+    void (*delta)(float *s, size_t n, const float *q, const float *k, const float *v, float decay, float beta,
+                  float *out);
+
     /* One chunk of the cache for n <= OPS_QUERIES queries of one head, `count` <= ARITH_CHUNK visible positions from
      * its first on; B blocks along the head. out[i, t] = (q[i] . k[t]) * scale: q[n, 32 B], qs[n, B], k in the order of
      * ops_key_at, ks[B, CHUNK], out[n, CHUNK], in which what stands behind `count` means nothing. */

@@ -223,6 +223,24 @@ static void ref_soft_cap(float *x, float cap, size_t n)
         x[i] = cap * arith_tanh(x[i] / cap);
 }
 
+static void ref_delta(float *s, size_t n, const float *q, const float *k, const float *v, float decay, float beta,
+                      float *out)
+{
+    for (size_t j = 0; j < n; j++) {
+        float u = 0.0f, sum = 0.0f;
+        for (size_t i = 0; i < n; i++)
+            u = u + s[i * n + j] * k[i];
+        float d = (v[j] - u * decay) * beta;
+        for (size_t i = 0; i < n; i++) {
+            s[i * n + j] = s[i * n + j] * decay + k[i] * d;
+            if (q)
+                sum = sum + s[i * n + j] * q[i];
+        }
+        if (q)
+            out[j] = sum;
+    }
+}
+
 static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                       float scale, float *out)
 {
@@ -317,6 +335,7 @@ const struct ops ops_ref = {
     .add_scaled = ref_add_scaled,
     .scale = ref_scale,
     .soft_cap = ref_soft_cap,
+    .delta = ref_delta,
     .scores = ref_scores,
     .peak = ref_peak,
     .exponentials = ref_exponentials,
