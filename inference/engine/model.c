@@ -132,7 +132,10 @@ static void read_way_of_weighing(struct model_reader *r)
     if (gating != softmax && gating != sigmoid)
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1) and sigmoids (2) run here");
     m->by_sigmoid = gating == sigmoid;
-    m->parts_of_all = !model_flag(r, "expert_weights_norm", false);
+    m->parts_of_all = !model_flag(r, "expert_weights_norm", m->kind->more & MUST_SUM);
+    if (m->parts_of_all && m->kind->more & MUST_SUM)
+        model_fail(r, ERR_UNSUPPORTED, "expert_weights_norm", 0,
+                   "of this architecture only weights that sum to one run");
     m->expert_scale = scale_of(r, "expert_weights_scale");
     read_groups(r);
 }

@@ -60,6 +60,7 @@ enum model_more {
     MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
     MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
     HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
+    MUST_SUM = 1u << 11,      /* with MAY_WEIGH: weights sum to one where the file does not say it */
     MAY_GROUPS = 1u << 10     /* experts are chosen from the best groups of them */
 };
 
