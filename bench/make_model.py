@@ -117,6 +117,11 @@ SHAPES = {
                     tied=True, scales=(3.0, 0.7, None, 1.25)),
     "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                        experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
+    "lfm2": dict(arch="lfm2", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                 tied=True, base=1e6, convs=(0, 1, 3, 4), taps=3),
+    "lfm2moe": dict(arch="lfm2moe", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, base=1e6, convs=(0, 1, 3, 5), taps=3, experts=16, experts_used=4, expert_mix=128, lead=2,
+                    prefer=0.1, sigmoid=True),
     "deepseek3": dict(arch="deepseek2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=1, head=96, mix=512,
                       rope_dims=32, latent=128, value=48, query_low=192, experts=16, experts_used=4, expert_mix=128,
                       shared_count=1, lead=1, prefer=0.1, sigmoid=True, norm=True, weights_scale=2.5, groups=(4, 2),
@@ -155,11 +160,13 @@ SHAPES = {
                       mix=6912, base=1e6, window=512, tied=True),
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
                         mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
+    "lfm2-1.2b": dict(arch="lfm2", vocab=65536, context=128000, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
+                      mix=8192, tied=True, base=1e6, convs=(0, 1, 3, 4, 6, 7, 9, 11, 13, 15), taps=3),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
-              "bailingmoe2", "exaone-moe"}
+              "bailingmoe2", "exaone-moe", "lfm2", "lfm2moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
@@ -175,7 +182,8 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
        "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
-       "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe"}
+       "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe",
+       "lfm2": "lfm2", "lfm2moe": "lfm2"}
 
 # -- values --
 
@@ -413,6 +421,10 @@ def add_numbers(f, s):
     for name, what in (("context_length", "context"), ("embedding_length", "embed"), ("block_count", "layers"),
                        ("feed_forward_length", "mix"), ("attention.head_count", "heads"),
                        ("attention.head_count_kv", "heads_kv")):
+        if what == "heads_kv" and "convs" in s:  # layers without attention have none
+            f.key("%s.%s" % (a, name), "i32s", [0 if i in s["convs"] else s[what] for i in range(s["layers"])])
+            f.key(a + ".shortconv.l_cache", "u32", s["taps"])
+            continue
         f.key("%s.%s" % (a, name), "u32", s[what] + (s.get("ahead", 0) if what == "layers" else 0))
     if a == "bert":
         f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
@@ -570,7 +582,11 @@ def add_tensors(f, s, source):
         if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
         out = q
-        if s.get("latent"):
+        if i in s.get("convs", ()):
+            matrix(p + "shortconv.in_proj", e, 3 * e, gain=1.5, layer=i)
+            vector(p + "shortconv.conv.weight", [s["taps"], e], 0.1, 0.5)
+            matrix(p + "shortconv.out_proj", e, e, layer=i)
+        elif s.get("latent"):
             out = latent(p, i)
         elif a in ("phi3", "bailingmoe2"):
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
@@ -578,10 +594,11 @@ def add_tensors(f, s, source):
             matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_k", e, kv, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_v", e, kv, role="last", bias=True, layer=i)
-        if a in HEAD_NORMS:
+        if a in HEAD_NORMS and i not in s.get("convs", ()):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
+        if i not in s.get("convs", ()):
+            matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
         if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
@@ -627,7 +644,7 @@ def add_tensors(f, s, source):
         matrix("token_types", e, 2, role="place", gain=math.sqrt(e))
         norm("token_embd_norm", e)
     else:
-        norm("output_norm", e, 5.0 if gemma else 1.0)
+        norm("token_embd_norm" if "convs" in s else "output_norm", e, 5.0 if gemma else 1.0)
         if not tied:
             matrix("output", e, s["vocab"], role="output", gain=2.5)
     for i in range(s["layers"]):

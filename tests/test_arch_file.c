@@ -214,12 +214,6 @@ static void every_second(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "interleave_moe_layer_step", 2);
 }
 
-static void no_sum(struct gguf_make *m, const struct model_make *s)
-{
-    (void)s;
-    gguf_make_raw(m, "minimax-m2.expert_weights_norm", GGUF_FLAG, "", 1);
-}
-
 static void square_roots(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say(m, s, "expert_gating_func", 4);
@@ -266,7 +260,6 @@ static void strangers_of_later_architectures(void **state)
         {"cohere2", a_norm_too_many, "blk.0.ffn_norm.weight"},
         {"command-r", a_norm_too_many, "blk.0.ffn_norm.weight"},
         {"hunyuan-moe", square_roots, "expert_gating_func"},
-        {"minimax-m2", no_sum, "expert_weights_norm"},
         {"minimax-m2", groups, "expert_group_count"},
         {"deepseek", groups, "expert_group_count"},
         {"deepseek", guesses, "nextn_predict_layers"},

@@ -168,6 +168,11 @@ void devices_plan(const struct devices *d, const struct model *m, uint32_t batch
     *out = (struct devices_plan){.why = d->why};
     if (!d->n || !takes(m, &out->why))
         return;
+    if (m->layers_recurrent) {
+        note_set(&out->why, ERR_UNSUPPORTED, "layers of %s carry a state, which only the processor evaluates",
+                 m->architecture);
+        return;
+    }
     share_out(d, m, batch_max, pages, out);
     if (out->n == 0 || out->at[out->n - 1].first > 0)
         share_out(d, m, batch_max, pages_least, out);

@@ -2,6 +2,7 @@
 #include "inference/engine/model_read.h"
 
 #include "base/mem.h"
+#include "inference/engine/recur.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -144,6 +145,16 @@ static void read_attention(struct model_reader *r, uint32_t i)
     }
 }
 
+static void read_recurrent(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_recurrent *l = m->layer[i].recurrent = mem_new(sizeof *l);
+    char room[96];
+    l->in = product_of(r, i, "shortconv.in_proj", m->embed, 3 * (uint64_t)m->channels);
+    l->taps = model_columns(r, layer_name(room, i, "shortconv.conv", "weight"), m->taps, m->channels);
+    l->out = product_of(r, i, "shortconv.out_proj", m->channels, m->embed);
+}
+
 /* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
 static void read_expert_products(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t rows,
                                  size_t at)
@@ -218,7 +229,11 @@ static void read_layer(struct model_reader *r, uint32_t i)
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
-    read_attention(r, i);
+    if (model_is_recurrent(r, i))
+        read_recurrent(r, i);
+    else
+        read_attention(r, i);
+    l->place = l->recurrent ? m->layers_recurrent++ : i - m->layers_recurrent;
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {
         l->attention_post = layer_norm(r, i, "attn_output_norm", m->embed);
@@ -304,7 +319,8 @@ static void read_encoder(struct model_reader *r)
 static void read_output(struct model_reader *r)
 {
     struct model *m = r->m;
-    m->output_norm = norm_of(r, "output_norm", m->embed);
+    const bool is_misnamed = m->kind->more & HAS_SHORT_CONVS; /* by those who made the first files */
+    m->output_norm = norm_of(r, is_misnamed ? "token_embd_norm" : "output_norm", m->embed);
     if (model_has_tensor(r, "output.weight"))
         m->output.w = model_matrix(r, "output.weight", m->embed, m->vocab);
     else
@@ -325,4 +341,7 @@ void model_read_tensors(struct model_reader *r)
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
+    if (recur_state_bytes(m) > STATE_BYTES_MAX)
+        model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
+                   "bytes for each job are over the limit");
 }
