@@ -156,10 +156,11 @@ static void turn_round(struct devices_plan *p)
 /* What no device's kernels have yet. */
 static bool takes(const struct model *m, struct note *why)
 {
-    const char *what = m->latent             ? "heads that share one row of the cache"
-                       : m->layers_recurrent ? "layers that carry a state"
-                       : m->groups > 1       ? "experts by groups"
-                                             : NULL;
+    const char *what = m->latent                   ? "heads that share one row of the cache"
+                       : m->layers_recurrent       ? "layers that carry a state"
+                       : m->groups > 1             ? "experts by groups"
+                       : m->layer->query_norm.bias ? "norms of each head's own"
+                                                   : NULL;
     if (what)
         note_set(why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
     return !what;
