@@ -127,7 +127,7 @@ struct jobs {
     struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
-    struct settled settled; /* what we pay */
+    struct settled settled;          /* what we pay */
     struct hash shown[PLANTS_SHOWN]; /* job_plant.c */
     unsigned shown_n;
 };

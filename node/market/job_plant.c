@@ -1,5 +1,6 @@
-/* Showing what was planted, as the payer: once the first auditors of a settlement have been heard, the receipt that they
- * looked at, if it is one of ours. What was planted is seen from the receipt, so this keeps nothing but what it sent. */
+/* Showing what was planted, as the payer: once the first auditors of a settlement have been heard, the receipt that
+ * they looked at, if it is one of ours. What was planted is seen from the receipt, so this keeps nothing but what it
+ * sent. */
 #include "node/market/job.h"
 
 #include "base/log.h"
@@ -58,8 +59,7 @@ static bool look(void *arg, const struct rec_settlement *s)
         struct audit_draw d = settlement_audit_at(s, i);
         struct signed_receipt r;
         struct buf proof = {0};
-        bool found = is_time(jobs, s, &d) &&
-                     channel_past_find(jobs->s.kv, c, s, d.index, &r, &proof) == ERR_OK &&
+        bool found = is_time(jobs, s, &d) && channel_past_find(jobs->s.kv, c, s, d.index, &r, &proof) == ERR_OK &&
                      planting_made(jobs->s.planting, &r.receipt);
         if (found)
             show(jobs, &s->id, d.index, &r, bytes_of_buf(&proof));

@@ -51,7 +51,7 @@ struct market_services {
     struct workers *workers;
     struct kv *kv;
     struct offers *offers;
-    const struct seckey *key; /* the node's; as key_derive left it */
+    const struct seckey *key;        /* the node's; as key_derive left it */
     const struct planting *planting; /* what is planted; NULL: nothing. Filled in by the market */
     struct pubkey self;
     struct hash chain;

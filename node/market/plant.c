@@ -21,8 +21,8 @@ static enum err take_line(struct planting *p, char *line, bool *has_key, struct 
     if (strcmp(word, "key") == 0 && !*has_key)
         fits = *has_key = hex_get(value, p->key, sizeof p->key);
     else if (strcmp(word, "payer") == 0 && p->payers < PLANT_PAYERS_MAX)
-        fits = hex_get(value, p->payer[p->payers].b, sizeof p->payer->b) &&
-               key_public_is_valid(&p->payer[p->payers]) && ++p->payers;
+        fits = hex_get(value, p->payer[p->payers].b, sizeof p->payer->b) && key_public_is_valid(&p->payer[p->payers]) &&
+               ++p->payers;
     return fits ? ERR_OK
                 : note_set(note, ERR_FORMAT,
                            "plant: \"%.20s\": a line is `key` or `payer`, with 64 hexadecimal digits; one key, at most "
