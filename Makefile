@@ -197,6 +197,10 @@ hostile: all $(B)/hostile
 $(B)/talker: $(call objects,tests/talker/talker.c tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
 
+# Members of JSON, for the shell of tests and of the demonstration (scripts/json).
+$(B)/json: $(call objects,tests/json/json.c) $(call archives,base)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
+
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
@@ -222,7 +226,7 @@ unit: all $(TESTS)
 	@BUILD=$(B) scripts/run-tests $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
-e2e: all $(B)/hostile $(B)/talker $(B)/tests/kith-cuda.so
+e2e: all $(B)/hostile $(B)/talker $(B)/json $(B)/tests/kith-cuda.so
 	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.
@@ -246,8 +250,8 @@ PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
 PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
   $(wildcard $(addprefix inference/,kernels/arith.c engine/attention.c engine/cache.c sched/candidates.c sched/digest.c \
-  engine/encoder.c engine/engine*.c gguf.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c kernels/pack.c \
-  engine/pages.c engine/pool.c kernels/quant.c request.c engine/rope.c sched/sampler.c))
+  engine/encoder.c engine/engine*.c gguf.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
+  kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c kernels/quant.c request.c engine/rope.c sched/sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
 build/portable/$(1)/obj/%.o: %.c
@@ -287,7 +291,7 @@ deps:
 check: deps
 	@scripts/phases "$(MAKE) --no-print-directory NVCC=" tidy "$(PARALLEL) all" "$(PARALLEL) fuzz-replay" "$(PARALLEL) crash-sample ctime" "$(PARALLEL) e2e" "$(PARALLEL) unit" sim
 demo: deps
-	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all
+	@$(MAKE) --no-print-directory NVCC= $(PARALLEL) all $(B)/json
 	@BUILD=$(B) scripts/demo
 
 debug:

@@ -229,6 +229,9 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define TAPS_MAX            64         /* positions that a convolution sees: published models have 3 or 4 */
+#define GUESSES_MAX         15         /* rows of a sequence in a batch that may be taken back: a draft's */
+#define STATE_BYTES_MAX     (1u << 30) /* that the recurrent layers of a sequence carry: of 80 billion weights 75 MiB */
 #define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024

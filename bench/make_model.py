@@ -117,6 +117,32 @@ SHAPES = {
                     tied=True, scales=(3.0, 0.7, None, 1.25)),
     "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                        experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
+    "lfm2": dict(arch="lfm2", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                 tied=True, base=1e6, convs=(0, 1, 3, 4), taps=3),
+    "lfm2moe": dict(arch="lfm2moe", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, base=1e6, convs=(0, 1, 3, 5), taps=3, experts=16, experts_used=4, expert_mix=128, lead=2,
+                    prefer=0.1, sigmoid=True),
+    "deepseek3": dict(arch="deepseek2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=1, head=96, mix=512,
+                      rope_dims=32, latent=128, value=48, query_low=192, experts=16, experts_used=4, expert_mix=128,
+                      shared_count=1, lead=1, prefer=0.1, sigmoid=True, norm=True, weights_scale=2.5, groups=(4, 2),
+                      multiplier=1.0),
+    # 27 layers: what llama.cpp knows the kind without q_lora by
+    "deepseek2-lite": dict(arch="deepseek2", vocab=512, context=512, embed=128, layers=27, heads=4, heads_kv=1, head=96, mix=256,
+                           rope_dims=32, latent=128, value=64, experts=8, experts_used=3, expert_mix=64, shared_count=2, lead=1,
+                           weights_scale=1.0, multiplier=0.707),
+    "deepseek2-old": dict(arch="deepseek2", vocab=512, context=512, embed=128, layers=27, heads=4, heads_kv=4, head=96, mix=256,
+                          rope_dims=32, latent=128, value=64, experts=8, experts_used=3, expert_mix=64, shared_count=2, lead=1,
+                          weights_scale=1.0, multiplier=0.707),
+    "bailingmoe2": dict(arch="bailingmoe2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                        rope_dims=16, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                        norm=True, weights_scale=2.5, groups=(4, 2), ahead=1),
+    "minimax-m2": dict(arch="minimax-m2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=128,
+                       rope_dims=32, experts=16, experts_used=4, expert_mix=128, prefer=0.1, sigmoid=True),
+    "deepseek": dict(arch="deepseek", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                     experts=16, experts_used=4, expert_mix=128, shared_count=2, lead=1, weights_scale=1.0),
+    "exaone-moe": dict(arch="exaone-moe", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
+                       window=100, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                       norm=True, weights_scale=2.5),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -134,10 +160,13 @@ SHAPES = {
                       mix=6912, base=1e6, window=512, tied=True),
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
                         mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
+    "lfm2-1.2b": dict(arch="lfm2", vocab=65536, context=128000, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
+                      mix=8192, tied=True, base=1e6, convs=(0, 1, 3, 4, 6, 7, 9, 11, 13, 15), taps=3),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
-HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe"}
+HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
+              "bailingmoe2", "exaone-moe", "lfm2", "lfm2moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
@@ -152,7 +181,9 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "seed_oss": "seed-coder", "hunyuan-dense": "hunyuan-dense", "glm4": "glm4", "exaone4": "exaone4", "command-r": "command-r",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
-       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe"}
+       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
+       "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe",
+       "lfm2": "lfm2", "lfm2moe": "lfm2"}
 
 # -- values --
 
@@ -390,6 +421,10 @@ def add_numbers(f, s):
     for name, what in (("context_length", "context"), ("embedding_length", "embed"), ("block_count", "layers"),
                        ("feed_forward_length", "mix"), ("attention.head_count", "heads"),
                        ("attention.head_count_kv", "heads_kv")):
+        if what == "heads_kv" and "convs" in s:  # layers without attention have none
+            f.key("%s.%s" % (a, name), "i32s", [0 if i in s["convs"] else s[what] for i in range(s["layers"])])
+            f.key(a + ".shortconv.l_cache", "u32", s["taps"])
+            continue
         f.key("%s.%s" % (a, name), "u32", s[what] + (s.get("ahead", 0) if what == "layers" else 0))
     if a == "bert":
         f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
@@ -399,7 +434,9 @@ def add_numbers(f, s):
     f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS | FLAT_NORMS else "rms_"), "f32", 1e-6)
     f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
     f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
-    if s["head"] * s["heads"] != s["embed"] or a.startswith("gemma"):
+    if s.get("latent"):
+        add_latent_numbers(f, s)
+    elif s["head"] * s["heads"] != s["embed"] or a.startswith("gemma"):
         f.key(a + ".attention.key_length", "u32", s["head"])
         f.key(a + ".attention.value_length", "u32", s["head"])
     if s.get("window"):
@@ -429,6 +466,9 @@ def add_numbers(f, s):
                                  ("expert_weights_scale", "weights_scale", "f32"), ("expert_weights_norm", "norm", "flag")):
             if what in s:
                 f.key("%s.%s" % (a, name), kind, s[what])
+        if s.get("groups"):
+            f.key(a + ".expert_group_count", "u32", s["groups"][0])
+            f.key(a + ".expert_group_used_count", "u32", s["groups"][1])
         if s.get("sigmoid"):
             f.key(a + ".expert_gating_func", "u32", 2)
         if "lead" in s and a.startswith("ernie"):
@@ -439,6 +479,21 @@ def add_numbers(f, s):
             f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
         if a not in ("llama", "granitemoe"):  # these have it as feed_forward_length
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
+
+
+def add_latent_numbers(f, s):
+    """Heads that share a row: counted as one in newer files, which say beside it how long a head is without."""
+    a, one = s["arch"], s["heads_kv"] == 1
+    f.key(a + ".attention.kv_lora_rank", "u32", s["latent"])
+    if s.get("query_low"):
+        f.key(a + ".attention.q_lora_rank", "u32", s["query_low"])
+    f.key(a + ".attention.key_length", "u32", s["latent"] + s["rope_dims"] if one else s["head"])
+    f.key(a + ".attention.value_length", "u32", s["latent"] if one else s["value"])
+    if one:
+        f.key(a + ".attention.key_length_mla", "u32", s["head"])
+        f.key(a + ".attention.value_length_mla", "u32", s["value"])
+    if s.get("multiplier"):
+        f.key(a + ".rope.scaling.yarn_log_multiplier", "f32", 0.1 * s["multiplier"])
 
 
 def add_rope(f, s):
@@ -504,21 +559,47 @@ def add_tensors(f, s, source):
         if a in LAYER_NORMS:
             vector(name + ".bias", n, 0.0, 0.2)
 
+    def latent(p, i):
+        plain, one = s["head"] - s["rope_dims"], s["heads_kv"] == 1
+        low = s.get("query_low")
+        if low:
+            matrix(p + "attn_q_a", e, low, layer=i)
+            norm(p + "attn_q_a_norm", low)
+            matrix(p + "attn_q_b", low, q, gain=1.5, layer=i)
+        else:
+            matrix(p + "attn_q", e, q, gain=1.5, layer=i)
+        matrix(p + "attn_kv_a_mqa", e, s["latent"] + s["rope_dims"], gain=1.5, layer=i)
+        norm(p + "attn_kv_a_norm", s["latent"])
+        if one:
+            matrix(p + "attn_k_b", plain, s["latent"], count=s["heads"], gain=1.5 * math.sqrt(plain / s["latent"]), layer=i)
+            matrix(p + "attn_v_b", s["latent"], s["value"], count=s["heads"], role="last", layer=i)
+        else:
+            matrix(p + "attn_kv_b", s["latent"], s["heads"] * (plain + s["value"]), gain=1.5, layer=i)
+        return s["heads"] * s["value"]
+
     def layer(i):
         p = "blk.%d." % i
         if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
-        if a == "phi3":
+        out = q
+        if i in s.get("convs", ()):
+            matrix(p + "shortconv.in_proj", e, 3 * e, gain=1.5, layer=i)
+            vector(p + "shortconv.conv.weight", [s["taps"], e], 0.1, 0.5)
+            matrix(p + "shortconv.out_proj", e, e, layer=i)
+        elif s.get("latent"):
+            out = latent(p, i)
+        elif a in ("phi3", "bailingmoe2"):
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
         else:
             matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_k", e, kv, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_v", e, kv, role="last", bias=True, layer=i)
-        if a in HEAD_NORMS:
+        if a in HEAD_NORMS and i not in s.get("convs", ()):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", q, e, bias=a not in QKV_BIASES, layer=i)
-        if a in ("olmo2", "olmoe"):
+        if i not in s.get("convs", ()):
+            matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
+        if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
         if a == "gpt-oss":
@@ -563,13 +644,15 @@ def add_tensors(f, s, source):
         matrix("token_types", e, 2, role="place", gain=math.sqrt(e))
         norm("token_embd_norm", e)
     else:
-        norm("output_norm", e, 5.0 if gemma else 1.0)
+        norm("token_embd_norm" if "convs" in s else "output_norm", e, 5.0 if gemma else 1.0)
         if not tied:
             matrix("output", e, s["vocab"], role="output", gain=2.5)
     for i in range(s["layers"]):
         layer(i)
     for i in range(s["layers"], s["layers"] + s.get("ahead", 0)):  # as files have them that guess ahead: not run
         layer(i)
+        if a == "bailingmoe2":
+            norm("blk.%d.layer_output_norm" % i, e)
         matrix("blk.%d.nextn.eh_proj" % i, 2 * e, e)
         norm("blk.%d.nextn.enorm" % i, e)
         norm("blk.%d.nextn.hnorm" % i, e)

@@ -106,12 +106,12 @@ static bool tokens_is_right(const struct wire_tokens *m)
 
 static bool text_is_right(const struct wire_text *m)
 {
-    return m->ask != 0;
+    return m->ask != 0 && m->reaches.n % 4 == 0;
 }
 
 static bool templated_is_right(const struct wire_templated *m)
 {
-    return m->ask != 0 && m->ids.n % 4 == 0;
+    return m->ask != 0 && m->ids.n % 4 == 0 && m->thought < THOUGHT_KINDS && (m->thought != THOUGHT_NONE || !m->within);
 }
 
 static bool are_logprobs(struct bytes blob)
@@ -125,7 +125,7 @@ static bool are_logprobs(struct bytes blob)
 
 static bool token_is_right(const struct wire_token *m)
 {
-    return m->ask != 0 && are_logprobs(m->logprobs);
+    return m->ask != 0 && m->mark.n <= ANSWER_MARK_MAX && are_logprobs(m->logprobs);
 }
 
 static bool done_is_right(const struct wire_done *m)

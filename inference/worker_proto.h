@@ -32,6 +32,7 @@
 #ifndef KITH_INFERENCE_WORKER_PROTO_H
 #define KITH_INFERENCE_WORKER_PROTO_H
 
+#include "base/answer_form.h"
 #include "inference/request.h"
 
 #define WORKER_FD_SOCKET 3
@@ -163,13 +164,21 @@ enum wire_begins {
 /* At any time: `device` of `opened` is this from now on. Said when a GPU failed; jobs go on. */
 #define WIRE_DEVICE_FIELDS(F) F(text255, device)
 #define WIRE_TOKENS_FIELDS(F) F(u64, ask) F(blob, ids)
-#define WIRE_TEXT_FIELDS(F)   F(u64, ask) F(blob, text)
-/* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments. */
-#define WIRE_TEMPLATED_FIELDS(F) F(u64, ask) F(flag, called) F(blob, text) F(blob, ids)
+/* Of ids that go on with a text: where each ends in it, u32 little-endian, and the marks among them
+ * (answer_marks_add). */
+#define WIRE_TEXT_FIELDS(F) F(u64, ask) F(blob, text) F(blob, reaches) F(blob, marks)
+/* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments.
+ * `thought`, `within`, `calls`: struct answer_form, of the answer to it. */
+#define WIRE_TEMPLATED_FIELDS(F)                                                                                       \
+    F(u64, ask) F(flag, called) F(u8, thought) F(flag, within) F(u32, calls) F(blob, text) F(blob, ids)
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
- * that may still turn out to belong to a stop text; may be empty. `logprobs`: of the token, then of the likeliest, each
+ * that may still turn out to belong to a stop text; may be empty. `reach`: bytes of the answer's text with this token,
+ * those held back included; `mark`: its own text where it is a control token that tells thoughts and calls apart, and
+ * no part of that text (base/answer_form.h). `logprobs`: of the token, then of the likeliest, each
  * as u32 token, f32 logprob, u16 bytes of its text, text (wire_next_logprob). */
-#define WIRE_TOKEN_FIELDS(F) F(u64, ask) F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(blob, logprobs)
+#define WIRE_TOKEN_FIELDS(F)                                                                                           \
+    F(u64, ask)                                                                                                        \
+    F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(u32, reach) F(blob, mark) F(blob, logprobs)
 /* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `shared`: tokens of the prompt that were not
  * evaluated, since a question of the same scope had begun alike; `drafted`: guessed, of which `accepted` came; `text`:
  * what was still held back. */

@@ -1,7 +1,8 @@
 /* A running kithd: the parts of the node, made in layer order and unmade in the opposite one.
  *
- * node.c has one table with a start and a stop for each part; that is all the wiring there is. Parts are
- * handed what they need and do not see this struct; only node.c and the API's handlers do.
+ * node.c has one table with a start and a stop for each part (those of the chain stand in node_chain.c); that is all
+ * the wiring there is. Parts are handed what they need and do not see this struct; only these two and the API's
+ * handlers do.
  */
 #ifndef KITH_NODE_NODE_H
 #define KITH_NODE_NODE_H

@@ -1,12 +1,12 @@
-# Shared by tests/e2e_*.sh, which source it. They set `logs` to the directory whose *.log shows what happened.
+# Shared by tests/e2e_*.sh, which source it in the project's folder. They set `logs` to the directory whose *.log shows what happened.
 test_name=$(basename "$0" .sh)
 fail() { # the rest cannot be tried
     echo "$test_name: FAILED: $*" >&2
     tail -n 15 "$logs"/*.log >&2
     exit 1
 }
-# As in scripts/private-net.
-[ -x /usr/bin/python3 ] && hash -p /usr/bin/python3 python3
+BUILD=${BUILD:-build/release}
+. scripts/json
 checks=0 failed=0
 check() { # WHAT CONDITION...: the rest is tried all the same
     local what=$1

@@ -17,8 +17,7 @@ until_done "publish" 30 publish || fail "the model cannot be published"
 root=$(k v1 model show kith-guide --json | json root)
 serve() { quietly k provider model pull "$root" && quietly k provider share start --model "$root" --price-in 1000 --price-out 4000; }
 until_done "the provider shares" 30 serve || fail "the provider cannot share"
-offers() { k requester models --json | python3 -c 'import json,sys; sys.exit(0 if json.load(sys.stdin)["offers"] else 1)'; }
-until_done "an offer" 30 offers || fail "no offer reached the requester"
+until_done "an offer" 30 has_offer requester || fail "no offer reached the requester"
 
 ask() { k requester chat "$root" --route network --key "$1" --tokens 8 --temp 0 -m "What is Kith?" --json >"$NET/answer" && json text <"$NET/answer"; }
 first=$(ask 1)

@@ -20,7 +20,7 @@ mkdir "$H/b" && cp "$H/a/node.key" "$H/b/" || fail copy
 for who in a b; do
     port=$(free_port)
     "$B/kithd" --home "$H/$who" --genesis "$H/genesis.json" --listen 127.0.0.1:0 --http "127.0.0.1:$port" --validator --block-ms 50 \
-        --heartbeat-ms 200 >"$H/$who.log" 2>&1 &
+        --heartbeat-ms 50 >"$H/$who.log" 2>&1 &
     pids+=($!)
     url[${#pids[@]}]=http://127.0.0.1:$port
     sleep 0.1 # another time, another block

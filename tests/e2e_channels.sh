@@ -24,12 +24,14 @@ start() {
     fail "kithd does not start"
 }
 start
-for kind in random script; do
+for kind in random script think; do
     "$BUILD/talker" $kind >"$dir/$kind.gguf" || fail "no model of kind $kind"
     "$kith" model import "$dir/$kind.gguf" --name $kind >/dev/null || fail "$kind cannot be imported"
 done
-cp tests/openai/channels.mjs $cache/
-(cd $cache && timeout 120 node channels.mjs "http://127.0.0.1:$port/v1") || fail channels.mjs
+for test in channels thoughts; do
+    cp tests/openai/$test.mjs $cache/
+    (cd $cache && timeout 120 node $test.mjs "http://127.0.0.1:$port/v1") || fail $test.mjs
+done
 
 # The command, by the daemon and without it: the same answer, of which a pipe gets what is said.
 [ "$("$kith" chat script -m hi)" = "It is four." ] || fail "kith chat"

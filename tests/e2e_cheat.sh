@@ -86,8 +86,7 @@ serve() {
 }
 until_done "the cheat shares" 30 serve cheat --price-in 1000 --price-out 4000 --bond 50 || fail "the cheat cannot share"
 until_done "the auditor shares" 30 serve auditor --price-in 900000 --price-out 900000 --audit || fail "the auditor cannot share"
-offers() { k requester models --json | python3 -c 'import json,sys; sys.exit(0 if json.load(sys.stdin)["offers"] else 1)'; }
-until_done "an offer" 30 offers || fail "no offer reached the requester"
+until_done "an offer" 30 has_offer requester || fail "no offer reached the requester"
 
 bond() { "$KITH" --home "$NET/v1" wallet balance "$(cat "$NET/cheat.address")" --json | json bonds.provider; }
 # cheated KEY: asks, settles, and prints how the settlement ended.

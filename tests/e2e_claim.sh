@@ -7,7 +7,7 @@ BUILD=${BUILD:-build/release}
 . tests/net.sh claim
 
 net_people kith-claim v1 maker other
-sed -i 's/"claim_blocks": [0-9]*/"claim_blocks": 12/' "$NET/genesis.json" # some seconds of this network
+net_param claim_blocks 12 # some seconds of this network
 node_start v1 --validator --heartbeat-ms 2000
 node_start maker --no-default-model
 node_start other --no-default-model

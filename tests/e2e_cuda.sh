@@ -20,14 +20,13 @@ if [ "${KITH_GPU:-}" != real ]; then
 fi
 
 ask() { $kith run --model models/kith-guide.gguf --prompt "What is Kith?" --tokens 6 --temp 0.7 --seed 07 --json "$@"; }
-member() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-here=$(KITH_CUDA='' ask | member digest)
+here=$(KITH_CUDA='' ask | json digest)
 [ -n "$here" ] || fail "no answer without a GPU"
 KITH_CUDA=$gpu ask >"$dir/there"
-check "the backend is cuda" same "$(member backend <"$dir/there")" cuda
-check "the processor's digest" same "$(member digest <"$dir/there")" "$here"
-check "a kernel set by name takes no GPU" same "$(KITH_CUDA=$gpu ask --backend ref | member backend)" ref
-check "and has the same digest" same "$(KITH_CUDA=$gpu ask --backend ref | member digest)" "$here"
+check "the backend is cuda" same "$(json backend <"$dir/there")" cuda
+check "the processor's digest" same "$(json digest <"$dir/there")" "$here"
+check "a kernel set by name takes no GPU" same "$(KITH_CUDA=$gpu ask --backend ref | json backend)" ref
+check "and has the same digest" same "$(KITH_CUDA=$gpu ask --backend ref | json digest)" "$here"
 
 KITH_CUDA=$gpu $kith doctor >"$dir/doctor"
 check "doctor names the GPU" grep -q "^gpu .*$name.*free" "$dir/doctor"
@@ -35,7 +34,7 @@ check "walls stand beside it" grep -q '^sandbox .*system calls filtered' "$dir/d
 echo nothing >"$dir/broken.so"
 KITH_CUDA=$dir/broken.so $kith doctor >"$dir/doctor"
 check "what cannot be opened is named" grep -q "^gpu .*none: .*broken.so" "$dir/doctor"
-check "and answers come without it" same "$(KITH_CUDA=$dir/broken.so ask | member digest)" "$here"
+check "and answers come without it" same "$(KITH_CUDA=$dir/broken.so ask | json digest)" "$here"
 echo 'int kith_unrelated;' | ${CC:-gcc} -shared -x c -o "$dir/other.so" -
 KITH_CUDA=$dir/other.so $kith doctor >"$dir/doctor"
 check "so is what is no device" grep -q '^gpu .*kith_device_table' "$dir/doctor"
@@ -56,7 +55,7 @@ if [ -e "$real" ] && [ ! -e /dev/nvidiactl ]; then
     KITH_CUDA=$real $kith doctor >"$dir/doctor"
     check "the real one says what it misses" grep -q '^gpu .*none: .*driver' "$dir/doctor"
     check "and leaves the walls as they are" grep -q '^sandbox .*system calls filtered' "$dir/doctor"
-    check "and answers come without it" same "$(KITH_CUDA=$real ask | member digest)" "$here"
+    check "and answers come without it" same "$(KITH_CUDA=$real ask | json digest)" "$here"
 else
     echo "e2e_cuda: skip: what the real kith-cuda.so says without a driver (make cuda-check builds it; or there is a driver)"
 fi

@@ -7,6 +7,8 @@ BUILD=${BUILD:-build/release}
 . tests/net.sh data
 
 net_people kith-data v1 seller buyer
+net_param grant_release_ms 25000
+net_param grant_dispute_ms 6000
 node_start v1 --validator --heartbeat-ms 2000
 node_start seller --no-default-model
 node_start buyer --no-default-model
@@ -14,17 +16,25 @@ net_is_up v1 seller buyer
 
 mote() { balance v1 "$(cat "$NET/$1.address")"; }
 said() { grep -q "$1" "$NET/said" || fail "it said \"$(cat "$NET/said")\", not \"$1\""; }
-# add NAME SIZE: a set of the seller's at 5 KITH; its root.
+# add WHO NAME SIZE: a set of theirs at 5 KITH; its root.
 add() {
-    head -c "$2" /dev/urandom >"$NET/$1.bin"
-    k seller data add "$NET/$1.bin" --name "$1" --licence MIT --price 5 --json >"$NET/$1.json" || fail "cannot add $1"
-    json plain_root <"$NET/$1.json" >"$NET/$1.root"
+    head -c "$3" /dev/urandom >"$NET/$2.bin"
+    k "$1" data add "$NET/$2.bin" --name "$2" --licence MIT --price 5 --json >"$NET/$2.json" || fail "cannot add $2"
+    json plain_root <"$NET/$2.json" >"$NET/$2.root"
 }
-is_known() { k buyer data show "$1" >/dev/null 2>&1; }
+# is_known WHO NAME
+is_known() { k "$1" data show "$2" >/dev/null 2>&1; }
+
+# -- a sale for which no key will come: it is waited for beside all the others --
+add buyer none 1000
+until_done "v1 hears of it" 30 is_known v1 none || fail "the data set does not reach v1"
+locked=$(mote v1)
+k v1 data buy none --yes >"$NET/none.said" 2>&1 &
+keyless=$!
 
 # -- an honest sale; three leaves, the last one short --
-add good 70000
-until_done "the buyer hears of it" 30 is_known good || fail "the data set does not reach the buyer"
+add seller good 70000
+until_done "the buyer hears of it" 30 is_known buyer good || fail "the data set does not reach the buyer"
 k buyer data get good --out "$NET/early" >"$NET/said" 2>&1 && fail "data without a key"
 said 'buys access'
 k buyer data buy good --yes --max-price 4 >"$NET/said" 2>&1 && fail "dearer than it may be"
@@ -50,8 +60,8 @@ paid() {
 }
 
 # -- another key than the one that the data was encrypted with --
-add bad 100000
-until_done "the buyer hears of it" 30 is_known bad || fail "the data set does not reach the buyer"
+add seller bad 100000
+until_done "the buyer hears of it" 30 is_known buyer bad || fail "the data set does not reach the buyer"
 root=$(cat "$NET/bad.root")
 k buyer data buy bad --yes --no-wait >/dev/null || fail "cannot buy"
 cp "$NET/seller/data/$root.key" "$NET/kept.key"
@@ -93,15 +103,13 @@ given() { [ "$(mote seller)" -ge $((had + 7000000000)) ]; }
 until_done "the bounty's money" 20 given || fail "the bounty was not paid"
 [ "$(k buyer bounty show "$bounty" --json | json state)" = paid ] || fail "the bounty is not marked as paid"
 
-# -- no key at all, and a model that nobody has --
-timeout 9 "$KITH" --home "$NET/buyer" model pull "$(printf '%064d' 7)" >"$NET/nobody" 2>&1 &
-add none 1000
-until_done "the buyer hears of it" 30 is_known none || fail "the data set does not reach the buyer"
-locked=$(mote buyer)
-k buyer data buy none --yes >"$NET/said" 2>&1 && fail "no key came, and yet it was bought"
-said 'came back'
-[ "$(mote buyer)" -gt $((locked - 1000000000)) ] || fail "the price did not come back"
-grep -q 'nobody has it yet; .* peers were asked, .*: waiting' "$NET/nobody" || fail "it is not said that nobody has a model: $(cat "$NET/nobody")"
+# -- a model that nobody has, and no key at all --
+timeout 12 "$KITH" --home "$NET/buyer" model pull "$(printf '%064d' 7)" >"$NET/nobody" 2>&1 &
+wait $keyless && fail "no key came, and yet it was bought"
+grep -q 'came back' "$NET/none.said" || fail "of a sale without a key it says: $(cat "$NET/none.said")"
+[ "$(mote v1)" -gt $((locked - 1000000000)) ] || fail "the price did not come back"
+is_said() { grep -q 'nobody has it yet; .* peers were asked, .*: waiting' "$NET/nobody"; }
+until_done "that nobody has it" 10 is_said || fail "it is not said that nobody has a model: $(cat "$NET/nobody")"
 k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}

@@ -6,7 +6,7 @@ BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_hop: models/kith-guide.gguf is not there"; exit 0; }
 . tests/net.sh hop
 
-net_people kith-hop head lender
+net_people kith-hop head lender second
 node_start head --validator
 node_start lender
 net_is_up head lender
@@ -127,7 +127,7 @@ is_lost() { [ "$(state)" = lost ]; }
 until_done "the rule ends it" 20 is_lost
 until_done "the event" 10 told "lost (.*$not_now"
 check "an event tells why" told "lost (.*$not_now"
-kill $following
+pkill -P $following -f events
 check "out of its hours nothing is lent" grep -q "$not_now" <(hops | json hops.0.why)
 check "and the answer comes all the same" same "$(ask 40 "Kith is")" "$short"
 k lender share set --hours any >/dev/null
@@ -177,6 +177,26 @@ P
 else
     echo "skip: e2e_hop: the kernels of this machine do not pack, so nothing can be spoilt"
 fi
+
+# Two devices with a layer each, and one of them is killed in the middle of an answer.
+node_start second
+net_is_up second head
+second=$(node_id second)
+until_done "the model is there" 30 has_model second || fail "no default model"
+k second hop allow "$head" >/dev/null || fail "no head can be allowed"
+k head hop rm default "$lender" >/dev/null && k head hop set default "$lender@127.0.0.1:$(cat "$NET/lender.p2p")" 1-1 >/dev/null &&
+    k head hop set default "$second@127.0.0.1:$(cat "$NET/second.p2p")" 2-2 >/dev/null || fail "no second hop can be set"
+are_used() { is_used && [ "$(hops | json hops.1.used)" = true ]; }
+until_done "both are used" 90 are_used || fail "two hops are not used: $(hops)"
+check "the same answer over three devices" same "$(ask 40 "Kith is")" "$short"
+victim=$(pgrep -P "$(node_pid second)" -f kith-worker | head -1)
+begin 400 "Once upon a time"
+kill -9 "$victim"
+wait $asking
+check "it goes on without one of them" same "$(streamed)" "$long"
+until_done "both are used again" 90 are_used || fail "two hops are not used again: $(hops)"
+check "both are right" quietly k head hop check default
+k head hop rm default "$second" >/dev/null || fail "the layers cannot be taken back"
 
 k head hop rm default "$lender" >/dev/null || fail "the layers cannot be taken back"
 check "taken back the answer is the same" same "$(ask 40 "Kith is")" "$short"

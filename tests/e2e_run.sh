@@ -43,7 +43,7 @@ every_way() { # MODEL PROMPT ARGS...
         for batch in 1 7 64; do
             for threads in 1 2; do
                 run "$model" "$dir/way.json" --prompt "$prompt" --backend $backend --batch $batch --threads $threads "$@"
-                digest=$(member "$dir/way.json" 't["digest"]')
+                digest=$(json digest <"$dir/way.json")
                 first=${first:-$digest}
                 check "$model: backend $backend, batch $batch, threads $threads" same "$digest" "$first"
             done
@@ -57,11 +57,11 @@ every_way "$guide" "Kith is" --tokens 24 --temp 0.9 --top-k 40 --top-p 0.95 --mi
 
 # -- seeds --
 run "$guide" "$dir/a.json" --prompt "Kith is" --temp 1.2 --tokens 24
-seed=$(member "$dir/a.json" 't["request"]["seed"]')
+seed=$(json request.seed <"$dir/a.json")
 run "$guide" "$dir/b.json" --prompt "Kith is" --temp 1.2 --tokens 24 --seed "$seed"
-check "a drawn seed gives the same answer again" same "$(member "$dir/a.json" 't["digest"]')" "$(member "$dir/b.json" 't["digest"]')"
+check "a drawn seed gives the same answer again" same "$(json digest <"$dir/a.json")" "$(json digest <"$dir/b.json")"
 run "$guide" "$dir/b.json" --prompt "Kith is" --temp 1.2 --tokens 24
-check "another seed is drawn each time" test "$seed" != "$(member "$dir/b.json" 't["request"]["seed"]')"
+check "another seed is drawn each time" test "$seed" != "$(json request.seed <"$dir/b.json")"
 
 # -- schemas --
 cat >"$dir/schema.json" <<'J'
@@ -81,7 +81,7 @@ for seed in 1 2 3; do
     check "another schema is another request" same $? 1
 done
 run "$guide" "$dir/s.json" --prompt "Who are you?" --tokens 3 --schema "$dir/schema.json"
-check "a schema changes no limit" same length "$(member "$dir/s.json" 't["stop"]')"
+check "a schema changes no limit" same length "$(json stop <"$dir/s.json")"
 echo '{"type": "array", "uniqueItems": true}' >"$dir/bad.json"
 check "a keyword that is not supported" refuses 3 uniqueItems "$kith" run --model "$guide" --prompt x --schema "$dir/bad.json"
 echo '{"type": ' >"$dir/bad.json"
@@ -121,7 +121,7 @@ python3 bench/make_model.py --shape bert --format Q8_0 "$dir/bert.gguf" >"$dir/o
 for model in "$guide" "$dir/bert.gguf"; do
     "$kith" embed --model "$model" --backend ref --threads 1 --json "one text" "another" >"$dir/a.json"
     "$kith" embed --model "$model" --threads 2 --json "one text" "another" >"$dir/b.json"
-    check "embed: the same bits ($model)" same "$(member "$dir/a.json" 't["embeddings"]')" "$(member "$dir/b.json" 't["embeddings"]')"
+    check "embed: the same bits ($model)" same "$(json embeddings <"$dir/a.json")" "$(json embeddings <"$dir/b.json")"
     check "embed: of unit length" same "$(member "$dir/a.json" 'abs(sum(x*x for x in t["embeddings"][1]["embedding"]) - 1) < 1e-5')" true
     check "embed: another text, another vector" same "$(member "$dir/a.json" 't["embeddings"][0]["embedding"] != t["embeddings"][1]["embedding"]')" true
     check "embed: lines of numbers" same "$("$kith" embed --model "$model" --dimensions 5 "one text" "another" | wc -lw | tr -s ' ')" " 2 10"
@@ -136,7 +136,7 @@ check "text to tokens and back" same "$("$kith" detokenize --model "$guide" --id
 "$kith" logits --model "$guide" --ids "$ids" --out "$dir/a.f32" --backend ref --batch 1 >"$dir/out"
 "$kith" logits --model "$guide" --ids "$ids" --out "$dir/b.f32" --batch 64 >"$dir/out"
 check "logits: the same bits" cmp "$dir/a.f32" "$dir/b.f32"
-vocab=$("$kith" logits --model "$guide" --ids "$ids" --out "$dir/a.f32" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["vocab"])')
+vocab=$("$kith" logits --model "$guide" --ids "$ids" --out "$dir/a.f32" --json | json vocab)
 check "logits: their number" same "$(stat -c %s "$dir/a.f32")" "$((4 * vocab * $(echo "$ids" | tr ',' '\n' | wc -l)))"
 echo '[{"role":"user","content":"hello"}]' >"$dir/m.json"
 check "template" test -n "$("$kith" template --model "$guide" --messages "$dir/m.json")"
@@ -187,7 +187,7 @@ for temp in 0 0.7; do
     first=""
     for draft in 0 1 4 64 none; do
         run "$guide" "$dir/d.json" --prompt "$again" --tokens 60 --temp $temp --seed 5 $([ $draft = none ] || echo --draft $draft)
-        digest=$(member "$dir/d.json" 't["digest"]')
+        digest=$(json digest <"$dir/d.json")
         first=${first:-$digest}
         check "drafts of $draft at $temp" same "$digest" "$first"
     done
@@ -198,9 +198,9 @@ check "bench" "$kith" bench "$guide" -p 40 -n 8 --jobs 3 --repeat 2 --json >"$di
 for figure in prompt_tps decode_tps jobs_tps write_ms verify_ms load_ms peak_bytes memory_bytes_per_s; do
     check "bench: $figure" same "$(member "$dir/bench.json" "t['$figure'] > 0")" true
 done
-check "bench: the batch that the worker took" same "$(member "$dir/bench.json" 't["batch"]')" 252
+check "bench: the batch that the worker took" same "$(json batch <"$dir/bench.json")" 252
 check "bench: other kernels" "$kith" bench "$guide" -p 40 -n 8 --jobs 0 --repeat 1 --backend ref --batch 7 --json >"$dir/ref.json"
-check "bench: the same digest" same "$(member "$dir/bench.json" 't["digest"]')" "$(member "$dir/ref.json" 't["digest"]')"
+check "bench: the same digest" same "$(json digest <"$dir/bench.json")" "$(json digest <"$dir/ref.json")"
 echo "$again again, the same." >"$dir/before"
 echo "$again once more, the same." >"$dir/after"
 check "bench: an edit" "$kith" bench "$guide" -p 4 -n 4 --jobs 0 --repeat 1 --edit "$dir/before" --into "$dir/after" --json >"$dir/edit.json"
@@ -214,16 +214,16 @@ check "bench: no model" refuses 3 "model" "$kith" bench
 say() { "$kith" run --model "$guide" --prompt "the same" --tokens 8 --json >"$dir/say.json" 2>"$dir/say.err"; }
 packs=$KITH_CACHE/packs
 rm -rf "$packs" # those of the models above
-say && first=$(member "$dir/say.json" 't["digest"]')
+say && first=$(json digest <"$dir/say.json")
 pack=$(ls "$packs"/*.pack 2>/dev/null)
 if [ -n "$pack" ]; then
     check "kept: one file" same "$(ls "$packs" | wc -l)" 1
     say
-    check "kept: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: the same digest" same "$(json digest <"$dir/say.json")" "$first"
     truncate -s -1 "$pack"
     say
     check "kept: too short: said" grep -q "damaged" "$dir/say.err"
-    check "kept: too short: the same digest" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: too short: the same digest" same "$(json digest <"$dir/say.json")" "$first"
     check "kept: too short: removed" test ! -e "$pack"
     say # which makes it again
     printf '\377\377' | dd of="$pack" bs=1 seek=9000 conv=notrunc 2>/dev/null
@@ -231,7 +231,7 @@ if [ -n "$pack" ]; then
     check "kept: wrong weights: said" grep -q "damaged" "$dir/say.err"
     check "kept: wrong weights: removed" test ! -e "$pack"
     say
-    check "kept: made anew" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: made anew" same "$(json digest <"$dir/say.json")" "$first"
     KITH_CACHE_MB=1 say
     rm -rf "$KITH_CACHE"
     KITH_CACHE_MB=1 say
@@ -239,7 +239,7 @@ if [ -n "$pack" ]; then
     KITH_CACHE=off say
     check "kept: none when off" test ! -e "$packs"
     KITH_CACHE=$guide say
-    check "kept: a cache that is no directory" same "$(member "$dir/say.json" 't["digest"]')" "$first"
+    check "kept: a cache that is no directory" same "$(json digest <"$dir/say.json")" "$first"
 else
     echo "e2e_run: skip: the kernels of this machine do not pack"
 fi
@@ -249,15 +249,15 @@ sleep 3
 "$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/before.json" # remembered now
 printf 'G' | dd of="$dir/changing.gguf" bs=1 seek="$(($(stat -c %s "$guide") - 1))" conv=notrunc 2>/dev/null
 "$kith" run --model "$dir/changing.gguf" --prompt x --tokens 1 --json >"$dir/after.json"
-check "a file that changed has another root" test "$(member "$dir/before.json" 't["model"]')" != "$(member "$dir/after.json" 't["model"]')"
+check "a file that changed has another root" test "$(json model <"$dir/before.json")" != "$(json model <"$dir/after.json")"
 
 # -- the public model, where it is --
 story=$data/weights/stories260K
 if [ -e "$story-F32.gguf" ]; then
     for format in F32 F16; do
-        reference=$(member "$story-$format.json" 't["greedy_ids"]')
+        reference=$(json greedy_ids <"$story-$format.json")
         run "$story-$format.gguf" "$dir/s.json" --prompt "Once upon a time" --tokens "$(member "$story-$format.json" 'len(t["greedy_ids"])')"
-        check "stories260K $format: the reference's greedy text" same "$(member "$dir/s.json" 't["tokens"]')" "$reference"
+        check "stories260K $format: the reference's greedy text" same "$(json tokens <"$dir/s.json")" "$reference"
         check "stories260K $format: replayed" "$kith" verify --model "$story-$format.gguf" --transcript "$dir/s.json" >"$dir/out"
     done
     for format in F32 F16 Q8_0 Q4_0; do
@@ -271,9 +271,9 @@ if [ -e "$story-F32.gguf" ]; then
             same "$(member "$dir/p.json" "abs(t['perplexity'] / $2 - 1) < 0.005 and t['tokens_scored'] == 889 and t['chunks'] == 7")" true
     }
     check "perplexity: F32" foretells F32 6.8981
-    first=$(member "$dir/p.json" 't["perplexity"]')
+    first=$(json perplexity <"$dir/p.json")
     "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 256 --batch 7 --threads 1 --backend ref --json >"$dir/p.json"
-    check "perplexity: another way" same "$(member "$dir/p.json" 't["perplexity"]')" "$first"
+    check "perplexity: another way" same "$(json perplexity <"$dir/p.json")" "$first"
     check "perplexity: over the context" refuses 3 "context" "$kith" perplexity --model "$story-F32.gguf" --file "$tale" --ctx 9999
     echo "A short text." >"$dir/short"
     check "perplexity: too short" refuses 3 "two chunks" "$kith" perplexity --model "$story-F32.gguf" --file "$dir/short" --ctx 512

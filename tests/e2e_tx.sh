@@ -21,7 +21,6 @@ k() {
     shift
     "$B/kith" --home "$H/$who" --url "$url" "$@"
 }
-member() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 says() { # TEXT COMMAND...: succeeds and says so
     local text=$1 out
     shift
@@ -40,7 +39,7 @@ validator=$("$B/kithd" init --home "$H/node") || fail init
 for who in anna ben; do
     k $who wallet new --prefix kithdev --json >"$H/$who.new" || fail "wallet of $who"
 done
-anna=$(member address <"$H/anna.new") ben=$(member address <"$H/ben.new")
+anna=$(json address <"$H/anna.new") ben=$(json address <"$H/ben.new")
 "$B/kithd" genesis --out "$H/genesis.json" --chain tx --validator "$validator:1000" --account "$anna:1000" >/dev/null || fail genesis
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
@@ -86,7 +85,7 @@ page = json.loads(sys.argv[1])
 assert [e["amount"] for e in page["entries"]] == ["5000000000", "4000000000"], page
 assert page["next"] and page["from"] == 1
 PY
-next=$(member next <<<"$first")
+next=$(json next <<<"$first")
 says "3 KITH" k ben tx history --limit 2 --before "$next"
 says "+" k ben tx history
 [ "$(k ben tx history --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["entries"]))')" = 6 ] || fail "not 6 entries"
@@ -110,7 +109,7 @@ says "received from Ben: offline" k anna tx history
 # Two of three.
 k anna wallet new --name joint >/dev/null || fail "a second account"
 k dora wallet new --prefix kithdev --json >"$H/dora.new" || fail "wallet of dora"
-dora=$(member address <"$H/dora.new")
+dora=$(json address <"$H/dora.new")
 joint=$(k anna wallet receive --account joint)
 says "sent 50 KITH" k anna tx send joint 50 --yes
 refuses "is no role" k anna tx bond boss 1 --yes
@@ -121,9 +120,9 @@ cp "$H/j.tx" "$H/copy.tx"
 says "next: \`kith tx sign" off anna tx sign "$H/j.tx" --yes
 refuses "1 more are needed" k anna tx broadcast "$H/j.tx"
 says "signed" off dora tx sign "$H/copy.tx" --yes
-before=$(k ben wallet balance "$ben" --json | member balance)
+before=$(k ben wallet balance "$ben" --json | json balance)
 says "in block" k ben tx broadcast "$H/j.tx" "$H/copy.tx"
-[ "$(k ben wallet balance "$ben" --json | member balance)" = $((before + 20000000000)) ] || fail "the joint money did not come"
+[ "$(k ben wallet balance "$ben" --json | json balance)" = $((before + 20000000000)) ] || fail "the joint money did not come"
 says '"k":2' k anna wallet balance "$joint" --json
 says "signatures 0 of 2" k anna tx build rule 0 --account joint --out "$H/end.tx"
 says "its own key again" off anna tx sign "$H/end.tx" --yes

@@ -9,6 +9,8 @@ export KITH_HOME=$dir/a KITH_PASSWORD_FILE=$dir/password
 printf 'a good password\n' >"$dir/password"
 printf 'another\n' >"$dir/wrong"
 failures=0
+BUILD=${BUILD:-build/release}
+. scripts/json
 
 # expect STATUS TEXT COMMAND...: the exit status, and a part of what it says.
 expect() {
@@ -21,13 +23,12 @@ expect() {
         failures=$((failures + 1))
     fi
 }
-member() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 expect 3 "there is no wallet at" $kith wallet ls
 expect 3 "there is no wallet at" $kith wallet receive
 $kith wallet new --json >"$dir/new" || failures=$((failures + 1))
-address=$(member address <"$dir/new")
-words=$(member words <"$dir/new")
+address=$(json address <"$dir/new")
+words=$(json words <"$dir/new")
 [ "$(wc -w <<<"$words")" = 24 ] || { echo "FAILED: not 24 words"; failures=$((failures + 1)); }
 [ "$(stat -c %a "$dir/a/wallet/wallet.keys")" = 600 ] || { echo "FAILED: mode"; failures=$((failures + 1)); }
 grep -qaF "${words%% *} " "$dir/a/wallet/wallet.keys" && { echo "FAILED: words in the file"; failures=$((failures + 1)); }

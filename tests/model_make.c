@@ -134,7 +134,19 @@ static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_
 /* So many layers come before those with experts. */
 static uint32_t leads(const struct model_make *s)
 {
-    return is_of(s, "ernie4_5-moe glm4moe dots1 ") ? 1 : 0;
+    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 bailingmoe2 deepseek exaone-moe lfm2moe ") ? 1 : 0;
+}
+
+/* Heads share a row that is as long as the stream, and a third of them is turned. Newer files count one head of keys
+ * and values; the older kind is made as its models were: queries in one step, experts without preferences. */
+static bool has_row(const struct model_make *s)
+{
+    return is(s, "deepseek2");
+}
+
+static bool shares_row(const struct model_make *s)
+{
+    return has_row(s) && s->heads_kv == 1;
 }
 
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
@@ -145,7 +157,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
-        if (is_of(s, "ernie4_5-moe glm4moe dots1 "))
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 bailingmoe2 minimax-m2 exaone-moe lfm2moe ") || shares_row(s))
             model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
         add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
@@ -182,10 +194,88 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
     }
 }
 
+/* Of three layers the third has attention. */
+static bool is_short_convolution(const struct model_make *s, uint32_t i)
+{
+    return is_of(s, "lfm2 lfm2moe ") && i % 3 != 2;
+}
+
+static void add_short_convolution(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    struct buf data = {0};
+    add_product(m, s, i, "shortconv.in_proj", s->embed, 3 * s->embed);
+    add_values(&data, 3 * s->embed, 0.1f, 0.5f);
+    gguf_make_tensor(m, in_layer(i, "shortconv.conv", "weight"), 3, s->embed, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+    add_product(m, s, i, "shortconv.out_proj", s->embed, s->embed);
+    add_norms(m, s, i);
+    add_mix(m, s, i);
+}
+
+/* Layers without attention have none. */
+static void say_heads_kv(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 4 * 16] = {GGUF_I32, 0, 0, 0, (uint8_t)s->layers};
+    char room[96];
+    if (!is_of(s, "lfm2 lfm2moe ")) {
+        model_make_say(m, s, "attention.head_count_kv", s->heads_kv);
+        return;
+    }
+    CHECK(s->layers <= 16);
+    for (uint32_t i = 0; i < s->layers; i++)
+        store_le32(list + 12 + 4 * i, is_short_convolution(s, i) ? 0 : s->heads_kv);
+    snprintf(room, sizeof room, "%s.attention.head_count_kv", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12 + 4 * s->layers);
+    model_make_say(m, s, "shortconv.l_cache", 3);
+}
+
+/* [plain, turned] of a head of keys; half as long as the former are values. */
+static void add_row_attention(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    const size_t turned = s->head / 3, plain = s->head - turned, value = plain / 2, low = s->embed / 2;
+    if (shares_row(s)) {
+        add_product(m, s, i, "attn_q_a", s->embed, low);
+        add_norm(m, s, i, "attn_q_a_norm", low);
+        add_product(m, s, i, "attn_q_b", low, s->heads * s->head);
+        add_matrices(m, s, in_layer(i, "attn_k_b", "weight"), plain, s->embed, s->heads, 1.5f);
+        add_matrices(m, s, in_layer(i, "attn_v_b", "weight"), s->embed, value, s->heads, 1.5f);
+    } else {
+        add_product(m, s, i, "attn_q", s->embed, s->heads * s->head);
+        add_product(m, s, i, "attn_kv_b", s->embed, s->heads * (plain + value));
+    }
+    add_product(m, s, i, "attn_kv_a_mqa", s->embed, s->embed + turned);
+    add_norm(m, s, i, "attn_kv_a_norm", s->embed);
+    add_product(m, s, i, "attn_output", s->heads * value, s->embed);
+}
+
+static void add_row_numbers(struct gguf_make *m, const struct model_make *s)
+{
+    const uint32_t turned = s->head / 3, value = (s->head - turned) / 2;
+    model_make_say(m, s, "attention.kv_lora_rank", s->embed);
+    model_make_say(m, s, "rope.dimension_count", turned);
+    model_make_say(m, s, "attention.key_length", shares_row(s) ? s->embed + turned : s->head);
+    model_make_say(m, s, "attention.value_length", shares_row(s) ? s->embed : value);
+    if (!shares_row(s))
+        return;
+    model_make_say(m, s, "attention.q_lora_rank", s->embed / 2);
+    model_make_say(m, s, "attention.key_length_mla", s->head);
+    model_make_say(m, s, "attention.value_length_mla", value);
+}
+
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
-    if (is(s, "phi3"))
+    if (is_short_convolution(s, i)) {
+        add_short_convolution(m, s, i);
+        return;
+    }
+    if (has_row(s)) {
+        add_row_attention(m, s, i);
+        add_norms(m, s, i);
+        add_mix(m, s, i);
+        return;
+    }
+    if (is_of(s, "phi3 bailingmoe2 "))
         add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
     else {
         add_product(m, s, i, "attn_q", s->embed, all);
@@ -193,11 +283,12 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 ")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 bailingmoe2 "
+                 "exaone-moe lfm2 lfm2moe ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    if (is_of(s, "olmo2 olmoe ")) {
+    if (is_of(s, "olmo2 olmoe minimax-m2 ")) {
         add_norm(m, s, i, "attn_q_norm", all);
         add_norm(m, s, i, "attn_k_norm", kv);
     }
@@ -231,7 +322,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
         model_make_vector(m, "token_embd_norm.bias", s->embed, 0);
         return;
     }
-    model_make_vector(m, "output_norm.weight", s->embed, 1);
+    model_make_vector(m, is_of(s, "lfm2 lfm2moe ") ? "token_embd_norm.weight" : "output_norm.weight", s->embed, 1);
     if (is_of(s, "starcoder2 nemotron "))
         model_make_vector(m, "output_norm.bias", s->embed, 0);
     if (!s->tied)
@@ -241,7 +332,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
 /* Layers behind the last that a file has and nobody runs. */
 static uint32_t ahead(const struct model_make *s)
 {
-    return is(s, "glm4moe") ? 1 : 0;
+    return is_of(s, "glm4moe bailingmoe2 ") ? 1 : 0;
 }
 
 void model_make(struct buf *out, const struct model_make *s)
@@ -255,9 +346,13 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "block_count", s->layers + ahead(s));
     model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
-    model_make_say(&m, s, "attention.head_count_kv", s->heads_kv);
-    model_make_say(&m, s, "attention.key_length", s->head);
-    model_make_say(&m, s, "attention.value_length", s->head);
+    say_heads_kv(&m, s);
+    if (has_row(s)) {
+        add_row_numbers(&m, s);
+    } else {
+        model_make_say(&m, s, "attention.key_length", s->head);
+        model_make_say(&m, s, "attention.value_length", s->head);
+    }
     if (s->experts) {
         model_make_say(&m, s, "expert_count", s->experts);
         model_make_say(&m, s, "expert_used_count", s->used);
@@ -267,7 +362,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "leading_dense_block_count", leads(s));
     if (ahead(s))
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
-    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe "))
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 deepseek exaone-moe "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
     else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
@@ -387,6 +482,44 @@ static void weighed_partly_rotated(struct gguf_make *m, const struct model_make 
 {
     weighed(m, s);
     partly_rotated(m, s);
+}
+
+/* From the best groups, as DeepSeek V3 has it. */
+static void by_groups(struct gguf_make *m, const struct model_make *s)
+{
+    char room[96];
+    snprintf(room, sizeof room, "%s.expert_weights_norm", s->architecture);
+    gguf_make_raw(m, room, GGUF_FLAG, "\1", 1);
+    model_make_say_real(m, s, "expert_weights_scale", 2.5f);
+    model_make_say(m, s, "expert_group_count", 4);
+    model_make_say(m, s, "expert_group_used_count", 2);
+}
+
+static void by_groups_and_yarn(struct gguf_make *m, const struct model_make *s)
+{
+    by_groups(m, s);
+    scaling(m, s, "yarn");
+    model_make_say_real(m, s, "rope.scaling.yarn_log_multiplier", 0.1f);
+}
+
+/* ... and as V2 has it. */
+static void by_groups_of_a_softmax(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "expert_gating_func", 1);
+    model_make_say(m, s, "expert_group_count", 3);
+    model_make_say(m, s, "expert_group_used_count", 1);
+}
+
+static void by_groups_partly_rotated(struct gguf_make *m, const struct model_make *s)
+{
+    by_groups(m, s);
+    partly_rotated(m, s);
+}
+
+static void window_and_weighed(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    weighed(m, s);
 }
 
 /* A softmax whose chosen parts do not sum to one. */
@@ -522,6 +655,25 @@ static const struct model_make shapes[] = {
     {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
     {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
     {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
+    {"lfm2", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, NULL},
+    {"lfm2, floats, attention last", "lfm2", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, false, false, NULL},
+    {"lfm2, blocks of 256", "lfm2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, true, NULL},
+    {"lfm2moe", "lfm2moe", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 32, 8, 3, 0, false, true, NULL},
+    {"deepseek2", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 1, 48, 32, 16, 3, 64, false, false, by_groups},
+    {"deepseek2, yarn, more heads than go together", "deepseek2", GGUF_TENSOR_F32, 64, 2, 11, 1, 48, 32, 16, 4, 32,
+     false, true, by_groups_and_yarn},
+    {"deepseek2, blocks of 256", "deepseek2", GGUF_TENSOR_Q4_K, 256, 2, 4, 1, 96, 256, 16, 3, 256, false, false,
+     by_groups},
+    {"deepseek2, as older files", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 48, 32, 9, 3, 64, false, false,
+     by_groups_of_a_softmax},
+    {"deepseek2, without experts", "deepseek2", GGUF_TENSOR_F16, 64, 2, 3, 1, 24, 96, 0, 0, 0, false, true, NULL},
+    {"bailingmoe2", "bailingmoe2", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 32, 32, 16, 3, 64, false, false,
+     by_groups_partly_rotated},
+    {"minimax-m2", "minimax-m2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, partly_rotated},
+    {"minimax-m2, blocks of 256", "minimax-m2", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 6, 3, 0, false, false,
+     partly_rotated},
+    {"deepseek", "deepseek", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 16, 32, 8, 3, 64, false, false, NULL},
+    {"exaone-moe", "exaone-moe", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 32, 8, 3, 64, false, true, window_and_weighed},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

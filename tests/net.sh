@@ -28,9 +28,16 @@ net_people() {
     done
     "$KITHD" genesis "${genesis[@]}" --validator "$(node_id "$1"):1000" >/dev/null || fail "cannot write the genesis"
 }
+# net_param NAME NUMBER: of the genesis, before any node has started.
+net_param() {
+    grep -q "\"$1\": [0-9]" "$NET/genesis.json" || fail "the genesis has no number $1"
+    sed -i "s/\"$1\": [0-9]*/\"$1\": $2/" "$NET/genesis.json"
+}
 # net_is_up NODE...
 net_is_up() {
     local n
     for n in "$@"; do until_done "$n starts" 30 node_is_up "$n" || fail "$n does not start"; done
 }
+# has_offer NODE: somebody lends a model, and the node knows of it.
+has_offer() { [ -n "$(k "$1" models --json | json offers.0)" ]; }
 quietly() { "$@" >/dev/null; }

@@ -53,7 +53,7 @@ static void thoughts_come_before_or_after(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct answer_parts p = {0};
         struct buf both = {0};
-        answer_parts_read(&p, NULL, bytes_of_text(cases[i].answer), true);
+        answer_parts_read(&p, (struct thought_form){.kind = THOUGHT_NONE}, NULL, bytes_of_text(cases[i].answer), true);
         assert_int_equal(p.thought_first, strlen(cases[i].first));
         buf_add_format(&both, "%s%s", cases[i].first, cases[i].rest);
         assert_string_equal(buf_text(&p.thought), buf_text(&both));
@@ -87,16 +87,18 @@ static void calls_are_of_the_tools(void **state)
     json_t *list = parse(tools);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         struct answer_parts p = {0};
-        answer_parts_read(&p, list, bytes_of_text(answers[i].answer), true);
+        answer_parts_read(&p, (struct thought_form){.kind = THOUGHT_NONE}, list, bytes_of_text(answers[i].answer),
+                          true);
         assert_true(p.are);
         assert_string_equal(buf_text(&p.said), answers[i].said);
         assert_string_equal(buf_text(&p.thought), answers[i].thought);
         json_t *calls = answers[i].calls ? parse(answers[i].calls) : NULL;
         assert_true(calls ? json_equal(p.calls, calls) : p.calls == NULL);
         json_decref(calls);
-        answer_parts_read(&p, NULL, bytes_of_text(answers[i].answer), true); /* without tools nothing is called */
+        answer_parts_read(&p, (struct thought_form){.kind = THOUGHT_NONE}, NULL, bytes_of_text(answers[i].answer),
+                          true); /* without tools nothing is called */
         assert_null(p.calls);
-        answer_parts_read(&p, list, bytes_of_text("plain"), true);
+        answer_parts_read(&p, (struct thought_form){.kind = THOUGHT_NONE}, list, bytes_of_text("plain"), true);
         assert_true(!p.are && p.said.n == 0 && p.thought.n == 0);
         answer_parts_clear(&p);
     }
@@ -110,7 +112,7 @@ static json_t *message_of(const char *text, json_t *list)
     struct choice c = {.answer = &a};
     struct job_view v = {.state = JOB_DONE, .text = text, .text_n = strlen(text), .stop = "eos"};
     a.choice = &c;
-    answer_parts_read(&c.parts, list, bytes_of_text(text), true);
+    answer_parts_read(&c.parts, (struct thought_form){.kind = THOUGHT_NONE}, list, bytes_of_text(text), true);
     if (c.parts.are) {
         v.text = buf_text(&c.parts.said);
         v.text_n = c.parts.said.n;

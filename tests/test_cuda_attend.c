@@ -45,7 +45,7 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
     float *expected = mem_array((size_t)w->rows * n, sizeof *expected);
     uint8_t *finite = gpu_new(w->rows), *fine = mem_new(w->rows);
-    void *host = mem_new(attention_scratch(w->m.head));
+    void *host = mem_new(attention_scratch(w->m.head, w->m.head));
     draw_floats(q, (size_t)w->rows * n);
     for (size_t i = 0; wild && i < (size_t)w->rows * n; i++)
         q[i] *= draw(3 * n) ? 1.0f : (float[]){0x1p50f, INFINITY, NAN, 0.0f}[draw(4)];
@@ -216,7 +216,7 @@ static void long_contexts_are_alike(void **state)
         struct world w = {0};
         emulate_set_order((enum emulate_order)(round % 3));
         w.m = (struct model){.layers = LAYERS, .epsilon = 1e-5f, .head = 8, .heads_kv = 1, .heads = 1 + draw(3)};
-        w.pages = pages_new(cache_page_bytes(&w.m));
+        w.pages = pages_new(cache_page_bytes(&w.m), 0);
         for (uint32_t s = 0; s < SEQUENCES; s++)
             fill(&w, s, s ? 1 + draw(100) : 2100 + draw(9000), round % 2);
         upload(&w);

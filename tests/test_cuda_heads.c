@@ -33,7 +33,7 @@ static void turn_all(struct world *w, const struct cuda_turn *t, float *q, float
         for (uint32_t h = 0; h < w->m.heads_kv; h++) {
             size_t at = ((size_t)r * w->m.heads_kv + h) * head;
             turn(w, t, t ? t->key_gain : NULL, k + at, r);
-            if (!cache_put(&w->cache[w->sequence[r]], &ops_ref, w->position[r], w->layer, h, k + at, v + at, head))
+            if (!cache_put(&w->cache[w->sequence[r]], &ops_ref, w->position[r], w->layer, h, k + at, v + at))
                 fine[r] = 0;
         }
     }
@@ -187,7 +187,7 @@ static void fresh_once(void)
     uint8_t *finite = gpu_new(1), fine = 1;
     uint32_t *slot = gpu_new(sizeof *slot);
     struct cuda_stretch *stretch = gpu_new(sizeof *stretch);
-    void *host = mem_new(attention_scratch(head));
+    void *host = mem_new(attention_scratch(head, head));
     const struct cuda_fresh fresh = {k, h.v, h.way};
     float *sinks = draw_sinks(&w);
     struct cuda_attention a = {.heads = w.m.heads,

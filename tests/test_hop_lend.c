@@ -1,27 +1,18 @@
-/* Lending layers: heads that do what they should not get nothing, and a head that does gets the layers' own answers.
- * Real workers, on both sides of a connection over loopback. */
+/* Lending layers: heads that do what they should not get nothing. Real workers, on both sides of a connection over
+ * loopback. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "inference/request.h"
-#include "node/hops/hop_lend.h"
 #include "node/hops/hop_wire.h"
-#include "node/hops/hops.h"
-#include "tests/net.h"
-#include "tests/worker_stage.h"
+#include "tests/hop_stage.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MODEL  "models/kith-guide.gguf" /* of four layers: 1 and 2 can be elsewhere */
-#define LENDER 0                        /* the nodes */
-#define HEAD   1
-#define OTHER  2
-
+/* A stream of layers as a head has it. */
 struct end {
-    struct stage *stage;
     unsigned at;
     uint64_t stream;
     unsigned closed, messages;
@@ -30,131 +21,7 @@ struct end {
     struct hop_ready ready;
 };
 
-struct side {
-    char *dir;
-    struct streams *streams;
-    struct blobs *blobs;
-    struct workers *workers;
-};
-
-struct setup {
-    struct net net;
-    struct side side[3];
-    struct hop_lender *lender;
-    struct hash root;
-    bool imported, allow[3], may;
-    unsigned changed;
-    uint64_t more; /* that was asked for last */
-    struct end end[3];
-    /* of a run */
-    bool is_over;
-    enum err e;
-    struct note note;
-    struct hash digest;
-    uint32_t tokens;
-};
-
-static const struct hash chain = {{1}};
-
-static void on_imported(void *arg, enum err e, const struct hash *root, const struct note *note)
-{
-    struct setup *s = arg;
-    if (e != ERR_OK)
-        fail_msg("%s", note->text);
-    s->root = *root;
-    s->imported = true;
-}
-
-static bool is_imported(void *arg)
-{
-    return ((struct setup *)arg)->imported;
-}
-
-static bool is_allowed(void *arg, const struct pubkey *node)
-{
-    struct setup *s = arg;
-    for (unsigned i = 0; i < 3; i++)
-        if (pubkey_equal(node, &s->net.node[i].id))
-            return s->allow[i];
-    return false;
-}
-
-static bool may(void *arg, uint64_t more, struct buf *why)
-{
-    struct setup *s = arg;
-    s->more = more;
-    if (!s->may)
-        buf_add_text(why, "the battery is low");
-    return s->may;
-}
-
-static void on_changed(void *arg)
-{
-    ((struct setup *)arg)->changed++;
-}
-
-static void side_open(struct setup *s, unsigned i, uint64_t memory_bytes)
-{
-    struct side *d = &s->side[i];
-    net_start(&s->net, i, chain);
-    d->dir = test_dir_new();
-    d->streams = streams_new(s->net.host, s->net.node[i].peers);
-    assert_int_equal(blobs_open(s->net.host, s->net.node[i].peers, d->dir, &d->blobs, NULL), ERR_OK);
-    d->workers = workers_new(&(struct workers_options){.host = s->net.host,
-                                                       .program = stage_program(),
-                                                       .backend = "auto",
-                                                       .threads = 1,
-                                                       .memory_bytes = memory_bytes});
-}
-
-static void import(struct setup *s, unsigned i)
-{
-    char path[4096];
-    assert_non_null(realpath(MODEL, path));
-    s->imported = false;
-    blobs_import(s->side[i].blobs, BLOB_MODEL, path, on_imported, s);
-    net_run(&s->net, is_imported, s, 5000);
-}
-
-static void setup_open(struct setup *s, uint64_t head_memory)
-{
-    *s = (struct setup){.may = true};
-    net_open(&s->net);
-    for (unsigned i = 0; i < 3; i++)
-        side_open(s, i, i == HEAD ? head_memory : 0);
-    const struct side *l = &s->side[LENDER];
-    const struct hop_lender_options o = {.host = s->net.host,
-                                         .streams = l->streams,
-                                         .blobs = l->blobs,
-                                         .workers = l->workers,
-                                         .key = &s->net.node[LENDER].key,
-                                         .self = s->net.node[LENDER].id,
-                                         .chain = chain,
-                                         .is_allowed = is_allowed,
-                                         .may = may,
-                                         .changed = on_changed,
-                                         .arg = s};
-    s->lender = hop_lender_new(&o);
-    net_join(&s->net, HEAD, LENDER);
-    net_join(&s->net, OTHER, LENDER);
-    s->allow[HEAD] = true;
-}
-
-static void setup_close(struct setup *s)
-{
-    hop_lender_free(s->lender);
-    for (unsigned i = 0; i < 3; i++) {
-        struct side *d = &s->side[i];
-        workers_free(d->workers);
-        blobs_close(d->blobs);
-        streams_free(d->streams);
-    }
-    net_close(&s->net);
-    for (unsigned i = 0; i < 3; i++)
-        test_dir_remove(s->side[i].dir);
-}
-
-/* -- heads -- */
+static struct end ends[3]; /* of each node the latest */
 
 static void on_data(void *arg, uint64_t stream, struct bytes message)
 {
@@ -191,9 +58,9 @@ static bool is_closed(void *arg)
     return e->closed > 0;
 }
 
-static struct end *open_raw(struct setup *s, unsigned who, struct bytes body)
+static struct end *open_raw(struct hop_stage *s, unsigned who, struct bytes body)
 {
-    struct end *e = &s->end[who];
+    struct end *e = &ends[who];
     *e = (struct end){.at = who};
     assert_int_equal(streams_open(s->side[who].streams, &s->net.node[LENDER].id, NULL, STREAM_LAYERS, body, &head_calls,
                                   e, &e->stream),
@@ -202,7 +69,7 @@ static struct end *open_raw(struct setup *s, unsigned who, struct bytes body)
     return e;
 }
 
-static struct end *open_as(struct setup *s, unsigned who, uint32_t first, uint32_t end)
+static struct end *open_as(struct hop_stage *s, unsigned who, uint32_t first, uint32_t end)
 {
     struct buf b = {0};
     hop_open_put(&b, &(struct hop_open){HOP_VERSION, s->root, REQUEST_ARITH, first, end});
@@ -220,7 +87,7 @@ static void expect_refusal(struct end *e, enum err reason, const char *says)
         fail_msg("\"%s\" does not say \"%s\"", e->text, says);
 }
 
-static void say_part(struct setup *s, struct end *e, uint64_t number, bool last, struct bytes bytes)
+static void say_part(struct hop_stage *s, struct end *e, uint64_t number, bool last, struct bytes bytes)
 {
     struct buf b = {0};
     const struct hop_part m = {number, last, bytes};
@@ -233,12 +100,12 @@ static void say_part(struct setup *s, struct end *e, uint64_t number, bool last,
 static void refusals(void **state)
 {
     (void)state;
-    struct setup s;
-    setup_open(&s, 0);
+    struct hop_stage s;
+    hop_stage_open(&s, 0);
     expect_refusal(open_as(&s, OTHER, 1, 3), ERR_AUTH, "kith hop allow");
     expect_refusal(open_raw(&s, OTHER, bytes_of_text("x")), ERR_AUTH, "kith hop allow"); /* nobody learns more */
     expect_refusal(open_as(&s, HEAD, 1, 3), ERR_NOT_FOUND, "kith model pull");
-    import(&s, LENDER);
+    hop_stage_import(&s, LENDER);
     expect_refusal(open_raw(&s, HEAD, bytes_of_text("x")), ERR_FORMAT, "malformed");
     expect_refusal(open_raw(&s, HEAD, bytes_of(NULL, 0)), ERR_FORMAT, "malformed");
     expect_refusal(open_as(&s, HEAD, 0, 3), ERR_RANGE, "between");
@@ -253,15 +120,15 @@ static void refusals(void **state)
     expect_refusal(open_as(&s, HEAD, 1, 3), ERR_REFUSED, "the battery is low");
     assert_true(s.more > 0); /* how much it would be was asked */
     assert_int_equal(hop_lender_count(s.lender), 0);
-    setup_close(&s);
+    hop_stage_close(&s);
 }
 
 static void one_head_at_a_time(void **state)
 {
     (void)state;
-    struct setup s;
-    setup_open(&s, 0);
-    import(&s, LENDER);
+    struct hop_stage s;
+    hop_stage_open(&s, 0);
+    hop_stage_import(&s, LENDER);
     s.allow[OTHER] = true;
     struct end *e = open_as(&s, HEAD, 1, 3);
     assert_int_equal(e->closed, 0);
@@ -277,15 +144,15 @@ static void one_head_at_a_time(void **state)
     net_wait(&s.net, 100);
     assert_int_equal(hop_lender_count(s.lender), 0);
     assert_int_equal(open_as(&s, OTHER, 1, 2)->closed, 0);
-    setup_close(&s);
+    hop_stage_close(&s);
 }
 
 static void the_owner_takes_it_back(void **state)
 {
     (void)state;
-    struct setup s;
-    setup_open(&s, 0);
-    import(&s, LENDER);
+    struct hop_stage s;
+    hop_stage_open(&s, 0);
+    hop_stage_import(&s, LENDER);
     struct end *e = open_as(&s, HEAD, 1, 3);
     hop_lender_look(s.lender);
     assert_int_equal(hop_lender_count(s.lender), 1);
@@ -301,16 +168,16 @@ static void the_owner_takes_it_back(void **state)
     hop_lender_look(s.lender);
     net_run(&s.net, is_closed, e, 5000);
     assert_int_equal(e->reason, ERR_AUTH);
-    setup_close(&s);
+    hop_stage_close(&s);
 }
 
 static void calls_that_cannot_be(void **state)
 {
     (void)state;
-    struct setup s;
+    struct hop_stage s;
     uint8_t *p = mem_array(HOP_PART_MAX + 1, 1);
-    setup_open(&s, 0);
-    import(&s, LENDER);
+    hop_stage_open(&s, 0);
+    hop_stage_import(&s, LENDER);
     for (unsigned how = 0; how < 7; how++) {
         struct end *e = open_as(&s, HEAD, 1, 3);
         assert_int_equal(e->closed, 0);
@@ -334,11 +201,11 @@ static void calls_that_cannot_be(void **state)
         assert_int_equal(hop_lender_count(s.lender), 0);
     }
     free(p);
-    setup_close(&s);
+    hop_stage_close(&s);
 }
 
 struct pouring {
-    struct setup *s;
+    struct hop_stage *s;
     struct end *e;
     uint8_t *p;
     uint64_t sent;
@@ -363,281 +230,23 @@ static bool is_poured(void *arg)
 static void a_call_without_end(void **state)
 {
     (void)state;
-    struct setup s;
-    setup_open(&s, 0);
-    import(&s, LENDER);
+    struct hop_stage s;
+    hop_stage_open(&s, 0);
+    hop_stage_import(&s, LENDER);
     struct pouring x = {.s = &s, .p = mem_array(HOP_PART_MAX, 1)};
     x.e = open_as(&s, HEAD, 1, 3);
     net_run(&s.net, is_poured, &x, 20000);
     assert_int_equal(x.e->reason, ERR_LIMIT);
     assert_true(x.sent >= FAR_CALL_MAX && x.sent < FAR_CALL_MAX + 2u * STREAM_WINDOW);
     free(x.p);
-    setup_close(&s);
-}
-
-/* -- a head as it should be -- */
-
-static void on_done(void *arg, enum err e, const struct worker_done *d, const struct note *note)
-{
-    struct setup *s = arg;
-    s->is_over = true;
-    s->e = e;
-    s->note = *note;
-    if (e == ERR_OK) {
-        s->digest = d->digest;
-        s->tokens = d->tokens;
-    }
-}
-
-static bool is_over(void *arg)
-{
-    return ((struct setup *)arg)->is_over;
-}
-
-static const struct worker_calls run_done = {.done = on_done};
-
-/* Of the head's worker, which starts if need be. */
-static void run(struct setup *s)
-{
-    struct worker *w;
-    struct note note;
-    struct buf request = {0};
-    int fd;
-    assert_int_equal(blobs_fd(s->side[HEAD].blobs, &s->root, &fd, &note), ERR_OK);
-    assert_int_equal(workers_get(s->side[HEAD].workers, &s->root, WORKER_FULL, fd, &w, &note), ERR_OK);
-    run_request(3, 30, &request);
-    s->is_over = false;
-    worker_run(w, &(struct worker_work){.request = bytes_of_buf(&request)}, &run_done, s);
-    buf_clear(&request);
-    net_run(&s->net, is_over, s, 20000);
-}
-
-static struct hops *open_hops(struct setup *s, uint64_t wait_ms)
-{
-    const struct side *d = &s->side[HEAD];
-    const struct hops_options o = {.host = s->net.host,
-                                   .peers = s->net.node[HEAD].peers,
-                                   .streams = d->streams,
-                                   .blobs = d->blobs,
-                                   .workers = d->workers,
-                                   .chain = chain,
-                                   .home = d->dir,
-                                   .wait_ms = wait_ms};
-    struct hops *h;
-    struct note note;
-    if (hops_open(&o, &h, &note) != ERR_OK)
-        fail_msg("%s", note.text);
-    return h;
-}
-
-static void set_hop(struct setup *s, struct hops *h, uint32_t first, uint32_t end)
-{
-    struct hop_place p = {.model = s->root, .node = s->net.node[LENDER].id, .first = first, .end = end};
-    struct note note;
-    if (hops_set(h, &p, &note) != ERR_OK)
-        fail_msg("%s", note.text);
-}
-
-static uint32_t elsewhere(struct setup *s)
-{
-    struct worker_info info = {0};
-    struct worker *w = workers_find(s->side[HEAD].workers, &s->root, WORKER_FULL);
-    if (w)
-        worker_get_info(w, &info);
-    return info.elsewhere;
-}
-
-static bool is_together(void *arg)
-{
-    return elsewhere(arg) > 0;
-}
-
-static void the_same_answer_over_two_devices(void **state)
-{
-    (void)state;
-    struct setup s;
-    setup_open(&s, 0);
-    import(&s, LENDER);
-    import(&s, HEAD);
-    struct hops *h = open_hops(&s, 300);
-    run(&s);
-    assert_int_equal(s.e, ERR_OK);
-    const struct hash whole = s.digest;
-    set_hop(&s, h, 1, 3); /* the worker that is there starts anew with it */
-    net_run(&s.net, is_together, &s, 10000);
-    assert_int_equal(elsewhere(&s), 2);
-    run(&s);
-    assert_int_equal(s.e, ERR_OK);
-    assert_true(hash_equal(&s.digest, &whole));
-    assert_int_equal(hop_lender_count(s.lender), 1);
-    s.may = false;
-    hop_lender_look(s.lender); /* idle: the next answer comes from here alone */
-    run(&s);
-    assert_int_equal(s.e, ERR_OK);
-    assert_true(hash_equal(&s.digest, &whole));
-    s.may = true;
-    net_run(&s.net, is_together, &s, 20000);
-    run(&s);
-    assert_true(hash_equal(&s.digest, &whole));
-    hops_close(h);
-    h = open_hops(&s, 300); /* from the file */
-    assert_int_equal(hops_settings(h)->places_n, 1);
-    workers_stop(s.side[HEAD].workers, workers_find(s.side[HEAD].workers, &s.root, WORKER_FULL));
-    run(&s);
-    assert_int_equal(elsewhere(&s), 2);
-    assert_true(hash_equal(&s.digest, &whole));
-    struct note note;
-    assert_int_equal(hops_remove(h, &s.root, &s.net.node[LENDER].id, &note), ERR_OK);
-    run(&s);
-    assert_int_equal(elsewhere(&s), 0);
-    assert_true(hash_equal(&s.digest, &whole));
-    hops_close(h);
-    setup_close(&s);
-}
-
-/* -- checking -- */
-
-struct checking {
-    struct setup *s;
-    bool is_over, is_killed;
-    enum err e;
-    struct buf result;
-};
-
-static void on_checked(void *arg, enum err e, struct bytes result, const struct note *note)
-{
-    struct checking *c = arg;
-    (void)note;
-    c->e = e;
-    c->is_over = true;
-    buf_add(&c->result, result.p, result.n);
-}
-
-static void kill_workers(void)
-{
-    char path[64], line[4096] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    (void)!fgets(line, sizeof line, f);
-    fclose(f);
-    for (char *at = line, *end; *at; at = end + strspn(end, " ")) {
-        const long pid = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
-    }
-}
-
-static void take_calls(void *arg, const struct hop_lent *t)
-{
-    *(uint64_t *)arg += t->calls;
-}
-
-/* All workers are killed once the hop answered some calls: the head's begins anew, on a new stream. */
-static bool is_checked(void *arg)
-{
-    struct checking *c = arg;
-    uint64_t calls = 0;
-    hop_lender_each(c->s->lender, take_calls, &calls);
-    if (calls >= 2 && !c->is_killed && !c->is_over) {
-        kill_workers();
-        c->is_killed = true;
-    }
-    return c->is_over;
-}
-
-/* Whatever dies while a hop is checked, one that answered rightly is not said to be wrong; and one that nobody kills is
- * right. */
-static void a_check_that_is_cut_off_blames_nobody(void **state)
-{
-    (void)state;
-    struct setup s;
-    struct note note;
-    setup_open(&s, 0);
-    import(&s, LENDER);
-    import(&s, HEAD);
-    struct hops *h = open_hops(&s, 5000);
-    set_hop(&s, h, 1, 3);
-    for (unsigned i = 0; i < 4; i++) {
-        struct checking c = {.s = &s, .is_killed = i == 3};
-        assert_int_equal(hops_check(h, &s.root, on_checked, &c, &note), ERR_OK);
-        net_run(&s.net, is_checked, &c, 20000);
-        if (strstr(buf_text(&c.result), "\"agree\":false"))
-            fail_msg("%s", buf_text(&c.result));
-        assert_true(i < 3 || c.e == ERR_OK);
-        assert_true(c.is_killed);
-        buf_clear(&c.result);
-    }
-    hops_close(h);
-    setup_close(&s);
-}
-
-/* What is not here and does not fit is said with the device that lacks, and with what to do. */
-static void too_large_for_the_head_alone(void **state)
-{
-    (void)state;
-    struct setup s;
-    struct note note;
-    char node[65];
-    setup_open(&s, (uint64_t)5 << 19); /* the file has 3 MB */
-    import(&s, LENDER);
-    import(&s, HEAD);
-    struct hops *h = open_hops(&s, 200);
-    s.allow[HEAD] = false;
-    set_hop(&s, h, 1, 3);
-    run(&s);
-    assert_int_equal(s.e, ERR_FULL);
-    hex_put(node, s.net.node[LENDER].id.b, 32);
-    if (!strstr(s.note.text, node) || !strstr(s.note.text, "layers 1-2") || !strstr(s.note.text, "kith hop"))
-        fail_msg("%s", s.note.text);
-    run(&s); /* the next question is waited for as well */
-    assert_int_equal(s.e, ERR_FULL);
-    assert_int_equal(hops_remove(h, &s.root, &s.net.node[LENDER].id, &note), ERR_OK);
-    hops_close(h);
-    setup_close(&s);
-}
-
-/* With them it fits; and what was begun with them is finished without. */
-static void large_enough_for_both(void **state)
-{
-    (void)state;
-    struct setup s;
-    char node[65];
-    setup_open(&s, (uint64_t)7 << 20); /* of 8 that the whole takes with these kernels' packed weights */
-    import(&s, LENDER);
-    import(&s, HEAD);
-    struct hops *h = open_hops(&s, 200);
-    s.allow[HEAD] = false;
-    set_hop(&s, h, 1, 3);
-    run(&s);
-    if (s.e == ERR_OK) {
-        hops_close(h);
-        setup_close(&s);
-        print_message("skip: with the kernels of this machine the model fits into 7 MiB\n");
-        skip();
-    }
-    hex_put(node, s.net.node[LENDER].id.b, 32);
-    if (s.e != ERR_FULL || !strstr(s.note.text, "the limit is 7 MiB") || !strstr(s.note.text, node))
-        fail_msg("%s", s.note.text); /* the worker knows better than the file's size what it takes */
-    s.allow[HEAD] = true;
-    for (unsigned i = 0; i < 20 && s.e != ERR_OK; i++)
-        run(&s);
-    assert_int_equal(s.e, ERR_OK);
-    assert_int_equal(elsewhere(&s), 2);
-    s.may = false;
-    hop_lender_look(s.lender);
-    run(&s);
-    assert_int_equal(s.e, ERR_OK);
-    hops_close(h);
-    setup_close(&s);
+    hop_stage_close(&s);
 }
 
 int main(void)
 {
     log_open(LOG_BROKEN, NULL, NULL, NULL);
-    if (access(MODEL, R_OK) != 0) {
-        print_message("skip: %s is not there\n", MODEL);
+    if (access(HOP_MODEL, R_OK) != 0) {
+        print_message("skip: %s is not there\n", HOP_MODEL);
         return 0;
     }
     const struct CMUnitTest tests[] = {
@@ -646,10 +255,6 @@ int main(void)
         cmocka_unit_test(the_owner_takes_it_back),
         cmocka_unit_test(calls_that_cannot_be),
         cmocka_unit_test(a_call_without_end),
-        cmocka_unit_test(the_same_answer_over_two_devices),
-        cmocka_unit_test(a_check_that_is_cut_off_blames_nobody),
-        cmocka_unit_test(too_large_for_the_head_alone),
-        cmocka_unit_test(large_enough_for_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

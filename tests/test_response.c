@@ -300,7 +300,8 @@ static void show(struct scene *s, const char *text, enum job_state state, const 
 /* The same of an answer in channels. */
 static void think(struct scene *s, const char *whole, enum job_state state, const char *stop)
 {
-    answer_parts_read(&s->choice.parts, NULL, bytes_of_text(whole), state == JOB_DONE);
+    answer_parts_read(&s->choice.parts, (struct thought_form){.kind = THOUGHT_NONE}, NULL, bytes_of_text(whole),
+                      state == JOB_DONE);
     show(s, buf_text(&s->choice.parts.said), state, stop);
 }
 

@@ -238,10 +238,15 @@ static void on_bytes(void *arg, enum err e, struct bytes b, const struct note *n
     stage_answered(w->stage);
 }
 
-static void on_prompt(void *arg, enum err e, struct bytes b, bool called, const struct note *note)
+static void on_text(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
-    assert_false(called);
-    on_bytes(arg, e, b, note);
+    on_bytes(arg, e, t->text, note);
+}
+
+static void on_prompt(void *arg, enum err e, const struct worker_prompt *p, const struct note *note)
+{
+    assert_false(p->called);
+    on_bytes(arg, e, p->ids, note);
 }
 
 static void test_text(void **state)
@@ -264,7 +269,7 @@ static void test_text(void **state)
     assert_int_equal(load_le32(ids.bytes.p + 16), 378);
     assert_int_equal(chat.e, ERR_UNSUPPORTED); /* this file has no template */
     s.waiting = 1;
-    worker_detokenize(s.worker, bytes_of_buf(&ids.bytes), on_bytes, &text);
+    worker_detokenize(s.worker, bytes_of_buf(&ids.bytes), on_text, &text);
     stage_run(&s);
     assert_int_equal(text.e, ERR_OK);
     assert_true(bytes_equal(bytes_of_buf(&text.bytes), bytes_of_text(" Once upon a time")));

@@ -82,10 +82,12 @@ static enum err make_buffers(struct device *d, struct note *note)
                     (unsigned long long)(buffer_bytes(&d->o) >> 20) + 1);
 }
 
-/* A kernel that a GPU has no room for would be a lost device in the middle of an answer. */
+/* What kernels do not have; a kernel that a GPU has no room for would be a lost device in the middle of an answer. */
 static enum err check_heads(const struct model *m, struct note *note)
 {
     size_t needs, has;
+    if (m->latent || m->groups > 1)
+        return note_set(note, ERR_UNSUPPORTED, "a %s is run on processors only", m->architecture);
     if (cuda_attend_fits(m->head, &needs, &has))
         return ERR_OK;
     return note_set(note, ERR_UNSUPPORTED,

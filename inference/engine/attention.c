@@ -13,28 +13,28 @@
 #include <math.h>
 #include <string.h>
 
-size_t attention_scratch(size_t head_n)
+size_t attention_scratch(size_t key_n, size_t value_n)
 {
-    size_t padded = quant_padded(head_n);
-    return padded + (padded / ARITH_BLOCK + 2 * padded + ARITH_CHUNK) * sizeof(float);
+    size_t keys = quant_padded(key_n);
+    return keys + (keys / ARITH_BLOCK + 2 * quant_padded(value_n) + ARITH_CHUNK) * sizeof(float);
 }
 
 struct work {
-    float *sum, *part, *s, *qs; /* [n, padded], [n, padded], [n, CHUNK], [n, blocks] */
-    int8_t *q;                  /* [n, padded] */
-    size_t padded;
+    float *sum, *part, *s, *qs; /* [n, values], [n, values], [n, CHUNK], [n, blocks] */
+    int8_t *q;                  /* [n, keys] */
+    size_t keys, values;        /* padded to whole blocks */
     float top[OPS_QUERIES], total[OPS_QUERIES];
     bool begun[OPS_QUERIES];
 };
 
-static struct work lay_out(void *scratch, size_t padded, size_t n)
+static struct work lay_out(void *scratch, const struct cache *c, size_t n)
 {
-    struct work w = {.padded = padded};
+    struct work w = {.keys = (size_t)c->blocks * ARITH_BLOCK, .values = (size_t)c->blocks_v * ARITH_BLOCK};
     w.sum = scratch;
-    w.part = w.sum + n * padded;
-    w.s = w.part + n * padded;
+    w.part = w.sum + n * w.values;
+    w.s = w.part + n * w.values;
     w.qs = w.s + n * ARITH_CHUNK;
-    w.q = (int8_t *)(w.qs + n * (padded / ARITH_BLOCK));
+    w.q = (int8_t *)(w.qs + n * c->blocks);
     return w;
 }
 
@@ -70,16 +70,16 @@ static bool probabilities(const struct attention *a, struct view v, float *s, fl
 /* The chunk's part of query i, which is in w->part, joins what was before. */
 static void combine(const struct attention *a, struct work *w, size_t i, float peak, float l)
 {
-    float *sum = w->sum + i * w->padded, *part = w->part + i * w->padded;
+    float *sum = w->sum + i * w->values, *part = w->part + i * w->values;
     float top = w->begun[i] ? w->top[i] : peak, next = peak > top ? peak : top;
     if (next > top) {
         float old = arith_exp(top - next);
         w->total[i] = w->total[i] * old;
-        a->ops->scale(sum, old, w->padded);
+        a->ops->scale(sum, old, w->values);
     }
     float new = next > peak ? arith_exp(peak - next) : 1.0f;
     w->total[i] = w->total[i] + l * new;
-    a->ops->add_scaled(sum, part, new, w->padded);
+    a->ops->add_scaled(sum, part, new, w->values);
     w->top[i] = next;
     w->begun[i] = true;
 }
@@ -92,7 +92,7 @@ static void meet(const struct attention *a, struct attention_query *q, struct wo
     float peak[OPS_QUERIES], sum[OPS_QUERIES];
     for (size_t i = low; i < high; i++)
         most = view[i].to > most ? view[i].to : most;
-    a->ops->scores(w->q + low * w->padded, w->qs + low * blocks, n, p->k, p->ks, blocks, most, a->scale,
+    a->ops->scores(w->q + low * w->keys, w->qs + low * blocks, n, p->k, p->ks, blocks, most, a->scale,
                    w->s + low * ARITH_CHUNK);
     for (size_t i = low; i < high; i++) {
         float *s = w->s + i * ARITH_CHUNK;
@@ -100,7 +100,7 @@ static void meet(const struct attention *a, struct attention_query *q, struct wo
         if (!q[i].finite || !view[i].to)
             memset(s, 0, ARITH_CHUNK * sizeof *s);
     }
-    a->ops->weigh(w->s + low * ARITH_CHUNK, n, p->v, p->vs, blocks, most, w->part + low * w->padded);
+    a->ops->weigh(w->s + low * ARITH_CHUNK, n, p->v, p->vs, a->cache->blocks_v, most, w->part + low * w->values);
     for (size_t i = low; i < high; i++)
         if (q[i].finite && view[i].to)
             combine(a, w, i, peak[i], sum[i]);
@@ -124,32 +124,32 @@ static void meet_page(const struct attention *a, struct attention_query *q, size
 static void put_out(const struct attention *a, const struct attention_query *q, const float *sum, float total)
 {
     if (!q->finite) {
-        memset(q->out, 0, a->head_n * sizeof *q->out);
+        memset(q->out, 0, a->cache->value_n * sizeof *q->out);
         return;
     }
-    for (size_t i = 0; i < a->head_n; i++)
+    for (size_t i = 0; i < a->cache->value_n; i++)
         q->out[i] = sum[i] / total;
 }
 
 void attention_run(const struct attention *a, struct attention_query *q, size_t n, void *scratch)
 {
     CHECK(n >= 1 && n <= OPS_QUERIES);
-    size_t blocks = a->cache->blocks, padded = blocks * ARITH_BLOCK;
-    struct work w = lay_out(scratch, padded, n);
+    const struct cache *c = a->cache;
+    struct work w = lay_out(scratch, c, n);
     uint32_t first = q->first, end = q->end;
-    memset(w.sum, 0, n * padded * sizeof *w.sum);
+    memset(w.sum, 0, n * w.values * sizeof *w.sum);
     for (size_t i = 0; i < n; i++) {
         if (q[i].sink) {
             w.top[i] = *q[i].sink;
             w.total[i] = 1.0f;
             w.begun[i] = true;
         }
-        q[i].finite = a->ops->quantise(q[i].x, a->head_n, w.q + i * padded, w.qs + i * blocks);
+        q[i].finite = a->ops->quantise(q[i].x, c->key_n, w.q + i * w.keys, w.qs + i * c->blocks);
         first = q[i].first < first ? q[i].first : first;
         end = q[i].end > end ? q[i].end : end;
     }
     for (uint32_t page = first / ARITH_CHUNK; page * ARITH_CHUNK < end; page++)
         meet_page(a, q, n, &w, page);
     for (size_t i = 0; i < n; i++)
-        put_out(a, &q[i], w.sum + i * padded, w.total[i]);
+        put_out(a, &q[i], w.sum + i * w.values, w.total[i]);
 }

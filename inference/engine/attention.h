@@ -4,23 +4,22 @@
 
 #include "inference/engine/cache.h"
 
-/* Bytes of scratch that a query of a head of this length needs. */
-size_t attention_scratch(size_t head_n);
+/* Bytes of scratch that a query needs, of keys and values of these lengths. */
+size_t attention_scratch(size_t key_n, size_t value_n);
 
 /* The keys and values, and how scores are made. */
 struct attention {
     const struct cache *cache;
     const struct ops *ops;
     uint32_t layer, head_kv;
-    size_t head_n;
     float scale; /* of the scores */
     float cap;   /* 0: none */
 };
 
 /* A query and the positions that it sees. */
 struct attention_query {
-    const float *x;      /* [head_n] */
-    float *out;          /* [head_n] */
+    const float *x;      /* [key_n] of the cache */
+    float *out;          /* [value_n] */
     const float *sink;   /* what joins the scores as if one more position had it, whose value is zeros; NULL: none */
     uint32_t first, end; /* first < end; keys and values of [first, end) are in the cache */
     bool finite;         /* set: whether all numbers on the way were; out is zero if not */

@@ -8,31 +8,44 @@
 
 #define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
 
+static uint32_t blocks_of(uint32_t n)
+{
+    return (uint32_t)(quant_padded(n) / ARITH_BLOCK);
+}
+
+static size_t head_bytes(const struct model *m)
+{
+    return chunk_part_bytes(blocks_of(m->head)) + chunk_part_bytes(blocks_of(model_value_length(m)));
+}
+
 void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store)
 {
-    uint32_t blocks = (uint32_t)(quant_padded(m->head) / ARITH_BLOCK);
-    *c = (struct cache){.blocks = blocks,
+    *c = (struct cache){.key_n = m->head,
+                        .value_n = model_value_length(m),
+                        .blocks = blocks_of(m->head),
+                        .blocks_v = blocks_of(model_value_length(m)),
                         .heads_kv = m->heads_kv,
                         .first = first,
                         .layers = end - first,
-                        .head_bytes = chunk_head_bytes(blocks),
+                        .head_bytes = head_bytes(m),
                         .store = store};
     c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
 }
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
-    cache_init_layers(c, m, 0, m->layers, store);
+    cache_init_layers(c, m, 0, m->layers - m->layers_recurrent, store);
+    c->needs_states = m->layers_recurrent > 0;
 }
 
 size_t cache_layers_bytes(const struct model *m, uint32_t layers)
 {
-    return chunk_head_bytes((uint32_t)(quant_padded(m->head) / ARITH_BLOCK)) * m->heads_kv * layers;
+    return head_bytes(m) * m->heads_kv * layers;
 }
 
 size_t cache_page_bytes(const struct model *m)
 {
-    return cache_layers_bytes(m, m->layers);
+    return cache_layers_bytes(m, m->layers - m->layers_recurrent);
 }
 
 /* The last page first: pages.h, 3. */
@@ -84,18 +97,27 @@ void cache_settle(struct cache *c, uint32_t position, bool finite)
     *page = pages_publish(c->store, *page, &c->key);
 }
 
-uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n)
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n, uint32_t *known)
 {
-    while (c->is_shared && c->whole == c->pages && n / ARITH_CHUNK > c->whole) {
-        const uint32_t *next = tokens + (size_t)c->whole * ARITH_CHUNK;
-        struct hash key = pages_key(&c->key, next);
+    struct hash key = c->key;
+    *known = c->whole;
+    if (c->whole != c->pages)
+        return c->whole * ARITH_CHUNK;
+    while (c->is_shared && n / ARITH_CHUNK > c->pages) {
+        const uint32_t *next = tokens + (size_t)c->pages * ARITH_CHUNK;
+        key = pages_key(&key, next);
         struct page *page = pages_find(c->store, &key, next);
         if (!page)
             break;
         add_page(c, page);
+        if (c->needs_states && !page->is_state_whole)
+            continue;
         c->key = key;
-        c->whole++;
+        c->whole = c->pages;
     }
+    *known = c->pages;
+    while (c->pages > c->whole)
+        pages_drop(c->store, c->page[--c->pages]);
     return c->whole * ARITH_CHUNK;
 }
 
@@ -109,12 +131,12 @@ bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *toke
 
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
 {
-    size_t row = (size_t)ARITH_CHUNK * c->blocks;
+    size_t row = (size_t)ARITH_CHUNK * c->blocks, row_v = (size_t)ARITH_CHUNK * c->blocks_v;
     uint8_t *at = c->page[page]->data + ((size_t)(layer - c->first) * c->heads_kv + head) * c->head_bytes;
     struct cache_part p;
     p.k = (int8_t *)at;
     p.v = p.k + row * ARITH_BLOCK;
-    p.ks = (float *)(void *)(p.v + row * ARITH_BLOCK);
+    p.ks = (float *)(void *)(p.v + row_v * ARITH_BLOCK);
     p.vs = p.ks + row;
     return p;
 }
@@ -130,18 +152,18 @@ static bool quantise(const struct ops *ops, const float *x, size_t n, int8_t *q,
 }
 
 bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,
-               const float *key, const float *value, size_t head_n)
+               const float *key, const float *value)
 {
     struct cache_part p = cache_at(c, position / ARITH_CHUNK, layer, head);
     uint32_t t = position % ARITH_CHUNK;
     int8_t k[EMBED_MAX], v[EMBED_MAX];
-    bool k_fine = quantise(ops, key, head_n, k, p.ks, c->blocks, t);
-    bool v_fine = quantise(ops, value, head_n, v, p.vs, c->blocks, t);
-    for (size_t b = 0; b < c->blocks; b++) {
+    bool k_fine = quantise(ops, key, c->key_n, k, p.ks, c->blocks, t);
+    bool v_fine = quantise(ops, value, c->value_n, v, p.vs, c->blocks_v, t);
+    for (size_t b = 0; b < c->blocks; b++)
         for (size_t i = 0; i < ARITH_BLOCK; i += 4)
             memcpy(p.k + ops_key_at(b, t, i), k + b * ARITH_BLOCK + i, 4);
+    for (size_t b = 0; b < c->blocks_v; b++)
         for (size_t i = 0; i < ARITH_BLOCK; i++)
             p.v[ops_value_at(b, t, i)] = v[b * ARITH_BLOCK + i];
-    }
     return k_fine && v_fine;
 }

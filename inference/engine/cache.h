@@ -3,9 +3,10 @@
  * with other sequences (pages.h): then they are only read.
  *
  *     page = for each layer, for each of heads_kv:
- *                k, v: CHUNK x 32 B int8 each, in the order of ops_key_at and ops_value_at;
- *                ks[B, CHUNK], vs[B, CHUNK] binary32
- *     B = blocks along a head, the last one padded with zeros. A page begins as zeros. */
+ *                k: CHUNK x 32 B int8, v: CHUNK x 32 V int8, in the order of ops_key_at and ops_value_at;
+ *                ks[B, CHUNK], vs[V, CHUNK] binary32
+ *     B = blocks along a key, V along a value (fewer with a latent), the last one padded with zeros. A page begins as
+ *     zeros. */
 #ifndef KITH_INFERENCE_CACHE_H
 #define KITH_INFERENCE_CACHE_H
 
@@ -13,7 +14,9 @@
 #include "inference/engine/pages.h"
 
 struct cache {
-    uint32_t blocks, heads_kv;
+    uint32_t key_n, value_n;   /* lengths */
+    uint32_t blocks, blocks_v; /* of them */
+    uint32_t heads_kv;
     uint32_t first, layers; /* it holds so many from `first` on */
     size_t head_bytes, page_bytes;
     struct pages *store; /* of the engine */
@@ -22,6 +25,7 @@ struct cache {
     bool is_shared;
     struct hash key; /* of the pages that are whole, the first `whole` */
     uint32_t whole;
+    bool needs_states; /* pages are taken over up to one that has the state of recurrent layers */
 };
 
 struct cache_part { /* one layer's and head's part of a page */
@@ -30,7 +34,7 @@ struct cache_part { /* one layer's and head's part of a page */
 };
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store);
-/* Of layers [first, end) only. */
+/* Of layers [first, end) only. Layers are named by their place among those that have keys (struct model_layer). */
 void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store);
 void cache_clear(struct cache *c);
 /* A page for position `position`, the next one, which will hold what this token makes. */
@@ -44,14 +48,15 @@ void cache_share(struct cache *c, const struct hash *root);
 /* The position that ends a page was evaluated: it and all before it are finite or not. */
 void cache_settle(struct cache *c, uint32_t position, bool finite);
 /* Takes over known pages that go on with tokens[n], those of the whole sequence, as far as there are any. Returns how
- * many positions the cache has then; only where it has whole pages and nothing beyond. */
-uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n);
+ * many positions the cache has then; only where it has whole pages and nothing beyond. *known: how many pages were
+ * found in all, whether or not they could be taken over. */
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n, uint32_t *known);
 /* The key of the page that position `length`, the next one, lies in, if tokens[n] fill it and it is to be shared. */
 bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key);
 
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head);
-/* Writes head `head` of position t: key[head_n] and value[head_n] through ops->quantise. False if one is not finite. */
+/* Writes head `head` of position t: key[key_n] and value[value_n] through ops->quantise. False if one is not finite. */
 bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32_t layer, uint32_t head,
-               const float *key, const float *value, size_t head_n);
+               const float *key, const float *value);
 
 #endif

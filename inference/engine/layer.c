@@ -177,8 +177,7 @@ const struct rope *engine_rope(const struct engine *e, size_t row, bool is_local
     return e->rope[e->rows[row].seq->is_long ? MODEL_ROPE_LONG : MODEL_ROPE];
 }
 
-/* The angles of a row in a layer; NULL where nothing is rotated. */
-static const float *angles_of(const struct engine *e, const struct model_layer *l, size_t row, const float **sine)
+const float *engine_angles(const struct engine *e, const struct model_layer *l, size_t row, const float **sine)
 {
     const size_t pairs = e->m->rope_pairs;
     *sine = NULL;
@@ -198,7 +197,7 @@ static void heads_part(void *arg, size_t first, size_t end)
     struct engine *e = t->e;
     const struct model *m = e->m;
     for (size_t c = first; c < end; c++) {
-        const float *sine, *cosine = angles_of(e, t->l, c, &sine);
+        const float *sine, *cosine = engine_angles(e, t->l, c, &sine);
         struct cache *cache = &e->rows[c].seq->cache;
         float *key = e->k + c * m->heads_kv * m->head;
         const float *value = e->v + c * m->heads_kv * m->head;
@@ -208,7 +207,7 @@ static void heads_part(void *arg, size_t first, size_t end)
             continue;
         turn_heads(e, &t->l->key_norm, key, m->heads_kv, cosine, sine);
         for (uint32_t i = 0; i < m->heads_kv; i++, key += m->head, value += m->head)
-            if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value, m->head))
+            if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value))
                 e->finite[c] = false;
     }
 }
@@ -216,7 +215,11 @@ static void heads_part(void *arg, size_t first, size_t end)
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what)
 {
     const struct model_layer *l = &e->m->layer[layer];
-    struct heads_step t = {e, l, layer, what};
+    struct heads_step t = {e, l, l->place, what};
+    if (l->latent) {
+        latent_project(e, layer, x, cols);
+        return;
+    }
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, what & ENGINE_QUERIES ? &l->query.w : NULL,
                                        what & ENGINE_KEYS ? &l->key.w : NULL, what & ENGINE_KEYS ? &l->value.w : NULL);
     if (what & ENGINE_QUERIES)
@@ -250,11 +253,16 @@ static size_t attend_groups(const struct attend_step *t)
     return (t->cols + t->rows - 1) / t->rows;
 }
 
+/* Of a query, whole cache lines. */
+static size_t scratch_each(const struct model *m)
+{
+    return (attention_scratch(m->head, model_value_length(m)) + 63) / 64 * 64;
+}
+
 size_t engine_attend_scratch(const struct model *m, size_t cols)
 {
     struct attend_step t = attend_step_of(m, cols);
-    size_t each = (attention_scratch(m->head) + 63) / 64 * 64;
-    return attend_groups(&t) * t.parts * m->heads_kv * t.per_part * t.rows * each;
+    return attend_groups(&t) * t.parts * m->heads_kv * t.per_part * t.rows * scratch_each(m);
 }
 
 /* Query of head `head` of column c. */
@@ -264,7 +272,7 @@ static struct attention_query query_of(const struct attend_step *t, size_t c, si
     const struct model *m = e->m;
     uint32_t row = e->slot[c];
     struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * m->head,
-                                .out = e->o + (c * m->heads + head) * m->head,
+                                .out = e->o + (c * m->heads + head) * model_value_length(m),
                                 .sink = t->l->sinks ? t->l->sinks + head : NULL,
                                 .end = model_writes(m) ? e->position[row] + 1 : e->rows[row].seq->length};
     if (t->l->window && q.end > t->l->window)
@@ -296,13 +304,12 @@ static void attention_part(void *arg, size_t first, size_t end)
     struct attend_step *t = arg;
     struct engine *e = t->e;
     size_t groups = attend_groups(t), queries = t->per_part * t->rows;
-    uint8_t *scratch = e->scratch + first * queries * e->scratch_bytes;
+    uint8_t *scratch = e->scratch + first * queries * scratch_each(e->m);
     for (size_t at = first; at < end; at++) {
         size_t c = at % groups * t->rows, stop = c + t->rows < t->cols ? c + t->rows : t->cols;
         struct attention a = {.ops = e->ops,
                               .layer = t->layer,
                               .head_kv = (uint32_t)(at / groups / t->parts),
-                              .head_n = e->m->head,
                               .scale = e->m->score_scale,
                               .cap = e->m->cap_scores};
         for (size_t next; c < stop; c = next) {
@@ -320,7 +327,7 @@ void engine_attend(struct engine *e, uint32_t layer, size_t cols)
     struct attend_step t = attend_step_of(e->m, cols);
     t.e = e;
     t.l = &e->m->layer[layer];
-    t.layer = layer;
+    t.layer = t.l->place;
     pool_run(e->pool, attend_groups(&t) * t.parts * e->m->heads_kv, 1, attention_part, &t);
 }
 
@@ -342,9 +349,10 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, f
 
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
 {
-    size_t all = (size_t)e->m->heads * e->m->head;
-    struct ops_input in = engine_input(e, e->o, all, cols, e->slot, &l->output.w, NULL, NULL);
-    engine_product(e, &l->output, &in, e->back);
+    const struct model_product *p = l->recurrent ? &l->recurrent->out : &l->output;
+    const float *o = l->latent ? latent_values(e, l, cols) : e->o;
+    struct ops_input in = engine_input(e, o, p->w.n, cols, e->slot, &p->w, NULL, NULL);
+    engine_product(e, p, &in, e->back);
 }
 
 /* In the last layer only the rows that somebody wants go on behind the keys and values: x is packed to them. */
@@ -377,18 +385,38 @@ static void add_branch(struct engine *e, const struct model_norm *post, size_t c
     engine_add(e, e->x, e->back, cols);
 }
 
-size_t engine_layer(struct engine *e, uint32_t index)
+/* Attention, or what a layer has instead, up to e->back. Returns how many rows go on. */
+static size_t run_first_branch(struct engine *e, uint32_t index)
 {
-    const struct model *m = e->m;
-    const struct model_layer *l = &m->layer[index];
+    const struct model_layer *l = &e->m->layer[index];
+    const float *x = enter_branch(e, &l->attention_norm, e->n);
+    const bool is_last = index + 1 == e->m->layers;
     size_t cols = e->n;
-    engine_project(e, index, enter_branch(e, &l->attention_norm, cols), cols, ENGINE_QUERIES | ENGINE_KEYS);
-    if (index + 1 == m->layers)
+    if (l->recurrent) {
+        recur_run(e, l, x, cols);
+        if (is_last)
+            cols = recur_pack(e, pack_wanted(e));
+        if (cols)
+            engine_attention_output(e, l, cols);
+        return cols;
+    }
+    engine_project(e, index, x, cols, ENGINE_QUERIES | ENGINE_KEYS);
+    if (is_last)
         cols = pack_wanted(e);
     if (cols == 0)
         return 0;
     engine_attend(e, index, cols);
     engine_attention_output(e, l, cols);
+    return cols;
+}
+
+size_t engine_layer(struct engine *e, uint32_t index)
+{
+    const struct model *m = e->m;
+    const struct model_layer *l = &m->layer[index];
+    size_t cols = run_first_branch(e, index);
+    if (cols == 0)
+        return 0;
     const bool is_entered = m->kind->has & HAS_ONE_NORM;
     if (is_entered)
         (void)enter_branch(e, &l->mix_norm, cols);

@@ -30,12 +30,30 @@ static void read_kind(struct model_reader *r)
 
 /* -- numbers -- */
 
+/* Where layers without any are recurrent, those of the others. */
+static uint32_t read_heads_kv(struct model_reader *r)
+{
+    const char *key = "attention.head_count_kv";
+    uint32_t heads = 0;
+    if (!(r->m->kind->more & HAS_SHORT_CONVS) || !model_has_list(r, key))
+        return model_number(r, key, HEADS_MAX, r->m->heads ? r->m->heads : 1);
+    for (uint32_t i = 0; i < r->m->layers; i++) {
+        uint32_t here = model_number_at(r, key, i);
+        if (here > HEADS_MAX || (heads && here && here != heads))
+            model_fail(r, ERR_UNSUPPORTED, key, here, "layers that have heads of keys must have as many");
+        heads = here ? here : heads;
+    }
+    if (heads == 0)
+        model_fail(r, ERR_UNSUPPORTED, key, 0, "a model without any attention is not run");
+    return heads ? heads : 1;
+}
+
 static void read_heads(struct model_reader *r)
 {
     struct model *m = r->m;
     bool says_head = model_has_key(r, "attention.key_length");
     m->heads = model_number(r, "attention.head_count", HEADS_MAX, 0);
-    m->heads_kv = model_number(r, "attention.head_count_kv", HEADS_MAX, m->heads ? m->heads : 1);
+    m->heads_kv = read_heads_kv(r);
     if (r->e != ERR_OK)
         return;
     m->head = model_number(r, "attention.key_length", EMBED_MAX, m->embed / m->heads ? m->embed / m->heads : 1);
@@ -50,6 +68,42 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
+/* Heads that share one row. Newer files count it as one head of keys and say beside it how long a head is without;
+ * older ones say that alone. */
+static void read_latent(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const bool says_both = model_has_key(r, "attention.key_length_mla");
+    m->heads = model_number(r, "attention.head_count", HEADS_MAX, 0);
+    m->heads_kv = model_number(r, "attention.head_count_kv", HEADS_MAX, m->heads ? m->heads : 1);
+    m->latent = model_number(r, "attention.kv_lora_rank", EMBED_MAX / 2, 0);
+    m->query_low = model_number_or_none(r, "attention.q_lora_rank", m->embed);
+    uint32_t turned = model_number(r, "rope.dimension_count", EMBED_MAX / 2, 0);
+    uint32_t key = model_number(r, "attention.key_length", EMBED_MAX, 0), key_alone = key;
+    uint32_t value = model_number(r, "attention.value_length", EMBED_MAX, 0);
+    m->value = value;
+    m->head = m->latent + turned;
+    if (says_both) {
+        key_alone = model_number(r, "attention.key_length_mla", EMBED_MAX, 0);
+        m->value = model_number(r, "attention.value_length_mla", EMBED_MAX, 0);
+    }
+    if (r->e != ERR_OK)
+        return;
+    if (m->heads_kv != (says_both ? 1 : m->heads))
+        model_fail(r, ERR_RANGE, "attention.head_count_kv", m->heads_kv, "heads that share a row count as one");
+    if (says_both && (key != m->head || value != m->latent))
+        model_fail(r, ERR_RANGE, "attention.key_length", key, "not the row's length");
+    if (key_alone <= turned)
+        model_fail(r, ERR_RANGE, "rope.dimension_count", turned, "as much as a head is long, or more");
+    uint64_t most = m->head > m->value ? m->head : m->value;
+    if (m->heads * (most > key_alone ? most : key_alone) > EMBED_MAX * 8)
+        model_fail(r, ERR_RANGE, "attention.key_length", key, "all heads together are over the limit");
+    m->heads_kv = 1;
+    m->plain = key_alone - turned;
+    if (gguf_find_tensor(r->file, "blk.0.attn_q.weight")) /* some files name a rank that is not theirs */
+        m->query_low = 0;
+}
+
 /* 0, as where it is absent: none. */
 static float scale_of(struct model_reader *r, const char *key)
 {
@@ -57,22 +111,48 @@ static float scale_of(struct model_reader *r, const char *key)
     return scale == 0.0f ? 1.0f : scale;
 }
 
+/* What is added to sigmoids: a file with it that says no gating means them. */
+static bool has_preferences(const struct model_reader *r)
+{
+    char name[64];
+    bool found = false;
+    for (uint32_t i = 0; r->m->kind->more & MAY_PREFER && !found && i < r->m->layers; i++) {
+        snprintf(name, sizeof name, "blk.%u.exp_probs_b.bias", i);
+        found = model_has_tensor(r, name);
+    }
+    return found;
+}
+
+/* Groups of as many experts, of which some are chosen first. */
+static void read_groups(struct model_reader *r)
+{
+    struct model *m = r->m;
+    m->groups = model_number(r, "expert_group_count", UINT32_MAX, 1);
+    m->groups_used = model_number(r, "expert_group_used_count", UINT32_MAX, 1);
+    if (r->e != ERR_OK || m->groups == 1)
+        return;
+    if (!(m->kind->more & MAY_GROUPS))
+        model_fail(r, ERR_UNSUPPORTED, "expert_group_count", m->groups,
+                   "experts of this architecture that are chosen by groups are not run");
+    else if (m->experts % m->groups || m->experts / m->groups < 2)
+        model_fail(r, ERR_RANGE, "expert_group_count", m->groups, "experts do not fall into so many groups");
+    else if (m->groups_used > m->groups || m->groups_used * (m->experts / m->groups) < m->experts_used)
+        model_fail(r, ERR_RANGE, "expert_group_used_count", m->groups_used, "not so many groups, or too few experts");
+}
+
 /* As the file says it. */
 static void read_way_of_weighing(struct model_reader *r)
 {
     struct model *m = r->m;
     const uint32_t softmax = 1, sigmoid = 2;
-    uint32_t gating =
-        model_number(r, "expert_gating_func", UINT32_MAX, m->kind->more & HAS_SIGMOIDS ? sigmoid : softmax);
+    bool by_sigmoid = m->kind->more & HAS_SIGMOIDS || has_preferences(r);
+    uint32_t gating = model_number(r, "expert_gating_func", UINT32_MAX, by_sigmoid ? sigmoid : softmax);
     if (gating != softmax && gating != sigmoid)
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1) and sigmoids (2) run here");
     m->by_sigmoid = gating == sigmoid;
-    m->parts_of_all = !model_flag(r, "expert_weights_norm", false);
+    m->parts_of_all = !model_flag(r, "expert_weights_norm", m->kind->more & HAS_WHOLE_SUMS);
     m->expert_scale = scale_of(r, "expert_weights_scale");
-    uint32_t groups = model_number(r, "expert_group_count", UINT32_MAX, 1);
-    (void)model_has_key(r, "expert_group_used_count");
-    if (groups != 1)
-        model_fail(r, ERR_UNSUPPORTED, "expert_group_count", groups, "experts that are chosen by groups are not run");
+    read_groups(r);
 }
 
 /* The chosen experts' weights are a softmax over their scores, which sum to one, or over all scores: as the
@@ -121,6 +201,17 @@ static void read_lead(struct model_reader *r)
         model_fail(r, ERR_UNSUPPORTED, "interleave_moe_layer_step", step, "only every layer (1) runs here");
 }
 
+/* What files without experts say of them too. */
+static void skip_experts(struct model_reader *r)
+{
+    static const char *const led[] = {"leading_dense_block_count", "expert_shared_count", "expert_feed_forward_length",
+                                      "expert_weights_scale",      "expert_weights_norm", "expert_gating_func"};
+    if (r->m->kind->has & MAY_SHARED)
+        (void)model_has_key(r, "expert_shared_feed_forward_length");
+    for (size_t i = 0; r->m->kind->more & MAY_LEAD && i < sizeof led / sizeof *led; i++)
+        (void)model_has_key(r, led[i]);
+}
+
 static void read_experts(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -130,8 +221,7 @@ static void read_experts(struct model_reader *r)
     if (m->experts == 0) {
         if (m->kind->has & MUST_EXPERTS)
             model_number(r, "expert_count", EXPERTS_MAX, 0);
-        if (m->kind->has & MAY_SHARED) /* said by files without experts too */
-            (void)model_has_key(r, "expert_shared_feed_forward_length");
+        skip_experts(r);
         return;
     }
     m->experts_used =
@@ -171,6 +261,8 @@ static void read_scales(struct model_reader *r)
     if (k->has & HAS_LOGIT_FACTOR)
         m->logit_scale = logit_scale(r);
     uint32_t n = k->scale_layers && k->scale_layers == m->layers ? m->embed / m->heads : m->head;
+    if (m->latent)
+        n = m->plain + m->head - m->latent;
     m->score_scale = (float)model_real(r, "attention.scale", 0, 1e6, 0);
     if (m->score_scale == 0.0f)
         m->score_scale = 1.0f / sqrtf((float)(int32_t)(n ? n : 1));
@@ -213,6 +305,7 @@ static void read_tempering(struct model_reader *r)
     if (!(m->kind->more & MAY_TEMPER) || model_real(r, "attention.temperature_scale", 0, 1e3, 0) == 0)
         return;
     uint32_t original = model_number(r, "rope.scaling.original_context_length", CONTEXT_MAX, m->context);
+    original = model_number(r, "attention.temperature_length", CONTEXT_MAX, original);
     m->context = original < m->context ? original : m->context;
 }
 
@@ -225,7 +318,9 @@ static void read_numbers(struct model_reader *r)
     m->layers = model_number(r, "block_count", LAYERS_MAX, 0);
     read_looks_ahead(r);
     m->mix = model_number(r, "feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
-    if (r->e == ERR_OK)
+    if (r->e == ERR_OK && m->kind->more & HAS_LATENT)
+        read_latent(r);
+    else if (r->e == ERR_OK)
         read_heads(r);
     if (r->e != ERR_OK)
         return;
@@ -234,6 +329,7 @@ static void read_numbers(struct model_reader *r)
     read_experts(r);
     read_scales(r);
     read_pooling(r);
+    model_read_recurrence(r);
     model_read_rope(r);
     read_tempering(r);
 }
@@ -286,8 +382,15 @@ void model_free(struct model *m)
 {
     if (!m)
         return;
-    for (uint32_t i = 0; m->layer && i < m->layers; i++)
+    for (uint32_t i = 0; m->layer && i < m->layers; i++) {
         free(m->layer[i].expert);
+        free(m->layer[i].recurrent);
+        if (m->layer[i].latent) {
+            free(m->layer[i].latent->key_up);
+            free(m->layer[i].latent->value_up);
+            free(m->layer[i].latent);
+        }
+    }
     for (size_t i = 0; i < m->vectors_n; i++)
         free(m->vectors[i]);
     free(m->vectors);

@@ -58,7 +58,11 @@ enum model_more {
     MAY_HEAD_NORMS = 1u << 5, /* HAS_HEAD_NORMS where the file has their tensors */
     MAY_SECTIONS = 1u << 6,   /* parts of a rotation that go by time, height and width: of a text all by its position */
     MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
-    MAY_STILL = 1u << 8       /* the file may say that nothing is rotated */
+    MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
+    HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
+    MAY_GROUPS = 1u << 10,    /* experts are chosen from the best groups of them */
+    HAS_SHORT_CONVS = 1u << 11, /* layers without heads of keys convolve their last positions instead (recur.h) */
+    HAS_WHOLE_SUMS = 1u << 12   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
 };
 
 struct model_kind {
@@ -93,11 +97,32 @@ struct model_expert {
     struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
 };
 
+/* What a layer has that carries a state from position to position instead of attention; recur.h has the steps. */
+struct model_recurrent {
+    struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is */
+    const float *taps;        /* [taps, channels], the oldest position's first */
+    struct model_product out; /* [embed, channels] */
+};
+
+/* Attention over one row for all heads: key and value are up . row, each head's own; latent.c has the steps. */
+struct model_latent {
+    struct model_product query_low; /* [query_low, embed], or none: queries are made of the stream itself */
+    struct model_norm query_norm;   /* [query_low] */
+    struct model_product query;     /* [heads x (plain + 2 rope_pairs), query_low or embed] */
+    struct model_product row;       /* [latent + 2 rope_pairs, embed] */
+    struct model_norm row_norm;     /* [latent] */
+    struct ops_weight *key_up;      /* [heads] of [latent, plain]: a query's plain part as it meets the row */
+    struct ops_weight *value_up;    /* [heads] of [value, latent]: a value of what attention makes of rows */
+};
+
 struct model_layer {
     struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_recurrent *recurrent;      /* instead of attention; or NULL */
+    uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
+    struct model_latent *latent;            /* instead of the three; or NULL */
     struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
-    struct model_product output;            /* [embed, heads x head] */
+    struct model_product output;            /* [embed, heads x head], or with a latent [embed, heads x value] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
@@ -129,13 +154,19 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    uint32_t layers_ahead; /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_recurrent; /* that carry a state; 0: none */
+    uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
+    /* With a latent (0: none) heads_kv is 1 and head is latent + 2 rope_pairs: a key is the row and what of it is
+     * rotated, a value the row. Of each head's query `plain` elements are not rotated; its value is `value` long. */
+    uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
-    bool by_sigmoid;    /* experts are weighed by sigmoids of their scores, not by a softmax */
-    bool parts_of_all;  /* the weights of the chosen do not sum to one */
-    float expert_scale; /* of their weights; 1: none */
-    float epsilon;      /* of the norms */
+    uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
+    bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
+    bool parts_of_all;            /* the weights of the chosen do not sum to one */
+    float expert_scale;           /* of their weights; 1: none */
+    float epsilon;                /* of the norms */
     float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
     float score_scale;                            /* of the attention's scores */
     float cap_scores, cap_logits;                 /* 0: none */
@@ -152,6 +183,18 @@ struct model {
     float **vectors; /* what gains, biases and factors point to: copies, so that their pages of the file can go */
     size_t vectors_n;
 };
+
+/* The length of a value in the cache; of keys it is m->head. */
+static inline uint32_t model_value_length(const struct model *m)
+{
+    return m->latent ? m->latent : m->head;
+}
+
+/* The length of a head's value behind the cache: what `output` takes. */
+static inline uint32_t model_out_length(const struct model *m)
+{
+    return m->latent ? m->value : m->head;
+}
 
 /* The longest row between gate and down. */
 static inline uint32_t model_mix_most(const struct model *m)

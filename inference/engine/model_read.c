@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void model_fail(struct model_reader *r, enum err e, const char *what, uint64_t value, const char *why)
@@ -310,6 +311,26 @@ static float *keep_floats(struct model *m, uint64_t n)
     return copy;
 }
 
+struct ops_weight model_matrix_turned(struct model_reader *r, const char *name, uint64_t n, uint64_t all,
+                                      uint64_t first, uint64_t rows)
+{
+    struct ops_weight w = model_matrix_part(r, name, n, all, first, rows);
+    if (r->e != ERR_OK)
+        return (struct ops_weight){0};
+    float *turned = keep_floats(r->m, n * rows), *row = mem_array((size_t)n, sizeof *row);
+    for (uint64_t i = 0; i < rows; i++) {
+        quant_read_row(w.type, w.data + i * w.row_bytes, (size_t)n, row);
+        for (uint64_t j = 0; j < n; j++)
+            turned[j * rows + i] = row[j];
+    }
+    free(row);
+    return (struct ops_weight){.type = GGUF_TENSOR_F32,
+                               .n = (size_t)rows,
+                               .rows = (size_t)n,
+                               .row_bytes = (size_t)rows * sizeof(float),
+                               .data = (const uint8_t *)turned};
+}
+
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count)
 {
     const struct gguf_tensor *t = find(r, name);
@@ -328,6 +349,15 @@ const float *model_vectors(struct model_reader *r, const char *name, uint64_t n,
     quant_read_row(t->type, t->data.p, (size_t)(n * count), copy);
     r->m->parameters += n * count;
     return copy;
+}
+
+const float *model_columns(struct model_reader *r, const char *name, uint64_t n, uint64_t count)
+{
+    const float *rows = model_vectors(r, name, n, count);
+    float *columns = rows ? keep_floats(r->m, n * count) : NULL;
+    for (uint64_t i = 0; columns && i < n * count; i++)
+        columns[i % n * count + i / n] = rows[i];
+    return columns;
 }
 
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n)

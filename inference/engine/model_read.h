@@ -5,7 +5,7 @@
 
 #include "inference/engine/model.h"
 
-#define MODEL_KEYS_MAX 64 /* keys of an architecture that are asked for */
+#define MODEL_KEYS_MAX 96 /* keys of an architecture that are asked for */
 
 struct model_reader {
     const struct gguf *file;
@@ -45,6 +45,9 @@ bool model_has_tensor(const struct model_reader *r, const char *name);
 struct ops_weight model_matrix(struct model_reader *r, const char *name, uint64_t n, uint64_t rows);
 struct ops_weight model_matrix_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
                                     uint64_t rows);
+/* Rows [first, first + rows) of a tensor with `all` the other way round: [n, rows] of binary32, a copy. */
+struct ops_weight model_matrix_turned(struct model_reader *r, const char *name, uint64_t n, uint64_t all,
+                                      uint64_t first, uint64_t rows);
 /* count matrices [rows, n] that stand one behind the other in a tensor [count, rows, n]: the i-th goes to
  * *(struct ops_weight *)(to + i * step). */
 void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64_t rows, uint64_t count, void *to,
@@ -52,6 +55,8 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
 /* [count, n] */
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
+/* A tensor [count, n] turned: [n, count]. */
+const float *model_columns(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
 /* [n] of +0, where an architecture has none of what it is computed with. */
 const float *model_zeros(struct model_reader *r, uint64_t n);
 /* Refuses a file with a tensor that nobody asked for. */
@@ -59,6 +64,9 @@ void model_refuse_tensors(struct model_reader *r);
 
 /* The parts. */
 void model_read_rope(struct model_reader *r);
+/* What says which layers are recurrent, and how long their parts are; the lists have an element for each layer. */
+void model_read_recurrence(struct model_reader *r);
+bool model_is_recurrent(struct model_reader *r, uint32_t layer);
 void model_read_tensors(struct model_reader *r);
 
 #endif

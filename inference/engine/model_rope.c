@@ -28,6 +28,19 @@ static double magnitude_of(double scale, double by)
     return scale > 1.0 ? 1.0 + 0.1 * by * arith_log_f64(scale) : 1.0;
 }
 
+/* With a latent the rotation keeps its length, and scores are scaled instead. The file has a tenth of the multiplier.
+ */
+static double scale_scores(struct model_reader *r, const struct model_rope *rope)
+{
+    if (!model_has_key(r, "rope.scaling.yarn_log_multiplier") && r->e == ERR_OK)
+        r->e =
+            note_set(r->note, ERR_UNSUPPORTED,
+                     "the file says scaling by yarn, but not %s.rope.scaling.yarn_log_multiplier", r->m->architecture);
+    double by = magnitude_of(rope->scale, 10.0 * model_real(r, "rope.scaling.yarn_log_multiplier", 0, 1e2, 0));
+    r->m->score_scale = r->m->score_scale * (float)(by * by);
+    return 1.0;
+}
+
 static void read_yarn(struct model_reader *r, struct model_rope *rope)
 {
     struct model *m = r->m;
@@ -35,7 +48,9 @@ static void read_yarn(struct model_reader *r, struct model_rope *rope)
     double fast = model_real(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
     double slow = model_real(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
     double magnitude = magnitude_of(rope->scale, 1.0);
-    if (m->kind->more & MAY_TEMPER)
+    if (m->latent)
+        magnitude = scale_scores(r, rope);
+    else if (m->kind->more & MAY_TEMPER)
         magnitude = magnitude / magnitude_of(rope->scale, model_real(r, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0));
     rope->yarn = true;
     rope->extrapolation = model_real(r, "rope.scaling.yarn_ext_factor", 0, 1, 1.0);
@@ -62,6 +77,16 @@ static void read_scaling(struct model_reader *r, struct model_rope *rope)
     else if (r->e == ERR_OK)
         r->e = note_set(r->note, ERR_UNSUPPORTED, "rope scaling \"%.*s\" is not supported",
                         (int)(type.n < 40 ? type.n : 40), (const char *)type.p);
+}
+
+/* What would change scores in a way of its own. */
+static void check_latent(struct model_reader *r, const struct model_rope *rope)
+{
+    (void)model_has_key(r, "rope.scaling.yarn_log_multiplier"); /* without yarn it says nothing */
+    if (rope->magnitude != 1.0)
+        model_fail(r, ERR_UNSUPPORTED, "rope.scaling.attn_factor", 0, "only 1 runs for this architecture");
+    if (!rope->yarn && rope->scale != 1.0)
+        model_fail(r, ERR_UNSUPPORTED, "rope.scaling.type", 0, "only yarn, or none, runs for this architecture");
 }
 
 static const float *read_factors(struct model_reader *r, const char *name)
@@ -117,6 +142,8 @@ void model_read_rope(struct model_reader *r)
         return;
     m->rope[MODEL_ROPE].base = model_real(r, "rope.freq_base", 1.001, 1e12, 10000.0);
     read_scaling(r, &m->rope[MODEL_ROPE]);
+    if (m->latent)
+        check_latent(r, &m->rope[MODEL_ROPE]);
     if (m->kind->more & MAY_SECTIONS)
         read_sections(r);
     if (m->kind->has & MAY_ROPE_FACTORS)

@@ -2,6 +2,7 @@
 #include "inference/engine/model_read.h"
 
 #include "base/mem.h"
+#include "inference/engine/recur.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -75,12 +76,57 @@ static bool may_norm_heads(const struct model_reader *r, uint32_t i)
     return r->m->kind->more & MAY_HEAD_NORMS && model_has_tensor(r, layer_name(room, i, "attn_q_norm", "weight"));
 }
 
+/* Of each head the matrices that stand between its own numbers and the row: as the file has them, or older files in
+ * one tensor, head by head rows that make keys, then rows that make values, of which the former are turned round. */
+static void read_ups(struct model_reader *r, uint32_t i, struct model_latent *a)
+{
+    const struct model *m = r->m;
+    char room[96];
+    a->key_up = mem_array(m->heads, sizeof *a->key_up);
+    a->value_up = mem_array(m->heads, sizeof *a->value_up);
+    if (!model_has_tensor(r, layer_name(room, i, "attn_kv_b", "weight"))) {
+        model_matrices(r, layer_name(room, i, "attn_k_b", "weight"), m->plain, m->latent, m->heads, a->key_up,
+                       sizeof *a->key_up);
+        model_matrices(r, layer_name(room, i, "attn_v_b", "weight"), m->latent, m->value, m->heads, a->value_up,
+                       sizeof *a->value_up);
+        return;
+    }
+    const uint64_t each = (uint64_t)m->plain + m->value, all = m->heads * each;
+    for (uint64_t h = 0; r->e == ERR_OK && h < m->heads; h++) {
+        a->key_up[h] = model_matrix_turned(r, room, m->latent, all, h * each, m->plain);
+        a->value_up[h] = model_matrix_part(r, room, m->latent, all, h * each + m->plain, m->value);
+    }
+}
+
+static void read_latent(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    const uint64_t turned = 2ull * m->rope_pairs, queries = m->heads * (m->plain + turned);
+    struct model_latent *a = l->latent = mem_new(sizeof *a);
+    if (m->query_low) {
+        a->query_low = product_of(r, i, "attn_q_a", m->embed, m->query_low);
+        a->query_norm = layer_norm(r, i, "attn_q_a_norm", m->query_low);
+        a->query = product_of(r, i, "attn_q_b", m->query_low, queries);
+    } else {
+        a->query = product_of(r, i, "attn_q", m->embed, queries);
+    }
+    a->row = product_of(r, i, "attn_kv_a_mqa", m->embed, m->latent + turned);
+    a->row_norm = layer_norm(r, i, "attn_kv_a_norm", m->latent);
+    read_ups(r, i, a);
+    l->output = product_of(r, i, "attn_output", (uint64_t)m->heads * m->value, m->embed);
+}
+
 static void read_attention(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
     uint64_t q = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head, all = q + 2 * kv;
     char room[96];
+    if (m->latent) {
+        read_latent(r, i);
+        return;
+    }
     if (has(r, MAY_FUSED) && model_has_tensor(r, layer_name(room, i, "attn_qkv", "weight"))) {
         l->query = part_of(r, i, "attn_qkv", m->embed, all, 0, q);
         l->key = part_of(r, i, "attn_qkv", m->embed, all, q, kv);
@@ -97,6 +143,16 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
         l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
+}
+
+static void read_recurrent(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_recurrent *l = m->layer[i].recurrent = mem_new(sizeof *l);
+    char room[96];
+    l->in = product_of(r, i, "shortconv.in_proj", m->embed, 3 * (uint64_t)m->channels);
+    l->taps = model_columns(r, layer_name(room, i, "shortconv.conv", "weight"), m->taps, m->channels);
+    l->out = product_of(r, i, "shortconv.out_proj", m->channels, m->embed);
 }
 
 /* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
@@ -173,7 +229,11 @@ static void read_layer(struct model_reader *r, uint32_t i)
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
-    read_attention(r, i);
+    if (model_is_recurrent(r, i))
+        read_recurrent(r, i);
+    else
+        read_attention(r, i);
+    l->place = l->recurrent ? m->layers_recurrent++ : i - m->layers_recurrent;
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {
         l->attention_post = layer_norm(r, i, "attn_output_norm", m->embed);
@@ -259,7 +319,8 @@ static void read_encoder(struct model_reader *r)
 static void read_output(struct model_reader *r)
 {
     struct model *m = r->m;
-    m->output_norm = norm_of(r, "output_norm", m->embed);
+    const bool is_misnamed = m->kind->more & HAS_SHORT_CONVS; /* by those who made the first files */
+    m->output_norm = norm_of(r, is_misnamed ? "token_embd_norm" : "output_norm", m->embed);
     if (model_has_tensor(r, "output.weight"))
         m->output.w = model_matrix(r, "output.weight", m->embed, m->vocab);
     else
@@ -280,4 +341,7 @@ void model_read_tensors(struct model_reader *r)
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
+    if (recur_state_bytes(m) > STATE_BYTES_MAX)
+        model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
+                   "bytes for each job are over the limit");
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,41 @@ static void choose(const float *score, uint32_t experts, uint32_t used, uint32_t
     }
 }
 
+/* What experts are chosen by becomes -infinity in all groups but the best. Of sigmoids a group is as good as its two
+ * best experts together, else as its best one: so these models were made. */
+static void close_groups(const struct model *m, float *by)
+{
+    const uint32_t each = m->experts / m->groups;
+    float value[EXPERTS_MAX], kept[EXPERTS_MAX];
+    uint32_t open[EXPERTS_MAX];
+    for (uint32_t g = 0; g < m->groups; g++) {
+        const float *x = by + (size_t)g * each;
+        float first = x[0], second = -INFINITY;
+        for (uint32_t i = 1; i < each; i++) {
+            second = x[i] > first ? first : x[i] > second ? x[i] : second;
+            first = x[i] > first ? x[i] : first;
+        }
+        value[g] = m->by_sigmoid ? first + second : first;
+    }
+    choose(value, m->groups, m->groups_used, open);
+    for (uint32_t i = 0; i < m->experts; i++)
+        kept[i] = -INFINITY;
+    for (uint32_t i = 0; i < m->groups_used; i++)
+        memcpy(kept + (size_t)open[i] * each, by + (size_t)open[i] * each, each * sizeof *by);
+    memcpy(by, kept, m->experts * sizeof *by);
+}
+
+/* By the values `by`, which may be `liking`; that is scratch. */
+static void pick(const struct model *m, const float *by, float *liking, uint32_t *chosen)
+{
+    if (m->groups > 1) {
+        memmove(liking, by, m->experts * sizeof *liking);
+        close_groups(m, liking);
+        by = liking;
+    }
+    choose(by, m->experts, m->experts_used, chosen);
+}
+
 /* Finite scores become sigmoids, or e^(score - peak); the chosen ones, and the sum of all (1 for sigmoids). */
 static float like(const struct engine *e, const float *preference, float *score, float peak, float *liking,
                   uint32_t *chosen)
@@ -78,7 +114,7 @@ static float like(const struct engine *e, const float *preference, float *score,
     const struct model *m = e->m;
     float all = 1.0f;
     if (!m->by_sigmoid && !preference)
-        choose(score, m->experts, m->experts_used, chosen);
+        pick(m, score, liking, chosen);
     if (m->by_sigmoid)
         for (uint32_t i = 0; i < m->experts; i++)
             score[i] = 1.0f / (1.0f + arith_exp(-score[i]));
@@ -87,7 +123,7 @@ static float like(const struct engine *e, const float *preference, float *score,
     for (uint32_t i = 0; preference && i < m->experts; i++)
         liking[i] = (m->by_sigmoid ? score[i] : score[i] / all) + preference[i];
     if (m->by_sigmoid || preference)
-        choose(preference ? liking : score, m->experts, m->experts_used, chosen);
+        pick(m, preference ? liking : score, liking, chosen);
     return all;
 }
 

@@ -15,10 +15,14 @@ ARITH_INLINE size_t ops_value_at(size_t b, size_t t, size_t i)
     return ((b * (ARITH_CHUNK / 4) + t / 4) * ARITH_BLOCK + i) * 4 + t % 4;
 }
 
-/* One head's part of a chunk: keys, values, and their scales. */
+/* One head's part of a chunk: keys or values with their scales; both, of the same length. */
+ARITH_INLINE size_t chunk_part_bytes(size_t blocks)
+{
+    return (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
+}
 ARITH_INLINE size_t chunk_head_bytes(size_t blocks)
 {
-    return (size_t)2 * ARITH_CHUNK * blocks * (ARITH_BLOCK + sizeof(float));
+    return 2 * chunk_part_bytes(blocks);
 }
 
 #endif

@@ -3,8 +3,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/variables.h"
-#include "inference/template/chat.h"
 #include "inference/sched/sched_in.h"
+#include "inference/template/answer_form.h"
+#include "inference/template/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static enum err take_tokenize(struct sched *s, const struct wire_tokenize *m, st
 static enum err take_detokenize(struct sched *s, const struct wire_detokenize *m, struct buf *out, struct note *note)
 {
     struct tok_ids ids = {0};
-    struct buf text = {0};
+    struct buf text = {0}, reaches = {0}, marks = {0};
     enum err e = ERR_OK;
     for (size_t i = 0; i < wire_id_count(m->ids) && e == ERR_OK; i++) {
         uint32_t id = wire_id_at(m->ids, i);
@@ -52,14 +53,21 @@ static enum err take_detokenize(struct sched *s, const struct wire_detokenize *m
     }
     if (e == ERR_OK && m->begins)
         tok_decode(s->tok, ids.p, ids.n, m->special, &text);
-    for (size_t i = 0; i < ids.n && e == ERR_OK && !m->begins; i++)
+    for (size_t i = 0; i < ids.n && e == ERR_OK && !m->begins; i++) {
         tok_piece(s->tok, ids.p[i], m->special, &text);
+        wire_put_id(&reaches, (uint32_t)text.n);
+        if (!m->special)
+            answer_marks_add(&marks, (uint32_t)i, tok_mark(s->tok, ids.p[i]));
+    }
     if (e == ERR_OK && text.n > TEMPLATE_OUTPUT_MAX)
         e = note_set(note, ERR_LIMIT, "the text of these tokens has %zu bytes, over the most of %u", text.n,
                      (unsigned)TEMPLATE_OUTPUT_MAX);
     if (e == ERR_OK)
-        wire_add_text(out, &(struct wire_text){m->ask, bytes_of_buf(&text)});
+        wire_add_text(out,
+                      &(struct wire_text){m->ask, bytes_of_buf(&text), bytes_of_buf(&reaches), bytes_of_buf(&marks)});
     buf_clear(&text);
+    buf_clear(&reaches);
+    buf_clear(&marks);
     tok_ids_clear(&ids);
     return e;
 }
@@ -130,8 +138,16 @@ static enum err put_templated(const struct sched *s, const struct wire_template 
         put_ids(&ids, &blob);
     if (e == ERR_OK && text->n + blob.n > WORKER_FRAME_MAX - 256)
         e = note_set(note, ERR_LIMIT, "the prompt has %zu bytes, which is too much", text->n);
-    if (e == ERR_OK)
-        wire_add_templated(out, &(struct wire_templated){m->ask, called, bytes_of_buf(text), bytes_of_buf(&blob)});
+    if (e == ERR_OK) {
+        const struct answer_form f = answer_form_of(s->tok, s->template, bytes_of_buf(text));
+        wire_add_templated(out, &(struct wire_templated){.ask = m->ask,
+                                                         .called = called,
+                                                         .thought = f.thought.kind,
+                                                         .within = f.thought.is_within,
+                                                         .calls = f.calls,
+                                                         .text = bytes_of_buf(text),
+                                                         .ids = bytes_of_buf(&blob)});
+    }
     buf_clear(&blob);
     tok_ids_clear(&ids);
     return e;

@@ -113,7 +113,7 @@ static bool is_looked_at(const struct sched *s, const struct sched_job *j, uint3
 
 static void add_token(const struct sched_job *j, const struct session_event *e, struct buf *out)
 {
-    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text, e->logprobs};
+    const struct wire_token m = {j->ask, e->index, e->token, e->digest, e->text, e->reach, e->mark, e->logprobs};
     wire_add_token(out, &m);
 }
 

@@ -64,6 +64,8 @@ struct session_event {
     bool same;
     struct bytes text; /* whole characters that this token completed, less what may be part of a stop text; until the
                           next call */
+    uint32_t reach;    /* token: bytes of the text with it, those that are held back included */
+    struct bytes mark; /* token: its text, where that is no part of the text (tok_mark) */
     struct bytes logprobs; /* token: as in worker_proto.h, empty if not asked for; until the next call */
 };
 struct session_event session_next_event(struct session *s);

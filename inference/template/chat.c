@@ -111,6 +111,10 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     if (json_array_size(calls))
         json_object_set_new(converted, "tool_calls", convert_calls(calls, form != CHAT_TEXTS));
     json_t *thought = json_object_get(message, "reasoning_content");
+    if (!json_is_given(thought))
+        thought = json_object_get(message, "reasoning");
+    if (json_is_string(thought) && !json_is_given(json_object_get(message, "reasoning_content")))
+        json_object_set(converted, "reasoning_content", thought);
     if (json_is_string(thought) && !json_object_get(message, "thinking") && !has_preamble(converted))
         json_object_set(converted, "thinking", thought);
     if (role && strcmp(role, "assistant") == 0)

@@ -3,6 +3,7 @@
  * A text is cut at its special tokens; what lies between goes to the kind's own encoder. */
 #include "inference/tok/tok.h"
 
+#include "base/answer_form.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "inference/gguf.h"
@@ -460,6 +461,14 @@ bool tok_is_eog(const struct tok *t, int32_t id)
 bool tok_has_channels(const struct tok *t)
 {
     return t->shows_marks;
+}
+
+struct bytes tok_mark(const struct tok *t, int32_t id)
+{
+    if (!tok_is_control(t, id) || tok_special_is_mark(t, (uint32_t)id))
+        return bytes_of(NULL, 0);
+    struct bytes text = vocab_text(&t->vocab, (uint32_t)id);
+    return answer_form_is_mark(text) ? text : bytes_of(NULL, 0);
 }
 
 bool tok_is_control(const struct tok *t, int32_t id)

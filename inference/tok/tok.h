@@ -62,6 +62,9 @@ bool tok_adds_bos(const struct tok *t);
 bool tok_is_eog(const struct tok *t, int32_t id);
 /* Answers are in parts, each with the head of its channel in front (base/harmony.h). */
 bool tok_has_channels(const struct tok *t);
+/* The text of a control token that tells a thought or a call from what is said (base/answer_form.h), and that tok_piece
+ * leaves out without `special`; empty for any other. */
+struct bytes tok_mark(const struct tok *t, int32_t id);
 /* A control token: no part of a text. */
 bool tok_is_control(const struct tok *t, int32_t id);
 /* A token's text as the vocabulary has it (borrowed), empty for an id that is not in it. */

@@ -1,6 +1,7 @@
 /* Answers in parts, as the API tells them. */
 #include "node/api/answer_parts.h"
 
+#include "base/codec.h"
 #include "base/harmony.h"
 #include "node/api/tool_calls.h"
 
@@ -41,12 +42,27 @@ static size_t thought_first(struct bytes answer)
     return n;
 }
 
-void answer_parts_read(struct answer_parts *p, const json_t *tools, struct bytes answer, bool is_over)
+static void read_thought(struct answer_parts *p, struct thought_form form, struct bytes answer, bool is_over)
 {
-    answer_parts_clear(p);
-    p->are = harmony_is(answer, is_over);
+    struct thought_split s;
+    thought_split(form, answer, is_over, &s);
+    p->are = form.kind != THOUGHT_NONE;
     if (!p->are)
         return;
+    buf_add(&p->thought, s.thought.p, s.thought.n);
+    buf_add(&p->said, s.said.p, s.said.n);
+    p->thought_first = p->thought.n;
+}
+
+void answer_parts_read(struct answer_parts *p, struct thought_form form, const json_t *tools, struct bytes answer,
+                       bool is_over)
+{
+    answer_parts_clear(p);
+    if (!harmony_is(answer, is_over)) {
+        read_thought(p, form, answer, is_over);
+        return;
+    }
+    p->are = p->in_channels = true;
     harmony_join(answer, HARMONY_THOUGHT, &p->thought);
     harmony_join(answer, HARMONY_ANSWER, &p->said);
     p->thought_first = thought_first(answer);
@@ -58,7 +74,7 @@ void answer_parts_call(struct answer_parts *p, const json_t *tools, const char *
                        bool is_over)
 {
     answer_parts_clear(p);
-    p->are = true;
+    p->are = p->in_channels = true;
     if (!is_over)
         return;
     p->calls = json_array();
@@ -67,4 +83,34 @@ void answer_parts_call(struct answer_parts *p, const json_t *tools, const char *
     json_decref(p->calls);
     p->calls = NULL;
     buf_add(&p->said, arguments.p, arguments.n);
+}
+
+/* Of the tokens in [from, to) of an answer. One that reaches beyond is counted where it begins. */
+static uint32_t count_tokens(struct bytes ends, size_t from, size_t to)
+{
+    uint32_t n = 0;
+    size_t begin = 0;
+    for (size_t i = 0; i < ends.n / 4; i++) {
+        const size_t end = load_le32(ends.p + 4 * i);
+        n += begin >= from && begin < to;
+        begin = end;
+    }
+    return n;
+}
+
+uint32_t answer_parts_thought_tokens(struct thought_form form, struct bytes answer, struct bytes ends)
+{
+    struct thought_split s;
+    struct harmony_part part;
+    struct bytes rest = answer;
+    uint32_t n = 0;
+    if (!harmony_is(answer, true)) {
+        thought_split(form, answer, true, &s);
+        return count_tokens(ends, 0, s.thought_end);
+    }
+    for (size_t from = 0, to; harmony_next(&rest, &part); from = to) {
+        to = answer.n - rest.n;
+        n += part.kind == HARMONY_THOUGHT ? count_tokens(ends, from, to) : 0;
+    }
+    return n;
 }

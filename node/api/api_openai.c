@@ -26,6 +26,7 @@ void openai_answer_free(struct answer *a)
             jobs_cancel(node_jobs(a->node), &c->job);
         json_decref(c->calls);
         answer_parts_clear(&c->parts);
+        buf_clear(&c->marked);
         buf_clear(&c->json);
     }
     for (unsigned i = 0; i < a->told_n; i++)
@@ -88,9 +89,9 @@ size_t openai_text_ready(struct choice *c, const struct job_view *v)
     if (!a->tools)
         return n;
     if (v->state != JOB_DONE)
-        return c->parts.are ? n : tool_calls_sure(a->tools, bytes_of(v->text, n));
+        return c->parts.in_channels ? n : tool_calls_sure(a->tools, bytes_of(v->text, n));
     json_decref(c->calls);
-    c->calls = c->parts.are ? json_incref(c->parts.calls) : tool_calls_find(a->tools, bytes_of(v->text, n), &n);
+    c->calls = c->parts.in_channels ? json_incref(c->parts.calls) : tool_calls_find(a->tools, bytes_of(v->text, n), &n);
     while (a->one_call && json_array_size(c->calls) > 1)
         json_array_remove(c->calls, 1);
     return n;
@@ -117,22 +118,51 @@ void openai_start_stream(struct answer *a)
     a->started = true;
 }
 
+/* The answer as it was written, with the marks that left no text, and (`ends`) where its tokens end in that. */
+static struct bytes marked_text(struct choice *c, const struct job_view *v, struct buf *ends)
+{
+    const struct bytes text = bytes_of(v->text, v->text_n);
+    const bool reads_marks = c->answer->tools || v->form.thought.kind != THOUGHT_NONE;
+    if (v->marks.n == 0 || !reads_marks) {
+        buf_add(ends, v->reaches.p, v->reaches.n);
+        return text;
+    }
+    buf_reset(&c->marked);
+    answer_marks_join(text, v->reaches, v->marks, &c->marked, ends);
+    return bytes_of_buf(&c->marked);
+}
+
+static void read_parts(struct choice *c, const struct job_view *v, struct bytes text)
+{
+    struct answer *a = c->answer;
+    const bool is_over = v->state == JOB_DONE;
+    if (v->called)
+        answer_parts_call(&c->parts, a->tools, v->called, text, is_over);
+    else if (a->thoughts == OPENAI_THOUGHTS_IN_TEXT)
+        answer_parts_clear(&c->parts);
+    else
+        answer_parts_read(&c->parts, v->form.thought, a->tools, text, is_over);
+    if (a->thoughts != OPENAI_THOUGHTS_HIDDEN)
+        return;
+    buf_reset(&c->parts.thought);
+    c->parts.thought_first = 0;
+}
+
 /* The job as a form sees it: of an answer in parts, what is said. */
 static struct job_view said_of(struct choice *c, const struct job_view *v)
 {
     struct job_view said = *v;
-    bool is_over = v->state == JOB_DONE;
+    struct buf ends = {0};
     if (c->answer->form->kind == OPENAI_COMPLETION)
         return said;
-    const struct bytes text = bytes_of(v->text, v->text_n);
-    if (v->called)
-        answer_parts_call(&c->parts, c->answer->tools, v->called, text, is_over);
-    else
-        answer_parts_read(&c->parts, c->answer->tools, text, is_over);
-    if (c->parts.are) {
-        said.text = buf_text(&c->parts.said);
-        said.text_n = c->parts.said.n;
-    }
+    const struct bytes text = marked_text(c, v, &ends);
+    read_parts(c, v, text);
+    if (v->state == JOB_DONE && !v->called)
+        c->answer->usage.thought += answer_parts_thought_tokens(v->form.thought, text, bytes_of_buf(&ends));
+    const struct bytes shown = c->parts.are ? bytes_of_buf(&c->parts.said) : text;
+    said.text = shown.n ? (const char *)shown.p : "";
+    said.text_n = shown.n;
+    buf_clear(&ends);
     return said;
 }
 
@@ -257,6 +287,7 @@ static struct answer *answer_new(struct api_call *call, const struct openai_form
                          .stream = ask->stream,
                          .include_usage = ask->include_usage,
                          .one_call = ask->one_call,
+                         .thoughts = ask->thoughts,
                          .tools = ask->tools ? json_deep_copy(ask->tools) : NULL,
                          .model = mem_string(ask->job.model),
                          .logprobs_each = ask->job.logprobs,

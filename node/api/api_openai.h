@@ -10,6 +10,13 @@
 /* Forms of requests: which fields each has. */
 enum { OPENAI_CHAT = 1, OPENAI_COMPLETION = 2, OPENAI_RESPONSE = 4, OPENAI_EMBEDDING = 8 };
 
+/* Where a client wants what was thought. */
+enum openai_thoughts {
+    OPENAI_THOUGHTS_APART,   /* beside what is said, in `reasoning_content` or an item of its own */
+    OPENAI_THOUGHTS_IN_TEXT, /* in the text, as the model wrote it */
+    OPENAI_THOUGHTS_HIDDEN,
+};
+
 struct worker;
 
 struct openai_ask {
@@ -17,6 +24,7 @@ struct openai_ask {
     struct buf messages, stops, schema, biases, tools_text, variables, call_schema, ids;
     char *call;
     bool is_chat, stream, include_usage, one_call;
+    enum openai_thoughts thoughts;
     bool echo_prompt, no_answer; /* of a completion: the prompt is told again; no token is asked for */
     uint32_t prompts_n, n;       /* prompts, and answers to each */
     const json_t *tools;         /* borrowed from the body, or from: */
@@ -53,6 +61,9 @@ enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note
 /* What the template is told beside messages and tools: `chat_template_kwargs`, and how much it is to think, or NULL. */
 enum err openai_read_variables(const json_t *body, const char *effort, const char *effort_called, struct openai_ask *a,
                                struct note *note) MUST_USE;
+
+/* `reasoning_format` and `include_reasoning`. */
+enum err openai_read_thoughts(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 
 /* api_openai_messages.c: whether a template can make a prompt of them. */
 enum err openai_check_messages(const json_t *list, struct note *note) MUST_USE;

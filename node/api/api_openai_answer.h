@@ -15,6 +15,7 @@ struct choice {
     struct job_watch *watch;
     bool is_over, started;     /* started: the client knows of it */
     size_t sent;               /* bytes of the text that the client has */
+    struct buf marked;         /* the text with its marks, where there are any */
     struct answer_parts parts; /* of a chat or a response; a form sees what is said as the text */
     size_t thought_sent;
     bool thought_over; /* of a response: the client knows all that was thought in front of what is said */
@@ -31,6 +32,7 @@ struct answer {
     struct http_request *request;
     bool stream, include_usage, started; /* started: the client has a status */
     bool one_call;                       /* the client takes no second */
+    enum openai_thoughts thoughts;
     char *model;
     json_t *tools; /* that the answer may call, or NULL */
     struct choice *choice;
@@ -38,7 +40,7 @@ struct answer {
     struct openai_told *told; /* [told_n] prompts that are told again */
     unsigned told_n, logprobs_each;
     struct {
-        uint64_t prompt, written, cached; /* tokens of the choices that are over */
+        uint64_t prompt, written, cached, thought; /* tokens of the choices that are over */
     } usage;
     struct buf kith; /* of a whole answer's first choice */
     struct buf echo; /* of a response: see struct openai_ask */

@@ -46,6 +46,8 @@ static const struct {
     {"parallel_tool_calls", TOOLED},
     {"chat_template_kwargs", TOOLED},
     {"reasoning_effort", OPENAI_CHAT},
+    {"reasoning_format", TOOLED},
+    {"include_reasoning", TOOLED},
     {"reasoning", OPENAI_RESPONSE},
     {"reasoning.effort", OPENAI_RESPONSE},
     {"prompt", OPENAI_COMPLETION | OPENAI_RESPONSE},
@@ -391,6 +393,37 @@ enum err openai_read_variables(const json_t *body, const char *effort, const cha
     return e;
 }
 
+/* As llama.cpp's server and vLLM call it. Where a thought is apart, all of what this node writes is read like
+ * DeepSeek's.
+ */
+enum err openai_read_thoughts(json_t *body, struct openai_ask *a, struct note *note)
+{
+    static const struct {
+        const char *name;
+        enum openai_thoughts thoughts;
+    } formats[] = {{"auto", OPENAI_THOUGHTS_APART},
+                   {"deepseek", OPENAI_THOUGHTS_APART},
+                   {"none", OPENAI_THOUGHTS_IN_TEXT},
+                   {"hidden", OPENAI_THOUGHTS_HIDDEN}};
+    const char *format = NULL;
+    bool include = true, known = false;
+    enum err e = api_read_text(body, "reasoning_format", "reasoning_format", &format, note);
+    if (e == ERR_OK)
+        e = api_read_flag(body, "include_reasoning", "include_reasoning", &include, note);
+    include = include || !json_is_given(json_object_get(body, "include_reasoning"));
+    a->thoughts = include ? OPENAI_THOUGHTS_APART : OPENAI_THOUGHTS_HIDDEN;
+    if (e != ERR_OK || !format)
+        return e;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(format, formats[i].name) == 0) {
+            a->thoughts = include ? formats[i].thoughts : a->thoughts;
+            known = true;
+        }
+    if (known)
+        return ERR_OK;
+    return note_set(note, ERR_FORMAT, "reasoning_format is %.32s: it must be auto, deepseek, none or hidden", format);
+}
+
 enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
 {
     json_t *list = json_object_get(body, "messages");
@@ -413,6 +446,8 @@ enum err openai_read_chat(json_t *body, struct openai_ask *a, struct note *note)
         e = api_read_text(body, "reasoning_effort", "reasoning_effort", &effort, note);
     if (e == ERR_OK)
         e = openai_read_variables(body, effort, "reasoning_effort", a, note);
+    if (e == ERR_OK)
+        e = openai_read_thoughts(body, a, note);
     share_cost(a);
     return e;
 }

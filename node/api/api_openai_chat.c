@@ -27,8 +27,11 @@ static void put_usage(struct buf *b, const struct answer *a)
 {
     buf_add_format(b,
                    "\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
-                   ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}",
+                   ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}",
                    a->usage.prompt, a->usage.written, a->usage.prompt + a->usage.written, a->usage.cached);
+    if (is_chat(a))
+        buf_add_format(b, ",\"completion_tokens_details\":{\"reasoning_tokens\":%" PRIu64 "}", a->usage.thought);
+    buf_add_text(b, "}");
 }
 
 /* Those of the tokens that came since the last time. */

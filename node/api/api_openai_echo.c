@@ -152,7 +152,7 @@ static void prompt_is_read(struct prompt *p)
         ask_more(x);
 }
 
-static void on_scored(void *arg, enum err e, struct bytes logprobs, const struct note *note)
+static void on_scored(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct prompt *p = arg;
     p->ask = 0;
@@ -160,7 +160,7 @@ static void on_scored(void *arg, enum err e, struct bytes logprobs, const struct
         refuse(p->echo, e, note->text);
         return;
     }
-    buf_add(&p->told->logprobs, logprobs.p, logprobs.n);
+    buf_add(&p->told->logprobs, t->text.p, t->text.n);
     prompt_is_read(p);
 }
 
@@ -196,7 +196,7 @@ static void on_ids(void *arg, enum err e, struct bytes ids, const struct note *n
     score(p);
 }
 
-static void on_text(void *arg, enum err e, struct bytes text, const struct note *note)
+static void on_text(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct prompt *p = arg;
     p->ask = 0;
@@ -204,7 +204,7 @@ static void on_text(void *arg, enum err e, struct bytes text, const struct note 
         refuse(p->echo, e, note->text);
         return;
     }
-    buf_add(&p->told->text, text.p, text.n);
+    buf_add(&p->told->text, t->text.p, t->text.n);
     score(p);
 }
 

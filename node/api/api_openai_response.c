@@ -188,8 +188,9 @@ static void put_usage(struct buf *b, const struct answer *a)
     buf_add_format(b,
                    ",\"usage\":{\"input_tokens\":%" PRIu64 ",\"input_tokens_details\":{\"cached_tokens\":%" PRIu64
                    ",\"cache_write_tokens\":0},\"output_tokens\":%" PRIu64
-                   ",\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":%" PRIu64 "}",
-                   a->usage.prompt, a->usage.cached, a->usage.written, a->usage.prompt + a->usage.written);
+                   ",\"output_tokens_details\":{\"reasoning_tokens\":%" PRIu64 "},\"total_tokens\":%" PRIu64 "}",
+                   a->usage.prompt, a->usage.cached, a->usage.written, a->usage.thought,
+                   a->usage.prompt + a->usage.written);
 }
 
 /* What is known when all of the answer is. */

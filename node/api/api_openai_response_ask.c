@@ -279,6 +279,8 @@ enum err openai_read_response(json_t *body, struct openai_ask *a, struct note *n
     if (e == ERR_OK)
         e = read_reasoning(body, a, note);
     if (e == ERR_OK)
+        e = openai_read_thoughts(body, a, note);
+    if (e == ERR_OK)
         e = check_metadata(body, note);
     return e == ERR_OK ? put_echo(body, a, note) : e;
 }

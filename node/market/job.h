@@ -84,11 +84,14 @@ struct job {
     struct text64 call;     /* the function that the answer has to call; empty: none */
     struct buf call_schema; /* of its arguments, in place of the request's where the prompt calls it already: */
     bool called;
-    struct hash talk;       /* the conversation that it is in; zero: none */
-    struct text255 title;   /* its question in short, in a conversation */
-    struct buf request;     /* request.h's encoding; prompt and seed empty until prepared */
-    struct buf tokens;      /* u32 each */
-    struct buf text;        /* of all tokens, stop texts and half characters still on it */
+    struct hash talk;     /* the conversation that it is in; zero: none */
+    struct text255 title; /* its question in short, in a conversation */
+    struct buf request;   /* request.h's encoding; prompt and seed empty until prepared */
+    struct buf tokens;    /* u32 each */
+    struct buf text;      /* of all tokens, stop texts and half characters still on it */
+    struct buf reaches;   /* where each of text_tokens ends in it, u32 each, */
+    struct buf marks;     /* and those that leave no text (base/answer_form.h) */
+    struct answer_form form;
     size_t text_shown;      /* how much of it may be shown */
     struct buf logprobs;    /* of the tokens, where the ask wanted them; not kept over a restart */
     uint8_t logprobs_asked; /* as in the worker's run */

@@ -58,12 +58,14 @@ static void set_prompt(struct job *j, struct bytes ids, uint32_t context)
     buf_clear(&old);
 }
 
-static void on_prompt(void *arg, enum err e, struct bytes ids, bool called, const struct note *note)
+static void on_prompt(void *arg, enum err e, const struct worker_prompt *p, const struct note *note)
 {
     struct job *j = arg;
+    const struct bytes ids = p->ids;
     struct worker_info info;
     j->ask = 0;
-    j->called = called;
+    j->called = p->called;
+    j->form = p->form;
     if (e != ERR_OK) {
         job_finish(j, e, note->text);
         return;
@@ -89,7 +91,7 @@ static void on_prompt(void *arg, enum err e, struct bytes ids, bool called, cons
 
 static void on_ids(void *arg, enum err e, struct bytes ids, const struct note *note)
 {
-    on_prompt(arg, e, ids, false, note);
+    on_prompt(arg, e, &(struct worker_prompt){.ids = ids}, note);
 }
 
 /* An answer to a schema is said and nothing else, and where it has to be a call, it is one. */

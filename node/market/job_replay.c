@@ -46,7 +46,7 @@ static void place_answer(struct job_place *p, size_t offset)
 
 static void place_step(void *arg);
 
-static void on_place_text(void *arg, enum err e, struct bytes text, const struct note *note)
+static void on_place_text(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct job_place *p = arg;
     struct job *j = job_find(p->jobs, &p->id);
@@ -58,7 +58,7 @@ static void on_place_text(void *arg, enum err e, struct bytes text, const struct
         host_timer_set(p->jobs->s.host, &p->timer, PLACE_WAIT_MS, place_step, p);
         return;
     }
-    buf_add(&b, text.p, text.n);
+    buf_add(&b, t->text.p, t->text.n);
     size_t offset = j ? job_showable(j, &b, false) : 0;
     buf_clear(&b);
     place_answer(p, offset);

@@ -47,6 +47,8 @@ void job_free(struct job *j)
     buf_clear(&j->request);
     buf_clear(&j->tokens);
     buf_clear(&j->text);
+    buf_clear(&j->reaches);
+    buf_clear(&j->marks);
     buf_clear(&j->logprobs);
     free(j);
 }
@@ -158,7 +160,7 @@ static void sort_by_age(struct jobs *jobs)
 static size_t bytes_of_job(const struct job *j)
 {
     return sizeof *j + j->input.n + j->tools.n + j->variables.n + j->call_schema.n + j->request.n + j->tokens.n +
-           j->text.n + j->logprobs.n;
+           j->text.n + j->reaches.n + j->marks.n + j->logprobs.n;
 }
 
 /* What is in escrow, read when somebody first asks. */

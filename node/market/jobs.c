@@ -162,10 +162,14 @@ static bool lacks_text(const struct job *j)
     return !j->r.local && j->r.text_tokens < job_tokens_n(j);
 }
 
-static void set_text(struct job *j, struct bytes text, uint32_t tokens)
+static void set_text(struct job *j, const struct worker_text *t, uint32_t tokens)
 {
     buf_reset(&j->text);
-    buf_add(&j->text, text.p, text.n);
+    buf_add(&j->text, t->text.p, t->text.n);
+    buf_reset(&j->reaches);
+    buf_add(&j->reaches, t->reaches.p, t->reaches.n);
+    buf_reset(&j->marks);
+    buf_add(&j->marks, t->marks.p, t->marks.n);
     j->r.text_tokens = tokens;
 }
 
@@ -181,12 +185,12 @@ static void text_later(struct job *j)
     host_timer_set(j->jobs->s.host, &j->timer, (uint64_t)RETRY_MS * j->text_tries, on_finish, j);
 }
 
-static void on_last_text(void *arg, enum err e, struct bytes text, const struct note *note)
+static void on_last_text(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct job *j = arg;
     j->text_ask = 0;
     if (e == ERR_OK) {
-        set_text(j, text, job_tokens_n(j));
+        set_text(j, t, job_tokens_n(j));
         job_finish(j, ERR_OK, "");
         return;
     }
@@ -210,14 +214,14 @@ static bool waits_for_text(struct job *j)
     return true;
 }
 
-static void on_mended(void *arg, enum err e, struct bytes text, const struct note *note)
+static void on_mended(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct job *j = arg;
     (void)note;
     j->text_ask = 0;
     if (e != ERR_OK)
         return; /* the next start tries again */
-    set_text(j, text, job_tokens_n(j));
+    set_text(j, t, job_tokens_n(j));
     show(j);
     (void)!job_save(j);
 }
@@ -298,6 +302,9 @@ static void on_local_token(void *arg, const struct worker_token *t)
         buf_add(&j->tokens, raw, sizeof raw);
     }
     buf_add(&j->text, t->text.p, t->text.n);
+    store_le32(raw, t->reach);
+    buf_add(&j->reaches, raw, sizeof raw);
+    answer_marks_add(&j->marks, t->index, t->mark);
     buf_add(&j->logprobs, t->logprobs.p, t->logprobs.n);
     j->r.text_tokens = job_tokens_n(j);
     j->r.digest = t->digest;
@@ -342,6 +349,8 @@ void job_route(struct job *j)
     }
     buf_reset(&j->tokens); /* a local answer costs nothing but time: from the start again, the same bits */
     buf_reset(&j->text);
+    buf_reset(&j->reaches);
+    buf_reset(&j->marks);
     buf_reset(&j->logprobs);
     j->r.state = JOB_RUNNING;
     const struct worker_work work = {
@@ -349,7 +358,7 @@ void job_route(struct job *j)
     j->ask = worker_run(j->worker, &work, &calls, j);
 }
 
-static void on_text(void *arg, enum err e, struct bytes text, const struct note *note);
+static void on_text(void *arg, enum err e, const struct worker_text *t, const struct note *note);
 
 static void ask_text(struct job *j)
 {
@@ -360,13 +369,13 @@ static void ask_text(struct job *j)
     j->text_ask = worker_detokenize(j->worker, bytes_of_buf(&j->tokens), on_text, j);
 }
 
-static void on_text(void *arg, enum err e, struct bytes text, const struct note *note)
+static void on_text(void *arg, enum err e, const struct worker_text *t, const struct note *note)
 {
     struct job *j = arg;
     (void)note;
     j->text_ask = 0;
     if (e == ERR_OK) {
-        set_text(j, text, j->texted);
+        set_text(j, t, j->texted);
         show(j);
         job_changed(j);
     }

@@ -16,6 +16,7 @@
 #define KITH_NODE_JOBS_H
 
 #include "base/amount.h"
+#include "base/answer_form.h"
 #include "base/json.h"
 #include "base/key.h"
 
@@ -73,7 +74,9 @@ struct job_view {
     uint32_t prompt_tokens, tokens;
     const char *text; /* UTF-8, whole characters only */
     size_t text_n;
-    uint32_t text_tokens; /* how many of the tokens it is the text of */
+    uint32_t text_tokens;        /* how many of the tokens it is the text of */
+    struct bytes reaches, marks; /* where these end in it, and those that leave no text (base/answer_form.h) */
+    struct answer_form form;     /* how the model writes its answer to this prompt; plain where it was no chat */
     struct amount cost;
     const char *stop; /* "length", "eos", "stop", "numeric"; NULL while it runs */
     struct hash digest;

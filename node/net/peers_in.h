@@ -1,7 +1,7 @@
-/* Inside of peers: peers.c (connections), peers_pump.c (their messages), peers_log.c, peers_ban.c and peers_dial.c
- * (whom to dial, when). Nobody else includes this.
+/* Inside of peers: peers.c (connections), peers_pump.c (their messages), peers_use.c (what the rest of the node asks of
+ * them), peers_log.c, peers_ban.c and peers_dial.c (whom to dial, when). Nobody else includes this.
  *
- * A link is one connection. It is freed only by peers_sweep, which runs by itself in a turn of the
+ * A link is one connection. It is freed only by the sweep, which runs by itself in a turn of the
  * loop: whatever a handler does (send, drop, reach), no link goes away under it.
  *
  *     DIALLING --(conn up)--> TALKING --(peer READY, kept)--> UP
@@ -107,6 +107,8 @@ struct link *peers_link_any(const struct peers *p, const struct pubkey *key);
 void peers_link_ready(struct link *l);
 /* Writes what the transport takes, notices the end, sets the timer, reads on or not. */
 void peers_link_flush(struct link *l);
+/* Looks in the next turn at what was written to whom, and buries who is gone. */
+void peers_sweep_soon(struct peers *p);
 extern const struct conn_calls peers_conn_calls;
 
 /* peers_ban.c */

@@ -9,6 +9,7 @@
 #ifndef KITH_NODE_WORKER_H
 #define KITH_NODE_WORKER_H
 
+#include "base/answer_form.h"
 #include "base/codec.h"
 #include "base/hash.h"
 #include "node/host/host.h"
@@ -77,7 +78,11 @@ worker_ask worker_when_ready(struct worker *w, worker_ready_fn fn, void *arg);
 
 /* `ids`: u32 little-endian. */
 typedef void (*worker_ids_fn)(void *arg, enum err e, struct bytes ids, const struct note *note);
-typedef void (*worker_text_fn)(void *arg, enum err e, struct bytes text, const struct note *note);
+struct worker_text {
+    struct bytes text;
+    struct bytes reaches, marks; /* of an answer: where each token ends, and marks (base/answer_form.h) */
+};
+typedef void (*worker_text_fn)(void *arg, enum err e, const struct worker_text *t, const struct note *note);
 /* Raw text, with BOS as the file says; `special` parses special tokens in it. */
 worker_ask worker_tokenize(struct worker *w, struct bytes text, bool special, worker_ids_fn fn, void *arg);
 /* A chat, borrowed for the call: OpenAI's message list and list of tools, variables of the template (base/variables.h),
@@ -88,10 +93,15 @@ struct worker_chat {
     uint8_t begins;
     struct text64 function;
 };
-/* `called`: the prompt calls the function already, and its answer will be the arguments. */
-typedef void (*worker_prompt_fn)(void *arg, enum err e, struct bytes ids, bool called, const struct note *note);
+struct worker_prompt {
+    struct bytes ids;
+    bool called; /* the prompt calls the function already, and its answer will be the arguments */
+    struct answer_form form;
+};
+typedef void (*worker_prompt_fn)(void *arg, enum err e, const struct worker_prompt *p, const struct note *note);
 /* Through the model's chat template to ids, ready to be answered. */
 worker_ask worker_template(struct worker *w, const struct worker_chat *chat, worker_prompt_fn fn, void *arg);
+/* Of an answer's ids. */
 worker_ask worker_detokenize(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
 /* Of ids that begin a text, special tokens included. */
 worker_ask worker_detokenize_prompt(struct worker *w, struct bytes ids, worker_text_fn fn, void *arg);
@@ -101,6 +111,8 @@ struct worker_token {
     uint32_t token;
     struct hash digest;    /* running, with this token */
     struct bytes text;     /* what this token completed: whole UTF-8 characters, may be empty */
+    uint32_t reach;        /* bytes of the answer's text with it, those held back included */
+    struct bytes mark;     /* its own text where that is no part of it (base/answer_form.h) */
     struct bytes logprobs; /* wire_next_logprob (inference/worker_proto.h); empty if not asked for */
 };
 struct worker_done {

@@ -77,12 +77,12 @@ static void ask_end(struct worker *w, struct ask *a, enum err e, const struct no
         break;
     case ASK_TEMPLATE:
         if (a->fn.prompt)
-            a->fn.prompt(a->arg, e, bytes_of(NULL, 0), false, note);
+            a->fn.prompt(a->arg, e, &(struct worker_prompt){.called = false}, note);
         break;
     case ASK_DETOKENIZE:
     case ASK_SCORE:
         if (a->fn.text)
-            a->fn.text(a->arg, e, bytes_of(NULL, 0), note);
+            a->fn.text(a->arg, e, &(struct worker_text){.text = {0}}, note);
         break;
     case ASK_RUN:
         if (a->fn.calls.done)
@@ -170,7 +170,7 @@ static enum err take_token(struct ask *a, const struct wire_token *m)
     if (a->kind != ASK_RUN || m->index != a->tokens.n / 4)
         return ERR_PROTOCOL;
     wire_put_id(&a->tokens, m->token);
-    const struct worker_token t = {m->index, m->token, m->digest, m->text, m->logprobs};
+    const struct worker_token t = {m->index, m->token, m->digest, m->text, m->reach, m->mark, m->logprobs};
     if (a->fn.calls.token)
         a->fn.calls.token(a->arg, &t);
     return ERR_OK;
@@ -245,19 +245,22 @@ static enum err take_prompt(struct worker *w, struct ask *a, const struct wire_t
     if (a->kind != ASK_TEMPLATE)
         return ERR_PROTOCOL;
     ask_unlink(w, a);
+    const struct worker_prompt p = {
+        .ids = m->ids, .called = m->called, .form = {{m->thought, m->within}, .calls = m->calls}};
     if (a->fn.prompt)
-        a->fn.prompt(a->arg, ERR_OK, m->ids, m->called, &no_note);
+        a->fn.prompt(a->arg, ERR_OK, &p, &no_note);
     ask_free(a);
     return ERR_OK;
 }
 
-static enum err take_text(struct worker *w, struct ask *a, struct bytes text)
+static enum err take_text(struct worker *w, struct ask *a, const struct wire_text *m)
 {
+    const struct worker_text t = {m->text, m->reaches, m->marks};
     if (a->kind != ASK_DETOKENIZE)
         return ERR_PROTOCOL;
     ask_unlink(w, a);
     if (a->fn.text)
-        a->fn.text(a->arg, ERR_OK, text, &no_note);
+        a->fn.text(a->arg, ERR_OK, &t, &no_note);
     ask_free(a);
     return ERR_OK;
 }
@@ -291,7 +294,7 @@ static enum err take_scores(struct worker *w, struct ask *a)
         return ERR_PROTOCOL;
     ask_unlink(w, a);
     if (a->fn.text)
-        a->fn.text(a->arg, ERR_OK, bytes_of_buf(&a->scored), &no_note);
+        a->fn.text(a->arg, ERR_OK, &(struct worker_text){.text = bytes_of_buf(&a->scored)}, &no_note);
     ask_free(a);
     return ERR_OK;
 }
@@ -326,7 +329,7 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
         TAKE(EMBEDDING, embedding, take_embedding(w, a, &m))
         TAKE(TOKENS, tokens, take_ids(w, a, m.ids))
         TAKE(TEMPLATED, templated, take_prompt(w, a, &m))
-        TAKE(TEXT, text, take_text(w, a, m.text))
+        TAKE(TEXT, text, take_text(w, a, &m))
         TAKE(SCORED, scored, take_scored(w, a, &m))
         TAKE(SCORES, scores, take_scores(w, a))
         TAKE(HOP_ANSWER, hop_answer, take_hop_answer(w, a, &m))

@@ -45,7 +45,7 @@ static inline void draw_model(struct world *w)
     w->m.heads_kv = 1 + draw(2);
     w->m.heads = w->m.heads_kv * (draw(6) ? 1 + draw(8) : 1 + draw(20));
     w->layer = draw(LAYERS);
-    w->pages = pages_new(cache_page_bytes(&w->m));
+    w->pages = pages_new(cache_page_bytes(&w->m), 0);
 }
 
 /* Positions [0, length) of a sequence get keys and values; `wild`: sometimes far larger than others. */
@@ -66,7 +66,7 @@ static inline void fill(struct world *w, uint32_t s, uint32_t length, bool wild)
             }
             for (uint32_t i = 0; i < w->m.head && draw(9) == 0; i++)
                 value[i] = 0.0f;
-            assert_true(cache_put(c, &ops_ref, t, w->layer, h, key, value, w->m.head));
+            assert_true(cache_put(c, &ops_ref, t, w->layer, h, key, value));
         }
     }
 }
@@ -189,7 +189,6 @@ static inline bool attend_one(struct world *w, const struct cuda_attention *a, u
                             .ops = &ops_ref,
                             .layer = w->layer,
                             .head_kv = head / (w->m.heads / w->m.heads_kv),
-                            .head_n = w->m.head,
                             .scale = a->scale,
                             .cap = a->cap};
     struct attention_query query = {

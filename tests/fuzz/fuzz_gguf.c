@@ -29,7 +29,8 @@ static void run(const struct model *m)
 {
     /* Large scratch would only slow the search for bytes that matter. */
     if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 2 ||
-        m->experts > 16 || m->expert_mix > 256 || m->shared_mix > 256)
+        m->experts > 16 || m->expert_mix > 256 || m->shared_mix > 256 || m->query_low > 256 ||
+        m->heads * (m->plain + m->value) > 256)
         return;
     struct engine_options o = {.model = m, .ops = ops_pick("auto", NULL), .threads = 1, .batch_max = 2};
     struct engine *e = engine_new(&o);

@@ -48,7 +48,7 @@ static void try_parts(const json_t *tools, struct bytes answer)
         const struct bytes text = bytes_of(answer.p, n);
         if (ends_in_mark(text))
             continue;
-        answer_parts_read(&now, tools, text, false);
+        answer_parts_read(&now, (struct thought_form){.kind = THOUGHT_NONE}, tools, text, false);
         CHECK(!now.calls && now.said.n + now.thought.n <= n);
         check_grows(&last.thought, &now.thought);
         check_grows(&last.said, &now.said);
@@ -56,7 +56,7 @@ static void try_parts(const json_t *tools, struct bytes answer)
         last = now;
         now = (struct answer_parts){0};
     }
-    answer_parts_read(&now, tools, answer, true);
+    answer_parts_read(&now, (struct thought_form){.kind = THOUGHT_NONE}, tools, answer, true);
     check_calls(now.calls);
     answer_parts_clear(&last);
     answer_parts_clear(&now);

@@ -2,7 +2,11 @@
  * answers in channels (base/harmony.h), and a chat template, in front of the weights of tests/model_make.h.
  *
  *     talker random [LAYERS] > FILE.gguf    gpt-oss of random weights: says anything, unless it is held to a schema
- *     talker script > FILE.gguf             always the same answer, in two channels: "Two and two.", "It is four." */
+ *     talker script > FILE.gguf             always the same answer, in two channels: "Two and two.", "It is four."
+ *     talker think > FILE.gguf              the same between <think> and </think> and behind, as one text; a template
+ * that opens the thought (`opens`), or closes it (`enable_thinking` false) talker tags > FILE.gguf               a
+ * thought, a word, and a call whose parameters are in tags talker bracket > FILE.gguf            a thought and a call
+ * between marks that are control tokens */
 #include "tests/model_make.h"
 
 #include <math.h>
@@ -17,13 +21,22 @@
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789{}\":,[]_-.=/<|>!?'()+*;#";
 static const char *const marks[] = {"<|start|>",     "<|end|>",    "<|message|>", "<|channel|>",
                                     "<|constrain|>", "<|return|>", "<|call|>",    "<|endoftext|>"};
-enum { START, END, MESSAGE, CHANNEL, CONSTRAIN, RETURN, MARKS = sizeof marks / sizeof *marks };
-/* What the script says beside marks: ordinary tokens, also where one of them looks like a head. */
-static const char *const words[] = {"analysis", "Two",   " and two.", "<|start|>assistant<|channel|>final<|message|>",
-                                    "It is",    " four."};
-enum { ANALYSIS, TWO, AND_TWO, HEAD, IT_IS, FOUR, WORDS = sizeof words / sizeof *words };
+enum { MARKS = sizeof marks / sizeof *marks };
+struct word {
+    const char *text;
+    int32_t type;
+};
+enum { ORDINARY = 1, CONTROL = 3, USER = 4 };
 
-static const char template[] =
+/* What a model says, beginning behind the last token of its prompt, and its template. `first`: the prompts' last
+ * letter. */
+struct script {
+    const char *name, *template;
+    char first;
+    struct word words[16];
+};
+
+static const char channels_template[] =
     "<|start|>system<|message|>{{ reasoning_effort | default('medium') }}{% if enable_thinking is defined %} thinking "
     "{{ enable_thinking }}{% endif %}<|end|>"
     "{% if tools %}<|start|>developer<|message|>{% for t in tools %}{{ t.function.name }} {% endfor %}<|end|>{% endif "
@@ -31,6 +44,71 @@ static const char template[] =
     "{% for m in messages %}{% if m.thinking %}<|start|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|end|>"
     "{% endif %}{% if m.content %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant{% endif %}";
+
+static const char think_template[] =
+    "{% for m in messages %}<|start|>{{ m.role }}<|message|>{% if m.reasoning_content %}<think>{{ m.reasoning_content "
+    "}}"
+    "</think>{% endif %}{{ m.content }}<|end|>{% endfor %}{% if tools %}{% for t in tools %}{{ t.function.name }} "
+    "{% endfor %}<tool_call><function=...>{% endif %}<|start|>assistant{% if opens %}<think>{% endif %}"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>+{% endif %}";
+
+static const char bracket_template[] =
+    "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant";
+
+/* Ordinary tokens, also where one of them looks like a head. */
+static const struct script scripts[] = {
+    {"script",
+     channels_template,
+     't',
+     {{"<|channel|>", 0},
+      {"analysis", ORDINARY},
+      {"<|message|>", 0},
+      {"Two", ORDINARY},
+      {" and two.", ORDINARY},
+      {"<|end|>", 0},
+      {"<|start|>assistant<|channel|>final<|message|>", ORDINARY},
+      {"It is", ORDINARY},
+      {" four.", ORDINARY},
+      {"<|return|>", 0}}},
+    {"think",
+     think_template,
+     't',
+     {{"<think>", USER},
+      {"\nTwo", ORDINARY},
+      {" and two.", ORDINARY},
+      {"\n", ORDINARY},
+      {"</think>", USER},
+      {"\n\n", ORDINARY},
+      {"It is", ORDINARY},
+      {" four.", ORDINARY},
+      {"<|endoftext|>", 0}}},
+    {"tags",
+     think_template,
+     't',
+     {{"<think>", USER},
+      {"Hm.", ORDINARY},
+      {"</think>", USER},
+      {"\n\n", ORDINARY},
+      {"I look.", ORDINARY},
+      {"\n", ORDINARY},
+      {"<tool_call>", USER},
+      {"\n<function=put>\n<parameter=", ORDINARY},
+      {"n>\n12\n</parameter>\n<parameter=text>\n", ORDINARY},
+      {"12\n</parameter>\n</function>\n", ORDINARY},
+      {"</tool_call>", USER},
+      {"<|endoftext|>", 0}}},
+    {"bracket",
+     bracket_template,
+     't',
+     {{"[THINK]", CONTROL},
+      {"Hm.", ORDINARY},
+      {"[/THINK]", CONTROL},
+      {"[TOOL_CALLS]", CONTROL},
+      {"get", ORDINARY},
+      {"[ARGS]", CONTROL},
+      {"{\"a\": 1}", ORDINARY},
+      {"<|endoftext|>", 0}}},
+};
 
 static void add_u64(struct buf *b, uint64_t v)
 {
@@ -46,15 +124,15 @@ static void add_u32(struct buf *b, uint32_t v)
     buf_add(b, raw, sizeof raw);
 }
 
-/* A space becomes U+0120. */
-static void add_token(struct buf *texts, struct buf *types, const char *text, bool is_mark)
+/* A space becomes U+0120, a newline U+010A. */
+static void add_token(struct buf *texts, struct buf *types, const char *text, int32_t type)
 {
     struct buf written = {0};
     for (const char *c = text; *c; c++)
-        buf_add(&written, *c == ' ' ? "\xC4\xA0" : c, *c == ' ' ? 2 : 1);
+        buf_add(&written, *c == ' ' ? "\xC4\xA0" : *c == '\n' ? "\xC4\x8A" : c, *c == ' ' || *c == '\n' ? 2 : 1);
     add_u64(texts, written.n);
     buf_add(texts, written.p, written.n);
-    add_u32(types, is_mark ? 3 : 1);
+    add_u32(types, (uint32_t)type);
     buf_clear(&written);
 }
 
@@ -69,31 +147,34 @@ static void add_array(struct gguf_make *m, const char *key, enum gguf_type type,
 }
 
 /* Letters, then marks, then words, then names of nothing up to `count`. */
-static void add_vocabulary(struct gguf_make *m, uint32_t count)
+static void add_vocabulary(struct gguf_make *m, const struct script *script, uint32_t count)
 {
     struct buf texts = {0}, types = {0}, none = {0};
     uint32_t n = 0;
     char text[32] = " ";
-    add_token(&texts, &types, text, false);
-    add_token(&texts, &types, "\xC4\x8A", false);
+    add_token(&texts, &types, text, ORDINARY);
+    add_token(&texts, &types, "\n", ORDINARY);
     for (n = 2; letters[n - 2]; n++) {
         text[0] = letters[n - 2];
-        add_token(&texts, &types, text, false);
+        add_token(&texts, &types, text, ORDINARY);
     }
     for (size_t i = 0; i < MARKS; i++, n++)
-        add_token(&texts, &types, marks[i], true);
-    for (size_t i = 0; i < WORDS && n < count; i++, n++)
-        add_token(&texts, &types, words[i], false);
+        add_token(&texts, &types, marks[i], CONTROL);
+    for (const struct word *w = script->words; w->text && n < count; w++)
+        if (w->type && strcmp(w->text, "\n") != 0) {
+            add_token(&texts, &types, w->text, w->type);
+            n++;
+        }
     for (; n < count; n++) {
         snprintf(text, sizeof text, "unused%u", n);
-        add_token(&texts, &types, text, false);
+        add_token(&texts, &types, text, ORDINARY);
     }
     gguf_make_text(m, "tokenizer.ggml.model", "gpt2");
     gguf_make_text(m, "tokenizer.ggml.pre", "gpt-2");
     add_array(m, "tokenizer.ggml.tokens", GGUF_TEXT, n, &texts);
     add_array(m, "tokenizer.ggml.token_type", GGUF_I32, n, &types);
     add_array(m, "tokenizer.ggml.merges", GGUF_TEXT, 0, &none);
-    gguf_make_text(m, "tokenizer.chat_template", template);
+    gguf_make_text(m, "tokenizer.chat_template", script->template);
     buf_clear(&texts);
     buf_clear(&types);
 }
@@ -101,7 +182,7 @@ static void add_vocabulary(struct gguf_make *m, uint32_t count)
 static void with_vocabulary(struct gguf_make *m, const struct model_make *s)
 {
     model_make_window(m, s);
-    add_vocabulary(m, MODEL_MAKE_VOCAB);
+    add_vocabulary(m, &scripts[0], MODEL_MAKE_VOCAB);
 }
 
 static void make_random(struct buf *out, uint32_t layers)
@@ -130,24 +211,41 @@ static void follow(float *output, uint32_t first, uint32_t then)
     output[then * SCRIPT_VOCAB + first] = 1;
 }
 
-static void write_script(float *output)
+/* The token of a word: a letter, a mark, or one of its own. */
+static uint32_t token_of(const struct script *script, const struct word *w)
 {
-    const uint32_t mark = sizeof letters - 1 + 2, word = mark + MARKS;
-    const uint32_t said[] = {letter('t'), /* of the prompt's last word, assistant */
-                             mark + CHANNEL, word + ANALYSIS, mark + MESSAGE, word + TWO,  word + AND_TWO,
-                             mark + END,     word + HEAD,     word + IT_IS,   word + FOUR, mark + RETURN};
-    for (size_t i = 0; i + 1 < sizeof said / sizeof *said; i++)
-        follow(output, said[i], said[i + 1]);
+    const uint32_t mark = sizeof letters - 1 + 2;
+    uint32_t own = mark + MARKS;
+    if (strcmp(w->text, "\n") == 0)
+        return 1;
+    for (uint32_t i = 0; i < MARKS; i++)
+        if (strcmp(marks[i], w->text) == 0)
+            return mark + i;
+    for (const struct word *other = script->words; other != w; other++)
+        own += other->type && strcmp(other->text, "\n") != 0;
+    return own;
 }
 
-static void make_script(struct buf *out)
+/* A closed thought ends with a plus: what follows is said. */
+static void write_script(const struct script *script, float *output)
+{
+    uint32_t last = letter(script->first);
+    for (const struct word *w = script->words; w->text; w++) {
+        follow(output, last, token_of(script, w));
+        if (strcmp(w->text, "\n\n") == 0)
+            follow(output, letter('+'), token_of(script, w + 1));
+        last = token_of(script, w);
+    }
+}
+
+static void make_script(const struct script *script, struct buf *out)
 {
     enum { N = SCRIPT_VOCAB };
     static float zeros[N * N], ones[N], same[N * N], output[N * N];
     struct gguf_make m;
     for (size_t i = 0; i < N; i++)
         ones[i] = same[i * N + i] = 1;
-    write_script(output);
+    write_script(script, output);
     gguf_make_init(&m);
     gguf_make_text(&m, "general.architecture", "llama");
     gguf_make_u32(&m, "llama.context_length", MODEL_MAKE_CONTEXT);
@@ -156,7 +254,7 @@ static void make_script(struct buf *out)
     gguf_make_u32(&m, "llama.feed_forward_length", N);
     gguf_make_u32(&m, "llama.attention.head_count", 2);
     gguf_make_f32(&m, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    add_vocabulary(&m, N);
+    add_vocabulary(&m, script, N);
     static const char *const matrices[] = {"blk.0.attn_q.weight",      "blk.0.attn_k.weight",   "blk.0.attn_v.weight",
                                            "blk.0.attn_output.weight", "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight",
                                            "blk.0.ffn_down.weight"};
@@ -177,10 +275,11 @@ int main(int argc, char **argv)
     long layers = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     if (argc > 1 && strcmp(argv[1], "random") == 0 && layers >= 0 && layers <= 64)
         make_random(&out, (uint32_t)layers);
-    else if (argc > 1 && strcmp(argv[1], "script") == 0)
-        make_script(&out);
-    else
-        return fprintf(stderr, "talker random [LAYERS] | script\n"), 2;
+    for (size_t i = 0; argc > 1 && i < sizeof scripts / sizeof *scripts; i++)
+        if (strcmp(argv[1], scripts[i].name) == 0)
+            make_script(&scripts[i], &out);
+    if (out.n == 0)
+        return fprintf(stderr, "talker random [LAYERS] | script | think | tags | bracket\n"), 2;
     bool good = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
     buf_clear(&out);
     return good ? 0 : 1;

@@ -1,0 +1,110 @@
+/* Thoughts in front of answers, by their marks. */
+#include "base/thought.h"
+
+#include <string.h>
+
+static const char *const marks[][2] = {[THOUGHT_THINK] = {"<think>", "</think>"},
+                                       [THOUGHT_SEED] = {"<seed:think>", "</seed:think>"},
+                                       [THOUGHT_BRACKET] = {"[THINK]", "[/THINK]"},
+                                       [THOUGHT_COHERE] = {"<|START_THINKING|>", "<|END_THINKING|>"},
+                                       [THOUGHT_CHANNEL] = {"<|channel>thought", "<channel|>"},
+                                       [THOUGHT_INNER] = {"<|inner_prefix|>", "<|inner_suffix|>"},
+                                       [THOUGHT_THOUGHT] = {"<thought>", "</thought>"}};
+
+const char *thought_open(enum thought_kind kind)
+{
+    CHECK(kind > THOUGHT_NONE && kind < THOUGHT_KINDS);
+    return marks[kind][0];
+}
+
+const char *thought_close(enum thought_kind kind)
+{
+    CHECK(kind > THOUGHT_NONE && kind < THOUGHT_KINDS);
+    return marks[kind][1];
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static struct bytes from(struct bytes text, size_t at)
+{
+    return bytes_of(text.p + at, text.n - at);
+}
+
+static struct bytes without_space_in_front(struct bytes text)
+{
+    size_t n = 0;
+    while (n < text.n && is_space(text.p[n]))
+        n++;
+    return from(text, n);
+}
+
+static struct bytes without_space_behind(struct bytes text)
+{
+    while (text.n && is_space(text.p[text.n - 1]))
+        text.n--;
+    return text;
+}
+
+static bool begins(struct bytes text, const char *mark)
+{
+    size_t n = strlen(mark);
+    return text.n >= n && memcmp(text.p, mark, n) == 0;
+}
+
+/* The text is shorter than the mark, and begins it. */
+static bool may_become(struct bytes text, const char *mark)
+{
+    return text.n < strlen(mark) && memcmp(text.p, mark, text.n) == 0;
+}
+
+/* Less the end that may become the mark. */
+static struct bytes less_half_mark(struct bytes text, const char *mark)
+{
+    size_t n = strlen(mark) - 1;
+    for (n = n < text.n ? n : text.n; n > 0; n--)
+        if (memcmp(text.p + text.n - n, mark, n) == 0)
+            return bytes_of(text.p, text.n - n);
+    return text;
+}
+
+void thought_split(struct thought_form form, struct bytes answer, bool is_over, struct thought_split *out)
+{
+    *out = (struct thought_split){.said = answer};
+    if (form.kind == THOUGHT_NONE || answer.n == 0)
+        return;
+    const char *open = thought_open(form.kind), *close = thought_close(form.kind);
+    struct bytes rest = without_space_in_front(answer);
+    bool is_opened = begins(rest, open);
+    if (!is_opened && !is_over && may_become(rest, open)) {
+        out->said.n = 0;
+        return;
+    }
+    if (!is_opened && !form.is_within)
+        return;
+    if (is_opened)
+        rest = from(rest, strlen(open));
+    const uint8_t *end = rest.n ? memmem(rest.p, rest.n, close, strlen(close)) : NULL;
+    struct bytes thought = end       ? bytes_of(rest.p, (size_t)(end - rest.p))
+                           : is_over ? rest
+                                     : less_half_mark(rest, close);
+    out->thought = without_space_behind(without_space_in_front(thought));
+    if (end) {
+        struct bytes behind = from(rest, thought.n + strlen(close));
+        out->said = without_space_in_front(behind);
+        out->thought_end = answer.n - behind.n;
+    } else {
+        out->said = from(answer, answer.n);
+        out->thought_end = answer.n;
+    }
+}
+
+bool thought_is_left_open(enum thought_kind kind, struct bytes prompt)
+{
+    const char *open = kind == THOUGHT_NONE ? NULL : thought_open(kind);
+    size_t n = open ? strlen(open) : 0;
+    prompt = without_space_behind(prompt);
+    return n && prompt.n >= n && memcmp(prompt.p + prompt.n - n, open, n) == 0;
+}
