@@ -177,8 +177,8 @@ static bool provide(struct deal *d, const struct ledger *l, struct draft *out)
 /* What is wrong is found by who looks. */
 static enum audit_verdict verdict_of(const struct deal *d, unsigned who, uint32_t index)
 {
-    bool is_wrong = d->sim->o.is_halting || sim_is_planted(d->sim, index);
-    return is_wrong && who != SIM_DEALER_LAZY ? AUDIT_MISMATCH : AUDIT_MATCH;
+    bool looks = who != SIM_DEALER_LAZY || d->sim->o.is_halting;
+    return looks && (d->sim->o.is_halting || sim_is_planted(d->sim, index)) ? AUDIT_MISMATCH : AUDIT_MATCH;
 }
 
 static void put_receipt(struct deal *d, const struct rec_settlement *s, uint32_t index, struct buf *receipt,
