@@ -229,6 +229,9 @@
 #define EMBED_MAX           65536
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
+#define TAPS_MAX            64         /* positions that a convolution sees: published models have 3 or 4 */
+#define GUESSES_MAX         15         /* rows of a sequence in a batch that may be taken back: a draft's */
+#define STATE_BYTES_MAX     (1u << 30) /* that the recurrent layers of a sequence carry: of 80 billion weights 75 MiB */
 #define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
@@ -293,13 +296,15 @@
 #define SHARE_SLOTS_MAX    1024 /* jobs at once that a provider may offer: beyond what any one machine does */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096
-#define RECEIPTS_MAX       (1u << 20)   /* jobs of one channel */
-#define CHANNELS_MAX       4096         /* open channels that one node follows */
-#define CHANNELS_OVER_KEPT 64           /* of one side that are over: to look at, what they came to is added up */
-#define CHANNEL_PAST_MAX   16384        /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
-#define MODEL_NAMES_MAX    1024u        /* models that have a name on one machine */
-#define JOBS_MAX           1024         /* jobs that one node runs or asks for at once */
-#define JOBS_KEPT_MAX      4096         /* that one asked for and can look at: a day of one every 20 s... */
+#define RECEIPTS_MAX       (1u << 20) /* jobs of one channel */
+#define CHANNELS_MAX       4096       /* open channels that one node follows */
+#define CHANNELS_OVER_KEPT 64         /* of one side that are over: to look at, what they came to is added up */
+#define CHANNEL_PAST_MAX   16384      /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
+#define PLANT_PAYERS_MAX   64u        /* nodes whose jobs one provider answers with planted digests */
+#define PLANTS_SHOWN       16u        /* settlements remembered that were shown to be planted, so that none is twice */
+#define MODEL_NAMES_MAX    1024u      /* models that have a name on one machine */
+#define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
+#define JOBS_KEPT_MAX      4096       /* that one asked for and can look at: a day of one every 20 s... */
 #define JOBS_KEPT_BYTES    (256u << 20) /* ...but of long ones fewer */
 #define JOBS_DROP_EVERY    64           /* made, and old ones are looked for */
 
@@ -320,13 +325,16 @@
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX 1024
 #define WORKER_SCORED_MAX                                                                                              \
-    (64u << 20)                  /* logprobs of one prompt, before it is told: 100,000 tokens with the 20 likeliest */
-#define CHOICES_MAX          128 /* answers to one request: as many as OpenAI's API has */
-#define CHATS_SHOWN_MAX      500 /* conversations in one list */
-#define CHAT_TURNS_MAX       200 /* of a conversation in one answer... */
-#define CHAT_BYTES_MAX       (4u << 20) /* ...and bytes of what they hold: each has all questions before it */
-#define EMBED_INPUTS_MAX     2048       /* texts of one request, as in OpenAI's API */
-#define TOOL_NAME_BYTES_MAX  64         /* as in OpenAI's API */
+    (64u << 20)                 /* logprobs of one prompt, before it is told: 100,000 tokens with the 20 likeliest */
+#define CHOICES_MAX         128 /* answers to one request: as many as OpenAI's API has */
+#define CHATS_SHOWN_MAX     500 /* conversations in one list */
+#define CHAT_TURNS_MAX      200 /* of a conversation in one answer... */
+#define CHAT_BYTES_MAX      (4u << 20) /* ...and bytes of what they hold: each has all questions before it */
+#define EMBED_INPUTS_MAX    2048       /* texts of one request, as in OpenAI's API */
+#define TOOL_NAME_BYTES_MAX 64         /* as in OpenAI's API */
+#define TOOL_VALUE_DEPTH_MAX                                                                                           \
+    64 /* of a value that a call has in the words of Python: each level is one of the stack                            \
+        */
 #define RESPONSE_ECHO_MAX    (1u << 20) /* of a request: a stream repeats it three times, of the 4 MiB that may wait */
 #define APIKEYS_MAX          256        /* keys of the HTTP API: looked through for each request */
 #define EVENTS_KEPT_MAX      1024 /* of a node, for who follows them: minutes, and what a follower may be behind */

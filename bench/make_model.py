@@ -22,8 +22,8 @@ try:
 except ImportError:
     numpy = None
 
-from model_shapes import (BPE, FLAT_NORMS, FUSED, HEAD_NORMS, LAYER_NORMS, MIX_BIASES, MIX_NORM, NO_GATE, NO_PRE_NORMS, POST_NORMS,
-                          QKV_BIASES, SHAPES)
+from model_shapes import (BPE, FLAT_NORMS, FUSED, HEAD_NORMS, LAYER_NORMS, MIX_BIASES, MIX_NORM, NO_GATE, NO_PRE_NORMS,
+                          POST_NORMS, QKV_BIASES, SHAPES)
 
 # -- values --
 
@@ -261,6 +261,10 @@ def add_numbers(f, s):
     for name, what in (("context_length", "context"), ("embedding_length", "embed"), ("block_count", "layers"),
                        ("feed_forward_length", "mix"), ("attention.head_count", "heads"),
                        ("attention.head_count_kv", "heads_kv")):
+        if what == "heads_kv" and "convs" in s:  # layers without attention have none
+            f.key("%s.%s" % (a, name), "i32s", [0 if i in s["convs"] else s[what] for i in range(s["layers"])])
+            f.key(a + ".shortconv.l_cache", "u32", s["taps"])
+            continue
         f.key("%s.%s" % (a, name), "u32", s[what] + (s.get("ahead", 0) if what == "layers" else 0))
     if a == "bert":
         f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
@@ -418,21 +422,29 @@ def add_tensors(f, s, source):
         if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
         out = q
-        if s.get("latent"):
+        if i in s.get("convs", ()):
+            matrix(p + "shortconv.in_proj", e, 3 * e, gain=1.5, layer=i)
+            vector(p + "shortconv.conv.weight", [s["taps"], e], 0.1, 0.5)
+            matrix(p + "shortconv.out_proj", e, e, layer=i)
+        elif s.get("latent"):
             out = latent(p, i)
-        elif a == "phi3":
+        elif a in ("phi3", "bailingmoe2"):
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
         else:
             matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_k", e, kv, gain=1.5, bias=True, layer=i)
             matrix(p + "attn_v", e, kv, role="last", bias=True, layer=i)
-        if a in HEAD_NORMS:
+        if a in HEAD_NORMS and i not in s.get("convs", ()):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
-        if a in ("olmo2", "olmoe"):
+        if i not in s.get("convs", ()):
+            matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
+        if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
+        if s.get("own_norms"):
+            vector(p + "attn_q_norm.weight", [s["head"], s["heads"]], 1.0, 0.2)
+            vector(p + "attn_k_norm.weight", [s["head"], s["heads_kv"]], 1.0, 0.2)
         if a == "gpt-oss":
             vector(p + "attn_sinks.weight", s["heads"], 1.0, 1.0)
         if a not in NO_PRE_NORMS | FLAT_NORMS:
@@ -475,13 +487,15 @@ def add_tensors(f, s, source):
         matrix("token_types", e, 2, role="place", gain=math.sqrt(e))
         norm("token_embd_norm", e)
     else:
-        norm("output_norm", e, 5.0 if gemma else 1.0)
+        norm("token_embd_norm" if "convs" in s else "output_norm", e, 5.0 if gemma else 1.0)
         if not tied:
             matrix("output", e, s["vocab"], role="output", gain=2.5)
     for i in range(s["layers"]):
         layer(i)
     for i in range(s["layers"], s["layers"] + s.get("ahead", 0)):  # as files have them that guess ahead: not run
         layer(i)
+        if a == "bailingmoe2":
+            norm("blk.%d.layer_output_norm" % i, e)
         matrix("blk.%d.nextn.eh_proj" % i, 2 * e, e)
         norm("blk.%d.nextn.enorm" % i, e)
         norm("blk.%d.nextn.hnorm" % i, e)

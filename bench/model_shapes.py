@@ -62,6 +62,9 @@ SHAPES = {
                             window=100, base=1e6),
     "command-r": dict(arch="command-r", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                       tied=True, logit_scale=0.75),
+    # 64 layers: what llama.cpp knows Command R+ by
+    "command-r-plus": dict(arch="command-r", vocab=512, context=512, embed=128, layers=64, heads=4, heads_kv=2, head=32, mix=160,
+                           tied=True, logit_scale=0.83, own_norms=True),
     "cohere2": dict(arch="cohere2", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
                     tied=True, logit_scale=0.75, window=100),
     "nemotron": dict(arch="nemotron", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=1024,
@@ -95,6 +98,11 @@ SHAPES = {
                     tied=True, scales=(3.0, 0.7, None, 1.25)),
     "bailingmoe": dict(arch="bailingmoe", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                        experts=16, experts_used=4, expert_mix=128, shared_count=2, norm=True, weights_scale=1.5),
+    "lfm2": dict(arch="lfm2", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                 tied=True, base=1e6, convs=(0, 1, 3, 4), taps=3),
+    "lfm2moe": dict(arch="lfm2moe", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                    tied=True, base=1e6, convs=(0, 1, 3, 5), taps=3, experts=16, experts_used=4, expert_mix=128, lead=2,
+                    prefer=0.1, sigmoid=True),
     "deepseek3": dict(arch="deepseek2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=1, head=96, mix=512,
                       rope_dims=32, latent=128, value=48, query_low=192, experts=16, experts_used=4, expert_mix=128,
                       shared_count=1, lead=1, prefer=0.1, sigmoid=True, norm=True, weights_scale=2.5, groups=(4, 2),
@@ -106,6 +114,16 @@ SHAPES = {
     "deepseek2-old": dict(arch="deepseek2", vocab=512, context=512, embed=128, layers=27, heads=4, heads_kv=4, head=96, mix=256,
                           rope_dims=32, latent=128, value=64, experts=8, experts_used=3, expert_mix=64, shared_count=2, lead=1,
                           weights_scale=1.0, multiplier=0.707),
+    "bailingmoe2": dict(arch="bailingmoe2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                        rope_dims=16, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                        norm=True, weights_scale=2.5, groups=(4, 2), ahead=1),
+    "minimax-m2": dict(arch="minimax-m2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=128,
+                       rope_dims=32, experts=16, experts_used=4, expert_mix=128, prefer=0.1, sigmoid=True),
+    "deepseek": dict(arch="deepseek", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                     experts=16, experts_used=4, expert_mix=128, shared_count=2, lead=1, weights_scale=1.0),
+    "exaone-moe": dict(arch="exaone-moe", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
+                       window=100, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                       norm=True, weights_scale=2.5),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -123,10 +141,13 @@ SHAPES = {
                       mix=6912, base=1e6, window=512, tied=True),
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
                         mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
+    "lfm2-1.2b": dict(arch="lfm2", vocab=65536, context=128000, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
+                      mix=8192, tied=True, base=1e6, convs=(0, 1, 3, 4, 6, 7, 9, 11, 13, 15), taps=3),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }
-HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe"}
+HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
+              "bailingmoe2", "exaone-moe", "lfm2", "lfm2moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
@@ -141,4 +162,6 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "seed_oss": "seed-coder", "hunyuan-dense": "hunyuan-dense", "glm4": "glm4", "exaone4": "exaone4", "command-r": "command-r",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
-       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3"}
+       "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
+       "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe",
+       "lfm2": "lfm2", "lfm2moe": "lfm2"}

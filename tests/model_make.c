@@ -134,7 +134,7 @@ static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_
 /* So many layers come before those with experts. */
 static uint32_t leads(const struct model_make *s)
 {
-    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 ") ? 1 : 0;
+    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 bailingmoe2 deepseek exaone-moe lfm2moe ") ? 1 : 0;
 }
 
 /* Heads share a row that is as long as the stream, and a third of them is turned. Newer files count one head of keys
@@ -157,7 +157,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
-        if (is_of(s, "ernie4_5-moe glm4moe dots1 ") || shares_row(s))
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 bailingmoe2 minimax-m2 exaone-moe lfm2moe ") || shares_row(s))
             model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
         add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
@@ -194,6 +194,41 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
     }
 }
 
+/* Of three layers the third has attention. */
+static bool is_short_convolution(const struct model_make *s, uint32_t i)
+{
+    return is_of(s, "lfm2 lfm2moe ") && i % 3 != 2;
+}
+
+static void add_short_convolution(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    struct buf data = {0};
+    add_product(m, s, i, "shortconv.in_proj", s->embed, 3 * s->embed);
+    add_values(&data, 3 * s->embed, 0.1f, 0.5f);
+    gguf_make_tensor(m, in_layer(i, "shortconv.conv", "weight"), 3, s->embed, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+    add_product(m, s, i, "shortconv.out_proj", s->embed, s->embed);
+    add_norms(m, s, i);
+    add_mix(m, s, i);
+}
+
+/* Layers without attention have none. */
+static void say_heads_kv(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t list[12 + 4 * 16] = {GGUF_I32, 0, 0, 0, (uint8_t)s->layers};
+    char room[96];
+    if (!is_of(s, "lfm2 lfm2moe ")) {
+        model_make_say(m, s, "attention.head_count_kv", s->heads_kv);
+        return;
+    }
+    CHECK(s->layers <= 16);
+    for (uint32_t i = 0; i < s->layers; i++)
+        store_le32(list + 12 + 4 * i, is_short_convolution(s, i) ? 0 : s->heads_kv);
+    snprintf(room, sizeof room, "%s.attention.head_count_kv", s->architecture);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12 + 4 * s->layers);
+    model_make_say(m, s, "shortconv.l_cache", 3);
+}
+
 /* [plain, turned] of a head of keys; half as long as the former are values. */
 static void add_row_attention(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
@@ -227,16 +262,29 @@ static void add_row_numbers(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "attention.value_length_mla", value);
 }
 
+/* A gain for each element of each head. */
+static void add_own_norms(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n)
+{
+    struct buf data = {0};
+    add_values(&data, s->head * n, 1, 0.2f);
+    gguf_make_tensor(m, in_layer(i, name, "weight"), s->head, n, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
+    if (is_short_convolution(s, i)) {
+        add_short_convolution(m, s, i);
+        return;
+    }
     if (has_row(s)) {
         add_row_attention(m, s, i);
         add_norms(m, s, i);
         add_mix(m, s, i);
         return;
     }
-    if (is(s, "phi3"))
+    if (is_of(s, "phi3 bailingmoe2 "))
         add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
     else {
         add_product(m, s, i, "attn_q", s->embed, all);
@@ -244,11 +292,16 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 ")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 bailingmoe2 "
+                 "exaone-moe lfm2 lfm2moe ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    if (is_of(s, "olmo2 olmoe ")) {
+    if (is(s, "command-r") && s->heads_kv == s->heads) { /* Command R+ */
+        add_own_norms(m, s, i, "attn_q_norm", s->heads);
+        add_own_norms(m, s, i, "attn_k_norm", s->heads_kv);
+    }
+    if (is_of(s, "olmo2 olmoe minimax-m2 ")) {
         add_norm(m, s, i, "attn_q_norm", all);
         add_norm(m, s, i, "attn_k_norm", kv);
     }
@@ -282,7 +335,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
         model_make_vector(m, "token_embd_norm.bias", s->embed, 0);
         return;
     }
-    model_make_vector(m, "output_norm.weight", s->embed, 1);
+    model_make_vector(m, is_of(s, "lfm2 lfm2moe ") ? "token_embd_norm.weight" : "output_norm.weight", s->embed, 1);
     if (is_of(s, "starcoder2 nemotron "))
         model_make_vector(m, "output_norm.bias", s->embed, 0);
     if (!s->tied)
@@ -292,7 +345,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
 /* Layers behind the last that a file has and nobody runs. */
 static uint32_t ahead(const struct model_make *s)
 {
-    return is(s, "glm4moe") ? 1 : 0;
+    return is_of(s, "glm4moe bailingmoe2 ") ? 1 : 0;
 }
 
 void model_make(struct buf *out, const struct model_make *s)
@@ -306,7 +359,7 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "block_count", s->layers + ahead(s));
     model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
-    model_make_say(&m, s, "attention.head_count_kv", s->heads_kv);
+    say_heads_kv(&m, s);
     if (has_row(s)) {
         add_row_numbers(&m, s);
     } else {
@@ -322,7 +375,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "leading_dense_block_count", leads(s));
     if (ahead(s))
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
-    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 "))
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 deepseek exaone-moe "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
     else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
@@ -470,6 +523,18 @@ static void by_groups_of_a_softmax(struct gguf_make *m, const struct model_make 
     model_make_say(m, s, "expert_group_used_count", 1);
 }
 
+static void by_groups_partly_rotated(struct gguf_make *m, const struct model_make *s)
+{
+    by_groups(m, s);
+    partly_rotated(m, s);
+}
+
+static void window_and_weighed(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    weighed(m, s);
+}
+
 /* A softmax whose chosen parts do not sum to one. */
 static void parts_by_softmax(struct gguf_make *m, const struct model_make *s)
 {
@@ -573,6 +638,8 @@ static const struct model_make shapes[] = {
     {"exaone4", "exaone4", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, one_set_of_factors},
     {"exaone4, windows", "exaone4", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, false, false, model_make_window},
     {"command-r", "command-r", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, true, logits_by_half},
+    {"command-r, norms of heads", "command-r", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 24, 96, 0, 0, 0, false, true,
+     logits_by_half},
     {"cohere2", "cohere2", GGUF_TENSOR_Q8_0, 64, 5, 4, 1, 16, 96, 0, 0, 0, false, true, window_and_half},
     {"cohere2, floats", "cohere2", GGUF_TENSOR_F32, 64, 4, 4, 4, 16, 96, 0, 0, 0, false, true, window_and_half},
     {"cohere2, blocks of 256", "cohere2", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 0, 0, 0, false, true,
@@ -603,6 +670,10 @@ static const struct model_make shapes[] = {
     {"chatglm", "chatglm", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, true, false, partly_rotated},
     {"minicpm", "minicpm", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, false, true, scales},
     {"bailingmoe", "bailingmoe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 64, false, false, parts_by_softmax},
+    {"lfm2", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, NULL},
+    {"lfm2, floats, attention last", "lfm2", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, false, false, NULL},
+    {"lfm2, blocks of 256", "lfm2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, true, NULL},
+    {"lfm2moe", "lfm2moe", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 32, 8, 3, 0, false, true, NULL},
     {"deepseek2", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 1, 48, 32, 16, 3, 64, false, false, by_groups},
     {"deepseek2, yarn, more heads than go together", "deepseek2", GGUF_TENSOR_F32, 64, 2, 11, 1, 48, 32, 16, 4, 32,
      false, true, by_groups_and_yarn},
@@ -611,6 +682,13 @@ static const struct model_make shapes[] = {
     {"deepseek2, as older files", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 48, 32, 9, 3, 64, false, false,
      by_groups_of_a_softmax},
     {"deepseek2, without experts", "deepseek2", GGUF_TENSOR_F16, 64, 2, 3, 1, 24, 96, 0, 0, 0, false, true, NULL},
+    {"bailingmoe2", "bailingmoe2", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 32, 32, 16, 3, 64, false, false,
+     by_groups_partly_rotated},
+    {"minimax-m2", "minimax-m2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, partly_rotated},
+    {"minimax-m2, blocks of 256", "minimax-m2", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 6, 3, 0, false, false,
+     partly_rotated},
+    {"deepseek", "deepseek", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 16, 32, 8, 3, 64, false, false, NULL},
+    {"exaone-moe", "exaone-moe", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 32, 8, 3, 64, false, true, window_and_weighed},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

@@ -79,6 +79,10 @@ static void every_architecture(void **state)
         struct model_eval l;
         struct note lost = {{0}};
         model_eval_open(&l, shape);
+        if (l.model->layers_recurrent) {
+            model_eval_close(&l);
+            continue;
+        }
         struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
         struct engine *there = engine_for(&l, 0, 0, TOKENS, &lost);
         if (model_writes(l.model)) {

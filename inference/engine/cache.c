@@ -34,7 +34,8 @@ void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, u
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
-    cache_init_layers(c, m, 0, m->layers, store);
+    cache_init_layers(c, m, 0, m->layers - m->layers_recurrent, store);
+    c->needs_states = m->layers_recurrent > 0;
 }
 
 size_t cache_layers_bytes(const struct model *m, uint32_t layers)
@@ -44,7 +45,7 @@ size_t cache_layers_bytes(const struct model *m, uint32_t layers)
 
 size_t cache_page_bytes(const struct model *m)
 {
-    return cache_layers_bytes(m, m->layers);
+    return cache_layers_bytes(m, m->layers - m->layers_recurrent);
 }
 
 /* The last page first: pages.h, 3. */
@@ -96,18 +97,27 @@ void cache_settle(struct cache *c, uint32_t position, bool finite)
     *page = pages_publish(c->store, *page, &c->key);
 }
 
-uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n)
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n, uint32_t *known)
 {
-    while (c->is_shared && c->whole == c->pages && n / ARITH_CHUNK > c->whole) {
-        const uint32_t *next = tokens + (size_t)c->whole * ARITH_CHUNK;
-        struct hash key = pages_key(&c->key, next);
+    struct hash key = c->key;
+    *known = c->whole;
+    if (c->whole != c->pages)
+        return c->whole * ARITH_CHUNK;
+    while (c->is_shared && n / ARITH_CHUNK > c->pages) {
+        const uint32_t *next = tokens + (size_t)c->pages * ARITH_CHUNK;
+        key = pages_key(&key, next);
         struct page *page = pages_find(c->store, &key, next);
         if (!page)
             break;
         add_page(c, page);
+        if (c->needs_states && !page->is_state_whole)
+            continue;
         c->key = key;
-        c->whole++;
+        c->whole = c->pages;
     }
+    *known = c->pages;
+    while (c->pages > c->whole)
+        pages_drop(c->store, c->page[--c->pages]);
     return c->whole * ARITH_CHUNK;
 }
 

@@ -25,6 +25,7 @@ struct cache {
     bool is_shared;
     struct hash key; /* of the pages that are whole, the first `whole` */
     uint32_t whole;
+    bool needs_states; /* pages are taken over up to one that has the state of recurrent layers */
 };
 
 struct cache_part { /* one layer's and head's part of a page */
@@ -33,7 +34,7 @@ struct cache_part { /* one layer's and head's part of a page */
 };
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store);
-/* Of layers [first, end) only. */
+/* Of layers [first, end) only. Layers are named by their place among those that have keys (struct model_layer). */
 void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store);
 void cache_clear(struct cache *c);
 /* A page for position `position`, the next one, which will hold what this token makes. */
@@ -47,8 +48,9 @@ void cache_share(struct cache *c, const struct hash *root);
 /* The position that ends a page was evaluated: it and all before it are finite or not. */
 void cache_settle(struct cache *c, uint32_t position, bool finite);
 /* Takes over known pages that go on with tokens[n], those of the whole sequence, as far as there are any. Returns how
- * many positions the cache has then; only where it has whole pages and nothing beyond. */
-uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n);
+ * many positions the cache has then; only where it has whole pages and nothing beyond. *known: how many pages were
+ * found in all, whether or not they could be taken over. */
+uint32_t cache_reuse(struct cache *c, const uint32_t *tokens, uint32_t n, uint32_t *known);
 /* The key of the page that position `length`, the next one, lies in, if tokens[n] fill it and it is to be shared. */
 bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *tokens, uint32_t n, struct hash *key);
 

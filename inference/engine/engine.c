@@ -49,7 +49,7 @@ struct engine *engine_new(const struct engine_options *o)
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
     size_t n = o->batch_max, all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
-    size_t mix = model_mix_most(m);
+    size_t mix = model_mix_most(m), inner = max_of(all, m->channels);
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
     e->ops = o->ops;
@@ -58,13 +58,13 @@ struct engine *engine_new(const struct engine_options *o)
     e->context = o->context && o->context < m->context ? o->context : m->context;
     e->is_pool_shared = o->pool != NULL;
     e->pool = o->pool ? o->pool : pool_new(o->threads);
-    e->pages = pages_new(cache_page_bytes(m));
+    e->pages = pages_new(cache_page_bytes(m), recur_state_bytes(m));
     new_ropes(e);
-    e->widest = max_of(max_of(m->embed, mix), all);
+    e->widest = max_of(max_of(m->embed, mix), inner);
     e->x = mem_array(n * m->embed, sizeof(float));
     e->h = mem_array(n * m->embed, sizeof(float));
     e->q = mem_array(n * all, sizeof(float));
-    e->o = mem_array(n * all, sizeof(float));
+    e->o = mem_array(n * inner, sizeof(float));
     e->k = mem_array(n * kv, sizeof(float));
     e->v = mem_array(n * kv, sizeof(float));
     e->gate = mem_array(n * mix, sizeof(float));
@@ -78,7 +78,9 @@ struct engine *engine_new(const struct engine_options *o)
     e->finite = mem_array(n, sizeof *e->finite);
     e->scratch = mem_new(engine_attend_scratch(m, n));
     e->moe = moe_new(m, o->batch_max);
+    e->recur = recur_new(m, o->batch_max);
     e->latent = latent_new(m, o->batch_max);
+    CHECK(!e->recur || !o->devices_n);
     e->devices = engine_devices_new(o);
     if (e->devices)
         engine_devices_pin(e);
@@ -96,6 +98,7 @@ void engine_free(struct engine *e)
     for (unsigned i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(e->rope[i]);
     moe_free(e->moe);
+    recur_free(e->recur);
     latent_free(e->latent);
     void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
                    e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
@@ -132,16 +135,18 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    uint64_t all = queries_n(m), kv = (uint64_t)m->heads_kv * m->head;
+    size_t all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
-    uint64_t floats = 4ull * m->embed + 2 * all + 2 * kv + 2 * mix;
+    uint64_t floats = 4ull * m->embed + all + max_of(all, m->channels) + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
-           engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max);
+           engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max) +
+           recur_bytes(m, e->batch_max);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
 {
-    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * (sizeof(struct page) + cache_page_bytes(e->m));
+    return ((uint64_t)positions + ARITH_CHUNK - 1) / ARITH_CHUNK * (sizeof(struct page) + cache_page_bytes(e->m)) +
+           recur_seq_bytes(e->m);
 }
 
 struct engine_seq *engine_seq_new(struct engine *e, uint32_t length)
@@ -166,6 +171,7 @@ void engine_seq_free(struct engine_seq *s)
     if (s->after)
         s->after->before = s->before;
     cache_clear(&s->cache);
+    recur_state_clear(&s->state);
     free(s);
 }
 
@@ -178,6 +184,8 @@ uint32_t engine_seq_length(const struct engine_seq *s)
 void engine_seq_cut(struct engine_seq *s, uint32_t length)
 {
     CHECK(length <= s->length);
+    if (s->engine->recur)
+        recur_cut(&s->state, s->length - length);
     s->length = length;
     s->finite = true;
 }
@@ -190,14 +198,19 @@ void engine_seq_share(struct engine_seq *s, const struct hash *scope)
 
 uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n)
 {
-    if (s->length % ARITH_CHUNK == 0 && s->cache.is_shared)
-        s->length = cache_reuse(&s->cache, tokens, n);
-    return s->length;
+    uint32_t known;
+    if (s->length % ARITH_CHUNK != 0 || !s->cache.is_shared)
+        return s->length;
+    uint32_t end = cache_reuse(&s->cache, tokens, n, &known);
+    if (s->engine->recur)
+        recur_reuse(s, end, known, n);
+    s->length = end;
+    return end;
 }
 
-bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key)
+bool engine_seq_next_key(struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key)
 {
-    return cache_next_key(&s->cache, s->length, tokens, n, key);
+    return s->engine->recur ? recur_next_key(s, tokens, n, key) : cache_next_key(&s->cache, s->length, tokens, n, key);
 }
 
 uint64_t engine_idle_bytes(const struct engine *e)
@@ -254,6 +267,8 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
             if (e->rope[i])
                 rope_prepare(e->rope[i], s->length);
     }
+    if (e->recur)
+        recur_begin(e);
     engine_enter(e);
 }
 
@@ -264,6 +279,8 @@ static void settle_finite(struct engine *e)
         struct engine_seq *s = e->rows[c].seq;
         s->finite = s->finite && e->finite[c];
         e->rows[c].finite = s->finite;
+        if (e->recur)
+            recur_settle(e, c);
         cache_settle(&s->cache, e->position[c], s->finite);
     }
 }

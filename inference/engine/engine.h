@@ -59,7 +59,9 @@ uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions);
 struct engine_seq *engine_seq_new(struct engine *e, uint32_t length);
 void engine_seq_free(struct engine_seq *s);
 uint32_t engine_seq_length(const struct engine_seq *s);
-/* Takes back the last positions, down to `length`, all of which were finite: as if they had not been evaluated. */
+/* Takes back the last positions, down to `length`, all of which were finite: as if they had not been evaluated. Of a
+ * model with recurrent layers only positions whose rows were `guessed`, in the last batch that the sequence had rows
+ * in. */
 void engine_seq_cut(struct engine_seq *s, uint32_t length);
 
 /* -- beginnings that sequences share -- */
@@ -72,7 +74,7 @@ void engine_seq_share(struct engine_seq *s, const struct hash *scope);
 uint32_t engine_seq_reuse(struct engine_seq *s, const uint32_t *tokens, uint32_t n);
 /* The page that the next position lies in, if tokens[n] fill it: two sequences with the same key are about to evaluate
  * the same positions. */
-bool engine_seq_next_key(const struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key);
+bool engine_seq_next_key(struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key);
 /* Pages that no sequence holds are kept until they are trimmed, the oldest first. */
 uint64_t engine_idle_bytes(const struct engine *e);
 void engine_trim(struct engine *e, uint64_t idle_bytes_max);
@@ -83,6 +85,8 @@ struct engine_row {
     bool wants;     /* hidden state and logits of this position */
     bool no_logits; /* ... the hidden state only; such rows stand behind all others of a batch */
     bool best_only; /* ... of the logits only which is the largest: cheaper, in a long batch by far */
+    bool guessed; /* it may be taken back (engine_seq_cut). Such rows are the last of their sequence in a batch, at most
+                     GUESSES_MAX, and none is the last of a page */
     /* results of rows that want them, valid until the next call */
     const float *hidden; /* [embed], after the output norm */
     float *logits;       /* [vocab], NULL of best_only; the caller may change them */

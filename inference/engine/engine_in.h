@@ -6,6 +6,7 @@
 #include "inference/engine/cache.h"
 #include "inference/engine/engine.h"
 #include "inference/engine/pool.h"
+#include "inference/engine/recur.h"
 #include "inference/engine/rope.h"
 
 struct engine_seq {
@@ -14,11 +15,14 @@ struct engine_seq {
     uint32_t length;
     bool is_long;                      /* rotated by the table for long requests */
     bool finite;                       /* of every position so far */
+    struct state state;                /* of recurrent layers */
+    uint32_t row;                      /* its last so far in the batch that is put together */
     struct engine_seq *before, *after; /* of all of the engine */
 };
 
 struct moe;    /* scratch of a mixture of experts */
 struct latent; /* scratch of heads that share one row */
+struct recur;  /* scratch of recurrent layers */
 
 struct engine {
     const struct model *m;
@@ -47,6 +51,7 @@ struct engine {
     size_t widest;
     struct moe *moe;       /* NULL without experts */
     struct latent *latent; /* NULL where the model has none */
+    struct recur *recur;   /* NULL without recurrent layers */
     struct engine_row *rows;
     uint32_t n;
     struct engine_seq *seqs;        /* all, in no order */
@@ -82,8 +87,8 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
 size_t engine_attend_scratch(const struct model *m, size_t cols);
 /* e->o[cols, heads head] = attention; row c is row e->slot[c] of the batch, and its query there in e->q. */
 void engine_attend(struct engine *e, uint32_t layer, size_t cols);
-/* e->back[cols, embed] = what the layer's output makes of e->o; out[cols, embed] = what its gate, up and down make of
- * x[cols, embed]. Rows are e->slot's. */
+/* e->back[cols, embed] = what the branch's last product makes of e->o; out[cols, embed] = what its gate, up and down
+ * make of x[cols, embed]. Rows are e->slot's. */
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols);
 void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols);
 /* One layer of a model that writes, over the batch. Returns how many rows go on. */
@@ -137,6 +142,21 @@ void moe_free(struct moe *m);
 uint64_t moe_bytes(const struct model *m, uint32_t batch);
 /* e->back[cols, embed] = what the experts of a layer make of x[cols, embed]; rows are e->slot's. */
 void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
+
+/* -- recur.c -- */
+struct recur *recur_new(const struct model *m, uint32_t batch);
+void recur_free(struct recur *t);
+uint64_t recur_bytes(const struct model *m, uint32_t batch);
+/* The rows of a batch whose positions are known: which follow each other, and behind which a state is to be kept. */
+void recur_begin(struct engine *e);
+/* Row c was evaluated, and its sequence's `finite` says of it, too. */
+void recur_settle(struct engine *e, uint32_t c);
+/* e->o[cols, channels] = what a recurrent layer makes of x[cols, embed], all rows of the batch, as its last product
+ * takes it. The states of the sequences go on. */
+void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
+
+/* Of e->o only what e->slot names, the first `cols` of it. Returns cols. */
+size_t recur_pack(struct engine *e, size_t cols);
 
 /* -- encoder.c -- */
 /* The hidden states of a whole text, [n, embed], by a model that does not write. rows[batch_max]: scratch, the first

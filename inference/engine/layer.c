@@ -150,7 +150,7 @@ struct heads_step {
     unsigned what;
 };
 
-/* n heads of a row: normed, each by itself or all together, and rotated. */
+/* n heads of a row: normed, each by itself, perhaps by gains of its own, or all together, and rotated. */
 static void turn_heads(const struct engine *e, const struct model_norm *norm, float *x, size_t n, const float *cosine,
                        const float *sine)
 {
@@ -159,7 +159,9 @@ static void turn_heads(const struct engine *e, const struct model_norm *norm, fl
     if (together)
         e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
     for (size_t i = 0; i < n; i++, x += m->head) {
-        if (norm->gain && !together && !late)
+        if (norm->bias)
+            e->ops->layer_norm(x, norm->gain + i * m->head, norm->bias, m->epsilon, m->head, x);
+        else if (norm->gain && !together && !late)
             e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
         if (cosine && m->kind->has & HAS_HALVES)
             e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
@@ -215,7 +217,7 @@ static void heads_part(void *arg, size_t first, size_t end)
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what)
 {
     const struct model_layer *l = &e->m->layer[layer];
-    struct heads_step t = {e, l, layer, what};
+    struct heads_step t = {e, l, l->place, what};
     if (l->latent) {
         latent_project(e, layer, x, cols);
         return;
@@ -327,7 +329,7 @@ void engine_attend(struct engine *e, uint32_t layer, size_t cols)
     struct attend_step t = attend_step_of(e->m, cols);
     t.e = e;
     t.l = &e->m->layer[layer];
-    t.layer = layer;
+    t.layer = t.l->place;
     pool_run(e->pool, attend_groups(&t) * t.parts * e->m->heads_kv, 1, attention_part, &t);
 }
 
@@ -349,9 +351,10 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, f
 
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
 {
+    const struct model_product *p = l->recurrent ? &l->recurrent->out : &l->output;
     const float *o = l->latent ? latent_values(e, l, cols) : e->o;
-    struct ops_input in = engine_input(e, o, l->output.w.n, cols, e->slot, &l->output.w, NULL, NULL);
-    engine_product(e, &l->output, &in, e->back);
+    struct ops_input in = engine_input(e, o, p->w.n, cols, e->slot, &p->w, NULL, NULL);
+    engine_product(e, p, &in, e->back);
 }
 
 /* In the last layer only the rows that somebody wants go on behind the keys and values: x is packed to them. */
@@ -384,18 +387,38 @@ static void add_branch(struct engine *e, const struct model_norm *post, size_t c
     engine_add(e, e->x, e->back, cols);
 }
 
-size_t engine_layer(struct engine *e, uint32_t index)
+/* Attention, or what a layer has instead, up to e->back. Returns how many rows go on. */
+static size_t run_first_branch(struct engine *e, uint32_t index)
 {
-    const struct model *m = e->m;
-    const struct model_layer *l = &m->layer[index];
+    const struct model_layer *l = &e->m->layer[index];
+    const float *x = enter_branch(e, &l->attention_norm, e->n);
+    const bool is_last = index + 1 == e->m->layers;
     size_t cols = e->n;
-    engine_project(e, index, enter_branch(e, &l->attention_norm, cols), cols, ENGINE_QUERIES | ENGINE_KEYS);
-    if (index + 1 == m->layers)
+    if (l->recurrent) {
+        recur_run(e, l, x, cols);
+        if (is_last)
+            cols = recur_pack(e, pack_wanted(e));
+        if (cols)
+            engine_attention_output(e, l, cols);
+        return cols;
+    }
+    engine_project(e, index, x, cols, ENGINE_QUERIES | ENGINE_KEYS);
+    if (is_last)
         cols = pack_wanted(e);
     if (cols == 0)
         return 0;
     engine_attend(e, index, cols);
     engine_attention_output(e, l, cols);
+    return cols;
+}
+
+size_t engine_layer(struct engine *e, uint32_t index)
+{
+    const struct model *m = e->m;
+    const struct model_layer *l = &m->layer[index];
+    size_t cols = run_first_branch(e, index);
+    if (cols == 0)
+        return 0;
     const bool is_entered = m->kind->has & HAS_ONE_NORM;
     if (is_entered)
         (void)enter_branch(e, &l->mix_norm, cols);

@@ -160,9 +160,20 @@ static void close_layers(struct device *d)
 
 static const struct device_table table = {.abi = DEVICE_ABI, .close = close_layers, .run = run};
 
+enum err layers_check(const struct model *m, struct note *note)
+{
+    if (!model_writes(m))
+        return note_set(note, ERR_UNSUPPORTED, "a model of architecture %s is not cut over machines", m->architecture);
+    if (m->layers_recurrent)
+        return note_set(note, ERR_UNSUPPORTED,
+                        "a model of architecture %s is not cut over machines: its layers carry a state",
+                        m->architecture);
+    return ERR_OK;
+}
+
 struct engine_device layers_device(const struct layers_options *o)
 {
-    CHECK(model_writes(o->model) && o->first < o->end && o->end <= o->model->layers);
+    CHECK(model_writes(o->model) && !o->model->layers_recurrent && o->first < o->end && o->end <= o->model->layers);
     const struct engine_options eo = {.model = o->model,
                                       .ops = o->ops,
                                       .pool = o->pool,
@@ -175,7 +186,7 @@ struct engine_device layers_device(const struct layers_options *o)
     d->seqs = mem_array(o->batch_max, sizeof *d->seqs);
     d->first = o->first;
     d->end = o->end;
-    d->store = pages_new(layers_page_bytes(o->model, o->first, o->end));
+    d->store = pages_new(layers_page_bytes(o->model, o->first, o->end), 0);
     return (struct engine_device){.table = &table, .device_take = d, .first = o->first, .end = o->end};
 }
 

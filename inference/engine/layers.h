@@ -13,8 +13,10 @@ struct layers_options {
     uint32_t batch_max;  /* rows of a call */
     uint32_t first, end; /* first < end; if end is the model's last layer, the output norm and product belong to it */
 };
-/* Never fails. `device_take` of the result belongs to whoever takes it: an engine, or `table->close`. Its `open` and
- * what is asked before that are not there. */
+/* Whether layers of a model may be evaluated apart: not an encoder's, nor where any carries a state. */
+enum err layers_check(const struct model *m, struct note *note) MUST_USE;
+/* Never fails, for a model that passes. `device_take` of the result belongs to whoever takes it: an engine, or
+ * `table->close`. Its `open` and what is asked before that are not there. */
 struct engine_device layers_device(const struct layers_options *o);
 
 /* What it takes: for the work, and of the cache for a page of ARITH_CHUNK positions. */

@@ -21,21 +21,37 @@ static void read_kind(struct model_reader *r)
     memcpy(m->architecture, text.p, text.n);
     m->kind = model_kind_find(m->architecture);
     if (!m->kind) {
-        char names[512];
-        model_kind_names(names, sizeof names);
-        r->e = note_set(r->note, ERR_UNSUPPORTED, "the architecture \"%s\" is not supported: this version runs %s",
-                        m->architecture, names);
+        r->e = note_set(r->note, ERR_UNSUPPORTED,
+                        "the architecture \"%s\" is not supported (README.md lists those that are)", m->architecture);
     }
 }
 
 /* -- numbers -- */
+
+/* Where layers without any are recurrent, those of the others. */
+static uint32_t read_heads_kv(struct model_reader *r)
+{
+    const char *key = "attention.head_count_kv";
+    uint32_t heads = 0;
+    if (!(r->m->kind->more & HAS_SHORT_CONVS) || !model_has_list(r, key))
+        return model_number(r, key, HEADS_MAX, r->m->heads ? r->m->heads : 1);
+    for (uint32_t i = 0; i < r->m->layers; i++) {
+        uint32_t here = model_number_at(r, key, i);
+        if (here > HEADS_MAX || (heads && here && here != heads))
+            model_fail(r, ERR_UNSUPPORTED, key, here, "layers that have heads of keys must have as many");
+        heads = here ? here : heads;
+    }
+    if (heads == 0)
+        model_fail(r, ERR_UNSUPPORTED, key, 0, "a model without any attention is not run");
+    return heads ? heads : 1;
+}
 
 static void read_heads(struct model_reader *r)
 {
     struct model *m = r->m;
     bool says_head = model_has_key(r, "attention.key_length");
     m->heads = model_number(r, "attention.head_count", HEADS_MAX, 0);
-    m->heads_kv = model_number(r, "attention.head_count_kv", HEADS_MAX, m->heads ? m->heads : 1);
+    m->heads_kv = read_heads_kv(r);
     if (r->e != ERR_OK)
         return;
     m->head = model_number(r, "attention.key_length", EMBED_MAX, m->embed / m->heads ? m->embed / m->heads : 1);
@@ -132,7 +148,7 @@ static void read_way_of_weighing(struct model_reader *r)
     if (gating != softmax && gating != sigmoid)
         model_fail(r, ERR_UNSUPPORTED, "expert_gating_func", gating, "only a softmax (1) and sigmoids (2) run here");
     m->by_sigmoid = gating == sigmoid;
-    m->parts_of_all = !model_flag(r, "expert_weights_norm", false);
+    m->parts_of_all = !model_flag(r, "expert_weights_norm", m->kind->more & HAS_WHOLE_SUMS);
     m->expert_scale = scale_of(r, "expert_weights_scale");
     read_groups(r);
 }
@@ -311,6 +327,7 @@ static void read_numbers(struct model_reader *r)
     read_experts(r);
     read_scales(r);
     read_pooling(r);
+    model_read_recurrence(r);
     model_read_rope(r);
     read_tempering(r);
 }
@@ -365,6 +382,7 @@ void model_free(struct model *m)
         return;
     for (uint32_t i = 0; m->layer && i < m->layers; i++) {
         free(m->layer[i].expert);
+        free(m->layer[i].recurrent);
         if (m->layer[i].latent) {
             free(m->layer[i].latent->key_up);
             free(m->layer[i].latent->value_up);

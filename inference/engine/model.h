@@ -60,7 +60,10 @@ enum model_more {
     MAY_TEMPER = 1u << 7,     /* scores may be scaled from the original context on: such positions are not run */
     MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
     HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
-    MAY_GROUPS = 1u << 10     /* experts are chosen from the best groups of them */
+    MAY_GROUPS = 1u << 10,    /* experts are chosen from the best groups of them */
+    HAS_SHORT_CONVS = 1u << 11, /* layers without heads of keys convolve their last positions instead (recur.h) */
+    MAY_OWN_NORMS = 1u << 13,   /* heads are layer-normed, each by gains of its own, where the file has them */
+    HAS_WHOLE_SUMS = 1u << 12   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
 };
 
 struct model_kind {
@@ -78,8 +81,6 @@ struct model_kind {
 };
 /* NULL where there is none of that name. */
 const struct model_kind *model_kind_find(const char *name);
-/* "llama, qwen2, ..." for messages. */
-void model_kind_names(char *out, size_t room);
 
 struct model_norm {
     const float *gain; /* [n], or NULL: no norm */
@@ -93,6 +94,13 @@ struct model_product {
 
 struct model_expert {
     struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
+};
+
+/* What a layer has that carries a state from position to position instead of attention; recur.h has the steps. */
+struct model_recurrent {
+    struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is */
+    const float *taps;        /* [taps, channels], the oldest position's first */
+    struct model_product out; /* [embed, channels] */
 };
 
 /* Attention over one row for all heads: key and value are up . row, each head's own; latent.c has the steps. */
@@ -109,8 +117,11 @@ struct model_latent {
 struct model_layer {
     struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_recurrent *recurrent;      /* instead of attention; or NULL */
+    uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
     struct model_latent *latent;            /* instead of the three; or NULL */
-    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
+    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head]; with
+                                               MAY_OWN_NORMS gains [heads, head] and a bias [head] */
     struct model_product output;            /* [embed, heads x head], or with a latent [embed, heads x value] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
@@ -143,7 +154,9 @@ struct model {
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
     uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
-    uint32_t layers_ahead; /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_recurrent; /* that carry a state; 0: none */
+    uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
     /* With a latent (0: none) heads_kv is 1 and head is latent + 2 rope_pairs: a key is the row and what of it is
      * rotated, a value the row. Of each head's query `plain` elements are not rotated; its value is `value` long. */
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */

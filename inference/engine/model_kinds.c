@@ -2,7 +2,6 @@
  * caps, biases, experts), it says what the file may ask for. */
 #include "inference/engine/model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define GEMMA    (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
@@ -40,7 +39,7 @@ static const struct model_kind kinds[] = {
     { "glm4",     MAY_BIASES | MAY_FUSED | HAS_POST_NORMS,                          0, 0,     0,     0,     0,     0,     0,     0 },
     { "exaone4",  HAS_HALVES | HAS_HEAD_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_STILL_WIDE | MAY_ROPE_FACTORS,
                                                                                     4, 0,     0,     0,     0,     0,     0,     0 },
-    { "command-r", COHERE,                                                          0, 0,     0,     0,     0,     0,     0,     0 },
+    { "command-r", COHERE,                                                          0, 0,     0,     0,     0,     0,     0,     MAY_OWN_NORMS },
     { "cohere2",  COHERE | HAS_STILL_WIDE,                                          4, 4096,  0,     0,     0,     0,     0,     0 },
     { "nemotron", HAS_HALVES | HAS_LAYER_NORMS | HAS_NO_GATE | HAS_SQUARES | MAY_BIASES,
                                                                                     0, 0,     0,     0,     0,     0,     0,     0 },
@@ -68,8 +67,18 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     0 },
     { "bailingmoe", MUST_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
+    { "lfm2", HAS_HALVES | HAS_HEAD_NORMS,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS },
+    { "lfm2moe", HAS_HALVES | HAS_HEAD_NORMS | MUST_EXPERTS,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS | SIGMOIDS | HAS_WHOLE_SUMS },
     { "deepseek2", MAY_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_LATENT | MAY_WEIGH | MAY_PREFER | MAY_LEAD | MAY_GROUPS | MAY_LOOK_AHEAD | MAY_TEMPER },
+    { "bailingmoe2", HAS_HALVES | HAS_HEAD_NORMS | MAY_FUSED | MUST_EXPERTS | MAY_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     SIGMOIDS | MAY_GROUPS | MAY_LOOK_AHEAD },
+    { "minimax-m2", HAS_HALVES | HAS_ROW_NORMS | MUST_EXPERTS,                      0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | HAS_SIGMOIDS | MAY_PREFER | HAS_WHOLE_SUMS },
+    { "deepseek", MUST_EXPERTS | MAY_SHARED,                                        0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
+    { "exaone-moe", HAS_HALVES | HAS_HEAD_NORMS | HAS_STILL_WIDE | MUST_EXPERTS | MAY_SHARED,
+                                                                                    4, 128,   0,     0,     0,     0,     0,     SIGMOIDS | MAY_GROUPS | MAY_LOOK_AHEAD },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */
@@ -80,11 +89,4 @@ const struct model_kind *model_kind_find(const char *name)
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
     return NULL;
-}
-
-void model_kind_names(char *out, size_t room)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && at < room; i++)
-        at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", kinds[i].name);
 }

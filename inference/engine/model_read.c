@@ -351,6 +351,15 @@ const float *model_vectors(struct model_reader *r, const char *name, uint64_t n,
     return copy;
 }
 
+const float *model_columns(struct model_reader *r, const char *name, uint64_t n, uint64_t count)
+{
+    const float *rows = model_vectors(r, name, n, count);
+    float *columns = rows ? keep_floats(r->m, n * count) : NULL;
+    for (uint64_t i = 0; columns && i < n * count; i++)
+        columns[i % n * count + i / n] = rows[i];
+    return columns;
+}
+
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
 {
     return model_vectors(r, name, n, 1);

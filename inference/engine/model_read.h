@@ -55,6 +55,8 @@ void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
 /* [count, n] */
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
+/* A tensor [count, n] turned: [n, count]. */
+const float *model_columns(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
 /* [n] of +0, where an architecture has none of what it is computed with. */
 const float *model_zeros(struct model_reader *r, uint64_t n);
 /* Refuses a file with a tensor that nobody asked for. */
@@ -62,6 +64,9 @@ void model_refuse_tensors(struct model_reader *r);
 
 /* The parts. */
 void model_read_rope(struct model_reader *r);
+/* What says which layers are recurrent, and how long their parts are; the lists have an element for each layer. */
+void model_read_recurrence(struct model_reader *r);
+bool model_is_recurrent(struct model_reader *r, uint32_t layer);
 void model_read_tensors(struct model_reader *r);
 
 #endif

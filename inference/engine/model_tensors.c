@@ -2,6 +2,7 @@
 #include "inference/engine/model_read.h"
 
 #include "base/mem.h"
+#include "inference/engine/recur.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -116,6 +117,14 @@ static void read_latent(struct model_reader *r, uint32_t i)
     l->output = product_of(r, i, "attn_output", (uint64_t)m->heads * m->value, m->embed);
 }
 
+/* [n, head]: gains of each of n heads. */
+static struct model_norm own_norms(struct model_reader *r, uint32_t i, const char *name, uint64_t n)
+{
+    char room[96];
+    const float *gain = model_vectors(r, layer_name(room, i, name, "weight"), r->m->head, n);
+    return (struct model_norm){gain, model_zeros(r, r->m->head)};
+}
+
 static void read_attention(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
@@ -138,10 +147,24 @@ static void read_attention(struct model_reader *r, uint32_t i)
     l->output = product_of(r, i, "attn_output", q, m->embed);
     if (has(r, HAS_SINKS))
         l->sinks = model_vector(r, layer_name(room, i, "attn_sinks", "weight"), m->heads);
+    if (m->kind->more & MAY_OWN_NORMS && model_has_tensor(r, layer_name(room, i, "attn_q_norm", "weight"))) {
+        l->query_norm = own_norms(r, i, "attn_q_norm", m->heads);
+        l->key_norm = own_norms(r, i, "attn_k_norm", m->heads_kv);
+    }
     if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
         l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
     }
+}
+
+static void read_recurrent(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_recurrent *l = m->layer[i].recurrent = mem_new(sizeof *l);
+    char room[96];
+    l->in = product_of(r, i, "shortconv.in_proj", m->embed, 3 * (uint64_t)m->channels);
+    l->taps = model_columns(r, layer_name(room, i, "shortconv.conv", "weight"), m->taps, m->channels);
+    l->out = product_of(r, i, "shortconv.out_proj", m->channels, m->embed);
 }
 
 /* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
@@ -218,7 +241,11 @@ static void read_layer(struct model_reader *r, uint32_t i)
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
-    read_attention(r, i);
+    if (model_is_recurrent(r, i))
+        read_recurrent(r, i);
+    else
+        read_attention(r, i);
+    l->place = l->recurrent ? m->layers_recurrent++ : i - m->layers_recurrent;
     read_mix(r, i);
     if (has(r, HAS_ENCODER)) {
         l->attention_post = layer_norm(r, i, "attn_output_norm", m->embed);
@@ -304,7 +331,8 @@ static void read_encoder(struct model_reader *r)
 static void read_output(struct model_reader *r)
 {
     struct model *m = r->m;
-    m->output_norm = norm_of(r, "output_norm", m->embed);
+    const bool is_misnamed = m->kind->more & HAS_SHORT_CONVS; /* by those who made the first files */
+    m->output_norm = norm_of(r, is_misnamed ? "token_embd_norm" : "output_norm", m->embed);
     if (model_has_tensor(r, "output.weight"))
         m->output.w = model_matrix(r, "output.weight", m->embed, m->vocab);
     else
@@ -325,4 +353,7 @@ void model_read_tensors(struct model_reader *r)
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
+    if (recur_state_bytes(m) > STATE_BYTES_MAX)
+        model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
+                   "bytes for each job are over the limit");
 }

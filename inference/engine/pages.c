@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BUCKETS_LEAST 64u
+#define STATES_BYTES  (256u << 20) /* before anything was trimmed */
 
 struct pages {
     size_t bytes; /* of a page with its head */
@@ -14,14 +15,19 @@ struct pages {
     size_t buckets, known; /* a power of two; pages in the index */
     struct page *oldest, *newest;
     size_t idle;
-    uint32_t *free_number; /* [free_n]: below number_end, of no page; a heap, the smallest first */
+    size_t state_bytes; /* of one; 0: pages have none */
+    struct page *state_oldest, *state_newest;
+    uint64_t states_bytes, states_bytes_max; /* of all */
+    uint32_t *free_number;                   /* [free_n]: below number_end, of no page; a heap, the smallest first */
     uint32_t free_n, number_end;
 };
 
-struct pages *pages_new(size_t data_bytes)
+struct pages *pages_new(size_t data_bytes, size_t state_bytes)
 {
     struct pages *p = mem_new(sizeof *p);
     p->bytes = sizeof(struct page) + data_bytes;
+    p->state_bytes = state_bytes;
+    p->states_bytes_max = STATES_BYTES;
     p->buckets = BUCKETS_LEAST;
     p->bucket = mem_array(p->buckets, sizeof *p->bucket);
     return p;
@@ -80,8 +86,86 @@ uint32_t pages_count(const struct pages *p)
     return p->number_end - p->free_n;
 }
 
+/* -- states -- */
+
+static void state_add(struct pages *p, struct page *page)
+{
+    page->state_older = p->state_newest;
+    page->state_newer = NULL;
+    *(p->state_newest ? &p->state_newest->state_newer : &p->state_oldest) = page;
+    p->state_newest = page;
+}
+
+static void state_remove(struct pages *p, struct page *page)
+{
+    *(page->state_older ? &page->state_older->state_newer : &p->state_oldest) = page->state_newer;
+    *(page->state_newer ? &page->state_newer->state_older : &p->state_newest) = page->state_older;
+}
+
+void pages_drop_state(struct pages *p, struct page *page)
+{
+    if (!page->state)
+        return;
+    state_remove(p, page);
+    free(page->state);
+    page->state = NULL;
+    page->is_state_whole = false;
+    p->states_bytes -= p->state_bytes;
+}
+
+/* The least recently used that is whole; false if there is none. */
+static bool drop_oldest_state(struct pages *p)
+{
+    struct page *page = p->state_oldest;
+    while (page && !page->is_state_whole)
+        page = page->state_newer;
+    if (page)
+        pages_drop_state(p, page);
+    return page != NULL;
+}
+
+float *pages_keep_state(struct pages *p, struct page *page)
+{
+    CHECK(!page->state && !page->is_known && p->state_bytes);
+    while (p->states_bytes + p->state_bytes > p->states_bytes_max)
+        if (!drop_oldest_state(p))
+            return NULL;
+    page->state = mem_new(p->state_bytes);
+    p->states_bytes += p->state_bytes;
+    state_add(p, page);
+    return page->state;
+}
+
+void pages_settle_state(struct page *page)
+{
+    page->is_state_whole = page->state != NULL;
+}
+
+const float *pages_state(struct pages *p, struct page *page)
+{
+    if (!page->is_state_whole)
+        return NULL;
+    state_remove(p, page);
+    state_add(p, page);
+    return page->state;
+}
+
+/* `to` is the same page, known before. */
+static void move_state(struct pages *p, struct page *from, struct page *to)
+{
+    if (!from->is_state_whole || to->state)
+        return;
+    state_remove(p, from);
+    to->state = from->state;
+    to->is_state_whole = true;
+    from->state = NULL;
+    from->is_state_whole = false;
+    state_add(p, to);
+}
+
 static void page_free(struct pages *p, struct page *page)
 {
+    pages_drop_state(p, page);
     give_number(p, page->number);
     free(page);
 }
@@ -155,11 +239,14 @@ static void idle_remove(struct pages *p, struct page *page)
 
 uint64_t pages_idle_bytes(const struct pages *p)
 {
-    return (uint64_t)p->idle * p->bytes;
+    return (uint64_t)p->idle * p->bytes + p->states_bytes;
 }
 
 void pages_trim(struct pages *p, uint64_t idle_bytes_max)
 {
+    p->states_bytes_max = idle_bytes_max / 2;
+    while (p->states_bytes > p->states_bytes_max && drop_oldest_state(p))
+        ;
     while (p->oldest && pages_idle_bytes(p) > idle_bytes_max) {
         struct page *page = p->oldest;
         idle_remove(p, page);
@@ -202,6 +289,7 @@ struct page *pages_publish(struct pages *p, struct page *page, const struct hash
     struct page *known = pages_find(p, key, page->tokens);
     CHECK(!page->is_known && page->refs == 1);
     if (known) {
+        move_state(p, page, known);
         pages_drop(p, page);
         return known;
     }

@@ -7,7 +7,9 @@
  *   1. A known page is whole: all its positions are in it, each finite as is each before it, and nobody writes to it.
  *   2. Its key is a hash over a root and all tokens up to its end; whoever finds it has just these tokens.
  *   3. Idle pages are in the order in which they were dropped. Sequences drop their last page first, so a page is
- *      newer than those that continue it, and trimming from the old end never breaks a chain in the middle. */
+ *      newer than those that continue it, and trimming from the old end never breaks a chain in the middle.
+ *   4. A page may have the state of recurrent layers behind it, without which nobody can go on from it. Nobody depends
+ * on one that is whole: it may be dropped at any time, the least recently used first, held page or not. */
 #ifndef KITH_INFERENCE_PAGES_H
 #define KITH_INFERENCE_PAGES_H
 
@@ -30,10 +32,13 @@ struct page {
     uint32_t tokens[ARITH_CHUNK];
     struct page *same;          /* next in its bucket of the index */
     struct page *older, *newer; /* of the idle ones */
+    float *state;               /* what recurrent layers carry behind its last position, or NULL: 4 */
+    bool is_state_whole;
+    struct page *state_older, *state_newer; /* of those that have one */
     _Alignas(16) uint8_t data[];
 };
 
-struct pages *pages_new(size_t data_bytes);
+struct pages *pages_new(size_t data_bytes, size_t state_bytes);
 /* Nobody may hold one any more. */
 void pages_free(struct pages *p);
 
@@ -57,8 +62,17 @@ uint32_t pages_number_end(const struct pages *p);
 /* How many exist, idle ones too. */
 uint32_t pages_count(const struct pages *p);
 
+/* Room for the state behind a page, which is not whole yet; NULL where there is too little. */
+float *pages_keep_state(struct pages *p, struct page *page);
+void pages_settle_state(struct page *page);
+/* NULL where it has none that is whole; it is the most recently used then. */
+const float *pages_state(struct pages *p, struct page *page);
+void pages_drop_state(struct pages *p, struct page *page);
+
+/* Of idle pages, and of all states. */
 uint64_t pages_idle_bytes(const struct pages *p);
-/* Frees the oldest idle pages until no more than that is left. */
+/* Frees the oldest idle pages and states until no more than that is left; from now on states take half of it at most.
+ */
 void pages_trim(struct pages *p, uint64_t idle_bytes_max);
 
 #endif

@@ -52,9 +52,9 @@ static enum err open_model(struct hop *h, const struct wire_open *open, const st
         e = model_open(h->file, h->pack, &h->model, note);
     if (e != ERR_OK)
         return e;
-    if (!model_writes(h->model))
-        return note_set(note, ERR_UNSUPPORTED, "a model of architecture %s is not cut over machines",
-                        h->model->architecture);
+    e = layers_check(h->model, note);
+    if (e != ERR_OK)
+        return e;
     if (open->end >= h->model->layers)
         return note_set(note, ERR_RANGE, "layers %u to %u cannot be lent: the model has %u, and the last stays at home",
                         open->first, open->end - 1, h->model->layers);

@@ -67,14 +67,14 @@ enum err sched_place_hops(struct sched *s, const struct wire_open *open, const s
 {
     const uint32_t n = hops_n(open), end = hop_at(open, n - 1).end;
     _Static_assert(2 * HOPS_MAX + 2 <= DEVICES_MAX, "hops, and the layers in front, between and behind, are devices");
-    if (!model_writes(s->model))
-        return note_set(note, ERR_UNSUPPORTED, "a model of architecture %s is not cut over machines",
-                        s->model->architecture);
+    enum err e = layers_check(s->model, note);
+    if (e != ERR_OK)
+        return e;
     if (end >= s->model->layers)
         return note_set(note, ERR_RANGE,
                         "layers up to %u cannot be elsewhere: the model has %u, and the last stays here", end - 1,
                         s->model->layers);
-    enum err e = fit_calls(s, o, note);
+    e = fit_calls(s, o, note);
     if (e != ERR_OK)
         return e;
     s->pool = pool_new(o->threads);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(DRAFT_MAX <= GUESSES_MAX, "every row of a draft may be taken back");
+
 #define EVENTS_MAX 4 /* a result makes a token and an end at most */
 
 struct session {
@@ -187,8 +189,8 @@ static uint32_t guess_rows(struct session *s, const struct draft_cost *cost, str
     uint32_t k = draft_length(&s->draft, cost, room < page ? room : page);
     k = k ? draft_guess(s->tokens, n, k, s->tokens + n) : 0;
     for (uint32_t i = 0; i < k; i++)
-        rows[i] =
-            (struct engine_row){.seq = s->seq, .token = s->tokens[n + i], .wants = true, .best_only = s->is_plain};
+        rows[i] = (struct engine_row){
+            .seq = s->seq, .token = s->tokens[n + i], .wants = true, .best_only = s->is_plain, .guessed = true};
     return k;
 }
 

@@ -45,7 +45,7 @@ static inline void draw_model(struct world *w)
     w->m.heads_kv = 1 + draw(2);
     w->m.heads = w->m.heads_kv * (draw(6) ? 1 + draw(8) : 1 + draw(20));
     w->layer = draw(LAYERS);
-    w->pages = pages_new(cache_page_bytes(&w->m));
+    w->pages = pages_new(cache_page_bytes(&w->m), 0);
 }
 
 /* Positions [0, length) of a sequence get keys and values; `wild`: sometimes far larger than others. */

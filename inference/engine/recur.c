@@ -1,0 +1,259 @@
+/* Layers that carry a state: short convolutions. Rows of a sequence depend on each other, so a batch is a few chains of
+ * rows; what depends only on inputs of earlier rows is done row by row, by all threads. */
+#include "inference/engine/recur.h"
+
+#include "base/mem.h"
+#include "inference/engine/engine_in.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
+
+struct recur {
+    float *in;        /* [batch, 3 channels] the two gates and what is convolved; what enters the convolution stands
+                         where the first gate was */
+    float **kept;     /* [batch] where the state behind a row is to be kept, or NULL */
+    uint32_t *before; /* [batch] the row before in the same sequence, or NONE */
+    uint32_t *after;
+    uint32_t *first; /* [chains] */
+    uint32_t chains;
+};
+
+struct recur *recur_new(const struct model *m, uint32_t batch)
+{
+    if (!m->layers_recurrent)
+        return NULL;
+    struct recur *t = mem_new(sizeof *t);
+    t->in = mem_array((size_t)batch * 3 * m->channels, sizeof(float));
+    t->kept = mem_array(batch, sizeof *t->kept);
+    t->before = mem_array(batch, sizeof *t->before);
+    t->after = mem_array(batch, sizeof *t->after);
+    t->first = mem_array(batch, sizeof *t->first);
+    return t;
+}
+
+void recur_free(struct recur *t)
+{
+    if (!t)
+        return;
+    void *all[] = {t->in, t->kept, t->before, t->after, t->first};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    free(t);
+}
+
+uint64_t recur_bytes(const struct model *m, uint32_t batch)
+{
+    const uint64_t links = sizeof(float *) + 3 * sizeof(uint32_t);
+    return m->layers_recurrent ? batch * (3ull * m->channels * sizeof(float) + links) : 0;
+}
+
+/* -- a batch -- */
+
+static void link_row(struct engine *e, uint32_t c)
+{
+    struct recur *t = e->recur;
+    struct engine_seq *s = e->rows[c].seq;
+    t->before[c] = s->row;
+    t->after[c] = NONE;
+    if (s->row == NONE)
+        t->first[t->chains++] = c;
+    else
+        t->after[s->row] = c;
+    s->row = c;
+}
+
+static void reserve(struct engine *e, struct state *s, bool guessed)
+{
+    const struct model *m = e->m;
+    if (!s->now)
+        s->now = mem_new(recur_state_bytes(m));
+    if (guessed && !s->guesses)
+        s->guesses = mem_array((size_t)m->layers_recurrent * GUESSES_MAX * recur_guess_floats(m), sizeof(float));
+}
+
+void recur_begin(struct engine *e)
+{
+    struct recur *t = e->recur;
+    t->chains = 0;
+    for (uint32_t c = 0; c < e->n; c++) {
+        e->rows[c].seq->row = NONE;
+        e->rows[c].seq->state.guessing = 0;
+    }
+    for (uint32_t c = 0; c < e->n; c++) {
+        struct state *s = &e->rows[c].seq->state;
+        const bool guessed = e->rows[c].guessed;
+        CHECK(guessed || s->guessing == 0);
+        s->guessing += guessed;
+        CHECK(s->guessing <= GUESSES_MAX);
+        link_row(e, c);
+        reserve(e, s, guessed);
+        t->kept[c] = guessed ? NULL : recur_keep(e->rows[c].seq, e->position[c]);
+    }
+}
+
+void recur_settle(struct engine *e, uint32_t c)
+{
+    struct engine_seq *s = e->rows[c].seq;
+    if (e->recur->after[c] == NONE)
+        s->state.guessed = s->state.guessing;
+    if (!e->recur->kept[c])
+        return;
+    struct page *page = s->cache.page[e->position[c] / ARITH_CHUNK];
+    if (s->finite)
+        pages_settle_state(page);
+    else
+        pages_drop_state(s->cache.store, page);
+}
+
+/* -- a layer -- */
+
+struct recur_step {
+    struct engine *e;
+    const struct model_layer *l;
+};
+
+/* The layer's part of a state. */
+static float *state_of(const struct recur_step *t, float *state)
+{
+    return state + t->l->place * recur_floats(t->e->m);
+}
+
+/* What the layer's i-th guessed position of a sequence brought. */
+static float *guess_of(const struct recur_step *t, const struct state *s, uint32_t i)
+{
+    return s->guesses + ((size_t)t->l->place * GUESSES_MAX + i) * recur_guess_floats(t->e->m);
+}
+
+/* What enters the convolution of row c. */
+static float *entry_of(const struct engine *e, uint32_t c)
+{
+    return e->recur->in + (size_t)c * 3 * e->m->channels;
+}
+
+/* What entered it `back` positions before row c. The state has what stands before the batch, the oldest first. */
+static const float *entry_before(const struct recur_step *t, uint32_t c, uint32_t back)
+{
+    const struct model *m = t->e->m;
+    float *history = state_of(t, t->e->rows[c].seq->state.now);
+    for (; back > 0; back--) {
+        if (t->e->recur->before[c] == NONE)
+            return history + (size_t)(m->taps - 1 - back) * m->channels;
+        c = t->e->recur->before[c];
+    }
+    return entry_of(t->e, c);
+}
+
+/* out[taps - 1, channels] = the last entries up to row c. `out` may be the history itself. */
+static void write_history(const struct recur_step *t, uint32_t c, float *out)
+{
+    const uint32_t taps = t->e->m->taps, n = t->e->m->channels;
+    for (uint32_t i = 0; i + 1 < taps; i++) /* rising: of the history only later entries are read */
+        memmove(out + (size_t)i * n, entry_before(t, c, taps - 2 - i), n * sizeof *out);
+}
+
+/* What was guessed before and turned out to be right joins the state. */
+static void take_guesses(const struct recur_step *t, struct state *s)
+{
+    const uint32_t kept = t->e->m->taps - 1, n = t->e->m->channels;
+    float *history = state_of(t, s->now);
+    for (uint32_t i = 0; i < s->guessed; i++) {
+        memmove(history, history + n, (size_t)(kept - 1) * n * sizeof *history);
+        memcpy(history + (size_t)(kept - 1) * n, guess_of(t, s, i), n * sizeof *history);
+    }
+}
+
+/* By chains. */
+static void take_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    for (size_t i = first; i < end; i++)
+        take_guesses(t, &t->e->rows[t->e->recur->first[i]].seq->state);
+}
+
+static void leave_chain(const struct recur_step *t, uint32_t c)
+{
+    const struct recur *r = t->e->recur;
+    struct state *s = &t->e->rows[c].seq->state;
+    uint32_t last = NONE, guessed = 0;
+    for (; c != NONE; c = r->after[c]) {
+        if (t->e->rows[c].guessed) {
+            memcpy(guess_of(t, s, guessed++), entry_of(t->e, c), t->e->m->channels * sizeof(float));
+            continue;
+        }
+        if (r->kept[c])
+            write_history(t, c, state_of(t, r->kept[c]));
+        last = c;
+    }
+    if (last != NONE)
+        write_history(t, last, state_of(t, s->now));
+}
+
+static void leave_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    for (size_t i = first; i < end; i++)
+        leave_chain(t, t->e->recur->first[i]);
+}
+
+/* By rows: gate times value enters the convolution. */
+static void enter_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    struct engine *e = t->e;
+    const size_t n = e->m->channels;
+    for (size_t c = first; c < end; c++) {
+        float *x = entry_of(e, (uint32_t)c);
+        for (size_t i = 0; i < n; i++)
+            x[i] = x[i] * x[2 * n + i];
+        if (!e->ops->finite(x, n))
+            e->finite[c] = false;
+    }
+}
+
+/* out[channels] = the convolution up to row c. */
+static void convolve(const struct recur_step *t, uint32_t c, float *restrict out)
+{
+    const uint32_t taps = t->e->m->taps, n = t->e->m->channels;
+    memset(out, 0, n * sizeof *out);
+    for (uint32_t k = 0; k < taps; k++) {
+        const float *x = entry_before(t, c, taps - 1 - k), *tap = t->l->recurrent->taps + (size_t)k * n;
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = out[i] + x[i] * tap[i];
+    }
+}
+
+/* By rows: what the convolution makes times the other gate. */
+static void convolve_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    const size_t n = t->e->m->channels;
+    for (size_t c = first; c < end; c++) {
+        float *out = t->e->o + c * n;
+        const float *gate = entry_of(t->e, (uint32_t)c) + n;
+        convolve(t, (uint32_t)c, out);
+        for (size_t i = 0; i < n; i++)
+            out[i] = gate[i] * out[i];
+    }
+}
+
+void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
+{
+    struct recur_step t = {e, l};
+    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->recurrent->in.w, NULL, NULL);
+    engine_product(e, &l->recurrent->in, &in, e->recur->in);
+    pool_run(e->pool, cols, 1, enter_part, &t);
+    pool_run(e->pool, e->recur->chains, 1, take_part, &t);
+    pool_run(e->pool, cols, 1, convolve_part, &t);
+    pool_run(e->pool, e->recur->chains, 1, leave_part, &t);
+}
+
+size_t recur_pack(struct engine *e, size_t cols)
+{
+    const size_t n = e->m->channels;
+    for (size_t c = 0; c < cols; c++)
+        if (e->slot[c] != c)
+            memmove(e->o + c * n, e->o + e->slot[c] * n, n * sizeof *e->o);
+    return cols;
+}
