@@ -156,7 +156,10 @@ static void turn_round(struct devices_plan *p)
 /* What no device's kernels have yet. */
 static bool takes(const struct model *m, struct note *why)
 {
-    const char *what = m->latent ? "heads that share one row of the cache" : m->groups > 1 ? "experts by groups" : NULL;
+    const char *what = m->latent       ? "heads that share one row of the cache"
+                       : m->groups > 1 ? "experts by groups"
+                       : m->has_grids  ? "weights in formats by grids (IQ1, IQ2, IQ3)"
+                                       : NULL;
     if (what)
         note_set(why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
     return !what;
