@@ -133,6 +133,16 @@ SHAPES = {
     "deepseek2-old": dict(arch="deepseek2", vocab=512, context=512, embed=128, layers=27, heads=4, heads_kv=4, head=96, mix=256,
                           rope_dims=32, latent=128, value=64, experts=8, experts_used=3, expert_mix=64, shared_count=2, lead=1,
                           weights_scale=1.0, multiplier=0.707),
+    "bailingmoe2": dict(arch="bailingmoe2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
+                        rope_dims=16, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                        norm=True, weights_scale=2.5, groups=(4, 2), ahead=1),
+    "minimax-m2": dict(arch="minimax-m2", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=128,
+                       rope_dims=32, experts=16, experts_used=4, expert_mix=128, prefer=0.1, sigmoid=True),
+    "deepseek": dict(arch="deepseek", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
+                     experts=16, experts_used=4, expert_mix=128, shared_count=2, lead=1, weights_scale=1.0),
+    "exaone-moe": dict(arch="exaone-moe", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
+                       window=100, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
+                       norm=True, weights_scale=2.5),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -156,7 +166,7 @@ SHAPES = {
                       mix=1536, biases=True, pooling=2),
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
-              "lfm2", "lfm2moe"}
+              "bailingmoe2", "exaone-moe", "lfm2", "lfm2moe"}
 POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm"}
@@ -172,6 +182,7 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "cohere2": "command-r", "arcee": "llama-bpe", "glm4moe": "glm4", "dots1": "qwen2", "hunyuan-moe": "hunyuan",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
        "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
+       "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe",
        "lfm2": "lfm2", "lfm2moe": "lfm2"}
 
 # -- values --
@@ -577,7 +588,7 @@ def add_tensors(f, s, source):
             matrix(p + "shortconv.out_proj", e, e, layer=i)
         elif s.get("latent"):
             out = latent(p, i)
-        elif a == "phi3":
+        elif a in ("phi3", "bailingmoe2"):
             matrix(p + "attn_qkv", e, q + 2 * kv, gain=1.5, layer=i)
         else:
             matrix(p + "attn_q", e, q, gain=1.5, bias=True, layer=i)
@@ -588,7 +599,7 @@ def add_tensors(f, s, source):
             norm(p + "attn_k_norm", s["head"])
         if i not in s.get("convs", ()):
             matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
-        if a in ("olmo2", "olmoe"):
+        if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
         if a == "gpt-oss":
@@ -640,6 +651,8 @@ def add_tensors(f, s, source):
         layer(i)
     for i in range(s["layers"], s["layers"] + s.get("ahead", 0)):  # as files have them that guess ahead: not run
         layer(i)
+        if a == "bailingmoe2":
+            norm("blk.%d.layer_output_norm" % i, e)
         matrix("blk.%d.nextn.eh_proj" % i, 2 * e, e)
         norm("blk.%d.nextn.enorm" % i, e)
         norm("blk.%d.nextn.hnorm" % i, e)

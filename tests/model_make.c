@@ -134,7 +134,7 @@ static void add_experts(struct gguf_make *m, const struct model_make *s, uint32_
 /* So many layers come before those with experts. */
 static uint32_t leads(const struct model_make *s)
 {
-    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 lfm2moe ") ? 1 : 0;
+    return is_of(s, "ernie4_5-moe glm4moe dots1 deepseek2 bailingmoe2 deepseek exaone-moe lfm2moe ") ? 1 : 0;
 }
 
 /* Heads share a row that is as long as the stream, and a third of them is turned. Newer files count one head of keys
@@ -157,7 +157,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
-        if (is_of(s, "ernie4_5-moe glm4moe dots1 lfm2moe ") || shares_row(s))
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 bailingmoe2 minimax-m2 exaone-moe lfm2moe ") || shares_row(s))
             model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
         add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
@@ -275,7 +275,7 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_mix(m, s, i);
         return;
     }
-    if (is(s, "phi3"))
+    if (is_of(s, "phi3 bailingmoe2 "))
         add_product(m, s, i, "attn_qkv", s->embed, all + 2 * kv);
     else {
         add_product(m, s, i, "attn_q", s->embed, all);
@@ -283,11 +283,12 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_product(m, s, i, "attn_v", s->embed, kv);
     }
     add_product(m, s, i, "attn_output", all, s->embed);
-    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 lfm2 lfm2moe ")) {
+    if (is_of(s, "qwen3 qwen3moe qwen3vl qwen3vlmoe gemma3 hunyuan-dense hunyuan-moe exaone4 dots1 bailingmoe2 "
+                 "exaone-moe lfm2 lfm2moe ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
     }
-    if (is_of(s, "olmo2 olmoe ")) {
+    if (is_of(s, "olmo2 olmoe minimax-m2 ")) {
         add_norm(m, s, i, "attn_q_norm", all);
         add_norm(m, s, i, "attn_k_norm", kv);
     }
@@ -331,7 +332,7 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
 /* Layers behind the last that a file has and nobody runs. */
 static uint32_t ahead(const struct model_make *s)
 {
-    return is(s, "glm4moe") ? 1 : 0;
+    return is_of(s, "glm4moe bailingmoe2 ") ? 1 : 0;
 }
 
 void model_make(struct buf *out, const struct model_make *s)
@@ -361,7 +362,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "leading_dense_block_count", leads(s));
     if (ahead(s))
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
-    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 "))
+    if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 deepseek exaone-moe "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
     else if (s->shared)
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
@@ -509,6 +510,18 @@ static void by_groups_of_a_softmax(struct gguf_make *m, const struct model_make 
     model_make_say(m, s, "expert_group_used_count", 1);
 }
 
+static void by_groups_partly_rotated(struct gguf_make *m, const struct model_make *s)
+{
+    by_groups(m, s);
+    partly_rotated(m, s);
+}
+
+static void window_and_weighed(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_window(m, s);
+    weighed(m, s);
+}
+
 /* A softmax whose chosen parts do not sum to one. */
 static void parts_by_softmax(struct gguf_make *m, const struct model_make *s)
 {
@@ -654,6 +667,13 @@ static const struct model_make shapes[] = {
     {"deepseek2, as older files", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 48, 32, 9, 3, 64, false, false,
      by_groups_of_a_softmax},
     {"deepseek2, without experts", "deepseek2", GGUF_TENSOR_F16, 64, 2, 3, 1, 24, 96, 0, 0, 0, false, true, NULL},
+    {"bailingmoe2", "bailingmoe2", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 32, 32, 16, 3, 64, false, false,
+     by_groups_partly_rotated},
+    {"minimax-m2", "minimax-m2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 32, 8, 3, 0, false, false, partly_rotated},
+    {"minimax-m2, blocks of 256", "minimax-m2", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 6, 3, 0, false, false,
+     partly_rotated},
+    {"deepseek", "deepseek", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 16, 32, 8, 3, 64, false, false, NULL},
+    {"exaone-moe", "exaone-moe", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 32, 8, 3, 64, false, true, window_and_weighed},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
 };
 

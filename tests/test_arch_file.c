@@ -260,6 +260,9 @@ static void strangers_of_later_architectures(void **state)
         {"cohere2", a_norm_too_many, "blk.0.ffn_norm.weight"},
         {"command-r", a_norm_too_many, "blk.0.ffn_norm.weight"},
         {"hunyuan-moe", square_roots, "expert_gating_func"},
+        {"minimax-m2", groups, "expert_group_count"},
+        {"deepseek", groups, "expert_group_count"},
+        {"deepseek", guesses, "nextn_predict_layers"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model_make s = *shape_of(cases[i].label);

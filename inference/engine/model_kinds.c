@@ -74,6 +74,12 @@ static const struct model_kind kinds[] = {
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_SHORT_CONVS | SIGMOIDS | HAS_WHOLE_SUMS },
     { "deepseek2", MAY_EXPERTS | MAY_SHARED,
                                                                                     0, 0,     0,     0,     0,     0,     0,     HAS_LATENT | MAY_WEIGH | MAY_PREFER | MAY_LEAD | MAY_GROUPS | MAY_LOOK_AHEAD | MAY_TEMPER },
+    { "bailingmoe2", HAS_HALVES | HAS_HEAD_NORMS | MAY_FUSED | MUST_EXPERTS | MAY_SHARED,
+                                                                                    0, 0,     0,     0,     0,     0,     0,     SIGMOIDS | MAY_GROUPS | MAY_LOOK_AHEAD },
+    { "minimax-m2", HAS_HALVES | HAS_ROW_NORMS | MUST_EXPERTS,                      0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | HAS_SIGMOIDS | MAY_PREFER | HAS_WHOLE_SUMS },
+    { "deepseek", MUST_EXPERTS | MAY_SHARED,                                        0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
+    { "exaone-moe", HAS_HALVES | HAS_HEAD_NORMS | HAS_STILL_WIDE | MUST_EXPERTS | MAY_SHARED,
+                                                                                    4, 128,   0,     0,     0,     0,     0,     SIGMOIDS | MAY_GROUPS | MAY_LOOK_AHEAD },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */
