@@ -1,6 +1,6 @@
-/* Formats by grids: weights read against those that the formats' own description (gguf-py of ggml, quants.py) reads from
- * the same bytes, by a hash over their bits and some of them in the clear; signs, scales that lie in pieces, and what is
- * no number. That products and packed weights mean the same is test_ops'. */
+/* Formats by grids: weights read against those that the formats' own description (gguf-py of ggml, quants.py) reads
+ * from the same bytes, by a hash over their bits and some of them in the clear; signs, scales that lie in pieces, and
+ * what is no number. That products and packed weights mean the same is test_ops'. */
 #include "tests/support.h"
 
 #include "inference/kernels/quant.h"
@@ -42,19 +42,26 @@ static void weights_are_those_of_the_description(void **state)
         uint64_t hash;
         float some[4]; /* weights 8 to 11 */
     } cases[] = {
-        {GGUF_TENSOR_IQ1_S, 0x7cbafce741063c46u,
+        {GGUF_TENSOR_IQ1_S,
+         0x7cbafce741063c46u,
          {1.6486358642578125f, -2.1196746826171875f, -0.2355194091796875f, 1.6486358642578125f}},
-        {GGUF_TENSOR_IQ1_M, 0x706a8640663b6054u,
+        {GGUF_TENSOR_IQ1_M,
+         0x706a8640663b6054u,
          {14.6348876953125f, 1.6260986328125f, 14.6348876953125f, 14.6348876953125f}},
-        {GGUF_TENSOR_IQ2_XXS, 0x57f52166f7859a1au,
+        {GGUF_TENSOR_IQ2_XXS,
+         0x57f52166f7859a1au,
          {3.1402587890625f, 3.1402587890625f, 3.1402587890625f, -3.1402587890625f}},
-        {GGUF_TENSOR_IQ2_XS, 0x71104816fa189b8au,
+        {GGUF_TENSOR_IQ2_XS,
+         0x71104816fa189b8au,
          {2.8890380859375f, -2.8890380859375f, -2.8890380859375f, -9.028244018554688f}},
-        {GGUF_TENSOR_IQ2_S, 0xf772621993d6690du,
+        {GGUF_TENSOR_IQ2_S,
+         0xf772621993d6690du,
          {2.3865966796875f, -2.3865966796875f, -7.4581146240234375f, 2.3865966796875f}},
-        {GGUF_TENSOR_IQ3_XXS, 0x6d7aa010ad94a8d0u,
+        {GGUF_TENSOR_IQ3_XXS,
+         0x6d7aa010ad94a8d0u,
          {4.3963623046875f, -4.3963623046875f, -8.1646728515625f, 8.1646728515625f}},
-        {GGUF_TENSOR_IQ3_S, 0x541da27bc2bfb22cu,
+        {GGUF_TENSOR_IQ3_S,
+         0x541da27bc2bfb22cu,
          {-28.2623291015625f, -1.8841552734375f, -9.4207763671875f, -9.4207763671875f}},
     };
     static uint8_t data[BLOCKS * 128];
@@ -93,7 +100,8 @@ static void codes_stay_in_their_table(void **state)
                 assert_true(b.scale[j] >= 1 && b.scale[j] <= 31 && b.scale[j] % 2 == 1);
         }
         for (unsigned c = 0; c < 16; c++) {
-            assert_true(!(seen >> c & 1) == (quant_table(f)[c] == 0)); /* all are met, and none but those that mean something */
+            assert_true(!(seen >> c & 1) ==
+                        (quant_table(f)[c] == 0)); /* all are met, and none but those that mean something */
             assert_in_range(quant_table(f)[c] + f->offset, 0, 2 * f->offset);
         }
     }
@@ -110,7 +118,8 @@ static void scales_that_are_no_numbers_are_found(void **state)
         const struct quant_format *f = quant_format(types[t]);
         uint8_t *last = data + (BLOCKS - 1) * f->bytes;
         draw_blocks(f, data);
-        if (f->type == GGUF_TENSOR_IQ1_M) { /* 0x7C00: its upper digits in the words behind, each in their highest four bits */
+        if (f->type ==
+            GGUF_TENSOR_IQ1_M) { /* 0x7C00: its upper digits in the words behind, each in their highest four bits */
             last[55] = (uint8_t)(0x70 | (last[55] & 15));
             last[53] = (uint8_t)(0xC0 | (last[53] & 15));
         } else {

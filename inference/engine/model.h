@@ -210,6 +210,16 @@ static inline bool model_writes(const struct model *m)
     return !(m->kind->has & HAS_ENCODER);
 }
 
+/* What of it no GPU's kernels have yet, in words; NULL: nothing. */
+static inline const char *model_on_processors(const struct model *m)
+{
+    return m->latent             ? "heads that share one row of the cache"
+           : m->groups > 1       ? "experts by groups"
+           : m->layers_recurrent ? "layers that carry a state"
+           : m->has_grids        ? "weights in formats by grids (IQ1, IQ2, IQ3)"
+                                 : NULL;
+}
+
 /* Reads a parsed file; the file's bytes must outlive the model. `pack`: the weights once more, for kernels that want
  * them packed (struct ops), each found finite when it was packed; or NULL. Looks at every byte of the other tensors
  * once, unless the pack says that this was done (pack_is_checked). */
