@@ -9,6 +9,7 @@ static const char *const forms[] = {
     [CALL_TAGGED] = "<tool_call>",
     [CALL_BRACKET] = "[TOOL_CALLS]",
     [CALL_FUNCTION] = "<function=",
+    [CALL_ELEMENT] = "<function name=",
     [CALL_SEED] = "<seed:tool_call>",
     [CALL_INVOKE] = "<minimax:tool_call>",
     [CALL_DSML] = "<｜DSML｜function_calls>",

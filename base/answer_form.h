@@ -14,6 +14,7 @@ enum call_form {
     CALL_TAGGED,    /* <tool_call>: JSON, parameters in tags, or keys and values in tags */
     CALL_BRACKET,   /* [TOOL_CALLS]: a list of JSON, or a name and JSON */
     CALL_FUNCTION,  /* <function=NAME>: parameters in tags, or JSON */
+    CALL_ELEMENT,   /* <function name="NAME">: the same */
     CALL_SEED,      /* <seed:tool_call>: the same within */
     CALL_INVOKE,    /* <minimax:tool_call>: <invoke name=..> with parameters in tags */
     CALL_DSML,      /* <｜DSML｜function_calls>: the same, each tag with that prefix */

@@ -323,13 +323,16 @@
 /* -- HTTP -- */
 #define HTTP_CONNECTIONS_MAX 1024
 #define WORKER_SCORED_MAX                                                                                              \
-    (64u << 20)                  /* logprobs of one prompt, before it is told: 100,000 tokens with the 20 likeliest */
-#define CHOICES_MAX          128 /* answers to one request: as many as OpenAI's API has */
-#define CHATS_SHOWN_MAX      500 /* conversations in one list */
-#define CHAT_TURNS_MAX       200 /* of a conversation in one answer... */
-#define CHAT_BYTES_MAX       (4u << 20) /* ...and bytes of what they hold: each has all questions before it */
-#define EMBED_INPUTS_MAX     2048       /* texts of one request, as in OpenAI's API */
-#define TOOL_NAME_BYTES_MAX  64         /* as in OpenAI's API */
+    (64u << 20)                 /* logprobs of one prompt, before it is told: 100,000 tokens with the 20 likeliest */
+#define CHOICES_MAX         128 /* answers to one request: as many as OpenAI's API has */
+#define CHATS_SHOWN_MAX     500 /* conversations in one list */
+#define CHAT_TURNS_MAX      200 /* of a conversation in one answer... */
+#define CHAT_BYTES_MAX      (4u << 20) /* ...and bytes of what they hold: each has all questions before it */
+#define EMBED_INPUTS_MAX    2048       /* texts of one request, as in OpenAI's API */
+#define TOOL_NAME_BYTES_MAX 64         /* as in OpenAI's API */
+#define TOOL_VALUE_DEPTH_MAX                                                                                           \
+    64 /* of a value that a call has in the words of Python: each level is one of the stack                            \
+        */
 #define RESPONSE_ECHO_MAX    (1u << 20) /* of a request: a stream repeats it three times, of the 4 MiB that may wait */
 #define APIKEYS_MAX          256        /* keys of the HTTP API: looked through for each request */
 #define EVENTS_KEPT_MAX      1024 /* of a node, for who follows them: minutes, and what a follower may be behind */

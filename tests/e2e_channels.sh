@@ -24,7 +24,7 @@ start() {
     fail "kithd does not start"
 }
 start
-for kind in random script think; do
+for kind in random script think tags bracket; do
     "$BUILD/talker" $kind >"$dir/$kind.gguf" || fail "no model of kind $kind"
     "$kith" model import "$dir/$kind.gguf" --name $kind >/dev/null || fail "$kind cannot be imported"
 done

@@ -75,7 +75,7 @@ static void finds_calls_of_every_form(void **state)
     json_t *tools = parse(two_tools);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         size_t content_n = 99;
-        json_t *calls = tool_calls_find(tools, bytes_of_text(answers[i].answer), &content_n);
+        json_t *calls = tool_calls_find(tools, UINT32_MAX, bytes_of_text(answers[i].answer), &content_n);
         json_t *expected = answers[i].calls ? parse(answers[i].calls) : NULL;
         const char *content = answers[i].calls ? answers[i].content : answers[i].answer;
         if (!calls != !expected || (calls && !json_equal(calls, expected)) || content_n != strlen(content)) {
@@ -96,9 +96,9 @@ static void streams_send_what_is_sure(void **state)
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         size_t content_n, before = 0;
         struct bytes answer = bytes_of_text(answers[i].answer);
-        json_decref(tool_calls_find(tools, answer, &content_n));
+        json_decref(tool_calls_find(tools, UINT32_MAX, answer, &content_n));
         for (size_t n = 0; n <= answer.n; n++) {
-            size_t sure = tool_calls_sure(tools, bytes_of(answer.p, n));
+            size_t sure = tool_calls_sure(tools, UINT32_MAX, bytes_of(answer.p, n));
             if (sure < before || sure > n || sure > content_n)
                 fail_msg("'%s': of %zu bytes %zu are sure, after %zu", answers[i].answer, n, sure, before);
             before = sure;
@@ -112,8 +112,9 @@ static void streams_send_what_is_sure(void **state)
                  {"<|python", 0},   {"<|im", 4},     {"a [TOOL", 2},          {"a [TOOLS", 8}, {"get_w", 0},
                  {"get_wonder", 10}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (tool_calls_sure(tools, bytes_of_text(cases[i].text)) != cases[i].sure)
-            fail_msg("'%s': %zu are sure", cases[i].text, tool_calls_sure(tools, bytes_of_text(cases[i].text)));
+        if (tool_calls_sure(tools, UINT32_MAX, bytes_of_text(cases[i].text)) != cases[i].sure)
+            fail_msg("'%s': %zu are sure", cases[i].text,
+                     tool_calls_sure(tools, UINT32_MAX, bytes_of_text(cases[i].text)));
     json_decref(tools);
 }
 
@@ -224,19 +225,21 @@ static void prints_as_clients_expect(void **state)
     (void)state;
     json_t *tools = parse(two_tools);
     size_t n;
-    json_t *calls = tool_calls_find(tools, bytes_of_text("get{\"a\":\"\xc3\xa9\"}get{}"), &n);
+    json_t *calls = tool_calls_find(tools, UINT32_MAX, bytes_of_text("get{\"a\":\"\xc3\xa9\"}get{}"), &n);
     struct hash job = {{1}};
     struct buf out = {0};
-    tool_calls_print(&out, calls, &job, false);
+    tool_calls_print(&out, calls, &job);
     assert_string_equal(buf_text(&out),
                         "[{\"id\":\"100000000\",\"type\":\"function\",\"function\":{\"name\":\"get\",\"arguments\":"
                         "\"{\\\"a\\\":\\\"\xc3\xa9\\\"}\"}},{\"id\":\"100000100\",\"type\":\"function\",\"function\":{"
                         "\"name\":\"get\",\"arguments\":\"{}\"}}]");
     buf_reset(&out);
-    tool_calls_print(&out, calls, &job, true);
-    json_t *list = parse(buf_text(&out));
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 1), "index")), 1);
-    json_decref(list);
+    tool_calls_print_delta(&out, calls, &job, 1, false);
+    assert_string_equal(buf_text(&out), "{\"index\":1,\"id\":\"100000100\",\"type\":\"function\",\"function\":{"
+                                        "\"name\":\"get\",\"arguments\":\"\"}}");
+    buf_reset(&out);
+    tool_calls_print_delta(&out, calls, &job, 0, true);
+    assert_string_equal(buf_text(&out), "{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":\\\"\xc3\xa9\\\"}\"}}");
     json_decref(calls);
     json_decref(tools);
     buf_clear(&out);

@@ -89,9 +89,10 @@ size_t openai_text_ready(struct choice *c, const struct job_view *v)
     if (!a->tools)
         return n;
     if (v->state != JOB_DONE)
-        return c->parts.in_channels ? n : tool_calls_sure(a->tools, bytes_of(v->text, n));
+        return c->parts.in_channels ? n : tool_calls_sure(a->tools, v->form.calls, bytes_of(v->text, n));
     json_decref(c->calls);
-    c->calls = c->parts.in_channels ? json_incref(c->parts.calls) : tool_calls_find(a->tools, bytes_of(v->text, n), &n);
+    c->calls = c->parts.in_channels ? json_incref(c->parts.calls)
+                                    : tool_calls_find(a->tools, v->form.calls, bytes_of(v->text, n), &n);
     while (a->one_call && json_array_size(c->calls) > 1)
         json_array_remove(c->calls, 1);
     return n;

@@ -97,20 +97,29 @@ static bool send_chunk(struct choice *c, const struct job_view *v, const char *m
     return send_event(a, &b);
 }
 
-static bool send_calls(struct choice *c, const struct job_view *v)
+static bool send_call(struct choice *c, const struct job_view *v, size_t i, bool arguments)
 {
     struct buf b = {0};
     put_head(&b, c->answer, v->made_ms, true);
     buf_add_format(&b, ",\"choices\":[{\"index\":%u,\"delta\":{", c->index);
     if (!c->started)
         buf_add_text(&b, "\"role\":\"assistant\",\"content\":null,");
-    buf_add_text(&b, "\"tool_calls\":");
-    tool_calls_print(&b, c->calls, &c->job, true);
-    buf_add_text(&b, "},\"logprobs\":null,\"finish_reason\":null}]");
+    buf_add_text(&b, "\"tool_calls\":[");
+    tool_calls_print_delta(&b, c->calls, &c->job, i, arguments);
+    buf_add_text(&b, "]},\"logprobs\":null,\"finish_reason\":null}]");
     buf_add_text(&b, c->answer->include_usage ? no_usage : "");
     buf_add_text(&b, "}");
     c->started = true;
     return send_event(c->answer, &b);
+}
+
+/* As OpenAI's API has it: which call it is, then its arguments. */
+static bool send_calls(struct choice *c, const struct job_view *v)
+{
+    for (size_t i = 0; i < json_array_size(c->calls); i++)
+        if (!send_call(c, v, i, false) || !send_call(c, v, i, true))
+            return false;
+    return true;
 }
 
 static bool send_end(struct answer *a, const struct job_view *v)
@@ -191,7 +200,7 @@ static void put_message(struct buf *b, struct choice *c, const struct job_view *
     }
     if (c->calls) {
         buf_add_text(b, ",\"tool_calls\":");
-        tool_calls_print(b, c->calls, &c->job, false);
+        tool_calls_print(b, c->calls, &c->job);
     }
     buf_add_text(b, ",\"refusal\":null},");
 }

@@ -1,13 +1,14 @@
-/* Calls of tools in answers: forms tried one after the other, each over the whole answer. */
+/* Calls of tools: of the form whose mark stands first, over all of the answer that is left. */
 #include "node/api/tool_calls.h"
 
+#include "base/answer_form.h"
 #include "base/codec.h"
+#include "node/api/tool_forms.h"
 #include "node/api/tool_schema.h"
 
 #include <string.h>
 
-static const char open_tag[] = "<tool_call>", close_tag[] = "</tool_call>", mistral_mark[] = "[TOOL_CALLS]",
-                  args_mark[] = "[ARGS]", id_mark[] = "[CALL_ID]", python_mark[] = "<|python_tag|>";
+static const char python_mark[] = "<|python_tag|>";
 
 enum choice { CHOICE_AUTO, CHOICE_NONE, CHOICE_REQUIRED, CHOICE_NAMED };
 
@@ -108,206 +109,13 @@ enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_onl
 
 /* -- reading -- */
 
-/* What is left of an answer; a failed step leaves it where it was. */
-struct rest {
-    const uint8_t *p;
-    size_t n;
-};
-
-static void skip(struct rest *r, size_t n)
-{
-    r->p += n;
-    r->n -= n;
-}
-
-static void skip_spaces(struct rest *r)
-{
-    while (r->n && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
-        skip(r, 1);
-}
-
-static bool take(struct rest *r, const char *mark)
-{
-    size_t n = strlen(mark);
-    bool there = r->n >= n && memcmp(r->p, mark, n) == 0;
-    if (there)
-        skip(r, n);
-    return there;
-}
-
-/* The JSON object or array that it begins with, taken off; NULL if there is none. */
-static json_t *take_json(struct rest *r)
-{
-    size_t depth = 0, n = 0;
-    bool quoted = false;
-    if (r->n == 0 || (*r->p != '{' && *r->p != '['))
-        return NULL;
-    for (; n < r->n; n++) {
-        uint8_t c = r->p[n];
-        if (quoted && c == '\\')
-            n++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '['))
-            depth++;
-        else if (!quoted && (c == '}' || c == ']') && --depth == 0)
-            break;
-    }
-    json_t *value = n < r->n ? json_parse(bytes_of(r->p, n + 1), NULL) : NULL;
-    if (value)
-        skip(r, n + 1);
-    return value;
-}
-
-static const char *known_name(const json_t *tools, const char *name)
-{
-    for (size_t i = 0; name && i < json_array_size(tools); i++)
-        if (strcmp(tool_name(json_array_get(tools, i)), name) == 0)
-            return name;
-    return NULL;
-}
-
-/* Adds a call with arguments that are an object, or the text of one. */
-static bool add_call(json_t *calls, const char *name, const json_t *arguments)
-{
-    struct buf text = {0};
-    json_t *inner = NULL;
-    if (!name || (arguments && !json_is_object(arguments) && !json_is_string(arguments)))
-        return false;
-    if (json_is_string(arguments)) {
-        inner = json_parse(bytes_of(json_string_value(arguments), json_string_length(arguments)), NULL);
-        if (!json_is_object(inner)) {
-            json_decref(inner);
-            return false;
-        }
-        arguments = inner;
-    }
-    if (arguments)
-        json_print_short(&text, arguments);
-    else
-        buf_add_text(&text, "{}");
-    json_array_append_new(calls, json_pack("{s:s, s:s}", "name", name, "arguments", buf_text(&text)));
-    buf_clear(&text);
-    json_decref(inner);
-    return true;
-}
-
 bool tool_calls_add(json_t *calls, const json_t *tools, struct bytes name, struct bytes arguments)
 {
-    char room[TOOL_NAME_BYTES_MAX + 1] = {0};
+    struct tool_finds f = {tools, calls};
     json_t *value = json_parse(arguments, NULL);
-    bool good = name.n < sizeof room && json_is_object(value);
-    if (good)
-        memcpy(room, name.p, name.n);
-    good = good && add_call(calls, known_name(tools, room), value);
+    bool good = json_is_object(value) && tool_add_call(&f, name, value);
     json_decref(value);
     return good;
-}
-
-/* {"name":..,"arguments" or "parameters":..}, bare or within {"type":"function","function":..}. */
-static bool add_object(const json_t *tools, json_t *calls, const json_t *object)
-{
-    const json_t *inner = json_object_get(object, "function");
-    if (json_is_object(inner))
-        object = inner;
-    const json_t *arguments = json_object_get(object, "arguments");
-    if (!arguments)
-        arguments = json_object_get(object, "parameters");
-    return add_call(calls, known_name(tools, json_text(object, "name")), arguments);
-}
-
-static bool take_object(const json_t *tools, json_t *calls, struct rest *r)
-{
-    json_t *object = take_json(r);
-    bool good = json_is_object(object) && add_object(tools, calls, object);
-    json_decref(object);
-    return good;
-}
-
-static bool take_tagged(const json_t *tools, json_t *calls, struct rest *r)
-{
-    while (take(r, open_tag)) {
-        skip_spaces(r);
-        if (!take_object(tools, calls, r))
-            return false;
-        skip_spaces(r);
-        if (!take(r, close_tag) && r->n)
-            return false;
-        skip_spaces(r);
-    }
-    return r->n == 0;
-}
-
-static bool take_list(const json_t *tools, json_t *calls, struct rest *r)
-{
-    json_t *list = take_json(r);
-    bool good = json_is_array(list);
-    for (size_t i = 0; good && i < json_array_size(list); i++)
-        good = add_object(tools, calls, json_array_get(list, i));
-    json_decref(list);
-    skip_spaces(r);
-    return good && r->n == 0;
-}
-
-/* Objects with semicolons, commas or white space between. */
-static bool take_objects(const json_t *tools, json_t *calls, struct rest *r)
-{
-    bool good = true;
-    while (good && r->n) {
-        good = take_object(tools, calls, r);
-        skip_spaces(r);
-        if (take(r, ";") || take(r, ","))
-            skip_spaces(r);
-    }
-    return good;
-}
-
-/* The name of a tool, with what may stand between it and its arguments; NULL if the text begins otherwise. */
-static const char *take_name(const json_t *tools, struct rest *r)
-{
-    struct rest best = *r;
-    const char *found = NULL;
-    for (size_t i = 0; i < json_array_size(tools); i++) {
-        struct rest at = *r;
-        const char *name = tool_name(json_array_get(tools, i));
-        if (!take(&at, name))
-            continue;
-        if (take(&at, id_mark))
-            while (at.n && *at.p != '[' && *at.p != '{')
-                skip(&at, 1);
-        (void)take(&at, args_mark);
-        skip_spaces(&at);
-        if (at.n && *at.p == '{') {
-            best = at;
-            found = name;
-        }
-    }
-    *r = best;
-    return found;
-}
-
-static bool take_named(const json_t *tools, json_t *calls, struct rest *r)
-{
-    bool good = true;
-    while (good && r->n) {
-        const char *name = take_name(tools, r);
-        json_t *arguments = name ? take_json(r) : NULL;
-        good = json_is_object(arguments) && add_call(calls, name, arguments);
-        json_decref(arguments);
-        skip_spaces(r);
-        if (take(r, mistral_mark))
-            skip_spaces(r);
-    }
-    return good;
-}
-
-/* By the first characters. */
-static bool take_unmarked(const json_t *tools, json_t *calls, struct rest *r)
-{
-    skip_spaces(r);
-    if (r->n && *r->p == '[')
-        return take_list(tools, calls, r);
-    return r->n && *r->p == '{' ? take_objects(tools, calls, r) : take_named(tools, calls, r);
 }
 
 static size_t find(struct bytes text, const char *mark)
@@ -316,26 +124,49 @@ static size_t find(struct bytes text, const char *mark)
     return p ? (size_t)(p - text.p) : text.n;
 }
 
-json_t *tool_calls_find(const json_t *tools, struct bytes answer, size_t *content_n)
+/* Where the first mark of one of the forms stands; the text's length if there is none. */
+static size_t find_form(uint32_t forms, struct bytes text, enum call_form *form)
 {
-    json_t *calls = json_array();
-    size_t tagged = find(answer, open_tag), marked = find(answer, mistral_mark), at = tagged < marked ? tagged : marked;
+    size_t first = text.n;
+    for (unsigned i = 0; i < CALL_FORMS; i++) {
+        if (!(forms & 1u << i))
+            continue;
+        size_t at = find(bytes_of(text.p, first), call_form_mark((enum call_form)i));
+        if (at >= first)
+            continue;
+        first = at;
+        *form = (enum call_form)i;
+    }
+    return first;
+}
+
+static bool is_blank(struct bytes text)
+{
+    struct rest r = {text.p, text.n};
+    rest_skip_spaces(&r);
+    return r.n == 0;
+}
+
+json_t *tool_calls_find(const json_t *tools, uint32_t forms, struct bytes answer, size_t *content_n)
+{
+    struct tool_finds f = {tools, json_array()};
+    enum call_form form = CALL_FORMS;
+    size_t at = find_form(forms | ANSWER_FORM_PLAIN, answer, &form);
     struct rest r = {answer.p, answer.n};
     bool good;
-    if (at < answer.n) {
-        skip(&r, at);
-        good =
-            tagged < marked ? take_tagged(tools, calls, &r) : take(&r, mistral_mark) && take_unmarked(tools, calls, &r);
+    if (form != CALL_FORMS) {
+        rest_skip(&r, at);
+        good = tool_form_take(form, &f, &r);
     } else {
+        good = tool_form_take_bare(&f, &r);
         at = 0;
-        skip_spaces(&r);
-        (void)take(&r, python_mark);
-        good = take_unmarked(tools, calls, &r);
     }
-    *content_n = at;
-    if (good && json_array_size(calls))
-        return calls;
-    json_decref(calls);
+    *content_n = is_blank(bytes_of(answer.p, at)) ? 0 : at;
+    /* a NUL, which JSON may hold and readers of it refuse, is nothing that is called with */
+    good = good && !memchr(answer.p + at, 0, answer.n - at);
+    if (good && json_array_size(f.calls))
+        return f.calls;
+    json_decref(f.calls);
     *content_n = answer.n;
     return NULL;
 }
@@ -359,10 +190,10 @@ static size_t before_mark(struct bytes text, const char *mark)
     return at;
 }
 
-size_t tool_calls_sure(const json_t *tools, struct bytes answer)
+size_t tool_calls_sure(const json_t *tools, uint32_t forms, struct bytes answer)
 {
     struct rest r = {answer.p, answer.n};
-    skip_spaces(&r);
+    rest_skip_spaces(&r);
     struct bytes text = bytes_of(r.p, r.n);
     if (text.n == 0 || *text.p == '{' || *text.p == '[' || may_begin(text, python_mark))
         return 0;
@@ -371,13 +202,17 @@ size_t tool_calls_sure(const json_t *tools, struct bytes answer)
         const char *name = tool_name(json_array_get(tools, i));
         if (!may_begin(text, name))
             continue;
-        bool whole = take(&at, name);
-        skip_spaces(&at);
-        if (!whole || at.n == 0 || *at.p == '{' || *at.p == '[')
+        bool whole = rest_take(&at, name);
+        rest_skip_spaces(&at);
+        if (!whole || at.n == 0 || *at.p == '{' || *at.p == '[' || *at.p == '`')
             return 0;
     }
-    size_t tagged = before_mark(answer, open_tag), marked = before_mark(answer, mistral_mark);
-    return tagged < marked ? tagged : marked;
+    size_t sure = answer.n;
+    forms |= ANSWER_FORM_PLAIN;
+    for (unsigned i = 0; i < CALL_FORMS; i++)
+        if (forms & 1u << i)
+            sure = before_mark(bytes_of(answer.p, sure), call_form_mark((enum call_form)i));
+    return is_blank(bytes_of(answer.p, sure)) ? 0 : sure;
 }
 
 /* -- printing -- */
@@ -394,22 +229,39 @@ void tool_calls_print_id(struct buf *out, const struct hash *job, size_t index)
     buf_add_text(out, id);
 }
 
-void tool_calls_print(struct buf *out, const json_t *calls, const struct hash *job, bool indexed)
+static void put_call(struct buf *out, const json_t *call, const struct hash *job, size_t i, const char *arguments)
+{
+    const char *name = json_text(call, "name");
+    buf_add_text(out, "\"id\":\"");
+    tool_calls_print_id(out, job, i);
+    buf_add_text(out, "\",\"type\":\"function\",\"function\":{\"name\":");
+    codec_json_string(out, name, strlen(name));
+    buf_add_text(out, ",\"arguments\":");
+    codec_json_string(out, arguments, strlen(arguments));
+    buf_add_text(out, "}}");
+}
+
+void tool_calls_print(struct buf *out, const json_t *calls, const struct hash *job)
 {
     buf_add_text(out, "[");
     for (size_t i = 0; i < json_array_size(calls); i++) {
-        const char *name = json_text(json_array_get(calls, i), "name");
-        const char *arguments = json_text(json_array_get(calls, i), "arguments");
+        const json_t *call = json_array_get(calls, i);
         buf_add_text(out, i ? ",{" : "{");
-        if (indexed)
-            buf_add_format(out, "\"index\":%zu,", i);
-        buf_add_text(out, "\"id\":\"");
-        tool_calls_print_id(out, job, i);
-        buf_add_text(out, "\",\"type\":\"function\",\"function\":{\"name\":");
-        codec_json_string(out, name, strlen(name));
-        buf_add_text(out, ",\"arguments\":");
-        codec_json_string(out, arguments, strlen(arguments));
-        buf_add_text(out, "}}");
+        put_call(out, call, job, i, json_text(call, "arguments"));
     }
     buf_add_text(out, "]");
+}
+
+void tool_calls_print_delta(struct buf *out, const json_t *calls, const struct hash *job, size_t i, bool arguments)
+{
+    const json_t *call = json_array_get(calls, i);
+    const char *text = json_text(call, "arguments");
+    buf_add_format(out, "{\"index\":%zu,", i);
+    if (!arguments) {
+        put_call(out, call, job, i, "");
+        return;
+    }
+    buf_add_text(out, "\"function\":{\"arguments\":");
+    codec_json_string(out, text, strlen(text));
+    buf_add_text(out, "}}");
 }

@@ -7,8 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char two_tools[] = "[{\"type\":\"function\",\"function\":{\"name\":\"get\"}},"
-                                "{\"type\":\"function\",\"function\":{\"name\":\"get_it\"}}]";
+static const char two_tools[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"get\",\"parameters\":{\"properties\":{"
+    "\"n\":{\"type\":\"integer\"},\"t\":{\"type\":\"string\"}}}}},"
+    "{\"type\":\"function\",\"function\":{\"name\":\"get_it\"}}]";
 
 static void check_calls(const json_t *calls)
 {
@@ -62,6 +64,40 @@ static void try_parts(const json_t *tools, struct bytes answer)
     answer_parts_clear(&now);
 }
 
+/* And of answers with a thought in front, of any marks: what is told only grows, and is part of the answer. */
+static void try_thoughts(struct bytes answer)
+{
+    if (answer.n > 1024)
+        answer.n = 1024;
+    for (unsigned kind = THOUGHT_NONE; kind < THOUGHT_KINDS; kind++)
+        for (unsigned within = 0; within < (kind == THOUGHT_NONE ? 1 : 2); within++) {
+            const struct thought_form form = {(uint8_t)kind, within};
+            struct thought_split last = {.said = {0}}, now;
+            for (size_t n = 0; n <= answer.n; n++, last = now) {
+                thought_split(form, bytes_of(answer.p, n), n == answer.n, &now);
+                CHECK(now.thought.n + now.said.n <= n && now.thought_end <= n);
+                CHECK(last.thought.n == 0 ||
+                      (now.thought.n >= last.thought.n && memcmp(last.thought.p, now.thought.p, last.thought.n) == 0));
+                CHECK(last.said.n == 0 ||
+                      (now.said.n >= last.said.n && memcmp(last.said.p, now.said.p, last.said.n) == 0));
+            }
+        }
+}
+
+/* Places and marks of a stranger's worker: any bytes. */
+static void try_marks(struct bytes input)
+{
+    struct buf out = {0}, ends = {0};
+    size_t third = input.n / 3;
+    answer_marks_join(bytes_of(input.p, third), bytes_of(input.p + third, third),
+                      bytes_of(input.p + 2 * third, input.n - 2 * third), &out, &ends);
+    CHECK(out.n >= third && ends.n % 4 == 0 && ends.n <= third);
+    (void)answer_parts_thought_tokens((struct thought_form){THOUGHT_THINK, true}, bytes_of_buf(&out),
+                                      bytes_of_buf(&ends));
+    buf_clear(&out);
+    buf_clear(&ends);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *tools = json_parse(bytes_of_text(two_tools), NULL);
@@ -70,22 +106,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t content_n;
     if (size > 4096)
         size = 4096;
-    json_t *calls = tool_calls_find(tools, bytes_of(data, size), &content_n);
+    json_t *calls = tool_calls_find(tools, UINT32_MAX, bytes_of(data, size), &content_n);
     CHECK(content_n <= size && (calls || content_n == size));
     check_calls(calls);
     for (size_t n = 0, before = 0; n <= size; n++) {
-        size_t sure = tool_calls_sure(tools, bytes_of(data, n));
+        size_t sure = tool_calls_sure(tools, UINT32_MAX, bytes_of(data, n));
         CHECK(sure >= before && sure <= n && sure <= content_n);
         before = sure;
     }
     if (calls) {
-        tool_calls_print(&out, calls, &job, true);
+        tool_calls_print(&out, calls, &job);
         json_t *again = json_parse(bytes_of_buf(&out), NULL);
         CHECK(json_array_size(again) == json_array_size(calls));
         json_decref(again);
+        for (size_t i = 0; i < json_array_size(calls); i++) {
+            buf_reset(&out);
+            tool_calls_print_delta(&out, calls, &job, i, i % 2);
+            again = json_parse(bytes_of_buf(&out), NULL);
+            CHECK(json_is_object(again));
+            json_decref(again);
+        }
     }
     buf_clear(&out);
     try_parts(tools, bytes_of(data, size));
+    try_thoughts(bytes_of(data, size));
+    try_marks(bytes_of(data, size));
     json_decref(calls);
     json_decref(tools);
     return 0;

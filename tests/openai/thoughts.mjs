@@ -100,4 +100,39 @@ assert.equal(await length({ role: "assistant", content: "ok", reasoning_content:
 assert.equal(await length({ role: "assistant", content: "ok", reasoning: "hm" }), plain + marks + 2);
 const again = await respond({ input: [messages[0], ...whole.output, messages[0]], max_output_tokens: 1 });
 assert.equal(again.usage.input_tokens, plain + marks + "Two and two.".length - "ok".length + "It is four.".length);
+// Calls behind a thought: parameters in tags get the types of the tool's schema; marks that are control tokens are nowhere.
+const tools = [["put", { n: { type: "integer" }, text: { type: "string" } }], ["get", { a: { type: "integer" } }]]
+  .map(([name, properties]) => ({ type: "function", function: { name, parameters: { type: "object", properties } } }));
+const calls = { tags: [["I look.\n", "Hm.", "tool_calls"], "put", { n: 12, text: "12" }], bracket: [[null, "Hm.", "tool_calls"], "get", { a: 1 }] };
+for (const [model, [message, name, args]] of Object.entries(calls)) {
+  const asked = { model, tools };
+  const one = (await ask(asked)).choices[0];
+  assert.deepEqual([told(one), one.message.tool_calls.map((c) => [c.type, c.function.name, JSON.parse(c.function.arguments)])],
+    [message, [["function", name, args]]]);
+  const call = one.message.tool_calls[0], deltas = [];
+  let said = "", thought = "";
+  for await (const chunk of await ask({ ...asked, stream: true })) {
+    said += chunk.choices[0].delta.content ?? "";
+    thought += chunk.choices[0].delta.reasoning_content ?? "";
+    deltas.push(...(chunk.choices[0].delta.tool_calls ?? []));
+  }
+  assert.deepEqual([said, thought], [message[0] ?? "", "Hm."]);
+  assert.equal(deltas.length, 2);
+  assert.deepEqual([deltas[0].index, deltas[0].type, deltas[0].function], [0, "function", { name, arguments: "" }]);
+  assert.deepEqual(deltas[1], { index: 0, function: { arguments: call.function.arguments } });
+  const flat = tools.map(({ function: f }) => ({ type: "function", ...f }));
+  const types = (await respond({ model, tools: flat })).output.map((o) => o.type);
+  assert.deepEqual(types, ["reasoning", ...(message[0] ? ["message"] : []), "function_call"]);
+  // the client's own loop calls the tool, sends back what was thought and called, and its result
+  const seen = [];
+  const run = client.chat.completions.runTools({ model, messages, temperature: 0, stream: true,
+    tools: tools.map((t) => ({ type: "function", function: { ...t.function, parse: JSON.parse, function: (a) => { seen.push(a); return "done"; } } })) },
+    { maxChatCompletions: 2 });
+  await run.done().catch(() => {});
+  assert.deepEqual(seen, [args, args]);
+}
+// Of tools that the request has not, a call is text; and so is one that the limit cut.
+const other = (await ask({ model: "tags", tools: [tools[1]] })).choices[0];
+assert.ok(other.message.content.startsWith("I look.\n<tool_call>") && other.finish_reason === "stop" && !other.message.tool_calls);
+assert.equal((await ask({ model: "tags", tools, max_tokens: 9 })).choices[0].message.tool_calls, undefined);
 console.log("openai client: thoughts ok");
