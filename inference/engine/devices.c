@@ -153,25 +153,17 @@ static void turn_round(struct devices_plan *p)
     }
 }
 
-/* What no device's kernels have yet. */
-static bool takes(const struct model *m, struct note *why)
-{
-    const char *what = m->latent                   ? "heads that share one row of the cache"
-                       : m->layers_recurrent       ? "layers that carry a state"
-                       : m->groups > 1             ? "experts by groups"
-                       : m->layer->query_norm.bias ? "norms of each head's own"
-                                                   : NULL;
-    if (what)
-        note_set(why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
-    return !what;
-}
-
 void devices_plan(const struct devices *d, const struct model *m, uint32_t batch_max, uint32_t pages,
                   uint32_t pages_least, struct devices_plan *out)
 {
     *out = (struct devices_plan){.why = d->why};
-    if (!d->n || !takes(m, &out->why))
+    if (!d->n)
         return;
+    const char *what = model_on_processors(m);
+    if (what) {
+        note_set(&out->why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
+        return;
+    }
     share_out(d, m, batch_max, pages, out);
     if (out->n == 0 || out->at[out->n - 1].first > 0)
         share_out(d, m, batch_max, pages_least, out);
