@@ -84,6 +84,9 @@ SHAPES = {
                             window=100, base=1e6),
     "command-r": dict(arch="command-r", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=512,
                       tied=True, logit_scale=0.75),
+    # 64 layers: what llama.cpp knows Command R+ by
+    "command-r-plus": dict(arch="command-r", vocab=512, context=512, embed=128, layers=64, heads=4, heads_kv=2, head=32, mix=160,
+                           tied=True, logit_scale=0.83, own_norms=True),
     "cohere2": dict(arch="cohere2", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
                     tied=True, logit_scale=0.75, window=100),
     "nemotron": dict(arch="nemotron", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=32, mix=1024,
@@ -602,6 +605,9 @@ def add_tensors(f, s, source):
         if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
             norm(p + "attn_k_norm", kv)
+        if s.get("own_norms"):
+            vector(p + "attn_q_norm.weight", [s["head"], s["heads"]], 1.0, 0.2)
+            vector(p + "attn_k_norm.weight", [s["head"], s["heads_kv"]], 1.0, 0.2)
         if a == "gpt-oss":
             vector(p + "attn_sinks.weight", s["heads"], 1.0, 1.0)
         if a not in NO_PRE_NORMS | FLAT_NORMS:

@@ -262,6 +262,15 @@ static void add_row_numbers(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "attention.value_length_mla", value);
 }
 
+/* A gain for each element of each head. */
+static void add_own_norms(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n)
+{
+    struct buf data = {0};
+    add_values(&data, s->head * n, 1, 0.2f);
+    gguf_make_tensor(m, in_layer(i, name, "weight"), s->head, n, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+}
+
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
@@ -287,6 +296,10 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
                  "exaone-moe lfm2 lfm2moe ")) {
         add_norm(m, s, i, "attn_q_norm", s->head);
         add_norm(m, s, i, "attn_k_norm", s->head);
+    }
+    if (is(s, "command-r") && s->heads_kv == s->heads) { /* Command R+ */
+        add_own_norms(m, s, i, "attn_q_norm", s->heads);
+        add_own_norms(m, s, i, "attn_k_norm", s->heads_kv);
     }
     if (is_of(s, "olmo2 olmoe minimax-m2 ")) {
         add_norm(m, s, i, "attn_q_norm", all);
@@ -625,6 +638,8 @@ static const struct model_make shapes[] = {
     {"exaone4", "exaone4", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, true, one_set_of_factors},
     {"exaone4, windows", "exaone4", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, false, false, model_make_window},
     {"command-r", "command-r", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, false, true, logits_by_half},
+    {"command-r, norms of heads", "command-r", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 24, 96, 0, 0, 0, false, true,
+     logits_by_half},
     {"cohere2", "cohere2", GGUF_TENSOR_Q8_0, 64, 5, 4, 1, 16, 96, 0, 0, 0, false, true, window_and_half},
     {"cohere2, floats", "cohere2", GGUF_TENSOR_F32, 64, 4, 4, 4, 16, 96, 0, 0, 0, false, true, window_and_half},
     {"cohere2, blocks of 256", "cohere2", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 256, 0, 0, 0, false, true,

@@ -489,6 +489,27 @@ static void wide_layers_beside_windows_are_not_rotated(void **state)
     }
 }
 
+/* Gains of head 2 are its own: the first position, which sees itself alone, is the same with others. */
+static void heads_have_gains_of_their_own(void **state)
+{
+    (void)state;
+    static float out[2][20 * 512];
+    const size_t width = VOCAB + 64;
+    for (unsigned spoil = 0; spoil < 2; spoil++) {
+        struct loaded l;
+        load(&l, shape_of("command-r, norms of heads"));
+        const struct model_norm *norm = &l.model->layer[1].query_norm;
+        for (uint32_t i = 2 * 24; spoil && i < 3 * 24; i++)
+            ((float *)(uintptr_t)norm->gain)[i] = 3.0f;
+        struct engine *e = engine_for(&l, ops_pick("auto", NULL), 1, 20);
+        everything(e, 20, 20, out[spoil]);
+        engine_free(e);
+        unload(&l);
+    }
+    assert_memory_equal(out[0], out[1], width * sizeof **out);
+    assert_memory_not_equal(out[0] + width, out[1] + width, width * sizeof **out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_sink_takes_its_part),
         cmocka_unit_test(experts_have_biases),
         cmocka_unit_test(heads_are_normed_behind_the_rotation),
+        cmocka_unit_test(heads_have_gains_of_their_own),
         cmocka_unit_test(both_branches_enter_by_one_norm),
         cmocka_unit_test(wide_layers_beside_windows_are_not_rotated),
     };

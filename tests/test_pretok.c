@@ -42,7 +42,7 @@ static void cuts_as_published(void **state)
         for (size_t i = 0; i < json_array_size(texts); i++)
             bad += compare(name, p, json_array_get(texts, i), json_array_get(lengths, i));
     }
-    assert_int_equal(json_object_size(families), 21);
+    assert_int_equal(json_object_size(families), 22);
     json_decref(all);
     buf_clear(&file);
     assert_int_equal(bad, 0);
@@ -72,6 +72,7 @@ static void names_are_known(void **state)
                                         "bailingmoe2",
                                         "llada-moe",
                                         "minimax-m2",
+                                        "kimi-k2",
                                         "granite-embed-multi-97m",
                                         "poro-chat",
                                         "jina-v5-nano"};
@@ -95,7 +96,7 @@ static void covers_any_bytes(void **state)
     static const char *const families[] = {"gpt-2",      "starcoder",    "llama-bpe",      "qwen2",       "tekken",
                                            "gpt-4o",     "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon",
                                            "default",    "minicpm5",     "jais-2",         "qwen35",      "laguna",
-                                           "seed-coder", "exaone-moe",   "bloom",          "viking"};
+                                           "seed-coder", "exaone-moe",   "bloom",          "viking",      "kimi-k2"};
     static const char *const units[] = {" ",
                                         "\n",
                                         " \n",

@@ -135,7 +135,7 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    uint64_t all = queries_n(m), kv = (uint64_t)m->heads_kv * m->head;
+    size_t all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + all + max_of(all, m->channels) + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +

@@ -150,7 +150,7 @@ struct heads_step {
     unsigned what;
 };
 
-/* n heads of a row: normed, each by itself or all together, and rotated. */
+/* n heads of a row: normed, each by itself, perhaps by gains of its own, or all together, and rotated. */
 static void turn_heads(const struct engine *e, const struct model_norm *norm, float *x, size_t n, const float *cosine,
                        const float *sine)
 {
@@ -159,7 +159,9 @@ static void turn_heads(const struct engine *e, const struct model_norm *norm, fl
     if (together)
         e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
     for (size_t i = 0; i < n; i++, x += m->head) {
-        if (norm->gain && !together && !late)
+        if (norm->bias)
+            e->ops->layer_norm(x, norm->gain + i * m->head, norm->bias, m->epsilon, m->head, x);
+        else if (norm->gain && !together && !late)
             e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
         if (cosine && m->kind->has & HAS_HALVES)
             e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);

@@ -21,10 +21,8 @@ static void read_kind(struct model_reader *r)
     memcpy(m->architecture, text.p, text.n);
     m->kind = model_kind_find(m->architecture);
     if (!m->kind) {
-        char names[512];
-        model_kind_names(names, sizeof names);
-        r->e = note_set(r->note, ERR_UNSUPPORTED, "the architecture \"%s\" is not supported: this version runs %s",
-                        m->architecture, names);
+        r->e = note_set(r->note, ERR_UNSUPPORTED,
+                        "the architecture \"%s\" is not supported (README.md lists those that are)", m->architecture);
     }
 }
 

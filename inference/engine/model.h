@@ -62,6 +62,7 @@ enum model_more {
     HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
     MAY_GROUPS = 1u << 10,    /* experts are chosen from the best groups of them */
     HAS_SHORT_CONVS = 1u << 11, /* layers without heads of keys convolve their last positions instead (recur.h) */
+    MAY_OWN_NORMS = 1u << 13,   /* heads are layer-normed, each by gains of its own, where the file has them */
     HAS_WHOLE_SUMS = 1u << 12   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
 };
 
@@ -80,8 +81,6 @@ struct model_kind {
 };
 /* NULL where there is none of that name. */
 const struct model_kind *model_kind_find(const char *name);
-/* "llama, qwen2, ..." for messages. */
-void model_kind_names(char *out, size_t room);
 
 struct model_norm {
     const float *gain; /* [n], or NULL: no norm */
@@ -121,7 +120,8 @@ struct model_layer {
     struct model_recurrent *recurrent;      /* instead of attention; or NULL */
     uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
     struct model_latent *latent;            /* instead of the three; or NULL */
-    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head] */
+    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head]; with
+                                               MAY_OWN_NORMS gains [heads, head] and a bias [head] */
     struct model_product output;            /* [embed, heads x head], or with a latent [embed, heads x value] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
@@ -162,6 +162,7 @@ struct model {
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
+    bool has_grids;               /* some of its matrices are in a format by grids (quant.h) */
     uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
     bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
     bool parts_of_all;            /* the weights of the chosen do not sum to one */
@@ -207,6 +208,17 @@ static inline uint32_t model_mix_most(const struct model *m)
 static inline bool model_writes(const struct model *m)
 {
     return !(m->kind->has & HAS_ENCODER);
+}
+
+/* What of it no GPU's kernels have yet, in words; NULL: nothing. */
+static inline const char *model_on_processors(const struct model *m)
+{
+    return m->latent                   ? "heads that share one row of the cache"
+           : m->groups > 1             ? "experts by groups"
+           : m->layers_recurrent       ? "layers that carry a state"
+           : m->layer->query_norm.bias ? "norms of each head's own"
+           : m->has_grids              ? "weights in formats by grids (IQ1, IQ2, IQ3)"
+                                       : NULL;
 }
 
 /* Reads a parsed file; the file's bytes must outlive the model. `pack`: the weights once more, for kernels that want

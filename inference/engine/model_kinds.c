@@ -2,7 +2,6 @@
  * caps, biases, experts), it says what the file may ask for. */
 #include "inference/engine/model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define GEMMA    (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
@@ -40,7 +39,7 @@ static const struct model_kind kinds[] = {
     { "glm4",     MAY_BIASES | MAY_FUSED | HAS_POST_NORMS,                          0, 0,     0,     0,     0,     0,     0,     0 },
     { "exaone4",  HAS_HALVES | HAS_HEAD_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_STILL_WIDE | MAY_ROPE_FACTORS,
                                                                                     4, 0,     0,     0,     0,     0,     0,     0 },
-    { "command-r", COHERE,                                                          0, 0,     0,     0,     0,     0,     0,     0 },
+    { "command-r", COHERE,                                                          0, 0,     0,     0,     0,     0,     0,     MAY_OWN_NORMS },
     { "cohere2",  COHERE | HAS_STILL_WIDE,                                          4, 4096,  0,     0,     0,     0,     0,     0 },
     { "nemotron", HAS_HALVES | HAS_LAYER_NORMS | HAS_NO_GATE | HAS_SQUARES | MAY_BIASES,
                                                                                     0, 0,     0,     0,     0,     0,     0,     0 },
@@ -90,11 +89,4 @@ const struct model_kind *model_kind_find(const char *name)
         if (strcmp(kinds[i].name, name) == 0)
             return &kinds[i];
     return NULL;
-}
-
-void model_kind_names(char *out, size_t room)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && at < room; i++)
-        at += (size_t)snprintf(out + at, room - at, "%s%s", i ? ", " : "", kinds[i].name);
 }

@@ -117,6 +117,14 @@ static void read_latent(struct model_reader *r, uint32_t i)
     l->output = product_of(r, i, "attn_output", (uint64_t)m->heads * m->value, m->embed);
 }
 
+/* [n, head]: gains of each of n heads. */
+static struct model_norm own_norms(struct model_reader *r, uint32_t i, const char *name, uint64_t n)
+{
+    char room[96];
+    const float *gain = model_vectors(r, layer_name(room, i, name, "weight"), r->m->head, n);
+    return (struct model_norm){gain, model_zeros(r, r->m->head)};
+}
+
 static void read_attention(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
@@ -139,6 +147,10 @@ static void read_attention(struct model_reader *r, uint32_t i)
     l->output = product_of(r, i, "attn_output", q, m->embed);
     if (has(r, HAS_SINKS))
         l->sinks = model_vector(r, layer_name(room, i, "attn_sinks", "weight"), m->heads);
+    if (m->kind->more & MAY_OWN_NORMS && model_has_tensor(r, layer_name(room, i, "attn_q_norm", "weight"))) {
+        l->query_norm = own_norms(r, i, "attn_q_norm", m->heads);
+        l->key_norm = own_norms(r, i, "attn_k_norm", m->heads_kv);
+    }
     if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
         l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);

@@ -60,6 +60,8 @@ static const struct pretok families[] = {
      .passes = {{match_cased, match_number, match_others_slashes, SPACES}}},
     {.names = "gpt-4o llama4 kanana2 talkie minimax-m2", .passes = {{WORDS_GPT4O}}},
     {.names = "granite-embed-multi-97m", .prefers_words = true, .passes = {{WORDS_GPT4O}}},
+    {.names = "kimi-k2",
+     .passes = {{match_han, match_cased_not_han, match_three_numbers, match_others_newlines, SPACES}}},
     {.names = "deepseek-llm",
      .passes = {{match_newline},
                 {match_deepseek_letters},

@@ -148,6 +148,29 @@ static bool is_deepseek_sign(struct glyph g)
     return in_ranges(g.code, ranges, sizeof ranges / sizeof *ranges);
 }
 
+/* \p{Han}: the script, of Unicode 16 */
+static bool is_han(struct glyph g)
+{
+    static const uint32_t ranges[][2] = {{0x2e80, 0x2e99},   {0x2e9b, 0x2ef3},   {0x2f00, 0x2fd5},   {0x3005, 0x3005},
+                                         {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303b},   {0x3400, 0x4dbf},
+                                         {0x4e00, 0x9fff},   {0xf900, 0xfa6d},   {0xfa70, 0xfad9},   {0x16fe2, 0x16fe3},
+                                         {0x16ff0, 0x16ff1}, {0x20000, 0x2a6df}, {0x2a700, 0x2b739}, {0x2b740, 0x2b81d},
+                                         {0x2b820, 0x2cea1}, {0x2ceb0, 0x2ebe0}, {0x2ebf0, 0x2ee5d}, {0x2f800, 0x2fa1d},
+                                         {0x30000, 0x3134a}, {0x31350, 0x323af}};
+    return in_ranges(g.code, ranges, sizeof ranges / sizeof *ranges);
+}
+
+/* The two above, && [^\p{Han}] */
+static bool is_upper_not_han(struct glyph g)
+{
+    return is_upper(g) && !is_han(g);
+}
+
+static bool is_lower_not_han(struct glyph g)
+{
+    return is_lower(g) && !is_han(g);
+}
+
 /* The cased letters of the Unicode version that deepseek-llm wrote into its expression. */
 static bool is_deepseek_letter(struct glyph g)
 {
@@ -413,36 +436,54 @@ size_t match_symbols_newlines(const struct span *s)
 }
 
 /* UPPER*LOWER+ from `from`, where a letter may be both: the longest run of upper that leaves a lower. */
-static size_t capitalised(const struct span *s, size_t from)
+static size_t capitalised(const struct span *s, size_t from, class_test is_first, class_test is_last)
 {
-    size_t upper = run(s, from, is_upper);
-    size_t lower = run(s, from + upper, is_lower);
+    size_t upper = run(s, from, is_first);
+    size_t lower = run(s, from + upper, is_last);
     if (lower)
         return upper + lower;
-    while (upper && !is_lower(s->g[from + upper - 1]))
+    while (upper && !is_last(s->g[from + upper - 1]))
         upper--;
     return upper;
 }
 
 /* UPPER+LOWER* */
-static size_t uppercase(const struct span *s, size_t from)
+static size_t uppercase(const struct span *s, size_t from, class_test is_first, class_test is_last)
 {
-    size_t upper = run(s, from, is_upper);
-    return upper ? upper + run(s, from + upper, is_lower) : 0;
+    size_t upper = run(s, from, is_first);
+    return upper ? upper + run(s, from + upper, is_last) : 0;
+}
+
+static size_t cased(const struct span *s, class_test is_first, class_test is_last)
+{
+    struct glyph g = s->g[s->at];
+    size_t n, lead = !is_newline(g) && !is_letter(g) && !is_number(g);
+    if (lead && (n = capitalised(s, s->at + 1, is_first, is_last)))
+        return n + 1;
+    if ((n = capitalised(s, s->at, is_first, is_last)))
+        return n;
+    if (lead && (n = uppercase(s, s->at + 1, is_first, is_last)))
+        return n + 1;
+    return uppercase(s, s->at, is_first, is_last);
 }
 
 /* [^\r\n\p{L}\p{N}]?UPPER*LOWER+ | [^\r\n\p{L}\p{N}]?UPPER+LOWER* */
 size_t match_cased(const struct span *s)
 {
-    struct glyph g = s->g[s->at];
-    size_t n, lead = !is_newline(g) && !is_letter(g) && !is_number(g);
-    if (lead && (n = capitalised(s, s->at + 1)))
-        return n + 1;
-    if ((n = capitalised(s, s->at)))
-        return n;
-    if (lead && (n = uppercase(s, s->at + 1)))
-        return n + 1;
-    return uppercase(s, s->at);
+    return cased(s, is_upper, is_lower);
+}
+
+/* [\p{Han}]+ */
+size_t match_han(const struct span *s)
+{
+    return run(s, s->at, is_han);
+}
+
+/* match_cased_contraction with UPPER and LOWER && [^\p{Han}] */
+size_t match_cased_not_han(const struct span *s)
+{
+    size_t n = cased(s, is_upper_not_han, is_lower_not_han);
+    return n ? n + contraction(s, s->at + n, true) : 0;
 }
 
 /* The same, each with (?i:'s|'t|'re|'ve|'m|'ll|'d)? behind it */

@@ -59,6 +59,8 @@ size_t match_led_marked_letters(const struct span *s);
 size_t match_symbols_newlines(const struct span *s);
 size_t match_cased(const struct span *s);
 size_t match_cased_contraction(const struct span *s);
+size_t match_han(const struct span *s);
+size_t match_cased_not_han(const struct span *s);
 size_t match_led_letters_marks(const struct span *s);
 size_t match_unmarked_newlines(const struct span *s);
 size_t match_others_slash(const struct span *s);
