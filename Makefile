@@ -227,7 +227,7 @@ unit: all $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all $(B)/hostile $(B)/talker $(B)/json $(B)/tests/kith-cuda.so
-	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+	@BUILD=$(B) scripts/run-e2e $(sort $(wildcard tests/e2e_*.sh))
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.
 .PHONY: web-check
