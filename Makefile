@@ -182,6 +182,7 @@ sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count 4 --twice
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --halt
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --plant
 
 # Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
 $(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)
@@ -226,7 +227,7 @@ unit: all $(TESTS)
 fuzz-replay: $(addprefix $(B)/replay/,$(FUZZERS))
 	@for f in $(FUZZERS); do $(B)/replay/$$f tests/fuzz/corpus/$${f#fuzz_} || exit 1; done
 e2e: all $(B)/hostile $(B)/talker $(B)/json $(B)/tests/kith-cuda.so
-	@for t in $(sort $(wildcard tests/e2e_*.sh)); do echo "== $$t"; BUILD=$(B) bash $$t || exit 1; done
+	@BUILD=$(B) scripts/run-e2e $(sort $(wildcard tests/e2e_*.sh))
 
 # The pages in a browser. PARTS=chat,look,names,access for some of them.
 .PHONY: web-check
@@ -250,7 +251,7 @@ PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
   $(wildcard $(addprefix inference/,kernels/arith.c engine/attention.c engine/cache.c sched/candidates.c sched/digest.c \
   engine/encoder.c engine/engine*.c gguf.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
-  kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c kernels/quant.c request.c engine/rope.c sched/sampler.c))
+  kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c kernels/quant*.c request.c engine/rope.c sched/sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
 build/portable/$(1)/obj/%.o: %.c

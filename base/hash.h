@@ -55,6 +55,7 @@ struct hash {
     T(SNAPSHOT, "kith.snapshot")  /* the table of a snapshot's leaves */                                               \
     T(APIKEY, "kith.apikey")      /* keys of the HTTP API */                                                           \
     T(VRF, "kith.vrf")            /* the secret of a validator's random function */                                    \
+    T(PLANT, "kith.plant")        /* a digest that no replay gives, from a secret */                                   \
     T(CLAIM, "kith.claim")        /* what a claim promises to publish */                                               \
     T(PAGE, "kith.page")          /* what a page of a cache was made from */                                           \
     T(HOP, "kith.hop")            /* what a device says its layers made of a call, and the calls before */             \

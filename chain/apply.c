@@ -126,6 +126,7 @@ struct amount apply_spends(const struct state *s, const struct params *params, c
     case TX_AUDIT_COMMIT:
     case TX_AUDIT_REVEAL:
     case TX_CLAIM:
+    case TX_PLANT:
         return amount_of(0);
     }
 #undef AMOUNT_OF

@@ -1,9 +1,9 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
- * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_grant.c
- * (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an account), apply_beacon.c,
- * apply_evidence.c, apply_office.c (who validates), apply_fee.c,
- * apply_pause.c, apply_stood.c (halts), apply_due.c.
+ * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_plant.c
+ * (planted jobs), apply_grant.c (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an
+ * account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates), apply_fee.c, apply_pause.c, apply_stood.c
+ * (halts), apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -111,6 +111,9 @@ void apply_pay(struct apply *a, const struct hash *settlement, const struct hash
                const struct pubkey *to, struct amount amount, enum payout_reason reason);
 /* What one audit of this settlement earns. */
 struct amount apply_audit_pay(const struct apply *a, const struct rec_settlement *s);
+/* The receipt is number `index` of the settlement, and signed by the provider. */
+enum err apply_receipt_check(struct apply *a, const struct rec_settlement *s, uint32_t index, struct bytes receipt,
+                             struct bytes proof, struct receipt *out) MUST_USE;
 struct pubkey apply_owner_of(const struct apply *a, const struct pubkey *node);
 void apply_event_draw(struct apply *a, const struct rec_settlement *s, const struct audit_draw *d,
                       enum ledger_event_kind kind);

@@ -383,9 +383,8 @@ enum err apply_tx_audit_commit(struct apply *a, const struct tx_audit_commit *bo
     return ERR_OK;
 }
 
-/* The receipt is number `index` of the settlement, and signed by the provider. */
-static enum err receipt_check(struct apply *a, const struct rec_settlement *s, uint32_t index, struct bytes receipt,
-                              struct bytes proof)
+enum err apply_receipt_check(struct apply *a, const struct rec_settlement *s, uint32_t index, struct bytes receipt,
+                             struct bytes proof, struct receipt *out)
 {
     struct cursor c = cursor_of(receipt);
     struct signed_receipt r;
@@ -398,13 +397,15 @@ static enum err receipt_check(struct apply *a, const struct rec_settlement *s, u
         return note_set(a->note, ERR_MISMATCH, "this is not receipt %u of the settlement", index);
     if (!receipt_verify(&r.receipt, &s->provider, &r.sig))
         return note_set(a->note, ERR_AUTH, "the receipt is not signed by the provider");
+    *out = r.receipt;
     return ERR_OK;
 }
 
 static enum err evidence_check(struct apply *a, const struct tx_audit_reveal *body, const struct rec_settlement *s)
 {
+    struct receipt r;
     if (body->verdict != AUDIT_WITHHELD)
-        return receipt_check(a, s, body->index, body->receipt, body->proof);
+        return apply_receipt_check(a, s, body->index, body->receipt, body->proof, &r);
     return body->receipt.n == 0 && body->proof.n == 0 && hash_is_zero(&body->digest)
                ? ERR_OK
                : note_set(a->note, ERR_FORMAT, "what was withheld cannot be shown: leave receipt and digest out");
@@ -454,7 +455,8 @@ enum err apply_tx_challenge(struct apply *a, const struct tx_challenge *body)
     if (body->index < s.from || body->index >= s.count)
         return note_set(a->note, ERR_RANGE, "receipt %u: this settlement is over %u to %u", body->index, s.from,
                         s.count - 1);
-    enum err e = receipt_check(a, &s, body->index, body->receipt, body->proof);
+    struct receipt r;
+    enum err e = apply_receipt_check(a, &s, body->index, body->receipt, body->proof, &r);
     if (e)
         return e;
     if (!state_debit(a->s, &a->signer, POT_LOCKED, a->params.challenge_bond))

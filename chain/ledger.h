@@ -115,6 +115,8 @@ struct ledger_block {
  *   PAYOUT          id, other = model or data set it is for, a = who is paid, amount, code = payout_reason
  *   FORFEITED       id, other = channel, a = payer, b = provider node, amount returned to the payer
  *   SLASHED         id (of the evidence's transaction for a validator), a = owner, amount, code = bond_role
+ *   PLANTED         id, other = channel, a = payer, b = provider node, index of the receipt, code = auditors caught,
+ *                   amount returned to the payer (0: the settlement was paid before)
  *   SLASHING_PAUSED time_ms = until when, index = mismatches, code = owners that had some (255: or more)
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
@@ -141,6 +143,7 @@ struct ledger_block {
     E(PAYOUT)                                                                                                          \
     E(FORFEITED)                                                                                                       \
     E(SLASHED)                                                                                                         \
+    E(PLANTED)                                                                                                         \
     E(SLASHING_PAUSED)                                                                                                 \
     E(UNBONDED)                                                                                                        \
     E(MODEL)                                                                                                           \

@@ -184,7 +184,7 @@ void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg)
     for (bool more = state_next_draw(&l->state, NULL, &height, &id); more;
          more = state_next_draw(&l->state, &id, &height, &id)) {
         CHECK(state_get_settlement(&l->state, &id, &s));
-        if (!fn(arg, &s))
+        if (s.state < SETTLEMENT_PAID && !fn(arg, &s)) /* one that was called off leaves its draw behind */
             return;
     }
     for (bool more = state_next_due(&l->state, NULL, &d); more && d.time_ms <= l->head.time_ms + window;

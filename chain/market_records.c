@@ -75,6 +75,11 @@ bool receipt_verify(const struct receipt *r, const struct pubkey *node, const st
     return key_verify_hash(node, &h, sig);
 }
 
+struct hash plant_digest(const struct hash *secret)
+{
+    return hash_once(HASH_PLANT, secret->b, sizeof secret->b);
+}
+
 struct hash receipt_commit(const uint8_t salt[32], struct bytes content)
 {
     struct hasher h;

@@ -74,6 +74,8 @@ RECORD_AS_FIELD(signed_receipt)
 struct hash receipt_hash(const struct receipt *r); /* H[kith.receipt](encoding) */
 void receipt_sign(const struct receipt *r, const struct seckey *node, struct sig *out);
 bool receipt_verify(const struct receipt *r, const struct pubkey *node, const struct sig *sig) MUST_USE;
+/* H[kith.plant](secret): in the place of a digest of hidden states, and surely none. */
+struct hash plant_digest(const struct hash *secret);
 struct hash receipt_commit(const uint8_t salt[32], struct bytes content);
 
 /* The hash of plain leaf i of a data set under `key`, salted by it. */

@@ -234,6 +234,7 @@ enum settlement_state {
 RECORD_DECLARE(rec_settlement, REC_SETTLEMENT_FIELDS)
 
 #define AUDIT_PENDING 255 /* verdict: none yet */
+#define AUDIT_CAUGHT  254 /* it was match, and the receipt was planted: apply_plant.c */
 #define AUDIT_DRAW_FIELDS(F)                                                                                           \
     F(u32, index) F(pubkey, auditor) F(u8, round) F(hash, commit) F(u8, verdict) F(hash, digest)
 RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)

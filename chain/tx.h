@@ -74,7 +74,8 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(21, AUDIT_COMMIT, tx_audit_commit, 3)                                                                            \
     K(22, AUDIT_REVEAL, tx_audit_reveal, 10)                                                                           \
     K(23, CHALLENGE, tx_challenge, 10)                                                                                 \
-    K(24, CLAIM, tx_claim, 100)
+    K(24, CLAIM, tx_claim, 100)                                                                                        \
+    K(25, PLANT, tx_plant, 10)
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
     TX_KIND_LIST(K)
@@ -191,6 +192,12 @@ struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pu
  * committee decides, and the loser pays. */
 #define TX_CHALLENGE_FIELDS(F) F(hash, settlement) F(u32, index) F(blob, receipt) F(blob, proof)
 RECORD_DECLARE(tx_challenge, TX_CHALLENGE_FIELDS)
+
+/* By a settlement's payer, when the first auditors have been heard: its receipt `index` commits, with `salt`, to
+ * plant_digest(secret), which no replay gives. Who said that it is in order did not look (apply_plant.c). */
+#define TX_PLANT_FIELDS(F)                                                                                             \
+    F(hash, settlement) F(u32, index) F(blob, receipt) F(blob, proof) F(hash, salt) F(hash, secret)
+RECORD_DECLARE(tx_plant, TX_PLANT_FIELDS)
 
 /* By anyone. */
 #define TX_EVIDENCE_FIELDS(F) F(evidence, evidence)

@@ -51,6 +51,8 @@ static const struct setting settings[] = {
      "a block to trust instead of the genesis"},
     {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
     {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
+    {"plant", KIND_TEXT, offsetof(struct config, plant), false, "FILE",
+     "plant jobs that show whether auditors look (docs/market.md)"},
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},
     {"threads", KIND_NUMBER, offsetof(struct config, threads), false, "N", "of a worker (one per processor)"},
     {"memory-mb", KIND_NUMBER, offsetof(struct config, memory_mb), false, "N", "for all workers (no limit)"},

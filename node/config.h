@@ -35,6 +35,7 @@ struct config {
     char *log_file;                    /* NULL: standard error */
     char *sync;                        /* auto, snapshot, blocks; NULL: auto */
     char *checkpoint;                  /* HEIGHT:BLOCK, from where headers are trusted; NULL: the genesis */
+    char *plant;                       /* file of planted jobs; NULL: none */
     char *backend;                     /* of workers: auto, ref, avx2, ... */
     struct config_texts peers;
     struct config_texts http_names;

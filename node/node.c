@@ -314,6 +314,7 @@ static enum err start_market(struct node *n, struct note *note)
                                .home = n->config->home,
                                .endpoint = node_endpoint(n),
                                .default_model = has_model ? buf_text(&model) : NULL,
+                               .plant = n->config->plant,
                                .audits = n->config->audit,
                                .settle_ms = SETTLE_MS,
                                .keep = {.jobs = n->config->keep_jobs,

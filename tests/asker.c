@@ -40,6 +40,7 @@ static void hear(struct asker *s, const struct ledger_event *e)
 {
     job_remote_channel_event(s->jobs, e);
     job_challenge_event(s->jobs, e);
+    job_plant_event(s->jobs, e);
 }
 
 void asker_block(struct asker *s)
@@ -132,9 +133,15 @@ static void send(struct served *v, struct buf *message)
 void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
 {
     struct buf message = {0}, body = {0};
-    const struct job_accept salts = {{{0}}, {{0}}, {{0}}};
+    const struct planting *sown = v->asker->sown;
+    struct job_accept salts = {{{0}}, {{0}}, {{0}}};
     uint32_t have = (uint32_t)(v->tokens.n / 4);
     struct hash digest = {{0}};
+    if (sown) {
+        struct hash secret = planting_secret(sown, &v->job);
+        salts.digest_salt = planting_salt(sown, &v->job);
+        digest = plant_digest(&secret);
+    }
     if (!v->accepted) {
         job_message_start(&message, JOB_ACCEPT);
         job_accept_put(&message, &salts);
@@ -144,7 +151,8 @@ void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
     for (uint32_t i = have; i < have + n; i++) {
         codec_put_u32(&v->tokens, &i);
         codec_put_u32(&body, &i);
-        digest.b[0] = (uint8_t)i;
+        if (!sown)
+            digest.b[0] = (uint8_t)i;
         buf_add(&body, digest.b, sizeof digest.b);
     }
     job_message_start(&message, JOB_TOKENS);

@@ -5,6 +5,7 @@
 #define KITH_TESTS_ASKER_H
 
 #include "node/market/job.h"
+#include "node/market/plant.h"
 #include "tests/net.h"
 #include "tests/world.h"
 
@@ -38,6 +39,7 @@ struct asker {
     unsigned served_n;
     unsigned opens, topups, closes, challenges; /* transactions that were sent */
     uint64_t made;                              /* jobs */
+    const struct planting *sown;                /* what providers answer with; NULL: with digests like any */
 };
 
 /* A cmocka setup and its teardown: the cheap one offers, nothing is asked yet. */

@@ -281,6 +281,29 @@ static void add_audit(struct deals *r)
     buf_clear(&room[1]);
 }
 
+/* Any settlement, over or not: a job of it was planted. */
+static void add_plant(struct deals *r)
+{
+    struct rec_settlement s;
+    struct buf room[2] = {{0}};
+    if (r->settlements == 0)
+        return;
+    unsigned i = deals_below(r, r->settlements);
+    if (!ledger_settlement(r->w->ledger, &r->settlement[i], &s))
+        return;
+    const struct world_channel *c = &r->channel[r->settled_by[i]];
+    uint32_t n = settlement_audits(&s), index = n ? settlement_audit_at(&s, deals_below(r, n)).index : s.from;
+    if (index >= c->n)
+        return;
+    struct tx_plant body = world_plant(r->w, c, &s.id, index, room);
+    if (deals_below(r, 6) == 0)
+        body.secret = world_root(1);
+    unsigned who = deals_below(r, 6) ? c->payer : someone(r);
+    ADD(r, who, TX_PLANT, tx_plant, body.settlement, body.index, body.receipt, body.proof, body.salt, body.secret);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+}
+
 /* The next place of a ring. */
 static struct hash *place(struct hash ids[DEALS_IDS], unsigned *n)
 {
@@ -428,7 +451,7 @@ static void add_rule(struct deals *r)
 static void (*const add_kind[])(struct deals *r) = {
     add_audit,      add_audit,   add_audit,   add_audit,   add_money,   add_money,   add_registration, add_registration,
     add_channel,    add_channel, add_channel, add_channel, add_audit,   add_audit,   add_grant,        add_grant,
-    add_beacon_key, add_bounty,  add_bounty,  add_rule,    add_claimed, add_claimed,
+    add_beacon_key, add_bounty,  add_bounty,  add_rule,    add_claimed, add_claimed, add_plant,
 };
 
 void deals_clear(struct deals *r)

@@ -73,6 +73,30 @@ void gguf_make_text(struct gguf_make *m, const char *key, const char *v)
     buf_clear(&raw);
 }
 
+void gguf_make_array_text(struct gguf_make_array *a, const char *v)
+{
+    add_text(&a->values, v);
+    a->n++;
+}
+
+void gguf_make_array_i32(struct gguf_make_array *a, int32_t v)
+{
+    add_u32(&a->values, (uint32_t)v);
+    a->n++;
+}
+
+void gguf_make_array_take(struct gguf_make *m, const char *key, enum gguf_type type, struct gguf_make_array *a)
+{
+    struct buf raw = {0};
+    add_u32(&raw, type);
+    add_u64(&raw, a->n);
+    buf_add(&raw, a->values.p, a->values.n);
+    gguf_make_raw(m, key, GGUF_ARRAY, raw.p, raw.n);
+    buf_clear(&raw);
+    buf_clear(&a->values);
+    a->n = 0;
+}
+
 void gguf_make_info(struct gguf_make *m, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
                     uint64_t offset)
 {

@@ -17,6 +17,16 @@ void gguf_make_raw(struct gguf_make *m, const char *key, uint32_t type, const vo
 void gguf_make_u32(struct gguf_make *m, const char *key, uint32_t v);
 void gguf_make_f32(struct gguf_make *m, const char *key, float v);
 void gguf_make_text(struct gguf_make *m, const char *key, const char *v);
+
+/* A list, element by element, and then as a value of the file; empty to begin with, and again once it is taken. */
+struct gguf_make_array {
+    uint64_t n;
+    struct buf values;
+};
+void gguf_make_array_text(struct gguf_make_array *a, const char *v);
+void gguf_make_array_i32(struct gguf_make_array *a, int32_t v);
+void gguf_make_array_take(struct gguf_make *m, const char *key, enum gguf_type type, struct gguf_make_array *a);
+
 /* An info only, as said. */
 void gguf_make_info(struct gguf_make *m, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
                     uint64_t offset);

@@ -45,20 +45,24 @@ void net_stop(struct net *net, unsigned i)
     n->transport = NULL;
 }
 
-static void out_of_time(void *arg)
-{
-    struct net *net = arg;
-    net->timed_out = true;
-    host_uv_stop(net->host);
-}
+#define LOOK_MS 5
+#define STEP_MS 50 /* the most that counts between two looks */
 
 static void look(void *arg)
 {
     struct net *net = arg;
-    if (net->until(net->arg))
+    const uint64_t now_ms = host_now_ms(net->host), passed_ms = now_ms - net->looked_ms;
+    const uint64_t counts_ms = passed_ms < STEP_MS ? passed_ms : STEP_MS;
+    net->looked_ms = now_ms;
+    net->timed_out = counts_ms >= net->left_ms;
+    net->left_ms -= net->timed_out ? net->left_ms : counts_ms;
+    if (net->until(net->arg)) {
+        net->timed_out = false;
+        host_uv_stop(net->host);
+    } else if (net->timed_out)
         host_uv_stop(net->host);
     else
-        host_timer_set(net->host, &net->poll, 5, look, net);
+        host_timer_set(net->host, &net->poll, LOOK_MS, look, net);
 }
 
 static bool never(void *arg)
@@ -75,10 +79,10 @@ void net_run(struct net *net, bool (*until)(void *arg), void *arg, uint64_t limi
     net->until = until;
     net->arg = arg;
     net->timed_out = false;
-    host_timer_set(net->host, &net->limit, until == never ? limit_ms : BUSY * limit_ms, out_of_time, net);
+    net->left_ms = until == never ? limit_ms : BUSY * limit_ms;
+    net->looked_ms = host_now_ms(net->host);
     host_timer_set(net->host, &net->poll, 1, look, net);
     host_uv_run(net->host);
-    host_timer_cancel(net->host, &net->limit);
     host_timer_cancel(net->host, &net->poll);
     assert_int_equal(net->timed_out, until == never);
 }

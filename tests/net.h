@@ -23,7 +23,8 @@ struct net_node {
 struct net {
     struct host *host;
     struct net_node node[NET_MAX];
-    struct timer limit, poll;
+    struct timer poll;
+    uint64_t left_ms, looked_ms;
     bool (*until)(void *arg);
     void *arg;
     bool timed_out;
@@ -33,7 +34,8 @@ void net_open(struct net *net);
 /* Starts node i on the chain; a key that it already has is kept (a restart). */
 void net_start(struct net *net, unsigned i, struct hash chain);
 void net_stop(struct net *net, unsigned i);
-/* Runs the loop until the condition holds (looked at every few milliseconds); fails after the limit. */
+/* Runs the loop until the condition holds (looked at every few milliseconds); fails after the limit. Counted is the
+ * time in which the loop runs: a machine that stands still between two looks uses up none of it. */
 void net_run(struct net *net, bool (*until)(void *arg), void *arg, uint64_t limit_ms);
 /* Just runs it. */
 void net_wait(struct net *net, uint64_t ms);

@@ -40,7 +40,7 @@ static float draw_float(void)
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
 #define E(name, ...) GGUF_TENSOR_##name,
-                                              QUANT_BLOCKED_LIST(E)
+                                              QUANT_PLAIN_LIST(E)
 #undef E
 };
 #define TYPES (sizeof types / sizeof *types)

@@ -111,6 +111,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
     G(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS, "68 7bfa919f1a7d6bcd")                                                  \
     G(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS, "117 db801521e6805228")                                                 \
+    G(tx_plant, TX_PLANT_FIELDS, "116 651916e9f68a13f3")                                                               \
     G(tx_challenge, TX_CHALLENGE_FIELDS, "52 c90127f0b38dee6f")                                                        \
     G(evidence_part, EVIDENCE_PART_FIELDS, "105 e5f6add01b852b8f")                                                     \
     G(evidence, EVIDENCE_FIELDS, "250 f4bc5912c0ccba75")                                                               \

@@ -81,13 +81,16 @@ struct world_channel {
     uint32_t n;
 };
 enum err world_open(struct world *w, struct world_channel *c, unsigned payer, unsigned node, uint8_t b, uint64_t mote);
-/* One more finished job of 10 tokens in, 20 out, at this price. */
+/* One more finished job of 10 tokens in, 20 out, at this price; its digest is a planted one. */
 void world_job(struct world_channel *c, uint64_t price);
 struct tx_channel_settle world_voucher(const struct world *w, const struct world_channel *c);
 enum err world_settle(struct world *w, const struct world_channel *c);
 /* What an auditor reveals of receipt `index`; `room` holds what it borrows. */
 struct tx_audit_reveal world_audit(const struct world *w, const struct world_channel *c, const struct hash *settlement,
                                    uint32_t index, enum audit_verdict verdict, struct buf room[2]);
+/* What shows that it was planted. */
+struct tx_plant world_plant(const struct world *w, const struct world_channel *c, const struct hash *settlement,
+                            uint32_t index, struct buf room[2]);
 /* Each in a block of its own; the last is both, one after the other. */
 enum err world_commit(struct world *w, unsigned who, const struct tx_audit_reveal *r);
 enum err world_reveal(struct world *w, unsigned who, const struct tx_audit_reveal *r);

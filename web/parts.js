@@ -25,7 +25,7 @@ export function section(title, ...children) {
 export const notice = (kind, ...children) => el("p", {class: "notice " + kind, role: kind === "bad" ? "alert" : null}, ...children);
 
 const GOOD = ["on", "ready", "done", "paid", "match", "ok", "included", "connected", "used"];
-const BAD = ["failed", "cancelled", "mismatch", "forfeited", "withheld"];
+const BAD = ["failed", "cancelled", "mismatch", "forfeited", "withheld", "caught"];
 
 export function state(word) {
     const kind = GOOD.includes(word) ? "good" : BAD.includes(word) ? "bad" : "idle";

@@ -14,17 +14,17 @@ template <enum gguf_tensor_type type> struct facts_of;
     template <> struct facts_of<GGUF_TENSOR_##name> {                                                                  \
         static constexpr struct quant_format all = QUANT_FORMAT(name, __VA_ARGS__);                                    \
     };
-QUANT_BLOCKED_LIST(E)
+QUANT_PLAIN_LIST(E)
 #undef E
 
 template <enum gguf_tensor_type type_> struct format_of {
     static constexpr struct quant_format f = facts_of<type_>::all;
     static constexpr enum gguf_tensor_type type = type_;
-    static constexpr bool is_narrow = f.input == QUANT_NARROW, has_min = f.has_min, has_table = f.has_table,
+    static constexpr bool is_narrow = f.input == QUANT_NARROW, has_min = f.has_min, has_table = f.table != QUANT_CODES,
                           has_exponent = f.has_exponent;
     static constexpr uint32_t bits = f.bits, sub = f.sub, subs = is_narrow ? 0 : ARITH_RUN / f.sub,
                               scale_bits = f.scale_bits;
-    static constexpr int offset = bits == 8 ? 0 : f.offset, scale_under = f.scale_under;
+    static constexpr int offset = bits == 8 || has_table ? 0 : f.offset, scale_under = f.scale_under;
     static constexpr uint32_t codes = repack_codes(&facts_of<type_>::all), heads = repack_heads(&facts_of<type_>::all),
                               tail = repack_tail(&facts_of<type_>::all), run_bytes = repack_run(&facts_of<type_>::all);
 };

@@ -86,7 +86,7 @@ static enum err make_buffers(struct device *d, struct note *note)
 static enum err check_heads(const struct model *m, struct note *note)
 {
     size_t needs, has;
-    if (m->latent || m->groups > 1 || m->layer->query_norm.bias)
+    if (model_on_processors(m))
         return note_set(note, ERR_UNSUPPORTED, "a %s is run on processors only", m->architecture);
     if (cuda_attend_fits(m->head, &needs, &has))
         return ERR_OK;

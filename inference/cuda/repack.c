@@ -73,7 +73,7 @@ static void put_wide_head(const struct quant_format *f, const uint8_t *block, si
     size_t tail = repack_tail(f), at = f->scale_bits == 8 ? f->bytes - 18u : f->scale_bits == 4 ? 0 : f->bytes - 14u;
     uint8_t *head = piece_at(run, repack_codes(f), lane),
             *behind = piece_at(run, repack_codes(f) + repack_heads(f), 0) + lane * tail;
-    if (f->has_table) {
+    if (f->table) {
         memcpy(behind, block, tail);
     } else if (tail) {
         memcpy(head, block + at, 16);

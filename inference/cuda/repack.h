@@ -42,11 +42,11 @@ REPACK_FACT uint32_t repack_codes(const struct quant_format *f)
 }
 REPACK_FACT uint32_t repack_heads(const struct quant_format *f)
 {
-    return f->input == QUANT_NARROW ? 1u + f->has_min : f->has_table ? 0u : 1u;
+    return f->input == QUANT_NARROW ? 1u + f->has_min : f->table ? 0u : 1u;
 }
 REPACK_FACT uint32_t repack_tail(const struct quant_format *f)
 {
-    return f->input == QUANT_NARROW ? 0u : f->has_table ? 8u : f->scale_bits == 4 ? 4u : f->scale_bits == 8 ? 2u : 0u;
+    return f->input == QUANT_NARROW ? 0u : f->table ? 8u : f->scale_bits == 4 ? 4u : f->scale_bits == 8 ? 2u : 0u;
 }
 /* Bytes of a run of 32 rows. */
 REPACK_FACT uint32_t repack_run(const struct quant_format *f)

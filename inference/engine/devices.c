@@ -153,27 +153,15 @@ static void turn_round(struct devices_plan *p)
     }
 }
 
-/* What no device's kernels have yet. */
-static bool takes(const struct model *m, struct note *why)
-{
-    const char *what = m->latent                   ? "heads that share one row of the cache"
-                       : m->groups > 1             ? "experts by groups"
-                       : m->layer->query_norm.bias ? "norms of each head's own"
-                                                   : NULL;
-    if (what)
-        note_set(why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
-    return !what;
-}
-
 void devices_plan(const struct devices *d, const struct model *m, uint32_t batch_max, uint32_t pages,
                   uint32_t pages_least, struct devices_plan *out)
 {
     *out = (struct devices_plan){.why = d->why};
-    if (!d->n || !takes(m, &out->why))
+    if (!d->n)
         return;
-    if (m->layers_recurrent) {
-        note_set(&out->why, ERR_UNSUPPORTED, "layers of %s carry a state, which only the processor evaluates",
-                 m->architecture);
+    const char *what = model_on_processors(m);
+    if (what) {
+        note_set(&out->why, ERR_UNSUPPORTED, "a %s has %s, which runs on processors only", m->architecture, what);
         return;
     }
     share_out(d, m, batch_max, pages, out);

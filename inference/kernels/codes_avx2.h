@@ -52,7 +52,7 @@ ALWAYS __m256i add32(__m256i a, __m256i b)
  * that: products are added by pairs there, as without. */
 ALWAYS bool has_dots(const struct quant_format *f)
 {
-    return HAS_DOTS && (f->input == QUANT_NARROW || f->has_table);
+    return HAS_DOTS && (f->input == QUANT_NARROW || f->table);
 }
 
 /* sum + the four products of each dword: w unsigned, x signed. Asked for where has_dots only. */
@@ -88,17 +88,17 @@ ALWAYS __m256i bits_of(__m256i v, unsigned at, unsigned width, unsigned to)
     return _mm256_and_si256(v, mask);
 }
 
-/* The products are of signed weights. */
+/* The products are of signed weights: of 8 bits, and of tables but the one whose weights become codes of 5 bits. */
 ALWAYS bool is_signed(const struct quant_format *f)
 {
-    return !has_dots(f) && (f->bits == 8 || (f->has_table && !f->has_exponent));
+    return !has_dots(f) && (f->bits == 8 || (f->table && f->table != QUANT_E2M1));
 }
 
-/* What codes are less; weights of a table with small ones are made codes of 5 bits, where there are no signed ones
- * those of any table codes of 8. */
+/* What codes are less; with a table, what its weights are given more, so that they are unsigned where they have to be.
+ */
 ALWAYS int offset_of(const struct quant_format *f)
 {
-    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? (has_dots(f) ? 128 : 0) : f->offset;
+    return f->table && is_signed(f) ? 0 : f->offset;
 }
 
 /* Half h of quad g of a slab: codes, or weights where they are signed. */
@@ -113,7 +113,7 @@ ALWAYS __m256i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
         v = bits_of(load(half + 64 * (g % 4)), g / 4 * 4, 4, 0);
     else
         v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
-    if (f->has_table)
+    if (f->table)
         return _mm256_shuffle_epi8(
             _mm256_add_epi8(_mm256_broadcastsi128_si256(load16(quant_table(f))), _mm256_set1_epi8((char)offset_of(f))),
             v);
@@ -136,7 +136,7 @@ ALWAYS unsigned stretch_of(const struct quant_format *f)
 /* Sums begin at -offset times the activations: in int16 those of the same places, or in int32 those of the sub. */
 ALWAYS bool has_start(const struct quant_format *f)
 {
-    return has_dots(f) ? f->input == QUANT_WIDE && offset_of(f) : f->sub == 16 && f->offset;
+    return has_dots(f) ? f->input == QUANT_WIDE && offset_of(f) : f->sub == 16 && offset_of(f);
 }
 
 /* -- the head of a run -- */
@@ -156,7 +156,7 @@ ALWAYS __m256 halves(const uint8_t *p)
 ALWAYS __m256 scales8(const struct quant_format *f, const uint8_t *p)
 {
     if (!f->has_exponent)
-        return halves(p);
+        return f->down ? _mm256_mul_ps(halves(p), _mm256_set1_ps(quant_down(f))) : halves(p);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(p)), 16));
 }
 
@@ -218,7 +218,7 @@ ALWAYS void read_wide_head(const struct quant_format *f, const uint8_t *p, struc
 {
     const uint8_t *scales = p + (f->has_min ? 64 : 32);
     for (size_t h = 0; h < 2; h++) {
-        head[h].d[0] = halves(p + 16 * h);
+        head[h].d[0] = scales8(f, p + 16 * h);
         if (f->has_min)
             head[h].m[0] = _mm256_xor_ps(halves(p + 32 + 16 * h), _mm256_set1_ps(-0.0f));
     }

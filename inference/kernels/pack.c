@@ -96,7 +96,7 @@ static void put_run(const struct quant_format *f, const uint8_t *row, size_t blo
     for (size_t i = 0; i < halves; i++, row += f->bytes) {
         const uint8_t *half = row + quant_scale_at(f);
         quant_read_block(f, row, &b);
-        store_le16(out + 32 * i + 2 * r, quant_scale_bits(f, half));
+        store_le16(out + 32 * i + 2 * r, quant_scale_bits(f, row));
         if (f->has_min)
             memcpy(m + 32 * i + 2 * r, half + 2, 2);
         if (f->scale_bits)

@@ -1,17 +1,22 @@
 /* Weight formats: facts in a table, and a reader each. Where bits stand in a block is from the formats' published
  * description (GGUF's specification and the quantisations that it names). */
-#include "inference/kernels/quant.h"
+#include "inference/kernels/quant_grid.h"
 
 #include <string.h>
 
 const int8_t quant_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 /* Twice the floats of 4 bits: a sign, two bits of exponent, one of mantissa. */
 const int8_t quant_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+/* Sizes, then the same below zero; of 1 bit what is in the grid eight times, plus one, then minus one. */
+const int8_t quant_1[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7, 0, 0, 0, 0, 0};
+const int8_t quant_2[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43, 0, 0, 0, 0, 0};
+const int8_t quant_3[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
+const int8_t quant_3_wide[16] = {2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31};
 
 static const struct quant_format formats[] = {
-    {GGUF_TENSOR_F32, QUANT_FLOATS, 1, 4, 32, 1, 0, 0, 0, false, false, false},
-    {GGUF_TENSOR_F16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false, false},
-    {GGUF_TENSOR_BF16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, false, false},
+    {GGUF_TENSOR_F32, QUANT_FLOATS, 1, 4, 32, 1, 0, 0, 0, false, QUANT_CODES, false, 0},
+    {GGUF_TENSOR_F16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, QUANT_CODES, false, 0},
+    {GGUF_TENSOR_BF16, QUANT_FLOATS, 1, 2, 16, 1, 0, 0, 0, false, QUANT_CODES, false, 0},
 #define E(name, ...) QUANT_FORMAT(name, __VA_ARGS__),
     QUANT_BLOCKED_LIST(E)
 #undef E
@@ -174,6 +179,10 @@ void quant_read_block(const struct quant_format *f, const uint8_t *p, struct qua
     out->m = 0;
     memset(out->scale, 1, sizeof out->scale);
     memset(out->min, f->has_min, sizeof out->min);
+    if (quant_is_grid(f)) {
+        quant_grid_read(f, p, out);
+        return;
+    }
     switch (f->type) {
     case GGUF_TENSOR_Q4_K:
     case GGUF_TENSOR_Q5_K:
@@ -206,7 +215,7 @@ static void scale_codes(const struct quant_format *f, const struct quant_block *
     const int32_t scale = b->scale[from / f->sub], offset = f->offset;
     const uint8_t *code = b->code + from;
     int32_t weight[16];
-    if (f->has_table)
+    if (f->table)
         for (size_t i = 0; i < 16; i++)
             weight[i] = scale * quant_table(f)[code[i]];
     else
@@ -272,13 +281,18 @@ size_t quant_scale_at(const struct quant_format *f)
     case GGUF_TENSOR_Q3_K:
     case GGUF_TENSOR_Q6_K:
         return f->bytes - (f->has_min ? 4u : 2u);
+    case GGUF_TENSOR_IQ1_M:
+        return f->bytes - 2u;
     default:
         return 0;
     }
 }
 
-uint16_t quant_scale_bits(const struct quant_format *f, const uint8_t *scale)
+uint16_t quant_scale_bits(const struct quant_format *f, const uint8_t *block)
 {
+    const uint8_t *scale = block + quant_scale_at(f);
+    if (f->type == GGUF_TENSOR_IQ1_M)
+        return quant_grid_scale(block);
     if (!f->has_exponent)
         return load_le16(scale);
     /* 2^(e - 128), half of what the format says, as weights are doubled; below 2^-126 by bits of the fraction */
@@ -291,6 +305,15 @@ static bool exponents_are_finite(const uint8_t *p, size_t n, size_t step)
     unsigned bad = 0;
     for (size_t i = 0; i < n; i++)
         bad |= p[i * step] == 255;
+    return !bad;
+}
+
+/* Scales that lie in pieces. */
+static bool grid_scales_are_finite(const uint8_t *p, size_t n, size_t step)
+{
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i++)
+        bad |= (quant_grid_scale(p + i * step) & 0x7C00u) == 0x7C00u;
     return !bad;
 }
 
@@ -307,6 +330,8 @@ bool quant_is_finite(enum gguf_tensor_type type, const uint8_t *p, size_t n)
         return halves_are_finite(p, n, 2, 0x7C00u);
     case GGUF_TENSOR_BF16:
         return halves_are_finite(p, n, 2, 0x7F80u);
+    case GGUF_TENSOR_IQ1_M:
+        return grid_scales_are_finite(p, n / f->block, f->bytes);
     case GGUF_TENSOR_MXFP4:
         return exponents_are_finite(p, n / f->block, f->bytes);
     default:

@@ -45,12 +45,6 @@ ALWAYS __m512i bits_of(__m512i v, unsigned at, unsigned width, unsigned to)
     return _mm512_and_si512(v, mask);
 }
 
-/* What codes are less, with a table's included. */
-ALWAYS int offset_of(const struct quant_format *f)
-{
-    return f->has_exponent ? QUANT_E2M1_MOST : f->has_table ? 128 : f->offset;
-}
-
 /* Quad g of a slab: codes 0..255. A table's weights are given their offset more, so that they too are unsigned. */
 ALWAYS __m512i quad(const struct quant_format *f, const uint8_t *slab, unsigned g)
 {
@@ -63,10 +57,10 @@ ALWAYS __m512i quad(const struct quant_format *f, const uint8_t *slab, unsigned 
         v = bits_of(load(slab + 64 * (g % 4)), g / 4 * 4, 4, 0);
     else
         v = bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
-    if (f->has_table)
+    if (f->table)
         return _mm512_shuffle_epi8(
             _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)quant_table(f))),
-                            _mm512_set1_epi8((char)offset_of(f))),
+                            _mm512_set1_epi8((char)f->offset)),
             v);
     if (bits == 6)
         v = _mm512_or_si512(v, bits_of(load(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4));
@@ -132,7 +126,7 @@ ALWAYS __m512 halves(const uint8_t *p)
 ALWAYS __m512 scales16(const struct quant_format *f, const uint8_t *p)
 {
     if (!f->has_exponent)
-        return halves(p);
+        return f->down ? _mm512_mul_ps(halves(p), _mm512_set1_ps(quant_down(f))) : halves(p);
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
@@ -176,7 +170,7 @@ ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blo
         return;
     }
     const uint8_t *scales = p + (f->has_min ? 64 : 32);
-    h->d[0] = halves(p);
+    h->d[0] = scales16(f, p);
     for (unsigned j = 0; j < f->block / f->sub; j++)
         h->scale[j] = _mm512_cvtepi8_epi32(scale_of(f, scales, j));
     if (!f->has_min)
@@ -207,7 +201,7 @@ ALWAYS void read_column(const struct quant_format *f, const struct ops_input *x,
     __m512i each = f->sub == 16 ? _mm512_cvtepi16_epi32(sums) : _mm512_castsi256_si512(both);
     o->q = in->q + at * ARITH_RUN;
     o->s = in->s + at * (f->input == QUANT_NARROW ? BLOCKS : 1);
-    _mm512_storeu_si512(o->start, _mm512_mullo_epi32(each, _mm512_set1_epi32(-offset_of(f))));
+    _mm512_storeu_si512(o->start, _mm512_mullo_epi32(each, _mm512_set1_epi32(-f->offset)));
     if (f->input == QUANT_NARROW)
         _mm256_storeu_si256((__m256i *)(void *)o->sums, both);
     else if (f->sub == 16)
@@ -280,7 +274,7 @@ ALWAYS void unpack(const struct quant_format *f, const uint8_t *p, size_t blocks
 ALWAYS void dot_quads(const struct quant_format *f, const struct unpacked *u, const struct column *c, size_t cols,
                       size_t sub, size_t from, size_t quads, __m512i sum[TILES][COLS])
 {
-    bool wide = offset_of(f) == 128;
+    bool wide = f->offset == 128;
 #pragma GCC unroll 6
     for (size_t i = 0; i < cols; i++)
         sum[0][i] = sum[1][i] = _mm512_set1_epi32(c[i].start[sub]);
@@ -428,7 +422,7 @@ ALWAYS void dot_slab(const struct quant_format *f, const uint8_t *slab, const in
                      size_t cols, size_t sub, unsigned from, unsigned quads, __m512i sum[COLS_FEW])
 {
     __m512i odd[COLS_FEW];
-    bool wide = offset_of(f) == 128, has_two = cols < 4;
+    bool wide = f->offset == 128, has_two = cols < 4;
 #pragma GCC unroll 8
     for (size_t i = 0; i < cols; i++) {
         sum[i] = _mm512_set1_epi32(c[i].start[sub]);

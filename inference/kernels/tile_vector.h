@@ -52,7 +52,7 @@ ALWAYS v_i8 quad(const struct quant_format *f, const uint8_t *slab, int g, size_
         v = bits_of(v_load8(at + 64 * (g % 4)), g / 4 * 4, 4, 0);
     else
         v = bits_of(v_load8(pairs + 64 * (g / 4)), g % 4 * 2, 2, 0);
-    if (f->has_table)
+    if (f->table)
         return v_lookup(v_load8(quant_table(f)), v);
     if (bits == 6)
         v = v | bits_of(v_load8(pairs + 64 * (g / 4)), g % 4 * 2, 2, 4);
@@ -107,6 +107,8 @@ ALWAYS void read_head(const struct quant_format *f, const uint8_t *p, size_t blo
     for (size_t b = 0; b < halves; b++)
         for (size_t k = 0; k < 4; k++) {
             h->d[b][k] = f->has_exponent ? v_upper_halves(p + 32 * b + 8 * k) : v_halves(p + 32 * b + 8 * k);
+            if (f->down)
+                h->d[b][k] = h->d[b][k] * v_splat(quant_down(f));
             if (f->has_min)
                 h->m[b][k] = v_halves(p + 32 * (halves + b) + 8 * k);
         }
@@ -211,7 +213,7 @@ ALWAYS void add_stretch(const struct quant_format *f, const struct source *w, bo
 ALWAYS void dot_quads(const struct quant_format *f, const struct source *w, bool packed, const struct column *c,
                       size_t cols, size_t b, int from, int quads, v_i32 sum[QUARTERS][COLS])
 {
-    int stretch = f->bits == 8 || (f->has_table && !f->has_exponent) ? 2 : quads;
+    int stretch = f->bits == 8 || (f->table && !f->has_exponent) ? 2 : quads;
     v_i32 low[QUARTERS][COLS], high[QUARTERS][COLS];
     for (size_t k = 0; k < QUARTERS; k++)
         for (size_t i = 0; i < cols; i++)

@@ -433,8 +433,9 @@ void api_put_hex(struct buf *b, bool *first, const char *name, struct bytes v)
 void api_put_verdict(struct buf *b, bool *first, uint8_t verdict)
 {
     static const char *const names[] = {"match", "mismatch", "withheld"};
+    const char *name = verdict < AUDIT_VERDICTS ? names[verdict] : verdict == AUDIT_CAUGHT ? "caught" : NULL;
     codec_json_key(b, first, "verdict");
-    buf_add_format(b, verdict < AUDIT_VERDICTS ? "\"%s\"" : "null", verdict < AUDIT_VERDICTS ? names[verdict] : "");
+    buf_add_format(b, name ? "\"%s\"" : "null", name ? name : "");
 }
 
 bool api_rest_hash(struct api_call *c, const char *what, struct hash *out)

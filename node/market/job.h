@@ -130,7 +130,9 @@ struct jobs {
     struct funding *fundings;     /* job_fund.c */
     struct grievance *grievances; /* job_challenge.c */
     struct timer grievance_timer;
-    struct settled settled; /* what we pay */
+    struct settled settled;          /* what we pay */
+    struct hash shown[PLANTS_SHOWN]; /* job_plant.c */
+    unsigned shown_n;
 };
 
 /* -- jobs.c, for the remote leg and the market -- */
@@ -190,6 +192,11 @@ void job_challenge_clear(struct jobs *jobs);
 void job_challenge_event(struct jobs *jobs, const struct ledger_event *e);
 /* Behind the events of each block. */
 void job_challenge_block(struct jobs *jobs);
+
+/* -- job_plant.c -- */
+void job_plant_event(struct jobs *jobs, const struct ledger_event *e);
+/* What became of settlements before the start. */
+void job_plant_load(struct jobs *jobs);
 
 /* -- job_remote.c -- */
 /* Picks an offer, finds or funds the channel, opens the stream; then tokens come. */

@@ -344,13 +344,14 @@ static void on_start(void *arg)
         next = g->next;
         go_on(g);
     }
+    job_plant_load(jobs);
 }
 
 enum err job_challenge_load(struct jobs *jobs, struct note *note)
 {
     enum err e = kv_scan(jobs->s.kv, bytes_of("g", 1), load_one, jobs, note);
     settled_read(&jobs->settled, jobs->s.ledger, &jobs->s.self);
-    if (jobs->grievances)
+    if (jobs->grievances || jobs->s.planting)
         host_timer_set(jobs->s.host, &jobs->grievance_timer, 0, on_start, jobs);
     return e;
 }

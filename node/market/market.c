@@ -230,6 +230,7 @@ void market_on_event(struct market *m, const struct ledger_event *e)
     }
     provider_on_event(m->provider, e);
     job_challenge_event(m->jobs, e);
+    job_plant_event(m->jobs, e);
     settle_on_event(m->settle, e);
     if (m->auditor)
         auditor_on_event(m->auditor, e);
@@ -392,6 +393,10 @@ enum err market_open(const struct market_options *o, struct market **out, struct
                      : note_set(note, ERR_FORMAT, "the endpoint to announce is too long or not plain text");
     if (e == ERR_OK)
         e = model_names_open(m->s.kv, &m->names, note);
+    if (e == ERR_OK && o->plant) {
+        e = planting_read(o->plant, &m->planting, note);
+        m->s.planting = &m->planting;
+    }
     if (e == ERR_OK)
         e = provider_new(&m->s, &m->provider, note);
     if (e == ERR_OK)

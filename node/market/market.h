@@ -5,6 +5,7 @@
  *     provider.c   the serving side
  *     settle.c     the provider's money: settlements, and transcripts for auditors
  *     auditor.c    replays drawn receipts and reports
+ *     job_plant.c  shows to the ledger what was planted; plant.c says what that is
  *     market_use.c what they all do with what they share
  *     hops.c       models that are cut over several devices of one owner; hop_lend.c lends layers to one
  *     market_share.c whether this machine is lent now: the owner's word, his rules, what the machine says
@@ -50,7 +51,8 @@ struct market_services {
     struct workers *workers;
     struct kv *kv;
     struct offers *offers;
-    const struct seckey *key; /* the node's; as key_derive left it */
+    const struct seckey *key;        /* the node's; as key_derive left it */
+    const struct planting *planting; /* what is planted; NULL: nothing. Filled in by the market */
     struct pubkey self;
     struct hash chain;
 };
@@ -86,6 +88,7 @@ struct market_options {
     const char *home;
     const char *endpoint;      /* HOST:PORT others reach us at, for offers; "" offers nothing */
     const char *default_model; /* path of the GGUF that "default" means; NULL: none */
+    const char *plant;         /* file of planted jobs (plant.h); NULL: none */
     bool audits;               /* take part as an auditor when drawn */
     uint64_t settle_ms;        /* how often a provider settles; 0: only when asked */
     struct job_limits keep;    /* of the jobs that this node asked for */

@@ -4,6 +4,7 @@
 #define KITH_NODE_MARKET_IN_H
 
 #include "node/market/market.h"
+#include "node/market/plant.h"
 #include "node/blobs/model_names.h"
 #include "node/market/provider.h"
 
@@ -16,6 +17,7 @@ struct market {
     struct hash default_model; /* zero: none */
     struct model_names *names;
     struct text64 said; /* market_model_name's */
+    struct planting planting;
     struct provider *provider;
     struct settle *settle;
     struct auditor *auditor;

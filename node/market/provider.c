@@ -248,7 +248,7 @@ static void on_token(void *arg, const struct worker_token *t)
         return; /* replayed ones that the opening brought */
     store_le32(raw, t->token);
     buf_add(&v->tokens, raw, sizeof raw);
-    buf_add(&v->digests, t->digest.b, sizeof t->digest.b);
+    buf_add(&v->digests, v->planted ? v->plant.b : t->digest.b, sizeof t->digest.b);
     if (!v->first_ms)
         v->first_ms = host_now_ms(v->provider->s.host);
     serving_pump(v);
@@ -266,7 +266,7 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
     v->stop = d->stop;
     v->produced_all = true;
     if (v->first && produced(v) == v->first) /* nothing was left to do: the replay's digest is the answer's */
-        memcpy(v->digests.p + (size_t)(v->first - 1) * 32, d->digest.b, 32);
+        memcpy(v->digests.p + (size_t)(v->first - 1) * 32, v->planted ? v->plant.b : d->digest.b, 32);
     p->served++;
     if (v->first_ms) {
         p->first_token_ms_sum += v->first_ms - v->opened_ms;

@@ -24,6 +24,8 @@ struct serving {
     uint32_t first;     /* tokens given to us with the opening: not sent back */
     uint32_t sent, receipted, paid;
     struct job_accept salts;
+    bool planted; /* every digest is `plant` (plant.h) */
+    struct hash plant;
     struct amount price_in, price_out;
     struct amount price_least; /* of an earlier receipt of this job: no later one is over less */
     bool accepted;             /* the acceptance went out: nothing goes before it, however soon the worker answers */

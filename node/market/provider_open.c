@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/seal.h"
 #include "inference/request.h"
+#include "node/market/plant.h"
 
 #include <string.h>
 
@@ -174,6 +175,12 @@ static enum err fill(struct serving *v, const struct job_open *o)
     if (e == ERR_OK)
         e = check_request(v, o, secret.request);
     v->salts = (struct job_accept){make_salt(p, &v->job, 0), make_salt(p, &v->job, 1), make_salt(p, &v->job, 2)};
+    v->planted = planting_for(p->s.planting, &v->from);
+    if (v->planted) {
+        struct hash sown = planting_secret(p->s.planting, &v->job);
+        v->plant = plant_digest(&sown);
+        v->salts.digest_salt = planting_salt(p->s.planting, &v->job);
+    }
     if (e == ERR_OK)
         e = join_earlier(v, secret.tokens, secret.receipt);
     if (e == ERR_OK) {

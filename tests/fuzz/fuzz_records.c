@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_audit_commit)                                                                                                 \
     R(tx_audit_reveal)                                                                                                 \
     R(tx_challenge)                                                                                                    \
+    R(tx_plant)                                                                                                        \
     R(tx_account_rule)                                                                                                 \
     R(tx_content)                                                                                                      \
     R(tx_partial)                                                                                                      \

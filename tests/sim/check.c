@@ -15,7 +15,8 @@ struct checks {
     struct headers *headers;
     struct accuse *accuse;
     struct claims *claims;
-    struct answers *answers; /* NULL: there is no market */
+    struct answers *answers; /* NULL: nobody halts the chain */
+    struct plants *plants;   /* NULL: nothing is planted */
     uint64_t healed_height;
     uint64_t blocks;
 };
@@ -29,6 +30,7 @@ void checks_open(struct sim *s)
     s->checks->accuse = accuse_new(s);
     s->checks->claims = claims_new(s);
     s->checks->answers = s->o.is_halting ? answers_new(s) : NULL;
+    s->checks->plants = s->o.is_planting ? plants_new(s) : NULL;
 }
 
 void checks_close(struct sim *s)
@@ -39,6 +41,7 @@ void checks_close(struct sim *s)
     accuse_free(s->checks->accuse);
     claims_free(s->checks->claims);
     answers_free(s->checks->answers);
+    plants_free(s->checks->plants);
     free(s->checks);
 }
 
@@ -59,6 +62,8 @@ void check_block(void *arg, const struct consensus_block *block)
     claims_block(c->claims, n, block);
     if (c->answers)
         answers_block(c->answers, n, block);
+    if (c->plants)
+        plants_block(c->plants, n, block);
     if (c->blocks++ % SUPPLY_EVERY == 0)
         supply_look(n->sim, n);
 }
@@ -122,7 +127,8 @@ static uint64_t least_height(const struct sim *s)
 bool check_progress_done(struct sim *s)
 {
     return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS && !accuse_missing(s->checks->accuse) &&
-           (!s->checks->answers || answers_done(s->checks->answers));
+           (!s->checks->answers || answers_done(s->checks->answers)) &&
+           (!s->checks->plants || plants_done(s->checks->plants));
 }
 
 /* Where everybody stands, for whoever reads the log of a run that got stuck. */
@@ -158,6 +164,8 @@ void check_end(struct sim *s)
     }
     if (s->checks->answers)
         answers_end(s->checks->answers);
+    if (s->checks->plants)
+        plants_end(s->checks->plants);
     const struct sim_node *free_rider = accuse_missing(s->checks->accuse);
     if (free_rider)
         sim_violated(s, "impunity", "node %s showed honest nodes contradicting votes and keeps its stake",

@@ -10,10 +10,13 @@
  *     clock        no block is far in the future
  *     payload      a block holds what its signers signed, nonces one after the other
  *     claims       what was published was claimed by its publisher, so many blocks before
- *     answers      a provider's bond is not back before what it settled is decided, and two mismatches cost a part
- * (--halt) framing      no evidence, and no slash, against an honest key impunity     whoever showed one honest node
- * two contradicting signatures is found and slashed progress     after healing all honest nodes get on, and to the same
- * height log          no honest node says `broken` start        an honest node starts again after anything
+ *     answers      a provider's bond is not back before its settlements are decided, and fraud costs it (--halt)
+ *     plants       who audits without looking is caught by what was planted, and nobody else is (--plant)
+ *     framing      no evidence, and no slash, against an honest key
+ *     impunity     whoever showed one honest node two contradicting signatures is found and slashed
+ *     progress     after healing all honest nodes get on, and to the same height
+ *     log          no honest node says `broken`
+ *     start        an honest node starts again after anything
  */
 #ifndef KITH_TESTS_SIM_CHECK_H
 #define KITH_TESTS_SIM_CHECK_H
@@ -82,6 +85,13 @@ void answers_free(struct answers *a);
 void answers_block(struct answers *a, const struct sim_node *n, const struct consensus_block *block);
 bool answers_done(const struct answers *a);
 void answers_end(struct answers *a);
+
+struct plants;
+struct plants *plants_new(struct sim *s);
+void plants_free(struct plants *p);
+void plants_block(struct plants *p, const struct sim_node *n, const struct consensus_block *block);
+bool plants_done(const struct plants *p);
+void plants_end(struct plants *p);
 
 void supply_look(struct sim *s, struct sim_node *n);
 

@@ -1,7 +1,11 @@
-/* A market among keys of its own, for runs with --halt: one publishes a model and pays, one provides it and cheats, and
- * the others audit, each by what a node's ledger says. The provider withdraws its bond behind its second settlement.
- * When the committee over that is about to be drawn, all machines of more than a third of the power stop for longer
- * than a withdrawal takes. */
+/* A market among keys of its own: one publishes a model and pays, one provides it, and the others audit, each by what a
+ * node's ledger says.
+ *
+ * With --halt the provider cheats, and withdraws its bond behind its second settlement. When the committee over that is
+ * about to be drawn, machines of more than a third of the power stop for longer than a withdrawal takes.
+ *
+ * With --plant every other receipt is planted. The last auditor never looks, and says that all is in order. The payer
+ * shows what was planted, and now and then what was not. */
 #include "base/mem.h"
 #include "tests/sim/check.h"
 #include "tests/sim/sim.h"
@@ -11,9 +15,9 @@
 
 enum { PAYER, PROVIDER, AUDITORS };
 
-#define TICK_US     (200 * 1000)
-#define SETTLEMENTS 2 /* the first mismatch is forgiven */
-#define STAKE       (100 * MOTE_PER_KITH)
+#define TICK_US (200 * 1000)
+#define HALTING 2 /* settlements: the first mismatch is forgiven */
+#define STAKE   (100 * MOTE_PER_KITH)
 
 struct deal {
     struct sim *sim;
@@ -22,8 +26,8 @@ struct deal {
     struct hash model;
     struct buf publication;
     struct hash commit;
-    struct receipt receipt[SETTLEMENTS];
-    struct sum_node leaf[SETTLEMENTS];
+    struct receipt receipt[SIM_PLANTS];
+    struct sum_node leaf[SIM_PLANTS];
     uint32_t receipts;
 };
 
@@ -31,6 +35,11 @@ struct draft {
     enum tx_kind kind;
     struct buf body;
 };
+
+static unsigned settlements_wanted(const struct deal *d)
+{
+    return d->sim->o.is_planting ? SIM_PLANTS : HALTING;
+}
 
 static const struct pubkey *id_of(const struct deal *d, unsigned who)
 {
@@ -99,6 +108,8 @@ static bool serve(struct deal *d, const struct ledger *l, unsigned who, struct d
     return true;
 }
 
+static bool show(struct deal *d, const struct ledger *l, struct draft *out);
+
 static bool pay(struct deal *d, const struct ledger *l, struct draft *out)
 {
     struct rec_model m;
@@ -106,7 +117,9 @@ static bool pay(struct deal *d, const struct ledger *l, struct draft *out)
     struct rec_provider p;
     struct rec_channel ch;
     if (ledger_model(l, &d->model, &m)) {
-        if (find_channel(d, l, &ch) || !ledger_provider(l, id_of(d, PROVIDER), &p))
+        if (find_channel(d, l, &ch))
+            return d->sim->o.is_planting && show(d, l, out);
+        if (!ledger_provider(l, id_of(d, PROVIDER), &p))
             return false;
         out->kind = TX_CHANNEL_OPEN;
         tx_channel_open_put(&out->body, &(struct tx_channel_open){p.node, d->model, amount_of(STAKE)});
@@ -129,6 +142,10 @@ static void settle(struct deal *d, const struct rec_channel *ch, uint32_t receip
         struct receipt *r = &d->receipt[d->receipts];
         *r = (struct receipt){.channel = ch->id, .tokens_in = 1, .tokens_out = 1, .price = amount_of(MOTE_PER_KITH)};
         random_bytes(&d->random, r->job.b, sizeof r->job.b);
+        random_bytes(&d->random, r->digest_commit.b, sizeof r->digest_commit.b);
+        struct hash digest = plant_digest(&r->job);
+        if (sim_is_planted(d->sim, d->receipts))
+            r->digest_commit = receipt_commit(r->job.b, bytes_of(digest.b, sizeof digest.b));
         d->leaf[d->receipts] = sum_leaf(r);
     }
     CHECK(sum_tree_top(d->leaf, receipts, &top));
@@ -148,19 +165,36 @@ static bool provide(struct deal *d, const struct ledger *l, struct draft *out)
     if (!find_channel(d, l, &ch))
         return bond(d, l, PROVIDER, BOND_PROVIDER, out) || serve(d, l, PROVIDER, out);
     unsigned n = find_settlements(l, &newest);
-    if (n < SETTLEMENTS && (n == 0 || newest.state >= SETTLEMENT_PAID)) {
+    if (n < settlements_wanted(d) && (n == 0 || newest.state >= SETTLEMENT_PAID)) {
         settle(d, &ch, n + 1, out);
         return true;
     }
     out->kind = TX_UNBOND;
     tx_unbond_put(&out->body, &(struct tx_unbond){BOND_PROVIDER, stake});
-    return n == SETTLEMENTS && stake.mote > 0;
+    return d->sim->o.is_halting && n == HALTING && stake.mote > 0;
 }
 
-/* All that the provider sold is wrong, and an auditor says so. */
-static void say(struct deal *d, const struct rec_settlement *s, const struct audit_draw *draw, struct draft *out)
+/* What is wrong is found by who looks. */
+static enum audit_verdict verdict_of(const struct deal *d, unsigned who, uint32_t index)
 {
-    struct tx_audit_reveal r = {.settlement = s->id, .index = draw->index, .verdict = AUDIT_MISMATCH};
+    bool looks = who != SIM_DEALER_LAZY || d->sim->o.is_halting;
+    return looks && (d->sim->o.is_halting || sim_is_planted(d->sim, index)) ? AUDIT_MISMATCH : AUDIT_MATCH;
+}
+
+static void put_receipt(struct deal *d, const struct rec_settlement *s, uint32_t index, struct buf *receipt,
+                        struct buf *proof)
+{
+    struct signed_receipt shown = {.receipt = d->receipt[index]};
+    receipt_sign(&shown.receipt, &d->sim->dealer[PROVIDER], &shown.sig);
+    signed_receipt_put(receipt, &shown);
+    CHECK(sum_tree_prove(d->leaf, s->count, index, proof));
+}
+
+static void say(struct deal *d, unsigned who, const struct rec_settlement *s, const struct audit_draw *draw,
+                struct draft *out)
+{
+    struct tx_audit_reveal r = {
+        .settlement = s->id, .index = draw->index, .verdict = (uint8_t)verdict_of(d, who, draw->index)};
     struct buf receipt = {0}, proof = {0};
     struct hash commit = tx_audit_commitment(&r, &draw->auditor);
     if (s->state == SETTLEMENT_DRAWN) {
@@ -168,10 +202,7 @@ static void say(struct deal *d, const struct rec_settlement *s, const struct aud
         tx_audit_commit_put(&out->body, &(struct tx_audit_commit){s->id, draw->index, commit});
         return;
     }
-    struct signed_receipt shown = {.receipt = d->receipt[draw->index]};
-    receipt_sign(&shown.receipt, &d->sim->dealer[PROVIDER], &shown.sig);
-    signed_receipt_put(&receipt, &shown);
-    CHECK(sum_tree_prove(d->leaf, s->count, draw->index, &proof));
+    put_receipt(d, s, draw->index, &receipt, &proof);
     r.receipt = bytes_of_buf(&receipt);
     r.proof = bytes_of_buf(&proof);
     out->kind = TX_AUDIT_REVEAL;
@@ -193,10 +224,37 @@ static bool audit(struct deal *d, const struct ledger *l, unsigned who, struct d
                                                    : !hash_is_zero(&draw.commit) && draw.verdict == AUDIT_PENDING;
         if (draw.round != s.round || !pubkey_equal(&draw.auditor, id_of(d, who)) || !is_open)
             continue;
-        say(d, &s, &draw, out);
+        say(d, who, &s, &draw, out);
         return true;
     }
     return false;
+}
+
+/* The first receipt of a settlement whose auditors were heard: planted, or a lie. */
+static bool show(struct deal *d, const struct ledger *l, struct draft *out)
+{
+    struct rec_settlement s;
+    struct hash last;
+    bool lies = random_chance(&d->random, 5), found = false;
+    for (bool more = ledger_settlement_next(l, NULL, &s); more; more = ledger_settlement_next(l, &last, &s)) {
+        struct audit_draw draw = settlement_audits(&s) ? settlement_audit_at(&s, 0) : (struct audit_draw){0};
+        bool is_open = s.state < SETTLEMENT_PAID ? s.round > 0 : s.state == SETTLEMENT_PAID && s.round == 0;
+        last = s.id;
+        found = is_open && settlement_audits(&s) && (s.state < SETTLEMENT_PAID || draw.verdict == AUDIT_MATCH) &&
+                sim_is_planted(d->sim, draw.index) != lies;
+        if (!found)
+            continue;
+        struct buf receipt = {0}, proof = {0};
+        const struct hash *secret = &d->receipt[draw.index].job;
+        put_receipt(d, &s, draw.index, &receipt, &proof);
+        out->kind = TX_PLANT;
+        tx_plant_put(&out->body, &(struct tx_plant){s.id, draw.index, bytes_of_buf(&receipt), bytes_of_buf(&proof),
+                                                    *secret, *secret});
+        buf_clear(&receipt);
+        buf_clear(&proof);
+        break;
+    }
+    return found;
 }
 
 /* -- through a node -- */
@@ -242,7 +300,7 @@ bool deal_before_committee(struct sim *s)
     struct rec_settlement newest;
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct sim_node *n = &s->node[i];
-        if (n->is_up && find_settlements(n->ledger, &newest) == SETTLEMENTS && newest.round > 0 &&
+        if (n->is_up && find_settlements(n->ledger, &newest) == HALTING && newest.round > 0 &&
             newest.state == SETTLEMENT_WAITING &&
             ledger_bond(n->ledger, BOND_PROVIDER, &s->dealer_id[PROVIDER]).mote == 0)
             return true;

@@ -42,6 +42,7 @@ static const char usage[] =
     "  --heal-ms N     how long the healed network has to show progress; default 180000\n"
     "  --calm          no faults\n"
     "  --halt          instead of faults: a market, and a halt of the chain longer than bonds take to return\n"
+    "  --plant         a market with planted jobs, beside the faults\n"
     "  --twice         each seed twice, and compared\n"
     "  --stop          at the first seed that fails\n"
     "  --quiet         only the sum, and what failed\n"
@@ -80,6 +81,8 @@ static bool run_seed(const struct sim_options *o, char line[LINE_ROOM], uint64_t
     if (o->has_faults && !o->is_halting)
         fault_open(s);
     load_open(s);
+    if (o->is_planting)
+        deal_open(s);
     if (o->is_halting)
         run_halt(s);
     else
@@ -268,6 +271,8 @@ static bool take_flag(const char *name, struct run *r)
         r->o.has_faults = false;
     else if (strcmp(name, "--halt") == 0)
         r->o.is_halting = true;
+    else if (strcmp(name, "--plant") == 0)
+        r->o.is_planting = true;
     else
         return false;
     return true;

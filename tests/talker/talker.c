@@ -110,73 +110,51 @@ static const struct script scripts[] = {
       {"<|endoftext|>", 0}}},
 };
 
-static void add_u64(struct buf *b, uint64_t v)
-{
-    uint8_t raw[8];
-    store_le64(raw, v);
-    buf_add(b, raw, sizeof raw);
-}
-
-static void add_u32(struct buf *b, uint32_t v)
-{
-    uint8_t raw[4];
-    store_le32(raw, v);
-    buf_add(b, raw, sizeof raw);
-}
+struct vocabulary {
+    struct gguf_make_array texts, types;
+};
 
 /* A space becomes U+0120, a newline U+010A. */
-static void add_token(struct buf *texts, struct buf *types, const char *text, int32_t type)
+static void add_token(struct vocabulary *v, const char *text, int32_t type)
 {
     struct buf written = {0};
     for (const char *c = text; *c; c++)
         buf_add(&written, *c == ' ' ? "\xC4\xA0" : *c == '\n' ? "\xC4\x8A" : c, *c == ' ' || *c == '\n' ? 2 : 1);
-    add_u64(texts, written.n);
-    buf_add(texts, written.p, written.n);
-    add_u32(types, (uint32_t)type);
+    gguf_make_array_text(&v->texts, buf_text(&written));
+    gguf_make_array_i32(&v->types, type);
     buf_clear(&written);
-}
-
-static void add_array(struct gguf_make *m, const char *key, enum gguf_type type, uint64_t n, const struct buf *values)
-{
-    struct buf b = {0};
-    add_u32(&b, type);
-    add_u64(&b, n);
-    buf_add(&b, values->p, values->n);
-    gguf_make_raw(m, key, GGUF_ARRAY, b.p, b.n);
-    buf_clear(&b);
 }
 
 /* Letters, then marks, then words, then names of nothing up to `count`. */
 static void add_vocabulary(struct gguf_make *m, const struct script *script, uint32_t count)
 {
-    struct buf texts = {0}, types = {0}, none = {0};
+    struct vocabulary v = {0};
+    struct gguf_make_array none = {0};
     uint32_t n = 0;
     char text[32] = " ";
-    add_token(&texts, &types, text, ORDINARY);
-    add_token(&texts, &types, "\n", ORDINARY);
+    add_token(&v, text, ORDINARY);
+    add_token(&v, "\n", ORDINARY);
     for (n = 2; letters[n - 2]; n++) {
         text[0] = letters[n - 2];
-        add_token(&texts, &types, text, ORDINARY);
+        add_token(&v, text, ORDINARY);
     }
     for (size_t i = 0; i < MARKS; i++, n++)
-        add_token(&texts, &types, marks[i], CONTROL);
+        add_token(&v, marks[i], CONTROL);
     for (const struct word *w = script->words; w->text && n < count; w++)
         if (w->type && strcmp(w->text, "\n") != 0) {
-            add_token(&texts, &types, w->text, w->type);
+            add_token(&v, w->text, w->type);
             n++;
         }
     for (; n < count; n++) {
         snprintf(text, sizeof text, "unused%u", n);
-        add_token(&texts, &types, text, ORDINARY);
+        add_token(&v, text, ORDINARY);
     }
     gguf_make_text(m, "tokenizer.ggml.model", "gpt2");
     gguf_make_text(m, "tokenizer.ggml.pre", "gpt-2");
-    add_array(m, "tokenizer.ggml.tokens", GGUF_TEXT, n, &texts);
-    add_array(m, "tokenizer.ggml.token_type", GGUF_I32, n, &types);
-    add_array(m, "tokenizer.ggml.merges", GGUF_TEXT, 0, &none);
+    gguf_make_array_take(m, "tokenizer.ggml.tokens", GGUF_TEXT, &v.texts);
+    gguf_make_array_take(m, "tokenizer.ggml.token_type", GGUF_I32, &v.types);
+    gguf_make_array_take(m, "tokenizer.ggml.merges", GGUF_TEXT, &none);
     gguf_make_text(m, "tokenizer.chat_template", script->template);
-    buf_clear(&texts);
-    buf_clear(&types);
 }
 
 static void with_vocabulary(struct gguf_make *m, const struct model_make *s)
