@@ -9,6 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Where nobody said how the model thinks, an answer shows it by the mark that it begins with. */
+static struct thought_form form_of(const struct chat_answer *out)
+{
+    return out->form.kind != THOUGHT_NONE ? out->form : (struct thought_form){.kind = THOUGHT_THINK};
+}
+
 /* Of the next n bytes that are shown, those that were not yet. *at: how many stand before them. `dim`: how they begin
  * and end, or NULL. */
 static void show_piece(struct chat_answer *out, const char *text, size_t n, size_t *at, const char *const dim[2])
@@ -41,15 +47,30 @@ static void show_parts(const struct cli *cli, struct chat_answer *out)
     }
 }
 
+/* The same of a thought in front of the answer. */
+static void show_thought(const struct cli *cli, struct chat_answer *out, const struct thought_split *s)
+{
+    const char *const dim[2] = {out_style(cli, OUT_DIM), out_style(cli, OUT_PLAIN)};
+    size_t at = 0;
+    if (s->thought.n && isatty(STDOUT_FILENO)) {
+        show_piece(out, (const char *)s->thought.p, s->thought.n, &at, dim);
+        if (s->said.n)
+            show_piece(out, "\n\n", 2, &at, NULL);
+    }
+    show_piece(out, (const char *)s->said.p, s->said.n, &at, NULL);
+}
+
 static void show(const struct cli *cli, struct chat_answer *out, bool is_over)
 {
-    size_t at = 0;
+    struct thought_split s;
     if (cli->json)
         return;
-    if (harmony_is(bytes_of_buf(&out->text), is_over))
+    if (harmony_is(bytes_of_buf(&out->text), is_over)) {
         show_parts(cli, out);
-    else
-        show_piece(out, (const char *)out->text.p, out->text.n, &at, NULL);
+    } else {
+        thought_split(form_of(out), bytes_of_buf(&out->text), is_over, &s);
+        show_thought(cli, out, &s);
+    }
     fflush(stdout);
 }
 
@@ -63,10 +84,14 @@ void chat_put(const struct cli *cli, struct chat_answer *out, const char *text, 
 static void join(const struct chat_answer *a, enum harmony_kind kind, struct buf *out)
 {
     struct bytes all = bytes_of_buf(&a->text);
-    if (harmony_is(all, true))
+    struct thought_split s;
+    if (harmony_is(all, true)) {
         harmony_join(all, kind, out);
-    else if (kind == HARMONY_ANSWER)
-        buf_add(out, all.p, all.n);
+        return;
+    }
+    thought_split(form_of(a), all, true, &s);
+    const struct bytes part = kind == HARMONY_ANSWER ? s.said : s.thought;
+    buf_add(out, part.p, part.n);
 }
 
 static void set_text(const struct chat_answer *a, enum harmony_kind kind, const char *member)

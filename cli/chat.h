@@ -4,12 +4,14 @@
 #define KITH_CLI_CHAT_H
 
 #include "base/json.h"
+#include "base/thought.h"
 #include "cli/cli.h"
 
 struct chat_answer {
-    struct buf text; /* what chat_put was given */
-    size_t shown;    /* of it, or of what is shown of it where it is in parts (base/harmony.h) */
-    json_t *facts;   /* tokens_in, tokens_out, stop...: members for --json and the closing line; an object */
+    struct buf text;          /* what chat_put was given */
+    size_t shown;             /* of it, or of what is shown of it where it is in parts (base/harmony.h) */
+    struct thought_form form; /* how the model thinks, where that is known */
+    json_t *facts;            /* tokens_in, tokens_out, stop...: members for --json and the closing line; an object */
 };
 
 /* Answers the messages (OpenAI's form: role and content), calling chat_put as text comes. A cli_exit; on failure it

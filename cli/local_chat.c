@@ -41,7 +41,8 @@ static void put_variables(const struct args *args, struct buf *out)
     json_decref(all);
 }
 
-static enum err render(struct talk *t, const json_t *messages, struct buf *ids, struct note *note)
+static enum err render(struct talk *t, const json_t *messages, struct buf *ids, struct thought_form *form,
+                       struct note *note)
 {
     struct buf json = {0}, variables = {0}, out = {0};
     struct wire_frame frame;
@@ -64,8 +65,10 @@ static enum err render(struct talk *t, const json_t *messages, struct buf *ids, 
         e = local_next(t->local, &frame, note);
     if (e == ERR_OK && (frame.type != WIRE_TEMPLATED || !wire_read_templated(frame.body, &m)))
         e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         buf_add(ids, m.ids.p, m.ids.n);
+        *form = (struct thought_form){m.thought, m.within};
+    }
     buf_clear(&json);
     buf_clear(&variables);
     buf_clear(&out);
@@ -120,6 +123,15 @@ static enum err stop_run(struct talk *t, struct note *note)
     return e == ERR_CANCELLED ? ERR_OK : e;
 }
 
+/* Marks of the thought that leave no text. */
+static void put_mark(const struct cli *cli, struct chat_answer *out, struct bytes mark)
+{
+    const enum thought_kind kind = (enum thought_kind)out->form.kind;
+    if (kind != THOUGHT_NONE &&
+        (bytes_equal(mark, bytes_of_text(thought_open(kind))) || bytes_equal(mark, bytes_of_text(thought_close(kind)))))
+        chat_put(cli, out, (const char *)mark.p, mark.n);
+}
+
 static enum err follow(struct talk *t, struct chat_answer *out, struct note *note)
 {
     for (;;) {
@@ -133,6 +145,7 @@ static enum err follow(struct talk *t, struct chat_answer *out, struct note *not
             return e;
         if (frame.type == WIRE_TOKEN && wire_read_token(frame.body, &token)) {
             chat_put(t->cli, out, (const char *)token.text.p, token.text.n);
+            put_mark(t->cli, out, token.mark);
         } else if (frame.type == WIRE_DONE && wire_read_done(frame.body, &done)) {
             chat_put(t->cli, out, (const char *)done.text.p, done.text.n);
             note_facts(out, &done);
@@ -150,7 +163,7 @@ static int ask(void *arg, const json_t *messages, struct chat_answer *out)
     struct talk *t = arg;
     struct buf ids = {0}, request = {0}, frames = {0};
     struct note note = {{0}};
-    enum err e = render(t, messages, &ids, &note);
+    enum err e = render(t, messages, &ids, &out->form, &note);
     if (e == ERR_OK)
         e = make_request(t, &ids, &request, &note);
     if (e == ERR_OK) {

@@ -144,6 +144,27 @@ static void renders_in_the_form_that_fits(void **state)
     json_decref(messages);
 }
 
+/* A tool without parameters, which a template looks into all the same. */
+static void tools_have_what_templates_print(void **state)
+{
+    (void)state;
+    struct note note = {{0}};
+    struct buf out = {0};
+    json_t *messages = parse("[{\"role\":\"user\",\"content\":\"hi\"}]"),
+           *tools = parse("[{\"type\":\"function\",\"function\":{\"name\":\"get\"}}]");
+    const struct template_input in = {
+        .source = bytes_of_text("{% for t in tools %}{{ t.function.name }}:{{ t.function.description | tojson }}"
+                                "{% for p in t.function.parameters.properties %}{{ p }}{% endfor %}{% endfor %}"),
+        .messages = messages,
+        .tools = tools};
+    assert_int_equal(chat_render(&in, &out, &note), ERR_OK);
+    assert_string_equal(buf_text(&out), "get:\"\"");
+    assert_null(json_object_get(json_object_get(json_array_get(tools, 0), "function"), "parameters"));
+    buf_clear(&out);
+    json_decref(messages);
+    json_decref(tools);
+}
+
 /* Where an answer is to be said and nothing else, its prompt ends behind the head, or behind a thought of nothing. */
 static void begins_what_is_said(void **state)
 {
@@ -179,9 +200,13 @@ static void begins_what_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converts_to_each_form),         cmocka_unit_test(thoughts_have_both_names),
-        cmocka_unit_test(answers_are_taken_apart),       cmocka_unit_test(odd_messages_stay),
-        cmocka_unit_test(renders_in_the_form_that_fits), cmocka_unit_test(begins_what_is_said),
+        cmocka_unit_test(converts_to_each_form),
+        cmocka_unit_test(thoughts_have_both_names),
+        cmocka_unit_test(answers_are_taken_apart),
+        cmocka_unit_test(odd_messages_stay),
+        cmocka_unit_test(tools_have_what_templates_print),
+        cmocka_unit_test(renders_in_the_form_that_fits),
+        cmocka_unit_test(begins_what_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

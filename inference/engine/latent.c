@@ -63,8 +63,8 @@ void latent_free(struct latent *t)
 
 uint64_t latent_bytes(const struct model *m, uint32_t batch)
 {
-    uint64_t cols = cols_of(batch), n = input_n(m);
-    return m->latent ? m->heads * (cols * n * sizeof(float) + ops_blocks_bytes(n, cols)) : 0;
+    const size_t cols = cols_of(batch), n = input_n(m);
+    return m->latent ? m->heads * ((uint64_t)cols * n * sizeof(float) + ops_blocks_bytes(n, cols)) : 0;
 }
 
 /* -- products of each head with a matrix of its own -- */

@@ -172,6 +172,24 @@ bool chat_begin(struct buf *prompt, bool has_channels, const char *function)
     return false;
 }
 
+/* A function may have no parameters and no description, and some templates print both. */
+static json_t *fill_tools(const json_t *tools)
+{
+    json_t *filled = json_deep_copy(tools), *tool;
+    size_t i;
+    json_array_foreach(filled, i, tool)
+    {
+        json_t *function = json_object_get(tool, "function");
+        if (!json_is_object(function))
+            continue;
+        if (!json_is_given(json_object_get(function, "parameters")))
+            json_object_set_new(function, "parameters", json_pack("{s:s, s:{}}", "type", "object", "properties"));
+        if (!json_is_given(json_object_get(function, "description")))
+            json_object_set_new(function, "description", json_string(""));
+    }
+    return filled;
+}
+
 enum err chat_render(const struct template_input *input, struct buf *out, struct note *note)
 {
     struct note first = {{0}};
@@ -179,11 +197,14 @@ enum err chat_render(const struct template_input *input, struct buf *out, struct
     for (enum chat_form form = CHAT_OBJECTS; form < CHAT_FORMS && err == ERR_FORMAT; form++) {
         struct template_input in = *input;
         json_t *messages = chat_convert(input->messages, form);
+        json_t *tools = form != CHAT_OBJECTS && input->tools ? fill_tools(input->tools) : NULL;
         in.messages = messages;
+        in.tools = tools ? tools : input->tools;
         enum err this = template_render(&in, out, form == CHAT_OBJECTS ? &first : NULL);
         if (form == CHAT_OBJECTS || this == ERR_OK)
             err = this;
         json_decref(messages);
+        json_decref(tools);
     }
     if (err != ERR_OK && note)
         *note = first;

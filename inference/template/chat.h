@@ -13,7 +13,7 @@
 
 enum chat_form {
     CHAT_OBJECTS, /* text parts joined by newlines; arguments as objects; developer as system */
-    CHAT_FILLED,  /* the same, and an empty text where there is no content */
+    CHAT_FILLED,  /* the same, and an empty text where there is no content; tools have parameters and a description */
     CHAT_TEXTS,   /* the same, but arguments as texts */
     CHAT_AS_SENT,
     CHAT_FORMS
