@@ -204,7 +204,7 @@ $(B)/json: $(call objects,tests/json/json.c) $(call archives,base)
 # What a validator's disk looks like after a crash at any point (tests/crash/crash.c). These link their own peers and system calls.
 CRASH := $(call objects,$(wildcard tests/crash/*.c))
 $(B)/crash: $(CRASH) $(SUPPORT) $(ARCHIVES)
-	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o %/cluster.o %/asker.o %/mutes.o %/blobs_stage.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
+	$(CC) $(LDFLAGS) -o $@ $(CRASH) $(filter-out %/net.o %/cluster.o %/asker.o %/mutes.o %/blobs_stage.o %/hop_stage.o,$(SUPPORT)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(TEST_LIBS) -ldl
 
 # A sweep without one of our syncs must find what it costs. The log's and the signer's stand in for each other: without both a vote is
 # cast twice.
