@@ -158,7 +158,7 @@ model offset-far "token_embd.weight damaged"
 model layers "block_count 4000000000 again"
 model heads "head_count again"
 model width "= 64 again"
-model arch "mamba llama"
+model arch "mamba README"
 model tokenizer "zlama gpt2"
 for name in cut-data shape arch tokenizer; do
     check "publish $name" refuses 3 "$name.gguf" "${on_v1[@]}" model publish "$NET/m/$name.gguf" --name bad
