@@ -67,8 +67,8 @@ template <class F> LANE void run_load(struct lane_run<F> *w, const uint8_t *run,
  * of the high nibbles. */
 template <class F> LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32_t *high)
 {
-    const uint32_t iq4[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* quant_iq4 */
-    const uint32_t e2m1[4] = {0x03020100u, 0x0C080604u, 0xFDFEFF00u, 0xF4F8FAFCu}; /* quant_e2m1 */
+    const uint32_t iq4[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* QUANT_IQ4 */
+    const uint32_t e2m1[4] = {0x03020100u, 0x0C080604u, 0xFDFEFF00u, 0xF4F8FAFCu}; /* QUANT_E2M1 */
     const uint32_t *table = F::has_exponent ? e2m1 : iq4;
     uint32_t pick = nibbles & 0x77777777u, upper = (nibbles & 0x88888888u) >> 1 | 0x32103210u;
     uint32_t first = __byte_perm(__byte_perm(table[0], table[1], pick), __byte_perm(table[2], table[3], pick), upper);

@@ -4,14 +4,16 @@
 
 #include <string.h>
 
-const int8_t quant_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-/* Twice the floats of 4 bits: a sign, two bits of exponent, one of mantissa. */
-const int8_t quant_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-/* Sizes, then the same below zero; of 1 bit what is in the grid eight times, plus one, then minus one. */
-const int8_t quant_1[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7, 0, 0, 0, 0, 0};
-const int8_t quant_2[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43, 0, 0, 0, 0, 0};
-const int8_t quant_3[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
-const int8_t quant_3_wide[16] = {2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31};
+/* Of E2M1 twice the floats of 4 bits: a sign, two bits of exponent, one of mantissa. Of grids sizes, then the same
+ * below zero; of 1 bit what is in the grid eight times, plus one, then minus one. */
+const int8_t quant_tables[][16] = {
+    [QUANT_IQ4] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
+    [QUANT_E2M1] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+    [QUANT_GRID_1] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7, 0, 0, 0, 0, 0},
+    [QUANT_GRID_2] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43, 0, 0, 0, 0, 0},
+    [QUANT_GRID_3] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15},
+    [QUANT_GRID_3_WIDE] = {2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31},
+};
 
 static const struct quant_format formats[] = {
     {GGUF_TENSOR_F32, QUANT_FLOATS, 1, 4, 32, 1, 0, 0, 0, false, QUANT_CODES, false, 0},

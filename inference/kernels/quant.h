@@ -86,23 +86,10 @@ extern "C" {
 #endif
 
 /* The 16 weights that the codes of a format with a table mean. */
-extern const int8_t quant_iq4[16], quant_e2m1[16], quant_1[16], quant_2[16], quant_3[16], quant_3_wide[16];
+extern const int8_t quant_tables[][16]; /* [enum quant_table] */
 static inline const int8_t *quant_table(const struct quant_format *f)
 {
-    switch (f->table) {
-    case QUANT_E2M1:
-        return quant_e2m1;
-    case QUANT_GRID_1:
-        return quant_1;
-    case QUANT_GRID_2:
-        return quant_2;
-    case QUANT_GRID_3:
-        return quant_3;
-    case QUANT_GRID_3_WIDE:
-        return quant_3_wide;
-    default:
-        return quant_iq4;
-    }
+    return quant_tables[f->table];
 }
 /* A format by grids. */
 static inline bool quant_is_grid(const struct quant_format *f)

@@ -1,6 +1,5 @@
-/* Reading formats by grids; see the header. Codes of signed sizes are a size's place, and 8 more where it is negative
- * (quant_2, quant_3, quant_3_wide); those of IQ1 a weight's place, and 8 more where what is added is negative
- * (quant_1). */
+/* Reading formats by grids; see the header. Codes of signed sizes are a size's place, and 8 more where it is negative;
+ * those of IQ1 a weight's place, and 8 more where what is added is negative (quant_tables). */
 #include "inference/kernels/quant_grid.h"
 
 /* Eight codes of a list's entry of 2 bits each; bit i of `high` is the fourth of code i. */
