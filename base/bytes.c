@@ -28,6 +28,37 @@ bool bytes_equal(struct bytes a, struct bytes b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+bool bytes_begin(struct bytes text, const char *with)
+{
+    size_t n = strlen(with);
+    return text.n >= n && memcmp(text.p, with, n) == 0;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+struct bytes bytes_trim_front(struct bytes text)
+{
+    size_t n = 0;
+    while (n < text.n && is_space(text.p[n]))
+        n++;
+    return n ? bytes_of(text.p + n, text.n - n) : text;
+}
+
+struct bytes bytes_trim_behind(struct bytes text)
+{
+    while (text.n && is_space(text.p[text.n - 1]))
+        text.n--;
+    return text;
+}
+
+struct bytes bytes_trim(struct bytes text)
+{
+    return bytes_trim_behind(bytes_trim_front(text));
+}
+
 void buf_clear(struct buf *b)
 {
     free(b->p);

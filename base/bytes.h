@@ -25,6 +25,11 @@ struct bytes bytes_of(const void *p, size_t n);
 struct bytes bytes_of_text(const char *text);
 struct bytes bytes_of_buf(const struct buf *b);
 bool bytes_equal(struct bytes a, struct bytes b);
+bool bytes_begin(struct bytes text, const char *with);
+/* Without spaces, tabs and ends of lines in front, behind, or at both ends. */
+struct bytes bytes_trim_front(struct bytes text);
+struct bytes bytes_trim_behind(struct bytes text);
+struct bytes bytes_trim(struct bytes text);
 
 void buf_clear(struct buf *b);
 /* Empties but keeps the room. */

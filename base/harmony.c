@@ -9,17 +9,11 @@ static const char start_mark[] = "<|start|>", channel_mark[] = "<|channel|>", me
 /* How answers in parts begin. */
 static const char *const beginnings[] = {"<|channel|>", " to=functions."};
 
-static bool begins(struct bytes text, const char *mark)
-{
-    size_t n = strlen(mark);
-    return text.n >= n && memcmp(text.p, mark, n) == 0;
-}
-
 bool harmony_is(struct bytes answer, bool is_over)
 {
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
         const char *mark = beginnings[i];
-        if (begins(answer, mark))
+        if (bytes_begin(answer, mark))
             return true;
         if (!is_over && answer.n > 0 && answer.n < strlen(mark) && memcmp(answer.p, mark, answer.n) == 0)
             return true;
@@ -55,7 +49,7 @@ static void read_head(struct bytes head, struct harmony_part *out)
 {
     struct bytes to = word_behind(head, to_mark), channel = word_behind(head, channel_mark);
     out->name = bytes_of(NULL, 0);
-    if (begins(to, function_prefix)) {
+    if (bytes_begin(to, function_prefix)) {
         out->kind = HARMONY_CALL;
         out->name = from(to, strlen(function_prefix));
     } else {
@@ -67,7 +61,7 @@ static void read_head(struct bytes head, struct harmony_part *out)
 static size_t text_length(struct bytes body)
 {
     size_t at = find(body, "<|");
-    while (at < body.n && !begins(from(body, at), start_mark) && !begins(from(body, at), channel_mark)) {
+    while (at < body.n && !bytes_begin(from(body, at), start_mark) && !bytes_begin(from(body, at), channel_mark)) {
         at += 2;
         at += find(from(body, at), "<|");
     }

@@ -23,35 +23,9 @@ const char *thought_close(enum thought_kind kind)
     return marks[kind][1];
 }
 
-static bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static struct bytes from(struct bytes text, size_t at)
 {
     return bytes_of(text.p + at, text.n - at);
-}
-
-static struct bytes without_space_in_front(struct bytes text)
-{
-    size_t n = 0;
-    while (n < text.n && is_space(text.p[n]))
-        n++;
-    return from(text, n);
-}
-
-static struct bytes without_space_behind(struct bytes text)
-{
-    while (text.n && is_space(text.p[text.n - 1]))
-        text.n--;
-    return text;
-}
-
-static bool begins(struct bytes text, const char *mark)
-{
-    size_t n = strlen(mark);
-    return text.n >= n && memcmp(text.p, mark, n) == 0;
 }
 
 /* The text is shorter than the mark, and begins it. */
@@ -76,8 +50,8 @@ void thought_split(struct thought_form form, struct bytes answer, bool is_over, 
     if (form.kind == THOUGHT_NONE || answer.n == 0)
         return;
     const char *open = thought_open(form.kind), *close = thought_close(form.kind);
-    struct bytes rest = without_space_in_front(answer);
-    bool is_opened = begins(rest, open);
+    struct bytes rest = bytes_trim_front(answer);
+    bool is_opened = bytes_begin(rest, open);
     if (!is_opened && !is_over && may_become(rest, open)) {
         out->said.n = 0;
         return;
@@ -90,10 +64,10 @@ void thought_split(struct thought_form form, struct bytes answer, bool is_over, 
     struct bytes thought = end       ? bytes_of(rest.p, (size_t)(end - rest.p))
                            : is_over ? rest
                                      : less_half_mark(rest, close);
-    out->thought = without_space_behind(without_space_in_front(thought));
+    out->thought = bytes_trim(thought);
     if (end) {
         struct bytes behind = from(rest, thought.n + strlen(close));
-        out->said = without_space_in_front(behind);
+        out->said = bytes_trim_front(behind);
         out->thought_end = answer.n - behind.n;
     } else {
         out->said = from(answer, answer.n);
@@ -105,6 +79,6 @@ bool thought_is_left_open(enum thought_kind kind, struct bytes prompt)
 {
     const char *open = kind == THOUGHT_NONE ? NULL : thought_open(kind);
     size_t n = open ? strlen(open) : 0;
-    prompt = without_space_behind(prompt);
+    prompt = bytes_trim_behind(prompt);
     return n && prompt.n >= n && memcmp(prompt.p + prompt.n - n, open, n) == 0;
 }

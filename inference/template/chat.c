@@ -2,6 +2,7 @@
 #include "inference/template/chat.h"
 
 #include "base/harmony.h"
+#include "base/thought.h"
 
 #include <string.h>
 
@@ -150,10 +151,7 @@ static struct bytes without_spaces(struct bytes text)
 
 bool chat_begin(struct buf *prompt, bool has_channels, const char *function)
 {
-    static const char *const thoughts[][2] = {{"<think>", "</think>"},
-                                              {"<seed:think>", "</seed:think>"},
-                                              {"[THINK]", "[/THINK]"},
-                                              {"<|START_THINKING|>", "<|END_THINKING|>"}};
+    static const enum thought_kind closed[] = {THOUGHT_THINK, THOUGHT_SEED, THOUGHT_BRACKET, THOUGHT_COHERE};
     struct bytes text = without_spaces(bytes_of_buf(prompt));
     if (has_channels && ends_with(text, "<|start|>assistant")) {
         prompt->n = text.n;
@@ -163,10 +161,10 @@ bool chat_begin(struct buf *prompt, bool has_channels, const char *function)
             buf_add_text(prompt, "<|channel|>final<|message|>");
         return function != NULL;
     }
-    for (size_t i = 0; i < sizeof thoughts / sizeof *thoughts; i++)
-        if (ends_with(text, thoughts[i][0])) {
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
+        if (ends_with(text, thought_open(closed[i]))) {
             prompt->n = text.n;
-            buf_add_format(prompt, "\n\n%s\n\n", thoughts[i][1]);
+            buf_add_format(prompt, "\n\n%s\n\n", thought_close(closed[i]));
             break;
         }
     return false;

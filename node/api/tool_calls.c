@@ -140,13 +140,6 @@ static size_t find_form(uint32_t forms, struct bytes text, enum call_form *form)
     return first;
 }
 
-static bool is_blank(struct bytes text)
-{
-    struct rest r = {text.p, text.n};
-    rest_skip_spaces(&r);
-    return r.n == 0;
-}
-
 json_t *tool_calls_find(const json_t *tools, uint32_t forms, struct bytes answer, size_t *content_n)
 {
     struct tool_finds f = {tools, json_array()};
@@ -161,7 +154,7 @@ json_t *tool_calls_find(const json_t *tools, uint32_t forms, struct bytes answer
         good = tool_form_take_bare(&f, &r);
         at = 0;
     }
-    *content_n = is_blank(bytes_of(answer.p, at)) ? 0 : at;
+    *content_n = bytes_trim(bytes_of(answer.p, at)).n == 0 ? 0 : at;
     /* a NUL, which JSON may hold and readers of it refuse, is nothing that is called with */
     good = good && !memchr(answer.p + at, 0, answer.n - at);
     if (good && json_array_size(f.calls))
@@ -212,7 +205,7 @@ size_t tool_calls_sure(const json_t *tools, uint32_t forms, struct bytes answer)
     for (unsigned i = 0; i < CALL_FORMS; i++)
         if (forms & 1u << i)
             sure = before_mark(bytes_of(answer.p, sure), call_form_mark((enum call_form)i));
-    return is_blank(bytes_of(answer.p, sure)) ? 0 : sure;
+    return bytes_trim(bytes_of(answer.p, sure)).n == 0 ? 0 : sure;
 }
 
 /* -- printing -- */

@@ -145,22 +145,13 @@ static bool take_arguments(struct tool_finds *f, struct rest *r, struct bytes na
 
 static const char tagged_open[] = "<tool_call>", tagged_close[] = "</tool_call>";
 
-static struct bytes trimmed(struct bytes text)
-{
-    while (text.n && strchr(" \n\r\t", *text.p))
-        text = bytes_of(text.p + 1, text.n - 1);
-    while (text.n && strchr(" \n\r\t", text.p[text.n - 1]))
-        text.n--;
-    return text;
-}
-
 /* A name, then keys and values in tags, or JSON. */
 static bool take_name_first(struct tool_finds *f, struct rest *r)
 {
     size_t n = 0;
     while (n < r->n && !strchr("<{`\n", r->p[n]))
         n++;
-    const struct bytes name = trimmed(bytes_of(r->p, n));
+    const struct bytes name = bytes_trim(bytes_of(r->p, n));
     if (!tool_known_name(f->tools, name))
         return false;
     rest_skip(r, n);
@@ -245,11 +236,11 @@ static bool take_deepseek(struct tool_finds *f, struct rest *r)
             return false;
         line = *r;
         struct bytes second;
-        if (!tool_known_name(f->tools, trimmed(name)) && rest_take_until(&line, "\n", &second)) {
+        if (!tool_known_name(f->tools, bytes_trim(name)) && rest_take_until(&line, "\n", &second)) {
             name = second;
             *r = line;
         }
-        if (!take_arguments(f, r, trimmed(name)) || (!rest_take(r, "<｜tool▁call▁end｜>") && r->n))
+        if (!take_arguments(f, r, bytes_trim(name)) || (!rest_take(r, "<｜tool▁call▁end｜>") && r->n))
             return false;
         rest_skip_spaces(r);
     }
@@ -261,7 +252,7 @@ static struct bytes name_of_id(struct bytes id)
 {
     static const char prefix[] = "functions.";
     size_t n = strlen(prefix);
-    id = trimmed(id);
+    id = bytes_trim(id);
     if (id.n > n && memcmp(id.p, prefix, n) == 0)
         id = bytes_of(id.p + n, id.n - n);
     const uint8_t *colon = id.n ? memrchr(id.p, ':', id.n) : NULL;
@@ -321,13 +312,13 @@ static bool take_python_call(struct tool_finds *f, struct rest *r)
         good = first || rest_take(r, ",");
         rest_skip_spaces(r);
         good = good && rest_take_until(r, "=", &key);
-        key = good ? trimmed(key) : key;
+        key = good ? bytes_trim(key) : key;
         json_t *value = good ? rest_take_value(r) : NULL;
         good = value && key.n && !json_object_getn(arguments, (const char *)key.p, key.n) &&
                json_object_setn_new(arguments, (const char *)key.p, key.n, json_incref(value)) == 0;
         json_decref(value);
     }
-    good = good && tool_add_call(f, trimmed(name), arguments);
+    good = good && tool_add_call(f, bytes_trim(name), arguments);
     json_decref(arguments);
     return good;
 }

@@ -12,21 +12,15 @@ void rest_skip(struct rest *r, size_t n)
     r->n -= n;
 }
 
-static bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 void rest_skip_spaces(struct rest *r)
 {
-    while (r->n && is_space(*r->p))
-        rest_skip(r, 1);
+    const struct bytes left = bytes_trim_front(bytes_of(r->p, r->n));
+    *r = (struct rest){left.p, left.n};
 }
 
 bool rest_begins(const struct rest *r, const char *mark)
 {
-    size_t n = strlen(mark);
-    return r->n >= n && memcmp(r->p, mark, n) == 0;
+    return bytes_begin(bytes_of(r->p, r->n), mark);
 }
 
 bool rest_take(struct rest *r, const char *mark)
