@@ -196,8 +196,8 @@ static void delta_once(const struct ops *o)
     for (size_t t = 0; t < count; t++) {
         for (size_t i = 0; i < 3; i++)
             draw_floats(x[3 * t + i], n, false);
-        row[0][t] = (struct ops_delta){x[3 * t], x[3 * t + 1], x[3 * t + 2], draw_float(), draw_float(),
-                                       draw(4) ? out[0][t] : NULL};
+        row[0][t] = (struct ops_delta){x[3 * t],     x[3 * t + 1], x[3 * t + 2],
+                                       draw_float(), draw_float(), draw(4) ? out[0][t] : NULL};
         row[1][t] = row[0][t];
         row[1][t].out = row[0][t].out ? out[1][t] : NULL;
     }

@@ -52,31 +52,36 @@ LANES_ALWAYS void delta_pass(float *s, size_t stride, size_t n, size_t parts, si
         lanes_put(r->out + j + p * ARITH_LANES, sum[p], ARITH_LANES);
 }
 
-/* Columns of a copy, which are those from j on of the values. */
+/* `parts` vectors of n rows to where rows have another length. */
+LANES_ALWAYS void delta_copy(float *to, size_t to_stride, const float *from, size_t from_stride, size_t n, size_t parts)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t p = 0; p < parts; p++)
+            lanes_put(to + i * to_stride + p * ARITH_LANES,
+                      lanes_get(from + i * from_stride + p * ARITH_LANES, ARITH_LANES), ARITH_LANES);
+}
+
+/* Columns [j, j + 16 parts) through all rows. */
 LANES_ALWAYS void delta_columns(float *s, size_t n, size_t parts, size_t j, const struct ops_delta *row, size_t count)
 {
     const size_t wide = parts * ARITH_LANES;
+    float copy[SIDE_MAX * DELTA_PARTS * ARITH_LANES];
     lanes16 u[DELTA_PARTS];
-    delta_ask(s, wide, n, parts, row[0].k, u);
+    delta_copy(copy, wide, s + j, n, n, parts);
+    delta_ask(copy, wide, n, parts, row[0].k, u);
     for (size_t t = 0; t + 1 < count; t++)
-        delta_pass(s, wide, n, parts, j, &row[t], row[t + 1].k, u);
-    delta_pass(s, wide, n, parts, j, &row[count - 1], NULL, u);
+        delta_pass(copy, wide, n, parts, j, &row[t], row[t + 1].k, u);
+    delta_pass(copy, wide, n, parts, j, &row[count - 1], NULL, u);
+    delta_copy(s + j, n, copy, wide, n, parts);
 }
 
 static void delta_many(float *s, size_t n, const struct ops_delta *row, size_t count)
 {
-    float copy[SIDE_MAX * DELTA_PARTS * ARITH_LANES];
-    for (size_t j = 0, wide; j < n; j += wide) {
-        wide = n - j < DELTA_PARTS * ARITH_LANES ? ARITH_LANES : DELTA_PARTS * ARITH_LANES;
-        for (size_t i = 0; i < n; i++)
-            memcpy(copy + i * wide, s + i * n + j, wide * sizeof *s);
-        if (wide == ARITH_LANES)
-            delta_columns(copy, n, 1, j, row, count);
-        else
-            delta_columns(copy, n, DELTA_PARTS, j, row, count);
-        for (size_t i = 0; i < n; i++)
-            memcpy(s + i * n + j, copy + i * wide, wide * sizeof *s);
-    }
+    size_t j = 0;
+    for (; j + DELTA_PARTS * ARITH_LANES <= n; j += DELTA_PARTS * ARITH_LANES)
+        delta_columns(s, n, DELTA_PARTS, j, row, count);
+    for (; j < n; j += ARITH_LANES)
+        delta_columns(s, n, 1, j, row, count);
 }
 
 LANES_ALWAYS void delta_one(float *s, size_t n, size_t parts, size_t j, const struct ops_delta *row)

@@ -35,7 +35,7 @@ LANES_ALWAYS void lanes_put(float *out, lanes16 v, size_t count)
 LANES_ALWAYS lanes16 lanes_exp(lanes16 x)
 {
     const lanes16 most = (lanes16){0} + ARITH_EXP_MAX;
-    lanes_i under = x < ARITH_EXP_MIN, over = x > ARITH_EXP_MAX;
+    lanes_i under = x<ARITH_EXP_MIN, over = x> ARITH_EXP_MAX;
     x = (lanes16)((over & (lanes_i)most) | (~over & (lanes_i)x)); /* a NaN stays */
     lanes16 shifted = x * 1.44269504f + 12582912.0f;
     lanes16 n = shifted - 12582912.0f;
