@@ -218,7 +218,7 @@ crash-sample: $(B)/crash
 	@$(B)/crash --scene files
 	@$(B)/crash --every 11 --scene full
 	@$(B)/crash --every 40 --scene flips
-	@$(B)/crash --every 20 --deep 0 --scene alone --without dirsync
+	@$(B)/crash --every 14 --deep 0 --scene alone --without dirsync
 
 .SECONDARY:
 

@@ -124,7 +124,8 @@
 #define OFFICE_MARKS        64 /* of the heights of an unbonding period, in equal parts of it */
 #define PUNISHED_MAX        64 /* heights for which one key is punished: by then little is left of its stake */
 #define AUDIT_DRAW_BLOCKS   5  /* behind a settlement: makers in a row who must conspire to choose who audits it */
-#define BLOCK_LATE_MS       1000u /* that a block may be behind what waits for it; beyond, the chain stood still */
+#define BLOCK_LATE_MS       5000u /* that a block may be behind what waits for it; beyond, the chain stood still */
+#define GAP_MS_LEAST        1000u /* of params.gap_ms: heartbeats are half as far apart, and blocks BLOCK_INTERVAL_MS */
 #define DRAWS_PER_BLOCK_MAX 1000  /* of auditors: as many settlements as half a block's work holds; the rest waits */
 #define DUE_PER_BLOCK_MAX   4000  /* timed effects: up to four of each settlement; the rest waits for the next block */
 #define UNBONDINGS_MAX      64    /* under way for one owner and role: all of them answer for a fault, one by one */

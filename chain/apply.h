@@ -2,8 +2,8 @@
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_plant.c
  * (planted jobs), apply_grant.c (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an
- * account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates), apply_fee.c, apply_pause.c, apply_stood.c
- * (halts), apply_due.c.
+ * account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates), apply_fee.c, apply_pause.c, apply_clock.c
+ * (time, and halts), apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -26,6 +26,7 @@ struct apply {
     uint64_t height;
     uint64_t time_ms;
     uint64_t before_ms; /* of the block before */
+    uint64_t clock_ms;  /* the ledger's clock, in which all windows are: apply_clock.c */
     struct hash beacon;
     struct pubkey proposer;
     struct amount rewards; /* fees for the proposer so far, in the locked pot */
@@ -120,11 +121,10 @@ void apply_event_draw(struct apply *a, const struct rec_settlement *s, const str
 /* Counts an auditor's verdict over a provider's owner; before the owner's record of faults changes. */
 void apply_count_verdict(struct apply *a, const struct pubkey *owner, enum audit_verdict verdict);
 bool apply_slashing_paused(const struct apply *a);
-/* Adds what this block is late by to the time that the chain stood; before anything that was due happens. */
-void apply_stood(struct apply *a);
-/* A withdrawal that is due: does the bond still answer, because the chain stood? Moves u->until_ms by what is missing.
- */
-bool apply_unbonding_held(const struct apply *a, struct rec_unbonding *u);
+/* Fills a->clock_ms, and the state's sum of halts; before anything else happens in a block. */
+void apply_clock(struct apply *a);
+/* When the clock will be there, in block time, unless the chain stands still meanwhile. */
+uint64_t apply_date(const struct apply *a, uint64_t clock_ms);
 void apply_grant_end(struct apply *a, const struct hash *grant);
 void apply_bounty_end(struct apply *a, const struct hash *bounty);
 

@@ -197,14 +197,14 @@ static void punish(struct apply *a, const struct rec_settlement *s, enum audit_v
 {
     struct rec_fault fault;
     state_get_fault(a->s, &s->owner, &fault);
-    bool again = fault.mismatches > 0 && a->time_ms - fault.last_ms <= a->params.fault_window_ms;
+    bool again = fault.mismatches > 0 && a->clock_ms - fault.last_ms <= a->params.fault_window_ms;
     bool counts = verdict == AUDIT_MISMATCH && !apply_slashing_paused(a);
-    fault.full_audit_until_ms = a->time_ms + a->params.fault_window_ms;
+    fault.full_audit_until_ms = a->clock_ms + a->params.fault_window_ms;
     if (verdict == AUDIT_MISMATCH)
-        fault.mismatch_ms = a->time_ms;
+        fault.mismatch_ms = a->clock_ms;
     if (counts) {
         fault.mismatches += fault.mismatches < UINT32_MAX;
-        fault.last_ms = a->time_ms;
+        fault.last_ms = a->clock_ms;
     }
     state_put_fault(a->s, &s->owner, &fault);
     if (!counts || !again)
@@ -322,7 +322,7 @@ static void open_reveals(struct apply *a, struct rec_settlement *s)
 {
     state_remove_due(a->s, &(struct due){s->deadline_ms, DUE_SETTLEMENT_MATURE, s->id, {s->owner, 0}});
     s->state = SETTLEMENT_REVEALING;
-    s->deadline_ms = a->time_ms + a->params.audit_reveal_ms;
+    s->deadline_ms = a->clock_ms + a->params.audit_reveal_ms;
     state_put_settlement(a->s, &s->id, s);
     state_put_due(a->s, &(struct due){s->deadline_ms, DUE_SETTLEMENT_MATURE, s->id, {s->owner, 0}});
     struct ledger_event *e = apply_event(a, LEDGER_AUDIT_REVEALING);
@@ -330,7 +330,7 @@ static void open_reveals(struct apply *a, struct rec_settlement *s)
     e->other = s->channel;
     e->a = s->payer;
     e->b = s->provider;
-    e->time_ms = s->deadline_ms;
+    e->time_ms = apply_date(a, s->deadline_ms);
 }
 
 /* A window is over. */
@@ -355,7 +355,7 @@ static enum err settlement_find(struct apply *a, const struct hash *id, enum set
     if (s->state != state)
         return note_set(a->note, ERR_STATE, "settlement %s... waits for no %s", apply_text_id(id->b).s,
                         state == SETTLEMENT_DRAWN ? "commitment" : "reveal");
-    if (a->time_ms > s->deadline_ms)
+    if (a->clock_ms > s->deadline_ms)
         return note_set(a->note, ERR_EXPIRED, "the audit window of settlement %s... has passed",
                         apply_text_id(id->b).s);
     return ERR_OK;

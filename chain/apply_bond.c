@@ -85,8 +85,7 @@ enum err apply_tx_unbond(struct apply *a, const struct tx_unbond *body)
     if (has_many_withdrawals(a->s, role, &a->signer))
         return note_set(a->note, ERR_LIMIT, "%d withdrawals are under way already: wait until one has returned",
                         UNBONDINGS_MAX);
-    struct rec_unbonding u = {a->signer, body->role, body->amount, a->time_ms + a->params.unbonding_ms,
-                              state_get_stood(a->s).stood_ms};
+    struct rec_unbonding u = {a->signer, body->role, body->amount, a->clock_ms + a->params.unbonding_ms};
     state_put_bond(a->s, role, &a->signer, left);
     state_put_unbonding(a->s, &a->id, &u);
     state_put_due(a->s, &(struct due){u.until_ms, DUE_UNBOND, a->id, {a->signer, body->role}});

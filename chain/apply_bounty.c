@@ -25,7 +25,7 @@ static void event_bounty(struct apply *a, enum ledger_event_kind kind, const str
     e->a = b->poster;
     e->b = b->to;
     e->amount = b->amount;
-    e->time_ms = b->deadline_ms;
+    e->time_ms = apply_date(a, b->deadline_ms);
     e->code = b->wants;
 }
 
@@ -47,7 +47,7 @@ enum err apply_tx_bounty_post(struct apply *a, const struct tx_bounty_post *body
                            .title = body->title,
                            .terms = body->terms,
                            .amount = body->amount,
-                           .deadline_ms = body->deadline_ms,
+                           .deadline_ms = body->deadline_ms - (a->time_ms - a->clock_ms),
                            .height = a->height,
                            .state = BOUNTY_OPEN};
     state_put_bounty(a->s, &b.id, &b);
@@ -62,7 +62,7 @@ static enum err bounty_find(struct apply *a, const struct hash *id, struct rec_b
         return note_set(a->note, ERR_NOT_FOUND, "no bounty %s...", apply_text_id(id->b).s);
     if (b->state != BOUNTY_OPEN)
         return note_set(a->note, ERR_STATE, "bounty %s... is paid already", apply_text_id(id->b).s);
-    if (a->time_ms > b->deadline_ms)
+    if (a->clock_ms > b->deadline_ms)
         return note_set(a->note, ERR_EXPIRED, "the deadline of bounty %s... has passed", apply_text_id(id->b).s);
     return ERR_OK;
 }
@@ -120,7 +120,7 @@ enum err apply_tx_bounty_accept(struct apply *a, const struct tx_bounty_accept *
         return note_set(a->note, ERR_NOT_FOUND, "%s... was not offered", apply_text_id(body->root.b).s);
     state_credit(a->s, POT_LOCKED, &offer.by, b.amount);
     state_remove_due(a->s, &(struct due){b.deadline_ms, DUE_BOUNTY, b.id, {b.poster, 0}});
-    state_put_due(a->s, &(struct due){a->time_ms + a->params.keep_ms, DUE_BOUNTY, b.id, {b.poster, 0}});
+    state_put_due(a->s, &(struct due){a->clock_ms + a->params.keep_ms, DUE_BOUNTY, b.id, {b.poster, 0}});
     b.state = BOUNTY_PAID;
     b.root = body->root;
     b.to = offer.by;

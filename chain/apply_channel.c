@@ -117,12 +117,12 @@ enum err apply_tx_channel_close(struct apply *a, const struct tx_channel_close *
         return note_set(a->note, ERR_AUTH, "only its payer closes a channel so; its provider settles with close");
     if (ch.closes_ms)
         return note_set(a->note, ERR_STATE, "the channel is closing already");
-    ch.closes_ms = a->time_ms + a->params.dispute_ms;
+    ch.closes_ms = a->clock_ms + a->params.dispute_ms;
     state_put_channel(a->s, &ch.id, &ch);
     state_put_due(a->s, &(struct due){ch.closes_ms, DUE_CHANNEL_CLOSE, ch.id, {ch.payer, 0}});
     struct amount left;
     CHECK(amount_sub(&left, ch.deposit, ch.settled));
-    event_channel(a, LEDGER_CHANNEL_CLOSING, &ch, left, ch.closes_ms);
+    event_channel(a, LEDGER_CHANNEL_CLOSING, &ch, left, apply_date(a, ch.closes_ms));
     return ERR_OK;
 }
 
@@ -209,7 +209,7 @@ enum err apply_tx_channel_settle(struct apply *a, const struct tx_channel_settle
         .count = v->receipts,
         .receipts_root = v->receipts_root,
         .height = a->height,
-        .time_ms = a->time_ms,
+        .time_ms = a->clock_ms,
         .state = SETTLEMENT_WAITING,
     };
     CHECK(amount_sub(&s.amount, v->cumulative, ch.settled));

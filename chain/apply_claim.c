@@ -32,7 +32,7 @@ struct hash rec_claim_id(const struct pubkey *by, const struct hash *commit)
 
 enum err apply_tx_claim(struct apply *a, const struct tx_claim *body)
 {
-    struct rec_claim known, c = {a->signer, body->commit, a->height, a->time_ms + a->params.claim_ms, 0};
+    struct rec_claim known, c = {a->signer, body->commit, a->height, a->clock_ms + a->params.claim_ms, 0};
     struct hash id = rec_claim_id(&a->signer, &body->commit);
     if (a->params.claim_blocks == 0)
         return note_set(a->note, ERR_STATE, "publications need no claim on this chain");
@@ -84,7 +84,7 @@ void apply_claim_due(struct apply *a, const struct hash *id)
         state_remove_claim(a->s, id);
         return;
     }
-    c.until_ms = a->time_ms + (c.last + 1 - a->height) * 1000; /* to be looked at again */
+    c.until_ms = a->clock_ms + (c.last + 1 - a->height) * 1000; /* to be looked at again */
     state_put_claim(a->s, id, &c);
     state_put_due(a->s, &(struct due){c.until_ms, DUE_CLAIM, *id, {c.by, 0}});
 }

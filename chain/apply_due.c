@@ -1,6 +1,7 @@
 /* What happens by itself, in the order of its time: first the draws whose height has come, then timed effects whose
- * block time has. A block does at most DRAWS_PER_BLOCK_MAX and DUE_PER_BLOCK_MAX of them; the next goes on where it
- * stopped. Each has its own measure, so that settlements without end keep no money from coming back. */
+ * time has, by the ledger's clock. A block does at most DRAWS_PER_BLOCK_MAX and DUE_PER_BLOCK_MAX of them; the next
+ * goes on where it stopped. Each has its own measure, so that settlements without end keep no money from coming back
+ * whose time has come; what a block could not get to holds the clock (apply_clock.c). */
 #include "chain/apply.h"
 
 static void end_unbonding(struct apply *a, const struct due *d)
@@ -9,11 +10,6 @@ static void end_unbonding(struct apply *a, const struct due *d)
     enum bond_role role = (enum bond_role)d->rec.role;
     if (!state_get_unbonding(a->s, role, &d->rec.owner, &d->id, &u))
         return;
-    if (apply_unbonding_held(a, &u)) {
-        state_put_unbonding(a->s, &d->id, &u);
-        state_put_due(a->s, &(struct due){u.until_ms, DUE_UNBOND, d->id, d->rec});
-        return;
-    }
     state_remove_unbonding(a->s, &d->id, &u);
     state_credit(a->s, POT_LOCKED, &u.owner, u.amount);
     struct ledger_event *e = apply_event(a, LEDGER_UNBONDED);
@@ -85,7 +81,7 @@ void apply_due(struct apply *a)
         apply_settlement_draw(a, &settlement, &known);
     }
     apply_auditors_clear(&known);
-    for (uint32_t n = 0; n < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->time_ms; n++) {
+    for (uint32_t n = 0; n < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->clock_ms; n++) {
         state_remove_due(a->s, &d);
         happen(a, &d);
     }

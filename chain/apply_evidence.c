@@ -48,8 +48,7 @@ static void unbond_rest(struct apply *a, const struct pubkey *owner)
     struct amount left = state_get_bond(a->s, BOND_VALIDATOR, owner);
     if (left.mote == 0)
         return;
-    struct rec_unbonding u = {*owner, BOND_VALIDATOR, left, a->time_ms + a->params.unbonding_ms,
-                              state_get_stood(a->s).stood_ms};
+    struct rec_unbonding u = {*owner, BOND_VALIDATOR, left, a->clock_ms + a->params.unbonding_ms};
     state_put_bond(a->s, BOND_VALIDATOR, owner, amount_of(0));
     state_put_unbonding(a->s, &a->id, &u);
     state_put_due(a->s, &(struct due){u.until_ms, DUE_UNBOND, a->id, {*owner, BOND_VALIDATOR}});

@@ -28,7 +28,7 @@ static void event_grant(struct apply *a, enum ledger_event_kind kind, const stru
     e->a = g->buyer;
     e->b = g->seller;
     e->amount = amount;
-    e->time_ms = g->deadline_ms;
+    e->time_ms = apply_date(a, g->deadline_ms);
 }
 
 static struct due due_of(const struct rec_grant *g)
@@ -55,7 +55,7 @@ enum err apply_tx_data_grant(struct apply *a, const struct tx_data_grant *body)
                           .key = body->key,
                           .price = data.price,
                           .state = GRANT_OPEN,
-                          .deadline_ms = a->time_ms + a->params.grant_release_ms,
+                          .deadline_ms = a->clock_ms + a->params.grant_release_ms,
                           .height = a->height};
     struct due due = due_of(&g);
     state_put_grant(a->s, &g.id, &g);
@@ -73,7 +73,7 @@ static enum err grant_find(struct apply *a, const struct hash *id, enum grant_st
                         state == GRANT_OPEN ? "the key of grant %s... was released already"
                                             : "no key of grant %s... can be disputed now",
                         apply_text_id(id->b).s);
-    if (a->time_ms > g->deadline_ms)
+    if (a->clock_ms > g->deadline_ms)
         return note_set(a->note, ERR_EXPIRED, "the time of grant %s... has passed", apply_text_id(id->b).s);
     return ERR_OK;
 }
@@ -95,7 +95,7 @@ enum err apply_tx_key_release(struct apply *a, const struct tx_key_release *body
     g.bond = a->params.grant_bond;
     g.sealed = body->sealed;
     g.state = GRANT_RELEASED;
-    g.deadline_ms = a->time_ms + a->params.grant_dispute_ms;
+    g.deadline_ms = a->clock_ms + a->params.grant_dispute_ms;
     due = due_of(&g);
     state_put_grant(a->s, &g.id, &g);
     state_put_due(a->s, &due);

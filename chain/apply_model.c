@@ -276,7 +276,7 @@ enum err apply_tx_model_publish(struct apply *a, const struct tx_model_publish *
         return apply_no_funds(a, a->params.model_bond);
     model_store(a, body, &flat);
     state_put_due(a->s,
-                  &(struct due){a->time_ms + a->params.model_bond_ms, DUE_MODEL_BOND, body->root, {a->signer, 0}});
+                  &(struct due){a->clock_ms + a->params.model_bond_ms, DUE_MODEL_BOND, body->root, {a->signer, 0}});
     struct ledger_event *ev = apply_event(a, LEDGER_MODEL);
     ev->id = body->root;
     ev->a = a->signer;

@@ -125,7 +125,7 @@ static struct office_mark mark_at(const struct rec_marks *m, uint32_t i)
 static uint32_t marks_behind(const struct apply *a, const struct rec_marks *m)
 {
     uint32_t n = 0;
-    while (n < marks_n(m) && mark_at(m, n).time_ms + a->params.unbonding_ms <= a->time_ms)
+    while (n < marks_n(m) && mark_at(m, n).time_ms + a->params.unbonding_ms <= a->clock_ms)
         n++;
     return n;
 }
@@ -135,13 +135,13 @@ void apply_office_mark(struct apply *a)
     struct rec_marks m;
     state_get_marks(a->s, &m);
     uint32_t n = marks_n(&m), behind = marks_behind(a, &m);
-    if (n && mark_at(&m, n - 1).time_ms + a->params.unbonding_ms / OFFICE_MARKS > a->time_ms)
+    if (n && mark_at(&m, n - 1).time_ms + a->params.unbonding_ms / OFFICE_MARKS > a->clock_ms)
         return;
     struct buf b = {0};
     size_t from = behind ? (size_t)(behind - 1) * OFFICE_MARK_SIZE : 0;
     if (m.marks.n > from)
         buf_add(&b, m.marks.p + from, m.marks.n - from);
-    office_mark_put(&b, &(struct office_mark){a->height, a->time_ms});
+    office_mark_put(&b, &(struct office_mark){a->height, a->clock_ms});
     state_put_marks(a->s, &(struct rec_marks){bytes_of_buf(&b)});
     buf_clear(&b);
 }

@@ -28,7 +28,7 @@ static enum err plant_check(struct apply *a, const struct tx_plant *body, struct
     if (s->state == SETTLEMENT_FORFEITED || (s->state == SETTLEMENT_PAID && s->round))
         return note_set(a->note, ERR_STATE, "a committee decided about settlement %s...: it was to be shown before",
                         apply_text_id(s->id.b).s);
-    if (s->state == SETTLEMENT_PAID && a->time_ms - s->time_ms > params_verdict_ms(&a->params))
+    if (s->state == SETTLEMENT_PAID && a->clock_ms - s->time_ms > params_verdict_ms(&a->params))
         return note_set(a->note, ERR_EXPIRED, "settlement %s... is too old: bonds answer no more",
                         apply_text_id(s->id.b).s);
     struct receipt r;

@@ -39,7 +39,7 @@ void apply_settlement_finish(struct apply *a, struct rec_settlement *s, enum set
         state_remove_due(a->s, &(struct due){s->deadline_ms, DUE_SETTLEMENT_MATURE, s->id, {s->owner, 0}});
     s->state = (uint8_t)state;
     state_put_settlement(a->s, &s->id, s);
-    state_put_due(a->s, &(struct due){a->time_ms + a->params.keep_ms, DUE_SETTLEMENT_FORGET, s->id, {s->owner, 0}});
+    state_put_due(a->s, &(struct due){a->clock_ms + a->params.keep_ms, DUE_SETTLEMENT_FORGET, s->id, {s->owner, 0}});
 }
 
 /* -- payout -- */
@@ -259,7 +259,7 @@ static uint32_t draws_wanted(const struct apply *a, const struct rec_settlement 
 {
     struct rec_fault fault;
     uint32_t want = a->params.audits_per_settlement, drawable = s->count - s->from;
-    if (state_get_fault(a->s, &s->owner, &fault) && fault.full_audit_until_ms > a->time_ms)
+    if (state_get_fault(a->s, &s->owner, &fault) && fault.full_audit_until_ms > a->clock_ms)
         want = want > a->params.audits_full ? want : a->params.audits_full;
     return want < drawable ? want : drawable;
 }
@@ -274,7 +274,7 @@ void apply_event_draw(struct apply *a, const struct rec_settlement *s, const str
     e->b = s->provider;
     e->index = d->index;
     e->code = d->verdict;
-    e->time_ms = s->deadline_ms;
+    e->time_ms = apply_date(a, s->deadline_ms);
 }
 
 /* The first round: receipts at random, an auditor for each, all asked once before anyone twice. */
@@ -330,7 +330,7 @@ void apply_settlement_draw(struct apply *a, const struct hash *id, struct apply_
         return;
     struct candidate *list = candidates_new(a, &s, known, &n);
     uint32_t before = settlement_audits(&s);
-    s.deadline_ms = a->time_ms + a->params.audit_window_ms;
+    s.deadline_ms = a->clock_ms + a->params.audit_window_ms;
     if (s.round == 0)
         draw_first(a, &s, list, n, &draws);
     else

@@ -57,6 +57,7 @@ struct params params_default(void)
         .beacon_epoch = 100,
         .claim_blocks = 200,
         .claim_ms = 7 * DAY_MS,
+        .gap_ms = 60 * SECOND_MS,
     };
 }
 
@@ -66,7 +67,7 @@ struct params params_private(void)
     p.model_bond = amount_of(MOTE_PER_KITH);
     p.model_bond_ms = 600 * SECOND_MS;
     p.validator_bond_min = p.provider_bond_min = p.auditor_bond_min = amount_of(MOTE_PER_KITH);
-    p.unbonding_ms = 1800 * SECOND_MS;
+    p.unbonding_ms = 2400 * SECOND_MS;
     p.dispute_ms = 10 * SECOND_MS;
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
@@ -153,10 +154,13 @@ enum err params_check(const struct params *p, struct note *note)
         return note_set(note, ERR_RANGE, "genesis: validator_bond_min must be at least %u mote", GENESIS_STAKE_LEAST);
     const uint64_t windows[] = {p->model_bond_ms,    p->unbonding_ms,     p->dispute_ms,     p->audit_window_ms,
                                 p->fault_window_ms,  p->keep_ms,          p->audit_epoch_ms, p->audit_reveal_ms,
-                                p->grant_release_ms, p->grant_dispute_ms, p->claim_ms};
+                                p->grant_release_ms, p->grant_dispute_ms, p->claim_ms,       p->gap_ms};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (windows[i] > 3650 * DAY_MS)
             return note_set(note, ERR_RANGE, "genesis: a window of more than ten years");
+    if (p->gap_ms < GAP_MS_LEAST)
+        return note_set(note, ERR_RANGE, "genesis: gap_ms must be at least %u: blocks come at least twice in that time",
+                        GAP_MS_LEAST);
     if (p->challenge_bond.mote == 0)
         return note_set(note, ERR_RANGE, "genesis: challenge_bond must be at least 1 mote");
     if (p->issue_halving == 0)

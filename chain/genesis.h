@@ -2,7 +2,7 @@
  * hash of the canonical record, so two chains that differ in anything have different ids.
  *
  * As a file it is JSON:
- *   {"version":3,"name":"kith-dev","prefix":"kithdev","time_ms":0,
+ *   {"version":4,"name":"kith-dev","prefix":"kithdev","time_ms":0,
  *    "params":{"fee_byte":"1000",...},                       amounts are decimal strings of mote; what is absent is
  *    "accounts":[{"key":"<hex64>","amount":"1000000000"}],   the private network's value
  *    "validators":[{"key":"<hex64>","amount":"1000000000"}]}
@@ -12,11 +12,11 @@
 
 #include "base/codec.h"
 
-#define GENESIS_VERSION      3        /* of the rules, too: another where a record or a rule of the ledger changes */
+#define GENESIS_VERSION      4        /* of the rules, too: another where a record or a rule of the ledger changes */
 #define GENESIS_ACCOUNTS_MAX 100000   /* a genesis file of about 10 MiB */
 #define GENESIS_STAKE_LEAST  1000000u /* mote: one unit of voting power, so that every validator has some */
 
-/* Times are milliseconds of block time, bps are of BPS_ALL. */
+/* Times are milliseconds of the ledger's clock (apply_clock.c), bps are of BPS_ALL. */
 #define PARAMS_FIELDS(F)                                                                                               \
     F(amount, fee_byte)       /* least price of a transaction's byte... */                                             \
     F(amount, fee_work)       /* ...and per unit of work */                                                            \
@@ -55,7 +55,8 @@
     F(u64, issue_halving)         /* ...which halves after this many blocks */                                         \
     F(u64, beacon_epoch)          /* blocks; a key of the beacon holds two of these after it was registered */         \
     F(u64, claim_blocks)          /* a publication is claimed so many blocks ahead; 0: it needs no claim */            \
-    F(u64, claim_ms)              /* a claim that is not used is forgotten after this long */
+    F(u64, claim_ms)              /* a claim that is not used is forgotten after this long */                          \
+    F(u64, gap_ms) /* without a block for longer, the chain stood still; heartbeats are half as far apart */
 RECORD_DECLARE(params, PARAMS_FIELDS)
 #define CODEC_TYPE_params struct params
 RECORD_AS_FIELD(params)
@@ -82,8 +83,7 @@ RECORD_DECLARE(genesis, GENESIS_FIELDS)
 /* Values for a lasting network, and for a private one, whose windows are seconds. */
 struct params params_default(void);
 struct params params_private(void);
-/* The longest that a settlement waits for its verdict, all committees and each to its last moment, in time for which
- * the chain runs: where no block that is waited for is later than BLOCK_LATE_MS. */
+/* The longest that a settlement waits for its verdict, all committees and each to its last moment. */
 uint64_t params_verdict_ms(const struct params *p);
 /* Refused with a note where a share is over the whole, a count over its limit, shares leave nothing, or a withdrawn
  * bond is back before the verdict. */

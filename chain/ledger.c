@@ -272,6 +272,7 @@ struct apply ledger_apply(struct ledger *l, uint64_t height, uint64_t time_ms, s
         .height = height,
         .time_ms = time_ms,
         .before_ms = l->head.time_ms,
+        .clock_ms = time_ms - state_get_stood(&l->state).stood_ms,
         .tx = LEDGER_NO_TX,
         .events = events,
     };
@@ -315,7 +316,7 @@ static void apply_block(void *arg)
     struct apply a = ledger_apply(l, block->height, block->time_ms, &l->events);
     a.beacon = block->beacon;
     a.proposer = block->proposer;
-    apply_stood(&a);
+    apply_clock(&a);
     apply_due(&a);
     for (uint32_t i = 0; i < block->n; i++) {
         l->notes[i].text[0] = 0;

@@ -39,8 +39,12 @@ struct ledger_info {
     struct hash state_root; /* after it: what the next header carries */
     bool wants_block;     /* the last block changed the state, or draws or claims wait: a block should follow at once */
     uint64_t next_due_ms; /* something happens by itself at this block time; 0: nothing */
+    uint64_t stood_ms;    /* what the ledger's clock is behind block time: apply_clock.c */
 };
 struct ledger_info ledger_info(const struct ledger *l);
+/* When the ledger's clock, in which records have their times, will be there in block time, unless the chain stands
+ * still meanwhile. */
+uint64_t ledger_date(const struct ledger *l, uint64_t clock_ms);
 const struct genesis *ledger_genesis(const struct ledger *l);
 
 /* -- transactions before blocks -- */
@@ -237,6 +241,9 @@ bool ledger_snapshot_next(struct kv_view *v, struct bytes *key, struct bytes *va
 bool ledger_account(const struct ledger *l, const struct pubkey *key, struct rec_account *out); /* false: zeroed */
 bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct rec_rule *out);
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner);
+/* Withdrawn bonds that have not returned, in the order of ids behind `after` (NULL: the first); *id may be *after. */
+bool ledger_unbonding_next(const struct ledger *l, enum bond_role role, const struct pubkey *owner,
+                           const struct hash *after, struct hash *id, struct rec_unbonding *out);
 bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out);
 bool ledger_model(const struct ledger *l, const struct hash *root, struct rec_model *out);
 bool ledger_model_by_name(const struct ledger *l, const char *name, struct rec_model *out);

@@ -13,6 +13,7 @@ struct ledger_info ledger_info(const struct ledger *l)
     uint64_t draw_height;
     bool is_due = state_first_due(&l->state, &due);
     struct rec_young young = state_get_young(&l->state);
+    uint64_t stood_ms = state_get_stood(&l->state).stood_ms;
     return (struct ledger_info){
         .chain = l->chain,
         .height = l->head.height,
@@ -22,9 +23,15 @@ struct ledger_info ledger_info(const struct ledger *l)
         .wants_block = !hash_equal(&l->head.state_root, &l->head.previous_root) ||
                        state_first_draw(&l->state, &draw_height, &settlement) ||
                        (young.height && l->head.height + 1 < young.height + l->genesis.params.claim_blocks) ||
-                       (is_due && due.time_ms <= l->head.time_ms),
-        .next_due_ms = is_due ? due.time_ms : 0,
+                       (is_due && due.time_ms + stood_ms <= l->head.time_ms),
+        .next_due_ms = is_due ? due.time_ms + stood_ms : 0,
+        .stood_ms = stood_ms,
     };
+}
+
+uint64_t ledger_date(const struct ledger *l, uint64_t clock_ms)
+{
+    return clock_ms + state_get_stood(&l->state).stood_ms;
 }
 
 const struct genesis *ledger_genesis(const struct ledger *l)
@@ -45,6 +52,12 @@ bool ledger_rule(const struct ledger *l, const struct pubkey *account, struct re
 struct amount ledger_bond(const struct ledger *l, enum bond_role role, const struct pubkey *owner)
 {
     return state_get_bond(&l->state, role, owner);
+}
+
+bool ledger_unbonding_next(const struct ledger *l, enum bond_role role, const struct pubkey *owner,
+                           const struct hash *after, struct hash *id, struct rec_unbonding *out)
+{
+    return state_next_unbonding(&l->state, role, owner, after, id, out);
 }
 
 bool ledger_fault(const struct ledger *l, const struct pubkey *owner, struct rec_fault *out)
@@ -176,6 +189,7 @@ bool ledger_settlement_next(const struct ledger *l, const struct hash *after, st
 void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg)
 {
     const struct params *p = &l->genesis.params;
+    const uint64_t clock_ms = l->head.time_ms - state_get_stood(&l->state).stood_ms;
     const uint64_t window = p->audit_window_ms > p->audit_reveal_ms ? p->audit_window_ms : p->audit_reveal_ms;
     struct rec_settlement s;
     struct hash id;
@@ -187,7 +201,7 @@ void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg)
         if (s.state < SETTLEMENT_PAID && !fn(arg, &s)) /* one that was called off leaves its draw behind */
             return;
     }
-    for (bool more = state_next_due(&l->state, NULL, &d); more && d.time_ms <= l->head.time_ms + window;
+    for (bool more = state_next_due(&l->state, NULL, &d); more && d.time_ms <= clock_ms + window;
          more = state_next_due(&l->state, &d, &d))
         if (d.kind == DUE_SETTLEMENT_MATURE && state_get_settlement(&l->state, &d.id, &s) && !fn(arg, &s))
             return;

@@ -57,8 +57,7 @@ RECORD_DECLARE(rec_rule, REC_RULE_FIELDS)
 #define REC_BOND_FIELDS(F) F(amount, amount)
 RECORD_DECLARE(rec_bond, REC_BOND_FIELDS)
 
-/* stood_ms: rec_stood's when it began. */
-#define REC_UNBONDING_FIELDS(F) F(pubkey, owner) F(u8, role) F(amount, amount) F(u64, until_ms) F(u64, stood_ms)
+#define REC_UNBONDING_FIELDS(F) F(pubkey, owner) F(u8, role) F(amount, amount) F(u64, until_ms)
 RECORD_DECLARE(rec_unbonding, REC_UNBONDING_FIELDS)
 
 /* The key of a validator's random function, from a height on, and the one that takes its place from a later height;
@@ -252,7 +251,7 @@ RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
     F(amount, burned)
 RECORD_DECLARE(rec_totals, REC_TOTALS_FIELDS)
 
-/* All time for which the chain stood still while something waited: apply_stood.c. */
+/* All time for which the chain stood still: apply_clock.c. */
 #define REC_STOOD_FIELDS(F) F(u64, stood_ms)
 RECORD_DECLARE(rec_stood, REC_STOOD_FIELDS)
 

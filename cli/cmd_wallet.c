@@ -326,7 +326,7 @@ static void print_account(const struct cli *cli, const json_t *r)
     static const char *const roles[] = {"validator", "provider", "auditor"};
     const json_t *bonds = json_object_get(r, "bonds"), *u;
     size_t i;
-    char room[OUT_AMOUNT_ROOM];
+    char room[OUT_AMOUNT_ROOM], at[OUT_TIME_ROOM];
     struct amount at_stake;
     (void)cli;
     printf("%s  %s\n", out_text(r, "address"), out_amount(json_object_get(r, "balance"), room));
@@ -334,8 +334,8 @@ static void print_account(const struct cli *cli, const json_t *r)
         if (out_amount_get(json_object_get(bonds, roles[i]), &at_stake) && at_stake.mote)
             printf("  at stake as %s: %s\n", roles[i], out_amount(json_object_get(bonds, roles[i]), room));
     json_array_foreach(json_object_get(r, "unbonding"), i, u)
-        printf("  returns at height %" JSON_INTEGER_FORMAT ": %s\n", out_count(u, "height"),
-               out_amount(json_object_get(u, "amount"), room));
+        printf("  returns at %s, from the stake as %s: %s\n", out_time(out_count(u, "until_ms"), at),
+               out_text(u, "role"), out_amount(json_object_get(u, "amount"), room));
 }
 
 /* Any account of the chain, by address or label; no wallet is needed for an address. */

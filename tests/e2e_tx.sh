@@ -133,5 +133,7 @@ says "sent to Ben" k anna tx history --account joint
 says "in block" k anna tx bond auditor 5 --yes
 says "in block" k anna tx unbond auditor 5 --yes
 says "bond asked back" k anna tx history
+says "from the stake as auditor: 5 KITH" k anna wallet balance "$anna"
+says '"unbonding":[{"role":"auditor","amount":"5000000000","until_ms":' k anna wallet balance "$anna" --json
 
 echo "e2e_tx: ok"

@@ -60,12 +60,10 @@ static void offered_and_accepted(void **state)
     assert_true(ledger_bounty(w->ledger, &id, &b) && b.state == BOUNTY_PAID && pubkey_equal(&b.to, &w->key[2]));
     /* Its offers go at the deadline, itself after keep_ms; the money went once. */
     before = world_balance(w, 1);
-    w->step_ms = 100000;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, 100000);
     assert_false(ledger_offer(w->ledger, &id, &root, &o));
     assert_true(ledger_bounty(w->ledger, &id, &b));
-    w->step_ms = ledger_params(w->ledger).keep_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).keep_ms);
     assert_false(ledger_bounty(w->ledger, &id, &b));
     assert_true(world_balance(w, 1) == before);
     world_free(w);

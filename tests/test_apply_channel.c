@@ -118,8 +118,7 @@ static void pays_out_and_splits(void **state)
     assert_true(ledger_settlement(w->ledger, &w->last_id, &s));
     assert_true(s.amount.mote == 500 && s.from == 1 && s.count == 3);
     /* The record goes after its time. */
-    w->step_ms = ledger_params(w->ledger).keep_ms;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, ledger_params(w->ledger).keep_ms);
     assert_false(ledger_settlement(w->ledger, &id, &s));
     world_free(w);
 }
@@ -207,8 +206,7 @@ static void a_close_waits_for_the_provider(void **state)
     assert_int_equal(WORLD_DO(w, 4, TX_CHANNEL_TOPUP, tx_channel_topup, c.id, amount_of(1)), ERR_STATE);
     uint64_t payer = world_balance(w, 4);
     assert_int_equal(world_settle(w, &c), ERR_OK); /* in time */
-    w->step_ms = dispute;
-    assert_int_equal(world_block(w), ERR_OK);
+    world_wait(w, dispute - 3 * w->step_ms);
     assert_true(world_balance(w, 4) == payer + KITH - 1000);
     assert_non_null(world_event(w, LEDGER_CHANNEL_CLOSED, 0));
     assert_false(ledger_channel(w->ledger, &c.id, &rec));

@@ -282,7 +282,7 @@ static void what_the_ledger_forgot_is_not_found(void **state)
     asker_block(s);
     assert_int_equal(check_found(s, &channel, 1), 1);
     pay_out(s);
-    s->w->time_ms += ledger_params(s->w->ledger).keep_ms;
+    world_wait(s->w, ledger_params(s->w->ledger).keep_ms);
     for (unsigned i = 0; i < 3; i++)
         asker_block(s);
     assert_false(ledger_settlement_next(s->w->ledger, NULL, &rec));

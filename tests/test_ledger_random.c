@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS  26 /* of fewer none lets slashing pause */
-#define BLOCKS 160
+#define SEEDS  20 /* of a few none lets slashing pause */
+#define BLOCKS 240
 
 /* How often each was seen: codes, events, kinds that had an effect and that had none. */
 struct seen {
@@ -245,7 +245,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     struct params params = params_private();
     params.pause_bps = seed % 2 ? params.pause_bps : BPS_ALL; /* in every other run slashing never pauses... */
     params.audit_epoch_ms = 100000000;                        /* ...in the rest it soon does, for good */
-    params.audit_window_ms = params.audit_reveal_ms = 100000; /* time enough for most */
+    params.audit_window_ms = params.audit_reveal_ms = 20000;  /* time enough for most */
     params.audits_per_settlement = (uint8_t)(1 + seed % 3);
     r->runs = seed % 4 < 2;
     if (r->runs)

@@ -97,7 +97,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
     G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
-    G(params, PARAMS_FIELDS, "212 57119e8c0e2ffd56")                                                                   \
+    G(params, PARAMS_FIELDS, "220 737ab75a37e91162")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
     G(tx_transfer, TX_TRANSFER_FIELDS, "44 2c0e9375280dba1e")                                                          \
     G(tx_bond, TX_BOND_FIELDS, "9 4e8b71ff3cc3bbe8")                                                                   \
@@ -144,7 +144,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(sum_node, SUM_NODE_FIELDS, "56 379f0d0a0e83a131")                                                                \
     G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
-    G(rec_unbonding, REC_UNBONDING_FIELDS, "57 ee0844777e122cc8")                                                      \
+    G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
     G(rec_fault, REC_FAULT_FIELDS, "28 51ef85b754b5513a")                                                              \
     G(rec_provider, REC_PROVIDER_FIELDS, "136 246986f3435b3820")                                                       \
     G(flat_entry, FLAT_ENTRY_FIELDS, "69 607760b2789c2130")                                                            \
@@ -173,7 +173,7 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_head, REC_HEAD_FIELDS, "112 f557bbc4da1e4eea")                                                               \
     G(ledger_base, LEDGER_BASE_FIELDS, "116 c0ba93373e6bd4e8")                                                         \
     G(genesis_holder, GENESIS_HOLDER_FIELDS, "40 3b0a3011dd9524ee")                                                    \
-    G(genesis, GENESIS_FIELDS, "244 186319f8e0fae6d7")
+    G(genesis, GENESIS_FIELDS, "252 8f21a316e30cda85")
 
 #define G(name, FIELDS, golden)                                                                                        \
     SET_RECORD(name, FIELDS)                                                                                           \

@@ -1,6 +1,6 @@
 // An account of the ledger: what it holds and what happened to it. For the wallet, the explorer and earnings.
 import {add, el, fill} from "./dom.js";
-import {count} from "./format.js";
+import {count, time} from "./format.js";
 import {account as accountLink, amount, block, facts, notice, section, state, table, tx, when} from "./parts.js";
 
 const PAGE = 50;
@@ -20,7 +20,7 @@ function row(e) {
 function holdings(a) {
     const bonds = Object.entries(a.bonds ?? {}).filter(([, mote]) => mote !== "0");
     return facts([["Balance", el("strong", null, amount(a.balance))], ...bonds.map(([role, mote]) => [`At stake as ${role}`, amount(mote)]),
-                  ...(a.unbonding ?? []).map((u) => [`Coming back (${u.role})`, [amount(u.amount), ` at block ${count(u.height)}`]]),
+                  ...(a.unbonding ?? []).map((u) => [`Coming back (${u.role})`, [amount(u.amount), " on ", time(u.until_ms)]]),
                   ["Transactions sent", count(a.nonce)],
                   a.rule ? [`Signed by ${a.rule.k} of`, a.rule.keys.map((k) => el("div", null, accountLink(k)))] : ["", null],
                   ["Address", el("code", null, a.address)], ["Public key", el("code", null, a.pubkey)]]);

@@ -48,7 +48,7 @@ static void put_bounty(struct buf *b, struct node *n, const struct rec_bounty *r
     api_put_address(b, &first, "poster", n, &r->poster);
     api_put_amount(b, &first, "amount", r->amount);
     api_put_hash(b, &first, "terms", &r->terms);
-    api_put_u64(b, &first, "deadline_ms", r->deadline_ms);
+    api_put_u64(b, &first, "deadline_ms", ledger_date(n->ledger, r->deadline_ms));
     api_put_text(b, &first, "state", r->state == BOUNTY_PAID ? "paid" : "open");
     api_put_u64(b, &first, "height", r->height);
     codec_json_key(b, &first, "paid");

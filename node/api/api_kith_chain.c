@@ -35,6 +35,7 @@ void api_chain_info(struct api_call *c)
     api_put_hash(&b, &first, "block", &info.block);
     api_put_hash(&b, &first, "state_root", &info.state_root);
     api_put_u64(&b, &first, "time_ms", info.time_ms);
+    api_put_u64(&b, &first, "stood_ms", info.stood_ms);
     api_put_u64(&b, &first, "validators", ledger_validators(n->ledger, validators));
     codec_json_key(&b, &first, "fees");
     bool fees_first = true;
@@ -260,6 +261,30 @@ static void put_rule(struct buf *b, bool *first, struct node *n, const struct pu
     buf_add_text(b, "]}");
 }
 
+static const char *const roles[] = {"validator", "provider", "auditor"};
+
+/* Withdrawn bonds that have not returned yet, a role's in the order of their ids. */
+static void put_unbonding(struct buf *b, bool *first, struct node *n, const struct pubkey *key)
+{
+    struct rec_unbonding u;
+    struct hash id;
+    bool is_next = false;
+    codec_json_key(b, first, "unbonding");
+    buf_add_text(b, "[");
+    for (int role = 0; role < BOND_ROLES; role++)
+        for (bool more = ledger_unbonding_next(n->ledger, (enum bond_role)role, key, NULL, &id, &u); more;
+             more = ledger_unbonding_next(n->ledger, (enum bond_role)role, key, &id, &id, &u)) {
+            bool inner = true;
+            buf_add_text(b, is_next ? ",{" : "{");
+            api_put_text(b, &inner, "role", roles[role]);
+            api_put_amount(b, &inner, "amount", u.amount);
+            api_put_u64(b, &inner, "until_ms", ledger_date(n->ledger, u.until_ms));
+            buf_add_text(b, "}");
+            is_next = true;
+        }
+    buf_add_text(b, "]");
+}
+
 void api_account_get(struct api_call *c)
 {
     struct node *n = c->node;
@@ -268,7 +293,6 @@ void api_account_get(struct api_call *c)
     struct rec_account rec;
     struct buf b = {0};
     bool first = true, bonds_first = true;
-    static const char *const roles[] = {"validator", "provider", "auditor"};
     if (!api_account_parse(n, c->rest, &key, &note)) {
         api_fail(c->request, ERR_FORMAT, &note);
         return;
@@ -285,7 +309,9 @@ void api_account_get(struct api_call *c)
     buf_add_text(&b, "{");
     for (int role = 0; role < BOND_ROLES; role++)
         api_put_amount(&b, &bonds_first, roles[role], ledger_bond(n->ledger, (enum bond_role)role, &key));
-    buf_add_text(&b, "}}");
+    buf_add_text(&b, "}");
+    put_unbonding(&b, &first, n, &key);
+    buf_add_text(&b, "}");
     api_reply_json(c->request, 200, &b);
 }
 

@@ -28,7 +28,7 @@ static enum err read_body(const json_t *body, uint8_t *kind, struct buf *raw, st
     return hex_get(hex, raw->p, raw->n) ? ERR_OK : note_set(note, ERR_FORMAT, "body is not hexadecimal");
 }
 
-static void put_claim(struct buf *b, bool *first, const struct rec_claim *c, uint64_t blocks)
+static void put_claim(struct buf *b, bool *first, const struct ledger *l, const struct rec_claim *c)
 {
     bool inner = true;
     codec_json_key(b, first, "claim");
@@ -38,8 +38,8 @@ static void put_claim(struct buf *b, bool *first, const struct rec_claim *c, uin
     }
     buf_add_text(b, "{");
     api_put_u64(b, &inner, "height", c->height);
-    api_put_u64(b, &inner, "from_height", c->height + blocks);
-    api_put_u64(b, &inner, "until_ms", c->until_ms);
+    api_put_u64(b, &inner, "from_height", c->height + ledger_params(l).claim_blocks);
+    api_put_u64(b, &inner, "until_ms", ledger_date(l, c->until_ms));
     buf_add_text(b, "}");
 }
 
@@ -52,14 +52,13 @@ static void answer(struct api_call *c, const struct pubkey *by, uint8_t kind, st
     struct note why = {{0}};
     struct buf b = {0};
     bool first = true;
-    uint64_t blocks = ledger_params(l).claim_blocks;
     bool is_claimed = ledger_claim(l, by, &commit, &claim);
     enum err e = ledger_try_publication(l, by, kind, body, &why);
     buf_add_text(&b, "{");
     api_put_hash(&b, &first, "commit", &commit);
     api_put_u64(&b, &first, "height", info.height);
-    api_put_u64(&b, &first, "claim_blocks", blocks);
-    put_claim(&b, &first, is_claimed ? &claim : NULL, blocks);
+    api_put_u64(&b, &first, "claim_blocks", ledger_params(l).claim_blocks);
+    put_claim(&b, &first, l, is_claimed ? &claim : NULL);
     codec_json_key(&b, &first, "refused");
     if (e == ERR_OK)
         buf_add_text(&b, "null");

@@ -249,7 +249,7 @@ static void put_grant(struct buf *b, struct node *n, const struct rec_grant *g)
     api_put_address(b, &first, "seller", n, &g->seller);
     api_put_amount(b, &first, "price", g->price);
     api_put_text(b, &first, "state", g->state <= GRANT_PAID ? states[g->state] : "");
-    api_put_u64(b, &first, "deadline_ms", g->deadline_ms);
+    api_put_u64(b, &first, "deadline_ms", ledger_date(n->ledger, g->deadline_ms));
     api_put_u64(b, &first, "height", g->height);
     api_put_flag(b, &first, "secret", access_has_secret(n->access, &g->key));
     buf_add_text(b, "}");

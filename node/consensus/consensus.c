@@ -342,6 +342,14 @@ static uint64_t sync_first(void *arg)
     return consensus_first(arg);
 }
 
+/* The ledger takes what is longer than gap_ms without a block for a halt, and its clock stands. */
+static uint32_t heartbeat_of(const struct consensus_options *o)
+{
+    uint64_t most_ms = ledger_params(o->ledger).gap_ms / 2;
+    uint32_t wanted_ms = o->heartbeat_ms ? o->heartbeat_ms : BLOCK_HEARTBEAT_MS;
+    return wanted_ms < most_ms ? wanted_ms : (uint32_t)most_ms;
+}
+
 enum err consensus_open(const struct consensus_options *o, struct consensus **out, struct note *note)
 {
     struct consensus *c = mem_new(sizeof *c);
@@ -349,7 +357,7 @@ enum err consensus_open(const struct consensus_options *o, struct consensus **ou
     *out = NULL;
     c->o = *o;
     c->o.block_interval_ms = o->block_interval_ms ? o->block_interval_ms : BLOCK_INTERVAL_MS;
-    c->o.heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : BLOCK_HEARTBEAT_MS;
+    c->o.heartbeat_ms = heartbeat_of(o);
     struct ledger_info info = ledger_info(o->ledger);
     c->chain = info.chain;
     c->height = info.height + 1;

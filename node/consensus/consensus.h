@@ -39,7 +39,7 @@ struct consensus_options {
     const struct seckey *key;   /* votes with it wherever it is a validator; NULL: only follows */
     const char *dir;            /* where signer and log are kept */
     uint32_t block_interval_ms; /* least time between blocks; 0: BLOCK_INTERVAL_MS */
-    uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS */
+    uint32_t heartbeat_ms;      /* empty blocks; 0: BLOCK_HEARTBEAT_MS; half of params.gap_ms at most */
     uint64_t keep_blocks;       /* older ones are dropped, once the unbonding period is over; 0: all are kept */
     consensus_store_fn store;   /* before each commit; may be NULL */
     void *store_arg;

@@ -123,7 +123,7 @@ static void drop_set(struct consensus *c, const struct header *h, struct kv_batc
 static bool is_old(const struct consensus *c, const struct header *h, const struct ledger_info *info)
 {
     return h->height + c->o.keep_blocks <= info->height &&
-           h->time_ms + ledger_params(c->o.ledger).unbonding_ms < info->time_ms;
+           h->time_ms + ledger_params(c->o.ledger).unbonding_ms + info->stood_ms < info->time_ms;
 }
 
 /* True if the first block went. *txs counts its transactions. */

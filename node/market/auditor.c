@@ -340,13 +340,13 @@ static void add(struct auditor *a, const struct rec_settlement *rec, const struc
                         .index = index,
                         .provider = rec->provider,
                         .model = rec->model,
-                        .deadline_ms = rec->deadline_ms};
+                        .deadline_ms = ledger_date(a->s.ledger, rec->deadline_ms)};
     a->audits = x;
     /* The report must be in a block before the deadline: the last quarter of the window is for that. Who was not there
      * for half of it cannot say that nothing was shown: a committee would find the transcript, and he would pay for his
      * word. What was committed before a restart is revealed all the same. */
     uint64_t now_ms = host_wall_ms(a->s.host);
-    uint64_t left_ms = rec->deadline_ms > now_ms ? rec->deadline_ms - now_ms : 0;
+    uint64_t left_ms = x->deadline_ms > now_ms ? x->deadline_ms - now_ms : 0;
     uint64_t wait_ms = left_ms - left_ms / 4;
     x->late_ms = now_ms + wait_ms;
     if (left_ms >= window_ms(a) / 2 || !hash_is_zero(&d->commit))

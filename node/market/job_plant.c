@@ -45,8 +45,9 @@ static bool is_time(const struct jobs *jobs, const struct rec_settlement *s, con
     if (s->state < SETTLEMENT_PAID)
         return s->round > 0;
     struct params p = ledger_params(jobs->s.ledger);
+    struct ledger_info info = ledger_info(jobs->s.ledger);
     return s->state == SETTLEMENT_PAID && s->round == 0 && d->verdict == AUDIT_MATCH &&
-           ledger_info(jobs->s.ledger).time_ms - s->time_ms < params_verdict_ms(&p);
+           info.time_ms - info.stood_ms - s->time_ms < params_verdict_ms(&p);
 }
 
 static bool look(void *arg, const struct rec_settlement *s)

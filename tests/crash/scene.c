@@ -11,9 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define START_MS UINT64_C(1700000000000)
-#define FUND     (UINT64_C(1000000) * MOTE_PER_KITH)
-#define PAYMENTS 16 /* in one scene_pay: blocks of a size that turns logs over */
+#define START_MS     UINT64_C(1700000000000)
+#define FUND         (UINT64_C(1000000) * MOTE_PER_KITH)
+#define HEARTBEAT_MS 600000
+#define PAYMENTS     16 /* in one scene_pay: blocks of a size that turns logs over */
 
 /* LevelDB's least: logs are turned over and tables merged within a few dozen blocks. The store asks for more. */
 void leveldb_options_set_write_buffer_size(void *options, size_t bytes);
@@ -164,6 +165,7 @@ static void make_genesis(struct scene *s)
     key_derive(&s->rich, &s->rich_id);
     rich = (struct genesis_holder){s->rich_id, amount_of(FUND)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private()};
+    g->params.gap_ms = 2 * HEARTBEAT_MS;
     CHECK(text64_set(&g->name, "crash") && text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     CHECK(genesis_list(&rich, 1, &s->genesis_room, NULL) == ERR_OK);
     size_t middle = s->genesis_room.n;
@@ -247,7 +249,7 @@ enum err scene_start(struct scene *s, unsigned node, struct note *note)
                                   .key = &m->key,
                                   .dir = m->dir,
                                   .block_interval_ms = 200,
-                                  .heartbeat_ms = 600000};
+                                  .heartbeat_ms = HEARTBEAT_MS};
     if (e == ERR_OK)
         e = consensus_open(&o, &m->consensus, note);
     if (e == ERR_OK && node == 0)

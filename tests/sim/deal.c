@@ -1,8 +1,9 @@
 /* A market among keys of its own: one publishes a model and pays, one provides it, and the others audit, each by what a
  * node's ledger says.
  *
- * With --halt the provider cheats, and withdraws its bond behind its second settlement. When the committee over that is
- * about to be drawn, machines of more than a third of the power stop for longer than a withdrawal takes.
+ * With --halt the provider cheats, and withdraws its bond behind its second settlement. When its auditors are drawn, or
+ * the committee over what they say is about to be, machines of more than a third of the power stop for longer than a
+ * withdrawal takes.
  *
  * With --plant every other receipt is planted. The last auditor never looks, and says that all is in order. The payer
  * shows what was planted, and now and then what was not. */
@@ -295,13 +296,16 @@ static void tick(void *arg)
     sim_at(d->sim, &d->timer, d->sim->now_us + TICK_US, tick, d);
 }
 
-bool deal_before_committee(struct sim *s)
+/* Of the settlement behind which the bond was withdrawn: its auditors are drawn and have not spoken (every other seed),
+ * or the committee over what they said is about to be drawn. */
+bool deal_before_word(struct sim *s)
 {
+    bool first = s->o.seed % 2;
     struct rec_settlement newest;
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct sim_node *n = &s->node[i];
-        if (n->is_up && find_settlements(n->ledger, &newest) == HALTING && newest.round > 0 &&
-            newest.state == SETTLEMENT_WAITING &&
+        if (n->is_up && find_settlements(n->ledger, &newest) == HALTING && (newest.round == 0) == first &&
+            newest.state == (first ? SETTLEMENT_DRAWN : SETTLEMENT_WAITING) &&
             ledger_bond(n->ledger, BOND_PROVIDER, &s->dealer_id[PROVIDER]).mote == 0)
             return true;
     }

@@ -69,7 +69,7 @@ static struct sim_options options_of(const struct run *r, uint64_t seed)
 static void run_halt(struct sim *s)
 {
     deal_open(s);
-    sim_run(s, s->o.heal_ms * 1000, deal_before_committee);
+    sim_run(s, s->o.heal_ms * 1000, deal_before_word);
     if (!s->is_violated)
         deal_halt(s);
 }

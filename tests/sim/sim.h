@@ -227,8 +227,8 @@ static inline bool sim_is_planted(const struct sim *s, uint32_t receipt)
     return s->o.is_planting && receipt % 2 == 0;
 }
 void deal_open(struct sim *s);
-/* The provider withdrew its bond, and waits for the committee over its second fraud. */
-bool deal_before_committee(struct sim *s);
+/* The provider withdrew its bond, and waits for what others say of its second fraud. */
+bool deal_before_word(struct sim *s);
 /* More than a third of the power stops, until a withdrawal would have returned. */
 void deal_halt(struct sim *s);
 void deal_close(struct sim *s);

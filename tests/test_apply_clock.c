@@ -1,5 +1,6 @@
-/* Halts, and withdrawn bonds: whatever the times of blocks are, a bond that was withdrawn behind a settlement answers
- * until its verdict; and on a chain that runs, or has nothing to do, it returns when its time is up. */
+/* The ledger's clock, and halts. Whatever the times of blocks are, a bond that was withdrawn behind a settlement
+ * answers until its verdict; on a chain that runs, or has nothing to do, it returns when its time is up. And who may
+ * answer within a window still may when the chain goes on. */
 #include "chain/apply.h"
 #include "tests/sim/random.h"
 #include "tests/support.h"
@@ -12,6 +13,8 @@
 #define MANY   100u /* auditors */
 #define SEEDS  400u
 #define SECOND UINT64_C(1000)
+#define BEAT   (30 * SECOND) /* of a chain that has nothing to do */
+#define GAP_MS (30 * SECOND) /* of the ledgers below */
 
 /* -- a state alone, on any clock: the longest way to a verdict -- */
 
@@ -59,7 +62,8 @@ static struct stage *stage_new(uint64_t seed)
     struct stage *t = calloc(1, sizeof *t);
     t->chance.s = seed;
     state_init(&t->s);
-    t->a = (struct apply){.s = &t->s, .params = params_private(), .height = 9, .time_ms = HOUR, .events = &t->events};
+    t->a = (struct apply){.s = &t->s, .params = params_private(), .height = 9, .events = &t->events};
+    t->a.time_ms = t->a.clock_ms = HOUR;
     t->a.params.audits_per_settlement = t->a.params.audits_full = (uint8_t)(1 + seed % SETTLEMENT_AUDITS_MAX);
     t->a.params.unbonding_ms = params_verdict_ms(&t->a.params) + seed % 3 * HOUR / 4;
     t->s.totals.locked = t->s.totals.funds = amount_of(UINT64_MAX / 4);
@@ -112,7 +116,7 @@ static void block(struct stage *t, uint64_t gap_ms)
     t->a.time_ms += gap_ms;
     random_bytes(&t->chance, t->a.beacon.b, sizeof t->a.beacon.b);
     t->events.n = 0;
-    apply_stood(&t->a);
+    apply_clock(&t->a);
     apply_due(&t->a);
     divide(t);
 }
@@ -129,10 +133,12 @@ static bool is_decided(const struct stage *t)
     return state_get_settlement(&t->s, &t->settlement, &s) && s.state >= SETTLEMENT_PAID;
 }
 
+/* A chain that has nothing to do until something is due; its heart beats. */
 static uint64_t due_in(const struct stage *t)
 {
     struct due d;
-    return state_first_due(&t->s, &d) && d.time_ms > t->a.time_ms ? d.time_ms - t->a.time_ms : 1;
+    uint64_t ms = state_first_due(&t->s, &d) && d.time_ms > t->a.clock_ms ? d.time_ms - t->a.clock_ms : 1;
+    return ms < BEAT ? ms : BEAT;
 }
 
 /* A chain that runs, slow or fast, and stands still now and then, for a time of any length. */
@@ -144,8 +150,8 @@ static uint64_t some_gap(struct stage *t, unsigned halts)
     if (random_chance(&t->chance, halts))
         return random_between(&t->chance, 1, random_chance(&t->chance, 50) ? 2 * HOUR : 10 * SECOND);
     if (has_draw)
-        return random_between(&t->chance, 1, SECOND);
-    return due_in(t) + random_below(&t->chance, SECOND);
+        return random_between(&t->chance, 1, BLOCK_LATE_MS);
+    return due_in(t) + random_below(&t->chance, BLOCK_LATE_MS);
 }
 
 static void a_bond_answers_until_the_verdict(void **state)
@@ -170,53 +176,71 @@ static void a_chain_that_runs_returns_it_in_time(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS / 4; seed++) {
         struct stage *t = stage_new(seed);
-        put_settlement(t);
+        if (seed % 4)
+            put_settlement(t);
         withdraw(t);
         uint64_t until_ms = t->a.time_ms + t->a.params.unbonding_ms;
         while (!is_withdrawn(t)) {
             block(t, some_gap(t, 0));
-            assert_true(!is_withdrawn(t) || t->a.time_ms >= until_ms);
-            assert_true(is_withdrawn(t) || t->a.time_ms < until_ms);
+            assert_true(is_withdrawn(t) == (t->a.time_ms >= until_ms));
         }
         assert_int_equal(state_get_stood(&t->s).stood_ms, 0);
         stage_free(t);
     }
 }
 
-static void an_idle_chain_does_not_stand(void **state)
+/* Whenever it begins, a halt costs its own length, and params.gap_ms where it cannot be told from having nothing to do.
+ */
+static void a_halt_holds_it_no_longer_than_itself(void **state)
+{
+    (void)state;
+    for (uint64_t halt_ms = HOUR / 3600; halt_ms < 40 * HOUR; halt_ms += halt_ms / 2) {
+        struct stage *t = stage_new(halt_ms);
+        uint64_t until_ms = t->a.time_ms + t->a.params.unbonding_ms, gap_ms = t->a.params.gap_ms;
+        withdraw(t);
+        for (uint64_t n = random_below(&t->chance, 9); n > 0; n--)
+            block(t, random_between(&t->chance, 1, BEAT));
+        block(t, halt_ms);
+        while (!is_withdrawn(t))
+            block(t, due_in(t));
+        uint64_t held_ms = t->a.time_ms - until_ms;
+        assert_true(held_ms <= halt_ms && (held_ms == halt_ms || halt_ms <= gap_ms));
+        stage_free(t);
+    }
+}
+
+/* A genesis is made long before its chain begins. */
+static void the_first_block_ends_no_halt(void **state)
+{
+    (void)state;
+    struct stage *t = stage_new(1);
+    t->a.height = 0;
+    block(t, 40 * HOUR);
+    assert_int_equal(state_get_stood(&t->s).stood_ms, 0);
+    assert_int_equal(t->a.clock_ms, t->a.time_ms);
+    block(t, 40 * HOUR);
+    assert_int_equal(state_get_stood(&t->s).stood_ms, 40 * HOUR);
+    assert_int_equal(apply_date(&t->a, t->a.clock_ms), t->a.time_ms);
+    stage_free(t);
+}
+
+/* Late behind what was due: that much, and no more, is no time. */
+static void late_blocks_count_for_little(void **state)
 {
     (void)state;
     struct stage *t = stage_new(1);
     withdraw(t);
+    t->a.params.gap_ms = 100 * HOUR;
     block(t, t->a.params.unbonding_ms - 1);
-    assert_false(is_withdrawn(t));
-    block(t, 1);
-    assert_true(is_withdrawn(t));
     assert_int_equal(state_get_stood(&t->s).stood_ms, 0);
+    assert_false(is_withdrawn(t));
+    block(t, HOUR);
+    assert_int_equal(state_get_stood(&t->s).stood_ms, HOUR - 1 - BLOCK_LATE_MS);
+    assert_true(is_withdrawn(t));
+    put_settlement(t); /* a draw waits */
+    block(t, HOUR);
+    assert_int_equal(state_get_stood(&t->s).stood_ms, 2 * HOUR - 1 - 2 * BLOCK_LATE_MS);
     stage_free(t);
-}
-
-/* Each hour of a halt costs an hour at most, and only beyond what the two periods differ by. */
-static void a_halt_holds_it_no_longer_than_itself(void **state)
-{
-    (void)state;
-    for (uint64_t halt_ms = HOUR / 60; halt_ms < 40 * HOUR; halt_ms *= 2) {
-        struct stage *t = stage_new(1);
-        t->a.params.unbonding_ms = params_verdict_ms(&t->a.params) + 4 * HOUR;
-        uint64_t until_ms = t->a.time_ms + t->a.params.unbonding_ms;
-        withdraw(t);
-        put_settlement(t); /* a draw waits: the chain is to go on at once */
-        block(t, halt_ms);
-        while (!is_decided(t))
-            block(t, SECOND);
-        uint64_t held_ms = halt_ms - BLOCK_LATE_MS > 4 * HOUR ? halt_ms - BLOCK_LATE_MS - 4 * HOUR : 0;
-        while (t->a.time_ms + SECOND < until_ms + held_ms)
-            block(t, SECOND);
-        assert_false(is_withdrawn(t));
-        block(t, SECOND);
-        assert_true(is_withdrawn(t));
-        stage_free(t);
-    }
 }
 
 /* A queue that one block is not enough for is no time that an auditor had. */
@@ -237,13 +261,15 @@ static void a_full_queue_counts_whole(void **state)
     stage_free(t);
 }
 
-/* -- and a ledger: what the halt was good for, to who withdrew before it -- */
+/* -- and a ledger: what halts were good for, to who had something to fear -- */
 
 enum { PUBLISHER = 1, PROVIDER = 2, PAYER = 3, AUDITORS = 4 };
 
 static struct world *market(void)
 {
-    struct world *w = world_new(NULL);
+    struct params params = params_private();
+    params.gap_ms = GAP_MS;
+    struct world *w = world_new(&params);
     assert_int_equal(WORLD_DO(w, PROVIDER, TX_BOND, tx_bond, BOND_PROVIDER, amount_of(100 * KITH)), ERR_OK);
     assert_int_equal(world_publish(w, PUBLISHER, 7, 0, 0, NULL, 0), ERR_OK);
     assert_int_equal(world_provide(w, PROVIDER, PROVIDER, 7, false), ERR_OK);
@@ -311,19 +337,95 @@ static void a_slash_is_not_lost_in_a_halt(void **state)
     assert_true(slashed && slashed->code == BOND_PROVIDER && slashed->amount.mote > bond.mote / 3);
     uint64_t taken = slashed->amount.mote;
     assert_true(world_balance(w, PROVIDER) == owner);
-    world_reopen(w); /* the sum of halts, and what the withdrawal knows of it, are the store's */
-    world_wait(w, params_verdict_ms(&p));
+    world_reopen(w); /* the sum of halts is the store's */
+    world_wait(w, p.unbonding_ms);
     uint64_t back = world_balance(w, PROVIDER) - owner;
     assert_true(back > 0 && back < bond.mote - taken);
+    world_free(w);
+}
+
+static void halt(struct world *w, uint64_t ms)
+{
+    uint64_t step_ms = w->step_ms;
+    w->step_ms = ms;
+    assert_int_equal(world_block(w), ERR_OK);
+    w->step_ms = step_ms;
+}
+
+/* What two auditors found wrong is not paid because no block took their word. */
+static void auditors_are_heard_after_a_halt(void **state)
+{
+    (void)state;
+    struct world *w = market();
+    struct world_channel c;
+    assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, 10 * KITH), ERR_OK);
+    struct hash id = settle_one(w, &c);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    halt(w, HOUR);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    for (unsigned round = 0; round < 2; round++)
+        all_say_mismatch(w, &c, &id);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_FORFEITED);
+    world_free(w);
+}
+
+/* A payer closes early, the chain stands, and the provider's voucher comes with the first block behind it, or with one
+ * of the next ones. */
+static void a_voucher_is_in_time_after_a_halt(void **state)
+{
+    (void)state;
+    for (unsigned blocks = 0; blocks < 3; blocks++) {
+        struct world *w = market();
+        struct world_channel c;
+        struct rec_channel rec;
+        assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, 10 * KITH), ERR_OK);
+        world_job(&c, KITH);
+        assert_int_equal(WORLD_DO(w, PAYER, TX_CHANNEL_CLOSE, tx_channel_close, c.id), ERR_OK);
+        if (blocks)
+            halt(w, HOUR);
+        for (unsigned i = 1; i < blocks; i++)
+            assert_int_equal(world_block(w), ERR_OK);
+        w->step_ms = blocks ? w->step_ms : HOUR;
+        assert_int_equal(world_settle(w, &c), ERR_OK);
+        w->step_ms = 1000;
+        assert_int_equal(world_settled(w, &w->last_id), SETTLEMENT_DRAWN);
+        assert_true(ledger_channel(w->ledger, &c.id, &rec) && rec.closes_ms);
+        world_wait(w, ledger_params(w->ledger).dispute_ms);
+        assert_false(ledger_channel(w->ledger, &c.id, &rec));
+        world_free(w);
+    }
+}
+
+/* A bounty's deadline is a date; what the chain stood for is added to it. */
+static void a_bounty_waits_as_long(void **state)
+{
+    (void)state;
+    struct world *w = market();
+    struct rec_bounty b;
+    halt(w, HOUR);
+    struct tx_bounty_post post = {.wants = LINEAGE_MODEL, .amount = amount_of(KITH), .deadline_ms = w->time_ms + HOUR};
+    assert_true(text64_set(&post.title, "a model"));
+    tx_bounty_post_put(world_body(w), &post);
+    assert_int_equal(world_do(w, PAYER, TX_BOUNTY_POST, bytes_of_buf(&w->body)), ERR_OK);
+    struct hash id = w->last_id;
+    assert_true(ledger_bounty(w->ledger, &id, &b) && ledger_date(w->ledger, b.deadline_ms) == post.deadline_ms);
+    assert_int_equal(world_event(w, LEDGER_BOUNTY_POSTED, 0)->time_ms, post.deadline_ms);
+    halt(w, 2 * HOUR);
+    assert_true(ledger_bounty(w->ledger, &id, &b) &&
+                ledger_date(w->ledger, b.deadline_ms) == post.deadline_ms + 2 * HOUR);
+    world_wait(w, HOUR);
+    assert_false(ledger_bounty(w->ledger, &id, &b));
     world_free(w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bond_answers_until_the_verdict), cmocka_unit_test(a_chain_that_runs_returns_it_in_time),
-        cmocka_unit_test(an_idle_chain_does_not_stand),     cmocka_unit_test(a_halt_holds_it_no_longer_than_itself),
-        cmocka_unit_test(a_full_queue_counts_whole),        cmocka_unit_test(a_slash_is_not_lost_in_a_halt),
+        cmocka_unit_test(a_bond_answers_until_the_verdict),      cmocka_unit_test(a_chain_that_runs_returns_it_in_time),
+        cmocka_unit_test(a_halt_holds_it_no_longer_than_itself), cmocka_unit_test(the_first_block_ends_no_halt),
+        cmocka_unit_test(late_blocks_count_for_little),          cmocka_unit_test(a_full_queue_counts_whole),
+        cmocka_unit_test(a_slash_is_not_lost_in_a_halt),         cmocka_unit_test(auditors_are_heard_after_a_halt),
+        cmocka_unit_test(a_voucher_is_in_time_after_a_halt),     cmocka_unit_test(a_bounty_waits_as_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
