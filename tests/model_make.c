@@ -786,8 +786,8 @@ static const struct model_make shapes[] = {
     {"qwen35, adapted", "qwen35", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, adapted},
     {"lfm2, adapted", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, adapted},
     {"deepseek2, adapted", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 1, 48, 32, 0, 0, 0, false, false, adapted},
-    {"bert, adapted", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, adapted},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
+    {"bert, adapted", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, adapted},
 };
 
 const struct model_make *model_make_at(size_t i)
