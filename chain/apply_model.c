@@ -155,9 +155,10 @@ static bool has_its_due(struct apply *a, const struct tx_model_publish *body, co
     return has;
 }
 
-/* So many of a model's tensors are an earlier one's that it is derived from it: of its own, or half as many of its own if
- * they are many of the earlier one's. The latter is a model with what adapters add, two tensors for a matrix. Many of the
- * earlier one's alone would not do: whoever registers one tensor that is in all models of a kind would be their parent. */
+/* So many of a model's tensors are an earlier one's that it is derived from it: of its own, or half as many of its own
+ * if they are many of the earlier one's. The latter is a model with what adapters add, two tensors for a matrix. Many
+ * of the earlier one's alone would not do: whoever registers one tensor that is in all models of a kind would be their
+ * parent. */
 static bool is_derived(const struct apply *a, uint32_t same, uint32_t of, uint32_t of_earlier)
 {
     const uint64_t n = (uint64_t)same * BPS_ALL, most = a->params.overlap_bps;

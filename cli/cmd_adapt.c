@@ -183,8 +183,8 @@ int cmd_model_adapt(const struct cli *cli, const struct args *args)
     struct note note = {{0}};
     char root[2 * HASH_SIZE + 1];
     int rc = CLI_DONE;
-    enum err e = out ? read_sources(args, s, n, &note)
-                     : note_set(&note, ERR_USAGE, "`kith model adapt` needs --out FILE");
+    enum err e =
+        out ? read_sources(args, s, n, &note) : note_set(&note, ERR_USAGE, "`kith model adapt` needs --out FILE");
     for (size_t i = 1; i < n; i++)
         adapters[i - 1] = s[i].file;
     if (e == ERR_OK)

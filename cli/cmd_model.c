@@ -325,7 +325,8 @@ static int add_base(const struct cli *cli, const json_t *result, struct tx_model
     if (!is_there)
         return CLI_DONE;
     if (total + entry.bps > BPS_ALL)
-        return cli_fail(cli, CLI_USAGE, "with the %.2f %% that its base asks for, parents and data sets take over 100 %%",
+        return cli_fail(cli, CLI_USAGE,
+                        "with the %.2f %% that its base asks for, parents and data sets take over 100 %%",
                         (double)entry.bps / 100);
     lineage_entry_put(lineage, &entry);
     m->lineage = bytes_of_buf(lineage);

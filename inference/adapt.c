@@ -104,8 +104,8 @@ static enum err shapes_fit(const char *file, const struct gguf_tensor *matrix, c
         return note_set(note, ERR_FORMAT,
                         "%.100s: %s is %" PRIu64 " x %" PRIu64 " in the base, its pair %" PRIu64 " x %" PRIu64
                         " and %" PRIu64 " x %" PRIu64 ": is it an adapter of another model?",
-                        file, matrix->name, matrix->dims[0], matrix->dims[1], down->dims[0], down->dims[1],
-                        up->dims[0], up->dims[1]);
+                        file, matrix->name, matrix->dims[0], matrix->dims[1], down->dims[0], down->dims[1], up->dims[0],
+                        up->dims[1]);
     if (!is_float(down) || !is_float(up))
         return note_set(note, ERR_UNSUPPORTED, "%.100s: %s has a pair in %s and %s: F32, F16 and BF16 are read", file,
                         matrix->name, gguf_tensor_type_name(down->type), gguf_tensor_type_name(up->type));

@@ -101,7 +101,8 @@ static bool is_cohere(const struct model_make *s)
     return is_of(s, "command-r cohere2 ");
 }
 
-static void add_low(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n, size_t rows)
+static void add_low(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
+                    size_t rows)
 {
     struct model_make floats = *s;
     floats.type = GGUF_TENSOR_F32;

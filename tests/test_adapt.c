@@ -4,6 +4,8 @@
 #include "inference/adapt.h"
 #include "tests/arch.h"
 
+#include <stdio.h>
+
 #define EMBED 64u
 
 static float draw(uint32_t i)

@@ -74,8 +74,8 @@ static struct model_low low_of(struct model_reader *r, const char *matrix, uint6
         r->m->parameters = parameters;
     low.up = model_matrix_part(r, up, rank, all, first, rows);
     if (r->e == ERR_OK && (low.down.type != GGUF_TENSOR_F32 || low.up.type != GGUF_TENSOR_F32))
-        r->e = note_set(r->note, ERR_UNSUPPORTED, "tensors %s and lora_b must be F32: `kith model adapt` writes them so",
-                        down);
+        r->e = note_set(r->note, ERR_UNSUPPORTED,
+                        "tensors %s and lora_b must be F32: `kith model adapt` writes them so", down);
     r->m->low_rank = rank > r->m->low_rank ? (uint32_t)rank : r->m->low_rank;
     return low;
 }
