@@ -67,10 +67,10 @@ check "has the same bytes" cmp "$dir/adapted.gguf" "$dir/again.gguf"
 every_way "$dir/adapted.gguf" "Kith is" --tokens 24
 run "$guide" "$dir/base.json" --prompt "Kith is" --tokens 24
 check "it is another model" test "$(json digest <"$dir/base.json")" != "$(json digest <"$dir/way.json")"
-check "the base does not pass for it" refuses 1 '' "$kith" verify --model "$guide" --transcript "$dir/way.json"
+check "the base does not pass for it" same "$("$kith" verify --model "$guide" --transcript "$dir/way.json")" 'different: the transcript is of another model than this file'
 check "an adapter for another model" refuses 3 'another model' "$kith" model adapt "$guide" "$dir/a3.gguf" --out "$dir/none.gguf"
 check "an adapter is no model" refuses 3 'the base comes first' "$kith" model adapt "$dir/a1.gguf" "$dir/a2.gguf" --out "$dir/none.gguf"
-check "nor is a model an adapter" refuses 3 'is no adapter' "$kith" model adapt "$guide" "$guide" --out "$dir/none.gguf"
+check "nor is a model an adapter" refuses 3 'not "adapter"' "$kith" model adapt "$guide" "$guide" --out "$dir/none.gguf"
 check "a weight is a number" refuses 3 'no weight' "$kith" model adapt "$guide" "$dir/a1.gguf=half" --out "$dir/none.gguf"
 check "a name for it" refuses 3 '--out' "$kith" model adapt "$guide" "$dir/a1.gguf"
 check "an embedding may have none" refuses 3 'token_embd.weight.lora_a' "$kith" model adapt "$guide" "$dir/a4.gguf" --out "$dir/none.gguf"
