@@ -235,6 +235,8 @@
 #define GUESSES_MAX         15         /* rows of a sequence in a batch that may be taken back: a draft's */
 #define STATE_BYTES_MAX     (1u << 30) /* that the recurrent layers of a sequence carry: of 80 billion weights 75 MiB */
 #define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
+#define LOW_RANK_MAX        4096 /* of what adapters add to a matrix, together: some 100 of rank 32 are averaged by ranks */
+#define ADAPTERS_MAX        256        /* joined at once: clients of one round of federated averaging */
 #define MERGES_MAX          (2u << 20) /* the largest published vocabularies list under 1 M */
 #define TOKEN_PIECE_MAX     1024
 #define LOGPROBS_MAX        20 /* likeliest tokens told beside the chosen one: as many as OpenAI's API has */

@@ -155,6 +155,16 @@ static bool has_its_due(struct apply *a, const struct tx_model_publish *body, co
     return has;
 }
 
+/* So many of a model's tensors are an earlier one's that it is derived from it: of its own, or half as many of its own
+ * if they are many of the earlier one's. The latter is a model with what adapters add, two tensors for a matrix. Many
+ * of the earlier one's alone would not do: whoever registers one tensor that is in all models of a kind would be their
+ * parent. */
+static bool is_derived(const struct apply *a, uint32_t same, uint32_t of, uint32_t of_earlier)
+{
+    const uint64_t n = (uint64_t)same * BPS_ALL, most = a->params.overlap_bps;
+    return n > most * of || (n > most * of_earlier && 2 * n > most * of);
+}
+
 /* A model that holds many tensors of one earlier model is derived from it, and must say so: as its child, or as one of
  * its descendants that gives it as much. Through a child that asks for nothing it would give next to nothing. */
 static enum err overlap_check(struct apply *a, const struct tx_model_publish *body, const struct lineage_entry *direct,
@@ -173,9 +183,8 @@ static enum err overlap_check(struct apply *a, const struct tx_model_publish *bo
     for (uint32_t i = 0, run = 1; i < n && e == ERR_OK; i++, run++) {
         if (i + 1 < n && hash_equal(&seen[i], &seen[i + 1]))
             continue;
-        if ((uint64_t)run * BPS_ALL > (uint64_t)a->params.overlap_bps * body->tensors.n &&
-            !names_parent(direct, direct_n, &seen[i])) {
-            CHECK(state_get_model(a->s, &seen[i], &model));
+        CHECK(state_get_model(a->s, &seen[i], &model));
+        if (is_derived(a, run, body->tensors.n, model.tensors) && !names_parent(direct, direct_n, &seen[i])) {
             if (!has_its_due(a, body, f, &model))
                 e = note_set(a->note, ERR_REFUSED, "%u of %u tensors are those of model %s...: name it as a parent",
                              run, body->tensors.n, apply_text_id(seen[i].b).s);

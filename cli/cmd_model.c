@@ -79,6 +79,8 @@ static void print_file(const struct cli *cli, const json_t *r)
         printf("  context       %" JSON_INTEGER_FORMAT " tokens\n", out_count(r, "context"));
     if (out_count(r, "params"))
         printf("  parameters    %" JSON_INTEGER_FORMAT "\n", out_count(r, "params"));
+    if (json_text(r, "base"))
+        printf("  adapted from  %s\n", out_text(r, "base"));
 }
 
 /* Has the daemon read the file; with `check` it keeps nothing. */
@@ -291,6 +293,47 @@ static int read_manifest(const struct cli *cli, const struct args *args, struct 
     return rc;
 }
 
+/* An adapted model says what it was made of. Where that is on the ledger and no --parent names it, it is a parent, with
+ * what its children owe it. */
+static int add_base(const struct cli *cli, const json_t *result, struct tx_model_publish *m, struct buf *lineage)
+{
+    const char *base = json_text(result, "base");
+    struct lineage_entry entry = {.type = LINEAGE_MODEL};
+    struct note note = {{0}};
+    struct buf path = {0};
+    json_t *reply = NULL;
+    int status = 0;
+    if (!base || strlen(base) != 2 * HASH_SIZE || !hex_get(base, entry.id.b, HASH_SIZE))
+        return CLI_DONE;
+    uint32_t total = 0;
+    for (struct cursor at = cursor_of(bytes_of_buf(lineage)); at.n;) {
+        struct lineage_entry other;
+        lineage_entry_get(&at, &other);
+        if (other.type == LINEAGE_MODEL && hash_equal(&other.id, &entry.id))
+            return CLI_DONE;
+        total += other.bps;
+    }
+    buf_add_format(&path, "/kith/v1/models/%s", base);
+    enum err e = client_try(cli, "GET", buf_text(&path), NULL, CLIENT_TIMEOUT_MS, &status, &reply, &note);
+    buf_clear(&path);
+    if (e != ERR_OK)
+        return client_fail(cli, e, &note);
+    const json_t *published = json_object_get(reply, "published");
+    bool is_there = status == 200 && json_is_object(published);
+    entry.bps = is_there ? (uint16_t)out_count(published, "derive_bps") : 0;
+    json_decref(reply);
+    if (!is_there)
+        return CLI_DONE;
+    if (total + entry.bps > BPS_ALL)
+        return cli_fail(cli, CLI_USAGE,
+                        "with the %.2f %% that its base asks for, parents and data sets take over 100 %%",
+                        (double)entry.bps / 100);
+    lineage_entry_put(lineage, &entry);
+    m->lineage = bytes_of_buf(lineage);
+    cli_remark("its base %.16s... is named as a parent, with %.2f %% of the royalty", base, (double)entry.bps / 100);
+    return CLI_DONE;
+}
+
 /* What the daemon found in the file. */
 static bool read_import(const json_t *result, struct tx_model_publish *m, struct buf *tensors)
 {
@@ -352,6 +395,8 @@ int cmd_model_publish(const struct cli *cli, const struct args *args)
         rc = owner_unlock(&o);
     if (rc == CLI_DONE)
         rc = import(cli, args_word(args, 0), NULL, false, &result);
+    if (rc == CLI_DONE)
+        rc = add_base(cli, result, &m, &lineage);
     if (rc == CLI_DONE)
         rc = read_import(result, &m, &tensors)
                  ? publish_model(&o, &m, args_text(args, "out"))

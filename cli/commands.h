@@ -49,6 +49,7 @@
     C(models)                                                                                                          \
     C(model_check)                                                                                                     \
     C(model_import)                                                                                                    \
+    C(model_adapt)                                                                                                     \
     C(model_publish)                                                                                                   \
     C(model_pull)                                                                                                      \
     C(model_verify)                                                                                                    \
@@ -126,6 +127,7 @@ extern const struct option_spec cmd_tx_sign_options[];
 extern const struct option_spec cmd_tx_spend_options[];
 extern const struct option_spec cmd_model_import_options[];
 extern const struct option_spec cmd_model_pull_options[];
+extern const struct option_spec cmd_model_adapt_options[];
 extern const struct option_spec cmd_model_publish_options[];
 extern const struct option_spec cmd_data_add_options[];
 extern const struct option_spec cmd_data_buy_options[];

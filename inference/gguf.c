@@ -17,6 +17,7 @@
 struct entry {
     struct bytes key;
     enum gguf_type type;
+    struct bytes raw;   /* key, type and value as they stand in the file */
     struct bytes value; /* the scalar, or the text without its length */
     struct gguf_array array;
     uint64_t *text_start; /* owned; array.text_start borrows it */
@@ -337,7 +338,10 @@ static enum err read_head(struct gguf *g, struct cursor *c, struct note *note)
     g->entries = mem_array((size_t)n_entries + 1, sizeof *g->entries);
     for (; g->n_entries < n_entries; g->n_entries++) {
         /* counted first, so that gguf_free sees what a failed read left */
+        const uint8_t *from = c->p;
         enum err e = read_entry(g, c, &g->entries[g->n_entries], g->n_entries, note);
+        if (e == ERR_OK)
+            g->entries[g->n_entries].raw = bytes_of(from, (size_t)(c->p - from));
         if (e) {
             g->n_entries++;
             return e;
@@ -470,6 +474,11 @@ bool gguf_has(const struct gguf *g, const char *key)
 struct bytes gguf_key(const struct gguf *g, size_t i)
 {
     return i < g->n_entries ? g->entries[i].key : (struct bytes){0};
+}
+
+struct bytes gguf_key_raw(const struct gguf *g, size_t i)
+{
+    return i < g->n_entries ? g->entries[i].raw : (struct bytes){0};
 }
 
 bool gguf_find_u64(const struct gguf *g, const char *key, uint64_t *out)

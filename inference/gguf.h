@@ -106,6 +106,8 @@ bool gguf_has(const struct gguf *g, const char *key) MUST_USE;
 
 /* The i-th key, in an order of its own; {NULL, 0} behind the last. */
 struct bytes gguf_key(const struct gguf *g, size_t i);
+/* The same with its type and value, as they stand in the file. */
+struct bytes gguf_key_raw(const struct gguf *g, size_t i);
 
 /* Element i < count of an array of texts, of F32, of any integer type (which must fit). */
 struct bytes gguf_array_text(const struct gguf_array *a, uint64_t i);

@@ -81,6 +81,22 @@ taken() { k other model publish "$NET/changed.gguf" --name guide --royalty 10 --
 taken && fail "another's name was claimed"
 grep -q 'belongs to another publisher' "$NET/said" || fail "it said \"$(cat "$NET/said")\""
 
+# -- what an adapter makes of it is its child, whether its publisher says so or not --
+python3 tests/adapter.py models/kith-guide.gguf "$NET/adapter.gguf" || fail "no adapter"
+k other model adapt models/kith-guide.gguf "$NET/adapter.gguf" --out "$NET/adapted.gguf" >"$NET/said" || fail "cannot adapt the guide"
+k other model publish "$NET/adapted.gguf" --name adapted --royalty 12 >"$NET/said" 2>&1 || fail "cannot publish it: $(cat "$NET/said")"
+grep -q 'named as a parent, with 10.00 %' "$NET/said" || fail "it said \"$(cat "$NET/said")\""
+k other model show adapted --json >"$NET/adapted.json" || fail "cannot see it"
+[ "$(json published.lineage.0.id <"$NET/adapted.json")" = "$(json root <"$NET/first")" ] || fail "its lineage is $(cat "$NET/adapted.json")"
+python3 tests/adapter.py models/kith-guide.gguf "$NET/adapter.gguf" --seed 2 || fail "no adapter"
+k other model adapt models/kith-guide.gguf "$NET/adapter.gguf" --out "$NET/adapted.gguf" >"$NET/said" || fail "cannot adapt the guide"
+python3 - "$NET/adapted.gguf" <<'P' || fail "cannot hide its base"
+import sys
+b = open(sys.argv[1], "rb").read()
+open(sys.argv[1], "wb").write(b.replace(b"kith.adapted.base", b"kith.adapted.basE"))
+P
+refuses 'name it as a parent' k other model publish "$NET/adapted.gguf" --name hidden
+
 # -- data: the roots that were claimed are those that are published, though each encryption has its own --
 head -c 70000 /dev/urandom >"$NET/set.bin"
 kills=$(over_kills data add "$NET/set.bin" --name set --price 2) || exit 1

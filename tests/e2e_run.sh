@@ -55,6 +55,27 @@ every_way() { # MODEL PROMPT ARGS...
 every_way "$guide" "Kith is" --tokens 24
 every_way "$guide" "Kith is" --tokens 24 --temp 0.9 --top-k 40 --top-p 0.95 --min-p 0.02 --seed c0ffee
 
+# -- what adapters add --
+adapt() { "$kith" model adapt "$guide" "$@"; }
+python3 tests/adapter.py "$guide" "$dir/a1.gguf" --rank 5 --seed 1
+python3 tests/adapter.py "$guide" "$dir/a2.gguf" --rank 3 --seed 2 --only attn_q,ffn_down
+python3 tests/adapter.py "$guide" "$dir/a3.gguf" --only attn_q --more-rows 1
+python3 tests/adapter.py "$guide" "$dir/a4.gguf" --only token_embd
+check "a model of two adapters" adapt "$dir/a1.gguf=0.5" "$dir/a2.gguf" --out "$dir/adapted.gguf" >"$dir/out"
+check "the same again" adapt "$dir/a1.gguf=0.5" "$dir/a2.gguf" --out "$dir/again.gguf" >"$dir/out"
+check "has the same bytes" cmp "$dir/adapted.gguf" "$dir/again.gguf"
+every_way "$dir/adapted.gguf" "Kith is" --tokens 24
+run "$guide" "$dir/base.json" --prompt "Kith is" --tokens 24
+check "it is another model" test "$(json digest <"$dir/base.json")" != "$(json digest <"$dir/way.json")"
+check "the base does not pass for it" same "$("$kith" verify --model "$guide" --transcript "$dir/way.json")" 'different: the transcript is of another model than this file'
+check "an adapter for another model" refuses 3 'another model' "$kith" model adapt "$guide" "$dir/a3.gguf" --out "$dir/none.gguf"
+check "an adapter is no model" refuses 3 'the base comes first' "$kith" model adapt "$dir/a1.gguf" "$dir/a2.gguf" --out "$dir/none.gguf"
+check "nor is a model an adapter" refuses 3 'not "adapter"' "$kith" model adapt "$guide" "$guide" --out "$dir/none.gguf"
+check "a weight is a number" refuses 3 'no weight' "$kith" model adapt "$guide" "$dir/a1.gguf=half" --out "$dir/none.gguf"
+check "a name for it" refuses 3 '--out' "$kith" model adapt "$guide" "$dir/a1.gguf"
+check "an embedding may have none" refuses 3 'token_embd.weight.lora_a' "$kith" model adapt "$guide" "$dir/a4.gguf" --out "$dir/none.gguf"
+check "nothing is left of them" same "$(ls "$dir" | grep -c -e none -e '\.new$')" 0
+
 # -- seeds --
 run "$guide" "$dir/a.json" --prompt "Kith is" --temp 1.2 --tokens 24
 seed=$(json request.seed <"$dir/a.json")

@@ -8,6 +8,7 @@
 /* -- making -- */
 
 static uint64_t seed;
+static uint32_t low_rank; /* of what adapters add to every product; 0: nothing */
 
 static uint32_t draw(uint32_t below)
 {
@@ -133,10 +134,21 @@ static bool is_cohere(const struct model_make *s)
     return is_of(s, "command-r cohere2 ");
 }
 
+static void add_low(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
+                    size_t rows)
+{
+    struct model_make floats = *s;
+    floats.type = GGUF_TENSOR_F32;
+    add_matrices(m, &floats, in_layer(i, name, "weight.lora_a"), n, low_rank, 1, 1);
+    add_matrices(m, &floats, in_layer(i, name, "weight.lora_b"), low_rank, rows, 1, 1);
+}
+
 static void add_product(struct gguf_make *m, const struct model_make *s, uint32_t i, const char *name, size_t n,
                         size_t rows)
 {
     add_matrices(m, s, in_layer(i, name, "weight"), n, rows, 1, 1.5f);
+    if (low_rank)
+        add_low(m, s, i, name, n, rows);
     if (s->biases)
         model_make_vector(m, in_layer(i, name, "bias"), rows, 0);
 }
@@ -523,6 +535,7 @@ void model_make(struct buf *out, const struct model_make *s)
 {
     struct gguf_make m;
     seed = 42;
+    low_rank = 0;
     gguf_make_init(&m);
     gguf_make_text(&m, "general.architecture", s->architecture);
     model_make_say(&m, s, "context_length", MODEL_MAKE_CONTEXT);
@@ -572,6 +585,21 @@ void model_make(struct buf *out, const struct model_make *s)
 void model_make_window(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say(m, s, "attention.sliding_window", 70);
+}
+
+static void adapted(struct gguf_make *m, const struct model_make *s)
+{
+    (void)m;
+    (void)s;
+    low_rank = 5;
+}
+
+/* Of more rows than go together. */
+static void adapted_widely(struct gguf_make *m, const struct model_make *s)
+{
+    (void)m;
+    (void)s;
+    low_rank = 40;
 }
 
 static void scaling(struct gguf_make *m, const struct model_make *s, const char *type)
@@ -887,7 +915,17 @@ static const struct model_make shapes[] = {
      partly_rotated},
     {"deepseek", "deepseek", GGUF_TENSOR_Q8_0, 64, 3, 4, 4, 16, 32, 8, 3, 64, false, false, NULL},
     {"exaone-moe", "exaone-moe", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 32, 8, 3, 64, false, true, window_and_weighed},
+    {"llama, adapted", "llama", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, false, adapted},
+    {"qwen3, adapted, blocks of 256", "qwen3", GGUF_TENSOR_Q4_K, 256, 2, 4, 2, 64, 512, 0, 0, 0, false, true,
+     adapted_widely},
+    {"phi3, adapted", "phi3", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, false, adapted},
+    {"starcoder2, adapted", "starcoder2", GGUF_TENSOR_F32, 64, 2, 4, 2, 16, 96, 0, 0, 0, true, true, adapted_widely},
+    {"qwen2moe, adapted", "qwen2moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 96, true, false, adapted},
+    {"qwen35, adapted", "qwen35", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, adapted},
+    {"lfm2, adapted", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, adapted},
+    {"deepseek2, adapted", "deepseek2", GGUF_TENSOR_Q8_0, 64, 3, 4, 1, 48, 32, 0, 0, 0, false, false, adapted},
     {"bert", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, NULL},
+    {"bert, adapted", "bert", GGUF_TENSOR_Q8_0, 64, 2, 4, 4, 16, 96, 0, 0, 0, true, false, adapted},
 };
 
 const struct model_make *model_make_at(size_t i)

@@ -210,6 +210,47 @@ static void a_child_of_ones_own_shields_no_copy(void **state)
     world_free(w);
 }
 
+/* Model b of `same` tensors of model 40, of `others` of its own. */
+static enum err publish_adapted(struct world *w, uint8_t b, uint32_t same, uint32_t others,
+                                const struct lineage_entry *parent)
+{
+    struct buf tensors = {0}, lineage = {0};
+    char name[16];
+    for (uint32_t i = 0; i < same + others; i++) {
+        struct hash h = {{i < same ? 40 : b, (uint8_t)i, 1}};
+        buf_add(&tensors, h.b, sizeof h.b);
+    }
+    struct tx_model_publish body = {.root = world_root(b), .size = 1000, .royalty_bps = 1000, .derive_bps = 1000};
+    body.tensors = (struct hashes){tensors.p, same + others};
+    body.tensors_root = tx_tensors_root(&body.tensors);
+    if (parent)
+        lineage_entry_put(&lineage, parent);
+    body.lineage = bytes_of_buf(&lineage);
+    snprintf(name, sizeof name, "model-%u", b);
+    assert_true(text64_set(&body.name, name));
+    tx_model_publish_put(world_body(w), &body);
+    buf_clear(&tensors);
+    buf_clear(&lineage);
+    return world_do(w, b == 40 ? 1 : 2, TX_MODEL_PUBLISH, bytes_of_buf(&w->body));
+}
+
+/* With two tensors more for most of its matrices a model is still its base's child; one that shares a few with a small
+ * one is not. */
+static void what_adapters_add_makes_no_other_model(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL);
+    const struct lineage_entry parent = {LINEAGE_MODEL, world_root(40), 1000};
+    assert_int_equal(publish_adapted(w, 40, 9, 0, NULL), ERR_OK);
+    assert_int_equal(publish_adapted(w, 41, 9, 14, NULL), ERR_REFUSED); /* 39 % */
+    assert_int_equal(publish_adapted(w, 41, 9, 14, &parent), ERR_OK);
+    assert_int_equal(publish_adapted(w, 42, 9, 26, NULL), ERR_REFUSED);
+    assert_int_equal(publish_adapted(w, 42, 9, 27, NULL), ERR_OK);     /* a quarter, and not more */
+    assert_int_equal(publish_adapted(w, 43, 4, 5, NULL), ERR_OK);      /* 44 % of it, and less than half of that one */
+    assert_int_equal(publish_adapted(w, 44, 5, 5, NULL), ERR_REFUSED); /* over half of that one */
+    world_free(w);
+}
+
 static void too_many_ancestors_are_refused(void **state)
 {
     (void)state;
@@ -280,6 +321,7 @@ int main(void)
         cmocka_unit_test(parents_terms_are_met),
         cmocka_unit_test(lineage_is_flattened_and_paid),
         cmocka_unit_test(a_child_of_ones_own_shields_no_copy),
+        cmocka_unit_test(what_adapters_add_makes_no_other_model),
         cmocka_unit_test(too_many_ancestors_are_refused),
         cmocka_unit_test(providers_agree_with_their_owners),
     };

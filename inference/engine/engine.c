@@ -79,6 +79,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->gate = mem_array(n * mix, sizeof(float));
     e->up = mem_array(n * mix, sizeof(float));
     e->back = mem_array(n * m->embed, sizeof(float));
+    e->low = mem_array(n * m->low_rank, sizeof(float));
     e->hidden = mem_array(n * m->embed, sizeof(float));
     e->narrow = mem_new(ops_blocks_bytes(e->widest, n));
     e->wide = mem_new(ops_blocks_bytes(e->widest, n));
@@ -111,8 +112,8 @@ void engine_free(struct engine *e)
     recur_free(e->recur);
     latent_free(e->latent);
     inputs_free(e->inputs);
-    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
-                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
+    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,      e->back,
+                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch, e->low};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(e);
@@ -148,7 +149,7 @@ uint64_t engine_bytes(const struct engine *e)
     const struct model *m = e->m;
     size_t all = queries_n(m), kv = keys_n(m);
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
-    uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix;
+    uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix + m->low_rank;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max) +
            recur_bytes(m, e->batch_max) + inputs_bytes(m, e->batch_max);

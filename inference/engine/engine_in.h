@@ -40,6 +40,7 @@ struct engine {
     float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head]; with a latent: latent_queries_n */
     float *gate, *up;     /* [model_mix_most] */
     float *back;          /* [embed] what a branch adds */
+    float *low;           /* [low_rank] between down and up of what adapters add */
     float *hidden;        /* [embed] until a batch leaves scratch of a layer with two mixes */
     float *logits;        /* [logits_rows, vocab] */
     uint32_t logits_rows; /* as many as were needed so far, */
@@ -68,7 +69,7 @@ struct ops_input engine_input(struct engine *e, const float *x, size_t n, size_t
                               const struct ops_weight *a, const struct ops_weight *b, const struct ops_weight *c);
 /* out[cols, w.rows] */
 void engine_multiply(struct engine *e, const struct ops_weight *w, const struct ops_input *x, float *out);
-/* The same plus the bias. */
+/* The same plus what adapters add, plus the bias. */
 void engine_product(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out);
 /* out[cols, n] = norm of x[cols, n]; out may be x. */
 void engine_norm(struct engine *e, const struct model_norm *norm, const float *x, size_t n, float *out, size_t cols);

@@ -61,9 +61,65 @@ void engine_multiply(struct engine *e, const struct ops_weight *w, const struct 
     pool_run(e->pool, w->rows, OPS_GRAIN, multiply_part, &t);
 }
 
+/* A product with what adapters add, in two pieces of work: the matrix itself beside `down`, which goes first since a
+ * few rows of binary32 take as long as many of int8; then `up`. */
+struct low_step {
+    const struct ops *ops;
+    const struct model_product *p;
+    const struct ops_input *x;
+    float *low, *out;
+    size_t down_end; /* pieces before it are rows of `down`, in whole grains */
+};
+
+static void down_part(void *arg, size_t first, size_t end)
+{
+    struct low_step *t = arg;
+    const struct ops_weight *w = &t->p->w, *down = &t->p->low.down;
+    if (first < down->rows) {
+        size_t stop = end < down->rows ? end : down->rows;
+        t->ops->multiply(down, first, stop - first, t->x, t->low, down->rows);
+    }
+    if (end <= t->down_end)
+        return;
+    size_t from = first > t->down_end ? first - t->down_end : 0;
+    t->ops->multiply(w, from, end - t->down_end - from, t->x, t->out, w->rows);
+}
+
+#define LOW_COLS 64 /* of OPS_GRAIN rows: 8 KiB of sums between their product and their addition */
+
+static void up_part(void *arg, size_t first, size_t end)
+{
+    struct low_step *t = arg;
+    const struct ops_weight *up = &t->p->low.up;
+    float sum[LOW_COLS * OPS_GRAIN];
+    for (size_t r = first; r < end; r += OPS_GRAIN) {
+        struct ops_weight part = *up;
+        part.rows = end - r < OPS_GRAIN ? end - r : OPS_GRAIN;
+        part.data += r * up->row_bytes;
+        for (size_t c = 0; c < t->x->cols; c += LOW_COLS) {
+            struct ops_input in = {.n = up->n, .f = t->low + c * up->n};
+            in.cols = t->x->cols - c < LOW_COLS ? t->x->cols - c : LOW_COLS;
+            t->ops->multiply(&part, 0, part.rows, &in, sum, part.rows);
+            for (size_t i = 0; i < in.cols; i++)
+                t->ops->add(t->out + (c + i) * up->rows + r, sum + i * part.rows, part.rows);
+        }
+    }
+}
+
+static void multiply_adapted(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out)
+{
+    struct low_step t = {.ops = e->ops, .p = p, .x = x, .low = e->low, .out = out};
+    t.down_end = (p->low.down.rows + OPS_GRAIN - 1) / OPS_GRAIN * OPS_GRAIN;
+    pool_run(e->pool, t.down_end + p->w.rows, OPS_GRAIN, down_part, &t);
+    pool_run(e->pool, p->w.rows, OPS_GRAIN, up_part, &t);
+}
+
 void engine_product(struct engine *e, const struct model_product *p, const struct ops_input *x, float *out)
 {
-    engine_multiply(e, &p->w, x, out);
+    if (p->low.down.data)
+        multiply_adapted(e, p, x, out);
+    else
+        engine_multiply(e, &p->w, x, out);
     for (size_t c = 0; p->bias && c < x->cols; c++)
         e->ops->add(out + c * p->w.rows, p->bias, p->w.rows);
 }

@@ -96,9 +96,15 @@ struct model_norm {
     const float *bias; /* [n]: a layer norm; NULL: by the root of the mean square */
 };
 
+/* What adapters add to a matrix w: to w . x comes up . (down . x). */
+struct model_low {
+    struct ops_weight down, up; /* [rank, n], [rows, rank] of binary32; no data: nothing is added */
+};
+
 struct model_product {
     struct ops_weight w;
     const float *bias; /* [rows], or NULL */
+    struct model_low low;
 };
 
 struct model_expert {
@@ -213,6 +219,7 @@ struct model {
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
+    uint32_t low_rank;            /* the largest of what adapters add to its matrices; 0: it has none */
     bool has_grids;               /* some of its matrices are in a format by grids (quant.h) */
     uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
     bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
@@ -272,6 +279,7 @@ static inline const char *model_on_processors(const struct model *m)
            : m->layers_recurrent             ? "layers that carry a state"
            : m->layer->query_norm.bias       ? "norms of each head's own"
            : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
+           : m->low_rank                     ? "what adapters add to matrices"
            : m->has_grids                    ? "weights in formats by grids (IQ1, IQ2, IQ3)"
                                              : NULL;
 }

@@ -54,6 +54,34 @@ static const float *bias_of(struct model_reader *r, const char *name, uint64_t a
     return b ? b + first : NULL;
 }
 
+/* What adapters add to rows [first, first + rows) of a matrix with `all`, under whose name it stands. */
+static struct model_low low_of(struct model_reader *r, const char *matrix, uint64_t n, uint64_t all, uint64_t first,
+                               uint64_t rows)
+{
+    struct model_low low = {.down = {.rows = 0}};
+    char down[112], up[112];
+    snprintf(down, sizeof down, "%s.lora_a", matrix);
+    snprintf(up, sizeof up, "%s.lora_b", matrix);
+    const struct gguf_tensor *t = gguf_find_tensor(r->file, down);
+    if (!t && !model_has_tensor(r, up))
+        return low;
+    const uint64_t rank = t ? t->dims[1] : 1;
+    if (rank > LOW_RANK_MAX) {
+        model_fail(r, ERR_RANGE, down, rank, "a rank over the limit");
+        return low;
+    }
+    const uint64_t parameters = r->m->parameters;
+    low.down = model_matrix(r, down, n, rank);
+    if (first) /* rows of one matrix share it */
+        r->m->parameters = parameters;
+    low.up = model_matrix_part(r, up, rank, all, first, rows);
+    if (r->e == ERR_OK && (low.down.type != GGUF_TENSOR_F32 || low.up.type != GGUF_TENSOR_F32))
+        r->e = note_set(r->note, ERR_UNSUPPORTED,
+                        "tensors %s and lora_b must be F32: `kith model adapt` writes them so", down);
+    r->m->low_rank = rank > r->m->low_rank ? (uint32_t)rank : r->m->low_rank;
+    return low;
+}
+
 /* Rows [first, first + rows) of a tensor with `all`. */
 static struct model_product part_of(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t all,
                                     uint64_t first, uint64_t rows)
@@ -61,6 +89,7 @@ static struct model_product part_of(struct model_reader *r, uint32_t i, const ch
     char room[96];
     struct model_product p;
     p.w = model_matrix_part(r, layer_name(room, i, name, "weight"), n, all, first, rows);
+    p.low = low_of(r, room, n, all, first, rows);
     p.bias = bias_of(r, layer_name(room, i, name, "bias"), all, first);
     return p;
 }

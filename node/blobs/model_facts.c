@@ -25,6 +25,14 @@ static void take_text(const struct gguf *g, const char *key, char out[65], const
     }
 }
 
+/* What an adapted model says that it was made of (inference/adapt.h). */
+static void take_base(struct model_facts *f, const struct gguf *g)
+{
+    char hex[65];
+    take_text(g, "kith.adapted.base", hex, "");
+    f->is_adapted = strlen(hex) == 2 * HASH_SIZE && hex_get(hex, f->base.b, HASH_SIZE);
+}
+
 /* The format of a file is that of most of its bytes. */
 static const char *main_format(const struct gguf *g)
 {
@@ -150,6 +158,7 @@ void model_facts_read(struct model_facts *f)
         take_text(g, "general.architecture", f->architecture, "?");
         snprintf(f->format, sizeof f->format, "%s", main_format(g));
         f->context = find_context(g, f->architecture);
+        take_base(f, g);
         read_tensors(f, g);
     }
     if (!file_map_is_whole(file))
@@ -185,6 +194,10 @@ void model_facts_json(struct buf *b, const struct model_facts *f)
     codec_json_string(b, f->format, strlen(f->format));
     buf_add_format(b, ",\"size\":%" PRIu64 ",\"context\":%u,\"params\":%" PRIu64 ",\"arith\":%d", f->size, f->context,
                    f->parameters, REQUEST_ARITH);
+    if (f->is_adapted) {
+        codec_json_key(b, &first, "base");
+        codec_json_hash(b, &f->base);
+    }
     codec_json_key(b, &first, "tensors_root");
     codec_json_hash(b, &f->tensors_root);
     codec_json_key(b, &first, "tensors");

@@ -13,6 +13,8 @@ struct model_facts {
     uint64_t size, parameters;
     uint32_t context;
     char name[65], architecture[65], format[65];
+    bool is_adapted;
+    struct hash base; /* of an adapted model: what it says it was made of */
     struct hash tensors_root;
     struct buf tensors; /* 32 bytes each, in the order of the file */
 };
