@@ -18,6 +18,20 @@
      HAS_POST_NAME | HAS_STILL_WIDE)
 #define TRAINED_MORE (MAY_LEAD | MAY_HEAD_NORMS | MAY_SECTIONS | MAY_TEMPER | MAY_STILL)
 
+/* All layers have as many heads, as long, and matrices of their own. */
+static bool are_alike(const struct model *m)
+{
+    for (uint32_t i = 0; i < m->layers; i++) {
+        const struct model_layer *l = &m->layer[i];
+        const bool turns = !l->is_still && m->rope_pairs;
+        if (l->keys.of != i || l->keys.heads != m->heads_kv || l->keys.key_n != m->head || l->keys.value_n != m->head ||
+            !l->query.w.data || !l->key.w.data || !l->value.w.data || !l->output.w.data || !l->gate.w.data ||
+            !l->up.w.data || l->down.w.n != m->mix || (turns && l->pairs != m->rope_pairs))
+            return false;
+    }
+    return true;
+}
+
 static const char *lacks(const struct model *m)
 {
     if (!model_writes(m))
@@ -32,7 +46,7 @@ static const char *lacks(const struct model *m)
         return "soft caps of scores or logits";
     if (m->kind->has & ~(unsigned)TRAINED_HAS || m->kind->more & ~(unsigned)TRAINED_MORE)
         return "layers of another make than norms by the root of the mean square, attention and a gated product";
-    return NULL;
+    return are_alike(m) ? NULL : "layers that differ in their heads or have keys of another";
 }
 
 enum err train_lora_check(const struct model *m, struct note *note)
