@@ -391,7 +391,7 @@ static void check_model(const struct model_make *s)
     model_eval_open(&e, s);
     for (uint32_t i = 0; i < e.model->layers; i++)
         t = e.model->layer[i].window && !e.model->experts ? T_MOST : t;
-    if (train_lora_check(e.model, &note) == ERR_OK)
+    if (train_lora_check(e.gguf, e.model, &note) == ERR_OK)
         check_pass(e.gguf, e.model, t, s->label);
     else
         print_message("[ refused  ] %s: %s\n", s->label, note.text);

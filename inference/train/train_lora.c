@@ -32,7 +32,16 @@ static bool are_alike(const struct model *m)
     return true;
 }
 
-static const char *lacks(const struct model *m)
+/* The file has what an adapter adds, in tensors beside its matrices. */
+static bool is_adapted(const struct gguf *file)
+{
+    for (size_t i = 0; i < gguf_tensor_count(file); i++)
+        if (strstr(gguf_tensor(file, i)->name, ".lora_"))
+            return true;
+    return false;
+}
+
+static const char *lacks(const struct gguf *file, const struct model *m)
 {
     if (!model_writes(m))
         return "models that only make vectors";
@@ -46,12 +55,14 @@ static const char *lacks(const struct model *m)
         return "soft caps of scores or logits";
     if (m->kind->has & ~(unsigned)TRAINED_HAS || m->kind->more & ~(unsigned)TRAINED_MORE)
         return "layers of another make than norms by the root of the mean square, attention and a gated product";
+    if (is_adapted(file))
+        return "a base that adapters were joined to";
     return are_alike(m) ? NULL : "layers that differ in their heads or have keys of another";
 }
 
-enum err train_lora_check(const struct model *m, struct note *note)
+enum err train_lora_check(const struct gguf *file, const struct model *m, struct note *note)
 {
-    const char *what = lacks(m);
+    const char *what = lacks(file, m);
     if (!what)
         return ERR_OK;
     return note_set(note, ERR_UNSUPPORTED,

@@ -35,7 +35,7 @@ struct train_lora {
 };
 
 /* Whether training has the steps of this model; the note names what it lacks. */
-enum err train_lora_check(const struct model *m, struct note *note) MUST_USE;
+enum err train_lora_check(const struct gguf *file, const struct model *m, struct note *note) MUST_USE;
 /* For a model that was checked; A from the seed, B zeros. rank > 0. The model and its file must outlive it. */
 struct train_lora *train_lora_new(const struct gguf *file, const struct model *m, uint32_t rank, float alpha,
                                   uint64_t seed);
