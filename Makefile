@@ -107,7 +107,7 @@ FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl
 FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
 FLAGS_aarch64_neon_dot   := -march=armv8.2-a+dotprod
 PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
-kernel_flags = $(FLAGS_$(1)_$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2)))))))
+kernel_flags = $(FLAGS_$(1)_$(patsubst train_product_%,%,$(patsubst tile_%,%,$(patsubst rows_%,%,$(patsubst ops_%,%,$(basename $(notdir $(2))))))))
 KERNELS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out inference/kernels/ops_ref.c,$(wildcard $(addprefix inference/kernels/,ops_*.c tile_*.c rows_*.c))))
 $(KERNELS): SANITIZE :=
 $(B)/obj/inference/%.o: CFLAGS += -O3 $(call kernel_flags,$(PROCESSOR),$@)

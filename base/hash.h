@@ -59,7 +59,8 @@ struct hash {
     T(CLAIM, "kith.claim")        /* what a claim promises to publish */                                               \
     T(PAGE, "kith.page")          /* what a page of a cache was made from */                                           \
     T(HOP, "kith.hop")            /* what a device says its layers made of a call, and the calls before */             \
-    T(HOP_BYTES, "kith.hopbytes") /* a call of layers, or its answer */
+    T(HOP_BYTES, "kith.hopbytes") /* a call of layers, or its answer */                                                \
+    T(TRAIN, "kith.train")        /* a training's draws and its running digest */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

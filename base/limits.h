@@ -246,8 +246,18 @@
 #define STOPS_MAX           16
 #define BIASES_MAX          1024 /* tokens of a request whose logits are moved: more is a vocabulary of its own */
 #define STOP_BYTES_MAX      256
-#define WORKER_FRAME_MAX    (64u << 20) /* one message between kithd and a worker: logits of a vocabulary at most */
-#define HOPS_MAX            8           /* machines that have layers of one model, beside the one that asks them */
+#define TRAIN_RANK_MAX      256          /* of an update: published ones have 4 to 128 */
+#define TRAIN_LENGTH_MAX    8192         /* tokens of a window: what is kept of it for the way back grows with it */
+#define TRAIN_STEPS_MAX     100000       /* each leaves 12 bytes in the adapter */
+#define TRAIN_BATCH_MAX     1024         /* windows of a step */
+#define TRAIN_HELD_MAX      16           /* windows held out */
+#define TRAIN_DATA_MAX      (256u << 20) /* bytes */
+#define TRAIN_TOKENS_MAX    (64u << 20)
+#define TRAIN_MESSAGES_MAX  64            /* of a conversation in which answers are told apart: each is rendered anew */
+#define TRAIN_PART_MAX      (4u << 20)    /* of data, a state or an adapter in one message */
+#define TRAIN_STATE_MAX     (1023u << 20) /* a state, or an adapter */
+#define WORKER_FRAME_MAX    (64u << 20)   /* one message between kithd and a worker: logits of a vocabulary at most */
+#define HOPS_MAX            8             /* machines that have layers of one model, beside the one that asks them */
 #define FAR_CALL_MAX        (32u << 20) /* a call of layers elsewhere: within a frame, and some seconds of a slow line */
 #define HOP_PART_MAX        (256u << 10) /* of a call or answer, in one message: others of the connection take turns */
 #define HOP_STATEMENTS      64           /* signed answers of a hop that are kept: who was wrong is asked soon after */

@@ -93,6 +93,7 @@
     C(logits)                                                                                                          \
     C(bench)                                                                                                           \
     C(perplexity)                                                                                                      \
+    C(train)                                                                                                           \
     C(verify)                                                                                                          \
     C(tokenize)                                                                                                        \
     C(detokenize)                                                                                                      \
@@ -149,6 +150,7 @@ extern const struct option_spec cmd_embed_options[];
 extern const struct option_spec cmd_logits_options[];
 extern const struct option_spec cmd_bench_options[];
 extern const struct option_spec cmd_perplexity_options[];
+extern const struct option_spec cmd_train_options[];
 extern const struct option_spec cmd_verify_options[];
 extern const struct option_spec cmd_tokenize_options[];
 extern const struct option_spec cmd_detokenize_options[];

@@ -123,10 +123,10 @@ static enum err prepare(struct local *l, int model, struct wire_open *how, struc
 {
     struct stat st;
     struct note remark;
-    if (how->mode != WIRE_FULL)
+    if (how->mode != WIRE_FULL && how->mode != WIRE_TRAINING)
         return ERR_OK;
     enum err e = cache_root(model, &how->root, note);
-    if (e != ERR_OK || fstat(model, &st) != 0)
+    if (e != ERR_OK || how->mode == WIRE_TRAINING || fstat(model, &st) != 0)
         return e;
     cache_pack(&how->root, (uint64_t)st.st_size, &l->pack, &remark);
     if (remark.text[0])

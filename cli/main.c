@@ -95,6 +95,8 @@ static const struct command commands[] = {
     {"bench", "[MODEL]", 0, 1, "model", "how fast a model reads, writes and is checked here", cmd_bench_options,
      cmd_bench},
     {"perplexity", "", 0, 0, "model", "how well a model foretells a text", cmd_perplexity_options, cmd_perplexity},
+    {"train", "", 0, 0, "model", "an update of a model, trained here on your data, or checked", cmd_train_options,
+     cmd_train},
     {"tokenize", "", 0, 0, "model", "a text as a model's tokens", cmd_tokenize_options, cmd_tokenize},
     {"detokenize", "", 0, 0, "model", "tokens as the text that they stand for", cmd_detokenize_options, cmd_detokenize},
     {"template", "", 0, 0, "model", "messages through a model's chat template", cmd_template_options, cmd_template},

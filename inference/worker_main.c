@@ -9,6 +9,7 @@
 #include "inference/sched/hop.h"
 #include "inference/sandbox.h"
 #include "inference/sched/sched.h"
+#include "inference/train/trainer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -205,6 +206,33 @@ static int serve_hop(struct hop *h, struct buf *in, struct buf *out)
     }
 }
 
+/* A worker that trains: every message that is there, then a step. */
+static int serve_trainer(struct trainer *t, struct buf *in, struct buf *out)
+{
+    struct note note;
+    for (;;) {
+        struct wire_frame frame;
+        size_t used;
+        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        if (e == ERR_OK && used > 0) {
+            e = trainer_take(t, &frame, out, &note);
+            buf_drop(in, used);
+        } else if (e == ERR_OK) {
+            if (trainer_is_busy(t))
+                trainer_step(t, out);
+            if (!flush(out) || !fill(in, !trainer_is_busy(t)))
+                return 0;
+        } else {
+            note_set(&note, e, "what came over the socket is no message");
+        }
+        if (e != ERR_OK) {
+            wire_add_failure(out, 0, e, &note);
+            flush(out);
+            return 1;
+        }
+    }
+}
+
 /* Every message that is there, then a batch, until the other side goes. */
 static int serve(struct sched *s, struct buf *in, struct buf *out)
 {
@@ -244,18 +272,24 @@ static int run_model(const struct wire_open *open, const struct sched_options *o
 {
     struct sched *s = NULL;
     struct hop *h = NULL;
+    struct trainer *t = NULL;
     struct note note = {{0}};
     const struct hop_options ho = {.file = o->file, .pack_fd = o->pack_fd, .devices = o->devices};
-    enum err e = open->mode == WIRE_LAYERS ? hop_open(open, &ho, &line->out, &h, &note)
-                                           : sched_open(open, o, &line->out, &s, &note);
+    enum err e = open->mode == WIRE_LAYERS     ? hop_open(open, &ho, &line->out, &h, &note)
+                 : open->mode == WIRE_TRAINING ? trainer_open(open, o->file, o->clock, &line->out, &t, &note)
+                                               : sched_open(open, o, &line->out, &s, &note);
     if (e != ERR_OK) {
         wire_add_failure(&line->out, 0, e, &note);
         flush(&line->out);
         return 1;
     }
-    let_go(o->file);
-    int status = h ? serve_hop(h, &line->in, &line->out) : serve(s, &line->in, &line->out);
+    if (!t) /* who trains reads its weights from there, again and again */
+        let_go(o->file);
+    int status = h   ? serve_hop(h, &line->in, &line->out)
+                 : t ? serve_trainer(t, &line->in, &line->out)
+                     : serve(s, &line->in, &line->out);
     hop_close(h);
+    trainer_close(t);
     sched_close(s);
     return status;
 }

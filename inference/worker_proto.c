@@ -30,12 +30,19 @@ RECORD_DEFINE(wire_far_answer, WIRE_FAR_ANSWER_FIELDS)
 RECORD_DEFINE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
 RECORD_DEFINE(wire_far_call, WIRE_FAR_CALL_FIELDS)
 RECORD_DEFINE(wire_scored, WIRE_SCORED_FIELDS)
+RECORD_DEFINE(wire_train_feed, WIRE_TRAIN_FEED_FIELDS)
+RECORD_DEFINE(wire_train, WIRE_TRAIN_FIELDS)
+RECORD_DEFINE(wire_train_save, WIRE_TRAIN_SAVE_FIELDS)
+RECORD_DEFINE(wire_train_began, WIRE_TRAIN_BEGAN_FIELDS)
+RECORD_DEFINE(wire_train_step, WIRE_TRAIN_STEP_FIELDS)
+RECORD_DEFINE(wire_train_part, WIRE_TRAIN_PART_FIELDS)
+RECORD_DEFINE(wire_trained, WIRE_TRAINED_FIELDS)
 
 /* What the kinds of field cannot say, message by message. */
 static bool open_is_right(const struct wire_open *m)
 {
     uint32_t before = 0;
-    if (m->mode > WIRE_LAYERS || m->pack > WIRE_PACK_NEW || m->hops.n % 8 || m->hops.n / 8 > HOPS_MAX)
+    if (m->mode > WIRE_TRAINING || m->pack > WIRE_PACK_NEW || m->hops.n % 8 || m->hops.n / 8 > HOPS_MAX)
         return false;
     for (size_t i = 0; i < m->hops.n / 4; i += 2) {
         const uint32_t first = wire_id_at(m->hops, i), end = wire_id_at(m->hops, i + 1);
@@ -181,6 +188,41 @@ static bool far_call_is_right(const struct wire_far_call *m)
 static bool far_answer_is_right(const struct wire_far_answer *m)
 {
     return m->hop < HOPS_MAX && m->code < ERR_COUNT && (m->code == ERR_OK || m->answer.n == 0);
+}
+
+static bool train_feed_is_right(const struct wire_train_feed *m)
+{
+    return m->ask != 0 && m->piece < WIRE_PIECES && m->part.n <= TRAIN_PART_MAX;
+}
+
+static bool train_is_right(const struct wire_train *m)
+{
+    return m->ask != 0;
+}
+
+static bool train_save_is_right(const struct wire_train_save *m)
+{
+    return m->ask != 0;
+}
+
+static bool train_began_is_right(const struct wire_train_began *m)
+{
+    return m->ask != 0 && m->step <= m->steps;
+}
+
+static bool train_step_is_right(const struct wire_train_step *m)
+{
+    return m->ask != 0 && m->step != 0;
+}
+
+static bool train_part_is_right(const struct wire_train_part *m)
+{
+    return m->ask != 0 && m->piece < WIRE_PIECES && m->part.n <= TRAIN_PART_MAX;
+}
+
+static bool trained_is_right(const struct wire_trained *m)
+{
+    return m->ask != 0;
 }
 
 static bool device_is_right(const struct wire_device *m)

@@ -15,6 +15,7 @@
  *     embed    -> embedding             one vector for a whole text
  *     score    -> scored ... scores     how likely each token was behind those before it
  *     hop_call -> hop_answer            a batch through the worker's layers, in the mode for that alone
+ *     train_feed ... train -> train_began, train_step ... train_part ..., trained     in the mode for that alone
  *
  * and any of them may be answered by `failed` instead, or after some of its answers. `cancel` ends a run, a
  * verify, a logits or an embed question early: it is answered by `failed` with ERR_CANCELLED unless it had ended
@@ -52,8 +53,9 @@
 
 enum wire_mode {
     WIRE_FULL = 0,
-    WIRE_VOCAB = 1,  /* tokenizer and template only; the file may end behind the tensor infos */
-    WIRE_LAYERS = 2, /* layers [first, end) only, for whoever has the others: only `hop_call` is answered */
+    WIRE_VOCAB = 1,    /* tokenizer and template only; the file may end behind the tensor infos */
+    WIRE_LAYERS = 2,   /* layers [first, end) only, for whoever has the others: only `hop_call` is answered */
+    WIRE_TRAINING = 3, /* an update is trained beside the model: only `train` and what belongs to it is answered */
 };
 
 /* What descriptor WORKER_FD_PACK is. */
@@ -69,6 +71,14 @@ enum wire_packed {
     WIRE_PACKED_USED = 1,   /* the kept one is what the worker works with */
     WIRE_PACKED_MADE = 2,   /* the new one is whole, and worth keeping */
     WIRE_PACKED_BAD = 3,    /* the kept one is damaged or of another model: to be removed */
+};
+
+/* What a training is given, and gives, in parts. */
+enum wire_piece {
+    WIRE_PIECE_DATA = 0,    /* to the worker */
+    WIRE_PIECE_STATE = 1,   /* what goes on from where another worker was, with the same bits */
+    WIRE_PIECE_ADAPTER = 2, /* the result; to the worker: one to be checked */
+    WIRE_PIECES
 };
 
 /* What is put around a text that is tokenised. */
@@ -131,9 +141,17 @@ enum wire_begins {
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
 /* Of the ids behind position `from`, each. `logprobs`: 0, or as in a run: then each is told in a `scored`, and `scores`
  * has no values. */
-#define WIRE_SCORE_FIELDS(F)    F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
-#define WIRE_CANCEL_FIELDS(F)   F(u64, ask)
-#define WIRE_HOP_CALL_FIELDS(F) F(u64, ask) F(blob, call)
+#define WIRE_SCORE_FIELDS(F)  F(u64, ask) F(u32, from) F(u8, logprobs) F(blob, ids)
+#define WIRE_CANCEL_FIELDS(F) F(u64, ask)
+/* `part` goes behind what was fed of that piece (enum wire_piece) before. */
+#define WIRE_TRAIN_FEED_FIELDS(F) F(u64, ask) F(u8, piece) F(blob, part)
+/* Trains on what was fed; with `check` as the adapter says that it was, and compares; then the rest is 0. */
+#define WIRE_TRAIN_FIELDS(F)                                                                                           \
+    F(u64, ask)                                                                                                        \
+    F(flag, check) F(u32, rank) F(u32, steps) F(u32, batch) F(u32, length) F(f32, alpha) F(f32, rate) F(u64, seed)
+/* Between two steps: the state, in `train_part`s. */
+#define WIRE_TRAIN_SAVE_FIELDS(F) F(u64, ask)
+#define WIRE_HOP_CALL_FIELDS(F)   F(u64, ask) F(blob, call)
 /* `code`: enum err; with ERR_OK the answer, else why there is none. */
 #define WIRE_FAR_ANSWER_FIELDS(F) F(u32, hop) F(u8, code) F(text255, text) F(blob, answer)
 
@@ -203,6 +221,25 @@ enum wire_begins {
  * was before it that was asked about, and it is told for its text. */
 #define WIRE_SCORED_FIELDS(F) F(u64, ask) F(u32, position) F(blob, logprobs)
 
+/* `tokens`, `windows`, `held`: of the data; `values`: numbers that are trained; `step`: taken already, of `steps`;
+ * `memory_bytes`: beside the model. */
+#define WIRE_TRAIN_BEGAN_FIELDS(F)                                                                                     \
+    F(u64, ask)                                                                                                        \
+    F(u64, tokens)                                                                                                     \
+    F(u32, windows) F(u32, held) F(u64, values) F(u32, step) F(u32, steps) F(u64, memory_bytes)
+/* `loss`: mean of the step's windows before it was taken, the bits of binary64; `tokens` were gone through in `us`. */
+#define WIRE_TRAIN_STEP_FIELDS(F) F(u64, ask) F(u32, step) F(u64, loss) F(u64, tokens) F(u64, us)
+/* `last`: behind it the piece is whole. */
+#define WIRE_TRAIN_PART_FIELDS(F) F(u64, ask) F(u8, piece) F(flag, last) F(blob, part)
+/* The end. `before`, `after`: mean losses of what is held out, the bits of binary64. Of a check: `same`, or `step` is
+ * the first that does not agree (0: it is none of them), `text` says what does not, and the rest is what was found up
+ * to there.
+ */
+#define WIRE_TRAINED_FIELDS(F)                                                                                         \
+    F(u64, ask)                                                                                                        \
+    F(flag, same)                                                                                                      \
+    F(u32, step) F(u32, steps) F(u64, before) F(u64, after) F(hash, base) F(hash, data) F(hash, digest) F(text255, text)
+
 #define WIRE_HOP_ANSWER_FIELDS(F) F(u64, ask) F(blob, answer)
 /* To hop `hop` of those that `open` named, from 0. */
 #define WIRE_FAR_CALL_FIELDS(F) F(u32, hop) F(blob, call)
@@ -225,6 +262,13 @@ enum wire_begins {
     M(score, SCORE, 20, true, WIRE_BODY_IDS)                                                                           \
     M(hop_call, HOP_CALL, 21, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                    \
     M(far_answer, FAR_ANSWER, 22, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                \
+    M(train_feed, TRAIN_FEED, 30, true, TRAIN_PART_MAX + WIRE_BODY_SMALL)                                              \
+    M(train, TRAIN, 31, true, WIRE_BODY_SMALL)                                                                         \
+    M(train_save, TRAIN_SAVE, 32, true, WIRE_BODY_SMALL)                                                               \
+    M(train_began, TRAIN_BEGAN, 95, false, WIRE_BODY_SMALL)                                                            \
+    M(train_step, TRAIN_STEP, 96, false, WIRE_BODY_SMALL)                                                              \
+    M(train_part, TRAIN_PART, 97, false, TRAIN_PART_MAX + WIRE_BODY_SMALL)                                             \
+    M(trained, TRAINED, 98, false, WIRE_BODY_SMALL)                                                                    \
     M(opened, OPENED, 65, false, WIRE_BODY_SMALL)                                                                      \
     M(failed, FAILED, 66, false, WIRE_BODY_SMALL)                                                                      \
     M(tokens, TOKENS, 67, false, WIRE_BODY_IDS)                                                                        \
@@ -274,6 +318,13 @@ RECORD_DECLARE(wire_hop_answer, WIRE_HOP_ANSWER_FIELDS)
 RECORD_DECLARE(wire_far_call, WIRE_FAR_CALL_FIELDS)
 RECORD_DECLARE(wire_scores, WIRE_SCORES_FIELDS)
 RECORD_DECLARE(wire_scored, WIRE_SCORED_FIELDS)
+RECORD_DECLARE(wire_train_feed, WIRE_TRAIN_FEED_FIELDS)
+RECORD_DECLARE(wire_train, WIRE_TRAIN_FIELDS)
+RECORD_DECLARE(wire_train_save, WIRE_TRAIN_SAVE_FIELDS)
+RECORD_DECLARE(wire_train_began, WIRE_TRAIN_BEGAN_FIELDS)
+RECORD_DECLARE(wire_train_step, WIRE_TRAIN_STEP_FIELDS)
+RECORD_DECLARE(wire_train_part, WIRE_TRAIN_PART_FIELDS)
+RECORD_DECLARE(wire_trained, WIRE_TRAINED_FIELDS)
 
 /* For each message: `wire_add_NAME` appends it as a frame; `wire_read_NAME` takes it from a frame's body, true if
  * that was whole and every enumeration in range. Blobs borrow from the body. */

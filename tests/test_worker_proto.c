@@ -151,7 +151,7 @@ static void test_refused_bodies(void **state)
     wire_add_run(&out, &(struct wire_run){.ask = 1, .tokens = bytes_of("abc", 3)});
     assert_false(wire_read_run(body_of(&out), &run)); /* part of an id */
     buf_reset(&out);
-    wire_add_open(&out, &(struct wire_open){.mode = WIRE_LAYERS + 1});
+    wire_add_open(&out, &(struct wire_open){.mode = WIRE_TRAINING + 1});
     assert_false(wire_read_open(body_of(&out), &open));
     buf_reset(&out);
     test_refused_layers();

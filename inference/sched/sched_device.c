@@ -40,7 +40,7 @@ void sched_tell_device(struct sched *s, struct buf *out)
 bool sched_wants_devices(const struct wire_open *open)
 {
     const char *backend = open->backend.s;
-    return open->mode != WIRE_VOCAB && open->hops.n == 0 &&
+    return open->mode != WIRE_VOCAB && open->mode != WIRE_TRAINING && open->hops.n == 0 &&
            (!*backend || strcmp(backend, "auto") == 0 || strcmp(backend, SCHED_DEVICE) == 0);
 }
 

@@ -1,0 +1,81 @@
+#!/bin/bash
+# Training at home: an update is made, killed in the middle and gone on with, checked, tampered with and found out.
+cd "$(dirname "$0")/.." || exit 2
+set -u
+B=${BUILD:-build/release}
+guide=models/kith-guide.gguf
+[ -f $guide ] || { echo "skip: e2e_train: $guide is not there"; exit 0; }
+H=$(mktemp -d)
+logs=$H
+. tests/e2e.sh
+unset KITH_HOME KITH_URL
+export KITH_CACHE=off
+pid=
+cleanup() {
+    [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null
+    rm -rf "$H"
+}
+trap cleanup EXIT
+recipe="--rank 4 --alpha 8 --steps 16 --batch 2 --rate 0.003"
+length=64
+train() { # DATA OPTION...
+    local data=$1
+    shift
+    timeout 200 "$B/kith" train --model $guide --data "$data" $recipe --length $length --json "$@" >"$H/out" 2>"$H/err" </dev/null
+}
+refuses() { # STATUS PATTERN COMMAND...
+    local want=$1 pattern=$2 rc
+    shift 2
+    "$@"
+    rc=$?
+    [ $rc = "$want" ] && grep -q -- "$pattern" "$H/out" "$H/err" && return 0
+    echo "  status $rc, said: $(head -c 300 "$H/out" "$H/err")" >&2
+    return 1
+}
+below() { awk "BEGIN { exit !($1 < $2) }"; } # numbers
+falls() { below "$(json loss_after <"$H/out")" "$(json loss_before <"$H/out")"; }
+
+cat docs/market.md docs/wallet.md >"$H/text"
+check "train" train "$H/text" -o "$H/a.gguf" --threads 1
+check "the loss of what was held out falls" falls
+check "no state is left" test ! -e "$H/a.gguf.part"
+
+# Killed as soon as some steps are kept; the same command goes on.
+timeout 200 "$B/kith" train --model $guide --data "$H/text" $recipe --length $length --save 0 -o "$H/b.gguf" >/dev/null 2>"$H/killed.log" </dev/null &
+pid=$!
+for _ in $(seq 400); do [ -e "$H/b.gguf.part" ] && break; sleep 0.02; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+pid=
+if [ -e "$H/b.gguf.part" ]; then
+    cp "$H/b.gguf.part" "$H/c.gguf.part"
+    check "going on" train "$H/text" -o "$H/b.gguf" --threads 2
+    check "... from where it was" grep -q 'going on from there' "$H/err"
+    check "a state of another recipe" refuses 3 'another training' train "$H/text" -o "$H/c.gguf" --seed 3
+    printf x >>"$H/c.gguf.part"
+    check "a damaged state" refuses 3 'checksum' train "$H/text" -o "$H/c.gguf"
+else
+    echo "skip: e2e_train: the training was over before it could be killed"
+    check "train again" train "$H/text" -o "$H/b.gguf"
+fi
+check "the same bits as without" cmp "$H/a.gguf" "$H/b.gguf"
+
+check "check" train "$H/text" --check "$H/a.gguf" --threads 2
+check "... says so" same "$(json same <"$H/out")" true
+cp "$H/a.gguf" "$H/bad.gguf"
+printf '\001' | dd of="$H/bad.gguf" bs=1 seek=$(($(stat -c %s "$H/bad.gguf") - 6)) conv=notrunc 2>/dev/null
+check "a number that was changed" refuses 1 '"same":false' train "$H/text" --check "$H/bad.gguf"
+sed s/the/teh/ "$H/text" >"$H/other"
+check "other data" refuses 1 'on other data' train "$H/other" --check "$H/a.gguf"
+length=512
+head -c 2000 LICENSE >"$H/short"
+check "too little" refuses 3 'two windows' train "$H/short" -o "$H/d.gguf"
+length=4096
+check "over the context" refuses 3 "longer than the model's context" train LICENSE -o "$H/d.gguf"
+length=64
+echo '{"text": 3}' >"$H/odd"
+echo '{"text": "x"}' | cat - "$H/odd" >"$H/odd2"
+check "a line that is none" refuses 3 'line 2' train "$H/odd2" -o "$H/d.gguf"
+check "no result is left" test ! -e "$H/d.gguf"
+[ $failed = 0 ] && echo "e2e_train: $checks checks passed"
+exit $failed
