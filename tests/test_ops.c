@@ -175,6 +175,23 @@ static void delta_once(const struct ops *o)
     }
 }
 
+static void scan_once(const struct ops *o)
+{
+    static float state[2][256 * 128], x[3][256], out[2][128];
+    const size_t n = 1 + draw(256), m = ARITH_LANES * (1 + draw(8));
+    draw_floats(state[0], n * m, draw(8) == 0);
+    memcpy(state[1], state[0], sizeof state[0]);
+    for (unsigned i = 0; i < 3; i++) {
+        const float decay = draw_float(), by = draw_float(), *q = i < 2 ? x[0] : NULL;
+        for (unsigned k = 0; k < 3; k++)
+            draw_floats(x[k], k < 2 ? n : m, false);
+        ops_ref.scan(state[0], n, m, q, x[1], x[2], decay, by, out[0]);
+        o->scan(state[1], n, m, q, x[1], x[2], decay, by, out[1]);
+        assert_same_bits(out[0], out[1], m);
+        assert_same_bits(state[0], state[1], n * m);
+    }
+}
+
 /* -- products -- */
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
@@ -318,6 +335,7 @@ static void deltas_are_alike(void **state)
 {
     (void)state;
     each(delta_once);
+    each(scan_once);
 }
 
 static void products_are_alike(void **state)

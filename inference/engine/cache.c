@@ -34,7 +34,7 @@ void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, u
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
-    cache_init_layers(c, m, 0, m->layers - m->layers_recurrent, store);
+    cache_init_layers(c, m, 0, m->layers_attending, store);
     c->needs_states = m->layers_recurrent > 0;
 }
 
@@ -45,7 +45,7 @@ size_t cache_layers_bytes(const struct model *m, uint32_t layers)
 
 size_t cache_page_bytes(const struct model *m)
 {
-    return cache_layers_bytes(m, m->layers - m->layers_recurrent);
+    return cache_layers_bytes(m, m->layers_attending);
 }
 
 /* The last page first: pages.h, 3. */

@@ -1,7 +1,6 @@
 /* Layers that carry a state: the gated delta net of docs/arithmetic.md, and the gates of the attention beside it.
  *
- * What a row needs but the states of its heads is made row by row. Then each head of each sequence goes through the
- * rows of its sequence by itself, so that heads are what threads share. Guessed rows go on in a copy. */
+ * What a row needs but the states of its heads is made row by row, then heads go through their rows (recur.c). */
 #include "inference/engine/recur_in.h"
 #include "inference/kernels/arith_fn.h"
 
@@ -51,12 +50,6 @@ static void rates_part(void *arg, size_t first, size_t end)
     }
 }
 
-static void silu(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] / (1.0f + arith_fn_exp(-x[i]));
-}
-
 /* x[n] to length 1, times `by`. */
 static void make_unit(float *x, size_t n, float epsilon, float by)
 {
@@ -77,7 +70,7 @@ static void mix_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         float *x = t->e->recur->mixed + c * m->channels;
         recur_convolve(t, (uint32_t)c, x);
-        silu(x, m->channels);
+        recur_silu(x, m->channels);
         for (uint32_t h = 0; h < 2 * m->keys_n; h++)
             make_unit(x + (size_t)h * m->side, m->side, m->epsilon, h < m->keys_n ? by : 1.0f);
     }
@@ -99,7 +92,6 @@ static void finish_part(void *arg, size_t first, size_t end)
 
 /* -- by heads -- */
 
-/* One position of a head, whose convolution and rates are given. out NULL: nobody asks. */
 static void step(const struct recur_step *t, uint32_t head, float *state, const float *mixed, const float *rates,
                  float *out)
 {
@@ -110,45 +102,6 @@ static void step(const struct recur_step *t, uint32_t head, float *state, const 
     t->e->ops->delta(state, n, out ? q : NULL, k, v, rates[head], rates[m->values_n + head], out);
 }
 
-static float *head_of(const struct recur_step *t, float *state, uint32_t head)
-{
-    const struct model *m = t->e->m;
-    return recur_state_of(t, state) + recur_history_floats(m) + (size_t)head * m->side * m->side;
-}
-
-static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
-{
-    const struct engine *e = t->e;
-    const struct model *m = e->m;
-    const struct recur *r = e->recur;
-    struct state *s = &e->rows[c].seq->state;
-    const size_t all = (size_t)m->values_n * m->side, bytes = (size_t)m->side * m->side * sizeof(float);
-    float *state = head_of(t, s->now, head);
-    for (uint32_t i = 0; i < s->guessed; i++) {
-        const float *guess = recur_guess_of(t, s, i);
-        step(t, head, state, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
-    }
-    for (bool ahead = false; c != NONE; c = r->after[c]) {
-        if (e->rows[c].guessed && !ahead) {
-            float *copy = s->ahead + (size_t)head * m->side * m->side;
-            state = memcpy(copy, state, bytes);
-            ahead = true;
-        }
-        step(t, head, state, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
-             e->o + c * all + (size_t)head * m->side);
-        if (r->kept[c])
-            memcpy(head_of(t, r->kept[c], head), state, bytes);
-    }
-}
-
-static void heads_part(void *arg, size_t first, size_t end)
-{
-    const struct recur_step *t = arg;
-    const uint32_t heads = t->e->m->values_n;
-    for (size_t i = first; i < end; i++)
-        run_head(t, t->e->recur->first[i / heads], (uint32_t)(i % heads));
-}
-
 void delta_run(struct recur_step *t, const float *x, size_t cols)
 {
     struct engine *e = t->e;
@@ -156,6 +109,7 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     const struct model_recurrent *l = t->l->recurrent;
     const size_t n = e->m->values_n;
     const bool has_alpha = l->alpha.w.data != NULL;
+    t->head = step;
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, NULL);
     engine_product(e, &l->in, &in, r->in);
     engine_product(e, &l->gate, &in, r->gate);
@@ -166,7 +120,7 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     pool_run(e->pool, cols, 1, rates_part, t);
     pool_run(e->pool, r->chains, 1, recur_take_part, t);
     pool_run(e->pool, cols, 1, mix_part, t);
-    pool_run(e->pool, r->chains * n, 1, heads_part, t);
+    pool_run(e->pool, r->chains * n, 1, recur_heads_part, t);
     pool_run(e->pool, cols, 1, finish_part, t);
     pool_run(e->pool, r->chains, 1, recur_leave_part, t);
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "inference/engine/recur_in.h"
+#include "inference/kernels/arith_fn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,26 @@ static size_t max_of(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* What a row's queries take that have gates behind them. */
+static size_t gated_queries(const struct model *m)
+{
+    return m->kind->more & HAS_DELTA_NET ? (size_t)m->heads * m->head : 0;
+}
+
 /* Of a batch's row: what enters, and gates. */
 static size_t in_floats(const struct model *m)
 {
-    return m->values_n ? max_of(m->channels, 2 * (size_t)m->heads * m->head) : 3 * (size_t)m->channels;
+    return m->values_n ? max_of(m->channels, 2 * gated_queries(m)) : 3 * (size_t)m->channels;
 }
 
 static size_t gate_floats(const struct model *m)
 {
-    return m->values_n ? max_of((size_t)m->values_n * m->side, (size_t)m->heads * m->head) : 0;
+    return m->values_n ? max_of((size_t)m->values_n * m->side, gated_queries(m)) : 0;
+}
+
+static size_t beside_floats(const struct model *m)
+{
+    return m->kind->more & HAS_BOTH ? m->embed : 0;
 }
 
 struct recur *recur_new(const struct model *m, uint32_t batch)
@@ -37,6 +49,7 @@ struct recur *recur_new(const struct model *m, uint32_t batch)
         t->raw = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
         t->rates = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
     }
+    t->beside = mem_array(batch * beside_floats(m), sizeof(float));
     t->kept = mem_array(batch, sizeof *t->kept);
     t->before = mem_array(batch, sizeof *t->before);
     t->after = mem_array(batch, sizeof *t->after);
@@ -48,7 +61,8 @@ void recur_free(struct recur *t)
 {
     if (!t)
         return;
-    void *all[] = {t->in, t->mixed, t->gate, t->raw, t->rates, t->kept, t->before, t->after, t->first};
+    void *all[] = {t->in,     t->mixed, t->gate,   t->raw,   t->rates,
+                   t->beside, t->kept,  t->before, t->after, t->first};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -58,7 +72,7 @@ uint64_t recur_bytes(const struct model *m, uint32_t batch)
 {
     const uint64_t links = sizeof(float *) + 3 * sizeof(uint32_t);
     uint64_t floats = in_floats(m) + gate_floats(m) + (m->values_n ? m->channels + 4ull * m->values_n : 0);
-    return m->layers_recurrent ? batch * (floats * sizeof(float) + links) : 0;
+    return m->layers_recurrent ? batch * ((floats + beside_floats(m)) * sizeof(float) + links) : 0;
 }
 
 /* -- a batch -- */
@@ -254,11 +268,62 @@ static void convolve_part(void *arg, size_t first, size_t end)
     }
 }
 
+void recur_silu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] / (1.0f + arith_fn_exp(-x[i]));
+}
+
+/* -- heads: each of each sequence goes through the rows of its sequence by itself, so that heads are what threads
+ * share. Guessed rows go on in a copy. -- */
+
+static float *head_of(const struct recur_step *t, float *state, uint32_t head)
+{
+    const struct model *m = t->e->m;
+    return recur_state_of(t, state) + recur_history_floats(m) + head * recur_head_floats(m);
+}
+
+static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
+{
+    const struct engine *e = t->e;
+    const struct model *m = e->m;
+    const struct recur *r = e->recur;
+    struct state *s = &e->rows[c].seq->state;
+    const size_t all = (size_t)m->values_n * m->side, bytes = recur_head_floats(m) * sizeof(float);
+    float *state = head_of(t, s->now, head);
+    for (uint32_t i = 0; i < s->guessed; i++) {
+        const float *guess = recur_guess_of(t, s, i);
+        t->head(t, head, state, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
+    }
+    for (bool ahead = false; c != NONE; c = r->after[c]) {
+        if (e->rows[c].guessed && !ahead) {
+            float *copy = s->ahead + head * recur_head_floats(m);
+            state = memcpy(copy, state, bytes);
+            ahead = true;
+        }
+        t->head(t, head, state, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
+             e->o + c * all + (size_t)head * m->side);
+        if (r->kept[c])
+            memcpy(head_of(t, r->kept[c], head), state, bytes);
+    }
+}
+
+void recur_heads_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    const uint32_t heads = t->e->m->values_n;
+    for (size_t i = first; i < end; i++)
+        run_head(t, t->e->recur->first[i / heads], (uint32_t)(i % heads));
+}
+
 void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
-    struct recur_step t = {e, l};
+    struct recur_step t = {.e = e, .l = l};
     if (e->m->values_n) {
-        delta_run(&t, x, cols);
+        if (e->m->kind->more & HAS_SCAN)
+            scan_run(&t, x, cols);
+        else
+            delta_run(&t, x, cols);
         return;
     }
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->recurrent->in.w, NULL, NULL);
@@ -267,6 +332,16 @@ void recur_run(struct engine *e, const struct model_layer *l, const float *x, si
     pool_run(e->pool, e->recur->chains, 1, recur_take_part, &t);
     pool_run(e->pool, cols, 1, convolve_part, &t);
     pool_run(e->pool, e->recur->chains, 1, recur_leave_part, &t);
+}
+
+void recur_set_aside(struct engine *e, size_t cols)
+{
+    memcpy(e->recur->beside, e->back, cols * e->m->embed * sizeof *e->back);
+}
+
+void recur_add_aside(struct engine *e, size_t cols)
+{
+    e->ops->add(e->back, e->recur->beside, cols * e->m->embed);
 }
 
 size_t recur_pack(struct engine *e, size_t cols)

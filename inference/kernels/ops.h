@@ -88,6 +88,10 @@ struct ops {
      * asks. */
     void (*delta)(float *s, size_t n, const float *q, const float *k, const float *v, float decay, float beta,
                   float *out);
+    /* One position of a state space's head: s[n, m] = s decay + k (v step)', out[m] = s'q. m is a multiple of
+     * ARITH_LANES; q NULL: nobody asks. */
+    void (*scan)(float *s, size_t n, size_t m, const float *q, const float *k, const float *v, float decay, float step,
+                 float *out);
 
     /* One chunk of the cache for n <= OPS_QUERIES queries of one head, `count` <= ARITH_CHUNK visible positions from
      * its first on; B blocks along the head. out[i, t] = (q[i] . k[t]) * scale: q[n, 32 B], qs[n, B], k in the order of

@@ -241,6 +241,21 @@ static void ref_delta(float *s, size_t n, const float *q, const float *k, const 
     }
 }
 
+static void ref_scan(float *s, size_t n, size_t m, const float *q, const float *k, const float *v, float decay,
+                     float step, float *out)
+{
+    for (size_t j = 0; j < m; j++) {
+        float d = v[j] * step, sum = 0.0f;
+        for (size_t i = 0; i < n; i++) {
+            s[i * m + j] = s[i * m + j] * decay + k[i] * d;
+            if (q)
+                sum = sum + s[i * m + j] * q[i];
+        }
+        if (q)
+            out[j] = sum;
+    }
+}
+
 static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                       float scale, float *out)
 {
@@ -336,6 +351,7 @@ const struct ops ops_ref = {
     .scale = ref_scale,
     .soft_cap = ref_soft_cap,
     .delta = ref_delta,
+    .scan = ref_scan,
     .scores = ref_scores,
     .peak = ref_peak,
     .exponentials = ref_exponentials,
