@@ -278,6 +278,8 @@ def add_numbers(f, s):
         f.key("bert.pooling_type", "u32", s.get("pooling", 1))
         return
     f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS | FLAT_NORMS else "rms_"), "f32", 1e-6)
+    if a.startswith("nemotron_h"):  # of layers that guess ahead
+        f.key(a + ".attention.layer_norm_epsilon", "f32", 1e-5)
     f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
     f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
     if s.get("latent"):
@@ -510,7 +512,10 @@ def add_tensors(f, s, source):
         if a.startswith("nemotron_h") and parts(i) in "M*":
             return
         if a not in NO_PRE_NORMS | FLAT_NORMS and not a.startswith("nemotron_h"):
-            norm(p + MIX_NORM.get(a, "ffn_norm"), e)
+            if a == "falcon-h1":  # so its files have it
+                vector(p + "ffn_norm", e, 1.0, 0.2)
+            else:
+                norm(p + MIX_NORM.get(a, "ffn_norm"), e)
         elif a == "bert":
             norm(p + "attn_output_norm", e)
         if a in POST_NORMS:

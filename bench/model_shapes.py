@@ -134,10 +134,10 @@ SHAPES = {
                        norm=True, weights_scale=2.5),
     # layers: M a state, * attention, - or E a mix alone; (groups, heads, length of keys, length of values)
     "granite4": dict(arch="granitehybrid", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
-                     tied=True, scales=(12.0, 0.22, 1 / 64, 8.0), pattern="MM*MM*", scan=(1, 8, 128, 64), taps=4, still=True),
+                     tied=True, scales=(3.0, 0.7, 1 / 6, 1.25), pattern="MM*MM*", scan=(1, 8, 128, 64), taps=4, still=True),
     "granite4-moe": dict(arch="granitehybrid", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32,
                          mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, tied=True,
-                         scales=(12.0, 0.22, 1 / 64, 6.0), pattern="M*MMM*", scan=(2, 16, 64, 32), taps=4, still=True),
+                         scales=(3.0, 0.7, 1 / 6, 1.25), pattern="M*MMM*", scan=(2, 16, 64, 32), taps=4, still=True),
     "falcon-h1": dict(arch="falcon-h1", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=512,
                       base=1e11, scan=(1, 12, 256, 64), taps=4),
     "falcon-h1-norms": dict(arch="falcon-h1", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=4, head=64,

@@ -194,7 +194,11 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "layer_output_norm", s->embed);
     else if (is_of(s, "gpt-oss seed_oss glm4moe qwen3next qwen35 qwen35moe "))
         add_norm(m, s, i, "post_attention_norm", s->embed);
-    else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 nemotron_h nemotron_h_moe "))
+    else if (is(s, "falcon-h1") && !s->tied) { /* as its files have it */
+        char room[96];
+        snprintf(room, sizeof room, "blk.%u.ffn_norm", i);
+        model_make_vector(m, room, s->embed, 1);
+    } else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 nemotron_h nemotron_h_moe "))
         add_norm(m, s, i, "ffn_norm", s->embed);
     if (is_of(s, "gemma2 gemma3 olmo2 glm4 exaone4 ")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
@@ -834,6 +838,7 @@ static const struct model_make shapes[] = {
     {"qwen35, blocks of 256", "qwen35", GGUF_TENSOR_Q4_K, 256, 2, 16, 4, 32, 256, 0, 0, 0, false, true, NULL},
     {"qwen35moe", "qwen35moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 32, false, false, NULL},
     {"granitehybrid", "granitehybrid", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, scales_still},
+    {"granitehybrid, floats", "granitehybrid", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, true, false, scales},
     {"granitehybrid, experts, rotated", "granitehybrid", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 16, 64, 6, 2, 96, false, true,
      scales},
     {"granitehybrid, blocks of 256", "granitehybrid", GGUF_TENSOR_Q4_K, 256, 3, 16, 4, 32, 256, 0, 0, 0, false, true,

@@ -66,9 +66,9 @@ enum model_more {
     HAS_WHOLE_SUMS = 1u << 12,  /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
     HAS_DELTA_NET = 1u << 14,   /* most layers have a gated delta net instead of attention, whose queries have gates */
     HAS_TILED_HEADS = 1u << 15, /* with it: head h of values belongs to head h mod of keys, not to h div */
-    HAS_SCAN = 1u << 16,      /* layers without heads of keys have a state space (Mamba-2) instead of attention, */
-    HAS_BOTH = 1u << 17,      /* ... or all layers one beside their attention */
-    HAS_ONE_BRANCH = 1u << 18 /* a layer is attention, a state or a mix, and enters by the one norm it has */
+    HAS_SCAN = 1u << 16,        /* layers without heads of keys have a state space (Mamba-2) instead of attention, */
+    HAS_BOTH = 1u << 17,        /* ... or all layers one beside their attention */
+    HAS_ONE_BRANCH = 1u << 18   /* a layer is attention, a state or a mix, and enters by the one norm it has */
 };
 
 struct model_kind {
@@ -111,8 +111,8 @@ struct model_recurrent {
     struct model_product out; /* [embed, channels], or [embed, values_n side] */
     /* a delta net's, or a state space's */
     struct model_product gate;        /* [values_n side, embed] of the result */
-    struct model_product alpha, beta; /* [values_n, embed] each; or no alpha, and beta is both, [2 values_n, embed]; of a
-                                         state space beta, [values_n, embed], is its steps */
+    struct model_product alpha, beta; /* [values_n, embed] each; or no alpha, and beta is both, [2 values_n, embed]; of
+                                         a state space beta, [values_n, embed], is its steps */
     const float *rate, *bias;         /* [values_n] of the decay */
     const float *through;             /* [values_n] of a state space: so much of a value joins the result */
     struct model_norm norm;           /* [side]; of a state space [keys_n, values_n side / keys_n], or none */

@@ -291,6 +291,16 @@ static bool has_windows(const struct model *m)
     return i < m->layers;
 }
 
+/* Files with HAS_BOTH have it without ".weight". */
+static struct model_norm mix_norm(struct model_reader *r, uint32_t i)
+{
+    char room[96];
+    snprintf(room, sizeof room, "blk.%u.ffn_norm", i);
+    if (r->m->kind->more & HAS_BOTH && model_has_tensor(r, room))
+        return (struct model_norm){.gain = model_vector(r, room, r->m->embed)};
+    return layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", r->m->embed);
+}
+
 static void read_parts(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
@@ -327,9 +337,7 @@ static void read_layer(struct model_reader *r, uint32_t i)
     }
     if (!has(r, HAS_NO_PRE_NORMS)) {
         l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-        l->mix_norm = has(r, HAS_ONE_NORM)
-                          ? l->attention_norm
-                          : layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
+        l->mix_norm = has(r, HAS_ONE_NORM) ? l->attention_norm : mix_norm(r, i);
     }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);

@@ -61,8 +61,7 @@ void recur_free(struct recur *t)
 {
     if (!t)
         return;
-    void *all[] = {t->in,     t->mixed, t->gate,   t->raw,   t->rates,
-                   t->beside, t->kept,  t->before, t->after, t->first};
+    void *all[] = {t->in, t->mixed, t->gate, t->raw, t->rates, t->beside, t->kept, t->before, t->after, t->first};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -302,7 +301,7 @@ static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
             ahead = true;
         }
         t->head(t, head, state, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
-             e->o + c * all + (size_t)head * m->side);
+                e->o + c * all + (size_t)head * m->side);
         if (r->kept[c])
             memcpy(head_of(t, r->kept[c], head), state, bytes);
     }
