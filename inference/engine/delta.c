@@ -2,7 +2,6 @@
  *
  * What a row needs but the states of its heads is made row by row, then heads go through their rows (recur.c). */
 #include "inference/engine/recur_in.h"
-#include "inference/kernels/arith_fn.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,18 +49,6 @@ static void rates_part(void *arg, size_t first, size_t end)
     }
 }
 
-/* x[n] to length 1, times `by`. */
-static void make_unit(float *x, size_t n, float epsilon, float by)
-{
-    float lanes[ARITH_LANES] = {0};
-    for (size_t i = 0; i < n; i += ARITH_LANES)
-        for (size_t k = 0; k < ARITH_LANES; k++)
-            lanes[k] = lanes[k] + x[i + k] * x[i + k];
-    float scale = (1.0f / sqrtf(arith_fold(lanes) + epsilon)) * by;
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] * scale;
-}
-
 static void mix_part(void *arg, size_t first, size_t end)
 {
     const struct recur_step *t = arg;
@@ -70,9 +57,9 @@ static void mix_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         float *x = t->e->recur->mixed + c * m->channels;
         recur_convolve(t, (uint32_t)c, x);
-        recur_silu(x, m->channels);
+        t->e->ops->silu(x, m->channels);
         for (uint32_t h = 0; h < 2 * m->keys_n; h++)
-            make_unit(x + (size_t)h * m->side, m->side, m->epsilon, h < m->keys_n ? by : 1.0f);
+            t->e->ops->unit(x + (size_t)h * m->side, m->side, m->epsilon, h < m->keys_n ? by : 1.0f);
     }
 }
 
@@ -92,14 +79,15 @@ static void finish_part(void *arg, size_t first, size_t end)
 
 /* -- by heads -- */
 
-static void step(const struct recur_step *t, uint32_t head, float *state, const float *mixed, const float *rates,
-                 float *out)
+static struct ops_delta row_of(const struct model *m, uint32_t head, const float *mixed, const float *rates)
 {
-    const struct model *m = t->e->m;
-    const uint32_t key = m->kind->more & HAS_TILED_HEADS ? head % m->keys_n : head / (m->values_n / m->keys_n);
     const size_t n = m->side;
-    const float *q = mixed + key * n, *k = q + m->keys_n * n, *v = mixed + (2 * (size_t)m->keys_n + head) * n;
-    t->e->ops->delta(state, n, out ? q : NULL, k, v, rates[head], rates[m->values_n + head], out);
+    const size_t key = m->kind->more & HAS_TILED_HEADS ? head % m->keys_n : head / (m->values_n / m->keys_n);
+    return (struct ops_delta){.q = mixed + key * n,
+                              .k = mixed + (m->keys_n + key) * n,
+                              .v = mixed + (2 * (size_t)m->keys_n + head) * n,
+                              .decay = rates[head],
+                              .beta = rates[m->values_n + head]};
 }
 
 void delta_run(struct recur_step *t, const float *x, size_t cols)
@@ -109,14 +97,15 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     const struct model_recurrent *l = t->l->recurrent;
     const size_t n = e->m->values_n;
     const bool has_alpha = l->alpha.w.data != NULL;
-    t->head = step;
-    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, NULL);
+    t->row = row_of;
+    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, &l->beta.w);
     engine_product(e, &l->in, &in, r->in);
     engine_product(e, &l->gate, &in, r->gate);
-    in = engine_input(e, x, e->m->embed, cols, e->slot, has_alpha ? &l->alpha.w : NULL, &l->beta.w, NULL);
+    engine_product(e, &l->beta, &in, has_alpha ? r->raw + cols * n : r->raw);
+    if (has_alpha && l->alpha.w.type != l->beta.w.type)
+        in = engine_input(e, x, e->m->embed, cols, e->slot, &l->alpha.w, NULL, NULL);
     if (has_alpha)
         engine_product(e, &l->alpha, &in, r->raw);
-    engine_product(e, &l->beta, &in, has_alpha ? r->raw + cols * n : r->raw);
     pool_run(e->pool, cols, 1, rates_part, t);
     pool_run(e->pool, r->chains, 1, recur_take_part, t);
     pool_run(e->pool, cols, 1, mix_part, t);
@@ -151,12 +140,8 @@ static void gate_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
     const size_t n = (size_t)e->m->heads * e->m->head;
-    for (size_t c = first; c < end; c++) {
-        const float *gate = e->recur->gate + e->slot[c] * n;
-        float *o = e->o + c * n;
-        for (size_t i = 0; i < n; i++)
-            o[i] = o[i] * (1.0f / (1.0f + arith_fn_exp(-gate[i])));
-    }
+    for (size_t c = first; c < end; c++)
+        e->ops->times_sigmoid(e->o + c * n, e->recur->gate + e->slot[c] * n, n);
 }
 
 void recur_gate(struct engine *e, size_t cols)

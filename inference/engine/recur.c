@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "inference/engine/recur_in.h"
-#include "inference/kernels/arith_fn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -235,8 +234,7 @@ static void enter_part(void *arg, size_t first, size_t end)
     const size_t n = e->m->channels;
     for (size_t c = first; c < end; c++) {
         float *x = recur_entry_of(e, (uint32_t)c);
-        for (size_t i = 0; i < n; i++)
-            x[i] = x[i] * x[2 * n + i];
+        e->ops->times(x, x + 2 * n, n);
         if (!e->ops->finite(x, n))
             e->finite[c] = false;
     }
@@ -244,13 +242,11 @@ static void enter_part(void *arg, size_t first, size_t end)
 
 void recur_convolve(const struct recur_step *t, uint32_t c, float *out)
 {
-    const uint32_t taps = t->e->m->taps, n = t->e->m->channels;
-    memset(out, 0, n * sizeof *out);
-    for (uint32_t k = 0; k < taps; k++) {
-        const float *x = entry_before(t, c, taps - 1 - k), *tap = t->l->recurrent->taps + (size_t)k * n;
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = out[i] + x[i] * tap[i];
-    }
+    const uint32_t taps = t->e->m->taps;
+    const float *x[TAPS_MAX];
+    for (uint32_t k = 0; k < taps; k++)
+        x[k] = entry_before(t, c, taps - 1 - k);
+    t->e->ops->convolve(x, t->l->recurrent->taps, taps, t->e->m->channels, out);
 }
 
 /* By rows: what the convolution makes times the other gate. */
@@ -262,19 +258,41 @@ static void convolve_part(void *arg, size_t first, size_t end)
         float *out = t->e->o + c * n;
         const float *gate = recur_entry_of(t->e, (uint32_t)c) + n;
         recur_convolve(t, (uint32_t)c, out);
-        for (size_t i = 0; i < n; i++)
-            out[i] = gate[i] * out[i];
+        t->e->ops->times(out, gate, n);
     }
-}
-
-void recur_silu(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] / (1.0f + arith_fn_exp(-x[i]));
 }
 
 /* -- heads: each of each sequence goes through the rows of its sequence by itself, so that heads are what threads
  * share. Guessed rows go on in a copy. -- */
+
+#define RUN 64 /* positions that a head goes through at once */
+
+struct run {
+    const struct recur_step *t;
+    uint32_t head;
+    float *state;
+    struct ops_delta row[RUN];
+    size_t n;
+};
+
+static void finish_run(struct run *r)
+{
+    const struct model *m = r->t->e->m;
+    if (r->n > 0 && m->kind->more & HAS_SCAN)
+        r->t->e->ops->scan(r->state, m->depth, m->side, r->row, r->n);
+    else if (r->n > 0)
+        r->t->e->ops->delta(r->state, m->side, r->row, r->n);
+    r->n = 0;
+}
+
+/* A position whose convolution and rates are given. out NULL: nobody asks. */
+static void add_row(struct run *r, const float *mixed, const float *rates, float *out)
+{
+    if (r->n == RUN)
+        finish_run(r);
+    r->row[r->n] = r->t->row(r->t->e->m, r->head, mixed, rates);
+    r->row[r->n++].out = out;
+}
 
 static float *head_of(const struct recur_step *t, float *state, uint32_t head)
 {
@@ -289,22 +307,29 @@ static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
     const struct recur *r = e->recur;
     struct state *s = &e->rows[c].seq->state;
     const size_t all = (size_t)m->values_n * m->side, bytes = recur_head_floats(m) * sizeof(float);
-    float *state = head_of(t, s->now, head);
+    struct run run;
+    run.t = t;
+    run.head = head;
+    run.state = head_of(t, s->now, head);
+    run.n = 0;
     for (uint32_t i = 0; i < s->guessed; i++) {
         const float *guess = recur_guess_of(t, s, i);
-        t->head(t, head, state, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
+        add_row(&run, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
     }
     for (bool ahead = false; c != NONE; c = r->after[c]) {
         if (e->rows[c].guessed && !ahead) {
-            float *copy = s->ahead + head * recur_head_floats(m);
-            state = memcpy(copy, state, bytes);
+            finish_run(&run);
+            run.state = memcpy(s->ahead + head * recur_head_floats(m), run.state, bytes);
             ahead = true;
         }
-        t->head(t, head, state, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
+        add_row(&run, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
                 e->o + c * all + (size_t)head * m->side);
-        if (r->kept[c])
-            memcpy(head_of(t, r->kept[c], head), state, bytes);
+        if (r->kept[c]) {
+            finish_run(&run);
+            memcpy(head_of(t, r->kept[c], head), run.state, bytes);
+        }
     }
+    finish_run(&run);
 }
 
 void recur_heads_part(void *arg, size_t first, size_t end)

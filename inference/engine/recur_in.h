@@ -25,9 +25,8 @@ struct recur {
 struct recur_step {
     struct engine *e;
     const struct model_layer *l;
-    /* One position of a head, whose convolution and rates are given. out NULL: nobody asks. */
-    void (*head)(const struct recur_step *t, uint32_t head, float *state, const float *mixed, const float *rates,
-                 float *out);
+    /* A position of a head, whose convolution and rates are given. */
+    struct ops_delta (*row)(const struct model *m, uint32_t head, const float *mixed, const float *rates);
 };
 
 /* The layer's part of a state: the history of its convolution, then its heads. */
@@ -43,9 +42,6 @@ void recur_heads_part(void *arg, size_t first, size_t end);
 /* Parts of a layer over chains: right guesses join the histories before convolutions; the batch leaves them behind. */
 void recur_take_part(void *arg, size_t first, size_t end);
 void recur_leave_part(void *arg, size_t first, size_t end);
-
-/* x[n] / (1 + e^-x) */
-void recur_silu(float *x, size_t n);
 
 /* -- delta.c, scan.c -- */
 void delta_run(struct recur_step *t, const float *x, size_t cols);

@@ -41,7 +41,7 @@ static void mix_part(void *arg, size_t first, size_t end)
         recur_convolve(t, (uint32_t)c, x);
         if (t->l->recurrent->taps_bias)
             e->ops->add(x, t->l->recurrent->taps_bias, n);
-        recur_silu(x, n);
+        e->ops->silu(x, n);
     }
 }
 
@@ -66,14 +66,15 @@ static void finish_part(void *arg, size_t first, size_t end)
 /* -- by heads -- */
 
 /* What the convolution leaves is values, keys, queries. */
-static void step(const struct recur_step *t, uint32_t head, float *state, const float *mixed, const float *rates,
-                 float *out)
+static struct ops_delta row_of(const struct model *m, uint32_t head, const float *mixed, const float *rates)
 {
-    const struct model *m = t->e->m;
     const size_t values = (size_t)m->values_n * m->side, key = (size_t)(head / (m->values_n / m->keys_n)) * m->depth;
-    const float *k = mixed + values + key, *q = k + (size_t)m->keys_n * m->depth;
-    t->e->ops->scan(state, m->depth, m->side, out ? q : NULL, k, mixed + (size_t)head * m->side, rates[head],
-                    rates[m->values_n + head], out);
+    const float *k = mixed + values + key;
+    return (struct ops_delta){.q = k + (size_t)m->keys_n * m->depth,
+                              .k = k,
+                              .v = mixed + (size_t)head * m->side,
+                              .decay = rates[head],
+                              .beta = rates[m->values_n + head]};
 }
 
 void scan_run(struct recur_step *t, const float *x, size_t cols)
@@ -81,7 +82,7 @@ void scan_run(struct recur_step *t, const float *x, size_t cols)
     struct engine *e = t->e;
     struct recur *r = e->recur;
     const struct model_recurrent *l = t->l->recurrent;
-    t->head = step;
+    t->row = row_of;
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, NULL, NULL);
     engine_product(e, &l->in, &in, r->in);
     engine_product(e, &l->gate, &in, r->gate);

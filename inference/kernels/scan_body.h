@@ -1,51 +1,49 @@
-/* A state space's step for registers of any length, as delta_body.h has a delta net's: 16 columns of a state are one
- * vector, each column is its own sum, and each element of the state is read and written once. */
+/* A state space's steps for registers of any length (recur_body.h). Columns of a state are sums of their own and go
+ * through all positions a few vectors at a time; a position reads and writes each element once. */
 #ifndef KITH_INFERENCE_SCAN_BODY_H
 #define KITH_INFERENCE_SCAN_BODY_H
 
-#include "inference/kernels/ops.h"
+#include "inference/kernels/recur_body.h"
 
-#include <string.h>
+#define SCAN_PARTS 4 /* vectors of a pass */
 
-typedef float scan_lanes __attribute__((vector_size(ARITH_LANES * sizeof(float))));
-
-/* Columns [0, 16 parts) of s[n, m]. */
-static inline __attribute__((always_inline)) void scan_columns(float *s, size_t n, size_t m, size_t parts,
-                                                               const float *q, const float *k, const float *v,
-                                                               float decay, float step, float *out)
+/* Columns [j, j + 16 parts) of s[n, m] learn a row. */
+LANES_ALWAYS void scan_pass(float *s, size_t n, size_t m, size_t parts, size_t j, const struct ops_delta *r, bool asks)
 {
-    scan_lanes d[4], sum[4], x;
+    lanes16 d[SCAN_PARTS], sum[SCAN_PARTS];
     for (size_t p = 0; p < parts; p++) {
-        memcpy(&x, v + p * ARITH_LANES, sizeof x);
-        d[p] = x * step;
-        sum[p] = (scan_lanes){0};
+        d[p] = lanes_get(r->v + j + p * ARITH_LANES, ARITH_LANES) * r->beta;
+        sum[p] = (lanes16){0};
     }
     for (size_t i = 0; i < n; i++)
         for (size_t p = 0; p < parts; p++) {
-            memcpy(&x, s + i * m + p * ARITH_LANES, sizeof x);
-            x = x * decay + d[p] * k[i];
-            memcpy(s + i * m + p * ARITH_LANES, &x, sizeof x);
-            if (q)
-                sum[p] = sum[p] + x * q[i];
+            float *at = s + i * m + j + p * ARITH_LANES;
+            lanes16 x = lanes_get(at, ARITH_LANES) * r->decay + d[p] * r->k[i];
+            lanes_put(at, x, ARITH_LANES);
+            if (asks)
+                sum[p] = sum[p] + x * r->q[i];
         }
-    for (size_t p = 0; q && p < parts; p++)
-        memcpy(out + p * ARITH_LANES, &sum[p], sizeof x);
+    for (size_t p = 0; asks && p < parts; p++)
+        lanes_put(r->out + j + p * ARITH_LANES, sum[p], ARITH_LANES);
 }
 
-static void scan_step(float *s, size_t n, size_t m, const float *q, const float *k, const float *v, float decay,
-                      float step, float *out)
+LANES_ALWAYS void scan_columns(float *s, size_t n, size_t m, size_t parts, size_t j, const struct ops_delta *row,
+                               size_t count)
+{
+    for (size_t t = 0; t < count; t++)
+        if (row[t].out)
+            scan_pass(s, n, m, parts, j, &row[t], true);
+        else
+            scan_pass(s, n, m, parts, j, &row[t], false);
+}
+
+static void scan_run_rows(float *s, size_t n, size_t m, const struct ops_delta *row, size_t count)
 {
     size_t j = 0;
-    for (; j + 4 * ARITH_LANES <= m; j += 4 * ARITH_LANES)
-        if (q)
-            scan_columns(s + j, n, m, 4, q, k, v + j, decay, step, out + j);
-        else
-            scan_columns(s + j, n, m, 4, NULL, k, v + j, decay, step, NULL);
+    for (; j + SCAN_PARTS * ARITH_LANES <= m; j += SCAN_PARTS * ARITH_LANES)
+        scan_columns(s, n, m, SCAN_PARTS, j, row, count);
     for (; j < m; j += ARITH_LANES)
-        if (q)
-            scan_columns(s + j, n, m, 1, q, k, v + j, decay, step, out + j);
-        else
-            scan_columns(s + j, n, m, 1, NULL, k, v + j, decay, step, NULL);
+        scan_columns(s, n, m, 1, j, row, count);
 }
 
 #endif
