@@ -231,9 +231,9 @@
 #define HEADS_MAX           1024
 #define EXPERTS_MAX         1024
 #define TAPS_MAX            64         /* positions that a convolution sees: published models have 3 or 4 */
-#define SIDE_MAX            256        /* of a delta net's states: published models have 128 */
+#define SIDE_MAX            256        /* of the states of heads: published models have up to 256 */
 #define GUESSES_MAX         15         /* rows of a sequence in a batch that may be taken back: a draft's */
-#define STATE_BYTES_MAX     (1u << 30) /* that the recurrent layers of a sequence carry: of 80 billion weights 75 MiB */
+#define STATE_BYTES_MAX     (1u << 30) /* that the recurrent layers of a sequence carry: of 32 billion weights 150 MiB */
 #define EXPERTS_USED_MAX    64         /* for one token: what each makes is kept until all are added up */
 #define LOW_RANK_MAX        4096 /* of what adapters add to a matrix, together: some 100 of rank 32 are averaged by ranks */
 #define ADAPTERS_MAX        256        /* joined at once: clients of one round of federated averaging */

@@ -299,6 +299,12 @@ def add_numbers(f, s):
             f.key("%s.%s" % (a, name), "i32s", [0 if i in s["convs"] else s[what] for i in range(s["layers"])])
             f.key(a + ".shortconv.l_cache", "u32", s["taps"])
             continue
+        if what == "heads_kv" and "pattern" in s:
+            f.key("%s.%s" % (a, name), "i32s", [s[what] if p == "*" else 0 for p in s["pattern"]])
+            continue
+        if what == "mix" and a.startswith("nemotron_h"):
+            f.key("%s.%s" % (a, name), "i32s", [s[what] if p in "-E" else 0 for p in s["pattern"]])
+            continue
         if what in ("heads_kv", "mix") and a == "gemma4":
             values = [(s["local"][0] if is_local(s, i) else s["heads_kv"]) if what == "heads_kv" else mix_of(s, i)
                       for i in range(s["layers"])]
@@ -311,6 +317,8 @@ def add_numbers(f, s):
         f.key("bert.pooling_type", "u32", s.get("pooling", 1))
         return
     f.key(a + ".attention.layer_norm_%sepsilon" % ("" if a in LAYER_NORMS | FLAT_NORMS else "rms_"), "f32", 1e-6)
+    if a.startswith("nemotron_h"):  # of layers that guess ahead
+        f.key(a + ".attention.layer_norm_epsilon", "f32", 1e-5)
     f.key(a + ".rope.freq_base", "f32", s.get("base", 10000.0))
     f.key(a + ".rope.dimension_count", "u32", s.get("rope_dims", s["head"]))
     if s.get("latent"):
@@ -339,6 +347,13 @@ def add_numbers(f, s):
                         ("inner_size", values * side)):
             f.key("%s.ssm.%s" % (a, name), "u32", v)
         f.key(a + ".full_attention_interval", "u32", 4)
+    if s.get("scan"):
+        groups, heads, depth, side = s["scan"]
+        for name, v in (("conv_kernel", s["taps"]), ("state_size", depth), ("group_count", groups), ("time_step_rank", heads),
+                        ("inner_size", heads * side)):
+            f.key("%s.ssm.%s" % (a, name), "u32", v)
+    if s.get("still"):
+        f.key(a + ".rope.scaling.finetuned", "flag", 0)
     if s.get("sections"):
         f.key(a + ".rope.dimension_sections", "i32s", s["sections"])
     if s.get("deepstack"):
@@ -364,7 +379,7 @@ def add_numbers(f, s):
             f.key(a + ".nextn_predict_layers", "u32", s["ahead"])
         if s.get("shared"):
             f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
-        if a not in ("llama", "granitemoe"):  # these have it as feed_forward_length
+        if a not in ("llama", "granitemoe", "granitehybrid"):  # these have it as feed_forward_length
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
 
 
@@ -513,6 +528,22 @@ def add_tensors(f, s, source):
         norm(p + "ssm_norm", side)
         matrix(p + "ssm_out", values * side, e, layer=i)
 
+    def scan(p, i):
+        groups, heads, depth, side = s["scan"]
+        inner, channels = heads * side, heads * side + 2 * groups * depth
+        matrix(p + "ssm_in", e, inner + channels + heads, gain=1.5, layer=i)
+        vector(p + "ssm_conv1d.weight", [s["taps"], channels], 0.1, 0.5)
+        vector(p + "ssm_conv1d.bias", channels, 0.0, 0.2)
+        vector(p + "ssm_dt.bias", heads, -2.0, 2.0)
+        vector(p + "ssm_a", [1, heads], -1.0, 0.3)
+        vector(p + "ssm_d", [1, heads], 1.0, 0.3)
+        if a != "falcon-h1" or s.get("scan_norms"):
+            vector(p + "ssm_norm.weight", [inner // groups, groups], 1.0, 0.2)
+        matrix(p + "ssm_out", inner, e, layer=i)
+
+    def parts(i):
+        return s["pattern"][i] if "pattern" in s and i < s["layers"] else "M*" if s.get("scan") else "*"
+
     def layered_attention(p, i):
         heads, head = s["local"][:2] if is_local(s, i) else (s["heads_kv"], s["head"])
         matrix(p + "attn_q", e, s["heads"] * head, layer=i)
@@ -544,12 +575,16 @@ def add_tensors(f, s, source):
         if a not in NO_PRE_NORMS:
             norm(p + "attn_norm", e)
         out = q
+        if "M" in parts(i):
+            scan(p, i)
         if i in s.get("convs", ()):
             matrix(p + "shortconv.in_proj", e, 3 * e, gain=1.5, layer=i)
             vector(p + "shortconv.conv.weight", [s["taps"], e], 0.1, 0.5)
             matrix(p + "shortconv.out_proj", e, e, layer=i)
         elif is_delta(i):
             delta(p, i)
+        elif "*" not in parts(i):
+            pass
         elif a == "gemma4":
             layered_attention(p, i)
             layered_rest(p, i)
@@ -564,7 +599,7 @@ def add_tensors(f, s, source):
         if a in HEAD_NORMS and i not in s.get("convs", ()) and not is_delta(i):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        if i not in s.get("convs", ()) and not is_delta(i) and a != "gemma4":
+        if i not in s.get("convs", ()) and not is_delta(i) and "*" in parts(i) and a != "gemma4":
             matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
         if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
@@ -574,8 +609,13 @@ def add_tensors(f, s, source):
             vector(p + "attn_k_norm.weight", [s["head"], s["heads_kv"]], 1.0, 0.2)
         if a == "gpt-oss":
             vector(p + "attn_sinks.weight", s["heads"], 1.0, 1.0)
-        if a not in NO_PRE_NORMS | FLAT_NORMS:
-            norm(p + MIX_NORM.get(a, "ffn_norm"), e)
+        if a.startswith("nemotron_h") and parts(i) in "M*":
+            return
+        if a not in NO_PRE_NORMS | FLAT_NORMS and not a.startswith("nemotron_h"):
+            if a == "falcon-h1":  # so its files have it
+                vector(p + "ffn_norm", e, 1.0, 0.2)
+            else:
+                norm(p + MIX_NORM.get(a, "ffn_norm"), e)
         elif a == "bert":
             norm(p + "attn_output_norm", e)
         if a in POST_NORMS:
@@ -587,12 +627,14 @@ def add_tensors(f, s, source):
             if s.get("prefer"):
                 vector(p + "exp_probs_b.bias", s["experts"], 0.0, s["prefer"])
             expert = dict(count=s["experts"], bias=biased, layer=i)
-            matrix(p + "ffn_gate_exps", e, s["expert_mix"], role="expert", **expert)
+            if a not in NO_GATE:
+                matrix(p + "ffn_gate_exps", e, s["expert_mix"], role="expert", **expert)
             matrix(p + "ffn_up_exps", e, s["expert_mix"], role="expert", **expert)
             matrix(p + "ffn_down_exps", s["expert_mix"], e, role="expert" if biased else "last", **expert)
             shared = s.get("shared") or s.get("shared_count", 0) * s["expert_mix"]
             if shared:
-                matrix(p + "ffn_gate_shexp", e, shared, layer=i)
+                if a not in NO_GATE:
+                    matrix(p + "ffn_gate_shexp", e, shared, layer=i)
                 matrix(p + "ffn_up_shexp", e, shared, layer=i)
                 matrix(p + "ffn_down_shexp", shared, e, role="last", layer=i)
             if a in ("qwen2moe", "qwen3next", "qwen35moe"):

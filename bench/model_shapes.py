@@ -140,6 +140,21 @@ SHAPES = {
     "exaone-moe": dict(arch="exaone-moe", vocab=512, context=512, embed=256, layers=8, heads=8, heads_kv=2, head=32, mix=512,
                        window=100, experts=16, experts_used=4, expert_mix=128, shared_count=1, lead=1, prefer=0.1, sigmoid=True,
                        norm=True, weights_scale=2.5),
+    # layers: M a state, * attention, - or E a mix alone; (groups, heads, length of keys, length of values)
+    "granite4": dict(arch="granitehybrid", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32, mix=512,
+                     tied=True, scales=(3.0, 0.7, 1 / 6, 1.25), pattern="MM*MM*", scan=(1, 8, 128, 64), taps=4, still=True),
+    "granite4-moe": dict(arch="granitehybrid", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=32,
+                         mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, tied=True,
+                         scales=(3.0, 0.7, 1 / 6, 1.25), pattern="M*MMM*", scan=(2, 16, 64, 32), taps=4, still=True),
+    "falcon-h1": dict(arch="falcon-h1", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=2, head=64, mix=512,
+                      base=1e11, scan=(1, 12, 256, 64), taps=4),
+    "falcon-h1-norms": dict(arch="falcon-h1", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=4, head=64,
+                            mix=512, base=1e11, scan=(2, 4, 128, 128), taps=4, scan_norms=True),
+    "nemotron-h": dict(arch="nemotron_h", vocab=512, context=512, embed=256, layers=10, heads=8, heads_kv=2, head=64, mix=768,
+                       pattern="M-M-M*-M*-", scan=(8, 16, 128, 80), taps=4),
+    "nemotron-h-moe": dict(arch="nemotron_h_moe", vocab=512, context=512, embed=256, layers=9, heads=8, heads_kv=2, head=64,
+                           mix=256, experts=16, experts_used=4, expert_mix=256, shared=512, shared_count=1, norm=True,
+                           weights_scale=2.5, prefer=0.1, pattern="MEM*EMEM*", scan=(8, 16, 64, 32), taps=4),
     "bert": dict(arch="bert", vocab=512, context=512, embed=256, layers=4, heads=8, heads_kv=8, head=32, mix=512,
                  biases=True),
     # published shapes
@@ -180,7 +195,7 @@ LAYER_NORMS = {"bert", "starcoder2", "nemotron"}
 FLAT_NORMS = {"command-r", "cohere2"}  # layer norms without biases, and one for both branches
 NO_PRE_NORMS = {"bert", "olmo2", "exaone4"}
 FUSED = {"phi3", "glm4", "chatglm"}
-NO_GATE = {"phi3", "glm4", "chatglm", "bert", "starcoder2", "nemotron", "arcee"}  # or one tensor with up
+NO_GATE = {"phi3", "glm4", "chatglm", "bert", "starcoder2", "nemotron", "arcee", "nemotron_h", "nemotron_h_moe"}  # or one tensor with up
 QKV_BIASES = {"qwen2", "qwen2moe", "qwen2vl", "chatglm", "seed_oss", "glm4", "glm4moe"}  # and none of attention's output
 BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx", "granite": "refact", "granitemoe": "refact",
        "gpt-oss": "gpt-4o", "qwen2moe": "qwen2", "smollm3": "llama-bpe", "exaone": "exaone", "starcoder2": "starcoder",
@@ -189,4 +204,5 @@ BPE = {"qwen2": "qwen2", "qwen3": "qwen2", "qwen3moe": "qwen2", "olmo2": "dbrx",
        "olmoe": "olmo", "qwen2vl": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "mistral3": "tekken",
        "chatglm": "chatglm-bpe", "bailingmoe": "bailingmoe", "deepseek2": "deepseek-v3",
        "bailingmoe2": "bailingmoe2", "minimax-m2": "minimax-m2", "deepseek": "deepseek-llm", "exaone-moe": "exaone-moe",
-       "lfm2": "lfm2", "lfm2moe": "lfm2", "qwen3next": "qwen2", "qwen35": "qwen35", "qwen35moe": "qwen35"}
+       "lfm2": "lfm2", "lfm2moe": "lfm2", "qwen3next": "qwen2", "qwen35": "qwen35", "qwen35moe": "qwen35",
+       "granitehybrid": "dbrx", "falcon-h1": "falcon-h1", "nemotron_h": "pixtral", "nemotron_h_moe": "pixtral"}

@@ -194,6 +194,11 @@ static bool shares_row(const struct model_make *s)
     return has_row(s) && s->heads_kv == 1;
 }
 
+static bool has_no_gate(const struct model_make *s)
+{
+    return is_of(s, "bert starcoder2 nemotron arcee nemotron_h nemotron_h_moe ");
+}
+
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     if (s->experts && i >= leads(s) && !has_layer_keys(s)) {
@@ -202,13 +207,16 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
         if (is(s, "gpt-oss"))
             model_make_vector(m, in_layer(i, "ffn_gate_inp", "bias"), s->experts, 0);
-        if (is_of(s, "ernie4_5-moe glm4moe dots1 bailingmoe2 minimax-m2 exaone-moe lfm2moe ") || shares_row(s))
+        if (is_of(s, "ernie4_5-moe glm4moe dots1 bailingmoe2 minimax-m2 exaone-moe lfm2moe nemotron_h_moe ") ||
+            shares_row(s))
             model_make_vector(m, in_layer(i, "exp_probs_b", "bias"), s->experts, 0);
-        add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
+        if (!has_no_gate(s))
+            add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
         add_experts(m, s, i, "ffn_down_exps", s->mix, s->embed);
         if (s->shared) {
-            add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
+            if (!has_no_gate(s))
+                add_product(m, s, i, "ffn_gate_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_up_shexp", s->embed, s->shared);
             add_product(m, s, i, "ffn_down_shexp", s->shared, s->embed);
             if (is_of(s, "qwen2moe qwen3next qwen35moe "))
@@ -216,7 +224,7 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         }
         return;
     }
-    if (!is_fused(s) && !is_of(s, "bert starcoder2 nemotron arcee "))
+    if (!is_fused(s) && !has_no_gate(s))
         add_product(m, s, i, "ffn_gate", s->embed, mix_of(s, i));
     add_product(m, s, i, "ffn_up", s->embed, is_fused(s) ? 2 * s->mix : mix_of(s, i));
     add_product(m, s, i, "ffn_down", mix_of(s, i), s->embed);
@@ -231,12 +239,22 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "layer_output_norm", s->embed);
     else if (is_of(s, "gpt-oss seed_oss glm4moe qwen3next qwen35 qwen35moe "))
         add_norm(m, s, i, "post_attention_norm", s->embed);
-    else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 "))
+    else if (is(s, "falcon-h1") && !s->tied) { /* as its files have it */
+        char room[96];
+        snprintf(room, sizeof room, "blk.%u.ffn_norm", i);
+        model_make_vector(m, room, s->embed, 1);
+    } else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 nemotron_h nemotron_h_moe "))
         add_norm(m, s, i, "ffn_norm", s->embed);
     if (is_of(s, "gemma2 gemma3 gemma4 olmo2 glm4 exaone4 ")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
         add_norm(m, s, i, "post_ffw_norm", s->embed);
     }
+}
+
+/* Layers behind the last that a file has and nobody runs. */
+static uint32_t ahead(const struct model_make *s)
+{
+    return is_of(s, "glm4moe bailingmoe2 qwen3next nemotron_h_moe ") ? 1 : 0;
 }
 
 /* Of three layers the third has attention. */
@@ -307,21 +325,93 @@ static void say_delta_net(struct gguf_make *m, const struct model_make *s)
     model_make_say(m, s, "rope.dimension_count", s->head / 2);
 }
 
+static bool has_scan(const struct model_make *s)
+{
+    return is_of(s, "granitehybrid falcon-h1 nemotron_h nemotron_h_moe ");
+}
+
+static bool has_one_branch(const struct model_make *s)
+{
+    return is_of(s, "nemotron_h nemotron_h_moe ");
+}
+
+/* Of three layers the third has attention, and in some architectures the second is a mix alone. */
+static bool is_mix_alone(const struct model_make *s, uint32_t i)
+{
+    return has_one_branch(s) && i < s->layers && i % 3 == 1;
+}
+
+static bool is_scan(const struct model_make *s, uint32_t i)
+{
+    return is(s, "falcon-h1") || (has_scan(s) && i < s->layers && i % 3 != 2 && !is_mix_alone(s, i));
+}
+
+/* Half as many groups as heads of values, of states of 24 x 16. */
+static void add_scan(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    const size_t groups = s->heads / 2, inner = s->heads * 16, channels = inner + 2 * groups * 24;
+    struct buf data = {0};
+    char room[96];
+    add_matrices(m, s, in_layer(i, "ssm_in", "weight"), s->embed, inner + channels + s->heads, 1, 1.5f);
+    add_values(&data, 4 * channels, 0.1f, 0.5f);
+    gguf_make_tensor(m, in_layer(i, "ssm_conv1d", "weight"), 4, channels, GGUF_TENSOR_F32, bytes_of_buf(&data));
+    buf_clear(&data);
+    if (!is(s, "nemotron_h_moe"))
+        model_make_vector(m, in_layer(i, "ssm_conv1d", "bias"), channels, 0);
+    model_make_vector(m, in_layer(i, "ssm_dt", "bias"), s->heads, -1);
+    for (unsigned k = 0; k < 2; k++) {
+        add_values(&data, s->heads, k ? 1 : -0.5f, 0.1f);
+        snprintf(room, sizeof room, "blk.%u.ssm_%c", i, "ad"[k]);
+        gguf_make_tensor(m, room, 1, s->heads, GGUF_TENSOR_F32, bytes_of_buf(&data));
+        buf_clear(&data);
+    }
+    if (!is(s, "falcon-h1") || s->tied) { /* some of its models have none */
+        add_values(&data, inner, 1, 0.2f);
+        gguf_make_tensor(m, in_layer(i, "ssm_norm", "weight"), inner / groups, groups, GGUF_TENSOR_F32,
+                         bytes_of_buf(&data));
+        buf_clear(&data);
+    }
+    add_matrices(m, s, in_layer(i, "ssm_out", "weight"), inner, s->embed, 1, 1.5f);
+}
+
+static void say_scan(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "ssm.conv_kernel", 4);
+    model_make_say(m, s, "ssm.state_size", 24);
+    model_make_say(m, s, "ssm.group_count", s->heads / 2);
+    model_make_say(m, s, "ssm.time_step_rank", s->heads);
+    model_make_say(m, s, "ssm.inner_size", s->heads * 16);
+}
+
+/* A number that the layers have for which `has`, and the others 0. */
+static void say_of_layers(struct gguf_make *m, const struct model_make *s, const char *key, uint32_t v,
+                          bool (*has)(const struct model_make *s, uint32_t i))
+{
+    const uint32_t all = s->layers + ahead(s);
+    uint8_t list[12 + 4 * 16] = {GGUF_I32, 0, 0, 0, (uint8_t)all};
+    char room[96];
+    CHECK(all <= 16);
+    for (uint32_t i = 0; i < all; i++)
+        store_le32(list + 12 + 4 * i, has(s, i) ? v : 0);
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12 + 4 * all);
+}
+
+static bool has_attention(const struct model_make *s, uint32_t i)
+{
+    return !is_short_convolution(s, i) && !is_scan(s, i) && !is_mix_alone(s, i);
+}
+
 /* Layers without attention have none. */
 static void say_heads_kv(struct gguf_make *m, const struct model_make *s)
 {
-    uint8_t list[12 + 4 * 16] = {GGUF_I32, 0, 0, 0, (uint8_t)s->layers};
-    char room[96];
-    if (!is_of(s, "lfm2 lfm2moe ")) {
+    const bool has_convolutions = is_of(s, "lfm2 lfm2moe ");
+    if (has_convolutions || (has_scan(s) && !is(s, "falcon-h1")))
+        say_of_layers(m, s, "attention.head_count_kv", s->heads_kv, has_attention);
+    else
         model_make_say(m, s, "attention.head_count_kv", s->heads_kv);
-        return;
-    }
-    CHECK(s->layers <= 16);
-    for (uint32_t i = 0; i < s->layers; i++)
-        store_le32(list + 12 + 4 * i, is_short_convolution(s, i) ? 0 : s->heads_kv);
-    snprintf(room, sizeof room, "%s.attention.head_count_kv", s->architecture);
-    gguf_make_raw(m, room, GGUF_ARRAY, list, 12 + 4 * s->layers);
-    model_make_say(m, s, "shortconv.l_cache", 3);
+    if (has_convolutions)
+        model_make_say(m, s, "shortconv.l_cache", 3);
 }
 
 /* [plain, turned] of a head of keys; half as long as the former are values. */
@@ -364,6 +454,14 @@ static void add_own_norms(struct gguf_make *m, const struct model_make *s, uint3
     add_values(&data, s->head * n, 1, 0.2f);
     gguf_make_tensor(m, in_layer(i, name, "weight"), s->head, n, GGUF_TENSOR_F32, bytes_of_buf(&data));
     buf_clear(&data);
+}
+
+/* What stands behind a state, or alone. */
+static void add_other_branch(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    add_norms(m, s, i);
+    if (!is_scan(s, i) || !has_one_branch(s))
+        add_mix(m, s, i);
 }
 
 static void say_list(struct gguf_make *m, const struct model_make *s, const char *key,
@@ -449,6 +547,12 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_delta_net(m, s, i);
         return;
     }
+    if (is_scan(s, i))
+        add_scan(m, s, i);
+    if (has_scan(s) && !has_attention(s, i) && !is(s, "falcon-h1")) {
+        add_other_branch(m, s, i);
+        return;
+    }
     if (has_layer_keys(s)) {
         add_layer_attention(m, s, i);
         add_layer_rest(m, s, i);
@@ -486,7 +590,8 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
     if (is(s, "gpt-oss"))
         model_make_vector(m, in_layer(i, "attn_sinks", "weight"), s->heads, 1);
     add_norms(m, s, i);
-    add_mix(m, s, i);
+    if (!has_one_branch(s) || i >= s->layers)
+        add_mix(m, s, i);
 }
 
 void model_make_say(struct gguf_make *m, const struct model_make *s, const char *key, uint32_t v)
@@ -525,12 +630,6 @@ static void add_ends(struct gguf_make *m, const struct model_make *s)
         add_matrices(m, s, "output.weight", s->embed, MODEL_MAKE_VOCAB, 1, 3.0f);
 }
 
-/* Layers behind the last that a file has and nobody runs. */
-static uint32_t ahead(const struct model_make *s)
-{
-    return is_of(s, "glm4moe bailingmoe2 qwen3next ") ? 1 : 0;
-}
-
 void model_make(struct buf *out, const struct model_make *s)
 {
     struct gguf_make m;
@@ -544,12 +643,17 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "attention.head_count", s->heads);
     if (has_layer_keys(s)) {
         say_layer_keys(&m, s);
+    } else if (has_one_branch(s)) {
+        say_of_layers(&m, s, "feed_forward_length", s->mix, is_mix_alone);
+        say_heads_kv(&m, s);
     } else {
         model_make_say(&m, s, "feed_forward_length", s->mix);
         say_heads_kv(&m, s);
     }
     if (has_delta_net(s))
         say_delta_net(&m, s);
+    if (has_scan(s))
+        say_scan(&m, s);
     if (has_row(s)) {
         add_row_numbers(&m, s);
     } else {
@@ -664,7 +768,9 @@ static void scales_only(struct gguf_make *m, const struct model_make *s)
 static void scales_still(struct gguf_make *m, const struct model_make *s)
 {
     scales(m, s);
-    gguf_make_raw(m, "granite.rope.scaling.finetuned", GGUF_FLAG, "", 1);
+    char room[96];
+    snprintf(room, sizeof room, "%s.rope.scaling.finetuned", s->architecture);
+    gguf_make_raw(m, room, GGUF_FLAG, "", 1);
 }
 
 static void logits_by_half(struct gguf_make *m, const struct model_make *s)
@@ -896,6 +1002,18 @@ static const struct model_make shapes[] = {
     {"qwen35, a state last", "qwen35", GGUF_TENSOR_Q8_0, 64, 5, 6, 1, 16, 96, 0, 0, 0, false, true, NULL},
     {"qwen35, blocks of 256", "qwen35", GGUF_TENSOR_Q4_K, 256, 2, 16, 4, 32, 256, 0, 0, 0, false, true, NULL},
     {"qwen35moe", "qwen35moe", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 16, 32, 8, 3, 32, false, false, NULL},
+    {"granitehybrid", "granitehybrid", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, scales_still},
+    {"granitehybrid, floats", "granitehybrid", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, true, false, scales},
+    {"granitehybrid, experts, rotated", "granitehybrid", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 16, 64, 6, 2, 96, false, true,
+     scales},
+    {"granitehybrid, blocks of 256", "granitehybrid", GGUF_TENSOR_Q4_K, 256, 3, 16, 4, 32, 256, 0, 0, 0, false, true,
+     scales_still},
+    {"falcon-h1", "falcon-h1", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, false, NULL},
+    {"falcon-h1, norms, floats", "falcon-h1", GGUF_TENSOR_F32, 64, 2, 6, 1, 16, 96, 0, 0, 0, false, true, NULL},
+    {"nemotron_h", "nemotron_h", GGUF_TENSOR_Q8_0, 64, 5, 4, 2, 24, 96, 0, 0, 0, true, false, NULL},
+    {"nemotron_h, floats, attention last", "nemotron_h", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, false, true,
+     NULL},
+    {"nemotron_h_moe", "nemotron_h_moe", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 32, 8, 3, 64, false, false, weighed},
     {"lfm2", "lfm2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 16, 96, 0, 0, 0, false, true, NULL},
     {"lfm2, floats, attention last", "lfm2", GGUF_TENSOR_F32, 64, 3, 4, 1, 16, 96, 0, 0, 0, false, false, NULL},
     {"lfm2, blocks of 256", "lfm2", GGUF_TENSOR_Q4_K, 256, 4, 4, 2, 64, 256, 0, 0, 0, false, true, NULL},

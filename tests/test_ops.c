@@ -208,6 +208,29 @@ static void delta_once(const struct ops *o)
         assert_same_bits(out[0][t], out[1][t], n);
 }
 
+static void scan_once(const struct ops *o)
+{
+    static float state[2][256 * 128], x[3 * DELTA_ROWS][256], out[2][DELTA_ROWS][128];
+    const size_t n = 1 + draw(256), m = ARITH_LANES * (1 + draw(8)), count = 1 + draw(DELTA_ROWS);
+    struct ops_delta row[2][DELTA_ROWS];
+    draw_floats(state[0], n * m, draw(8) == 0);
+    memcpy(state[1], state[0], sizeof state[0]);
+    memset(out, 0, sizeof out);
+    for (size_t t = 0; t < count; t++) {
+        for (size_t i = 0; i < 3; i++)
+            draw_floats(x[3 * t + i], i < 2 ? n : m, false);
+        row[0][t] = (struct ops_delta){x[3 * t],     x[3 * t + 1], x[3 * t + 2],
+                                       draw_float(), draw_float(), draw(4) ? out[0][t] : NULL};
+        row[1][t] = row[0][t];
+        row[1][t].out = row[0][t].out ? out[1][t] : NULL;
+    }
+    ops_ref.scan(state[0], n, m, row[0], count);
+    o->scan(state[1], n, m, row[1], count);
+    assert_same_bits(state[0], state[1], n * m);
+    for (size_t t = 0; t < count; t++)
+        assert_same_bits(out[0][t], out[1][t], m);
+}
+
 /* -- products -- */
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
@@ -357,6 +380,7 @@ static void deltas_are_alike(void **state)
 {
     (void)state;
     each(delta_once);
+    each(scan_once);
 }
 
 static void products_are_alike(void **state)

@@ -134,35 +134,43 @@ static void what_is_cut_never_was(void **state)
 
 /* One position after another, and yet the decay of a head is its own: with a rate of nothing it forgets nothing, and
  * with a rate of far below nothing all of it. */
-static void heads_forget_by_their_rates(void **state)
+static void expect_rates(const char *label, uint32_t layers)
 {
-    (void)state;
     static float out[3][40 * WIDE];
-    struct model_make s = *shape_of("qwen35");
-    s.layers = 2;
+    struct model_make s = *shape_of(label);
+    s.layers = layers; /* of which the last has attention */
     for (unsigned way = 0; way < 3; way++) {
         struct loaded l;
         uint32_t ids[40];
         load(&l, &s);
-        float *rate = (float *)(uintptr_t)l.model->layer[0].recurrent->rate;
-        for (uint32_t h = 0; h < l.model->values_n; h++)
-            rate[h] = way == 0 ? rate[h] : way == 1 ? 0.0f : -1e6f;
+        for (uint32_t k = 0; k + 1 < layers; k++) {
+            float *rate = (float *)(uintptr_t)l.model->layer[k].recurrent->rate;
+            for (uint32_t h = 0; h < l.model->values_n; h++)
+                rate[h] = way == 0 ? rate[h] : way == 1 ? 0.0f : -1e6f;
+        }
         for (uint32_t i = 0; i < 40; i++)
             ids[i] = text_at(0, i);
         struct engine *e = engine_for(&l, &ops_ref, 1, 40);
-        const struct ops_weight *w = &l.model->layer[1].output.w; /* only the state is to remember */
+        const struct ops_weight *w = &l.model->layer[layers - 1].output.w; /* only the state is to remember */
         memset((void *)(uintptr_t)w->data, 0, w->rows * w->row_bytes);
         eval_all(e, ids, 40, 40, 40, out[way]);
-        ids[30] = (ids[30] + 1) % VOCAB; /* four positions of the convolution see it, then it is forgotten or not */
+        ids[30] = (ids[30] + 1) % VOCAB; /* four positions of a convolution see it, then it is forgotten or not */
         static float changed[40 * WIDE];
         eval_all(e, ids, 40, 40, 40, changed);
         const size_t width = l.model->vocab + l.model->embed;
-        bool same = memcmp(out[way] + 35 * width, changed + 35 * width, width * sizeof **out) == 0;
+        bool same = memcmp(out[way] + 38 * width, changed + 38 * width, width * sizeof **out) == 0;
         assert_int_equal(same, way == 2);
         engine_free(e);
         unload(&l);
     }
     assert_memory_not_equal(out[0], out[1], sizeof out[0]);
+}
+
+static void heads_forget_by_their_rates(void **state)
+{
+    (void)state;
+    expect_rates("qwen35", 2);
+    expect_rates("granitehybrid, floats", 3);
 }
 
 /* -- beginnings -- */
@@ -209,19 +217,22 @@ static uint64_t states_n(const struct engine *e, const struct loaded *l, uint32_
 }
 
 /* More than a page's keys and values. */
-static void load_large(struct loaded *l, bool is_delta_net)
+static const char *const large[] = {"lfm2, floats, attention last", "qwen35, a state last", "nemotron_h"};
+
+static void load_large(struct loaded *l, const char *label)
 {
-    struct model_make s = *shape_of(is_delta_net ? "qwen35, a state last" : "lfm2, floats, attention last");
-    s.embed = is_delta_net ? s.embed : 256;
-    s.layers = is_delta_net ? s.layers : 4;
+    struct model_make s = *shape_of(label);
+    const bool has_heads = label != large[0];
+    s.embed = has_heads ? s.embed : 256;
+    s.layers = has_heads ? s.layers : 4;
     load(l, &s);
     assert_false(recur_keeps_all(l->model));
 }
 
-static void keeps_where_texts_go_on(bool is_delta_net)
+static void keeps_where_texts_go_on(const char *label)
 {
     struct loaded l;
-    load_large(&l, is_delta_net);
+    load_large(&l, label);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 50);
     assert_int_equal(read_text(&l, e, 1, 64, 150, 150), 0); /* behind the second page, the prompt's last */
     assert_int_equal(states_n(e, &l, 2), 1);
@@ -242,8 +253,8 @@ static void keeps_where_texts_go_on(bool is_delta_net)
 static void large_states_are_kept_where_texts_go_on(void **state)
 {
     (void)state;
-    keeps_where_texts_go_on(false);
-    keeps_where_texts_go_on(true);
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        keeps_where_texts_go_on(large[i]);
 }
 
 /* States take half of what may be kept; none fits into less, and then all is evaluated. */
@@ -251,7 +262,7 @@ static void states_are_bounded(void **state)
 {
     (void)state;
     struct loaded l;
-    load_large(&l, true);
+    load_large(&l, large[1]);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 50);
     const uint64_t one = recur_state_bytes(l.model), pages = 64 * engine_seq_bytes(e, ARITH_CHUNK);
     assert_int_equal(read_text(&l, e, 1, 0, 70, 150), 0);
@@ -276,7 +287,7 @@ static void who_asks_alike_waits(void **state)
     uint32_t ids[TOKENS];
     struct hash a, b;
     struct loaded l;
-    load_large(&l, true);
+    load_large(&l, large[1]);
     struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, TOKENS);
     struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS);
     struct engine_row rows[TOKENS];
@@ -387,11 +398,22 @@ static void numbers_that_do_not_fit(void **state)
     static const struct {
         const char *label, *key;
         uint32_t right;
-    } numbers[] = {{"lfm2", "lfm2.shortconv.l_cache", 3},          {"qwen35", "qwen35.ssm.conv_kernel", 4},
-                   {"qwen35", "qwen35.ssm.state_size", 16},        {"qwen35", "qwen35.ssm.group_count", 2},
-                   {"qwen35", "qwen35.ssm.time_step_rank", 4},     {"qwen35", "qwen35.ssm.inner_size", 64},
-                   {"qwen3next", "qwen3next.ssm.group_count", 2},  {"qwen3next", "qwen3next.ssm.time_step_rank", 4},
-                   {"qwen35", "qwen35.full_attention_interval", 2}};
+    } numbers[] = {{"lfm2", "lfm2.shortconv.l_cache", 3},
+                   {"qwen35", "qwen35.ssm.conv_kernel", 4},
+                   {"qwen35", "qwen35.ssm.state_size", 16},
+                   {"qwen35", "qwen35.ssm.group_count", 2},
+                   {"qwen35", "qwen35.ssm.time_step_rank", 4},
+                   {"qwen35", "qwen35.ssm.inner_size", 64},
+                   {"qwen3next", "qwen3next.ssm.group_count", 2},
+                   {"qwen3next", "qwen3next.ssm.time_step_rank", 4},
+                   {"qwen35", "qwen35.full_attention_interval", 2},
+                   {"falcon-h1", "falcon-h1.ssm.conv_kernel", 4},
+                   {"falcon-h1", "falcon-h1.ssm.state_size", 24},
+                   {"falcon-h1", "falcon-h1.ssm.group_count", 2},
+                   {"falcon-h1", "falcon-h1.ssm.time_step_rank", 4},
+                   {"falcon-h1", "falcon-h1.ssm.inner_size", 64},
+                   {"nemotron_h", "nemotron_h.ssm.inner_size", 64},
+                   {"granitehybrid", "granitehybrid.ssm.time_step_rank", 4}};
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
             if (odd[i] != numbers[k].right)
@@ -415,6 +437,18 @@ static void dense(struct gguf_make *m, const struct model_make *s)
     model_make_vector(m, "dense_2.weight", 16, 1);
 }
 
+/* Experts that see less than the stream: Nemotron 3 Super's. */
+static void wide_experts(struct gguf_make *m, const struct model_make *s)
+{
+    model_make_say(m, s, "moe_latent_size", 32);
+}
+
+static void step_bias(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    model_make_vector(m, "blk.0.ssm_in.bias", 228, 0);
+}
+
 static void strangers_are_named(void **state)
 {
     (void)state;
@@ -428,6 +462,15 @@ static void strangers_are_named(void **state)
     s.more = NULL;
     s.layers = 2;
     expect_refusal(&s, "attention.head_count_kv");
+    s = *shape_of("nemotron_h");
+    s.more = wide_experts;
+    expect_refusal(&s, "moe_latent_size");
+    s.layers = 2; /* a state and a mix */
+    s.more = NULL;
+    expect_refusal(&s, "attention.head_count_kv");
+    s = *shape_of("falcon-h1");
+    s.more = step_bias;
+    expect_refusal(&s, "ssm_in.bias");
 }
 
 int main(void)

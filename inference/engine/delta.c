@@ -1,7 +1,6 @@
 /* Layers that carry a state: the gated delta net of docs/arithmetic.md, and the gates of the attention beside it.
  *
- * What a row needs but the states of its heads is made row by row. Then each head of each sequence goes through the
- * rows of its sequence by itself, so that heads are what threads share. Guessed rows go on in a copy. */
+ * What a row needs but the states of its heads is made row by row, then heads go through their rows (recur.c). */
 #include "inference/engine/recur_in.h"
 
 #include <math.h>
@@ -80,83 +79,15 @@ static void finish_part(void *arg, size_t first, size_t end)
 
 /* -- by heads -- */
 
-#define RUN 64 /* positions that a head goes through at once */
-
-struct run {
-    const struct recur_step *t;
-    uint32_t head;
-    float *state;
-    struct ops_delta row[RUN];
-    size_t n;
-};
-
-static void finish_run(struct run *r)
+static struct ops_delta row_of(const struct model *m, uint32_t head, const float *mixed, const float *rates)
 {
-    if (r->n > 0)
-        r->t->e->ops->delta(r->state, r->t->e->m->side, r->row, r->n);
-    r->n = 0;
-}
-
-/* A position whose convolution and rates are given. out NULL: nobody asks. */
-static void add_row(struct run *r, const float *mixed, const float *rates, float *out)
-{
-    const struct model *m = r->t->e->m;
-    const size_t n = m->side, head = r->head;
+    const size_t n = m->side;
     const size_t key = m->kind->more & HAS_TILED_HEADS ? head % m->keys_n : head / (m->values_n / m->keys_n);
-    if (r->n == RUN)
-        finish_run(r);
-    r->row[r->n++] = (struct ops_delta){.q = mixed + key * n,
-                                        .k = mixed + (m->keys_n + key) * n,
-                                        .v = mixed + (2 * (size_t)m->keys_n + head) * n,
-                                        .decay = rates[head],
-                                        .beta = rates[m->values_n + head],
-                                        .out = out};
-}
-
-static float *head_of(const struct recur_step *t, float *state, uint32_t head)
-{
-    const struct model *m = t->e->m;
-    return recur_state_of(t, state) + recur_history_floats(m) + (size_t)head * m->side * m->side;
-}
-
-static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
-{
-    const struct engine *e = t->e;
-    const struct model *m = e->m;
-    const struct recur *r = e->recur;
-    struct state *s = &e->rows[c].seq->state;
-    const size_t all = (size_t)m->values_n * m->side, bytes = (size_t)m->side * m->side * sizeof(float);
-    struct run run;
-    run.t = t;
-    run.head = head;
-    run.state = head_of(t, s->now, head);
-    run.n = 0;
-    for (uint32_t i = 0; i < s->guessed; i++) {
-        const float *guess = recur_guess_of(t, s, i);
-        add_row(&run, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
-    }
-    for (bool ahead = false; c != NONE; c = r->after[c]) {
-        if (e->rows[c].guessed && !ahead) {
-            finish_run(&run);
-            run.state = memcpy(s->ahead + (size_t)head * m->side * m->side, run.state, bytes);
-            ahead = true;
-        }
-        add_row(&run, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
-                e->o + c * all + (size_t)head * m->side);
-        if (r->kept[c]) {
-            finish_run(&run);
-            memcpy(head_of(t, r->kept[c], head), run.state, bytes);
-        }
-    }
-    finish_run(&run);
-}
-
-static void heads_part(void *arg, size_t first, size_t end)
-{
-    const struct recur_step *t = arg;
-    const uint32_t heads = t->e->m->values_n;
-    for (size_t i = first; i < end; i++)
-        run_head(t, t->e->recur->first[i / heads], (uint32_t)(i % heads));
+    return (struct ops_delta){.q = mixed + key * n,
+                              .k = mixed + (m->keys_n + key) * n,
+                              .v = mixed + (2 * (size_t)m->keys_n + head) * n,
+                              .decay = rates[head],
+                              .beta = rates[m->values_n + head]};
 }
 
 void delta_run(struct recur_step *t, const float *x, size_t cols)
@@ -166,6 +97,7 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     const struct model_recurrent *l = t->l->recurrent;
     const size_t n = e->m->values_n;
     const bool has_alpha = l->alpha.w.data != NULL;
+    t->row = row_of;
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, &l->beta.w);
     engine_product(e, &l->in, &in, r->in);
     engine_product(e, &l->gate, &in, r->gate);
@@ -177,7 +109,7 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     pool_run(e->pool, cols, 1, rates_part, t);
     pool_run(e->pool, r->chains, 1, recur_take_part, t);
     pool_run(e->pool, cols, 1, mix_part, t);
-    pool_run(e->pool, r->chains * n, 1, heads_part, t);
+    pool_run(e->pool, r->chains * n, 1, recur_heads_part, t);
     pool_run(e->pool, cols, 1, finish_part, t);
     pool_run(e->pool, r->chains, 1, recur_leave_part, t);
 }

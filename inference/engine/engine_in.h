@@ -90,8 +90,8 @@ void engine_project(struct engine *e, uint32_t layer, const float *x, size_t col
 size_t engine_attend_scratch(const struct model *m, size_t cols);
 /* e->o[cols, heads head] = attention; row c is row e->slot[c] of the batch, and its query there in e->q. */
 void engine_attend(struct engine *e, uint32_t layer, size_t cols);
-/* e->back[cols, embed] = what the branch's last product makes of e->o; out[cols, embed] = what its gate, up and down
- * make of x[cols, embed]. Rows are e->slot's. */
+/* e->back[cols, embed] = what attention's last product makes of e->o; out[cols, embed] = what a layer's gate, up and
+ * down make of x[cols, embed]. Rows are e->slot's. */
 void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols);
 void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols);
 /* One layer of a model that writes, over the batch. Returns how many rows go on. */
@@ -173,6 +173,9 @@ void recur_run(struct engine *e, const struct model_layer *l, const float *x, si
 float *recur_queries(struct engine *e);
 void recur_part_queries(struct engine *e, size_t cols);
 void recur_gate(struct engine *e, size_t cols);
+/* Of what a state and attention beside it make in turn in e->back, the first is put aside, and added behind. */
+void recur_set_aside(struct engine *e, size_t cols);
+void recur_add_aside(struct engine *e, size_t cols);
 /* Of e->o only what e->slot names, the first `cols` of it. Returns cols. */
 size_t recur_pack(struct engine *e, size_t cols);
 

@@ -434,12 +434,16 @@ void engine_mix(struct engine *e, const struct model_layer *l, const float *x, f
     engine_product(e, &l->down, &in, out);
 }
 
-void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
+/* e->back[cols, embed] = the last product of a first branch. */
+static void leave_branch(struct engine *e, const struct model_product *p, const float *o, size_t cols)
 {
-    const struct model_product *p = l->recurrent ? &l->recurrent->out : &l->output;
-    const float *o = l->latent ? latent_values(e, l, cols) : e->o;
     struct ops_input in = engine_input(e, o, p->w.n, cols, e->slot, &p->w, NULL, NULL);
     engine_product(e, p, &in, e->back);
+}
+
+void engine_attention_output(struct engine *e, const struct model_layer *l, size_t cols)
+{
+    leave_branch(e, &l->output, l->latent ? latent_values(e, l, cols) : e->o, cols);
 }
 
 /* In the last layer only the rows that somebody wants go on behind the keys and values: x is packed to them. */
@@ -472,31 +476,39 @@ static void add_branch(struct engine *e, const struct model_norm *post, size_t c
     engine_add(e, e->x, e->back, cols);
 }
 
-/* Attention, or what a layer has instead, up to e->back. Returns how many rows go on. */
+/* Attention, a state or both up to e->back. Returns how many rows go on. */
 static size_t run_first_branch(struct engine *e, uint32_t index)
 {
     const struct model_layer *l = &e->m->layer[index];
     const float *x = enter_branch(e, &l->attention_norm, e->n);
-    const bool is_last = index + 1 == e->m->layers;
     size_t cols = e->n;
-    if (l->recurrent) {
+    if (l->recurrent)
         recur_run(e, l, x, cols);
-        if (is_last)
-            cols = recur_pack(e, pack_wanted(e));
-        if (cols)
-            engine_attention_output(e, l, cols);
-        return cols;
-    }
-    engine_project(e, index, x, cols, ENGINE_QUERIES | ENGINE_KEYS);
-    if (is_last)
-        cols = pack_wanted(e);
+    if (l->keys.heads)
+        engine_project(e, index, x, cols, ENGINE_QUERIES | ENGINE_KEYS);
+    if (index + 1 == e->m->layers)
+        cols = l->recurrent ? recur_pack(e, pack_wanted(e)) : pack_wanted(e);
     if (cols == 0)
         return 0;
+    if (l->recurrent)
+        leave_branch(e, &l->recurrent->out, e->o, cols);
+    if (!l->keys.heads)
+        return cols;
+    if (l->recurrent)
+        recur_set_aside(e, cols);
     engine_attend(e, index, cols);
     if (e->m->kind->more & HAS_DELTA_NET)
         recur_gate(e, cols);
     engine_attention_output(e, l, cols);
+    if (l->recurrent)
+        recur_add_aside(e, cols);
     return cols;
+}
+
+/* A layer that is a mix alone. */
+static size_t run_no_first_branch(struct engine *e, uint32_t index)
+{
+    return index + 1 == e->m->layers ? pack_wanted(e) : e->n;
 }
 
 static void scale_part(void *arg, size_t first, size_t end)
@@ -538,24 +550,25 @@ size_t engine_layer(struct engine *e, uint32_t index)
 {
     const struct model *m = e->m;
     const struct model_layer *l = &m->layer[index];
-    size_t cols = run_first_branch(e, index);
+    const bool is_entered = m->kind->has & HAS_ONE_NORM, is_mix = !l->keys.heads && !l->recurrent;
+    size_t cols = is_mix ? run_no_first_branch(e, index) : run_first_branch(e, index);
     if (cols == 0)
         return 0;
-    const bool is_entered = m->kind->has & HAS_ONE_NORM;
     if (is_entered)
         (void)enter_branch(e, &l->mix_norm, cols);
-    add_branch(e, &l->attention_post, cols);
-
+    if (!is_mix)
+        add_branch(e, &l->attention_post, cols);
     if (l->two_mixes.norm.gain) {
         run_two_mixes(e, l, cols);
-    } else {
+    } else if (l->mixes) {
         const float *h = is_entered ? e->h : enter_branch(e, &l->mix_norm, cols);
         if (l->expert)
             moe_run(e, l, h, h, cols);
         else
             engine_mix(e, l, h, e->back, cols);
     }
-    add_branch(e, &l->mix_post, cols);
+    if (l->mixes)
+        add_branch(e, &l->mix_post, cols);
     end_layer(e, index, cols);
     return cols;
 }

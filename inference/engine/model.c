@@ -28,22 +28,21 @@ static void read_kind(struct model_reader *r)
 
 /* -- numbers -- */
 
-/* Where layers without any are recurrent, those of the others. */
-static uint32_t read_heads_kv(struct model_reader *r)
+/* As model_number; but where layers may have none and the file has a list of all, that of those that have one. */
+static uint32_t read_of_layers(struct model_reader *r, const char *key, uint32_t most, uint32_t otherwise)
 {
-    const char *key = "attention.head_count_kv";
-    uint32_t heads = 0;
-    if (!(r->m->kind->more & HAS_SHORT_CONVS) || !model_has_list(r, key))
-        return model_number(r, key, HEADS_MAX, r->m->heads ? r->m->heads : 1);
+    uint32_t number = 0;
+    if (!(r->m->kind->more & (HAS_SHORT_CONVS | HAS_SCAN)) || !model_has_list(r, key))
+        return model_number(r, key, most, otherwise);
     for (uint32_t i = 0; i < r->m->layers; i++) {
         uint32_t here = model_number_at(r, key, i);
-        if (here > HEADS_MAX || (heads && here && here != heads))
-            model_fail(r, ERR_UNSUPPORTED, key, here, "layers that have heads of keys must have as many");
-        heads = here ? here : heads;
+        if (here > most || (number && here && here != number))
+            model_fail(r, ERR_UNSUPPORTED, key, here, "layers that have any must have as many");
+        number = here ? here : number;
     }
-    if (heads == 0)
-        model_fail(r, ERR_UNSUPPORTED, key, 0, "a model without any attention is not run");
-    return heads ? heads : 1;
+    if (number == 0)
+        model_fail(r, ERR_UNSUPPORTED, key, 0, "a model of which no layer has any is not run");
+    return number ? number : 1;
 }
 
 static void read_heads(struct model_reader *r)
@@ -51,7 +50,7 @@ static void read_heads(struct model_reader *r)
     struct model *m = r->m;
     bool says_head = model_has_key(r, "attention.key_length");
     m->heads = model_number(r, "attention.head_count", HEADS_MAX, 0);
-    m->heads_kv = read_heads_kv(r);
+    m->heads_kv = read_of_layers(r, "attention.head_count_kv", HEADS_MAX, m->heads ? m->heads : 1);
     if (r->e != ERR_OK)
         return;
     m->head = model_number(r, "attention.key_length", EMBED_MAX, m->embed / m->heads ? m->embed / m->heads : 1);
@@ -334,7 +333,7 @@ static void read_mix_length(struct model_reader *r)
     struct model *m = r->m;
     const char *key = "feed_forward_length";
     if (!(m->kind->more & MAY_LAYER_KEYS) || !model_has_list(r, key)) {
-        m->mix = model_number(r, key, EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
+        m->mix = read_of_layers(r, key, EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
         return;
     }
     for (uint32_t i = 0; i < m->layers; i++) {

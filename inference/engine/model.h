@@ -72,7 +72,10 @@ enum model_more {
     MAY_LAYER_INPUTS = 1u << 23, /* a second embedding is gated into every layer (inputs.c) */
     HAS_TWO_MIXES = 1u << 24, /* where there are experts they stand beside gate, up and down, with norms of their own */
     MAY_LAYER_SCALES = 1u << 25, /* what leaves a layer is multiplied by its number */
-    HAS_TILED_HEADS = 1u << 15   /* with it: head h of values belongs to head h mod of keys, not to h div */
+    HAS_TILED_HEADS = 1u << 15,  /* with it: head h of values belongs to head h mod of keys, not to h div */
+    HAS_SCAN = 1u << 16,         /* layers without heads of keys have a state space (Mamba-2) instead of attention, */
+    HAS_BOTH = 1u << 17,         /* ... or all layers one beside their attention */
+    HAS_ONE_BRANCH = 1u << 18    /* a layer is attention, a state or a mix, and enters by the one norm it has */
 };
 
 struct model_kind {
@@ -108,20 +111,24 @@ struct model_product {
 };
 
 struct model_expert {
-    struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix] */
+    struct model_product gate, up, down; /* [expert_mix, embed] twice, [embed, expert_mix]; gate may be none */
 };
 
 /* What a layer has that carries a state from position to position instead of attention; recur.h has the steps. */
 struct model_recurrent {
     struct model_product in;  /* [3 channels, embed]: a gate of what is convolved, a gate of the result, what is; of a
-                                 delta net [channels, embed]: queries, keys, values */
+                                 delta net [channels, embed]: queries, keys, values; of a state space values, keys,
+                                 queries */
     const float *taps;        /* [taps, channels], the oldest position's first */
+    const float *taps_bias;   /* [channels] added behind them, or NULL */
     struct model_product out; /* [embed, channels], or [embed, values_n side] */
-    /* a delta net's */
+    /* a delta net's, or a state space's */
     struct model_product gate;        /* [values_n side, embed] of the result */
-    struct model_product alpha, beta; /* [values_n, embed] each; or no alpha, and beta is both, [2 values_n, embed] */
+    struct model_product alpha, beta; /* [values_n, embed] each; or no alpha, and beta is both, [2 values_n, embed]; of
+                                         a state space beta, [values_n, embed], is its steps */
     const float *rate, *bias;         /* [values_n] of the decay */
-    struct model_norm norm;           /* [side] */
+    const float *through;             /* [values_n] of a state space: so much of a value joins the result */
+    struct model_norm norm;           /* [side]; of a state space [keys_n, values_n side / keys_n], or none */
 };
 
 /* Attention over one row for all heads: key and value are up . row, each head's own; latent.c has the steps. */
@@ -137,7 +144,7 @@ struct model_latent {
 
 /* A layer's keys and values, and where they lie in a page of the cache (cache.h). */
 struct model_keys {
-    uint32_t heads;          /* 0: it has none */
+    uint32_t heads;          /* 0: it has none, and no attention */
     uint32_t key_n, value_n; /* how long one is */
     uint32_t of;             /* the layer that makes them: itself, or one before it */
     size_t at;               /* in a page of all layers: cache_place */
@@ -162,8 +169,9 @@ struct model_layer {
     uint32_t pairs;                         /* of each head that are rotated */
     struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
     struct model_product query, key, value; /* [heads x key_n, embed], [keys.heads x key_n, embed] twice */
-    struct model_recurrent *recurrent;      /* instead of attention; or NULL */
-    uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
+    struct model_recurrent *recurrent;      /* instead of attention, or beside it; or NULL */
+    bool mixes;                             /* it has gate, up and down, or experts */
+    uint32_t place;                         /* so many layers before it are recurrent */
     struct model_latent *latent;            /* instead of the three; or NULL */
     struct model_norm query_norm, key_norm; /* [key_n], or with HAS_ROW_NORMS [heads x key_n], [keys.heads x key_n];
                                                with MAY_OWN_NORMS gains [heads, key_n] and a bias [key_n] */
@@ -212,8 +220,8 @@ struct model {
     uint32_t input_n;          /* of the second embedding a layer's part; 0: there is none */
     uint32_t layers_recurrent; /* that carry a state; 0: none */
     uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
-    uint32_t keys_n, values_n; /* heads of a delta net; 0: it is none */
-    uint32_t side;             /* of its states, one for each head of values */
+    uint32_t keys_n, values_n; /* heads of a delta net or a state space; 0: it is none */
+    uint32_t depth, side;      /* of its states, one for each head of values: as long as a key, and as a value */
     /* With a latent (0: none) heads_kv is 1 and head is latent + 2 rope_pairs: a key is the row and what of it is
      * rotated, a value the row. Of each head's query `plain` elements are not rotated; its value is `value` long. */
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */

@@ -89,6 +89,11 @@ static const struct model_kind kinds[] = {
     { "deepseek", MUST_EXPERTS | MAY_SHARED,                                        0, 0,     0,     0,     0,     0,     0,     MAY_WEIGH | MAY_LEAD },
     { "exaone-moe", HAS_HALVES | HAS_HEAD_NORMS | HAS_STILL_WIDE | MUST_EXPERTS | MAY_SHARED,
                                                                                     4, 128,   0,     0,     0,     0,     0,     SIGMOIDS | MAY_GROUPS | MAY_LOOK_AHEAD },
+    { "granitehybrid", GRANITE,                                                     0, 0,     0,     0,     0,     0,     0,     MAY_STILL | HAS_SCAN },
+    { "falcon-h1", HAS_HALVES,                                                      0, 0,     0,     0,     0,     0,     0,     HAS_SCAN | HAS_BOTH },
+    { "nemotron_h", HAS_NO_GATE | HAS_SQUARES | MAY_BIASES,                         0, 0,     0,     0,     0,     1,     0,     HAS_SCAN | HAS_ONE_BRANCH },
+    { "nemotron_h_moe", HAS_NO_GATE | HAS_SQUARES | MAY_BIASES | MUST_EXPERTS | MAY_SHARED,
+                                                                                    0, 0,     0,     0,     0,     1,     0,     HAS_SCAN | HAS_ONE_BRANCH | SIGMOIDS | MAY_LOOK_AHEAD },
     { "bert",     HAS_ENCODER | MAY_BIASES | MAY_FUSED,                             0, 0,     0,     0,     0,     0,     0,     0 },
 };
 /* clang-format on */

@@ -71,9 +71,10 @@ void model_refuse_tensors(struct model_reader *r);
 
 /* The parts. */
 void model_read_rope(struct model_reader *r);
-/* What says which layers are recurrent, and how long their parts are; the lists have an element for each layer. */
+/* What a layer has, and how long the parts of recurrent ones are. */
+enum model_part { MODEL_ATTENTION = 1, MODEL_STATE = 2, MODEL_MIX = 4 };
+unsigned model_parts(struct model_reader *r, uint32_t layer);
 void model_read_recurrence(struct model_reader *r);
-bool model_is_recurrent(struct model_reader *r, uint32_t layer);
 void model_read_tensors(struct model_reader *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which layers of a model are recurrent, and how long their parts are. */
+/* What the layers of a model have, and how long the parts of recurrent ones are. */
 #include "base/limits.h"
 #include "inference/engine/model_read.h"
 
@@ -7,6 +7,16 @@ static void read_taps(struct model_reader *r, const char *key)
     r->m->taps = model_number(r, key, TAPS_MAX, 0);
     if (r->e == ERR_OK && r->m->taps < 2)
         model_fail(r, ERR_UNSUPPORTED, key, r->m->taps, "a convolution is over two positions at least");
+}
+
+static void set_channels(struct model_reader *r)
+{
+    struct model *m = r->m;
+    uint64_t channels = 2ull * m->keys_n * m->depth + (uint64_t)m->values_n * m->side;
+    if (channels > EMBED_MAX * 8)
+        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "all heads together are over the limit");
+    else
+        m->channels = (uint32_t)channels;
 }
 
 /* Queries, keys and values go through a convolution; each head of values has a state of side x side. */
@@ -26,9 +36,28 @@ static void read_delta_net(struct model_reader *r)
         model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "does not divide the heads of values");
     if (inner != m->values_n * m->side)
         model_fail(r, ERR_UNSUPPORTED, "ssm.inner_size", inner, "values of another length than keys are not run");
-    m->channels = (2 * m->keys_n + m->values_n) * m->side;
-    if (m->channels > EMBED_MAX * 8)
-        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "all heads together are over the limit");
+    m->depth = m->side;
+    set_channels(r);
+}
+
+/* Heads of values, in as many groups as there are heads of keys and queries, go through a convolution with these. */
+static void read_scan(struct model_reader *r)
+{
+    struct model *m = r->m;
+    read_taps(r, "ssm.conv_kernel");
+    m->depth = model_number(r, "ssm.state_size", SIDE_MAX, 0);
+    m->keys_n = model_number(r, "ssm.group_count", HEADS_MAX, 0);
+    m->values_n = model_number(r, "ssm.time_step_rank", HEADS_MAX, 0);
+    uint32_t inner = model_number(r, "ssm.inner_size", EMBED_MAX * 8, 0);
+    if (r->e != ERR_OK)
+        return;
+    m->side = inner / m->values_n;
+    if (inner % m->values_n || m->side % ARITH_LANES || m->side > SIDE_MAX)
+        model_fail(r, ERR_UNSUPPORTED, "ssm.inner_size", inner,
+                   "of each head of values (ssm.time_step_rank) only multiples of 16 up to 256 run here");
+    if (m->values_n % m->keys_n)
+        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "does not divide the heads of values");
+    set_channels(r);
 }
 
 static bool has_delta_net(struct model_reader *r, uint32_t layer)
@@ -39,22 +68,41 @@ static bool has_delta_net(struct model_reader *r, uint32_t layer)
     return interval && (layer + 1) % interval != 0;
 }
 
-bool model_is_recurrent(struct model_reader *r, uint32_t layer)
+/* By lists that have an element for each layer, 0 where it has none. */
+static bool has_any(struct model_reader *r, const char *key, uint32_t layer)
 {
-    const char *key = "attention.head_count_kv";
-    if (r->m->kind->more & HAS_DELTA_NET)
-        return has_delta_net(r, layer);
-    return (r->m->kind->more & HAS_SHORT_CONVS) && model_has_list(r, key) && model_number_at(r, key, layer) == 0;
+    return !model_has_list(r, key) || model_number_at(r, key, layer) != 0;
+}
+
+unsigned model_parts(struct model_reader *r, uint32_t layer)
+{
+    const unsigned more = r->m->kind->more;
+    const bool is_one = more & HAS_ONE_BRANCH, mixes = !is_one || has_any(r, "feed_forward_length", layer);
+    const bool has_keys = has_any(r, "attention.head_count_kv", layer);
+    if (more & HAS_DELTA_NET)
+        return MODEL_MIX | (has_delta_net(r, layer) ? MODEL_STATE : MODEL_ATTENTION);
+    if (more & HAS_BOTH)
+        return MODEL_MIX | MODEL_STATE | MODEL_ATTENTION;
+    if (!(more & (HAS_SHORT_CONVS | HAS_SCAN)))
+        return MODEL_MIX | MODEL_ATTENTION;
+    if (is_one && mixes && has_keys)
+        model_fail(r, ERR_UNSUPPORTED, "layer", layer, "of this architecture a layer has heads of keys or a mix");
+    if (is_one && mixes)
+        return MODEL_MIX;
+    return (mixes ? MODEL_MIX : 0u) | (has_keys ? MODEL_ATTENTION : MODEL_STATE);
 }
 
 /* Heads with both and without are run, models that have only one kind of layers are none that anybody made. */
 static void check_mixture(struct model_reader *r)
 {
-    uint32_t recurrent = 0;
-    for (uint32_t i = 0; r->e == ERR_OK && i < r->m->layers; i++)
-        recurrent += model_is_recurrent(r, i);
-    if (r->e == ERR_OK && (recurrent == 0 || recurrent == r->m->layers))
-        model_fail(r, ERR_UNSUPPORTED, "layers that carry a state", recurrent,
+    uint32_t states = 0, attentions = 0;
+    for (uint32_t i = 0; r->e == ERR_OK && i < r->m->layers; i++) {
+        const unsigned parts = model_parts(r, i);
+        states += (parts & MODEL_STATE) != 0;
+        attentions += (parts & MODEL_ATTENTION) != 0;
+    }
+    if (r->e == ERR_OK && (states == 0 || attentions == 0))
+        model_fail(r, ERR_UNSUPPORTED, "layers that carry a state", states,
                    "of this architecture some must, and some have attention");
 }
 
@@ -66,6 +114,10 @@ void model_read_recurrence(struct model_reader *r)
     }
     if (r->m->kind->more & HAS_DELTA_NET) {
         read_delta_net(r);
+        check_mixture(r);
+    }
+    if (r->m->kind->more & HAS_SCAN) {
+        read_scan(r);
         check_mixture(r);
     }
 }

@@ -143,6 +143,8 @@ void model_read_rope(struct model_reader *r)
         return;
     if ((m->kind->more & MAY_STILL) && !model_flag(r, "rope.scaling.finetuned", true))
         return; /* how these files say that nothing is rotated */
+    if (m->kind->still_period == 1)
+        return;
     uint32_t dims = model_number(r, "rope.dimension_count", m->head, m->head);
     m->rope_pairs = dims / 2;
     if (dims % 2)

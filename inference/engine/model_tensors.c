@@ -230,11 +230,38 @@ static void read_delta_net(struct model_reader *r, uint32_t i, struct model_recu
     l->out = product_of(r, i, "ssm_out", inner, m->embed);
 }
 
+/* One tensor has rows of the gate, of what enters the convolution, of the steps. */
+static void read_scan(struct model_reader *r, uint32_t i, struct model_recurrent *l)
+{
+    struct model *m = r->m;
+    const uint64_t inner = (uint64_t)m->values_n * m->side, enters = inner + m->channels, all = enters + m->values_n;
+    char room[96];
+    (void)layer_name(room, i, "ssm_in", "weight");
+    l->gate.w = model_matrix_part(r, room, m->embed, all, 0, inner);
+    l->in.w = model_matrix_part(r, room, m->embed, all, inner, m->channels);
+    l->beta.w = model_matrix_part(r, room, m->embed, all, enters, m->values_n);
+    l->taps = model_columns(r, layer_name(room, i, "ssm_conv1d", "weight"), m->taps, m->channels);
+    if (model_has_tensor(r, layer_name(room, i, "ssm_conv1d", "bias")))
+        l->taps_bias = model_vector(r, room, m->channels);
+    l->bias = model_vector(r, layer_name(room, i, "ssm_dt", "bias"), m->values_n);
+    snprintf(room, sizeof room, "blk.%u.ssm_a", i);
+    l->rate = model_vectors(r, room, 1, m->values_n);
+    snprintf(room, sizeof room, "blk.%u.ssm_d", i);
+    l->through = model_vectors(r, room, 1, m->values_n);
+    if (!(m->kind->more & HAS_BOTH) || model_has_tensor(r, layer_name(room, i, "ssm_norm", "weight")))
+        l->norm.gain = model_vectors(r, layer_name(room, i, "ssm_norm", "weight"), inner / m->keys_n, m->keys_n);
+    l->out.w = model_matrix(r, layer_name(room, i, "ssm_out", "weight"), inner, m->embed);
+}
+
 static void read_recurrent(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_recurrent *l = m->layer[i].recurrent = mem_new(sizeof *l);
     char room[96];
+    if (m->kind->more & HAS_SCAN) {
+        read_scan(r, i, l);
+        return;
+    }
     if (m->values_n) {
         read_delta_net(r, i, l);
         return;
@@ -302,13 +329,15 @@ static void read_experts(struct model_reader *r, uint32_t i)
     if (m->kind->more & HAS_TWO_MIXES && model_has_tensor(r, layer_name(room, i, "ffn_gate_up_exps", "weight"))) {
         read_gates_and_ups(r, i);
     } else {
-        read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
+        if (!has(r, HAS_NO_GATE))
+            read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
         read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
     }
     read_expert_products(r, i, "ffn_down_exps", m->expert_mix, m->embed, offsetof(struct model_expert, down));
     if (!m->shared_mix)
         return;
-    l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
+    if (!has(r, HAS_NO_GATE))
+        l->gate = product_of(r, i, "ffn_gate_shexp", m->embed, m->shared_mix);
     l->up = product_of(r, i, "ffn_up_shexp", m->embed, m->shared_mix);
     l->down = product_of(r, i, "ffn_down_shexp", m->shared_mix, m->embed);
     if (has(r, MUST_SHARED))
@@ -356,6 +385,32 @@ static bool has_windows(const struct model *m)
     return i < m->layers;
 }
 
+/* Files with HAS_BOTH have it without ".weight". */
+static struct model_norm mix_norm(struct model_reader *r, uint32_t i)
+{
+    char room[96];
+    snprintf(room, sizeof room, "blk.%u.ffn_norm", i);
+    if (r->m->kind->more & HAS_BOTH && model_has_tensor(r, room))
+        return (struct model_norm){.gain = model_vector(r, room, r->m->embed)};
+    return layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", r->m->embed);
+}
+
+static void read_parts(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    const unsigned parts = model_parts(r, i);
+    l->mixes = parts & MODEL_MIX;
+    if (parts & MODEL_STATE)
+        read_recurrent(r, i);
+    if (parts & MODEL_ATTENTION)
+        read_attention(r, i);
+    if (l->mixes)
+        read_mix(r, i);
+    l->place = m->layers_recurrent;
+    m->layers_recurrent += l->recurrent != NULL;
+}
+
 /* A layer of a model whose layers differ: with a window heads have another length, and the last ones read the keys of
  * the last layer before them that is of their kind. */
 static void read_layer_keys(struct model_reader *r, uint32_t i)
@@ -396,7 +451,7 @@ static void read_keys(struct model_reader *r, uint32_t i)
     struct model_layer *l = &m->layer[i];
     l->keys = (struct model_keys){.of = i};
     l->pairs = m->rope_pairs;
-    if (model_is_recurrent(r, i))
+    if (!(model_parts(r, i) & MODEL_ATTENTION))
         return;
     l->keys.heads = m->heads_kv;
     l->keys.key_n = m->head;
@@ -433,12 +488,11 @@ static void read_layer(struct model_reader *r, uint32_t i)
         return;
     read_input(r, i);
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
-    if (model_is_recurrent(r, i))
-        read_recurrent(r, i);
-    else
-        read_attention(r, i);
-    l->place = l->recurrent ? m->layers_recurrent++ : i - m->layers_recurrent;
-    read_mix(r, i);
+    read_parts(r, i);
+    if (m->kind->more & HAS_ONE_BRANCH) {
+        l->attention_norm = l->mix_norm = layer_norm(r, i, "attn_norm", m->embed);
+        return;
+    }
     if (has(r, HAS_ENCODER)) {
         l->attention_post = layer_norm(r, i, "attn_output_norm", m->embed);
         l->mix_post = layer_norm(r, i, "layer_output_norm", m->embed);
@@ -446,9 +500,7 @@ static void read_layer(struct model_reader *r, uint32_t i)
     }
     if (!has(r, HAS_NO_PRE_NORMS)) {
         l->attention_norm = layer_norm(r, i, "attn_norm", m->embed);
-        l->mix_norm = has(r, HAS_ONE_NORM)
-                          ? l->attention_norm
-                          : layer_norm(r, i, has(r, HAS_POST_NAME) ? "post_attention_norm" : "ffn_norm", m->embed);
+        l->mix_norm = has(r, HAS_ONE_NORM) ? l->attention_norm : mix_norm(r, i);
     }
     if (has(r, HAS_POST_NORMS)) {
         l->attention_post = layer_norm(r, i, "post_attention_norm", m->embed);

@@ -176,9 +176,11 @@ static void run_expert(struct engine *e, const struct model_expert *x, size_t n)
 {
     const struct model *m = e->m;
     struct moe *t = e->moe;
-    struct ops_input in = engine_input(e, t->gathered, m->embed, n, t->slot, &x->gate.w, &x->up.w, NULL);
-    engine_product(e, &x->gate, &in, e->gate);
-    engine_product(e, &x->up, &in, e->up);
+    const struct model_product *first = x->gate.w.data ? &x->gate : &x->up;
+    struct ops_input in = engine_input(e, t->gathered, m->embed, n, t->slot, &first->w, &x->up.w, NULL);
+    engine_product(e, first, &in, e->gate);
+    if (first != &x->up)
+        engine_product(e, &x->up, &in, e->up);
     engine_activate(e, e->gate, e->up, m->expert_mix, n);
     in = engine_input(e, e->gate, m->expert_mix, n, t->slot, &x->down.w, NULL, NULL);
     engine_product(e, &x->down, &in, t->made);

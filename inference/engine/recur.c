@@ -13,15 +13,26 @@ static size_t max_of(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* What a row's queries take that have gates behind them. */
+static size_t gated_queries(const struct model *m)
+{
+    return m->kind->more & HAS_DELTA_NET ? (size_t)m->heads * m->head : 0;
+}
+
 /* Of a batch's row: what enters, and gates. */
 static size_t in_floats(const struct model *m)
 {
-    return m->values_n ? max_of(m->channels, 2 * (size_t)m->heads * m->head) : 3 * (size_t)m->channels;
+    return m->values_n ? max_of(m->channels, 2 * gated_queries(m)) : 3 * (size_t)m->channels;
 }
 
 static size_t gate_floats(const struct model *m)
 {
-    return m->values_n ? max_of((size_t)m->values_n * m->side, (size_t)m->heads * m->head) : 0;
+    return m->values_n ? max_of((size_t)m->values_n * m->side, gated_queries(m)) : 0;
+}
+
+static size_t beside_floats(const struct model *m)
+{
+    return m->kind->more & HAS_BOTH ? m->embed : 0;
 }
 
 struct recur *recur_new(const struct model *m, uint32_t batch)
@@ -37,6 +48,7 @@ struct recur *recur_new(const struct model *m, uint32_t batch)
         t->raw = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
         t->rates = mem_array((size_t)batch * 2 * m->values_n, sizeof(float));
     }
+    t->beside = mem_array(batch * beside_floats(m), sizeof(float));
     t->kept = mem_array(batch, sizeof *t->kept);
     t->before = mem_array(batch, sizeof *t->before);
     t->after = mem_array(batch, sizeof *t->after);
@@ -48,7 +60,7 @@ void recur_free(struct recur *t)
 {
     if (!t)
         return;
-    void *all[] = {t->in, t->mixed, t->gate, t->raw, t->rates, t->kept, t->before, t->after, t->first};
+    void *all[] = {t->in, t->mixed, t->gate, t->raw, t->rates, t->beside, t->kept, t->before, t->after, t->first};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(t);
@@ -58,7 +70,7 @@ uint64_t recur_bytes(const struct model *m, uint32_t batch)
 {
     const uint64_t links = sizeof(float *) + 3 * sizeof(uint32_t);
     uint64_t floats = in_floats(m) + gate_floats(m) + (m->values_n ? m->channels + 4ull * m->values_n : 0);
-    return m->layers_recurrent ? batch * (floats * sizeof(float) + links) : 0;
+    return m->layers_recurrent ? batch * ((floats + beside_floats(m)) * sizeof(float) + links) : 0;
 }
 
 /* -- a batch -- */
@@ -250,11 +262,92 @@ static void convolve_part(void *arg, size_t first, size_t end)
     }
 }
 
+/* -- heads: each of each sequence goes through the rows of its sequence by itself, so that heads are what threads
+ * share. Guessed rows go on in a copy. -- */
+
+#define RUN 64 /* positions that a head goes through at once */
+
+struct run {
+    const struct recur_step *t;
+    uint32_t head;
+    float *state;
+    struct ops_delta row[RUN];
+    size_t n;
+};
+
+static void finish_run(struct run *r)
+{
+    const struct model *m = r->t->e->m;
+    if (r->n > 0 && m->kind->more & HAS_SCAN)
+        r->t->e->ops->scan(r->state, m->depth, m->side, r->row, r->n);
+    else if (r->n > 0)
+        r->t->e->ops->delta(r->state, m->side, r->row, r->n);
+    r->n = 0;
+}
+
+/* A position whose convolution and rates are given. out NULL: nobody asks. */
+static void add_row(struct run *r, const float *mixed, const float *rates, float *out)
+{
+    if (r->n == RUN)
+        finish_run(r);
+    r->row[r->n] = r->t->row(r->t->e->m, r->head, mixed, rates);
+    r->row[r->n++].out = out;
+}
+
+static float *head_of(const struct recur_step *t, float *state, uint32_t head)
+{
+    const struct model *m = t->e->m;
+    return recur_state_of(t, state) + recur_history_floats(m) + head * recur_head_floats(m);
+}
+
+static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
+{
+    const struct engine *e = t->e;
+    const struct model *m = e->m;
+    const struct recur *r = e->recur;
+    struct state *s = &e->rows[c].seq->state;
+    const size_t all = (size_t)m->values_n * m->side, bytes = recur_head_floats(m) * sizeof(float);
+    struct run run;
+    run.t = t;
+    run.head = head;
+    run.state = head_of(t, s->now, head);
+    run.n = 0;
+    for (uint32_t i = 0; i < s->guessed; i++) {
+        const float *guess = recur_guess_of(t, s, i);
+        add_row(&run, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
+    }
+    for (bool ahead = false; c != NONE; c = r->after[c]) {
+        if (e->rows[c].guessed && !ahead) {
+            finish_run(&run);
+            run.state = memcpy(s->ahead + head * recur_head_floats(m), run.state, bytes);
+            ahead = true;
+        }
+        add_row(&run, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
+                e->o + c * all + (size_t)head * m->side);
+        if (r->kept[c]) {
+            finish_run(&run);
+            memcpy(head_of(t, r->kept[c], head), run.state, bytes);
+        }
+    }
+    finish_run(&run);
+}
+
+void recur_heads_part(void *arg, size_t first, size_t end)
+{
+    const struct recur_step *t = arg;
+    const uint32_t heads = t->e->m->values_n;
+    for (size_t i = first; i < end; i++)
+        run_head(t, t->e->recur->first[i / heads], (uint32_t)(i % heads));
+}
+
 void recur_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
 {
-    struct recur_step t = {e, l};
+    struct recur_step t = {.e = e, .l = l};
     if (e->m->values_n) {
-        delta_run(&t, x, cols);
+        if (e->m->kind->more & HAS_SCAN)
+            scan_run(&t, x, cols);
+        else
+            delta_run(&t, x, cols);
         return;
     }
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->recurrent->in.w, NULL, NULL);
@@ -263,6 +356,16 @@ void recur_run(struct engine *e, const struct model_layer *l, const float *x, si
     pool_run(e->pool, e->recur->chains, 1, recur_take_part, &t);
     pool_run(e->pool, cols, 1, convolve_part, &t);
     pool_run(e->pool, e->recur->chains, 1, recur_leave_part, &t);
+}
+
+void recur_set_aside(struct engine *e, size_t cols)
+{
+    memcpy(e->recur->beside, e->back, cols * e->m->embed * sizeof *e->back);
+}
+
+void recur_add_aside(struct engine *e, size_t cols)
+{
+    e->ops->add(e->back, e->recur->beside, cols * e->m->embed);
 }
 
 size_t recur_pack(struct engine *e, size_t cols)

@@ -21,7 +21,7 @@ struct state {
     float *now;     /* [layers_recurrent, recur_floats] behind all positions but those that are guessed; NULL: zeros */
     float *guesses; /* [layers_recurrent, GUESSES_MAX, recur_guess_floats] what they bring; NULL: none so far */
     uint32_t guessed;                   /* positions behind `now` */
-    float *ahead;                       /* [values_n, side, side] a layer's heads behind the guesses of a batch */
+    float *ahead;                       /* [values_n, depth, side] a layer's heads behind the guesses of a batch */
     uint32_t guessing;                  /* in the batch that is evaluated */
     uint32_t prompt_pages, known_pages; /* a large state is kept behind so many pages; 0: not */
     uint32_t answer_pages;              /* it was last kept behind so many, of the answer */
@@ -31,8 +31,9 @@ struct state {
 
 /* What the last product of a recurrent layer takes of a row; 0 without any. */
 size_t recur_inner(const struct model *m);
-/* Of one layer: the last inputs of its convolution, its heads, both; and what a guessed position brings. */
+/* Of one layer: the last inputs of its convolution, a head, all its heads, both; and what a guessed position brings. */
 size_t recur_history_floats(const struct model *m);
+size_t recur_head_floats(const struct model *m);
 size_t recur_heads_bytes(const struct model *m);
 size_t recur_floats(const struct model *m);
 size_t recur_guess_floats(const struct model *m);

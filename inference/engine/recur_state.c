@@ -15,14 +15,19 @@ size_t recur_history_floats(const struct model *m)
     return (size_t)(m->taps - 1) * m->channels;
 }
 
+size_t recur_head_floats(const struct model *m)
+{
+    return (size_t)m->depth * m->side;
+}
+
 size_t recur_heads_bytes(const struct model *m)
 {
-    return (size_t)m->values_n * m->side * m->side * sizeof(float);
+    return m->values_n * recur_head_floats(m) * sizeof(float);
 }
 
 size_t recur_floats(const struct model *m)
 {
-    return m->layers_recurrent ? recur_history_floats(m) + (size_t)m->values_n * m->side * m->side : 0;
+    return m->layers_recurrent ? recur_history_floats(m) + m->values_n * recur_head_floats(m) : 0;
 }
 
 size_t recur_guess_floats(const struct model *m)

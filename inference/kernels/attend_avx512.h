@@ -6,6 +6,7 @@
  * weights of values are 15 bits without sign and go in two planes of bytes: sum = low + 256 high. Four queries at a
  * time share what is loaded: 16 sums. */
 #include "inference/kernels/delta_body.h"
+#include "inference/kernels/scan_body.h"
 
 #include <immintrin.h>
 

@@ -38,11 +38,11 @@ struct ops_weight {
         *packed; /* the same as inference/kernels/pack.h has it, for sets that want it; NULL for formats of floats */
 };
 
-/* A position of a delta net's head: queries, keys and values of [n]. out NULL: nobody asks. */
+/* A position of a delta net's or a state space's head: queries, keys and values. out NULL: nobody asks. */
 struct ops_delta {
     const float *q, *k, *v;
-    float decay, beta;
-    float *out; /* [n] */
+    float decay, beta; /* beta: of a state space its step */
+    float *out;        /* as long as a value */
 };
 
 struct ops {
@@ -103,6 +103,9 @@ struct ops {
      * give v, and is asked q. With u = s'k: d = (v - u decay) beta, s = s decay + k d', out = s'q. n <= SIDE_MAX is a
      * multiple of ARITH_LANES. */
     void (*delta)(float *s, size_t n, const struct ops_delta *row, size_t count);
+    /* The same of a state space's head: s[n, m] = s decay + k (v beta)', out[m] = s'q. m is a multiple of ARITH_LANES.
+     */
+    void (*scan)(float *s, size_t n, size_t m, const struct ops_delta *row, size_t count);
 
     /* One chunk of the cache for n <= OPS_QUERIES queries of one head, `count` <= ARITH_CHUNK visible positions from
      * its first on; B blocks along the head. out[i, t] = (q[i] . k[t]) * scale: q[n, 32 B], qs[n, B], k in the order of

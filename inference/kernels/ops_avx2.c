@@ -6,6 +6,7 @@
 #include "inference/kernels/delta_body.h"
 #include "inference/kernels/lanes_avx2.h"
 #include "inference/kernels/ops_x86.h"
+#include "inference/kernels/scan_body.h"
 
 #include "inference/kernels/tile_avx2.h"
 

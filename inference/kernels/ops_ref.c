@@ -282,6 +282,21 @@ static void ref_delta(float *s, size_t n, const struct ops_delta *row, size_t co
         learn(s, n, &row[t]);
 }
 
+static void ref_scan(float *s, size_t n, size_t m, const struct ops_delta *row, size_t count)
+{
+    for (size_t t = 0; t < count; t++)
+        for (size_t j = 0; j < m; j++) {
+            float d = row[t].v[j] * row[t].beta, sum = 0.0f;
+            for (size_t i = 0; i < n; i++) {
+                s[i * m + j] = s[i * m + j] * row[t].decay + row[t].k[i] * d;
+                if (row[t].out)
+                    sum = sum + s[i * m + j] * row[t].q[i];
+            }
+            if (row[t].out)
+                row[t].out[j] = sum;
+        }
+}
+
 static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
                       float scale, float *out)
 {
@@ -382,6 +397,7 @@ const struct ops ops_ref = {
     .times = ref_times,
     .times_sigmoid = ref_times_sigmoid,
     .delta = ref_delta,
+    .scan = ref_scan,
     .scores = ref_scores,
     .peak = ref_peak,
     .exponentials = ref_exponentials,

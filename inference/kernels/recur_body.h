@@ -136,6 +136,6 @@ static void recur_times_sigmoid_row(float *x, const float *y, size_t n)
 /* As members of a set. */
 #define RECUR_OPS                                                                                                      \
     .convolve = recur_convolve_row, .silu = recur_silu_row, .unit = recur_unit_row, .times = recur_times_row,          \
-    .times_sigmoid = recur_times_sigmoid_row, .delta = delta_run_rows
+    .times_sigmoid = recur_times_sigmoid_row, .delta = delta_run_rows, .scan = scan_run_rows
 
 #endif

@@ -3,6 +3,7 @@
  * parts of a term. What is missing here is the reference's: it is not where the time goes, or the compiler does the
  * same. */
 #include "inference/kernels/delta_body.h"
+#include "inference/kernels/scan_body.h"
 
 #include <math.h>
 
