@@ -15,7 +15,7 @@
 #define DELTA_SINGLE 8 /* of a position by itself */
 #else
 #define DELTA_PARTS  1
-#define DELTA_SINGLE 2
+#define DELTA_SINGLE 4
 #endif
 
 /* sum[parts] = columns of s, whose rows are `stride` long, times k[n]. */
