@@ -28,9 +28,9 @@ static void look_at(const struct gguf *g, const uint8_t *data, size_t size)
 static void run(const struct model *m)
 {
     /* Large scratch would only slow the search for bytes that matter. */
-    if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 2 ||
+    if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 4 ||
         m->experts > 16 || m->expert_mix > 256 || m->shared_mix > 256 || m->query_low > 256 ||
-        m->heads * (m->plain + m->value) > 256)
+        m->heads * (m->plain + m->value) > 256 || m->layers * m->input_n > 256)
         return;
     struct engine_options o = {.model = m, .ops = ops_pick("auto", NULL), .threads = 1, .batch_max = 2};
     struct engine *e = engine_new(&o);
