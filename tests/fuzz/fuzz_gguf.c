@@ -31,7 +31,7 @@ static void run(const struct model *m)
     if (m->embed > 256 || m->mix > 256 || m->vocab > 256 || m->heads * m->head > 256 || m->layers > 4 ||
         m->experts > 16 || m->expert_mix > 256 || m->shared_mix > 256 || m->query_low > 256 ||
         m->heads * (m->plain + m->value) > 256 || m->channels > 512 || m->values_n * m->side > 256 || m->depth > 64 ||
-        m->taps > 8)
+        m->taps > 8 || m->layers * m->input_n > 256)
         return;
     struct engine_options o = {.model = m, .ops = ops_pick("auto", NULL), .threads = 1, .batch_max = 3};
     struct engine *e = engine_new(&o);
