@@ -187,6 +187,8 @@ static enum err take_done(struct worker *w, struct ask *a, const struct wire_don
                                   .prompt_us = m->prompt_us,
                                   .decode_us = m->decode_us,
                                   .text = m->text};
+    w->guessed += m->drafted;
+    w->guessed_right += m->accepted;
     ask_unlink(w, a);
     if (a->fn.calls.done)
         a->fn.calls.done(a->arg, ERR_OK, &d, &no_note);
