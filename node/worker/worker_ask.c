@@ -248,7 +248,7 @@ static enum err take_prompt(struct worker *w, struct ask *a, const struct wire_t
         return ERR_PROTOCOL;
     ask_unlink(w, a);
     const struct worker_prompt p = {
-        .ids = m->ids, .called = m->called, .form = {{m->thought, m->within}, .calls = m->calls}};
+        .ids = m->ids, .called = m->called, .form = {{m->thought, m->within, m->said}, .calls = m->calls}};
     if (a->fn.prompt)
         a->fn.prompt(a->arg, ERR_OK, &p, &no_note);
     ask_free(a);
