@@ -41,10 +41,13 @@ export default async function thoughts(browser, { base, workers }) {
   await goTo(page, base, "#/chat");
   await page.getByLabel("Model").selectOption("toss");
   await page.getByText("Where, how long, at what cost").click();
-  await page.getByLabel("Temperature").fill("1.5"); // it has enough soon
-  await ask(page, "Throw it");
-  await page.getByText("details").waitFor();
-  const job = await jobOf(base, page);
+  await page.getByLabel("Temperature").fill("1"); // it has enough some time, mostly before there is no more room
+  let job = null;
+  for (let i = 0; i < 5 && !job?.said; i++) {
+    await ask(page, "Throw it");
+    await page.getByText("details").nth(i).waitFor();
+    job = await jobOf(base, page);
+  }
   assert.equal(await said(answer(page)), letters(job.said));
   assert.equal(await words(), job.thought);
   assert.ok(job.said && job.thought && !job.thought.includes("think>") && job.text.startsWith("<think>"), JSON.stringify(job));
