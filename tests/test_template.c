@@ -186,8 +186,7 @@ static void hostile_templates_end(void **state)
         {"{% set ns = namespace(x=[1]) %}{% for i in range(64) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
          "{% do [].append(ns.x) %}",
          ERR_LIMIT, "steps"},
-        {"{% set l = range(60000)|list %}{% for x in range(60000) %}{% do l.pop(0) %}{% endfor %}", ERR_LIMIT,
-         "steps"},
+        {"{% set l = range(60000)|list %}{% for x in range(60000) %}{% do l.pop(0) %}{% endfor %}", ERR_LIMIT, "steps"},
         {"{{ loop }}{% for x in [1] %}{{ loop }}{% endfor %}", ERR_FORMAT, "cannot be printed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
