@@ -24,6 +24,7 @@ static const char *const forms[] = {
     [CALL_PREFIX] = "<|tools_prefix|>",
     [CALL_GIGA] = "<|function_call|>",
     [CALL_GEMMA] = "<|tool_call>",
+    [CALL_ALL] = ">>>",
 };
 _Static_assert(sizeof forms / sizeof *forms == CALL_FORMS && CALL_FORMS <= 32, "each has its bit");
 

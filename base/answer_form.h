@@ -29,6 +29,7 @@ enum call_form {
     CALL_PREFIX,    /* <|tools_prefix|>: a list of {NAME: arguments} */
     CALL_GIGA,      /* <|function_call|>: JSON */
     CALL_GEMMA,     /* <|tool_call>: call:NAME{..} with marks for quotes */
+    CALL_ALL,       /* >>>: a name, a line's end and JSON, as what is said has `all` */
     CALL_FORMS
 };
 const char *call_form_mark(enum call_form form);

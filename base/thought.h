@@ -23,16 +23,31 @@ enum thought_kind {
 const char *thought_open(enum thought_kind kind);
 const char *thought_close(enum thought_kind kind);
 
+/* What stands around what is said, where the answer has it. */
+enum said_kind {
+    SAID_PLAIN,
+    SAID_ANSWER,   /* <answer> </answer> */
+    SAID_RESPONSE, /* <response> </response> */
+    SAID_ALL,      /* a line `all`, and >>> with a call behind it */
+    SAID_KINDS
+};
+
 /* How the answers of one model to one prompt are written. */
 struct thought_form {
     uint8_t kind;   /* enum thought_kind */
     bool is_within; /* the prompt ends within the thought */
+    uint8_t said;   /* enum said_kind */
 };
+
+/* The same, or, where nobody said how the model thinks, as an answer shows it that begins with <think>: for whoever
+ * shows answers to people. */
+struct thought_form thought_form_shown(struct thought_form form);
 
 /* A split answer; all are parts of it. Each time a longer answer is split, `thought` and `said` only grow. */
 struct thought_split {
     struct bytes thought; /* without white space around it */
-    struct bytes said;    /* all of an answer that has no thought; else without the white space between the two */
+    struct bytes said;    /* all of an answer that has no thought; else without the white space between the two. Marks
+                             around it are off, but for one that more follows behind */
     size_t thought_end;   /* bytes of the answer that the thought took, with its marks; 0 where there is none */
 };
 /* Splits an answer so far. Of one that is not over, what may still turn out to be a mark is in neither. */

@@ -4,13 +4,11 @@
 #define KITH_CLI_CHAT_H
 
 #include "base/json.h"
-#include "base/thought.h"
 #include "cli/cli.h"
 
 struct chat_answer {
-    struct buf text;          /* what chat_put was given */
-    size_t shown;             /* of it, or of what is shown of it where it is in parts (base/harmony.h) */
-    struct thought_form form; /* how the model thinks, where that is known */
+    struct buf thought, said; /* what chat_put was given */
+    bool is_shown, thinks;    /* something is, and the last of it was a thought */
     json_t *facts;            /* tokens_in, tokens_out, stop...: members for --json and the closing line; an object */
 };
 
@@ -18,8 +16,10 @@ struct chat_answer {
  * has said why. CLI_DONE with less text than asked for is right when the person broke off. */
 typedef int (*chat_ask_fn)(void *arg, const json_t *messages, struct chat_answer *out);
 
-/* Keeps the text, and shows it at once to people. */
-void chat_put(const struct cli *cli, struct chat_answer *out, const char *text, size_t n);
+/* Keeps what more was thought and said, and shows it at once to people: thoughts on a terminal only, and dimmed, since
+ * what goes to a file or another program is the answer. */
+void chat_put(const struct cli *cli, struct chat_answer *out, struct bytes thought, struct bytes said);
+void chat_answer_clear(struct chat_answer *out);
 /* Reads `message` (of -m) and `system` of the command's options and asks until the person ends it. */
 int chat_run(const struct cli *cli, const struct args *args, chat_ask_fn ask, void *arg);
 /* The end of one answer: newline and closing line for people, all of it as JSON otherwise. Clears *out. */

@@ -143,15 +143,22 @@ static void take_note(struct chat *c, const char *text, struct chat_answer *out)
     json_array_append_new(json_object_get(out->facts, "notes"), json_string(text));
 }
 
+static struct bytes bytes_at(const json_t *data, const char *name)
+{
+    const json_t *text = json_object_get(data, name);
+    return bytes_of(json_string_value(text), json_string_length(text));
+}
+
 /* One event of the job's stream. *seen counts the tokens whose text was shown so far. */
 static enum step take_event(struct chat *c, const char *name, json_t *data, json_int_t *seen, struct chat_answer *out)
 {
     if (strcmp(name, "token") == 0) {
-        const json_t *text = json_object_get(data, "text");
         json_int_t i = out_count(data, "i");
         if (i < *seen)
             return STEP_MORE;
-        chat_put(c->cli, out, json_string_value(text) ? json_string_value(text) : "", json_string_length(text));
+        /* A daemon of before there were parts tells the text alone. */
+        chat_put(c->cli, out, bytes_at(data, "thought"),
+                 bytes_at(data, json_object_get(data, "said") ? "said" : "text"));
         *seen = i + 1;
     } else if (strcmp(name, "note") == 0)
         take_note(c, out_text(data, "text"), out);
@@ -264,8 +271,7 @@ static int resume(struct chat *c, const char *job)
         chat_finish(c->cli, &out, c->cli->json);
         return rc;
     }
-    json_decref(out.facts);
-    buf_clear(&out.text);
+    chat_answer_clear(&out);
     return rc;
 }
 

@@ -1,7 +1,9 @@
 /* Questions through the model's template to a run, answer by answer. */
 #include "cli/local_chat.h"
 
+#include "base/harmony.h"
 #include "base/secret.h"
+#include "base/thought.h"
 #include "base/variables.h"
 #include "cli/chat.h"
 #include "cli/local.h"
@@ -17,6 +19,9 @@ struct talk {
     const struct args *args;
     struct local *local;
     uint64_t ask; /* the last number that was used */
+    /* of the answer that comes: */
+    struct buf text; /* with its marks */
+    struct thought_form form;
 };
 
 static void on_interrupt(int number)
@@ -41,8 +46,7 @@ static void put_variables(const struct args *args, struct buf *out)
     json_decref(all);
 }
 
-static enum err render(struct talk *t, const json_t *messages, struct buf *ids, struct thought_form *form,
-                       struct note *note)
+static enum err render(struct talk *t, const json_t *messages, struct buf *ids, struct note *note)
 {
     struct buf json = {0}, variables = {0}, out = {0};
     struct wire_frame frame;
@@ -67,7 +71,7 @@ static enum err render(struct talk *t, const json_t *messages, struct buf *ids, 
         e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
     if (e == ERR_OK) {
         buf_add(ids, m.ids.p, m.ids.n);
-        *form = (struct thought_form){m.thought, m.within};
+        t->form = thought_form_shown((struct thought_form){m.thought, m.within, m.said});
     }
     buf_clear(&json);
     buf_clear(&variables);
@@ -124,12 +128,35 @@ static enum err stop_run(struct talk *t, struct note *note)
 }
 
 /* Marks of the thought that leave no text. */
-static void put_mark(const struct cli *cli, struct chat_answer *out, struct bytes mark)
+static void add_mark(struct talk *t, struct bytes mark)
 {
-    const enum thought_kind kind = (enum thought_kind)out->form.kind;
-    if (kind != THOUGHT_NONE &&
-        (bytes_equal(mark, bytes_of_text(thought_open(kind))) || bytes_equal(mark, bytes_of_text(thought_close(kind)))))
-        chat_put(cli, out, (const char *)mark.p, mark.n);
+    const enum thought_kind kind = (enum thought_kind)t->form.kind;
+    if (bytes_equal(mark, bytes_of_text(thought_open(kind))) || bytes_equal(mark, bytes_of_text(thought_close(kind))))
+        buf_add(&t->text, mark.p, mark.n);
+}
+
+static struct bytes rest_of(const struct buf *b, size_t from)
+{
+    return b->n > from ? bytes_of(b->p + from, b->n - from) : (struct bytes){0};
+}
+
+/* What more the text so far says. */
+static void put_more(struct talk *t, struct chat_answer *out, bool is_over)
+{
+    const struct bytes all = bytes_of_buf(&t->text);
+    struct buf thought = {0}, said = {0};
+    struct thought_split s;
+    if (harmony_is(all, is_over)) {
+        harmony_join(all, HARMONY_THOUGHT, &thought);
+        harmony_join(all, HARMONY_ANSWER, &said);
+    } else {
+        thought_split(t->form, all, is_over, &s);
+        buf_add(&thought, s.thought.p, s.thought.n);
+        buf_add(&said, s.said.p, s.said.n);
+    }
+    chat_put(t->cli, out, rest_of(&thought, out->thought.n), rest_of(&said, out->said.n));
+    buf_clear(&thought);
+    buf_clear(&said);
 }
 
 static enum err follow(struct talk *t, struct chat_answer *out, struct note *note)
@@ -139,15 +166,19 @@ static enum err follow(struct talk *t, struct chat_answer *out, struct note *not
         struct wire_token token;
         struct wire_done done;
         enum err e = local_next(t->local, &frame, note);
-        if (e == ERR_CANCELLED)
+        if (e == ERR_CANCELLED) {
+            put_more(t, out, true);
             return stop_run(t, note);
+        }
         if (e != ERR_OK)
             return e;
         if (frame.type == WIRE_TOKEN && wire_read_token(frame.body, &token)) {
-            chat_put(t->cli, out, (const char *)token.text.p, token.text.n);
-            put_mark(t->cli, out, token.mark);
+            buf_add(&t->text, token.text.p, token.text.n);
+            add_mark(t, token.mark);
+            put_more(t, out, false);
         } else if (frame.type == WIRE_DONE && wire_read_done(frame.body, &done)) {
-            chat_put(t->cli, out, (const char *)done.text.p, done.text.n);
+            buf_add(&t->text, done.text.p, done.text.n);
+            put_more(t, out, true);
             note_facts(out, &done);
             return ERR_OK;
         } else {
@@ -163,7 +194,8 @@ static int ask(void *arg, const json_t *messages, struct chat_answer *out)
     struct talk *t = arg;
     struct buf ids = {0}, request = {0}, frames = {0};
     struct note note = {{0}};
-    enum err e = render(t, messages, &ids, &out->form, &note);
+    buf_reset(&t->text);
+    enum err e = render(t, messages, &ids, &note);
     if (e == ERR_OK)
         e = make_request(t, &ids, &request, &note);
     if (e == ERR_OK) {
@@ -193,6 +225,7 @@ int local_chat(const struct cli *cli, const struct args *args, const char *model
         e = local_open(buf_text(&path), &how, &t.local, &note);
     int rc = e == ERR_OK ? chat_run(cli, args, ask, &t) : cli_fail_note(cli, e, &note);
     local_close(t.local);
+    buf_clear(&t.text);
     buf_clear(&path);
     return rc;
 }

@@ -118,7 +118,8 @@ static bool text_is_right(const struct wire_text *m)
 
 static bool templated_is_right(const struct wire_templated *m)
 {
-    return m->ask != 0 && m->ids.n % 4 == 0 && m->thought < THOUGHT_KINDS && (m->thought != THOUGHT_NONE || !m->within);
+    return m->ask != 0 && m->ids.n % 4 == 0 && m->thought < THOUGHT_KINDS && m->said < SAID_KINDS &&
+           (m->thought != THOUGHT_NONE || !m->within);
 }
 
 static bool are_logprobs(struct bytes blob)

@@ -186,9 +186,9 @@ enum wire_begins {
  * (answer_marks_add). */
 #define WIRE_TEXT_FIELDS(F) F(u64, ask) F(blob, text) F(blob, reaches) F(blob, marks)
 /* `called`: the prompt ends with the head of the function's call, so that the answer is its arguments.
- * `thought`, `within`, `calls`: struct answer_form, of the answer to it. */
+ * `thought`, `within`, `said`, `calls`: struct answer_form, of the answer to it. */
 #define WIRE_TEMPLATED_FIELDS(F)                                                                                       \
-    F(u64, ask) F(flag, called) F(u8, thought) F(flag, within) F(u32, calls) F(blob, text) F(blob, ids)
+    F(u64, ask) F(flag, called) F(u8, thought) F(flag, within) F(u8, said) F(u32, calls) F(blob, text) F(blob, ids)
 /* `index` counts from 0 through the whole answer; `text`: what this token completed: whole UTF-8 characters, none
  * that may still turn out to belong to a stop text; may be empty. `reach`: bytes of the answer's text with this token,
  * those held back included; `mark`: its own text where it is a control token that tells thoughts and calls apart, and

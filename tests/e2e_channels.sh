@@ -32,6 +32,9 @@ for test in channels thoughts; do
     cp tests/openai/$test.mjs $cache/
     (cd $cache && timeout 120 node $test.mjs "http://127.0.0.1:$port/v1") || fail $test.mjs
 done
+cp tests/openai/parts.mjs $cache/
+parts() { (cd $cache && timeout 60 node parts.mjs "http://127.0.0.1:$port" "$dir/parts") || fail "parts.mjs $1"; }
+parts "of jobs"
 
 # The command, by the daemon and without it: the same answer, of which a pipe gets what is said.
 [ "$("$kith" chat script -m hi)" = "It is four." ] || fail "kith chat"
@@ -40,6 +43,7 @@ grep -q '"thought":"Two and two."' <<<"$thought" || fail "no thought in $thought
 [ "$("$kith" chat think -m hi)" = "It is four." ] || fail "kith chat of a model that thinks between marks"
 thought=$("$kith" chat think -m hi --json) || fail "kith chat --json of it"
 grep -q '"thought":"Two and two."' <<<"$thought" || fail "no thought in $thought"
+[[ $("$kith" chat bracket -m hi) == "[TOOL_CALLS]get"* ]] || fail "kith chat of a model whose marks are control tokens"
 "$kith" chat script -m hi --effort much 2>"$dir/err" && fail "kith chat --effort much"
 grep -q 'must be none, minimal' "$dir/err" || fail "$(cat "$dir/err")"
 "$kith" chat script -m hi --effort low --no-think 2>/dev/null && fail "two efforts"
@@ -55,6 +59,7 @@ job=$(grep -o '[0-9a-f]\{64\}' <<<"$made" | head -1)
 for _ in $(seq 100); do "$kith" job show "$job" --json | grep -q '"done"' && break; sleep 0.1; done
 kill "$pid" && wait "$pid"
 start
+parts "after a restart"
 "$kith" job show "$job" | grep -q 'It is four' || fail "the job is not kept: $("$kith" job show "$job")"
 "$kith" job verify "$job" >/dev/null 2>"$dir/err" || fail "it cannot be verified: $(cat "$dir/err")"
 curl -s --unix-socket "$dir/home/kithd.sock" http://localhost/kith/v1/jobs -d '{"model":"script","prompt":"hi","reasoning_effort":"low"}' | grep -q 'goes with messages' || fail "a prompt with an effort"

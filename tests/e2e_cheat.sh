@@ -1,6 +1,8 @@
 #!/bin/bash
 # A provider that serves a cheaper quantisation of the model than it claims: its worker is given another file, whose
-# weights keep four bits of eight. Its first audited job forfeits the settlement, its second slashes its bond.
+# weights keep four bits of eight. Its first audited job forfeits the settlement, its second slashes its bond. That one is
+# of a model whose layers carry a state (tests/talker), and its file differs in how a state fades: the answer has the words
+# of the right one, and not its bits.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_cheat: models/kith-guide.gguf is not there"; exit 0; }
@@ -62,9 +64,13 @@ for kind, offset, n in infos:
 assert changed > 0
 open(sys.argv[2], "wb").write(data)
 PY
+toss=$NET/toss.gguf
+"$BUILD/talker" toss >"$toss" && "$BUILD/talker" toss wrong >"$NET/wrong.gguf" || fail "no model with a state"
 cat >"$NET/cheap-worker" <<CHEAP
 #!/bin/sh
-exec 4<"$NET/cheap.gguf"
+wrong=$NET/cheap.gguf
+cmp -s /proc/self/fd/4 "$toss" && wrong=$NET/wrong.gguf
+exec 4<"\$wrong"
 exec "$PWD/$BUILD/kith-worker"
 CHEAP
 chmod +x "$NET/cheap-worker"
@@ -76,23 +82,27 @@ node_start auditor --provide --audit
 node_start requester --no-default-model
 net_is_up v1 cheat auditor requester
 
-publish() { quietly k v1 model publish models/kith-guide.gguf --name kith-guide --royalty 10; }
-until_done "publish" 30 publish || fail "the model cannot be published"
+publish() { quietly k v1 model publish "$1" --name "$2" --royalty 10; }
+until_done "publish" 30 publish models/kith-guide.gguf kith-guide || fail "the model cannot be published"
+until_done "publish" 30 publish "$toss" toss || fail "the model with a state cannot be published"
 root=$(k v1 model show kith-guide --json | json root)
+carries=$(k v1 model show toss --json | json root)
 serve() {
     local n=$1
     shift
-    quietly k "$n" model pull "$root" && quietly k "$n" share start --model "$root" "$@"
+    quietly k "$n" model pull "$root" && quietly k "$n" model pull "$carries" &&
+        quietly k "$n" share start --model "$root" --model "$carries" "$@"
 }
 until_done "the cheat shares" 30 serve cheat --price-in 1000 --price-out 4000 --bond 50 || fail "the cheat cannot share"
 until_done "the auditor shares" 30 serve auditor --price-in 900000 --price-out 900000 --audit || fail "the auditor cannot share"
-until_done "an offer" 30 has_offer requester || fail "no offer reached the requester"
+offers_both() { [ -n "$(k requester models --json | json offers.3)" ]; } # each of two nodes two models
+until_done "the offers" 30 offers_both || fail "not all offers reached the requester"
 
 bond() { "$KITH" --home "$NET/v1" wallet balance "$(cat "$NET/cheat.address")" --json | json bonds.provider; }
-# cheated KEY: asks, settles, and prints how the settlement ended.
+# cheated KEY MODEL: asks, settles, and prints how the settlement ended.
 cheated() {
     local job
-    k requester chat "$root" --route network --key "$1" --tokens 40 --temp 0.8 -m "Tell me of the ledger" --json >"$NET/answer" ||
+    k requester chat "$2" --route network --key "$1" --tokens 40 --temp 0.8 -m "Tell me of the ledger at it" --json >"$NET/answer" ||
         return 1
     job=$(json job <"$NET/answer")
     [ "$1" != two ] || challenge "$job" || return 1
@@ -108,9 +118,10 @@ cheated() {
 }
 # Whoever asked replays, sees what it is, and goes to the ledger before the channel settles, and a kill -9 in between.
 challenge() {
-    k requester model pull "$root" >/dev/null || return 1
+    k requester model pull "$carries" >/dev/null || return 1
     k requester job verify "$1" >"$NET/verified" 2>&1 && return 1
     grep -q 'DIFFERENT' "$NET/verified" || return 1
+    k requester status --json | json balance >"$NET/purse" # the channel is paid for by now
     [ "$(k requester job challenge "$1" --json | json state)" = waiting ] || return 1
     k requester job challenge "$1" >"$NET/twice" 2>&1 && return 1
     grep -q 'being challenged already' "$NET/twice" || return 1
@@ -118,15 +129,15 @@ challenge() {
     until_done "the requester is back" 30 node_is_up requester
 }
 before=$(bond)
-first=$(cheated one) || fail "the first job did not come to an end"
+first=$(cheated one "$root") || fail "the first job did not come to an end"
 [ "$first" = "forfeited mismatch" ] || fail "the first audited job ended as: $first"
 # It pays the auditor (a part of what it forfeited), and is not slashed.
 middle=$(bond)
 [ "$middle" -gt $((before / 100 * 99)) ] || fail "one mismatch must not slash: bond $before became $middle"
-purse=$(k requester status --json | json balance)
-second=$(cheated two) || fail "the second job did not come to an end"
+second=$(cheated two "$carries") || fail "the second job did not come to an end"
+[[ $(json thought <"$NET/answer") == "Toss: "* ]] || fail "the answer has other words: $(cat "$NET/answer")"
 [ "$(json settlement.challenger <"$NET/job")" = "$(node_id requester)" ] || fail "the settlement names no challenger: $(cat "$NET/job")"
-gained=$(($(k requester status --json | json balance) - purse))
+gained=$(($(k requester status --json | json balance) - $(cat "$NET/purse")))
 [ "$gained" -gt 0 ] || fail "the challenger gained nothing: $gained"
 [ "$second" = "forfeited mismatch" ] || fail "the second audited job ended as: $second"
 after=$(bond)

@@ -1,11 +1,16 @@
 #!/bin/bash
 # A planted job (docs/market.md): a provider answers one payer's job as it should, with a digest that no replay gives. The
 # auditor looks, and says so; the payer's node shows by itself that it was planted. The auditor is paid, the payer has the
-# rest back, and nothing is held against the provider. Another payer's job at the same provider is an ordinary one.
+# rest back, and nothing is held against the provider. Another payer's talk at the same provider is an ordinary one.
+#
+# The model (tests/talker) has layers that carry a state, and thinks before it answers. So the ordinary talk is of two
+# turns, the second going on from what the first left in the provider's cache, with guesses that are taken back; and
+# whoever replays it from nothing agrees.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
-[ -f models/kith-guide.gguf ] || { echo "skip: e2e_plant: models/kith-guide.gguf is not there"; exit 0; }
 . tests/net.sh plant
+model=$NET/toss.gguf
+"$BUILD/talker" toss >"$model" || fail "no model"
 
 net_people kith-plant v1 sower auditor planter other
 key=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
@@ -22,9 +27,9 @@ node_start planter --no-default-model --plant "$NET/planter.plant"
 node_start other --no-default-model
 net_is_up v1 sower auditor planter other
 
-publish() { quietly k v1 model publish models/kith-guide.gguf --name kith-guide --royalty 10; }
+publish() { quietly k v1 model publish "$model" --name toss --royalty 10; }
 until_done "publish" 30 publish || fail "the model cannot be published"
-root=$(k v1 model show kith-guide --json | json root)
+root=$(k v1 model show toss --json | json root)
 serve() {
     local n=$1
     shift
@@ -35,12 +40,12 @@ until_done "the auditor shares" 30 serve auditor --price-in 900000 --price-out 9
 offers() { k "$1" models --json | python3 -c 'import json,sys; sys.exit(0 if json.load(sys.stdin)["offers"] else 1)'; }
 until_done "an offer" 30 offers planter && until_done "an offer" 30 offers other || fail "no offer reached the payers"
 
-# asked WHO: asks, settles, and prints how the settlement ended.
-asked() {
-    local job who=$1
-    k "$who" chat "$root" --route network --key one --tokens 40 --temp 0.8 -m "Tell me of the ledger" --json >"$NET/answer" ||
-        return 1
-    job=$(json job <"$NET/answer")
+question="Throw a coin until you have enough of it, and think of what you throw. Do it"
+ask() { k "$1" chat "$root" --route network --tokens 60 --temp 1 --seed "$seed" --json "${@:2}"; }
+seed=$(printf '%064d' 10) # of which the answers are neither short nor cut
+# settled WHO JOB: prints how the job's settlement ended.
+settled() {
+    local who=$1 job=$2
     over() {
         k "$who" job show "$job" --json >"$NET/job"
         case "$(json settlement.state <"$NET/job")" in
@@ -53,14 +58,31 @@ asked() {
 }
 bond() { "$KITH" --home "$NET/v1" wallet balance "$(cat "$NET/$1.address")" --json | json "bonds.$2"; }
 bonds="$(bond sower provider) $(bond auditor auditor)"
-planted=$(asked planter) || fail "the planted job did not come to an end"
+job=$(ask planter --key one -m "$question" | json job)
+[ -n "$job" ] || fail "the planted job was not answered"
+planted=$(settled planter "$job") || fail "the planted job did not come to an end"
 [ "$planted" = "forfeited mismatch" ] || fail "the planted job ended as: $planted"
 grep -q 'planted job shown' "$NET/planter.log" || fail "the payer's node did not show it"
-ordinary=$(asked other) || fail "the ordinary job did not come to an end"
-[ "$ordinary" = "paid match" ] || fail "the ordinary job ended as: $ordinary"
+
+guesses() { curl -sf "http://$(node_http sower)/metrics" | sed -n "s/^kith_worker_$1_total{.*answers.*} //p"; }
+before=$(guesses guessed_tokens) right=$(guesses guessed_right)
+printf '%s\n' "$question" "And once more at that" | ask other >"$NET/talk" || fail "the talk was not answered"
+[ "$(wc -l <"$NET/talk")" = 2 ] || fail "the talk has other turns: $(cat "$NET/talk")"
+while read -r turn; do
+    [ "$(json text <<<"$turn")" = "It is done." ] || fail "it says: $turn"
+    json thought <<<"$turn" | grep -q '^Toss: .* and enough\.$' || fail "it thinks: $turn"
+done <"$NET/talk"
+before=$(($(guesses guessed_tokens) - before)) right=$(($(guesses guessed_right) - right))
+[ "$before" -gt "$right" ] && [ "$right" -gt 0 ] || fail "of $before guesses $right were right: none was taken back, or none stayed"
+for job in $(sed 's/.*"job":"\([0-9a-f]*\)".*/\1/' "$NET/talk"); do
+    ordinary=$(settled other "$job") || fail "an ordinary job did not come to an end"
+    [ "$ordinary" = "paid match" ] || [ "$ordinary" = "paid " ] || fail "an ordinary job ended as: $ordinary"
+    ends="$ends $ordinary"
+done
+[[ $ends == *match* ]] || fail "nobody replayed a turn: $ends"
 [ "$(bond sower provider) $(bond auditor auditor)" = "$bonds" ] || fail "a bond moved: $bonds, now $(bond sower provider) $(bond auditor auditor)"
 k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}
 assert s["balances"] + s["locked"] + s["funds"] + s["burned"] == s["genesis"] + s["issued"], s' || fail "the supply does not add up"
-echo "e2e_plant: a planted job was looked at, shown and called off; an ordinary one was paid"
+echo "e2e_plant: a planted job was looked at, shown and called off; an ordinary talk was replayed, and paid"

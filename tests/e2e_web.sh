@@ -21,6 +21,8 @@ root=$(k host model show "$hostile" --json | json root)
 until_done "share" 60 quietly k host share start --model "$root" --price-in 100 --price-out 400 || fail "cannot share"
 offered() { [ "$(k asker models --json | json offers.0.model)" = "$root" ]; }
 until_done "an offer reaches the asker" 60 offered 2>/dev/null || fail "no offer"
+"$BUILD/talker" toss >"$NET/toss.gguf" || fail "no model that thinks"
+export IMPORT="$KITH --home $NET/host model import $NET/toss.gguf --name toss" # when the others are through, who ask what is there
 key=$(k host key new --scope use --scope read --json | json key)
 # What is earned is on the pages once it is settled and paid, while the rest is tried.
 quietly k asker chat "$root" --route network -m "What is Kith?" && quietly k host settle || fail "nothing is earned"

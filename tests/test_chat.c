@@ -36,10 +36,11 @@ static void converts_to_each_form(void **state)
         "{\"name\":\"f\",\"arguments\":\"{\\\"n\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":"
         "\"2\"}]",
         chat,
+        NULL, /* as filled */
     };
     json_t *messages = parse(chat);
     for (enum chat_form form = 0; form < CHAT_FORMS; form++) {
-        json_t *got = chat_convert(messages, form), *want = parse(expected[form]);
+        json_t *got = chat_convert(messages, form), *want = parse(expected[form == CHAT_SPELLED ? CHAT_FILLED : form]);
         assert_true(json_equal(got, want));
         json_decref(got);
         json_decref(want);
@@ -50,8 +51,8 @@ static void converts_to_each_form(void **state)
     json_decref(messages);
 }
 
-/* What a model thought has two names among templates; the one that is given stays. */
-static void thoughts_have_both_names(void **state)
+/* What a model thought has three names among templates; the one that is given stays. */
+static void thoughts_have_all_names(void **state)
 {
     (void)state;
     json_t *messages = parse("[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"},{\"role\":"
@@ -59,6 +60,7 @@ static void thoughts_have_both_names(void **state)
                              "{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":1}]");
     json_t *got = chat_convert(messages, CHAT_OBJECTS);
     assert_string_equal(json_text(json_array_get(got, 0), "thinking"), "r");
+    assert_string_equal(json_text(json_array_get(got, 0), "reasoning"), "r");
     assert_string_equal(json_text(json_array_get(got, 1), "thinking"), "t");
     assert_null(json_object_get(json_array_get(got, 2), "thinking"));
     assert_null(json_object_get(json_array_get(messages, 0), "thinking"));
@@ -165,6 +167,84 @@ static void tools_have_what_templates_print(void **state)
     json_decref(tools);
 }
 
+#define SAID "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}"
+
+/* What templates do that were written for another kind of chat than is sent, each in a few words of our own. */
+static void renders_what_was_meant(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *chat, *text; /* NULL: refused */
+    } cases[] = {
+        /* no content is no word */
+        {SAID, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":null}]}",
+         "u:hi;a:;"},
+        {SAID, "{\"messages\":[{\"role\":\"user\",\"content\":\"None\"},{\"role\":\"assistant\",\"content\":null}]}",
+         "u:None;a:;"},
+        {SAID, "{\"messages\":[{\"role\":\"user\",\"content\":\"None\"}]}", "u:None;"},
+        {"{% for m in messages %}{% if m.content is none %}-{% else %}{{ m.content }}{% endif %}{% endfor %}",
+         "{\"messages\":[{\"role\":\"user\",\"content\":\"None\"},{\"role\":\"assistant\",\"content\":null}]}",
+         "None-"},
+        /* calls wait in a list for their results */
+        {"{% set ns = namespace(ids=[]) %}{% for m in messages %}{% for c in m.tool_calls or [] %}{% set _ = "
+         "ns.ids.append(c.id) %}{% endfor %}{% if m.role == 'tool' %}{{ ns.ids.pop(0) }}={{ m.content }};{% endif %}"
+         "{% endfor %}",
+         "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"x\"},{\"id\":\"y\"}]},"
+         "{\"role\":\"tool\",\"content\":\"1\"},{\"role\":\"tool\",\"content\":\"2\"}]}",
+         "x=1;y=2;"},
+        /* thoughts are parts of the content */
+        {"{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for b in m.content %}{% if "
+         "b['type'] == 'thinking' %}[{{ b['thinking'] }}]{% else %}{{ b['text'] }}{% endif %}{% endfor %}{% endif %}"
+         "{% endfor %}",
+         "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"reasoning_content\":\"no\"},{\"role\":\"assistant\","
+         "\"content\":\"ho\",\"reasoning_content\":\"hm\"},{\"role\":\"assistant\",\"content\":null,\"reasoning\":"
+         "\"r\"}]}",
+         "hi[hm]ho[r]"},
+        /* tools and the time as texts; no tools; parameters without a description */
+        {"{{ functions + datetime }}", "{\"messages\":[]}", "[]1970-01-01 00:00:09 GMT"},
+        {"{{ functions + datetime }}", "{\"messages\":[],\"variables\":{\"datetime\":\"now\",\"functions\":\"f\"}}",
+         "fnow"},
+        {"{% for t in tools %}{{ t.function.name }}{% endfor %}{{ messages|length }}", "{\"messages\":[]}", "0"},
+        {"{% for t in tools %}{% for p, o in t.function.parameters.properties|items %}{{ '-' + o.description + p }}"
+         "{% endfor %}{% endfor %}",
+         "{\"messages\":[],\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"a\":{\"type\":"
+         "\"string\"},\"b\":{\"description\":\"B\"}}}}}]}",
+         "-a-Bb"},
+        /* no message of the system's is taken */
+        {"{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" SAID,
+         "{\"messages\":[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"hi\"},"
+         "{\"role\":\"assistant\",\"content\":\"ho\"}]}",
+         "u:Be kind.\nhi;a:ho;"},
+        {"{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" SAID,
+         "{\"messages\":[{\"role\":\"system\",\"content\":\"Be kind.\"}]}", NULL},
+        {"{{ raise_exception('nothing at all') }}",
+         "{\"messages\":[{\"role\":\"system\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"hi\"}]}",
+         NULL},
+        /* how much to think, by either name */
+        {"{{ thinking }}", "{\"messages\":[],\"variables\":{\"enable_thinking\":false}}", "False"},
+        {"{{ thinking }}", "{\"messages\":[],\"variables\":{\"reasoning_effort\":\"low\"}}", "True"},
+        {"{{ thinking }}", "{\"messages\":[],\"variables\":{\"reasoning_effort\":\"low\",\"thinking\":3}}", "3"},
+        {"{{ thinking is defined }}{{ enable_thinking is defined }}", "{\"messages\":[]}", "FalseFalse"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out = {0};
+        struct note note = {{0}};
+        json_t *input = parse(cases[i].chat);
+        buf_add_text(&out, ">");
+        const struct template_input in = {.source = bytes_of_text(cases[i].source),
+                                          .messages = json_object_get(input, "messages"),
+                                          .tools = json_object_get(input, "tools"),
+                                          .variables = json_object_get(input, "variables"),
+                                          .clock_s = 9};
+        enum err err = chat_render(&in, &out, &note);
+        if (err != (cases[i].text ? ERR_OK : ERR_REFUSED) ||
+            strcmp(buf_text(&out) + 1, cases[i].text ? cases[i].text : "") != 0)
+            fail_msg("%s: %s '%s' %s", cases[i].source, err_name(err), buf_text(&out), note.text);
+        buf_clear(&out);
+        json_decref(input);
+    }
+}
+
 /* Where an answer is to be said and nothing else, its prompt ends behind the head, or behind a thought of nothing. */
 static void begins_what_is_said(void **state)
 {
@@ -200,13 +280,10 @@ static void begins_what_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(converts_to_each_form),
-        cmocka_unit_test(thoughts_have_both_names),
-        cmocka_unit_test(answers_are_taken_apart),
-        cmocka_unit_test(odd_messages_stay),
-        cmocka_unit_test(tools_have_what_templates_print),
-        cmocka_unit_test(renders_in_the_form_that_fits),
-        cmocka_unit_test(begins_what_is_said),
+        cmocka_unit_test(converts_to_each_form),           cmocka_unit_test(thoughts_have_all_names),
+        cmocka_unit_test(answers_are_taken_apart),         cmocka_unit_test(odd_messages_stay),
+        cmocka_unit_test(tools_have_what_templates_print), cmocka_unit_test(renders_in_the_form_that_fits),
+        cmocka_unit_test(renders_what_was_meant),          cmocka_unit_test(begins_what_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,15 @@ static void hostile_templates_end(void **state)
         {"{{ strftime_now('%Q') }}", ERR_UNSUPPORTED, "%Q"},
         {"{# never closed", ERR_FORMAT, "comment without its end"},
         {"{% raw %} never closed", ERR_FORMAT, "endraw"},
+        {"{% set l = [1] %}{% do l.append(l) %}", ERR_UNSUPPORTED, "list cannot be an item"},
+        {"{% set l = [1] %}{% set m = [{'a': l}] %}{% do l.append(m) %}", ERR_UNSUPPORTED, "list cannot be an item"},
+        {"{% set l = [1] %}{% set ns = namespace(l=l) %}{% do l.append(ns) %}", ERR_UNSUPPORTED, "namespace cannot"},
+        {"{% set l = [1] %}{% do l.append(l.append) %}", ERR_UNSUPPORTED, "function cannot"},
+        {"{% set l = [1] %}{% for x in l %}{% do l.append(x) %}{% endfor %}", ERR_LIMIT, "steps"},
+        {"{% set ns = namespace(x=[1]) %}{% for i in range(64) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
+         "{% do [].append(ns.x) %}",
+         ERR_LIMIT, "steps"},
+        {"{% set l = range(60000)|list %}{% for x in range(60000) %}{% do l.pop(0) %}{% endfor %}", ERR_LIMIT, "steps"},
         {"{{ loop }}{% for x in [1] %}{{ loop }}{% endfor %}", ERR_FORMAT, "cannot be printed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -13,27 +13,38 @@ static const struct {
     struct thought_form form;
     const char *answer, *thought, *said;
 } cases[] = {
-    {{THOUGHT_THINK, false}, "<think>\nTwo.\n</think>\n\nFour.", "Two.", "Four."},
-    {{THOUGHT_THINK, false}, "\n<think>Two.</think>Four.\n", "Two.", "Four.\n"},
-    {{THOUGHT_THINK, false}, "<think>\n\n</think>\n\nFour.", "", "Four."},
-    {{THOUGHT_THINK, false}, "<think>cut by the limit </th", "cut by the limit </th", ""},
-    {{THOUGHT_THINK, false}, "<think>", "", ""},
-    {{THOUGHT_THINK, false}, "<thin", "", "<thin"},
-    {{THOUGHT_THINK, false}, " Four <think>no</think>", "", " Four <think>no</think>"},
-    {{THOUGHT_THINK, false}, "[THINK]a[/THINK]b", "", "[THINK]a[/THINK]b"},
-    {{THOUGHT_THINK, false}, "<think>a</think>b<think>c</think>", "a", "b<think>c</think>"},
-    {{THOUGHT_THINK, true}, "Two.\n</think>\n\nFour.", "Two.", "Four."},
-    {{THOUGHT_THINK, true}, "<think>\nTwo.</think>Four.", "Two.", "Four."},
-    {{THOUGHT_THINK, true}, "only thought", "only thought", ""},
-    {{THOUGHT_THINK, true}, "a < b </think> c", "a < b", "c"},
-    {{THOUGHT_SEED, false}, "<seed:think>x</seed:think>y", "x", "y"},
-    {{THOUGHT_BRACKET, false}, "[THINK]x[/THINK]y", "x", "y"},
-    {{THOUGHT_COHERE, false}, "<|START_THINKING|>x<|END_THINKING|>y", "x", "y"},
-    {{THOUGHT_CHANNEL, false}, "<|channel>thought\nx<channel|>y", "x", "y"},
-    {{THOUGHT_INNER, false}, "<|inner_prefix|>x<|inner_suffix|>y", "x", "y"},
-    {{THOUGHT_THOUGHT, true}, "x</thought>y", "x", "y"},
-    {{THOUGHT_NONE, false}, "<think>x</think>y", "", "<think>x</think>y"},
-    {{THOUGHT_THINK, true}, "", "", ""},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<think>\nTwo.\n</think>\n\nFour.", "Two.", "Four."},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "\n<think>Two.</think>Four.\n", "Two.", "Four.\n"},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<think>\n\n</think>\n\nFour.", "", "Four."},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<think>cut by the limit </th", "cut by the limit </th", ""},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<think>", "", ""},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<thin", "", "<thin"},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, " Four <think>no</think>", "", " Four <think>no</think>"},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "[THINK]a[/THINK]b", "", "[THINK]a[/THINK]b"},
+    {{THOUGHT_THINK, false, SAID_PLAIN}, "<think>a</think>b<think>c</think>", "a", "b<think>c</think>"},
+    {{THOUGHT_THINK, true, SAID_PLAIN}, "Two.\n</think>\n\nFour.", "Two.", "Four."},
+    {{THOUGHT_THINK, true, SAID_PLAIN}, "<think>\nTwo.</think>Four.", "Two.", "Four."},
+    {{THOUGHT_THINK, true, SAID_PLAIN}, "only thought", "only thought", ""},
+    {{THOUGHT_THINK, true, SAID_PLAIN}, "a < b </think> c", "a < b", "c"},
+    {{THOUGHT_SEED, false, SAID_PLAIN}, "<seed:think>x</seed:think>y", "x", "y"},
+    {{THOUGHT_BRACKET, false, SAID_PLAIN}, "[THINK]x[/THINK]y", "x", "y"},
+    {{THOUGHT_COHERE, false, SAID_PLAIN}, "<|START_THINKING|>x<|END_THINKING|>y", "x", "y"},
+    {{THOUGHT_CHANNEL, false, SAID_PLAIN}, "<|channel>thought\nx<channel|>y", "x", "y"},
+    {{THOUGHT_INNER, false, SAID_PLAIN}, "<|inner_prefix|>x<|inner_suffix|>y", "x", "y"},
+    {{THOUGHT_THOUGHT, true, SAID_PLAIN}, "x</thought>y", "x", "y"},
+    {{THOUGHT_NONE, false, SAID_PLAIN}, "<think>x</think>y", "", "<think>x</think>y"},
+    {{THOUGHT_THINK, true, SAID_PLAIN}, "", "", ""},
+    {{THOUGHT_THINK, false, SAID_ANSWER}, "<think>\na\n</think>\n<answer>\nb\n</answer>", "a", "b"},
+    {{THOUGHT_THINK, false, SAID_ANSWER}, "<answer>b</answer>\n", "", "b"},
+    {{THOUGHT_THINK, false, SAID_ANSWER}, "<think>a</think>b</answer>", "a", "b</answer>"},
+    {{THOUGHT_THINK, false, SAID_ANSWER}, "<answer>b <answer> c", "", "b <answer> c"},
+    {{THOUGHT_THINK, false, SAID_ANSWER}, "<answer>b</answer> <tool_calls>", "", "b</answer> <tool_calls>"},
+    {{THOUGHT_THINK, false, SAID_RESPONSE}, "<think>a</think><response>b </response>", "a", "b"},
+    {{THOUGHT_THINK, false, SAID_RESPONSE}, "<think>a</think>\n<resp", "a", "<resp"},
+    {{THOUGHT_NONE, false, SAID_ALL}, "all\nFour.", "", "Four."},
+    {{THOUGHT_NONE, false, SAID_ALL}, "all\nI look.>>>get\n{}", "", "I look.>>>get\n{}"},
+    {{THOUGHT_NONE, false, SAID_ALL}, "get\n{}", "", "get\n{}"},
+    {{THOUGHT_NONE, false, SAID_ALL}, "allow", "", "allow"},
 };
 
 static void thoughts_are_told_apart(void **state)
@@ -87,7 +98,7 @@ static void marks_come_back(void **state)
     assert_int_equal(ends.n, sizeof reaches);
     assert_int_equal(load_le32(ends.p), 7);
     assert_int_equal(load_le32(ends.p + 16), out.n);
-    const struct thought_form form = {THOUGHT_BRACKET, false};
+    const struct thought_form form = {THOUGHT_BRACKET, false, SAID_PLAIN};
     assert_int_equal(answer_parts_thought_tokens(form, bytes_of_buf(&out), bytes_of_buf(&ends)), 4);
     /* so far: what is held back comes later, and the mark with it */
     buf_reset(&out);
@@ -119,8 +130,9 @@ static uint32_t tokens(struct thought_form form, const char *answer, const uint3
 static void thoughts_are_counted_in_tokens(void **state)
 {
     (void)state;
-    static const struct thought_form think = {THOUGHT_THINK, false}, within = {THOUGHT_THINK, true},
-                                     none = {THOUGHT_NONE, false};
+    static const struct thought_form think = {THOUGHT_THINK, false, SAID_PLAIN},
+                                     within = {THOUGHT_THINK, true, SAID_PLAIN},
+                                     none = {THOUGHT_NONE, false, SAID_PLAIN};
     assert_int_equal(tokens(think, "<think>a b</think>\nc", (uint32_t[]){7, 8, 10, 18, 19, 20}, 6), 4);
     assert_int_equal(tokens(within, "a b</think>c", (uint32_t[]){1, 3, 11, 12}, 4), 3);
     assert_int_equal(tokens(within, "a b", (uint32_t[]){1, 3}, 2), 2); /* cut */
@@ -175,6 +187,11 @@ static void expect_form(const struct tok *t, const char *template, const char *p
                  f.calls);
 }
 
+static void expect_said(const struct tok *t, const char *template, enum said_kind said)
+{
+    assert_int_equal(answer_form_of(t, bytes_of_text(template), bytes_of_text("hi")).thought.said, said);
+}
+
 /* By what template and vocabulary have, and by how the prompt ends; names say nothing. */
 static void forms_show_themselves(void **state)
 {
@@ -196,6 +213,11 @@ static void forms_show_themselves(void **state)
                 "set dsml = '\xef\xbd\x9c"
                 "DSML\xef\xbd\x9c'",
                 "hi", THOUGHT_NONE, false, 1u << CALL_DSML | 1u << CALL_DSML_TOOL);
+    expect_form(plain_tok, "'>>>all\\n' + content", "hi>>>", THOUGHT_NONE, false, 1u << CALL_ALL);
+    expect_said(plain_tok, "'>>>all\\n' + content", SAID_ALL);
+    expect_said(plain_tok, "split('<answer>')[-1].split('</answer>')", SAID_ANSWER);
+    expect_said(plain_tok, "write it between <response></response>", SAID_RESPONSE);
+    expect_said(plain_tok, "'<response>' + result + '</response>'", SAID_PLAIN);
     assert_true(bytes_equal(tok_mark(bracket, 1), bytes_of_text("[THINK]")));
     assert_int_equal(tok_mark(think, 1).n, 0); /* it is text */
     assert_int_equal(tok_mark(bracket, 0).n, 0);

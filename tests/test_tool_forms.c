@@ -66,6 +66,12 @@ static const struct {
      "put {\"n\":\"many\"}"},
     {CALL_TAGGED, "<tool_call><function=put><parameter=list>1, 2</parameter></function></tool_call>", "",
      "put {\"list\":\"1, 2\"}"},
+    /* Functionary 3.2, whose prompt ends with the first mark */
+    {CALL_ALL, "get\n{}", "", "get {}"},
+    {CALL_ALL, "put\n{\"n\": 1}>>>get\n{}", "", "put {\"n\":1} get {}"},
+    {CALL_ALL, "I look.>>>put\n{\"n\": 1}>>>get\n{}", "I look.", "put {\"n\":1} get {}"},
+    {CALL_ALL, "I look.>>>put\n{\"n\": 1", NULL, NULL},
+    {CALL_ALL, "I look.>>>other\n{}", NULL, NULL},
     /* Functionary, Llama 3.1 */
     {CALL_FUNCTION, "<function=put>{\"n\": 1}</function><function=get>{}</function>", "", "put {\"n\":1} get {}"},
     {CALL_FUNCTION, "put\n{\"n\": 1}", "", "put {\"n\":1}"},

@@ -144,6 +144,7 @@ static enum err put_templated(const struct sched *s, const struct wire_template 
                                                          .called = called,
                                                          .thought = f.thought.kind,
                                                          .within = f.thought.is_within,
+                                                         .said = f.thought.said,
                                                          .calls = f.calls,
                                                          .text = bytes_of_buf(text),
                                                          .ids = bytes_of_buf(&blob)});

@@ -4,7 +4,9 @@
 #include "base/harmony.h"
 #include "base/thought.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The parts' texts, or NULL if there is another part than text. */
 static json_t *join_parts(const json_t *parts)
@@ -114,8 +116,10 @@ static json_t *convert_message(json_t *message, enum chat_form form)
     json_t *thought = json_object_get(message, "reasoning_content");
     if (!json_is_given(thought))
         thought = json_object_get(message, "reasoning");
-    if (json_is_string(thought) && !json_is_given(json_object_get(message, "reasoning_content")))
+    if (json_is_string(thought)) {
         json_object_set(converted, "reasoning_content", thought);
+        json_object_set(converted, "reasoning", thought);
+    }
     if (json_is_string(thought) && !json_object_get(message, "thinking") && !has_preamble(converted))
         json_object_set(converted, "thinking", thought);
     if (role && strcmp(role, "assistant") == 0)
@@ -170,10 +174,28 @@ bool chat_begin(struct buf *prompt, bool has_channels, const char *function)
     return false;
 }
 
-/* A function may have no parameters and no description, and some templates print both. */
-static json_t *fill_tools(const json_t *tools)
+static void fill_description(json_t *object)
 {
-    json_t *filled = json_deep_copy(tools), *tool;
+    if (!json_is_given(json_object_get(object, "description")))
+        json_object_set_new(object, "description", json_string(""));
+}
+
+static void describe_parameters(json_t *function)
+{
+    const char *name;
+    json_t *parameter;
+    json_object_foreach(json_object_get(json_object_get(function, "parameters"), "properties"), name, parameter)
+    {
+        if (json_is_object(parameter))
+            fill_description(parameter);
+    }
+}
+
+/* A function may have no parameters and no description, and some templates print both; some print those of parameters,
+ * and walk over tools where there are none. */
+static json_t *fill_tools(const json_t *tools, bool spelled)
+{
+    json_t *filled = tools ? json_deep_copy(tools) : json_array(), *tool;
     size_t i;
     json_array_foreach(filled, i, tool)
     {
@@ -182,29 +204,177 @@ static json_t *fill_tools(const json_t *tools)
             continue;
         if (!json_is_given(json_object_get(function, "parameters")))
             json_object_set_new(function, "parameters", json_pack("{s:s, s:{}}", "type", "object", "properties"));
-        if (!json_is_given(json_object_get(function, "description")))
-            json_object_set_new(function, "description", json_string(""));
+        fill_description(function);
+        if (spelled)
+            describe_parameters(function);
     }
     return filled;
 }
 
-enum err chat_render(const struct template_input *input, struct buf *out, struct note *note)
+static bool says(struct bytes text, const char *words)
+{
+    return text.n && memmem(text.p, text.n, words, strlen(words));
+}
+
+/* Templates that know thoughts as parts of a message, and under no other name. */
+static bool has_thoughts_as_parts(struct bytes source)
+{
+    return (says(source, "== 'thinking'") || says(source, "== \"thinking\"")) && !says(source, "reasoning_content");
+}
+
+static void make_parts(json_t *messages)
+{
+    size_t i;
+    json_t *message;
+    json_array_foreach(messages, i, message)
+    {
+        json_t *thought = json_object_get(message, "reasoning_content"), *content = json_object_get(message, "content");
+        const char *role = json_text(message, "role");
+        if (!role || strcmp(role, "assistant") != 0 || !json_string_length(thought))
+            continue;
+        json_t *parts = json_pack("[{s:s, s:O}]", "type", "thinking", "thinking", thought);
+        if (json_string_length(content))
+            json_array_append_new(parts, json_pack("{s:s, s:O}", "type", "text", "text", content));
+        json_object_set_new(message, "content", parts);
+    }
+}
+
+static void set_if_none(json_t *object, const char *name, json_t *value_take)
+{
+    if (!json_object_get(object, name))
+        json_object_set(object, name, value_take);
+    json_decref(value_take);
+}
+
+/* What the variables are called: some templates know `thinking` and not `enable_thinking`, which is meant as well by
+ * who says how much it is to think. */
+static json_t *name_variables(const json_t *variables)
+{
+    json_t *named = variables ? json_copy((json_t *)(uintptr_t)variables) : json_object();
+    const json_t *enabled = json_object_get(named, "enable_thinking");
+    if (json_is_boolean(enabled))
+        set_if_none(named, "thinking", json_boolean(json_is_true(enabled)));
+    else if (json_object_get(named, "reasoning_effort"))
+        set_if_none(named, "thinking", json_true());
+    return named;
+}
+
+/* Tools as a text and the time, which one template has beside messages. */
+static void fill_variables(json_t *variables, const json_t *tools, int64_t clock_s)
+{
+    char text[64] = "";
+    const time_t now = (time_t)clock_s;
+    struct tm tm;
+    char *json = json_dumps(tools, JSON_INDENT(4));
+    if (gmtime_r(&now, &tm))
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S GMT", &tm);
+    set_if_none(variables, "functions", json_string(json ? json : "[]"));
+    set_if_none(variables, "datetime", json_string(text));
+    free(json);
+}
+
+static enum err render_form(const struct template_input *input, enum chat_form form, struct buf *out, struct note *note)
+{
+    struct template_input in = *input;
+    json_t *messages = chat_convert(input->messages, form), *variables = name_variables(input->variables);
+    const bool spelled = form == CHAT_SPELLED, fills = form != CHAT_OBJECTS && (spelled || input->tools);
+    json_t *tools = fills ? fill_tools(input->tools, spelled) : NULL;
+    if (form != CHAT_AS_SENT && has_thoughts_as_parts(input->source))
+        make_parts(messages);
+    if (spelled)
+        fill_variables(variables, tools, input->clock_s);
+    in.messages = messages;
+    in.variables = variables;
+    in.tools = tools ? tools : input->tools;
+    enum err e = template_render(&in, out, note);
+    json_decref(messages);
+    json_decref(variables);
+    json_decref(tools);
+    return e;
+}
+
+static size_t count(const struct buf *b, size_t from, const char *word)
+{
+    size_t n = 0;
+    for (const uint8_t *at; from < b->n && (at = memmem(b->p + from, b->n - from, word, strlen(word))); n++)
+        from = (size_t)(at - b->p) + strlen(word);
+    return n;
+}
+
+static bool lacks_content(const json_t *messages)
+{
+    size_t i;
+    const json_t *message;
+    json_array_foreach(messages, i, message)
+    {
+        if (json_is_object(message) && !json_is_given(json_object_get(message, "content")))
+            return true;
+    }
+    return false;
+}
+
+/* Where no content was printed as what it is called, an empty text was meant. */
+static void mend_none(const struct template_input *input, size_t before, struct buf *out)
+{
+    struct buf filled = {0};
+    const size_t n = lacks_content(input->messages) ? count(out, before, "None") : 0;
+    if (n && render_form(input, CHAT_FILLED, &filled, NULL) == ERR_OK && count(&filled, 0, "None") < n) {
+        out->n = before;
+        buf_add(out, filled.p, filled.n);
+    }
+    buf_clear(&filled);
+}
+
+static enum err render_any(const struct template_input *input, struct buf *out, struct note *note)
 {
     struct note first = {{0}};
     enum err err = ERR_FORMAT;
+    const size_t before = out->n;
     for (enum chat_form form = CHAT_OBJECTS; form < CHAT_FORMS && err == ERR_FORMAT; form++) {
-        struct template_input in = *input;
-        json_t *messages = chat_convert(input->messages, form);
-        json_t *tools = form != CHAT_OBJECTS && input->tools ? fill_tools(input->tools) : NULL;
-        in.messages = messages;
-        in.tools = tools ? tools : input->tools;
-        enum err this = template_render(&in, out, form == CHAT_OBJECTS ? &first : NULL);
+        enum err this = render_form(input, form, out, form == CHAT_OBJECTS ? &first : NULL);
         if (form == CHAT_OBJECTS || this == ERR_OK)
             err = this;
-        json_decref(messages);
-        json_decref(tools);
+        if (form == CHAT_OBJECTS && this == ERR_OK)
+            mend_none(input, before, out);
     }
     if (err != ERR_OK && note)
         *note = first;
     return err;
+}
+
+/* What a system message says in front of the user's first words; NULL where there is no such pair of texts. */
+static json_t *merge_system(const json_t *messages)
+{
+    json_t *list = chat_convert(messages, CHAT_OBJECTS);
+    const json_t *system = json_array_get(list, 0), *user = json_array_get(list, 1);
+    const char *role = json_text(system, "role"), *next = json_text(user, "role");
+    const char *rules = json_text(system, "content"), *words = json_text(user, "content");
+    struct buf both = {0};
+    if (!role || !next || !rules || !words || strcmp(role, "system") != 0 || strcmp(next, "user") != 0) {
+        json_decref(list);
+        return NULL;
+    }
+    buf_add_format(&both, "%s\n", rules);
+    buf_add_text(&both, words);
+    json_t *merged = json_copy((json_t *)(uintptr_t)user);
+    json_object_set_new(merged, "content", json_string(buf_text(&both)));
+    buf_clear(&both);
+    json_array_remove(list, 0);
+    json_array_set_new(list, 0, merged);
+    return list;
+}
+
+enum err chat_render(const struct template_input *input, struct buf *out, struct note *note)
+{
+    struct template_input in = *input;
+    struct note why = {{0}};
+    enum err e = render_any(input, out, &why);
+    json_t *merged = e == ERR_REFUSED && strstr(why.text, "ystem") ? merge_system(input->messages) : NULL;
+    in.messages = merged;
+    if (merged && render_any(&in, out, NULL) == ERR_OK) /* it takes no system message */
+        e = ERR_OK;
+    json_decref(merged);
+    if (e != ERR_OK && note)
+        *note = why;
+    return e;
 }

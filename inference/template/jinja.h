@@ -1,6 +1,6 @@
 /* Inside the template interpreter. Text becomes tokens (jinja_lex.c), tokens a tree (jinja_expression.c,
  * jinja_statement.c), the tree is walked (jinja_eval.c), calling filters, tests, methods and functions (jinja_filter.c,
- * jinja_number.c, jinja_test.c, jinja_method.c) on values (jinja_value.c, jinja_text.c).
+ * jinja_number.c, jinja_test.c, jinja_method.c, jinja_list.c) on values (jinja_value.c, jinja_text.c).
  *
  * Everything made on the way lives in one arena and dies with the rendering. Failure is sticky: the
  * first one is noted in `struct jinja`, and from then on every function returns at once with an undefined
@@ -288,6 +288,9 @@ struct jinja_value jinja_number_float(struct jinja *j, struct jinja_value self, 
 struct jinja_value jinja_number_abs(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
 struct jinja_value jinja_number_round(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
 bool jinja_test(struct jinja *j, struct bytes name, struct jinja_value self, const struct jinja_args *args);
+/* Methods (jinja_list.c). */
+struct jinja_value jinja_list_append(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
+struct jinja_value jinja_list_pop(struct jinja *j, struct jinja_value self, const struct jinja_args *args);
 /* Defines range, namespace, dict, raise_exception, strftime_now. */
 void jinja_functions(struct jinja *j, struct jinja_frame *frame);
 

@@ -409,7 +409,7 @@ static struct jinja_value dict_copy(struct jinja *j, struct jinja_value self, co
 {
     (void)j;
     (void)args;
-    return self; /* nothing can change it */
+    return self; /* nothing can change it but the lists in it, which both have */
 }
 
 static struct jinja_value loop_cycle(struct jinja *j, struct jinja_value self, const struct jinja_args *args)
@@ -452,6 +452,8 @@ static const struct {
     {JINJA_TEXT, "isspace", text_isspace},
     {JINJA_TEXT, "isupper", text_isupper},
     {JINJA_TEXT, "islower", text_islower},
+    {JINJA_LIST, "append", jinja_list_append},
+    {JINJA_LIST, "pop", jinja_list_pop},
     {JINJA_DICT, "get", dict_get},
     {JINJA_DICT, "keys", dict_keys},
     {JINJA_DICT, "values", dict_values},

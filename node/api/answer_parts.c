@@ -46,7 +46,7 @@ static void read_thought(struct answer_parts *p, struct thought_form form, struc
 {
     struct thought_split s;
     thought_split(form, answer, is_over, &s);
-    p->are = form.kind != THOUGHT_NONE;
+    p->are = form.kind != THOUGHT_NONE || form.said != SAID_PLAIN;
     if (!p->are)
         return;
     buf_add(&p->thought, s.thought.p, s.thought.n);

@@ -1,6 +1,7 @@
 /* Jobs over HTTP that were made (api_kith_job_post.c): shown, followed token by token, cancelled, verified. */
 #include "base/mem.h"
 #include "node/api/api.h"
+#include "node/api/job_parts.h"
 #include "node/node.h"
 
 #include <inttypes.h>
@@ -62,9 +63,17 @@ static void put_settlement(struct buf *b, bool *first, struct node *n, const str
     buf_add_text(b, "}");
 }
 
+/* A text from there on. */
+static void put_bytes(struct buf *b, bool *first, const char *name, struct bytes text, size_t from)
+{
+    codec_json_key(b, first, name);
+    codec_json_string(b, from < text.n ? (const char *)text.p + from : "", from < text.n ? text.n - from : 0);
+}
+
 void api_put_job(struct buf *b, struct node *n, const struct job_view *v)
 {
     bool first = true, inner = true;
+    struct job_parts parts = {0};
     buf_add_text(b, "{");
     api_put_hash(b, &first, "job", &v->id);
     api_put_text(b, &first, "state", api_job_state(v));
@@ -81,6 +90,10 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v)
     api_put_u64(b, &first, "tokens_out", v->tokens);
     codec_json_key(b, &first, "text");
     codec_json_string(b, v->text ? v->text : "", v->text_n);
+    job_parts_of(&parts, v);
+    put_bytes(b, &first, "thought", parts.thought, 0);
+    put_bytes(b, &first, "said", parts.said, 0);
+    job_parts_clear(&parts);
     api_put_hash(b, &first, "seed", &v->seed);
     codec_json_key(b, &first, "stop");
     buf_add_format(b, v->stop ? "\"%s\"" : "null", v->stop);
@@ -215,8 +228,10 @@ struct follow {
     struct http_request *request;
     struct hash id;
     uint32_t tokens; /* that the client has */
-    size_t sent;     /* bytes of the text that the client has */
-    uint32_t notes;  /* of the job, when the client was told the latest */
+    size_t sent;     /* bytes of the text that the client has, and of ... */
+    size_t thought, said;
+    struct job_parts parts;
+    uint32_t notes; /* of the job, when the client was told the latest */
     struct job_watch *watch;
     struct timer keepalive;
 };
@@ -226,6 +241,7 @@ static void follow_free(struct follow *f)
     jobs_unwatch(f->watch);
     jobs_drop_place(market_jobs(f->node->market), f);
     host_timer_cancel(f->node->host, &f->keepalive);
+    job_parts_clear(&f->parts);
     free(f);
 }
 
@@ -254,14 +270,22 @@ static bool put_event(struct follow *f, const char *name, struct buf *data)
 static bool send_text(struct follow *f, const struct job_view *v)
 {
     struct buf b = {0};
-    bool over = v->state >= JOB_DONE;
-    if (v->text_n <= f->sent || (!over && v->text_tokens <= f->tokens))
+    bool over = v->state >= JOB_DONE, first = false;
+    if ((!over && v->text_tokens <= f->tokens) || (v->text_n <= f->sent && !over))
+        return true;
+    job_parts_of(&f->parts, v);
+    const struct bytes thought = f->parts.thought, said = f->parts.said;
+    if (v->text_n <= f->sent && thought.n <= f->thought && said.n <= f->said)
         return true;
     f->tokens = over ? v->tokens + 1 : v->text_tokens;
-    buf_add_format(&b, "{\"i\":%u,\"text\":", f->tokens - 1);
-    codec_json_string(&b, v->text + f->sent, v->text_n - f->sent);
+    buf_add_format(&b, "{\"i\":%u", f->tokens - 1);
+    put_bytes(&b, &first, "text", bytes_of(v->text, v->text_n), f->sent);
+    put_bytes(&b, &first, "thought", thought, f->thought);
+    put_bytes(&b, &first, "said", said, f->said);
     buf_add_text(&b, "}");
     f->sent = v->text_n;
+    f->thought = thought.n;
+    f->said = said.n;
     return put_event(f, "token", &b);
 }
 
@@ -332,7 +356,14 @@ static void follow_gone(void *arg, struct http_request *r)
 static void on_place(void *arg, size_t offset)
 {
     struct follow *f = arg;
+    struct job_view v;
     f->sent = offset;
+    if (offset && jobs_find(market_jobs(f->node->market), &f->id, &v)) {
+        job_parts_read(&f->parts, &v, offset < v.text_n ? offset : v.text_n, f->tokens,
+                       v.state >= JOB_DONE && f->tokens > v.tokens);
+        f->thought = f->parts.thought.n;
+        f->said = f->parts.said.n;
+    }
     f->watch = jobs_watch(market_jobs(f->node->market), &f->id, follow_step, f);
 }
 

@@ -116,6 +116,16 @@ static double deaths_of(const struct worker_info *info)
     return info->deaths;
 }
 
+static double guessed_of(const struct worker_info *info)
+{
+    return (double)info->guessed;
+}
+
+static double guessed_right_of(const struct worker_info *info)
+{
+    return (double)info->guessed_right;
+}
+
 static void put_worker(void *arg, const struct worker_info *info)
 {
     const struct column *c = arg;
@@ -135,6 +145,12 @@ static void put_workers(struct buf *b, struct node *n)
     workers_each(n->workers, put_worker, &c);
     c = (struct column){b, "kith_worker_deaths", deaths_of};
     head(b, c.name, "gauge", "How often its process died since it last got somewhere.");
+    workers_each(n->workers, put_worker, &c);
+    c = (struct column){b, "kith_worker_guessed_tokens_total", guessed_of};
+    head(b, c.name, "counter", "Tokens of answers that were guessed ahead, and evaluated with those before them.");
+    workers_each(n->workers, put_worker, &c);
+    c = (struct column){b, "kith_worker_guessed_right_total", guessed_right_of};
+    head(b, c.name, "counter", "Those that came; the others were taken back.");
     workers_each(n->workers, put_worker, &c);
 }
 

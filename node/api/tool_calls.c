@@ -146,8 +146,12 @@ json_t *tool_calls_find(const json_t *tools, uint32_t forms, struct bytes answer
     enum call_form form = CALL_FORMS;
     size_t at = find_form(forms | ANSWER_FORM_PLAIN, answer, &form);
     struct rest r = {answer.p, answer.n};
-    bool good;
-    if (form != CALL_FORMS) {
+    bool good = form == CALL_ALL && tool_form_take_bare(&f, &r); /* the first call has no mark */
+    if (good) {
+        at = 0;
+    } else if (form != CALL_FORMS) {
+        json_array_clear(f.calls);
+        r = (struct rest){answer.p, answer.n};
         rest_skip(&r, at);
         good = tool_form_take(form, &f, &r);
     } else {

@@ -387,7 +387,7 @@ static bool take_named(struct tool_finds *f, struct rest *r)
     while (good && r->n) {
         struct bytes name;
         good = take_name(f->tools, r, &name) && take_arguments(f, r, name);
-        if (rest_take(r, bracket_mark))
+        if (rest_take(r, bracket_mark) || rest_take(r, call_form_mark(CALL_ALL)))
             rest_skip_spaces(r);
     }
     return good;
@@ -418,6 +418,8 @@ static bool take_one(enum call_form form, struct tool_finds *f, struct rest *r)
         return take_tags_between(f, r, TOOL_TAGS_ELEMENT, "");
     case CALL_BRACKET:
         return tool_form_take_bare(f, r);
+    case CALL_ALL:
+        return take_named(f, r);
     case CALL_SEED:
         return take_tags_between(f, r, TOOL_TAGS_FUNCTION, "</seed:tool_call>");
     case CALL_INVOKE:

@@ -1,7 +1,7 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
  * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for), job_view.c (what others see of it),
- * job_talk.c (the conversation it is in), job_how.c (how it becomes a prompt) and job_store.c (its record). Nobody else
- * includes this, but for the market, which opens it. */
+ * job_talk.c (the conversation it is in), job_how.c (how it becomes a prompt), job_form.c (how its answer is written)
+ * and job_store.c (its record). Nobody else includes this, but for the market, which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -270,6 +270,11 @@ enum err job_load_beside(struct jobs *jobs, const struct job_beside *what, struc
 void job_how_put(const struct job *j, struct kv_batch *batch);
 void job_how_delete(const struct job *j, struct kv_batch *batch);
 enum err job_how_load(struct jobs *jobs, struct note *note) MUST_USE;
+
+/* -- job_form.c -- */
+void job_form_put(const struct job *j, struct kv_batch *batch);
+void job_form_delete(const struct job *j, struct kv_batch *batch);
+enum err job_form_load(struct jobs *jobs, struct note *note) MUST_USE;
 
 /* -- job_talk.c -- */
 /* Beside the job's record: nothing where it is in no conversation. */

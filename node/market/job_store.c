@@ -74,6 +74,7 @@ void job_put(struct job *j, struct kv_batch *batch)
     buf_clear(&value);
     job_talk_put(j, batch);
     job_how_put(j, batch);
+    job_form_put(j, batch);
 }
 
 void job_delete(const struct job *j, struct kv_batch *batch)
@@ -83,6 +84,7 @@ void job_delete(const struct job *j, struct kv_batch *batch)
     kv_batch_delete(batch, bytes_of(key, sizeof key));
     job_talk_delete(j, batch);
     job_how_delete(j, batch);
+    job_form_delete(j, batch);
 }
 
 enum err job_save(struct job *j)
@@ -321,6 +323,8 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
         e = job_talk_load(jobs, note);
     if (e == ERR_OK)
         e = job_how_load(jobs, note);
+    if (e == ERR_OK)
+        e = job_form_load(jobs, note);
     if (e == ERR_OK)
         sort_by_age(jobs);
     return e;

@@ -46,11 +46,12 @@ struct worker_info {
     int32_t bos, eos; /* -1: none */
     uint64_t parameters, memory_bytes;
     unsigned deaths;
-    uint32_t layers;       /* of the model */
-    uint32_t elsewhere;    /* of them, that other devices evaluate now */
-    uint32_t first, end;   /* of WORKER_LAYERS, with ... */
-    uint32_t batch, pages; /* ... rows of a call, and pages of the cache that there is room for */
-    bool is_held;          /* it waits for other devices */
+    uint64_t guessed, guessed_right; /* tokens of answers (inference/sched/draft.h), since it was first wanted */
+    uint32_t layers;                 /* of the model */
+    uint32_t elsewhere;              /* of them, that other devices evaluate now */
+    uint32_t first, end;             /* of WORKER_LAYERS, with ... */
+    uint32_t batch, pages;           /* ... rows of a call, and pages of the cache that there is room for */
+    bool is_held;                    /* it waits for other devices */
 };
 
 /* The worker for this model, started if there is none. `fd` (a read-only file with the model, or its head)

@@ -187,6 +187,8 @@ static enum err take_done(struct worker *w, struct ask *a, const struct wire_don
                                   .prompt_us = m->prompt_us,
                                   .decode_us = m->decode_us,
                                   .text = m->text};
+    w->guessed += m->drafted;
+    w->guessed_right += m->accepted;
     ask_unlink(w, a);
     if (a->fn.calls.done)
         a->fn.calls.done(a->arg, ERR_OK, &d, &no_note);
@@ -246,7 +248,7 @@ static enum err take_prompt(struct worker *w, struct ask *a, const struct wire_t
         return ERR_PROTOCOL;
     ask_unlink(w, a);
     const struct worker_prompt p = {
-        .ids = m->ids, .called = m->called, .form = {{m->thought, m->within}, .calls = m->calls}};
+        .ids = m->ids, .called = m->called, .form = {{m->thought, m->within, m->said}, .calls = m->calls}};
     if (a->fn.prompt)
         a->fn.prompt(a->arg, ERR_OK, &p, &no_note);
     ask_free(a);

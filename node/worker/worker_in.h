@@ -80,6 +80,7 @@ struct worker {
     enum err refusal;
     struct note refusal_note;
     unsigned deaths;
+    uint64_t guessed, guessed_right;
     uint64_t used_ms; /* when it last had something to do */
     struct timer restart, late;
     struct ask *asks; /* oldest first */

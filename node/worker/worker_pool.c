@@ -219,6 +219,8 @@ void worker_get_info(const struct worker *w, struct worker_info *out)
                                 .parameters = o->parameters,
                                 .memory_bytes = bytes_of_worker(w),
                                 .deaths = w->deaths,
+                                .guessed = w->guessed,
+                                .guessed_right = w->guessed_right,
                                 .layers = o->layers,
                                 .elsewhere = worker_elsewhere(w),
                                 .first = w->layers.first,

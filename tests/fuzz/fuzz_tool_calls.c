@@ -70,8 +70,9 @@ static void try_thoughts(struct bytes answer)
     if (answer.n > 1024)
         answer.n = 1024;
     for (unsigned kind = THOUGHT_NONE; kind < THOUGHT_KINDS; kind++)
-        for (unsigned within = 0; within < (kind == THOUGHT_NONE ? 1 : 2); within++) {
-            const struct thought_form form = {(uint8_t)kind, within};
+        for (unsigned way = 0; way < 2 * SAID_KINDS; way++) {
+            const bool within = way % 2 && kind != THOUGHT_NONE;
+            const struct thought_form form = {(uint8_t)kind, within, (uint8_t)(way / 2)};
             struct thought_split last = {.said = {0}}, now;
             for (size_t n = 0; n <= answer.n; n++, last = now) {
                 thought_split(form, bytes_of(answer.p, n), n == answer.n, &now);
@@ -92,8 +93,8 @@ static void try_marks(struct bytes input)
     answer_marks_join(bytes_of(input.p, third), bytes_of(input.p + third, third),
                       bytes_of(input.p + 2 * third, input.n - 2 * third), &out, &ends);
     CHECK(out.n >= third && ends.n % 4 == 0 && ends.n <= third);
-    (void)answer_parts_thought_tokens((struct thought_form){THOUGHT_THINK, true}, bytes_of_buf(&out),
-                                      bytes_of_buf(&ends));
+    (void)answer_parts_thought_tokens((struct thought_form){.kind = THOUGHT_THINK, .is_within = true},
+                                      bytes_of_buf(&out), bytes_of_buf(&ends));
     buf_clear(&out);
     buf_clear(&ends);
 }

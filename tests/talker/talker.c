@@ -4,9 +4,11 @@
  *     talker random [LAYERS] > FILE.gguf    gpt-oss of random weights: says anything, unless it is held to a schema
  *     talker script > FILE.gguf             always the same answer, in two channels: "Two and two.", "It is four."
  *     talker think > FILE.gguf              the same between <think> and </think> and behind, as one text; a template
- * that opens the thought (`opens`), or closes it (`enable_thinking` false) talker tags > FILE.gguf               a
- * thought, a word, and a call whose parameters are in tags talker bracket > FILE.gguf            a thought and a call
- * between marks that are control tokens */
+ *                                           that opens the thought (`opens`), or closes it (`enable_thinking` false)
+ *     talker tags > FILE.gguf               a thought, a word, and a call whose parameters are in tags
+ *     talker bracket > FILE.gguf            a thought and a call between marks that are control tokens
+ *     talker toss [wrong] > FILE.gguf       throws a coin while it thinks, and says "It is done."; layers that carry a
+ *                                           state add a little of it to each position: of a wrong one another state */
 #include "tests/model_make.h"
 
 #include <math.h>
@@ -29,11 +31,13 @@ struct word {
 enum { ORDINARY = 1, CONTROL = 3, USER = 4 };
 
 /* What a model says, beginning behind the last token of its prompt, and its template. `first`: the prompts' last
- * letter. */
+ * letter. `others`: what may follow as well, and is likelier. Behind the end of the answer are words for that. */
 struct script {
     const char *name, *template;
     char first;
     struct word words[16];
+    const char *others[5][2];
+    const char *letters; /* NULL: all */
 };
 
 static const char channels_template[] =
@@ -57,58 +61,80 @@ static const char bracket_template[] =
 
 /* Ordinary tokens, also where one of them looks like a head. */
 static const struct script scripts[] = {
-    {"script",
-     channels_template,
-     't',
-     {{"<|channel|>", 0},
-      {"analysis", ORDINARY},
-      {"<|message|>", 0},
-      {"Two", ORDINARY},
-      {" and two.", ORDINARY},
-      {"<|end|>", 0},
-      {"<|start|>assistant<|channel|>final<|message|>", ORDINARY},
-      {"It is", ORDINARY},
-      {" four.", ORDINARY},
-      {"<|return|>", 0}}},
-    {"think",
-     think_template,
-     't',
-     {{"<think>", USER},
-      {"\nTwo", ORDINARY},
-      {" and two.", ORDINARY},
-      {"\n", ORDINARY},
-      {"</think>", USER},
-      {"\n\n", ORDINARY},
-      {"It is", ORDINARY},
-      {" four.", ORDINARY},
-      {"<|endoftext|>", 0}}},
-    {"tags",
-     think_template,
-     't',
-     {{"<think>", USER},
-      {"Hm.", ORDINARY},
-      {"</think>", USER},
-      {"\n\n", ORDINARY},
-      {"I look.", ORDINARY},
-      {"\n", ORDINARY},
-      {"<tool_call>", USER},
-      {"\n<function=put>\n<parameter=", ORDINARY},
-      {"n>\n12\n</parameter>\n<parameter=text>\n", ORDINARY},
-      {"12\n</parameter>\n</function>\n", ORDINARY},
-      {"</tool_call>", USER},
-      {"<|endoftext|>", 0}}},
-    {"bracket",
-     bracket_template,
-     't',
-     {{"[THINK]", CONTROL},
-      {"Hm.", ORDINARY},
-      {"[/THINK]", CONTROL},
-      {"[TOOL_CALLS]", CONTROL},
-      {"get", ORDINARY},
-      {"[ARGS]", CONTROL},
-      {"{\"a\": 1}", ORDINARY},
-      {"<|endoftext|>", 0}}},
+    {.name = "script",
+     .template = channels_template,
+     .first = 't',
+     .words = {{"<|channel|>", 0},
+               {"analysis", ORDINARY},
+               {"<|message|>", 0},
+               {"Two", ORDINARY},
+               {" and two.", ORDINARY},
+               {"<|end|>", 0},
+               {"<|start|>assistant<|channel|>final<|message|>", ORDINARY},
+               {"It is", ORDINARY},
+               {" four.", ORDINARY},
+               {"<|return|>", 0}}},
+    {.name = "think",
+     .template = think_template,
+     .first = 't',
+     .words = {{"<think>", USER},
+               {"\nTwo", ORDINARY},
+               {" and two.", ORDINARY},
+               {"\n", ORDINARY},
+               {"</think>", USER},
+               {"\n\n", ORDINARY},
+               {"It is", ORDINARY},
+               {" four.", ORDINARY},
+               {"<|endoftext|>", 0}}},
+    {.name = "tags",
+     .template = think_template,
+     .first = 't',
+     .words = {{"<think>", USER},
+               {"Hm.", ORDINARY},
+               {"</think>", USER},
+               {"\n\n", ORDINARY},
+               {"I look.", ORDINARY},
+               {"\n", ORDINARY},
+               {"<tool_call>", USER},
+               {"\n<function=put>\n<parameter=", ORDINARY},
+               {"n>\n12\n</parameter>\n<parameter=text>\n", ORDINARY},
+               {"12\n</parameter>\n</function>\n", ORDINARY},
+               {"</tool_call>", USER},
+               {"<|endoftext|>", 0}}},
+    {.name = "bracket",
+     .template = bracket_template,
+     .first = 't',
+     .words = {{"[THINK]", CONTROL},
+               {"Hm.", ORDINARY},
+               {"[/THINK]", CONTROL},
+               {"[TOOL_CALLS]", CONTROL},
+               {"get", ORDINARY},
+               {"[ARGS]", CONTROL},
+               {"{\"a\": 1}", ORDINARY},
+               {"<|endoftext|>", 0}}},
 };
+
+static const struct script toss = {"toss",
+                                   think_template,
+                                   't',
+                                   {{"<think>", USER},
+                                    {"Toss:", ORDINARY},
+                                    {" heads", ORDINARY},
+                                    {" and", ORDINARY},
+                                    {" enough.", ORDINARY},
+                                    {"</think>", USER},
+                                    {"\n\n", ORDINARY},
+                                    {"It is", ORDINARY},
+                                    {" done.", ORDINARY},
+                                    {"<|endoftext|>", 0},
+                                    {" tails", ORDINARY}},
+                                   {{"Toss:", " tails"}, {" and", " heads"}, {" and", " tails"}, {" tails", " and"}},
+                                   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,?+"};
+
+static const char *letters_of(const struct script *script)
+{
+    return script->letters ? script->letters : letters;
+}
 
 struct vocabulary {
     struct gguf_make_array texts, types;
@@ -134,8 +160,8 @@ static void add_vocabulary(struct gguf_make *m, const struct script *script, uin
     char text[32] = " ";
     add_token(&v, text, ORDINARY);
     add_token(&v, "\n", ORDINARY);
-    for (n = 2; letters[n - 2]; n++) {
-        text[0] = letters[n - 2];
+    for (n = 2; letters_of(script)[n - 2]; n++) {
+        text[0] = letters_of(script)[n - 2];
         add_token(&v, text, ORDINARY);
     }
     for (size_t i = 0; i < MARKS; i++, n++)
@@ -176,23 +202,29 @@ static void make_random(struct buf *out, uint32_t layers)
     model_make(out, &shape);
 }
 
-/* -- a script: behind each token one other, by embeddings and an output of ones and zeros, over a layer that adds
- * nothing -- */
+/* -- a script: behind each token one other, by embeddings and an output of ones and zeros, over layers that add nothing
+ * or little -- */
 
-static uint32_t letter(char c)
+static uint32_t letter(const struct script *script, char c)
 {
-    return (uint32_t)(strchr(letters, c) - letters) + 2;
+    return (uint32_t)(strchr(letters_of(script), c) - letters_of(script)) + 2;
 }
 
-static void follow(float *output, uint32_t first, uint32_t then)
+/* output[then, first]; a row has `n` numbers. */
+struct output {
+    float *p;
+    size_t n;
+};
+
+static void follow(struct output o, uint32_t first, uint32_t then, float weight)
 {
-    output[then * SCRIPT_VOCAB + first] = 1;
+    o.p[then * o.n + first] = weight;
 }
 
 /* The token of a word: a letter, a mark, or one of its own. */
 static uint32_t token_of(const struct script *script, const struct word *w)
 {
-    const uint32_t mark = sizeof letters - 1 + 2;
+    const uint32_t mark = (uint32_t)strlen(letters_of(script)) + 2;
     uint32_t own = mark + MARKS;
     if (strcmp(w->text, "\n") == 0)
         return 1;
@@ -204,16 +236,27 @@ static uint32_t token_of(const struct script *script, const struct word *w)
     return own;
 }
 
-/* A closed thought ends with a plus: what follows is said. */
-static void write_script(const struct script *script, float *output)
+static const struct word *word_of(const struct script *script, const char *text)
 {
-    uint32_t last = letter(script->first);
+    const struct word *w = script->words;
+    while (strcmp(w->text, text) != 0)
+        w++;
+    return w;
+}
+
+/* A closed thought ends with a plus: what follows is said. */
+static void write_script(const struct script *script, struct output o)
+{
+    uint32_t last = letter(script, script->first);
     for (const struct word *w = script->words; w->text; w++) {
-        follow(output, last, token_of(script, w));
+        follow(o, last, token_of(script, w), 1);
         if (strcmp(w->text, "\n\n") == 0)
-            follow(output, letter('+'), token_of(script, w + 1));
+            follow(o, letter(script, '+'), token_of(script, w + 1), 1);
         last = token_of(script, w);
     }
+    for (const char *const(*other)[2] = script->others; (*other)[0]; other++)
+        follow(o, token_of(script, word_of(script, (*other)[0])), token_of(script, word_of(script, (*other)[1])),
+               1.06f);
 }
 
 static void make_script(const struct script *script, struct buf *out)
@@ -223,7 +266,7 @@ static void make_script(const struct script *script, struct buf *out)
     struct gguf_make m;
     for (size_t i = 0; i < N; i++)
         ones[i] = same[i * N + i] = 1;
-    write_script(script, output);
+    write_script(script, (struct output){output, N});
     gguf_make_init(&m);
     gguf_make_text(&m, "general.architecture", "llama");
     gguf_make_u32(&m, "llama.context_length", MODEL_MAKE_CONTEXT);
@@ -247,17 +290,66 @@ static void make_script(const struct script *script, struct buf *out)
     gguf_make_clear(&m);
 }
 
+/* -- a script over layers that carry a state: what they add is small beside an embedding, and in every bit that is
+ * hashed -- */
+
+static void with_toss(struct gguf_make *m, const struct model_make *s)
+{
+    (void)s;
+    add_vocabulary(m, &toss, MODEL_MAKE_VOCAB);
+}
+
+/* A tensor of numbers, in a file that is ours. */
+static float *numbers_of(struct buf *file, const struct gguf *g, const char *name, size_t *n)
+{
+    const struct gguf_tensor *t = gguf_find_tensor(g, name);
+    CHECK(t && t->type == GGUF_TENSOR_F32);
+    *n = t->size / sizeof(float);
+    return (float *)(void *)(file->p + (t->data.p - file->p));
+}
+
+static void make_toss(struct buf *out, bool wrong)
+{
+    struct model_make shape = {0};
+    struct gguf *g;
+    size_t n;
+    for (size_t i = 0; model_make_at(i); i++)
+        if (strcmp(model_make_at(i)->label, "qwen35") == 0)
+            shape = *model_make_at(i);
+    CHECK(shape.type == GGUF_TENSOR_F32 && !shape.more);
+    shape.more = with_toss;
+    shape.tied = false;
+    shape.embed = MODEL_MAKE_VOCAB;
+    model_make(out, &shape);
+    CHECK(gguf_open(bytes_of_buf(out), &g, NULL) == ERR_OK);
+    float *embeddings = numbers_of(out, g, "token_embd.weight", &n);
+    memset(embeddings, 0, n * sizeof *embeddings);
+    for (size_t i = 0; i < MODEL_MAKE_VOCAB; i++)
+        embeddings[i * MODEL_MAKE_VOCAB + i] = 64;
+    float *output = numbers_of(out, g, "output.weight", &n);
+    memset(output, 0, n * sizeof *output);
+    write_script(&toss, (struct output){output, MODEL_MAKE_VOCAB});
+    for (size_t i = 0; i < n; i++)
+        output[i] *= 2;
+    float *decays = numbers_of(out, g, "blk.0.ssm_a", &n);
+    for (size_t i = 0; wrong && i < n; i++)
+        decays[i] *= 1.0001f;
+    gguf_free(g);
+}
+
 int main(int argc, char **argv)
 {
     struct buf out = {0};
     long layers = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     if (argc > 1 && strcmp(argv[1], "random") == 0 && layers >= 0 && layers <= 64)
         make_random(&out, (uint32_t)layers);
+    if (argc > 1 && strcmp(argv[1], toss.name) == 0)
+        make_toss(&out, argc > 2 && strcmp(argv[2], "wrong") == 0);
     for (size_t i = 0; argc > 1 && i < sizeof scripts / sizeof *scripts; i++)
         if (strcmp(argv[1], scripts[i].name) == 0)
             make_script(&scripts[i], &out);
     if (out.n == 0)
-        return fprintf(stderr, "talker random [LAYERS] | script | think | tags | bracket\n"), 2;
+        return fprintf(stderr, "talker random [LAYERS] | script | think | tags | bracket | toss [wrong]\n"), 2;
     bool good = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0;
     buf_clear(&out);
     return good ? 0 : 1;

@@ -3,20 +3,20 @@
 import assert from "node:assert/strict";
 import { api, close, goTo, open, sleep, until } from "./lib.mjs";
 
-const answer = (page) => page.locator(".answer").last();
-const isBusy = (page) => answer(page).evaluate((e) => e.getAttribute("aria-busy") === "true");
+export const answer = (page) => page.locator(".answer").last();
+export const isBusy = (page) => answer(page).evaluate((e) => e.getAttribute("aria-busy") === "true");
 
 // An answer is shown as Markdown: of what it says, the letters.
-const letters = (text) => text.replace(/Copy|[^\p{L}]/gu, "");
-const said = async (locator) => letters(await locator.textContent());
+export const letters = (text) => text.replace(/Copy|[^\p{L}]/gu, "");
+export const said = async (locator) => letters(await locator.textContent());
 
-async function ask(page, question) {
+export async function ask(page, question) {
   await page.getByLabel("Your question").fill(question);
   await page.keyboard.press("Enter");
   await page.locator(".question", { hasText: question }).last().waitFor();
 }
 
-const jobOf = async (base, page) => {
+export const jobOf = async (base, page) => {
   const chat = await api(base, "/kith/v1/chats/" + /#\/chat\/([0-9a-f]{64})$/.exec(page.url())[1]);
   return chat.turns.at(-1).job;
 };
@@ -60,7 +60,7 @@ async function plain(browser, { base }) {
 }
 
 // The worker stands still while `stopped`, and gets as far as a few milliseconds take it in a step.
-const worker = (pid) => ({ stop: () => process.kill(pid, "SIGSTOP"), go: () => process.kill(pid, "SIGCONT"),
+export const worker = (pid) => ({ stop: () => process.kill(pid, "SIGSTOP"), go: () => process.kill(pid, "SIGCONT"),
   async step() { this.go(); await sleep(2); this.stop(); await sleep(30); } });
 
 async function slowly(page, base) {

@@ -124,34 +124,12 @@ async function bounded(page) {
   assert.equal((await show(page, times("a *b* ", 60000), 50)).tags.length, 1, "what is too long is shown as it is");
 }
 
-// What a model thought, apart from what it says; as it grows, what is said only grows.
-async function thinks(page) {
-  const channels = "<|channel|>analysis<|message|>Hm <b>.<|end|><|start|>assistant<|channel|>commentary to=functions.look <|constrain|>json<|message|>{\"a\":1}<|call|>" +
-    "<|start|>assistant<|channel|>commentary<|message|>I looked.<|end|><|start|>assistant<|channel|>final<|message|>It *is*.<|return|>";
-  const cases = { "plain <think>": ["", "plain <think>"], "": ["", ""], "<think>\nhm\n</think>\n\nYes.": ["hm", "Yes."], "<think>still": ["still", ""],
-    "<|channel|>final<|message|>Yes.": ["", "Yes."], "<|channel|>analysis": ["", ""], "<|channel|>analysis<|message|>Hm": ["Hm", ""],
-    " to=functions.f<|channel|>commentary<|message|>{}": ["", "`f` is called with `{}`"], "<|channel|>analysis to=python<|message|>1+1": ["1+1", ""],
-    "The marks are <|channel|> and <|message|>": ["", "The marks are <|channel|> and <|message|>"],
-    [channels]: ["Hm <b>.", '`look` is called with `{"a":1}`\n\nI looked.\n\nIt *is*.'] };
-  const got = await page.evaluate(async (texts) => {
-    const { partsOf } = await import("/web/thoughts.js");
-    return texts.map((text) => [partsOf(text).thought, partsOf(text).answer]);
-  }, Object.keys(cases));
-  assert.deepEqual(got, Object.values(cases));
-  const grown = await page.evaluate(async (pieces) => {
-    const { partsOf } = await import("/web/thoughts.js");
-    return pieces.map((_, i) => partsOf(pieces.slice(0, i + 1).join("")).answer);
-  }, channels.split(/(<\|\w+\|>)/));
-  for (let i = 1; i < grown.length; i++) assert.ok(grown[i].startsWith(grown[i - 1].replace(/`$/, "")), `"${grown[i - 1]}" became "${grown[i]}"`);
-}
-
 export default async function markdown(browser, { base }) {
   const page = await open(browser, { permissions: ["clipboard-read", "clipboard-write"] });
   const foreign = [];
   page.on("request", (r) => r.url().startsWith(base) || foreign.push(r.url()));
   await goTo(page, base, "#/home");
   await says(page);
-  await thinks(page);
   await harmless(page);
   await bounded(page);
   assert.deepEqual(foreign, [], "nothing is loaded from elsewhere");

@@ -8,14 +8,15 @@ import live from "./live.mjs";
 import look from "./look.mjs";
 import markdown from "./markdown.mjs";
 import names from "./names.mjs";
+import thoughts from "./thoughts.mjs";
 
 const [base, asker, pid, key, root, address, hostile] = process.argv.slice(2);
 
-// The worker that answers: the one child of kithd.
-async function workers() {
+// The worker that answers: the child of kithd that began last, of so many.
+async function workers(count = 1) {
   const children = fs.readdirSync(`/proc/${pid}/task`).flatMap((t) => fs.readFileSync(`/proc/${pid}/task/${t}/children`, "utf8").trim().split(" ").filter(Boolean));
-  assert.equal(children.length, 1, "one worker");
-  return Number(children[0]);
+  assert.equal(children.length, count, "workers");
+  return Number(children.at(-1));
 }
 
 const { job } = await api(base, "/kith/v1/jobs", { model: root, messages: [{ role: "user", content: "What is Kith?" }] });
@@ -31,4 +32,5 @@ const run = (parts) => Promise.all(Object.entries(parts).map(async ([name, part]
 await run({ chat, look, access });
 // Behind the others: one waits for what was paid to be paid out, the other for nothing to happen.
 await run({ names, live, markdown });
+await run({ thoughts }); // with a second model
 await browser.close();

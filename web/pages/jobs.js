@@ -26,7 +26,8 @@ function about(j) {
                    ["Settlement", settled(j)], ["Audit", j.audit ? [state(j.audit.verdict ?? "asked"), " by ", id(j.audit.auditor)] : null],
                    ["Seed", isZero(j.seed) ? null : el("code", null, j.seed)], ["Digest", isZero(j.digest) ? null : el("code", null, j.digest)],
                    ["Verified", j.verified ? state("ok") : "not on this machine"]]),
-            j.error ? notice("bad", j.error.message) : null, j.text ? [el("h3", null, "Answer"), el("div", {class: "answer"}, j.text)] : null];
+            j.error ? notice("bad", j.error.message) : null, j.thought ? el("details", {class: "thought"}, el("summary", null, "Thoughts"), el("div", {class: "as-it-is"}, j.thought)) : null,
+            j.said ? [el("h3", null, "Answer"), el("div", {class: "answer"}, j.said)] : null];
 }
 
 function verifier(view, job) {

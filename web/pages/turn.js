@@ -9,7 +9,6 @@ import {add, el, fill, link} from "../dom.js";
 import {count, isZero, kith, short, span} from "../format.js";
 import {Markdown} from "../markdown.js";
 import {copyButton} from "../parts.js";
-import {partsOf} from "../thoughts.js";
 
 const RETRY_MS = 1000, RETRY_MAX_MS = 15000, NEAR_END_PX = 160;
 const OVER = ["done", "failed", "cancelled"];
@@ -21,8 +20,7 @@ export class Turn {
         this.view = view;
         this.talk = talk;
         this.question = question;
-        this.words = ""; // as the model wrote them
-        this.said = "";  // of them what is no thought
+        this.said = "";
         this.thought = el("div", {class: "as-it-is"});
         this.thoughts = el("details", {class: "thought", hidden: true}, el("summary", null, "Thoughts"), this.thought);
         this.text = el("div", {class: "answer"});
@@ -39,7 +37,7 @@ export class Turn {
         turn.job = job;
         if (turn.isRunning())
             return turn;
-        turn.setWords(job.text);
+        turn.setWords(job);
         turn.showMeta();
         return turn;
     }
@@ -60,33 +58,27 @@ export class Turn {
     }
 
     isAnswered() {
-        return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.words !== ""));
+        return this.job !== null && (this.job.state === "done" || (this.job.state === "cancelled" && this.said !== ""));
     }
 
     answer() {
-        return this.words;
+        return this.said;
     }
 
-    setWords(text) {
-        this.words = text;
-        this.said = this.showThought();
-        this.shown.show(this.said);
-    }
-
-    // Shows what is thought, and returns what is said.
-    showThought() {
-        const {thought, answer} = partsOf(this.words);
+    setWords({thought, said}) {
+        this.said = said;
         this.thoughts.hidden = thought === "";
         if (this.thought.textContent !== thought)
             this.thought.textContent = thought;
-        return answer;
+        this.shown.show(said);
     }
 
     // To its end. Errors are shown where the answer would be.
     async run() {
         this.isStopped = false;
         this.text.setAttribute("aria-busy", "true");
-        this.setWords("");
+        this.setWords({thought: "", said: ""});
+        this.isWaiting = true;
         fill(this.meta, "Waiting for the first words…");
         this.talk.say("Asking.");
         try {
@@ -100,7 +92,7 @@ export class Turn {
             }
             await this.follow();
             this.job = await this.view.get(`/kith/v1/jobs/${this.job.job}`);
-            this.setWords(this.job.text);
+            this.setWords(this.job);
             this.showMeta();
             this.talk.say(this.job.state === "done" ? "The answer is complete." : "The answer ended early.");
         } catch (e) {
@@ -117,7 +109,7 @@ export class Turn {
             pause = RETRY_MS;
             if (name === "token") {
                 next = data.i + 1;
-                this.grow(data.text);
+                this.grow(data);
             } else if (name === "note")
                 fill(this.meta, data.text);
             else
@@ -139,20 +131,19 @@ export class Turn {
         }
     }
 
-    grow(text) {
-        if (this.words === "")
-            fill(this.meta, "Answering…");
-        this.words += text;
-        const said = this.showThought(), more = said.slice(this.said.length);
-        if (!said.startsWith(this.said)) { // it turned out to be a thought
-            this.setWords(this.words);
-            return;
+    grow({thought, said}) {
+        if (this.isWaiting || (said !== "" && this.said === ""))
+            fill(this.meta, said === "" ? "Thinking…" : "Answering…");
+        this.isWaiting = false;
+        if (thought !== "") {
+            this.thoughts.hidden = false;
+            this.thought.append(thought);
         }
-        this.said = said;
-        if (more === "")
+        if (said === "")
             return;
+        this.said += said;
         const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR_END_PX;
-        this.shown.grow(more, () => {
+        this.shown.grow(said, () => {
             if (isAtEnd && !this.view.signal.aborted)
                 scrollTo(0, document.documentElement.scrollHeight);
         });
