@@ -40,7 +40,7 @@ static float draw_float(void)
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
 #define E(name, ...) GGUF_TENSOR_##name,
-                                              QUANT_PLAIN_LIST(E)
+                                              QUANT_BLOCKED_LIST(E)
 #undef E
 };
 #define TYPES (sizeof types / sizeof *types)
@@ -234,7 +234,8 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
         out[0][i] = out[1][i] = draw_float();
     struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data};
     void *packed = repack(&w);
-    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    struct cuda_matrix m = {
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     put_input(&b, &m, f->block > 1);
     multiply_ref(&w, &b.cpu, bias, adds, out[0]);
     cuda_multiply(NULL, &m, &b.gpu, bias, adds, out[1]);
@@ -304,8 +305,8 @@ static void side_init(struct side *s, enum gguf_tensor_type type, size_t rows, s
     s->data = mem_new(rows * row_bytes);
     gguf_make_rows(draw, type, s->data, rows * row_bytes);
     s->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = s->data};
-    s->m =
-        (struct cuda_matrix){.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
+    s->m = (struct cuda_matrix){
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
     s->bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
     for (size_t i = 0; s->bias && i < rows; i++)
         s->bias[i] = draw_float();
@@ -469,7 +470,8 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     }
     w.data = data;
     batch_init(&b, n, rows_of_batch * used / share);
-    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    struct cuda_matrix m = {
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     put_input(&b, &m, false);
     float *out = gpu_new(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
     float *bias = draw(2) ? gpu_new(experts * rows * sizeof *bias) : NULL;

@@ -138,7 +138,8 @@ static enum err load_matrix(struct loading *t, const struct ops_weight *w, struc
     uint8_t *p = keep(t, matrix_bytes(w));
     if (!p)
         return ERR_FULL;
-    *out = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    *out = (struct cuda_matrix){
+        .type = repack_type((uint32_t)w->type), .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
     return put_matrix(t, w, p);
 }
 
@@ -177,7 +178,8 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     uint8_t *p = keep(t, out->stride * experts);
     if (!p)
         return ERR_FULL;
-    out->w = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    out->w = (struct cuda_matrix){
+        .type = repack_type((uint32_t)w->type), .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
     enum err e = ERR_OK;
     for (uint32_t i = 0; i < experts && e == ERR_OK; i++)
         e = put_matrix(t, &((const struct model_product *)(const void *)((const uint8_t *)&l->expert[i] + at))->w,

@@ -81,7 +81,7 @@ void cuda_norm_quantise(void *stream, const float *x, const float *gain, const f
 void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
                             const struct cuda_input *in, float *out, struct cuda_marks marks);
 
-/* A matrix as cuda/repack.h lays it out; type is GGUF's. */
+/* A matrix as cuda/repack.h lays it out; type is GGUF's, repack_type of the file's. */
 struct cuda_matrix {
     uint32_t type, n, rows;
     const void *data;

@@ -337,7 +337,7 @@ void product_some(void *stream, uint32_t type, const struct product *p, uint32_t
     case GGUF_TENSOR_##name:                                                                                           \
         launch_any<format_of<GGUF_TENSOR_##name>>(stream, p, cols);                                                    \
         return;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         return;

@@ -4,7 +4,7 @@
  * way since.
  *
  * Scales for 32 of Q4_K and Q5_K are 8 high + low, so that both times a weight of 5 bits are bytes without a sign; the
- * others are as fragments.cuh has them, IQ4_XS in 16 bits as Q6_K. */
+ * others are as fragments.cuh has them, those with tables in 16 bits as Q6_K. */
 #ifndef KITH_INFERENCE_CUDA_PLANES_CUH
 #define KITH_INFERENCE_CUDA_PLANES_CUH
 

@@ -295,7 +295,7 @@ static void multiply_any(void *stream, const struct cuda_matrix *w, const struct
     case GGUF_TENSOR_##name:                                                                                           \
         multiply<format_of<GGUF_TENSOR_##name>>(stream, p);                                                            \
         return;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         product_floats(stream, w->type, p);

@@ -172,7 +172,6 @@ struct model {
     uint32_t latent, plain, value, query_low;               /* query_low 0: queries are made of the stream itself */
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
-    bool has_grids;               /* some of its matrices are in a format by grids (quant.h) */
     uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
     bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
     bool parts_of_all;            /* the weights of the chosen do not sum to one */
@@ -227,7 +226,6 @@ static inline const char *model_on_processors(const struct model *m)
            : m->groups > 1             ? "experts by groups"
            : m->layers_recurrent       ? "layers that carry a state"
            : m->layer->query_norm.bias ? "norms of each head's own"
-           : m->has_grids              ? "weights in formats by grids (IQ1, IQ2, IQ3)"
                                        : NULL;
 }
 
