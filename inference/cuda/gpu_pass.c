@@ -296,8 +296,8 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
     product(t, &l->router, &in, b->score);
-    const struct cuda_routes how = {m->experts,    m->experts_used, m->parts_of_all,
-                                    m->by_sigmoid, m->expert_scale, l->preference};
+    const struct cuda_routes how = {m->experts,      m->experts_used, m->parts_of_all, m->by_sigmoid,
+                                    m->expert_scale, l->preference,   m->groups,       m->groups_used};
     cuda_route(stream, b->score, &how, t->cols, marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);

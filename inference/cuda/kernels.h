@@ -118,10 +118,11 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
 /* moe.c's routing: score[cols, experts] is scratch then. */
 struct cuda_routes {
     uint32_t experts, used;
-    bool of_all;             /* weights do not sum to one */
-    bool by_sigmoid;         /* ... and are sigmoids, not a softmax */
-    float scale;             /* of the weights */
-    const float *preference; /* [experts] added to what they are chosen by; NULL: none */
+    bool of_all;                  /* weights do not sum to one */
+    bool by_sigmoid;              /* ... and are sigmoids, not a softmax */
+    float scale;                  /* of the weights */
+    const float *preference;      /* [experts] added to what they are chosen by; NULL: none */
+    uint32_t groups, groups_used; /* chosen from the best of so many groups of as many; 1: from all */
 };
 void cuda_route(void *stream, float *score, const struct cuda_routes *how, uint32_t cols, struct cuda_marks marks,
                 struct cuda_picks out);

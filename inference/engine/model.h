@@ -223,7 +223,6 @@ static inline bool model_writes(const struct model *m)
 static inline const char *model_on_processors(const struct model *m)
 {
     return m->latent                   ? "heads that share one row of the cache"
-           : m->groups > 1             ? "experts by groups"
            : m->layers_recurrent       ? "layers that carry a state"
            : m->layer->query_norm.bias ? "norms of each head's own"
                                        : NULL;
