@@ -459,7 +459,7 @@ static void heads_that_find_no_room(void **state)
     size_t needs, has;
     model_eval_open(&l, model_make_at(0));
     const struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
-    assert_true(cuda_attend_fits(l.model->head, &needs, &has));
+    assert_true(cuda_attend_fits(l.model->head, l.model->head, &needs, &has));
     emulate_set_shared(needs - 1);
     assert_int_equal(t->open(&o, &d, &note), ERR_UNSUPPORTED);
     assert_non_null(strstr(note.text, "shared memory"));

@@ -421,7 +421,7 @@ void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t st
 {
     struct product p = {};
     uint32_t all = in->cols * share;
-    bool is_alone = in->cols == 1 || all < experts;
+    bool is_alone = in->cols == 1 || picks.cols == 1 || all < experts;
     p.cols = is_alone ? 1 : picks.cols;
     p.chosen = picks.chosen;
     p.begin = is_alone ? nullptr : picks.begin;

@@ -206,6 +206,14 @@ static inline uint32_t model_out_length(const struct model *m)
     return m->latent ? m->value : m->head;
 }
 
+/* Elements of a position's queries, as they are projected and as they meet the cache, and of its values behind it. */
+static inline uint64_t model_queries_n(const struct model *m)
+{
+    const uint32_t projected = m->latent ? m->plain + 2 * m->rope_pairs : 0, out = model_out_length(m);
+    const uint32_t most = m->head > projected ? m->head : projected;
+    return (uint64_t)m->heads * (most > out ? most : out);
+}
+
 /* The longest row between gate and down. */
 static inline uint32_t model_mix_most(const struct model *m)
 {
@@ -222,8 +230,7 @@ static inline bool model_writes(const struct model *m)
 /* What of it no GPU's kernels have yet, in words; NULL: nothing. */
 static inline const char *model_on_processors(const struct model *m)
 {
-    return m->latent                   ? "heads that share one row of the cache"
-           : m->layers_recurrent       ? "layers that carry a state"
+    return m->layers_recurrent         ? "layers that carry a state"
            : m->layer->query_norm.bias ? "norms of each head's own"
                                        : NULL;
 }
