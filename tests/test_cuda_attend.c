@@ -220,7 +220,7 @@ static void long_contexts_are_alike(void **state)
         struct world w = {0};
         emulate_set_order((enum emulate_order)(round % 3));
         w.m = (struct model){.layers = LAYERS, .epsilon = 1e-5f, .head = 8, .heads_kv = 1, .heads = 1 + draw(3)};
-        w.pages = pages_new(cache_page_bytes(&w.m), 0);
+        set_layers(&w);
         for (uint32_t s = 0; s < SEQUENCES; s++)
             fill(&w, s, s ? 1 + draw(100) : 2100 + draw(9000), round % 2);
         upload(&w);

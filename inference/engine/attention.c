@@ -22,19 +22,26 @@ size_t attention_scratch(size_t key_n, size_t value_n)
 struct work {
     float *sum, *part, *s, *qs; /* [n, values], [n, values], [n, CHUNK], [n, blocks] */
     int8_t *q;                  /* [n, keys] */
-    size_t keys, values;        /* padded to whole blocks */
+    size_t keys, values;        /* padded to whole blocks, */
+    size_t blocks, blocks_v;    /* ... of which there are so many, */
+    size_t key_n, value_n;      /* ... and not */
     float top[OPS_QUERIES], total[OPS_QUERIES];
     bool begun[OPS_QUERIES];
 };
 
-static struct work lay_out(void *scratch, const struct cache *c, size_t n)
+static struct work lay_out(void *scratch, const struct attention *a, size_t n)
 {
-    struct work w = {.keys = (size_t)c->blocks * ARITH_BLOCK, .values = (size_t)c->blocks_v * ARITH_BLOCK};
+    const struct model_keys *keys = &a->cache->m->layer[a->layer].keys;
+    struct work w = {.key_n = keys->key_n, .value_n = keys->value_n};
+    w.blocks = cache_blocks(keys->key_n);
+    w.blocks_v = cache_blocks(keys->value_n);
+    w.keys = w.blocks * ARITH_BLOCK;
+    w.values = w.blocks_v * ARITH_BLOCK;
     w.sum = scratch;
     w.part = w.sum + n * w.values;
     w.s = w.part + n * w.values;
     w.qs = w.s + n * ARITH_CHUNK;
-    w.q = (int8_t *)(w.qs + n * c->blocks);
+    w.q = (int8_t *)(w.qs + n * w.blocks);
     return w;
 }
 
@@ -88,7 +95,7 @@ static void combine(const struct attention *a, struct work *w, size_t i, float p
 static void meet(const struct attention *a, struct attention_query *q, struct work *w, const struct cache_part *p,
                  const struct view *view, size_t low, size_t high)
 {
-    size_t blocks = a->cache->blocks, n = high - low, most = 0;
+    size_t blocks = w->blocks, n = high - low, most = 0;
     float peak[OPS_QUERIES], sum[OPS_QUERIES];
     for (size_t i = low; i < high; i++)
         most = view[i].to > most ? view[i].to : most;
@@ -100,7 +107,7 @@ static void meet(const struct attention *a, struct attention_query *q, struct wo
         if (!q[i].finite || !view[i].to)
             memset(s, 0, ARITH_CHUNK * sizeof *s);
     }
-    a->ops->weigh(w->s + low * ARITH_CHUNK, n, p->v, p->vs, a->cache->blocks_v, most, w->part + low * w->values);
+    a->ops->weigh(w->s + low * ARITH_CHUNK, n, p->v, p->vs, w->blocks_v, most, w->part + low * w->values);
     for (size_t i = low; i < high; i++)
         if (q[i].finite && view[i].to)
             combine(a, w, i, peak[i], sum[i]);
@@ -121,21 +128,20 @@ static void meet_page(const struct attention *a, struct attention_query *q, size
         meet(a, q, w, &p, view, low, high);
 }
 
-static void put_out(const struct attention *a, const struct attention_query *q, const float *sum, float total)
+static void put_out(const struct attention_query *q, const float *sum, size_t n, float total)
 {
     if (!q->finite) {
-        memset(q->out, 0, a->cache->value_n * sizeof *q->out);
+        memset(q->out, 0, n * sizeof *q->out);
         return;
     }
-    for (size_t i = 0; i < a->cache->value_n; i++)
+    for (size_t i = 0; i < n; i++)
         q->out[i] = sum[i] / total;
 }
 
 void attention_run(const struct attention *a, struct attention_query *q, size_t n, void *scratch)
 {
     CHECK(n >= 1 && n <= OPS_QUERIES);
-    const struct cache *c = a->cache;
-    struct work w = lay_out(scratch, c, n);
+    struct work w = lay_out(scratch, a, n);
     uint32_t first = q->first, end = q->end;
     memset(w.sum, 0, n * w.values * sizeof *w.sum);
     for (size_t i = 0; i < n; i++) {
@@ -144,12 +150,12 @@ void attention_run(const struct attention *a, struct attention_query *q, size_t 
             w.total[i] = 1.0f;
             w.begun[i] = true;
         }
-        q[i].finite = a->ops->quantise(q[i].x, c->key_n, w.q + i * w.keys, w.qs + i * c->blocks);
+        q[i].finite = a->ops->quantise(q[i].x, w.key_n, w.q + i * w.keys, w.qs + i * w.blocks);
         first = q[i].first < first ? q[i].first : first;
         end = q[i].end > end ? q[i].end : end;
     }
     for (uint32_t page = first / ARITH_CHUNK; page * ARITH_CHUNK < end; page++)
         meet_page(a, q, n, &w, page);
     for (size_t i = 0; i < n; i++)
-        put_out(a, &q[i], w.sum + i * w.values, w.total[i]);
+        put_out(&q[i], w.sum + i * w.values, w.value_n, w.total[i]);
 }

@@ -18,7 +18,7 @@ struct attention {
 
 /* A query and the positions that it sees. */
 struct attention_query {
-    const float *x;      /* [key_n] of the cache */
+    const float *x;      /* [key_n] of the layer */
     float *out;          /* [value_n] */
     const float *sink;   /* what joins the scores as if one more position had it, whose value is zeros; NULL: none */
     uint32_t first, end; /* first < end; keys and values of [first, end) are in the cache */

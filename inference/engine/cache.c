@@ -8,44 +8,52 @@
 
 #define HEAD_BLOCKS_MAX (EMBED_MAX / ARITH_BLOCK)
 
-static uint32_t blocks_of(uint32_t n)
+size_t cache_head_bytes(const struct model_keys *keys)
 {
-    return (uint32_t)(quant_padded(n) / ARITH_BLOCK);
+    return chunk_part_bytes(cache_blocks(keys->key_n)) + chunk_part_bytes(cache_blocks(keys->value_n));
 }
 
-static size_t head_bytes(const struct model *m)
+/* What a layer adds to a page: nothing where it has none, or reads another's. */
+static size_t layer_bytes(const struct model *m, uint32_t layer)
 {
-    return chunk_part_bytes(blocks_of(m->head)) + chunk_part_bytes(blocks_of(model_value_length(m)));
+    const struct model_keys *keys = &m->layer[layer].keys;
+    return keys->of == layer ? cache_head_bytes(keys) * keys->heads : 0;
+}
+
+void cache_place(struct model *m)
+{
+    size_t at = 0;
+    for (uint32_t i = 0; i < m->layers; i++) {
+        struct model_keys *keys = &m->layer[i].keys;
+        CHECK(keys->of <= i);
+        keys->at = keys->of == i ? at : m->layer[keys->of].keys.at;
+        at += layer_bytes(m, i);
+    }
 }
 
 void cache_init_layers(struct cache *c, const struct model *m, uint32_t first, uint32_t end, struct pages *store)
 {
-    *c = (struct cache){.key_n = m->head,
-                        .value_n = model_value_length(m),
-                        .blocks = blocks_of(m->head),
-                        .blocks_v = blocks_of(model_value_length(m)),
-                        .heads_kv = m->heads_kv,
-                        .first = first,
-                        .layers = end - first,
-                        .head_bytes = head_bytes(m),
-                        .store = store};
-    c->page_bytes = c->head_bytes * c->heads_kv * c->layers;
+    *c = (struct cache){
+        .m = m, .from = m->layer[first].keys.at, .page_bytes = cache_layers_bytes(m, first, end), .store = store};
 }
 
 void cache_init(struct cache *c, const struct model *m, struct pages *store)
 {
-    cache_init_layers(c, m, 0, m->layers - m->layers_recurrent, store);
+    cache_init_layers(c, m, 0, m->layers, store);
     c->needs_states = m->layers_recurrent > 0;
 }
 
-size_t cache_layers_bytes(const struct model *m, uint32_t layers)
+size_t cache_layers_bytes(const struct model *m, uint32_t first, uint32_t end)
 {
-    return head_bytes(m) * m->heads_kv * layers;
+    size_t bytes = 0;
+    for (uint32_t i = first; i < end; i++)
+        bytes += layer_bytes(m, i);
+    return bytes;
 }
 
 size_t cache_page_bytes(const struct model *m)
 {
-    return cache_layers_bytes(m, m->layers - m->layers_recurrent);
+    return cache_layers_bytes(m, 0, m->layers);
 }
 
 /* The last page first: pages.h, 3. */
@@ -131,8 +139,10 @@ bool cache_next_key(const struct cache *c, uint32_t length, const uint32_t *toke
 
 struct cache_part cache_at(const struct cache *c, uint32_t page, uint32_t layer, uint32_t head)
 {
-    size_t row = (size_t)ARITH_CHUNK * c->blocks, row_v = (size_t)ARITH_CHUNK * c->blocks_v;
-    uint8_t *at = c->page[page]->data + ((size_t)(layer - c->first) * c->heads_kv + head) * c->head_bytes;
+    const struct model_keys *keys = &c->m->layer[layer].keys;
+    size_t row = (size_t)ARITH_CHUNK * cache_blocks(keys->key_n);
+    size_t row_v = (size_t)ARITH_CHUNK * cache_blocks(keys->value_n);
+    uint8_t *at = c->page[page]->data + (keys->at - c->from) + head * cache_head_bytes(keys);
     struct cache_part p;
     p.k = (int8_t *)at;
     p.v = p.k + row * ARITH_BLOCK;
@@ -155,14 +165,16 @@ bool cache_put(struct cache *c, const struct ops *ops, uint32_t position, uint32
                const float *key, const float *value)
 {
     struct cache_part p = cache_at(c, position / ARITH_CHUNK, layer, head);
-    uint32_t t = position % ARITH_CHUNK;
+    const struct model_keys *keys = &c->m->layer[layer].keys;
+    const uint32_t t = position % ARITH_CHUNK, blocks = cache_blocks(keys->key_n);
+    const uint32_t blocks_v = cache_blocks(keys->value_n);
     int8_t k[EMBED_MAX], v[EMBED_MAX];
-    bool k_fine = quantise(ops, key, c->key_n, k, p.ks, c->blocks, t);
-    bool v_fine = quantise(ops, value, c->value_n, v, p.vs, c->blocks_v, t);
-    for (size_t b = 0; b < c->blocks; b++)
+    bool k_fine = quantise(ops, key, keys->key_n, k, p.ks, blocks, t);
+    bool v_fine = quantise(ops, value, keys->value_n, v, p.vs, blocks_v, t);
+    for (size_t b = 0; b < blocks; b++)
         for (size_t i = 0; i < ARITH_BLOCK; i += 4)
             memcpy(p.k + ops_key_at(b, t, i), k + b * ARITH_BLOCK + i, 4);
-    for (size_t b = 0; b < c->blocks_v; b++)
+    for (size_t b = 0; b < blocks_v; b++)
         for (size_t i = 0; i < ARITH_BLOCK; i++)
             p.v[ops_value_at(b, t, i)] = v[b * ARITH_BLOCK + i];
     return k_fine && v_fine;

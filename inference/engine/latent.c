@@ -159,7 +159,7 @@ void latent_project(struct engine *e, uint32_t layer, const float *x, size_t col
         in = engine_input(e, e->back, m->query_low, cols, e->slot, &a->query.w, NULL, NULL);
         engine_product(e, &a->query, &in, e->o);
     }
-    struct rows_step rows = {e, l, l->place};
+    struct rows_step rows = {e, l, layer};
     pool_run(e->pool, cols, 1, rows_part, &rows);
     const size_t projected = m->plain + 2 * m->rope_pairs;
     struct heads_product up = {.e = e,

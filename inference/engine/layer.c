@@ -151,24 +151,26 @@ struct heads_step {
 };
 
 /* n heads of a row: normed, each by itself, perhaps by gains of its own, or all together, and rotated. */
-static void turn_heads(const struct engine *e, const struct model_norm *norm, float *x, size_t n, const float *cosine,
-                       const float *sine)
+static void turn_heads(const struct heads_step *t, const struct model_norm *norm, float *x, size_t n,
+                       const float *cosine, const float *sine)
 {
+    const struct engine *e = t->e;
     const struct model *m = e->m;
+    const size_t head = t->l->keys.key_n, pairs = t->l->pairs;
     const bool together = m->kind->has & HAS_ROW_NORMS, late = m->kind->has & HAS_LATE_NORMS;
     if (together)
-        e->ops->norm(x, norm->gain, m->epsilon, n * m->head, x);
-    for (size_t i = 0; i < n; i++, x += m->head) {
+        e->ops->norm(x, norm->gain, m->epsilon, n * head, x);
+    for (size_t i = 0; i < n; i++, x += head) {
         if (norm->bias)
-            e->ops->layer_norm(x, norm->gain + i * m->head, norm->bias, m->epsilon, m->head, x);
+            e->ops->layer_norm(x, norm->gain + i * head, norm->bias, m->epsilon, head, x);
         else if (norm->gain && !together && !late)
-            e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
+            e->ops->norm(x, norm->gain, m->epsilon, head, x);
         if (cosine && m->kind->has & HAS_HALVES)
-            e->ops->rotate_halves(x, cosine, sine, m->rope_pairs);
+            e->ops->rotate_halves(x, cosine, sine, pairs);
         else if (cosine)
-            e->ops->rotate(x, cosine, sine, m->rope_pairs);
+            e->ops->rotate(x, cosine, sine, pairs);
         if (late && norm->gain)
-            e->ops->norm(x, norm->gain, m->epsilon, m->head, x);
+            e->ops->norm(x, norm->gain, m->epsilon, head, x);
     }
 }
 
@@ -197,18 +199,19 @@ static void heads_part(void *arg, size_t first, size_t end)
 {
     struct heads_step *t = arg;
     struct engine *e = t->e;
-    const struct model *m = e->m;
+    const struct model_keys *keys = &t->l->keys;
+    const size_t heads = e->m->heads;
     for (size_t c = first; c < end; c++) {
         const float *sine, *cosine = engine_angles(e, t->l, c, &sine);
         struct cache *cache = &e->rows[c].seq->cache;
-        float *key = e->k + c * m->heads_kv * m->head;
-        const float *value = e->v + c * m->heads_kv * m->head;
+        float *key = e->k + c * keys->heads * keys->key_n;
+        const float *value = e->v + c * keys->heads * keys->value_n;
         if (t->what & ENGINE_QUERIES)
-            turn_heads(e, &t->l->query_norm, e->q + c * m->heads * m->head, m->heads, cosine, sine);
+            turn_heads(t, &t->l->query_norm, e->q + c * heads * keys->key_n, heads, cosine, sine);
         if (!(t->what & ENGINE_KEYS))
             continue;
-        turn_heads(e, &t->l->key_norm, key, m->heads_kv, cosine, sine);
-        for (uint32_t i = 0; i < m->heads_kv; i++, key += m->head, value += m->head)
+        turn_heads(t, &t->l->key_norm, key, keys->heads, cosine, sine);
+        for (uint32_t i = 0; i < keys->heads; i++, key += keys->key_n, value += keys->value_n)
             if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value))
                 e->finite[c] = false;
     }
@@ -225,7 +228,7 @@ static void project_queries(struct engine *e, const struct model_layer *l, const
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what)
 {
     const struct model_layer *l = &e->m->layer[layer];
-    struct heads_step t = {e, l, l->place, what};
+    struct heads_step t = {e, l, layer, what};
     if (l->latent) {
         latent_project(e, layer, x, cols);
         return;
@@ -250,9 +253,9 @@ struct attend_step {
     size_t cols, parts, per_part, rows; /* parts of a group of heads; queries of a part; rows that go together */
 };
 
-static struct attend_step attend_step_of(const struct model *m, size_t cols)
+static struct attend_step attend_step_of(const struct model *m, const struct model_layer *l, size_t cols)
 {
-    size_t shared = m->heads / m->heads_kv, parts = (shared + OPS_QUERIES - 1) / OPS_QUERIES;
+    size_t shared = m->heads / l->keys.heads, parts = (shared + OPS_QUERIES - 1) / OPS_QUERIES;
     struct attend_step t = {.cols = cols, .parts = parts, .per_part = (shared + parts - 1) / parts};
     t.rows = OPS_QUERIES / t.per_part;
     return t;
@@ -264,15 +267,23 @@ static size_t attend_groups(const struct attend_step *t)
 }
 
 /* Of a query, whole cache lines. */
-static size_t scratch_each(const struct model *m)
+static size_t scratch_each(const struct model_layer *l)
 {
-    return (attention_scratch(m->head, model_value_length(m)) + 63) / 64 * 64;
+    return (attention_scratch(l->keys.key_n, l->keys.value_n) + 63) / 64 * 64;
 }
 
 size_t engine_attend_scratch(const struct model *m, size_t cols)
 {
-    struct attend_step t = attend_step_of(m, cols);
-    return attend_groups(&t) * t.parts * m->heads_kv * t.per_part * t.rows * scratch_each(m);
+    size_t most = 0;
+    for (uint32_t i = 0; i < m->layers; i++) {
+        const struct model_layer *l = &m->layer[i];
+        if (l->keys.heads == 0)
+            continue;
+        struct attend_step t = attend_step_of(m, l, cols);
+        size_t bytes = attend_groups(&t) * t.parts * l->keys.heads * t.per_part * t.rows * scratch_each(l);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 /* Query of head `head` of column c. */
@@ -281,8 +292,8 @@ static struct attention_query query_of(const struct attend_step *t, size_t c, si
     struct engine *e = t->e;
     const struct model *m = e->m;
     uint32_t row = e->slot[c];
-    struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * m->head,
-                                .out = e->o + (c * m->heads + head) * model_value_length(m),
+    struct attention_query q = {.x = e->q + ((size_t)row * m->heads + head) * t->l->keys.key_n,
+                                .out = e->o + (c * m->heads + head) * t->l->keys.value_n,
                                 .sink = t->l->sinks ? t->l->sinks + head : NULL,
                                 .end = model_writes(m) ? e->position[row] + 1 : e->rows[row].seq->length};
     if (t->l->window && q.end > t->l->window)
@@ -295,7 +306,7 @@ static void attend_rows(const struct attend_step *t, struct attention *a, size_t
                         void *scratch)
 {
     struct engine *e = t->e;
-    size_t shared = e->m->heads / e->m->heads_kv, from = part * t->per_part, n = 0;
+    size_t shared = e->m->heads / t->l->keys.heads, from = part * t->per_part, n = 0;
     size_t to = from + t->per_part < shared ? from + t->per_part : shared;
     struct attention_query q[OPS_QUERIES];
     for (size_t i = c; i < end; i++)
@@ -314,7 +325,7 @@ static void attention_part(void *arg, size_t first, size_t end)
     struct attend_step *t = arg;
     struct engine *e = t->e;
     size_t groups = attend_groups(t), queries = t->per_part * t->rows;
-    uint8_t *scratch = e->scratch + first * queries * scratch_each(e->m);
+    uint8_t *scratch = e->scratch + first * queries * scratch_each(t->l);
     for (size_t at = first; at < end; at++) {
         size_t c = at % groups * t->rows, stop = c + t->rows < t->cols ? c + t->rows : t->cols;
         struct attention a = {.ops = e->ops,
@@ -334,11 +345,12 @@ static void attention_part(void *arg, size_t first, size_t end)
 
 void engine_attend(struct engine *e, uint32_t layer, size_t cols)
 {
-    struct attend_step t = attend_step_of(e->m, cols);
+    const struct model_layer *l = &e->m->layer[layer];
+    struct attend_step t = attend_step_of(e->m, l, cols);
     t.e = e;
-    t.l = &e->m->layer[layer];
-    t.layer = t.l->place;
-    pool_run(e->pool, attend_groups(&t) * t.parts * e->m->heads_kv, 1, attention_part, &t);
+    t.l = l;
+    t.layer = layer;
+    pool_run(e->pool, attend_groups(&t) * t.parts * l->keys.heads, 1, attention_part, &t);
 }
 
 /* -- the whole -- */

@@ -197,5 +197,5 @@ uint64_t layers_bytes(const struct device *d)
 
 uint64_t layers_page_bytes(const struct model *m, uint32_t first, uint32_t end)
 {
-    return cache_layers_bytes(m, end - first);
+    return cache_layers_bytes(m, first, end);
 }

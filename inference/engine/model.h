@@ -122,15 +122,25 @@ struct model_latent {
     struct ops_weight *value_up;    /* [heads] of [value, latent]: a value of what attention makes of rows */
 };
 
+/* A layer's keys and values, and where they lie in a page of the cache (cache.h). */
+struct model_keys {
+    uint32_t heads;          /* 0: it has none */
+    uint32_t key_n, value_n; /* how long one is */
+    uint32_t of;             /* the layer that makes them: itself, or one before it */
+    size_t at;               /* in a page of all layers: cache_place */
+};
+
 struct model_layer {
+    struct model_keys keys;
+    uint32_t pairs;                         /* of each head that are rotated */
     struct model_norm attention_norm;       /* [embed]; none in an encoder, or with HAS_NO_PRE_NORMS */
-    struct model_product query, key, value; /* [heads x head, embed], [heads_kv x head, embed] twice */
+    struct model_product query, key, value; /* [heads x key_n, embed], [keys.heads x key_n, embed] twice */
     struct model_recurrent *recurrent;      /* instead of attention; or NULL */
     uint32_t place;                         /* so many layers before it are of its kind: recurrent or not */
     struct model_latent *latent;            /* instead of the three; or NULL */
-    struct model_norm query_norm, key_norm; /* [head], or with HAS_ROW_NORMS [heads x head], [heads_kv x head]; with
-                                               MAY_OWN_NORMS gains [heads, head] and a bias [head] */
-    struct model_product output;            /* [embed, heads x head], or with a latent [embed, heads x value] */
+    struct model_norm query_norm, key_norm; /* [key_n], or with HAS_ROW_NORMS [heads x key_n], [keys.heads x key_n];
+                                               with MAY_OWN_NORMS gains [heads, key_n] and a bias [key_n] */
+    struct model_product output;            /* [embed, heads x key_n], or with a latent [embed, heads x value] */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
@@ -141,7 +151,7 @@ struct model_layer {
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
                                                the shared expert, [shared_mix, embed] ..., or nothing */
     struct model_norm mix_post;             /* as attention_post */
-    bool is_still;                          /* queries and keys are not rotated */
+    bool is_still;                          /* queries and keys are not rotated, whatever `pairs` says */
     uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
 };
 
@@ -161,7 +171,8 @@ struct model {
     const struct model_kind *kind;
     char architecture[64];
     char format[32]; /* of most of its bytes: "Q8_0" */
-    uint32_t vocab, context, embed, layers, heads, heads_kv, head, mix;
+    uint32_t vocab, context, embed, layers, heads, mix;
+    uint32_t heads_kv, head;   /* the most of any layer: its own are in `keys` */
     uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
     uint32_t layers_recurrent; /* that carry a state; 0: none */
     uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
@@ -180,7 +191,7 @@ struct model {
     float embed_scale, branch_scale, logit_scale; /* of embeddings, of what branches add, of logits; 1: none */
     float score_scale;                            /* of the attention's scores */
     float cap_scores, cap_logits;                 /* 0: none */
-    uint32_t rope_pairs;                          /* 0 in an encoder */
+    uint32_t rope_pairs;                          /* the most of any layer; 0 in an encoder */
     struct model_rope rope[MODEL_ROPE_COUNT];     /* LOCAL in layers with a window */
     uint32_t rope_long_from; /* requests of more tokens (prompt and limit) rotate by LONG; 0: none do */
     enum model_pooling pooling;

@@ -2,6 +2,7 @@
 #include "inference/engine/model_read.h"
 
 #include "base/mem.h"
+#include "inference/engine/cache.h"
 #include "inference/engine/recur.h"
 
 #include <stddef.h>
@@ -129,7 +130,7 @@ static void read_attention(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
-    uint64_t q = (uint64_t)m->heads * m->head, kv = (uint64_t)m->heads_kv * m->head, all = q + 2 * kv;
+    const uint64_t head = l->keys.key_n, q = m->heads * head, kv = l->keys.heads * head, all = q + 2 * kv;
     char room[96];
     if (m->latent) {
         read_latent(r, i);
@@ -153,8 +154,8 @@ static void read_attention(struct model_reader *r, uint32_t i)
         l->key_norm = own_norms(r, i, "attn_k_norm", m->heads_kv);
     }
     if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
-        l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : m->head);
-        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : m->head);
+        l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : head);
+        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : head);
     }
 }
 
@@ -262,11 +263,26 @@ static bool has_windows(const struct model *m)
     return i < m->layers;
 }
 
+/* Before the tensors, whose shapes follow from it. */
+static void read_keys(struct model_reader *r, uint32_t i)
+{
+    const struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    l->keys = (struct model_keys){.of = i};
+    l->pairs = m->rope_pairs;
+    if (model_is_recurrent(r, i))
+        return;
+    l->keys.heads = m->heads_kv;
+    l->keys.key_n = m->head;
+    l->keys.value_n = model_value_length(m);
+}
+
 static void read_layer(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
+    read_keys(r, i);
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
     if (model_is_recurrent(r, i))
         read_recurrent(r, i);
@@ -380,6 +396,8 @@ void model_read_tensors(struct model_reader *r)
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
+    if (r->e == ERR_OK)
+        cache_place(m);
     if (recur_state_bytes(m) > STATE_BYTES_MAX)
         model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
                    "bytes for each job are over the limit");

@@ -23,6 +23,7 @@ static inline void draw_floats(float *x, size_t n)
 
 struct world {
     struct model m;
+    struct model_layer layers[LAYERS];
     struct pages *pages;
     struct cache cache[SEQUENCES];
     uint32_t length[SEQUENCES];
@@ -38,6 +39,16 @@ struct world {
 
 static const uint32_t heads_long[] = {8, 64, 80, 96, 128, 256, 10, 54};
 
+/* Layers that are alike. */
+static inline void set_layers(struct world *w)
+{
+    w->m.layer = w->layers;
+    for (uint32_t i = 0; i < LAYERS; i++)
+        w->layers[i].keys = (struct model_keys){w->m.heads_kv, w->m.head, model_value_length(&w->m), i, 0};
+    cache_place(&w->m);
+    w->pages = pages_new(cache_page_bytes(&w->m), 0);
+}
+
 static inline void draw_model(struct world *w)
 {
     w->m = (struct model){.layers = LAYERS, .epsilon = 1e-5f};
@@ -45,7 +56,7 @@ static inline void draw_model(struct world *w)
     w->m.heads_kv = 1 + draw(2);
     w->m.heads = w->m.heads_kv * (draw(6) ? 1 + draw(8) : 1 + draw(20));
     w->layer = draw(LAYERS);
-    w->pages = pages_new(cache_page_bytes(&w->m), 0);
+    set_layers(w);
 }
 
 /* Heads that share one row: keys longer than values. */
@@ -56,7 +67,7 @@ static inline void draw_latent(struct world *w)
     w->m = (struct model){.layers = LAYERS, .epsilon = 1e-5f, .head = row[0], .latent = row[1], .heads_kv = 1};
     w->m.heads = 1 + draw(draw(3) ? 8 : 40);
     w->layer = draw(LAYERS);
-    w->pages = pages_new(cache_page_bytes(&w->m), 0);
+    set_layers(w);
 }
 
 /* Positions [0, length) of a sequence get keys and values; `wild`: sometimes far larger than others. */
@@ -89,7 +100,7 @@ static inline void spoil(const struct world *w, uint8_t *page, uint32_t from)
     const uint32_t blocks = w->gpu.blocks, blocks_v = w->gpu.blocks_v;
     const size_t row = (size_t)ARITH_CHUNK * blocks, row_v = (size_t)ARITH_CHUNK * blocks_v;
     uint8_t *at = page + w->gpu.layer_at;
-    for (uint32_t h = 0; h < w->m.heads_kv; h++, at += w->cache[0].head_bytes) {
+    for (uint32_t h = 0; h < w->m.heads_kv; h++, at += cache_head_bytes(&w->layers[w->layer].keys)) {
         float *scales = (float *)(void *)(at + (row + row_v) * ARITH_BLOCK);
         for (uint32_t b = 0; b < blocks + blocks_v; b++) /* keys, then values */
             for (uint32_t t = from; t < ARITH_CHUNK; t++) {
@@ -112,10 +123,10 @@ static inline void upload(struct world *w)
     w->page = gpu_new(all * sizeof *w->page);
     w->gpu = (struct cuda_cache){.slab = w->slab,
                                  .page_bytes = w->cache[0].page_bytes,
-                                 .layer_at = w->layer * w->m.heads_kv * w->cache[0].head_bytes,
+                                 .layer_at = w->layers[w->layer].keys.at,
                                  .heads_kv = w->m.heads_kv,
-                                 .blocks = w->cache[0].blocks,
-                                 .blocks_v = w->cache[0].blocks_v,
+                                 .blocks = cache_blocks(w->m.head),
+                                 .blocks_v = cache_blocks(model_value_length(&w->m)),
                                  .page = w->page};
     uint32_t numbers = w->slabs * CUDA_SLAB_PAGES, step = numbers - 1; /* without a common divisor */
     for (uint32_t s = 0, at = 0; s < SEQUENCES; s++) {
