@@ -149,9 +149,10 @@ static void assert_same_position(const struct world *w, uint32_t s, uint32_t pos
     const size_t row = (size_t)ARITH_CHUNK * w->gpu.blocks;
     const uint8_t *a = w->slab[number / CUDA_SLAB_PAGES] + number % CUDA_SLAB_PAGES * w->gpu.page_bytes;
     const uint8_t *b = (const uint8_t *)w->cache[s].page[position / ARITH_CHUNK]->data;
+    const size_t head_bytes = cache_head_bytes(&w->layers[w->layer].keys);
     a += w->gpu.layer_at;
     b += w->gpu.layer_at;
-    for (uint32_t h = 0; h < w->m.heads_kv; h++, a += w->cache[s].head_bytes, b += w->cache[s].head_bytes)
+    for (uint32_t h = 0; h < w->m.heads_kv; h++, a += head_bytes, b += head_bytes)
         for (uint32_t block = 0; block < w->gpu.blocks; block++) {
             for (uint32_t i = 0; i < ARITH_BLOCK; i++) {
                 size_t key = ops_key_at(block, t, i), value = row * ARITH_BLOCK + ops_value_at(block, t, i);
