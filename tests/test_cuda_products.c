@@ -323,9 +323,8 @@ static void side_clear(struct side *s)
     gpu_free(s->out[1]);
 }
 
-static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
+static void multiply_of(enum gguf_tensor_type type, enum gguf_tensor_type other, size_t cols)
 {
-    const enum gguf_tensor_type other = draw(2) ? type : types[draw(TYPES)];
     size_t n = 256 * (1 + draw(3)), count = 2 + draw(2);
     struct cuda_task task[3];
     struct side side[3];
@@ -347,6 +346,11 @@ static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
     batch_clear(&b);
 }
 
+static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
+{
+    multiply_of(type, draw(2) ? type : types[draw(TYPES)], cols);
+}
+
 static void products_go_together(void **state)
 {
     (void)state;
@@ -357,6 +361,12 @@ static void products_go_together(void **state)
         multiply_together_once(types[t], counts[(t + 2) % 4]);
         emulate_set_shared(0);
         multiply_together_once(types[t], 20 + draw(45));
+    }
+    for (size_t i = 0; i < 6; i++) { /* of one format to a GPU, with tables of their own */
+        static const size_t some[] = {1, 7, 40, 150, 20, 1};
+        draw_gpu(i);
+        emulate_set_shared(0);
+        multiply_of(i % 2 ? GGUF_TENSOR_IQ1_S : GGUF_TENSOR_IQ3_S, GGUF_TENSOR_IQ2_XXS, some[i]);
     }
 }
 

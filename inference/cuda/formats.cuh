@@ -79,6 +79,14 @@ template <class F> LANE struct table table_of(uint32_t which)
     return {{0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}};     /* QUANT_IQ4 */
 }
 
+template <class F> LANE struct table run_table(const struct lane_run<F> *w)
+{
+    uint32_t which = 0;
+    if constexpr (F::is_grid)
+        which = w->head[3];
+    return table_of<F>(which);
+}
+
 /* Eight codes of a format with a table, in the nibbles of a word, to the weights that they mean: quads of the low and
  * of the high nibbles. */
 LANE void table_quads(struct table t, uint32_t nibbles, uint32_t *low, uint32_t *high)
@@ -93,7 +101,8 @@ LANE void table_quads(struct table t, uint32_t nibbles, uint32_t *low, uint32_t 
 }
 
 /* Block b of a run as 8 quads: signed weights of 8 bits and of a table, else codes without their offset. */
-template <class F> LANE void run_quads(const struct lane_run<F> *w, uint32_t b, uint32_t quad[8])
+template <class F>
+LANE void run_quads(const struct lane_run<F> *w, const struct table *table, uint32_t b, uint32_t quad[8])
 {
     const uint32_t *pair = w->code + (F::bits >= 4 ? 32 : 0) + 2 * b, *one = w->code + (F::bits == 5 ? 32 : 16) + b;
     LANE_UNROLL
@@ -102,7 +111,7 @@ template <class F> LANE void run_quads(const struct lane_run<F> *w, uint32_t b, 
             quad[g] = w->code[8 * b + g];
         } else if constexpr (F::has_table) {
             if (g < 4)
-                table_quads(table_of<F>(w->head[F::is_grid ? 3 : 0]), w->code[4 * b + g], &quad[g], &quad[g + 4]);
+                table_quads(*table, w->code[4 * b + g], &quad[g], &quad[g + 4]);
         } else {
             uint32_t q = 0;
             if constexpr (F::bits >= 4)

@@ -82,11 +82,11 @@ template <class F> LANE void quad_planes(uint32_t q, int scale, uint32_t *low, u
 
 /* Block b: 8 words of each plane. */
 template <class F>
-LANE void block_planes(const struct lane_run<F> *w, const uint32_t scale[4], uint32_t b, uint32_t low[8],
+LANE void block_planes(const struct lane_run<F> *w, const struct table *table, const uint32_t scale[4], uint32_t b, uint32_t low[8],
                        uint32_t high[8])
 {
     uint32_t quad[8];
-    run_quads<F>(w, b, quad);
+    run_quads<F>(w, table, b, quad);
     LANE_UNROLL
     for (uint32_t g = 0; g < 8; g++)
         quad_planes<F>(quad[g], sub_scale<F>(scale, F::sub == 32 ? b : 2 * b + g / 4), &low[g], &high[g]);

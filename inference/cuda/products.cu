@@ -40,13 +40,14 @@ template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *colu
 /* The run with a column: the terms of its blocks from left to right. */
 template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint8_t *column)
 {
+    const struct table table = run_table<F>(w);
     float run = 0.0f;
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         uint32_t quad[8];
         if (F::has_table) /* keeps the compiler from asking for all of the column at once, into memory */
             __syncwarp();
-        run_quads<F>(w, b, quad);
+        run_quads<F>(w, &table, b, quad);
         float s = column_scale(column, b);
         int sum = half_sum<F>(quad, column, b, 0) + half_sum<F>(quad, column, b, 1);
         run = run + (run_scale<F>(w, b) * s) * (float)sum;
@@ -61,6 +62,7 @@ template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint
 template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_t *column)
 {
     const uint32_t halves = F::sub == 32 ? 2 : 1; /* of 16 under one scale */
+    const struct table table = run_table<F>(w);
     uint32_t scale[4], min[4], quad[8];
     run_subs<F>(w, scale, min);
     int sum = 0, mins = 0;
@@ -70,7 +72,7 @@ template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_
         LANE_UNROLL
         for (uint32_t h = halves * j; h < halves * (j + 1); h++) {
             if (h % 2 == 0)
-                run_quads<F>(w, h / 2, quad);
+                run_quads<F>(w, &table, h / 2, quad);
             part += half_sum<F>(quad, column, h / 2, h % 2);
             part_q += column_sum(column, h);
         }
