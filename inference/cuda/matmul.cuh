@@ -79,7 +79,7 @@ LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t
 }
 
 /* Blocks of a run that are under way together: with few columns there are registers for it, and little else that hides
- * how long each takes. With 32, code for sm_100 on would keep registers in memory; with grids all would. */
+ * how long each takes. With 32, code for sm_100 on would keep registers in memory. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 #define TURNS_OF_32 1
 #else
@@ -89,7 +89,7 @@ template <class F, uint32_t eights> struct turns {
     static constexpr int at_once = eights == 1                    ? 8
                                    : eights == 2 && !F::is_narrow ? 4
                                    : eights == 2                  ? 2
-                                   : eights == 4                  ? (F::is_grid ? 1 : TURNS_OF_32)
+                                   : eights == 4                  ? TURNS_OF_32
                                                                   : 1;
 };
 
