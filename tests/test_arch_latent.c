@@ -256,8 +256,8 @@ static void what_is_not_run_is_named(void **state)
     expect_refusal(&s, "head_count_kv");
 }
 
-/* A GPU's kernels have neither: that is said before anything is loaded. */
-static void no_gpu_takes_them(void **state)
+/* What a GPU's kernels do not have is said before anything is loaded; these they have. */
+static void what_no_gpu_takes_is_named(void **state)
 {
     (void)state;
     struct loaded l;
@@ -265,11 +265,13 @@ static void no_gpu_takes_them(void **state)
     struct devices_plan plan;
     char line[256];
     load(&l, shape_of("deepseek2"));
+    assert_null(model_on_processors(l.model));
+    unload(&l);
+    load(&l, shape_of("command-r, norms of heads"));
     devices_plan(&d, l.model, 8, 4, 1, &plan);
     assert_int_equal(plan.n, 0);
     devices_say(&plan, line, sizeof line);
-    assert_string_equal(line,
-                        "no GPU: a deepseek2 has heads that share one row of the cache, which runs on processors only");
+    assert_string_equal(line, "no GPU: a command-r has norms of each head's own, which runs on processors only");
     unload(&l);
 }
 
@@ -279,7 +281,7 @@ int main(void)
         cmocka_unit_test(one_row_for_all_heads),    cmocka_unit_test(older_files_have_both_in_one_tensor),
         cmocka_unit_test(yarn_scales_scores),       cmocka_unit_test(heads_have_their_own_matrices),
         cmocka_unit_test(groups_go_by_their_best),  cmocka_unit_test(what_files_say_of_groups),
-        cmocka_unit_test(what_is_not_run_is_named), cmocka_unit_test(no_gpu_takes_them),
+        cmocka_unit_test(what_is_not_run_is_named), cmocka_unit_test(what_no_gpu_takes_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,11 +41,12 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
 {
     float *sinks = draw_sinks(w);
     struct cuda_attention way = *a;
+    const uint32_t value = model_value_length(&w->m), made = w->m.heads * value;
     uint32_t cols = 0, n = w->m.heads * w->m.head, *slot = gpu_new(w->rows * sizeof *slot);
-    float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * n * sizeof *out);
-    float *expected = mem_array((size_t)w->rows * n, sizeof *expected);
+    float *q = gpu_new((size_t)w->rows * n * sizeof *q), *out = gpu_new((size_t)w->rows * made * sizeof *out);
+    float *expected = mem_array((size_t)w->rows * made, sizeof *expected);
     uint8_t *finite = gpu_new(w->rows), *fine = mem_new(w->rows);
-    void *host = mem_new(attention_scratch(w->m.head, w->m.head));
+    void *host = mem_new(attention_scratch(w->m.head, value));
     draw_floats(q, (size_t)w->rows * n);
     for (size_t i = 0; wild && i < (size_t)w->rows * n; i++)
         q[i] *= draw(3 * n) ? 1.0f : (float[]){0x1p50f, INFINITY, NAN, 0.0f}[draw(4)];
@@ -57,22 +58,22 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
             slot[cols] = r;
             for (uint32_t h = 0; h < w->m.heads; h++)
                 if (!attend_one(w, &way, r, h, q + (size_t)r * n + h * w->m.head,
-                                expected + (size_t)cols * n + h * w->m.head, host))
+                                expected + (size_t)cols * made + h * value, host))
                     fine[r] = 0;
             cols++;
         }
     struct cuda_stretch *stretch = gpu_new(cols * sizeof *stretch);
     if (planned)
         way.plan = cuda_attend_plan(a, w->m.heads_kv, w->position, w->table, slot, cols, stretch);
-    size_t scratch_bytes = cuda_attend_scratch(a, cols), blocks_bytes = cuda_blocks_bytes(n, cols);
+    size_t scratch_bytes = cuda_attend_scratch(a, cols), blocks_bytes = cuda_blocks_bytes(made, cols);
     uint8_t *scratch = gpu_new(scratch_bytes + 64), *narrow = gpu_new(blocks_bytes), *wide = gpu_new(blocks_bytes);
     const struct cuda_room room = {scratch, gpu_new(cols * w->m.heads * sizeof(uint32_t))};
-    struct cuda_input in = {.n = n, .cols = cols, .f = out};
+    struct cuda_input in = {.n = made, .cols = cols, .f = out};
     memset(room.arrived, 0, cols * w->m.heads * sizeof(uint32_t));
     if (draw(3))
-        in.narrow = cuda_blocks_at(narrow, n, cols, false);
+        in.narrow = cuda_blocks_at(narrow, made, cols, false);
     if (draw(2))
-        in.wide = cuda_blocks_at(wide, n, cols, true);
+        in.wide = cuda_blocks_at(wide, made, cols, true);
     if (cols)
         cuda_attend(NULL, q, &way, &w->gpu, cols, (struct cuda_marks){slot, finite}, room, out,
                     in.narrow.q || in.wide.q ? &in : NULL);
@@ -92,7 +93,7 @@ static void compare_attention(struct world *w, const struct cuda_attention *a, b
     char what[128];
     snprintf(what, sizeof what, "head %u, %u of %u heads, window %u, cap %g, sinks %d, %u columns", w->m.head,
              w->m.heads_kv, w->m.heads, a->window, (double)a->cap, sinks != NULL, cols);
-    assert_same_bits(out, expected, (size_t)cols * n, what);
+    assert_same_bits(out, expected, (size_t)cols * made, what);
     assert_memory_equal(finite, fine, w->rows);
     if (sinks)
         gpu_free(sinks);
@@ -110,13 +111,14 @@ static void attend_once(unsigned round)
 {
     struct world w = {0};
     bool wild = round % 4 == 3;
-    draw_model(&w);
+    draw(4) ? draw_model(&w) : draw_latent(&w);
     for (uint32_t s = 0; s < SEQUENCES; s++)
         fill(&w, s, draw(3) ? 1 + draw(300) : ARITH_CHUNK * (1 + draw(4)) + draw(2), wild);
     upload(&w);
     draw_batch(&w, 1 + draw(10));
     struct cuda_attention a = {.heads = w.m.heads,
                                .head = w.m.head,
+                               .value = w.m.latent,
                                .scale = 0.11f,
                                .cap = draw(3) ? 0.0f : 2.0f + (float)draw(20),
                                .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
@@ -147,7 +149,7 @@ static bool is_wild(unsigned round)
 static void draw_sequences(struct world *w, unsigned round, uint32_t least, uint32_t more)
 {
     emulate_set_order((enum emulate_order)(round % 3));
-    draw_model(w);
+    draw(4) ? draw_model(w) : draw_latent(w);
     for (uint32_t s = 0; s < SEQUENCES; s++)
         fill(w, s, least + draw(more), is_wild(round));
     upload(w);
@@ -163,6 +165,7 @@ static void long_stretches_are_alike(void **state)
         draw_stretches(&w);
         struct cuda_attention a = {.heads = w.m.heads,
                                    .head = w.m.head,
+                                   .value = w.m.latent,
                                    .scale = 0.07f,
                                    .cap = draw(4) ? 0.0f : 5.0f,
                                    .window = draw(2) ? 0 : windows[draw(sizeof windows / sizeof *windows)],
@@ -195,6 +198,7 @@ static void many_sequences_are_alike(void **state)
         }
         struct cuda_attention a = {.heads = w.m.heads,
                                    .head = w.m.head,
+                                   .value = w.m.latent,
                                    .scale = 0.09f,
                                    .cap = draw(4) ? 0.0f : 5.0f,
                                    .window = window,
@@ -226,6 +230,7 @@ static void long_contexts_are_alike(void **state)
         w.table[0] = w.first[0];
         struct cuda_attention a = {.heads = w.m.heads,
                                    .head = w.m.head,
+                                   .value = w.m.latent,
                                    .scale = 0.5f,
                                    .window = round < 3 ? 0 : 2000 + draw(5000),
                                    .pages_most = w.pages_most,

@@ -140,6 +140,111 @@ static void heads_are_turned_and_kept_alike(void **state)
     }
 }
 
+/* -- heads that share one row -- */
+
+/* One row by latent.c: its key and value into the cache, and each head's query. */
+static bool join_ref(struct world *w, const struct cuda_latent *a, uint32_t r, const float *projected,
+                     const float *made, float *row, float *q)
+{
+    const uint32_t pairs = a->turn.pairs, each = a->plain + 2 * pairs, head = w->m.head;
+    const float *cosine = a->turn.angles + (size_t)r * 2 * pairs;
+    ops_ref.norm(row, a->turn.key_gain, a->turn.epsilon, a->latent, row);
+    (a->turn.is_halves ? ops_ref.rotate_halves : ops_ref.rotate)(row + a->latent, cosine, cosine + pairs, pairs);
+    for (uint32_t h = 0; h < a->heads; h++) {
+        float *to = q + h * head;
+        memcpy(to, made + h * a->latent, a->latent * sizeof *to);
+        memcpy(to + a->latent, projected + h * each + a->plain, 2 * pairs * sizeof *to);
+        (a->turn.is_halves ? ops_ref.rotate_halves : ops_ref.rotate)(to + a->latent, cosine, cosine + pairs, pairs);
+    }
+    return cache_put(&w->cache[w->sequence[r]], &ops_ref, w->position[r], w->layer, 0, row, row);
+}
+
+static void assert_picks(uint32_t heads, uint32_t cols)
+{
+    const uint32_t all = heads * cols;
+    const struct cuda_picks p = {gpu_new(all * 4), NULL, gpu_new((heads + 1) * 4), gpu_new(all * 4), cols};
+    cuda_pick_heads(NULL, heads, p);
+    gpu_wait();
+    for (uint32_t h = 0; h <= heads; h++)
+        assert_int_equal(p.begin[h], h * cols);
+    for (uint32_t i = 0; i < all; i++) {
+        assert_int_equal(p.chosen[p.pick[i]], i / cols);
+        assert_int_equal(p.pick[i], i % cols * heads + i / cols);
+    }
+    gpu_free(p.chosen);
+    gpu_free(p.begin);
+    gpu_free(p.pick);
+}
+
+static void rows_once(void)
+{
+    struct world w = {0};
+    draw_latent(&w);
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        fill(&w, s, ARITH_CHUNK * (1 + draw(2)), false);
+    upload(&w);
+    draw_batch(&w, 1 + draw(20));
+    for (uint32_t r = 0; r < w.rows; r++) /* a position once */
+        for (uint32_t i = 0; i < r; i++)
+            if (w.sequence[i] == w.sequence[r] && w.position[i] == w.position[r])
+                w.rows = r;
+    const uint32_t heads = w.m.heads, pairs = (w.m.head - w.m.latent) / 2, plain = 1 + draw(40), n = w.rows * heads;
+    struct heads h = {.nq = (size_t)n * w.m.head, .nk = (size_t)w.rows * w.m.head};
+    float *projected = gpu_new((size_t)n * (plain + 2 * pairs) * sizeof *projected);
+    float *made = gpu_new((size_t)n * w.m.latent * sizeof *made), *apart = gpu_new((size_t)n * plain * sizeof *apart);
+    h.q = gpu_new(h.nq * sizeof *h.q);
+    h.k = gpu_new(h.nk * sizeof *h.k);
+    h.gain = gpu_new(w.m.latent * sizeof *h.gain);
+    h.angles = gpu_new(w.rows * 2 * pairs * sizeof *h.angles);
+    draw_floats(projected, (size_t)n * (plain + 2 * pairs));
+    draw_floats(made, (size_t)n * w.m.latent);
+    draw_floats(h.k, h.nk);
+    draw_floats(h.gain, w.m.latent);
+    draw_floats(h.angles, w.rows * 2 * pairs);
+    if (draw(2))
+        h.k[draw((uint32_t)h.nk)] = draw(2) ? NAN : -INFINITY;
+    const struct cuda_latent a = {
+        heads,
+        plain,
+        w.m.latent,
+        {.key_gain = h.gain, .epsilon = 1e-6f, .angles = h.angles, .pairs = pairs, .is_halves = draw(2)}};
+    float *row = copy_of(h.k, h.nk), *q = mem_array(h.nq, sizeof *q);
+    uint8_t *finite = gpu_new(w.rows), *fine = mem_new(w.rows);
+    memset(finite, 1, w.rows);
+    for (uint32_t r = 0; r < w.rows; r++)
+        fine[r] = join_ref(&w, &a, r, projected + (size_t)r * heads * (plain + 2 * pairs),
+                           made + (size_t)r * heads * w.m.latent, h.k + (size_t)r * w.m.head,
+                           q + (size_t)r * heads * w.m.head);
+    cuda_split_heads(NULL, &a, projected, w.rows, apart);
+    cuda_join_heads(NULL, &a, projected, made, row, w.rows, &w.gpu, (struct cuda_marks){NULL, finite}, h.q);
+    gpu_wait();
+    for (uint32_t i = 0; i < n; i++)
+        assert_memory_equal(apart + (size_t)i * plain, projected + (size_t)i * (plain + 2 * pairs),
+                            plain * sizeof *apart);
+    assert_same_bits(h.q, q, h.nq, "queries with a latent");
+    assert_same_pages(&w);
+    assert_memory_equal(finite, fine, w.rows);
+    gpu_free(projected);
+    gpu_free(made);
+    gpu_free(apart);
+    gpu_free(row);
+    gpu_free(finite);
+    free(q);
+    free(fine);
+    clear_heads(&h);
+    clear_world(&w);
+}
+
+static void rows_are_kept_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < case_rounds(40); round++) {
+        emulate_set_order((enum emulate_order)(round % 3));
+        assert_picks(1 + draw(140), 1 + draw(20));
+        rows_once();
+    }
+}
+
 /* -- a column whose heads attention turns -- */
 
 /* A position of a sequence, in both caches. */
@@ -241,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_are_turned_and_kept_alike),
+        cmocka_unit_test(rows_are_kept_alike),
         cmocka_unit_test(fresh_columns_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

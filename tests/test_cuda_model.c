@@ -107,9 +107,13 @@ static void every_format(void **state)
 {
     (void)state;
     static const enum gguf_tensor_type types[] = {
-        GGUF_TENSOR_F32,    GGUF_TENSOR_F16,  GGUF_TENSOR_BF16,   GGUF_TENSOR_Q8_0, GGUF_TENSOR_Q4_0, GGUF_TENSOR_Q4_1,
-        GGUF_TENSOR_Q5_0,   GGUF_TENSOR_Q5_1, GGUF_TENSOR_Q2_K,   GGUF_TENSOR_Q3_K, GGUF_TENSOR_Q4_K, GGUF_TENSOR_Q5_K,
-        GGUF_TENSOR_IQ4_NL, GGUF_TENSOR_Q6_K, GGUF_TENSOR_IQ4_XS, GGUF_TENSOR_MXFP4};
+        GGUF_TENSOR_F32,    GGUF_TENSOR_F16,  GGUF_TENSOR_BF16,   GGUF_TENSOR_Q8_0,  GGUF_TENSOR_Q4_0, GGUF_TENSOR_Q4_1,
+        GGUF_TENSOR_Q5_0,   GGUF_TENSOR_Q5_1, GGUF_TENSOR_Q2_K,   GGUF_TENSOR_Q3_K,  GGUF_TENSOR_Q4_K, GGUF_TENSOR_Q5_K,
+        GGUF_TENSOR_IQ4_NL, GGUF_TENSOR_Q6_K, GGUF_TENSOR_IQ4_XS, GGUF_TENSOR_MXFP4,
+#define E(name, ...) GGUF_TENSOR_##name,
+        QUANT_GRID_LIST(E)
+#undef E
+    };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         const struct model_make s = {.label = gguf_tensor_type_name(types[i]),
                                      .architecture = "llama",
@@ -455,7 +459,7 @@ static void heads_that_find_no_room(void **state)
     size_t needs, has;
     model_eval_open(&l, model_make_at(0));
     const struct device_options o = {.model = l.model, .end = l.model->layers, .has_output = true, .batch_max = 16};
-    assert_true(cuda_attend_fits(l.model->head, &needs, &has));
+    assert_true(cuda_attend_fits(l.model->head, l.model->head, &needs, &has));
     emulate_set_shared(needs - 1);
     assert_int_equal(t->open(&o, &d, &note), ERR_UNSUPPORTED);
     assert_non_null(strstr(note.text, "shared memory"));

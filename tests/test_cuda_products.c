@@ -40,7 +40,7 @@ static float draw_float(void)
 
 static const enum gguf_tensor_type types[] = {GGUF_TENSOR_F32, GGUF_TENSOR_F16, GGUF_TENSOR_BF16,
 #define E(name, ...) GGUF_TENSOR_##name,
-                                              QUANT_PLAIN_LIST(E)
+                                              QUANT_BLOCKED_LIST(E)
 #undef E
 };
 #define TYPES (sizeof types / sizeof *types)
@@ -234,7 +234,8 @@ static void multiply_once(enum gguf_tensor_type type, size_t cols)
         out[0][i] = out[1][i] = draw_float();
     struct ops_weight w = {.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = data};
     void *packed = repack(&w);
-    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    struct cuda_matrix m = {
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     put_input(&b, &m, f->block > 1);
     multiply_ref(&w, &b.cpu, bias, adds, out[0]);
     cuda_multiply(NULL, &m, &b.gpu, bias, adds, out[1]);
@@ -304,8 +305,8 @@ static void side_init(struct side *s, enum gguf_tensor_type type, size_t rows, s
     s->data = mem_new(rows * row_bytes);
     gguf_make_rows(draw, type, s->data, rows * row_bytes);
     s->w = (struct ops_weight){.type = type, .n = n, .rows = rows, .row_bytes = row_bytes, .data = s->data};
-    s->m =
-        (struct cuda_matrix){.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
+    s->m = (struct cuda_matrix){
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = repack(&s->w)};
     s->bias = draw(2) ? gpu_new(rows * sizeof(float)) : NULL;
     for (size_t i = 0; s->bias && i < rows; i++)
         s->bias[i] = draw_float();
@@ -322,9 +323,8 @@ static void side_clear(struct side *s)
     gpu_free(s->out[1]);
 }
 
-static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
+static void multiply_of(enum gguf_tensor_type type, enum gguf_tensor_type other, size_t cols)
 {
-    const enum gguf_tensor_type other = draw(2) ? type : types[draw(TYPES)];
     size_t n = 256 * (1 + draw(3)), count = 2 + draw(2);
     struct cuda_task task[3];
     struct side side[3];
@@ -346,6 +346,11 @@ static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
     batch_clear(&b);
 }
 
+static void multiply_together_once(enum gguf_tensor_type type, size_t cols)
+{
+    multiply_of(type, draw(2) ? type : types[draw(TYPES)], cols);
+}
+
 static void products_go_together(void **state)
 {
     (void)state;
@@ -356,6 +361,12 @@ static void products_go_together(void **state)
         multiply_together_once(types[t], counts[(t + 2) % 4]);
         emulate_set_shared(0);
         multiply_together_once(types[t], 20 + draw(45));
+    }
+    for (size_t i = 0; i < 6; i++) { /* of one format to a GPU, with tables of their own */
+        static const size_t some[] = {1, 7, 40, 150, 20, 1};
+        draw_gpu(i);
+        emulate_set_shared(0);
+        multiply_of(i % 2 ? GGUF_TENSOR_IQ1_S : GGUF_TENSOR_IQ3_S, GGUF_TENSOR_IQ2_XXS, some[i]);
     }
 }
 
@@ -469,7 +480,8 @@ static void pick_once(enum gguf_tensor_type type, uint32_t rows_of_batch, bool s
     }
     w.data = data;
     batch_init(&b, n, rows_of_batch * used / share);
-    struct cuda_matrix m = {.type = (uint32_t)type, .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
+    struct cuda_matrix m = {
+        .type = repack_type((uint32_t)type), .n = (uint32_t)n, .rows = (uint32_t)rows, .data = packed};
     put_input(&b, &m, false);
     float *out = gpu_new(rows_of_batch * used * rows * sizeof *out), *expected = mem_array(rows, sizeof *expected);
     float *bias = draw(2) ? gpu_new(experts * rows * sizeof *bias) : NULL;

@@ -177,6 +177,33 @@ static void tell_once(void)
 }
 /* -- experts -- */
 
+/* Of a group's likings, sorted, the best two; what is not in the best groups is liked least. */
+static int falling(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+static void close_groups(const struct cuda_routes *how, float *liking)
+{
+    const uint32_t each = how->experts / how->groups;
+    float value[512], sorted[1024];
+    bool is_open[512] = {false};
+    memcpy(sorted, liking, how->experts * sizeof *sorted);
+    for (uint32_t g = 0; g < how->groups; g++) {
+        qsort(sorted + g * each, each, sizeof *sorted, falling);
+        value[g] = how->by_sigmoid ? sorted[g * each] + sorted[g * each + 1] : sorted[g * each];
+    }
+    for (uint32_t r = 0; r < how->groups_used; r++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t g = 0; g < how->groups; g++)
+            if (!is_open[g] && (best == UINT32_MAX || value[g] > value[best]))
+                best = g;
+        is_open[best] = true;
+    }
+    for (uint32_t i = 0; i < how->experts; i++)
+        liking[i] = is_open[i / each] ? liking[i] : -INFINITY;
+}
+
 /* moe.c's routing of a row, in the plainest words; score is scratch. False if a score is not finite. */
 static bool route(float *score, const struct cuda_routes *how, uint32_t *chosen, float *weight)
 {
@@ -193,6 +220,8 @@ static bool route(float *score, const struct cuda_routes *how, uint32_t *chosen,
         if (how->preference)
             liking[i] = score[i] / all + how->preference[i];
     }
+    if (how->groups > 1)
+        close_groups(how, liking);
     for (uint32_t r = 0; r < how->used; r++) {
         uint32_t best = UINT32_MAX;
         for (uint32_t i = 0; i < how->experts; i++) {
@@ -212,11 +241,14 @@ static bool route(float *score, const struct cuda_routes *how, uint32_t *chosen,
 
 static void route_once(void)
 {
-    uint32_t experts = 1 + draw(draw(4) ? 130 : 1024), used = 1 + draw(experts < 12 ? experts : 12);
+    const uint32_t groups = draw(2) ? 2 + draw(draw(4) ? 9 : 60) : 1, each = groups > 1 ? 2 + draw(15) : 0;
+    uint32_t experts = groups > 1 ? groups * each : 1 + draw(draw(4) ? 130 : 1024);
+    const uint32_t groups_used = 1 + draw(groups), open = groups > 1 ? groups_used * each : experts;
+    uint32_t used = 1 + draw(open < 12 ? open : 12);
     uint32_t cols = 1 + draw(40), picks = cols * used;
     float *preference = gpu_floats(experts, false);
     const struct cuda_routes how = {
-        experts, used, draw(2), draw(2), draw(2) ? 1.0f : 2.5f, draw(2) ? preference : NULL};
+        experts, used, draw(2), draw(2), draw(2) ? 1.0f : 2.5f, draw(2) ? preference : NULL, groups, groups_used};
     float *score = gpu_floats((size_t)cols * experts, draw(3) == 0), *expected = mem_array(picks, sizeof *expected);
     uint32_t *chosen = mem_array(picks, sizeof *chosen);
     struct cuda_picks p = {gpu_new(picks * 4), gpu_new(picks * 4), gpu_new((experts + 1) * 4), gpu_new(picks * 4),

@@ -58,7 +58,7 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
         long_cols += end - c >= LONG_COLS ? end - c : 0;
     }
     uint32_t least = a->walk_queries ? a->walk_queries : LONG_QUERIES;
-    bool walks = (uint64_t)long_cols * a->heads >= least && attend_many_fits(a->head);
+    bool walks = (uint64_t)long_cols * a->heads >= least && attend_many_fits(a);
     for (uint32_t c = 0; c < cols && walks; c = end) {
         end = stretch_end(&t, c);
         if (end - c >= LONG_COLS)
@@ -82,12 +82,12 @@ struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads
 /* Whether each tile's heads are whole runs of a column. */
 static bool has_whole_runs(const struct attend_call *call)
 {
-    return call->shared_by * call->a.head % ARITH_RUN == 0 && call->per_part * call->a.head % ARITH_RUN == 0;
+    return call->shared_by * call->value % ARITH_RUN == 0 && call->per_part * call->value % ARITH_RUN == 0;
 }
 
-bool cuda_attend_fits(uint32_t head, size_t *needs, size_t *has)
+bool cuda_attend_fits(uint32_t head, uint32_t value, size_t *needs, size_t *has)
 {
-    *needs = attend_few_shared(head) + LANE_SHARED_OWN;
+    *needs = attend_few_shared(head, value) + LANE_SHARED_OWN;
     *has = lane_shared_most();
     return *needs <= *has;
 }
@@ -106,7 +106,8 @@ void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, c
     call.a = *a;
     call.cache = *cache;
     call.marks = marks;
-    call.blocks = attend_over(a->head, ARITH_BLOCK);
+    call.value = attend_value(a);
+    call.blocks = attend_blocks(a->head, call.value);
     call.shared_by = a->heads / cache->heads_kv;
     call.out = out;
     if (!a->plan.stretch)

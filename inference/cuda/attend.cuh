@@ -13,7 +13,8 @@ struct attend_call {
     struct cuda_cache cache;
     struct cuda_marks marks;
     const struct cuda_stretch *stretch; /* of this way; NULL: each column */
-    uint32_t blocks;                    /* along a head */
+    struct chunk_blocks blocks;         /* along keys and values */
+    uint32_t value;                     /* length of one */
     uint32_t shared_by;                 /* heads on a head of keys... */
     uint32_t parts, per_part;           /* ... in parts for tiles */
     float *out;
@@ -24,16 +25,26 @@ struct attend_call {
 void attend_few(void *stream, const struct attend_call *call, struct cuda_room room, const struct cuda_input *in);
 uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols);
 /* Shared memory that a block asks for at its launch, at most. */
-size_t attend_few_shared(uint32_t head);
+size_t attend_few_shared(uint32_t head, uint32_t value);
 /* The way of many, for heads that it has room for. */
 void attend_many(void *stream, const struct attend_call *call);
-bool attend_many_fits(uint32_t head);
+bool attend_many_fits(const struct cuda_attention *a);
 #define ATTEND_HEAD_MOST 256u
 #define ATTEND_MANY_ROWS 32u /* of a tile */
 
 static __host__ __device__ inline uint32_t attend_over(uint32_t n, uint32_t by)
 {
     return (n + by - 1) / by;
+}
+
+static __host__ __device__ inline uint32_t attend_value(const struct cuda_attention *a)
+{
+    return a->value ? a->value : a->head;
+}
+
+static __host__ __device__ inline struct chunk_blocks attend_blocks(uint32_t head, uint32_t value)
+{
+    return {attend_over(head, ARITH_BLOCK), attend_over(value, ARITH_BLOCK)};
 }
 
 LANE struct cuda_stretch attend_stretch(const struct attend_call *a, uint32_t i)
@@ -99,7 +110,7 @@ LANE void attend_put_queries(const struct attend_call *a, const struct tile_quer
         const float *x = nullptr;
         if (c < s.cols)
             x = a->q + ((size_t)a->marks.slot[s.first + c] * a->a.heads + head) * a->a.head;
-        tile_put_query(q, r, x, a->a.head, a->blocks);
+        tile_put_query(q, r, x, a->a.head, a->blocks.keys);
     }
 }
 

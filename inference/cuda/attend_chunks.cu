@@ -19,23 +19,29 @@ static __host__ __device__ inline uint32_t sums_stride(uint32_t blocks)
     return blocks * ARITH_BLOCK + 4;
 }
 
-static size_t shared_of(uint32_t blocks, uint32_t rows)
+static size_t shared_of(struct chunk_blocks n, uint32_t rows)
 {
-    return tile_queries_bytes(blocks) + BUFFERS * chunk_head_bytes(blocks) + rows * sums_stride(blocks) * sizeof(float);
+    return tile_queries_bytes(n.keys) + BUFFERS * chunk_bytes(n) + rows * sums_stride(n.values) * sizeof(float);
 }
 
-LANE struct chunk buffer_at(uint32_t blocks, uint32_t chunk)
+LANE struct chunk buffer_at(struct chunk_blocks n, uint32_t chunk)
 {
     LANE_SHARED(unsigned char, memory);
-    return chunk_of(memory + tile_queries_bytes(blocks) + chunk % BUFFERS * chunk_bytes(blocks), blocks);
+    return chunk_of(memory + tile_queries_bytes(n.keys) + chunk % BUFFERS * chunk_bytes(n), n);
+}
+
+/* Known to the compiler where they are EXACT. */
+template <int EXACT> LANE struct chunk_blocks blocks_of(const struct few_call *a)
+{
+    return EXACT ? chunk_blocks{EXACT, EXACT} : a->all.blocks;
 }
 
 /* A lane's 8 elements of block b of a row. */
-LANE float4 *sums_at(uint32_t blocks, uint32_t row, uint32_t b)
+LANE float4 *sums_at(struct chunk_blocks n, uint32_t row, uint32_t b)
 {
     LANE_SHARED(unsigned char, memory);
-    float *o = (float *)(memory + tile_queries_bytes(blocks) + BUFFERS * chunk_bytes(blocks));
-    return (float4 *)(o + row * sums_stride(blocks) + b * ARITH_BLOCK + 8 * (threadIdx.x % 4));
+    float *o = (float *)(memory + tile_queries_bytes(n.keys) + BUFFERS * chunk_bytes(n));
+    return (float4 *)(o + row * sums_stride(n.values) + b * ARITH_BLOCK + 8 * (threadIdx.x % 4));
 }
 
 /* -- what is summed -- */
@@ -51,7 +57,8 @@ template <int ROWS, int EXACT>
 LANE void begin_sums(const struct few_call *a, const struct tile_queries *q, const struct few_tile *tile,
                      struct kept<ROWS> *all)
 {
-    uint32_t blocks = EXACT ? EXACT : a->all.blocks, rows = tile->stretch.cols * tile->heads.count;
+    const struct chunk_blocks n = blocks_of<EXACT>(a);
+    uint32_t rows = tile->stretch.cols * tile->heads.count;
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
         uint32_t g = threadIdx.x % WARP / 4 + 8 * r;
@@ -67,12 +74,12 @@ LANE void begin_sums(const struct few_call *a, const struct tile_queries *q, con
             all->peak[r] = before.peak;
             all->sum[r] = before.peak != before.peak ? NAN : before.sum;
         }
-        for (uint32_t b = threadIdx.x / WARP; b < blocks; b += QUARTERS) {
-            float *to = (float *)sums_at(blocks, g, b);
+        for (uint32_t b = threadIdx.x / WARP; b < n.values; b += QUARTERS) {
+            float *to = (float *)sums_at(n, g, b);
             uint32_t first = b * ARITH_BLOCK + 8 * (threadIdx.x % 4);
             LANE_UNROLL_BY(1)
             for (uint32_t e = 0; e < 8; e++)
-                to[e] = !begins && first + e < a->all.a.head ? row.out[first + e] : 0.0f;
+                to[e] = !begins && first + e < a->all.value ? row.out[first + e] : 0.0f;
         }
     }
 }
@@ -98,13 +105,13 @@ LANE void join_sums(const struct tile_view view[ROWS], const struct tile_sum sum
 
 /* So does a block of the weighed values. */
 template <int ROWS>
-LANE void join_block(uint32_t blocks, uint32_t rows, uint32_t b, const struct tile_view view[ROWS],
+LANE void join_block(struct chunk_blocks n, uint32_t rows, uint32_t b, const struct tile_view view[ROWS],
                      const struct kept<ROWS> *all, const float o[ROWS][8])
 {
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
         uint32_t g = threadIdx.x % WARP / 4 + 8 * r;
-        float4 *to = sums_at(blocks, g, b);
+        float4 *to = sums_at(n, g, b);
         if (g >= rows || !view[r].to)
             continue;
         LANE_UNROLL
@@ -138,12 +145,13 @@ LANE void put_four(float *head, uint32_t e, uint32_t n, float4 v)
         head[e + i] = tile_float(v, (int)i);
 }
 
-/* What is summed goes to `out`, and when the last chunk was there, divided, to done[rows, head], too. */
+/* What is summed goes to `out`, and when the last chunk was there, divided, to done[rows, value], too. */
 template <int ROWS, int EXACT>
 LANE void end_sums(const struct few_call *a, const struct few_tile *tile, const struct kept<ROWS> *all,
                    const float *total, float *done)
 {
-    uint32_t blocks = EXACT ? EXACT : a->all.blocks, rows = tile->stretch.cols * tile->heads.count, n = a->all.a.head;
+    const struct chunk_blocks blocks = blocks_of<EXACT>(a);
+    uint32_t rows = tile->stretch.cols * tile->heads.count, n = a->all.value;
     LANE_UNROLL
     for (int r = 0; r < ROWS; r++) {
         uint32_t g = threadIdx.x % WARP / 4 + 8 * r;
@@ -154,7 +162,7 @@ LANE void end_sums(const struct few_call *a, const struct few_tile *tile, const 
         struct few_row row = row_of(a, tile, g);
         if (row.from >= row.to)
             continue;
-        for (uint32_t i = threadIdx.x / WARP * 2; i < 2 * blocks; i += i % 2 ? 2 * QUARTERS - 1 : 1) {
+        for (uint32_t i = threadIdx.x / WARP * 2; i < 2 * blocks.values; i += i % 2 ? 2 * QUARTERS - 1 : 1) {
             uint32_t e = i / 2 * ARITH_BLOCK + 8 * (threadIdx.x % 4) + i % 2 * 4;
             float4 v = sums_at(blocks, g, i / 2)[i % 2];
             if (row.ends) {
@@ -174,12 +182,12 @@ LANE void end_sums(const struct few_call *a, const struct few_tile *tile, const 
 /* -- a block -- */
 
 /* A warp asks for what it reads of a chunk: nobody else reads that. */
-LANE void ask(uint32_t blocks, uint8_t *at, uint32_t chunk)
+LANE void ask(struct chunk_blocks n, uint8_t *at, uint32_t chunk)
 {
-    const struct chunk from = chunk_of(at, blocks), to = buffer_at(blocks, chunk);
-    quarter_ask_keys(&from, blocks, &to);
-    quarter_ask_scales(&from, blocks, &to);
-    quarter_ask_values(&from, blocks, &to);
+    const struct chunk from = chunk_of(at, n), to = buffer_at(n, chunk);
+    quarter_ask_keys(&from, n.keys, &to);
+    quarter_ask_scales(&from, n.keys, &to);
+    quarter_ask_values(&from, n.values, &to);
 }
 
 /* Where it is in the cache. */
@@ -193,7 +201,7 @@ template <int ROWS, int EXACT>
 LANE void score(const struct few_call *a, const struct tile_queries *q, const struct chunk *here,
                 const struct tile_view view[ROWS], struct quarter_board<ROWS> *board, struct tile_sum sum[ROWS])
 {
-    const uint32_t blocks = EXACT ? EXACT : a->all.blocks;
+    const uint32_t blocks = blocks_of<EXACT>(a).keys;
     float s[ROWS][4] = {}, p[4][4];
     LANE_UNROLL_BY(1)
     for (uint32_t b = 0; b < blocks; b += QUARTER_BLOCKS) {
@@ -233,7 +241,8 @@ LANE void meet(const struct few_call *a, const struct tile_queries *q, struct fe
                uint32_t end, const struct attend_sight sight[ROWS], uint8_t *next, struct quarter_board<ROWS> *board,
                struct kept<ROWS> *all)
 {
-    const uint32_t rows = tile->stretch.cols * tile->heads.count, blocks = EXACT ? EXACT : a->all.blocks;
+    const struct chunk_blocks blocks = blocks_of<EXACT>(a);
+    const uint32_t rows = tile->stretch.cols * tile->heads.count;
     const uint32_t table = table_of(a, tile);
     LANE_UNROLL_BY(1)
     for (; chunk < end; chunk++) {
@@ -260,7 +269,7 @@ LANE void meet(const struct few_call *a, const struct tile_queries *q, struct fe
         else
             put_sums<ROWS>(a, q, tile, chunk - tile->first, sum, at);
         LANE_UNROLL_BY(1)
-        for (uint32_t b = threadIdx.x / WARP; b < blocks; b += QUARTERS) {
+        for (uint32_t b = threadIdx.x / WARP; b < blocks.values; b += QUARTERS) {
             weigh<ROWS>(board, &here, b, o);
             if (keeps)
                 join_block<ROWS>(blocks, rows, b, view, all, o);
@@ -282,7 +291,7 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, ROWS == 2 && EXACT == 0
     __shared__ struct few_tile whole; /* registers are for the chunk */
     __shared__ struct quarter_board<ROWS> board;
     __shared__ float total[8 * ROWS];
-    struct tile_queries q = tile_queries_at(memory, a.all.blocks);
+    struct tile_queries q = tile_queries_at(memory, a.all.blocks.keys);
     struct few_tile tile = tile_of(&a);
     uint8_t *first = nullptr, *next = nullptr;
     struct attend_sight sight[ROWS];
@@ -303,7 +312,7 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, ROWS == 2 && EXACT == 0
         return;
     if (threadIdx.x == 0)
         whole = tile;
-    ask(EXACT ? EXACT : a.all.blocks, first, tile.chunk);
+    ask(blocks_of<EXACT>(&a), first, tile.chunk);
     lane_copy_end();
     attend_put_queries<1>(&a.all, &q, tile.stretch, tile.heads, 0, tile.stretch.cols * tile.heads.count,
                           threadIdx.x / WARP, QUARTERS);
@@ -328,7 +337,7 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, ROWS == 2 && EXACT == 0
 /* Memory of a block beside what it asks for at its launch; and of its processor's. */
 #define OWN (8u << 10)
 
-uint32_t attend_chunks_places(uint32_t blocks, uint32_t rows)
+uint32_t attend_chunks_places(struct chunk_blocks blocks, uint32_t rows)
 {
     size_t needs = shared_of(blocks, rows > 8 ? 16 : 8) + OWN, most = lane_shared_most();
     uint64_t n = (most + LANE_SHARED_KEPT) / (needs + LANE_SHARED_KEPT);
@@ -337,7 +346,7 @@ uint32_t attend_chunks_places(uint32_t blocks, uint32_t rows)
 
 void attend_chunks(void *stream, const struct few_call *a, dim3 grid, uint32_t rows)
 {
-    const bool is_plain = a->all.blocks == 4 && a->all.a.cap == 0.0f;
+    const bool is_plain = a->all.blocks.keys == 4 && a->all.blocks.values == 4 && a->all.a.cap == 0.0f;
     launch(rows > 8 ? (is_plain ? meet_chunks<2, 4> : meet_chunks<2, 0>)
                     : (is_plain ? meet_chunks<1, 4> : meet_chunks<1, 0>),
            grid, QUARTERS * WARP, shared_of(a->all.blocks, rows > 8 ? 16 : 8), stream, *a);

@@ -29,12 +29,12 @@ static uint32_t wave_of(const struct cuda_attention *a, uint64_t queries)
     return wave < chunks_seen(a) ? (uint32_t)wave : chunks_seen(a);
 }
 
-/* Scratch: parts [queries, wave, 32 blocks], their sums [queries, wave], what is behind a query [queries]. There may be
- * fewer queries than there are columns and heads, and a longer wave. */
+/* Scratch: parts [queries, wave, 32 blocks of a value], their sums [queries, wave], what is behind a query [queries].
+ * There may be fewer queries than there are columns and heads, and a longer wave. */
 uint64_t attend_few_scratch(const struct cuda_attention *a, uint32_t cols)
 {
     uint64_t queries = (uint64_t)cols * a->heads, parts = queries > parts_most(a) ? queries : parts_most(a);
-    uint64_t part_bytes = (uint64_t)attend_over(a->head, ARITH_BLOCK) * ARITH_BLOCK * sizeof(float);
+    uint64_t part_bytes = (uint64_t)attend_over(attend_value(a), ARITH_BLOCK) * ARITH_BLOCK * sizeof(float);
     parts = parts < queries * chunks_seen(a) ? parts : queries * chunks_seen(a);
     return parts * (part_bytes + sizeof(struct tile_sum)) + queries * sizeof(struct tile_sum);
 }
@@ -60,7 +60,7 @@ LANE struct fresh fresh_of(const struct few_call *a)
 LANE float *turning(const struct few_call *a)
 {
     LANE_SHARED(unsigned char, memory);
-    return (float *)(memory + quarter_bytes(a->all.blocks)) + threadIdx.x / WARP * a->all.blocks * ARITH_BLOCK;
+    return (float *)(memory + quarter_bytes(a->all.blocks)) + threadIdx.x / WARP * a->all.blocks.keys * ARITH_BLOCK;
 }
 
 /* Key and value into the chunk that ends with them, by a warp each; the block has not asked for it yet. Of several
@@ -87,7 +87,7 @@ LANE void put_fresh_queries(const struct few_call *a, const struct tile_queries 
         const struct unit u = unit_of(&a->fresh, f->row, tile->heads.head + r);
         __syncwarp();
         turn_unit(&a->fresh, &u, &f->angles, turning(a));
-        tile_put_query(q, r, turning(a), a->all.a.head, a->all.blocks);
+        tile_put_query(q, r, turning(a), a->all.a.head, a->all.blocks.keys);
     }
 }
 
@@ -96,14 +96,14 @@ LANE void put_parts(const struct few_call *a, const struct tile_queries *q, cons
                     const struct fresh *fresh, const struct chunk *chunk)
 {
     __shared__ struct quarter_board<ROWS> board;
-    uint32_t warp = threadIdx.x / WARP, rows = tile->stretch.cols * tile->heads.count, blocks = a->all.blocks;
+    uint32_t warp = threadIdx.x / WARP, rows = tile->stretch.cols * tile->heads.count, blocks = a->all.blocks.keys;
     float s[ROWS][4] = {}, p[ROWS][4][4], o[ROWS][8];
-    struct chunk here = quarter_chunk_at(q, blocks);
+    struct chunk here = quarter_chunk_at(q, a->all.blocks);
     if (is_fresh)
         keep_fresh(a, tile, fresh, chunk);
     quarter_ask_scales(chunk, blocks, &here);
     lane_copy_end();
-    quarter_ask_values(chunk, blocks, &here);
+    quarter_ask_values(chunk, a->all.blocks.values, &here);
     lane_copy_end();
     struct quarter_keys keys = quarter_fetch<false>(chunk, 0, blocks);
     struct attend_sight sight[ROWS];
@@ -129,7 +129,7 @@ LANE void put_parts(const struct few_call *a, const struct tile_queries *q, cons
     __syncwarp();
     quarter_probabilities<ROWS>(&a->all.a, view, &board, s, p, sum);
     put_sums<ROWS>(a, q, tile, tile->k, sum, at);
-    for (uint32_t b = warp; b < blocks; b += QUARTERS) {
+    for (uint32_t b = warp; b < a->all.blocks.values; b += QUARTERS) {
         struct tile_piece piece = tile_fetch<true>(&here, b);
         tile_weigh<ROWS, false>(p, &piece, o);
         put_part<ROWS>(a, rows, b, at, o);
@@ -146,7 +146,7 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const str
     lane_next();
     LANE_SHARED(unsigned char, memory);
     __shared__ struct few_tile kept; /* registers are for the chunk */
-    struct tile_queries q = tile_queries_at(memory, a.all.blocks);
+    struct tile_queries q = tile_queries_at(memory, a.all.blocks.keys);
     struct few_tile tile = tile_of(&a);
     struct chunk chunk = {nullptr, nullptr, nullptr, nullptr};
     struct fresh fresh = {};
@@ -169,14 +169,14 @@ __global__ static void __launch_bounds__(QUARTERS *WARP, 4) make_parts(const str
 }
 
 /* Shared memory of a block: with heads that are turned here, a row of them for each of its warps. */
-static size_t shared_of(uint32_t blocks, bool is_fresh)
+static size_t shared_of(struct chunk_blocks n, bool is_fresh)
 {
-    return quarter_bytes(blocks) + (is_fresh ? QUARTERS * blocks * ARITH_BLOCK * sizeof(float) : 0);
+    return quarter_bytes(n) + (is_fresh ? QUARTERS * n.keys * ARITH_BLOCK * sizeof(float) : 0);
 }
 
-size_t attend_few_shared(uint32_t head)
+size_t attend_few_shared(uint32_t head, uint32_t value)
 {
-    return shared_of(attend_over(head, ARITH_BLOCK), true);
+    return shared_of(attend_blocks(head, value), true);
 }
 
 /* How many chunks of its tile a block takes. One, if all blocks find room at once: what counts then is how long one
@@ -203,7 +203,7 @@ void attend_few(void *stream, const struct attend_call *call, struct cuda_room r
     a.all = *call;
     a.wave = wave_of(&call->a, queries);
     a.part = (float *)room.scratch;
-    a.sum = (struct tile_sum *)(a.part + queries * a.wave * call->blocks * ARITH_BLOCK);
+    a.sum = (struct tile_sum *)(a.part + queries * a.wave * call->blocks.values * ARITH_BLOCK);
     a.before = a.sum + queries * a.wave;
     a.arrived = room.arrived;
     if (in)

@@ -95,7 +95,7 @@ LANE void share(const struct attend_call *a, const struct tile_queries *q, const
 {
     uint32_t g = threadIdx.x % WARP / 4, t = threadIdx.x % 4, side = side_of();
     float s[2][2][4];
-    tile_scores<2, true, EXACT>(q, c, a->blocks, side, s);
+    tile_scores<2, true, EXACT>(q, c, a->blocks.keys, side, s);
     LANE_UNROLL
     for (int r = 0; r < 2; r++) {
         float mine = tile_peak<sees_all, EXACT == 0>(&a->a, view[r], side, s[r]);
@@ -146,7 +146,7 @@ template <int BLOCKS, bool exact, bool sees_all>
 LANE void meet(const struct attend_call *a, const struct tile_queries *q, const struct chunk *c,
                const struct tile_view view[2], struct board *board, struct sums<BLOCKS> *all)
 {
-    uint32_t side = side_of(), blocks = exact ? BLOCKS : a->blocks;
+    uint32_t side = side_of(), blocks = exact ? BLOCKS : a->blocks.keys;
     struct tile_weighed<2> w;
     float p[4][4], peak[2], old[2], new_[2];
     bool seen[2];
@@ -299,7 +299,8 @@ __global__ static void __launch_bounds__(THREADS, blocks_of(BUFFERS, exact)) wal
 {
     lane_begin();
     LANE_SHARED(unsigned char, memory);
-    const uint32_t blocks = exact ? BLOCKS : a.blocks, bytes = chunk_bytes(blocks), from = pair_of() * TILE_ROWS;
+    const uint32_t blocks = exact ? BLOCKS : a.blocks.keys, bytes = chunk_bytes({blocks, blocks}),
+                   from = pair_of() * TILE_ROWS;
     struct cuda_stretch s = attend_stretch(&a, blockIdx.y);
     struct attend_heads h = attend_heads_of(&a, blockIdx.x);
     struct board *board = (struct board *)(memory + BUFFERS * bytes) + pair_of();
@@ -318,7 +319,7 @@ __global__ static void __launch_bounds__(THREADS, blocks_of(BUFFERS, exact)) wal
     if (!q.fine[threadIdx.x % WARP / 4 + 8 * side_of()])
         all.sum = NAN;
     for (uint32_t chunk = begin; chunk < end; chunk++) {
-        struct chunk c = chunk_of(memory + chunk % BUFFERS * bytes, blocks);
+        struct chunk c = chunk_of(memory + chunk % BUFFERS * bytes, {blocks, blocks});
         lane_copy_wait<0>();
         __syncthreads(); /* and nobody needs the chunk before any more */
         if (BUFFERS == 2 && chunk + 1 < end) {
@@ -342,14 +343,15 @@ static size_t shared_of(uint32_t blocks, uint32_t buffers)
     return buffers * chunk_head_bytes(blocks) + PAIRS * (sizeof(struct board) + tile_queries_bytes(blocks));
 }
 
-bool attend_many_fits(uint32_t head)
+bool attend_many_fits(const struct cuda_attention *a)
 {
-    return head <= ATTEND_HEAD_MOST && shared_of(attend_over(head, ARITH_BLOCK), 1) <= lane_shared_most();
+    return a->head <= ATTEND_HEAD_MOST && attend_value(a) == a->head &&
+           shared_of(attend_over(a->head, ARITH_BLOCK), 1) <= lane_shared_most();
 }
 
 void attend_many(void *stream, const struct attend_call *call)
 {
-    uint32_t blocks = call->blocks, buffers = blocks <= 4 && shared_of(blocks, 2) <= lane_shared_most() ? 2 : 1;
+    uint32_t blocks = call->blocks.keys, buffers = blocks <= 4 && shared_of(blocks, 2) <= lane_shared_most() ? 2 : 1;
     const bool is_plain = blocks == 4 && call->a.cap == 0.0f;
     dim3 grid(call->cache.heads_kv * call->parts, call->a.plan.long_n);
     launch(blocks > 4     ? walk<8, 1, false>

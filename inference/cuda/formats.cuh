@@ -14,14 +14,14 @@ template <enum gguf_tensor_type type> struct facts_of;
     template <> struct facts_of<GGUF_TENSOR_##name> {                                                                  \
         static constexpr struct quant_format all = QUANT_FORMAT(name, __VA_ARGS__);                                    \
     };
-QUANT_PLAIN_LIST(E)
+REPACK_LIST(E)
 #undef E
 
 template <enum gguf_tensor_type type_> struct format_of {
     static constexpr struct quant_format f = facts_of<type_>::all;
     static constexpr enum gguf_tensor_type type = type_;
     static constexpr bool is_narrow = f.input == QUANT_NARROW, has_min = f.has_min, has_table = f.table != QUANT_CODES,
-                          has_exponent = f.has_exponent;
+                          is_grid = repack_is_grid(&facts_of<type_>::all), has_exponent = f.has_exponent;
     static constexpr uint32_t bits = f.bits, sub = f.sub, subs = is_narrow ? 0 : ARITH_RUN / f.sub,
                               scale_bits = f.scale_bits;
     static constexpr int offset = bits == 8 || has_table ? 0 : f.offset, scale_under = f.scale_under;
@@ -63,13 +63,35 @@ template <class F> LANE void run_load(struct lane_run<F> *w, const uint8_t *run,
 
 /* -- codes -- */
 
+/* The 16 weights of a format with a table, `which` of the tables of formats by grids. */
+struct table {
+    uint32_t word[4];
+};
+template <class F> LANE struct table table_of(uint32_t which)
+{
+    if constexpr (F::is_grid) { /* sizes, and the same below zero */
+        const uint32_t near = which == 0 ? 0x00090107u : which == 1 ? 0x002B1908u : which == 2 ? 0x07050301u : 0x0E0A0602u,
+                       far = which == 2 ? 0x0F0D0B09u : 0x1F1A1612u;
+        return {{near, far, (0x80808080u - near) ^ 0x80808080u, (0x80808080u - far) ^ 0x80808080u}};
+    }
+    if constexpr (F::has_exponent)
+        return {{0x03020100u, 0x0C080604u, 0xFDFEFF00u, 0xF4F8FAFCu}}; /* QUANT_E2M1 */
+    return {{0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}};     /* QUANT_IQ4 */
+}
+
+template <class F> LANE struct table run_table(const struct lane_run<F> *w)
+{
+    uint32_t which = 0;
+    if constexpr (F::is_grid)
+        which = w->head[3];
+    return table_of<F>(which);
+}
+
 /* Eight codes of a format with a table, in the nibbles of a word, to the weights that they mean: quads of the low and
  * of the high nibbles. */
-template <class F> LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32_t *high)
+LANE void table_quads(struct table t, uint32_t nibbles, uint32_t *low, uint32_t *high)
 {
-    const uint32_t iq4[4] = {0xBFAD9881u, 0xF6EADDCFu, 0x26190D01u, 0x71594535u}; /* QUANT_IQ4 */
-    const uint32_t e2m1[4] = {0x03020100u, 0x0C080604u, 0xFDFEFF00u, 0xF4F8FAFCu}; /* QUANT_E2M1 */
-    const uint32_t *table = F::has_exponent ? e2m1 : iq4;
+    const uint32_t *table = t.word;
     uint32_t pick = nibbles & 0x77777777u, upper = (nibbles & 0x88888888u) >> 1 | 0x32103210u;
     uint32_t first = __byte_perm(__byte_perm(table[0], table[1], pick), __byte_perm(table[2], table[3], pick), upper);
     uint32_t second = __byte_perm(__byte_perm(table[0], table[1], pick >> 16),
@@ -79,7 +101,8 @@ template <class F> LANE void table_quads(uint32_t nibbles, uint32_t *low, uint32
 }
 
 /* Block b of a run as 8 quads: signed weights of 8 bits and of a table, else codes without their offset. */
-template <class F> LANE void run_quads(const struct lane_run<F> *w, uint32_t b, uint32_t quad[8])
+template <class F>
+LANE void run_quads(const struct lane_run<F> *w, const struct table *table, uint32_t b, uint32_t quad[8])
 {
     const uint32_t *pair = w->code + (F::bits >= 4 ? 32 : 0) + 2 * b, *one = w->code + (F::bits == 5 ? 32 : 16) + b;
     LANE_UNROLL
@@ -88,7 +111,7 @@ template <class F> LANE void run_quads(const struct lane_run<F> *w, uint32_t b, 
             quad[g] = w->code[8 * b + g];
         } else if constexpr (F::has_table) {
             if (g < 4)
-                table_quads<F>(w->code[4 * b + g], &quad[g], &quad[g + 4]);
+                table_quads(*table, w->code[4 * b + g], &quad[g], &quad[g + 4]);
         } else {
             uint32_t q = 0;
             if constexpr (F::bits >= 4)
@@ -125,6 +148,8 @@ template <class F> LANE float run_scale(const struct lane_run<F> *w, uint32_t b)
 {
     if constexpr (F::is_narrow)
         return narrow_scale<F>(w->head[b / 2] >> b % 2 * 16 & 0xFFFFu);
+    if constexpr (F::is_grid)
+        return arith_of_bits(w->head[0]);
     if constexpr (F::tail)
         return half_of(w->tail[0], 0);
     return half_of(w->head[F::has_min ? 0 : 3], 0);
@@ -138,11 +163,21 @@ template <class F> LANE float run_min_scale(const struct lane_run<F> *w, uint32_
     return -half_of(F::tail ? w->tail[0] : w->head[0], 1);
 }
 
+/* Four scales of a format by grids, in the low halves of bytes. */
+LANE uint32_t odd_scales(uint32_t word)
+{
+    return (word & 0x0F0F0F0Fu) << 1 | 0x01010101u;
+}
+
 /* The integer scales of a wide run, with what they are less still in them, [subs] in bytes; and the minimums. */
 template <class F> LANE void run_subs(const struct lane_run<F> *w, uint32_t scale[4], uint32_t min[4])
 {
     const uint32_t nibbles = 0x0F0F0F0Fu, upper = 0x30303030u, *h = w->head;
-    if constexpr (F::has_table) {
+    if constexpr (F::is_grid) {
+        LANE_UNROLL
+        for (uint32_t j = 0; j < 4; j++)
+            scale[j] = odd_scales(h[1 + j % 2] >> j / 2 * 4);
+    } else if constexpr (F::has_table) {
         scale[0] = scale[1] = 0;
         LANE_UNROLL
         for (uint32_t j = 0; j < 8; j++)

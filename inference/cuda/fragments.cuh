@@ -17,7 +17,7 @@ enum fragment_way {
 template <class F> struct fragments {
     static constexpr enum fragment_way way = F::is_narrow   ? FRAGMENT_TERMS
                                              : F::sub == 32 ? FRAGMENT_SCALED
-                                             : F::bits == 6 ? FRAGMENT_PLANES
+                                             : F::bits == 6 || F::is_grid ? FRAGMENT_PLANES
                                                             : FRAGMENT_FOLDED;
     static constexpr bool has_planes = way == FRAGMENT_PLANES;
     static constexpr bool is_negated = F::bits == 3;      /* Q3_K's products lie in -128..124 then */
@@ -38,7 +38,8 @@ template <class F> LANE uint2 code_quads(const uint8_t *run, uint32_t row, uint3
     if constexpr (F::bits == 8)
         return make_uint2(*run_word(run, row, 8 * b + t), *run_word(run, row, 8 * b + 4 + t));
     if constexpr (F::has_table) {
-        table_quads<F>(*run_word(run, row, 4 * b + t), &q.x, &q.y);
+        const uint32_t which = F::is_grid ? *run_word(run, row, 4 * F::codes + 3) : 0;
+        table_quads(table_of<F>(which), *run_word(run, row, 4 * b + t), &q.x, &q.y);
         return q;
     }
     if constexpr (F::bits >= 4) {
@@ -77,6 +78,8 @@ template <class F> LANE uint64_t scales_of_run(const uint8_t *run, uint32_t row)
 }
 template <class F> LANE uint32_t scales_of_sixteens(const uint8_t *run, uint32_t row, uint32_t i)
 {
+    if constexpr (F::is_grid)
+        return odd_scales(*run_word(run, row, 4 * F::codes + 1 + i % 2) >> i / 2 * 4);
     if constexpr (F::scale_bits == 6) {
         uint32_t low = *run_word(run, row, 4 * F::codes + i % 2), high = *run_word(run, row, 4 * F::codes + 2);
         return (low >> i / 2 * 4 & 0x0F0F0F0Fu) | (high >> 2 * i & 0x03030303u) << 4;
@@ -106,6 +109,8 @@ template <class F> LANE float row_scale(const uint8_t *run, uint32_t row, uint32
 {
     if constexpr (F::is_narrow)
         return narrow_scale<F>(((const uint16_t *)run_word(run, row, 4 * F::codes))[b]);
+    if constexpr (F::is_grid)
+        return arith_of_bits(*run_word(run, row, 4 * F::codes));
     if constexpr (F::tail != 0)
         return lane_half(*(const uint16_t *)(run + (F::codes + F::heads) * WARP * 16 + row * F::tail));
     return lane_half(*(const uint16_t *)run_word(run, row, 4 * F::codes + (F::has_min ? 0 : 3)));

@@ -8,7 +8,9 @@
 
 static uint64_t layer_cache_bytes(const struct model *m)
 {
-    return chunk_head_bytes(quant_padded(m->head) / ARITH_BLOCK) * m->heads_kv;
+    return (chunk_part_bytes(quant_padded(m->head) / ARITH_BLOCK) +
+            chunk_part_bytes(quant_padded(model_value_length(m)) / ARITH_BLOCK)) *
+           m->heads_kv;
 }
 
 static uint64_t gpu_page_bytes(const struct device_options *o)
@@ -88,7 +90,7 @@ static enum err check_heads(const struct model *m, struct note *note)
     size_t needs, has;
     if (model_on_processors(m))
         return note_set(note, ERR_UNSUPPORTED, "a %s is run on processors only", m->architecture);
-    if (cuda_attend_fits(m->head, &needs, &has))
+    if (cuda_attend_fits(m->head, model_value_length(m), &needs, &has))
         return ERR_OK;
     return note_set(note, ERR_UNSUPPORTED,
                     "heads of %u elements need %zu KiB of shared memory, of which this GPU has %zu for a block",

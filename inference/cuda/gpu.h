@@ -22,15 +22,23 @@ struct gpu_experts {
     const float *bias; /* [experts, rows]; NULL: none */
 };
 
+/* Attention over one row for all heads: struct model_latent. */
+struct gpu_latent {
+    struct gpu_product query_low, query, row;
+    struct gpu_norm query_norm, row_norm;
+    struct gpu_experts key_up, value_up; /* a matrix of each head's */
+};
+
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
+    struct gpu_latent latent; /* instead of the three */
     struct gpu_product router;
     struct cuda_matrix shared_gate;
     const float *sinks;      /* NULL: none */
     const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
-    bool has_experts, is_still;
+    bool has_experts, has_latent, is_still;
     uint32_t window;
 };
 
@@ -39,8 +47,11 @@ struct gpu_layer {
     B(x, float, n * m->embed)      /* the stream */                                                                    \
     B(packed, float, n * m->embed) /* ... of the rows that go on in the last layer */                                  \
     B(h, float, n * m->embed)      /* after a norm */                                                                  \
-    B(q, float, n * m->heads * m->head)                                                                                \
-    B(o, float, n * m->heads * m->head)                                                                                \
+    B(q, float, n *model_queries_n(m))                                                                                 \
+    B(o, float, n *model_queries_n(m))                                                                                 \
+    B(low, float, n * m->query_low)                                                                                    \
+    B(apart, float, n * m->heads * m->plain) /* queries of heads with one row for all, before their own matrices */    \
+    B(made, float, n * m->heads * m->latent) /* ... and behind them */                                                 \
     B(k, float, n * m->heads_kv * m->head)                                                                             \
     B(v, float, n * m->heads_kv * m->head)                                                                             \
     B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
@@ -49,13 +60,25 @@ struct gpu_layer {
     B(back, float, n * m->embed)                    /* what a branch adds, where it is not added as it is */           \
     B(aside, float, n * m->experts_used * m->embed) /* what experts made, by pick */                                   \
     B(score, float, n * m->experts)                                                                                    \
-    B(chosen, uint32_t, n * m->experts_used)                                                                           \
+    B(chosen, uint32_t, n *gpu_picks(m))                                                                               \
     B(weight, float, n * m->experts_used)                                                                              \
-    B(begin, uint32_t, m->experts + 1)                                                                                 \
-    B(pick, uint32_t, n * m->experts_used)                                                                             \
-    B(pick_slot, uint32_t, n * m->experts_used)                                                                        \
+    B(begin, uint32_t, gpu_picked(m) + 1)                                                                              \
+    B(pick, uint32_t, n *gpu_picks(m))                                                                                 \
+    B(pick_slot, uint32_t, n *gpu_picks(m))                                                                            \
     B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
     B(wide, uint8_t, gpu_blocks_bytes(m, n))
+
+/* Picks of a row, and what is picked from: experts, or with a latent heads. */
+static inline uint64_t gpu_picks(const struct model *m)
+{
+    const uint32_t heads = m->latent ? m->heads : 0;
+    return m->experts_used > heads ? m->experts_used : heads;
+}
+static inline uint64_t gpu_picked(const struct model *m)
+{
+    const uint32_t heads = m->latent ? m->heads : 0;
+    return m->experts > heads ? m->experts : heads;
+}
 
 static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
 {
@@ -63,12 +86,25 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
     return n * (most > picked ? most : picked);
 }
 
-/* The widest input of a product, for as many columns as it may have. */
+/* The longest input of a product. */
+static inline uint64_t gpu_widest(const struct model *m)
+{
+    const uint64_t rows[] = {
+        m->embed, (uint64_t)m->heads * model_out_length(m), model_mix_most(m), m->query_low, m->latent, m->plain};
+    uint64_t widest = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        widest = rows[i] > widest ? rows[i] : widest;
+    return widest;
+}
+
+/* The blocks of an input, for as many columns as it may have. */
 static inline uint64_t gpu_blocks_bytes(const struct model *m, uint64_t n)
 {
-    uint32_t all = m->heads * m->head, widest = m->embed > all ? m->embed : all;
-    uint64_t bytes = cuda_blocks_bytes(widest > model_mix_most(m) ? widest : model_mix_most(m), (uint32_t)n);
+    const uint32_t own = m->plain > m->latent ? m->plain : m->latent;
+    uint64_t bytes = cuda_blocks_bytes((uint32_t)gpu_widest(m), (uint32_t)n);
     uint64_t picked = m->experts ? cuda_blocks_bytes(m->expert_mix, (uint32_t)n * m->experts_used) : 0;
+    uint64_t heads = m->latent ? cuda_blocks_bytes(own, (uint32_t)n * m->heads) : 0;
+    picked = picked > heads ? picked : heads;
     return bytes > picked ? bytes : picked;
 }
 

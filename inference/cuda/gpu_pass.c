@@ -150,6 +150,7 @@ static struct cuda_cache cache_of(const struct gpu_pass *t, uint32_t index, cons
                                .layer_at = (index - d->o.first) * d->layer_bytes,
                                .heads_kv = t->m->heads_kv,
                                .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
+                               .blocks_v = (uint32_t)(quant_padded(model_value_length(t->m)) / ARITH_BLOCK),
                                .position = position,
                                .table = t->f.table,
                                .page = t->f.page};
@@ -172,12 +173,61 @@ static struct cuda_turn turn_of(const struct gpu_pass *t, const struct gpu_layer
 #define FRESH_PAGES 1024u
 static bool is_fresh(const struct gpu_pass *t, uint32_t cols)
 {
-    return t->rows == 1 && cols == 1 && model_writes(t->m) && t->pages_most <= FRESH_PAGES;
+    return t->rows == 1 && cols == 1 && model_writes(t->m) && !t->m->latent && t->pages_most <= FRESH_PAGES;
 }
 
 static void norm_rows(const struct gpu_pass *t, const struct gpu_norm *n, float *x, uint32_t length)
 {
     cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, length, t->rows, x);
+}
+
+/* -- heads that share one row of the cache; the steps are latent.c's -- */
+
+/* out[cols x heads, rows]: each head's own matrix times what stands in x[cols x heads, n] for it. */
+static void multiply_own(const struct gpu_pass *t, const struct gpu_experts *own, const float *x, float *out)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const uint32_t heads = t->m->heads;
+    const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
+    struct cuda_input in = blocks_of(t, x, own->w.n, t->cols * heads, &own->w, NULL, NULL);
+    cuda_pick_heads(t->d->stream, heads, picks);
+    cuda_spread_slots(t->d->stream, t->slot, heads, t->cols, b->pick_slot);
+    if (has_blocks(&in))
+        cuda_quantise(t->d->stream, &in, (struct cuda_marks){b->pick_slot, t->f.finite});
+    cuda_multiply_picked(t->d->stream, &own->w, own->stride, heads, 1, &in, picks, NULL, out);
+}
+
+/* What the projections of a layer with a latent take of the stream. */
+static const struct gpu_product *first_query(const struct gpu_latent *a)
+{
+    return a->query_low.w.data ? &a->query_low : &a->query;
+}
+
+static void project_latent(const struct gpu_pass *t, uint32_t index, const struct cuda_input *in)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct gpu_latent *a = &l->latent;
+    const struct gpu_product *first = first_query(a);
+    const struct cuda_cache cache = cache_of(t, index, t->f.position);
+    const struct gpu_buffers *b = &t->d->b;
+    const struct model *m = t->m;
+    const struct cuda_task tasks[] = {{&a->row.w, a->row.bias, b->k},
+                                      {&first->w, first->bias, first == &a->query ? b->o : b->low}};
+    cuda_multiply_together(t->d->stream, tasks, 2, in);
+    if (first != &a->query) {
+        struct cuda_input low = blocks_of(t, b->low, m->query_low, t->cols, &a->query.w, NULL, NULL);
+        const float *gain = a->query_norm.gain;
+        if (has_blocks(&low))
+            cuda_norm_quantise(t->d->stream, b->low, gain, NULL, m->epsilon, &low, NULL, marks_of(t));
+        else
+            cuda_norm(t->d->stream, b->low, gain, NULL, m->epsilon, m->query_low, t->cols, b->low);
+        product(t, &a->query, &low, b->o);
+    }
+    struct cuda_latent how = {m->heads, m->plain, m->latent, turn_of(t, l)};
+    how.turn.key_gain = a->row_norm.gain;
+    cuda_split_heads(t->d->stream, &how, b->o, t->cols, b->apart);
+    multiply_own(t, &a->key_up, b->apart, b->made);
+    cuda_join_heads(t->d->stream, &how, b->o, b->made, b->k, t->cols, &cache, marks_of(t), b->q);
 }
 
 /* Queries, keys and values, of which `cols` meet the cache. */
@@ -187,6 +237,10 @@ static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
+    if (l->has_latent) {
+        project_latent(t, index, in);
+        return;
+    }
     const struct cuda_task tasks[] = {
         {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
@@ -203,6 +257,7 @@ struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu
 {
     return (struct cuda_attention){.heads = m->heads,
                                    .head = m->head,
+                                   .value = model_value_length(m),
                                    .window = l->window,
                                    .scale = m->score_scale,
                                    .cap = m->cap_scores,
@@ -222,6 +277,11 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
     a.plan = t->plan;
     a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
     const struct cuda_room room = {t->d->scratch, b->arrived};
+    if (l->has_latent) {
+        cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, NULL);
+        multiply_own(t, &l->latent.value_up, b->o, b->q);
+        return input_of(t, b->q, t->m->heads * t->m->value, t->cols, &l->output.w);
+    }
     const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
     return in;
@@ -296,8 +356,8 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
     struct cuda_input in = normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
     product(t, &l->router, &in, b->score);
-    const struct cuda_routes how = {m->experts,    m->experts_used, m->parts_of_all,
-                                    m->by_sigmoid, m->expert_scale, l->preference};
+    const struct cuda_routes how = {m->experts,      m->experts_used, m->parts_of_all, m->by_sigmoid,
+                                    m->expert_scale, l->preference,   m->groups,       m->groups_used};
     cuda_route(stream, b->score, &how, t->cols, marks_of(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
@@ -316,7 +376,9 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in = normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
+    struct cuda_input in =
+        l->has_latent ? normed_input(t, &l->attention_norm, &l->latent.row.w, &first_query(&l->latent)->w, NULL)
+                      : normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
     project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;

@@ -84,7 +84,7 @@ static struct cuda_plan plan_of(const struct device *d, const struct device_batc
                                 uint32_t cols, uint64_t at)
 {
     const struct model *m = d->o.model;
-    const struct cuda_attention a = {.heads = m->heads, .head = m->head};
+    const struct cuda_attention a = {.heads = m->heads, .head = m->head, .value = model_value_length(m)};
     struct cuda_stretch *out = (struct cuda_stretch *)(void *)(d->facts_host + at);
     struct cuda_plan plan = cuda_attend_plan(&a, m->heads_kv, b->position, b->table, slot, cols, out);
     plan.stretch = (const struct cuda_stretch *)(const void *)(d->facts + at);

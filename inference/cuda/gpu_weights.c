@@ -31,6 +31,15 @@ static size_t key_norm_n(const struct model *m)
     return m->kind->has & HAS_ROW_NORMS ? m->heads_kv * m->head : m->head;
 }
 
+static uint64_t latent_bytes(const struct model *m, const struct model_latent *a)
+{
+    uint64_t all = product_bytes(&a->query_low) + product_bytes(&a->query) + product_bytes(&a->row) +
+                   (m->query_low + m->latent) * sizeof(float);
+    for (uint32_t h = 0; h < m->heads; h++)
+        all += matrix_bytes(&a->key_up[h]) + matrix_bytes(&a->value_up[h]);
+    return all;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
@@ -40,6 +49,7 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
                    (of_norms * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
+    all += l->latent ? latent_bytes(m, l->latent) : 0;
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
@@ -138,7 +148,8 @@ static enum err load_matrix(struct loading *t, const struct ops_weight *w, struc
     uint8_t *p = keep(t, matrix_bytes(w));
     if (!p)
         return ERR_FULL;
-    *out = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    *out = (struct cuda_matrix){
+        .type = repack_type((uint32_t)w->type), .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
     return put_matrix(t, w, p);
 }
 
@@ -177,12 +188,46 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     uint8_t *p = keep(t, out->stride * experts);
     if (!p)
         return ERR_FULL;
-    out->w = (struct cuda_matrix){.type = (uint32_t)w->type, .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    out->w = (struct cuda_matrix){
+        .type = repack_type((uint32_t)w->type), .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
     enum err e = ERR_OK;
     for (uint32_t i = 0; i < experts && e == ERR_OK; i++)
         e = put_matrix(t, &((const struct model_product *)(const void *)((const uint8_t *)&l->expert[i] + at))->w,
                        p + i * out->stride);
     return e == ERR_OK ? load_floats(t, first->bias, experts * w->rows, &out->bias) : e;
+}
+
+/* A matrix of each head. */
+static enum err load_heads(struct loading *t, const struct ops_weight *w, struct gpu_experts *out)
+{
+    const uint32_t heads = t->d->o.model->heads;
+    out->stride = matrix_bytes(w);
+    uint8_t *p = keep(t, out->stride * heads);
+    if (!p)
+        return ERR_FULL;
+    out->w = (struct cuda_matrix){
+        .type = repack_type((uint32_t)w->type), .n = (uint32_t)w->n, .rows = (uint32_t)w->rows, .data = p};
+    enum err e = ERR_OK;
+    for (uint32_t h = 0; h < heads && e == ERR_OK; h++)
+        e = put_matrix(t, &w[h], p + h * out->stride);
+    return e;
+}
+
+static enum err load_latent(struct loading *t, const struct model_latent *a, struct gpu_latent *out)
+{
+    const struct model *m = t->d->o.model;
+    enum err e = load_product(t, &a->query_low, &out->query_low);
+    if (e == ERR_OK)
+        e = load_product(t, &a->query, &out->query);
+    if (e == ERR_OK)
+        e = load_product(t, &a->row, &out->row);
+    if (e == ERR_OK)
+        e = load_norm(t, &a->query_norm, m->query_low, &out->query_norm);
+    if (e == ERR_OK)
+        e = load_norm(t, &a->row_norm, m->latent, &out->row_norm);
+    if (e == ERR_OK)
+        e = load_heads(t, a->key_up, &out->key_up);
+    return e == ERR_OK ? load_heads(t, a->value_up, &out->value_up) : e;
 }
 
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
@@ -210,6 +255,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     enum err e = ERR_OK;
     out->window = l->window;
     out->has_experts = l->expert != NULL;
+    out->has_latent = l->latent != NULL;
     out->is_still = l->is_still;
     for (size_t i = 0; i < sizeof norms / sizeof *norms && e == ERR_OK; i++)
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
@@ -217,6 +263,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_product(t, products[i].from, products[i].to);
     if (e == ERR_OK)
         e = load_floats(t, l->sinks, m->heads, &out->sinks);
+    if (e == ERR_OK && l->latent)
+        e = load_latent(t, l->latent, &out->latent);
     if (!l->expert || e != ERR_OK)
         return e;
     e = load_product(t, &l->router, &out->router);
@@ -235,11 +283,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
 
 static uint64_t widest_tile(const struct device_options *o)
 {
-    const struct model *m = o->model;
-    uint64_t widest = model_mix_most(m), all = (uint64_t)m->heads * m->head;
-    widest = widest > m->embed ? widest : m->embed;
-    widest = widest > all ? widest : all;
-    return repack_bytes(GGUF_TENSOR_F32, (uint32_t)widest, REPACK_ROWS);
+    return repack_bytes(GGUF_TENSOR_F32, (uint32_t)gpu_widest(o->model), REPACK_ROWS);
 }
 
 enum err gpu_weights_load(struct device *d, struct note *note)

@@ -81,7 +81,7 @@ void cuda_norm_quantise(void *stream, const float *x, const float *gain, const f
 void cuda_activate_quantise(void *stream, enum cuda_gate kind, const float *gate, const float *up,
                             const struct cuda_input *in, float *out, struct cuda_marks marks);
 
-/* A matrix as cuda/repack.h lays it out; type is GGUF's. */
+/* A matrix as cuda/repack.h lays it out; type is GGUF's, repack_type of the file's. */
 struct cuda_matrix {
     uint32_t type, n, rows;
     const void *data;
@@ -118,10 +118,11 @@ struct cuda_picks {   /* of `cols` rows, `used` each: `cols` x used = P picks */
 /* moe.c's routing: score[cols, experts] is scratch then. */
 struct cuda_routes {
     uint32_t experts, used;
-    bool of_all;             /* weights do not sum to one */
-    bool by_sigmoid;         /* ... and are sigmoids, not a softmax */
-    float scale;             /* of the weights */
-    const float *preference; /* [experts] added to what they are chosen by; NULL: none */
+    bool of_all;                  /* weights do not sum to one */
+    bool by_sigmoid;              /* ... and are sigmoids, not a softmax */
+    float scale;                  /* of the weights */
+    const float *preference;      /* [experts] added to what they are chosen by; NULL: none */
+    uint32_t groups, groups_used; /* chosen from the best of so many groups of as many; 1: from all */
 };
 void cuda_route(void *stream, float *score, const struct cuda_routes *how, uint32_t cols, struct cuda_marks marks,
                 struct cuda_picks out);
@@ -147,8 +148,9 @@ void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32
 struct cuda_cache {
     uint8_t *const *slab; /* array in the GPU's memory */
     uint64_t page_bytes;
-    uint64_t layer_at;         /* of the layer in a page */
-    uint32_t heads_kv, blocks; /* of 32 along a head, the last padded with zeros */
+    uint64_t layer_at; /* of the layer in a page */
+    uint32_t heads_kv;
+    uint32_t blocks, blocks_v; /* of 32 along a key and along a value, the last padded with zeros */
     const uint32_t *position;  /* [rows] in its sequence */
     const uint32_t *table;     /* [rows] where its sequence's pages begin in `page` */
     const uint32_t *page;      /* numbers of pages */
@@ -188,7 +190,8 @@ struct cuda_fresh {
 };
 
 struct cuda_attention {
-    uint32_t heads, head, window; /* 0: sees all before it */
+    uint32_t heads, head, window; /* window 0: sees all before it */
+    uint32_t value;               /* a value's length; 0: the head's */
     float scale, cap;             /* cap 0: none */
     const float *sinks;           /* [heads], in the GPU's memory; NULL: none (inference/engine/attention.h) */
     uint32_t pages_most;          /* no column sees more pages */
@@ -203,20 +206,39 @@ struct cuda_attention {
  * No plan changes a bit of what is computed, as long as a stretch is one. */
 struct cuda_plan cuda_attend_plan(const struct cuda_attention *a, uint32_t heads_kv, const uint32_t *position,
                                   const uint32_t *table, const uint32_t *slot, uint32_t cols, struct cuda_stretch *out);
-/* Whether this thread's GPU has the shared memory that heads of so many elements need of a block, in bytes. */
-bool cuda_attend_fits(uint32_t head, size_t *needs, size_t *has);
+/* Whether this thread's GPU has the shared memory that keys and values of so many elements need of a block, in bytes.
+ */
+bool cuda_attend_fits(uint32_t head, uint32_t value, size_t *needs, size_t *has);
 /* What cuda_attend needs in scratch for so many columns, whatever the plan. */
 uint64_t cuda_attend_scratch(const struct cuda_attention *a, uint32_t cols);
 struct cuda_room {
     void *scratch;     /* cuda_attend_scratch, aligned to 256 */
     uint32_t *arrived; /* [cols, heads] zeros, and zeros again behind it */
 };
-/* out[cols, heads, head]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of a
- * row is cleared where a score or a query is not finite, and its out is zeros. `in` (NULL: none): what cuda_quantise
+/* out[cols, heads, value]: attention of q[slot[c]] over the positions up to its own. marks.slot is not NULL, finite of
+ * a row is cleared where a score or a query is not finite, and its out is zeros. `in` (NULL: none): what cuda_quantise
  * makes of out is made here, in the same pass where that is possible. */
 void cuda_attend(void *stream, const float *q, const struct cuda_attention *a, const struct cuda_cache *cache,
                  uint32_t cols, struct cuda_marks marks, struct cuda_room room, float *out,
                  const struct cuda_input *in);
+
+/* -- latent.cu: heads that share one row of the cache (inference/engine/latent.c) -- */
+
+/* Picks of `cols` rows with which each head's own matrix is multiplied as an expert's, of which a row picks all:
+ * out.chosen, begin and pick for out.cols rows; there are no weights. */
+void cuda_pick_heads(void *stream, uint32_t heads, struct cuda_picks out);
+
+struct cuda_latent {
+    uint32_t heads, plain, latent;
+    struct cuda_turn turn; /* key_gain[latent] norms a row as far as it is not rotated; there is no query_gain */
+};
+/* out[rows, heads, plain]: what is not rotated of projected[rows, heads, plain + 2 pairs]. */
+void cuda_split_heads(void *stream, const struct cuda_latent *a, const float *projected, uint32_t rows, float *out);
+/* q[rows, heads, latent + 2 pairs]: made[rows, heads, latent] and what is rotated of `projected`. row[rows, latent + 2
+ * pairs] is normed and rotated, goes into the cache as key and as far as it is not rotated as value, and marks what is
+ * not finite. */
+void cuda_join_heads(void *stream, const struct cuda_latent *a, const float *projected, const float *made, float *row,
+                     uint32_t rows, const struct cuda_cache *cache, struct cuda_marks marks, float *q);
 
 #ifdef __cplusplus
 }

@@ -151,7 +151,7 @@ void product_many(void *stream, uint32_t type, const struct product *p)
     case GGUF_TENSOR_##name:                                                                                           \
         launch_many<format_of<GGUF_TENSOR_##name>>(stream, p);                                                         \
         return;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         return;

@@ -5,7 +5,7 @@
 #ifndef KITH_INFERENCE_CUDA_MATMUL_CUH
 #define KITH_INFERENCE_CUDA_MATMUL_CUH
 
-#include "inference/cuda/fragments.cuh"
+#include "inference/cuda/planes.cuh"
 
 #define COLUMN_STRIDE 272u /* bytes: 16 more than a run has, so that rows of matrices are in different banks */
 
@@ -73,13 +73,8 @@ LANE void load_products(const struct place *at, uint32_t m, uint32_t b, uint32_t
         uint32_t row = row_of(at, m, half), scale = scales_of_sixteens<F>(at->run, row, b / 2) >> b % 2 * 16;
         uint2 q = code_quads<F>(at->run, row, at->t, b);
         int first = sub_scale<F>(&scale, 0), second = sub_scale<F>(&scale, 1);
-        if constexpr (fragments<F>::has_planes) {
-            plane_quads<F::offset>(q.x, first, &low[half], &high[half]);
-            plane_quads<F::offset>(q.y, second, &low[2 + half], &high[2 + half]);
-        } else {
-            low[half] = folded_quad<F>(q.x, first);
-            low[2 + half] = folded_quad<F>(q.y, second);
-        }
+        quad_planes<F>(q.x, first, &low[half], &high[half]);
+        quad_planes<F>(q.y, second, &low[2 + half], &high[2 + half]);
     }
 }
 

@@ -202,10 +202,12 @@ template <class F> LANE void put_beside(const struct lane_run<F> *w, const uint3
 }
 
 /* Block b of the row, taken apart. */
-template <class F> LANE void put_block(const struct lane_run<F> *w, const uint32_t scale[4], uint32_t b, uint8_t *stage)
+template <class F>
+LANE void put_block(const struct lane_run<F> *w, const struct table *table, const uint32_t scale[4], uint32_t b,
+                    uint8_t *stage)
 {
     uint32_t low[8], high[8];
-    block_planes<F>(w, scale, b, low, high);
+    block_planes<F>(w, table, scale, b, low, high);
     LANE_UNROLL
     for (uint32_t i = 0; i < 2; i++) {
         uint8_t *to = stage + SLAB + slab_piece(threadIdx.x % GROUP, b % HALF_BLOCKS * 2 + i);
@@ -233,6 +235,7 @@ LANE void fill_run(const struct product *p, struct columns *columns, uint32_t r,
 {
     const uint32_t lane = threadIdx.x % WARP;
     const struct beside beside = beside_at<F>(room, k);
+    const struct table table = run_table<F>(w); /* the next run's head comes while this one's codes are taken apart */
     uint32_t scale[4] = {0}, min[4];
     run_subs<F>(w, scale, min);
     LANE_UNROLL
@@ -250,7 +253,7 @@ LANE void fill_run(const struct product *p, struct columns *columns, uint32_t r,
         lane_copy_end();
         LANE_UNROLL
         for (uint32_t b = half * HALF_BLOCKS; b < (half + 1) * HALF_BLOCKS; b++) {
-            put_block<F>(w, scale, b, stage);
+            put_block<F>(w, &table, scale, b, stage);
             load_codes<F>(w, half == 0 ? run : next, lane, (b + HALF_BLOCKS) % RUN_BLOCKS);
         }
         lane_copy_wait<LAG>();
@@ -508,7 +511,7 @@ bool product_by_groups(void *stream, uint32_t type, const struct product *p)
         if constexpr (input == QUANT_WIDE)                                                                             \
             return launch_groups<format_of<GGUF_TENSOR_##name>>(stream, p);                                            \
         return false;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         return false;

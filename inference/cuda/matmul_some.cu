@@ -324,9 +324,9 @@ template <class F> static void launch_any(void *stream, const struct product *p,
 {
     if (cols <= 8)
         launch_some<F, 1>(stream, p, cols);
-    else if (cols <= 16)
+    else if (cols <= 16 || F::is_grid) /* a warp with 32 columns and a table would keep registers in memory */
         launch_some<F, 2>(stream, p, cols);
-    else
+    else if constexpr (!F::is_grid)
         launch_some<F, 4>(stream, p, cols);
 }
 
@@ -337,7 +337,7 @@ void product_some(void *stream, uint32_t type, const struct product *p, uint32_t
     case GGUF_TENSOR_##name:                                                                                           \
         launch_any<format_of<GGUF_TENSOR_##name>>(stream, p, cols);                                                    \
         return;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         return;

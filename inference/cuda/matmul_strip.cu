@@ -443,7 +443,7 @@ bool product_by_strips(void *stream, uint32_t type, const struct product *p)
         if constexpr (input == QUANT_WIDE)                                                                             \
             return launch_strips<format_of<GGUF_TENSOR_##name>>(stream, p);                                            \
         return false;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         return false;

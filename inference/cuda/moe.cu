@@ -1,10 +1,12 @@
 /* Routing of a mixture of experts (inference/engine/moe.c): a warp for each row chooses, a block for each expert lists
  * its picks. Nothing is counted by atomic operations, so lists are in order. */
+#include "base/limits.h"
 #include "inference/cuda/kernels.h"
 #include "inference/cuda/lane.h"
 
 #define ROUTE_WARPS 4u
 #define THREADS     256u
+#define GROUPS_MOST (EXPERTS_MAX / 2)
 
 /* -- choosing -- */
 
@@ -85,12 +87,41 @@ LANE struct liking prepare(const struct cuda_routes *how, float *score)
     return l;
 }
 
+/* Experts outside the best groups, as `taken` of best_left. Of sigmoids a group is as good as its two best together,
+ * else as its best one. value[groups]: room. */
+LANE uint32_t outside_groups(const struct cuda_routes *how, const struct liking *l, float *value)
+{
+    const uint32_t lane = threadIdx.x % WARP, each = how->experts / how->groups;
+    const struct liking of_groups = {value, nullptr, false, 1.0f};
+    uint32_t outside = UINT32_MAX, taken = 0;
+    for (uint32_t g = lane; g < how->groups; g += WARP) {
+        float first = liking_of(l, g * each), second = -INFINITY;
+        for (uint32_t i = 1; i < each; i++) {
+            const float v = liking_of(l, g * each + i);
+            second = v > first ? first : v > second ? v : second;
+            first = v > first ? v : first;
+        }
+        value[g] = how->by_sigmoid ? first + second : first;
+    }
+    __syncwarp();
+    for (uint32_t r = 0; r < how->groups_used; r++) {
+        const uint32_t best = best_left(&of_groups, how->groups, taken).whose;
+        if (best % WARP == lane)
+            taken |= 1u << best / WARP;
+        for (uint32_t i = lane, bit = 0; i < how->experts; i += WARP, bit++)
+            if (i / each == best)
+                outside &= ~(1u << bit);
+    }
+    return outside;
+}
+
 /* Weights are made of the chosen's exponentials or sigmoids, which all lanes hold in turn: divided by their sum by
  * rising rank, or by the sum of all. */
 __global__ static void route_rows(float *score, struct cuda_routes how, uint32_t cols, struct cuda_marks marks,
                                   uint32_t *chosen, float *weight)
 {
     lane_begin();
+    __shared__ float of_groups[ROUTE_WARPS][GROUPS_MOST];
     const uint32_t experts = how.experts, used = how.used;
     const bool is_plain = !how.by_sigmoid && !how.preference;
     uint32_t c = blockIdx.x * ROUTE_WARPS + threadIdx.x / WARP, lane = threadIdx.x % WARP, taken = 0;
@@ -108,6 +139,8 @@ __global__ static void route_rows(float *score, struct cuda_routes how, uint32_t
     }
     __syncwarp();
     const struct liking l = prepare(&how, score);
+    if (how.groups > 1)
+        taken = outside_groups(&how, &l, of_groups[threadIdx.x / WARP]);
     for (uint32_t r = 0; r < used; r++) {
         struct candidate best = best_left(&l, experts, taken);
         peak = r ? peak : best.score;

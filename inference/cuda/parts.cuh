@@ -24,7 +24,7 @@ struct few_call {
 
 /* Where a block takes several chunks (attend_chunks.cu): how many such blocks the GPU has room for at once, 0: none; and
  * their launch, for tiles of so many rows. */
-uint32_t attend_chunks_places(uint32_t blocks, uint32_t rows);
+uint32_t attend_chunks_places(struct chunk_blocks n, uint32_t rows);
 void attend_chunks(void *stream, const struct few_call *a, dim3 grid, uint32_t rows);
 
 struct few_tile {
@@ -97,7 +97,7 @@ LANE void put_part(const struct few_call *a, uint32_t rows, uint32_t b, const ui
     for (int r = 0; r < ROWS; r++) {
         if (g + 8 * r >= rows)
             continue;
-        float4 *to = (float4 *)(a->part + ((size_t)at[r] * a->all.blocks + b) * ARITH_BLOCK + 8 * t);
+        float4 *to = (float4 *)(a->part + ((size_t)at[r] * a->all.blocks.values + b) * ARITH_BLOCK + 8 * t);
         to[0] = make_float4(o[r][0], o[r][1], o[r][2], o[r][3]);
         to[1] = make_float4(o[r][4], o[r][5], o[r][6], o[r][7]);
     }
@@ -129,7 +129,7 @@ LANE struct few_row row_of(const struct few_call *a, const struct few_tile *tile
     r.ends = r.to == s.end_chunk;
     r.query = query_of(a, tile->stretch, tile->heads, row);
     r.at = r.query * a->wave + r.from - tile->first;
-    r.out = a->all.out + ((uint64_t)column * a->all.a.heads + head) * a->all.a.head;
+    r.out = a->all.out + ((uint64_t)column * a->all.a.heads + head) * a->all.value;
     return r;
 }
 
@@ -170,7 +170,7 @@ LANE void ask_parts(const float *part, uint32_t padded, uint32_t n, float4 p[AHE
 LANE void take_chunks(const struct few_call *a, const struct few_row *row, const float *part, float4 *step,
                       struct tile_sum *all, float o[4])
 {
-    uint32_t lane = threadIdx.x % WARP, padded = a->all.blocks * ARITH_BLOCK;
+    uint32_t lane = threadIdx.x % WARP, padded = a->all.blocks.values * ARITH_BLOCK;
     for (uint32_t k = row->from; k < row->to; k += WARP) {
         uint32_t n = min(WARP, row->to - k);
         const struct tile_sum *sum = a->sum + row->at + k - row->from;
@@ -197,21 +197,21 @@ LANE void take_chunks(const struct few_call *a, const struct few_row *row, const
     }
 }
 
-/* A warp combines a row of the tile: into `out`, and when the last chunk was there into done[head], too. Between waves
+/* A warp combines a row of the tile: into `out`, and when the last chunk was there into done[value], too. Between waves
  * what has been summed is in `out`. */
 LANE void combine_row(const struct few_call *a, const struct few_row *row, float4 *step, float *done)
 {
-    uint32_t head = a->all.a.head, padded = a->all.blocks * ARITH_BLOCK, lane = threadIdx.x % WARP;
+    uint32_t value = a->all.value, padded = a->all.blocks.values * ARITH_BLOCK, lane = threadIdx.x % WARP;
     const struct tile_sum before = row->begins ? attend_begin(&a->all, row->head) : a->before[row->query];
     struct tile_sum all = before;
-    for (uint32_t first = 0; first < head; first += 4 * WARP) {
+    for (uint32_t first = 0; first < value; first += 4 * WARP) {
         uint32_t e = first + 4 * lane;
         float o[4] = {};
         all = before;
         for (uint32_t i = 0; i < 4 && !row->begins; i++)
-            o[i] = e + i < head ? row->out[e + i] : 0.0f;
+            o[i] = e + i < value ? row->out[e + i] : 0.0f;
         take_chunks(a, row, a->part + (size_t)row->at * padded + min(e, padded - 4), step, &all, o);
-        for (uint32_t i = 0; i < 4 && e + i < head; i++) {
+        for (uint32_t i = 0; i < 4 && e + i < value; i++) {
             if (row->ends)
                 done[e + i] = o[i] = all.peak != all.peak ? 0.0f : o[i] / all.sum;
             row->out[e + i] = o[i];
@@ -226,10 +226,10 @@ LANE void combine_row(const struct few_call *a, const struct few_row *row, float
 /* Columns that are done become int8 blocks, a warp for a run. */
 LANE void put_blocks(const struct few_call *a, const struct few_tile *tile, const float *done)
 {
-    uint32_t lane = threadIdx.x % WARP, wide = tile->heads.count * a->all.a.head, runs = wide / ARITH_RUN;
+    uint32_t lane = threadIdx.x % WARP, wide = tile->heads.count * a->all.value, runs = wide / ARITH_RUN;
     LANE_UNROLL_BY(1)
     for (uint32_t i = threadIdx.x / WARP; i < tile->stretch.cols * runs; i += QUARTERS) {
-        uint32_t c = i / runs, first = tile->heads.head * a->all.a.head / ARITH_RUN;
+        uint32_t c = i / runs, first = tile->heads.head * a->all.value / ARITH_RUN;
         struct few_row row = row_of(a, tile, c * tile->heads.count);
         const float4 *from = (const float4 *)(done + c * wide + i % runs * ARITH_RUN) + 2 * lane;
         float4 x = from[0], y = from[1];
@@ -239,7 +239,7 @@ LANE void put_blocks(const struct few_call *a, const struct few_tile *tile, cons
     }
 }
 
-/* All rows of a tile; done: [rows, head]. */
+/* All rows of a tile; done: [rows, value]. */
 LANE void combine(const struct few_call *a, const struct few_tile *tile, float *done)
 {
     __shared__ float4 step[QUARTERS][WARP];
@@ -248,7 +248,7 @@ LANE void combine(const struct few_call *a, const struct few_tile *tile, float *
     for (uint32_t i = warp; i < rows; i += QUARTERS) {
         struct few_row row = row_of(a, tile, i);
         if (row.from < row.to)
-            combine_row(a, &row, step[warp], done + i * a->all.a.head);
+            combine_row(a, &row, step[warp], done + i * a->all.value);
     }
     if (!a->in.narrow.q && !a->in.wide.q)
         return;

@@ -4,7 +4,7 @@
  * way since.
  *
  * Scales for 32 of Q4_K and Q5_K are 8 high + low, so that both times a weight of 5 bits are bytes without a sign; the
- * others are as fragments.cuh has them, IQ4_XS in 16 bits as Q6_K. */
+ * others are as fragments.cuh has them, those with tables in 16 bits as Q6_K. */
 #ifndef KITH_INFERENCE_CUDA_PLANES_CUH
 #define KITH_INFERENCE_CUDA_PLANES_CUH
 
@@ -82,11 +82,11 @@ template <class F> LANE void quad_planes(uint32_t q, int scale, uint32_t *low, u
 
 /* Block b: 8 words of each plane. */
 template <class F>
-LANE void block_planes(const struct lane_run<F> *w, const uint32_t scale[4], uint32_t b, uint32_t low[8],
+LANE void block_planes(const struct lane_run<F> *w, const struct table *table, const uint32_t scale[4], uint32_t b, uint32_t low[8],
                        uint32_t high[8])
 {
     uint32_t quad[8];
-    run_quads<F>(w, b, quad);
+    run_quads<F>(w, table, b, quad);
     LANE_UNROLL
     for (uint32_t g = 0; g < 8; g++)
         quad_planes<F>(quad[g], sub_scale<F>(scale, F::sub == 32 ? b : 2 * b + g / 4), &low[g], &high[g]);

@@ -40,13 +40,14 @@ template <class F> LANE int half_sum(const uint32_t quad[8], const uint8_t *colu
 /* The run with a column: the terms of its blocks from left to right. */
 template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint8_t *column)
 {
+    const struct table table = run_table<F>(w);
     float run = 0.0f;
     LANE_UNROLL
     for (uint32_t b = 0; b < RUN_BLOCKS; b++) {
         uint32_t quad[8];
         if (F::has_table) /* keeps the compiler from asking for all of the column at once, into memory */
             __syncwarp();
-        run_quads<F>(w, b, quad);
+        run_quads<F>(w, &table, b, quad);
         float s = column_scale(column, b);
         int sum = half_sum<F>(quad, column, b, 0) + half_sum<F>(quad, column, b, 1);
         run = run + (run_scale<F>(w, b) * s) * (float)sum;
@@ -61,6 +62,7 @@ template <class F> LANE float run_narrow(const struct lane_run<F> *w, const uint
 template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_t *column)
 {
     const uint32_t halves = F::sub == 32 ? 2 : 1; /* of 16 under one scale */
+    const struct table table = run_table<F>(w);
     uint32_t scale[4], min[4], quad[8];
     run_subs<F>(w, scale, min);
     int sum = 0, mins = 0;
@@ -70,7 +72,7 @@ template <class F> LANE float run_wide(const struct lane_run<F> *w, const uint8_
         LANE_UNROLL
         for (uint32_t h = halves * j; h < halves * (j + 1); h++) {
             if (h % 2 == 0)
-                run_quads<F>(w, h / 2, quad);
+                run_quads<F>(w, &table, h / 2, quad);
             part += half_sum<F>(quad, column, h / 2, h % 2);
             part_q += column_sum(column, h);
         }
@@ -295,7 +297,7 @@ static void multiply_any(void *stream, const struct cuda_matrix *w, const struct
     case GGUF_TENSOR_##name:                                                                                           \
         multiply<format_of<GGUF_TENSOR_##name>>(stream, p);                                                            \
         return;
-        QUANT_PLAIN_LIST(E)
+        REPACK_LIST(E)
 #undef E
     default:
         product_floats(stream, w->type, p);
@@ -421,7 +423,7 @@ void cuda_multiply_picked(void *stream, const struct cuda_matrix *w, uint64_t st
 {
     struct product p = {};
     uint32_t all = in->cols * share;
-    bool is_alone = in->cols == 1 || all < experts;
+    bool is_alone = in->cols == 1 || picks.cols == 1 || all < experts;
     p.cols = is_alone ? 1 : picks.cols;
     p.chosen = picks.chosen;
     p.begin = is_alone ? nullptr : picks.begin;

@@ -21,16 +21,16 @@ struct quarter_keys {
 };
 
 /* Shared memory of a block: queries, and behind them of the chunk the values and all scales. */
-static __host__ __device__ inline size_t quarter_bytes(uint32_t blocks)
+static __host__ __device__ inline size_t quarter_bytes(struct chunk_blocks n)
 {
-    return tile_queries_bytes(blocks) + (size_t)ARITH_CHUNK * blocks * (ARITH_BLOCK + 2 * sizeof(float));
+    return tile_queries_bytes(n.keys) + chunk_part_bytes(n.values) + ARITH_CHUNK * n.keys * sizeof(float);
 }
 
-LANE struct chunk quarter_chunk_at(const struct tile_queries *q, uint32_t blocks)
+LANE struct chunk quarter_chunk_at(const struct tile_queries *q, struct chunk_blocks n)
 {
-    struct chunk c = {nullptr, (int8_t *)q->q + tile_queries_bytes(blocks), nullptr, nullptr};
-    c.vs = (float *)(c.v + ARITH_CHUNK * blocks * ARITH_BLOCK);
-    c.ks = c.vs + ARITH_CHUNK * blocks;
+    struct chunk c = {nullptr, (int8_t *)q->q + tile_queries_bytes(n.keys), nullptr, nullptr};
+    c.vs = (float *)(c.v + ARITH_CHUNK * n.values * ARITH_BLOCK);
+    c.ks = c.vs + ARITH_CHUNK * n.values;
     return c;
 }
 

@@ -17,6 +17,14 @@ static uint64_t tile_bytes(const struct quant_format *f, uint32_t n)
     return (uint64_t)quant_runs(n) * repack_run(f);
 }
 
+uint32_t repack_type(uint32_t type)
+{
+#define E(name, ...) GGUF_TENSOR_##name
+    const struct quant_format *f = quant_format((enum gguf_tensor_type)type);
+    return f && repack_is_grid(f) ? (uint32_t)REPACK_GRID(E) : type;
+#undef E
+}
+
 static uint64_t tiles(uint32_t rows)
 {
     return (rows + REPACK_ROWS - 1) / REPACK_ROWS;
@@ -67,6 +75,29 @@ static void put_words(const uint32_t *word, size_t pieces, size_t lane, uint8_t 
         store_le32(piece_at(run, w / 4, lane) + w % 4 * 4, word[w]);
 }
 
+/* Codes of a table as a sign and the place of a size; unused ones, which mean 0, have no sign. */
+static void put_signs(const struct quant_format *f, uint8_t code[ARITH_RUN])
+{
+    const int8_t *weight = quant_table(f);
+    uint8_t as[16];
+    for (unsigned c = 0; c < 16; c++)
+        for (unsigned i = 8; i-- > 0;)
+            if (weight[i] == weight[c] || weight[i] == -weight[c])
+                as[c] = (uint8_t)(weight[c] < 0 ? i | 8 : i);
+    for (size_t i = 0; i < ARITH_RUN; i++)
+        code[i] = as[code[i]];
+}
+
+static void put_grid_head(const struct quant_format *f, const struct quant_block *b, uint8_t *head)
+{
+    store_le32(head, arith_bits(b->d));
+    for (size_t j = 0; j < 16; j++) { /* of 16; of formats with scales for 32 two have the same */
+        const unsigned s = (unsigned)b->scale[j * 16 / f->sub] >> 1;
+        head[4 + j % 8] |= (uint8_t)(s << j / 8 * 4);
+    }
+    store_le32(head + 12, f->table - QUANT_GRID_1);
+}
+
 /* The head and the tail of a wide block. */
 static void put_wide_head(const struct quant_format *f, const uint8_t *block, size_t lane, uint8_t *run)
 {
@@ -88,10 +119,15 @@ static void put_wide(const struct quant_format *f, const uint8_t *block, size_t 
     struct quant_block b;
     uint32_t word[WORDS] = {0};
     quant_read_block(f, block, &b);
+    if (repack_is_grid(f))
+        put_signs(f, b.code);
     for (size_t i = 0; i < ARITH_RUN / ARITH_BLOCK; i++)
         put_codes(f->bits, b.code + ARITH_BLOCK * i, i, word);
     put_words(word, repack_codes(f), lane, run);
-    put_wide_head(f, block, lane, run);
+    if (repack_is_grid(f))
+        put_grid_head(f, &b, piece_at(run, repack_codes(f), lane));
+    else
+        put_wide_head(f, block, lane, run);
 }
 
 static void put_narrow(const struct quant_format *f, const uint8_t *block, size_t blocks, size_t lane, uint8_t *run)

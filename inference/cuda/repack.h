@@ -20,6 +20,10 @@
  * ones keep the bytes of the file: Q4_K and Q5_K d, m, scales[12]; Q3_K scales[12], d, 2 zeros; Q6_K scales[16], tail
  * d; Q2_K scales[16], tail d, m; IQ4_XS only a tail of 8.
  *
+ * Formats by grids are one (known as IQ2_S): weights of one of eight sizes, 4 bits: its place, and 8 more where it is
+ * negative. Their head is d in binary32, scales[8], and the table's number from QUANT_GRID_1 on. The scales of 16
+ * weights each are odd, 2 s + 1: s of scale j is in the low half of byte j of scales, of scale 8 + j in the high one.
+ *
  * Formats of floats: 4 rows and groups of 128 bytes of a row form a piece of 32 lanes; see repack_float_at. */
 #ifndef KITH_INFERENCE_CUDA_REPACK_H
 #define KITH_INFERENCE_CUDA_REPACK_H
@@ -40,13 +44,21 @@ REPACK_FACT uint32_t repack_codes(const struct quant_format *f)
 {
     return 2u * f->bits;
 }
+REPACK_FACT bool repack_is_grid(const struct quant_format *f)
+{
+    return f->table >= QUANT_GRID_1;
+}
 REPACK_FACT uint32_t repack_heads(const struct quant_format *f)
 {
-    return f->input == QUANT_NARROW ? 1u + f->has_min : f->table ? 0u : 1u;
+    return f->input == QUANT_NARROW ? 1u + f->has_min : f->table && !repack_is_grid(f) ? 0u : 1u;
 }
 REPACK_FACT uint32_t repack_tail(const struct quant_format *f)
 {
-    return f->input == QUANT_NARROW ? 0u : f->table ? 8u : f->scale_bits == 4 ? 4u : f->scale_bits == 8 ? 2u : 0u;
+    return f->input == QUANT_NARROW || repack_is_grid(f) ? 0u
+           : f->table                                    ? 8u
+           : f->scale_bits == 4                          ? 4u
+           : f->scale_bits == 8                          ? 2u
+                                                         : 0u;
 }
 /* Bytes of a run of 32 rows. */
 REPACK_FACT uint32_t repack_run(const struct quant_format *f)
@@ -66,6 +78,11 @@ REPACK_FACT uint64_t repack_float_at(uint32_t bytes, uint32_t n, uint32_t r, uin
     uint64_t piece = ((uint64_t)(r / 4) * groups + i / group) * 32 + r % 4 * 8 + i % 16 / 2;
     return piece * 16 + (i % group / 16 * 2 + i % 2) * bytes;
 }
+
+/* The formats that kernels have, E as in quant.h, and which of them a format of the file is repacked to. */
+#define REPACK_GRID(E) E(IQ2_S, QUANT_WIDE, 256, 82, 4, 16, 6, 0, 43, false, QUANT_GRID_2, false, 3)
+#define REPACK_LIST(E) QUANT_PLAIN_LIST(E) REPACK_GRID(E)
+uint32_t repack_type(uint32_t type);
 
 /* Of a matrix of rows of n elements, GGUF's type; a multiple of 256. */
 uint64_t repack_bytes(uint32_t type, uint32_t n, uint32_t rows);

@@ -120,9 +120,10 @@ LANE void turn_unit(const struct heads_call *a, const struct unit *u, const stru
  */
 LANE void put_head(const struct heads_call *a, const struct unit *u, const struct chunk *to, uint32_t t, const float *x)
 {
-    for (uint32_t first = 0; first < a->cache.blocks; first += WARP * PIECE / ARITH_BLOCK) {
+    const uint32_t blocks = u->what == KEY ? a->cache.blocks : a->cache.blocks_v;
+    for (uint32_t first = 0; first < blocks; first += WARP * PIECE / ARITH_BLOCK) {
         uint32_t lane = threadIdx.x % WARP, b = first + lane / 8, i = lane % 8 * PIECE, word;
-        bool is_there = b < a->cache.blocks, finite;
+        bool is_there = b < blocks, finite;
         float4 v = is_there ? *(const float4 *)(x + b * ARITH_BLOCK + i) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         const float e[PIECE] = {v.x, v.y, v.z, v.w};
         float scale;

@@ -47,17 +47,11 @@ static void new_ropes(struct engine *e)
         e->rope[MODEL_ROPE_LOCAL] = rope_new(&m->rope[MODEL_ROPE_LOCAL], m->rope_pairs, e->context);
 }
 
-/* Floats of a row of queries, and of what attention makes of them. */
-static size_t queries_n(const struct model *m)
-{
-    return m->latent ? latent_queries_n(m) : (size_t)m->heads * m->head;
-}
-
 struct engine *engine_new(const struct engine_options *o)
 {
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
-    size_t n = o->batch_max, all = queries_n(m), kv = keys_n(m);
+    size_t n = o->batch_max, all = model_queries_n(m), kv = keys_n(m);
     size_t mix = model_mix_most(m), inner = max_of(all, recur_inner(m));
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
@@ -147,7 +141,7 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    size_t all = queries_n(m), kv = keys_n(m);
+    size_t all = model_queries_n(m), kv = keys_n(m);
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix + m->low_rank;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +

@@ -37,7 +37,7 @@ struct engine {
     /* scratch; [rows of the batch, ...] */
     float *x;             /* [embed] the residual stream */
     float *h;             /* [embed] after a norm */
-    float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head]; with a latent: latent_queries_n */
+    float *q, *k, *v, *o; /* [model_queries_n], [heads_kv head] twice, [model_queries_n] */
     float *gate, *up;     /* [model_mix_most] */
     float *back;          /* [embed] what a branch adds */
     float *low;           /* [low_rank] between down and up of what adapters add */
@@ -132,8 +132,6 @@ bool engine_devices_encode(struct engine *e, float *x);
 struct latent *latent_new(const struct model *m, uint32_t batch);
 void latent_free(struct latent *t);
 uint64_t latent_bytes(const struct model *m, uint32_t batch);
-/* How many floats a row of e->q and one of e->o take. */
-size_t latent_queries_n(const struct model *m);
 /* engine_project of a layer with a latent. */
 void latent_project(struct engine *e, uint32_t layer, const float *x, size_t cols);
 /* What the layer's output takes, [cols, heads value], of what attention left in e->o; rows are e->slot's. */

@@ -34,12 +34,6 @@ static size_t cols_of(uint32_t batch)
     return batch < COLS ? batch : COLS;
 }
 
-size_t latent_queries_n(const struct model *m)
-{
-    size_t n = m->head > m->value ? m->head : m->value, projected = m->plain + 2 * m->rope_pairs;
-    return m->heads * (n > projected ? n : projected);
-}
-
 struct latent *latent_new(const struct model *m, uint32_t batch)
 {
     if (!m->latent)

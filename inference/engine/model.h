@@ -228,7 +228,6 @@ struct model {
     uint32_t experts, experts_used, expert_mix, shared_mix; /* 0: none */
     uint32_t experts_from;                                  /* layers before it have none */
     uint32_t low_rank;            /* the largest of what adapters add to its matrices; 0: it has none */
-    bool has_grids;               /* some of its matrices are in a format by grids (quant.h) */
     uint32_t groups, groups_used; /* experts are chosen from so many groups of as many; 1: from all */
     bool by_sigmoid;              /* experts are weighed by sigmoids of their scores, not by a softmax */
     bool parts_of_all;            /* the weights of the chosen do not sum to one */
@@ -266,6 +265,14 @@ static inline uint32_t model_out_length(const struct model *m)
     return m->latent ? m->value : m->head;
 }
 
+/* Elements of a position's queries, as they are projected and as they meet the cache, and of its values behind it. */
+static inline uint64_t model_queries_n(const struct model *m)
+{
+    const uint32_t projected = m->latent ? m->plain + 2 * m->rope_pairs : 0, out = model_out_length(m);
+    const uint32_t most = m->head > projected ? m->head : projected;
+    return (uint64_t)m->heads * (most > out ? most : out);
+}
+
 /* The longest row between gate and down. */
 static inline uint32_t model_mix_most(const struct model *m)
 {
@@ -282,13 +289,10 @@ static inline bool model_writes(const struct model *m)
 /* What of it no GPU's kernels have yet, in words; NULL: nothing. */
 static inline const char *model_on_processors(const struct model *m)
 {
-    return m->latent                         ? "heads that share one row of the cache"
-           : m->groups > 1                   ? "experts by groups"
-           : m->layers_recurrent             ? "layers that carry a state"
+    return m->layers_recurrent               ? "layers that carry a state"
            : m->layer->query_norm.bias       ? "norms of each head's own"
            : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
            : m->low_rank                     ? "what adapters add to matrices"
-           : m->has_grids                    ? "weights in formats by grids (IQ1, IQ2, IQ3)"
                                              : NULL;
 }
 

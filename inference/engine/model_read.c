@@ -238,7 +238,6 @@ static const struct gguf_tensor *find_matrices(struct model_reader *r, const cha
     else if (t->data.n != quant_row_bytes(t->type, (size_t)n) * rows * count)
         r->e = note_set(r->note, ERR_FORMAT, "tensor %s has %zu bytes, %" PRIu64 " are needed", t->name, t->data.n,
                         (uint64_t)quant_row_bytes(t->type, (size_t)n) * rows * count);
-    r->m->has_grids |= r->e == ERR_OK && quant_is_grid(quant_format(t->type));
     return r->e == ERR_OK ? t : NULL;
 }
 

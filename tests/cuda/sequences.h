@@ -44,7 +44,7 @@ static inline void set_layers(struct world *w)
 {
     w->m.layer = w->layers;
     for (uint32_t i = 0; i < LAYERS; i++)
-        w->layers[i].keys = (struct model_keys){w->m.heads_kv, w->m.head, w->m.head, i, 0};
+        w->layers[i].keys = (struct model_keys){w->m.heads_kv, w->m.head, model_value_length(&w->m), i, 0};
     cache_place(&w->m);
     w->pages = pages_new(cache_page_bytes(&w->m), 0);
 }
@@ -59,23 +59,35 @@ static inline void draw_model(struct world *w)
     set_layers(w);
 }
 
+/* Heads that share one row: keys longer than values. */
+static inline void draw_latent(struct world *w)
+{
+    static const uint32_t rows[][2] = {{576, 512}, {80, 64}, {96, 32}, {20, 10}};
+    const uint32_t *row = rows[draw(4)];
+    w->m = (struct model){.layers = LAYERS, .epsilon = 1e-5f, .head = row[0], .latent = row[1], .heads_kv = 1};
+    w->m.heads = 1 + draw(draw(3) ? 8 : 40);
+    w->layer = draw(LAYERS);
+    set_layers(w);
+}
+
 /* Positions [0, length) of a sequence get keys and values; `wild`: sometimes far larger than others. */
 static inline void fill(struct world *w, uint32_t s, uint32_t length, bool wild)
 {
     struct cache *c = &w->cache[s];
-    float key[256], value[256];
+    const uint32_t value_n = model_value_length(&w->m);
+    float key[576], value[576];
     cache_init(c, &w->m, w->pages);
     w->length[s] = length;
     for (uint32_t t = 0; t < length; t++) {
         cache_reserve(c, t, t);
         for (uint32_t h = 0; h < w->m.heads_kv; h++) {
             draw_floats(key, w->m.head);
-            draw_floats(value, w->m.head);
-            for (uint32_t i = 0; wild && i < w->m.head; i++) {
+            draw_floats(value, value_n);
+            for (uint32_t i = 0; wild && i < w->m.head; i++)
                 key[i] *= draw(400) ? 1.0f : 0x1p110f;
+            for (uint32_t i = 0; wild && i < value_n; i++)
                 value[i] *= draw(50) ? 1.0f : 0x1p-70f;
-            }
-            for (uint32_t i = 0; i < w->m.head && draw(9) == 0; i++)
+            for (uint32_t i = 0; i < value_n && draw(9) == 0; i++)
                 value[i] = 0.0f;
             assert_true(cache_put(c, &ops_ref, t, w->layer, h, key, value));
         }
@@ -85,17 +97,18 @@ static inline void fill(struct world *w, uint32_t s, uint32_t length, bool wild)
 /* Where nobody wrote, a GPU's page may hold anything. */
 static inline void spoil(const struct world *w, uint8_t *page, uint32_t from)
 {
-    size_t row = (size_t)ARITH_CHUNK * w->gpu.blocks;
+    const uint32_t blocks = w->gpu.blocks, blocks_v = w->gpu.blocks_v;
+    const size_t row = (size_t)ARITH_CHUNK * blocks, row_v = (size_t)ARITH_CHUNK * blocks_v;
     uint8_t *at = page + w->gpu.layer_at;
-    for (uint32_t h = 0; h < w->m.heads_kv; h++, at += cache_head_bytes(&w->layers[w->layer].keys))
-        for (uint32_t b = 0; b < w->gpu.blocks; b++)
+    for (uint32_t h = 0; h < w->m.heads_kv; h++, at += cache_head_bytes(&w->layers[w->layer].keys)) {
+        float *scales = (float *)(void *)(at + (row + row_v) * ARITH_BLOCK);
+        for (uint32_t b = 0; b < blocks + blocks_v; b++) /* keys, then values */
             for (uint32_t t = from; t < ARITH_CHUNK; t++) {
-                float *scales = (float *)(void *)(at + 2 * row * ARITH_BLOCK);
-                scales[b * ARITH_CHUNK + t] = scales[row + b * ARITH_CHUNK + t] =
-                    arith_of_bits(0x7FFFFFFF); /* a GPU's NaN */
+                scales[b * ARITH_CHUNK + t] = arith_of_bits(0x7FFFFFFF); /* a GPU's NaN */
                 for (uint32_t i = 0; i < ARITH_BLOCK; i++)
-                    at[ops_key_at(b, t, i)] = at[row * ARITH_BLOCK + ops_value_at(b, t, i)] = 0x80;
+                    at[b < blocks ? ops_key_at(b, t, i) : row * ARITH_BLOCK + ops_value_at(b - blocks, t, i)] = 0x80;
             }
+    }
 }
 
 static inline void upload(struct world *w)
@@ -113,6 +126,7 @@ static inline void upload(struct world *w)
                                  .layer_at = w->layers[w->layer].keys.at,
                                  .heads_kv = w->m.heads_kv,
                                  .blocks = cache_blocks(w->m.head),
+                                 .blocks_v = cache_blocks(model_value_length(&w->m)),
                                  .page = w->page};
     uint32_t numbers = w->slabs * CUDA_SLAB_PAGES, step = numbers - 1; /* without a common divisor */
     for (uint32_t s = 0, at = 0; s < SEQUENCES; s++) {
