@@ -77,5 +77,26 @@ echo '{"text": 3}' >"$H/odd"
 echo '{"text": "x"}' | cat - "$H/odd" >"$H/odd2"
 check "a line that is none" refuses 3 'line 2' train "$H/odd2" -o "$H/d.gguf"
 check "no result is left" test ! -e "$H/d.gguf"
+
+# Three train at home on three texts; a fourth has their updates alone and joins them: the model foretells all three texts better.
+if "$B/kith" help model adapt >/dev/null 2>&1; then
+    recipe="--rank 8 --steps 16 --batch 4 --rate 0.006"
+    thirds=
+    for i in 1 2 3; do
+        cat docs/"$(echo market consensus worker | cut -d' ' -f$i)".md | head -c 24000 >"$H/text$i"
+        check "text $i: train" train "$H/text$i" --seed $i -o "$H/u$i.gguf"
+        check "text $i: check" train "$H/text$i" --check "$H/u$i.gguf"
+        thirds="$thirds $H/u$i.gguf=0.33333333"
+    done
+    check "join" "$B/kith" model adapt $guide $thirds -o "$H/joined.gguf" >"$H/joined.log" 2>&1
+    perplexity() { timeout 60 "$B/kith" perplexity --model "$1" --file "$2" --ctx 128 --chunks 8 --json 2>>"$H/joined.log" | json perplexity; }
+    better() { below "$(perplexity "$H/joined.gguf" "$1")" "$(perplexity $guide "$1") / 2"; }
+    for i in 1 2 3; do check "text $i: foretold better" better "$H/text$i"; done
+    check "one's update is not another's" refuses 1 'on other data' train "$H/text2" --check "$H/u1.gguf"
+    printf '\001' | dd of="$H/u2.gguf" bs=1 seek=$(($(stat -c %s "$H/u2.gguf") - 6)) conv=notrunc 2>/dev/null
+    check "one who changed it afterwards" refuses 1 '"same":false' train "$H/text2" --check "$H/u2.gguf"
+else
+    echo "skip: e2e_train: updates are not joined: this kith has no model adapt"
+fi
 [ $failed = 0 ] && echo "e2e_train: $checks checks passed"
 exit $failed
