@@ -112,7 +112,7 @@ static void wpm_files_are_checked(void **state)
     gguf_file_i32(&f, KEY("normalizer.lowercase"), 1);
     tok_file_refused(&f, ERR_FORMAT, "normalizer.lowercase is neither true nor false");
     gguf_file_text(&f, KEY("model"), "t5");
-    tok_file_refused(&f, ERR_UNSUPPORTED, "tokenizer 't5' is not supported: llama, gpt2 and bert are");
+    tok_file_refused(&f, ERR_UNSUPPORTED, "tokenizer 't5' is not supported: llama, gpt2, gemma4 and bert are");
 }
 
 int main(void)
