@@ -179,7 +179,8 @@ static enum err ask_for_state(struct training *t, struct note *note)
 {
     struct buf out = {0};
     const uint64_t now = out_now_ms();
-    if (t->check || t->is_saving || now - t->saved_ms < t->save_ms)
+    /* At once behind the first: a place that cannot be written to is said before hours have passed. */
+    if (t->check || t->is_saving || (t->saved_ms && now - t->saved_ms < t->save_ms))
         return ERR_OK;
     t->is_saving = true;
     wire_add_train_save(&out, &(struct wire_train_save){1});
@@ -303,8 +304,7 @@ int cmd_train(const struct cli *cli, const struct args *args)
     struct training t = {.cli = cli,
                          .output = args_text(args, "output"),
                          .check = args_text(args, "check"),
-                         .save_ms = 1000 * args_count(args, "save"),
-                         .saved_ms = out_now_ms()};
+                         .save_ms = 1000 * args_count(args, "save")};
     struct note note = {{0}};
     if (!args_text(args, "model") || !args_text(args, "data") || !t.output == !t.check)
         return cli_fail(cli, CLI_USAGE,

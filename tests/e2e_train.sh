@@ -76,6 +76,8 @@ length=64
 echo '{"text": 3}' >"$H/odd"
 echo '{"text": "x"}' | cat - "$H/odd" >"$H/odd2"
 check "a line that is none" refuses 3 'line 2' train "$H/odd2" -o "$H/d.gguf"
+check "no such folder" refuses 3 'No such file' train "$H/text" -o "$H/none/d.gguf"
+check "... is said after one step" same "$(grep -c '^step' "$H/err")" 1
 check "no result is left" test ! -e "$H/d.gguf"
 
 # Three train at home on three texts; a fourth has their updates alone and joins them: the model foretells all three texts better.

@@ -153,7 +153,7 @@ struct train_pass *train_pass_new(const struct train_pass_options *o)
     p->m = o->lora->m;
     p->t = o->length;
     p->kept = mem_array(p->m->layers, sizeof *p->kept);
-    p->memory = mem_array(place(p, o), sizeof *p->memory);
+    p->memory = mem_array((size_t)place(p, o), sizeof *p->memory);
     place(p, o);
     p->nll = mem_array(p->t, sizeof *p->nll);
     for (size_t way = 0; p->m->rope_pairs && way < MODEL_ROPE_COUNT; way++)

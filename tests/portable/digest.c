@@ -9,6 +9,8 @@
 #include "inference/engine/engine.h"
 #include "inference/sched/sampler.h"
 #include "tests/model_make.h"
+#include "inference/train/train_adam.h"
+#include "inference/train/train_pass.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +150,51 @@ static void run_all(const char *label, const struct model *m)
     fflush(stdout);
 }
 
+/* Some steps of a training beside the model, by every set of kernels. */
+static struct hash train(const struct gguf *file, const struct model *m, const struct train_set *set)
+{
+    enum { LENGTH = 32, STEPS = 3 };
+    struct pool *pool = pool_new(1);
+    struct train_lora *l = train_lora_new(file, m, 3, 5.0f, 7);
+    struct train_pass *p =
+        train_pass_new(&(struct train_pass_options){.lora = l, .set = set, .pool = pool, .length = LENGTH});
+    struct train_adam adam;
+    uint32_t tokens[LENGTH + 1];
+    uint8_t counts[LENGTH];
+    train_adam_init(&adam, l->values_n);
+    for (uint32_t k = 1; k <= STEPS; k++) {
+        for (uint32_t i = 0; i <= LENGTH; i++)
+            tokens[i] = (i * 37 + k * 11) % m->vocab;
+        memset(counts, 1, sizeof counts);
+        memset(l->gradient, 0, l->values_n * sizeof *l->gradient);
+        train_pass_loss(p, tokens, counts);
+        train_pass_back(p, LENGTH);
+        train_adam_step(&adam, l->value, l->gradient, train_adam_norm(l->gradient, l->values_n), 0.01f);
+    }
+    struct hash h = hash_once(HASH_TRAIN, l->value, l->values_n * sizeof *l->value);
+    train_adam_clear(&adam);
+    train_pass_free(p);
+    train_lora_free(l);
+    pool_free(pool);
+    return h;
+}
+
+static void run_training(const char *label, const struct gguf *file, const struct model *m)
+{
+    const struct hash want = train(file, m, &train_set_ref);
+    for (size_t i = 1; train_set_at(i); i++) {
+        const struct hash got = train(file, m, train_set_at(i));
+        const bool same = hash_equal(&want, &got);
+        *(same ? &passed : &failed) += 1;
+        if (!same)
+            printf("FAILED %s: trained by %s\n", label, train_set_at(i)->name);
+    }
+    printf("%s, trained:", label);
+    for (size_t i = 0; i < 8; i++)
+        printf("%s%02x", i ? "" : " ", want.b[i]);
+    printf("\n");
+}
+
 static void run_file(const char *label, struct bytes file)
 {
     struct note note = {{0}};
@@ -165,6 +212,8 @@ static void run_file(const char *label, struct bytes file)
     pack_fill(p);
     if (model_open(g, p, &m, &note) == ERR_OK) {
         run_all(label, m);
+        if (train_lora_check(g, m, &note) == ERR_OK)
+            run_training(label, g, m);
         model_free(m);
     } else {
         printf("FAILED %s: %s\n", label, note.text);
