@@ -101,7 +101,8 @@ $(foreach l,$(LAYERS),$(eval $(call archive_rule,$l)))
 
 # Kernel sets are compiled for their instructions, and only entered after the processor was asked. Sanitizers stay out
 # of them: one function for each format and number of columns, all inlined, takes a quarter of an hour to compile with.
-FLAGS_x86_64_avx2        := -mavx2 -mf16c
+# What is told of an ABI concerns functions that are given vectors; they are inlined (recur_body.h).
+FLAGS_x86_64_avx2        := -mavx2 -mf16c -Wno-psabi
 FLAGS_x86_64_avxvnni     := $(FLAGS_x86_64_avx2) -mavxvnni
 FLAGS_x86_64_avx512      := $(FLAGS_x86_64_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 FLAGS_x86_64_avx512_vnni := $(FLAGS_x86_64_avx512) -mavx512vnni
