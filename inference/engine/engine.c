@@ -51,7 +51,7 @@ struct engine *engine_new(const struct engine_options *o)
 {
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
-    size_t n = o->batch_max, all = model_queries_n(m), kv = keys_n(m);
+    size_t n = o->batch_max, all = (size_t)model_queries_n(m), kv = keys_n(m);
     size_t mix = model_mix_most(m), inner = max_of(all, recur_inner(m));
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
@@ -141,7 +141,7 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    size_t all = model_queries_n(m), kv = keys_n(m);
+    size_t all = (size_t)model_queries_n(m), kv = keys_n(m);
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix + m->low_rank;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
