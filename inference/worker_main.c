@@ -185,6 +185,21 @@ static enum err call_far(void *arg, uint32_t hop, struct bytes call, struct buf 
 
 /* -- serving -- */
 
+/* The next message that is there; *used 0: none is whole yet. */
+static enum err next_message(const struct buf *in, struct wire_frame *frame, size_t *used, struct note *note)
+{
+    enum err e = wire_next(bytes_of_buf(in), true, frame, used);
+    return e == ERR_OK ? ERR_OK : note_set(note, e, "what came over the socket is no message");
+}
+
+/* Says why, and ends the process with the status that is returned. */
+static int give_up(struct buf *out, enum err e, const struct note *note)
+{
+    wire_add_failure(out, 0, e, note);
+    flush(out);
+    return 1;
+}
+
 /* A worker that has layers for others: a call at a time. */
 static int serve_hop(struct hop *h, struct buf *in, struct buf *out)
 {
@@ -192,11 +207,9 @@ static int serve_hop(struct hop *h, struct buf *in, struct buf *out)
     for (;;) {
         struct wire_frame frame;
         size_t used;
-        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        enum err e = next_message(in, &frame, &used, &note);
         if (e == ERR_OK && used > 0)
             e = hop_take(h, &frame, out, &note);
-        else if (e != ERR_OK)
-            note_set(&note, e, "what came over the socket is no message");
         if (e == ERR_OK)
             buf_drop(in, used);
         else
@@ -213,7 +226,7 @@ static int serve_trainer(struct trainer *t, struct buf *in, struct buf *out)
     for (;;) {
         struct wire_frame frame;
         size_t used;
-        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        enum err e = next_message(in, &frame, &used, &note);
         if (e == ERR_OK && used > 0) {
             e = trainer_take(t, &frame, out, &note);
             buf_drop(in, used);
@@ -222,14 +235,9 @@ static int serve_trainer(struct trainer *t, struct buf *in, struct buf *out)
                 trainer_step(t, out);
             if (!flush(out) || !fill(in, !trainer_is_busy(t)))
                 return 0;
-        } else {
-            note_set(&note, e, "what came over the socket is no message");
         }
-        if (e != ERR_OK) {
-            wire_add_failure(out, 0, e, &note);
-            flush(out);
-            return 1;
-        }
+        if (e != ERR_OK)
+            return give_up(out, e, &note);
     }
 }
 
@@ -240,7 +248,7 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
     for (;;) {
         struct wire_frame frame;
         size_t used;
-        enum err e = wire_next(bytes_of_buf(in), true, &frame, &used);
+        enum err e = next_message(in, &frame, &used, &note);
         if (e == ERR_OK && used > 0) {
             e = sched_take(s, &frame, out, &note);
             buf_drop(in, used);
@@ -250,14 +258,9 @@ static int serve(struct sched *s, struct buf *in, struct buf *out)
             e = sched_tend(s, &note);
             if (e == ERR_OK && (!flush(out) || !fill(in, !sched_is_busy(s) && !sched_has_chores(s))))
                 return 0;
-        } else {
-            note_set(&note, e, "what came over the socket is no message");
         }
-        if (e != ERR_OK) {
-            wire_add_failure(out, 0, e, &note);
-            flush(out);
-            return 1;
-        }
+        if (e != ERR_OK)
+            return give_up(out, e, &note);
     }
 }
 
