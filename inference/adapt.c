@@ -4,7 +4,7 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
-#include "inference/gguf.h"
+#include "inference/gguf_put.h"
 #include "inference/kernels/quant.h"
 
 #include <inttypes.h>
@@ -256,106 +256,48 @@ static enum err place_all(struct adapt *a, struct note *note)
     return ERR_OK;
 }
 
-static void put_u32(struct buf *b, uint32_t v)
-{
-    uint8_t raw[4];
-    store_le32(raw, v);
-    buf_add(b, raw, sizeof raw);
-}
-
-static void put_u64(struct buf *b, uint64_t v)
-{
-    uint8_t raw[8];
-    store_le64(raw, v);
-    buf_add(b, raw, sizeof raw);
-}
-
-static void put_text(struct buf *b, const char *text)
-{
-    put_u64(b, strlen(text));
-    buf_add_text(b, text);
-}
-
-static void put_root(struct buf *b, const struct hash *root)
-{
-    char hex[2 * HASH_SIZE + 1];
-    hex_put(hex, root->b, HASH_SIZE);
-    put_text(b, hex);
-}
-
 static const char own[] = "kith.adapted.";
 
-/* Returns how many. */
-static uint64_t put_keys(const struct adapt *a, const struct adapt_file *base, const struct adapt_file *adapters,
-                         struct buf *b)
+static void put_keys(const struct adapt *a, const struct adapt_file *base, const struct adapt_file *adapters,
+                     struct gguf_writer *w)
 {
-    uint64_t n = 3;
     struct bytes key;
     for (size_t i = 0; (key = gguf_key(a->base, i)).p; i++) {
         if (key.n >= strlen(own) && memcmp(key.p, own, strlen(own)) == 0)
             continue; /* of the base's own making, which its root stands for */
         struct bytes raw = gguf_key_raw(a->base, i);
-        buf_add(b, raw.p, raw.n);
-        n++;
+        buf_add(&w->keys, raw.p, raw.n);
+        w->keys_n++;
     }
-    put_text(b, "kith.adapted.base");
-    put_u32(b, GGUF_TEXT);
-    put_root(b, &base->root);
-    put_text(b, "kith.adapted.adapters");
-    put_u32(b, GGUF_ARRAY);
-    put_u32(b, GGUF_TEXT);
-    put_u64(b, a->adapters_n);
+    gguf_writer_hash(w, "kith.adapted.base", &base->root);
+    gguf_writer_list(w, "kith.adapted.adapters", GGUF_TEXT, a->adapters_n);
     for (size_t i = 0; i < a->adapters_n; i++)
-        put_root(b, &adapters[i].root);
-    put_text(b, "kith.adapted.weights");
-    put_u32(b, GGUF_ARRAY);
-    put_u32(b, GGUF_F32);
-    put_u64(b, a->adapters_n);
-    for (size_t i = 0; i < a->adapters_n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &adapters[i].weight, sizeof bits);
-        put_u32(b, bits);
-    }
-    return n;
+        gguf_put_hash(&w->keys, &adapters[i].root);
+    gguf_writer_list(w, "kith.adapted.weights", GGUF_F32, a->adapters_n);
+    for (size_t i = 0; i < a->adapters_n; i++)
+        gguf_put_f32(&w->keys, adapters[i].weight);
 }
 
-static void put_info(const struct place *p, struct buf *b)
+static void put_info(const struct place *p, struct gguf_writer *w)
 {
     char name[GGUF_KEY_BYTES_MAX + 16];
     const struct gguf_tensor *t = p->kind == PLACE_BASE ? p->tensor : p->pair->matrix;
+    const uint64_t down[2] = {t->dims[0], p->pair ? p->pair->rank : 0}, up[2] = {down[1], t->dims[1]};
     snprintf(name, sizeof name, "%s%s", t->name, p->kind == PLACE_BASE ? "" : p->kind == PLACE_DOWN ? DOWN : UP);
-    put_text(b, name);
-    put_u32(b, p->kind == PLACE_BASE ? t->n_dims : 2);
     if (p->kind == PLACE_BASE)
-        for (uint32_t d = 0; d < t->n_dims; d++)
-            put_u64(b, t->dims[d]);
-    else {
-        put_u64(b, p->kind == PLACE_DOWN ? t->dims[0] : p->pair->rank);
-        put_u64(b, p->kind == PLACE_DOWN ? p->pair->rank : t->dims[1]);
-    }
-    put_u32(b, p->kind == PLACE_BASE ? (uint32_t)t->type : GGUF_TENSOR_F32);
-    put_u64(b, p->offset);
-}
-
-static void pad_to(struct buf *b, uint64_t alignment)
-{
-    while (b->n % alignment)
-        buf_add(b, "", 1);
+        gguf_writer_tensor(w, name, t->dims, t->n_dims, t->type, p->offset);
+    else
+        gguf_writer_tensor(w, name, p->kind == PLACE_DOWN ? down : up, 2, GGUF_TENSOR_F32, p->offset);
 }
 
 static void put_head(struct adapt *a, const struct adapt_file *base, const struct adapt_file *adapters)
 {
-    struct buf keys = {0};
-    uint64_t keys_n = put_keys(a, base, adapters, &keys);
-    buf_add_text(&a->head, "GGUF");
-    put_u32(&a->head, 3);
-    put_u64(&a->head, a->places_n);
-    put_u64(&a->head, keys_n);
-    buf_add(&a->head, keys.p, keys.n);
+    struct gguf_writer w = {.keys_n = 0};
+    put_keys(a, base, adapters, &w);
     for (size_t i = 0; i < a->places_n; i++)
-        put_info(&a->places[i], &a->head);
-    pad_to(&a->head, a->alignment);
-    buf_clear(&keys);
+        put_info(&a->places[i], &w);
+    gguf_writer_head(&w, a->alignment, &a->head);
+    gguf_writer_clear(&w);
 }
 
 enum err adapt_new(const struct adapt_file *base, const struct adapt_file *adapters, size_t n, struct adapt **out,
@@ -415,12 +357,8 @@ struct adapt_facts adapt_facts(const struct adapt *a)
 static void add_row(struct buf *out, const struct gguf_tensor *t, size_t n, size_t row, float factor, float *room)
 {
     quant_read_row(t->type, t->data.p + row * quant_row_bytes(t->type, n), n, room);
-    for (size_t i = 0; i < n; i++) {
-        float v = room[i] * factor;
-        uint32_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        put_u32(out, bits);
-    }
+    for (size_t i = 0; i < n; i++)
+        gguf_put_f32(out, room[i] * factor);
 }
 
 static void make_down(const struct pair *p, struct buf *out)

@@ -2,6 +2,7 @@
 #include "inference/train/train_adapter.h"
 
 #include "base/codec.h"
+#include "inference/gguf_put.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,105 +11,38 @@
 
 /* -- writing -- */
 
-struct writer {
-    struct buf keys, infos;
-    uint64_t keys_n, tensors_n, data_n;
-};
-
-static void put_text(struct buf *out, const char *text)
-{
-    const uint64_t n = strlen(text);
-    codec_put_u64(out, &n);
-    buf_add(out, text, n);
-}
-
-static void key(struct writer *w, const char *name, enum gguf_type type)
-{
-    const uint32_t number = type;
-    put_text(&w->keys, name);
-    codec_put_u32(&w->keys, &number);
-    w->keys_n++;
-}
-
-static void say_text(struct writer *w, const char *name, const char *text)
-{
-    key(w, name, GGUF_TEXT);
-    put_text(&w->keys, text);
-}
-
-static void say_hash(struct writer *w, const char *name, const struct hash *h)
-{
-    char text[2 * HASH_SIZE + 1];
-    hex_put(text, h->b, sizeof h->b);
-    say_text(w, name, text);
-}
-
-static void say_u32(struct writer *w, const char *name, uint32_t v)
-{
-    key(w, name, GGUF_U32);
-    codec_put_u32(&w->keys, &v);
-}
-
-static void say_u64(struct writer *w, const char *name, uint64_t v)
-{
-    key(w, name, GGUF_U64);
-    codec_put_u64(&w->keys, &v);
-}
-
-static void say_f32(struct writer *w, const char *name, float v)
-{
-    key(w, name, GGUF_F32);
-    codec_put_f32(&w->keys, &v);
-}
-
-static void say_list(struct writer *w, const char *name, enum gguf_type type, uint64_t n)
-{
-    const uint32_t number = type;
-    key(w, name, GGUF_ARRAY);
-    codec_put_u32(&w->keys, &number);
-    codec_put_u64(&w->keys, &n);
-}
-
-static void say_making(struct writer *w, const struct train_run *r)
+static void say_making(struct gguf_writer *w, const struct train_run *r)
 {
     const struct train_recipe *p = &r->recipe;
     const struct hash digest = train_run_digest(r);
-    say_u32(w, "kith.train.version", TRAIN_VERSION);
-    say_hash(w, "kith.train.base", &r->base);
-    say_hash(w, "kith.train.data", &r->data);
-    say_u32(w, "kith.train.rank", p->rank);
-    say_f32(w, "kith.train.alpha", p->alpha);
-    say_u32(w, "kith.train.steps", p->steps);
-    say_f32(w, "kith.train.rate", p->rate);
-    say_u32(w, "kith.train.batch", p->batch);
-    say_u32(w, "kith.train.length", p->length);
-    say_u64(w, "kith.train.seed", p->seed);
-    say_f32(w, "kith.train.loss_before", (float)r->before);
-    say_f32(w, "kith.train.loss_after", (float)r->after);
-    say_list(w, "kith.train.losses", GGUF_F32, p->steps);
-    for (uint32_t i = 0; i < p->steps; i++) {
-        const float loss = (float)r->loss[i];
-        codec_put_f32(&w->keys, &loss);
-    }
-    say_list(w, "kith.train.digests", GGUF_U64, p->steps);
+    gguf_writer_u32(w, "kith.train.version", TRAIN_VERSION);
+    gguf_writer_hash(w, "kith.train.base", &r->base);
+    gguf_writer_hash(w, "kith.train.data", &r->data);
+    gguf_writer_u32(w, "kith.train.rank", p->rank);
+    gguf_writer_f32(w, "kith.train.alpha", p->alpha);
+    gguf_writer_u32(w, "kith.train.steps", p->steps);
+    gguf_writer_f32(w, "kith.train.rate", p->rate);
+    gguf_writer_u32(w, "kith.train.batch", p->batch);
+    gguf_writer_u32(w, "kith.train.length", p->length);
+    gguf_writer_u64(w, "kith.train.seed", p->seed);
+    gguf_writer_f32(w, "kith.train.loss_before", (float)r->before);
+    gguf_writer_f32(w, "kith.train.loss_after", (float)r->after);
+    gguf_writer_list(w, "kith.train.losses", GGUF_F32, p->steps);
     for (uint32_t i = 0; i < p->steps; i++)
-        codec_put_u64(&w->keys, &r->digests[i]);
-    say_hash(w, "kith.train.digest", &digest);
+        gguf_put_f32(&w->keys, (float)r->loss[i]);
+    gguf_writer_list(w, "kith.train.digests", GGUF_U64, p->steps);
+    for (uint32_t i = 0; i < p->steps; i++)
+        gguf_put_u64(&w->keys, r->digests[i]);
+    gguf_writer_hash(w, "kith.train.digest", &digest);
 }
 
-static void add_info(struct writer *w, const struct train_site *s, const char *part, uint64_t n, uint64_t rows)
+static void add_info(struct gguf_writer *w, const struct train_site *s, const char *part, uint64_t n, uint64_t rows,
+                     uint64_t *data_n)
 {
     char name[96];
-    const uint32_t dims = 2, type = GGUF_TENSOR_F32;
     snprintf(name, sizeof name, "%s.weight.%s", s->name, part);
-    put_text(&w->infos, name);
-    codec_put_u32(&w->infos, &dims);
-    codec_put_u64(&w->infos, &n);
-    codec_put_u64(&w->infos, &rows);
-    codec_put_u32(&w->infos, &type);
-    codec_put_u64(&w->infos, &w->data_n);
-    w->tensors_n++;
-    w->data_n += (4 * n * rows + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    gguf_writer_tensor(w, name, (const uint64_t[]){n, rows}, 2, GGUF_TENSOR_F32, *data_n);
+    *data_n += (4 * n * rows + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
 static void align(struct buf *out, size_t from)
@@ -132,31 +66,24 @@ static void add_data(struct buf *out, size_t from, const float *x, size_t rows, 
 void train_adapter_put(const struct train_run *r, struct buf *out)
 {
     const struct train_lora *l = r->lora;
-    const uint32_t magic = 0x46554747, version = 3; /* "GGUF" */
     const size_t from = out->n;
-    struct writer w = {.keys_n = 0};
-    say_text(&w, "general.architecture", l->m->architecture);
-    say_text(&w, "general.type", "adapter");
-    say_text(&w, "adapter.type", "lora");
-    say_f32(&w, "adapter.lora.alpha", r->recipe.alpha);
+    struct gguf_writer w = {.keys_n = 0};
+    uint64_t data_n = 0;
+    gguf_writer_text(&w, "general.architecture", l->m->architecture);
+    gguf_writer_text(&w, "general.type", "adapter");
+    gguf_writer_text(&w, "adapter.type", "lora");
+    gguf_writer_f32(&w, "adapter.lora.alpha", r->recipe.alpha);
     say_making(&w, r);
     for (size_t i = 0; i < l->sites_n; i++) {
-        add_info(&w, &l->site[i], "lora_a", l->site[i].w.n, l->rank);
-        add_info(&w, &l->site[i], "lora_b", l->rank, l->site[i].w.rows);
+        add_info(&w, &l->site[i], "lora_a", l->site[i].w.n, l->rank, &data_n);
+        add_info(&w, &l->site[i], "lora_b", l->rank, l->site[i].w.rows, &data_n);
     }
-    codec_put_u32(out, &magic);
-    codec_put_u32(out, &version);
-    codec_put_u64(out, &w.tensors_n);
-    codec_put_u64(out, &w.keys_n);
-    buf_add(out, w.keys.p, w.keys.n);
-    buf_add(out, w.infos.p, w.infos.n);
-    align(out, from);
+    gguf_writer_head(&w, ALIGNMENT, out);
     for (size_t i = 0; i < l->sites_n; i++) {
         add_data(out, from, l->site[i].a, l->site[i].w.n, l->rank, true);
         add_data(out, from, l->site[i].b, l->site[i].w.rows, l->rank, false);
     }
-    buf_clear(&w.keys);
-    buf_clear(&w.infos);
+    gguf_writer_clear(&w);
 }
 
 /* -- reading -- */
