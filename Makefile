@@ -121,8 +121,9 @@ $(B)/obj/%.o: %.c $(GENERATED)
 
 # -- tests: tests/test_*.c are cmocka programs, tests/e2e_*.sh run real processes --
 TESTS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+MODEL_MAKE := $(addprefix tests/,gguf_make.c model_make.c model_shapes.c model_state.c)
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SUPPORT := $(call objects,tests/world.c tests/gguf_make.c tests/model_make.c)
+FUZZ_SUPPORT := $(call objects,tests/world.c $(MODEL_MAKE))
 SUPPORT := $(call objects,$(filter-out tests/test_%.c tests/ctime.c,$(wildcard tests/*.c)))
 TEST_LIBS := -lcmocka -lleveldb -luv -lmicrohttpd -linih -lminiupnpc -lnatpmp -ledit -lqrencode -lseccomp $(LIBS_BASE)
 -include Makefile.cuda
@@ -195,7 +196,7 @@ hostile: all $(B)/hostile
 	@BUILD=$(B) HOSTILE_MS=$(SECONDS)000 HOSTILE_SEED=$(FROM) bash tests/e2e_hostile.sh
 
 # Models that can read and write, for tests over processes (tests/talker/talker.c).
-$(B)/talker: $(call objects,tests/talker/talker.c tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
+$(B)/talker: $(call objects,tests/talker/talker.c $(MODEL_MAKE)) $(call archives,inference base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
 
 # Members of JSON, for the shell of tests and of the demonstration (scripts/json).
@@ -249,7 +250,7 @@ PORTABLE_LINK_aarch64 := -static -lm -lpthread
 PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
 # All its memory from the start: in Node 20 growing it in the middle of a call can end the process.
 PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
-PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
+PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) $(MODEL_MAKE) tests/portable/hash.c \
   $(wildcard $(addprefix inference/,kernels/arith.c engine/attention.c engine/cache.c sched/candidates.c sched/digest.c \
   engine/encoder.c engine/engine*.c gguf.c engine/inputs.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
   kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c engine/delta.c engine/scan.c kernels/quant*.c request.c engine/rope.c \
@@ -266,7 +267,7 @@ build/portable/$(1)/test_ops: build/portable/$(1)/obj/tests/test_ops.o $(PORTABL
 	$(PORTABLE_CC_$(1)) -o $$@ $$^ $(PORTABLE_LINK_$(1))
 endef
 $(foreach t,$(PORTABLE_TARGETS),$(eval $(call portable_rules,$t)))
-$(B)/digest: $(B)/obj/tests/portable/digest.o $(call objects,tests/gguf_make.c tests/model_make.c) $(call archives,inference base)
+$(B)/digest: $(B)/obj/tests/portable/digest.o $(call objects,$(MODEL_MAKE)) $(call archives,inference base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_BASE)
 portable:
 	@scripts/deps portable
