@@ -19,44 +19,48 @@ static void set_channels(struct model_reader *r)
         m->channels = (uint32_t)channels;
 }
 
-/* Queries, keys and values go through a convolution; each head of values has a state of side x side. */
-static void read_delta_net(struct model_reader *r)
-{
-    struct model *m = r->m;
-    read_taps(r, "ssm.conv_kernel");
-    m->side = model_number(r, "ssm.state_size", SIDE_MAX, 0);
-    m->keys_n = model_number(r, "ssm.group_count", HEADS_MAX, 0);
-    m->values_n = model_number(r, "ssm.time_step_rank", HEADS_MAX, 0);
-    uint32_t inner = model_number(r, "ssm.inner_size", EMBED_MAX * 8, 0);
-    if (r->e != ERR_OK)
-        return;
-    if (m->side % ARITH_LANES)
-        model_fail(r, ERR_UNSUPPORTED, "ssm.state_size", m->side, "only multiples of 16 run here");
-    if (m->values_n % m->keys_n)
-        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "does not divide the heads of values");
-    if (inner != m->values_n * m->side)
-        model_fail(r, ERR_UNSUPPORTED, "ssm.inner_size", inner, "values of another length than keys are not run");
-    m->depth = m->side;
-    set_channels(r);
-}
-
-/* Heads of values, in as many groups as there are heads of keys and queries, go through a convolution with these. */
-static void read_scan(struct model_reader *r)
+/* Heads of values, in as many groups as there are heads of keys. The sum of the values' lengths; 0 if it cannot be. */
+static uint32_t read_heads(struct model_reader *r)
 {
     struct model *m = r->m;
     read_taps(r, "ssm.conv_kernel");
     m->depth = model_number(r, "ssm.state_size", SIDE_MAX, 0);
     m->keys_n = model_number(r, "ssm.group_count", HEADS_MAX, 0);
     m->values_n = model_number(r, "ssm.time_step_rank", HEADS_MAX, 0);
-    uint32_t inner = model_number(r, "ssm.inner_size", EMBED_MAX * 8, 0);
+    const uint32_t inner = model_number(r, "ssm.inner_size", EMBED_MAX * 8, 0);
     if (r->e != ERR_OK)
+        return 0;
+    if (m->values_n % m->keys_n)
+        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "does not divide the heads of values");
+    return r->e == ERR_OK ? inner : 0;
+}
+
+/* Queries, keys and values go through a convolution; each head of values has a state of side x side. */
+static void read_delta_net(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const uint32_t inner = read_heads(r);
+    if (!inner)
+        return;
+    m->side = m->depth;
+    if (m->side % ARITH_LANES)
+        model_fail(r, ERR_UNSUPPORTED, "ssm.state_size", m->side, "only multiples of 16 run here");
+    if (inner != m->values_n * m->side)
+        model_fail(r, ERR_UNSUPPORTED, "ssm.inner_size", inner, "values of another length than keys are not run");
+    set_channels(r);
+}
+
+/* Values go through a convolution with keys and queries, one of each for a group. */
+static void read_scan(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const uint32_t inner = read_heads(r);
+    if (!inner)
         return;
     m->side = inner / m->values_n;
     if (inner % m->values_n || m->side % ARITH_LANES || m->side > SIDE_MAX)
         model_fail(r, ERR_UNSUPPORTED, "ssm.inner_size", inner,
                    "of each head of values (ssm.time_step_rank) only multiples of 16 up to 256 run here");
-    if (m->values_n % m->keys_n)
-        model_fail(r, ERR_RANGE, "ssm.group_count", m->keys_n, "does not divide the heads of values");
     set_channels(r);
 }
 
