@@ -306,7 +306,8 @@
 
 /* -- market (protocol) -- */
 #define STEP_TOKENS        16   /* tokens between two vouchers: what one side may lose */
-#define PROMPT_STEP_TOKENS 512  /* prompt tokens paid at a time */
+#define PROMPT_STEP_TOKENS 512  /* prompt tokens paid at a time, or an eighth of those before them, */
+#define PROMPT_STEP_MAX    2048 /* ... up to so many (request.h) */
 #define SHARE_SLOTS_MAX    1024 /* jobs at once that a provider may offer: beyond what any one machine does */
 #define OFFER_LIFE_MS      120000
 #define OFFERS_MAX         4096

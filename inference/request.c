@@ -1,6 +1,8 @@
 /* Requests: hashing and checking. */
 #include "inference/request.h"
 
+#include "base/limits.h"
+
 #include <string.h>
 
 void codec_put_biases(struct buf *b, const struct bytes *v)
@@ -61,6 +63,21 @@ uint32_t request_prompt_n(const struct request *r)
 uint32_t request_prompt_at(const struct request *r, uint32_t i)
 {
     return load_le32(r->prompt.p + (size_t)i * 4);
+}
+
+uint32_t request_step_end(uint32_t from, uint32_t prompt_n)
+{
+    uint32_t step = from / 8 > PROMPT_STEP_TOKENS ? from / 8 : PROMPT_STEP_TOKENS;
+    step = step < PROMPT_STEP_MAX ? step : PROMPT_STEP_MAX;
+    return from < prompt_n && prompt_n - from > step ? from + step : 0;
+}
+
+bool request_is_step_end(uint32_t at, uint32_t prompt_n)
+{
+    uint32_t end = request_step_end(0, prompt_n);
+    while (end && end < at)
+        end = request_step_end(end, prompt_n);
+    return at && end == at;
 }
 
 #define BIAS_BYTES 8

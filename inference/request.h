@@ -72,4 +72,11 @@ void request_bias_put(struct buf *b, struct request_bias bias);
 uint32_t request_prompt_n(const struct request *r);
 uint32_t request_prompt_at(const struct request *r, uint32_t i);
 
+/* A prompt is paid in steps. The position behind the step that begins at `from`, which is 0 or the end of another: so
+ * many tokens of the prompt were read then. 0 for the last step, which the answer begins with. A step has an eighth as
+ * many tokens as come before it, at least PROMPT_STEP_TOKENS and at most PROMPT_STEP_MAX. */
+uint32_t request_step_end(uint32_t from, uint32_t prompt_n);
+/* Whether some step that is not the last ends there. */
+bool request_is_step_end(uint32_t at, uint32_t prompt_n);
+
 #endif

@@ -9,6 +9,8 @@ RECORD_DEFINE(wire_detokenize, WIRE_DETOKENIZE_FIELDS)
 RECORD_DEFINE(wire_template, WIRE_TEMPLATE_FIELDS)
 RECORD_DEFINE(wire_run, WIRE_RUN_FIELDS)
 RECORD_DEFINE(wire_verify, WIRE_VERIFY_FIELDS)
+RECORD_DEFINE(wire_go, WIRE_GO_FIELDS)
+RECORD_DEFINE(wire_step, WIRE_STEP_FIELDS)
 RECORD_DEFINE(wire_logits, WIRE_LOGITS_FIELDS)
 RECORD_DEFINE(wire_cancel, WIRE_CANCEL_FIELDS)
 RECORD_DEFINE(wire_embed, WIRE_EMBED_FIELDS)
@@ -73,12 +75,22 @@ static bool template_is_right(const struct wire_template *m)
 
 static bool run_is_right(const struct wire_run *m)
 {
-    return m->ask != 0 && m->tokens.n % 4 == 0 && m->logprobs <= 1 + LOGPROBS_MAX;
+    return m->ask != 0 && m->tokens.n % 4 == 0 && m->logprobs <= 1 + LOGPROBS_MAX && m->stepped <= m->reads_to;
 }
 
 static bool verify_is_right(const struct wire_verify *m)
 {
-    return m->ask != 0 && m->tokens.n % 4 == 0;
+    return m->ask != 0 && m->tokens.n % 4 == 0 && (m->until == 0 || m->tokens.n == 0);
+}
+
+static bool go_is_right(const struct wire_go *m)
+{
+    return m->ask != 0 && m->reads_to != 0;
+}
+
+static bool step_is_right(const struct wire_step *m)
+{
+    return m->ask != 0 && m->position != 0;
 }
 
 static bool logits_is_right(const struct wire_logits *m)

@@ -10,6 +10,7 @@
  *
  *     tokenize -> tokens      detokenize -> text      template -> templated
  *     run      -> token ... done        a token as soon as it is chosen
+ *     run      -> step ...              beside these, where its prompt is read in steps; each waits for `go`
  *     verify   -> verified              one prefill pass over prompt and answer
  *     logits   -> row ... done          one row a position
  *     embed    -> embedding             one vector for a whole text
@@ -129,13 +130,19 @@ enum wire_begins {
  * may know of it: questions of one scope share what their beginnings came to; zero: shared with nobody. `logprobs`: 0,
  * or 1 and how many of the likeliest tokens are wanted beside each token, up to LOGPROBS_MAX. `draft`: 0 as long a
  * draft as pays (inference/sched/draft.h), else tokens of one at most, plus 1. For measuring: `endless`: nothing but
- * their number ends the tokens, and there is no text; `forced`: `tokens` are what it chooses, one after the other. */
+ * their number ends the tokens, and there is no text; `forced`: `tokens` are what it chooses, one after the other.
+ * `reads_to`: of the prompt so much may be read until `go` says more, and the ends of its steps behind `stepped` are
+ * told, but of what was shared; 0: all, and no steps. */
 #define WIRE_RUN_FIELDS(F)                                                                                             \
     F(u64, ask)                                                                                                        \
     F(hash, scope)                                                                                                     \
-    F(u8, logprobs) F(blob, request) F(blob, tokens) F(u8, draft) F(flag, endless) F(flag, forced)
+    F(u8, logprobs)                                                                                                    \
+    F(blob, request) F(blob, tokens) F(u8, draft) F(flag, endless) F(flag, forced) F(u32, stepped) F(u32, reads_to)
+/* A run reads on, to there; less than before changes nothing. */
+#define WIRE_GO_FIELDS(F) F(u64, ask) F(u32, reads_to)
+/* `until`: of the prompt alone, to the end of a step, whose digest `digest` is; there are no tokens then. 0: all. */
 #define WIRE_VERIFY_FIELDS(F)                                                                                          \
-    F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
+    F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless) F(u32, until)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
@@ -197,6 +204,8 @@ enum wire_begins {
 #define WIRE_TOKEN_FIELDS(F)                                                                                           \
     F(u64, ask)                                                                                                        \
     F(u32, index) F(u32, token) F(hash, digest) F(blob, text) F(u32, reach) F(blob, mark) F(blob, logprobs)
+/* A step of the prompt was read to its end at `position`; `digest`: digest_step's (inference/sched/digest.h). */
+#define WIRE_STEP_FIELDS(F) F(u64, ask) F(u32, position) F(hash, digest)
 /* `stop`: enum of inference/request.h; `tokens`: of the whole answer; `shared`: tokens of the prompt that were not
  * evaluated, since a question of the same scope had begun alike; `drafted`: guessed, of which `accepted` came; `text`:
  * what was still held back. */
@@ -260,6 +269,8 @@ enum wire_begins {
     M(cancel, CANCEL, 8, true, WIRE_BODY_SMALL)                                                                        \
     M(embed, EMBED, 9, true, WIRE_BODY_IDS)                                                                            \
     M(score, SCORE, 20, true, WIRE_BODY_IDS)                                                                           \
+    M(go, GO, 23, true, WIRE_BODY_SMALL)                                                                               \
+    M(step, STEP, 88, false, WIRE_BODY_SMALL)                                                                          \
     M(hop_call, HOP_CALL, 21, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                    \
     M(far_answer, FAR_ANSWER, 22, true, FAR_CALL_MAX + WIRE_BODY_SMALL)                                                \
     M(train_feed, TRAIN_FEED, 30, true, TRAIN_PART_MAX + WIRE_BODY_SMALL)                                              \
@@ -297,6 +308,8 @@ RECORD_DECLARE(wire_detokenize, WIRE_DETOKENIZE_FIELDS)
 RECORD_DECLARE(wire_template, WIRE_TEMPLATE_FIELDS)
 RECORD_DECLARE(wire_run, WIRE_RUN_FIELDS)
 RECORD_DECLARE(wire_verify, WIRE_VERIFY_FIELDS)
+RECORD_DECLARE(wire_go, WIRE_GO_FIELDS)
+RECORD_DECLARE(wire_step, WIRE_STEP_FIELDS)
 RECORD_DECLARE(wire_logits, WIRE_LOGITS_FIELDS)
 RECORD_DECLARE(wire_cancel, WIRE_CANCEL_FIELDS)
 RECORD_DECLARE(wire_embed, WIRE_EMBED_FIELDS)

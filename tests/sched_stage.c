@@ -11,7 +11,7 @@ uint64_t sched_stage_clock(void)
     return clock_us += sched_stage_step_us; /* so long takes whatever is timed */
 }
 
-void sched_stage_open(struct sched_stage *s, const char *path, uint32_t batch, uint64_t memory)
+static void open_with(struct sched_stage *s, const char *path, const char *kernels, uint32_t batch, uint64_t memory)
 {
     struct note note = {{0}};
     struct buf out = {0};
@@ -19,12 +19,22 @@ void sched_stage_open(struct sched_stage *s, const char *path, uint32_t batch, u
     *s = (struct sched_stage){0};
     clock_us = 1;
     sched_stage_step_us = 1;
-    assert_true(text64_set(&o.backend, "auto"));
+    assert_true(text64_set(&o.backend, kernels));
     assert_int_equal(file_map(path, &s->file, &note), ERR_OK);
     if (sched_open(&o, &(struct sched_options){.file = s->file, .pack_fd = -1, .clock = sched_stage_clock}, &out,
                    &s->sched, &note) != ERR_OK)
         fail_msg("%s", note.text);
     buf_clear(&out);
+}
+
+void sched_stage_open(struct sched_stage *s, const char *path, uint32_t batch, uint64_t memory)
+{
+    open_with(s, path, "auto", batch, memory);
+}
+
+void sched_stage_open_on(struct sched_stage *s, const char *path, const char *kernels, uint32_t batch)
+{
+    open_with(s, path, kernels, batch, 0);
 }
 
 void sched_stage_close(struct sched_stage *s)
@@ -61,6 +71,16 @@ static void hear_scored(struct sched_stage *s, const struct wire_frame *f)
     buf_add(&x->logprobs, m.logprobs.p, m.logprobs.n);
 }
 
+static void hear_step(struct sched_stage *s, const struct wire_frame *f)
+{
+    struct wire_step m;
+    assert_true(wire_read_step(f->body, &m) && m.ask < SCHED_STAGE_ASKS);
+    struct sched_stage_said *x = &s->said[m.ask];
+    assert_true(x->read_n < sizeof x->read / sizeof *x->read && x->n == 0);
+    x->read_digest[x->read_n] = m.digest;
+    x->read[x->read_n++] = m.position;
+}
+
 static void hear(struct sched_stage *s, const struct wire_frame *f)
 {
     struct wire_done done;
@@ -71,6 +91,10 @@ static void hear(struct sched_stage *s, const struct wire_frame *f)
     struct sched_stage_said *x = NULL;
     if (f->type == WIRE_TOKEN) {
         hear_token(s, f);
+        return;
+    }
+    if (f->type == WIRE_STEP) {
+        hear_step(s, f);
         return;
     }
     if (f->type == WIRE_DONE) {
@@ -166,6 +190,13 @@ void sched_stage_put_request(struct buf *out, const struct sched_stage_work *w, 
     r.choice = w->choice;
     r.seed.b[0] = w->seed;
     request_put(out, &r);
+}
+
+void sched_stage_go(struct sched_stage *s, uint64_t number, uint32_t reads_to)
+{
+    struct buf frames = {0};
+    wire_add_go(&frames, &(struct wire_go){number, reads_to});
+    sched_stage_send(s, &frames);
 }
 
 void sched_stage_ask(struct sched_stage *s, uint64_t number, const struct sched_stage_work *w)

@@ -17,6 +17,8 @@ struct sched_stage_said {
     enum err failed;
     bool is_over, same;
     struct buf logprobs, vector, text;
+    uint32_t read[16], read_n; /* ends of steps of the prompt that were told, and their digests */
+    struct hash read_digest[16];
 };
 
 struct sched_stage {
@@ -37,6 +39,8 @@ struct sched_stage_work {
 };
 
 void sched_stage_open(struct sched_stage *s, const char *path, uint32_t batch, uint64_t memory);
+/* On kernels of this name. */
+void sched_stage_open_on(struct sched_stage *s, const char *path, const char *kernels, uint32_t batch);
 void sched_stage_close(struct sched_stage *s);
 /* Empties the frames. */
 void sched_stage_send(struct sched_stage *s, struct buf *frames);
@@ -46,6 +50,7 @@ void sched_stage_finish(struct sched_stage *s);
 /* A prompt of n tokens that goes its own way at `fork`. */
 void sched_stage_put_prompt(struct buf *b, uint32_t n, uint32_t fork, uint32_t way);
 void sched_stage_put_request(struct buf *out, const struct sched_stage_work *w, struct bytes prompt);
+void sched_stage_go(struct sched_stage *s, uint64_t number, uint32_t reads_to);
 void sched_stage_ask(struct sched_stage *s, uint64_t number, const struct sched_stage_work *w);
 void sched_stage_expect_same(const struct sched_stage_said *a, const struct sched_stage_said *b);
 

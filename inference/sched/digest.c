@@ -52,6 +52,17 @@ void digest_add_numeric(struct hash *digest)
     *digest = hash_end(&h);
 }
 
+struct hash digest_step(const struct hash *start, const struct hash *hidden, uint32_t at)
+{
+    struct hasher h;
+    hash_start(&h, HASH_DIGEST);
+    hash_add(&h, start->b, sizeof start->b);
+    hash_add(&h, hidden->b, sizeof hidden->b);
+    hash_add(&h, "prompt", 6);
+    hash_add_u32(&h, at);
+    return hash_end(&h);
+}
+
 struct hash digest_embedding(const struct hash *model, struct bytes ids, const float *vector, size_t n)
 {
     struct hasher h;

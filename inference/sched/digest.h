@@ -8,6 +8,11 @@
  * Hidden states are hashed by themselves, so that those of many positions are hashed at once: only the chain is one
  * behind the other.
  *
+ * Of a prompt that is read in steps (request.h) the end of each that has another behind it has a digest of its own,
+ * from the state of its last position, which all before it went into:
+ *
+ *     H[kith.digest](d0 | H[kith.hidden](hidden) | "prompt" | position behind it)
+ *
  * A position whose numbers are not finite absorbs the 7 bytes "numeric" instead, and ends the answer.
  *
  * An embedding absorbs its text and the pooled vector:
@@ -22,6 +27,8 @@ struct hash digest_start(const struct hash *model, const struct request *r);
 struct hash digest_hidden(const float *hidden, size_t n);
 void digest_add(struct hash *digest, const struct hash *hidden, uint32_t token);
 void digest_add_numeric(struct hash *digest);
+/* `start`: d0. `at`: position behind the step. */
+struct hash digest_step(const struct hash *start, const struct hash *hidden, uint32_t at);
 /* `ids`: u32 little-endian each; vector[n], before it is made of unit length. */
 struct hash digest_embedding(const struct hash *model, struct bytes ids, const float *vector, size_t n);
 

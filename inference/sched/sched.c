@@ -72,9 +72,16 @@ bool sched_cancel_job(struct sched *s, uint64_t ask)
     return false;
 }
 
+void sched_let_go(struct sched *s, uint64_t ask, uint32_t reads_to)
+{
+    for (uint32_t i = 0; i < s->jobs_n; i++)
+        if (s->jobs[i]->ask == ask && s->jobs[i]->session)
+            session_go(s->jobs[i]->session, reads_to);
+}
+
 bool sched_is_busy(const struct sched *s)
 {
-    return s->jobs_n > 0;
+    return sched_can_go(s);
 }
 
 static void take_time(struct sched *s, uint32_t rows, uint64_t us)

@@ -31,7 +31,7 @@ typedef uint64_t (*sched_clock_fn)(void);
  * machines none is used. */
 bool sched_wants_devices(const struct wire_open *open);
 struct sched_options {
-    struct bytes file;             /* the model's; a stranger's, and outlives the scheduler */
+    struct bytes file;             /* the model's, mapped (its pages may be let go); a stranger's, outlives it */
     int pack_fd;                   /* what `pack` of the message says, or -1 */
     const struct devices *devices; /* used as its `backend` says; NULL: none */
     sched_clock_fn clock;

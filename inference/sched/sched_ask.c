@@ -205,6 +205,8 @@ static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *
                                 .scope = m->scope,
                                 .logprobs = m->logprobs,
                                 .is_forced = m->forced,
+                                .stepped = m->stepped,
+                                .reads_to = m->reads_to,
                                 .draft = m->draft ? m->draft - 1u : DRAFT_MAX};
     return add_session(s, m->ask, m->endless, &o, note);
 }
@@ -212,8 +214,12 @@ static enum err take_run(struct sched *s, const struct wire_run *m, struct buf *
 static enum err take_verify(struct sched *s, const struct wire_verify *m, struct buf *out, struct note *note)
 {
     (void)out;
-    struct session_options o = {
-        .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
+    struct session_options o = {.mode = SESSION_VERIFY,
+                                .request = m->request,
+                                .tokens = m->tokens,
+                                .digest = m->digest,
+                                .scope = m->scope,
+                                .until = m->until};
     return add_session(s, m->ask, m->endless, &o, note);
 }
 
@@ -296,6 +302,14 @@ static enum err take_score(struct sched *s, const struct wire_score *m, struct b
     return e;
 }
 
+static enum err take_go(struct sched *s, const struct wire_go *m, struct buf *out, struct note *note)
+{
+    (void)out;
+    (void)note;
+    sched_let_go(s, m->ask, m->reads_to);
+    return ERR_OK;
+}
+
 static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct buf *out, struct note *note)
 {
     (void)note;
@@ -314,6 +328,7 @@ static enum err take_cancel(struct sched *s, const struct wire_cancel *m, struct
     A(logits, LOGITS)                                                                                                  \
     A(score, SCORE)                                                                                                    \
     A(embed, EMBED)                                                                                                    \
+    A(go, GO)                                                                                                          \
     A(cancel, CANCEL)
 
 enum err sched_take(struct sched *s, const struct wire_frame *frame, struct buf *out, struct note *note)

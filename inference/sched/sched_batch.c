@@ -44,6 +44,15 @@ static uint32_t active_count(const struct sched *s, uint64_t *bytes)
     return n;
 }
 
+bool sched_can_go(const struct sched *s)
+{
+    uint64_t bytes;
+    uint32_t i = 0, n = s->jobs_n ? active_count(s, &bytes) : 0;
+    while (i < n && s->jobs[i]->session && session_is_held(s->jobs[i]->session))
+        i++;
+    return i < n;
+}
+
 /* Shared pages are taken first, so that those which a new job goes on from are not the ones that make room for it. */
 static void make_room(struct sched *s, uint32_t active, uint64_t bytes)
 {
@@ -113,7 +122,7 @@ static uint32_t unread(const struct sched_job *j)
     return j->session ? session_unread_n(j->session) : (uint32_t)(j->ids.n / 4) - j->at;
 }
 
-/* Those that read and need not wait, the one whose turn it is in front. */
+/* Those that read, may, and need not wait, the one whose turn it is in front. */
 static uint32_t find_readers(struct sched *s, uint32_t active, struct reader *r)
 {
     uint32_t n = 0, kept = 0;
@@ -124,7 +133,7 @@ static uint32_t find_readers(struct sched *s, uint32_t active, struct reader *r)
     }
     find_waiting(r, n);
     for (uint32_t i = 0; i < n; i++)
-        if (!r[i].waits) {
+        if (!r[i].waits && unread(r[i].job)) {
             r[kept] = r[i];
             r[kept++].wants = unread(r[i].job);
         }

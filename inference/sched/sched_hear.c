@@ -148,6 +148,9 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
                 j->first_us = s->clock();
             add_token(j, &e, out);
             break;
+        case SESSION_STEP:
+            wire_add_step(out, &(struct wire_step){j->ask, e.index, e.digest});
+            break;
         case SESSION_DONE:
             add_done(s, j, &e, out);
             return true;

@@ -66,12 +66,16 @@ struct sched {
 
 /* Takes the job over, also when it fails. `positions` it may come to hold. */
 enum err sched_add_job(struct sched *s, struct sched_job *job_take, uint32_t positions, struct note *note) MUST_USE;
+/* A run reads on to there, if there is such a run. */
+void sched_let_go(struct sched *s, uint64_t ask, uint32_t reads_to);
 /* False if there is none. */
 bool sched_cancel_job(struct sched *s, uint64_t ask);
 
 /* -- sched_batch.c -- */
 /* Fills the next batch: how many rows. `active`: the first of the jobs that may have rows in it. */
 uint32_t sched_fill(struct sched *s, uint32_t *active);
+/* Some job that may have rows in it does not wait to be let go. */
+bool sched_can_go(const struct sched *s);
 /* A batch of so many rows took so long. */
 void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
 

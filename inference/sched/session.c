@@ -30,6 +30,9 @@ struct session {
     uint32_t known_n;  /* tokens of the answer that were given */
     uint32_t chosen_n; /* tokens of the answer whose choice was made (and, where known, checked) */
     uint32_t fed;      /* rows handed out, or shared */
+    uint32_t step;     /* run: the end of the step that is being read; 0: the last one, or none */
+    uint32_t reads_to; /* rows may be handed out up to there */
+    uint32_t until;    /* verify: of the prompt alone, or 0 */
     uint32_t shared_n;
     bool is_shared; /* looks for others' beginnings */
     struct draft draft;
@@ -103,6 +106,14 @@ static enum err read_request(struct session *s, const struct session_options *o,
     return read_known(s, o->tokens, note);
 }
 
+static enum err check_steps(const struct session *s, const struct session_options *o, struct note *note)
+{
+    const uint32_t at = o->mode == SESSION_VERIFY ? o->until : o->stepped;
+    if (at && !request_is_step_end(at, s->prompt_n))
+        return note_set(note, ERR_RANGE, "no step of a prompt of %u tokens ends at %u", s->prompt_n, at);
+    return ERR_OK;
+}
+
 static enum err read_schema(struct session *s, struct note *note)
 {
     if (!s->tok)
@@ -118,6 +129,8 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     s->tok = o->tok;
     s->claimed = o->digest;
     enum err e = read_request(s, o, note);
+    if (e == ERR_OK)
+        e = check_steps(s, o, note);
     if (e == ERR_OK && s->request.schema.n)
         e = read_schema(s, note);
     if (e != ERR_OK) {
@@ -125,6 +138,9 @@ enum err session_new(const struct session_options *o, struct session **out, stru
         return e;
     }
     s->digest = digest_start(&o->model, &s->request);
+    s->reads_to = o->reads_to ? o->reads_to : UINT32_MAX;
+    s->step = o->reads_to ? request_step_end(o->stepped, s->prompt_n) : 0;
+    s->until = o->until;
     s->seq = engine_seq_new(o->engine, s->prompt_n + s->request.tokens_max);
     if (o->is_forced)
         force(s);
@@ -138,7 +154,7 @@ enum err session_new(const struct session_options *o, struct session **out, stru
     if (s->logprobs)
         s->raw_logits = mem_array(engine_model(o->engine)->vocab, sizeof *s->raw_logits);
     s->is_plain = sampler_is_plain(&s->request) && !s->constraint && !s->logprobs;
-    s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0;
+    s->beyond = o->mode == SESSION_VERIFY && s->known_n == 0 && !s->until;
     *out = s;
     return ERR_OK;
 }
@@ -162,19 +178,47 @@ void session_free(struct session *s)
 
 /* -- rows -- */
 
+/* Steps that were shared cost nothing: nobody waits to be let go on with them, and none of them is told. */
+static void skip_steps(struct session *s)
+{
+    if (!s->step || s->step > s->fed)
+        return;
+    while (s->step && s->step <= s->fed)
+        s->step = request_step_end(s->step, s->prompt_n);
+    session_go(s, s->step ? s->step : UINT32_MAX);
+}
+
 /* The row of the prompt's last token is always evaluated: the answer is made from its hidden state. */
 static void share_rows(struct session *s)
 {
     if (!s->is_shared || s->fed + ARITH_CHUNK >= s->prompt_n || engine_seq_length(s->seq) != s->fed)
         return;
-    uint32_t end = engine_seq_reuse(s->seq, s->tokens, s->prompt_n - 1);
+    uint32_t end = engine_seq_reuse(s->seq, s->tokens, (s->until ? s->until : s->prompt_n) - 1);
     s->shared_n += end - s->fed;
     s->fed = end;
+    skip_steps(s);
+}
+
+/* A step's end that is told: the state of its last position is asked for. */
+static bool is_step_row(const struct session *s, uint32_t position)
+{
+    return position + 1 < s->prompt_n && (position + 1 == s->step || position + 1 == s->until);
+}
+
+void session_go(struct session *s, uint32_t reads_to)
+{
+    if (reads_to > s->reads_to)
+        s->reads_to = reads_to;
+}
+
+bool session_is_held(const struct session *s)
+{
+    return !s->over && s->fed >= s->reads_to && s->fed < s->prompt_n;
 }
 
 bool session_next_key(struct session *s, struct hash *key)
 {
-    if (s->over)
+    if (s->over || session_is_held(s))
         return false;
     share_rows(s);
     return engine_seq_next_key(s->seq, s->tokens, s->prompt_n, key);
@@ -204,15 +248,21 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
         return 0;
     share_rows(s);
     if (s->mode == SESSION_VERIFY)
-        end = s->prompt_n + s->known_n - (s->beyond ? 0 : 1);
+        end = s->until ? s->until : s->prompt_n + s->known_n - (s->beyond ? 0 : 1);
     if (end > last)
         end = last;
+    if (s->reads_to < s->prompt_n && end > s->reads_to)
+        end = s->reads_to;
     for (; n < max && s->fed < end; n++, s->fed++) {
-        bool wants = s->fed + 1 >= s->prompt_n;
+        const bool wants = s->fed + 1 >= s->prompt_n, ends_step = is_step_row(s, s->fed);
         if (wants && !s->is_plain && logits_max-- == 0)
             break;
-        rows[n] = (struct engine_row){
-            .seq = s->seq, .token = s->tokens[s->fed], .wants = wants, .best_only = wants && s->is_plain};
+        rows[n] = (struct engine_row){.seq = s->seq,
+                                      .token = s->tokens[s->fed],
+                                      .wants = wants || ends_step,
+                                      .best_only = ends_step || (wants && s->is_plain)};
+        if (ends_step && s->step)
+            s->step = request_step_end(s->fed + 1, s->prompt_n);
     }
     s->guesses = 0;
     if (s->draft.most && n > 0 && n < max && s->chosen_n > 0 && s->chosen_n >= s->known_n &&
@@ -236,6 +286,7 @@ bool session_is_prefilling(const struct session *s)
 uint32_t session_unread_n(const struct session *s)
 {
     uint32_t end = s->prompt_n + s->known_n;
+    end = s->reads_to < s->prompt_n ? s->reads_to : end;
     return s->fed < end ? end - s->fed : 0;
 }
 
@@ -536,10 +587,33 @@ static void check_draft(struct session *s)
     s->guesses = 0;
 }
 
+/* The end of a step of the prompt. */
+static void take_step(struct session *s, struct engine_row *row, uint32_t at)
+{
+    if (!row->finite) {
+        take_numeric(s);
+        return;
+    }
+    if (!row->is_hashed)
+        hash_hidden(s, row);
+    const struct hash digest = digest_step(&s->digest, &row->hidden_hash, at);
+    if (s->mode == SESSION_VERIFY) {
+        s->digest = digest;
+        end_verify(s, true, 0, 0);
+        return;
+    }
+    struct session_event *e = add_event(s, SESSION_STEP);
+    e->index = at;
+    e->digest = digest;
+}
+
 static void take_next(struct session *s)
 {
+    const uint32_t at = s->fed - s->rows_n + s->rows_at + 1; /* behind this row */
     struct engine_row *row = &s->rows[s->rows_at++];
-    if (row->wants)
+    if (row->wants && at < s->prompt_n)
+        take_step(s, row, at);
+    else if (row->wants)
         take_one(s, row);
     else if (!row->finite)
         take_numeric(s);

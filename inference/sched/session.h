@@ -5,6 +5,9 @@
  *     resume:  the prompt and the tokens that are known already in chunks, each choice checked on the way -> one token
  * ... verify:  prompt and answer in chunks, every choice and the digest checked -> over
  *
+ * A prompt may be read in steps, each let go by the caller; one that shares its beginning is told the ends of those
+ * steps alone that it evaluated.
+ *
  * Nothing of the result depends on how rows are cut into chunks or batches. Not thread-safe. */
 #ifndef KITH_INFERENCE_SESSION_H
 #define KITH_INFERENCE_SESSION_H
@@ -30,6 +33,9 @@ struct session_options {
     bool is_forced;        /* run, for measuring: `tokens` are what it chooses, one after the other */
     uint32_t draft;        /* run: tokens of a draft at most (draft.h); 0: none */
     struct hash scope;     /* whose beginnings are shared (engine_seq_share); zero: none */
+    uint32_t stepped;      /* run: the prompt's steps that end behind this one are told (request_step_end), ... */
+    uint32_t reads_to;     /* ... and it reads no further than to here (session_go); 0: no steps, all is read */
+    uint32_t until;        /* verify: the prompt up to the end of a step, and its digest; 0: prompt and answer */
     uint32_t logprobs;     /* run: 0 none, else 1 and how many of the likeliest beside each token, up to LOGPROBS_MAX */
 };
 /* ERR_FORMAT, ERR_RANGE, ERR_LIMIT... with a note for a request that cannot be run. */
@@ -49,8 +55,13 @@ void session_take(struct session *s, struct engine_row *rows, uint32_t n);
 bool session_may_look(const struct session *s, uint32_t i);
 void session_look(const struct session *s, uint32_t i, struct sampler *sampler);
 
+/* Reading goes on to there. A session that may not read on has no rows. */
+void session_go(struct session *s, uint32_t reads_to);
+bool session_is_held(const struct session *s);
+
 enum session_event_kind {
     SESSION_NONE,
+    SESSION_STEP,     /* run: index, the end of a step of the prompt, and its digest */
     SESSION_TOKEN,    /* run: index, token, digest, text */
     SESSION_DONE,     /* run: stop, tokens, digest, text still held back */
     SESSION_FAILED,   /* run: the known tokens are not the model's (ERR_MISMATCH, at index) */

@@ -125,18 +125,25 @@ struct worker_done {
 };
 /* Any of them may be NULL. After `done` (e != ERR_OK: the job failed, `d` is NULL) nothing more comes. */
 struct worker_calls {
+    void (*step)(void *arg, uint32_t position, const struct hash *digest); /* of the prompt; NULL: in none */
     void (*token)(void *arg, const struct worker_token *t);
     void (*done)(void *arg, enum err e, const struct worker_done *d, const struct note *note);
 };
 /* `request`: inference/request.h's encoding; `tokens`: ids (u32 LE) that are answered already, replayed first, or that
  * are to be verified. `scope`: whoever asks; only what the same scope asked before makes an answer quicker, so that no
- * stranger's timing tells of others; zero: shared with nobody. `logprobs`: 0, or 1 and how many of the likeliest. */
+ * stranger's timing tells of others; zero: shared with nobody. `logprobs`: 0, or 1 and how many of the likeliest.
+ * `reads_to`: so much of a prompt is read until worker_go, and of its steps (request_step_end) those are told that end
+ * behind `stepped`, but not what was shared; 0: no steps. `until`: to be verified is the prompt alone, up to the end of
+ * a step; 0: all. */
 struct worker_work {
     struct bytes request, tokens;
     struct hash scope;
     uint8_t logprobs;
+    uint32_t stepped, reads_to, until;
 };
 worker_ask worker_run(struct worker *w, const struct worker_work *work, const struct worker_calls *calls, void *arg);
+/* A run that reads in steps reads on, to there. */
+void worker_go(struct worker *w, worker_ask run, uint32_t reads_to);
 
 struct worker_verdict {
     bool same;

@@ -45,7 +45,9 @@ static void ask_send(struct worker *w, const struct ask *a)
                                    .scope = a->scope,
                                    .logprobs = a->logprobs,
                                    .request = bytes_of_buf(&a->request),
-                                   .tokens = bytes_of_buf(&a->tokens)};
+                                   .tokens = bytes_of_buf(&a->tokens),
+                                   .stepped = a->stepped,
+                                   .reads_to = a->reads_to};
         wire_add_run(&out, &m);
     } else {
         buf_add(&out, a->frame.p, a->frame.n);
@@ -173,6 +175,16 @@ static enum err take_token(struct ask *a, const struct wire_token *m)
     const struct worker_token t = {m->index, m->token, m->digest, m->text, m->reach, m->mark, m->logprobs};
     if (a->fn.calls.token)
         a->fn.calls.token(a->arg, &t);
+    return ERR_OK;
+}
+
+static enum err take_step(struct ask *a, const struct wire_step *m)
+{
+    if (a->kind != ASK_RUN || m->position <= a->stepped)
+        return ERR_PROTOCOL;
+    a->stepped = m->position;
+    if (a->fn.calls.step)
+        a->fn.calls.step(a->arg, m->position, &m->digest);
     return ERR_OK;
 }
 
@@ -326,6 +338,7 @@ enum err ask_take(struct worker *w, const struct wire_frame *frame)
 {
     switch ((int)frame->type) {
         TAKE(TOKEN, token, take_token(a, &m))
+        TAKE(STEP, step, take_step(a, &m))
         TAKE(DONE, done, take_done(w, a, &m))
         TAKE(VERIFIED, verified, take_verified(w, a, &m))
         TAKE(EMBEDDING, embedding, take_embedding(w, a, &m))
@@ -480,7 +493,22 @@ worker_ask worker_run(struct worker *w, const struct worker_work *work, const st
     buf_add(&a->tokens, work->tokens.p, work->tokens.n);
     a->scope = work->scope;
     a->logprobs = work->logprobs;
+    a->stepped = work->stepped;
+    a->reads_to = work->reads_to;
     return ask_go(w, a);
+}
+
+void worker_go(struct worker *w, worker_ask run, uint32_t reads_to)
+{
+    struct ask *a = ask_find(w, run);
+    if (!a || a->kind != ASK_RUN || reads_to <= a->reads_to)
+        return;
+    a->reads_to = reads_to;
+    if (w->state == WORKER_READY && a->failed == ERR_OK) {
+        struct buf out = {0};
+        wire_add_go(&out, &(struct wire_go){a->id, reads_to});
+        worker_send_take(w, &out);
+    }
 }
 
 worker_ask worker_verify(struct worker *w, const struct worker_work *work, const struct hash *digest,
@@ -490,8 +518,12 @@ worker_ask worker_verify(struct worker *w, const struct worker_work *work, const
     a->fn.verdict = fn;
     if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    const struct wire_verify m = {
-        .ask = a->id, .scope = work->scope, .request = work->request, .tokens = work->tokens, .digest = *digest};
+    const struct wire_verify m = {.ask = a->id,
+                                  .scope = work->scope,
+                                  .request = work->request,
+                                  .tokens = work->tokens,
+                                  .digest = *digest,
+                                  .until = work->until};
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
 }

@@ -40,6 +40,7 @@ struct ask {
     uint32_t scored_n;
     struct hash scope;
     uint8_t logprobs;
+    uint32_t stepped, reads_to; /* of a run whose prompt is read in steps */
     union {
         worker_ready_fn ready;
         worker_ids_fn ids;
