@@ -30,7 +30,6 @@ struct hash {
     T(GENESIS, "kith.genesis")    /* chain id */                                                                       \
     T(CHANNEL, "kith.channel")    /* channel id */                                                                     \
     T(VOUCHER, "kith.voucher")    /* a payer's promise */                                                              \
-    T(STEP, "kith.step")          /* a provider's signed progress */                                                   \
     T(RECEIPT, "kith.receipt")    /* a finished job */                                                                 \
     T(SUM, "kith.sum")            /* nodes of the receipts' Merkle-sum tree */                                         \
     T(JOB, "kith.job")            /* job id */                                                                         \

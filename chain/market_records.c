@@ -33,27 +33,6 @@ bool voucher_verify(const struct voucher *v, const struct pubkey *payer, const s
     return key_verify_hash(payer, &h, sig);
 }
 
-static struct hash step_hash(const struct step *s)
-{
-    struct buf b = {0};
-    step_put(&b, s);
-    struct hash h = hash_once(HASH_STEP, b.p, b.n);
-    buf_clear(&b);
-    return h;
-}
-
-void step_sign(const struct step *s, const struct seckey *node, struct sig *out)
-{
-    struct hash h = step_hash(s);
-    key_sign_hash(node, &h, NULL, out);
-}
-
-bool step_verify(const struct step *s, const struct pubkey *node, const struct sig *sig)
-{
-    struct hash h = step_hash(s);
-    return key_verify_hash(node, &h, sig);
-}
-
 struct hash receipt_hash(const struct receipt *r)
 {
     struct buf b = {0};

@@ -42,13 +42,6 @@ struct hash voucher_hash(const struct voucher *v); /* H[kith.voucher](encoding):
 void voucher_sign(const struct voucher *v, const struct seckey *payer, struct sig *out);
 bool voucher_verify(const struct voucher *v, const struct pubkey *payer, const struct sig *sig) MUST_USE;
 
-/* A provider's progress in one job, signed by its node key before each voucher. */
-#define STEP_FIELDS(F) F(hash, job) F(u64, tokens_in) F(u32, tokens_out) F(hash, digest)
-RECORD_DECLARE(step, STEP_FIELDS)
-
-void step_sign(const struct step *s, const struct seckey *node, struct sig *out);
-bool step_verify(const struct step *s, const struct pubkey *node, const struct sig *sig) MUST_USE;
-
 /* One job of a channel. The commitments are H[kith.commit](salt of 32 bytes | content). */
 #define RECEIPT_FIELDS(F)                                                                                              \
     F(hash, job)                                                                                                       \
