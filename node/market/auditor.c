@@ -21,6 +21,7 @@ struct audit {
     enum stage stage;
     uint64_t stream; /* the provider's, while it waits for us */
     struct buf receipt, proof, request, tokens;
+    uint32_t until;     /* of the prompt alone; 0: prompt and tokens */
     struct hash digest; /* as the provider showed it */
     enum audit_verdict verdict;
     struct hash found; /* by our own replay */
@@ -202,7 +203,8 @@ static void replay(struct audit *x)
         return;
     }
     x->stage = REPLAYING;
-    const struct worker_work work = {.request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens)};
+    const struct worker_work work = {
+        .request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens), .until = x->until};
     x->ask = worker_verify(x->worker, &work, &x->digest, on_verdict, x);
 }
 
@@ -237,6 +239,8 @@ static bool fits(const struct audit *x, const struct audit_show *show)
     struct sum_node leaf = sum_leaf(&r.receipt);
     if (!sum_tree_verify(&rec.receipts_root, rec.count, x->index, &leaf, show->proof))
         return false;
+    if (show->tokens.n && receipt_reach(&r.receipt, show->request).until)
+        return false;
     struct hash request = receipt_commit(show->request_salt.b, show->request);
     struct hash answer = receipt_commit(show->answer_salt.b, show->tokens);
     struct hash digest = receipt_commit(show->digest_salt.b, bytes_of(show->digest.b, sizeof show->digest.b));
@@ -248,6 +252,14 @@ static void keep(struct buf *to, struct bytes from)
 {
     buf_reset(to);
     buf_add(to, from.p, from.n);
+}
+
+static uint32_t until_of(struct bytes receipt, struct bytes request)
+{
+    struct signed_receipt r;
+    struct cursor c = cursor_of(receipt);
+    signed_receipt_get(&c, &r);
+    return receipt_reach(&r.receipt, request).until;
 }
 
 static bool take_show(struct audit *x, struct cursor *sealed)
@@ -266,6 +278,7 @@ static bool take_show(struct audit *x, struct cursor *sealed)
         keep(&x->proof, show.proof);
         keep(&x->request, show.request);
         keep(&x->tokens, show.tokens);
+        x->until = until_of(show.receipt, show.request);
         x->digest = show.digest;
         x->was_shown = true;
     }

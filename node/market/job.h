@@ -30,14 +30,16 @@ struct job_remote {
     struct buf missing;     /* of the voucher that is owed */
     struct amount cost_max; /* of the job in this channel, when all its tokens come */
     struct job_accept salts;
-    uint32_t paid;     /* tokens covered by a voucher, or brought along */
-    uint64_t heard_ms; /* when the provider last said something */
+    struct job_step read; /* of the prompt, the last that the provider told */
+    uint32_t paid;        /* tokens covered by a voucher, or brought along */
+    uint64_t heard_ms;    /* when the provider last said something */
     struct timer stall;
 };
 
 #define JOB_NOTE_ROOM 200
 
-/* What is kept of a job: everything that a restart, a verification or a question about it needs. */
+/* What is kept of a job: everything that a restart, a verification or a question about it needs. `read`: the last step
+ * of the prompt that was paid by itself, and its digest; 0: none. */
 #define JOB_RECORD_FIELDS(F)                                                                                           \
     F(hash, id)                                                                                                        \
     F(u8, state)                                                                                                       \
@@ -60,6 +62,8 @@ struct job_remote {
     F(hash, channel)                                                                                                   \
     F(hash, receipt)                                                                                                   \
     F(hash, digest)                                                                                                    \
+    F(u32, read)                                                                                                       \
+    F(hash, read_digest)                                                                                               \
     F(u8, stop)                                                                                                        \
     F(flag, verified)                                                                                                  \
     F(u8, code)                                                                                                        \

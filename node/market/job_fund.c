@@ -91,7 +91,8 @@ bool job_channel_cost(const struct job *j, const struct offer *o, const struct c
     uint32_t at = c ? channel_find_job(c, &j->r.paid_id) : CHANNEL_NO_JOB;
     const struct receipt *was = at == CHANNEL_NO_JOB ? NULL : &c->receipts[at].receipt;
     uint32_t prompt = job_prompt_n(j), most = job_tokens_max(j);
-    uint32_t in = was ? was->tokens_in : prompt + job_tokens_n(j), brought = in - prompt;
+    const bool is_read = was && was->tokens_in >= prompt; /* else what is answered was answered by others */
+    uint32_t in = is_read ? was->tokens_in : prompt + job_tokens_n(j), brought = in - prompt;
     if (!offer_cost(o->price_in, o->price_out, in, most > brought ? most - brought : 0, out))
         return false;
     if (was && amount_compare(*out, was->price) < 0)

@@ -108,6 +108,17 @@ static enum err take_tokens(struct job *j, const struct job_tokens *t)
     return ERR_OK;
 }
 
+static enum err take_step(struct job *j, const struct job_step *s)
+{
+    struct job_remote *m = j->remote;
+    if (!m->accepted || s->at <= m->read.at || !request_is_step_end(s->at, job_prompt_n(j)))
+        return ERR_PROTOCOL;
+    m->read = *s;
+    j->r.state = JOB_RUNNING;
+    job_moved(j);
+    return ERR_OK;
+}
+
 /* What a receipt must bill: by the agreed prices, and not less than the job's receipt before it, which may have been at
  * other ones. */
 static bool price_of(const struct job *j, const struct receipt *r, struct amount *out)
@@ -121,20 +132,30 @@ static bool price_of(const struct job *j, const struct receipt *r, struct amount
     return true;
 }
 
+static bool is_over_step(const struct job *j, const struct receipt *r)
+{
+    return r->tokens_in < job_prompt_n(j);
+}
+
 /* Is this receipt over exactly what came, for exactly the agreed price? */
 static enum err check_receipt(const struct job *j, const struct receipt *r)
 {
     const struct job_remote *m = j->remote;
-    uint32_t prompt = job_prompt_n(j), n = job_tokens_n(j);
+    const uint32_t prompt = job_prompt_n(j), n = job_tokens_n(j);
+    const bool reads = is_over_step(j, r);
+    const struct bytes tokens = reads ? bytes_of(NULL, 0) : bytes_of_buf(&j->tokens);
+    const struct hash *shown = reads ? &m->read.digest : &j->r.digest;
     struct amount price;
-    if (!hash_equal(&r->job, &j->r.paid_id) || r->tokens_in < prompt ||
-        (uint64_t)r->tokens_in + r->tokens_out != (uint64_t)prompt + n)
+    if (!hash_equal(&r->job, &j->r.paid_id))
+        return ERR_MISMATCH;
+    if (reads ? r->tokens_in != m->read.at || r->tokens_out != 0 || r->stop != RECEIPT_OPEN
+              : (uint64_t)r->tokens_in + r->tokens_out != (uint64_t)prompt + n)
         return ERR_MISMATCH;
     if (!price_of(j, r, &price) || amount_compare(price, r->price) != 0)
         return ERR_MISMATCH;
     struct hash request = receipt_commit(m->salts.request_salt.b, bytes_of_buf(&j->request));
-    struct hash answer = receipt_commit(m->salts.answer_salt.b, bytes_of_buf(&j->tokens));
-    struct hash digest = receipt_commit(m->salts.digest_salt.b, bytes_of(j->r.digest.b, sizeof j->r.digest.b));
+    struct hash answer = receipt_commit(m->salts.answer_salt.b, tokens);
+    struct hash digest = receipt_commit(m->salts.digest_salt.b, bytes_of(shown->b, sizeof shown->b));
     return hash_equal(&request, &r->request_commit) && hash_equal(&answer, &r->answer_commit) &&
                    hash_equal(&digest, &r->digest_commit)
                ? ERR_OK
@@ -176,15 +197,17 @@ static enum err pay(struct job *j, uint32_t index, const struct receipt *r)
     if (e != ERR_OK)
         return e;
     j->r.cost = job_cost(j, NULL);
+    if (is_over_step(j, r)) {
+        j->r.read = m->read.at;
+        j->r.read_digest = m->read.digest;
+    }
     if (r->stop != RECEIPT_OPEN) {
         j->r.stop = r->stop;
         j->r.receipt = receipt_hash(r);
     }
     e = write_paid(j, index);
     if (e != ERR_OK) {
-        j->r.cost = before.cost;
-        j->r.stop = before.stop;
-        j->r.receipt = before.receipt;
+        j->r = before;
         return e;
     }
     channel_keep(m->channel);
@@ -246,6 +269,7 @@ static void dispatch(struct job *j, struct bytes message)
     uint8_t type;
     struct cursor c = job_message_open(message, &type);
     struct job_tokens t;
+    struct job_step step;
     struct job_behind behind;
     struct signed_receipt r;
     enum err e = ERR_PROTOCOL;
@@ -254,6 +278,10 @@ static void dispatch(struct job *j, struct bytes message)
         job_accept_get(&c, &j->remote->salts);
         j->remote->accepted = true;
         e = cursor_end(&c) ? ERR_OK : ERR_FORMAT;
+        break;
+    case JOB_STEP:
+        job_step_get(&c, &step);
+        e = cursor_end(&c) ? take_step(j, &step) : ERR_FORMAT;
         break;
     case JOB_TOKENS:
         job_tokens_get(&c, &t);

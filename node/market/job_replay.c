@@ -154,16 +154,20 @@ void jobs_verify(struct jobs *jobs, const struct hash *id, job_verified_fn fn, v
     *x = (struct verification){.jobs = jobs, .id = *id, .fn = fn, .arg = arg};
     if (!j)
         x->e = note_set(&x->note, ERR_NOT_FOUND, "no such job on this node");
-    else if (j->r.state != JOB_DONE)
-        x->e = note_set(&x->note, ERR_STATE, "the job is not done");
+    else if (j->r.state < JOB_DONE)
+        x->e = note_set(&x->note, ERR_STATE, "the job is not over");
+    else if (j->r.state != JOB_DONE && j->tokens.n == 0 && j->r.read == 0)
+        x->e = note_set(&x->note, ERR_STATE, "nothing was answered, and nothing of the prompt was paid");
     else
         x->e = full_worker(jobs, &j->r.model, &w, &x->note);
-    if (x->e == ERR_OK)
-        /* Without a scope: a verification takes nothing over from what was evaluated before. */
-        worker_verify(w,
-                      &(struct worker_work){.request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens)},
-                      &j->r.digest, on_verdict, x);
-    else
+    if (x->e == ERR_OK) {
+        /* Without a scope: a verification takes nothing over from what was evaluated before. Of a job that was cut
+         * short before its answer that much of the prompt is replayed which was paid. */
+        const bool reads = j->r.state != JOB_DONE && j->tokens.n == 0;
+        const struct worker_work work = {
+            .request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens), .until = reads ? j->r.read : 0};
+        worker_verify(w, &work, reads ? &j->r.read_digest : &j->r.digest, on_verdict, x);
+    } else
         host_post(jobs->s.host, on_refused, x);
 }
 

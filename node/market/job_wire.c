@@ -1,14 +1,28 @@
 /* The messages of a job's and of an audit's stream. */
 #include "node/market/job_wire.h"
 
+#include "inference/request.h"
+
 RECORD_DEFINE(job_open, JOB_OPEN_FIELDS)
 RECORD_DEFINE(job_secret, JOB_SECRET_FIELDS)
 RECORD_DEFINE(job_accept, JOB_ACCEPT_FIELDS)
 RECORD_DEFINE(job_tokens, JOB_TOKENS_FIELDS)
+RECORD_DEFINE(job_step, JOB_STEP_FIELDS)
 RECORD_DEFINE(job_pay, JOB_PAY_FIELDS)
 RECORD_DEFINE(job_behind, JOB_BEHIND_FIELDS)
 RECORD_DEFINE(audit_open, AUDIT_OPEN_FIELDS)
 RECORD_DEFINE(audit_show, AUDIT_SHOW_FIELDS)
+
+struct receipt_reach receipt_reach(const struct receipt *r, struct bytes request)
+{
+    struct request q;
+    struct cursor c = cursor_of(request);
+    request_get(&c, &q);
+    const uint64_t all = (uint64_t)r->tokens_in + r->tokens_out, prompt = cursor_end(&c) ? request_prompt_n(&q) : all;
+    if (all < prompt)
+        return (struct receipt_reach){.until = (uint32_t)all};
+    return (struct receipt_reach){.answered = (uint32_t)(all - prompt)};
+}
 
 struct cursor job_message_open(struct bytes message, uint8_t *type)
 {

@@ -4,15 +4,17 @@
  *
  *     R  open      JOB_OPEN: terms; request and tokens so far, sealed to P
  *     P  accept    JOB_ACCEPT: the salts of the commitments in the receipts to come
+ *     P  step      JOB_STEP: the prompt is read up to the end of a step, and the digest there
  *     P  tokens    JOB_TOKENS: some tokens, each with the running digest
  *     P  receipt   JOB_RECEIPT: signed, open or finished, over what was sent so far
  *     R  pay       JOB_PAY: voucher over the channel with that receipt in it
  *     P  behind    JOB_BEHIND: which receipts P has, where the voucher is over others; R pays again and sends those
  *     R  cancel    JOB_CANCEL: P stops; what is not in a receipt yet is not paid
  *
- * P sends at most STEP_TOKENS tokens beyond what is paid, R pays every receipt at once: so neither side
- * is ever ahead by more than a step. A stream that breaks is opened again (with whichever provider) with
- * the tokens so far, and the answer continues: it is determined.
+ * A long prompt is read and paid in steps (inference/request.h), each with a receipt of its own; P reads at most two
+ * beyond what is paid, and no token comes before all but the last are. P sends at most STEP_TOKENS tokens beyond what
+ * is paid, R pays every receipt at once: so neither side is ever ahead by more than a step or two. A stream that breaks
+ * is opened again (with whichever provider) with the tokens so far, and the answer continues: it is determined.
  *
  * An audit's stream, provider P to the auditor A that the ledger drew:
  *
@@ -33,6 +35,7 @@ enum job_message {
     JOB_CANCEL = 5,
     AUDIT_SHOW = 6,
     JOB_BEHIND = 7,
+    JOB_STEP = 8,
 };
 
 /* Body of the stream's opening. `sealed`: job_secret, sealed to the provider's node key. `seed_block` is the block
@@ -62,6 +65,10 @@ RECORD_DECLARE(job_accept, JOB_ACCEPT_FIELDS)
 RECORD_DECLARE(job_tokens, JOB_TOKENS_FIELDS)
 #define JOB_TOKEN_SIZE 36 /* u32 token, 32 bytes of digest */
 
+/* `digest`: digest_step's (inference/sched/digest.h), of the prompt up to `at`. */
+#define JOB_STEP_FIELDS(F) F(u32, at) F(hash, digest)
+RECORD_DECLARE(job_step, JOB_STEP_FIELDS)
+
 /* `missing`: after JOB_BEHIND, as channel_put_missing has it; else empty. */
 #define JOB_PAY_FIELDS(F) F(voucher, voucher) F(sig, sig) F(blob, missing)
 RECORD_DECLARE(job_pay, JOB_PAY_FIELDS)
@@ -84,6 +91,13 @@ RECORD_DECLARE(audit_open, AUDIT_OPEN_FIELDS)
     F(blob, tokens)                                                                                                    \
     F(hash, digest)
 RECORD_DECLARE(audit_show, AUDIT_SHOW_FIELDS)
+
+/* What a receipt is over: prompt and answer, or (`until`) the prompt's steps up to there and no answer. `answered`: how
+ * many tokens of the answer: those that it bills, and those that others had answered before. */
+struct receipt_reach {
+    uint32_t until, answered;
+};
+struct receipt_reach receipt_reach(const struct receipt *r, struct bytes request);
 
 /* A message is its type byte, then the record. */
 struct cursor job_message_open(struct bytes message, uint8_t *type);

@@ -42,7 +42,8 @@ static void put_transcript(const struct serving *v, struct kv_batch *batch)
                            .base = v->base,
                            .request = bytes_of_buf(&v->request),
                            .tokens = bytes_of(v->tokens.p, (size_t)n * 4),
-                           .digests = bytes_of(v->digests.p, (size_t)n * 32)};
+                           .digests = bytes_of(v->digests.p, (size_t)n * 32),
+                           .steps = bytes_of_buf(&v->steps)};
     if (n)
         memcpy(t.digest.b, v->digests.p + (size_t)(n - 1) * 32, 32);
     transcript_key(key, &v->channel->head.id, &v->job);
@@ -64,13 +65,30 @@ enum err provider_transcript(struct provider *p, const struct hash *channel, con
     return cursor_end(&c) ? ERR_OK : ERR_CORRUPT;
 }
 
-uint32_t provider_answered(const struct receipt *r, struct bytes request)
+static bool find_step(struct bytes steps, uint32_t at, struct hash *digest)
 {
-    struct request q;
-    struct cursor c = cursor_of(request);
-    request_get(&c, &q);
-    uint64_t all = (uint64_t)r->tokens_in + r->tokens_out, prompt = cursor_end(&c) ? q.prompt.n / 4 : all;
-    return all > prompt ? (uint32_t)(all - prompt) : 0;
+    for (size_t i = 0; i + STEP_SIZE <= steps.n; i += STEP_SIZE)
+        if (load_le32(steps.p + i) == at) {
+            memcpy(digest->b, steps.p + i + 4, sizeof digest->b);
+            return true;
+        }
+    return false;
+}
+
+bool transcript_of_receipt(const struct receipt *r, const struct transcript *t, struct bytes *tokens,
+                           struct hash *digest)
+{
+    const struct receipt_reach reach = receipt_reach(r, t->request);
+    const uint32_t n = reach.answered;
+    *tokens = bytes_of(t->tokens.p, (size_t)n * 4);
+    *digest = (struct hash){{0}};
+    if (reach.until)
+        return find_step(t->steps, reach.until, digest);
+    if (n > t->tokens.n / 4 || n > t->digests.n / 32)
+        return false;
+    if (n)
+        memcpy(digest->b, t->digests.p + (size_t)(n - 1) * 32, sizeof digest->b);
+    return true;
 }
 
 /* -- ending -- */
@@ -92,6 +110,7 @@ void serving_free(struct serving *v)
     buf_clear(&v->request);
     buf_clear(&v->tokens);
     buf_clear(&v->digests);
+    buf_clear(&v->steps);
     buf_clear(&v->pay);
     free(v);
     provider_tell_slots(p);
@@ -162,21 +181,31 @@ static bool channel_is_busy(const struct serving *v)
     return false;
 }
 
+static bool is_step_due(const struct serving *v)
+{
+    return v->read > v->read_paid;
+}
+
+/* Over what was sent; or, while steps of the prompt are to be paid, over these. */
 static bool make_receipt(const struct serving *v, struct signed_receipt *out)
 {
-    uint32_t n = v->sent;
-    bool last = v->produced_all && n == produced(v);
+    const bool reads = is_step_due(v);
+    uint32_t n = reads ? 0 : v->sent;
+    bool last = !reads && v->produced_all && n == produced(v);
+    struct hash digest = {{0}};
     struct receipt *r = &out->receipt;
+    if (reads)
+        CHECK(find_step(bytes_of_buf(&v->steps), v->read, &digest));
+    else if (n)
+        memcpy(digest.b, v->digests.p + (size_t)(n - 1) * 32, sizeof digest.b);
     *out = (struct signed_receipt){0};
     r->job = v->job;
     r->channel = v->channel->head.id;
     r->request_commit = receipt_commit(v->salts.request_salt.b, bytes_of_buf(&v->request));
     r->answer_commit = receipt_commit(v->salts.answer_salt.b, bytes_of(v->tokens.p, (size_t)n * 4));
-    static const uint8_t none[32];
-    r->digest_commit =
-        receipt_commit(v->salts.digest_salt.b, bytes_of(n ? v->digests.p + (size_t)(n - 1) * 32 : none, 32));
-    r->tokens_in = v->prompt_n + v->base;
-    r->tokens_out = n - v->base;
+    r->digest_commit = receipt_commit(v->salts.digest_salt.b, bytes_of(digest.b, sizeof digest.b));
+    r->tokens_in = reads ? v->read : v->prompt_n + v->base;
+    r->tokens_out = reads ? 0 : n - v->base;
     r->stop = last ? v->stop : RECEIPT_OPEN;
     if (!offer_cost(v->price_in, v->price_out, r->tokens_in, r->tokens_out, &r->price))
         return false;
@@ -214,17 +243,51 @@ static enum err send_receipt(struct serving *v)
         channel_undo(v->channel);
         return ERR_BUSY;
     }
-    v->receipted = v->sent;
+    if (is_step_due(v))
+        v->read_receipted = v->read;
+    else
+        v->receipted = v->sent;
     v->closed = r.receipt.stop != RECEIPT_OPEN;
     v->awaiting_pay = true;
     host_timer_set(v->provider->s.host, &v->timer, PAY_WAIT_MS, on_pay_late, v);
     return ERR_OK;
 }
 
+uint32_t serving_reads_to(const struct serving *v)
+{
+    const uint32_t one = request_step_end(v->read_paid, v->prompt_n);
+    const uint32_t two = one ? request_step_end(one, v->prompt_n) : 0;
+    return one && !two ? v->prompt_n : two;
+}
+
+static bool send_step(struct serving *v)
+{
+    struct buf message = {0};
+    struct job_step step = {.at = v->read};
+    CHECK(find_step(bytes_of_buf(&v->steps), v->read, &step.digest));
+    job_message_start(&message, JOB_STEP);
+    job_step_put(&message, &step);
+    return serving_send(v, &message);
+}
+
+/* The last step that was read, and a receipt over it; the one behind is read meanwhile. */
+static void pump_step(struct serving *v)
+{
+    if (v->awaiting_pay || channel_is_busy(v) || !send_step(v))
+        return;
+    enum err e = send_receipt(v);
+    if (e != ERR_OK && e != ERR_BUSY)
+        serving_drop(v, e, "cannot make a receipt");
+}
+
 void serving_pump(struct serving *v)
 {
     if (!v->accepted)
         return;
+    if (is_step_due(v)) {
+        pump_step(v);
+        return;
+    }
     uint32_t allowed = v->paid + STEP_TOKENS;
     while (v->sent < produced(v) && v->sent < allowed) {
         uint32_t n = (produced(v) < allowed ? produced(v) : allowed) - v->sent;
@@ -238,6 +301,17 @@ void serving_pump(struct serving *v)
     enum err e = send_receipt(v);
     if (e != ERR_OK && e != ERR_BUSY)
         serving_drop(v, e, "cannot make a receipt");
+}
+
+static void on_step(void *arg, uint32_t position, const struct hash *digest)
+{
+    struct serving *v = arg;
+    uint8_t raw[4];
+    store_le32(raw, position);
+    buf_add(&v->steps, raw, sizeof raw);
+    buf_add(&v->steps, v->planted ? v->plant.b : digest->b, sizeof digest->b);
+    v->read = position;
+    serving_pump(v);
 }
 
 static void on_token(void *arg, const struct worker_token *t)
@@ -276,19 +350,19 @@ static void on_done(void *arg, enum err e, const struct worker_done *d, const st
     serving_pump(v);
 }
 
-const struct worker_calls serving_worker_calls = {.token = on_token, .done = on_done};
+const struct worker_calls serving_worker_calls = {.step = on_step, .token = on_token, .done = on_done};
 
 /* -- being paid -- */
 
 static bool opens(const struct receipt *r, const struct transcript *t)
 {
-    static const uint8_t none[32];
-    uint32_t n = provider_answered(r, t->request);
-    if (n > t->tokens.n / 4 || n > t->digests.n / 32)
+    struct bytes tokens;
+    struct hash shown;
+    if (!transcript_of_receipt(r, t, &tokens, &shown))
         return false;
     struct hash request = receipt_commit(t->request_salt.b, t->request);
-    struct hash answer = receipt_commit(t->answer_salt.b, bytes_of(t->tokens.p, (size_t)n * 4));
-    struct hash digest = receipt_commit(t->digest_salt.b, bytes_of(n ? t->digests.p + (size_t)(n - 1) * 32 : none, 32));
+    struct hash answer = receipt_commit(t->answer_salt.b, tokens);
+    struct hash digest = receipt_commit(t->digest_salt.b, bytes_of(shown.b, sizeof shown.b));
     return hash_equal(&request, &r->request_commit) && hash_equal(&answer, &r->answer_commit) &&
            hash_equal(&digest, &r->digest_commit);
 }
@@ -370,6 +444,11 @@ static void paid(struct serving *v)
     channel_keep(v->channel);
     v->awaiting_pay = v->told_behind = false;
     v->paid = v->receipted;
+    if (v->read_paid < v->read_receipted) {
+        v->read_paid = v->read_receipted;
+        if (v->worker && v->ask)
+            worker_go(v->worker, v->ask, serving_reads_to(v) ? serving_reads_to(v) : v->prompt_n);
+    }
     host_timer_cancel(p->s.host, &v->timer);
     if (v->closed) {
         serving_drop(v, ERR_OK, "done");

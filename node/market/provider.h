@@ -4,6 +4,8 @@
  *     opened -> running -> draining (all produced, not all paid) -> finished
  *         \-------\-----------\--> dropped (stream closed, nobody pays, model failed)
  *
+ * While it runs it first reads the prompt, in steps that are paid one by one, then it writes.
+ *
  * Receipts of one channel go out one at a time, since a voucher is over all receipts of a channel.
  */
 #ifndef KITH_NODE_PROVIDER_H
@@ -44,7 +46,9 @@ struct provider_kept {
 struct provider_kept provider_kept(const struct provider *p);
 enum err provider_store_channel(struct provider *p, const struct channel *c) MUST_USE;
 
-/* What was served, as kept for audits. */
+/* What was served, as kept for audits. `steps`: of the prompt, those whose digests are here: STEP_SIZE each, in order.
+ */
+#define STEP_SIZE 36 /* u32 end, 32 bytes of digest */
 #define TRANSCRIPT_FIELDS(F)                                                                                           \
     F(hash, job)                                                                                                       \
     F(hash, channel)                                                                                                   \
@@ -56,13 +60,15 @@ enum err provider_store_channel(struct provider *p, const struct channel *c) MUS
     F(u32, base)                                                                                                       \
     F(blob, request)                                                                                                   \
     F(blob, tokens)                                                                                                    \
-    F(blob, digests)
+    F(blob, digests)                                                                                                   \
+    F(blob, steps)
 RECORD_DECLARE(transcript, TRANSCRIPT_FIELDS)
 /* Of a job in a channel: the payer chooses a job's id, so the same one may be another job in another channel. Borrows
  * from *raw. */
 enum err provider_transcript(struct provider *p, const struct hash *channel, const struct hash *job, struct buf *raw,
                              struct transcript *t) MUST_USE;
-/* How many tokens of the answer a receipt is over: those it bills, and those that others had answered before. */
-uint32_t provider_answered(const struct receipt *r, struct bytes request);
+/* What a receipt's commitments to answer and digest hide. False if the transcript has not so much. */
+bool transcript_of_receipt(const struct receipt *r, const struct transcript *t, struct bytes *tokens,
+                           struct hash *digest) MUST_USE;
 
 #endif

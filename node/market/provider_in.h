@@ -21,7 +21,10 @@ struct serving {
     uint32_t base;      /* tokens that others had answered before this provider first took the job */
     struct buf tokens;  /* u32 each */
     struct buf digests; /* 32 bytes each; those before `first` are unknown */
-    uint32_t first;     /* tokens given to us with the opening: not sent back */
+    struct buf steps;   /* of the prompt that are read, as in a transcript */
+    uint32_t read;      /* the end of the last of them, */
+    uint32_t read_receipted, read_paid;
+    uint32_t first; /* tokens given to us with the opening: not sent back */
     uint32_t sent, receipted, paid;
     struct job_accept salts;
     bool planted; /* every digest is `plant` (plant.h) */
@@ -69,8 +72,10 @@ struct provider {
 /* provider.c */
 extern const struct stream_calls serving_stream_calls; /* of an opened job's stream; arg: the serving */
 extern const struct worker_calls serving_worker_calls;
-/* Sends what may be sent: after the acceptance, tokens up to a step beyond the paid ones, and a receipt when one is due
- * and the channel has no other under way. May free v. */
+/* How far the worker may read the prompt: two steps beyond what is paid; 0: there are no steps left. */
+uint32_t serving_reads_to(const struct serving *v);
+/* Sends what may be sent: after the acceptance, the ends of steps of the prompt, tokens up to a step beyond the paid
+ * ones, and a receipt when one is due and the channel has no other under way. May free v. */
 void serving_pump(struct serving *v);
 /* False where the stream has no credit; clears the message. */
 bool serving_send(struct serving *v, struct buf *message);

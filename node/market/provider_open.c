@@ -99,14 +99,19 @@ static enum err join_earlier(struct serving *v, struct bytes given, struct bytes
     v->base = (uint32_t)(given.n / 4);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    uint32_t n = provider_answered(&r, bytes_of_buf(&v->request));
-    if (r.tokens_in < v->prompt_n || r.tokens_in - v->prompt_n > n || n > v->base)
+    const struct receipt_reach reach = receipt_reach(&r, bytes_of_buf(&v->request));
+    const uint32_t n = reach.answered, until = reach.until;
+    const bool fits = until ? request_is_step_end(until, v->prompt_n) && r.tokens_out == 0
+                            : r.tokens_in >= v->prompt_n && r.tokens_in - v->prompt_n <= n;
+    if (!fits || n > v->base)
         return ERR_MISMATCH;
     struct hash request = receipt_commit(v->salts.request_salt.b, bytes_of_buf(&v->request));
     struct hash answer = receipt_commit(v->salts.answer_salt.b, bytes_of(given.p, (size_t)n * 4));
     if (!hash_equal(&request, &r.request_commit) || !hash_equal(&answer, &r.answer_commit))
         return ERR_MISMATCH;
-    v->base = r.tokens_in - v->prompt_n;
+    v->read = v->read_receipted = v->read_paid = until ? until : v->prompt_n;
+    if (!until)
+        v->base = r.tokens_in - v->prompt_n;
     v->price_least = r.price;
     return ERR_OK;
 }
@@ -116,8 +121,10 @@ static void join_digests(struct serving *v)
 {
     struct buf raw = {0};
     struct transcript t;
-    if (provider_transcript(v->provider, &v->channel->head.id, &v->job, &raw, &t) == ERR_OK &&
-        t.digests.n / 32 == t.tokens.n / 4)
+    const bool has = provider_transcript(v->provider, &v->channel->head.id, &v->job, &raw, &t) == ERR_OK;
+    for (size_t i = 0; has && i + STEP_SIZE <= t.steps.n && load_le32(t.steps.p + i) <= v->read; i += STEP_SIZE)
+        buf_add(&v->steps, t.steps.p + i, STEP_SIZE);
+    if (has && t.digests.n / 32 == t.tokens.n / 4)
         for (size_t i = 0; i < v->first && i < t.tokens.n / 4; i++) {
             if (memcmp(v->tokens.p + i * 4, t.tokens.p + i * 4, 4) != 0)
                 break;
@@ -141,8 +148,11 @@ static enum err start(struct serving *v, struct bytes tokens)
         log_event(LOG_ODD, "provider", "no worker", "why=%s", note.text);
         return e;
     }
-    const struct worker_work work = {
-        .request = bytes_of_buf(&v->request), .tokens = tokens, .scope = scope_of_payer(&v->from)};
+    const struct worker_work work = {.request = bytes_of_buf(&v->request),
+                                     .tokens = tokens,
+                                     .scope = scope_of_payer(&v->from),
+                                     .stepped = serving_reads_to(v) ? v->read_paid : 0,
+                                     .reads_to = serving_reads_to(v)};
     v->ask = worker_run(v->worker, &work, &serving_worker_calls, v);
     return ERR_OK;
 }

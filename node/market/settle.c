@@ -222,17 +222,13 @@ static bool put_show(const struct show *x, const struct channel *c, struct buf *
                 channel_prove(c, x->index, &proof) == ERR_OK;
     if (good) {
         signed_receipt_put(&receipt, r);
-        uint32_t n = provider_answered(&r->receipt, t.request);
         struct audit_show show = {.receipt = bytes_of_buf(&receipt),
                                   .proof = bytes_of_buf(&proof),
                                   .request_salt = t.request_salt,
                                   .answer_salt = t.answer_salt,
                                   .digest_salt = t.digest_salt,
-                                  .request = t.request,
-                                  .tokens = bytes_of(t.tokens.p, (size_t)n * 4)};
-        good = (size_t)n * 4 <= t.tokens.n && (size_t)n * 32 <= t.digests.n;
-        if (good && n)
-            memcpy(show.digest.b, t.digests.p + (size_t)(n - 1) * 32, 32);
+                                  .request = t.request};
+        good = transcript_of_receipt(&r->receipt, &t, &show.tokens, &show.digest);
         if (good)
             audit_show_put(plain, &show);
     }
