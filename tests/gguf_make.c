@@ -136,6 +136,19 @@ void gguf_make_end(const struct gguf_make *m, struct buf *out)
     buf_add(out, m->data.p, m->data.n);
 }
 
+void gguf_make_lengthen(struct buf *file, uint32_t context)
+{
+    static const char key[] = ".context_length";
+    size_t at = 0;
+    while (memcmp(file->p + at, key, sizeof key - 1) != 0) {
+        at++;
+        CHECK(at + sizeof key + 8 <= file->n);
+    }
+    at += sizeof key - 1;
+    CHECK(load_le32(file->p + at) == GGUF_U32);
+    store_le32(file->p + at + 4, context);
+}
+
 void gguf_make_rows(uint32_t (*draw)(uint32_t below), enum gguf_tensor_type type, uint8_t *p, size_t bytes)
 {
     const struct quant_format *f = quant_format(type);

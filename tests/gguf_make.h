@@ -37,6 +37,8 @@ void gguf_make_tensor(struct gguf_make *m, const char *name, uint64_t n, uint64_
 void gguf_make_tensors(struct gguf_make *m, const char *name, uint64_t n, uint64_t rows, uint64_t count, uint32_t type,
                        struct bytes data);
 void gguf_make_end(const struct gguf_make *m, struct buf *out);
+/* Says another context in a file that says one. */
+void gguf_make_lengthen(struct buf *file, uint32_t context);
 
 /* Random rows of a format, `draw(n)` giving numbers below n: any bits but those of scales and weights that are not
  * finite. */

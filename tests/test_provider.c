@@ -1,16 +1,19 @@
 /* The serving side with a real worker, over real streams, paid by somebody who does as the test says: who pays is
  * served, who passes over what was delivered is not, and what was paid is settled before the payer's money goes. */
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/seal.h"
 #include "inference/request.h"
 #include "node/market/provider_in.h"
 #include "node/market/settle.h"
+#include "tests/gguf_make.h"
 #include "tests/net.h"
 #include "tests/worker_stage.h"
 #include "tests/world.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +27,9 @@ enum { PROVIDER, PAYER, NODES };
 #define WAIT_MS   10000
 static const char model_path[] = "models/kith-guide.gguf";
 
+/* A prompt of three steps, and what is left. */
+enum { LONG_PROMPT = 3 * PROMPT_STEP_TOKENS + 100, LONG_CONTEXT = 2 * LONG_PROMPT };
+
 struct shop {
     struct net net;
     struct world *w;
@@ -35,7 +41,11 @@ struct shop {
     /* the payer */
     struct channel channel;
     uint64_t stream, nonce;
+    uint32_t prompt_n;
     struct hash job;
+    struct job_step read;  /* of the prompt, told last; it is checked that receipts are over it */
+    unsigned reads;        /* such receipts */
+    bool again;            /* the job that was asked for before, as the last receipt left it */
     uint32_t tokens, pays; /* of this job; how many receipts of it are paid before the payer falls silent */
     struct buf instead;    /* what is sent for each receipt in place of its payment; empty: that */
     bool is_over;
@@ -97,6 +107,13 @@ static void on_receipt(struct shop *s, struct cursor c)
     uint32_t at;
     signed_receipt_get(&c, &r);
     assert_true(cursor_end(&c));
+    if (r.receipt.tokens_in < s->prompt_n) {
+        s->reads++;
+        assert_int_equal(s->tokens, 0);
+        assert_int_equal(r.receipt.tokens_in, s->read.at);
+        assert_int_equal(r.receipt.tokens_out, 0);
+        assert_int_equal(r.receipt.price.mote, s->read.at * (PRICE / 1000000));
+    }
     if (s->instead.n) {
         send_pay(s);
         return;
@@ -121,6 +138,10 @@ static void on_data(void *arg, uint64_t stream, struct bytes message)
         on_receipt(s, c);
     if (type == JOB_BEHIND)
         send_pay(s);
+    if (type == JOB_STEP) {
+        job_step_get(&c, &s->read);
+        assert_true(cursor_end(&c) && request_is_step_end(s->read.at, s->prompt_n));
+    }
     if (type == JOB_TOKENS) {
         job_tokens_get(&c, &t);
         s->tokens += (uint32_t)(t.tokens.n / JOB_TOKEN_SIZE);
@@ -155,17 +176,20 @@ static void ask(struct shop *s, uint32_t tokens_max, uint32_t pays)
 {
     static const struct stream_calls calls = {.data = on_data, .closed = on_closed};
     struct request r;
-    uint8_t prompt[PROMPT * 4] = {0};
-    struct buf request = {0}, plain = {0}, sealed = {0}, body = {0};
-    for (uint32_t i = 0; i < PROMPT; i++)
-        store_le32(prompt + (size_t)i * 4, 40 + i);
+    static uint8_t prompt[LONG_PROMPT * 4];
+    struct buf request = {0}, plain = {0}, sealed = {0}, body = {0}, receipt = {0};
+    for (uint32_t i = 0; i < s->prompt_n; i++)
+        store_le32(prompt + (size_t)i * 4, 40 + i % 1000);
     request_init(&r);
-    r.prompt = bytes_of(prompt, sizeof prompt);
+    r.prompt = bytes_of(prompt, (size_t)s->prompt_n * 4);
     r.tokens_max = tokens_max;
     request_put(&request, &r);
     const struct hash model = world_root(MODEL), h = request_hash(&r);
-    s->job = job_id(&s->w->chain, &s->w->key[KEY(PAYER)], ++s->nonce, &model, &h);
-    job_secret_put(&plain, &(struct job_secret){.request = bytes_of_buf(&request)});
+    s->nonce += !s->again;
+    s->job = job_id(&s->w->chain, &s->w->key[KEY(PAYER)], s->nonce, &model, &h);
+    if (s->again)
+        signed_receipt_put(&receipt, &s->channel.receipts[channel_find_job(&s->channel, &s->job)]);
+    job_secret_put(&plain, &(struct job_secret){.request = bytes_of_buf(&request), .receipt = bytes_of_buf(&receipt)});
     assert_true(market_seal(&s->s, &s->s.self, bytes_of_buf(&plain), &sealed));
     const struct job_open o = {.job = s->job,
                                .channel = s->channel.head.id,
@@ -176,7 +200,8 @@ static void ask(struct shop *s, uint32_t tokens_max, uint32_t pays)
                                .open = true,
                                .sealed = bytes_of_buf(&sealed)};
     job_open_put(&body, &o);
-    s->tokens = 0;
+    s->tokens = s->reads = 0;
+    s->read.at = 0;
     s->pays = pays;
     s->is_over = false;
     assert_int_equal(
@@ -186,6 +211,7 @@ static void ask(struct shop *s, uint32_t tokens_max, uint32_t pays)
     buf_clear(&plain);
     buf_clear(&sealed);
     buf_clear(&body);
+    buf_clear(&receipt);
 }
 
 /* -- the shop -- */
@@ -198,7 +224,7 @@ static void open_ledger(struct shop *s)
     assert_int_equal(WORLD_DO(s->w, KEY(PROVIDER), TX_BOND, tx_bond, BOND_PROVIDER, amount_of(10 * MOTE_PER_KITH)),
                      ERR_OK);
     assert_int_equal(world_provide(s->w, KEY(PROVIDER), KEY(PROVIDER), MODEL, false), ERR_OK);
-    assert_int_equal(world_open(s->w, &c, KEY(PAYER), KEY(PROVIDER), MODEL, MOTE_PER_KITH), ERR_OK);
+    assert_int_equal(world_open(s->w, &c, KEY(PAYER), KEY(PROVIDER), MODEL, 10 * MOTE_PER_KITH), ERR_OK);
     assert_true(ledger_channel(s->w->ledger, &c.id, &rec));
     channel_init(&s->channel, &(struct channel_head){.id = rec.id,
                                                      .chain = s->w->chain,
@@ -206,6 +232,21 @@ static void open_ledger(struct shop *s)
                                                      .provider = rec.provider,
                                                      .model = rec.model,
                                                      .funded = rec.deposit});
+}
+
+/* The model, in a context as long as these tests need. */
+static int open_model(void)
+{
+    struct buf file = {0};
+    char *dir = test_dir_new(), path[256];
+    assert_int_equal(file_read(model_path, 1u << 26, &file, NULL), ERR_OK);
+    gguf_make_lengthen(&file, LONG_CONTEXT);
+    snprintf(path, sizeof path, "%s/model.gguf", dir);
+    assert_int_equal(file_write(path, 0600, bytes_of_buf(&file), NULL), ERR_OK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    buf_clear(&file);
+    test_dir_remove(dir);
+    return fd;
 }
 
 static void open_services(struct shop *s)
@@ -225,7 +266,7 @@ static void open_services(struct shop *s)
                                     .self = s->w->key[KEY(PROVIDER)],
                                     .chain = s->w->chain};
     s->s.account = account_new(s->net.host, s->w->ledger, s->s.key, submit, s);
-    int fd = open(model_path, O_RDONLY | O_CLOEXEC);
+    int fd = open_model();
     assert_true(fd >= 0);
     assert_int_equal(workers_get(s->s.workers, &model, WORKER_FULL, fd, &worker, &note), ERR_OK);
     assert_int_equal(provider_new(&s->s, &s->provider, &note), ERR_OK);
@@ -243,6 +284,7 @@ static int begin(void **state)
 {
     struct shop *s = calloc(1, sizeof *s);
     s->w = world_new(NULL);
+    s->prompt_n = PROMPT;
     open_ledger(s);
     net_open(&s->net);
     for (unsigned i = 0; i < NODES; i++) {
@@ -395,6 +437,81 @@ static void there_is_always_room_for_who_pays(void **state)
     channel_list_clear(&stored);
 }
 
+/* -- long prompts -- */
+
+static bool is_reading_paid(void *arg)
+{
+    const struct shop *s = arg;
+    return s->pays == 0 && s->reads > 0;
+}
+
+static bool has_read(void *arg)
+{
+    const struct shop *s = arg;
+    return s->reads >= 2;
+}
+
+static void a_prompt_is_paid_in_steps(void **state)
+{
+    struct shop *s = *state;
+    NEEDS_MODEL();
+    s->prompt_n = LONG_PROMPT;
+    who_pays_is_served_to_the_end(s, 20);
+    assert_int_equal(s->reads, 3);
+    assert_int_equal(s->read.at, 3 * PROMPT_STEP_TOKENS);
+    const struct channel *c = provider_channel(s->provider, &s->channel.head.id);
+    assert_true(voucher_equal(&c->head.voucher, &s->channel.head.voucher));
+    assert_int_equal(c->receipts[0].receipt.tokens_in, LONG_PROMPT);
+    who_pays_is_served_to_the_end(s, 20); /* of the same scope: what is known already is no step */
+    assert_int_equal(s->reads, 0);
+}
+
+/* No token comes, and of the prompt no more than two steps are read. */
+static void who_pays_for_no_prompt_has_no_answer(void **state)
+{
+    struct shop *s = *state;
+    NEEDS_MODEL();
+    s->prompt_n = LONG_PROMPT;
+    ask(s, 20, 0);
+    net_run(&s->net, is_reading_paid, s, WAIT_MS);
+    net_wait(&s->net, 1000);
+    assert_int_equal(s->reads, 1);
+    assert_int_equal(s->read.at, PROMPT_STEP_TOKENS);
+    assert_int_equal(s->provider->serving->read, 2 * PROMPT_STEP_TOKENS);
+    assert_int_equal(s->provider->serving->tokens.n, 0);
+    assert_int_equal(s->tokens, 0);
+}
+
+/* After two steps: it goes on behind them, and nothing is paid twice; what was paid can be shown to auditors. */
+static void a_prompt_goes_on_where_it_was(void **state)
+{
+    struct shop *s = *state;
+    struct transcript t;
+    struct buf raw = {0};
+    struct bytes tokens;
+    struct hash digest, commit;
+    NEEDS_MODEL();
+    s->prompt_n = LONG_PROMPT;
+    ask(s, 20, 1);
+    net_run(&s->net, has_read, s, WAIT_MS);
+    streams_close(s->streams[PAYER], s->stream, ERR_OK, "");
+    net_wait(&s->net, 100);
+    const struct receipt *paid = &s->channel.receipts[0].receipt;
+    assert_int_equal(paid->tokens_in, PROMPT_STEP_TOKENS);
+    assert_int_equal(provider_transcript(s->provider, &s->channel.head.id, &s->job, &raw, &t), ERR_OK);
+    assert_true(transcript_of_receipt(paid, &t, &tokens, &digest));
+    commit = receipt_commit(t.digest_salt.b, bytes_of(digest.b, sizeof digest.b));
+    assert_true(tokens.n == 0 && hash_equal(&commit, &paid->digest_commit));
+    s->again = true;
+    who_pays_is_served_to_the_end(s, 20);
+    assert_true(s->read.at > PROMPT_STEP_TOKENS);
+    assert_int_equal(s->channel.n, 1);
+    assert_int_equal(s->channel.head.voucher.tokens_in, LONG_PROMPT);
+    const struct channel *c = provider_channel(s->provider, &s->channel.head.id);
+    assert_true(voucher_equal(&c->head.voucher, &s->channel.head.voucher));
+    buf_clear(&raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +520,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_closes_is_not_served_further, begin, end),
         cmocka_unit_test_setup_teardown(there_is_always_room_for_who_pays, begin, end),
         cmocka_unit_test_setup_teardown(what_came_last_is_settled_before_the_end, begin, end),
+        cmocka_unit_test_setup_teardown(a_prompt_is_paid_in_steps, begin, end),
+        cmocka_unit_test_setup_teardown(who_pays_for_no_prompt_has_no_answer, begin, end),
+        cmocka_unit_test_setup_teardown(a_prompt_goes_on_where_it_was, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,20 +60,15 @@ static const char *make(const char *label)
 {
     static char path[256];
     struct buf file = {0};
-    static const char key[] = "context_length";
     struct model_make shape;
-    size_t i = 0, at = 0;
+    size_t i = 0;
     while (strcmp(model_make_at(i)->label, label) != 0)
         i++;
     shape = *model_make_at(i);
     shape_more = shape.more;
     shape.more = with_vocabulary;
     model_make(&file, &shape);
-    while (memcmp(file.p + at, key, sizeof key - 1) != 0)
-        at++;
-    at += sizeof key - 1 + 4; /* behind its type */
-    assert_int_equal(load_le32(file.p + at), MODEL_MAKE_CONTEXT);
-    store_le32(file.p + at, 2 * PROMPT);
+    gguf_make_lengthen(&file, 2 * PROMPT);
     snprintf(path, sizeof path, "%s/model.gguf", dir);
     (void)remove(path);
     assert_int_equal(file_write(path, 0600, bytes_of_buf(&file), NULL), ERR_OK);
