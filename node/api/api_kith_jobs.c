@@ -87,6 +87,7 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v)
     api_put_flag(b, &first, "private", v->is_private);
     api_put_u64(b, &first, "created_ms", v->made_ms);
     api_put_u64(b, &first, "tokens_in", v->prompt_tokens);
+    api_put_u64(b, &first, "tokens_read", v->read);
     api_put_u64(b, &first, "tokens_out", v->tokens);
     codec_json_key(b, &first, "text");
     codec_json_string(b, v->text ? v->text : "", v->text_n);

@@ -70,6 +70,7 @@ void job_get_view(const struct job *j, struct job_view *v)
                            .logprobs_each = j->logprobs_asked,
                            .choice = r.choice,
                            .shared = j->shared,
+                           .read = j->r.read,
                            .verified = j->r.verified,
                            .note = j->notes ? j->note : NULL,
                            .notes = j->notes,

@@ -88,6 +88,7 @@ struct job_view {
     uint8_t logprobs_each; /* entries a token; 0: not asked for */
     uint32_t choice;       /* of the ask */
     uint32_t shared;       /* tokens of the prompt that an earlier job of this node had evaluated */
+    uint32_t read;         /* ... that were read and paid step by step (inference/request.h), before any answer */
     bool verified;
     const char *note;  /* for people: what it waits for, or that it goes on; NULL or empty: nothing */
     uint32_t notes;    /* how often that changed */
