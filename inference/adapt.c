@@ -195,7 +195,30 @@ static enum err read_base(struct adapt *a, const struct adapt_file *f, struct by
     return e;
 }
 
-static enum err read_adapter(struct adapt *a, const struct adapt_file *f, struct bytes architecture, struct note *note)
+static const char trained_beside[] = "kith.train.base";
+
+static enum err expect_base(const struct adapt *a, const struct adapt_file *base, const struct adapt_file *f,
+                            const struct gguf *g, struct note *note)
+{
+    struct hash wanted, before;
+    char digits[2][2 * HASH_SIZE + 1];
+    if (f->is_of_any || !gguf_has(g, trained_beside))
+        return ERR_OK;
+    if (!gguf_find_hash(g, trained_beside, &wanted))
+        return note_set(note, ERR_FORMAT, "%.100s: its %s is no root of a file", f->name, trained_beside);
+    if (hash_equal(&wanted, &base->root) ||
+        (gguf_find_hash(a->base, "kith.adapted.base", &before) && hash_equal(&wanted, &before)))
+        return ERR_OK;
+    hex_put(digits[0], wanted.b, HASH_SIZE);
+    hex_put(digits[1], base->root.b, HASH_SIZE);
+    return note_set(note, ERR_MISMATCH,
+                    "%.40s was trained beside the model %s, and %.40s is %s: join it to that model, or give --any-base "
+                    "if this is it in another format",
+                    f->name, digits[0], base->name, digits[1]);
+}
+
+static enum err read_adapter(struct adapt *a, const struct adapt_file *base, const struct adapt_file *f,
+                             struct bytes architecture, struct note *note)
 {
     struct gguf **g = &a->adapter[a->adapters_n];
     float alpha = 0;
@@ -208,6 +231,8 @@ static enum err read_adapter(struct adapt *a, const struct adapt_file *f, struct
         e = expect_text(f->name, *g, "adapter.type", bytes_of_text("lora"), note);
     if (e == ERR_OK)
         e = expect_text(f->name, *g, "general.architecture", architecture, note);
+    if (e == ERR_OK)
+        e = expect_base(a, base, f, *g, note);
     if (e != ERR_OK)
         return e;
     if (gguf_has(*g, "adapter.alora.invocation_tokens"))
@@ -309,7 +334,7 @@ enum err adapt_new(const struct adapt_file *base, const struct adapt_file *adapt
     a->adapter = mem_array(n, sizeof(struct gguf *));
     enum err e = read_base(a, base, &architecture, note);
     for (size_t i = 0; e == ERR_OK && i < n; i++)
-        e = read_adapter(a, &adapters[i], architecture, note);
+        e = read_adapter(a, base, &adapters[i], architecture, note);
     if (e == ERR_OK) {
         a->alignment = 32; /* where the file says none; gguf_open found it in order */
         if (gguf_has(a->base, "general.alignment"))
