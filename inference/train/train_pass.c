@@ -67,6 +67,7 @@ static uint64_t place(struct train_pass *p, const struct train_pass_options *o)
     p->dwide = take(&at, &all, widest * t);
     p->act = take(&at, &all, m->mix * t);
     p->low = take(&at, &all, o->lora->rank * t);
+    p->frozen = take(&at, &all, (size_t)m->low_rank * t);
     p->turned = take(&at, &all, o->lora->rank * t);
     p->logits = take(&at, &all, m->vocab * t);
     p->weights = take(&at, &all, train_pass_weights(m));
@@ -245,7 +246,7 @@ double train_pass_loss(struct train_pass *p, const uint32_t *tokens, const uint8
     for (uint32_t i = 0; i < m->layers; i++)
         run_layer(p, i);
     train_pass_norm(p, p->x, m->output_norm.gain, p->h);
-    train_pass_weigh(p, &m->output.w, p->h, p->logits);
+    train_pass_weigh(p, &m->output.w, p->h, p->logits, false);
     train_pass_bias(p, m->output.bias, m->vocab, p->logits);
     if (m->logit_scale != 1.0f)
         pool_run(p->o.pool, m->vocab, 16, scale_part, p);

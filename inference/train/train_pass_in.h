@@ -1,5 +1,5 @@
-/* Inside a pass: its state, and the steps that its files share. What is called d... is the gradient of what is called so
- * without. */
+/* Inside a pass: its state, and the steps that its files share. What is called d... is the gradient of what is called
+ * so without. */
 #ifndef KITH_INFERENCE_TRAIN_PASS_IN_H
 #define KITH_INFERENCE_TRAIN_PASS_IN_H
 
@@ -25,6 +25,7 @@ struct train_pass {
     float *wide, *dwide;                                      /* [the widest place, t] */
     float *act;                                               /* [mix, t] */
     float *low, *turned;                                      /* [rank, t], [t, rank] */
+    float *frozen;                                            /* [low_rank, t]: of what the base's adapters add */
     float *logits;                                            /* [vocab, t] */
     float *weights;                                           /* rows that were read out */
     float *scratch;                                           /* attention's */
@@ -41,8 +42,8 @@ struct train_pass {
 
 /* Floats that p->weights needs. */
 size_t train_pass_weights(const struct model *m);
-/* y[rows, t] = W x */
-void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const float *x, float *y);
+/* y[rows, t] = W x, or goes on from what is there. */
+void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const float *x, float *y, bool add);
 /* dx[n, t] = W' dy, or goes on from what is there. */
 void train_pass_weigh_back(struct train_pass *p, const struct ops_weight *w, const float *dy, float *dx, bool add);
 /* The products of a place, pairs included. */

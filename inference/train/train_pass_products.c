@@ -12,8 +12,11 @@ static size_t chunk_rows(size_t n)
 
 size_t train_pass_weights(const struct model *m)
 {
-    const size_t heads = (size_t)m->heads * m->head, mix = m->mix > m->embed ? m->mix : m->embed;
-    const size_t longest = 16 * (mix > heads ? mix : heads);
+    const size_t rows[] = {m->embed, m->mix, (size_t)m->heads * m->head, m->low_rank};
+    size_t longest = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        longest = rows[i] > longest ? rows[i] : longest;
+    longest *= 16;
     return longest > CHUNK_BYTES / sizeof(float) ? longest : CHUNK_BYTES / sizeof(float);
 }
 
@@ -42,7 +45,7 @@ static void multiply(struct train_pass *p, const struct train_product *product)
     train_multiply_all(p->o.set, p->o.pool, product);
 }
 
-void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const float *x, float *y)
+void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const float *x, float *y, bool add)
 {
     const size_t chunk = chunk_rows(w->n), t = p->t;
     for (size_t r = 0, rows; r < w->rows; r += rows) {
@@ -57,7 +60,8 @@ void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const fl
                                             .b = x,
                                             .bk = t,
                                             .c = y + r * t,
-                                            .cm = t});
+                                            .cm = t,
+                                            .add = add});
     }
 }
 
@@ -87,11 +91,15 @@ static void scale_low(const struct train_pass *p, float *low)
         low[i] = low[i] * p->o.lora->scale;
 }
 
-/* y = W x + B low, low[rank, t] = (A x) scale. */
+/* y = W x, what the base's adapters add, + B low, low[rank, t] = (A x) scale. */
 static void run_site(struct train_pass *p, const struct train_site *s, const float *x, float *low, float *y)
 {
     const size_t t = p->t, rank = p->o.lora->rank, n = s->w.n, rows = s->w.rows;
-    train_pass_weigh(p, &s->w, x, y);
+    train_pass_weigh(p, &s->w, x, y, false);
+    if (s->low.down.data) {
+        train_pass_weigh(p, &s->low.down, x, p->frozen, false);
+        train_pass_weigh(p, &s->low.up, p->frozen, y, true);
+    }
     multiply(p, &(struct train_product){
                     .m = rank, .n = t, .k = n, .a = s->a, .am = 1, .ak = rank, .b = x, .bk = t, .c = low, .cm = t});
     scale_low(p, low);
@@ -150,6 +158,10 @@ static void run_site_back(struct train_pass *p, const struct train_site *s, cons
     if (!dx)
         return;
     train_pass_weigh_back(p, &s->w, dy, dx, add);
+    if (s->low.down.data) {
+        train_pass_weigh_back(p, &s->low.up, dy, p->frozen, false);
+        train_pass_weigh_back(p, &s->low.down, p->frozen, dx, true);
+    }
     multiply(p, &(struct train_product){.m = n,
                                         .n = t,
                                         .k = rank,
