@@ -195,19 +195,28 @@ static enum err read_base(struct adapt *a, const struct adapt_file *f, struct by
     return e;
 }
 
-static const char trained_beside[] = "kith.train.base";
+static const char trained_beside[] = "kith.train.base", made_of[] = "kith.adapted.base",
+                  first_of_all[] = "kith.adapted.first";
+
+/* The base is this file, or what it was made of: joining in steps is joining at once. */
+static bool is_made_of(const struct adapt *a, const struct adapt_file *base, const struct hash *wanted)
+{
+    struct hash before;
+    return hash_equal(wanted, &base->root) ||
+           (gguf_find_hash(a->base, made_of, &before) && hash_equal(wanted, &before)) ||
+           (gguf_find_hash(a->base, first_of_all, &before) && hash_equal(wanted, &before));
+}
 
 static enum err expect_base(const struct adapt *a, const struct adapt_file *base, const struct adapt_file *f,
                             const struct gguf *g, struct note *note)
 {
-    struct hash wanted, before;
+    struct hash wanted;
     char digits[2][2 * HASH_SIZE + 1];
     if (f->is_of_any || !gguf_has(g, trained_beside))
         return ERR_OK;
     if (!gguf_find_hash(g, trained_beside, &wanted))
         return note_set(note, ERR_FORMAT, "%.100s: its %s is no root of a file", f->name, trained_beside);
-    if (hash_equal(&wanted, &base->root) ||
-        (gguf_find_hash(a->base, "kith.adapted.base", &before) && hash_equal(&wanted, &before)))
+    if (is_made_of(a, base, &wanted))
         return ERR_OK;
     hex_put(digits[0], wanted.b, HASH_SIZE);
     hex_put(digits[1], base->root.b, HASH_SIZE);
@@ -294,7 +303,10 @@ static void put_keys(const struct adapt *a, const struct adapt_file *base, const
         buf_add(&w->keys, raw.p, raw.n);
         w->keys_n++;
     }
-    gguf_writer_hash(w, "kith.adapted.base", &base->root);
+    struct hash first;
+    gguf_writer_hash(w, made_of, &base->root);
+    if (gguf_find_hash(a->base, first_of_all, &first) || gguf_find_hash(a->base, made_of, &first))
+        gguf_writer_hash(w, first_of_all, &first);
     gguf_writer_list(w, "kith.adapted.adapters", GGUF_TEXT, a->adapters_n);
     for (size_t i = 0; i < a->adapters_n; i++)
         gguf_put_hash(&w->keys, &adapters[i].root);

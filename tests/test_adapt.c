@@ -199,12 +199,23 @@ static void an_adapted_model_is_a_base(void **state)
     }
 }
 
+static void names_first(struct bytes file, const char *wanted)
+{
+    struct gguf *g;
+    struct note note;
+    struct bytes text = {0};
+    assert_int_equal(gguf_open(file, &g, &note), ERR_OK);
+    assert_int_equal(gguf_find_text(g, "kith.adapted.first", &text), wanted != NULL);
+    assert_true(!wanted || bytes_equal(text, bytes_of_text(wanted)));
+    gguf_free(g);
+}
+
 /* An update that says beside which file it was trained joins that one, or what was made of it, and no other unless its
  * owner says so. */
 static void an_update_joins_its_own_base(void **state)
 {
     (void)state;
-    struct buf files[3] = {{0}}, made[2] = {{0}};
+    struct buf files[3] = {{0}}, made[3] = {{0}};
     struct gguf_make m;
     struct note note = {{0}};
     char hex[2 * HASH_SIZE + 1];
@@ -217,7 +228,13 @@ static void an_update_joins_its_own_base(void **state)
     assert_int_equal(make(&b, &a, 1, &made[0], &note), ERR_OK);
     struct adapt_file step = {"step.gguf", bytes_of_buf(&made[0]), {{9}}, 0, false};
     assert_int_equal(make(&step, &a, 1, &made[1], &note), ERR_OK);
+    struct adapt_file third = {"third.gguf", bytes_of_buf(&made[1]), {{11}}, 0, false};
+    assert_int_equal(make(&third, &a, 1, &made[2], &note), ERR_OK);
+    names_first(bytes_of_buf(&made[0]), NULL);
+    names_first(bytes_of_buf(&made[1]), hex);
+    names_first(bytes_of_buf(&made[2]), hex);
     b.root.b[0]++;
+    buf_reset(&made[1]);
     assert_int_equal(make(&b, &a, 1, &made[1], &note), ERR_MISMATCH);
     assert_non_null(strstr(note.text, hex));
     hex_put(hex, b.root.b, HASH_SIZE);
@@ -233,10 +250,10 @@ static void an_update_joins_its_own_base(void **state)
     add_pair(&m, "blk.0.attn_v.weight", EMBED, 32, 2, 11);
     a = end_adapter(&m, &files[2], 1);
     assert_int_equal(make(&b, &a, 1, &made[1], &note), ERR_FORMAT);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         buf_clear(&files[i]);
-    buf_clear(&made[0]);
-    buf_clear(&made[1]);
+        buf_clear(&made[i]);
+    }
 }
 
 static void refuses(void (*fill)(struct gguf_make *m), float weight, const char *word)
