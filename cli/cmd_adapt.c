@@ -18,6 +18,9 @@
 
 const struct option_spec cmd_model_adapt_options[] = {
     {.name = "out", .type = OPTION_TEXT, .value = "FILE", .letter = 'o', .help = "gets the adapted model (needed)"},
+    {.name = "any-base",
+     .type = OPTION_FLAG,
+     .help = "take updates that were trained beside another file, as one of the same model in another format"},
     {.name = NULL},
 };
 
@@ -72,8 +75,10 @@ static enum err read_sources(const struct args *args, struct source *s, size_t n
     enum err e = local_find_model(args_word(args, 0), &path, note);
     s->path = mem_string(buf_text(&path));
     buf_clear(&path);
-    for (size_t i = 1; e == ERR_OK && i < n; i++)
+    for (size_t i = 1; e == ERR_OK && i < n; i++) {
         e = read_adapter(args_word(args, (unsigned)i), &s[i], note);
+        s[i].file.is_of_any = args_has(args, "any-base");
+    }
     for (size_t i = 0; e == ERR_OK && i < n; i++)
         e = open_source(&s[i], note);
     return e;

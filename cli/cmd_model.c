@@ -293,45 +293,95 @@ static int read_manifest(const struct cli *cli, const struct args *args, struct 
     return rc;
 }
 
-/* An adapted model says what it was made of. Where that is on the ledger and no --parent names it, it is a parent, with
- * what its children owe it. */
-static int add_base(const struct cli *cli, const json_t *result, struct tx_model_publish *m, struct buf *lineage)
+/* The part of the royalty that a lineage names for that model, -1 where it names none; and the sum of all parts. */
+static int named_part(const struct buf *lineage, const struct hash *model, uint32_t *total)
 {
-    const char *base = json_text(result, "base");
-    struct lineage_entry entry = {.type = LINEAGE_MODEL};
+    int part = -1;
+    *total = 0;
+    for (struct cursor at = cursor_of(bytes_of_buf(lineage)); at.n;) {
+        struct lineage_entry entry;
+        lineage_entry_get(&at, &entry);
+        *total += entry.bps;
+        if (entry.type == LINEAGE_MODEL && hash_equal(&entry.id, model))
+            part = entry.bps;
+    }
+    return part;
+}
+
+/* What an adapted model says it was made of. */
+struct said_base {
+    const char *hex;
+    struct hash root;
+    json_t *reply, *published; /* on the ledger; or NULL */
+};
+
+static int find_base(const struct cli *cli, const json_t *result, const char *name, struct said_base *out)
+{
     struct note note = {{0}};
     struct buf path = {0};
-    json_t *reply = NULL;
     int status = 0;
-    if (!base || strlen(base) != 2 * HASH_SIZE || !hex_get(base, entry.id.b, HASH_SIZE))
+    *out = (struct said_base){.hex = json_text(result, name)};
+    if (!out->hex || strlen(out->hex) != 2 * HASH_SIZE || !hex_get(out->hex, out->root.b, HASH_SIZE))
         return CLI_DONE;
-    uint32_t total = 0;
-    for (struct cursor at = cursor_of(bytes_of_buf(lineage)); at.n;) {
-        struct lineage_entry other;
-        lineage_entry_get(&at, &other);
-        if (other.type == LINEAGE_MODEL && hash_equal(&other.id, &entry.id))
-            return CLI_DONE;
-        total += other.bps;
-    }
-    buf_add_format(&path, "/kith/v1/models/%s", base);
-    enum err e = client_try(cli, "GET", buf_text(&path), NULL, CLIENT_TIMEOUT_MS, &status, &reply, &note);
+    buf_add_format(&path, "/kith/v1/models/%s", out->hex);
+    enum err e = client_try(cli, "GET", buf_text(&path), NULL, CLIENT_TIMEOUT_MS, &status, &out->reply, &note);
     buf_clear(&path);
     if (e != ERR_OK)
         return client_fail(cli, e, &note);
-    const json_t *published = json_object_get(reply, "published");
-    bool is_there = status == 200 && json_is_object(published);
-    entry.bps = is_there ? (uint16_t)out_count(published, "derive_bps") : 0;
-    json_decref(reply);
-    if (!is_there)
-        return CLI_DONE;
-    if (total + entry.bps > BPS_ALL)
-        return cli_fail(cli, CLI_USAGE,
-                        "with the %.2f %% that its base asks for, parents and data sets take over 100 %%",
-                        (double)entry.bps / 100);
-    lineage_entry_put(lineage, &entry);
-    m->lineage = bytes_of_buf(lineage);
-    cli_remark("its base %.16s... is named as a parent, with %.2f %% of the royalty", base, (double)entry.bps / 100);
+    json_t *published = json_object_get(out->reply, "published");
+    if (status == 200 && json_is_object(published))
+        out->published = published;
     return CLI_DONE;
+}
+
+/* Where it is on the ledger and no --parent names it, it is a parent, with what its children owe it. */
+static int name_base(const struct cli *cli, const struct said_base *base, const char *what, struct buf *lineage)
+{
+    struct lineage_entry entry = {.type = LINEAGE_MODEL, .id = base->root};
+    uint32_t total;
+    if (!base->published || named_part(lineage, &entry.id, &total) >= 0)
+        return CLI_DONE;
+    entry.bps = (uint16_t)out_count(base->published, "derive_bps");
+    if (total + entry.bps > BPS_ALL)
+        return cli_fail(cli, CLI_USAGE, "with the %.2f %% that %s asks for, parents and data sets take over 100 %%",
+                        (double)entry.bps / 100, what);
+    lineage_entry_put(lineage, &entry);
+    cli_remark("%s %.16s... is named as a parent, with %.2f %% of the royalty", what, base->hex,
+               (double)entry.bps / 100);
+    return CLI_DONE;
+}
+
+/* Through the base the first one has what a child of its own would owe it. The ledger asks for that, because most
+ * tensors are the first one's. */
+static bool has_its_part(const struct said_base *first, const struct said_base *base, const struct buf *lineage)
+{
+    const json_t *entry;
+    size_t i;
+    uint32_t total;
+    const int64_t part = named_part(lineage, &base->root, &total);
+    json_array_foreach(json_object_get(base->published, "lineage"), i, entry)
+    {
+        const int64_t through = part * out_count(entry, "bps") / BPS_ALL;
+        if (strcmp(out_text(entry, "id"), first->hex) == 0)
+            return through > 0 && through >= out_count(first->published, "derive_bps");
+    }
+    return false;
+}
+
+static int add_bases(const struct cli *cli, const json_t *result, struct tx_model_publish *m, struct buf *lineage)
+{
+    struct said_base base, first = {.hex = NULL};
+    int rc = find_base(cli, result, "base", &base);
+    if (rc == CLI_DONE)
+        rc = name_base(cli, &base, "its base", lineage);
+    if (rc == CLI_DONE)
+        rc = find_base(cli, result, "first_base", &first);
+    if (rc == CLI_DONE && first.published && !has_its_part(&first, &base, lineage))
+        rc = name_base(cli, &first, "what its base was made of,", lineage);
+    json_decref(base.reply);
+    json_decref(first.reply);
+    m->lineage = bytes_of_buf(lineage);
+    return rc;
 }
 
 /* What the daemon found in the file. */
@@ -396,7 +446,7 @@ int cmd_model_publish(const struct cli *cli, const struct args *args)
     if (rc == CLI_DONE)
         rc = import(cli, args_word(args, 0), NULL, false, &result);
     if (rc == CLI_DONE)
-        rc = add_base(cli, result, &m, &lineage);
+        rc = add_bases(cli, result, &m, &lineage);
     if (rc == CLI_DONE)
         rc = read_import(result, &m, &tensors)
                  ? publish_model(&o, &m, args_text(args, "out"))

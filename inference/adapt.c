@@ -195,7 +195,39 @@ static enum err read_base(struct adapt *a, const struct adapt_file *f, struct by
     return e;
 }
 
-static enum err read_adapter(struct adapt *a, const struct adapt_file *f, struct bytes architecture, struct note *note)
+static const char trained_beside[] = "kith.train.base", made_of[] = "kith.adapted.base",
+                  first_of_all[] = "kith.adapted.first";
+
+/* The base is this file, or what it was made of: joining in steps is joining at once. */
+static bool is_made_of(const struct adapt *a, const struct adapt_file *base, const struct hash *wanted)
+{
+    struct hash before;
+    return hash_equal(wanted, &base->root) ||
+           (gguf_find_hash(a->base, made_of, &before) && hash_equal(wanted, &before)) ||
+           (gguf_find_hash(a->base, first_of_all, &before) && hash_equal(wanted, &before));
+}
+
+static enum err expect_base(const struct adapt *a, const struct adapt_file *base, const struct adapt_file *f,
+                            const struct gguf *g, struct note *note)
+{
+    struct hash wanted;
+    char digits[2][2 * HASH_SIZE + 1];
+    if (f->is_of_any || !gguf_has(g, trained_beside))
+        return ERR_OK;
+    if (!gguf_find_hash(g, trained_beside, &wanted))
+        return note_set(note, ERR_FORMAT, "%.100s: its %s is no root of a file", f->name, trained_beside);
+    if (is_made_of(a, base, &wanted))
+        return ERR_OK;
+    hex_put(digits[0], wanted.b, HASH_SIZE);
+    hex_put(digits[1], base->root.b, HASH_SIZE);
+    return note_set(note, ERR_MISMATCH,
+                    "%.40s was trained beside the model %s, and %.40s is %s: join it to that model, or give --any-base "
+                    "if this is it in another format",
+                    f->name, digits[0], base->name, digits[1]);
+}
+
+static enum err read_adapter(struct adapt *a, const struct adapt_file *base, const struct adapt_file *f,
+                             struct bytes architecture, struct note *note)
 {
     struct gguf **g = &a->adapter[a->adapters_n];
     float alpha = 0;
@@ -208,6 +240,8 @@ static enum err read_adapter(struct adapt *a, const struct adapt_file *f, struct
         e = expect_text(f->name, *g, "adapter.type", bytes_of_text("lora"), note);
     if (e == ERR_OK)
         e = expect_text(f->name, *g, "general.architecture", architecture, note);
+    if (e == ERR_OK)
+        e = expect_base(a, base, f, *g, note);
     if (e != ERR_OK)
         return e;
     if (gguf_has(*g, "adapter.alora.invocation_tokens"))
@@ -269,7 +303,10 @@ static void put_keys(const struct adapt *a, const struct adapt_file *base, const
         buf_add(&w->keys, raw.p, raw.n);
         w->keys_n++;
     }
-    gguf_writer_hash(w, "kith.adapted.base", &base->root);
+    struct hash first;
+    gguf_writer_hash(w, made_of, &base->root);
+    if (gguf_find_hash(a->base, first_of_all, &first) || gguf_find_hash(a->base, made_of, &first))
+        gguf_writer_hash(w, first_of_all, &first);
     gguf_writer_list(w, "kith.adapted.adapters", GGUF_TEXT, a->adapters_n);
     for (size_t i = 0; i < a->adapters_n; i++)
         gguf_put_hash(&w->keys, &adapters[i].root);
@@ -309,7 +346,7 @@ enum err adapt_new(const struct adapt_file *base, const struct adapt_file *adapt
     a->adapter = mem_array(n, sizeof(struct gguf *));
     enum err e = read_base(a, base, &architecture, note);
     for (size_t i = 0; e == ERR_OK && i < n; i++)
-        e = read_adapter(a, &adapters[i], architecture, note);
+        e = read_adapter(a, base, &adapters[i], architecture, note);
     if (e == ERR_OK) {
         a->alignment = 32; /* where the file says none; gguf_open found it in order */
         if (gguf_has(a->base, "general.alignment"))

@@ -10,7 +10,11 @@
  *               (or 0) times the weight. What the base had of them comes first, as it was.
  *
  * Keys kith.adapted.base, kith.adapted.adapters and kith.adapted.weights say what it was made of, by the roots of the
- * files. The same files and weights give the same bytes, so whoever has them need not fetch what they make.
+ * files; kith.adapted.first, where the base was adapted too, which file that began with. The same files and weights
+ * give the same bytes, so whoever has them need not fetch what they make.
+ *
+ * An update of `kith train` says beside which file it was trained (kith.train.base): it joins that one, or one that was
+ * made of it, and is refused beside another, where its numbers mean nothing. Adapters that do not say are taken.
  *
  * Every file is a stranger's. Whether a matrix may have such an addition says whoever opens what was made. */
 #ifndef KITH_INFERENCE_ADAPT_H
@@ -23,6 +27,7 @@ struct adapt_file {
     struct bytes bytes; /* all of it; must outlive what is made */
     struct hash root;   /* of the blob */
     float weight;       /* of an adapter; not of the base */
+    bool is_of_any;     /* an adapter, taken although it says that it was trained beside another base */
 };
 
 struct adapt;

@@ -33,6 +33,16 @@ void gguf_put_hash(struct buf *b, const struct hash *h)
     gguf_put_text(b, text);
 }
 
+bool gguf_find_hash(const struct gguf *g, const char *key, struct hash *out)
+{
+    struct bytes text;
+    char digits[2 * HASH_SIZE + 1] = {0};
+    if (!gguf_find_text(g, key, &text) || text.n != 2 * HASH_SIZE)
+        return false;
+    memcpy(digits, text.p, text.n);
+    return hex_get(digits, out->b, sizeof out->b);
+}
+
 void gguf_writer_key(struct gguf_writer *w, const char *name, enum gguf_type type)
 {
     gguf_put_text(&w->keys, name);

@@ -17,6 +17,8 @@ void gguf_put_u64(struct buf *b, uint64_t v);
 void gguf_put_f32(struct buf *b, float v);
 void gguf_put_text(struct buf *b, const char *text);
 void gguf_put_hash(struct buf *b, const struct hash *h); /* a text of hexadecimal digits */
+/* And read again; false where the key has none. */
+bool gguf_find_hash(const struct gguf *g, const char *key, struct hash *out) MUST_USE;
 
 /* A key whose value the caller puts behind it, into w->keys. */
 void gguf_writer_key(struct gguf_writer *w, const char *name, enum gguf_type type);

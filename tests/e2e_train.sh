@@ -18,10 +18,11 @@ cleanup() {
 trap cleanup EXIT
 recipe="--rank 4 --alpha 8 --steps 16 --batch 2 --rate 0.003"
 length=64
+base=$guide
 train() { # DATA OPTION...
     local data=$1
     shift
-    timeout 200 "$B/kith" train --model $guide --data "$data" $recipe --length $length --json "$@" >"$H/out" 2>"$H/err" </dev/null
+    timeout 200 "$B/kith" train --model "$base" --data "$data" $recipe --length $length --json "$@" >"$H/out" 2>"$H/err" </dev/null
 }
 refuses() { # STATUS PATTERN COMMAND...
     local want=$1 pattern=$2 rc
@@ -94,6 +95,19 @@ if "$B/kith" help model adapt >/dev/null 2>&1; then
     perplexity() { timeout 60 "$B/kith" perplexity --model "$1" --file "$2" --ctx 128 --chunks 8 --json 2>>"$H/joined.log" | json perplexity; }
     better() { below "$(perplexity "$H/joined.gguf" "$1")" "$(perplexity $guide "$1") / 2"; }
     for i in 1 2 3; do check "text $i: foretold better" better "$H/text$i"; done
+
+    # A second round: one trains beside the joined model. That update is the joined model's, and not the first base's.
+    base=$H/joined.gguf
+    check "round 2: train" train "$H/text1" --seed 4 -o "$H/v.gguf"
+    check "round 2: check" train "$H/text1" --check "$H/v.gguf" --threads 1
+    base=$guide
+    check "round 2: not of the first base" refuses 1 'another model' train "$H/text1" --check "$H/v.gguf"
+    adapt() { "$B/kith" model adapt "$@" >"$H/out" 2>"$H/err"; }
+    check "round 2: joined to the first base" refuses 3 'any-base' adapt $guide "$H/v.gguf" -o "$H/twice.gguf"
+    check "... which leaves no file" test ! -e "$H/twice.gguf"
+    check "round 2: join" adapt "$H/joined.gguf" "$H/v.gguf" -o "$H/twice.gguf"
+    first=$(perplexity "$H/joined.gguf" "$H/text1") second=$(perplexity "$H/twice.gguf" "$H/text1")
+    check "round 2: text 1 is foretold better ($first -> $second)" below "$second" "$first * 0.8"
     check "one's update is not another's" refuses 1 'on other data' train "$H/text2" --check "$H/u1.gguf"
     printf '\001' | dd of="$H/u2.gguf" bs=1 seek=$(($(stat -c %s "$H/u2.gguf") - 6)) conv=notrunc 2>/dev/null
     check "one who changed it afterwards" refuses 1 '"same":false' train "$H/text2" --check "$H/u2.gguf"

@@ -46,13 +46,13 @@ static struct adapt_file end_adapter(struct gguf_make *m, struct buf *room, floa
 {
     gguf_make_end(m, room);
     gguf_make_clear(m);
-    return (struct adapt_file){"adapter.gguf", bytes_of_buf(room), {{7}}, weight};
+    return (struct adapt_file){"adapter.gguf", bytes_of_buf(room), {{7}}, weight, false};
 }
 
 static struct adapt_file base_of(const char *label, struct buf *room)
 {
     model_make(room, shape_of(label));
-    return (struct adapt_file){"base.gguf", bytes_of_buf(room), {{5}}, 0};
+    return (struct adapt_file){"base.gguf", bytes_of_buf(room), {{5}}, 0, false};
 }
 
 static enum err make(const struct adapt_file *base, const struct adapt_file *adapters, size_t n, struct buf *out,
@@ -186,13 +186,70 @@ static void an_adapted_model_is_a_base(void **state)
     a[1] = end_adapter(&m, &files[2], 1);
     assert_int_equal(make(&b, a, 2, &made[0], &note), ERR_OK);
     assert_int_equal(make(&b, a, 1, &made[1], &note), ERR_OK);
-    struct adapt_file step = {"step.gguf", bytes_of_buf(&made[1]), {{9}}, 0};
+    struct adapt_file step = {"step.gguf", bytes_of_buf(&made[1]), {{9}}, 0, false};
     assert_int_equal(make(&step, a + 1, 1, &made[2], &note), ERR_OK);
     eval(b.bytes, plain);
     eval(bytes_of_buf(&made[0]), once);
     eval(bytes_of_buf(&made[2]), twice);
     assert_memory_equal(once, twice, n);
     assert_memory_not_equal(plain, once, n);
+    for (unsigned i = 0; i < 3; i++) {
+        buf_clear(&files[i]);
+        buf_clear(&made[i]);
+    }
+}
+
+static void names_first(struct bytes file, const char *wanted)
+{
+    struct gguf *g;
+    struct note note;
+    struct bytes text = {0};
+    assert_int_equal(gguf_open(file, &g, &note), ERR_OK);
+    assert_int_equal(gguf_find_text(g, "kith.adapted.first", &text), wanted != NULL);
+    assert_true(!wanted || bytes_equal(text, bytes_of_text(wanted)));
+    gguf_free(g);
+}
+
+/* An update that says beside which file it was trained joins that one, or what was made of it, and no other unless its
+ * owner says so. */
+static void an_update_joins_its_own_base(void **state)
+{
+    (void)state;
+    struct buf files[3] = {{0}}, made[3] = {{0}};
+    struct gguf_make m;
+    struct note note = {{0}};
+    char hex[2 * HASH_SIZE + 1];
+    struct adapt_file b = base_of("llama", &files[0]), a;
+    hex_put(hex, b.root.b, HASH_SIZE);
+    begin_adapter(&m, 1);
+    gguf_make_text(&m, "kith.train.base", hex);
+    add_pair(&m, "blk.0.attn_v.weight", EMBED, 32, 2, 11);
+    a = end_adapter(&m, &files[1], 1);
+    assert_int_equal(make(&b, &a, 1, &made[0], &note), ERR_OK);
+    struct adapt_file step = {"step.gguf", bytes_of_buf(&made[0]), {{9}}, 0, false};
+    assert_int_equal(make(&step, &a, 1, &made[1], &note), ERR_OK);
+    struct adapt_file third = {"third.gguf", bytes_of_buf(&made[1]), {{11}}, 0, false};
+    assert_int_equal(make(&third, &a, 1, &made[2], &note), ERR_OK);
+    names_first(bytes_of_buf(&made[0]), NULL);
+    names_first(bytes_of_buf(&made[1]), hex);
+    names_first(bytes_of_buf(&made[2]), hex);
+    b.root.b[0]++;
+    buf_reset(&made[1]);
+    assert_int_equal(make(&b, &a, 1, &made[1], &note), ERR_MISMATCH);
+    assert_non_null(strstr(note.text, hex));
+    hex_put(hex, b.root.b, HASH_SIZE);
+    assert_non_null(strstr(note.text, hex));
+    assert_non_null(strstr(note.text, "--any-base"));
+    assert_non_null(strstr(note.text, "base.gguf"));
+    assert_non_null(strstr(note.text, "adapter.gguf"));
+    a.is_of_any = true;
+    buf_reset(&made[1]);
+    assert_int_equal(make(&b, &a, 1, &made[1], &note), ERR_OK);
+    begin_adapter(&m, 1);
+    gguf_make_u32(&m, "kith.train.base", 5);
+    add_pair(&m, "blk.0.attn_v.weight", EMBED, 32, 2, 11);
+    a = end_adapter(&m, &files[2], 1);
+    assert_int_equal(make(&b, &a, 1, &made[1], &note), ERR_FORMAT);
     for (unsigned i = 0; i < 3; i++) {
         buf_clear(&files[i]);
         buf_clear(&made[i]);
@@ -391,9 +448,8 @@ static void a_model_with_odd_additions_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adapters_are_joined_by_rank),
-        cmocka_unit_test(an_adapted_model_is_a_base),
-        cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(adapters_are_joined_by_rank),           cmocka_unit_test(an_adapted_model_is_a_base),
+        cmocka_unit_test(an_update_joins_its_own_base),          cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(a_model_with_odd_additions_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * off and taken up again; the loss falls; a check finds what was done otherwise; data that are none. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "inference/adapt.h"
 #include "inference/train/train_adapter.h"
 #include "tests/support.h"
 
@@ -54,14 +55,15 @@ static int tear_down(void **state)
 static const struct train_recipe recipe = {
     .rank = 4, .steps = 6, .batch = 2, .length = 32, .alpha = 8.0f, .rate = 0.01f, .seed = 5};
 
-static struct train_run_options options_of(const char *data, size_t n, const struct train_set *set, struct pool *pool)
+static struct train_run_options beside(const struct gguf *file, const struct model *model, const struct train_set *set,
+                                       struct pool *pool)
 {
-    return (struct train_run_options){.file = stage.file,
-                                      .model = stage.model,
-                                      .source = {.data = bytes_of(data, n),
+    return (struct train_run_options){.file = file,
+                                      .model = model,
+                                      .source = {.data = bytes_of(text, sizeof text - 1),
                                                  .template = stage.template,
                                                  .tok = stage.tok,
-                                                 .vocab = stage.model->vocab},
+                                                 .vocab = model->vocab},
                                       .base = {{7}},
                                       .recipe = recipe,
                                       .set = set,
@@ -72,7 +74,7 @@ static struct train_run *open_run(const struct train_set *set, struct pool *pool
 {
     struct train_run *r;
     struct note note;
-    const struct train_run_options o = options_of(text, sizeof text - 1, set, pool);
+    const struct train_run_options o = beside(stage.file, stage.model, set, pool);
     assert_int_equal(train_run_new(&o, &r, &note), ERR_OK);
     return r;
 }
@@ -166,7 +168,7 @@ static void state_of_another_training(void **state)
     struct note note;
     struct train_run *r = open_run(best_set(), pool), *other;
     train_run_put(r, &kept);
-    struct train_run_options o = options_of(text, sizeof text - 1, best_set(), pool);
+    struct train_run_options o = beside(stage.file, stage.model, best_set(), pool);
     o.recipe.seed++;
     assert_int_equal(train_run_new(&o, &other, &note), ERR_OK);
     assert_int_equal(train_run_get(other, bytes_of_buf(&kept), &note), ERR_MISMATCH);
@@ -187,6 +189,75 @@ static void loss_falls(void **state)
     assert_true(r->loss[recipe.steps - 1] < 0.8 * r->loss[0]);
     assert_true(r->after < r->before);
     train_run_free(r);
+    pool_free(pool);
+}
+
+/* -- a second round -- */
+
+static void join(const struct buf *update, struct buf *out)
+{
+    const struct adapt_file base = {"base", bytes_of_buf(&stage.bytes), {{7}}, 0, false},
+                            adapter = {"update", bytes_of_buf(update), {{8}}, 1, false};
+    struct adapt *a;
+    struct bytes piece;
+    struct note note;
+    assert_int_equal(adapt_new(&base, &adapter, 1, &a, &note), ERR_OK);
+    while (adapt_next(a, &piece))
+        buf_add(out, piece.p, piece.n);
+    adapt_free(a);
+}
+
+/* One more training beside the joined model; what was held out, before it. */
+static double train_again(const struct gguf *file, const struct model *m, const struct train_set *set, unsigned threads,
+                          struct buf *out)
+{
+    struct pool *pool = pool_new(threads);
+    struct train_run *r;
+    struct note note;
+    const struct train_run_options o = beside(file, m, set, pool);
+    assert_int_equal(train_run_new(&o, &r, &note), ERR_OK);
+    go_on(r, recipe.steps);
+    const double before = r->before;
+    assert_true(r->after < before);
+    train_adapter_put(r, out);
+    train_run_free(r);
+    pool_free(pool);
+    return before;
+}
+
+/* Beside a model that an update was joined to: the second round begins where the first ended, and its bits are the same
+ * everywhere. */
+static void a_second_round(void **state)
+{
+    (void)state;
+    struct pool *pool = pool_new(2);
+    struct buf first = {0}, joined = {0}, want = {0};
+    struct gguf *file;
+    struct model *m;
+    struct note note;
+    struct train_run *r = open_run(best_set(), pool);
+    go_on(r, recipe.steps);
+    train_adapter_put(r, &first);
+    join(&first, &joined);
+    assert_int_equal(gguf_open(bytes_of_buf(&joined), &file, &note), ERR_OK);
+    assert_int_equal(model_open(file, NULL, &m, &note), ERR_OK);
+    assert_int_equal(train_lora_check(m, &note), ERR_OK);
+    const double before = train_again(file, m, best_set(), 1, &want);
+    print_message("[ round 2  ] held out: %.6f behind the first, %.6f before the second\n", r->after, before);
+    assert_true(before - r->after < 1e-4 && r->after - before < 1e-4);
+    for (size_t i = 0; train_set_at(i); i++) {
+        struct buf got = {0};
+        train_again(file, m, train_set_at(i), 3, &got);
+        assert_int_equal(got.n, want.n);
+        assert_memory_equal(got.p, want.p, want.n);
+        buf_clear(&got);
+    }
+    train_run_free(r);
+    model_free(m);
+    gguf_free(file);
+    buf_clear(&first);
+    buf_clear(&joined);
+    buf_clear(&want);
     pool_free(pool);
 }
 
@@ -354,6 +425,7 @@ int main(void)
         cmocka_unit_test(broken_off_and_taken_up),
         cmocka_unit_test(state_of_another_training),
         cmocka_unit_test(loss_falls),
+        cmocka_unit_test(a_second_round),
         cmocka_unit_test(found_out),
         cmocka_unit_test(data_that_are_none),
         cmocka_unit_test(data_of_any_bytes),

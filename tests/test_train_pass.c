@@ -145,6 +145,21 @@ static void plain_weigh(struct plain *p, const struct ops_weight *w, const doubl
     }
 }
 
+/* What the base's own adapters add. */
+static void plain_low(struct plain *p, const struct train_site *s, const double *x, double *y)
+{
+    const size_t rank = s->low.down.rows;
+    if (!s->low.down.data)
+        return;
+    double *low = mem_array(rank, sizeof *low), *up = mem_array(s->w.rows, sizeof *up);
+    plain_weigh(p, &s->low.down, x, low);
+    plain_weigh(p, &s->low.up, low, up);
+    for (size_t r = 0; r < s->w.rows; r++)
+        y[r] += up[r];
+    free(low);
+    free(up);
+}
+
 static void plain_place(struct plain *p, uint32_t layer, enum train_place place, const double *x, double *y)
 {
     const struct train_lora *l = p->l;
@@ -154,6 +169,7 @@ static void plain_place(struct plain *p, uint32_t layer, enum train_place place,
         if (s->place != place)
             continue;
         plain_weigh(p, &s->w, x, y + s->to);
+        plain_low(p, s, x, y + s->to);
         for (size_t q = 0; q < l->rank; q++) {
             double low = 0;
             for (size_t j = 0; j < s->w.n; j++)
@@ -391,7 +407,7 @@ static void check_model(const struct model_make *s)
     model_eval_open(&e, s);
     for (uint32_t i = 0; i < e.model->layers; i++)
         t = e.model->layer[i].window && !e.model->experts ? T_MOST : t;
-    if (train_lora_check(e.gguf, e.model, &note) == ERR_OK)
+    if (train_lora_check(e.model, &note) == ERR_OK)
         check_pass(e.gguf, e.model, t, s->label);
     else
         print_message("[ refused  ] %s: %s\n", s->label, note.text);

@@ -88,22 +88,12 @@ void train_adapter_put(const struct train_run *r, struct buf *out)
 
 /* -- reading -- */
 
-static bool find_hash(const struct gguf *g, const char *name, struct hash *out)
-{
-    struct bytes text;
-    char digits[2 * HASH_SIZE + 1] = {0};
-    if (!gguf_find_text(g, name, &text) || text.n != 2 * HASH_SIZE)
-        return false;
-    memcpy(digits, text.p, text.n);
-    return hex_get(digits, out->b, sizeof out->b);
-}
-
 static bool find_all(struct train_claim *c)
 {
     const struct gguf *g = c->file;
     struct train_recipe *p = &c->recipe;
-    return find_hash(g, "kith.train.base", &c->base) && find_hash(g, "kith.train.data", &c->data) &&
-           find_hash(g, "kith.train.digest", &c->digest) && gguf_find_u32(g, "kith.train.rank", &p->rank) &&
+    return gguf_find_hash(g, "kith.train.base", &c->base) && gguf_find_hash(g, "kith.train.data", &c->data) &&
+           gguf_find_hash(g, "kith.train.digest", &c->digest) && gguf_find_u32(g, "kith.train.rank", &p->rank) &&
            gguf_find_f32(g, "kith.train.alpha", &p->alpha) && gguf_find_u32(g, "kith.train.steps", &p->steps) &&
            gguf_find_f32(g, "kith.train.rate", &p->rate) && gguf_find_u32(g, "kith.train.batch", &p->batch) &&
            gguf_find_u32(g, "kith.train.length", &p->length) && gguf_find_u64(g, "kith.train.seed", &p->seed) &&

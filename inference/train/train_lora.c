@@ -32,16 +32,7 @@ static bool are_alike(const struct model *m)
     return true;
 }
 
-/* The file has what an adapter adds, in tensors beside its matrices. */
-static bool is_adapted(const struct gguf *file)
-{
-    for (size_t i = 0; i < gguf_tensor_count(file); i++)
-        if (strstr(gguf_tensor(file, i)->name, ".lora_"))
-            return true;
-    return false;
-}
-
-static const char *lacks(const struct gguf *file, const struct model *m)
+static const char *lacks(const struct model *m)
 {
     if (!model_writes(m))
         return "models that only make vectors";
@@ -55,14 +46,12 @@ static const char *lacks(const struct gguf *file, const struct model *m)
         return "soft caps of scores or logits";
     if (m->kind->has & ~(unsigned)TRAINED_HAS || m->kind->more & ~(unsigned)TRAINED_MORE)
         return "layers of another make than norms by the root of the mean square, attention and a gated product";
-    if (is_adapted(file))
-        return "a base that adapters were joined to";
     return are_alike(m) ? NULL : "layers that differ in their heads or have keys of another";
 }
 
-enum err train_lora_check(const struct gguf *file, const struct model *m, struct note *note)
+enum err train_lora_check(const struct model *m, struct note *note)
 {
-    const char *what = lacks(file, m);
+    const char *what = lacks(m);
     if (!what)
         return ERR_OK;
     return note_set(note, ERR_UNSUPPORTED,
@@ -84,16 +73,18 @@ size_t train_place_rows(const struct model *m, enum train_place place)
     }
 }
 
-static void add_site(struct train_lora *l, uint32_t layer, const char *name, const struct ops_weight *w, size_t rows,
+static void add_site(struct train_lora *l, uint32_t layer, const char *name, const struct model_product *w, size_t rows,
                      enum train_place place, size_t to)
 {
     struct train_site *s = &l->site[l->sites_n++];
     snprintf(s->name, sizeof s->name, "blk.%u.%s", layer, name);
-    s->w = *w;
+    s->w = w->w;
+    s->low = w->low;
     s->w.rows = rows;
+    s->low.up.rows = rows;
     s->place = place;
     s->to = to;
-    l->values_n += (w->n + rows) * l->rank;
+    l->values_n += (s->w.n + rows) * l->rank;
 }
 
 static bool is_fused(const struct gguf *file, uint32_t layer, const char *name)
@@ -109,20 +100,20 @@ static void add_layer(struct train_lora *l, const struct gguf *file, uint32_t i)
     const struct model_layer *layer = &m->layer[i];
     const size_t q = (size_t)m->heads * m->head, kv = (size_t)m->heads_kv * m->head;
     if (is_fused(file, i, "attn_qkv")) {
-        add_site(l, i, "attn_qkv", &layer->query.w, q + 2 * kv, TRAIN_QKV, 0);
+        add_site(l, i, "attn_qkv", &layer->query, q + 2 * kv, TRAIN_QKV, 0);
     } else {
-        add_site(l, i, "attn_q", &layer->query.w, q, TRAIN_QKV, 0);
-        add_site(l, i, "attn_k", &layer->key.w, kv, TRAIN_QKV, q);
-        add_site(l, i, "attn_v", &layer->value.w, kv, TRAIN_QKV, q + kv);
+        add_site(l, i, "attn_q", &layer->query, q, TRAIN_QKV, 0);
+        add_site(l, i, "attn_k", &layer->key, kv, TRAIN_QKV, q);
+        add_site(l, i, "attn_v", &layer->value, kv, TRAIN_QKV, q + kv);
     }
-    add_site(l, i, "attn_output", &layer->output.w, m->embed, TRAIN_OUTPUT, 0);
+    add_site(l, i, "attn_output", &layer->output, m->embed, TRAIN_OUTPUT, 0);
     if (is_fused(file, i, "ffn_gate")) {
-        add_site(l, i, "ffn_gate", &layer->gate.w, m->mix, TRAIN_MIX, 0);
-        add_site(l, i, "ffn_up", &layer->up.w, m->mix, TRAIN_MIX, m->mix);
+        add_site(l, i, "ffn_gate", &layer->gate, m->mix, TRAIN_MIX, 0);
+        add_site(l, i, "ffn_up", &layer->up, m->mix, TRAIN_MIX, m->mix);
     } else {
-        add_site(l, i, "ffn_up", &layer->gate.w, 2 * (size_t)m->mix, TRAIN_MIX, 0);
+        add_site(l, i, "ffn_up", &layer->gate, 2 * (size_t)m->mix, TRAIN_MIX, 0);
     }
-    add_site(l, i, "ffn_down", &layer->down.w, m->embed, TRAIN_DOWN, 0);
+    add_site(l, i, "ffn_down", &layer->down, m->embed, TRAIN_DOWN, 0);
 }
 
 /* -- values -- */

@@ -33,7 +33,7 @@ static enum err read_file(struct trainer *t, struct bytes file, struct note *not
     if (e == ERR_OK)
         e = model_open(t->file, NULL, &t->model, note);
     if (e == ERR_OK)
-        e = train_lora_check(t->file, t->model, note);
+        e = train_lora_check(t->model, note);
     if (e == ERR_OK)
         e = tok_open(t->file, &t->tok, note);
     if (e == ERR_OK && !gguf_find_text(t->file, "tokenizer.chat_template", &t->template))

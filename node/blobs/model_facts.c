@@ -6,7 +6,7 @@
 #include "base/file_map.h"
 #include "base/merkle.h"
 #include "chain/tx.h"
-#include "inference/gguf.h"
+#include "inference/gguf_put.h"
 #include "inference/request.h"
 
 #include <inttypes.h>
@@ -26,11 +26,10 @@ static void take_text(const struct gguf *g, const char *key, char out[65], const
 }
 
 /* What an adapted model says that it was made of (inference/adapt.h). */
-static void take_base(struct model_facts *f, const struct gguf *g)
+static void take_bases(struct model_facts *f, const struct gguf *g)
 {
-    char hex[65];
-    take_text(g, "kith.adapted.base", hex, "");
-    f->is_adapted = strlen(hex) == 2 * HASH_SIZE && hex_get(hex, f->base.b, HASH_SIZE);
+    f->is_adapted = gguf_find_hash(g, "kith.adapted.base", &f->base);
+    f->is_adapted_again = f->is_adapted && gguf_find_hash(g, "kith.adapted.first", &f->first_base);
 }
 
 /* The format of a file is that of most of its bytes. */
@@ -158,7 +157,7 @@ void model_facts_read(struct model_facts *f)
         take_text(g, "general.architecture", f->architecture, "?");
         snprintf(f->format, sizeof f->format, "%s", main_format(g));
         f->context = find_context(g, f->architecture);
-        take_base(f, g);
+        take_bases(f, g);
         read_tensors(f, g);
     }
     if (!file_map_is_whole(file))
@@ -197,6 +196,10 @@ void model_facts_json(struct buf *b, const struct model_facts *f)
     if (f->is_adapted) {
         codec_json_key(b, &first, "base");
         codec_json_hash(b, &f->base);
+    }
+    if (f->is_adapted_again) {
+        codec_json_key(b, &first, "first_base");
+        codec_json_hash(b, &f->first_base);
     }
     codec_json_key(b, &first, "tensors_root");
     codec_json_hash(b, &f->tensors_root);

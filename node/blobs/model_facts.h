@@ -13,8 +13,9 @@ struct model_facts {
     uint64_t size, parameters;
     uint32_t context;
     char name[65], architecture[65], format[65];
-    bool is_adapted;
-    struct hash base; /* of an adapted model: what it says it was made of */
+    bool is_adapted, is_adapted_again;
+    struct hash base, first_base; /* of an adapted model: what it says it was made of; where that was adapted too, what
+                                     that began with */
     struct hash tensors_root;
     struct buf tensors; /* 32 bytes each, in the order of the file */
 };

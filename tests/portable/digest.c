@@ -212,7 +212,7 @@ static void run_file(const char *label, struct bytes file)
     pack_fill(p);
     if (model_open(g, p, &m, &note) == ERR_OK) {
         run_all(label, m);
-        if (train_lora_check(g, m, &note) == ERR_OK)
+        if (train_lora_check(m, &note) == ERR_OK)
             run_training(label, g, m);
         model_free(m);
     } else {
