@@ -2,9 +2,12 @@
  * off and taken up again; the loss falls; a check finds what was done otherwise; data that are none. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "inference/adapt.h"
+#include "inference/engine/engine.h"
 #include "inference/train/train_adapter.h"
 #include "tests/support.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +193,69 @@ static void loss_falls(void **state)
     pool_free(pool);
 }
 
+/* The adapter beside the base, as one file. */
+static void join(struct bytes adapter, struct buf *out)
+{
+    const struct adapt_file base = {"base", bytes_of_buf(&stage.bytes), {{1}}, 0},
+                            with = {"adapter", adapter, {{2}}, 1};
+    struct adapt *a;
+    struct bytes piece;
+    struct note note;
+    assert_int_equal(adapt_new(&base, &with, 1, &a, &note), ERR_OK);
+    while (adapt_next(a, &piece))
+        buf_add(out, piece.p, piece.n);
+    adapt_free(a);
+}
+
+/* What the engine makes of the first window that was held out: its loss, a token. */
+static double loss_by_engine(const struct model *m, const struct train_run *r)
+{
+    const struct engine_options o = {.model = m, .ops = &ops_ref, .threads = 2, .batch_max = 1};
+    const uint32_t *ids = r->text.ids + (size_t)r->text.windows * recipe.length;
+    struct engine *e = engine_new(&o);
+    struct engine_seq *s = engine_seq_new(e, recipe.length);
+    double sum = 0;
+    for (uint32_t i = 0; i < recipe.length; i++) {
+        struct engine_row row = {.seq = s, .token = ids[i], .wants = true};
+        double all = 0;
+        engine_eval(e, &row, 1);
+        for (uint32_t v = 0; v < m->vocab; v++)
+            all += exp((double)row.logits[v]);
+        sum += log(all) - (double)row.logits[ids[i + 1]];
+    }
+    engine_seq_free(s);
+    engine_free(e);
+    return sum / recipe.length;
+}
+
+/* The engine, which computes otherwise, comes to the loss that training measured, with the update and without. */
+static void an_update_does_what_was_measured(void **state)
+{
+    (void)state;
+    struct pool *pool = pool_new(2);
+    struct buf adapter = {0}, made = {0};
+    struct gguf *file;
+    struct model *m;
+    struct note note;
+    struct train_run *r = open_run(best_set(), pool);
+    go_on(r, recipe.steps);
+    train_adapter_put(r, &adapter);
+    join(bytes_of_buf(&adapter), &made);
+    assert_int_equal(gguf_open(bytes_of_buf(&made), &file, &note), ERR_OK);
+    assert_int_equal(model_open(file, NULL, &m, &note), ERR_OK);
+    assert_int_equal(r->text.held, 1);
+    const double before = loss_by_engine(stage.model, r), after = loss_by_engine(m, r);
+    print_message("[ by engine] %.4f -> %.4f, measured %.4f -> %.4f\n", before, after, r->before, r->after);
+    assert_true(fabs(before - r->before) < 0.1 * (r->before - r->after));
+    assert_true(fabs(after - r->after) < 0.1 * (r->before - r->after));
+    model_free(m);
+    gguf_free(file);
+    train_run_free(r);
+    buf_clear(&adapter);
+    buf_clear(&made);
+    pool_free(pool);
+}
+
 /* A step that was taken otherwise shows in the digest behind the next, a weight that was changed at the end. */
 static void found_out(void **state)
 {
@@ -354,6 +420,7 @@ int main(void)
         cmocka_unit_test(broken_off_and_taken_up),
         cmocka_unit_test(state_of_another_training),
         cmocka_unit_test(loss_falls),
+        cmocka_unit_test(an_update_does_what_was_measured),
         cmocka_unit_test(found_out),
         cmocka_unit_test(data_that_are_none),
         cmocka_unit_test(data_of_any_bytes),
