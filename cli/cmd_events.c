@@ -91,6 +91,8 @@ static void say_hops(const json_t *e)
     say_layers(json_object_get(e, "hops"), "at", "none elsewhere");
     printf("; ");
     say_layers(json_object_get(e, "lent"), "lent to", "none lent");
+    if (out_count(e, "left_out") > 0)
+        printf("; and %" JSON_INTEGER_FORMAT " more: kith hop ls has them", out_count(e, "left_out"));
 }
 
 static void say_pull(const json_t *e)

@@ -202,6 +202,29 @@ k head hop rm default "$lender" >/dev/null || fail "the layers cannot be taken b
 check "taken back the answer is the same" same "$(ask 40 "Kith is")" "$short"
 is_free() { [ "$(lent | json lent)" = "[]" ]; }
 check "and the device is free" until_done "it is free" 10 is_free
+# Many places, and long names: what is told of them keeps within an event, and the node goes on, and starts again.
+far=$(printf 'a%.0s' $(seq 60)).$(printf 'b%.0s' $(seq 60)).$(printf 'c%.0s' $(seq 60)).invalid:1
+keys="79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798 c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5
+f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9 e493dbf1c10d80f3581e4904930b1404cc6c13900ee0758474fa94abe8c4cd13
+2f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4 fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556
+5cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc 2f01e5e15cca351daff3843fb70f3c2f0a1bdd05e5af888a67784ef3e10a2a01"
+places() { k head hop ls --json | grep -o '"endpoint"' | wc -l; }
+left_out() { grep -o 'left_out":[0-9]*' "$NET/told" | tail -1; }
+k head events --only hops,share --json >"$NET/told" &
+for n in 10 11 12; do
+    "$BUILD/talker" random $n >"$NET/$n.gguf" && k head model import "$NET/$n.gguf" --name "many$n" >/dev/null || fail "no model of $n layers"
+    at=1
+    for key in $keys; do
+        k head hop set "many$n" "$key@$far" $at-$at >/dev/null || fail "no place for layer $at of many$n"
+        at=$((at + 1))
+    done
+done
+check "all places are there" same "$(places)" 24
+until_done "it is told that some are left out" 10 left_out >/dev/null || fail "nothing is left out"
+check "events have their bound" test "$(wc -L <"$NET/told")" -le 8300
+kill -9 "$(node_pid head)"
+until_done "the node is back" 30 node_is_up head
+check "with all places" same "$(places)" 24
 grep -q ' broken ' "$NET"/*.log && fail "something broke"
 [ $failed = 0 ] && echo "e2e_hop: $checks checks"
 exit $failed

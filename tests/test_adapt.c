@@ -2,6 +2,7 @@
  * base and its adapters say. */
 #include "base/mem.h"
 #include "inference/adapt.h"
+#include "inference/gguf_put.h"
 #include "tests/arch.h"
 
 #include <stdio.h>
@@ -113,6 +114,7 @@ static void adapters_are_joined_by_rank(void **state)
     begin_adapter(&m, 0);
     add_pair(&m, "blk.0.attn_q.weight", EMBED, 64, 2, 5);
     a[1] = end_adapter(&m, &files[2], -3);
+    a[1].root = (struct hash){{8}};
     if (make(&b, a, 2, &made, &note) != ERR_OK)
         fail_msg("%s", note.text);
     assert_int_equal(make(&b, a, 2, &again, &note), ERR_OK);
@@ -140,6 +142,11 @@ static void adapters_are_joined_by_rank(void **state)
     struct gguf_array list;
     assert_true(gguf_find_array(g, "kith.adapted.weights", &list) && list.count == 2 &&
                 gguf_array_f32(&list, 1) == -3.0f);
+    assert_true(gguf_find_array(g, "kith.adapted.adapters", &list) && list.count == 2);
+    for (uint64_t i = 0; i < 2; i++) {
+        hex_put(hex, a[i].root.b, HASH_SIZE);
+        assert_true(bytes_equal(gguf_array_text(&list, i), bytes_of_text(hex)));
+    }
     gguf_free(g);
     gguf_free(base);
     gguf_free(first);
@@ -368,6 +375,12 @@ static void not_finite(struct gguf_make *m)
     gguf_make_tensor(m, "blk.0.attn_q.weight.lora_a", EMBED, 2, GGUF_TENSOR_F32, bytes_of(v, sizeof v));
     add_matrix(m, "blk.0.attn_q.weight.lora_b", 2, 64, 1);
 }
+static void alpha_over_all(struct gguf_make *m)
+{
+    nothing(m);
+    gguf_make_f32(m, "adapter.lora.alpha", 3e38f);
+    add_pair(m, "blk.0.attn_q.weight", EMBED, 64, 1, 1);
+}
 static void right(struct gguf_make *m)
 {
     nothing(m);
@@ -384,6 +397,7 @@ static void what_does_not_fit_is_named(void **state)
     refuses(nothing, 1, "adds nothing");
     refuses(from_tokens_on, 1, "certain tokens");
     refuses(alpha_as_text, 1, "adapter.lora.alpha");
+    refuses(alpha_over_all, 2, "its alpha times its weight");
     refuses(half, 1, "blk.0.attn_q.weight.lora_b has no .lora_a");
     refuses(norm, 1, "blk.0.attn_norm.weight is no half");
     refuses(unknown_matrix, 1, "blk.7.attn_q.weight");
@@ -445,12 +459,83 @@ static void a_model_with_odd_additions_is_refused(void **state)
     }
 }
 
+/* What several add together is bounded, too: up to the bound they are joined. */
+static void ranks_add_up(void **state)
+{
+    (void)state;
+    for (uint32_t more = 0; more < 2; more++) {
+        struct buf files[3] = {{0}}, made = {0};
+        struct gguf_make m;
+        struct note note = {{0}};
+        struct adapt_file b = base_of("llama", &files[0]), a[2];
+        for (uint32_t i = 0; i < 2; i++) {
+            begin_adapter(&m, 1);
+            add_pair(&m, "blk.0.attn_q.weight", EMBED, 64, i ? 5 + more : LOW_RANK_MAX - 5, 1);
+            a[i] = end_adapter(&m, &files[i + 1], 1);
+        }
+        assert_int_equal(make(&b, a, 2, &made, &note), more ? ERR_LIMIT : ERR_OK);
+        for (size_t i = 0; i < 3; i++)
+            buf_clear(&files[i]);
+        buf_clear(&made);
+    }
+}
+
+/* A base of two odd tensors, behind five bytes that are not its own. */
+static void make_aligned(uint32_t alignment, struct buf *out)
+{
+    struct gguf_writer w = {.keys_n = 0};
+    const uint64_t dims[2] = {8, 3}, next = (96 + alignment - 1) / alignment * alignment;
+    gguf_writer_text(&w, "general.architecture", "llama");
+    gguf_writer_u32(&w, "general.alignment", alignment);
+    gguf_writer_tensor(&w, "x.weight", dims, 2, GGUF_TENSOR_F32, 0);
+    gguf_writer_tensor(&w, "y.weight", dims, 2, GGUF_TENSOR_F32, next);
+    buf_add_text(out, "12345");
+    gguf_writer_head(&w, alignment, out);
+    gguf_writer_clear(&w);
+    for (uint64_t at = 0; at < next + 96; at++)
+        buf_add(out, at / 4 % 2 ? "\x3f" : "\x3e", 1);
+}
+
+/* What is made is aligned as the base is, to its end. */
+static void alignment_is_the_bases(void **state)
+{
+    (void)state;
+    for (uint32_t alignment = 8; alignment <= 4096; alignment *= 2) {
+        struct buf room = {0}, file = {0}, made = {0};
+        struct gguf_make m;
+        struct gguf *g, *was;
+        struct note note = {{0}};
+        make_aligned(alignment, &room);
+        const struct adapt_file base = {"base.gguf", bytes_of(room.p + 5, room.n - 5), {{5}}, 0};
+        begin_adapter(&m, 0);
+        add_pair(&m, "y.weight", 8, 3, 1, 1);
+        add_pair(&m, "x.weight", 8, 3, 3, 3);
+        const struct adapt_file a = end_adapter(&m, &file, 1);
+        if (make(&base, &a, 1, &made, &note) != ERR_OK || gguf_open(bytes_of_buf(&made), &g, &note) != ERR_OK)
+            fail_msg("%u: %s", alignment, note.text);
+        assert_int_equal(gguf_open(base.bytes, &was, &note), ERR_OK);
+        holds_base(was, g);
+        for (size_t i = 0; i < gguf_tensor_count(g); i++)
+            assert_int_equal((size_t)(gguf_tensor(g, i)->data.p - made.p) % alignment, 0);
+        for (uint64_t i = 0; i < 9; i++)
+            assert_true(value_at(g, "x.weight.lora_b", i) == draw(4 * 7919 + (uint32_t)i));
+        assert_int_equal(made.n % alignment, 0);
+        gguf_free(g);
+        gguf_free(was);
+        buf_clear(&room);
+        buf_clear(&file);
+        buf_clear(&made);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adapters_are_joined_by_rank),           cmocka_unit_test(an_adapted_model_is_a_base),
         cmocka_unit_test(an_update_joins_its_own_base),          cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(a_model_with_odd_additions_is_refused),
+        cmocka_unit_test(ranks_add_up),
+        cmocka_unit_test(alignment_is_the_bases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

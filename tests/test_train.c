@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "inference/adapt.h"
+#include "inference/engine/engine.h"
 #include "inference/train/train_adapter.h"
 #include "tests/support.h"
 
@@ -261,6 +262,55 @@ static void a_second_round(void **state)
     pool_free(pool);
 }
 
+/* What the engine makes of the first window that was held out: its loss, a token. */
+static double loss_by_engine(const struct model *m, const struct train_run *r)
+{
+    const struct engine_options o = {.model = m, .ops = &ops_ref, .threads = 2, .batch_max = 1};
+    const uint32_t *ids = r->text.ids + (size_t)r->text.windows * recipe.length;
+    struct engine *e = engine_new(&o);
+    struct engine_seq *s = engine_seq_new(e, recipe.length);
+    double sum = 0;
+    for (uint32_t i = 0; i < recipe.length; i++) {
+        struct engine_row row = {.seq = s, .token = ids[i], .wants = true};
+        double all = 0;
+        engine_eval(e, &row, 1);
+        for (uint32_t v = 0; v < m->vocab; v++)
+            all += exp((double)row.logits[v]);
+        sum += log(all) - (double)row.logits[ids[i + 1]];
+    }
+    engine_seq_free(s);
+    engine_free(e);
+    return sum / recipe.length;
+}
+
+/* The engine, which computes otherwise, comes to the loss that training measured, with the update and without. */
+static void an_update_does_what_was_measured(void **state)
+{
+    (void)state;
+    struct pool *pool = pool_new(2);
+    struct buf adapter = {0}, made = {0};
+    struct gguf *file;
+    struct model *m;
+    struct note note;
+    struct train_run *r = open_run(best_set(), pool);
+    go_on(r, recipe.steps);
+    train_adapter_put(r, &adapter);
+    join(&adapter, &made);
+    assert_int_equal(gguf_open(bytes_of_buf(&made), &file, &note), ERR_OK);
+    assert_int_equal(model_open(file, NULL, &m, &note), ERR_OK);
+    assert_int_equal(r->text.held, 1);
+    const double before = loss_by_engine(stage.model, r), after = loss_by_engine(m, r);
+    print_message("[ by engine] %.4f -> %.4f, measured %.4f -> %.4f\n", before, after, r->before, r->after);
+    assert_true(fabs(before - r->before) < 0.1 * (r->before - r->after));
+    assert_true(fabs(after - r->after) < 0.1 * (r->before - r->after));
+    model_free(m);
+    gguf_free(file);
+    train_run_free(r);
+    buf_clear(&adapter);
+    buf_clear(&made);
+    pool_free(pool);
+}
+
 /* A step that was taken otherwise shows in the digest behind the next, a weight that was changed at the end. */
 static void found_out(void **state)
 {
@@ -425,6 +475,7 @@ int main(void)
         cmocka_unit_test(broken_off_and_taken_up),
         cmocka_unit_test(state_of_another_training),
         cmocka_unit_test(loss_falls),
+        cmocka_unit_test(an_update_does_what_was_measured),
         cmocka_unit_test(a_second_round),
         cmocka_unit_test(found_out),
         cmocka_unit_test(data_that_are_none),

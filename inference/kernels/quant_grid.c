@@ -66,7 +66,7 @@ static void read_iq2_s(const uint8_t *p, struct quant_block *out)
 {
     const uint8_t *signs = p + 32, *high = p + 64;
     for (size_t k = 0; k < 32; k++) {
-        const unsigned place = p[k] | (high[k / 4] >> (k % 4 * 2) & 3u) << 8;
+        const unsigned place = p[k] | ((unsigned)high[k / 4] >> (k % 4 * 2) & 3u) << 8;
         put_eight(quant_grid_iq2_s[place], signs[k], out->code + 8 * k);
     }
     read_scales(p + 72, 16, out->scale);

@@ -104,10 +104,12 @@ void api_put_job(struct buf *b, struct node *n, const struct job_view *v);
 /* As the chain's address. */
 void api_put_address(struct buf *b, bool *first, const char *name, const struct node *n, const struct pubkey *k);
 
-/* Layers elsewhere (docs/api.md): the lists "hops" and "lent", members of an object; `counted`: with what moves at
- * every call. */
-void api_put_layers(struct buf *b, bool *first, struct node *n, bool counted);
-/* Those, counted, and "allowed". */
+/* Layers elsewhere (docs/api.md): the lists "hops" and "lent", members of an object, without what moves at every call.
+ */
+void api_put_layers(struct buf *b, bool *first, struct node *n);
+/* Of them what fits while b has at most `room` bytes, and how many do not. */
+void api_put_layers_within(struct buf *b, bool *first, struct node *n, size_t room);
+/* All, with what moves, and "allowed". */
 void api_put_hops(struct buf *b, bool *first, struct node *n);
 /* Answers with whether this machine is lent, and why. */
 void api_reply_share(struct api_call *c);

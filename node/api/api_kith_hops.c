@@ -11,7 +11,18 @@ struct list {
     struct node *node;
     struct buf *b;
     bool counted; /* with what moves at every call */
+    size_t room;  /* that the object may take; what does not fit is counted */
+    unsigned left_out;
 };
+
+static void end_entry(struct list *l, size_t from)
+{
+    buf_add_text(l->b, "}");
+    if (l->b->n <= l->room)
+        return;
+    l->b->n = from;
+    l->left_out++;
+}
 
 static void put_range(struct list *l, bool *first, const struct hash *model, const struct pubkey *node, uint32_t from,
                       uint32_t end)
@@ -27,6 +38,7 @@ static void put_range(struct list *l, bool *first, const struct hash *model, con
 static void put_hop(void *arg, const struct hops_info *h)
 {
     struct list *l = arg;
+    const size_t from = l->b->n;
     bool first = true;
     put_range(l, &first, &h->place->model, &h->place->node, h->place->first, h->place->end);
     api_put_text(l->b, &first, "endpoint", h->place->endpoint.s);
@@ -41,12 +53,13 @@ static void put_hop(void *arg, const struct hops_info *h)
         api_put_u64(l->b, &first, "bytes_out", h->link.bytes_out);
         api_put_u64(l->b, &first, "bytes_in", h->link.bytes_in);
     }
-    buf_add_text(l->b, "}");
+    end_entry(l, from);
 }
 
 static void put_lent(void *arg, const struct hop_lent *t)
 {
     struct list *l = arg;
+    const size_t from = l->b->n;
     bool first = true;
     put_range(l, &first, &t->model, &t->node, t->first, t->end);
     api_put_text(l->b, &first, "state", t->ready ? "ready" : "loading");
@@ -54,12 +67,12 @@ static void put_lent(void *arg, const struct hop_lent *t)
         api_put_u64(l->b, &first, "calls", t->calls);
         api_put_u64(l->b, &first, "memory_bytes", t->memory_bytes);
     }
-    buf_add_text(l->b, "}");
+    end_entry(l, from);
 }
 
-void api_put_layers(struct buf *b, bool *first, struct node *n, bool counted)
+static void put_layers(struct buf *b, bool *first, struct node *n, bool counted, size_t room)
 {
-    struct list l = {n, b, counted};
+    struct list l = {.node = n, .b = b, .counted = counted, .room = room};
     codec_json_key(b, first, "hops");
     buf_add_text(b, "[");
     hops_each(market_hops(n->market), put_hop, &l);
@@ -68,12 +81,24 @@ void api_put_layers(struct buf *b, bool *first, struct node *n, bool counted)
     buf_add_text(b, "[");
     hop_lender_each(market_lender(n->market), put_lent, &l);
     buf_add_text(b, "]");
+    if (l.left_out)
+        api_put_u64(b, first, "left_out", l.left_out);
+}
+
+void api_put_layers(struct buf *b, bool *first, struct node *n)
+{
+    put_layers(b, first, n, false, SIZE_MAX);
+}
+
+void api_put_layers_within(struct buf *b, bool *first, struct node *n, size_t room)
+{
+    put_layers(b, first, n, false, room);
 }
 
 void api_put_hops(struct buf *b, bool *first, struct node *n)
 {
     const struct hops_settings *s = hops_settings(market_hops(n->market));
-    api_put_layers(b, first, n, true);
+    put_layers(b, first, n, true, SIZE_MAX);
     codec_json_key(b, first, "allowed");
     buf_add_text(b, "[");
     for (unsigned i = 0; i < s->allowed_n; i++) {

@@ -13,6 +13,9 @@
     1000 /* between blocks that are told while the chain is caught up: they would be all there is                      \
           */
 
+#define ENDS_MAX 64   /* bytes behind an event's lists: how many were left out, the time */
+#define WHY_MAX  1024 /* bytes of why lending is as it is, each of which may be escaped */
+
 /* A pull as it was told last. */
 struct told_pull {
     struct hash root;
@@ -204,6 +207,18 @@ void feed_on_peer(struct feed *f, const struct pubkey *key, bool is_up)
 
 /* -- what is looked at -- */
 
+/* It names each range of layers that is elsewhere: what is over the bound is left out, and told as that. */
+static void put_why(struct buf *b, bool *first, struct bytes why)
+{
+    struct buf cut = {0};
+    const struct bytes front = bytes_of(why.p, why.n < WHY_MAX ? why.n : WHY_MAX);
+    buf_add(&cut, front.p, front.n - text_half_character(front));
+    if (front.n < why.n)
+        buf_add_text(&cut, "...");
+    api_put_text(b, first, "why", buf_text(&cut));
+    buf_clear(&cut);
+}
+
 /* Why it waits, or how long the pause lasts, is said with a number that moves: that alone is no news. */
 static void look_at_share(struct feed *f)
 {
@@ -220,7 +235,7 @@ static void look_at_share(struct feed *f)
         f->share = now;
         begin(&b);
         api_put_text(&b, &first, "state", state);
-        api_put_text(&b, &first, "why", buf_text(&why));
+        put_why(&b, &first, bytes_of_buf(&why));
         api_put_u64(&b, &first, "running", running);
         end(f, EVENT_SHARE, NULL, &b);
     }
@@ -232,13 +247,14 @@ static void look_at_hops(struct feed *f)
 {
     struct buf now = {0}, b = {0};
     bool first = true;
-    api_put_layers(&now, &first, f->node, false);
+    api_put_layers(&now, &first, f->node);
     if (bytes_equal(bytes_of_buf(&now), bytes_of_buf(&f->hops))) {
         buf_clear(&now);
         return;
     }
+    first = true;
     begin(&b);
-    buf_add(&b, now.p, now.n);
+    api_put_layers_within(&b, &first, f->node, EVENT_BYTES_MAX - ENDS_MAX);
     buf_clear(&f->hops);
     f->hops = now;
     end(f, EVENT_HOPS, NULL, &b);
