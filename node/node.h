@@ -65,8 +65,10 @@ void node_close(struct node *n);
 
 /* For the API. */
 const char *node_endpoint(const struct node *n); /* the way that others are told: p2p/way.h */
-const char *node_prefix(const struct node *n);   /* of addresses on this chain */
-uint32_t node_features(const struct node *n);    /* enum msg_feature */
+/* Appends HOST:PORT of the API over TCP, with the port that it got; nothing where there is none. */
+void node_add_http(const struct node *n, struct buf *out);
+const char *node_prefix(const struct node *n); /* of addresses on this chain */
+uint32_t node_features(const struct node *n);  /* enum msg_feature */
 struct jobs *node_jobs(const struct node *n);
 
 #endif
