@@ -85,11 +85,13 @@ check "a port that is taken: status" same $? 1
 check "a port that is taken: why" grep -q 'Address already in use; choose another with --http' "$H/err"
 check "a port that is taken: no promise" test -z "$(grep 'pages at' "$H/out")"
 kill $holder
-"$B/kithd" dev --home "$H/dev" --no-default-model --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$H/dev.log" >"$H/out" 2>"$H/err" &
+check "a wallet for it" "$kith" --home "$H/dev" wallet new --json
+"$B/kithd" dev --fresh --home "$H/dev" --no-default-model --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$H/dev.log" >"$H/out" 2>"$H/err" &
 holder=$!
 for _ in $(seq 100); do grep -q 'pages at' "$H/out" && break; sleep 0.1; done
 url=$(sed -n 's/^kithd dev: pages at \(http:[^,]*\), .*/\1/p' "$H/out")
 check "any port: it is named" same "http://$("$kith" --url "$url" status --json | grep -oE '"http":"[^"]*' | cut -d '"' -f 4)" "$url"
+check "a new chain has money for the wallet" grep -q '"balance":"1000000000000000"' <("$kith" --home "$H/dev" wallet balance --json)
 kill $holder
 wait $holder
 check "help has the exit statuses" grep -q '^exit status' <("$kith" help)
