@@ -78,7 +78,10 @@ static const struct command {
 } commands[] = {
     {"", run, "run a node until SIGTERM or SIGINT", NULL},
     {"init", init, "make the node's key and print the node's id", NULL},
-    {"dev", dev, "a chain of its own in one process, for building on Kith; --fresh begins again, with money for the wallet of its home", NULL},
+    {"dev", dev,
+     "a chain of its own in one process, for building on Kith; --fresh begins again, with money for the wallet of its "
+     "home",
+     NULL},
     {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT...",
      genesis_cmd},
     {"config", NULL, "show [--json]: every setting and where it comes from; set NAME [VALUE]: write it into the file",

@@ -436,7 +436,7 @@ static void stop_parts(struct node *n, size_t started)
     while (started-- > 0)
         if (parts[started].stop)
             parts[started].stop(n);
-    buf_clear(&n->model_contexts);
+    free(n->model_heads);
     free(n);
 }
 

@@ -22,6 +22,7 @@
 struct chain_wait;
 struct outside;
 struct history;
+struct model_head;
 
 struct node {
     const struct config *config;
@@ -48,10 +49,11 @@ struct node {
     struct market *market;
     struct apikeys *apikeys; /* of the HTTP API */
     struct tasks *tasks;
-    struct feed *feed;           /* events of this node; NULL before the API is there */
-    struct followers *followers; /* of them: api_kith_events.c */
-    struct chain_wait *waits;    /* api_kith_chain.c */
-    struct buf model_contexts;   /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
+    struct feed *feed;              /* events of this node; NULL before the API is there */
+    struct followers *followers;    /* of them: api_kith_events.c */
+    struct chain_wait *waits;       /* api_kith_chain.c */
+    struct model_head *model_heads; /* model_heads.h: of files that were read */
+    size_t model_heads_n;
     struct http *http_unix, *http_tcp;
 };
 
