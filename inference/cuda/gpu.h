@@ -22,6 +22,13 @@ struct gpu_experts {
     const float *bias; /* [experts, rows]; NULL: none */
 };
 
+/* What a layer has instead of attention (struct model_recurrent); its last product is the layer's output. */
+struct gpu_recurrent {
+    bool is;
+    struct gpu_product in;
+    const float *taps;
+};
+
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
@@ -30,8 +37,10 @@ struct gpu_layer {
     const float *sinks;      /* NULL: none */
     const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
+    struct gpu_recurrent recurrent;
     bool has_experts, is_still;
     uint32_t window;
+    uint32_t place; /* so many layers of this device before it are of its kind: with states, or with keys and values */
 };
 
 /* Memory for a batch, made once: NAME, TYPE, elements of it for `n` rows. */
@@ -40,7 +49,7 @@ struct gpu_layer {
     B(packed, float, n * m->embed) /* ... of the rows that go on in the last layer */                                  \
     B(h, float, n * m->embed)      /* after a norm */                                                                  \
     B(q, float, n * m->heads * m->head)                                                                                \
-    B(o, float, n * m->heads * m->head)                                                                                \
+    B(o, float, n *gpu_inner(m))                                                                                       \
     B(k, float, n * m->heads_kv * m->head)                                                                             \
     B(v, float, n * m->heads_kv * m->head)                                                                             \
     B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
@@ -54,6 +63,8 @@ struct gpu_layer {
     B(begin, uint32_t, m->experts + 1)                                                                                 \
     B(pick, uint32_t, n * m->experts_used)                                                                             \
     B(pick_slot, uint32_t, n * m->experts_used)                                                                        \
+    B(enters, float, n *gpu_enters(m))   /* what enters a layer's convolution, and its gates */                        \
+    B(carried, float, n *gpu_carried(m)) /* what it makes of them */                                                   \
     B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
     B(wide, uint8_t, gpu_blocks_bytes(m, n))
 
@@ -63,10 +74,38 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
     return n * (most > picked ? most : picked);
 }
 
+/* -- states: their layout is recur.h's, of the layers that are here -- */
+
+/* What the last product of a layer with a state takes of a row; 0 without any. */
+static inline uint64_t gpu_carried(const struct model *m)
+{
+    return m->layers_recurrent ? m->channels : 0;
+}
+static inline uint64_t gpu_enters(const struct model *m)
+{
+    return m->layers_recurrent ? 3 * (uint64_t)m->channels : 0;
+}
+/* Of a layer: its part of a state, and what a guessed position brings. */
+static inline uint64_t gpu_state_floats(const struct model *m)
+{
+    return m->layers_recurrent ? (m->taps - 1) * (uint64_t)m->channels : 0;
+}
+static inline uint64_t gpu_guess_floats(const struct model *m)
+{
+    return m->channels;
+}
+
+/* What attention, or what stands in its place, makes of a row. */
+static inline uint64_t gpu_inner(const struct model *m)
+{
+    const uint64_t all = (uint64_t)m->heads * m->head, carried = gpu_carried(m);
+    return all > carried ? all : carried;
+}
+
 /* The widest input of a product, for as many columns as it may have. */
 static inline uint64_t gpu_blocks_bytes(const struct model *m, uint64_t n)
 {
-    uint32_t all = m->heads * m->head, widest = m->embed > all ? m->embed : all;
+    uint32_t all = (uint32_t)gpu_inner(m), widest = m->embed > all ? m->embed : all;
     uint64_t bytes = cuda_blocks_bytes(widest > model_mix_most(m) ? widest : model_mix_most(m), (uint32_t)n);
     uint64_t picked = m->experts ? cuda_blocks_bytes(m->expert_mix, (uint32_t)n * m->experts_used) : 0;
     return bytes > picked ? bytes : picked;
@@ -84,6 +123,7 @@ struct gpu_facts {
     const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
     struct cuda_plan plan, slot_plan; /* of all rows, of those of slot */
+    struct cuda_states states;        /* but for what is of a layer */
     uint8_t *finite;
     uint64_t *best;              /* of those that are told, cuda_tell's */
     uint64_t finite_at, best_at; /* where both stand, also in facts_host; */
@@ -94,6 +134,7 @@ struct gpu_facts {
 struct gpu_shape {
     uint32_t n, wanted, told, pages_most;
     uint32_t plan[4], slot_plan[4]; /* the numbers of struct cuda_plan */
+    uint32_t chains;
 };
 struct gpu_graph {
     struct gpu_shape shape;
@@ -136,7 +177,30 @@ struct device {
     uint8_t **slab_list; /* the same in the GPU's memory, [slab_room] */
     uint32_t slabs, slab_room;
     uint64_t page_bytes, layer_bytes;
+    /* states by their numbers, [states]; NULL: not yet. One is [layers, gpu_state_floats], then what guesses left,
+     * [layers, GUESSES_MAX, gpu_guess_floats], of the layers here that carry one */
+    float **state;
+    uint32_t states;
+    uint32_t state_layers, state_first; /* of the model's so many before them */
+    float *stage, *stage_host;          /* of those that are kept, [keeps_max, layers, gpu_state_floats] */
 };
+
+/* -- gpu_states.c -- */
+/* Layers of a device's that carry a state, and the others. */
+uint32_t gpu_carrying(const struct device_options *o);
+uint32_t gpu_attending(const struct device_options *o);
+/* What the states that a batch keeps take, on the device and beside it. */
+uint64_t gpu_stage_bytes(const struct device_options *o);
+enum err gpu_states_open(struct device *d, struct note *note) MUST_USE;
+void gpu_states_close(struct device *d);
+/* Room for the states of a batch's chains, each as it begins. */
+enum err gpu_states_begin(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;
+/* chain[chains], whose[n], place[n] and keep[n] of a batch. */
+void gpu_states_put(const struct device *d, const struct device_batch *b, struct cuda_chain *chain, uint32_t *whose,
+                    uint32_t *place, uint32_t *keep);
+/* What was kept, to here: queued, then given to those who asked. */
+void gpu_states_get(struct device *d, const struct device_batch *b);
+void gpu_states_give(const struct device *d, const struct device_batch *b);
 
 /* -- gpu_weights.c -- */
 /* Bytes of weights for such options. */

@@ -31,15 +31,23 @@ static size_t key_norm_n(const struct model *m)
     return m->kind->has & HAS_ROW_NORMS ? m->heads_kv * m->head : m->head;
 }
 
+static size_t taps_n(const struct model *m)
+{
+    return (size_t)m->taps * m->channels;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
+    const struct model_recurrent *r = l->recurrent;
     const uint64_t of_norms = l->mix_norm.bias ? 8 : 4;
     uint64_t all = product_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
                    ((l->sinks ? m->heads : 0) + (l->preference ? m->experts : 0)) * sizeof(float) +
                    (of_norms * m->embed + query_norm_n(m) + key_norm_n(m)) * sizeof(float);
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
+    if (r)
+        all += product_bytes(&r->in) + product_bytes(&r->out) + taps_n(m) * sizeof(float);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
@@ -185,6 +193,17 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     return e == ERR_OK ? load_floats(t, first->bias, experts * w->rows, &out->bias) : e;
 }
 
+static enum err load_recurrent(struct loading *t, const struct model_recurrent *r, struct gpu_layer *out)
+{
+    out->recurrent.is = true;
+    enum err e = load_product(t, &r->in, &out->recurrent.in);
+    if (e == ERR_OK)
+        e = load_product(t, &r->out, &out->output);
+    if (e == ERR_OK)
+        e = load_floats(t, r->taps, taps_n(t->d->o.model), &out->recurrent.taps);
+    return e;
+}
+
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
 {
     const struct model *m = t->d->o.model;
@@ -215,6 +234,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
+    if (l->recurrent && e == ERR_OK)
+        e = load_recurrent(t, l->recurrent, out);
     if (e == ERR_OK)
         e = load_floats(t, l->sinks, m->heads, &out->sinks);
     if (!l->expert || e != ERR_OK)
@@ -236,7 +257,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
 static uint64_t widest_tile(const struct device_options *o)
 {
     const struct model *m = o->model;
-    uint64_t widest = model_mix_most(m), all = (uint64_t)m->heads * m->head;
+    uint64_t widest = model_mix_most(m), all = gpu_inner(m);
     widest = widest > m->embed ? widest : m->embed;
     widest = widest > all ? widest : all;
     return repack_bytes(GGUF_TENSOR_F32, (uint32_t)widest, REPACK_ROWS);
@@ -255,8 +276,11 @@ enum err gpu_weights_load(struct device *d, struct note *note)
     enum err e = ERR_OK;
     if (!t.stage[0] || !t.stage[1])
         e = note_set(note, ERR_FULL, "there is no memory to copy weights to the GPU from");
-    for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++)
+    uint32_t kinds[2] = {0};
+    for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++) {
+        d->layer[i - d->o.first].place = kinds[m->layer[i].recurrent != NULL]++;
         e = load_layer(&t, &m->layer[i], &d->layer[i - d->o.first]);
+    }
     if (e == ERR_OK && d->o.has_output)
         e = load_norm(&t, &m->output_norm, m->embed, &d->output_norm);
     if (e == ERR_OK && d->o.has_output)

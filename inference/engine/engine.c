@@ -80,7 +80,6 @@ struct engine *engine_new(const struct engine_options *o)
     e->moe = moe_new(m, o->batch_max);
     e->recur = recur_new(m, o->batch_max);
     e->latent = latent_new(m, o->batch_max);
-    CHECK(!e->recur || !o->devices_n);
     e->devices = engine_devices_new(o);
     if (e->devices)
         engine_devices_pin(e);
@@ -170,6 +169,8 @@ void engine_seq_free(struct engine_seq *s)
     *(s->before ? &s->before->after : &s->engine->seqs) = s->after;
     if (s->after)
         s->after->before = s->before;
+    if (s->engine->devices)
+        engine_devices_leave(s->engine, s);
     cache_clear(&s->cache);
     recur_state_clear(&s->state);
     free(s);

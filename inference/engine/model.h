@@ -236,7 +236,7 @@ static inline const char *model_on_processors(const struct model *m)
 {
     return m->latent                   ? "heads that share one row of the cache"
            : m->groups > 1             ? "experts by groups"
-           : m->layers_recurrent       ? "layers that carry a state"
+           : m->values_n               ? "layers that carry a state with heads"
            : m->layer->query_norm.bias ? "norms of each head's own"
            : m->has_grids              ? "weights in formats by grids (IQ1, IQ2, IQ3)"
                                        : NULL;
