@@ -250,7 +250,7 @@ PORTABLE_CC_wasm32    := clang --target=wasm32-wasi -msimd128
 PORTABLE_LINK_wasm32  := -Wl,-z,stack-size=1048576,--initial-memory=268435456
 PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) tests/gguf_make.c tests/model_make.c tests/portable/hash.c \
   $(wildcard $(addprefix inference/,kernels/arith.c engine/attention.c engine/cache.c sched/candidates.c sched/digest.c \
-  engine/encoder.c engine/engine*.c gguf.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
+  engine/encoder.c engine/engine*.c gguf.c engine/inputs.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
   kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c engine/delta.c kernels/quant*.c request.c engine/rope.c \
   sched/sampler.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP

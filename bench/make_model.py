@@ -125,7 +125,7 @@ class File:
         return struct.pack("<Q", len(raw)) + raw
 
     def key(self, name, kind, value):
-        number = {"u32": 4, "i32": 5, "f32": 6, "flag": 7, "text": 8, "texts": 9, "f32s": 9, "i32s": 9}[kind]
+        number = {"u32": 4, "i32": 5, "f32": 6, "flag": 7, "text": 8, "texts": 9, "f32s": 9, "i32s": 9, "flags": 9}[kind]
         raw = self.text(name) + struct.pack("<I", number)
         if kind == "text":
             raw += self.text(value)
@@ -134,6 +134,8 @@ class File:
         elif kind in ("f32s", "i32s"):
             raw += struct.pack("<IQ", 6 if kind == "f32s" else 5, len(value))
             raw += struct.pack("<%d%s" % (len(value), kind[0]), *value)
+        elif kind == "flags":
+            raw += struct.pack("<IQ", 7, len(value)) + bytes(value)
         else:
             raw += struct.pack({"u32": "<I", "i32": "<i", "f32": "<f", "flag": "<B"}[kind], value)
         self.keys.append(raw)
@@ -235,6 +237,34 @@ def add_bpe(f, n, pre):
     f.key("tokenizer.ggml.add_bos_token", "flag", 1)
 
 
+def add_gemma4(f, n):
+    """Merges over characters; spaces are U+2581, and what no token has is bytes."""
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|tool_call>",
+              "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>']
+    kinds = [3, 3, 3, 2, 3, 3] + [4] * 7
+    tokens += ["<0x%02X>" % b for b in range(256)]
+    kinds += [6] * 256
+    tokens += ["\n", "\n\n", "\u2581", "\u2581\u2581", "</s>"]
+    spaced = ["\u2581" + w for w in LETTERS]
+    more = [w for w in words(n)][: n - len(tokens) - len(spaced)]
+    tokens += spaced + more
+    merges = ["\u2581 \u2581"] + ["\u2581 " + w for w in LETTERS]
+    merges += [w[: len(w) - len(w) // 2] + " " + w[len(w) - len(w) // 2 :] for w in more if len(w) > 1]
+    kinds += [1] * (len(tokens) - len(kinds))
+    while len(tokens) < n:
+        tokens.append("<unused%d>" % len(tokens))
+        kinds.append(5)
+    f.key("tokenizer.ggml.model", "text", "gemma4")
+    f.key("tokenizer.ggml.tokens", "texts", tokens)
+    f.key("tokenizer.ggml.scores", "f32s", [-1000.0] * n)
+    f.key("tokenizer.ggml.token_type", "i32s", kinds)
+    f.key("tokenizer.ggml.merges", "texts", merges)
+    for name, token in (("bos", 2), ("eos", 1), ("unknown", 3), ("padding", 0)):
+        f.key("tokenizer.ggml.%s_token_id" % name, "u32", token)
+    f.key("tokenizer.ggml.add_space_prefix", "flag", 0)
+    f.key("tokenizer.ggml.add_bos_token", "flag", 1)
+
+
 def add_wpm(f, n):
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     kinds = [3] * 5
@@ -265,6 +295,11 @@ def add_numbers(f, s):
             f.key("%s.%s" % (a, name), "i32s", [0 if i in s["convs"] else s[what] for i in range(s["layers"])])
             f.key(a + ".shortconv.l_cache", "u32", s["taps"])
             continue
+        if what in ("heads_kv", "mix") and a == "gemma4":
+            values = [(s["local"][0] if is_local(s, i) else s["heads_kv"]) if what == "heads_kv" else mix_of(s, i)
+                      for i in range(s["layers"])]
+            f.key("%s.%s" % (a, name), "i32s", values)
+            continue
         f.key("%s.%s" % (a, name), "u32", s[what] + (s.get("ahead", 0) if what == "layers" else 0))
     if a == "bert":
         f.key("bert.attention.layer_norm_epsilon", "f32", 1e-12)
@@ -281,6 +316,8 @@ def add_numbers(f, s):
         f.key(a + ".attention.value_length", "u32", s["head"])
     if s.get("window"):
         f.key(a + ".attention.sliding_window", "u32", s["window"])
+    if a == "gemma4":
+        add_layered_numbers(f, s)
     if s.get("pooling"):
         f.key(a + ".pooling_type", "u32", s["pooling"])
     if s.get("caps"):
@@ -325,6 +362,34 @@ def add_numbers(f, s):
             f.key(a + ".expert_shared_feed_forward_length", "u32", s["shared"])
         if a not in ("llama", "granitemoe"):  # these have it as feed_forward_length
             f.key(a + ".expert_feed_forward_length", "u32", s["expert_mix"])
+
+
+def is_local(s, i):
+    """Of so many layers all but the last have a window."""
+    return i % s["period"] != s["period"] - 1
+
+
+def makes_keys(s, i):
+    return i < s["layers"] - s.get("sharing", 0)
+
+
+def mix_of(s, i):
+    return s["mix"] * (1 if makes_keys(s, i) else 2)
+
+
+def add_layered_numbers(f, s):
+    """Layers that differ in the number and length of heads, read the keys of others, and have a second embedding."""
+    a, (_, head, turned) = s["arch"], s["local"]
+    f.key(a + ".attention.sliding_window_pattern", "flags", [is_local(s, i) for i in range(s["layers"])])
+    f.key(a + ".attention.key_length_swa", "u32", head)
+    f.key(a + ".attention.value_length_swa", "u32", head)
+    f.key(a + ".rope.dimension_count_swa", "u32", turned)
+    f.key(a + ".rope.freq_base_swa", "f32", 10000.0)
+    f.key(a + ".attention.shared_kv_layers", "u32", s.get("sharing", 0))
+    f.key(a + ".embedding_length_per_layer_input", "u32", s.get("inputs", 0))
+    f.key(a + ".final_logit_softcapping", "f32", 30.0)
+    factors = [1.0] * (s["head"] // 8) + [1e30] * (s["head"] // 2 - s["head"] // 8)  # a quarter is turned
+    f.tensor("rope_freqs.weight", [len(factors)], "F32", lambda: [struct.pack("<%df" % len(factors), *factors)])
 
 
 def add_latent_numbers(f, s):
@@ -386,7 +451,7 @@ def format_of(s, name, layer, n):
 
 
 def add_tensors(f, s, source):
-    e, mix, a = s["embed"], s["mix"], s["arch"]
+    e, a = s["embed"], s["arch"]
     q, kv = s["heads"] * s["head"], s["heads_kv"] * s["head"]
 
     def matrix(name, n, rows, role="", layer=None, gain=1.0, count=None, bias=None):
@@ -442,6 +507,32 @@ def add_tensors(f, s, source):
         norm(p + "ssm_norm", side)
         matrix(p + "ssm_out", values * side, e, layer=i)
 
+    def layered_attention(p, i):
+        heads, head = s["local"][:2] if is_local(s, i) else (s["heads_kv"], s["head"])
+        matrix(p + "attn_q", e, s["heads"] * head, layer=i)
+        norm(p + "attn_q_norm", head, 1.5 / math.sqrt(head))  # nothing else scales scores
+        if makes_keys(s, i):
+            matrix(p + "attn_k", e, heads * head, layer=i)
+            norm(p + "attn_k_norm", head)
+        if makes_keys(s, i) and not (s.get("keys_are_values") and not is_local(s, i)):
+            matrix(p + "attn_v", e, heads * head, role="last", layer=i)
+        matrix(p + "attn_output", s["heads"] * head, e, layer=i)
+
+    def layered_rest(p, i):
+        vector(p + "layer_output_scale.weight", 1, 0.9, 0.1)
+        if s.get("inputs"):
+            matrix(p + "inp_gate", e, s["inputs"], layer=i)
+            matrix(p + "proj", s["inputs"], e, layer=i)
+            norm(p + "post_norm", e)
+        if s.get("experts"):
+            matrix(p + "ffn_gate_inp", e, s["experts"], role="router", gain=2.0 * math.sqrt(e))
+            vector(p + "ffn_gate_inp.scale", e, 1.0, 0.2)
+            vector(p + "ffn_down_exps.scale", s["experts"], 1.0, 0.2)
+            for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
+                norm(p + name, e)
+            matrix(p + "ffn_gate_up_exps", e, 2 * s["expert_mix"], role="expert", count=s["experts"], layer=i)
+            matrix(p + "ffn_down_exps", s["expert_mix"], e, role="last", count=s["experts"], layer=i)
+
     def layer(i):
         p = "blk.%d." % i
         if a not in NO_PRE_NORMS:
@@ -453,6 +544,9 @@ def add_tensors(f, s, source):
             matrix(p + "shortconv.out_proj", e, e, layer=i)
         elif is_delta(i):
             delta(p, i)
+        elif a == "gemma4":
+            layered_attention(p, i)
+            layered_rest(p, i)
         elif s.get("latent"):
             out = latent(p, i)
         elif a in ("phi3", "bailingmoe2"):
@@ -464,7 +558,7 @@ def add_tensors(f, s, source):
         if a in HEAD_NORMS and i not in s.get("convs", ()) and not is_delta(i):
             norm(p + "attn_q_norm", s["head"])
             norm(p + "attn_k_norm", s["head"])
-        if i not in s.get("convs", ()) and not is_delta(i):
+        if i not in s.get("convs", ()) and not is_delta(i) and a != "gemma4":
             matrix(p + "attn_output", out, e, bias=a not in QKV_BIASES, layer=i)
         if a in ("olmo2", "olmoe", "minimax-m2"):
             norm(p + "attn_q_norm", q)
@@ -481,7 +575,7 @@ def add_tensors(f, s, source):
         if a in POST_NORMS:
             norm(p + "post_attention_norm", e)
             norm(p + "post_ffw_norm", e)
-        if s.get("experts") and i >= s.get("lead", 0):
+        if s.get("experts") and i >= s.get("lead", 0) and a != "gemma4":
             biased = a == "gpt-oss"
             matrix(p + "ffn_gate_inp", e, s["experts"], role="router", bias=biased)
             if s.get("prefer"):
@@ -498,6 +592,7 @@ def add_tensors(f, s, source):
             if a in ("qwen2moe", "qwen3next", "qwen35moe"):
                 vector(p + "ffn_gate_inp_shexp.weight", e, 0.0, 1 / math.sqrt(e))
         else:
+            mix = mix_of(s, i) if a == "gemma4" else s["mix"]
             if a not in NO_GATE:
                 matrix(p + "ffn_gate", e, mix, bias=a in MIX_BIASES, layer=i)
             matrix(p + "ffn_up", e, 2 * mix if a in FUSED else mix, bias=a in MIX_BIASES | {"bert"}, layer=i)
@@ -509,6 +604,10 @@ def add_tensors(f, s, source):
     tied, gemma = s.get("tied"), a.startswith("gemma")
     matrix("token_embd", e, s["vocab"], role="output" if tied else "",
            gain=0.5 if gemma else 2.5 if tied else math.sqrt(e))
+    if s.get("inputs"):
+        matrix("per_layer_token_embd", s["layers"] * s["inputs"], s["vocab"], gain=math.sqrt(s["layers"]))
+        matrix("per_layer_model_proj", e, s["layers"] * s["inputs"], gain=math.sqrt(e))
+        norm("per_layer_proj_norm", s["inputs"])
     if a == "bert":
         matrix("position_embd", e, s["context"], role="place", gain=math.sqrt(e))
         matrix("token_types", e, 2, role="place", gain=math.sqrt(e))
@@ -554,6 +653,8 @@ def main():
     add_rope(f, s)
     if s["arch"] == "bert":
         add_wpm(f, s["vocab"])
+    elif s["arch"] == "gemma4":
+        add_gemma4(f, s["vocab"])
     elif s["arch"] in BPE or s.get("tokens") == "bpe":
         add_bpe(f, s["vocab"], s.get("pre") or BPE[s["arch"]])
     else:

@@ -23,6 +23,14 @@ SHAPES = {
                   tied=True),
     "gemma2": dict(arch="gemma2", vocab=512, context=512, embed=256, layers=4, heads=4, heads_kv=2, head=96, mix=512,
                    window=100, tied=True, caps=(50.0, 30.0)),
+    # local: heads of keys, their length and what of it is turned, in layers with a window
+    "gemma4": dict(arch="gemma4", vocab=512, context=512, embed=256, layers=10, heads=4, heads_kv=1, head=128, mix=512,
+                   period=5, local=(1, 64, 64), sharing=5, inputs=32, window=64, base=1e6, tied=True),
+    "gemma4-wide": dict(arch="gemma4", vocab=512, context=512, embed=256, layers=6, heads=8, heads_kv=2, head=128, mix=512,
+                        period=3, local=(4, 64, 64), keys_are_values=True, window=64, base=1e6, tied=True),
+    "gemma4-moe": dict(arch="gemma4", vocab=512, context=512, embed=256, layers=6, heads=4, heads_kv=1, head=128, mix=512,
+                       period=3, local=(2, 64, 64), keys_are_values=True, window=64, base=1e6, tied=True, experts=8,
+                       experts_used=2, expert_mix=128),
     "gemma3": dict(arch="gemma3", vocab=512, context=512, embed=256, layers=8, heads=4, heads_kv=1, head=96, mix=512,
                    window=100, tied=True, base=1e6),
     "phi3": dict(arch="phi3", vocab=512, context=512, embed=384, layers=4, heads=4, heads_kv=4, head=96, mix=512),
@@ -147,6 +155,8 @@ SHAPES = {
                        mix=3072, base=1e6, tied=True),
     "gemma3-1b": dict(arch="gemma3", vocab=262144, context=32768, embed=1152, layers=26, heads=4, heads_kv=1, head=256,
                       mix=6912, base=1e6, window=512, tied=True),
+    "gemma4-e2b": dict(arch="gemma4", vocab=262144, context=131072, embed=1536, layers=35, heads=8, heads_kv=1, head=512,
+                       mix=6144, period=5, local=(1, 256, 256), sharing=20, inputs=256, window=512, base=1e6, tied=True),
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, context=131072, embed=2880, layers=24, heads=64, heads_kv=8, head=64,
                         mix=2880, window=128, experts=32, experts_used=4, expert_mix=2880, biases=True, base=150000.0),
     "qwen3.5-0.8b": dict(arch="qwen35", vocab=248320, context=262144, embed=1024, layers=24, heads=8, heads_kv=2, head=256,
@@ -159,7 +169,7 @@ SHAPES = {
 }
 HEAD_NORMS = {"qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "gemma3", "hunyuan-dense", "exaone4", "dots1", "hunyuan-moe",
               "bailingmoe2", "exaone-moe", "lfm2", "lfm2moe", "qwen3next", "qwen35", "qwen35moe"}
-POST_NORMS = {"gemma2", "gemma3", "olmo2", "glm4", "exaone4"}
+POST_NORMS = {"gemma2", "gemma3", "gemma4", "olmo2", "glm4", "exaone4"}
 MIX_BIASES = {"llama", "granite", "starcoder2"}
 MIX_NORM = {"gpt-oss": "post_attention_norm", "seed_oss": "post_attention_norm", "glm4moe": "post_attention_norm",
             "qwen3next": "post_attention_norm", "qwen35": "post_attention_norm", "qwen35moe": "post_attention_norm"}

@@ -89,6 +89,39 @@ static bool is_of(const struct model_make *s, const char *architectures)
     return false;
 }
 
+/* Its layers differ: every second one sees all positions, the others have a window and heads half as long, or of floats
+ * twice as long, of which half is turned. Without experts the last two read the keys of two before them, rows between
+ * gate and down are longer there, and `shared` is the length of a layer's part of the second embedding. */
+static bool has_layer_keys(const struct model_make *s)
+{
+    return is(s, "gemma4");
+}
+
+static bool is_wide(uint32_t i)
+{
+    return i % 2 == 1;
+}
+
+static uint32_t head_of(const struct model_make *s, uint32_t i)
+{
+    return is_wide(i) ? s->head : s->type == GGUF_TENSOR_F32 ? 2 * s->head : s->head / 2;
+}
+
+static uint32_t heads_kv_of(const struct model_make *s, uint32_t i)
+{
+    return is_wide(i) ? 1 : s->heads_kv;
+}
+
+static uint32_t sharing(const struct model_make *s)
+{
+    return s->experts ? 0 : 2;
+}
+
+static uint32_t mix_of(const struct model_make *s, uint32_t i)
+{
+    return has_layer_keys(s) && i + sharing(s) >= s->layers ? 2 * s->mix : s->mix;
+}
+
 /* One tensor for gate and up. */
 static bool is_fused(const struct model_make *s)
 {
@@ -151,7 +184,7 @@ static bool shares_row(const struct model_make *s)
 
 static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
-    if (s->experts && i >= leads(s)) {
+    if (s->experts && i >= leads(s) && !has_layer_keys(s)) {
         struct model_make floats = *s;
         floats.type = GGUF_TENSOR_F32;
         add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 1);
@@ -172,9 +205,9 @@ static void add_mix(struct gguf_make *m, const struct model_make *s, uint32_t i)
         return;
     }
     if (!is_fused(s) && !is_of(s, "bert starcoder2 nemotron arcee "))
-        add_product(m, s, i, "ffn_gate", s->embed, s->mix);
-    add_product(m, s, i, "ffn_up", s->embed, is_fused(s) ? 2 * s->mix : s->mix);
-    add_product(m, s, i, "ffn_down", s->mix, s->embed);
+        add_product(m, s, i, "ffn_gate", s->embed, mix_of(s, i));
+    add_product(m, s, i, "ffn_up", s->embed, is_fused(s) ? 2 * s->mix : mix_of(s, i));
+    add_product(m, s, i, "ffn_down", mix_of(s, i), s->embed);
 }
 
 /* Before and behind branches. */
@@ -188,7 +221,7 @@ static void add_norms(struct gguf_make *m, const struct model_make *s, uint32_t 
         add_norm(m, s, i, "post_attention_norm", s->embed);
     else if (!is_cohere(s) && !is_of(s, "olmo2 exaone4 "))
         add_norm(m, s, i, "ffn_norm", s->embed);
-    if (is_of(s, "gemma2 gemma3 olmo2 glm4 exaone4 ")) {
+    if (is_of(s, "gemma2 gemma3 gemma4 olmo2 glm4 exaone4 ")) {
         add_norm(m, s, i, "post_attention_norm", s->embed);
         add_norm(m, s, i, "post_ffw_norm", s->embed);
     }
@@ -321,6 +354,78 @@ static void add_own_norms(struct gguf_make *m, const struct model_make *s, uint3
     buf_clear(&data);
 }
 
+static void say_list(struct gguf_make *m, const struct model_make *s, const char *key,
+                     uint32_t (*of)(const struct model_make *, uint32_t))
+{
+    uint8_t list[12 + 4 * 16] = {GGUF_I32, 0, 0, 0, (uint8_t)s->layers};
+    char room[96];
+    CHECK(s->layers <= 16);
+    for (uint32_t i = 0; i < s->layers; i++)
+        store_le32(list + 12 + 4 * i, of(s, i));
+    snprintf(room, sizeof room, "%s.%s", s->architecture, key);
+    gguf_make_raw(m, room, GGUF_ARRAY, list, 12 + 4 * s->layers);
+}
+
+static void say_layer_keys(struct gguf_make *m, const struct model_make *s)
+{
+    uint8_t flags[12 + 16] = {GGUF_FLAG, 0, 0, 0, (uint8_t)s->layers};
+    for (uint32_t i = 0; i < s->layers; i++)
+        flags[12 + i] = !is_wide(i);
+    gguf_make_raw(m, "gemma4.attention.sliding_window_pattern", GGUF_ARRAY, flags, 12 + s->layers);
+    say_list(m, s, "attention.head_count_kv", heads_kv_of);
+    say_list(m, s, "feed_forward_length", mix_of);
+    model_make_say(m, s, "attention.key_length_swa", head_of(s, 0));
+    model_make_say(m, s, "attention.value_length_swa", head_of(s, 0));
+    model_make_say(m, s, "rope.dimension_count_swa", head_of(s, 0) / 2);
+    model_make_say(m, s, "attention.shared_kv_layers", sharing(s));
+    model_make_say(m, s, "embedding_length_per_layer_input", s->shared);
+    model_make_say_real(m, s, "final_logit_softcapping", 30.0f);
+    model_make_window(m, s);
+}
+
+/* Values of wide layers are their keys where there are experts. */
+static void add_layer_attention(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    const size_t head = head_of(s, i), kv = heads_kv_of(s, i) * head;
+    add_product(m, s, i, "attn_q", s->embed, s->heads * head);
+    add_norm(m, s, i, "attn_q_norm", head);
+    add_product(m, s, i, "attn_output", s->heads * head, s->embed);
+    if (i + sharing(s) >= s->layers)
+        return;
+    add_product(m, s, i, "attn_k", s->embed, kv);
+    add_norm(m, s, i, "attn_k_norm", head);
+    if (!s->experts || !is_wide(i))
+        add_product(m, s, i, "attn_v", s->embed, kv);
+}
+
+/* Behind both branches; and experts beside gate, up and down, as newer files have it gates and ups in one tensor. */
+static void add_layer_rest(struct gguf_make *m, const struct model_make *s, uint32_t i)
+{
+    struct model_make floats = *s;
+    floats.type = GGUF_TENSOR_F32;
+    model_make_vector(m, in_layer(i, "layer_output_scale", "weight"), 1, 0.9f);
+    if (s->shared) {
+        add_product(m, s, i, "inp_gate", s->embed, s->shared);
+        add_product(m, s, i, "proj", s->shared, s->embed);
+        add_norm(m, s, i, "post_norm", s->embed);
+    }
+    if (!s->experts)
+        return;
+    add_matrices(m, &floats, in_layer(i, "ffn_gate_inp", "weight"), s->embed, s->experts, 1, 8);
+    model_make_vector(m, in_layer(i, "ffn_gate_inp", "scale"), s->embed, 1);
+    model_make_vector(m, in_layer(i, "ffn_down_exps", "scale"), s->experts, 1);
+    add_norm(m, s, i, "pre_ffw_norm_2", s->embed);
+    add_norm(m, s, i, "post_ffw_norm_1", s->embed);
+    add_norm(m, s, i, "post_ffw_norm_2", s->embed);
+    if (s->type == GGUF_TENSOR_F32) {
+        add_experts(m, s, i, "ffn_gate_exps", s->embed, s->mix);
+        add_experts(m, s, i, "ffn_up_exps", s->embed, s->mix);
+    } else {
+        add_experts(m, s, i, "ffn_gate_up_exps", s->embed, 2 * s->mix);
+    }
+    add_experts(m, s, i, "ffn_down_exps", s->mix, s->embed);
+}
+
 static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t i)
 {
     size_t all = s->heads * s->head, kv = s->heads_kv * s->head;
@@ -330,6 +435,13 @@ static void add_layer(struct gguf_make *m, const struct model_make *s, uint32_t 
     }
     if (is_delta_net(s, i)) {
         add_delta_net(m, s, i);
+        return;
+    }
+    if (has_layer_keys(s)) {
+        add_layer_attention(m, s, i);
+        add_layer_rest(m, s, i);
+        add_norms(m, s, i);
+        add_mix(m, s, i);
         return;
     }
     if (has_row(s)) {
@@ -382,6 +494,11 @@ void model_make_say_real(struct gguf_make *m, const struct model_make *s, const 
 static void add_ends(struct gguf_make *m, const struct model_make *s)
 {
     add_matrices(m, s, "token_embd.weight", s->embed, MODEL_MAKE_VOCAB, 1, 4.0f);
+    if (has_layer_keys(s) && s->shared) {
+        add_matrices(m, s, "per_layer_token_embd.weight", s->layers * s->shared, MODEL_MAKE_VOCAB, 1, 4.0f);
+        add_matrices(m, s, "per_layer_model_proj.weight", s->embed, s->layers * s->shared, 1, 1.0f);
+        model_make_vector(m, "per_layer_proj_norm.weight", s->shared, 1);
+    }
     if (is(s, "bert")) {
         add_matrices(m, s, "position_embd.weight", s->embed, MODEL_MAKE_CONTEXT, 1, 4.0f);
         add_matrices(m, s, "token_types.weight", s->embed, 2, 1, 4.0f);
@@ -411,9 +528,13 @@ void model_make(struct buf *out, const struct model_make *s)
     model_make_say(&m, s, "context_length", MODEL_MAKE_CONTEXT);
     model_make_say(&m, s, "embedding_length", s->embed);
     model_make_say(&m, s, "block_count", s->layers + ahead(s));
-    model_make_say(&m, s, "feed_forward_length", s->mix);
     model_make_say(&m, s, "attention.head_count", s->heads);
-    say_heads_kv(&m, s);
+    if (has_layer_keys(s)) {
+        say_layer_keys(&m, s);
+    } else {
+        model_make_say(&m, s, "feed_forward_length", s->mix);
+        say_heads_kv(&m, s);
+    }
     if (has_delta_net(s))
         say_delta_net(&m, s);
     if (has_row(s)) {
@@ -433,7 +554,7 @@ void model_make(struct buf *out, const struct model_make *s)
         model_make_say(&m, s, "nextn_predict_layers", ahead(s));
     if (s->shared && is_of(s, "glm4moe dots1 bailingmoe deepseek2 deepseek exaone-moe "))
         model_make_say(&m, s, "expert_shared_count", s->shared / s->mix);
-    else if (s->shared)
+    else if (s->shared && !has_layer_keys(s))
         model_make_say(&m, s, "expert_shared_feed_forward_length", s->shared);
     if (is(s, "bert"))
         gguf_make_raw(&m, "bert.attention.causal", GGUF_FLAG, "", 1);
@@ -627,6 +748,16 @@ static void one_set_of_factors(struct gguf_make *m, const struct model_make *s)
     add_factors(m, "rope_freqs.weight", s->head / 2, 8);
 }
 
+/* As files say that of each head only the first pairs are turned. */
+static void divided_frequencies(struct gguf_make *m, const struct model_make *s)
+{
+    float f[64];
+    CHECK(s->head / 2 <= 64);
+    for (uint32_t i = 0; i < s->head / 2; i++)
+        f[i] = i < s->head / 8 ? 1.0f : 1e30f;
+    gguf_make_tensor(m, "rope_freqs.weight", s->head / 2, 1, GGUF_TENSOR_F32, bytes_of(f, s->head / 2 * sizeof *f));
+}
+
 static void long_and_short(struct gguf_make *m, const struct model_make *s)
 {
     model_make_say(m, s, "rope.scaling.original_context_length", 100);
@@ -658,6 +789,12 @@ static const struct model_make shapes[] = {
     {"gemma", "gemma", GGUF_TENSOR_Q8_0, 64, 2, 4, 1, 24, 96, 0, 0, 0, false, true, NULL},
     {"gemma2", "gemma2", GGUF_TENSOR_Q8_0, 64, 4, 4, 2, 24, 96, 0, 0, 0, false, true, model_make_window},
     {"gemma3", "gemma3", GGUF_TENSOR_Q6_K, 256, 6, 2, 1, 80, 256, 0, 0, 0, false, true, model_make_window},
+    {"gemma4", "gemma4", GGUF_TENSOR_Q8_0, 64, 6, 4, 2, 32, 96, 0, 0, 32, false, true, NULL},
+    {"gemma4, heads longer with a window", "gemma4", GGUF_TENSOR_F32, 64, 4, 4, 2, 24, 96, 0, 0, 16, false, true,
+     divided_frequencies},
+    {"gemma4, no second embedding", "gemma4", GGUF_TENSOR_Q4_K, 256, 4, 4, 4, 64, 256, 0, 0, 0, false, false, NULL},
+    {"gemma4, experts", "gemma4", GGUF_TENSOR_Q8_0, 64, 3, 4, 2, 48, 32, 6, 2, 0, false, true, NULL},
+    {"gemma4, experts, floats", "gemma4", GGUF_TENSOR_F32, 64, 4, 4, 4, 16, 32, 5, 3, 0, false, true, NULL},
     {"phi3", "phi3", GGUF_TENSOR_Q8_0, 96, 2, 4, 4, 24, 96, 0, 0, 0, false, false, NULL},
     {"phi3, factors", "phi3", GGUF_TENSOR_Q4_0, 128, 2, 4, 2, 32, 96, 0, 0, 0, false, true, long_and_short},
     {"olmo2", "olmo2", GGUF_TENSOR_Q8_0, 64, 2, 4, 2, 24, 96, 0, 0, 0, false, false, NULL},

@@ -1,6 +1,6 @@
 /* Layers that carry a state on emulated GPUs (tests/cuda): sequences that stand between each other in a batch, guesses
- * that are taken back, beginnings that are known, a part of the layers here, a device that is lost at any call: the bits
- * of the reference, position by position. */
+ * that are taken back, beginnings that are known, a part of the layers here, a device that is lost at any call: the
+ * bits of the reference, position by position. */
 #include "inference/cuda/kernels.h"
 #include "inference/engine/cache.h"
 #include "inference/engine/recur.h"

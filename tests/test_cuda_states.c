@@ -1,6 +1,6 @@
-/* The GPU's steps of layers that carry a state (inference/cuda/states.cu, delta.cu), on an emulated GPU, against a plain
- * walk over each chain by the reference kernels: random shapes and chains, guesses right and wrong, states that are kept,
- * values that are not finite, threads in several orders. */
+/* The GPU's steps of layers that carry a state (inference/cuda/states.cu, delta.cu), on an emulated GPU, against a
+ * plain walk over each chain by the reference kernels: random shapes and chains, guesses right and wrong, states that
+ * are kept, values that are not finite, threads in several orders. */
 #include "base/mem.h"
 #include "inference/cuda/kernels.h"
 #include "inference/kernels/ops.h"

@@ -372,6 +372,52 @@ static void bpe_merges_by_rank(void **state)
     tok_free(t);
 }
 
+/* Gemma 4's kind: merges over characters, spaces as U+2581, bytes for what no token has, lines for words. */
+static void plain_vocabularies_merge_characters(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"<bos>",
+                                         "a",
+                                         "b",
+                                         "\xe2\x96\x81",
+                                         "ab",
+                                         "\xe2\x96\x81"
+                                         "a",
+                                         "\n",
+                                         "\n\n",
+                                         "<0x0A>",
+                                         "<0xC3>",
+                                         "<0xA9>",
+                                         "<turn|>",
+                                         "</s>",
+                                         "<|tool_response>"};
+    static const int32_t types[] = {3, 1, 1, 1, 1, 1, 1, 1, 6, 6, 6, 3, 1, 4};
+    static const char *const merges[] = {"a b", "\xe2\x96\x81 a"};
+    enum { N = sizeof tokens / sizeof *tokens };
+    struct gguf_file f = {0};
+    struct note note = {{0}};
+    gguf_file_text(&f, KEY("model"), "gemma4");
+    gguf_file_texts(&f, KEY("tokens"), tokens, N);
+    gguf_file_ints(&f, KEY("token_type"), types, N);
+    gguf_file_texts(&f, KEY("merges"), merges, 2);
+    gguf_file_i32(&f, KEY("bos_token_id"), 0);
+    struct tok *t = tok_file_open(&f, &note);
+    if (!t)
+        fail_msg("%s", note.text);
+    EXPECT(t, "ab a", as_file, 0, 4, 5);
+    EXPECT(t, " ab", plain, 3, 4); /* the first rule first */
+    EXPECT(t, "a\n\nb", plain, 1, 7, 2);
+    EXPECT(t, "a\n\n\nb", plain, 1, 6, 6, 6, 2); /* no token is three of them, and no rule joins two */
+    EXPECT(t, "\xc3\xa9", plain, 9, 10);
+    EXPECT(t, "a<turn|>", special, 1, 11);
+    assert_true(tok_is_eog(t, 11) && tok_is_eog(t, 13) && !tok_is_eog(t, 12));
+    struct buf out = {0};
+    tok_decode(t, (int32_t[]){0, 4, 5, 7, 9, 10, 12}, 7, false, &out);
+    assert_string_equal(buf_text(&out), "ab a\n\n\xc3\xa9</s>");
+    buf_clear(&out);
+    tok_free(t);
+}
+
 /* -- hostile vocabularies -- */
 
 /* A small `llama` file with one thing wrong. */
@@ -564,6 +610,7 @@ int main(void)
         cmocka_unit_test(ends_follow_the_file),
         cmocka_unit_test(marks_of_parts_are_text),
         cmocka_unit_test(bpe_merges_by_rank),
+        cmocka_unit_test(plain_vocabularies_merge_characters),
         cmocka_unit_test(spm_files_are_checked),
         cmocka_unit_test(ids_are_checked),
         cmocka_unit_test(forbidden_tokens_are_refused),

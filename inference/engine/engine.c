@@ -23,6 +23,15 @@ static size_t min_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Floats of a row of keys, or of values. */
+static size_t keys_n(const struct model *m)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < m->layers; i++)
+        most = max_of(most, (size_t)m->layer[i].keys.heads * m->layer[i].keys.key_n);
+    return most;
+}
+
 static void new_ropes(struct engine *e)
 {
     const struct model *m = e->m;
@@ -48,7 +57,7 @@ struct engine *engine_new(const struct engine_options *o)
 {
     const struct model *m = o->model;
     struct engine *e = mem_new(sizeof *e);
-    size_t n = o->batch_max, all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
+    size_t n = o->batch_max, all = queries_n(m), kv = keys_n(m);
     size_t mix = model_mix_most(m), inner = max_of(all, recur_inner(m));
     CHECK(n >= 1 && n <= BATCH_MAX);
     e->m = m;
@@ -60,7 +69,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->pool = o->pool ? o->pool : pool_new(o->threads);
     e->pages = pages_new(cache_page_bytes(m), recur_state_bytes(m));
     new_ropes(e);
-    e->widest = max_of(max_of(m->embed, mix), inner);
+    e->widest = max_of(max_of(m->embed, mix), max_of(inner, m->input_n));
     e->x = mem_array(n * m->embed, sizeof(float));
     e->h = mem_array(n * m->embed, sizeof(float));
     e->q = mem_array(n * all, sizeof(float));
@@ -80,6 +89,8 @@ struct engine *engine_new(const struct engine_options *o)
     e->moe = moe_new(m, o->batch_max);
     e->recur = recur_new(m, o->batch_max);
     e->latent = latent_new(m, o->batch_max);
+    e->inputs = inputs_new(m, o->batch_max);
+    CHECK(!e->inputs || !o->devices_n);
     e->devices = engine_devices_new(o);
     if (e->devices)
         engine_devices_pin(e);
@@ -99,6 +110,7 @@ void engine_free(struct engine *e)
     moe_free(e->moe);
     recur_free(e->recur);
     latent_free(e->latent);
+    inputs_free(e->inputs);
     void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,     e->back,
                    e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -134,12 +146,12 @@ uint32_t engine_context(const struct engine *e)
 uint64_t engine_bytes(const struct engine *e)
 {
     const struct model *m = e->m;
-    size_t all = queries_n(m), kv = (size_t)m->heads_kv * m->head;
+    size_t all = queries_n(m), kv = keys_n(m);
     uint64_t mix = model_mix_most(m), vocab = model_writes(m) ? m->vocab : 0;
     uint64_t floats = 4ull * m->embed + all + max_of(all, recur_inner(m)) + 2 * kv + 2 * mix;
     return 2 * ops_blocks_bytes(e->widest, e->batch_max) + e->batch_max * floats * 4 + e->logits_most * vocab * 4 +
            engine_attend_scratch(m, e->batch_max) + moe_bytes(m, e->batch_max) + latent_bytes(m, e->batch_max) +
-           recur_bytes(m, e->batch_max);
+           recur_bytes(m, e->batch_max) + inputs_bytes(m, e->batch_max);
 }
 
 uint64_t engine_seq_bytes(const struct engine *e, uint32_t positions)
@@ -251,6 +263,8 @@ static void enter_part(void *arg, size_t first, size_t end)
 void engine_enter(struct engine *e)
 {
     pool_run(e->pool, e->n, ENTER_GRAIN, enter_part, e);
+    if (e->inputs)
+        inputs_make(e);
 }
 
 /* Every row has its position, room for it, and its angles. */

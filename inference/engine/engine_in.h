@@ -23,6 +23,7 @@ struct engine_seq {
 struct moe;    /* scratch of a mixture of experts */
 struct latent; /* scratch of heads that share one row */
 struct recur;  /* scratch of recurrent layers */
+struct inputs; /* what a second embedding gives the layers */
 
 struct engine {
     const struct model *m;
@@ -39,7 +40,7 @@ struct engine {
     float *q, *k, *v, *o; /* [heads head], [heads_kv head] twice, [heads head]; with a latent: latent_queries_n */
     float *gate, *up;     /* [model_mix_most] */
     float *back;          /* [embed] what a branch adds */
-    float *hidden;
+    float *hidden;        /* [embed] until a batch leaves scratch of a layer with two mixes */
     float *logits;        /* [logits_rows, vocab] */
     uint32_t logits_rows; /* as many as were needed so far, */
     uint32_t logits_most; /* ... and may be */
@@ -52,6 +53,7 @@ struct engine {
     struct moe *moe;       /* NULL without experts */
     struct latent *latent; /* NULL where the model has none */
     struct recur *recur;   /* NULL without recurrent layers */
+    struct inputs *inputs; /* NULL without a second embedding */
     struct engine_row *rows;
     uint32_t n;
     struct engine_seq *seqs;        /* all, in no order */
@@ -142,8 +144,18 @@ const float *latent_values(struct engine *e, const struct model_layer *l, size_t
 struct moe *moe_new(const struct model *m, uint32_t batch);
 void moe_free(struct moe *m);
 uint64_t moe_bytes(const struct model *m, uint32_t batch);
-/* e->back[cols, embed] = what the experts of a layer make of x[cols, embed]; rows are e->slot's. */
-void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols);
+/* e->back[cols, embed] = what the experts of a layer make of x[cols, embed], chosen by `by`, which may be e->back; rows
+ * are e->slot's. */
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, const float *by, size_t cols);
+
+/* -- inputs.c -- */
+struct inputs *inputs_new(const struct model *m, uint32_t batch);
+void inputs_free(struct inputs *t);
+uint64_t inputs_bytes(const struct model *m, uint32_t batch);
+/* Those of the batch's tokens, whose embeddings are in e->x. */
+void inputs_make(struct engine *e);
+/* e->back[cols, embed] = what a layer's part of them adds to e->x, before it is normed; rows are e->slot's. */
+void inputs_run(struct engine *e, uint32_t layer, size_t cols);
 
 /* -- recur.c -- */
 struct recur *recur_new(const struct model *m, uint32_t batch);

@@ -76,6 +76,7 @@ struct row_step {
     const float *x;
     float *to;
     size_t n;
+    float by;
 };
 
 static void norm_part(void *arg, size_t first, size_t end)
@@ -204,16 +205,18 @@ static void heads_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         const float *sine, *cosine = engine_angles(e, t->l, c, &sine);
         struct cache *cache = &e->rows[c].seq->cache;
-        float *key = e->k + c * keys->heads * keys->key_n;
-        const float *value = e->v + c * keys->heads * keys->value_n;
+        float *key = e->k + c * keys->heads * keys->key_n, *value = e->v + c * keys->heads * keys->value_n;
         if (t->what & ENGINE_QUERIES)
             turn_heads(t, &t->l->query_norm, e->q + c * heads * keys->key_n, heads, cosine, sine);
         if (!(t->what & ENGINE_KEYS))
             continue;
         turn_heads(t, &t->l->key_norm, key, keys->heads, cosine, sine);
-        for (uint32_t i = 0; i < keys->heads; i++, key += keys->key_n, value += keys->value_n)
+        for (uint32_t i = 0; i < keys->heads; i++, key += keys->key_n, value += keys->value_n) {
+            if (t->l->value_norm.gain)
+                e->ops->norm(value, t->l->value_norm.gain, e->m->epsilon, keys->value_n, value);
             if (!cache_put(cache, e->ops, e->position[c], t->layer, i, key, value))
                 e->finite[c] = false;
+        }
     }
 }
 
@@ -228,18 +231,24 @@ static void project_queries(struct engine *e, const struct model_layer *l, const
 void engine_project(struct engine *e, uint32_t layer, const float *x, size_t cols, unsigned what)
 {
     const struct model_layer *l = &e->m->layer[layer];
+    if (l->keys.of != layer)
+        what &= ~(unsigned)ENGINE_KEYS;
     struct heads_step t = {e, l, layer, what};
     if (l->latent) {
         latent_project(e, layer, x, cols);
         return;
     }
+    const struct model_product *value = l->value.w.data ? &l->value : &l->key;
     struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, what & ENGINE_QUERIES ? &l->query.w : NULL,
-                                       what & ENGINE_KEYS ? &l->key.w : NULL, what & ENGINE_KEYS ? &l->value.w : NULL);
+                                       what & ENGINE_KEYS ? &l->key.w : NULL, what & ENGINE_KEYS ? &value->w : NULL);
     if (what & ENGINE_QUERIES)
         project_queries(e, l, &in);
     if (what & ENGINE_KEYS) {
         engine_product(e, &l->key, &in, e->k);
-        engine_product(e, &l->value, &in, e->v);
+        if (value == &l->key)
+            memcpy(e->v, e->k, cols * l->keys.heads * l->keys.key_n * sizeof *e->v);
+        else
+            engine_product(e, value, &in, e->v);
     }
     pool_run(e->pool, cols, 1, heads_part, &t);
 }
@@ -434,6 +443,41 @@ static size_t run_first_branch(struct engine *e, uint32_t index)
     return cols;
 }
 
+static void scale_part(void *arg, size_t first, size_t end)
+{
+    struct row_step *t = arg;
+    t->e->ops->scale(t->to + first * t->n, t->by, (end - first) * t->n);
+}
+
+/* What enters the second branch goes through experts, and beside them through gate, up and down; each side's result is
+ * normed before they are added. */
+static void run_two_mixes(struct engine *e, const struct model_layer *l, size_t cols)
+{
+    const size_t n = e->m->embed;
+    const struct model_two_mixes *t = &l->two_mixes;
+    engine_norm(e, &t->norm, e->x, n, e->h, cols);
+    engine_norm(e, &t->router_norm, e->x, n, e->back, cols);
+    moe_run(e, l, e->h, e->back, cols);
+    engine_norm(e, &t->post, e->back, n, e->hidden, cols);
+    engine_norm(e, &l->mix_norm, e->x, n, e->h, cols);
+    engine_mix(e, l, e->h, e->back, cols);
+    engine_norm(e, &t->dense_post, e->back, n, e->back, cols);
+    e->ops->add(e->back, e->hidden, cols * n);
+}
+
+/* Behind both branches: the layer's part of the second embedding, and its scale. */
+static void end_layer(struct engine *e, uint32_t index, size_t cols)
+{
+    const struct model_layer *l = &e->m->layer[index];
+    struct row_step t = {.e = e, .to = e->x, .n = e->m->embed, .by = l->scale};
+    if (e->inputs) {
+        inputs_run(e, index, cols);
+        add_branch(e, &l->input.post, cols);
+    }
+    if (l->scale != 1.0f)
+        pool_run(e->pool, cols, 1, scale_part, &t);
+}
+
 size_t engine_layer(struct engine *e, uint32_t index)
 {
     const struct model *m = e->m;
@@ -446,11 +490,16 @@ size_t engine_layer(struct engine *e, uint32_t index)
         (void)enter_branch(e, &l->mix_norm, cols);
     add_branch(e, &l->attention_post, cols);
 
-    const float *h = is_entered ? e->h : enter_branch(e, &l->mix_norm, cols);
-    if (l->expert)
-        moe_run(e, l, h, cols);
-    else
-        engine_mix(e, l, h, e->back, cols);
+    if (l->two_mixes.norm.gain) {
+        run_two_mixes(e, l, cols);
+    } else {
+        const float *h = is_entered ? e->h : enter_branch(e, &l->mix_norm, cols);
+        if (l->expert)
+            moe_run(e, l, h, h, cols);
+        else
+            engine_mix(e, l, h, e->back, cols);
+    }
     add_branch(e, &l->mix_post, cols);
+    end_layer(e, index, cols);
     return cols;
 }

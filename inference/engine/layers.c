@@ -168,12 +168,17 @@ enum err layers_check(const struct model *m, struct note *note)
         return note_set(note, ERR_UNSUPPORTED,
                         "a model of architecture %s is not cut over machines: its layers carry a state",
                         m->architecture);
+    if (m->layers_sharing || m->input_n)
+        return note_set(
+            note, ERR_UNSUPPORTED, "a model of architecture %s is not cut over machines where %s", m->architecture,
+            m->input_n ? "its layers take more of a token than the stream" : "layers read the keys of others");
     return ERR_OK;
 }
 
 struct engine_device layers_device(const struct layers_options *o)
 {
-    CHECK(model_writes(o->model) && !o->model->layers_recurrent && o->first < o->end && o->end <= o->model->layers);
+    CHECK(model_writes(o->model) && !o->model->layers_recurrent && !o->model->layers_sharing && !o->model->input_n &&
+          o->first < o->end && o->end <= o->model->layers);
     const struct engine_options eo = {.model = o->model,
                                       .ops = o->ops,
                                       .pool = o->pool,

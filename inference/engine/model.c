@@ -66,6 +66,26 @@ static void read_heads(struct model_reader *r)
         model_fail(r, ERR_RANGE, "attention.key_length", m->head, "all heads together are over the limit");
 }
 
+/* Layers have their own numbers of heads of keys; how long heads are with a window is read with the layers. */
+static void read_heads_by_layer(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const char *key = "attention.head_count_kv";
+    m->heads = model_number(r, "attention.head_count", HEADS_MAX, 0);
+    m->head = model_number(r, "attention.key_length", EMBED_MAX, 0);
+    uint32_t value_length = model_number(r, "attention.value_length", EMBED_MAX, m->head ? m->head : 1);
+    if (!model_has_list(r, key))
+        m->heads_kv = model_number(r, key, HEADS_MAX, m->heads ? m->heads : 1);
+    for (uint32_t i = 0; model_has_list(r, key) && i < m->layers; i++)
+        m->heads_kv = model_number_at(r, key, i) > m->heads_kv ? model_number_at(r, key, i) : m->heads_kv;
+    m->layers_sharing = model_number_or_none(r, "attention.shared_kv_layers", LAYERS_MAX);
+    if (r->e == ERR_OK && value_length != m->head)
+        model_fail(r, ERR_UNSUPPORTED, "attention.value_length", value_length, "differs from the keys' length");
+    if (r->e == ERR_OK && m->layers_sharing && m->layers_sharing + 2 > m->layers)
+        model_fail(r, ERR_RANGE, "attention.shared_kv_layers", m->layers_sharing,
+                   "too many: two layers at least have keys of their own");
+}
+
 /* Heads that share one row. Newer files count it as one head of keys and say beside it how long a head is without;
  * older ones say that alone. */
 static void read_latent(struct model_reader *r)
@@ -258,12 +278,13 @@ static void read_scales(struct model_reader *r)
         read_stream_scales(r);
     if (k->has & HAS_LOGIT_FACTOR)
         m->logit_scale = logit_scale(r);
+    const bool is_plain = k->more & HAS_PLAIN_SCORES;
     uint32_t n = k->scale_layers && k->scale_layers == m->layers ? m->embed / m->heads : m->head;
     if (m->latent)
         n = m->plain + m->head - m->latent;
     m->score_scale = (float)model_real(r, "attention.scale", 0, 1e6, 0);
     if (m->score_scale == 0.0f)
-        m->score_scale = 1.0f / sqrtf((float)(int32_t)(n ? n : 1));
+        m->score_scale = is_plain ? 1.0f : 1.0f / sqrtf((float)(int32_t)(n ? n : 1));
     if (k->has & HAS_SOFT_CAPS) {
         m->cap_scores = (float)model_real(r, "attn_logit_softcapping", 0, 1e6, (double)k->cap_scores);
         m->cap_logits = (float)model_real(r, "final_logit_softcapping", 0, 1e6, (double)k->cap_logits);
@@ -307,6 +328,35 @@ static void read_tempering(struct model_reader *r)
     m->context = original < m->context ? original : m->context;
 }
 
+/* How long rows between gate and down are: the most, where each layer has a length of its own. */
+static void read_mix_length(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const char *key = "feed_forward_length";
+    if (!(m->kind->more & MAY_LAYER_KEYS) || !model_has_list(r, key)) {
+        m->mix = model_number(r, key, EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
+        return;
+    }
+    for (uint32_t i = 0; i < m->layers; i++) {
+        uint32_t mix = model_number_at(r, key, i);
+        if (mix == 0 || mix > EMBED_MAX * 8)
+            model_fail(r, ERR_RANGE, key, mix, "not a number that a model can have");
+        m->mix = mix > m->mix ? mix : m->mix;
+    }
+}
+
+/* The second embedding, of which each layer has a part. */
+static void read_input_length(struct model_reader *r)
+{
+    struct model *m = r->m;
+    if (!(m->kind->more & MAY_LAYER_INPUTS))
+        return;
+    m->input_n = model_number_or_none(r, "embedding_length_per_layer_input", EMBED_MAX);
+    if ((uint64_t)m->input_n * m->layers > EMBED_MAX * 8)
+        model_fail(r, ERR_RANGE, "embedding_length_per_layer_input", m->input_n,
+                   "those of all layers together are over the limit");
+}
+
 static void read_numbers(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -315,9 +365,12 @@ static void read_numbers(struct model_reader *r)
     m->embed = model_number(r, "embedding_length", EMBED_MAX, 0);
     m->layers = model_number(r, "block_count", LAYERS_MAX, 0);
     read_looks_ahead(r);
-    m->mix = model_number(r, "feed_forward_length", EMBED_MAX * 8, m->kind->has & MUST_EXPERTS ? 1 : 0);
+    read_mix_length(r);
+    read_input_length(r);
     if (r->e == ERR_OK && m->kind->more & HAS_LATENT)
         read_latent(r);
+    else if (r->e == ERR_OK && m->kind->more & MAY_LAYER_KEYS)
+        read_heads_by_layer(r);
     else if (r->e == ERR_OK)
         read_heads(r);
     if (r->e != ERR_OK)

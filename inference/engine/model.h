@@ -61,11 +61,18 @@ enum model_more {
     MAY_STILL = 1u << 8,      /* the file may say that nothing is rotated */
     HAS_LATENT = 1u << 9,     /* keys and values of all heads are made of one short row (latent.c) */
     MAY_GROUPS = 1u << 10,    /* experts are chosen from the best groups of them */
-    HAS_SHORT_CONVS = 1u << 11, /* layers without heads of keys convolve their last positions instead (recur.h) */
-    MAY_OWN_NORMS = 1u << 13,   /* heads are layer-normed, each by gains of its own, where the file has them */
-    HAS_WHOLE_SUMS = 1u << 12,  /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
-    HAS_DELTA_NET = 1u << 14,   /* most layers have a gated delta net instead of attention, whose queries have gates */
-    HAS_TILED_HEADS = 1u << 15  /* with it: head h of values belongs to head h mod of keys, not to h div */
+    HAS_SHORT_CONVS = 1u << 11,  /* layers without heads of keys convolve their last positions instead (recur.h) */
+    MAY_OWN_NORMS = 1u << 13,    /* heads are layer-normed, each by gains of its own, where the file has them */
+    HAS_WHOLE_SUMS = 1u << 12,   /* with MAY_WEIGH: where the file says nothing the chosen weights sum to one */
+    HAS_DELTA_NET = 1u << 14,    /* most layers have a gated delta net instead of attention, whose queries have gates */
+    MAY_LAYER_KEYS = 1u << 20,   /* layers say how many heads of keys they have; those with a window say how long, too;
+                                    the last ones may read an earlier layer's; a mix has a length for each */
+    HAS_VALUE_NORMS = 1u << 21,  /* values are normed without gains; a layer without a product for them has its keys' */
+    HAS_PLAIN_SCORES = 1u << 22, /* scores are not scaled where the file does not say it */
+    MAY_LAYER_INPUTS = 1u << 23, /* a second embedding is gated into every layer (inputs.c) */
+    HAS_TWO_MIXES = 1u << 24, /* where there are experts they stand beside gate, up and down, with norms of their own */
+    MAY_LAYER_SCALES = 1u << 25, /* what leaves a layer is multiplied by its number */
+    HAS_TILED_HEADS = 1u << 15   /* with it: head h of values belongs to head h mod of keys, not to h div */
 };
 
 struct model_kind {
@@ -130,6 +137,20 @@ struct model_keys {
     size_t at;               /* in a page of all layers: cache_place */
 };
 
+/* What a layer takes of the second embedding. */
+struct model_input {
+    struct model_product gate; /* [input_n, embed] */
+    struct model_product back; /* [embed, input_n] */
+    struct model_norm post;    /* [embed] of what is added */
+};
+
+/* Of experts beside gate, up and down: what enters them and their router, and what both branches make before they are
+ * added. */
+struct model_two_mixes {
+    struct model_norm norm, router_norm; /* [embed] */
+    struct model_norm post, dense_post;  /* [embed] */
+};
+
 struct model_layer {
     struct model_keys keys;
     uint32_t pairs;                         /* of each head that are rotated */
@@ -141,15 +162,21 @@ struct model_layer {
     struct model_norm query_norm, key_norm; /* [key_n], or with HAS_ROW_NORMS [heads x key_n], [keys.heads x key_n];
                                                with MAY_OWN_NORMS gains [heads, key_n] and a bias [key_n] */
     struct model_product output;            /* [embed, heads x key_n], or with a latent [embed, heads x value] */
+    struct model_norm value_norm;           /* [value_n], gains of 1; or none */
     struct model_norm attention_post;       /* [embed], of what is added; in an encoder of the sum */
     struct model_norm mix_norm;             /* as attention_norm; with HAS_ONE_NORM the same */
     struct model_product gate, up, down;    /* [mix, embed] twice, [embed, mix]; gate may be none */
     const float *sinks;                     /* [heads], or NULL */
     struct model_product router;            /* [experts, embed], where there are experts */
     const float *preference;                /* [experts] added to what they are chosen by, or NULL */
+    const float *importance;                /* [experts] their weights are multiplied by, or NULL */
     struct ops_weight shared_gate;          /* [1, embed], or none: the shared expert has the weight 1 */
     struct model_expert *expert;            /* [experts], or NULL. Where there are some, gate, up and down are those of
-                                               the shared expert, [shared_mix, embed] ..., or nothing */
+                                               the shared expert, [shared_mix, embed] ..., or nothing, or stand beside
+                                               them (two_mixes) */
+    struct model_two_mixes two_mixes;       /* with HAS_TWO_MIXES and experts */
+    struct model_input input;               /* where there is a second embedding */
+    float scale;                            /* of what leaves the layer; 1: none */
     struct model_norm mix_post;             /* as attention_post */
     bool is_still;                          /* queries and keys are not rotated, whatever `pairs` says */
     uint32_t window;                        /* positions that a position sees, itself included; 0: all before it */
@@ -157,8 +184,9 @@ struct model_layer {
 
 /* One way to rotate: of pair i at position t by the angle that docs/arithmetic.md gives. */
 struct model_rope {
+    uint32_t pairs;
     double base, scale;   /* positions are divided by scale */
-    const float *factors; /* [rope_pairs] divisors of the frequencies, or NULL */
+    const float *factors; /* [pairs] divisors of the frequencies, or NULL */
     double magnitude;     /* cosines and sines are multiplied by it */
     bool yarn;            /* pairs up to `low` are not scaled, from `high` on they are, mixed between */
     double low, high, extrapolation;
@@ -174,6 +202,8 @@ struct model {
     uint32_t vocab, context, embed, layers, heads, mix;
     uint32_t heads_kv, head;   /* the most of any layer: its own are in `keys` */
     uint32_t layers_ahead;     /* that the file has behind them, for guessing, which nobody reads */
+    uint32_t layers_sharing;   /* the last so many, which read an earlier one's keys */
+    uint32_t input_n;          /* of the second embedding a layer's part; 0: there is none */
     uint32_t layers_recurrent; /* that carry a state; 0: none */
     uint32_t taps, channels;   /* of their convolutions: positions, and elements of each */
     uint32_t keys_n, values_n; /* heads of a delta net; 0: it is none */
@@ -199,6 +229,9 @@ struct model {
     uint64_t parameters;
     struct ops_weight embedding, positions, types; /* [vocab, embed]; in an encoder [context, embed], [types, embed] */
     struct model_norm embedding_norm;              /* of an encoder */
+    struct ops_weight inputs;                      /* [vocab, layers x input_n] the second embedding */
+    struct model_product inputs_stream;            /* [layers x input_n, embed] what the first adds to it, */
+    struct model_norm inputs_norm;                 /* [input_n] ... normed for each layer */
     struct model_product output;   /* [vocab, embed]; the embedding where the file has none; nothing in an encoder */
     struct model_norm output_norm; /* [embed]; none in an encoder */
     struct model_layer *layer;     /* [layers] */
@@ -234,12 +267,13 @@ static inline bool model_writes(const struct model *m)
 /* What of it no GPU's kernels have yet, in words; NULL: nothing. */
 static inline const char *model_on_processors(const struct model *m)
 {
-    return m->latent                   ? "heads that share one row of the cache"
-           : m->groups > 1             ? "experts by groups"
-           : m->values_n               ? "layers that carry a state with heads"
-           : m->layer->query_norm.bias ? "norms of each head's own"
-           : m->has_grids              ? "weights in formats by grids (IQ1, IQ2, IQ3)"
-                                       : NULL;
+    return m->latent                         ? "heads that share one row of the cache"
+           : m->groups > 1                   ? "experts by groups"
+           : m->values_n                     ? "layers that carry a state with heads"
+           : m->layer->query_norm.bias       ? "norms of each head's own"
+           : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
+           : m->has_grids                    ? "weights in formats by grids (IQ1, IQ2, IQ3)"
+                                             : NULL;
 }
 
 /* Reads a parsed file; the file's bytes must outlive the model. `pack`: the weights once more, for kernels that want

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-#define GEMMA    (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GEMMA (HAS_HALVES | HAS_EMBED_SCALE | HAS_GELU)
+#define GEMMA4                                                                                                         \
+    (MAY_LAYER_KEYS | HAS_VALUE_NORMS | HAS_PLAIN_SCORES | MAY_LAYER_INPUTS | HAS_TWO_MIXES | MAY_LAYER_SCALES)
 #define COHERE   (HAS_FLAT_NORMS | HAS_ONE_NORM | HAS_LOGIT_FACTOR)
 #define SIGMOIDS (MAY_WEIGH | HAS_SIGMOIDS | MAY_PREFER | MAY_LEAD)
 #define GRANITE  (HAS_SCALES | MAY_BIASES | MAY_EXPERTS | MAY_SHARED | MAY_ROPE_FACTORS)
@@ -23,6 +25,8 @@ static const struct model_kind kinds[] = {
     { "gemma2",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS,                           2, 4096,  0,     50.0f, 30.0f, 0,     46,     0 },
     { "gemma3",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS | HAS_LOCAL_TURNS,
                                                                                     6, 0,     10000, 0,     0,     0,     62,     0 },
+    { "gemma4",   GEMMA | HAS_POST_NORMS | HAS_SOFT_CAPS | HAS_HEAD_NORMS | HAS_LOCAL_TURNS | MAY_EXPERTS | MAY_ROPE_FACTORS,
+                                                                                    6, 0,     10000, 0,     0,     0,     0,     GEMMA4 },
     { "phi3",     HAS_HALVES | MAY_BIASES | MAY_FUSED | MAY_ROPE_FACTORS,           1, 0,     0,     0,     0,     0,     0,     0 },
     { "olmo2",    HAS_HALVES | HAS_ROW_NORMS | HAS_NO_PRE_NORMS | HAS_POST_NORMS | HAS_LOCAL_TURNS,
                                                                                     4, 0,     0,     0,     0,     0,     0,     0 },

@@ -269,21 +269,28 @@ static const uint8_t *packed_of(const struct model_reader *r, const struct gguf_
     return r->pack ? pack_find(r->pack, t) : NULL;
 }
 
+/* Where row `first` begins in a packed matrix; it has to begin a tile. */
+static uint64_t packed_at(struct model_reader *r, const struct gguf_tensor *t, uint64_t n, uint64_t first)
+{
+    if (!quant_is_blocked(t->type))
+        return 0;
+    if (first % PACK_ROWS && r->e == ERR_OK)
+        r->e =
+            note_set(r->note, ERR_UNSUPPORTED,
+                     "tensor %s has a part that begins at row %" PRIu64 ": in the format %s only multiples of %d run",
+                     t->name, first, gguf_tensor_type_name(t->type), PACK_ROWS);
+    return first / PACK_ROWS * pack_tile_bytes(quant_format(t->type), (size_t)n);
+}
+
 struct ops_weight model_matrix_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
                                     uint64_t rows)
 {
     const struct gguf_tensor *t = find_matrices(r, name, n, all, 1);
     if (!t)
         return (struct ops_weight){0};
+    const uint64_t at = packed_at(r, t, n, first);
     const uint8_t *packed = packed_of(r, t);
-    if (quant_is_blocked(t->type) && first % PACK_ROWS)
-        r->e =
-            note_set(r->note, ERR_UNSUPPORTED,
-                     "tensor %s has a part that begins at row %" PRIu64 ": in the format %s only multiples of %d run",
-                     t->name, first, gguf_tensor_type_name(t->type), PACK_ROWS);
-    else if (packed)
-        packed += first / PACK_ROWS * pack_tile_bytes(quant_format(t->type), (size_t)n);
-    return rows_of(r, t, n, first, rows, packed);
+    return rows_of(r, t, n, first, rows, packed ? packed + at : NULL);
 }
 
 struct ops_weight model_matrix(struct model_reader *r, const char *name, uint64_t n, uint64_t rows)
@@ -291,16 +298,23 @@ struct ops_weight model_matrix(struct model_reader *r, const char *name, uint64_
     return model_matrix_part(r, name, n, rows, 0, rows);
 }
 
+void model_matrices_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
+                         uint64_t rows, uint64_t count, void *to, size_t step)
+{
+    const struct gguf_tensor *t = find_matrices(r, name, n, all, count);
+    const uint64_t at = t ? packed_at(r, t, n, first) : 0;
+    const uint8_t *packed = t ? packed_of(r, t) : NULL;
+    uint64_t step_packed = packed ? pack_matrix_bytes(quant_format(t->type), (size_t)n, all) : 0;
+    for (uint64_t i = 0; t && i < count; i++) {
+        struct ops_weight w = rows_of(r, t, n, i * all + first, rows, packed ? packed + i * step_packed + at : NULL);
+        memcpy((uint8_t *)to + i * step, &w, sizeof w);
+    }
+}
+
 void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64_t rows, uint64_t count, void *to,
                     size_t step)
 {
-    const struct gguf_tensor *t = find_matrices(r, name, n, rows, count);
-    const uint8_t *packed = t ? packed_of(r, t) : NULL;
-    uint64_t step_packed = packed ? pack_matrix_bytes(quant_format(t->type), (size_t)n, rows) : 0;
-    for (uint64_t i = 0; t && i < count; i++) {
-        struct ops_weight w = rows_of(r, t, n, i * rows, rows, packed ? packed + i * step_packed : NULL);
-        memcpy((uint8_t *)to + i * step, &w, sizeof w);
-    }
+    model_matrices_part(r, name, n, rows, 0, rows, count, to, step);
 }
 
 /* [n], which live as long as the model. */
@@ -366,9 +380,27 @@ const float *model_vector(struct model_reader *r, const char *name, uint64_t n)
     return model_vectors(r, name, n, 1);
 }
 
-const float *model_zeros(struct model_reader *r, uint64_t n)
+const float *model_vector_times(struct model_reader *r, const char *name, uint64_t n, float by)
 {
-    return r->e == ERR_OK ? keep_floats(r->m, n) : NULL;
+    const float *x = model_vector(r, name, n);
+    float *out = x ? keep_floats(r->m, n) : NULL;
+    for (uint64_t i = 0; out && i < n; i++)
+        out[i] = x[i] * by;
+    return out;
+}
+
+const float *model_same(struct model_reader *r, uint64_t n, float value)
+{
+    float *out = r->e == ERR_OK ? keep_floats(r->m, n) : NULL;
+    for (uint64_t i = 0; out && i < n; i++)
+        out[i] = value;
+    return out;
+}
+
+void model_ignore_tensor(struct model_reader *r, const char *name)
+{
+    if (model_has_tensor(r, name))
+        (void)find(r, name);
 }
 
 /* Of a layer behind those that are run. */

@@ -52,13 +52,20 @@ struct ops_weight model_matrix_turned(struct model_reader *r, const char *name, 
  * *(struct ops_weight *)(to + i * step). */
 void model_matrices(struct model_reader *r, const char *name, uint64_t n, uint64_t rows, uint64_t count, void *to,
                     size_t step);
+/* Of count matrices [all, n] rows [first, first + rows) of each. */
+void model_matrices_part(struct model_reader *r, const char *name, uint64_t n, uint64_t all, uint64_t first,
+                         uint64_t rows, uint64_t count, void *to, size_t step);
 const float *model_vector(struct model_reader *r, const char *name, uint64_t n);
 /* [count, n] */
 const float *model_vectors(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
 /* A tensor [count, n] turned: [n, count]. */
 const float *model_columns(struct model_reader *r, const char *name, uint64_t n, uint64_t count);
-/* [n] of +0, where an architecture has none of what it is computed with. */
-const float *model_zeros(struct model_reader *r, uint64_t n);
+/* [n] of one value, where an architecture has none of what it is computed with. */
+const float *model_same(struct model_reader *r, uint64_t n, float value);
+/* Each element of a vector multiplied: [n]. */
+const float *model_vector_times(struct model_reader *r, const char *name, uint64_t n, float by);
+/* Files have it in some layers where it is not used. */
+void model_ignore_tensor(struct model_reader *r, const char *name);
 /* Refuses a file with a tensor that nobody asked for. */
 void model_refuse_tensors(struct model_reader *r);
 

@@ -93,7 +93,7 @@ static const float *read_factors(struct model_reader *r, const char *name)
 {
     const float *f = model_has_tensor(r, name) ? model_vector(r, name, r->m->rope_pairs) : NULL;
     for (uint32_t i = 0; f && i < r->m->rope_pairs; i++)
-        if (!(f[i] >= 1e-3f && f[i] <= 1e6f))
+        if (!(f[i] >= 1e-3f && f[i] <= 1e30f)) /* 1e30: files' way to say that a pair is not turned */
             model_fail(r, ERR_RANGE, name, i, "a factor is out of range");
     return f;
 }
@@ -127,6 +127,15 @@ static void read_sections(struct model_reader *r)
         model_fail(r, ERR_UNSUPPORTED, "rope.dimension_sections", 3, "only the first three parts run here");
 }
 
+/* Of heads in layers with a window. */
+static uint32_t local_pairs(struct model_reader *r)
+{
+    uint32_t dims = model_number(r, "rope.dimension_count_swa", EMBED_MAX, 2 * r->m->rope_pairs);
+    if (dims % 2)
+        model_fail(r, ERR_RANGE, "rope.dimension_count_swa", dims, "it must be even");
+    return dims / 2;
+}
+
 void model_read_rope(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -140,6 +149,7 @@ void model_read_rope(struct model_reader *r)
         model_fail(r, ERR_RANGE, "rope.dimension_count", dims, "it must be even");
     if (r->e != ERR_OK)
         return;
+    m->rope[MODEL_ROPE].pairs = m->rope_pairs;
     m->rope[MODEL_ROPE].base = model_real(r, "rope.freq_base", 1.001, 1e12, 10000.0);
     read_scaling(r, &m->rope[MODEL_ROPE]);
     if (m->latent)
@@ -151,6 +161,10 @@ void model_read_rope(struct model_reader *r)
     m->rope[MODEL_ROPE_LOCAL] = m->rope[MODEL_ROPE];
     double local = m->kind->base_local != 0.0 ? m->kind->base_local : m->rope[MODEL_ROPE].base;
     if (m->kind->has & HAS_LOCAL_TURNS)
-        m->rope[MODEL_ROPE_LOCAL] = (struct model_rope){
-            .base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, local), .scale = 1.0, .magnitude = 1.0};
+        m->rope[MODEL_ROPE_LOCAL] = (struct model_rope){.pairs = m->rope_pairs,
+                                                        .base = model_real(r, "rope.freq_base_swa", 1.001, 1e12, local),
+                                                        .scale = 1.0,
+                                                        .magnitude = 1.0};
+    if (m->kind->more & MAY_LAYER_KEYS)
+        m->rope[MODEL_ROPE_LOCAL].pairs = local_pairs(r);
 }

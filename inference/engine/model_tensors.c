@@ -5,6 +5,7 @@
 #include "inference/engine/cache.h"
 #include "inference/engine/recur.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static struct model_norm norm_of(struct model_reader *r, const char *name, uint6
         norm.bias = model_vector(r, room, n);
     }
     if (has(r, HAS_FLAT_NORMS))
-        norm.bias = model_zeros(r, n);
+        norm.bias = model_same(r, n, 0.0f);
     return norm;
 }
 
@@ -123,7 +124,26 @@ static struct model_norm own_norms(struct model_reader *r, uint32_t i, const cha
 {
     char room[96];
     const float *gain = model_vectors(r, layer_name(room, i, name, "weight"), r->m->head, n);
-    return (struct model_norm){gain, model_zeros(r, r->m->head)};
+    return (struct model_norm){gain, model_same(r, r->m->head, 0.0f)};
+}
+
+/* Keys and values of a layer's own, or none, where another's are read; values that are the keys before these are normed
+ * have no product. */
+static void read_own_keys(struct model_reader *r, uint32_t i, uint64_t kv)
+{
+    static const char *const names[] = {"attn_k", "attn_v", "attn_k_norm"};
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    char room[96];
+    for (size_t j = 0; l->keys.of != i && j < sizeof names / sizeof *names; j++)
+        model_ignore_tensor(r, layer_name(room, i, names[j], "weight"));
+    if (l->keys.of != i)
+        return;
+    l->key = product_of(r, i, "attn_k", m->embed, kv);
+    if (!(m->kind->more & HAS_VALUE_NORMS) || model_has_tensor(r, layer_name(room, i, "attn_v", "weight")))
+        l->value = product_of(r, i, "attn_v", m->embed, kv);
+    if (m->kind->more & HAS_VALUE_NORMS)
+        l->value_norm.gain = model_same(r, l->keys.value_n, 1.0f);
 }
 
 static void read_attention(struct model_reader *r, uint32_t i)
@@ -143,8 +163,7 @@ static void read_attention(struct model_reader *r, uint32_t i)
     } else {
         const bool has_gates = m->kind->more & HAS_DELTA_NET; /* behind each head's query */
         l->query = product_of(r, i, "attn_q", m->embed, has_gates ? 2 * q : q);
-        l->key = product_of(r, i, "attn_k", m->embed, kv);
-        l->value = product_of(r, i, "attn_v", m->embed, kv);
+        read_own_keys(r, i, kv);
     }
     l->output = product_of(r, i, "attn_output", q, m->embed);
     if (has(r, HAS_SINKS))
@@ -155,7 +174,8 @@ static void read_attention(struct model_reader *r, uint32_t i)
     }
     if (has(r, HAS_HEAD_NORMS | HAS_ROW_NORMS) || may_norm_heads(r, i)) {
         l->query_norm = layer_norm(r, i, "attn_q_norm", has(r, HAS_ROW_NORMS) ? q : head);
-        l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : head);
+        if (l->keys.of == i)
+            l->key_norm = layer_norm(r, i, "attn_k_norm", has(r, HAS_ROW_NORMS) ? kv : head);
     }
 }
 
@@ -195,6 +215,34 @@ static void read_recurrent(struct model_reader *r, uint32_t i)
     l->out = product_of(r, i, "shortconv.out_proj", m->channels, m->embed);
 }
 
+/* Gates and ups of all experts that stand in one tensor. */
+static void read_gates_and_ups(struct model_reader *r, uint32_t i)
+{
+    const struct model *m = r->m;
+    struct model_expert *x = m->layer[i].expert;
+    const uint64_t mix = m->expert_mix;
+    char room[96];
+    layer_name(room, i, "ffn_gate_up_exps", "weight");
+    model_matrices_part(r, room, m->embed, 2 * mix, 0, mix, m->experts, &x->gate.w, sizeof *x);
+    model_matrices_part(r, room, m->embed, 2 * mix, mix, mix, m->experts, &x->up.w, sizeof *x);
+}
+
+/* Experts beside gate, up and down: the norms of both, and what the router's input and its weights are multiplied by.
+ */
+static void read_two_mixes(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    const float root = 1.0f / sqrtf((float)(int32_t)m->embed);
+    char room[96];
+    l->two_mixes.norm = layer_norm(r, i, "pre_ffw_norm_2", m->embed);
+    l->two_mixes.dense_post = layer_norm(r, i, "post_ffw_norm_1", m->embed);
+    l->two_mixes.post = layer_norm(r, i, "post_ffw_norm_2", m->embed);
+    l->two_mixes.router_norm.gain = model_vector_times(r, layer_name(room, i, "ffn_gate_inp", "scale"), m->embed, root);
+    if (model_has_tensor(r, layer_name(room, i, "ffn_down_exps", "scale")))
+        l->importance = model_vector(r, room, m->experts);
+}
+
 /* The same product of all experts, [rows, n] each; `at`: where in struct model_expert it stands. */
 static void read_expert_products(struct model_reader *r, uint32_t i, const char *name, uint64_t n, uint64_t rows,
                                  size_t at)
@@ -222,8 +270,12 @@ static void read_experts(struct model_reader *r, uint32_t i)
     if (m->kind->more & MAY_PREFER && model_has_tensor(r, layer_name(room, i, "exp_probs_b", "bias")))
         l->preference = model_vector(r, room, m->experts);
     l->expert = mem_array(m->experts, sizeof *l->expert);
-    read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
-    read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
+    if (m->kind->more & HAS_TWO_MIXES && model_has_tensor(r, layer_name(room, i, "ffn_gate_up_exps", "weight"))) {
+        read_gates_and_ups(r, i);
+    } else {
+        read_expert_products(r, i, "ffn_gate_exps", m->embed, m->expert_mix, offsetof(struct model_expert, gate));
+        read_expert_products(r, i, "ffn_up_exps", m->embed, m->expert_mix, offsetof(struct model_expert, up));
+    }
     read_expert_products(r, i, "ffn_down_exps", m->expert_mix, m->embed, offsetof(struct model_expert, down));
     if (!m->shared_mix)
         return;
@@ -234,25 +286,37 @@ static void read_experts(struct model_reader *r, uint32_t i)
         l->shared_gate = model_matrix(r, layer_name(room, i, "ffn_gate_inp_shexp", "weight"), m->embed, 1);
 }
 
+static bool has_experts(const struct model_reader *r, uint32_t i)
+{
+    const struct model *m = r->m;
+    char room[96];
+    return m->experts && i >= m->experts_from &&
+           (!(m->kind->more & HAS_TWO_MIXES) || model_has_tensor(r, layer_name(room, i, "ffn_gate_inp", "weight")));
+}
+
 static void read_mix(struct model_reader *r, uint32_t i)
 {
     struct model *m = r->m;
     struct model_layer *l = &m->layer[i];
+    const bool by_layer = m->kind->more & MAY_LAYER_KEYS && model_has_list(r, "feed_forward_length");
+    const uint64_t mix = by_layer ? model_number_at(r, "feed_forward_length", i) : m->mix;
     char room[96];
-    if (m->experts && i >= m->experts_from) {
+    if (has_experts(r, i)) {
         read_experts(r, i);
-        return;
+        if (!(m->kind->more & HAS_TWO_MIXES))
+            return;
+        read_two_mixes(r, i);
     }
     if (has(r, HAS_ENCODER | HAS_NO_GATE)) {
-        l->up = product_of(r, i, "ffn_up", m->embed, m->mix);
+        l->up = product_of(r, i, "ffn_up", m->embed, mix);
     } else if (has(r, MAY_FUSED) && !model_has_tensor(r, layer_name(room, i, "ffn_gate", "weight"))) {
-        l->gate = part_of(r, i, "ffn_up", m->embed, 2 * (uint64_t)m->mix, 0, m->mix);
-        l->up = part_of(r, i, "ffn_up", m->embed, 2 * (uint64_t)m->mix, m->mix, m->mix);
+        l->gate = part_of(r, i, "ffn_up", m->embed, 2 * mix, 0, mix);
+        l->up = part_of(r, i, "ffn_up", m->embed, 2 * mix, mix, mix);
     } else {
-        l->gate = product_of(r, i, "ffn_gate", m->embed, m->mix);
-        l->up = product_of(r, i, "ffn_up", m->embed, m->mix);
+        l->gate = product_of(r, i, "ffn_gate", m->embed, mix);
+        l->up = product_of(r, i, "ffn_up", m->embed, mix);
     }
-    l->down = product_of(r, i, "ffn_down", m->mix, m->embed);
+    l->down = product_of(r, i, "ffn_down", mix, m->embed);
 }
 
 static bool has_windows(const struct model *m)
@@ -261,6 +325,39 @@ static bool has_windows(const struct model *m)
     while (i < m->layers && !m->layer[i].window)
         i++;
     return i < m->layers;
+}
+
+/* A layer of a model whose layers differ: with a window heads have another length, and the last ones read the keys of
+ * the last layer before them that is of their kind. */
+static void read_layer_keys(struct model_reader *r, uint32_t i)
+{
+    const struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    const uint32_t own = m->layers - m->layers_sharing, pairs = m->rope[MODEL_ROPE_LOCAL].pairs;
+    if (model_has_list(r, "attention.head_count_kv"))
+        l->keys.heads = model_number_at(r, "attention.head_count_kv", i);
+    if (l->window) {
+        l->keys.key_n = model_number(r, "attention.key_length_swa", EMBED_MAX, 0);
+        l->keys.value_n = model_number(r, "attention.value_length_swa", EMBED_MAX, 0);
+        l->pairs = pairs;
+    }
+    if (r->e != ERR_OK)
+        return;
+    if (l->keys.heads == 0 || m->heads % l->keys.heads)
+        model_fail(r, ERR_RANGE, "attention.head_count_kv", l->keys.heads, "does not divide the number of heads");
+    if (l->keys.value_n != l->keys.key_n)
+        model_fail(r, ERR_UNSUPPORTED, "attention.value_length_swa", l->keys.value_n, "differs from the keys' length");
+    if (2 * (uint64_t)l->pairs > l->keys.key_n)
+        model_fail(r, ERR_RANGE, "rope.dimension_count_swa", 2 * l->pairs, "more than a head is long");
+    if ((uint64_t)m->heads * l->keys.key_n > EMBED_MAX * 8)
+        model_fail(r, ERR_RANGE, "attention.key_length", l->keys.key_n, "all heads together are over the limit");
+    if (i < own)
+        return;
+    l->keys.of = own - (l->window ? 2 : 1);
+    const struct model_layer *of = &m->layer[l->keys.of];
+    if (of->window != l->window || of->keys.heads != l->keys.heads || of->keys.key_n != l->keys.key_n)
+        model_fail(r, ERR_UNSUPPORTED, "attention.shared_kv_layers", m->layers_sharing,
+                   "the layer whose keys such a layer would read is of another kind");
 }
 
 /* Before the tensors, whose shapes follow from it. */
@@ -275,6 +372,26 @@ static void read_keys(struct model_reader *r, uint32_t i)
     l->keys.heads = m->heads_kv;
     l->keys.key_n = m->head;
     l->keys.value_n = model_value_length(m);
+    if (m->kind->more & MAY_LAYER_KEYS)
+        read_layer_keys(r, i);
+}
+
+/* What a layer takes of the second embedding, and the number that it is multiplied by. */
+static void read_input(struct model_reader *r, uint32_t i)
+{
+    struct model *m = r->m;
+    struct model_layer *l = &m->layer[i];
+    char room[96];
+    if (m->input_n) {
+        l->input.gate = product_of(r, i, "inp_gate", m->embed, m->input_n);
+        l->input.back = product_of(r, i, "proj", m->input_n, m->embed);
+        l->input.post = layer_norm(r, i, "post_norm", m->embed);
+    }
+    l->scale = 1.0f;
+    if (m->kind->more & MAY_LAYER_SCALES && model_has_tensor(r, layer_name(room, i, "layer_output_scale", "weight"))) {
+        const float *scale = model_vector(r, room, 1);
+        l->scale = scale ? *scale : 1.0f;
+    }
 }
 
 static void read_layer(struct model_reader *r, uint32_t i)
@@ -283,6 +400,9 @@ static void read_layer(struct model_reader *r, uint32_t i)
     struct model_layer *l = &m->layer[i];
     uint32_t still = m->kind->still_period;
     read_keys(r, i);
+    if (r->e != ERR_OK)
+        return;
+    read_input(r, i);
     l->is_still = still ? i % still == still - 1 : has(r, HAS_STILL_WIDE) && !l->window && has_windows(m);
     if (model_is_recurrent(r, i))
         read_recurrent(r, i);
@@ -328,6 +448,12 @@ static void read_windows(struct model_reader *r)
     if (model_has_key(r, "attention.sliding_window"))
         window = model_number_or_none(r, "attention.sliding_window", UINT32_MAX);
     bool by_layer = model_has_list(r, "attention.sliding_window_pattern");
+    if (k->more & MAY_LAYER_KEYS && (!by_layer || window == 0) && r->e == ERR_OK)
+        r->e =
+            note_set(r->note, ERR_FORMAT,
+                     "%s.attention.sliding_window_pattern: files of this architecture have a flag for each layer, and "
+                     "say the window",
+                     m->architecture);
     if (window == 0)
         return;
     if (by_layer) {
@@ -371,6 +497,28 @@ static void read_encoder(struct model_reader *r)
     m->embedding_norm = norm_of(r, "token_embd_norm", m->embed);
 }
 
+/* The second embedding, of all layers. */
+static void read_inputs(struct model_reader *r)
+{
+    struct model *m = r->m;
+    const uint64_t all = (uint64_t)m->layers * m->input_n;
+    if (!m->input_n)
+        return;
+    m->inputs = model_matrix(r, "per_layer_token_embd.weight", all, m->vocab);
+    m->inputs_stream.w = model_matrix(r, "per_layer_model_proj.weight", m->embed, all);
+    m->inputs_norm = norm_of(r, "per_layer_proj_norm", m->input_n);
+}
+
+/* Whose scratch is for any layer. */
+static void raise_most(struct model *m)
+{
+    for (uint32_t i = 0; i < m->layers; i++) {
+        const struct model_layer *l = &m->layer[i];
+        m->head = l->keys.key_n > m->head ? l->keys.key_n : m->head;
+        m->rope_pairs = l->pairs > m->rope_pairs ? l->pairs : m->rope_pairs;
+    }
+}
+
 static void read_output(struct model_reader *r)
 {
     struct model *m = r->m;
@@ -393,11 +541,14 @@ void model_read_tensors(struct model_reader *r)
         read_encoder(r);
     else
         read_output(r);
+    read_inputs(r);
     read_windows(r);
     for (uint32_t i = 0; r->e == ERR_OK && i < m->layers; i++)
         read_layer(r, i);
-    if (r->e == ERR_OK)
+    if (r->e == ERR_OK) {
+        raise_most(m);
         cache_place(m);
+    }
     if (recur_state_bytes(m) > STATE_BYTES_MAX)
         model_fail(r, ERR_RANGE, "the states of all layers", recur_state_bytes(m),
                    "bytes for each job are over the limit");

@@ -129,7 +129,7 @@ static float like(const struct engine *e, const float *preference, float *score,
 
 struct route_step {
     struct engine *e;
-    const float *preference;
+    const float *preference, *importance;
 };
 
 /* Of the chosen ones, divided by their sum or by that of all. */
@@ -153,7 +153,7 @@ static void route_part(void *arg, size_t first, size_t end)
         if (e->m->parts_of_all)
             sum = all;
         for (uint32_t i = 0; i < used; i++)
-            weight[i] = (score[chosen[i]] / sum) * e->m->expert_scale;
+            weight[i] = (score[chosen[i]] / sum) * (r->importance ? r->importance[chosen[i]] : e->m->expert_scale);
     }
 }
 
@@ -210,12 +210,12 @@ static void join_part(void *arg, size_t first, size_t end)
     }
 }
 
-void moe_run(struct engine *e, const struct model_layer *l, const float *x, size_t cols)
+void moe_run(struct engine *e, const struct model_layer *l, const float *x, const float *by, size_t cols)
 {
     const struct model *m = e->m;
-    struct ops_input in = engine_input(e, x, m->embed, cols, e->slot, &l->router.w, NULL, NULL);
+    struct ops_input in = engine_input(e, by, m->embed, cols, e->slot, &l->router.w, NULL, NULL);
     engine_product(e, &l->router, &in, e->moe->score);
-    struct route_step r = {e, l->preference};
+    struct route_step r = {e, l->preference, l->importance};
     pool_run(e->pool, cols, 1, route_part, &r);
     for (uint32_t i = 0; i < m->experts; i++) {
         size_t n = gather(e, i, x, cols);

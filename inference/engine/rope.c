@@ -8,11 +8,11 @@
 #define PIECE 256 /* positions made at a time */
 
 struct rope {
-    uint32_t pairs, pieces, made;
+    uint32_t pairs, room, pieces, made;
     double scale, magnitude;
     double *frequency; /* [pairs] */
     double *mix;       /* [pairs] share of the angle that is not scaled, or NULL */
-    float **piece;     /* [pieces] of [PIECE, 2, pairs]: cosines, sines */
+    float **piece;     /* [pieces] of [PIECE, 2, room]: cosines, sines */
 };
 
 /* 1 up to `low`, 0 from `high` on, straight between. */
@@ -24,11 +24,14 @@ static double ramp(const struct model_rope *way, uint32_t i)
     return (1.0 - x) * way->extrapolation;
 }
 
-struct rope *rope_new(const struct model_rope *way, uint32_t pairs, uint32_t positions)
+struct rope *rope_new(const struct model_rope *way, uint32_t room, uint32_t positions)
 {
+    const uint32_t pairs = way->pairs;
     struct rope *r = mem_new(sizeof *r);
     double log_base = arith_log_f64(way->base);
+    CHECK(pairs <= room);
     r->pairs = pairs;
+    r->room = room;
     r->scale = way->scale;
     r->magnitude = way->magnitude;
     r->pieces = (positions + PIECE - 1) / PIECE;
@@ -67,9 +70,9 @@ static double angle_of(const struct rope *r, uint32_t position, uint32_t i)
 
 static float *make_piece(const struct rope *r, uint32_t index)
 {
-    float *out = mem_array((size_t)PIECE * 2 * r->pairs, sizeof *out);
+    float *out = mem_array((size_t)PIECE * 2 * r->room, sizeof *out);
     for (uint32_t t = 0; t < PIECE; t++) {
-        float *cosine = out + (size_t)t * 2 * r->pairs, *sine = cosine + r->pairs;
+        float *cosine = out + (size_t)t * 2 * r->room, *sine = cosine + r->room;
         for (uint32_t i = 0; i < r->pairs; i++) {
             double s, c;
             arith_sin_cos_f64(angle_of(r, index * PIECE + t, i), &s, &c);
@@ -90,7 +93,7 @@ void rope_prepare(struct rope *r, uint32_t end)
 
 const float *rope_at(const struct rope *r, uint32_t position, const float **sine)
 {
-    const float *cosine = r->piece[position / PIECE] + (size_t)(position % PIECE) * 2 * r->pairs;
-    *sine = cosine + r->pairs;
+    const float *cosine = r->piece[position / PIECE] + (size_t)(position % PIECE) * 2 * r->room;
+    *sine = cosine + r->room;
     return cosine;
 }

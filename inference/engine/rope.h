@@ -6,13 +6,14 @@
 #include "inference/engine/model.h"
 
 struct rope;
-/* pairs > 0. The tables are made for positions below `positions` at most. */
-struct rope *rope_new(const struct model_rope *way, uint32_t pairs, uint32_t positions);
+/* way->pairs > 0. The tables are made for positions below `positions` at most, with room for `room` pairs of each, of
+ * which those beyond way->pairs are zeros. */
+struct rope *rope_new(const struct model_rope *way, uint32_t room, uint32_t positions);
 /* NULL is fine. */
 void rope_free(struct rope *r);
 /* Makes the tables for positions below `end`; not thread-safe, and before rope_at for them. */
 void rope_prepare(struct rope *r, uint32_t end);
-/* cosine[pairs] of a position; *sine likewise. */
+/* cosine[room] of a position; *sine likewise. */
 const float *rope_at(const struct rope *r, uint32_t position, const float **sine);
 
 #endif

@@ -214,13 +214,20 @@ void pack_matrix(const struct quant_format *f, const uint8_t *data, size_t n, si
 
 /* -- whole files -- */
 
-/* The format of a tensor that is packed, or NULL. An embedding is only read row by row, unless it is the output too. */
+/* Of these a token reads one row: an embedding, unless it is the output too, and one of all layers. */
+static bool is_read_by_rows(const struct gguf *file, const struct gguf_tensor *t)
+{
+    return strcmp(t->name, "per_layer_token_embd.weight") == 0 ||
+           (strcmp(t->name, "token_embd.weight") == 0 && gguf_find_tensor(file, "output.weight"));
+}
+
+/* The format of a tensor that is packed, or NULL. */
 static const struct quant_format *packed_format(const struct gguf *file, const struct gguf_tensor *t)
 {
     const struct quant_format *f = quant_format(t->type);
     if (!f || f->input == QUANT_FLOATS || t->data.p == NULL)
         return NULL;
-    return strcmp(t->name, "token_embd.weight") == 0 && gguf_find_tensor(file, "output.weight") ? NULL : f;
+    return is_read_by_rows(file, t) ? NULL : f;
 }
 
 uint64_t pack_tensor_tiles(const struct gguf_tensor *t)

@@ -19,6 +19,7 @@ struct pretok {
     const char *names; /* separated by spaces */
     bool prefers_words;
     bool adds_bos;
+    bool is_plain;
     matcher passes[PASS_MAX][ALTERNATIVE_MAX];
 };
 
@@ -51,6 +52,7 @@ static const struct pretok families[] = {
     {.names = "qwen35",
      .passes = {{match_any_contraction, match_led_letters_marks, match_number, match_unmarked_newlines, SPACES}}},
     {.names = "laguna", .passes = {{match_line, match_line_ends}, {WORDS_LLAMA3(match_number)}}},
+    {.names = "gemma4", .adds_bos = true, .is_plain = true, .passes = {{match_line, match_line_ends}}},
     {.names = "seed-coder", .passes = {{match_any_contraction, match_led_letters, match_number, match_others, SPACES}}},
     {.names = "exaone-moe",
      .passes = {{match_any_contraction, match_phrase, match_number, match_others_slash, SPACES}}},
@@ -111,6 +113,11 @@ bool pretok_prefers_words(const struct pretok *p)
 bool pretok_adds_bos(const struct pretok *p)
 {
     return p->adds_bos;
+}
+
+bool pretok_is_plain(const struct pretok *p)
+{
+    return p->is_plain;
 }
 
 /* -- splitting -- */

@@ -17,6 +17,10 @@ bool pretok_prefers_words(const struct pretok *p);
 /* The family puts a beginning-of-text token in front where the file does not say. */
 bool pretok_adds_bos(const struct pretok *p);
 
+/* Tokens are written as they are read, spaces as U+2581, and what no token has as bytes (tok_spm.c): the text that is
+ * split has its spaces so. A word of ends of lines that is a token is taken as a whole. */
+bool pretok_is_plain(const struct pretok *p);
+
 /* Lengths in bytes of the words of a text, in order. {0} is empty. */
 struct pretok_words {
     uint32_t *lengths;

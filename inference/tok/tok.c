@@ -38,12 +38,12 @@ static enum err find_kind(const struct gguf *file, struct tok *t, struct note *n
         return note_set(note, ERR_FORMAT, "the file names no tokenizer (" KEY("model") "): it cannot read text");
     if (bytes_equal(model, bytes_of_text("llama")))
         t->kind = TOK_SPM;
-    else if (bytes_equal(model, bytes_of_text("gpt2")))
+    else if (bytes_equal(model, bytes_of_text("gpt2")) || bytes_equal(model, bytes_of_text("gemma4")))
         t->kind = TOK_BPE;
     else if (bytes_equal(model, bytes_of_text("bert")))
         t->kind = TOK_WPM;
     else
-        return note_set(note, ERR_UNSUPPORTED, "tokenizer '%.*s' is not supported: llama, gpt2 and bert are",
+        return note_set(note, ERR_UNSUPPORTED, "tokenizer '%.*s' is not supported: llama, gpt2, gemma4 and bert are",
                         (int)(model.n < 64 ? model.n : 64), (const char *)model.p);
     return ERR_OK;
 }
@@ -51,8 +51,10 @@ static enum err find_kind(const struct gguf *file, struct tok *t, struct note *n
 /* A file that names no pre-tokenizer was made before there was a choice: `default`. */
 static enum err find_pretok(const struct gguf *file, struct tok *t, struct note *note)
 {
-    struct bytes name = bytes_of_text("default");
-    if (!gguf_find_text(file, KEY("pre"), &name) && gguf_has(file, KEY("pre")))
+    struct bytes name = bytes_of_text("default"), model;
+    if (gguf_find_text(file, KEY("model"), &model) && bytes_equal(model, bytes_of_text("gemma4")))
+        name = model; /* a pre-tokenizer of its own, whatever the file calls it */
+    else if (!gguf_find_text(file, KEY("pre"), &name) && gguf_has(file, KEY("pre")))
         return note_set(note, ERR_FORMAT, KEY("pre") " is no text");
     t->pretok = pretok_find(name);
     if (!t->pretok) {
@@ -199,6 +201,8 @@ static enum err read_ends(const struct gguf *file, struct tok *t, int32_t *eot, 
         err = read_flag(file, KEY("add_eos_token"), &t->add_eos, note);
     if (err == ERR_OK)
         err = read_flag(file, KEY("add_space_prefix"), &t->add_space, note);
+    if (t->kind == TOK_BPE && pretok_is_plain(t->pretok)) /* some files deny it */
+        t->add_bos = true;
     if (t->kind != TOK_SPM) /* only that kind puts one, so only there decoding takes one away */
         t->add_space = false;
     if (t->bos < 0)

@@ -1,6 +1,7 @@
 /* Byte-level BPE: every byte of a text is a symbol, written in the vocabulary as one printable
  * character; the pre-tokenizer cuts the text into words; within a word the pair that stands first in
- * the file's list of merges becomes one token. */
+ * the file's list of merges becomes one token. In plain vocabularies (Gemma 4) symbols are characters,
+ * written as they are, and what no token has becomes bytes, as in tok_spm.c. */
 #include "inference/tok/tok_kinds.h"
 
 #include "base/limits.h"
@@ -97,6 +98,10 @@ enum err tok_bpe_add(struct tok *t, struct bytes merge, struct note *note)
 
 void tok_bpe_open(struct tok *t)
 {
+    if (pretok_is_plain(t->pretok)) {
+        tok_spm_find_bytes(t);
+        return;
+    }
     for (unsigned b = 0; b < 256; b++) {
         struct buf text = {0};
         unicode_put(&text, char_of_byte((uint8_t)b));
@@ -148,8 +153,56 @@ static enum err encode_word(const struct tok *t, struct bytes word, struct merge
     return ERR_OK;
 }
 
+/* The same of a plain vocabulary: by characters. */
+static enum err encode_plain_word(const struct tok *t, struct bytes word, struct merge *m, struct tok_ids *out,
+                                  struct note *note)
+{
+    enum err err = ERR_OK;
+    merge_reset(m);
+    for (size_t at = 0, n; at < word.n; at += n) {
+        uint32_t c;
+        n = unicode_get(word.p + at, word.n - at, &c);
+        merge_add(m, (uint32_t)n, tok_spm_find_plain(&t->vocab, word.p + at, n));
+    }
+    merge_run(m, find_pair, t);
+    for (int32_t i = 0; i >= 0 && err == ERR_OK; i = m->symbols[i].next) {
+        const struct merge_symbol *s = &m->symbols[i];
+        if (s->id >= 0)
+            tok_ids_add(out, s->id);
+        else
+            err = tok_spm_add_bytes(t, bytes_of(word.p + s->start, s->n), out, note);
+    }
+    return err;
+}
+
+static enum err encode_plain(const struct tok *t, struct bytes text, struct tok_ids *out, struct note *note)
+{
+    struct pretok_words words = {0};
+    struct buf escaped = {0};
+    struct merge m = {0};
+    enum err err = ERR_OK;
+    tok_spm_escape(text, false, &escaped);
+    pretok_split(t->pretok, bytes_of_buf(&escaped), &words);
+    size_t at = 0;
+    for (size_t i = 0; i < words.n && err == ERR_OK; i++) {
+        struct bytes word = bytes_of(escaped.p + at, words.lengths[i]);
+        int32_t id = word.p[0] == '\n' ? tok_spm_find_plain(&t->vocab, word.p, word.n) : -1;
+        if (id >= 0)
+            tok_ids_add(out, id);
+        else
+            err = encode_plain_word(t, word, &m, out, note);
+        at += word.n;
+    }
+    merge_clear(&m);
+    buf_clear(&escaped);
+    pretok_words_clear(&words);
+    return err;
+}
+
 enum err tok_bpe_encode(const struct tok *t, struct bytes text, struct tok_ids *out, struct note *note)
 {
+    if (pretok_is_plain(t->pretok))
+        return encode_plain(t, text, out, note);
     struct pretok_words words = {0};
     struct merge m = {0};
     struct buf scratch = {0};
@@ -173,6 +226,10 @@ enum err tok_bpe_encode(const struct tok *t, struct bytes text, struct tok_ids *
 
 void tok_bpe_piece(const struct tok *t, uint32_t id, struct buf *out)
 {
+    if (pretok_is_plain(t->pretok)) {
+        tok_spm_piece(t, id, out);
+        return;
+    }
     struct bytes text = vocab_text(&t->vocab, id);
     for (size_t at = 0; at < text.n;) {
         uint32_t c;

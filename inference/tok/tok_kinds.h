@@ -67,6 +67,14 @@ int32_t tok_special_match(const struct tok *t, struct bytes text, size_t at, boo
 void tok_spm_open(struct tok *t);
 enum err tok_spm_encode(const struct tok *t, struct bytes text, bool first, struct tok_ids *out,
                         struct note *note) MUST_USE;
+/* Spaces become U+2581, and with `space_first` one stands in front. */
+void tok_spm_escape(struct bytes text, bool space_first, struct buf *out);
+/* What a text may become without being asked for by name: no text turns into a control token, nor the spelling of a
+ * byte token into that byte. -1: nothing. */
+int32_t tok_spm_find_plain(const struct vocab *v, const uint8_t *text, size_t n);
+/* The tokens <0x00> to <0xFF>, or of texts of one byte; a text by these. */
+void tok_spm_find_bytes(struct tok *t);
+enum err tok_spm_add_bytes(const struct tok *t, struct bytes text, struct tok_ids *out, struct note *note) MUST_USE;
 void tok_spm_piece(const struct tok *t, uint32_t id, struct buf *out);
 
 void tok_wpm_encode(const struct tok *t, struct bytes text, struct tok_ids *out);

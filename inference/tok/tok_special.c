@@ -12,10 +12,28 @@
 
 /* Names under which published vocabularies have the token that ends an answer or a turn. */
 static const char *const eog_names[] = {
-    "<|eot_id|>",    "<|im_end|>",    "<|end|>",      "<|return|>",      "<|call|>",
-    "<end_of_turn>", "<|endoftext|>", "</s>",         "<|eom_id|>",      "<EOT>",
-    "_<EOT>",        "[EOT]",         "[EOS]",        "<|end_of_text|>", "<end_of_utterance>",
-    "<eos>",         "<|fim_pad|>",   "<|file_sep|>", "<|repo_name|>",   "<｜end▁of▁sentence｜>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<|fim_pad|>",
+    "<|file_sep|>",
+    "<|repo_name|>",
+    "<｜end▁of▁sentence｜>",
+    "<turn|>",
+    "<|tool_response>",
 };
 
 static bool is_special(const struct tok *t, uint32_t id)
@@ -44,6 +62,11 @@ static void find_eog(struct tok *t)
     }
     if (t->eos >= 0)
         t->eog[t->eos] = true;
+    int32_t tag = tok_find(t, "<|tool_response>") >= 0 ? tok_find(t, "</s>") : -1;
+    if (tag >= 0) { /* there it is a tag of HTML */
+        t->eog[tag] = false;
+        t->vocab.types[tag] = VOCAB_NORMAL;
+    }
     /* Where <|return|> and <|call|> end an answer, <|end|> only separates its parts, */
     bool parts = tok_find(t, "<|return|>") >= 0 && tok_find(t, "<|call|>") >= 0;
     if (parts && tok_find(t, "<|end|>") >= 0)

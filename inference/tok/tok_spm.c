@@ -30,9 +30,8 @@ static bool words_are_apart(const struct vocab *v)
     return true;
 }
 
-void tok_spm_open(struct tok *t)
+void tok_spm_find_bytes(struct tok *t)
 {
-    t->words_apart = words_are_apart(&t->vocab);
     for (unsigned b = 0; b < 256; b++) {
         char name[8];
         uint8_t raw = (uint8_t)b;
@@ -41,6 +40,12 @@ void tok_spm_open(struct tok *t)
         if (t->byte_ids[b] < 0)
             t->byte_ids[b] = vocab_find(&t->vocab, bytes_of(&raw, 1));
     }
+}
+
+void tok_spm_open(struct tok *t)
+{
+    t->words_apart = words_are_apart(&t->vocab);
+    tok_spm_find_bytes(t);
 }
 
 struct spm_word {
@@ -57,9 +62,7 @@ static uint32_t order_of(float score)
     return bits >> 31 ? bits : 0x7fffffff - bits;
 }
 
-/* What a text may become without being asked for by name: no text turns into a control token, nor the
- * spelling of a byte token into that byte. */
-static int32_t find_plain(const struct vocab *v, const uint8_t *text, size_t n)
+int32_t tok_spm_find_plain(const struct vocab *v, const uint8_t *text, size_t n)
 {
     int32_t id = vocab_find(v, bytes_of(text, n));
     if (id < 0 || v->types[id] == VOCAB_NORMAL || v->types[id] == VOCAB_USER || v->types[id] == VOCAB_UNUSED)
@@ -71,14 +74,14 @@ static bool find_pair(const void *context, const struct merge_symbol *left, cons
                       uint32_t *order, int32_t *id)
 {
     const struct spm_word *w = context;
-    *id = find_plain(w->vocab, w->text + left->start, left->n + right->n);
+    *id = tok_spm_find_plain(w->vocab, w->text + left->start, left->n + right->n);
     if (*id < 0)
         return false;
     *order = order_of(w->vocab->scores[*id]);
     return true;
 }
 
-static enum err add_bytes(const struct tok *t, struct bytes text, struct tok_ids *out, struct note *note)
+enum err tok_spm_add_bytes(const struct tok *t, struct bytes text, struct tok_ids *out, struct note *note)
 {
     for (size_t i = 0; i < text.n; i++) {
         int32_t id = t->byte_ids[text.p[i]];
@@ -92,8 +95,7 @@ static enum err add_bytes(const struct tok *t, struct bytes text, struct tok_ids
     return ERR_OK;
 }
 
-/* Spaces become U+2581. */
-static void escape(struct bytes text, bool space_first, struct buf *out)
+void tok_spm_escape(struct bytes text, bool space_first, struct buf *out)
 {
     buf_reserve(out, text.n + SPACE_N);
     if (space_first)
@@ -132,7 +134,7 @@ static enum err encode_word(const struct tok *t, struct bytes text, struct merge
     for (size_t at = 0; at < text.n;) {
         uint32_t c;
         size_t n = unicode_get(text.p + at, text.n - at, &c);
-        merge_add(m, (uint32_t)n, find_plain(&t->vocab, text.p + at, n));
+        merge_add(m, (uint32_t)n, tok_spm_find_plain(&t->vocab, text.p + at, n));
         at += n;
     }
     merge_run(m, find_pair, &word);
@@ -141,7 +143,7 @@ static enum err encode_word(const struct tok *t, struct bytes text, struct merge
         if (s->id >= 0)
             tok_ids_add(out, s->id);
         else
-            err = add_bytes(t, bytes_of(text.p + s->start, s->n), out, note);
+            err = tok_spm_add_bytes(t, bytes_of(text.p + s->start, s->n), out, note);
     }
     return err;
 }
@@ -151,7 +153,7 @@ enum err tok_spm_encode(const struct tok *t, struct bytes text, bool first, stru
     struct buf escaped = {0};
     struct merge m = {0};
     enum err err = ERR_OK;
-    escape(text, first && t->add_space, &escaped);
+    tok_spm_escape(text, first && t->add_space, &escaped);
     for (size_t at = 0; at < escaped.n && err == ERR_OK;) {
         struct bytes rest = bytes_of(escaped.p + at, escaped.n - at);
         size_t n = word_length(t, rest);
