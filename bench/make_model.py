@@ -27,9 +27,11 @@ from model_shapes import (BPE, FLAT_NORMS, FUSED, HEAD_NORMS, LAYER_NORMS, MIX_B
 
 # -- values --
 
-TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q6_K": 14, "BF16": 30, "MXFP4": 39}
+TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "Q4_K": 12, "Q6_K": 14, "IQ2_XS": 17, "IQ3_XXS": 18, "BF16": 30,
+         "MXFP4": 39}
 BLOCK = {"F32": (1, 4), "F16": (1, 2), "Q4_0": (32, 18), "Q8_0": (32, 34), "Q4_K": (256, 144), "Q6_K": (256, 210),
-         "BF16": (1, 2), "MXFP4": (32, 17)}
+         "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98), "BF16": (1, 2), "MXFP4": (32, 17)}
+GRIDS = {"IQ2_XS": 55.7, "IQ3_XXS": 142.7}  # deviation of random blocks with d of 1
 
 
 class Source:
@@ -84,6 +86,8 @@ def blocks(source, kind, n, rows, want):
         head, tail = half(want / 4.61), b""
     elif kind == "MXFP4":  # 2^(e - 127) times what has a deviation of 2.93: of two exponents the nearer one
         head, tail = bytes([127 + round(math.log2(want / 2.93))]), b""
+    elif kind in GRIDS:
+        head, tail = half(want / GRIDS[kind]), b""
     elif kind == "Q4_K":  # weight = d s q - dm s with dm = 7.5 d, s about 52
         d = want / (4.61 * 52)
         head, tail = half(d) + half(7.5 * d) + q4_k_scales(0), b""
@@ -447,6 +451,8 @@ def format_of(s, name, layer, n):
         count = s["layers"]
         more = layer is not None and (layer < count // 8 or layer >= 7 * count // 8 or (layer - count // 8) % 3 == 2)
         kind = "Q6_K" if name == "output" or (name == "last" and more) else "Q4_K"
+    if kind in GRIDS and name == "output":
+        kind = "Q6_K"
     return kind if n % BLOCK[kind][0] == 0 else "Q8_0" if n % 32 == 0 else "F16"
 
 
@@ -632,10 +638,10 @@ def main():
     p.add_argument("out", nargs="?")
     p.add_argument("--list", action="store_true", help="the shapes")
     p.add_argument("--shape", default="llama", choices=SHAPES, metavar="SHAPE")
-    p.add_argument("--format", default="F32", choices=["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M", *MXFP4])
+    p.add_argument("--format", default="F32", choices=["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M", *GRIDS, *MXFP4])
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rope", choices=["linear", "yarn", "llama3", "longrope"], help="scaling of the rotation")
-    for number in ("context", "layers", "vocab", "window", "pooling"):
+    for number in ("context", "layers", "vocab", "window", "pooling", "experts"):
         p.add_argument("--" + number, type=int, help="instead of the shape's")
     args = p.parse_args()
     if args.list:
@@ -645,7 +651,7 @@ def main():
     if not args.out:
         p.error("where shall the file go?")
     s = dict(SHAPES[args.shape], name=args.shape, format=args.format)
-    for number in ("context", "layers", "vocab", "window", "pooling", "rope"):
+    for number in ("context", "layers", "vocab", "window", "pooling", "experts", "rope"):
         if getattr(args, number) is not None:
             s[number] = getattr(args, number)
     f = File()

@@ -164,6 +164,9 @@ SHAPES = {
                          sections=(11, 11, 10, 0)),
     "lfm2-1.2b": dict(arch="lfm2", vocab=65536, context=128000, embed=2048, layers=16, heads=32, heads_kv=8, head=64,
                       mix=8192, tied=True, base=1e6, convs=(0, 1, 3, 4, 6, 7, 9, 11, 13, 15), taps=3),
+    "deepseek-v2-lite": dict(arch="deepseek2", vocab=102400, context=163840, embed=2048, layers=27, heads=16, heads_kv=1,
+                             head=192, mix=10944, rope_dims=64, latent=512, value=128, experts=64, experts_used=6,
+                             expert_mix=1408, shared_count=2, lead=1, weights_scale=1.0, multiplier=0.707),
     "bge-small": dict(arch="bert", vocab=30522, context=512, embed=384, layers=12, heads=12, heads_kv=12, head=32,
                       mix=1536, biases=True, pooling=2),
 }

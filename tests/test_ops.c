@@ -158,21 +158,54 @@ static void row_once(const struct ops *o)
     assert_same_bits(out[0], out[1], n);
 }
 
+static void recur_once(const struct ops *o)
+{
+    static float x[4][300], tap[4 * 300], out[2][300];
+    const size_t n = draw(301), whole = n / ARITH_LANES * ARITH_LANES, taps = 1 + draw(4);
+    const float *rows[4] = {x[0], x[1], x[2], x[3]}, by = draw_float();
+    for (unsigned i = 0; i < 4; i++)
+        draw_floats(x[i], n, draw(8) == 0);
+    draw_floats(tap, taps * n, false);
+    ops_ref.convolve(rows, tap, taps, n, out[0]);
+    o->convolve(rows, tap, taps, n, out[1]);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.silu(out[0], n);
+    o->silu(out[1], n);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.times(out[0], x[0], n);
+    o->times(out[1], x[0], n);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.times_sigmoid(out[0], x[1], n);
+    o->times_sigmoid(out[1], x[1], n);
+    assert_same_bits(out[0], out[1], n);
+    ops_ref.unit(out[0], whole, 1e-6f, by);
+    o->unit(out[1], whole, 1e-6f, by);
+    assert_same_bits(out[0], out[1], n);
+}
+
+#define DELTA_ROWS 5
+
 static void delta_once(const struct ops *o)
 {
-    static float state[2][128 * 128], x[3][128], out[2][128];
-    const size_t n = ARITH_LANES * (1 + draw(8));
+    static float state[2][128 * 128], x[3 * DELTA_ROWS][128], out[2][DELTA_ROWS][128];
+    const size_t n = ARITH_LANES * (1 + draw(8)), count = 1 + draw(DELTA_ROWS);
+    struct ops_delta row[2][DELTA_ROWS];
     draw_floats(state[0], n * n, draw(8) == 0);
     memcpy(state[1], state[0], sizeof state[0]);
-    for (unsigned step = 0; step < 3; step++) {
-        const float decay = draw_float(), beta = draw_float(), *q = step < 2 ? x[0] : NULL;
-        for (unsigned i = 0; i < 3; i++)
-            draw_floats(x[i], n, false);
-        ops_ref.delta(state[0], n, q, x[1], x[2], decay, beta, out[0]);
-        o->delta(state[1], n, q, x[1], x[2], decay, beta, out[1]);
-        assert_same_bits(out[0], out[1], n);
-        assert_same_bits(state[0], state[1], n * n);
+    memset(out, 0, sizeof out);
+    for (size_t t = 0; t < count; t++) {
+        for (size_t i = 0; i < 3; i++)
+            draw_floats(x[3 * t + i], n, false);
+        row[0][t] = (struct ops_delta){x[3 * t],     x[3 * t + 1], x[3 * t + 2],
+                                       draw_float(), draw_float(), draw(4) ? out[0][t] : NULL};
+        row[1][t] = row[0][t];
+        row[1][t].out = row[0][t].out ? out[1][t] : NULL;
     }
+    ops_ref.delta(state[0], n, row[0], count);
+    o->delta(state[1], n, row[1], count);
+    assert_same_bits(state[0], state[1], n * n);
+    for (size_t t = 0; t < count; t++)
+        assert_same_bits(out[0][t], out[1][t], n);
 }
 
 /* -- products -- */
@@ -312,6 +345,12 @@ static void rows_are_normed_gated_added_rotated_alike(void **state)
 {
     (void)state;
     each(row_once);
+}
+
+static void recurrent_rows_are_alike(void **state)
+{
+    (void)state;
+    each(recur_once);
 }
 
 static void deltas_are_alike(void **state)
@@ -552,6 +591,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_quantised_alike),
         cmocka_unit_test(rows_are_normed_gated_added_rotated_alike),
+        cmocka_unit_test(recurrent_rows_are_alike),
         cmocka_unit_test(deltas_are_alike),
         cmocka_unit_test(products_are_alike),
         cmocka_unit_test(attention_is_alike),

@@ -3,7 +3,6 @@
  * What a row needs but the states of its heads is made row by row. Then each head of each sequence goes through the
  * rows of its sequence by itself, so that heads are what threads share. Guessed rows go on in a copy. */
 #include "inference/engine/recur_in.h"
-#include "inference/kernels/arith_fn.h"
 
 #include <math.h>
 #include <string.h>
@@ -51,24 +50,6 @@ static void rates_part(void *arg, size_t first, size_t end)
     }
 }
 
-static void silu(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] / (1.0f + arith_fn_exp(-x[i]));
-}
-
-/* x[n] to length 1, times `by`. */
-static void make_unit(float *x, size_t n, float epsilon, float by)
-{
-    float lanes[ARITH_LANES] = {0};
-    for (size_t i = 0; i < n; i += ARITH_LANES)
-        for (size_t k = 0; k < ARITH_LANES; k++)
-            lanes[k] = lanes[k] + x[i + k] * x[i + k];
-    float scale = (1.0f / sqrtf(arith_fold(lanes) + epsilon)) * by;
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] * scale;
-}
-
 static void mix_part(void *arg, size_t first, size_t end)
 {
     const struct recur_step *t = arg;
@@ -77,9 +58,9 @@ static void mix_part(void *arg, size_t first, size_t end)
     for (size_t c = first; c < end; c++) {
         float *x = t->e->recur->mixed + c * m->channels;
         recur_convolve(t, (uint32_t)c, x);
-        silu(x, m->channels);
+        t->e->ops->silu(x, m->channels);
         for (uint32_t h = 0; h < 2 * m->keys_n; h++)
-            make_unit(x + (size_t)h * m->side, m->side, m->epsilon, h < m->keys_n ? by : 1.0f);
+            t->e->ops->unit(x + (size_t)h * m->side, m->side, m->epsilon, h < m->keys_n ? by : 1.0f);
     }
 }
 
@@ -99,15 +80,37 @@ static void finish_part(void *arg, size_t first, size_t end)
 
 /* -- by heads -- */
 
-/* One position of a head, whose convolution and rates are given. out NULL: nobody asks. */
-static void step(const struct recur_step *t, uint32_t head, float *state, const float *mixed, const float *rates,
-                 float *out)
+#define RUN 64 /* positions that a head goes through at once */
+
+struct run {
+    const struct recur_step *t;
+    uint32_t head;
+    float *state;
+    struct ops_delta row[RUN];
+    size_t n;
+};
+
+static void finish_run(struct run *r)
 {
-    const struct model *m = t->e->m;
-    const uint32_t key = m->kind->more & HAS_TILED_HEADS ? head % m->keys_n : head / (m->values_n / m->keys_n);
-    const size_t n = m->side;
-    const float *q = mixed + key * n, *k = q + m->keys_n * n, *v = mixed + (2 * (size_t)m->keys_n + head) * n;
-    t->e->ops->delta(state, n, out ? q : NULL, k, v, rates[head], rates[m->values_n + head], out);
+    if (r->n > 0)
+        r->t->e->ops->delta(r->state, r->t->e->m->side, r->row, r->n);
+    r->n = 0;
+}
+
+/* A position whose convolution and rates are given. out NULL: nobody asks. */
+static void add_row(struct run *r, const float *mixed, const float *rates, float *out)
+{
+    const struct model *m = r->t->e->m;
+    const size_t n = m->side, head = r->head;
+    const size_t key = m->kind->more & HAS_TILED_HEADS ? head % m->keys_n : head / (m->values_n / m->keys_n);
+    if (r->n == RUN)
+        finish_run(r);
+    r->row[r->n++] = (struct ops_delta){.q = mixed + key * n,
+                                        .k = mixed + (m->keys_n + key) * n,
+                                        .v = mixed + (2 * (size_t)m->keys_n + head) * n,
+                                        .decay = rates[head],
+                                        .beta = rates[m->values_n + head],
+                                        .out = out};
 }
 
 static float *head_of(const struct recur_step *t, float *state, uint32_t head)
@@ -123,22 +126,29 @@ static void run_head(const struct recur_step *t, uint32_t c, uint32_t head)
     const struct recur *r = e->recur;
     struct state *s = &e->rows[c].seq->state;
     const size_t all = (size_t)m->values_n * m->side, bytes = (size_t)m->side * m->side * sizeof(float);
-    float *state = head_of(t, s->now, head);
+    struct run run;
+    run.t = t;
+    run.head = head;
+    run.state = head_of(t, s->now, head);
+    run.n = 0;
     for (uint32_t i = 0; i < s->guessed; i++) {
         const float *guess = recur_guess_of(t, s, i);
-        step(t, head, state, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
+        add_row(&run, guess + m->channels, guess + 2 * (size_t)m->channels, NULL);
     }
     for (bool ahead = false; c != NONE; c = r->after[c]) {
         if (e->rows[c].guessed && !ahead) {
-            float *copy = s->ahead + (size_t)head * m->side * m->side;
-            state = memcpy(copy, state, bytes);
+            finish_run(&run);
+            run.state = memcpy(s->ahead + (size_t)head * m->side * m->side, run.state, bytes);
             ahead = true;
         }
-        step(t, head, state, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
-             e->o + c * all + (size_t)head * m->side);
-        if (r->kept[c])
-            memcpy(head_of(t, r->kept[c], head), state, bytes);
+        add_row(&run, r->mixed + (size_t)c * m->channels, r->rates + (size_t)c * 2 * m->values_n,
+                e->o + c * all + (size_t)head * m->side);
+        if (r->kept[c]) {
+            finish_run(&run);
+            memcpy(head_of(t, r->kept[c], head), run.state, bytes);
+        }
     }
+    finish_run(&run);
 }
 
 static void heads_part(void *arg, size_t first, size_t end)
@@ -156,13 +166,14 @@ void delta_run(struct recur_step *t, const float *x, size_t cols)
     const struct model_recurrent *l = t->l->recurrent;
     const size_t n = e->m->values_n;
     const bool has_alpha = l->alpha.w.data != NULL;
-    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, NULL);
+    struct ops_input in = engine_input(e, x, e->m->embed, cols, e->slot, &l->in.w, &l->gate.w, &l->beta.w);
     engine_product(e, &l->in, &in, r->in);
     engine_product(e, &l->gate, &in, r->gate);
-    in = engine_input(e, x, e->m->embed, cols, e->slot, has_alpha ? &l->alpha.w : NULL, &l->beta.w, NULL);
+    engine_product(e, &l->beta, &in, has_alpha ? r->raw + cols * n : r->raw);
+    if (has_alpha && l->alpha.w.type != l->beta.w.type)
+        in = engine_input(e, x, e->m->embed, cols, e->slot, &l->alpha.w, NULL, NULL);
     if (has_alpha)
         engine_product(e, &l->alpha, &in, r->raw);
-    engine_product(e, &l->beta, &in, has_alpha ? r->raw + cols * n : r->raw);
     pool_run(e->pool, cols, 1, rates_part, t);
     pool_run(e->pool, r->chains, 1, recur_take_part, t);
     pool_run(e->pool, cols, 1, mix_part, t);
@@ -197,12 +208,8 @@ static void gate_part(void *arg, size_t first, size_t end)
 {
     struct engine *e = arg;
     const size_t n = (size_t)e->m->heads * e->m->head;
-    for (size_t c = first; c < end; c++) {
-        const float *gate = e->recur->gate + e->slot[c] * n;
-        float *o = e->o + c * n;
-        for (size_t i = 0; i < n; i++)
-            o[i] = o[i] * (1.0f / (1.0f + arith_fn_exp(-gate[i])));
-    }
+    for (size_t c = first; c < end; c++)
+        e->ops->times_sigmoid(e->o + c * n, e->recur->gate + e->slot[c] * n, n);
 }
 
 void recur_gate(struct engine *e, size_t cols)

@@ -248,8 +248,7 @@ static void enter_part(void *arg, size_t first, size_t end)
     const size_t n = e->m->channels;
     for (size_t c = first; c < end; c++) {
         float *x = recur_entry_of(e, (uint32_t)c);
-        for (size_t i = 0; i < n; i++)
-            x[i] = x[i] * x[2 * n + i];
+        e->ops->times(x, x + 2 * n, n);
         if (!e->ops->finite(x, n))
             e->finite[c] = false;
     }
@@ -257,13 +256,11 @@ static void enter_part(void *arg, size_t first, size_t end)
 
 void recur_convolve(const struct recur_step *t, uint32_t c, float *out)
 {
-    const uint32_t taps = t->e->m->taps, n = t->e->m->channels;
-    memset(out, 0, n * sizeof *out);
-    for (uint32_t k = 0; k < taps; k++) {
-        const float *x = entry_before(t, c, taps - 1 - k), *tap = t->l->recurrent->taps + (size_t)k * n;
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = out[i] + x[i] * tap[i];
-    }
+    const uint32_t taps = t->e->m->taps;
+    const float *x[TAPS_MAX];
+    for (uint32_t k = 0; k < taps; k++)
+        x[k] = entry_before(t, c, taps - 1 - k);
+    t->e->ops->convolve(x, t->l->recurrent->taps, taps, t->e->m->channels, out);
 }
 
 /* By rows: what the convolution makes times the other gate. */
@@ -275,8 +272,7 @@ static void convolve_part(void *arg, size_t first, size_t end)
         float *out = t->e->o + c * n;
         const float *gate = recur_entry_of(t->e, (uint32_t)c) + n;
         recur_convolve(t, (uint32_t)c, out);
-        for (size_t i = 0; i < n; i++)
-            out[i] = gate[i] * out[i];
+        t->e->ops->times(out, gate, n);
     }
 }
 

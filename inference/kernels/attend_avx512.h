@@ -200,6 +200,6 @@ static void tile_gated_silu(const float *gate, const float *up, size_t n, float 
         .layer_norm = avx2_layer_norm, .gated_silu = tile_gated_silu, .gated_gelu = avx2_gated_gelu,                   \
         .gated_clamped = avx2_gated_clamped, .gelu = avx2_gelu, .gelu_tanh = avx2_gelu_tanh, .squares = avx2_squares,  \
         .rotate = avx2_rotate, .rotate_halves = avx2_rotate_halves, .add = avx2_add, .add_scaled = avx2_add_scaled,    \
-        .scale = avx2_scale, .soft_cap = avx2_soft_cap, .delta = delta_step, .scores = tile_scores, .peak = tile_peak, \
+        .scale = avx2_scale, .soft_cap = avx2_soft_cap, RECUR_OPS, .scores = tile_scores, .peak = tile_peak,           \
         .exponentials = tile_exponentials, .weigh = tile_weigh,                                                        \
     }

@@ -38,6 +38,13 @@ struct ops_weight {
         *packed; /* the same as inference/kernels/pack.h has it, for sets that want it; NULL for formats of floats */
 };
 
+/* A position of a delta net's head: queries, keys and values of [n]. out NULL: nobody asks. */
+struct ops_delta {
+    const float *q, *k, *v;
+    float decay, beta;
+    float *out; /* [n] */
+};
+
 struct ops {
     const char *name;
     bool wants_packed; /* multiply reads blocked formats from `packed`, the others from `data` */
@@ -83,11 +90,19 @@ struct ops {
     /* x[i] = cap * tanh(x[i] / cap), i < n. */
     void (*soft_cap)(float *x, float cap, size_t n);
 
-    /* One position of a gated delta net's head: s[n, n] decays and learns that k is to give v, and is asked q. With u =
-     * s'k: d = (v - u decay) beta, s = s decay + k d', out[n] = s'q. n is a multiple of ARITH_LANES; q NULL: nobody
-     * asks. */
-    void (*delta)(float *s, size_t n, const float *q, const float *k, const float *v, float decay, float beta,
-                  float *out);
+    /* out[i] = sum over k < taps, from +0, of x[k][i] * tap[k, i]: tap[taps, n], i < n; out is none of x. */
+    void (*convolve)(const float *const *x, const float *tap, size_t taps, size_t n, float *out);
+    /* x[i] = x[i] / (1 + e^-x[i]), i < n. */
+    void (*silu)(float *x, size_t n);
+    /* x[i] = x[i] * (by / |x|), i < n, a multiple of ARITH_LANES. */
+    void (*unit)(float *x, size_t n, float epsilon, float by);
+    /* x[i] *= y[i], i < n; the same with y[i]'s sigmoid. */
+    void (*times)(float *x, const float *y, size_t n);
+    void (*times_sigmoid)(float *x, const float *y, size_t n);
+    /* count >= 1 positions, one behind the other, of a gated delta net's head: s[n, n] decays and learns that k is to
+     * give v, and is asked q. With u = s'k: d = (v - u decay) beta, s = s decay + k d', out = s'q. n <= SIDE_MAX is a
+     * multiple of ARITH_LANES. */
+    void (*delta)(float *s, size_t n, const struct ops_delta *row, size_t count);
 
     /* One chunk of the cache for n <= OPS_QUERIES queries of one head, `count` <= ARITH_CHUNK visible positions from
      * its first on; B blocks along the head. out[i, t] = (q[i] . k[t]) * scale: q[n, 32 B], qs[n, B], k in the order of

@@ -409,7 +409,7 @@ static void avx2_weigh(const float *p, size_t n, const int8_t *v, const float *v
         .layer_norm = avx2_layer_norm, .gated_silu = avx2_gated_silu, .gated_gelu = avx2_gated_gelu,                   \
         .gated_clamped = avx2_gated_clamped, .gelu = avx2_gelu, .gelu_tanh = avx2_gelu_tanh, .squares = avx2_squares,  \
         .rotate = avx2_rotate, .rotate_halves = avx2_rotate_halves, .add = avx2_add, .add_scaled = avx2_add_scaled,    \
-        .scale = avx2_scale, .soft_cap = avx2_soft_cap, .delta = delta_step, .scores = avx2_scores, .peak = avx2_peak, \
+        .scale = avx2_scale, .soft_cap = avx2_soft_cap, RECUR_OPS, .scores = avx2_scores, .peak = avx2_peak,           \
         .exponentials = avx2_exponentials, .weigh = avx2_weigh,                                                        \
     }
 

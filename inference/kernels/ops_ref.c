@@ -223,22 +223,63 @@ static void ref_soft_cap(float *x, float cap, size_t n)
         x[i] = cap * arith_tanh(x[i] / cap);
 }
 
-static void ref_delta(float *s, size_t n, const float *q, const float *k, const float *v, float decay, float beta,
-                      float *out)
+static void ref_convolve(const float *const *x, const float *tap, size_t taps, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        float sum = 0.0f;
+        for (size_t k = 0; k < taps; k++)
+            sum = sum + x[k][i] * tap[k * n + i];
+        out[i] = sum;
+    }
+}
+
+static void ref_silu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] / (1.0f + arith_exp(-x[i]));
+}
+
+static void ref_unit(float *x, size_t n, float epsilon, float by)
+{
+    float lanes[ARITH_LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i % ARITH_LANES] = lanes[i % ARITH_LANES] + x[i] * x[i];
+    ref_scale(x, (1.0f / sqrtf(arith_fold(lanes) + epsilon)) * by, n);
+}
+
+static void ref_times(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] * y[i];
+}
+
+static void ref_times_sigmoid(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] * (1.0f / (1.0f + arith_exp(-y[i])));
+}
+
+static void learn(float *s, size_t n, const struct ops_delta *r)
 {
     for (size_t j = 0; j < n; j++) {
         float u = 0.0f, sum = 0.0f;
         for (size_t i = 0; i < n; i++)
-            u = u + s[i * n + j] * k[i];
-        float d = (v[j] - u * decay) * beta;
+            u = u + s[i * n + j] * r->k[i];
+        float d = (r->v[j] - u * r->decay) * r->beta;
         for (size_t i = 0; i < n; i++) {
-            s[i * n + j] = s[i * n + j] * decay + k[i] * d;
-            if (q)
-                sum = sum + s[i * n + j] * q[i];
+            s[i * n + j] = s[i * n + j] * r->decay + r->k[i] * d;
+            if (r->out)
+                sum = sum + s[i * n + j] * r->q[i];
         }
-        if (q)
-            out[j] = sum;
+        if (r->out)
+            r->out[j] = sum;
     }
+}
+
+static void ref_delta(float *s, size_t n, const struct ops_delta *row, size_t count)
+{
+    for (size_t t = 0; t < count; t++)
+        learn(s, n, &row[t]);
 }
 
 static void score_one(const int8_t *q, const float *qs, const int8_t *k, const float *ks, size_t blocks, size_t count,
@@ -335,6 +376,11 @@ const struct ops ops_ref = {
     .add_scaled = ref_add_scaled,
     .scale = ref_scale,
     .soft_cap = ref_soft_cap,
+    .convolve = ref_convolve,
+    .silu = ref_silu,
+    .unit = ref_unit,
+    .times = ref_times,
+    .times_sigmoid = ref_times_sigmoid,
     .delta = ref_delta,
     .scores = ref_scores,
     .peak = ref_peak,

@@ -347,7 +347,7 @@ FROM_REF(soft_cap, (float *x, float cap, size_t n), (x, cap, n))
         .layer_norm = vector_layer_norm, .gated_silu = vector_gated_silu, .gated_gelu = vector_gated_gelu, .gated_clamped = vector_gated_clamped,             \
         .gelu = vector_gelu, .gelu_tanh = vector_gelu_tanh, .squares = vector_squares, .rotate = vector_rotate,        \
         .rotate_halves = vector_rotate_halves, .add = vector_add,                                                      \
-        .add_scaled = vector_add_scaled, .scale = vector_scale, .soft_cap = vector_soft_cap, .delta = delta_step,                           \
+        .add_scaled = vector_add_scaled, .scale = vector_scale, .soft_cap = vector_soft_cap, RECUR_OPS,                           \
         .scores = vector_scores, .peak = vector_peak, .exponentials = vector_exponentials, .weigh = vector_weigh       \
     }
 /* clang-format on */
