@@ -29,6 +29,13 @@ struct gpu_latent {
     struct gpu_experts key_up, value_up; /* a matrix of each head's */
 };
 
+/* What a layer has instead of attention (struct model_recurrent); its last product is the layer's output. */
+struct gpu_recurrent {
+    bool is;
+    struct gpu_product in;
+    const float *taps;
+};
+
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
@@ -38,8 +45,10 @@ struct gpu_layer {
     const float *sinks;      /* NULL: none */
     const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
-    bool has_experts, has_latent, is_still;
+    struct gpu_recurrent recurrent; /* instead of attention */
+    bool attends, has_experts, has_latent, is_still;
     uint32_t window;
+    uint32_t place, keys_place; /* so many layers of this device before it carry a state; have keys and values */
 };
 
 /* Memory for a batch, made once: NAME, TYPE, elements of it for `n` rows. */
@@ -48,7 +57,7 @@ struct gpu_layer {
     B(packed, float, n * m->embed) /* ... of the rows that go on in the last layer */                                  \
     B(h, float, n * m->embed)      /* after a norm */                                                                  \
     B(q, float, n *model_queries_n(m))                                                                                 \
-    B(o, float, n *model_queries_n(m))                                                                                 \
+    B(o, float, n *gpu_inner(m))                                                                                       \
     B(low, float, n * m->query_low)                                                                                    \
     B(apart, float, n * m->heads * m->plain) /* queries of heads with one row for all, before their own matrices */    \
     B(made, float, n * m->heads * m->latent) /* ... and behind them */                                                 \
@@ -65,6 +74,8 @@ struct gpu_layer {
     B(begin, uint32_t, gpu_picked(m) + 1)                                                                              \
     B(pick, uint32_t, n *gpu_picks(m))                                                                                 \
     B(pick_slot, uint32_t, n *gpu_picks(m))                                                                            \
+    B(enters, float, n *gpu_enters(m))   /* what enters a layer's convolution, and its gates */                        \
+    B(carried, float, n *gpu_carried(m)) /* what it makes of them */                                                   \
     B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
     B(wide, uint8_t, gpu_blocks_bytes(m, n))
 
@@ -86,11 +97,40 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
     return n * (most > picked ? most : picked);
 }
 
+/* -- states: their layout is recur.h's, of the layers that are here -- */
+
+/* What the last product of a layer with a state takes of a row; 0 without any. */
+static inline uint64_t gpu_carried(const struct model *m)
+{
+    return m->layers_recurrent ? m->channels : 0;
+}
+static inline uint64_t gpu_enters(const struct model *m)
+{
+    return m->layers_recurrent ? 3 * (uint64_t)m->channels : 0;
+}
+/* Of a layer: its part of a state, and what a guessed position brings. */
+static inline uint64_t gpu_state_floats(const struct model *m)
+{
+    return m->layers_recurrent ? (m->taps - 1) * (uint64_t)m->channels : 0;
+}
+static inline uint64_t gpu_guess_floats(const struct model *m)
+{
+    return m->channels;
+}
+
+/* What attention, or what stands in its place, makes of a row, and what queries are made in. */
+static inline uint64_t gpu_inner(const struct model *m)
+{
+    const uint64_t queries = model_queries_n(m), carried = gpu_carried(m);
+    return queries > carried ? queries : carried;
+}
+
 /* The longest input of a product. */
 static inline uint64_t gpu_widest(const struct model *m)
 {
     const uint64_t rows[] = {
-        m->embed, (uint64_t)m->heads * model_out_length(m), model_mix_most(m), m->query_low, m->latent, m->plain};
+        m->embed,      (uint64_t)m->heads * model_out_length(m), model_mix_most(m), m->query_low, m->latent, m->plain,
+        gpu_carried(m)};
     uint64_t widest = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         widest = rows[i] > widest ? rows[i] : widest;
@@ -120,6 +160,7 @@ struct gpu_facts {
     const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
     struct cuda_plan plan, slot_plan; /* of all rows, of those of slot */
+    struct cuda_states states;        /* but for what is of a layer */
     uint8_t *finite;
     uint64_t *best;              /* of those that are told, cuda_tell's */
     uint64_t finite_at, best_at; /* where both stand, also in facts_host; */
@@ -130,6 +171,7 @@ struct gpu_facts {
 struct gpu_shape {
     uint32_t n, wanted, told, pages_most;
     uint32_t plan[4], slot_plan[4]; /* the numbers of struct cuda_plan */
+    uint32_t chains;
 };
 struct gpu_graph {
     struct gpu_shape shape;
@@ -172,7 +214,30 @@ struct device {
     uint8_t **slab_list; /* the same in the GPU's memory, [slab_room] */
     uint32_t slabs, slab_room;
     uint64_t page_bytes, layer_bytes;
+    /* states by their numbers, [states]; NULL: not yet. One is [layers, gpu_state_floats], then what guesses left,
+     * [layers, GUESSES_MAX, gpu_guess_floats], of the layers here that carry one */
+    float **state;
+    uint32_t states;
+    uint32_t state_layers, state_first; /* of the model's so many before them */
+    float *stage, *stage_host;          /* of those that are kept, [keeps_max, layers, gpu_state_floats] */
 };
+
+/* -- gpu_states.c -- */
+/* Layers [first, end) that carry a state, and that have keys and values. */
+uint32_t gpu_carrying(const struct model *m, uint32_t first, uint32_t end);
+uint32_t gpu_attending(const struct model *m, uint32_t first, uint32_t end);
+/* What the states that a batch keeps take, on the device and beside it. */
+uint64_t gpu_stage_bytes(const struct device_options *o);
+enum err gpu_states_open(struct device *d, struct note *note) MUST_USE;
+void gpu_states_close(struct device *d);
+/* Room for the states of a batch's chains, each as it begins. */
+enum err gpu_states_begin(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;
+/* chain[chains], whose[n], place[n] and keep[n] of a batch. */
+void gpu_states_put(const struct device *d, const struct device_batch *b, struct cuda_chain *chain, uint32_t *whose,
+                    uint32_t *place, uint32_t *keep);
+/* What was kept, to here: queued, then given to those who asked. */
+void gpu_states_get(struct device *d, const struct device_batch *b);
+void gpu_states_give(const struct device *d, const struct device_batch *b);
 
 /* -- gpu_weights.c -- */
 /* Bytes of weights for such options. */

@@ -2,6 +2,8 @@
  * waits here: kernels are queued, or recorded as a graph. */
 #include "inference/cuda/gpu.h"
 
+#include "base/limits.h"
+
 static struct cuda_marks marks_of(const struct gpu_pass *t)
 {
     return (struct cuda_marks){t->slot, t->f.finite};
@@ -147,7 +149,7 @@ static struct cuda_cache cache_of(const struct gpu_pass *t, uint32_t index, cons
     const struct device *d = t->d;
     return (struct cuda_cache){.slab = d->slab_list,
                                .page_bytes = d->page_bytes,
-                               .layer_at = (index - d->o.first) * d->layer_bytes,
+                               .layer_at = d->layer[index - d->o.first].keys_place * d->layer_bytes,
                                .heads_kv = t->m->heads_kv,
                                .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
                                .blocks_v = (uint32_t)(quant_padded(model_value_length(t->m)) / ARITH_BLOCK),
@@ -253,6 +255,16 @@ static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_
         cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
 }
 
+/* What attention needs of the stream, of which `cols` rows meet the cache. */
+static void meet(const struct gpu_pass *t, uint32_t index, uint32_t cols)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_input in =
+        l->has_latent ? normed_input(t, &l->attention_norm, &l->latent.row.w, &first_query(&l->latent)->w, NULL)
+                      : normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
+    project(t, index, &in, cols);
+}
+
 struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
 {
     return (struct cuda_attention){.heads = m->heads,
@@ -285,6 +297,44 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
     const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
     return in;
+}
+
+/* -- what layers have instead that carry a state -- */
+
+static struct cuda_states states_of(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct device *d = t->d;
+    const struct model *m = t->m;
+    struct cuda_states s = t->f.states;
+    s.state_at = l->place * gpu_state_floats(m);
+    s.guess_floats = gpu_guess_floats(m);
+    s.guess_at = d->state_layers * gpu_state_floats(m) + (uint64_t)l->place * GUESSES_MAX * s.guess_floats;
+    s.tap = l->recurrent.taps;
+    s.in = d->b.enters;
+    return s;
+}
+
+/* b.carried of all rows; the states go on. */
+static void carry(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct cuda_states s = states_of(t, l);
+    const struct cuda_input in = normed_input(t, &l->attention_norm, &l->recurrent.in.w, NULL, NULL);
+    product(t, &l->recurrent.in, &in, b->enters);
+    cuda_convolve(t->d->stream, &s, t->rows, marks_of(t), b->carried);
+}
+
+/* ... of those that go on as input of the output's product. */
+static struct cuda_input carried_input(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const uint32_t n = (uint32_t)gpu_carried(t->m);
+    const float *x = b->carried;
+    if (t->slot != t->f.all) {
+        cuda_gather(t->d->stream, x, t->slot, n, t->cols, b->o);
+        x = b->o;
+    }
+    return t->cols == 1 ? raw_input(t, x, n, NULL) : input_of(t, x, n, t->cols, &l->output.w);
 }
 
 /* -- the branch behind it -- */
@@ -376,10 +426,10 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in =
-        l->has_latent ? normed_input(t, &l->attention_norm, &l->latent.row.w, &first_query(&l->latent)->w, NULL)
-                      : normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
-    project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
+    if (l->recurrent.is)
+        carry(t, l);
+    else
+        meet(t, index, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->plan = t->f.slot_plan;
@@ -390,7 +440,7 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
     }
     if (t->cols == 0)
         return;
-    in = attend(t, index);
+    const struct cuda_input in = l->recurrent.is ? carried_input(t, l) : attend(t, index);
     if (t->m->kind->has & HAS_ONE_NORM) {
         mix_beside(t, l, &in);
         return;

@@ -140,6 +140,32 @@ void cuda_add_gated(void *stream, float *x, const float *y, const float *gate, u
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
 
+/* -- states.cu: layers that carry a state from position to position (inference/engine/recur.h) -- */
+
+struct cuda_chain {          /* rows of one sequence in a batch */
+    float *state;            /* its state, of all layers that are here, and behind it what guesses left */
+    uint32_t first, rows;    /* in `row` of struct cuda_states */
+    uint32_t guessed, right; /* as struct device_chain has them */
+};
+#define CUDA_NOT_KEPT 0xFFFFFFFFu
+struct cuda_states {
+    const struct cuda_chain *chain; /* [chains] */
+    uint32_t chains;                /* none is empty */
+    const uint32_t *row;            /* [rows] of the batch, chain by chain */
+    const uint32_t *whose, *place;  /* [rows] a row's chain, and how many of its rows stand before it */
+    const uint32_t *keep;           /* [rows] which piece of the stage takes the state behind it, or CUDA_NOT_KEPT */
+    float *stage;                   /* pieces of stage_floats */
+    uint64_t stage_floats;
+    /* of the layer */
+    uint64_t state_at, guess_at; /* where its part of a state begins, in a piece of the stage too; its first guess */
+    uint64_t guess_floats;
+    uint32_t taps, channels;
+    const float *tap; /* [taps, channels] */
+    const float *in;  /* [rows, channels] what enters the convolution; of a short convolution [rows, 3, channels] */
+};
+/* recur.c's short convolution: out[rows, channels], as the layer's last product takes it. States go on. */
+void cuda_convolve(void *stream, const struct cuda_states *s, uint32_t rows, struct cuda_marks marks, float *out);
+
 /* -- heads.cu, attend.cu -- */
 
 /* The cache in the GPU's memory: pages of ARITH_CHUNK positions, each as inference/engine/cache.h has it for the layers
