@@ -2,7 +2,7 @@
 #ifndef KITH_INFERENCE_CUDA_GPU_H
 #define KITH_INFERENCE_CUDA_GPU_H
 
-#include "inference/cuda/kernels.h"
+#include "inference/cuda/delta.h"
 #include "inference/cuda/runtime.h"
 #include "inference/engine/model.h"
 
@@ -34,6 +34,10 @@ struct gpu_recurrent {
     bool is;
     struct gpu_product in;
     const float *taps;
+    /* of a delta net */
+    struct gpu_product gate, alpha, beta;
+    const float *rate, *bias;
+    struct gpu_norm norm;
 };
 
 struct gpu_layer {
@@ -74,8 +78,13 @@ struct gpu_layer {
     B(begin, uint32_t, gpu_picked(m) + 1)                                                                              \
     B(pick, uint32_t, n *gpu_picks(m))                                                                                 \
     B(pick_slot, uint32_t, n *gpu_picks(m))                                                                            \
-    B(enters, float, n *gpu_enters(m))   /* what enters a layer's convolution, and its gates */                        \
-    B(carried, float, n *gpu_carried(m)) /* what it makes of them */                                                   \
+    B(enters, float, n *gpu_enters(m))                        /* what enters a layer's convolution, and its gates */   \
+    B(carried, float, gpu_carried(m) * n)                     /* what it makes of them; of a delta net: */             \
+    B(mixed, float, (m->values_n ? m->channels : 0) * n)      /* what leaves the convolution */                        \
+    B(between, float, (m->values_n ? gpu_carried(m) : 0) * n) /* the gate of the result */                             \
+    B(alpha, float, n * m->values_n)                                                                                   \
+    B(beta, float, n * 2 * m->values_n)                                                                                \
+    B(rates, float, n * 2 * m->values_n)                                                                               \
     B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
     B(wide, uint8_t, gpu_blocks_bytes(m, n))
 
@@ -102,20 +111,26 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
 /* What the last product of a layer with a state takes of a row; 0 without any. */
 static inline uint64_t gpu_carried(const struct model *m)
 {
-    return m->layers_recurrent ? m->channels : 0;
+    return m->values_n ? (uint64_t)m->values_n * m->side : m->layers_recurrent ? m->channels : 0;
 }
+/* What a row brings to it; beside a delta net a row's queries with their gates, too. */
 static inline uint64_t gpu_enters(const struct model *m)
 {
-    return m->layers_recurrent ? 3 * (uint64_t)m->channels : 0;
+    const uint64_t queries = 2 * (uint64_t)m->heads * m->head, channels = m->channels;
+    if (m->values_n)
+        return queries > channels ? queries : channels;
+    return m->layers_recurrent ? 3 * channels : 0;
 }
-/* Of a layer: its part of a state, and what a guessed position brings. */
+/* Of a layer: its part of a state, and what a guessed position brings, so that what it brings is aligned. */
 static inline uint64_t gpu_state_floats(const struct model *m)
 {
-    return m->layers_recurrent ? (m->taps - 1) * (uint64_t)m->channels : 0;
+    const uint64_t heads = (uint64_t)m->values_n * m->depth * m->side;
+    return m->layers_recurrent ? (m->taps - 1) * (uint64_t)m->channels + heads : 0;
 }
 static inline uint64_t gpu_guess_floats(const struct model *m)
 {
-    return m->channels;
+    const uint64_t floats = m->channels + (m->values_n ? m->channels + 2 * (uint64_t)m->values_n : 0);
+    return (floats + 3) / 4 * 4;
 }
 
 /* What attention, or what stands in its place, makes of a row, and what queries are made in. */

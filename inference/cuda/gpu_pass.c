@@ -243,9 +243,13 @@ static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_
         project_latent(t, index, in);
         return;
     }
-    const struct cuda_task tasks[] = {
-        {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
+    const bool has_gates = m->kind->more & HAS_DELTA_NET;
+    const struct cuda_task tasks[] = {{&l->query.w, l->query.bias, has_gates ? b->enters : b->q},
+                                      {&l->key.w, l->key.bias, b->k},
+                                      {&l->value.w, l->value.bias, b->v}};
     cuda_multiply_together(t->d->stream, tasks, 3, in);
+    if (has_gates)
+        cuda_part_queries(t->d->stream, b->enters, m->heads, m->head, t->rows, b->q);
     if (m->kind->has & HAS_ROW_NORMS) {
         norm_rows(t, &l->query_norm, b->q, m->heads * m->head);
         norm_rows(t, &l->key_norm, b->k, m->heads_kv * m->head);
@@ -289,12 +293,19 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
     a.plan = t->plan;
     a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
     const struct cuda_room room = {t->d->scratch, b->arrived};
+    const struct model *m = t->m;
+    const uint32_t n = m->heads * m->head;
     if (l->has_latent) {
         cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, NULL);
         multiply_own(t, &l->latent.value_up, b->o, b->q);
-        return input_of(t, b->q, t->m->heads * t->m->value, t->cols, &l->output.w);
+        return input_of(t, b->q, m->heads * m->value, t->cols, &l->output.w);
     }
-    const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
+    if (m->kind->more & HAS_DELTA_NET) {
+        cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, NULL);
+        cuda_gate_heads(t->d->stream, b->enters, t->slot, m->heads, m->head, t->cols, b->o);
+        return t->cols == 1 ? raw_input(t, b->o, n, NULL) : input_of(t, b->o, n, t->cols, &l->output.w);
+    }
+    const struct cuda_input in = blocks_of(t, b->o, n, t->cols, &l->output.w, NULL, NULL);
     cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
     return in;
 }
@@ -314,11 +325,56 @@ static struct cuda_states states_of(const struct gpu_pass *t, const struct gpu_l
     return s;
 }
 
+static bool asks_alike(const struct cuda_matrix *a, const struct cuda_matrix *b)
+{
+    return quant_format((enum gguf_tensor_type)a->type)->input == quant_format((enum gguf_tensor_type)b->type)->input;
+}
+
+/* What enters a delta net: b.enters, the gate of its result, the numbers of its rates. */
+static void enter_delta(const struct gpu_pass *t, const struct gpu_layer *l)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct gpu_recurrent *r = &l->recurrent;
+    struct cuda_input in = normed_input(t, &l->attention_norm, &r->in.w, &r->gate.w, &r->beta.w);
+    const struct cuda_task large[] = {{&r->in.w, r->in.bias, b->enters}, {&r->gate.w, r->gate.bias, b->between}};
+    const struct cuda_task small[] = {{&r->beta.w, r->beta.bias, b->beta}, {&r->alpha.w, r->alpha.bias, b->alpha}};
+    cuda_multiply_together(t->d->stream, large, 2, &in);
+    if (r->alpha.w.data && !asks_alike(&r->alpha.w, &r->beta.w))
+        in = normed_input(t, &l->attention_norm, &r->alpha.w, &r->beta.w, NULL);
+    cuda_multiply_together(t->d->stream, small, r->alpha.w.data ? 2 : 1, &in);
+}
+
+static void carry_delta(const struct gpu_pass *t, const struct gpu_layer *l, const struct cuda_states *s)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct gpu_recurrent *r = &l->recurrent;
+    const struct model *m = t->m;
+    const struct cuda_delta a = {.keys_n = m->keys_n,
+                                 .values_n = m->values_n,
+                                 .side = m->side,
+                                 .is_tiled = (m->kind->more & HAS_TILED_HEADS) != 0,
+                                 .epsilon = m->epsilon,
+                                 .alpha = r->alpha.w.data ? b->alpha : NULL,
+                                 .beta = b->beta,
+                                 .rate = r->rate,
+                                 .bias = r->bias,
+                                 .gate = b->between,
+                                 .gain = r->norm.gain,
+                                 .mixed = b->mixed,
+                                 .rates = b->rates};
+    enter_delta(t, l);
+    cuda_delta(t->d->stream, &a, s, t->rows, marks_of(t), b->carried);
+}
+
 /* b.carried of all rows; the states go on. */
 static void carry(const struct gpu_pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     const struct cuda_states s = states_of(t, l);
+    if (t->m->values_n) {
+        carry_delta(t, l, &s);
+        return;
+    }
     const struct cuda_input in = normed_input(t, &l->attention_norm, &l->recurrent.in.w, NULL, NULL);
     product(t, &l->recurrent.in, &in, b->enters);
     cuda_convolve(t->d->stream, &s, t->rows, marks_of(t), b->carried);

@@ -57,7 +57,8 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
         all += product_bytes(product[i]);
     all += l->latent ? latent_bytes(m, l->latent) : 0;
     if (r)
-        all += product_bytes(&r->in) + product_bytes(&r->out) + taps_n(m) * sizeof(float);
+        all += product_bytes(&r->in) + product_bytes(&r->out) + product_bytes(&r->gate) + product_bytes(&r->alpha) +
+               product_bytes(&r->beta) + (taps_n(m) + (r->rate ? 2 * m->values_n + m->side : 0)) * sizeof(float);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
@@ -240,13 +241,25 @@ static enum err load_latent(struct loading *t, const struct model_latent *a, str
 
 static enum err load_recurrent(struct loading *t, const struct model_recurrent *r, struct gpu_layer *out)
 {
-    out->recurrent.is = true;
-    enum err e = load_product(t, &r->in, &out->recurrent.in);
+    const struct model *m = t->d->o.model;
+    struct gpu_recurrent *to = &out->recurrent;
+    const struct {
+        const struct model_product *from;
+        struct gpu_product *to;
+    } products[] = {{&r->in, &to->in},
+                    {&r->out, &out->output},
+                    {&r->gate, &to->gate},
+                    {&r->alpha, &to->alpha},
+                    {&r->beta, &to->beta}};
+    enum err e = load_floats(t, r->taps, taps_n(m), &to->taps);
+    to->is = true;
+    for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
+        e = load_product(t, products[i].from, products[i].to);
     if (e == ERR_OK)
-        e = load_product(t, &r->out, &out->output);
+        e = load_floats(t, r->rate, m->values_n, &to->rate);
     if (e == ERR_OK)
-        e = load_floats(t, r->taps, taps_n(t->d->o.model), &out->recurrent.taps);
-    return e;
+        e = load_floats(t, r->bias, m->values_n, &to->bias);
+    return e == ERR_OK ? load_norm(t, &r->norm, m->side, &to->norm) : e;
 }
 
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
