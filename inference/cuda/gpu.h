@@ -267,7 +267,7 @@ void gpu_graph_keep(struct device *d, const struct gpu_shape *shape, struct cuda
 /* Memory that graphs know has moved. */
 void gpu_graph_forget(struct device *d);
 
-/* -- gpu_pass.c -- */
+/* -- a pass -- */
 /* The batch as the steps see it. */
 struct gpu_pass {
     struct device *d;
@@ -280,6 +280,43 @@ struct gpu_pass {
     struct cuda_plan plan; /* of those that go on */
     uint32_t pages_most;
 };
+
+/* -- gpu_products.c -- */
+struct cuda_marks gpu_marks(const struct gpu_pass *t);
+/* Where x[cols, n] as input of products with up to three matrices (NULL: none) has its blocks; and made of it. */
+struct cuda_input gpu_blocks(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                             const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c);
+bool gpu_has_blocks(const struct cuda_input *in);
+struct cuda_input gpu_input(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                            const struct cuda_matrix *w);
+/* One column of which products make what they need themselves. */
+struct cuda_input gpu_raw_input(const struct gpu_pass *t, const float *x, uint32_t n, const float *gain);
+/* The stream as it is as input of products with up to three matrices; and its norm, or where there is none the stream:
+ * the floats, where they are wanted, are in b.h. */
+struct cuda_input gpu_stream_input(const struct gpu_pass *t, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                   const struct cuda_matrix *c);
+struct cuda_input gpu_normed_input(const struct gpu_pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
+                                   const struct cuda_matrix *b, const struct cuda_matrix *c);
+enum cuda_gate gpu_gate(const struct gpu_pass *t);
+/* What gate and up, [cols, n], come to as input of `w`. */
+struct cuda_input gpu_gated_input(const struct gpu_pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
+                                  const struct cuda_matrix *w);
+void gpu_multiply(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out);
+/* Of rows as long as the stream's. */
+void gpu_norm_cols(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out);
+/* b.back is added to the stream; normed or scaled first where the architecture has it so. The same of what a branch's
+ * last product makes of `in`. */
+void gpu_add_back(const struct gpu_pass *t, const struct gpu_norm *post);
+void gpu_add_branch(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                    const struct gpu_norm *post);
+
+/* -- gpu_carry.c -- */
+/* What a layer has instead of attention: b.carried of all rows, and the states go on; then of those that go on as input
+ * of the output's product. */
+void gpu_carry(const struct gpu_pass *t, const struct gpu_layer *l);
+struct cuda_input gpu_carried_input(const struct gpu_pass *t, const struct gpu_layer *l);
+
+/* -- gpu_pass.c -- */
 /* A layer's attention, but for the plan of a batch. */
 struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most);
 /* All kernels of a batch. */
