@@ -13,6 +13,7 @@ struct gpu_norm {
 struct gpu_product {
     struct cuda_matrix w;
     const float *bias;
+    struct cuda_matrix low_down, low_up; /* struct model_low */
 };
 
 /* A matrix for each expert, one behind the other. */
@@ -65,6 +66,7 @@ struct gpu_layer {
     B(low, float, n * m->query_low)                                                                                    \
     B(apart, float, n * m->heads * m->plain) /* queries of heads with one row for all, before their own matrices */    \
     B(made, float, n * m->heads * m->latent) /* ... and behind them */                                                 \
+    B(pair, float, n * m->low_rank)          /* between down and up of what adapters add */                            \
     B(k, float, n * m->heads_kv * m->head)                                                                             \
     B(v, float, n * m->heads_kv * m->head)                                                                             \
     B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
@@ -143,9 +145,10 @@ static inline uint64_t gpu_inner(const struct model *m)
 /* The longest input of a product. */
 static inline uint64_t gpu_widest(const struct model *m)
 {
-    const uint64_t rows[] = {
-        m->embed,      (uint64_t)m->heads * model_out_length(m), model_mix_most(m), m->query_low, m->latent, m->plain,
-        gpu_carried(m)};
+    const uint64_t rows[] = {m->embed,          (uint64_t)m->heads * model_out_length(m),
+                             model_mix_most(m), m->query_low,
+                             m->latent,         m->plain,
+                             gpu_carried(m),    m->low_rank};
     uint64_t widest = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         widest = rows[i] > widest ? rows[i] : widest;
@@ -301,7 +304,15 @@ enum cuda_gate gpu_gate(const struct gpu_pass *t);
 /* What gate and up, [cols, n], come to as input of `w`. */
 struct cuda_input gpu_gated_input(const struct gpu_pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
                                   const struct cuda_matrix *w);
+/* in.f has the floats, whatever the matrices ask for, where adapters add something; so raw.gain is not used there. */
 void gpu_multiply(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out);
+/* The same for up to three, in one launch where that saves time. */
+struct gpu_task {
+    const struct gpu_product *p;
+    float *out;
+};
+void gpu_multiply_together(const struct gpu_pass *t, const struct gpu_task *task, uint32_t n,
+                           const struct cuda_input *in);
 /* Of rows as long as the stream's. */
 void gpu_norm_cols(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out);
 /* b.back is added to the stream; normed or scaled first where the architecture has it so. The same of what a branch's

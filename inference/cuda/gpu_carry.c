@@ -27,12 +27,12 @@ static void enter_delta(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct gpu_buffers *b = &t->d->b;
     const struct gpu_recurrent *r = &l->recurrent;
     struct cuda_input in = gpu_normed_input(t, &l->attention_norm, &r->in.w, &r->gate.w, &r->beta.w);
-    const struct cuda_task large[] = {{&r->in.w, r->in.bias, b->enters}, {&r->gate.w, r->gate.bias, b->between}};
-    const struct cuda_task small[] = {{&r->beta.w, r->beta.bias, b->beta}, {&r->alpha.w, r->alpha.bias, b->alpha}};
-    cuda_multiply_together(t->d->stream, large, 2, &in);
+    const struct gpu_task large[] = {{&r->in, b->enters}, {&r->gate, b->between}};
+    const struct gpu_task small[] = {{&r->beta, b->beta}, {&r->alpha, b->alpha}};
+    gpu_multiply_together(t, large, 2, &in);
     if (r->alpha.w.data && !asks_alike(&r->alpha.w, &r->beta.w))
         in = gpu_normed_input(t, &l->attention_norm, &r->alpha.w, &r->beta.w, NULL);
-    cuda_multiply_together(t->d->stream, small, r->alpha.w.data ? 2 : 1, &in);
+    gpu_multiply_together(t, small, r->alpha.w.data ? 2 : 1, &in);
 }
 
 static void carry_delta(const struct gpu_pass *t, const struct gpu_layer *l, const struct cuda_states *s)

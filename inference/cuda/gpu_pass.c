@@ -74,16 +74,18 @@ static void project_latent(const struct gpu_pass *t, uint32_t index, const struc
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
-    const struct cuda_task tasks[] = {{&a->row.w, a->row.bias, b->k},
-                                      {&first->w, first->bias, first == &a->query ? b->o : b->low}};
-    cuda_multiply_together(t->d->stream, tasks, 2, in);
+    const struct gpu_task tasks[] = {{&a->row, b->k}, {first, first == &a->query ? b->o : b->low}};
+    gpu_multiply_together(t, tasks, 2, in);
     if (first != &a->query) {
         struct cuda_input low = gpu_blocks(t, b->low, m->query_low, t->cols, &a->query.w, NULL, NULL);
         const float *gain = a->query_norm.gain;
-        if (gpu_has_blocks(&low))
-            cuda_norm_quantise(t->d->stream, b->low, gain, NULL, m->epsilon, &low, NULL, gpu_marks(t));
-        else
+        const bool wants_floats = m->low_rank || !gpu_has_blocks(&low);
+        if (wants_floats)
             cuda_norm(t->d->stream, b->low, gain, NULL, m->epsilon, m->query_low, t->cols, b->low);
+        if (wants_floats && gpu_has_blocks(&low))
+            cuda_quantise(t->d->stream, &low, gpu_marks(t));
+        else if (gpu_has_blocks(&low))
+            cuda_norm_quantise(t->d->stream, b->low, gain, NULL, m->epsilon, &low, NULL, gpu_marks(t));
         gpu_multiply(t, &a->query, &low, b->o);
     }
     struct cuda_latent how = {m->heads, m->plain, m->latent, turn_of(t, l)};
@@ -105,10 +107,8 @@ static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_
         return;
     }
     const bool has_gates = m->kind->more & HAS_DELTA_NET;
-    const struct cuda_task tasks[] = {{&l->query.w, l->query.bias, has_gates ? b->enters : b->q},
-                                      {&l->key.w, l->key.bias, b->k},
-                                      {&l->value.w, l->value.bias, b->v}};
-    cuda_multiply_together(t->d->stream, tasks, 3, in);
+    const struct gpu_task tasks[] = {{&l->query, has_gates ? b->enters : b->q}, {&l->key, b->k}, {&l->value, b->v}};
+    gpu_multiply_together(t, tasks, 3, in);
     if (has_gates)
         cuda_part_queries(t->d->stream, b->enters, m->heads, m->head, t->rows, b->q);
     if (m->kind->has & HAS_ROW_NORMS) {
@@ -161,9 +161,10 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
         multiply_own(t, &l->latent.value_up, b->o, b->q);
         return gpu_input(t, b->q, m->heads * m->value, t->cols, &l->output.w);
     }
-    if (m->kind->more & HAS_DELTA_NET) {
+    if (m->kind->more & HAS_DELTA_NET || m->low_rank) { /* its floats are wanted */
         cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, gpu_marks(t), room, b->o, NULL);
-        cuda_gate_heads(t->d->stream, b->enters, t->slot, m->heads, m->head, t->cols, b->o);
+        if (m->kind->more & HAS_DELTA_NET)
+            cuda_gate_heads(t->d->stream, b->enters, t->slot, m->heads, m->head, t->cols, b->o);
         return t->cols == 1 ? gpu_raw_input(t, b->o, n, NULL) : gpu_input(t, b->o, n, t->cols, &l->output.w);
     }
     const struct cuda_input in = gpu_blocks(t, b->o, n, t->cols, &l->output.w, NULL, NULL);
@@ -182,12 +183,13 @@ static struct cuda_input mixed(const struct gpu_pass *t, const struct gpu_layer 
         gpu_multiply(t, &l->up, &in, b->gate);
         return gpu_gated_input(t, l->down.w.n, t->cols, gpu_marks(t), &l->down.w);
     }
-    const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
-    if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
-        cuda_multiply_gated(t->d->stream, gpu_gate(t), &tasks[0], &tasks[1], &in);
+    if (t->cols == 1 && !t->m->low_rank && cuda_takes_gate(&l->gate.w, &l->up.w)) {
+        const struct cuda_task gate = {&l->gate.w, l->gate.bias, b->gate}, up = {&l->up.w, l->up.bias, b->up};
+        cuda_multiply_gated(t->d->stream, gpu_gate(t), &gate, &up, &in);
         return gpu_raw_input(t, b->gate, l->down.w.n, NULL);
     }
-    cuda_multiply_together(t->d->stream, tasks, 2, &in);
+    const struct gpu_task tasks[] = {{&l->gate, b->gate}, {&l->up, b->up}};
+    gpu_multiply_together(t, tasks, 2, &in);
     return gpu_gated_input(t, l->down.w.n, t->cols, gpu_marks(t), &l->down.w);
 }
 
@@ -290,7 +292,7 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 static void add_and_norm(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
                          const struct gpu_norm *n)
 {
-    cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
+    gpu_add_branch(t, p, in, &(struct gpu_norm){NULL, NULL});
     gpu_norm_cols(t, n, t->x, t->x);
 }
 

@@ -63,10 +63,10 @@ struct cuda_input gpu_normed_input(const struct gpu_pass *t, const struct gpu_no
     float *h = t->d->b.h;
     if (!n->gain)
         return t->cols == 1 ? gpu_raw_input(t, t->x, m->embed, NULL) : gpu_stream_input(t, a, b, c);
-    if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
+    if (t->cols == 1 && !n->bias && !m->low_rank && takes_normed(a) && takes_normed(b) && takes_normed(c))
         return gpu_raw_input(t, t->x, m->embed, n->gain);
     struct cuda_input in = gpu_blocks(t, h, m->embed, t->cols, a, b, c);
-    const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
+    const bool wants_floats = m->low_rank || asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
     if (gpu_has_blocks(&in))
         cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, wants_floats ? h : NULL,
                            gpu_marks(t));
@@ -96,15 +96,51 @@ struct cuda_input gpu_gated_input(const struct gpu_pass *t, uint32_t n, uint32_t
     const struct gpu_buffers *b = &t->d->b;
     struct cuda_input in = gpu_blocks(t, b->gate, n, cols, w, NULL, NULL);
     if (gpu_has_blocks(&in))
-        cuda_activate_quantise(t->d->stream, kind, b->gate, b->up, &in, NULL, marks);
+        cuda_activate_quantise(t->d->stream, kind, b->gate, b->up, &in, t->m->low_rank ? b->gate : NULL, marks);
     else
         cuda_activate(t->d->stream, kind, b->gate, b->up, (uint64_t)cols * n);
     return in;
 }
 
+static bool is_adapted(const struct gpu_product *p)
+{
+    return p->low_down.data != NULL;
+}
+
+/* The rest of a product whose matrix has been multiplied into out[cols, rows]: what adapters add, then the bias. */
+static void adapt(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out)
+{
+    const struct cuda_input x = {.n = in->n, .cols = in->cols, .f = in->f};
+    const struct cuda_input low = {.n = p->low_up.n, .cols = in->cols, .f = t->d->b.pair};
+    if (!is_adapted(p))
+        return;
+    CHECK(!in->raw.gain);
+    cuda_multiply(t->d->stream, &p->low_down, &x, NULL, false, t->d->b.pair);
+    cuda_multiply(t->d->stream, &p->low_up, &low, NULL, true, out);
+    if (p->bias)
+        cuda_add_bias(t->d->stream, out, p->bias, p->w.rows, in->cols);
+}
+
 void gpu_multiply(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out)
 {
-    cuda_multiply(t->d->stream, &p->w, in, p->bias, false, out);
+    cuda_multiply(t->d->stream, &p->w, in, is_adapted(p) ? NULL : p->bias, false, out);
+    adapt(t, p, in, out);
+}
+
+#define TOGETHER_MOST 3u
+
+void gpu_multiply_together(const struct gpu_pass *t, const struct gpu_task *task, uint32_t n,
+                           const struct cuda_input *in)
+{
+    struct cuda_task all[TOGETHER_MOST] = {{NULL, NULL, NULL}};
+    CHECK(n <= TOGETHER_MOST);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct gpu_product *p = task[i].p;
+        all[i] = (struct cuda_task){&p->w, is_adapted(p) ? NULL : p->bias, task[i].out};
+    }
+    cuda_multiply_together(t->d->stream, all, n, in);
+    for (uint32_t i = 0; i < n; i++)
+        adapt(t, task[i].p, in, task[i].out);
 }
 
 void gpu_norm_cols(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out)
@@ -123,7 +159,7 @@ void gpu_add_back(const struct gpu_pass *t, const struct gpu_norm *post)
 void gpu_add_branch(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
                     const struct gpu_norm *post)
 {
-    if (!post->gain && t->m->branch_scale == 1.0f) {
+    if (!post->gain && t->m->branch_scale == 1.0f && !is_adapted(p)) {
         cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
         return;
     }

@@ -18,7 +18,8 @@ static uint64_t matrix_bytes(const struct ops_weight *w)
 
 static uint64_t product_bytes(const struct model_product *p)
 {
-    return matrix_bytes(&p->w) + (p->bias ? p->w.rows * sizeof(float) : 0);
+    return matrix_bytes(&p->w) + matrix_bytes(&p->low.down) + matrix_bytes(&p->low.up) +
+           (p->bias ? p->w.rows * sizeof(float) : 0);
 }
 
 /* Elements of the gains of queries and keys. */
@@ -184,6 +185,10 @@ static enum err load_norm(struct loading *t, const struct model_norm *norm, size
 static enum err load_product(struct loading *t, const struct model_product *p, struct gpu_product *out)
 {
     enum err e = load_matrix(t, &p->w, &out->w);
+    if (e == ERR_OK)
+        e = load_matrix(t, &p->low.down, &out->low_down);
+    if (e == ERR_OK)
+        e = load_matrix(t, &p->low.up, &out->low_up);
     return e == ERR_OK ? load_floats(t, p->bias, p->w.rows, &out->bias) : e;
 }
 

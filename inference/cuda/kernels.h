@@ -29,6 +29,8 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i] * by, i < count. */
 void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
+/* x[c, i] += bias[i], [cols, n]. */
+void cuda_add_bias(void *stream, float *x, const float *bias, uint32_t n, uint32_t cols);
 enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_CLAMPED, CUDA_GELU_ALONE, CUDA_SQUARES_ALONE, CUDA_GELU_ERF_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);

@@ -292,7 +292,6 @@ static inline const char *model_on_processors(const struct model *m)
     return m->kind->more & HAS_SCAN          ? "state spaces"
            : m->layer->query_norm.bias       ? "norms of each head's own"
            : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
-           : m->low_rank                     ? "what adapters add to matrices"
                                              : NULL;
 }
 
