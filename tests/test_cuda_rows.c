@@ -320,6 +320,22 @@ static void sum_once(void)
     gpu_free(marks);
 }
 
+static void bias_once(void)
+{
+    const uint32_t n = draw_length(), cols = 1 + draw(5);
+    float *x = gpu_floats((size_t)cols * n, false), *bias = gpu_floats(n, false);
+    float *expected = mem_array((size_t)cols * n, sizeof *expected);
+    memcpy(expected, x, (size_t)cols * n * sizeof *x);
+    for (uint32_t c = 0; c < cols; c++)
+        ops_ref.add(expected + (size_t)c * n, bias, n);
+    cuda_add_bias(NULL, x, bias, n, cols);
+    gpu_wait();
+    assert_same_bits(x, expected, (size_t)cols * n, "rows");
+    gpu_free(x);
+    gpu_free(bias);
+    free(expected);
+}
+
 static void rows_are_normed_alike(void **state)
 {
     (void)state;
@@ -330,6 +346,12 @@ static void elements_are_added_and_gated_alike(void **state)
 {
     (void)state;
     in_every_order(elements_once);
+}
+
+static void a_bias_is_added_alike(void **state)
+{
+    (void)state;
+    in_every_order(bias_once);
 }
 
 static void what_is_not_finite_is_marked(void **state)
@@ -361,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_normed_alike),
         cmocka_unit_test(elements_are_added_and_gated_alike),
+        cmocka_unit_test(a_bias_is_added_alike),
         cmocka_unit_test(what_is_not_finite_is_marked),
         cmocka_unit_test(the_first_of_the_largest_is_found),
         cmocka_unit_test(experts_are_chosen_and_listed_alike),

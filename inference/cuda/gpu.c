@@ -13,9 +13,15 @@ static uint64_t layer_cache_bytes(const struct model *m)
            m->heads_kv;
 }
 
+/* Keys and values of a page. Where layers carry states the engine counts these in pages (sched_plan), so that a page is
+ * worth the same part of them as well, if that is more. */
 static uint64_t gpu_page_bytes(const struct device_options *o)
 {
-    return layer_cache_bytes(o->model) * (o->end - o->first);
+    const struct model *m = o->model;
+    const uint64_t keys = gpu_attending(m, o->first, o->end), all = gpu_attending(m, 0, m->layers);
+    const uint64_t carrying = gpu_carrying(m, o->first, o->end);
+    const uint64_t states = carrying ? (all * carrying + m->layers_recurrent - 1) / m->layers_recurrent : 0;
+    return layer_cache_bytes(m) * (keys > states ? keys : states);
 }
 
 static uint64_t slabs_most(const struct device_options *o)
@@ -31,7 +37,7 @@ static uint64_t buffer_bytes(const struct device_options *o)
 #define B(name, type, count) all += (uint64_t)(count) * sizeof(type);
     GPU_BUFFERS(B)
 #undef B
-    return all + slabs_most(o) * sizeof(uint8_t *);
+    return all + slabs_most(o) * sizeof(uint8_t *) + gpu_stage_bytes(o);
 }
 
 static uint64_t gpu_bytes(const struct device_options *o)
@@ -56,6 +62,7 @@ static void gpu_close(struct device *d)
         for (uint32_t i = 0; i < d->slabs; i++)
             cuda_free(d->queue, d->slab[i]);
         cuda_free_host(d->queue, d->facts_host);
+        gpu_states_close(d);
         gpu_weights_free(d);
         cuda_queue_free(d->queue);
     }
@@ -103,7 +110,7 @@ static enum err gpu_open(const struct device_options *o, struct device **out, st
     CHECK(o->first < o->end && o->end <= o->model->layers);
     CHECK(!o->has_output || (model_writes(o->model) && o->end == o->model->layers));
     d->o = *o;
-    d->page_bytes = gpu_page_bytes(o);
+    d->page_bytes = layer_cache_bytes(o->model) * gpu_attending(o->model, o->first, o->end);
     d->layer_bytes = layer_cache_bytes(o->model);
     enum err e = cuda_queue_new(o->index, &d->queue, note);
     if (e == ERR_OK) {
@@ -114,6 +121,8 @@ static enum err gpu_open(const struct device_options *o, struct device **out, st
         e = gpu_weights_load(d, note);
     if (e == ERR_OK)
         e = make_buffers(d, note);
+    if (e == ERR_OK)
+        e = gpu_states_open(d, note);
     if (e == ERR_OK)
         e = cuda_wait(d->queue, note);
     if (e != ERR_OK) {

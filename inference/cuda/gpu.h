@@ -2,7 +2,7 @@
 #ifndef KITH_INFERENCE_CUDA_GPU_H
 #define KITH_INFERENCE_CUDA_GPU_H
 
-#include "inference/cuda/kernels.h"
+#include "inference/cuda/delta.h"
 #include "inference/cuda/runtime.h"
 #include "inference/engine/model.h"
 
@@ -13,6 +13,7 @@ struct gpu_norm {
 struct gpu_product {
     struct cuda_matrix w;
     const float *bias;
+    struct cuda_matrix low_down, low_up; /* struct model_low */
 };
 
 /* A matrix for each expert, one behind the other. */
@@ -29,6 +30,17 @@ struct gpu_latent {
     struct gpu_experts key_up, value_up; /* a matrix of each head's */
 };
 
+/* What a layer has instead of attention (struct model_recurrent); its last product is the layer's output. */
+struct gpu_recurrent {
+    bool is;
+    struct gpu_product in;
+    const float *taps;
+    /* of a delta net */
+    struct gpu_product gate, alpha, beta;
+    const float *rate, *bias;
+    struct gpu_norm norm;
+};
+
 struct gpu_layer {
     struct gpu_norm attention_norm, query_norm, key_norm, attention_post, mix_norm, mix_post;
     struct gpu_product query, key, value, output, gate, up, down;
@@ -38,8 +50,10 @@ struct gpu_layer {
     const float *sinks;      /* NULL: none */
     const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
-    bool has_experts, has_latent, is_still;
+    struct gpu_recurrent recurrent; /* instead of attention */
+    bool attends, has_experts, has_latent, is_still;
     uint32_t window;
+    uint32_t place, keys_place; /* so many layers of this device before it carry a state; have keys and values */
 };
 
 /* Memory for a batch, made once: NAME, TYPE, elements of it for `n` rows. */
@@ -48,10 +62,11 @@ struct gpu_layer {
     B(packed, float, n * m->embed) /* ... of the rows that go on in the last layer */                                  \
     B(h, float, n * m->embed)      /* after a norm */                                                                  \
     B(q, float, n *model_queries_n(m))                                                                                 \
-    B(o, float, n *model_queries_n(m))                                                                                 \
+    B(o, float, n *gpu_inner(m))                                                                                       \
     B(low, float, n * m->query_low)                                                                                    \
     B(apart, float, n * m->heads * m->plain) /* queries of heads with one row for all, before their own matrices */    \
     B(made, float, n * m->heads * m->latent) /* ... and behind them */                                                 \
+    B(pair, float, n * m->low_rank)          /* between down and up of what adapters add */                            \
     B(k, float, n * m->heads_kv * m->head)                                                                             \
     B(v, float, n * m->heads_kv * m->head)                                                                             \
     B(arrived, uint32_t, n * m->heads) /* zeros */                                                                     \
@@ -65,6 +80,13 @@ struct gpu_layer {
     B(begin, uint32_t, gpu_picked(m) + 1)                                                                              \
     B(pick, uint32_t, n *gpu_picks(m))                                                                                 \
     B(pick_slot, uint32_t, n *gpu_picks(m))                                                                            \
+    B(enters, float, n *gpu_enters(m))                        /* what enters a layer's convolution, and its gates */   \
+    B(carried, float, gpu_carried(m) * n)                     /* what it makes of them; of a delta net: */             \
+    B(mixed, float, (m->values_n ? m->channels : 0) * n)      /* what leaves the convolution */                        \
+    B(between, float, (m->values_n ? gpu_carried(m) : 0) * n) /* the gate of the result */                             \
+    B(alpha, float, n * m->values_n)                                                                                   \
+    B(beta, float, n * 2 * m->values_n)                                                                                \
+    B(rates, float, n * 2 * m->values_n)                                                                               \
     B(narrow, uint8_t, gpu_blocks_bytes(m, n))                                                                         \
     B(wide, uint8_t, gpu_blocks_bytes(m, n))
 
@@ -86,11 +108,47 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
     return n * (most > picked ? most : picked);
 }
 
+/* -- states: their layout is recur.h's, of the layers that are here -- */
+
+/* What the last product of a layer with a state takes of a row; 0 without any. */
+static inline uint64_t gpu_carried(const struct model *m)
+{
+    return m->values_n ? (uint64_t)m->values_n * m->side : m->layers_recurrent ? m->channels : 0;
+}
+/* What a row brings to it; beside a delta net a row's queries with their gates, too. */
+static inline uint64_t gpu_enters(const struct model *m)
+{
+    const uint64_t queries = 2 * (uint64_t)m->heads * m->head, channels = m->channels;
+    if (m->values_n)
+        return queries > channels ? queries : channels;
+    return m->layers_recurrent ? 3 * channels : 0;
+}
+/* Of a layer: its part of a state, and what a guessed position brings, so that what it brings is aligned. */
+static inline uint64_t gpu_state_floats(const struct model *m)
+{
+    const uint64_t heads = (uint64_t)m->values_n * m->depth * m->side;
+    return m->layers_recurrent ? (m->taps - 1) * (uint64_t)m->channels + heads : 0;
+}
+static inline uint64_t gpu_guess_floats(const struct model *m)
+{
+    const uint64_t floats = m->channels + (m->values_n ? m->channels + 2 * (uint64_t)m->values_n : 0);
+    return (floats + 3) / 4 * 4;
+}
+
+/* What attention, or what stands in its place, makes of a row, and what queries are made in. */
+static inline uint64_t gpu_inner(const struct model *m)
+{
+    const uint64_t queries = model_queries_n(m), carried = gpu_carried(m);
+    return queries > carried ? queries : carried;
+}
+
 /* The longest input of a product. */
 static inline uint64_t gpu_widest(const struct model *m)
 {
-    const uint64_t rows[] = {
-        m->embed, (uint64_t)m->heads * model_out_length(m), model_mix_most(m), m->query_low, m->latent, m->plain};
+    const uint64_t rows[] = {m->embed,          (uint64_t)m->heads * model_out_length(m),
+                             model_mix_most(m), m->query_low,
+                             m->latent,         m->plain,
+                             gpu_carried(m),    m->low_rank};
     uint64_t widest = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         widest = rows[i] > widest ? rows[i] : widest;
@@ -120,6 +178,7 @@ struct gpu_facts {
     const uint32_t *sees; /* the last position that a row sees: its own, or of an encoder the text's last */
     const float *angles[2];
     struct cuda_plan plan, slot_plan; /* of all rows, of those of slot */
+    struct cuda_states states;        /* but for what is of a layer */
     uint8_t *finite;
     uint64_t *best;              /* of those that are told, cuda_tell's */
     uint64_t finite_at, best_at; /* where both stand, also in facts_host; */
@@ -130,6 +189,7 @@ struct gpu_facts {
 struct gpu_shape {
     uint32_t n, wanted, told, pages_most;
     uint32_t plan[4], slot_plan[4]; /* the numbers of struct cuda_plan */
+    uint32_t chains;
 };
 struct gpu_graph {
     struct gpu_shape shape;
@@ -172,7 +232,30 @@ struct device {
     uint8_t **slab_list; /* the same in the GPU's memory, [slab_room] */
     uint32_t slabs, slab_room;
     uint64_t page_bytes, layer_bytes;
+    /* states by their numbers, [states]; NULL: not yet. One is [layers, gpu_state_floats], then what guesses left,
+     * [layers, GUESSES_MAX, gpu_guess_floats], of the layers here that carry one */
+    float **state;
+    uint32_t states;
+    uint32_t state_layers, state_first; /* of the model's so many before them */
+    float *stage, *stage_host;          /* of those that are kept, [keeps_max, layers, gpu_state_floats] */
 };
+
+/* -- gpu_states.c -- */
+/* Layers [first, end) that carry a state, and that have keys and values. */
+uint32_t gpu_carrying(const struct model *m, uint32_t first, uint32_t end);
+uint32_t gpu_attending(const struct model *m, uint32_t first, uint32_t end);
+/* What the states that a batch keeps take, on the device and beside it. */
+uint64_t gpu_stage_bytes(const struct device_options *o);
+enum err gpu_states_open(struct device *d, struct note *note) MUST_USE;
+void gpu_states_close(struct device *d);
+/* Room for the states of a batch's chains, each as it begins. */
+enum err gpu_states_begin(struct device *d, const struct device_batch *b, struct note *note) MUST_USE;
+/* chain[chains], whose[n], place[n] and keep[n] of a batch. */
+void gpu_states_put(const struct device *d, const struct device_batch *b, struct cuda_chain *chain, uint32_t *whose,
+                    uint32_t *place, uint32_t *keep);
+/* What was kept, to here: queued, then given to those who asked. */
+void gpu_states_get(struct device *d, const struct device_batch *b);
+void gpu_states_give(const struct device *d, const struct device_batch *b);
 
 /* -- gpu_weights.c -- */
 /* Bytes of weights for such options. */
@@ -187,7 +270,7 @@ void gpu_graph_keep(struct device *d, const struct gpu_shape *shape, struct cuda
 /* Memory that graphs know has moved. */
 void gpu_graph_forget(struct device *d);
 
-/* -- gpu_pass.c -- */
+/* -- a pass -- */
 /* The batch as the steps see it. */
 struct gpu_pass {
     struct device *d;
@@ -200,6 +283,51 @@ struct gpu_pass {
     struct cuda_plan plan; /* of those that go on */
     uint32_t pages_most;
 };
+
+/* -- gpu_products.c -- */
+struct cuda_marks gpu_marks(const struct gpu_pass *t);
+/* Where x[cols, n] as input of products with up to three matrices (NULL: none) has its blocks; and made of it. */
+struct cuda_input gpu_blocks(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                             const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c);
+bool gpu_has_blocks(const struct cuda_input *in);
+struct cuda_input gpu_input(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
+                            const struct cuda_matrix *w);
+/* One column of which products make what they need themselves. */
+struct cuda_input gpu_raw_input(const struct gpu_pass *t, const float *x, uint32_t n, const float *gain);
+/* The stream as it is as input of products with up to three matrices; and its norm, or where there is none the stream:
+ * the floats, where they are wanted, are in b.h. */
+struct cuda_input gpu_stream_input(const struct gpu_pass *t, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                   const struct cuda_matrix *c);
+struct cuda_input gpu_normed_input(const struct gpu_pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
+                                   const struct cuda_matrix *b, const struct cuda_matrix *c);
+enum cuda_gate gpu_gate(const struct gpu_pass *t);
+/* What gate and up, [cols, n], come to as input of `w`. */
+struct cuda_input gpu_gated_input(const struct gpu_pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
+                                  const struct cuda_matrix *w);
+/* in.f has the floats, whatever the matrices ask for, where adapters add something; so raw.gain is not used there. */
+void gpu_multiply(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out);
+/* The same for up to three, in one launch where that saves time. */
+struct gpu_task {
+    const struct gpu_product *p;
+    float *out;
+};
+void gpu_multiply_together(const struct gpu_pass *t, const struct gpu_task *task, uint32_t n,
+                           const struct cuda_input *in);
+/* Of rows as long as the stream's. */
+void gpu_norm_cols(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out);
+/* b.back is added to the stream; normed or scaled first where the architecture has it so. The same of what a branch's
+ * last product makes of `in`. */
+void gpu_add_back(const struct gpu_pass *t, const struct gpu_norm *post);
+void gpu_add_branch(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
+                    const struct gpu_norm *post);
+
+/* -- gpu_carry.c -- */
+/* What a layer has instead of attention: b.carried of all rows, and the states go on; then of those that go on as input
+ * of the output's product. */
+void gpu_carry(const struct gpu_pass *t, const struct gpu_layer *l);
+struct cuda_input gpu_carried_input(const struct gpu_pass *t, const struct gpu_layer *l);
+
+/* -- gpu_pass.c -- */
 /* A layer's attention, but for the plan of a batch. */
 struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most);
 /* All kernels of a batch. */

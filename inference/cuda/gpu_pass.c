@@ -2,143 +2,6 @@
  * waits here: kernels are queued, or recorded as a graph. */
 #include "inference/cuda/gpu.h"
 
-static struct cuda_marks marks_of(const struct gpu_pass *t)
-{
-    return (struct cuda_marks){t->slot, t->f.finite};
-}
-
-static bool asks(const struct cuda_matrix *w, enum quant_input input)
-{
-    return w && w->data && quant_format((enum gguf_tensor_type)w->type)->input == input;
-}
-
-/* Where x[cols, n] as input of products with up to three matrices (NULL: none) has its blocks. */
-static struct cuda_input blocks_of(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
-                                   const struct cuda_matrix *a, const struct cuda_matrix *b,
-                                   const struct cuda_matrix *c)
-{
-    struct cuda_input in = {.n = n, .cols = cols, .f = x};
-    if (asks(a, QUANT_NARROW) || asks(b, QUANT_NARROW) || asks(c, QUANT_NARROW))
-        in.narrow = cuda_blocks_at(t->d->b.narrow, n, cols, false);
-    if (asks(a, QUANT_WIDE) || asks(b, QUANT_WIDE) || asks(c, QUANT_WIDE))
-        in.wide = cuda_blocks_at(t->d->b.wide, n, cols, true);
-    return in;
-}
-
-static bool has_blocks(const struct cuda_input *in)
-{
-    return in->narrow.q || in->wide.q;
-}
-
-static struct cuda_input input_of(const struct gpu_pass *t, const float *x, uint32_t n, uint32_t cols,
-                                  const struct cuda_matrix *w)
-{
-    struct cuda_input in = blocks_of(t, x, n, cols, w, NULL, NULL);
-    if (has_blocks(&in))
-        cuda_quantise(t->d->stream, &in, marks_of(t));
-    return in;
-}
-
-/* One column of which products make what they need themselves. */
-static struct cuda_input raw_input(const struct gpu_pass *t, const float *x, uint32_t n, const float *gain)
-{
-    return (struct cuda_input){
-        .n = n, .cols = 1, .f = x, .raw = {.is = true, .gain = gain, .epsilon = t->m->epsilon, .marks = marks_of(t)}};
-}
-
-/* The stream as it is as input of products with up to three matrices. */
-static struct cuda_input stream_input(const struct gpu_pass *t, const struct cuda_matrix *a,
-                                      const struct cuda_matrix *b, const struct cuda_matrix *c)
-{
-    struct cuda_input in = blocks_of(t, t->x, t->m->embed, t->cols, a, b, c);
-    if (has_blocks(&in))
-        cuda_quantise(t->d->stream, &in, marks_of(t));
-    return in;
-}
-
-static bool takes_normed(const struct cuda_matrix *w)
-{
-    return !w || !w->data || cuda_takes_normed(w);
-}
-
-/* The norm of the stream as input, or where there is none the stream; the floats, where they are wanted, are in b.h. */
-static struct cuda_input normed_input(const struct gpu_pass *t, const struct gpu_norm *n, const struct cuda_matrix *a,
-                                      const struct cuda_matrix *b, const struct cuda_matrix *c)
-{
-    const struct model *m = t->m;
-    float *h = t->d->b.h;
-    if (!n->gain)
-        return t->cols == 1 ? raw_input(t, t->x, m->embed, NULL) : stream_input(t, a, b, c);
-    if (t->cols == 1 && !n->bias && takes_normed(a) && takes_normed(b) && takes_normed(c))
-        return raw_input(t, t->x, m->embed, n->gain);
-    struct cuda_input in = blocks_of(t, h, m->embed, t->cols, a, b, c);
-    const bool wants_floats = asks(a, QUANT_FLOATS) || asks(b, QUANT_FLOATS) || asks(c, QUANT_FLOATS);
-    if (has_blocks(&in))
-        cuda_norm_quantise(t->d->stream, t->x, n->gain, n->bias, m->epsilon, &in, wants_floats ? h : NULL, marks_of(t));
-    else
-        cuda_norm(t->d->stream, t->x, n->gain, n->bias, m->epsilon, m->embed, t->cols, h);
-    return in;
-}
-
-static enum cuda_gate gate_of(const struct gpu_pass *t)
-{
-    const unsigned has = t->m->kind->has;
-    if (has & HAS_ENCODER)
-        return CUDA_GELU_ERF_ALONE;
-    if (has & HAS_SQUARES)
-        return CUDA_SQUARES_ALONE;
-    if (has & HAS_NO_GATE)
-        return CUDA_GELU_ALONE;
-    if (has & HAS_CLAMPED_GATE)
-        return CUDA_CLAMPED;
-    return has & HAS_GELU ? CUDA_GELU : CUDA_SILU;
-}
-
-/* What gate and up, [cols, n], come to as input of `w`. */
-static struct cuda_input gated_input(const struct gpu_pass *t, uint32_t n, uint32_t cols, struct cuda_marks marks,
-                                     const struct cuda_matrix *w)
-{
-    const enum cuda_gate kind = gate_of(t);
-    const struct gpu_buffers *b = &t->d->b;
-    struct cuda_input in = blocks_of(t, b->gate, n, cols, w, NULL, NULL);
-    if (has_blocks(&in))
-        cuda_activate_quantise(t->d->stream, kind, b->gate, b->up, &in, NULL, marks);
-    else
-        cuda_activate(t->d->stream, kind, b->gate, b->up, (uint64_t)cols * n);
-    return in;
-}
-
-static void product(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in, float *out)
-{
-    cuda_multiply(t->d->stream, &p->w, in, p->bias, false, out);
-}
-
-static void norm(const struct gpu_pass *t, const struct gpu_norm *n, const float *x, float *out)
-{
-    cuda_norm(t->d->stream, x, n->gain, n->bias, t->m->epsilon, t->m->embed, t->cols, out);
-}
-
-/* b.back is added to the stream; normed or scaled first where the architecture has it so. */
-static void add_back(const struct gpu_pass *t, const struct gpu_norm *post)
-{
-    float *back = t->d->b.back;
-    if (post->gain)
-        norm(t, post, back, back);
-    cuda_add(t->d->stream, t->x, back, t->m->branch_scale, (uint64_t)t->cols * t->m->embed);
-}
-
-/* The same of what a branch's last product makes of `in`. */
-static void add_branch(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
-                       const struct gpu_norm *post)
-{
-    if (!post->gain && t->m->branch_scale == 1.0f) {
-        cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
-        return;
-    }
-    product(t, p, in, t->d->b.back);
-    add_back(t, post);
-}
-
 /* -- attention -- */
 
 /* `position`: where rows are, or what they see. */
@@ -147,7 +10,7 @@ static struct cuda_cache cache_of(const struct gpu_pass *t, uint32_t index, cons
     const struct device *d = t->d;
     return (struct cuda_cache){.slab = d->slab_list,
                                .page_bytes = d->page_bytes,
-                               .layer_at = (index - d->o.first) * d->layer_bytes,
+                               .layer_at = d->layer[index - d->o.first].keys_place * d->layer_bytes,
                                .heads_kv = t->m->heads_kv,
                                .blocks = (uint32_t)(quant_padded(t->m->head) / ARITH_BLOCK),
                                .blocks_v = (uint32_t)(quant_padded(model_value_length(t->m)) / ARITH_BLOCK),
@@ -189,10 +52,10 @@ static void multiply_own(const struct gpu_pass *t, const struct gpu_experts *own
     const struct gpu_buffers *b = &t->d->b;
     const uint32_t heads = t->m->heads;
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
-    struct cuda_input in = blocks_of(t, x, own->w.n, t->cols * heads, &own->w, NULL, NULL);
+    struct cuda_input in = gpu_blocks(t, x, own->w.n, t->cols * heads, &own->w, NULL, NULL);
     cuda_pick_heads(t->d->stream, heads, picks);
     cuda_spread_slots(t->d->stream, t->slot, heads, t->cols, b->pick_slot);
-    if (has_blocks(&in))
+    if (gpu_has_blocks(&in))
         cuda_quantise(t->d->stream, &in, (struct cuda_marks){b->pick_slot, t->f.finite});
     cuda_multiply_picked(t->d->stream, &own->w, own->stride, heads, 1, &in, picks, NULL, out);
 }
@@ -211,23 +74,25 @@ static void project_latent(const struct gpu_pass *t, uint32_t index, const struc
     const struct cuda_cache cache = cache_of(t, index, t->f.position);
     const struct gpu_buffers *b = &t->d->b;
     const struct model *m = t->m;
-    const struct cuda_task tasks[] = {{&a->row.w, a->row.bias, b->k},
-                                      {&first->w, first->bias, first == &a->query ? b->o : b->low}};
-    cuda_multiply_together(t->d->stream, tasks, 2, in);
+    const struct gpu_task tasks[] = {{&a->row, b->k}, {first, first == &a->query ? b->o : b->low}};
+    gpu_multiply_together(t, tasks, 2, in);
     if (first != &a->query) {
-        struct cuda_input low = blocks_of(t, b->low, m->query_low, t->cols, &a->query.w, NULL, NULL);
+        struct cuda_input low = gpu_blocks(t, b->low, m->query_low, t->cols, &a->query.w, NULL, NULL);
         const float *gain = a->query_norm.gain;
-        if (has_blocks(&low))
-            cuda_norm_quantise(t->d->stream, b->low, gain, NULL, m->epsilon, &low, NULL, marks_of(t));
-        else
+        const bool wants_floats = m->low_rank || !gpu_has_blocks(&low);
+        if (wants_floats)
             cuda_norm(t->d->stream, b->low, gain, NULL, m->epsilon, m->query_low, t->cols, b->low);
-        product(t, &a->query, &low, b->o);
+        if (wants_floats && gpu_has_blocks(&low))
+            cuda_quantise(t->d->stream, &low, gpu_marks(t));
+        else if (gpu_has_blocks(&low))
+            cuda_norm_quantise(t->d->stream, b->low, gain, NULL, m->epsilon, &low, NULL, gpu_marks(t));
+        gpu_multiply(t, &a->query, &low, b->o);
     }
     struct cuda_latent how = {m->heads, m->plain, m->latent, turn_of(t, l)};
     how.turn.key_gain = a->row_norm.gain;
     cuda_split_heads(t->d->stream, &how, b->o, t->cols, b->apart);
     multiply_own(t, &a->key_up, b->apart, b->made);
-    cuda_join_heads(t->d->stream, &how, b->o, b->made, b->k, t->cols, &cache, marks_of(t), b->q);
+    cuda_join_heads(t->d->stream, &how, b->o, b->made, b->k, t->cols, &cache, gpu_marks(t), b->q);
 }
 
 /* Queries, keys and values, of which `cols` meet the cache. */
@@ -241,16 +106,28 @@ static void project(const struct gpu_pass *t, uint32_t index, const struct cuda_
         project_latent(t, index, in);
         return;
     }
-    const struct cuda_task tasks[] = {
-        {&l->query.w, l->query.bias, b->q}, {&l->key.w, l->key.bias, b->k}, {&l->value.w, l->value.bias, b->v}};
-    cuda_multiply_together(t->d->stream, tasks, 3, in);
+    const bool has_gates = m->kind->more & HAS_DELTA_NET;
+    const struct gpu_task tasks[] = {{&l->query, has_gates ? b->enters : b->q}, {&l->key, b->k}, {&l->value, b->v}};
+    gpu_multiply_together(t, tasks, 3, in);
+    if (has_gates)
+        cuda_part_queries(t->d->stream, b->enters, m->heads, m->head, t->rows, b->q);
     if (m->kind->has & HAS_ROW_NORMS) {
         norm_rows(t, &l->query_norm, b->q, m->heads * m->head);
         norm_rows(t, &l->key_norm, b->k, m->heads_kv * m->head);
     }
     const struct cuda_turn turn = turn_of(t, l);
     if (!is_fresh(t, cols))
-        cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, marks_of(t));
+        cuda_heads(t->d->stream, b->q, b->k, b->v, m->heads, m->head, t->rows, &turn, &cache, gpu_marks(t));
+}
+
+/* What attention needs of the stream, of which `cols` rows meet the cache. */
+static void meet(const struct gpu_pass *t, uint32_t index, uint32_t cols)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct cuda_input in =
+        l->has_latent ? gpu_normed_input(t, &l->attention_norm, &l->latent.row.w, &first_query(&l->latent)->w, NULL)
+                      : gpu_normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
+    project(t, index, &in, cols);
 }
 
 struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most)
@@ -277,13 +154,21 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
     a.plan = t->plan;
     a.fresh = is_fresh(t, t->cols) ? &fresh : NULL;
     const struct cuda_room room = {t->d->scratch, b->arrived};
+    const struct model *m = t->m;
+    const uint32_t n = m->heads * m->head;
     if (l->has_latent) {
-        cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, NULL);
+        cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, gpu_marks(t), room, b->o, NULL);
         multiply_own(t, &l->latent.value_up, b->o, b->q);
-        return input_of(t, b->q, t->m->heads * t->m->value, t->cols, &l->output.w);
+        return gpu_input(t, b->q, m->heads * m->value, t->cols, &l->output.w);
     }
-    const struct cuda_input in = blocks_of(t, b->o, t->m->heads * t->m->head, t->cols, &l->output.w, NULL, NULL);
-    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, marks_of(t), room, b->o, has_blocks(&in) ? &in : NULL);
+    if (m->kind->more & HAS_DELTA_NET || m->low_rank) { /* its floats are wanted */
+        cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, gpu_marks(t), room, b->o, NULL);
+        if (m->kind->more & HAS_DELTA_NET)
+            cuda_gate_heads(t->d->stream, b->enters, t->slot, m->heads, m->head, t->cols, b->o);
+        return t->cols == 1 ? gpu_raw_input(t, b->o, n, NULL) : gpu_input(t, b->o, n, t->cols, &l->output.w);
+    }
+    const struct cuda_input in = gpu_blocks(t, b->o, n, t->cols, &l->output.w, NULL, NULL);
+    cuda_attend(t->d->stream, b->q, &a, &cache, t->cols, gpu_marks(t), room, b->o, gpu_has_blocks(&in) ? &in : NULL);
     return in;
 }
 
@@ -293,34 +178,35 @@ static struct cuda_input attend(const struct gpu_pass *t, uint32_t index)
 static struct cuda_input mixed(const struct gpu_pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
-    struct cuda_input in = normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
+    struct cuda_input in = gpu_normed_input(t, &l->mix_norm, &l->gate.w, &l->up.w, NULL);
     if (!l->gate.w.data) {
-        product(t, &l->up, &in, b->gate);
-        return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+        gpu_multiply(t, &l->up, &in, b->gate);
+        return gpu_gated_input(t, l->down.w.n, t->cols, gpu_marks(t), &l->down.w);
     }
-    const struct cuda_task tasks[] = {{&l->gate.w, l->gate.bias, b->gate}, {&l->up.w, l->up.bias, b->up}};
-    if (t->cols == 1 && cuda_takes_gate(&l->gate.w, &l->up.w)) {
-        cuda_multiply_gated(t->d->stream, gate_of(t), &tasks[0], &tasks[1], &in);
-        return raw_input(t, b->gate, l->down.w.n, NULL);
+    if (t->cols == 1 && !t->m->low_rank && cuda_takes_gate(&l->gate.w, &l->up.w)) {
+        const struct cuda_task gate = {&l->gate.w, l->gate.bias, b->gate}, up = {&l->up.w, l->up.bias, b->up};
+        cuda_multiply_gated(t->d->stream, gpu_gate(t), &gate, &up, &in);
+        return gpu_raw_input(t, b->gate, l->down.w.n, NULL);
     }
-    cuda_multiply_together(t->d->stream, tasks, 2, &in);
-    return gated_input(t, l->down.w.n, t->cols, marks_of(t), &l->down.w);
+    const struct gpu_task tasks[] = {{&l->gate, b->gate}, {&l->up, b->up}};
+    gpu_multiply_together(t, tasks, 2, &in);
+    return gpu_gated_input(t, l->down.w.n, t->cols, gpu_marks(t), &l->down.w);
 }
 
 static void mix(const struct gpu_pass *t, const struct gpu_layer *l)
 {
     const struct cuda_input in = mixed(t, l);
-    add_branch(t, &l->down, &in, &l->mix_post);
+    gpu_add_branch(t, &l->down, &in, &l->mix_post);
 }
 
 /* Both branches by one norm: `heads` is the input of attention's product, and the stream is read before that is added.
  */
 static void mix_beside(const struct gpu_pass *t, const struct gpu_layer *l, const struct cuda_input *heads)
 {
-    product(t, &l->output, heads, t->d->b.back);
+    gpu_multiply(t, &l->output, heads, t->d->b.back);
     const struct cuda_input in = mixed(t, l);
-    add_back(t, &l->attention_post);
-    add_branch(t, &l->down, &in, &l->mix_post);
+    gpu_add_back(t, &l->attention_post);
+    gpu_add_branch(t, &l->down, &in, &l->mix_post);
 }
 
 /* What the expert that all rows share makes of them joins what is in b.back; b.aside and b.score are free again. */
@@ -330,11 +216,11 @@ static void mix_shared(const struct gpu_pass *t, const struct gpu_layer *l)
     const uint32_t embed = t->m->embed;
     struct cuda_input in;
     if (l->shared_gate.data) {
-        in = normed_input(t, &l->mix_norm, &l->shared_gate, NULL, NULL);
+        in = gpu_normed_input(t, &l->mix_norm, &l->shared_gate, NULL, NULL);
         cuda_multiply(t->d->stream, &l->shared_gate, &in, NULL, false, b->score);
     }
     in = mixed(t, l);
-    product(t, &l->down, &in, b->aside);
+    gpu_multiply(t, &l->down, &in, b->aside);
     if (l->shared_gate.data)
         cuda_add_gated(t->d->stream, b->back, b->aside, b->score, embed, t->cols);
     else
@@ -354,20 +240,20 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     void *stream = t->d->stream;
     uint32_t picks_n = t->cols * m->experts_used;
     const struct cuda_picks picks = {b->chosen, b->weight, b->begin, b->pick, t->cols};
-    struct cuda_input in = normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
-    product(t, &l->router, &in, b->score);
+    struct cuda_input in = gpu_normed_input(t, &l->mix_norm, &l->router.w, &l->expert_gate.w, &l->expert_up.w);
+    gpu_multiply(t, &l->router, &in, b->score);
     const struct cuda_routes how = {m->experts,      m->experts_used, m->parts_of_all, m->by_sigmoid,
                                     m->expert_scale, l->preference,   m->groups,       m->groups_used};
-    cuda_route(stream, b->score, &how, t->cols, marks_of(t), picks);
+    cuda_route(stream, b->score, &how, t->cols, gpu_marks(t), picks);
     picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
     picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
-    in = gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
+    in = gpu_gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
     picked(t, &l->expert_down, 1, &in, picks, b->aside);
     cuda_sum_picked(stream, b->aside, picks, m->experts_used, m->embed, t->cols, b->back);
     if (l->down.w.data)
         mix_shared(t, l);
-    add_back(t, &l->mix_post);
+    gpu_add_back(t, &l->mix_post);
 }
 
 /* -- the whole -- */
@@ -376,10 +262,10 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in =
-        l->has_latent ? normed_input(t, &l->attention_norm, &l->latent.row.w, &first_query(&l->latent)->w, NULL)
-                      : normed_input(t, &l->attention_norm, &l->query.w, &l->key.w, &l->value.w);
-    project(t, index, &in, index + 1 == t->m->layers ? wanted : t->cols);
+    if (l->recurrent.is)
+        gpu_carry(t, l);
+    else
+        meet(t, index, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
         t->plan = t->f.slot_plan;
@@ -390,12 +276,12 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
     }
     if (t->cols == 0)
         return;
-    in = attend(t, index);
+    const struct cuda_input in = l->recurrent.is ? gpu_carried_input(t, l) : attend(t, index);
     if (t->m->kind->has & HAS_ONE_NORM) {
         mix_beside(t, l, &in);
         return;
     }
-    add_branch(t, &l->output, &in, &l->attention_post);
+    gpu_add_branch(t, &l->output, &in, &l->attention_post);
     if (l->has_experts)
         mix_experts(t, l);
     else
@@ -406,21 +292,21 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 static void add_and_norm(const struct gpu_pass *t, const struct gpu_product *p, const struct cuda_input *in,
                          const struct gpu_norm *n)
 {
-    cuda_multiply(t->d->stream, &p->w, in, p->bias, true, t->x);
-    norm(t, n, t->x, t->x);
+    gpu_add_branch(t, p, in, &(struct gpu_norm){NULL, NULL});
+    gpu_norm_cols(t, n, t->x, t->x);
 }
 
 static void encoder_layer(const struct gpu_pass *t, uint32_t index)
 {
     const struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
-    struct cuda_input in = stream_input(t, &l->query.w, &l->key.w, &l->value.w);
+    struct cuda_input in = gpu_stream_input(t, &l->query.w, &l->key.w, &l->value.w);
     project(t, index, &in, t->cols);
     in = attend(t, index);
     add_and_norm(t, &l->output, &in, &l->attention_post);
-    in = input_of(t, t->x, t->m->embed, t->cols, &l->up.w);
-    product(t, &l->up, &in, d->b.gate);
-    in = gated_input(t, t->m->mix, t->cols, marks_of(t), &l->down.w);
+    in = gpu_input(t, t->x, t->m->embed, t->cols, &l->up.w);
+    gpu_multiply(t, &l->up, &in, d->b.gate);
+    in = gpu_gated_input(t, t->m->mix, t->cols, gpu_marks(t), &l->down.w);
     add_and_norm(t, &l->down, &in, &l->mix_post);
 }
 
@@ -432,9 +318,10 @@ void gpu_pass_tell(const struct gpu_pass *t, uint32_t first, uint32_t end)
     const struct model *m = t->m;
     struct gpu_pass part = *t;
     part.slot += first;
-    struct cuda_input in = input_of(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
-    product(&part, &d->output, &in, d->logits);
-    cuda_tell(d->stream, d->logits, m->logit_scale, m->cap_logits, m->vocab, end - first, marks_of(&part),
+    struct cuda_input in =
+        gpu_input(&part, d->hidden + (uint64_t)first * m->embed, m->embed, end - first, &d->output.w);
+    gpu_multiply(&part, &d->output, &in, d->logits);
+    cuda_tell(d->stream, d->logits, m->logit_scale, m->cap_logits, m->vocab, end - first, gpu_marks(&part),
               t->f.best + first);
 }
 
@@ -442,8 +329,8 @@ static void output(struct gpu_pass *t, uint32_t told)
 {
     struct device *d = t->d;
     const struct model *m = t->m;
-    norm(t, &d->output_norm, t->x, d->hidden);
-    cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, marks_of(t));
+    gpu_norm_cols(t, &d->output_norm, t->x, d->hidden);
+    cuda_finish(d->stream, d->hidden, 0.0f, m->embed, t->cols, gpu_marks(t));
     if (told)
         gpu_pass_tell(t, 0, told < GPU_TOLD_ROWS ? told : GPU_TOLD_ROWS);
 }

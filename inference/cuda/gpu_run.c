@@ -31,7 +31,7 @@ static enum err grow(struct device *d, void **p, uint64_t *room, uint64_t bytes,
 static enum err grow_cache(struct device *d, uint32_t end, struct note *note)
 {
     uint64_t bytes = d->page_bytes * CUDA_SLAB_PAGES;
-    while ((uint64_t)d->slabs * CUDA_SLAB_PAGES < end) {
+    while (bytes && (uint64_t)d->slabs * CUDA_SLAB_PAGES < end) {
         if (d->slabs == d->slab_room)
             return note_set(note, ERR_FULL, "the cache has %u pages at most on a GPU", d->slab_room * CUDA_SLAB_PAGES);
         uint8_t *slab = cuda_alloc(d->queue, bytes);
@@ -64,6 +64,8 @@ static enum err make_room(struct device *d, const struct device_batch *b, uint32
     }
     enum err e = grow_cache(d, b->number_end, note);
     if (e == ERR_OK)
+        e = gpu_states_begin(d, b, note);
+    if (e == ERR_OK)
         e = grow(d, &d->scratch, &d->scratch_room, scratch, "attention's scratch", note);
     if (e == ERR_OK && b->told && !d->logits) {
         d->logits = cuda_alloc(d->queue, gpu_logits_bytes(&d->o));
@@ -92,25 +94,69 @@ static struct cuda_plan plan_of(const struct device *d, const struct device_batc
 }
 
 /* In this order; pages last, since their number is no part of a graph's shape. */
-enum { POSITION, TABLE, SLOT, ALL_ROWS, SEES, ANGLES, ANGLES_LOCAL, STRETCHES, SLOT_STRETCHES, FINITE, BEST, PAGES };
+enum {
+    POSITION,
+    TABLE,
+    SLOT,
+    ALL_ROWS,
+    SEES,
+    ANGLES,
+    ANGLES_LOCAL,
+    STRETCHES,
+    SLOT_STRETCHES,
+    CHAINS,
+    CHAIN_ROWS,
+    WHOSE,
+    PLACE,
+    KEEP,
+    FINITE,
+    BEST,
+    PAGES,
+    PIECES
+};
+
+/* What it says of states, laid down likewise. */
+static struct cuda_states states_of(const struct device *d, const struct device_batch *b, const struct piece *p)
+{
+    uint8_t *here = d->facts_host, *there = d->facts;
+    if (b->chains)
+        gpu_states_put(d, b, (void *)(here + p[CHAINS].at), (void *)(here + p[WHOSE].at), (void *)(here + p[PLACE].at),
+                       (void *)(here + p[KEEP].at));
+    return (struct cuda_states){.chain = (void *)(there + p[CHAINS].at),
+                                .chains = b->chains,
+                                .row = (void *)(there + p[CHAIN_ROWS].at),
+                                .whose = (void *)(there + p[WHOSE].at),
+                                .place = (void *)(there + p[PLACE].at),
+                                .keep = (void *)(there + p[KEEP].at),
+                                .stage = d->stage,
+                                .stage_floats = d->state_layers * gpu_state_floats(d->o.model),
+                                .taps = d->o.model->taps,
+                                .channels = d->o.model->channels};
+}
 
 /* All that a batch says into one piece of memory, and over. */
 static enum err put_facts(struct device *d, const struct device_batch *b, struct gpu_facts *f, struct note *note)
 {
-    uint64_t rows = b->n * sizeof(uint32_t), angles = 2ull * b->n * d->o.model->rope_pairs * sizeof(float), all = 0;
-    struct piece p[] = {[POSITION] = {b->position, rows, 0},
-                        [TABLE] = {b->table, rows, 0},
-                        [SLOT] = {b->slot, b->wanted * sizeof(uint32_t), 0},
-                        [ALL_ROWS] = {NULL, rows, 0},
-                        [SEES] = {NULL, rows, 0},
-                        [ANGLES] = {b->angles[0], b->angles[0] ? angles : 0, 0},
-                        [ANGLES_LOCAL] = {b->angles[1], b->angles[1] ? angles : 0, 0},
-                        [STRETCHES] = {NULL, b->n * sizeof(struct cuda_stretch), 0},
-                        [SLOT_STRETCHES] = {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
-                        [FINITE] = {b->finite, b->n, 0},
-                        [BEST] = {NULL, b->told * sizeof(uint64_t), 0},
-                        [PAGES] = {b->page, b->pages * sizeof(uint32_t), 0}};
-    for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
+    uint64_t rows = b->n * sizeof(uint32_t), of_chains = b->chains ? rows : 0,
+             angles = 2ull * b->n * d->o.model->rope_pairs * sizeof(float), all = 0;
+    struct piece p[PIECES] = {[POSITION] = {b->position, rows, 0},
+                              [TABLE] = {b->table, rows, 0},
+                              [SLOT] = {b->slot, b->wanted * sizeof(uint32_t), 0},
+                              [ALL_ROWS] = {NULL, rows, 0},
+                              [SEES] = {NULL, rows, 0},
+                              [ANGLES] = {b->angles[0], b->angles[0] ? angles : 0, 0},
+                              [ANGLES_LOCAL] = {b->angles[1], b->angles[1] ? angles : 0, 0},
+                              [STRETCHES] = {NULL, b->n * sizeof(struct cuda_stretch), 0},
+                              [SLOT_STRETCHES] = {NULL, b->wanted * sizeof(struct cuda_stretch), 0},
+                              [CHAINS] = {NULL, b->chains * sizeof(struct cuda_chain), 0},
+                              [CHAIN_ROWS] = {b->chain_row, of_chains, 0},
+                              [WHOSE] = {NULL, of_chains, 0},
+                              [PLACE] = {NULL, of_chains, 0},
+                              [KEEP] = {NULL, of_chains, 0},
+                              [FINITE] = {b->finite, b->n, 0},
+                              [BEST] = {NULL, b->told * sizeof(uint64_t), 0},
+                              [PAGES] = {b->page, b->pages * sizeof(uint32_t), 0}};
+    for (size_t i = 0; i < PIECES; i++) {
         p[i].at = all;
         all += (p[i].bytes + 255) / 256 * 256;
     }
@@ -124,7 +170,7 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
         if (!d->facts || !d->facts_host)
             return no_room(note, "a batch", d->facts_room);
     }
-    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+    for (size_t i = 0; i < PIECES; i++)
         if (p[i].from)
             memcpy(d->facts_host + p[i].at, p[i].from, p[i].bytes);
     memset(d->facts_host + p[BEST].at, 0, p[BEST].bytes);
@@ -134,10 +180,11 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
         store_le32(d->facts_host + p[SEES].at + 4 * c, writes ? b->position[c] : b->n - 1);
     }
     f->plan = plan_of(d, b, NULL, b->n, p[STRETCHES].at);
+    f->states = states_of(d, b, p);
     f->slot_plan = plan_of(d, b, b->slot, b->wanted, p[SLOT_STRETCHES].at);
     cuda_put(d->queue, d->facts, d->facts_host, all);
-    const void *at[sizeof p / sizeof *p];
-    for (size_t i = 0; i < sizeof p / sizeof *p; i++)
+    const void *at[PIECES];
+    for (size_t i = 0; i < PIECES; i++)
         at[i] = d->facts + p[i].at;
     f->position = at[POSITION];
     f->table = at[TABLE];
@@ -235,15 +282,19 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         pages_most,
         {all->long_n, all->short_n, all->short_cols, all->short_most},
         {slots->long_n, slots->short_n, slots->short_cols, slots->short_most},
+        b->chains,
     };
     run_shape(&t, &shape);
     if (d->o.has_output && b->wanted)
         get_output(&t, b);
     else if (!d->o.has_output)
         cuda_get(d->queue, b->out, d->b.x, b->n * embed);
+    gpu_states_get(d, b);
     cuda_get(d->queue, d->facts_host + t.f.finite_at, t.f.finite, t.f.told_end - t.f.finite_at);
     e = cuda_wait(d->queue, note);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         take_marks(d, &t.f, b);
+        gpu_states_give(d, b);
+    }
     return e;
 }

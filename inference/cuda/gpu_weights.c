@@ -18,7 +18,8 @@ static uint64_t matrix_bytes(const struct ops_weight *w)
 
 static uint64_t product_bytes(const struct model_product *p)
 {
-    return matrix_bytes(&p->w) + (p->bias ? p->w.rows * sizeof(float) : 0);
+    return matrix_bytes(&p->w) + matrix_bytes(&p->low.down) + matrix_bytes(&p->low.up) +
+           (p->bias ? p->w.rows * sizeof(float) : 0);
 }
 
 /* Elements of the gains of queries and keys. */
@@ -40,9 +41,15 @@ static uint64_t latent_bytes(const struct model *m, const struct model_latent *a
     return all;
 }
 
+static size_t taps_n(const struct model *m)
+{
+    return (size_t)m->taps * m->channels;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
+    const struct model_recurrent *r = l->recurrent;
     const uint64_t of_norms = l->mix_norm.bias ? 8 : 4;
     uint64_t all = product_bytes(&l->router) + matrix_bytes(&l->shared_gate) +
                    ((l->sinks ? m->heads : 0) + (l->preference ? m->experts : 0)) * sizeof(float) +
@@ -50,6 +57,9 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
     for (size_t i = 0; i < sizeof product / sizeof *product; i++)
         all += product_bytes(product[i]);
     all += l->latent ? latent_bytes(m, l->latent) : 0;
+    if (r)
+        all += product_bytes(&r->in) + product_bytes(&r->out) + product_bytes(&r->gate) + product_bytes(&r->alpha) +
+               product_bytes(&r->beta) + (taps_n(m) + (r->rate ? 2 * m->values_n + m->side : 0)) * sizeof(float);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
@@ -175,6 +185,10 @@ static enum err load_norm(struct loading *t, const struct model_norm *norm, size
 static enum err load_product(struct loading *t, const struct model_product *p, struct gpu_product *out)
 {
     enum err e = load_matrix(t, &p->w, &out->w);
+    if (e == ERR_OK)
+        e = load_matrix(t, &p->low.down, &out->low_down);
+    if (e == ERR_OK)
+        e = load_matrix(t, &p->low.up, &out->low_up);
     return e == ERR_OK ? load_floats(t, p->bias, p->w.rows, &out->bias) : e;
 }
 
@@ -230,6 +244,29 @@ static enum err load_latent(struct loading *t, const struct model_latent *a, str
     return e == ERR_OK ? load_heads(t, a->value_up, &out->value_up) : e;
 }
 
+static enum err load_recurrent(struct loading *t, const struct model_recurrent *r, struct gpu_layer *out)
+{
+    const struct model *m = t->d->o.model;
+    struct gpu_recurrent *to = &out->recurrent;
+    const struct {
+        const struct model_product *from;
+        struct gpu_product *to;
+    } products[] = {{&r->in, &to->in},
+                    {&r->out, &out->output},
+                    {&r->gate, &to->gate},
+                    {&r->alpha, &to->alpha},
+                    {&r->beta, &to->beta}};
+    enum err e = load_floats(t, r->taps, taps_n(m), &to->taps);
+    to->is = true;
+    for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
+        e = load_product(t, products[i].from, products[i].to);
+    if (e == ERR_OK)
+        e = load_floats(t, r->rate, m->values_n, &to->rate);
+    if (e == ERR_OK)
+        e = load_floats(t, r->bias, m->values_n, &to->bias);
+    return e == ERR_OK ? load_norm(t, &r->norm, m->side, &to->norm) : e;
+}
+
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
 {
     const struct model *m = t->d->o.model;
@@ -254,6 +291,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     };
     enum err e = ERR_OK;
     out->window = l->window;
+    out->attends = l->keys.heads > 0;
     out->has_experts = l->expert != NULL;
     out->has_latent = l->latent != NULL;
     out->is_still = l->is_still;
@@ -261,6 +299,8 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
         e = load_norm(t, norms[i].from, norms[i].n, norms[i].to);
     for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
+    if (l->recurrent && e == ERR_OK)
+        e = load_recurrent(t, l->recurrent, out);
     if (e == ERR_OK)
         e = load_floats(t, l->sinks, m->heads, &out->sinks);
     if (e == ERR_OK && l->latent)
@@ -299,8 +339,15 @@ enum err gpu_weights_load(struct device *d, struct note *note)
     enum err e = ERR_OK;
     if (!t.stage[0] || !t.stage[1])
         e = note_set(note, ERR_FULL, "there is no memory to copy weights to the GPU from");
-    for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++)
-        e = load_layer(&t, &m->layer[i], &d->layer[i - d->o.first]);
+    uint32_t carrying = 0, attending = 0;
+    for (uint32_t i = d->o.first; i < d->o.end && e == ERR_OK; i++) {
+        struct gpu_layer *l = &d->layer[i - d->o.first];
+        l->place = carrying;
+        l->keys_place = attending;
+        e = load_layer(&t, &m->layer[i], l);
+        carrying += l->recurrent.is;
+        attending += l->attends;
+    }
     if (e == ERR_OK && d->o.has_output)
         e = load_norm(&t, &m->output_norm, m->embed, &d->output_norm);
     if (e == ERR_OK && d->o.has_output)

@@ -29,6 +29,8 @@ void cuda_norm(void *stream, const float *x, const float *gain, const float *bia
                uint32_t cols, float *out);
 /* x[i] += y[i] * by, i < count. */
 void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count);
+/* x[c, i] += bias[i], [cols, n]. */
+void cuda_add_bias(void *stream, float *x, const float *bias, uint32_t n, uint32_t cols);
 enum cuda_gate { CUDA_SILU, CUDA_GELU, CUDA_CLAMPED, CUDA_GELU_ALONE, CUDA_SQUARES_ALONE, CUDA_GELU_ERF_ALONE };
 /* gate[i] = activation of gate[i], times up[i], i < count; alone: no up. */
 void cuda_activate(void *stream, enum cuda_gate kind, float *gate, const float *up, uint64_t count);
@@ -139,6 +141,32 @@ void cuda_sum_picked(void *stream, const float *y, struct cuda_picks picks, uint
 void cuda_add_gated(void *stream, float *x, const float *y, const float *gate, uint32_t n, uint32_t cols);
 /* Marks of the picks' inputs: mark[p] = slot of row p / used. out[P] */
 void cuda_spread_slots(void *stream, const uint32_t *slot, uint32_t used, uint32_t cols, uint32_t *out);
+
+/* -- states.cu: layers that carry a state from position to position (inference/engine/recur.h) -- */
+
+struct cuda_chain {          /* rows of one sequence in a batch */
+    float *state;            /* its state, of all layers that are here, and behind it what guesses left */
+    uint32_t first, rows;    /* in `row` of struct cuda_states */
+    uint32_t guessed, right; /* as struct device_chain has them */
+};
+#define CUDA_NOT_KEPT 0xFFFFFFFFu
+struct cuda_states {
+    const struct cuda_chain *chain; /* [chains] */
+    uint32_t chains;                /* none is empty */
+    const uint32_t *row;            /* [rows] of the batch, chain by chain */
+    const uint32_t *whose, *place;  /* [rows] a row's chain, and how many of its rows stand before it */
+    const uint32_t *keep;           /* [rows] which piece of the stage takes the state behind it, or CUDA_NOT_KEPT */
+    float *stage;                   /* pieces of stage_floats */
+    uint64_t stage_floats;
+    /* of the layer */
+    uint64_t state_at, guess_at; /* where its part of a state begins, in a piece of the stage too; its first guess */
+    uint64_t guess_floats;
+    uint32_t taps, channels;
+    const float *tap; /* [taps, channels] */
+    const float *in;  /* [rows, channels] what enters the convolution; of a short convolution [rows, 3, channels] */
+};
+/* recur.c's short convolution: out[rows, channels], as the layer's last product takes it. States go on. */
+void cuda_convolve(void *stream, const struct cuda_states *s, uint32_t rows, struct cuda_marks marks, float *out);
 
 /* -- heads.cu, attend.cu -- */
 

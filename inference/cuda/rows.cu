@@ -62,6 +62,19 @@ void cuda_add(void *stream, float *x, const float *y, float by, uint64_t count)
     launch(add_rows, blocks_for(count, 4 * THREADS), THREADS, 0, stream, x, y, by, count);
 }
 
+__global__ static void add_bias(float *x, const float *bias, uint32_t n)
+{
+    const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+    lane_begin();
+    if (i < n)
+        x[(size_t)blockIdx.y * n + i] = x[(size_t)blockIdx.y * n + i] + bias[i];
+}
+
+void cuda_add_bias(void *stream, float *x, const float *bias, uint32_t n, uint32_t cols)
+{
+    launch(add_bias, dim3(blocks_for(n, THREADS), cols), THREADS, 0, stream, x, bias, n);
+}
+
 template <enum cuda_gate kind> __global__ static void activate(float *gate, const float *up, uint64_t count)
 {
     lane_begin();

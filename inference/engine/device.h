@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DEVICE_ABI      8u /* of this file and of struct model: a shared object of another is not used */
+#define DEVICE_ABI      9u /* of this file and of struct model: a shared object of another is not used */
 #define DEVICE_SYMBOL   "kith_device_table"
 #define DEVICES_MAX     20u
 #define DEVICE_NAME_MAX 64u
@@ -45,6 +45,31 @@ struct device_options {
     void *progress_arg;
 };
 
+/* Rows of one sequence in a batch, of a model whose layers carry a state (recur.h). A device keeps it from batch to
+ * batch under its number. */
+struct device_chain {
+    uint32_t number;      /* of no other sequence that exists */
+    uint32_t first, rows; /* in device_batch.chain_row, where its rows stand in their order */
+    uint32_t
+        guessed;    /* the last so many may be taken back: they leave the state as it is, and what they bring beside */
+    uint32_t right; /* so many that were guessed in its last batch were not taken back: they join the state first */
+    bool begins;    /* whatever is there by this number is another's: the state is `from` */
+    const float *from; /* of all layers; NULL: zeros */
+};
+/* Of the states behind a batch's rows so many are kept at most: of large ones a few, of small ones those of all pages
+ * that end in it. `state_bytes` of all layers. */
+#define DEVICE_KEEPS_BYTES ((uint64_t)64 << 20)
+#define DEVICE_KEEPS_LEAST 4u
+#define DEVICE_KEEPS_MORE  32u /* sequences that write, beside the pages of a prompt */
+static inline uint32_t device_keeps_max(uint64_t state_bytes, uint32_t batch_max)
+{
+    const uint64_t room = DEVICE_KEEPS_BYTES / (state_bytes ? state_bytes : 1);
+    const uint32_t ends = batch_max / 64 + DEVICE_KEEPS_MORE;
+    uint32_t most = room < ends ? (uint32_t)room : ends;
+    most = most > DEVICE_KEEPS_LEAST ? most : DEVICE_KEEPS_LEAST;
+    return most < batch_max ? most : batch_max;
+}
+
 /* One call: rows of the batch in, what becomes of them out. Pointers are this machine's. */
 struct device_batch {
     uint32_t n;
@@ -54,8 +79,13 @@ struct device_batch {
     uint32_t pages, pages_most; /* of one sequence at most */
     uint32_t number_end;        /* all numbers are below */
     const float *angles[2];     /* [n, 2, rope_pairs]: cosines and sines; for layers with a window [1], NULL: as [0] */
-    const float *x;             /* [n, embed], as it enters layer `first` */
-    float *out;                 /* no output here: [n, embed], as it leaves */
+    /* Of a model whose layers carry a state: */
+    const struct device_chain *chain; /* [chains] */
+    uint32_t chains;
+    const uint32_t *chain_row; /* [n] */
+    float *const *state_kept;  /* [n] where the state behind a row goes, what of it is here; NULL: nowhere */
+    const float *x;            /* [n, embed], as it enters layer `first` */
+    float *out;                /* no output here: [n, embed], as it leaves */
     /* In the last layer of a model that writes only these go on behind their keys and values: */
     uint32_t wanted, told, kept; /* the first `told` of them have logits, and those of `kept` are copied */
     const uint32_t *slot;        /* [wanted] rows, rising */

@@ -85,7 +85,7 @@ struct engine *engine_new(const struct engine_options *o)
     e->recur = recur_new(m, o->batch_max);
     e->latent = latent_new(m, o->batch_max);
     e->inputs = inputs_new(m, o->batch_max);
-    CHECK((!e->recur && !e->inputs) || !o->devices_n);
+    CHECK(!e->inputs || !o->devices_n);
     e->devices = engine_devices_new(o);
     if (e->devices)
         engine_devices_pin(e);
@@ -176,6 +176,8 @@ void engine_seq_free(struct engine_seq *s)
     *(s->before ? &s->before->after : &s->engine->seqs) = s->after;
     if (s->after)
         s->after->before = s->before;
+    if (s->engine->devices)
+        engine_devices_leave(s->engine, s);
     cache_clear(&s->cache);
     recur_state_clear(&s->state);
     free(s);

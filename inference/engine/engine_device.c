@@ -1,5 +1,5 @@
 /* Layers on devices: what a batch is for them, and how the engine goes on when they fail. */
-#include "inference/engine/engine_in.h"
+#include "inference/engine/recur_in.h"
 
 #include "base/mem.h"
 
@@ -19,6 +19,10 @@ struct engine_devices {
     float *angles[2];
     uint8_t *finite;
     uint32_t *best, *keep;
+    struct device_chain *chain;
+    uint32_t *chain_row;
+    struct engine_seq **holder; /* [holders] of the state of each number; NULL: it is free */
+    uint32_t holders;
     void *pinned[PINNED];
 };
 
@@ -40,6 +44,10 @@ struct engine_devices *engine_devices_new(const struct engine_options *o)
     d->finite = mem_array(o->batch_max, sizeof *d->finite);
     d->best = mem_array(o->batch_max, sizeof *d->best);
     d->keep = mem_array(o->batch_max, sizeof *d->keep);
+    if (m->layers_recurrent) {
+        d->chain = mem_array(o->batch_max, sizeof *d->chain);
+        d->chain_row = mem_array(o->batch_max, sizeof *d->chain_row);
+    }
     for (unsigned i = 0; i < 2; i++)
         d->angles[i] = mem_array((size_t)o->batch_max * 2 * m->rope_pairs, sizeof(float));
     return d;
@@ -79,13 +87,10 @@ void engine_devices_free(struct engine_devices *d)
         pin(d, i, NULL, 0);
     for (unsigned i = 0; i < d->n; i++)
         d->at[i].table->close(d->at[i].device_take);
-    free(d->table);
-    free(d->page);
-    free(d->finite);
-    free(d->best);
-    free(d->keep);
-    free(d->angles[0]);
-    free(d->angles[1]);
+    void *all[] = {d->table, d->page,      d->finite, d->best,      d->keep,
+                   d->chain, d->chain_row, d->holder, d->angles[0], d->angles[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
     free(d);
 }
 
@@ -139,6 +144,66 @@ static uint32_t list_wanted(struct engine *e)
         if (e->rows[c].wants)
             e->slot[n++] = c;
     return n;
+}
+
+/* -- states -- */
+
+/* The smallest number that is free becomes the sequence's. */
+static void take_number(struct engine_devices *d, struct engine_seq *s)
+{
+    uint32_t i = 0;
+    while (i < d->holders && d->holder[i])
+        i++;
+    if (i == d->holders)
+        d->holder = mem_resize(d->holder, ++d->holders, sizeof *d->holder);
+    d->holder[i] = s;
+    s->state.number = i + 1;
+}
+
+void engine_devices_leave(struct engine *e, struct engine_seq *s)
+{
+    if (s->state.number)
+        e->devices->holder[s->state.number - 1] = NULL;
+    s->state.number = 0;
+}
+
+static struct device_chain chain_from(struct engine_devices *d, struct engine_seq *s)
+{
+    struct device_chain c = {.begins = !s->state.number || s->state.is_taken_over, .right = s->state.guessed};
+    if (!s->state.number)
+        take_number(d, s);
+    c.number = s->state.number - 1;
+    c.from = s->state.is_taken_over ? s->state.now : NULL;
+    c.guessed = s->state.guessing;
+    return c;
+}
+
+/* The batch's rows by sequences, as recur_begin has them. */
+static void list_chains(struct engine *e, struct device_batch *b)
+{
+    struct engine_devices *d = e->devices;
+    const struct recur *r = e->recur;
+    if (!r)
+        return;
+    for (uint32_t i = 0, at = 0; i < r->chains; i++) {
+        struct device_chain *chain = &d->chain[i];
+        *chain = chain_from(d, e->rows[r->first[i]].seq);
+        chain->first = at;
+        for (uint32_t c = r->first[i]; c != NONE; c = r->after[c])
+            d->chain_row[at++] = c;
+        chain->rows = at - chain->first;
+    }
+    b->chain = d->chain;
+    b->chains = r->chains;
+    b->chain_row = d->chain_row;
+    b->state_kept = r->kept;
+}
+
+/* Devices have what was taken over. */
+static void take_states(struct engine *e)
+{
+    for (uint32_t i = 0; e->recur && i < e->recur->chains; i++)
+        e->rows[e->recur->first[i]].seq->state.is_taken_over = false;
 }
 
 /* -- a batch in parts: while one device evaluates one of them somewhere else, the next one is evaluated here --
@@ -258,6 +323,8 @@ static void refill(struct engine *e, struct engine_seq *s, uint32_t end, struct 
             rows[c] = (struct engine_row){.seq = s, .token = s->cache.page[at / ARITH_CHUNK]->tokens[at % ARITH_CHUNK]};
             e->position[c] = at;
         }
+        if (e->recur)
+            recur_begin_again(e);
         engine_enter(e);
         for (uint32_t i = 0; i < e->m->layers; i++)
             (void)engine_layer(e, i);
@@ -283,18 +350,30 @@ static void drop_devices(struct engine *e, const struct note *why)
     engine_devices_free(d);
 }
 
+/* What sequences carry is made anew, too, and the batch keeps none of it. */
+static void forget_states(struct engine *e)
+{
+    recur_drop_kept(e);
+    for (struct engine_seq *s = e->seqs; s; s = s->after)
+        recur_forget(&s->state, e->m);
+}
+
 static void go_on_without(struct engine *e, const struct note *why)
 {
     struct engine_row *batch = e->rows, *rows = mem_array(e->batch_max, sizeof *rows);
     uint32_t n = e->n, *position = mem_array(n, sizeof *position);
     memcpy(position, e->position, n * sizeof *position);
     drop_devices(e, why);
+    if (e->recur)
+        forget_states(e);
     engine_trim(e, 0);
     for (struct engine_seq *s = e->seqs; s; s = s->after)
         refill(e, s, length_before(s, batch, position, n), rows);
     e->rows = batch;
     e->n = n;
     memcpy(e->position, position, n * sizeof *position);
+    if (e->recur)
+        recur_begin(e);
     engine_enter(e);
     free(rows);
     free(position);
@@ -306,6 +385,7 @@ static struct device_batch batch_of(struct engine *e)
     struct engine_devices *d = e->devices;
     struct device_batch b = {.n = e->n, .position = e->position, .finite = d->finite};
     list_pages(e, &b);
+    list_chains(e, &b);
     if (e->rope[MODEL_ROPE])
         b.angles[0] = turn_rows(e, d->angles[0], false);
     if (e->rope[MODEL_ROPE_LOCAL])
@@ -357,6 +437,7 @@ bool engine_devices_run(struct engine *e, size_t *cols)
     }
     take_finite(e);
     take_told(e, &b);
+    take_states(e);
     *cols = b.wanted;
     return true;
 }

@@ -121,6 +121,8 @@ uint32_t engine_devices_first(const struct engine_devices *d);
  * e->devices is NULL, the caches of all sequences are made again here, for what they had before the batch, and it
  * returns false: the batch is to be evaluated here, from its first layer on. */
 bool engine_devices_run(struct engine *e, size_t *cols);
+/* A sequence ends: what devices have of it is free. */
+void engine_devices_leave(struct engine *e, struct engine_seq *s);
 /* Memory that devices read or write at every batch; it lives until the engine's end, or until it is unpinned. */
 void engine_devices_pin(struct engine *e);
 void engine_devices_unpin_logits(struct engine *e);
@@ -160,6 +162,10 @@ void recur_free(struct recur *t);
 uint64_t recur_bytes(const struct model *m, uint32_t batch);
 /* The rows of a batch whose positions are known: which follow each other, and behind which a state is to be kept. */
 void recur_begin(struct engine *e);
+/* The same of rows that were evaluated before: no state is kept behind them. */
+void recur_begin_again(struct engine *e);
+/* The batch's states are not kept after all. */
+void recur_drop_kept(struct engine *e);
 /* Row c was evaluated, and its sequence's `finite` says of it, too. */
 void recur_settle(struct engine *e, uint32_t c);
 /* e->o[cols, channels] = what a recurrent layer makes of x[cols, embed], all rows of the batch, as its last product

@@ -289,10 +289,9 @@ static inline bool model_writes(const struct model *m)
 /* What of it no GPU's kernels have yet, in words; NULL: nothing. */
 static inline const char *model_on_processors(const struct model *m)
 {
-    return m->layers_recurrent               ? "layers that carry a state"
+    return m->kind->more & HAS_SCAN          ? "state spaces"
            : m->layer->query_norm.bias       ? "norms of each head's own"
            : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
-           : m->low_rank                     ? "what adapters add to matrices"
                                              : NULL;
 }
 

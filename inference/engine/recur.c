@@ -99,7 +99,13 @@ static void reserve(struct engine *e, struct state *s, bool guessed)
     s->ahead = m->values_n ? mem_new(recur_heads_bytes(m)) : NULL;
 }
 
-void recur_begin(struct engine *e)
+/* Rows behind which a state is kept, at most: what devices have room for. */
+static uint32_t keeps_max(const struct engine *e)
+{
+    return e->devices ? device_keeps_max(recur_state_bytes(e->m), e->batch_max) : UINT32_MAX;
+}
+
+static void begin(struct engine *e, uint32_t keeps)
 {
     struct recur *t = e->recur;
     t->chains = 0;
@@ -115,8 +121,28 @@ void recur_begin(struct engine *e)
         CHECK(s->guessing <= GUESSES_MAX);
         link_row(e, c);
         reserve(e, s, guessed);
-        t->kept[c] = guessed ? NULL : recur_keep(e->rows[c].seq, e->position[c]);
+        t->kept[c] = guessed || !keeps ? NULL : recur_keep(e->rows[c].seq, e->position[c]);
+        keeps -= t->kept[c] != NULL;
     }
+}
+
+void recur_begin(struct engine *e)
+{
+    begin(e, keeps_max(e));
+}
+
+void recur_begin_again(struct engine *e)
+{
+    begin(e, 0);
+}
+
+void recur_drop_kept(struct engine *e)
+{
+    for (uint32_t c = 0; c < e->n; c++)
+        if (e->recur->kept[c]) {
+            struct cache *cache = &e->rows[c].seq->cache;
+            pages_drop_state(cache->store, cache->page[e->position[c] / ARITH_CHUNK]);
+        }
 }
 
 void recur_settle(struct engine *e, uint32_t c)

@@ -25,6 +25,8 @@ struct state {
     uint32_t guessing;                  /* in the batch that is evaluated */
     uint32_t prompt_pages, known_pages; /* a large state is kept behind so many pages; 0: not */
     uint32_t answer_pages;              /* it was last kept behind so many, of the answer */
+    uint32_t number;                    /* under which devices have their part of it, plus 1; 0: under none */
+    bool is_taken_over;                 /* `now` was one that was kept, and devices do not have it yet */
     bool has_goal;                      /* the key of the page that ends the prompt */
     struct hash goal;
 };
@@ -51,6 +53,8 @@ void recur_cut(struct state *s, uint32_t count);
 void recur_reuse(struct engine_seq *s, uint32_t end, uint32_t known, uint32_t n);
 /* engine_seq_next_key: where states are large the page that ends the prompt is what others wait for. */
 bool recur_next_key(struct engine_seq *s, const uint32_t *tokens, uint32_t n, struct hash *key);
+/* All that a sequence's state says is gone: it is that of none of its positions, here. */
+void recur_forget(struct state *s, const struct model *m);
 /* Where the state behind a position is to be kept; NULL: it is not. */
 float *recur_keep(struct engine_seq *s, uint32_t position);
 

@@ -59,6 +59,14 @@ void recur_cut(struct state *s, uint32_t count)
     s->guessed -= count;
 }
 
+void recur_forget(struct state *s, const struct model *m)
+{
+    if (s->now)
+        memset(s->now, 0, recur_state_bytes(m));
+    s->guessed = 0;
+    s->is_taken_over = false;
+}
+
 bool recur_keeps_all(const struct model *m)
 {
     return recur_state_bytes(m) <= cache_page_bytes(m);
@@ -74,6 +82,7 @@ void recur_reuse(struct engine_seq *s, uint32_t end, uint32_t known, uint32_t n)
         return;
     const float *kept = pages_state(s->cache.store, s->cache.page[end / ARITH_CHUNK - 1]);
     CHECK(kept && t->guessed == 0);
+    t->is_taken_over = true;
     if (!t->now)
         t->now = mem_new(recur_state_bytes(m));
     memcpy(t->now, kept, recur_state_bytes(m));

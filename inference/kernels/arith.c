@@ -1,4 +1,4 @@
-/* Elementary functions from primitives: those of binary32 stand in arith_fn.h; those of binary64 are for tables. */
+/* Elementary functions from primitives: most stand in arith_fn.h; sines are for tables. */
 #include "inference/kernels/arith_fn.h"
 
 float arith_exp(float x)
@@ -36,40 +36,14 @@ float arith_half(uint16_t h)
     return arith_fn_half(h);
 }
 
-#define LN2_HIGH 0x1.62e42feep-1 /* 32 bits: exact times any exponent */
-#define LN2_LOW  0x1.a39ef35793c76p-33
-
-/* x = m 2^e, m in [sqrt 1/2, sqrt 2): log m = 2 artanh((m-1)/(m+1)), whose argument is at most 0.1716. */
 double arith_log_f64(double x)
 {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int e = (int)(bits >> 52) - 1023;
-    bits = (bits & UINT64_C(0x000FFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
-    double m;
-    memcpy(&m, &bits, sizeof m);
-    if (m > 1.4142135623730951) {
-        m = m * 0.5;
-        e++;
-    }
-    double s = (m - 1.0) / (m + 1.0), z = s * s, p = 0.0;
-    for (int k = 23; k >= 1; k -= 2)
-        p = p * z + 1.0 / (double)k;
-    return (double)e * LN2_HIGH + ((double)e * LN2_LOW + 2.0 * s * p);
+    return arith_fn_log_f64(x);
 }
 
 double arith_exp_f64(double x)
 {
-    double shifted = x * 1.4426950408889634 + 6755399441055744.0;
-    double n = shifted - 6755399441055744.0;
-    double r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    double p = 1.0;
-    for (int k = 14; k >= 1; k--)
-        p = p * r / (double)k + 1.0;
-    uint64_t bits = (uint64_t)((int64_t)n + 1023) << 52;
-    double scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
+    return arith_fn_exp_f64(x);
 }
 
 /* pi/2 in three parts of at most 23 bits less than a double holds, so that k times the first two is exact. */
@@ -104,10 +78,5 @@ void arith_sin_cos_f64(double x, double *sine, double *cosine)
 
 float arith_softplus(float x)
 {
-    const double limit = 20.0; /* beyond it one of the two is all that a float holds */
-    if (!arith_is_finite(x) || (double)x > limit)
-        return x;
-    if ((double)x < -limit)
-        return (double)x < -200.0 ? 0.0f : (float)arith_exp_f64((double)x);
-    return (float)arith_log_f64(1.0 + arith_exp_f64((double)x));
+    return arith_fn_softplus(x);
 }

@@ -1,4 +1,4 @@
-/* The elementary functions of binary32, as text that every compiler of kernels includes: arith.c makes the functions of
+/* The elementary functions, as text that every compiler of kernels includes: arith.c makes the functions of
  * arith.h of them, and a GPU's kernels have them inline. Each reduces its argument and sums a Taylor series by Horner's
  * rule; the degree is where the next term falls under a tenth of a unit in the last place. */
 #ifndef KITH_INFERENCE_ARITH_FN_H
@@ -99,6 +99,54 @@ ARITH_INLINE float arith_fn_half(uint16_t h)
         return arith_of_bits(sign | (exponent + 112u) << 23 | fraction << 13);
     float magnitude = (float)(int32_t)fraction * 0x1p-24f;
     return arith_of_bits(sign | arith_bits(magnitude));
+}
+
+/* -- binary64 -- */
+
+#define ARITH_LN2_HIGH 0x1.62e42feep-1 /* 32 bits: exact times any exponent */
+#define ARITH_LN2_LOW  0x1.a39ef35793c76p-33
+
+/* x = m 2^e, m in [sqrt 1/2, sqrt 2): log m = 2 artanh((m-1)/(m+1)), whose argument is at most 0.1716. */
+ARITH_INLINE double arith_fn_log_f64(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int e = (int)(bits >> 52) - 1023;
+    bits = (bits & UINT64_C(0x000FFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
+    double m;
+    memcpy(&m, &bits, sizeof m);
+    if (m > 1.4142135623730951) {
+        m = m * 0.5;
+        e++;
+    }
+    double s = (m - 1.0) / (m + 1.0), z = s * s, p = 0.0;
+    for (int k = 23; k >= 1; k -= 2)
+        p = p * z + 1.0 / (double)k;
+    return (double)e * ARITH_LN2_HIGH + ((double)e * ARITH_LN2_LOW + 2.0 * s * p);
+}
+
+ARITH_INLINE double arith_fn_exp_f64(double x)
+{
+    double shifted = x * 1.4426950408889634 + 6755399441055744.0;
+    double n = shifted - 6755399441055744.0;
+    double r = (x - n * ARITH_LN2_HIGH) - n * ARITH_LN2_LOW;
+    double p = 1.0;
+    for (int k = 14; k >= 1; k--)
+        p = p * r / (double)k + 1.0;
+    uint64_t bits = (uint64_t)((int64_t)n + 1023) << 52;
+    double scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+ARITH_INLINE float arith_fn_softplus(float x)
+{
+    const double limit = 20.0; /* beyond it one of the two is all that a float holds */
+    if (!arith_is_finite(x) || (double)x > limit)
+        return x;
+    if ((double)x < -limit)
+        return (double)x < -200.0 ? 0.0f : (float)arith_fn_exp_f64((double)x);
+    return (float)arith_fn_log_f64(1.0 + arith_fn_exp_f64((double)x));
 }
 
 #endif

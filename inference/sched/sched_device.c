@@ -1,5 +1,6 @@
 /* Which layers of a worker's model are on devices, and what is said of it. */
-#include "inference/engine/pages.h"
+#include "inference/engine/cache.h"
+#include "inference/engine/recur.h"
 #include "inference/sched/sched_in.h"
 
 #include <stdio.h>
@@ -72,13 +73,21 @@ uint32_t sched_pages(uint32_t jobs, uint32_t context)
     return jobs * each > least ? jobs * each : least;
 }
 
+/* What a sequence's state takes, in pages of its keys and values: a device's part of both is alike (its page_bytes). */
+static uint32_t state_pages(const struct model *m)
+{
+    const uint64_t page = cache_page_bytes(m);
+    return page ? (uint32_t)((recur_seq_bytes(m) + page - 1) / page) : 0;
+}
+
 void sched_plan(const struct sched *s, const struct wire_open *open, const struct devices *devices,
                 const struct engine_options *o, struct devices_plan *plan)
 {
     const uint32_t context = o->context && o->context < s->model->context ? o->context : s->model->context;
+    const uint32_t state = state_pages(s->model), pages = sched_pages(s->slots, context) + s->slots * state;
     *plan = (struct devices_plan){0};
     if (devices && sched_wants_devices(open))
-        devices_plan(devices, s->model, o->batch_max, sched_pages(s->slots, context), pages_for(context), plan);
+        devices_plan(devices, s->model, o->batch_max, pages, pages_for(context) + state, plan);
     for (uint32_t i = 0; i < plan->n; i++)
         plan->at[i].threads = o->threads;
 }
