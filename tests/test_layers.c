@@ -458,14 +458,8 @@ static enum err serve(const struct loaded *l, const struct call *c, struct buf *
 static void calls_out_of_bounds_are_refused(void **state)
 {
     (void)state;
-    const struct call good = {.rows = 1,
-                              .pages = 1,
-                              .pages_most = 1,
-                              .number_end = 64,
-                              .sets = 1,
-                              .page = 63,
-                              .taps = 2,
-                              .tap_layer = 1};
+    const struct call good = {
+        .rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63, .taps = 2, .tap_layer = 1};
     struct model_make s = *model_make_at(0);
     struct loaded l;
     struct buf answer = {0};
@@ -510,8 +504,15 @@ static void what_is_not_finite_has_one_answer(void **state)
     static const uint32_t values[] = {0x7f800000, 0xff800000, 0x7fc01234, 0xffc00001};
     (void)state;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        const struct call call = {
-            .rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63, .value = values[i], .taps = 1, .tap_layer = 1};
+        const struct call call = {.rows = 1,
+                                  .pages = 1,
+                                  .pages_most = 1,
+                                  .number_end = 64,
+                                  .sets = 1,
+                                  .page = 63,
+                                  .value = values[i],
+                                  .taps = 1,
+                                  .tap_layer = 1};
         struct model_make s = *model_make_at(0);
         struct loaded l;
         struct buf answer = {0};

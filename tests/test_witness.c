@@ -43,7 +43,8 @@ static void places_are_drawn(void **state)
 static void places_stay_as_they_are(void **state)
 {
     (void)state;
-    static const struct witness_place want[] = {{21, 1022}, {18, 461}, {8, 831}, {15, 181}, {2, 489}, {9, 157}, {2, 266}, {13, 719}};
+    static const struct witness_place want[] = {{21, 1022}, {18, 461}, {8, 831}, {15, 181},
+                                                {2, 489},   {9, 157},  {2, 266}, {13, 719}};
     struct witness_options o = {.layers = 22, .embed = 1, .prompt_n = 1000, .answer_n = 24};
     struct witness_place p[WITNESS_PLACES];
     for (uint8_t i = 0; i < HASH_SIZE; i++)

@@ -199,6 +199,7 @@ struct gpu_pass {
     const uint32_t *slot;
     struct cuda_plan plan; /* of those that go on */
     uint32_t pages_most;
+    const struct device_batch *tapped; /* NULL: no row of these layers is wanted beside the results */
 };
 /* A layer's attention, but for the plan of a batch. */
 struct cuda_attention gpu_pass_attention(const struct model *m, const struct gpu_layer *l, uint32_t pages_most);

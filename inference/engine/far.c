@@ -305,8 +305,8 @@ static void point(const struct far_bounds *k, struct served *s)
 
 static void clear(struct served *s)
 {
-    void *all[] = {s->position, s->table, s->page, s->angles[0], s->angles[1], s->x, s->finite,
-                   s->places,   s->tap,   s->tapped};
+    void *all[] = {s->position, s->table,  s->page,   s->angles[0], s->angles[1],
+                   s->x,        s->finite, s->places, s->tap,       s->tapped};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
