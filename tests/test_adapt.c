@@ -531,8 +531,10 @@ static void alignment_is_the_bases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adapters_are_joined_by_rank),           cmocka_unit_test(an_adapted_model_is_a_base),
-        cmocka_unit_test(an_update_joins_its_own_base),          cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(adapters_are_joined_by_rank),
+        cmocka_unit_test(an_adapted_model_is_a_base),
+        cmocka_unit_test(an_update_joins_its_own_base),
+        cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(a_model_with_odd_additions_is_refused),
         cmocka_unit_test(ranks_add_up),
         cmocka_unit_test(alignment_is_the_bases),

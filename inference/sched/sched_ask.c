@@ -220,6 +220,11 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
                                 .digest = m->digest,
                                 .scope = m->scope,
                                 .until = m->until};
+    struct hash key;
+    if (m->key.n) {
+        memcpy(key.b, m->key.p, sizeof key.b);
+        o.key = &key;
+    }
     return add_session(s, m->ask, m->endless, &o, note);
 }
 

@@ -41,6 +41,7 @@ struct ask {
     struct hash scope;
     uint8_t logprobs;
     uint32_t stepped, reads_to; /* of a run whose prompt is read in steps */
+    bool is_witnessed;
     union {
         worker_ready_fn ready;
         worker_ids_fn ids;
