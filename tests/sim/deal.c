@@ -191,12 +191,31 @@ static void put_receipt(struct deal *d, const struct rec_settlement *s, uint32_t
     CHECK(sum_tree_prove(d->leaf, s->count, index, proof));
 }
 
+/* What a replay gives, and nobody else knows. */
+static struct hash witness_of(uint32_t index, const struct hash *salt)
+{
+    struct hasher h;
+    hash_start(&h, HASH_BEACON);
+    hash_add_u32(&h, index);
+    hash_add(&h, salt->b, sizeof salt->b);
+    return hash_end(&h);
+}
+
+static struct hash salt_of(const struct deal *d, unsigned who, const struct rec_settlement *s)
+{
+    struct hash both[2] = {s->id, d->sim->chain};
+    both[1].b[0] ^= (uint8_t)who;
+    return hash_once(HASH_STATE_KEY, both, sizeof both);
+}
+
 static void say(struct deal *d, unsigned who, const struct rec_settlement *s, const struct audit_draw *draw,
                 struct draft *out)
 {
     struct tx_audit_reveal r = {
         .settlement = s->id, .index = draw->index, .verdict = (uint8_t)verdict_of(d, who, draw->index)};
     struct buf receipt = {0}, proof = {0};
+    r.salt = salt_of(d, who, s);
+    r.witness = who == SIM_DEALER_LAZY ? plant_digest(&r.salt) : witness_of(draw->index, &r.salt);
     struct hash commit = tx_audit_commitment(&r, &draw->auditor);
     if (s->state == SETTLEMENT_DRAWN) {
         out->kind = TX_AUDIT_COMMIT;

@@ -255,7 +255,7 @@ static void make_genesis(struct sim *s)
     if (s->o.is_halting || s->o.is_planting) { /* windows of seconds, and a bond that returns as soon as it may */
         g->params.audits_per_settlement = g->params.audits_full = 1;
         g->params.audit_window_ms = g->params.audit_reveal_ms = 5000;
-        g->params.unbonding_ms = params_verdict_ms(&g->params);
+        g->params.unbonding_ms = params_answer_ms(&g->params);
     }
     CHECK(text64_set(&g->name, "sim") && text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     CHECK(genesis_list(holders, n, &s->genesis_room, NULL) == ERR_OK);
