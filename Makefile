@@ -185,6 +185,7 @@ sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(SEEDS)
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --halt
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --plant
+	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --doubt
 
 # Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
 $(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)

@@ -111,6 +111,7 @@ struct amount apply_spends(const struct state *s, const struct params *params, c
     case TX_KEY_RELEASE:
         return params->grant_bond;
     case TX_CHALLENGE:
+    case TX_DOUBT:
         return params->challenge_bond;
     case TX_UNBOND:
     case TX_PROVIDER:
@@ -127,6 +128,8 @@ struct amount apply_spends(const struct state *s, const struct params *params, c
     case TX_AUDIT_REVEAL:
     case TX_CLAIM:
     case TX_PLANT:
+    case TX_DOUBT_COMMIT:
+    case TX_DOUBT_REVEAL:
         return amount_of(0);
     }
 #undef AMOUNT_OF

@@ -1,9 +1,9 @@
 /* Inside the ledger: what each transaction does to the state, and what happens by itself. One file a group of records:
  * apply.c (dispatch, fees, transfer), apply_bond.c, apply_model.c (models, data), apply_provider.c, apply_channel.c,
  * apply_settlement.c (draws, payout), apply_audit.c (commitments, reveals, committees, challenges), apply_plant.c
- * (planted jobs), apply_grant.c (access to data), apply_bounty.c, apply_claim.c, apply_rule.c (who signs for an
- * account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates), apply_fee.c, apply_pause.c, apply_clock.c
- * (time, and halts), apply_due.c.
+ * (planted jobs), apply_doubt.c (auditors' witnesses), apply_grant.c (access to data), apply_bounty.c, apply_claim.c,
+ * apply_rule.c (who signs for an account), apply_beacon.c, apply_evidence.c, apply_office.c (who validates),
+ * apply_fee.c, apply_pause.c, apply_clock.c (time, and halts), apply_due.c.
  *
  * A function that refuses returns an error with a note; it may have changed the state by then, and the dispatcher
  * undoes that. None looks at anything but the state, the block and the transaction. */
@@ -96,7 +96,17 @@ struct apply_auditors {
         uint32_t n;
     } at[APPLY_AUDITED_MAX];
 };
+struct candidate {
+    struct pubkey node, owner;
+    struct amount stake;
+};
 void apply_auditors_clear(struct apply_auditors *k);
+/* Good until the next call. */
+const struct apply_audited *apply_audited(const struct apply *a, const struct hash *model, struct apply_auditors *k);
+/* A number that nobody could know when what is drawn for was put into a block. */
+uint64_t apply_draw_number(const struct apply *a, const struct hash *id, uint32_t k, const char use[4]);
+/* By stake among those at or behind `first`; the chosen one is moved to `first`. */
+void apply_choose_auditor(struct candidate *list, uint32_t n, uint32_t first, uint64_t number);
 void apply_settlement_draw(struct apply *a, const struct hash *settlement, struct apply_auditors *known);
 void apply_settlement_mature(struct apply *a, const struct hash *settlement);
 /* Between those two files. The record changes and is stored; the settlement ends, or waits for the next draw. */
@@ -125,6 +135,9 @@ bool apply_slashing_paused(const struct apply *a);
 void apply_clock(struct apply *a);
 /* When the clock will be there, in block time, unless the chain stands still meanwhile. */
 uint64_t apply_date(const struct apply *a, uint64_t clock_ms);
+/* Its draw has come, or a window of it is over, or it is to be forgotten. */
+void apply_doubt_draw(struct apply *a, const struct hash *doubt, struct apply_auditors *known);
+void apply_doubt_due(struct apply *a, const struct hash *doubt);
 void apply_grant_end(struct apply *a, const struct hash *grant);
 void apply_bounty_end(struct apply *a, const struct hash *bounty);
 

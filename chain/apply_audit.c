@@ -14,7 +14,10 @@
  *
  * The losers pay: a provider at fault the committee's work out of its bond, an auditor on the wrong side a part of its
  * bond, a challenger his. Of that those on the right side are paid, and the rest burns. Silence costs nothing but the
- * pay. docs/ledger.md says what a share of the stake can do. */
+ * pay. docs/ledger.md says what a share of the stake can do.
+ *
+ * With verdict and digest goes a witness, of activations that the auditor's own salt picks. The ledger cannot tell
+ * whether a replay gave it: apply_doubt.c is for that. */
 #include "chain/apply.h"
 
 /* -- the draws of a record -- */
@@ -404,11 +407,14 @@ enum err apply_receipt_check(struct apply *a, const struct rec_settlement *s, ui
 static enum err evidence_check(struct apply *a, const struct tx_audit_reveal *body, const struct rec_settlement *s)
 {
     struct receipt r;
+    if (body->verdict == AUDIT_MATCH && hash_is_zero(&body->witness))
+        return note_set(a->note, ERR_FORMAT, "a match without a witness: a replay gives one");
     if (body->verdict != AUDIT_WITHHELD)
         return apply_receipt_check(a, s, body->index, body->receipt, body->proof, &r);
-    return body->receipt.n == 0 && body->proof.n == 0 && hash_is_zero(&body->digest)
+    return body->receipt.n == 0 && body->proof.n == 0 && hash_is_zero(&body->digest) && hash_is_zero(&body->witness)
                ? ERR_OK
-               : note_set(a->note, ERR_FORMAT, "what was withheld cannot be shown: leave receipt and digest out");
+               : note_set(a->note, ERR_FORMAT,
+                          "what was withheld cannot be shown: leave receipt, digest and witness out");
 }
 
 enum err apply_tx_audit_reveal(struct apply *a, const struct tx_audit_reveal *body)
@@ -432,6 +438,8 @@ enum err apply_tx_audit_reveal(struct apply *a, const struct tx_audit_reveal *bo
         return e;
     d.verdict = body->verdict;
     d.digest = body->digest;
+    d.witness = body->witness;
+    d.salt = body->salt;
     put_draw(a, &s, at, &d);
     apply_event_draw(a, &s, &d, LEDGER_AUDIT_VERDICT);
     struct tally t = tally_of(&s);

@@ -62,6 +62,9 @@ static void happen(struct apply *a, const struct due *d)
     case DUE_OFFER:
         state_remove_offer(a->s, &d->id);
         return;
+    case DUE_DOUBT:
+        apply_doubt_due(a, &d->id);
+        return;
     case DUE_CLAIM:
         apply_claim_due(a, &d->id);
         return;
@@ -72,13 +75,13 @@ static void happen(struct apply *a, const struct due *d)
 void apply_due(struct apply *a)
 {
     uint64_t height;
-    struct hash settlement;
+    struct hash id;
     struct due d;
     struct apply_auditors known = {0};
-    for (uint32_t n = 0; n < DRAWS_PER_BLOCK_MAX && state_first_draw(a->s, &height, &settlement) && height <= a->height;
-         n++) {
-        state_remove_draw(a->s, height, &settlement);
-        apply_settlement_draw(a, &settlement, &known);
+    for (uint32_t n = 0; n < DRAWS_PER_BLOCK_MAX && state_first_draw(a->s, &height, &id) && height <= a->height; n++) {
+        state_remove_draw(a->s, height, &id);
+        apply_settlement_draw(a, &id, &known);
+        apply_doubt_draw(a, &id, &known); /* no id is of both */
     }
     apply_auditors_clear(&known);
     for (uint32_t n = 0; n < DUE_PER_BLOCK_MAX && state_first_due(a->s, &d) && d.time_ms <= a->clock_ms; n++) {

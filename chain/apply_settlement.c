@@ -128,11 +128,6 @@ void apply_settlement_payout(struct apply *a, struct rec_settlement *s)
 
 /* -- draws -- */
 
-struct candidate {
-    struct pubkey node, owner;
-    struct amount stake;
-};
-
 /* The owners that were asked about the disputed receipt in earlier rounds. */
 struct asked {
     struct pubkey owner[AUDITORS_ASKED_MAX];
@@ -188,7 +183,7 @@ static void look_up(const struct apply *a, const struct hash *model, struct appl
     }
 }
 
-static const struct apply_audited *audited(const struct apply *a, const struct hash *model, struct apply_auditors *k)
+const struct apply_audited *apply_audited(const struct apply *a, const struct hash *model, struct apply_auditors *k)
 {
     if (k->version != a->s->auditors_version)
         apply_auditors_clear(k);
@@ -207,7 +202,7 @@ static struct candidate *candidates_new(struct apply *a, const struct rec_settle
                                         uint32_t *n)
 {
     struct asked asked;
-    const struct apply_audited *all = audited(a, &s->model, known);
+    const struct apply_audited *all = apply_audited(a, &s->model, known);
     struct candidate *list = mem_array(all->n ? all->n : 1, sizeof *list);
     *n = 0;
     asked_find(a, s, &asked);
@@ -219,21 +214,19 @@ static struct candidate *candidates_new(struct apply *a, const struct rec_settle
     return list;
 }
 
-/* A number that nobody could know when the settlement was made. */
-static uint64_t draw_number(const struct apply *a, const struct hash *settlement, uint32_t k, const char use[4])
+uint64_t apply_draw_number(const struct apply *a, const struct hash *id, uint32_t k, const char use[4])
 {
     struct hasher h;
     hash_start(&h, HASH_BEACON);
     hash_add(&h, a->beacon.b, sizeof a->beacon.b);
-    hash_add(&h, settlement->b, sizeof settlement->b);
+    hash_add(&h, id->b, sizeof id->b);
     hash_add_u32(&h, k);
     hash_add(&h, use, 4);
     struct hash out = hash_end(&h);
     return load_le64(out.b);
 }
 
-/* By stake among those at or behind `first`; the chosen one is moved to `first`. */
-static void choose_auditor(struct candidate *list, uint32_t n, uint32_t first, uint64_t number)
+void apply_choose_auditor(struct candidate *list, uint32_t n, uint32_t first, uint64_t number)
 {
     struct amount total = amount_of(0);
     for (uint32_t i = first; i < n; i++)
@@ -283,9 +276,9 @@ static void draw_first(struct apply *a, struct rec_settlement *s, struct candida
     uint32_t want = n ? draws_wanted(a, s) : 0;
     for (uint32_t k = 0; k < want; k++) {
         uint32_t first = k % n;
-        choose_auditor(list, n, first, draw_number(a, &s->id, k, "node"));
+        apply_choose_auditor(list, n, first, apply_draw_number(a, &s->id, k, "node"));
         struct audit_draw d = {.auditor = list[first].node, .verdict = AUDIT_PENDING};
-        d.index = s->from + (uint32_t)(draw_number(a, &s->id, k, "leaf") % (s->count - s->from));
+        d.index = s->from + (uint32_t)(apply_draw_number(a, &s->id, k, "leaf") % (s->count - s->from));
         while (index_taken(bytes_of_buf(draws), d.index))
             d.index = d.index + 1 < s->count ? d.index + 1 : s->from;
         audit_draw_put(draws, &d);
@@ -314,8 +307,9 @@ static void draw_committee(struct apply *a, struct rec_settlement *s, struct can
     want = want < room ? want : room;
     buf_add(draws, s->audits.p, s->audits.n);
     for (uint32_t k = 0; k < want && k < n; k++) {
-        choose_auditor(list, n, k, draw_number(a, &s->id, k, "node"));
-        struct audit_draw d = {s->disputed, list[k].node, s->round, {{0}}, AUDIT_PENDING, {{0}}};
+        apply_choose_auditor(list, n, k, apply_draw_number(a, &s->id, k, "node"));
+        struct audit_draw d = {
+            .index = s->disputed, .auditor = list[k].node, .round = s->round, .verdict = AUDIT_PENDING};
         audit_draw_put(draws, &d);
         apply_event_draw(a, s, &d, LEDGER_AUDIT_DRAWN);
     }

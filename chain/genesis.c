@@ -67,7 +67,7 @@ struct params params_private(void)
     p.model_bond = amount_of(MOTE_PER_KITH);
     p.model_bond_ms = 600 * SECOND_MS;
     p.validator_bond_min = p.provider_bond_min = p.auditor_bond_min = amount_of(MOTE_PER_KITH);
-    p.unbonding_ms = 2400 * SECOND_MS;
+    p.unbonding_ms = 3600 * SECOND_MS;
     p.dispute_ms = 10 * SECOND_MS;
     p.audit_window_ms = 30 * SECOND_MS;
     p.fault_window_ms = 3600 * SECOND_MS;
@@ -97,21 +97,43 @@ static uint32_t audit_rounds_max(uint32_t drawn)
     return rounds;
 }
 
+static uint64_t round_ms(const struct params *p)
+{
+    uint64_t late_ms = (AUDIT_DRAW_BLOCKS + 2) * BLOCK_LATE_MS; /* those until a draw, and at the end of each window */
+    return late_ms + p->audit_window_ms + p->audit_reveal_ms;
+}
+
 uint64_t params_verdict_ms(const struct params *p)
 {
     uint32_t drawn = p->audits_per_settlement > p->audits_full ? p->audits_per_settlement : p->audits_full;
-    uint64_t late_ms = (AUDIT_DRAW_BLOCKS + 2) * BLOCK_LATE_MS; /* those until a draw, and at the end of each window */
-    return audit_rounds_max(drawn) * (late_ms + p->audit_window_ms + p->audit_reveal_ms);
+    return audit_rounds_max(drawn) * round_ms(p);
+}
+
+/* Committees of 2, 4, 8 and so on as long as AUDITORS_ASKED_MAX allows, and one that is not whole. */
+uint64_t params_doubt_ms(const struct params *p)
+{
+    uint32_t rounds = 1;
+    for (uint32_t size = 2, room = AUDITORS_ASKED_MAX; size <= room; size *= 2) {
+        room -= size;
+        rounds++;
+    }
+    return rounds * round_ms(p);
+}
+
+uint64_t params_answer_ms(const struct params *p)
+{
+    return params_verdict_ms(p) + p->audit_window_ms + params_doubt_ms(p);
 }
 
 /* What answers for a settlement must still be there when the last committee has been heard. */
 static enum err unbonding_check(const struct params *p, struct note *note)
 {
-    uint64_t least = params_verdict_ms(p);
+    uint64_t least = params_answer_ms(p);
     if (p->audits_per_settlement == 0 || p->unbonding_ms >= least)
         return ERR_OK;
     return note_set(note, ERR_RANGE,
-                    "genesis: unbonding_ms is %" PRIu64 ", and a settlement may be decided after %" PRIu64
+                    "genesis: unbonding_ms is %" PRIu64
+                    ", and a settlement, and a doubt about its auditors, may be decided after %" PRIu64
                     " (audit_window_ms, audit_reveal_ms and a draw for each committee): make it that at least",
                     p->unbonding_ms, least);
 }

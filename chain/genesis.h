@@ -2,7 +2,7 @@
  * hash of the canonical record, so two chains that differ in anything have different ids.
  *
  * As a file it is JSON:
- *   {"version":4,"name":"kith-dev","prefix":"kithdev","time_ms":0,
+ *   {"version":5,"name":"kith-dev","prefix":"kithdev","time_ms":0,
  *    "params":{"fee_byte":"1000",...},                       amounts are decimal strings of mote; what is absent is
  *    "accounts":[{"key":"<hex64>","amount":"1000000000"}],   the private network's value
  *    "validators":[{"key":"<hex64>","amount":"1000000000"}]}
@@ -12,7 +12,7 @@
 
 #include "base/codec.h"
 
-#define GENESIS_VERSION      4        /* of the rules, too: another where a record or a rule of the ledger changes */
+#define GENESIS_VERSION      5        /* of the rules, too: another where a record or a rule of the ledger changes */
 #define GENESIS_ACCOUNTS_MAX 100000   /* a genesis file of about 10 MiB */
 #define GENESIS_STAKE_LEAST  1000000u /* mote: one unit of voting power, so that every validator has some */
 
@@ -85,6 +85,10 @@ struct params params_default(void);
 struct params params_private(void);
 /* The longest that a settlement waits for its verdict, all committees and each to its last moment. */
 uint64_t params_verdict_ms(const struct params *p);
+/* The same of a doubt. */
+uint64_t params_doubt_ms(const struct params *p);
+/* The least that a bond must answer for: a doubt about what was said last, begun within a window from then. */
+uint64_t params_answer_ms(const struct params *p);
 /* Refused with a note where a share is over the whole, a count over its limit, shares leave nothing, or a withdrawn
  * bond is back before the verdict. */
 enum err params_check(const struct params *p, struct note *note) MUST_USE;

@@ -121,6 +121,12 @@ struct ledger_block {
  *   SLASHED         id (of the evidence's transaction for a validator), a = owner, amount, code = bond_role
  *   PLANTED         id, other = channel, a = payer, b = provider node, index of the receipt, code = auditors caught,
  *                   amount returned to the payer (0: the settlement was paid before)
+ *   DOUBTED         id, other = settlement, a = doubter, b = doubted auditor's node, amount = bond, index of the
+ * receipt DOUBT_DRAWN     id, other = settlement, a = member's node, b = doubter, index of the receipt, time_ms =
+ * deadline DOUBT_REVEALING id, other = settlement, a = doubter, b = doubted auditor's node, time_ms = until when
+ *   DOUBT_VERDICT   id, other = settlement, a = member's node, b = doubter, index, code = audit_verdict
+ *   DOUBT_OVER      id, other = settlement, a = doubter, b = doubted auditor's node, index, code = doubt_state,
+ *                   amount to the doubter: his bond and his part
  *   SLASHING_PAUSED time_ms = until when, index = mismatches, code = owners that had some (255: or more)
  *   UNBONDED        a = owner, amount, code = bond_role
  *   MODEL           id = root, a = publisher           DATA      id = plain root, a = owner
@@ -148,6 +154,11 @@ struct ledger_block {
     E(FORFEITED)                                                                                                       \
     E(SLASHED)                                                                                                         \
     E(PLANTED)                                                                                                         \
+    E(DOUBTED)                                                                                                         \
+    E(DOUBT_DRAWN)                                                                                                     \
+    E(DOUBT_REVEALING)                                                                                                 \
+    E(DOUBT_VERDICT)                                                                                                   \
+    E(DOUBT_OVER)                                                                                                      \
     E(SLASHING_PAUSED)                                                                                                 \
     E(UNBONDED)                                                                                                        \
     E(MODEL)                                                                                                           \
@@ -251,6 +262,7 @@ bool ledger_data(const struct ledger *l, const struct hash *plain_root, struct r
 bool ledger_provider(const struct ledger *l, const struct pubkey *node, struct rec_provider *out);
 bool ledger_channel(const struct ledger *l, const struct hash *channel, struct rec_channel *out);
 bool ledger_settlement(const struct ledger *l, const struct hash *settlement, struct rec_settlement *out);
+bool ledger_doubt(const struct ledger *l, const struct hash *doubt, struct rec_doubt *out);
 bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out);
 bool ledger_bounty(const struct ledger *l, const struct hash *bounty, struct rec_bounty *out);
 bool ledger_claim(const struct ledger *l, const struct pubkey *by, const struct hash *commit, struct rec_claim *out);
@@ -282,6 +294,7 @@ typedef bool (*ledger_escrow_fn)(void *arg, const struct rec_settlement *s);
 void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg);
 /* Whether a settlement of this channel is in escrow, so that its receipts may be asked for. */
 bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel);
+bool ledger_doubt_next(const struct ledger *l, const struct hash *after, struct rec_doubt *out);
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out);
 bool ledger_bounty_next(const struct ledger *l, const struct hash *after, struct rec_bounty *out);
 bool ledger_offer_next(const struct ledger *l, const struct hash *after, struct rec_offer *out); /* after: its id */
@@ -307,7 +320,9 @@ struct bytes ledger_proof_value(const struct ledger_proof *p);
 /* Takes away what became of a transaction, with its block. */
 void ledger_drop_result(struct kv_batch *batch, const struct hash *id);
 
-/* Audits of settlements: draws of one record. */
+/* Audits of settlements, and the members of a doubt's committees: draws of one record. */
+uint32_t doubt_draws(const struct rec_doubt *d);
+struct doubt_draw doubt_draw_at(const struct rec_doubt *d, uint32_t i);
 uint32_t settlement_audits(const struct rec_settlement *s);
 struct audit_draw settlement_audit_at(const struct rec_settlement *s, uint32_t i);
 

@@ -117,6 +117,11 @@ bool ledger_settlement(const struct ledger *l, const struct hash *settlement, st
     return state_get_settlement(&l->state, settlement, out);
 }
 
+bool ledger_doubt(const struct ledger *l, const struct hash *doubt, struct rec_doubt *out)
+{
+    return state_get_doubt(&l->state, doubt, out);
+}
+
 bool ledger_grant(const struct ledger *l, const struct hash *grant, struct rec_grant *out)
 {
     return state_get_grant(&l->state, grant, out);
@@ -197,8 +202,8 @@ void ledger_escrow_each(const struct ledger *l, ledger_escrow_fn fn, void *arg)
     uint64_t height;
     for (bool more = state_next_draw(&l->state, NULL, &height, &id); more;
          more = state_next_draw(&l->state, &id, &height, &id)) {
-        CHECK(state_get_settlement(&l->state, &id, &s));
-        if (s.state < SETTLEMENT_PAID && !fn(arg, &s)) /* one that was called off leaves its draw behind */
+        /* One that was called off leaves its draw behind; others are of doubts. */
+        if (state_get_settlement(&l->state, &id, &s) && s.state < SETTLEMENT_PAID && !fn(arg, &s))
             return;
     }
     for (bool more = state_next_due(&l->state, NULL, &d); more && d.time_ms <= clock_ms + window;
@@ -224,6 +229,11 @@ bool ledger_channel_in_escrow(const struct ledger *l, const struct hash *channel
     struct wanted_channel w = {.id = channel};
     ledger_escrow_each(l, is_other_channel, &w);
     return w.found;
+}
+
+bool ledger_doubt_next(const struct ledger *l, const struct hash *after, struct rec_doubt *out)
+{
+    return state_next_doubt(&l->state, after, out);
 }
 
 bool ledger_grant_next(const struct ledger *l, const struct hash *after, struct rec_grant *out)

@@ -35,6 +35,7 @@
     C('y', BOUNTY, true)      /* bounty -> rec_bounty */                                                               \
     C('z', OFFICE, true)      /* validator -> rec_office */                                                            \
     C('C', CLAIM, false)      /* rec_claim_id -> rec_claim */                                                          \
+    C('D', DOUBT, true)       /* rec_doubt_id -> rec_doubt */                                                          \
     C('S', STOOD, false)      /* -> rec_stood */                                                                       \
     C('Y', YOUNG, false)      /* -> rec_young */
 
@@ -79,8 +80,15 @@ RECORD_DECLARE(office_mark, OFFICE_MARK_FIELDS)
 RECORD_DECLARE(rec_marks, REC_MARKS_FIELDS)
 
 /* An owner's exact mismatches that are held against it, and when the last such was; full audit holds until its time.
- * mismatch_ms: the last one at all, also while slashing is paused. */
-#define REC_FAULT_FIELDS(F) F(u32, mismatches) F(u64, last_ms) F(u64, full_audit_until_ms) F(u64, mismatch_ms)
+ * mismatch_ms: the last one at all, also while slashing is paused. As an auditor: witnesses that no replay gave, and
+ * when the last such was found. */
+#define REC_FAULT_FIELDS(F)                                                                                            \
+    F(u32, mismatches)                                                                                                 \
+    F(u64, last_ms)                                                                                                    \
+    F(u64, full_audit_until_ms)                                                                                        \
+    F(u64, mismatch_ms)                                                                                                \
+    F(u32, witnesses)                                                                                                  \
+    F(u64, witness_ms)
 RECORD_DECLARE(rec_fault, REC_FAULT_FIELDS)
 
 #define REC_PROVIDER_FIELDS(F)                                                                                         \
@@ -233,15 +241,72 @@ enum settlement_state {
 RECORD_DECLARE(rec_settlement, REC_SETTLEMENT_FIELDS)
 
 #define AUDIT_PENDING 255 /* verdict: none yet */
-#define AUDIT_CAUGHT  254 /* it was match, and the receipt was planted: apply_plant.c */
+#define AUDIT_CAUGHT  254 /* it was match of what was planted (apply_plant.c), or no replay's (apply_doubt.c) */
 #define AUDIT_DRAW_FIELDS(F)                                                                                           \
-    F(u32, index) F(pubkey, auditor) F(u8, round) F(hash, commit) F(u8, verdict) F(hash, digest)
+    F(u32, index)                                                                                                      \
+    F(pubkey, auditor)                                                                                                 \
+    F(u8, round)                                                                                                       \
+    F(hash, commit)                                                                                                    \
+    F(u8, verdict)                                                                                                     \
+    F(hash, digest)                                                                                                    \
+    F(hash, witness)                                                                                                   \
+    F(hash, salt)
 RECORD_DECLARE(audit_draw, AUDIT_DRAW_FIELDS)
-#define AUDIT_DRAW_SIZE 102
+#define AUDIT_DRAW_SIZE 166
+
+/* WAITING for its draw, DRAWN: members may commit; REVEALING: those who did may reveal. RIGHT: the witness was no
+ * replay's; WRONG: it was; UNDECIDED: nobody had more than half of the stake that was heard. The record of a doubt that
+ * came to nothing, WITHHELD or UNHEARD, goes at once, and another may take its place. */
+enum doubt_state {
+    DOUBT_WAITING,
+    DOUBT_DRAWN,
+    DOUBT_REVEALING,
+    DOUBT_RIGHT,
+    DOUBT_WRONG,
+    DOUBT_UNDECIDED,
+    DOUBT_WITHHELD,
+    DOUBT_UNHEARD,
+    DOUBT_STATES
+};
+/* Whether a replay of receipt `index` (a leaf under receipts_root) under `salt` gives `witness`, as `auditor` of
+ * `liable` revealed. All of the settlement's that matters is here: its record may be gone before this one is. `bond`,
+ * the doubter's, is locked until the end; `pay` is that of a member of a committee. `draws`: doubt_draw one behind the
+ * other, of all rounds. */
+#define REC_DOUBT_FIELDS(F)                                                                                            \
+    F(hash, id)                                                                                                        \
+    F(hash, settlement)                                                                                                \
+    F(hash, channel)                                                                                                   \
+    F(u32, index)                                                                                                      \
+    F(pubkey, auditor)                                                                                                 \
+    F(pubkey, liable)                                                                                                  \
+    F(pubkey, payer)                                                                                                   \
+    F(pubkey, provider)                                                                                                \
+    F(pubkey, owner)                                                                                                   \
+    F(hash, model)                                                                                                     \
+    F(hash, receipts_root)                                                                                             \
+    F(u32, count)                                                                                                      \
+    F(hash, salt)                                                                                                      \
+    F(hash, witness)                                                                                                   \
+    F(pubkey, doubter)                                                                                                 \
+    F(amount, bond)                                                                                                    \
+    F(amount, pay)                                                                                                     \
+    F(u64, height)                                                                                                     \
+    F(u64, time_ms)                                                                                                    \
+    F(u8, state)                                                                                                       \
+    F(u64, deadline_ms)                                                                                                \
+    F(u8, round)                                                                                                       \
+    F(blob, draws)
+RECORD_DECLARE(rec_doubt, REC_DOUBT_FIELDS)
+/* H[kith.statekey](settlement | index | auditor): one a draw. */
+struct hash rec_doubt_id(const struct hash *settlement, uint32_t index, const struct pubkey *auditor);
+
+#define DOUBT_DRAW_FIELDS(F) F(pubkey, member) F(u8, round) F(hash, commit) F(u8, verdict) F(hash, witness)
+RECORD_DECLARE(doubt_draw, DOUBT_DRAW_FIELDS)
+#define DOUBT_DRAW_SIZE 98
 
 /* balances + locked + funds + burned = genesis + issued, after every transaction.
- * locked: bonds, unbonding, models' bonds, channels, settlements in escrow, grants with their bonds, bounties. funds:
- * the audit fund. */
+ * locked: bonds, unbonding, models' bonds, channels, settlements in escrow, grants with their bonds, bounties, bonds of
+ * doubts. funds: the audit fund. */
 #define REC_TOTALS_FIELDS(F)                                                                                           \
     F(amount, genesis)                                                                                                 \
     F(amount, issued)                                                                                                  \
@@ -274,7 +339,8 @@ enum due_kind {
     DUE_GRANT,
     DUE_BOUNTY,
     DUE_OFFER,
-    DUE_CLAIM
+    DUE_CLAIM,
+    DUE_DOUBT
 };
 #define REC_DUE_FIELDS(F) F(pubkey, owner) F(u8, role)
 RECORD_DECLARE(rec_due, REC_DUE_FIELDS)

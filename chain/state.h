@@ -74,7 +74,8 @@ void state_prime_account(struct state *s, const struct pubkey *key, const struct
     R(grant, GRANT, hash, rec_grant)                                                                                   \
     R(bounty, BOUNTY, hash, rec_bounty)                                                                                \
     R(offer, OFFER, hash, rec_offer)                                                                                   \
-    R(claim, CLAIM, hash, rec_claim)
+    R(claim, CLAIM, hash, rec_claim)                                                                                   \
+    R(doubt, DOUBT, hash, rec_doubt)
 
 /* get and next: false, and *out zeroed, where there is none. What *out borrows holds until the record's next change
  * is settled. next: the first behind `after` (NULL: of all) in a listed class. */

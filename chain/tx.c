@@ -21,6 +21,9 @@ RECORD_DEFINE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
 RECORD_DEFINE(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS)
 RECORD_DEFINE(tx_challenge, TX_CHALLENGE_FIELDS)
 RECORD_DEFINE(tx_plant, TX_PLANT_FIELDS)
+RECORD_DEFINE(tx_doubt, TX_DOUBT_FIELDS)
+RECORD_DEFINE(tx_doubt_commit, TX_DOUBT_COMMIT_FIELDS)
+RECORD_DEFINE(tx_doubt_reveal, TX_DOUBT_REVEAL_FIELDS)
 RECORD_DEFINE(tx_evidence, TX_EVIDENCE_FIELDS)
 RECORD_DEFINE(tx_account_rule, TX_ACCOUNT_RULE_FIELDS)
 RECORD_DEFINE(tx_data_grant, TX_DATA_GRANT_FIELDS)
@@ -279,6 +282,19 @@ struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pu
     hash_add(&h, auditor->b, sizeof auditor->b);
     hash_add(&h, &r->verdict, 1);
     hash_add(&h, r->digest.b, sizeof r->digest.b);
+    hash_add(&h, r->witness.b, sizeof r->witness.b);
+    hash_add(&h, r->salt.b, sizeof r->salt.b);
+    return hash_end(&h);
+}
+
+struct hash tx_doubt_commitment(const struct tx_doubt_reveal *r, const struct pubkey *member)
+{
+    struct hasher h;
+    hash_start(&h, HASH_AUDIT);
+    hash_add(&h, r->doubt.b, sizeof r->doubt.b);
+    hash_add(&h, member->b, sizeof member->b);
+    hash_add(&h, &r->verdict, 1);
+    hash_add(&h, r->witness.b, sizeof r->witness.b);
     hash_add(&h, r->salt.b, sizeof r->salt.b);
     return hash_end(&h);
 }

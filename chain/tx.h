@@ -75,7 +75,10 @@ RECORD_DECLARE(tx_content, TX_CONTENT_FIELDS)
     K(22, AUDIT_REVEAL, tx_audit_reveal, 10)                                                                           \
     K(23, CHALLENGE, tx_challenge, 10)                                                                                 \
     K(24, CLAIM, tx_claim, 100)                                                                                        \
-    K(25, PLANT, tx_plant, 10)
+    K(25, PLANT, tx_plant, 10)                                                                                         \
+    K(26, DOUBT, tx_doubt, 10)                                                                                         \
+    K(27, DOUBT_COMMIT, tx_doubt_commit, 3)                                                                            \
+    K(28, DOUBT_REVEAL, tx_doubt_reveal, 4)
 enum tx_kind {
 #define K(number, name, record, work) TX_##name = number,
     TX_KIND_LIST(K)
@@ -176,7 +179,8 @@ enum audit_verdict { AUDIT_MATCH, AUDIT_MISMATCH, AUDIT_WITHHELD, AUDIT_VERDICTS
 #define TX_AUDIT_COMMIT_FIELDS(F) F(hash, settlement) F(u32, index) F(hash, commit)
 RECORD_DECLARE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
 /* By the same, when the commitments are in. `receipt` is a signed_receipt and `proof` its sum_tree_prove; both empty
- * where the provider withheld. `digest` is what the auditor's own replay gave (zero where withheld). */
+ * where the provider withheld. `digest` is what the auditor's own replay gave, and `witness` the hash of activations at
+ * places that `salt` picks, which only a replay gives (docs/market.md); both zero where withheld. */
 #define TX_AUDIT_REVEAL_FIELDS(F)                                                                                      \
     F(hash, settlement)                                                                                                \
     F(u32, index)                                                                                                      \
@@ -184,9 +188,10 @@ RECORD_DECLARE(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS)
     F(blob, proof)                                                                                                     \
     F(u8, verdict)                                                                                                     \
     F(hash, digest)                                                                                                    \
+    F(hash, witness)                                                                                                   \
     F(hash, salt)
 RECORD_DECLARE(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS)
-/* H[kith.audit](settlement | index | auditor | verdict | digest | salt) */
+/* H[kith.audit](settlement | index | auditor | verdict | digest | witness | salt) */
 struct hash tx_audit_commitment(const struct tx_audit_reveal *r, const struct pubkey *auditor);
 /* By whoever holds a signed receipt of a settlement in escrow whose transcript does not replay, against a bond: a
  * committee decides, and the loser pays. */
@@ -198,6 +203,20 @@ RECORD_DECLARE(tx_challenge, TX_CHALLENGE_FIELDS)
 #define TX_PLANT_FIELDS(F)                                                                                             \
     F(hash, settlement) F(u32, index) F(blob, receipt) F(blob, proof) F(hash, salt) F(hash, secret)
 RECORD_DECLARE(tx_plant, TX_PLANT_FIELDS)
+
+/* By whoever has the transcript of receipt `index`, against a bond: what this auditor revealed as a witness is not what
+ * a replay under its revealed salt gives. A committee replays; the loser pays (apply_doubt.c). */
+#define TX_DOUBT_FIELDS(F) F(hash, settlement) F(u32, index) F(pubkey, auditor)
+RECORD_DECLARE(tx_doubt, TX_DOUBT_FIELDS)
+/* By the node key of a member of its committee: tx_doubt_commitment of what it will reveal. */
+#define TX_DOUBT_COMMIT_FIELDS(F) F(hash, doubt) F(hash, commit)
+RECORD_DECLARE(tx_doubt_commit, TX_DOUBT_COMMIT_FIELDS)
+/* `verdict`: a match where `witness`, which the member's own replay under the doubted salt gave, is the doubted one; a
+ * mismatch where it is another; withheld, and zero, where the doubter showed no transcript. */
+#define TX_DOUBT_REVEAL_FIELDS(F) F(hash, doubt) F(u8, verdict) F(hash, witness) F(hash, salt)
+RECORD_DECLARE(tx_doubt_reveal, TX_DOUBT_REVEAL_FIELDS)
+/* H[kith.audit](doubt | member | verdict | witness | salt) */
+struct hash tx_doubt_commitment(const struct tx_doubt_reveal *r, const struct pubkey *member);
 
 /* By anyone. */
 #define TX_EVIDENCE_FIELDS(F) F(evidence, evidence)

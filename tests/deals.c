@@ -304,6 +304,51 @@ static void add_plant(struct deals *r)
     buf_clear(&room[1]);
 }
 
+/* A step of a member of an open doubt's committee; most agree on what they found, and half of the witnesses were made
+ * up. */
+static void add_member(struct deals *r, const struct rec_doubt *d)
+{
+    struct world *w = r->w;
+    struct doubt_draw m = doubt_draw_at(d, deals_below(r, doubt_draws(d)));
+    unsigned who = deals_below(r, 16) ? number_of(w, &m.member) : someone(r),
+             mood = (unsigned)(d->id.b[0] + d->round) % 6;
+    if ((number_of(w, &m.member) + d->id.b[1]) % 5 == 0)
+        mood = 5 - mood;
+    struct tx_doubt_reveal body = {.doubt = d->id, .verdict = mood < 2 ? AUDIT_MATCH : AUDIT_MISMATCH};
+    body.witness = mood < 2 ? d->witness : world_root(mood == 4 ? 91 : 90);
+    if (mood == 5)
+        body = (struct tx_doubt_reveal){.doubt = d->id, .verdict = AUDIT_WITHHELD};
+    body.salt = world_root(7);
+    if (d->state == DOUBT_REVEALING || deals_below(r, 16) == 0) {
+        tx_doubt_reveal_put(world_body(w), &body);
+        add(r, who, TX_DOUBT_REVEAL, bytes_of_buf(&w->body));
+    } else {
+        ADD(r, who, TX_DOUBT_COMMIT, tx_doubt_commit, d->id, tx_doubt_commitment(&body, &w->key[who]));
+    }
+}
+
+/* Of any settlement, over or not, somebody doubts who was drawn; or a doubt that is open goes on. */
+static void add_doubt(struct deals *r)
+{
+    struct rec_settlement s;
+    struct rec_doubt d;
+    struct hash last;
+    for (bool more = ledger_doubt_next(r->w->ledger, NULL, &d); more;
+         more = ledger_doubt_next(r->w->ledger, &last, &d)) {
+        last = d.id;
+        if ((d.state == DOUBT_DRAWN || d.state == DOUBT_REVEALING) && deals_below(r, 3)) {
+            add_member(r, &d);
+            return;
+        }
+    }
+    if (r->settlements == 0 || !ledger_settlement(r->w->ledger, &r->settlement[deals_below(r, r->settlements)], &s) ||
+        settlement_audits(&s) == 0)
+        return;
+    struct audit_draw draw = settlement_audit_at(&s, deals_below(r, settlement_audits(&s)));
+    draw.index += deals_below(r, 16) == 0;
+    ADD(r, someone(r), TX_DOUBT, tx_doubt, s.id, draw.index, draw.auditor);
+}
+
 /* The next place of a ring. */
 static struct hash *place(struct hash ids[DEALS_IDS], unsigned *n)
 {
@@ -449,9 +494,10 @@ static void add_rule(struct deals *r)
 }
 
 static void (*const add_kind[])(struct deals *r) = {
-    add_audit,      add_audit,   add_audit,   add_audit,   add_money,   add_money,   add_registration, add_registration,
-    add_channel,    add_channel, add_channel, add_channel, add_audit,   add_audit,   add_grant,        add_grant,
-    add_beacon_key, add_bounty,  add_bounty,  add_rule,    add_claimed, add_claimed, add_plant,
+    add_audit,        add_audit,   add_audit,      add_audit,   add_money,   add_money, add_registration,
+    add_registration, add_channel, add_channel,    add_channel, add_channel, add_audit, add_audit,
+    add_grant,        add_grant,   add_beacon_key, add_bounty,  add_bounty,  add_rule,  add_claimed,
+    add_claimed,      add_plant,   add_doubt,      add_doubt,   add_doubt,
 };
 
 void deals_clear(struct deals *r)

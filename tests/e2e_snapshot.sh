@@ -63,7 +63,7 @@ points = list(small)
 while len(points) < 20000: points += add(add(g, points[-1:])[0], small)
 accounts = [{"key": "%064x" % x, "amount": str(1000 + n)} for n, (x, _) in enumerate(points, 1)]
 assert len({a["key"] for a in accounts}) == 20000
-json.dump({"version": 4, "name": "snap", "prefix": "kithdev", "time_ms": 0, "params": {},
+json.dump({"version": 5, "name": "snap", "prefix": "kithdev", "time_ms": 0, "params": {},
            "accounts": accounts + [{"key": i, "amount": "5000000000"} for i in ids],
            "validators": [{"key": i, "amount": "100000000000"} for i in ids]}, open(dir + '/genesis.json', 'w'))
 open(dir + '/account', 'w').write(accounts[7]["key"] + " " + accounts[7]["amount"])

@@ -186,11 +186,58 @@ static void the_verdict_comes_in_time(void **state)
     }
 }
 
+/* A doubt whose committees never agree ends within params_doubt_ms, and its record is not too large. */
+static void so_does_that_of_a_doubt(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct stage *t = stage_new(seed, 1);
+        const struct params *p = &t->a.params;
+        struct rec_doubt d = {.model = t->model, .auditor = t->owner, .liable = t->owner, .state = DOUBT_WAITING};
+        struct note note = {{0}};
+        uint32_t rounds = 0, draws = 0;
+        t->a.note = &note;
+        state_put_provider(&t->s, &t->owner, &(struct rec_provider){.node = t->owner, .owner = t->owner});
+        d.bond = amount_of(KITH);
+        random_bytes(&t->chance, d.id.b, sizeof d.id.b);
+        state_put_doubt(&t->s, &d.id, &d);
+        while (d.state < DOUBT_RIGHT) {
+            random_bytes(&t->chance, t->a.beacon.b, sizeof t->a.beacon.b);
+            draws++;
+            apply_doubt_draw(&t->a, &d.id, &t->known);
+            assert_true(state_get_doubt(&t->s, &d.id, &d));
+            if (d.state != DOUBT_DRAWN)
+                continue;
+            rounds++;
+            for (uint32_t step = 0; step < 2; step++)
+                for (uint32_t i = 0; i < doubt_draws(&d); i++) {
+                    struct doubt_draw m = doubt_draw_at(&d, i);
+                    struct tx_doubt_reveal r = {.doubt = d.id, .verdict = AUDIT_MISMATCH};
+                    if (m.round != d.round)
+                        continue;
+                    store_le32(r.witness.b, 1 + i % 2); /* two minds, of as many each */
+                    t->a.signer = m.member;
+                    struct tx_doubt_commit c = {d.id, tx_doubt_commitment(&r, &m.member)};
+                    assert_int_equal(step ? apply_tx_doubt_reveal(&t->a, &r) : apply_tx_doubt_commit(&t->a, &c),
+                                     ERR_OK);
+                    assert_true(state_get_doubt(&t->s, &d.id, &d));
+                    if (step && d.state != DOUBT_REVEALING)
+                        break;
+                }
+        }
+        assert_true(doubt_draws(&d) == AUDITORS_ASKED_MAX && rounds == 7);
+        assert_true(rounds * (p->audit_window_ms + p->audit_reveal_ms) + draws * AUDIT_DRAW_BLOCKS * UINT64_C(1000) <=
+                    params_doubt_ms(p));
+        stage_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_dispute_leaves_room_for_the_next),
         cmocka_unit_test(the_verdict_comes_in_time),
+        cmocka_unit_test(so_does_that_of_a_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #define KEY_A "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 #define KEY_B "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
 
-static const char good[] = "{\"version\":4,\"name\":\"kith-test\",\"prefix\":\"kithdev\",\"time_ms\":1700000000000,"
+static const char good[] = "{\"version\":5,\"name\":\"kith-test\",\"prefix\":\"kithdev\",\"time_ms\":1700000000000,"
                            "\"params\":{\"fee_byte\":\"7\",\"audits_full\":3},"
                            "\"accounts\":[{\"key\":\"" KEY_B "\",\"amount\":\"5\"},{\"key\":\"" KEY_A
                            "\",\"amount\":\"18446744072709551610\"}],"
@@ -81,8 +81,8 @@ static void refuses_and_names_the_fault(void **state)
         enum err want;
         const char *said;
     } cases[] = {
-        {"\"version\":4", "\"version\":3", ERR_UNSUPPORTED, "version 3"},
-        {"\"version\":4,", "", ERR_FORMAT, "version"},
+        {"\"version\":5", "\"version\":3", ERR_UNSUPPORTED, "version 3"},
+        {"\"version\":5,", "", ERR_FORMAT, "version"},
         {"kith-test", "", ERR_FORMAT, "name"},
         {"kithdev", "btc", ERR_FORMAT, "btc"},
         {"\"fee_byte\":\"7\"", "\"fee_byte\":7", ERR_FORMAT, "fee_byte"},
@@ -123,11 +123,13 @@ static void a_bond_outlasts_the_verdict(void **state)
     struct params p = params_private();
     struct note note = {{0}};
     assert_true(params_verdict_ms(&p) == (1 + 5 + 5 + 5 + 3 + 5) * (35 + 30 + 15) * UINT64_C(1000));
-    p.unbonding_ms = params_verdict_ms(&p);
+    /* And then a doubt, begun within a window: committees of 2, 4, 8, 16, 32 and 64, and one that is not whole. */
+    assert_true(params_answer_ms(&p) == params_verdict_ms(&p) + (30 + 7 * (35 + 30 + 15)) * UINT64_C(1000));
+    p.unbonding_ms = params_answer_ms(&p);
     assert_int_equal(params_check(&p, &note), ERR_OK);
     p.unbonding_ms--;
     assert_int_equal(params_check(&p, &note), ERR_RANGE);
-    assert_non_null(strstr(note.text, "unbonding_ms is 1919999"));
+    assert_non_null(strstr(note.text, "unbonding_ms is 2509999"));
     p.audits_per_settlement = 0; /* nobody gives a verdict */
     assert_int_equal(params_check(&p, &note), ERR_OK);
     p = params_default();

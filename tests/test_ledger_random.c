@@ -250,7 +250,7 @@ static void run_seed(uint64_t seed, struct seen *seen)
     r->runs = seed % 4 < 2;
     if (r->runs)
         params.audit_window_ms = params.audit_reveal_ms = 8000;
-    params.unbonding_ms = params_verdict_ms(&params);
+    params.unbonding_ms = params_answer_ms(&params);
     r->d.w = world_new(&params);
     r->kv = kv_mem_open();
     assert_int_equal(ledger_open(r->kv, &r->d.w->genesis, &r->second, &note), ERR_OK);

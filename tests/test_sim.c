@@ -25,6 +25,7 @@ static void seeds_hold_and_repeat(void **state)
     assert_int_equal(run("--seed 7 --count 4 --byzantine 1"), 0);
     assert_int_equal(run("--seed 1 --count 2 --halt --twice"), 0);
     assert_int_equal(run("--seed 2 --count 2 --plant --twice"), 0);
+    assert_int_equal(run("--seed 2 --count 2 --doubt --twice"), 0);
 }
 
 static void a_run_that_cannot_get_on_is_seen(void **state)

@@ -110,8 +110,11 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(tx_channel_settle, TX_CHANNEL_SETTLE_FIELDS, "221 39f3e69ff2214967")                                             \
     G(tx_channel_close, TX_CHANNEL_CLOSE_FIELDS, "32 35e12d81b631963c")                                                \
     G(tx_audit_commit, TX_AUDIT_COMMIT_FIELDS, "68 7bfa919f1a7d6bcd")                                                  \
-    G(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS, "117 db801521e6805228")                                                 \
+    G(tx_audit_reveal, TX_AUDIT_REVEAL_FIELDS, "149 73e99aa880434a35")                                                 \
     G(tx_plant, TX_PLANT_FIELDS, "116 651916e9f68a13f3")                                                               \
+    G(tx_doubt, TX_DOUBT_FIELDS, "68 7bfa919f1a7d6bcd")                                                                \
+    G(tx_doubt_commit, TX_DOUBT_COMMIT_FIELDS, "64 aae3420c2644a7b0")                                                  \
+    G(tx_doubt_reveal, TX_DOUBT_REVEAL_FIELDS, "97 44aaa9c5a040d235")                                                  \
     G(tx_challenge, TX_CHALLENGE_FIELDS, "52 c90127f0b38dee6f")                                                        \
     G(evidence_part, EVIDENCE_PART_FIELDS, "105 e5f6add01b852b8f")                                                     \
     G(evidence, EVIDENCE_FIELDS, "250 f4bc5912c0ccba75")                                                               \
@@ -145,14 +148,16 @@ static void set_sigs(struct maker *m, struct sigs *v)
     G(rec_account, REC_ACCOUNT_FIELDS, "17 efd2d48be85351f4")                                                          \
     G(rec_bond, REC_BOND_FIELDS, "8 83c8b42beed81ab0")                                                                 \
     G(rec_unbonding, REC_UNBONDING_FIELDS, "49 bb82b26a783b01fd")                                                      \
-    G(rec_fault, REC_FAULT_FIELDS, "28 51ef85b754b5513a")                                                              \
+    G(rec_fault, REC_FAULT_FIELDS, "40 1a5271b034686b89")                                                              \
     G(rec_provider, REC_PROVIDER_FIELDS, "136 246986f3435b3820")                                                       \
     G(flat_entry, FLAT_ENTRY_FIELDS, "69 607760b2789c2130")                                                            \
     G(rec_model, REC_MODEL_FIELDS, "156 7578c358cd1c8740")                                                             \
     G(rec_data, REC_DATA_FIELDS, "139 e15c4af7c26aa031")                                                               \
     G(rec_channel, REC_CHANNEL_FIELDS, "172 6171d01530d772fb")                                                         \
     G(rec_settlement, REC_SETTLEMENT_FIELDS, "322 d917f63239873b4a")                                                   \
-    G(audit_draw, AUDIT_DRAW_FIELDS, "102 6448b858d7e02ded")                                                           \
+    G(audit_draw, AUDIT_DRAW_FIELDS, "166 57b1abfc5f470037")                                                           \
+    G(rec_doubt, REC_DOUBT_FIELDS, "474 3c156ba1d7ded4d1")                                                             \
+    G(doubt_draw, DOUBT_DRAW_FIELDS, "98 2b6a273d079497a5")                                                            \
     G(rec_epoch, REC_EPOCH_FIELDS, "28 81967901ebf8a6e8")                                                              \
     G(rec_fees, REC_FEES_FIELDS, "16 37d36a46b627541f")                                                                \
     G(rec_totals, REC_TOTALS_FIELDS, "48 d00e80b294765c41")                                                            \

@@ -312,6 +312,7 @@ struct tx_audit_reveal world_audit(const struct world *w, const struct world_cha
     body.receipt = bytes_of_buf(&room[0]);
     body.proof = bytes_of_buf(&room[1]);
     body.digest = world_root(9);
+    body.witness = world_root(88);
     return body;
 }
 
@@ -474,6 +475,12 @@ static bool add_money(struct sums *s, uint8_t cls, struct cursor c, struct bytes
     case STATE_SETTLEMENT: {
         READ(rec_settlement)
         s->locked += (r.state < SETTLEMENT_PAID ? r.amount.mote : 0) + r.challenge_bond.mote;
+        return true;
+    }
+    case STATE_DOUBT: {
+        READ(rec_doubt)
+        CHECK((r.state < DOUBT_RIGHT) == (r.bond.mote > 0));
+        s->locked += r.bond.mote;
         return true;
     }
     case STATE_TOTALS: {

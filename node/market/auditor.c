@@ -24,7 +24,7 @@ struct audit {
     uint32_t until;     /* of the prompt alone; 0: prompt and tokens */
     struct hash digest; /* as the provider showed it */
     enum audit_verdict verdict;
-    struct hash found; /* by our own replay */
+    struct hash found, witness; /* by our own replay */
     struct worker *worker;
     worker_ask ask;
     bool was_shown; /* a transcript that fits: it was not withheld */
@@ -82,18 +82,25 @@ static bool draw_of(const struct audit *x, struct rec_settlement *rec, struct au
     return false;
 }
 
-/* The salt comes from the node's key, so that one who restarts between the two can still reveal. */
-static struct tx_audit_reveal reveal_of(const struct audit *x)
+/* From the node's key, so that one who restarts between the two can still reveal. It picks the places of the witness,
+ * too. */
+static struct hash salt_of(const struct audit *x)
 {
-    struct tx_audit_reveal t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)x->verdict};
     uint8_t what[HASH_SIZE + 4];
     memcpy(what, x->settlement.b, HASH_SIZE);
     store_le32(what + HASH_SIZE, x->index);
-    t.salt = hash_keyed(HASH_AUDIT, x->auditor->s.key->b, what, sizeof what);
+    return hash_keyed(HASH_AUDIT, x->auditor->s.key->b, what, sizeof what);
+}
+
+static struct tx_audit_reveal reveal_of(const struct audit *x)
+{
+    struct tx_audit_reveal t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)x->verdict};
+    t.salt = salt_of(x);
     if (x->verdict != AUDIT_WITHHELD) {
         t.receipt = bytes_of_buf(&x->receipt);
         t.proof = bytes_of_buf(&x->proof);
         t.digest = x->found;
+        t.witness = x->witness;
     }
     return t;
 }
@@ -127,7 +134,7 @@ static void commit(struct audit *x)
     buf_clear(&body);
 }
 
-static void report(struct audit *x, enum audit_verdict verdict, const struct hash *digest)
+static void report(struct audit *x, enum audit_verdict verdict, const struct worker_verdict *v)
 {
     static const char *const names[] = {"match", "mismatch", "withheld"};
     struct auditor *a = x->auditor;
@@ -135,7 +142,8 @@ static void report(struct audit *x, enum audit_verdict verdict, const struct has
     struct audit_draw d;
     x->stage = COMMITTED;
     x->verdict = verdict;
-    x->found = *digest;
+    x->found = v->digest;
+    x->witness = v->witness;
     a->counts[verdict]++;
     host_timer_cancel(a->s.host, &x->late);
     log_event(verdict == AUDIT_MATCH ? LOG_INFO : LOG_ODD, "auditor", "verdict", "verdict=%s index=%u", names[verdict],
@@ -158,7 +166,7 @@ static uint64_t window_ms(const struct auditor *a)
 static void on_late(void *arg)
 {
     struct audit *x = arg;
-    static const struct hash none;
+    static const struct worker_verdict none;
     if (host_wall_ms(x->auditor->s.host) > x->late_ms + window_ms(x->auditor) / 8)
         log_event(LOG_ODD, "auditor", "says nothing", "index=%u why=\"this machine stood still\"", x->index);
     else if (x->stage == DRAWN && !x->was_shown)
@@ -185,12 +193,12 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
         /* A request that the model itself refuses was never answered by it. */
         log_event(LOG_ODD, "auditor", "replay failed", "error=%s why=%s", err_name(e), note->text);
         if (e == ERR_FORMAT || e == ERR_LIMIT || e == ERR_RANGE || e == ERR_MISMATCH)
-            report(x, AUDIT_MISMATCH, &x->digest);
+            report(x, AUDIT_MISMATCH, &(struct worker_verdict){.digest = x->digest});
         else
             again(x);
         return;
     }
-    report(x, v->same ? AUDIT_MATCH : AUDIT_MISMATCH, &v->digest);
+    report(x, v->same ? AUDIT_MATCH : AUDIT_MISMATCH, v);
 }
 
 static void replay(struct audit *x)
@@ -203,8 +211,9 @@ static void replay(struct audit *x)
         return;
     }
     x->stage = REPLAYING;
+    const struct hash salt = salt_of(x);
     const struct worker_work work = {
-        .request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens), .until = x->until};
+        .request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens), .until = x->until, .key = &salt};
     x->ask = worker_verify(x->worker, &work, &x->digest, on_verdict, x);
 }
 

@@ -31,6 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(tx_audit_reveal)                                                                                                 \
     R(tx_challenge)                                                                                                    \
     R(tx_plant)                                                                                                        \
+    R(tx_doubt)                                                                                                        \
+    R(tx_doubt_commit)                                                                                                 \
+    R(tx_doubt_reveal)                                                                                                 \
     R(tx_account_rule)                                                                                                 \
     R(tx_content)                                                                                                      \
     R(tx_partial)                                                                                                      \
@@ -62,6 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(rec_channel)                                                                                                     \
     R(rec_settlement)                                                                                                  \
     R(audit_draw)                                                                                                      \
+    R(rec_doubt)                                                                                                       \
+    R(doubt_draw)                                                                                                      \
     R(rec_epoch)                                                                                                       \
     R(rec_fees)                                                                                                        \
     R(rec_totals)                                                                                                      \

@@ -17,6 +17,7 @@ struct checks {
     struct claims *claims;
     struct answers *answers; /* NULL: nobody halts the chain */
     struct plants *plants;   /* NULL: nothing is planted */
+    struct doubts *doubts;   /* NULL: nobody makes up witnesses */
     uint64_t healed_height;
     uint64_t blocks;
 };
@@ -31,6 +32,7 @@ void checks_open(struct sim *s)
     s->checks->claims = claims_new(s);
     s->checks->answers = s->o.is_halting ? answers_new(s) : NULL;
     s->checks->plants = s->o.is_planting ? plants_new(s) : NULL;
+    s->checks->doubts = s->o.is_doubting ? doubts_new(s) : NULL;
 }
 
 void checks_close(struct sim *s)
@@ -42,6 +44,7 @@ void checks_close(struct sim *s)
     claims_free(s->checks->claims);
     answers_free(s->checks->answers);
     plants_free(s->checks->plants);
+    doubts_free(s->checks->doubts);
     free(s->checks);
 }
 
@@ -64,6 +67,8 @@ void check_block(void *arg, const struct consensus_block *block)
         answers_block(c->answers, n, block);
     if (c->plants)
         plants_block(c->plants, n, block);
+    if (c->doubts)
+        doubts_block(c->doubts, n, block);
     if (c->blocks++ % SUPPLY_EVERY == 0)
         supply_look(n->sim, n);
 }
@@ -128,7 +133,8 @@ bool check_progress_done(struct sim *s)
 {
     return least_height(s) >= s->checks->healed_height + PROGRESS_BLOCKS && !accuse_missing(s->checks->accuse) &&
            (!s->checks->answers || answers_done(s->checks->answers)) &&
-           (!s->checks->plants || plants_done(s->checks->plants));
+           (!s->checks->plants || plants_done(s->checks->plants)) &&
+           (!s->checks->doubts || doubts_done(s->checks->doubts));
 }
 
 /* Where everybody stands, for whoever reads the log of a run that got stuck. */
@@ -166,6 +172,8 @@ void check_end(struct sim *s)
         answers_end(s->checks->answers);
     if (s->checks->plants)
         plants_end(s->checks->plants);
+    if (s->checks->doubts)
+        doubts_end(s->checks->doubts);
     const struct sim_node *free_rider = accuse_missing(s->checks->accuse);
     if (free_rider)
         sim_violated(s, "impunity", "node %s showed honest nodes contradicting votes and keeps its stake",

@@ -12,6 +12,7 @@
  *     claims       what was published was claimed by its publisher, so many blocks before
  *     answers      a provider's bond is not back before its settlements are decided, and fraud costs it (--halt)
  *     plants       who audits without looking is caught by what was planted, and nobody else is (--plant)
+ *     doubts       who makes up a witness is found and pays, and nobody who replays does (--doubt)
  *     framing      no evidence, and no slash, against an honest key
  *     impunity     whoever showed one honest node two contradicting signatures is found and slashed
  *     progress     after healing all honest nodes get on, and to the same height
@@ -92,6 +93,13 @@ void plants_free(struct plants *p);
 void plants_block(struct plants *p, const struct sim_node *n, const struct consensus_block *block);
 bool plants_done(const struct plants *p);
 void plants_end(struct plants *p);
+
+struct doubts;
+struct doubts *doubts_new(struct sim *s);
+void doubts_free(struct doubts *d);
+void doubts_block(struct doubts *d, const struct sim_node *n, const struct consensus_block *block);
+bool doubts_done(const struct doubts *d);
+void doubts_end(struct doubts *d);
 
 void supply_look(struct sim *s, struct sim_node *n);
 

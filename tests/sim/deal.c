@@ -6,7 +6,10 @@
  * withdrawal takes.
  *
  * With --plant every other receipt is planted. The last auditor never looks, and says that all is in order. The payer
- * shows what was planted, and now and then what was not. */
+ * shows what was planted, and now and then what was not.
+ *
+ * With --doubt all is in order, and the last auditor makes up his witnesses. The payer doubts them, and now and then
+ * those of others; the auditors are the committees, in which the last one makes up what he found. */
 #include "base/mem.h"
 #include "tests/sim/check.h"
 #include "tests/sim/sim.h"
@@ -39,7 +42,7 @@ struct draft {
 
 static unsigned settlements_wanted(const struct deal *d)
 {
-    return d->sim->o.is_planting ? SIM_PLANTS : HALTING;
+    return d->sim->o.is_halting ? HALTING : SIM_PLANTS;
 }
 
 static const struct pubkey *id_of(const struct deal *d, unsigned who)
@@ -110,6 +113,7 @@ static bool serve(struct deal *d, const struct ledger *l, unsigned who, struct d
 }
 
 static bool show(struct deal *d, const struct ledger *l, struct draft *out);
+static bool doubt(struct deal *d, const struct ledger *l, struct draft *out);
 
 static bool pay(struct deal *d, const struct ledger *l, struct draft *out)
 {
@@ -119,7 +123,7 @@ static bool pay(struct deal *d, const struct ledger *l, struct draft *out)
     struct rec_channel ch;
     if (ledger_model(l, &d->model, &m)) {
         if (find_channel(d, l, &ch))
-            return d->sim->o.is_planting && show(d, l, out);
+            return (d->sim->o.is_planting && show(d, l, out)) || (d->sim->o.is_doubting && doubt(d, l, out));
         if (!ledger_provider(l, id_of(d, PROVIDER), &p))
             return false;
         out->kind = TX_CHANNEL_OPEN;
@@ -191,12 +195,32 @@ static void put_receipt(struct deal *d, const struct rec_settlement *s, uint32_t
     CHECK(sum_tree_prove(d->leaf, s->count, index, proof));
 }
 
+/* What a replay gives, and nobody else knows. */
+static struct hash witness_of(uint32_t index, const struct hash *salt)
+{
+    struct hasher h;
+    hash_start(&h, HASH_BEACON);
+    hash_add_u32(&h, index);
+    hash_add(&h, salt->b, sizeof salt->b);
+    return hash_end(&h);
+}
+
+/* Of a settlement, or of a doubt. */
+static struct hash salt_of(const struct deal *d, unsigned who, const struct hash *id)
+{
+    struct hash both[2] = {*id, d->sim->chain};
+    both[1].b[0] ^= (uint8_t)who;
+    return hash_once(HASH_STATE_KEY, both, sizeof both);
+}
+
 static void say(struct deal *d, unsigned who, const struct rec_settlement *s, const struct audit_draw *draw,
                 struct draft *out)
 {
     struct tx_audit_reveal r = {
         .settlement = s->id, .index = draw->index, .verdict = (uint8_t)verdict_of(d, who, draw->index)};
     struct buf receipt = {0}, proof = {0};
+    r.salt = salt_of(d, who, &s->id);
+    r.witness = who == SIM_DEALER_LAZY ? plant_digest(&r.salt) : witness_of(draw->index, &r.salt);
     struct hash commit = tx_audit_commitment(&r, &draw->auditor);
     if (s->state == SETTLEMENT_DRAWN) {
         out->kind = TX_AUDIT_COMMIT;
@@ -212,10 +236,44 @@ static void say(struct deal *d, unsigned who, const struct rec_settlement *s, co
     buf_clear(&proof);
 }
 
+static void find(struct deal *d, unsigned who, const struct rec_doubt *rec, struct draft *out)
+{
+    struct tx_doubt_reveal r = {.doubt = rec->id, .salt = salt_of(d, who, &rec->id)};
+    r.witness = who == SIM_DEALER_LAZY ? plant_digest(&r.salt) : witness_of(rec->index, &rec->salt);
+    r.verdict = hash_equal(&r.witness, &rec->witness) ? AUDIT_MATCH : AUDIT_MISMATCH;
+    if (rec->state == DOUBT_DRAWN) {
+        out->kind = TX_DOUBT_COMMIT;
+        tx_doubt_commit_put(&out->body, &(struct tx_doubt_commit){rec->id, tx_doubt_commitment(&r, id_of(d, who))});
+    } else {
+        out->kind = TX_DOUBT_REVEAL;
+        tx_doubt_reveal_put(&out->body, &r);
+    }
+}
+
+/* Of the doubts that are open, one whose committee this auditor is in and has not spoken. */
+static bool sit(struct deal *d, const struct ledger *l, unsigned who, struct draft *out)
+{
+    struct rec_doubt rec;
+    struct hash last;
+    for (bool more = ledger_doubt_next(l, NULL, &rec); more; more = ledger_doubt_next(l, &last, &rec)) {
+        bool commits = rec.state == DOUBT_DRAWN;
+        last = rec.id;
+        for (uint32_t i = 0; (commits || rec.state == DOUBT_REVEALING) && i < doubt_draws(&rec); i++) {
+            struct doubt_draw m = doubt_draw_at(&rec, i);
+            if (m.round != rec.round || !pubkey_equal(&m.member, id_of(d, who)) || m.verdict != AUDIT_PENDING ||
+                commits != hash_is_zero(&m.commit))
+                continue;
+            find(d, who, &rec, out);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool audit(struct deal *d, const struct ledger *l, unsigned who, struct draft *out)
 {
     struct rec_settlement s;
-    if (bond(d, l, who, BOND_AUDITOR, out) || serve(d, l, who, out))
+    if (bond(d, l, who, BOND_AUDITOR, out) || serve(d, l, who, out) || sit(d, l, who, out))
         return true;
     if (!find_settlements(l, &s) || (s.state != SETTLEMENT_DRAWN && s.state != SETTLEMENT_REVEALING))
         return false;
@@ -256,6 +314,28 @@ static bool show(struct deal *d, const struct ledger *l, struct draft *out)
         break;
     }
     return found;
+}
+
+/* The first settlement that is over, and whose auditor's witness no replay gives; or one of those that do. */
+static bool doubt(struct deal *d, const struct ledger *l, struct draft *out)
+{
+    struct rec_settlement s;
+    struct rec_doubt rec;
+    struct hash last;
+    bool lies = random_chance(&d->random, 5);
+    for (bool more = ledger_settlement_next(l, NULL, &s); more; more = ledger_settlement_next(l, &last, &s)) {
+        last = s.id;
+        if (s.state < SETTLEMENT_PAID || settlement_audits(&s) == 0)
+            continue;
+        struct audit_draw draw = settlement_audit_at(&s, 0);
+        struct hash id = rec_doubt_id(&s.id, draw.index, &draw.auditor), gives = witness_of(draw.index, &draw.salt);
+        if (draw.verdict != AUDIT_MATCH || ledger_doubt(l, &id, &rec) || hash_equal(&draw.witness, &gives) != lies)
+            continue;
+        out->kind = TX_DOUBT;
+        tx_doubt_put(&out->body, &(struct tx_doubt){s.id, draw.index, draw.auditor});
+        return true;
+    }
+    return false;
 }
 
 /* -- through a node -- */

@@ -43,6 +43,7 @@ static const char usage[] =
     "  --calm          no faults\n"
     "  --halt          instead of faults: a market, and a halt of the chain longer than bonds take to return\n"
     "  --plant         a market with planted jobs, beside the faults\n"
+    "  --doubt         a market with an auditor who makes up witnesses, beside the faults\n"
     "  --twice         each seed twice, and compared\n"
     "  --stop          at the first seed that fails\n"
     "  --quiet         only the sum, and what failed\n"
@@ -81,7 +82,7 @@ static bool run_seed(const struct sim_options *o, char line[LINE_ROOM], uint64_t
     if (o->has_faults && !o->is_halting)
         fault_open(s);
     load_open(s);
-    if (o->is_planting)
+    if (o->is_planting || o->is_doubting)
         deal_open(s);
     if (o->is_halting)
         run_halt(s);
@@ -273,6 +274,8 @@ static bool take_flag(const char *name, struct run *r)
         r->o.is_halting = true;
     else if (strcmp(name, "--plant") == 0)
         r->o.is_planting = true;
+    else if (strcmp(name, "--doubt") == 0)
+        r->o.is_doubting = true;
     else
         return false;
     return true;

@@ -246,16 +246,16 @@ static void make_genesis(struct sim *s)
         holders[n++] = (struct genesis_holder){s->node[i].id, amount_of(SIM_NODE_FUND)};
     for (unsigned i = 0; i < SIM_WALLETS; i++)
         holders[n++] = (struct genesis_holder){s->wallet_id[i], amount_of(SIM_WALLET_FUND)};
-    for (unsigned i = 0; i < SIM_DEALERS && (s->o.is_halting || s->o.is_planting); i++)
+    for (unsigned i = 0; i < SIM_DEALERS && sim_is_dealing(s); i++)
         holders[n++] = (struct genesis_holder){s->dealer_id[i], amount_of(SIM_WALLET_FUND)};
     for (unsigned i = 0; i < s->o.nodes; i++)
         validators[i] = (struct genesis_holder){s->node[i].id, amount_of(SIM_STAKE)};
     *g = (struct genesis){.version = GENESIS_VERSION, .params = params_private(), .time_ms = SIM_EPOCH_MS};
     g->params.claim_blocks = s->o.is_unclaimed ? 0 : 2; /* a run has some ten heights */
-    if (s->o.is_halting || s->o.is_planting) { /* windows of seconds, and a bond that returns as soon as it may */
+    if (sim_is_dealing(s)) { /* windows of seconds, and a bond that returns as soon as it may */
         g->params.audits_per_settlement = g->params.audits_full = 1;
         g->params.audit_window_ms = g->params.audit_reveal_ms = 5000;
-        g->params.unbonding_ms = params_verdict_ms(&g->params);
+        g->params.unbonding_ms = params_answer_ms(&g->params);
     }
     CHECK(text64_set(&g->name, "sim") && text64_set(&g->prefix, ADDRESS_PREFIX_PRIVATE));
     CHECK(genesis_list(holders, n, &s->genesis_room, NULL) == ERR_OK);

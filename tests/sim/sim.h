@@ -33,7 +33,7 @@
 #define SIM_DEALERS         6 /* keys of deal.c: a payer, a provider, auditors */
 #define SIM_DEALER_PROVIDER 1
 #define SIM_DEALER_LAZY     (SIM_DEALERS - 1) /* audits without looking */
-#define SIM_PLANTS          6                 /* settlements of one receipt each, of a run with --plant */
+#define SIM_PLANTS          6                 /* settlements of one receipt each, of a run with --plant or --doubt */
 #define SIM_SECOND          UINT64_C(1000000)
 #define SIM_EPOCH_MS        UINT64_C(1800000000000) /* 2027: where the clocks begin */
 /* Stakes are equal in the beginning, so `byzantine` of `nodes` hold under a third. */
@@ -132,6 +132,7 @@ struct sim_options {
     bool is_unclaimed; /* publications need no claim: for what measures how much passes */
     bool is_halting;   /* there is a market, and the chain halts in it for longer than bonds take to return */
     bool is_planting;  /* there is a market in which jobs are planted for who audits without looking */
+    bool is_doubting;  /* there is a market in which he makes up witnesses, and is doubted */
     unsigned links;    /* others that each node is configured to dial; 0: all */
 };
 
@@ -225,6 +226,10 @@ void load_close(struct sim *s);
 static inline bool sim_is_planted(const struct sim *s, uint32_t receipt)
 {
     return s->o.is_planting && receipt % 2 == 0;
+}
+static inline bool sim_is_dealing(const struct sim *s)
+{
+    return s->o.is_halting || s->o.is_planting || s->o.is_doubting;
 }
 void deal_open(struct sim *s);
 /* The provider withdrew its bond, and waits for what others say of its second fraud. */
