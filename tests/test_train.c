@@ -7,6 +7,7 @@
 #include "inference/train/train_adapter.h"
 #include "tests/support.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

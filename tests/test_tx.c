@@ -95,7 +95,6 @@ static void set_sigs(struct maker *m, struct sigs *v)
 /* record, its fields, size, the first 8 bytes of H[kith.file](encoding) */
 #define GOLDEN_LIST(G)                                                                                                 \
     G(voucher, VOUCHER_FIELDS, "124 02b36583e62fcb93")                                                                 \
-    G(step, STEP_FIELDS, "76 88db1c131d0d0293")                                                                        \
     G(receipt, RECEIPT_FIELDS, "177 af30dbb6761639d8")                                                                 \
     G(params, PARAMS_FIELDS, "220 737ab75a37e91162")                                                                   \
     G(tx, TX_FIELDS, "156 974f62b51830bff2")                                                                           \
