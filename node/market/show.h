@@ -1,5 +1,5 @@
-/* Transcripts that others are owed: auditors that were drawn, and members of committees. Each is shown what he was drawn
- * for, sealed to him, over a stream of its own; again and again, until he is not owed it any more. */
+/* Transcripts that others are owed: auditors that were drawn, and members of committees. Each is shown what he was
+ * drawn for, sealed to him, over a stream of its own; again and again, until he is not owed it any more. */
 #ifndef KITH_NODE_SHOW_H
 #define KITH_NODE_SHOW_H
 
