@@ -120,6 +120,15 @@ until_done "the second doubt" 120 lost "$middle" || fail "the second made-up wit
 after=$(bond lazy)
 [ "$after" -lt $((middle / 100 * 51)) ] && [ "$after" -gt $((middle / 100 * 49)) ] || fail "the second costs half: $middle became $after"
 [ "$honest" = "$(bond first) $(bond second) $(bond host provider)" ] || fail "others than the lazy one paid: $honest became $(bond first) $(bond second) $(bond host provider)"
+curl -sf "http://$(node_http asker)/kith/v1/doubts" | python3 -c '
+import json, sys
+doubts = json.load(sys.stdin)["doubts"]
+assert len(doubts) == 2 and all(d["state"] == "right" and d["bond"] == "0" for d in doubts), doubts
+assert {d["auditor"] for d in doubts} == {sys.argv[1]} and {d["doubter"] for d in doubts} == {sys.argv[2]}, doubts
+for d in doubts: # the two who replayed found the same, and not what he had said
+    assert {m["verdict"] for m in d["members"]} == {"mismatch"} and len(d["members"]) == 2, d
+    assert len({m["witness"] for m in d["members"]} - {d["witness"]}) == 1, d
+' "$(node_id lazy)" "$(node_id host)" || fail "the ledger does not have both doubts"
 k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}
