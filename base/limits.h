@@ -316,7 +316,7 @@
 #define CHANNEL_PAST_MAX   16384      /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
 #define PLANT_PAYERS_MAX   64u        /* nodes whose jobs one provider answers with planted digests */
 #define AUDITOR_CHECKS_MAX 16u   /* verdicts whose auditors are checked, or doubted, at once: each is a transcript */
-#define CHECK_AUDITORS     8     /* one of so many verdicts over what this node served is checked */
+#define CHECK_AUDITORS     8     /* one of so many verdicts over what a node served or paid is checked */
 #define PLANTS_SHOWN       16u   /* settlements remembered that were shown to be planted, so that none is twice */
 #define MODEL_NAMES_MAX    1024u /* models that have a name on one machine */
 #define JOBS_MAX           1024  /* jobs that one node runs or asks for at once */

@@ -52,7 +52,7 @@ static const struct setting settings[] = {
     {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
     {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
     {"check-auditors", KIND_NUMBER, offsetof(struct config, check_auditors), false, "N",
-     "of N auditors of what was served here one is checked, and doubted if he made something up (8; 0: none)"},
+     "of N auditors of what was served or paid here one is checked, and doubted if he made it up (8; 0: none)"},
     {"plant", KIND_TEXT, offsetof(struct config, plant), false, "FILE",
      "plant jobs that show whether auditors look (docs/market.md)"},
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},

@@ -1,10 +1,10 @@
 #!/bin/bash
 # A lazy auditor: it says match of whatever it is shown, and makes up the witness of a replay. The provider's node replays
 # what its auditors spoke of, and doubts him, with a kill -9 before it has shown anything to the committee. That replays under
-# his salt, and he loses a part of his stake, once and then again; auditors who replay lose nothing.
+# his salt, and he loses a part of his stake; auditors who replay lose nothing. The second time it is the payer's node that
+# doubts him, and the model has layers that carry a state (tests/talker).
 #
-# His worker is the real one behind a go-between, which changes the last message of each verification. The second time the
-# model has layers that carry a state (tests/talker).
+# His worker is the real one behind a go-between, which changes the last message of each verification.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_doubt: models/kith-guide.gguf is not there"; exit 0; }
@@ -52,7 +52,8 @@ chmod +x "$NET/lazy-worker"
 
 net_people kith-doubt v1 host lazy first second asker
 node_start v1 --validator
-node_start host --provide --check-auditors 1
+echo 'check-auditors = 1' >"$NET/host/kith.conf"
+node_start host --provide
 KITH_WORKER=$NET/lazy-worker node_start lazy --provide --audit
 node_start first --provide --audit
 node_start second --provide --audit
@@ -105,17 +106,28 @@ until_lazy() {
     done
     return 1
 }
-doubted() { [ "$(grep -c 'auditor doubted' "$NET/host.log")" -ge "$1" ]; }
+doubted() { grep -q 'auditor doubted' "$NET/$1.log"; }
 lost() { [ "$(bond lazy)" -lt "$1" ]; }
 before=$(bond lazy) honest="$(bond first) $(bond second) $(bond host provider)"
 until_lazy "$root" one || fail "the lazy auditor was never drawn, or a job did not end well"
-until_done "a doubt" 60 doubted 1 || fail "the host does not doubt him: $(grep doubts "$NET/host.log")"
+until_done "a doubt" 60 doubted host || fail "the host does not doubt him: $(grep doubts "$NET/host.log")"
 kill -9 "$(node_pid host)"
 until_done "the host is back" 30 node_is_up host
 until_done "the committee" 120 lost "$before" || fail "a made-up witness cost nothing: $(grep -h 'doubt' "$NET"/*.log | tail)"
 middle=$(bond lazy)
 [ "$middle" -lt $((before / 100 * 91)) ] && [ "$middle" -gt $((before / 100 * 89)) ] || fail "the first costs a tenth: $before became $middle"
+# Now nobody but who paid looks at what auditors say.
+echo 'check-auditors = 0' >"$NET/host/kith.conf"
+echo 'check-auditors = 1' >"$NET/asker/kith.conf"
+k asker model pull "$carries" >/dev/null || fail "the asker cannot have the model"
+for n in host asker; do
+    kill -9 "$(node_pid $n)"
+    until_done "$n is back" 30 node_is_up $n
+done
 until_lazy "$carries" two || fail "the lazy auditor was never drawn again, or a job did not end well"
+until_done "a doubt" 60 doubted asker || fail "the asker does not doubt him: $(grep doubts "$NET/asker.log")"
+kill -9 "$(node_pid asker)"
+until_done "the asker is back" 30 node_is_up asker
 until_done "the second doubt" 120 lost "$middle" || fail "the second made-up witness cost nothing"
 after=$(bond lazy)
 [ "$after" -lt $((middle / 100 * 51)) ] && [ "$after" -gt $((middle / 100 * 49)) ] || fail "the second costs half: $middle became $after"
@@ -124,11 +136,11 @@ curl -sf "http://$(node_http asker)/kith/v1/doubts" | python3 -c '
 import json, sys
 doubts = json.load(sys.stdin)["doubts"]
 assert len(doubts) == 2 and all(d["state"] == "right" and d["bond"] == "0" for d in doubts), doubts
-assert {d["auditor"] for d in doubts} == {sys.argv[1]} and {d["doubter"] for d in doubts} == {sys.argv[2]}, doubts
+assert {d["auditor"] for d in doubts} == {sys.argv[1]} and {d["doubter"] for d in doubts} == {*sys.argv[2:]}, doubts
 for d in doubts: # the two who replayed found the same, and not what he had said
     assert {m["verdict"] for m in d["members"]} == {"mismatch"} and len(d["members"]) == 2, d
     assert len({m["witness"] for m in d["members"]} - {d["witness"]}) == 1, d
-' "$(node_id lazy)" "$(node_id host)" || fail "the ledger does not have both doubts"
+' "$(node_id lazy)" "$(node_id host)" "$(node_id asker)" || fail "the ledger does not have both doubts"
 k v1 chain info --json | python3 -c '
 import json, sys
 s = {k: int(v) for k, v in json.load(sys.stdin)["supply"].items()}

@@ -36,6 +36,7 @@ struct check {
 struct doubts {
     struct market_services s;
     struct settle *settle;
+    struct jobs *jobs;
     uint64_t one_of;
     struct check *checks;
     struct shows shows;
@@ -263,12 +264,19 @@ static unsigned count(const struct doubts *d)
     return n;
 }
 
+static enum err show_of(struct doubts *d, const struct rec_settlement *s, uint32_t index, struct buf *shown)
+{
+    return pubkey_equal(&s->provider, &d->s.self) ? settle_show(d->settle, &s->id, index, shown)
+                                                  : jobs_show(d->jobs, s, index, shown);
+}
+
 static void look(struct doubts *d, const struct ledger_event *e)
 {
     struct rec_settlement s;
     struct hash id = rec_doubt_id(&e->id, e->index, &e->a);
     if (!is_picked(d, &id) || find(d, &id) || count(d) >= AUDITOR_CHECKS_MAX ||
-        !ledger_settlement(d->s.ledger, &e->id, &s))
+        !ledger_settlement(d->s.ledger, &e->id, &s) || !blobs_path(d->s.blobs, &s.model) ||
+        !(pubkey_equal(&s.provider, &d->s.self) || pubkey_equal(&s.payer, &d->s.self)))
         return;
     struct check *c = mem_new(sizeof *c);
     *c = (struct check){.doubts = d, .next = d->checks, .id = id, .settlement = s.id, .model = s.model};
@@ -282,7 +290,7 @@ static void look(struct doubts *d, const struct ledger_event *e)
             c->witness = draw.witness;
         }
     }
-    if (settle_show(d->settle, &s.id, c->index, &c->shown) == ERR_OK)
+    if (show_of(d, &s, c->index, &c->shown) == ERR_OK)
         replay_soon(d);
     else
         check_free(c);
@@ -301,8 +309,7 @@ void doubts_on_event(struct doubts *d, const struct ledger_event *e)
 {
     const struct pubkey *self = &d->s.self;
     bool over = e->kind == LEDGER_FORFEITED || (e->kind == LEDGER_PAYOUT && e->code == PAYOUT_PROVIDER);
-    if (e->kind == LEDGER_AUDIT_VERDICT && e->code != AUDIT_WITHHELD && pubkey_equal(&e->b, self) &&
-        !pubkey_equal(&e->a, self))
+    if (e->kind == LEDGER_AUDIT_VERDICT && e->code != AUDIT_WITHHELD && !pubkey_equal(&e->a, self))
         look(d, e);
     else if (e->kind == LEDGER_DOUBT_DRAWN && pubkey_equal(&e->b, self) && find(d, &e->id))
         shows_add(&d->shows, &e->id, &e->a, e->index);
@@ -355,10 +362,11 @@ static void on_start(void *arg)
     }
 }
 
-struct doubts *doubts_new(const struct market_services *s, struct settle *settle, uint64_t check_auditors)
+struct doubts *doubts_new(const struct market_services *s, struct settle *settle, struct jobs *jobs,
+                          uint64_t check_auditors)
 {
     struct doubts *d = mem_new(sizeof *d);
-    *d = (struct doubts){.s = *s, .settle = settle, .one_of = check_auditors};
+    *d = (struct doubts){.s = *s, .settle = settle, .jobs = jobs, .one_of = check_auditors};
     d->shows = (struct shows){.s = &d->s, .is_owed = is_owed, .put = put_shown, .arg = d};
     if (kv_scan(s->kv, bytes_of("d", 1), load_one, d, NULL) != ERR_OK)
         log_event(LOG_ODD, "doubts", "doubts not read", "the store refused it");

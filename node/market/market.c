@@ -229,10 +229,10 @@ void market_on_event(struct market *m, const struct ledger_event *e)
     default:
         break;
     }
+    doubts_on_event(m->doubts, e);
     provider_on_event(m->provider, e);
     job_challenge_event(m->jobs, e);
     job_plant_event(m->jobs, e);
-    doubts_on_event(m->doubts, e);
     settle_on_event(m->settle, e);
     if (m->auditor)
         auditor_on_event(m->auditor, e);
@@ -413,7 +413,7 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     }
     provider_on_slots(m->provider, on_slots, m);
     m->settle = settle_new(&m->s, m->provider, o->settle_ms);
-    m->doubts = doubts_new(&m->s, m->settle, o->check_auditors);
+    m->doubts = doubts_new(&m->s, m->settle, m->jobs, o->check_auditors);
     if (o->audits)
         m->auditor = auditor_new(&m->s);
     peers_on(m->s.peers, MSG_OFFER, on_offer, m);
