@@ -1,7 +1,7 @@
-/* What a payer's node can show of a job that was settled: the transcript, and what opens the commitments of its receipt.
- * The salts of these come with the provider's word and nobody else has them, so they are kept beside the job's own
- * record, where it was paid: those of the leg that it was paid for last. A receipt over less than the whole answer is not
- * shown: the digest there is not kept. */
+/* What a payer's node can show of a job that was settled: the transcript, and what opens the commitments of its
+ * receipt. The salts of these come with the provider's word and nobody else has them, so they are kept beside the job's
+ * own record, where it was paid: those of the leg that it was paid for last. A receipt over less than the whole answer
+ * is not shown: the digest there is not kept. */
 #include "node/market/job.h"
 
 #include "node/pay/channel_past.h"
