@@ -316,10 +316,12 @@
 #define CHANNELS_OVER_KEPT 64         /* of one side that are over: to look at, what they came to is added up */
 #define CHANNEL_PAST_MAX   16384      /* earlier receipts of a payer's channel: 131,072 tokens, 6 MB of the disk */
 #define PLANT_PAYERS_MAX   64u        /* nodes whose jobs one provider answers with planted digests */
-#define PLANTS_SHOWN       16u        /* settlements remembered that were shown to be planted, so that none is twice */
-#define MODEL_NAMES_MAX    1024u      /* models that have a name on one machine */
-#define JOBS_MAX           1024       /* jobs that one node runs or asks for at once */
-#define JOBS_KEPT_MAX      4096       /* that one asked for and can look at: a day of one every 20 s... */
+#define AUDITOR_CHECKS_MAX 16u   /* verdicts whose auditors are checked, or doubted, at once: each is a transcript */
+#define CHECK_AUDITORS     8     /* one of so many verdicts over what a node served or paid is checked */
+#define PLANTS_SHOWN       16u   /* settlements remembered that were shown to be planted, so that none is twice */
+#define MODEL_NAMES_MAX    1024u /* models that have a name on one machine */
+#define JOBS_MAX           1024  /* jobs that one node runs or asks for at once */
+#define JOBS_KEPT_MAX      4096  /* that one asked for and can look at: a day of one every 20 s... */
 #define JOBS_KEPT_BYTES    (256u << 20) /* ...but of long ones fewer */
 #define JOBS_DROP_EVERY    64           /* made, and old ones are looked for */
 

@@ -38,6 +38,7 @@ static const struct phrase {
     {"tx", "channel_topup", -1, "more locked for jobs"},
     {"tx", "channel_close", 0, "channel closing"},
     {"tx", "channel_settle", 0, "settled a channel"},
+    {"tx", "doubt", 0, "doubted an auditor"},
     {"tx", "claim", 0, "claimed what is published later"},
     {"tx", "model_publish", 0, "published %n"},
     {"tx", "data_contribute", 0, "contributed data"},

@@ -51,6 +51,8 @@ static const struct setting settings[] = {
      "a block to trust instead of the genesis"},
     {"provide", KIND_FLAG, offsetof(struct config, provide), false, "", "lend this machine"},
     {"audit", KIND_FLAG, offsetof(struct config, audit), false, "", "check others' jobs when drawn"},
+    {"check-auditors", KIND_NUMBER, offsetof(struct config, check_auditors), false, "N",
+     "of N auditors of what was served or paid here one is checked, and doubted if he made it up (8; 0: none)"},
     {"plant", KIND_TEXT, offsetof(struct config, plant), false, "FILE",
      "plant jobs that show whether auditors look (docs/market.md)"},
     {"backend", KIND_TEXT, offsetof(struct config, backend), false, "NAME", "kernels of workers (auto)"},
@@ -415,6 +417,7 @@ static void take_defaults(struct config *c)
 {
     *c = (struct config){.log_level = LOG_INFO,
                          .packs_mb = 32768,
+                         .check_auditors = CHECK_AUDITORS,
                          .keep_jobs = JOBS_KEPT_MAX,
                          .keep_jobs_mb = JOBS_KEPT_BYTES >> 20,
                          .snapshot_blocks = SNAPSHOT_INTERVAL,

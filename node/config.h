@@ -54,6 +54,7 @@ struct config {
     uint64_t memory_mb;               /* for all workers; 0: no limit */
     uint64_t keep_jobs, keep_jobs_mb; /* that this node asked for */
     uint64_t keep_jobs_days;          /* 0: as long as there is room */
+    uint64_t check_auditors;          /* one of so many is; 0: none */
     uint64_t packs_mb;                /* of packed weights kept in HOME/packs; 0: none */
 };
 

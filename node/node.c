@@ -316,6 +316,7 @@ static enum err start_market(struct node *n, struct note *note)
                                .default_model = has_model ? buf_text(&model) : NULL,
                                .plant = n->config->plant,
                                .audits = n->config->audit,
+                               .check_auditors = n->config->check_auditors,
                                .settle_ms = SETTLE_MS,
                                .keep = {.jobs = n->config->keep_jobs,
                                         .bytes = times(n->config->keep_jobs_mb, 1 << 20),

@@ -17,7 +17,7 @@ struct stage {
     struct world *w;
     struct market_services s;
     struct auditor *auditor;
-    unsigned commits;
+    unsigned commits, found; /* of audits, and of doubts */
 };
 
 static enum err submit(void *arg, struct bytes raw, struct note *note)
@@ -27,6 +27,8 @@ static enum err submit(void *arg, struct bytes raw, struct note *note)
     (void)note;
     assert_int_equal(tx_decode(raw, &tx, NULL), ERR_OK);
     t->commits += tx.kind == TX_AUDIT_COMMIT;
+    t->found += tx.kind == TX_DOUBT_COMMIT;
+    world_add_raw(t->w, raw);
     return ERR_OK;
 }
 
@@ -81,6 +83,36 @@ static void drawn(struct stage *t, uint64_t ago_ms)
     assert_int_equal(world_settled(t->w, &id), SETTLEMENT_DRAWN);
 }
 
+/* Of a settlement that auditor 6 spoke of somebody doubts him, and the auditor is the whole committee. */
+static struct hash doubted(struct stage *t)
+{
+    struct world *w = t->w;
+    struct world_channel c;
+    struct buf room[2] = {{0}};
+    struct rec_doubt d;
+    struct amount bond = ledger_bond(w->ledger, BOND_AUDITOR, &w->key[AUDITOR]);
+    assert_int_equal(WORLD_DO(w, AUDITOR, TX_UNBOND, tx_unbond, BOND_AUDITOR, bond), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 6, TX_BOND, tx_bond, BOND_AUDITOR, amount_of(10 * KITH)), ERR_OK);
+    assert_int_equal(world_provide(w, 6, 6, 7, true), ERR_OK);
+    assert_int_equal(world_open(w, &c, 4, 2, 7, 10 * KITH), ERR_OK);
+    world_job(&c, KITH);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    struct hash id = w->last_id, doubt = rec_doubt_id(&id, 0, &w->key[6]);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    struct tx_audit_reveal r = world_audit(w, &c, &id, 0, AUDIT_MATCH, room);
+    t->w->step_ms = 1;
+    assert_int_equal(world_verdict(w, 6, &r), ERR_OK);
+    assert_int_equal(WORLD_DO(w, AUDITOR, TX_BOND, tx_bond, BOND_AUDITOR, bond), ERR_OK);
+    assert_int_equal(WORLD_DO(w, 3, TX_DOUBT, tx_doubt, id, 0, w->key[6]), ERR_OK);
+    t->w->time_ms = host_wall_ms(t->net.host) - AUDIT_DRAW_BLOCKS;
+    while (ledger_doubt(w->ledger, &doubt, &d) && d.state == DOUBT_WAITING)
+        assert_int_equal(world_block(w), ERR_OK);
+    assert_int_equal(d.state, DOUBT_DRAWN);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    return doubt;
+}
+
 static uint64_t withheld(const struct stage *t)
 {
     uint64_t counts[AUDIT_VERDICTS];
@@ -123,12 +155,37 @@ static void who_slept_says_nothing(void **state)
     assert_int_equal(t->commits, 0);
 }
 
+/* In the committee of a doubt, too: and what it committed to it reveals. */
+static void who_is_shown_nothing_of_a_doubt_says_so(void **state)
+{
+    struct stage *t = *state;
+    struct world *w = t->w;
+    struct rec_doubt d;
+    struct hash id = doubted(t);
+    t->auditor = auditor_new(&t->s);
+    net_wait(&t->net, WINDOW_MS / 2);
+    assert_int_equal(t->found, 0);
+    net_wait(&t->net, WINDOW_MS / 2 - 100);
+    assert_int_equal(t->found, 1);
+    assert_int_equal(withheld(t), 0); /* which is of no settlement */
+    assert_int_equal(world_block(w), ERR_OK);
+    assert_true(ledger_doubt(w->ledger, &id, &d) && d.state == DOUBT_REVEALING);
+    account_step(t->s.account);
+    for (uint32_t i = 0; i < w->result->events_n; i++)
+        auditor_on_event(t->auditor, &w->result->events[i]);
+    net_wait(&t->net, 100);
+    assert_int_equal(world_block(w), ERR_OK);
+    const struct ledger_event *e = world_event(w, LEDGER_DOUBT_OVER, 0);
+    assert_true(e && e->code == DOUBT_WITHHELD && hash_equal(&e->id, &id));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_waited_says_so, begin, end),
         cmocka_unit_test_setup_teardown(who_comes_late_says_nothing, begin, end),
         cmocka_unit_test_setup_teardown(who_slept_says_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(who_is_shown_nothing_of_a_doubt_says_so, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,88 @@ static void what_may_be_challenged_stays(void **state)
     world_free(w);
 }
 
+/* One more job of the channel, with the commitments of its receipt as they are made. */
+static struct job *pay_for(struct kept *k, struct world *w, struct world_channel *c, struct channel *mine)
+{
+    uint32_t at = c->n;
+    world_job(c, 1000);
+    struct job *j = make(k, (uint8_t)c->n, JOB_DONE, 0);
+    struct receipt *r = &c->receipts[at];
+    buf_add(&j->tokens, "tokens..", 8);
+    j->r.digest = world_root(3);
+    j->r.channel = c->id;
+    j->r.paid_id = r->job;
+    j->salts = (struct job_accept){world_root(4), world_root(5), world_root(6)};
+    j->is_salted = true;
+    r->request_commit = receipt_commit(j->salts.request_salt.b, bytes_of_buf(&j->request));
+    r->answer_commit = receipt_commit(j->salts.answer_salt.b, bytes_of_buf(&j->tokens));
+    r->digest_commit = receipt_commit(j->salts.digest_salt.b, bytes_of(j->r.digest.b, sizeof j->r.digest.b));
+    c->leaves[at] = sum_leaf(r);
+    struct signed_receipt signed_one = {.receipt = *r};
+    receipt_sign(r, &w->secret[3], &signed_one.sig);
+    assert_int_equal(channel_put_receipt(mine, &signed_one, &at), ERR_OK);
+    channel_keep(mine);
+    assert_int_equal(job_save(j), ERR_OK);
+    return j;
+}
+
+static void reload(struct kept *k)
+{
+    struct note note;
+    while (k->jobs.first)
+        job_free(k->jobs.first);
+    assert_int_equal(job_load_all(&k->jobs, &note), ERR_OK);
+}
+
+/* What a committee is shown of a paid job opens the settled receipt, after a restart too; and of others nothing is. */
+static void what_was_paid_can_be_shown(void **state)
+{
+    struct kept *k = *state;
+    struct world *w = world_new(NULL);
+    struct world_channel c;
+    struct rec_settlement s;
+    struct channel *mine = paid_over(k, w, &c, 0);
+    unsigned salts = 0;
+    for (unsigned i = 0; i < 3; i++)
+        (void)pay_for(k, w, &c, mine);
+    assert_int_equal(world_settle(w, &c), ERR_OK);
+    assert_true(ledger_settlement(w->ledger, &w->last_id, &s));
+    for (unsigned again = 0; again < 2; again++) {
+        struct buf plain = {0};
+        struct audit_show show;
+        struct signed_receipt r;
+        assert_int_equal(jobs_show(&k->jobs, &s, 1, &plain), ERR_OK);
+        struct cursor cursor = cursor_of(bytes_of_buf(&plain));
+        audit_show_get(&cursor, &show);
+        assert_true(cursor_end(&cursor));
+        cursor = cursor_of(show.receipt);
+        signed_receipt_get(&cursor, &r);
+        assert_true(cursor_end(&cursor) && receipt_verify(&r.receipt, &w->key[3], &r.sig));
+        struct sum_node leaf = sum_leaf(&r.receipt);
+        assert_true(sum_tree_verify(&s.receipts_root, s.count, 1, &leaf, show.proof));
+        assert_memory_equal(show.tokens.p, "tokens..", show.tokens.n);
+        struct hash digest = world_root(3);
+        assert_true(show.tokens.n == 8 && hash_equal(&show.digest, &digest));
+        buf_clear(&plain);
+        if (!again)
+            reload(k);
+    }
+    struct buf none = {0};
+    struct job *j = job_find(&k->jobs, &(struct hash){{3}});
+    j->salts.answer_salt = world_root(9); /* of an answer that went on at another provider */
+    assert_int_equal(jobs_show(&k->jobs, &s, 2, &none), ERR_NOT_FOUND);
+    s.channel = world_root(1);
+    assert_int_equal(jobs_show(&k->jobs, &s, 1, &none), ERR_NOT_FOUND);
+    assert_int_equal(none.n, 0);
+    assert_int_equal(world_settled(w, &s.id), SETTLEMENT_PAID);
+    drop(k, 1, SIZE_MAX, 0);
+    expect(k, 1);
+    assert_int_equal(kv_scan(k->jobs.s.kv, bytes_of("s", 1), count, &salts, NULL), ERR_OK);
+    assert_int_equal(salts, 1);
+    channel_list_clear(&k->jobs.channels);
+    world_free(w);
+}
+
 /* Channels that came to their end, with nothing left of them but what was. */
 static void old_channels_go(void **state)
 {
@@ -311,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_ones_are_fewer, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(and_so_do_old_ones, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(what_may_be_challenged_stays, kept_begin, kept_end),
+        cmocka_unit_test_setup_teardown(what_was_paid_can_be_shown, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(old_channels_go, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(a_start_has_them_by_age, kept_begin, kept_end),
         cmocka_unit_test_setup_teardown(a_start_has_talks, kept_begin, kept_end),

@@ -106,7 +106,7 @@ static void audit(struct asker *s, const struct hash *id, const struct job *j, e
     struct buf receipt = {0}, proof = {0};
     signed_receipt_put(&receipt, &c->receipts[0]);
     assert_int_equal(channel_prove(c, 0, &proof), ERR_OK);
-    struct tx_audit_reveal r = {.settlement = *id, .verdict = (uint8_t)verdict};
+    struct tx_audit_reveal r = {.settlement = *id, .verdict = (uint8_t)verdict, .witness = world_root(1)};
     r.receipt = bytes_of_buf(&receipt);
     r.proof = bytes_of_buf(&proof);
     struct hash commit = tx_audit_commitment(&r, &s->w->key[AUDITOR]);

@@ -103,6 +103,7 @@ static const struct route {
     {"POST", "/kith/v1/settle", api_settle_post, LOCAL},
     {"GET", "/kith/v1/channels", api_channels_get, READ},
     {"GET", "/kith/v1/settlements", api_settlements_get, READ},
+    {"GET", "/kith/v1/doubts", api_doubts_get, READ},
     {"GET", "/kith/v1/keys", api_keys_get, LOCAL},
     {"POST", "/kith/v1/keys", api_key_post, LOCAL},
     {"POST", "/kith/v1/keys/*/remove", api_key_remove, LOCAL},

@@ -223,6 +223,7 @@ void api_qr_get(struct api_call *c);
 void api_page_get(struct api_call *c);
 void api_channels_get(struct api_call *c);
 void api_settlements_get(struct api_call *c);
+void api_doubts_get(struct api_call *c);
 void api_keys_get(struct api_call *c);
 void api_key_post(struct api_call *c);
 void api_key_remove(struct api_call *c);

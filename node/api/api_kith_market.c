@@ -40,6 +40,16 @@ void api_channels_get(struct api_call *c)
     api_reply_json(c->request, 200, &b);
 }
 
+/* Zero: null. */
+static void put_hash_or_null(struct buf *b, bool *first, const char *name, const struct hash *h)
+{
+    codec_json_key(b, first, name);
+    if (hash_is_zero(h))
+        buf_add_text(b, "null");
+    else
+        codec_json_hash(b, h);
+}
+
 static void put_audits(struct buf *b, const struct rec_settlement *rec)
 {
     buf_add_text(b, "[");
@@ -50,6 +60,8 @@ static void put_audits(struct buf *b, const struct rec_settlement *rec)
         api_put_key(b, &first, "auditor", &d.auditor);
         api_put_u64(b, &first, "index", d.index);
         api_put_verdict(b, &first, d.verdict);
+        put_hash_or_null(b, &first, "witness", &d.witness);
+        put_hash_or_null(b, &first, "salt", &d.salt);
         buf_add_text(b, "}");
     }
     buf_add_text(b, "]");
@@ -74,6 +86,51 @@ void api_settlements_get(struct api_call *c)
         api_put_amount(&b, &first, "amount", rec.amount);
         codec_json_key(&b, &first, "audits");
         put_audits(&b, &rec);
+        buf_add_text(&b, "}");
+    }
+    buf_add_text(&b, "]}");
+    api_reply_json(c->request, 200, &b);
+}
+
+static void put_members(struct buf *b, const struct rec_doubt *d)
+{
+    buf_add_text(b, "[");
+    for (uint32_t i = 0; i < doubt_draws(d); i++) {
+        struct doubt_draw m = doubt_draw_at(d, i);
+        bool first = true;
+        api_begin_entry(b);
+        api_put_key(b, &first, "member", &m.member);
+        api_put_u64(b, &first, "round", m.round);
+        api_put_verdict(b, &first, m.verdict);
+        put_hash_or_null(b, &first, "witness", &m.witness);
+        buf_add_text(b, "}");
+    }
+    buf_add_text(b, "]");
+}
+
+void api_doubts_get(struct api_call *c)
+{
+    static const char *const states[] = {"waiting", "drawn", "revealing", "right", "wrong", "undecided"};
+    struct rec_doubt d;
+    struct hash last;
+    struct buf b = {0};
+    buf_add_text(&b, "{\"doubts\":[");
+    for (const struct hash *after = NULL; ledger_doubt_next(c->node->ledger, after, &d); after = &last) {
+        bool first = true;
+        last = d.id;
+        api_begin_entry(&b);
+        api_put_hash(&b, &first, "doubt", &d.id);
+        api_put_hash(&b, &first, "settlement", &d.settlement);
+        api_put_u64(&b, &first, "index", d.index);
+        api_put_key(&b, &first, "auditor", &d.auditor);
+        api_put_hash(&b, &first, "witness", &d.witness);
+        api_put_hash(&b, &first, "salt", &d.salt);
+        api_put_key(&b, &first, "doubter", &d.doubter);
+        api_put_amount(&b, &first, "bond", d.bond);
+        api_put_u64(&b, &first, "height", d.height);
+        api_put_text(&b, &first, "state", states[d.state]);
+        codec_json_key(&b, &first, "members");
+        put_members(&b, &d);
         buf_add_text(&b, "}");
     }
     buf_add_text(&b, "]}");

@@ -1,4 +1,4 @@
-/* Replaying what others served. */
+/* Replaying what others served, and what they said of it. */
 #include "node/market/auditor.h"
 
 #include "base/log.h"
@@ -13,9 +13,13 @@ enum stage { DRAWN, FETCHING, REPLAYING, COMMITTED, REPORTED };
 struct audit {
     struct auditor *auditor;
     struct audit *next;
-    struct hash settlement;
+    struct hash id; /* of the settlement; or of a doubt, in whose committee this node is */
     uint32_t index;
-    struct pubkey provider;
+    bool is_doubt;
+    struct pubkey provider, shower; /* who signed the receipt, and who shows it: a doubter is somebody else */
+    struct hash receipts_root;
+    uint32_t count;
+    struct hash key, doubted; /* what the witness is drawn by; of a doubt: the one in question */
     struct hash model;
     uint64_t deadline_ms; /* wall clock, as block times are */
     enum stage stage;
@@ -59,43 +63,67 @@ static void audit_free(struct audit *x)
     free(x);
 }
 
-static struct audit *find(struct auditor *a, const struct hash *settlement, uint32_t index)
+static struct audit *find(struct auditor *a, const struct hash *id, uint32_t index)
 {
     for (struct audit *x = a->audits; x; x = x->next)
-        if (x->index == index && hash_equal(&x->settlement, settlement))
+        if (x->index == index && hash_equal(&x->id, id))
             return x;
     return NULL;
 }
 
 /* -- reporting: a commitment, then what it was to -- */
 
-/* Our draw in the present round. */
-static bool draw_of(const struct audit *x, struct rec_settlement *rec, struct audit_draw *d)
+/* Where our draw in the present round stands. */
+struct standing {
+    bool is_drawn, reveals;
+    struct hash commit;
+};
+
+static struct standing standing_of_audit(const struct audit *x)
 {
-    if (!ledger_settlement(x->auditor->s.ledger, &x->settlement, rec))
-        return false;
-    for (uint32_t i = 0; i < settlement_audits(rec); i++) {
-        *d = settlement_audit_at(rec, i);
-        if (d->round == rec->round && d->index == x->index && pubkey_equal(&d->auditor, &x->auditor->s.self))
-            return true;
+    struct rec_settlement rec;
+    struct standing st = {0};
+    bool found = ledger_settlement(x->auditor->s.ledger, &x->id, &rec);
+    for (uint32_t i = 0; found && !st.is_drawn && i < settlement_audits(&rec); i++) {
+        struct audit_draw d = settlement_audit_at(&rec, i);
+        if (d.round == rec.round && d.index == x->index && pubkey_equal(&d.auditor, &x->auditor->s.self))
+            st = (struct standing){true, rec.state == SETTLEMENT_REVEALING, d.commit};
     }
-    return false;
+    return st;
 }
 
-/* From the node's key, so that one who restarts between the two can still reveal. It picks the places of the witness,
- * too. */
-static struct hash salt_of(const struct audit *x)
+static struct standing standing_of_doubt(const struct audit *x)
+{
+    struct rec_doubt rec;
+    struct standing st = {0};
+    bool found = ledger_doubt(x->auditor->s.ledger, &x->id, &rec);
+    for (uint32_t i = 0; found && !st.is_drawn && i < doubt_draws(&rec); i++) {
+        struct doubt_draw m = doubt_draw_at(&rec, i);
+        if (m.round == rec.round && pubkey_equal(&m.member, &x->auditor->s.self))
+            st = (struct standing){true, rec.state == DOUBT_REVEALING, m.commit};
+    }
+    return st;
+}
+
+static struct standing standing_of(const struct audit *x)
+{
+    return x->is_doubt ? standing_of_doubt(x) : standing_of_audit(x);
+}
+
+/* From the node's key, so that one who restarts between the two can still reveal. That of an audit draws the places of
+ * its witness, too. */
+static struct hash salt_of(const struct auditor *a, const struct hash *id, uint32_t index)
 {
     uint8_t what[HASH_SIZE + 4];
-    memcpy(what, x->settlement.b, HASH_SIZE);
-    store_le32(what + HASH_SIZE, x->index);
-    return hash_keyed(HASH_AUDIT, x->auditor->s.key->b, what, sizeof what);
+    memcpy(what, id->b, HASH_SIZE);
+    store_le32(what + HASH_SIZE, index);
+    return hash_keyed(HASH_AUDIT, a->s.key->b, what, sizeof what);
 }
 
-static struct tx_audit_reveal reveal_of(const struct audit *x)
+static struct tx_audit_reveal audit_reveal_of(const struct audit *x)
 {
-    struct tx_audit_reveal t = {.settlement = x->settlement, .index = x->index, .verdict = (uint8_t)x->verdict};
-    t.salt = salt_of(x);
+    struct tx_audit_reveal t = {.settlement = x->id, .index = x->index, .verdict = (uint8_t)x->verdict};
+    t.salt = salt_of(x->auditor, &x->id, x->index);
     if (x->verdict != AUDIT_WITHHELD) {
         t.receipt = bytes_of_buf(&x->receipt);
         t.proof = bytes_of_buf(&x->proof);
@@ -105,32 +133,53 @@ static struct tx_audit_reveal reveal_of(const struct audit *x)
     return t;
 }
 
+static struct tx_doubt_reveal doubt_reveal_of(const struct audit *x)
+{
+    return (struct tx_doubt_reveal){.doubt = x->id,
+                                    .verdict = (uint8_t)x->verdict,
+                                    .witness = x->witness,
+                                    .salt = salt_of(x->auditor, &x->id, x->index)};
+}
+
+/* What we commit to; `reveal` (may be NULL): the body that shows it, appended. */
+static struct hash commitment_of(const struct audit *x, struct buf *reveal)
+{
+    const struct pubkey *self = &x->auditor->s.self;
+    if (x->is_doubt) {
+        struct tx_doubt_reveal t = doubt_reveal_of(x);
+        if (reveal)
+            tx_doubt_reveal_put(reveal, &t);
+        return tx_doubt_commitment(&t, self);
+    }
+    struct tx_audit_reveal t = audit_reveal_of(x);
+    if (reveal)
+        tx_audit_reveal_put(reveal, &t);
+    return tx_audit_commitment(&t, self);
+}
+
 static void reveal(struct audit *x)
 {
-    struct auditor *a = x->auditor;
-    struct rec_settlement rec;
-    struct audit_draw d;
+    struct standing st = standing_of(x);
     struct buf body = {0};
-    struct tx_audit_reveal t = reveal_of(x);
-    struct hash commit = tx_audit_commitment(&t, &a->s.self);
-    if (x->stage != COMMITTED || !draw_of(x, &rec, &d) || rec.state != SETTLEMENT_REVEALING ||
-        !hash_equal(&commit, &d.commit))
-        return;
-    x->stage = REPORTED;
-    tx_audit_reveal_put(&body, &t);
-    account_send(a->s.account, TX_AUDIT_REVEAL, bytes_of_buf(&body), NULL, NULL);
+    struct hash commit = commitment_of(x, &body);
+    if (x->stage == COMMITTED && st.reveals && hash_equal(&commit, &st.commit)) {
+        x->stage = REPORTED;
+        account_send(x->auditor->s.account, x->is_doubt ? TX_DOUBT_REVEAL : TX_AUDIT_REVEAL, bytes_of_buf(&body), NULL,
+                     NULL);
+    }
     buf_clear(&body);
 }
 
 static void commit(struct audit *x)
 {
-    struct auditor *a = x->auditor;
-    struct tx_audit_reveal t = reveal_of(x);
-    struct tx_audit_commit c = {.settlement = x->settlement, .index = x->index};
     struct buf body = {0};
-    c.commit = tx_audit_commitment(&t, &a->s.self);
-    tx_audit_commit_put(&body, &c);
-    account_send(a->s.account, TX_AUDIT_COMMIT, bytes_of_buf(&body), NULL, NULL);
+    struct hash to = commitment_of(x, NULL);
+    if (x->is_doubt)
+        tx_doubt_commit_put(&body, &(struct tx_doubt_commit){x->id, to});
+    else
+        tx_audit_commit_put(&body, &(struct tx_audit_commit){x->id, x->index, to});
+    account_send(x->auditor->s.account, x->is_doubt ? TX_DOUBT_COMMIT : TX_AUDIT_COMMIT, bytes_of_buf(&body), NULL,
+                 NULL);
     buf_clear(&body);
 }
 
@@ -138,17 +187,16 @@ static void report(struct audit *x, enum audit_verdict verdict, const struct wor
 {
     static const char *const names[] = {"match", "mismatch", "withheld"};
     struct auditor *a = x->auditor;
-    struct rec_settlement rec;
-    struct audit_draw d;
+    struct standing st = standing_of(x);
     x->stage = COMMITTED;
     x->verdict = verdict;
     x->found = v->digest;
     x->witness = v->witness;
-    a->counts[verdict]++;
+    a->counts[verdict] += !x->is_doubt;
     host_timer_cancel(a->s.host, &x->late);
-    log_event(verdict == AUDIT_MATCH ? LOG_INFO : LOG_ODD, "auditor", "verdict", "verdict=%s index=%u", names[verdict],
-              x->index);
-    if (draw_of(x, &rec, &d) && hash_is_zero(&d.commit))
+    log_event(verdict == AUDIT_MATCH ? LOG_INFO : LOG_ODD, "auditor", x->is_doubt ? "found of a doubt" : "verdict",
+              "verdict=%s index=%u", names[verdict], x->index);
+    if (st.is_drawn && hash_is_zero(&st.commit))
         commit(x);
     else
         reveal(x); /* it was committed before a restart */
@@ -185,6 +233,14 @@ static void again(struct audit *x)
 
 /* -- replaying -- */
 
+/* Of a doubt only the witness counts: the answer may be right or wrong. */
+static void conclude(struct audit *x, bool same, const struct worker_verdict *v)
+{
+    if (x->is_doubt)
+        same = hash_equal(&v->witness, &x->doubted);
+    report(x, same ? AUDIT_MATCH : AUDIT_MISMATCH, v);
+}
+
 static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, const struct note *note)
 {
     struct audit *x = arg;
@@ -193,12 +249,12 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
         /* A request that the model itself refuses was never answered by it. */
         log_event(LOG_ODD, "auditor", "replay failed", "error=%s why=%s", err_name(e), note->text);
         if (e == ERR_FORMAT || e == ERR_LIMIT || e == ERR_RANGE || e == ERR_MISMATCH)
-            report(x, AUDIT_MISMATCH, &(struct worker_verdict){.digest = x->digest});
+            conclude(x, false, &(struct worker_verdict){.digest = x->digest});
         else
             again(x);
         return;
     }
-    report(x, v->same ? AUDIT_MATCH : AUDIT_MISMATCH, v);
+    conclude(x, v->same, v);
 }
 
 static void replay(struct audit *x)
@@ -211,9 +267,8 @@ static void replay(struct audit *x)
         return;
     }
     x->stage = REPLAYING;
-    const struct hash salt = salt_of(x);
     const struct worker_work work = {
-        .request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens), .until = x->until, .key = &salt};
+        .request = bytes_of_buf(&x->request), .tokens = bytes_of_buf(&x->tokens), .until = x->until, .key = &x->key};
     x->ask = worker_verify(x->worker, &work, &x->digest, on_verdict, x);
 }
 
@@ -239,14 +294,12 @@ static void on_model(void *arg, enum err e, const struct hash *root, const struc
 static bool fits(const struct audit *x, const struct audit_show *show)
 {
     struct signed_receipt r;
-    struct rec_settlement rec;
     struct cursor c = cursor_of(show->receipt);
     signed_receipt_get(&c, &r);
-    if (!cursor_end(&c) || !receipt_verify(&r.receipt, &x->provider, &r.sig) ||
-        !ledger_settlement(x->auditor->s.ledger, &x->settlement, &rec))
+    if (!cursor_end(&c) || !receipt_verify(&r.receipt, &x->provider, &r.sig))
         return false;
     struct sum_node leaf = sum_leaf(&r.receipt);
-    if (!sum_tree_verify(&rec.receipts_root, rec.count, x->index, &leaf, show->proof))
+    if (!sum_tree_verify(&x->receipts_root, x->count, x->index, &leaf, show->proof))
         return false;
     if (show->tokens.n && receipt_reach(&r.receipt, show->request).until)
         return false;
@@ -336,7 +389,7 @@ static enum err accept_audit(void *arg, uint64_t stream, const struct pubkey *fr
     if (!cursor_end(&c))
         return ERR_FORMAT;
     struct audit *x = find(a, &o.settlement, o.index);
-    if (!x || !pubkey_equal(&x->provider, from))
+    if (!x || !pubkey_equal(&x->shower, from))
         return ERR_NOT_FOUND; /* perhaps our ledger is a block behind: the provider asks again */
     if (x->stage >= COMMITTED)
         return ERR_DUPLICATE;
@@ -350,19 +403,16 @@ static enum err accept_audit(void *arg, uint64_t stream, const struct pubkey *fr
 
 /* -- what the ledger says -- */
 
-static void add(struct auditor *a, const struct rec_settlement *rec, const struct audit_draw *d)
+/* `known`: what is drawn, its deadline in the ledger's time. */
+static void add(struct auditor *a, const struct audit *known, bool has_committed)
 {
-    const uint32_t index = d->index;
-    if (find(a, &rec->id, index))
+    if (find(a, &known->id, known->index))
         return;
     struct audit *x = mem_new(sizeof *x);
-    *x = (struct audit){.auditor = a,
-                        .next = a->audits,
-                        .settlement = rec->id,
-                        .index = index,
-                        .provider = rec->provider,
-                        .model = rec->model,
-                        .deadline_ms = ledger_date(a->s.ledger, rec->deadline_ms)};
+    *x = *known;
+    x->auditor = a;
+    x->next = a->audits;
+    x->deadline_ms = ledger_date(a->s.ledger, known->deadline_ms);
     a->audits = x;
     /* The report must be in a block before the deadline: the last quarter of the window is for that. Who was not there
      * for half of it cannot say that nothing was shown: a committee would find the transcript, and he would pay for his
@@ -371,7 +421,7 @@ static void add(struct auditor *a, const struct rec_settlement *rec, const struc
     uint64_t left_ms = x->deadline_ms > now_ms ? x->deadline_ms - now_ms : 0;
     uint64_t wait_ms = left_ms - left_ms / 4;
     x->late_ms = now_ms + wait_ms;
-    if (left_ms >= window_ms(a) / 2 || !hash_is_zero(&d->commit))
+    if (left_ms >= window_ms(a) / 2 || has_committed)
         host_timer_set(a->s.host, &x->late, wait_ms, on_late, x);
 }
 
@@ -381,25 +431,57 @@ static bool add_ours(void *arg, const struct rec_settlement *rec)
     bool commits = rec->state == SETTLEMENT_DRAWN, reveals = rec->state == SETTLEMENT_REVEALING;
     for (uint32_t i = 0; (commits || reveals) && i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
+        const struct audit known = {.id = rec->id,
+                                    .index = d.index,
+                                    .provider = rec->provider,
+                                    .shower = rec->provider,
+                                    .receipts_root = rec->receipts_root,
+                                    .count = rec->count,
+                                    .key = salt_of(a, &rec->id, d.index),
+                                    .model = rec->model,
+                                    .deadline_ms = rec->deadline_ms};
         if (pubkey_equal(&d.auditor, &a->s.self) && d.round == rec->round && d.verdict == AUDIT_PENDING &&
             (commits || !hash_is_zero(&d.commit)))
-            add(a, rec, &d);
+            add(a, &known, !hash_is_zero(&d.commit));
     }
     return true;
 }
 
-static void reveal_all_of(struct auditor *a, const struct hash *settlement)
+/* The same of a doubt. */
+static void add_doubt(struct auditor *a, const struct rec_doubt *rec)
+{
+    bool commits = rec->state == DOUBT_DRAWN, reveals = rec->state == DOUBT_REVEALING;
+    for (uint32_t i = 0; (commits || reveals) && i < doubt_draws(rec); i++) {
+        struct doubt_draw m = doubt_draw_at(rec, i);
+        const struct audit known = {.id = rec->id,
+                                    .index = rec->index,
+                                    .is_doubt = true,
+                                    .provider = rec->provider,
+                                    .shower = rec->doubter,
+                                    .receipts_root = rec->receipts_root,
+                                    .count = rec->count,
+                                    .key = rec->salt,
+                                    .doubted = rec->witness,
+                                    .model = rec->model,
+                                    .deadline_ms = rec->deadline_ms};
+        if (pubkey_equal(&m.member, &a->s.self) && m.round == rec->round && m.verdict == AUDIT_PENDING &&
+            (commits || !hash_is_zero(&m.commit)))
+            add(a, &known, !hash_is_zero(&m.commit));
+    }
+}
+
+static void reveal_all_of(struct auditor *a, const struct hash *id)
 {
     for (struct audit *x = a->audits; x; x = x->next)
-        if (hash_equal(&x->settlement, settlement))
+        if (hash_equal(&x->id, id))
             reveal(x);
 }
 
-static void drop_all_of(struct auditor *a, const struct hash *settlement)
+static void drop_all_of(struct auditor *a, const struct hash *id)
 {
     for (struct audit *x = a->audits, *next; x; x = next) {
         next = x->next;
-        if (hash_equal(&x->settlement, settlement))
+        if (hash_equal(&x->id, id))
             audit_free(x);
     }
 }
@@ -407,13 +489,16 @@ static void drop_all_of(struct auditor *a, const struct hash *settlement)
 void auditor_on_event(struct auditor *a, const struct ledger_event *e)
 {
     struct rec_settlement rec;
-    if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->a, &a->s.self) &&
-        ledger_settlement(a->s.ledger, &e->id, &rec))
+    struct rec_doubt doubt;
+    bool is_ours = pubkey_equal(&e->a, &a->s.self);
+    if (e->kind == LEDGER_AUDIT_DRAWN && is_ours && ledger_settlement(a->s.ledger, &e->id, &rec))
         (void)add_ours(a, &rec);
-    else if (e->kind == LEDGER_AUDIT_REVEALING)
+    else if (e->kind == LEDGER_DOUBT_DRAWN && is_ours && ledger_doubt(a->s.ledger, &e->id, &doubt))
+        add_doubt(a, &doubt);
+    else if (e->kind == LEDGER_AUDIT_REVEALING || e->kind == LEDGER_DOUBT_REVEALING)
         reveal_all_of(a, &e->id);
-    else if (e->kind == LEDGER_FORFEITED || e->kind == LEDGER_PAYOUT ||
-             (e->kind == LEDGER_AUDIT_VERDICT && pubkey_equal(&e->a, &a->s.self)))
+    else if (e->kind == LEDGER_FORFEITED || e->kind == LEDGER_PAYOUT || e->kind == LEDGER_DOUBT_OVER ||
+             ((e->kind == LEDGER_AUDIT_VERDICT || e->kind == LEDGER_DOUBT_VERDICT) && is_ours))
         drop_all_of(a, &e->id);
 }
 
@@ -427,6 +512,12 @@ struct auditor *auditor_new(const struct market_services *s)
     struct auditor *a = mem_new(sizeof *a);
     a->s = *s;
     ledger_escrow_each(s->ledger, add_ours, a);
+    struct rec_doubt d;
+    struct hash last;
+    for (bool more = ledger_doubt_next(s->ledger, NULL, &d); more; more = ledger_doubt_next(s->ledger, &last, &d)) {
+        last = d.id;
+        add_doubt(a, &d);
+    }
     streams_on(s->streams, STREAM_AUDIT, accept_audit, a);
     return a;
 }

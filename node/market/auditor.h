@@ -1,5 +1,7 @@
 /* The auditor: when the ledger draws this node, it waits for the provider's transcript, checks that it is the
- * one the receipt commits to, replays it in one prefill pass and reports to the ledger.
+ * one the receipt commits to, replays it in one prefill pass and reports to the ledger. As a member of the committee of
+ * a doubt it does the same with what the doubter shows, under the salt of the auditor in question, and reports the
+ * witness that it found.
  *
  *     drawn -> shown -> replaying -> reported
  *         \-> late: the deadline is near and nothing fitting was shown: reported as withheld, by one who was there

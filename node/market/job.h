@@ -1,7 +1,8 @@
 /* One job of the asking side, shared by jobs.c (its life), job_prepare.c (until it is tokens), job_remote.c (its leg
  * to a provider), job_fund.c (what pays for it), job_wait.c (what it waits for), job_view.c (what others see of it),
- * job_talk.c (the conversation it is in), job_how.c (how it becomes a prompt), job_form.c (how its answer is written)
- * and job_store.c (its record). Nobody else includes this, but for the market, which opens it. */
+ * job_talk.c (the conversation it is in), job_how.c (how it becomes a prompt), job_form.c (how its answer is written),
+ * job_show.c (what others can be shown of it) and job_store.c (its record). Nobody else includes this, but for the
+ * market, which opens it. */
 #ifndef KITH_NODE_JOB_H
 #define KITH_NODE_JOB_H
 
@@ -104,6 +105,8 @@ struct job {
     worker_ask ask, text_ask;
     uint32_t texted; /* tokens that `text` will cover when text_ask is answered; r.text_tokens: covers now */
     unsigned text_tries;
+    struct job_accept salts; /* of its receipt's commitments, once there is one (is_salted) */
+    bool is_salted;
     struct job_remote *remote;
     struct pubkey failed[JOB_FAILED_PROVIDERS_MAX]; /* providers that failed it, to be tried last */
     unsigned failed_n, tries;
@@ -279,6 +282,11 @@ enum err job_how_load(struct jobs *jobs, struct note *note) MUST_USE;
 void job_form_put(const struct job *j, struct kv_batch *batch);
 void job_form_delete(const struct job *j, struct kv_batch *batch);
 enum err job_form_load(struct jobs *jobs, struct note *note) MUST_USE;
+
+/* -- job_show.c -- */
+void job_salts_put(const struct job *j, struct kv_batch *batch);
+void job_salts_delete(const struct job *j, struct kv_batch *batch);
+enum err job_salts_load(struct jobs *jobs, struct note *note) MUST_USE;
 
 /* -- job_talk.c -- */
 /* Beside the job's record: nothing where it is in no conversation. */

@@ -182,6 +182,8 @@ static enum err write_paid(struct job *j, uint32_t index)
     struct kv_batch batch = {0};
     channel_store(j->remote->channel, MARKET_SIDE_REQUESTER, index, &batch);
     channel_past_add(j->remote->channel, &batch);
+    j->salts = j->remote->salts;
+    j->is_salted = true;
     job_put(j, &batch);
     enum err e = kv_write(j->jobs->s.kv, &batch, true, NULL);
     kv_batch_clear(&batch);

@@ -75,6 +75,7 @@ void job_put(struct job *j, struct kv_batch *batch)
     job_talk_put(j, batch);
     job_how_put(j, batch);
     job_form_put(j, batch);
+    job_salts_put(j, batch);
 }
 
 void job_delete(const struct job *j, struct kv_batch *batch)
@@ -85,6 +86,7 @@ void job_delete(const struct job *j, struct kv_batch *batch)
     job_talk_delete(j, batch);
     job_how_delete(j, batch);
     job_form_delete(j, batch);
+    job_salts_delete(j, batch);
 }
 
 enum err job_save(struct job *j)
@@ -325,6 +327,8 @@ enum err job_load_all(struct jobs *jobs, struct note *note)
         e = job_how_load(jobs, note);
     if (e == ERR_OK)
         e = job_form_load(jobs, note);
+    if (e == ERR_OK)
+        e = job_salts_load(jobs, note);
     if (e == ERR_OK)
         sort_by_age(jobs);
     return e;

@@ -160,4 +160,8 @@ struct job_challenge {
 typedef void (*job_challenged_fn)(void *arg, enum err e, const struct job_challenge *c, const struct note *note);
 void jobs_challenge(struct jobs *j, const struct hash *id, job_challenged_fn fn, void *arg);
 
+/* job_show.c: the encoding of an audit_show of a receipt that this node paid for, appended. ERR_NOT_FOUND where the job
+ * is not kept, or the receipt is not over the whole of it. */
+enum err jobs_show(struct jobs *jobs, const struct rec_settlement *s, uint32_t index, struct buf *plain) MUST_USE;
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/market/auditor.h"
+#include "node/market/doubts.h"
 #include "node/market/job.h"
 #include "node/market/settle.h"
 
@@ -228,6 +229,7 @@ void market_on_event(struct market *m, const struct ledger_event *e)
     default:
         break;
     }
+    doubts_on_event(m->doubts, e);
     provider_on_event(m->provider, e);
     job_challenge_event(m->jobs, e);
     job_plant_event(m->jobs, e);
@@ -411,6 +413,7 @@ enum err market_open(const struct market_options *o, struct market **out, struct
     }
     provider_on_slots(m->provider, on_slots, m);
     m->settle = settle_new(&m->s, m->provider, o->settle_ms);
+    m->doubts = doubts_new(&m->s, m->settle, m->jobs, o->check_auditors);
     if (o->audits)
         m->auditor = auditor_new(&m->s);
     peers_on(m->s.peers, MSG_OFFER, on_offer, m);
@@ -442,6 +445,7 @@ void market_close(struct market *m)
     hop_lender_free(m->lender);
     jobs_close(m->jobs);
     auditor_free(m->auditor);
+    doubts_free(m->doubts);
     settle_free(m->settle);
     provider_free(m->provider);
     hops_close(m->hops);

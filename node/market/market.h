@@ -5,6 +5,7 @@
  *     provider.c   the serving side
  *     settle.c     the provider's money: settlements, and transcripts for auditors
  *     auditor.c    replays drawn receipts and reports
+ *     doubts.c     checks auditors of what was served or paid for here, and doubts them; show.c shows transcripts
  *     job_plant.c  shows to the ledger what was planted; plant.c says what that is
  *     market_use.c what they all do with what they share
  *     hops.c       models that are cut over several devices of one owner; hop_lend.c lends layers to one
@@ -21,6 +22,8 @@
  *     'k' 'e'   a height that the ledger had, and what forgotten channels earned (provider_retain.c)
  *     'f' provider model   a transaction for a channel that is on its way (job_fund.c)
  *     'n' root  what a model is called here (model_names.c)
+ *     'd' id    a doubt about an auditor, and what its committee is shown (doubts.c)
+ *     's' id    what opens the commitments of a job's receipt (job_show.c)
  *     'g' id    a job whose answer is challenged once it settles (job_challenge.c)
  */
 #ifndef KITH_NODE_MARKET_H
@@ -90,6 +93,7 @@ struct market_options {
     const char *default_model; /* path of the GGUF that "default" means; NULL: none */
     const char *plant;         /* file of planted jobs (plant.h); NULL: none */
     bool audits;               /* take part as an auditor when drawn */
+    uint64_t check_auditors;   /* one of so many verdicts over what it served or paid for is checked; 0: none */
     uint64_t settle_ms;        /* how often a provider settles; 0: only when asked */
     struct job_limits keep;    /* of the jobs that this node asked for */
 };

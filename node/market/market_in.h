@@ -21,6 +21,7 @@ struct market {
     struct provider *provider;
     struct settle *settle;
     struct auditor *auditor;
+    struct doubts *doubts;
     struct jobs *jobs;
     struct hops *hops;
     struct hop_lender *lender;

@@ -4,11 +4,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/market/show.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define SHOW_AGAIN_MS 2000
 
 /* A channel whose settlement is on its way to a block. */
 struct going {
@@ -17,29 +16,16 @@ struct going {
     struct hash channel;
 };
 
-/* A transcript that an auditor is owed. */
-struct show {
-    struct settle *settle;
-    struct show *next;
-    struct hash settlement, channel;
-    struct pubkey auditor;
-    uint32_t index;
-    uint64_t stream; /* 0: not open */
-    struct timer timer;
-};
-
 struct settle {
     struct market_services s;
     struct provider *provider;
     uint64_t every_ms;
     struct timer timer;
     struct going *going;
-    struct show *shows;
+    struct shows shows;
     market_settling_fn on_settling;
     void *on_settling_arg;
 };
-
-static const struct stream_calls show_calls;
 
 /* -- the receipts as they were settled: the channel goes on, the drawn tree does not -- */
 
@@ -185,41 +171,29 @@ static void on_timer(void *arg)
 
 /* -- showing transcripts -- */
 
-static void show_free(struct show *x)
-{
-    for (struct show **at = &x->settle->shows; *at; at = &(*at)->next)
-        if (*at == x) {
-            *at = x->next;
-            break;
-        }
-    if (x->stream)
-        streams_close(x->settle->s.streams, x->stream, ERR_OK, "");
-    host_timer_cancel(x->settle->s.host, &x->timer);
-    free(x);
-}
-
 /* Still drawn, and without that auditor's verdict? */
-static bool is_owed(const struct show *x)
+static bool is_owed(void *arg, const struct show *x)
 {
+    struct settle *t = arg;
     struct rec_settlement rec;
-    if (!ledger_settlement(x->settle->s.ledger, &x->settlement, &rec) ||
+    if (!ledger_settlement(t->s.ledger, &x->id, &rec) ||
         (rec.state != SETTLEMENT_DRAWN && rec.state != SETTLEMENT_REVEALING))
         return false;
     for (uint32_t i = 0; i < settlement_audits(&rec); i++) {
         struct audit_draw d = settlement_audit_at(&rec, i);
-        if (pubkey_equal(&d.auditor, &x->auditor) && d.index == x->index && d.round == rec.round)
+        if (pubkey_equal(&d.auditor, &x->to) && d.index == x->index && d.round == rec.round)
             return d.verdict == AUDIT_PENDING;
     }
     return false;
 }
 
-static bool put_show(const struct show *x, const struct channel *c, struct buf *plain)
+static bool put_show(struct settle *s, const struct channel *c, uint32_t index, struct buf *plain)
 {
     struct buf raw = {0}, receipt = {0}, proof = {0};
     struct transcript t;
-    const struct signed_receipt *r = &c->receipts[x->index];
-    bool good = provider_transcript(x->settle->provider, &x->channel, &r->receipt.job, &raw, &t) == ERR_OK &&
-                channel_prove(c, x->index, &proof) == ERR_OK;
+    const struct signed_receipt *r = &c->receipts[index];
+    bool good = provider_transcript(s->provider, &c->head.id, &r->receipt.job, &raw, &t) == ERR_OK &&
+                channel_prove(c, index, &proof) == ERR_OK;
     if (good) {
         signed_receipt_put(&receipt, r);
         struct audit_show show = {.receipt = bytes_of_buf(&receipt),
@@ -238,98 +212,24 @@ static bool put_show(const struct show *x, const struct channel *c, struct buf *
     return good;
 }
 
-static enum err seal_show(const struct show *x, const struct channel *settled, struct buf *message)
+enum err settle_show(struct settle *t, const struct hash *settlement, uint32_t index, struct buf *plain)
 {
-    struct buf plain = {0};
-    job_message_start(message, AUDIT_SHOW);
-    bool good = x->index < settled->n && put_show(x, settled, &plain) &&
-                market_seal(&x->settle->s, &x->auditor, bytes_of_buf(&plain), message);
-    buf_clear(&plain);
-    return good ? ERR_OK : ERR_NOT_FOUND;
-}
-
-static enum err send_show(struct show *x)
-{
-    struct settle *t = x->settle;
     struct rec_settlement rec;
-    struct channel settled, *c = provider_channel(t->provider, &x->channel);
-    struct buf message = {0};
-    if (!c || !ledger_settlement(t->s.ledger, &x->settlement, &rec))
+    struct channel settled, *c = NULL;
+    if (ledger_settlement(t->s.ledger, settlement, &rec))
+        c = provider_channel(t->provider, &rec.channel);
+    if (!c)
         return ERR_NOT_FOUND;
     enum err e = snapshot_read(t, &c->head, &rec.receipts_root, &settled);
-    if (e == ERR_OK)
-        e = seal_show(x, &settled, &message);
-    if (e == ERR_OK)
-        e = streams_send(t->s.streams, x->stream, bytes_of_buf(&message));
+    if (e == ERR_OK && (index >= settled.n || !put_show(t, &settled, index, plain)))
+        e = ERR_NOT_FOUND;
     channel_clear(&settled);
-    buf_clear(&message);
     return e;
 }
 
-/* ERR_BUSY: the connection is being made, on_opened comes back here. */
-static void try_show(struct show *x)
+static enum err put_owed(void *arg, const struct show *x, struct buf *plain)
 {
-    enum err e = send_show(x);
-    if (e != ERR_OK && e != ERR_BUSY)
-        log_event(LOG_ODD, "settle", "transcript not shown", "error=%s index=%u", err_name(e), x->index);
-}
-
-static void show_step(void *arg)
-{
-    struct show *x = arg;
-    struct market_services *s = &x->settle->s;
-    struct rec_provider rec;
-    if (!is_owed(x)) {
-        show_free(x);
-        return;
-    }
-    host_timer_set(s->host, &x->timer, SHOW_AGAIN_MS, show_step, x);
-    if (x->stream)
-        return;
-    struct buf body = {0};
-    struct audit_open open = {.settlement = x->settlement, .index = x->index};
-    audit_open_put(&body, &open);
-    bool known = ledger_provider(s->ledger, &x->auditor, &rec) && rec.endpoint.n;
-    enum err e = streams_open(s->streams, &x->auditor, known ? rec.endpoint.s : NULL, STREAM_AUDIT, bytes_of_buf(&body),
-                              &show_calls, x, &x->stream);
-    buf_clear(&body);
-    if (e == ERR_OK) {
-        try_show(x);
-    } else {
-        x->stream = 0;
-        log_event(LOG_ODD, "settle", "auditor out of reach", "error=%s", err_name(e));
-    }
-}
-
-static void on_opened(void *arg, uint64_t stream)
-{
-    (void)stream;
-    try_show(arg);
-}
-
-static void on_closed(void *arg, uint64_t stream, enum err reason, const char *text)
-{
-    struct show *x = arg;
-    (void)stream;
-    x->stream = 0;
-    log_event(reason == ERR_OK ? LOG_DEBUG : LOG_ODD, "settle", "auditor closed", "reason=%s text=%s", err_name(reason),
-              text);
-}
-
-static const struct stream_calls show_calls = {.opened = on_opened, .closed = on_closed};
-
-static void add_show(struct settle *t, const struct hash *settlement, const struct hash *channel,
-                     const struct pubkey *auditor, uint32_t index)
-{
-    struct show *x = mem_new(sizeof *x);
-    *x = (struct show){.settle = t,
-                       .next = t->shows,
-                       .settlement = *settlement,
-                       .channel = *channel,
-                       .auditor = *auditor,
-                       .index = index};
-    t->shows = x;
-    host_timer_set(t->s.host, &x->timer, 0, show_step, x);
+    return settle_show(arg, &x->id, x->index, plain);
 }
 
 enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
@@ -361,7 +261,7 @@ enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_
 void settle_on_event(struct settle *t, const struct ledger_event *e)
 {
     if (e->kind == LEDGER_AUDIT_DRAWN && pubkey_equal(&e->b, &t->s.self))
-        add_show(t, &e->id, &e->other, &e->a, e->index);
+        shows_add(&t->shows, &e->id, &e->a, e->index);
     struct rec_settlement rec;
     bool over = e->kind == LEDGER_FORFEITED || (e->kind == LEDGER_PAYOUT && e->code == PAYOUT_PROVIDER);
     if (over && ledger_settlement(t->s.ledger, &e->id, &rec) && pubkey_equal(&rec.provider, &t->s.self))
@@ -376,7 +276,7 @@ static bool add_owed(void *arg, const struct rec_settlement *rec)
     for (uint32_t i = 0; pubkey_equal(&rec->provider, &t->s.self) && i < settlement_audits(rec); i++) {
         struct audit_draw d = settlement_audit_at(rec, i);
         if (d.verdict == AUDIT_PENDING && d.round == rec->round)
-            add_show(t, &rec->id, &rec->channel, &d.auditor, d.index);
+            shows_add(&t->shows, &rec->id, &d.auditor, d.index);
     }
     return true;
 }
@@ -385,6 +285,7 @@ struct settle *settle_new(const struct market_services *s, struct provider *prov
 {
     struct settle *t = mem_new(sizeof *t);
     *t = (struct settle){.s = *s, .provider = provider, .every_ms = every_ms};
+    t->shows = (struct shows){.s = &t->s, .is_owed = is_owed, .put = put_owed, .arg = t};
     if (every_ms)
         host_timer_set(s->host, &t->timer, every_ms, on_timer, t);
     ledger_escrow_each(s->ledger, add_owed, t);
@@ -396,8 +297,7 @@ void settle_free(struct settle *t)
     if (!t)
         return;
     host_timer_cancel(t->s.host, &t->timer);
-    while (t->shows)
-        show_free(t->shows);
+    shows_clear(&t->shows);
     while (t->going) {
         struct going *g = t->going;
         t->going = g->next;

@@ -16,6 +16,8 @@ void settle_now(struct settle *t, market_settling_fn fn, void *arg);
  * is not the provider, or has the receipts no more. */
 enum err settle_receipt(struct settle *t, const struct hash *settlement, uint32_t index, struct signed_receipt *out,
                         struct buf *proof, struct note *note) MUST_USE;
+/* The encoding of an audit_show of it, appended. ERR_NOT_FOUND as there. */
+enum err settle_show(struct settle *t, const struct hash *settlement, uint32_t index, struct buf *plain) MUST_USE;
 void settle_on_event(struct settle *t, const struct ledger_event *e);
 
 #endif
