@@ -396,6 +396,37 @@ static void a_voucher_is_in_time_after_a_halt(void **state)
     }
 }
 
+/* What is in time for a block is in time for a pool. */
+static void a_pool_goes_by_the_same_clock(void **state)
+{
+    (void)state;
+    struct world *w = market();
+    struct world_channel c;
+    struct rec_settlement s;
+    struct ledger_pending none = {0};
+    struct ledger_checked checked;
+    struct note note = {{0}};
+    struct buf room[2] = {{0}};
+    assert_int_equal(world_open(w, &c, PAYER, PROVIDER, 7, 10 * KITH), ERR_OK);
+    struct hash id = settle_one(w, &c);
+    assert_int_equal(world_settled(w, &id), SETTLEMENT_DRAWN);
+    halt(w, HOUR);
+    assert_true(ledger_settlement(w->ledger, &id, &s) && s.state == SETTLEMENT_DRAWN);
+    struct audit_draw d = settlement_audit_at(&s, 0);
+    unsigned who = AUDITORS;
+    while (!pubkey_equal(&d.auditor, &w->key[who]))
+        who++;
+    struct tx_audit_reveal r = world_audit(w, &c, &id, d.index, AUDIT_MATCH, room);
+    struct tx_audit_commit commit = {id, d.index, tx_audit_commitment(&r, &w->key[who])};
+    tx_audit_commit_put(world_body(w), &commit);
+    world_add(w, who, TX_AUDIT_COMMIT, bytes_of_buf(&w->body));
+    if (ledger_check(w->ledger, bytes_of_buf(&w->txs[--w->n]), &none, &checked, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    world_free(w);
+}
+
 /* A bounty's deadline is a date; what the chain stood for is added to it. */
 static void a_bounty_waits_as_long(void **state)
 {
@@ -426,6 +457,7 @@ int main(void)
         cmocka_unit_test(late_blocks_count_for_little),          cmocka_unit_test(a_full_queue_counts_whole),
         cmocka_unit_test(a_slash_is_not_lost_in_a_halt),         cmocka_unit_test(auditors_are_heard_after_a_halt),
         cmocka_unit_test(a_voucher_is_in_time_after_a_halt),     cmocka_unit_test(a_bounty_waits_as_long),
+        cmocka_unit_test(a_pool_goes_by_the_same_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

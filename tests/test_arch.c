@@ -34,6 +34,48 @@ static void every_way_gives_the_same_bits(void **state)
     }
 }
 
+/* Of a text of 70 tokens in batches of 32 those that `every` names: each so many-th row of a batch, counted from its
+ * end. `all`: what everything() says of them. */
+static void eval_some(const struct loaded *l, struct engine *e, uint32_t every, const float *all, const char *label)
+{
+    const size_t width = l->model->vocab + l->model->embed;
+    struct engine_seq *s = engine_seq_new(e, 70);
+    struct engine_row rows[32];
+    for (uint32_t from = 0, cols; from < 70; from += cols) {
+        cols = 70 - from < 32 ? 70 - from : 32;
+        for (uint32_t c = 0; c < cols; c++)
+            rows[c] = (struct engine_row){.seq = s, .token = token_at(from + c), .wants = (cols - 1 - c) % every == 0};
+        engine_eval(e, rows, cols);
+        for (uint32_t c = 0; c < cols; c++) {
+            const float *want = all + (from + c) * width;
+            if (rows[c].wants && (memcmp(rows[c].logits, want, l->model->vocab * sizeof *want) != 0 ||
+                                  memcmp(rows[c].hidden, want + l->model->vocab, l->model->embed * sizeof *want) != 0))
+                fail_msg("%s: position %u differs where each %u-th is asked for", label, from + c, every);
+        }
+    }
+    engine_seq_free(s);
+}
+
+/* In the last layer only those rows go on whose output somebody wants. */
+static void what_nobody_asks_for_changes_nothing(void **state)
+{
+    (void)state;
+    static float all[TOKENS * 512];
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
+        struct loaded l;
+        load(&l, shape);
+        if (model_writes(l.model)) {
+            struct engine *e = engine_for(&l, ops_pick("auto", NULL), 2, 32);
+            (void)everything(e, 70, 32, all);
+            eval_some(&l, e, 3, all, shape->label);
+            eval_some(&l, e, 32, all, shape->label);
+            engine_free(e);
+        }
+        unload(&l);
+    }
+}
+
 /* The rows of the tokens from `from` on, of a sequence that shares with `scope` and takes over what it finds. Returns
  * how many positions it found. */
 static uint32_t eval_shared(struct engine *e, uint8_t scope, uint32_t n, uint32_t length, float *out)
@@ -514,6 +556,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(what_nobody_asks_for_changes_nothing),
         cmocka_unit_test(beginnings_are_shared_by_those_alike),
         cmocka_unit_test(a_window_ends_where_it_should),
         cmocka_unit_test(long_requests_turn_otherwise),

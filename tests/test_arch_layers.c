@@ -123,6 +123,63 @@ static void values_may_be_keys_and_are_normed(void **state)
 
 /* -- the second embedding, scales, two mixes -- */
 
+static uint8_t *data_of(struct buf *file, const struct gguf *g, const char *name, const struct gguf_tensor **t)
+{
+    *t = gguf_find_tensor(g, name);
+    assert_non_null(*t);
+    return file->p + ((*t)->data.p - file->p);
+}
+
+/* What a model says whose second embedding has nothing for layer `empty`, and whose layer `other` gates as another
+ * layer does. */
+static float *run_without_part(uint32_t empty, uint32_t other, size_t *n)
+{
+    struct buf file = {0};
+    struct gguf *g;
+    struct loaded l = {0};
+    struct note note;
+    const struct model_make *s = shape_of("gemma4");
+    const struct gguf_tensor *t;
+    char name[64];
+    model_make(&file, s);
+    assert_int_equal(gguf_open(bytes_of_buf(&file), &g, &note), ERR_OK);
+    uint8_t *p = data_of(&file, g, "per_layer_token_embd.weight", &t);
+    const size_t row = t->size / t->dims[1];
+    for (size_t i = 0; i < t->dims[1]; i++)
+        memset(p + i * row + empty * row / s->layers, 0, row / s->layers);
+    p = data_of(&file, g, "per_layer_model_proj.weight", &t);
+    memset(p + empty * t->size / s->layers, 0, t->size / s->layers);
+    snprintf(name, sizeof name, "blk.%u.inp_gate.weight", (other + 1) % s->layers);
+    const uint8_t *from = data_of(&file, g, name, &t);
+    snprintf(name, sizeof name, "blk.%u.inp_gate.weight", other);
+    if (other < s->layers)
+        memcpy(data_of(&file, g, name, &t), from, t->size);
+    if (model_open(g, NULL, &l.model, &note) != ERR_OK)
+        fail_msg("%s", note.text);
+    float *out = run(&l, 40, n);
+    model_free(l.model);
+    gguf_free(g);
+    buf_clear(&file);
+    return out;
+}
+
+/* Where its part is zeros, a layer adds nothing, however it gates; the others do. */
+static void a_layer_takes_its_own_part(void **state)
+{
+    (void)state;
+    const uint32_t layers = shape_of("gemma4")->layers;
+    size_t n;
+    for (uint32_t empty = 0; empty < layers; empty += 2) {
+        float *as_it_is = run_without_part(empty, layers, &n);
+        for (uint32_t other = 0; other < layers; other++) {
+            float *out = run_without_part(empty, other, &n);
+            assert_int_equal(memcmp(as_it_is, out, n * sizeof *out) == 0, other == empty);
+            free(out);
+        }
+        free(as_it_is);
+    }
+}
+
 static const float zeros[256];
 
 static void add_nothing(struct model *m)
@@ -395,6 +452,7 @@ int main(void)
         cmocka_unit_test(last_layers_read_earlier_ones),
         cmocka_unit_test(values_may_be_keys_and_are_normed),
         cmocka_unit_test(every_layer_takes_its_part),
+        cmocka_unit_test(a_layer_takes_its_own_part),
         cmocka_unit_test(numbers_of_layers_and_experts_count),
         cmocka_unit_test(gates_and_ups_are_halves_of_one_tensor),
         cmocka_unit_test(numbers_out_of_bounds_are_named),
