@@ -156,7 +156,8 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
             wire_add_failure(out, j->ask, ERR_MISMATCH, &note);
             return true;
         case SESSION_VERIFIED: {
-            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us};
+            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us,
+                                            e.stop};
             wire_add_verified(out, &m);
             return true;
         }

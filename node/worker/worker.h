@@ -142,6 +142,7 @@ struct worker_verdict {
     bool same;
     uint32_t position;  /* of the first difference in the answer, if not the same */
     struct hash digest; /* that the replay gave over all the tokens */
+    uint8_t stop;       /* what the answer ends with at its last token; REQUEST_STOPS: the model goes on */
 };
 typedef void (*worker_verdict_fn)(void *arg, enum err e, const struct worker_verdict *v, const struct note *note);
 /* One prefill pass over prompt and tokens; same: every token is what the model chooses and the digest is `digest`. */

@@ -200,7 +200,7 @@ static enum err take_verified(struct worker *w, struct ask *a, const struct wire
 {
     if (a->kind != ASK_VERIFY)
         return ERR_PROTOCOL;
-    const struct worker_verdict v = {m->same, m->position, m->digest};
+    const struct worker_verdict v = {m->same, m->position, m->digest, m->stop};
     ask_unlink(w, a);
     if (a->fn.verdict)
         a->fn.verdict(a->arg, ERR_OK, &v, &no_note);
