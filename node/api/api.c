@@ -350,6 +350,22 @@ void api_reply_json(struct http_request *r, unsigned status, struct buf *json_ta
     buf_clear(json_take);
 }
 
+static bool is_whole(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20;
+}
+
+bool api_path_height(const struct api_call *c, uint64_t *out)
+{
+    struct note note;
+    bool is_latest = strcmp(c->rest, "latest") == 0, good = is_latest || is_whole(c->rest);
+    *out = is_latest ? ledger_info(c->node->ledger).height : strtoull(c->rest, NULL, 10);
+    if (!good)
+        api_fail(c->request,
+                 note_set(&note, ERR_FORMAT, "\"%.40s\" is not a height: a whole number, or latest", c->rest), &note);
+    return good;
+}
+
 bool api_query_number(const struct api_call *c, const char *name, uint64_t most, uint64_t *out)
 {
     struct note note;
@@ -357,7 +373,7 @@ bool api_query_number(const struct api_call *c, const char *name, uint64_t most,
     if (!text)
         return true;
     uint64_t v = strtoull(text, NULL, 10);
-    bool good = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20 && v <= most;
+    bool good = is_whole(text) && v <= most;
     if (good)
         *out = v;
     else

@@ -77,6 +77,8 @@ enum err api_read_mote(const json_t *v, const char *name, struct amount *out, st
 void api_reply_json(struct http_request *r, unsigned status, struct buf *json_take);
 /* ?NAME=N, a whole number of at most `most`; *out stays where it is absent. False after answering 400. */
 bool api_query_number(const struct api_call *c, const char *name, uint64_t most, uint64_t *out) MUST_USE;
+/* What stands in the path where a height is meant: a whole number, or `latest`. False after answering 400. */
+bool api_path_height(const struct api_call *c, uint64_t *out) MUST_USE;
 /* ?wait=S in milliseconds, at most 60 s; 0 when absent. False after answering 400: no number of seconds. */
 bool api_wait_ms(const struct api_call *c, uint64_t *ms) MUST_USE;
 /* The brace of an object in a list, with the comma in front where it is not the first. */

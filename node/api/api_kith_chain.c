@@ -82,10 +82,11 @@ void api_chain_block(struct api_call *c)
     struct block block;
     struct commit commit;
     struct buf commit_raw = {0};
-    struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
-    char *end;
-    uint64_t height = strcmp(c->rest, "latest") == 0 ? ledger_info(n->ledger).height : strtoull(c->rest, &end, 10);
+    uint64_t height;
     bool first = true;
+    if (!api_path_height(c, &height))
+        return;
+    struct bytes *txs = mem_array(BLOCK_TXS_MAX, sizeof *txs);
     enum err e = consensus_block_get(n->consensus, height, &raw, &commit_raw, &note);
     if (e == ERR_OK)
         e = commit_decode(bytes_of_buf(&commit_raw), &commit);
@@ -124,7 +125,10 @@ void api_chain_testimony(struct api_call *c)
 {
     struct note note = {{0}};
     struct buf raw = {0};
-    enum err e = consensus_testimony(c->node->consensus, strtoull(c->rest, NULL, 10), &raw, &note);
+    uint64_t height;
+    if (!api_path_height(c, &height))
+        return;
+    enum err e = consensus_testimony(c->node->consensus, height, &raw, &note);
     if (e == ERR_OK)
         http_reply(c->request, 200, "application/octet-stream", bytes_of_buf(&raw));
     else

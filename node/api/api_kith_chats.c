@@ -16,7 +16,7 @@
 struct chat {
     struct hash talk, owner, job;
     const char *title, *model; /* of its first job, and of its last */
-    enum job_state state;
+    const char *state;         /* of that job */
     uint64_t made_ms, changed_ms;
     struct amount cost;
     uint32_t jobs;
@@ -39,7 +39,7 @@ static struct chat *chat_of(struct chats *l, const struct job_view *v)
                        .owner = v->owner,
                        .job = v->id,
                        .model = v->model_name,
-                       .state = v->state,
+                       .state = api_job_state(v),
                        .changed_ms = v->made_ms};
     return c;
 }
@@ -65,7 +65,7 @@ static void put_chat(struct buf *b, const struct chat *c)
     api_put_text(b, &first, "title", c->title);
     api_put_text(b, &first, "model", c->model);
     api_put_hash(b, &first, "job", &c->job);
-    api_put_text(b, &first, "state", job_state_name(c->state));
+    api_put_text(b, &first, "state", c->state);
     api_put_u64(b, &first, "jobs", c->jobs);
     api_put_u64(b, &first, "created_ms", c->made_ms);
     api_put_u64(b, &first, "changed_ms", c->changed_ms);

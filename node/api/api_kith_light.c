@@ -13,7 +13,9 @@ void api_light_get(struct api_call *c)
     struct note note = {{0}};
     struct buf raw = {0}, b = {0};
     bool first = true;
-    uint64_t height = strcmp(c->rest, "latest") == 0 ? ledger_info(n->ledger).height : strtoull(c->rest, NULL, 10);
+    uint64_t height;
+    if (!api_path_height(c, &height))
+        return;
     enum err e = consensus_light_block(n->consensus, height, &raw, &note);
     if (e != ERR_OK) {
         api_fail(c->request, e, &note);

@@ -143,7 +143,7 @@ static void put_job(void *arg, const struct job_view *v)
     bool first = true;
     api_begin_entry(b);
     api_put_hash(b, &first, "job", &v->id);
-    api_put_text(b, &first, "state", job_state_name(v->state));
+    api_put_text(b, &first, "state", api_job_state(v));
     api_put_text(b, &first, "model", v->model_name);
     api_put_text(b, &first, "route", v->is_local ? "local" : "network");
     api_put_u64(b, &first, "created_ms", v->made_ms);

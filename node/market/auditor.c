@@ -26,6 +26,7 @@ struct audit {
     uint64_t stream; /* the provider's, while it waits for us */
     struct buf receipt, proof, request, tokens;
     uint32_t until;     /* of the prompt alone; 0: prompt and tokens */
+    uint8_t stop;       /* why the answer ended there; RECEIPT_OPEN: it did not */
     struct hash digest; /* as the provider showed it */
     enum audit_verdict verdict;
     struct hash found, witness; /* by our own replay */
@@ -254,7 +255,7 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
             again(x);
         return;
     }
-    conclude(x, v->same, v);
+    conclude(x, v->same && (x->stop == RECEIPT_OPEN || v->stop == x->stop), v);
 }
 
 static void replay(struct audit *x)
@@ -316,12 +317,14 @@ static void keep(struct buf *to, struct bytes from)
     buf_add(to, from.p, from.n);
 }
 
-static uint32_t until_of(struct bytes receipt, struct bytes request)
+/* What its receipt says of it. */
+static void read_receipt(struct audit *x)
 {
     struct signed_receipt r;
-    struct cursor c = cursor_of(receipt);
+    struct cursor c = cursor_of(bytes_of_buf(&x->receipt));
     signed_receipt_get(&c, &r);
-    return receipt_reach(&r.receipt, request).until;
+    x->until = receipt_reach(&r.receipt, bytes_of_buf(&x->request)).until;
+    x->stop = r.receipt.stop;
 }
 
 static bool take_show(struct audit *x, struct cursor *sealed)
@@ -340,7 +343,7 @@ static bool take_show(struct audit *x, struct cursor *sealed)
         keep(&x->proof, show.proof);
         keep(&x->request, show.request);
         keep(&x->tokens, show.tokens);
-        x->until = until_of(show.receipt, show.request);
+        read_receipt(x);
         x->digest = show.digest;
         x->was_shown = true;
     }

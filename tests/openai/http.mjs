@@ -41,6 +41,11 @@ assert.deepEqual([only.status, only.text, only.headers["content-length"]], [200,
 assert.equal(error(await ask("DELETE", "/v1/models"), 405, "bad_method").headers.allow, "GET, HEAD");
 assert.equal(error(await ask("GET", "/v1/chat/completions"), 405, "bad_method").headers.allow, "POST");
 error(await ask("GET", "/v1/none"), 404, "not_found");
+// A height in a path is a number and nothing else.
+for (const part of ["chain/blocks", "light", "chain/testimonies"])
+  for (const odd of ["abc", "1x", "-1", "0x1", "%201", "99999999999999999999"])
+    assert.equal((await ask("GET", `/kith/v1/${part}/${odd}`)).status, 400, `${part}/${odd}`);
+assert.equal((await ask("GET", "/kith/v1/chain/blocks/latest")).status, 200);
 assert.ok(!("access-control-allow-origin" in (await ask("OPTIONS", "/v1/models", { Origin: "http://a.example" })).headers));
 
 // Bodies: their type, their coding, their size.

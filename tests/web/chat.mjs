@@ -107,7 +107,11 @@ async function reloaded(browser, { base, workers }) {
     await page.getByRole("button", { name: "Stop" }).click();
     w.go();
     await page.getByText("stopped").waitFor();
-    assert.equal((await jobOf(base, page)).state, "cancelled");
+    const stopped = await jobOf(base, page);
+    assert.equal(stopped.state, "cancelled");
+    const listed = await (await fetch(`${base}/kith/v1/jobs`)).json(), talks = await (await fetch(`${base}/kith/v1/chats`)).json();
+    assert.equal(listed.jobs.find((j) => j.job === stopped.job).state, "cancelled", "in the list of jobs, too");
+    assert.equal(talks.chats.find((c) => c.job === stopped.job).state, "cancelled", "and of conversations");
     assert.equal(await page.getByRole("button", { name: "Stop" }).isVisible(), false);
   } finally {
     w.go();

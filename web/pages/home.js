@@ -8,7 +8,7 @@ const card = (title, value, ...more) => el("section", null, el("h2", null, title
 function cards(s) {
     return [
         card("Ask", link(["chat"], "Open a chat"), `${count(s.jobs.asked)} asked since the start`),
-        card("Balance", amount(s.balance, 4), ["of this node's own account, ", link(["wallet"], "Wallet")]),
+        card("Balance", amount(s.balance, 2), ["of this node's own account, ", link(["wallet"], "Wallet")]),
         card("Sharing", state(s.share.state), s.share.why, [`${count(s.jobs.served)} answers served, `, link(["share"], "Share")]),
         card("Chain", ["Block ", link(["explorer", "block", s.chain.height], count(s.chain.height))], s.chain.syncing ? "catching up" : "up to date",
              [`${s.peers} ${s.peers === 1 ? "peer" : "peers"}, `, link(["network"], "Network")]),
