@@ -2,6 +2,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/find.h"
+#include "cli/local.h"
 #include "cli/out.h"
 #include "cli/owner.h"
 #include "cli/publish.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void print_offers(const struct cli *cli, const json_t *offers)
 {
@@ -99,9 +101,40 @@ static int import(const struct cli *cli, const char *file, const char *name, boo
     return task_run_take(cli, "/kith/v1/models/import", body, check ? "checking" : "importing", result);
 }
 
+/* Without a daemon: by a worker of the command's own, with the reference kernels, which keep no packed weights. */
+static int check_here(const struct cli *cli, const char *file)
+{
+    struct wire_open how = {.mode = WIRE_FULL};
+    struct local *l = NULL;
+    struct note note = {{0}};
+    struct stat st;
+    char root[2 * HASH_SIZE + 1], *path;
+    int rc = task_file(cli, file, &path);
+    if (rc != CLI_DONE)
+        return rc;
+    CHECK(text64_set(&how.backend, "ref"));
+    enum err e = local_open(path, &how, &l, &note);
+    if (e == ERR_OK && stat(path, &st) == 0) {
+        const struct wire_opened *o = local_opened(l);
+        hex_put(root, o->root.b, HASH_SIZE);
+        rc = out_reply_take(cli,
+                            json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I}", "root", root, "name", o->name.s,
+                                      "size", (json_int_t)st.st_size, "architecture", o->architecture.s, "format",
+                                      o->format.s, "context", (json_int_t)o->context, "params",
+                                      (json_int_t)o->parameters, "arith", (json_int_t)o->arith),
+                            print_file);
+    } else
+        rc = cli_fail_note(cli, e, &note);
+    local_close(l);
+    free(path);
+    return rc;
+}
+
 int cmd_model_check(const struct cli *cli, const struct args *args)
 {
     json_t *result;
+    if (!cli->url && !client_is_reachable(cli))
+        return check_here(cli, args_word(args, 0));
     int rc = import(cli, args_word(args, 0), NULL, true, &result);
     return rc == CLI_DONE ? out_reply_take(cli, result, print_file) : rc;
 }

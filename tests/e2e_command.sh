@@ -75,6 +75,12 @@ check "the man page has no space at the end of a line" test -z "$(grep -n ' $' "
 # What README shows works with the model that comes with Kith, whose context is short.
 check "bench fits the model that comes along" same "$("$kith" bench default --repeat 1 --jobs 1 --json | grep -oE '"(prompt|decode)_tokens":[0-9]+' | tr '\n' ' ')" '"prompt_tokens":448 "decode_tokens":64 '
 check "unless it was told otherwise" refused "600 and 64 tokens are over the model's context of 512" bench default --prompt 600
+# Whether a file is a model needs no daemon, as running it needs none; and whoever names a daemon means that one.
+check "a model is checked without a daemon" grep -q '"architecture":"llama","format":"Q8_0","context":512' <("$kith" model check models/kith-guide.gguf --json)
+head -c 2000000 models/kith-guide.gguf >"$H/half.gguf"
+check "so is what is none" refused "half.gguf: GGUF: the tensor blk" model check "$H/half.gguf"
+"$kith" --url http://127.0.0.1:1 model check models/kith-guide.gguf 2>"$H/err"
+check "but not where one was named" same $? 2
 check "the daemon has a version too" same "$("$B/kithd" --version)" "$("$kith" --version | sed 's/^kith/kithd/')"
 # It says where it answers when it does, and not before.
 python3 -c 'import socket,time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(30)' >"$H/port" &
