@@ -414,6 +414,28 @@ static void what_cannot_be_doubted(void **state)
     world_free(w);
 }
 
+/* What others revealed is of no use: a commitment is to this witness under this salt. */
+static void a_witness_is_committed_to(void **state)
+{
+    (void)state;
+    struct world *w = market(3);
+    struct world_channel c;
+    struct buf room[2] = {{0}};
+    struct hash id = settled(w, &c);
+    unsigned first = first_auditor(w, &id);
+    struct tx_audit_reveal r = world_audit(w, &c, &id, 0, AUDIT_MATCH, room), other = r;
+    assert_int_equal(world_commit(w, first, &r), ERR_OK);
+    other.witness = world_root(TRUTH + 1);
+    assert_int_equal(world_reveal(w, first, &other), ERR_MISMATCH);
+    other = r;
+    other.salt = world_root(1);
+    assert_int_equal(world_reveal(w, first, &other), ERR_MISMATCH);
+    assert_int_equal(world_reveal(w, first, &r), ERR_OK);
+    buf_clear(&room[0]);
+    buf_clear(&room[1]);
+    world_free(w);
+}
+
 /* Without a replay there is no witness: silence and "withheld" cannot be doubted; a match without one is refused. */
 static void a_verdict_without_a_replay(void **state)
 {
@@ -626,6 +648,7 @@ int main(void)
         cmocka_unit_test(what_differs_must_be_the_same),
         cmocka_unit_test(nobody_to_ask_gives_the_bond_back),
         cmocka_unit_test(what_cannot_be_doubted),
+        cmocka_unit_test(a_witness_is_committed_to),
         cmocka_unit_test(a_verdict_without_a_replay),
         cmocka_unit_test(no_party_is_asked),
         cmocka_unit_test(a_pause_protects_him),

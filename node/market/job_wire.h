@@ -16,9 +16,9 @@
  * is paid, R pays every receipt at once: so neither side is ever ahead by more than a step or two. A stream that breaks
  * is opened again (with whichever provider) with the tokens so far, and the answer continues: it is determined.
  *
- * An audit's stream, provider P to the auditor A that the ledger drew:
+ * An audit's stream, provider P to the auditor A that the ledger drew; or a doubter P to a member A of the committee:
  *
- *     P  open      AUDIT_OPEN: settlement and index
+ *     P  open      AUDIT_OPEN: settlement (or doubt) and index
  *     P  show      AUDIT_SHOW: the receipt, its proof, and what its commitments hide, sealed to A
  *     A  closes    when the verdict is on its way to the ledger
  */
