@@ -111,9 +111,7 @@ static struct hash witness(struct engine *e, uint32_t batch)
         .key = {{7}}, .layers = m->layers, .embed = m->embed, .prompt_n = PROMPT - ANSWER, .answer_n = ANSWER + 1});
     struct engine_seq *s = engine_seq_new(e, PROMPT + 1);
     struct engine_row rows[PROMPT];
-    uint32_t taps;
-    const struct engine_tap *tap = witness_taps(w, &taps);
-    engine_seq_tap(s, tap, taps);
+    witness_tap(w, s);
     for (uint32_t from = 0, n; from < PROMPT; from += n) {
         n = batch < PROMPT - from ? batch : PROMPT - from;
         for (uint32_t i = 0; i < n; i++)
