@@ -57,14 +57,16 @@ static const struct option_spec *option_of(const struct option_spec *const table
     return NULL;
 }
 
+static bool is_digits(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text);
+}
+
 static bool parse_count(const char *text, uint64_t *out)
 {
-    char *end;
-    if (!*text || strspn(text, "0123456789") != strlen(text))
-        return false;
     errno = 0;
-    *out = strtoull(text, &end, 10);
-    return errno == 0;
+    *out = strtoull(text, NULL, 10);
+    return is_digits(text) && errno == 0;
 }
 
 static bool parse_real(const char *text, double *out)
@@ -83,20 +85,20 @@ static bool is_bounded(const struct option_spec *spec)
 
 static enum err check_number(const struct option_spec *spec, const char *text, struct note *note)
 {
-    uint64_t count;
-    double v = 0;
-    bool whole = spec->type == OPTION_COUNT, good;
-    if (whole) {
-        good = parse_count(text, &count);
-        v = good ? (double)count : 0;
-    } else
-        good = parse_real(text, &v);
-    if (!good)
+    uint64_t count = 0;
+    double v = 0, most = spec->most;
+    bool whole = spec->type == OPTION_COUNT;
+    if (whole ? !is_digits(text) : !parse_real(text, &v))
         return note_set(note, ERR_USAGE, "--%s \"%.40s\" is not a %s", spec->name, text,
                         whole ? "whole number" : "number");
-    if (is_bounded(spec) ? v < spec->least || v > spec->most : v < 0)
+    if (!is_bounded(spec))
+        most = whole ? (double)UINT64_MAX : HUGE_VAL;
+    bool fits = !whole || parse_count(text, &count);
+    if (whole)
+        v = (double)count;
+    if (!fits || v < spec->least || v > most)
         return note_set(note, ERR_USAGE, "--%s %.40s is out of range: %.9g to %.9g", spec->name, text, spec->least,
-                        is_bounded(spec) ? spec->most : HUGE_VAL);
+                        most);
     return ERR_OK;
 }
 
@@ -151,7 +153,8 @@ static enum err take_option(struct args *a, int argc, char *const *argv, int *i,
         if (value)
             return note_set(note, ERR_USAGE, "--%s takes no value, but \"%.40s\" was given", spec->name, value);
     } else if (!value) {
-        if (*i + 1 >= argc)
+        const char *next = *i + 1 < argc ? argv[*i + 1] : NULL, *ignored;
+        if (!next || (is_option(next) && option_of(a->tables, next, &ignored)))
             return note_set(note, ERR_USAGE, "--%s needs a value: %s", spec->name, spec->value);
         value = argv[++*i];
     }

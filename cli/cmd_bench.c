@@ -28,7 +28,7 @@ const struct option_spec cmd_bench_options[] = {
      .preset = "512",
      .least = 1,
      .most = BENCH_TOKEN_MAX,
-     .help = "tokens that are read"},
+     .help = "tokens that are read; what fits where the model has room for less"},
     {.name = "tokens",
      .letter = 'n',
      .type = OPTION_COUNT,
@@ -440,6 +440,15 @@ static struct sizes read_sizes(const struct args *args)
                           (uint32_t)args_count(args, "jobs"), (uint32_t)args_count(args, "repeat")};
 }
 
+/* A model of a short context is measured with less where nobody said how much. */
+static void fit_sizes(struct sizes *z, const struct args *args, const struct wire_opened *o)
+{
+    if (!args_has(args, "tokens") && z->tokens > o->context / 4)
+        z->tokens = o->context / 4 > 2 ? o->context / 4 : 2;
+    if (!args_has(args, "prompt") && o->context > z->tokens && z->prompt > o->context - z->tokens)
+        z->prompt = o->context - z->tokens;
+}
+
 /* Against what the worker can do. */
 static enum err check_sizes(const struct sizes *z, const struct wire_opened *o, struct note *note)
 {
@@ -457,7 +466,7 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     const char *model = args_has(args, "model") ? args_text(args, "model") : args_word(args, 0);
     struct figures f = {0};
     struct edit edit = {{0}, {0}};
-    const struct sizes z = read_sizes(args);
+    struct sizes z = read_sizes(args);
     struct wire_open how;
     struct wire_opened opened;
     struct local *l = NULL;
@@ -473,6 +482,7 @@ int cmd_bench(const struct cli *cli, const struct args *args)
     if (e == ERR_OK) {
         f.load_ms = (double)(now_us() - start_us) / 1e3;
         opened = *local_opened(l);
+        fit_sizes(&z, args, &opened);
         e = check_sizes(&z, &opened, &note);
     }
     if (e == ERR_OK)

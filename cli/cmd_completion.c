@@ -107,7 +107,7 @@ static void print_roff_options(const struct option_spec *table)
     for (; table->name; table++) {
         printf(".TP\n\\fB\\-\\-");
         print_roff(table->name);
-        printf("\\fR ");
+        printf("\\fR%s", table->value ? " " : "");
         print_roff(table->value ? table->value : "");
         printf("\n");
         print_roff(table->help);
@@ -134,7 +134,7 @@ void print_man(void)
         }
         printf(".SS kith ");
         print_roff(c->name);
-        printf(" ");
+        printf("%s", *c->words ? " " : "");
         print_roff(c->words);
         printf("\n");
         print_roff(c->help);

@@ -112,7 +112,10 @@ static void print_verified(const struct cli *cli, const json_t *r)
     printf("%s%s%s: %" JSON_INTEGER_FORMAT " tokens replayed in %" JSON_INTEGER_FORMAT " ms\n",
            out_style(cli, same ? OUT_GOOD : OUT_BAD), same ? "same" : "DIFFERENT", out_style(cli, OUT_PLAIN),
            out_count(r, "tokens"), out_count(r, "replay_ms"));
-    if (!same && json_is_integer(json_object_get(r, "position")))
+    if (json_is_true(json_object_get(r, "cut")))
+        printf(
+            "its tokens are the model's, but the model does not end it there, or not for the reason that was given\n");
+    else if (!same && json_is_integer(json_object_get(r, "position")))
         printf("the first difference is at token %" JSON_INTEGER_FORMAT " of the answer\n", out_count(r, "position"));
     printf("claimed  %s\nreplayed %s\n", out_text(r, "digest_claimed"), out_text(r, "digest_replayed"));
 }
@@ -128,9 +131,10 @@ int cmd_job_verify(const struct cli *cli, const struct args *args)
     rc = task_run_take(cli, path, json_object(), "replaying", &result);
     if (rc != CLI_DONE)
         return rc;
+    bool cut = json_is_true(json_object_get(result, "cut"));
     bool same = json_is_true(json_object_get(result, "same"));
     out_reply_take(cli, result, print_verified);
-    if (!same && !cli->json)
+    if (!same && !cli->json && !cut)
         fprintf(stderr, "`kith job challenge %s` takes it to the ledger\n", args_word(args, 0));
     return same ? CLI_DONE : CLI_REFUSED;
 }

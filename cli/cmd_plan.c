@@ -217,8 +217,10 @@ static void print_plan(const struct cli *cli, const json_t *r)
         printf("\nto begin  %s at stake in addition, ", out_amount(json_object_get(r, "bond"), room));
         printf("%s in fees; ", out_amount(json_object_get(r, "fees"), room));
         printf("the account has %s\n", out_amount(json_object_get(r, "balance"), room));
-    } else
+    } else if (json_is_false(json_object_get(r, "wallet")))
         printf("\nto begin  a wallet is needed for what is put at stake: `kith wallet new`\n");
+    else
+        printf("\n");
     json_array_foreach(json_object_get(r, "assumes"), i, line)
         printf("%s%s\n", i ? "          " : "assumes   ", json_string_value(line));
 }
@@ -239,6 +241,7 @@ int cmd_share_plan(const struct cli *cli, const struct args *args)
         json_object_set_new(plan, "fees", amount_json(fees.mote));
         json_object_set_new(plan, "balance", amount_json(balance.mote));
     }
+    json_object_set_new(plan, "wallet", json_boolean(has_wallet));
     json_object_set_new(
         plan, "assumes",
         json_pack("[s, s, s, s]",

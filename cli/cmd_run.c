@@ -352,7 +352,7 @@ static int say_verdict(const struct cli *cli, const struct transcript *t, const 
     char line[200], digest[2 * HASH_SIZE + 1];
     size_t n = t->tokens.n / 4;
     hex_put(digest, v->digest.b, HASH_SIZE);
-    bool is_cut = t->stop == REQUEST_LENGTH && n != t->request.tokens_max;
+    bool is_cut = t->stop != v->stop;
     if (v->same && is_text && !is_cut) {
         snprintf(line, sizeof line, "same: %zu tokens, digest %s", n, digest);
         say(cli, r,
@@ -363,8 +363,9 @@ static int say_verdict(const struct cli *cli, const struct transcript *t, const 
     }
     json_t *json = json_pack("{s:b, s:I, s:s}", "same", 0, "position", (json_int_t)v->position, "digest", digest);
     if (v->same && is_cut)
-        snprintf(line, sizeof line, "at position %zu: the answer ends there before its %" PRIu32 " tokens", n,
-                 t->request.tokens_max);
+        snprintf(line, sizeof line, "at position %zu: the answer ends there by \"%s\", %s%s%s", n,
+                 request_stop_name(t->stop), v->stop == REQUEST_STOPS ? "and the model goes on" : "the model's by \"",
+                 v->stop == REQUEST_STOPS ? "" : request_stop_name(v->stop), v->stop == REQUEST_STOPS ? "" : "\"");
     else if (v->same)
         snprintf(line, sizeof line, "the tokens and the digest are right, but the text is not theirs");
     else if (v->position < n && v->token != WIRE_NO_TOKEN &&

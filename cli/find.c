@@ -63,6 +63,8 @@ static void add_path_part(struct buf *path, const char *part)
 int find_model(const struct cli *cli, const char *name, json_t **model)
 {
     struct buf path = {0};
+    if (!*name)
+        return cli_fail(cli, CLI_USAGE, "which model? `kith models` lists them");
     if (strlen(name) > 100)
         return cli_fail(cli, CLI_USAGE, "\"%.40s...\" is too long for the name of a model", name);
     add_path_part(&path, name);

@@ -128,7 +128,7 @@ static enum err check_biases(const struct request *r, uint32_t vocab, struct not
     for (uint32_t i = 0; i < n; i++) {
         struct request_bias b = request_bias_at(r, i);
         if (b.token >= vocab)
-            return note_set(note, ERR_RANGE, "token %u has a bias: the vocabulary has %u", b.token, vocab);
+            return note_set(note, ERR_RANGE, "logit_bias of token %u: the vocabulary has %u", b.token, vocab);
         if (i && b.token <= request_bias_at(r, i - 1).token)
             return note_set(note, ERR_FORMAT, "token %u has a bias behind that of token %u: they must rise", b.token,
                             request_bias_at(r, i - 1).token);

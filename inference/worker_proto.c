@@ -143,7 +143,7 @@ static bool done_is_right(const struct wire_done *m)
 
 static bool verified_is_right(const struct wire_verified *m)
 {
-    return m->ask != 0 && (m->witness.n == 0 || m->witness.n == HASH_SIZE);
+    return m->ask != 0 && m->stop <= REQUEST_STOPS && (m->witness.n == 0 || m->witness.n == HASH_SIZE);
 }
 
 static bool row_is_right(const struct wire_row *m)

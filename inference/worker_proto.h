@@ -210,9 +210,12 @@ enum wire_begins {
     F(u32, shared)                                                                                                     \
     F(u32, tokens) F(u32, drafted) F(u32, accepted) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
 /* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
- * differs; `token`: what the model chose there. `digest`: of the replay. `witness`: 32 bytes where a key was given. */
+ * differs; `token`: what the model chose there. `digest`: of the replay. `stop`: why the answer ends where it does;
+ * REQUEST_STOPS: it does not, the model goes on, or it is not the same. `witness`: 32 bytes where a key was given. */
 #define WIRE_VERIFIED_FIELDS(F)                                                                                        \
-    F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us) F(blob, witness)
+    F(u64, ask)                                                                                                        \
+    F(flag, same)                                                                                                      \
+    F(u32, position) F(u32, token) F(hash, digest) F(u64, us) F(u8, stop) F(blob, witness)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
 /* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/sched/digest.h), of the

@@ -1,9 +1,11 @@
 /* The chain of one that kithd dev runs on. */
 #include "node/dev.h"
 
+#include "base/mem.h"
 #include "base/secret.h"
 #include "node/genesis_cmd.h"
 #include "node/home.h"
+#include "wallet/keystore.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -31,14 +33,36 @@ static void begin_again(const struct config *c)
     }
 }
 
-static enum err make_genesis(char *path, const struct pubkey *id, struct note *note)
+/* The owner's accounts, where `kith wallet new` made some before the chain, have money from the beginning as the node's
+ * has. */
+static enum err owner_accounts(const struct config *c, struct keystore *ks, struct note *note)
 {
-    char hex[65], validator[96], account[96];
+    char *path = config_path(c, "wallet/wallet.keys");
+    ks->accounts_n = 0;
+    enum err e = access(path, F_OK) == 0 ? keystore_read(path, ks, note) : ERR_OK;
+    free(path);
+    return e;
+}
+
+static enum err make_genesis(const struct config *c, char *path, const struct pubkey *id, struct note *note)
+{
+    enum { HOLDER_ROOM = 96 };
+    struct keystore *ks = mem_new(sizeof *ks);
+    char hex[65], validator[HOLDER_ROOM], account[1 + WALLET_ACCOUNTS_MAX][HOLDER_ROOM];
+    char *words[8 + 2 * WALLET_ACCOUNTS_MAX] = {"--out", path, "--chain", "kith-dev", "--validator", validator};
+    int n = 6;
     hex_put(hex, id->b, sizeof id->b);
     snprintf(validator, sizeof validator, "%s:1000", hex);
-    snprintf(account, sizeof account, "%s:1000000", hex);
-    char *words[] = {"--out", path, "--chain", "kith-dev", "--validator", validator, "--account", account};
-    return genesis_cmd(sizeof words / sizeof *words, words, note);
+    enum err e = owner_accounts(c, ks, note);
+    for (unsigned i = 0; e == ERR_OK && i <= ks->accounts_n; i++) {
+        if (i)
+            hex_put(hex, ks->accounts[i - 1].key.b, sizeof ks->accounts[i - 1].key.b);
+        snprintf(account[i], sizeof account[i], "%s:1000000", hex);
+        words[n++] = "--account";
+        words[n++] = account[i];
+    }
+    free(ks);
+    return e == ERR_OK ? genesis_cmd(n, words, note) : e;
 }
 
 enum err dev_prepare(struct config *c, struct note *note)
@@ -55,7 +79,7 @@ enum err dev_prepare(struct config *c, struct note *note)
         begin_again(c);
     e = home_key(c, &secret, &id, note);
     if (e == ERR_OK && access(genesis, R_OK) != 0)
-        e = make_genesis(genesis, &id, note);
+        e = make_genesis(c, genesis, &id, note);
     secret_wipe(&secret, sizeof secret);
     home_close(lock_fd);
     free(genesis);

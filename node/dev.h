@@ -1,4 +1,5 @@
-/* kithd dev: one process with its own chain, a rich account (the node's), the default model and the API on loopback. */
+/* kithd dev: one process with its own chain, rich accounts (the node's, and those of the wallet in its home), the
+ * default model and the API on loopback. */
 #ifndef KITH_NODE_DEV_H
 #define KITH_NODE_DEV_H
 

@@ -18,12 +18,28 @@ static int fail(enum err e, const struct note *note)
     return e == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_FAILED;
 }
 
+/* Once it answers there, and with the port that it got where any was asked for. */
+static void print_dev(const struct config *c, const struct node *n)
+{
+    struct buf http = {0};
+    node_add_http(n, &http);
+    if (http.n)
+        printf("kithd dev: pages at http://%s, API at http://%s/v1, model \"default\", home %s\n", buf_text(&http),
+               buf_text(&http), c->home);
+    else
+        printf("kithd dev: API at %s/kithd.sock alone, model \"default\", home %s\n", c->home, c->home);
+    fflush(stdout);
+    buf_clear(&http);
+}
+
 static int run(struct config *c, struct note *note)
 {
     struct node *n;
     enum err e = node_open(c, &n, note);
     if (e != ERR_OK)
         return fail(e, note);
+    if (c->dev)
+        print_dev(c, n);
     node_run(n);
     node_close(n);
     return EXIT_DONE;
@@ -51,15 +67,7 @@ static int init(struct config *c, struct note *note)
 static int dev(struct config *c, struct note *note)
 {
     enum err e = dev_prepare(c, note);
-    if (e != ERR_OK)
-        return fail(e, note);
-    if (c->http[0])
-        printf("kithd dev: pages at http://%s, API at http://%s/v1, model \"default\", home %s\n", c->http, c->http,
-               c->home);
-    else
-        printf("kithd dev: API at %s/kithd.sock alone, model \"default\", home %s\n", c->home, c->home);
-    fflush(stdout);
-    return run(c, note);
+    return e == ERR_OK ? run(c, note) : fail(e, note);
 }
 
 static const struct command {
@@ -70,7 +78,10 @@ static const struct command {
 } commands[] = {
     {"", run, "run a node until SIGTERM or SIGINT", NULL},
     {"init", init, "make the node's key and print the node's id", NULL},
-    {"dev", dev, "a chain of its own in one process, for building on Kith (--fresh begins again)", NULL},
+    {"dev", dev,
+     "a chain of its own in one process, for building on Kith; --fresh begins again, with money for the wallet of its "
+     "home",
+     NULL},
     {"genesis", NULL, "write a genesis file: --out FILE --chain NAME --validator KEY:STAKE... --account KEY:AMOUNT...",
      genesis_cmd},
     {"config", NULL, "show [--json]: every setting and where it comes from; set NAME [VALUE]: write it into the file",
@@ -82,7 +93,7 @@ static int help(void)
     printf("kithd: a node of Kith\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         printf("  kithd %-20s %s\n", commands[i].name, commands[i].help);
-    printf("\n");
+    printf("  kithd %-20s %s\n\n", "--version", "its version");
     config_print_help();
     return EXIT_DONE;
 }
@@ -109,6 +120,10 @@ static int with_config(const struct command *command, int words_n, char **words)
 int main(int argc, char **argv)
 {
     secret_hide_process();
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("kithd %s\n", NODE_VERSION);
+        return EXIT_DONE;
+    }
     const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
     int used = *name ? 2 : 1;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -369,6 +369,13 @@ static enum err start_http(struct node *n, struct note *note)
     return e;
 }
 
+void node_add_http(const struct node *n, struct buf *out)
+{
+    const char *http = n->config->http;
+    if (n->http_tcp)
+        buf_add_format(out, "%.*s:%u", (int)(strrchr(http, ':') - http), http, http_port(n->http_tcp));
+}
+
 static void stop_http(struct node *n)
 {
     http_close(n->http_tcp);
@@ -429,7 +436,7 @@ static void stop_parts(struct node *n, size_t started)
     while (started-- > 0)
         if (parts[started].stop)
             parts[started].stop(n);
-    buf_clear(&n->model_contexts);
+    free(n->model_heads);
     free(n);
 }
 

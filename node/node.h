@@ -22,6 +22,7 @@
 struct chain_wait;
 struct outside;
 struct history;
+struct model_head;
 
 struct node {
     const struct config *config;
@@ -48,10 +49,11 @@ struct node {
     struct market *market;
     struct apikeys *apikeys; /* of the HTTP API */
     struct tasks *tasks;
-    struct feed *feed;           /* events of this node; NULL before the API is there */
-    struct followers *followers; /* of them: api_kith_events.c */
-    struct chain_wait *waits;    /* api_kith_chain.c */
-    struct buf model_contexts;   /* api_openai_models.c: root and context, u32 little-endian, of files that were read */
+    struct feed *feed;              /* events of this node; NULL before the API is there */
+    struct followers *followers;    /* of them: api_kith_events.c */
+    struct chain_wait *waits;       /* api_kith_chain.c */
+    struct model_head *model_heads; /* model_heads.h: of files that were read */
+    size_t model_heads_n;
     struct http *http_unix, *http_tcp;
 };
 
@@ -65,8 +67,10 @@ void node_close(struct node *n);
 
 /* For the API. */
 const char *node_endpoint(const struct node *n); /* the way that others are told: p2p/way.h */
-const char *node_prefix(const struct node *n);   /* of addresses on this chain */
-uint32_t node_features(const struct node *n);    /* enum msg_feature */
+/* Appends HOST:PORT of the API over TCP, with the port that it got; nothing where there is none. */
+void node_add_http(const struct node *n, struct buf *out);
+const char *node_prefix(const struct node *n); /* of addresses on this chain */
+uint32_t node_features(const struct node *n);  /* enum msg_feature */
 struct jobs *node_jobs(const struct node *n);
 
 #endif

@@ -60,6 +60,40 @@ check "the man page has every command" same "$(grep -c '^\.SS kith ' "$H/kith.1"
 command -v groff >/dev/null && check "and is roff without faults" test -z "$(groff -man -Tascii -ww "$H/kith.1" 2>&1 >"$H/out")"
 "$kith" chain block -1 2>"$H/err"
 check "a negative number is a word" grep -q '"-1" is not a height' "$H/err"
+refused() { # TEXT WORD..: wrong usage, and why
+    local text=$1
+    shift
+    "$kith" "$@" >"$H/out" 2>"$H/err"
+    [ $? = 3 ] && grep -qF -- "$text" "$H/err"
+}
+check "an option is no option's value" refused '--model needs a value' verify --model --json
+check "and the refusal is JSON" grep -q '"error"' "$H/out"
+check "unless it is written so" refused 'no model file "--json"' run --model=--json hi
+check "a number may be whole and too large" refused '--tokens 99999999999999999999999 is out of range: 1 to' run default hi --tokens 99999999999999999999999
+check "no name is no model" refused 'which model?' model show ''
+check "the man page has no space at the end of a line" test -z "$(grep -n ' $' "$H/kith.1")"
+# What README shows works with the model that comes with Kith, whose context is short.
+check "bench fits the model that comes along" same "$("$kith" bench default --repeat 1 --jobs 1 --json | grep -oE '"(prompt|decode)_tokens":[0-9]+' | tr '\n' ' ')" '"prompt_tokens":448 "decode_tokens":64 '
+check "unless it was told otherwise" refused "600 and 64 tokens are over the model's context of 512" bench default --prompt 600
+check "the daemon has a version too" same "$("$B/kithd" --version)" "$("$kith" --version | sed 's/^kith/kithd/')"
+# It says where it answers when it does, and not before.
+python3 -c 'import socket,time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(30)' >"$H/port" &
+holder=$!
+until [ -s "$H/port" ]; do sleep 0.05; done
+"$B/kithd" dev --home "$H/dev" --no-default-model --listen 127.0.0.1:0 --http "127.0.0.1:$(cat "$H/port")" >"$H/out" 2>"$H/err"
+check "a port that is taken: status" same $? 1
+check "a port that is taken: why" grep -q 'Address already in use; choose another with --http' "$H/err"
+check "a port that is taken: no promise" test -z "$(grep 'pages at' "$H/out")"
+kill $holder
+check "a wallet for it" "$kith" --home "$H/dev" wallet new --json
+"$B/kithd" dev --fresh --home "$H/dev" --no-default-model --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$H/dev.log" >"$H/out" 2>"$H/err" &
+holder=$!
+for _ in $(seq 100); do grep -q 'pages at' "$H/out" && break; sleep 0.1; done
+url=$(sed -n 's/^kithd dev: pages at \(http:[^,]*\), .*/\1/p' "$H/out")
+check "any port: it is named" same "http://$("$kith" --url "$url" status --json | grep -oE '"http":"[^"]*' | cut -d '"' -f 4)" "$url"
+check "a new chain has money for the wallet" grep -q '"balance":"1000000000000000"' <("$kith" --home "$H/dev" wallet balance --json)
+kill $holder
+wait $holder
 check "help has the exit statuses" grep -q '^exit status' <("$kith" help)
 
 # A home and its settings.

@@ -97,6 +97,9 @@ W=$(free_port)
 pid=$!
 for _ in $(seq 200); do curl -sf -o /dev/null "http://127.0.0.1:$W/ready" && break; sleep 0.1; done
 k=("$B/kith" --home "$H/home")
+told() { "${k[@]}" "$@" --json | grep -oE '"(state|architecture|format|context)":("[^"]*"|[0-9]+)' | sort | tr '\n' ' '; }
+check "what was not loaded yet is told by its file" same "$(told models)" '"architecture":"llama" "context":512 "format":"Q8_0" "state":"idle" '
+check "of one model, too" same "$(told model show default)" "$(told models)"
 alive() { curl -sf -m 5 -o /dev/null "http://127.0.0.1:$W/health"; }
 cp models/kith-guide-f32.gguf "$H/shrinks.gguf"
 truncate -s 600M "$H/shrinks.gguf" # more than is read at once

@@ -151,6 +151,18 @@ check "the prompt" tampered "position" 't["prompt_tokens"][-1] = 5'
 check "the seed" tampered "position" 't["request"]["seed"] = "1" * 64'
 check "the text" tampered "text" 't["text"] = "no " + t["text"]'
 check "the model" tampered "another model" 't["model"] = "0" * 64'
+# Cut short, with the digest and the text of what is left: all of it is the model's own but its end.
+text=$("$kith" detokenize --model "$guide" --ids "$(member "$dir/good.json" '",".join(map(str, t["tokens"][:3]))')")
+digest=$(printf '%064d' 0)
+short() { # REASON
+    echo "t['tokens'] = t['tokens'][:3]; t['text'] = '$text'; t['stop'] = '$1'; t['digest'] = '$digest'"
+}
+change "$dir/good.json" "$dir/bad.json" "$(short eos)"
+digest=$("$kith" verify --model "$guide" --transcript "$dir/bad.json" --json | json digest)
+for reason in eos stop length numeric schema; do
+    check "cut short, and said to end by $reason" tampered "position 3: the answer ends there by \"$reason\", and the model goes on" "$(short $reason)"
+done
+check "whole, and said to end otherwise" tampered "ends there by \"numeric\", the model's by" 't["stop"] = "numeric"'
 for broken in 'del t["tokens"]' 't["digest"] = "xyz"' 't["request"]["temp"] = "hot"' 't["tokens"][0] = -1' \
     't["prompt_tokens"] = []' 't["request"]["tokens"] = 0' 't["stop"] = "bored"' 't["arith"] = 99' 't["tokens"][0] = 1000000'; do
     change "$dir/good.json" "$dir/bad.json" "$broken"

@@ -302,6 +302,10 @@ static void doubtful_heads_are_refused(void **state)
         "X: a\r\nContent-Length: 3\r\n: a\r\n",
         "no colon\r\nContent-Length: 3\r\n",
         "Host: y\r\nContent-Length: 3\r\n",
+        "Content-Type: a/b\r\nContent-Length: 3\r\nContent-Type: a/b\r\n",
+        "Authorization: a\r\nAuthorization: b\r\nContent-Length: 3\r\n",
+        "Origin: a\r\nContent-Length: 3\r\nOrigin: b\r\n",
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 3\r\n",
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         struct buf b = {0};
@@ -314,6 +318,25 @@ static void doubtful_heads_are_refused(void **state)
         assert_int_equal(m->served, 0);
         buf_clear(&b);
     }
+}
+
+/* A NUL ends a path for whoever reads it as a text of C, and not for a proxy that let it pass. */
+static void doubtful_request_lines_are_refused(void **state)
+{
+    struct meeting *m = *state;
+    static const char zero[] = "GET /named\0x HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char *const lines[] = {
+        "GET /named%00 HTTP/1.1\r\n", "GET /named%00/../x HTTP/1.1\r\n", "GET /named?a=b%00c HTTP/1.1\r\n",
+        "GET  /named HTTP/1.1\r\n",   "GET /named  HTTP/1.1\r\n",
+    };
+    assert_int_equal(ask(m, bytes_of((const uint8_t *)zero, sizeof zero - 1)), 400);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct buf b = {0};
+        buf_add_format(&b, "%sHost: x\r\n\r\n", lines[i]);
+        assert_int_equal(ask(m, bytes_of_buf(&b)), 400);
+        buf_clear(&b);
+    }
+    assert_int_equal(m->served, 0);
 }
 
 static void a_head_with_a_nul_is_refused(void **state)
@@ -537,6 +560,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_answer_is_sent_to_its_end, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_slow_reader_is_given_up, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(doubtful_heads_are_refused, meeting_begin, meeting_end),
+        cmocka_unit_test_setup_teardown(doubtful_request_lines_are_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(a_head_with_a_nul_is_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(bodies_without_end_are_refused, meeting_begin, meeting_end),
         cmocka_unit_test_setup_teardown(plain_heads_are_answered, meeting_begin, meeting_end),

@@ -118,6 +118,11 @@ static void streams_send_what_is_sure(void **state)
     json_decref(tools);
 }
 
+#define A_TOOL(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+#define TWO_TOOLS    "\"tools\":[" A_TOOL("f") "," A_TOOL("g") "]"
+#define ALLOWED(mode, tools)                                                                                           \
+    "{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"" mode "\",\"tools\":[" tools "]}}"
+
 static void requests_are_checked(void **state)
 {
     (void)state;
@@ -144,6 +149,17 @@ static void requests_are_checked(void **state)
         {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
          "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}}",
          ERR_FORMAT, 0, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("auto", A_TOOL("g")) "}", ERR_OK, 1, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("required", A_TOOL("g") "," A_TOOL("g")) "}", ERR_OK, 1, false,
+         true},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("required", A_TOOL("g") "," A_TOOL("f")) "}", ERR_OK, 2, false,
+         true},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("auto", A_TOOL("h")) "}", ERR_FORMAT, 0, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("auto", "1") "}", ERR_FORMAT, 0, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("auto", "") "}", ERR_FORMAT, 0, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":" ALLOWED("sometimes", A_TOOL("g")) "}", ERR_FORMAT, 0, false, false},
+        {"{" TWO_TOOLS ",\"tool_choice\":{\"type\":\"allowed_tools\"}}", ERR_FORMAT, 0, false, false},
+        {"{\"tool_choice\":" ALLOWED("auto", A_TOOL("g")) "}", ERR_FORMAT, 0, false, false},
         {"{\"tools\":[],\"tool_choice\":\"required\"}", ERR_FORMAT, 0, false, false},
         {"{\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}", ERR_FORMAT, 0, false, false},
         {"{\"tool_choice\":\"any\"}", ERR_FORMAT, 0, false, false},

@@ -216,6 +216,13 @@ static void test_verify(void **state)
     run_start(&s, &r, 1, 50);
     stage_run(&s);
     assert_true(check(&s, &r, &r.digest).same);
+    assert_int_equal(check(&s, &r, &r.digest).stop, REQUEST_LENGTH);
+    struct run cut = {0};
+    buf_add(&cut.tokens, r.tokens.p, 4 * 23);
+    cut.digest = check(&s, &cut, &r.digest).digest;
+    assert_true(check(&s, &cut, &cut.digest).same);                     /* all that is there is right, */
+    assert_int_equal(check(&s, &cut, &cut.digest).stop, REQUEST_STOPS); /* and the model does not end it there */
+    run_clear(&cut, 1);
     struct hash other = r.digest;
     other.b[31] ^= 1;
     assert_false(check(&s, &r, &other).same);

@@ -162,6 +162,7 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
                                             .token = e.token,
                                             .digest = e.digest,
                                             .us = s->clock() - j->start_us,
+                                            .stop = e.stop,
                                             .witness = bytes_of(e.witness.b, e.is_witnessed ? HASH_SIZE : 0)};
             wire_add_verified(out, &m);
             return true;

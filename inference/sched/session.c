@@ -346,11 +346,12 @@ static void end_run(struct session *s, enum request_stop stop)
     s->over = true;
 }
 
-static void end_verify(struct session *s, bool same, uint32_t index, uint32_t token)
+/* `stop`: what the answer ends with at its last token; REQUEST_STOPS: nothing, or it is not the model's so far. */
+static void end_verify(struct session *s, bool same, uint32_t index, uint32_t token, enum request_stop stop)
 {
-    const bool is_same = same && hash_equal(&s->digest, &s->claimed);
-    s->verdict =
-        (struct session_event){SESSION_VERIFIED, .digest = s->digest, .same = is_same, .index = index, .token = token};
+    s->verdict = (struct session_event){SESSION_VERIFIED, .digest = s->digest, .index = index, .token = token};
+    s->verdict.same = same && hash_equal(&s->digest, &s->claimed);
+    s->verdict.stop = (uint8_t)stop;
     s->is_settled = true;
 }
 
@@ -435,12 +436,12 @@ static void take_choice(struct session *s, uint32_t token)
 
 /* All tokens are the model's. If the digest is not, the answer may have ended, one position further, by a number that
  * is not finite: only the row of that position can tell, so it is evaluated before anybody is accused. */
-static void check_end(struct session *s, bool over, uint32_t token)
+static void check_end(struct session *s, bool over, uint32_t token, enum request_stop stop)
 {
     if (!over && !s->beyond && !hash_equal(&s->digest, &s->claimed))
         s->beyond = true;
     else
-        end_verify(s, true, s->known_n, token);
+        end_verify(s, true, s->known_n, token, over ? stop : REQUEST_STOPS);
 }
 
 /* What the answer claims at this place against what the model chose. */
@@ -449,15 +450,15 @@ static void take_check(struct session *s, uint32_t token)
     uint32_t i = s->chosen_n++;
     enum request_stop stop;
     if (s->tokens[s->prompt_n + i] != token) {
-        end_verify(s, false, i, token);
+        end_verify(s, false, i, token, REQUEST_STOPS);
         return;
     }
     bool over = ends_answer(s, token, &stop);
     show(s, false);
     if (s->chosen_n == s->known_n)
-        check_end(s, over, token);
+        check_end(s, over, token, stop);
     else if (over)
-        end_verify(s, false, s->chosen_n, token); /* tokens behind the end */
+        end_verify(s, false, s->chosen_n, token, REQUEST_STOPS); /* tokens behind the end */
 }
 
 static void take_numeric(struct session *s)
@@ -466,7 +467,7 @@ static void take_numeric(struct session *s)
     if (s->mode == SESSION_RUN)
         end_run(s, REQUEST_NUMERIC);
     else
-        end_verify(s, s->chosen_n == s->known_n, s->chosen_n, 0);
+        end_verify(s, s->chosen_n == s->known_n, s->chosen_n, 0, REQUEST_NUMERIC);
 }
 
 /* What the model thought of the token that was chosen, and of the likeliest; with their texts, which only we know. */
@@ -528,7 +529,7 @@ static void take_one(struct session *s, struct engine_row *row)
     }
     uint32_t position = s->prompt_n + s->chosen_n;
     if (s->beyond) { /* a number after all, so the answer did not end there and the digest stays different */
-        end_verify(s, true, s->known_n, s->known_n ? s->tokens[position - 1] : 0);
+        end_verify(s, true, s->known_n, s->known_n ? s->tokens[position - 1] : 0, REQUEST_STOPS);
         return;
     }
     bool tells = s->logprobs && s->chosen_n >= s->known_n;

@@ -56,8 +56,8 @@ enum session_event_kind {
     SESSION_TOKEN,    /* run: index, token, digest, text */
     SESSION_DONE,     /* run: stop, tokens, digest, text still held back */
     SESSION_FAILED,   /* run: the known tokens are not the model's (ERR_MISMATCH, at index) */
-    SESSION_VERIFIED, /* verify: same, index of the first difference, token that the model chose there, digest, witness
-                       */
+    SESSION_VERIFIED, /* verify: same, index of the first difference, token that the model chose there, digest, witness;
+                         stop: what the answer ends with behind its last token, REQUEST_STOPS where the model goes on */
 };
 struct session_event {
     enum session_event_kind kind;

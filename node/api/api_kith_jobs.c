@@ -415,13 +415,14 @@ static void on_verified(void *arg, enum err e, const struct job_verdict *verdict
         task_fail(x->task, e, note);
     } else {
         buf_add_text(&b, "{");
-        api_put_flag(&b, &first, "same", verdict->same);
+        api_put_flag(&b, &first, "same", verdict->same && verdict->ends);
         api_put_u64(&b, &first, "tokens", v.tokens);
         codec_json_key(&b, &first, "position");
-        if (verdict->same)
+        if (verdict->same && verdict->ends)
             buf_add_text(&b, "null");
         else
-            buf_add_format(&b, "%u", verdict->position);
+            buf_add_format(&b, "%" PRIu32, verdict->same ? v.tokens : verdict->position);
+        api_put_flag(&b, &first, "cut", verdict->same && !verdict->ends);
         api_put_hash(&b, &first, "digest_claimed", &v.digest);
         api_put_hash(&b, &first, "digest_replayed", &verdict->digest);
         api_put_u64(&b, &first, "replay_ms", host_now_ms(x->node->host) - x->since_ms);

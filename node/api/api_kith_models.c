@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/api/api.h"
+#include "node/api/model_heads.h"
 #include "node/blobs/model_facts.h"
 #include "node/blobs/model_names.h"
 #include "node/node.h"
@@ -26,6 +27,7 @@ static void next_item(struct listing *l)
     l->first = false;
 }
 
+/* What the worker says of a model that is loaded; else what its file does. */
 static void put_worker_facts(struct buf *b, bool *first, struct node *n, const struct hash *root)
 {
     struct worker_info info = {0};
@@ -33,10 +35,11 @@ static void put_worker_facts(struct buf *b, bool *first, struct node *n, const s
     if (w)
         worker_get_info(w, &info);
     api_put_text(b, first, "state", !w ? "idle" : info.ready ? "ready" : "loading");
-    if (info.ready) {
-        api_put_text(b, first, "architecture", info.architecture);
-        api_put_text(b, first, "format", info.format);
-        api_put_u64(b, first, "context", info.context);
+    const struct model_brief *brief = model_heads_find(n, root);
+    if (info.ready || (brief && *brief->architecture)) {
+        api_put_text(b, first, "architecture", info.ready ? info.architecture : brief->architecture);
+        api_put_text(b, first, "format", info.ready ? info.format : brief->format);
+        api_put_u64(b, first, "context", info.ready ? info.context : brief->context);
     }
 }
 
@@ -97,16 +100,22 @@ static void put_offers(struct buf *b, struct node *n, const struct hash *only)
     buf_add_text(b, "]");
 }
 
-void api_models_get(struct api_call *c)
+static void answer_list(struct node *n, struct http_request *r, const char *rest)
 {
     struct buf b = {0};
-    struct listing l = {c->node, &b, NULL, true};
+    struct listing l = {n, &b, NULL, true};
+    (void)rest;
     buf_add_text(&b, "{\"local\":[");
-    blobs_list(c->node->blobs, put_local, &l);
+    blobs_list(n->blobs, put_local, &l);
     buf_add_text(&b, "],\"offers\":");
-    put_offers(&b, c->node, NULL);
+    put_offers(&b, n, NULL);
     buf_add_text(&b, "}");
-    api_reply_json(c->request, 200, &b);
+    api_reply_json(r, 200, &b);
+}
+
+void api_models_get(struct api_call *c)
+{
+    model_heads_answer(c, answer_list);
 }
 
 /* -- one model -- */
@@ -150,7 +159,7 @@ static void put_published(struct buf *b, bool *outer, struct node *n, const stru
     buf_add_text(b, "}");
 }
 
-void api_model_get(struct api_call *c)
+static void answer_model(struct node *n, struct http_request *r, const char *wanted)
 {
     struct note note = {{0}};
     struct hash root;
@@ -158,18 +167,18 @@ void api_model_get(struct api_call *c)
     struct blobs_info info;
     struct buf b = {0};
     bool first = true;
-    enum err e = market_find_model(c->node->market, c->rest, &root, &note);
-    bool published = e == ERR_OK && ledger_model(c->node->ledger, &root, &m);
-    bool local = e == ERR_OK && blobs_find(c->node->blobs, &root, &info) && info.whole;
+    enum err e = market_find_model(n->market, wanted, &root, &note);
+    bool published = e == ERR_OK && ledger_model(n->ledger, &root, &m);
+    bool local = e == ERR_OK && blobs_find(n->blobs, &root, &info) && info.whole;
     if (e == ERR_OK && !published && !local)
-        e = note_set(&note, ERR_NOT_FOUND, "nobody published the model %.64s, and it is not on this machine", c->rest);
+        e = note_set(&note, ERR_NOT_FOUND, "nobody published the model %.64s, and it is not on this machine", wanted);
     if (e != ERR_OK) {
-        api_fail(c->request, e, &note);
+        api_fail(r, e, &note);
         return;
     }
     buf_add_text(&b, "{");
     api_put_hash(&b, &first, "root", &root);
-    api_put_model_name(&b, &first, c->node, &root);
+    api_put_model_name(&b, &first, n, &root);
     api_put_u64(&b, &first, "size", published ? m.size : info.size);
     if (published) {
         api_put_text(&b, &first, "architecture", m.architecture.s);
@@ -177,17 +186,22 @@ void api_model_get(struct api_call *c)
     }
     api_put_flag(&b, &first, "local", local);
     if (local && !published)
-        put_worker_facts(&b, &first, c->node, &root);
+        put_worker_facts(&b, &first, n, &root);
     if (published)
-        put_published(&b, &first, c->node, &m);
+        put_published(&b, &first, n, &m);
     else {
         codec_json_key(&b, &first, "published");
         buf_add_text(&b, "null");
     }
     codec_json_key(&b, &first, "offers");
-    put_offers(&b, c->node, &root);
+    put_offers(&b, n, &root);
     buf_add_text(&b, "}");
-    api_reply_json(c->request, 200, &b);
+    api_reply_json(r, 200, &b);
+}
+
+void api_model_get(struct api_call *c)
+{
+    model_heads_answer(c, answer_model);
 }
 
 /* -- importing: into the store, its facts read on a thread, and a worker that says whether it runs -- */

@@ -69,17 +69,18 @@ void api_status_get(struct api_call *c)
     const struct genesis *g = ledger_genesis(n->ledger);
     const struct market_kept kept = market_kept(n->market);
     char peer[400], node_hex[65];
-    struct buf b = {0}, why = {0};
+    struct buf b = {0}, why = {0}, http = {0};
     bool first = true, chain_first = true, jobs_first = true, share_first = true;
     hex_put(node_hex, n->id.b, sizeof n->id.b);
     snprintf(peer, sizeof peer, "%s@%.300s", node_hex, node_endpoint(n));
     const char *share = market_share_state(n->market, &why);
+    node_add_http(n, &http);
     buf_add_text(&b, "{");
     api_put_text(&b, &first, "version", NODE_VERSION);
     api_put_key(&b, &first, "node", &n->id);
     api_put_address(&b, &first, "address", n, &n->id);
     api_put_text(&b, &first, "peer", peer);
-    api_put_text(&b, &first, "http", n->config->http);
+    api_put_text(&b, &first, "http", buf_text(&http));
     codec_json_key(&b, &first, "chain");
     buf_add_text(&b, "{");
     api_put_hash(&b, &chain_first, "id", &info.chain);
@@ -100,6 +101,7 @@ void api_status_get(struct api_call *c)
     api_put_text(&b, &share_first, "why", buf_text(&why));
     api_put_hops(&b, &share_first, n);
     buf_clear(&why);
+    buf_clear(&http);
     buf_add_text(&b, "}");
     codec_json_key(&b, &first, "models");
     buf_add_text(&b, "[");

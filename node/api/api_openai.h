@@ -56,7 +56,7 @@ enum err openai_read_format(const json_t *format, const json_t *holder, const ch
                             struct buf *schema, struct note *note) MUST_USE;
 /* `tools` and how they are to be called, of a chat's body, from which is borrowed. A call that has to be made replaces
  * the schema that was there. */
-enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
+enum err openai_read_tools(json_t *body, struct openai_ask *a, struct note *note) MUST_USE;
 
 /* What the template is told beside messages and tools: `chat_template_kwargs`, and how much it is to think, or NULL. */
 enum err openai_read_variables(const json_t *body, const char *effort, const char *effort_called, struct openai_ask *a,

@@ -109,7 +109,7 @@ void openai_name_ignored(struct http_request *r, json_t *body, unsigned form)
 static const char *param_of(const char *text, char room[32])
 {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
-    if (n == 0 || n >= 32 || !strchr(" .[", text[n]))
+    if (n == 0 || n >= 32 || !strchr(" .[:", text[n]))
         return NULL;
     memcpy(room, text, n);
     room[n] = 0;
@@ -201,6 +201,14 @@ static enum err read_extension(json_t *body, struct job_ask *ask, struct note *n
     return e == ERR_OK ? api_read_number(k, "min_p", "kith.min_p", 0, 1, &ask->min_p, note) : e;
 }
 
+/* As api_read_schema, and the note begins with the field that has the schema. */
+static enum err read_schema_of(const char *called, const json_t *schema, struct buf *out, struct note *note)
+{
+    struct note why = {{0}};
+    enum err e = api_read_schema(schema, out, &why);
+    return e == ERR_OK ? e : note_set(note, e, "%s: %s", called, why.text);
+}
+
 /* `name` and `strict` make no difference here: a schema is always kept to. */
 enum err openai_read_format(const json_t *format, const json_t *holder, const char *called, const char *holder_called,
                             struct buf *schema, struct note *note)
@@ -217,7 +225,7 @@ enum err openai_read_format(const json_t *format, const json_t *holder, const ch
         return note_set(note, ERR_FORMAT, "%s.type must be text, json_object or json_schema", called);
     if (!given)
         return note_set(note, ERR_FORMAT, "%s.schema is missing: the schema of the answer", holder_called);
-    return api_read_schema(given, schema, note);
+    return read_schema_of(called, given, schema, note);
 }
 
 /* -- what several forms have in common -- */
@@ -360,17 +368,17 @@ static enum err force(const struct tool_forced *forced, struct openai_ask *a, st
     if (!forced->call)
         return ERR_OK;
     buf_reset(&a->schema);
-    enum err e = api_read_schema(forced->call, &a->schema, note);
+    enum err e = read_schema_of("tools", forced->call, &a->schema, note);
     a->job.schema = bytes_of_buf(&a->schema);
     if (e == ERR_OK && forced->name) {
-        e = api_read_schema(forced->arguments, &a->call_schema, note);
+        e = read_schema_of("tools", forced->arguments, &a->call_schema, note);
         a->job.call = a->call = mem_string(forced->name);
         a->job.call_schema = bytes_of_buf(&a->call_schema);
     }
     return e;
 }
 
-enum err openai_read_tools(const json_t *body, struct openai_ask *a, struct note *note)
+enum err openai_read_tools(json_t *body, struct openai_ask *a, struct note *note)
 {
     struct tool_forced forced = {0};
     enum err e = tool_calls_read(body, &a->tools, &a->one_call, &forced, note);

@@ -148,11 +148,26 @@ static enum err convert_tools(const json_t *list, json_t *out, struct note *note
     return ERR_OK;
 }
 
-/* A text, or {"type":"function","name":..}. */
+/* {"type":"allowed_tools","mode":..,"tools":[{"type":"function","name":..}]} as a chat has it. */
+static json_t *convert_allowed(const json_t *choice)
+{
+    json_t *tools = json_array(), *tool, *allowed = json_pack("{s:o}", "tools", tools);
+    size_t i;
+    json_array_foreach(json_object_get(choice, "tools"), i, tool) json_array_append_new(tools, convert_tool(tool));
+    if (json_object_get(choice, "mode"))
+        json_object_set(allowed, "mode", json_object_get(choice, "mode"));
+    return json_pack("{s:s, s:o}", "type", "allowed_tools", "allowed_tools", allowed);
+}
+
+/* A text, {"type":"function","name":..}, or one of allowed tools. */
 static enum err convert_choice(json_t *choice, json_t *chat, struct note *note)
 {
     static const char *const words[] = {"auto", "none", "required"};
-    const char *name = json_text(choice, "name"), *word = json_string_value(choice);
+    const char *name = json_text(choice, "name"), *word = json_string_value(choice), *type = json_text(choice, "type");
+    if (type && strcmp(type, "allowed_tools") == 0) {
+        json_object_set_new(chat, "tool_choice", convert_allowed(choice));
+        return ERR_OK;
+    }
     bool known = !json_is_given(choice);
     if (is_function(choice) && tool_calls_is_name(name)) {
         known = true;

@@ -42,11 +42,52 @@ static enum err check_tools(const json_t *list, struct note *note)
     return ERR_OK;
 }
 
-/* auto, none, required, or {"type":"function","function":{"name":..}}, whose name is *named. */
-static enum err read_choice(const json_t *body, size_t tools_n, enum choice *out, const char **named, struct note *note)
+static json_t *find_tool(const json_t *list, const char *name)
+{
+    for (size_t i = 0; name && i < json_array_size(list); i++)
+        if (strcmp(tool_name(json_array_get(list, i)), name) == 0)
+            return json_array_get(list, i);
+    return NULL;
+}
+
+/* Of the body's tools those that {"mode":"auto" or "required","tools":[..]} names stay. *mode is then the choice. */
+static enum err allow_only(json_t *body, const json_t *allowed, json_t **mode, struct note *note)
+{
+    const json_t *list = json_object_get(body, "tools"), *names = json_object_get(allowed, "tools"), *v;
+    json_t *kept = json_array();
+    enum err e = ERR_OK;
+    size_t i;
+    *mode = json_object_get(allowed, "mode");
+    if (!json_is_string(*mode) || json_array_size(names) == 0)
+        e = note_set(note, ERR_FORMAT, "tool_choice.allowed_tools must have a mode, auto or required, and tools");
+    json_array_foreach(names, i, v)
+    {
+        const char *name = tool_name(v);
+        json_t *tool = find_tool(list, name);
+        if (!tool && e == ERR_OK)
+            e = note_set(note, ERR_FORMAT, "tool_choice allows %.64s, which is not among the tools",
+                         name ? name : "what is no function");
+        if (tool && !find_tool(kept, name))
+            json_array_append(kept, tool);
+    }
+    if (e == ERR_OK)
+        json_object_set(body, "tools", kept);
+    json_decref(kept);
+    return e;
+}
+
+/* auto, none, required, {"type":"function","function":{"name":..}}, whose name is *named, or
+ * {"type":"allowed_tools","allowed_tools":{..}}, which leaves in the body the tools that it allows. */
+static enum err read_choice(json_t *body, enum choice *out, const char **named, struct note *note)
 {
     static const char *const words[] = {"auto", "none", "required"};
-    const json_t *choice = json_object_get(body, "tool_choice");
+    json_t *choice = json_object_get(body, "tool_choice");
+    const char *type = json_text(choice, "type");
+    if (type && strcmp(type, "allowed_tools") == 0) {
+        enum err e = allow_only(body, json_object_get(choice, "allowed_tools"), &choice, note);
+        if (e != ERR_OK)
+            return e;
+    }
     const char *word = json_string_value(choice);
     *named = tool_name(choice);
     *out = *named ? CHOICE_NAMED : CHOICE_AUTO;
@@ -62,7 +103,7 @@ static enum err read_choice(const json_t *body, size_t tools_n, enum choice *out
         return note_set(note, ERR_FORMAT,
                         "tool_choice must be auto, none, required, or "
                         "{\"type\":\"function\",\"function\":{\"name\":..}}");
-    if (*out >= CHOICE_REQUIRED && tools_n == 0)
+    if (*out >= CHOICE_REQUIRED && json_array_size(json_object_get(body, "tools")) == 0)
         return note_set(note, ERR_FORMAT, "tool_choice asks for a call, but there are no tools");
     return ERR_OK;
 }
@@ -84,7 +125,7 @@ static enum err force(const json_t *list, const char *named, struct tool_forced 
     return ERR_OK;
 }
 
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
+enum err tool_calls_read(json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
                          struct note *note)
 {
     const json_t *list = json_object_get(body, "tools"), *parallel = json_object_get(body, "parallel_tool_calls");
@@ -97,7 +138,8 @@ enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_onl
         return note_set(note, ERR_FORMAT, "parallel_tool_calls must be true or false");
     enum err e = check_tools(list, note);
     if (e == ERR_OK)
-        e = read_choice(body, json_array_size(list), &choice, &named, note);
+        e = read_choice(body, &choice, &named, note);
+    list = json_object_get(body, "tools");
     if (e == ERR_OK && choice >= CHOICE_REQUIRED)
         e = force(list, named, forced, note);
     if (e != ERR_OK)

@@ -29,10 +29,11 @@ struct tool_forced {
     json_t *arguments; /* and the schema of its arguments alone */
 };
 void tool_forced_clear(struct tool_forced *f);
-/* `tools`, `tool_choice` and `parallel_tool_calls` of a request: *tools (borrowed from the body) is what the template
- * and the reading of the answer get, NULL for none. *forced (tool_forced_clear): of any tool or of the one that is
- * named. A tool whose parameters no schema here can state is called with any object, unless it is `strict`. */
-enum err tool_calls_read(const json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
+/* `tools`, `tool_choice` and `parallel_tool_calls` of a request, in which a choice of allowed tools leaves those:
+ * *tools (borrowed from the body) is what the template and the reading of the answer get, NULL for none. *forced
+ * (tool_forced_clear): of any tool or of the one that is named. A tool whose parameters no schema here can state is
+ * called with any object, unless it is `strict`. */
+enum err tool_calls_read(json_t *body, const json_t **tools, bool *one_only, struct tool_forced *forced,
                          struct note *note) MUST_USE;
 
 /* The calls of a whole answer as [{"name":..,"arguments":"TEXT OF JSON"}, ..], or NULL (json_decref). `forms`: bit i is

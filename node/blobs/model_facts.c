@@ -88,21 +88,20 @@ enum err model_facts_peek(const char *path, struct note *note)
     return e;
 }
 
-uint32_t model_context_read(const char *path)
+void model_brief_read(const char *path, struct model_brief *out)
 {
     struct bytes file;
     struct gguf *g = NULL;
-    char architecture[65];
-    uint32_t context = 0;
+    *out = (struct model_brief){.context = 0};
     if (file_map(path, &file, NULL) != ERR_OK)
-        return 0;
+        return;
     if (gguf_open(file, &g, NULL) == ERR_OK) {
-        take_text(g, "general.architecture", architecture, "?");
-        context = find_context(g, architecture);
+        take_text(g, "general.architecture", out->architecture, "?");
+        snprintf(out->format, sizeof out->format, "%s", main_format(g));
+        out->context = find_context(g, out->architecture);
     }
     gguf_free(g);
     file_unmap(file);
-    return context;
 }
 
 /* The layer that a tensor is of; UINT32_MAX: of none. */

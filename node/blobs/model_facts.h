@@ -22,8 +22,13 @@ struct model_facts {
 void model_facts_read(struct model_facts *f);
 /* Whether it can be a model at all: a regular file that begins like one. */
 enum err model_facts_peek(const char *path, struct note *note) MUST_USE;
-/* How many tokens the model of that file attends to; 0 where it does not say. Maps the file and reads its head. */
-uint32_t model_context_read(const char *path);
+/* What its head alone says: what the model is, and how many tokens it attends to, 0 where it does not say. */
+struct model_brief {
+    char architecture[65], format[65];
+    uint32_t context;
+};
+/* Maps the file and reads its head; empty where that cannot be done. */
+void model_brief_read(const char *path, struct model_brief *out);
 /* How many layers the model of that file has, and how many bytes of the file are layers [first, end). Maps the file and
  * reads its head. */
 enum err model_layers_read(const char *path, uint32_t first, uint32_t end, uint32_t *layers, uint64_t *bytes,

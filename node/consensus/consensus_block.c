@@ -92,7 +92,7 @@ enum err consensus_block_get(const struct consensus *c, uint64_t height, struct 
     uint8_t key[10];
     enum err e = ERR_OK;
     if (height < c->first)
-        return note_set(note, ERR_EXPIRED, "block %" PRIu64 " is no longer kept here: the first is %" PRIu64, height,
+        return note_set(note, ERR_EXPIRED, "block %" PRIu64 " is not kept here: the first is %" PRIu64, height,
                         c->first);
     if (block)
         e = kv_get(c->o.kv, block_key(key, 'b', height), block, note);

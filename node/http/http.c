@@ -273,12 +273,26 @@ static bool is_hopeless(const struct http_request *r)
     return length > HTTP_DRAIN_MAX || (length > HTTP_BODY_MAX && http_header(r, "Expect"));
 }
 
+/* The request's target as it came, before libmicrohttpd decodes it where it stands. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
+{
+    struct link *l = link_of(c);
+    (void)arg;
+    l->line = (struct http_line){
+        .target = target, .target_end = target + strcspn(target, " \t"), .has_zero = strstr(target, "%00") != NULL};
+    return NULL;
+}
+
 /* An answer before the body is read has libmicrohttpd close the connection behind it. */
 static enum MHD_Result on_head(struct http_request *r, const char *version, const char *start)
 {
     struct http_head head = {0};
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct http_line line = r->link->line;
+    line.method = start;
+    line.version = version;
+    http_head_line(&head, &line);
     MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, on_field, &head);
     http_head_end(&head, info ? start + info->header_size : NULL);
     if (head.has_encoding && strcmp(version, "HTTP/1.1") != 0 && !head.fault)
@@ -414,9 +428,9 @@ static enum err start(struct http *h, const char *where, struct note *note)
 {
     h->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, h, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 75u, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_URI_LOG_CALLBACK, on_target, h,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 75u,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (!h->daemon)
         return note_set(note, ERR_IO, "cannot serve HTTP on %s", where);
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -41,16 +41,29 @@ static bool is_called(const char *name, size_t name_n, const char *wanted)
     return name_n == strlen(wanted) && strncasecmp(name, wanted, name_n) == 0;
 }
 
+/* By which a body or who asks is known: of two one reader takes the first, another the last. */
+static const struct {
+    const char *name, *fault;
+} single[] = {
+    {"Host", "Host is given twice"},
+    {"Content-Length", "Content-Length is given twice"},
+    {"Content-Type", "Content-Type is given twice"},
+    {"Content-Encoding", "Content-Encoding is given twice"},
+    {"Authorization", "Authorization is given twice"},
+    {"Origin", "Origin is given twice"},
+    {"Sec-Fetch-Site", "Sec-Fetch-Site is given twice"},
+};
+
 static const char *framing_fault(struct http_head *h, const char *name, size_t name_n, const char *value,
                                  size_t value_n)
 {
-    if (is_called(name, name_n, "Host")) {
-        if (h->has_host)
-            return "Host is given twice";
-        h->has_host = true;
-    } else if (is_called(name, name_n, "Content-Length")) {
-        if (h->has_length)
-            return "Content-Length is given twice";
+    for (unsigned i = 0; i < sizeof single / sizeof *single; i++)
+        if (is_called(name, name_n, single[i].name)) {
+            if (h->seen & 1u << i)
+                return single[i].fault;
+            h->seen |= 1u << i;
+        }
+    if (is_called(name, name_n, "Content-Length")) {
         h->has_length = true;
     } else if (is_called(name, name_n, "Transfer-Encoding")) {
         if (h->has_encoding || !is_called(value, value_n, "chunked"))
@@ -58,6 +71,14 @@ static const char *framing_fault(struct http_head *h, const char *name, size_t n
         h->has_encoding = true;
     }
     return h->has_length && h->has_encoding ? "Content-Length and Transfer-Encoding are both given" : NULL;
+}
+
+void http_head_line(struct http_head *h, const struct http_line *l)
+{
+    if (l->has_zero)
+        h->fault = "a path or a parameter holds %00";
+    else if (l->target != l->method + strlen(l->method) + 1 || l->version != l->target_end + 1)
+        h->fault = "the request line must be METHOD TARGET VERSION, with one space between them and no NUL";
 }
 
 void http_head_add(struct http_head *h, const char *name, size_t name_n, const char *value, size_t value_n)

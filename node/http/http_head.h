@@ -17,8 +17,18 @@
 struct http_head {
     const char *fault; /* what is wrong first, in words for the client, or NULL */
     const char *next;  /* where the next field must begin; NULL before the first */
-    bool has_length, has_encoding, has_host;
+    bool has_length, has_encoding;
+    unsigned seen; /* bits: of the fields that may be given once */
 };
+
+/* A request line as it stands in the server's buffer: method, target and version with zeros for the blanks between. */
+struct http_line {
+    const char *method, *target, *target_end, *version; /* the target up to a NUL or a blank */
+    bool has_zero;                                      /* %00 stood in the target before it was decoded */
+};
+
+/* Before any field. A %00 would end the path for us, and be part of it for whoever let it pass. */
+void http_head_line(struct http_head *h, const struct http_line *l);
 
 /* The next field. name[name_n] was the colon; value[value_n] and the byte behind it can be read. */
 void http_head_add(struct http_head *h, const char *name, size_t name_n, const char *value, size_t value_n);

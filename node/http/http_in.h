@@ -6,6 +6,7 @@
 #include "node/http/http.h"
 #include "base/limits.h"
 #include "node/host/timer.h"
+#include "node/http/http_head.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
@@ -40,6 +41,7 @@ struct link {
     bool is_watched;
     bool is_near; /* the other end is this node's user, on this machine */
     uint64_t since_ms;
+    struct http_line line;        /* of the last request, its target */
     struct http_request *request; /* the one it is at, or NULL */
     struct link *next, *prev;
 };

@@ -120,8 +120,8 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
     struct job *j = job_find(x->jobs, &x->id);
     struct job_verdict verdict = {0};
     if (e == ERR_OK)
-        verdict = (struct job_verdict){v->same, v->position, v->digest};
-    if (j && verdict.same) {
+        verdict = (struct job_verdict){v->same, v->position, v->digest, j && v->stop == j->r.stop};
+    if (j && verdict.same && verdict.ends) {
         j->r.verified = true;
         (void)!job_save(j);
     }

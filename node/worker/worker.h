@@ -143,6 +143,7 @@ struct worker_verdict {
     bool same;
     uint32_t position;   /* of the first difference in the answer, if not the same */
     struct hash digest;  /* that the replay gave over all the tokens */
+    uint8_t stop;        /* what the answer ends with at its last token; REQUEST_STOPS: the model goes on */
     struct hash witness; /* inference/sched/witness.h, of these tokens, the same or not; zero where no key was given */
 };
 typedef void (*worker_verdict_fn)(void *arg, enum err e, const struct worker_verdict *v, const struct note *note);

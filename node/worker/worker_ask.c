@@ -200,7 +200,7 @@ static enum err take_verified(struct worker *w, struct ask *a, const struct wire
 {
     if (a->kind != ASK_VERIFY || (m->witness.n > 0) != a->is_witnessed)
         return ERR_PROTOCOL;
-    struct worker_verdict v = {.same = m->same, .position = m->position, .digest = m->digest};
+    struct worker_verdict v = {.same = m->same, .position = m->position, .digest = m->digest, .stop = m->stop};
     if (a->is_witnessed)
         memcpy(v.witness.b, m->witness.p, sizeof v.witness.b);
     ask_unlink(w, a);

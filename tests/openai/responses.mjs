@@ -91,6 +91,8 @@ const afterChat = await chat({ tools: tools.map(({ type, ...f }) => ({ type, fun
   { role: "tool", tool_call_id: call.call_id, content: "rain" }] });
 assert.deepEqual([after.output_text, after.usage.input_tokens], [afterChat.choices[0].message.content, afterChat.usage.prompt_tokens]);
 assert.deepEqual((await ask({ ...forced, tools: [tools[1]], tool_choice: "required" })).output.map((o) => o.name), ["now"]);
+const allowed = await ask({ ...forced, tool_choice: { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "now" }] } });
+assert.deepEqual([allowed.output.map((o) => o.name), allowed.tools.length, allowed.tool_choice.type], [["now"], 2, "allowed_tools"]);
 assert.ok((await ask({ tools, tool_choice: "none", max_output_tokens: 8 })).output_text);
 
 // Logprobs: those of a chat.

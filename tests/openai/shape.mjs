@@ -31,7 +31,7 @@ await fails({ stream_options: { include_usage: 1 } }, 400, "stream_options");
 await fails({ stop: Array(17).fill("a") }, 400, "stop", "bad_request");
 for (const bad of [{ 5: -101 }, { 5: "1" }, { x: 1 }, { "05": 1 }, { "-1": 1 }, [1], Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, 1]))])
   await fails({ logit_bias: bad }, 400, "logit_bias");
-await fails({ logit_bias: { 999999: 1 } }, 400, null); // no token of this model
+await fails({ logit_bias: { 999999: 1 } }, 400, "logit_bias"); // no token of this model
 await fails({ logit_bias: { 5: 1 }, kith: { route: "network" } }, 400, "logit_bias");
 await fails({ modalities: ["text", "audio"] }, 400, "modalities");
 await fails({ kith: { max_cost: 5 } }, 400, "kith");
@@ -68,13 +68,17 @@ assert.ok(["Rome", "Oslo"].includes(given.city) && given.days >= 1 && given.days
 assert.deepEqual(Object.keys(given), ["city", "days"]);
 assert.deepEqual(await calls({ tools: [tools[1]], tool_choice: "required" }), [["now", {}]]);
 assert.equal((await calls({ tool_choice: "required" })).length, 1);
+const allowed = (mode, ...list) => ({ tool_choice: { type: "allowed_tools", allowed_tools: { mode, tools: list.map((n) => ({ type: "function", function: { name: n } })) } } });
+assert.deepEqual(await calls(allowed("required", "now")), [["now", {}]]);
+await fails({ tools, ...allowed("auto", "other") }, 400, "tool_choice");
 const odd = { type: "object", properties: { a: { not: {} } } }; // no schema of ours: any object, unless it is strict
 assert.equal((await calls({ tools: [tool("odd", { type: "object", properties: {}, not: {} }), tools[1]],
   tool_choice: { type: "function", function: { name: "now" } } }))[0][0], "now");
-await fails({ tools: [tool("odd", odd, { strict: true })], tool_choice: "required" }, 400, null);
+await fails({ tools: [tool("odd", odd, { strict: true })], tool_choice: "required" }, 400, "tools");
 await fails({ tool_choice: "required" }, 400, "tool_choice");
 await fails({ tools, tool_choice: { type: "function", function: { name: "other" } } }, 400, "tool_choice");
 await fails({ tools, tool_choice: "sometimes" }, 400, "tool_choice");
+await fails({ response_format: { type: "json_schema", json_schema: { name: "a", schema: { not: {} } } } }, 400, "response_format");
 assert.ok((await chat({ tools, tool_choice: "none" })).choices[0].message.content);
 
 // Usage: null in each chunk but the last where it was asked for, absent where not.

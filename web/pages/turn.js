@@ -190,7 +190,7 @@ export class Turn {
                 const {task} = await this.view.post(`/kith/v1/jobs/${this.job.job}/verify`);
                 const r = await api.task(task, null, {signal: this.view.signal});
                 fill(this.verdict, el("span", {class: r.same ? "state good" : "state bad"}, r.same ? "verified" : "not the model's own"),
-                     r.same ? ` the same bits again, in ${r.replay_ms < 1000 ? r.replay_ms + " ms" : span(r.replay_ms)}` : ` it differs at token ${r.position}`);
+                     r.same ? ` the same bits again, in ${r.replay_ms < 1000 ? r.replay_ms + " ms" : span(r.replay_ms)}` : r.cut ? " its tokens are, but the model does not end there" : ` it differs at token ${r.position}`);
                 button.remove();
             } catch (e) {
                 if (this.view.signal.aborted)
