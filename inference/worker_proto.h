@@ -222,7 +222,9 @@ enum wire_begins {
  * differs; `token`: what the model chose there. `digest`: of the replay. `stop`: why the answer ends where it does;
  * REQUEST_STOPS: it does not, the model goes on, or it is not the same. `witness`: 32 bytes where a key was given. */
 #define WIRE_VERIFIED_FIELDS(F)                                                                                        \
-    F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us) F(u8, stop) F(blob, witness)
+    F(u64, ask)                                                                                                        \
+    F(flag, same)                                                                                                      \
+    F(u32, position) F(u32, token) F(hash, digest) F(u64, us) F(u8, stop) F(blob, witness)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
 /* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/sched/digest.h), of the

@@ -129,14 +129,12 @@ static enum err read_schema(struct session *s, struct note *note)
 static void seek_witness(struct session *s, const struct hash *key)
 {
     const struct model *m = engine_model(s->engine);
-    uint32_t taps;
     s->witness = witness_new(&(struct witness_options){.key = *key,
                                                        .layers = m->layers,
                                                        .embed = m->embed,
                                                        .prompt_n = s->until ? s->until : s->prompt_n,
                                                        .answer_n = s->known_n});
-    const struct engine_tap *tap = witness_taps(s->witness, &taps);
-    engine_seq_tap(s->seq, tap, taps);
+    witness_tap(s->witness, s->seq);
 }
 
 enum err session_new(const struct session_options *o, struct session **out, struct note *note)
@@ -405,11 +403,9 @@ static void end_run(struct session *s, enum request_stop stop)
 /* `stop`: what the answer ends with at its last token; REQUEST_STOPS: nothing, or it is not the model's so far. */
 static void end_verify(struct session *s, bool same, uint32_t index, uint32_t token, enum request_stop stop)
 {
-    s->verdict = (struct session_event){.digest = s->digest,
-                                        .same = same && hash_equal(&s->digest, &s->claimed),
-                                        .index = index,
-                                        .token = token,
-                                        .stop = (uint8_t)stop};
+    s->verdict = (struct session_event){SESSION_VERIFIED, .digest = s->digest, .index = index, .token = token};
+    s->verdict.same = same && hash_equal(&s->digest, &s->claimed);
+    s->verdict.stop = (uint8_t)stop;
     s->is_settled = true;
 }
 
@@ -418,12 +414,10 @@ static void tell_verdict(struct session *s)
 {
     if (!s->is_settled || (s->witness && !witness_is_whole(s->witness)))
         return;
-    struct session_event *e = add_event(s, SESSION_VERIFIED);
-    s->verdict.kind = e->kind;
-    *e = s->verdict;
-    e->is_witnessed = s->witness != NULL;
     if (s->witness)
-        e->witness = witness_end(s->witness);
+        s->verdict.witness = witness_end(s->witness);
+    s->verdict.is_witnessed = s->witness != NULL;
+    *add_event(s, SESSION_VERIFIED) = s->verdict;
     s->over = true;
 }
 

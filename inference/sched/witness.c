@@ -70,10 +70,9 @@ void witness_free(struct witness *w)
     free(w);
 }
 
-const struct engine_tap *witness_taps(const struct witness *w, uint32_t *n)
+void witness_tap(const struct witness *w, struct engine_seq *s)
 {
-    *n = w->taps;
-    return w->tap;
+    engine_seq_tap(s, w->tap, w->taps);
 }
 
 void witness_take(struct witness *w, uint32_t position, const struct engine_row *row)

@@ -50,8 +50,8 @@ void witness_find_places(const struct witness_options *o, struct witness_place o
 /* Takes the rows as a replay comes to them. */
 struct witness *witness_new(const struct witness_options *o);
 void witness_free(struct witness *w);
-/* What its sequence is to be tapped for (engine_seq_tap), all but the last layer's. */
-const struct engine_tap *witness_taps(const struct witness *w, uint32_t *n);
+/* It has the rows of all layers but the last from this sequence (engine_seq_tap), which ends before it. */
+void witness_tap(const struct witness *w, struct engine_seq *s);
 /* The row of a position was evaluated; positions come in order. */
 void witness_take(struct witness *w, uint32_t position, const struct engine_row *row);
 /* No row is missing any more. */

@@ -1,13 +1,14 @@
 /* What whole models answer on this machine, as digests: digest [FILE.gguf].
  *
  * For small random models of every architecture and of every format, and for the file: the logits and hidden states of
- * a text, a greedy and a sampled answer. Each set of kernels that the processor runs has to give the same in each way
- * of cutting the text into batches; one line a model is printed, the same on every machine (`make portable` compares).
- * The closing line counts evaluations. */
+ * a text, a greedy and a sampled answer, and a witness. Each set of kernels that the processor runs has to give the
+ * same in each way of cutting the text into batches; one line a model is printed, the same on every machine (`make
+ * portable` compares). The closing line counts evaluations. */
 #include "base/mem.h"
 #include "inference/sched/digest.h"
 #include "inference/engine/engine.h"
 #include "inference/sched/sampler.h"
+#include "inference/sched/witness.h"
 #include "tests/model_make.h"
 #include "inference/train/train_adam.h"
 #include "inference/train/train_pass.h"
@@ -19,12 +20,13 @@
 #define PROMPT  75 /* two chunks of the cache, and over the windows of the models */
 #define SHORT   20 /* of it, for the sampled answer */
 #define ANSWER  8
-#define KINDS   3
+#define KINDS   4
 #define FILE_MB 64
 
 /* All that a model says, in one way of running it. */
 struct answers {
-    struct hash of[KINDS]; /* the text; a greedy answer; a sampled one */
+    struct hash
+        of[KINDS]; /* the text; a greedy answer; a sampled one; a witness of the text, the end of which was answered */
 };
 
 static unsigned passed, failed;
@@ -102,6 +104,31 @@ static struct hash answer(struct engine *e, bool sampled, uint32_t batch, struct
     return digest;
 }
 
+static struct hash witness(struct engine *e, uint32_t batch)
+{
+    const struct model *m = engine_model(e);
+    struct witness *w = witness_new(&(struct witness_options){
+        .key = {{7}}, .layers = m->layers, .embed = m->embed, .prompt_n = PROMPT - ANSWER, .answer_n = ANSWER + 1});
+    struct engine_seq *s = engine_seq_new(e, PROMPT + 1);
+    struct engine_row rows[PROMPT];
+    witness_tap(w, s);
+    for (uint32_t from = 0, n; from < PROMPT; from += n) {
+        n = batch < PROMPT - from ? batch : PROMPT - from;
+        for (uint32_t i = 0; i < n; i++)
+            rows[i] = (struct engine_row){.seq = s,
+                                          .token = ((from + i) * 31 + (from + i) * (from + i) * 7 + 3) % m->vocab,
+                                          .wants = from + i + 1 >= PROMPT - ANSWER,
+                                          .best_only = from + i + 1 >= PROMPT - ANSWER};
+        engine_eval(e, rows, n);
+        for (uint32_t i = 0; i < n; i++)
+            witness_take(w, from + i, &rows[i]);
+    }
+    const struct hash h = witness_end(w);
+    engine_seq_free(s);
+    witness_free(w);
+    return h;
+}
+
 static void run(struct engine *e, uint32_t batch, struct answers *out)
 {
     const struct model *m = engine_model(e);
@@ -110,6 +137,7 @@ static void run(struct engine *e, uint32_t batch, struct answers *out)
     if (model_writes(m)) {
         out->of[1] = answer(e, false, batch, &out->of[0]);
         out->of[2] = answer(e, true, batch, &also);
+        out->of[3] = witness(e, batch);
         return;
     }
     uint32_t ids[PROMPT];
