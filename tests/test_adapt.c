@@ -506,7 +506,7 @@ static void alignment_is_the_bases(void **state)
         struct gguf *g, *was;
         struct note note = {{0}};
         make_aligned(alignment, &room);
-        const struct adapt_file base = {"base.gguf", bytes_of(room.p + 5, room.n - 5), {{5}}, 0};
+        const struct adapt_file base = {"base.gguf", bytes_of(room.p + 5, room.n - 5), {{5}}, 0, false};
         begin_adapter(&m, 0);
         add_pair(&m, "y.weight", 8, 3, 1, 1);
         add_pair(&m, "x.weight", 8, 3, 3, 3);
