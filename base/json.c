@@ -46,8 +46,12 @@ json_t *json_parse(struct bytes text, struct note *note)
     }
     json_t *value = json_loadb(text.n ? (const char *)text.p : "", text.n,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!value)
-        note_set(note, ERR_FORMAT, "not JSON: line %d column %d: %s", error.line, error.column, error.text);
+    if (!value) {
+        enum json_error_code code = json_error_code(&error);
+        bool is_json = code == json_error_numeric_overflow || code == json_error_duplicate_key;
+        note_set(note, ERR_FORMAT, "%s: line %d column %d: %s", is_json ? "JSON that is not taken" : "not JSON",
+                 error.line, error.column, error.text);
+    }
     return value;
 }
 

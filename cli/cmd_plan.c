@@ -183,6 +183,9 @@ static int plan_models(const struct cli *cli, const struct args *args, bool benc
                                                                        json_array_size(list) < MODELS_SHOWN)
             json_array_append_new(
                 list, plan_model(cli, m, json_object_get(models, "offers"), out_text(status, "node"), bench));
+    if (rc == CLI_DONE && args_has(args, "model") && json_array_size(list) == 0)
+        rc = cli_fail(cli, CLI_REFUSED, "\"%.64s\" is no published model on this machine: `kith models` lists them",
+                      args_text(args, "model"));
     json_decref(models);
     json_decref(status);
     return rc;

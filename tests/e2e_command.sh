@@ -91,7 +91,7 @@ check "a port that is taken: status" same $? 1
 check "a port that is taken: why" grep -q 'Address already in use; choose another with --http' "$H/err"
 check "a port that is taken: no promise" test -z "$(grep 'pages at' "$H/out")"
 kill $holder
-check "a wallet for it" "$kith" --home "$H/dev" wallet new --json
+check "a wallet for it" "$kith" --home "$H/dev" wallet new --json >"$H/out"
 "$B/kithd" dev --fresh --home "$H/dev" --no-default-model --listen 127.0.0.1:0 --http 127.0.0.1:0 --log-file "$H/dev.log" >"$H/out" 2>"$H/err" &
 holder=$!
 for _ in $(seq 100); do grep -q 'pages at' "$H/out" && break; sleep 0.1; done

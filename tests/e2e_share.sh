@@ -42,6 +42,8 @@ by_hand '{"slots":2.5}'
 check "2.5 is not" grep -q 'slots must be a whole number from 1' "$NET/err"
 
 k provider share plan --json >"$NET/plan" || fail "no plan"
+k provider share plan --model nosuch >"$NET/said" 2>&1 && fail "a plan for a model that is not here"
+grep -q '"nosuch" is no published model' "$NET/said" || fail "it does not say which model is not here: $(cat "$NET/said")"
 check "a plan before there is a model" same "$(json models <"$NET/plan")" '[]'
 
 serve() { quietly k provider model pull "$root" && quietly share start --model "$root" --price-in 100 --price-out 400 --slots 2; }

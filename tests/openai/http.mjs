@@ -41,6 +41,10 @@ assert.deepEqual([only.status, only.text, only.headers["content-length"]], [200,
 assert.equal(error(await ask("DELETE", "/v1/models"), 405, "bad_method").headers.allow, "GET, HEAD");
 assert.equal(error(await ask("GET", "/v1/chat/completions"), 405, "bad_method").headers.allow, "POST");
 error(await ask("GET", "/v1/none"), 404, "not_found");
+// What is JSON and is not taken is not called something else.
+for (const [odd, why] of [['{"seed":18446744073709551616}', /^JSON that is not taken: .*too big integer/], ['{"n":1e999}', /^JSON that is not taken: .*overflow/],
+  ['{"n":1,"n":2}', /^JSON that is not taken: .*duplicate/], ['{"n":', /^not JSON: /]])
+  assert.match(JSON.parse(error(await ask("POST", "/v1/completions", json, odd), 400, "bad_request").text).error.message, why);
 // A height in a path is a number and nothing else.
 for (const part of ["chain/blocks", "light", "chain/testimonies"])
   for (const odd of ["abc", "1x", "-1", "0x1", "%201", "99999999999999999999"])
