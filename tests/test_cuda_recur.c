@@ -17,10 +17,13 @@ static uint32_t text_at(unsigned which, uint32_t i)
     return (token_at(i) + which * (i % 7 + 1) * 11) % VOCAB;
 }
 
+/* The next shape with states, *k on. Long rows only take longer here: test_cuda_model.c has them. */
 static const struct model_make *carrying_at(size_t *k, struct loaded *l)
 {
     const struct model_make *shape;
     while ((shape = model_make_at((*k)++))) {
+        if (shape->embed > 64)
+            continue;
         load(l, shape);
         if (l->model->layers_recurrent && !model_on_processors(l->model))
             return shape;
@@ -193,7 +196,8 @@ static void sequences_guess_beside_each_other(void **state)
             emulate_set_order((enum emulate_order)(way % 3));
             struct engine *e = on_gpus(&l, first, cut, STEPS_BATCH, &lost);
             read_beside(e, shape->label, texts, way + 1);
-            read_beside(e, shape->label, texts, way + 10); /* in the places of those that are gone */
+            if (way < 2)
+                read_beside(e, shape->label, texts, way + 10); /* in the places of those that are gone */
             assert_string_equal(lost.text, "");
             engine_free(e);
         }
