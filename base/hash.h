@@ -60,7 +60,9 @@ struct hash {
     T(PAGE, "kith.page")          /* what a page of a cache was made from */                                           \
     T(HOP, "kith.hop")            /* what a device says its layers made of a call, and the calls before */             \
     T(HOP_BYTES, "kith.hopbytes") /* a call of layers, or its answer */                                                \
-    T(TRAIN, "kith.train")        /* a training's draws and its running digest */
+    T(TRAIN, "kith.train")        /* a training's draws and its running digest */                                      \
+    T(WITNESS, "kith.witness")    /* rows that only a replay has */                                                    \
+    T(PLACES, "kith.places")      /* ... and where a key draws them */
 
 enum hash_tag {
 #define T(name, text) HASH_##name,

@@ -68,6 +68,10 @@ const struct option_spec cmd_run_options[] = {
 const struct option_spec cmd_verify_options[] = {
     HOW_MODEL_OPTION,
     {.name = "transcript", .type = OPTION_TEXT, .value = "FILE.json", .help = "what `kith run --json` printed"},
+    {.name = "witness",
+     .type = OPTION_HEX32,
+     .value = "KEY",
+     .help = "print the replay's witness that this key draws, too: 64 hexadecimal digits"},
     HOW_OPTIONS,
     {.name = NULL},
 };
@@ -262,19 +266,32 @@ static enum err read_file(const char *path, struct transcript *t, struct note *n
     return e;
 }
 
-static enum err replay(struct local *l, const struct transcript *t, struct wire_verified *v, struct note *note)
+/* What is asked of a replay, and what comes of it. */
+struct replay {
+    bool is_witnessed;
+    struct hash key, witness;
+    struct wire_verified v;
+};
+
+static enum err replay(struct local *l, const struct transcript *t, struct replay *r, struct note *note)
 {
     struct buf request = {0}, out = {0};
     struct wire_frame frame;
     request_put(&request, &t->request);
-    const struct wire_verify m = {
-        .ask = 1, .request = bytes_of_buf(&request), .tokens = bytes_of_buf(&t->tokens), .digest = t->digest};
+    const struct wire_verify m = {.ask = 1,
+                                  .request = bytes_of_buf(&request),
+                                  .tokens = bytes_of_buf(&t->tokens),
+                                  .digest = t->digest,
+                                  .key = bytes_of(r->key.b, r->is_witnessed ? HASH_SIZE : 0)};
     wire_add_verify(&out, &m);
     enum err e = local_send(l, &out, note);
     if (e == ERR_OK)
         e = local_next(l, &frame, note);
-    if (e == ERR_OK && (frame.type != WIRE_VERIFIED || !wire_read_verified(frame.body, v)))
+    if (e == ERR_OK &&
+        (frame.type != WIRE_VERIFIED || !wire_read_verified(frame.body, &r->v) || r->v.witness.n != m.key.n))
         e = note_set(note, ERR_PROTOCOL, "the worker spoke against the protocol");
+    if (e == ERR_OK && r->is_witnessed)
+        memcpy(r->witness.b, r->v.witness.p, sizeof r->witness.b); /* the frame goes with the next one */
     buf_clear(&request);
     buf_clear(&out);
     return e;
@@ -304,29 +321,44 @@ static enum err check_text(struct local *l, const struct transcript *t, bool *is
     return e;
 }
 
-static int different(const struct cli *cli, json_t *json_take, const char *line)
+/* The verdict as JSON, or as a line; the witness with it. */
+static void say(const struct cli *cli, const struct replay *r, json_t *json_take, const char *line)
 {
-    if (cli->json)
+    char witness[2 * HASH_SIZE + 1];
+    hex_put(witness, r->witness.b, HASH_SIZE);
+    if (r->is_witnessed)
+        json_object_set_new(json_take, "witness", json_string(witness));
+    if (cli->json) {
         out_json_take(json_take);
-    else {
-        json_decref(json_take);
-        printf("different: %s\n", line);
+        return;
     }
+    json_decref(json_take);
+    printf("%s\n", line);
+    if (r->is_witnessed)
+        printf("witness: %s\n", witness);
+}
+
+static int different(const struct cli *cli, const struct replay *r, json_t *json_take, const char *why)
+{
+    char line[256];
+    snprintf(line, sizeof line, "different: %s", why);
+    say(cli, r, json_take, line);
     return CLI_REFUSED;
 }
 
-static int say_verdict(const struct cli *cli, const struct transcript *t, const struct wire_verified *v, bool is_text)
+static int say_verdict(const struct cli *cli, const struct transcript *t, const struct replay *r, bool is_text)
 {
+    const struct wire_verified *v = &r->v;
     char line[200], digest[2 * HASH_SIZE + 1];
     size_t n = t->tokens.n / 4;
     hex_put(digest, v->digest.b, HASH_SIZE);
     bool is_cut = t->stop == REQUEST_LENGTH && n != t->request.tokens_max;
     if (v->same && is_text && !is_cut) {
-        if (cli->json)
-            out_json_take(json_pack("{s:b, s:I, s:s, s:f}", "same", 1, "tokens", (json_int_t)n, "digest", digest, "ms",
-                                    (double)v->us / 1000));
-        else
-            printf("same: %zu tokens, digest %s\n", n, digest);
+        snprintf(line, sizeof line, "same: %zu tokens, digest %s", n, digest);
+        say(cli, r,
+            json_pack("{s:b, s:I, s:s, s:f}", "same", 1, "tokens", (json_int_t)n, "digest", digest, "ms",
+                      (double)v->us / 1000),
+            line);
         return CLI_DONE;
     }
     json_t *json = json_pack("{s:b, s:I, s:s}", "same", 0, "position", (json_int_t)v->position, "digest", digest);
@@ -348,7 +380,7 @@ static int say_verdict(const struct cli *cli, const struct transcript *t, const 
                  "at position %" PRIu32 ", behind the last token: the digest is %.16s.. or the answer "
                  "goes on",
                  v->position, digest);
-    return different(cli, json, line);
+    return different(cli, r, json, line);
 }
 
 int cmd_verify(const struct cli *cli, const struct args *args)
@@ -356,13 +388,15 @@ int cmd_verify(const struct cli *cli, const struct args *args)
     const char *model = args_text(args, "model"), *path = args_text(args, "transcript");
     struct transcript t = {0};
     struct wire_open how;
-    struct wire_verified v;
+    struct replay r = {.is_witnessed = args_has(args, "witness")}, none = {.is_witnessed = false};
     struct local *l = NULL;
     struct note note = {{0}};
     bool is_text = true;
     int rc;
     if (!model || !path)
         return cli_fail(cli, CLI_USAGE, "`kith verify` needs --model FILE.gguf and --transcript FILE.json");
+    if (r.is_witnessed)
+        args_hex32(args, "witness", r.key.b);
     how_read(args, &how);
     enum err e = read_file(path, &t, &note);
     if (e == ERR_OK)
@@ -370,16 +404,16 @@ int cmd_verify(const struct cli *cli, const struct args *args)
     if (e == ERR_OK && !hash_equal(&t.model, &local_opened(l)->root)) {
         char root[2 * HASH_SIZE + 1];
         hex_put(root, local_opened(l)->root.b, HASH_SIZE);
-        rc = different(cli, json_pack("{s:b, s:s, s:s}", "same", 0, "where", "model", "model", root),
+        rc = different(cli, &none, json_pack("{s:b, s:s, s:s}", "same", 0, "where", "model", "model", root),
                        "the transcript is of another model than this file");
         goto out;
     }
     if (e == ERR_OK)
-        e = replay(l, &t, &v, &note);
-    if (e == ERR_OK && v.same)
+        e = replay(l, &t, &r, &note);
+    if (e == ERR_OK && r.v.same)
         e = check_text(l, &t, &is_text, &note);
     if (e == ERR_OK)
-        rc = say_verdict(cli, &t, &v, is_text);
+        rc = say_verdict(cli, &t, &r, is_text);
     else
         rc = cli_fail(cli, CLI_USAGE, "%s", note.text[0] ? note.text : err_text(e));
 out:

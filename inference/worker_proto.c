@@ -78,7 +78,7 @@ static bool run_is_right(const struct wire_run *m)
 
 static bool verify_is_right(const struct wire_verify *m)
 {
-    return m->ask != 0 && m->tokens.n % 4 == 0;
+    return m->ask != 0 && m->tokens.n % 4 == 0 && (m->key.n == 0 || m->key.n == HASH_SIZE);
 }
 
 static bool logits_is_right(const struct wire_logits *m)
@@ -143,7 +143,7 @@ static bool done_is_right(const struct wire_done *m)
 
 static bool verified_is_right(const struct wire_verified *m)
 {
-    return m->ask != 0;
+    return m->ask != 0 && (m->witness.n == 0 || m->witness.n == HASH_SIZE);
 }
 
 static bool row_is_right(const struct wire_row *m)

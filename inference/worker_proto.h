@@ -134,8 +134,11 @@ enum wire_begins {
     F(u64, ask)                                                                                                        \
     F(hash, scope)                                                                                                     \
     F(u8, logprobs) F(blob, request) F(blob, tokens) F(u8, draft) F(flag, endless) F(flag, forced)
+/* `key`: empty, or the 32 bytes that a witness is drawn by (inference/sched/witness.h): then the replay goes on to the
+ * last token, also behind one that differs, and `scope` shares nothing with it. */
 #define WIRE_VERIFY_FIELDS(F)                                                                                          \
-    F(u64, ask) F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless)
+    F(u64, ask)                                                                                                        \
+    F(hash, scope) F(blob, request) F(blob, tokens) F(hash, digest) F(flag, endless) F(blob, key)
 #define WIRE_LOGITS_FIELDS(F) F(u64, ask) F(blob, ids)
 /* `dimensions`: only the first so many numbers are told, 0 all; `unit`: divided by the length of what is told. */
 #define WIRE_EMBED_FIELDS(F) F(u64, ask) F(u32, dimensions) F(flag, unit) F(blob, ids)
@@ -207,8 +210,9 @@ enum wire_begins {
     F(u32, shared)                                                                                                     \
     F(u32, tokens) F(u32, drafted) F(u32, accepted) F(hash, digest) F(u64, prompt_us) F(u64, decode_us) F(blob, text)
 /* `position`: of the first difference in the answer when not the same, as many as there are tokens if only the digest
- * differs; `token`: what the model chose there. `digest`: of the replay. */
-#define WIRE_VERIFIED_FIELDS(F) F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us)
+ * differs; `token`: what the model chose there. `digest`: of the replay. `witness`: 32 bytes where a key was given. */
+#define WIRE_VERIFIED_FIELDS(F)                                                                                        \
+    F(u64, ask) F(flag, same) F(u32, position) F(u32, token) F(hash, digest) F(u64, us) F(blob, witness)
 /* `values`: one binary32 a token of the vocabulary, little-endian. */
 #define WIRE_ROW_FIELDS(F) F(u64, ask) F(u32, position) F(blob, values)
 /* `values`: one binary32 a dimension, little-endian; `digest`: digest_embedding's (inference/sched/digest.h), of the

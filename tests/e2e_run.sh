@@ -121,6 +121,29 @@ tampered() { # WORD STATEMENT
     return 1
 }
 check "the untouched transcript" "$kith" verify --model "$guide" --transcript "$dir/good.json" >"$dir/out"
+
+# a witness: of a key, the same in any way, also of an answer that is not the model's, and no other key's
+witness() { # TRANSCRIPT KEY-DIGIT [OPTION...]
+    local file=$1 key
+    key=$(printf "%064d" "$2")
+    shift 2
+    "$kith" verify --model "$guide" --transcript "$dir/$file.json" --witness "$key" --json "$@" | json witness
+}
+change "$dir/good.json" "$dir/other.json" 't["tokens"][9] = (t["tokens"][9] + 1) % 100'
+for file in good other; do
+    want=$(witness $file 1)
+    check "$file: a witness of 64 digits" same "${#want}" 64
+    for way in "--backend ref --batch 5" "--batch 1" "--threads 2 --batch 64"; do
+        # shellcheck disable=SC2086
+        check "$file: its witness with $way" same "$(witness $file 1 $way)" "$want"
+    done
+    check "$file: another key" [ "$(witness $file 2)" != "$want" ]
+done
+check "another answer, another witness" [ "$(witness good 1)" != "$(witness other 1)" ]
+"$kith" verify --model "$guide" --transcript "$dir/other.json" --witness "$(printf "%064d" 1)" >"$dir/out"
+check "the verdict stays" same $? 1
+check "and the witness with it" grep -q "^witness: $(witness other 1)$" "$dir/out"
+check "a key that is short" refuses 3 "64 hexadecimal digits" "$kith" verify --model "$guide" --transcript "$dir/good.json" --witness 12
 check "a token in the middle" tampered "position 3 " 't["tokens"][3] = (t["tokens"][3] + 1) % 100'
 check "the first token" tampered "position 0 " 't["tokens"][0] = (t["tokens"][0] + 1) % 100'
 check "the digest" tampered "position $n" 't["digest"] = "0" * 64'

@@ -88,6 +88,8 @@ static void hear(struct sched_stage *s, const struct wire_frame *f)
         x = &s->said[verified.ask];
         x->same = verified.same;
         x->digest = verified.digest;
+        if (verified.witness.n)
+            memcpy(x->witness.b, verified.witness.p, sizeof x->witness.b);
     } else if (f->type == WIRE_EMBEDDING) {
         assert_true(wire_read_embedding(f->body, &vector));
         x = &s->said[vector.ask];

@@ -12,8 +12,8 @@
 
 struct sched_stage_said {
     uint32_t tokens[512], n, shared, prompt_n;
-    uint32_t step, first_step; /* when it was over, and when its first token came */
-    struct hash digest;
+    uint32_t step, first_step;   /* when it was over, and when its first token came */
+    struct hash digest, witness; /* zero: none */
     enum err failed;
     bool is_over, same;
     struct buf logprobs, vector, text;

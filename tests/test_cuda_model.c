@@ -103,6 +103,58 @@ static void every_architecture(void **state)
     assert_int_equal(emulated_pinned(), 0);
 }
 
+#define TAPS 12
+
+/* rows[TAPS, embed], of all layers but the last. */
+static void tap_all(const struct model_eval *l, struct engine *e, uint32_t batch, float *rows)
+{
+    struct engine_tap tap[TAPS];
+    struct engine_seq *s = engine_seq_new(e, TOKENS);
+    for (uint32_t i = 0; i < TAPS; i++)
+        tap[i] = (struct engine_tap){i * 5 % (l->model->layers - 1), i * 37 % TOKENS, rows + i * l->model->embed};
+    engine_seq_tap(s, tap, TAPS);
+    model_eval_rows(e, s, 0, TOKENS, batch, model_eval_got);
+    engine_seq_free(s);
+}
+
+/* On two devices; and where short batches come again and again, so that they might be recorded. */
+static void rows_are_taken_between_layers(void **state)
+{
+    (void)state;
+    const struct model_make *shape;
+    emulated_gpus(2, (uint64_t)1 << 30);
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
+        struct model_eval l;
+        model_eval_open(&l, shape);
+        if (model_writes(l.model) && !model_on_processors(l.model) && l.model->layers > 1) {
+            const size_t n = (size_t)TAPS * l.model->embed;
+            float *want = mem_array(n, sizeof *want), *got = mem_array(n, sizeof *got);
+            struct engine *here = engine_for(&l, l.model->layers, 0, TOKENS, NULL);
+            tap_all(&l, here, 7, want);
+            for (uint32_t i = k ? 2 : 0; i < 3; i++) {
+                struct note lost = {{0}};
+                if (i == 2 && gpus_n() < 2)
+                    continue;
+                struct engine *there = engine_for(&l, 0, i == 2 ? l.model->layers - 1 : 0, TOKENS, &lost);
+                memset(got, 0, n * sizeof *got);
+                tap_all(&l, there, i == 0 ? 10 : TOKENS, got); /* seven batches of one shape, or one that is long */
+                for (size_t c = 0; c < n; c++)
+                    if (memcmp(&want[c], &got[c], sizeof *got) != 0)
+                        fail_msg("%s, way %u: tap %zu, value %zu", shape->label, i, c / l.model->embed,
+                                 c % l.model->embed);
+                assert_string_equal(lost.text, "");
+                engine_free(there);
+            }
+            engine_free(here);
+            free(want);
+            free(got);
+        }
+        model_eval_close(&l);
+    }
+    emulated_gpus(1, (uint64_t)1 << 30);
+    assert_int_equal(emulated_bytes(), 0);
+}
+
 static void every_format(void **state)
 {
     (void)state;
@@ -532,6 +584,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_architecture),
+        cmocka_unit_test(rows_are_taken_between_layers),
         cmocka_unit_test(every_format),
         cmocka_unit_test(one_column_takes_few_kernels),
         cmocka_unit_test(any_cut_and_any_batch),

@@ -207,7 +207,41 @@ static void put_question(struct buf *frames, uint64_t ask)
     buf_clear(&bytes);
 }
 
-/* Several questions at once; their digests. */
+/* A replay of an answer that no model would write, for its witness. */
+static void put_replay(struct buf *frames, uint64_t ask)
+{
+    struct buf prompt = {0}, tokens = {0}, bytes = {0};
+    const struct hash key = {{(uint8_t)ask}};
+    struct request r;
+    request_init(&r);
+    for (uint32_t i = 0; i < 66; i++)
+        wire_put_id(&prompt, 300 + (i * 11 + 7 * (uint32_t)ask) % 150);
+    for (uint32_t i = 0; i < TOKENS; i++)
+        wire_put_id(&tokens, 300 + i);
+    r.prompt = bytes_of_buf(&prompt);
+    r.tokens_max = TOKENS;
+    request_put(&bytes, &r);
+    wire_add_verify(frames, &(struct wire_verify){.ask = ask,
+                                                  .request = bytes_of_buf(&bytes),
+                                                  .tokens = bytes_of_buf(&tokens),
+                                                  .key = bytes_of(key.b, sizeof key.b)});
+    buf_clear(&prompt);
+    buf_clear(&tokens);
+    buf_clear(&bytes);
+}
+
+static bool take_verified(const struct wire_frame *f, uint32_t n, struct hash *digests)
+{
+    struct wire_verified v;
+    if (f->type != WIRE_VERIFIED)
+        return false;
+    assert_true(wire_read_verified(f->body, &v) && v.ask > n && v.ask <= 2 * n && !v.same);
+    assert_int_equal(v.witness.n, HASH_SIZE);
+    memcpy(digests[v.ask - 1].b, v.witness.p, HASH_SIZE);
+    return true;
+}
+
+/* Several questions at once, and as many replays; their digests, and witnesses. */
 static void ask(struct cut *c, uint32_t n, struct hash *digests)
 {
     struct buf frames = {0};
@@ -216,9 +250,11 @@ static void ask(struct cut *c, uint32_t n, struct hash *digests)
     struct wire_device device;
     for (uint32_t i = 1; i <= n; i++)
         put_question(&frames, i);
+    for (uint32_t i = 1; i <= n; i++)
+        put_replay(&frames, n + i);
     send_to(&c->head, &frames);
     buf_clear(&frames);
-    for (uint32_t left = n; left > 0;) {
+    for (uint32_t left = 2 * n; left > 0;) {
         size_t used;
         struct wire_frame f = hear(&c->head, &used);
         if (f.type == WIRE_FAR_CALL) {
@@ -227,6 +263,8 @@ static void ask(struct cut *c, uint32_t n, struct hash *digests)
         } else if (f.type == WIRE_DONE) {
             assert_true(wire_read_done(f.body, &done) && done.ask >= 1 && done.ask <= n);
             digests[done.ask - 1] = done.digest;
+            left--;
+        } else if (take_verified(&f, n, digests)) {
             left--;
         } else if (f.type == WIRE_DEVICE) {
             assert_true(wire_read_device(f.body, &device));
@@ -242,7 +280,7 @@ static void ask(struct cut *c, uint32_t n, struct hash *digests)
 #define ASKS 3
 
 static const struct wire_open plain = {.threads = 1, .jobs = 4};
-static struct hash want[ASKS];
+static struct hash want[2 * ASKS];
 static uint32_t layers;
 
 static int ask_in_one_piece(void **state)
@@ -259,7 +297,7 @@ static int ask_in_one_piece(void **state)
 
 static void expect_same(const struct hash *got)
 {
-    for (uint32_t i = 0; i < ASKS; i++)
+    for (uint32_t i = 0; i < 2 * ASKS; i++)
         assert_true(hash_equal(&want[i], &got[i]));
 }
 
@@ -270,7 +308,7 @@ static void any_cut_gives_the_same(void **state)
     static const uint32_t hops[] = {1, 1, 2, 2};
     for (size_t i = 0; i < sizeof hops / sizeof *hops; i++) {
         struct cut c;
-        struct hash got[ASKS];
+        struct hash got[2 * ASKS];
         open_cut(&c, cuts[i], hops[i], &plain);
         assert_non_null(strstr(c.opened.device.s, "on other machines"));
         ask(&c, ASKS, got);
@@ -287,7 +325,7 @@ static void a_hop_that_fails_changes_nothing(void **state)
     static const uint32_t at[] = {1, 2, 9, 20};
     for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
         struct cut c;
-        struct hash got[ASKS];
+        struct hash got[2 * ASKS];
         open_cut(&c, ranges, 2, &plain);
         c.fails_at = at[i];
         ask(&c, ASKS, got);
@@ -358,7 +396,7 @@ static void pieces_need_less_memory(void **state)
     (void)state;
     const uint32_t ranges[] = {1, layers / 2, layers / 2, layers - 1};
     struct cut c;
-    struct hash got[ASKS];
+    struct hash got[2 * ASKS];
     uint64_t low = 1u << 20, high = (uint64_t)1 << 30; /* the least that the model in one piece takes */
     while (high - low > 1u << 20) {
         struct process p;

@@ -355,12 +355,76 @@ static void parts_that_are_cut_lose_nothing(void **state)
     }
 }
 
+/* -- rows that are wanted beside the results -- */
+
+#define TAPS 12
+
+/* rows[TAPS, embed]: of layers everywhere, in no order, some twice, over a page's end. */
+static void tap_all(struct loaded *l, struct engine *e, uint32_t batch, float *rows)
+{
+    struct engine_tap tap[TAPS];
+    struct engine_seq *s = engine_seq_new(e, TOKENS);
+    for (uint32_t i = 0; i < TAPS; i++)
+        tap[i] = (struct engine_tap){i * 5 % (l->model->layers - 1), (i * 37 + i / 10 * 30) % TOKENS,
+                                     rows + (size_t)i * l->model->embed};
+    tap[TAPS - 1].layer = tap[0].layer;
+    tap[TAPS - 1].position = tap[0].position;
+    engine_seq_tap(s, tap, TAPS);
+    model_eval_rows(e, s, 0, TOKENS, batch, model_eval_got);
+    engine_seq_free(s);
+}
+
+/* Layers here, elsewhere, and on devices of this machine, in one part and in several; and where the line is cut in the
+ * middle, so that they are taken here. */
+static void rows_come_from_any_layer(void **state)
+{
+    (void)state;
+    const struct model_make *shape;
+    for (size_t k = 0; (shape = model_make_at(k)); k++) {
+        struct model_make s = *shape;
+        struct loaded l;
+        struct note lost = {{0}};
+        s.layers = s.layers < 4 ? 4 : s.layers;
+        load(&l, &s);
+        if (!model_writes(l.model) || layers_check(l.model, &lost) != ERR_OK) {
+            unload(&l);
+            continue;
+        }
+        const size_t n = (size_t)TAPS * l.model->embed;
+        float *want = mem_array(n, sizeof *want), *got = mem_array(n, sizeof *got);
+        struct engine *e = engine_of(&l, NULL, 0, NULL);
+        tap_all(&l, e, 1, want);
+        engine_free(e);
+        for (uint32_t i = 0; i < 4; i++) {
+            l.calls_until = i < 3 ? 0 : 2;
+            l.calls = 0;
+            struct engine_device at[] = {far_of(&l, 0, 2), device_of(&l, 2, s.layers - 1),
+                                         device_of(&l, s.layers - 1, s.layers)};
+            lost = (struct note){{0}};
+            e = engine_of(&l, at, 3, &lost);
+            memset(got, 0, n * sizeof *got);
+            tap_all(&l, e, (const uint32_t[]){1, 23, TOKENS, 23}[i], got);
+            for (size_t c = 0; c < n; c++)
+                if (memcmp(&want[c], &got[c], sizeof *got) != 0)
+                    fail_msg("%s, way %u: tap %zu, value %zu", s.label, i, c / l.model->embed, c % l.model->embed);
+            assert_string_equal(lost.text, i < 3 ? "" : "the line is cut");
+            engine_free(e);
+            l.there.table->close(l.there.device_take);
+            l.there.table = NULL;
+        }
+        free(want);
+        free(got);
+        unload(&l);
+    }
+}
+
 struct call {
     uint32_t rows, pages, pages_most, number_end;
     uint8_t sets;
     uint32_t position, table, page;
     size_t short_by;
     uint32_t value; /* of each float, as its bits; 0: 0.5 */
+    uint32_t taps, tap_row, tap_layer;
 };
 
 static enum err serve(const struct loaded *l, const struct call *c, struct buf *answer)
@@ -372,6 +436,7 @@ static enum err serve(const struct loaded *l, const struct call *c, struct buf *
     codec_put_u32(&b, &c->pages);
     codec_put_u32(&b, &c->pages_most);
     codec_put_u32(&b, &c->number_end);
+    codec_put_u32(&b, &c->taps);
     codec_put_u8(&b, &c->sets);
     for (uint32_t i = 0; i < c->rows && i < 100; i++)
         codec_put_u32(&b, &c->position);
@@ -379,6 +444,8 @@ static enum err serve(const struct loaded *l, const struct call *c, struct buf *
         codec_put_u32(&b, &c->table);
     for (uint32_t i = 0; i < c->pages && i < 100; i++)
         codec_put_u32(&b, &c->page);
+    for (uint32_t i = 0; i < 2 * c->taps && i < 2000; i++)
+        codec_put_u32(&b, i % 2 ? &c->tap_layer : &c->tap_row);
     const size_t floats = (c->rows < 100 ? c->rows : 100) * (m->embed + c->sets * 2u * m->rope_pairs);
     for (size_t i = 0; i < floats; i++)
         codec_put_u32(&b, &(uint32_t){c->value ? c->value : 0x3f000000});
@@ -391,14 +458,15 @@ static enum err serve(const struct loaded *l, const struct call *c, struct buf *
 static void calls_out_of_bounds_are_refused(void **state)
 {
     (void)state;
-    const struct call good = {.rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63};
+    const struct call good = {
+        .rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63, .taps = 2, .tap_layer = 1};
     struct model_make s = *model_make_at(0);
     struct loaded l;
     struct buf answer = {0};
     s.layers = 3;
     load(&l, &s);
     struct engine_device unused = far_of(&l, 1, 2);
-    struct call c[13];
+    struct call c[18];
     for (size_t i = 0; i < sizeof c / sizeof *c; i++)
         c[i] = good;
     c[0].rows = 0;
@@ -414,8 +482,13 @@ static void calls_out_of_bounds_are_refused(void **state)
     c[10].short_by = 1;
     c[11].table = UINT32_MAX;
     c[12].rows = 2; /* both at one place of one page: which stays there is not decided */
+    c[13].tap_row = 1;
+    c[14].tap_layer = 0; /* layers that are not there */
+    c[15].tap_layer = 2;
+    c[16].taps = FAR_TAPS_MAX + 1;
+    c[17].taps = UINT32_MAX;
     assert_int_equal(serve(&l, &good, &answer), ERR_OK);
-    assert_int_equal(answer.n, 1 + l.model->embed * sizeof(float));
+    assert_int_equal(answer.n, 1 + 3 * l.model->embed * sizeof(float));
     for (size_t i = 0; i < sizeof c / sizeof *c; i++)
         if (serve(&l, &c[i], &answer) != ERR_PROTOCOL)
             fail_msg("call %zu was taken", i);
@@ -431,8 +504,15 @@ static void what_is_not_finite_has_one_answer(void **state)
     static const uint32_t values[] = {0x7f800000, 0xff800000, 0x7fc01234, 0xffc00001};
     (void)state;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        const struct call call = {
-            .rows = 1, .pages = 1, .pages_most = 1, .number_end = 64, .sets = 1, .page = 63, .value = values[i]};
+        const struct call call = {.rows = 1,
+                                  .pages = 1,
+                                  .pages_most = 1,
+                                  .number_end = 64,
+                                  .sets = 1,
+                                  .page = 63,
+                                  .value = values[i],
+                                  .taps = 1,
+                                  .tap_layer = 1};
         struct model_make s = *model_make_at(0);
         struct loaded l;
         struct buf answer = {0};
@@ -495,6 +575,7 @@ int main(void)
         cmocka_unit_test(long_batches_go_in_parts),          cmocka_unit_test(parts_that_are_cut_lose_nothing),
         cmocka_unit_test(a_cut_line_loses_nothing),          cmocka_unit_test(calls_out_of_bounds_are_refused),
         cmocka_unit_test(answers_out_of_bounds_are_refused), cmocka_unit_test(what_is_not_finite_has_one_answer),
+        cmocka_unit_test(rows_come_from_any_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

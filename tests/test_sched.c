@@ -199,6 +199,57 @@ static void verification_shares(void **state)
     sched_stage_close(&s);
 }
 
+/* Replays with a key: each by itself, all at once beside one that writes, and in the scope whose pages are kept. */
+static void witnesses_are_told(void **state)
+{
+    (void)state;
+    TEST_NEEDS(path, "weights/stories260K-Q8_0.gguf");
+    struct sched_stage s;
+    sched_stage_open(&s, path, 64, 0);
+    const struct sched_stage_work w = {.prompt_n = 200, .fork = 300, .tokens = 50, .scope = 1, .temp = 0.9f};
+    sched_stage_ask(&s, 1, &w);
+    sched_stage_finish(&s);
+    struct buf prompt = {0}, request = {0}, frames = {0}, tokens = {0};
+    struct hash key = {{0}};
+    sched_stage_put_prompt(&prompt, 200, 300, 0);
+    sched_stage_put_request(&request, &w, bytes_of_buf(&prompt));
+    for (uint32_t i = 0; i < s.said[1].n; i++)
+        wire_put_id(&tokens, s.said[1].tokens[i]);
+    struct wire_verify m = {.request = bytes_of_buf(&request),
+                            .tokens = bytes_of_buf(&tokens),
+                            .digest = s.said[1].digest,
+                            .key = bytes_of(key.b, sizeof key.b)};
+    for (uint8_t k = 0; k < 2; k++) {
+        key.b[0] = k;
+        m.ask = 2u + k;
+        wire_add_verify(&frames, &m);
+        sched_stage_send(&s, &frames);
+        sched_stage_finish(&s);
+    }
+    assert_true(s.said[2].same && s.said[3].same && !hash_equal(&s.said[2].witness, &s.said[3].witness));
+    const struct sched_stage_work writer = {.prompt_n = 5, .fork = 300, .tokens = 60};
+    sched_stage_ask(&s, 4, &writer);
+    m.scope.b[0] = 1;
+    for (uint8_t k = 0; k < 3; k++) { /* the last without */
+        key.b[0] = k;
+        m.ask = 5u + k;
+        m.key.n = k < 2 ? HASH_SIZE : 0;
+        wire_add_verify(&frames, &m);
+    }
+    sched_stage_send(&s, &frames);
+    sched_stage_finish(&s);
+    assert_true(s.said[5].same && s.said[6].same && s.said[7].same);
+    assert_true(hash_equal(&s.said[2].witness, &s.said[5].witness));
+    assert_true(hash_equal(&s.said[3].witness, &s.said[6].witness));
+    assert_true(hash_is_zero(&s.said[7].witness));
+    assert_true(s.said[7].step < s.said[5].step); /* it had little left to read */
+    buf_clear(&prompt);
+    buf_clear(&request);
+    buf_clear(&tokens);
+    buf_clear(&frames);
+    sched_stage_close(&s);
+}
+
 /* -- steps -- */
 
 /* With rows that take long, somebody who writes gets a token a step all the same, and steps are short. */
@@ -293,10 +344,15 @@ static void the_one_that_reads_is_cancelled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(beginnings_change_nothing),   cmocka_unit_test(a_talk_goes_on),
-        cmocka_unit_test(choices_read_once),           cmocka_unit_test(memory_is_given_back),
-        cmocka_unit_test(verification_shares),         cmocka_unit_test(nobody_waits_for_a_prompt),
-        cmocka_unit_test(short_prompts_do_not_starve), cmocka_unit_test(the_one_that_reads_is_cancelled),
+        cmocka_unit_test(beginnings_change_nothing),
+        cmocka_unit_test(a_talk_goes_on),
+        cmocka_unit_test(choices_read_once),
+        cmocka_unit_test(memory_is_given_back),
+        cmocka_unit_test(verification_shares),
+        cmocka_unit_test(witnesses_are_told),
+        cmocka_unit_test(nobody_waits_for_a_prompt),
+        cmocka_unit_test(short_prompts_do_not_starve),
+        cmocka_unit_test(the_one_that_reads_is_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

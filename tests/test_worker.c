@@ -186,18 +186,24 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
     stage_answered(c->stage);
 }
 
-static struct worker_verdict check(struct stage *s, const struct run *r, const struct hash *digest)
+static struct worker_verdict check_witnessed(struct stage *s, const struct run *r, const struct hash *digest,
+                                             const struct hash *key)
 {
     struct check c = {.stage = s};
     struct buf request = {0};
     run_request(1, 50, &request);
     s->waiting++;
-    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens)};
+    const struct worker_work work = {.request = bytes_of_buf(&request), .tokens = bytes_of_buf(&r->tokens), .key = key};
     worker_verify(s->worker, &work, digest, on_verdict, &c);
     stage_run(s);
     assert_int_equal(c.e, ERR_OK);
     buf_clear(&request);
     return c.verdict;
+}
+
+static struct worker_verdict check(struct stage *s, const struct run *r, const struct hash *digest)
+{
+    return check_witnessed(s, r, digest, NULL);
 }
 
 static void test_verify(void **state)
@@ -213,6 +219,13 @@ static void test_verify(void **state)
     struct hash other = r.digest;
     other.b[31] ^= 1;
     assert_false(check(&s, &r, &other).same);
+    const struct hash key = {{1}}, another = {{2}};
+    const struct worker_verdict plain = check(&s, &r, &r.digest), first = check_witnessed(&s, &r, &r.digest, &key),
+                                second = check_witnessed(&s, &r, &other, &key),
+                                third = check_witnessed(&s, &r, &r.digest, &another);
+    assert_true(hash_is_zero(&plain.witness) && !hash_is_zero(&first.witness));
+    assert_true(first.same && !second.same && hash_equal(&first.witness, &second.witness));
+    assert_false(hash_equal(&first.witness, &third.witness));
     r.tokens.p[4 * 23] ^= 1;
     const struct worker_verdict v = check(&s, &r, &r.digest);
     assert_false(v.same);

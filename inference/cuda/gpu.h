@@ -282,6 +282,7 @@ struct gpu_pass {
     const uint32_t *slot;
     struct cuda_plan plan; /* of those that go on */
     uint32_t pages_most;
+    const struct device_batch *tapped; /* NULL: no row of these layers is wanted beside the results */
 };
 
 /* -- gpu_products.c -- */

@@ -357,14 +357,27 @@ static void output(struct gpu_pass *t, uint32_t told)
         gpu_pass_tell(t, 0, told < GPU_TOLD_ROWS ? told : GPU_TOLD_ROWS);
 }
 
+/* Rows that are wanted as they leave a layer. */
+static void get_taps(const struct gpu_pass *t, uint32_t index)
+{
+    const struct device_batch *b = t->tapped;
+    const uint64_t n = t->m->embed;
+    for (uint32_t i = 0; i < b->taps; i++)
+        if (b->tap[i].layer == index)
+            cuda_get(t->d->queue, b->tap[i].to, t->x + (b->tap[i].row - b->tap_from) * n, n * sizeof(float));
+}
+
 void gpu_pass_queue(struct gpu_pass *t, const struct gpu_shape *shape)
 {
     const struct device *d = t->d;
-    for (uint32_t i = d->o.first; i < d->o.end; i++)
+    for (uint32_t i = d->o.first; i < d->o.end; i++) {
         if (model_writes(t->m))
             layer(t, i, shape->wanted);
         else
             encoder_layer(t, i);
+        if (t->tapped)
+            get_taps(t, i);
+    }
     if (d->o.has_output && t->cols)
         output(t, shape->told);
 }

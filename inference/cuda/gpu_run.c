@@ -202,10 +202,23 @@ static enum err put_facts(struct device *d, const struct device_batch *b, struct
     return ERR_OK;
 }
 
+static bool is_tapped(const struct device *d, const struct device_batch *b)
+{
+    for (uint32_t i = 0; i < b->taps; i++)
+        if (b->tap[i].layer >= d->o.first && b->tap[i].layer < d->o.end)
+            return true;
+    return false;
+}
+
+/* Rows between layers go to memory that is another one each time, so that they are in no graph. */
 static void run_shape(struct gpu_pass *t, const struct gpu_shape *shape)
 {
     struct device *d = t->d;
     bool record;
+    if (t->tapped) {
+        gpu_pass_queue(t, shape);
+        return;
+    }
     struct cuda_graph *g = gpu_graph_find(d, shape, &record);
     if (!g && record && cuda_graph_begin(d->queue)) {
         struct gpu_pass kept = *t;
@@ -272,6 +285,7 @@ enum err gpu_run(struct device *d, const struct device_batch *b, struct note *no
         return e;
     (void)cuda_queue_stream(d->queue); /* of several GPUs the last that was used is another */
     t.slot = t.f.all;
+    t.tapped = is_tapped(d, b) ? b : NULL;
     cuda_put(d->queue, t.x, b->x, b->n * embed);
     t.plan = t.f.plan;
     const struct cuda_plan *all = &t.f.plan, *slots = &t.f.slot_plan;

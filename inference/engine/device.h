@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DEVICE_ABI      9u /* of this file and of struct model: a shared object of another is not used */
+#define DEVICE_ABI      10u /* of this file and of struct model: a shared object of another is not used */
 #define DEVICE_SYMBOL   "kith_device_table"
 #define DEVICES_MAX     20u
 #define DEVICE_NAME_MAX 64u
@@ -70,6 +70,12 @@ static inline uint32_t device_keeps_max(uint64_t state_bytes, uint32_t batch_max
     return most < batch_max ? most : batch_max;
 }
 
+/* A row of the stream that is wanted as it leaves a layer, which is not the model's last. */
+struct device_tap {
+    uint32_t layer, row;
+    float *to; /* [embed] */
+};
+
 /* One call: rows of the batch in, what becomes of them out. Pointers are this machine's. */
 struct device_batch {
     uint32_t n;
@@ -93,6 +99,9 @@ struct device_batch {
     float *hidden, *logits;      /* [wanted, embed], [kept, vocab] */
     uint32_t *best;              /* [told] the first of the largest logits; where one is not finite, any number */
     uint8_t *finite;             /* [n], set to 0 where a value was not finite, left otherwise */
+    /* Rows of the device's layers, and perhaps of others', which are not its business. */
+    const struct device_tap *tap; /* [taps], by rising rows */
+    uint32_t taps, tap_from;      /* the batch's row 0 is their row tap_from */
 };
 
 struct device_table {

@@ -106,8 +106,9 @@ void engine_free(struct engine *e)
     recur_free(e->recur);
     latent_free(e->latent);
     inputs_free(e->inputs);
-    void *all[] = {e->x,      e->h,      e->q,      e->o,    e->k,        e->v,    e->gate,   e->up,      e->back,
-                   e->hidden, e->logits, e->narrow, e->wide, e->position, e->slot, e->finite, e->scratch, e->low};
+    void *all[] = {e->x,    e->h,      e->q,       e->o,      e->k,       e->v,    e->gate,
+                   e->up,   e->back,   e->hidden,  e->logits, e->narrow,  e->wide, e->position,
+                   e->slot, e->finite, e->scratch, e->low,    e->tap_list};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(e);
@@ -279,6 +280,7 @@ static void begin(struct engine *e, struct engine_row *rows, uint32_t n)
     }
     if (e->recur)
         recur_begin(e);
+    engine_list_taps(e);
     engine_enter(e);
 }
 

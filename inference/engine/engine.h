@@ -64,6 +64,15 @@ uint32_t engine_seq_length(const struct engine_seq *s);
  * in. */
 void engine_seq_cut(struct engine_seq *s, uint32_t length);
 
+/* A row of the stream that is wanted beside the results: what leaves a layer, not the last, at a position. */
+struct engine_tap {
+    uint32_t layer, position;
+    float *to; /* [embed], filled when that position is evaluated */
+};
+/* Of a sequence that has no positions yet; borrowed until it ends. Of what it takes over from others
+ * (engine_seq_reuse) no row is evaluated, and so none comes. */
+void engine_seq_tap(struct engine_seq *s, const struct engine_tap *taps, uint32_t n);
+
 /* -- beginnings that sequences share -- */
 
 /* An empty sequence whose whole pages are found by later ones of the same scope, and which finds theirs. Others never

@@ -251,6 +251,13 @@ static struct device_batch part_at(const struct parts *p, uint32_t k)
             b.angles[i] += (size_t)from * 2 * m->rope_pairs;
     b.x = b.out = p->x + (size_t)from * m->embed;
     b.finite += from;
+    while (b.taps > 0 && b.tap->row < from) {
+        b.tap++;
+        b.taps--;
+    }
+    while (b.taps > 0 && b.tap[b.taps - 1].row >= to)
+        b.taps--;
+    b.tap_from = from;
     b.wanted = b.told = b.kept = 0;
     return b;
 }
@@ -361,16 +368,19 @@ static void forget_states(struct engine *e)
 static void go_on_without(struct engine *e, const struct note *why)
 {
     struct engine_row *batch = e->rows, *rows = mem_array(e->batch_max, sizeof *rows);
-    uint32_t n = e->n, *position = mem_array(n, sizeof *position);
+    const uint32_t n = e->n, taps = e->taps;
+    uint32_t *position = mem_array(n, sizeof *position);
     memcpy(position, e->position, n * sizeof *position);
     drop_devices(e, why);
     if (e->recur)
         forget_states(e);
     engine_trim(e, 0);
+    e->taps = 0;
     for (struct engine_seq *s = e->seqs; s; s = s->after)
         refill(e, s, length_before(s, batch, position, n), rows);
     e->rows = batch;
     e->n = n;
+    e->taps = taps;
     memcpy(e->position, position, n * sizeof *position);
     if (e->recur)
         recur_begin(e);
@@ -383,7 +393,7 @@ static void go_on_without(struct engine *e, const struct note *why)
 static struct device_batch batch_of(struct engine *e)
 {
     struct engine_devices *d = e->devices;
-    struct device_batch b = {.n = e->n, .position = e->position, .finite = d->finite};
+    struct device_batch b = {.n = e->n, .position = e->position, .finite = d->finite, .tap = e->tap, .taps = e->taps};
     list_pages(e, &b);
     list_chains(e, &b);
     if (e->rope[MODEL_ROPE])

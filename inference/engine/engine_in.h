@@ -13,9 +13,11 @@ struct engine_seq {
     struct engine *engine;
     struct cache cache;
     uint32_t length;
-    bool is_long;                      /* rotated by the table for long requests */
-    bool finite;                       /* of every position so far */
-    struct state state;                /* of recurrent layers */
+    bool is_long;                 /* rotated by the table for long requests */
+    bool finite;                  /* of every position so far */
+    struct state state;           /* of recurrent layers */
+    const struct engine_tap *tap; /* [taps] */
+    uint32_t taps;
     uint32_t row;                      /* its last so far in the batch that is put together */
     struct engine_seq *before, *after; /* of all of the engine */
 };
@@ -57,6 +59,10 @@ struct engine {
     struct inputs *inputs; /* NULL without a second embedding */
     struct engine_row *rows;
     uint32_t n;
+    const struct device_tap *tap; /* [taps] of the batch, by rows */
+    uint32_t taps, tap_from;      /* rows that they count from */
+    struct device_tap *tap_list;
+    uint32_t tap_room;
     struct engine_seq *seqs;        /* all, in no order */
     struct engine_devices *devices; /* NULL: all layers are evaluated here */
 };
@@ -96,6 +102,12 @@ void engine_attention_output(struct engine *e, const struct model_layer *l, size
 void engine_mix(struct engine *e, const struct model_layer *l, const float *x, float *out, size_t cols);
 /* One layer of a model that writes, over the batch. Returns how many rows go on. */
 size_t engine_layer(struct engine *e, uint32_t layer);
+
+/* -- engine_tap.c -- */
+/* e->tap of the batch whose positions are known. */
+void engine_list_taps(struct engine *e);
+/* A layer's rows, from e->x. */
+void engine_take_taps(const struct engine *e, uint32_t layer);
 
 /* -- engine.c -- */
 /* out[w->n] = a row of weights as it is. What is packed is read there, so that its pages of the file need not be in

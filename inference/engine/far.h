@@ -4,9 +4,10 @@
  *     engine -> far_device -> call ........ far_serve -> layers_device, or a GPU
  *                          <- answer ......
  *
- *     call   = u32 rows, u32 pages, u32 pages_most, u32 number_end, u8 angle sets (0 to 2),
- *              position[rows], table[rows], page[pages] u32, angles[sets][rows, 2, rope_pairs], x[rows, embed] binary32
- *     answer = u8 finite[rows], x[rows, embed] binary32; x of a row that is not finite is zeros
+ *     call   = u32 rows, u32 pages, u32 pages_most, u32 number_end, u32 taps, u8 angle sets (0 to 2),
+ *              position[rows], table[rows], page[pages], (row, layer)[taps] u32,
+ *              angles[sets][rows, 2, rope_pairs], x[rows, embed] binary32
+ *     answer = u8 finite[rows], x[rows, embed] binary32, tap[taps, embed] binary32; of a row that is not finite zeros
  *
  * all little-endian; the words are device.h's. The layers are never a model's last, so that only the stream leaves: a
  * row of it is much shorter than a row of logits, and which token is chosen is decided where the request is. Pure: who
@@ -34,6 +35,8 @@ struct far_options {
 };
 /* `device_take` of the result belongs to whoever takes it. */
 struct engine_device far_device(const struct far_options *o);
+
+#define FAR_TAPS_MAX 128u /* of a call: rows that are wanted as they leave a layer */
 
 /* Rows of a call whose bytes, and whose answer's, stay under FAR_CALL_MAX; 0: not even one row's do. */
 uint32_t far_rows_max(const struct model *m, uint32_t context);

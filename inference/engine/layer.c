@@ -570,5 +570,7 @@ size_t engine_layer(struct engine *e, uint32_t index)
     if (l->mixes)
         add_branch(e, &l->mix_post, cols);
     end_layer(e, index, cols);
+    if (e->taps)
+        engine_take_taps(e, index);
     return cols;
 }

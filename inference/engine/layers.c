@@ -130,6 +130,9 @@ static enum err run(struct device *d, const struct device_batch *b, struct note 
     e->n = b->n;
     e->angles[0] = b->angles[0];
     e->angles[1] = b->angles[1];
+    e->tap = b->tap;
+    e->taps = b->taps;
+    e->tap_from = b->tap_from;
     memcpy(e->x, b->x, b->n * row);
     for (uint32_t i = d->first; i < d->end; i++)
         cols = engine_layer(e, i);

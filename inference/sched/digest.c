@@ -15,7 +15,7 @@ struct hash digest_start(const struct hash *model, const struct request *r)
     return hash_end(&h);
 }
 
-static void add_floats(struct hasher *h, const float *x, size_t n)
+void digest_add_floats(struct hasher *h, const float *x, size_t n)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     hash_add(h, x, n * sizeof *x);
@@ -29,7 +29,7 @@ struct hash digest_hidden(const float *hidden, size_t n)
 {
     struct hasher h;
     hash_start(&h, HASH_HIDDEN);
-    add_floats(&h, hidden, n);
+    digest_add_floats(&h, hidden, n);
     return hash_end(&h);
 }
 
@@ -62,6 +62,6 @@ struct hash digest_embedding(const struct hash *model, struct bytes ids, const f
     hash_add(&h, model->b, sizeof model->b);
     hash_add(&h, text.b, sizeof text.b);
     hash_add_u32(&h, (uint32_t)(ids.n / 4));
-    add_floats(&h, vector, n);
+    digest_add_floats(&h, vector, n);
     return hash_end(&h);
 }

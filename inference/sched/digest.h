@@ -19,6 +19,8 @@
 #include "inference/request.h"
 
 struct hash digest_start(const struct hash *model, const struct request *r);
+/* The bits of x[n], little-endian. */
+void digest_add_floats(struct hasher *h, const float *x, size_t n);
 struct hash digest_hidden(const float *hidden, size_t n);
 void digest_add(struct hash *digest, const struct hash *hidden, uint32_t token);
 void digest_add_numeric(struct hash *digest);

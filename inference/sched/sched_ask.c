@@ -214,6 +214,11 @@ static enum err take_verify(struct sched *s, const struct wire_verify *m, struct
     (void)out;
     struct session_options o = {
         .mode = SESSION_VERIFY, .request = m->request, .tokens = m->tokens, .digest = m->digest, .scope = m->scope};
+    struct hash key;
+    if (m->key.n) {
+        memcpy(key.b, m->key.p, sizeof key.b);
+        o.key = &key;
+    }
     return add_session(s, m->ask, m->endless, &o, note);
 }
 

@@ -156,7 +156,13 @@ static bool session_speaks(struct sched *s, struct sched_job *j, struct buf *out
             wire_add_failure(out, j->ask, ERR_MISMATCH, &note);
             return true;
         case SESSION_VERIFIED: {
-            const struct wire_verified m = {j->ask, e.same, e.index, e.token, e.digest, s->clock() - j->start_us};
+            const struct wire_verified m = {.ask = j->ask,
+                                            .same = e.same,
+                                            .position = e.index,
+                                            .token = e.token,
+                                            .digest = e.digest,
+                                            .us = s->clock() - j->start_us,
+                                            .witness = bytes_of(e.witness.b, e.is_witnessed ? HASH_SIZE : 0)};
             wire_add_verified(out, &m);
             return true;
         }

@@ -4,6 +4,7 @@
  * output */
 #include "inference/engine/layers.h"
 #include "inference/sched/sched_in.h"
+#include "inference/sched/witness.h"
 
 #include <stdio.h>
 
@@ -50,6 +51,9 @@ static enum err fit_calls(struct sched *s, struct engine_options *o, struct note
                         context);
     if (o->batch_max > rows)
         o->batch_max = rows;
+    const uint32_t jobs = FAR_TAPS_MAX / WITNESS_PLACES; /* all of which may be replays with a witness */
+    if (s->slots > jobs)
+        s->slots = jobs;
     if (s->slots > o->batch_max)
         s->slots = o->batch_max;
     return ERR_OK;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "inference/schema/constraint.h"
 #include "inference/sched/logprob.h"
+#include "inference/sched/witness.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,10 @@ struct session {
     uint32_t rows_at, rows_n;
     struct hash digest, claimed;
     bool over;
-    bool beyond; /* verify: the row behind the last token is evaluated too, see check_end */
+    struct witness *witness;      /* verify: NULL where none is wanted */
+    struct session_event verdict; /* verify: what it came to */
+    bool is_settled;              /* ... which nothing changes any more */
+    bool beyond;                  /* verify: the row behind the last token is evaluated too, see check_end */
     /* text: what the tokens so far came to, and how much of it was given out */
     struct buf text;
     size_t shown;
@@ -110,6 +114,17 @@ static enum err read_schema(struct session *s, struct note *note)
     return constraint_new(s->request.schema, s->tok, engine_model(s->engine)->vocab, &s->constraint, note);
 }
 
+/* Its rows are evaluated, all of them, in this sequence. */
+static void seek_witness(struct session *s, const struct hash *key)
+{
+    const struct model *m = engine_model(s->engine);
+    uint32_t taps;
+    s->witness = witness_new(&(struct witness_options){
+        .key = *key, .layers = m->layers, .embed = m->embed, .prompt_n = s->prompt_n, .answer_n = s->known_n});
+    const struct engine_tap *tap = witness_taps(s->witness, &taps);
+    engine_seq_tap(s->seq, tap, taps);
+}
+
 enum err session_new(const struct session_options *o, struct session **out, struct note *note)
 {
     struct session *s = mem_new(sizeof *s);
@@ -130,7 +145,9 @@ enum err session_new(const struct session_options *o, struct session **out, stru
         force(s);
     if (o->mode == SESSION_RUN)
         s->draft.most = o->draft < DRAFT_MAX ? o->draft : DRAFT_MAX;
-    s->is_shared = !hash_is_zero(&o->scope);
+    if (o->mode == SESSION_VERIFY && o->key)
+        seek_witness(s, o->key);
+    s->is_shared = !hash_is_zero(&o->scope) && !s->witness;
     if (s->is_shared)
         engine_seq_share(s->seq, &o->scope);
     CHECK(o->logprobs <= 1 + LOGPROBS_MAX);
@@ -148,6 +165,7 @@ void session_free(struct session *s)
     if (!s)
         return;
     engine_seq_free(s->seq);
+    witness_free(s->witness);
     sampler_free(s->sampler);
     constraint_free(s->constraint);
     buf_clear(&s->raw);
@@ -200,6 +218,7 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
     /* Fed may be: the prompt, the known tokens, and what was chosen; never the last token of the answer. */
     uint32_t answer = s->chosen_n > s->known_n ? s->chosen_n : s->known_n;
     uint32_t end = s->prompt_n + answer, last = s->prompt_n + s->request.tokens_max - 1, n = 0;
+    const bool is_plain = s->is_plain || s->is_settled; /* then nothing is chosen any more */
     if (s->over)
         return 0;
     share_rows(s);
@@ -209,10 +228,10 @@ uint32_t session_rows(struct session *s, const struct draft_cost *cost, struct e
         end = last;
     for (; n < max && s->fed < end; n++, s->fed++) {
         bool wants = s->fed + 1 >= s->prompt_n;
-        if (wants && !s->is_plain && logits_max-- == 0)
+        if (wants && !is_plain && logits_max-- == 0)
             break;
         rows[n] = (struct engine_row){
-            .seq = s->seq, .token = s->tokens[s->fed], .wants = wants, .best_only = wants && s->is_plain};
+            .seq = s->seq, .token = s->tokens[s->fed], .wants = wants, .best_only = wants && is_plain};
     }
     s->guesses = 0;
     if (s->draft.most && n > 0 && n < max && s->chosen_n > 0 && s->chosen_n >= s->known_n &&
@@ -331,10 +350,22 @@ static void end_run(struct session *s, enum request_stop stop)
 
 static void end_verify(struct session *s, bool same, uint32_t index, uint32_t token)
 {
+    s->verdict = (struct session_event){
+        .digest = s->digest, .same = same && hash_equal(&s->digest, &s->claimed), .index = index, .token = token};
+    s->is_settled = true;
+}
+
+/* The verdict is told when the witness has its rows, too. */
+static void tell_verdict(struct session *s)
+{
+    if (!s->is_settled || (s->witness && !witness_is_whole(s->witness)))
+        return;
     struct session_event *e = add_event(s, SESSION_VERIFIED);
-    e->same = same && hash_equal(&s->digest, &s->claimed);
-    e->index = index;
-    e->token = token;
+    s->verdict.kind = e->kind;
+    *e = s->verdict;
+    e->is_witnessed = s->witness != NULL;
+    if (s->witness)
+        e->witness = witness_end(s->witness);
     s->over = true;
 }
 
@@ -468,7 +499,7 @@ static void hash_hidden(const struct session *s, struct engine_row *row)
 bool session_may_look(const struct session *s, uint32_t i)
 {
     const struct engine_row *row = &s->rows[i];
-    return !s->over && row->wants && row->finite;
+    return !s->over && !s->is_settled && row->wants && row->finite;
 }
 
 void session_look(const struct session *s, uint32_t i, struct sampler *sampler)
@@ -539,10 +570,13 @@ static void check_draft(struct session *s)
 static void take_next(struct session *s)
 {
     struct engine_row *row = &s->rows[s->rows_at++];
-    if (row->wants)
+    if (s->witness)
+        witness_take(s->witness, s->fed - s->rows_n + s->rows_at - 1, row);
+    if (!s->is_settled && row->wants)
         take_one(s, row);
-    else if (!row->finite)
+    else if (!s->is_settled && !row->finite)
         take_numeric(s);
+    tell_verdict(s);
     check_draft(s);
 }
 

@@ -4,6 +4,7 @@
  *     run:     [prompt in chunks] -> [one token after the other] -> over
  *     resume:  the prompt and the tokens that are known already in chunks, each choice checked on the way -> one token
  * ... verify:  prompt and answer in chunks, every choice and the digest checked -> over
+ *     ... with the key of a witness (witness.h): to the last token that is given, whatever the model would have chosen
  *
  * Nothing of the result depends on how rows are cut into chunks or batches. Not thread-safe. */
 #ifndef KITH_INFERENCE_SESSION_H
@@ -22,15 +23,16 @@ enum session_mode { SESSION_RUN, SESSION_VERIFY };
 struct session_options {
     enum session_mode mode;
     struct engine *engine;
-    const struct tok *tok; /* for ends of text and stop texts; NULL: neither ends the answer */
-    struct hash model;     /* root, for the digest */
-    struct bytes request;  /* encoded; copied */
-    struct bytes tokens;   /* of the answer, u32 each: known already (run), or to be verified */
-    struct hash digest;    /* verify: what is claimed */
-    bool is_forced;        /* run, for measuring: `tokens` are what it chooses, one after the other */
-    uint32_t draft;        /* run: tokens of a draft at most (draft.h); 0: none */
-    struct hash scope;     /* whose beginnings are shared (engine_seq_share); zero: none */
-    uint32_t logprobs;     /* run: 0 none, else 1 and how many of the likeliest beside each token, up to LOGPROBS_MAX */
+    const struct tok *tok;  /* for ends of text and stop texts; NULL: neither ends the answer */
+    struct hash model;      /* root, for the digest */
+    struct bytes request;   /* encoded; copied */
+    struct bytes tokens;    /* of the answer, u32 each: known already (run), or to be verified */
+    struct hash digest;     /* verify: what is claimed */
+    const struct hash *key; /* verify: of a witness, and then `scope` counts for nothing; NULL: none */
+    bool is_forced;         /* run, for measuring: `tokens` are what it chooses, one after the other */
+    uint32_t draft;         /* run: tokens of a draft at most (draft.h); 0: none */
+    struct hash scope;      /* whose beginnings are shared (engine_seq_share); zero: none */
+    uint32_t logprobs; /* run: 0 none, else 1 and how many of the likeliest beside each token, up to LOGPROBS_MAX */
 };
 /* ERR_FORMAT, ERR_RANGE, ERR_LIMIT... with a note for a request that cannot be run. */
 enum err session_new(const struct session_options *o, struct session **out, struct note *note) MUST_USE;
@@ -54,14 +56,15 @@ enum session_event_kind {
     SESSION_TOKEN,    /* run: index, token, digest, text */
     SESSION_DONE,     /* run: stop, tokens, digest, text still held back */
     SESSION_FAILED,   /* run: the known tokens are not the model's (ERR_MISMATCH, at index) */
-    SESSION_VERIFIED, /* verify: same, index of the first difference, token that the model chose there, digest */
+    SESSION_VERIFIED, /* verify: same, index of the first difference, token that the model chose there, digest, witness
+                       */
 };
 struct session_event {
     enum session_event_kind kind;
     uint32_t index, token;
-    struct hash digest;
+    struct hash digest, witness;
     uint8_t stop; /* enum request_stop */
-    bool same;
+    bool same, is_witnessed;
     struct bytes text; /* whole characters that this token completed, less what may be part of a stop text; until the
                           next call */
     uint32_t reach;    /* token: bytes of the text with it, those that are held back included */

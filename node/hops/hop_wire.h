@@ -21,7 +21,7 @@
 
 #include "base/codec.h"
 
-#define HOP_VERSION 1
+#define HOP_VERSION 2
 
 enum hop_message {
     HOP_READY = 1,

@@ -135,16 +135,19 @@ struct worker_work {
     struct bytes request, tokens;
     struct hash scope;
     uint8_t logprobs;
+    const struct hash *key; /* worker_verify alone: its witness is wanted, too, drawn by this; NULL: none */
 };
 worker_ask worker_run(struct worker *w, const struct worker_work *work, const struct worker_calls *calls, void *arg);
 
 struct worker_verdict {
     bool same;
-    uint32_t position;  /* of the first difference in the answer, if not the same */
-    struct hash digest; /* that the replay gave over all the tokens */
+    uint32_t position;   /* of the first difference in the answer, if not the same */
+    struct hash digest;  /* that the replay gave over all the tokens */
+    struct hash witness; /* inference/sched/witness.h, of these tokens, the same or not; zero where no key was given */
 };
 typedef void (*worker_verdict_fn)(void *arg, enum err e, const struct worker_verdict *v, const struct note *note);
-/* One prefill pass over prompt and tokens; same: every token is what the model chooses and the digest is `digest`. */
+/* One prefill pass over prompt and tokens; same: every token is what the model chooses and the digest is `digest`. With
+ * a key nothing is taken over from earlier questions, whatever the scope, and the pass goes on behind a difference. */
 worker_ask worker_verify(struct worker *w, const struct worker_work *work, const struct hash *digest,
                          worker_verdict_fn fn, void *arg);
 

@@ -198,9 +198,11 @@ static enum err take_done(struct worker *w, struct ask *a, const struct wire_don
 
 static enum err take_verified(struct worker *w, struct ask *a, const struct wire_verified *m)
 {
-    if (a->kind != ASK_VERIFY)
+    if (a->kind != ASK_VERIFY || (m->witness.n > 0) != a->is_witnessed)
         return ERR_PROTOCOL;
-    const struct worker_verdict v = {m->same, m->position, m->digest};
+    struct worker_verdict v = {.same = m->same, .position = m->position, .digest = m->digest};
+    if (a->is_witnessed)
+        memcpy(v.witness.b, m->witness.p, sizeof v.witness.b);
     ask_unlink(w, a);
     if (a->fn.verdict)
         a->fn.verdict(a->arg, ERR_OK, &v, &no_note);
@@ -490,8 +492,11 @@ worker_ask worker_verify(struct worker *w, const struct worker_work *work, const
     a->fn.verdict = fn;
     if (is_too_long(work->request, work->tokens))
         return too_long(w, a);
-    const struct wire_verify m = {
+    struct wire_verify m = {
         .ask = a->id, .scope = work->scope, .request = work->request, .tokens = work->tokens, .digest = *digest};
+    a->is_witnessed = work->key != NULL;
+    if (work->key)
+        m.key = bytes_of(work->key->b, sizeof work->key->b);
     wire_add_verify(&a->frame, &m);
     return ask_go(w, a);
 }

@@ -40,6 +40,7 @@ struct ask {
     uint32_t scored_n;
     struct hash scope;
     uint8_t logprobs;
+    bool is_witnessed;
     union {
         worker_ready_fn ready;
         worker_ids_fn ids;

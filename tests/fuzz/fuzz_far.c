@@ -50,15 +50,21 @@ static void make_call(const uint8_t *data, size_t size, struct buf *out)
     const struct model *m = bounds.model;
     const uint32_t rows = 1 + data[0] % ROWS, pages = data[1] % (PAGES + 1), most = data[2] % 5,
                    end = data[3] % (PAGES + 2);
+    const uint32_t taps = data[5] % 8;
     const uint8_t sets = 1 + data[4] % 2;
     codec_put_u32(out, &rows);
     codec_put_u32(out, &pages);
     codec_put_u32(out, &most);
     codec_put_u32(out, &end);
+    codec_put_u32(out, &taps);
     codec_put_u8(out, &sets);
     for (uint32_t i = 0; i < 2 * rows + pages; i++) { /* positions, tables, pages: small, mostly */
         const uint32_t small = (uint32_t)data[(5 + i) % size] % (i < rows ? 256u : PAGES + 1u);
         codec_put_u32(out, &small);
+    }
+    for (uint32_t i = 0; i < 2 * taps; i++) { /* row, layer: mostly in order, and mostly one that is here */
+        const uint32_t row = i * rows / (2 * taps) + (data[i % size] == 255), layer = 1 + (data[i % size] == 254);
+        codec_put_u32(out, i % 2 ? &layer : &row);
     }
     put_words(out, data, size, (size_t)rows * (sets * 2 * m->rope_pairs + m->embed));
 }
@@ -76,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_call(data + 1, size - 1, &call);
     enum err e = far_serve(&bounds, &device, bytes_of_buf(&call), &answer, &note);
     if (e == ERR_OK) {
-        CHECK(answer.n == load_le32(call.p) * (1 + bounds.model->embed * sizeof(float)));
+        const size_t rows = load_le32(call.p), taps = load_le32(call.p + 16);
+        CHECK(answer.n == rows + (rows + taps) * bounds.model->embed * sizeof(float));
         CHECK(far_serve(&bounds, &device, bytes_of_buf(&call), &again, &note) == ERR_OK);
         CHECK(bytes_equal(bytes_of_buf(&answer), bytes_of_buf(&again)));
     } else {
