@@ -256,42 +256,80 @@ static void any_cut_and_any_batch(void **state)
     emulated_gpus(1, (uint64_t)1 << 30);
 }
 
-/* Two sequences in one batch, one of which shares a page that a third left. */
-static void sequences_mix_and_share(void **state)
+/* A token of each of two sequences from `from` on, and behind each a guess that is wrong and taken back. */
+static void eval_with_guesses(struct engine *e, struct engine_seq **s, const uint32_t *from, const char *label)
 {
-    (void)state;
+    struct engine_row rows[4];
+    const struct model *m = engine_model(e);
+    for (unsigned k = 0; k < 4; k++)
+        rows[k] = (struct engine_row){.seq = s[k / 2],
+                                      .token = (model_eval_token(from[k / 2] + k % 2) + k % 2) % MODEL_MAKE_VOCAB,
+                                      .wants = true,
+                                      .guessed = k % 2};
+    engine_eval(e, rows, 4);
+    for (unsigned k = 0; k < 2; k++) {
+        if (from[k] % 5 != 1 && /* which `want` does not have */
+            memcmp(rows[2 * k].logits, model_eval_want + from[k] * (m->vocab + m->embed), m->vocab * sizeof(float)))
+            fail_msg("%s: sequence %u differs at %u", label, k, from[k]);
+        engine_seq_cut(s[k], from[k] + 1);
+    }
+}
+
+/* Two sequences in one batch, one of which shares a page that a third left. */
+static void mix_and_share(const struct model_make *shape)
+{
     struct model_eval l;
+    struct note lost = {{0}};
     const struct hash scope = {{1}};
     uint32_t ids[TOKENS];
-    struct engine_row rows[2];
-    model_eval_open(&l, model_make_at(0));
-    size_t width = l.model->vocab + l.model->embed;
-    struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, NULL);
+    model_eval_open(&l, shape);
+    assert_null(model_on_processors(l.model));
+    struct engine *here = engine_for(&l, l.model->layers, 0, 16, NULL), *e = engine_for(&l, 0, 0, 16, &lost);
     model_eval_all(here, 16, model_eval_want);
     for (uint32_t i = 0; i < TOKENS; i++)
         ids[i] = model_eval_token(i);
-    struct engine_seq *first = engine_seq_new(e, TOKENS), *second = engine_seq_new(e, TOKENS), *third;
+    struct engine_seq *first = engine_seq_new(e, TOKENS), *s[2] = {engine_seq_new(e, TOKENS), NULL};
     engine_seq_share(first, &scope);
     model_eval_rows(e, first, 0, 66, 16, model_eval_got);
     engine_seq_free(first);
-    model_eval_rows(e, second, 0, 20, 16, model_eval_got);
-    third = engine_seq_new(e, TOKENS);
-    engine_seq_share(third, &scope);
-    assert_int_equal(engine_seq_reuse(third, ids, TOKENS), 64);
-    for (uint32_t i = 0; i < 6; i++) {
-        rows[0] = (struct engine_row){.seq = second, .token = model_eval_token(20 + i), .wants = true};
-        rows[1] = (struct engine_row){.seq = third, .token = model_eval_token(64 + i), .wants = true};
-        engine_eval(e, rows, 2);
-        for (unsigned k = 0; k < 2; k++)
-            if ((k ? 64 + i : 20 + i) % 5 != 1) /* which `want` does not have */
-                assert_memory_equal(rows[k].logits, model_eval_want + (k ? 64 + i : 20 + i) * width,
-                                    l.model->vocab * 4);
-    }
-    engine_seq_free(second);
-    engine_seq_free(third);
+    model_eval_rows(e, s[0], 0, 20, 16, model_eval_got);
+    s[1] = engine_seq_new(e, TOKENS);
+    engine_seq_share(s[1], &scope);
+    assert_int_equal(engine_seq_reuse(s[1], ids, TOKENS), 64);
+    for (uint32_t i = 0; i < 5; i++)
+        eval_with_guesses(e, s, (const uint32_t[]){20 + i, 64 + i}, shape->label);
+    assert_string_equal(lost.text, "");
+    engine_seq_free(s[0]);
+    engine_seq_free(s[1]);
     engine_free(here);
     engine_free(e);
     model_eval_close(&l);
+}
+
+/* Of each kind that is not evaluated as others are; those with states are in test_cuda_recur.c. */
+static void sequences_mix_and_share(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"deepseek2", "deepseek2, without experts", "bailingmoe2", "llama, adapted",
+                                         "deepseek2, adapted"};
+    struct model_make grids = {.label = "formats by grids",
+                               .architecture = "llama",
+                               .type = GGUF_TENSOR_IQ2_XXS,
+                               .embed = 256,
+                               .layers = 2,
+                               .heads = 4,
+                               .heads_kv = 2,
+                               .head = 64,
+                               .mix = 256};
+    mix_and_share(model_make_at(0));
+    mix_and_share(&grids);
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        const struct model_make *shape;
+        for (size_t k = 0; (shape = model_make_at(k)) && strcmp(shape->label, labels[i]) != 0;)
+            k++;
+        assert_non_null(shape);
+        mix_and_share(shape);
+    }
 }
 
 static uint32_t largest_of(const float *x, uint32_t n)

@@ -17,10 +17,13 @@ static uint32_t text_at(unsigned which, uint32_t i)
     return (token_at(i) + which * (i % 7 + 1) * 11) % VOCAB;
 }
 
+/* The next shape with states, *k on. Long rows only take longer here: test_cuda_model.c has them. */
 static const struct model_make *carrying_at(size_t *k, struct loaded *l)
 {
     const struct model_make *shape;
     while ((shape = model_make_at((*k)++))) {
+        if (shape->embed > 64)
+            continue;
         load(l, shape);
         if (l->model->layers_recurrent && !model_on_processors(l->model))
             return shape;
@@ -186,17 +189,15 @@ static void sequences_guess_beside_each_other(void **state)
         struct note lost = {{0}};
         for (unsigned i = 0; i < TEXTS; i++)
             want_text(&l, i, READ, texts[i]);
-        for (uint32_t way = k % 2; way < 4; way += 2) {
-            const uint32_t first = way == 1 ? 1 : 0, cut = way == 2 ? l.model->layers - 1 : 0;
-            if (cut && !emulated_is())
-                continue;
-            emulate_set_order((enum emulate_order)(way % 3));
-            struct engine *e = on_gpus(&l, first, cut, STEPS_BATCH, &lost);
-            read_beside(e, shape->label, texts, way + 1);
-            read_beside(e, shape->label, texts, way + 10); /* in the places of those that are gone */
-            assert_string_equal(lost.text, "");
-            engine_free(e);
-        }
+        const uint32_t way = (uint32_t)(k % 4), first = way == 1 ? 1 : 0, cut = way == 2 ? l.model->layers - 1 : 0;
+        if (cut && !emulated_is())
+            continue;
+        emulate_set_order((enum emulate_order)(way % 3));
+        struct engine *e = on_gpus(&l, first, cut, STEPS_BATCH, &lost);
+        read_beside(e, shape->label, texts, way + 1);
+        read_beside(e, shape->label, texts, way + 10); /* in the places of those that are gone */
+        assert_string_equal(lost.text, "");
+        engine_free(e);
         assert_int_equal(emulated_bytes(), 0);
     }
     assert_true(!emulated_is() || emulated_graphs_run() > 0);
@@ -215,15 +216,14 @@ static void a_lost_device_costs_no_state(void **state)
     for (size_t k = 0; (shape = carrying_at(&k, &l)); unload(&l)) {
         for (unsigned i = 0; i < TEXTS; i++)
             want_text(&l, i, READ, texts[i]);
-        for (uint32_t at = 1 + k % 2; at <= 6; at += 3) {
-            struct note lost = {{0}};
-            struct engine *e = on_gpus(&l, at % 2 && l.model->layers > 2 ? 2 : 0, 0, STEPS_BATCH, &lost);
-            emulated_lose_at(at);
-            read_beside(e, shape->label, texts, at);
-            assert_non_null(strstr(lost.text, "lost"));
-            assert_int_equal(emulated_bytes(), 0);
-            engine_free(e);
-        }
+        struct note lost = {{0}};
+        const uint32_t at = 1 + (uint32_t)(k % 6);
+        struct engine *e = on_gpus(&l, at % 2 && l.model->layers > 2 ? 2 : 0, 0, STEPS_BATCH, &lost);
+        emulated_lose_at(at);
+        read_beside(e, shape->label, texts, at);
+        assert_non_null(strstr(lost.text, "lost"));
+        assert_int_equal(emulated_bytes(), 0);
+        engine_free(e);
     }
     emulated_lose_at(0);
 }

@@ -10,19 +10,36 @@
 
 #define MODEL "models/kith-guide.gguf"
 
+#define ASKS  4u
+#define ALONE 6 /* steps before the next one is asked */
+
 struct heard {
     struct wire_opened opened;
-    struct wire_done done;
-    struct wire_device device; /* the last one */
+    struct wire_done done; /* the last one */
+    struct hash digest[ASKS + 1];
+    uint32_t drafted, accepted, over; /* of all */
+    struct wire_device device;        /* the last one */
     unsigned devices;
     bool is_done;
 };
 
 static uint64_t opened_bytes; /* of GPUs, behind the last opening */
 
-static uint64_t no_clock(void)
+/* Each look at it takes a microsecond, so that batches have a cost, by which drafts are planned. */
+static uint64_t slow_clock(void)
 {
-    return 1;
+    static _Atomic uint64_t us;
+    return ++us;
+}
+
+static void hear_done(const struct wire_frame *f, struct heard *h)
+{
+    h->is_done = wire_read_done(f->body, &h->done);
+    assert_true(h->is_done && h->done.ask <= ASKS);
+    h->digest[h->done.ask] = h->done.digest;
+    h->drafted += h->done.drafted;
+    h->accepted += h->done.accepted;
+    h->over++;
 }
 
 static void hear(struct buf *out, struct heard *h)
@@ -33,7 +50,7 @@ static void hear(struct buf *out, struct heard *h)
         if (f.type == WIRE_OPENED)
             assert_true(wire_read_opened(f.body, &h->opened));
         else if (f.type == WIRE_DONE)
-            h->is_done = wire_read_done(f.body, &h->done);
+            hear_done(&f, h);
         else if (f.type == WIRE_DEVICE)
             h->devices += wire_read_device(f.body, &h->device);
         else
@@ -43,16 +60,17 @@ static void hear(struct buf *out, struct heard *h)
     assert_int_equal(out->n, 0);
 }
 
+/* Even ones repeat themselves, so that what comes next is guessed. */
 static void put_question(struct buf *frames, uint64_t ask)
 {
     struct buf prompt = {0}, bytes = {0};
     struct request r;
     request_init(&r);
     for (uint32_t i = 0; i < 66; i++)
-        wire_put_id(&prompt, 300 + (i * 11 + 7 * (uint32_t)ask) % 150);
+        wire_put_id(&prompt, 300 + ((ask % 2 ? i : i % 5) * 11 + 7 * (uint32_t)ask) % 150);
     r.prompt = bytes_of_buf(&prompt);
-    r.tokens_max = 5;
-    r.temp = 0.8f;
+    r.tokens_max = ask % 2 ? 5 : 24;
+    r.temp = ask % 2 ? 0.8f : 0.0f;
     request_put(&bytes, &r);
     wire_add_run(frames, &(struct wire_run){.ask = ask, .request = bytes_of_buf(&bytes)});
     buf_clear(&prompt);
@@ -65,38 +83,56 @@ static enum err open_with(const char *backend, const struct devices *devices, st
     struct wire_open o = {.root = {{3}}, .threads = 3, .batch = 32, .jobs = 4};
     assert_true(text64_set(&o.backend, backend));
     assert_int_equal(file_map(MODEL, file, note), ERR_OK);
-    return sched_open(&o, &(struct sched_options){.file = *file, .pack_fd = -1, .devices = devices, .clock = no_clock},
+    return sched_open(&o,
+                      &(struct sched_options){.file = *file, .pack_fd = -1, .devices = devices, .clock = slow_clock},
                       out, s, note);
 }
 
-/* One question's whole life. */
-static struct heard answer(const char *backend, const struct devices *devices, uint32_t lose_at)
+static void ask_one(struct sched *s, uint32_t ask, struct buf *frames, struct buf *out)
+{
+    struct note note = {{0}};
+    struct wire_frame f;
+    size_t used;
+    put_question(frames, ask);
+    assert_int_equal(wire_next(bytes_of_buf(frames), true, &f, &used), ERR_OK);
+    assert_int_equal(sched_take(s, &f, out, &note), ERR_OK);
+    buf_drop(frames, used);
+}
+
+/* The whole life of questions [first, end), each asked while those before are answered. */
+static struct heard answer_some(const char *backend, const struct devices *devices, uint32_t lose_at, uint32_t first,
+                                uint32_t end)
 {
     struct heard h = {.is_done = false};
     struct bytes file;
     struct buf out = {0}, frames = {0};
     struct sched *s;
     struct note note = {{0}};
-    struct wire_frame f;
-    size_t used;
     if (open_with(backend, devices, &file, &out, &s, &note) != ERR_OK)
         fail_msg("%s", note.text);
     opened_bytes = emulated_bytes();
-    put_question(&frames, 1);
-    assert_int_equal(wire_next(bytes_of_buf(&frames), true, &f, &used), ERR_OK);
-    assert_int_equal(sched_take(s, &f, &out, &note), ERR_OK);
     emulated_lose_at(lose_at);
+    for (uint32_t ask = first; ask < end; ask++) {
+        ask_one(s, ask, &frames, &out);
+        for (unsigned i = 0; i < ALONE; i++)
+            sched_step(s, &out);
+    }
     while (sched_is_busy(s))
         sched_step(s, &out);
     emulated_lose_at(0);
     hear(&out, &h);
-    assert_true(h.is_done);
+    assert_int_equal(h.over, end - first);
     sched_close(s);
     file_unmap(file);
     buf_clear(&out);
     buf_clear(&frames);
     assert_int_equal(emulated_bytes(), 0);
     return h;
+}
+
+static struct heard answer(const char *backend, const struct devices *devices, uint32_t lose_at)
+{
+    return answer_some(backend, devices, lose_at, 1, 2);
 }
 
 static void needs_emulation(void)
@@ -146,6 +182,25 @@ static void a_lost_gpu_is_told_and_costs_no_answer(void **state)
     assert_non_null(strstr(there.device.device.s, "the processor goes on"));
 }
 
+/* Answers written in one batch, with what is guessed of them, are those of each by itself on a processor; also where
+ * the GPU is lost while guesses stand that are not yet right or wrong. */
+static void answers_beside_each_other_with_drafts(void **state)
+{
+    (void)state;
+    static const uint32_t lose_at[] = {0, 9, 13};
+    struct devices d = all_devices();
+    struct hash want[ASKS + 1];
+    for (uint32_t ask = 1; ask <= ASKS; ask++)
+        want[ask] = answer_some("auto", NULL, 0, ask, ask + 1).digest[ask];
+    for (size_t i = 0; i < (emulated_is() ? 3 : 1); i++) {
+        struct heard h = answer_some("cuda", &d, lose_at[i], 1, ASKS + 1);
+        for (uint32_t ask = 1; ask <= ASKS; ask++)
+            assert_true(hash_equal(&h.digest[ask], &want[ask]));
+        assert_true(h.drafted > 0);
+        assert_int_equal(h.devices, lose_at[i] > 0);
+    }
+}
+
 /* Who does not say a batch gets what suits a GPU of that size. */
 static void a_batch_goes_by_the_gpu(void **state)
 {
@@ -168,8 +223,8 @@ static void a_batch_goes_by_the_gpu(void **state)
         struct note note = {{0}};
         struct heard h = {.is_done = false};
         emulated_gpus(1, cases[i].bytes);
-        if (sched_open(&o, &(struct sched_options){.file = file, .pack_fd = -1, .devices = &d, .clock = no_clock}, &out,
-                       &s, &note) != ERR_OK)
+        if (sched_open(&o, &(struct sched_options){.file = file, .pack_fd = -1, .devices = &d, .clock = slow_clock},
+                       &out, &s, &note) != ERR_OK)
             fail_msg("%s", note.text);
         hear(&out, &h);
         assert_int_equal(h.opened.batch, cases[i].want);
@@ -201,7 +256,8 @@ static void weights_that_are_not_finite_are_refused(void **state)
         assert_non_null(t);
         memset((uint8_t *)(uintptr_t)t->data.p + t->data.n / 2, 0xFF, 256);
         gguf_free(gguf);
-        const struct sched_options so = {.file = bytes_of_buf(&copy), .pack_fd = -1, .devices = &d, .clock = no_clock};
+        const struct sched_options so = {
+            .file = bytes_of_buf(&copy), .pack_fd = -1, .devices = &d, .clock = slow_clock};
         assert_int_equal(sched_open(&o, &so, &out, &s, &note), ERR_NUMERIC);
         assert_non_null(strstr(note.text, names[i]));
         buf_clear(&copy);
@@ -265,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_take_gpus_or_not),
         cmocka_unit_test(a_lost_gpu_is_told_and_costs_no_answer),
+        cmocka_unit_test(answers_beside_each_other_with_drafts),
         cmocka_unit_test(a_batch_goes_by_the_gpu),
         cmocka_unit_test(weights_that_are_not_finite_are_refused),
         cmocka_unit_test(without_a_gpu),

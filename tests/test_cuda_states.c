@@ -30,7 +30,7 @@ static float *gpu_floats(size_t n)
 
 /* A layer among `layers`, and a batch of chains; `cell` is a state of the layer, [history, heads]. */
 struct world {
-    uint32_t keys, values, side; /* 0: a short convolution */
+    uint32_t keys, values, depth, side; /* 0: a short convolution */
     uint32_t taps, channels, layers, layer, in_n;
     size_t history, cell, guess;
     uint32_t rows, chains;
@@ -84,9 +84,12 @@ static void draw_chains(struct world *w)
     deal_rows(w);
 }
 
-static void draw_world(struct world *w, bool has_heads)
+enum kind { CONVOLUTION, DELTA, SCAN };
+
+static void draw_world(struct world *w, enum kind kind)
 {
-    static const uint32_t sides[] = {16, 32, 48, 64, 128, 128, 176};
+    static const uint32_t sides[] = {16, 32, 48, 64, 128, 128, 176}, depths[] = {4, 20, 64, 128, 128, 256};
+    const bool has_heads = kind != CONVOLUTION;
     *w = (struct world){.taps = 2 + draw(4), .layers = 1 + draw(3)};
     w->layer = draw(w->layers);
     w->channels = 1 + draw(100);
@@ -94,11 +97,12 @@ static void draw_world(struct world *w, bool has_heads)
         w->keys = 1 + draw(2);
         w->values = w->keys * (1 + draw(3));
         w->side = sides[draw(7)];
-        w->channels = (2 * w->keys + w->values) * w->side;
+        w->depth = kind == SCAN ? depths[draw(6)] : w->side;
+        w->channels = 2 * w->keys * w->depth + w->values * w->side;
     }
     w->in_n = has_heads ? w->channels : 3 * w->channels;
     w->history = (size_t)(w->taps - 1) * w->channels;
-    w->cell = w->history + (size_t)w->values * w->side * w->side;
+    w->cell = w->history + (size_t)w->values * w->depth * w->side;
     w->guess = (w->channels * (has_heads ? 2 : 1) + 2 * (size_t)w->values + 3) / 4 * 4;
     draw_chains(w);
     w->in = gpu_floats((size_t)w->rows * w->in_n);
@@ -207,7 +211,7 @@ static void expect_others(const struct world *w, uint32_t c)
 static void convolve_once(void)
 {
     struct world w;
-    draw_world(&w, false);
+    draw_world(&w, CONVOLUTION);
     const uint32_t n = w.channels;
     float *out = gpu_floats((size_t)w.rows * n), *want = mem_array((size_t)w.rows * n, sizeof *want);
     uint8_t *fine = mem_new(w.rows);
@@ -244,11 +248,72 @@ static void short_convolutions_alike(void **state)
     }
 }
 
+/* -- heads with states: what a row needs, a position, what is made of the result -- */
+
+struct way {
+    bool (*rates)(const void *of, uint32_t row, float *rates); /* false: of something that is not finite */
+    void (*mix)(const void *of, float *x, uint32_t channels);
+    void (*step)(const void *of, float *heads, const float *x, const float *rates, float *out);
+    void (*finish)(const void *of, uint32_t row, const float *x, float *out);
+    const void *of;
+};
+
+/* Chain c through its positions: what it makes, keeps and leaves. */
+static void walk(const struct world *w, const struct way *way, uint32_t c, const float *all, float *want, uint8_t *fine)
+{
+    const struct cuda_chain *chain = &w->chain[c];
+    const size_t n = w->channels, heads_n = w->cell - w->history, inner = (size_t)w->values * w->side;
+    float *heads = mem_array(heads_n, sizeof *heads), *now = mem_array(n + 2 * w->values, sizeof *now);
+    memcpy(heads, w->before[c] + w->s.state_at + w->history, heads_n * sizeof *heads);
+    for (uint32_t g = 0; g < chain->right; g++) {
+        const float *guess = w->before[c] + w->s.guess_at + g * w->guess;
+        way->step(way->of, heads, guess + n, guess + 2 * n, NULL);
+    }
+    if (chain->rows == chain->guessed)
+        assert_same_bits(chain->state + w->s.state_at + w->history, heads, heads_n, "heads");
+    for (uint32_t k = 0; k < chain->rows; k++) {
+        const uint32_t row = w->row[chain->first + k], certain = chain->rows - chain->guessed;
+        convolve(w, all, chain->right + k, now);
+        way->mix(way->of, now, w->channels);
+        fine[row] =
+            way->rates(way->of, row, now + n) && ops_ref.finite(all + w->history + (size_t)(chain->right + k) * n, n);
+        way->step(way->of, heads, now, now + n, want + row * inner);
+        way->finish(way->of, row, now, want + row * inner);
+        if (k >= certain)
+            assert_same_bits(chain->state + w->s.guess_at + (k - certain) * w->guess + n, now, n + 2 * w->values,
+                             "what a guess brings");
+        if (k + 1 == certain)
+            assert_same_bits(chain->state + w->s.state_at + w->history, heads, heads_n, "heads");
+        if (w->keep[row] != CUDA_NOT_KEPT)
+            assert_same_bits(w->stage + w->keep[row] * w->s.stage_floats + w->s.state_at + w->history, heads, heads_n,
+                             "heads that are kept");
+    }
+    free(heads);
+    free(now);
+}
+
+static void expect_heads(const struct world *w, const struct way *way, const float *out)
+{
+    uint8_t *fine = mem_new(w->rows);
+    float *want = mem_array((size_t)w->rows * w->values * w->side, sizeof *want);
+    for (uint32_t c = 0; c < w->chains; c++) {
+        float *all = entries_of(w, c);
+        walk(w, way, c, all, want, fine);
+        expect_histories(w, c, all);
+        expect_others(w, c);
+        free(all);
+    }
+    assert_same_bits(out, want, (size_t)w->rows * w->values * w->side, "what heads make");
+    expect_finite(w, fine);
+    free(want);
+    free(fine);
+}
+
 /* -- delta nets -- */
 
 struct delta {
     struct cuda_delta a;
-    float *out, *want;
+    float *out;
 };
 
 static void draw_delta(const struct world *w, struct delta *d)
@@ -267,8 +332,7 @@ static void draw_delta(const struct world *w, struct delta *d)
                               .gain = gpu_floats(w->side),
                               .mixed = gpu_floats((size_t)w->rows * w->channels),
                               .rates = gpu_floats(2 * all)},
-                        .out = gpu_floats(all * w->side),
-                        .want = mem_array(all * w->side, sizeof(float))};
+                        .out = gpu_floats(all * w->side)};
     float *alpha = (float *)(uintptr_t)(d->a.alpha ? d->a.alpha : d->a.beta);
     for (size_t i = 0; i < all; i++)
         alpha[i] = alpha[i] * (draw(4) ? 1.0f : 100.0f); /* all of softplus's ways */
@@ -282,12 +346,12 @@ static void clear_delta(struct delta *d)
                          d->a.gain,  d->a.mixed, d->a.rates, d->out};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         gpu_free((void *)(uintptr_t)all[i]);
-    free(d->want);
 }
 
 /* Of a row: decay and beta; false where what they are of is not finite. */
-static bool rates_of(const struct cuda_delta *a, uint32_t row, float *rates)
+static bool delta_rates(const void *of, uint32_t row, float *rates)
 {
+    const struct cuda_delta *a = of;
     const uint32_t n = a->values_n, each = n / a->keys_n;
     bool finite = true;
     for (uint32_t h = 0; h < n; h++) {
@@ -302,8 +366,9 @@ static bool rates_of(const struct cuda_delta *a, uint32_t row, float *rates)
 }
 
 /* What the convolution made becomes queries, keys and values. */
-static void mix(const struct cuda_delta *a, float *x, uint32_t channels)
+static void delta_mix(const void *of, float *x, uint32_t channels)
 {
+    const struct cuda_delta *a = of;
     for (uint32_t i = 0; i < channels; i++)
         x[i] = x[i] / (1.0f + arith_exp(-x[i]));
     for (uint32_t h = 0; h < 2 * a->keys_n; h++) {
@@ -318,8 +383,9 @@ static void mix(const struct cuda_delta *a, float *x, uint32_t channels)
 }
 
 /* One position of all heads. out NULL: of a guess that was right. */
-static void step(const struct cuda_delta *a, float *heads, const float *x, const float *rates, float *out)
+static void delta_step(const void *of, float *heads, const float *x, const float *rates, float *out)
 {
+    const struct cuda_delta *a = of;
     const uint32_t n = a->side;
     for (uint32_t h = 0; h < a->values_n; h++) {
         const uint32_t key = a->is_tiled ? h % a->keys_n : h / (a->values_n / a->keys_n);
@@ -334,67 +400,26 @@ static void step(const struct cuda_delta *a, float *heads, const float *x, const
     }
 }
 
-static void finish(const struct cuda_delta *a, uint32_t row, float *out)
+static void delta_finish(const void *of, uint32_t row, const float *x, float *out)
 {
+    const struct cuda_delta *a = of;
+    (void)x;
     const size_t n = a->side, all = a->values_n * n;
     for (uint32_t h = 0; h < a->values_n; h++)
         ops_ref.norm(out + h * n, a->gain, a->epsilon, n, out + h * n);
     ops_ref.gated_silu(a->gate + row * all, out, all, out);
 }
 
-/* Chain c through its positions: what it makes, keeps and leaves. */
-static void walk(const struct world *w, const struct delta *d, uint32_t c, const float *all, uint8_t *fine)
-{
-    const struct cuda_chain *chain = &w->chain[c];
-    const size_t n = w->channels, heads_n = w->cell - w->history, inner = (size_t)w->values * w->side;
-    float *heads = mem_array(heads_n, sizeof *heads), *now = mem_array(n + 2 * w->values, sizeof *now);
-    memcpy(heads, w->before[c] + w->s.state_at + w->history, heads_n * sizeof *heads);
-    for (uint32_t g = 0; g < chain->right; g++) {
-        const float *guess = w->before[c] + w->s.guess_at + g * w->guess;
-        step(&d->a, heads, guess + n, guess + 2 * n, NULL);
-    }
-    if (chain->rows == chain->guessed)
-        assert_same_bits(chain->state + w->s.state_at + w->history, heads, heads_n, "heads");
-    for (uint32_t k = 0; k < chain->rows; k++) {
-        const uint32_t row = w->row[chain->first + k], certain = chain->rows - chain->guessed;
-        convolve(w, all, chain->right + k, now);
-        mix(&d->a, now, w->channels);
-        fine[row] =
-            rates_of(&d->a, row, now + n) && ops_ref.finite(all + w->history + (size_t)(chain->right + k) * n, n);
-        step(&d->a, heads, now, now + n, d->want + row * inner);
-        finish(&d->a, row, d->want + row * inner);
-        if (k >= certain)
-            assert_same_bits(chain->state + w->s.guess_at + (k - certain) * w->guess + n, now, n + 2 * w->values,
-                             "what a guess brings");
-        if (k + 1 == certain)
-            assert_same_bits(chain->state + w->s.state_at + w->history, heads, heads_n, "heads");
-        if (w->keep[row] != CUDA_NOT_KEPT)
-            assert_same_bits(w->stage + w->keep[row] * w->s.stage_floats + w->s.state_at + w->history, heads, heads_n,
-                             "heads that are kept");
-    }
-    free(heads);
-    free(now);
-}
-
 static void delta_once(void)
 {
     struct world w;
     struct delta d;
-    draw_world(&w, true);
+    draw_world(&w, DELTA);
     draw_delta(&w, &d);
-    uint8_t *fine = mem_new(w.rows);
+    const struct way way = {delta_rates, delta_mix, delta_step, delta_finish, &d.a};
     cuda_delta(NULL, &d.a, &w.s, w.rows, (struct cuda_marks){NULL, w.finite}, d.out);
     gpu_wait();
-    for (uint32_t c = 0; c < w.chains; c++) {
-        float *all = entries_of(&w, c);
-        walk(&w, &d, c, all, fine);
-        expect_histories(&w, c, all);
-        expect_others(&w, c);
-        free(all);
-    }
-    assert_same_bits(d.out, d.want, (size_t)w.rows * w.values * w.side, "a delta net");
-    expect_finite(&w, fine);
-    free(fine);
+    expect_heads(&w, &way, d.out);
     clear_delta(&d);
     clear_world(&w);
 }
@@ -407,6 +432,122 @@ static void delta_nets_alike(void **state)
         delta_once();
     }
 }
+
+/* -- state spaces -- */
+
+struct scan {
+    struct cuda_scan a;
+    float *out;
+};
+
+static void draw_scan(const struct world *w, struct scan *d)
+{
+    const size_t n = w->values, all = (size_t)w->rows * n;
+    *d = (struct scan){.a = {.keys_n = w->keys,
+                             .values_n = w->values,
+                             .depth = w->depth,
+                             .side = w->side,
+                             .epsilon = 1e-5f,
+                             .step = gpu_floats(all),
+                             .rate = gpu_floats(n),
+                             .bias = gpu_floats(n),
+                             .through = gpu_floats(n),
+                             .taps_bias = draw(2) ? gpu_floats(w->channels) : NULL,
+                             .gate = gpu_floats(all * w->side),
+                             .gain = draw(2) ? gpu_floats(n * w->side) : NULL,
+                             .mixed = gpu_floats((size_t)w->rows * w->channels),
+                             .rates = gpu_floats(2 * all)},
+                       .out = gpu_floats(all * w->side)};
+    float *step = (float *)(uintptr_t)d->a.step;
+    for (size_t i = 0; i < all; i++)
+        step[i] = step[i] * (draw(4) ? 1.0f : 100.0f); /* all of softplus's ways */
+    if (draw(4) == 0)
+        step[draw((uint32_t)all)] = NAN;
+}
+
+static void clear_scan(struct scan *d)
+{
+    const void *all[] = {d->a.step, d->a.rate, d->a.bias,  d->a.through, d->a.taps_bias,
+                         d->a.gate, d->a.gain, d->a.mixed, d->a.rates,   d->out};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        gpu_free((void *)(uintptr_t)all[i]);
+}
+
+static bool scan_rates(const void *of, uint32_t row, float *rates)
+{
+    const struct cuda_scan *a = of;
+    const uint32_t n = a->values_n;
+    bool finite = true;
+    for (uint32_t h = 0; h < n; h++) {
+        const float raw = a->step[(size_t)row * n + h];
+        finite = finite && arith_is_finite(raw);
+        rates[n + h] = arith_softplus(raw + a->bias[h]);
+        rates[h] = arith_exp(rates[n + h] * a->rate[h]);
+    }
+    return finite;
+}
+
+/* What the convolution made becomes values, keys and queries. */
+static void scan_mix(const void *of, float *x, uint32_t channels)
+{
+    const struct cuda_scan *a = of;
+    for (uint32_t i = 0; i < channels; i++) {
+        x[i] = a->taps_bias ? x[i] + a->taps_bias[i] : x[i];
+        x[i] = x[i] / (1.0f + arith_exp(-x[i]));
+    }
+}
+
+static void scan_step(const void *of, float *heads, const float *x, const float *rates, float *out)
+{
+    const struct cuda_scan *a = of;
+    const float *keys = x + (size_t)a->values_n * a->side, *queries = keys + (size_t)a->keys_n * a->depth;
+    for (uint32_t h = 0; h < a->values_n; h++) {
+        const size_t key = (size_t)(h / (a->values_n / a->keys_n)) * a->depth;
+        const struct ops_delta row = {.q = queries + key,
+                                      .k = keys + key,
+                                      .v = x + (size_t)h * a->side,
+                                      .decay = rates[h],
+                                      .beta = rates[a->values_n + h],
+                                      .out = out ? out + (size_t)h * a->side : NULL};
+        ops_ref.scan(heads + (size_t)h * a->depth * a->side, a->depth, a->side, &row, 1);
+    }
+}
+
+static void scan_finish(const void *of, uint32_t row, const float *x, float *out)
+{
+    const struct cuda_scan *a = of;
+    const size_t n = a->side, all = a->values_n * n, group = all / a->keys_n;
+    for (uint32_t h = 0; h < a->values_n; h++)
+        ops_ref.add_scaled(out + h * n, x + h * n, a->through[h], n);
+    ops_ref.gated_silu(a->gate + row * all, out, all, out);
+    for (size_t i = 0; a->gain && i < all; i += group)
+        ops_ref.norm(out + i, a->gain + i, a->epsilon, group, out + i);
+}
+
+static void scan_once(void)
+{
+    struct world w;
+    struct scan d;
+    draw_world(&w, SCAN);
+    draw_scan(&w, &d);
+    const struct way way = {scan_rates, scan_mix, scan_step, scan_finish, &d.a};
+    cuda_scan(NULL, &d.a, &w.s, w.rows, (struct cuda_marks){NULL, w.finite}, d.out);
+    gpu_wait();
+    expect_heads(&w, &way, d.out);
+    clear_scan(&d);
+    clear_world(&w);
+}
+
+static void state_spaces_alike(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < case_rounds(ROUNDS); round++) {
+        emulate_set_order((enum emulate_order)(round % 3));
+        scan_once();
+    }
+}
+
+/* -- the gates of attention -- */
 
 static void gates_once(void)
 {
@@ -451,6 +592,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_convolutions_alike),
         cmocka_unit_test(delta_nets_alike),
+        cmocka_unit_test(state_spaces_alike),
         cmocka_unit_test(attention_is_gated_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Kernels of gated delta nets and of the gates of the attention beside them, as calls that queue them; kernels.h has
- * the rules, and what a chain is. */
+/* Kernels of gated delta nets, of the gates of the attention beside them, and of state spaces, as calls that queue
+ * them; kernels.h has the rules, and what a chain is. */
 #ifndef KITH_INFERENCE_CUDA_DELTA_H
 #define KITH_INFERENCE_CUDA_DELTA_H
 
@@ -25,6 +25,21 @@ struct cuda_delta {
  * [channels] each, and its rates, and its length a multiple of 4. States go on. */
 void cuda_delta(void *stream, const struct cuda_delta *a, const struct cuda_states *s, uint32_t rows,
                 struct cuda_marks marks, float *out);
+
+struct cuda_scan {
+    uint32_t keys_n, values_n, depth, side; /* struct model's; depth is a multiple of 4 */
+    float epsilon;
+    const float *step;        /* [rows, values_n] raw */
+    const float *rate, *bias; /* [values_n] of the decay, of the step */
+    const float *through;     /* [values_n] */
+    const float *taps_bias;   /* [channels], or NULL */
+    const float *gate;        /* [rows, values_n side] of the result */
+    const float *gain;        /* [values_n side] of its norms, one for each head of keys, or NULL */
+    float *mixed, *rates;     /* as above */
+};
+/* The same for scan.c; heads are [values_n, depth, side]. */
+void cuda_scan(void *stream, const struct cuda_scan *a, const struct cuda_states *s, uint32_t rows,
+               struct cuda_marks marks, float *out);
 
 /* both[rows, heads, 2, head]: a query, then its gate. q[rows, heads, head] = the queries; o[c] of o[cols, heads, head]
  * times sigmoids of the gates of row slot[c]. */

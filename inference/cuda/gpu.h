@@ -30,14 +30,14 @@ struct gpu_latent {
     struct gpu_experts key_up, value_up; /* a matrix of each head's */
 };
 
-/* What a layer has instead of attention (struct model_recurrent); its last product is the layer's output. */
+/* What of a layer carries a state (struct model_recurrent). */
 struct gpu_recurrent {
     bool is;
-    struct gpu_product in;
-    const float *taps;
-    /* of a delta net */
+    struct gpu_product in, out;
+    const float *taps, *taps_bias;
+    /* of a delta net or a state space */
     struct gpu_product gate, alpha, beta;
-    const float *rate, *bias;
+    const float *rate, *bias, *through;
     struct gpu_norm norm;
 };
 
@@ -50,8 +50,8 @@ struct gpu_layer {
     const float *sinks;      /* NULL: none */
     const float *preference; /* of experts; NULL: none */
     struct gpu_experts expert_gate, expert_up, expert_down;
-    struct gpu_recurrent recurrent; /* instead of attention */
-    bool attends, has_experts, has_latent, is_still;
+    struct gpu_recurrent recurrent; /* instead of attention, or beside it */
+    bool attends, mixes, has_experts, has_latent, is_still;
     uint32_t window;
     uint32_t place, keys_place; /* so many layers of this device before it carry a state; have keys and values */
 };
@@ -110,7 +110,7 @@ static inline uint64_t gpu_mix_rows(const struct model *m, uint64_t n)
 
 /* -- states: their layout is recur.h's, of the layers that are here -- */
 
-/* What the last product of a layer with a state takes of a row; 0 without any. */
+/* What the last product of what carries a state takes of a row; 0 without any. */
 static inline uint64_t gpu_carried(const struct model *m)
 {
     return m->values_n ? (uint64_t)m->values_n * m->side : m->layers_recurrent ? m->channels : 0;
@@ -323,7 +323,7 @@ void gpu_add_branch(const struct gpu_pass *t, const struct gpu_product *p, const
                     const struct gpu_norm *post);
 
 /* -- gpu_carry.c -- */
-/* What a layer has instead of attention: b.carried of all rows, and the states go on; then of those that go on as input
+/* What a layer has that carries a state: b.carried of all rows, and the states go on; then of those that go on as input
  * of the output's product. */
 void gpu_carry(const struct gpu_pass *t, const struct gpu_layer *l);
 struct cuda_input gpu_carried_input(const struct gpu_pass *t, const struct gpu_layer *l);

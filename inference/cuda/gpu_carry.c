@@ -1,4 +1,4 @@
-/* Of a pass (gpu_pass.c): layers that carry a state. The steps are those of recur.c and delta.c. */
+/* Of a pass (gpu_pass.c): layers that carry a state. The steps are those of recur.c, delta.c and scan.c. */
 #include "inference/cuda/gpu.h"
 
 #include "base/limits.h"
@@ -21,8 +21,8 @@ static bool asks_alike(const struct cuda_matrix *a, const struct cuda_matrix *b)
     return quant_format((enum gguf_tensor_type)a->type)->input == quant_format((enum gguf_tensor_type)b->type)->input;
 }
 
-/* What enters a delta net: b.enters, the gate of its result, the numbers of its rates. */
-static void enter_delta(const struct gpu_pass *t, const struct gpu_layer *l)
+/* What enters a delta net or a state space: b.enters, the gate of its result, the numbers of its rates. */
+static void enter_heads(const struct gpu_pass *t, const struct gpu_layer *l)
 {
     const struct gpu_buffers *b = &t->d->b;
     const struct gpu_recurrent *r = &l->recurrent;
@@ -53,8 +53,29 @@ static void carry_delta(const struct gpu_pass *t, const struct gpu_layer *l, con
                                  .gain = r->norm.gain,
                                  .mixed = b->mixed,
                                  .rates = b->rates};
-    enter_delta(t, l);
     cuda_delta(t->d->stream, &a, s, t->rows, gpu_marks(t), b->carried);
+}
+
+static void carry_scan(const struct gpu_pass *t, const struct gpu_layer *l, const struct cuda_states *s)
+{
+    const struct gpu_buffers *b = &t->d->b;
+    const struct gpu_recurrent *r = &l->recurrent;
+    const struct model *m = t->m;
+    const struct cuda_scan a = {.keys_n = m->keys_n,
+                                .values_n = m->values_n,
+                                .depth = m->depth,
+                                .side = m->side,
+                                .epsilon = m->epsilon,
+                                .step = b->beta,
+                                .rate = r->rate,
+                                .bias = r->bias,
+                                .through = r->through,
+                                .taps_bias = r->taps_bias,
+                                .gate = b->between,
+                                .gain = r->norm.gain,
+                                .mixed = b->mixed,
+                                .rates = b->rates};
+    cuda_scan(t->d->stream, &a, s, t->rows, gpu_marks(t), b->carried);
 }
 
 void gpu_carry(const struct gpu_pass *t, const struct gpu_layer *l)
@@ -62,7 +83,11 @@ void gpu_carry(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct gpu_buffers *b = &t->d->b;
     const struct cuda_states s = states_of(t, l);
     if (t->m->values_n) {
-        carry_delta(t, l, &s);
+        enter_heads(t, l);
+        if (t->m->kind->more & HAS_SCAN)
+            carry_scan(t, l, &s);
+        else
+            carry_delta(t, l, &s);
         return;
     }
     const struct cuda_input in = gpu_normed_input(t, &l->attention_norm, &l->recurrent.in.w, NULL, NULL);
@@ -79,5 +104,5 @@ struct cuda_input gpu_carried_input(const struct gpu_pass *t, const struct gpu_l
         cuda_gather(t->d->stream, x, t->slot, n, t->cols, b->o);
         x = b->o;
     }
-    return t->cols == 1 ? gpu_raw_input(t, x, n, NULL) : gpu_input(t, x, n, t->cols, &l->output.w);
+    return t->cols == 1 ? gpu_raw_input(t, x, n, NULL) : gpu_input(t, x, n, t->cols, &l->recurrent.out.w);
 }

@@ -245,8 +245,9 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
     const struct cuda_routes how = {m->experts,      m->experts_used, m->parts_of_all, m->by_sigmoid,
                                     m->expert_scale, l->preference,   m->groups,       m->groups_used};
     cuda_route(stream, b->score, &how, t->cols, gpu_marks(t), picks);
-    picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
-    picked(t, &l->expert_up, m->experts_used, &in, picks, b->up);
+    if (l->expert_gate.w.data)
+        picked(t, &l->expert_gate, m->experts_used, &in, picks, b->gate);
+    picked(t, &l->expert_up, m->experts_used, &in, picks, l->expert_gate.w.data ? b->up : b->gate);
     cuda_spread_slots(stream, t->slot, m->experts_used, t->cols, b->pick_slot);
     in = gpu_gated_input(t, m->expert_mix, picks_n, (struct cuda_marks){b->pick_slot, t->f.finite}, &l->expert_down.w);
     picked(t, &l->expert_down, 1, &in, picks, b->aside);
@@ -258,13 +259,26 @@ static void mix_experts(const struct gpu_pass *t, const struct gpu_layer *l)
 
 /* -- the whole -- */
 
+/* A state and attention beside each other, their sum as one branch. */
+static void add_both(const struct gpu_pass *t, uint32_t index)
+{
+    const struct gpu_layer *l = &t->d->layer[index - t->d->o.first];
+    const struct gpu_buffers *b = &t->d->b;
+    struct cuda_input in = gpu_carried_input(t, l);
+    gpu_multiply(t, &l->recurrent.out, &in, b->back);
+    in = attend(t, index);
+    gpu_multiply(t, &l->output, &in, b->h);
+    cuda_add(t->d->stream, b->back, b->h, 1.0f, (uint64_t)t->cols * t->m->embed);
+    gpu_add_back(t, &l->attention_post);
+}
+
 static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
 {
     struct device *d = t->d;
     const struct gpu_layer *l = &d->layer[index - d->o.first];
     if (l->recurrent.is)
         gpu_carry(t, l);
-    else
+    if (l->attends)
         meet(t, index, index + 1 == t->m->layers ? wanted : t->cols);
     if (index + 1 == t->m->layers) {
         t->slot = t->f.slot;
@@ -276,15 +290,23 @@ static void layer(struct gpu_pass *t, uint32_t index, uint32_t wanted)
     }
     if (t->cols == 0)
         return;
-    const struct cuda_input in = l->recurrent.is ? gpu_carried_input(t, l) : attend(t, index);
-    if (t->m->kind->has & HAS_ONE_NORM) {
-        mix_beside(t, l, &in);
-        return;
+    struct cuda_input in;
+    if (l->recurrent.is && l->attends) {
+        add_both(t, index);
+    } else if (l->recurrent.is) {
+        in = gpu_carried_input(t, l);
+        gpu_add_branch(t, &l->recurrent.out, &in, &l->attention_post);
+    } else if (l->attends) {
+        in = attend(t, index);
+        if (t->m->kind->has & HAS_ONE_NORM) {
+            mix_beside(t, l, &in);
+            return;
+        }
+        gpu_add_branch(t, &l->output, &in, &l->attention_post);
     }
-    gpu_add_branch(t, &l->output, &in, &l->attention_post);
     if (l->has_experts)
         mix_experts(t, l);
-    else
+    else if (l->mixes)
         mix(t, l);
 }
 

@@ -46,6 +46,12 @@ static size_t taps_n(const struct model *m)
     return (size_t)m->taps * m->channels;
 }
 
+/* Of the norm of what heads with a state make: one for all heads, or of a state space one of each group's. */
+static size_t state_norm_n(const struct model *m)
+{
+    return m->kind->more & HAS_SCAN ? (size_t)m->values_n * m->side : m->side;
+}
+
 static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
 {
     const struct model_product *product[] = {&l->query, &l->key, &l->value, &l->output, &l->gate, &l->up, &l->down};
@@ -59,7 +65,9 @@ static uint64_t layer_bytes(const struct model *m, const struct model_layer *l)
     all += l->latent ? latent_bytes(m, l->latent) : 0;
     if (r)
         all += product_bytes(&r->in) + product_bytes(&r->out) + product_bytes(&r->gate) + product_bytes(&r->alpha) +
-               product_bytes(&r->beta) + (taps_n(m) + (r->rate ? 2 * m->values_n + m->side : 0)) * sizeof(float);
+               product_bytes(&r->beta) +
+               (taps_n(m) + (r->taps_bias ? m->channels : 0) + (r->rate ? 3 * m->values_n + state_norm_n(m) : 0)) *
+                   sizeof(float);
     for (uint32_t i = 0; l->expert && i < m->experts; i++)
         all += product_bytes(&l->expert[i].gate) + product_bytes(&l->expert[i].up) + product_bytes(&l->expert[i].down);
     return all;
@@ -198,6 +206,8 @@ static enum err load_experts(struct loading *t, const struct model_layer *l, siz
     uint32_t experts = t->d->o.model->experts;
     const struct model_product *first = (const void *)((const uint8_t *)&l->expert[0] + at);
     const struct ops_weight *w = &first->w;
+    if (!w->data)
+        return ERR_OK;
     out->stride = matrix_bytes(w);
     uint8_t *p = keep(t, out->stride * experts);
     if (!p)
@@ -251,20 +261,21 @@ static enum err load_recurrent(struct loading *t, const struct model_recurrent *
     const struct {
         const struct model_product *from;
         struct gpu_product *to;
-    } products[] = {{&r->in, &to->in},
-                    {&r->out, &out->output},
-                    {&r->gate, &to->gate},
-                    {&r->alpha, &to->alpha},
-                    {&r->beta, &to->beta}};
+    } products[] = {
+        {&r->in, &to->in}, {&r->out, &to->out}, {&r->gate, &to->gate}, {&r->alpha, &to->alpha}, {&r->beta, &to->beta}};
     enum err e = load_floats(t, r->taps, taps_n(m), &to->taps);
     to->is = true;
     for (size_t i = 0; i < sizeof products / sizeof *products && e == ERR_OK; i++)
         e = load_product(t, products[i].from, products[i].to);
     if (e == ERR_OK)
+        e = load_floats(t, r->taps_bias, m->channels, &to->taps_bias);
+    if (e == ERR_OK)
+        e = load_floats(t, r->through, m->values_n, &to->through);
+    if (e == ERR_OK)
         e = load_floats(t, r->rate, m->values_n, &to->rate);
     if (e == ERR_OK)
         e = load_floats(t, r->bias, m->values_n, &to->bias);
-    return e == ERR_OK ? load_norm(t, &r->norm, m->side, &to->norm) : e;
+    return e == ERR_OK ? load_norm(t, &r->norm, state_norm_n(m), &to->norm) : e;
 }
 
 static enum err load_layer(struct loading *t, const struct model_layer *l, struct gpu_layer *out)
@@ -292,6 +303,7 @@ static enum err load_layer(struct loading *t, const struct model_layer *l, struc
     enum err e = ERR_OK;
     out->window = l->window;
     out->attends = l->keys.heads > 0;
+    out->mixes = l->mixes;
     out->has_experts = l->expert != NULL;
     out->has_latent = l->latent != NULL;
     out->is_still = l->is_still;

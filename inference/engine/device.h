@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define DEVICE_ABI      9u /* of this file and of struct model: a shared object of another is not used */
+#define DEVICE_ABI      10u /* of this file and of struct model: a shared object of another is not used */
 #define DEVICE_SYMBOL   "kith_device_table"
 #define DEVICES_MAX     20u
 #define DEVICE_NAME_MAX 64u

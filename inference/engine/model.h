@@ -289,7 +289,7 @@ static inline bool model_writes(const struct model *m)
 /* What of it no GPU's kernels have yet, in words; NULL: nothing. */
 static inline const char *model_on_processors(const struct model *m)
 {
-    return m->kind->more & HAS_SCAN          ? "state spaces"
+    return m->depth % 4                      ? "states whose keys are no multiple of 4 long"
            : m->layer->query_norm.bias       ? "norms of each head's own"
            : m->kind->more & HAS_VALUE_NORMS ? "values that are normed"
                                              : NULL;
