@@ -371,7 +371,7 @@ static void old_blocks_go_and_peers_are_told(void **state)
     uint64_t first = consensus_first(c->m[0].consensus);
     assert_true(cluster_height(c, 0) >= first + 29); /* the window stands */
     assert_int_equal(consensus_block_get(c->m[0].consensus, first - 1, &raw, NULL, &note), ERR_EXPIRED);
-    assert_non_null(strstr(note.text, "no longer kept"));
+    assert_non_null(strstr(note.text, "is not kept here"));
     assert_int_equal(consensus_block_get(c->m[0].consensus, first, &raw, NULL, &note), ERR_OK);
     assert_int_equal(consensus_light_block(c->m[0].consensus, first, &raw, &note), ERR_OK);
     uint8_t key[10] = {KV_BLOCK, 'b', 0, 0, 0, 0, 0, 0, 0, 5};
