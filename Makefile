@@ -256,7 +256,7 @@ PORTABLE_SOURCES := $(addprefix base/,bytes.c codec.c err.c mem.c) $(MODEL_MAKE)
   engine/encoder.c engine/engine*.c gguf.c engine/inputs.c engine/latent.c engine/layer.c engine/model*.c engine/moe.c kernels/ops*.c \
   kernels/pack.c engine/pages.c engine/pool.c engine/recur*.c engine/delta.c engine/scan.c kernels/quant*.c request.c engine/rope.c \
   sched/sampler.c sched/witness.c))
-PORTABLE_SOURCES += $(wildcard $(addprefix inference/train/train_,adam.c attend.c lora.c pass.c product*.c rows.c))
+PORTABLE_SOURCES += $(wildcard $(addprefix inference/train/train_,adam.c attend.c lora.c pass*.c product*.c rows.c))
 PORTABLE_CFLAGS := -std=c11 -D_GNU_SOURCE -I. -Itests/portable/include -O3 $(WARN) $(WERROR) -ffp-contract=off -fno-common -MMD -MP
 define portable_rules
 build/portable/$(1)/obj/%.o: %.c

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define T_MOST 80 /* beyond the windows of the models here */
-#define RANK   3
-#define ALPHA  5.0f
+#define T_MOST   80 /* beyond the windows of the models here */
+#define RANK     3
+#define ALPHA    5.0f
+#define READ_MAX 1024 /* matrices of a model here */
 
 static uint64_t state = 1;
 static double draw(void)
@@ -91,14 +92,16 @@ struct plain {
     struct {
         const uint8_t *data;
         float *rows;
-    } read[64]; /* matrices that were read out */
+    } read[READ_MAX]; /* matrices that were read out */
+    bool *taken;      /* [layers, t, experts]: as chosen the first time, since a choice has no gradient */
+    bool has_taken;
 };
 
 static const float *rows_of(struct plain *p, const struct ops_weight *w)
 {
     size_t i = 0;
     while (p->read[i].data && p->read[i].data != w->data)
-        assert_true(++i < 64);
+        assert_true(++i < READ_MAX);
     if (!p->read[i].data) {
         p->read[i].data = w->data;
         p->read[i].rows = mem_array(w->rows * w->n, sizeof(float));
@@ -111,6 +114,7 @@ static const float *rows_of(struct plain *p, const struct ops_weight *w)
 static void plain_init(struct plain *p, const struct train_lora *l, size_t t, const double *value)
 {
     *p = (struct plain){.l = l, .t = t, .value = value};
+    p->taken = mem_array((l->m->layers * t + 1) * (l->m->experts + 1), sizeof *p->taken);
     for (size_t i = 0; i < MODEL_ROPE_COUNT; i++) {
         p->rope[i] = rope_new(&l->m->rope[i], l->m->rope_pairs, (uint32_t)t);
         rope_prepare(p->rope[i], (uint32_t)t);
@@ -121,7 +125,8 @@ static void plain_clear(struct plain *p)
 {
     for (size_t i = 0; i < MODEL_ROPE_COUNT; i++)
         rope_free(p->rope[i]);
-    for (size_t i = 0; i < 64; i++)
+    free(p->taken);
+    for (size_t i = 0; i < READ_MAX; i++)
         free(p->read[i].rows);
 }
 
@@ -250,12 +255,121 @@ static void plain_add(struct plain *p, const struct model_norm *post, double *ma
         x[f] += made[f] * (double)p->l->m->branch_scale;
 }
 
-static void plain_mix(struct plain *p, uint32_t i, double *x)
+/* Gated products of one expert, or of the one that all share: made[embed] += weight * what it makes. */
+static void plain_expert(struct plain *p, const struct model_expert *e, size_t mix, double weight, const double *h,
+                         double *made)
+{
+    const struct model *m = p->l->m;
+    const struct model_product *all[] = {&e->gate, &e->up, &e->down};
+    const size_t rows[] = {mix, mix, m->embed};
+    double *y[3];
+    for (size_t k = 0; k < 3; k++) {
+        const struct train_site s = {.w = all[k]->w, .low = all[k]->low};
+        y[k] = mem_array(rows[k], sizeof **y);
+        for (size_t f = 0; k == 2 && f < mix; f++)
+            y[0][f] = y[0][f] / (1 + exp(-y[0][f])) * y[1][f];
+        plain_weigh(p, &s.w, k == 2 ? y[0] : h, y[k]);
+        plain_low(p, &s, k == 2 ? y[0] : h, y[k]);
+        plain_bias(all[k]->bias, rows[k], y[k]);
+    }
+    for (size_t f = 0; f < m->embed; f++)
+        made[f] += weight * y[2][f];
+    for (size_t k = 0; k < 3; k++)
+        free(y[k]);
+}
+
+static size_t plain_each(const struct model *m)
+{
+    return m->groups > 1 ? m->experts / m->groups : m->experts;
+}
+
+/* The largest of by[experts] that is not taken yet, in a group that is open. */
+static size_t plain_best(const struct model *m, const double *by, const bool *taken, const bool *open)
+{
+    size_t best = m->experts;
+    for (size_t e = 0; e < m->experts; e++)
+        if (!taken[e] && open[e / plain_each(m)] && (best == m->experts || by[e] > by[best]))
+            best = e;
+    return best;
+}
+
+/* The groups that are open: of sigmoids by their two best, else by their best. */
+static void plain_groups(const struct model *m, const double *by, bool *open)
+{
+    const size_t each = plain_each(m), groups = m->experts / each;
+    double value[EXPERTS_MAX];
+    for (size_t g = 0; g < groups; g++) {
+        double first = -INFINITY, second = -INFINITY;
+        for (size_t e = g * each; e < (g + 1) * each; e++) {
+            second = by[e] > first ? first : fmax(second, by[e]);
+            first = fmax(first, by[e]);
+        }
+        value[g] = m->by_sigmoid ? first + second : first;
+        open[g] = groups == 1;
+    }
+    for (size_t k = 0; groups > 1 && k < m->groups_used; k++) {
+        size_t best = groups;
+        for (size_t g = 0; g < groups; g++)
+            if (!open[g] && (best == groups || value[g] > value[best]))
+                best = g;
+        open[best] = true;
+    }
+}
+
+static void plain_choose(const struct model *m, const double *by, bool *taken)
+{
+    bool open[EXPERTS_MAX];
+    plain_groups(m, by, open);
+    for (size_t k = 0; k < m->experts_used; k++)
+        taken[plain_best(m, by, taken, open)] = true;
+}
+
+static void plain_experts(struct plain *p, const struct model_layer *l, const double *h, bool *taken, double *made)
+{
+    const struct model *m = p->l->m;
+    double score[EXPERTS_MAX], by[EXPERTS_MAX], all = 0, sum = 0;
+    plain_weigh(p, &l->router.w, h, score);
+    plain_bias(l->router.bias, m->experts, score);
+    for (size_t e = 0; e < m->experts; e++)
+        all += score[e] = m->by_sigmoid ? 1 / (1 + exp(-score[e])) : exp(score[e]);
+    for (size_t e = 0; e < m->experts; e++)
+        by[e] = (m->by_sigmoid ? score[e] : score[e] / all) + (l->preference ? (double)l->preference[e] : 0);
+    if (!p->has_taken)
+        plain_choose(m, by, taken);
+    for (size_t e = 0; e < m->experts; e++)
+        sum += taken[e] ? score[e] : 0;
+    if (m->parts_of_all)
+        sum = m->by_sigmoid ? 1 : all;
+    for (size_t e = 0; e < m->experts; e++)
+        if (taken[e])
+            plain_expert(p, &l->expert[e], m->expert_mix,
+                         score[e] / sum * (double)(l->importance ? l->importance[e] : m->expert_scale), h, made);
+    if (!m->shared_mix)
+        return;
+    double gate = 1;
+    const struct model_expert shared = {l->gate, l->up, l->down};
+    if (l->shared_gate.data) {
+        plain_weigh(p, &l->shared_gate, h, &gate);
+        gate = 1 / (1 + exp(-gate));
+    }
+    plain_expert(p, &shared, m->shared_mix, gate, h, made);
+}
+
+static void plain_mix(struct plain *p, uint32_t i, size_t at, double *x)
 {
     const struct model *m = p->l->m;
     const struct model_layer *l = &m->layer[i];
     double *h = mem_array(m->embed, sizeof *h), *mix = mem_array(2 * (size_t)m->mix, sizeof *mix);
     plain_norm(p, l->mix_norm.gain, m->embed, x, h);
+    if (l->expert) {
+        double *made = mem_array(m->embed, sizeof *made);
+        plain_experts(p, l, h, p->taken + (i * p->t + at) * m->experts, made);
+        plain_add(p, &l->mix_post, made, x);
+        free(made);
+        free(h);
+        free(mix);
+        return;
+    }
     plain_place(p, i, TRAIN_MIX, h, mix);
     plain_bias(l->gate.bias, m->mix, mix);
     plain_bias(l->up.bias, m->mix, mix + m->mix);
@@ -284,7 +398,7 @@ static void plain_layer(struct plain *p, uint32_t i, double *x)
         plain_place(p, i, TRAIN_OUTPUT, o, made);
         plain_bias(m->layer[i].output.bias, m->embed, made);
         plain_add(p, &m->layer[i].attention_post, made, x + at * m->embed);
-        plain_mix(p, i, x + at * m->embed);
+        plain_mix(p, i, at, x + at * m->embed);
     }
     free(qkv);
     free(o);
@@ -317,6 +431,7 @@ static double plain_loss(struct plain *p, const uint32_t *tokens, const uint8_t 
     }
     for (uint32_t i = 0; i < m->layers; i++)
         plain_layer(p, i, x);
+    p->has_taken = true;
     for (size_t at = 0; at < p->t; at++)
         if (counts[at])
             sum += plain_nll(p, x + at * m->embed, tokens[at + 1]);
@@ -366,6 +481,26 @@ static void check_gradients(struct plain *p, double *value, const struct text *t
     print_message("[ trained  ] %s: gradients of up to %.3g, at most %.1e off\n", label, largest, worst);
 }
 
+/* The same gradients, bit for bit, by every set of kernels and by other numbers of threads. */
+static void check_sets(const struct train_lora *l, const struct text *text, size_t t, uint64_t n, const char *label)
+{
+    float *want = mem_array(l->values_n, sizeof *want);
+    memcpy(want, l->gradient, l->values_n * sizeof *want);
+    for (size_t i = 0; train_set_at(i); i++) {
+        struct pool *pool = pool_new(1 + 2 * (unsigned)(i % 2));
+        const struct train_pass_options o = {l, train_set_at(i), pool, (uint32_t)t};
+        struct train_pass *p = train_pass_new(&o);
+        memset(l->gradient, 0, l->values_n * sizeof *want);
+        train_pass_loss(p, text->tokens, text->counts);
+        train_pass_back(p, n);
+        if (memcmp(want, l->gradient, l->values_n * sizeof *want) != 0)
+            fail_msg("%s: other gradients by %s", label, train_set_at(i)->name);
+        train_pass_free(p);
+        pool_free(pool);
+    }
+    free(want);
+}
+
 static void check_pass(const struct gguf *file, const struct model *m, size_t t, const char *label)
 {
     struct pool *pool = pool_new(2);
@@ -392,6 +527,7 @@ static void check_pass(const struct gguf *file, const struct model *m, size_t t,
     if (!(fabs(loss - want) < 1e-4 * want))
         fail_msg("%s: a loss of %g, not %g", label, loss, want);
     check_gradients(&plain, value, &text, n, label);
+    check_sets(l, &text, t, n, label);
     plain_clear(&plain);
     free(value);
     train_pass_free(p);

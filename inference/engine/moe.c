@@ -2,6 +2,7 @@
  * are gathered and multiplied together; what comes back is put aside by row and rank, and added rank by rank, so the
  * order of the sum is a row's own. An expert that all rows share is added behind. */
 #include "inference/engine/engine_in.h"
+#include "inference/engine/moe.h"
 
 #include "base/mem.h"
 
@@ -96,8 +97,7 @@ static void close_groups(const struct model *m, float *by)
     memcpy(by, kept, m->experts * sizeof *by);
 }
 
-/* By the values `by`, which may be `liking`; that is scratch. */
-static void pick(const struct model *m, const float *by, float *liking, uint32_t *chosen)
+void moe_pick(const struct model *m, const float *by, float *liking, uint32_t *chosen)
 {
     if (m->groups > 1) {
         memmove(liking, by, m->experts * sizeof *liking);
@@ -114,7 +114,7 @@ static float like(const struct engine *e, const float *preference, float *score,
     const struct model *m = e->m;
     float all = 1.0f;
     if (!m->by_sigmoid && !preference)
-        pick(m, score, liking, chosen);
+        moe_pick(m, score, liking, chosen);
     if (m->by_sigmoid)
         for (uint32_t i = 0; i < m->experts; i++)
             score[i] = 1.0f / (1.0f + arith_exp(-score[i]));
@@ -123,7 +123,7 @@ static float like(const struct engine *e, const float *preference, float *score,
     for (uint32_t i = 0; preference && i < m->experts; i++)
         liking[i] = (m->by_sigmoid ? score[i] : score[i] / all) + preference[i];
     if (m->by_sigmoid || preference)
-        pick(m, preference ? liking : score, liking, chosen);
+        moe_pick(m, preference ? liking : score, liking, chosen);
     return all;
 }
 

@@ -15,8 +15,10 @@
 #define TRAINED_HAS                                                                                                    \
     (HAS_HALVES | HAS_HEAD_NORMS | HAS_POST_NORMS | HAS_EMBED_SCALE | HAS_GELU | HAS_SOFT_CAPS | MAY_BIASES |          \
      MAY_FUSED | MAY_EXPERTS | MAY_ROPE_FACTORS | HAS_NO_PRE_NORMS | HAS_LOCAL_TURNS | HAS_SCALES | MAY_SHARED |       \
-     HAS_POST_NAME | HAS_STILL_WIDE)
-#define TRAINED_MORE (MAY_LEAD | MAY_HEAD_NORMS | MAY_SECTIONS | MAY_TEMPER | MAY_STILL)
+     HAS_POST_NAME | HAS_STILL_WIDE | MUST_EXPERTS | MUST_SHARED | HAS_PARTS_OF_ALL)
+#define TRAINED_MORE                                                                                                   \
+    (MAY_LEAD | MAY_HEAD_NORMS | MAY_SECTIONS | MAY_TEMPER | MAY_STILL | MAY_WEIGH | HAS_SIGMOIDS | MAY_PREFER |       \
+     HAS_WHOLE_SUMS | MAY_GROUPS | MAY_LOOK_AHEAD)
 
 /* All layers have as many heads, as long, and matrices of their own. */
 static bool are_alike(const struct model *m)
@@ -25,8 +27,11 @@ static bool are_alike(const struct model *m)
         const struct model_layer *l = &m->layer[i];
         const bool turns = !l->is_still && m->rope_pairs;
         if (l->keys.of != i || l->keys.heads != m->heads_kv || l->keys.key_n != m->head || l->keys.value_n != m->head ||
-            !l->query.w.data || !l->key.w.data || !l->value.w.data || !l->output.w.data || !l->gate.w.data ||
-            !l->up.w.data || l->down.w.n != m->mix || (turns && l->pairs != m->rope_pairs))
+            !l->query.w.data || !l->key.w.data || !l->value.w.data || !l->output.w.data ||
+            (turns && l->pairs != m->rope_pairs))
+            return false;
+        if (l->expert ? !l->expert->gate.w.data || l->expert->gate.bias
+                      : !l->gate.w.data || !l->up.w.data || l->down.w.n != m->mix)
             return false;
     }
     return true;
@@ -36,8 +41,6 @@ static const char *lacks(const struct model *m)
 {
     if (!model_writes(m))
         return "models that only make vectors";
-    if (m->experts)
-        return "a mixture of experts";
     if (m->latent)
         return "heads that share one row";
     if (m->layers_recurrent)
@@ -107,6 +110,8 @@ static void add_layer(struct train_lora *l, const struct gguf *file, uint32_t i)
         add_site(l, i, "attn_v", &layer->value, kv, TRAIN_QKV, q + kv);
     }
     add_site(l, i, "attn_output", &layer->output, m->embed, TRAIN_OUTPUT, 0);
+    if (layer->expert)
+        return;
     if (is_fused(file, i, "ffn_gate")) {
         add_site(l, i, "ffn_gate", &layer->gate, m->mix, TRAIN_MIX, 0);
         add_site(l, i, "ffn_up", &layer->up, m->mix, TRAIN_MIX, m->mix);

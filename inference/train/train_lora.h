@@ -1,6 +1,7 @@
 /* The update that is trained: beside each matrix W of a layer, [rows, n], a pair A [rank, n] and B [rows, rank], so
  * that a product becomes W x + (alpha / rank) B A x (arXiv:2106.09685). Which matrices: those of queries, keys, values,
- * of what attention gives back, of gate, up and down, as the file has them, so that fused ones have one pair. What
+ * of what attention gives back, of gate, up and down, as the file has them, so that fused ones have one pair. Where
+ * a layer has experts, only those of its attention: experts, shared ones and their routers stay as they are. What
  * earlier adapters have added to a base that was adapted stays as it is, and the new pairs stand beside it.
  *
  * A lies in memory the other way round, [n, rank], as do the gradients and the optimiser's moments beside it. */

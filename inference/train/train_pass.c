@@ -41,7 +41,7 @@ static void place_layer(const struct train_pass_options *o, uint32_t i, struct k
     k->mid = take(at, all, m->embed * t);
     k->qkv = take(at, all, (q + 2 * kv) * t);
     k->o = take(at, all, q * t);
-    k->mix = take(at, all, 2 * m->mix * t);
+    k->mix = m->layer[i].expert ? NULL : take(at, all, 2 * m->mix * t);
     k->plain = norms_heads(&m->layer[i]) ? take(at, all, (q + kv) * t) : NULL;
     k->branch[0] = m->layer[i].attention_post.gain ? take(at, all, m->embed * t) : NULL;
     k->branch[1] = m->layer[i].mix_post.gain ? take(at, all, m->embed * t) : NULL;
@@ -84,7 +84,7 @@ static uint64_t place(struct train_pass *p, const struct train_pass_options *o)
 uint64_t train_pass_bytes(const struct train_pass_options *o)
 {
     struct train_pass p = {.memory = NULL};
-    return place(&p, o) * sizeof(float);
+    return place(&p, o) * sizeof(float) + train_moe_bytes(o->lora->m, o->length);
 }
 
 static void make_angles(struct train_pass *p, size_t way)
@@ -111,6 +111,7 @@ struct train_pass *train_pass_new(const struct train_pass_options *o)
     p->memory = mem_array((size_t)place(p, o), sizeof *p->memory);
     place(p, o);
     p->nll = mem_array(p->t, sizeof *p->nll);
+    p->moe = train_moe_new(p->m, p->t);
     for (size_t way = 0; p->m->rope_pairs && way < MODEL_ROPE_COUNT; way++)
         make_angles(p, way);
     return p;
@@ -123,6 +124,7 @@ void train_pass_free(struct train_pass *p)
     free(p->memory);
     free(p->kept);
     free(p->nll);
+    train_moe_free(p->moe);
     free(p);
 }
 
@@ -139,6 +141,38 @@ static struct train_attend attend_of(const struct train_pass *p, uint32_t layer,
 }
 
 /* -- layers -- */
+
+static void run_mix(struct train_pass *p, uint32_t i, const float *x, float *made)
+{
+    const struct model *m = p->m;
+    const struct model_layer *l = &m->layer[i];
+    float *mix = p->kept[i].mix;
+    if (l->expert) {
+        train_pass_experts(p, i, x, made);
+        return;
+    }
+    train_pass_place(p, i, TRAIN_MIX, x, mix);
+    train_pass_bias(p, l->gate.bias, m->mix, mix);
+    train_pass_bias(p, l->up.bias, m->mix, mix + m->mix * p->t);
+    train_pass_gate(p, mix, p->act);
+    train_pass_place(p, i, TRAIN_DOWN, p->act, made);
+    train_pass_bias(p, l->down.bias, m->embed, made);
+}
+
+/* From p->branch to p->dh. */
+static void run_mix_back(struct train_pass *p, uint32_t i)
+{
+    const struct model_layer *l = &p->m->layer[i];
+    const struct kept *k = &p->kept[i];
+    if (l->expert) {
+        train_pass_experts_back(p, i, train_pass_enter(p, &l->mix_norm, k->mid), p->branch, p->dh);
+        return;
+    }
+    train_pass_gate(p, k->mix, p->act);
+    train_pass_place_back(p, i, TRAIN_DOWN, p->act, p->branch, p->wide);
+    train_pass_gate_back(p, k->mix, p->wide, p->dwide);
+    train_pass_place_back(p, i, TRAIN_MIX, train_pass_enter(p, &l->mix_norm, k->mid), p->dwide, p->dh);
+}
 
 static void run_layer(struct train_pass *p, uint32_t i)
 {
@@ -161,13 +195,8 @@ static void run_layer(struct train_pass *p, uint32_t i)
     train_pass_bias(p, l->output.bias, m->embed, made);
     train_pass_leave(p, &l->attention_post, made);
     memcpy(k->mid, p->x, stream * sizeof *p->x);
-    train_pass_place(p, i, TRAIN_MIX, train_pass_enter(p, &l->mix_norm, k->mid), k->mix);
-    train_pass_bias(p, l->gate.bias, m->mix, k->mix);
-    train_pass_bias(p, l->up.bias, m->mix, k->mix + m->mix * t);
-    train_pass_gate(p, k->mix, p->act);
     made = k->branch[1] ? k->branch[1] : p->branch;
-    train_pass_place(p, i, TRAIN_DOWN, p->act, made);
-    train_pass_bias(p, l->down.bias, m->embed, made);
+    run_mix(p, i, train_pass_enter(p, &l->mix_norm, k->mid), made);
     train_pass_leave(p, &l->mix_post, made);
 }
 
@@ -176,10 +205,7 @@ static void run_layer_back(struct train_pass *p, uint32_t i)
     const struct model_layer *l = &p->m->layer[i];
     const struct kept *k = &p->kept[i];
     train_pass_leave_back(p, &l->mix_post, k->branch[1]);
-    train_pass_gate(p, k->mix, p->act);
-    train_pass_place_back(p, i, TRAIN_DOWN, p->act, p->branch, p->wide);
-    train_pass_gate_back(p, k->mix, p->wide, p->dwide);
-    train_pass_place_back(p, i, TRAIN_MIX, train_pass_enter(p, &l->mix_norm, k->mid), p->dwide, p->dh);
+    run_mix_back(p, i);
     train_pass_enter_back(p, &l->mix_norm, k->mid);
     train_pass_leave_back(p, &l->attention_post, k->branch[0]);
     train_pass_place_back(p, i, TRAIN_OUTPUT, k->o, p->branch, p->wide);
@@ -246,7 +272,7 @@ double train_pass_loss(struct train_pass *p, const uint32_t *tokens, const uint8
     for (uint32_t i = 0; i < m->layers; i++)
         run_layer(p, i);
     train_pass_norm(p, p->x, m->output_norm.gain, p->h);
-    train_pass_weigh(p, &m->output.w, p->h, p->logits, false);
+    train_pass_weigh(p, &m->output.w, p->t, p->h, p->logits, false);
     train_pass_bias(p, m->output.bias, m->vocab, p->logits);
     if (m->logit_scale != 1.0f)
         pool_run(p->o.pool, m->vocab, 16, scale_part, p);
@@ -280,7 +306,7 @@ void train_pass_back(struct train_pass *p, uint64_t n)
     pool_run(p->o.pool, m->vocab, 16, loss_back_part, &s);
     if (m->logit_scale != 1.0f)
         pool_run(p->o.pool, m->vocab, 16, scale_part, p);
-    train_pass_weigh_back(p, &m->output.w, p->logits, p->dh, false);
+    train_pass_weigh_back(p, &m->output.w, p->t, p->logits, p->dh, false);
     train_pass_norm_back(p, p->x, m->output_norm.gain, p->dh, p->x, false);
     for (uint32_t i = m->layers; i-- > 0;)
         run_layer_back(p, i);

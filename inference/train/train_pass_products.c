@@ -12,7 +12,7 @@ static size_t chunk_rows(size_t n)
 
 size_t train_pass_weights(const struct model *m)
 {
-    const size_t rows[] = {m->embed, m->mix, (size_t)m->heads * m->head, m->low_rank};
+    const size_t rows[] = {m->embed, m->mix, (size_t)m->heads * m->head, m->low_rank, m->expert_mix, m->shared_mix};
     size_t longest = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         longest = rows[i] > longest ? rows[i] : longest;
@@ -45,9 +45,9 @@ static void multiply(struct train_pass *p, const struct train_product *product)
     train_multiply_all(p->o.set, p->o.pool, product);
 }
 
-void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const float *x, float *y, bool add)
+void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, size_t t, const float *x, float *y, bool add)
 {
-    const size_t chunk = chunk_rows(w->n), t = p->t;
+    const size_t chunk = chunk_rows(w->n);
     for (size_t r = 0, rows; r < w->rows; r += rows) {
         rows = w->rows - r < chunk ? w->rows - r : chunk;
         read_rows(p, w, r, rows);
@@ -65,9 +65,10 @@ void train_pass_weigh(struct train_pass *p, const struct ops_weight *w, const fl
     }
 }
 
-void train_pass_weigh_back(struct train_pass *p, const struct ops_weight *w, const float *dy, float *dx, bool add)
+void train_pass_weigh_back(struct train_pass *p, const struct ops_weight *w, size_t t, const float *dy, float *dx,
+                           bool add)
 {
-    const size_t chunk = chunk_rows(w->n), t = p->t;
+    const size_t chunk = chunk_rows(w->n);
     for (size_t r = 0, rows; r < w->rows; r += rows) {
         rows = w->rows - r < chunk ? w->rows - r : chunk;
         read_rows(p, w, r, rows);
@@ -85,6 +86,26 @@ void train_pass_weigh_back(struct train_pass *p, const struct ops_weight *w, con
     }
 }
 
+void train_pass_frozen(struct train_pass *p, const struct ops_weight *w, const struct model_low *low, size_t t,
+                       const float *x, float *y)
+{
+    train_pass_weigh(p, w, t, x, y, false);
+    if (!low->down.data)
+        return;
+    train_pass_weigh(p, &low->down, t, x, p->frozen, false);
+    train_pass_weigh(p, &low->up, t, p->frozen, y, true);
+}
+
+void train_pass_frozen_back(struct train_pass *p, const struct ops_weight *w, const struct model_low *low, size_t t,
+                            const float *dy, float *dx, bool add)
+{
+    train_pass_weigh_back(p, w, t, dy, dx, add);
+    if (!low->down.data)
+        return;
+    train_pass_weigh_back(p, &low->up, t, dy, p->frozen, false);
+    train_pass_weigh_back(p, &low->down, t, p->frozen, dx, true);
+}
+
 static void scale_low(const struct train_pass *p, float *low)
 {
     for (size_t i = 0; i < p->o.lora->rank * p->t; i++)
@@ -95,11 +116,7 @@ static void scale_low(const struct train_pass *p, float *low)
 static void run_site(struct train_pass *p, const struct train_site *s, const float *x, float *low, float *y)
 {
     const size_t t = p->t, rank = p->o.lora->rank, n = s->w.n, rows = s->w.rows;
-    train_pass_weigh(p, &s->w, x, y, false);
-    if (s->low.down.data) {
-        train_pass_weigh(p, &s->low.down, x, p->frozen, false);
-        train_pass_weigh(p, &s->low.up, p->frozen, y, true);
-    }
+    train_pass_frozen(p, &s->w, &s->low, t, x, y);
     multiply(p, &(struct train_product){
                     .m = rank, .n = t, .k = n, .a = s->a, .am = 1, .ak = rank, .b = x, .bk = t, .c = low, .cm = t});
     scale_low(p, low);
@@ -157,11 +174,7 @@ static void run_site_back(struct train_pass *p, const struct train_site *s, cons
     add_gradient(p, x, n, s->da);
     if (!dx)
         return;
-    train_pass_weigh_back(p, &s->w, dy, dx, add);
-    if (s->low.down.data) {
-        train_pass_weigh_back(p, &s->low.up, dy, p->frozen, false);
-        train_pass_weigh_back(p, &s->low.down, p->frozen, dx, true);
-    }
+    train_pass_frozen_back(p, &s->w, &s->low, t, dy, dx, add);
     multiply(p, &(struct train_product){.m = n,
                                         .n = t,
                                         .k = rank,
