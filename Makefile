@@ -188,7 +188,7 @@ sim: $(B)/sim
 	@$(B)/sim --quiet --jobs $(shell nproc) --seed $(FROM) --count $(shell expr \( $(SEEDS) + 9 \) / 10) --doubt
 
 # Hostile peers against a live kithd, and what they cost honest ones (tests/hostile/hostile.c); `make check` has a short run.
-$(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p base)
+$(B)/hostile: $(call objects,$(wildcard tests/hostile/*.c)) $(call archives,node chain p2p inference base)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_NODE)
 .PHONY: hostile hostile-models
 hostile-models: all
