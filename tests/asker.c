@@ -87,13 +87,14 @@ static void on_closed(void *arg, uint64_t stream, enum err reason, const char *t
     v->stream = 0;
 }
 
-static uint32_t tokens_of_receipt(struct bytes raw)
+/* Tokens of the answer that others had given before the receipt that this one has. */
+static uint32_t base_of(const struct job_secret *secret, uint32_t prompt_n)
 {
     struct signed_receipt r;
-    struct cursor c = cursor_of(raw);
+    struct cursor c = cursor_of(secret->receipt);
     signed_receipt_get(&c, &r);
-    assert_true(cursor_end(&c));
-    return r.receipt.tokens_in - PROMPT;
+    return cursor_end(&c) && r.receipt.tokens_in >= prompt_n ? r.receipt.tokens_in - prompt_n
+                                                             : (uint32_t)(secret->tokens.n / 4);
 }
 
 static enum err on_job(void *arg, uint64_t stream, const struct pubkey *from, struct bytes body,
@@ -117,7 +118,8 @@ static enum err on_job(void *arg, uint64_t stream, const struct pubkey *from, st
     *got = (struct served){.asker = s, .node = v->node, .stream = stream, .job = o.job, .channel = o.channel};
     buf_add(&got->request, secret.request.p, secret.request.n);
     buf_add(&got->tokens, secret.tokens.p, secret.tokens.n);
-    got->base = secret.receipt.n ? tokens_of_receipt(secret.receipt) : (uint32_t)(secret.tokens.n / 4);
+    got->prompt_n = s->prompt_n;
+    got->base = base_of(&secret, got->prompt_n);
     buf_clear(&plain);
     *calls = &ours;
     *calls_arg = got;
@@ -128,6 +130,54 @@ static void send(struct served *v, struct buf *message)
 {
     assert_int_equal(streams_send(v->asker->streams[v->node], v->stream, bytes_of_buf(message)), ERR_OK);
     buf_clear(message);
+}
+
+static void accept_job(struct served *v, const struct job_accept *salts)
+{
+    struct buf message = {0};
+    if (v->accepted)
+        return;
+    job_message_start(&message, JOB_ACCEPT);
+    job_accept_put(&message, salts);
+    send(v, &message);
+    v->accepted = true;
+}
+
+static void send_receipt(struct served *v, struct signed_receipt *r)
+{
+    struct buf message = {0};
+    receipt_sign(&r->receipt, &v->asker->w->secret[KEY(v->node)], &r->sig);
+    job_message_start(&message, JOB_RECEIPT);
+    signed_receipt_put(&message, r);
+    send(v, &message);
+}
+
+void asker_deliver_step(struct served *v, uint32_t at, const struct asker_step *wrong)
+{
+    static const struct asker_step right;
+    static const uint8_t one_token[4];
+    const struct asker_step *x = wrong ? wrong : &right;
+    const struct job_accept salts = {{{0}}, {{0}}, {{0}}};
+    struct job_step step = {.at = x->told ? x->told : at, .digest = {{(uint8_t)(at >> 8)}}};
+    struct buf message = {0};
+    accept_job(v, &salts);
+    job_message_start(&message, JOB_STEP);
+    job_step_put(&message, &step);
+    if (!x->is_untold)
+        send(v, &message);
+    buf_clear(&message);
+    step.digest.b[1] = x->has_other_digest;
+    struct signed_receipt r = {
+        .receipt = {.job = v->job,
+                    .channel = v->channel,
+                    .request_commit = receipt_commit(salts.request_salt.b, bytes_of_buf(&v->request)),
+                    .answer_commit = receipt_commit(salts.answer_salt.b, bytes_of(one_token, x->has_answer ? 4 : 0)),
+                    .digest_commit = receipt_commit(salts.digest_salt.b, bytes_of(step.digest.b, 32)),
+                    .tokens_in = at,
+                    .tokens_out = x->tokens_out,
+                    .price = amount_of((uint64_t)(at + x->tokens_out) * TOKEN_MOTE * v->node + x->dearer),
+                    .stop = x->stop ? (uint8_t)x->stop : RECEIPT_OPEN}};
+    send_receipt(v, &r);
 }
 
 void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
@@ -142,12 +192,7 @@ void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
         salts.digest_salt = planting_salt(sown, &v->job);
         digest = plant_digest(&secret);
     }
-    if (!v->accepted) {
-        job_message_start(&message, JOB_ACCEPT);
-        job_accept_put(&message, &salts);
-        send(v, &message);
-        v->accepted = true;
-    }
+    accept_job(v, &salts);
     for (uint32_t i = have; i < have + n; i++) {
         codec_put_u32(&v->tokens, &i);
         codec_put_u32(&body, &i);
@@ -164,14 +209,11 @@ void asker_deliver(struct served *v, uint32_t n, uint8_t stop)
                     .request_commit = receipt_commit(salts.request_salt.b, bytes_of_buf(&v->request)),
                     .answer_commit = receipt_commit(salts.answer_salt.b, bytes_of_buf(&v->tokens)),
                     .digest_commit = receipt_commit(salts.digest_salt.b, bytes_of(digest.b, 32)),
-                    .tokens_in = PROMPT + v->base,
+                    .tokens_in = v->prompt_n + v->base,
                     .tokens_out = have + n - v->base,
-                    .price = amount_of((uint64_t)(PROMPT + have + n) * TOKEN_MOTE * v->node),
+                    .price = amount_of((uint64_t)(v->prompt_n + have + n) * TOKEN_MOTE * v->node),
                     .stop = stop}};
-    receipt_sign(&r.receipt, &v->asker->w->secret[KEY(v->node)], &r.sig);
-    job_message_start(&message, JOB_RECEIPT);
-    signed_receipt_put(&message, &r);
-    send(v, &message);
+    send_receipt(v, &r);
     buf_clear(&body);
 }
 
@@ -220,6 +262,7 @@ int asker_begin(void **state)
     struct asker *s = calloc(1, sizeof *s);
     s->w = world_new(NULL);
     s->dir = test_dir_new();
+    s->prompt_n = PROMPT;
     begin_ledger(s->w);
     net_open(&s->net);
     for (unsigned i = 0; i < NODES; i++)
@@ -272,14 +315,14 @@ int asker_end(void **state)
 
 /* -- jobs -- */
 
-/* Costs PROMPT + tokens_max at most, in tokens. Its text is nobody's business here. */
+/* Costs prompt_n + tokens_max at most, in tokens. Its text is nobody's business here. */
 static struct job *job_made(struct asker *s, uint32_t tokens_max)
 {
     struct request r;
-    uint8_t prompt[PROMPT * 4] = {0};
+    static const uint8_t prompt[PROMPT_MAX * 4];
     struct job *j = job_new(s->jobs);
     request_init(&r);
-    r.prompt = bytes_of(prompt, sizeof prompt);
+    r.prompt = bytes_of(prompt, (size_t)s->prompt_n * 4);
     r.tokens_max = tokens_max;
     j->r.nonce = ++s->made;
     const struct hash h = request_hash(&r);

@@ -13,7 +13,8 @@
 enum { PAYER, CHEAP, DEAR, NODES };
 #define KEY(node)  ((node) + 1u)
 #define MODEL      9
-#define PROMPT     10u
+#define PROMPT     10u      /* tokens, unless a test says otherwise, */
+#define PROMPT_MAX 2000u    /* ... up to so many */
 #define TOKEN_MOTE 1000000u /* of the cheap one, in and out; the dear one takes twice that */
 #define SERVED_MAX 256u     /* jobs that are taken in all */
 
@@ -24,6 +25,7 @@ struct served {
     uint64_t stream; /* 0: over */
     struct hash job, channel;
     struct buf request, tokens;
+    uint32_t prompt_n;
     uint32_t base, paid; /* tokens that others had answered; vouchers that came */
     bool accepted;
 };
@@ -39,6 +41,7 @@ struct asker {
     unsigned served_n;
     unsigned opens, topups, closes, challenges; /* transactions that were sent */
     uint64_t made;                              /* jobs */
+    uint32_t prompt_n;                          /* of the next ones */
     const struct planting *sown;                /* what providers answer with; NULL: with digests like any */
 };
 
@@ -67,6 +70,13 @@ void asker_try_again(struct job *j);
 struct served *asker_find_served(struct asker *s, const struct job *j);
 /* Waits until somebody has. */
 struct served *asker_serve(struct asker *s, const struct job *j);
+/* A step of the prompt and a receipt over it, as an honest provider says them, but for what is not 0 here. */
+struct asker_step {
+    uint32_t told; /* instead of `at` */
+    uint32_t tokens_out, stop, dearer;
+    bool is_untold, has_answer, has_other_digest;
+};
+void asker_deliver_step(struct served *v, uint32_t at, const struct asker_step *wrong);
 /* So many more tokens, and a receipt over all. */
 void asker_deliver(struct served *v, uint32_t n, uint8_t stop);
 /* The same of a job, and waits until it is paid. */

@@ -1,5 +1,5 @@
-/* Inside the serving side: shared by provider.c (delivering and being paid), provider_open.c (taking a job) and
- * provider_channels.c. Nobody else includes it. */
+/* Inside the serving side: shared by provider.c (delivering and being paid), provider_open.c (taking a job),
+ * provider_transcript.c and provider_channels.c. Nobody else includes it. */
 #ifndef KITH_NODE_PROVIDER_IN_H
 #define KITH_NODE_PROVIDER_IN_H
 
@@ -84,6 +84,14 @@ void serving_drop(struct serving *v, enum err e, const char *why);
 void serving_free(struct serving *v);
 /* A job was taken or has ended. */
 void provider_tell_slots(struct provider *p);
+
+/* provider_transcript.c */
+/* What was sent of it so far. */
+void serving_put_transcript(const struct serving *v, struct kv_batch *batch);
+/* The digest of the step that ends there, among a transcript's. */
+bool transcript_step(struct bytes steps, uint32_t at, struct hash *digest) MUST_USE;
+/* Can this receipt be shown to auditors, with what it is over? `arg`: the provider. */
+bool provider_proves(void *arg, const struct receipt *r);
 
 /* provider_channels.c */
 bool provider_serves(const struct provider *p, const struct channel *c);

@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     R(history_entry)                                                                                                   \
     R(history_span)                                                                                                    \
     R(offer)                                                                                                           \
-    R(job_behind)
+    R(job_behind)                                                                                                      \
+    R(job_step)
 
 RECORDS(FUZZ_RECORD)
 FUZZ_RECORD(share_file)

@@ -11,7 +11,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RECORDS(R)                                                                                                     \
     R(voucher)                                                                                                         \
-    R(step)                                                                                                            \
     R(receipt)                                                                                                         \
     R(signed_receipt)                                                                                                  \
     R(sum_node)                                                                                                        \
