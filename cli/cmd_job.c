@@ -131,10 +131,9 @@ int cmd_job_verify(const struct cli *cli, const struct args *args)
     rc = task_run_take(cli, path, json_object(), "replaying", &result);
     if (rc != CLI_DONE)
         return rc;
-    bool cut = json_is_true(json_object_get(result, "cut"));
     bool same = json_is_true(json_object_get(result, "same"));
     out_reply_take(cli, result, print_verified);
-    if (!same && !cli->json && !cut)
+    if (!same && !cli->json)
         fprintf(stderr, "`kith job challenge %s` takes it to the ledger\n", args_word(args, 0));
     return same ? CLI_DONE : CLI_REFUSED;
 }

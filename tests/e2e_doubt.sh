@@ -4,7 +4,7 @@
 # his salt, and he loses a part of his stake; auditors who replay lose nothing. The second time it is the payer's node that
 # doubts him, and the model has layers that carry a state (tests/talker).
 #
-# His worker is the real one behind a go-between, which changes the last message of each verification.
+# His worker is the real one behind a go-between (tests/between.py), which changes the last message of each verification.
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
 [ -f models/kith-guide.gguf ] || { echo "skip: e2e_doubt: models/kith-guide.gguf is not there"; exit 0; }
@@ -12,42 +12,7 @@ BUILD=${BUILD:-build/release}
 toss=$NET/toss.gguf
 "$BUILD/talker" toss >"$toss" || fail "no model with a state"
 
-cat >"$NET/lazy-worker" <<LAZY
-#!$(command -v python3)
-worker = "$PWD/$BUILD/kith-worker"
-LAZY
-cat >>"$NET/lazy-worker" <<'LAZY'
-import os, socket, struct, subprocess, threading
-VERIFIED = 72
-parent = socket.socket(fileno=3)
-ours, its = socket.socketpair()
-os.set_inheritable(4, True)
-def start():
-    os.dup2(its.fileno(), 3, inheritable=True)
-child = subprocess.Popen([worker], pass_fds=[f for f in (3, 4, 5) if os.path.exists("/proc/self/fd/%d" % f)], preexec_fn=start)
-its.close()
-def ask():
-    while data := parent.recv(1 << 16):
-        ours.sendall(data)
-    ours.shutdown(socket.SHUT_WR)
-threading.Thread(target=ask, daemon=True).start()
-def take(n):
-    data = b""
-    while len(data) < n:
-        more = ours.recv(n - len(data))
-        if not more:
-            child.wait()
-            os._exit(child.returncode & 0xFF)
-        data += more
-    return data
-while True:
-    head = take(4)
-    body = bytearray(take(struct.unpack("<I", head)[0]))
-    if body[0] == VERIFIED and len(body) > 32:
-        body[9] = 1                      # the same, whatever it is
-        body[-32:] = os.urandom(32)      # of a replay that nobody made
-    parent.sendall(head + body)
-LAZY
+printf '#!/bin/sh\nexec python3 "%s/tests/between.py" lazy "%s/kith-worker"\n' "$PWD" "$PWD/$BUILD" >"$NET/lazy-worker"
 chmod +x "$NET/lazy-worker"
 
 net_people kith-doubt v1 host lazy first second asker

@@ -424,7 +424,7 @@ static void on_verified(void *arg, enum err e, const struct job_verdict *verdict
         else
             buf_add_format(&b, "%" PRIu32, verdict->same ? v.tokens : verdict->position);
         api_put_flag(&b, &first, "cut", verdict->same && !verdict->ends);
-        api_put_hash(&b, &first, "digest_claimed", &v.digest);
+        api_put_hash(&b, &first, "digest_claimed", &verdict->claimed);
         api_put_hash(&b, &first, "digest_replayed", &verdict->digest);
         api_put_u64(&b, &first, "replay_ms", host_now_ms(x->node->host) - x->since_ms);
         buf_add_text(&b, "}");

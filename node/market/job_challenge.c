@@ -19,7 +19,7 @@ struct grievance {
     struct jobs *jobs;
     struct grievance *next;
     struct hash job, channel;
-    uint32_t position; /* of the first token that differs; behind the last one: of the digest alone */
+    uint32_t position; /* of the first token that differs; behind the last one: of the digest, or the end, alone */
     bool sending;
     job_challenged_fn fn; /* who waits for an answer; NULL: nobody any more */
     void *arg;
@@ -281,7 +281,7 @@ static void on_replayed(void *arg, enum err e, const struct job_verdict *v, cons
     struct note why = {{0}};
     if (e != ERR_OK)
         refuse(x, e, note);
-    else if (v->same)
+    else if (v->same && v->ends)
         refuse(x,
                note_set(&why, ERR_STATE,
                         "the answer is the model's own, bit by bit: a challenge would only lose its bond"),

@@ -108,6 +108,7 @@ void jobs_drop_place(struct jobs *jobs, const void *arg)
 struct verification {
     struct jobs *jobs;
     struct hash id;
+    struct hash claimed; /* digest */
     job_verified_fn fn;
     void *arg;
     enum err e; /* of one that is refused before a worker is asked */
@@ -120,8 +121,11 @@ static void on_verdict(void *arg, enum err e, const struct worker_verdict *v, co
     struct job *j = job_find(x->jobs, &x->id);
     struct job_verdict verdict = {0};
     if (e == ERR_OK)
-        verdict = (struct job_verdict){v->same, v->position, v->digest,
-                                       j && (j->r.state != JOB_DONE || v->stop == j->r.stop)};
+        verdict = (struct job_verdict){.same = v->same,
+                                       .position = v->position,
+                                       .digest = v->digest,
+                                       .ends = j && (j->r.state != JOB_DONE || v->stop == j->r.stop),
+                                       .claimed = x->claimed};
     if (j && verdict.same && verdict.ends) {
         j->r.verified = true;
         (void)!job_save(j);
@@ -167,7 +171,8 @@ void jobs_verify(struct jobs *jobs, const struct hash *id, job_verified_fn fn, v
         const bool reads = j->r.state != JOB_DONE && j->tokens.n == 0;
         const struct worker_work work = {
             .request = bytes_of_buf(&j->request), .tokens = bytes_of_buf(&j->tokens), .until = reads ? j->r.read : 0};
-        worker_verify(w, &work, reads ? &j->r.read_digest : &j->r.digest, on_verdict, x);
+        x->claimed = reads ? j->r.read_digest : j->r.digest;
+        worker_verify(w, &work, &x->claimed, on_verdict, x);
     } else
         host_post(jobs->s.host, on_refused, x);
 }

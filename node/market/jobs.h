@@ -138,10 +138,11 @@ void jobs_drop_place(struct jobs *j, const void *arg);
 /* Replays the transcript on the local model in one prefill pass. ERR_OK: replayed, the verdict says whether the bits
  * are the same; ERR_NOT_FOUND: no such job or the model is not on this machine (the note says how to get it). */
 struct job_verdict {
-    bool same;         /* what auditors look at: each token, and the digest */
+    bool same;         /* each token, and the digest */
     uint32_t position; /* of the first token that differs */
     struct hash digest;
     bool ends; /* the model ends it there, too, and for the reason that was said: else it was cut short */
+    struct hash claimed;
 };
 typedef void (*job_verified_fn)(void *arg, enum err e, const struct job_verdict *v, const struct note *note);
 void jobs_verify(struct jobs *j, const struct hash *id, job_verified_fn fn, void *arg);

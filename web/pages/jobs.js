@@ -41,7 +41,7 @@ function verifier(view, job) {
             const r = await api.task(task, (done, total) => { bar.hidden = !total; bar.max = total; bar.value = done; }, {signal: view.signal});
             fill(said, r.same ? `The same bits: ${count(r.tokens)} tokens, in ${span(r.replay_ms)}.` :
                  r.cut ? "Its tokens are the model's own, but the model does not end there, or not for the reason that was given." : `Not the model's own: it differs at token ${r.position}.`,
-                 r.same || r.cut ? null : [" Take it to the ledger:", command(`kith job challenge ${job}`)]);
+                 r.same ? null : [" Take it to the ledger:", command(`kith job challenge ${job}`)]);
         } catch (e) {
             if (!view.signal.aborted)
                 fill(said, e.message);
