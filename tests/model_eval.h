@@ -35,4 +35,7 @@ void model_eval_compare(const struct model *m, const char *label, const char *wa
 /* An engine_lost_fn: keeps why, in a struct note. */
 void model_eval_lost(void *arg, const struct note *why);
 
+/* Of the shapes that an emulated GPU takes long with, each third, unless all are asked for (KITH_TEST_ALL). */
+bool model_eval_takes(size_t shape);
+
 #endif
