@@ -79,11 +79,6 @@ void sched_let_go(struct sched *s, uint64_t ask, uint32_t reads_to)
             session_go(s->jobs[i]->session, reads_to);
 }
 
-bool sched_is_busy(const struct sched *s)
-{
-    return sched_can_go(s);
-}
-
 static void take_time(struct sched *s, uint32_t rows, uint64_t us)
 {
     if (s->is_alone)

@@ -44,7 +44,8 @@ static uint32_t active_count(const struct sched *s, uint64_t *bytes)
     return n;
 }
 
-bool sched_can_go(const struct sched *s)
+/* Some job that may have rows in the next batch does not wait to be let go. */
+bool sched_is_busy(const struct sched *s)
 {
     uint64_t bytes;
     uint32_t i = 0, n = s->jobs_n ? active_count(s, &bytes) : 0;

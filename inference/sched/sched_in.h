@@ -74,8 +74,6 @@ bool sched_cancel_job(struct sched *s, uint64_t ask);
 /* -- sched_batch.c -- */
 /* Fills the next batch: how many rows. `active`: the first of the jobs that may have rows in it. */
 uint32_t sched_fill(struct sched *s, uint32_t *active);
-/* Some job that may have rows in it does not wait to be let go. */
-bool sched_can_go(const struct sched *s);
 /* A batch of so many rows took so long. */
 void sched_pace(struct sched *s, uint32_t rows, uint64_t us);
 

@@ -188,10 +188,15 @@ static bool send_step(struct serving *v)
 {
     struct buf message = {0};
     struct job_step step = {.at = v->read};
+    if (v->read_told == v->read) /* and there was no credit for its receipt */
+        return true;
     CHECK(transcript_step(bytes_of_buf(&v->steps), v->read, &step.digest));
     job_message_start(&message, JOB_STEP);
     job_step_put(&message, &step);
-    return serving_send(v, &message);
+    if (!serving_send(v, &message))
+        return false;
+    v->read_told = v->read;
+    return true;
 }
 
 /* The last step that was read, and a receipt over it; the one behind is read meanwhile. */

@@ -23,7 +23,7 @@ struct serving {
     struct buf digests; /* 32 bytes each; those before `first` are unknown */
     struct buf steps;   /* of the prompt that are read, as in a transcript */
     uint32_t read;      /* the end of the last of them, */
-    uint32_t read_receipted, read_paid;
+    uint32_t read_told, read_receipted, read_paid;
     uint32_t first; /* tokens given to us with the opening: not sent back */
     uint32_t sent, receipted, paid;
     struct job_accept salts;
