@@ -82,6 +82,9 @@ struct amount apply_stake(const struct state *s, enum bond_role role, const stru
 /* Takes up to `amount` of it, the bond first, out of the locked pot's records; the money stays in the pot for the
  * caller to move on. Returns how much. */
 struct amount apply_take_stake(struct apply *a, enum bond_role role, const struct pubkey *owner, struct amount amount);
+/* Tells what was taken so, and for which settlement, doubt or transaction. */
+void apply_tell_slashed(struct apply *a, const struct hash *why, enum bond_role role, const struct pubkey *owner,
+                        struct amount taken);
 /* The channel ends: what is left returns to the payer. */
 void apply_channel_end(struct apply *a, const struct rec_channel *channel);
 /* Who audits which model, as it was looked up for the last draws: a block has up to DRAWS_PER_BLOCK_MAX of them.

@@ -93,11 +93,7 @@ static struct amount take_wrong(struct apply *a, const struct rec_settlement *s,
         struct amount want = amount_share(apply_stake(a->s, BOND_AUDITOR, &owner), a->params.audit_slash_bps);
         struct amount taken = apply_take_stake(a, BOND_AUDITOR, &owner, want);
         CHECK(amount_add(&pool, pool, taken));
-        struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
-        e->id = s->id;
-        e->a = owner;
-        e->amount = taken;
-        e->code = BOND_AUDITOR;
+        apply_tell_slashed(a, &s->id, BOND_AUDITOR, &owner, taken);
     }
     return pool;
 }
@@ -218,11 +214,7 @@ static void punish(struct apply *a, const struct rec_settlement *s, enum audit_v
     CHECK(amount_sub(&burn, taken, part));
     apply_pay(a, &s->id, &s->model, POT_LOCKED, finder, part, PAYOUT_AUDITOR);
     state_shift(a->s, POT_LOCKED, POT_BURNED, burn);
-    struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
-    e->id = s->id;
-    e->a = s->owner;
-    e->amount = taken;
-    e->code = BOND_PROVIDER;
+    apply_tell_slashed(a, &s->id, BOND_PROVIDER, &s->owner, taken);
 }
 
 static void forfeit(struct apply *a, struct rec_settlement *s, enum audit_verdict verdict)

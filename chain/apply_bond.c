@@ -126,3 +126,13 @@ struct amount apply_take_stake(struct apply *a, enum bond_role role, const struc
     CHECK(amount_sub(&taken, amount, need));
     return taken;
 }
+
+void apply_tell_slashed(struct apply *a, const struct hash *why, enum bond_role role, const struct pubkey *owner,
+                        struct amount taken)
+{
+    struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
+    e->id = *why;
+    e->a = *owner;
+    e->amount = taken;
+    e->code = (uint8_t)role;
+}

@@ -136,15 +136,6 @@ static void close_window(struct apply *a, const struct rec_doubt *d)
 
 /* -- who pays whom -- */
 
-static void slashed(struct apply *a, const struct rec_doubt *d, const struct pubkey *owner, struct amount taken)
-{
-    struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
-    e->id = d->id;
-    e->a = *owner;
-    e->amount = taken;
-    e->code = BOND_AUDITOR;
-}
-
 /* From members whose replay gave something else. While slashing is paused nobody's fault is sure. */
 static struct amount take_wrong(struct apply *a, const struct rec_doubt *d, const struct mind *right)
 {
@@ -157,7 +148,7 @@ static struct amount take_wrong(struct apply *a, const struct rec_doubt *d, cons
         struct amount want = amount_share(apply_stake(a->s, BOND_AUDITOR, &owner), a->params.audit_slash_bps);
         struct amount taken = apply_take_stake(a, BOND_AUDITOR, &owner, want);
         CHECK(amount_add(&pool, pool, taken));
-        slashed(a, d, &owner, taken);
+        apply_tell_slashed(a, &d->id, BOND_AUDITOR, &owner, taken);
     }
     return pool;
 }
@@ -211,7 +202,7 @@ static struct amount punish(struct apply *a, const struct rec_doubt *d)
     CHECK(amount_sub(&burn, taken, part));
     apply_pay(a, &d->settlement, &d->model, POT_LOCKED, &d->doubter, part, PAYOUT_AUDITOR);
     state_shift(a->s, POT_LOCKED, POT_BURNED, burn);
-    slashed(a, d, &d->liable, taken);
+    apply_tell_slashed(a, &d->id, BOND_AUDITOR, &d->liable, taken);
     return part;
 }
 

@@ -85,10 +85,6 @@ enum err apply_tx_evidence(struct apply *a, const struct tx_evidence *body)
     state_shift(a->s, POT_LOCKED, POT_BURNED, burn);
     unbond_rest(a, &e->validator);
     convict(a, e, &rec);
-    struct ledger_event *event = apply_event(a, LEDGER_SLASHED);
-    event->id = a->id;
-    event->a = e->validator;
-    event->amount = taken;
-    event->code = BOND_VALIDATOR;
+    apply_tell_slashed(a, &a->id, BOND_VALIDATOR, &e->validator, taken);
     return ERR_OK;
 }

@@ -49,11 +49,7 @@ static struct amount take_lazy(struct apply *a, const struct rec_settlement *s, 
     struct pubkey owner = apply_owner_of(a, &d->auditor);
     struct amount want = amount_share(apply_stake(a->s, BOND_AUDITOR, &owner), a->params.audit_slash_bps);
     struct amount taken = apply_take_stake(a, BOND_AUDITOR, &owner, want);
-    struct ledger_event *e = apply_event(a, LEDGER_SLASHED);
-    e->id = s->id;
-    e->a = owner;
-    e->amount = taken;
-    e->code = BOND_AUDITOR;
+    apply_tell_slashed(a, &s->id, BOND_AUDITOR, &owner, taken);
     return taken;
 }
 
